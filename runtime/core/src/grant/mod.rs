@@ -1,0 +1,175 @@
+//! What an operator lets one instance do, and the way from a request to a connection.
+//!
+//! ```text
+//! Target ──Grant::permit_*──▶ Permit ──Permit::pin(addresses)──▶ Pinned ──(sandbox)──▶ socket
+//! ```
+//!
+//! [`Target`] has nothing optional left in it: default ports are filled in, userinfo and odd hosts refused. [`Permit`]
+//! and [`Pinned`] can't be made or copied outside this module, and each step consumes the one before it.
+
+mod address;
+mod host;
+mod rule;
+mod secret;
+mod target;
+
+pub use address::{AddressClass, Network, NetworkError};
+pub use host::{Host, HostError, HostPattern};
+pub use rule::{Form, HttpPattern, HttpRule, Injection, Method, PathPrefix, Paths, Place, RuleError, Send, TcpRule};
+pub use secret::{
+    Algorithm, AlgorithmError, Claims, JwtGrant, JwtPermit, Operation, Purpose, SecretGrant, SecretGrantError,
+    Sigv4Grant, Sigv4Permit, StringToSign, StringToSignError,
+};
+pub use target::{HttpTarget, Scheme, Target, TargetError};
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::{Refusal, SecretName};
+
+/// What the operator lets one instance do. The default lets it do nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// HTTP requests, judged by the first rule that allows them.
+    pub http: Vec<HttpRule>,
+    /// TCP connections, judged by the first rule that allows them.
+    pub tcp: Vec<TcpRule>,
+    /// Secrets by the operator's names.
+    pub secrets: BTreeMap<SecretName, SecretGrant>,
+}
+
+/// Leave to reach one target, once addresses are known and allowed too.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Permit {
+    target: Target,
+    rule: usize,
+    networks: Vec<Network>,
+}
+
+/// Leave to connect to one target at these addresses, and at no others.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Pinned {
+    target: Target,
+    rule: usize,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Grant {
+    /// Leave for one HTTP request, by the first rule that allows it.
+    ///
+    /// # Errors
+    /// A refusal that says which part no rule allows: host, then scheme, port, method, path.
+    pub fn permit_http(&self, request: &HttpTarget) -> Result<Permit, Refusal> {
+        let mut refusal = Refusal::Host { target: request.target().clone() };
+        for (index, rule) in self.http.iter().enumerate() {
+            match rule.judge(request) {
+                Ok(()) => {
+                    return Ok(Permit {
+                        target: request.target().clone(),
+                        rule: index,
+                        networks: rule.networks.clone(),
+                    });
+                }
+                Err(nearer) if nearer.nearness() > refusal.nearness() => refusal = nearer,
+                Err(_) => {}
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Leave for one TCP connection to a host that the component named.
+    ///
+    /// # Errors
+    /// A refusal that says whether the host or the port is not granted.
+    pub fn permit_tcp(&self, target: &Target) -> Result<Permit, Refusal> {
+        let mut refusal = Refusal::Host { target: target.clone() };
+        for (index, rule) in self.tcp.iter().enumerate() {
+            if !rule.host.matches(target.host()) {
+                continue;
+            }
+            if rule.port == target.port() {
+                return Ok(Permit { target: target.clone(), rule: index, networks: rule.networks.clone() });
+            }
+            refusal = Refusal::Port { target: target.clone() };
+        }
+        Err(refusal)
+    }
+
+    /// The TCP rules that let a component resolve this host, as permits for each granted port.
+    ///
+    /// # Errors
+    /// [`Refusal::Name`] if no rule names the host.
+    pub fn permit_name(&self, host: &Host) -> Result<Vec<Permit>, Refusal> {
+        let permits: Vec<_> = (self.tcp.iter().enumerate())
+            .filter(|(_, rule)| rule.host.matches(host))
+            .map(|(index, rule)| Permit {
+                target: Target::new(Scheme::Tcp, host.clone(), rule.port),
+                rule: index,
+                networks: rule.networks.clone(),
+            })
+            .collect();
+        if permits.is_empty() { Err(Refusal::Name { host: host.clone() }) } else { Ok(permits) }
+    }
+
+    /// What was granted of a secret.
+    ///
+    /// # Errors
+    /// [`Refusal::Secret`] if the name is not granted, or only for the host's own use.
+    pub fn secret(&self, name: &str) -> Result<(&SecretName, &SecretGrant), Refusal> {
+        (self.secrets.iter())
+            .find(|(granted, grant)| granted.as_str() == name && grant.opens())
+            .ok_or_else(|| Refusal::Secret { name: name.chars().take(63).collect() })
+    }
+}
+
+impl Permit {
+    /// What may be reached.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Which rule of the grant allowed it.
+    pub fn rule(&self) -> usize {
+        self.rule
+    }
+
+    /// Binds the permit to resolved addresses. One forbidden address refuses them all: an answer that mixes them is an
+    /// attack or a mistake, and neither is mended by taking the rest.
+    ///
+    /// # Errors
+    /// [`Refusal::Address`] with the first address that is not granted.
+    pub fn pin(self, addresses: &[IpAddr]) -> Result<Pinned, Refusal> {
+        for &address in addresses {
+            let class = AddressClass::of(address);
+            let granted = class == AddressClass::Public || self.networks.iter().any(|n| n.contains(address));
+            if !granted {
+                return Err(Refusal::Address { target: self.target, address, class });
+            }
+        }
+        let port = self.target.port();
+        let addresses = addresses.iter().map(|&address| SocketAddr::new(address, port)).collect();
+        Ok(Pinned { target: self.target, rule: self.rule, addresses })
+    }
+}
+
+impl Pinned {
+    /// What may be reached.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Which rule of the grant allowed it.
+    pub fn rule(&self) -> usize {
+        self.rule
+    }
+
+    /// Where it may be reached.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,422 @@
+//! Rules for outgoing requests and connections.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::target::{port, split};
+use super::{Host, HostError, HostPattern, HttpTarget, Network, Scheme, Target, TargetError};
+use crate::{Refusal, SecretName};
+
+/// Where an HTTP rule leads: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpPattern {
+    scheme: Scheme,
+    host: HostPattern,
+    port: u16,
+}
+
+/// Which HTTP requests are allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRule {
+    /// Where they lead.
+    pub pattern: HttpPattern,
+    /// With which methods; empty for all but CONNECT and TRACE.
+    pub methods: Vec<Method>,
+    /// To which paths.
+    pub paths: Paths,
+    /// At which addresses, beside public ones.
+    pub networks: Vec<Network>,
+    /// What the host does with an allowed request.
+    pub send: Send,
+}
+
+/// What the host does with a request that a rule allows. The component knows nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Send {
+    /// PEM certificates to trust instead of the system's.
+    pub roots: Option<PathBuf>,
+    /// PEM certificate chain to present to the server, and the secret that holds its PEM key.
+    pub client: Option<(PathBuf, SecretName)>,
+    /// Secrets to add to the request.
+    pub inject: Vec<Injection>,
+}
+
+/// A secret that the host adds to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injection {
+    /// Where to. What the component put there itself is replaced.
+    pub place: Place,
+    /// Which one.
+    pub secret: SecretName,
+    /// In which form.
+    pub form: Form,
+}
+
+/// Where in a request a secret goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A field of an `application/x-www-form-urlencoded` body.
+    Field(String),
+    /// A header, in lower case.
+    Header(String),
+}
+
+/// In which form a secret goes into a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// `Basic`, then user and secret in Base64 (RFC 7617).
+    Basic {
+        /// The user.
+        user: String,
+    },
+    /// The value behind a prefix, such as `Bearer `.
+    Plain {
+        /// The prefix.
+        prefix: String,
+    },
+}
+
+/// Which TCP connections are allowed: `broker.example.com:9093`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpRule {
+    /// To which hosts.
+    pub host: HostPattern,
+    /// To which port.
+    pub port: u16,
+    /// At which addresses, beside public ones.
+    pub networks: Vec<Network>,
+}
+
+/// Which paths a rule allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paths {
+    /// All.
+    Any,
+    /// Those under one of these.
+    Under(Vec<PathPrefix>),
+}
+
+/// `/v1/auth`: allows itself and what is below it, `/v1/auth/login`, but not `/v1/authors`. `/` allows all plain paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPrefix(String);
+
+/// An HTTP method that can be granted: a token (RFC 9110 5.6.2) in upper case, neither CONNECT nor TRACE.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Method(String);
+
+/// Why a text is no rule, or no part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// An odd host or wildcard.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// No method, or one that can't be granted.
+    #[error(
+        "not a method that can be granted: write \"GET\", \"POST\" and the like; CONNECT and TRACE are always refused"
+    )]
+    Method,
+    /// No path prefix.
+    #[error("not a path prefix: begin with \"/\", write no \"..\", query, or percent-encoded slash or dot")]
+    Path,
+    /// An odd port, or none.
+    #[error("the port is missing or not a number from 1 to 65535")]
+    Port,
+    /// Neither http nor https.
+    #[error("write \"https://host\" or \"http://host:port\"")]
+    Scheme,
+    /// A path or more after the host.
+    #[error("nothing may follow the host and port: name paths with `paths = [\"/…\"]`")]
+    Tail,
+    /// `user@host`
+    #[error("a rule holds no user information: add credentials with `headers` from a secret")]
+    Userinfo,
+}
+
+impl From<TargetError> for RuleError {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Host(error) => Self::Host(error),
+            TargetError::Method => Self::Method,
+            TargetError::Path => Self::Path,
+            TargetError::Port => Self::Port,
+            TargetError::Scheme => Self::Scheme,
+            TargetError::Userinfo => Self::Userinfo,
+        }
+    }
+}
+
+impl HttpRule {
+    /// Whether every request that `other` allows is allowed by this rule.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.pattern.scheme == other.pattern.scheme
+            && self.pattern.port == other.pattern.port
+            && self.pattern.host.covers(&other.pattern.host)
+            && (self.methods.is_empty()
+                || (!other.methods.is_empty() && other.methods.iter().all(|m| self.methods.contains(m))))
+            && self.paths.covers(&other.paths)
+            && other.networks.iter().all(|network| self.networks.contains(network))
+    }
+
+    /// `Ok` if the rule allows the request, else the first part that it does not allow.
+    pub(super) fn judge(&self, request: &HttpTarget) -> Result<(), Refusal> {
+        let target = request.target();
+        if !self.pattern.host.matches(target.host()) {
+            Err(Refusal::Host { target: target.clone() })
+        } else if self.pattern.scheme != target.scheme() {
+            Err(Refusal::Scheme { target: target.clone() })
+        } else if self.pattern.port != target.port() {
+            Err(Refusal::Port { target: target.clone() })
+        } else if !self.methods.is_empty() && !self.methods.contains(request.method()) {
+            Err(Refusal::Method { target: target.clone(), method: request.method().clone() })
+        } else if !self.paths.allow(request.path()) {
+            Err(Refusal::Path { target: target.clone(), path: request.path().to_owned() })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl FromStr for HttpPattern {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let (scheme, rest) = text.split_once("://").ok_or(RuleError::Scheme)?;
+        let scheme = match scheme {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return Err(RuleError::Scheme),
+        };
+        if rest.contains(['/', '?', '#']) {
+            return Err(RuleError::Tail);
+        }
+        let (host, written) = split(rest)?;
+        let port = match written {
+            Some(text) => port(text)?,
+            None => scheme.default_port().ok_or(RuleError::Port)?,
+        };
+        Ok(Self { scheme, host: host.parse()?, port })
+    }
+}
+
+impl fmt::Display for HttpPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme.name(), self.host)?;
+        if self.scheme.default_port() == Some(self.port) { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+impl HttpPattern {
+    /// The pattern that allows this target and nothing else.
+    pub fn exactly(target: &Target) -> Self {
+        Self { scheme: target.scheme(), host: HostPattern::Exactly(target.host().clone()), port: target.port() }
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+}
+
+impl FromStr for TcpRule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        if text.contains(['/', '?', '#']) {
+            return Err(RuleError::Tail);
+        }
+        let (host, written) = split(text)?;
+        Ok(Self { host: host.parse()?, port: port(written.ok_or(RuleError::Port)?)?, networks: Vec::new() })
+    }
+}
+
+impl fmt::Display for TcpRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl TcpRule {
+    /// Whether the host could be meant; names are looked up for such hosts only.
+    pub fn names(&self, host: &Host) -> bool {
+        self.host.matches(host)
+    }
+}
+
+impl Paths {
+    /// Whether the path may be requested. Where paths are named, one that a server could read in another way (dot
+    /// segments, encoded slashes or dots, backslashes, empty segments, parameters) is under none of them.
+    pub fn allow(&self, path: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Under(prefixes) => plain(path) && prefixes.iter().any(|prefix| prefix.has(path)),
+        }
+    }
+
+    /// Whether every path that `other` allows is allowed here.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Under(_), Self::Any) => false,
+            (Self::Under(own), Self::Under(others)) => others.iter().all(|o| own.iter().any(|p| p.has(&o.0))),
+        }
+    }
+}
+
+impl PathPrefix {
+    fn has(&self, path: &str) -> bool {
+        let prefix = self.0.trim_end_matches('/');
+        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            && (path.len() >= self.0.len())
+    }
+}
+
+impl FromStr for PathPrefix {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let sound = text.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#' && b != b'*');
+        if sound && plain(text) { Ok(Self(text.to_owned())) } else { Err(RuleError::Path) }
+    }
+}
+
+impl fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn plain(path: &str) -> bool {
+    let encoded = path.to_ascii_lowercase();
+    let hides = ["%2e", "%2f", "%5c", "%00", "%25", "%3b"].iter().any(|code| encoded.contains(code));
+    let dots = path.split('/').any(|segment| segment == "." || segment == "..");
+    path.starts_with('/') && !hides && !dots && !path.contains(['\\', ';']) && !path.contains("//")
+}
+
+impl FromStr for Method {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let method = text.to_ascii_uppercase();
+        let refused = method == "CONNECT" || method == "TRACE";
+        if method.is_empty() || method.len() > 32 || refused || method != text || !method.bytes().all(token) {
+            return Err(RuleError::Method);
+        }
+        Ok(Self(method))
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_survives_the_round_trip() {
+        for text in [
+            "https://a.example",
+            "http://a.example:8080",
+            "https://*.example.com",
+            "http://127.0.0.1:8333",
+            "https://[::1]:8443",
+        ] {
+            assert_eq!(text.parse::<HttpPattern>().unwrap().to_string(), text);
+        }
+        assert_eq!("https://a.example:443".parse::<HttpPattern>().unwrap().to_string(), "https://a.example");
+        for text in ["a.example:9093", "*.example.com:9093", "[::1]:1"] {
+            assert_eq!(text.parse::<TcpRule>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_rule_that_says_too_much_or_too_little_is_refused() {
+        use RuleError::*;
+        for (text, error) in [
+            ("", Scheme),
+            ("a.example", Scheme),
+            ("ftp://a.example", Scheme),
+            ("tcp://a.example:1", Scheme),
+            ("https://a.example/", Tail),
+            ("https://a.example?x", Tail),
+            ("https://u@a.example", Userinfo),
+            ("https://", Host(HostError::Empty)),
+            ("https://*", Host(HostError::Wildcard)),
+            ("https://a.example:0", Port),
+            ("https://a.example:*", Port),
+        ] {
+            assert_eq!(text.parse::<HttpPattern>(), Err(error), "{text}");
+        }
+        for (text, error) in
+            [("a.example", Port), ("tcp://a.example:1", Tail), ("a.example:1/", Tail), (":1", Host(HostError::Empty))]
+        {
+            assert_eq!(text.parse::<TcpRule>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_prefix_ends_at_a_segment() {
+        let paths = |prefix: &str| Paths::Under(vec![prefix.parse().unwrap()]);
+        for (prefix, path, allowed) in [
+            ("/v1/auth", "/v1/auth", true),
+            ("/v1/auth", "/v1/auth/", true),
+            ("/v1/auth", "/v1/auth/login", true),
+            ("/v1/auth", "/v1/authors", false),
+            ("/v1/auth", "/v1", false),
+            ("/v1/auth/", "/v1/auth/x", true),
+            ("/v1/auth/", "/v1/auth/", true),
+            ("/v1/auth/", "/v1/auth", false),
+            ("/", "/", true),
+            ("/", "/anything", true),
+            ("/a", "/b/a", false),
+        ] {
+            assert_eq!(paths(prefix).allow(path), allowed, "{prefix} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_a_server_could_read_otherwise_is_under_no_prefix() {
+        let root = Paths::Under(vec!["/".parse().unwrap()]);
+        for path in [
+            "/a/../b",
+            "/a/./b",
+            "/a/..",
+            "/..",
+            "/%2e%2e/b",
+            "/%2E/b",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "//a",
+            "/a//b",
+            "/a%00",
+            "/a%252e",
+            "/a;x=1",
+            "/a%3bx",
+        ] {
+            assert!(!root.allow(path), "{path}");
+            assert!(Paths::Any.allow(path), "{path}");
+            assert_eq!(path.parse::<PathPrefix>(), Err(RuleError::Path), "{path}");
+        }
+        for path in ["", "a", "/a?b", "/a#b", "/a b", "/a*"] {
+            assert_eq!(path.parse::<PathPrefix>(), Err(RuleError::Path), "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_are_upper_case_tokens() {
+        for text in ["GET", "POST", "PROPFIND", "M-SEARCH"] {
+            assert_eq!(text.parse::<Method>().unwrap().to_string(), text);
+        }
+        for text in ["", "get", "CONNECT", "TRACE", "GE T", "GET\r\n", &"A".repeat(33)] {
+            assert_eq!(text.parse::<Method>(), Err(RuleError::Method), "{text:?}");
+        }
+        assert!("A".repeat(32).parse::<Method>().is_ok());
+    }
+}

@@ -1,0 +1,200 @@
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000); // 2015-08-30T12:36:00Z
+const HASH: &str = "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
+
+fn key() -> SecretName {
+    "aws-key".parse().unwrap()
+}
+
+fn to_sign(day: &str, region: &str, service: &str) -> String {
+    format!("AWS4-HMAC-SHA256\n{day}T123600Z\n{day}/{region}/{service}/aws4_request\n{HASH}")
+}
+
+fn sigv4() -> SecretGrant {
+    let grant = Sigv4Grant::new(vec!["sts".into()], vec!["eu-west-1".into(), "us-east-1".into()]).unwrap();
+    SecretGrant::new(Some(Purpose::Sigv4(grant)), false)
+}
+
+fn jwt() -> SecretGrant {
+    let grant = JwtGrant::new(vec![Algorithm::Rs256], vec!["me".into()], vec!["a".into(), "b".into()], Span::secs(600));
+    SecretGrant::new(Some(Purpose::Jwt(grant.unwrap())), false)
+}
+
+fn claims() -> Claims {
+    let now = NOW.as_secs();
+    Claims { issuer: "me".into(), audiences: vec!["a".into()], issued_at: now, expires_at: now + 600 }
+}
+
+fn code<T: fmt::Debug>(result: Result<T, Refusal>) -> &'static str {
+    result.unwrap_err().code()
+}
+
+#[test]
+fn a_granted_service_region_and_day_is_permitted() {
+    for day in ["20150829", "20150830", "20150831"] {
+        for region in ["eu-west-1", "us-east-1"] {
+            let text = to_sign(day, region, "sts");
+            let permit = sigv4().permit_sigv4(&key(), text.parse().unwrap(), NOW).unwrap();
+            assert_eq!(
+                (permit.text(), permit.day(), permit.region(), permit.service()),
+                (text.as_str(), day, region, "sts")
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_sigv4_grant_does_not_name_is_refused_by_its_own_code() {
+    for (day, region, service, expected) in [
+        ("20150830", "eu-west-1", "s3", "service-not-granted"),
+        ("20150830", "eu-west-2", "sts", "region-not-granted"),
+        ("20150830", "EU-WEST-1", "sts", "region-not-granted"),
+        ("20150828", "eu-west-1", "sts", "day-not-granted"),
+        ("20150901", "eu-west-1", "sts", "day-not-granted"),
+        ("20990101", "eu-west-1", "sts", "day-not-granted"),
+    ] {
+        let text = to_sign(day, region, service).parse().unwrap();
+        assert_eq!(code(sigv4().permit_sigv4(&key(), text, NOW)), expected);
+    }
+}
+
+#[test]
+fn only_a_string_to_sign_is_one() {
+    let good = to_sign("20150830", "us-east-1", "sts");
+    assert!(good.parse::<StringToSign>().is_ok());
+    let bad = [
+        String::new(),
+        "20150830".into(), // the first link of the key chain
+        format!("{good}\n"),
+        good.replace("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256-PAYLOAD"),
+        good.replace("AWS4-HMAC", "aws4-HMAC"),
+        good.replace("T123600Z", "T12360Z"),
+        good.replace("T123600Z", "T1236000Z"),
+        good.replace("T123600Z", "123600Z"),
+        good.replace("T123600Z", "T123600"),
+        good.replace("T123600Z", "T12360aZ"),
+        good.replace("20150830T", "20150831T"),
+        good.replace("20150830", "2015083"),
+        good.replace("20150830", "2015083a"),
+        good.replace("aws4_request", "aws4_requests"),
+        good.replace("aws4_request", "aws4_request/x"),
+        good.replace("/us-east-1", ""),
+        good.replace("us-east-1", ""),
+        good.replace("us-east-1", "us_east"),
+        good.replace("sts", ""),
+        good.replace("sts", "st s"),
+        good.replace('\n', "\r\n"),
+        good.replace("f536", "F536"),
+        good.replace("f536", "g536"),
+        good.replace("f536", "f53"),
+        good.replace("f536", "f5366"),
+    ];
+    for text in bad {
+        assert_eq!(text.parse::<StringToSign>(), Err(StringToSignError), "{text:?}");
+    }
+}
+
+#[test]
+fn a_granted_token_is_permitted() {
+    let permit = jwt().permit_jwt(&key(), Algorithm::Rs256, &claims(), NOW).unwrap();
+    assert_eq!(permit.algorithm(), Algorithm::Rs256);
+    let both = Claims { audiences: vec!["a".into(), "b".into()], ..claims() };
+    assert!(jwt().permit_jwt(&key(), Algorithm::Rs256, &both, NOW).is_ok());
+    let skewed = Claims { issued_at: claims().issued_at + 60, expires_at: claims().expires_at + 60, ..claims() };
+    assert!(jwt().permit_jwt(&key(), Algorithm::Rs256, &skewed, NOW).is_ok());
+}
+
+#[test]
+fn what_the_jwt_grant_does_not_name_is_refused_by_its_own_code() {
+    let at = claims().issued_at;
+    for (claims, expected) in [
+        (Claims { issuer: "you".into(), ..claims() }, "issuer-not-granted"),
+        (Claims { audiences: vec!["c".into()], ..claims() }, "audience-not-granted"),
+        (Claims { audiences: vec!["a".into(), "c".into()], ..claims() }, "audience-not-granted"),
+        (Claims { audiences: vec![], ..claims() }, "audience-not-granted"),
+        (Claims { expires_at: at + 601, ..claims() }, "lifetime-not-granted"),
+        (Claims { expires_at: at, ..claims() }, "lifetime-not-granted"),
+        (Claims { expires_at: at - 1, ..claims() }, "lifetime-not-granted"),
+        (Claims { issued_at: at + 61, expires_at: at + 62, ..claims() }, "lifetime-not-granted"),
+        (Claims { issued_at: 0, ..claims() }, "lifetime-not-granted"),
+        (Claims { expires_at: u64::MAX, ..claims() }, "lifetime-not-granted"),
+    ] {
+        assert_eq!(code(jwt().permit_jwt(&key(), Algorithm::Rs256, &claims, NOW)), expected, "{claims:?}");
+    }
+    assert_eq!(code(jwt().permit_jwt(&key(), Algorithm::Es256, &claims(), NOW)), "algorithm-not-granted");
+}
+
+#[test]
+fn each_operation_needs_its_own_grant() {
+    let text = || to_sign("20150830", "us-east-1", "sts").parse().unwrap();
+    let grants = [
+        (Operation::Sigv4, sigv4()),
+        (Operation::Jwt, jwt()),
+        (Operation::HmacSha256, SecretGrant::new(Some(Purpose::HmacSha256), false)),
+        (Operation::Pbkdf2, SecretGrant::new(Some(Purpose::Pbkdf2), false)),
+        (Operation::Sign, SecretGrant::new(Some(Purpose::Sign(vec![Algorithm::Rs256])), false)),
+        (Operation::Reveal, SecretGrant::new(None, true)),
+    ];
+    for (granted, grant) in grants {
+        assert!(grant.opens());
+        for (operation, answer) in [
+            (Operation::Sigv4, grant.permit_sigv4(&key(), text(), NOW).map(drop)),
+            (Operation::Jwt, grant.permit_jwt(&key(), Algorithm::Rs256, &claims(), NOW).map(drop)),
+            (Operation::HmacSha256, grant.permit_bare(&key(), Operation::HmacSha256)),
+            (Operation::Pbkdf2, grant.permit_bare(&key(), Operation::Pbkdf2)),
+            (Operation::Sign, grant.permit_sign(&key(), Algorithm::Rs256)),
+            (Operation::Reveal, grant.permit_bare(&key(), Operation::Reveal)),
+        ] {
+            if operation == granted {
+                assert_eq!(answer, Ok(()));
+            } else {
+                assert_eq!(code(answer), "operation-not-granted", "{granted} does not grant {operation}");
+            }
+        }
+        assert_eq!(grant.permit_bare(&key(), Operation::Sign).map_err(|r| r.code()), Err("operation-not-granted"));
+    }
+}
+
+#[test]
+fn a_bare_signature_needs_its_algorithm() {
+    let grant = SecretGrant::new(Some(Purpose::Sign(vec![Algorithm::Rs256])), false);
+    assert_eq!(code(grant.permit_sign(&key(), Algorithm::EdDsa)), "algorithm-not-granted");
+}
+
+#[test]
+fn a_secret_without_purpose_is_for_the_host_alone() {
+    let grant = SecretGrant::default();
+    assert!(!grant.opens());
+    assert!(!grant.reveals());
+    assert!(SecretGrant::new(None, true).reveals());
+}
+
+#[test]
+fn a_secret_serves_one_purpose() {
+    let error = Purpose::only(vec![sigv4().purpose().unwrap().clone(), Purpose::HmacSha256]).unwrap_err();
+    assert_eq!(error, SecretGrantError::Purposes(Operation::Sigv4, Operation::HmacSha256));
+    assert_eq!(Purpose::only(vec![]), Ok(None));
+    assert_eq!(Purpose::only(vec![Purpose::Pbkdf2]), Ok(Some(Purpose::Pbkdf2)));
+}
+
+#[test]
+fn a_grant_that_allows_nothing_is_a_mistake() {
+    let some = || vec!["x".to_owned()];
+    assert_eq!(Sigv4Grant::new(vec![], some()), Err(SecretGrantError::Empty("services")));
+    assert_eq!(Sigv4Grant::new(some(), vec![]), Err(SecretGrantError::Empty("regions")));
+    let rs = || vec![Algorithm::Rs256];
+    assert_eq!(JwtGrant::new(vec![], some(), some(), Span::secs(1)), Err(SecretGrantError::Empty("algorithms")));
+    assert_eq!(JwtGrant::new(rs(), vec![], some(), Span::secs(1)), Err(SecretGrantError::Empty("issuers")));
+    assert_eq!(JwtGrant::new(rs(), some(), vec![], Span::secs(1)), Err(SecretGrantError::Empty("audiences")));
+}
+
+#[test]
+fn an_algorithm_survives_the_round_trip() {
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
+        assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+    }
+    for text in ["", "rs256", "HS256", "none"] {
+        assert_eq!(text.parse::<Algorithm>(), Err(AlgorithmError));
+    }
+}

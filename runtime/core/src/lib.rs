@@ -1,0 +1,26 @@
+//! Deputy's words, rules, grants and refusals.
+//!
+//! What an operator allows is parsed here once into types that cannot be wrong, and what a component asks for is
+//! judged here, by pure functions: a request becomes a [`Target`](grant::Target), a grant turns it into a
+//! [`Permit`](grant::Permit), resolved addresses turn that into a [`Pinned`](grant::Pinned), and only a `Pinned` opens
+//! a connection. Each step consumes the one before it and has no public constructor of its own, so that no path to a
+//! socket leaves a check out. What is not allowed is a [`Refusal`], which has a code and three readers.
+//!
+//! This crate never does I/O, reads no clock, knows no runtime and no file format: time and addresses are arguments.
+
+pub mod grant;
+mod instance;
+mod limits;
+mod name;
+mod refusal;
+mod secret;
+mod token;
+mod unit;
+
+pub use instance::{Digest, DigestError, Instance, SecretSource};
+pub use limits::{Limit, Limits};
+pub use name::{InstanceName, NameError, SecretName, ServiceName};
+pub use refusal::Refusal;
+pub use secret::SecretBytes;
+pub use token::{Failure, Timestamp, Tokens};
+pub use unit::{ByteSize, Span, UnitError};

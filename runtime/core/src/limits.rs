@@ -1,0 +1,228 @@
+//! What one call may use. Each limit has a default that serves providers in all five languages.
+
+use std::fmt;
+
+use crate::{ByteSize, Span};
+
+/// The limits of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory of all instances inside the component.
+    pub memory: ByteSize,
+    /// Elements of each table.
+    pub table_elements: u32,
+    /// Core instances, and as many memories and tables each, inside the component.
+    pub instances: u32,
+    /// Time in which the component itself computes.
+    pub cpu: Span,
+    /// Time from the start of the call to its end, whatever it does.
+    pub wall: Span,
+    /// Handles that are open at once.
+    pub handles: u32,
+    /// Bytes of one argument that the component passes to the host.
+    pub argument: ByteSize,
+    /// HTTP requests, and TCP connections as well.
+    pub requests: u32,
+    /// Bytes of a request's URL.
+    pub url: ByteSize,
+    /// Bytes of a request's headers, and of an answer's.
+    pub headers: ByteSize,
+    /// Bytes that leave, over all requests and connections.
+    pub sent: ByteSize,
+    /// Bytes that come in, over all requests and connections.
+    pub received: ByteSize,
+    /// Bytes of one answer's body.
+    pub response: ByteSize,
+    /// Time to connect, name resolution included.
+    pub connect: Span,
+    /// Time for the TLS handshake.
+    pub tls: Span,
+    /// Time from the request's end to the answer's head.
+    pub first_byte: Span,
+    /// Time between two pieces of an answer's body.
+    pub between_bytes: Span,
+    /// Time of one request, from its start to the end of the answer.
+    pub exchange: Span,
+    /// Operations on secrets.
+    pub secret_operations: u32,
+    /// Bytes of the payload that is brought back.
+    pub payload: ByteSize,
+    /// Lines of the component's log.
+    pub log_lines: u32,
+    /// Bytes of the component's log.
+    pub log_bytes: ByteSize,
+}
+
+/// The name of a limit, as in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    /// [`Limits::argument`]
+    Argument,
+    /// [`Limits::between_bytes`]
+    BetweenBytes,
+    /// [`Limits::connect`]
+    Connect,
+    /// [`Limits::cpu`]
+    Cpu,
+    /// [`Limits::exchange`]
+    Exchange,
+    /// [`Limits::first_byte`]
+    FirstByte,
+    /// [`Limits::handles`]
+    Handles,
+    /// [`Limits::headers`]
+    Headers,
+    /// [`Limits::instances`]
+    Instances,
+    /// [`Limits::log_bytes`]
+    LogBytes,
+    /// [`Limits::log_lines`]
+    LogLines,
+    /// [`Limits::memory`]
+    Memory,
+    /// [`Limits::payload`]
+    Payload,
+    /// [`Limits::received`]
+    Received,
+    /// [`Limits::requests`]
+    Requests,
+    /// [`Limits::response`]
+    Response,
+    /// [`Limits::secret_operations`]
+    SecretOperations,
+    /// [`Limits::sent`]
+    Sent,
+    /// [`Limits::table_elements`]
+    TableElements,
+    /// [`Limits::tls`]
+    Tls,
+    /// [`Limits::url`]
+    Url,
+    /// [`Limits::wall`]
+    Wall,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: ByteSize::mib(64),
+            table_elements: 100_000,
+            instances: 64,
+            cpu: Span::secs(10),
+            wall: Span::secs(60),
+            handles: 256,
+            argument: ByteSize::mib(4),
+            requests: 16,
+            url: ByteSize::kib(8),
+            headers: ByteSize::kib(32),
+            sent: ByteSize::mib(4),
+            received: ByteSize::mib(16),
+            response: ByteSize::mib(4),
+            connect: Span::secs(5),
+            tls: Span::secs(5),
+            first_byte: Span::secs(15),
+            between_bytes: Span::secs(10),
+            exchange: Span::secs(30),
+            secret_operations: 64,
+            payload: ByteSize::mib(1),
+            log_lines: 200,
+            log_bytes: ByteSize::kib(64),
+        }
+    }
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 22] = [
+        Self::Argument,
+        Self::BetweenBytes,
+        Self::Connect,
+        Self::Cpu,
+        Self::Exchange,
+        Self::FirstByte,
+        Self::Handles,
+        Self::Headers,
+        Self::Instances,
+        Self::LogBytes,
+        Self::LogLines,
+        Self::Memory,
+        Self::Payload,
+        Self::Received,
+        Self::Requests,
+        Self::Response,
+        Self::SecretOperations,
+        Self::Sent,
+        Self::TableElements,
+        Self::Tls,
+        Self::Url,
+        Self::Wall,
+    ];
+
+    /// The key under `[instances.NAME.limits]`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Argument => "argument",
+            Self::BetweenBytes => "between-bytes",
+            Self::Connect => "connect",
+            Self::Cpu => "cpu",
+            Self::Exchange => "exchange",
+            Self::FirstByte => "first-byte",
+            Self::Handles => "handles",
+            Self::Headers => "headers",
+            Self::Instances => "instances",
+            Self::LogBytes => "log-bytes",
+            Self::LogLines => "log-lines",
+            Self::Memory => "memory",
+            Self::Payload => "payload",
+            Self::Received => "received",
+            Self::Requests => "requests",
+            Self::Response => "response",
+            Self::SecretOperations => "secret-operations",
+            Self::Sent => "sent",
+            Self::TableElements => "table-elements",
+            Self::Tls => "tls",
+            Self::Url => "url",
+            Self::Wall => "wall",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
+    }
+}
+
+impl Limits {
+    /// The value of one limit, as the configuration writes it.
+    pub fn shown(&self, limit: Limit) -> String {
+        match limit {
+            Limit::Argument => quoted(self.argument),
+            Limit::BetweenBytes => quoted(self.between_bytes),
+            Limit::Connect => quoted(self.connect),
+            Limit::Cpu => quoted(self.cpu),
+            Limit::Exchange => quoted(self.exchange),
+            Limit::FirstByte => quoted(self.first_byte),
+            Limit::Handles => self.handles.to_string(),
+            Limit::Headers => quoted(self.headers),
+            Limit::Instances => self.instances.to_string(),
+            Limit::LogBytes => quoted(self.log_bytes),
+            Limit::LogLines => self.log_lines.to_string(),
+            Limit::Memory => quoted(self.memory),
+            Limit::Payload => quoted(self.payload),
+            Limit::Received => quoted(self.received),
+            Limit::Requests => self.requests.to_string(),
+            Limit::Response => quoted(self.response),
+            Limit::SecretOperations => self.secret_operations.to_string(),
+            Limit::Sent => quoted(self.sent),
+            Limit::TableElements => self.table_elements.to_string(),
+            Limit::Tls => quoted(self.tls),
+            Limit::Url => quoted(self.url),
+            Limit::Wall => quoted(self.wall),
+        }
+    }
+}
+
+fn quoted(value: impl fmt::Display) -> String {
+    format!("\"{value}\"")
+}

@@ -1,0 +1,109 @@
+//! The audit event.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+/// One audit event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// RFC 3339, UTC, milliseconds.
+    pub time: String,
+    /// The instance that acted.
+    pub instance: String,
+    /// The call in which it acted.
+    pub call: CallId,
+    /// What it did.
+    #[serde(flatten)]
+    pub what: What,
+    /// How that ended.
+    pub outcome: Outcome,
+    /// The refusal's code, or a word for the failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A call's number, unique in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct CallId(pub u64);
+
+/// What a component did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// The call itself ended.
+    Call {
+        /// `obtain`, `renew`, …
+        function: &'static str,
+        /// How long it took.
+        millis: u64,
+    },
+    /// An HTTP request.
+    Http {
+        /// The method.
+        method: String,
+        /// `https://host:port`
+        target: String,
+        /// The path without the query.
+        path: String,
+        /// The address that it went to, or was refused for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+        /// The answer's status.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// Bytes of the request's body.
+        sent: u64,
+        /// Bytes of the answer's body that the component took.
+        received: u64,
+        /// Names of the secrets that the host added.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        injected: Vec<String>,
+    },
+    /// A name was looked up.
+    Name {
+        /// The name.
+        host: String,
+    },
+    /// A secret was opened or used.
+    Secret {
+        /// The operator's name of it.
+        secret: String,
+        /// `open`, `sigv4`, …
+        operation: String,
+        /// What the grant was checked for: service and region, issuer and audiences.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        scope: String,
+    },
+    /// A TCP connection.
+    Tcp {
+        /// Where to.
+        address: String,
+    },
+    /// Something of WASI that is never allowed.
+    Wasi {
+        /// What.
+        operation: &'static str,
+    },
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The call ended first.
+    Cancelled,
+    /// Allowed, and it worked.
+    Done,
+    /// Allowed, and it failed.
+    Failed,
+    /// Not allowed.
+    Refused,
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
