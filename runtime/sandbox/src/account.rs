@@ -1,0 +1,179 @@
+//! What one call may use, what it has used, and what it was refused.
+//!
+//! One account is shared by all capabilities of a call. Each takes from it before it acts, so that a limit holds over
+//! all of them together, and what was refused is known to the operator even when the component keeps it to itself.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_core::{InstanceName, Limit, Limits, Refusal};
+use deputy_observe::{Audit, CallId, Event, Outcome, What};
+
+use crate::clock;
+
+/// The account of one call.
+pub(crate) struct Account {
+    instance: InstanceName,
+    call: CallId,
+    limits: Limits,
+    audit: Arc<Audit>,
+    requests: AtomicU32,
+    secret_operations: AtomicU32,
+    sent: AtomicU64,
+    received: AtomicU64,
+    refusals: Mutex<Vec<Refusal>>,
+}
+
+/// What a call has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// HTTP requests and TCP connections.
+    pub requests: u32,
+    /// Operations on secrets.
+    pub secret_operations: u32,
+    /// Bytes that left.
+    pub sent: u64,
+    /// Bytes that came in.
+    pub received: u64,
+}
+
+/// More refusals than these are counted in the audit log only.
+const REFUSALS: usize = 100;
+
+impl Account {
+    pub(crate) fn new(instance: InstanceName, call: CallId, limits: Limits, audit: Arc<Audit>) -> Self {
+        Self {
+            instance,
+            call,
+            limits,
+            audit,
+            requests: AtomicU32::new(0),
+            secret_operations: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            refusals: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn instance(&self) -> &InstanceName {
+        &self.instance
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Takes one HTTP request or TCP connection.
+    pub(crate) fn take_request(&self) -> Result<(), Refusal> {
+        let used = self.requests.fetch_add(1, Ordering::Relaxed);
+        if used < self.limits.requests { Ok(()) } else { Err(Refusal::Limit(Limit::Requests)) }
+    }
+
+    /// Takes one operation on a secret.
+    pub(crate) fn take_secret_operation(&self) -> Result<(), Refusal> {
+        let used = self.secret_operations.fetch_add(1, Ordering::Relaxed);
+        if used < self.limits.secret_operations { Ok(()) } else { Err(Refusal::Limit(Limit::SecretOperations)) }
+    }
+
+    /// Takes bytes that are about to leave.
+    pub(crate) fn take_sent(&self, bytes: usize) -> Result<(), Refusal> {
+        take(&self.sent, bytes, self.limits.sent.as_u64(), Limit::Sent)
+    }
+
+    /// Takes bytes that have come in and are about to be handed to the component.
+    pub(crate) fn take_received(&self, bytes: usize) -> Result<(), Refusal> {
+        take(&self.received, bytes, self.limits.received.as_u64(), Limit::Received)
+    }
+
+    /// Notes a refusal for the operator's report and hands it back. Does not write an audit event: the capability's own
+    /// event says that it was refused.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Refusal {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.len() < REFUSALS && !refusals.contains(&refusal) {
+            refusals.push(refusal.clone());
+        }
+        refusal
+    }
+
+    /// What was refused, once each, in order.
+    pub(crate) fn refusals(&self) -> Vec<Refusal> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            requests: self.requests.load(Ordering::Relaxed),
+            secret_operations: self.secret_operations.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes an audit event. A log that can't be written is itself logged: it must not stop a renewal.
+    pub(crate) fn record(&self, what: What, outcome: Outcome, code: Option<&str>) {
+        let event = Event {
+            time: clock::now().to_string(),
+            instance: self.instance.to_string(),
+            call: self.call,
+            what,
+            outcome,
+            code: code.map(str::to_owned),
+        };
+        if let Err(error) = self.audit.record(event) {
+            tracing::error!(instance = %self.instance, %error, "an audit event could not be written");
+        }
+    }
+}
+
+fn take(used: &AtomicU64, bytes: usize, limit: u64, name: Limit) -> Result<(), Refusal> {
+    let bytes = bytes as u64;
+    let before = used.fetch_add(bytes, Ordering::Relaxed);
+    if before.saturating_add(bytes) <= limit { Ok(()) } else { Err(Refusal::Limit(name)) }
+}
+
+/// An audit event that is written when it is dropped, as cancelled unless something better is known: what a killed call
+/// was about to do is recorded too.
+pub(crate) struct Record {
+    account: Arc<Account>,
+    what: Option<What>,
+    outcome: Outcome,
+    code: Option<String>,
+}
+
+impl Record {
+    pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
+        Self { account: Arc::clone(account), what: Some(what), outcome: Outcome::Cancelled, code: None }
+    }
+
+    /// What will be written, to add what became known.
+    pub(crate) fn what(&mut self) -> Option<&mut What> {
+        self.what.as_mut()
+    }
+
+    pub(crate) fn done(&mut self) {
+        self.outcome = Outcome::Done;
+    }
+
+    pub(crate) fn failed(&mut self, code: impl Into<String>) {
+        self.outcome = Outcome::Failed;
+        self.code = Some(code.into());
+    }
+
+    /// Notes the refusal in the account, too, and hands it back.
+    pub(crate) fn refused(&mut self, refusal: Refusal) -> Refusal {
+        self.outcome = Outcome::Refused;
+        self.code = Some(match &refusal {
+            Refusal::Limit(limit) => format!("over-limit:{limit}"),
+            other => other.code().to_owned(),
+        });
+        self.account.refuse(refusal)
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(what) = self.what.take() {
+            self.account.record(what, self.outcome, self.code.as_deref());
+        }
+    }
+}

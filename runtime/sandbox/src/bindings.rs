@@ -1,0 +1,50 @@
+//! The contract's bindings, generated from `wit/`. Nothing here is logged: bindings with tracing would print arguments.
+
+#![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    inline: "
+        package deputy:host;
+
+        world provider {
+            include delegation:tokens/token-provider@0.1.0;
+            include delegation:tokens/uses-secrets@0.1.0;
+            include delegation:tokens/reveals-secrets@0.1.0;
+            include delegation:tokens/uses-logging@0.1.0;
+        }
+    ",
+    world: "deputy:host/provider",
+    imports: {
+        "delegation:tokens/secrets.open": async | trappable,
+        "delegation:tokens/secrets.[method]secret.sigv4": async | trappable,
+        "delegation:tokens/secrets.[method]secret.jwt": async | trappable,
+        "delegation:tokens/secrets.[method]secret.hmac-sha256": async | trappable,
+        "delegation:tokens/secrets.[method]secret.pbkdf2-hmac-sha256": async | trappable,
+        "delegation:tokens/secrets.[method]secret.sign": async | trappable,
+        "delegation:tokens/secret-values.reveal": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: { "delegation:tokens/secrets.secret": crate::secrets::Handle },
+});
+
+/// The exports of providers that renew.
+pub mod renews {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "delegation:tokens/renews-tokens",
+        exports: { default: async },
+        with: { "delegation:tokens/types": super::delegation::tokens::types },
+    });
+}
+
+/// The exports of providers that revoke.
+pub mod revokes {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "delegation:tokens/revokes-tokens",
+        exports: { default: async },
+        with: { "delegation:tokens/types": super::delegation::tokens::types },
+    });
+}
