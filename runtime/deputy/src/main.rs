@@ -1,2 +1,3 @@
-//! .
+//! The program `deputy`.
+
 fn main() {}

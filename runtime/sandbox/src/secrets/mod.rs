@@ -1,4 +1,5 @@
 //! The capability `secrets`.
 
 /// An open secret, as a component holds it.
-pub(crate) struct Handle;
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Handle;
