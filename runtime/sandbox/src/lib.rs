@@ -3,6 +3,11 @@
 mod account;
 mod bindings;
 mod clock;
+mod http;
+mod network;
 mod secrets;
+mod sockets;
+mod values;
 
 pub use account::Usage;
+pub use network::{Resolver, SystemResolver};
