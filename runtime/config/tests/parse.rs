@@ -145,6 +145,7 @@ fn every_fix_of_a_refusal_is_understood() {
         Refusal::Address { target: tcp.clone(), address, class },
         Refusal::Algorithm { secret: secret.clone(), algorithm: Algorithm::Es256 },
         Refusal::Audience { secret: secret.clone(), audience: "https://idp.example/\"".into() },
+        Refusal::Audience { secret: secret.clone(), audience: "\"]\nreveal = true\n\u{1b}[2J\\".into() },
         Refusal::Host { target: target.clone() },
         Refusal::Host { target: tcp },
         Refusal::Issuer { secret: secret.clone(), issuer: "me".into() },
@@ -183,7 +184,8 @@ fn every_fix_of_a_refusal_is_understood() {
 
 #[test]
 fn what_can_never_be_allowed_has_no_fix() {
-    for refusal in [Refusal::Listen, Refusal::Udp, Refusal::Target(TargetError::Userinfo)] {
+    let forged = Refusal::Secret { name: "a]\nreveal = true\n[b".into() };
+    for refusal in [Refusal::Listen, Refusal::Udp, Refusal::Target(TargetError::Userinfo), forged] {
         assert_eq!(refusal.fix(&"a".parse().unwrap(), &Limits::default()), None);
     }
 }
