@@ -1,0 +1,25 @@
+//! A rule that can be read is written as it is read, covers itself, and allows exactly what it names.
+#![no_main]
+
+use deputy_core::grant::{HttpPattern, Network, PathPrefix, TcpRule};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(pattern) = text.parse::<HttpPattern>() {
+        let again: HttpPattern = pattern.to_string().parse().expect("what it is written as can be read");
+        assert_eq!(pattern, again);
+        assert!(pattern.covers(&again));
+    }
+    if let Ok(rule) = text.parse::<TcpRule>() {
+        let again: TcpRule = rule.to_string().parse().expect("what it is written as can be read");
+        assert_eq!(rule.to_string(), again.to_string());
+    }
+    if let Ok(prefix) = text.parse::<PathPrefix>() {
+        let again: PathPrefix = prefix.to_string().parse().expect("what it is written as can be read");
+        assert_eq!(prefix, again);
+    }
+    if let Ok(network) = text.parse::<Network>() {
+        let again: Network = network.to_string().parse().expect("what it is written as can be read");
+        assert_eq!(network, again);
+    }
+});
