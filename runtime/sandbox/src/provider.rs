@@ -225,7 +225,7 @@ impl<T> Ended<T> {
             }
             Err(error) => (Outcome::Failed, Some(word(error).to_owned())),
         };
-        self.account.record(What::Call { function: self.function, millis }, outcome, code.as_deref());
+        self.account.close(What::Call { function: self.function, millis }, outcome, code.as_deref());
         Call { id: self.id, result, refusals: self.account.refusals(), usage: self.account.usage(), log_tail: self.log.tail() }
     }
 }
