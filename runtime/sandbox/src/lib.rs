@@ -7,6 +7,8 @@ mod http;
 mod network;
 mod secrets;
 mod sockets;
+#[cfg(test)]
+mod testing;
 mod values;
 
 pub use account::Usage;
