@@ -12,7 +12,7 @@ use deputy_core::grant::{Grant, HttpRule, Paths, Send as SendOptions, TcpRule};
 use deputy_core::{Instance, Limits, SecretBytes, SecretName};
 use deputy_observe::{Audit, CallId, Event, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::account::Account;
@@ -71,11 +71,6 @@ impl Book {
         let events = self.events();
         assert_eq!(events.len(), 1, "{events:?}");
         events.into_iter().next().map(|event| (event.outcome, event.code)).unwrap()
-    }
-
-    /// Waits for a state that is reached without anybody telling.
-    pub(crate) async fn until(&self, reached: impl Fn(&Account) -> bool) {
-        eventually(|| reached(&self.account)).await;
     }
 }
 
@@ -223,5 +218,26 @@ pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
         if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
             return String::from_utf8_lossy(&bytes).into_owned();
         }
+    }
+}
+
+/// A port whose queue is full: who connects to it waits.
+pub(crate) struct Deaf {
+    pub(crate) address: SocketAddr,
+    _queue: (TcpListener, Vec<TcpStream>),
+}
+
+impl Deaf {
+    #[expect(clippy::disallowed_methods, reason = "fills a local queue in a test")]
+    pub(crate) async fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let (address, mut queue) = (listener.local_addr().unwrap(), Vec::new());
+        let patience = std::time::Duration::from_millis(100);
+        while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            queue.push(stream.unwrap());
+        }
+        Self { address, _queue: (listener, queue) }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Server, Silent, http, pause, request};
+use crate::testing::{Deaf, Server, Silent, http, pause, request};
 use deputy_core::{ByteSize, Span};
 use tokio::io::AsyncWriteExt;
 
@@ -143,6 +143,15 @@ async fn a_resolver_that_never_answers_is_the_connect_limits() {
     let limits = limits(|limits| limits.connect = Span::millis(50));
     let mut lab = with(vec![http("http://a.example")], limits, Values::of(&[]), Arc::new(Silent));
     assert_eq!(format!("{:?}", lab.get("http://a.example/").await.unwrap_err()), "ConnectionTimeout");
+    assert_eq!(lab.limits(), ["connect"]);
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_is_the_connect_limits_too() {
+    let deaf = Deaf::new().await;
+    let limits = limits(|limits| limits.connect = Span::millis(100));
+    let mut lab = limited(vec![http(&format!("http://{}", deaf.address))], limits);
+    assert_eq!(format!("{:?}", lab.get(&format!("http://{}/", deaf.address)).await.unwrap_err()), "ConnectionTimeout");
     assert_eq!(lab.limits(), ["connect"]);
 }
 
