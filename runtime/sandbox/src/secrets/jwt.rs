@@ -130,3 +130,7 @@ fn audiences(value: Option<&Value>) -> Option<Vec<String>> {
 fn folded(name: &str) -> String {
     name.to_uppercase().to_lowercase()
 }
+
+#[cfg(test)]
+#[path = "jwt_tests.rs"]
+mod tests;

@@ -180,3 +180,7 @@ fn chance() -> &'static dyn SecureRandom {
     static CHANCE: std::sync::LazyLock<SystemRandom> = std::sync::LazyLock::new(SystemRandom::new);
     &*CHANCE
 }
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+pub(super) mod tests;

@@ -76,12 +76,11 @@ impl Secrets {
     }
 
     /// Begins the audit record of one operation and takes the operation from the account.
-    fn begin(&mut self, secret: &str, operation: &str) -> Result<Record, SecretError> {
+    fn begin(&mut self, secret: String, operation: &str) -> Result<Record, SecretError> {
         let over = Refusal::Limit(Limit::SecretOperations);
         if self.spent {
             return Err(convert_error(Error::Refused(over)));
         }
-        let secret = self.values.redactor().clean(secret, 80);
         let what = What::Secret { secret, operation: operation.to_owned(), scope: String::new() };
         let mut record = Record::begin(&self.account, what);
         self.account.take_secret_operation().map_err(|refusal| {
@@ -160,7 +159,7 @@ impl Secrets {
 macro_rules! operation {
     ($view:ident, $secret:ident, $operation:expr, |$name:ident, $record:ident| $body:expr) => {{
         let $name = &$view.name(&$secret)?;
-        let mut record = match $view.secrets.begin($name.as_str(), $operation.key()) {
+        let mut record = match $view.secrets.begin($name.to_string(), $operation.key()) {
             Ok(record) => record,
             Err(error) => return Ok(Err(error)),
         };
@@ -184,11 +183,15 @@ impl SecretsView<'_> {
 
 impl secrets::Host for SecretsView<'_> {
     async fn open(&mut self, name: String) -> wasmtime::Result<Result<Resource<Handle>, SecretError>> {
-        let mut record = match self.secrets.begin(&name, "open") {
+        let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone()).map_err(Error::Refused);
+        let shown = match &granted {
+            Ok(name) => name.to_string(),
+            Err(_) => self.secrets.values.redactor().clean(&name, 80),
+        };
+        let mut record = match self.secrets.begin(shown, "open") {
             Ok(record) => record,
             Err(error) => return Ok(Err(error)),
         };
-        let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone()).map_err(Error::Refused);
         let result = match granted {
             Ok(name) => match self.table.push(Handle { name }) {
                 Ok(handle) => Ok(handle),
@@ -296,3 +299,6 @@ impl HasData for HasSecrets {
 pub(crate) fn link<T: Send>(linker: &mut Linker<T>, get: fn(&mut T) -> SecretsView<'_>) -> wasmtime::Result<()> {
     secrets::add_to_linker::<T, HasSecrets>(linker, get)
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,3 +145,7 @@ fn hex(bytes: &[u8]) -> String {
         .filter_map(|digit| char::from_digit(digit.into(), 16))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "sigv4_tests.rs"]
+mod tests;
