@@ -12,7 +12,7 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(rule) = text.parse::<TcpRule>() {
         let again: TcpRule = rule.to_string().parse().expect("what it is written as can be read");
-        assert_eq!(rule.to_string(), again.to_string());
+        assert_eq!(rule, again);
     }
     if let Ok(prefix) = text.parse::<PathPrefix>() {
         let again: PathPrefix = prefix.to_string().parse().expect("what it is written as can be read");
