@@ -127,7 +127,7 @@ impl Exchange {
         let key = match tls.key() {
             Some(name) => {
                 let value = self.whole.run(self.policy.secrets().value(name)).await;
-                let value = value.map_err(|late| Stop::late(late, Phase::Secret))?;
+                let value = value.map_err(|late| Stop::late(late, Phase::Whole))?;
                 Some(value.map_err(|error| unusable("secret-unavailable", error.to_string()))?)
             }
             None => None,
@@ -158,7 +158,7 @@ impl Exchange {
                 _ = sent => None,
             }
         });
-        let answer = match early.await.map_err(|late| Stop::late(late, Phase::Request))? {
+        let answer = match early.await.map_err(|late| Stop::late(late, Phase::Whole))? {
             Some(answer) => answer,
             None => {
                 let asked = self.options.first_byte_timeout;

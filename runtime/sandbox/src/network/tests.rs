@@ -73,7 +73,7 @@ async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
     let deaf = Deaf::new().await;
     let (port, dead) = (deaf.address.port(), "127.0.0.1");
     let other = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
-    let deadline = Deadline::after(Span::millis(400), Limit::Connect);
+    let deadline = Deadline::after(Span::millis(1_500), Limit::Connect);
     let stream = connect(pinned(port, &[dead, "127.0.0.2"]), deadline).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), other.local_addr().unwrap());
     let refused = connect(pinned(port, &[dead, "127.0.0.3"]), deadline).await.unwrap_err();

@@ -1,5 +1,6 @@
 //! Requests through the hooks, to real local servers.
 
+mod answers;
 mod bodies;
 mod injected;
 mod limited;
