@@ -4,7 +4,7 @@ use ring::signature::{self, UnparsedPublicKey};
 /// A file of the published keys.
 macro_rules! vector {
     ($file:literal) => {
-        include_str!(concat!("../../../../tests/vectors/jose/", $file))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/jose/", $file))
     };
 }
 pub(crate) use vector;
