@@ -1,4 +1,4 @@
-//! A rule that can be read is written as it is read, covers itself, and allows exactly what it names.
+//! A rule that can be read is written as it is read, and says one thing.
 #![no_main]
 
 use deputy_core::grant::{HttpPattern, Network, PathPrefix, TcpRule};
@@ -8,7 +8,6 @@ fuzz_target!(|text: &str| {
     if let Ok(pattern) = text.parse::<HttpPattern>() {
         let again: HttpPattern = pattern.to_string().parse().expect("what it is written as can be read");
         assert_eq!(pattern, again);
-        assert!(pattern.covers(&again));
     }
     if let Ok(rule) = text.parse::<TcpRule>() {
         let again: TcpRule = rule.to_string().parse().expect("what it is written as can be read");

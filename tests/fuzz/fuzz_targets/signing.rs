@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
     let grant = Sigv4Grant::new(vec!["iam".into()], vec!["us-east-1".into()]).expect("a grant");
     let grant = SecretGrant::new(Some(Purpose::Sigv4(grant)), false);
     let name = "key".parse().expect("a name");
-    let Ok(permit) = grant.permit_sigv4(&name, parsed, Timestamp(NOW)) else { return };
+    let Ok(permit) = grant.permit_sigv4(&name, parsed, Timestamp::from_millis(NOW)) else { return };
 
     assert_eq!(permit.text(), text);
     assert_eq!(text.split('\n').count(), 4);
