@@ -50,7 +50,9 @@ pub enum CompileError {
         memory: ByteSize,
     },
     /// The child took too long.
-    #[error("compiling took longer than {0}; a component that needs more is unusual: make it smaller, or do not trust it")]
+    #[error(
+        "compiling took longer than {0}; a component that needs more is unusual: make it smaller, or do not trust it"
+    )]
     Slow(Span),
     /// The child can't be started or talked to.
     #[error("cannot run the compiler {}", program.display())]
@@ -123,12 +125,14 @@ async fn talk(child: &mut Child, component: &[u8]) -> std::io::Result<(ExitStatu
     let listen = async move {
         let mut text = Vec::new();
         if let Some(errors) = errors {
+            #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
             errors.take(4096).read_to_end(&mut text).await?;
         }
         Ok::<_, std::io::Error>(text)
     };
     let ((), text, status) = tokio::join!(feed, listen, child.wait());
-    let text = String::from_utf8_lossy(&text?).chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let text =
+        String::from_utf8_lossy(&text?).chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     Ok((status?, text.trim().to_owned()))
 }
 
@@ -136,9 +140,11 @@ async fn talk(child: &mut Child, component: &[u8]) -> std::io::Result<(ExitStatu
 ///
 /// Sets its own limits before it reads a byte of the component: address space in bytes, CPU time in seconds, no core.
 pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
-    let limit = |resource, value| rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
+    let limit =
+        |resource, value| rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
     let limited = limit(Resource::Core, 0).and(limit(Resource::As, memory)).and(limit(Resource::Cpu, seconds));
-    let compiled = limited.map_err(|error| (1, format!("cannot limit the compiler: {error}"))).and_then(|()| compile_stdin());
+    let compiled =
+        limited.map_err(|error| (1, format!("cannot limit the compiler: {error}"))).and_then(|()| compile_stdin());
     match compiled {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, text)) => {
@@ -150,6 +156,7 @@ pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
 
 fn compile_stdin() -> Result<(), (u8, String)> {
     let mut component = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "bounded by the address space of this child")]
     std::io::stdin().lock().read_to_end(&mut component).map_err(|error| (1, error.to_string()))?;
     let engine = Engine::new(&engine::config()).map_err(|error| (1, error.to_string()))?;
     let code = engine.precompile_component(&component).map_err(|error| (INVALID, format!("{error:#}")))?;

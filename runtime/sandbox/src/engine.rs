@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, EngineWeak, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often a computing component is interrupted, and so the grain of the limit `cpu`.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -107,6 +107,7 @@ impl Drop for Ticker {
 fn tick(engine: &EngineWeak, running: &Arc<AtomicUsize>) {
     loop {
         if running.load(Ordering::SeqCst) > 0 {
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own, which does nothing else")]
             thread::sleep(TICK);
         } else if Arc::strong_count(running) == 1 {
             return;

@@ -9,6 +9,8 @@
 //! Only this crate knows wasmtime. It never keeps a component's state from one call to the next, never opens a socket
 //! without a `Pinned`, and knows neither schedule nor configuration file.
 
+#![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
+
 mod account;
 mod bindings;
 mod cache;
@@ -29,6 +31,8 @@ mod secret_values;
 mod secrets;
 mod sockets;
 mod state;
+#[cfg(test)]
+mod testing;
 mod values;
 
 pub use account::Usage;

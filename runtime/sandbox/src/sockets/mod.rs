@@ -43,7 +43,9 @@ pub(crate) struct Sockets {
 
 /// Where the names of this call led.
 #[derive(Clone, Default)]
-struct Known(Arc<Mutex<Vec<(Host, Vec<IpAddr>)>>>);
+struct Known(Arc<Mutex<Vec<Answer>>>);
+
+type Answer = (Host, Vec<IpAddr>);
 
 const LOOKUPS: usize = 4;
 
