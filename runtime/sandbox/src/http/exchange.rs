@@ -1,0 +1,233 @@
+//! One request, from what the component sent to the head of the answer.
+//!
+//! [`Exchange::steps`] is the list of what a request passes, in order. No step can be left out: each needs what the one
+//! before it made, and only the last of them has a socket.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use ::http::request::Parts;
+use ::http::uri::PathAndQuery;
+use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use bytes::Bytes;
+use deputy_core::grant::{HttpTarget, Permit, Scheme, Target};
+use deputy_core::{Limit, Refusal};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::incoming::Incoming;
+use super::inject::inject;
+use super::ledger::{Ledger, Trouble};
+use super::origin_form;
+use super::outgoing::{Outgoing, section};
+use super::policy::HttpPolicy;
+use super::stop::{Phase, Stop};
+use crate::account::Account;
+use crate::network::{self, Deadline, Resolver, Stream, Tls};
+
+/// One request under way.
+pub(super) struct Exchange {
+    pub(super) policy: Arc<HttpPolicy>,
+    pub(super) account: Arc<Account>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) ledger: Ledger,
+    pub(super) options: RequestOptions,
+    pub(super) whole: Deadline,
+}
+
+type Answer = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>);
+
+impl Exchange {
+    pub(super) async fn run(mut self, request: Request<Outgoing>) -> Result<Response<WasiBody>, Error> {
+        match self.steps(request).await {
+            Ok((response, connection)) => {
+                let (account, whole, asked) = (self.account, self.whole, self.options.between_bytes_timeout);
+                let ledger = self.ledger;
+                let body = |body| Incoming::new(body, account, ledger, whole, asked, Some(connection)).boxed_unsync();
+                Ok(response.map(body))
+            }
+            Err(stop) => Err(stop.end(&mut self.ledger)),
+        }
+    }
+
+    async fn steps(&mut self, request: Request<Outgoing>) -> Result<Answer, Stop> {
+        let (mut head, mut body) = request.into_parts();
+        let target = self.target(&head)?;
+        let permit = self.policy.grant().permit_http(&target)?;
+        self.account.take_request()?;
+        normalise(&mut head, target.target())?;
+        self.inject(&permit, &mut head, &mut body).await?;
+        self.account.take_sent(request_line(&head) + section(&head.headers))?;
+        let rule = permit.rule();
+        let stream = self.connect(permit).await?;
+        let stream = self.secure(rule, target.target(), stream).await?;
+        let answer = self.exchange(stream, Request::from_parts(head, body)).await?;
+        self.judge(&answer.0)?;
+        Ok(answer)
+    }
+
+    /// What is to be reached, unless its description is too long or can be read in two ways.
+    fn target(&self, head: &Parts) -> Result<HttpTarget, Stop> {
+        let limits = self.account.limits();
+        let path = origin_form(&head.uri);
+        let scheme = head.uri.scheme_str().unwrap_or_default();
+        let authority = head.uri.authority().map_or("", |authority| authority.as_str());
+        if (scheme.len() + 3 + authority.len() + path.len()) as u64 > limits.url.as_u64() {
+            return Err(Refusal::Limit(Limit::Url).into());
+        }
+        if section(&head.headers) as u64 > limits.headers.as_u64() {
+            return Err(Refusal::Limit(Limit::Headers).into());
+        }
+        let target = HttpTarget::parse(scheme, authority, head.method.as_str(), &path);
+        Ok(target.map_err(Refusal::Target)?)
+    }
+
+    async fn inject(&mut self, permit: &Permit, head: &mut Parts, body: &mut Outgoing) -> Result<(), Stop> {
+        let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
+        for injection in &rule.send.inject {
+            self.ledger.note_injected(injection.secret.to_string());
+        }
+        let most = self.account.limits().sent.as_u64();
+        inject(&rule.send.inject, self.policy.secrets(), head, body, self.whole, most).await
+    }
+
+    /// Resolves, pins and connects, all under one limit.
+    async fn connect(&mut self, permit: Permit) -> Result<TcpStream, Stop> {
+        let limit = self.account.limits().connect;
+        let deadline = self.whole.step(limit, Limit::Connect, self.options.connect_timeout);
+        let resolved = deadline.run(network::resolve(&*self.resolver, permit.target().host())).await;
+        let addresses = resolved
+            .map_err(|late| Stop::late(late, Phase::Connect))?
+            .map_err(|error| Stop::failed("dns", Error::DnsError { rcode: None, info_code: None }).because(error))?;
+        let pinned = permit.pin(&addresses)?;
+        if let Some(first) = pinned.addresses().first() {
+            self.ledger.note_address(first.ip());
+        }
+        let stream = network::connect(pinned, deadline).await?;
+        if let Ok(peer) = stream.peer_addr() {
+            self.ledger.note_address(peer.ip());
+        }
+        Ok(stream)
+    }
+
+    async fn secure(&self, rule: usize, target: &Target, stream: TcpStream) -> Result<Stream, Stop> {
+        let tls: &Tls = match (target.scheme(), self.policy.rule(rule)) {
+            (Scheme::Http, Some(_)) => return Ok(Stream::Plain(stream)),
+            (Scheme::Https, Some((_, Some(tls)))) => tls,
+            _ => return Err(unknown_rule()),
+        };
+        let unusable = |code, reason: String| Stop::failed(code, Error::ConfigurationError).because(reason);
+        let key = match tls.key() {
+            Some(name) => {
+                let value = self.whole.run(self.policy.secrets().value(name)).await;
+                let value = value.map_err(|late| Stop::late(late, Phase::Secret))?;
+                Some(value.map_err(|error| unusable("secret-unavailable", error.to_string()))?)
+            }
+            None => None,
+        };
+        let config = tls.config(key).map_err(|error| unusable("client-certificate", error.to_string()))?;
+        let asked = self.options.connect_timeout;
+        let deadline = self.whole.step(self.account.limits().tls, Limit::Tls, asked);
+        Ok(network::handshake(stream, target.host(), config, deadline).await?)
+    }
+
+    /// Sends the request and waits for the head of the answer. The time for that begins when the request is out.
+    async fn exchange(&self, stream: Stream, mut request: Request<Outgoing>) -> Result<Answer, Stop> {
+        let headers = self.account.limits().headers.as_usize();
+        let mut client = http1::Builder::new();
+        client.max_header_size(headers).max_buf_size(headers.max(64 * 1024));
+        let (mut sender, connection) =
+            client.handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
+        let connection = wasmtime_wasi::runtime::spawn(async move {
+            // What goes wrong in it shows in the answer or its body.
+            connection.await.ok();
+        });
+        let sent = request.body_mut().sent();
+        let mut answer = pin!(sender.send_request(request));
+        let early = self.whole.run(async {
+            tokio::select! {
+                biased;
+                answer = &mut answer => Some(answer),
+                _ = sent => None,
+            }
+        });
+        let answer = match early.await.map_err(|late| Stop::late(late, Phase::Request))? {
+            Some(answer) => answer,
+            None => {
+                let asked = self.options.first_byte_timeout;
+                let deadline = self.whole.step(self.account.limits().first_byte, Limit::FirstByte, asked);
+                deadline.run(answer).await.map_err(|late| Stop::late(late, Phase::FirstByte))?
+            }
+        };
+        Ok((answer.map_err(|error| self.broken(&error))?, connection))
+    }
+
+    /// Whether the component may have this answer.
+    fn judge(&mut self, answer: &Response<hyper::body::Incoming>) -> Result<(), Stop> {
+        self.ledger.note_status(answer.status().as_u16());
+        let (limits, bytes) = (self.account.limits(), section(answer.headers()));
+        if bytes as u64 > limits.headers.as_u64() {
+            return Err(headers_too_large());
+        }
+        self.account.take_received(bytes)?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Stop::failed("upgrade", Error::HttpUpgradeFailed));
+        }
+        if answer.body().size_hint().lower() > limits.response.as_u64() {
+            return Err(Refusal::Limit(Limit::Response).into());
+        }
+        self.ledger.record().done();
+        Ok(())
+    }
+
+    /// What an error of the connection means: the component's own body may have been the reason.
+    fn broken(&self, error: &hyper::Error) -> Stop {
+        match self.ledger.meter().trouble() {
+            Some(Trouble::Refused(refusal)) => return refusal.clone().into(),
+            Some(Trouble::Aborted) => return Stop::failed("request-aborted", Error::HttpProtocolError),
+            None => {}
+        }
+        if error.is_parse_too_large() {
+            headers_too_large()
+        } else if error.is_parse() {
+            Stop::failed("protocol", Error::HttpProtocolError).because(error)
+        } else {
+            Stop::failed("connection-closed", Error::ConnectionTerminated).because(error)
+        }
+    }
+}
+
+/// Origin form, and what the host itself says to the next hop.
+fn normalise(head: &mut Parts, target: &Target) -> Result<(), Stop> {
+    let invalid = || Stop::failed("uri", Error::HttpRequestUriInvalid);
+    head.uri = PathAndQuery::try_from(origin_form(&head.uri)).map(Uri::from).map_err(|_| invalid())?;
+    let host = match target.scheme().default_port() {
+        Some(port) if port == target.port() => target.host().to_string(),
+        _ => format!("{}:{}", target.host(), target.port()),
+    };
+    for name in head.headers.keys().filter(|name| super::forbidden(name)).cloned().collect::<Vec<_>>() {
+        head.headers.remove(name);
+    }
+    let host = Bytes::from(host);
+    head.headers.insert(header::HOST, HeaderValue::from_maybe_shared(host).map_err(|_| invalid())?);
+    head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Ok(())
+}
+
+fn request_line(head: &Parts) -> usize {
+    head.method.as_str().len() + head.uri.path_and_query().map_or(1, |path| path.as_str().len()) + 12
+}
+
+fn headers_too_large() -> Stop {
+    Stop::refused(Refusal::Limit(Limit::Headers), Error::HttpResponseHeaderSectionSize(None))
+}
+
+/// A permit of another grant: a bug of ours, told as a refusal.
+fn unknown_rule() -> Stop {
+    Stop::failed("internal", Error::HttpRequestDenied)
+}

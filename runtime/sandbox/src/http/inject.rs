@@ -1,0 +1,130 @@
+//! Credentials that the host adds to a request that a rule allows. The component never sees them, and whatever it put
+//! in their place itself is replaced.
+
+use std::sync::Arc;
+
+use ::http::request::Parts;
+use ::http::{HeaderName, HeaderValue, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use deputy_core::grant::{Form, Injection, Place};
+use deputy_core::{Limit, Refusal, SecretBytes};
+use http_body_util::BodyExt;
+use wasmtime_wasi_http::Error;
+use zeroize::Zeroizing;
+
+use super::form::{is_form, with_field};
+use super::outgoing::Outgoing;
+use super::stop::{Phase, Stop};
+use crate::network::Deadline;
+use crate::values::SecretValues;
+
+/// Why a secret can't be added. Never the secret itself.
+#[derive(Debug, thiserror::Error)]
+enum InjectError {
+    #[error("secret {secret}: a form field can only be added to one plain application/x-www-form-urlencoded body")]
+    NoForm { secret: String },
+    #[error("secret {secret} cannot be a header: it holds a character that no header may, such as a line end")]
+    Value { secret: String },
+    #[error("{name:?} is not a header's name")]
+    Name { name: String },
+}
+
+impl From<InjectError> for Stop {
+    fn from(error: InjectError) -> Self {
+        Self::failed("injection", Error::ConfigurationError).because(error)
+    }
+}
+
+/// Adds one rule's credentials.
+pub(super) async fn inject(
+    injections: &[Injection],
+    secrets: &dyn SecretValues,
+    head: &mut Parts,
+    body: &mut Outgoing,
+    whole: Deadline,
+    most: u64,
+) -> Result<(), Stop> {
+    let mut form = None;
+    for injection in injections {
+        let value = secret(secrets, injection, whole).await?;
+        let secret = || injection.secret.to_string();
+        match &injection.place {
+            Place::Header(name) => {
+                let name = name.parse::<HeaderName>().map_err(|_| InjectError::Name { name: name.clone() })?;
+                let value = Bytes::from_owner(rendered(&injection.form, value.expose()));
+                let mut value =
+                    HeaderValue::from_maybe_shared(value).map_err(|_| InjectError::Value { secret: secret() })?;
+                value.set_sensitive(true);
+                head.headers.insert(name, value);
+            }
+            Place::Field(name) => {
+                let before = match form.take() {
+                    Some(form) => form,
+                    None if takes_a_form(head) => read(body, whole, most).await?,
+                    None => return Err(InjectError::NoForm { secret: secret() }.into()),
+                };
+                form = Some(with_field(&before, name, &rendered(&injection.form, value.expose())));
+            }
+        }
+    }
+    if let Some(form) = form {
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(form.len()));
+        body.put(Bytes::from_owner(form));
+    }
+    Ok(())
+}
+
+async fn secret(secrets: &dyn SecretValues, injection: &Injection, whole: Deadline) -> Result<Arc<SecretBytes>, Stop> {
+    let value = whole.run(secrets.value(&injection.secret)).await.map_err(|late| Stop::late(late, Phase::Secret))?;
+    value.map_err(|error| Stop::failed("secret-unavailable", Error::ConfigurationError).because(error))
+}
+
+/// The secret in its form, in memory that is wiped and did not grow.
+fn rendered(form: &Form, secret: &[u8]) -> Zeroizing<Vec<u8>> {
+    match form {
+        Form::Plain { prefix } => {
+            let mut out = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.len()));
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(secret);
+            out
+        }
+        Form::Basic { user } => {
+            let mut pair = Zeroizing::new(Vec::with_capacity(user.len() + 1 + secret.len()));
+            pair.extend_from_slice(user.as_bytes());
+            pair.push(b':');
+            pair.extend_from_slice(secret);
+            let coded = Zeroizing::new(STANDARD.encode(&*pair));
+            let mut out = Zeroizing::new(Vec::with_capacity(6 + coded.len()));
+            out.extend_from_slice(b"Basic ");
+            out.extend_from_slice(coded.as_bytes());
+            out
+        }
+    }
+}
+
+fn takes_a_form(head: &Parts) -> bool {
+    let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
+    let one = types.next().is_some_and(|value| is_form(value.as_bytes())) && types.next().is_none();
+    one && !head.headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// All of the component's body: a form is small, and what it may be is limited like what may leave.
+async fn read(body: &mut Outgoing, whole: Deadline, most: u64) -> Result<Zeroizing<Vec<u8>>, Stop> {
+    let mut form = Zeroizing::new(Vec::new());
+    let read = async {
+        let Some(body) = body.body() else { return Ok::<(), Stop>(()) };
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Stop::failed("request-aborted", error))?;
+            let data = frame.data_ref().map_or(&[][..], |data| data);
+            if (form.len() + data.len()) as u64 > most {
+                return Err(Refusal::Limit(Limit::Sent).into());
+            }
+            form.extend_from_slice(data);
+        }
+        Ok(())
+    };
+    whole.run(read).await.map_err(|late| Stop::late(late, Phase::Request))??;
+    Ok(form)
+}

@@ -1,0 +1,99 @@
+//! What one request did, for the audit log and for the two bodies that count for it. It decides nothing.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use deputy_core::{InstanceName, Refusal};
+use deputy_observe::What;
+
+use crate::account::{Account, Record};
+
+/// The audit record of one request, written with the final counts when it is dropped.
+pub(crate) struct Ledger {
+    instance: InstanceName,
+    record: Record,
+    meter: Arc<Meter>,
+}
+
+/// What the bodies of one request counted, and what went wrong in the component's.
+#[derive(Default)]
+pub(crate) struct Meter {
+    sent: AtomicU64,
+    received: AtomicU64,
+    trouble: OnceLock<Trouble>,
+}
+
+/// Why a component's body did not reach its end.
+#[derive(Debug, Clone)]
+pub(crate) enum Trouble {
+    /// The component gave it up.
+    Aborted,
+    /// It went over a limit.
+    Refused(Refusal),
+}
+
+impl Ledger {
+    pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
+        let (instance, record) = (account.instance().clone(), Record::begin(account, what));
+        Self { instance, record, meter: Arc::default() }
+    }
+
+    pub(crate) fn instance(&self) -> &InstanceName {
+        &self.instance
+    }
+
+    pub(crate) fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
+    }
+
+    pub(crate) fn record(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
+    pub(crate) fn note_address(&mut self, at: IpAddr) {
+        if let Some(What::Http { address, .. }) = self.record.what() {
+            *address = Some(at);
+        }
+    }
+
+    pub(crate) fn note_status(&mut self, code: u16) {
+        if let Some(What::Http { status, .. }) = self.record.what() {
+            *status = Some(code);
+        }
+    }
+
+    pub(crate) fn note_injected(&mut self, secret: String) {
+        if let Some(What::Http { injected, .. }) = self.record.what() {
+            injected.push(secret);
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Some(What::Http { sent, received, .. }) = self.record.what() {
+            *sent = self.meter.sent.load(Ordering::Relaxed);
+            *received = self.meter.received.load(Ordering::Relaxed);
+        }
+    }
+}
+
+impl Meter {
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes the first trouble; what follows from it is not news.
+    pub(crate) fn troubled(&self, trouble: Trouble) {
+        self.trouble.get_or_init(|| trouble);
+    }
+
+    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.get()
+    }
+}

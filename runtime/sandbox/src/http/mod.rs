@@ -1,0 +1,139 @@
+//! The capability `wasi:http`: requests that the grant allows, with the credentials that the operator adds.
+//!
+//! [`HttpPolicy`] is made once per instance and [`Hooks`] once per call; an [`exchange`] reads as the list of what a
+//! request passes. Redirects are never followed, connections never used twice, and a component never sees an error's
+//! text.
+
+mod exchange;
+mod form;
+mod incoming;
+mod inject;
+mod ledger;
+mod outgoing;
+mod policy;
+mod stop;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ::http::{HeaderName, Request, Response, Uri, header, uri};
+use deputy_core::Limit;
+use deputy_observe::What;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks,
+};
+
+use crate::account::Account;
+use crate::network::{Deadline, Resolver};
+use exchange::Exchange;
+use ledger::Ledger;
+use outgoing::{Drains, Outgoing};
+pub(crate) use policy::HttpPolicy;
+pub use policy::HttpPolicyError;
+
+/// What `wasmtime-wasi-http` asks during one call. Everything that a call starts ends when this is dropped.
+pub(crate) struct Hooks {
+    policy: Arc<HttpPolicy>,
+    account: Arc<Account>,
+    resolver: Arc<dyn Resolver>,
+    drains: Drains,
+}
+
+/// Bytes of one write to a request's body; two of these are buffered per request.
+const CHUNK: usize = 64 * 1024;
+
+type Work = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Work)>> + Send>;
+
+impl Hooks {
+    pub(crate) fn new(policy: Arc<HttpPolicy>, account: Arc<Account>, resolver: Arc<dyn Resolver>) -> Self {
+        Self { policy, account, resolver, drains: Drains::default() }
+    }
+
+    fn begin(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>) -> (Exchange, Request<Outgoing>) {
+        let ledger = Ledger::begin(&self.account, what(&request));
+        let whole = Deadline::after(self.account.limits().exchange, Limit::Exchange);
+        let meter = ledger.meter();
+        let request =
+            request.map(|body| Outgoing::new(body, Arc::clone(&self.account), meter, self.drains.weak(), whole));
+        let exchange = Exchange {
+            policy: Arc::clone(&self.policy),
+            account: Arc::clone(&self.account),
+            resolver: Arc::clone(&self.resolver),
+            ledger,
+            options: options.unwrap_or_default(),
+            whole,
+        };
+        (exchange, request)
+    }
+}
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Work) -> Answer {
+        let (exchange, request) = self.begin(request, options);
+        Box::new(async move {
+            let response = exchange.run(request).await?;
+            Ok((response, Box::new(async { Ok(()) }) as Work))
+        })
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(forbidden)
+    }
+
+    /// All of them, so that an odd scheme is refused where refusals are recorded.
+    fn is_supported_scheme(&mut self, _: &uri::Scheme) -> bool {
+        true
+    }
+
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
+        ErrorCode::HttpProtocolError
+    }
+
+    fn p2_error_from_connect(&mut self, _: &std::io::Error) -> ErrorCode {
+        ErrorCode::ConnectionRefused
+    }
+
+    fn p2_error_from_tls(&mut self, _: &std::io::Error) -> ErrorCode {
+        ErrorCode::TlsProtocolError
+    }
+}
+
+/// What the host says to the next hop, and no component does.
+fn forbidden(name: &HeaderName) -> bool {
+    DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == header::TE || *name == header::TRAILER
+}
+
+/// What is recorded of a request, before anything about it is known to be sound: no user information, no query, and no
+/// more of a text than is worth reading.
+fn what(request: &Request<WasiBody>) -> What {
+    let (uri, cut) = (request.uri(), |text: &str| text.chars().take(1024).collect::<String>());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    What::Http {
+        method: cut(request.method().as_str()),
+        target: cut(&format!("{}://{host}", uri.scheme_str().unwrap_or_default())),
+        path: cut(uri.path()),
+        address: None,
+        status: None,
+        sent: 0,
+        received: 0,
+        injected: Vec::new(),
+    }
+}
+
+/// Path and query as they go into the request line.
+fn origin_form(uri: &Uri) -> String {
+    let text = uri.path_and_query().map_or("/", |path| path.as_str());
+    if text.is_empty() || text.starts_with('?') { format!("/{text}") } else { text.to_owned() }
+}

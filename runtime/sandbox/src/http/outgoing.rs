@@ -1,0 +1,147 @@
+//! A component's request body, counted as it leaves.
+//!
+//! What is not sent any more is still taken from the component until it has finished: a component may write all of its
+//! body before it looks at the answer, and JavaScript's `fetch` traps when the body is closed under it. What is taken
+//! so goes nowhere, is bounded in size and time, and never outlives the call.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use ::http::HeaderMap;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::ledger::{Meter, Trouble};
+use crate::account::Account;
+use crate::network::Deadline;
+
+/// A request body on its way out.
+pub(crate) struct Outgoing {
+    body: Option<WasiBody>,
+    account: Arc<Account>,
+    meter: Arc<Meter>,
+    drains: Weak<Mutex<JoinSet<()>>>,
+    whole: Deadline,
+    /// Dropped when nothing more will be sent.
+    open: Option<oneshot::Sender<()>>,
+}
+
+/// The tasks of one call that take bodies nobody sends any more.
+#[derive(Default)]
+pub(crate) struct Drains(Arc<Mutex<JoinSet<()>>>);
+
+impl Drains {
+    pub(crate) fn weak(&self) -> Weak<Mutex<JoinSet<()>>> {
+        Arc::downgrade(&self.0)
+    }
+}
+
+impl Outgoing {
+    pub(crate) fn new(
+        body: WasiBody,
+        account: Arc<Account>,
+        meter: Arc<Meter>,
+        drains: Weak<Mutex<JoinSet<()>>>,
+        whole: Deadline,
+    ) -> Self {
+        Self { body: Some(body), account, meter, drains, whole, open: None }
+    }
+
+    /// Ends when nothing more will be sent.
+    pub(crate) fn sent(&mut self) -> oneshot::Receiver<()> {
+        let (open, sent) = oneshot::channel();
+        self.open = Some(open);
+        sent
+    }
+
+    /// The component's body, to be looked at and [put back](Self::put); what is left of it is drained here as well.
+    pub(crate) fn body(&mut self) -> Option<&mut WasiBody> {
+        self.body.as_mut()
+    }
+
+    /// Sends this instead.
+    pub(crate) fn put(&mut self, bytes: Bytes) {
+        self.body = Some(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
+    }
+
+    fn end(&mut self) {
+        self.body = None;
+        self.open = None;
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        match std::task::ready!(Pin::new(body).poll_frame(context)) {
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                self.meter.troubled(Trouble::Aborted);
+                self.end();
+                Poll::Ready(Some(Err(error)))
+            }
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) + frame.trailers_ref().map_or(0, section);
+                if let Err(refusal) = self.account.take_sent(bytes) {
+                    self.meter.troubled(Trouble::Refused(refusal));
+                    return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
+                }
+                self.meter.add_sent(bytes);
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        let (Some(drains), Ok(runtime)) = (self.drains.upgrade(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let (whole, most) = (self.whole, self.account.limits().sent.as_u64());
+        let mut drains = drains.lock().unwrap_or_else(PoisonError::into_inner);
+        while drains.try_join_next().is_some() {}
+        drains.spawn_on(
+            async move {
+                // Late is as good as done: nobody waits for it.
+                whole.run(drain(body, most)).await.ok();
+            },
+            &runtime,
+        );
+    }
+}
+
+async fn drain(mut body: WasiBody, most: u64) {
+    let mut taken = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        taken += frame.data_ref().map_or(0, Bytes::len) as u64;
+        if taken > most {
+            return;
+        }
+    }
+}
+
+/// The size of a header or trailer section as it is sent.
+pub(super) fn section(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}

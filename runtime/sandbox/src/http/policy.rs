@@ -1,0 +1,62 @@
+//! What is made once per instance: its grant, TLS for each of its rules, and the way to its secrets. It never changes,
+//! and no two instances share one.
+
+use std::sync::Arc;
+
+use deputy_core::grant::{Grant, HttpRule, Scheme};
+use deputy_core::{Instance, InstanceName};
+
+use crate::network::Tls;
+use crate::values::SecretValues;
+
+/// What one instance may send, and how.
+pub(crate) struct HttpPolicy {
+    grant: Arc<Grant>,
+    /// By rule; none for rules without TLS.
+    tls: Arc<[Option<Tls>]>,
+    secrets: Arc<dyn SecretValues>,
+}
+
+/// A rule that can't be obeyed.
+#[derive(Debug, thiserror::Error)]
+#[error("instance {instance}, rule {rule}")]
+pub struct HttpPolicyError {
+    instance: InstanceName,
+    rule: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl HttpPolicy {
+    /// Reads the files that the rules name.
+    pub(crate) fn new(instance: &Instance, secrets: Arc<dyn SecretValues>) -> Result<Self, HttpPolicyError> {
+        let tls = |rule: &HttpRule| match rule.pattern.scheme() {
+            Scheme::Https => Tls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
+                instance: instance.name.clone(),
+                rule: rule.pattern.to_string(),
+                source: source.into(),
+            }),
+            Scheme::Http | Scheme::Tcp => Ok(None),
+        };
+        let tls = instance.grant.http.iter().map(tls).collect::<Result<_, _>>()?;
+        Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets })
+    }
+
+    /// The same for one call, whose log must not show the secrets that it was given.
+    pub(crate) fn for_call(&self, secrets: Arc<dyn SecretValues>) -> Self {
+        Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets }
+    }
+
+    /// The grant, for the instance's other capabilities too.
+    pub(crate) fn grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+
+    /// A rule and its TLS.
+    pub(super) fn rule(&self, index: usize) -> Option<(&HttpRule, Option<&Tls>)> {
+        Some((self.grant.http.get(index)?, self.tls.get(index)?.as_ref()))
+    }
+
+    pub(super) fn secrets(&self) -> &dyn SecretValues {
+        &*self.secrets
+    }
+}

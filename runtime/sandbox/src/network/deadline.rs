@@ -1,0 +1,90 @@
+//! Moments by which something must be over, and whose wish each is. The only reader of the monotonic clock here.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use deputy_core::{Limit, Span};
+use tokio::time::{Instant, Sleep};
+
+/// A moment by which something must be over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    at: Instant,
+    cause: Cause,
+}
+
+/// Whose wish a deadline is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The component asked for less time than it may have.
+    Component,
+    /// The operator's limit.
+    Limit(Limit),
+}
+
+/// It took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it took too long")]
+pub(crate) struct Late(pub(crate) Cause);
+
+impl Deadline {
+    /// This long from now.
+    pub(crate) fn after(span: Span, limit: Limit) -> Self {
+        Self { at: from_now(span.duration()), cause: Cause::Limit(limit) }
+    }
+
+    /// The deadline of one step inside this one: no later than this one, nor than the step's own limit, nor than what
+    /// the component asked for.
+    pub(crate) fn step(self, span: Span, limit: Limit, asked: Option<Duration>) -> Self {
+        let step = match asked {
+            Some(asked) if asked < span.duration() => Self { at: from_now(asked), cause: Cause::Component },
+            _ => Self::after(span, limit),
+        };
+        if step.at < self.at { step } else { self }
+    }
+
+    /// Runs a future until then.
+    pub(crate) async fn run<F: Future>(self, future: F) -> Result<F::Output, Late> {
+        tokio::time::timeout_at(self.at, future).await.map_err(|_| Late(self.cause))
+    }
+
+    /// An equal share of what is left, for one of several attempts.
+    pub(crate) fn share(self, attempts: usize) -> Self {
+        let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).max(1);
+        let left = self.at.saturating_duration_since(now());
+        Self { at: from_now(left / attempts), cause: self.cause }
+    }
+
+    /// A timer for it, where there is no future to run.
+    pub(crate) fn timer(self) -> Timer {
+        Timer { sleep: Box::pin(tokio::time::sleep_until(self.at)), cause: self.cause }
+    }
+}
+
+/// Waits for a deadline.
+pub(crate) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    cause: Cause,
+}
+
+impl Future for Timer {
+    type Output = Late;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Late> {
+        self.sleep.as_mut().poll(context).map(|()| Late(self.cause))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock in this crate's network")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// So long from now, or so far away that nothing waits for it: a component may ask for centuries.
+fn from_now(span: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    let now = now();
+    now.checked_add(span.min(FAR)).unwrap_or(now)
+}

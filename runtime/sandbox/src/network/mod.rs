@@ -1,0 +1,19 @@
+//! The one way from the sandbox to a socket: resolve, pin, connect, and TLS where the rule says so.
+//!
+//! HTTP and TCP both come through here. Nothing here decides what is allowed, and nothing here connects to an address
+//! that is not in a [`Pinned`](deputy_core::grant::Pinned).
+
+mod connect;
+mod deadline;
+mod resolve;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub(crate) use connect::{ConnectError, connect};
+pub(crate) use deadline::{Cause, Deadline, Late, Timer};
+pub(crate) use resolve::resolve;
+pub use resolve::{Resolver, SystemResolver};
+pub(crate) use stream::Stream;
+pub(crate) use tls::{HandshakeError, Tls, handshake};

@@ -1,0 +1,159 @@
+//! `wasi:sockets/ip-name-lookup`: names that a TCP rule names, and no others. An answer that holds an address which is
+//! not granted gives none at all.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::vec;
+
+use deputy_core::grant::{Grant, Host, HostError, TargetError};
+use deputy_core::{Limit, Refusal};
+use deputy_observe::What;
+use tokio::sync::Semaphore;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
+use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, SocketResult};
+use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
+
+use super::{Known, SocketsView};
+use crate::account::{Account, Record};
+use crate::network::{Cause, Deadline, Late, Resolver, resolve};
+
+/// A lookup, and then its answer. In the table in the place of WASI's own.
+pub(super) enum Lookup {
+    Waiting(AbortOnDropJoinHandle<Result<Vec<IpAddr>, ErrorCode>>),
+    Done(Result<vec::IntoIter<IpAddr>, ErrorCode>),
+}
+
+struct Query {
+    host: Host,
+    grant: Arc<Grant>,
+    account: Arc<Account>,
+    resolver: Arc<dyn Resolver>,
+    known: Known,
+    turns: Arc<Semaphore>,
+    record: Record,
+}
+
+impl Query {
+    async fn run(mut self) -> Result<Vec<IpAddr>, ErrorCode> {
+        let answer = self.steps().await;
+        match answer {
+            Ok(addresses) => {
+                self.record.done();
+                self.known.learn(self.host, addresses.clone());
+                Ok(addresses)
+            }
+            Err(code) => Err(code),
+        }
+    }
+
+    async fn steps(&mut self) -> Result<Vec<IpAddr>, ErrorCode> {
+        let permits = self.grant.permit_name(&self.host).map_err(|refusal| self.refuse(refusal))?;
+        let deadline = Deadline::after(self.account.limits().connect, Limit::Connect);
+        let looked_up = deadline.run(async {
+            let _turn = self.turns.acquire().await;
+            resolve(&*self.resolver, &self.host).await
+        });
+        let addresses = match looked_up.await {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(_)) => {
+                self.record.failed("dns");
+                return Err(ErrorCode::NameUnresolvable);
+            }
+            Err(Late(cause)) => {
+                if let Cause::Limit(limit) = cause {
+                    self.record.refused(Refusal::Limit(limit));
+                }
+                return Err(ErrorCode::TemporaryResolverFailure);
+            }
+        };
+        for permit in permits {
+            permit.pin(&addresses).map(drop).map_err(|refusal| self.refuse(refusal))?;
+        }
+        Ok(addresses)
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> ErrorCode {
+        self.record.refused(refusal);
+        ErrorCode::AccessDenied
+    }
+}
+
+impl ip_name_lookup::Host for SocketsView<'_> {
+    fn resolve_addresses(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> SocketResult<Resource<ResolveAddressStream>> {
+        self.table.get(&network)?;
+        let shown = name.chars().take(253).collect();
+        let mut record = Record::begin(&self.sockets.account, What::Name { host: shown });
+        let host = match parse(&name) {
+            Ok(host) => host,
+            Err(error) => {
+                record.refused(Refusal::Target(TargetError::Host(error)));
+                return Err(ErrorCode::InvalidArgument.into());
+            }
+        };
+        let query = Query {
+            host,
+            grant: Arc::clone(&self.sockets.grant),
+            account: Arc::clone(&self.sockets.account),
+            resolver: Arc::clone(&self.sockets.resolver),
+            known: self.sockets.known.clone(),
+            turns: Arc::clone(&self.sockets.lookups),
+            record,
+        };
+        let stream = self.table.push(Lookup::Waiting(spawn(query.run())))?;
+        Ok(Resource::new_own(stream.rep()))
+    }
+}
+
+/// A host as sockets write it: an IPv6 address without brackets too.
+fn parse(name: &str) -> Result<Host, HostError> {
+    match name.parse::<Ipv6Addr>() {
+        Ok(address) => Ok(Host::Address(address.into())),
+        Err(_) => name.parse(),
+    }
+}
+
+impl ip_name_lookup::HostResolveAddressStream for SocketsView<'_> {
+    fn resolve_next_address(&mut self, stream: Resource<ResolveAddressStream>) -> SocketResult<Option<IpAddress>> {
+        let lookup = self.table.get_mut(&own(&stream))?;
+        if let Lookup::Waiting(answer) = lookup {
+            match poll_noop(std::pin::pin!(answer)) {
+                Some(answer) => *lookup = Lookup::Done(answer.map(Vec::into_iter)),
+                None => return Err(ErrorCode::WouldBlock.into()),
+            }
+        }
+        match lookup {
+            Lookup::Done(Ok(addresses)) => Ok(addresses.next().map(IpAddress::from)),
+            Lookup::Done(Err(code)) => Err(SocketError::from(*code)),
+            Lookup::Waiting(_) => Err(ErrorCode::WouldBlock.into()),
+        }
+    }
+
+    fn subscribe(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
+        wasmtime_wasi::p2::subscribe(self.table, own(&stream))
+    }
+
+    fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
+        self.table.delete(Resource::<Lookup>::new_own(stream.rep()))?;
+        Ok(())
+    }
+}
+
+/// The table's own entry behind a component's handle.
+fn own(stream: &Resource<ResolveAddressStream>) -> Resource<Lookup> {
+    Resource::new_borrow(stream.rep())
+}
+
+#[async_trait::async_trait]
+impl Pollable for Lookup {
+    async fn ready(&mut self) {
+        if let Self::Waiting(answer) = self {
+            *self = Self::Done(answer.await.map(Vec::into_iter));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One TCP socket of a component: made, connecting, connected. It has no other states, so it can't listen.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use deputy_core::Refusal;
+use deputy_core::grant::Pinned;
+use tokio::net::TcpStream;
+use wasmtime_wasi::p2::Pollable;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
+use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
+
+use super::options::Options;
+use super::stream::Halves;
+use crate::account::Record;
+use crate::network::{self, Cause, ConnectError, Deadline, Late};
+
+/// A component's TCP socket.
+pub(super) struct Socket {
+    pub(super) family: IpAddressFamily,
+    pub(super) options: Options,
+    state: State,
+}
+
+enum State {
+    New,
+    Connecting(AbortOnDropJoinHandle<Result<TcpStream, ErrorCode>>),
+    /// The attempt is over, and the component has not asked yet how it ended.
+    Ready(Result<TcpStream, ErrorCode>),
+    Connected(Arc<Halves>),
+    Closed,
+}
+
+impl Socket {
+    pub(super) fn new(family: IpAddressFamily) -> Self {
+        Self { family, options: Options::default(), state: State::New }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.state, State::New)
+    }
+
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting(_) | State::Ready(_))
+    }
+
+    /// Begins to connect. Dropping the socket ends it.
+    pub(super) fn start(&mut self, pinned: Pinned, deadline: Deadline, record: Record) {
+        self.state = State::Connecting(spawn(attempt(pinned, deadline, record)));
+    }
+
+    /// The connection, if there is one by now.
+    pub(super) fn finish(&mut self) -> Result<TcpStream, ErrorCode> {
+        let state = std::mem::replace(&mut self.state, State::Closed);
+        let ended = match state {
+            State::Ready(ended) => ended,
+            State::Connecting(mut attempt) => match poll_noop(std::pin::Pin::new(&mut attempt)) {
+                Some(ended) => ended,
+                None => {
+                    self.state = State::Connecting(attempt);
+                    return Err(ErrorCode::WouldBlock);
+                }
+            },
+            other => {
+                self.state = other;
+                return Err(ErrorCode::NotInProgress);
+            }
+        };
+        ended
+    }
+
+    pub(super) fn connected(&mut self, halves: Arc<Halves>) {
+        self.state = State::Connected(halves);
+    }
+
+    pub(super) fn halves(&self) -> Result<&Halves, ErrorCode> {
+        match &self.state {
+            State::Connected(halves) => Ok(halves),
+            _ => Err(ErrorCode::InvalidState),
+        }
+    }
+
+    pub(super) fn local(&self) -> Result<SocketAddr, ErrorCode> {
+        Ok(self.halves()?.local)
+    }
+
+    pub(super) fn remote(&self) -> Result<SocketAddr, ErrorCode> {
+        Ok(self.halves()?.remote)
+    }
+}
+
+async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Result<TcpStream, ErrorCode> {
+    use std::io::ErrorKind::ConnectionRefused;
+    match network::connect(pinned, deadline).await {
+        Ok(stream) => {
+            record.done();
+            Ok(stream)
+        }
+        Err(ConnectError::Late(Late(cause))) => {
+            if let Cause::Limit(limit) = cause {
+                record.refused(Refusal::Limit(limit));
+            }
+            Err(ErrorCode::Timeout)
+        }
+        Err(ConnectError::Io(error)) if error.kind() == ConnectionRefused => {
+            record.failed("connection-refused");
+            Err(ErrorCode::ConnectionRefused)
+        }
+        Err(ConnectError::Io(_)) => {
+            record.failed("connect");
+            Err(ErrorCode::RemoteUnreachable)
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Socket {
+    async fn ready(&mut self) {
+        if let State::Connecting(attempt) = &mut self.state {
+            self.state = State::Ready(attempt.await);
+        }
+    }
+}

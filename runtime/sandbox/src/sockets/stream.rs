@@ -1,0 +1,193 @@
+//! The two directions of a TCP connection, as a component reads and writes them. Every byte is counted before it
+//! leaves or is handed over; over a limit the direction is closed. No error carries a text.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf, Bytes, BytesMut};
+use deputy_core::Refusal;
+use deputy_observe::What;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+use crate::account::{Account, Record};
+
+/// Bytes of one read or write.
+const CHUNK: usize = 64 * 1024;
+
+/// A connection's two halves, each until it is closed.
+pub(super) struct Halves {
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    account: Arc<Account>,
+    read: Mutex<Option<Arc<OwnedReadHalf>>>,
+    write: Mutex<Option<Arc<OwnedWriteHalf>>>,
+}
+
+impl Halves {
+    pub(super) fn new(stream: TcpStream, account: Arc<Account>) -> io::Result<Self> {
+        let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
+        let (read, write) = stream.into_split();
+        let (read, write) = (Mutex::new(Some(Arc::new(read))), Mutex::new(Some(Arc::new(write))));
+        Ok(Self { local, remote, account, read, write })
+    }
+
+    fn reader(&self) -> Option<Arc<OwnedReadHalf>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn writer(&self) -> Option<Arc<OwnedWriteHalf>> {
+        self.write.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn close_read(&self) {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The peer is told that nothing more comes.
+    pub(super) fn close_write(&self) {
+        *self.write.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn over(&self, refusal: Refusal) -> StreamError {
+        self.close_read();
+        self.close_write();
+        Record::begin(&self.account, What::Tcp { address: self.remote.to_string() }).refused(refusal);
+        StreamError::LastOperationFailed(ErrorCode::AccessDenied.into())
+    }
+}
+
+/// What comes in.
+pub(super) struct Input(pub(super) Arc<Halves>);
+
+/// What goes out, and what the network would not take yet.
+pub(super) struct Output {
+    halves: Arc<Halves>,
+    waiting: VecDeque<u8>,
+}
+
+impl Input {
+    fn closed(&self, error: Option<&io::Error>) -> StreamError {
+        self.0.close_read();
+        broken(error)
+    }
+}
+
+#[async_trait::async_trait]
+impl InputStream for Input {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        let Some(half) = self.0.reader() else { return Err(StreamError::Closed) };
+        if size == 0 {
+            return Ok(Bytes::new());
+        }
+        let mut buffer = BytesMut::zeroed(size.min(CHUNK));
+        match half.try_read(&mut buffer) {
+            Ok(0) => Err(self.closed(None)),
+            Ok(bytes) => {
+                self.0.account.take_received(bytes).map_err(|refusal| self.0.over(refusal))?;
+                buffer.truncate(bytes);
+                Ok(buffer.freeze())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Bytes::new()),
+            Err(error) => Err(self.closed(Some(&error))),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Input {
+    async fn ready(&mut self) {
+        if let Some(half) = self.0.reader() {
+            // An error shows in the next read.
+            half.readable().await.ok();
+        }
+    }
+}
+
+impl Output {
+    pub(super) fn new(halves: Arc<Halves>) -> Self {
+        Self { halves, waiting: VecDeque::new() }
+    }
+
+    /// Hands on what the network takes now.
+    fn push(&mut self) -> StreamResult<()> {
+        let Some(half) = self.halves.writer() else { return Err(StreamError::Closed) };
+        while !self.waiting.is_empty() {
+            match half.try_write(self.waiting.chunk()) {
+                Ok(bytes) => self.waiting.advance(bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => {
+                    self.halves.close_write();
+                    return Err(broken(Some(&error)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if !self.waiting.is_empty() || bytes.len() > CHUNK {
+            return Err(StreamError::trap("wrote more than check-write allowed"));
+        }
+        if self.halves.writer().is_none() {
+            return Err(StreamError::Closed);
+        }
+        self.halves.account.take_sent(bytes.len()).map_err(|refusal| self.halves.over(refusal))?;
+        self.waiting.extend(bytes);
+        self.push()
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.push()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.push()?;
+        Ok(if self.waiting.is_empty() { CHUNK } else { 0 })
+    }
+
+    /// A component may drop the stream right after its last write.
+    async fn cancel(&mut self) {
+        self.ready().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {
+        while let Some(half) = self.halves.writer() {
+            if half.writable().await.is_err() || self.push().is_err() || self.waiting.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.halves.close_write();
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.0.close_read();
+    }
+}
+
+fn broken(error: Option<&io::Error>) -> StreamError {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match error.map(io::Error::kind) {
+        None | Some(BrokenPipe) => StreamError::Closed,
+        Some(ConnectionReset) => StreamError::LastOperationFailed(ErrorCode::ConnectionReset.into()),
+        Some(ConnectionAborted) => StreamError::LastOperationFailed(ErrorCode::ConnectionAborted.into()),
+        Some(_) => StreamError::LastOperationFailed(ErrorCode::Unknown.into()),
+    }
+}

@@ -1,0 +1,15 @@
+//! `wasi:sockets/udp-create-socket`: there are no such sockets, so WASI's functions for them are never reached.
+
+use deputy_core::Refusal;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::SocketResult;
+use wasmtime_wasi::p2::bindings::sockets::network::IpAddressFamily;
+use wasmtime_wasi::p2::bindings::sockets::{udp::UdpSocket, udp_create_socket};
+
+use super::SocketsView;
+
+impl udp_create_socket::Host for SocketsView<'_> {
+    async fn create_udp_socket(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
+        Err(self.sockets.never("udp.create", Refusal::Udp))
+    }
+}
