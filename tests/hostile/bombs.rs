@@ -111,15 +111,15 @@ pub(crate) fn holding(module: &Module) -> Vec<u8> {
     component.finish()
 }
 
-/// Functions as long as they may be, of branches between which every local lives: what takes a compiler longest.
-pub(crate) fn tangled_functions(count: u32) -> Module {
+/// Functions of so many branches, between which a thousand locals live: what takes a compiler long, and most memory.
+pub(crate) fn tangled_functions(count: u32, branches: u32) -> Module {
     const LOCALS: u32 = 1_000;
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32], [ValType::I32]);
     let mut functions = FunctionSection::new();
     let mut code = CodeSection::new();
     let mut function = Function::new([(LOCALS, ValType::I64)]);
-    for n in 0..200_000_u32 {
+    for n in 0..branches {
         let (from, to) = (1 + n.wrapping_mul(7919) % LOCALS, 1 + n.wrapping_mul(104_729) % LOCALS);
         for instruction in [
             Instruction::Block(BlockType::Empty),

@@ -113,11 +113,11 @@ impl Host {
         events.iter().filter(|event| event.call == call).cloned().collect()
     }
 
-    /// The lines of the program's log that name an instance.
-    pub(crate) fn log_of(&self, instance: &str) -> String {
-        let log = self.log.0.lock().unwrap();
+    /// The lines of the program's log that name a call.
+    pub(crate) fn log_of_call(&self, call: CallId) -> String {
+        let (log, call) = (self.log.0.lock().unwrap(), format!(" call={call} "));
         let text = String::from_utf8_lossy(&log);
-        text.lines().filter(|line| line.contains(instance)).map(|line| format!("{line}\n")).collect()
+        text.lines().filter(|line| line.contains(&call)).map(|line| format!("{line}\n")).collect()
     }
 
     /// The host's usual state, from before the first attack.
@@ -174,6 +174,7 @@ impl Host {
         assert!(quickest <= slow, "the next call took {quickest:?}, and {:?} before", usual.quickest);
         self.request(&usual.requesting);
         let grown = memory().saturating_sub(usual.memory);
+        eprintln!("GROWN {} KiB {:?} after {:?}", grown >> 10, quickest, std::thread::current().name());
         assert!(grown <= GROWTH, "the host has grown by {} MiB", grown >> 20);
     }
 }
@@ -357,14 +358,6 @@ impl Seen {
         self
     }
 
-    /// The component did not hear any of these words.
-    #[track_caller]
-    pub(crate) fn heard_nothing_of(&self, words: &[&str]) -> &Self {
-        let report = self.report();
-        assert!(words.iter().all(|word| !report.contains(word)), "{report}");
-        self
-    }
-
     /// The requests that the audit log knows.
     pub(crate) fn requests(&self) -> Vec<&Event> {
         self.events.iter().filter(|event| matches!(event.what, What::Http { .. })).collect()
@@ -391,7 +384,7 @@ impl Log {
     fn begin() -> Self {
         let log = Self::default();
         let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_env_filter("warn,deputy_sandbox=debug");
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_env_filter("warn,deputy=debug");
         subscriber.with_writer(move || writer.clone()).init();
         log
     }

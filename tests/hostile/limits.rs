@@ -58,7 +58,7 @@ fn between_bytes_stall() {
     let limit = Span::millis(300);
     let seen = with_url("between_bytes_stall", "http", server.port()).limits(|l| l.between_bytes = limit).obtain();
     seen.over(Limit::BetweenBytes);
-    assert_eq!(seen.report(), "200 4 err ConnectionReadTimeout");
+    assert_eq!(seen.report(), "200 4 err other connection read timeout");
     soon(&seen, limit);
 }
 
@@ -138,7 +138,7 @@ fn exchange_drip() {
     let (server, limit) = (Server::endless(head, b"x", Duration::from_millis(20)), Span::millis(500));
     let seen = with_url("exchange_drip", "http", server.port()).limits(|l| l.exchange = limit).obtain();
     seen.over(Limit::Exchange);
-    assert!(seen.report().starts_with("200 ") && seen.report().ends_with(" err HttpResponseTimeout"), "{seen:?}");
+    assert!(seen.report().starts_with("200 ") && seen.report().ends_with(" err other HTTP response timeout"), "{seen:?}");
     soon(&seen, limit);
 }
 
@@ -263,7 +263,7 @@ fn headers_large() {
     let case = with_url("headers_large", "http", server.port()).setting("bytes", 20_000);
     let seen = case.limits(|l| l.headers = ByteSize::kib(16)).obtain();
     seen.over(Limit::Headers);
-    seen.report();
+    assert_eq!(seen.report(), "err HttpRequestHeaderSectionSize(None)");
     assert_eq!(server.heard(), [""; 0]);
 }
 
@@ -272,8 +272,7 @@ fn headers_many() {
     let server = Server::good();
     let case = with_url("headers_many", "http", server.port()).setting("count", 2_000);
     let seen = case.limits(|l| l.headers = ByteSize::kib(16)).obtain();
-    seen.over(Limit::Headers);
-    seen.report();
+    seen.ended_by(Limit::Headers);
     assert_eq!(server.heard(), [""; 0]);
 }
 
@@ -302,7 +301,7 @@ fn url_long() {
 
 #[test]
 fn instances_bomb() {
-    let bomb = private_file(&bombs::with_instances("instances_bomb", &bombs::nothing(), 1000));
+    let bomb = private_file(&bombs::with_instances("instances_bomb", &bombs::nothing(), 900));
     Case::of("instances_bomb", &bomb).obtain().ended_by(Limit::Instances);
     let few = private_file(&bombs::with_instances("instances_bomb", &bombs::nothing(), 8));
     assert_eq!(Case::of("instances_bomb", &few).obtain().report(), "instantiated");
@@ -339,19 +338,26 @@ fn table_elements_bomb() {
     Case::of("table_elements_bomb", &bomb).limits(|l| l.table_elements = 50_000).obtain().ended_by(Limit::TableElements);
 }
 
-/// The pool has slots for so many memories; a component that takes many of them must not leave other calls without.
+/// The pool has slots for so many memories; components that take many of them must not leave other calls without.
 #[test]
 fn memories_of_many_calls_leave_enough_for_others() {
     let bomb = private_file(&bombs::with_instances("wall_sleep", &bombs::memory(1), 60));
-    let case = Case::of("wall_sleep", &bomb).limits(|l| l.wall = Span::secs(2));
+    let short = |limits: &mut deputy_core::Limits| limits.wall = Span::secs(2);
+    let (many, one) = (Case::of("wall_sleep", &bomb).limits(short), Case::new("wall_sleep").limits(short));
     host().attack(|| {
         let host = host();
         host.runtime.block_on(async {
-            let provider = host.sandbox.load(&case.instance).await.unwrap();
+            let many = host.sandbox.load(&many.instance).await.unwrap();
+            let one = host.sandbox.load(&one.instance).await.unwrap();
             let benign = host.sandbox.load(&Case::new("benign").setting("name", "you").instance).await.unwrap();
-            let attacks = futures_of(40, || async { drop(provider.obtain().await) });
+            // Those that take one each fill what those that take many have left.
+            let attacks = async {
+                let many = futures_of(40, || async { drop(many.obtain().await) });
+                let one = futures_of(80, || async { drop(one.obtain().await) });
+                tokio::join!(many, one);
+            };
             let others = async {
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(800)).await;
                 for _ in 0..20 {
                     let call = benign.obtain().await;
                     assert!(call.result.is_ok(), "a call beside it got no room: {:?}", call.result);
@@ -374,34 +380,46 @@ async fn futures_of<F: Future<Output = ()>>(count: usize, make: impl Fn() -> F) 
 
 // Log.
 
+/// The limit was passed, the component does not know, and the log ends with one line that says how much is missing.
+#[track_caller]
+fn log_ended_by(seen: &Seen, limit: Limit, dropped: u64) {
+    assert_eq!(seen.call.refusals, [deputy_core::Refusal::Limit(limit)], "{seen:?}");
+    assert_eq!(seen.report(), "wrote");
+    assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
+    let log = host().log_of_call(seen.call.id);
+    let last = log.lines().last().expect("a line");
+    assert!(last.contains(&format!("{dropped} lines were dropped: over the limit `{limit}`")), "{last}");
+    assert!(log.len() < 200 << 10, "{}", log.len());
+}
+
 #[test]
 fn log_lines_million() {
     let seen = Case::new("log_lines_million").obtain();
-    seen.over(Limit::LogLines);
-    assert_eq!(seen.report(), "wrote");
+    log_ended_by(&seen, Limit::LogLines, 999_800);
+    let log = host().log_of_call(seen.call.id);
+    assert!(log.contains("line 0 ") && log.contains("line 199 ") && !log.contains("line 200 "), "{log}");
 }
 
 #[test]
 fn log_lines_stdout() {
     let seen = Case::new("log_lines_stdout").obtain();
-    seen.over(Limit::LogLines);
-    assert_eq!(seen.report(), "wrote");
-    assert!(seen.call.log_tail.len() <= 64 << 10, "{}", seen.call.log_tail.len());
+    log_ended_by(&seen, Limit::LogLines, 200_000 - 200);
 }
 
 #[test]
 fn log_bytes_long_lines() {
     let seen = Case::new("log_bytes_long_lines").obtain();
-    seen.over(Limit::LogBytes);
-    assert_eq!(seen.report(), "wrote");
+    // Of each line 4 KiB are shown, and sixteen of these are the limit.
+    log_ended_by(&seen, Limit::LogBytes, 50 - 16);
 }
 
 #[test]
 fn log_bytes_no_newline() {
     let seen = Case::new("log_bytes_no_newline").obtain();
-    seen.over(Limit::LogBytes);
-    assert_eq!(seen.report(), "wrote");
-    assert!(seen.call.log_tail.len() <= 64 << 10, "{}", seen.call.log_tail.len());
+    assert_eq!(seen.unrefused().report(), "wrote");
+    assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
+    let log = host().log_of_call(seen.call.id);
+    assert!(log.lines().count() == 1 && log.len() < 5_000, "{} bytes", log.len());
 }
 
 // What goes out and what comes back.
@@ -431,7 +449,8 @@ fn received_many_answers() {
     seen.over(Limit::Received);
     let lines = seen.lines();
     assert_eq!(lines[..2], ["200 50000 ok", "200 50000 ok"]);
-    assert!(lines[2..].iter().all(|line| line.ends_with("err HttpResponseBodySize(None)")), "{lines:?}");
+    assert!(lines[2].ends_with(" err other HTTP response body size exceeds limit"), "{lines:?}");
+    assert_eq!(lines[3], "err HttpResponseBodySize(None)");
 }
 
 #[test]
@@ -473,7 +492,7 @@ fn response_never_ends() {
     seen.over(Limit::Response);
     let report = seen.report();
     let [status, bytes, end] = report.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{report}") };
-    assert_eq!((status, end), ("200", "err HttpResponseBodySize(None)"));
+    assert_eq!((status, end), ("200", "err other HTTP response body size exceeds limit"));
     assert!(bytes.parse::<usize>().unwrap() <= 200 << 10, "{report}");
 }
 
