@@ -41,6 +41,10 @@ pub(crate) enum Part {
 /// Workspaces beside the native one.
 const GUESTS: [&str; 3] = ["providers", "tests/guests", "tests/plugs/secrets"];
 
+/// The native workspace in two parts. Together, xtask's dependencies would change the features of some of wasmtime's,
+/// and wasmtime would be compiled once more than for `cargo build` or `cargo test`.
+const PACKAGES: [&[&str]; 2] = [&["--workspace", "--exclude", "xtask"], &["--package", "xtask"]];
+
 /// Runs the parts, all of them if none is named.
 pub(crate) fn run(workspace: &Workspace, only: &[Part]) -> Result<()> {
     let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
@@ -145,7 +149,8 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             let lint = cargo(workspace, folder).args(["clippy", "--workspace", "--locked", "--quiet", "--target-dir"]);
             lint.arg(workspace.target(target))
         };
-        let wasm = ["--lib", "--examples", "--target", "wasm32-unknown-unknown"];
+        // In release, so that it shares what it has to compile with the build of the guests.
+        let wasm = ["--release", "--lib", "--examples", "--target", "wasm32-unknown-unknown"];
         clippy("wasm").args(wasm).args(STRICT).shown()?;
         if folder == "providers" {
             clippy("providers").arg("--tests").args(STRICT).shown()?;
@@ -155,11 +160,15 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 }
 
 fn tests(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    let environment = |run: Run| run.env("DEPUTY_GUESTS", workspace.guests()).env("DEPUTY_TOOLS", workspace.tools());
-    // Both run to their end, so that one look shows all that failed.
-    let native = cargo(workspace, "").args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-    let native = count.run(environment(native));
-    let providers = cargo(workspace, "providers").args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-    let providers = count.run(environment(providers).arg("--target-dir").arg(workspace.target("providers")));
-    native.and(providers)
+    let run = |folder: &str, packages: &[&str]| {
+        let test = cargo(workspace, folder).arg("test").args(packages).args(["--locked", "--no-fail-fast"]);
+        test.env("DEPUTY_GUESTS", workspace.guests()).env("DEPUTY_TOOLS", workspace.tools())
+    };
+    // All run to their end, so that one look shows everything that failed.
+    let mut outcome = Ok(());
+    for packages in PACKAGES {
+        outcome = outcome.and(count.run(run("", packages)));
+    }
+    let providers = run("providers", &["--workspace"]).arg("--target-dir").arg(workspace.target("providers"));
+    outcome.and(count.run(providers))
 }

@@ -209,7 +209,9 @@ impl Refusal {
             Self::Algorithm { secret: name, algorithm } => {
                 secret(name, format!("sign = {{ algorithms = [\"{algorithm}\"] }} # or jwt"))
             }
-            Self::Audience { secret: name, audience } => secret(name, format!("jwt.audiences = [{}]", quoted(audience))),
+            Self::Audience { secret: name, audience } => {
+                secret(name, format!("jwt.audiences = [{}]", quoted(audience)))
+            }
             Self::Host { target } | Self::Port { target } | Self::Scheme { target } => rule(target, String::new()),
             Self::Issuer { secret: name, issuer } => secret(name, format!("jwt.issuers = [{}]", quoted(issuer))),
             Self::Lifetime { secret: name, seconds } => secret(name, format!("jwt.max-lifetime = \"{seconds}s\"")),

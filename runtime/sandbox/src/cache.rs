@@ -72,7 +72,8 @@ impl Cache {
     /// The compiled component, from memory, from the folder, or compiled now. Several that ask for the same wait for one.
     pub(crate) async fn component(&self, digest: Digest, bytes: &[u8]) -> Result<Component, CacheError> {
         let key = self.key(digest);
-        let slot = Arc::clone(self.loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
+        let slot =
+            Arc::clone(self.loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
         let mut slot = slot.lock().await;
         if let Some(component) = &*slot {
             return Ok(component.clone());
@@ -103,7 +104,10 @@ impl Cache {
         Ok(())
     }
 
-    #[expect(unsafe_code, reason = "the file was written by this installation's own compiler into a folder closed to others")]
+    #[expect(
+        unsafe_code,
+        reason = "the file was written by this installation's own compiler into a folder closed to others"
+    )]
     fn load(&self, path: &Path) -> Result<Component, CacheError> {
         // SAFETY: `private` has just shown that nobody else can have written it, and files are never changed in place.
         unsafe { Component::deserialize_file(&self.engine, path) }
@@ -116,7 +120,11 @@ fn private(path: &Path, mode: u32) -> Result<(), CacheError> {
     let metadata = fs::symlink_metadata(path).map_err(|source| io_error(path, source))?;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
     let closed = metadata.permissions().mode() & 0o077 == 0;
-    if own && closed && !metadata.is_symlink() { Ok(()) } else { Err(CacheError::Exposed { path: path.to_owned(), mode }) }
+    if own && closed && !metadata.is_symlink() {
+        Ok(())
+    } else {
+        Err(CacheError::Exposed { path: path.to_owned(), mode })
+    }
 }
 
 fn io_error(path: &Path, source: io::Error) -> CacheError {

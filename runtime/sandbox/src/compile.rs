@@ -50,7 +50,9 @@ pub enum CompileError {
         memory: ByteSize,
     },
     /// The child took too long.
-    #[error("compiling took longer than {0}; a component that needs more is unusual: make it smaller, or do not trust it")]
+    #[error(
+        "compiling took longer than {0}; a component that needs more is unusual: make it smaller, or do not trust it"
+    )]
     Slow(Span),
     /// The child can't be started or talked to.
     #[error("cannot run the compiler {}", program.display())]
@@ -128,7 +130,8 @@ async fn talk(child: &mut Child, component: &[u8]) -> std::io::Result<(ExitStatu
         Ok::<_, std::io::Error>(text)
     };
     let ((), text, status) = tokio::join!(feed, listen, child.wait());
-    let text = String::from_utf8_lossy(&text?).chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let text =
+        String::from_utf8_lossy(&text?).chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     Ok((status?, text.trim().to_owned()))
 }
 
@@ -136,9 +139,11 @@ async fn talk(child: &mut Child, component: &[u8]) -> std::io::Result<(ExitStatu
 ///
 /// Sets its own limits before it reads a byte of the component: address space in bytes, CPU time in seconds, no core.
 pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
-    let limit = |resource, value| rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
+    let limit =
+        |resource, value| rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
     let limited = limit(Resource::Core, 0).and(limit(Resource::As, memory)).and(limit(Resource::Cpu, seconds));
-    let compiled = limited.map_err(|error| (1, format!("cannot limit the compiler: {error}"))).and_then(|()| compile_stdin());
+    let compiled =
+        limited.map_err(|error| (1, format!("cannot limit the compiler: {error}"))).and_then(|()| compile_stdin());
     match compiled {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, text)) => {

@@ -48,7 +48,8 @@ impl Inspection {
         let own = component.component_type();
         let exports = |interface: &str| {
             let name = format!("{CONTRACT}/{interface}@0.1.0");
-            own.exports(engine).any(|(export, item)| export == name && matches!(item.ty, ComponentItem::ComponentInstance(_)))
+            own.exports(engine)
+                .any(|(export, item)| export == name && matches!(item.ty, ComponentItem::ComponentInstance(_)))
         };
         let kind = if exports("provider") {
             Kind::Provider

@@ -29,6 +29,8 @@ mod secret_values;
 mod secrets;
 mod sockets;
 mod state;
+#[cfg(test)]
+mod testing;
 mod values;
 
 pub use account::Usage;

@@ -58,16 +58,13 @@ impl Provider {
         }
         let other_type = |source| LoadError::Import { path: path(), source };
         let renews = inspection.renews.then(|| RenewsTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
-        let revokes = inspection.revokes.then(|| RevokesTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
+        let revokes =
+            inspection.revokes.then(|| RevokesTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
         let obtains = BoundPre::new(linked).map_err(other_type)?;
         let secrets = Arc::new(SecretStore::new(&instance.sources));
         let bind = |instance: &Instance| {
             let http = HttpPolicy::new(instance, Arc::clone(&secrets) as _);
-            http.map(|http| Bindings {
-                http,
-                resolver: Arc::clone(&shared.resolver),
-                secrets: Arc::clone(&secrets),
-            })
+            http.map(|http| Bindings { http, resolver: Arc::clone(&shared.resolver), secrets: Arc::clone(&secrets) })
         };
         let http = |source| LoadError::Http { instance: instance.name.to_string(), source };
         let granted = bind(&instance).map_err(http)?;
@@ -91,7 +88,8 @@ impl Provider {
             let provider = self.obtains.instantiate_async(&mut *store).await?;
             provider.delegation_tokens_provider().call_service_name(store).await.map(Ok)
         });
-        let parse = |name: String, _: &Redactor| name.parse::<ServiceName>().map_err(|e| CallError::Invalid(e.to_string()));
+        let parse =
+            |name: String, _: &Redactor| name.parse::<ServiceName>().map_err(|e| CallError::Invalid(e.to_string()));
         call.await.and_then(parse)
     }
 
@@ -145,7 +143,8 @@ impl Provider {
         let begun = tokio::time::Instant::now();
         let limits = &self.instance.limits;
         let id = CallId(self.shared.calls.fetch_add(1, Ordering::Relaxed));
-        let account = Arc::new(Account::new(self.instance.name.clone(), id, limits.clone(), Arc::clone(&self.shared.audit)));
+        let account =
+            Arc::new(Account::new(self.instance.name.clone(), id, limits.clone(), Arc::clone(&self.shared.audit)));
         let redactor = Arc::new(Redactor::new(self.secrets.known()));
         let log = GuestLog::new(Arc::clone(&account), id, Arc::clone(&redactor));
         let mut store = self.store(State::new(bindings, &account, &log, &redactor));
@@ -225,8 +224,14 @@ impl<T> Ended<T> {
             }
             Err(error) => (Outcome::Failed, Some(word(error).to_owned())),
         };
-        self.account.record(What::Call { function: self.function, millis }, outcome, code.as_deref());
-        Call { id: self.id, result, refusals: self.account.refusals(), usage: self.account.usage(), log_tail: self.log.tail() }
+        self.account.close(What::Call { function: self.function, millis }, outcome, code.as_deref());
+        Call {
+            id: self.id,
+            result,
+            refusals: self.account.refusals(),
+            usage: self.account.usage(),
+            log_tail: self.log.tail(),
+        }
     }
 }
 
@@ -260,7 +265,6 @@ fn shown(tokens: &Tokens) -> wit::Tokens {
     let valid_until = tokens.valid_until.map(Timestamp::as_millis);
     wit::Tokens { payload: tokens.payload.expose().to_vec(), valid_until }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,8 @@ use crate::http::{Hooks, HttpPolicy};
 use crate::limiter::Limiter;
 use crate::logging;
 use crate::network::Resolver;
-use crate::secret_values;
 use crate::redact::Redactor;
+use crate::secret_values;
 use crate::secrets::{self, CallValues, SecretStore, Secrets, SecretsView};
 use crate::sockets::{self, Sockets, SocketsView};
 

@@ -99,6 +99,6 @@ fn is_dynamic(target: &Value) -> bool {
 }
 
 fn encode(module: &[u8]) -> std::result::Result<Vec<u8>, String> {
-    let encoder = ComponentEncoder::default().validate(true).module(module);
-    encoder.and_then(|mut encoder| encoder.encode()).map_err(|error| format!("{error:#}"))
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true).module(module).and_then(|encoder| encoder.encode()).map_err(|error| format!("{error:#}"))
 }

@@ -15,6 +15,9 @@ const SECONDS: u32 = 10;
 /// How many inputs each target tries at the least: fewer, and something holds it up.
 const LEAST: u64 = 1000;
 
+/// Configurations to begin with.
+const SAMPLES: &str = "runtime/config/samples";
+
 /// Builds and runs them all.
 pub(super) fn run(workspace: &Workspace) -> Result<()> {
     let folder = workspace.path("tests/fuzz");
@@ -37,12 +40,13 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
         let step = Step::silent("fuzz");
         let corpus = workspace.target("fuzz-corpus").join(&target);
         fs::create_dir_all(&corpus).doing(|| format!("making the folder {}", corpus.display()))?;
-        let mut run = Run::new(workspace.target("fuzz").join(&host).join("release").join(&target)).arg(&corpus);
-        let seeds = folder.join("seeds").join(&target);
-        if seeds.is_dir() {
-            run = run.arg(seeds);
+        let run = Run::new(workspace.target("fuzz").join(&host).join("release").join(&target)).arg(&corpus);
+        let seeds = if target == "config" { workspace.path(SAMPLES) } else { folder.join("seeds").join(&target) };
+        if !seeds.is_dir() {
+            return Err(Failure::new(format!("the fuzz target {target} has no seeds in {}", workspace.shown(&seeds))));
         }
         let said = run
+            .arg(&seeds)
             .args([&format!("-max_total_time={SECONDS}"), "-timeout=5", "-rss_limit_mb=1024"])
             .arg(format!("-artifact_prefix={}/", workspace.target("fuzz-corpus").display()))
             .quiet_stderr()

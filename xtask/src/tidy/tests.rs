@@ -35,11 +35,10 @@ impl Repository {
             "runtime/core/src/refusal.rs",
             "//! Refusals.\n    fn code(&self) -> &str {\n        match self { Self::Host => \"host-not-granted\",\n        }\n    }\n",
         );
-        let example =
-            "[[example]]\nname = \"log_lines_flood\"\npath = \"src/log_lines_flood.rs\"\ncrate-type = [\"cdylib\"]\n";
+        let example = "[[example]]\nname = \"log_lines_flood\"\npath = \"examples/log_lines_flood.rs\"\ncrate-type = [\"cdylib\"]\n";
         repository.write("tests/guests/Cargo.toml", &format!("{}\n{example}", manifest("guests", "")));
         repository.write("tests/guests/src/lib.rs", "//! Shared.\n");
-        repository.write("tests/guests/src/log_lines_flood.rs", "//! Hostile.\n");
+        repository.write("tests/guests/examples/log_lines_flood.rs", "//! Hostile.\n");
         repository.write(
             "runtime/deputy/Cargo.toml",
             &format!(
@@ -145,21 +144,21 @@ fn a_crate_without_a_row_is_found() {
 fn a_limit_that_no_guest_tries_is_found() {
     let tree = Repository::tidy();
     tree.write("runtime/core/src/limits.rs", "//! Limits.\npub enum Limit {\n    LogLines,\n    WallTime,\n}\n");
-    tree.finds(&["tests/guests/src/wall_time_*.rs", "WallTime"]);
+    tree.finds(&["tests/guests/examples/wall_time_*.rs", "WallTime"]);
 }
 
 #[test]
 fn a_guest_that_no_test_runs_is_found() {
     let tree = Repository::tidy();
-    tree.append("tests/guests/Cargo.toml", "[[example]]\nname = \"cpu_loop\"\npath = \"src/cpu_loop.rs\"\n");
-    tree.write("tests/guests/src/cpu_loop.rs", "//! Hostile.\n");
-    tree.finds(&["tests/guests/src/cpu_loop.rs", "no test", "cpu-loop"]);
+    tree.append("tests/guests/Cargo.toml", "[[example]]\nname = \"cpu_loop\"\npath = \"examples/cpu_loop.rs\"\n");
+    tree.write("tests/guests/examples/cpu_loop.rs", "//! Hostile.\n");
+    tree.finds(&["tests/guests/examples/cpu_loop.rs", "no test", "cpu-loop"]);
 }
 
 #[test]
 fn a_guest_that_nobody_builds_is_found() {
     let tree = Repository::tidy();
-    tree.write("tests/guests/src/cpu_loop.rs", "//! Hostile.\n");
+    tree.write("tests/guests/examples/more/cpu_loop.rs", "//! Hostile.\n");
     tree.append("tests/hostile/main.rs", "const B: &str = \"cpu-loop\";\n");
     let found = tree.scan(&NO_FLOORS);
     assert!(found.iter().any(|finding| finding.contains("cpu_loop.rs: is no target")), "{found:#?}");

@@ -5,6 +5,8 @@
 //! one line at the end of the call says how much that was. Writing never waits, fails or traps: a component can't tell
 //! whether it is heard.
 
+#[cfg(test)]
+pub(crate) mod capture;
 mod line;
 mod stream;
 

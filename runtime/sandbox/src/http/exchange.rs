@@ -3,6 +3,7 @@
 //! [`Exchange::steps`] is the list of what a request passes, in order. No step can be left out: each needs what the one
 //! before it made, and only the last of them has a socket.
 
+use std::error::Error as _;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ impl Exchange {
     async fn steps(&mut self, request: Request<Outgoing>) -> Result<Answer, Stop> {
         let (mut head, mut body) = request.into_parts();
         let target = self.target(&head)?;
+        self.ledger.note_target(&target);
         let permit = self.policy.grant().permit_http(&target)?;
         self.account.take_request()?;
         normalise(&mut head, target.target())?;
@@ -125,7 +127,7 @@ impl Exchange {
         let key = match tls.key() {
             Some(name) => {
                 let value = self.whole.run(self.policy.secrets().value(name)).await;
-                let value = value.map_err(|late| Stop::late(late, Phase::Secret))?;
+                let value = value.map_err(|late| Stop::late(late, Phase::Whole))?;
                 Some(value.map_err(|error| unusable("secret-unavailable", error.to_string()))?)
             }
             None => None,
@@ -156,7 +158,7 @@ impl Exchange {
                 _ = sent => None,
             }
         });
-        let answer = match early.await.map_err(|late| Stop::late(late, Phase::Request))? {
+        let answer = match early.await.map_err(|late| Stop::late(late, Phase::Whole))? {
             Some(answer) => answer,
             None => {
                 let asked = self.options.first_byte_timeout;
@@ -196,6 +198,9 @@ impl Exchange {
             headers_too_large()
         } else if error.is_parse() {
             Stop::failed("protocol", Error::HttpProtocolError).because(error)
+        } else if is_tls(error) {
+            // With TLS 1.3 a server judges the client's certificate when the handshake is over.
+            Stop::failed("tls", Error::TlsProtocolError).because(error)
         } else {
             Stop::failed("connection-closed", Error::ConnectionTerminated).because(error)
         }
@@ -221,6 +226,11 @@ fn normalise(head: &mut Parts, target: &Target) -> Result<(), Stop> {
 
 fn request_line(head: &Parts) -> usize {
     head.method.as_str().len() + head.uri.path_and_query().map_or(1, |path| path.as_str().len()) + 12
+}
+
+fn is_tls(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn headers_too_large() -> Stop {

@@ -85,12 +85,8 @@ impl<B: Body<Data = Bytes> + Unpin> Open<B> {
 
     fn take(&mut self, frame: &Frame<Bytes>) -> Result<(), Stop> {
         if let Some(trailers) = frame.trailers_ref() {
-            let bytes = section(trailers);
-            if bytes as u64 > self.account.limits().headers.as_u64() {
-                let guest = Error::HttpResponseTrailerSectionSize(None);
-                return Err(Stop::refused(Refusal::Limit(Limit::Headers), guest));
-            }
-            return Ok(self.account.take_received(bytes)?);
+            // How large they may be is the connection's to know, as with the head.
+            return Ok(self.account.take_received(section(trailers))?);
         }
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.left = self.left.checked_sub(bytes as u64).ok_or(Refusal::Limit(Limit::Response))?;

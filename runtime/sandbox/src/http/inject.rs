@@ -77,7 +77,7 @@ pub(super) async fn inject(
 }
 
 async fn secret(secrets: &dyn SecretValues, injection: &Injection, whole: Deadline) -> Result<Arc<SecretBytes>, Stop> {
-    let value = whole.run(secrets.value(&injection.secret)).await.map_err(|late| Stop::late(late, Phase::Secret))?;
+    let value = whole.run(secrets.value(&injection.secret)).await.map_err(|late| Stop::late(late, Phase::Whole))?;
     value.map_err(|error| Stop::failed("secret-unavailable", Error::ConfigurationError).because(error))
 }
 
@@ -125,6 +125,6 @@ async fn read(body: &mut Outgoing, whole: Deadline, most: u64) -> Result<Zeroizi
         }
         Ok(())
     };
-    whole.run(read).await.map_err(|late| Stop::late(late, Phase::Request))??;
+    whole.run(read).await.map_err(|late| Stop::late(late, Phase::Whole))??;
     Ok(form)
 }

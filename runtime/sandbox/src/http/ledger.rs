@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use deputy_core::grant::HttpTarget;
 use deputy_core::{InstanceName, Refusal};
 use deputy_observe::What;
 
@@ -49,6 +50,14 @@ impl Ledger {
 
     pub(crate) fn record(&mut self) -> &mut Record {
         &mut self.record
+    }
+
+    /// What is really reached, in its one form: host in lower case, port written out.
+    pub(crate) fn note_target(&mut self, closed: &HttpTarget) {
+        if let Some(What::Http { target, path, .. }) = self.record.what() {
+            *target = closed.target().to_string();
+            *path = closed.path().to_owned();
+        }
     }
 
     pub(crate) fn note_address(&mut self, at: IpAddr) {

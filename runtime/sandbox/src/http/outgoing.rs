@@ -39,6 +39,13 @@ impl Drains {
     pub(crate) fn weak(&self) -> Weak<Mutex<JoinSet<()>>> {
         Arc::downgrade(&self.0)
     }
+
+    #[cfg(test)]
+    pub(crate) fn now(&self) -> usize {
+        let mut drains = self.0.lock().unwrap();
+        while drains.try_join_next().is_some() {}
+        drains.len()
+    }
 }
 
 impl Outgoing {

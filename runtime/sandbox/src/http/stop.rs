@@ -23,12 +23,12 @@ enum Why {
 /// A step that can take too long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Phase {
-    Secret,
-    Request,
     Connect,
     Tls,
     FirstByte,
     Body,
+    /// One that only the whole exchange's limit is for.
+    Whole,
 }
 
 impl From<Refusal> for Stop {
@@ -66,12 +66,11 @@ impl Stop {
 
     pub(crate) fn late(late: Late, phase: Phase) -> Self {
         let (code, guest) = match phase {
-            Phase::Secret => ("secret-timeout", Error::HttpResponseTimeout),
-            Phase::Request => ("request-timeout", Error::HttpResponseTimeout),
             Phase::Connect => ("connect-timeout", Error::ConnectionTimeout),
             Phase::Tls => ("tls-timeout", Error::ConnectionTimeout),
             Phase::FirstByte => ("first-byte-timeout", Error::ConnectionReadTimeout),
             Phase::Body => ("body-timeout", Error::ConnectionReadTimeout),
+            Phase::Whole => ("timeout", Error::HttpResponseTimeout),
         };
         match late.0 {
             Cause::Component => Self::failed(code, guest),

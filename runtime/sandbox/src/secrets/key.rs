@@ -183,4 +183,4 @@ fn chance() -> &'static dyn SecureRandom {
 
 #[cfg(test)]
 #[path = "key_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -28,7 +28,9 @@ pub(super) enum PemError {
     #[error("its key is in the form `EC PRIVATE KEY` (SEC 1), which isn't read: {CONVERT}")]
     Sec1,
     /// Something else.
-    #[error("its key is of a kind that isn't read: {CONVERT}")]
+    #[error(
+        "its key is of a kind that isn't read: give one whose PEM begins with -----BEGIN PRIVATE KEY----- (PKCS#8)"
+    )]
     Unknown,
 }
 

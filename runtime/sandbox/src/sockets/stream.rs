@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
-use deputy_core::Refusal;
+use deputy_core::{Limit, Refusal};
 use deputy_observe::What;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,6 +15,7 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::account::{Account, Record};
+use crate::network::Deadline;
 
 /// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
@@ -155,7 +156,9 @@ impl OutputStream for Output {
 
     /// A component may drop the stream right after its last write.
     async fn cancel(&mut self) {
-        self.ready().await;
+        let limit = self.halves.account.limits().between_bytes;
+        // What the peer does not take in this time is lost, as with any socket that is closed.
+        Deadline::after(limit, Limit::BetweenBytes).run(self.ready()).await.ok();
     }
 }
 

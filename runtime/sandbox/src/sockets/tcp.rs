@@ -81,7 +81,8 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
         let socket = self.table.get_mut(&own(&this))?;
         let stream = socket.finish()?;
-        let halves = Arc::new(Halves::new(stream, Arc::clone(&self.sockets.account))?);
+        let halves = Halves::new(stream, Arc::clone(&self.sockets.account));
+        let halves = Arc::new(halves.map_err(|_| ErrorCode::ConnectionReset)?);
         socket.connected(Arc::clone(&halves));
         let input: DynInputStream = Box::new(Input(Arc::clone(&halves)));
         let output: DynOutputStream = Box::new(Output::new(halves));

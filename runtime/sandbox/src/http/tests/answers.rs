@@ -1,0 +1,115 @@
+//! An answer's body by itself, from a source that does as a test says.
+
+use super::*;
+use crate::http::incoming::Incoming;
+use crate::http::ledger::Ledger;
+use ::http::HeaderMap;
+use deputy_core::{ByteSize, Limit, Refusal, Span};
+use futures::FutureExt;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::sync::mpsc;
+
+type Source = mpsc::UnboundedSender<Result<Frame<Bytes>, &'static str>>;
+
+/// A body, the end that feeds it, and what is recorded.
+fn body(limits: Limits, asked: Option<Duration>) -> (WasiBody, Source, Book) {
+    let (source, mut frames) = mpsc::unbounded_channel();
+    let frames = futures::stream::poll_fn(move |context| frames.poll_recv(context));
+    let book = Book::new(limits);
+    let what = What::Http {
+        method: "GET".into(),
+        target: String::new(),
+        path: String::new(),
+        address: None,
+        status: None,
+        sent: 0,
+        received: 0,
+        injected: vec![],
+    };
+    let whole = crate::network::Deadline::after(book.account.limits().exchange, Limit::Exchange);
+    let mut ledger = Ledger::begin(&book.account, what);
+    ledger.record().done();
+    let body = Incoming::new(StreamBody::new(frames), Arc::clone(&book.account), ledger, whole, asked, None);
+    (body.boxed_unsync(), source, book)
+}
+
+fn data(text: &'static str) -> Result<Frame<Bytes>, &'static str> {
+    Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+}
+
+async fn next(body: &mut WasiBody) -> Option<Result<Frame<Bytes>, Error>> {
+    tokio::time::timeout(Duration::from_secs(10), body.frame()).await.unwrap()
+}
+
+#[tokio::test]
+async fn trailers_are_counted_as_what_comes_in_and_not_as_the_body() {
+    for (received, passes) in [(6, true), (5, false)] {
+        let limits = Limits { received: ByteSize::bytes(received), response: ByteSize::bytes(0), ..Limits::default() };
+        let (mut body, source, book) = body(limits, None);
+        let trailers = HeaderMap::from_iter([("a".parse().unwrap(), "b".parse().unwrap())]);
+        source.send(Ok(Frame::trailers(trailers))).unwrap();
+        assert_eq!(next(&mut body).await.unwrap().is_ok(), passes);
+        assert_eq!(book.account.refusals().is_empty(), passes);
+    }
+}
+
+#[tokio::test]
+async fn nothing_comes_after_a_limit() {
+    let (mut body, source, book) = body(Limits { response: ByteSize::bytes(3), ..Limits::default() }, None);
+    for text in ["abc", "d", "e"] {
+        source.send(data(text)).unwrap();
+    }
+    assert!(next(&mut body).await.unwrap().is_ok());
+    assert!(matches!(next(&mut body).await, Some(Err(Error::HttpResponseBodySize(None)))));
+    assert!(source.is_closed(), "the connection is let go at once");
+    assert_eq!(book.ending(), (Outcome::Refused, Some("over-limit:response".into())));
+    assert!(next(&mut body).await.is_none());
+}
+
+#[tokio::test]
+async fn a_component_that_does_not_ask_is_not_kept_waiting_for() {
+    let limits = Limits { between_bytes: Span::millis(100), ..Limits::default() };
+    let (mut body, source, book) = body(limits, None);
+    source.send(data("a")).unwrap();
+    assert!(next(&mut body).await.unwrap().is_ok());
+    // The component computes, and then asks; the piece is there a little later.
+    crate::testing::pause(200).await;
+    assert!(next(&mut body).now_or_never().is_none());
+    source.send(data("b")).unwrap();
+    assert!(next(&mut body).await.unwrap().is_ok(), "its own time is not the server's");
+    assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
+    assert_eq!(book.account.refusals(), [Refusal::Limit(Limit::BetweenBytes)]);
+}
+
+#[tokio::test]
+async fn a_component_may_wait_less_between_bytes() {
+    let (mut body, _source, book) = body(Limits::default(), Some(Duration::from_millis(50)));
+    assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
+    assert_eq!(book.ending(), (Outcome::Failed, Some("body-timeout".into())));
+    assert!(book.account.refusals().is_empty());
+}
+
+#[tokio::test]
+async fn an_exchange_ends_even_when_there_is_always_a_next_piece() {
+    let limits = Limits { exchange: Span::millis(100), ..Limits::default() };
+    let (mut body, source, book) = body(limits, None);
+    let error = loop {
+        source.send(data("x")).unwrap();
+        match next(&mut body).await.unwrap() {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::HttpResponseTimeout), "{error:?}");
+    assert_eq!(book.account.refusals(), [Refusal::Limit(Limit::Exchange)]);
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_is_told_without_its_text() {
+    let (mut body, source, book) = body(Limits::default(), None);
+    source.send(Err("at 10.0.0.1")).unwrap();
+    let Some(Err(error)) = next(&mut body).await else { panic!("no error") };
+    assert_eq!(format!("{error:?}"), "HttpResponseIncomplete");
+    assert_eq!(book.ending(), (Outcome::Failed, Some("response-incomplete".into())));
+}

@@ -1,0 +1,218 @@
+//! The component's own body, written as `wasi:http` writes it.
+
+use super::*;
+use crate::testing::{Server, eventually, http, pause, request};
+use deputy_core::{ByteSize, Span};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wasmtime_wasi::p2::{DynOutputStream, StreamError};
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
+
+/// A component that writes a body in pieces of one KiB.
+struct Writer {
+    body: HostOutgoingBody,
+    stream: DynOutputStream,
+}
+
+fn writer() -> (Writer, WasiBody) {
+    let (mut body, outgoing) = HostOutgoingBody::new(StreamContext::Request, None, 1, 64 * 1024);
+    let stream = body.take_output_stream().unwrap();
+    (Writer { body, stream }, outgoing.map_err(Error::from).boxed_unsync())
+}
+
+impl Writer {
+    /// Writes so many KiB before it looks at anything else.
+    async fn write(&mut self, kib: usize) -> Result<(), StreamError> {
+        let write = async {
+            for _ in 0..kib {
+                self.stream.blocking_write_and_flush(Bytes::from(vec![b'x'; 1024])).await?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(Duration::from_secs(10), write).await.expect("the body is taken")
+    }
+
+    fn finish(self) {
+        drop(self.stream);
+        self.body.finish(None).unwrap();
+    }
+}
+
+fn post(url: &str, body: WasiBody) -> Request<WasiBody> {
+    Request::post(url).body(body).unwrap()
+}
+
+/// A port that nobody listens at.
+async fn closed_port() -> u16 {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+/// The whole body is written first, and the answer is looked at then.
+async fn write_first(lab: &mut Lab, url: &str, kib: usize) -> Result<Response<WasiBody>, Error> {
+    let (mut writer, body) = writer();
+    let sent = Pin::from(lab.hooks.send_request(post(url, body), None, Box::new(async { Ok(()) })));
+    let sent = wasmtime_wasi::runtime::spawn(sent);
+    writer.write(kib).await.expect("no write fails");
+    writer.finish();
+    sent.await.map(|(response, _)| response)
+}
+
+#[tokio::test]
+async fn a_body_that_is_written_piece_by_piece_arrives() {
+    let server = Server::start(|mut stream| async move {
+        let text = request(&mut stream).await;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n{:06}",
+            text.split_once("\r\n\r\n").unwrap().1.matches('x').count()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let server = server.await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let response = write_first(&mut lab, &format!("http://a.example:{}/", server.port()), 100).await.unwrap();
+    assert_eq!(text(response).await.unwrap(), "102400");
+    assert_eq!(lab.http(), (Outcome::Done, Some(200), 102_400, 6));
+}
+
+#[tokio::test]
+async fn a_body_is_taken_to_its_end_when_nobody_listens() {
+    for _ in 0..20 {
+        let port = closed_port().await;
+        let mut lab = lab(vec![http(&format!("http://a.example:{port}"))]);
+        let error = write_first(&mut lab, &format!("http://a.example:{port}/"), 300).await.unwrap_err();
+        assert_eq!(format!("{error:?}"), "ConnectionRefused");
+        assert_eq!(lab.book.ending(), (Outcome::Failed, Some("connection-refused".into())));
+        eventually(|| lab.hooks.drains_now() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_taken_to_its_end_when_the_request_is_refused() {
+    let mut lab = lab(vec![]);
+    let error = write_first(&mut lab, "http://a.example/", 300).await.unwrap_err();
+    assert_eq!(format!("{error:?}"), "HttpRequestDenied");
+    let usage = lab.book.account.usage();
+    assert_eq!(usage.sent, 0, "nothing of it left");
+}
+
+#[tokio::test]
+async fn a_body_is_taken_to_its_end_when_the_server_answers_early_and_closes() {
+    let server = Server::start(|mut stream| async move {
+        stream.read(&mut [0; 100]).await.unwrap();
+        stream.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    });
+    let server = server.await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    // Whether the answer or the reset comes first is the network's affair; neither stops the component's writing.
+    write_first(&mut lab, &format!("http://a.example:{}/", server.port()), 2_000).await.ok();
+}
+
+#[tokio::test]
+async fn the_error_does_not_wait_for_the_body() {
+    let mut lab = lab(vec![]);
+    let (mut writer, body) = writer();
+    let error = lab.send(post("http://a.example/", body)).await.unwrap_err();
+    assert_eq!(format!("{error:?}"), "HttpRequestDenied");
+    writer.write(300).await.expect("what is written afterwards is taken as well");
+    writer.finish();
+}
+
+#[tokio::test]
+async fn what_nobody_sends_is_taken_no_longer_than_the_exchange_may_last() {
+    let limits = Limits { exchange: Span::millis(600), ..Limits::default() };
+    let mut lab = limited(vec![], limits);
+    let (mut writer, body) = writer();
+    lab.send(post("http://a.example/", body)).await.unwrap_err();
+    writer.write(10).await.unwrap();
+    pause(1_000).await;
+    assert!(matches!(writer.write(10).await, Err(StreamError::Closed)));
+}
+
+#[tokio::test]
+async fn what_nobody_sends_is_no_more_than_may_be_sent() {
+    let limits = Limits { sent: ByteSize::kib(8), ..Limits::default() };
+    let mut lab = limited(vec![], limits);
+    let (mut writer, body) = writer();
+    lab.send(post("http://a.example/", body)).await.unwrap_err();
+    assert!(matches!(writer.write(20).await, Err(StreamError::Closed)));
+}
+
+#[tokio::test]
+async fn nothing_takes_a_body_after_the_call() {
+    let mut lab = lab(vec![]);
+    let (mut writer, body) = writer();
+    lab.send(post("http://a.example/", body)).await.unwrap_err();
+    drop(lab);
+    pause(20).await;
+    assert!(matches!(writer.write(10).await, Err(StreamError::Closed)));
+}
+
+#[tokio::test]
+async fn a_body_over_its_limit_stops_the_request_and_is_told_as_such() {
+    let got = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&got);
+    let server = Server::start(move |mut stream| {
+        let count = Arc::clone(&count);
+        async move {
+            let mut buffer = vec![0; 4096];
+            while let Ok(bytes @ 1..) = stream.read(&mut buffer).await {
+                count.fetch_add(buffer[..bytes].iter().filter(|byte| **byte == b'x').count(), Ordering::SeqCst);
+            }
+        }
+    });
+    let server = server.await;
+    let limits = Limits { sent: ByteSize::kib(10), ..Limits::default() };
+    let mut lab = limited(vec![http(&format!("http://a.example:{}", server.port()))], limits);
+    let error = write_first(&mut lab, &format!("http://a.example:{}/", server.port()), 15).await.unwrap_err();
+    assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("HttpRequestBodySize(None)", vec!["sent".into()]));
+    assert!(got.load(Ordering::SeqCst) <= 10 * 1024);
+}
+
+#[tokio::test]
+async fn a_body_that_the_component_gives_up_is_no_whole_request() {
+    let server = Server::start(|mut stream| async move {
+        let text = request(&mut stream).await;
+        assert!(!text.ends_with("0\r\n\r\n"), "the server must not take it for the end: {text}");
+    });
+    let server = server.await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let (mut writer, body) = writer();
+    let url = format!("http://a.example:{}/", server.port());
+    let sent = Pin::from(lab.hooks.send_request(post(&url, body), None, Box::new(async { Ok(()) })));
+    let sent = wasmtime_wasi::runtime::spawn(sent);
+    writer.write(1).await.unwrap();
+    drop(writer.stream);
+    writer.body.abort();
+    let error = sent.await.map(drop).unwrap_err();
+    assert_eq!(format!("{error:?}"), "HttpProtocolError");
+    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("request-aborted".into())));
+}
+
+#[tokio::test]
+async fn a_body_that_the_component_never_finishes_is_the_limit_of_the_exchange() {
+    let server = Server::start(|mut stream| async move {
+        request(&mut stream).await;
+    });
+    let server = server.await;
+    let limits = Limits { exchange: Span::millis(200), first_byte: Span::millis(50), ..Limits::default() };
+    let mut lab = limited(vec![http(&format!("http://a.example:{}", server.port()))], limits);
+    let (_writer, body) = writer();
+    let error = lab.send(post(&format!("http://a.example:{}/", server.port()), body)).await.unwrap_err();
+    assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("HttpResponseTimeout", vec!["exchange".into()]));
+}
+
+#[tokio::test]
+async fn a_server_that_reads_nothing_is_the_limit_of_the_exchange() {
+    let server = Server::start(|stream| async move {
+        let _open = stream;
+        std::future::pending().await
+    });
+    let server = server.await;
+    let limits = Limits { exchange: Span::millis(300), sent: ByteSize::mib(64), ..Limits::default() };
+    let mut lab = limited(vec![http(&format!("http://a.example:{}", server.port()))], limits);
+    let body = bytes(vec![b'x'; 32 << 20]);
+    let error = lab.send(post(&format!("http://a.example:{}/", server.port()), body)).await.unwrap_err();
+    // A body in one piece is out, for all that the host can know, as soon as the connection has taken it.
+    assert!(matches!(error, Error::HttpResponseTimeout), "{error:?}");
+    assert_eq!(lab.limits(), ["exchange"]);
+}

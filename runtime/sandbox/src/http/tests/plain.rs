@@ -1,0 +1,209 @@
+use super::*;
+use crate::testing::{Server, eventually, http, pause, request};
+use ::http::header;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn a_granted_request_is_answered_and_recorded_with_what_it_moved() {
+    let (server, requests) = Server::answering("HTTP/1.1 201 Created\r\ncontent-length: 5\r\nx: y\r\n\r\nhello").await;
+    let port = server.port();
+    let mut lab = lab(vec![http(&format!("http://a.example:{port}"))]);
+    let post = Request::post(format!("http://A.example:{port}/x/y?q=1")).header("x-mine", "1").body(bytes("body!!"));
+    let response = lab.send(post.unwrap()).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["x"].to_str().unwrap()), (201, "y"));
+    assert_eq!(text(response).await.unwrap(), "hello");
+
+    let seen = requests.only();
+    let (head, body) = seen.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /x/y?q=1 HTTP/1.1\r\n"), "{head}");
+    for line in [&*format!("host: a.example:{port}"), "connection: close", "x-mine: 1", "content-length: 6"] {
+        assert!(head.lines().any(|own| own == line), "{line} is not in {head}");
+    }
+    assert_eq!(body, "body!!");
+
+    let usage = lab.book.account.usage();
+    assert_eq!(usage.requests, 1);
+    assert!(usage.sent > 6 && usage.received > 5, "heads count too: {usage:?}");
+    let events = lab.book.events();
+    let [event] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((event.outcome, &event.code), (Outcome::Done, &None));
+    assert_eq!(
+        event.what,
+        What::Http {
+            method: "POST".into(),
+            target: format!("http://a.example:{port}"),
+            path: "/x/y".into(),
+            address: Some("127.0.0.1".parse().unwrap()),
+            status: Some(201),
+            sent: 6,
+            received: 5,
+            injected: vec![],
+        }
+    );
+}
+
+#[tokio::test]
+async fn the_record_is_written_when_the_body_ends_and_not_before() {
+    let (server, _) = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    assert!(lab.book.events().is_empty());
+    assert_eq!(text(response).await.unwrap(), "ok");
+    assert_eq!(lab.http(), (Outcome::Done, Some(200), 0, 2));
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_recorded_at_once() {
+    let (server, _) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let _response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    assert_eq!(lab.http(), (Outcome::Done, Some(204), 0, 0));
+}
+
+#[tokio::test]
+async fn a_body_that_the_component_drops_early_is_still_a_request_that_was_done() {
+    let (server, _) = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    drop(lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap());
+    assert_eq!(lab.http(), (Outcome::Done, Some(200), 0, 0));
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_like_any_other() {
+    let (server, requests) =
+        Server::answering("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    assert_eq!(response.status().as_u16(), 302);
+    assert_eq!(response.headers()[header::LOCATION], "http://169.254.169.254/");
+    requests.only();
+    assert_eq!(lab.book.account.usage().requests, 1);
+}
+
+#[tokio::test]
+async fn what_only_the_host_says_to_the_next_hop_is_not_the_components() {
+    let (server, requests) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let port = server.port();
+    let mut lab = lab(vec![http(&format!("http://a.example:{port}"))]);
+    for name in ["host", "connection", "te", "trailer", "transfer-encoding", "upgrade", "proxy-authorization"] {
+        assert!(lab.hooks.is_forbidden_header(&name.parse().unwrap()), "{name}");
+    }
+    assert!(!lab.hooks.is_forbidden_header(&header::AUTHORIZATION));
+    let sly = Request::get(format!("http://a.example:{port}/"))
+        .header("host", "evil.example")
+        .header("connection", "upgrade")
+        .header("upgrade", "x");
+    lab.send(sly.body(bytes("")).unwrap()).await.unwrap();
+    let seen = requests.only();
+    assert!(!seen.contains("evil") && !seen.contains("upgrade"), "{seen}");
+}
+
+#[tokio::test]
+async fn an_upgrade_is_not_an_answer() {
+    let (server, _) =
+        Server::answering("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nraw").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let error = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap_err();
+    assert!(matches!(error, Error::HttpUpgradeFailed), "{error:?}");
+    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("upgrade".into())));
+}
+
+#[tokio::test]
+async fn a_server_that_closes_early_or_talks_nonsense_is_a_failure_with_a_plain_error() {
+    for (answer, guest, code) in [
+        ("", "ConnectionTerminated", "connection-closed"),
+        ("HTTP/1.1 200 OK\r\nconte", "ConnectionTerminated", "connection-closed"),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "HttpProtocolError", "protocol"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", "HttpProtocolError", "protocol"),
+    ] {
+        let (server, _) = Server::answering(answer).await;
+        let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+        let error = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap_err();
+        assert_eq!(format!("{error:?}"), guest, "{answer:?}");
+        assert_eq!(lab.book.ending(), (Outcome::Failed, Some(code.into())), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_a_failure() {
+    let (server, _) = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    let error = text(response).await.unwrap_err();
+    assert!(matches!(error, Error::HttpResponseIncomplete), "{error:?}");
+    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("response-incomplete".into())));
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_a_dns_failure_and_no_refusal() {
+    let mut lab = lab(vec![http("http://nowhere.example")]);
+    let error = lab.get("http://nowhere.example/").await.unwrap_err();
+    assert!(matches!(error, Error::DnsError { rcode: None, info_code: None }), "{error:?}");
+    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("dns".into())));
+    assert!(lab.refusals().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_without_addresses_is_a_dns_failure_too() {
+    let resolver = Arc::new(crate::testing::Names(vec![("a.example", vec![])]));
+    let mut lab = with(vec![http("http://a.example")], Limits::default(), Values::of(&[]), resolver);
+    let error = lab.get("http://a.example/").await.unwrap_err();
+    assert!(matches!(error, Error::DnsError { .. }), "{error:?}");
+    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("dns".into())));
+}
+
+#[tokio::test]
+async fn a_call_that_ends_in_the_middle_of_a_request_closes_the_connection_and_is_recorded() {
+    let closed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&closed);
+    let server = Server::start(move |mut stream| {
+        let seen = Arc::clone(&seen);
+        async move {
+            request(&mut stream).await;
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
+            seen.store(true, Ordering::SeqCst);
+        }
+    });
+    let server = server.await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let url = format!("http://a.example:{}/", server.port());
+    let sent = Pin::from(lab.hooks.send_request(get(&url), None, Box::new(async { Ok(()) })));
+    tokio::time::timeout(Duration::from_millis(200), sent).await.err().expect("no answer");
+    eventually(|| closed.load(Ordering::SeqCst)).await;
+    assert_eq!(lab.book.ending(), (Outcome::Cancelled, None));
+}
+
+#[tokio::test]
+async fn a_call_that_ends_in_the_middle_of_an_answer_closes_the_connection() {
+    let closed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&closed);
+    let server = Server::start(move |mut stream| {
+        let seen = Arc::clone(&seen);
+        async move {
+            request(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n").await.unwrap();
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
+            seen.store(true, Ordering::SeqCst);
+        }
+    });
+    let server = server.await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    pause(50).await;
+    assert!(!closed.load(Ordering::SeqCst));
+    drop(response);
+    eventually(|| closed.load(Ordering::SeqCst)).await;
+}
+
+#[tokio::test]
+async fn no_two_requests_share_a_connection() {
+    let (server, requests) =
+        Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    for _ in 0..3 {
+        text(lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap()).await.unwrap();
+    }
+    assert_eq!(requests.all().len(), 3);
+}

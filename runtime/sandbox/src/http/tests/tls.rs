@@ -1,0 +1,217 @@
+use super::*;
+use crate::testing::{Requests, Server, http};
+use deputy_core::Span;
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
+
+type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Issuer {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn issued(issuer: &Issuer, name: &str) -> (Certificate, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    (params.signed_by(&key, issuer).unwrap(), key)
+}
+
+/// An HTTPS server for this name; with clients, one that asks for certificates of theirs.
+async fn https(issuer: &Issuer, name: &str, clients: Option<&Issuer>) -> (Server, Requests, Arc<Mutex<Vec<String>>>) {
+    let (certificate, key) = issued(issuer, name);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(clients.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+    let mut config = builder.with_single_cert(vec![CertificateDer::from(certificate)], key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let (acceptor, requests) = (TlsAcceptor::from(Arc::new(config)), Requests::default());
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let (seen, notes) = (requests.clone(), Arc::clone(&shown));
+    let server = Server::start(move |stream| {
+        let (acceptor, seen, notes) = (acceptor.clone(), seen.clone(), Arc::clone(&notes));
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let connection = stream.get_ref().1;
+            let alpn = connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+            let note = format!("sni={:?} alpn={alpn:?}", connection.server_name());
+            notes.lock().unwrap().push(note);
+            seen.serve(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        }
+    });
+    (server.await, requests, shown)
+}
+
+fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    let mut file = tempfile::NamedTempFile::new_in(folder).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    file.persist(&path).unwrap();
+    path
+}
+
+fn trusting(server: &Server, roots: PathBuf) -> HttpRule {
+    let mut rule = http(&format!("https://a.example:{}", server.port()));
+    rule.send.roots = Some(roots);
+    rule
+}
+
+#[tokio::test]
+async fn a_server_that_the_given_roots_know_is_trusted_and_called_by_its_name() {
+    let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
+    let (server, _, shown) = https(&ca, "a.example", None).await;
+    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &ca.pem()))]);
+    for _ in 0..2 {
+        let response = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap();
+        assert_eq!(text(response).await.unwrap(), "ok");
+    }
+    let note = "sni=Some(\"a.example\") alpn=Some(\"http/1.1\")";
+    assert_eq!(*shown.lock().unwrap(), [note, note]);
+}
+
+#[tokio::test]
+async fn an_address_is_a_name_that_a_certificate_may_be_for() {
+    let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
+    let (server, ..) = https(&ca, "127.0.0.1", None).await;
+    let mut rule = http(&format!("https://{}", server.address));
+    rule.send.roots = Some(file(&folder, "ca.pem", &ca.pem()));
+    let response = lab(vec![rule]).get(&format!("https://{}/", server.address)).await.unwrap();
+    assert_eq!(text(response).await.unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_name_or_of_nobody_known_is_refused() {
+    let (folder, ca, other) = (tempfile::tempdir().unwrap(), authority(), authority());
+    let roots = file(&folder, "ca.pem", &ca.pem());
+    for (issuer, name) in [(&ca, "b.example"), (&other, "a.example")] {
+        let (server, requests, _) = https(issuer, name, None).await;
+        let mut lab = lab(vec![trusting(&server, roots.clone())]);
+        let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+        assert_eq!(format!("{error:?}"), "TlsCertificateError", "{name}");
+        assert_eq!(lab.book.ending(), (Outcome::Failed, Some("tls-certificate".into())));
+        assert!(requests.all().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn given_roots_stand_in_for_the_systems_and_not_beside_them() {
+    let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
+    let (server, ..) = https(&ca, "a.example", None).await;
+    let mut with_system_roots = http(&format!("https://a.example:{}", server.port()));
+    with_system_roots.send.roots = None;
+    let Ok(policy) = HttpPolicy::new(&instance(vec![with_system_roots.clone()], Limits::default()), Values::of(&[]))
+    else {
+        return; // A machine without roots says so when the policy is made.
+    };
+    drop(policy);
+    let error = lab(vec![with_system_roots]).get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+    assert_eq!(format!("{error:?}"), "TlsCertificateError");
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_presented_and_its_key_may_change() {
+    let (folder, ca, clients) = (tempfile::tempdir().unwrap(), authority(), authority());
+    let (server, requests, _) = https(&ca, "a.example", Some(&clients)).await;
+    let (certificate, key) = issued(&clients, "client.example");
+    let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
+    let chain = file(&folder, "client.pem", &certificate.pem());
+    rule.send.client = Some((chain, "key".parse().unwrap()));
+    let values = Values::of(&[("key", &key.serialize_pem())]);
+    let mut lab = with(vec![rule], Limits::default(), Arc::clone(&values), names());
+    let url = format!("https://a.example:{}/", server.port());
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+
+    // Renewed: a new key with a new certificate.
+    let (certificate, key) = issued(&clients, "client.example");
+    values.0.lock().unwrap().insert("key".into(), key.serialize_pem());
+    file(&folder, "client.pem", &certificate.pem());
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(requests.all().len(), 2);
+
+    // A key that is none, and one that is another's.
+    for wrong in ["hunter2".to_owned(), KeyPair::generate().unwrap().serialize_pem()] {
+        lab.book.events();
+        values.0.lock().unwrap().insert("key".into(), wrong);
+        assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "ConfigurationError");
+        assert_eq!(lab.book.ending(), (Outcome::Failed, Some("client-certificate".into())));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_gets_no_request_without_one() {
+    let (folder, ca, clients) = (tempfile::tempdir().unwrap(), authority(), authority());
+    let (server, requests, _) = https(&ca, "a.example", Some(&clients)).await;
+    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &ca.pem()))]);
+    let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+    assert!(!format!("{error:?}").contains("Internal"), "{error:?}");
+    let (outcome, code) = lab.book.ending();
+    assert_eq!((outcome, code.as_deref()), (Outcome::Failed, Some("tls")));
+    assert!(requests.all().is_empty());
+}
+
+#[tokio::test]
+async fn a_handshake_that_nobody_answers_is_the_limit_for_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|stream| async move {
+        let _open = stream;
+        std::future::pending().await
+    });
+    let server = server.await;
+    let limits = Limits { tls: Span::millis(100), ..Limits::default() };
+    let mut lab = limited(vec![trusting(&server, file(&folder, "ca.pem", &authority().pem()))], limits);
+    let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+    assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("ConnectionTimeout", vec!["tls".into()]));
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_a_tls_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = Server::answering("HTTP/1.1 200 OK\r\n\r\n").await;
+    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &authority().pem()))]);
+    // The server waits for a request to end; its own limit would end it.
+    let options = RequestOptions { connect_timeout: Some(Duration::from_millis(300)), ..RequestOptions::default() };
+    let error = lab.send_in(get(&format!("https://a.example:{}/", server.port())), options).await.unwrap_err();
+    assert!(matches!(error, Error::TlsProtocolError | Error::ConnectionTimeout), "{error:?}");
+}
+
+#[test]
+fn a_file_without_certificates_is_an_error_that_names_instance_rule_and_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [file(&folder, "empty.pem", "nothing here\n"), folder.path().join("missing.pem")] {
+        for client in [false, true] {
+            let mut rule = http("https://a.example");
+            match client {
+                true => rule.send.client = Some((path.clone(), "key".parse().unwrap())),
+                false => rule.send.roots = Some(path.clone()),
+            }
+            if client {
+                rule.send.roots = Some(file(&folder, "ca.pem", &authority().pem()));
+            }
+            let made = HttpPolicy::new(&instance(vec![rule], Limits::default()), Values::of(&[]));
+            let error = made.err().unwrap();
+            let error = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+            for part in ["lab", "https://a.example", path.to_str().unwrap()] {
+                assert!(error.contains(part), "{part} is not in {error}");
+            }
+        }
+    }
+}

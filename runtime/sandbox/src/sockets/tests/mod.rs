@@ -1,0 +1,137 @@
+//! Sockets through the functions that a component calls, to real local servers.
+
+mod connecting;
+mod names;
+mod never;
+mod streams;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use deputy_core::grant::TcpRule;
+use deputy_core::{Limits, Refusal};
+use deputy_observe::Outcome;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::sockets::instance_network::Host as _;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{Host as _, HostResolveAddressStream as _};
+use wasmtime_wasi::p2::bindings::sockets::network::{IpAddress, IpAddressFamily, IpSocketAddress, Network};
+use wasmtime_wasi::p2::bindings::sockets::tcp::{HostTcpSocket as _, TcpSocket};
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Pollable};
+use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
+
+use super::*;
+use crate::testing::{Book, Names};
+
+/// One call of an instance, as a component sees it.
+pub(super) struct Lab {
+    pub(super) sockets: Sockets,
+    pub(super) table: ResourceTable,
+    pub(super) book: Book,
+}
+
+pub(super) fn lab(rules: Vec<TcpRule>, limits: Limits, resolver: Arc<dyn Resolver>) -> Lab {
+    let book = Book::new(limits);
+    let grant = Arc::new(Grant { tcp: rules, ..Grant::default() });
+    let sockets = Sockets::new(grant, Arc::clone(&book.account), resolver);
+    Lab { sockets, table: ResourceTable::new(), book }
+}
+
+pub(super) fn leading_to(addresses: &[&'static str]) -> Arc<dyn Resolver> {
+    Arc::new(Names(vec![("a.example", addresses.to_vec())]))
+}
+
+/// The error code that a component gets.
+pub(super) fn code<T>(result: SocketResult<T>) -> ErrorCode {
+    result.err().expect("an error").downcast().expect("no trap")
+}
+
+impl Lab {
+    pub(super) fn view(&mut self) -> SocketsView<'_> {
+        SocketsView { sockets: &mut self.sockets, table: &mut self.table }
+    }
+
+    pub(super) fn network(&mut self) -> Resource<Network> {
+        let mut stock = WasiSocketsCtx::default();
+        WasiSocketsCtxView { ctx: &mut stock, table: &mut self.table }.instance_network().unwrap()
+    }
+
+    /// Waits as `pollable.block` does.
+    pub(super) async fn ready<T: Pollable>(&mut self, resource: &Resource<T>) {
+        let entry = self.table.get_mut(&Resource::<T>::new_borrow(resource.rep())).unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(10), entry.ready()).await.expect("ready");
+    }
+
+    pub(super) async fn look_up(&mut self, name: &str) -> SocketResult<Vec<IpAddr>> {
+        let network = self.network();
+        let stream = self.view().resolve_addresses(network, name.to_owned())?;
+        let pollable: Resource<DynPollable> =
+            ip_name_lookup::HostResolveAddressStream::subscribe(&mut self.view(), Resource::new_borrow(stream.rep()))
+                .expect("a pollable");
+        self.table.delete(pollable).unwrap();
+        self.ready(&Resource::<lookup::Lookup>::new_borrow(stream.rep())).await;
+        let mut found = Vec::new();
+        while let Some(address) = self.view().resolve_next_address(Resource::new_borrow(stream.rep()))? {
+            found.push(match address {
+                IpAddress::Ipv4((a, b, c, d)) => IpAddr::from([a, b, c, d]),
+                IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::from([a, b, c, d, e, f, g, h]),
+            });
+        }
+        ip_name_lookup::HostResolveAddressStream::drop(&mut self.view(), stream).unwrap();
+        Ok(found)
+    }
+
+    pub(super) fn socket_of(&mut self, family: IpAddressFamily) -> Resource<TcpSocket> {
+        self.view().create_tcp_socket(family).map_err(|_| ()).expect("a socket")
+    }
+
+    pub(super) fn start(&mut self, socket: &Resource<TcpSocket>, to: SocketAddr) -> SocketResult<()> {
+        let network = self.network();
+        self.view().start_connect(borrow(socket), network, IpSocketAddress::from(to))
+    }
+
+    /// Connects from beginning to end.
+    pub(super) async fn connect(&mut self, to: SocketAddr) -> SocketResult<Connected> {
+        let socket = self.socket_of(if to.is_ipv4() { IpAddressFamily::Ipv4 } else { IpAddressFamily::Ipv6 });
+        self.start(&socket, to)?;
+        self.ready(&Resource::<socket::Socket>::new_borrow(socket.rep())).await;
+        let (input, output) = self.view().finish_connect(borrow(&socket))?;
+        Ok(Connected { socket, input, output })
+    }
+
+    pub(super) fn input(&mut self, connected: &Connected) -> &mut DynInputStream {
+        self.table.get_mut(&connected.input).unwrap()
+    }
+
+    pub(super) fn output(&mut self, connected: &Connected) -> &mut DynOutputStream {
+        self.table.get_mut(&connected.output).unwrap()
+    }
+
+    /// What was refused, in order.
+    pub(super) fn refusals(&self) -> Vec<Refusal> {
+        self.book.account.refusals()
+    }
+
+    /// Outcome and code of each event, oldest first.
+    pub(super) fn endings(&self) -> Vec<(Outcome, Option<String>)> {
+        self.book.events().into_iter().map(|event| (event.outcome, event.code)).collect()
+    }
+}
+
+pub(super) struct Connected {
+    pub(super) socket: Resource<TcpSocket>,
+    pub(super) input: Resource<DynInputStream>,
+    pub(super) output: Resource<DynOutputStream>,
+}
+
+pub(super) fn borrow(socket: &Resource<TcpSocket>) -> Resource<TcpSocket> {
+    Resource::new_borrow(socket.rep())
+}
+
+pub(super) fn refused(code: &str) -> (Outcome, Option<String>) {
+    (Outcome::Refused, Some(code.into()))
+}
+
+pub(super) fn done() -> (Outcome, Option<String>) {
+    (Outcome::Done, None)
+}

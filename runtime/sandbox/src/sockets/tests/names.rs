@@ -1,0 +1,96 @@
+use super::*;
+use crate::testing::{Silent, tcp};
+use deputy_core::{Limit, Span};
+use deputy_observe::What;
+
+#[tokio::test]
+async fn a_name_that_a_rule_names_is_resolved_and_recorded() {
+    let mut lab = lab(vec![tcp("a.example:9093")], Limits::default(), leading_to(&["127.0.0.1", "8.8.8.8"]));
+    let found = lab.look_up("A.example").await.map_err(|_| ()).unwrap();
+    assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap(), "8.8.8.8".parse().unwrap()]);
+    let events = lab.book.events();
+    assert_eq!((events.len(), events[0].outcome), (1, Outcome::Done));
+    assert_eq!(events[0].what, What::Name { host: "A.example".into() });
+    assert_eq!(lab.book.account.usage(), crate::Usage::default());
+}
+
+#[tokio::test]
+async fn a_name_that_no_rule_names_is_refused_and_nobody_is_asked() {
+    for name in ["b.example", "x.a.example", "127.0.0.1", "::1"] {
+        let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), Arc::new(Silent));
+        assert_eq!(code(lab.look_up(name).await), ErrorCode::AccessDenied, "{name}");
+        assert_eq!(lab.endings(), [refused("name-not-granted")], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_odd_name_is_refused_before_anything_else() {
+    for name in ["", "2130706433", "127.1", "a.example.", "a b", "a\0b", "b\u{fc}cher.example", "[fe80::1%eth0]"] {
+        let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), Arc::new(Silent));
+        assert_eq!(code(lab.look_up(name).await), ErrorCode::InvalidArgument, "{name:?}");
+        assert_eq!(lab.endings(), [refused("odd-host")], "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_forbidden_address_in_an_answer_leaves_none() {
+    for addresses in [&["127.0.0.1"][..], &["8.8.8.8", "169.254.169.254"], &["8.8.8.8", "::ffff:10.0.0.1"]] {
+        let mut rule = tcp("a.example:1");
+        rule.networks.clear();
+        let mut lab = lab(vec![rule], Limits::default(), leading_to(addresses));
+        assert_eq!(code(lab.look_up("a.example").await), ErrorCode::AccessDenied, "{addresses:?}");
+        assert_eq!(lab.endings(), [refused("address-not-granted")]);
+        // And none of them is known for connecting.
+        let to = SocketAddr::new(addresses[0].parse().unwrap(), 1);
+        assert_eq!(code(lab.connect(to).await.map(drop)), ErrorCode::AccessDenied);
+        assert_eq!(lab.endings(), [refused("socket-not-granted")]);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_one_of_a_names_rules_forbids_is_forbidden() {
+    let mut narrow = tcp("a.example:2");
+    narrow.networks.clear();
+    let mut lab = lab(vec![tcp("a.example:1"), narrow], Limits::default(), leading_to(&["127.0.0.1"]));
+    assert_eq!(code(lab.look_up("a.example").await), ErrorCode::AccessDenied);
+    assert_eq!(lab.endings(), [refused("address-not-granted")]);
+}
+
+#[tokio::test]
+async fn an_address_is_its_own_name_if_a_rule_names_it() {
+    let mut lab = lab(vec![tcp("127.0.0.1:1"), tcp("[::1]:1")], Limits::default(), Arc::new(Silent));
+    for name in ["127.0.0.1", "::1", "[::1]"] {
+        let found = lab.look_up(name).await.map_err(|_| ()).unwrap();
+        assert_eq!(found, [name.trim_matches(['[', ']']).parse::<IpAddr>().unwrap()]);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_a_failure_and_no_refusal() {
+    for resolver in [leading_to(&[]), Arc::new(Names::default())] {
+        let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), resolver);
+        assert_eq!(code(lab.look_up("a.example").await), ErrorCode::NameUnresolvable);
+        assert_eq!(lab.endings(), [(Outcome::Failed, Some("dns".into()))]);
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_that_never_answers_is_the_connect_limits() {
+    let limits = Limits { connect: Span::millis(50), ..Limits::default() };
+    let mut lab = lab(vec![tcp("a.example:1")], limits, Arc::new(Silent));
+    assert_eq!(code(lab.look_up("a.example").await), ErrorCode::TemporaryResolverFailure);
+    assert_eq!(lab.refusals(), [Refusal::Limit(Limit::Connect)]);
+    assert_eq!(lab.endings(), [refused("over-limit:connect")]);
+}
+
+#[tokio::test]
+async fn asking_again_too_early_is_would_block_and_dropping_ends_the_lookup() {
+    let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), Arc::new(Silent));
+    let network = lab.network();
+    let stream = lab.view().resolve_addresses(network, "a.example".into()).map_err(|_| ()).unwrap();
+    let next = lab.view().resolve_next_address(Resource::new_borrow(stream.rep()));
+    assert_eq!(code(next), ErrorCode::WouldBlock);
+    ip_name_lookup::HostResolveAddressStream::drop(&mut lab.view(), stream).unwrap();
+    crate::testing::pause(20).await;
+    assert_eq!(lab.endings(), [(Outcome::Cancelled, None)]);
+}
