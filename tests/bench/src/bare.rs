@@ -7,15 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deputy_core::Digest;
+use hyper::{Request, Response};
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Linker, Lower, ResourceTable};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 use crate::Result;
 
 /// A component, ready to be instantiated.
 pub(crate) struct Bare<T: 'static> {
-    engine: Engine,
     component: Component,
     linked: InstancePre<T>,
 }
@@ -24,6 +25,8 @@ pub(crate) struct Bare<T: 'static> {
 #[derive(Default)]
 pub(crate) struct Wasi {
     context: WasiCtx,
+    hooks: Hooks,
+    http: WasiHttpCtx,
     table: ResourceTable,
 }
 
@@ -73,31 +76,62 @@ pub(crate) fn code(state: &Path, digest: &Digest) -> Result<PathBuf> {
     Err("the sandbox has compiled nothing for it".into())
 }
 
+/// Sends nothing: no call that is timed here asks for it.
+#[derive(Default)]
+struct Hooks;
+
+type Work = Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>;
+type Answer = Result<(Response<WasiBody>, Work), wasmtime_wasi_http::Error>;
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        _: Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Work,
+    ) -> Box<dyn Future<Output = Answer> + Send> {
+        Box::new(async { Err(wasmtime_wasi_http::Error::HttpRequestDenied) })
+    }
+}
+
+impl WasiHttpView for Wasi {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
 impl Bare<()> {
     /// Links a component against nothing: what it imports is a trap, and the calls here use none of it.
     pub(crate) fn new(engine: Engine, code: &Path) -> Result<Self> {
-        let linker = Linker::new(&engine);
-        Self::linked(engine, code, linker)
+        let component = load(&engine, code)?;
+        let mut linker = Linker::new(&engine);
+        linker.define_unknown_imports_as_traps(&component)?;
+        Self::link(component, &linker)
     }
 }
 
 impl Bare<Wasi> {
-    /// Links a component against WASI, and the rest against nothing.
+    /// Links a component against WASI with HTTP, as those in Python and JavaScript want.
     pub(crate) fn with_wasi(engine: Engine, code: &Path) -> Result<Self> {
+        let component = load(&engine, code)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        Self::linked(engine, code, linker)
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        linker.instance("delegation:tokens/types@0.1.0")?; // it has no functions
+        Self::link(component, &linker)
     }
 }
 
+fn load(engine: &Engine, code: &Path) -> Result<Component> {
+    #[expect(unsafe_code, reason = "the sandbox of this process has just written it")]
+    // SAFETY: the file is the sandbox's own output, in a folder of this process.
+    Ok(unsafe { Component::deserialize_file(engine, code)? })
+}
+
 impl<T: Default + Send + 'static> Bare<T> {
-    fn linked(engine: Engine, code: &Path, mut linker: Linker<T>) -> Result<Self> {
-        #[expect(unsafe_code, reason = "the sandbox of this process has just written it")]
-        // SAFETY: the file is the sandbox's own output, in a folder of this process.
-        let component = unsafe { Component::deserialize_file(&engine, code)? };
-        linker.define_unknown_imports_as_traps(&component)?;
+    fn link(component: Component, linker: &Linker<T>) -> Result<Self> {
         let linked = linker.instantiate_pre(&component)?;
-        Ok(Self { engine, component, linked })
+        Ok(Self { component, linked })
     }
 
     /// A fresh store, a fresh instance, one call of an exported function of `provider`.
@@ -106,7 +140,7 @@ impl<T: Default + Send + 'static> Bare<T> {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let mut store = Store::new(&self.engine, T::default());
+        let mut store = Store::new(self.component.engine(), T::default());
         store.set_epoch_deadline(u64::MAX / 2);
         let provider = self.component.get_export_index(None, "delegation:tokens/provider@0.1.0");
         let function = self.component.get_export_index(provider.as_ref(), function).ok_or("no such export")?;

@@ -24,7 +24,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::report::Report;
 
@@ -51,8 +51,24 @@ struct Arguments {
     /// How often that, and the measuring of memory, is repeated
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Measures this and nothing else; may be given more than once
+    #[arg(long, value_enum)]
+    only: Vec<Measure>,
     #[command(subcommand)]
     part: Option<Part>,
+}
+
+/// What there is to measure.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// One call in a fresh instance
+    Calls,
+    /// The first call of a process
+    First,
+    /// Memory of waiting calls
+    Memory,
+    /// Many obtains at once
+    Obtains,
 }
 
 /// Processes that the bench starts of itself.
@@ -106,10 +122,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 async fn measure(arguments: &Arguments) -> Result {
     let mut report = Report::default();
-    calls::measure(&mut report, arguments.calls).await?;
-    first::measure(&mut report, arguments.loads).await?;
-    memory::compare(&mut report, arguments.waiting, arguments.rounds).await?;
-    obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?;
+    let all = Measure::value_variants().iter();
+    for measure in all.filter(|measure| arguments.only.is_empty() || arguments.only.contains(measure)) {
+        match measure {
+            Measure::Calls => calls::measure(&mut report, arguments.calls).await?,
+            Measure::First => first::measure(&mut report, arguments.loads).await?,
+            Measure::Memory => memory::compare(&mut report, arguments.waiting, arguments.rounds).await?,
+            Measure::Obtains => obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?,
+        }
+    }
     if arguments.json { report.print_json()? } else { report.print() }
     Ok(())
 }

@@ -59,10 +59,10 @@ impl Report {
 
     pub(crate) fn print(&self) {
         for section in &self.sections {
-            println!("{:<58}{:>10}{:>10}{:>10}{:>8}", section.title, "min", "median", "p99", "ratio");
+            println!("{:<68}{:>10}{:>10}{:>10}{:>8}", section.title, "min", "median", "p99", "ratio");
             for row in &section.rows {
                 let [min, median, p99] = [row.min, row.median, row.p99].map(|value| row.unit.show(value));
-                println!("  {:<56}{min:>10}{median:>10}{p99:>10}{:>8.2}", row.name, row.ratio);
+                println!("  {:<66}{min:>10}{median:>10}{p99:>10}{:>8.2}", row.name, row.ratio);
             }
             println!();
         }
