@@ -15,7 +15,8 @@ use crate::harness::{Case, chain, compiler, folder, guest_file, host, private_fi
 #[track_caller]
 fn refused(bytes: &[u8]) -> LoadError {
     let file = private_file(bytes);
-    host().attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("refused", &file).instance)))
+    host()
+        .attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("refused", &file).instance)))
         .err()
         .expect("it is loaded")
 }
@@ -182,7 +183,9 @@ fn explodes(name: &str, bytes: &[u8], compiler: Compiler, how: fn(&CompileError)
             let begun = Instant::now();
             let error = sandbox.inspect(&file).await.err().expect("it is compiled");
             let took = begun.elapsed();
-            let LoadError::Cache { source: CacheError::Compile(error), .. } = &error else { panic!("{}", chain(&error)) };
+            let LoadError::Cache { source: CacheError::Compile(error), .. } = &error else {
+                panic!("{}", chain(&error))
+            };
             assert!(how(error), "{error}");
             assert!(took < most, "{took:?}");
             sandbox.inspect(&guest_file("benign")).await.map(drop).expect("the next one is compiled");

@@ -1,8 +1,8 @@
 //! What a component could find in its surroundings, leave in them, or tell the operator: nothing, nothing, and nothing
 //! that is not true.
 
-use deputy_core::{ByteSize, Failure, SecretBytes, Span, Tokens};
 use deputy_core::grant::SecretGrant;
+use deputy_core::{ByteSize, Failure, SecretBytes, Span, Tokens};
 use deputy_sandbox::CallError;
 
 use crate::harness::{Case, Obtained, host};

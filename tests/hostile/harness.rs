@@ -372,7 +372,9 @@ impl std::fmt::Debug for Seen {
         };
         let Call { refusals, usage, log_tail, .. } = &self.call;
         write!(f, "{report:#?}\nrefusals {refusals:#?}\n{usage:?}\nlog {log_tail:?}\nevents")?;
-        self.events.iter().try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.what))
+        self.events
+            .iter()
+            .try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.what))
     }
 }
 

@@ -33,7 +33,8 @@ fn denied(seen: &Seen, code: &str, server: &Server) {
 #[test]
 fn host_not_granted() {
     let (server, granted, other) = (Server::good(), here(), here());
-    let seen = Case::new("host_not_granted").http(&url(&granted, &server)).setting("url", url(&other, &server)).obtain();
+    let seen =
+        Case::new("host_not_granted").http(&url(&granted, &server)).setting("url", url(&other, &server)).obtain();
     denied(&seen, "host-not-granted", &server);
     assert_eq!(host().asked(&other), 0, "a refused name was resolved, which tells its owner something");
 }
@@ -75,7 +76,8 @@ fn port_not_granted() {
 fn host_absolute_form() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let paths = "http://other.test/\nother.test/\n*\n@other.test/\n//other.test/\n/http://other.test/\n?http://other.test/";
+    let paths =
+        "http://other.test/\nother.test/\n*\n@other.test/\n//other.test/\n/http://other.test/\n?http://other.test/";
     let seen = Case::new("host_absolute_form").http(&url).setting("url", &url).setting("paths", paths).obtain();
     seen.unrefused();
     assert_eq!(seen.lines(), [["err set-path-with-query"; 4].as_slice(), &["ok 200 hello"; 3]].concat());

@@ -138,7 +138,10 @@ fn exchange_drip() {
     let (server, limit) = (Server::endless(head, b"x", Duration::from_millis(20)), Span::millis(500));
     let seen = with_url("exchange_drip", "http", server.port()).limits(|l| l.exchange = limit).obtain();
     seen.over(Limit::Exchange);
-    assert!(seen.report().starts_with("200 ") && seen.report().ends_with(" err other HTTP response timeout"), "{seen:?}");
+    assert!(
+        seen.report().starts_with("200 ") && seen.report().ends_with(" err other HTTP response timeout"),
+        "{seen:?}"
+    );
     soon(&seen, limit);
 }
 
@@ -335,7 +338,10 @@ fn memory_random_bytes() {
 #[test]
 fn table_elements_bomb() {
     let bomb = private_file(&bombs::with_instances("table_elements_bomb", &bombs::growing_table(), 1));
-    Case::of("table_elements_bomb", &bomb).limits(|l| l.table_elements = 50_000).obtain().ended_by(Limit::TableElements);
+    Case::of("table_elements_bomb", &bomb)
+        .limits(|l| l.table_elements = 50_000)
+        .obtain()
+        .ended_by(Limit::TableElements);
 }
 
 /// The pool has slots for so many memories; components that take many of them must not leave other calls without.

@@ -128,7 +128,11 @@ fn scopes(guest: &str, scopes: &[String], code: &str) {
 #[test]
 fn service_not_granted() {
     let today = day(0);
-    scopes("service_not_granted", &["s3", "STS", "iam", "stsx", "st"].map(|s| format!("{today}/eu-west-1/{s}")), "service-not-granted");
+    scopes(
+        "service_not_granted",
+        &["s3", "STS", "iam", "stsx", "st"].map(|s| format!("{today}/eu-west-1/{s}")),
+        "service-not-granted",
+    );
 }
 
 #[test]
@@ -163,7 +167,8 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn operation_derives_key() {
     // Each secret serves another purpose. The AWS key is one of them and stands behind no other.
-    let case = Case::new("operation_derives_key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
+    let case =
+        Case::new("operation_derives_key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
     let case = case.secret("aws", AWS_KEY, sigv4()).secret("mac", "another key", only(Purpose::HmacSha256));
     let case = case.secret("words", "a pass phrase", only(Purpose::Pbkdf2)).secret("token", &ed25519(), jwt());
     let seen = case.secret("read", "readable", SecretGrant::new(None, true)).limits(many).obtain();
@@ -195,10 +200,12 @@ fn operation_derives_key() {
     assert!(yielded.contains(hex(&mac(&key, text.as_bytes())).as_str()));
     assert!(yielded.contains(hex(&mac(b"another key", today.as_bytes())).as_str()));
     assert!(yielded.contains("readable"));
-    seen.refused(&["algorithm-not-granted", "operation-not-granted", "region-not-granted", "service-not-granted"]
-        .into_iter()
-        .filter(|code| seen.call.refusals.iter().any(|refusal| refusal.code() == *code))
-        .collect::<Vec<_>>());
+    seen.refused(
+        &["algorithm-not-granted", "operation-not-granted", "region-not-granted", "service-not-granted"]
+            .into_iter()
+            .filter(|code| seen.call.refusals.iter().any(|refusal| refusal.code() == *code))
+            .collect::<Vec<_>>(),
+    );
     assert!(seen.call.refusals.iter().any(|refusal| refusal.code() == "operation-not-granted"));
 }
 
@@ -223,7 +230,10 @@ fn algorithm_not_granted_bare() {
     let seen = with("algorithm_not_granted_bare", &ed25519(), grant).obtain();
     seen.refused(&["algorithm-not-granted"]);
     let lines = seen.lines();
-    assert!(lines[0].starts_with("denied ") && lines[1].starts_with("denied ") && lines[2].starts_with("ok "), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("denied ") && lines[1].starts_with("denied ") && lines[2].starts_with("ok "),
+        "{lines:#?}"
+    );
 }
 
 #[test]
@@ -280,7 +290,8 @@ fn issuer_not_granted() {
     let claims = issuers.map(|issuer| claims().replace("\"deputy\"", issuer));
     all_denied(&with_claims("issuer_not_granted", &claims), "issuer-not-granted", claims.len());
 
-    let odd = ["null", "[\"deputy\"]", "{\"deputy\":1}", "1"].map(|issuer| self::claims().replace("\"deputy\"", issuer));
+    let odd =
+        ["null", "[\"deputy\"]", "{\"deputy\":1}", "1"].map(|issuer| self::claims().replace("\"deputy\"", issuer));
     let seen = with_claims("issuer_not_granted", &odd);
     assert!(seen.unrefused().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
 }
