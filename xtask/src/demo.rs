@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use deputy_test_servers::{Seaweed, boto};
+use serde_json::Value;
 
 use crate::digest::write;
 use crate::failure::{Doing, Failure, Result};
@@ -37,21 +38,19 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
     // The server's own folder: it ends with the server, also when this program is interrupted.
     let folder = seaweed.server().folder().join("demo");
-    let configuration = configure(workspace, &folder, &seaweed)?;
-    let call = |arguments: &[&str]| {
-        let run = Run::new(&deputy).arg("--config").arg(&configuration).args(arguments);
-        run.env("DEPUTY_STATE", workspace.target("demo-state")).dir(&folder)
-    };
+    configure(workspace, &folder, &seaweed)?;
+    let call = |arguments: &[&str]| Run::new(&deputy).args(["--config", "deputy.toml"]).args(arguments).dir(&folder);
     say::note("deputy", "what is configured, and does it hold together?");
     call(&["check"]).said().shown()?;
     say::note("deputy", "what can this provider do, and what can it never do?");
     call(&["inspect", "s3-sts.wasm"]).said().shown()?;
     say::note("deputy", "obtaining credentials: each line on stderr is one use of a capability");
-    let mut audit = Vec::new();
-    call(&["obtain", "s3-demo", "--out", "credentials.json"]).said().error_lines(|line| {
-        eprintln!("{line}");
-        audit.push(line.to_owned());
-    })?;
+    call(&["obtain", "s3-demo", "--out", "credentials.json", "--audit", "audit.jsonl"]).said().shown()?;
+    say::note("audit", "the same for a machine:");
+    let audit = fs::read_to_string(folder.join("audit.jsonl")).doing(|| "reading the audit trail".into())?;
+    for line in audit.lines() {
+        eprintln!("              | {line}");
+    }
 
     let step = Step::begin("boto3", "writing and reading an object with those credentials and nothing else");
     let (access_key, body) = use_credentials(&folder, &seaweed)?;
@@ -68,12 +67,15 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Writes what an operator would write: a configuration, and a file with the key that only they can read.
-fn configure(workspace: &Workspace, folder: &Path, seaweed: &Seaweed) -> Result<PathBuf> {
+fn configure(workspace: &Workspace, folder: &Path, seaweed: &Seaweed) -> Result<()> {
     let component = folder.join("s3-sts.wasm");
+    let state = workspace.target("demo-state").display().to_string();
     let endpoint = seaweed.endpoint();
     let (region, role) = (Seaweed::REGION, Seaweed::ROLE_ARN);
     let configuration = format!(
-        r#"[instances.s3-demo]
+        r#"state = "{state}"
+
+[instances.s3-demo]
 component = "s3-sts.wasm"
 
 [instances.s3-demo.settings]
@@ -93,8 +95,8 @@ networks = ["loopback"]
 "#
     );
     let key = format!(r#"{{"AccessKeyId": "{}", "SecretAccessKey": "{}"}}"#, Seaweed::ACCESS_KEY, Seaweed::SECRET_KEY);
-    let (file, secret) = (folder.join("deputy.toml"), folder.join("aws-key.json"));
-    write(&file, configuration.as_bytes())?;
+    let secret = folder.join("aws-key.json");
+    write(&folder.join("deputy.toml"), configuration.as_bytes())?;
     write(&secret, key.as_bytes())?;
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).doing(|| "closing the key's file".into())?;
     fs::copy(workspace.guests().join("s3-sts.wasm"), &component).doing(|| "copying the provider".into())?;
@@ -102,7 +104,7 @@ networks = ["loopback"]
     for line in configuration.lines() {
         eprintln!("              | {line}");
     }
-    Ok(file)
+    Ok(())
 }
 
 /// Gives the access key that the client used, and what it read.
@@ -123,15 +125,19 @@ fn use_credentials(folder: &Path, seaweed: &Seaweed) -> Result<(String, String)>
 }
 
 /// Says what was shown, from the audit trail and not from hope.
-fn conclude(access_key: &str, audit: &[String]) -> Result<()> {
-    let about_the_key = || audit.iter().filter(|line| line.contains("aws-key"));
-    let used = about_the_key().filter(|line| line.contains("sigv4")).count();
-    let read = about_the_key().filter(|line| line.contains("reveal")).count();
+fn conclude(access_key: &str, audit: &str) -> Result<()> {
+    let events: Vec<Value> = audit.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let is = |event: &Value, key: &str, text: &str| event.get(key).and_then(Value::as_str) == Some(text);
+    let count = |operation| {
+        let about_the_key = events.iter().filter(|event| is(event, "secret", "aws-key"));
+        about_the_key.filter(|event| is(event, "operation", operation) && is(event, "outcome", "done")).count()
+    };
+    let (used, read) = (count("sigv4"), count("reveal"));
     if used == 0 || read > 0 {
         return Err(Failure::new(format!("the audit trail shows the key used {used} times and read {read} times")));
     }
-    say::note("shown", format!("an object was written and read with {access_key}, which lives for 15 minutes;"));
-    say::note("", "the provider that obtained it had the operator's key used for a signature, and never read it:");
-    say::note("", format!("the audit trail above has {used} use of `sigv4` for `aws-key` and {read} of `reveal`"));
+    say::note("shown", format!("boto3 wrote and read an object as {access_key}, which a sandboxed provider obtained;"));
+    say::note("", format!("of the operator's key {} the audit trail has", Seaweed::ACCESS_KEY));
+    say::note("", format!("{used} use for a signature, and {read} of its value: used, never read"));
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Other programs: run one, keep or show what it says.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -100,26 +100,11 @@ impl Run {
     }
 
     /// Runs it, hands each line of its stdout to `each`, and shows its stderr.
-    pub(crate) fn lines(mut self, each: impl FnMut(&str)) -> Result<()> {
-        self.command.stdout(Stdio::piped());
-        self.each_line(|child| child.stdout.take(), each)
-    }
-
-    /// Runs it, hands each line of its stderr to `each`, and shows its stdout.
-    pub(crate) fn error_lines(mut self, each: impl FnMut(&str)) -> Result<()> {
-        self.command.stderr(Stdio::piped());
-        self.each_line(|child| child.stderr.take(), each)
-    }
-
-    fn each_line<R: Read>(
-        mut self,
-        pipe: impl FnOnce(&mut Child) -> Option<R>,
-        mut each: impl FnMut(&str),
-    ) -> Result<()> {
+    pub(crate) fn lines(mut self, mut each: impl FnMut(&str)) -> Result<()> {
         let doing = || format!("running `{}`", self.shown);
-        let mut child = self.command.stdin(Stdio::null()).spawn().doing(doing)?;
-        if let Some(pipe) = pipe(&mut child) {
-            for line in BufReader::new(pipe).split(b'\n') {
+        let mut child = self.command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().doing(doing)?;
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).split(b'\n') {
                 each(&String::from_utf8_lossy(&line.doing(doing)?));
             }
         }

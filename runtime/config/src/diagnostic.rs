@@ -226,9 +226,18 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let here = AnnotationKind::Primary.span(self.at.clone()).label(self.expected.as_deref());
-        let others = self.also.iter().map(|(at, label)| AnnotationKind::Context.span(at.clone()).label(label));
-        let snippet = Snippet::source(text).path(path).annotation(here).annotations(others);
+        // Of a long file only the lines between the places are looked at.
+        let places = || iter::once(&self.at).chain(self.also.iter().map(|(at, _)| at));
+        let first = places().map(|at| at.start).min().unwrap_or_default();
+        let last = places().map(|at| at.end).max().unwrap_or_default();
+        let start = text.get(..first).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let end = text.get(last..).and_then(|after| after.find('\n')).map_or(text.len(), |at| last + at + 1);
+        let within = |at: &Range<usize>| at.start - start..at.end - start;
+
+        let here = AnnotationKind::Primary.span(within(&self.at)).label(self.expected.as_deref());
+        let others = self.also.iter().map(|(at, label)| AnnotationKind::Context.span(within(at)).label(label));
+        let source = Snippet::source(text.get(start..end).unwrap_or_default()).line_start(place(text, start).0);
+        let snippet = source.path(path).annotation(here).annotations(others);
         let group = level.primary_title(self.message.as_str()).element(snippet);
         match &self.hint {
             Some(hint) => group.element(Level::HELP.message(hint.as_str())),

@@ -106,6 +106,7 @@ impl Cache {
 
     #[expect(
         unsafe_code,
+        clippy::disallowed_methods,
         reason = "the file was written by this installation's own compiler into a folder closed to others"
     )]
     fn load(&self, path: &Path) -> Result<Component, CacheError> {

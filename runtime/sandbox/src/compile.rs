@@ -125,6 +125,7 @@ async fn talk(child: &mut Child, component: &[u8]) -> std::io::Result<(ExitStatu
     let listen = async move {
         let mut text = Vec::new();
         if let Some(errors) = errors {
+            #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
             errors.take(4096).read_to_end(&mut text).await?;
         }
         Ok::<_, std::io::Error>(text)
@@ -155,6 +156,7 @@ pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
 
 fn compile_stdin() -> Result<(), (u8, String)> {
     let mut component = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "bounded by the address space of this child")]
     std::io::stdin().lock().read_to_end(&mut component).map_err(|error| (1, error.to_string()))?;
     let engine = Engine::new(&engine::config()).map_err(|error| (1, error.to_string()))?;
     let code = engine.precompile_component(&component).map_err(|error| (INVALID, format!("{error:#}")))?;

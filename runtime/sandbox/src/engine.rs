@@ -107,6 +107,7 @@ impl Drop for Ticker {
 fn tick(engine: &EngineWeak, running: &Arc<AtomicUsize>) {
     loop {
         if running.load(Ordering::SeqCst) > 0 {
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own, which does nothing else")]
             thread::sleep(TICK);
         } else if Arc::strong_count(running) == 1 {
             return;

@@ -9,6 +9,8 @@
 //! Only this crate knows wasmtime. It never keeps a component's state from one call to the next, never opens a socket
 //! without a `Pinned`, and knows neither schedule nor configuration file.
 
+#![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
+
 mod account;
 mod bindings;
 mod cache;

@@ -18,6 +18,7 @@ use crate::bindings::renews::{RenewsTokens, RenewsTokensPre};
 use crate::bindings::revokes::{RevokesTokens, RevokesTokensPre};
 use crate::bindings::{Provider as Bound, ProviderPre as BoundPre};
 use crate::call::{Call, CallError, classify};
+use crate::clock;
 use crate::engine::TICK;
 use crate::guest_log::GuestLog;
 use crate::http::HttpPolicy;
@@ -140,7 +141,7 @@ impl Provider {
     ) -> Ended<T> {
         // The semaphore is never closed, and a call without a slot would only be one too many for the pool.
         let slot = self.shared.slots.acquire().await;
-        let begun = tokio::time::Instant::now();
+        let begun = clock::monotonic();
         let limits = &self.instance.limits;
         let id = CallId(self.shared.calls.fetch_add(1, Ordering::Relaxed));
         let account =

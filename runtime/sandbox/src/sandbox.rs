@@ -185,6 +185,7 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
+    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
     file.take(LARGEST_COMPONENT + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST_COMPONENT { Err(LoadError::Size { path: path.to_owned() }) } else { Ok(bytes) }
 }

@@ -20,8 +20,10 @@ pub(crate) struct Tls {
     roots: Arc<RootCertStore>,
     client: Option<(PathBuf, SecretName)>,
     /// The last configuration, and the key that is in it.
-    ready: Mutex<Option<(Option<Arc<SecretBytes>>, Arc<ClientConfig>)>>,
+    ready: Mutex<Option<Ready>>,
 }
+
+type Ready = (Option<Arc<SecretBytes>>, Arc<ClientConfig>);
 
 /// Why there is no TLS to be had.
 #[derive(Debug, thiserror::Error)]

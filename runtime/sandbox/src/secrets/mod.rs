@@ -96,7 +96,7 @@ impl Secrets {
         match result {
             Ok(value) => {
                 record.done();
-                return Ok(value);
+                Ok(value)
             }
             Err(Error::Refused(refusal)) => {
                 let refusal = record.refused(self.cleaned(refusal));

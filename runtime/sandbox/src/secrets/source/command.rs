@@ -1,7 +1,8 @@
 //! A value that a program prints.
 //!
 //! The program is started without a shell, with `PATH` and `HOME` alone in its environment, in `/`, without standard
-//! input, and in a process group of its own, which is killed when it takes too long or when nobody waits any more.
+//! input, and in a process group of its own, which is killed when it takes too long or when nobody waits any more. What
+//! else it needs, the command says itself: `["env", "VAULT_ADDR=https://…", "vault", "read", …]`.
 //! Of its standard error nothing is shown: what goes wrong with a secret often says the secret.
 
 use std::process::Stdio;

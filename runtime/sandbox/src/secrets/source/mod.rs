@@ -100,6 +100,9 @@ pub enum SourceError {
         /// Why.
         source: io::Error,
     },
+    /// Too much.
+    #[error("{0} holds more than {limit} bytes: is it the right one?", limit = MAX_VALUE)]
+    Size(Place),
     /// A program that could not be started.
     #[error("the command {program} can't be started")]
     Start {
@@ -111,9 +114,6 @@ pub enum SourceError {
     /// A program that takes too long.
     #[error("the command {0} did not end within {seconds} s and was killed: run it by hand as this user to see why", seconds = command::TIME.as_secs())]
     Time(String),
-    /// Too much.
-    #[error("{0} holds more than {limit} bytes: is it the right one?", limit = MAX_VALUE)]
-    Size(Place),
     /// No such variable.
     #[error("the environment variable {0} is not set: set it where deputy is started")]
     Variable(String),

@@ -83,7 +83,14 @@ fn attempts() -> BTreeSet<String> {
                 {
                     texts.insert(whole.replace("aws4_request", end));
                 }
-                for other in ["", "UNSIGNED-PAYLOAD", &hash[1..], &hash.to_uppercase(), &hash.repeat(2), "20150830"] {
+                for other in [
+                    "",
+                    "UNSIGNED-PAYLOAD",
+                    &hash.replacen('f', "", 1),
+                    &hash.to_uppercase(),
+                    &hash.repeat(2),
+                    "20150830",
+                ] {
                     texts.insert(whole.replace(hash, other));
                 }
                 for (from, to) in
