@@ -89,6 +89,24 @@ fn error_text_full_of_secrets() {
 }
 
 #[test]
+fn path_holds_secret() {
+    let (server, name, value) = (Server::good(), host().name(&["127.0.0.1"]), "mf2hi5dsovuw45dfonzg63tf");
+    let url = format!("http://{name}:{}", server.port());
+    let case = Case::new("path_holds_secret").setting("secret", "key").setting("url", &url);
+    let case = case.secret("key", value, SecretGrant::new(None, true)).http_with(&url, |rule| {
+        rule.methods = vec!["GET".parse().unwrap()];
+        rule.networks = vec!["loopback".parse().unwrap()];
+    });
+    let seen = case.obtain();
+    assert!(seen.lines()[0].starts_with("ok 200 "), "{seen:?}");
+    seen.refused(&["host-not-granted", "method-not-granted", "name-not-granted", "secret-not-granted"]);
+    let report = seen.call.result.as_ref().map(|_| "").map_err(|error| error.to_string());
+    let known = format!("{:?} {:?} {:?} {report:?}", seen.events, seen.call.refusals, seen.call.log_tail);
+    assert!(!known.to_lowercase().contains(value), "the operator's records hold a secret: {known}");
+    assert!(!host().log_of_call(seen.call.id).contains(value));
+}
+
+#[test]
 fn error_text_for_ever() {
     let seen = Case::new("error_text_for_ever").setting("message", "later").obtain();
     let Err(CallError::Failure(failure @ Failure::Throttled { retry_after, .. })) = &seen.call.result else {

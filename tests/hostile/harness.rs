@@ -174,7 +174,6 @@ impl Host {
         assert!(quickest <= slow, "the next call took {quickest:?}, and {:?} before", usual.quickest);
         self.request(&usual.requesting);
         let grown = memory().saturating_sub(usual.memory);
-        eprintln!("GROWN {} KiB {:?} after {:?}", grown >> 10, quickest, std::thread::current().name());
         assert!(grown <= GROWTH, "the host has grown by {} MiB", grown >> 20);
     }
 }

@@ -1,5 +1,6 @@
 //! What a component may use: nothing more, whatever it tries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::grant::{Purpose, SecretGrant};
@@ -48,6 +49,11 @@ fn argument_huge_list() {
 #[test]
 fn argument_huge_data() {
     with_hmac("argument_huge_data").obtain().ended_by(Limit::Argument);
+}
+
+#[test]
+fn argument_poll_list() {
+    Case::new("argument_poll_list").limits(|l| l.wall = Span::secs(5)).obtain().ended_by(Limit::Argument);
 }
 
 // Deadlines of the network.
@@ -231,6 +237,39 @@ fn wall_silent_connection() {
     soon(seen.ended_by(Limit::Wall), limit);
 }
 
+/// A slow or hostile component delays nobody else.
+#[test]
+fn calls_beside_endless_loops_are_served() {
+    let (server, name) = (Server::good(), host().name(&["127.0.0.1"]));
+    let url = format!("http://{name}:{}", server.port());
+    let looping = Case::new("cpu_endless_loop").limits(|l| l.cpu = Span::secs(1));
+    let talking = Case::new("cpu_endless_host_calls").limits(|l| l.cpu = Span::secs(1));
+    let other = Case::new("benign_http").setting("url", &url).setting("count", 2).http(&url);
+    host().attack(|| {
+        let host = host();
+        host.runtime.block_on(async {
+            let looping = host.sandbox.load(&looping.instance).await.unwrap();
+            let talking = host.sandbox.load(&talking.instance).await.unwrap();
+            let other = host.sandbox.load(&other.instance).await.unwrap();
+            let mut attacks = tokio::task::JoinSet::new();
+            for provider in [Arc::new(looping), Arc::new(talking)] {
+                for _ in 0..4 {
+                    let provider = Arc::clone(&provider);
+                    attacks.spawn(async move { provider.obtain().await.result.err() });
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for _ in 0..3 {
+                let call = tokio::time::timeout(Duration::from_secs(2), other.obtain()).await.expect("a call beside it");
+                assert!(call.result.is_ok(), "{:?}", call.result);
+            }
+            while let Some(ended) = attacks.join_next().await {
+                assert_eq!(ended.unwrap(), Some(deputy_sandbox::CallError::Limit(Limit::Cpu)));
+            }
+        });
+    });
+}
+
 // Handles.
 
 #[test]
@@ -336,6 +375,14 @@ fn memory_random_bytes() {
 }
 
 #[test]
+fn memory_write_zeroes() {
+    for bytes in [u64::MAX, 1 << 40, 1 << 20] {
+        let seen = Case::new("memory_write_zeroes").setting("bytes", bytes).obtain();
+        seen.trapped("check_write").unrefused();
+    }
+}
+
+#[test]
 fn table_elements_bomb() {
     let bomb = private_file(&bombs::with_instances("table_elements_bomb", &bombs::growing_table(), 1));
     Case::of("table_elements_bomb", &bomb)
@@ -363,8 +410,8 @@ fn memories_of_many_calls_leave_enough_for_others() {
                 tokio::join!(many, one);
             };
             let others = async {
-                tokio::time::sleep(Duration::from_millis(800)).await;
-                for _ in 0..20 {
+                for _ in 0..30 {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                     let call = benign.obtain().await;
                     assert!(call.result.is_ok(), "a call beside it got no room: {:?}", call.result);
                 }
@@ -487,6 +534,30 @@ fn requests_many_connections() {
     let lines = seen.lines();
     assert_eq!(lines[..4], ["ok ()"; 4]);
     assert!(lines[4..].iter().all(|line| line.starts_with("err ")), "{lines:?}");
+}
+
+#[test]
+fn requests_left_behind() {
+    let (server, full) = (Server::waiting(), Full::start());
+    let name = host().name(&["127.0.0.1"]);
+    let case = with_url("requests_left_behind", "http", server.port());
+    let case = case.setting("name", &name).setting("port", full.port()).tcp(&format!("{name}:{}", full.port()));
+    let seen = case.obtain();
+    assert_eq!(seen.report(), "done");
+    assert!(seen.took < Duration::from_secs(3), "{:?}", seen.took);
+    // What was under way is recorded, and before the end of the call.
+    let cancelled = seen.events.iter().filter(|event| event.outcome == deputy_observe::Outcome::Cancelled);
+    assert_eq!(cancelled.count(), 4, "{seen:?}");
+    assert!(matches!(seen.events.last().unwrap().what, deputy_observe::What::Call { .. }), "{seen:?}");
+    // And over: the server sees it hang up.
+    let hung_up = || server.open() == 0;
+    for _ in 0..200 {
+        if hung_up() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(hung_up(), "{} connections outlive the call", server.open());
 }
 
 #[test]
