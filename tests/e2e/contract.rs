@@ -76,6 +76,8 @@ impl exports::delegation::tokens::renewal::Guest for Mine {
 }
 "#;
 
+const SECRETS: &str = "delegation:tokens/secrets@0.1.0";
+
 /// Builds the component in a folder that holds the contract's folder and the author's two files.
 fn build(folder: &Path) -> Vec<u8> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
@@ -128,7 +130,9 @@ fn a_provider_is_built_from_the_folder_of_the_contract_alone() {
 
     let seen = home.deputy(&["inspect", component.to_str().unwrap(), "--json"]).ends_with(exit::OK).json();
     assert_eq!(seen["service"], "mine");
-    assert_eq!(seen["exports"], serde_json::json!({ "renewal": true, "revocation": false }));
+    assert_eq!((&seen["renews"], &seen["revokes"]), (&true.into(), &false.into()));
+    let secrets = &seen["imports"].as_array().unwrap().iter().find(|own| own["interface"] == SECRETS).unwrap()["functions"];
+    assert_eq!(*secrets, serde_json::json!(["[method]secret.hmac-sha256", "open"]), "more than the code uses");
 
     // The first two bytes of HMAC-SHA256 of the user, by OpenSSL.
     let run = home.deputy(&["obtain", "mine", "--reveal"]).ends_with(exit::OK);

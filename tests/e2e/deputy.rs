@@ -23,6 +23,7 @@ pub(crate) mod exit {
 /// A folder with a configuration, secrets and state: a machine that has nothing else.
 pub(crate) struct Home {
     folder: TempDir,
+    state: PathBuf,
     config: String,
     canaries: Vec<String>,
 }
@@ -53,7 +54,8 @@ impl Home {
     fn with_state(state: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("secrets")).unwrap();
-        let home = Self { folder, config: format!("state = {state:?}\n"), canaries: Vec::new() };
+        let state = folder.path().join(state);
+        let home = Self { folder, state, config: String::new(), canaries: Vec::new() };
         home.write();
         home
     }
@@ -103,6 +105,8 @@ impl Home {
         let output = Command::new(env!("CARGO_BIN_EXE_deputy"))
             .arg("--config")
             .arg(self.path("deputy.toml"))
+            .arg("--state")
+            .arg(&self.state)
             .args(args)
             .env_clear()
             .env("COLUMNS", "120")

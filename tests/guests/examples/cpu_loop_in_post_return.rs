@@ -1,11 +1,11 @@
 //! Answers, and loops when the host gives the answer's memory back.
 
-use hostile_guests::{guest, report};
+use hostile_guests::{bring, guest};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 guest!(|_| {
-    let obtained = report(["answered".to_owned()]);
+    let obtained = bring(b"answered".to_vec());
     ANSWERED.store(true, Ordering::Relaxed);
     obtained
 });

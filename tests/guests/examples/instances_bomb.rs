@@ -1,4 +1,4 @@
-//! Is more than it seems: the test adds a thousand core instances, which no compiler would write.
+//! Is more than it seems: the test adds nine hundred core instances, which no compiler would write.
 
 use hostile_guests::{guest, report};
 

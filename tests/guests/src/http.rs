@@ -103,7 +103,7 @@ impl Request {
     pub fn begin(self) -> Result<Upload, String> {
         let fields = Fields::new();
         for (name, value) in &self.headers {
-            fields.append(name, value).map_err(|error| format!("append {error:?}"))?;
+            fields.append(name, value).map_err(|error| format!("append {error:?}").replace("HeaderError::", ""))?;
         }
         let request = OutgoingRequest::new(fields);
         request.set_method(&self.method).map_err(|()| "set-method")?;
@@ -241,7 +241,7 @@ fn wait(answer: &FutureIncomingResponse) -> Result<Answer, String> {
 
 /// The error code with all that the host put into it: a test looks for what should not be there.
 fn named(code: ErrorCode) -> String {
-    format!("{code:?}")
+    format!("{code:?}").replace("ErrorCode::", "")
 }
 
 fn broken(error: StreamError) -> String {

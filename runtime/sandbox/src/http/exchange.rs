@@ -173,9 +173,6 @@ impl Exchange {
     fn judge(&mut self, answer: &Response<hyper::body::Incoming>) -> Result<(), Stop> {
         self.ledger.note_status(answer.status().as_u16());
         let (limits, bytes) = (self.account.limits(), section(answer.headers()));
-        if bytes as u64 > limits.headers.as_u64() {
-            return Err(headers_too_large());
-        }
         self.account.take_received(bytes)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Stop::failed("upgrade", Error::HttpUpgradeFailed));

@@ -52,12 +52,6 @@ impl Hooks {
         Self { policy, account, resolver, drains: Drains::default() }
     }
 
-    /// How many bodies are being taken that nobody sends.
-    #[cfg(test)]
-    fn drains_now(&self) -> usize {
-        self.drains.now()
-    }
-
     fn begin(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>) -> (Exchange, Request<Outgoing>) {
         let ledger = Ledger::begin(&self.account, what(&request));
         let whole = Deadline::after(self.account.limits().exchange, Limit::Exchange);

@@ -49,6 +49,9 @@ type Answer = (Host, Vec<IpAddr>);
 
 const LOOKUPS: usize = 4;
 
+/// How many addresses of one name are remembered, the newest first.
+const ADDRESSES: usize = 64;
+
 /// What the functions of `wasi:sockets` work on.
 pub(crate) struct SocketsView<'a> {
     pub(crate) sockets: &'a mut Sockets,
@@ -106,8 +109,15 @@ impl Sockets {
 impl Known {
     fn learn(&self, host: Host, addresses: Vec<IpAddr>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(other, _)| *other != host);
-        known.push((host, addresses));
+        match known.iter_mut().find(|(other, _)| *other == host) {
+            // A name may lead elsewhere each time; a connection to where it led before may still be on its way.
+            Some((_, before)) => {
+                before.retain(|address| !addresses.contains(address));
+                before.splice(..0, addresses);
+                before.truncate(ADDRESSES);
+            }
+            None => known.push((host, addresses)),
+        }
     }
 
     fn hosts_at(&self, ip: IpAddr) -> Vec<Host> {

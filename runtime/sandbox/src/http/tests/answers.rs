@@ -83,6 +83,17 @@ async fn a_component_that_does_not_ask_is_not_kept_waiting_for() {
 }
 
 #[tokio::test]
+async fn the_time_between_bytes_begins_anew_with_each_piece() {
+    let (mut body, source, _book) = body(Limits { between_bytes: Span::millis(800), ..Limits::default() }, None);
+    for _ in 0..3 {
+        assert!(next(&mut body).now_or_never().is_none());
+        crate::testing::pause(400).await;
+        source.send(data("a")).unwrap();
+        assert!(next(&mut body).await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test]
 async fn a_component_may_wait_less_between_bytes() {
     let (mut body, _source, book) = body(Limits::default(), Some(Duration::from_millis(50)));
     assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));

@@ -53,6 +53,19 @@ async fn a_header_is_added_in_place_of_what_the_component_sent() {
 }
 
 #[tokio::test]
+async fn an_added_header_does_not_show_where_headers_are_printed() {
+    let (lab, ..) = adding(vec![]).await;
+    let (mut head, body) = get("http://a.example/").into_parts();
+    let whole = crate::network::Deadline::after(deputy_core::Span::secs(9), deputy_core::Limit::Exchange);
+    let (account, drains) = (Arc::clone(&lab.book.account), lab.hooks.drains.weak());
+    let mut body = crate::http::outgoing::Outgoing::new(body, account, Arc::default(), drains, whole);
+    let values = Values::of(&[("plain", "abc")]);
+    crate::http::inject::inject(&[bearer("plain")], &*values, &mut head, &mut body, whole, 0).await.unwrap();
+    assert_eq!(head.headers["authorization"], "Bearer abc");
+    assert!(!format!("{head:?}").contains("abc"));
+}
+
+#[tokio::test]
 async fn basic_is_user_and_secret_in_base64() {
     let basic = header("authorization", "plain", Form::Basic { user: "me".into() });
     let (mut lab, url, requests, _server) = adding(vec![basic]).await;

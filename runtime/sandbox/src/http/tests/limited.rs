@@ -77,6 +77,16 @@ async fn headers_of_an_answer_are_limited_together_and_in_number() {
 }
 
 #[tokio::test]
+async fn an_answers_head_may_be_as_long_as_its_limit_and_no_longer() {
+    let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(10_000));
+    let (server, _) = Server::answering(head.clone()).await;
+    let of = |bytes: usize| limits(|limits| limits.headers = ByteSize::bytes(bytes as u64));
+    let mut exact = limited(vec![http(&format!("http://a.example:{}", server.port()))], of(head.len()));
+    exact.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    assert_eq!(over(&server, of(head.len() - 1)).await, told("HttpResponseHeaderSectionSize(None)", "headers"));
+}
+
+#[tokio::test]
 async fn headers_that_never_end_are_cut_at_their_limit() {
     let server = Server::start(|mut stream| async move {
         request(&mut stream).await;
@@ -100,6 +110,12 @@ async fn a_body_may_be_as_long_as_its_limit_and_no_longer() {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n4\r\nefgh\r\n0\r\n\r\n";
     let (server, _) = Server::answering(chunked).await;
     let of = |bytes| limits(|limits| limits.response = ByteSize::bytes(bytes));
+    let mut exact = limited(vec![http(&format!("http://a.example:{}", server.port()))], of(8));
+    let response = exact.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    assert_eq!(text(response).await.unwrap(), "abcdefgh");
+    assert_eq!(over(&server, of(7)).await, told("HttpResponseBodySize(None)", "response"));
+
+    let (server, _) = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabcdefgh").await;
     let mut exact = limited(vec![http(&format!("http://a.example:{}", server.port()))], of(8));
     let response = exact.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
     assert_eq!(text(response).await.unwrap(), "abcdefgh");

@@ -2,6 +2,7 @@ use super::*;
 use crate::testing::{Silent, tcp};
 use deputy_core::{Limit, Span};
 use deputy_observe::What;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 #[tokio::test]
 async fn a_name_that_a_rule_names_is_resolved_and_recorded() {
@@ -81,6 +82,48 @@ async fn a_resolver_that_never_answers_is_the_connect_limits() {
     assert_eq!(code(lab.look_up("a.example").await), ErrorCode::TemporaryResolverFailure);
     assert_eq!(lab.refusals(), [Refusal::Limit(Limit::Connect)]);
     assert_eq!(lab.endings(), [refused("over-limit:connect")]);
+}
+
+/// Counts those who ask at the same time, and answers each with an address of its own.
+#[derive(Default)]
+struct Counting {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    all: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Resolver for Counting {
+    async fn resolve(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+        self.most.fetch_max(self.now.fetch_add(1, SeqCst) + 1, SeqCst);
+        crate::testing::pause(20).await;
+        self.now.fetch_sub(1, SeqCst);
+        let last = u8::try_from(self.all.fetch_add(1, SeqCst) + 1).unwrap();
+        Ok(vec![[127, 0, 1, last].into()])
+    }
+}
+
+#[tokio::test]
+async fn no_more_than_a_few_lookups_run_at_once() {
+    let resolver = Arc::new(Counting::default());
+    let mut lab = lab(vec![tcp("*.a.example:1")], Limits::default(), Arc::clone(&resolver) as Arc<dyn Resolver>);
+    for index in 0..20 {
+        let network = lab.network();
+        lab.view().resolve_addresses(network, format!("n{index}.a.example")).map_err(|_| ()).unwrap();
+    }
+    crate::testing::eventually(|| resolver.all.load(SeqCst) == 20).await;
+    assert_eq!(resolver.most.load(SeqCst), LOOKUPS);
+}
+
+#[tokio::test]
+async fn where_a_name_led_before_is_still_known_up_to_a_number() {
+    let resolver = Arc::new(Counting::default());
+    let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), resolver);
+    for _ in 0..70 {
+        lab.look_up("a.example").await.map_err(|_| ()).unwrap();
+    }
+    let known = |last: u8| lab.sockets.pin(SocketAddr::from(([127, 0, 1, last], 1))).is_ok();
+    assert_eq!([6, 7, 70, 71].map(known), [false, true, true, false]);
 }
 
 #[tokio::test]

@@ -32,6 +32,12 @@ async fn connected(server: &Server, limits: Limits) -> (Lab, Connected) {
     (lab, connected)
 }
 
+impl Lab {
+    async fn ready_input(&mut self, connected: &Connected) {
+        self.input(connected).ready().await;
+    }
+}
+
 async fn read(lab: &mut Lab, connected: &Connected) -> Result<Bytes, StreamError> {
     lab.input(connected).blocking_read(100).await
 }
@@ -40,7 +46,8 @@ async fn read(lab: &mut Lab, connected: &Connected) -> Result<Bytes, StreamError
 async fn bytes_go_both_ways_and_are_counted() {
     let (server, heard) = server(b"hello").await;
     let (mut lab, connected) = connected(&server, Limits::default()).await;
-    assert_eq!(read(&mut lab, &connected).await.unwrap(), "hello");
+    lab.ready_input(&connected).await;
+    assert_eq!(lab.input(&connected).read(usize::MAX).unwrap(), "hello", "and not room for all that was asked for");
     assert!(matches!(read(&mut lab, &connected).await, Err(StreamError::Closed)));
     lab.output(&connected).blocking_write_and_flush(Bytes::from_static(b"good day")).await.unwrap();
     let send = wasi_tcp::ShutdownType::Send;
@@ -54,7 +61,7 @@ async fn bytes_go_both_ways_and_are_counted() {
 
 #[tokio::test]
 async fn what_is_sent_over_the_limit_does_not_leave() {
-    let (server, heard) = server(b"").await;
+    let (server, heard) = server(b"hello").await;
     let limits = Limits { sent: ByteSize::bytes(10), ..Limits::default() };
     let (mut lab, connected) = connected(&server, limits).await;
     lab.output(&connected).blocking_write_and_flush(Bytes::from_static(b"0123456789")).await.unwrap();
