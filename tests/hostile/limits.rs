@@ -260,7 +260,8 @@ fn calls_beside_endless_loops_are_served() {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
             for _ in 0..3 {
-                let call = tokio::time::timeout(Duration::from_secs(2), other.obtain()).await.expect("a call beside it");
+                let call =
+                    tokio::time::timeout(Duration::from_secs(2), other.obtain()).await.expect("a call beside it");
                 assert!(call.result.is_ok(), "{:?}", call.result);
             }
             while let Some(ended) = attacks.join_next().await {
