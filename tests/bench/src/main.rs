@@ -110,6 +110,10 @@ async fn measure(arguments: &Arguments) -> Result {
     first::measure(&mut report, arguments.loads).await?;
     memory::compare(&mut report, arguments.waiting, arguments.rounds).await?;
     obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?;
-    if arguments.json { report.print_json()? } else { report.print() }
+    if arguments.json {
+        report.print_json()?
+    } else {
+        report.print()
+    }
     Ok(())
 }

@@ -93,10 +93,16 @@ pub(crate) async fn measure(what: What, waiting: usize, port: u16, holding: u16,
     let (first, others) = match what {
         What::Native => {
             native::request(port).await.map_err(|error| error.to_string())?;
-            return wait(waiting, || async move { native::request(holding).await.map(drop).map_err(|e| e.to_string()) }).await;
+            return wait(
+                waiting,
+                || async move { native::request(holding).await.map(drop).map_err(|e| e.to_string()) },
+            )
+            .await;
         }
         What::Rust => (s3(&sandbox, state, port).await?, s3(&sandbox, state, holding).await?),
-        What::Python => (oauth2(&sandbox, "oauth2-python", port).await?, oauth2(&sandbox, "oauth2-python", holding).await?),
+        What::Python => {
+            (oauth2(&sandbox, "oauth2-python", port).await?, oauth2(&sandbox, "oauth2-python", holding).await?)
+        }
         What::Javascript => {
             (oauth2(&sandbox, "oauth2-javascript", port).await?, oauth2(&sandbox, "oauth2-javascript", holding).await?)
         }
