@@ -86,7 +86,8 @@ fn a_compiled_component_is_refused() {
     host().runtime.block_on(host().sandbox.load(&case.instance)).map(drop).unwrap();
     let cache = host().folder().join("state/components");
     let code = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
-    let code = code.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).next().expect("compiled code");
+    let mut code = code.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm"));
+    let code = code.next().expect("compiled code");
     invalid(&std::fs::read(code).unwrap(), "");
 }
 
@@ -182,7 +183,7 @@ fn explodes(name: &str, bytes: &[u8], compiler: Compiler, how: fn(&CompileError)
     host().attack(|| {
         host().runtime.block_on(async {
             let begun = Instant::now();
-            let error = sandbox.inspect(&file).await.err().expect("it is compiled");
+            let error = sandbox.inspect(&file).await.expect_err("it is compiled");
             let took = begun.elapsed();
             let LoadError::Cache { source: CacheError::Compile(error), .. } = &error else {
                 panic!("{}", chain(&error))
