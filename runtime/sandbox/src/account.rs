@@ -4,12 +4,14 @@
 //! all of them together, and what was refused is known to the operator even when the component keeps it to itself.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use deputy_core::{InstanceName, Limit, Limits, Refusal};
 use deputy_observe::{Audit, CallId, Event, Outcome, What};
+use tokio::sync::Notify;
 
 use crate::clock;
+use crate::redact::Redactor;
 
 /// The account of one call.
 pub(crate) struct Account {
@@ -22,6 +24,10 @@ pub(crate) struct Account {
     sent: AtomicU64,
     received: AtomicU64,
     events: AtomicU64,
+    /// Records that are begun and not yet written.
+    open: AtomicU32,
+    written: Notify,
+    redactor: OnceLock<Arc<Redactor>>,
     refusals: Mutex<Vec<Refusal>>,
 }
 
@@ -41,6 +47,9 @@ pub struct Usage {
 /// More refusals than these are in the audit log only.
 const REFUSALS: usize = 100;
 
+/// The longest text of a component's own that is recorded, in bytes.
+const RECORDED_TEXT: usize = 1024;
+
 /// More audit events than these are counted: a component that is refused in a loop must not fill the operator's disk.
 const EVENTS: u64 = 1000;
 
@@ -56,6 +65,9 @@ impl Account {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             events: AtomicU64::new(0),
+            open: AtomicU32::new(0),
+            written: Notify::new(),
+            redactor: OnceLock::new(),
             refusals: Mutex::new(Vec::new()),
         }
     }
@@ -66,6 +78,30 @@ impl Account {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Has the values that this redactor knows blanked in what is recorded: a component may read one secret and ask for
+    /// a path that holds it.
+    pub(crate) fn blank_with(&self, redactor: Arc<Redactor>) {
+        self.redactor.get_or_init(|| redactor);
+    }
+
+    /// Waits until every record that was begun is written; what is aborted is dropped a little later by its thread.
+    pub(crate) async fn settle(&self) {
+        loop {
+            let written = self.written.notified();
+            if self.open.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            written.await;
+        }
+    }
+
+    fn clean(&self, text: &str) -> String {
+        match self.redactor.get() {
+            Some(redactor) => redactor.clean(text, RECORDED_TEXT),
+            None => text.to_owned(),
+        }
     }
 
     /// Takes one HTTP request or TCP connection.
@@ -93,9 +129,13 @@ impl Account {
     /// Notes a refusal for the operator's report and hands it back. Does not write an audit event: the capability's own
     /// event says that it was refused.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Refusal {
+        let noted = match &refusal {
+            Refusal::Path { target, path } => Refusal::Path { target: target.clone(), path: self.clean(path) },
+            other => other.clone(),
+        };
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.len() < REFUSALS && !refusals.contains(&refusal) {
-            refusals.push(refusal.clone());
+        if refusals.len() < REFUSALS && !refusals.contains(&noted) {
+            refusals.push(noted);
         }
         refusal
     }
@@ -130,7 +170,16 @@ impl Account {
         self.write(what, outcome, code);
     }
 
-    fn write(&self, what: What, outcome: Outcome, code: Option<&str>) {
+    fn write(&self, mut what: What, outcome: Outcome, code: Option<&str>) {
+        match &mut what {
+            What::Http { method, target, path, .. } => {
+                for text in [method, target, path] {
+                    *text = self.clean(text);
+                }
+            }
+            What::Name { host } => *host = self.clean(host),
+            _ => {}
+        }
         let event = Event {
             time: clock::now().to_string(),
             instance: self.instance.to_string(),
@@ -162,6 +211,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
+        account.open.fetch_add(1, Ordering::SeqCst);
         Self { account: Arc::clone(account), what: Some(what), outcome: Outcome::Cancelled, code: None }
     }
 
@@ -195,6 +245,8 @@ impl Drop for Record {
         if let Some(what) = self.what.take() {
             self.account.record(what, self.outcome, self.code.as_deref());
         }
+        self.account.open.fetch_sub(1, Ordering::SeqCst);
+        self.account.written.notify_waiters();
     }
 }
 
