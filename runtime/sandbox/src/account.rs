@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use deputy_core::grant::{Host, Target};
 use deputy_core::{InstanceName, Limit, Limits, Refusal};
 use deputy_observe::{Audit, CallId, Event, Outcome, What};
 use tokio::sync::Notify;
@@ -97,10 +98,35 @@ impl Account {
         }
     }
 
+    /// A text of the component's own without the values of secrets, also where it made capitals of one.
     fn clean(&self, text: &str) -> String {
-        match self.redactor.get() {
-            Some(redactor) => redactor.clean(text, RECORDED_TEXT),
-            None => text.to_owned(),
+        let Some(redactor) = self.redactor.get() else { return text.to_owned() };
+        let (cleaned, lower) =
+            (redactor.clean(text, RECORDED_TEXT), redactor.clean(&text.to_lowercase(), RECORDED_TEXT));
+        let hidden = lower.contains("[secret ") && !cleaned.contains("[secret ");
+        if hidden { "[secret]".to_owned() } else { cleaned }
+    }
+
+    /// A refusal without the values of secrets: a component may read one and ask for a host of that name.
+    fn blanked(&self, refusal: Refusal) -> Refusal {
+        let host = |host: &Host| {
+            let text = host.to_string();
+            if self.clean(&text) == text { host.clone() } else { Host::Name("blanked.invalid".to_owned()) }
+        };
+        let at = |target: &Target| Target::new(target.scheme(), host(target.host()), target.port());
+        match refusal {
+            Refusal::Address { target, address, class } => Refusal::Address { target: at(&target), address, class },
+            Refusal::Host { target } => Refusal::Host { target: at(&target) },
+            Refusal::Method { target, method } => {
+                let text = method.to_string();
+                let method = if self.clean(&text) == text { method } else { "BLANKED".parse().unwrap_or(method) };
+                Refusal::Method { target: at(&target), method }
+            }
+            Refusal::Name { host: name } => Refusal::Name { host: host(&name) },
+            Refusal::Path { target, path } => Refusal::Path { target: at(&target), path: self.clean(&path) },
+            Refusal::Port { target } => Refusal::Port { target: at(&target) },
+            Refusal::Scheme { target } => Refusal::Scheme { target: at(&target) },
+            other => other,
         }
     }
 
@@ -129,10 +155,7 @@ impl Account {
     /// Notes a refusal for the operator's report and hands it back. Does not write an audit event: the capability's own
     /// event says that it was refused.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Refusal {
-        let noted = match &refusal {
-            Refusal::Path { target, path } => Refusal::Path { target: target.clone(), path: self.clean(path) },
-            other => other.clone(),
-        };
+        let noted = self.blanked(refusal.clone());
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if refusals.len() < REFUSALS && !refusals.contains(&noted) {
             refusals.push(noted);

@@ -20,7 +20,7 @@ pub(crate) const CONCURRENT_CALLS: usize = 500;
 /// What one call may take of the pool, whatever its limits say, so that it can't take what others need. A Python
 /// component has some twenty instances, one memory and two tables.
 pub(crate) const INSTANCES: u32 = 64;
-pub(crate) const MEMORIES: u32 = 4;
+pub(crate) const MEMORIES: u32 = 8;
 pub(crate) const TABLES: u32 = 8;
 
 /// The largest memory that a limit may allow: a slot of the pool.
