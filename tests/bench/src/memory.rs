@@ -52,9 +52,10 @@ pub(crate) async fn compare(report: &mut Report, waiting: usize, rounds: usize) 
             samples.push(child(*what, waiting, &mut server, state.path()).await?);
         }
     }
-    let kinds: [(&str, fn(&Held) -> f64); 2] =
-        [("resident", |held| held.resident), ("shared pages counted once", |held| held.proportional)];
-    for (kind, of) in kinds {
+    type Of = fn(&Held) -> f64;
+    let resident: Of = |held| held.resident;
+    let proportional: Of = |held| held.proportional;
+    for (kind, of) in [("resident", resident), ("shared pages counted once", proportional)] {
         let section = report.section(format!("memory of one of {waiting} waiting calls, {kind}"));
         for ((_, name), samples) in WAITING.iter().zip(&samples) {
             section.add(name, Unit::Kib, samples.iter().map(of).collect());
