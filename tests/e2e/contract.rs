@@ -130,8 +130,9 @@ fn a_provider_is_built_from_the_folder_of_the_contract_alone() {
 
     let seen = home.deputy(&["inspect", component.to_str().unwrap(), "--json"]).ends_with(exit::OK).json();
     assert_eq!(seen["service"], "mine");
-    assert_eq!((&seen["renews"], &seen["revokes"]), (&true.into(), &false.into()));
-    let secrets = &seen["imports"].as_array().unwrap().iter().find(|own| own["interface"] == SECRETS).unwrap()["functions"];
+    assert_eq!(seen["exports"], serde_json::json!({ "renewal": true, "revocation": false }));
+    let secrets =
+        &seen["imports"].as_array().unwrap().iter().find(|own| own["interface"] == SECRETS).unwrap()["functions"];
     assert_eq!(*secrets, serde_json::json!(["[method]secret.hmac-sha256", "open"]), "more than the code uses");
 
     // The first two bytes of HMAC-SHA256 of the user, by OpenSSL.

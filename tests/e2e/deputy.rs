@@ -176,7 +176,8 @@ fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
 
 fn forms(value: &str) -> [String; 4] {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let percent = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") };
+    let percent =
+        |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") };
     [value.to_owned(), hex(value.as_bytes()), value.bytes().map(percent).collect(), base64(value.as_bytes())]
 }
 
@@ -185,7 +186,9 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let letters = |three: &[u8]| {
         let number = (0..3).fold(0, |number, at| number << 8 | u32::from(*three.get(at).unwrap_or(&0)));
-        (0..=three.len()).map(move |at| char::from(LETTERS[(number >> (18 - 6 * at)) as usize % 64])).collect::<String>()
+        (0..=three.len())
+            .map(move |at| char::from(LETTERS[(number >> (18 - 6 * at)) as usize % 64]))
+            .collect::<String>()
     };
     bytes.chunks(3).map(letters).collect()
 }

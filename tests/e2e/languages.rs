@@ -71,7 +71,11 @@ fn sends_what_the_host_added(component: &str) {
     assert_eq!(server.request().header("authorization").trim_end_matches('='), format!("Basic {user}"));
 
     let server = Local::answering(200, "content-type: application/json\r\n", token);
-    let form = home(component, &(server.endpoint() + "/token"), &("client-id = \"deputy\"".to_owned() + &rule(&server.endpoint(), FIELD)));
+    let form = home(
+        component,
+        &(server.endpoint() + "/token"),
+        &("client-id = \"deputy\"".to_owned() + &rule(&server.endpoint(), FIELD)),
+    );
     form.deputy(&["obtain", "api"]).ends_with(exit::OK);
     let request = server.request();
     assert!(!request.has("authorization"));
@@ -79,7 +83,10 @@ fn sends_what_the_host_added(component: &str) {
     let secret = fields.iter().find(|(name, _)| *name == "client_secret").unwrap().1;
     let script = "import os, urllib.parse; print(urllib.parse.unquote_plus(os.environ['FIELD']))";
     assert_eq!(boto(script, &[("FIELD", secret)]).unwrap().trim_end_matches('\n'), CLIENT_SECRET);
-    assert!(fields.contains(&("client_id", "deputy")) && fields.contains(&("grant_type", "client_credentials")), "{fields:?}");
+    assert!(
+        fields.contains(&("client_id", "deputy")) && fields.contains(&("grant_type", "client_credentials")),
+        "{fields:?}"
+    );
 }
 
 #[test]
@@ -103,7 +110,8 @@ fn a_token_made_in_python_has_the_mac_of_a_secret_that_python_never_saw() {
         file = "secrets/signing-key"
         hmac-sha256 = true
         "#;
-    let home = Home::with_compiled("signed-python").secret("signing-key", KEY).instance("signed", "signed-python", lines);
+    let home =
+        Home::with_compiled("signed-python").secret("signing-key", KEY).instance("signed", "signed-python", lines);
     let run = home.deputy(&["obtain", "signed", "--reveal", "--audit", "audit.jsonl"]).ends_with(exit::OK);
     let script = "
 import base64, hashlib, hmac, json, os

@@ -114,7 +114,10 @@ fn the_audit_shows_that_the_key_was_used_and_never_read() {
     // All of it in one call, which ends last; the other call asked for the service's name.
     let (used, asked): (Vec<&Value>, Vec<&Value>) = events.iter().partition(|event| event["call"] == http[0]["call"]);
     let last = used.last().unwrap();
-    assert_eq!((&last["event"], &last["function"], &last["outcome"]), (&"call".into(), &"obtain".into(), &"done".into()));
+    assert_eq!(
+        (&last["event"], &last["function"], &last["outcome"]),
+        (&"call".into(), &"obtain".into(), &"done".into())
+    );
     assert!(asked.iter().all(|event| event["function"] == "service-name"), "{asked:?}");
     assert!(events.iter().all(|event| event["instance"] == "s3"), "{events:?}");
 }
@@ -157,7 +160,8 @@ fn a_key_that_others_can_read_is_not_used() {
 fn a_region_that_is_not_granted_is_refused_with_the_line_that_grants_it() {
     let mut home = home(Seaweed::SECRET_KEY);
     home.replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
-    let run = home.deputy(&["obtain", "s3", "--out", "payload.json", "--audit", "audit.jsonl"]).ends_with(exit::REFUSED);
+    let run =
+        home.deputy(&["obtain", "s3", "--out", "payload.json", "--audit", "audit.jsonl"]).ends_with(exit::REFUSED);
     assert!(run.stderr.contains("sigv4.regions = [\"eu-west-1\"]"), "{}", run.stderr);
     let refused = home.audit("audit.jsonl").into_iter().find(|event| event["outcome"] == "refused").unwrap();
     assert_eq!((&refused["operation"], &refused["scope"]), (&"sigv4".into(), &"sts/eu-west-1".into()));

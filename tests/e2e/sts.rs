@@ -116,7 +116,9 @@ fn a_web_identity_goes_into_the_form_encoded_and_once() {
 
 #[test]
 fn what_sts_says_decides_the_exit_code() {
-    let error = |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code><Message>told</Message></Error></ErrorResponse>");
+    let error = |code: &str| {
+        format!("<ErrorResponse><Error><Code>{code}</Code><Message>told</Message></Error></ErrorResponse>")
+    };
     for (status, headers, body, code) in [
         (400, "retry-after: 7\r\n", error("Throttling"), exit::UNAVAILABLE),
         (429, "", String::new(), exit::UNAVAILABLE),
@@ -178,7 +180,8 @@ fn a_signature_is_the_one_that_botocore_makes_of_the_same_request() {
         home.deputy(&["obtain", "s3"]).ends_with(exit::OK);
         let request = server.request();
         let authorization = request.header("authorization");
-        let scope = format!("AWS4-HMAC-SHA256 Credential={KEY_ID}/{}/eu-west-1/sts/", &request.header("x-amz-date")[..8]);
+        let scope =
+            format!("AWS4-HMAC-SHA256 Credential={KEY_ID}/{}/eu-west-1/sts/", &request.header("x-amz-date")[..8]);
         assert!(authorization.starts_with(&scope), "{authorization}");
         let (head, signature) = authorization.split_once(", Signature=").unwrap();
         let (_, signed) = head.split_once("SignedHeaders=").unwrap();
@@ -187,7 +190,8 @@ fn a_signature_is_the_one_that_botocore_makes_of_the_same_request() {
         let names = signed.split(';').map(|name| (format!("HEADER_{}", name.replace('-', "_")), request.header(name)));
         let names: Vec<_> = names.collect();
         let url = server.endpoint() + &request.target;
-        let mut environment = vec![("SIGNED", signed), ("URL", &url), ("BODY", &request.body), ("KEY_ID", KEY_ID), ("KEY", KEY)];
+        let mut environment =
+            vec![("SIGNED", signed), ("URL", &url), ("BODY", &request.body), ("KEY_ID", KEY_ID), ("KEY", KEY)];
         environment.extend(names.iter().map(|(name, value)| (name.as_str(), *value)));
         assert_eq!(boto(SIGN, &environment).unwrap().trim(), signature, "{path} {settings}");
     }

@@ -66,13 +66,21 @@ fn replace(script: &str, old: &str, new: &str) -> String {
 /// The second block: it plugs the secrets in and calls the result.
 fn plugged(endpoint: &str, id: &str, key: &str) -> String {
     let script = replace(blocks("Trying it with the wasmtime CLI")[1], "cargo xtask guests\n", "");
-    let script = replace(&replace(&script, "AKIA…", id), "\"SecretAccessKey\": \"…\"", &format!("\"SecretAccessKey\": \"{key}\""));
+    let script = replace(
+        &replace(&script, "AKIA…", id),
+        "\"SecretAccessKey\": \"…\"",
+        &format!("\"SecretAccessKey\": \"{key}\""),
+    );
     replace(&script, "http://127.0.0.1:8333", endpoint)
 }
 
 #[test]
 fn the_commands_without_secrets_work() {
-    let script = replace(blocks("Trying it with the wasmtime CLI")[0], "http://127.0.0.1:8080/token", &servers::oauth2().token_url());
+    let script = replace(
+        blocks("Trying it with the wasmtime CLI")[0],
+        "http://127.0.0.1:8080/token",
+        &servers::oauth2().token_url(),
+    );
     let printed = shell(author().path(), &script);
     let (name, token) = printed.split_once('\n').unwrap();
     assert_eq!(name, "\"oauth2\"");
@@ -111,7 +119,8 @@ fn every_export_can_be_called_with_nothing_but_wasi_0_2() {
     let folder = author();
     let printed = shell(folder.path(), &script);
     assert!(printed.starts_with("err(unavailable("), "{printed}");
-    let call = |call: &str| shell(folder.path(), &format!("wasmtime run -S http {OPTIONS} --invoke '{call}' plugged.wasm"));
+    let call =
+        |call: &str| shell(folder.path(), &format!("wasmtime run -S http {OPTIONS} --invoke '{call}' plugged.wasm"));
     assert_eq!(call("service-name()"), "\"s3\"\n");
     assert_eq!(call("tokens-required([{name: \"region\", value: \"us-east-1\"}])"), "ok(true)\n");
     assert!(call("tokens-required([])").starts_with("err(misconfigured("));

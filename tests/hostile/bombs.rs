@@ -8,7 +8,7 @@ use wasm_encoder::{
     NestedComponentSection, RefType, StartSection, TableSection, TableType, TypeSection, ValType,
 };
 
-use crate::harness::guest_file;
+use crate::surroundings::guest_file;
 
 const CORE_MODULE: u8 = 1;
 

@@ -9,13 +9,15 @@ use deputy_sandbox::{CacheError, CompileError, Compiler, LoadError, Options, Res
 use wasm_encoder::Component;
 
 use crate::bombs;
-use crate::harness::{Case, chain, compiler, folder, guest_file, host, private_file};
+use crate::harness::{Case, host};
+use crate::surroundings::{chain, compiler, folder, guest_file, private_file};
 
 /// Why these bytes are not loaded.
 #[track_caller]
 fn refused(bytes: &[u8]) -> LoadError {
     let file = private_file(bytes);
-    host().attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("refused", &file).instance)))
+    host()
+        .attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("refused", &file).instance)))
         .err()
         .expect("it is loaded")
 }
@@ -82,9 +84,10 @@ fn a_compiled_component_is_refused() {
     // Machine code of an attacker's choice must never be taken for the cache's own.
     let case = Case::new("benign").setting("name", "you");
     host().runtime.block_on(host().sandbox.load(&case.instance)).map(drop).unwrap();
-    let cache = host().state().join("components");
+    let cache = host().folder().join("state/components");
     let code = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
-    let code = code.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).next().expect("compiled code");
+    let mut code = code.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm"));
+    let code = code.next().expect("compiled code");
     invalid(&std::fs::read(code).unwrap(), "");
 }
 
@@ -98,7 +101,7 @@ fn a_component_of_another_world_is_refused() {
 
 #[test]
 fn import_unknown() {
-    let case = Case::new("import_unknown");
+    let case = Case::new("import-unknown");
     let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
     let Err(error @ LoadError::Import { .. }) = loaded else { panic!("{:?}", loaded.err()) };
     assert!(chain(&error).contains("other:host/backdoor"), "{}", chain(&error));
@@ -134,8 +137,8 @@ fn a_file_without_an_end_is_refused() {
 /// A module whose table or memory is larger than any limit when it begins.
 #[test]
 fn a_component_that_begins_with_more_than_any_limit_is_refused_or_ended() {
-    let memory = private_file(&bombs::with_instances("memory_of_many_instances", &bombs::memory(65_536), 1));
-    let table = private_file(&bombs::with_instances("table_elements_bomb", &bombs::table(10_000_000), 1));
+    let memory = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(65_536), 1));
+    let table = private_file(&bombs::with_instances("table-elements-bomb", &bombs::table(10_000_000), 1));
     for (file, limit) in [(memory, Limit::Memory), (table, Limit::TableElements)] {
         let case = Case::of("begins-large", &file);
         match host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance))) {
@@ -180,9 +183,11 @@ fn explodes(name: &str, bytes: &[u8], compiler: Compiler, how: fn(&CompileError)
     host().attack(|| {
         host().runtime.block_on(async {
             let begun = Instant::now();
-            let error = sandbox.inspect(&file).await.err().expect("it is compiled");
+            let error = sandbox.inspect(&file).await.expect_err("it is compiled");
             let took = begun.elapsed();
-            let LoadError::Cache { source: CacheError::Compile(error), .. } = &error else { panic!("{}", chain(&error)) };
+            let LoadError::Cache { source: CacheError::Compile(error), .. } = &error else {
+                panic!("{}", chain(&error))
+            };
             assert!(how(error), "{error}");
             assert!(took < most, "{took:?}");
             sandbox.inspect(&guest_file("benign")).await.map(drop).expect("the next one is compiled");

@@ -1,8 +1,8 @@
 //! What a component could find in its surroundings, leave in them, or tell the operator: nothing, nothing, and nothing
 //! that is not true.
 
-use deputy_core::{ByteSize, Failure, SecretBytes, Span, Tokens};
 use deputy_core::grant::SecretGrant;
+use deputy_core::{ByteSize, Failure, SecretBytes, Span, Tokens};
 use deputy_sandbox::CallError;
 
 use crate::harness::{Case, Obtained, host};
@@ -10,23 +10,23 @@ use crate::servers::Server;
 
 #[test]
 fn environment_read() {
-    let seen = Case::new("environment_read").obtain();
+    let seen = Case::new("environment-read").obtain();
     assert_eq!(seen.unrefused().lines(), ["ok []", "ok []", "ok None", "err true"]);
 }
 
 #[test]
 fn files_read() {
-    assert_eq!(Case::new("files_read").obtain().unrefused().report(), "");
+    assert_eq!(Case::new("files-read").obtain().unrefused().report(), "");
 }
 
 #[test]
 fn files_forged_descriptor() {
-    Case::new("files_forged_descriptor").obtain().trapped("handle").unrefused();
+    Case::new("files-forged-descriptor").obtain().trapped("handle").unrefused();
 }
 
 #[test]
 fn state_of_earlier_call() {
-    let case = Case::new("state_of_earlier_call");
+    let case = Case::new("state-of-earlier-call");
     host().attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         let first = provider.obtained().report();
@@ -36,14 +36,14 @@ fn state_of_earlier_call() {
         }
     });
     // Nor does another instance of the same component find anything.
-    assert!(Case::new("state_of_earlier_call").obtain().report().starts_with("0 0 "));
+    assert!(Case::new("state-of-earlier-call").obtain().report().starts_with("0 0 "));
 }
 
 #[test]
 fn operation_in_bare_question() {
     let (server, name) = (Server::good(), host().name(&["127.0.0.1"]));
     let url = format!("http://{name}:{}", server.port());
-    let case = Case::new("operation_in_bare_question").http(&url).setting("url", &url);
+    let case = Case::new("operation-in-bare-question").http(&url).setting("url", &url);
     let case = case.secret("key", "value", SecretGrant::new(None, true));
     host().attack(|| {
         let host = host();
@@ -66,7 +66,7 @@ fn operation_in_bare_question() {
 
 #[test]
 fn service_name_odd() {
-    let case = Case::new("service_name_odd");
+    let case = Case::new("service-name-odd");
     host().attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         let call = host().runtime.block_on(provider.service_name());
@@ -78,7 +78,7 @@ fn service_name_odd() {
 #[test]
 fn error_text_full_of_secrets() {
     let value = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-    let case = Case::new("error_text_full_of_secrets").setting("secret", "key");
+    let case = Case::new("error-text-full-of-secrets").setting("secret", "key");
     let seen = case.secret("key", value, SecretGrant::new(None, true)).obtain();
     let Err(CallError::Failure(Failure::Denied(text))) = &seen.call.result else { panic!("{seen:?}") };
     assert!(!text.contains(value), "{text}");
@@ -89,8 +89,26 @@ fn error_text_full_of_secrets() {
 }
 
 #[test]
+fn path_holds_secret() {
+    let (server, name, value) = (Server::good(), host().name(&["127.0.0.1"]), "mf2hi5dsovuw45dfonzg63tf");
+    let url = format!("http://{name}:{}", server.port());
+    let case = Case::new("path-holds-secret").setting("secret", "key").setting("url", &url);
+    let case = case.secret("key", value, SecretGrant::new(None, true)).http_with(&url, |rule| {
+        rule.methods = vec!["GET".parse().unwrap()];
+        rule.networks = vec!["loopback".parse().unwrap()];
+    });
+    let seen = case.obtain();
+    assert!(seen.lines()[0].starts_with("ok 200 "), "{seen:?}");
+    seen.refused(&["host-not-granted", "method-not-granted", "name-not-granted", "secret-not-granted"]);
+    let report = seen.call.result.as_ref().map(|_| "").map_err(|error| error.to_string());
+    let known = format!("{:?} {:?} {:?} {report:?}", seen.events, seen.call.refusals, seen.call.log_tail);
+    assert!(!known.to_lowercase().contains(value), "the operator's records hold a secret: {known}");
+    assert!(!host().log_of_call(seen.call.id).contains(value));
+}
+
+#[test]
 fn error_text_for_ever() {
-    let seen = Case::new("error_text_for_ever").setting("message", "later").obtain();
+    let seen = Case::new("error-text-for-ever").setting("message", "later").obtain();
     let Err(CallError::Failure(failure @ Failure::Throttled { retry_after, .. })) = &seen.call.result else {
         panic!("{seen:?}")
     };
@@ -100,7 +118,7 @@ fn error_text_for_ever() {
 
 #[test]
 fn payload_valid_for_ever() {
-    let seen = Case::new("payload_valid_for_ever").obtain();
+    let seen = Case::new("payload-valid-for-ever").obtain();
     let Tokens { payload, valid_until } = seen.call.result.as_ref().unwrap();
     assert_eq!(payload.expose(), b"tokens");
     let until = valid_until.expect("a time");
@@ -111,7 +129,7 @@ fn payload_valid_for_ever() {
 /// Tokens are handed to a renewal whole, whatever its component makes of them.
 #[test]
 fn tokens_that_are_passed_to_a_component_are_within_its_limits() {
-    let case = Case::new("cpu_endless_renewal").limits(|l| (l.cpu, l.memory) = (Span::millis(100), ByteSize::mib(4)));
+    let case = Case::new("cpu-endless-renewal").limits(|l| (l.cpu, l.memory) = (Span::millis(100), ByteSize::mib(4)));
     host().attack(|| {
         let host = host();
         let provider = host.runtime.block_on(host.sandbox.load(&case.instance)).unwrap();

@@ -3,24 +3,19 @@
 //! A [`Case`] is one instance of one hostile component. [`Case::obtain`] calls it, and then shows, with nothing else
 //! going on, that the host serves the next calls at their usual speed and in its usual memory.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, Paths, SecretGrant, Send, TcpRule};
-use deputy_core::{Instance, Limit, Limits, Refusal, SecretSource, Tokens};
+use deputy_core::{Instance, Limit, Limits, Refusal, SecretSource, Span, Tokens};
 use deputy_observe::{Audit, CallId, Event, Outcome, What};
-use deputy_sandbox::{Call, CallError, Compiler, Options, Provider, Resolver, Sandbox};
+use deputy_sandbox::{Call, CallError, Options, Provider, Sandbox};
 use tokio::runtime::Runtime;
 
 use crate::servers::Server;
+use crate::surroundings::{Answer, Log, Names, chain, compiler, folder, guest_file, memory, private_file};
 
 /// The one host.
 pub(crate) struct Host {
@@ -46,7 +41,7 @@ struct Usual {
 }
 
 /// The most memory that the host may have taken for good after any number of attacks.
-const GROWTH: usize = 64 << 20;
+const GROWTH: usize = 256 << 20;
 
 /// A call that takes this much longer than usual is taken for a slow host, and not for a busy machine.
 const SLOWER: (u32, Duration) = (10, Duration::from_millis(20));
@@ -91,19 +86,19 @@ impl Host {
         self.names.add(Answer::Never)
     }
 
-    /// The sandbox's folder.
-    pub(crate) fn state(&self) -> PathBuf {
-        self.folder.join("state")
+    /// A folder of this run, closed to others. The sandbox's own is `state` in it.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// How often a name was asked for.
     pub(crate) fn asked(&self, name: &str) -> usize {
-        self.names.known.lock().unwrap().get(name).map_or(0, |(_, asked)| *asked)
+        self.names.asked(name)
     }
 
     /// Everything that was asked for and is no test's name.
     pub(crate) fn asked_in_vain(&self) -> Vec<String> {
-        self.names.unknown.lock().unwrap().clone()
+        self.names.asked_in_vain()
     }
 
     /// What the audit log says of a call.
@@ -115,9 +110,8 @@ impl Host {
 
     /// The lines of the program's log that name a call.
     pub(crate) fn log_of_call(&self, call: CallId) -> String {
-        let (log, call) = (self.log.0.lock().unwrap(), format!(" call={call} "));
-        let text = String::from_utf8_lossy(&log);
-        text.lines().filter(|line| line.contains(&call)).map(|line| format!("{line}\n")).collect()
+        let call = format!(" call={call} ");
+        self.log.text().lines().filter(|line| line.contains(&call)).map(|line| format!("{line}\n")).collect()
     }
 
     /// The host's usual state, from before the first attack.
@@ -127,7 +121,7 @@ impl Host {
             let computing = self.provider(&Case::new("benign").setting("name", "you").instance);
             let name = self.name(&["127.0.0.1"]);
             let url = format!("http://{name}:{}", server.port());
-            let requesting = Case::new("benign_http").setting("url", &url).setting("count", "2").http(&url);
+            let requesting = Case::new("benign-http").setting("url", &url).setting("count", "2").http(&url);
             let requesting = self.provider(&requesting.instance);
             let quickest = (0..20).map(|_| self.compute(&computing)).min().unwrap();
             for _ in 0..5 {
@@ -174,7 +168,6 @@ impl Host {
         assert!(quickest <= slow, "the next call took {quickest:?}, and {:?} before", usual.quickest);
         self.request(&usual.requesting);
         let grown = memory().saturating_sub(usual.memory);
-        eprintln!("GROWN {} KiB {:?} after {:?}", grown >> 10, quickest, std::thread::current().name());
         assert!(grown <= GROWTH, "the host has grown by {} MiB", grown >> 20);
     }
 }
@@ -201,7 +194,7 @@ impl Case {
     /// The same of a component in some file.
     pub(crate) fn of(name: &str, component: &Path) -> Self {
         let instance = Instance {
-            name: name.replace('_', "-").parse().unwrap(),
+            name: name.parse().unwrap(),
             component: component.to_owned(),
             sha256: None,
             enabled: true,
@@ -211,6 +204,18 @@ impl Case {
             limits: Limits::default(),
         };
         Self { instance }
+    }
+
+    /// The same with a name of this machine, granted for HTTP at this port: the setting `url`.
+    pub(crate) fn with_url(guest: &str, scheme: &str, port: u16) -> Self {
+        let url = format!("{scheme}://{}:{port}", host().name(&["127.0.0.1"]));
+        Self::new(guest).setting("url", &url).http(&url)
+    }
+
+    /// The same with a name of this machine, granted for TCP at this port: the settings `name` and `port`.
+    pub(crate) fn with_port(guest: &str, port: u16) -> Self {
+        let name = host().name(&["127.0.0.1"]);
+        Self::new(guest).setting("name", &name).setting("port", port).tcp(&format!("{name}:{port}"))
     }
 
     pub(crate) fn setting(mut self, name: &str, value: impl ToString) -> Self {
@@ -313,8 +318,18 @@ impl Seen {
     /// Something went over this limit, and both records say so.
     #[track_caller]
     pub(crate) fn over(&self, limit: Limit) -> &Self {
-        assert!(self.call.refusals.contains(&Refusal::Limit(limit)), "{self:?}");
+        let refusal = Refusal::Limit(limit);
+        assert_eq!(refusal.code(), "over-limit");
+        assert!(self.call.refusals.contains(&refusal), "{self:?}");
         self.audited(&format!("over-limit:{limit}"))
+    }
+
+    /// It took about as long as the limit allows.
+    #[track_caller]
+    pub(crate) fn soon_after(&self, limit: Span) -> &Self {
+        let most = limit.duration() + Duration::from_secs(2);
+        assert!(self.took >= limit.duration() && self.took < most, "{:?} is not about {limit}", self.took);
+        self
     }
 
     /// Exactly these codes were refused, in any order and number, and both records say so.
@@ -372,125 +387,10 @@ impl std::fmt::Debug for Seen {
         };
         let Call { refusals, usage, log_tail, .. } = &self.call;
         write!(f, "{report:#?}\nrefusals {refusals:#?}\n{usage:?}\nlog {log_tail:?}\nevents")?;
-        self.events.iter().try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.what))
+        self.events
+            .iter()
+            .try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.what))
     }
-}
-
-/// What the program would print.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn begin() -> Self {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_env_filter("warn,deputy=debug");
-        subscriber.with_writer(move || writer.clone()).init();
-        log
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Where names lead.
-#[derive(Default)]
-struct Names {
-    known: Mutex<HashMap<String, (Answer, usize)>>,
-    unknown: Mutex<Vec<String>>,
-    count: AtomicU32,
-}
-
-enum Answer {
-    /// These, the last for ever.
-    Addresses(Vec<Vec<IpAddr>>),
-    Never,
-}
-
-impl Names {
-    fn add(&self, answer: Answer) -> String {
-        let name = format!("n{}.hostile.test", self.count.fetch_add(1, Ordering::Relaxed));
-        self.known.lock().unwrap().insert(name.clone(), (answer, 0));
-        name
-    }
-}
-
-#[async_trait]
-impl Resolver for Names {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let found = match self.known.lock().unwrap().get_mut(name) {
-            Some((Answer::Addresses(answers), asked)) => {
-                *asked += 1;
-                Some(answers.get(*asked - 1).or(answers.last()).cloned().unwrap_or_default())
-            }
-            Some((Answer::Never, asked)) => {
-                *asked += 1;
-                None
-            }
-            None => {
-                self.unknown.lock().unwrap().push(name.to_owned());
-                return Err(io::ErrorKind::NotFound.into());
-            }
-        };
-        match found {
-            Some(addresses) => Ok(addresses),
-            None => std::future::pending().await,
-        }
-    }
-}
-
-/// The compile child that production uses, with what it may take in production.
-pub(crate) fn compiler() -> Compiler {
-    Compiler::new(env!("CARGO_BIN_EXE_deputy").into(), vec!["compile-component".into()])
-}
-
-/// A component that `cargo xtask guests` has built.
-pub(crate) fn guest_file(guest: &str) -> PathBuf {
-    let folder = std::env::var_os("DEPUTY_GUESTS").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("guests"));
-    let file = folder.join(guest.replace('_', "-")).with_extension("wasm");
-    assert!(file.is_file(), "{} is missing: run `cargo xtask guests`", file.display());
-    file
-}
-
-/// An empty folder of this run's own, closed to others. The next run empties it.
-pub(crate) fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile").join(name);
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{}: {error}", folder.display()),
-        _ => {}
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(&folder).unwrap();
-    folder
-}
-
-/// A file that only this user can read.
-pub(crate) fn private_file(contents: &[u8]) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let path = host().folder.join(format!("file-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
-    file.write_all(contents).unwrap();
-    path
-}
-
-/// An error with all that caused it.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[track_caller]
@@ -499,11 +399,4 @@ fn payload(call: &Call<Tokens>) -> String {
         Ok(tokens) => String::from_utf8(tokens.payload.expose().to_vec()).expect("text"),
         Err(error) => panic!("no report: {error:?}, refused {:?}, log {:?}", call.refusals, call.log_tail),
     }
-}
-
-/// Bytes of this process's memory that are no file's.
-fn memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line of /proc/self/status");
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }

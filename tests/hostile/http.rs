@@ -33,7 +33,8 @@ fn denied(seen: &Seen, code: &str, server: &Server) {
 #[test]
 fn host_not_granted() {
     let (server, granted, other) = (Server::good(), here(), here());
-    let seen = Case::new("host_not_granted").http(&url(&granted, &server)).setting("url", url(&other, &server)).obtain();
+    let seen =
+        Case::new("host-not-granted").http(&url(&granted, &server)).setting("url", url(&other, &server)).obtain();
     denied(&seen, "host-not-granted", &server);
     assert_eq!(host().asked(&other), 0, "a refused name was resolved, which tells its owner something");
 }
@@ -44,13 +45,13 @@ fn host_like_granted() {
     let port = server.port();
     let like = |names: &[String]| names.iter().map(|n| format!("http://{n}:{port}")).collect::<Vec<_>>().join("\n");
     let names = ["x.{}", "evil-{}", "evil{}", "{}.evil.test", "{}x", "{}-x", "www.{}"].map(|n| n.replace("{}", &name));
-    let seen = Case::new("host_like_granted").http(&url(&name, &server)).setting("urls", like(&names)).obtain();
+    let seen = Case::new("host-like-granted").http(&url(&name, &server)).setting("urls", like(&names)).obtain();
     denied(&seen, "host-not-granted", &server);
     assert_eq!(seen.lines().len(), names.len());
 
     let below = format!("*.{name}");
     let names = ["{}", "evil{}", "x{}", "x.{}.evil.test"].map(|n| n.replace("{}", &name));
-    let seen = Case::new("host_like_granted").http(&url(&below, &server)).setting("urls", like(&names)).obtain();
+    let seen = Case::new("host-like-granted").http(&url(&below, &server)).setting("urls", like(&names)).obtain();
     denied(&seen, "host-not-granted", &server);
     assert!(!host().asked_in_vain().iter().any(|asked| asked.contains(&name)), "a refused name was resolved");
 }
@@ -59,7 +60,7 @@ fn host_like_granted() {
 fn scheme_not_granted() {
     let (server, name) = (Server::good(), here());
     let granted = format!("https://{name}:{}", server.port());
-    let seen = Case::new("scheme_not_granted").http(&granted).setting("url", url(&name, &server)).obtain();
+    let seen = Case::new("scheme-not-granted").http(&granted).setting("url", url(&name, &server)).obtain();
     denied(&seen, "scheme-not-granted", &server);
 }
 
@@ -67,7 +68,7 @@ fn scheme_not_granted() {
 fn port_not_granted() {
     let (server, name) = (Server::good(), here());
     let granted = format!("http://{name}");
-    let seen = Case::new("port_not_granted").http(&granted).setting("url", url(&name, &server)).obtain();
+    let seen = Case::new("port-not-granted").http(&granted).setting("url", url(&name, &server)).obtain();
     denied(&seen, "port-not-granted", &server);
 }
 
@@ -75,8 +76,9 @@ fn port_not_granted() {
 fn host_absolute_form() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let paths = "http://other.test/\nother.test/\n*\n@other.test/\n//other.test/\n/http://other.test/\n?http://other.test/";
-    let seen = Case::new("host_absolute_form").http(&url).setting("url", &url).setting("paths", paths).obtain();
+    let paths =
+        "http://other.test/\nother.test/\n*\n@other.test/\n//other.test/\n/http://other.test/\n?http://other.test/";
+    let seen = Case::new("host-absolute-form").http(&url).setting("url", &url).setting("paths", paths).obtain();
     seen.unrefused();
     assert_eq!(seen.lines(), [["err set-path-with-query"; 4].as_slice(), &["ok 200 hello"; 3]].concat());
     let lines: Vec<_> = server.heard().iter().map(|head| head.lines().next().unwrap().to_owned()).collect();
@@ -90,7 +92,7 @@ fn host_absolute_form() {
 fn host_header_forged() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("host_header_forged").http(&url).setting("url", &url).obtain();
+    let seen = Case::new("host-header-forged").http(&url).setting("url", &url).obtain();
     assert_eq!(seen.lines(), ["err append Forbidden"; 7]);
     assert_eq!(server.heard(), [""; 0]);
 }
@@ -99,7 +101,7 @@ fn host_header_forged() {
 fn host_header_split() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("host_header_split").http(&url).setting("url", &url).obtain();
+    let seen = Case::new("host-header-split").http(&url).setting("url", &url).obtain();
     let expected = [
         "err append InvalidSyntax",
         "err append InvalidSyntax",
@@ -115,7 +117,7 @@ fn host_header_split() {
 fn host_missing() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("host_missing").http(&url).setting("url", &url).obtain();
+    let seen = Case::new("host-missing").http(&url).setting("url", &url).obtain();
     // Without a scheme it is HTTPS; without an authority or a path it is no URL.
     seen.refused(&["scheme-not-granted"]);
     let expected = [DENIED, "err HttpRequestUriInvalid", "err set-authority", "err HttpProtocolError"];
@@ -130,7 +132,7 @@ fn method_not_granted() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
     let get = |rule: &mut HttpRule| rule.methods = vec!["GET".parse().unwrap()];
-    let seen = Case::new("method_not_granted").http_with(&url, get).setting("url", &url).obtain();
+    let seen = Case::new("method-not-granted").http_with(&url, get).setting("url", &url).obtain();
     denied(&seen, "method-not-granted", &server);
     assert_eq!((seen.lines().len(), seen.requests().len()), (3, 3));
 }
@@ -162,12 +164,12 @@ fn path_not_granted() {
         "/secret?/v1/auth",
     ];
     let urls = |paths: &[&str]| paths.iter().map(|path| format!("{base}{path}")).collect::<Vec<_>>().join("\n");
-    let seen = Case::new("path_not_granted").http_with(&base, under).setting("urls", urls(&bad)).obtain();
+    let seen = Case::new("path-not-granted").http_with(&base, under).setting("urls", urls(&bad)).obtain();
     denied(&seen, "path-not-granted", &server);
     assert_eq!(seen.lines().len(), bad.len());
 
     let good = ["/v1/auth", "/v1/auth/", "/v1/auth/x?y=../z"];
-    let seen = Case::new("path_not_granted").http_with(&base, under).setting("urls", urls(&good)).obtain();
+    let seen = Case::new("path-not-granted").http_with(&base, under).setting("urls", urls(&good)).obtain();
     assert_eq!(seen.unrefused().lines(), ["ok 200 hello"; 3]);
 }
 
@@ -179,7 +181,7 @@ fn path_smuggled_request() {
         rule.paths = Paths::Under(vec!["/".parse().unwrap()]);
         rule.networks = vec!["loopback".parse().unwrap()];
     };
-    let seen = Case::new("path_smuggled_request").http_with(&url, under).setting("url", &url).obtain();
+    let seen = Case::new("path-smuggled-request").http_with(&url, under).setting("url", &url).obtain();
     assert_eq!(seen.lines().len(), 4);
     let heard = server.heard();
     assert!(!heard.iter().any(|request| request.contains("hidden")), "{heard:?}");
@@ -220,26 +222,26 @@ fn odd_host() {
         "x..{granted}",
         "%6e0.hostile.test",
     ];
-    odd("odd_host", &hosts.map(|host| format!("http://{host}:{{port}}/")), &["odd-host"], hosts.len() - 1);
+    odd("odd-host", &hosts.map(|host| format!("http://{host}:{{port}}/")), &["odd-host"], hosts.len() - 1);
     assert_eq!(host().asked_in_vain(), before);
 }
 
 #[test]
 fn odd_port() {
     let ports = ["0", "65536", "080", "+80", "99999999999999999999", "-1", "8o"];
-    odd("odd_port", &ports.map(|port| format!("http://{{granted}}:{port}/")), &["odd-port"], ports.len());
+    odd("odd-port", &ports.map(|port| format!("http://{{granted}}:{port}/")), &["odd-port"], ports.len());
 }
 
 #[test]
 fn odd_path() {
     let urls = ["http://{granted}:{port}/\u{e9}", "http://{granted}:{port}/a\u{202e}b"].map(str::to_owned);
-    odd("odd_path", &urls, &["odd-path"], 2);
+    odd("odd-path", &urls, &["odd-path"], 2);
 }
 
 #[test]
 fn odd_scheme() {
     let schemes = ["ftp", "file", "ws", "gopher", "httpss", "unix", "data"];
-    odd("odd_scheme", &schemes.map(|scheme| format!("{scheme}://{{granted}}:{{port}}/")), &["odd-scheme"], 7);
+    odd("odd-scheme", &schemes.map(|scheme| format!("{scheme}://{{granted}}:{{port}}/")), &["odd-scheme"], 7);
 }
 
 #[test]
@@ -250,7 +252,7 @@ fn userinfo_in_url() {
         "http://user:word@{granted}:{port}/",
         "http://@{granted}:{port}/",
     ];
-    let seen = odd("userinfo_in_url", &urls.map(str::to_owned), &["userinfo-not-allowed"], 4);
+    let seen = odd("userinfo-in-url", &urls.map(str::to_owned), &["userinfo-not-allowed"], 4);
     assert!(!format!("{:?}", seen.events).contains("word"), "the audit log has a password: {:?}", seen.events);
 }
 
@@ -258,7 +260,7 @@ fn userinfo_in_url() {
 fn odd_method() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("odd_method").http(&url).setting("url", &url).obtain();
+    let seen = Case::new("odd-method").http(&url).setting("url", &url).obtain();
     denied(&seen, "odd-method", &server);
     assert_eq!(seen.lines().len(), 4);
 }
@@ -280,15 +282,15 @@ fn leads_to(guest: &str, addresses: &[&str], bad: &str, more: fn(&mut HttpRule))
 
 #[test]
 fn address_not_granted_loopback() {
-    leads_to("address_not_granted_loopback", &["127.0.0.1"], "127.0.0.1", public);
-    leads_to("address_not_granted_loopback", &["127.8.8.8"], "127.8.8.8", public);
-    leads_to("address_not_granted_loopback", &["::1"], "::1", public);
-    leads_to("address_not_granted_loopback", &["0.0.0.0"], "0.0.0.0", public);
+    leads_to("address-not-granted-loopback", &["127.0.0.1"], "127.0.0.1", public);
+    leads_to("address-not-granted-loopback", &["127.8.8.8"], "127.8.8.8", public);
+    leads_to("address-not-granted-loopback", &["::1"], "::1", public);
+    leads_to("address-not-granted-loopback", &["0.0.0.0"], "0.0.0.0", public);
 }
 
 #[test]
 fn address_not_granted_metadata() {
-    let guest = "address_not_granted_metadata";
+    let guest = "address-not-granted-metadata";
     leads_to(guest, &["169.254.169.254"], "169.254.169.254", public);
     // It does not come along with the network that it is in.
     leads_to(guest, &["169.254.169.254"], "169.254.169.254", |rule| {
@@ -299,7 +301,7 @@ fn address_not_granted_metadata() {
 
 #[test]
 fn address_not_granted_mapped_ipv6() {
-    let guest = "address_not_granted_mapped_ipv6";
+    let guest = "address-not-granted-mapped-ipv6";
     leads_to(guest, &["::ffff:127.0.0.1"], "127.0.0.1", public);
     leads_to(guest, &["::ffff:169.254.169.254"], "169.254.169.254", public);
     leads_to(guest, &["::ffff:10.0.0.1"], "10.0.0.1", |rule| rule.networks = vec!["loopback".parse().unwrap()]);
@@ -312,14 +314,14 @@ fn address_not_granted_mapped_ipv6() {
 #[test]
 fn address_not_granted_private() {
     for address in ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1"] {
-        leads_to("address_not_granted_private", &[address], address, public);
+        leads_to("address-not-granted-private", &[address], address, public);
     }
 }
 
 #[test]
 fn address_mixed_with_granted() {
     // The first is granted and would be reached: all are refused before it is tried.
-    leads_to("address_mixed_with_granted", &["127.0.0.1", "10.0.0.1"], "10.0.0.1", |rule| {
+    leads_to("address-mixed-with-granted", &["127.0.0.1", "10.0.0.1"], "10.0.0.1", |rule| {
         rule.networks = vec!["loopback".parse().unwrap()];
     });
 }
@@ -328,7 +330,7 @@ fn address_mixed_with_granted() {
 fn address_changes_between_requests() {
     let (server, name) = (Server::good(), host().changing_name(&["127.0.0.1", "169.254.169.254"]));
     let url = url(&name, &server);
-    let seen = Case::new("address_changes_between_requests").http(&url).setting("url", &url).obtain();
+    let seen = Case::new("address-changes-between-requests").http(&url).setting("url", &url).obtain();
     seen.refused(&["address-not-granted"]);
     assert_eq!(seen.lines(), ["ok 200 hello", DENIED]);
     // Once for each request: what was judged is what is connected to.
@@ -340,7 +342,7 @@ fn address_literal_not_granted() {
     let server = Server::good();
     let hosts = ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0", "[::]"];
     let urls = hosts.map(|host| url(host, &server));
-    let case = urls.iter().fold(Case::new("address_literal_not_granted"), |case, url| case.http_with(url, public));
+    let case = urls.iter().fold(Case::new("address-literal-not-granted"), |case, url| case.http_with(url, public));
     let seen = case.setting("urls", urls.join("\n")).obtain();
     seen.refused(&["address-not-granted"]);
     assert_eq!(seen.lines(), [DENIED; 6]);
@@ -360,7 +362,7 @@ fn host_redirect_followed() {
     let (other, name) = (Server::good(), here());
     let server = redirecting(&url(&here(), &other));
     let url = url(&name, &server);
-    let seen = Case::new("host_redirect_followed").http(&url).setting("url", &url).obtain();
+    let seen = Case::new("host-redirect-followed").http(&url).setting("url", &url).obtain();
     seen.refused(&["host-not-granted"]);
     assert_eq!(seen.lines(), ["302", DENIED]);
     assert_eq!((server.heard().len(), other.heard().len()), (1, 0));
@@ -371,7 +373,7 @@ fn address_redirect_to_metadata() {
     let (inner, name) = (host().name(&["169.254.169.254"]), here());
     let server = redirecting(&format!("http://{inner}/latest/meta-data/"));
     let url = url(&name, &server);
-    let case = Case::new("address_redirect_to_metadata").http(&url).http(&format!("http://{inner}"));
+    let case = Case::new("address-redirect-to-metadata").http(&url).http(&format!("http://{inner}"));
     let seen = case.setting("url", &url).obtain();
     seen.refused(&["address-not-granted"]);
     assert_eq!(seen.lines(), ["302", DENIED]);

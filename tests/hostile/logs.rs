@@ -1,14 +1,15 @@
 //! What a component writes to the log is its own text, and nothing in it is more than text.
 
 use deputy_core::grant::SecretGrant;
+use deputy_core::{Limit, Refusal};
 
-use crate::harness::{Case, host};
+use crate::harness::{Case, Seen, host};
 
 const VALUE: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 #[test]
 fn log_secret_value() {
-    let case = Case::new("log_secret_value").setting("secret", "key");
+    let case = Case::new("log-secret-value").setting("secret", "key");
     let seen = case.secret("key", VALUE, SecretGrant::new(None, true)).obtain();
     assert_eq!(seen.report(), "wrote");
     let log = host().log_of_call(seen.call.id);
@@ -24,7 +25,7 @@ fn log_secret_value() {
 
 #[test]
 fn log_control_characters() {
-    let seen = Case::new("log_control_characters").obtain();
+    let seen = Case::new("log-control-characters").obtain();
     assert_eq!(seen.report(), "wrote");
     let log = host().log_of_call(seen.call.id);
     assert!(log.contains("before") && log.contains("after") && log.contains("not UTF-8"), "{log}");
@@ -35,4 +36,46 @@ fn log_control_characters() {
     // Each of its lines says whose it is, also the one that was made to look like the host's.
     assert_eq!(log.lines().count(), 4, "{log}");
     assert!(log.lines().all(|line| line.contains("deputy::guest") && line.contains("instance=log-control-characters")));
+}
+
+/// The limit was passed, the component does not know, and the log ends with one line that says how much is missing.
+#[track_caller]
+fn log_ended_by(seen: &Seen, limit: Limit, dropped: u64) {
+    assert_eq!(seen.call.refusals, [Refusal::Limit(limit)], "{seen:?}");
+    assert_eq!(seen.report(), "wrote");
+    assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
+    let log = host().log_of_call(seen.call.id);
+    let last = log.lines().last().expect("a line");
+    assert!(last.contains(&format!("{dropped} lines were dropped: over the limit `{limit}`")), "{last}");
+    assert!(log.len() < 200 << 10, "{}", log.len());
+}
+
+#[test]
+fn log_lines_million() {
+    let seen = Case::new("log-lines-million").obtain();
+    log_ended_by(&seen, Limit::LogLines, 999_800);
+    let log = host().log_of_call(seen.call.id);
+    assert!(log.contains("line 0 ") && log.contains("line 199 ") && !log.contains("line 200 "), "{log}");
+}
+
+#[test]
+fn log_lines_stdout() {
+    let seen = Case::new("log-lines-stdout").obtain();
+    log_ended_by(&seen, Limit::LogLines, 200_000 - 200);
+}
+
+#[test]
+fn log_bytes_long_lines() {
+    let seen = Case::new("log-bytes-long-lines").obtain();
+    // Of each line 4 KiB are shown, and sixteen of these are the limit.
+    log_ended_by(&seen, Limit::LogBytes, 50 - 16);
+}
+
+#[test]
+fn log_bytes_no_newline() {
+    let seen = Case::new("log-bytes-no-newline").obtain();
+    assert_eq!(seen.unrefused().report(), "wrote");
+    assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
+    let log = host().log_of_call(seen.call.id);
+    assert!(log.lines().count() == 1 && log.len() < 5_000, "{} bytes", log.len());
 }

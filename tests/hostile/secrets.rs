@@ -79,7 +79,7 @@ fn all_denied(seen: &Seen, code: &str, count: usize) {
 fn secret_not_granted() {
     let long = "k".repeat(5_000);
     let names = ["other", "host-only", "KEY", "key ", "../key", "$HOME", "/etc/passwd", "key\u{0}", "", &long];
-    let case = Case::new("secret_not_granted").secret("key", "value", sigv4());
+    let case = Case::new("secret-not-granted").secret("key", "value", sigv4());
     // One that the host alone uses: to the component it is not there, as is one that nobody knows.
     let case = case.secret("host-only", "value", SecretGrant::new(None, false)).setting("names", names.join("\n"));
     let seen = case.obtain();
@@ -101,7 +101,7 @@ fn operation_not_granted() {
     ];
     for (grant, value, granted) in grants {
         // Claims that hold, so that nothing but the operation is in the way; RS256 is not granted with any of them.
-        let case = with("operation_not_granted", &value, grant.clone()).setting("claims", claims());
+        let case = with("operation-not-granted", &value, grant.clone()).setting("claims", claims());
         let seen = case.setting("day", day(0)).obtain();
         let mut codes = BTreeSet::from(["operation-not-granted"]);
         for (index, line) in seen.lines().iter().enumerate() {
@@ -128,25 +128,29 @@ fn scopes(guest: &str, scopes: &[String], code: &str) {
 #[test]
 fn service_not_granted() {
     let today = day(0);
-    scopes("service_not_granted", &["s3", "STS", "iam", "stsx", "st"].map(|s| format!("{today}/eu-west-1/{s}")), "service-not-granted");
+    scopes(
+        "service-not-granted",
+        &["s3", "STS", "iam", "stsx", "st"].map(|s| format!("{today}/eu-west-1/{s}")),
+        "service-not-granted",
+    );
 }
 
 #[test]
 fn region_not_granted() {
     let today = day(0);
     let regions = ["us-east-1", "eu-west-10", "EU-WEST-1", "eu-west", "aws-global"];
-    scopes("region_not_granted", &regions.map(|region| format!("{today}/{region}/sts")), "region-not-granted");
+    scopes("region-not-granted", &regions.map(|region| format!("{today}/{region}/sts")), "region-not-granted");
 }
 
 #[test]
 fn day_not_granted() {
     let days = [day(-2), day(2), day(-365), day(365), "20150830".into(), "99991231".into(), "00000000".into()];
-    scopes("day_not_granted", &days.map(|day| format!("{day}/eu-west-1/sts")), "day-not-granted");
+    scopes("day-not-granted", &days.map(|day| format!("{day}/eu-west-1/sts")), "day-not-granted");
 }
 
 #[test]
 fn service_scope_malformed() {
-    let seen = with("service_scope_malformed", AWS_KEY, sigv4()).setting("day", day(0)).obtain();
+    let seen = with("service-scope-malformed", AWS_KEY, sigv4()).setting("day", day(0)).obtain();
     let lines = seen.unrefused().lines();
     assert_eq!(lines.len(), 13);
     assert!(lines.iter().all(|line| line.starts_with("invalid ")), "{lines:#?}");
@@ -163,7 +167,8 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn operation_derives_key() {
     // Each secret serves another purpose. The AWS key is one of them and stands behind no other.
-    let case = Case::new("operation_derives_key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
+    let case =
+        Case::new("operation-derives-key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
     let case = case.secret("aws", AWS_KEY, sigv4()).secret("mac", "another key", only(Purpose::HmacSha256));
     let case = case.secret("words", "a pass phrase", only(Purpose::Pbkdf2)).secret("token", &ed25519(), jwt());
     let seen = case.secret("read", "readable", SecretGrant::new(None, true)).limits(many).obtain();
@@ -195,10 +200,12 @@ fn operation_derives_key() {
     assert!(yielded.contains(hex(&mac(&key, text.as_bytes())).as_str()));
     assert!(yielded.contains(hex(&mac(b"another key", today.as_bytes())).as_str()));
     assert!(yielded.contains("readable"));
-    seen.refused(&["algorithm-not-granted", "operation-not-granted", "region-not-granted", "service-not-granted"]
-        .into_iter()
-        .filter(|code| seen.call.refusals.iter().any(|refusal| refusal.code() == *code))
-        .collect::<Vec<_>>());
+    seen.refused(
+        &["algorithm-not-granted", "operation-not-granted", "region-not-granted", "service-not-granted"]
+            .into_iter()
+            .filter(|code| seen.call.refusals.iter().any(|refusal| refusal.code() == *code))
+            .collect::<Vec<_>>(),
+    );
     assert!(seen.call.refusals.iter().any(|refusal| refusal.code() == "operation-not-granted"));
 }
 
@@ -210,7 +217,7 @@ fn with_claims(guest: &str, claims: &[String]) -> Seen {
 
 #[test]
 fn algorithm_not_granted() {
-    let seen = with("algorithm_not_granted", &ed25519(), jwt()).setting("claims", claims()).obtain();
+    let seen = with("algorithm-not-granted", &ed25519(), jwt()).setting("claims", claims()).obtain();
     seen.refused(&["algorithm-not-granted"]);
     let lines = seen.lines();
     assert!(lines[0].starts_with("denied ") && lines[1].starts_with("denied "), "{lines:#?}");
@@ -220,10 +227,13 @@ fn algorithm_not_granted() {
 #[test]
 fn algorithm_not_granted_bare() {
     let grant = only(Purpose::Sign(vec![Algorithm::EdDsa]));
-    let seen = with("algorithm_not_granted_bare", &ed25519(), grant).obtain();
+    let seen = with("algorithm-not-granted-bare", &ed25519(), grant).obtain();
     seen.refused(&["algorithm-not-granted"]);
     let lines = seen.lines();
-    assert!(lines[0].starts_with("denied ") && lines[1].starts_with("denied ") && lines[2].starts_with("ok "), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("denied ") && lines[1].starts_with("denied ") && lines[2].starts_with("ok "),
+        "{lines:#?}"
+    );
 }
 
 #[test]
@@ -238,7 +248,7 @@ fn audience_not_granted() {
         r#""""#,
     ];
     let claims = audiences.map(|audience| claims().replace(r#""https://sts.test""#, audience));
-    all_denied(&with_claims("audience_not_granted", &claims), "audience-not-granted", claims.len());
+    all_denied(&with_claims("audience-not-granted", &claims), "audience-not-granted", claims.len());
 }
 
 #[test]
@@ -260,7 +270,7 @@ fn audience_written_twice() {
         format!("[{}]", claims()),
         format!("{} ", claims()),
     ];
-    let seen = with_claims("audience_written_twice", &claims);
+    let seen = with_claims("audience-written-twice", &claims);
     let lines = seen.lines();
     assert_eq!(lines.len(), claims.len());
     for (line, claims) in lines.iter().zip(&claims) {
@@ -278,10 +288,11 @@ fn audience_written_twice() {
 fn issuer_not_granted() {
     let issuers = ["\"evil\"", "\"Deputy\"", "\"deputy \"", "\"\"", "\"deputy\\u0000\""];
     let claims = issuers.map(|issuer| claims().replace("\"deputy\"", issuer));
-    all_denied(&with_claims("issuer_not_granted", &claims), "issuer-not-granted", claims.len());
+    all_denied(&with_claims("issuer-not-granted", &claims), "issuer-not-granted", claims.len());
 
-    let odd = ["null", "[\"deputy\"]", "{\"deputy\":1}", "1"].map(|issuer| self::claims().replace("\"deputy\"", issuer));
-    let seen = with_claims("issuer_not_granted", &odd);
+    let odd =
+        ["null", "[\"deputy\"]", "{\"deputy\":1}", "1"].map(|issuer| self::claims().replace("\"deputy\"", issuer));
+    let seen = with_claims("issuer-not-granted", &odd);
     assert!(seen.unrefused().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
 }
 
@@ -299,7 +310,7 @@ fn lifetime_not_granted() {
         with(&at(60), &at(0)),
         with(&at(0), &at(0)),
     ];
-    all_denied(&with_claims("lifetime_not_granted", &claims), "lifetime-not-granted", claims.len());
+    all_denied(&with_claims("lifetime-not-granted", &claims), "lifetime-not-granted", claims.len());
 
     let odd = [
         with(&at(0), "1e20"),
@@ -310,16 +321,16 @@ fn lifetime_not_granted() {
         with(&at(0), "18446744073709551616"),
         r#"{"iss":"deputy","aud":"https://sts.test"}"#.to_owned(),
     ];
-    let seen = with_claims("lifetime_not_granted", &odd);
+    let seen = with_claims("lifetime-not-granted", &odd);
     assert!(seen.unrefused().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
 }
 
 #[test]
 fn algorithm_in_key_id() {
-    let seen = with("algorithm_in_key_id", &ed25519(), jwt()).setting("claims", claims()).obtain();
+    let seen = with("algorithm-in-key-id", &ed25519(), jwt()).setting("claims", claims()).obtain();
     let lines = seen.unrefused().lines();
     assert_eq!(lines.len(), 5);
-    assert!(lines[4].starts_with("invalid ") && lines[4].len() < 300, "{}", &lines[4][..100]);
+    assert!(lines[4].starts_with("invalid ") && lines[4].len() < 300, "{:.100}", lines[4]);
     for line in &lines[..4] {
         let Some((header, _)) = signed(line) else { continue };
         assert_eq!((&header["alg"], header.as_object().unwrap().len()), (&"EdDSA".into(), 3), "{header}");

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,7 +22,11 @@ pub(crate) struct Server {
 
 /// What a server was sent, one text per connection.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Heard {
+    requests: Arc<Mutex<Vec<String>>>,
+    /// Clients of a waiting server that have not hung up.
+    open: Arc<AtomicUsize>,
+}
 
 impl Server {
     /// A server that gives each connection to `talk`.
@@ -76,6 +81,16 @@ impl Server {
         })
     }
 
+    /// Reads what comes and says nothing, and counts who has not hung up.
+    pub(crate) fn waiting() -> Self {
+        Self::start(|mut stream, heard| async move {
+            heard.open.fetch_add(1, Ordering::SeqCst);
+            while let Ok(1..) = stream.read(&mut [0; 4096]).await {}
+            heard.open.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+
     /// Begins every answer with `head` and goes on with `piece` for ever, with a pause before each.
     pub(crate) fn endless(head: &str, piece: &[u8], pause: Duration) -> Self {
         let (head, piece): (Arc<str>, Arc<[u8]>) = (head.into(), piece.into());
@@ -123,9 +138,14 @@ impl Server {
         self.address.port()
     }
 
+    /// How many clients of a waiting server have not hung up.
+    pub(crate) fn open(&self) -> usize {
+        self.heard.open.load(Ordering::SeqCst)
+    }
+
     /// What came in on each connection that a request was read from.
     pub(crate) fn heard(&self) -> Vec<String> {
-        self.heard.0.lock().unwrap().clone()
+        self.heard.requests.lock().unwrap().clone()
     }
 }
 
@@ -146,7 +166,7 @@ impl Heard {
                 read => bytes.extend_from_slice(&buffer[..read]),
             }
         }
-        self.0.lock().unwrap().push(String::from_utf8_lossy(&bytes).into_owned());
+        self.requests.lock().unwrap().push(String::from_utf8_lossy(&bytes).into_owned());
         Ok(())
     }
 }

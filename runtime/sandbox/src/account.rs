@@ -4,12 +4,15 @@
 //! all of them together, and what was refused is known to the operator even when the component keeps it to itself.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use deputy_core::grant::{Host, Target};
 use deputy_core::{InstanceName, Limit, Limits, Refusal};
 use deputy_observe::{Audit, CallId, Event, Outcome, What};
+use tokio::sync::Notify;
 
 use crate::clock;
+use crate::redact::Redactor;
 
 /// The account of one call.
 pub(crate) struct Account {
@@ -22,6 +25,10 @@ pub(crate) struct Account {
     sent: AtomicU64,
     received: AtomicU64,
     events: AtomicU64,
+    /// Records that are begun and not yet written.
+    open: AtomicU32,
+    written: Notify,
+    redactor: OnceLock<Arc<Redactor>>,
     refusals: Mutex<Vec<Refusal>>,
 }
 
@@ -41,6 +48,9 @@ pub struct Usage {
 /// More refusals than these are in the audit log only.
 const REFUSALS: usize = 100;
 
+/// The longest text of a component's own that is recorded, in bytes.
+const RECORDED_TEXT: usize = 1024;
+
 /// More audit events than these are counted: a component that is refused in a loop must not fill the operator's disk.
 const EVENTS: u64 = 1000;
 
@@ -56,6 +66,9 @@ impl Account {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             events: AtomicU64::new(0),
+            open: AtomicU32::new(0),
+            written: Notify::new(),
+            redactor: OnceLock::new(),
             refusals: Mutex::new(Vec::new()),
         }
     }
@@ -66,6 +79,55 @@ impl Account {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Has the values that this redactor knows blanked in what is recorded: a component may read one secret and ask for
+    /// a path that holds it.
+    pub(crate) fn blank_with(&self, redactor: Arc<Redactor>) {
+        self.redactor.get_or_init(|| redactor);
+    }
+
+    /// Waits until every record that was begun is written; what is aborted is dropped a little later by its thread.
+    pub(crate) async fn settle(&self) {
+        loop {
+            let written = self.written.notified();
+            if self.open.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            written.await;
+        }
+    }
+
+    /// A text of the component's own without the values of secrets, also where it made capitals of one.
+    fn clean(&self, text: &str) -> String {
+        let Some(redactor) = self.redactor.get() else { return text.to_owned() };
+        let (cleaned, lower) =
+            (redactor.clean(text, RECORDED_TEXT), redactor.clean(&text.to_lowercase(), RECORDED_TEXT));
+        let hidden = lower.contains("[secret ") && !cleaned.contains("[secret ");
+        if hidden { "[secret]".to_owned() } else { cleaned }
+    }
+
+    /// A refusal without the values of secrets: a component may read one and ask for a host of that name.
+    fn blanked(&self, refusal: Refusal) -> Refusal {
+        let host = |host: &Host| {
+            let text = host.to_string();
+            if self.clean(&text) == text { host.clone() } else { Host::Name("blanked.invalid".to_owned()) }
+        };
+        let at = |target: &Target| Target::new(target.scheme(), host(target.host()), target.port());
+        match refusal {
+            Refusal::Address { target, address, class } => Refusal::Address { target: at(&target), address, class },
+            Refusal::Host { target } => Refusal::Host { target: at(&target) },
+            Refusal::Method { target, method } => {
+                let text = method.to_string();
+                let method = if self.clean(&text) == text { method } else { "BLANKED".parse().unwrap_or(method) };
+                Refusal::Method { target: at(&target), method }
+            }
+            Refusal::Name { host: name } => Refusal::Name { host: host(&name) },
+            Refusal::Path { target, path } => Refusal::Path { target: at(&target), path: self.clean(&path) },
+            Refusal::Port { target } => Refusal::Port { target: at(&target) },
+            Refusal::Scheme { target } => Refusal::Scheme { target: at(&target) },
+            other => other,
+        }
     }
 
     /// Takes one HTTP request or TCP connection.
@@ -93,9 +155,10 @@ impl Account {
     /// Notes a refusal for the operator's report and hands it back. Does not write an audit event: the capability's own
     /// event says that it was refused.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Refusal {
+        let noted = self.blanked(refusal.clone());
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.len() < REFUSALS && !refusals.contains(&refusal) {
-            refusals.push(refusal.clone());
+        if refusals.len() < REFUSALS && !refusals.contains(&noted) {
+            refusals.push(noted);
         }
         refusal
     }
@@ -130,7 +193,16 @@ impl Account {
         self.write(what, outcome, code);
     }
 
-    fn write(&self, what: What, outcome: Outcome, code: Option<&str>) {
+    fn write(&self, mut what: What, outcome: Outcome, code: Option<&str>) {
+        match &mut what {
+            What::Http { method, target, path, .. } => {
+                for text in [method, target, path] {
+                    *text = self.clean(text);
+                }
+            }
+            What::Name { host } => *host = self.clean(host),
+            _ => {}
+        }
         let event = Event {
             time: clock::now().to_string(),
             instance: self.instance.to_string(),
@@ -162,6 +234,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
+        account.open.fetch_add(1, Ordering::SeqCst);
         Self { account: Arc::clone(account), what: Some(what), outcome: Outcome::Cancelled, code: None }
     }
 
@@ -195,6 +268,8 @@ impl Drop for Record {
         if let Some(what) = self.what.take() {
             self.account.record(what, self.outcome, self.code.as_deref());
         }
+        self.account.open.fetch_sub(1, Ordering::SeqCst);
+        self.account.written.notify_waiters();
     }
 }
 

@@ -111,8 +111,14 @@ impl Cache {
     )]
     fn load(&self, path: &Path) -> Result<Component, CacheError> {
         // SAFETY: `private` has just shown that nobody else can have written it, and files are never changed in place.
-        unsafe { Component::deserialize_file(&self.engine, path) }
-            .map_err(|source| CacheError::Load { path: path.to_owned(), source })
+        unsafe { Component::deserialize_file(&self.engine, path) }.map_err(|source| match format!("{source:#}") {
+            // The compiler knows nothing of the pool; what no slot of it can hold, no limit allows either.
+            text if text.contains("pooling allocator") => {
+                CompileError::Invalid("it begins with more memory, tables or instances than any limit allows".into())
+                    .into()
+            }
+            _ => CacheError::Load { path: path.to_owned(), source },
+        })
     }
 }
 

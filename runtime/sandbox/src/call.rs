@@ -64,6 +64,7 @@ pub(crate) fn classify(error: &wasmtime::Error) -> CallError {
         ("resource table has no free keys", Limit::Handles),
         ("fuel allocated for hostcalls has been exhausted", if calling { Limit::Argument } else { Limit::Payload }),
         ("resource limit exceeded", Limit::Instances),
+        ("total size of fields exceeds limit", Limit::Headers),
     ] {
         if text.contains(part) {
             return CallError::Limit(limit);

@@ -17,6 +17,12 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// How many calls run at once; more wait. The pool is made for this number.
 pub(crate) const CONCURRENT_CALLS: usize = 500;
 
+/// What one call may take of the pool, whatever its limits say, so that it can't take what others need. A Python
+/// component has some twenty instances, one memory and two tables.
+pub(crate) const INSTANCES: u32 = 64;
+pub(crate) const MEMORIES: u32 = 8;
+pub(crate) const TABLES: u32 = 8;
+
 /// The largest memory that a limit may allow: a slot of the pool.
 pub(crate) const LARGEST_MEMORY: usize = 1 << 30;
 
@@ -54,9 +60,9 @@ fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls);
     pool.total_stacks(calls);
-    pool.total_core_instances(calls * 32); // a Python component has some twenty
-    pool.total_memories(calls * 2);
-    pool.total_tables(calls * 4);
+    pool.total_core_instances(calls * INSTANCES);
+    pool.total_memories(calls * MEMORIES);
+    pool.total_tables(calls * TABLES);
     pool.max_tables_per_module(8);
     pool.table_elements(100_000);
     pool.max_memory_size(LARGEST_MEMORY);

@@ -3,6 +3,8 @@
 use deputy_core::{Limit, Limits};
 use wasmtime::ResourceLimiter;
 
+use crate::engine::{INSTANCES, MEMORIES, TABLES};
+
 /// A limit was reached. Travels inside wasmtime's error to where the call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("over the limit `{0}`")]
@@ -23,7 +25,7 @@ impl Limiter {
             memory: limits.memory.as_usize(),
             used: 0,
             elements: limits.table_elements as usize,
-            instances: limits.instances as usize,
+            instances: limits.instances.min(INSTANCES) as usize,
         }
     }
 }
@@ -47,10 +49,10 @@ impl ResourceLimiter for Limiter {
     }
 
     fn tables(&self) -> usize {
-        self.instances
+        self.instances.min(TABLES as usize)
     }
 
     fn memories(&self) -> usize {
-        self.instances
+        self.instances.min(MEMORIES as usize)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use deputy_core::grant::Grant;
 use deputy_core::{Failure, Instance, Limit, Refusal, SecretBytes, SecretName, ServiceName, Span, Timestamp, Tokens};
@@ -28,6 +29,9 @@ use crate::redact::Redactor;
 use crate::sandbox::{LoadError, Shared};
 use crate::secrets::{SecretStore, SourceError};
 use crate::state::{Bindings, State};
+
+/// How long the end of what a call has begun is waited for.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// The longest text of a failure that is kept.
 const FAILURE_TEXT: usize = 2000;
@@ -147,12 +151,15 @@ impl Provider {
         let account =
             Arc::new(Account::new(self.instance.name.clone(), id, limits.clone(), Arc::clone(&self.shared.audit)));
         let redactor = Arc::new(Redactor::new(self.secrets.known()));
+        account.blank_with(Arc::clone(&redactor));
         let log = GuestLog::new(Arc::clone(&account), id, Arc::clone(&redactor));
         let mut store = self.store(State::new(bindings, &account, &log, &redactor));
         let ticking = self.shared.ticker.tick();
         let answer = tokio::time::timeout(limits.wall.duration(), run(&mut store)).await;
         drop(ticking);
         drop(store); // ends what the call has begun, so that its audit events come before the call's own
+        // Nothing that is aborted takes longer than its thread takes to get to it.
+        drop(tokio::time::timeout(SETTLING, account.settle()).await);
         drop(slot);
 
         let result = match answer {

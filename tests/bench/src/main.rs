@@ -131,6 +131,10 @@ async fn measure(arguments: &Arguments) -> Result {
             Measure::Obtains => obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?,
         }
     }
-    if arguments.json { report.print_json()? } else { report.print() }
+    if arguments.json {
+        report.print_json()?
+    } else {
+        report.print()
+    }
     Ok(())
 }

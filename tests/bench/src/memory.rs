@@ -52,9 +52,10 @@ pub(crate) async fn compare(report: &mut Report, waiting: usize, rounds: usize) 
             samples.push(child(*what, waiting, &mut server, state.path()).await?);
         }
     }
-    let kinds: [(&str, fn(&Held) -> f64); 2] =
-        [("resident", |held| held.resident), ("shared pages counted once", |held| held.proportional)];
-    for (kind, of) in kinds {
+    type Of = fn(&Held) -> f64;
+    let resident: Of = |held| held.resident;
+    let proportional: Of = |held| held.proportional;
+    for (kind, of) in [("resident", resident), ("shared pages counted once", proportional)] {
         let section = report.section(format!("memory of one of {waiting} waiting calls, {kind}"));
         for ((_, name), samples) in WAITING.iter().zip(&samples) {
             section.add(name, Unit::Kib, samples.iter().map(of).collect());
@@ -93,10 +94,16 @@ pub(crate) async fn measure(what: What, waiting: usize, port: u16, holding: u16,
     let (first, others) = match what {
         What::Native => {
             native::request(port).await.map_err(|error| error.to_string())?;
-            return wait(waiting, || async move { native::request(holding).await.map(drop).map_err(|e| e.to_string()) }).await;
+            return wait(
+                waiting,
+                || async move { native::request(holding).await.map(drop).map_err(|e| e.to_string()) },
+            )
+            .await;
         }
         What::Rust => (s3(&sandbox, state, port).await?, s3(&sandbox, state, holding).await?),
-        What::Python => (oauth2(&sandbox, "oauth2-python", port).await?, oauth2(&sandbox, "oauth2-python", holding).await?),
+        What::Python => {
+            (oauth2(&sandbox, "oauth2-python", port).await?, oauth2(&sandbox, "oauth2-python", holding).await?)
+        }
         What::Javascript => {
             (oauth2(&sandbox, "oauth2-javascript", port).await?, oauth2(&sandbox, "oauth2-javascript", holding).await?)
         }

@@ -44,7 +44,10 @@ pub(crate) async fn measure(report: &mut Report, obtains: usize, rounds: usize) 
 }
 
 /// Begins them all at once, and gives the time until the last has ended well.
-async fn all<F: Future<Output = Result<(), String>> + Send + 'static>(count: usize, call: impl Fn() -> F) -> Result<Duration> {
+async fn all<F: Future<Output = Result<(), String>> + Send + 'static>(
+    count: usize,
+    call: impl Fn() -> F,
+) -> Result<Duration> {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let begun = Instant::now();
     let mut calls = JoinSet::new();

@@ -1,0 +1,226 @@
+//! Time: of the network, of the component itself, and of the whole call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::{ByteSize, Limit, Span};
+
+use crate::harness::{Case, host};
+use crate::servers::{Full, Server};
+
+// Deadlines of the network.
+
+#[test]
+fn between_bytes_stall() {
+    let server = Server::stalling("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf");
+    let limit = Span::millis(300);
+    let seen =
+        Case::with_url("between-bytes-stall", "http", server.port()).limits(|l| l.between_bytes = limit).obtain();
+    seen.over(Limit::BetweenBytes);
+    assert_eq!(seen.report(), "200 4 err other connection read timeout");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn connect_backlog_full() {
+    let (server, limit) = (Full::start(), Span::millis(300));
+    let seen = Case::with_url("connect-backlog-full", "http", server.port()).limits(|l| l.connect = limit).obtain();
+    seen.over(Limit::Connect);
+    assert_eq!(seen.report(), "err ConnectionTimeout");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn connect_name_never_resolves() {
+    let (name, limit) = (host().silent_name(), Span::millis(300));
+    let url = format!("http://{name}");
+    let case = Case::new("connect-name-never-resolves").setting("url", &url).http(&url);
+    let seen = case.limits(|l| l.connect = limit).obtain();
+    seen.over(Limit::Connect);
+    assert_eq!(seen.report(), "err ConnectionTimeout");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn connect_tcp_backlog_full() {
+    let (server, limit) = (Full::start(), Span::millis(300));
+    let seen = Case::with_port("connect-tcp-backlog-full", server.port()).limits(|l| l.connect = limit).obtain();
+    seen.over(Limit::Connect);
+    assert_eq!(seen.report(), "err \"finish-connect timeout\"");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn tls_never_shakes_hands() {
+    let (server, limit) = (Server::silent(), Span::millis(300));
+    let seen = Case::with_url("tls-never-shakes-hands", "https", server.port()).limits(|l| l.tls = limit).obtain();
+    seen.over(Limit::Tls);
+    assert_eq!(seen.report(), "err ConnectionTimeout");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn first_byte_never() {
+    let (server, limit) = (Server::stalling(""), Span::millis(300));
+    let seen = Case::with_url("first-byte-never", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
+    seen.over(Limit::FirstByte);
+    assert_eq!(seen.report(), "err ConnectionReadTimeout");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn first_byte_own_deadlines() {
+    let (server, limit) = (Server::stalling(""), Span::millis(300));
+    let seen =
+        Case::with_url("first-byte-own-deadlines", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
+    // No time and a nanosecond are the component's own wish; of the centuries it gets what the operator gives.
+    seen.over(Limit::FirstByte);
+    let lines = seen.lines();
+    assert!(lines[..2].iter().all(|line| line.contains("Timeout")), "{lines:?}");
+    assert_eq!(lines[2], "err ConnectionReadTimeout");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn first_byte_informational_endless() {
+    let hint = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let (server, limit) = (Server::endless("", hint, Duration::from_millis(20)), Span::millis(300));
+    let case = Case::with_url("first-byte-informational-endless", "http", server.port());
+    let seen = case.limits(|l| l.first_byte = limit).obtain();
+    seen.over(Limit::FirstByte);
+    assert_eq!(seen.report(), "err ConnectionReadTimeout");
+    seen.soon_after(limit);
+}
+
+#[test]
+fn exchange_drip() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
+    let (server, limit) = (Server::endless(head, b"x", Duration::from_millis(20)), Span::millis(500));
+    let seen = Case::with_url("exchange-drip", "http", server.port()).limits(|l| l.exchange = limit).obtain();
+    seen.over(Limit::Exchange);
+    assert!(
+        seen.report().starts_with("200 ") && seen.report().ends_with(" err other HTTP response timeout"),
+        "{seen:?}"
+    );
+    seen.soon_after(limit);
+}
+
+#[test]
+fn exchange_body_never_read() {
+    let (server, limit) = (Server::stalling(""), Span::millis(500));
+    let case = Case::with_url("exchange-body-never-read", "http", server.port());
+    let seen = case.limits(|l| (l.exchange, l.sent) = (limit, ByteSize::mib(1024))).obtain();
+    seen.over(Limit::Exchange);
+    assert_eq!(seen.lines()[1], "err \"HttpResponseTimeout\"");
+    seen.soon_after(limit);
+}
+
+// Time.
+
+#[test]
+fn cpu_endless_loop() {
+    let limit = Span::millis(300);
+    let seen = Case::new("cpu-endless-loop").limits(|l| l.cpu = limit).obtain();
+    seen.ended_by(Limit::Cpu).soon_after(limit);
+}
+
+#[test]
+fn cpu_endless_host_calls() {
+    let seen = Case::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::millis(300)).obtain();
+    seen.ended_by(Limit::Cpu);
+}
+
+#[test]
+fn cpu_loop_at_start() {
+    let seen = Case::new("cpu-loop-at-start").limits(|l| l.cpu = Span::millis(300)).obtain();
+    seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
+}
+
+#[test]
+fn cpu_loop_in_realloc() {
+    let case = Case::new("cpu-loop-in-realloc").setting("a", "setting");
+    let seen = case.limits(|l| l.cpu = Span::millis(300)).obtain();
+    seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
+}
+
+#[test]
+fn cpu_loop_in_post_return() {
+    let seen = Case::new("cpu-loop-in-post-return").limits(|l| l.cpu = Span::millis(300)).obtain();
+    seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
+}
+
+#[test]
+fn cpu_endless_renewal() {
+    let case = Case::new("cpu-endless-renewal").limits(|l| l.cpu = Span::millis(300));
+    host().attack(|| {
+        let host = host();
+        host.runtime.block_on(async {
+            let provider = host.sandbox.load(&case.instance).await.unwrap();
+            let tokens = provider.obtain().await.result.unwrap();
+            let renewed = provider.renew(&tokens).await.expect("it renews");
+            assert_eq!(renewed.result.unwrap_err(), deputy_sandbox::CallError::Limit(Limit::Cpu));
+            let revoked = provider.revoke(&tokens).await.expect("it revokes");
+            assert_eq!(revoked.result.unwrap_err(), deputy_sandbox::CallError::Limit(Limit::Cpu));
+            for (call, function) in [(renewed.id, "renew"), (revoked.id, "revoke")] {
+                let end = host.events(call).pop().expect("an event");
+                assert!(matches!(end.what, deputy_observe::What::Call { function: f, .. } if f == function), "{end:?}");
+                assert_eq!(end.code.as_deref(), Some("over-limit:cpu"));
+            }
+        });
+    });
+}
+
+#[test]
+fn wall_sleep() {
+    let limit = Span::millis(300);
+    let seen = Case::new("wall-sleep").limits(|l| l.wall = limit).obtain();
+    seen.ended_by(Limit::Wall).soon_after(limit);
+}
+
+#[test]
+fn wall_naps() {
+    let limit = Span::millis(500);
+    let seen = Case::new("wall-naps").limits(|l| l.wall = limit).obtain();
+    seen.ended_by(Limit::Wall).soon_after(limit);
+}
+
+#[test]
+fn wall_silent_connection() {
+    let (server, limit) = (Server::silent(), Span::millis(300));
+    let seen = Case::with_port("wall-silent-connection", server.port()).limits(|l| l.wall = limit).obtain();
+    seen.ended_by(Limit::Wall).soon_after(limit);
+}
+
+/// A slow or hostile component delays nobody else.
+#[test]
+fn calls_beside_endless_loops_are_served() {
+    let (server, name) = (Server::good(), host().name(&["127.0.0.1"]));
+    let url = format!("http://{name}:{}", server.port());
+    let looping = Case::new("cpu-endless-loop").limits(|l| l.cpu = Span::secs(1));
+    let talking = Case::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::secs(1));
+    let other = Case::new("benign-http").setting("url", &url).setting("count", 2).http(&url);
+    host().attack(|| {
+        let host = host();
+        host.runtime.block_on(async {
+            let looping = host.sandbox.load(&looping.instance).await.unwrap();
+            let talking = host.sandbox.load(&talking.instance).await.unwrap();
+            let other = host.sandbox.load(&other.instance).await.unwrap();
+            let mut attacks = tokio::task::JoinSet::new();
+            for provider in [Arc::new(looping), Arc::new(talking)] {
+                for _ in 0..4 {
+                    let provider = Arc::clone(&provider);
+                    attacks.spawn(async move { provider.obtain().await.result.err() });
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for _ in 0..3 {
+                let call =
+                    tokio::time::timeout(Duration::from_secs(2), other.obtain()).await.expect("a call beside it");
+                assert!(call.result.is_ok(), "{:?}", call.result);
+            }
+            while let Some(ended) = attacks.join_next().await {
+                assert_eq!(ended.unwrap(), Some(deputy_sandbox::CallError::Limit(Limit::Cpu)));
+            }
+        });
+    });
+}
