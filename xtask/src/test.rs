@@ -2,6 +2,7 @@
 
 mod count;
 mod fuzz;
+mod once;
 
 use std::time::Duration;
 
@@ -40,10 +41,6 @@ pub(crate) enum Part {
 
 /// Workspaces beside the native one.
 const GUESTS: [&str; 3] = ["providers", "tests/guests", "tests/plugs/secrets"];
-
-/// The native workspace in two parts. Together, xtask's dependencies would change the features of some of wasmtime's,
-/// and wasmtime would be compiled once more than for `cargo build` or `cargo test`.
-const PACKAGES: [&[&str]; 2] = [&["--workspace", "--exclude", "xtask"], &["--package", "xtask"]];
 
 /// Runs the parts, all of them if none is named.
 pub(crate) fn run(workspace: &Workspace, only: &[Part]) -> Result<()> {
@@ -131,6 +128,7 @@ fn deny(workspace: &Workspace) -> Result<()> {
         let deny = deny.args(["--locked", "--config"]).arg(workspace.path("deny.toml"));
         deny.args(["check", "--hide-inclusion-graph"])
     };
+    once::check(workspace)?;
     check("").args(["bans", "licenses", "sources"]).quiet()?;
     for folder in GUESTS {
         check(folder).args(LESS).args(["bans", "licenses", "sources"]).quiet()?;
@@ -160,15 +158,12 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 }
 
 fn tests(workspace: &Workspace, count: &mut Count) -> Result<()> {
-    let run = |folder: &str, packages: &[&str]| {
-        let test = cargo(workspace, folder).arg("test").args(packages).args(["--locked", "--no-fail-fast"]);
+    let run = |folder: &str| {
+        let test = cargo(workspace, folder).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
         test.env("DEPUTY_GUESTS", workspace.guests()).env("DEPUTY_TOOLS", workspace.tools())
     };
-    // All run to their end, so that one look shows everything that failed.
-    let mut outcome = Ok(());
-    for packages in PACKAGES {
-        outcome = outcome.and(count.run(run("", packages)));
-    }
-    let providers = run("providers", &["--workspace"]).arg("--target-dir").arg(workspace.target("providers"));
-    outcome.and(count.run(providers))
+    // Both run to their end, so that one look shows everything that failed.
+    let native = count.run(run(""));
+    let providers = count.run(run("providers").arg("--target-dir").arg(workspace.target("providers")));
+    native.and(providers)
 }

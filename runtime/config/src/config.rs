@@ -35,8 +35,11 @@ impl Config {
     /// # Errors
     /// If it can't be read, or with all that is wrong in it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = read(path).map_err(|source| ConfigErrors::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
+        let unreadable = |source| ConfigErrors::Unreadable { path: path.to_owned(), source };
+        let text = read(path).map_err(unreadable)?;
+        // A program that is called from elsewhere finds the same files.
+        let absolute = std::path::absolute(path).map_err(unreadable)?;
+        Self::parse_in(&text, path, &absolute)
     }
 
     /// Reads the text of a file. Relative paths in it are relative to the file's folder.
@@ -44,8 +47,12 @@ impl Config {
     /// # Errors
     /// With all that is wrong in it.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
+        Self::parse_in(text, path, path)
+    }
+
+    fn parse_in(text: &str, path: &Path, place: &Path) -> Result<Self, ConfigErrors> {
         let mut sink = Sink::default();
-        let base = path.parent().unwrap_or(Path::new(""));
+        let base = place.parent().unwrap_or(Path::new(""));
         let table = syntax::parse(&mut sink, text);
         let (mut state_dir, mut audit, mut instances) = (None, None, BTreeMap::new());
         if let Some(table) = &table {

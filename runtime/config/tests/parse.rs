@@ -69,6 +69,19 @@ fn relative_paths_are_relative_to_the_file() {
 }
 
 #[test]
+fn what_is_loaded_from_a_file_has_absolute_paths() {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let path = folder.path().join("deputy.toml");
+    #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
+    std::fs::write(&path, "[instances.a]\ncomponent = \"a.wasm\"").unwrap();
+    let relative = Path::new(".").join(folder.path().file_name().unwrap()).join("deputy.toml");
+    let config = Config::load(&relative).unwrap();
+    assert_eq!(config.path, relative);
+    let component = &config.instances.values().next().unwrap().component;
+    assert_eq!(*component, std::path::absolute(folder.path()).unwrap().join("a.wasm"));
+}
+
+#[test]
 fn every_key_arrives_where_it_belongs() {
     let config = parse(FULL);
     let s3 = &config.instances[&"s3-prod".parse::<InstanceName>().unwrap()];

@@ -1,6 +1,6 @@
 //! What an import means, in plain words: the one list that `inspect` and `check` read a component's imports by.
 
-use deputy_core::grant::{Grant, Operation, Purpose};
+use deputy_core::grant::{Grant, HttpRule, Operation, Paths, Purpose};
 use deputy_sandbox::Inspection;
 
 /// Something that a component can only do through an import.
@@ -143,7 +143,7 @@ impl Capability {
     /// What the operator granted of it, one text for each rule or secret.
     pub(crate) fn granted(self, grant: &Grant) -> Vec<String> {
         match self {
-            Self::Http => grant.http.iter().map(|rule| rule.pattern.to_string()).collect(),
+            Self::Http => grant.http.iter().map(request).collect(),
             Self::Names => grant.tcp.iter().map(|rule| rule.host.to_string()).collect(),
             Self::Tcp => grant.tcp.iter().map(ToString::to_string).collect(),
             Self::Secret(operation) => (grant.secrets.iter())
@@ -156,6 +156,17 @@ impl Capability {
             _ => Vec::new(),
         }
     }
+}
+
+/// A rule for requests in one line: `POST https://sts.example /v1`.
+fn request(rule: &HttpRule) -> String {
+    let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
+    let paths: Vec<_> = match &rule.paths {
+        Paths::Any => Vec::new(),
+        Paths::Under(prefixes) => prefixes.iter().map(ToString::to_string).collect(),
+    };
+    let parts = [methods.join("|"), rule.pattern.to_string(), paths.join("|")];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Imported interfaces of packages that nobody here knows.

@@ -2,14 +2,13 @@
 
 use deputy_config::{Colour, Config, Finding};
 use deputy_core::{Instance, SecretName};
-use deputy_observe::Audit;
 use deputy_sandbox::{Inspection, Provider, Sandbox};
 use serde::Serialize;
 
 use crate::capability::{Capability, Leave, strange};
 use crate::cli;
 use crate::context::{Context, SCHEMA};
-use crate::error::{CommandError, ErrorJson, chain};
+use crate::error::{CommandError, ErrorJson, joined};
 use crate::exit::Exit;
 use crate::inspect::ComponentJson;
 use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
@@ -86,7 +85,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     if !config.warnings.is_empty() {
         context.printer.note("\n");
     }
-    let sandbox = sandbox::open(context.state_dir(Some(&config)), Audit::stream(std::io::sink()))?;
+    let sandbox = sandbox::open(context.state_dir(Some(&config)), sandbox::nobody())?;
     let mut instances = Vec::new();
     for instance in config.instances.values() {
         let checked = check(&sandbox, instance).await;
@@ -176,10 +175,7 @@ async fn secrets(provider: &Provider, instance: &Instance) -> Vec<SecretJson> {
         source: source(&name),
         name: name.to_string(),
         ok: result.is_ok(),
-        error: result.err().map(|error| {
-            let (message, causes) = chain(&error);
-            std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ")
-        }),
+        error: result.err().map(|error| joined(&error)),
     };
     provider.check_secrets().await.into_iter().map(json).collect()
 }
@@ -235,7 +231,7 @@ impl<T> Answer<T> {
 
 fn describe(table: &mut Table, loaded: &Loaded) {
     let component = &loaded.component;
-    let able: Vec<_> = [(component.renews, "renews"), (component.revokes, "revokes")]
+    let able: Vec<_> = [(component.exports.renewal, "renews"), (component.exports.revocation, "revokes")]
         .into_iter()
         .filter_map(|(able, word)| able.then_some(word))
         .collect();

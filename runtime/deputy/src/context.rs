@@ -34,8 +34,16 @@ impl Context {
 
     /// Reads the configuration.
     pub(crate) fn configuration(&self) -> Result<Config, CommandError> {
-        let chosen = self.config.as_deref().or(self.surroundings.config.as_deref());
-        Ok(Config::load(chosen.unwrap_or(Path::new("deputy.toml")))?)
+        Ok(Config::load(self.named().unwrap_or(Path::new("deputy.toml")))?)
+    }
+
+    /// Reads the configuration if somebody named one, for commands that can do without.
+    pub(crate) fn named_configuration(&self) -> Result<Option<Config>, CommandError> {
+        Ok(self.named().map(Config::load).transpose()?)
+    }
+
+    fn named(&self) -> Option<&Path> {
+        self.config.as_deref().or(self.surroundings.config.as_deref())
     }
 
     /// The state directory; the configuration has its say if there is one.

@@ -1,6 +1,7 @@
 //! Why a command ended without doing what it was asked for, and how that is told.
 
 use std::error::Error;
+use std::{io, iter};
 
 use deputy_config::{Colour, ConfigErrors, Finding};
 use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
@@ -124,10 +125,16 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
     (message, texts)
 }
 
+/// An error with its causes, in one line.
+pub(crate) fn joined(error: &(dyn Error + 'static)) -> String {
+    let (message, causes) = chain(error);
+    iter::once(message).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
 impl From<ConfigErrors> for CommandError {
     fn from(error: ConfigErrors) -> Self {
         let missing =
-            matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+            matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
         let this = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new() };
         if missing { this.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { this }
     }

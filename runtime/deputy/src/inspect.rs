@@ -5,14 +5,13 @@ use std::path::Path;
 
 use deputy_core::grant::Grant;
 use deputy_core::{Instance, Limits};
-use deputy_observe::Audit;
 use deputy_sandbox::{Inspection, Kind, Sandbox};
 use serde::Serialize;
 
 use crate::capability::{Capability, Leave, strange};
 use crate::cli;
 use crate::context::{Context, SCHEMA};
-use crate::error::{CommandError, chain};
+use crate::error::{CommandError, joined};
 use crate::exit::Exit;
 use crate::print::{HEADING, bytes, harmless, painted};
 use crate::sandbox;
@@ -24,9 +23,15 @@ pub(crate) struct ComponentJson {
     pub(crate) kind: &'static str,
     pub(crate) sha256: String,
     pub(crate) size: u64,
-    pub(crate) renews: bool,
-    pub(crate) revokes: bool,
+    pub(crate) exports: ExportsJson,
     pub(crate) imports: Vec<ImportJson>,
+}
+
+/// Which of the contract's optional interfaces a component exports.
+#[derive(Serialize)]
+pub(crate) struct ExportsJson {
+    pub(crate) renewal: bool,
+    pub(crate) revocation: bool,
 }
 
 #[derive(Serialize)]
@@ -63,15 +68,15 @@ impl From<&Inspection> for ComponentJson {
             kind: kind(inspection),
             sha256: inspection.digest.to_string(),
             size: inspection.size,
-            renews: inspection.renews,
-            revokes: inspection.revokes,
+            exports: ExportsJson { renewal: inspection.renews, revocation: inspection.revokes },
             imports: inspection.imports.iter().map(import).collect(),
         }
     }
 }
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Inspect) -> Result<Exit, CommandError> {
-    let sandbox = sandbox::open(context.state_dir(None), Audit::stream(std::io::sink()))?;
+    let config = context.named_configuration()?;
+    let sandbox = sandbox::open(context.state_dir(config.as_ref()), sandbox::nobody())?;
     let inspection = sandbox.inspect(&arguments.file).await?;
     let service = service(&sandbox, &arguments.file, &inspection).await;
     if arguments.json {
@@ -109,14 +114,8 @@ async fn service(sandbox: &Sandbox, path: &Path, inspection: &Inspection) -> Res
         sources: BTreeMap::new(),
         limits: Limits::default(),
     };
-    let provider = sandbox.load(&instance).await.map_err(|error| {
-        let (message, causes) = chain(&error);
-        std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ")
-    })?;
-    match provider.service_name().await.result {
-        Ok(service) => Ok(service.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+    let provider = sandbox.load(&instance).await.map_err(|error| joined(&error))?;
+    provider.service_name().await.result.map(|service| service.to_string()).map_err(|error| error.to_string())
 }
 
 fn imported(inspection: &Inspection, leave: Leave) -> Vec<Capability> {

@@ -58,10 +58,10 @@ fn main() -> ExitCode {
     }
     let printer = Printer::new(cli.global.color.into());
     let surroundings = Surroundings::read();
-    let level = cli.global.log.or_else(|| LogLevel::from_str(surroundings.log.as_deref()?, true).ok());
-    log(level.unwrap_or(LogLevel::Warn), printer);
+    let level = level(&cli, &surroundings);
+    log(*level.as_ref().unwrap_or(&LogLevel::Warn), printer);
     let context = Context::new(printer, &cli.global, surroundings);
-    let ended = closed.and_then(|()| run(&context, &cli.command));
+    let ended = closed.and(level).and_then(|_| run(&context, &cli.command));
     ended.unwrap_or_else(|error| context.fail(&error, cli.command.json())).into()
 }
 
@@ -71,6 +71,17 @@ fn close() -> Result<(), CommandError> {
     setrlimit(Resource::Core, none)
         .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
         .map_err(|error| CommandError::new(Exit::Internal, error).context("cannot close this process to others"))
+}
+
+fn level(cli: &Cli, surroundings: &Surroundings) -> Result<LogLevel, CommandError> {
+    match (cli.global.log, surroundings.log.as_deref()) {
+        (Some(level), _) => Ok(level),
+        (None, Some(text)) => LogLevel::from_str(text, true).map_err(|_| {
+            let error = CommandError::new(Exit::Misconfigured, format!("DEPUTY_LOG is {text:?}, which is no level"));
+            error.hint("the levels are off, error, warn, info, debug, trace")
+        }),
+        (None, None) => Ok(LogLevel::Warn),
+    }
 }
 
 /// Events of our own crates alone: what others log may hold what they were handed.

@@ -5,7 +5,6 @@ use std::path::Path;
 use deputy_config::Config;
 use deputy_core::{Instance, Span, Timestamp, Tokens};
 use deputy_observe::Audit;
-use deputy_sandbox::{Call, Provider};
 use serde::Serialize;
 
 use crate::cli;
@@ -61,7 +60,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
         _ => None,
     };
     if arguments.json {
-        let service = service(&provider).await;
+        let service = service(context, &config, instance).await;
         let refusals = outcome::refusals(&call.refusals, &instance.name, &instance.limits);
         let tokens = call.result.as_ref().ok();
         context.json(&ObtainJson {
@@ -80,7 +79,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
         if arguments.reveal {
             context.payload(tokens.payload.expose())?;
         } else if !audit_on_stdout(arguments) {
-            let service = service(&provider).await;
+            let service = service(context, &config, instance).await;
             context.data(&shown(instance, service.as_deref(), tokens, out, now))?;
         }
     }
@@ -115,15 +114,17 @@ fn audit(printer: Printer, arguments: &cli::Obtain, config: &Config) -> Result<A
     } else {
         match arguments.audit.as_deref().or(config.audit.as_deref()) {
             Some(path) => Audit::file(path).map_err(|error| CommandError::new(Exit::Failed, error))?,
-            None => Audit::stream(std::io::sink()),
+            None => sandbox::nobody(),
         }
     };
     Ok(audit.watched(move |event| printer.note(&trail::line(event))))
 }
 
-/// The service by the component's own word; without it there is nothing to tell.
-async fn service(provider: &Provider) -> Option<String> {
-    let call: Call<_> = provider.service_name().await;
+/// The service by the component's own word. It is asked in a sandbox of its own: the trail tells of the one call that
+/// was asked for. Without an answer there is nothing to tell.
+async fn service(context: &Context, config: &Config, instance: &Instance) -> Option<String> {
+    let sandbox = sandbox::open(context.state_dir(Some(config)), sandbox::nobody()).ok()?;
+    let call = sandbox.load(instance).await.ok()?.service_name().await;
     call.result.ok().map(|service| service.to_string())
 }
 
@@ -145,9 +146,19 @@ fn shown(instance: &Instance, service: Option<&str>, tokens: &Tokens, out: Optio
 fn valid_until(time: Option<Timestamp>, now: Timestamp) -> String {
     let Some(time) = time else { return "the service did not say".to_owned() };
     match time.as_secs().checked_sub(now.as_secs()).filter(|left| *left > 0) {
-        Some(left) => format!("{time}, in {}", Span::secs(left)),
+        Some(left) => format!("{time}, in {}", roughly(left)),
         None => format!("{time}, which is past"),
     }
+}
+
+/// A time with no more parts than people read.
+fn roughly(secs: u64) -> Span {
+    let grain = match secs {
+        0..3600 => 1,
+        3600..86_400 => 60,
+        _ => 3600,
+    };
+    Span::secs(secs - secs % grain)
 }
 
 #[cfg(test)]
@@ -159,6 +170,9 @@ mod tests {
         let now = Timestamp::from_millis(1_440_938_160_500);
         let at = |millis: u64| valid_until(Some(Timestamp::from_millis(1_440_938_160_500 + millis)), now);
         assert_eq!(at(3_600_000), "2015-08-30T13:36:00.500Z, in 1h");
+        assert_eq!(at(59_000), "2015-08-30T12:36:59.500Z, in 59s");
+        assert_eq!(at(3_661_000), "2015-08-30T13:37:01.500Z, in 1h1m");
+        assert_eq!(at(90_061_000), "2015-08-31T13:37:01.500Z, in 1d1h");
         assert_eq!(at(0), "2015-08-30T12:36:00.500Z, which is past");
         assert_eq!(valid_until(Some(Timestamp::from_millis(0)), now), "1970-01-01T00:00:00.000Z, which is past");
         assert_eq!(valid_until(None, now), "the service did not say");

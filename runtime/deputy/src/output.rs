@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 #[derive(Debug)]
 pub(crate) struct Output {
     path: PathBuf,
-    folder: PathBuf,
+    folder: File,
     file: NamedTempFile,
 }
 
@@ -48,10 +48,11 @@ impl Output {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
+        let opened = File::open(&folder).map_err(failed)?;
         let prefix = format!(".{name}.");
         let mode = Permissions::from_mode(0o600);
         let file = tempfile::Builder::new().prefix(&prefix).permissions(mode).tempfile_in(&folder).map_err(failed)?;
-        Ok(Self { path, folder, file })
+        Ok(Self { path, folder: opened, file })
     }
 
     /// Writes the payload and puts it in its place; what was there before stays whole until then.
@@ -61,7 +62,7 @@ impl Output {
             file.write_all(payload)?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
-            File::open(&folder)?.sync_all()
+            folder.sync_all()
         };
         write().map_err(|source| OutputError::Write { path, source })
     }

@@ -25,7 +25,7 @@ pub(crate) fn line(event: &Event) -> String {
 fn what(what: &What) -> String {
     match what {
         What::Call { function, millis } => format!("call {function}, {millis} ms"),
-        What::Dropped { events } => format!("{events} more events, over what one call may write"),
+        What::Dropped { events } => format!("{events} events more than the trail holds of one call"),
         What::Http { method, target, path, address, status, sent, received, injected } => {
             let mut text = format!("{method} {target}{path}");
             if let Some(address) = address {

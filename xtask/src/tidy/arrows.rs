@@ -19,7 +19,7 @@ const CORE: [&str; 4] = ["ipnet", "secrecy", "thiserror", "zeroize"];
 const PLACES: [(&str, &[&str]); 5] = [
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config"]),
-    ("hyper", &["deputy-sandbox"]),
+    ("hyper", &["deputy-bench", "deputy-sandbox"]),
     ("clap", &["deputy", "deputy-bench", "xtask"]),
     ("annotate-snippets", &["deputy-config"]),
 ];

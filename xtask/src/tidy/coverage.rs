@@ -17,9 +17,8 @@ pub(super) fn check(tree: &Tree, floors: &Floors, findings: &mut Findings) {
     findings.saw(codes.len(), floors.codes, "codes of refusals");
 
     for guest in &guests {
-        let name = guest.stem().replace('_', "-");
-        if !names(tree, &name) {
-            findings.wrong(&guest.path, format!("no test in {TESTS} names the guest {name:?}"));
+        if !has(tree, &format!("fn {}()", guest.stem())) {
+            findings.wrong(&guest.path, format!("no test in {TESTS} has its name"));
         }
         if !tree.is_entry(&guest.path) {
             findings.wrong(&guest.path, "is no target of tests/guests/Cargo.toml, so nobody builds it");
@@ -32,21 +31,22 @@ pub(super) fn check(tree: &Tree, floors: &Floors, findings: &mut Findings) {
         }
     }
     for code in codes {
-        if !names(tree, &code) {
+        // Limits are expected as limits: see above.
+        if code != "over-limit" && !has(tree, &format!("\"{code}\"")) {
             findings.wrong(REFUSALS, format!("no test in {TESTS} expects the code {code:?}"));
         }
     }
 }
 
-/// Each file there is one guest.
+/// Each file there is one guest, but for those that do no harm.
 fn guests(tree: &Tree) -> impl Iterator<Item = &SourceFile> {
-    tree.below(GUESTS).filter(|file| file.is_rust())
+    tree.below(GUESTS).filter(|file| file.is_rust() && !file.stem().starts_with("benign"))
 }
 
-/// Whether a test has the name as a whole text.
-fn names(tree: &Tree, name: &str) -> bool {
-    let quoted = format!("\"{name}\"");
-    tree.below(TESTS).any(|file| file.is_rust() && file.code().any(|(_, line)| line.contains(&quoted)))
+/// Whether a test has these words; the list of all codes is none.
+fn has(tree: &Tree, words: &str) -> bool {
+    let mut tests = tree.below(TESTS).filter(|file| file.is_rust() && file.stem() != "main");
+    tests.any(|file| file.code().any(|(_, line)| line.contains(words)))
 }
 
 /// The variants of an enum without fields.

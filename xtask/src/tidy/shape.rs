@@ -22,10 +22,11 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     for blob in tree.blobs().iter().filter(|blob| blob.size > LARGE) {
         findings.wrong(&blob.path, format!("has {} bytes: keep products and packages out of the tree", blob.size));
     }
+    let declarations = declarations(tree);
     for file in tree.files().iter().filter(|file| file.is_rust()) {
         length(file, findings);
         documentation(file, findings);
-        if !is_read(tree, file) {
+        if !is_read(tree, &declarations, file) {
             findings.wrong(&file.path, "nobody compiles it: no `mod` names it, and it is no target");
         }
     }
@@ -49,8 +50,20 @@ fn documentation(file: &SourceFile, findings: &mut Findings) {
     }
 }
 
+/// A line that has another file compiled, and the file that it stands in.
+struct Declaration<'a> {
+    by: &'a SourceFile,
+    line: &'a str,
+}
+
+fn declarations(tree: &Tree) -> Vec<Declaration<'_>> {
+    let rust = tree.files().iter().filter(|file| file.is_rust());
+    let lines = rust.flat_map(|by| by.code().map(move |(_, line)| Declaration { by, line }));
+    lines.filter(|it| it.line.contains("path = \"") || (it.line.contains("mod ") && it.line.ends_with(';'))).collect()
+}
+
 /// Whether Cargo starts at the file, or a file beside it or above it has it as a module.
-fn is_read(tree: &Tree, file: &SourceFile) -> bool {
+fn is_read(tree: &Tree, declarations: &[Declaration<'_>], file: &SourceFile) -> bool {
     if tree.is_entry(&file.path) {
         return true;
     }
@@ -62,11 +75,9 @@ fn is_read(tree: &Tree, file: &SourceFile) -> bool {
     };
     let declaration = format!("mod {stem};");
     let by_path = format!("{stem}.rs\"");
-    tree.files().iter().filter(|other| other.is_rust() && other.path != file.path).any(|other| {
-        let is_near = other.folder() == folder || folder == format!("{}/{}", other.folder(), other.stem());
-        other.code().any(|(_, line)| {
-            (is_near && line.ends_with(&declaration)) || (line.contains("path = \"") && line.contains(&by_path))
-        })
+    declarations.iter().filter(|it| it.by.path != file.path).any(|Declaration { by, line }| {
+        let is_near = by.folder() == folder || folder == format!("{}/{}", by.folder(), by.stem());
+        (is_near && line.ends_with(&declaration)) || (line.contains("path = \"") && line.contains(&by_path))
     })
 }
 
