@@ -23,7 +23,7 @@ pub(crate) struct HttpPolicy {
 pub(crate) struct HttpPolicyError {
     instance: InstanceName,
     rule: String,
-    source: TlsError,
+    source: Box<TlsError>,
 }
 
 impl HttpPolicy {
@@ -33,7 +33,7 @@ impl HttpPolicy {
             Scheme::Https => Tls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
                 instance: instance.name.clone(),
                 rule: rule.pattern.to_string(),
-                source,
+                source: Box::new(source),
             }),
             Scheme::Http | Scheme::Tcp => Ok(None),
         };

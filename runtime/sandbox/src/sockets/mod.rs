@@ -43,7 +43,10 @@ pub(crate) struct Sockets {
 
 /// Where the names of this call led.
 #[derive(Clone, Default)]
-struct Known(Arc<Mutex<Vec<(Host, Vec<IpAddr>)>>>);
+struct Known(Arc<Mutex<Vec<Led>>>);
+
+/// A name, and where it led.
+type Led = (Host, Vec<IpAddr>);
 
 const LOOKUPS: usize = 4;
 

@@ -52,21 +52,20 @@ impl Socket {
     /// The connection, if there is one by now.
     pub(super) fn finish(&mut self) -> Result<TcpStream, ErrorCode> {
         let state = std::mem::replace(&mut self.state, State::Closed);
-        let ended = match state {
+        match state {
             State::Ready(ended) => ended,
             State::Connecting(mut attempt) => match poll_noop(std::pin::Pin::new(&mut attempt)) {
                 Some(ended) => ended,
                 None => {
                     self.state = State::Connecting(attempt);
-                    return Err(ErrorCode::WouldBlock);
+                    Err(ErrorCode::WouldBlock)
                 }
             },
             other => {
                 self.state = other;
-                return Err(ErrorCode::NotInProgress);
+                Err(ErrorCode::NotInProgress)
             }
-        };
-        ended
+        }
     }
 
     pub(super) fn connected(&mut self, halves: Arc<Halves>) {
