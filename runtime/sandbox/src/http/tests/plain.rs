@@ -96,8 +96,12 @@ async fn a_url_without_a_path_is_for_the_root() {
     for tail in ["", "?q=1", "//b.example/x"] {
         lab.get(&format!("http://a.example:{}{tail}", server.port())).await.unwrap();
     }
+    // As the component's own parts are put together.
+    let authority = format!("a.example:{}", server.port());
+    let uri = ::http::Uri::builder().scheme("http").authority(authority).path_and_query("?q=2").build().unwrap();
+    lab.send(Request::get(uri).body(bytes("")).unwrap()).await.unwrap();
     let lines: Vec<_> = requests.all().iter().map(|request| request.lines().next().unwrap().to_owned()).collect();
-    assert_eq!(lines, ["GET / HTTP/1.1", "GET /?q=1 HTTP/1.1", "GET //b.example/x HTTP/1.1"]);
+    assert_eq!(lines, ["GET / HTTP/1.1", "GET /?q=1 HTTP/1.1", "GET //b.example/x HTTP/1.1", "GET /?q=2 HTTP/1.1"]);
 }
 
 #[tokio::test]
