@@ -1,1 +1,24 @@
-//! deputy.toml.
+//! `deputy.toml`, read into values that cannot be wrong.
+//!
+//! [`Config::load`] reads the one file and [`Config::parse`] its text. What comes back holds parsed types only: names,
+//! grants, limits, sources of secrets. What is wrong comes back as [`ConfigErrors`], all of it at once, each with file,
+//! line, column, the user's own line with a caret, and what was expected. Keys are asked for by name, and a key that
+//! nobody asked for is an error: so no key is ever silently without effect.
+//!
+//! TOML is known here and nowhere else. This crate opens no file but the configuration, resolves no secret, looks up no
+//! name, and never repeats what stands where a secret's value was written by mistake.
+
+mod config;
+mod diagnostic;
+mod inject;
+mod instance;
+mod limits;
+mod nearest;
+mod place;
+mod rule;
+mod secret;
+mod syntax;
+mod value;
+
+pub use config::Config;
+pub use diagnostic::{Colour, ConfigErrors, Diagnostics, Finding, Severity};

@@ -209,9 +209,11 @@ impl Refusal {
             Self::Algorithm { secret: name, algorithm } => {
                 secret(name, format!("sign = {{ algorithms = [\"{algorithm}\"] }} # or jwt"))
             }
-            Self::Audience { secret: name, audience } => secret(name, format!("jwt.audiences = [{audience:?}]")),
+            Self::Audience { secret: name, audience } => {
+                secret(name, format!("jwt.audiences = [{}]", quoted(audience)))
+            }
             Self::Host { target } | Self::Port { target } | Self::Scheme { target } => rule(target, String::new()),
-            Self::Issuer { secret: name, issuer } => secret(name, format!("jwt.issuers = [{issuer:?}]")),
+            Self::Issuer { secret: name, issuer } => secret(name, format!("jwt.issuers = [{}]", quoted(issuer))),
             Self::Lifetime { secret: name, seconds } => secret(name, format!("jwt.max-lifetime = \"{seconds}s\"")),
             Self::Limit(limit) => {
                 format!("[instances.{instance}.limits]\n{limit} = {} # now; set it higher", limits.shown(*limit))
@@ -230,8 +232,10 @@ impl Refusal {
                     Operation::Sigv4 => "sigv4 = { services = [\"…\"], regions = [\"…\"] }".into(),
                 },
             ),
-            Self::Path { target, path } => http(target, format!("\npaths = [{path:?}]")),
+            Self::Path { target, path } => http(target, format!("\npaths = [{}]", quoted(path))),
             Self::Region { secret: name, region } => secret(name, format!("sigv4.regions = [\"{region}\"]")),
+            // A component chose the name: one that is none must not become lines that an operator pastes.
+            Self::Secret { name } if name.parse::<SecretName>().is_err() => return None,
             Self::Secret { name } => secret(name, "file = \"…\"\n# and what may be done with it: sigv4, jwt, …".into()),
             Self::Service { secret: name, service } => secret(name, format!("sigv4.services = [\"{service}\"]")),
             Self::Socket { address } => {
@@ -256,6 +260,19 @@ impl Refusal {
             _ => 0,
         }
     }
+}
+
+/// A text of a component as a TOML string, which it cannot end.
+fn quoted(text: &str) -> String {
+    let escaped: String = text.chars().fold(String::new(), |mut escaped, c| {
+        match c {
+            '"' | '\\' => escaped.extend(['\\', c]),
+            c if c.is_control() => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+        escaped
+    });
+    format!("\"{escaped}\"")
 }
 
 impl fmt::Display for Refusal {

@@ -1,3 +1,151 @@
-//! The program `deputy`.
+//! The program `deputy`: the command line over configuration and sandbox.
+//!
+//! It reads its surroundings once, turns arguments and `deputy.toml` into parsed values, and prints: data on stdout,
+//! everything else on stderr, errors once with their chain. Its exit codes are documented (`deputy help exit-codes`).
+//! It never prints a secret, and a payload only with `--reveal`; it leaves no core dump, and no other process of the
+//! same user can look into it.
 
-fn main() {}
+mod capability;
+mod check;
+mod cli;
+mod context;
+mod error;
+mod exit;
+mod inspect;
+mod obtain;
+mod outcome;
+mod output;
+mod print;
+mod sandbox;
+mod surroundings;
+mod table;
+mod trail;
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::{CommandFactory, FromArgMatches, ValueEnum};
+use deputy_core::Timestamp;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use serde::Serialize;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::cli::{Cli, Colours, Command, LogLevel};
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::Printer;
+use crate::surroundings::Surroundings;
+
+fn main() -> ExitCode {
+    let closed = close();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let command = Cli::command().color(Colours::asked(&arguments).for_clap());
+    let cli = match command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and go to stdout. Nobody can be told that the stream is gone.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Misconfigured.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    if let Command::CompileComponent(limits) = &cli.command {
+        return deputy_sandbox::compile_child(limits.memory, limits.seconds);
+    }
+    let printer = Printer::new(cli.global.color.into());
+    let surroundings = Surroundings::read();
+    let level = level(&cli, &surroundings);
+    log(*level.as_ref().unwrap_or(&LogLevel::Warn), printer);
+    let context = Context::new(printer, &cli.global, surroundings);
+    let ended = closed.and(level).and_then(|_| run(&context, &cli.command));
+    ended.unwrap_or_else(|error| context.fail(&error, cli.command.json())).into()
+}
+
+/// What this process holds is in no core dump, and in no debugger of another process of this user.
+fn close() -> Result<(), CommandError> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none)
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
+        .map_err(|error| CommandError::new(Exit::Internal, error).context("cannot close this process to others"))
+}
+
+fn level(cli: &Cli, surroundings: &Surroundings) -> Result<LogLevel, CommandError> {
+    match (cli.global.log, surroundings.log.as_deref()) {
+        (Some(level), _) => Ok(level),
+        (None, Some(text)) => LogLevel::from_str(text, true).map_err(|_| {
+            let error = CommandError::new(Exit::Misconfigured, format!("DEPUTY_LOG is {text:?}, which is no level"));
+            error.hint("the levels are off, error, warn, info, debug, trace")
+        }),
+        (None, None) => Ok(LogLevel::Warn),
+    }
+}
+
+/// Events of our own crates alone: what others log may hold what they were handed.
+fn log(level: LogLevel, printer: Printer) {
+    let level = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let format = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(printer.colours_notes());
+    tracing_subscriber::registry().with(format).with(Targets::new().with_target("deputy", level)).init();
+}
+
+fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
+    match command {
+        Command::Check(arguments) => block_on(check::run(context, arguments)),
+        Command::CompileComponent(_) => Ok(Exit::Internal), // has its own way out, in `main`
+        Command::Completions(arguments) => completions(context, arguments),
+        Command::ExitCodes(arguments) => exit_codes(context, arguments),
+        Command::Inspect(arguments) => block_on(inspect::run(context, arguments)),
+        Command::Obtain(arguments) => block_on(obtain::run(context, arguments, now())),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime
+        .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot start the runtime"))?
+        .block_on(command)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program's entry asks the clock")]
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn completions(context: &Context, arguments: &cli::Completions) -> Result<Exit, CommandError> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "deputy", &mut script);
+    context.data(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
+}
+
+fn exit_codes(context: &Context, arguments: &cli::ExitCodes) -> Result<Exit, CommandError> {
+    #[derive(Serialize)]
+    struct Codes {
+        schema: u32,
+        codes: Vec<Code>,
+    }
+    #[derive(Serialize)]
+    struct Code {
+        code: u8,
+        word: &'static str,
+        meaning: &'static str,
+    }
+    if arguments.json {
+        let code = |exit: Exit| Code { code: exit.code(), word: exit.word(), meaning: exit.meaning() };
+        context.json(&Codes { schema: SCHEMA, codes: Exit::ALL.into_iter().map(code).collect() })?;
+    } else {
+        context.data(&cli::exit_codes().render(0))?;
+    }
+    Ok(Exit::Done)
+}

@@ -11,7 +11,10 @@ use crate::Event;
 /// Takes audit events.
 pub struct Audit {
     sink: Mutex<Sink>,
+    watch: Option<Watch>,
 }
+
+type Watch = Box<dyn Fn(&Event) + Send + Sync>;
 
 enum Sink {
     Memory(Vec<Event>),
@@ -40,12 +43,18 @@ impl Audit {
 
     /// Writes to a stream.
     pub fn stream(stream: impl Write + Send + 'static) -> Self {
-        Self { sink: Mutex::new(Sink::Stream(Box::new(stream))) }
+        Self { sink: Mutex::new(Sink::Stream(Box::new(stream))), watch: None }
     }
 
     /// Keeps events until they are [taken](Self::take).
     pub fn memory() -> Self {
-        Self { sink: Mutex::new(Sink::Memory(Vec::new())) }
+        Self { sink: Mutex::new(Sink::Memory(Vec::new())), watch: None }
+    }
+
+    /// Shows each event to somebody, too, before it is recorded.
+    #[must_use]
+    pub fn watched(self, watch: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self { watch: Some(Box::new(watch)), ..self }
     }
 
     /// Records one event. A line is written in one piece, so that lines of several processes do not mix.
@@ -53,6 +62,9 @@ impl Audit {
     /// # Errors
     /// If it can't be written: what can't be recorded should not go on.
     pub fn record(&self, event: Event) -> io::Result<()> {
+        if let Some(watch) = &self.watch {
+            watch(&event);
+        }
         match &mut *self.sink.lock().unwrap_or_else(PoisonError::into_inner) {
             Sink::Memory(events) => events.push(event),
             Sink::Stream(stream) => {
@@ -101,6 +113,15 @@ mod tests {
         let line = r#"{"time":"2026-01-01T00:00:00.000Z","instance":"s3","call":7,"event":"secret","secret":"aws-key","operation":"sigv4","scope":"sts/eu-west-1","outcome":"done"}"#;
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n{line}\n"));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn somebody_who_watches_sees_each_event() {
+        let seen = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let watcher = std::sync::Arc::clone(&seen);
+        let audit = Audit::memory().watched(move |event| watcher.lock().unwrap().push(event.clone()));
+        audit.record(event()).unwrap();
+        assert_eq!(*seen.lock().unwrap(), audit.take());
     }
 
     #[test]

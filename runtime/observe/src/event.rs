@@ -39,6 +39,11 @@ pub enum What {
         /// How long it took.
         millis: u64,
     },
+    /// The call did more than its share of the audit log holds.
+    Dropped {
+        /// How many events are missing.
+        events: u64,
+    },
     /// An HTTP request.
     Http {
         /// The method.

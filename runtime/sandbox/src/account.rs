@@ -21,6 +21,7 @@ pub(crate) struct Account {
     secret_operations: AtomicU32,
     sent: AtomicU64,
     received: AtomicU64,
+    events: AtomicU64,
     refusals: Mutex<Vec<Refusal>>,
 }
 
@@ -37,8 +38,11 @@ pub struct Usage {
     pub received: u64,
 }
 
-/// More refusals than these are counted in the audit log only.
+/// More refusals than these are in the audit log only.
 const REFUSALS: usize = 100;
+
+/// More audit events than these are counted: a component that is refused in a loop must not fill the operator's disk.
+const EVENTS: u64 = 1000;
 
 impl Account {
     pub(crate) fn new(instance: InstanceName, call: CallId, limits: Limits, audit: Arc<Audit>) -> Self {
@@ -51,6 +55,7 @@ impl Account {
             secret_operations: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            events: AtomicU64::new(0),
             refusals: Mutex::new(Vec::new()),
         }
     }
@@ -111,6 +116,21 @@ impl Account {
 
     /// Writes an audit event. A log that can't be written is itself logged: it must not stop a renewal.
     pub(crate) fn record(&self, what: What, outcome: Outcome, code: Option<&str>) {
+        if self.events.fetch_add(1, Ordering::Relaxed) < EVENTS {
+            self.write(what, outcome, code);
+        }
+    }
+
+    /// Writes the call's own event, which is never dropped, after one that says how many others were.
+    pub(crate) fn close(&self, what: What, outcome: Outcome, code: Option<&str>) {
+        let events = self.events.load(Ordering::Relaxed).saturating_sub(EVENTS);
+        if events > 0 {
+            self.write(What::Dropped { events }, Outcome::Refused, None);
+        }
+        self.write(what, outcome, code);
+    }
+
+    fn write(&self, what: What, outcome: Outcome, code: Option<&str>) {
         let event = Event {
             time: clock::now().to_string(),
             instance: self.instance.to_string(),
@@ -175,5 +195,42 @@ impl Drop for Record {
         if let Some(what) = self.what.take() {
             self.account.record(what, self.outcome, self.code.as_deref());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_does_too_much_is_counted_and_its_own_event_is_kept() {
+        let audit = Arc::new(Audit::memory());
+        let account = Account::new("s3".parse().unwrap(), CallId(1), Limits::default(), Arc::clone(&audit));
+        for _ in 0..EVENTS + 7 {
+            account.record(What::Wasi { operation: "udp" }, Outcome::Refused, Some("udp-not-allowed"));
+        }
+        account.close(What::Call { function: "obtain", millis: 1 }, Outcome::Done, None);
+        let events = audit.take();
+        assert_eq!(events.len() as u64, EVENTS + 2);
+        let [.., dropped, call] = events.as_slice() else { panic!("two at least") };
+        assert_eq!(dropped.what, What::Dropped { events: 7 });
+        assert_eq!(call.what, What::Call { function: "obtain", millis: 1 });
+    }
+
+    #[test]
+    fn what_is_taken_is_taken_over_all_capabilities_together() {
+        let limits = Limits { requests: 2, sent: deputy_core::ByteSize::bytes(10), ..Limits::default() };
+        let account = Account::new("s3".parse().unwrap(), CallId(1), limits, Arc::new(Audit::memory()));
+        assert_eq!([(); 3].map(|()| account.take_request().is_ok()), [true, true, false]);
+        assert_eq!([4, 6, 1].map(|bytes| account.take_sent(bytes).is_ok()), [true, true, false]);
+        assert_eq!(account.take_sent(1), Err(Refusal::Limit(Limit::Sent)));
+    }
+
+    #[test]
+    fn a_record_that_is_dropped_is_written_as_cancelled() {
+        let audit = Arc::new(Audit::memory());
+        let account = Account::new("s3".parse().unwrap(), CallId(1), Limits::default(), Arc::clone(&audit));
+        drop(Record::begin(&Arc::new(account), What::Wasi { operation: "udp" }));
+        assert_eq!(audit.take().first().map(|event| event.outcome), Some(Outcome::Cancelled));
     }
 }

@@ -1,15 +1,47 @@
 //! One component, one call.
+//!
+//! A [`Sandbox`] is a process's engine and cache; [`Sandbox::load`] makes a [`Provider`] of an instance's component and
+//! its grants; each of the provider's calls runs in a fresh instance that is thrown away. What a component can reach is
+//! in one file or folder per capability: [`http`], [`sockets`], [`secrets`], [`secret_values`], [`logging`], and what
+//! `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's account, acts, and
+//! leaves an audit event.
+//!
+//! Only this crate knows wasmtime. It never keeps a component's state from one call to the next, never opens a socket
+//! without a `Pinned`, and knows neither schedule nor configuration file.
+
+#![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
 
 mod account;
 mod bindings;
+mod cache;
+mod call;
 mod clock;
+mod compile;
+mod engine;
+mod guest_log;
 mod http;
+mod inspection;
+mod limiter;
+mod logging;
 mod network;
+mod provider;
+mod redact;
+mod sandbox;
+mod secret_values;
 mod secrets;
 mod sockets;
+mod state;
 #[cfg(test)]
 mod testing;
 mod values;
 
 pub use account::Usage;
+pub use cache::CacheError;
+pub use call::{Call, CallError};
+pub use compile::{CompileError, Compiler, compile_child};
+pub use http::HttpPolicyError;
+pub use inspection::{Import, Inspection, Kind};
 pub use network::{Resolver, SystemResolver};
+pub use provider::Provider;
+pub use sandbox::{LoadError, Options, Sandbox, SandboxError};
+pub use secrets::SourceError;

@@ -212,6 +212,11 @@ impl HttpPattern {
         Self { scheme: target.scheme(), host: HostPattern::Exactly(target.host().clone()), port: target.port() }
     }
 
+    /// The hosts.
+    pub fn host(&self) -> &HostPattern {
+        &self.host
+    }
+
     /// The scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme

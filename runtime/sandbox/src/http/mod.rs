@@ -30,7 +30,8 @@ use crate::network::{Deadline, Resolver};
 use exchange::Exchange;
 use ledger::Ledger;
 use outgoing::{Drains, Outgoing};
-pub(crate) use policy::{HttpPolicy, HttpPolicyError};
+pub(crate) use policy::HttpPolicy;
+pub use policy::HttpPolicyError;
 
 /// What `wasmtime-wasi-http` asks during one call. Everything that a call starts ends when this is dropped.
 pub(crate) struct Hooks {

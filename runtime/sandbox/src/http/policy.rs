@@ -6,24 +6,24 @@ use std::sync::Arc;
 use deputy_core::grant::{Grant, HttpRule, Scheme};
 use deputy_core::{Instance, InstanceName};
 
-use crate::network::{Tls, TlsError};
+use crate::network::Tls;
 use crate::values::SecretValues;
 
 /// What one instance may send, and how.
 pub(crate) struct HttpPolicy {
     grant: Arc<Grant>,
     /// By rule; none for rules without TLS.
-    tls: Vec<Option<Tls>>,
+    tls: Arc<[Option<Tls>]>,
     secrets: Arc<dyn SecretValues>,
 }
 
 /// A rule that can't be obeyed.
 #[derive(Debug, thiserror::Error)]
-#[error("instance {instance}, rule {rule}: {source}")]
-pub(crate) struct HttpPolicyError {
+#[error("instance {instance}, rule {rule}")]
+pub struct HttpPolicyError {
     instance: InstanceName,
     rule: String,
-    source: Box<TlsError>,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl HttpPolicy {
@@ -33,12 +33,17 @@ impl HttpPolicy {
             Scheme::Https => Tls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
                 instance: instance.name.clone(),
                 rule: rule.pattern.to_string(),
-                source: Box::new(source),
+                source: source.into(),
             }),
             Scheme::Http | Scheme::Tcp => Ok(None),
         };
         let tls = instance.grant.http.iter().map(tls).collect::<Result<_, _>>()?;
         Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets })
+    }
+
+    /// The same for one call, whose log must not show the secrets that it was given.
+    pub(crate) fn for_call(&self, secrets: Arc<dyn SecretValues>) -> Self {
+        Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets }
     }
 
     /// The grant, for the instance's other capabilities too.

@@ -1,4 +1,4 @@
-//! Moments by which something must be over, and whose wish each is. The only reader of the monotonic clock here.
+//! Moments by which something must be over, and whose wish each is.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use deputy_core::{Limit, Span};
 use tokio::time::{Instant, Sleep};
+
+use crate::clock::monotonic;
 
 /// A moment by which something must be over.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,7 @@ impl Deadline {
     /// An equal share of what is left, for one of several attempts.
     pub(crate) fn share(self, attempts: usize) -> Self {
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).max(1);
-        let left = self.at.saturating_duration_since(now());
+        let left = self.at.saturating_duration_since(monotonic());
         Self { at: from_now(left / attempts), cause: self.cause }
     }
 
@@ -77,14 +79,9 @@ impl Future for Timer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock in this crate's network")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 /// So long from now, or so far away that nothing waits for it: a component may ask for centuries.
 fn from_now(span: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    let now = now();
+    let now = monotonic();
     now.checked_add(span.min(FAR)).unwrap_or(now)
 }

@@ -16,4 +16,4 @@ pub(crate) use deadline::{Cause, Deadline, Late, Timer};
 pub(crate) use resolve::resolve;
 pub use resolve::{Resolver, SystemResolver};
 pub(crate) use stream::Stream;
-pub(crate) use tls::{HandshakeError, Tls, TlsError, handshake};
+pub(crate) use tls::{HandshakeError, Tls, handshake};

@@ -19,14 +19,11 @@ use super::{Deadline, Late, Stream};
 pub(crate) struct Tls {
     roots: Arc<RootCertStore>,
     client: Option<(PathBuf, SecretName)>,
+    /// The last configuration, and the key that is in it.
     ready: Mutex<Option<Ready>>,
 }
 
-/// The last configuration, and the key that is in it.
-struct Ready {
-    key: Option<Arc<SecretBytes>>,
-    config: Arc<ClientConfig>,
-}
+type Ready = (Option<Arc<SecretBytes>>, Arc<ClientConfig>);
 
 /// Why there is no TLS to be had.
 #[derive(Debug, thiserror::Error)]
@@ -111,13 +108,13 @@ impl Tls {
     /// The configuration with this key; the last one, sessions included, as long as the key stays the same.
     pub(crate) fn config(&self, key: Option<Arc<SecretBytes>>) -> Result<Arc<ClientConfig>, TlsError> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Ready { key: last, config }) = &*ready
+        if let Some((last, config)) = &*ready
             && last.as_deref().map(SecretBytes::expose) == key.as_deref().map(SecretBytes::expose)
         {
             return Ok(Arc::clone(config));
         }
         let config = Arc::new(self.build(key.as_deref())?);
-        *ready = Some(Ready { key, config: Arc::clone(&config) });
+        *ready = Some((key, Arc::clone(&config)));
         Ok(config)
     }
 

@@ -43,10 +43,9 @@ pub(crate) struct Sockets {
 
 /// Where the names of this call led.
 #[derive(Clone, Default)]
-struct Known(Arc<Mutex<Vec<Led>>>);
+struct Known(Arc<Mutex<Vec<Answer>>>);
 
-/// A name, and where it led.
-type Led = (Host, Vec<IpAddr>);
+type Answer = (Host, Vec<IpAddr>);
 
 const LOOKUPS: usize = 4;
 

@@ -100,7 +100,7 @@ async fn a_body_is_taken_to_its_end_when_the_request_is_refused() {
 #[tokio::test]
 async fn a_body_is_taken_to_its_end_when_the_server_answers_early_and_closes() {
     let server = Server::start(|mut stream| async move {
-        stream.read_exact(&mut [0; 100]).await.unwrap();
+        assert!(stream.read(&mut [0; 100]).await.unwrap() > 0);
         stream.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     });
     let server = server.await;

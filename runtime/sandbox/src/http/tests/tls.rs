@@ -207,7 +207,8 @@ fn a_file_without_certificates_is_an_error_that_names_instance_rule_and_file() {
                 rule.send.roots = Some(file(&folder, "ca.pem", &authority().pem()));
             }
             let made = HttpPolicy::new(&instance(vec![rule], Limits::default()), Values::of(&[]));
-            let error = made.err().unwrap().to_string();
+            let error = made.err().unwrap();
+            let error = format!("{error}: {}", std::error::Error::source(&error).unwrap());
             for part in ["lab", "https://a.example", path.to_str().unwrap()] {
                 assert!(error.contains(part), "{part} is not in {error}");
             }

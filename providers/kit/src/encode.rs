@@ -1,0 +1,85 @@
+//! Percent-encoding (RFC 3986) and hexadecimal digits.
+
+/// Percent-encodes everything but RFC 3986's unreserved letters, as AWS's rules, URLs and form bodies want it: a space
+/// becomes `%20`, and digits are upper-case.
+#[must_use]
+pub fn percent(bytes: &[u8]) -> String {
+    let mut encoded = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.extend(digits(byte).map(|digit| digit.to_ascii_uppercase()));
+        }
+    }
+    encoded
+}
+
+/// The body of an `application/x-www-form-urlencoded` request.
+#[must_use]
+pub fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs: Vec<String> = fields
+        .into_iter()
+        .map(|(name, value)| format!("{}={}", percent(name.as_bytes()), percent(value.as_bytes())))
+        .collect();
+    pairs.join("&")
+}
+
+/// Undoes percent-encoding. A `%` without two digits behind it stays as it is.
+#[must_use]
+pub fn percent_decode(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let escape = behind.first_chunk::<2>().filter(|_| byte == b'%');
+        let value = escape.and_then(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?));
+        decoded.push(value.unwrap_or(byte));
+        rest = value.and(behind.get(2..)).unwrap_or(behind);
+    }
+    decoded
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|&byte| digits(byte)).collect()
+}
+
+fn digits(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 15].map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0'))
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_unreserved_letters_stay_as_they_are() {
+        assert_eq!(percent(b"aZ09-._~"), "aZ09-._~");
+        assert_eq!(percent(" /+%=&*'\u{1234}".as_bytes()), "%20%2F%2B%25%3D%26%2A%27%E1%88%B4");
+    }
+
+    #[test]
+    fn a_form_field_cannot_add_another_field() {
+        assert_eq!(form([("a", "1&b=2"), ("c d", "é")]), "a=1%26b%3D2&c%20d=%C3%A9");
+    }
+
+    #[test]
+    fn decoding_undoes_encoding_and_leaves_lone_percent_signs() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(percent_decode(&percent(&all)), all);
+        assert_eq!(percent_decode("100%"), b"100%");
+        assert_eq!(percent_decode("%4"), b"%4");
+        assert_eq!(percent_decode("%zz%41"), b"%zzA");
+    }
+
+    #[test]
+    fn hexadecimal_is_lower_case_and_padded() {
+        assert_eq!(hex(&[0, 10, 255]), "000aff");
+    }
+}

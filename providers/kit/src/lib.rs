@@ -1,0 +1,48 @@
+//! What Deputy's providers in Rust share.
+//!
+//! A provider generates its own world with `wit_bindgen::generate!` and takes the contract's types from here, so that
+//! the kit's functions return the contract's own `Failure` and a provider's code is a chain of `?`:
+//!
+//! ```ignore
+//! wit_bindgen::generate!({
+//!     path: "../../wit",
+//!     world: "delegation:tokens/token-provider",
+//!     with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
+//! });
+//! ```
+//!
+//! Import lists stay truthful: the kit uses WASI through generated bindings and never through `std`, and what a provider
+//! does not call is not linked, so a component imports `wasi:http` only if it makes requests.
+//!
+//! The kit never panics, never writes to the log, and never keeps anything between two calls.
+
+pub mod clock;
+pub mod encode;
+pub mod http;
+pub mod settings;
+pub mod text;
+pub mod time;
+pub mod url;
+
+mod bindings {
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unused_qualifications,
+        reason = "generated from the contract, documented there"
+    )]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:kit;
+            world types { import delegation:tokens/types@0.1.0; }
+        ",
+        world: "deputy:kit/types",
+        generate_all,
+    });
+}
+
+/// The contract's types, generated from `wit/types.wit`.
+pub use bindings::delegation::tokens::types;

@@ -1,0 +1,47 @@
+// What every provider in JavaScript shares: settings, and no exception that gets away.
+
+const failures = ['misconfigured', 'denied', 'unavailable', 'throttled'];
+
+/** Throws a failure of the contract: an object with its tag and value. */
+export function fail(tag, val) {
+  throw { tag, val };
+}
+
+/**
+ * Turns whatever else is thrown into a failure. Uncaught it would be a trap, which says nothing. Only its type is told:
+ * an error's text may quote what was being worked on, a token for one.
+ */
+export function guarded(interfaces) {
+  const wrap = (call) => async (...values) => {
+    try {
+      return await call(...values);
+    } catch (thrown) {
+      if (failures.includes(thrown?.tag)) throw thrown;
+      return fail('unavailable', `bug: ${thrown?.constructor?.name ?? typeof thrown}`);
+    }
+  };
+  return Object.fromEntries(Object.entries(interfaces).map(([name, call]) => [name, wrap(call)]));
+}
+
+/** The settings by name. A misspelt name must not pass: a default would silently stand in its place. */
+export function read(settings, required, optional) {
+  const known = [...required, ...optional].sort();
+  const found = new Map(settings.map(({ name, value }) => [name, value]));
+  for (const [name, value] of found) {
+    if (!known.includes(name)) misconfigured(name, `no such setting here; there are: ${known.join(', ')}`);
+    if (value.trim() === '') misconfigured(name, 'it is empty; give it a value or remove it');
+  }
+  for (const name of required) if (!found.has(name)) misconfigured(name, 'it is missing');
+  return found;
+}
+
+export function misconfigured(name, problem) {
+  fail('misconfigured', `setting \`${oneLine(name, 100)}\`: ${problem}`);
+}
+
+/** Text from outside, fit for a log: on one line, without control characters and direction marks, bounded. */
+export function oneLine(text, limit) {
+  // Ranges instead of Unicode's classes, which the engine in the component does not know.
+  const letters = [...text.replace(/[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+/g, ' ').trim()];
+  return letters.length <= limit ? letters.join('') : `${letters.slice(0, limit).join('')}…`;
+}

@@ -1,0 +1,57 @@
+// A sample: tokens made from a secret that is used and never read, and renewed.
+//
+// A token is two parts in hexadecimal with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
+// HMAC-SHA256. Whoever has the secret can check it. It is renewed until it is eight lifetimes old.
+import { open } from 'delegation:tokens/secrets@0.1.0';
+import { fail, guarded, misconfigured, read } from './guard.js';
+
+const lifetimes = 8;
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+const unhex = (text) => Uint8Array.from(text.match(/../g), (digits) => parseInt(digits, 16));
+const now = () => Math.floor(Date.now() / 1000);
+
+export const provider = {
+  serviceName: () => 'signed',
+  ...guarded({
+    tokensRequired(settings) {
+      options(settings);
+      return true;
+    },
+    obtain(settings) {
+      const { subject, lifetime } = options(settings);
+      return signed({ sub: subject, iat: now(), exp: now() + lifetime });
+    },
+  }),
+};
+
+export const renewal = guarded({
+  renew(settings, { payload }) {
+    const { lifetime } = options(settings);
+    const [body, mac] = new TextDecoder().decode(payload).split('.');
+    if (mac !== macOf(body)) fail('denied', 'not a token of this secret');
+    const claims = JSON.parse(new TextDecoder().decode(unhex(body)));
+    if (now() >= claims.iat + lifetimes * lifetime) fail('denied', `the token has been renewed for ${lifetimes} lifetimes`);
+    return signed({ ...claims, exp: now() + lifetime });
+  },
+});
+
+function options(settings) {
+  const found = read(settings, ['subject'], ['lifetime']);
+  const lifetime = Number(found.get('lifetime') ?? 3600);
+  if (!Number.isInteger(lifetime) || lifetime < 60 || lifetime > 86_400) misconfigured('lifetime', 'must be 60 to 86400, in seconds');
+  return { subject: found.get('subject'), lifetime };
+}
+
+function signed(claims) {
+  const body = hex(new TextEncoder().encode(JSON.stringify(claims)));
+  return { payload: new TextEncoder().encode(`${body}.${macOf(body)}`), validUntil: BigInt(claims.exp) * 1000n };
+}
+
+function macOf(body) {
+  try {
+    return hex(open('signing-key').hmacSha256(new TextEncoder().encode(body)));
+  } catch (error) {
+    const { tag, val } = error.payload ?? {}; // an import's error arrives so
+    return fail(tag === 'unavailable' ? 'unavailable' : 'misconfigured', `secret \`signing-key\`: ${val}`);
+  }
+}

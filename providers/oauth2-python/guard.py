@@ -1,0 +1,52 @@
+"""What every provider in Python shares: settings, and no exception that gets away."""
+
+import functools
+import pathlib
+import traceback
+from collections.abc import Callable
+
+from componentize_py_types import Err
+from wit_world.imports.contract import Failure_Misconfigured, Failure_Unavailable, Setting
+
+
+def guarded(function: Callable) -> Callable:
+    """Turns an exception that is no failure of the contract into one. Uncaught it would be a trap, which says nothing.
+
+    Only its type and place are told: an exception's text may quote what was being worked on, a token for one.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*arguments):
+        try:
+            return function(*arguments)
+        except Err:
+            raise
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            name = pathlib.PurePath(place.filename).name
+            raise Err(Failure_Unavailable(f"bug: {type(error).__name__} at {name}:{place.lineno}")) from error
+
+    return wrapper
+
+
+def read(settings: list[Setting], required: set[str], optional: set[str]) -> dict[str, str]:
+    """The settings by name. A misspelt name must not pass: a default would silently stand in its place."""
+    found = {setting.name: setting.value for setting in settings}
+    known = ", ".join(sorted(required | optional))
+    for name in sorted(found.keys() - required - optional):
+        raise misconfigured(name, f"no such setting here; there are: {known}")
+    for name in sorted(required - found.keys()):
+        raise misconfigured(name, "it is missing")
+    for name in sorted(name for name, value in found.items() if not value.strip()):
+        raise misconfigured(name, "it is empty; give it a value or remove it")
+    return found
+
+
+def misconfigured(name: str, problem: str) -> Err:
+    return Err(Failure_Misconfigured(f"setting `{one_line(name, 100)}`: {problem}"))
+
+
+def one_line(text: str, limit: int) -> str:
+    """Text from outside, fit for a log: printable, on one line, bounded."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= limit else line[:limit] + "…"

@@ -1,0 +1,70 @@
+"""A sample: tokens made from a secret that is used and never read, and renewed.
+
+A token is two parts in base64url with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
+HMAC-SHA256. Whoever has the secret can check it. It is renewed until it is eight lifetimes old.
+"""
+
+import base64
+import hmac
+import json
+import time
+
+from componentize_py_types import Err
+from guard import guarded, misconfigured, read
+from wit_world import exports
+from wit_world.imports import secrets
+from wit_world.imports.contract import Failure_Denied, Failure_Misconfigured, Failure_Unavailable, Setting, Tokens
+
+LIFETIMES = 8
+
+
+class Provider(exports.Provider):
+    def service_name(self) -> str:
+        return "signed"
+
+    @guarded
+    def tokens_required(self, settings: list[Setting]) -> bool:
+        options(settings)
+        return True
+
+    @guarded
+    def obtain(self, settings: list[Setting]) -> Tokens:
+        subject, lifetime = options(settings)
+        now = int(time.time())
+        return signed({"sub": subject, "iat": now, "exp": now + lifetime})
+
+
+class Renewal(exports.Renewal):
+    @guarded
+    def renew(self, settings: list[Setting], tokens: Tokens) -> Tokens:
+        _, lifetime = options(settings)
+        body, _, mac = tokens.payload.partition(b".")
+        if not hmac.compare_digest(mac, mac_of(body)):
+            raise Err(Failure_Denied("not a token of this secret"))
+        claims = json.loads(base64.urlsafe_b64decode(body))
+        now = int(time.time())
+        if now >= claims["iat"] + LIFETIMES * lifetime:
+            raise Err(Failure_Denied(f"the token has been renewed for {LIFETIMES} lifetimes"))
+        return signed(claims | {"exp": now + lifetime})
+
+
+def options(settings: list[Setting]) -> tuple[str, int]:
+    found = read(settings, required={"subject"}, optional={"lifetime"})
+    lifetime = found.get("lifetime", "3600")
+    if not (lifetime.isascii() and lifetime.isdigit() and 60 <= int(lifetime[:10]) <= 86_400):
+        raise misconfigured("lifetime", "must be 60 to 86400, in seconds")
+    return found["subject"], int(lifetime)
+
+
+def signed(claims: dict) -> Tokens:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode())
+    return Tokens(body + b"." + mac_of(body), claims["exp"] * 1000)
+
+
+def mac_of(body: bytes) -> bytes:
+    try:
+        with secrets.open("signing-key") as key:
+            return base64.urlsafe_b64encode(key.hmac_sha256(body))
+    except Err as error:
+        failure = Failure_Unavailable if isinstance(error.value, secrets.SecretError_Unavailable) else Failure_Misconfigured
+        raise Err(failure(f"secret `signing-key`: {error.value.value}")) from error

@@ -1,0 +1,197 @@
+//! An instance's settings, checked before anything is asked of the host: what AWS's documentation rules out fails here,
+//! with the setting's name, and not as an answer of STS.
+
+use crate::endpoint;
+use deputy_kit::settings::{Reader, misconfigured, seconds};
+use deputy_kit::types::{Failure, Setting};
+use deputy_kit::url::Url;
+use std::ops::RangeInclusive;
+
+const KNOWN: [&str; 11] = [
+    "operation",
+    "region",
+    "endpoint",
+    "role-arn",
+    "role-session-name",
+    "external-id",
+    "policy",
+    "policy-arns",
+    "duration",
+    "secret",
+    "access-key-id",
+];
+
+/// What is asked of STS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
+    GetSessionToken,
+}
+
+/// How the request is signed.
+#[derive(Debug)]
+pub(crate) struct Signing<'a> {
+    pub(crate) region: &'a str,
+    pub(crate) secret: &'a str,
+    pub(crate) access_key_id: Option<&'a str>,
+}
+
+/// Everything that a call needs, with nothing left to decide.
+#[derive(Debug)]
+pub(crate) struct Config<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) endpoint: Url,
+    /// None: STS takes the request unsigned.
+    pub(crate) signing: Option<Signing<'a>>,
+    /// The parameters of the operation, by STS's names.
+    pub(crate) parameters: Vec<(String, String)>,
+}
+
+impl Operation {
+    /// STS's name for it.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::GetSessionToken => "GetSessionToken",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "assume-role" => Ok(Self::AssumeRole),
+            "assume-role-with-web-identity" => Ok(Self::AssumeRoleWithWebIdentity),
+            "get-session-token" => Ok(Self::GetSessionToken),
+            _ => Err("must be assume-role, assume-role-with-web-identity or get-session-token".to_owned()),
+        }
+    }
+
+    /// The settings that mean nothing to it. To pass over them would grant more than the operator wrote: a session
+    /// policy, for one, narrows what the credentials can do.
+    fn foreign(self) -> &'static [&'static str] {
+        match self {
+            Self::AssumeRole => &[],
+            Self::AssumeRoleWithWebIdentity => &["external-id", "secret", "access-key-id"],
+            Self::GetSessionToken => &["role-arn", "role-session-name", "external-id", "policy", "policy-arns"],
+        }
+    }
+
+    fn durations(self) -> RangeInclusive<u64> {
+        match self {
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity => 900..=43_200,
+            Self::GetSessionToken => 900..=129_600,
+        }
+    }
+}
+
+impl<'a> Config<'a> {
+    pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
+        let settings = Reader::new(settings, &KNOWN)?;
+        let by_role =
+            if settings.optional("role-arn").is_some() { Operation::AssumeRole } else { Operation::GetSessionToken };
+        let operation = settings.parsed("operation", Operation::parse)?.unwrap_or(by_role);
+        if let Some(name) = operation.foreign().iter().find(|name| settings.optional(name).is_some()) {
+            return Err(misconfigured(name, &format!("{} does not take it; remove it", operation.action())));
+        }
+        let region = settings.parsed("region", region)?;
+        let endpoint = match (settings.parsed("endpoint", endpoint)?, region) {
+            (Some(endpoint), _) => endpoint,
+            (None, Some(region)) => {
+                Url::parse(&endpoint::of_region(region)).map_err(|problem| misconfigured("region", &problem))?
+            }
+            (None, None) => return Err(misconfigured("region", "it is missing; without it, `endpoint` must be set")),
+        };
+        let signing = match operation {
+            Operation::AssumeRoleWithWebIdentity => None,
+            Operation::AssumeRole | Operation::GetSessionToken => Some(Signing {
+                region: region.ok_or_else(|| misconfigured("region", "it is missing; it is part of the signature"))?,
+                secret: settings.optional("secret").unwrap_or("aws-key"),
+                access_key_id: settings.parsed("access-key-id", access_key_id)?,
+            }),
+        };
+        let parameters = parameters(operation, &settings)?;
+        Ok(Self { operation, endpoint, signing, parameters })
+    }
+}
+
+fn parameters(operation: Operation, settings: &Reader) -> Result<Vec<(String, String)>, Failure> {
+    let mut found = Vec::new();
+    let mut add = |name: &str, value: &str| found.push((name.to_owned(), value.to_owned()));
+    if operation != Operation::GetSessionToken {
+        settings.required("role-arn")?;
+        let name = settings.parsed("role-session-name", |name| within(name, 2..=64, "=,.@-_+"))?;
+        add("RoleSessionName", name.unwrap_or("deputy"));
+    }
+    if let Some(arn) = settings.parsed("role-arn", arn)? {
+        add("RoleArn", arn);
+    }
+    if let Some(id) = settings.parsed("external-id", |id| within(id, 2..=1224, "=,.@:/-_+"))? {
+        add("ExternalId", id);
+    }
+    if let Some(policy) = settings.optional("policy") {
+        add("Policy", policy);
+    }
+    for (number, arn) in settings.parsed("policy-arns", arns)?.into_iter().flatten().enumerate() {
+        add(&format!("PolicyArns.member.{}.arn", number + 1), arn);
+    }
+    if let Some(seconds) = settings.parsed("duration", |text| duration(text, operation))? {
+        add("DurationSeconds", &seconds.to_string());
+    }
+    Ok(found)
+}
+
+/// An id that can stand in an `Authorization` header: test servers have shorter ones than AWS, so only its letters count.
+pub(crate) fn access_key_id(id: &str) -> Result<&str, String> {
+    within(id, 1..=128, "-_.")
+}
+
+/// A region becomes part of a host's name and of the signature's scope.
+fn region(text: &str) -> Result<&str, String> {
+    let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if letters && text.len() <= 63 && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text)
+    } else {
+        Err("not the name of a region, such as eu-west-1".to_owned())
+    }
+}
+
+fn endpoint(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)?;
+    if url.target.contains('?') { Err("STS has no query (?…): remove it".to_owned()) } else { Ok(url) }
+}
+
+fn arn(text: &str) -> Result<&str, String> {
+    let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.starts_with("arn:") && graphic && (20..=2048).contains(&text.len()) {
+        Ok(text)
+    } else {
+        Err("not an ARN, such as arn:aws:iam::123456789012:role/worker".to_owned())
+    }
+}
+
+fn arns(text: &str) -> Result<Vec<&str>, String> {
+    let arns: Vec<&str> = text.split(',').map(|part| arn(part.trim())).collect::<Result<_, _>>()?;
+    if arns.len() <= 10 { Ok(arns) } else { Err("STS takes ten at most".to_owned()) }
+}
+
+fn duration(text: &str, operation: Operation) -> Result<u64, String> {
+    let (seconds, range) = (seconds(text)?, operation.durations());
+    if range.contains(&seconds) {
+        return Ok(seconds);
+    }
+    let (least, most) = (range.start() / 60, range.end() / 3600);
+    Err(format!("{} takes {least}m to {most}h", operation.action()))
+}
+
+fn within<'t>(text: &'t str, lengths: RangeInclusive<usize>, others: &str) -> Result<&'t str, String> {
+    let letters = text.chars().all(|letter| letter.is_ascii_alphanumeric() || others.contains(letter));
+    if letters && lengths.contains(&text.len()) {
+        return Ok(text);
+    }
+    let (least, most) = (lengths.start(), lengths.end());
+    Err(format!("must be {least} to {most} ASCII letters, digits and characters of {others}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use super::*;
+
+const ROLE: (&str, &str) = ("role-arn", "arn:aws:iam::123456789012:role/worker");
+const REGION: (&str, &str) = ("region", "eu-west-1");
+
+fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
+    pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
+}
+
+fn complaint(pairs: &[(&str, &str)]) -> String {
+    match Config::read(&settings(pairs)) {
+        Err(Failure::Misconfigured(text)) => text,
+        other => panic!("{pairs:?} gave {other:?}"),
+    }
+}
+
+fn parameters_of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    Config::read(&settings(pairs)).unwrap().parameters
+}
+
+#[test]
+fn a_role_is_assumed_where_one_is_named_and_a_session_is_asked_for_elsewhere() {
+    let written = settings(&[REGION, ROLE]);
+    let config = Config::read(&written).unwrap();
+    assert_eq!(config.operation, Operation::AssumeRole);
+    assert_eq!(config.endpoint.to_string(), "https://sts.eu-west-1.amazonaws.com/");
+    let signing = config.signing.unwrap();
+    assert_eq!((signing.region, signing.secret, signing.access_key_id), ("eu-west-1", "aws-key", None));
+
+    let written = settings(&[REGION]);
+    assert_eq!(Config::read(&written).unwrap().operation, Operation::GetSessionToken);
+}
+
+#[test]
+fn every_setting_of_a_role_reaches_sts_under_its_name() {
+    let found = parameters_of(&[
+        REGION,
+        ROLE,
+        ("role-session-name", "flink@prod"),
+        ("external-id", "a:b/c"),
+        ("policy", "{}"),
+        ("policy-arns", "arn:aws:iam::aws:policy/A, arn:aws:iam::aws:policy/B"),
+        ("duration", "1h"),
+    ]);
+    let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let expected = [
+        ("RoleSessionName", "flink@prod"),
+        ("RoleArn", "arn:aws:iam::123456789012:role/worker"),
+        ("ExternalId", "a:b/c"),
+        ("Policy", "{}"),
+        ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/A"),
+        ("PolicyArns.member.2.arn", "arn:aws:iam::aws:policy/B"),
+        ("DurationSeconds", "3600"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_web_identity_is_sent_unsigned_and_needs_no_region_beside_an_endpoint() {
+    let web = ("operation", "assume-role-with-web-identity");
+    let written = settings(&[web, ROLE, ("endpoint", "http://localhost:9000")]);
+    let config = Config::read(&written).unwrap();
+    assert!(config.signing.is_none());
+    assert_eq!(complaint(&[web, REGION]), "setting `role-arn`: it is missing");
+    assert_eq!(
+        complaint(&[web, REGION, ROLE, ("secret", "x")]),
+        "setting `secret`: AssumeRoleWithWebIdentity does not take it; remove it"
+    );
+}
+
+#[test]
+fn a_setting_that_the_operation_would_pass_over_is_refused() {
+    let session = ("operation", "get-session-token");
+    for name in ["role-arn", "role-session-name", "external-id", "policy", "policy-arns"] {
+        let text = complaint(&[session, REGION, (name, "arn:aws:iam::123456789012:role/x")]);
+        assert_eq!(text, format!("setting `{name}`: GetSessionToken does not take it; remove it"));
+    }
+}
+
+#[test]
+fn each_operation_has_its_range_of_durations() {
+    let session = ("operation", "get-session-token");
+    assert_eq!(parameters_of(&[session, REGION, ("duration", "36h")]), [("DurationSeconds".into(), "129600".into())]);
+    assert_eq!(
+        complaint(&[session, REGION, ("duration", "37h")]),
+        "setting `duration`: GetSessionToken takes 15m to 36h"
+    );
+    assert_eq!(complaint(&[REGION, ROLE, ("duration", "899")]), "setting `duration`: AssumeRole takes 15m to 12h");
+    assert_eq!(complaint(&[REGION, ROLE, ("duration", "43201s")]), "setting `duration`: AssumeRole takes 15m to 12h");
+}
+
+#[test]
+fn nonsense_is_refused_with_the_name_of_its_setting() {
+    let long = "a".repeat(1225);
+    let many = ["arn:aws:iam::aws:policy/A"; 11].join(",");
+    for (name, value) in [
+        ("operation", "AssumeRole"),
+        ("region", "EU"),
+        ("region", "eu-west-1.evil.example/"),
+        ("region", "-"),
+        ("endpoint", "sts.example"),
+        ("endpoint", "https://sts.example/?x"),
+        ("role-arn", "worker"),
+        ("role-arn", "arn:aws:iam::1:role/ü2345678"),
+        ("role-session-name", "a"),
+        ("role-session-name", "two words"),
+        ("external-id", &long),
+        ("policy-arns", "arn:aws:iam::aws:policy/A,"),
+        ("policy-arns", &many),
+        ("duration", "soon"),
+        ("access-key-id", "AKIA, Signature=0"),
+        ("access-key-id", "AKIA/x"),
+        ("colour", "green"),
+        ("region", ""),
+    ] {
+        let mut pairs = vec![REGION, ROLE];
+        pairs.retain(|(known, _)| *known != name);
+        pairs.push((name, value));
+        let text = complaint(&pairs);
+        assert!(text.starts_with(&format!("setting `{name}`: ")), "{name}={value}: {text}");
+    }
+}
+
+#[test]
+fn without_a_region_the_operator_learns_what_to_set() {
+    assert_eq!(complaint(&[]), "setting `region`: it is missing; without it, `endpoint` must be set");
+    assert_eq!(
+        complaint(&[ROLE, ("endpoint", "http://h")]),
+        "setting `region`: it is missing; it is part of the signature"
+    );
+}

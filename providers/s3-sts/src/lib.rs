@@ -1,0 +1,107 @@
+//! Short-lived S3 credentials from AWS STS, or from a server that speaks like it (MinIO, SeaweedFS, Ceph).
+//!
+//! One call is one signed form POST and one XML answer. The signing key stays with the host: this component builds the
+//! string to sign and asks the secret `sigv4` for the signature, so it imports no way to read a key. A web identity
+//! token does not pass through it either: the host adds the form field `WebIdentityToken` (see `docs/providers.md`).
+//!
+//! `config` reads the settings, `request` and `sigv4` make what is sent, `answer`, `refusal` and `xml` read what comes
+//! back. They do no I/O and are tested natively; only this file calls the host. Nothing is retried here, nothing is
+//! kept, and nothing of an answer's credentials enters an error.
+
+mod answer;
+mod config;
+mod endpoint;
+mod refusal;
+mod request;
+mod sigv4;
+mod xml;
+
+use bindings::delegation::tokens::secrets::{self, SecretError};
+use bindings::exports::delegation::tokens::provider::Guest;
+use config::{Config, Signing};
+use deputy_kit::http::{self, Method};
+use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit::{clock, time};
+
+mod bindings {
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unused_qualifications,
+        reason = "generated from the contract, documented there"
+    )]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:s3-sts;
+            world s3-sts {
+                include delegation:tokens/token-provider@0.1.0;
+                include delegation:tokens/uses-secrets@0.1.0;
+            }
+        ",
+        world: "deputy:s3-sts/s3-sts",
+        with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
+        generate_all,
+    });
+
+    export!(S3Sts with_types_in self);
+    use super::S3Sts;
+}
+
+struct S3Sts;
+
+impl Guest for S3Sts {
+    fn service_name() -> String {
+        "s3".to_owned()
+    }
+
+    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
+        Config::read(&settings).map(|_| true)
+    }
+
+    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
+        let config = Config::read(&settings)?;
+        let body = request::form(&config);
+        let authorization = config.signing.as_ref().map(|signing| sign(&config, signing, &body)).transpose()?;
+        let mut headers = vec![("content-type", request::FORM)];
+        if let Some((date, authorization)) = &authorization {
+            headers.extend([("x-amz-date", date.as_str()), ("authorization", authorization.as_str())]);
+        }
+        let response = http::send(&Method::Post, &config.endpoint, &headers, body.as_bytes())?;
+        answer::tokens(config.operation, &response)
+    }
+}
+
+/// The headers `x-amz-date` and `authorization`.
+fn sign(config: &Config, signing: &Signing, body: &str) -> Result<(String, String), Failure> {
+    let date = time::basic(clock::now());
+    let canonical = request::canonical(&config.endpoint, &date, body);
+    let scope = sigv4::Scope { date: &date, region: signing.region, service: "sts" };
+    let key = secrets::open(signing.secret).map_err(|error| not_signed(signing, error))?;
+    let signed = key.sigv4(&sigv4::string_to_sign(&scope, &canonical)).map_err(|error| not_signed(signing, error))?;
+    let id = match signed.access_key_id.as_deref() {
+        Some(id) => config::access_key_id(id).map_err(|problem| {
+            Failure::Misconfigured(format!("the access key id in secret `{}`: {problem}", signing.secret))
+        })?,
+        None => signing.access_key_id.ok_or_else(|| {
+            Failure::Misconfigured(format!(
+                "secret `{}` holds the secret key alone: put the key's id into setting `access-key-id`, or \
+                 {{\"AccessKeyId\": …, \"SecretAccessKey\": …}} into the secret",
+                signing.secret
+            ))
+        })?,
+    };
+    let authorization = sigv4::authorization(id, &scope, &canonical, &signed.signature);
+    Ok((date, authorization))
+}
+
+fn not_signed(signing: &Signing, error: SecretError) -> Failure {
+    let secret = signing.secret;
+    match error {
+        SecretError::Denied(text) => Failure::Misconfigured(format!("secret `{secret}` is not granted: {text}")),
+        SecretError::Invalid(text) => Failure::Misconfigured(format!("secret `{secret}` was used wrongly: {text}")),
+        SecretError::Unavailable(text) => Failure::Unavailable(format!("secret `{secret}` can't be used now: {text}")),
+    }
+}

@@ -1,0 +1,151 @@
+//! What the host adds to the requests of a rule: headers, fields of a form, a client certificate.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use deputy_core::SecretName;
+use deputy_core::grant::{Form, Injection, Place};
+
+use crate::diagnostic::Sink;
+use crate::secret::Secrets;
+use crate::value::{Key, Value};
+
+/// Headers that say how the request travels. The host sets them, and a secret in one of them would break or leak.
+const RESERVED: [&str; 13] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// `client-certificate = { chain = "client.pem", key = { secret = "NAME" } }`
+pub(crate) fn client(
+    sink: &mut Sink,
+    base: &Path,
+    secrets: &Secrets,
+    value: Value<'_>,
+) -> Option<(PathBuf, SecretName)> {
+    let mut fields = value.table(sink, "{ chain = \"client.pem\", key = { secret = \"NAME\" } }")?;
+    let chain = fields.required(sink, "chain", "\"client.pem\"").and_then(|value| value.path(sink, base));
+    let key = fields.required(sink, "key", "{ secret = \"NAME\" }").and_then(|value| {
+        let mut fields = value.table(sink, "{ secret = \"NAME\" }")?;
+        let name = fields.required(sink, "secret", "\"NAME\"").and_then(|value| secrets.named(sink, value));
+        fields.finish(sink);
+        name
+    });
+    fields.finish(sink);
+    Some((chain?, key?))
+}
+
+/// `headers = { authorization = { secret = "NAME", prefix = "Bearer " } }`
+pub(crate) fn headers(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> Vec<Injection> {
+    let like = "{ authorization = { secret = \"NAME\", prefix = \"Bearer \" } }";
+    let mut seen: Vec<(String, Range<usize>)> = Vec::new();
+    let mut injections = Vec::new();
+    for (key, value) in value.entries(sink, like) {
+        let name = header(sink, &key);
+        if let Some(name) = &name {
+            match seen.iter().find(|(other, _)| other == name) {
+                Some((_, at)) => {
+                    let error = sink.error(key.at.clone(), format!("the header `{name}` is there already"));
+                    error.expected("upper and lower case are the same").also(at.clone(), "here");
+                }
+                None => seen.push((name.clone(), key.at.clone())),
+            }
+        }
+        let content = content(sink, secrets, value, true);
+        injections.extend(name.zip(content).map(|(name, (secret, form))| Injection {
+            place: Place::Header(name),
+            secret,
+            form,
+        }));
+    }
+    injections
+}
+
+/// `form = { WebIdentityToken = { secret = "NAME" } }`
+pub(crate) fn form(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> Vec<Injection> {
+    let mut injections = Vec::new();
+    for (key, value) in value.entries(sink, "{ field = { secret = \"NAME\" } }") {
+        let content = content(sink, secrets, value, false);
+        if key.name.is_empty() {
+            sink.error(key.at, "a field of a form has a name").expected("a name, such as `client_secret`");
+            continue;
+        }
+        injections.extend(content.map(|(secret, form)| Injection {
+            place: Place::Field(key.name.to_owned()),
+            secret,
+            form,
+        }));
+    }
+    injections
+}
+
+/// `{ secret = "NAME", prefix = "Bearer " }` or `{ secret = "NAME", basic = "user" }`
+fn content(sink: &mut Sink, secrets: &Secrets, value: Value<'_>, header: bool) -> Option<(SecretName, Form)> {
+    if !value.is_table() {
+        // The value itself, perhaps.
+        sink.mask(value.at());
+    }
+    let mut fields = value.table(sink, "{ secret = \"NAME\" }")?;
+    let secret = fields.required(sink, "secret", "\"NAME\"").and_then(|value| secrets.named(sink, value));
+    let prefix = fields.optional("prefix");
+    let basic = if header { fields.optional("basic") } else { None };
+    fields.finish(sink);
+    if let (Some(prefix), Some(basic)) = (prefix, basic) {
+        sink.error(basic.at(), "`prefix` and `basic` exclude each other")
+            .expected("`basic` makes its own prefix")
+            .also(prefix.at(), "the other");
+        return None;
+    }
+    let form = match (prefix, basic) {
+        (_, Some(value)) => Form::Basic { user: user(sink, value)? },
+        (Some(value), None) => Form::Plain { prefix: self::prefix(sink, value)? },
+        (None, None) => Form::Plain { prefix: String::new() },
+    };
+    Some((secret?, form))
+}
+
+fn prefix(sink: &mut Sink, value: Value<'_>) -> Option<String> {
+    let text = value.text(sink, "\"Bearer \"")?;
+    if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        sink.error(value.at(), "not a prefix").expected("visible ASCII characters and spaces, such as \"Bearer \"");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn user(sink: &mut Sink, value: Value<'_>) -> Option<String> {
+    let text = value.text(sink, "\"user\"")?;
+    if text.contains(|c: char| c == ':' || c.is_control()) {
+        sink.error(value.at(), "not a user of HTTP Basic").expected("a name without colons and control characters");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// The name of a header, in lower case.
+fn header(sink: &mut Sink, key: &Key<'_>) -> Option<String> {
+    let name = key.name.to_ascii_lowercase();
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(token) {
+        sink.error(key.at.clone(), "not the name of a header")
+            .expected("letters, digits and hyphens, such as `authorization`");
+        return None;
+    }
+    if RESERVED.contains(&name.as_str()) {
+        sink.error(key.at.clone(), format!("the header `{name}` says how a request travels"))
+            .expected("set by the host, and no place for a secret");
+        return None;
+    }
+    Some(name)
+}

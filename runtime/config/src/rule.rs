@@ -1,0 +1,167 @@
+//! `[[instances.NAME.http]]` and `[[instances.NAME.tcp]]`
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+use std::path::Path;
+
+use deputy_core::SecretName;
+use deputy_core::grant::{
+    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, Paths, Scheme, Send, TcpRule,
+};
+
+use crate::diagnostic::Sink;
+use crate::inject;
+use crate::secret::Secrets;
+use crate::value::{Fields, Value};
+
+/// Reads HTTP rules. Secrets that they send are added to `used`.
+pub(crate) fn http(
+    sink: &mut Sink,
+    base: &Path,
+    secrets: &Secrets,
+    used: &mut BTreeSet<SecretName>,
+    value: Value<'_>,
+) -> Vec<HttpRule> {
+    let tables = value.tables(sink, "[[instances.NAME.http]]");
+    let rules: Vec<_> = tables.into_iter().filter_map(|table| http_rule(sink, base, secrets, used, table)).collect();
+    for (index, (at, rule)) in rules.iter().enumerate() {
+        let plain = HttpRule { networks: Vec::new(), ..rule.clone() };
+        if let Some((earlier, other)) = rules.iter().take(index).find(|(_, other)| other.covers(&plain)) {
+            let more = other.networks != rule.networks || other.send != rule.send;
+            covered(sink, at, earlier, more);
+        }
+        closed(sink, at, rule.pattern.host(), &rule.networks);
+    }
+    rules.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// Reads TCP rules.
+pub(crate) fn tcp(sink: &mut Sink, value: Value<'_>) -> Vec<TcpRule> {
+    let tables = value.tables(sink, "[[instances.NAME.tcp]]");
+    let rules: Vec<_> = tables.into_iter().filter_map(|table| tcp_rule(sink, table)).collect();
+    for (index, (at, rule)) in rules.iter().enumerate() {
+        let covers = |other: &TcpRule| other.port == rule.port && other.host.covers(&rule.host);
+        if let Some((earlier, other)) = rules.iter().take(index).find(|(_, other)| covers(other)) {
+            covered(sink, at, earlier, other.networks != rule.networks);
+        }
+        closed(sink, at, &rule.host, &rule.networks);
+    }
+    rules.into_iter().map(|(_, rule)| rule).collect()
+}
+
+fn http_rule(
+    sink: &mut Sink,
+    base: &Path,
+    secrets: &Secrets,
+    used: &mut BTreeSet<SecretName>,
+    mut fields: Fields<'_>,
+) -> Option<(Range<usize>, HttpRule)> {
+    let allow = fields.required(sink, "allow", "\"https://host\"");
+    userinfo(sink, allow);
+    let pattern = allow.and_then(|value| value.parsed::<HttpPattern>(sink, "\"https://host\""));
+    let methods = match fields.optional("methods") {
+        Some(value) => value.several::<Method>(sink, "[\"POST\"]"),
+        None => Some(Vec::new()),
+    };
+    let paths = match fields.optional("paths") {
+        Some(value) => value.several::<PathPrefix>(sink, "[\"/v1\"]").map(Paths::Under),
+        None => Some(Paths::Any),
+    };
+    let networks = networks(sink, &mut fields);
+
+    let roots = fields.optional("roots");
+    let certificate = fields.optional("client-certificate");
+    let headers = fields.optional("headers");
+    let form = fields.optional("form");
+    let (mut client, mut inject) = (None, Vec::new());
+    if let Some(value) = certificate {
+        client = inject::client(sink, base, secrets, value);
+    }
+    if let Some(value) = headers {
+        inject.extend(inject::headers(sink, secrets, value));
+    }
+    if let Some(value) = form {
+        inject.extend(inject::form(sink, secrets, value));
+    }
+    fields.finish(sink);
+    used.extend(client.iter().map(|(_, name)| name.clone()));
+    used.extend(inject.iter().map(|injection| injection.secret.clone()));
+
+    let pattern = pattern?;
+    if pattern.scheme() == Scheme::Http {
+        for value in [roots, certificate].into_iter().flatten() {
+            sink.error(value.at(), "there is no TLS over http").expected("needs a rule for https://");
+        }
+        if let (Some(first), None) = (headers.or(form), local(pattern.host())) {
+            sink.warning(first.at(), "the secret crosses the network in the clear").expected("needs https://");
+        }
+    }
+    let roots = roots.and_then(|value| value.path(sink, base));
+    let send = Send { roots, client, inject };
+    Some((allow?.at(), HttpRule { pattern, methods: methods?, paths: paths?, networks: networks?, send }))
+}
+
+fn tcp_rule(sink: &mut Sink, mut fields: Fields<'_>) -> Option<(Range<usize>, TcpRule)> {
+    let allow = fields.required(sink, "allow", "\"host:port\"");
+    userinfo(sink, allow);
+    let rule = allow.and_then(|value| {
+        let text = value.text(sink, "\"host:port\"")?;
+        if text.contains('/') {
+            let error = sink.error(value.at(), "a TCP rule has no scheme and no path");
+            error.expected("write \"host:port\"");
+            return None;
+        }
+        value.parsed::<TcpRule>(sink, "\"host:port\"")
+    });
+    let networks = networks(sink, &mut fields);
+    fields.finish(sink);
+    Some((allow?.at(), TcpRule { networks: networks?, ..rule? }))
+}
+
+/// What stands before an `@` may be a password.
+fn userinfo(sink: &mut Sink, allow: Option<Value<'_>>) {
+    if let Some(value) = allow.filter(|value| value.contains('@')) {
+        sink.mask(value.at());
+    }
+}
+
+fn networks(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Vec<Network>> {
+    match fields.optional("networks") {
+        Some(value) => value.several(sink, "[\"private\", \"10.1.0.0/16\"]"),
+        None => Some(Vec::new()),
+    }
+}
+
+/// The first rule that allows a request decides all about it, so one that is covered never acts.
+fn covered(sink: &mut Sink, at: &Range<usize>, earlier: &Range<usize>, more: bool) {
+    let warning = sink.warning(at.clone(), "this rule never acts: an earlier one allows all that it does");
+    warning.also(earlier.clone(), "the earlier rule").expected("never reached");
+    if more {
+        warning.hint("the first rule that allows a request decides, so the networks and secrets of this one are never used: put the narrower rule first");
+    }
+}
+
+/// Warns of a host that is known to lie where the rule opens no network.
+fn closed(sink: &mut Sink, at: &Range<usize>, host: &HostPattern, networks: &[Network]) {
+    let Some((class, addresses)) = local(host) else { return };
+    if !addresses.iter().any(|address| networks.iter().any(|network| network.contains(*address))) {
+        let opening = addresses.first().map(|address| Network::opening(*address)).unwrap_or_default();
+        sink.warning(at.clone(), format!("this rule allows nothing: {host} is a {class} address"))
+            .expected(format!("needs networks = [\"{opening}\"]"));
+    }
+}
+
+/// The class of a host that is known, without a look-up, to be no public one.
+fn local(host: &HostPattern) -> Option<(AddressClass, Vec<IpAddr>)> {
+    match host {
+        HostPattern::Exactly(Host::Address(address)) => {
+            let class = AddressClass::of(*address);
+            (class != AddressClass::Public).then(|| (class, vec![*address]))
+        }
+        HostPattern::Exactly(Host::Name(name)) if name == "localhost" || name.ends_with(".localhost") => {
+            Some((AddressClass::Loopback, vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]))
+        }
+        HostPattern::Exactly(Host::Name(_)) | HostPattern::Below(_) => None,
+    }
+}

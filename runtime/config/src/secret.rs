@@ -1,0 +1,305 @@
+//! `[instances.NAME.secrets.NAME]`: where a secret is, and what may be done with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+
+use deputy_core::grant::{Algorithm, JwtGrant, Operation, Purpose, SecretGrant, Sigv4Grant};
+use deputy_core::{SecretName, SecretSource, Span};
+
+use crate::diagnostic::Sink;
+use crate::nearest::nearest;
+use crate::value::{Fields, Key, Value, invalid, listed, shown};
+
+/// The secrets of one instance. One whose definition is wrong is there too, so that its uses are no second error.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    list: Vec<Secret>,
+}
+
+#[derive(Debug)]
+struct Secret {
+    at: Range<usize>,
+    written: String,
+    name: Option<SecretName>,
+    grant: SecretGrant,
+    source: Option<SecretSource>,
+}
+
+/// The service or region of a SigV4 scope.
+#[derive(Debug, PartialEq)]
+struct Word(String);
+
+/// An issuer or audience.
+#[derive(Debug, PartialEq)]
+struct Claim(String);
+
+impl Secrets {
+    pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Self {
+        let entries = value.entries(sink, "[instances.NAME.secrets.NAME]");
+        Self { list: entries.into_iter().map(|(key, value)| read(sink, base, key, value)).collect() }
+    }
+
+    /// The name of a secret that a rule uses.
+    pub(crate) fn named(&self, sink: &mut Sink, value: Value<'_>) -> Option<SecretName> {
+        let text = value.text(sink, "\"NAME\"")?;
+        if let Some(secret) = self.list.iter().find(|secret| secret.written == text) {
+            return secret.name.clone();
+        }
+        let known: Vec<_> = self.list.iter().map(|secret| secret.written.as_str()).collect();
+        let error = sink.error(value.at(), format!("there is no secret `{}` in this instance", shown(text)));
+        match (nearest(text, known.iter().copied()), known.as_slice()) {
+            (Some(meant), _) => error.expected(format!("did you mean `{meant}`?")),
+            (None, []) => error.expected("define it under [instances.NAME.secrets.NAME]"),
+            (None, known) => error.expected(format!("one of {}", shown(&listed(known)))),
+        };
+        None
+    }
+
+    /// What can only be seen when all secrets and their uses are known.
+    pub(crate) fn check(&self, sink: &mut Sink, used: &BTreeSet<SecretName>) {
+        let mut sources: BTreeMap<String, &Secret> = BTreeMap::new();
+        for secret in &self.list {
+            let (Some(name), Some(source)) = (&secret.name, &secret.source) else { continue };
+            if !secret.grant.opens() && !used.contains(name) {
+                sink.warning(secret.at.clone(), format!("nothing uses the secret `{name}`"))
+                    .expected("grants no operation, and no rule sends it");
+            }
+            if let (true, Some(purpose)) = (secret.grant.reveals(), secret.grant.purpose()) {
+                let operation = purpose.operation();
+                sink.warning(secret.at.clone(), format!("`reveal` makes the limits of `{operation}` void"))
+                    .expected("who can read the value needs no leave to use it");
+            }
+            if !secret.grant.opens() {
+                continue;
+            }
+            match sources.get(&format!("{source:?}")) {
+                Some(other) if purposes(&other.grant) != purposes(&secret.grant) => {
+                    let message = format!("`{name}` and `{}` are one value with two purposes", other.written);
+                    sink.error(secret.at.clone(), message)
+                        .expected("a value serves one purpose, under all its names")
+                        .also(other.at.clone(), "the same source");
+                }
+                Some(_) => {}
+                None => {
+                    sources.insert(format!("{source:?}"), secret);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (BTreeMap<SecretName, SecretGrant>, BTreeMap<SecretName, SecretSource>) {
+        let (mut grants, mut sources) = (BTreeMap::new(), BTreeMap::new());
+        for secret in self.list {
+            if let (Some(name), Some(source)) = (secret.name, secret.source) {
+                grants.insert(name.clone(), secret.grant);
+                sources.insert(name, source);
+            }
+        }
+        (grants, sources)
+    }
+}
+
+fn purposes(grant: &SecretGrant) -> (Option<Operation>, bool) {
+    (grant.purpose().map(Purpose::operation), grant.reveals())
+}
+
+fn read(sink: &mut Sink, base: &Path, key: Key<'_>, value: Value<'_>) -> Secret {
+    let mut secret = Secret {
+        name: key.parsed(sink),
+        at: key.at,
+        written: key.name.to_owned(),
+        grant: SecretGrant::default(),
+        source: None,
+    };
+    if !value.is_table() {
+        // The value itself, perhaps.
+        sink.mask(value.at());
+    }
+    let Some(mut fields) = value.table(sink, "{ file = \"/path/to/file\" }") else { return secret };
+    secret.source = source(sink, base, &mut fields);
+    secret.grant = grant(sink, &mut fields);
+    for unknown in fields.finish(sink) {
+        sink.mask(unknown.at());
+    }
+    secret
+}
+
+/// The one source.
+fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<SecretSource> {
+    let mut sources = Vec::new();
+    if let Some(value) = fields.optional("file") {
+        sources.push(("file", value.at(), value.path(sink, base).map(SecretSource::File)));
+    }
+    if let Some(value) = fields.optional("env") {
+        let plain = |name: &str| !name.is_empty() && !name.contains(['=', '\0']) && !name.contains(char::is_whitespace);
+        let name = text(sink, value, "\"NAME\"", plain, "the name of an environment variable");
+        sources.push(("env", value.at(), name.map(SecretSource::Environment)));
+    }
+    if let Some(value) = fields.optional("credential") {
+        let plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+        let name = text(sink, value, "\"NAME\"", plain, "the name of a systemd credential");
+        sources.push(("credential", value.at(), name.map(SecretSource::Credential)));
+    }
+    if let Some(value) = fields.optional("command") {
+        sources.push(("command", value.at(), command(sink, base, value).map(SecretSource::Command)));
+    }
+    match sources.as_slice() {
+        [] => {
+            sink.error(fields.at(), "this secret has no source")
+                .expected("needs one of `file`, `env`, `credential` and `command`");
+        }
+        [_] => {}
+        [(first, at, _), (second, here, _), ..] => {
+            sink.error(here.clone(), format!("this secret has two sources, `{first}` and `{second}`"))
+                .expected("one of them must go")
+                .also(at.clone(), "the first");
+        }
+    }
+    sources.pop().and_then(|(_, _, source)| source)
+}
+
+/// A program and its arguments; a relative program with a slash in it is relative to the configuration.
+fn command(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    for element in value.list(sink, "[\"pass\", \"show\", \"aws\"]")? {
+        words.push(element.text(sink, "\"…\"")?.to_owned());
+    }
+    let sound = words.first().is_some_and(|program| !program.is_empty()) && !words.iter().any(|w| w.contains('\0'));
+    if !sound {
+        sink.error(value.at(), "not a command").expected("a program and its arguments, called without a shell");
+        return None;
+    }
+    if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+        *program = base.join(&program).to_str()?.to_owned();
+    }
+    Some(words)
+}
+
+/// A string that may be a secret's value by mistake, so it is not shown when it is wrong.
+fn text(sink: &mut Sink, value: Value<'_>, like: &str, plain: impl Fn(&str) -> bool, kind: &str) -> Option<String> {
+    let text = value.text(sink, like)?;
+    if plain(text) {
+        return Some(text.to_owned());
+    }
+    sink.mask(value.at());
+    sink.error(value.at(), format!("not {kind}")).expected("its name, not its value");
+    None
+}
+
+/// What may be done with the secret.
+fn grant(sink: &mut Sink, fields: &mut Fields<'_>) -> SecretGrant {
+    let mut purposes = Vec::new();
+    let mut add = |at: Range<usize>, purpose: Option<Purpose>| purposes.extend(purpose.map(|p| (at, p)));
+    for (key, purpose) in [("hmac-sha256", Purpose::HmacSha256), ("pbkdf2", Purpose::Pbkdf2)] {
+        if let Some(value) = fields.optional(key) {
+            add(value.at(), value.flag(sink).and_then(|granted| granted.then_some(purpose)));
+        }
+    }
+    if let Some(value) = fields.optional("jwt") {
+        add(value.at(), jwt(sink, value).map(Purpose::Jwt));
+    }
+    if let Some(value) = fields.optional("sign") {
+        add(value.at(), sign(sink, value).map(Purpose::Sign));
+    }
+    if let Some(value) = fields.optional("sigv4") {
+        add(value.at(), sigv4(sink, value).map(Purpose::Sigv4));
+    }
+    let reveal = fields.optional("reveal").and_then(|value| value.flag(sink)).unwrap_or_default();
+
+    purposes.sort_by_key(|(at, _)| at.start);
+    let (places, purposes): (Vec<_>, Vec<_>) = purposes.into_iter().unzip();
+    let purpose = match Purpose::only(purposes) {
+        Ok(purpose) => purpose,
+        Err(error) => {
+            if let [first, second, ..] = places.as_slice() {
+                invalid(sink, second.clone(), &error).also(first.clone(), "the first");
+            }
+            None
+        }
+    };
+    SecretGrant::new(purpose, reveal)
+}
+
+fn sigv4(sink: &mut Sink, value: Value<'_>) -> Option<Sigv4Grant> {
+    let mut fields = value.table(sink, "{ services = [\"sts\"], regions = [\"eu-west-1\"] }")?;
+    let services = words(sink, &mut fields, "services", "[\"sts\"]");
+    let regions = words(sink, &mut fields, "regions", "[\"eu-west-1\"]");
+    fields.finish(sink);
+    match Sigv4Grant::new(services?, regions?) {
+        Ok(grant) => Some(grant),
+        Err(error) => value.invalid(sink, &error),
+    }
+}
+
+fn words(sink: &mut Sink, fields: &mut Fields<'_>, key: &'static str, like: &str) -> Option<Vec<String>> {
+    let words: Vec<Word> = fields.required(sink, key, like)?.several(sink, like)?;
+    Some(words.into_iter().map(|Word(word)| word).collect())
+}
+
+fn jwt(sink: &mut Sink, value: Value<'_>) -> Option<JwtGrant> {
+    let like = "{ algorithms = [\"RS256\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }";
+    let mut fields = value.table(sink, like)?;
+    let algorithms = algorithms(sink, &mut fields);
+    let issuers = claims(sink, &mut fields, "issuers");
+    let audiences = claims(sink, &mut fields, "audiences");
+    let lifetime = fields.required(sink, "max-lifetime", "\"10m\"").and_then(|value| lifetime(sink, value));
+    fields.finish(sink);
+    match JwtGrant::new(algorithms?, issuers?, audiences?, lifetime?) {
+        Ok(grant) => Some(grant),
+        Err(error) => value.invalid(sink, &error),
+    }
+}
+
+/// Tokens count in seconds.
+fn lifetime(sink: &mut Sink, value: Value<'_>) -> Option<Span> {
+    let span: Span = value.parsed(sink, "\"10m\"")?;
+    let (least, most) = (Span::secs(1), Span::secs(366 * 86_400));
+    if span < least || span > most || !span.as_millis().is_multiple_of(1000) {
+        sink.error(value.at(), format!("{span} is no lifetime of a token"))
+            .expected(format!("whole seconds, from {least} to {most}"));
+        return None;
+    }
+    Some(span)
+}
+
+fn claims(sink: &mut Sink, fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<String>> {
+    let claims: Vec<Claim> = fields.required(sink, key, "[\"…\"]")?.several(sink, "[\"…\"]")?;
+    Some(claims.into_iter().map(|Claim(claim)| claim).collect())
+}
+
+fn sign(sink: &mut Sink, value: Value<'_>) -> Option<Vec<Algorithm>> {
+    let mut fields = value.table(sink, "{ algorithms = [\"ES256\"] }")?;
+    let algorithms = algorithms(sink, &mut fields);
+    fields.finish(sink);
+    algorithms
+}
+
+fn algorithms(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Vec<Algorithm>> {
+    fields.required(sink, "algorithms", "[\"ES256\"]")?.several(sink, "[\"ES256\"]")
+}
+
+impl FromStr for Word {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if plain {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("not a service or region of SigV4: each is written out, in letters, digits and hyphens")
+        }
+    }
+}
+
+impl FromStr for Claim {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err("not an issuer or audience: write it exactly as it stands in the token");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}

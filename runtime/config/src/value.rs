@@ -1,0 +1,279 @@
+//! Reading values of the expected kind, with an error at its place for every other.
+
+use std::fmt::Display;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::nearest::nearest;
+
+/// A value and its place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Value<'t>(&'t Spanned<DeValue<'t>>);
+
+/// A key and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Key<'t> {
+    pub(crate) name: &'t str,
+    pub(crate) at: Range<usize>,
+}
+
+/// A table whose keys are asked for one by one; what is left over in the end is unknown.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Fields<'t> {
+    table: &'t DeTable<'t>,
+    at: Range<usize>,
+    known: Vec<&'static str>,
+}
+
+impl<'t> Value<'t> {
+    pub(crate) fn at(self) -> Range<usize> {
+        self.0.span()
+    }
+
+    /// A string. `like` says what could stand there, for the error: `"64MiB"`.
+    pub(crate) fn text(self, sink: &mut Sink, like: &str) -> Option<&'t str> {
+        match self.0.get_ref() {
+            DeValue::String(text) => Some(text),
+            _ => self.wrong(sink, "a string", like),
+        }
+    }
+
+    /// A string that is read into a value.
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(self, sink: &mut Sink, like: &str) -> Option<T> {
+        let text = self.text(sink, like)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => self.invalid(sink, &error),
+        }
+    }
+
+    /// A value that was read and is refused, with the reason as `deputy-core` gives it: `what is wrong: what to write`.
+    pub(crate) fn invalid<T>(self, sink: &mut Sink, error: &dyn Display) -> Option<T> {
+        invalid(sink, self.at(), error);
+        None
+    }
+
+    pub(crate) fn flag(self, sink: &mut Sink) -> Option<bool> {
+        match self.0.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            _ => self.wrong(sink, "true or false", "true"),
+        }
+    }
+
+    pub(crate) fn count(self, sink: &mut Sink, like: &str) -> Option<u32> {
+        match self.0.get_ref() {
+            DeValue::Integer(integer) => {
+                let count = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+                if count.is_none() {
+                    sink.error(self.at(), "this number is out of range").expected(format!("such as {like}"));
+                }
+                count
+            }
+            _ => self.wrong(sink, "a whole number", like),
+        }
+    }
+
+    /// A path, relative to the folder of the configuration.
+    pub(crate) fn path(self, sink: &mut Sink, base: &Path) -> Option<PathBuf> {
+        let text = self.text(sink, "\"/path/to/file\"")?;
+        if text.is_empty() || text.contains('\0') {
+            sink.error(self.at(), "not a path").expected("the path of a file, relative to this one");
+            return None;
+        }
+        Some(base.join(text))
+    }
+
+    /// A list with at least one element.
+    pub(crate) fn list(self, sink: &mut Sink, like: &str) -> Option<Vec<Value<'t>>> {
+        match self.0.get_ref() {
+            DeValue::Array(array) if array.is_empty() => {
+                sink.error(self.at(), "this list is empty").expected(format!("at least one element, such as {like}"));
+                None
+            }
+            DeValue::Array(array) => Some(array.iter().map(Value).collect()),
+            _ => self.wrong(sink, "a list", like),
+        }
+    }
+
+    /// A list of strings that are read into values, each once.
+    pub(crate) fn several<T>(self, sink: &mut Sink, like: &str) -> Option<Vec<T>>
+    where
+        T: FromStr<Err: Display> + PartialEq,
+    {
+        let mut values = Some(Vec::new());
+        for element in self.list(sink, like)? {
+            let value = element.parsed::<T>(sink, like.trim_matches(['[', ']']));
+            if let (Some(value), Some(values)) = (&value, &values)
+                && values.contains(value)
+            {
+                sink.warning(element.at(), "this element is in the list already").expected("once");
+            }
+            values = values.zip(value).map(|(mut values, value)| {
+                values.push(value);
+                values
+            });
+        }
+        values
+    }
+
+    /// A list of tables, `[[…]]`.
+    pub(crate) fn tables(self, sink: &mut Sink, like: &str) -> Vec<Fields<'t>> {
+        match self.0.get_ref() {
+            DeValue::Array(array) => array.iter().filter_map(|value| Value(value).table(sink, like)).collect(),
+            _ => {
+                self.wrong::<()>(sink, "a list of tables", like);
+                Vec::new()
+            }
+        }
+    }
+
+    pub(crate) fn table(self, sink: &mut Sink, like: &str) -> Option<Fields<'t>> {
+        match self.0.get_ref() {
+            DeValue::Table(table) => Some(Fields::new(table, self.at())),
+            _ => self.wrong(sink, "a table", like),
+        }
+    }
+
+    /// All entries of a table whose keys the operator chooses, in the order of the file.
+    pub(crate) fn entries(self, sink: &mut Sink, like: &str) -> Vec<(Key<'t>, Value<'t>)> {
+        match self.0.get_ref() {
+            DeValue::Table(table) => {
+                let entry = |(key, value): (&'t Spanned<_>, _)| (Key::new(key), Value(value));
+                let mut entries: Vec<_> = table.iter().map(entry).collect();
+                entries.sort_by_key(|(key, _)| key.at.start);
+                entries
+            }
+            _ => {
+                self.wrong::<()>(sink, "a table", like);
+                Vec::new()
+            }
+        }
+    }
+
+    pub(crate) fn is_table(self) -> bool {
+        self.0.get_ref().is_table()
+    }
+
+    /// Whether it is a string with this character in it.
+    pub(crate) fn contains(self, c: char) -> bool {
+        self.0.get_ref().as_str().is_some_and(|text| text.contains(c))
+    }
+
+    /// A value that is no string, list or table, as it would stand in a string.
+    pub(crate) fn literal(self) -> Option<String> {
+        match self.0.get_ref() {
+            DeValue::Integer(integer) => Some(integer.to_string()),
+            DeValue::Float(float) => Some(float.to_string()),
+            DeValue::Boolean(flag) => Some(flag.to_string()),
+            DeValue::Datetime(date) => Some(date.to_string()),
+            DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        }
+    }
+
+    fn wrong<T>(self, sink: &mut Sink, kind: &str, like: &str) -> Option<T> {
+        let found = match self.0.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        sink.error(self.at(), format!("{kind} was expected here, not {found}")).expected(format!("write {like}"));
+        None
+    }
+}
+
+/// An error of `deputy-core` at its place: what stands behind the last colon says what to write.
+pub(crate) fn invalid<'s>(sink: &'s mut Sink, at: Range<usize>, error: &dyn Display) -> &'s mut Diagnostic {
+    let text = error.to_string();
+    match text.rsplit_once(": ") {
+        Some((wrong, right)) => sink.error(at, wrong).expected(right),
+        None => sink.error(at, text),
+    }
+}
+
+impl<'t> Key<'t> {
+    fn new(key: &'t Spanned<std::borrow::Cow<'t, str>>) -> Self {
+        Self { name: key.get_ref(), at: key.span() }
+    }
+
+    /// The key, read into a name.
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, sink: &mut Sink) -> Option<T> {
+        match self.name.parse() {
+            Ok(name) => Some(name),
+            Err(error) => {
+                invalid(sink, self.at.clone(), &error);
+                None
+            }
+        }
+    }
+}
+
+impl<'t> Fields<'t> {
+    pub(crate) fn new(table: &'t DeTable<'t>, at: Range<usize>) -> Self {
+        Self { table, at, known: Vec::new() }
+    }
+
+    /// The place of the table, or of its header.
+    pub(crate) fn at(&self) -> Range<usize> {
+        self.at.clone()
+    }
+
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<Value<'t>> {
+        self.known.push(key);
+        self.table.iter().find(|(own, _)| own.get_ref() == key).map(|(_, value)| Value(value))
+    }
+
+    pub(crate) fn required(&mut self, sink: &mut Sink, key: &'static str, like: &str) -> Option<Value<'t>> {
+        let value = self.optional(key);
+        if value.is_none() {
+            sink.error(self.at(), format!("`{key}` is missing")).expected(format!("needs {key} = {like}"));
+        }
+        value
+    }
+
+    /// Reports the keys that nobody asked for and returns their values.
+    pub(crate) fn finish(self, sink: &mut Sink) -> Vec<Value<'t>> {
+        let mut unknown = Vec::new();
+        for (key, value) in self.table.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
+            let written = key.get_ref().as_ref();
+            let mut known = self.known.clone();
+            known.sort_unstable();
+            let error = sink.error(key.span(), format!("unknown key `{}`", shown(written)));
+            match nearest(written, known.iter().copied()) {
+                Some(meant) => error.expected(format!("did you mean `{meant}`?")),
+                None => error.expected("not a key of this table"),
+            };
+            error.hint(format!("the keys here are {}", listed(&known)));
+            unknown.push(Value(value));
+        }
+        unknown
+    }
+}
+
+/// A text of the file inside a message: not longer than a line bears.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(80).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// `a`, `b` and `c`
+pub(crate) fn listed(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,293 @@
+//! What a configuration becomes.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
+use std::path::{Path, PathBuf};
+
+use deputy_config::{Colour, Config, ConfigErrors};
+use deputy_core::grant::{
+    Algorithm, Form, Host, HttpTarget, Injection, JwtGrant, Operation, Place, Purpose, Scheme, Sigv4Grant, Target,
+    TargetError,
+};
+use deputy_core::{ByteSize, InstanceName, Limit, Limits, Refusal, SecretName, SecretSource, Span};
+use proptest::prelude::*;
+
+const FULL: &str = include_str!("../samples/valid/full.toml");
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
+}
+
+fn name(text: &str) -> SecretName {
+    text.parse().unwrap()
+}
+
+fn http(target: &str, method: &str, path: &str) -> HttpTarget {
+    let (scheme, authority) = target.split_once("://").unwrap();
+    HttpTarget::parse(scheme, authority, method, path).unwrap()
+}
+
+#[test]
+fn an_empty_file_is_a_configuration_without_instances() {
+    let config = parse("");
+    assert_eq!((config.state_dir, config.audit, config.instances.len()), (None, None, 0));
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = parse("[instances.a]\ncomponent = \"a.wasm\"");
+    let instance = &config.instances[&"a".parse::<InstanceName>().unwrap()];
+    assert_eq!(instance.component, Path::new("/etc/deputy/a.wasm"));
+    assert!(instance.enabled);
+    assert_eq!(instance.sha256, None);
+    assert_eq!(instance.limits, Limits::default());
+    assert_eq!(instance.grant, deputy_core::grant::Grant::default());
+    assert!(instance.settings.is_empty() && instance.sources.is_empty());
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let config = parse(FULL);
+    assert_eq!(config.state_dir, Some(PathBuf::from("/var/lib/deputy")));
+    assert_eq!(config.audit, Some(PathBuf::from("/etc/deputy/audit.jsonl")));
+    let oauth = &config.instances[&"oauth".parse::<InstanceName>().unwrap()];
+    let send = &oauth.grant.http[0].send;
+    assert_eq!(send.client, Some((PathBuf::from("/etc/deputy/client.pem"), name("tls-key"))));
+    assert_eq!(oauth.sources[&name("tls-key")], SecretSource::File("/etc/deputy/client.key".into()));
+    // A program with a slash, too; one without is looked up by the system.
+    assert_eq!(
+        oauth.sources[&name("token")],
+        SecretSource::Command(vec!["/etc/deputy/./token".into(), "--now".into()])
+    );
+    assert_eq!(
+        oauth.sources[&name("client-key")],
+        SecretSource::Command(vec!["pass".into(), "show".into(), "client-key".into()])
+    );
+
+    let here = Config::parse("[instances.a]\ncomponent = \"a.wasm\"", Path::new("deputy.toml")).unwrap();
+    assert_eq!(here.instances.values().next().unwrap().component, Path::new("a.wasm"));
+}
+
+#[test]
+fn what_is_loaded_from_a_file_has_absolute_paths() {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let path = folder.path().join("deputy.toml");
+    #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
+    std::fs::write(&path, "[instances.a]\ncomponent = \"a.wasm\"").unwrap();
+    let relative = Path::new(".").join(folder.path().file_name().unwrap()).join("deputy.toml");
+    let config = Config::load(&relative).unwrap();
+    assert_eq!(config.path, relative);
+    let component = &config.instances.values().next().unwrap().component;
+    assert_eq!(*component, std::path::absolute(folder.path()).unwrap().join("a.wasm"));
+}
+
+#[test]
+fn every_key_arrives_where_it_belongs() {
+    let config = parse(FULL);
+    let s3 = &config.instances[&"s3-prod".parse::<InstanceName>().unwrap()];
+    assert_eq!(s3.sha256.unwrap().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(s3.settings["region"], "eu-west-1");
+    assert_eq!(
+        s3.limits,
+        Limits { memory: ByteSize::mib(1024), requests: 4, wall: Span::secs(90), ..Limits::default() }
+    );
+    let key = &s3.grant.secrets[&name("aws-key")];
+    let sigv4 = Sigv4Grant::new(vec!["sts".into()], vec!["eu-west-1".into()]).unwrap();
+    assert_eq!(key.purpose(), Some(&Purpose::Sigv4(sigv4)));
+    assert!(!key.reveals());
+    assert!(!s3.grant.secrets[&name("web-identity-token")].opens());
+    assert_eq!(s3.sources[&name("web-identity-token")], SecretSource::Environment("WEB_IDENTITY_TOKEN".into()));
+    let send = &s3.grant.http[0].send;
+    assert_eq!(send.roots, Some(PathBuf::from("/etc/deputy/ca.pem")));
+    assert_eq!(
+        send.inject,
+        [Injection {
+            place: Place::Field("WebIdentityToken".into()),
+            secret: name("web-identity-token"),
+            form: Form::Plain { prefix: String::new() },
+        }]
+    );
+    let sts = "https://sts.eu-west-1.amazonaws.com";
+    assert!(s3.grant.permit_http(&http(sts, "POST", "/")).is_ok());
+    assert_eq!(s3.grant.permit_http(&http(sts, "GET", "/")).unwrap_err().code(), "method-not-granted");
+
+    let oauth = &config.instances[&"oauth".parse::<InstanceName>().unwrap()];
+    assert!(!oauth.enabled);
+    assert_eq!(oauth.limits, Limits::default());
+    let secret = |key: &str| &oauth.grant.secrets[&name(key)];
+    let jwt = JwtGrant::new(
+        vec![Algorithm::Rs256, Algorithm::EdDsa],
+        vec!["me".into()],
+        vec!["https://idp.example/token".into()],
+        Span::secs(600),
+    );
+    assert_eq!(secret("client-key").purpose(), Some(&Purpose::Jwt(jwt.unwrap())));
+    assert!(secret("password").reveals() && secret("password").purpose().is_none());
+    assert_eq!(oauth.sources[&name("password")], SecretSource::Credential("oauth-password".into()));
+    assert_eq!(secret("scram").purpose(), Some(&Purpose::Pbkdf2));
+    assert_eq!(secret("signer").purpose(), Some(&Purpose::Sign(vec![Algorithm::Es256])));
+    assert_eq!(secret("bare").purpose(), Some(&Purpose::HmacSha256));
+    let inject = &oauth.grant.http[0].send.inject;
+    assert_eq!(inject[0].place, Place::Header("authorization".into()));
+    assert_eq!(inject[0].form, Form::Plain { prefix: "Bearer ".into() });
+    assert_eq!(inject[2].form, Form::Basic { user: "user".into() });
+    let broker = Target::new(Scheme::Tcp, "broker.example.com".parse().unwrap(), 9093);
+    let permit = oauth.grant.permit_tcp(&broker).unwrap();
+    assert!(permit.pin(&["10.1.2.3".parse().unwrap()]).is_ok());
+}
+
+#[test]
+fn every_limit_can_be_written_as_it_is_shown() {
+    for limit in Limit::ALL {
+        let shown = Limits::default().shown(limit);
+        let text = format!("[instances.a]\ncomponent = \"a\"\n[instances.a.limits]\n{limit} = {shown}");
+        assert_eq!(parse(&text).instances.into_values().next().unwrap().limits, Limits::default(), "{limit}");
+    }
+}
+
+/// A refusal's fix is what an operator pastes: all of its keys must be known here.
+#[test]
+fn every_fix_of_a_refusal_is_understood() {
+    let secret = name("key");
+    let target = Target::new(Scheme::Https, "a.example".parse().unwrap(), 8443);
+    let tcp = Target::new(Scheme::Tcp, "10.0.0.1".parse().unwrap(), 22);
+    let class = deputy_core::grant::AddressClass::Private;
+    let address = "10.0.0.1".parse().unwrap();
+    let mut refusals = vec![
+        Refusal::Address { target: target.clone(), address, class },
+        Refusal::Address { target: tcp.clone(), address, class },
+        Refusal::Algorithm { secret: secret.clone(), algorithm: Algorithm::Es256 },
+        Refusal::Audience { secret: secret.clone(), audience: "https://idp.example/\"".into() },
+        Refusal::Audience { secret: secret.clone(), audience: "\"]\nreveal = true\n\u{1b}[2J\\".into() },
+        Refusal::Host { target: target.clone() },
+        Refusal::Host { target: tcp },
+        Refusal::Issuer { secret: secret.clone(), issuer: "me".into() },
+        Refusal::Lifetime { secret: secret.clone(), seconds: 3600 },
+        Refusal::Method { target: target.clone(), method: "GET".parse().unwrap() },
+        Refusal::Name { host: Host::Name("a.example".into()) },
+        Refusal::Path { target: target.clone(), path: "/v1".into() },
+        Refusal::Port { target: target.clone() },
+        Refusal::Region { secret: secret.clone(), region: "eu-west-1".into() },
+        Refusal::Scheme { target },
+        Refusal::Secret { name: "key".into() },
+        Refusal::Service { secret: secret.clone(), service: "sts".into() },
+        Refusal::Socket { address: "10.0.0.1:22".parse().unwrap() },
+    ];
+    refusals.extend(Limit::ALL.map(Refusal::Limit));
+    let operations = [
+        Operation::HmacSha256,
+        Operation::Jwt,
+        Operation::Pbkdf2,
+        Operation::Reveal,
+        Operation::Sign,
+        Operation::Sigv4,
+    ];
+    refusals.extend(operations.map(|operation| Refusal::Operation { secret: secret.clone(), operation }));
+    for refusal in refusals {
+        let fix = refusal.fix(&"a".parse().unwrap(), &Limits::default()).unwrap();
+        let Err(ConfigErrors::Invalid(findings)) = Config::parse(&fix, Path::new("deputy.toml")) else {
+            panic!("without a component there is no instance: {fix}");
+        };
+        for finding in findings.findings() {
+            let unknown = finding.message.starts_with("unknown") || finding.message.starts_with("not TOML");
+            assert!(!unknown, "{fix}\n{}", findings.render(Colour::Never));
+        }
+    }
+}
+
+#[test]
+fn what_can_never_be_allowed_has_no_fix() {
+    let forged = Refusal::Secret { name: "a]\nreveal = true\n[b".into() };
+    for refusal in [Refusal::Listen, Refusal::Udp, Refusal::Target(TargetError::Userinfo), forged] {
+        assert_eq!(refusal.fix(&"a".parse().unwrap(), &Limits::default()), None);
+    }
+}
+
+#[test]
+fn a_finding_has_file_line_column_message_and_what_was_expected() {
+    let errors = Config::parse("[instances.a]\ncomponent = 1", Path::new("deputy.toml")).unwrap_err();
+    assert_eq!(
+        serde_json::to_string(&errors.findings()).unwrap(),
+        r#"[{"severity":"error","file":"deputy.toml","line":2,"column":13,"message":"a string was expected here, not a whole number","expected":"write \"/path/to/file\""}]"#
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
+    let errors = Config::load(Path::new("/nowhere/deputy.toml")).unwrap_err();
+    assert!(
+        errors.render(Colour::Never).starts_with("cannot read the configuration /nowhere/deputy.toml: No such file")
+    );
+    assert_eq!(errors.findings().len(), 1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deputy.toml");
+    for (content, reason) in
+        [(vec![b'#'; (1 << 20) + 1], "larger than 1MiB"), (vec![0xff], "stream did not contain valid UTF-8")]
+    {
+        #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
+        std::fs::write(&path, content).unwrap();
+        assert!(Config::load(&path).unwrap_err().render(Colour::Never).contains(reason));
+    }
+    assert!(Config::load(folder.path()).is_err());
+}
+
+#[test]
+fn only_the_first_findings_are_shown_and_the_others_counted() {
+    let text: String = (0..60).map(|i| format!("k{i} = 1\n")).collect();
+    let shown = Config::parse(&text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
+    assert_eq!(shown.matches("error: ").count(), 50);
+    assert!(shown.ends_with("\nand 10 more\n"));
+}
+
+#[test]
+fn colours_are_used_when_asked_for() {
+    let errors = Config::parse("a = 1", Path::new("deputy.toml")).unwrap_err();
+    assert!(errors.render(Colour::Always).contains('\u{1b}'));
+    assert!(!errors.render(Colour::Never).contains('\u{1b}'));
+}
+
+#[test]
+fn a_control_character_of_the_file_does_not_reach_the_terminal() {
+    let text = "\"a\\u001b[2J\" = 1\n[instances.a]\ncomponent = \"\u{9b}2J\" \nx\u{7f} = \"\u{202e}\"";
+    for text in [text, "\"a\\u001b[2J\" = \"\u{9b}2J\u{202e}\"", "a = '''\r\r'''\r"] {
+        let shown = Config::parse(text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
+        let odd = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!shown.contains(odd), "{shown:?}");
+    }
+}
+
+/// Reads and shows a text in every way; what is wrong in it must not matter.
+fn digest(text: &str) {
+    match Config::parse(text, Path::new("deputy.toml")) {
+        Ok(config) => drop(config.warnings.render(Colour::Never)),
+        Err(errors) => {
+            assert!(!errors.findings().is_empty());
+            assert!(!errors.render(Colour::Always).is_empty());
+            assert!(!errors.render(Colour::Never).is_empty());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_panic(text: String) {
+        digest(&text);
+    }
+
+    #[test]
+    fn no_text_of_its_own_letters_is_a_panic(text in r#"([\[\]{}=."'#,\n\r\t ßa1_-]|instances|\[instances\.a\]\n){0,40}"#) {
+        digest(&text);
+    }
+
+    #[test]
+    fn no_change_of_a_good_configuration_is_a_panic(
+        at in 0..FULL.len(),
+        remove in 0..40_usize,
+        insert in r#"[\[\]{}="'\n ß1]{0,3}"#,
+    ) {
+        let changed: String =
+            FULL.chars().take(at).chain(insert.chars()).chain(FULL.chars().skip(at + remove)).collect();
+        digest(&changed);
+    }
+}

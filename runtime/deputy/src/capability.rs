@@ -1,0 +1,234 @@
+//! What an import means, in plain words: the one list that `inspect` and `check` read a component's imports by.
+
+use deputy_core::grant::{Grant, HttpRule, Operation, Paths, Purpose};
+use deputy_sandbox::Inspection;
+
+/// Something that a component can only do through an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Capability {
+    Environment,
+    Files,
+    Http,
+    Input,
+    Logs,
+    Names,
+    Outputs,
+    Random,
+    Secret(Operation),
+    Tcp,
+    Time,
+    Udp,
+}
+
+/// Who decides about a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Everybody has it.
+    Always,
+    /// The operator, by a grant.
+    Granted,
+    /// Nobody has it, whatever they import.
+    Never,
+}
+
+const SECRETS: &str = "delegation:tokens/secrets";
+
+/// Packages of which an interface that is not named here is no capability: types, streams, ways to end.
+const KNOWN: [&str; 8] = [
+    "delegation:tokens/",
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+
+impl Capability {
+    /// All of them, the most telling first.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Secret(Operation::Reveal),
+        Self::Secret(Operation::Sigv4),
+        Self::Secret(Operation::Jwt),
+        Self::Secret(Operation::HmacSha256),
+        Self::Secret(Operation::Pbkdf2),
+        Self::Secret(Operation::Sign),
+        Self::Http,
+        Self::Tcp,
+        Self::Names,
+        Self::Udp,
+        Self::Files,
+        Self::Environment,
+        Self::Input,
+        Self::Outputs,
+        Self::Logs,
+        Self::Time,
+        Self::Random,
+    ];
+
+    /// For programs.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Files => "files",
+            Self::Http => "http",
+            Self::Input => "stdin",
+            Self::Logs => "logs",
+            Self::Names => "names",
+            Self::Outputs => "outputs",
+            Self::Random => "random",
+            Self::Secret(operation) => operation.key(),
+            Self::Tcp => "tcp",
+            Self::Time => "time",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// For people, behind "it can" or "it can never".
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Environment => "read environment variables",
+            Self::Files => "read or write files",
+            Self::Http => "make HTTP requests",
+            Self::Input => "read standard input",
+            Self::Logs => "write log lines",
+            Self::Names => "look up host names",
+            Self::Outputs => "put files in front of the workload",
+            Self::Random => "take random numbers",
+            Self::Secret(Operation::HmacSha256) => "take a bare HMAC-SHA256 with a secret",
+            Self::Secret(Operation::Jwt) => "sign JSON Web Tokens with a secret",
+            Self::Secret(Operation::Pbkdf2) => "take a bare PBKDF2 of a secret",
+            Self::Secret(Operation::Reveal) => "read a secret's value",
+            Self::Secret(Operation::Sign) => "sign anything with a secret",
+            Self::Secret(Operation::Sigv4) => "sign requests of AWS (SigV4) with a secret",
+            Self::Tcp => "open a socket",
+            Self::Time => "tell the time",
+            Self::Udp => "send UDP datagrams",
+        }
+    }
+
+    pub(crate) fn leave(self) -> Leave {
+        match self {
+            Self::Environment | Self::Files | Self::Input | Self::Udp => Leave::Never,
+            Self::Http | Self::Names | Self::Outputs | Self::Secret(_) | Self::Tcp => Leave::Granted,
+            Self::Logs | Self::Random | Self::Time => Leave::Always,
+        }
+    }
+
+    /// Whether a component with these imports can ask for it. What it does not import it can never do.
+    pub(crate) fn imported(self, inspection: &Inspection) -> bool {
+        let any = |interfaces: &[&str]| interfaces.iter().any(|interface| inspection.import(interface).is_some());
+        match self {
+            Self::Environment => inspection.uses("wasi:cli/environment", "get-environment"),
+            Self::Files => inspection.uses("wasi:filesystem/preopens", "get-directories"),
+            Self::Http => inspection.uses("wasi:http/outgoing-handler", "handle"),
+            Self::Input => inspection.uses("wasi:cli/stdin", "get-stdin"),
+            Self::Logs => any(&["delegation:tokens/logging", "wasi:cli/stdout", "wasi:cli/stderr"]),
+            Self::Names => inspection.uses("wasi:sockets/ip-name-lookup", "resolve-addresses"),
+            Self::Outputs => inspection.uses("delegation:tokens/outputs", "put"),
+            Self::Random => any(&["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"]),
+            Self::Secret(Operation::HmacSha256) => inspection.uses(SECRETS, "[method]secret.hmac-sha256"),
+            Self::Secret(Operation::Jwt) => inspection.uses(SECRETS, "[method]secret.jwt"),
+            Self::Secret(Operation::Pbkdf2) => inspection.uses(SECRETS, "[method]secret.pbkdf2-hmac-sha256"),
+            Self::Secret(Operation::Reveal) => inspection.uses("delegation:tokens/secret-values", "reveal"),
+            Self::Secret(Operation::Sign) => inspection.uses(SECRETS, "[method]secret.sign"),
+            Self::Secret(Operation::Sigv4) => inspection.uses(SECRETS, "[method]secret.sigv4"),
+            Self::Tcp => inspection.uses("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
+            Self::Time => any(&["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"]),
+            Self::Udp => inspection.uses("wasi:sockets/udp-create-socket", "create-udp-socket"),
+        }
+    }
+
+    /// What the operator granted of it, one text for each rule or secret.
+    pub(crate) fn granted(self, grant: &Grant) -> Vec<String> {
+        match self {
+            Self::Http => grant.http.iter().map(request).collect(),
+            Self::Names => grant.tcp.iter().map(|rule| rule.host.to_string()).collect(),
+            Self::Tcp => grant.tcp.iter().map(ToString::to_string).collect(),
+            Self::Secret(operation) => (grant.secrets.iter())
+                .filter(|(_, secret)| match operation {
+                    Operation::Reveal => secret.reveals(),
+                    _ => secret.purpose().map(Purpose::operation) == Some(operation),
+                })
+                .map(|(name, _)| name.to_string())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A rule for requests in one line: `POST https://sts.example /v1`.
+fn request(rule: &HttpRule) -> String {
+    let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
+    let paths: Vec<_> = match &rule.paths {
+        Paths::Any => Vec::new(),
+        Paths::Under(prefixes) => prefixes.iter().map(ToString::to_string).collect(),
+    };
+    let parts = [methods.join("|"), rule.pattern.to_string(), paths.join("|")];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Imported interfaces of packages that nobody here knows.
+pub(crate) fn strange(inspection: &Inspection) -> impl Iterator<Item = &str> {
+    let interfaces = inspection.imports.iter().map(|import| import.interface.as_str());
+    interfaces.filter(|interface| !KNOWN.iter().any(|package| interface.starts_with(package)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deputy_core::Digest;
+    use deputy_sandbox::{Import, Kind};
+
+    fn importing(imports: &[(&str, &[&str])]) -> Inspection {
+        let import = |(interface, functions): &(&str, &[&str])| Import {
+            interface: (*interface).to_owned(),
+            functions: functions.iter().map(|function| (*function).to_owned()).collect(),
+        };
+        Inspection {
+            digest: Digest::new([0; 32]),
+            size: 1,
+            kind: Kind::Provider,
+            renews: false,
+            revokes: false,
+            imports: imports.iter().map(import).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_imported_can_never_be_done() {
+        let nothing = importing(&[]);
+        for capability in Capability::ALL {
+            assert!(!capability.imported(&nothing), "{capability:?}");
+        }
+        // An interface that is imported for its types alone.
+        let types = importing(&[("delegation:tokens/secrets@0.1.0", &[]), ("wasi:filesystem/types@0.2.12", &["x"])]);
+        assert!(Capability::ALL.iter().all(|capability| !capability.imported(&types)));
+    }
+
+    #[test]
+    fn each_operation_of_a_secret_is_a_capability_of_its_own() {
+        let signs = importing(&[("delegation:tokens/secrets@0.1.0", &["open", "[method]secret.sigv4"])]);
+        let can: Vec<_> = Capability::ALL.iter().filter(|c| c.imported(&signs)).map(|c| c.key()).collect();
+        assert_eq!(can, ["sigv4"]);
+        let reads = importing(&[("delegation:tokens/secret-values@0.1.0", &["reveal"])]);
+        assert!(Capability::Secret(Operation::Reveal).imported(&reads));
+    }
+
+    #[test]
+    fn keys_and_words_differ() {
+        for (index, capability) in Capability::ALL.iter().enumerate() {
+            for other in Capability::ALL.iter().skip(index + 1) {
+                assert_ne!(capability.key(), other.key());
+                assert_ne!(capability.words(), other.words());
+            }
+        }
+    }
+
+    #[test]
+    fn an_import_of_another_package_is_strange() {
+        let inspection = importing(&[("wasi:io/streams@0.2.12", &[]), ("evil:gpu/mine@1.0.0", &["go"])]);
+        assert_eq!(strange(&inspection).collect::<Vec<_>>(), ["evil:gpu/mine@1.0.0"]);
+    }
+}

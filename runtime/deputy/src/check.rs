@@ -1,0 +1,287 @@
+//! `deputy check`
+
+use deputy_config::{Colour, Config, Finding};
+use deputy_core::{Instance, SecretName};
+use deputy_sandbox::{Inspection, Provider, Sandbox};
+use serde::Serialize;
+
+use crate::capability::{Capability, Leave, strange};
+use crate::cli;
+use crate::context::{Context, SCHEMA};
+use crate::error::{CommandError, ErrorJson, joined};
+use crate::exit::Exit;
+use crate::inspect::ComponentJson;
+use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
+use crate::sandbox;
+use crate::table::Table;
+
+/// The whole check, for a program to read.
+#[derive(Serialize)]
+struct CheckJson {
+    schema: u32,
+    ok: bool,
+    config: String,
+    warnings: Vec<Finding>,
+    instances: Vec<InstanceJson>,
+}
+
+/// One instance, as both people and programs are told.
+#[derive(Serialize)]
+struct InstanceJson {
+    name: String,
+    enabled: bool,
+    ok: bool,
+    component: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loaded: Option<Loaded>,
+}
+
+#[derive(Serialize)]
+struct Loaded {
+    #[serde(flatten)]
+    component: ComponentJson,
+    service: Answer<String>,
+    tokens_required: Answer<bool>,
+    /// Imported and granted.
+    granted: Vec<Entry>,
+    /// Imported and not granted.
+    not_granted: Vec<&'static str>,
+    /// Granted and not imported.
+    unused: Vec<Entry>,
+    unknown_imports: Vec<String>,
+    secrets: Vec<SecretJson>,
+}
+
+/// What the component said when it was called without a grant.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<T> {
+    Said(T),
+    Failed { error: String },
+}
+
+#[derive(Serialize)]
+struct Entry {
+    capability: &'static str,
+    #[serde(skip)]
+    words: &'static str,
+    grants: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SecretJson {
+    name: String,
+    source: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exit, CommandError> {
+    let config = context.configuration()?;
+    context.printer.note(&config.warnings.render(Colour::Always));
+    if !config.warnings.is_empty() {
+        context.printer.note("\n");
+    }
+    let sandbox = sandbox::open(context.state_dir(Some(&config)), sandbox::nobody())?;
+    let mut instances = Vec::new();
+    for instance in config.instances.values() {
+        let checked = check(&sandbox, instance).await;
+        if !arguments.json {
+            context.data(&shown(&checked))?;
+        }
+        instances.push(checked);
+    }
+    let ok = instances.iter().all(|instance| instance.ok);
+    if arguments.json {
+        context.json(&json(&config, ok, instances))?;
+    } else {
+        context.data(&summary(&config, &instances))?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+fn json(config: &Config, ok: bool, instances: Vec<InstanceJson>) -> CheckJson {
+    let warnings = config.warnings.findings().collect();
+    CheckJson { schema: SCHEMA, ok, config: config.path.display().to_string(), warnings, instances }
+}
+
+async fn check(sandbox: &Sandbox, instance: &Instance) -> InstanceJson {
+    let mut checked = InstanceJson {
+        name: instance.name.to_string(),
+        enabled: instance.enabled,
+        ok: true,
+        component: instance.component.display().to_string(),
+        error: None,
+        loaded: None,
+    };
+    if instance.enabled {
+        match sandbox.load(instance).await {
+            Ok(provider) => {
+                let loaded = loaded(&provider, instance).await;
+                checked.ok = loaded.secrets.iter().all(|secret| secret.ok)
+                    && matches!(loaded.service, Answer::Said(_))
+                    && matches!(loaded.tokens_required, Answer::Said(_));
+                checked.loaded = Some(loaded);
+            }
+            Err(error) => {
+                checked.ok = false;
+                checked.error = Some(CommandError::from(error).json());
+            }
+        }
+    }
+    checked
+}
+
+async fn loaded(provider: &Provider, instance: &Instance) -> Loaded {
+    let inspection = provider.inspection();
+    let (service, required) = (provider.service_name().await, provider.tokens_required().await);
+    let failed = |error: deputy_sandbox::CallError| error.to_string();
+    let (granted, not_granted, unused) = compare(inspection, instance);
+    Loaded {
+        component: ComponentJson::from(inspection),
+        service: Answer::of(service.result.map(|service| service.to_string()).map_err(failed)),
+        tokens_required: Answer::of(required.result.map_err(failed)),
+        granted,
+        not_granted,
+        unused,
+        unknown_imports: strange(inspection).map(str::to_owned).collect(),
+        secrets: secrets(provider, instance).await,
+    }
+}
+
+/// What is imported and granted, imported and not granted, granted and not imported.
+fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Entry>, Vec<&'static str>, Vec<Entry>) {
+    let (mut granted, mut not_granted, mut unused) = (Vec::new(), Vec::new(), Vec::new());
+    for capability in Capability::ALL.into_iter().filter(|c| c.leave() == Leave::Granted) {
+        let grants = capability.granted(&instance.grant);
+        let entry = Entry { capability: capability.key(), words: capability.words(), grants };
+        match (capability.imported(inspection), entry.grants.is_empty()) {
+            (true, true) => not_granted.push(capability.words()),
+            (true, false) => granted.push(entry),
+            // Names come with the rules for connections, which tell of themselves.
+            (false, false) if capability != Capability::Names => unused.push(entry),
+            (false, _) => {}
+        }
+    }
+    (granted, not_granted, unused)
+}
+
+async fn secrets(provider: &Provider, instance: &Instance) -> Vec<SecretJson> {
+    let source = |name: &SecretName| instance.sources.get(name).map_or("", |source| source.kind());
+    let json = |(name, result): (SecretName, Result<(), _>)| SecretJson {
+        source: source(&name),
+        name: name.to_string(),
+        ok: result.is_ok(),
+        error: result.err().map(|error| joined(&error)),
+    };
+    provider.check_secrets().await.into_iter().map(json).collect()
+}
+
+impl<T> Answer<T> {
+    fn of(result: Result<T, String>) -> Self {
+        match result {
+            Ok(said) => Self::Said(said),
+            Err(error) => Self::Failed { error },
+        }
+    }
+}
+
+fn shown(instance: &InstanceJson) -> String {
+    let (style, word) = match (instance.enabled, instance.ok) {
+        (false, _) => (FAINT, "not enabled"),
+        (true, true) => (GOOD, "ok"),
+        (true, false) => (ERROR, "not ok"),
+    };
+    let mut text = format!("{}: {}\n", painted(HEADING, &instance.name), painted(style, word));
+    let mut table = Table::default();
+    table.row(["component", &instance.component]);
+    if let Some(loaded) = &instance.loaded {
+        describe(&mut table, loaded);
+    }
+    text.push_str(&table.render(2));
+    if let Some(error) = &instance.error {
+        text.push_str(&format!("  {}\n", painted(ERROR, harmless(&error.message))));
+        error.causes.iter().for_each(|cause| text.push_str(&format!("    because {}\n", harmless(cause))));
+    }
+    if let Some(loaded) = &instance.loaded {
+        for (title, answer) in
+            [("service", loaded.service.error()), ("tokens-required", loaded.tokens_required.error())]
+        {
+            if let Some(error) = answer {
+                text.push_str(&format!("  {} {}\n", painted(ERROR, title), harmless(error)));
+            }
+        }
+        text.push_str(&compared(loaded));
+    }
+    text.push('\n');
+    text
+}
+
+impl<T> Answer<T> {
+    fn error(&self) -> Option<&str> {
+        match self {
+            Self::Said(_) => None,
+            Self::Failed { error } => Some(error),
+        }
+    }
+}
+
+fn describe(table: &mut Table, loaded: &Loaded) {
+    let component = &loaded.component;
+    let able: Vec<_> = [(component.exports.renewal, "renews"), (component.exports.revocation, "revokes")]
+        .into_iter()
+        .filter_map(|(able, word)| able.then_some(word))
+        .collect();
+    let able = if able.is_empty() { String::new() } else { format!(", {}", able.join(", ")) };
+    let service = match &loaded.service {
+        Answer::Said(service) => format!(" of {service}"),
+        Answer::Failed { .. } => String::new(),
+    };
+    table.row(["", &format!("{}{service}{able}, {}", component.kind, bytes(component.size))]);
+    table.row(["sha256", &component.sha256]);
+    if let Answer::Said(false) = loaded.tokens_required {
+        table.row(["tokens", "not needed with these settings"]);
+    }
+    for (index, secret) in loaded.secrets.iter().enumerate() {
+        let state = match &secret.error {
+            None => format!("{} ({}): can be read", secret.name, secret.source),
+            Some(error) => format!("{} ({}): {error}", secret.name, secret.source),
+        };
+        table.row([if index == 0 { "secrets" } else { "" }, &state]);
+    }
+}
+
+fn compared(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    let mut section = |title: String, rows: Vec<(String, String)>| {
+        if !rows.is_empty() {
+            let mut table = Table::default();
+            rows.into_iter().for_each(|(words, grants)| table.row([words, grants]));
+            text.push_str(&format!("  {title}\n{}", table.render(4)));
+        }
+    };
+    let rows = |entries: &[Entry]| {
+        entries.iter().map(|entry| (entry.words.to_owned(), entry.grants.join(", "))).collect::<Vec<_>>()
+    };
+    let words = |words: &[&str]| words.iter().map(|words| ((*words).to_owned(), String::new())).collect::<Vec<_>>();
+    section("imported and granted".to_owned(), rows(&loaded.granted));
+    section(painted(WARNING, "imported and not granted"), words(&loaded.not_granted));
+    section(painted(WARNING, "granted and not imported"), rows(&loaded.unused));
+    let unknown = loaded.unknown_imports.iter().map(String::as_str).collect::<Vec<_>>();
+    section(painted(WARNING, "imported and unknown"), words(&unknown));
+    text
+}
+
+fn summary(config: &Config, instances: &[InstanceJson]) -> String {
+    let count = |predicate: fn(&&InstanceJson) -> bool| instances.iter().filter(predicate).count();
+    let (enabled, wrong) = (count(|i| i.enabled), count(|i| !i.ok));
+    let path = harmless(&config.path.display().to_string());
+    let instances = if enabled == 1 { "1 instance".to_owned() } else { format!("{enabled} instances") };
+    match wrong {
+        0 => format!("{path}: {instances}, {}\n", painted(GOOD, "all ok")),
+        wrong => format!("{path}: {instances}, {}\n", painted(ERROR, format!("{wrong} not ok"))),
+    }
+}

@@ -1,0 +1,89 @@
+//! What every command needs: the streams, the configuration, the state directory.
+
+use std::path::{Path, PathBuf};
+
+use deputy_config::Config;
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::error::{CommandError, ErrorJson};
+use crate::exit::Exit;
+use crate::print::Printer;
+use crate::surroundings::Surroundings;
+
+/// The version of what the commands print as JSON. It grows when a field goes or changes its meaning.
+pub(crate) const SCHEMA: u32 = 1;
+
+pub(crate) struct Context {
+    pub(crate) printer: Printer,
+    config: Option<PathBuf>,
+    state: Option<PathBuf>,
+    surroundings: Surroundings,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    schema: u32,
+    error: &'a ErrorJson,
+}
+
+impl Context {
+    pub(crate) fn new(printer: Printer, global: &Global, surroundings: Surroundings) -> Self {
+        Self { printer, config: global.config.clone(), state: global.state.clone(), surroundings }
+    }
+
+    /// Reads the configuration.
+    pub(crate) fn configuration(&self) -> Result<Config, CommandError> {
+        Ok(Config::load(self.named().unwrap_or(Path::new("deputy.toml")))?)
+    }
+
+    /// Reads the configuration if somebody named one, for commands that can do without.
+    pub(crate) fn named_configuration(&self) -> Result<Option<Config>, CommandError> {
+        Ok(self.named().map(Config::load).transpose()?)
+    }
+
+    fn named(&self) -> Option<&Path> {
+        self.config.as_deref().or(self.surroundings.config.as_deref())
+    }
+
+    /// The state directory; the configuration has its say if there is one.
+    pub(crate) fn state_dir(&self, config: Option<&Config>) -> Option<PathBuf> {
+        self.surroundings.state_dir(self.state.as_deref(), config.and_then(|config| config.state_dir.as_deref()))
+    }
+
+    /// Prints an object on stdout.
+    pub(crate) fn json(&self, object: &impl Serialize) -> Result<(), CommandError> {
+        let mut text = serde_json::to_string(object).map_err(|error| CommandError::new(Exit::Internal, error))?;
+        text.push('\n');
+        self.data(&text)
+    }
+
+    /// Prints text on stdout. A reader that has gone away has seen enough.
+    pub(crate) fn data(&self, text: &str) -> Result<(), CommandError> {
+        written(self.printer.data(text))
+    }
+
+    /// Prints a payload on stdout.
+    pub(crate) fn payload(&self, bytes: &[u8]) -> Result<(), CommandError> {
+        written(self.printer.payload(bytes))
+    }
+
+    /// Tells of an error, on stderr and, if asked for, as an object on stdout.
+    pub(crate) fn fail(&self, error: &CommandError, json: bool) -> Exit {
+        if json {
+            // If stdout is gone, stderr still tells.
+            drop(self.json(&Failed { schema: SCHEMA, error: &error.json() }));
+        }
+        error.print(self.printer);
+        error.exit()
+    }
+}
+
+fn written(result: std::io::Result<()>) -> Result<(), CommandError> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandError::new(Exit::Failed, error).context("cannot write to stdout"))
+        }
+        _ => Ok(()),
+    }
+}

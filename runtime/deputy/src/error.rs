@@ -1,0 +1,172 @@
+//! Why a command ended without doing what it was asked for, and how that is told.
+
+use std::error::Error;
+use std::{io, iter};
+
+use deputy_config::{Colour, ConfigErrors, Finding};
+use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::print::{ERROR, HINT, Printer, harmless};
+
+/// A failed command: the error with its chain, what may help, and the code to end with.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    exit: Exit,
+    report: Report,
+    hints: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Report {
+    Chain(Box<dyn Error + Send + Sync>),
+    Findings(ConfigErrors),
+}
+
+/// An error and what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+struct Doing {
+    doing: &'static str,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// A failed command, for a program to read.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorJson {
+    kind: &'static str,
+    exit_code: u8,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) causes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Finding>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { exit, report: Report::Chain(error.into()), hints: Vec::new() }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Says what was being done.
+    pub(crate) fn context(self, doing: &'static str) -> Self {
+        match self.report {
+            Report::Chain(source) => Self { report: Report::Chain(Box::new(Doing { doing, source })), ..self },
+            Report::Findings(_) => self,
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Tells a person: once, with the chain below, and the hints apart.
+    pub(crate) fn print(&self, printer: Printer) {
+        match &self.report {
+            Report::Chain(error) => {
+                let (message, causes) = chain(error.as_ref());
+                printer.say(ERROR, "error", &message);
+                for cause in causes {
+                    printer.note(&format!("  because {}\n", harmless(&cause)));
+                }
+            }
+            Report::Findings(ConfigErrors::Invalid(findings)) => {
+                printer.note(&findings.render(Colour::Always));
+                let (count, path) = (findings.len(), findings.path().display());
+                let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+                printer.note("\n");
+                printer.say(ERROR, "error", &format!("{errors} in {path}: nothing was started"));
+            }
+            Report::Findings(error @ ConfigErrors::Unreadable { source, .. }) => {
+                printer.say(ERROR, "error", &error.to_string());
+                printer.note(&format!("  because {}\n", harmless(&source.to_string())));
+            }
+        }
+        for hint in &self.hints {
+            printer.say(HINT, "hint", hint);
+        }
+    }
+
+    /// Tells a program.
+    pub(crate) fn json(&self) -> ErrorJson {
+        let (message, causes) = match &self.report {
+            Report::Chain(error) => chain(error.as_ref()),
+            Report::Findings(error) => (error.to_string(), Vec::new()),
+        };
+        let findings = match &self.report {
+            Report::Chain(_) => Vec::new(),
+            Report::Findings(errors) => errors.findings(),
+        };
+        let hints = self.hints.clone();
+        ErrorJson { kind: self.exit.word(), exit_code: self.exit.code(), message, causes, findings, hints }
+    }
+}
+
+/// An error's own text, and those of its causes. A cause that only repeats the one above is left out.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
+    let mut texts = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        next = cause.source();
+    }
+    let message = texts.remove(0);
+    (message, texts)
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn joined(error: &(dyn Error + 'static)) -> String {
+    let (message, causes) = chain(error);
+    iter::once(message).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
+impl From<ConfigErrors> for CommandError {
+    fn from(error: ConfigErrors) -> Self {
+        let missing =
+            matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
+        let this = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new() };
+        if missing { this.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { this }
+    }
+}
+
+impl From<SandboxError> for CommandError {
+    fn from(error: SandboxError) -> Self {
+        let exit = match &error {
+            SandboxError::Cache(error) => of_cache(error),
+            SandboxError::Engine(_) => Exit::Internal,
+            SandboxError::Ticker(_) => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<LoadError> for CommandError {
+    fn from(error: LoadError) -> Self {
+        let exit = match &error {
+            LoadError::Cache { source, .. } => of_cache(source),
+            _ => Exit::Misconfigured,
+        };
+        Self::new(exit, error)
+    }
+}
+
+fn of_cache(error: &CacheError) -> Exit {
+    match error {
+        CacheError::Compile(CompileError::Killed { .. } | CompileError::Slow(_)) => Exit::OverLimit,
+        CacheError::Compile(CompileError::Invalid(_)) | CacheError::Exposed { .. } => Exit::Misconfigured,
+        CacheError::Compile(CompileError::Start { .. }) | CacheError::Io { .. } | CacheError::Load { .. } => {
+            Exit::Failed
+        }
+    }
+}

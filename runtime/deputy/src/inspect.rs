@@ -1,0 +1,166 @@
+//! `deputy inspect`
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use deputy_core::grant::Grant;
+use deputy_core::{Instance, Limits};
+use deputy_sandbox::{Inspection, Kind, Sandbox};
+use serde::Serialize;
+
+use crate::capability::{Capability, Leave, strange};
+use crate::cli;
+use crate::context::{Context, SCHEMA};
+use crate::error::{CommandError, joined};
+use crate::exit::Exit;
+use crate::print::{HEADING, bytes, harmless, painted};
+use crate::sandbox;
+use crate::table::Table;
+
+/// What a component is, for a program to read.
+#[derive(Serialize)]
+pub(crate) struct ComponentJson {
+    pub(crate) kind: &'static str,
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+    pub(crate) exports: ExportsJson,
+    pub(crate) imports: Vec<ImportJson>,
+}
+
+/// Which of the contract's optional interfaces a component exports.
+#[derive(Serialize)]
+pub(crate) struct ExportsJson {
+    pub(crate) renewal: bool,
+    pub(crate) revocation: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ImportJson {
+    interface: String,
+    functions: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct InspectJson<'a> {
+    schema: u32,
+    path: String,
+    service: Option<&'a str>,
+    #[serde(flatten)]
+    component: ComponentJson,
+    /// What it can do if it is granted.
+    can_if_granted: Vec<&'static str>,
+    /// What it can do anyway.
+    can: Vec<&'static str>,
+    /// What it asks for and nobody gets.
+    in_vain: Vec<&'static str>,
+    /// What it can never do.
+    cannot: Vec<&'static str>,
+    unknown_imports: Vec<&'a str>,
+}
+
+impl From<&Inspection> for ComponentJson {
+    fn from(inspection: &Inspection) -> Self {
+        let import = |import: &deputy_sandbox::Import| ImportJson {
+            interface: import.interface.clone(),
+            functions: import.functions.clone(),
+        };
+        Self {
+            kind: kind(inspection),
+            sha256: inspection.digest.to_string(),
+            size: inspection.size,
+            exports: ExportsJson { renewal: inspection.renews, revocation: inspection.revokes },
+            imports: inspection.imports.iter().map(import).collect(),
+        }
+    }
+}
+
+pub(crate) async fn run(context: &Context, arguments: &cli::Inspect) -> Result<Exit, CommandError> {
+    let config = context.named_configuration()?;
+    let sandbox = sandbox::open(context.state_dir(config.as_ref()), sandbox::nobody())?;
+    let inspection = sandbox.inspect(&arguments.file).await?;
+    let service = service(&sandbox, &arguments.file, &inspection).await;
+    if arguments.json {
+        let keys = |capabilities: Vec<Capability>| capabilities.into_iter().map(Capability::key).collect();
+        context.json(&InspectJson {
+            schema: SCHEMA,
+            path: arguments.file.display().to_string(),
+            service: service.as_deref().ok(),
+            component: ComponentJson::from(&inspection),
+            can_if_granted: keys(imported(&inspection, Leave::Granted)),
+            can: keys(imported(&inspection, Leave::Always)),
+            in_vain: keys(imported(&inspection, Leave::Never)),
+            cannot: keys(missing(&inspection)),
+            unknown_imports: strange(&inspection).collect(),
+        })?;
+    } else {
+        context.data(&shown(&arguments.file, &inspection, &service))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The service's name by the component's own word, called without a grant, or why there is none.
+async fn service(sandbox: &Sandbox, path: &Path, inspection: &Inspection) -> Result<String, String> {
+    if inspection.kind == Kind::Receiver {
+        return Err("a receiver names its services when it runs".to_owned());
+    }
+    let name = "inspected".parse().map_err(|error: deputy_core::NameError| error.to_string())?;
+    let instance = Instance {
+        name,
+        component: path.to_owned(),
+        sha256: Some(inspection.digest),
+        enabled: true,
+        settings: BTreeMap::new(),
+        grant: Grant::default(),
+        sources: BTreeMap::new(),
+        limits: Limits::default(),
+    };
+    let provider = sandbox.load(&instance).await.map_err(|error| joined(&error))?;
+    provider.service_name().await.result.map(|service| service.to_string()).map_err(|error| error.to_string())
+}
+
+fn imported(inspection: &Inspection, leave: Leave) -> Vec<Capability> {
+    Capability::ALL.into_iter().filter(|c| c.leave() == leave && c.imported(inspection)).collect()
+}
+
+fn missing(inspection: &Inspection) -> Vec<Capability> {
+    let possible = |c: &Capability| *c != Capability::Outputs || inspection.kind == Kind::Receiver;
+    Capability::ALL.into_iter().filter(|c| !c.imported(inspection)).filter(possible).collect()
+}
+
+pub(crate) fn kind(inspection: &Inspection) -> &'static str {
+    match inspection.kind {
+        Kind::Provider => "provider",
+        Kind::Receiver => "receiver",
+    }
+}
+
+fn shown(path: &Path, inspection: &Inspection, service: &Result<String, String>) -> String {
+    let yes = |yes: bool| if yes { "yes" } else { "no" };
+    let mut table = Table::default();
+    table.row(["kind", kind(inspection)]);
+    match service {
+        Ok(service) => table.row(["service", service]),
+        Err(reason) => table.row(["service", &format!("unknown: {reason}")]),
+    }
+    table.row(["renews", yes(inspection.renews)]);
+    table.row(["revokes", yes(inspection.revokes)]);
+    table.row(["size", &bytes(inspection.size)]);
+    table.row(["sha256", &inspection.digest.to_string()]);
+
+    let mut text = format!("{}\n{}", painted(HEADING, harmless(&path.display().to_string())), table.render(2));
+    let mut section = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            text.push_str(&format!("\n{}\n", painted(HEADING, title)));
+            lines.iter().for_each(|line| text.push_str(&format!("  {}\n", harmless(line))));
+        }
+    };
+    let words = |capabilities: Vec<Capability>, before: &str| {
+        capabilities.into_iter().map(|c| format!("{before}{}", c.words())).collect::<Vec<_>>()
+    };
+    section("Can, where the operator grants it", words(imported(inspection, Leave::Granted), ""));
+    section("Can", words(imported(inspection, Leave::Always), ""));
+    section("Never, whatever it is granted", words(missing(inspection), "cannot "));
+    section("Asks for in vain, as nobody is given it", words(imported(inspection, Leave::Never), ""));
+    section("Imports that deputy does not know", strange(inspection).map(str::to_owned).collect());
+    text
+}

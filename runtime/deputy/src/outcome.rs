@@ -1,0 +1,187 @@
+//! How a call ended, judged: the code to exit with, and what the operator is told.
+
+use deputy_core::{Failure, InstanceName, Limits, Refusal};
+use deputy_sandbox::{Call, CallError, Usage};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::print::{ERROR, HINT, Printer, WARNING, indented};
+
+/// A refusal, for a program to read.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RefusalJson {
+    code: &'static str,
+    message: String,
+    /// The lines of configuration that would allow it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+/// A failed call, for a program to read.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CallErrorJson {
+    kind: &'static str,
+    exit_code: u8,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+/// What a call used, for a program to read.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct UsageJson {
+    requests: u32,
+    secret_operations: u32,
+    bytes_sent: u64,
+    bytes_received: u64,
+}
+
+impl From<Usage> for UsageJson {
+    fn from(usage: Usage) -> Self {
+        Self {
+            requests: usage.requests,
+            secret_operations: usage.secret_operations,
+            bytes_sent: usage.sent,
+            bytes_received: usage.received,
+        }
+    }
+}
+
+/// The code for a call. What was refused says more than what the component made of it: a component that may not reach
+/// its service reports the service as unavailable.
+pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
+    let error = match &call.result {
+        Ok(_) => return Exit::Done,
+        Err(CallError::Internal(_)) => return Exit::Internal,
+        Err(CallError::Limit(_)) => return Exit::OverLimit,
+        Err(error) => error,
+    };
+    if call.refusals.iter().any(|refusal| !matches!(refusal, Refusal::Limit(_))) {
+        return Exit::Refused;
+    }
+    if !call.refusals.is_empty() {
+        return Exit::OverLimit;
+    }
+    match error {
+        CallError::Failure(Failure::Denied(_)) => Exit::Denied,
+        CallError::Failure(Failure::Misconfigured(_)) => Exit::Misconfigured,
+        CallError::Failure(Failure::Throttled { .. } | Failure::Unavailable(_)) => Exit::Unavailable,
+        CallError::Internal(_) => Exit::Internal,
+        CallError::Invalid(_) | CallError::Trap { .. } => Exit::Broken,
+        CallError::Limit(_) => Exit::OverLimit,
+    }
+}
+
+/// What was refused, with what would allow it.
+pub(crate) fn refusals(refusals: &[Refusal], instance: &InstanceName, limits: &Limits) -> Vec<RefusalJson> {
+    let json = |refusal: &Refusal| RefusalJson {
+        code: refusal.code(),
+        message: refusal.to_string(),
+        fix: refusal.fix(instance, limits),
+    };
+    refusals.iter().map(json).collect()
+}
+
+/// The error of a failed call.
+pub(crate) fn error<T>(call: &Call<T>) -> Option<CallErrorJson> {
+    let error = call.result.as_ref().err()?;
+    let exit = exit(call);
+    let retry_after_ms = match error {
+        CallError::Failure(Failure::Throttled { retry_after, .. }) => Some(retry_after.as_millis()),
+        _ => None,
+    };
+    Some(CallErrorJson { kind: exit.word(), exit_code: exit.code(), message: error.to_string(), retry_after_ms })
+}
+
+/// Tells a person how a call ended: the error, what was refused and what would allow it, and what the component wrote.
+pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &InstanceName, limits: &Limits, file: &str) {
+    if let Err(error) = &call.result {
+        printer.say(ERROR, "error", &format!("{instance}: {error}"));
+        if let CallError::Failure(Failure::Throttled { retry_after, .. }) = error {
+            printer.say(HINT, "hint", &format!("try again in {retry_after}"));
+        }
+        if !call.log_tail.trim().is_empty() {
+            printer.note("the component wrote last:\n");
+            printer.note(&indented(&call.log_tail, "  | "));
+        }
+    }
+    let refusals = refusals(&call.refusals, instance, limits);
+    for refusal in &refusals {
+        let style = if call.result.is_err() { ERROR } else { WARNING };
+        printer.say(style, "refused", &format!("{} [{}]", refusal.message, refusal.code));
+    }
+    let mut fixes: Vec<&str> = refusals.iter().filter_map(|refusal| refusal.fix.as_deref()).collect();
+    fixes.dedup();
+    if !fixes.is_empty() {
+        printer.say(HINT, "hint", &format!("if it should be allowed, add to {file}:"));
+        for fix in fixes {
+            printer.note("\n");
+            printer.note(&indented(fix, "    "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deputy_core::{Limit, Span};
+    use deputy_observe::CallId;
+
+    fn call(result: Result<(), CallError>, refusals: Vec<Refusal>) -> Call<()> {
+        Call { id: CallId(1), result, refusals, usage: Usage::default(), log_tail: String::new() }
+    }
+
+    fn denied() -> CallError {
+        CallError::Failure(Failure::Denied("no".into()))
+    }
+
+    #[test]
+    fn each_end_has_its_code() {
+        let throttled = Failure::Throttled { message: "slow".into(), retry_after: Span::secs(30) };
+        for (result, expected) in [
+            (Ok(()), Exit::Done),
+            (Err(denied()), Exit::Denied),
+            (Err(CallError::Failure(Failure::Misconfigured("a".into()))), Exit::Misconfigured),
+            (Err(CallError::Failure(throttled)), Exit::Unavailable),
+            (Err(CallError::Failure(Failure::Unavailable("a".into()))), Exit::Unavailable),
+            (Err(CallError::Internal("a".into())), Exit::Internal),
+            (Err(CallError::Invalid("a".into())), Exit::Broken),
+            (Err(CallError::Limit(Limit::Cpu)), Exit::OverLimit),
+            (Err(CallError::Trap { reason: "a".into() }), Exit::Broken),
+        ] {
+            assert_eq!(exit(&call(result, Vec::new())), expected);
+        }
+    }
+
+    #[test]
+    fn a_failed_call_in_which_something_was_refused_was_refused() {
+        let limit = Refusal::Limit(Limit::Requests);
+        for (result, refusals, expected) in [
+            (Err(denied()), vec![Refusal::Udp], Exit::Refused),
+            (Err(CallError::Trap { reason: "a".into() }), vec![Refusal::Udp], Exit::Refused),
+            (Err(denied()), vec![limit.clone()], Exit::OverLimit),
+            (Err(denied()), vec![limit.clone(), Refusal::Udp], Exit::Refused),
+            (Err(CallError::Limit(Limit::Wall)), vec![Refusal::Udp], Exit::OverLimit),
+            (Err(CallError::Internal("a".into())), vec![Refusal::Udp], Exit::Internal),
+            (Ok(()), vec![Refusal::Udp, limit], Exit::Done),
+        ] {
+            assert_eq!(exit(&call(result, refusals)), expected);
+        }
+    }
+
+    #[test]
+    fn a_throttled_call_says_when_to_try_again() {
+        let throttled = Failure::Throttled { message: "slow".into(), retry_after: Span::secs(30) };
+        let json = error(&call(Err(CallError::Failure(throttled)), Vec::new())).unwrap();
+        assert_eq!((json.kind, json.exit_code, json.retry_after_ms), ("unavailable", 4, Some(30_000)));
+        assert_eq!(error(&call(Ok(()), Vec::new())), None);
+    }
+
+    #[test]
+    fn a_refusal_comes_with_the_lines_that_would_allow_it() {
+        let refused = refusals(&[Refusal::Limit(Limit::Memory)], &"s3".parse().unwrap(), &Limits::default());
+        let [refusal] = refused.as_slice() else { panic!("one refusal") };
+        assert_eq!(refusal.code, "over-limit");
+        assert_eq!(refusal.fix.as_deref(), Some("[instances.s3.limits]\nmemory = \"64MiB\" # now; set it higher"));
+    }
+}

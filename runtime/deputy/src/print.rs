@@ -1,0 +1,133 @@
+//! Everything that the program prints: data on stdout, the rest on stderr, each with colours only where they are seen.
+//!
+//! Texts may come from components and servers, so none reaches a stream with control characters in it. Only payloads
+//! that were asked for go out as they are, and only where no terminal reads them.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use clap::builder::styling::{AnsiColor, Effects, Style};
+
+/// The program's two streams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    colour: ColorChoice,
+}
+
+pub(crate) const ERROR: Style = AnsiColor::BrightRed.on_default().effects(Effects::BOLD);
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
+pub(crate) const HINT: Style = AnsiColor::BrightCyan.on_default().effects(Effects::BOLD);
+pub(crate) const HEADING: Style = Style::new().effects(Effects::BOLD);
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const FAINT: Style = Style::new().effects(Effects::DIMMED);
+
+impl Printer {
+    pub(crate) fn new(colour: ColorChoice) -> Self {
+        Self { colour }
+    }
+
+    /// Data. Without a reader there is nothing more to say.
+    pub(crate) fn data(self, text: &str) -> io::Result<()> {
+        let mut stream = AutoStream::new(io::stdout().lock(), self.colour);
+        stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
+    }
+
+    /// A payload: as it is, but made harmless for a terminal.
+    pub(crate) fn payload(self, bytes: &[u8]) -> io::Result<()> {
+        let mut stream = io::stdout().lock();
+        if stream.is_terminal() {
+            // Control characters in it would be the component's words to the terminal.
+            for chunk in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+                let line = chunk.strip_suffix('\n');
+                stream.write_all(harmless(line.unwrap_or(chunk)).as_bytes())?;
+                stream.write_all(b"\n")?;
+            }
+        } else {
+            stream.write_all(bytes)?;
+        }
+        stream.flush()
+    }
+
+    /// Anything else. Nobody can be told that stderr is gone.
+    pub(crate) fn note(self, text: &str) {
+        let mut stream = AutoStream::new(io::stderr().lock(), self.colour);
+        drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
+    }
+
+    /// A line on stderr that begins with a word such as `error`.
+    pub(crate) fn say(self, style: Style, word: &str, text: &str) {
+        self.note(&format!("{}: {}\n", painted(style, word), harmless(text)));
+    }
+
+    /// Whether stderr shows colours.
+    pub(crate) fn colours_notes(self) -> bool {
+        let choice = match self.colour {
+            ColorChoice::Auto => AutoStream::choice(&io::stderr()),
+            choice => choice,
+        };
+        choice != ColorChoice::Never
+    }
+}
+
+/// A text in a style; the stream takes the style away where it is not seen.
+pub(crate) fn painted(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A text without characters that do something: control characters, and those that turn the direction of writing.
+pub(crate) fn harmless(text: &str) -> String {
+    let acts = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if acts(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Lines, each behind an indent, each harmless.
+pub(crate) fn indented(text: &str, indent: &str) -> String {
+    text.lines().map(|line| format!("{indent}{}\n", harmless(line))).collect()
+}
+
+/// A number of bytes for people: `412 KiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
+            if tenths < 100 {
+                format!("{}.{} {name}", tenths / 10, tenths % 10)
+            } else {
+                format!("{} {name}", tenths / 10)
+            }
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_taken_out() {
+        assert_eq!(
+            harmless("a\u{1b}[31m\r\n\u{9b}b\u{202e}c\u{7f}ß"),
+            "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}ß"
+        );
+        assert_eq!(indented("a\nb\u{7}\n", "  "), "  a\n  b\u{fffd}\n");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (size, shown) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (421_888, "412 KiB"),
+            (20 << 20, "20 MiB"),
+            (u64::MAX, "17179869183 GiB"),
+        ] {
+            assert_eq!(bytes(size), shown);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The sandbox as the commands use it: this program is also its own compile child.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use deputy_observe::Audit;
+use deputy_sandbox::{Compiler, Options, Sandbox, SystemResolver};
+
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+/// The hidden command that compiles one component in a process of its own.
+pub(crate) const COMPILE: &str = "compile-component";
+
+/// A sandbox that keeps compiled components below a folder.
+pub(crate) fn open(state_dir: Option<PathBuf>, audit: Audit) -> Result<Sandbox, CommandError> {
+    let Some(state_dir) = state_dir else {
+        let error = CommandError::new(Exit::Misconfigured, "there is no state directory");
+        return Err(error.hint("name one with --state FOLDER, in DEPUTY_STATE, or as `state` in deputy.toml"));
+    };
+    let program = std::env::current_exe().map_err(|error| CommandError::new(Exit::Internal, error))?;
+    let compiler = Compiler::new(program, vec![OsString::from(COMPILE)]);
+    let options = Options { state_dir, compiler, audit: Arc::new(audit), resolver: Arc::new(SystemResolver) };
+    Ok(Sandbox::new(options)?)
+}
+
+/// An audit log for calls that are given nothing, so that there is nothing to tell of them.
+pub(crate) fn nobody() -> Audit {
+    Audit::stream(io::sink())
+}

@@ -1,0 +1,84 @@
+//! What the program takes from its environment, read once at its start.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Environment variables.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// `DEPUTY_CONFIG`
+    pub(crate) config: Option<PathBuf>,
+    /// `DEPUTY_LOG`
+    pub(crate) log: Option<String>,
+    /// `DEPUTY_STATE`
+    pub(crate) state: Option<PathBuf>,
+    /// Where systemd or the desktop wants state to be.
+    pub(crate) default_state: Option<PathBuf>,
+}
+
+impl Surroundings {
+    pub(crate) fn read() -> Self {
+        Self::of(|name| std::env::var_os(name))
+    }
+
+    fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| set(name).map(PathBuf::from);
+        // systemd gives a list with colons between.
+        let service = path("STATE_DIRECTORY").and_then(|list| {
+            let first = list.to_str()?.split(':').next()?;
+            Some(PathBuf::from(first))
+        });
+        let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+        let desktop = path("XDG_STATE_HOME").and_then(absolute).map(|folder| folder.join("deputy"));
+        let home = path("HOME").and_then(absolute).map(|folder| folder.join(".local/state/deputy"));
+        Self {
+            config: path("DEPUTY_CONFIG"),
+            log: set("DEPUTY_LOG").map(|value| value.to_string_lossy().into_owned()),
+            state: path("DEPUTY_STATE"),
+            default_state: service.or(desktop).or(home),
+        }
+    }
+
+    /// The state directory: what the command line says, the environment, the configuration, and then the default.
+    pub(crate) fn state_dir(&self, flag: Option<&Path>, configured: Option<&Path>) -> Option<PathBuf> {
+        let chosen = flag.or(self.state.as_deref()).or(configured).or(self.default_state.as_deref());
+        chosen.map(Path::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Surroundings {
+        Surroundings::of(|name| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).into()))
+    }
+
+    fn default(variables: &[(&str, &str)]) -> Option<PathBuf> {
+        with(variables).state_dir(None, None)
+    }
+
+    #[test]
+    fn the_default_is_systemds_folder_then_the_desktops_then_the_homes() {
+        let all = [("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(default(&all), Some("/var/lib/a".into()));
+        assert_eq!(default(&all[1..]), Some("/x/deputy".into()));
+        assert_eq!(default(&all[2..]), Some("/h/.local/state/deputy".into()));
+        assert_eq!(default(&[]), None);
+    }
+
+    #[test]
+    fn an_empty_or_relative_variable_is_none() {
+        assert_eq!(default(&[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "x"), ("HOME", "")]), None);
+    }
+
+    #[test]
+    fn the_nearest_choice_wins() {
+        let surroundings = with(&[("DEPUTY_STATE", "/e"), ("HOME", "/h")]);
+        let (flag, configured) = (Some(Path::new("/f")), Some(Path::new("/c")));
+        assert_eq!(surroundings.state_dir(flag, configured), Some("/f".into()));
+        assert_eq!(surroundings.state_dir(None, configured), Some("/e".into()));
+        assert_eq!(with(&[("HOME", "/h")]).state_dir(None, configured), Some("/c".into()));
+    }
+}

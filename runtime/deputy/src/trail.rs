@@ -1,0 +1,103 @@
+//! The audit trail for people: one line for each use of a capability.
+
+use deputy_observe::{Event, Outcome, What};
+
+use crate::print::{ERROR, FAINT, GOOD, WARNING, bytes, harmless, painted};
+
+/// One line, with its end.
+pub(crate) fn line(event: &Event) -> String {
+    let (style, word) = match event.outcome {
+        Outcome::Cancelled => (WARNING, "cancelled"),
+        Outcome::Done => (GOOD, "done"),
+        Outcome::Failed => (WARNING, "failed"),
+        Outcome::Refused => (ERROR, "refused"),
+    };
+    let clock = event.time.get(11..23).unwrap_or(&event.time);
+    let code = event.code.as_ref().map(|code| format!(" [{}]", harmless(code))).unwrap_or_default();
+    format!(
+        "{} {} {}{code}\n",
+        painted(FAINT, format!("audit {clock} {}", event.instance)),
+        painted(style, format!("{word:9}")),
+        harmless(&what(&event.what))
+    )
+}
+
+fn what(what: &What) -> String {
+    match what {
+        What::Call { function, millis } => format!("call {function}, {millis} ms"),
+        What::Dropped { events } => format!("{events} events more than the trail holds of one call"),
+        What::Http { method, target, path, address, status, sent, received, injected } => {
+            let mut text = format!("{method} {target}{path}");
+            if let Some(address) = address {
+                text.push_str(&format!(" at {address}"));
+            }
+            if let Some(status) = status {
+                text.push_str(&format!(", status {status}"));
+            }
+            if *sent > 0 || *received > 0 {
+                text.push_str(&format!(", sent {}, received {}", bytes(*sent), bytes(*received)));
+            }
+            if !injected.is_empty() {
+                text.push_str(&format!(", with secret {}", injected.join(", ")));
+            }
+            text
+        }
+        What::Name { host } => format!("look up {host}"),
+        What::Secret { secret, operation, scope } if scope.is_empty() => format!("secret {secret}: {operation}"),
+        What::Secret { secret, operation, scope } => format!("secret {secret}: {operation} for {scope}"),
+        What::Tcp { address } => format!("connect to {address}"),
+        What::Wasi { operation } => format!("wasi {operation}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anstream::adapter::strip_str;
+    use deputy_observe::CallId;
+
+    fn shown(what: What, outcome: Outcome, code: Option<&str>) -> String {
+        let event = Event {
+            time: "2026-01-01T12:34:56.789Z".into(),
+            instance: "s3".into(),
+            call: CallId(1),
+            what,
+            outcome,
+            code: code.map(str::to_owned),
+        };
+        strip_str(&line(&event)).to_string()
+    }
+
+    #[test]
+    fn a_line_says_who_when_how_it_ended_and_what_it_was() {
+        let http = |status, injected: &[&str]| What::Http {
+            method: "POST".into(),
+            target: "https://sts.example:443".into(),
+            path: "/\u{1b}[2J".into(),
+            address: Some([192, 0, 2, 1].into()),
+            status,
+            sent: 450,
+            received: 2048,
+            injected: injected.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        assert_eq!(
+            shown(http(Some(200), &["token"]), Outcome::Done, None),
+            "audit 12:34:56.789 s3 done      POST https://sts.example:443/\u{fffd}[2J at 192.0.2.1, status 200, \
+             sent 450 B, received 2.0 KiB, with secret token\n"
+        );
+        let secret =
+            |scope: &str| What::Secret { secret: "aws-key".into(), operation: "sigv4".into(), scope: scope.into() };
+        assert_eq!(
+            shown(secret("iam/eu-west-1"), Outcome::Refused, Some("service-not-granted")),
+            "audit 12:34:56.789 s3 refused   secret aws-key: sigv4 for iam/eu-west-1 [service-not-granted]\n"
+        );
+        assert_eq!(
+            shown(secret(""), Outcome::Cancelled, None),
+            "audit 12:34:56.789 s3 cancelled secret aws-key: sigv4\n"
+        );
+        assert_eq!(
+            shown(What::Call { function: "obtain", millis: 80 }, Outcome::Failed, Some("denied")),
+            "audit 12:34:56.789 s3 failed    call obtain, 80 ms [denied]\n"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! What a component says: stdout, stderr and the contract's `logging`, in one bounded log for each call.
+//!
+//! Every line becomes one tracing event of the target `deputy::guest`, with known secrets blanked and control characters
+//! escaped, so that it can't pass for a line of the host or of another instance. What is over a limit is counted, and
+//! one line at the end of the call says how much that was. Writing never waits, fails or traps: a component can't tell
+//! whether it is heard.
+
+#[cfg(test)]
+pub(crate) mod capture;
+mod line;
+mod stream;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_core::{Limit, Refusal};
+use deputy_observe::CallId;
+
+use crate::account::Account;
+use crate::redact::{Redactor, bounded, escape};
+use line::{MAX_LINE, Pending, Tail};
+
+pub(crate) use stream::GuestStream;
+
+/// The log of one call. Clones are the same log.
+#[derive(Clone)]
+pub(crate) struct GuestLog(Arc<Inner>);
+
+struct Inner {
+    account: Arc<Account>,
+    call: CallId,
+    redactor: Arc<Redactor>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lines: u32,
+    bytes: u64,
+    /// The first limit that was passed. From then on all is dropped, so that what is there has no holes.
+    over: Option<Limit>,
+    dropped: u64,
+    stdout: Pending,
+    stderr: Pending,
+    tail: Tail,
+    finished: bool,
+}
+
+/// Where a line comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `logging.log`
+    Log(Level),
+    /// Standard error.
+    Stderr,
+    /// Standard output.
+    Stdout,
+}
+
+/// A level of the contract's `logging`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// For the author.
+    Debug,
+    /// For the operator.
+    Info,
+    /// For the operator to act upon.
+    Warn,
+}
+
+impl GuestLog {
+    pub(crate) fn new(account: Arc<Account>, call: CallId, redactor: Arc<Redactor>) -> Self {
+        Self(Arc::new(Inner { account, call, redactor, state: Mutex::default() }))
+    }
+
+    /// The component's standard output.
+    pub(crate) fn stdout(&self) -> GuestStream {
+        GuestStream::new(self.clone(), Source::Stdout)
+    }
+
+    /// The component's standard error.
+    pub(crate) fn stderr(&self) -> GuestStream {
+        GuestStream::new(self.clone(), Source::Stderr)
+    }
+
+    /// One message of `logging`, which may have several lines.
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        self.0.lock(|inner, state| inner.emit(state, Source::Log(level), message.as_bytes(), message.len()));
+    }
+
+    /// Bytes of a stream. What is after the last newline waits for the next write.
+    pub(crate) fn write(&self, source: Source, bytes: &[u8]) {
+        self.0.lock(|inner, state| inner.write(state, source, bytes));
+    }
+
+    /// Ends the log: unfinished lines are finished, and what was dropped is told, once.
+    pub(crate) fn finish(&self) {
+        self.0.finish();
+    }
+
+    /// The last of what the component wrote to standard error, for the report of its failure: at most 4 KiB, blanked and
+    /// escaped, whatever the limits of the log dropped.
+    pub(crate) fn tail(&self) -> String {
+        let mut tail = String::new();
+        self.0.lock_always(|inner, state| tail = state.tail.text(state.stderr.raw(), &inner.redactor));
+        tail
+    }
+}
+
+impl Inner {
+    fn lock(&self, act: impl FnOnce(&Self, &mut State)) {
+        self.lock_always(|inner, state| {
+            if !state.finished {
+                act(inner, state);
+            }
+        });
+    }
+
+    fn lock_always(&self, act: impl FnOnce(&Self, &mut State)) {
+        act(self, &mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn write(&self, state: &mut State, source: Source, bytes: &[u8]) {
+        let stderr = source == Source::Stderr;
+        let Some(newline) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+            state.pending(stderr).push(bytes, &self.redactor);
+            return;
+        };
+        let (whole, rest) = bytes.split_at(newline + 1);
+        let whole = whole.strip_suffix(b"\n").unwrap_or(whole);
+        let mut block = state.pending(stderr).take();
+        let mut whole = whole;
+        if block.cut {
+            // The end of the line that was too long is of no use.
+            let end = whole.iter().position(|byte| *byte == b'\n');
+            self.block(state, source, &block.raw, MAX_LINE);
+            whole = match end {
+                Some(end) => whole.get(end + 1..).unwrap_or_default(),
+                None => {
+                    state.pending(stderr).push(rest, &self.redactor);
+                    return;
+                }
+            };
+            block.raw.clear();
+        }
+        if block.raw.is_empty() {
+            self.block(state, source, whole, whole.len());
+        } else {
+            block.raw.extend_from_slice(whole);
+            self.block(state, source, &block.raw, block.raw.len());
+        }
+        state.pending(stderr).push(rest, &self.redactor);
+    }
+
+    fn block(&self, state: &mut State, source: Source, raw: &[u8], upto: usize) {
+        if source == Source::Stderr {
+            state.tail.push(raw, upto, &self.redactor);
+        }
+        self.emit(state, source, raw, upto);
+    }
+
+    /// Emits the lines of a block, blanked as a whole: a secret may have several lines.
+    fn emit(&self, state: &mut State, source: Source, raw: &[u8], upto: usize) {
+        let count = |raw: &[u8]| raw.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        if state.over.is_some() {
+            state.dropped = state.dropped.saturating_add(count(raw));
+            return;
+        }
+        let limits = self.account.limits();
+        let blanked = self.redactor.blank(raw, upto);
+        for line in blanked.split(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let text = bounded(escape(&String::from_utf8_lossy(line)), MAX_LINE, false);
+            let bytes = state.bytes.saturating_add(text.len() as u64);
+            if state.over.is_none() {
+                if state.lines >= limits.log_lines {
+                    state.over = Some(Limit::LogLines);
+                } else if bytes > limits.log_bytes.as_u64() {
+                    state.over = Some(Limit::LogBytes);
+                }
+            }
+            if state.over.is_some() {
+                state.dropped = state.dropped.saturating_add(1);
+                continue;
+            }
+            state.lines += 1;
+            state.bytes = bytes;
+            self.event(source, &text);
+        }
+    }
+
+    fn event(&self, source: Source, text: &str) {
+        let (instance, call) = (self.account.instance(), self.call);
+        macro_rules! event {
+            ($level:ident, $stream:literal) => {
+                tracing::$level!(target: "deputy::guest", %instance, %call, stream = $stream, "{text}")
+            };
+        }
+        match source {
+            Source::Log(Level::Debug) => event!(debug, "log"),
+            Source::Log(Level::Info) => event!(info, "log"),
+            Source::Log(Level::Warn) => event!(warn, "log"),
+            Source::Stderr => event!(info, "stderr"),
+            Source::Stdout => event!(info, "stdout"),
+        }
+    }
+
+    fn finish(&self) {
+        self.lock(|inner, state| {
+            for (stderr, source) in [(false, Source::Stdout), (true, Source::Stderr)] {
+                let rest = state.pending(stderr).take();
+                if !rest.raw.is_empty() {
+                    inner.block(state, source, &rest.raw, if rest.cut { MAX_LINE } else { rest.raw.len() });
+                }
+            }
+            state.finished = true;
+            if let Some(limit) = state.over {
+                inner.account.refuse(Refusal::Limit(limit));
+                let (instance, call, dropped) = (inner.account.instance(), inner.call, state.dropped);
+                let now = inner.account.limits().shown(limit);
+                tracing::warn!(
+                    target: "deputy::guest", %instance, %call, stream = "host", dropped,
+                    "{dropped} lines were dropped: over the limit `{limit}`, which is {now}"
+                );
+            }
+        });
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl State {
+    fn pending(&mut self, stderr: bool) -> &mut Pending {
+        if stderr { &mut self.stderr } else { &mut self.stdout }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+use super::capture::Capture;
+use super::*;
+use deputy_core::{ByteSize, Limits, SecretBytes};
+use deputy_observe::Audit;
+use wasmtime_wasi::cli::{IsTerminal as _, StdoutStream as _};
+
+const VALUE: &str = "hunter2hunter2";
+
+fn log_with(limits: Limits, values: &[&str]) -> GuestLog {
+    let account = Account::new("s3".parse().unwrap(), CallId(7), limits, Arc::new(Audit::memory()));
+    let value = |value: &&str| ("key".parse().unwrap(), Arc::new(SecretBytes::new((*value).into())));
+    GuestLog::new(Arc::new(account), CallId(7), Arc::new(Redactor::new(values.iter().map(value).collect())))
+}
+
+fn log() -> GuestLog {
+    log_with(Limits::default(), &[VALUE])
+}
+
+/// What a subscriber sees of what a test writes, and the log.
+fn seen(log: GuestLog, write: impl FnOnce(&GuestLog)) -> (Vec<String>, GuestLog) {
+    let (capture, _guard) = Capture::start();
+    write(&log);
+    log.finish();
+    (capture.lines(), log)
+}
+
+fn messages(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split_once("message=").unwrap().1).collect()
+}
+
+#[test]
+fn a_line_is_an_event_of_its_instance_and_call() {
+    let (lines, _) = seen(log(), |log| {
+        log.write(Source::Stdout, b"one\ntwo\r\n");
+        log.write(Source::Stderr, b"three\n");
+        log.log(Level::Debug, "four");
+        log.log(Level::Info, "five\nsix");
+        log.log(Level::Warn, "seven");
+    });
+    let event = |level: &str, stream: &str, text: &str| {
+        format!("{level} deputy::guest message={text} instance=s3 call=7 stream=\"{stream}\"")
+    };
+    assert_eq!(
+        lines,
+        [
+            event("INFO", "stdout", "one"),
+            event("INFO", "stdout", "two"),
+            event("INFO", "stderr", "three"),
+            event("DEBUG", "log", "four"),
+            event("INFO", "log", "five"),
+            event("INFO", "log", "six"),
+            event("WARN", "log", "seven"),
+        ]
+    );
+}
+
+#[test]
+fn a_line_is_told_when_it_is_whole() {
+    let (capture, _guard) = Capture::start();
+    let log = log();
+    for piece in ["a", "b", "", "c\nd", "e\n\n", "f"] {
+        log.write(Source::Stdout, piece.as_bytes());
+    }
+    log.write(Source::Stderr, b"g");
+    let texts = |lines: &[String]| -> Vec<String> {
+        lines
+            .iter()
+            .map(|line| line.split("message=").nth(1).unwrap().split(" instance").next().unwrap().into())
+            .collect()
+    };
+    assert_eq!(texts(&capture.lines()), ["abc", "de", ""]);
+    log.finish();
+    log.finish();
+    log.write(Source::Stdout, b"late\n");
+    drop(log);
+    assert_eq!(texts(&capture.lines()), ["abc", "de", "", "f", "g"]);
+}
+
+#[test]
+fn a_log_that_nobody_finished_is_finished_when_it_is_dropped() {
+    let (capture, _guard) = Capture::start();
+    let log = log();
+    log.stdout().async_stream();
+    log.write(Source::Stdout, b"rest");
+    drop(log);
+    assert!(capture.lines()[0].contains("message=rest"));
+}
+
+#[test]
+fn a_line_cannot_pass_for_another() {
+    let (lines, _) = seen(log(), |log| {
+        log.write(Source::Stdout, b"a\x1b[2K\rERROR forged\x00\xff\n");
+        log.log(Level::Info, "b\u{202e}\u{2028}c\rd");
+    });
+    let messages = messages(&lines);
+    assert!(messages[0].starts_with(r"a\u{1b}[2K\rERROR forged\u{0}� instance"), "{messages:?}");
+    assert!(messages[1].starts_with(r"b\u{202e}\u{2028}c\rd instance"), "{messages:?}");
+    assert_eq!(messages.len(), 2);
+}
+
+#[test]
+fn a_secret_is_blanked_however_it_is_written() {
+    let pem = "first-line-of-it\nsecond-line-of-it\nend";
+    let two_lines = "ab\ncd";
+    for write in [
+        |log: &GuestLog, text: &str| log.write(Source::Stdout, format!("<{text}>\n").as_bytes()),
+        |log: &GuestLog, text: &str| format!("<{text}>\n").bytes().for_each(|b| log.write(Source::Stderr, &[b])),
+        |log: &GuestLog, text: &str| log.log(Level::Info, &format!("<{text}>")),
+        |log: &GuestLog, text: &str| log.write(Source::Stderr, format!("<{text}>").as_bytes()),
+    ] {
+        for value in [VALUE, pem] {
+            let (lines, log) = seen(log_with(Limits::default(), &[value]), |log| write(log, value));
+            let text = lines.join("\n") + &log.tail();
+            assert!(text.contains("[secret key]"), "{text}");
+            assert!(!text.contains("hunter") && !text.contains("line-of"), "{text}");
+        }
+    }
+    let (lines, _) = seen(log_with(Limits::default(), &[two_lines]), |log| {
+        log.write(Source::Stdout, b"<ab\ncd>\n");
+    });
+    assert!(lines[0].contains("<[secret key]>"), "{lines:?}");
+}
+
+#[test]
+fn a_line_that_is_too_long_is_cut_without_a_piece_of_a_secret() {
+    for before in MAX_LINE - 20..=MAX_LINE + 5 {
+        for source in [Source::Stdout, Source::Stderr] {
+            let (lines, log) = seen(log(), |log| {
+                log.write(source, "x".repeat(before).as_bytes());
+                log.write(source, VALUE.as_bytes());
+                log.write(source, "y".repeat(MAX_LINE).as_bytes());
+                log.write(source, b"end\nnext\n");
+            });
+            let text = lines.join("\n") + &log.tail();
+            assert!(!text.contains("hun"), "{before} {text}");
+            assert_eq!(lines.len(), 2, "{before}");
+            assert!(lines[0].len() < MAX_LINE + 200 && lines[1].contains("message=next"));
+        }
+    }
+}
+
+#[test]
+fn a_long_line_of_secrets_is_cut_without_a_piece_of_one() {
+    for source in [Source::Stdout, Source::Stderr] {
+        for before in 0..20 {
+            let (lines, log) = seen(log(), |log| {
+                log.write(source, "x".repeat(before).as_bytes());
+                for _ in 0..1000 {
+                    log.write(source, VALUE.as_bytes());
+                }
+                log.write(source, b"\n");
+            });
+            let text = lines.join("\n") + &log.tail();
+            assert!(!text.contains("hun"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn over_the_limit_of_lines_one_line_says_how_many_were_dropped() {
+    let limits = Limits { log_lines: 3, ..Limits::default() };
+    let (lines, log) = seen(log_with(limits, &[]), |log| {
+        log.write(Source::Stdout, b"1\n2\n");
+        log.log(Level::Info, "3\n4");
+        for _ in 0..10_000 {
+            log.write(Source::Stderr, b"more\n");
+        }
+        log.write(Source::Stdout, b"unfinished");
+    });
+    assert_eq!(lines.len(), 4);
+    assert!(lines[3].starts_with("WARN deputy::guest message=10002 lines were dropped: over the limit `log-lines`"));
+    assert!(lines[3].contains("instance=s3 call=7") && lines[3].contains("dropped=10002"), "{}", lines[3]);
+    assert_eq!(log.0.account.refusals(), [Refusal::Limit(Limit::LogLines)]);
+}
+
+#[test]
+fn over_the_limit_of_bytes_nothing_more_is_told() {
+    let limits = Limits { log_bytes: ByteSize::bytes(10), ..Limits::default() };
+    let (lines, log) = seen(log_with(limits, &[]), |log| {
+        for text in ["12345", "67890", "x", "y"] {
+            log.log(Level::Info, text);
+        }
+    });
+    assert_eq!(lines.len(), 3);
+    assert!(lines[2].contains("2 lines were dropped: over the limit `log-bytes`, which is \"10B\""), "{}", lines[2]);
+    assert_eq!(log.0.account.refusals(), [Refusal::Limit(Limit::LogBytes)]);
+}
+
+#[test]
+fn within_the_limits_nothing_is_refused() {
+    let limits = Limits { log_lines: 2, log_bytes: ByteSize::bytes(2), ..Limits::default() };
+    let (lines, log) = seen(log_with(limits, &[]), |log| log.write(Source::Stdout, b"1\n2\n"));
+    assert_eq!((lines.len(), log.0.account.refusals()), (2, Vec::new()));
+}
+
+#[test]
+fn escapes_count_as_what_they_take() {
+    let limits = Limits { log_bytes: ByteSize::bytes(10), ..Limits::default() };
+    let (lines, _) = seen(log_with(limits, &[]), |log| log.write(Source::Stdout, b"\x01\x01\x01\n"));
+    assert!(lines[0].contains("1 lines were dropped"), "{lines:?}");
+}
+
+#[test]
+fn the_tail_has_the_last_of_stderr_whatever_was_dropped() {
+    let limits = Limits { log_lines: 0, ..Limits::default() };
+    let (lines, log) = seen(log_with(limits, &[VALUE]), |log| {
+        for number in 0..100_000 {
+            log.write(Source::Stderr, format!("line {number}\n").as_bytes());
+        }
+        log.write(Source::Stdout, b"not this\n");
+        log.write(Source::Stderr, b"panicked at \x1b[31mhunter2hunter2:\n  no newline");
+    });
+    let tail = log.tail();
+    assert!(tail.ends_with("line 99999\npanicked at \\u{1b}[31m[secret key]:\n  no newline"), "{tail}");
+    assert!(tail.len() <= 4096 && tail.len() > 3900 && !tail.contains("not this"));
+    assert_eq!(lines.len(), 1);
+}
+
+#[test]
+fn the_tail_can_be_read_before_the_end() {
+    let log = log();
+    assert_eq!(log.tail(), "");
+    log.write(Source::Stderr, b"one\ntwo hunter2hunter2");
+    assert_eq!(log.tail(), "one\ntwo [secret key]");
+    log.write(Source::Stderr, b"\n");
+    assert_eq!(log.tail(), "one\ntwo [secret key]");
+}
+
+#[test]
+fn the_tail_of_one_huge_block_is_bounded() {
+    let log = log_with(Limits { log_lines: 1, ..Limits::default() }, &[VALUE]);
+    log.write(Source::Stderr, format!("{}\n", "line\n".repeat(1 << 20)).as_bytes());
+    log.write(Source::Stderr, format!("{}\n", "x".repeat(4 << 20)).as_bytes());
+    assert!(log.tail().len() <= 4096);
+    assert!(log.0.state.lock().unwrap().stderr.raw().is_empty());
+}
+
+#[tokio::test]
+async fn the_streams_are_always_ready_and_no_terminal() {
+    let log = log();
+    assert!(!log.stdout().is_terminal());
+    let (capture, _guard) = Capture::start();
+    let mut stream = log.stdout().p2_stream();
+    stream.ready().await;
+    assert!(stream.check_write().unwrap() > 0);
+    stream.write("one\n".into()).unwrap();
+    stream.flush().unwrap();
+    let mut stream = Box::into_pin(log.stderr().async_stream());
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"two\n").await.unwrap();
+    tokio::io::AsyncWriteExt::shutdown(&mut stream).await.unwrap();
+    let lines = capture.lines();
+    assert!(lines[0].contains("message=one") && lines[0].contains("stdout"));
+    assert!(lines[1].contains("message=two") && lines[1].contains("stderr"));
+}

@@ -1,0 +1,85 @@
+//! Texts of a component, made fit for the operator's eyes: known secrets blanked, control characters escaped, bounded.
+//!
+//! Blanking is a help against mistakes, not a fence: a component that may read a value can always write it in a form
+//! that nobody expects. The fence is that it may not read it.
+
+mod escape;
+mod forms;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_core::{SecretBytes, SecretName};
+
+pub(crate) use escape::escape;
+use forms::Forms;
+
+/// Knows the secrets of one call.
+pub(crate) struct Redactor {
+    known: Mutex<Known>,
+}
+
+struct Known {
+    values: Vec<(SecretName, Arc<SecretBytes>)>,
+    /// Made when first needed: most calls print nothing.
+    forms: Option<Arc<Forms>>,
+}
+
+impl Redactor {
+    /// Knows these values from the start, whatever the call uses.
+    pub(crate) fn new(values: Vec<(SecretName, Arc<SecretBytes>)>) -> Self {
+        Self { known: Mutex::new(Known { values, forms: None }) }
+    }
+
+    /// Knows one more value. None is forgotten, so that a value that was rotated away stays blanked.
+    pub(crate) fn learn(&self, name: &SecretName, value: &Arc<SecretBytes>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.values.iter().any(|(_, old)| Arc::ptr_eq(old, value) || old.expose() == value.expose()) {
+            known.values.push((name.clone(), Arc::clone(value)));
+            known.forms = None;
+        }
+    }
+
+    /// A text of a component on one line: blanked, escaped, and cut to `max` bytes.
+    pub(crate) fn clean(&self, text: &str, max: usize) -> String {
+        let forms = self.forms();
+        let (raw, cut) = match text.as_bytes().get(..max.saturating_add(forms.longest())) {
+            Some(head) => (head, true),
+            None => (text.as_bytes(), false),
+        };
+        // A secret that begins before the end is blanked whole; nothing that begins after it is shown.
+        let upto = if cut { max } else { raw.len() };
+        bounded(escape(&String::from_utf8_lossy(&forms.blank(raw, upto))), max, cut)
+    }
+
+    /// The bytes with every known secret blanked that begins before `upto`, and nothing that begins after it.
+    pub(crate) fn blank(&self, raw: &[u8], upto: usize) -> Vec<u8> {
+        self.forms().blank(raw, upto)
+    }
+
+    /// Bytes of the longest form that a known secret may have.
+    pub(crate) fn longest(&self) -> usize {
+        self.forms().longest()
+    }
+
+    fn forms(&self) -> Arc<Forms> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { values, forms } = &mut *known;
+        Arc::clone(forms.get_or_insert_with(|| Arc::new(Forms::of(values))))
+    }
+}
+
+/// A text cut to `max` bytes at a character's border, which is shown by an ellipsis inside of them.
+pub(crate) fn bounded(mut text: String, max: usize, cut: bool) -> String {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= max && !cut {
+        return text;
+    }
+    text.truncate(text.floor_char_boundary(max.saturating_sub(ELLIPSIS.len())));
+    if max >= ELLIPSIS.len() {
+        text.push_str(ELLIPSIS);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

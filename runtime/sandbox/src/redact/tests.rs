@@ -1,0 +1,138 @@
+use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+const VALUE: &str = "h/nt+r 2?\"é~";
+
+fn redactor(values: &[(&str, &str)]) -> Redactor {
+    let value = |(name, value): &(&str, &str)| (name.parse().unwrap(), Arc::new(SecretBytes::new((*value).into())));
+    Redactor::new(values.iter().map(value).collect())
+}
+
+fn cleaned(value: &str, text: &str) -> String {
+    redactor(&[("key", value)]).clean(text, 10_000)
+}
+
+#[test]
+fn a_value_is_blanked_wherever_it_stands() {
+    assert_eq!(cleaned("hunter2", "hunter2"), "[secret key]");
+    assert_eq!(cleaned("hunter2", "a hunter2, hunter2hunter2 b"), "a [secret key], [secret key][secret key] b");
+    assert_eq!(cleaned("hunter2", "hunter1 hunterhunter2 hunter"), "hunter1 hunter[secret key] hunter");
+    assert_eq!(cleaned("aab", "aaaab"), "aa[secret key]");
+}
+
+#[test]
+fn every_usual_form_of_a_value_is_blanked() {
+    let hex = |upper: bool| -> String {
+        VALUE.bytes().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect()
+    };
+    for form in [
+        VALUE.to_owned(),
+        format!("{VALUE:?}").trim_matches('"').to_owned(),
+        serde_json::to_string(VALUE).unwrap().trim_matches('"').to_owned(),
+        hex(true),
+        hex(false),
+        STANDARD.encode(VALUE),
+        STANDARD_NO_PAD.encode(VALUE),
+        URL_SAFE.encode(VALUE),
+        URL_SAFE_NO_PAD.encode(VALUE),
+        "h%2Fnt%2Br%202%3F%22%C3%A9~".into(), // encodeURIComponent, RFC 3986
+        "h%2fnt%2br%202%3f%22%c3%a9~".into(),
+        "h%2Fnt%2Br+2%3F%22%C3%A9%7E".into(), // a form
+        "h/nt%2Br%202%3F%22%C3%A9~".into(),   // Python's quote
+    ] {
+        let text = cleaned(VALUE, &format!("a{form}b"));
+        let shown = text.replace('=', "");
+        assert_eq!(shown, "a[secret key]b", "{form}");
+    }
+}
+
+#[test]
+fn a_value_inside_of_a_text_that_is_encoded_as_a_whole_is_blanked() {
+    for before in ["", "u", "us", "use", "user:"] {
+        for after in ["", "x", "xy", "xyz"] {
+            let text = format!("{before}{VALUE}{after}");
+            for encoded in [STANDARD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
+                let shown = cleaned(VALUE, &encoded);
+                assert!(shown.contains("[secret key]"), "{text} {encoded} {shown}");
+                // What is left holds at most the bits at the value's two ends.
+                assert!(shown.len() <= encoded.len() - VALUE.len() + "[secret key]".len(), "{encoded} {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_short_value_is_blanked_as_it_is_alone() {
+    assert_eq!(cleaned("abc12", "abc12 YWJjMTI= 6162633132"), "[secret key] YWJjMTI= 6162633132");
+}
+
+#[test]
+fn the_longest_form_wins_and_each_secret_has_its_name() {
+    let redactor = redactor(&[("short", "hunter"), ("long", "hunter2!")]);
+    assert_eq!(redactor.clean("hunter hunter2! hunter2", 99), "[secret short] [secret long] [secret short]2");
+}
+
+#[test]
+fn a_line_of_a_key_and_a_member_of_a_json_object_are_secrets_too() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----";
+    assert_eq!(cleaned(pem, &format!("a {pem} b")), "a [secret key] b");
+    assert_eq!(cleaned(pem, "line hkiG9w0BAQEFAASC"), "line [secret key]");
+    assert_eq!(cleaned(pem, "-----BEGIN PRIVATE KEY-----"), "-----BEGIN PRIVATE KEY-----");
+    let json = r#"{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "wJalrXUtn\/FEMI"}"#;
+    assert_eq!(cleaned(json, "AKIDEXAMPLE wJalrXUtn/FEMI"), "AKIDEXAMPLE [secret key]");
+}
+
+#[test]
+fn a_value_that_is_no_text_is_blanked_in_raw_bytes() {
+    let value = Arc::new(SecretBytes::new(vec![0xff, 0, 0xfe, b'a', 0x80, 0x81]));
+    let redactor = Redactor::new(vec![("key".parse().unwrap(), value)]);
+    let raw = [b"<".as_slice(), &[0xff, 0, 0xfe, b'a', 0x80, 0x81], b">"].concat();
+    assert_eq!(redactor.blank(&raw, raw.len()), b"<[secret key]>");
+    assert_eq!(redactor.clean("ff00fe618081", 99), "[secret key]");
+}
+
+#[test]
+fn what_is_learned_later_is_blanked_and_nothing_is_forgotten() {
+    let redactor = redactor(&[("key", "hunter1")]);
+    assert_eq!(redactor.clean("hunter1 hunter2", 99), "[secret key] hunter2");
+    let name = "key".parse().unwrap();
+    for _ in 0..2 {
+        redactor.learn(&name, &Arc::new(SecretBytes::new(b"hunter2".to_vec())));
+    }
+    assert_eq!(redactor.clean("hunter1 hunter2", 99), "[secret key] [secret key]");
+    assert_eq!(redactor.known.lock().unwrap().values.len(), 2);
+}
+
+#[test]
+fn a_text_is_cut_without_a_piece_of_a_secret_at_its_end() {
+    let redactor = redactor(&[("key", "hunter2hunter2hunter2")]);
+    for max in 0..60 {
+        let text = format!("{}hunter2hunter2hunter2 and more", "x".repeat(20));
+        let shown = redactor.clean(&text, max);
+        assert!(shown.len() <= max, "{max} {shown}");
+        assert!(!shown.contains("hun"), "{max} {shown}");
+    }
+    // Blanking makes it shorter, but what is read stays bounded, and is not cut inside of a secret.
+    let text = "hunter2hunter2hunter2".repeat(1000);
+    for max in [100, 101, 110, 119, 120, 121] {
+        let shown = redactor.clean(&text, max);
+        assert!(shown.len() <= max && !shown.contains("hun"), "{shown}");
+    }
+    assert_eq!(redactor.clean("äöü", 5), "ä…");
+    assert_eq!(redactor.clean("äöü", 6), "äöü");
+}
+
+#[test]
+fn a_text_stays_on_its_line_and_reads_as_it_is_written() {
+    for (text, expected) in [
+        ("a\nb\r\tc", "a\\nb\\r\\tc"),
+        ("\u{1b}[2Ja\u{7f}\u{0}\u{85}", "\\u{1b}[2Ja\\u{7f}\\u{0}\\u{85}"),
+        ("a\u{202e}b\u{2066}c\u{200f}", "a\\u{202e}b\\u{2066}c\\u{200f}"),
+        ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
+        ("a\u{200b}\u{feff}\u{ad}\u{e0041}b", "a\\u{200b}\\u{feff}\\u{ad}\\u{e0041}b"),
+        ("grüße, 日本語, 🦀 \\", "grüße, 日本語, 🦀 \\"),
+    ] {
+        assert_eq!(cleaned("hunter2", text), expected);
+    }
+}

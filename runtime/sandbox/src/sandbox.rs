@@ -1,0 +1,197 @@
+//! The sandbox of a process: one engine, one cache, and the way from a file to a component that can be called.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use deputy_core::{Digest, Instance};
+use deputy_observe::Audit;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::cache::{Cache, CacheError};
+use crate::compile::Compiler;
+use crate::engine::{self, CONCURRENT_CALLS, Ticker};
+use crate::http::HttpPolicyError;
+use crate::inspection::Inspection;
+use crate::network::Resolver;
+use crate::provider::Provider;
+use crate::state::{self, State};
+
+/// What a sandbox is made with.
+pub struct Options {
+    /// A folder for this user alone; made if it is not there.
+    pub state_dir: PathBuf,
+    /// How components are compiled.
+    pub compiler: Compiler,
+    /// Where audit events go.
+    pub audit: Arc<Audit>,
+    /// How names are resolved.
+    pub resolver: Arc<dyn Resolver>,
+}
+
+/// Runs components. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+}
+
+/// What all components of a process share: nothing that one of them could write to.
+pub(crate) struct Shared {
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) calls: AtomicU64,
+    pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) slots: Semaphore,
+    pub(crate) ticker: Ticker,
+    cache: Cache,
+    engine: Engine,
+    linker: Linker<State>,
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The cache.
+    #[error("the cache of compiled components can't be used")]
+    Cache(#[from] CacheError),
+    /// The engine.
+    #[error("the engine can't be started: this is a bug, please report it")]
+    Engine(#[from] wasmtime::Error),
+    /// The ticker.
+    #[error("the clock's thread can't be started")]
+    Ticker(#[from] io::Error),
+}
+
+/// Why a component is not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It can't be compiled.
+    #[error("{} can't be compiled", path.display())]
+    Cache {
+        /// The component.
+        path: PathBuf,
+        /// Why.
+        source: CacheError,
+    },
+    /// It has another digest than the configuration says.
+    #[error("{} has the SHA-256 {found}, not {expected}: restore the file, or set `sha256` if the change is yours", path.display())]
+    Digest {
+        /// The component.
+        path: PathBuf,
+        /// What it has.
+        found: Digest,
+        /// What it should have.
+        expected: Digest,
+    },
+    /// What its HTTP rules name can't be used.
+    #[error("the HTTP rules of {instance} can't be used")]
+    Http {
+        /// The instance.
+        instance: String,
+        /// Why.
+        source: HttpPolicyError,
+    },
+    /// It imports what no grant can give.
+    #[error("{} asks for more than the contract and WASI 0.2 have", path.display())]
+    Import {
+        /// The component.
+        path: PathBuf,
+        /// Which import.
+        source: wasmtime::Error,
+    },
+    /// It can't be read.
+    #[error("cannot read the component {}", path.display())]
+    Read {
+        /// The component.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is larger than any component should be.
+    #[error("{} is larger than 256 MiB, which no component needs", path.display())]
+    Size {
+        /// The component.
+        path: PathBuf,
+    },
+    /// It is a component, but neither a provider nor a receiver.
+    #[error("{} exports neither delegation:tokens/provider@0.1.0 nor delegation:tokens/receiver@0.1.0: it is no connector", path.display())]
+    World {
+        /// The component.
+        path: PathBuf,
+    },
+}
+
+const LARGEST_COMPONENT: u64 = 256 << 20;
+
+impl Sandbox {
+    /// A sandbox.
+    ///
+    /// # Errors
+    /// If the state directory can't be used or is open to others, or if the engine can't be started.
+    pub fn new(options: Options) -> Result<Self, SandboxError> {
+        let engine = engine::engine()?;
+        let mut linker = Linker::new(&engine);
+        state::link(&mut linker)?;
+        let shared = Shared {
+            audit: options.audit,
+            calls: AtomicU64::new(1),
+            resolver: options.resolver,
+            slots: Semaphore::new(CONCURRENT_CALLS),
+            ticker: Ticker::new(&engine)?,
+            cache: Cache::new(engine.clone(), options.compiler, &options.state_dir)?,
+            engine,
+            linker,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Reads, checks, compiles and links an instance's component. Runs nothing of it.
+    ///
+    /// # Errors
+    /// If one of these fails; the component's own code can't make it.
+    pub async fn load(&self, instance: &Instance) -> Result<Provider, LoadError> {
+        let path = &instance.component;
+        let (component, inspection) = self.component(path, instance.sha256).await?;
+        let linked = self.shared.linker.instantiate_pre(&component);
+        let linked = linked.map_err(|source| LoadError::Import { path: path.clone(), source })?;
+        Provider::new(Arc::clone(&self.shared), instance.clone(), linked, inspection)
+    }
+
+    /// Reads and compiles a component, and says what it is. Runs nothing of it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
+        Ok(self.component(path, None).await?.1)
+    }
+
+    async fn component(&self, path: &Path, expected: Option<Digest>) -> Result<(Component, Inspection), LoadError> {
+        let bytes = read(path)?;
+        let digest = digest(&bytes);
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            return Err(LoadError::Digest { path: path.to_owned(), found: digest, expected });
+        }
+        let component = self.shared.cache.component(digest, &bytes).await;
+        let component = component.map_err(|source| LoadError::Cache { path: path.to_owned(), source })?;
+        let inspection = Inspection::of(&self.shared.engine, &component, digest, bytes.len() as u64);
+        inspection.map(|inspection| (component, inspection)).ok_or_else(|| LoadError::World { path: path.to_owned() })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+    file.take(LARGEST_COMPONENT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST_COMPONENT { Err(LoadError::Size { path: path.to_owned() }) } else { Ok(bytes) }
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    Digest::new(digest)
+}

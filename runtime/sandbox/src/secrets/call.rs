@@ -1,0 +1,35 @@
+//! The values of secrets for one call. What a call was given, its log and its error texts must not show.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deputy_core::{SecretBytes, SecretName};
+
+use crate::redact::Redactor;
+use crate::values::{SecretValues, ValueError};
+
+/// Hands out values and has the call's redactor know each of them, also those that were rotated away since.
+pub(crate) struct CallValues {
+    source: Arc<dyn SecretValues>,
+    redactor: Arc<Redactor>,
+}
+
+impl CallValues {
+    pub(crate) fn new(source: Arc<dyn SecretValues>, redactor: Arc<Redactor>) -> Self {
+        Self { source, redactor }
+    }
+
+    /// The call's redactor.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+}
+
+#[async_trait]
+impl SecretValues for CallValues {
+    async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
+        let value = self.source.value(name).await?;
+        self.redactor.learn(name, &value);
+        Ok(value)
+    }
+}

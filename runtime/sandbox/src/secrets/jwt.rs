@@ -1,0 +1,136 @@
+//! JSON Web Tokens (RFC 7519) in compact form.
+//!
+//! A component's claims are parsed, judged, and written anew from what was judged, so that what is signed is what the
+//! grant was asked for: of a key that stands there twice one remains, and a key that some verifiers would take for
+//! another (Go's compares without case) is refused.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use deputy_core::grant::{Algorithm, Claims, JwtPermit, SecretGrant};
+use deputy_core::{Refusal, SecretBytes, SecretName, Timestamp};
+use serde_json::{Map, Value};
+
+use super::key::{KeyError, SigningKey};
+
+/// Bytes of claims.
+const MAX_CLAIMS: usize = 16 << 10;
+/// Bytes of a key's id.
+const MAX_KEY_ID: usize = 256;
+/// The claims of RFC 7519, which a verifier acts upon.
+const REGISTERED: [&str; 7] = ["aud", "exp", "iat", "iss", "jti", "nbf", "sub"];
+
+/// What a component wants signed.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    claims: Claims,
+    payload: String,
+    key_id: Option<String>,
+}
+
+/// A token that may be signed.
+pub(super) struct Token {
+    permit: JwtPermit,
+    signed_part: String,
+}
+
+/// Why a text is no set of claims. Never quotes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ClaimsError {
+    /// The audience.
+    #[error("`aud` must be a string or an array of strings")]
+    Audience,
+    /// The issuer.
+    #[error("`iss` must be a string")]
+    Issuer,
+    /// The key's id.
+    #[error("the key id must have at most {MAX_KEY_ID} bytes")]
+    KeyId,
+    /// A key that only looks like a registered one.
+    #[error("a claim's name differs from `{0}` in case only: verifiers disagree about such names")]
+    Lookalike(&'static str),
+    /// Not a JSON object.
+    #[error("claims must be a JSON object of at most {MAX_CLAIMS} bytes")]
+    Object,
+    /// A time.
+    #[error("`{0}` must be a whole number of seconds since 1970")]
+    Time(&'static str),
+}
+
+impl Proposal {
+    /// Reads claims and key id.
+    pub(super) fn read(claims: &str, key_id: Option<&str>) -> Result<Self, ClaimsError> {
+        if key_id.is_some_and(|id| id.len() > MAX_KEY_ID) {
+            return Err(ClaimsError::KeyId);
+        }
+        if claims.len() > MAX_CLAIMS {
+            return Err(ClaimsError::Object);
+        }
+        let object: Map<String, Value> = serde_json::from_str(claims).map_err(|_| ClaimsError::Object)?;
+        for name in object.keys() {
+            if let Some(registered) = REGISTERED.into_iter().find(|r| name != r && folded(name) == *r) {
+                return Err(ClaimsError::Lookalike(registered));
+            }
+        }
+        let time = |name: &'static str| object.get(name).and_then(Value::as_u64).ok_or(ClaimsError::Time(name));
+        if object.contains_key("nbf") {
+            time("nbf")?;
+        }
+        let claims = Claims {
+            issuer: object.get("iss").and_then(Value::as_str).ok_or(ClaimsError::Issuer)?.to_owned(),
+            audiences: audiences(object.get("aud")).ok_or(ClaimsError::Audience)?,
+            issued_at: time("iat")?,
+            expires_at: time("exp")?,
+        };
+        Ok(Self { claims, payload: Value::Object(object).to_string(), key_id: key_id.map(str::to_owned) })
+    }
+
+    /// What the audit log shows.
+    pub(super) fn scope(&self) -> String {
+        format!("{} for {}", self.claims.issuer, self.claims.audiences.join(", "))
+    }
+
+    /// Has the grant judge it.
+    pub(super) fn permit(
+        self,
+        grant: &SecretGrant,
+        name: &SecretName,
+        algorithm: Algorithm,
+        now: Timestamp,
+    ) -> Result<Token, Refusal> {
+        let permit = grant.permit_jwt(name, algorithm, &self.claims, now)?;
+        let mut header = Map::new();
+        header.insert("alg".to_owned(), permit.algorithm().name().into());
+        header.insert("typ".to_owned(), "JWT".into());
+        if let Some(id) = self.key_id {
+            header.insert("kid".to_owned(), id.into());
+        }
+        let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
+        let signed_part = format!("{}.{}", encode(Value::Object(header).to_string()), encode(self.payload));
+        Ok(Token { permit, signed_part })
+    }
+}
+
+impl Token {
+    /// Signs it.
+    pub(super) fn sign(self, value: &SecretBytes) -> Result<String, KeyError> {
+        let signature = SigningKey::read(value, self.permit.algorithm())?.sign(self.signed_part.as_bytes())?;
+        Ok(format!("{}.{}", self.signed_part, URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+fn audiences(value: Option<&Value>) -> Option<Vec<String>> {
+    match value? {
+        Value::String(one) => Some(vec![one.clone()]),
+        Value::Array(several) => several.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    }
+}
+
+/// A name without case: through upper case first, which also folds letters such as `ſ` and `ı`.
+fn folded(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
+}
+
+#[cfg(test)]
+#[path = "jwt_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+use super::*;
+use deputy_core::Span;
+use deputy_core::grant::{JwtGrant, Purpose};
+use ring::signature::{ED25519, UnparsedPublicKey};
+
+use crate::secrets::key::tests::vector;
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
+const CLAIMS: &str = r#"{"iss": "deputy", "aud": "sts", "iat": 1000000000, "exp": 1000000600}"#;
+
+fn name() -> SecretName {
+    "key".parse().unwrap()
+}
+
+fn grant() -> SecretGrant {
+    let (issuers, audiences) = (vec!["deputy".into()], vec!["sts".into(), "iam".into()]);
+    let grant = JwtGrant::new(vec![Algorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap();
+    SecretGrant::new(Some(Purpose::Jwt(grant)), false)
+}
+
+fn permit(claims: &str) -> Result<Token, Refusal> {
+    Proposal::read(claims, None).unwrap().permit(&grant(), &name(), Algorithm::EdDsa, NOW)
+}
+
+fn part(token: &str, index: usize) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap()
+}
+
+fn key() -> SecretBytes {
+    SecretBytes::new(vector!("eddsa.jwk.json").into())
+}
+
+#[test]
+fn a_token_verifies_and_says_what_was_asked_for() {
+    let proposal = Proposal::read(CLAIMS, Some("k\"1")).unwrap();
+    assert_eq!(proposal.scope(), "deputy for sts");
+    let token = proposal.permit(&grant(), &name(), Algorithm::EdDsa, NOW).unwrap().sign(&key()).unwrap();
+    let jwk: Value = serde_json::from_str(vector!("eddsa.jwk.json")).unwrap();
+    let public = URL_SAFE_NO_PAD.decode(jwk["x"].as_str().unwrap()).unwrap();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    UnparsedPublicKey::new(&ED25519, public).verify(signed.as_bytes(), &signature).unwrap();
+    assert_eq!(part(&token, 0), serde_json::json!({"alg": "EdDSA", "typ": "JWT", "kid": "k\"1"}));
+    assert_eq!(part(&token, 1), serde_json::from_str::<Value>(CLAIMS).unwrap());
+}
+
+#[test]
+fn without_a_key_id_the_header_has_none() {
+    let token = permit(CLAIMS).unwrap().sign(&key()).unwrap();
+    assert_eq!(part(&token, 0), serde_json::json!({"alg": "EdDSA", "typ": "JWT"}));
+}
+
+#[test]
+fn what_is_no_set_of_claims_is_refused() {
+    for (text, error) in [
+        ("", ClaimsError::Object),
+        ("[]", ClaimsError::Object),
+        ("{\"iss\":", ClaimsError::Object),
+        (&CLAIMS.replace("}", "} {}"), ClaimsError::Object),
+        (&format!("{}{}", " ".repeat(MAX_CLAIMS), CLAIMS), ClaimsError::Object),
+        (&CLAIMS.replace("1000000600", &format!("{}1{}", "[".repeat(200), "]".repeat(200))), ClaimsError::Object),
+        (&CLAIMS.replace("\"deputy\"", "1"), ClaimsError::Issuer),
+        (&CLAIMS.replace("\"deputy\"", "[\"deputy\"]"), ClaimsError::Issuer),
+        (&CLAIMS.replace("iss", "sub"), ClaimsError::Issuer),
+        (&CLAIMS.replace("\"sts\"", "1"), ClaimsError::Audience),
+        (&CLAIMS.replace("\"sts\"", "null"), ClaimsError::Audience),
+        (&CLAIMS.replace("\"sts\"", "[\"sts\", 1]"), ClaimsError::Audience),
+        (&CLAIMS.replace("\"sts\"", "{\"sts\": 1}"), ClaimsError::Audience),
+        (&CLAIMS.replace("aud", "x"), ClaimsError::Audience),
+        (&CLAIMS.replace("1000000600", "1000000600.0"), ClaimsError::Time("exp")),
+        (&CLAIMS.replace("1000000600", "1e9"), ClaimsError::Time("exp")),
+        (&CLAIMS.replace("1000000600", "\"1000000600\""), ClaimsError::Time("exp")),
+        (&CLAIMS.replace("1000000600", "-1"), ClaimsError::Time("exp")),
+        (&CLAIMS.replace("1000000600", "18446744073709551616"), ClaimsError::Time("exp")),
+        (&CLAIMS.replace("1000000000,", "null,"), ClaimsError::Time("iat")),
+        (&CLAIMS.replace("\"iat\"", "\"nbf\": 0.5, \"iat\""), ClaimsError::Time("nbf")),
+    ] {
+        assert_eq!(Proposal::read(text, None).unwrap_err(), error, "{text}");
+    }
+    assert_eq!(Proposal::read(CLAIMS, Some(&"k".repeat(257))).unwrap_err(), ClaimsError::KeyId);
+}
+
+#[test]
+fn a_name_that_a_verifier_could_take_for_a_registered_one_is_refused() {
+    for (name, registered) in [
+        ("ISS", "iss"),
+        ("Aud", "aud"),
+        ("eXp", "exp"),
+        ("i\u{17f}s", "iss"),
+        ("\u{131}at", "iat"),
+        ("Sub", "sub"),
+        ("\\u0049ss", "iss"),
+    ] {
+        let claims = CLAIMS.replacen('{', &format!("{{\"{name}\": \"other\", "), 1);
+        assert_eq!(Proposal::read(&claims, None).unwrap_err(), ClaimsError::Lookalike(registered), "{name}");
+    }
+    Proposal::read(&CLAIMS.replacen('{', "{\"scope\": \"a\", \"sub\": \"b\", ", 1), None).unwrap();
+}
+
+#[test]
+fn of_a_name_that_stands_twice_the_one_that_was_judged_is_signed() {
+    for (claims, granted) in [
+        (CLAIMS.replacen('{', "{\"iss\": \"other\", ", 1), true),
+        (CLAIMS.replace("}", ", \"iss\": \"other\"}"), false),
+        (CLAIMS.replace("}", ", \"\\u0069ss\": \"other\"}"), false),
+        (CLAIMS.replacen('{', "{\"aud\": [\"other\"], ", 1), true),
+        (CLAIMS.replace("}", ", \"aud\": [\"sts\", \"other\"]}"), false),
+        (CLAIMS.replace("}", ", \"exp\": 9000000000}"), false),
+        (CLAIMS.replacen('{', "{\"exp\": 9000000000, ", 1), true),
+    ] {
+        let token = permit(&claims);
+        assert_eq!(token.is_ok(), granted, "{claims}");
+        if let Ok(token) = token {
+            let token = token.sign(&key()).unwrap();
+            let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+            let payload = String::from_utf8(payload).unwrap();
+            assert!(!payload.contains("other") && !payload.contains("9000000000"), "{payload}");
+        }
+    }
+}
+
+#[test]
+fn what_the_grant_does_not_allow_has_its_own_code() {
+    for (claims, code) in [
+        (CLAIMS.replace("deputy", "deputy "), "issuer-not-granted"),
+        (CLAIMS.replace("sts", "STS"), "audience-not-granted"),
+        (CLAIMS.replace("\"sts\"", "[]"), "audience-not-granted"),
+        (CLAIMS.replace("1000000600", "1000000601"), "lifetime-not-granted"),
+        (CLAIMS.replace("1000000600", "1000000000"), "lifetime-not-granted"),
+        (CLAIMS.replace("1000000000", "1000000061").replace("1000000600", "1000000100"), "lifetime-not-granted"),
+    ] {
+        assert_eq!(permit(&claims).err().unwrap().code(), code, "{claims}");
+    }
+    let other = Proposal::read(CLAIMS, None).unwrap().permit(&grant(), &name(), Algorithm::Rs256, NOW);
+    assert_eq!(other.err().unwrap().code(), "algorithm-not-granted");
+}

@@ -1,0 +1,186 @@
+//! Signing keys: PEM (PKCS#8, and PKCS#1 for RSA) and JWK (RFC 7517, RFC 8037), for RS256, ES256 and EdDSA.
+//!
+//! A key is read for one algorithm and used for it alone. It has no `Debug`. ring wipes none of its key pairs when they
+//! are dropped; they live as long as one operation.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use deputy_core::SecretBytes;
+use deputy_core::grant::Algorithm;
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::rsa::{self, KeyPairComponents, PublicKeyComponents};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::pem::{self, PemError, PrivateKey};
+
+/// A key for one algorithm.
+pub(super) enum SigningKey {
+    Ed25519(Box<Ed25519KeyPair>),
+    P256(Box<EcdsaKeyPair>),
+    Rsa(Box<rsa::KeyPair>),
+}
+
+/// Why a secret's value is no signing key, or did not sign. Never quotes it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeyError {
+    /// Neither of the two forms.
+    #[error("its value is no private key: give one in PEM, or as a JWK")]
+    Form,
+    /// A JWK for something else.
+    #[error("its JWK is not one for {0}: {1} is needed")]
+    Jwk(Algorithm, &'static str),
+    /// Unreadable PEM.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// ring's word for what is wrong.
+    #[error("its key is not one for {0}, or is damaged, or is too small ({1})")]
+    Rejected(Algorithm, ring::error::KeyRejected),
+    /// No chance, or a fault of the key that only signing shows.
+    #[error("its key did not sign")]
+    Sign,
+}
+
+impl SigningKey {
+    /// Reads a key for one algorithm.
+    pub(super) fn read(value: &SecretBytes, algorithm: Algorithm) -> Result<Self, KeyError> {
+        let text = std::str::from_utf8(value.expose()).map_err(|_| KeyError::Form)?;
+        if text.trim_start().starts_with('{') {
+            return Self::from_jwk(text, algorithm);
+        }
+        if !text.contains("-----BEGIN ") {
+            return Err(KeyError::Form);
+        }
+        let key = pem::private_key(text)?;
+        let rejected = |error| KeyError::Rejected(algorithm, error);
+        match (algorithm, &key) {
+            (Algorithm::Rs256, PrivateKey::Pkcs1(der)) => rsa::KeyPair::from_der(der).map(Self::rsa),
+            (Algorithm::Rs256, PrivateKey::Pkcs8(der)) => rsa::KeyPair::from_pkcs8(der).map(Self::rsa),
+            (Algorithm::Es256, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, chance()).map(Self::p256)
+            }
+            (Algorithm::EdDsa, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
+                // openssl writes the first version of PKCS#8, which has no public key to check the private one against.
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::ed25519)
+            }
+        }
+        .map_err(rejected)
+    }
+
+    fn from_jwk(text: &str, algorithm: Algorithm) -> Result<Self, KeyError> {
+        // serde_json's own error would quote the value.
+        let jwk: Jwk = serde_json::from_str(text).map_err(|_| KeyError::Form)?;
+        let rejected = |error| KeyError::Rejected(algorithm, error);
+        if jwk.alg.as_deref().is_some_and(|alg| alg != algorithm.name()) {
+            return Err(KeyError::Jwk(algorithm, "the right \"alg\", or none,"));
+        }
+        match (algorithm, jwk.kty.as_str(), jwk.crv.as_deref()) {
+            (Algorithm::Rs256, "RSA", _) => {
+                let need = |part: &Option<Part>| {
+                    part.as_ref().map(|p| p.0.clone()).ok_or(KeyError::Jwk(algorithm, "n, e, d, p, q, dp, dq and qi"))
+                };
+                let components = KeyPairComponents {
+                    public_key: PublicKeyComponents { n: need(&jwk.n)?, e: need(&jwk.e)? },
+                    d: need(&jwk.d)?,
+                    p: need(&jwk.p)?,
+                    q: need(&jwk.q)?,
+                    dP: need(&jwk.dp)?,
+                    dQ: need(&jwk.dq)?,
+                    qInv: need(&jwk.qi)?,
+                };
+                rsa::KeyPair::from_components(&components).map(Self::rsa).map_err(rejected)
+            }
+            (Algorithm::Es256, "EC", Some("P-256")) => {
+                let (Some(d), Some(x), Some(y)) = (&jwk.d, &jwk.x, &jwk.y) else {
+                    return Err(KeyError::Jwk(algorithm, "d, x and y"));
+                };
+                let point = [[4].as_slice(), &x.0, &y.0].concat();
+                EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &d.0, &point, chance())
+                    .map(Self::p256)
+                    .map_err(rejected)
+            }
+            (Algorithm::EdDsa, "OKP", Some("Ed25519")) => {
+                let (Some(d), Some(x)) = (&jwk.d, &jwk.x) else { return Err(KeyError::Jwk(algorithm, "d and x")) };
+                Ed25519KeyPair::from_seed_and_public_key(&d.0, &x.0).map(Self::ed25519).map_err(rejected)
+            }
+            (Algorithm::Rs256, ..) => Err(KeyError::Jwk(algorithm, "\"kty\": \"RSA\"")),
+            (Algorithm::Es256, ..) => Err(KeyError::Jwk(algorithm, "\"kty\": \"EC\" and \"crv\": \"P-256\"")),
+            (Algorithm::EdDsa, ..) => Err(KeyError::Jwk(algorithm, "\"kty\": \"OKP\" and \"crv\": \"Ed25519\"")),
+        }
+    }
+
+    /// Signs. A signature is made to be shown.
+    pub(super) fn sign(&self, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        match self {
+            Self::Ed25519(key) => Ok(key.sign(data).as_ref().to_vec()),
+            Self::P256(key) => {
+                key.sign(chance(), data).map(|signature| signature.as_ref().to_vec()).map_err(|_| KeyError::Sign)
+            }
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.public().modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, chance(), data, &mut signature).map_err(|_| KeyError::Sign)?;
+                Ok(signature)
+            }
+        }
+    }
+
+    fn ed25519(key: Ed25519KeyPair) -> Self {
+        Self::Ed25519(Box::new(key))
+    }
+
+    fn p256(key: EcdsaKeyPair) -> Self {
+        Self::P256(Box::new(key))
+    }
+
+    fn rsa(key: rsa::KeyPair) -> Self {
+        Self::Rsa(Box::new(key))
+    }
+}
+
+/// The parts of a private JWK. Unknown ones (`kid`, `use`, …) are ignored.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    alg: Option<String>,
+    crv: Option<String>,
+    n: Option<Part>,
+    e: Option<Part>,
+    d: Option<Part>,
+    p: Option<Part>,
+    q: Option<Part>,
+    dp: Option<Part>,
+    dq: Option<Part>,
+    qi: Option<Part>,
+    x: Option<Part>,
+    y: Option<Part>,
+}
+
+/// A number or point in base64url.
+struct Part(Zeroizing<Vec<u8>>);
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let mut bytes = Zeroizing::new(vec![0; text.len()]);
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(text.trim_end_matches('='), &mut bytes)
+            .map_err(|_| serde::de::Error::custom("not base64url"))?;
+        bytes.truncate(length);
+        Ok(Self(bytes))
+    }
+}
+
+/// Where the nonces of ECDSA and the blinding of RSA come from.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no argument: a nonce of ECDSA that anybody chooses gives the key away, and ring lets no test choose it"
+)]
+fn chance() -> &'static dyn SecureRandom {
+    static CHANCE: std::sync::LazyLock<SystemRandom> = std::sync::LazyLock::new(SystemRandom::new);
+    &*CHANCE
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+pub(super) mod tests;

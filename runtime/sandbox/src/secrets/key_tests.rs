@@ -1,0 +1,144 @@
+use super::*;
+use ring::signature::{self, UnparsedPublicKey};
+
+/// A file of the published keys.
+macro_rules! vector {
+    ($file:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/jose/", $file))
+    };
+}
+pub(crate) use vector;
+
+fn read(text: &str, algorithm: Algorithm) -> Result<SigningKey, KeyError> {
+    SigningKey::read(&SecretBytes::new(text.into()), algorithm)
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+/// The signed part and the signature of a published token.
+fn published(jws: &str) -> (Vec<u8>, Vec<u8>) {
+    let (part, signature) = jws.trim_end().rsplit_once('.').unwrap();
+    (part.into(), decoded(signature))
+}
+
+fn member(jwk: &str, name: &str) -> Vec<u8> {
+    let jwk: serde_json::Value = serde_json::from_str(jwk).unwrap();
+    decoded(jwk[name].as_str().unwrap())
+}
+
+#[test]
+fn rs256_signs_as_rfc_7515_does_from_every_form_of_the_key() {
+    let (part, signature) = published(vector!("rs256.jws"));
+    for key in [vector!("rs256.jwk.json"), vector!("rs256.pkcs8.pem"), vector!("rs256.pkcs1.pem")] {
+        assert_eq!(read(key, Algorithm::Rs256).unwrap().sign(&part).unwrap(), signature);
+    }
+}
+
+#[test]
+fn eddsa_signs_as_rfc_8037_does_from_every_form_of_the_key() {
+    let (part, signature) = published(vector!("eddsa.jws"));
+    for key in [vector!("eddsa.jwk.json"), vector!("eddsa.pkcs8.pem")] {
+        assert_eq!(read(key, Algorithm::EdDsa).unwrap().sign(&part).unwrap(), signature);
+    }
+}
+
+#[test]
+fn es256_signs_what_the_public_key_of_rfc_7515_verifies() {
+    let jwk = vector!("es256.jwk.json");
+    let point = [vec![4], member(jwk, "x"), member(jwk, "y")].concat();
+    let public = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point);
+    let (part, signature) = published(vector!("es256.jws"));
+    public.verify(&part, &signature).unwrap();
+    for key in [jwk, vector!("es256.pkcs8.pem")] {
+        let key = read(key, Algorithm::Es256).unwrap();
+        let (one, two) = (key.sign(&part).unwrap(), key.sign(&part).unwrap());
+        public.verify(&part, &one).unwrap();
+        assert_eq!(one.len(), 64);
+        assert_ne!(one, two, "a nonce that comes again gives the key away");
+    }
+}
+
+#[test]
+fn a_key_that_another_tool_made_is_read() {
+    let p256 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    for (pair, algorithm) in [(p256, Algorithm::Es256), (ed25519, Algorithm::EdDsa)] {
+        let windows = pair.serialize_pem().replace('\n', "\r\n");
+        for text in [pair.serialize_pem(), windows, format!("a comment\n{}\n", pair.serialize_pem())] {
+            read(&text, algorithm).unwrap().sign(b"data").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
+    let convert = "openssl pkcs8 -topk8 -nocrypt";
+    for (key, algorithm, expected) in [
+        (vector!("es256.sec1.pem"), Algorithm::Es256, convert),
+        (vector!("rs256.encrypted.pem"), Algorithm::Rs256, convert),
+        (vector!("rs256.proc-type.pem"), Algorithm::Rs256, convert),
+        (vector!("ed25519.openssh.pem"), Algorithm::EdDsa, "PKCS#8"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", Algorithm::Rs256, "holds no private key"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", Algorithm::Rs256, "can't be decoded"),
+        ("-----BEGIN PRIVATE KEY-----\nA?AA\n-----END PRIVATE KEY-----", Algorithm::Rs256, "can't be decoded"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", Algorithm::Rs256, "not one for RS256"),
+        ("hunter2", Algorithm::EdDsa, "no private key"),
+        ("{", Algorithm::EdDsa, "no private key"),
+        ("\u{ff}", Algorithm::EdDsa, "no private key"),
+    ] {
+        let error = read(key, algorithm).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_key_signs_for_no_algorithm_but_its_own() {
+    let keys = [
+        (Algorithm::Rs256, [vector!("rs256.jwk.json"), vector!("rs256.pkcs8.pem")]),
+        (Algorithm::Es256, [vector!("es256.jwk.json"), vector!("es256.pkcs8.pem")]),
+        (Algorithm::EdDsa, [vector!("eddsa.jwk.json"), vector!("eddsa.pkcs8.pem")]),
+    ];
+    for (own, texts) in keys {
+        for other in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
+            for text in texts {
+                assert_eq!(read(text, other).is_ok(), own == other, "{own} as {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jwk_that_says_another_algorithm_or_lacks_a_part_is_refused() {
+    let jwk = vector!("eddsa.jwk.json");
+    for (text, expected) in [
+        (jwk.replace("\"crv\"", "\"alg\": \"ES256\", \"crv\""), "\"alg\""),
+        (jwk.replace("Ed25519", "X25519"), "\"Ed25519\""),
+        (jwk.replace("\"d\"", "\"e\""), "d and x"),
+        (jwk.replace("nWGx", "nWGy"), "InconsistentComponents"),
+        (jwk.replace("nWGx", "nW!x"), "no private key"),
+    ] {
+        let error = read(&text, Algorithm::EdDsa).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let alone = vector!("rs256.jwk.json").replace("\"qi\"", "\"other\"");
+    assert!(read(&alone, Algorithm::Rs256).err().unwrap().to_string().contains("qi"));
+}
+
+#[test]
+fn no_error_quotes_a_key() {
+    for file in [vector!("rs256.pkcs8.pem"), vector!("es256.sec1.pem"), vector!("eddsa.jwk.json")] {
+        // Each damage leaves the rest of the key in the text.
+        for damaged in [file.replacen('A', "?", 1), file.replacen("--", "", 1), file.replacen('"', "", 1)] {
+            for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
+                let Err(error) = read(&damaged, algorithm) else { continue };
+                let shown = format!("{error} {error:?}");
+                let line = file.lines().max_by_key(|line| line.len()).unwrap();
+                for piece in line.as_bytes().windows(12) {
+                    assert!(!shown.contains(std::str::from_utf8(piece).unwrap()), "{shown}");
+                }
+            }
+        }
+    }
+}

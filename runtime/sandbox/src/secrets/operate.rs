@@ -1,0 +1,126 @@
+//! What each operation does, once it is recorded: ask the grant, fetch the value, use it.
+
+use std::num::NonZeroU32;
+
+use deputy_core::SecretName;
+use deputy_core::grant::{Algorithm, Operation, StringToSign, StringToSignError};
+use ring::{hmac, pbkdf2};
+
+use super::jwt::Proposal;
+use super::key::SigningKey;
+use super::sigv4;
+use super::{Error, Secrets};
+use crate::account::Record;
+use crate::bindings::delegation::tokens::secrets::Sigv4Signature;
+
+/// Many times what a string to sign has.
+const MAX_STRING_TO_SIGN: usize = 1024;
+/// RFC 7677 asks for 4,096 at least; a million take about half a second.
+const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
+
+impl Secrets {
+    pub(super) async fn sigv4(
+        &self,
+        record: &mut Record,
+        name: &SecretName,
+        text: &str,
+    ) -> Result<Sigv4Signature, Error> {
+        let grant = self.granted(name)?;
+        let invalid = |error: StringToSignError| Error::Invalid(error.to_string());
+        if text.len() > MAX_STRING_TO_SIGN {
+            return Err(invalid(StringToSignError));
+        }
+        let parsed: StringToSign = text.parse().map_err(invalid)?;
+        self.scope(record, &sigv4::scope(text));
+        let permit = grant.permit_sigv4(name, parsed, (self.now)()).map_err(Error::Refused)?;
+        let value = self.value(name).await?;
+        let signed = sigv4::sign(permit, &value).map_err(|error| unusable(name, &error))?;
+        Ok(Sigv4Signature { access_key_id: signed.access_key_id, signature: signed.signature })
+    }
+
+    pub(super) async fn jwt(
+        &self,
+        record: &mut Record,
+        name: &SecretName,
+        algorithm: Algorithm,
+        claims: &str,
+        key_id: Option<&str>,
+    ) -> Result<String, Error> {
+        let grant = self.granted(name)?;
+        let proposal = Proposal::read(claims, key_id).map_err(|error| Error::Invalid(error.to_string()))?;
+        self.scope(record, &proposal.scope());
+        let token = proposal.permit(grant, name, algorithm, (self.now)()).map_err(Error::Refused)?;
+        let value = self.value(name).await?;
+        off_thread(move || token.sign(&value)).await?.map_err(|error| unusable(name, &error))
+    }
+
+    pub(super) async fn hmac_sha256(&self, name: &SecretName, data: Vec<u8>) -> Result<Vec<u8>, Error> {
+        self.granted(name)?.permit_bare(name, Operation::HmacSha256).map_err(Error::Refused)?;
+        self.sized(&data)?;
+        let value = self.value(name).await?;
+        off_thread(move || {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, value.expose());
+            hmac::sign(&key, &data).as_ref().to_vec()
+        })
+        .await
+    }
+
+    pub(super) async fn pbkdf2_hmac_sha256(
+        &self,
+        name: &SecretName,
+        salt: Vec<u8>,
+        iterations: u32,
+    ) -> Result<Vec<u8>, Error> {
+        self.granted(name)?.permit_bare(name, Operation::Pbkdf2).map_err(Error::Refused)?;
+        self.sized(&salt)?;
+        let (true, Some(iterations)) = (ITERATIONS.contains(&iterations), NonZeroU32::new(iterations)) else {
+            return Err(Error::Invalid("iterations must be between 4,096 and 1,000,000".to_owned()));
+        };
+        let value = self.value(name).await?;
+        off_thread(move || {
+            let mut derived = vec![0; 32];
+            pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, value.expose(), &mut derived);
+            derived
+        })
+        .await
+    }
+
+    pub(super) async fn sign(
+        &self,
+        record: &mut Record,
+        name: &SecretName,
+        algorithm: Algorithm,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        let grant = self.granted(name)?;
+        self.scope(record, algorithm.name());
+        grant.permit_sign(name, algorithm).map_err(Error::Refused)?;
+        self.sized(&data)?;
+        let value = self.value(name).await?;
+        off_thread(move || SigningKey::read(&value, algorithm)?.sign(&data))
+            .await?
+            .map_err(|error| unusable(name, &error))
+    }
+
+    pub(super) async fn reveal(&self, name: &SecretName) -> Result<Vec<u8>, Error> {
+        self.granted(name)?.permit_bare(name, Operation::Reveal).map_err(Error::Refused)?;
+        // The copy is the component's; the generated bindings drop it without wiping it.
+        Ok(self.value(name).await?.expose().to_vec())
+    }
+}
+
+fn unusable(name: &SecretName, error: &dyn std::error::Error) -> Error {
+    Error::Unavailable(format!("secret {name}: {error}"))
+}
+
+/// Runs what takes the processor for long beside the runtime's threads, which serve other calls.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it can't be cancelled and needn't be: arguments are bounded, so it ends within about a second, and a call \
+              has one at a time"
+)]
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Unavailable(format!("an operation on a secret ended early: {error}")))
+}

@@ -1,0 +1,151 @@
+//! AWS Signature Version 4: the key chain and the signature.
+//!
+//! ```text
+//! "AWS4" + secret ──day──▶ kDate ──region──▶ kRegion ──service──▶ kService ──"aws4_request"──▶ kSigning ──text──▶ signature
+//! ```
+//!
+//! Each arrow is an HMAC-SHA256, so that to whoever may choose the text, a signature and a derived key look alike. What
+//! keeps them apart is that only a [`Sigv4Permit`] is signed, whose text is four lines beginning with the algorithm, and
+//! no link of the chain takes such a text: see the tests below, which try.
+//!
+//! Derived keys live in [`Derived`], which is wiped and can't be printed. What this can't wipe: the states that ring
+//! keeps inside its `hmac::Key` and `hmac::Tag` on the stack while one link is computed.
+
+use std::borrow::Cow;
+
+use deputy_core::SecretBytes;
+use deputy_core::grant::Sigv4Permit;
+use ring::hmac;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// A signature, and who signed if the secret says so.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Signed {
+    /// The id that goes with the secret key.
+    pub(super) access_key_id: Option<String>,
+    /// 64 lower-case hexadecimal digits.
+    pub(super) signature: String,
+}
+
+/// Why a secret's value is no AWS key. Never quotes it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum KeyPairError {
+    /// Not one line of printable characters.
+    #[error(
+        "its value is no AWS secret access key: give the key alone, or {FORM}; it has {0} bytes and is not one line of \
+         printable characters"
+    )]
+    Bare(usize),
+    /// A JSON text of another form.
+    #[error("its value begins as JSON but is not {FORM}: give that, or the secret key alone")]
+    Form,
+    /// A temporary key.
+    #[error(
+        "its value has a SessionToken, and temporary keys can't sign here yet: the token itself would have to be shown to \
+         the component; give a long-lived key"
+    )]
+    Session,
+}
+
+const FORM: &str = r#"{"AccessKeyId": "…", "SecretAccessKey": "…"}"#;
+
+/// What an operator's secret holds.
+struct KeyPair {
+    id: Option<String>,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+/// The output of a `credential_process`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Process<'a> {
+    access_key_id: Option<String>,
+    #[serde(borrow)]
+    secret_access_key: Cow<'a, str>,
+    #[serde(default)]
+    session_token: Option<serde::de::IgnoredAny>,
+}
+
+/// The scope as the audit log shows it: `sts/eu-west-1`.
+pub(super) fn scope(text: &str) -> String {
+    let mut parts = text.split('\n').nth(2).unwrap_or_default().split('/').skip(1);
+    let (region, service) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    format!("{service}/{region}")
+}
+
+/// Signs what the grant permitted.
+pub(super) fn sign(permit: Sigv4Permit, value: &SecretBytes) -> Result<Signed, KeyPairError> {
+    let pair = KeyPair::read(value)?;
+    let signature = Derived::first(&pair.secret)
+        .next(permit.day())
+        .next(permit.region())
+        .next(permit.service())
+        .next("aws4_request")
+        .next(permit.text())
+        .into_public(
+            "the last link: its text is a permitted string to sign, which is not what any key is derived from",
+        );
+    Ok(Signed { access_key_id: pair.id, signature })
+}
+
+impl KeyPair {
+    fn read(value: &SecretBytes) -> Result<Self, KeyPairError> {
+        let value = value.expose();
+        if !value.trim_ascii_start().starts_with(b"{") {
+            if !word(value) {
+                return Err(KeyPairError::Bare(value.len()));
+            }
+            return Ok(Self { id: None, secret: Zeroizing::new(value.to_vec()) });
+        }
+        // serde_json's own error would quote the value.
+        let process: Process<'_> = serde_json::from_slice(value).map_err(|_| KeyPairError::Form)?;
+        let secret = Zeroizing::new(process.secret_access_key.into_owned().into_bytes());
+        if process.session_token.is_some() {
+            return Err(KeyPairError::Session);
+        }
+        let id = process.access_key_id.filter(|id| word(id.as_bytes()) && id.len() <= 128);
+        if id.is_none() || !word(&secret) {
+            return Err(KeyPairError::Form);
+        }
+        Ok(Self { id, secret })
+    }
+}
+
+fn word(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_graphic)
+}
+
+/// A key of the chain.
+struct Derived(Zeroizing<Vec<u8>>);
+
+impl Derived {
+    fn first(secret: &[u8]) -> Self {
+        let mut key = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
+        key.extend_from_slice(b"AWS4");
+        key.extend_from_slice(secret);
+        Self(key)
+    }
+
+    fn next(&self, text: &str) -> Self {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), text.as_bytes());
+        Self(Zeroizing::new(tag.as_ref().to_vec()))
+    }
+
+    /// Lets a result out. Each caller says why that is no key.
+    fn into_public(self, _why: &'static str) -> String {
+        hex(&self.0)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "sigv4_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+use super::*;
+use deputy_core::grant::{Purpose, SecretGrant, Sigv4Grant};
+use deputy_core::{SecretName, Timestamp};
+
+const KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+/// 2015-08-30T12:36:00Z
+const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
+
+fn permit(text: &str) -> Sigv4Permit {
+    let grant = Sigv4Grant::new(vec!["service".into(), "iam".into()], vec!["us-east-1".into()]).unwrap();
+    let grant = SecretGrant::new(Some(Purpose::Sigv4(grant)), false);
+    let name: SecretName = "aws-key".parse().unwrap();
+    grant.permit_sigv4(&name, text.parse().unwrap(), NOW).unwrap()
+}
+
+fn value(text: &str) -> SecretBytes {
+    SecretBytes::new(text.into())
+}
+
+const TEXT: &str = "AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/iam/aws4_request\n\
+                    f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
+const SIGNATURE: &str = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
+
+#[test]
+fn the_example_of_awss_documentation_is_signed_as_it_says() {
+    assert_eq!(sign(permit(TEXT), &value(KEY)).unwrap().signature, SIGNATURE);
+}
+
+#[test]
+fn every_case_of_awss_test_suite_is_signed_as_published() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/sigv4");
+    let mut cases = 0;
+    for case in std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|case| case.path().is_dir()) {
+        let name = case.file_name().into_string().unwrap();
+        let read = |end: &str| std::fs::read_to_string(case.path().join(format!("{name}.{end}"))).unwrap();
+        let signed = sign(permit(&read("sts")), &value(KEY)).unwrap();
+        assert!(read("authz").trim_end().ends_with(&format!("Signature={}", signed.signature)), "{name}");
+        cases += 1;
+    }
+    assert!(cases >= 30, "{cases} cases");
+}
+
+#[test]
+fn a_secret_in_the_form_of_a_credential_process_brings_its_id() {
+    for text in [
+        format!(r#"{{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "{KEY}"}}"#),
+        format!(r#" {{"Version": 1, "SecretAccessKey": "{}", "AccessKeyId": "AKIDEXAMPLE"}}"#, KEY.replace('/', "\\/")),
+        format!(r#"{{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "{KEY}", "SessionToken": null}}"#),
+    ] {
+        let signed = sign(permit(TEXT), &value(&text)).unwrap();
+        assert_eq!(signed, Signed { access_key_id: Some("AKIDEXAMPLE".into()), signature: SIGNATURE.into() });
+    }
+}
+
+#[test]
+fn a_value_of_another_form_is_refused_and_not_quoted() {
+    let session = format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": "{KEY}", "SessionToken": "{KEY}"}}"#);
+    for (text, expected) in [
+        (format!("[default]\naws_secret_access_key = {KEY}"), "one line"),
+        (format!("{KEY} {KEY}"), "one line"),
+        (format!("{KEY}é"), "one line"),
+        (format!(r#"{{"SecretAccessKey": "{KEY}"}}"#), "begins as JSON"),
+        (format!(r#"{{"AccessKeyId": "a b", "SecretAccessKey": "{KEY}"}}"#), "begins as JSON"),
+        (format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": ["{KEY}"]}}"#), "begins as JSON"),
+        (format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": "{KEY}""#), "begins as JSON"),
+        (session, "SessionToken"),
+    ] {
+        let error = sign(permit(TEXT), &value(&text)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(!format!("{error} {error:?}").contains("wJalr"), "{error}");
+    }
+}
+
+#[test]
+fn the_scope_is_shown_as_service_and_region() {
+    assert_eq!(scope(TEXT), "iam/us-east-1");
+}

@@ -1,0 +1,137 @@
+use super::*;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use tempfile::TempDir;
+
+/// A folder with a file `key` in it.
+fn folder(contents: &[u8], mode: u32) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    put(&path, contents, mode);
+    (folder, path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+fn put(path: &Path, contents: &[u8], mode: u32) {
+    std::fs::write(path, contents).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn me() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn value(path: &Path) -> Vec<u8> {
+    read_now(path, me()).unwrap().expose().to_vec()
+}
+
+#[test]
+fn one_newline_at_the_end_is_not_part_of_the_value() {
+    for (contents, expected) in [
+        ("hunter2", "hunter2"),
+        ("hunter2\n", "hunter2"),
+        ("hunter2\r\n", "hunter2"),
+        ("hunter2\n\n", "hunter2\n"),
+        (" hunter2 \n", " hunter2 "),
+        ("\nhunter2\r", "\nhunter2\r"),
+    ] {
+        let (_folder, path) = folder(contents.as_bytes(), 0o600);
+        assert_eq!(value(&path), expected.as_bytes());
+    }
+}
+
+#[test]
+fn an_empty_value_is_refused() {
+    for contents in ["", "\n", "\r\n"] {
+        let (_folder, path) = folder(contents.as_bytes(), 0o600);
+        assert!(matches!(read_now(&path, me()), Err(SourceError::Empty(_))));
+    }
+}
+
+#[test]
+fn the_size_is_bounded() {
+    let (_folder, path) = folder(&vec![b'a'; MAX_VALUE], 0o600);
+    assert_eq!(value(&path).len(), MAX_VALUE);
+    for size in [MAX_VALUE + 1, MAX_VALUE + 3, 1 << 20] {
+        put(&path, &vec![b'a'; size], 0o600);
+        assert!(matches!(read_now(&path, me()), Err(SourceError::Size(_))), "{size}");
+    }
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+    for mode in [0o644, 0o604, 0o640, 0o602, 0o620, 0o601, 0o666] {
+        let (_folder, path) = folder(b"hunter2", mode);
+        let error = read_now(&path, me()).unwrap_err().to_string();
+        assert!(error.contains(&format!("`chmod 600 {}`", path.display())), "{error}");
+        assert!(error.contains(&format!("{mode:04o}")), "{error}");
+        // And the command does mend it.
+        put(&path, b"hunter2", 0o600);
+        assert_eq!(value(&path), b"hunter2");
+    }
+    let (_folder, path) = folder(b"hunter2", 0o400);
+    assert_eq!(value(&path), b"hunter2");
+}
+
+#[test]
+fn who_owns_the_file_decides_who_may_read_it() {
+    let path = Path::new("/run/key");
+    let (us, root, other) = (1000, 0, 1001);
+    for (owner, user, mode, ok) in [
+        (us, us, 0o600, true),
+        (us, us, 0o440, false),
+        (root, us, 0o600, true),
+        (root, us, 0o440, true), // systemd's mask, fsGroup
+        (root, us, 0o640, true),
+        (root, us, 0o660, false),
+        (root, us, 0o644, false),
+        (root, us, 0o604, false),
+        (root, root, 0o600, true),
+        (root, root, 0o640, false),
+        (other, us, 0o600, false),
+        (other, us, 0o400, false),
+        (us, root, 0o600, false),
+    ] {
+        assert_eq!(guarded(path, mode, owner, user).is_ok(), ok, "{owner} {user} {mode:o}");
+    }
+    let error = guarded(path, 0o600, other, us).unwrap_err().to_string();
+    assert!(error.contains("`sudo chown 1000 /run/key && sudo chmod 600 /run/key`"), "{error}");
+    let error = guarded(path, 0o644, root, us).unwrap_err().to_string();
+    assert!(error.contains("`sudo chmod 640 /run/key`"), "{error}");
+}
+
+#[test]
+fn a_path_in_a_command_is_one_that_a_shell_takes() {
+    let shown = |path: &str| quoted(Path::new(path));
+    assert_eq!(shown("/etc/key-1_a.pem"), "/etc/key-1_a.pem");
+    assert_eq!(shown("/etc/my key"), "'/etc/my key'");
+    assert_eq!(shown("/etc/$(id)'s"), r"'/etc/$(id)'\''s'");
+}
+
+#[test]
+fn links_are_followed_and_what_they_lead_to_is_checked() {
+    let (folder, path) = folder(b"hunter2", 0o600);
+    // As Kubernetes does: key -> ..data/key, ..data -> a folder with a date.
+    let link = folder.path().join("link");
+    symlink(&path, &link).unwrap();
+    assert_eq!(value(&link), b"hunter2");
+    put(&path, b"hunter2", 0o644);
+    assert!(matches!(read_now(&link, me()), Err(SourceError::Exposed { .. })));
+    let dangling = folder.path().join("dangling");
+    symlink("nowhere", &dangling).unwrap();
+    let error = read_now(&dangling, me()).unwrap_err();
+    assert!(error.to_string().contains("dangling can't be read"), "{error}");
+}
+
+#[test]
+fn what_is_not_a_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    let socket = folder.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for (path, expected) in [(folder.path(), "a directory"), (&fifo, "a fifo"), (Path::new("/dev/null"), "a device")] {
+        let error = read_now(path, me()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(matches!(read_now(&socket, me()), Err(SourceError::Read { .. })));
+}

@@ -1,0 +1,163 @@
+use super::*;
+use std::time::{Duration, Instant};
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        credentials: None,
+        home: Some("/nonexistent".into()),
+        path: Some("/usr/bin:/bin".into()),
+        user: rustix::process::geteuid().as_raw(),
+        variable: |name| (name == "KEY").then(|| "hunter2\n".into()),
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+async fn run(program: &[&str]) -> Result<Vec<u8>, SourceError> {
+    let value = read(&SecretSource::Command(words(program)), &surroundings()).await?;
+    Ok(value.expose().to_vec())
+}
+
+#[tokio::test]
+async fn a_variable_is_read_and_a_missing_one_named() {
+    let source = |name: &str| SecretSource::Environment(name.to_owned());
+    assert_eq!(read(&source("KEY"), &surroundings()).await.unwrap().expose(), b"hunter2");
+    let error = read(&source("KEX"), &surroundings()).await.unwrap_err().to_string();
+    assert!(error.contains("KEX is not set"), "{error}");
+}
+
+#[tokio::test]
+async fn the_surroundings_of_the_process_have_its_variables() {
+    let surroundings = Surroundings::of_process();
+    let source = SecretSource::Environment("PATH".to_owned());
+    assert_eq!(read(&source, &surroundings).await.unwrap().expose(), std::env::var("PATH").unwrap().as_bytes());
+    assert_eq!(surroundings.path, std::env::var_os("PATH"));
+    assert_eq!(surroundings.home, std::env::var_os("HOME"));
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+async fn a_credential_is_a_file_in_the_folder_that_systemd_names() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "hunter2").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+    let here = Surroundings { credentials: Some(folder.path().to_owned()), ..surroundings() };
+    let source = |name: &str| SecretSource::Credential(name.to_owned());
+    assert_eq!(read(&source("key"), &here).await.unwrap().expose(), b"hunter2");
+    for name in ["", ".", "..", "../key", "a/key", "/etc/passwd", "key\0"] {
+        assert!(matches!(read(&source(name), &here).await, Err(SourceError::CredentialName(_))), "{name:?}");
+    }
+    let error = read(&source("key"), &surroundings()).await.unwrap_err().to_string();
+    assert!(error.contains("LoadCredential=key:"), "{error}");
+}
+
+#[tokio::test]
+async fn a_command_gives_what_it_prints() {
+    assert_eq!(run(&["printf", "hunter2\n"]).await.unwrap(), b"hunter2");
+    assert_eq!(run(&["/bin/echo", "hunter2; id"]).await.unwrap(), b"hunter2; id");
+}
+
+#[tokio::test]
+async fn a_command_sees_path_and_home_alone_and_no_input() {
+    let seen = String::from_utf8(run(&["env"]).await.unwrap()).unwrap();
+    assert_eq!(seen, "HOME=/nonexistent\nPATH=/usr/bin:/bin");
+    assert_eq!(run(&["sh", "-c", "pwd; cat; echo end"]).await.unwrap(), b"/\nend");
+}
+
+#[tokio::test]
+async fn a_command_that_fails_tells_its_status_and_nothing_that_it_printed() {
+    for (script, expected) in [("exit 3", "exit status: 3"), ("kill -9 $$", "signal: 9")] {
+        let error = run(&["sh", "-c", &format!("echo hunter2; echo hunter2 >&2; {script}")]).await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(expected) && text.contains("command sh"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_prints_nothing_or_too_much_is_refused() {
+    assert!(matches!(run(&["true"]).await, Err(SourceError::Empty(_))));
+    assert!(matches!(run(&["cat", "/dev/zero"]).await, Err(SourceError::Size(_))));
+    let most = format!("head -c {MAX_VALUE} /dev/zero");
+    assert_eq!(run(&["sh", "-c", &most]).await.unwrap().len(), MAX_VALUE);
+    let more = format!("head -c {} /dev/zero", MAX_VALUE + 1);
+    assert!(matches!(run(&["sh", "-c", &more]).await, Err(SourceError::Size(_))));
+}
+
+#[tokio::test]
+async fn a_program_is_named_by_an_absolute_path_or_by_its_bare_name() {
+    for program in ["", "./printf", "bin/printf", "../bin/printf"] {
+        assert!(matches!(run(&[program, "x"]).await, Err(SourceError::Program(_))), "{program:?}");
+    }
+    assert!(matches!(run(&[]).await, Err(SourceError::Program(_))));
+    let error = run(&["/nowhere/printf"]).await.unwrap_err();
+    assert!(matches!(error, SourceError::Start { .. }), "{error}");
+    assert!(error.to_string().contains("/nowhere/printf"));
+}
+
+/// Whether a process is there and not only waiting to be buried.
+fn alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// A script that writes the numbers of itself and of a child to a file, and then takes its time.
+fn sleeper(file: &std::path::Path) -> Vec<String> {
+    words(&["sh", "-c", &format!("sleep 60 & echo $$ $! > {}; wait", file.display())])
+}
+
+fn numbers(file: &std::path::Path) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let numbers: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    (numbers.len() == 2).then_some(numbers)
+}
+
+async fn gone(numbers: &[String]) {
+    for _ in 0..500 {
+        if !numbers.iter().any(|pid| alive(pid)) {
+            return;
+        }
+        pause().await;
+    }
+    panic!("{numbers:?} are still there");
+}
+
+/// Lets time pass: a killed process is gone some time later.
+async fn pause() {
+    drop(tokio::time::timeout(Duration::from_millis(10), std::future::pending::<()>()).await);
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test measures")]
+async fn a_command_that_takes_too_long_is_killed_with_its_children() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let start = Instant::now();
+    let error = command::within(Duration::from_secs(2), &sleeper(&file), &surroundings()).await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(matches!(error, SourceError::Time(_)) && error.to_string().contains("was killed"), "{error}");
+    gone(&numbers(&file).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_children() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let mut reading = Box::pin(run_sleeper(&file));
+    let pids = loop {
+        drop(tokio::time::timeout(Duration::from_millis(10), &mut reading).await);
+        if let Some(pids) = numbers(&file) {
+            break pids;
+        }
+    };
+    assert!(pids.iter().all(|pid| alive(pid)));
+    drop(reading);
+    gone(&pids).await;
+}
+
+async fn run_sleeper(file: &std::path::Path) {
+    drop(command::within(Duration::from_secs(60), &sleeper(file), &surroundings()).await);
+}

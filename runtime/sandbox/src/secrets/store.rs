@@ -1,0 +1,146 @@
+//! The values of one instance's secrets, read anew where they may have changed.
+//!
+//! - A file or credential is read at each use. That costs some ten microseconds, and there is no wrong answer to whether
+//!   it changed: a time stamp has a grain, and a file that is written twice within it looks the same.
+//! - A variable is read at its first use: nothing changes a process's environment.
+//! - A command is run again when its output is a minute old: programs that ask a vault take a second, and a call that
+//!   signs three requests needs one answer.
+//!
+//! The last value is kept, so that an unchanged secret is one piece of memory however many calls use it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use deputy_core::{SecretBytes, SecretName, SecretSource, Timestamp};
+
+use super::source::{self, SourceError, Surroundings};
+use crate::clock;
+use crate::values::{SecretValues, ValueError};
+
+/// How long the output of a command is good.
+const COMMAND_MILLIS: u64 = 60_000;
+
+/// The secrets of one instance.
+pub(crate) struct SecretStore {
+    entries: BTreeMap<SecretName, Entry>,
+    surroundings: Surroundings,
+    now: fn() -> Timestamp,
+}
+
+struct Entry {
+    source: SecretSource,
+    /// Held while the source is read: calls at the same time start a command once.
+    turn: tokio::sync::Mutex<()>,
+    last: Mutex<Option<Last>>,
+}
+
+#[derive(Clone)]
+struct Last {
+    value: Arc<SecretBytes>,
+    read_at: Timestamp,
+}
+
+impl SecretStore {
+    /// A store that has read nothing yet.
+    pub(crate) fn new(sources: &BTreeMap<SecretName, SecretSource>) -> Self {
+        Self::with(sources, Surroundings::of_process(), clock::now)
+    }
+
+    pub(super) fn with(
+        sources: &BTreeMap<SecretName, SecretSource>,
+        surroundings: Surroundings,
+        now: fn() -> Timestamp,
+    ) -> Self {
+        let entry = |source: &SecretSource| Entry {
+            source: source.clone(),
+            turn: tokio::sync::Mutex::new(()),
+            last: Mutex::new(None),
+        };
+        Self {
+            entries: sources.iter().map(|(name, source)| (name.clone(), entry(source))).collect(),
+            surroundings,
+            now,
+        }
+    }
+
+    /// The values that were read last, for a new call's redactor. Reads nothing.
+    pub(crate) fn known(&self) -> Vec<(SecretName, Arc<SecretBytes>)> {
+        let last = |(name, entry): (&SecretName, &Entry)| Some((name.clone(), entry.last()?.value));
+        self.entries.iter().filter_map(last).collect()
+    }
+
+    /// Reads every source, for a report to the operator.
+    pub(crate) async fn check(&self) -> Vec<(SecretName, Result<(), SourceError>)> {
+        let mut results = Vec::with_capacity(self.entries.len());
+        for (name, entry) in &self.entries {
+            results.push((name.clone(), self.read(entry).await.map(drop)));
+        }
+        results
+    }
+
+    async fn read(&self, entry: &Entry) -> Result<Arc<SecretBytes>, SourceError> {
+        let _turn = entry.turn.lock().await;
+        let read_at = (self.now)();
+        if let Some(last) = entry.last()
+            && entry.is_good(&last, read_at)
+        {
+            return Ok(last.value);
+        }
+        let value = source::read(&entry.source, &self.surroundings).await?;
+        Ok(entry.keep(value, read_at))
+    }
+}
+
+#[async_trait]
+impl SecretValues for SecretStore {
+    async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
+        let entry = self.entries.get(name).ok_or_else(|| {
+            ValueError(format!("secret {name} has no source: give it `file`, `env`, `credential` or `command`"))
+        })?;
+        self.read(entry).await.map_err(|error| ValueError(format!("secret {name}: {}", chain(&error))))
+    }
+}
+
+impl Entry {
+    fn last(&self) -> Option<Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_good(&self, last: &Last, now: Timestamp) -> bool {
+        match self.source {
+            SecretSource::Command(_) => {
+                // A clock that was set back makes it old, not young.
+                now.as_millis().checked_sub(last.read_at.as_millis()).is_some_and(|age| age < COMMAND_MILLIS)
+            }
+            SecretSource::Credential(_) | SecretSource::File(_) => false,
+            SecretSource::Environment(_) => true,
+        }
+    }
+
+    fn keep(&self, value: SecretBytes, read_at: Timestamp) -> Arc<SecretBytes> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = match last.take() {
+            Some(last) if last.value.expose() == value.expose() => last.value,
+            _ => Arc::new(value),
+        };
+        *last = Some(Last { value: Arc::clone(&value), read_at });
+        value
+    }
+}
+
+/// An error with its causes, which texts of this crate leave to the one who prints them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

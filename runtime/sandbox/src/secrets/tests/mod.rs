@@ -1,0 +1,149 @@
+//! The capability as a component meets it, without a component.
+
+mod attack;
+mod canary;
+mod capability;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use deputy_core::grant::{Algorithm, Grant, JwtGrant, Purpose, SecretGrant, Sigv4Grant};
+use deputy_core::{Limits, Refusal, SecretBytes, SecretName, Span, Timestamp};
+use deputy_observe::{Audit, CallId, Event, Outcome, What};
+use wasmtime::component::{Resource, ResourceTable};
+
+use super::{CallValues, Handle, Secrets, SecretsView};
+use crate::account::Account;
+use crate::bindings::delegation::tokens::secret_values::Host as _;
+use crate::bindings::delegation::tokens::secrets::{self as wit, Host as _, HostSecret as _, SecretError};
+use crate::redact::Redactor;
+use crate::values::{SecretValues, ValueError};
+
+/// 2015-08-30T12:36:00Z
+const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
+const AWS: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// Values that a test can change; a name without one fails with a reason.
+#[derive(Default)]
+struct Values(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Values {
+    fn set(&self, name: &str, value: &str) {
+        self.0.lock().unwrap().insert(name.to_owned(), value.into());
+    }
+}
+
+#[async_trait]
+impl SecretValues for Values {
+    async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
+        let value = self.0.lock().unwrap().get(name.as_str()).cloned();
+        value.map(|v| Arc::new(SecretBytes::new(v))).ok_or_else(|| ValueError("/etc/key can't be read".into()))
+    }
+}
+
+/// One call.
+struct World {
+    secrets: Secrets,
+    table: ResourceTable,
+    values: Arc<Values>,
+    account: Arc<Account>,
+    audit: Arc<Audit>,
+}
+
+impl World {
+    fn new(grants: &[(&str, SecretGrant)]) -> Self {
+        Self::with(Limits { secret_operations: 1_000_000, ..Limits::default() }, grants)
+    }
+
+    fn with(limits: Limits, grants: &[(&str, SecretGrant)]) -> Self {
+        let audit = Arc::new(Audit::memory());
+        let account = Arc::new(Account::new("s3".parse().unwrap(), CallId(7), limits, Arc::clone(&audit)));
+        let values = Arc::new(Values::default());
+        let source = Arc::clone(&values) as Arc<dyn SecretValues>;
+        let call = Arc::new(CallValues::new(source, Arc::new(Redactor::new(Vec::new()))));
+        let secrets = grants.iter().map(|(name, grant)| (name.parse().unwrap(), grant.clone())).collect();
+        let grant = Arc::new(Grant { secrets, ..Grant::default() });
+        let secrets = Secrets::new(grant, call, Arc::clone(&account), || NOW);
+        Self { secrets, table: ResourceTable::new(), values, account, audit }
+    }
+
+    fn view(&mut self) -> SecretsView<'_> {
+        SecretsView { secrets: &mut self.secrets, table: &mut self.table }
+    }
+
+    async fn open(&mut self, name: &str) -> Result<u32, SecretError> {
+        self.view().open(name.to_owned()).await.unwrap().map(|handle| handle.rep())
+    }
+
+    async fn sigv4(&mut self, secret: u32, text: &str) -> Result<wit::Sigv4Signature, SecretError> {
+        self.view().sigv4(Resource::new_borrow(secret), text.to_owned()).await.unwrap()
+    }
+
+    async fn jwt(&mut self, secret: u32, algorithm: wit::Algorithm, claims: &str) -> Result<String, SecretError> {
+        self.view().jwt(Resource::new_borrow(secret), algorithm, claims.to_owned(), None).await.unwrap()
+    }
+
+    async fn hmac(&mut self, secret: u32, data: &[u8]) -> Result<Vec<u8>, SecretError> {
+        self.view().hmac_sha256(Resource::new_borrow(secret), data.to_vec()).await.unwrap()
+    }
+
+    async fn pbkdf2(&mut self, secret: u32, salt: &[u8], iterations: u32) -> Result<Vec<u8>, SecretError> {
+        self.view().pbkdf2_hmac_sha256(Resource::new_borrow(secret), salt.to_vec(), iterations).await.unwrap()
+    }
+
+    async fn sign(&mut self, secret: u32, algorithm: wit::Algorithm, data: &[u8]) -> Result<Vec<u8>, SecretError> {
+        self.view().sign(Resource::new_borrow(secret), algorithm, data.to_vec()).await.unwrap()
+    }
+
+    async fn reveal(&mut self, secret: u32) -> Result<Vec<u8>, SecretError> {
+        self.view().reveal(Resource::<Handle>::new_borrow(secret)).await.unwrap()
+    }
+
+    /// The events since the last time: operation, secret, scope, outcome and code.
+    fn events(&self) -> Vec<String> {
+        let shown = |event: Event| {
+            let What::Secret { secret, operation, scope } = event.what else { panic!("{:?}", event.what) };
+            let code = event.code.unwrap_or_default();
+            let outcome = match event.outcome {
+                Outcome::Cancelled => "cancelled",
+                Outcome::Done => "done",
+                Outcome::Failed => "failed",
+                Outcome::Refused => "refused",
+            };
+            [operation, secret, scope, outcome.to_owned(), code].join("|")
+        };
+        self.audit.take().into_iter().map(shown).collect()
+    }
+
+    fn refusals(&self) -> Vec<&'static str> {
+        self.account.refusals().iter().map(Refusal::code).collect()
+    }
+}
+
+fn sigv4(services: &[&str], regions: &[&str]) -> SecretGrant {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    SecretGrant::new(Some(Purpose::Sigv4(Sigv4Grant::new(texts(services), texts(regions)).unwrap())), false)
+}
+
+fn jwt() -> SecretGrant {
+    let (issuers, audiences) = (vec!["deputy".to_owned()], vec!["sts".to_owned()]);
+    let grant = JwtGrant::new(vec![Algorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap();
+    SecretGrant::new(Some(Purpose::Jwt(grant)), false)
+}
+
+fn only(purpose: Purpose) -> SecretGrant {
+    SecretGrant::new(Some(purpose), false)
+}
+
+fn reveal() -> SecretGrant {
+    SecretGrant::new(None, true)
+}
+
+/// A string to sign.
+fn text(day: &str, region: &str, service: &str) -> String {
+    let hash = "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
+    format!("AWS4-HMAC-SHA256\n{day}T123600Z\n{day}/{region}/{service}/aws4_request\n{hash}")
+}
+
+const CLAIMS: &str = r#"{"iss": "deputy", "aud": "sts", "iat": 1440938160, "exp": 1440938760}"#;

@@ -1,0 +1,43 @@
+//! The first call of a process whose cache is warm: engine, linker, loading, one call.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::bare::{self, Bare};
+use crate::report::Report;
+use crate::sandboxed::{instance, sandbox};
+
+const COMPONENTS: [(&str, &str); 3] =
+    [("s3-sts", "Rust"), ("oauth2-python", "Python"), ("oauth2-javascript", "JavaScript")];
+
+pub(crate) async fn measure(report: &mut Report, loads: usize) -> Result {
+    let folder = tempfile::tempdir()?;
+    for (component, language) in COMPONENTS {
+        eprintln!("compiling {component}, once");
+        let digest = sandbox(folder.path())?.load(&instance(component, &[])?).await?.inspection().digest;
+        let code = bare::code(&folder.path().join("state"), &digest)?;
+        let (mut bare, mut sandboxed): (Vec<Duration>, Vec<Duration>) = Default::default();
+        for _ in 0..loads {
+            let begun = Instant::now();
+            let name = Bare::with_wasi(bare::engine()?, &code)?.call::<(), (String,)>("service-name", ()).await?;
+            bare.push(begun.elapsed());
+            drop(name);
+            sandboxed.push(first_call(component, folder.path()).await?);
+        }
+        let section = report.section(format!("first call from a warm cache, {component} ({language})"));
+        section.times("bare wasmtime, which reads the code alone", &bare);
+        section.times("the sandbox, which reads the component as well", &sandboxed);
+    }
+    Ok(())
+}
+
+/// From nothing to the answer, in a sandbox made for it.
+async fn first_call(component: &str, folder: &Path) -> Result<Duration> {
+    let instance = instance(component, &[])?;
+    let begun = Instant::now();
+    let sandbox = sandbox(folder)?;
+    let provider = sandbox.load(&instance).await?;
+    provider.service_name().await.result?;
+    Ok(begun.elapsed())
+}

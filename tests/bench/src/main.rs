@@ -1,0 +1,119 @@
+//! What the sandbox costs, measured beside what it is made of.
+//!
+//! Every figure is measured in one run beside the one that it is compared with, in turns, so that a busy or slow machine
+//! changes both alike: the ratios are what counts. Run it with `cargo xtask bench`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a bench measures time, serves and asks on this machine only, and prints what it found"
+)]
+
+mod bare;
+mod calls;
+mod first;
+mod memory;
+mod native;
+mod obtains;
+mod report;
+mod sandboxed;
+mod server;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::report::Report;
+
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+
+#[derive(Parser)]
+#[command(name = "deputy-bench", about = "What the sandbox costs, beside what it is made of", max_term_width = 120)]
+struct Arguments {
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+    /// How many calls of each kind are timed
+    #[arg(long, default_value_t = 5000)]
+    calls: usize,
+    /// How many times a provider is loaded
+    #[arg(long, default_value_t = 20)]
+    loads: usize,
+    /// How many calls wait at once while memory is measured
+    #[arg(long, default_value_t = 100)]
+    waiting: usize,
+    /// How many obtains are asked for at once
+    #[arg(long, default_value_t = 1000)]
+    obtains: usize,
+    /// How often that, and the measuring of memory, is repeated
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// Processes that the bench starts of itself.
+#[derive(Subcommand)]
+#[command(disable_help_subcommand = true)]
+enum Part {
+    /// Compiles a component with limits
+    #[command(hide = true)]
+    CompileChild { memory: u64, seconds: u64 },
+    /// Measures the memory of waiting calls in a fresh process
+    #[command(hide = true)]
+    Memory { what: memory::What, waiting: usize, port: u16, holding: u16, state: PathBuf },
+    /// Serves what STS and an OAuth 2.0 server answer
+    #[command(hide = true)]
+    Serve,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(Part::CompileChild { memory, seconds }) = arguments.part {
+        return Ok(deputy_sandbox::compile_child(memory, seconds));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &arguments.part {
+            Some(Part::CompileChild { .. }) => {}
+            Some(Part::Memory { what, waiting, port, holding, state }) => {
+                memory::measure(*what, *waiting, *port, *holding, state).await?;
+            }
+            Some(Part::Serve) => server::serve().await?,
+            None => measure(arguments).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn measure(arguments: &Arguments) -> Result {
+    let mut report = Report::default();
+    calls::measure(&mut report, arguments.calls).await?;
+    first::measure(&mut report, arguments.loads).await?;
+    memory::compare(&mut report, arguments.waiting, arguments.rounds).await?;
+    obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?;
+    if arguments.json {
+        report.print_json()?
+    } else {
+        report.print()
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! `deputy check`
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::home::{Home, s3};
+
+const ENDPOINT: &str = "http://127.0.0.1:1";
+
+#[test]
+fn a_sound_configuration_is_ok() {
+    let home = Home::with_s3(ENDPOINT, "");
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 0
+    ----- stdout
+    s3: ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      secrets    aws-key (file): can be read
+      imported and granted
+        sign requests of AWS (SigV4) with a secret  aws-key
+        make HTTP requests                          http://127.0.0.1:[PORT]
+
+    deputy.toml: 1 instance, all ok
+    ");
+}
+
+#[test]
+fn what_is_imported_is_held_against_what_is_granted() {
+    let home = Home::with(
+        r#"[instances.s3]
+component = "s3-sts.wasm"
+settings = { region = "eu-west-1" }
+
+[instances.s3.secrets.aws-key]
+file = "aws-key"
+jwt = { algorithms = ["RS256"], issuers = ["a"], audiences = ["b"], max-lifetime = "10m" }
+
+[instances.s3.secrets.password]
+file = "aws-key"
+reveal = false
+
+[[instances.s3.tcp]]
+allow = "broker.example.com:9093"
+
+[[instances.s3.http]]
+allow = "https://sts.eu-west-1.amazonaws.com"
+methods = ["POST"]
+paths = ["/"]
+
+[instances.off]
+component = "nowhere.wasm"
+enabled = false
+"#,
+    );
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 0
+    ----- stdout
+    off: not enabled
+      component  [HOME]/nowhere.wasm
+
+    s3: ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      secrets    aws-key (file): can be read
+                 password (file): can be read
+      imported and granted
+        make HTTP requests  POST https://sts.eu-west-1.amazonaws.com /
+      imported and not granted
+        sign requests of AWS (SigV4) with a secret
+      granted and not imported
+        sign JSON Web Tokens with a secret  aws-key
+        open a socket                       broker.example.com:9093
+
+    deputy.toml: 1 instance, all ok
+
+    ----- stderr
+    warning: nothing uses the secret `password`
+     --> deputy.toml:9:23
+      |
+    9 | [instances.s3.secrets.password]
+      |                       ^^^^^^^^ grants no operation, and no rule sends it
+    ");
+}
+
+#[test]
+fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
+    let home =
+        Home::with("[instances.s3]\ncomponent = \"s3-sts.wasm\"\nenabeld = true\nsettings = { duration = 3600 }\n");
+    assert_snapshot!(home.snapshot(&["check"]), @r#"
+    exit code 2
+    ----- stderr
+    error: unknown key `enabeld`
+     --> deputy.toml:3:1
+      |
+    3 | enabeld = true
+      | ^^^^^^^ did you mean `enabled`?
+      |
+      = help: the keys here are `component`, `enabled`, `http`, `limits`, `secrets`, `settings`, `sha256` and `tcp`
+
+    error: a string was expected here, not a whole number
+     --> deputy.toml:4:25
+      |
+    4 | settings = { duration = 3600 }
+      |                         ^^^^ write "3600"
+
+    error: 2 errors in deputy.toml: nothing was started
+    "#);
+    assert_snapshot!(home.snapshot(&["check", "--json"]), @r#"
+    exit code 2
+    ----- stdout
+    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"the keys here are `component`, `enabled`, `http`, `limits`, `secrets`, `settings`, `sha256` and `tcp`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"a string was expected here, not a whole number","expected":"write \"3600\""}]}}
+
+    ----- stderr
+    error: unknown key `enabeld`
+     --> deputy.toml:3:1
+      |
+    3 | enabeld = true
+      | ^^^^^^^ did you mean `enabled`?
+      |
+      = help: the keys here are `component`, `enabled`, `http`, `limits`, `secrets`, `settings`, `sha256` and `tcp`
+
+    error: a string was expected here, not a whole number
+     --> deputy.toml:4:25
+      |
+    4 | settings = { duration = 3600 }
+      |                         ^^^^ write "3600"
+
+    error: 2 errors in deputy.toml: nothing was started
+    "#);
+}
+
+#[test]
+fn without_a_configuration_the_ways_to_name_one_are_told() {
+    assert_snapshot!(Home::empty().snapshot(&["check"]), @"
+    exit code 2
+    ----- stderr
+    error: cannot read the configuration deputy.toml
+      because No such file or directory (os error 2)
+    hint: name the file with --config FILE or in DEPUTY_CONFIG
+    ");
+}
+
+#[test]
+fn a_configuration_can_be_named_in_two_ways() {
+    let home = Home::with("nonsense");
+    home.write("other.toml", "");
+    assert_eq!(home.run(&["check", "--config", "other.toml"]).code, Some(0));
+    assert_eq!(home.run_with(&["check"], &[("DEPUTY_CONFIG", "other.toml")]).code, Some(0));
+    assert_eq!(home.run_with(&["check", "--config", "deputy.toml"], &[("DEPUTY_CONFIG", "other.toml")]).code, Some(2));
+}
+
+#[test]
+fn what_would_fail_later_is_found() {
+    let home = Home::with(&format!(
+        r#"{}
+[instances.changed]
+component = "s3-sts.wasm"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+[instances.missing]
+component = "missing.wasm"
+
+[instances.unsettled]
+component = "s3-sts.wasm"
+settings = {{ regoin = "eu-west-1" }}
+"#,
+        s3(ENDPOINT)
+    ));
+    fs::set_permissions(home.path("aws-key"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 1
+    ----- stdout
+    changed: not ok
+      component  [HOME]/s3-sts.wasm
+      [HOME]/s3-sts.wasm has the SHA-256 [SHA256], not [SHA256]: restore the file, or set `sha256` if the change is yours
+
+    missing: not ok
+      component  [HOME]/missing.wasm
+      cannot read the component [HOME]/missing.wasm
+        because No such file or directory (os error 2)
+
+    s3: not ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      secrets    aws-key (file): [HOME]/aws-key is open to others (mode 0644): `chmod 600 [HOME]/aws-key`
+      imported and granted
+        sign requests of AWS (SigV4) with a secret  aws-key
+        make HTTP requests                          http://127.0.0.1:[PORT]
+
+    unsettled: not ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      tokens-required misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
+      imported and not granted
+        sign requests of AWS (SigV4) with a secret
+        make HTTP requests
+
+    deputy.toml: 4 instances, 4 not ok
+    ");
+}
+
+#[test]
+fn a_check_is_one_object_for_programs() {
+    let home = Home::with_s3(ENDPOINT, "[instances.missing]\ncomponent = \"missing.wasm\"\n");
+    let run = home.run(&["check", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&seen["schema"], &seen["ok"], &seen["config"]), (&1.into(), &false.into(), &"deputy.toml".into()));
+    let [missing, s3] = seen["instances"].as_array().unwrap().as_slice() else { panic!("{seen}") };
+    assert_eq!((&missing["ok"], &missing["error"]["kind"]), (&false.into(), &"misconfigured".into()));
+    assert_eq!((&s3["ok"], &s3["loaded"]["service"]), (&true.into(), &"s3".into()));
+    assert_eq!(s3["loaded"]["tokens_required"], true);
+    assert_eq!(s3["loaded"]["granted"][0], serde_json::json!({ "capability": "sigv4", "grants": ["aws-key"] }));
+    assert_eq!(s3["loaded"]["secrets"][0], serde_json::json!({ "name": "aws-key", "source": "file", "ok": true }));
+}

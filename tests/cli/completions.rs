@@ -1,0 +1,15 @@
+//! `deputy completions`
+
+use crate::home::Home;
+
+#[test]
+fn every_shell_has_a_script_that_knows_the_commands() {
+    let home = Home::empty();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let run = home.run(&["completions", shell]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{shell}");
+        for word in ["inspect", "obtain", "exit-codes", "--config", "--reveal"] {
+            assert!(run.stdout.contains(word.trim_start_matches('-')), "{shell}: {word}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `deputy inspect`
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::home::Home;
+
+#[test]
+fn a_component_is_described_in_plain_words() {
+    let home = Home::with("");
+    assert_snapshot!(home.snapshot(&["inspect", "s3-sts.wasm"]), @"
+    exit code 0
+    ----- stdout
+    s3-sts.wasm
+      kind     provider
+      service  s3
+      renews   no
+      revokes  no
+      size     [N] KiB
+      sha256   [SHA256]
+
+    Can, where the operator grants it
+      sign requests of AWS (SigV4) with a secret
+      make HTTP requests
+
+    Can
+      tell the time
+
+    Never, whatever it is granted
+      cannot read a secret's value
+      cannot sign JSON Web Tokens with a secret
+      cannot take a bare HMAC-SHA256 with a secret
+      cannot take a bare PBKDF2 of a secret
+      cannot sign anything with a secret
+      cannot open a socket
+      cannot look up host names
+      cannot send UDP datagrams
+      cannot read or write files
+      cannot read environment variables
+      cannot read standard input
+      cannot write log lines
+      cannot take random numbers
+    ");
+}
+
+#[test]
+fn a_component_is_described_for_programs() {
+    let home = Home::with("");
+    let run = home.run(&["inspect", "s3-sts.wasm", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&seen["schema"], &seen["service"], &seen["kind"]), (&1.into(), &"s3".into(), &"provider".into()));
+    assert_eq!(seen["exports"], serde_json::json!({ "renewal": false, "revocation": false }));
+    assert_eq!(seen["size"], std::fs::metadata(home.path("s3-sts.wasm")).unwrap().len());
+    assert_eq!(seen["can_if_granted"], serde_json::json!(["sigv4", "http"]));
+    for never in ["reveal", "tcp", "files", "environment"] {
+        assert!(seen["cannot"].as_array().unwrap().contains(&never.into()), "{never}");
+    }
+    let imports = seen["imports"].as_array().unwrap();
+    let secrets = imports.iter().find(|import| import["interface"] == "delegation:tokens/secrets@0.1.0").unwrap();
+    assert_eq!(secrets["functions"], serde_json::json!(["[method]secret.sigv4", "open"]));
+}
+
+#[test]
+fn what_is_no_component_is_said_to_be_none() {
+    let home = Home::with("");
+    home.write("text.wasm", "not a component");
+    assert_snapshot!(home.snapshot(&["inspect", "text.wasm"]), @"
+    exit code 2
+    ----- stderr
+    error: text.wasm can't be compiled
+      because not a component that can run here: failed to parse WebAssembly module: magic header not detected: bad magic number - expected=[     0x0,     0x61,     0x73,     0x6d, ] actual=[     0x6e,     0x6f,     0x74,     0x20, ] (at offset 0x0)
+    ");
+    assert_snapshot!(home.snapshot(&["inspect", "nowhere.wasm", "--json"]), @r#"
+    exit code 2
+    ----- stdout
+    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"cannot read the component nowhere.wasm","causes":["No such file or directory (os error 2)"]}}
+
+    ----- stderr
+    error: cannot read the component nowhere.wasm
+      because No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn a_configuration_that_is_named_must_be_sound_and_one_that_is_not_is_not_read() {
+    let home = Home::with("nonsense");
+    assert_eq!(home.run(&["inspect", "s3-sts.wasm"]).code, Some(0));
+    assert_eq!(home.run(&["inspect", "s3-sts.wasm", "--config", "deputy.toml"]).code, Some(2));
+    assert_eq!(home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_CONFIG", "deputy.toml")]).code, Some(2));
+}
+
+#[test]
+fn state_that_others_can_read_is_not_used() {
+    let home = Home::with("");
+    std::fs::create_dir(home.path("state")).unwrap();
+    std::fs::set_permissions(home.path("state"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert_snapshot!(home.snapshot(&["inspect", "s3-sts.wasm", "--state", "state"]), @"
+    exit code 2
+    ----- stderr
+    error: the cache of compiled components can't be used
+      because state must belong to this user and be closed to others: chown and `chmod 700 state`
+    ");
+}
+
+#[test]
+fn without_a_place_for_state_the_ways_to_name_one_are_told() {
+    let home = Home::with("");
+    let run = home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_STATE", ""), ("HOME", "")]);
+    assert_snapshot!(home.shown(&run), @"
+    exit code 2
+    ----- stderr
+    error: there is no state directory
+    hint: name one with --state FOLDER, in DEPUTY_STATE, or as `state` in deputy.toml
+    ");
+    let run = home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_STATE", "")]);
+    assert_eq!(run.code, Some(0));
+    assert_eq!(home.mode(".local/state/deputy"), 0o700);
+}

@@ -1,0 +1,287 @@
+//! `deputy obtain`
+
+use std::os::unix::fs::symlink;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::home::{Home, s3};
+use crate::service::{SESSION, answering, failing, granting};
+
+#[test]
+fn what_was_obtained_is_not_shown() {
+    let home = Home::with_s3(&granting(), "");
+    assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
+    exit code 0
+    ----- stdout
+    instance     s3
+    service      s3
+    valid until  2100-01-01T00:00:00.000Z, in [SPAN]
+    payload      165 bytes, not shown: --reveal prints them, --out FILE keeps them
+
+    ----- stderr
+    audit [TIME] s3 done      secret aws-key: open
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
+    audit [TIME] s3 done      call obtain, [N] ms
+    ");
+}
+
+#[test]
+fn a_revealed_payload_is_all_that_stdout_holds() {
+    let home = Home::with_s3(&granting(), "");
+    let run = home.run(&["obtain", "s3", "--reveal"]);
+    assert_eq!(run.code, Some(0));
+    let payload: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(payload["SessionToken"], SESSION);
+    assert!(!run.stdout.ends_with('\n'), "the payload is printed as it is");
+}
+
+#[test]
+fn a_payload_is_written_for_its_owner_alone() {
+    let home = Home::with_s3(&granting(), "");
+    home.write("credentials.json", "old");
+    assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "credentials.json"]), @"
+    exit code 0
+    ----- stdout
+    instance     s3
+    service      s3
+    valid until  2100-01-01T00:00:00.000Z, in [SPAN]
+    payload      165 bytes, in credentials.json
+
+    ----- stderr
+    audit [TIME] s3 done      secret aws-key: open
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
+    audit [TIME] s3 done      call obtain, [N] ms
+    ");
+    assert_eq!(home.mode("credentials.json"), 0o600);
+    assert!(home.read("credentials.json").contains(SESSION));
+    // No other file is left.
+    let mut names: Vec<_> = std::fs::read_dir(home.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["aws-key", "credentials.json", "deputy.toml", "s3-sts.wasm"]);
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_obtained() {
+    let home = Home::with_s3(&granting(), "");
+    symlink(home.path("elsewhere"), home.path("link")).unwrap();
+    assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "link"]), @"
+    exit code 1
+    ----- stderr
+    error: link is there and is no regular file: it is left alone
+    ");
+    assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "no/such/folder"]), @"
+    exit code 1
+    ----- stderr
+    error: cannot write no/such/folder
+      because No such file or directory (os error 2)
+    ");
+    assert!(!home.path("elsewhere").exists());
+}
+
+#[test]
+fn a_failed_call_writes_nothing() {
+    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    home.write("credentials.json", "old");
+    assert_eq!(home.run(&["obtain", "s3", "--out", "credentials.json"]).code, Some(3));
+    assert_eq!(home.read("credentials.json"), "old");
+}
+
+#[test]
+fn a_call_is_one_object_for_programs() {
+    let home = Home::with_s3(&granting(), "");
+    let run = home.run(&["obtain", "s3", "--json", "--out", "credentials.json"]);
+    assert_eq!(run.code, Some(0));
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    let length = home.read("credentials.json").len();
+    assert_eq!(
+        seen,
+        serde_json::json!({
+            "schema": 1,
+            "instance": "s3",
+            "service": "s3",
+            "call": 1,
+            "valid_until": "2100-01-01T00:00:00.000Z",
+            "payload_bytes": length,
+            "out": "credentials.json",
+            "usage": {
+                "requests": 1,
+                "secret_operations": seen["usage"]["secret_operations"],
+                "bytes_sent": seen["usage"]["bytes_sent"],
+                "bytes_received": seen["usage"]["bytes_received"],
+            },
+            "refusals": [],
+        })
+    );
+    assert!(seen["usage"]["bytes_received"].as_u64() > Some(100));
+}
+
+#[test]
+fn what_is_refused_is_told_with_the_lines_that_would_allow_it() {
+    let endpoint = granting();
+    let config = s3(&endpoint).replace("[[instances.s3.http]]", "[[instances.s3.http]]\nmethods = [\"GET\"]");
+    let home = Home::with(&config);
+    assert_snapshot!(home.snapshot(&["obtain", "s3"]), @r#"
+    exit code 5
+    ----- stderr
+    audit [TIME] s3 done      secret aws-key: open
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ [method-not-granted]
+    audit [TIME] s3 failed    call obtain, [N] ms [misconfigured]
+    error: s3: misconfigured: the host is not granted: http://127.0.0.1:[PORT]/; add an http rule for it to this instance
+    refused: POST to http://127.0.0.1:[PORT] is not granted [method-not-granted]
+    hint: if it should be allowed, add to deputy.toml:
+
+        [[instances.s3.http]]
+        allow = "http://127.0.0.1:[PORT]"
+        methods = ["POST"]
+    "#);
+    let run = home.run(&["obtain", "s3", "--json"]);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&seen["error"]["kind"], &seen["error"]["exit_code"]), (&"refused".into(), &5.into()));
+    assert_eq!(seen["refusals"][0]["code"], "method-not-granted");
+    assert!(seen["refusals"][0]["fix"].as_str().unwrap().contains("methods = [\"POST\"]"));
+}
+
+#[test]
+fn a_service_that_says_no_is_denied() {
+    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
+    exit code 3
+    ----- stderr
+    audit [TIME] s3 done      secret aws-key: open
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 403, sent 41 B, received 101 B
+    audit [TIME] s3 failed    call obtain, [N] ms [denied]
+    error: s3: denied: GetSessionToken: 403 AccessDenied: told by STS
+    ");
+}
+
+#[test]
+fn a_service_that_asks_to_slow_down_is_unavailable_until_then() {
+    let home = Home::with_s3(&failing(400, "retry-after: 7\r\n", "Throttling"), "");
+    assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
+    exit code 4
+    ----- stderr
+    audit [TIME] s3 done      secret aws-key: open
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 400, sent 41 B, received 99 B
+    audit [TIME] s3 failed    call obtain, [N] ms [throttled]
+    error: s3: throttled, retry after 7s: GetSessionToken: 400 Throttling: told by STS
+    hint: try again in 7s
+    ");
+    let seen: Value = serde_json::from_str(&home.run(&["obtain", "s3", "--json"]).stdout).unwrap();
+    assert_eq!((&seen["error"]["kind"], &seen["error"]["retry_after_ms"]), (&"unavailable".into(), &7000.into()));
+}
+
+#[test]
+fn a_service_that_fails_is_unavailable() {
+    let home = Home::with_s3(&answering(503, "", "<html>"), "");
+    assert_eq!(home.run(&["obtain", "s3"]).code, Some(4));
+}
+
+#[test]
+fn a_component_over_a_limit_is_told_which() {
+    let home = Home::with_s3(&granting(), "[instances.s3.limits]\nresponse = \"10B\"\n");
+    assert_snapshot!(home.snapshot(&["obtain", "s3"]), @r#"
+    exit code 6
+    ----- stderr
+    audit [TIME] s3 done      secret aws-key: open
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 0 B [over-limit:response]
+    audit [TIME] s3 failed    call obtain, [N] ms [unavailable]
+    error: s3: unavailable: http://127.0.0.1:[PORT]/: the answer is larger than allowed
+    refused: over the limit `response` [over-limit]
+    hint: if it should be allowed, add to deputy.toml:
+
+        [instances.s3.limits]
+        response = "10B" # now; set it higher
+    "#);
+}
+
+#[test]
+fn settings_that_the_provider_finds_wrong_are_misconfigured() {
+    let home = Home::with(&s3(&granting()).replace("region = \"eu-west-1\"", "regoin = \"eu-west-1\""));
+    assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
+    exit code 2
+    ----- stderr
+    audit [TIME] s3 failed    call obtain, [N] ms [misconfigured]
+    error: s3: misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
+    ");
+}
+
+#[test]
+fn an_instance_that_is_not_there_is_misconfigured() {
+    let home = Home::with_s3(&granting(), "");
+    assert_snapshot!(home.snapshot(&["obtain", "s4"]), @r#"
+    exit code 2
+    ----- stderr
+    error: there is no instance "s4" in deputy.toml
+    hint: the instances are s3
+    "#);
+    assert_snapshot!(Home::with("").snapshot(&["obtain", "s4"]), @r#"
+    exit code 2
+    ----- stderr
+    error: there is no instance "s4" in deputy.toml
+    hint: the configuration has no instances: add [instances.NAME]
+    "#);
+}
+
+#[test]
+fn an_instance_that_is_not_enabled_is_called_when_it_is_named() {
+    let home = Home::with(&s3(&granting()).replace("component =", "enabled = false\ncomponent ="));
+    let run = home.run(&["obtain", "s3"]);
+    assert_eq!(run.code, Some(0));
+    assert!(run.stderr.starts_with("warning: s3 is not enabled"), "{}", run.stderr);
+}
+
+#[test]
+fn the_trail_is_kept_where_the_configuration_or_the_command_line_says() {
+    let home = Home::with(&format!("audit = \"trail.jsonl\"\n{}", s3(&granting())));
+    let events = |name: &str| -> Vec<Value> {
+        home.read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for count in 1..=2 {
+        assert_eq!(home.run(&["obtain", "s3"]).code, Some(0));
+        let kept = events("trail.jsonl");
+        assert_eq!(kept.iter().filter(|event| event["function"] == "obtain").count(), count);
+        assert!(kept.iter().all(|event| event["instance"] == "s3"));
+    }
+    assert_eq!(home.mode("trail.jsonl"), 0o600);
+    assert_eq!(home.run(&["obtain", "s3", "--audit", "other.jsonl"]).code, Some(0));
+    let kinds: Vec<_> = events("other.jsonl").iter().map(|event| event["event"].to_string()).collect();
+    assert_eq!(kinds, ["\"secret\"", "\"secret\"", "\"http\"", "\"call\""]);
+    assert_eq!(events("trail.jsonl").len(), 8);
+}
+
+#[test]
+fn the_trail_can_be_all_that_stdout_holds() {
+    let home = Home::with_s3(&granting(), "");
+    let run = home.run(&["obtain", "s3", "--audit", "-"]);
+    assert_eq!(run.code, Some(0));
+    let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 4);
+    assert_snapshot!(home.snapshot(&["obtain", "s3", "--audit", "-", "--reveal"]), @"
+    exit code 2
+    ----- stderr
+    error: stdout holds one thing: --audit - excludes --json and --reveal
+    hint: give --audit a file
+    ");
+    assert_eq!(home.run(&["obtain", "s3", "--audit", "no/such/folder"]).code, Some(1));
+}
+
+#[test]
+fn no_process_of_the_program_leaves_a_core_dump() {
+    let config = s3(&granting()).replace("file = \"aws-key\"", "command = [\"./limit\"]");
+    let home = Home::with(&config);
+    let folder = home.path("");
+    let script =
+        format!("cd {}; ulimit -c > core-limit; ulimit -Hc >> core-limit; exec /bin/cat aws-key", folder.display());
+    home.write("limit", &format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(home.path("limit"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let run = home.run(&["obtain", "s3"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(home.read("core-limit"), "0\n0\n");
+}

@@ -1,0 +1,35 @@
+//! The command line as a user sees it: exit code, stdout and stderr of each run, in one snapshot.
+//!
+//! Each test has a folder of its own, which is also its HOME, and runs the program in an environment that holds nothing
+//! else. The provider is the real one for S3 (`cargo xtask guests` builds it), the service a few lines of HTTP. After
+//! every run it is made sure that neither the operator's key nor the payload was shown or written anywhere but where
+//! they were asked for.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "plain blocking test code: what is not as it should be ends the test"
+)]
+
+mod check;
+mod completions;
+mod home;
+mod inspect;
+mod obtain;
+mod service;
+mod usage;
+
+#[test]
+fn every_file_here_is_part_of_the_tests() {
+    let known = include_str!("runner.rs");
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cli")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();
+    assert!(modules.len() >= 8, "files were lost: {modules:?}");
+    for module in modules.iter().filter(|module| *module != "runner") {
+        assert!(known.contains(&format!("mod {module};")), "{module}.rs is no module of runner.rs");
+    }
+}

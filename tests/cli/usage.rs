@@ -1,0 +1,115 @@
+//! Wrong usage, help and versions.
+
+use insta::assert_snapshot;
+
+use crate::home::Home;
+
+#[test]
+fn without_a_command_the_help_is_shown() {
+    let run = Home::empty().run(&[]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(run.stderr.contains("Usage: deputy [OPTIONS] <COMMAND>") && run.stderr.contains("Examples:"));
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let home = Home::empty();
+    assert_snapshot!(home.snapshot(&["--version"]), @"
+    exit code 0
+    ----- stdout
+    deputy 0.1.0
+    ");
+    for arguments in [&["help"][..], &["--help"], &["help", "exit-codes"], &["obtain", "-h"]] {
+        let run = home.run(arguments);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(run.stdout.contains("Examples:"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_misconfigured() {
+    let home = Home::empty();
+    assert_snapshot!(home.snapshot(&["obtian"]), @"
+    exit code 2
+    ----- stderr
+    error: unrecognized subcommand 'obtian'
+
+      tip: a similar subcommand exists: 'obtain'
+
+    Usage: deputy [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(home.snapshot(&["obtain", "s3", "--json", "--reveal"]), @"
+    exit code 2
+    ----- stderr
+    error: the argument '--json' cannot be used with '--reveal'
+
+    Usage: deputy obtain --json <INSTANCE>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(home.snapshot(&["check", "--color", "sometimes"]), @"
+    exit code 2
+    ----- stderr
+    error: invalid value 'sometimes' for '--color <WHEN>'
+      [possible values: always, auto, never]
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn exit_codes_are_explained() {
+    let home = Home::empty();
+    assert_snapshot!(home.snapshot(&["exit-codes"]), @"
+    exit code 0
+    ----- stdout
+    0   done           it worked
+    1   failed         `check` found a fault, or a file could not be written
+    2   misconfigured  wrong usage, configuration or settings
+    3   denied         the service understood, and refused
+    4   unavailable    the service gave no answer, or asked to slow down: try again
+    5   refused        the sandbox refused something that the component tried
+    6   over-limit     the component went over one of its limits
+    7   broken         the component broke off, or its answer was not valid
+    70  internal       a bug of deputy's own: please report it
+    ");
+    let run = home.run(&["exit-codes", "--json"]);
+    let codes: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(codes["codes"][5]["word"], "refused");
+}
+
+#[test]
+fn colours_are_used_when_asked_for_and_never_in_json() {
+    let home = Home::with("[instances.a]\ncomponent = 1\n");
+    let coloured = |arguments: &[&str]| {
+        let run = home.run(arguments);
+        (run.stdout.contains('\u{1b}'), run.stderr.contains('\u{1b}'))
+    };
+    assert_eq!(coloured(&["check"]), (false, false));
+    assert_eq!(coloured(&["check", "--color", "always"]), (false, true));
+    assert_eq!(coloured(&["check", "--color", "always", "--json"]), (false, true));
+    assert_eq!(coloured(&["check", "--color", "never"]), (false, false));
+    assert_eq!(coloured(&["--color=always", "--nonsense"]), (false, true));
+}
+
+#[test]
+fn a_level_of_logging_that_is_none_is_misconfigured() {
+    let home = Home::empty();
+    let run = home.run_with(&["exit-codes"], &[("DEPUTY_LOG", "loud")]);
+    assert_snapshot!(home.shown(&run), @"
+    exit code 2
+    ----- stderr
+    error: DEPUTY_LOG is \"loud\", which is no level
+    hint: the levels are off, error, warn, info, debug, trace
+    ");
+    assert_eq!(home.run_with(&["exit-codes", "--log", "off"], &[("DEPUTY_LOG", "loud")]).code, Some(0));
+    assert_eq!(home.run_with(&["exit-codes"], &[("DEPUTY_LOG", "INFO")]).code, Some(0));
+}
+
+#[test]
+fn the_hidden_compiler_does_not_run_without_its_limits() {
+    assert_eq!(Home::empty().run(&["compile-component"]).code, Some(2));
+    assert!(!Home::empty().run(&["help"]).stdout.contains("compile-component"));
+}

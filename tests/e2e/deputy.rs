@@ -1,0 +1,194 @@
+//! The program as an operator runs it, and what must hold after every run.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
+
+use deputy_test_servers::guest;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What the exit codes are called.
+pub(crate) mod exit {
+    pub(crate) const OK: i32 = 0;
+    pub(crate) const MISCONFIGURED: i32 = 2;
+    pub(crate) const DENIED: i32 = 3;
+    pub(crate) const UNAVAILABLE: i32 = 4;
+    pub(crate) const REFUSED: i32 = 5;
+}
+
+/// A folder with a configuration, secrets and state: a machine that has nothing else.
+pub(crate) struct Home {
+    folder: TempDir,
+    state: PathBuf,
+    config: String,
+    canaries: Vec<String>,
+}
+
+/// What the program did.
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Home {
+    /// With state of its own: every component is compiled anew.
+    pub(crate) fn new() -> Self {
+        Self::with_state("state")
+    }
+
+    /// With the state folder of this target directory: components in Python and JavaScript take long to compile.
+    pub(crate) fn with_compiled(component: &str) -> Self {
+        static COMPILING: Mutex<()> = Mutex::new(());
+        let home = Self::with_state(concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-state"));
+        // One after the other: tests that run beside each other would each compile it.
+        let _compiling = COMPILING.lock();
+        home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
+        home
+    }
+
+    fn with_state(state: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("secrets")).unwrap();
+        let state = folder.path().join(state);
+        let home = Self { folder, state, config: String::new(), canaries: Vec::new() };
+        home.write();
+        home
+    }
+
+    /// Adds an instance of a component. `lines` is what stands below `[instances.NAME]`.
+    pub(crate) fn instance(mut self, name: &str, component: &str, lines: &str) -> Self {
+        let component = guest(component).unwrap();
+        self.add(&format!("[instances.{name}]\ncomponent = {component:?}\n{lines}"));
+        self
+    }
+
+    /// Adds lines to the configuration.
+    pub(crate) fn add(&mut self, lines: &str) {
+        self.config.push_str(lines);
+        self.config.push('\n');
+        self.write();
+    }
+
+    /// Replaces a part of the configuration, which must be there once.
+    pub(crate) fn replace(&mut self, old: &str, new: &str) {
+        assert_eq!(self.config.matches(old).count(), 1, "{old} in {}", self.config);
+        self.config = self.config.replace(old, new);
+        self.write();
+    }
+
+    /// Keeps a secret in a file of its own, `secrets/NAME`. Its value must never be seen again.
+    pub(crate) fn secret(self, name: &str, value: &str) -> Self {
+        self.secret_in(name, value, value)
+    }
+
+    /// The same with a value that stands among other contents.
+    pub(crate) fn secret_in(mut self, name: &str, contents: &str, value: &str) -> Self {
+        let mut file = fs::OpenOptions::new();
+        let file = file.write(true).create_new(true).mode(0o600).open(self.path("secrets").join(name));
+        file.unwrap().write_all(contents.as_bytes()).unwrap();
+        self.canaries.push(value.to_owned());
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs the program and sees that it told no secret to anybody.
+    #[must_use]
+    pub(crate) fn deputy(&self, args: &[&str]) -> Run {
+        let output = Command::new(env!("CARGO_BIN_EXE_deputy"))
+            .arg("--config")
+            .arg(self.path("deputy.toml"))
+            .arg("--state")
+            .arg(&self.state)
+            .args(args)
+            .env_clear()
+            .env("COLUMNS", "120")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        self.search(&output);
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The audit events of a file, in order.
+    pub(crate) fn audit(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn write(&self) {
+        fs::write(self.path("deputy.toml"), &self.config).unwrap();
+    }
+
+    /// Looks for every secret, in every form in which it might have got away, in all that was said and written.
+    fn search(&self, output: &Output) {
+        let mut places = vec![("stdout".into(), output.stdout.clone()), ("stderr".into(), output.stderr.clone())];
+        files(self.folder.path(), &mut places);
+        assert!(places.len() >= 3, "nothing was searched");
+        let forms = self.canaries.iter().flat_map(|value| forms(value));
+        for form in forms {
+            for (place, bytes) in &places {
+                let found = bytes.windows(form.len()).any(|window| window == form.as_bytes());
+                assert!(!found, "the secret is in {} as {form}", place.display());
+            }
+        }
+    }
+}
+
+impl Run {
+    /// Sees that the program ended with this code.
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// What it printed for programs.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// Every file below a folder but the secrets themselves.
+fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true if path.ends_with("secrets") => {}
+            true => files(&path, found),
+            false => found.push((path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+}
+
+fn forms(value: &str) -> [String; 4] {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let percent =
+        |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") };
+    [value.to_owned(), hex(value.as_bytes()), value.bytes().map(percent).collect(), base64(value.as_bytes())]
+}
+
+/// In Base64, without padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters = |three: &[u8]| {
+        let number = (0..3).fold(0, |number, at| number << 8 | u32::from(*three.get(at).unwrap_or(&0)));
+        (0..=three.len())
+            .map(move |at| char::from(LETTERS[(number >> (18 - 6 * at)) as usize % 64]))
+            .collect::<String>()
+    };
+    bytes.chunks(3).map(letters).collect()
+}

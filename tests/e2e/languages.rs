@@ -1,0 +1,201 @@
+//! Providers in other languages, in the production sandbox with its default limits.
+
+use deputy_test_servers::boto;
+use serde_json::Value;
+
+use crate::deputy::{Home, base64, exit};
+use crate::local::{Local, Refusing};
+use crate::servers;
+
+const CLIENT_SECRET: &str = "client/secret+that only=the&host%knows";
+
+/// A machine with the instance `api` of an OAuth 2.0 provider, and what stands below its settings.
+fn home(component: &str, token_url: &str, lines: &str) -> Home {
+    let settings = format!("[instances.api.settings]\ntoken-url = \"{token_url}\"\nscope = \"read write\"\n{lines}");
+    Home::with_compiled(component).secret("client-secret", CLIENT_SECRET).instance("api", component, &settings)
+}
+
+/// The rule for a server, in which the host adds the client's secret.
+fn rule(host: &str, added: &str) -> String {
+    format!(
+        r#"
+        [instances.api.secrets.client-secret]
+        file = "secrets/client-secret"
+
+        [[instances.api.http]]
+        allow = "{host}"
+        methods = ["POST"]
+        paths = ["/token"]
+        networks = ["loopback"]
+        {added}
+        "#
+    )
+}
+
+const BASIC: &str = r#"headers = { authorization = { secret = "client-secret", basic = "deputy" } }"#;
+const FIELD: &str = r#"form = { client_secret = { secret = "client-secret" } }"#;
+
+fn brings_a_token_of_a_real_server(component: &str, added: &str) {
+    let server = servers::oauth2();
+    let host = format!("http://127.0.0.1:{}", server.port());
+    let home = home(component, &server.token_url(), &rule(&host, added));
+    let run = home.deputy(&["obtain", "api", "--reveal", "--audit", "audit.jsonl"]).ends_with(exit::OK);
+    // A JSON Web Token of this server: its claims are the middle part.
+    let script = "
+import base64, json, os
+part = os.environ['TOKEN'].strip().split('.')[1]
+print(json.loads(base64.urlsafe_b64decode(part + '=='))['iss'])";
+    assert_eq!(boto(script, &[("TOKEN", &run.stdout)]).unwrap().trim(), server.issuer());
+    let events = home.audit("audit.jsonl");
+    let http: Vec<&Value> = events.iter().filter(|event| event["event"] == "http").collect();
+    assert_eq!(http.len(), 1, "{http:?}");
+    assert_eq!(http[0]["injected"], serde_json::json!(["client-secret"]));
+}
+
+#[test]
+fn python_brings_a_token_of_a_real_server() {
+    brings_a_token_of_a_real_server("oauth2-python", BASIC);
+}
+
+#[test]
+fn javascript_brings_a_token_of_a_real_server() {
+    brings_a_token_of_a_real_server("oauth2-javascript", FIELD);
+}
+
+fn sends_what_the_host_added(component: &str) {
+    let token = r#"{"access_token": "the-token", "token_type": "Bearer", "expires_in": 600}"#;
+    let server = Local::answering(200, "content-type: application/json\r\n", token);
+    let basic = home(component, &(server.endpoint() + "/token"), &rule(&server.endpoint(), BASIC));
+    assert_eq!(basic.deputy(&["obtain", "api", "--reveal"]).ends_with(exit::OK).stdout.trim_end(), "the-token");
+    let user = base64(format!("deputy:{CLIENT_SECRET}").as_bytes());
+    assert_eq!(server.request().header("authorization").trim_end_matches('='), format!("Basic {user}"));
+
+    let server = Local::answering(200, "content-type: application/json\r\n", token);
+    let form = home(
+        component,
+        &(server.endpoint() + "/token"),
+        &("client-id = \"deputy\"".to_owned() + &rule(&server.endpoint(), FIELD)),
+    );
+    form.deputy(&["obtain", "api"]).ends_with(exit::OK);
+    let request = server.request();
+    assert!(!request.has("authorization"));
+    let fields = request.fields();
+    let secret = fields.iter().find(|(name, _)| *name == "client_secret").unwrap().1;
+    let script = "import os, urllib.parse; print(urllib.parse.unquote_plus(os.environ['FIELD']))";
+    assert_eq!(boto(script, &[("FIELD", secret)]).unwrap().trim_end_matches('\n'), CLIENT_SECRET);
+    assert!(
+        fields.contains(&("client_id", "deputy")) && fields.contains(&("grant_type", "client_credentials")),
+        "{fields:?}"
+    );
+}
+
+#[test]
+fn what_python_sends_has_what_the_host_added() {
+    sends_what_the_host_added("oauth2-python");
+}
+
+#[test]
+fn what_javascript_sends_has_what_the_host_added() {
+    sends_what_the_host_added("oauth2-javascript");
+}
+
+#[test]
+fn a_token_made_in_python_has_the_mac_of_a_secret_that_python_never_saw() {
+    const KEY: &str = "a key for HMAC, of thirty-two bytes or more";
+    let lines = r#"
+        [instances.signed.settings]
+        subject = "worker"
+
+        [instances.signed.secrets.signing-key]
+        file = "secrets/signing-key"
+        hmac-sha256 = true
+        "#;
+    let home =
+        Home::with_compiled("signed-python").secret("signing-key", KEY).instance("signed", "signed-python", lines);
+    let run = home.deputy(&["obtain", "signed", "--reveal", "--audit", "audit.jsonl"]).ends_with(exit::OK);
+    let script = "
+import base64, hashlib, hmac, json, os
+body, mac = os.environ['TOKEN'].strip().split('.')
+assert hmac.compare_digest(base64.urlsafe_b64decode(mac), hmac.digest(os.environ['KEY'].encode(), body.encode(), 'sha256'))
+print(json.loads(base64.urlsafe_b64decode(body))['sub'])";
+    assert_eq!(boto(script, &[("TOKEN", &run.stdout), ("KEY", KEY)]).unwrap(), "worker\n");
+    let events = home.audit("audit.jsonl");
+    let operations: Vec<_> = events.iter().filter_map(|event| event.get("operation")).collect();
+    assert_eq!(operations, ["open", "hmac-sha256"]);
+}
+
+/// A guest's engine traps where the host stops taking a body; the host's own sender does not.
+fn a_refused_connection_is_no_trap(component: &str, tries: usize) {
+    let nobody = Refusing::new();
+    let home = home(component, &(nobody.endpoint() + "/token"), &rule(&nobody.endpoint(), FIELD));
+    for _ in 0..tries {
+        let run = home.deputy(&["obtain", "api"]).ends_with(exit::UNAVAILABLE);
+        assert!(run.stderr.contains("no answer"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_refused_connection_is_no_trap_in_python() {
+    a_refused_connection_is_no_trap("oauth2-python", 5);
+}
+
+#[test]
+fn a_refused_connection_is_no_trap_in_javascript() {
+    a_refused_connection_is_no_trap("oauth2-javascript", 20);
+}
+
+/// Adds what the program says is missing until nothing is, as an operator would.
+fn the_lines_of_a_refusal_are_what_was_missing(component: &str) {
+    let server = Local::answering(200, "content-type: application/json\r\n", r#"{"access_token": "the-token"}"#);
+    let mut home = home(component, &(server.endpoint() + "/token"), "");
+    let rule = format!("[[instances.api.http]]\nallow = \"{}\"", server.endpoint());
+
+    let run = home.deputy(&["obtain", "api", "--audit", "audit.jsonl"]).ends_with(exit::REFUSED);
+    assert!(lines(&run.stderr).contains(&rule), "{}", run.stderr);
+    assert_eq!(refusal(&home), "host-not-granted");
+    home.add(&rule);
+
+    let open = format!("{rule}\nnetworks = [\"loopback\"]");
+    let run = home.deputy(&["obtain", "api", "--audit", "audit.jsonl"]).ends_with(exit::REFUSED);
+    assert!(lines(&run.stderr).contains(&open), "{}", run.stderr);
+    assert_eq!(refusal(&home), "address-not-granted");
+    assert!(server.requests().is_empty(), "a refused request reached the server");
+    home.replace(&rule, &open);
+
+    let run = home.deputy(&["obtain", "api", "--reveal"]).ends_with(exit::OK);
+    assert_eq!(run.stdout.trim_end(), "the-token");
+}
+
+/// What was printed, each line without what stands before it.
+fn lines(text: &str) -> String {
+    text.lines().map(|line| line.trim_start_matches([' ', '|'])).collect::<Vec<_>>().join("\n")
+}
+
+/// The code of the last refusal.
+fn refusal(home: &Home) -> String {
+    let events = home.audit("audit.jsonl");
+    let refused = events.iter().rfind(|event| event["event"] == "http").unwrap();
+    assert_eq!(refused["outcome"], "refused");
+    refused["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_lines_of_a_refusal_are_what_was_missing_in_python() {
+    the_lines_of_a_refusal_are_what_was_missing("oauth2-python");
+}
+
+#[test]
+fn the_lines_of_a_refusal_are_what_was_missing_in_javascript() {
+    the_lines_of_a_refusal_are_what_was_missing("oauth2-javascript");
+}
+
+#[test]
+fn sixteen_megabytes_less_than_the_default_serve_python_and_javascript() {
+    let server = servers::oauth2();
+    let host = format!("http://127.0.0.1:{}", server.port());
+    for component in ["oauth2-python", "oauth2-javascript"] {
+        let limit = "[instances.api.limits]\nmemory = \"48MiB\"\n";
+        let home = home(component, &server.token_url(), &(rule(&host, FIELD) + limit));
+        home.deputy(&["obtain", "api"]).ends_with(exit::OK);
+    }
+}

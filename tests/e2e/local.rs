@@ -1,0 +1,113 @@
+//! A small HTTP server in this process, for answers that no real server gives on demand.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A running server. It gives one answer to every request and keeps what it was asked.
+pub(crate) struct Local {
+    port: u16,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+/// What it was asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    pub(crate) target: String,
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Local {
+    /// `headers` are lines that end with CR LF.
+    pub(crate) fn answering(status: u16, headers: &str, body: &str) -> Self {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n");
+        let answer = head + body;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        // Ends with this process.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                kept.lock().unwrap().push(read(&stream));
+                (&stream).write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Self { port, requests }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All requests so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// The one request so far.
+    pub(crate) fn request(&self) -> Request {
+        let requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests[0].clone()
+    }
+}
+
+impl Request {
+    /// A header's only value.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let values: Vec<_> = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).collect();
+        assert_eq!(values.len(), 1, "{name} in {:?}", self.headers);
+        &values[0].1
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
+    /// The fields of a form, as they were sent: percent-encoded.
+    pub(crate) fn fields(&self) -> Vec<(&str, &str)> {
+        self.body.split('&').map(|field| field.split_once('=').unwrap()).collect()
+    }
+}
+
+fn read(stream: &TcpStream) -> Request {
+    let mut reader = BufReader::new(stream);
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    };
+    let target = line().split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut headers = Vec::new();
+    while let Some((name, value)) = line().split_once(':') {
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    let mut request = Request { target, headers, body: String::new() };
+    let length = request.has("content-length").then(|| request.header("content-length").parse().unwrap());
+    reader.take(length.unwrap_or(0)).read_to_string(&mut request.body).unwrap();
+    request
+}
+
+/// An address of this machine that refuses connections, for as long as the value lives: a connection's own end, on
+/// which nobody can listen.
+pub(crate) struct Refusing {
+    connection: TcpStream,
+    _listener: TcpListener,
+}
+
+impl Refusing {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        Self { connection: TcpStream::connect(address).unwrap(), _listener: listener }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.connection.local_addr().unwrap())
+    }
+}

@@ -1,0 +1,34 @@
+//! End to end: the real program, real servers, and clients that know nothing of Deputy.
+//!
+//! Each test runs `deputy` as an operator does, with a configuration of its own and an environment that holds nothing.
+//! The programs and components come from `cargo xtask tools` and `cargo xtask guests`; a missing one is a failure.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "plain blocking test code: what is not as it should be ends the test"
+)]
+
+mod contract;
+mod deputy;
+mod languages;
+mod local;
+mod s3;
+mod servers;
+mod sts;
+mod wasmtime_cli;
+
+#[test]
+fn every_file_here_is_part_of_the_tests() {
+    let known = include_str!("main.rs");
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();
+    assert!(modules.len() >= 9, "files were lost: {modules:?}");
+    for module in modules.iter().filter(|module| *module != "main") {
+        assert!(known.contains(&format!("mod {module};")), "{module}.rs is no module of main.rs");
+    }
+}

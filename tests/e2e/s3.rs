@@ -1,0 +1,169 @@
+//! `s3-sts` against SeaweedFS, a real S3 with a real STS that checks signatures and session tokens.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use deputy_test_servers::{Error, Seaweed, boto};
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+use crate::servers;
+
+/// Writes an object and reads it again, with the credentials of AWS's `credential_process` and nothing else.
+const OBJECT: &str = "
+import boto3, json, os
+c = json.loads(os.environ['PAYLOAD'])
+assert c['Version'] == 1
+s3 = boto3.client('s3', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1', aws_access_key_id=c['AccessKeyId'],
+                  aws_secret_access_key=c['SecretAccessKey'], aws_session_token=c['SessionToken'])
+s3.put_object(Bucket='bucket', Key=os.environ['KEY'], Body=b'written with obtained credentials')
+print(s3.get_object(Bucket='bucket', Key=os.environ['KEY'])['Body'].read().decode())
+";
+
+/// A machine with the instance `s3`, which assumes the role with this secret key.
+fn home(secret_key: &str) -> Home {
+    let endpoint = servers::seaweed().endpoint();
+    let (id, role) = (Seaweed::ACCESS_KEY, Seaweed::ROLE_ARN);
+    let key = format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#);
+    let lines = format!(
+        r#"
+        [instances.s3.settings]
+        region = "us-east-1"
+        endpoint = "{endpoint}"
+        role-arn = "{role}"
+        duration = "15m"
+
+        [instances.s3.secrets.aws-key]
+        file = "secrets/aws-key"
+        sigv4 = {{ services = ["sts"], regions = ["us-east-1"] }}
+
+        [[instances.s3.http]]
+        allow = "{endpoint}"
+        methods = ["POST"]
+        paths = ["/"]
+        networks = ["loopback"]
+        "#
+    );
+    Home::new().secret_in("aws-key", &key, secret_key).instance("s3", "s3-sts", &lines)
+}
+
+/// Obtains into a file and gives its text.
+fn payload(home: &Home) -> String {
+    let run = home.deputy(&["obtain", "s3", "--out", "payload.json", "--audit", "audit.jsonl"]).ends_with(exit::OK);
+    let text = fs::read_to_string(home.path("payload.json")).unwrap();
+    let payload: Value = serde_json::from_str(&text).unwrap();
+    for part in ["SecretAccessKey", "SessionToken"] {
+        let value = payload[part].as_str().unwrap();
+        assert!(!run.stdout.contains(value) && !run.stderr.contains(value), "{part} was printed");
+    }
+    text
+}
+
+fn object(payload: &str, key: &str) -> Result<String, Error> {
+    let endpoint = servers::seaweed().endpoint();
+    boto(OBJECT, &[("PAYLOAD", payload), ("ENDPOINT", &endpoint), ("KEY", key)])
+}
+
+#[test]
+fn an_independent_client_writes_and_reads_an_object_with_what_was_obtained() {
+    let home = home(Seaweed::SECRET_KEY);
+    assert_eq!(object(&payload(&home), "obtained").unwrap(), "written with obtained credentials\n");
+}
+
+#[test]
+fn a_session_token_that_was_tampered_with_opens_nothing() {
+    let text = payload(&home(Seaweed::SECRET_KEY));
+    let mut payload: Value = serde_json::from_str(&text).unwrap();
+    let mut token = payload["SessionToken"].as_str().unwrap().to_owned();
+    let middle = token.len() - 20; // not the last letter, of which a decoder may pass over some bits
+    let other = if &token[middle..=middle] == "A" { "B" } else { "A" };
+    token.replace_range(middle..=middle, other);
+    payload["SessionToken"] = token.into();
+    let refused = object(&payload.to_string(), "tampered").unwrap_err().to_string();
+    assert!(refused.contains("PutObject operation"), "{refused}");
+}
+
+#[test]
+fn a_wrong_key_is_denied_and_nothing_is_written() {
+    let home = home("wrong/wrong/wrong/wrong/wrong/wrong/wrong");
+    let run = home.deputy(&["obtain", "s3", "--out", "payload.json"]).ends_with(exit::DENIED);
+    assert!(run.stderr.contains("AssumeRole"), "{}", run.stderr);
+    assert!(!home.path("payload.json").exists());
+}
+
+#[test]
+fn the_audit_shows_that_the_key_was_used_and_never_read() {
+    let home = home(Seaweed::SECRET_KEY);
+    drop(payload(&home));
+    let events = home.audit("audit.jsonl");
+    let secrets: Vec<&Value> = events.iter().filter(|event| event["event"] == "secret").collect();
+    assert!(secrets.iter().all(|event| event["secret"] == "aws-key" && event["outcome"] == "done"), "{secrets:?}");
+    let operations: Vec<_> = secrets.iter().map(|event| event["operation"].as_str().unwrap()).collect();
+    assert_eq!(operations, ["open", "sigv4"]);
+    assert_eq!(secrets[1]["scope"], "sts/us-east-1");
+
+    let http: Vec<&Value> = events.iter().filter(|event| event["event"] == "http").collect();
+    assert_eq!(http.len(), 1, "{http:?}");
+    let endpoint = servers::seaweed().endpoint();
+    for (field, value) in [("method", "POST"), ("target", &endpoint), ("path", "/"), ("address", "127.0.0.1")] {
+        assert_eq!(http[0][field], value, "{field}");
+    }
+    assert_eq!((&http[0]["status"], &http[0]["outcome"]), (&200.into(), &"done".into()));
+    assert_eq!(http[0].get("injected"), None, "the signature is the component's to send");
+
+    // All of it in one call, which ends last; the other call asked for the service's name.
+    let (used, asked): (Vec<&Value>, Vec<&Value>) = events.iter().partition(|event| event["call"] == http[0]["call"]);
+    let last = used.last().unwrap();
+    assert_eq!(
+        (&last["event"], &last["function"], &last["outcome"]),
+        (&"call".into(), &"obtain".into(), &"done".into())
+    );
+    assert!(asked.iter().all(|event| event["function"] == "service-name"), "{asked:?}");
+    assert!(events.iter().all(|event| event["instance"] == "s3"), "{events:?}");
+}
+
+#[test]
+fn a_payload_is_printed_when_it_is_asked_for_and_only_then() {
+    let home = home(Seaweed::SECRET_KEY);
+    for args in [&["obtain", "s3"][..], &["obtain", "s3", "--json"]] {
+        let run = home.deputy(args).ends_with(exit::OK);
+        assert!(!run.stdout.contains("ASIA") && !run.stderr.contains("ASIA"), "{}{}", run.stdout, run.stderr);
+    }
+    let run = home.deputy(&["obtain", "s3", "--reveal"]).ends_with(exit::OK);
+    assert!(run.stdout.contains("ASIA") && !run.stderr.contains("ASIA"), "{}{}", run.stdout, run.stderr);
+    assert_eq!(object(&run.stdout, "revealed").unwrap(), "written with obtained credentials\n");
+}
+
+#[test]
+fn what_is_written_is_for_its_owner_alone_even_where_a_file_was_open_to_all() {
+    let home = home(Seaweed::SECRET_KEY);
+    fs::write(home.path("payload.json"), "old").unwrap();
+    fs::set_permissions(home.path("payload.json"), fs::Permissions::from_mode(0o644)).unwrap();
+    drop(payload(&home));
+    for file in ["payload.json", "audit.jsonl"] {
+        let mode = fs::metadata(home.path(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_not_used() {
+    let home = home(Seaweed::SECRET_KEY);
+    fs::set_permissions(home.path("secrets/aws-key"), fs::Permissions::from_mode(0o640)).unwrap();
+    let run = home.deputy(&["obtain", "s3", "--out", "payload.json"]);
+    assert_ne!(run.code, Some(exit::OK));
+    assert!(run.stderr.contains("chmod 600"), "{}", run.stderr);
+    assert!(!home.path("payload.json").exists());
+}
+
+#[test]
+fn a_region_that_is_not_granted_is_refused_with_the_line_that_grants_it() {
+    let mut home = home(Seaweed::SECRET_KEY);
+    home.replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
+    let run =
+        home.deputy(&["obtain", "s3", "--out", "payload.json", "--audit", "audit.jsonl"]).ends_with(exit::REFUSED);
+    assert!(run.stderr.contains("sigv4.regions = [\"eu-west-1\"]"), "{}", run.stderr);
+    let refused = home.audit("audit.jsonl").into_iter().find(|event| event["outcome"] == "refused").unwrap();
+    assert_eq!((&refused["operation"], &refused["scope"]), (&"sigv4".into(), &"sts/eu-west-1".into()));
+    assert!(home.audit("audit.jsonl").iter().all(|event| event["event"] != "http"), "it asked STS all the same");
+}

@@ -1,0 +1,30 @@
+//! Servers that all tests share, each started by the first one that needs it. They end with this process.
+
+use std::sync::LazyLock;
+
+use deputy_test_servers::{Moto, OAuth2, Seaweed, boto};
+
+/// SeaweedFS with the empty bucket `bucket`.
+pub(crate) fn seaweed() -> &'static Seaweed {
+    static SERVER: LazyLock<Seaweed> = LazyLock::new(|| {
+        let server = Seaweed::start().unwrap();
+        let script =
+            "import boto3, os; boto3.client('s3', endpoint_url=os.environ['ENDPOINT']).create_bucket(Bucket='bucket')";
+        let key = [("AWS_ACCESS_KEY_ID", Seaweed::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", Seaweed::SECRET_KEY)];
+        boto(script, &[&key[..], &[("ENDPOINT", server.endpoint().as_str())]].concat()).unwrap();
+        server
+    });
+    &SERVER
+}
+
+/// moto, which answers every call of STS.
+pub(crate) fn moto() -> &'static Moto {
+    static SERVER: LazyLock<Moto> = LazyLock::new(|| Moto::start().unwrap());
+    &SERVER
+}
+
+/// oauth2-mock-server.
+pub(crate) fn oauth2() -> &'static OAuth2 {
+    static SERVER: LazyLock<OAuth2> = LazyLock::new(|| OAuth2::start().unwrap());
+    &SERVER
+}

@@ -1,0 +1,135 @@
+//! What `docs/providers.md` says to type works as it stands there, with the real wasmtime and `wac`.
+//!
+//! Of a command only the addresses and the keys are replaced, which the page cannot know.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use deputy_test_servers::{Seaweed, guest, tool};
+use tempfile::TempDir;
+
+use crate::local::Refusing;
+use crate::servers;
+
+const PAGE: &str = include_str!("../../docs/providers.md");
+
+/// The shell blocks below a heading, each as one script.
+fn blocks(heading: &str) -> Vec<&'static str> {
+    let section = PAGE.split("\n## ").find(|section| section.starts_with(heading));
+    let section = section.unwrap_or_else(|| panic!("docs/providers.md has no section {heading:?}"));
+    let blocks: Vec<&str> =
+        section.split("```sh\n").skip(1).map(|block| block.split("\n```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2, "docs/providers.md: the section {heading:?} has other commands than these tests know");
+    blocks
+}
+
+/// A folder that looks like the author's: the components where the page has them.
+fn author() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("target/guests")).unwrap();
+    for (file, component) in [
+        ("oauth2.wasm", "oauth2-javascript"),
+        ("target/guests/s3-sts.wasm", "s3-sts"),
+        ("target/guests/secrets.wasm", "secrets"),
+    ] {
+        symlink(guest(component).unwrap(), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+/// Runs a script with the tools on the path and gives what it printed.
+fn shell(folder: &Path, script: &str) -> String {
+    let tools = tool("wasmtime").unwrap();
+    let output = Command::new("/bin/sh")
+        .args(["-e", "-c", script])
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin", tools.parent().unwrap().display()))
+        // Where wasmtime keeps what it compiled.
+        .env("HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/wasmtime"))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A script with something replaced that must be in it.
+fn replace(script: &str, old: &str, new: &str) -> String {
+    assert!(script.contains(old), "docs/providers.md no longer has {old} in:\n{script}");
+    script.replace(old, new)
+}
+
+/// The second block: it plugs the secrets in and calls the result.
+fn plugged(endpoint: &str, id: &str, key: &str) -> String {
+    let script = replace(blocks("Trying it with the wasmtime CLI")[1], "cargo xtask guests\n", "");
+    let script = replace(
+        &replace(&script, "AKIA…", id),
+        "\"SecretAccessKey\": \"…\"",
+        &format!("\"SecretAccessKey\": \"{key}\""),
+    );
+    replace(&script, "http://127.0.0.1:8333", endpoint)
+}
+
+#[test]
+fn the_commands_without_secrets_work() {
+    let script = replace(
+        blocks("Trying it with the wasmtime CLI")[0],
+        "http://127.0.0.1:8080/token",
+        &servers::oauth2().token_url(),
+    );
+    let printed = shell(author().path(), &script);
+    let (name, token) = printed.split_once('\n').unwrap();
+    assert_eq!(name, "\"oauth2\"");
+    assert!(token.starts_with("ok({payload: [") && token.contains("valid-until: some("), "{token}");
+}
+
+#[test]
+fn the_commands_with_secrets_reach_a_real_sts() {
+    let script = plugged(&servers::seaweed().endpoint(), Seaweed::ACCESS_KEY, Seaweed::SECRET_KEY);
+    let script = replace(&script, "arn:aws:iam::role/worker", Seaweed::ROLE_ARN);
+    let printed = shell(author().path(), &script);
+    let payload = payload(&printed);
+    assert!(payload.contains("\"Version\":1") && payload.contains("\"SessionToken\":"), "{printed}");
+}
+
+#[test]
+fn a_wrong_key_is_denied_as_the_contract_has_it() {
+    let script = plugged(&servers::seaweed().endpoint(), Seaweed::ACCESS_KEY, "wrong");
+    let printed = shell(author().path(), &script);
+    assert!(printed.starts_with("err(denied(\"AssumeRole: "), "{printed}");
+}
+
+#[test]
+fn the_other_operations_are_answered_by_moto() {
+    let script = plugged(&servers::moto().endpoint(), "AKIAIOSFODNN7EXAMPLE", "any");
+    let session = replace(&script, ",\n           {name: \"role-arn\", value: \"arn:aws:iam::role/worker\"}", "");
+    assert!(payload(&shell(author().path(), &session)).contains("\"AccessKeyId\":"));
+}
+
+#[test]
+fn every_export_can_be_called_with_nothing_but_wasi_0_2() {
+    const OPTIONS: &str = "-S p3=n -W concurrency-support=n";
+    assert!(PAGE.contains(OPTIONS));
+    let nobody = Refusing::new();
+    let script = plugged(&nobody.endpoint(), "AKIA", "any");
+    let folder = author();
+    let printed = shell(folder.path(), &script);
+    assert!(printed.starts_with("err(unavailable("), "{printed}");
+    let call =
+        |call: &str| shell(folder.path(), &format!("wasmtime run -S http {OPTIONS} --invoke '{call}' plugged.wasm"));
+    assert_eq!(call("service-name()"), "\"s3\"\n");
+    assert_eq!(call("tokens-required([{name: \"region\", value: \"us-east-1\"}])"), "ok(true)\n");
+    assert!(call("tokens-required([])").starts_with("err(misconfigured("));
+    assert!(call("tokens-required([{name: \"regoin\", value: \"x\"}])").contains("regoin"));
+}
+
+/// The text of a payload, which wasmtime prints as numbers.
+fn payload(printed: &str) -> String {
+    let numbers = printed.strip_prefix("ok({payload: [").and_then(|rest| rest.split(']').next());
+    let numbers = numbers.unwrap_or_else(|| panic!("{printed}"));
+    String::from_utf8(numbers.split(", ").map(|number| number.parse().unwrap()).collect()).unwrap()
+}

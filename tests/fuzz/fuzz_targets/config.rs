@@ -1,0 +1,43 @@
+//! Any text is a configuration or a list of findings that can be shown, each at a place in it.
+#![no_main]
+
+use std::path::Path;
+
+use deputy_config::{Colour, Config};
+use deputy_core::grant::Purpose;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let path = Path::new("deputy.toml");
+    match Config::parse(text, path) {
+        Ok(config) => {
+            config.warnings.render(Colour::Never);
+            for instance in config.instances.values() {
+                // Every granted secret has a source, and what a rule sends is a secret of the instance.
+                assert!(instance.grant.secrets.keys().eq(instance.sources.keys()));
+                for rule in &instance.grant.http {
+                    let client = rule.send.client.iter().map(|(_, name)| name);
+                    for name in client.chain(rule.send.inject.iter().map(|injection| &injection.secret)) {
+                        assert!(instance.sources.contains_key(name), "{name}");
+                    }
+                }
+                for grant in instance.grant.secrets.values() {
+                    if let Some(Purpose::Sign(algorithms)) = grant.purpose() {
+                        assert!(!algorithms.is_empty());
+                    }
+                }
+                assert!(instance.limits.memory.as_u64() > 0 && instance.limits.wall.as_millis() > 0);
+            }
+        }
+        Err(errors) => {
+            let lines = text.split('\n').count();
+            let mut findings = errors.findings().into_iter().peekable();
+            assert!(findings.peek().is_some(), "an error without a finding");
+            assert!(findings.all(|finding| finding.line >= 1 && finding.column >= 1 && finding.line <= lines));
+            let shown = errors.render(Colour::Never);
+            let odd = shown.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(odd, None, "{shown:?}");
+            errors.render(Colour::Always);
+        }
+    }
+});

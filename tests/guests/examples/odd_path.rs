@@ -1,0 +1,6 @@
+//! Writes paths with bytes that a server may read in another way.
+
+use hostile_guests::http::get;
+use hostile_guests::{guest, report};
+
+guest!(|settings| report(settings.lines("urls").iter().map(|url| get(url))));

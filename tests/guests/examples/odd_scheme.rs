@@ -1,0 +1,6 @@
+//! Uses schemes that are not HTTP.
+
+use hostile_guests::http::get;
+use hostile_guests::{guest, report};
+
+guest!(|settings| report(settings.lines("urls").iter().map(|url| get(url))));

@@ -1,0 +1,19 @@
+//! Tries every operation on a secret that serves another purpose.
+
+use hostile_guests::secrets::{ALGORITHMS, Algorithm, hmac, jwt, open, pbkdf2, reveal, sign, sigv4, string_to_sign};
+use hostile_guests::{guest, report};
+
+guest!(|settings| {
+    let secret = open(&settings.text("secret")).expect("a granted secret");
+    let claims = settings.text("claims");
+    let day = settings.text("day");
+    let mut lines = vec![
+        sigv4(&secret, &string_to_sign(&day, "eu-west-1", "sts")),
+        jwt(&secret, Algorithm::Rs256, &claims, None),
+        hmac(&secret, b"data"),
+        pbkdf2(&secret, b"salt", 4096),
+        reveal(&secret),
+    ];
+    lines.extend(ALGORITHMS.map(|algorithm| sign(&secret, algorithm, b"data")));
+    report(lines)
+});

@@ -1,0 +1,5 @@
+//! Breaks off.
+
+use hostile_guests::guest;
+
+guest!(|_| core::arch::wasm32::unreachable());

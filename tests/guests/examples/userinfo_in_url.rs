@@ -1,0 +1,6 @@
+//! Puts a granted host before an `@`, and the real one behind it.
+
+use hostile_guests::http::get;
+use hostile_guests::{guest, report};
+
+guest!(|settings| report(settings.lines("urls").iter().map(|url| get(url))));

@@ -1,0 +1,224 @@
+//! Files that are no components, components that are no providers, and such as no compiler should have to finish.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use deputy_core::{ByteSize, Limit, Span};
+use deputy_sandbox::{CacheError, CompileError, Compiler, LoadError, Options, Resolver, Sandbox};
+use wasm_encoder::Component;
+
+use crate::bombs;
+use crate::harness::{Case, chain, compiler, folder, guest_file, host, private_file};
+
+/// Why these bytes are not loaded.
+#[track_caller]
+fn refused(bytes: &[u8]) -> LoadError {
+    let file = private_file(bytes);
+    host()
+        .attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("refused", &file).instance)))
+        .err()
+        .expect("it is loaded")
+}
+
+/// The component itself is at fault, and the text says how.
+#[track_caller]
+fn invalid(bytes: &[u8], how: &str) {
+    match refused(bytes) {
+        LoadError::Cache { source: CacheError::Compile(CompileError::Invalid(text)), .. } => {
+            assert!(text.contains(how), "{text}");
+            assert!(text.len() < 5_000 && !text.chars().any(char::is_control), "{text:?}");
+        }
+        other => panic!("{}", chain(&other)),
+    }
+}
+
+#[test]
+fn a_file_that_is_not_wasm_is_refused() {
+    invalid(b"", "unexpected end");
+    invalid(b"#!/bin/sh\nexit 0\n", "");
+    invalid(&[0xff; 10_000], "");
+}
+
+#[test]
+fn a_truncated_component_is_refused() {
+    let whole = std::fs::read(guest_file("benign")).unwrap();
+    for length in [1, 4, 7, 9, 100, whole.len() / 2, whole.len() - 1] {
+        invalid(&whole[..length], "");
+    }
+    // What is left when all but the header is gone is a component, and an empty one.
+    assert!(matches!(refused(&whole[..8]), LoadError::World { .. }));
+}
+
+#[test]
+fn a_component_with_a_flipped_bit_is_refused_or_harmless() {
+    let whole = std::fs::read(guest_file("benign")).unwrap();
+    let sandbox = &host().sandbox;
+    host().attack(|| {
+        for step in 0..24 {
+            let mut bytes = whole.clone();
+            let at = 8 + step * (whole.len() - 9) / 24;
+            bytes[at] ^= 1 << (step % 8);
+            let case = Case::of("flipped", &private_file(&bytes)).setting("name", "you");
+            let limited = case.limits(|l| (l.cpu, l.wall) = (Span::millis(200), Span::secs(2)));
+            host().runtime.block_on(async {
+                match sandbox.load(&limited.instance).await {
+                    Ok(provider) => drop(provider.obtain().await),
+                    Err(LoadError::Cache { source: CacheError::Compile(CompileError::Invalid(_)), .. }) => {}
+                    Err(LoadError::Import { .. } | LoadError::World { .. }) => {}
+                    Err(other) => panic!("{}", chain(&other)),
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_core_module_is_refused() {
+    invalid(&bombs::memory(1).finish(), "component");
+}
+
+#[test]
+fn a_compiled_component_is_refused() {
+    // Machine code of an attacker's choice must never be taken for the cache's own.
+    let case = Case::new("benign").setting("name", "you");
+    host().runtime.block_on(host().sandbox.load(&case.instance)).map(drop).unwrap();
+    let cache = host().state().join("components");
+    let code = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    let code = code.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).next().expect("compiled code");
+    invalid(&std::fs::read(code).unwrap(), "");
+}
+
+#[test]
+fn a_component_of_another_world_is_refused() {
+    for bytes in [Component::new().finish(), bombs::holding(&bombs::memory(1))] {
+        let error = refused(&bytes);
+        assert!(matches!(error, LoadError::World { .. }), "{}", chain(&error));
+    }
+}
+
+#[test]
+fn import_unknown() {
+    let case = Case::new("import_unknown");
+    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
+    let Err(error @ LoadError::Import { .. }) = loaded else { panic!("{:?}", loaded.err()) };
+    assert!(chain(&error).contains("other:host/backdoor"), "{}", chain(&error));
+}
+
+#[test]
+fn a_component_with_another_digest_than_the_operator_wrote_is_refused() {
+    let mut case = Case::new("benign");
+    case.instance.sha256 = Some("0".repeat(64).parse().unwrap());
+    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
+    assert!(matches!(loaded, Err(LoadError::Digest { .. })));
+}
+
+#[test]
+fn a_file_larger_than_any_component_is_refused_unread() {
+    let file = private_file(b"");
+    OpenOptions::new().write(true).open(&file).unwrap().set_len(300 << 20).unwrap();
+    let begun = Instant::now();
+    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("large", &file).instance)));
+    assert!(matches!(loaded, Err(LoadError::Size { .. })));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    for file in ["/dev/zero", "/dev", "/nowhere/at/all.wasm"] {
+        let case = Case::of("endless", Path::new(file));
+        let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
+        assert!(matches!(loaded, Err(LoadError::Size { .. } | LoadError::Read { .. })), "{file}");
+    }
+}
+
+/// A module whose table or memory is larger than any limit when it begins.
+#[test]
+fn a_component_that_begins_with_more_than_any_limit_is_refused_or_ended() {
+    let memory = private_file(&bombs::with_instances("memory_of_many_instances", &bombs::memory(65_536), 1));
+    let table = private_file(&bombs::with_instances("table_elements_bomb", &bombs::table(10_000_000), 1));
+    for (file, limit) in [(memory, Limit::Memory), (table, Limit::TableElements)] {
+        let case = Case::of("begins-large", &file);
+        match host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance))) {
+            Ok(_) => drop(case.obtain().ended_by(limit)),
+            Err(error) => {
+                let text = chain(&error);
+                assert!(!text.contains("delete it"), "blames the cache: {text}");
+                assert!(text.contains("limit") || text.contains("memory") || text.contains("table"), "{text}");
+            }
+        }
+    }
+}
+
+// Bombs.
+
+struct Nobody;
+
+#[async_trait::async_trait]
+impl Resolver for Nobody {
+    async fn resolve(&self, _: &str) -> std::io::Result<Vec<std::net::IpAddr>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A sandbox whose compiler may take little.
+fn small(name: &str, compiler: Compiler) -> Sandbox {
+    let options = Options {
+        state_dir: folder(name).join("state"),
+        compiler,
+        audit: std::sync::Arc::new(deputy_observe::Audit::memory()),
+        resolver: std::sync::Arc::new(Nobody),
+    };
+    host().runtime.block_on(async { Sandbox::new(options).unwrap() })
+}
+
+/// Ends as one of its child's limits says, soon, and leaves the compiler ready for the next.
+#[track_caller]
+fn explodes(name: &str, bytes: &[u8], compiler: Compiler, how: fn(&CompileError) -> bool) {
+    assert!(bytes.len() < 20 << 20, "{} MiB", bytes.len() >> 20);
+    let (most, file) = (compiler.time.duration() + Duration::from_secs(3), private_file(bytes));
+    let sandbox = small(name, compiler);
+    host().attack(|| {
+        host().runtime.block_on(async {
+            let begun = Instant::now();
+            let error = sandbox.inspect(&file).await.err().expect("it is compiled");
+            let took = begun.elapsed();
+            let LoadError::Cache { source: CacheError::Compile(error), .. } = &error else {
+                panic!("{}", chain(&error))
+            };
+            assert!(how(error), "{error}");
+            assert!(took < most, "{took:?}");
+            sandbox.inspect(&guest_file("benign")).await.map(drop).expect("the next one is compiled");
+        });
+    });
+    let left = std::fs::read_dir(folder_of(name).join("components")).unwrap().count();
+    assert_eq!(left, 1, "something half-done was left behind");
+}
+
+fn folder_of(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile").join(name).join("state")
+}
+
+#[test]
+fn a_component_that_takes_long_to_compile_costs_one_child() {
+    let compiler = Compiler { time: Span::secs(2), ..compiler() };
+    let bomb = bombs::holding(&bombs::tangled_functions(64, 2_000));
+    explodes("slow", &bomb, compiler, |error| matches!(error, CompileError::Slow(_)));
+}
+
+#[test]
+fn a_component_that_takes_much_memory_to_compile_costs_one_child() {
+    let compiler = Compiler { memory: ByteSize::mib(512), time: Span::secs(60), ..compiler() };
+    let bomb = bombs::holding(&bombs::tangled_functions(1, 20_000));
+    explodes("large", &bomb, compiler, |error| matches!(error, CompileError::Killed { .. }));
+}
+
+#[test]
+fn a_component_whose_instances_multiply_costs_one_child_or_is_refused() {
+    let bomb = bombs::laughs(9);
+    assert!(bomb.len() < 2_000, "{}", bomb.len());
+    let compiler = Compiler { memory: ByteSize::mib(512), time: Span::secs(10), ..compiler() };
+    explodes("laughs", &bomb, compiler, |error| {
+        matches!(error, CompileError::Killed { .. } | CompileError::Slow(_) | CompileError::Invalid(_))
+    });
+}

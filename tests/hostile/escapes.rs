@@ -1,0 +1,140 @@
+//! What a component could find in its surroundings, leave in them, or tell the operator: nothing, nothing, and nothing
+//! that is not true.
+
+use deputy_core::grant::SecretGrant;
+use deputy_core::{ByteSize, Failure, SecretBytes, Span, Tokens};
+use deputy_sandbox::CallError;
+
+use crate::harness::{Case, Obtained, host};
+use crate::servers::Server;
+
+#[test]
+fn environment_read() {
+    let seen = Case::new("environment_read").obtain();
+    assert_eq!(seen.unrefused().lines(), ["ok []", "ok []", "ok None", "err true"]);
+}
+
+#[test]
+fn files_read() {
+    assert_eq!(Case::new("files_read").obtain().unrefused().report(), "");
+}
+
+#[test]
+fn files_forged_descriptor() {
+    Case::new("files_forged_descriptor").obtain().trapped("handle").unrefused();
+}
+
+#[test]
+fn state_of_earlier_call() {
+    let case = Case::new("state_of_earlier_call");
+    host().attack(|| {
+        let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
+        let first = provider.obtained().report();
+        assert!(first.starts_with("0 0 "), "{first}");
+        for _ in 0..20 {
+            assert_eq!(provider.obtained().report(), first);
+        }
+    });
+    // Nor does another instance of the same component find anything.
+    assert!(Case::new("state_of_earlier_call").obtain().report().starts_with("0 0 "));
+}
+
+#[test]
+fn operation_in_bare_question() {
+    let (server, name) = (Server::good(), host().name(&["127.0.0.1"]));
+    let url = format!("http://{name}:{}", server.port());
+    let case = Case::new("operation_in_bare_question").http(&url).setting("url", &url);
+    let case = case.secret("key", "value", SecretGrant::new(None, true));
+    host().attack(|| {
+        let host = host();
+        host.runtime.block_on(async {
+            let provider = host.sandbox.load(&case.instance).await.unwrap();
+            let service = provider.service_name().await;
+            assert_eq!(service.result.unwrap().as_str(), "refused");
+            assert_eq!(service.refusals[0].code(), "secret-not-granted");
+            let required = provider.tokens_required().await;
+            let told = Failure::Denied("err HttpRequestDenied".to_owned());
+            assert_eq!(required.result.unwrap_err(), CallError::Failure(told));
+            assert_eq!(required.refusals[0].code(), "host-not-granted");
+            assert_eq!(server.heard(), [""; 0]);
+            // The grant itself is good.
+            let obtained = provider.obtain().await.result.unwrap();
+            assert_eq!(obtained.payload.expose(), b"true\nok 200 hello");
+        });
+    });
+}
+
+#[test]
+fn service_name_odd() {
+    let case = Case::new("service_name_odd");
+    host().attack(|| {
+        let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
+        let call = host().runtime.block_on(provider.service_name());
+        let Err(CallError::Invalid(text)) = call.result else { panic!("{:?}", call.result) };
+        assert!(text.len() < 1000 && !text.chars().any(char::is_control), "{text:?}");
+    });
+}
+
+#[test]
+fn error_text_full_of_secrets() {
+    let value = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    let case = Case::new("error_text_full_of_secrets").setting("secret", "key");
+    let seen = case.secret("key", value, SecretGrant::new(None, true)).obtain();
+    let Err(CallError::Failure(Failure::Denied(text))) = &seen.call.result else { panic!("{seen:?}") };
+    assert!(!text.contains(value), "{text}");
+    assert!(text.len() <= 4096, "{} bytes", text.len());
+    let forges = |c: char| c.is_control() || ['\u{202e}', '\u{2066}', '\u{2028}'].contains(&c);
+    assert!(!text.chars().any(forges), "{text:?}");
+    assert!(!format!("{seen:?}").contains(value));
+}
+
+#[test]
+fn path_holds_secret() {
+    let (server, name, value) = (Server::good(), host().name(&["127.0.0.1"]), "mf2hi5dsovuw45dfonzg63tf");
+    let url = format!("http://{name}:{}", server.port());
+    let case = Case::new("path_holds_secret").setting("secret", "key").setting("url", &url);
+    let case = case.secret("key", value, SecretGrant::new(None, true)).http_with(&url, |rule| {
+        rule.methods = vec!["GET".parse().unwrap()];
+        rule.networks = vec!["loopback".parse().unwrap()];
+    });
+    let seen = case.obtain();
+    assert!(seen.lines()[0].starts_with("ok 200 "), "{seen:?}");
+    seen.refused(&["host-not-granted", "method-not-granted", "name-not-granted", "secret-not-granted"]);
+    let report = seen.call.result.as_ref().map(|_| "").map_err(|error| error.to_string());
+    let known = format!("{:?} {:?} {:?} {report:?}", seen.events, seen.call.refusals, seen.call.log_tail);
+    assert!(!known.to_lowercase().contains(value), "the operator's records hold a secret: {known}");
+    assert!(!host().log_of_call(seen.call.id).contains(value));
+}
+
+#[test]
+fn error_text_for_ever() {
+    let seen = Case::new("error_text_for_ever").setting("message", "later").obtain();
+    let Err(CallError::Failure(failure @ Failure::Throttled { retry_after, .. })) = &seen.call.result else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(*retry_after, Span::millis(u64::MAX));
+    assert!(failure.to_string().contains("later"));
+}
+
+#[test]
+fn payload_valid_for_ever() {
+    let seen = Case::new("payload_valid_for_ever").obtain();
+    let Tokens { payload, valid_until } = seen.call.result.as_ref().unwrap();
+    assert_eq!(payload.expose(), b"tokens");
+    let until = valid_until.expect("a time");
+    assert_eq!(until.as_millis(), u64::MAX);
+    assert!(until.to_string().starts_with("584556019-"), "{until}");
+}
+
+/// Tokens are handed to a renewal whole, whatever its component makes of them.
+#[test]
+fn tokens_that_are_passed_to_a_component_are_within_its_limits() {
+    let case = Case::new("cpu_endless_renewal").limits(|l| (l.cpu, l.memory) = (Span::millis(100), ByteSize::mib(4)));
+    host().attack(|| {
+        let host = host();
+        let provider = host.runtime.block_on(host.sandbox.load(&case.instance)).unwrap();
+        let tokens = Tokens { payload: SecretBytes::new(vec![b'x'; 8 << 20]), valid_until: None };
+        let call = host.runtime.block_on(provider.renew(&tokens)).expect("it renews");
+        assert_eq!(call.result.unwrap_err(), CallError::Limit(deputy_core::Limit::Memory));
+    });
+}

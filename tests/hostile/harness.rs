@@ -1,0 +1,510 @@
+//! One host for all tests: the sandbox that production uses, with names and an audit log that tests can see into.
+//!
+//! A [`Case`] is one instance of one hostile component. [`Case::obtain`] calls it, and then shows, with nothing else
+//! going on, that the host serves the next calls at their usual speed and in its usual memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, Paths, SecretGrant, Send, TcpRule};
+use deputy_core::{Instance, Limit, Limits, Refusal, SecretSource, Tokens};
+use deputy_observe::{Audit, CallId, Event, Outcome, What};
+use deputy_sandbox::{Call, CallError, Compiler, Options, Provider, Resolver, Sandbox};
+use tokio::runtime::Runtime;
+
+use crate::servers::Server;
+
+/// The one host.
+pub(crate) struct Host {
+    pub(crate) runtime: Runtime,
+    pub(crate) sandbox: Sandbox,
+    folder: PathBuf,
+    audit: Arc<Audit>,
+    events: Mutex<Vec<Event>>,
+    log: Log,
+    names: Arc<Names>,
+    /// Held to attack, and alone to look how the host is.
+    turn: RwLock<()>,
+    usual: OnceLock<Usual>,
+}
+
+/// How the host is when nobody attacks it.
+struct Usual {
+    computing: Provider,
+    requesting: Provider,
+    quickest: Duration,
+    memory: usize,
+    _server: Server,
+}
+
+/// The most memory that the host may have taken for good after any number of attacks.
+const GROWTH: usize = 64 << 20;
+
+/// A call that takes this much longer than usual is taken for a slow host, and not for a busy machine.
+const SLOWER: (u32, Duration) = (10, Duration::from_millis(20));
+
+/// The host, which the first test makes.
+pub(crate) fn host() -> &'static Host {
+    static HOST: OnceLock<Host> = OnceLock::new();
+    HOST.get_or_init(Host::start)
+}
+
+impl Host {
+    fn start() -> Self {
+        let folder = folder("host");
+        let audit = Arc::new(Audit::memory());
+        let names = Arc::new(Names::default());
+        let log = Log::begin();
+        let runtime = Runtime::new().unwrap();
+        let options = Options {
+            state_dir: folder.join("state"),
+            compiler: compiler(),
+            audit: Arc::clone(&audit),
+            resolver: Arc::clone(&names) as _,
+        };
+        let sandbox = runtime.block_on(async { Sandbox::new(options).unwrap() });
+        let (events, turn, usual) = (Mutex::default(), RwLock::new(()), OnceLock::new());
+        Self { runtime, sandbox, folder, audit, events, log, names, turn, usual }
+    }
+
+    /// A name of this test's own that leads to these addresses, whoever asks and however often.
+    pub(crate) fn name(&self, addresses: &[&str]) -> String {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        self.names.add(Answer::Addresses(vec![addresses]))
+    }
+
+    /// A name whose owner lets it lead elsewhere each time that somebody asks.
+    pub(crate) fn changing_name(&self, answers: &[&str]) -> String {
+        self.names.add(Answer::Addresses(answers.iter().map(|address| vec![address.parse().unwrap()]).collect()))
+    }
+
+    /// A name whose server never answers.
+    pub(crate) fn silent_name(&self) -> String {
+        self.names.add(Answer::Never)
+    }
+
+    /// The sandbox's folder.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// How often a name was asked for.
+    pub(crate) fn asked(&self, name: &str) -> usize {
+        self.names.known.lock().unwrap().get(name).map_or(0, |(_, asked)| *asked)
+    }
+
+    /// Everything that was asked for and is no test's name.
+    pub(crate) fn asked_in_vain(&self) -> Vec<String> {
+        self.names.unknown.lock().unwrap().clone()
+    }
+
+    /// What the audit log says of a call.
+    pub(crate) fn events(&self, call: CallId) -> Vec<Event> {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.extend(self.audit.take());
+        events.iter().filter(|event| event.call == call).cloned().collect()
+    }
+
+    /// The lines of the program's log that name a call.
+    pub(crate) fn log_of_call(&self, call: CallId) -> String {
+        let (log, call) = (self.log.0.lock().unwrap(), format!(" call={call} "));
+        let text = String::from_utf8_lossy(&log);
+        text.lines().filter(|line| line.contains(&call)).map(|line| format!("{line}\n")).collect()
+    }
+
+    /// The host's usual state, from before the first attack.
+    fn usual(&self) -> &Usual {
+        self.usual.get_or_init(|| {
+            let server = Server::good();
+            let computing = self.provider(&Case::new("benign").setting("name", "you").instance);
+            let name = self.name(&["127.0.0.1"]);
+            let url = format!("http://{name}:{}", server.port());
+            let requesting = Case::new("benign_http").setting("url", &url).setting("count", "2").http(&url);
+            let requesting = self.provider(&requesting.instance);
+            let quickest = (0..20).map(|_| self.compute(&computing)).min().unwrap();
+            for _ in 0..5 {
+                self.request(&requesting);
+            }
+            Usual { computing, requesting, quickest, memory: memory(), _server: server }
+        })
+    }
+
+    fn provider(&self, instance: &Instance) -> Provider {
+        let loaded = self.runtime.block_on(self.sandbox.load(instance));
+        loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", instance.component.display(), chain(&error)))
+    }
+
+    fn compute(&self, provider: &Provider) -> Duration {
+        let begun = Instant::now();
+        let call = self.runtime.block_on(provider.obtain());
+        let took = begun.elapsed();
+        assert_eq!(payload(&call), "hello you");
+        took
+    }
+
+    fn request(&self, provider: &Provider) {
+        let call = self.runtime.block_on(provider.obtain());
+        assert_eq!(payload(&call), "ok 200 hello\nok 200 hello");
+    }
+
+    /// Attacks; then, alone, shows that the host is as usual.
+    pub(crate) fn attack<T>(&self, attack: impl FnOnce() -> T) -> T {
+        self.usual();
+        let result = {
+            let _together = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+            attack()
+        };
+        let _alone = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+        self.is_as_usual();
+        result
+    }
+
+    fn is_as_usual(&self) {
+        let usual = self.usual();
+        let quickest = (0..5).map(|_| self.compute(&usual.computing)).min().unwrap();
+        let slow = (usual.quickest * SLOWER.0).max(usual.quickest + SLOWER.1);
+        assert!(quickest <= slow, "the next call took {quickest:?}, and {:?} before", usual.quickest);
+        self.request(&usual.requesting);
+        let grown = memory().saturating_sub(usual.memory);
+        assert!(grown <= GROWTH, "the host has grown by {} MiB", grown >> 20);
+    }
+}
+
+/// One instance of one component.
+#[must_use]
+pub(crate) struct Case {
+    pub(crate) instance: Instance,
+}
+
+/// What came of a call.
+pub(crate) struct Seen {
+    pub(crate) call: Call<Tokens>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) took: Duration,
+}
+
+impl Case {
+    /// An instance without settings and grants, with default limits.
+    pub(crate) fn new(guest: &str) -> Self {
+        Self::of(guest, &guest_file(guest))
+    }
+
+    /// The same of a component in some file.
+    pub(crate) fn of(name: &str, component: &Path) -> Self {
+        let instance = Instance {
+            name: name.replace('_', "-").parse().unwrap(),
+            component: component.to_owned(),
+            sha256: None,
+            enabled: true,
+            settings: BTreeMap::new(),
+            grant: Grant::default(),
+            sources: BTreeMap::new(),
+            limits: Limits::default(),
+        };
+        Self { instance }
+    }
+
+    pub(crate) fn setting(mut self, name: &str, value: impl ToString) -> Self {
+        self.instance.settings.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Grants requests with any method to any path, at public addresses and at the host's own.
+    pub(crate) fn http(self, pattern: &str) -> Self {
+        self.http_with(pattern, |rule| rule.networks = vec![Network::Class(AddressClass::Loopback)])
+    }
+
+    /// Grants requests at public addresses, and what is added.
+    pub(crate) fn http_with(mut self, pattern: &str, more: impl FnOnce(&mut HttpRule)) -> Self {
+        let pattern = pattern.parse().unwrap();
+        let (methods, paths, networks, send) = (Vec::new(), Paths::Any, Vec::new(), Send::default());
+        let mut rule = HttpRule { pattern, methods, paths, networks, send };
+        more(&mut rule);
+        self.instance.grant.http.push(rule);
+        self
+    }
+
+    /// Grants connections at public addresses and at the host's own.
+    pub(crate) fn tcp(self, pattern: &str) -> Self {
+        self.tcp_with(pattern, &["loopback"])
+    }
+
+    /// Grants connections at public addresses and in these networks.
+    pub(crate) fn tcp_with(mut self, pattern: &str, networks: &[&str]) -> Self {
+        let mut rule: TcpRule = pattern.parse().unwrap();
+        rule.networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        self.instance.grant.tcp.push(rule);
+        self
+    }
+
+    /// Has a secret, and grants its use.
+    pub(crate) fn secret(mut self, name: &str, value: &str, grant: SecretGrant) -> Self {
+        let name: deputy_core::SecretName = name.parse().unwrap();
+        let source = SecretSource::File(private_file(value.as_bytes()));
+        self.instance.sources.insert(name.clone(), source);
+        self.instance.grant.secrets.insert(name, grant);
+        self
+    }
+
+    /// Changes limits.
+    pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.instance.limits);
+        self
+    }
+
+    /// Calls `obtain`.
+    pub(crate) fn obtain(self) -> Seen {
+        host().attack(|| host().provider(&self.instance).obtained())
+    }
+}
+
+/// Calls of a provider that is loaded, with what was seen of them. For use within [`Host::attack`].
+pub(crate) trait Obtained {
+    fn obtained(&self) -> Seen;
+}
+
+impl Obtained for Provider {
+    fn obtained(&self) -> Seen {
+        seen(async { self.obtain().await })
+    }
+}
+
+/// A call, with what was seen of it. For use within [`Host::attack`].
+pub(crate) fn seen(call: impl Future<Output = Call<Tokens>>) -> Seen {
+    let begun = Instant::now();
+    let call = host().runtime.block_on(async {
+        // Longer than every limit that a test sets: then the host does not end the call.
+        tokio::time::timeout(Duration::from_secs(30), call).await.expect("the call does not end")
+    });
+    Seen { events: host().events(call.id), call, took: begun.elapsed() }
+}
+
+impl Seen {
+    /// What the component reported.
+    pub(crate) fn report(&self) -> String {
+        payload(&self.call)
+    }
+
+    /// What the component reported, by lines.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.report().lines().map(str::to_owned).collect()
+    }
+
+    /// The call went over this limit and was ended, and both records say so.
+    #[track_caller]
+    pub(crate) fn ended_by(&self, limit: Limit) -> &Self {
+        assert_eq!(self.call.result.as_ref().err(), Some(&CallError::Limit(limit)), "{self:?}");
+        self.over(limit);
+        let end = self.events.last().expect("an event");
+        assert!(matches!(end.what, What::Call { .. }), "{self:?}");
+        assert_eq!(end.code, Some(format!("over-limit:{limit}")), "{self:?}");
+        self
+    }
+
+    /// Something went over this limit, and both records say so.
+    #[track_caller]
+    pub(crate) fn over(&self, limit: Limit) -> &Self {
+        assert!(self.call.refusals.contains(&Refusal::Limit(limit)), "{self:?}");
+        self.audited(&format!("over-limit:{limit}"))
+    }
+
+    /// Exactly these codes were refused, in any order and number, and both records say so.
+    #[track_caller]
+    pub(crate) fn refused(&self, codes: &[&str]) -> &Self {
+        let mut found: Vec<_> = self.call.refusals.iter().map(Refusal::code).collect();
+        let mut expected = codes.to_vec();
+        for codes in [&mut found, &mut expected] {
+            codes.sort_unstable();
+            codes.dedup();
+        }
+        assert_eq!(found, expected, "{self:?}");
+        codes.iter().fold(self, |seen, code| seen.audited(code))
+    }
+
+    /// The audit log has a refusal with this code.
+    #[track_caller]
+    pub(crate) fn audited(&self, code: &str) -> &Self {
+        let refused = |event: &Event| event.outcome == Outcome::Refused && event.code.as_deref() == Some(code);
+        assert!(self.events.iter().any(refused), "no audit event says {code}: {self:?}");
+        self
+    }
+
+    /// The component broke off, in this way.
+    #[track_caller]
+    pub(crate) fn trapped(&self, how: &str) -> &Self {
+        match &self.call.result {
+            Err(CallError::Trap { reason }) if reason.contains(how) => {}
+            _ => panic!("not {how:?}: {self:?}"),
+        }
+        let end = self.events.last().expect("an event");
+        assert_eq!((end.outcome, end.code.as_deref()), (Outcome::Failed, Some("trap")), "{self:?}");
+        self
+    }
+
+    /// The host had nothing to refuse.
+    #[track_caller]
+    pub(crate) fn unrefused(&self) -> &Self {
+        self.refused(&[]);
+        assert!(self.events.iter().all(|event| event.outcome != Outcome::Refused), "{self:?}");
+        self
+    }
+
+    /// The requests that the audit log knows.
+    pub(crate) fn requests(&self) -> Vec<&Event> {
+        self.events.iter().filter(|event| matches!(event.what, What::Http { .. })).collect()
+    }
+}
+
+impl std::fmt::Debug for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let report = match &self.call.result {
+            Ok(tokens) => Ok(String::from_utf8_lossy(tokens.payload.expose()).chars().take(4000).collect::<String>()),
+            Err(error) => Err(error),
+        };
+        let Call { refusals, usage, log_tail, .. } = &self.call;
+        write!(f, "{report:#?}\nrefusals {refusals:#?}\n{usage:?}\nlog {log_tail:?}\nevents")?;
+        self.events
+            .iter()
+            .try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.what))
+    }
+}
+
+/// What the program would print.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn begin() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_env_filter("warn,deputy=debug");
+        subscriber.with_writer(move || writer.clone()).init();
+        log
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where names lead.
+#[derive(Default)]
+struct Names {
+    known: Mutex<HashMap<String, (Answer, usize)>>,
+    unknown: Mutex<Vec<String>>,
+    count: AtomicU32,
+}
+
+enum Answer {
+    /// These, the last for ever.
+    Addresses(Vec<Vec<IpAddr>>),
+    Never,
+}
+
+impl Names {
+    fn add(&self, answer: Answer) -> String {
+        let name = format!("n{}.hostile.test", self.count.fetch_add(1, Ordering::Relaxed));
+        self.known.lock().unwrap().insert(name.clone(), (answer, 0));
+        name
+    }
+}
+
+#[async_trait]
+impl Resolver for Names {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let found = match self.known.lock().unwrap().get_mut(name) {
+            Some((Answer::Addresses(answers), asked)) => {
+                *asked += 1;
+                Some(answers.get(*asked - 1).or(answers.last()).cloned().unwrap_or_default())
+            }
+            Some((Answer::Never, asked)) => {
+                *asked += 1;
+                None
+            }
+            None => {
+                self.unknown.lock().unwrap().push(name.to_owned());
+                return Err(io::ErrorKind::NotFound.into());
+            }
+        };
+        match found {
+            Some(addresses) => Ok(addresses),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The compile child that production uses, with what it may take in production.
+pub(crate) fn compiler() -> Compiler {
+    Compiler::new(env!("CARGO_BIN_EXE_deputy").into(), vec!["compile-component".into()])
+}
+
+/// A component that `cargo xtask guests` has built.
+pub(crate) fn guest_file(guest: &str) -> PathBuf {
+    let folder = std::env::var_os("DEPUTY_GUESTS").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("guests"));
+    let file = folder.join(guest.replace('_', "-")).with_extension("wasm");
+    assert!(file.is_file(), "{} is missing: run `cargo xtask guests`", file.display());
+    file
+}
+
+/// An empty folder of this run's own, closed to others. The next run empties it.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile").join(name);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{}: {error}", folder.display()),
+        _ => {}
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(&folder).unwrap();
+    folder
+}
+
+/// A file that only this user can read.
+pub(crate) fn private_file(contents: &[u8]) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let path = host().folder.join(format!("file-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    file.write_all(contents).unwrap();
+    path
+}
+
+/// An error with all that caused it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[track_caller]
+fn payload(call: &Call<Tokens>) -> String {
+    match &call.result {
+        Ok(tokens) => String::from_utf8(tokens.payload.expose().to_vec()).expect("text"),
+        Err(error) => panic!("no report: {error:?}, refused {:?}, log {:?}", call.refusals, call.log_tail),
+    }
+}
+
+/// Bytes of this process's memory that are no file's.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line of /proc/self/status");
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}

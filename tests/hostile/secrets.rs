@@ -1,0 +1,338 @@
+//! Secrets that were not granted, and uses of granted ones that were not.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use deputy_core::grant::{Algorithm, JwtGrant, Purpose, SecretGrant, Sigv4Grant};
+use deputy_core::{Limits, Span, Timestamp};
+use ring::hmac;
+use serde_json::Value;
+
+use crate::harness::{Case, Seen};
+
+const AWS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// `YYYYMMDD`, so many days from today.
+fn day(from_today: i64) -> String {
+    let at = now().checked_add_signed(from_today * 86_400).unwrap();
+    let (year, month, date) = Timestamp::from_millis(at * 1000).date();
+    format!("{year:04}{month:02}{date:02}")
+}
+
+fn only(purpose: Purpose) -> SecretGrant {
+    SecretGrant::new(Some(purpose), false)
+}
+
+/// For the service `sts` in the region `eu-west-1`.
+fn sigv4() -> SecretGrant {
+    only(Purpose::Sigv4(Sigv4Grant::new(vec!["sts".into()], vec!["eu-west-1".into()]).unwrap()))
+}
+
+/// In the name of `deputy`, for `https://sts.test`, for ten minutes.
+fn jwt() -> SecretGrant {
+    let issuers = vec!["deputy".into()];
+    let audiences = vec!["https://sts.test".into(), "https://other.test".into()];
+    only(Purpose::Jwt(JwtGrant::new(vec![Algorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap()))
+}
+
+fn ed25519() -> String {
+    rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem()
+}
+
+/// Claims that are granted.
+fn claims() -> String {
+    let now = now();
+    format!(r#"{{"iss":"deputy","aud":"https://sts.test","iat":{now},"exp":{}}}"#, now + 300)
+}
+
+fn many(limits: &mut Limits) {
+    limits.secret_operations = 10_000;
+}
+
+/// A case with one secret, called `key`.
+fn with(guest: &str, value: &str, grant: SecretGrant) -> Case {
+    Case::new(guest).setting("secret", "key").secret("key", value, grant)
+}
+
+/// The claims of a line that is a token.
+fn signed(line: &str) -> Option<(Value, String)> {
+    let token = line.strip_prefix("ok ")?;
+    let part = |n: usize| URL_SAFE_NO_PAD.decode(token.split('.').nth(n).unwrap()).unwrap();
+    Some((serde_json::from_slice(&part(0)).unwrap(), String::from_utf8(part(1)).unwrap()))
+}
+
+#[track_caller]
+fn all_denied(seen: &Seen, code: &str, count: usize) {
+    seen.refused(&[code]);
+    let lines = seen.lines();
+    assert_eq!(lines.len(), count);
+    assert!(lines.iter().all(|line| line.starts_with("denied ")), "{lines:#?}");
+}
+
+#[test]
+fn secret_not_granted() {
+    let long = "k".repeat(5_000);
+    let names = ["other", "host-only", "KEY", "key ", "../key", "$HOME", "/etc/passwd", "key\u{0}", "", &long];
+    let case = Case::new("secret_not_granted").secret("key", "value", sigv4());
+    // One that the host alone uses: to the component it is not there, as is one that nobody knows.
+    let case = case.secret("host-only", "value", SecretGrant::new(None, false)).setting("names", names.join("\n"));
+    let seen = case.obtain();
+    all_denied(&seen, "secret-not-granted", names.len());
+    let lines = seen.lines();
+    assert_eq!(lines[0].replace("other", "host-only"), lines[1]);
+    assert!(lines.iter().all(|line| line.len() < 300), "{lines:#?}");
+}
+
+#[test]
+fn operation_not_granted() {
+    let grants = [
+        (sigv4(), AWS_KEY.to_owned(), 0..1),
+        (jwt(), ed25519(), 9..9),
+        (only(Purpose::HmacSha256), "key".to_owned(), 2..3),
+        (only(Purpose::Pbkdf2), "key".to_owned(), 3..4),
+        (SecretGrant::new(None, true), "key".to_owned(), 4..5),
+        (only(Purpose::Sign(vec![Algorithm::EdDsa])), ed25519(), 7..8),
+    ];
+    for (grant, value, granted) in grants {
+        // Claims that hold, so that nothing but the operation is in the way; RS256 is not granted with any of them.
+        let case = with("operation_not_granted", &value, grant.clone()).setting("claims", claims());
+        let seen = case.setting("day", day(0)).obtain();
+        let mut codes = BTreeSet::from(["operation-not-granted"]);
+        for (index, line) in seen.lines().iter().enumerate() {
+            let expected = if granted.contains(&index) { "ok " } else { "denied " };
+            assert!(line.starts_with(expected), "{grant:?} {index} {line}");
+        }
+        if matches!(grant.purpose(), Some(Purpose::Jwt(_) | Purpose::Sign(_))) {
+            codes.insert("algorithm-not-granted");
+        }
+        seen.refused(&codes.into_iter().collect::<Vec<_>>());
+    }
+}
+
+// AWS Signature Version 4.
+
+fn scopes(guest: &str, scopes: &[String], code: &str) {
+    let case = with(guest, AWS_KEY, sigv4()).setting("scopes", scopes.join("\n"));
+    all_denied(&case.obtain(), code, scopes.len());
+    // The same guest with what is granted.
+    let case = with(guest, AWS_KEY, sigv4()).setting("scopes", format!("{}/eu-west-1/sts", day(0)));
+    assert!(case.obtain().unrefused().report().starts_with("ok "));
+}
+
+#[test]
+fn service_not_granted() {
+    let today = day(0);
+    scopes(
+        "service_not_granted",
+        &["s3", "STS", "iam", "stsx", "st"].map(|s| format!("{today}/eu-west-1/{s}")),
+        "service-not-granted",
+    );
+}
+
+#[test]
+fn region_not_granted() {
+    let today = day(0);
+    let regions = ["us-east-1", "eu-west-10", "EU-WEST-1", "eu-west", "aws-global"];
+    scopes("region_not_granted", &regions.map(|region| format!("{today}/{region}/sts")), "region-not-granted");
+}
+
+#[test]
+fn day_not_granted() {
+    let days = [day(-2), day(2), day(-365), day(365), "20150830".into(), "99991231".into(), "00000000".into()];
+    scopes("day_not_granted", &days.map(|day| format!("{day}/eu-west-1/sts")), "day-not-granted");
+}
+
+#[test]
+fn service_scope_malformed() {
+    let seen = with("service_scope_malformed", AWS_KEY, sigv4()).setting("day", day(0)).obtain();
+    let lines = seen.unrefused().lines();
+    assert_eq!(lines.len(), 13);
+    assert!(lines.iter().all(|line| line.starts_with("invalid ")), "{lines:#?}");
+}
+
+fn mac(key: &[u8], data: &[u8]) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn operation_derives_key() {
+    // Each secret serves another purpose. The AWS key is one of them and stands behind no other.
+    let case =
+        Case::new("operation_derives_key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
+    let case = case.secret("aws", AWS_KEY, sigv4()).secret("mac", "another key", only(Purpose::HmacSha256));
+    let case = case.secret("words", "a pass phrase", only(Purpose::Pbkdf2)).secret("token", &ed25519(), jwt());
+    let seen = case.secret("read", "readable", SecretGrant::new(None, true)).limits(many).obtain();
+    let lines = seen.lines();
+    let yielded: BTreeSet<_> = lines.iter().filter_map(|line| line.strip_prefix("ok ")).collect();
+
+    let today = day(0);
+    let parts = [today.as_str(), "20150830", "eu-west-1", "us-east-1", "sts", "s3", "iam", "aws4_request", "AWS4", ""];
+    let first = [AWS_KEY.to_owned(), format!("AWS4{AWS_KEY}")];
+    let mut keys: Vec<Vec<u8>> = first.map(String::into_bytes).to_vec();
+    // All chains of up to four links, and what it was asked for on the way.
+    let mut last = keys.clone();
+    for _ in 0..4 {
+        last = last.iter().flat_map(|key| parts.map(|part| mac(key, part.as_bytes()))).collect();
+        keys.extend_from_slice(&last);
+    }
+    assert_eq!(keys.len(), 2 * (1 + 10 + 100 + 1_000 + 10_000));
+    let derived: BTreeSet<_> = keys.iter().map(|key| hex(key)).collect();
+    let found: Vec<_> = yielded.iter().filter(|output| derived.contains(**output)).collect();
+    assert!(found.is_empty(), "a derived key came out: {found:?}");
+    assert!(!yielded.contains(AWS_KEY));
+
+    // What was granted did come out, so that the comparison above could have found something.
+    let chain = [today.as_str(), "eu-west-1", "sts", "aws4_request"];
+    let key = chain.iter().fold(format!("AWS4{AWS_KEY}").into_bytes(), |key, part| mac(&key, part.as_bytes()));
+    assert!(derived.contains(&hex(&key)));
+    let digest = "0".repeat(64);
+    let text = format!("AWS4-HMAC-SHA256\n{today}T120000Z\n{today}/eu-west-1/sts/aws4_request\n{digest}");
+    assert!(yielded.contains(hex(&mac(&key, text.as_bytes())).as_str()));
+    assert!(yielded.contains(hex(&mac(b"another key", today.as_bytes())).as_str()));
+    assert!(yielded.contains("readable"));
+    seen.refused(
+        &["algorithm-not-granted", "operation-not-granted", "region-not-granted", "service-not-granted"]
+            .into_iter()
+            .filter(|code| seen.call.refusals.iter().any(|refusal| refusal.code() == *code))
+            .collect::<Vec<_>>(),
+    );
+    assert!(seen.call.refusals.iter().any(|refusal| refusal.code() == "operation-not-granted"));
+}
+
+// JSON Web Tokens.
+
+fn with_claims(guest: &str, claims: &[String]) -> Seen {
+    with(guest, &ed25519(), jwt()).setting("claims", claims.join("\n")).obtain()
+}
+
+#[test]
+fn algorithm_not_granted() {
+    let seen = with("algorithm_not_granted", &ed25519(), jwt()).setting("claims", claims()).obtain();
+    seen.refused(&["algorithm-not-granted"]);
+    let lines = seen.lines();
+    assert!(lines[0].starts_with("denied ") && lines[1].starts_with("denied "), "{lines:#?}");
+    assert_eq!(signed(&lines[2]).unwrap().0["alg"], "EdDSA");
+}
+
+#[test]
+fn algorithm_not_granted_bare() {
+    let grant = only(Purpose::Sign(vec![Algorithm::EdDsa]));
+    let seen = with("algorithm_not_granted_bare", &ed25519(), grant).obtain();
+    seen.refused(&["algorithm-not-granted"]);
+    let lines = seen.lines();
+    assert!(
+        lines[0].starts_with("denied ") && lines[1].starts_with("denied ") && lines[2].starts_with("ok "),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn audience_not_granted() {
+    let audiences = [
+        r#""https://evil.test""#,
+        r#"["https://sts.test","https://evil.test"]"#,
+        r#""https://sts.test/""#,
+        r#""HTTPS://STS.TEST""#,
+        r#""https://sts.test,https://evil.test""#,
+        r#"[]"#,
+        r#""""#,
+    ];
+    let claims = audiences.map(|audience| claims().replace(r#""https://sts.test""#, audience));
+    all_denied(&with_claims("audience_not_granted", &claims), "audience-not-granted", claims.len());
+}
+
+#[test]
+fn audience_written_twice() {
+    let twice = |more: &str| claims().replace('}', &format!(",{more}}}"));
+    let before = |more: &str| claims().replace('{', &format!("{{{more},"));
+    let claims = [
+        twice(r#""aud":"https://evil.test""#),
+        before(r#""aud":"https://evil.test""#),
+        twice(r#""Aud":"https://evil.test""#),
+        twice(r#""AUD":"https://evil.test""#),
+        twice(r#""\u0061ud":"https://evil.test""#),
+        before(r#""i\u0073s":"evil""#),
+        twice(r#""exp":99999999999"#),
+        before(r#""exp":99999999999"#),
+        twice(r#""EXP":99999999999"#),
+        twice(r#""nbf":"never""#),
+        format!("{}{}", claims(), claims()),
+        format!("[{}]", claims()),
+        format!("{} ", claims()),
+    ];
+    let seen = with_claims("audience_written_twice", &claims);
+    let lines = seen.lines();
+    assert_eq!(lines.len(), claims.len());
+    for (line, claims) in lines.iter().zip(&claims) {
+        let Some((_, payload)) = signed(line) else { continue };
+        // What is signed says each thing once, and only what is granted.
+        assert!(!payload.contains("evil") && !payload.contains("99999999999"), "{claims} became {payload}");
+        for name in ["aud", "exp", "iat", "iss"] {
+            assert_eq!(payload.to_lowercase().matches(&format!("\"{name}\":")).count(), 1, "{claims} became {payload}");
+        }
+    }
+    assert!(signed(&lines[12]).is_some(), "{lines:#?}");
+}
+
+#[test]
+fn issuer_not_granted() {
+    let issuers = ["\"evil\"", "\"Deputy\"", "\"deputy \"", "\"\"", "\"deputy\\u0000\""];
+    let claims = issuers.map(|issuer| claims().replace("\"deputy\"", issuer));
+    all_denied(&with_claims("issuer_not_granted", &claims), "issuer-not-granted", claims.len());
+
+    let odd =
+        ["null", "[\"deputy\"]", "{\"deputy\":1}", "1"].map(|issuer| self::claims().replace("\"deputy\"", issuer));
+    let seen = with_claims("issuer_not_granted", &odd);
+    assert!(seen.unrefused().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
+}
+
+#[test]
+fn lifetime_not_granted() {
+    let now = now();
+    let with = |iat: &str, exp: &str| format!(r#"{{"iss":"deputy","aud":"https://sts.test","iat":{iat},"exp":{exp}}}"#);
+    let at = |seconds: i64| now.checked_add_signed(seconds).unwrap().to_string();
+    let claims = [
+        with(&at(0), &at(601)),
+        with(&at(0), &at(86_400)),
+        with(&at(3_600), &at(3_900)),
+        with(&at(0), &u64::MAX.to_string()),
+        with("0", &at(60)),
+        with(&at(60), &at(0)),
+        with(&at(0), &at(0)),
+    ];
+    all_denied(&with_claims("lifetime_not_granted", &claims), "lifetime-not-granted", claims.len());
+
+    let odd = [
+        with(&at(0), "1e20"),
+        with(&at(0), "-1"),
+        with(&at(0), &format!("{}.5", now + 60)),
+        with(&format!("\"{now}\""), &at(60)),
+        with("null", &at(60)),
+        with(&at(0), "18446744073709551616"),
+        r#"{"iss":"deputy","aud":"https://sts.test"}"#.to_owned(),
+    ];
+    let seen = with_claims("lifetime_not_granted", &odd);
+    assert!(seen.unrefused().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
+}
+
+#[test]
+fn algorithm_in_key_id() {
+    let seen = with("algorithm_in_key_id", &ed25519(), jwt()).setting("claims", claims()).obtain();
+    let lines = seen.unrefused().lines();
+    assert_eq!(lines.len(), 5);
+    assert!(lines[4].starts_with("invalid ") && lines[4].len() < 300, "{}", &lines[4][..100]);
+    for line in &lines[..4] {
+        let Some((header, _)) = signed(line) else { continue };
+        assert_eq!((&header["alg"], header.as_object().unwrap().len()), (&"EdDSA".into(), 3), "{header}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Real servers and independent clients for tests.
+//!
+//! Each server listens on free ports of the loopback interface, keeps what it writes in a folder of its own, and ends
+//! with that folder when its value is dropped or this process dies, whichever way it dies. The programs are those of
+//! `cargo xtask tools`: a missing one is an error, never a reason to skip a test. Nothing here is part of Deputy.
+#![expect(clippy::disallowed_methods, reason = "plain blocking test code, which waits for servers on this machine")]
+
+mod boto;
+mod error;
+mod http;
+mod moto;
+mod oauth2;
+mod ports;
+mod seaweed;
+mod server;
+mod tools;
+
+pub use boto::boto;
+pub use error::Error;
+pub use http::{Answer, get};
+pub use moto::Moto;
+pub use oauth2::OAuth2;
+pub use ports::free_ports;
+pub use seaweed::Seaweed;
+pub use server::{Server, Start};
+pub use tools::{guest, tool};

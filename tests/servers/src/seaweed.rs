@@ -1,0 +1,119 @@
+//! SeaweedFS: a real S3 with a real STS, which checks signatures and session tokens.
+
+use crate::{Error, Server, Start, free_ports, get, tool};
+
+/// Who may do what there: an administrator with a key, and a role that anyone with a key may assume.
+const IAM: &str = r#"{
+  "identities": [{
+    "name": "admin",
+    "credentials": [{"accessKey": "ACCESS_KEY", "secretKey": "SECRET_KEY"}],
+    "actions": ["Admin", "Read", "Write", "List", "Tagging"]
+  }],
+  "sts": {
+    "tokenDuration": "1h",
+    "maxSessionLength": "12h",
+    "issuer": "deputy-tests",
+    "signingKey": "dGhpcyBrZXkgc2lnbnMgdG9rZW5zIG9mIHRlc3Qgc2VydmVycw=="
+  },
+  "policies": [{
+    "name": "all-of-s3",
+    "document": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["*"]}]}
+  }],
+  "roles": [{
+    "roleName": "worker",
+    "roleArn": "ROLE_ARN",
+    "trustPolicy": {
+      "Version": "2012-10-17",
+      "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": ["sts:AssumeRole"]}]
+    },
+    "attachedPolicies": ["all-of-s3"]
+  }]
+}
+"#;
+
+/// Where it puts its sockets, whatever it is told.
+const SOCKETS: &str = "/tmp";
+
+/// A running SeaweedFS.
+pub struct Seaweed {
+    server: Server,
+    port: u16,
+}
+
+impl Seaweed {
+    /// The administrator's access key.
+    pub const ACCESS_KEY: &'static str = "AKIADEPUTYTESTSEAWEED";
+    /// The administrator's secret key, which must never be seen outside the host.
+    pub const SECRET_KEY: &'static str = "seaweed/test/key/that/nobody/may/ever/see";
+    /// The role to assume.
+    pub const ROLE_ARN: &'static str = "arn:aws:iam::role/worker";
+    /// A region: any will do.
+    pub const REGION: &'static str = "us-east-1";
+
+    /// Starts one. It takes a few seconds.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start() -> Result<Self, Error> {
+        let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, port, s3_grpc] = free_ports()?;
+        let mut start = Start::new("seaweedfs", &tool("weed")?)?;
+        let iam = IAM
+            .replace("ACCESS_KEY", Self::ACCESS_KEY)
+            .replace("SECRET_KEY", Self::SECRET_KEY)
+            .replace("ROLE_ARN", Self::ROLE_ARN);
+        let iam = start.file("iam.json", &iam)?;
+        let folder = start.folder().display().to_string();
+        let ports = [
+            ("master.port", master),
+            ("master.port.grpc", master_grpc),
+            ("volume.port", volume),
+            ("volume.port.grpc", volume_grpc),
+            ("filer.port", filer),
+            ("filer.port.grpc", filer_grpc),
+            ("s3.port", port),
+            ("s3.port.grpc", s3_grpc),
+            // Not needed, and on fixed ports if not told otherwise.
+            ("s3.port.iceberg", 0),
+            ("s3.port.lance", 0),
+        ];
+        for (kind, port) in [
+            ("master-grpc", master_grpc),
+            ("volume-grpc", volume_grpc),
+            ("filer-grpc", filer_grpc),
+            ("filer", filer),
+            ("s3-grpc", s3_grpc),
+            ("s3", port),
+        ] {
+            start = start.leaves(&format!("{SOCKETS}/seaweedfs-{kind}-{port}.sock"));
+        }
+        let server = start
+            .args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=8", "-volume.minFreeSpace=0"])
+            .args(["-master.volumeSizeLimitMB=64", "-master.telemetry=false"])
+            .args([format!("-dir={folder}"), format!("-s3.iam.config={}", iam.display())])
+            .args(ports.map(|(name, port)| format!("-{name}={port}")))
+            .until(|| {
+                // The last to be ready are the place for an object's bytes, and the gateway.
+                get(master, "/dir/assign").is_some_and(|answer| answer.body.contains("\"fid\""))
+                    && get(port, "/").is_some_and(|answer| answer.status == 403)
+            })?;
+        Ok(Self { server, port })
+    }
+
+    /// Where S3 and STS are.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port of S3 and STS.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+}

@@ -1,0 +1,38 @@
+//! Where the installed programs and the built components are.
+
+use std::env;
+use std::path::PathBuf;
+
+use crate::Error;
+
+/// An installed program by name. The folder is DEPUTY_TOOLS, or else `tools` of the target directory that the running
+/// test was built in.
+///
+/// # Errors
+/// When it is not installed.
+pub fn tool(name: &str) -> Result<PathBuf, Error> {
+    let program = match name {
+        "python" => PathBuf::from("python/bin/python"),
+        other => PathBuf::from("bin").join(other),
+    };
+    find("DEPUTY_TOOLS", "tools", &program)
+        .ok_or_else(|| Error::new(format!("the program {name} is not installed: run `cargo xtask tools`")))
+}
+
+/// A built component by name. The folder is DEPUTY_GUESTS, or else `guests` of the target directory that the running
+/// test was built in.
+///
+/// # Errors
+/// When it is not built.
+pub fn guest(name: &str) -> Result<PathBuf, Error> {
+    find("DEPUTY_GUESTS", "guests", &PathBuf::from(format!("{name}.wasm")))
+        .ok_or_else(|| Error::new(format!("the component {name} is not built: run `cargo xtask guests`")))
+}
+
+fn find(variable: &str, folder: &str, file: &PathBuf) -> Option<PathBuf> {
+    if let Some(folder) = env::var_os(variable) {
+        return Some(PathBuf::from(folder).join(file)).filter(|path| path.is_file());
+    }
+    let running = env::current_exe().ok()?;
+    running.ancestors().map(|above| above.join(folder).join(file)).find(|path| path.is_file())
+}

@@ -1,0 +1,61 @@
+//! The servers start, do what tests need of them, and end.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use deputy_test_servers::{Moto, OAuth2, Seaweed, boto, get};
+
+const ASSUME: &str = "
+import boto3, os
+sts = boto3.client('sts', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
+c = sts.assume_role(RoleArn='arn:aws:iam::role/worker', RoleSessionName='test', DurationSeconds=900)['Credentials']
+s3 = boto3.client('s3', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1', aws_access_key_id=c['AccessKeyId'],
+                  aws_secret_access_key=c['SecretAccessKey'], aws_session_token=c['SessionToken'])
+s3.create_bucket(Bucket='bucket')
+s3.put_object(Bucket='bucket', Key='k', Body=b'hello')
+print(s3.get_object(Bucket='bucket', Key='k')['Body'].read().decode())
+";
+
+fn assume(endpoint: &str, secret: &str) -> Result<String, deputy_test_servers::Error> {
+    let key = [("AWS_ACCESS_KEY_ID", Seaweed::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", secret), ("ENDPOINT", endpoint)];
+    boto(ASSUME, &key)
+}
+
+#[test]
+fn seaweed_gives_a_session_that_reads_and_writes_and_refuses_a_wrong_key() {
+    let seaweed = Seaweed::start().unwrap();
+    assert_eq!(assume(&seaweed.endpoint(), Seaweed::SECRET_KEY).unwrap(), "hello\n");
+    let refused = assume(&seaweed.endpoint(), "a/wrong/key").unwrap_err().to_string();
+    assert!(refused.contains("AssumeRole operation"), "{refused}");
+}
+
+#[test]
+fn moto_gives_a_session_token() {
+    let moto = Moto::start().unwrap();
+    let script = "
+import boto3, os
+sts = boto3.client('sts', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
+print(sts.get_session_token()['Credentials']['AccessKeyId'])";
+    let key = [("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any"), ("ENDPOINT", &moto.endpoint())];
+    assert!(boto(script, &key).unwrap().starts_with("A"));
+}
+
+#[test]
+fn oauth2_gives_a_token_to_a_client() {
+    let oauth2 = OAuth2::start().unwrap();
+    let script = "
+import json, os, urllib.request
+form = b'grant_type=client_credentials&client_id=a&client_secret=b&scope=c'
+print(json.load(urllib.request.urlopen(os.environ['URL'], data=form))['token_type'])";
+    assert_eq!(boto(script, &[("URL", &oauth2.token_url())]).unwrap(), "Bearer\n");
+}
+
+#[test]
+fn a_server_ends_with_its_folder_when_it_is_dropped() {
+    let server = OAuth2::start().unwrap();
+    let (port, folder) = (server.port(), server.server().folder().to_owned());
+    assert!(get(port, "/jwks").is_some());
+    drop(server);
+    assert!(get(port, "/jwks").is_none(), "it still answers");
+    assert!(!folder.exists(), "its folder is still there");
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("its port can be used again");
+}

@@ -1,0 +1,105 @@
+//! `cargo xtask guests`: every WebAssembly component of the tree, into `target/guests/<name>.wasm`.
+
+mod rust;
+mod script;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::digest::write_if_changed;
+use crate::failure::{Doing, Failure, Result};
+use crate::say::Step;
+use crate::workspace::Workspace;
+
+/// How many components there are at the least: a build that finds fewer has lost sight of a folder.
+const LEAST: usize = 110;
+
+/// The components of one build, by name.
+pub(crate) struct Guests {
+    folder: PathBuf,
+    built: BTreeMap<String, PathBuf>,
+    written: usize,
+}
+
+/// Builds them all, and removes what no source stands for any more.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    let step = Step::silent("guests");
+    rust::ensure_target()?;
+    let mut guests = Guests { folder: workspace.guests(), built: BTreeMap::new(), written: 0 };
+    let mut missing = Vec::new();
+    for folder in rust::folders(workspace) {
+        if folder.join("Cargo.toml").is_file() {
+            rust::build(workspace, &folder, &mut guests)?;
+        } else {
+            missing.push(workspace.shown(&folder).to_string());
+        }
+    }
+    script::python(workspace, &mut guests)?;
+    script::javascript(workspace, &mut guests)?;
+    if !missing.is_empty() {
+        return Err(Failure::new(format!("no Cargo.toml, so no guests, in {}", missing.join(", "))));
+    }
+    guests.remove_others()?;
+    let count = guests.built.len();
+    if count < LEAST {
+        let names: Vec<_> = guests.built.keys().map(String::as_str).collect();
+        return Err(Failure::new(format!("only {count} guests were built, of at least {LEAST}: {}", names.join(", "))));
+    }
+    step.end(format!(
+        "{count} components in {}, {} of them new or changed",
+        workspace.shown(&guests.folder),
+        guests.written
+    ));
+    Ok(())
+}
+
+/// Builds the one provider that the demonstration needs.
+pub(crate) fn build_providers(workspace: &Workspace) -> Result<()> {
+    let step = Step::begin("guests", "building the Rust providers");
+    rust::ensure_target()?;
+    let mut guests = Guests { folder: workspace.guests(), built: BTreeMap::new(), written: 0 };
+    rust::build(workspace, &workspace.path("providers"), &mut guests)?;
+    step.end(format!("{} components in {}", guests.built.len(), workspace.shown(&guests.folder)));
+    Ok(())
+}
+
+impl Guests {
+    /// Takes a component in. Two of one name would hide each other.
+    fn add(&mut self, name: &str, component: &[u8], source: &Path) -> Result<()> {
+        if write_if_changed(&self.file(name), component)? {
+            self.written += 1;
+        }
+        self.note(name, source)
+    }
+
+    /// Takes in a component that lies there already.
+    fn note(&mut self, name: &str, source: &Path) -> Result<()> {
+        match self.built.insert(name.to_owned(), source.to_owned()) {
+            None => Ok(()),
+            Some(other) => Err(Failure::new(format!(
+                "two guests are called {name}: one of {}, one of {}",
+                other.display(),
+                source.display()
+            ))),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.wasm"))
+    }
+
+    /// Removes components whose source is gone, so that no test finds them.
+    fn remove_others(&self) -> Result<()> {
+        let doing = || format!("tidying {}", self.folder.display());
+        for entry in fs::read_dir(&self.folder).doing(doing)? {
+            let path = entry.doing(doing)?.path();
+            let is_wasm = path.extension().is_some_and(|extension| extension == "wasm");
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            if is_wasm && !self.built.contains_key(&name) {
+                fs::remove_file(&path).doing(doing)?;
+            }
+        }
+        Ok(())
+    }
+}

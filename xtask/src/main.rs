@@ -1,0 +1,78 @@
+//! The project's chores, called as `cargo xtask <command>`.
+//!
+//! Whatever a chore installs or builds goes below Cargo's target directory: nothing here changes the machine.
+//! Each step says one line on stderr; what is already there is left alone.
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a chore talks to the person who called it")]
+
+mod bench;
+mod demo;
+mod digest;
+mod failure;
+mod guests;
+mod process;
+mod say;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Result;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's chores", max_term_width = 120)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Measures how fast it is, as ratios from one run
+    Bench {
+        /// What the bench program takes; `--help` shows it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Obtains real S3 credentials with a sandboxed provider, and uses them
+    Demo,
+    /// Builds every guest component into `target/guests`
+    Guests,
+    /// Runs every check and every test
+    Test {
+        /// Runs this part and no other; may be given more than once
+        #[arg(long, value_enum)]
+        only: Vec<test::Part>,
+    },
+    /// Checks that the tree is as ARCHITECTURE.md says
+    Tidy,
+    /// Installs the test servers and tools into `target/tools`
+    Tools,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments.chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint!("{}", failure.report());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: &Chore) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match chore {
+        Chore::Bench { arguments } => bench::run(&workspace, arguments),
+        Chore::Demo => demo::run(&workspace),
+        Chore::Guests => guests::build(&workspace),
+        Chore::Test { only } => test::run(&workspace, only),
+        Chore::Tidy => tidy::check(&workspace),
+        Chore::Tools => tools::install(&workspace),
+    }
+}

@@ -1,0 +1,169 @@
+//! `cargo xtask test`: everything that has to hold, from a fresh clone.
+
+mod count;
+mod fuzz;
+mod once;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use self::count::Count;
+use crate::failure::{Failure, Result};
+use crate::process::Run;
+use crate::say::{self, Step};
+use crate::workspace::Workspace;
+use crate::{guests, tidy, tools};
+
+/// How many tests there are at the least: a run that finds fewer has lost some.
+const LEAST: usize = 100;
+
+/// The steps in their order: what fails fast comes first.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Formatting of all Rust
+    Fmt,
+    /// The rules of the tree
+    Tidy,
+    /// The test servers and tools
+    Tools,
+    /// Licences, banned crates and sources of the dependencies
+    Deny,
+    /// Every guest component
+    Guests,
+    /// All lints of all Rust
+    Clippy,
+    /// All tests
+    Tests,
+    /// Each fuzz target for a short while
+    Fuzz,
+}
+
+/// Workspaces beside the native one.
+const GUESTS: [&str; 3] = ["providers", "tests/guests", "tests/plugs/secrets"];
+
+/// Runs the parts, all of them if none is named.
+pub(crate) fn run(workspace: &Workspace, only: &[Part]) -> Result<()> {
+    let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
+    let mut count = Count::default();
+    let mut times = Vec::new();
+    let mut outcome = Ok(());
+    for part in parts {
+        let step = Step::begin(part.name(), part.describe());
+        outcome = part.run(workspace, &mut count);
+        let time = step.end(if outcome.is_ok() { "done" } else { "FAILED" });
+        times.push((part.name(), time));
+        if outcome.is_err() {
+            break;
+        }
+    }
+    summary(&times);
+    if count.runs() > 0 {
+        println!("{count}");
+    }
+    outcome?;
+    if only.is_empty() && count.passed() < LEAST {
+        return Err(Failure::new(format!("only {} tests ran, of at least {LEAST}", count.passed())));
+    }
+    Ok(())
+}
+
+fn summary(times: &[(String, Duration)]) {
+    let steps: Vec<_> = times.iter().map(|(name, time)| format!("{name} {}", say::seconds(*time))).collect();
+    say::note("took", steps.join(", "));
+}
+
+impl Part {
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Fmt => "checking the formatting",
+            Self::Tidy => "checking the rules of the tree",
+            Self::Tools => "installing test servers and tools",
+            Self::Deny => "checking what the program is made of",
+            Self::Guests => "building the guest components",
+            Self::Clippy => "linting (the first time takes some minutes)",
+            Self::Tests => "running all tests (the first build takes about ten minutes on two cores)",
+            Self::Fuzz => "fuzzing the parsers for a short while",
+        }
+    }
+
+    fn run(self, workspace: &Workspace, count: &mut Count) -> Result<()> {
+        match self {
+            Self::Fmt => fmt(workspace),
+            Self::Tidy => tidy::check(workspace),
+            Self::Tools => tools::install(workspace),
+            Self::Deny => deny(workspace),
+            Self::Guests => guests::build(workspace),
+            Self::Clippy => clippy(workspace),
+            Self::Tests => tests(workspace, count),
+            Self::Fuzz => fuzz::run(workspace),
+        }
+    }
+}
+
+/// Cargo in the folder of a workspace, `""` for the root.
+fn cargo(workspace: &Workspace, folder: &str) -> Run {
+    Run::new("cargo").dir(&workspace.path(folder))
+}
+
+fn fmt(workspace: &Workspace) -> Result<()> {
+    for folder in [""].iter().chain(&GUESTS).chain(&["tests/fuzz"]) {
+        cargo(workspace, folder)
+            .args(["fmt", "--all", "--check"])
+            .shown()
+            .map_err(|failure| failure.hint("`just fmt` formats everything"))?;
+    }
+    Ok(())
+}
+
+fn deny(workspace: &Workspace) -> Result<()> {
+    // The rules name what the native program needs; the guests have less, which is no fault.
+    const LESS: [&str; 6] = ["-A", "unmatched-skip", "-A", "unnecessary-skip", "-A", "license-not-encountered"];
+    let check = |folder| {
+        let deny = Run::new(workspace.tool("cargo-deny")).dir(&workspace.path(folder)).args(["--log-level", "error"]);
+        let deny = deny.args(["--locked", "--config"]).arg(workspace.path("deny.toml"));
+        deny.args(["check", "--hide-inclusion-graph"])
+    };
+    once::check(workspace)?;
+    check("").args(["bans", "licenses", "sources"]).quiet()?;
+    for folder in GUESTS {
+        check(folder).args(LESS).args(["bans", "licenses", "sources"]).quiet()?;
+    }
+    Ok(())
+}
+
+fn clippy(workspace: &Workspace) -> Result<()> {
+    const STRICT: [&str; 3] = ["--", "-D", "warnings"];
+    cargo(workspace, "")
+        .args(["clippy", "--workspace", "--all-targets", "--locked", "--quiet"])
+        .args(STRICT)
+        .shown()?;
+    for folder in GUESTS {
+        let clippy = |target: &str| {
+            let lint = cargo(workspace, folder).args(["clippy", "--workspace", "--locked", "--quiet", "--target-dir"]);
+            lint.arg(workspace.target(target))
+        };
+        // In release, so that it shares what it has to compile with the build of the guests.
+        let wasm = ["--release", "--lib", "--examples", "--target", "wasm32-unknown-unknown"];
+        clippy("wasm").args(wasm).args(STRICT).shown()?;
+        if folder == "providers" {
+            clippy("providers").arg("--tests").args(STRICT).shown()?;
+        }
+    }
+    Ok(())
+}
+
+fn tests(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    let run = |folder: &str| {
+        let test = cargo(workspace, folder).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        test.env("DEPUTY_GUESTS", workspace.guests()).env("DEPUTY_TOOLS", workspace.tools())
+    };
+    // Both run to their end, so that one look shows everything that failed.
+    let native = count.run(run(""));
+    let providers = count.run(run("providers").arg("--target-dir").arg(workspace.target("providers")));
+    native.and(providers)
+}

@@ -1,0 +1,67 @@
+//! Which crate may know which: the table in ARCHITECTURE.md, held against the manifests.
+
+use super::Findings;
+use super::tree::{Package, Tree};
+
+/// The crates of Deputy, and which of the others each may depend on.
+const ARROWS: [(&str, &[&str]); 5] = [
+    ("deputy", &["deputy-config", "deputy-core", "deputy-observe", "deputy-sandbox"]),
+    ("deputy-config", &["deputy-core"]),
+    ("deputy-core", &[]),
+    ("deputy-observe", &["deputy-core"]),
+    ("deputy-sandbox", &["deputy-core", "deputy-observe"]),
+];
+
+/// All that the pure crate may depend on: no runtime, no network, no file format.
+const CORE: [&str; 4] = ["ipnet", "secrecy", "thiserror", "zeroize"];
+
+/// Dependencies that have one place: whose name begins so, and the only packages that may have them.
+const PLACES: [(&str, &[&str]); 5] = [
+    ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
+    ("toml", &["deputy-config"]),
+    ("hyper", &["deputy-bench", "deputy-sandbox"]),
+    ("clap", &["deputy", "deputy-bench", "xtask"]),
+    ("annotate-snippets", &["deputy-config"]),
+];
+
+pub(super) fn check(tree: &Tree, findings: &mut Findings) {
+    for package in tree.packages() {
+        arrows(package, findings);
+        places(package, findings);
+    }
+    for (name, _) in ARROWS {
+        if !tree.packages().iter().any(|package| package.name == name) {
+            findings.wrong("Cargo.toml", format!("the crate {name} is gone: xtask/src/tidy/arrows.rs still has it"));
+        }
+    }
+}
+
+fn arrows(package: &Package, findings: &mut Findings) {
+    let place = format!("crate {}", package.name);
+    let row = ARROWS.iter().find(|(name, _)| *name == package.name);
+    // xtask and what lies under tests/ may know everyone. Nobody but tests and xtask may know them.
+    let is_ours = |name: &str| name == "xtask" || name == "deputy" || name.starts_with("deputy-");
+    if let Some((_, allowed)) = row {
+        for dependency in package.dependencies.iter().filter(|dependency| !dependency.is_dev) {
+            if is_ours(&dependency.name) && !allowed.contains(&dependency.name.as_str()) {
+                findings.wrong(&place, format!("depends on {}, which ARCHITECTURE.md does not allow", dependency.name));
+            }
+            if package.name == "deputy-core" && !CORE.contains(&dependency.name.as_str()) {
+                findings.wrong(&place, format!("depends on {}: this crate stays pure", dependency.name));
+            }
+        }
+    } else if !["deputy-bench", "deputy-test-servers", "xtask"].contains(&package.name.as_str()) {
+        findings.wrong(place, "is new: give it a row in ARCHITECTURE.md and in xtask/src/tidy/arrows.rs");
+    }
+}
+
+fn places(package: &Package, findings: &mut Findings) {
+    for dependency in &package.dependencies {
+        for (prefix, packages) in PLACES {
+            if dependency.name.starts_with(prefix) && !packages.contains(&package.name.as_str()) {
+                let text = format!("depends on {}, which only {} may", dependency.name, packages.join(" or "));
+                findings.wrong(format!("crate {}", package.name), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A tidy tree passes, and each rule finds its fault in a bad one.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::tree::Tree;
+use super::{Findings, Floors, scan};
+use crate::process::Run;
+
+const NO_FLOORS: Floors = Floors { files: 0, crates: 0, guests: 0, limits: 0, codes: 0 };
+
+const FLOOD: &str = "#[test]\nfn log_lines_flood() {}\n";
+const CODE: &str = "const CODE: &str = \"host-not-granted\";\n";
+
+/// A small tree in which all is in order.
+struct Repository(TempDir);
+
+impl Repository {
+    fn tidy() -> Self {
+        let repository = Self(tempfile::tempdir().unwrap());
+        let members = ["config", "core", "deputy", "observe", "sandbox"];
+        repository.write(
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"runtime/*\"]\nexclude = [\"tests/guests\"]\n",
+        );
+        for member in members {
+            let name = if member == "deputy" { "deputy".to_owned() } else { format!("deputy-{member}") };
+            repository.write(&format!("runtime/{member}/Cargo.toml"), &manifest(&name, ""));
+            repository.write(&format!("runtime/{member}/src/lib.rs"), "//! A crate.\n");
+        }
+        repository.write("ARCHITECTURE.md", "`runtime/config` `runtime/core` `runtime/deputy` `runtime/observe` `runtime/sandbox`\n`tests/guests` `tests/hostile`\n");
+        repository.write("runtime/core/src/lib.rs", "//! Pure.\nmod limits;\nmod refusal;\n");
+        repository
+            .write("runtime/core/src/limits.rs", "//! Limits.\npub enum Limit {\n    /// One.\n    LogLines,\n}\n");
+        repository.write(
+            "runtime/core/src/refusal.rs",
+            "//! Refusals.\n    fn code(&self) -> &str {\n        match self { Self::Host => \"host-not-granted\",\n        }\n    }\n",
+        );
+        let example = "[[example]]\nname = \"log_lines_flood\"\npath = \"examples/log_lines_flood.rs\"\ncrate-type = [\"cdylib\"]\n";
+        repository.write("tests/guests/Cargo.toml", &format!("{}\n{example}", manifest("guests", "")));
+        repository.write("tests/guests/src/lib.rs", "//! Shared.\n");
+        repository.write("tests/guests/examples/log_lines_flood.rs", "//! Hostile.\n");
+        repository.write(
+            "runtime/deputy/Cargo.toml",
+            &format!(
+                "{}\n[[test]]\nname = \"hostile\"\npath = \"../../tests/hostile/main.rs\"\n",
+                manifest("deputy", "")
+            ),
+        );
+        repository.write("tests/hostile/main.rs", "//! Tests.\nmod attempts;\n");
+        repository.write("tests/hostile/attempts.rs", &format!("//! Attempts.\n{FLOOD}{CODE}"));
+        Run::new("git").args(["init", "--quiet"]).dir(repository.0.path()).quiet().unwrap();
+        repository
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        crate::digest::write(&path, text.as_bytes()).unwrap();
+    }
+
+    fn append(&self, path: &str, text: &str) {
+        let old = fs::read_to_string(self.0.path().join(path)).unwrap();
+        self.write(path, &(old + text));
+    }
+
+    fn scan(&self, floors: &Floors) -> Vec<String> {
+        let findings: Findings = scan(&Tree::read(self.0.path()).unwrap(), floors);
+        findings.wrong.into_iter().map(|finding| format!("{}: {}", finding.place, finding.text)).collect()
+    }
+
+    /// Asserts that there is one finding, and that it has these words.
+    #[track_caller]
+    fn finds(&self, words: &[&str]) {
+        let found = self.scan(&NO_FLOORS);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let finding = found.concat();
+        assert!(words.iter().all(|word| finding.contains(word)), "{finding}");
+    }
+}
+
+fn manifest(name: &str, dependencies: &str) -> String {
+    format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n[dependencies]\n{dependencies}\n")
+}
+
+#[test]
+fn a_tidy_tree_passes() {
+    let found = Repository::tidy().scan(&NO_FLOORS);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_scan_that_sees_too_little_fails() {
+    let floors = Floors { files: 1000, crates: 6, guests: 2, limits: 2, codes: 2 };
+    let found = Repository::tidy().scan(&floors);
+    for kind in ["text files", "crates", "hostile guests", "limits", "codes of refusals"] {
+        assert!(found.iter().any(|finding| finding.contains(kind)), "nothing about {kind}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_dependency_against_the_arrows_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/config/Cargo.toml", &manifest("deputy-config", "deputy-observe = { path = \"../observe\" }"));
+    tree.finds(&["crate deputy-config", "depends on deputy-observe"]);
+}
+
+#[test]
+fn a_runtime_in_the_pure_crate_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/core/Cargo.toml", &manifest("deputy-core", "tokio = \"1\""));
+    tree.finds(&["crate deputy-core", "tokio", "stays pure"]);
+}
+
+#[test]
+fn wasmtime_elsewhere_than_in_the_sandbox_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "wasmtime-wasi = \"48\""));
+    tree.finds(&["crate deputy-observe", "wasmtime-wasi"]);
+    let tree = Repository::tidy();
+    tree.append("runtime/observe/src/lib.rs", "use wasmtime::Engine;\n");
+    tree.finds(&["runtime/observe/src/lib.rs:2", "wasmtime::"]);
+}
+
+#[test]
+fn toml_elsewhere_than_in_the_configuration_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "toml = \"1\""));
+    tree.finds(&["crate deputy-observe", "toml"]);
+}
+
+#[test]
+fn a_crate_without_a_row_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/extra/Cargo.toml", &manifest("deputy-extra", ""));
+    tree.write("runtime/extra/src/lib.rs", "//! New.\n");
+    let found = tree.scan(&NO_FLOORS);
+    assert!(found.iter().any(|finding| finding.contains("crate deputy-extra: is new")), "{found:#?}");
+    assert!(found.iter().any(|finding| finding.contains("does not name the folder `runtime/extra`")), "{found:#?}");
+}
+
+#[test]
+fn a_limit_that_no_guest_tries_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/core/src/limits.rs", "//! Limits.\npub enum Limit {\n    LogLines,\n    WallTime,\n}\n");
+    tree.finds(&["tests/guests/examples/wall_time_*.rs", "WallTime"]);
+}
+
+#[test]
+fn a_guest_that_no_test_runs_is_found() {
+    let tree = Repository::tidy();
+    tree.append("tests/guests/Cargo.toml", "[[example]]\nname = \"cpu_loop\"\npath = \"examples/cpu_loop.rs\"\n");
+    tree.write("tests/guests/examples/cpu_loop.rs", "//! Hostile.\n");
+    tree.finds(&["tests/guests/examples/cpu_loop.rs", "no test"]);
+}
+
+#[test]
+fn a_guest_that_nobody_builds_is_found() {
+    let tree = Repository::tidy();
+    tree.write("tests/guests/examples/more/cpu_loop.rs", "//! Hostile.\n");
+    tree.append("tests/hostile/attempts.rs", "fn cpu_loop() {}\n");
+    let found = tree.scan(&NO_FLOORS);
+    assert!(found.iter().any(|finding| finding.contains("cpu_loop.rs: is no target")), "{found:#?}");
+}
+
+#[test]
+fn a_code_that_no_test_expects_is_found() {
+    let tree = Repository::tidy();
+    tree.write("tests/hostile/attempts.rs", &format!("//! Attempts.\n{FLOOD}// {CODE}"));
+    tree.finds(&["host-not-granted"]);
+}
+
+#[test]
+fn a_file_that_is_too_long_is_found() {
+    let tree = Repository::tidy();
+    tree.append("runtime/observe/src/lib.rs", &"// line\n".repeat(900));
+    tree.finds(&["runtime/observe/src/lib.rs", "901 lines"]);
+}
+
+#[test]
+fn a_file_without_documentation_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/observe/src/lib.rs", "fn undocumented() {}\n");
+    tree.finds(&["runtime/observe/src/lib.rs", "`//! `"]);
+}
+
+#[test]
+fn a_file_that_nobody_compiles_is_found() {
+    let tree = Repository::tidy();
+    tree.write("runtime/observe/src/forgotten.rs", "//! Forgotten.\n");
+    tree.finds(&["runtime/observe/src/forgotten.rs", "nobody compiles it"]);
+    tree.append("runtime/observe/src/lib.rs", "mod forgotten;\n");
+    assert!(tree.scan(&NO_FLOORS).is_empty());
+}
+
+#[test]
+fn a_path_of_a_machine_and_a_host_of_a_registry_are_found() {
+    let tree = Repository::tidy();
+    tree.write("notes.md", &format!("see {}{}notes\n", "/ro", "ot/"));
+    tree.finds(&["notes.md:1", "machine"]);
+    let tree = Repository::tidy();
+    tree.write("notes.md", &format!("from https://{}{}\n", "py", "pi.org"));
+    tree.finds(&["notes.md:1", "registry"]);
+}
+
+#[test]
+fn a_large_file_is_found() {
+    let tree = Repository::tidy();
+    tree.write("data.bin", &"\u{0}".repeat((1 << 20) + 1));
+    tree.finds(&["data.bin", "1048577 bytes"]);
+}
+
+#[test]
+fn what_git_ignores_is_not_looked_at() {
+    let tree = Repository::tidy();
+    tree.write(".gitignore", "/target/\n");
+    tree.write("target/bad.rs", "no documentation\n");
+    assert!(tree.scan(&NO_FLOORS).is_empty());
+    assert!(Path::new(tree.0.path()).join("target/bad.rs").is_file());
+}

@@ -1,0 +1,42 @@
+//! What comes from crates.io: `wac`, which composes components.
+
+use std::fs;
+
+use super::link;
+use crate::digest::{Digest, Stamp};
+use crate::failure::{Doing, Result};
+use crate::process::Run;
+use crate::say::{self, Step};
+use crate::workspace::Workspace;
+
+/// The version of `wac-cli`.
+const WAC: &str = "0.12.0";
+
+/// Builds and installs it.
+pub(super) fn install(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.tools().join("cargo");
+    let stamp =
+        Stamp::new(workspace.tools().join("cargo.stamp"), Digest::new().text(WAC).text(folder.to_string_lossy()));
+    if stamp.is_current() {
+        say::note("wac", "there");
+        return Ok(());
+    }
+    let step =
+        Step::begin("wac", format!("building wac-cli {WAC} into {}: takes a minute or two", workspace.shown(&folder)));
+    let products = workspace.tools().join("cargo-build");
+    // Unoptimised: it composes two small components, and builds in half the time.
+    Run::new("cargo")
+        .args(["install", "--locked", "--debug", "--quiet", "wac-cli", "--version", WAC])
+        .args(["--no-default-features", "--features", "wit", "--root"])
+        .arg(&folder)
+        .arg("--target-dir")
+        .arg(&products)
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .dir(workspace.root())
+        .quiet()?;
+    link(workspace, "wac", &folder.join("bin/wac"))?;
+    fs::remove_dir_all(&products).doing(|| format!("removing {}", products.display()))?;
+    stamp.set()?;
+    step.end("wac installed");
+    Ok(())
+}

