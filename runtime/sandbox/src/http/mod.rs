@@ -134,6 +134,5 @@ fn what(request: &Request<WasiBody>) -> What {
 
 /// Path and query as they go into the request line.
 fn origin_form(uri: &Uri) -> String {
-    let text = uri.path_and_query().map_or("/", |path| path.as_str());
-    if text.is_empty() || text.starts_with('?') { format!("/{text}") } else { text.to_owned() }
+    uri.path_and_query().map_or("/", |path| path.as_str()).to_owned()
 }

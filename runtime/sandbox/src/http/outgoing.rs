@@ -27,8 +27,8 @@ pub(crate) struct Outgoing {
     meter: Arc<Meter>,
     drains: Weak<Mutex<JoinSet<()>>>,
     whole: Deadline,
-    /// Dropped when nothing more will be sent.
-    open: Option<oneshot::Sender<()>>,
+    /// Dropped with the rest when nothing more will be sent.
+    _open: Option<oneshot::Sender<()>>,
 }
 
 /// The tasks of one call that take bodies nobody sends any more.
@@ -54,13 +54,13 @@ impl Outgoing {
         drains: Weak<Mutex<JoinSet<()>>>,
         whole: Deadline,
     ) -> Self {
-        Self { body: Some(body), account, meter, drains, whole, open: None }
+        Self { body: Some(body), account, meter, drains, whole, _open: None }
     }
 
     /// Ends when nothing more will be sent.
     pub(crate) fn sent(&mut self) -> oneshot::Receiver<()> {
         let (open, sent) = oneshot::channel();
-        self.open = Some(open);
+        self._open = Some(open);
         sent
     }
 
@@ -73,11 +73,6 @@ impl Outgoing {
     pub(crate) fn put(&mut self, bytes: Bytes) {
         self.body = Some(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
     }
-
-    fn end(&mut self) {
-        self.body = None;
-        self.open = None;
-    }
 }
 
 impl Body for Outgoing {
@@ -88,12 +83,12 @@ impl Body for Outgoing {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         match std::task::ready!(Pin::new(body).poll_frame(context)) {
             None => {
-                self.end();
+                self.body = None;
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
                 self.meter.troubled(Trouble::Aborted);
-                self.end();
+                self.body = None;
                 Poll::Ready(Some(Err(error)))
             }
             Some(Ok(frame)) => {

@@ -87,6 +87,14 @@ async fn an_answers_head_may_be_as_long_as_its_limit_and_no_longer() {
 }
 
 #[tokio::test]
+async fn a_head_may_be_longer_than_usual_where_the_operator_says_so() {
+    let (server, _) = Server::answering(format!("HTTP/1.1 204 No Content\r\nx: {}\r\n\r\n", "y".repeat(600_000))).await;
+    let of = limits(|limits| limits.headers = ByteSize::mib(1));
+    let mut lab = limited(vec![http(&format!("http://a.example:{}", server.port()))], of);
+    lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+}
+
+#[tokio::test]
 async fn headers_that_never_end_are_cut_at_their_limit() {
     let server = Server::start(|mut stream| async move {
         request(&mut stream).await;
@@ -252,4 +260,10 @@ async fn a_component_may_wait_for_less_but_not_for_longer_than_its_limits() {
         assert!(hasty.refusals().is_empty(), "its own wish is no limit");
         assert_eq!(hasty.book.ending(), (Outcome::Failed, Some("first-byte-timeout".into())));
     }
+
+    let mut hasty = with(vec![rule], Limits::default(), Values::of(&[]), Arc::new(Silent));
+    let options = RequestOptions { connect_timeout: Some(Duration::from_millis(50)), ..RequestOptions::default() };
+    let error = hasty.send_in(get(&url), options).await.unwrap_err();
+    assert_eq!(format!("{error:?}"), "ConnectionTimeout");
+    assert_eq!(hasty.book.ending(), (Outcome::Failed, Some("connect-timeout".into())));
 }

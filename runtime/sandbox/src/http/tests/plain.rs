@@ -71,6 +71,40 @@ async fn a_body_that_the_component_drops_early_is_still_a_request_that_was_done(
 }
 
 #[tokio::test]
+async fn the_address_that_answered_is_the_one_recorded() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let resolver = Arc::new(crate::testing::Names(vec![("a.example", vec!["127.0.0.3", "127.0.0.2"])]));
+    let rules = vec![http(&format!("http://a.example:{port}"))];
+    let mut lab = with(rules, Limits::default(), Values::of(&[]), resolver);
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        crate::testing::Requests::default().serve(&mut stream, "HTTP/1.1 204 No Content\r\n\r\n").await;
+    };
+    let url = format!("http://a.example:{port}/");
+    let (answer, ()) = tokio::join!(lab.get(&url), serve);
+    answer.unwrap();
+    let events = lab.book.events();
+    let What::Http { address, .. } = &events[0].what else { panic!("{events:?}") };
+    assert_eq!(address, &Some("127.0.0.2".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_url_without_a_path_is_for_the_root() {
+    let (server, requests) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    for tail in ["", "?q=1", "//b.example/x"] {
+        lab.get(&format!("http://a.example:{}{tail}", server.port())).await.unwrap();
+    }
+    // As the component's own parts are put together.
+    let authority = format!("a.example:{}", server.port());
+    let uri = ::http::Uri::builder().scheme("http").authority(authority).path_and_query("?q=2").build().unwrap();
+    lab.send(Request::get(uri).body(bytes("")).unwrap()).await.unwrap();
+    let lines: Vec<_> = requests.all().iter().map(|request| request.lines().next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["GET / HTTP/1.1", "GET /?q=1 HTTP/1.1", "GET //b.example/x HTTP/1.1", "GET /?q=2 HTTP/1.1"]);
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_like_any_other() {
     let (server, requests) =
         Server::answering("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n").await;

@@ -52,6 +52,17 @@ async fn user_information_is_not_recorded() {
 }
 
 #[tokio::test]
+async fn no_more_of_a_text_is_recorded_than_is_worth_reading() {
+    let mut lab = lab(vec![]);
+    lab.get(&format!("https://a.example/{}", "x".repeat(20_000))).await.unwrap_err();
+    assert_eq!(lab.limits(), ["url"]);
+    let events = lab.book.events();
+    let What::Http { path, .. } = &events[0].what else { panic!("{events:?}") };
+    assert_eq!(path.len(), 1024);
+    assert_eq!(lab.hooks.drains.held(), 0, "and an empty body is nothing to take");
+}
+
+#[tokio::test]
 async fn a_query_is_not_recorded() {
     let mut lab = lab(vec![]);
     lab.get("https://a.example/x?token=hunter2").await.unwrap_err();

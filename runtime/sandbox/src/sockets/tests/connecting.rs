@@ -143,6 +143,7 @@ async fn a_socket_connects_once() {
     lab.start(&socket, server.address).map_err(|_| ()).unwrap();
     assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
     lab.ready(&Resource::<socket::Socket>::new_borrow(socket.rep())).await;
+    assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
     assert!(lab.view().finish_connect(borrow(&socket)).is_ok());
     assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::InvalidState);
     assert_eq!(code(lab.view().finish_connect(borrow(&socket)).map(drop)), ErrorCode::NotInProgress);

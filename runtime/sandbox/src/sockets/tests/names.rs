@@ -127,6 +127,24 @@ async fn where_a_name_led_before_is_still_known_up_to_a_number() {
 }
 
 #[tokio::test]
+async fn the_same_answer_again_is_remembered_once() {
+    let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), leading_to(&["127.0.0.1", "127.0.0.2"]));
+    for _ in 0..3 {
+        lab.look_up("a.example").await.map_err(|_| ()).unwrap();
+    }
+    let known = lab.sockets.known.0.lock().unwrap();
+    assert_eq!(known.iter().map(|(_, addresses)| addresses.len()).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn no_more_of_a_name_is_recorded_than_a_name_can_have() {
+    let mut lab = lab(vec![], Limits::default(), Arc::new(Silent));
+    assert_eq!(code(lab.look_up(&"x".repeat(100_000)).await), ErrorCode::InvalidArgument);
+    let events = lab.book.events();
+    assert_eq!(events[0].what, What::Name { host: "x".repeat(253) });
+}
+
+#[tokio::test]
 async fn asking_again_too_early_is_would_block_and_dropping_ends_the_lookup() {
     let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), Arc::new(Silent));
     let network = lab.network();

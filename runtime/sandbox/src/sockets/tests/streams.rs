@@ -129,6 +129,46 @@ async fn a_peer_that_reads_nothing_makes_the_component_wait_and_holds_no_more_th
 }
 
 #[tokio::test]
+async fn a_write_larger_than_the_host_said_is_a_trap() {
+    let (server, _) = server(b"").await;
+    let (mut lab, connected) = connected(&server, Limits::default()).await;
+    let room = lab.output(&connected).check_write().unwrap();
+    let over = lab.output(&connected).write(Bytes::from(vec![0; room + 1]));
+    assert!(matches!(over, Err(StreamError::Trap(_))), "{over:?}");
+}
+
+#[tokio::test]
+async fn one_direction_can_be_shut_down_alone() {
+    let (server, heard) = server(b"hello").await;
+    let (mut lab, connected) = connected(&server, Limits::default()).await;
+    let receive = wasi_tcp::ShutdownType::Receive;
+    lab.view().shutdown(borrow(&connected.socket), receive).map_err(|_| ()).unwrap();
+    assert!(matches!(lab.input(&connected).read(9), Err(StreamError::Closed)));
+    lab.output(&connected).blocking_write_and_flush(Bytes::from_static(b"yes")).await.unwrap();
+    drop(lab);
+    eventually(|| heard.lock().unwrap().is_some()).await;
+    assert_eq!(heard.lock().unwrap().as_deref(), Some(&b"yes"[..]));
+}
+
+#[tokio::test]
+async fn a_connection_without_streams_is_closed_though_its_socket_is_still_there() {
+    let (closed, told) = tokio::sync::oneshot::channel();
+    let closed = Mutex::new(Some(closed));
+    let server = Server::start(move |mut stream| {
+        let closed = closed.lock().unwrap().take().unwrap();
+        async move {
+            while stream.write_all(&[0; 4096]).await.is_ok() {}
+            closed.send(()).unwrap();
+        }
+    });
+    let server = server.await;
+    let (mut lab, connected) = connected(&server, Limits::default()).await;
+    drop(lab.table.delete(connected.input).unwrap());
+    drop(lab.table.delete(connected.output).unwrap());
+    tokio::time::timeout(std::time::Duration::from_secs(5), told).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_is_told_without_a_text() {
     let server = Server::start(|mut stream| async move {
         stream.read_exact(&mut [0; 1]).await.unwrap();
