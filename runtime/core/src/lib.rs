@@ -13,6 +13,7 @@ mod instance;
 mod limits;
 mod name;
 mod refusal;
+pub mod schedule;
 mod secret;
 mod token;
 mod unit;

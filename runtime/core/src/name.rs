@@ -51,7 +51,7 @@ name!(InstanceName);
 name!(SecretName);
 name!(ServiceName);
 
-fn checked(text: &str) -> Result<String, NameError> {
+pub(crate) fn checked(text: &str) -> Result<String, NameError> {
     let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let begins = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
     if plain && begins && !text.ends_with('-') && text.len() <= 63 {

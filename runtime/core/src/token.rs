@@ -55,6 +55,23 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// So much later.
+    #[must_use]
+    pub fn plus(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.as_millis()))
+    }
+
+    /// So much earlier, or the beginning of time.
+    #[must_use]
+    pub fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.as_millis()))
+    }
+
+    /// From an earlier time to this one; nothing if the other is later.
+    pub fn since(self, earlier: Self) -> Span {
+        Span::millis(self.0.saturating_sub(earlier.0))
+    }
+
     /// Year, month and day in UTC, by Howard Hinnant's `civil_from_days`.
     pub fn date(self) -> (u64, u64, u64) {
         let days = self.0 / 86_400_000 + 719_468;

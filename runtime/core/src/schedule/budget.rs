@@ -1,0 +1,171 @@
+//! Calls per minute to one upstream: a bucket of tokens, counted in whole numbers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{NameError, Span};
+
+use super::clock::Mono;
+
+/// How many calls an upstream bears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// In the long run.
+    pub per_minute: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+/// Who counts our calls: a name that the operator chose, or a service with its endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamName(String);
+
+/// The level of a budget. One call is 60,000 drops, so that a millisecond brings as many drops as a minute has calls.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    budget: Budget,
+    drops: u64,
+    at: Mono,
+}
+
+/// With how much a budget begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With nothing: who ran before may have used all of it just now.
+    Empty,
+    /// With a whole burst: nobody ran before.
+    Full,
+}
+
+const CALL: u64 = 60_000;
+
+impl Budget {
+    /// What an upstream bears of which nobody said anything.
+    pub const DEFAULT: Self = Self { per_minute: 600, burst: 100 };
+}
+
+impl UpstreamName {
+    /// A service at an endpoint, as the coordinator found them. No operator's name has a space in it.
+    pub fn derived(service: &str, endpoint: &str) -> Self {
+        Self(format!("{service} {endpoint}"))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UpstreamName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        crate::name::checked(text).map(Self)
+    }
+}
+
+impl fmt::Display for UpstreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Bucket {
+    pub(super) fn new(budget: Budget, begin: Begin, now: Mono) -> Self {
+        let drops = match begin {
+            Begin::Empty => 0,
+            Begin::Full => u64::from(budget.burst) * CALL,
+        };
+        Self { budget, drops, at: now }
+    }
+
+    /// Takes one call, or says when there will be one.
+    pub(super) fn take(&mut self, now: Mono) -> Result<(), Mono> {
+        self.fill(now);
+        match self.drops.checked_sub(CALL) {
+            Some(rest) => {
+                self.drops = rest;
+                Ok(())
+            }
+            None => {
+                let wait = (CALL - self.drops).div_ceil(u64::from(self.budget.per_minute).max(1));
+                Err(now.plus(Span::millis(wait)))
+            }
+        }
+    }
+
+    /// Lets nothing be saved up.
+    pub(super) fn empty(&mut self, now: Mono) {
+        (self.drops, self.at) = (0, now.max(self.at));
+    }
+
+    /// Keeps what is there under another budget.
+    pub(super) fn resize(&mut self, budget: Budget, now: Mono) {
+        self.fill(now);
+        self.budget = budget;
+        self.fill(now);
+    }
+
+    fn fill(&mut self, now: Mono) {
+        let brought = now.since(self.at).as_millis().saturating_mul(u64::from(self.budget.per_minute));
+        self.drops = self.drops.saturating_add(brought).min(u64::from(self.budget.burst) * CALL);
+        self.at = now.max(self.at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Mono {
+        Mono::from_millis(millis)
+    }
+
+    #[test]
+    fn a_burst_is_followed_by_the_steady_pace() {
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, Begin::Full, at(0));
+        for _ in 0..3 {
+            assert_eq!(bucket.take(at(0)), Ok(()));
+        }
+        assert_eq!(bucket.take(at(0)), Err(at(1000)));
+        assert_eq!(bucket.take(at(999)), Err(at(1000)));
+        assert_eq!(bucket.take(at(1000)), Ok(()));
+        assert_eq!(bucket.take(at(1000)), Err(at(2000)));
+    }
+
+    #[test]
+    fn who_may_have_run_before_begins_with_nothing() {
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, Begin::Empty, at(0));
+        assert_eq!(bucket.take(at(0)), Err(at(1000)));
+    }
+
+    #[test]
+    fn no_more_than_a_burst_is_saved_up() {
+        let mut bucket = Bucket::new(Budget { per_minute: 600, burst: 2 }, Begin::Full, at(0));
+        for _ in 0..2 {
+            assert_eq!(bucket.take(at(3_600_000)), Ok(()));
+        }
+        assert_eq!(bucket.take(at(3_600_000)), Err(at(3_600_100)));
+    }
+
+    #[test]
+    fn seven_calls_a_minute_are_not_rounded_to_six_or_eight() {
+        let mut bucket = Bucket::new(Budget { per_minute: 7, burst: 1 }, Begin::Empty, at(0));
+        let (mut now, mut calls) = (at(0), 0);
+        while now < at(600_000) {
+            match bucket.take(now) {
+                Ok(()) => calls += 1,
+                Err(later) => now = later,
+            }
+        }
+        assert_eq!(calls, 69); // the seventieth would be on the last millisecond
+    }
+
+    #[test]
+    fn a_smaller_budget_takes_what_was_saved_up() {
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 100 }, Begin::Full, at(0));
+        bucket.resize(Budget { per_minute: 60, burst: 1 }, at(0));
+        assert_eq!(bucket.take(at(0)), Ok(()));
+        assert_eq!(bucket.take(at(0)), Err(at(1000)));
+    }
+}

@@ -1,0 +1,142 @@
+//! What happens to the schedule, and what it wants done.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{InstanceName, Span, Timestamp, Tokens};
+
+use super::budget::{Budget, UpstreamName};
+use super::lease::{Found, Lease, Record, Revision};
+use super::policy::Plan;
+use super::trouble::{Kind, Trouble};
+
+/// The number of a call that the schedule asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallNumber(pub u64);
+
+/// The number of a save that the schedule asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody asked for the lease of an instance, as a worker or a person does who needs it once.
+    Asked(InstanceName),
+    /// There is a configuration, the first or another one.
+    Configured(Configuration),
+    /// A call ended.
+    Finished(CallNumber, Outcome),
+    /// The file of an instance holds this now, or nothing that is good.
+    Found(InstanceName, Option<Found>),
+    /// The operator wants another lease now; the one that is held stays good until then.
+    Renew(InstanceName),
+    /// What was saved before the process began; comes before the first configuration.
+    Restored(InstanceName, Record),
+    /// The operator wants no lease of an instance to be good any longer, and then another one.
+    Revoke(InstanceName),
+    /// What was to be saved could not be.
+    SaveFailed(Ticket, String),
+    /// What was to be saved is.
+    Saved(Ticket),
+    /// The coordinator is asked to stop.
+    Stop,
+    /// So many workers use an instance now.
+    Used(InstanceName, u32),
+    /// Time went by.
+    Woke,
+}
+
+/// All instances, all budgets, and how many calls there may be at once.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// The instances that are enabled.
+    pub plans: BTreeMap<InstanceName, Plan>,
+    /// What an upstream bears of which nobody said anything.
+    pub default_budget: Budget,
+    /// What the others bear.
+    pub budgets: BTreeMap<UpstreamName, Budget>,
+    /// Calls at once, over all instances. At least one is made.
+    pub calls: usize,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing.
+    Failed(Kind, String),
+    /// The component says that it needs no tokens.
+    NotRequired,
+    /// Tokens, obtained or renewed.
+    Obtained(Tokens),
+    /// They are revoked.
+    Revoked,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug)]
+pub enum Action {
+    /// Call the instance's component, and report the end as [`Event::Finished`].
+    Call(CallNumber, InstanceName, Work),
+    /// End a call; its end is not waited for, and is ignored.
+    Cancel(CallNumber),
+    /// Delete what is saved for an instance.
+    Forget(Ticket, InstanceName),
+    /// Give the lease to those who may have it.
+    Publish(InstanceName, Lease),
+    /// Keep this for an instance, instead of what was kept.
+    Save(Ticket, InstanceName, Record),
+    /// Tell the operator.
+    Tell(Notice),
+    /// There is no lease any longer.
+    Withdraw(InstanceName),
+}
+
+/// What a component is called for.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Ask whether tokens are required, and obtain them.
+    Obtain,
+    /// Prolong a lease.
+    Renew(Lease),
+    /// Make a lease invalid.
+    Revoke(Lease),
+}
+
+/// What an operator should learn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The clock on the wall was set, or the machine slept: by so many milliseconds more than went by.
+    ClockJumped(i64),
+    /// A lease ended before there was another one.
+    Expired(InstanceName, Revision),
+    /// The service gave no expiry, or one in the past (a wrong clock?): this one is assumed.
+    ExpiryAssumed(InstanceName, Option<Timestamp>, Timestamp),
+    /// A call failed; it is tried again after this time.
+    Failed(InstanceName, Trouble, Span),
+    /// State of an instance that is not configured was deleted; what it held expires by itself.
+    Orphaned(InstanceName),
+    /// A lease could not be revoked; it is tried again after this time.
+    RevokeFailed(InstanceName, Revision, Trouble, Span),
+    /// A lease was not revoked and is no longer tried, because the component can't, or because it expired.
+    RevokeGivenUp(InstanceName, Revision),
+    /// State could not be saved, and what depends on it waits; it is tried again after this time.
+    SaveFailed(InstanceName, String, Span),
+}
+
+impl Work {
+    /// The function of the contract.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Obtain => "obtain",
+            Self::Renew(_) => "renew",
+            Self::Revoke(_) => "revoke",
+        }
+    }
+}
+
+impl fmt::Display for CallNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

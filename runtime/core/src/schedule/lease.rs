@@ -1,0 +1,83 @@
+//! What is held for an instance, and what of it is kept on disk.
+
+use std::sync::Arc;
+
+use crate::{SecretBytes, Timestamp};
+
+use super::policy::Fingerprint;
+
+/// The number of a lease of one instance. A later lease has a greater one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+/// Tokens with all that is known of them.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Its number.
+    pub revision: Revision,
+    /// Opaque here.
+    pub payload: Arc<SecretBytes>,
+    /// When the call that brought it began.
+    pub obtained_at: Timestamp,
+    /// When the first of the renewals of which this is the last was obtained.
+    pub issued_at: Timestamp,
+    /// When it ends. Always known: what the service said, capped, or else assumed.
+    pub valid_until: Timestamp,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Under which configuration.
+    pub fingerprint: Fingerprint,
+}
+
+/// Where a lease came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The instance's component.
+    Component,
+    /// A file that another program maintains.
+    File,
+}
+
+/// A lease that is no longer given out and waits to be revoked.
+#[derive(Debug, Clone)]
+pub struct Retired {
+    /// The lease.
+    pub lease: Lease,
+    /// When to revoke it.
+    pub revoke_at: Timestamp,
+}
+
+/// All that outlives the process for one instance.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// The greatest revision that was given to a lease.
+    pub revision: Revision,
+    /// What is held.
+    pub lease: Option<Lease>,
+    /// What is to be revoked.
+    pub retired: Vec<Retired>,
+}
+
+/// A payload that another program maintains.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// What the file holds.
+    pub payload: Arc<SecretBytes>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when it is good.
+    pub valid_until: Timestamp,
+}
+
+impl Lease {
+    /// Whether it is still good.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        now < self.valid_until
+    }
+}
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

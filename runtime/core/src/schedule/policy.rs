@@ -1,0 +1,136 @@
+//! What the operator said about when to obtain, renew, try again and revoke.
+
+use crate::{ServiceName, Span};
+
+use super::budget::UpstreamName;
+use super::ratio::Ratio;
+
+/// How one instance's lease is kept. [`Policy::default`] is what an instance has that says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Always, or only while somebody asks.
+    pub mode: Mode,
+    /// After which share of a lease's life it is replaced.
+    pub ratio: Ratio,
+    /// By which share of that time, at most and by chance, it is replaced earlier.
+    pub jitter: Ratio,
+    /// The longest life of a lease, whatever the service says, and its life where the service says nothing.
+    pub lifetime: Option<Span>,
+    /// For how long after it was obtained a lease may be renewed; then a new one is obtained.
+    pub max_lifetime: Option<Span>,
+    /// How failures are tried again.
+    pub retry: Retry,
+    /// What is revoked.
+    pub revoke: Revoke,
+    /// Who wins where an instance has a component and a file.
+    pub prefer: Prefer,
+}
+
+/// When an instance has a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// At any time.
+    Always,
+    /// From when somebody first asks until nobody has used it for this time.
+    OnDemand(Span),
+}
+
+/// Who wins where an instance has a component and a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefer {
+    /// The component; the file where it has brought nothing that is valid.
+    Component,
+    /// The file; the component where the file holds nothing that is valid, or grows old.
+    File,
+}
+
+/// How failures are tried again. No delay is shorter than `floor`, and none is longer than a third of what is left of
+/// the lease, unless the floor or the service itself asks for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The least delay, and the first one.
+    pub floor: Span,
+    /// The greatest delay; delays double until then.
+    pub most: Span,
+    /// The least delay after what only a change of the configuration or of the account will mend.
+    pub slow: Span,
+}
+
+/// What is revoked, if the component can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revoke {
+    /// A lease that was replaced, so long after it; `None` leaves it to expire.
+    pub replaced: Option<Span>,
+    /// The lease of an instance that is no longer configured.
+    pub removed: When,
+    /// Every lease when the coordinator stops.
+    pub shutdown: When,
+}
+
+/// Whether something is done. (A `bool` would not say what.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// It is done.
+    Revoke,
+    /// It is left to expire.
+    Expire,
+}
+
+/// What the coordinator knows of an instance beside its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// How its lease is kept.
+    pub policy: Policy,
+    /// Who counts its calls.
+    pub upstream: UpstreamName,
+    /// The service, if the component told.
+    pub service: Option<ServiceName>,
+    /// What its component can do; `None` if a file is all it has.
+    pub component: Option<Abilities>,
+    /// Of everything that makes its tokens what they are: component, settings, grants, secrets' places. A lease that
+    /// was obtained under another one is replaced.
+    pub fingerprint: Fingerprint,
+}
+
+/// What a component exports beside `provider`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Abilities {
+    /// `renewal`
+    pub renews: bool,
+    /// `revocation`
+    pub revokes: bool,
+}
+
+/// Of an instance's configuration. Equal ones obtain equal things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Fingerprint(pub [u8; 16]);
+
+/// The life of a lease of which neither service nor configuration say anything.
+pub const ASSUMED_LIFETIME: Span = Span::secs(3600);
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Always,
+            ratio: Ratio::thousandths(750),
+            jitter: Ratio::thousandths(100),
+            lifetime: None,
+            max_lifetime: None,
+            retry: Retry::default(),
+            revoke: Revoke::default(),
+            prefer: Prefer::Component,
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { floor: Span::secs(1), most: Span::secs(300), slow: Span::secs(60) }
+    }
+}
+
+impl Default for Revoke {
+    fn default() -> Self {
+        Self { replaced: Some(Span::secs(300)), removed: When::Revoke, shutdown: When::Expire }
+    }
+}

@@ -1,0 +1,99 @@
+//! A share of something: `0.75`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Span;
+
+/// A share from 0 to 1, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ratio(u16);
+
+/// A text is no share.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a ratio: write a number from 0 to 1 with at most three decimals, such as 0.75")]
+pub struct RatioError(String);
+
+impl Ratio {
+    /// So many thousandths, or all of it.
+    pub const fn thousandths(thousandths: u16) -> Self {
+        Self(if thousandths > 1000 { 1000 } else { thousandths })
+    }
+
+    /// This share of a time.
+    pub fn of(self, span: Span) -> Span {
+        let millis = u128::from(span.as_millis()) * u128::from(self.0) / 1000;
+        Span::millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
+    /// What is left beside this share.
+    #[must_use]
+    pub const fn rest(self) -> Self {
+        Self(1000 - self.0)
+    }
+
+    /// A share of this share, `part` being uniform over all of `u16`.
+    #[must_use]
+    pub fn scaled(self, part: u16) -> Self {
+        let scaled = u32::from(self.0) * u32::from(part) / u32::from(u16::MAX);
+        Self::thousandths(u16::try_from(scaled).unwrap_or(1000))
+    }
+}
+
+impl FromStr for Ratio {
+    type Err = RatioError;
+
+    fn from_str(text: &str) -> Result<Self, RatioError> {
+        let wrong = || RatioError(text.chars().take(40).collect());
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(decimals) || decimals.len() > 3 {
+            return Err(wrong());
+        }
+        let whole: u16 = whole.parse().map_err(|_| wrong())?;
+        let decimals: u16 = format!("{decimals:0<3}").parse().map_err(|_| wrong())?;
+        let thousandths = whole.checked_mul(1000).and_then(|whole| whole.checked_add(decimals));
+        thousandths.filter(|thousandths| *thousandths <= 1000).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:03}", self.0 / 1000, self.0 % 1000);
+        let short = text.trim_end_matches('0');
+        f.write_str(if short.ends_with('.') { text.trim_end_matches("00") } else { short })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_survives_the_round_trip() {
+        for thousandths in 0..=1000 {
+            let ratio = Ratio::thousandths(thousandths);
+            assert_eq!(ratio.to_string().parse(), Ok(ratio));
+        }
+        assert_eq!(Ratio::thousandths(750).to_string(), "0.75");
+        assert_eq!(Ratio::thousandths(1000).to_string(), "1.0");
+        assert_eq!(Ratio::thousandths(0).to_string(), "0.0");
+        assert_eq!("1".parse(), Ok(Ratio::thousandths(1000)));
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for text in ["", ".", ".5", "1.", "1.1", "2", "-0.5", "0.7500", "1e-1", "0,5", "70000", "nan"] {
+            assert!(text.parse::<Ratio>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_the_longest_time_does_not_overflow() {
+        assert_eq!(Ratio::thousandths(1000).of(Span::millis(u64::MAX)), Span::millis(u64::MAX));
+        assert_eq!(Ratio::thousandths(500).of(Span::millis(100)), Span::millis(50));
+        assert_eq!(Ratio::thousandths(500).scaled(u16::MAX), Ratio::thousandths(500));
+        assert_eq!(Ratio::thousandths(500).scaled(0), Ratio::thousandths(0));
+        assert_eq!(Ratio::thousandths(250).rest(), Ratio::thousandths(750));
+    }
+}

@@ -1,0 +1,163 @@
+//! What the operator may see of an instance. Never a payload.
+
+use crate::{InstanceName, Span, Timestamp};
+
+use super::budget::UpstreamName;
+use super::clock::Now;
+use super::event::Work;
+use super::lease::{Lease, Origin};
+use super::policy::Plan;
+use super::queue::Queue;
+use super::slot::{Phase, Required, Slot, Stay, Task};
+use super::trouble::Trouble;
+
+/// One instance.
+#[derive(Debug, Clone)]
+pub struct View<'s> {
+    /// Its name.
+    pub name: &'s InstanceName,
+    /// How it is kept.
+    pub plan: &'s Plan,
+    /// What goes on.
+    pub doing: Doing,
+    /// Whether those who need it can have it.
+    pub readiness: Readiness,
+    /// The lease that was given out last, or else the one that will be when it is saved.
+    pub lease: Option<&'s Lease>,
+    /// How many leases wait to be revoked.
+    pub retired: usize,
+    /// How many use it.
+    pub users: u32,
+    /// How many calls failed since the last that did not.
+    pub failures: u32,
+    /// How the last one failed.
+    pub trouble: Option<&'s Trouble>,
+    /// When a call last brought something.
+    pub last_success: Option<Timestamp>,
+    /// When it is obtained or renewed next, if that is known.
+    pub next: Option<Timestamp>,
+}
+
+/// What goes on with an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doing {
+    /// It is called: `obtain`, `renew`, `revoke`.
+    Calling(&'static str, Span),
+    /// What it holds is good.
+    Holding,
+    /// It is no longer configured, and its state is being deleted.
+    Leaving,
+    /// A file is all it has, and the file holds nothing that is good.
+    NoFile,
+    /// The component says that it needs no tokens.
+    NotRequired,
+    /// The last call failed; the next is in a while.
+    Retrying,
+    /// What it holds is being saved; so often that failed.
+    Saving(u32),
+    /// Nobody uses it.
+    Unused,
+    /// It waits for its upstream's budget, or for other calls to end; until then at least, if that is known.
+    Waiting(Option<Span>),
+}
+
+/// Whether those who need a lease can have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// There is a good one, and it is given out.
+    Ready,
+    /// None is needed.
+    NotNeeded,
+    /// There is none yet, or none that is saved.
+    Missing,
+    /// The last one ended.
+    Expired,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, Copy)]
+pub struct UpstreamView<'s> {
+    /// Its name.
+    pub name: &'s UpstreamName,
+    /// How many instances wait for it.
+    pub waiting: usize,
+    /// How long nobody is called who waits for it.
+    pub blocked_for: Option<Span>,
+}
+
+impl<'s> View<'s> {
+    pub(super) fn new(name: &'s InstanceName, slot: &'s Slot, queue: &Queue, now: Now) -> Self {
+        let next = match slot.phase {
+            Phase::Resting if slot.plan.component.is_some() && slot.stay == Stay::Configured => {
+                let by_mono = now.wall.plus(slot.next.mono.since(now.mono));
+                slot.in_use(now.mono).then(|| slot.next.wall.map_or(by_mono, |wall| wall.min(by_mono)))
+            }
+            _ => None,
+        };
+        Self {
+            name,
+            plan: &slot.plan,
+            doing: doing(slot, queue, now),
+            readiness: readiness(slot, now),
+            lease: slot.given(),
+            retired: slot.record.retired.len(),
+            users: slot.users,
+            failures: slot.failures,
+            trouble: slot.trouble.as_ref(),
+            last_success: slot.last_success,
+            next,
+        }
+    }
+}
+
+fn doing(slot: &Slot, queue: &Queue, now: Now) -> Doing {
+    match &slot.phase {
+        Phase::Calling { work, began, .. } => Doing::Calling(Work::word(work), now.mono.since(began.mono)),
+        Phase::Saving { failures, .. } => Doing::Saving(*failures),
+        Phase::Forgetting { .. } => Doing::Leaving,
+        Phase::Waiting { task: Task::Tokens, .. } => {
+            Doing::Waiting(queue.blocked_until(&slot.plan.upstream).map(|until| until.since(now.mono)))
+        }
+        Phase::Resting | Phase::Waiting { task: Task::Revocation, .. } => resting(slot, now),
+    }
+}
+
+fn resting(slot: &Slot, now: Now) -> Doing {
+    if slot.stay == Stay::Leaving {
+        Doing::Leaving
+    } else if !slot.in_use(now.mono) {
+        Doing::Unused
+    } else if slot.failures > 0 {
+        Doing::Retrying
+    } else if slot.valid(now.wall).is_some() {
+        Doing::Holding
+    } else if slot.plan.component.is_none() {
+        Doing::NoFile
+    } else if slot.required == Required::No {
+        Doing::NotRequired
+    } else {
+        Doing::Retrying
+    }
+}
+
+fn readiness(slot: &Slot, now: Now) -> Readiness {
+    if slot.stay == Stay::Leaving || !slot.in_use(now.mono) {
+        return Readiness::NotNeeded;
+    }
+    match &slot.published {
+        Some(lease) if lease.is_valid(now.wall) => Readiness::Ready,
+        Some(_) => Readiness::Expired,
+        None if slot.required == Required::No => Readiness::NotNeeded,
+        None => Readiness::Missing,
+    }
+}
+
+impl Origin {
+    /// One word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::File => "file",
+        }
+    }
+}
