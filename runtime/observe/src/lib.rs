@@ -1,4 +1,5 @@
-//! What happened, for those who look later: audit events of every capability that a component used.
+//! What happened and what is, for those who look: audit events of every capability that a component used, metrics, and
+//! the small server that gives them out.
 //!
 //! An event says who (instance and call), what (host, method, path, status, bytes; secret and operation) and how it
 //! ended. It is one JSON line. It never holds a secret's value, a payload, a query string, or a text of a component's
@@ -6,6 +7,10 @@
 
 mod audit;
 mod event;
+mod metrics;
+mod serve;
 
 pub use audit::{Audit, AuditError};
 pub use event::{CallId, Event, Outcome, What};
+pub use metrics::{LeaseMetrics, METRICS_TYPE, Metrics};
+pub use serve::{Handler, Listener, listen, serve};

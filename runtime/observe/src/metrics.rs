@@ -1,0 +1,364 @@
+//! Metrics in Prometheus' text form. Names and labels are stable: dashboards hold on to them.
+//!
+//! What is counted is counted where it happens; what is held (leases, upstreams) is a snapshot, replaced as a whole when
+//! somebody asks. No label holds a text of a component's or server's choosing.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::{Event, Outcome, What};
+
+/// The media type of what [`Metrics::text`] gives.
+pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of a coordinator.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    call_seconds: Family<FunctionLabels, Histogram>,
+    retries: Family<InstanceLabels, Counter>,
+    budget_waits: Family<UpstreamLabels, Counter>,
+    saves: Family<OutcomeLabels, Counter>,
+    jumps: Counter,
+    capability_uses: Family<UseLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    sandbox_calls: Family<FunctionLabels, Counter>,
+    sandbox_limits: Family<LimitLabels, Counter>,
+    held: Mutex<Held>,
+}
+
+/// The gauges that a snapshot fills.
+#[derive(Debug)]
+struct Held {
+    expiry: Family<LeaseLabels, Gauge>,
+    obtained: Family<LeaseLabels, Gauge>,
+    age: Family<LeaseLabels, Gauge>,
+    revision: Family<LeaseLabels, Gauge>,
+    last_success: Family<LeaseLabels, Gauge>,
+    failures: Family<LeaseLabels, Gauge>,
+    ready: Family<LeaseLabels, Gauge>,
+    retired: Family<LeaseLabels, Gauge>,
+    waiting: Family<UpstreamLabels, Gauge>,
+}
+
+/// What is held for one instance, in seconds since 1970 where it is a time.
+#[derive(Debug, Clone, Default)]
+pub struct LeaseMetrics {
+    /// The instance.
+    pub instance: String,
+    /// Its service.
+    pub service: String,
+    /// When the lease ends.
+    pub expiry: Option<u64>,
+    /// When it was obtained.
+    pub obtained: Option<u64>,
+    /// Its age, in seconds.
+    pub age: Option<u64>,
+    /// Its revision.
+    pub revision: Option<u64>,
+    /// When a call last brought something.
+    pub last_success: Option<u64>,
+    /// Calls that failed since.
+    pub failures: u32,
+    /// Whether it is ready: 1, or 0.
+    pub ready: u8,
+    /// Leases that wait to be revoked.
+    pub retired: usize,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LeaseLabels {
+    instance: String,
+    service: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InstanceLabels {
+    instance: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CallLabels {
+    instance: String,
+    function: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FunctionLabels {
+    function: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UseLabels {
+    instance: String,
+    capability: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusalLabels {
+    instance: String,
+    code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    limit: String,
+}
+
+/// Seconds: from a local answer to the longest call that the default limits allow.
+const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("deputy");
+        let calls = Family::default();
+        registry.register("calls", "Calls that the schedule made, by how they ended", calls.clone());
+        let call_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
+        registry.register("call_duration_seconds", "How long they took", call_seconds.clone());
+        let retries = Family::default();
+        registry.register("retries", "Calls that followed a failed one", retries.clone());
+        let budget_waits = Family::default();
+        registry.register("budget_waits", "Times that a call had to wait for its upstream's budget", budget_waits.clone());
+        let saves = Family::default();
+        registry.register("saves", "Writes of state, by how they ended", saves.clone());
+        let jumps = Counter::default();
+        registry.register("clock_jumps", "Times that the clock was set, or the machine slept", jumps.clone());
+        let capability_uses = Family::default();
+        registry.register("capability_uses", "Uses of a capability by a component", capability_uses.clone());
+        let refusals = Family::default();
+        registry.register("refusals", "What components were refused", refusals.clone());
+        let sandbox_calls = Family::default();
+        registry.register("sandbox_calls", "Calls of components", sandbox_calls.clone());
+        let sandbox_limits = Family::default();
+        registry.register("sandbox_limits", "Limits that ended a call", sandbox_limits.clone());
+        let held = Mutex::new(Held::new(&mut registry));
+        Self {
+            registry,
+            calls,
+            call_seconds,
+            retries,
+            budget_waits,
+            saves,
+            jumps,
+            capability_uses,
+            refusals,
+            sandbox_calls,
+            sandbox_limits,
+            held,
+        }
+    }
+}
+
+impl Metrics {
+    /// A call of the schedule ended; `outcome` is `done` or the kind of failure.
+    pub fn called(&self, instance: &str, function: &str, outcome: &str, seconds: f64) {
+        let (instance, function) = (instance.to_owned(), function.to_owned());
+        self.call_seconds.get_or_create(&FunctionLabels { function: function.clone() }).observe(seconds);
+        self.calls.get_or_create(&CallLabels { instance, function, outcome: outcome.to_owned() }).inc();
+    }
+
+    /// A call is made again after a failure.
+    pub fn retried(&self, instance: &str) {
+        self.retries.get_or_create(&InstanceLabels { instance: instance.to_owned() }).inc();
+    }
+
+    /// A call had to wait for its upstream.
+    pub fn waited(&self, upstream: &str) {
+        self.budget_waits.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// State was written, or could not be.
+    pub fn saved(&self, outcome: Outcome) {
+        self.saves.get_or_create(&OutcomeLabels { outcome: word(outcome).to_owned() }).inc();
+    }
+
+    /// The clock jumped.
+    pub fn jumped(&self) {
+        self.jumps.inc();
+    }
+
+    /// A component did something.
+    pub fn audited(&self, event: &Event) {
+        let capability = match &event.what {
+            What::Call { function, .. } => {
+                self.sandbox_calls.get_or_create(&FunctionLabels { function: (*function).to_owned() }).inc();
+                if let Some(limit) = event.code.as_deref().and_then(|code| code.strip_prefix("over-limit:")) {
+                    self.sandbox_limits.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
+                }
+                return;
+            }
+            What::Dropped { .. } => return,
+            What::Http { .. } => "http",
+            What::Name { .. } => "name",
+            What::Secret { .. } => "secret",
+            What::Tcp { .. } => "tcp",
+            What::Wasi { .. } => "wasi",
+        };
+        let labels = UseLabels {
+            instance: event.instance.clone(),
+            capability: capability.to_owned(),
+            outcome: word(event.outcome).to_owned(),
+        };
+        self.capability_uses.get_or_create(&labels).inc();
+        if let (Outcome::Refused, Some(code)) = (event.outcome, &event.code) {
+            self.refusals
+                .get_or_create(&RefusalLabels { instance: event.instance.clone(), code: code.clone() })
+                .inc();
+        }
+    }
+
+    /// All of it as text, with these leases, and how many wait for each upstream.
+    ///
+    /// # Errors
+    /// If the text can't be made.
+    pub fn text(&self, leases: &[LeaseMetrics], upstreams: &[(String, usize)]) -> Result<String, std::fmt::Error> {
+        // The snapshot belongs to one reader at a time.
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.fill(leases, upstreams);
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Held {
+    fn new(registry: &mut Registry) -> Self {
+        let mut gauge = |name, help| {
+            let family: Family<LeaseLabels, Gauge> = Family::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        let expiry = gauge("lease_expiry_timestamp_seconds", "When the lease that is given out ends");
+        let obtained = gauge("lease_obtained_timestamp_seconds", "When it was obtained");
+        let age = gauge("lease_age_seconds", "How long ago it was obtained");
+        let revision = gauge("lease_revision", "Its number");
+        let last_success = gauge("last_success_timestamp_seconds", "When a call last brought something");
+        let failures = gauge("failures_in_a_row", "Calls that failed since the last that did not");
+        let ready = gauge("ready", "Whether those who need the lease can have it");
+        let retired = gauge("leases_to_revoke", "Replaced leases that wait to be revoked");
+        let waiting = Family::default();
+        registry.register("upstream_waiting", "Instances that wait to be called", waiting.clone());
+        Self { expiry, obtained, age, revision, last_success, failures, ready, retired, waiting }
+    }
+
+    fn fill(&self, leases: &[LeaseMetrics], upstreams: &[(String, usize)]) {
+        for family in [
+            &self.expiry,
+            &self.obtained,
+            &self.age,
+            &self.revision,
+            &self.last_success,
+            &self.failures,
+            &self.ready,
+            &self.retired,
+        ] {
+            family.clear();
+        }
+        self.waiting.clear();
+        for lease in leases {
+            let labels = LeaseLabels { instance: lease.instance.clone(), service: lease.service.clone() };
+            let set = |family: &Family<LeaseLabels, Gauge>, value: Option<u64>| {
+                if let Some(value) = value {
+                    family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+                }
+            };
+            set(&self.expiry, lease.expiry);
+            set(&self.obtained, lease.obtained);
+            set(&self.age, lease.age);
+            set(&self.revision, lease.revision);
+            set(&self.last_success, lease.last_success);
+            set(&self.failures, Some(lease.failures.into()));
+            set(&self.ready, Some(lease.ready.into()));
+            set(&self.retired, Some(lease.retired as u64));
+        }
+        for (upstream, waiting) in upstreams {
+            let labels = UpstreamLabels { upstream: upstream.clone() };
+            self.waiting.get_or_create(&labels).set(i64::try_from(*waiting).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BOUNDS)
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Cancelled => "cancelled",
+        Outcome::Done => "done",
+        Outcome::Failed => "failed",
+        Outcome::Refused => "refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CallId;
+
+    fn event(what: What, outcome: Outcome, code: Option<&str>) -> Event {
+        let time = "2026-01-01T00:00:00.000Z".to_owned();
+        Event { time, instance: "s3".into(), call: CallId(1), what, outcome, code: code.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_components_do_is_counted_by_kind_and_end() {
+        let metrics = Metrics::default();
+        let name = || What::Name { host: "a\"b\nc".into() };
+        metrics.audited(&event(name(), Outcome::Done, None));
+        metrics.audited(&event(name(), Outcome::Refused, Some("host-not-granted")));
+        let call = What::Call { function: "obtain", millis: 3 };
+        metrics.audited(&event(call, Outcome::Refused, Some("over-limit:memory")));
+        let text = metrics.text(&[], &[]).unwrap();
+        for line in [
+            "deputy_capability_uses_total{instance=\"s3\",capability=\"name\",outcome=\"done\"} 1",
+            "deputy_capability_uses_total{instance=\"s3\",capability=\"name\",outcome=\"refused\"} 1",
+            "deputy_refusals_total{instance=\"s3\",code=\"host-not-granted\"} 1",
+            "deputy_sandbox_calls_total{function=\"obtain\"} 1",
+            "deputy_sandbox_limits_total{limit=\"memory\"} 1",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("a\\\"b"), "a component's text is no label");
+    }
+
+    #[test]
+    fn a_lease_that_is_gone_is_gone_from_the_next_answer() {
+        let metrics = Metrics::default();
+        let lease = LeaseMetrics {
+            instance: "s3".into(),
+            service: "s3".into(),
+            expiry: Some(1_800_000_000),
+            ready: 1,
+            ..LeaseMetrics::default()
+        };
+        let text = metrics.text(&[lease], &[("sts".into(), 3)]).unwrap();
+        assert!(text.contains("deputy_lease_expiry_timestamp_seconds{instance=\"s3\",service=\"s3\"} 1800000000\n"));
+        assert!(text.contains("deputy_ready{instance=\"s3\",service=\"s3\"} 1\n"));
+        assert!(text.contains("deputy_upstream_waiting{upstream=\"sts\"} 3\n"));
+        let text = metrics.text(&[], &[]).unwrap();
+        assert!(!text.contains("deputy_ready{") && !text.contains("deputy_upstream_waiting{"));
+    }
+}
