@@ -44,4 +44,3 @@ pub use inspection::{Import, Inspection, Kind};
 pub use network::{Resolver, SystemResolver};
 pub use provider::Provider;
 pub use sandbox::{LoadError, Options, Sandbox, SandboxError};
-pub use secrets::SourceError;

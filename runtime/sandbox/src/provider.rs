@@ -10,6 +10,7 @@ use std::time::Duration;
 use deputy_core::grant::Grant;
 use deputy_core::{Failure, Instance, Limit, Refusal, SecretBytes, SecretName, ServiceName, Span, Timestamp, Tokens};
 use deputy_observe::{CallId, Outcome, What};
+use deputy_sources::SourceError;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -27,7 +28,7 @@ use crate::inspection::{Inspection, Kind};
 use crate::limiter::OverLimit;
 use crate::redact::Redactor;
 use crate::sandbox::{LoadError, Shared};
-use crate::secrets::{SecretStore, SourceError};
+use crate::secrets::SecretStore;
 use crate::state::{Bindings, State};
 
 /// How long the end of what a call has begun is waited for.

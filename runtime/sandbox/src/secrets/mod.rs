@@ -13,7 +13,6 @@ mod key;
 mod operate;
 mod pem;
 mod sigv4;
-mod source;
 mod store;
 
 use std::sync::Arc;
@@ -24,7 +23,6 @@ use deputy_observe::What;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 pub(crate) use call::CallValues;
-pub use source::SourceError;
 pub(crate) use store::SecretStore;
 
 use crate::account::{Account, Record};

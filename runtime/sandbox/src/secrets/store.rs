@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use deputy_core::{SecretBytes, SecretName, SecretSource, Timestamp};
+use deputy_sources::{Form, SourceError, Surroundings};
 
-use super::source::{self, SourceError, Surroundings};
 use crate::clock;
 use crate::values::{SecretValues, ValueError};
 
@@ -87,7 +87,7 @@ impl SecretStore {
         {
             return Ok(last.value);
         }
-        let value = source::read(&entry.source, &self.surroundings).await?;
+        let value = deputy_sources::read(&entry.source, Form::SECRET, &self.surroundings).await?;
         Ok(entry.keep(value, read_at))
     }
 }

@@ -1,6 +1,10 @@
 use super::*;
+use deputy_core::ByteSize;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use tempfile::TempDir;
+
+/// Bytes that a secret may have.
+const KEY: usize = 64 << 10;
 
 /// A folder with a file `key` in it.
 fn folder(contents: &[u8], mode: u32) -> (TempDir, PathBuf) {
@@ -21,7 +25,7 @@ fn me() -> u32 {
 }
 
 fn value(path: &Path) -> Vec<u8> {
-    read_now(path, me()).unwrap().expose().to_vec()
+    read_now(path, Form::SECRET, me()).unwrap().0.expose().to_vec()
 }
 
 #[test]
@@ -43,17 +47,37 @@ fn one_newline_at_the_end_is_not_part_of_the_value() {
 fn an_empty_value_is_refused() {
     for contents in ["", "\n", "\r\n"] {
         let (_folder, path) = folder(contents.as_bytes(), 0o600);
-        assert!(matches!(read_now(&path, me()), Err(SourceError::Empty(_))));
+        assert!(matches!(read_now(&path, Form::SECRET, me()), Err(SourceError::Empty(_))));
     }
 }
 
 #[test]
+fn bytes_are_taken_as_they_are_and_bounded_too() {
+    let form = Form::bytes(ByteSize::mib(1));
+    let contents = [vec![b'a'; (1 << 20) - 2], b"\r\n".to_vec()].concat();
+    let (_folder, path) = folder(&contents, 0o600);
+    assert_eq!(read_now(&path, form, me()).unwrap().0.expose(), contents);
+    put(&path, &vec![b'a'; (1 << 20) + 1], 0o600);
+    let error = read_now(&path, form, me()).unwrap_err().to_string();
+    assert!(error.contains("more than 1048576 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_value_comes_with_the_fingerprint_of_its_file() {
+    let (_folder, path) = folder(b"hunter2", 0o600);
+    let (_, fingerprint) = read_now(&path, Form::SECRET, me()).unwrap();
+    assert_eq!(Fingerprint::of_file(&path).await.unwrap(), fingerprint);
+    put(&path, b"hunter22", 0o600);
+    assert_ne!(Fingerprint::of_file(&path).await.unwrap(), fingerprint);
+}
+
+#[test]
 fn the_size_is_bounded() {
-    let (_folder, path) = folder(&vec![b'a'; MAX_VALUE], 0o600);
-    assert_eq!(value(&path).len(), MAX_VALUE);
-    for size in [MAX_VALUE + 1, MAX_VALUE + 3, 1 << 20] {
+    let (_folder, path) = folder(&vec![b'a'; KEY], 0o600);
+    assert_eq!(value(&path).len(), KEY);
+    for size in [KEY + 1, KEY + 3, 1 << 20] {
         put(&path, &vec![b'a'; size], 0o600);
-        assert!(matches!(read_now(&path, me()), Err(SourceError::Size(_))), "{size}");
+        assert!(matches!(read_now(&path, Form::SECRET, me()), Err(SourceError::Size { .. })), "{size}");
     }
 }
 
@@ -61,7 +85,7 @@ fn the_size_is_bounded() {
 fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
     for mode in [0o644, 0o604, 0o640, 0o602, 0o620, 0o601, 0o666] {
         let (_folder, path) = folder(b"hunter2", mode);
-        let error = read_now(&path, me()).unwrap_err().to_string();
+        let error = read_now(&path, Form::SECRET, me()).unwrap_err().to_string();
         assert!(error.contains(&format!("`chmod 600 {}`", path.display())), "{error}");
         assert!(error.contains(&format!("{mode:04o}")), "{error}");
         // And the command does mend it.
@@ -115,10 +139,10 @@ fn links_are_followed_and_what_they_lead_to_is_checked() {
     symlink(&path, &link).unwrap();
     assert_eq!(value(&link), b"hunter2");
     put(&path, b"hunter2", 0o644);
-    assert!(matches!(read_now(&link, me()), Err(SourceError::Exposed { .. })));
+    assert!(matches!(read_now(&link, Form::SECRET, me()), Err(SourceError::Exposed { .. })));
     let dangling = folder.path().join("dangling");
     symlink("nowhere", &dangling).unwrap();
-    let error = read_now(&dangling, me()).unwrap_err();
+    let error = read_now(&dangling, Form::SECRET, me()).unwrap_err();
     assert!(error.to_string().contains("dangling can't be read"), "{error}");
 }
 
@@ -130,8 +154,8 @@ fn what_is_not_a_file_is_refused_at_once() {
     let socket = folder.path().join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     for (path, expected) in [(folder.path(), "a directory"), (&fifo, "a fifo"), (Path::new("/dev/null"), "a device")] {
-        let error = read_now(path, me()).unwrap_err().to_string();
+        let error = read_now(path, Form::SECRET, me()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    assert!(matches!(read_now(&socket, me()), Err(SourceError::Read { .. })));
+    assert!(matches!(read_now(&socket, Form::SECRET, me()), Err(SourceError::Read { .. })));
 }

@@ -12,20 +12,20 @@ use deputy_core::SecretBytes;
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::{MAX_VALUE, Place, SourceError, finish};
+use crate::{Fingerprint, Form, Place, SourceError};
 
 /// Reads a file beside the runtime's threads: a disk may be slow, a network's file system may hang.
 #[expect(
     clippy::disallowed_methods,
-    reason = "it can't be cancelled and reads 64 KiB at most; where a file system hangs, the call's own time ends first"
+    reason = "it can't be cancelled and reads no more than the form allows; where a file system hangs, the call's own time ends first"
 )]
-pub(super) async fn read(path: PathBuf, user: u32) -> Result<SecretBytes, SourceError> {
+pub(crate) async fn read(path: PathBuf, form: Form, user: u32) -> Result<(SecretBytes, Fingerprint), SourceError> {
     let place = Place::File(path.clone());
     let lost = |error| SourceError::Read { place, source: io::Error::other(error) };
-    tokio::task::spawn_blocking(move || read_now(&path, user)).await.map_err(lost)?
+    tokio::task::spawn_blocking(move || read_now(&path, form, user)).await.map_err(lost)?
 }
 
-fn read_now(path: &Path, user: u32) -> Result<SecretBytes, SourceError> {
+fn read_now(path: &Path, form: Form, user: u32) -> Result<(SecretBytes, Fingerprint), SourceError> {
     let place = || Place::File(path.to_owned());
     let failed = |source| SourceError::Read { place: place(), source };
     // Without `NONBLOCK` opening a fifo waits for its writer; without `NOCTTY` a terminal may become ours.
@@ -37,8 +37,8 @@ fn read_now(path: &Path, user: u32) -> Result<SecretBytes, SourceError> {
     }
     guarded(path, before.mode() & 0o7777, before.uid(), user)?;
     let size = usize::try_from(before.len()).unwrap_or(usize::MAX);
-    if size > MAX_VALUE + 2 {
-        return Err(SourceError::Size(place()));
+    if size > form.most() {
+        return Err(form.size(place()));
     }
     // One more byte than there should be, to see the end.
     let mut buffer = Zeroizing::new(vec![0; size + 1]);
@@ -52,15 +52,11 @@ fn read_now(path: &Path, user: u32) -> Result<SecretBytes, SourceError> {
         }
     }
     let after = file.metadata().map_err(failed)?;
-    if filled != size || version(&before) != version(&after) {
+    let fingerprint = Fingerprint::of(&before);
+    if filled != size || !fingerprint.same_contents(&Fingerprint::of(&after)) {
         return Err(SourceError::Changing(path.to_owned()));
     }
-    finish(buffer.get(..filled).unwrap_or_default(), place())
-}
-
-/// What changes when a file is written to.
-fn version(file: &Metadata) -> (u64, i64, i64) {
-    (file.len(), file.mtime(), file.mtime_nsec())
+    Ok((form.finish(buffer.get(..filled).unwrap_or_default(), place())?, fingerprint))
 }
 
 /// Refuses a file that somebody else can read or write.

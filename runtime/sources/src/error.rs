@@ -1,35 +1,14 @@
-//! The four places that a value may come from.
+//! Why a source does not give a value.
 //!
 //! An error says which source it is about, what is wrong and what mends it. It never holds a value, nor a command's
 //! output or arguments.
 
-mod command;
-mod file;
-
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::{fmt, io};
 
-use deputy_core::{SecretBytes, SecretSource};
-use zeroize::Zeroizing;
+use deputy_core::ByteSize;
 
-/// Bytes of a value: the largest RSA key is a quarter of it.
-const MAX_VALUE: usize = 64 << 10;
-
-/// What a process knows about itself when it starts and that sources depend on.
-#[derive(Debug, Clone)]
-pub(super) struct Surroundings {
-    /// `$CREDENTIALS_DIRECTORY`
-    pub(super) credentials: Option<PathBuf>,
-    /// `$HOME`
-    pub(super) home: Option<OsString>,
-    /// `$PATH`
-    pub(super) path: Option<OsString>,
-    /// Who runs it.
-    pub(super) user: u32,
-    /// A variable of the environment.
-    pub(super) variable: fn(&str) -> Option<OsString>,
-}
+use crate::command;
 
 /// A source does not give a value.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +80,13 @@ pub enum SourceError {
         source: io::Error,
     },
     /// Too much.
-    #[error("{0} holds more than {limit} bytes: is it the right one?", limit = MAX_VALUE)]
-    Size(Place),
+    #[error("{place} holds more than {} bytes: is it the right one?", limit.as_u64())]
+    Size {
+        /// What.
+        place: Place,
+        /// How much it may hold.
+        limit: ByteSize,
+    },
     /// A program that could not be started.
     #[error("the command {program} can't be started")]
     Start {
@@ -139,56 +123,3 @@ impl fmt::Display for Place {
         }
     }
 }
-
-impl Surroundings {
-    /// Those of this process.
-    pub(super) fn of_process() -> Self {
-        let variable = |name: &str| std::env::var_os(name);
-        Self {
-            credentials: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-            home: variable("HOME"),
-            path: variable("PATH"),
-            user: rustix::process::geteuid().as_raw(),
-            variable,
-        }
-    }
-}
-
-/// Reads a source's value.
-pub(super) async fn read(source: &SecretSource, surroundings: &Surroundings) -> Result<SecretBytes, SourceError> {
-    match source {
-        SecretSource::Command(words) => command::read(words, surroundings).await,
-        SecretSource::Credential(name) => file::read(credential(name, surroundings)?, surroundings.user).await,
-        SecretSource::Environment(name) => variable(name, surroundings),
-        SecretSource::File(path) => file::read(path.clone(), surroundings.user).await,
-    }
-}
-
-fn credential(name: &str, surroundings: &Surroundings) -> Result<PathBuf, SourceError> {
-    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-        return Err(SourceError::CredentialName(name.to_owned()));
-    }
-    let folder = surroundings.credentials.as_ref().ok_or_else(|| SourceError::Credentials(name.to_owned()))?;
-    Ok(folder.join(name))
-}
-
-fn variable(name: &str, surroundings: &Surroundings) -> Result<SecretBytes, SourceError> {
-    use std::os::unix::ffi::OsStringExt as _;
-    let value = (surroundings.variable)(name).ok_or_else(|| SourceError::Variable(name.to_owned()))?;
-    finish(&Zeroizing::new(value.into_vec()), Place::Variable(name.to_owned()))
-}
-
-/// The value without the newline that editors and `echo` add.
-fn finish(read: &[u8], place: Place) -> Result<SecretBytes, SourceError> {
-    if read.len() > MAX_VALUE {
-        return Err(SourceError::Size(place));
-    }
-    let value = read.strip_suffix(b"\n").map_or(read, |line| line.strip_suffix(b"\r").unwrap_or(line));
-    if value.is_empty() {
-        return Err(SourceError::Empty(place));
-    }
-    Ok(SecretBytes::new(value.to_vec()))
-}
-
-#[cfg(test)]
-mod tests;

@@ -14,20 +14,21 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdout, Command};
 use zeroize::Zeroizing;
 
-use super::{MAX_VALUE, Place, SourceError, Surroundings, finish};
+use crate::{Form, Place, SourceError, Surroundings};
 
 /// How long a program may take.
-pub(super) const TIME: Duration = Duration::from_secs(10);
+pub(crate) const TIME: Duration = Duration::from_secs(10);
 
 /// Runs a program and takes what it prints.
-pub(super) async fn read(words: &[String], surroundings: &Surroundings) -> Result<SecretBytes, SourceError> {
-    within(TIME, words, surroundings).await
+pub(crate) async fn read(words: &[String], form: Form, here: &Surroundings) -> Result<SecretBytes, SourceError> {
+    within(TIME, words, form, here).await
 }
 
-pub(super) async fn within(
+pub(crate) async fn within(
     time: Duration,
     words: &[String],
-    surroundings: &Surroundings,
+    form: Form,
+    here: &Surroundings,
 ) -> Result<SecretBytes, SourceError> {
     let (program, arguments) = words.split_first().ok_or_else(|| SourceError::Program(String::new()))?;
     // A relative path would mean another program after a change of folder.
@@ -37,7 +38,7 @@ pub(super) async fn within(
     let mut command = Command::new(program);
     command.args(arguments).env_clear().current_dir("/").process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    for (name, value) in [("PATH", &surroundings.path), ("HOME", &surroundings.home)] {
+    for (name, value) in [("PATH", &here.path), ("HOME", &here.home)] {
         if let Some(value) = value {
             command.env(name, value);
         }
@@ -49,13 +50,13 @@ pub(super) async fn within(
     let place = || Place::Command(program.clone());
     let failed = |source| SourceError::Read { place: place(), source };
     let work = async {
-        let mut buffer = Zeroizing::new(vec![0; MAX_VALUE + 3]);
+        let mut buffer = Zeroizing::new(vec![0; form.most().saturating_add(1)]);
         let filled = match output {
             Some(output) => fill(output, &mut buffer).await.map_err(failed)?,
             None => 0,
         };
         if filled == buffer.len() {
-            return Err(SourceError::Size(place()));
+            return Err(form.size(place()));
         }
         let status = child.wait().await.map_err(failed)?;
         // Its number may be another's now. What it leaves behind serves its next run, such as an agent.
@@ -63,7 +64,7 @@ pub(super) async fn within(
         if !status.success() {
             return Err(SourceError::Command { program: program.clone(), status });
         }
-        finish(buffer.get(..filled).unwrap_or_default(), place())
+        form.finish(buffer.get(..filled).unwrap_or_default(), place())
     };
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(SourceError::Time(program.clone())))
 }

@@ -1,6 +1,9 @@
 use super::*;
 use std::time::{Duration, Instant};
 
+/// Bytes that a secret may have.
+const KEY: usize = 64 << 10;
+
 fn surroundings() -> Surroundings {
     Surroundings {
         credentials: None,
@@ -16,15 +19,15 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 async fn run(program: &[&str]) -> Result<Vec<u8>, SourceError> {
-    let value = read(&SecretSource::Command(words(program)), &surroundings()).await?;
+    let value = read(&SecretSource::Command(words(program)), Form::SECRET, &surroundings()).await?;
     Ok(value.expose().to_vec())
 }
 
 #[tokio::test]
 async fn a_variable_is_read_and_a_missing_one_named() {
     let source = |name: &str| SecretSource::Environment(name.to_owned());
-    assert_eq!(read(&source("KEY"), &surroundings()).await.unwrap().expose(), b"hunter2");
-    let error = read(&source("KEX"), &surroundings()).await.unwrap_err().to_string();
+    assert_eq!(read(&source("KEY"), Form::SECRET, &surroundings()).await.unwrap().expose(), b"hunter2");
+    let error = read(&source("KEX"), Form::SECRET, &surroundings()).await.unwrap_err().to_string();
     assert!(error.contains("KEX is not set"), "{error}");
 }
 
@@ -32,7 +35,10 @@ async fn a_variable_is_read_and_a_missing_one_named() {
 async fn the_surroundings_of_the_process_have_its_variables() {
     let surroundings = Surroundings::of_process();
     let source = SecretSource::Environment("PATH".to_owned());
-    assert_eq!(read(&source, &surroundings).await.unwrap().expose(), std::env::var("PATH").unwrap().as_bytes());
+    assert_eq!(
+        read(&source, Form::SECRET, &surroundings).await.unwrap().expose(),
+        std::env::var("PATH").unwrap().as_bytes()
+    );
     assert_eq!(surroundings.path, std::env::var_os("PATH"));
     assert_eq!(surroundings.home, std::env::var_os("HOME"));
 }
@@ -47,11 +53,14 @@ async fn a_credential_is_a_file_in_the_folder_that_systemd_names() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
     let here = Surroundings { credentials: Some(folder.path().to_owned()), ..surroundings() };
     let source = |name: &str| SecretSource::Credential(name.to_owned());
-    assert_eq!(read(&source("key"), &here).await.unwrap().expose(), b"hunter2");
+    assert_eq!(read(&source("key"), Form::SECRET, &here).await.unwrap().expose(), b"hunter2");
     for name in ["", ".", "..", "../key", "a/key", "/etc/passwd", "key\0"] {
-        assert!(matches!(read(&source(name), &here).await, Err(SourceError::CredentialName(_))), "{name:?}");
+        assert!(
+            matches!(read(&source(name), Form::SECRET, &here).await, Err(SourceError::CredentialName(_))),
+            "{name:?}"
+        );
     }
-    let error = read(&source("key"), &surroundings()).await.unwrap_err().to_string();
+    let error = read(&source("key"), Form::SECRET, &surroundings()).await.unwrap_err().to_string();
     assert!(error.contains("LoadCredential=key:"), "{error}");
 }
 
@@ -81,11 +90,11 @@ async fn a_command_that_fails_tells_its_status_and_nothing_that_it_printed() {
 #[tokio::test]
 async fn a_command_that_prints_nothing_or_too_much_is_refused() {
     assert!(matches!(run(&["true"]).await, Err(SourceError::Empty(_))));
-    assert!(matches!(run(&["cat", "/dev/zero"]).await, Err(SourceError::Size(_))));
-    let most = format!("head -c {MAX_VALUE} /dev/zero");
-    assert_eq!(run(&["sh", "-c", &most]).await.unwrap().len(), MAX_VALUE);
-    let more = format!("head -c {} /dev/zero", MAX_VALUE + 1);
-    assert!(matches!(run(&["sh", "-c", &more]).await, Err(SourceError::Size(_))));
+    assert!(matches!(run(&["cat", "/dev/zero"]).await, Err(SourceError::Size { .. })));
+    let most = format!("head -c {KEY} /dev/zero");
+    assert_eq!(run(&["sh", "-c", &most]).await.unwrap().len(), KEY);
+    let more = format!("head -c {} /dev/zero", KEY + 1);
+    assert!(matches!(run(&["sh", "-c", &more]).await, Err(SourceError::Size { .. })));
 }
 
 #[tokio::test]
@@ -105,11 +114,11 @@ fn alive(pid: &str) -> bool {
 }
 
 /// A script that writes the numbers of itself and of a child to a file, and then takes its time.
-fn sleeper(file: &std::path::Path) -> Vec<String> {
+fn sleeper(file: &Path) -> Vec<String> {
     words(&["sh", "-c", &format!("sleep 60 & echo $$ $! > {}; wait", file.display())])
 }
 
-fn numbers(file: &std::path::Path) -> Option<Vec<String>> {
+fn numbers(file: &Path) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(file).ok()?;
     let numbers: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
     (numbers.len() == 2).then_some(numbers)
@@ -136,7 +145,8 @@ async fn a_command_that_takes_too_long_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let start = Instant::now();
-    let error = command::within(Duration::from_secs(2), &sleeper(&file), &surroundings()).await.unwrap_err();
+    let error =
+        command::within(Duration::from_secs(2), &sleeper(&file), Form::SECRET, &surroundings()).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
     assert!(matches!(error, SourceError::Time(_)) && error.to_string().contains("was killed"), "{error}");
     gone(&numbers(&file).unwrap()).await;
@@ -158,6 +168,6 @@ async fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_children() 
     gone(&pids).await;
 }
 
-async fn run_sleeper(file: &std::path::Path) {
-    drop(command::within(Duration::from_secs(60), &sleeper(file), &surroundings()).await);
+async fn run_sleeper(file: &Path) {
+    drop(command::within(Duration::from_secs(60), &sleeper(file), Form::SECRET, &surroundings()).await);
 }
