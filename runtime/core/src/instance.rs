@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::grant::Grant;
-use crate::{InstanceName, Limits, SecretName};
+use crate::{InstanceName, Limits, SecretName, Span};
 
 /// One configured instance. Paths are absolute or relative to the process; the configuration has resolved its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,15 @@ pub struct Instance {
     pub sources: BTreeMap<SecretName, SecretSource>,
     /// What a call may use.
     pub limits: Limits,
+}
+
+/// A payload that another program maintains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSource {
+    /// The file.
+    pub path: PathBuf,
+    /// For how long what it holds is good, from when the file was last written.
+    pub lifetime: Span,
 }
 
 /// Where a secret's value comes from.

@@ -1,0 +1,401 @@
+//! The loop.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::schedule::{
+    Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Now, Outcome, Record, Schedule, Ticket, Work,
+};
+use deputy_core::{InstanceName, Span};
+use deputy_observe::Metrics;
+use deputy_sources::Surroundings;
+use deputy_store::{Key, Lock, Store, StoreError};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument;
+
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::files::{self, FilePlan};
+use crate::handle::{Changed, Handle, Input};
+use crate::keeper::{KeepError, Keeper};
+use crate::notice;
+use crate::provider::Provider;
+use crate::status::{InstanceStatus, Status, UpstreamStatus, metrics};
+
+/// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
+const LOOK: Span = Span::secs(1);
+
+/// How long writes may go on after the end of the last call.
+const LAST_WRITES: Span = Span::secs(3);
+
+/// What a coordinator is made with.
+pub struct Options {
+    /// Where its state is.
+    pub store: Arc<dyn Store>,
+    /// What it counts into.
+    pub metrics: Arc<Metrics>,
+    /// Where it publishes.
+    pub board: Arc<Board>,
+    /// What it reads the time from.
+    pub clock: Arc<dyn Clock>,
+    /// Where the places of files are found from.
+    pub surroundings: Arc<Surroundings>,
+    /// For jitter.
+    pub seed: u64,
+    /// How long calls under way may go on when it stops.
+    pub shutdown: Span,
+}
+
+/// A configuration with what can be called.
+pub struct Setup {
+    /// For the schedule.
+    pub configuration: Configuration,
+    /// The components of those instances that have one.
+    pub providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
+    /// The files of those that have one.
+    pub files: FilePlan,
+}
+
+/// Why there is no coordinator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another one runs, or the store fails.
+    #[error("the state can't be used")]
+    Store(#[from] StoreError),
+    /// The records can't be read.
+    #[error("the leases that are kept can't be read")]
+    Restore(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Keeps every lease alive.
+pub struct Coordinator {
+    schedule: Schedule,
+    options: Options,
+    keeper: Arc<Keeper>,
+    since: Now,
+    inputs: mpsc::Receiver<Input>,
+    sender: mpsc::Sender<Input>,
+    providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
+    work: JoinSet<Ended>,
+    calls: BTreeMap<CallNumber, Running>,
+    tasks: HashMap<Id, Task>,
+    files: JoinSet<()>,
+    stop_at: Option<Mono>,
+    /// Held as long as this process writes.
+    _lock: Lock,
+}
+
+struct Running {
+    abort: AbortHandle,
+    instance: InstanceName,
+    function: &'static str,
+    began: Mono,
+}
+
+/// What a task is about, should it panic.
+#[derive(Debug, Clone, Copy)]
+enum Task {
+    Call(CallNumber),
+    Write(Ticket),
+}
+
+enum Ended {
+    Call(CallNumber, Outcome),
+    Saved(Ticket, Result<(), KeepError>),
+    Forgotten(Ticket, InstanceName, Result<(), KeepError>),
+}
+
+impl Coordinator {
+    /// Takes the lock and reads what is kept. Publishes and calls nothing yet.
+    ///
+    /// # Errors
+    /// If another coordinator has the lock, or the state can't be read.
+    pub async fn open(options: Options) -> Result<(Self, Handle), StartError> {
+        let name: Key = "lock/coordinator".parse().map_err(|error| StartError::Restore(Box::new(error)))?;
+        let lock = options.store.lock(&name).await?;
+        let keeper = Arc::new(Keeper::new(Arc::clone(&options.store)));
+        let restored = keeper.restore().await.map_err(|error| StartError::Restore(Box::new(error)))?;
+        for error in &restored.damaged {
+            tracing::error!(%error, "a lease can't be used and was set aside: it is obtained anew");
+        }
+        // Who has a predecessor does not know how much of the budgets it used. The first fencing number is 1.
+        let begin = if lock.fencing() > 1 { Begin::Empty } else { Begin::Full };
+        let mut schedule = Schedule::new(begin, options.seed);
+        let since = options.clock.now();
+        tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state was read");
+        for (name, record) in restored.records {
+            schedule.handle(since, Event::Restored(name, record));
+        }
+        let (sender, inputs) = mpsc::channel(1024);
+        let handle = Handle::new(sender.clone());
+        let coordinator = Self {
+            schedule,
+            options,
+            keeper,
+            since,
+            inputs,
+            sender,
+            providers: BTreeMap::new(),
+            work: JoinSet::new(),
+            calls: BTreeMap::new(),
+            tasks: HashMap::new(),
+            files: JoinSet::new(),
+            stop_at: None,
+            _lock: lock,
+        };
+        Ok((coordinator, handle))
+    }
+
+    /// Keeps every lease of the configuration alive, until it is [stopped](Handle::stop).
+    pub async fn run(mut self, setup: Setup) {
+        self.configure(setup);
+        loop {
+            self.act();
+            if self.schedule.is_stopped() {
+                break;
+            }
+            let now = self.options.clock.now();
+            if self.stop_at.is_some_and(|at| at <= now.mono) && self.cut(now) {
+                break;
+            }
+            let wait = self.wait(now);
+            tokio::select! {
+                Some(ended) = self.work.join_next_with_id() => self.ended(ended),
+                Some(input) = self.inputs.recv() => self.input(input),
+                () = elapsed(wait) => self.handle(Event::Woke),
+            }
+        }
+        tracing::info!("stopped");
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.schedule.handle(self.options.clock.now(), event);
+    }
+
+    fn wait(&self, now: Now) -> Duration {
+        let wake = self.schedule.wake_at(now).map_or(LOOK, |at| at.since(now.mono));
+        let stop = self.stop_at.map_or(LOOK, |at| at.since(now.mono));
+        wake.min(stop).min(LOOK).duration()
+    }
+
+    fn input(&mut self, input: Input) {
+        // Who asked may have gone: then nobody needs the answer.
+        match input {
+            Input::Event(Event::Stop) => self.stop(),
+            Input::Event(event) => self.handle(event),
+            Input::Configure(setup, reply) => drop(reply.send(self.configure(*setup))),
+            Input::Instance(name, reply) => {
+                let now = self.options.clock.now();
+                drop(reply.send(self.schedule.view(&name, now).map(|view| InstanceStatus::of(&view, now))));
+            }
+            Input::Alive(reply) => drop(reply.send(())),
+            Input::Leases(reply) => {
+                let now = self.options.clock.now();
+                let leases = self.schedule.views(now).map(|view| metrics(&view, now)).collect();
+                let upstreams = self.schedule.upstreams(now).map(|view| (view.name.to_string(), view.waiting));
+                drop(reply.send((leases, upstreams.collect())));
+            }
+            Input::Status(reply) => drop(reply.send(self.status())),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let now = self.options.clock.now();
+        let instances: Vec<_> = self.schedule.views(now).map(|view| InstanceStatus::of(&view, now)).collect();
+        Status {
+            schema: crate::SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            since: self.since.wall.to_string(),
+            now: now.wall.to_string(),
+            ready: instances.iter().all(|instance| instance.ready),
+            instances,
+            upstreams: self.schedule.upstreams(now).map(|view| UpstreamStatus::of(&view)).collect(),
+        }
+    }
+
+    fn configure(&mut self, setup: Setup) -> Changed {
+        let now = self.options.clock.now();
+        let mut changed = Changed::default();
+        for (name, plan) in &setup.configuration.plans {
+            match self.schedule.view(name, now) {
+                None => changed.added.push(name.clone()),
+                Some(view) if view.plan == plan => changed.unchanged += 1,
+                Some(_) => changed.changed.push(name.clone()),
+            }
+        }
+        let gone = self.schedule.views(now).filter(|view| !setup.configuration.plans.contains_key(view.name));
+        changed.removed = gone.map(|view| view.name.clone()).collect();
+        // Those that leave keep theirs until what they hold is revoked.
+        self.providers.extend(setup.providers);
+        self.files = JoinSet::new();
+        if !setup.files.is_empty() {
+            let (here, sender) = (Arc::clone(&self.options.surroundings), self.sender.clone());
+            self.files.spawn(files::watch(setup.files, here, sender));
+        }
+        self.handle(Event::Configured(setup.configuration));
+        changed
+    }
+
+    fn stop(&mut self) {
+        let now = self.options.clock.now();
+        if self.stop_at.is_none() {
+            tracing::info!(calls = self.calls.len(), "stopping");
+            self.stop_at = Some(now.mono.plus(self.options.shutdown));
+            self.files = JoinSet::new();
+            self.handle(Event::Stop);
+        }
+    }
+
+    /// Ends the calls that still go on; whether there is nothing more to wait for.
+    fn cut(&mut self, now: Now) -> bool {
+        if self.calls.is_empty() {
+            tracing::warn!("some state could not be saved in time");
+            return true;
+        }
+        for (call, running) in std::mem::take(&mut self.calls) {
+            running.abort.abort();
+            tracing::warn!(instance = %running.instance, function = running.function, "a call was cut off");
+            let cut = Outcome::Failed(Kind::Unavailable, "the coordinator stopped".to_owned());
+            self.handle(Event::Finished(call, cut));
+        }
+        self.stop_at = Some(now.mono.plus(LAST_WRITES));
+        false
+    }
+
+    /// Does what the schedule wants done.
+    fn act(&mut self) {
+        while let Some(action) = self.schedule.next_action() {
+            match action {
+                Action::Call(call, name, work) => self.call(call, name, work),
+                Action::Cancel(call) => {
+                    if let Some(running) = self.calls.remove(&call) {
+                        running.abort.abort();
+                    }
+                }
+                Action::Forget(ticket, name) => self.write(ticket, name, None),
+                Action::Publish(name, lease) => {
+                    tracing::info!(
+                        instance = %name, revision = %lease.revision, valid_until = %lease.valid_until, "published"
+                    );
+                    self.options.board.publish(name, lease);
+                }
+                Action::Save(ticket, name, record) => self.write(ticket, name, Some(record)),
+                Action::Tell(told) => {
+                    if let deputy_core::schedule::Notice::ClockJumped(_) = told {
+                        self.options.metrics.jumped();
+                    }
+                    notice::log(&told);
+                }
+                Action::Withdraw(name) => {
+                    tracing::info!(instance = %name, "withdrawn");
+                    self.options.board.withdraw(&name);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, call: CallNumber, instance: InstanceName, work: Work) {
+        let now = self.options.clock.now();
+        let function = work.word();
+        if self.schedule.view(&instance, now).is_some_and(|view| view.failures > 0) {
+            self.options.metrics.retried(instance.as_str());
+        }
+        let provider = self.providers.get(&instance).cloned();
+        let span = tracing::info_span!("call", %instance, function, number = %call);
+        let task = async move {
+            let outcome = match provider {
+                Some(provider) => provider.call(&work).await,
+                None => Outcome::Failed(Kind::Internal, "no component is loaded".to_owned()),
+            };
+            Ended::Call(call, outcome)
+        };
+        let abort = self.work.spawn(task.instrument(span));
+        self.tasks.insert(abort.id(), Task::Call(call));
+        self.calls.insert(call, Running { abort, instance, function, began: now.mono });
+    }
+
+    fn write(&mut self, ticket: Ticket, name: InstanceName, record: Option<Record>) {
+        let keeper = Arc::clone(&self.keeper);
+        let abort = self.work.spawn(async move {
+            match record {
+                Some(record) => Ended::Saved(ticket, keeper.save(&name, &record).await),
+                None => {
+                    let forgotten = keeper.forget(&name).await;
+                    Ended::Forgotten(ticket, name, forgotten)
+                }
+            }
+        });
+        self.tasks.insert(abort.id(), Task::Write(ticket));
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
+        match ended {
+            Ok((id, ended)) => {
+                self.tasks.remove(&id);
+                match ended {
+                    Ended::Call(call, outcome) => self.called(call, outcome),
+                    Ended::Saved(ticket, saved) => self.written(ticket, saved.map_err(|error| chain(&error))),
+                    Ended::Forgotten(ticket, name, forgotten) => {
+                        self.written(ticket, forgotten.map_err(|error| chain(&error)));
+                        if self.schedule.view(&name, self.options.clock.now()).is_none() {
+                            self.providers.remove(&name);
+                        }
+                    }
+                }
+            }
+            Err(error) => match self.tasks.remove(&error.id()) {
+                Some(_) if error.is_cancelled() => {}
+                Some(Task::Call(call)) => {
+                    tracing::error!("a call panicked: this is a bug, please report it");
+                    self.called(call, Outcome::Failed(Kind::Internal, "the call panicked: this is a bug".to_owned()));
+                }
+                Some(Task::Write(ticket)) => self.written(ticket, Err("the write panicked: this is a bug".to_owned())),
+                None => {}
+            },
+        }
+    }
+
+    fn called(&mut self, call: CallNumber, outcome: Outcome) {
+        let now = self.options.clock.now();
+        // One that was cancelled may have ended at the same time.
+        let Some(running) = self.calls.remove(&call) else { return };
+        let word = match &outcome {
+            Outcome::Failed(kind, _) => kind.word(),
+            Outcome::NotRequired => "not-required",
+            Outcome::Obtained(_) | Outcome::Revoked => "done",
+        };
+        let took = now.mono.since(running.began).duration();
+        self.options.metrics.called(running.instance.as_str(), running.function, word, took.as_secs_f64());
+        self.handle(Event::Finished(call, outcome));
+    }
+
+    fn written(&mut self, ticket: Ticket, written: Result<(), String>) {
+        let (outcome, event) = match written {
+            Ok(()) => (deputy_observe::Outcome::Done, Event::Saved(ticket)),
+            Err(error) => (deputy_observe::Outcome::Failed, Event::SaveFailed(ticket, error)),
+        };
+        self.options.metrics.saved(outcome);
+        self.handle(event);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the loop's one timer: the schedule said how long nothing is due")]
+async fn elapsed(wait: Duration) {
+    tokio::time::sleep(wait).await;
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

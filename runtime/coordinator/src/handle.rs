@@ -1,0 +1,153 @@
+//! How others speak to the coordinator: each question goes to its one owner and comes back.
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::Event;
+use deputy_observe::LeaseMetrics;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::coordinator::Setup;
+use crate::status::{InstanceStatus, Status};
+
+/// What comes in to the loop.
+pub(crate) enum Input {
+    Event(Event),
+    Configure(Box<Setup>, oneshot::Sender<Changed>),
+    Instance(InstanceName, oneshot::Sender<Option<InstanceStatus>>),
+    Alive(oneshot::Sender<()>),
+    Leases(oneshot::Sender<Leases>),
+    Status(oneshot::Sender<Status>),
+}
+
+/// What the metrics show of what is held: each lease, and how many wait for each upstream.
+pub(crate) type Leases = (Vec<LeaseMetrics>, Vec<(String, usize)>);
+
+/// What another configuration changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) added: Vec<InstanceName>,
+    pub(crate) changed: Vec<InstanceName>,
+    pub(crate) removed: Vec<InstanceName>,
+    pub(crate) unchanged: usize,
+}
+
+/// Speaks to a coordinator that runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    inputs: mpsc::Sender<Input>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Its component can't.
+    #[error(
+        "{0} can't be revoked: its component exports no revocation; what it holds expires by itself, and `deputy renew {0}` replaces it now"
+    )]
+    CannotRevoke(InstanceName),
+    /// It has no component.
+    #[error("{0} has no component that could be called: its tokens come from a file")]
+    FileOnly(InstanceName),
+    /// The loop has ended.
+    #[error("the coordinator is stopping")]
+    Stopping,
+    /// No such instance.
+    #[error("there is no instance {0:?}: `deputy status` lists those that are enabled")]
+    Unknown(String),
+}
+
+impl Handle {
+    pub(crate) fn new(inputs: mpsc::Sender<Input>) -> Self {
+        Self { inputs }
+    }
+
+    /// All that is held.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn status(&self) -> Result<Status, AskError> {
+        self.ask(Input::Status).await
+    }
+
+    /// Comes back when the loop has gone round.
+    pub(crate) async fn alive(&self) -> Result<(), AskError> {
+        self.ask(Input::Alive).await
+    }
+
+    /// What is held, for the metrics.
+    pub(crate) async fn leases(&self) -> Result<Leases, AskError> {
+        self.ask(Input::Leases).await
+    }
+
+    /// One instance.
+    ///
+    /// # Errors
+    /// If there is none, or the coordinator is stopping.
+    pub async fn instance(&self, name: &str) -> Result<InstanceStatus, AskError> {
+        let unknown = || AskError::Unknown(name.to_owned());
+        let parsed: InstanceName = name.parse().map_err(|_| unknown())?;
+        self.ask(|reply| Input::Instance(parsed, reply)).await?.ok_or_else(unknown)
+    }
+
+    /// Obtains another lease now; the one that is held stays good until then.
+    ///
+    /// # Errors
+    /// If it can't be.
+    pub async fn renew(&self, name: &str) -> Result<(), AskError> {
+        let instance = self.with_component(name).await?;
+        self.send(Event::Renew(instance)).await
+    }
+
+    /// Revokes all that an instance holds now, and then obtains another lease.
+    ///
+    /// # Errors
+    /// If it can't be.
+    pub async fn revoke(&self, name: &str) -> Result<(), AskError> {
+        let status = self.instance(name).await?;
+        let instance = self.with_component(name).await?;
+        if !status.revokes {
+            return Err(AskError::CannotRevoke(instance));
+        }
+        self.send(Event::Revoke(instance)).await
+    }
+
+    /// Says that somebody wants the lease of an instance.
+    ///
+    /// # Errors
+    /// If there is none, or the coordinator is stopping.
+    pub async fn asked(&self, name: &str) -> Result<InstanceName, AskError> {
+        let unknown = |_| AskError::Unknown(name.to_owned());
+        let status = self.instance(name).await?;
+        let instance: InstanceName = status.name.parse().map_err(unknown)?;
+        self.send(Event::Asked(instance.clone())).await?;
+        Ok(instance)
+    }
+
+    /// Asks it to stop.
+    ///
+    /// # Errors
+    /// If it is stopping already.
+    pub async fn stop(&self) -> Result<(), AskError> {
+        self.send(Event::Stop).await
+    }
+
+    /// Takes another configuration.
+    pub(crate) async fn configure(&self, setup: Setup) -> Result<Changed, AskError> {
+        self.ask(|reply| Input::Configure(Box::new(setup), reply)).await
+    }
+
+    async fn with_component(&self, name: &str) -> Result<InstanceName, AskError> {
+        let status = self.instance(name).await?;
+        let instance: InstanceName = status.name.parse().map_err(|_| AskError::Unknown(name.to_owned()))?;
+        if status.component { Ok(instance) } else { Err(AskError::FileOnly(instance)) }
+    }
+
+    async fn send(&self, event: Event) -> Result<(), AskError> {
+        self.inputs.send(Input::Event(event)).await.map_err(|_| AskError::Stopping)
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, AskError> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(question(reply)).await.map_err(|_| AskError::Stopping)?;
+        answer.await.map_err(|_| AskError::Stopping)
+    }
+}

@@ -1,0 +1,33 @@
+//! The shell around the schedule.
+//!
+//! `deputy-core` decides; this crate carries out. [`Coordinator::run`] is one loop with one owner of all state: an event
+//! comes in (a call ended, a write is on disk, a file changed, somebody asked, time went by), the schedule takes it in,
+//! and what it wants done goes out, in its order: calls as tasks, writes through the store, and what is published to the
+//! [`Board`], where those who deliver it look. A call that hangs or panics is a task that hangs or panics.
+//!
+//! It knows no component, no TOML and no terminal: a [`Provider`] is whatever answers `obtain`. Nothing here prints a
+//! payload; what a person may see of an instance is its [`status`].
+
+mod board;
+mod client;
+mod clock;
+mod control;
+mod coordinator;
+mod files;
+mod handle;
+mod health;
+mod keeper;
+mod notice;
+mod provider;
+mod record;
+pub mod status;
+
+pub use board::Board;
+pub use client::{Client, ClientError, Given};
+pub use clock::{Clock, SystemClock};
+pub use control::{Control, ControlError, Reload, Reloaded, SCHEMA};
+pub use coordinator::{Coordinator, Options, Setup, StartError};
+pub use files::FilePlan;
+pub use handle::{AskError, Handle};
+pub use health::Health;
+pub use provider::Provider;

@@ -1,0 +1,42 @@
+//! What the schedule wants told, as log events.
+
+use deputy_core::schedule::Notice;
+
+/// Writes it to the log: loudly where only a person can mend it.
+pub(crate) fn log(notice: &Notice) {
+    match notice {
+        Notice::ClockJumped(millis) => {
+            tracing::warn!(seconds = millis / 1000, "the clock was set, or the machine slept: what is due is done now");
+        }
+        Notice::Expired(instance, revision) => {
+            tracing::error!(%instance, %revision, "the lease ended before there was another one");
+        }
+        Notice::ExpiryAssumed(instance, told, assumed) => match told {
+            Some(told) => tracing::warn!(
+                %instance, %told, %assumed,
+                "the service gave an expiry in the past (is a clock wrong?): the configured lifetime counts"
+            ),
+            None => tracing::debug!(%instance, %assumed, "the service gave no expiry: the configured lifetime counts"),
+        },
+        Notice::Failed(instance, trouble, wait) if trouble.kind.is_slow() => tracing::error!(
+            %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
+            "a call failed, and only a change will mend it"
+        ),
+        Notice::Failed(instance, trouble, wait) => tracing::warn!(
+            %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait, "a call failed"
+        ),
+        Notice::Orphaned(instance) => {
+            tracing::warn!(%instance, "was removed while deputy was down: its lease was not revoked and expires by itself");
+        }
+        Notice::RevokeFailed(instance, revision, trouble, wait) => tracing::warn!(
+            %instance, %revision, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
+            "a lease could not be revoked"
+        ),
+        Notice::RevokeGivenUp(instance, revision) => {
+            tracing::warn!(%instance, %revision, "a lease was not revoked: it has ended, or the component can't");
+        }
+        Notice::SaveFailed(instance, error, wait) => tracing::error!(
+            %instance, %error, retry_in = %wait, "state could not be saved: what was obtained is not given out yet"
+        ),
+    }
+}

@@ -1,0 +1,200 @@
+//! What is kept of an instance, as bytes.
+//!
+//! Four bytes say how long the head is, big end first. The head is JSON: it names everything but the payloads, and their
+//! lengths. The payloads follow as they are, so that no encoder ever holds a copy of one.
+
+use std::sync::Arc;
+
+use deputy_core::schedule::{Fingerprint, Lease, Origin, Record, Retired, Revision};
+use deputy_core::{SecretBytes, Timestamp};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The version of the head.
+const FORMAT: u32 = 1;
+
+/// Bytes that are no record.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// Of a later version.
+    #[error("it has format {0}, which this version of deputy does not know: run the newer one again")]
+    Format(u32),
+    /// Not what `encode` makes.
+    #[error("it is not what deputy writes")]
+    Malformed,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    revision: u64,
+    lease: Option<LeaseHead>,
+    retired: Vec<RetiredHead>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LeaseHead {
+    revision: u64,
+    obtained_at: u64,
+    issued_at: u64,
+    valid_until: u64,
+    origin: OriginHead,
+    fingerprint: [u8; 16],
+    payload: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RetiredHead {
+    lease: LeaseHead,
+    revoke_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum OriginHead {
+    Component,
+    File,
+}
+
+/// The bytes of a record.
+pub(crate) fn encode(record: &Record) -> Result<SecretBytes, serde_json::Error> {
+    let head = serde_json::to_vec(&Head {
+        format: FORMAT,
+        revision: record.revision.0,
+        lease: record.lease.as_ref().map(lease_head),
+        retired: record.retired.iter().map(retired_head).collect(),
+    })?;
+    let leases = || record.lease.iter().chain(record.retired.iter().map(|retired| &retired.lease));
+    let payloads: usize = leases().map(|lease| lease.payload.len()).sum();
+    // Of the right size from the start: what grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4 + head.len() + payloads));
+    bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend_from_slice(&head);
+    for lease in leases() {
+        bytes.extend_from_slice(lease.payload.expose());
+    }
+    Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
+}
+
+/// The record of these bytes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or(RecordError::Malformed)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| RecordError::Malformed)?;
+    let (head, mut payloads) = rest.split_at_checked(length).ok_or(RecordError::Malformed)?;
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let version: Version = serde_json::from_slice(head).map_err(|_| RecordError::Malformed)?;
+    if version.format != FORMAT {
+        return Err(RecordError::Format(version.format));
+    }
+    let head: Head = serde_json::from_slice(head).map_err(|_| RecordError::Malformed)?;
+    let lease = head.lease.map(|head| lease(head, &mut payloads)).transpose()?;
+    let mut retired = Vec::new();
+    for head in head.retired {
+        let revoke_at = Timestamp::from_millis(head.revoke_at);
+        retired.push(Retired { lease: self::lease(head.lease, &mut payloads)?, revoke_at });
+    }
+    if !payloads.is_empty() {
+        return Err(RecordError::Malformed);
+    }
+    Ok(Record { revision: Revision(head.revision), lease, retired })
+}
+
+fn lease_head(lease: &Lease) -> LeaseHead {
+    LeaseHead {
+        revision: lease.revision.0,
+        obtained_at: lease.obtained_at.as_millis(),
+        issued_at: lease.issued_at.as_millis(),
+        valid_until: lease.valid_until.as_millis(),
+        origin: match lease.origin {
+            Origin::Component => OriginHead::Component,
+            Origin::File => OriginHead::File,
+        },
+        fingerprint: lease.fingerprint.0,
+        payload: lease.payload.len(),
+    }
+}
+
+fn retired_head(retired: &Retired) -> RetiredHead {
+    RetiredHead { lease: lease_head(&retired.lease), revoke_at: retired.revoke_at.as_millis() }
+}
+
+fn lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, RecordError> {
+    let (payload, rest) = payloads.split_at_checked(head.payload).ok_or(RecordError::Malformed)?;
+    *payloads = rest;
+    Ok(Lease {
+        revision: Revision(head.revision),
+        payload: Arc::new(SecretBytes::new(payload.to_vec())),
+        obtained_at: Timestamp::from_millis(head.obtained_at),
+        issued_at: Timestamp::from_millis(head.issued_at),
+        valid_until: Timestamp::from_millis(head.valid_until),
+        origin: match head.origin {
+            OriginHead::Component => Origin::Component,
+            OriginHead::File => Origin::File,
+        },
+        fingerprint: Fingerprint(head.fingerprint),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(revision: u64, payload: &[u8]) -> Lease {
+        Lease {
+            revision: Revision(revision),
+            payload: Arc::new(SecretBytes::new(payload.to_vec())),
+            obtained_at: Timestamp::from_millis(revision),
+            issued_at: Timestamp::from_millis(revision + 1),
+            valid_until: Timestamp::from_millis(u64::MAX - revision),
+            origin: if revision.is_multiple_of(2) { Origin::Component } else { Origin::File },
+            fingerprint: Fingerprint([7; 16]),
+        }
+    }
+
+    fn record() -> Record {
+        let retired = |lease| Retired { lease, revoke_at: Timestamp::from_millis(99) };
+        Record {
+            revision: Revision(9),
+            lease: Some(made(9, b"the payload")),
+            retired: vec![retired(made(7, b"")), retired(made(8, b"another"))],
+        }
+    }
+
+    #[test]
+    fn a_record_survives_the_round_trip() {
+        for record in [record(), Record::default()] {
+            let bytes = encode(&record).unwrap();
+            let read = decode(bytes.expose()).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{record:?}"));
+            assert_eq!(encode(&read).unwrap().expose(), bytes.expose());
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_record_is_one() {
+        let bytes = encode(&record()).unwrap();
+        let bytes = bytes.expose();
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "{end} bytes");
+        }
+        assert!(decode(&[bytes, b"x"].concat()).is_err());
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_told_apart() {
+        let head = br#"{"format":2,"something":"else"}"#;
+        let bytes = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
+        assert!(matches!(decode(&bytes), Err(RecordError::Format(2))));
+    }
+
+    #[test]
+    fn a_payload_is_not_in_the_head_and_not_in_debug() {
+        assert!(!format!("{:?}", record()).contains("payload\""));
+        let bytes = encode(&record()).unwrap();
+        let text = String::from_utf8_lossy(bytes.expose()).into_owned();
+        assert!(text.ends_with("the payloadanother"));
+    }
+}

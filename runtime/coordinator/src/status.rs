@@ -1,0 +1,213 @@
+//! What the coordinator holds and why, for people and programs. Never a payload.
+
+use deputy_core::schedule::{Doing, Now, Readiness, UpstreamView, View};
+use deputy_core::{ServiceName, Timestamp};
+use deputy_observe::LeaseMetrics;
+use serde::{Deserialize, Serialize};
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of this form. It grows when a field goes or changes its meaning.
+    pub schema: u32,
+    /// The program's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// When this was so, RFC 3339.
+    pub now: String,
+    /// Whether all instances are ready.
+    pub ready: bool,
+    /// Each of them, by name.
+    pub instances: Vec<InstanceStatus>,
+    /// Each upstream that was called or waited for.
+    pub upstreams: Vec<UpstreamStatus>,
+}
+
+/// One instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its service, if the component told.
+    pub service: Option<String>,
+    /// Whether those who need its lease can have it.
+    pub ready: bool,
+    /// Why not, or what goes on, in a sentence's half.
+    pub reason: String,
+    /// What goes on, in a word.
+    pub state: String,
+    /// The lease that is given out.
+    pub lease: Option<LeaseStatus>,
+    /// When it is obtained or renewed next, RFC 3339.
+    pub next: Option<String>,
+    /// When a call last brought something, RFC 3339.
+    pub last_success: Option<String>,
+    /// Calls that failed since.
+    pub failures: u32,
+    /// The last failure.
+    pub trouble: Option<TroubleStatus>,
+    /// Leases that wait to be revoked.
+    pub to_revoke: usize,
+    /// How many use it.
+    pub users: u32,
+    /// Whose budget its calls count for.
+    pub upstream: String,
+    /// Whether it has a component.
+    pub component: bool,
+    /// Whether that can renew.
+    pub renews: bool,
+    /// Whether that can revoke.
+    pub revokes: bool,
+}
+
+/// A lease, without what it is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    /// Its number.
+    pub revision: u64,
+    /// When it was obtained, RFC 3339.
+    pub obtained_at: String,
+    /// When it ends, RFC 3339.
+    pub valid_until: String,
+    /// How long that is from now, in milliseconds; negative if it ended.
+    pub valid_for_ms: i64,
+    /// `component` or `file`.
+    pub origin: String,
+    /// How long the payload is.
+    pub bytes: usize,
+}
+
+/// A failure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TroubleStatus {
+    /// Its kind: one of the words of the exit codes, or `throttled`.
+    pub kind: String,
+    /// What was said.
+    pub message: String,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    /// Its name.
+    pub name: String,
+    /// How many instances wait for it.
+    pub waiting: usize,
+    /// How long nobody is called who does, in milliseconds.
+    pub blocked_for_ms: Option<u64>,
+}
+
+impl InstanceStatus {
+    pub(crate) fn of(view: &View<'_>, now: Now) -> Self {
+        let ready = matches!(view.readiness, Readiness::Ready | Readiness::NotNeeded);
+        let abilities = view.plan.component.unwrap_or_default();
+        Self {
+            name: view.name.to_string(),
+            service: view.plan.service.as_ref().map(ServiceName::to_string),
+            ready,
+            reason: reason(view),
+            state: state(&view.doing).to_owned(),
+            lease: view.lease.map(|lease| LeaseStatus {
+                revision: lease.revision.0,
+                obtained_at: lease.obtained_at.to_string(),
+                valid_until: lease.valid_until.to_string(),
+                valid_for_ms: between(now.wall, lease.valid_until),
+                origin: lease.origin.word().to_owned(),
+                bytes: lease.payload.len(),
+            }),
+            next: view.next.map(|time| time.to_string()),
+            last_success: view.last_success.map(|time| time.to_string()),
+            failures: view.failures,
+            trouble: view.trouble.map(|trouble| TroubleStatus {
+                kind: trouble.kind.to_string(),
+                message: trouble.message.clone(),
+                at: trouble.at.to_string(),
+            }),
+            to_revoke: view.retired,
+            users: view.users,
+            upstream: view.plan.upstream.to_string(),
+            component: view.plan.component.is_some(),
+            renews: abilities.renews,
+            revokes: abilities.revokes,
+        }
+    }
+}
+
+impl UpstreamStatus {
+    pub(crate) fn of(view: &UpstreamView<'_>) -> Self {
+        Self {
+            name: view.name.to_string(),
+            waiting: view.waiting,
+            blocked_for_ms: view.blocked_for.map(|span| span.as_millis()),
+        }
+    }
+}
+
+/// An instance for the metrics.
+pub(crate) fn metrics(view: &View<'_>, now: Now) -> LeaseMetrics {
+    let lease = view.lease;
+    LeaseMetrics {
+        instance: view.name.to_string(),
+        service: view.plan.service.as_ref().map(ServiceName::to_string).unwrap_or_default(),
+        expiry: lease.map(|lease| lease.valid_until.as_secs()),
+        obtained: lease.map(|lease| lease.obtained_at.as_secs()),
+        age: lease.map(|lease| now.wall.since(lease.obtained_at).as_millis() / 1000),
+        revision: lease.map(|lease| lease.revision.0),
+        last_success: view.last_success.map(Timestamp::as_secs),
+        failures: view.failures,
+        ready: matches!(view.readiness, Readiness::Ready | Readiness::NotNeeded).into(),
+        retired: view.retired,
+    }
+}
+
+fn between(from: Timestamp, to: Timestamp) -> i64 {
+    let difference = i128::from(to.as_millis()) - i128::from(from.as_millis());
+    i64::try_from(difference).unwrap_or(i64::MAX)
+}
+
+fn state(doing: &Doing) -> &'static str {
+    match doing {
+        Doing::Calling("obtain", _) => "obtaining",
+        Doing::Calling("renew", _) => "renewing",
+        Doing::Calling(..) => "revoking",
+        Doing::Holding => "holding",
+        Doing::Leaving => "leaving",
+        Doing::NoFile => "no-file",
+        Doing::NotRequired => "not-required",
+        Doing::Retrying => "retrying",
+        Doing::Saving(_) => "saving",
+        Doing::Unused => "unused",
+        Doing::Waiting(_) => "waiting",
+    }
+}
+
+fn reason(view: &View<'_>) -> String {
+    let held = match view.readiness {
+        Readiness::Ready => "",
+        Readiness::NotNeeded => "",
+        Readiness::Missing => "no lease yet: ",
+        Readiness::Expired => "the lease ended: ",
+    };
+    let goes_on = match &view.doing {
+        Doing::Calling(function, span) => format!("{function} is under way since {span}"),
+        Doing::Holding => "held".to_owned(),
+        Doing::Leaving => "no longer configured".to_owned(),
+        Doing::NoFile => "its file holds nothing that is good".to_owned(),
+        Doing::NotRequired => "the component needs no tokens".to_owned(),
+        Doing::Retrying => match view.trouble {
+            Some(trouble) => format!("{} (failure {} in a row): {}", trouble.kind, view.failures, trouble.message),
+            None => "it is due".to_owned(),
+        },
+        Doing::Saving(0) => "being saved".to_owned(),
+        Doing::Saving(failures) => format!("it can't be saved ({failures} times): see the log"),
+        Doing::Unused => "on demand, and nobody uses it".to_owned(),
+        Doing::Waiting(None) => "waits for its turn".to_owned(),
+        Doing::Waiting(Some(span)) => format!("waits for the budget of {}: {span}", view.plan.upstream),
+    };
+    format!("{held}{goes_on}")
+}
