@@ -1,0 +1,142 @@
+//! `deputy renew`, `revoke`, `reload` and `get`: what a coordinator that runs is asked to do.
+
+use std::path::{Path, PathBuf};
+
+use deputy_coordinator::{Client, ClientError};
+use serde::Serialize;
+
+use crate::cli;
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::run::control_socket;
+use crate::table::Table;
+
+#[derive(Serialize)]
+struct DoneJson<'a> {
+    schema: u32,
+    done: &'static str,
+    instance: &'a str,
+}
+
+#[derive(Serialize)]
+struct GetJson<'a> {
+    schema: u32,
+    instance: &'a str,
+    revision: Option<u64>,
+    valid_until: Option<String>,
+    payload_bytes: usize,
+    out: Option<String>,
+}
+
+/// The coordinator's other end: at the socket that was named, or where the configuration has it.
+pub(crate) fn client(context: &Context, socket: &cli::Socket) -> Result<Client, CommandError> {
+    Ok(Client::new(&path(context, socket)?))
+}
+
+fn path(context: &Context, socket: &cli::Socket) -> Result<PathBuf, CommandError> {
+    if let Some(socket) = context.socket(socket.socket.as_deref()) {
+        return Ok(socket);
+    }
+    let config = match context.named_configuration()? {
+        Some(config) => Some(config),
+        None if Path::new("deputy.toml").exists() => Some(context.configuration()?),
+        None => None,
+    };
+    let Some(state) = context.state_dir(config.as_ref()) else { return Err(crate::sandbox::no_state()) };
+    Ok(config.map_or_else(|| state.join("control.sock"), |config| control_socket(&config, &state)))
+}
+
+pub(crate) async fn renew(context: &Context, arguments: &cli::OfInstance) -> Result<Exit, CommandError> {
+    client(context, &arguments.socket)?.renew(&arguments.instance).await?;
+    done(context, arguments, "renew", "another lease is being obtained; `deputy status` tells when it is there")
+}
+
+pub(crate) async fn revoke(context: &Context, arguments: &cli::OfInstance) -> Result<Exit, CommandError> {
+    client(context, &arguments.socket)?.revoke(&arguments.instance).await?;
+    done(context, arguments, "revoke", "what it holds is being revoked; `deputy status` tells when that is done")
+}
+
+fn done(context: &Context, arguments: &cli::OfInstance, done: &'static str, text: &str) -> Result<Exit, CommandError> {
+    if arguments.json {
+        context.json(&DoneJson { schema: SCHEMA, done, instance: &arguments.instance })?;
+    } else {
+        context.data(&format!("{}: {text}\n", arguments.instance))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn reload(context: &Context, arguments: &cli::Reload) -> Result<Exit, CommandError> {
+    let reloaded = client(context, &arguments.socket)?.reload().await?;
+    if arguments.json {
+        context.json(&reloaded)?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::default();
+    for (word, names) in
+        [("added", &reloaded.added), ("changed", &reloaded.changed), ("removed", &reloaded.removed)]
+    {
+        if !names.is_empty() {
+            table.row([word, &names.join(", ")]);
+        }
+    }
+    table.row(["unchanged", &reloaded.unchanged.to_string()]);
+    context.data(&table.render(0))?;
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn get(context: &Context, arguments: &cli::Get) -> Result<Exit, CommandError> {
+    let output = arguments.out.as_deref().map(Output::prepare).transpose();
+    let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;
+    let given = client(context, &arguments.socket)?.lease(&arguments.instance, arguments.wait).await?;
+    if let Some(output) = output {
+        output.commit(given.payload.expose()).map_err(|error| CommandError::new(Exit::Failed, error))?;
+    }
+    let out = arguments.out.as_ref().map(|path| path.display().to_string());
+    if arguments.json {
+        context.json(&GetJson {
+            schema: SCHEMA,
+            instance: &arguments.instance,
+            revision: given.revision,
+            valid_until: given.valid_until,
+            payload_bytes: given.payload.len(),
+            out,
+        })?;
+    } else if arguments.reveal {
+        context.payload(given.payload.expose())?;
+    } else {
+        let mut table = Table::default();
+        table.row(["instance", &arguments.instance]);
+        table.row(["revision", &given.revision.map(|number| number.to_string()).unwrap_or_default()]);
+        table.row(["valid until", &given.valid_until.unwrap_or_default()]);
+        let bytes = given.payload.len();
+        table.row([
+            "payload",
+            &match out {
+                Some(path) => format!("{bytes} bytes, in {path}"),
+                None => format!("{bytes} bytes, not shown: --reveal prints them, --out FILE keeps them"),
+            },
+        ]);
+        context.data(&table.render(0))?;
+    }
+    Ok(Exit::Done)
+}
+
+impl From<ClientError> for CommandError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(refused) => {
+                let exit = match refused.kind.as_str() {
+                    "not-ready" | "stopping" => Exit::Unavailable,
+                    "internal" => Exit::Internal,
+                    _ => Exit::Misconfigured,
+                };
+                let details = refused.details.clone();
+                let error = Self::new(exit, refused);
+                if details.is_empty() { error } else { error.details(details) }
+            }
+            error @ (ClientError::Connect { .. } | ClientError::Answer(_)) => Self::new(Exit::Unavailable, error),
+        }
+    }
+}

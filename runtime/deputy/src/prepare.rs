@@ -1,0 +1,127 @@
+//! From a configuration to what the coordinator runs: every component loaded, every plan made.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_config::{Config, Entry};
+use deputy_coordinator::{Provider, Setup};
+use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Plan, UpstreamName};
+use deputy_core::{Digest, Instance, InstanceName, ServiceName};
+use deputy_sandbox::Sandbox;
+use ring::digest::{SHA256, digest};
+
+use crate::error::joined;
+use crate::provider::{Sandboxed, Unloaded};
+
+/// Loads components. Names of services are asked for once per component.
+pub(crate) struct Preparer {
+    sandbox: Sandbox,
+    services: Mutex<BTreeMap<Digest, ServiceName>>,
+}
+
+/// What came of a configuration.
+pub(crate) struct Prepared {
+    pub(crate) setup: Setup,
+    /// Instances whose component can't be loaded, with why.
+    pub(crate) failed: BTreeMap<InstanceName, String>,
+}
+
+struct Loaded {
+    plan: Plan,
+    provider: Arc<dyn Provider>,
+}
+
+impl Preparer {
+    pub(crate) fn new(sandbox: Sandbox) -> Self {
+        Self { sandbox, services: Mutex::default() }
+    }
+
+    /// Loads everything that is enabled. What can't be loaded fails at each call, and hinders nobody else.
+    pub(crate) async fn prepare(&self, config: &Config) -> Prepared {
+        let mut plans = BTreeMap::new();
+        let mut providers: BTreeMap<InstanceName, Arc<dyn Provider>> = BTreeMap::new();
+        let (mut files, mut failed) = (BTreeMap::new(), BTreeMap::new());
+        for entry in config.instances.values().filter(|entry| entry.enabled) {
+            if let Some(file) = &entry.file {
+                files.insert(entry.name.clone(), file.clone());
+            }
+            let plan = match &entry.component {
+                None => plan(entry, entry.service.clone(), None, None),
+                Some(instance) => {
+                    let loaded = match self.load(config, entry, instance).await {
+                        Ok(loaded) => loaded,
+                        Err(why) => {
+                            failed.insert(entry.name.clone(), why.clone());
+                            let plan = plan(entry, None, Some(Abilities::default()), None);
+                            Loaded { plan, provider: Arc::new(Unloaded { why }) }
+                        }
+                    };
+                    providers.insert(entry.name.clone(), loaded.provider);
+                    loaded.plan
+                }
+            };
+            plans.insert(entry.name.clone(), plan);
+        }
+        let configuration = Configuration {
+            plans,
+            default_budget: config.default_budget,
+            budgets: config.budgets.clone(),
+            calls: config.coordinator.calls,
+        };
+        Prepared { setup: Setup { configuration, providers, files }, failed }
+    }
+
+    async fn load(&self, config: &Config, entry: &Entry, instance: &Instance) -> Result<Loaded, String> {
+        let provider = self.sandbox.load(instance).await.map_err(|error| joined(&error))?;
+        let inspection = provider.inspection();
+        let abilities = Abilities { renews: inspection.renews, revokes: inspection.revokes };
+        let digest = inspection.digest;
+        let service = self.service(&provider, digest).await?;
+        let plan = plan(entry, Some(service), Some(abilities), Some(digest));
+        let config = config.path.display().to_string();
+        Ok(Loaded { plan, provider: Arc::new(Sandboxed::new(instance.clone(), Arc::new(provider), config)) })
+    }
+
+    /// The service, by the component's own word. It gets nothing to find out anything else, so it says it to all.
+    async fn service(&self, provider: &deputy_sandbox::Provider, digest: Digest) -> Result<ServiceName, String> {
+        let known = self.services.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some(service) = known {
+            return Ok(service);
+        }
+        let service = provider.service_name().await.result;
+        let service = service.map_err(|error| format!("the component does not say its service: {error}"))?;
+        self.services.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, service.clone());
+        Ok(service)
+    }
+}
+
+fn plan(
+    entry: &Entry,
+    service: Option<ServiceName>,
+    component: Option<Abilities>,
+    component_digest: Option<Digest>,
+) -> Plan {
+    let upstream = entry.upstream.clone().unwrap_or_else(|| upstream(entry, service.as_ref(), component_digest));
+    let hash = digest(&SHA256, entry.canonical(component_digest).as_bytes());
+    let mut fingerprint = Fingerprint::default();
+    if let Some(bytes) = hash.as_ref().first_chunk() {
+        fingerprint = Fingerprint(*bytes);
+    }
+    Plan { policy: entry.policy.clone(), upstream, service, component, fingerprint }
+}
+
+/// A service at its endpoints. The component is part of the name: what one says about its service, and how long it
+/// wants to be left alone, is no other one's business.
+fn upstream(entry: &Entry, service: Option<&ServiceName>, digest: Option<Digest>) -> UpstreamName {
+    let grant = entry.component.as_ref().map(|instance| &instance.grant);
+    let mut endpoints: Vec<String> = Vec::new();
+    if let Some(grant) = grant {
+        endpoints.extend(grant.http.iter().map(|rule| rule.pattern.to_string()));
+        endpoints.extend(grant.tcp.iter().map(ToString::to_string));
+    }
+    endpoints.sort();
+    endpoints.dedup();
+    let digest = digest.map(|digest| digest.to_string().chars().take(8).collect::<String>()).unwrap_or_default();
+    let service = service.map_or_else(|| entry.name.to_string(), ToString::to_string);
+    UpstreamName::derived(&format!("{service} {digest}"), &endpoints.join(" "))
+}

@@ -1,0 +1,287 @@
+//! `deputy run`
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deputy_config::{Colour, Config, ConfigErrors};
+use deputy_coordinator::{
+    Board, Control, ControlError, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock,
+};
+use deputy_core::InstanceName;
+use deputy_observe::{Audit, Listener, Metrics, listen, serve};
+use deputy_sources::Surroundings;
+use deputy_store::{Directory, MasterKey, Random};
+use ring::rand::SystemRandom;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::cli;
+use crate::context::Context;
+use crate::error::{CommandError, joined};
+use crate::exit::Exit;
+use crate::prepare::{Prepared, Preparer};
+use crate::sandbox;
+
+/// How often a component is tried again that could not be loaded.
+const LOAD_AGAIN: Duration = Duration::from_secs(30);
+
+pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit, CommandError> {
+    let config = context.configuration()?;
+    let Some(state) = context.state_dir(Some(&config)) else { return Err(sandbox::no_state()) };
+    let metrics = Arc::new(Metrics::default());
+    let sandbox = sandbox::open(Some(state.clone()), audit(arguments, &config, &metrics)?)?;
+
+    let here = Arc::new(Surroundings::of_process());
+    let random = random();
+    let key = match &config.coordinator.key {
+        Some(source) => MasterKey::read(source, &here).await,
+        None => MasterKey::of_state(&state, &here, Arc::clone(&random)).await,
+    };
+    let key = key.map_err(|error| failed(error, "cannot have the key that seals the state"))?;
+    let store = Directory::open(&state, key, Arc::clone(&random)).await;
+    let store = store.map_err(|error| failed(error, "cannot use the state"))?;
+    let (board, clock) = (Arc::new(Board::default()), Arc::new(SystemClock::default()));
+    let options = Options {
+        store: Arc::new(store),
+        metrics: Arc::clone(&metrics),
+        board: Arc::clone(&board),
+        clock: Arc::clone(&clock) as _,
+        surroundings: here,
+        seed: seed(&random)?,
+        shutdown: config.coordinator.shutdown,
+    };
+    let (coordinator, handle) =
+        Coordinator::open(options).await.map_err(|error| failed(error, "cannot start the coordinator"))?;
+
+    // What others connect to is there before anything is obtained, so that a wrong address costs nothing.
+    let socket = control_socket(&config, &state);
+    let control = listen_control(&socket, config.coordinator.control_mode.bits())?;
+    let health = match config.coordinator.health {
+        Some(address) => Some((address, listen(address).await.map_err(|error| port(error, address))?)),
+        None => None,
+    };
+    let signals = Signals::new().map_err(|error| CommandError::new(Exit::Failed, error))?;
+
+    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config));
+    let setup = reloader.first().await;
+    let reload = Arc::clone(&reloader) as Arc<dyn Reload>;
+    let commands = Arc::new(Control::new(handle.clone(), board, clock, reload));
+    let mut tasks = JoinSet::new();
+    tracing::info!(socket = %socket.display(), "commands come in here");
+    tasks.spawn(serve(control, Arc::clone(&commands)));
+    if let Some((address, listener)) = health {
+        tracing::info!(%address, "/livez, /readyz and /metrics are here");
+        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
+    }
+    tasks.spawn(obey(signals, handle.clone(), Arc::clone(&commands)));
+    tasks.spawn(load_again(reloader, handle));
+    coordinator.run(setup).await;
+    drop(tasks);
+    // Nobody listens any longer; a socket that stays is in nobody's way.
+    drop(fs::remove_file(&socket));
+    Ok(Exit::Done)
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static, doing: &'static str) -> CommandError {
+    CommandError::new(Exit::Failed, error).context(doing)
+}
+
+fn port(error: io::Error, address: std::net::SocketAddr) -> CommandError {
+    let hint = format!("is another process there? `health` in [coordinator] names the address {address}");
+    failed(error, "cannot listen for health and metrics").hint(hint)
+}
+
+/// The log of what components did, counted as it is written.
+fn audit(arguments: &cli::Run, config: &Config, metrics: &Arc<Metrics>) -> Result<Audit, CommandError> {
+    let audit = match arguments.audit.as_deref().or(config.audit.as_deref()) {
+        Some(path) if path == Path::new("-") => Audit::stream(io::stdout()),
+        Some(path) => Audit::file(path).map_err(|error| CommandError::new(Exit::Failed, error))?,
+        None => sandbox::nobody(),
+    };
+    let metrics = Arc::clone(metrics);
+    Ok(audit.watched(move |event| metrics.audited(event)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program's entry brings the randomness")]
+fn random() -> Random {
+    Arc::new(SystemRandom::new())
+}
+
+fn seed(random: &Random) -> Result<u64, CommandError> {
+    let mut bytes = [0; 8];
+    let filled = random.fill(&mut bytes);
+    filled.map_err(|_| CommandError::new(Exit::Internal, "the system has no random numbers"))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Where commands come in.
+pub(crate) fn control_socket(config: &Config, state: &Path) -> PathBuf {
+    config.coordinator.control.clone().unwrap_or_else(|| state.join("control.sock"))
+}
+
+/// Listens at a socket's path. One that a process left behind which is gone is taken over.
+fn listen_control(path: &Path, mode: u32) -> Result<Listener, CommandError> {
+    let failed = |error: io::Error| {
+        let hint = format!("`control` in [coordinator] names the socket; it is {}", path.display());
+        failed(error, "cannot listen for commands").hint(hint)
+    };
+    if let Ok(there) = fs::symlink_metadata(path) {
+        if !there.file_type().is_socket() {
+            return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "something else than a socket is there")));
+        }
+        if UnixStream::connect(path).is_ok() {
+            return Err(failed(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")));
+        }
+        fs::remove_file(path).map_err(failed)?;
+    }
+    // Made where nobody else can come, and opened to others then, if at all.
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    let listener = listener.map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+    Ok(Listener::Unix(listener))
+}
+
+/// What the operating system tells us.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+async fn obey(mut signals: Signals, handle: Handle, control: Arc<Control>) {
+    loop {
+        tokio::select! {
+            Some(()) = signals.hangup.recv() => match control.reload().await {
+                Ok(reloaded) => tracing::info!(
+                    added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
+                    unchanged = reloaded.unchanged, "the configuration was read again"
+                ),
+                Err(error) => tracing::error!(details = %error.details, "nothing was changed: {error}"),
+            },
+            Some(()) = signals.interrupt.recv() => drop(handle.stop().await),
+            Some(()) = signals.terminate.recv() => drop(handle.stop().await),
+            else => return,
+        }
+    }
+}
+
+/// Reads and prepares configurations.
+struct Reloader {
+    preparer: Preparer,
+    path: PathBuf,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    config: Config,
+    failed: BTreeSet<InstanceName>,
+}
+
+impl Reloader {
+    fn new(preparer: Preparer, config: Config) -> Self {
+        let path = config.path.clone();
+        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }) }
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At the start each instance stands for itself: one that can't be loaded keeps no other from its lease.
+    async fn first(&self) -> Setup {
+        let config = self.current().config.clone();
+        tracing::info!(instances = config.instances.len(), "loading components; the first time they are compiled");
+        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        for (instance, why) in &failed {
+            tracing::error!(%instance, %why, "can't be loaded; it is tried again every {} s", LOAD_AGAIN.as_secs());
+        }
+        self.current().failed = failed.into_keys().collect();
+        setup
+    }
+
+    /// The same configuration again, if something in it could not be loaded.
+    async fn again(&self) -> Option<Setup> {
+        let (config, before) = {
+            let current = self.current();
+            (current.config.clone(), current.failed.clone())
+        };
+        if before.is_empty() {
+            return None;
+        }
+        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let failed: BTreeSet<_> = failed.into_keys().collect();
+        if failed == before {
+            return None;
+        }
+        self.current().failed = failed;
+        Some(setup)
+    }
+}
+
+async fn load_again(reloader: Arc<Reloader>, handle: Handle) {
+    loop {
+        pause(LOAD_AGAIN).await;
+        if let Some(setup) = reloader.again().await
+            && handle.configure(setup).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing tells when a component's file is mended")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+#[async_trait]
+impl Reload for Reloader {
+    async fn reload(&self) -> Result<Setup, ControlError> {
+        let config = Config::load(&self.path).map_err(|error| wrong(&error))?;
+        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let mut current = self.current();
+        let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(name)).collect();
+        if !new.is_empty() {
+            let details: String = new.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
+            let message = format!("{} of the instances can't be loaded: nothing was changed", new.len());
+            return Err(ControlError { details, ..ControlError::new("misconfigured", &message) });
+        }
+        if config.coordinator != current.config.coordinator || config.audit != current.config.audit {
+            tracing::warn!("`audit` and [coordinator], beside `calls`, change at the next start");
+        }
+        current.failed = failed.into_keys().collect();
+        current.config = config;
+        Ok(setup)
+    }
+}
+
+fn wrong(error: &ConfigErrors) -> ControlError {
+    match error {
+        ConfigErrors::Invalid(findings) => {
+            let message = format!("{} errors in {}: nothing was changed", findings.len(), findings.path().display());
+            let details = findings.render(Colour::Never);
+            ControlError { details, ..ControlError::new("misconfigured", &message) }
+        }
+        error => ControlError::new("misconfigured", &format!("{}: nothing was changed", joined(error))),
+    }
+}
