@@ -201,8 +201,16 @@ impl Drop for Staged<'_> {
 /// Makes the directory and what is missing above it, for this user alone.
 fn create(path: &Path) -> Result<(), StoreError> {
     let failed = |error| StoreError::of_io("make the state directory", path, error);
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !above.try_exists().map_err(failed)? {
+        create(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made.map_err(failed)?,
+    }
+    // Each of them: what is promised to survive a power cut lies in all.
     File::open(above).and_then(|above| above.sync_all()).map_err(failed)
 }
 

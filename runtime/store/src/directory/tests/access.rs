@@ -15,7 +15,7 @@ async fn nobody_else_can_look_at_what_is_made() {
     let path = lab.folder.path().join("new/state");
     let store = open(&path).await.unwrap();
     store.write("lease/a", "hunter2").await;
-    let _lock = Store::lock(&store, &parsed("leader/all")).await.unwrap();
+    let _lock = store.lock(&parsed("leader/all")).await.unwrap();
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o700, 0o700));
     let files: Vec<PathBuf> = std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 4);

@@ -10,10 +10,10 @@ async fn what_was_put_is_there_after_a_restart() {
     let third = store.put(&parsed("lease/a"), &value("two"), Expected::Version(first)).await.unwrap();
     assert!(first < second && second < third);
     for store in [store, lab.store().await] {
-        let entry = Store::get(&store, &parsed("lease/a")).await.unwrap().unwrap();
+        let entry = store.get(&parsed("lease/a")).await.unwrap().unwrap();
         assert_eq!((entry.value.expose(), entry.version), (b"two".as_slice(), third));
         assert_eq!(store.text("lease/b").await.unwrap(), "");
-        assert!(Store::get(&store, &parsed("lease/c")).await.unwrap().is_none());
+        assert!(store.get(&parsed("lease/c")).await.unwrap().is_none());
     }
 }
 
@@ -72,7 +72,7 @@ async fn a_list_has_the_keys_of_its_kind_and_no_other_file() {
     for key in ["worker/a", "lease/b", "lease/a"] {
         store.write(key, "value").await;
     }
-    let _lock = Store::lock(&store, &parsed("leader/all")).await.unwrap();
+    let _lock = store.lock(&parsed("leader/all")).await.unwrap();
     for name in ["key", "lease.c", "lease.d.sealed.damaged-1", ".staged-00", "README.sealed"] {
         overwrite(&lab.path().join(name), b"x");
     }
@@ -103,7 +103,7 @@ async fn the_operations_on_a_key_take_effect_in_order() {
     let key = parsed("lease/a");
     let (one, two) = (value("one"), value("two"));
     let put = store.put(&key, &one, Expected::Absent);
-    let get = Store::get(&store, &key);
+    let get = store.get(&key);
     let (put, got, again) = tokio::join!(put, get, store.put(&key, &two, Expected::Absent));
     assert_eq!(got.unwrap().unwrap().version, put.unwrap());
     assert!(again.is_err());
@@ -119,7 +119,7 @@ async fn a_put_that_nobody_waits_for_is_announced_all_the_same() {
         assert!(waits(store.put(&key, &one, Expected::Absent)).await);
     }
     let change = changes.next().await.unwrap();
-    let entry = Store::get(&store, &key).await.unwrap().unwrap();
+    let entry = store.get(&key).await.unwrap().unwrap();
     assert_eq!(change, Change { key, event: Event::Put(entry.version) });
 }
 
@@ -144,7 +144,7 @@ async fn a_value_has_a_greatest_size() {
     let store = lab.store().await;
     let most = SecretBytes::new(vec![7; MAX_VALUE.as_usize()]);
     store.put(&parsed("lease/a"), &most, Expected::Absent).await.unwrap();
-    assert_eq!(Store::get(&store, &parsed("lease/a")).await.unwrap().unwrap().value.expose(), most.expose());
+    assert_eq!(store.get(&parsed("lease/a")).await.unwrap().unwrap().value.expose(), most.expose());
     let more = SecretBytes::new(vec![7; MAX_VALUE.as_usize() + 1]);
     let error = store.put(&parsed("lease/b"), &more, Expected::Absent).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { .. }), "{error}");
@@ -156,12 +156,12 @@ async fn neither_a_value_nor_the_master_key_is_in_a_file_or_a_text() {
     let lab = Lab::new();
     let store = lab.store().await;
     let version = store.write("lease/a", CANARY).await;
-    let entry = Store::get(&store, &parsed("lease/a")).await.unwrap();
+    let entry = store.get(&parsed("lease/a")).await.unwrap();
     let error = store.put(&parsed("lease/a"), &value(CANARY), Expected::Absent).await.unwrap_err();
     let mut seen = format!("{store:?} {entry:?} {version:?} {error} {error:?}").into_bytes();
-    let _lock = Store::lock(&store, &parsed("leader/all")).await.unwrap();
+    let _lock = store.lock(&parsed("leader/all")).await.unwrap();
     overwrite(&lab.file("lease/b"), b"garbage");
-    let error = Store::get(&store, &parsed("lease/b")).await.unwrap_err();
+    let error = store.get(&parsed("lease/b")).await.unwrap_err();
     store.quarantine(&parsed("lease/b")).await.unwrap();
     seen.extend_from_slice(format!("{error} {error:?}").as_bytes());
     let files = std::fs::read_dir(lab.path()).unwrap();

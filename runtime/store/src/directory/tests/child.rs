@@ -95,7 +95,7 @@ async fn plays_its_part() {
 /// Holds a lock until it is killed.
 async fn hold(folder: &Path) {
     let store = open(folder).await.unwrap();
-    let lock = Store::lock(&store, &parsed("leader/all")).await.unwrap();
+    let lock = store.lock(&parsed("leader/all")).await.unwrap();
     say(lock.fencing());
     std::future::pending().await
 }
@@ -120,7 +120,7 @@ pub(super) async fn add(store: &Directory, times: u32) {
     let key = parsed("count/all");
     for _ in 0..times {
         loop {
-            let (number, expected) = match Store::get(store, &key).await.unwrap() {
+            let (number, expected) = match store.get(&key).await.unwrap() {
                 Some(Entry { value, version }) => {
                     (std::str::from_utf8(value.expose()).unwrap().parse::<u32>().unwrap(), Expected::Version(version))
                 }

@@ -15,7 +15,7 @@ async fn a_writer_that_is_killed_leaves_a_whole_value_and_nothing_else() {
         }
         writer.kill();
         let store = lab.store().await;
-        let entry = Store::get(&store, &parsed("lease/a")).await.unwrap().unwrap();
+        let entry = store.get(&parsed("lease/a")).await.unwrap().unwrap();
         assert!(entry.version.as_u64() >= promised.1 && entry.version > latest);
         latest = entry.version;
         let text = String::from_utf8(entry.value.expose().to_vec()).unwrap();

@@ -76,7 +76,7 @@ async fn a_damaged_value_is_not_replaced_until_it_was_set_aside() {
     let store = two(&lab).await;
     let mut changes = store.watch(Prefix::All).await.unwrap();
     let key = parsed("lease/a");
-    let version = Store::get(&store, &key).await.unwrap().unwrap().version;
+    let version = store.get(&key).await.unwrap().unwrap().version;
     overwrite(&lab.file("lease/a"), b"garbage");
     for expected in [Expected::Absent, Expected::Version(version)] {
         let error = store.put(&key, &value("new"), expected).await.unwrap_err();
@@ -87,7 +87,7 @@ async fn a_damaged_value_is_not_replaced_until_it_was_set_aside() {
     store.quarantine(&key).await.unwrap();
     assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: Event::Deleted });
     assert_eq!(std::fs::read(lab.path().join("lease.a.sealed.damaged-1")).unwrap(), b"garbage");
-    assert!(Store::get(&store, &key).await.unwrap().is_none());
+    assert!(store.get(&key).await.unwrap().is_none());
     assert_eq!(store.list(&Prefix::All).await.unwrap(), [parsed("lease/b")]);
     let new = store.put(&key, &value("new"), Expected::Absent).await.unwrap();
     assert!(new > version);

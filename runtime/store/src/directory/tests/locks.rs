@@ -11,15 +11,15 @@ async fn a_lock_excludes_another_process_and_says_who_holds_it() {
     let store = lab.store().await;
     let mut other = Other::start("hold", &lab.path());
     let fencing: u64 = other.says().unwrap().parse().unwrap();
-    let error = Store::lock(&store, &leader()).await.unwrap_err();
+    let error = store.lock(&leader()).await.unwrap_err();
     assert!(matches!(error, StoreError::Locked { pid: Some(pid), .. } if pid == other.id()), "{error}");
     assert!(error.to_string().contains(&format!("held by process {}", other.id())), "{error}");
     // Another lock is another matter, and so is the value.
-    let another = Store::lock(&store, &parsed("leader/s3-prod")).await.unwrap();
+    let another = store.lock(&parsed("leader/s3-prod")).await.unwrap();
     assert!(another.fencing() > fencing);
     store.write("leader/all", "value").await;
     other.kill();
-    assert!(Store::lock(&store, &leader()).await.unwrap().fencing() > another.fencing());
+    assert!(store.lock(&leader()).await.unwrap().fencing() > another.fencing());
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn the_fencing_number_grows_over_holders_that_are_killed() {
         let mut other = Other::start("hold", &lab.path());
         let theirs: u64 = other.says().unwrap().parse().unwrap();
         other.kill();
-        let ours = Store::lock(&store, &leader()).await.unwrap().fencing();
+        let ours = store.lock(&leader()).await.unwrap().fencing();
         assert!(last < theirs && theirs < ours, "{last} {theirs} {ours}");
         last = ours;
     }
@@ -41,28 +41,28 @@ async fn the_fencing_number_grows_over_holders_that_are_killed() {
 async fn a_lock_ends_when_it_is_dropped_and_never_before() {
     let lab = Lab::new();
     let store = lab.store().await;
-    let lock = Store::lock(&store, &leader()).await.unwrap();
-    let error = Store::lock(&store, &leader()).await.unwrap_err();
+    let lock = store.lock(&leader()).await.unwrap();
+    let error = store.lock(&leader()).await.unwrap_err();
     assert!(matches!(error, StoreError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
-    assert!(Store::lock(&lab.store().await, &leader()).await.is_err());
+    assert!(lab.store().await.lock(&leader()).await.is_err());
     assert!(waits(lock.lost()).await);
     // Not with the store that it came from.
     drop(store);
     let store = lab.store().await;
-    assert!(Store::lock(&store, &leader()).await.is_err());
+    assert!(store.lock(&leader()).await.is_err());
     let fencing = lock.fencing();
     drop(lock);
-    assert!(Store::lock(&store, &leader()).await.unwrap().fencing() > fencing);
+    assert!(store.lock(&leader()).await.unwrap().fencing() > fencing);
 }
 
 #[tokio::test]
 async fn a_holder_that_did_not_say_who_it_is_holds_the_lock_all_the_same() {
     let lab = Lab::new();
     let store = lab.store().await;
-    let _lock = Store::lock(&store, &leader()).await.unwrap();
+    let _lock = store.lock(&leader()).await.unwrap();
     for text in [b"".as_slice(), b"nobody", b"\xff", &[b'1'; 99]] {
         overwrite(&lab.path().join(".lock.leader.all"), text);
-        let error = Store::lock(&store, &leader()).await.unwrap_err();
+        let error = store.lock(&leader()).await.unwrap_err();
         assert!(error.to_string().contains("held by another process"), "{error}");
     }
 }

@@ -77,7 +77,7 @@ async fn waits(future: impl Future) -> bool {
 /// What is easier to say with texts.
 impl Directory {
     async fn write(&self, key: &str, text: &str) -> Version {
-        let expected = match Store::get(self, &parsed(key)).await.unwrap() {
+        let expected = match self.get(&parsed(key)).await.unwrap() {
             Some(entry) => Expected::Version(entry.version),
             None => Expected::Absent,
         };
@@ -85,12 +85,12 @@ impl Directory {
     }
 
     async fn text(&self, key: &str) -> Option<String> {
-        let entry = Store::get(self, &parsed(key)).await.unwrap();
+        let entry = self.get(&parsed(key)).await.unwrap();
         entry.map(|entry| String::from_utf8(entry.value.expose().to_vec()).unwrap())
     }
 
     async fn damage(&self, key: &str) -> Option<Damage> {
-        match Store::get(self, &parsed(key)).await {
+        match self.get(&parsed(key)).await {
             Err(StoreError::Damaged { key: named, why }) if named == parsed(key) => Some(why),
             Ok(_) => None,
             Err(other) => panic!("{other}"),

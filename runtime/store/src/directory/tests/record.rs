@@ -94,12 +94,12 @@ async fn versions_grow_over_blocks_restarts_and_two_openings() {
     let mut last = Version::new(0);
     for round in 0..2200 {
         // Locks take numbers without writing anything, which makes them cheap here.
-        let lock = Store::lock(&one, &parsed("leader/all")).await.unwrap();
+        let lock = one.lock(&parsed("leader/all")).await.unwrap();
         assert!(Version::new(lock.fencing()) > last);
         last = Version::new(lock.fencing());
         if round % 500 == 0 {
             drop(lock);
-            let lock = Store::lock(&two, &parsed("leader/all")).await.unwrap();
+            let lock = two.lock(&parsed("leader/all")).await.unwrap();
             assert!(Version::new(lock.fencing()) > last);
             last = Version::new(lock.fencing());
             drop(lock);
