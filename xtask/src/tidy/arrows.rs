@@ -4,13 +4,14 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 6] = [
-    ("deputy", &["deputy-config", "deputy-core", "deputy-observe", "deputy-sandbox", "deputy-sources"]),
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("deputy", &["deputy-config", "deputy-core", "deputy-observe", "deputy-sandbox", "deputy-sources", "deputy-store"]),
     ("deputy-config", &["deputy-core"]),
     ("deputy-core", &[]),
     ("deputy-observe", &["deputy-core"]),
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources"]),
     ("deputy-sources", &["deputy-core"]),
+    ("deputy-store", &["deputy-core", "deputy-sources"]),
 ];
 
 /// All that the pure crate may depend on: no runtime, no network, no file format.

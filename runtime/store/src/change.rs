@@ -1,0 +1,122 @@
+//! Telling watchers what changed.
+//!
+//! A watcher has one entry for each key that changed since it looked, the last change of each: a slow one misses
+//! intermediate versions, never the last one, and takes no more memory than there are keys. So nobody waits for a
+//! watcher, and there is no "lagged" to handle.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::Notify;
+
+use crate::{Key, Prefix, Version};
+
+/// What became of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The key.
+    pub key: Key,
+    /// What became of it.
+    pub event: Event,
+}
+
+/// What became of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It was removed, or set aside as damaged.
+    Deleted,
+    /// It was written.
+    Put(Version),
+}
+
+/// A watcher's end.
+#[derive(Debug)]
+pub struct Changes {
+    pending: Arc<Pending>,
+}
+
+/// The store's end.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers(Mutex<Vec<(Prefix, Weak<Pending>)>>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    state: Mutex<State>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The keys in the order in which they first changed.
+    order: VecDeque<Key>,
+    last: HashMap<Key, Event>,
+    is_over: bool,
+}
+
+impl Changes {
+    /// The next change, or nothing when the store is gone. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Change> {
+        loop {
+            {
+                let mut state = lock(&self.pending.state);
+                if let Some(change) = state.take() {
+                    return Some(change);
+                }
+                if state.is_over {
+                    return None;
+                }
+            }
+            self.pending.news.notified().await;
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Change> {
+        let key = self.order.pop_front()?;
+        let event = self.last.remove(&key)?;
+        Some(Change { key, event })
+    }
+
+    fn add(&mut self, change: &Change) {
+        if self.last.insert(change.key.clone(), change.event).is_none() {
+            self.order.push_back(change.key.clone());
+        }
+    }
+}
+
+impl Watchers {
+    pub(crate) fn watch(&self, prefix: Prefix) -> Changes {
+        let pending = Arc::new(Pending::default());
+        lock(&self.0).push((prefix, Arc::downgrade(&pending)));
+        Changes { pending }
+    }
+
+    pub(crate) fn announce(&self, change: &Change) {
+        lock(&self.0).retain(|(prefix, pending)| {
+            let Some(pending) = pending.upgrade() else { return false };
+            if prefix.contains(&change.key) {
+                lock(&pending.state).add(change);
+                pending.news.notify_one();
+            }
+            true
+        });
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        for pending in lock(&self.0).iter().filter_map(|(_, pending)| pending.upgrade()) {
+            lock(&pending.state).is_over = true;
+            pending.news.notify_one();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

@@ -1,0 +1,87 @@
+//! Locks between processes.
+//!
+//! They are locks on open files (`flock`): the system lets go of them when the process ends, however it ends. Their
+//! files are never removed, since who has locked a removed file excludes nobody.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::sync::MutexGuard;
+
+use async_trait::async_trait;
+use rustix::fs::{FlockOperation, OFlags, flock, ftruncate};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::folder::{Content, Folder};
+use super::{Inner, names};
+use crate::{Held, Key, Lock, StoreError};
+
+/// Holds the directory's guard: of this process by the mutex, of others by the file in it.
+pub(super) struct Guard<'a>(MutexGuard<'a, OwnedFd>);
+
+struct HeldFile(File);
+
+impl<'a> Guard<'a> {
+    /// Waits for it. Nobody holds it for longer than it takes to read one file and rename another.
+    pub(super) fn take(file: MutexGuard<'a, OwnedFd>, folder: &Folder) -> Result<Self, StoreError> {
+        match retry_on_intr(|| flock(&*file, FlockOperation::LockExclusive)) {
+            Ok(()) => Ok(Self(file)),
+            Err(error) => Err(folder.error("lock", ".guard", error)),
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        unlock(&*self.0);
+    }
+}
+
+impl Inner {
+    pub(super) fn lock(&self, name: &Key) -> Result<Lock, StoreError> {
+        let path = names::lock(name);
+        let file = self.folder.open_lock(&path, OFlags::RDWR)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(StoreError::Locked { name: name.clone(), pid: self.holder(&path) }),
+            Err(error) => return Err(self.folder.error("lock", &path, error)),
+        }
+        let held = HeldFile(file.into());
+        let fencing = self.next()?;
+        if let Err(error) = held.sign() {
+            tracing::warn!(%error, lock = %name, "the lock is held, but its file doesn't say by whom");
+        }
+        Ok(Lock::new(fencing, Box::new(held)))
+    }
+
+    /// Who says in the file that they hold the lock.
+    fn holder(&self, path: &str) -> Option<u32> {
+        match self.folder.read(path, 32) {
+            Ok(Content::Bytes(bytes)) => std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl HeldFile {
+    fn sign(&self) -> std::io::Result<()> {
+        ftruncate(&self.0, 0)?;
+        writeln!(&self.0, "{}", std::process::id())
+    }
+}
+
+#[async_trait]
+impl Held for HeldFile {}
+
+impl Drop for HeldFile {
+    fn drop(&mut self) {
+        // Said and not left to closing: a child that is being started may still have the file.
+        unlock(&self.0);
+    }
+}
+
+fn unlock(file: impl std::os::fd::AsFd) {
+    if let Err(error) = flock(file, FlockOperation::Unlock) {
+        tracing::warn!(%error, "a lock could not be let go of");
+    }
+}

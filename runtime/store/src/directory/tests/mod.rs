@@ -1,0 +1,99 @@
+mod access;
+mod basics;
+mod child;
+mod crash;
+mod damage;
+mod locks;
+mod record;
+mod room;
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::Kind;
+use tempfile::TempDir;
+
+/// A state directory.
+pub(super) struct Lab {
+    folder: TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    async fn store(&self) -> Directory {
+        open(&self.path()).await.unwrap()
+    }
+
+    fn file(&self, key: &str) -> PathBuf {
+        self.path().join(names::file(&parsed(key)))
+    }
+
+    fn names(&self) -> Vec<String> {
+        Folder::open(&self.path()).unwrap().names().unwrap()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own chance")]
+fn random() -> Random {
+    Arc::new(ring::rand::SystemRandom::new())
+}
+
+fn master(byte: u8) -> MasterKey {
+    let mut key = [byte; 32];
+    key[0] = 0xff;
+    MasterKey::parse(&key).unwrap()
+}
+
+async fn open(path: &Path) -> Result<Directory, StoreError> {
+    Directory::open(path, master(1), random()).await
+}
+
+fn parsed(key: &str) -> Key {
+    key.parse().unwrap()
+}
+
+fn value(text: &str) -> SecretBytes {
+    SecretBytes::new(text.as_bytes().to_vec())
+}
+
+/// Writes a file as somebody else would who knows nothing of the store.
+#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+fn overwrite(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Whether a future that was asked once is not at its end.
+async fn waits(future: impl Future) -> bool {
+    tokio::time::timeout(std::time::Duration::ZERO, future).await.is_err()
+}
+
+/// What is easier to say with texts.
+impl Directory {
+    async fn write(&self, key: &str, text: &str) -> Version {
+        let expected = match self.get(&parsed(key)).await.unwrap() {
+            Some(entry) => Expected::Version(entry.version),
+            None => Expected::Absent,
+        };
+        self.put(&parsed(key), &value(text), expected).await.unwrap()
+    }
+
+    async fn text(&self, key: &str) -> Option<String> {
+        let entry = self.get(&parsed(key)).await.unwrap();
+        entry.map(|entry| String::from_utf8(entry.value.expose().to_vec()).unwrap())
+    }
+
+    async fn damage(&self, key: &str) -> Option<Damage> {
+        match self.get(&parsed(key)).await {
+            Err(StoreError::Damaged { key: named, why }) if named == parsed(key) => Some(why),
+            Ok(_) => None,
+            Err(other) => panic!("{other}"),
+        }
+    }
+}

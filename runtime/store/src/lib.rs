@@ -1,0 +1,32 @@
+//! The coordinator's state behind one small trait.
+//!
+//! [`Store`] is all that the coordinator knows of where its leases, enrolments and locks are: values under [`Key`]s, each
+//! with a [`Version`] that a writer has to name, so that two writers never overwrite each other unseen. [`Directory`]
+//! keeps them in files of one directory, sealed with the operator's [`MasterKey`]; a replicated key-value store fits the
+//! same trait, and would only ever see what was sealed.
+//!
+//! What is damaged costs one key and says so; a key that fits nothing is told apart from damage before anything is
+//! touched. This crate never interprets a value, keeps one in memory longer than the call that asked for it, or assumes
+//! that it is the only process in its directory.
+
+mod change;
+mod directory;
+mod error;
+mod key;
+mod lock;
+mod master;
+mod seal;
+mod store;
+
+use std::sync::Arc;
+
+pub use change::{Change, Changes, Event};
+pub use directory::Directory;
+pub use error::{Damage, StoreError};
+pub use key::{Key, KeyError, Kind, Prefix};
+pub use lock::{Held, Lock};
+pub use master::{MasterKey, MasterKeyError};
+pub use store::{Entry, Expected, MAX_VALUE, Store, Version};
+
+/// Where salts and names of temporary files come from.
+pub type Random = Arc<dyn ring::rand::SecureRandom + Send + Sync>;

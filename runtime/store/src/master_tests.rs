@@ -1,0 +1,93 @@
+use super::*;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+const RAW: [u8; 32] = *b"\n1234567890123456789012345678901";
+
+#[expect(clippy::disallowed_methods, reason = "a test's own chance")]
+fn random() -> Random {
+    Arc::new(ring::rand::SystemRandom::new())
+}
+
+fn here() -> Surroundings {
+    Surroundings::of_process()
+}
+
+#[test]
+fn a_key_is_bytes_or_their_digits() {
+    let hex = "0A31323334353637383930313233343536373839303132333435363738393031";
+    let base64 = "CjEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    let texts = [hex.to_owned(), hex.to_lowercase(), format!("{hex}\n"), base64.to_owned(), format!("{base64}\r\n")];
+    for text in texts {
+        assert_eq!(MasterKey::parse(text.as_bytes()).unwrap().0.expose(), RAW, "{text}");
+    }
+    assert_eq!(MasterKey::parse(base64.trim_end_matches('=').as_bytes()).unwrap().0.expose(), RAW);
+    assert_eq!(MasterKey::parse(&RAW).unwrap().0.expose(), RAW);
+    let url = "--__--__--__--__--__--__--__--__--__--__-_8";
+    assert!(MasterKey::parse(url.as_bytes()).is_ok());
+}
+
+#[test]
+fn what_is_no_key_or_could_be_guessed_is_refused_and_not_shown() {
+    for text in ["", "hunter2", &"hunter2".repeat(9), "zz".repeat(32).as_str()] {
+        let error = MasterKey::parse(text.as_bytes()).unwrap_err();
+        assert!(matches!(error, MasterKeyError::Form), "{text}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("openssl rand") && !shown.contains("hunter2"), "{shown}");
+    }
+    for key in [[0; 32], [0xff; 32], *b"correct horse battery staple 123", *b"0123456789abcdef0123456789abcdef"] {
+        assert!(matches!(MasterKey::parse(&key), Err(MasterKeyError::Weak)));
+    }
+}
+
+#[test]
+fn debug_shows_nothing_of_a_key() {
+    assert_eq!(format!("{:?}", MasterKey::parse(&RAW).unwrap()), "MasterKey");
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+async fn a_raw_key_that_ends_with_a_newline_is_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let mut raw = RAW;
+    raw.reverse();
+    std::fs::write(&path, raw).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let key = MasterKey::read(&SecretSource::File(path.clone()), &here()).await.unwrap();
+    assert_eq!(key.0.expose(), raw);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let error = MasterKey::read(&SecretSource::File(path), &here()).await.unwrap_err();
+    assert!(matches!(error, MasterKeyError::Source(SourceError::Exposed { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn a_generated_key_is_read_back_and_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let key = MasterKey::generate_file(path.clone(), random()).await.unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    let read = MasterKey::read(&SecretSource::File(path.clone()), &here()).await.unwrap();
+    assert_eq!(read.0.expose(), key.0.expose());
+    let error = MasterKey::generate_file(path.clone(), random()).await.unwrap_err();
+    assert!(matches!(error, MasterKeyError::Exists(_)), "{error}");
+    let again = MasterKey::read(&SecretSource::File(path), &here()).await.unwrap();
+    assert_eq!(again.0.expose(), key.0.expose());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[tokio::test]
+async fn a_state_directory_gets_one_key_and_a_lost_one_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let here = here();
+    let of_state = || MasterKey::of_state(&state, &here, random());
+    let (one, two) = tokio::join!(of_state(), of_state());
+    let key = of_state().await.unwrap();
+    assert_eq!(one.unwrap().0.expose(), key.0.expose());
+    assert_eq!(two.unwrap().0.expose(), key.0.expose());
+    drop(crate::Directory::open(&state, key, random()).await.unwrap());
+    std::fs::remove_file(state.join("key")).unwrap();
+    let error = of_state().await.unwrap_err();
+    assert!(matches!(error, MasterKeyError::Gone(_)) && error.to_string().contains("put it back"), "{error}");
+}

@@ -1,0 +1,115 @@
+//! What a sealed file holds.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0–6 | `deputyS` |
+//! | 7 | the format, 1 |
+//! | 8–15 | the version of the value, big-endian |
+//! | 16–47 | a salt, random for each writing |
+//! | 48– | the value, encrypted with AES-256-GCM, and the tag of 16 bytes |
+//!
+//! The file's key is HKDF-SHA-256 of the master key with the salt and, as the info, the format and the name of what is
+//! sealed. Since no two files have the same key, the nonce is zero. The header and the name are authenticated with the
+//! value: a file that is changed, cut off, given another name or another version does not open. What does open is an
+//! older file of the same name: that a value was rolled back shows only to who remembers its version.
+
+use deputy_core::SecretBytes;
+use ring::aead::{AES_256_GCM, Aad, Nonce};
+use ring::rand::SecureRandom;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::{Damage, Key, MasterKey, Version};
+
+const MAGIC: &[u8; 7] = b"deputyS";
+const FORMAT: u8 = 1;
+const HEADER: usize = 48;
+const TAG: usize = 16;
+
+/// Bytes that sealing adds.
+pub(crate) const OVERHEAD: usize = HEADER + TAG;
+
+/// The name of what is sealed, as it goes into the key and under the tag.
+pub(crate) struct Label(Vec<u8>);
+
+/// A value that waits for its version: it is copied once, to where it will be encrypted.
+pub(crate) struct Draft(Zeroizing<Vec<u8>>);
+
+/// No chance, or a value beyond what AES-GCM takes.
+#[derive(Debug)]
+pub(crate) struct Unsealable;
+
+impl Label {
+    pub(crate) fn of_key(key: &Key) -> Self {
+        Self(format!("key {key}").into_bytes())
+    }
+
+    /// That of the store's own record.
+    pub(crate) fn of_record() -> Self {
+        Self(b"record".to_vec())
+    }
+}
+
+impl Draft {
+    pub(crate) fn new(value: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(value.len() + OVERHEAD);
+        bytes.extend_from_slice(MAGIC);
+        bytes.push(FORMAT);
+        bytes.resize(HEADER, 0);
+        bytes.extend_from_slice(value);
+        Self(Zeroizing::new(bytes))
+    }
+
+    pub(crate) fn seal(
+        mut self,
+        label: &Label,
+        version: Version,
+        master: &MasterKey,
+        random: &dyn SecureRandom,
+    ) -> Result<Vec<u8>, Unsealable> {
+        let (header, value) = self.0.split_at_mut_checked(HEADER).ok_or(Unsealable)?;
+        if let Some(room) = header.get_mut(8..16) {
+            room.copy_from_slice(&version.as_u64().to_be_bytes());
+        }
+        let salt = header.get_mut(16..).ok_or(Unsealable)?;
+        random.fill(salt).map_err(|_| Unsealable)?;
+        let key = master.file_key(&AES_256_GCM, salt, &[MAGIC, &[FORMAT], &label.0]).ok_or(Unsealable)?;
+        let associated = [&*header, &label.0].concat();
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        let tag = key.seal_in_place_separate_tag(nonce, Aad::from(associated), value).map_err(|_| Unsealable)?;
+        self.0.extend_from_slice(tag.as_ref());
+        Ok(std::mem::take(&mut *self.0))
+    }
+}
+
+/// The value in a sealed file, and its version.
+pub(crate) fn open(mut file: Vec<u8>, label: &Label, master: &MasterKey) -> Result<(Version, SecretBytes), Damage> {
+    let version = check(&file)?;
+    let (header, sealed) = file.split_at_mut_checked(HEADER).ok_or(Damage::Cut)?;
+    let salt = header.get(16..).ok_or(Damage::Cut)?;
+    let key = master.file_key(&AES_256_GCM, salt, &[MAGIC, &[FORMAT], &label.0]).ok_or(Damage::Unsealed)?;
+    let associated = [&*header, &label.0].concat();
+    let nonce = Nonce::assume_unique_for_key([0; 12]);
+    let value = key.open_in_place(nonce, Aad::from(associated), sealed).map_err(|_| Damage::Unsealed)?;
+    let secret = SecretBytes::new(value.to_vec());
+    value.zeroize();
+    Ok((version, secret))
+}
+
+/// The version that a file claims to have, if it looks like one of ours.
+fn check(file: &[u8]) -> Result<Version, Damage> {
+    let known = file.len().min(MAGIC.len());
+    if file.get(..known) != MAGIC.get(..known) {
+        return Err(Damage::Foreign);
+    }
+    match file.get(7) {
+        Some(&FORMAT) if file.len() >= OVERHEAD => {}
+        Some(&FORMAT) | None => return Err(Damage::Cut),
+        Some(&other) => return Err(Damage::Format(other)),
+    }
+    let version: [u8; 8] = file.get(8..16).and_then(|bytes| bytes.try_into().ok()).ok_or(Damage::Cut)?;
+    Ok(Version::new(u64::from_be_bytes(version)))
+}
+
+#[cfg(test)]
+#[path = "seal_tests.rs"]
+mod tests;

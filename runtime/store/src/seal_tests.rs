@@ -1,0 +1,90 @@
+use super::*;
+use ring::rand::SystemRandom;
+
+const VALUE: &[u8] = b"hunter2";
+
+#[expect(clippy::disallowed_methods, reason = "a test's own chance")]
+fn random() -> SystemRandom {
+    SystemRandom::new()
+}
+
+fn master(byte: u8) -> MasterKey {
+    let mut key = [byte; 32];
+    key[0] = 0xff;
+    MasterKey::parse(&key).unwrap()
+}
+
+fn label(key: &str) -> Label {
+    Label::of_key(&key.parse().unwrap())
+}
+
+fn sealed() -> Vec<u8> {
+    Draft::new(VALUE).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap()
+}
+
+#[test]
+fn what_was_sealed_opens_with_its_version() {
+    for value in [b"".as_slice(), VALUE, &vec![7; 1 << 20]] {
+        let file = Draft::new(value).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap();
+        assert_eq!(file.len(), value.len() + OVERHEAD);
+        let (version, opened) = open(file, &label("lease/a"), &master(1)).unwrap();
+        assert_eq!((version, opened.expose()), (Version::new(7), value));
+    }
+}
+
+#[test]
+fn every_bit_counts() {
+    let file = sealed();
+    for at in 0..file.len() {
+        for bit in 0..8 {
+            let mut file = file.clone();
+            file[at] ^= 1 << bit;
+            let why = open(file, &label("lease/a"), &master(1)).unwrap_err();
+            match at {
+                0..7 => assert_eq!(why, Damage::Foreign),
+                7 => assert!(matches!(why, Damage::Format(_))),
+                _ => assert_eq!(why, Damage::Unsealed),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_missing_or_added_byte_counts() {
+    let file = sealed();
+    for length in 0..file.len() {
+        let why = open(file[..length].to_vec(), &label("lease/a"), &master(1)).unwrap_err();
+        let expected = if length < OVERHEAD { Damage::Cut } else { Damage::Unsealed };
+        assert_eq!(why, expected, "{length}");
+    }
+    let longer = [file.as_slice(), &[0]].concat();
+    assert_eq!(open(longer, &label("lease/a"), &master(1)).unwrap_err(), Damage::Unsealed);
+}
+
+#[test]
+fn another_name_or_master_key_does_not_open_it() {
+    for (label, master) in [
+        (label("lease/b"), master(1)),
+        (label("worker/a"), master(1)),
+        (Label::of_record(), master(1)),
+        (label("lease/a"), master(2)),
+    ] {
+        assert_eq!(open(sealed(), &label, &master).unwrap_err(), Damage::Unsealed);
+    }
+}
+
+#[test]
+fn no_two_files_have_the_same_salt_or_bytes() {
+    let (one, two) = (sealed(), sealed());
+    assert_eq!(one[..16], two[..16]);
+    assert!(one[16..].iter().zip(&two[16..]).filter(|(a, b)| a == b).count() < 10);
+}
+
+/// The format is a promise to the files that are there: another program, with another library, wrote this one as the
+/// module describes it.
+#[test]
+fn a_file_of_format_1_opens_for_ever() {
+    let file = include_bytes!("seal_tests.sealed").to_vec();
+    let (version, value) = open(file, &label("lease/a"), &master(1)).unwrap();
+    assert_eq!((version, value.expose()), (Version::new(7), VALUE));
+}
