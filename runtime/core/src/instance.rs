@@ -1,4 +1,4 @@
-//! One configured instance: which component, with which settings, grants, secrets and limits.
+//! One configured instance: which component, with which settings, grants, secrets and limits; or which file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::grant::Grant;
-use crate::{InstanceName, Limits, SecretName};
+use crate::{InstanceName, Limits, SecretName, Span};
 
-/// One configured instance. Paths are absolute or relative to the process; the configuration has resolved its own.
+/// One configured instance of a component. Paths are absolute or relative to the process; the configuration has resolved its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Its name.
@@ -17,8 +17,6 @@ pub struct Instance {
     pub component: PathBuf,
     /// What the component's file must have as its SHA-256.
     pub sha256: Option<Digest>,
-    /// Whether it takes part.
-    pub enabled: bool,
     /// What the component is told. No secrets.
     pub settings: BTreeMap<String, String>,
     /// What the component may do.
@@ -27,6 +25,15 @@ pub struct Instance {
     pub sources: BTreeMap<SecretName, SecretSource>,
     /// What a call may use.
     pub limits: Limits,
+}
+
+/// A file that somebody else keeps up to date, and that holds what is given out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSource {
+    /// The file.
+    pub path: PathBuf,
+    /// For how long what it holds is good, from when the file was last written.
+    pub lifetime: Span,
 }
 
 /// Where a secret's value comes from.

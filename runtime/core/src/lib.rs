@@ -18,7 +18,7 @@ mod secret;
 mod token;
 mod unit;
 
-pub use instance::{Digest, DigestError, Instance, SecretSource};
+pub use instance::{Digest, DigestError, FileSource, Instance, SecretSource};
 pub use limits::{Limit, Limits};
 pub use name::{InstanceName, NameError, SecretName, ServiceName};
 pub use refusal::Refusal;
