@@ -197,7 +197,6 @@ impl Case {
             name: name.parse().unwrap(),
             component: component.to_owned(),
             sha256: None,
-            enabled: true,
             settings: BTreeMap::new(),
             grant: Grant::default(),
             sources: BTreeMap::new(),

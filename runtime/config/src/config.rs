@@ -5,11 +5,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use deputy_core::{Instance, InstanceName};
+use deputy_core::InstanceName;
+use deputy_core::schedule::{Budget, UpstreamName};
 
+use crate::coordinator::{self, Coordinator};
 use crate::diagnostic::{ConfigErrors, Diagnostics, Sink};
-use crate::value::{Fields, Value};
-use crate::{instance, syntax};
+use crate::instance::{Entry, Reader};
+use crate::syntax;
+use crate::upstream::Upstreams;
+use crate::value::Fields;
 
 /// A configuration of more bytes than these is none.
 const MAX_BYTES: u64 = 1 << 20;
@@ -23,8 +27,14 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// The audit log.
     pub audit: Option<PathBuf>,
+    /// What the coordinator needs to know beside its instances.
+    pub coordinator: Coordinator,
+    /// What each service and endpoint bears that has no budget of its own.
+    pub default_budget: Budget,
+    /// What the others bear. Every upstream that an instance names is here.
+    pub budgets: BTreeMap<UpstreamName, Budget>,
     /// All instances, also those that are not enabled.
-    pub instances: BTreeMap<InstanceName, Instance>,
+    pub instances: BTreeMap<InstanceName, Entry>,
     /// What has no effect, or another one than it seems.
     pub warnings: Diagnostics,
 }
@@ -54,32 +64,41 @@ impl Config {
         let mut sink = Sink::default();
         let base = place.parent().unwrap_or(Path::new(""));
         let table = syntax::parse(&mut sink, text);
-        let (mut state_dir, mut audit, mut instances) = (None, None, BTreeMap::new());
+        let (mut state_dir, mut audit, mut coordinator) = (None, None, None);
+        let (mut upstreams, mut instances) = (Upstreams::default(), BTreeMap::new());
         if let Some(table) = &table {
             let mut fields = Fields::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
             audit = fields.optional("audit").and_then(|value| value.path(&mut sink, base));
+            coordinator = fields.optional("coordinator").and_then(|value| coordinator::read(&mut sink, base, value));
+            upstreams = fields.optional("upstreams").map(|v| Upstreams::read(&mut sink, v)).unwrap_or_default();
+            let mut reader = Reader::new(base, &upstreams);
             if let Some(value) = fields.optional("instances") {
-                instances = self::instances(&mut sink, base, value);
+                let entries = value.entries(&mut sink, "[instances.NAME]");
+                let entries = entries.into_iter().filter_map(|(key, value)| reader.read(&mut sink, &key, value));
+                instances = entries.map(|entry| (entry.name.clone(), entry)).collect();
             }
+            reader.finish(&mut sink);
             fields.finish(&mut sink);
         }
+        let coordinator = coordinator.unwrap_or_default();
+        let (default_budget, budgets) = upstreams.into_parts();
         let failed = sink.failed();
         let findings = sink.close(path, text);
         if failed {
             return Err(ConfigErrors::Invalid(findings));
         }
-        Ok(Self { path: path.to_owned(), state_dir, audit, instances, warnings: findings })
+        Ok(Self {
+            path: path.to_owned(),
+            state_dir,
+            audit,
+            coordinator,
+            default_budget,
+            budgets,
+            instances,
+            warnings: findings,
+        })
     }
-}
-
-fn instances(sink: &mut Sink, base: &Path, value: Value<'_>) -> BTreeMap<InstanceName, Instance> {
-    let entries = value.entries(sink, "[instances.NAME]");
-    entries
-        .into_iter()
-        .filter_map(|(key, value)| instance::read(sink, base, &key, value))
-        .map(|instance| (instance.name.clone(), instance))
-        .collect()
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -1,48 +1,184 @@
 //! `[instances.NAME]`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use deputy_core::grant::Grant;
-use deputy_core::{Instance, InstanceName, Limits};
+use deputy_core::schedule::{Policy, Prefer, UpstreamName};
+use deputy_core::{FileSource, Instance, InstanceName, Limits, ServiceName, Span};
 
 use crate::diagnostic::Sink;
 use crate::secret::Secrets;
-use crate::value::{Key, Value};
-use crate::{limits, rule};
+use crate::upstream::Upstreams;
+use crate::value::{Fields, Key, Value, optional, shown};
+use crate::{limits, policy, rule};
 
-/// Reads one instance; `None` if an error was noted.
-pub(crate) fn read(sink: &mut Sink, base: &Path, key: &Key<'_>, value: Value<'_>) -> Option<Instance> {
-    let name = key.parsed::<InstanceName>(sink);
-    let mut fields = value.table(sink, &format!("[instances.{}]", key.name))?;
+/// One configured instance: a component, or a file that somebody else maintains, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: InstanceName,
+    /// Whether it takes part.
+    pub enabled: bool,
+    /// The component, and what it may do. Where there is none, there is a file.
+    pub component: Option<Instance>,
+    /// The file.
+    pub file: Option<FileSource>,
+    /// The service, of an instance without a component; a component says it itself.
+    pub service: Option<ServiceName>,
+    /// When its tokens are obtained, renewed and revoked.
+    pub policy: Policy,
+    /// Whose budget its calls use; none if it is found from the service and the endpoint.
+    pub upstream: Option<UpstreamName>,
+}
 
-    let component = fields.required(sink, "component", "\"provider.wasm\"").and_then(|v| v.path(sink, base));
-    let sha256 = fields.optional("sha256").map(|v| v.parsed(sink, "the SHA-256 of the component"));
-    let enabled = fields.optional("enabled").map_or(Some(true), |v| v.flag(sink));
+/// What reads the instances one after the other, and sees what they have in common.
+#[derive(Debug)]
+pub(crate) struct Reader<'c> {
+    base: &'c Path,
+    upstreams: &'c Upstreams,
+    used: BTreeSet<UpstreamName>,
+    files: BTreeMap<PathBuf, Range<usize>>,
+}
+
+/// What only a component makes use of.
+const OF_COMPONENTS: [&str; 12] = [
+    "http",
+    "lifetime",
+    "limits",
+    "max-lifetime",
+    "renew",
+    "retry",
+    "revoke",
+    "secrets",
+    "settings",
+    "sha256",
+    "tcp",
+    "upstream",
+];
+
+impl<'c> Reader<'c> {
+    pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams) -> Self {
+        Self { base, upstreams, used: BTreeSet::new(), files: BTreeMap::new() }
+    }
+
+    /// Reads one instance; `None` if an error was noted.
+    pub(crate) fn read(&mut self, sink: &mut Sink, key: &Key<'_>, value: Value<'_>) -> Option<Entry> {
+        let name = key.parsed::<InstanceName>(sink);
+        let mut fields = value.table(sink, &format!("[instances.{}]", shown(key.name)))?;
+        let enabled = fields.optional("enabled").map_or(Some(true), |v| v.flag(sink));
+        let component = component(sink, self.base, &mut fields, name.as_ref());
+        let upstream = optional(fields.optional("upstream"), |v| self.upstreams.named(sink, v));
+        let policy = policy::read(sink, &mut fields);
+        let prefer = optional(fields.optional("prefer"), |v| policy::prefer(sink, v));
+        let file = optional(fields.optional("file"), |v| self.file(sink, v));
+        let service = optional(fields.optional("service"), |v| v.parsed(sink, "\"s3\""));
+        let sound = together(sink, &fields, key);
+        fields.finish(sink);
+
+        self.used.extend(upstream.iter().flatten().cloned());
+        let policy = Policy { prefer: prefer?.unwrap_or(Prefer::Component), ..policy? };
+        let (component, file, service, upstream) = (component?, file?, service?, upstream?);
+        sound.then_some(Entry { name: name?, enabled: enabled?, component, file, service, policy, upstream })
+    }
+
+    /// Reports what can only be seen when all instances are known.
+    pub(crate) fn finish(self, sink: &mut Sink) {
+        self.upstreams.check(sink, &self.used);
+    }
+
+    /// `file = { path = "token.json", lifetime = "1h" }`
+    fn file(&mut self, sink: &mut Sink, value: Value<'_>) -> Option<FileSource> {
+        let mut fields = value.table(sink, "{ path = \"token.json\", lifetime = \"1h\" }")?;
+        let written = fields.required(sink, "path", "\"token.json\"");
+        let path = written.and_then(|v| v.path(sink, self.base));
+        let lifetime = fields.required(sink, "lifetime", "\"1h\"");
+        let lifetime = lifetime.and_then(|v| v.span(sink, "\"1h\"", Span::secs(1)..=policy::LONGEST));
+        fields.finish(sink);
+        if let (Some(value), Some(path)) = (written, &path) {
+            match self.files.get(path) {
+                Some(other) => {
+                    sink.warning(value.at(), "another instance has this file, too")
+                        .expected("given out under two names")
+                        .also(other.clone(), "the other");
+                }
+                None => {
+                    self.files.insert(path.clone(), value.at());
+                }
+            }
+        }
+        Some(FileSource { path: path?, lifetime: lifetime? })
+    }
+}
+
+/// Whether the keys of an instance go together.
+fn together(sink: &mut Sink, fields: &Fields<'_>, key: &Key<'_>) -> bool {
+    let has = |name| fields.key(name).is_some();
+    match (has("component"), has("file")) {
+        (false, false) => {
+            sink.error(fields.at(), "`component` is missing")
+                .expected("needs component = \"provider.wasm\"")
+                .hint(format!("or [instances.{}.file], a file that another program maintains", shown(key.name)));
+            return false;
+        }
+        (true, _) => {
+            if let Some(at) = fields.key("service") {
+                sink.error(at, "`service` has no effect: the component names its service itself")
+                    .expected("only for an instance without a component");
+                return false;
+            }
+        }
+        (false, true) => {
+            let mut sound = has("service");
+            if !sound {
+                sink.error(fields.at(), "`service` is missing")
+                    .expected("needs service = \"s3\"")
+                    .hint("there is no component here that could name it");
+            }
+            for name in OF_COMPONENTS {
+                if let Some(at) = fields.key(name) {
+                    sink.error(at, format!("`{name}` has no effect without a component"))
+                        .expected("only for an instance with a `component`");
+                    sound = false;
+                }
+            }
+            if !sound {
+                return false;
+            }
+        }
+    }
+    let both = has("component") && has("file");
+    if let Some(at) = fields.key("prefer").filter(|_| !both) {
+        sink.error(at, "`prefer` has no effect: there is nothing to choose from")
+            .expected("only for an instance with a `component` and a `file`");
+        return false;
+    }
+    true
+}
+
+/// The component, and what it may do; `Some(None)` if there is none.
+fn component(
+    sink: &mut Sink,
+    base: &Path,
+    fields: &mut Fields<'_>,
+    name: Option<&InstanceName>,
+) -> Option<Option<Instance>> {
+    let component = optional(fields.optional("component"), |v| v.path(sink, base));
+    let sha256 = optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component"));
     let settings = fields.optional("settings").map(|v| settings(sink, v)).unwrap_or_default();
     let secrets = fields.optional("secrets").map(|v| Secrets::read(sink, base, v)).unwrap_or_default();
     let mut used = BTreeSet::new();
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, v)).unwrap_or_default();
     let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();
     let limits = fields.optional("limits").map_or(Some(Limits::default()), |v| limits::read(sink, v));
-    fields.finish(sink);
     secrets.check(sink, &used);
 
-    let sha256 = match sha256 {
-        None => None,
-        Some(digest) => Some(digest?),
-    };
+    let (name, limits, sha256) = (name?.clone(), limits?, sha256?);
+    let Some(component) = component? else { return Some(None) };
     let (grants, sources) = secrets.into_parts();
-    Some(Instance {
-        name: name?,
-        component: component?,
-        sha256,
-        enabled: enabled?,
-        settings,
-        grant: Grant { http, tcp, secrets: grants },
-        sources,
-        limits: limits?,
-    })
+    let grant = Grant { http, tcp, secrets: grants };
+    Some(Some(Instance { name, component, sha256, settings, grant, sources, limits }))
 }
 
 /// What the component is told. All values are strings, as the contract has them.

@@ -1,7 +1,7 @@
 //! `deputy.toml`, read into values that cannot be wrong.
 //!
 //! [`Config::load`] reads the one file and [`Config::parse`] its text. What comes back holds parsed types only: names,
-//! grants, limits, sources of secrets. What is wrong comes back as [`ConfigErrors`], all of it at once, each with file,
+//! grants, limits, policies, budgets, sources of secrets. What is wrong comes back as [`ConfigErrors`], all of it at once, each with file,
 //! line, column, the user's own line with a caret, and what was expected. Keys are asked for by name, and a key that
 //! nobody asked for is an error: so no key is ever silently without effect.
 //!
@@ -9,16 +9,21 @@
 //! name, and never repeats what stands where a secret's value was written by mistake.
 
 mod config;
+mod coordinator;
 mod diagnostic;
 mod inject;
 mod instance;
 mod limits;
 mod nearest;
 mod place;
+mod policy;
 mod rule;
 mod secret;
 mod syntax;
+mod upstream;
 mod value;
 
 pub use config::Config;
+pub use coordinator::{Coordinator, SocketMode, SocketModeError};
 pub use diagnostic::{Colour, ConfigErrors, Diagnostics, Finding, Severity};
+pub use instance::Entry;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use deputy_core::{ByteSize, Limit, Limits, Span};
 
 use crate::diagnostic::Sink;
-use crate::value::Value;
+use crate::value::{Value, bounded};
 
 /// Where a limit is kept, with the least and the greatest value that make sense.
 enum Slot<'l> {
@@ -54,30 +54,18 @@ fn set(sink: &mut Sink, limits: &mut Limits, limit: Limit, value: Value<'_>) -> 
     match slot(limits, limit) {
         Slot::Count(slot, least, most) => {
             let count = value.count(sink, &like)?;
-            *slot = bounded(sink, value.at(), count, least, most)?;
+            *slot = bounded(sink, value.at(), count, least..=most)?;
         }
         Slot::Size(slot, least, most) => {
             let size = value.parsed(sink, &like)?;
-            *slot = bounded(sink, value.at(), size, least, most)?;
+            *slot = bounded(sink, value.at(), size, least..=most)?;
         }
         Slot::Time(slot, least, most) => {
             let time = value.parsed(sink, &like)?;
-            *slot = bounded(sink, value.at(), time, least, most)?;
+            *slot = bounded(sink, value.at(), time, least..=most)?;
         }
     }
     Some(())
-}
-
-fn bounded<T>(sink: &mut Sink, at: Range<usize>, value: T, least: T, most: T) -> Option<T>
-where
-    T: PartialOrd + std::fmt::Display,
-{
-    if value < least || value > most {
-        let side = if value < least { "small" } else { "large" };
-        sink.error(at, format!("{value} is too {side} for this limit")).expected(format!("from {least} to {most}"));
-        return None;
-    }
-    Some(value)
 }
 
 fn within(sink: &mut Sink, limits: &mut Limits, written: &BTreeMap<Limit, Range<usize>>, inner: Limit, outer: Limit) {

@@ -127,7 +127,7 @@ fn read(sink: &mut Sink, base: &Path, key: Key<'_>, value: Value<'_>) -> Secret 
 }
 
 /// The one source.
-fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<SecretSource> {
+pub(crate) fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<SecretSource> {
     let mut sources = Vec::new();
     if let Some(value) = fields.optional("file") {
         sources.push(("file", value.at(), value.path(sink, base).map(SecretSource::File)));

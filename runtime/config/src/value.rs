@@ -1,10 +1,12 @@
 //! Reading values of the expected kind, with an error at its place for every other.
 
 use std::fmt::Display;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use deputy_core::Span;
+use deputy_core::schedule::Ratio;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -77,6 +79,46 @@ impl<'t> Value<'t> {
             }
             _ => self.wrong(sink, "a whole number", like),
         }
+    }
+
+    /// A number within these bounds.
+    pub(crate) fn number(self, sink: &mut Sink, like: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
+        let count = self.count(sink, like)?;
+        bounded(sink, self.at(), count, bounds)
+    }
+
+    /// A duration within these bounds.
+    pub(crate) fn span(self, sink: &mut Sink, like: &str, bounds: RangeInclusive<Span>) -> Option<Span> {
+        let span = self.parsed(sink, like)?;
+        bounded(sink, self.at(), span, bounds)
+    }
+
+    /// A share within these bounds: `0.75`, also as a string.
+    pub(crate) fn ratio(self, sink: &mut Sink, like: &str, bounds: RangeInclusive<Ratio>) -> Option<Ratio> {
+        let ratio = match self.0.get_ref() {
+            DeValue::String(text) => text.parse(),
+            DeValue::Integer(_) | DeValue::Float(_) => self.literal()?.parse(),
+            _ => return self.wrong(sink, "a number", like),
+        };
+        match ratio {
+            Ok(ratio) => bounded(sink, self.at(), ratio, bounds),
+            Err(error) => self.invalid(sink, &error),
+        }
+    }
+
+    /// One of a few words.
+    pub(crate) fn choice<T: Copy>(self, sink: &mut Sink, choices: &[(&'static str, T)]) -> Option<T> {
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        let text = self.text(sink, &format!("one of {}", listed(&words)))?;
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(*choice);
+        }
+        let error = sink.error(self.at(), format!("`{}` is none of {}", shown(text), listed(&words)));
+        match nearest(text, words.iter().copied()) {
+            Some(meant) => error.expected(format!("did you mean `{meant}`?")),
+            None => error.expected(format!("one of {}", listed(&words))),
+        };
+        None
     }
 
     /// A path, relative to the folder of the configuration.
@@ -156,6 +198,10 @@ impl<'t> Value<'t> {
         }
     }
 
+    pub(crate) fn is_flag(self) -> bool {
+        self.0.get_ref().is_bool()
+    }
+
     pub(crate) fn is_table(self) -> bool {
         self.0.get_ref().is_table()
     }
@@ -189,6 +235,31 @@ impl<'t> Value<'t> {
         sink.error(self.at(), format!("{kind} was expected here, not {found}")).expected(format!("write {like}"));
         None
     }
+}
+
+/// Reads a value that may be left out: `None` if it is wrong, `Some(None)` if it is not there.
+pub(crate) fn optional<'t, T>(
+    value: Option<Value<'t>>,
+    read: impl FnOnce(Value<'t>) -> Option<T>,
+) -> Option<Option<T>> {
+    match value {
+        Some(value) => read(value).map(Some),
+        None => Some(None),
+    }
+}
+
+/// The value, if it lies within the bounds.
+pub(crate) fn bounded<T>(sink: &mut Sink, at: Range<usize>, value: T, bounds: RangeInclusive<T>) -> Option<T>
+where
+    T: PartialOrd + Display,
+{
+    if bounds.contains(&value) {
+        return Some(value);
+    }
+    let (least, most) = bounds.into_inner();
+    let side = if value < least { "small" } else { "large" };
+    sink.error(at, format!("{value} is too {side}")).expected(format!("from {least} to {most}"));
+    None
 }
 
 /// An error of `deputy-core` at its place: what stands behind the last colon says what to write.
@@ -238,6 +309,11 @@ impl<'t> Fields<'t> {
             sink.error(self.at(), format!("`{key}` is missing")).expected(format!("needs {key} = {like}"));
         }
         value
+    }
+
+    /// The place of a key, if it is there.
+    pub(crate) fn key(&self, key: &str) -> Option<Range<usize>> {
+        self.table.iter().find(|(own, _)| own.get_ref() == key).map(|(key, _)| key.span())
     }
 
     /// Reports the keys that nobody asked for and returns their values.

@@ -4,12 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Colour, Config, ConfigErrors};
+use deputy_config::{Colour, Config, ConfigErrors, Coordinator, Entry};
 use deputy_core::grant::{
     Algorithm, Form, Host, HttpTarget, Injection, JwtGrant, Operation, Place, Purpose, Scheme, Sigv4Grant, Target,
     TargetError,
 };
-use deputy_core::{ByteSize, InstanceName, Limit, Limits, Refusal, SecretName, SecretSource, Span};
+use deputy_core::schedule::{Budget, Policy};
+use deputy_core::{ByteSize, Instance, Limit, Limits, Refusal, SecretName, SecretSource, Span};
 use proptest::prelude::*;
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
@@ -20,6 +21,14 @@ fn parse(text: &str) -> Config {
 
 fn name(text: &str) -> SecretName {
     text.parse().unwrap()
+}
+
+fn entry<'c>(config: &'c Config, name: &str) -> &'c Entry {
+    config.instances.values().find(|entry| entry.name.as_str() == name).unwrap()
+}
+
+fn instance(config: &Config, name: &str) -> Instance {
+    entry(config, name).component.clone().unwrap()
 }
 
 fn http(target: &str, method: &str, path: &str) -> HttpTarget {
@@ -36,9 +45,13 @@ fn an_empty_file_is_a_configuration_without_instances() {
 #[test]
 fn what_is_left_out_has_its_default() {
     let config = parse("[instances.a]\ncomponent = \"a.wasm\"");
-    let instance = &config.instances[&"a".parse::<InstanceName>().unwrap()];
+    let entry = config.instances.values().next().unwrap();
+    assert!(entry.enabled && entry.file.is_none() && entry.service.is_none() && entry.upstream.is_none());
+    assert_eq!(entry.policy, Policy::default());
+    assert_eq!(config.coordinator, Coordinator::default());
+    assert_eq!((config.default_budget, config.budgets.len()), (Budget::DEFAULT, 0));
+    let instance = instance(&config, "a");
     assert_eq!(instance.component, Path::new("/etc/deputy/a.wasm"));
-    assert!(instance.enabled);
     assert_eq!(instance.sha256, None);
     assert_eq!(instance.limits, Limits::default());
     assert_eq!(instance.grant, deputy_core::grant::Grant::default());
@@ -50,7 +63,7 @@ fn relative_paths_are_relative_to_the_file() {
     let config = parse(FULL);
     assert_eq!(config.state_dir, Some(PathBuf::from("/var/lib/deputy")));
     assert_eq!(config.audit, Some(PathBuf::from("/etc/deputy/audit.jsonl")));
-    let oauth = &config.instances[&"oauth".parse::<InstanceName>().unwrap()];
+    let oauth = instance(&config, "oauth");
     let send = &oauth.grant.http[0].send;
     assert_eq!(send.client, Some((PathBuf::from("/etc/deputy/client.pem"), name("tls-key"))));
     assert_eq!(oauth.sources[&name("tls-key")], SecretSource::File("/etc/deputy/client.key".into()));
@@ -65,7 +78,7 @@ fn relative_paths_are_relative_to_the_file() {
     );
 
     let here = Config::parse("[instances.a]\ncomponent = \"a.wasm\"", Path::new("deputy.toml")).unwrap();
-    assert_eq!(here.instances.values().next().unwrap().component, Path::new("a.wasm"));
+    assert_eq!(instance(&here, "a").component, Path::new("a.wasm"));
 }
 
 #[test]
@@ -77,14 +90,13 @@ fn what_is_loaded_from_a_file_has_absolute_paths() {
     let relative = Path::new(".").join(folder.path().file_name().unwrap()).join("deputy.toml");
     let config = Config::load(&relative).unwrap();
     assert_eq!(config.path, relative);
-    let component = &config.instances.values().next().unwrap().component;
-    assert_eq!(*component, std::path::absolute(folder.path()).unwrap().join("a.wasm"));
+    assert_eq!(instance(&config, "a").component, std::path::absolute(folder.path()).unwrap().join("a.wasm"));
 }
 
 #[test]
 fn every_key_arrives_where_it_belongs() {
     let config = parse(FULL);
-    let s3 = &config.instances[&"s3-prod".parse::<InstanceName>().unwrap()];
+    let s3 = instance(&config, "s3-prod");
     assert_eq!(s3.sha256.unwrap().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     assert_eq!(s3.settings["region"], "eu-west-1");
     assert_eq!(
@@ -111,8 +123,8 @@ fn every_key_arrives_where_it_belongs() {
     assert!(s3.grant.permit_http(&http(sts, "POST", "/")).is_ok());
     assert_eq!(s3.grant.permit_http(&http(sts, "GET", "/")).unwrap_err().code(), "method-not-granted");
 
-    let oauth = &config.instances[&"oauth".parse::<InstanceName>().unwrap()];
-    assert!(!oauth.enabled);
+    let oauth = instance(&config, "oauth");
+    assert!(!entry(&config, "oauth").enabled);
     assert_eq!(oauth.limits, Limits::default());
     let secret = |key: &str| &oauth.grant.secrets[&name(key)];
     let jwt = JwtGrant::new(
@@ -141,7 +153,7 @@ fn every_limit_can_be_written_as_it_is_shown() {
     for limit in Limit::ALL {
         let shown = Limits::default().shown(limit);
         let text = format!("[instances.a]\ncomponent = \"a\"\n[instances.a.limits]\n{limit} = {shown}");
-        assert_eq!(parse(&text).instances.into_values().next().unwrap().limits, Limits::default(), "{limit}");
+        assert_eq!(instance(&parse(&text), "a").limits, Limits::default(), "{limit}");
     }
 }
 

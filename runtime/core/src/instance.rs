@@ -1,4 +1,4 @@
-//! One configured instance: which component, with which settings, grants, secrets and limits.
+//! One configured instance: which component, with which settings, grants, secrets and limits; or which file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use crate::grant::Grant;
 use crate::{InstanceName, Limits, SecretName, Span};
 
-/// One configured instance. Paths are absolute or relative to the process; the configuration has resolved its own.
+/// One configured instance of a component. Paths are absolute or relative to the process; the configuration has resolved its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Its name.
@@ -17,8 +17,6 @@ pub struct Instance {
     pub component: PathBuf,
     /// What the component's file must have as its SHA-256.
     pub sha256: Option<Digest>,
-    /// Whether it takes part.
-    pub enabled: bool,
     /// What the component is told. No secrets.
     pub settings: BTreeMap<String, String>,
     /// What the component may do.
@@ -29,7 +27,7 @@ pub struct Instance {
     pub limits: Limits,
 }
 
-/// A payload that another program maintains.
+/// A file that somebody else keeps up to date, and that holds what is given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSource {
     /// The file.

@@ -1,7 +1,11 @@
 //! `deputy check`
 
-use deputy_config::{Colour, Config, Finding};
-use deputy_core::{Instance, SecretName};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use deputy_config::{Colour, Config, Entry, Finding};
+use deputy_core::{FileSource, Instance, SecretName};
 use deputy_sandbox::{Inspection, Provider, Sandbox};
 use serde::Serialize;
 
@@ -31,11 +35,26 @@ struct InstanceJson {
     name: String,
     enabled: bool,
     ok: bool,
-    component: String,
+    /// `null` where a file is all there is.
+    component: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<FileJson>,
+    /// Of an instance without a component, which would name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     loaded: Option<Loaded>,
+}
+
+#[derive(Serialize)]
+struct FileJson {
+    path: String,
+    lifetime: String,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -45,11 +64,11 @@ struct Loaded {
     service: Answer<String>,
     tokens_required: Answer<bool>,
     /// Imported and granted.
-    granted: Vec<Entry>,
+    granted: Vec<Granted>,
     /// Imported and not granted.
     not_granted: Vec<&'static str>,
     /// Granted and not imported.
-    unused: Vec<Entry>,
+    unused: Vec<Granted>,
     unknown_imports: Vec<String>,
     secrets: Vec<SecretJson>,
 }
@@ -63,7 +82,7 @@ enum Answer<T> {
 }
 
 #[derive(Serialize)]
-struct Entry {
+struct Granted {
     capability: &'static str,
     #[serde(skip)]
     words: &'static str,
@@ -108,31 +127,53 @@ fn json(config: &Config, ok: bool, instances: Vec<InstanceJson>) -> CheckJson {
     CheckJson { schema: SCHEMA, ok, config: config.path.display().to_string(), warnings, instances }
 }
 
-async fn check(sandbox: &Sandbox, instance: &Instance) -> InstanceJson {
+async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
     let mut checked = InstanceJson {
-        name: instance.name.to_string(),
-        enabled: instance.enabled,
+        name: entry.name.to_string(),
+        enabled: entry.enabled,
         ok: true,
-        component: instance.component.display().to_string(),
+        component: entry.component.as_ref().map(|instance| instance.component.display().to_string()),
+        file: entry.file.as_ref().map(file),
+        service: entry.service.as_ref().map(ToString::to_string),
         error: None,
         loaded: None,
     };
-    if instance.enabled {
-        match sandbox.load(instance).await {
-            Ok(provider) => {
-                let loaded = loaded(&provider, instance).await;
-                checked.ok = loaded.secrets.iter().all(|secret| secret.ok)
-                    && matches!(loaded.service, Answer::Said(_))
-                    && matches!(loaded.tokens_required, Answer::Said(_));
-                checked.loaded = Some(loaded);
-            }
-            Err(error) => {
-                checked.ok = false;
-                checked.error = Some(CommandError::from(error).json());
-            }
+    if !entry.enabled {
+        return checked;
+    }
+    let Some(instance) = &entry.component else {
+        // Beside a component a file may come and go.
+        checked.ok = checked.file.as_ref().is_some_and(|file| file.ok);
+        return checked;
+    };
+    match sandbox.load(instance).await {
+        Ok(provider) => {
+            let loaded = loaded(&provider, instance).await;
+            checked.ok = loaded.secrets.iter().all(|secret| secret.ok)
+                && matches!(loaded.service, Answer::Said(_))
+                && matches!(loaded.tokens_required, Answer::Said(_));
+            checked.loaded = Some(loaded);
+        }
+        Err(error) => {
+            checked.ok = false;
+            checked.error = Some(CommandError::from(error).json());
         }
     }
     checked
+}
+
+fn file(source: &FileSource) -> FileJson {
+    let error = readable(&source.path).err().map(|error| error.to_string());
+    let path = source.path.display().to_string();
+    FileJson { path, lifetime: source.lifetime.to_string(), ok: error.is_none(), error }
+}
+
+/// Whether there is a file that can be opened. What is no file might never open.
+fn readable(path: &Path) -> io::Result<()> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+    }
+    File::open(path).map(drop)
 }
 
 async fn loaded(provider: &Provider, instance: &Instance) -> Loaded {
@@ -153,11 +194,11 @@ async fn loaded(provider: &Provider, instance: &Instance) -> Loaded {
 }
 
 /// What is imported and granted, imported and not granted, granted and not imported.
-fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Entry>, Vec<&'static str>, Vec<Entry>) {
+fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Granted>, Vec<&'static str>, Vec<Granted>) {
     let (mut granted, mut not_granted, mut unused) = (Vec::new(), Vec::new(), Vec::new());
     for capability in Capability::ALL.into_iter().filter(|c| c.leave() == Leave::Granted) {
         let grants = capability.granted(&instance.grant);
-        let entry = Entry { capability: capability.key(), words: capability.words(), grants };
+        let entry = Granted { capability: capability.key(), words: capability.words(), grants };
         match (capability.imported(inspection), entry.grants.is_empty()) {
             (true, true) => not_granted.push(capability.words()),
             (true, false) => granted.push(entry),
@@ -197,9 +238,14 @@ fn shown(instance: &InstanceJson) -> String {
     };
     let mut text = format!("{}: {}\n", painted(HEADING, &instance.name), painted(style, word));
     let mut table = Table::default();
-    table.row(["component", &instance.component]);
+    if let Some(component) = &instance.component {
+        table.row(["component", component]);
+    }
     if let Some(loaded) = &instance.loaded {
         describe(&mut table, loaded);
+    }
+    if let Some(file) = &instance.file {
+        describe_file(&mut table, file, instance.service.as_deref());
     }
     text.push_str(&table.render(2));
     if let Some(error) = &instance.error {
@@ -254,6 +300,15 @@ fn describe(table: &mut Table, loaded: &Loaded) {
     }
 }
 
+fn describe_file(table: &mut Table, file: &FileJson, service: Option<&str>) {
+    let service = service.map(|service| format!("of {service}, ")).unwrap_or_default();
+    table.row(["file", &file.path]);
+    table.row(["", &format!("{service}good for {} from when it was written", file.lifetime)]);
+    if let Some(error) = &file.error {
+        table.row(["", &format!("cannot be read: {error}")]);
+    }
+}
+
 fn compared(loaded: &Loaded) -> String {
     let mut text = String::new();
     let mut section = |title: String, rows: Vec<(String, String)>| {
@@ -263,7 +318,7 @@ fn compared(loaded: &Loaded) -> String {
             text.push_str(&format!("  {title}\n{}", table.render(4)));
         }
     };
-    let rows = |entries: &[Entry]| {
+    let rows = |entries: &[Granted]| {
         entries.iter().map(|entry| (entry.words.to_owned(), entry.grants.join(", "))).collect::<Vec<_>>()
     };
     let words = |words: &[&str]| words.iter().map(|words| ((*words).to_owned(), String::new())).collect::<Vec<_>>();

@@ -108,7 +108,6 @@ async fn service(sandbox: &Sandbox, path: &Path, inspection: &Inspection) -> Res
         name,
         component: path.to_owned(),
         sha256: Some(inspection.digest),
-        enabled: true,
         settings: BTreeMap::new(),
         grant: Grant::default(),
         sources: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use deputy_config::Config;
+use deputy_config::{Config, Entry};
 use deputy_core::{Instance, Span, Timestamp, Tokens};
 use deputy_observe::Audit;
 use serde::Serialize;
@@ -37,9 +37,10 @@ struct ObtainJson<'a> {
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timestamp) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
-    let instance = find(&config, &arguments.instance)?;
-    if !instance.enabled {
-        let text = format!("{} is not enabled: it is called because you name it", instance.name);
+    let entry = find(&config, &arguments.instance)?;
+    let instance = component(entry)?;
+    if !entry.enabled {
+        let text = format!("{} is not enabled: it is called because you name it", entry.name);
         context.printer.say(WARNING, "warning", &text);
     }
     // Before anything is obtained it is known that it can be kept.
@@ -86,7 +87,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     Ok(exit)
 }
 
-fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Instance, CommandError> {
+fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Entry, CommandError> {
     let found = config.instances.values().find(|instance| instance.name.as_str() == name);
     found.ok_or_else(|| {
         let path = config.path.display();
@@ -95,6 +96,20 @@ fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Instance, CommandError
         match names.as_slice() {
             [] => error.hint("the configuration has no instances: add [instances.NAME]"),
             names => error.hint(format!("the instances are {}", names.join(", "))),
+        }
+    })
+}
+
+/// What is called.
+fn component(entry: &Entry) -> Result<&Instance, CommandError> {
+    entry.component.as_ref().ok_or_else(|| {
+        let error =
+            CommandError::new(Exit::Misconfigured, format!("{} has no component that could be called", entry.name));
+        match &entry.file {
+            Some(file) => {
+                error.hint(format!("its tokens are in {}, which another program maintains", file.path.display()))
+            }
+            None => error,
         }
     })
 }

@@ -40,7 +40,6 @@ pub(crate) fn instance(http: Vec<HttpRule>, limits: Limits) -> Instance {
         name: "lab".parse().unwrap(),
         component: PathBuf::new(),
         sha256: None,
-        enabled: true,
         settings: BTreeMap::new(),
         grant: Grant { http, ..Grant::default() },
         sources: BTreeMap::new(),

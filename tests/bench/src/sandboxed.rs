@@ -33,7 +33,6 @@ pub(crate) fn instance(component: &str, settings: &[(&str, &str)]) -> Result<Ins
         name: component.parse()?,
         component: guest(component)?,
         sha256: None,
-        enabled: true,
         settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         grant: Grant::default(),
         sources: BTreeMap::new(),

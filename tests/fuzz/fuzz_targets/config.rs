@@ -12,7 +12,12 @@ fuzz_target!(|text: &str| {
     match Config::parse(text, path) {
         Ok(config) => {
             config.warnings.render(Colour::Never);
-            for instance in config.instances.values() {
+            for entry in config.instances.values() {
+                // There is a component or a file, and somebody who says which service it is.
+                assert!(entry.component.is_some() || (entry.file.is_some() && entry.service.is_some()));
+                assert!(entry.upstream.iter().all(|name| config.budgets.contains_key(name)));
+            }
+            for instance in config.instances.values().filter_map(|entry| entry.component.as_ref()) {
                 // Every granted secret has a source, and what a rule sends is a secret of the instance.
                 assert!(instance.grant.secrets.keys().eq(instance.sources.keys()));
                 for rule in &instance.grant.http {

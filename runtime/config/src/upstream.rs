@@ -1,0 +1,95 @@
+//! `[upstreams.NAME]`: how many calls each service bears.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use deputy_core::schedule::{Budget, UpstreamName};
+
+use crate::diagnostic::Sink;
+use crate::nearest::nearest;
+use crate::value::{Key, Value, listed, shown};
+
+/// The budget of each service and endpoint that has none of its own. It is none that instances share.
+const DEFAULT: &str = "default";
+
+/// All budgets. One whose definition is wrong is there too, so that its uses are no second error.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams {
+    default: Option<Budget>,
+    list: Vec<Upstream>,
+}
+
+#[derive(Debug)]
+struct Upstream {
+    at: Range<usize>,
+    written: String,
+    name: Option<UpstreamName>,
+    budget: Option<Budget>,
+}
+
+impl Upstreams {
+    pub(crate) fn read(sink: &mut Sink, value: Value<'_>) -> Self {
+        let mut upstreams = Self::default();
+        for (key, value) in value.entries(sink, "[upstreams.NAME]") {
+            if key.name == DEFAULT {
+                upstreams.default = budget(sink, &key, value);
+                continue;
+            }
+            upstreams.list.push(Upstream {
+                name: key.parsed(sink),
+                budget: budget(sink, &key, value),
+                written: key.name.to_owned(),
+                at: key.at,
+            });
+        }
+        upstreams
+    }
+
+    /// The upstream of an instance.
+    pub(crate) fn named(&self, sink: &mut Sink, value: Value<'_>) -> Option<UpstreamName> {
+        let text = value.text(sink, "\"NAME\"")?;
+        if let Some(upstream) = self.list.iter().find(|upstream| upstream.written == text) {
+            return upstream.name.clone();
+        }
+        if text == DEFAULT {
+            sink.error(value.at(), format!("`{DEFAULT}` can't be named")).expected("leave `upstream` out").hint(
+                "`default` is what each service and endpoint bears that has no budget of its own, each by itself",
+            );
+            return None;
+        }
+        let known: Vec<_> = self.list.iter().map(|upstream| upstream.written.as_str()).collect();
+        let error = sink.error(value.at(), format!("there is no upstream `{}`", shown(text)));
+        match (nearest(text, known.iter().copied()), known.as_slice()) {
+            (Some(meant), _) => error.expected(format!("did you mean `{meant}`?")),
+            (None, []) => error.expected("define it under [upstreams.NAME]"),
+            (None, known) => error.expected(format!("one of {}", shown(&listed(known)))),
+        };
+        None
+    }
+
+    /// What can only be seen when all uses are known.
+    pub(crate) fn check(&self, sink: &mut Sink, used: &BTreeSet<UpstreamName>) {
+        for upstream in &self.list {
+            if upstream.name.as_ref().is_some_and(|name| !used.contains(name)) {
+                sink.warning(upstream.at.clone(), format!("nothing uses the upstream `{}`", upstream.written))
+                    .expected("no instance names it");
+            }
+        }
+    }
+
+    /// The budget of those that have none of their own, and the others.
+    pub(crate) fn into_parts(self) -> (Budget, BTreeMap<UpstreamName, Budget>) {
+        let budgets = self.list.into_iter().filter_map(|upstream| upstream.name.zip(upstream.budget)).collect();
+        (self.default.unwrap_or(Budget::DEFAULT), budgets)
+    }
+}
+
+/// Both numbers are asked for: what one of them should be follows from the other in no service's documentation.
+fn budget(sink: &mut Sink, key: &Key<'_>, value: Value<'_>) -> Option<Budget> {
+    let mut fields = value.table(sink, &format!("[upstreams.{}]", shown(key.name)))?;
+    let per_minute = fields.required(sink, "calls-per-minute", "600");
+    let per_minute = per_minute.and_then(|v| v.number(sink, "600", 1..=1_000_000));
+    let burst = fields.required(sink, "burst", "100").and_then(|v| v.number(sink, "100", 1..=100_000));
+    fields.finish(sink);
+    Some(Budget { per_minute: per_minute?, burst: burst? })
+}
