@@ -23,11 +23,15 @@ pub(crate) type Leases = (Vec<LeaseMetrics>, Vec<(String, usize)>);
 
 /// What another configuration changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Changed {
-    pub(crate) added: Vec<InstanceName>,
-    pub(crate) changed: Vec<InstanceName>,
-    pub(crate) removed: Vec<InstanceName>,
-    pub(crate) unchanged: usize,
+pub struct Changed {
+    /// Instances that are new.
+    pub added: Vec<InstanceName>,
+    /// Instances of which something changed.
+    pub changed: Vec<InstanceName>,
+    /// Instances that are gone.
+    pub removed: Vec<InstanceName>,
+    /// How many are as they were.
+    pub unchanged: usize,
 }
 
 /// Speaks to a coordinator that runs. Cheap to clone.
@@ -131,7 +135,10 @@ impl Handle {
     }
 
     /// Takes another configuration.
-    pub(crate) async fn configure(&self, setup: Setup) -> Result<Changed, AskError> {
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn configure(&self, setup: Setup) -> Result<Changed, AskError> {
         self.ask(|reply| Input::Configure(Box::new(setup), reply)).await
     }
 

@@ -28,6 +28,6 @@ pub use clock::{Clock, SystemClock};
 pub use control::{Control, ControlError, Reload, Reloaded, SCHEMA};
 pub use coordinator::{Coordinator, Options, Setup, StartError};
 pub use files::FilePlan;
-pub use handle::{AskError, Handle};
+pub use handle::{AskError, Changed, Handle};
 pub use health::Health;
 pub use provider::Provider;

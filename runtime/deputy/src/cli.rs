@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use deputy_core::Span;
 
 use crate::exit::Exit;
 use crate::table::Table;
@@ -22,16 +23,21 @@ use crate::table::Table;
     arg_required_else_help = true,
     after_help = "Examples:
   deputy check --config /etc/deputy/deputy.toml
+  deputy run --config /etc/deputy/deputy.toml
+  deputy status
   deputy inspect s3-sts.wasm
   deputy obtain s3-prod --out credentials.json",
     after_long_help = "Examples:
   deputy check --config /etc/deputy/deputy.toml
+  deputy run --config /etc/deputy/deputy.toml
+  deputy status
   deputy inspect s3-sts.wasm
   deputy obtain s3-prod --out credentials.json
 
 Environment:
   DEPUTY_CONFIG  as --config
   DEPUTY_LOG     as --log
+  DEPUTY_SOCKET  as --socket
   DEPUTY_STATE   as --state
   NO_COLOR       as --color never
 
@@ -57,7 +63,7 @@ pub(crate) struct Global {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Colours::Auto)]
     pub(crate) color: Colours,
-    /// How much to log on stderr [default: warn]
+    /// How much to log on stderr [default: info of `run`, warn of all others]
     #[arg(long, global = true, value_name = "LEVEL", value_enum)]
     pub(crate) log: Option<LogLevel>,
 }
@@ -104,6 +110,14 @@ pub(crate) enum Command {
     /// Explain the codes with which deputy ends
     #[command(after_help = exit_codes_help())]
     ExitCodes(ExitCodes),
+    /// Print what an instance holds, or write it to a file
+    ///
+    /// Asks the coordinator that runs. An instance that is obtained on demand is obtained by that, and kept for a while.
+    #[command(after_help = "Examples:
+  deputy get s3-prod --out credentials.json
+  deputy get s3-prod --wait 30s --reveal | jq -r .AccessKeyId
+  deputy get s3-prod --json")]
+    Get(Get),
     /// Say what a component is, what it can do and what it can never do
     ///
     /// A component can only do what it imports, so its import list says what it can never do, whatever it is granted
@@ -122,6 +136,114 @@ pub(crate) enum Command {
   deputy obtain s3-prod --reveal | jq -r .AccessKeyId
   deputy obtain s3-prod --json --audit audit.jsonl")]
     Obtain(Obtain),
+    /// Have the coordinator read its configuration again
+    ///
+    /// A configuration with an error in it changes nothing. A good one restarts the instances that it changes, a changed
+    /// component included, and leaves all others alone. SIGHUP does the same.
+    #[command(after_help = "Examples:
+  deputy reload
+  deputy reload --json | jq -r .changed[]")]
+    Reload(Reload),
+    /// Have the coordinator obtain another lease now
+    ///
+    /// The lease that is held stays good until then.
+    #[command(after_help = "Examples:
+  deputy renew s3-prod
+  deputy renew s3-prod --json")]
+    Renew(OfInstance),
+    /// Have the coordinator revoke all that an instance holds
+    ///
+    /// Nobody is given the lease any longer from then on, and another one is obtained. Only a component that exports
+    /// revocation can do that: `deputy inspect` says which.
+    #[command(after_help = "Examples:
+  deputy revoke oauth-lab
+  deputy revoke oauth-lab --json")]
+    Revoke(OfInstance),
+    /// Keep a lease for every instance, until a signal ends it
+    ///
+    /// Obtains, renews in time, saves what it holds, sealed, in the state directory, and serves it again after a restart.
+    /// SIGTERM ends it, SIGHUP has it read the configuration again. `deputy status` says what it holds and why.
+    #[command(after_help = "Examples:
+  deputy run
+  deputy run --config /etc/deputy/deputy.toml
+  deputy run --audit - --log warn")]
+    Run(Run),
+    /// Say what the coordinator holds, and why
+    #[command(after_help = "Examples:
+  deputy status
+  deputy status s3-prod
+  deputy status --watch
+  deputy status --json | jq .ready")]
+    Status(Status),
+}
+
+/// Where the coordinator is.
+#[derive(Debug, Args)]
+pub(crate) struct Socket {
+    /// The coordinator's socket [default: see `control` in the configuration]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfInstance {
+    /// The name of an instance
+    pub(crate) instance: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The name of an instance
+    pub(crate) instance: String,
+    /// Print what it holds, and nothing else, on stdout
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) reveal: bool,
+    /// Write what it holds to a file that only its owner can read (mode 0600)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+    /// How long to wait until there is something, at most 60s
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(crate) wait: Span,
+    /// Print one JSON object, without what it holds
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Append what components do as JSON lines to a file; - is stdout [default: see `audit` in the configuration]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) audit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// One instance alone, with all that is known of it
+    pub(crate) instance: Option<String>,
+    /// Ask again every second, until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print one JSON object, or one per line with --watch
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
 }
 
 #[derive(Debug, Args)]
@@ -223,7 +345,11 @@ impl Command {
             Self::Check(Check { json }) | Self::ExitCodes(ExitCodes { json }) => *json,
             Self::Inspect(inspect) => inspect.json,
             Self::Obtain(obtain) => obtain.json,
-            Self::CompileComponent(_) | Self::Completions(_) => false,
+            Self::Get(get) => get.json,
+            Self::Reload(reload) => reload.json,
+            Self::Renew(of) | Self::Revoke(of) => of.json,
+            Self::Status(status) => status.json,
+            Self::CompileComponent(_) | Self::Completions(_) | Self::Run(_) => false,
         }
     }
 }

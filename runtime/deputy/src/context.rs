@@ -1,5 +1,6 @@
 //! What every command needs: the streams, the configuration, the state directory.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use deputy_config::Config;
@@ -49,6 +50,16 @@ impl Context {
     /// The state directory; the configuration has its say if there is one.
     pub(crate) fn state_dir(&self, config: Option<&Config>) -> Option<PathBuf> {
         self.surroundings.state_dir(self.state.as_deref(), config.and_then(|config| config.state_dir.as_deref()))
+    }
+
+    /// The coordinator's socket, if somebody named one.
+    pub(crate) fn socket(&self, named: Option<&Path>) -> Option<PathBuf> {
+        named.or(self.surroundings.socket.as_deref()).map(Path::to_owned)
+    }
+
+    /// What clears the terminal, if stdout is one.
+    pub(crate) fn clear(&self) -> &'static str {
+        if std::io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" }
     }
 
     /// Prints an object on stdout.

@@ -16,6 +16,8 @@ pub(crate) struct CommandError {
     exit: Exit,
     report: Report,
     hints: Vec<String>,
+    /// What was found, as another process has rendered it for a person.
+    details: String,
 }
 
 #[derive(Debug)]
@@ -48,11 +50,16 @@ pub(crate) struct ErrorJson {
 
 impl CommandError {
     pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { exit, report: Report::Chain(error.into()), hints: Vec::new() }
+        Self { exit, report: Report::Chain(error.into()), hints: Vec::new(), details: String::new() }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    pub(crate) fn details(mut self, details: String) -> Self {
+        self.details = details;
         self
     }
 
@@ -90,6 +97,7 @@ impl CommandError {
                 printer.note(&format!("  because {}\n", harmless(&source.to_string())));
             }
         }
+        printer.note(&crate::print::indented(&self.details, ""));
         for hint in &self.hints {
             printer.say(HINT, "hint", hint);
         }
@@ -135,7 +143,7 @@ impl From<ConfigErrors> for CommandError {
     fn from(error: ConfigErrors) -> Self {
         let missing =
             matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
-        let this = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new() };
+        let this = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new(), details: String::new() };
         if missing { this.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { this }
     }
 }

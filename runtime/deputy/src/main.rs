@@ -9,20 +9,25 @@ mod capability;
 mod check;
 mod cli;
 mod context;
+mod control;
 mod error;
 mod exit;
 mod inspect;
 mod obtain;
 mod outcome;
 mod output;
+mod prepare;
 mod print;
+mod provider;
+mod run;
 mod sandbox;
+mod status;
 mod surroundings;
 mod table;
 mod trail;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -59,7 +64,7 @@ fn main() -> ExitCode {
     let printer = Printer::new(cli.global.color.into());
     let surroundings = Surroundings::read();
     let level = level(&cli, &surroundings);
-    log(*level.as_ref().unwrap_or(&LogLevel::Warn), printer);
+    log(*level.as_ref().unwrap_or(&LogLevel::Warn), Form::of(&cli.command), printer);
     let context = Context::new(printer, &cli.global, surroundings);
     let ended = closed.and(level).and_then(|_| run(&context, &cli.command));
     ended.unwrap_or_else(|error| context.fail(&error, cli.command.json())).into()
@@ -80,12 +85,14 @@ fn level(cli: &Cli, surroundings: &Surroundings) -> Result<LogLevel, CommandErro
             let error = CommandError::new(Exit::Misconfigured, format!("DEPUTY_LOG is {text:?}, which is no level"));
             error.hint("the levels are off, error, warn, info, debug, trace")
         }),
+        // What runs for weeks tells what it does; what ends soon tells what is wrong.
+        (None, None) if matches!(cli.command, Command::Run(_)) => Ok(LogLevel::Info),
         (None, None) => Ok(LogLevel::Warn),
     }
 }
 
 /// Events of our own crates alone: what others log may hold what they were handed.
-fn log(level: LogLevel, printer: Printer) {
+fn log(level: LogLevel, form: Form, printer: Printer) {
     let level = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -94,8 +101,29 @@ fn log(level: LogLevel, printer: Printer) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    let ours = Targets::new().with_target("deputy", level);
     let format = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(printer.colours_notes());
-    tracing_subscriber::registry().with(format).with(Targets::new().with_target("deputy", level)).init();
+    match form {
+        Form::Lines => tracing_subscriber::registry().with(format).with(ours).init(),
+        Form::Json => tracing_subscriber::registry().with(format.json().with_ansi(false)).with(ours).init(),
+    }
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Lines,
+    Json,
+}
+
+impl Form {
+    /// A service whose log no terminal shows is read by programs.
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Run(_) if !io::stderr().is_terminal() => Self::Json,
+            _ => Self::Lines,
+        }
+    }
 }
 
 fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
@@ -104,8 +132,14 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::CompileComponent(_) => Ok(Exit::Internal), // has its own way out, in `main`
         Command::Completions(arguments) => completions(context, arguments),
         Command::ExitCodes(arguments) => exit_codes(context, arguments),
+        Command::Get(arguments) => block_on(control::get(context, arguments)),
         Command::Inspect(arguments) => block_on(inspect::run(context, arguments)),
         Command::Obtain(arguments) => block_on(obtain::run(context, arguments, now())),
+        Command::Reload(arguments) => block_on(control::reload(context, arguments)),
+        Command::Renew(arguments) => block_on(control::renew(context, arguments)),
+        Command::Revoke(arguments) => block_on(control::revoke(context, arguments)),
+        Command::Run(arguments) => block_on(run::run(context, arguments)),
+        Command::Status(arguments) => block_on(status::run(context, arguments)),
     }
 }
 

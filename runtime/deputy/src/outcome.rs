@@ -10,11 +10,11 @@ use crate::print::{ERROR, HINT, Printer, WARNING, indented};
 /// A refusal, for a program to read.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct RefusalJson {
-    code: &'static str,
-    message: String,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
     /// The lines of configuration that would allow it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 /// A failed call, for a program to read.

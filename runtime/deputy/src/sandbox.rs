@@ -16,14 +16,16 @@ pub(crate) const COMPILE: &str = "compile-component";
 
 /// A sandbox that keeps compiled components below a folder.
 pub(crate) fn open(state_dir: Option<PathBuf>, audit: Audit) -> Result<Sandbox, CommandError> {
-    let Some(state_dir) = state_dir else {
-        let error = CommandError::new(Exit::Misconfigured, "there is no state directory");
-        return Err(error.hint("name one with --state FOLDER, in DEPUTY_STATE, or as `state` in deputy.toml"));
-    };
+    let state_dir = state_dir.ok_or_else(no_state)?;
     let program = std::env::current_exe().map_err(|error| CommandError::new(Exit::Internal, error))?;
     let compiler = Compiler::new(program, vec![OsString::from(COMPILE)]);
     let options = Options { state_dir, compiler, audit: Arc::new(audit), resolver: Arc::new(SystemResolver) };
     Ok(Sandbox::new(options)?)
+}
+
+pub(crate) fn no_state() -> CommandError {
+    let error = CommandError::new(Exit::Misconfigured, "there is no state directory");
+    error.hint("name one with --state FOLDER, in DEPUTY_STATE, or as `state` in deputy.toml")
 }
 
 /// An audit log for calls that are given nothing, so that there is nothing to tell of them.

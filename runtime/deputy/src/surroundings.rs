@@ -10,6 +10,8 @@ pub(crate) struct Surroundings {
     pub(crate) config: Option<PathBuf>,
     /// `DEPUTY_LOG`
     pub(crate) log: Option<String>,
+    /// `DEPUTY_SOCKET`
+    pub(crate) socket: Option<PathBuf>,
     /// `DEPUTY_STATE`
     pub(crate) state: Option<PathBuf>,
     /// Where systemd or the desktop wants state to be.
@@ -35,6 +37,7 @@ impl Surroundings {
         Self {
             config: path("DEPUTY_CONFIG"),
             log: set("DEPUTY_LOG").map(|value| value.to_string_lossy().into_owned()),
+            socket: path("DEPUTY_SOCKET"),
             state: path("DEPUTY_STATE"),
             default_state: service.or(desktop).or(home),
         }
