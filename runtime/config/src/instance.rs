@@ -112,49 +112,37 @@ impl<'c> Reader<'c> {
     }
 }
 
-/// Whether the keys of an instance go together.
+/// Whether the keys of an instance go together: what has no effect is an error.
 fn together(sink: &mut Sink, fields: &Fields<'_>, key: &Key<'_>) -> bool {
     let has = |name| fields.key(name).is_some();
-    match (has("component"), has("file")) {
-        (false, false) => {
-            sink.error(fields.at(), "`component` is missing")
-                .expected("needs component = \"provider.wasm\"")
-                .hint(format!("or [instances.{}.file], a file that another program maintains", shown(key.name)));
-            return false;
+    let (component, file, service) = (has("component"), has("file"), has("service"));
+    let mut sound = true;
+    let mut useless = |name: &str, why: &str, whose: &str| {
+        if let Some(at) = fields.key(name) {
+            sink.error(at, format!("`{name}` has no effect{why}")).expected(format!("only for an instance {whose}"));
+            sound = false;
         }
-        (true, _) => {
-            if let Some(at) = fields.key("service") {
-                sink.error(at, "`service` has no effect: the component names its service itself")
-                    .expected("only for an instance without a component");
-                return false;
-            }
-        }
-        (false, true) => {
-            let mut sound = has("service");
-            if !sound {
-                sink.error(fields.at(), "`service` is missing")
-                    .expected("needs service = \"s3\"")
-                    .hint("there is no component here that could name it");
-            }
-            for name in OF_COMPONENTS {
-                if let Some(at) = fields.key(name) {
-                    sink.error(at, format!("`{name}` has no effect without a component"))
-                        .expected("only for an instance with a `component`");
-                    sound = false;
-                }
-            }
-            if !sound {
-                return false;
-            }
-        }
+    };
+    if !(component && file) {
+        useless("prefer", ": there is nothing to choose from", "with a `component` and a `file`");
     }
-    let both = has("component") && has("file");
-    if let Some(at) = fields.key("prefer").filter(|_| !both) {
-        sink.error(at, "`prefer` has no effect: there is nothing to choose from")
-            .expected("only for an instance with a `component` and a `file`");
-        return false;
+    if component {
+        useless("service", ": the component names its service itself", "without a component");
+    } else if file {
+        OF_COMPONENTS.iter().for_each(|name| useless(name, " without a component", "with a `component`"));
     }
-    true
+    if !component && !file {
+        sink.error(fields.at(), "`component` is missing")
+            .expected("needs component = \"provider.wasm\"")
+            .hint(format!("or [instances.{}.file], a file that another program maintains", shown(key.name)));
+        sound = false;
+    } else if !component && !service {
+        sink.error(fields.at(), "`service` is missing")
+            .expected("needs service = \"s3\"")
+            .hint("there is no component here that could name it");
+        sound = false;
+    }
+    sound
 }
 
 /// The component, and what it may do; `Some(None)` if there is none.

@@ -8,6 +8,7 @@
 //! TOML is known here and nowhere else. This crate opens no file but the configuration, resolves no secret, looks up no
 //! name, and never repeats what stands where a secret's value was written by mistake.
 
+mod canonical;
 mod config;
 mod coordinator;
 mod diagnostic;

@@ -38,7 +38,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 
 #[test]
 fn every_invalid_sample_is_refused_as_its_snapshot_says() {
-    for (name, text) in samples("invalid", 22) {
+    for (name, text) in samples("invalid", 35) {
         let errors = parse(&text).expect_err(&name);
         let shown = errors.render(Colour::Never);
         assert!(!shown.contains("hunter"), "{name} shows a secret");
@@ -48,7 +48,7 @@ fn every_invalid_sample_is_refused_as_its_snapshot_says() {
 
 #[test]
 fn every_warning_is_shown_as_its_snapshot_says() {
-    for (name, text) in samples("warning", 3) {
+    for (name, text) in samples("warning", 4) {
         let config = parse(&text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
         keep("warning", &name, &config.warnings.render(Colour::Never));
     }

@@ -263,6 +263,16 @@ impl Sigv4Grant {
         }
         Ok(Self { services: services.into_iter().collect(), regions: regions.into_iter().collect() })
     }
+
+    /// The services, in order.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(String::as_str)
+    }
+
+    /// The regions, in order.
+    pub fn regions(&self) -> impl Iterator<Item = &str> {
+        self.regions.iter().map(String::as_str)
+    }
 }
 
 impl JwtGrant {
@@ -291,6 +301,26 @@ impl JwtGrant {
             audiences: audiences.into_iter().collect(),
             max_lifetime,
         })
+    }
+
+    /// The algorithms, in order.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.algorithms.iter().copied()
+    }
+
+    /// The issuers, in order.
+    pub fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.issuers.iter().map(String::as_str)
+    }
+
+    /// The audiences, in order.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.audiences.iter().map(String::as_str)
+    }
+
+    /// The longest time from `iat` to `exp`.
+    pub fn max_lifetime(&self) -> Span {
+        self.max_lifetime
     }
 }
 

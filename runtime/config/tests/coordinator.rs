@@ -1,0 +1,174 @@
+//! What the coordinator is told: its own table, budgets, and how each instance's tokens are kept.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
+use std::path::{Path, PathBuf};
+
+use deputy_config::{Colour, Config, Coordinator, Entry};
+use deputy_core::schedule::{Budget, Mode, Policy, Prefer, Ratio, Retry, Revoke, UpstreamName, When};
+use deputy_core::{FileSource, SecretSource, Span};
+
+const FULL: &str = include_str!("../samples/valid/full.toml");
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
+}
+
+/// The one instance of a text.
+fn only(text: &str) -> Entry {
+    parse(text).instances.into_values().next().unwrap()
+}
+
+fn entry(config: &Config, name: &str) -> Entry {
+    config.instances.values().find(|entry| entry.name.as_str() == name).unwrap().clone()
+}
+
+fn upstream(name: &str) -> UpstreamName {
+    name.parse().unwrap()
+}
+
+#[test]
+fn the_coordinator_is_as_the_file_says() {
+    let coordinator = parse(FULL).coordinator;
+    let expected = Coordinator {
+        calls: 64,
+        key: Some(SecretSource::Credential("state-key".into())),
+        health: Some("[::1]:8270".parse().unwrap()),
+        control: Some(PathBuf::from("/etc/deputy/run/control.sock")),
+        control_mode: "0660".parse().unwrap(),
+        shutdown: Span::secs(60),
+    };
+    assert_eq!(coordinator, expected);
+    assert_eq!(coordinator.control_mode.bits(), 0o660);
+}
+
+#[test]
+fn each_key_of_the_coordinator_has_a_default() {
+    let default = Coordinator::default();
+    assert_eq!((default.calls, default.shutdown), (32, Span::secs(10)));
+    assert_eq!((&default.key, default.health, &default.control), (&None, None, &None));
+    assert_eq!(default.control_mode.bits(), 0o600);
+    for text in ["", "[coordinator]", "[coordinator]\ncalls = 32", "[coordinator]\nshutdown = \"10s\""] {
+        assert_eq!(parse(text).coordinator, default, "{text}");
+    }
+}
+
+#[test]
+fn the_key_of_the_state_is_where_secrets_may_be() {
+    for (text, source) in [
+        ("file = \"state.key\"", SecretSource::File("/etc/deputy/state.key".into())),
+        ("env = \"STATE_KEY\"", SecretSource::Environment("STATE_KEY".into())),
+        ("credential = \"state-key\"", SecretSource::Credential("state-key".into())),
+        ("command = [\"pass\", \"state\"]", SecretSource::Command(vec!["pass".into(), "state".into()])),
+    ] {
+        assert_eq!(parse(&format!("[coordinator.key]\n{text}")).coordinator.key, Some(source));
+    }
+}
+
+#[test]
+fn a_socket_whose_path_the_system_can_take_is_taken() {
+    let control = |length: usize| format!("[coordinator]\ncontrol = \"/{}\"", "a".repeat(length - 1));
+    assert!(parse(&control(107)).coordinator.control.is_some());
+    assert!(Config::parse(&control(108), Path::new("deputy.toml")).is_err());
+}
+
+#[test]
+fn only_an_address_of_this_machine_draws_no_warning() {
+    for (address, warnings) in [
+        ("127.0.0.1:8270", 0),
+        ("127.8.8.8:1", 0),
+        ("[::1]:8270", 0),
+        ("[::ffff:127.0.0.1]:1", 0),
+        ("0.0.0.0:8270", 1),
+        ("[::]:8270", 1),
+        ("10.0.0.1:8270", 1),
+    ] {
+        let config = parse(&format!("[coordinator]\nhealth = \"{address}\""));
+        assert_eq!((config.warnings.len(), config.coordinator.health), (warnings, Some(address.parse().unwrap())));
+    }
+}
+
+#[test]
+fn budgets_are_as_the_file_says() {
+    let config = parse(FULL);
+    assert_eq!(config.default_budget, Budget { per_minute: 1_000_000, burst: 100_000 });
+    assert_eq!(config.budgets, [(upstream("sts"), Budget { per_minute: 60, burst: 5 })].into());
+    assert_eq!(entry(&config, "s3-prod").upstream, Some(upstream("sts")));
+    assert_eq!(entry(&config, "oauth").upstream, None);
+    assert_eq!(parse("").default_budget, Budget::DEFAULT);
+}
+
+#[test]
+fn the_order_of_the_tables_does_not_matter() {
+    let config = parse(
+        "[instances.a]\ncomponent = \"a.wasm\"\nupstream = \"sts\"\n\
+         [upstreams.sts]\nburst = 1\ncalls-per-minute = 1\n",
+    );
+    assert_eq!(config.budgets, [(upstream("sts"), Budget { per_minute: 1, burst: 1 })].into());
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn a_policy_is_as_the_file_says() {
+    let expected = Policy {
+        mode: Mode::OnDemand(Span::secs(900)),
+        ratio: Ratio::thousandths(800),
+        jitter: Ratio::thousandths(50),
+        lifetime: Some(Span::secs(7200)),
+        max_lifetime: Some(Span::secs(7 * 86_400)),
+        retry: Retry { floor: Span::millis(500), most: Span::secs(600), slow: Span::secs(120) },
+        revoke: Revoke { replaced: None, removed: When::Expire, shutdown: When::Revoke },
+        prefer: Prefer::File,
+    };
+    assert_eq!(entry(&parse(FULL), "s3-prod").policy, expected);
+}
+
+#[test]
+fn each_part_of_a_policy_has_a_default_of_its_own() {
+    let policy = |text: &str| only(&format!("[instances.a]\ncomponent = \"a.wasm\"\n{text}")).policy;
+    let default = Policy::default();
+    for text in ["obtain = \"always\"", "renew = {}", "retry = {}", "revoke = {}", "enabled = false"] {
+        assert_eq!(policy(text), default, "{text}");
+    }
+    let ratio = |text: &str| policy(text).ratio;
+    assert_eq!(policy("renew = { jitter = 0 }"), Policy { jitter: Ratio::thousandths(0), ..default.clone() });
+    assert_eq!(ratio("renew = { ratio = 0.5 }"), ratio("renew = { ratio = \"0.5\" }"));
+    assert_eq!(policy("obtain = \"on-demand\"").mode, Mode::OnDemand(Span::secs(600)));
+    let retry = Retry { most: Span::secs(9), ..default.retry };
+    assert_eq!(policy("retry = { most = \"9s\" }"), Policy { retry, ..default.clone() });
+    let revoke = Revoke { replaced: Some(Span::secs(0)), ..default.revoke };
+    assert_eq!(policy("revoke = { replaced = \"0s\" }"), Policy { revoke, ..default });
+}
+
+#[test]
+fn what_is_not_written_of_the_delays_follows_the_floor() {
+    let retry = only("[instances.a]\ncomponent = \"a\"\nretry = { floor = \"10m\" }").policy.retry;
+    let floor = Span::secs(600);
+    assert_eq!(retry, Retry { floor, most: floor, slow: floor });
+}
+
+#[test]
+fn an_instance_is_a_component_or_a_file_or_both() {
+    let config = parse(FULL);
+    let s3 = entry(&config, "s3-prod");
+    let file = FileSource { path: "/etc/deputy/token.json".into(), lifetime: Span::secs(3600) };
+    assert_eq!((s3.file, s3.service, s3.component.is_some()), (Some(file), None, true));
+    let mounted = entry(&config, "mounted");
+    let file = FileSource { path: "/etc/deputy/mounted/token".into(), lifetime: Span::secs(12 * 3600) };
+    assert_eq!((mounted.file, mounted.component), (Some(file), None));
+    assert_eq!((mounted.service, mounted.upstream), (Some("hdfs".parse().unwrap()), None));
+    assert!(mounted.enabled);
+    let oauth = entry(&config, "oauth");
+    assert!(oauth.component.is_some() && oauth.file.is_none() && !oauth.enabled);
+}
+
+#[test]
+fn the_same_file_under_two_names_is_told() {
+    let instance = |name: &str, path: &str| {
+        format!("[instances.{name}]\nservice = \"s3\"\nfile = {{ path = \"{path}\", lifetime = \"1h\" }}\n")
+    };
+    for (first, second, warnings) in [("t", "t", 1), ("t", "./t", 1), ("t", "/etc/deputy/t", 1), ("t", "u", 0)] {
+        let config = parse(&(instance("a", first) + &instance("b", second)));
+        assert_eq!(config.warnings.len(), warnings, "{first} {second}");
+    }
+}
