@@ -74,6 +74,12 @@ impl Home {
         self.write();
     }
 
+    /// Adds lines before all others.
+    pub(crate) fn put_first(&mut self, lines: &str) {
+        self.config.insert_str(0, lines);
+        self.write();
+    }
+
     /// Replaces a part of the configuration, which must be there once.
     pub(crate) fn replace(&mut self, old: &str, new: &str) {
         assert_eq!(self.config.matches(old).count(), 1, "{old} in {}", self.config);
@@ -102,24 +108,21 @@ impl Home {
     /// Runs the program and sees that it told no secret to anybody.
     #[must_use]
     pub(crate) fn deputy(&self, args: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_deputy"))
-            .arg("--config")
-            .arg(self.path("deputy.toml"))
-            .arg("--state")
-            .arg(&self.state)
-            .args(args)
-            .env_clear()
-            .env("COLUMNS", "120")
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = self.command().args(args).stdin(Stdio::null()).output().unwrap();
         self.search(&output);
         Run {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// The program in this home, ready for its arguments.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deputy"));
+        command.arg("--config").arg(self.path("deputy.toml")).arg("--state").arg(&self.state);
+        command.env_clear().env("COLUMNS", "120").current_dir(self.folder.path());
+        command
     }
 
     /// The audit events of a file, in order.

@@ -13,9 +13,11 @@
 )]
 
 mod contract;
+mod coordinator;
 mod deputy;
 mod languages;
 mod local;
+mod running;
 mod s3;
 mod servers;
 mod sts;

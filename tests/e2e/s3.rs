@@ -22,11 +22,22 @@ print(s3.get_object(Bucket='bucket', Key=os.environ['KEY'])['Body'].read().decod
 
 /// A machine with the instance `s3`, which assumes the role with this secret key.
 fn home(secret_key: &str) -> Home {
+    made(secret_key, "")
+}
+
+/// The same with the right key, and with lines of its own below `[instances.s3]`. What it does is audited.
+pub(crate) fn home_with(lines: &str) -> Home {
+    let mut home = made(Seaweed::SECRET_KEY, lines);
+    home.put_first("audit = \"audit.jsonl\"\n");
+    home
+}
+
+fn made(secret_key: &str, first: &str) -> Home {
     let endpoint = servers::seaweed().endpoint();
     let (id, role) = (Seaweed::ACCESS_KEY, Seaweed::ROLE_ARN);
     let key = format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#);
     let lines = format!(
-        r#"
+        r#"{first}
         [instances.s3.settings]
         region = "us-east-1"
         endpoint = "{endpoint}"
@@ -59,7 +70,7 @@ fn payload(home: &Home) -> String {
     text
 }
 
-fn object(payload: &str, key: &str) -> Result<String, Error> {
+pub(crate) fn object(payload: &str, key: &str) -> Result<String, Error> {
     let endpoint = servers::seaweed().endpoint();
     boto(OBJECT, &[("PAYLOAD", payload), ("ENDPOINT", &endpoint), ("KEY", key)])
 }

@@ -116,7 +116,8 @@ impl Client {
     /// # Errors
     /// If nobody answers, or there is none in that time.
     pub async fn lease(&self, name: &str, wait: Span) -> Result<Given, ClientError> {
-        let (head, body) = self.send(Method::GET, &format!("/v1/instances/{}/lease?wait={wait}", segment(name))).await?;
+        let (head, body) =
+            self.send(Method::GET, &format!("/v1/instances/{}/lease?wait={wait}", segment(name))).await?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Given {
             payload: SecretBytes::new(body.to_vec()),
@@ -180,5 +181,7 @@ impl Client {
 
 /// A name as a part of a path: what is no name of an instance is not found there either.
 fn segment(name: &str) -> String {
-    name.bytes().map(|b| if b.is_ascii_alphanumeric() || b == b'-' { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    name.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b == b'-' { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }

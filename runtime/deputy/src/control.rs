@@ -74,9 +74,7 @@ pub(crate) async fn reload(context: &Context, arguments: &cli::Reload) -> Result
         return Ok(Exit::Done);
     }
     let mut table = Table::default();
-    for (word, names) in
-        [("added", &reloaded.added), ("changed", &reloaded.changed), ("removed", &reloaded.removed)]
-    {
+    for (word, names) in [("added", &reloaded.added), ("changed", &reloaded.changed), ("removed", &reloaded.removed)] {
         if !names.is_empty() {
             table.row([word, &names.join(", ")]);
         }
@@ -132,9 +130,7 @@ impl From<ClientError> for CommandError {
                     "internal" => Exit::Internal,
                     _ => Exit::Misconfigured,
                 };
-                let details = refused.details.clone();
-                let error = Self::new(exit, refused);
-                if details.is_empty() { error } else { error.details(details) }
+                Self::refused(exit, refused)
             }
             error @ (ClientError::Connect { .. } | ClientError::Answer(_)) => Self::new(Exit::Unavailable, error),
         }

@@ -4,11 +4,12 @@ use std::error::Error;
 use std::{io, iter};
 
 use deputy_config::{Colour, ConfigErrors, Finding};
+use deputy_coordinator::ControlError;
 use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::print::{ERROR, HINT, Printer, harmless};
+use crate::print::{ERROR, HINT, Printer, harmless, indented};
 
 /// A failed command: the error with its chain, what may help, and the code to end with.
 #[derive(Debug)]
@@ -16,14 +17,13 @@ pub(crate) struct CommandError {
     exit: Exit,
     report: Report,
     hints: Vec<String>,
-    /// What was found, as another process has rendered it for a person.
-    details: String,
 }
 
 #[derive(Debug)]
 enum Report {
     Chain(Box<dyn Error + Send + Sync>),
     Findings(ConfigErrors),
+    Refused(Box<ControlError>),
 }
 
 /// An error and what was being done.
@@ -50,7 +50,7 @@ pub(crate) struct ErrorJson {
 
 impl CommandError {
     pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { exit, report: Report::Chain(error.into()), hints: Vec::new(), details: String::new() }
+        Self { exit, report: Report::Chain(error.into()), hints: Vec::new() }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -58,16 +58,16 @@ impl CommandError {
         self
     }
 
-    pub(crate) fn details(mut self, details: String) -> Self {
-        self.details = details;
-        self
+    /// What the coordinator refused, with what it found, as it has rendered that for a person.
+    pub(crate) fn refused(exit: Exit, error: ControlError) -> Self {
+        Self { exit, report: Report::Refused(Box::new(error)), hints: Vec::new() }
     }
 
     /// Says what was being done.
     pub(crate) fn context(self, doing: &'static str) -> Self {
         match self.report {
             Report::Chain(source) => Self { report: Report::Chain(Box::new(Doing { doing, source })), ..self },
-            Report::Findings(_) => self,
+            Report::Findings(_) | Report::Refused(_) => self,
         }
     }
 
@@ -85,6 +85,10 @@ impl CommandError {
                     printer.note(&format!("  because {}\n", harmless(&cause)));
                 }
             }
+            Report::Refused(error) => {
+                printer.note(&indented(&error.details, ""));
+                printer.say(ERROR, "error", &error.message);
+            }
             Report::Findings(ConfigErrors::Invalid(findings)) => {
                 printer.note(&findings.render(Colour::Always));
                 let (count, path) = (findings.len(), findings.path().display());
@@ -97,7 +101,6 @@ impl CommandError {
                 printer.note(&format!("  because {}\n", harmless(&source.to_string())));
             }
         }
-        printer.note(&crate::print::indented(&self.details, ""));
         for hint in &self.hints {
             printer.say(HINT, "hint", hint);
         }
@@ -108,9 +111,10 @@ impl CommandError {
         let (message, causes) = match &self.report {
             Report::Chain(error) => chain(error.as_ref()),
             Report::Findings(error) => (error.to_string(), Vec::new()),
+            Report::Refused(error) => (error.message.clone(), error.details.lines().map(str::to_owned).collect()),
         };
         let findings = match &self.report {
-            Report::Chain(_) => Vec::new(),
+            Report::Chain(_) | Report::Refused(_) => Vec::new(),
             Report::Findings(errors) => errors.findings(),
         };
         let hints = self.hints.clone();
@@ -143,7 +147,7 @@ impl From<ConfigErrors> for CommandError {
     fn from(error: ConfigErrors) -> Self {
         let missing =
             matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
-        let this = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new(), details: String::new() };
+        let this = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new() };
         if missing { this.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { this }
     }
 }

@@ -139,7 +139,11 @@ impl Default for Metrics {
         let retries = Family::default();
         registry.register("retries", "Calls that followed a failed one", retries.clone());
         let budget_waits = Family::default();
-        registry.register("budget_waits", "Times that a call had to wait for its upstream's budget", budget_waits.clone());
+        registry.register(
+            "budget_waits",
+            "Times that a call had to wait for its upstream's budget",
+            budget_waits.clone(),
+        );
         let saves = Family::default();
         registry.register("saves", "Writes of state, by how they ended", saves.clone());
         let jumps = Counter::default();
@@ -222,9 +226,7 @@ impl Metrics {
         };
         self.capability_uses.get_or_create(&labels).inc();
         if let (Outcome::Refused, Some(code)) = (event.outcome, &event.code) {
-            self.refusals
-                .get_or_create(&RefusalLabels { instance: event.instance.clone(), code: code.clone() })
-                .inc();
+            self.refusals.get_or_create(&RefusalLabels { instance: event.instance.clone(), code: code.clone() }).inc();
         }
     }
 

@@ -1,0 +1,57 @@
+//! `deputy run` keeps real credentials alive: SeaweedFS's, capped to a few seconds.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::s3;
+
+/// The instance `s3`, whose leases live three seconds.
+fn home() -> Home {
+    s3::home_with("lifetime = \"3s\"\nretry = { floor = \"100ms\" }\n")
+}
+
+/// What is given out for an instance now, as an operator gets it.
+fn given(home: &Home) -> String {
+    home.deputy(&["get", "s3", "--wait", "30s", "--out", "given.json"]).ends_with(exit::OK);
+    fs::read_to_string(home.path("given.json")).unwrap()
+}
+
+#[test]
+fn credentials_rotate_and_each_of_them_opens_the_store() {
+    let home = home();
+    let running = Running::start(&home);
+    let mut keys = Vec::new();
+    for number in 1..=3 {
+        running.until("the next lease", || running.revision("s3") >= number);
+        let payload = given(&home);
+        assert_eq!(s3::object(&payload, "rotated").unwrap(), "written with obtained credentials\n");
+        let payload: Value = serde_json::from_str(&payload).unwrap();
+        keys.push(payload["AccessKeyId"].as_str().unwrap().to_owned());
+    }
+    keys.dedup();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    let instance = running.instance("s3");
+    assert_eq!((instance["state"].as_str(), instance["ready"].as_bool()), (Some("holding"), Some(true)), "{instance}");
+    assert_eq!(instance["service"], "s3");
+    assert_eq!(running.stop(), Some(exit::OK));
+}
+
+#[test]
+fn a_lease_that_is_good_is_served_after_a_kill_and_not_obtained_again() {
+    let home = s3::home_with("lifetime = \"10m\"\n");
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("s3") == 1);
+    let before = running.instance("s3")["lease"].clone();
+    let payload = given(&home);
+    running.kill();
+    let running = Running::start(&home);
+    let after = running.instance("s3")["lease"].clone();
+    assert_eq!(before["revision"], after["revision"]);
+    assert_eq!(before["valid_until"], after["valid_until"]);
+    assert_eq!(given(&home), payload);
+    let obtained = home.audit("audit.jsonl").iter().filter(|event| event["function"] == "obtain").count();
+    assert_eq!(obtained, 1);
+}

@@ -1,0 +1,110 @@
+//! A coordinator that runs, as an operator starts it.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+
+/// How long anything may take on a machine with two busy cores.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `deputy run` in a home. It is killed when this is dropped.
+pub(crate) struct Running<'h> {
+    home: &'h Home,
+    child: Child,
+}
+
+impl<'h> Running<'h> {
+    /// Starts it, and waits until it answers.
+    pub(crate) fn start(home: &'h Home) -> Self {
+        let running = Self::start_unseen(home);
+        running.until("it answers", || running.home.deputy(&["status", "--json"]).code == Some(exit::OK));
+        running
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(crate) fn start_unseen(home: &'h Home) -> Self {
+        let mut command = home.command();
+        let log = File::options().create(true).append(true).open(home.path("run.log")).unwrap();
+        let child = Self::spawn(command.args(["run", "--log", "debug"]).stderr(log));
+        Self { home, child }
+    }
+
+    fn spawn(command: &mut Command) -> Child {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without a warning.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it with SIGTERM, and gives its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.signal("TERM");
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not stop: {}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("/bin/kill").args([format!("-{name}"), self.pid().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// What it holds.
+    pub(crate) fn status(&self) -> Value {
+        self.home.deputy(&["status", "--json"]).ends_with(exit::OK).json()
+    }
+
+    /// One instance of it.
+    pub(crate) fn instance(&self, name: &str) -> Value {
+        self.home.deputy(&["status", name, "--json"]).ends_with(exit::OK).json()
+    }
+
+    /// The revision of an instance's lease, 0 if there is none.
+    pub(crate) fn revision(&self, name: &str) -> u64 {
+        self.instance(name)["lease"]["revision"].as_u64().unwrap_or(0)
+    }
+
+    /// Waits until something is so.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !so() {
+            assert!(begun.elapsed() < PATIENCE, "{what}: not after {} s\n{}", PATIENCE.as_secs(), self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        let mut text = String::new();
+        File::open(self.home.path("run.log")).unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
