@@ -91,6 +91,16 @@ fn a_configuration_that_is_named_must_be_sound_and_one_that_is_not_is_not_read()
 }
 
 #[test]
+fn the_state_folder_of_a_configuration_that_is_named_is_used() {
+    let home = Home::with("state = \"own\"");
+    let run = home.run_with(&["inspect", "s3-sts.wasm", "--config", "deputy.toml"], &[("DEPUTY_STATE", "")]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    assert_eq!(home.mode("own"), 0o700);
+    assert_eq!(std::fs::read_dir(home.path("own/components")).unwrap().count(), 1, "what was compiled");
+    assert!(!home.path(".local").exists());
+}
+
+#[test]
 fn state_that_others_can_read_is_not_used() {
     let home = Home::with("");
     std::fs::create_dir(home.path("state")).unwrap();

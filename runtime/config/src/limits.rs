@@ -84,8 +84,8 @@ fn within(sink: &mut Sink, limits: &mut Limits, written: &BTreeMap<Limit, Range<
     }
 }
 
-/// The bounds: nothing is zero, and nothing is so large that one instance could exhaust a usual machine. The pool's
-/// memories have the size of the greatest `memory`.
+/// The bounds: nothing is zero, and nothing is so large that one instance could exhaust a usual machine, or so large that
+/// the engine has no room for it: a limit that is never reached would promise what nobody gets.
 fn slot(limits: &mut Limits, limit: Limit) -> Slot<'_> {
     let count = |slot, most| Slot::Count(slot, 1, most);
     let size = |slot, most| Slot::Size(slot, ByteSize::bytes(1), most);
@@ -99,17 +99,17 @@ fn slot(limits: &mut Limits, limit: Limit) -> Slot<'_> {
         Limit::FirstByte => time(&mut limits.first_byte),
         Limit::Handles => count(&mut limits.handles, 65_536),
         Limit::Headers => size(&mut limits.headers, ByteSize::mib(1)),
-        Limit::Instances => count(&mut limits.instances, 1000),
+        Limit::Instances => count(&mut limits.instances, Limits::MOST_INSTANCES),
         Limit::LogBytes => size(&mut limits.log_bytes, ByteSize::mib(16)),
         Limit::LogLines => count(&mut limits.log_lines, 100_000),
-        Limit::Memory => Slot::Size(&mut limits.memory, ByteSize::kib(64), ByteSize::mib(1024)),
+        Limit::Memory => Slot::Size(&mut limits.memory, ByteSize::kib(64), Limits::MOST_MEMORY),
         Limit::Payload => size(&mut limits.payload, ByteSize::mib(64)),
         Limit::Received => size(&mut limits.received, ByteSize::mib(1024)),
         Limit::Requests => count(&mut limits.requests, 10_000),
         Limit::Response => size(&mut limits.response, ByteSize::mib(256)),
         Limit::SecretOperations => count(&mut limits.secret_operations, 100_000),
         Limit::Sent => size(&mut limits.sent, ByteSize::mib(1024)),
-        Limit::TableElements => count(&mut limits.table_elements, 1_000_000),
+        Limit::TableElements => count(&mut limits.table_elements, Limits::MOST_TABLE_ELEMENTS),
         Limit::Tls => time(&mut limits.tls),
         Limit::Url => size(&mut limits.url, ByteSize::kib(64)),
         Limit::Wall => time(&mut limits.wall),

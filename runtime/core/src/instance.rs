@@ -105,6 +105,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_secrets_source_is_called_by_its_key_in_the_configuration() {
+        for (source, kind) in [
+            (SecretSource::Command(Vec::new()), "command"),
+            (SecretSource::Credential(String::new()), "credential"),
+            (SecretSource::Environment(String::new()), "env"),
+            (SecretSource::File(PathBuf::new()), "file"),
+        ] {
+            assert_eq!(source.kind(), kind);
+        }
+    }
+
+    #[test]
     fn a_digest_survives_the_round_trip() {
         let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(text.parse::<Digest>().unwrap().to_string(), text);

@@ -11,7 +11,7 @@ pub struct Limits {
     pub memory: ByteSize,
     /// Elements of each table.
     pub table_elements: u32,
-    /// Core instances, and as many memories and tables each, inside the component.
+    /// Core instances inside the component, and as many memories and tables, of each at most eight.
     pub instances: u32,
     /// Time in which the component itself computes.
     pub cpu: Span,
@@ -194,6 +194,13 @@ impl fmt::Display for Limit {
 }
 
 impl Limits {
+    /// The greatest `instances`: this one and the two below are what the engine has room for, whatever is written.
+    pub const MOST_INSTANCES: u32 = 64;
+    /// The greatest `memory`.
+    pub const MOST_MEMORY: ByteSize = ByteSize::mib(1024);
+    /// The greatest `table-elements`.
+    pub const MOST_TABLE_ELEMENTS: u32 = 100_000;
+
     /// The value of one limit, as the configuration writes it.
     pub fn shown(&self, limit: Limit) -> String {
         match limit {
@@ -225,4 +232,48 @@ impl Limits {
 
 fn quoted(value: impl fmt::Display) -> String {
     format!("\"{value}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_is_shown_as_the_line_that_sets_it() {
+        let lines = Limit::ALL.map(|limit| format!("{limit} = {}", Limits::default().shown(limit)));
+        let expected = [
+            "argument = \"4MiB\"",
+            "between-bytes = \"10s\"",
+            "connect = \"5s\"",
+            "cpu = \"10s\"",
+            "exchange = \"30s\"",
+            "first-byte = \"15s\"",
+            "handles = 256",
+            "headers = \"32KiB\"",
+            "instances = 64",
+            "log-bytes = \"64KiB\"",
+            "log-lines = 200",
+            "memory = \"64MiB\"",
+            "payload = \"1MiB\"",
+            "received = \"16MiB\"",
+            "requests = 16",
+            "response = \"4MiB\"",
+            "secret-operations = 64",
+            "sent = \"4MiB\"",
+            "table-elements = 100000",
+            "tls = \"5s\"",
+            "url = \"8KiB\"",
+            "wall = \"1m\"",
+        ];
+        assert_eq!(lines, expected);
+        assert!(Limit::ALL.iter().all(|limit| limit.key() == limit.to_string()));
+    }
+
+    #[test]
+    fn no_default_is_beyond_what_the_engine_has_room_for() {
+        let default = Limits::default();
+        assert!(default.instances <= Limits::MOST_INSTANCES);
+        assert!(default.memory <= Limits::MOST_MEMORY);
+        assert!(default.table_elements <= Limits::MOST_TABLE_ELEMENTS);
+    }
 }

@@ -318,3 +318,7 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "refusal_tests.rs"]
+mod tests;

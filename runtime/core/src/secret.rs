@@ -53,4 +53,10 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "[7 bytes]");
         assert_eq!(secret.expose(), b"hunter2");
     }
+
+    #[test]
+    fn only_no_bytes_are_empty() {
+        assert!(SecretBytes::new(Vec::new()).is_empty());
+        assert!(!SecretBytes::new(vec![0]).is_empty());
+    }
 }

@@ -109,6 +109,29 @@ mod tests {
     }
 
     #[test]
+    fn seconds_are_whole_and_never_rounded_up() {
+        for (millis, secs) in [(0, 0), (999, 0), (1000, 1), (1_440_938_160_999, 1_440_938_160)] {
+            assert_eq!(Timestamp::from_millis(millis).as_secs(), secs);
+        }
+    }
+
+    #[test]
+    fn every_day_of_ten_centuries_has_the_date_of_the_calendar() {
+        let mut days = 0;
+        for year in 1970..2970 {
+            let leap = year % 4 == 0 && year % 100 != 0 || year % 400 == 0;
+            let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+            for (month, length) in (1..).zip(lengths) {
+                for day in 1..=length {
+                    let begun = Timestamp::from_millis(days * 86_400_000);
+                    assert_eq!(begun.date(), (year, month, day));
+                    days += 1;
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_greatest_timestamp_does_not_overflow() {
         assert!(Timestamp::from_millis(u64::MAX).to_string().starts_with("584556019-04-03T14:25:51"));
     }

@@ -153,6 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_counted_and_shown_in_the_largest_unit_that_fits() {
+        for (size, bytes, text) in [
+            (ByteSize::bytes(0), 0, "0B"),
+            (ByteSize::bytes(1023), 1023, "1023B"),
+            (ByteSize::kib(1), 1 << 10, "1KiB"),
+            (ByteSize::bytes(1025), 1025, "1025B"),
+            (ByteSize::kib(1536), 1536 << 10, "1536KiB"),
+            (ByteSize::mib(64), 64 << 20, "64MiB"),
+            (ByteSize::mib(2048), 2 << 30, "2GiB"),
+        ] {
+            assert_eq!((size.as_u64(), size.as_usize() as u64, size.to_string().as_str()), (bytes, bytes, text));
+        }
+    }
+
+    #[test]
+    fn an_error_shows_what_was_written_and_not_all_of_a_long_one() {
+        let size = |text: &str| text.parse::<ByteSize>().unwrap_err().to_string();
+        let span = |text: &str| text.parse::<Span>().unwrap_err().to_string();
+        assert!(size("8KB").starts_with("\"8KB\" is not a size"), "{}", size("8KB"));
+        assert!(span("30").starts_with("\"30\" is not a duration"), "{}", span("30"));
+        assert_eq!(size(&"x".repeat(1000)), size(&"x".repeat(40)));
+        assert_ne!(size(&"x".repeat(40)), size(&"x".repeat(39)));
+    }
+
+    #[test]
     fn a_size_without_a_known_unit_is_refused() {
         for text in ["", "64", "MiB", "64MB", "64 MiB", "-1B", "1GiB512MiB", "1.5MiB", "99999999999GiB", "1B1"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text:?}");

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deputy_core::Digest;
+use tokio::sync::OwnedMutexGuard;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -24,6 +25,13 @@ pub(crate) struct Cache {
     compiler: Compiler,
     folder: PathBuf,
     loaded: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Component>>>>>,
+}
+
+/// The place of one component, held until what is in it is known.
+pub(crate) struct Slot<'c> {
+    cache: &'c Cache,
+    path: PathBuf,
+    loaded: OwnedMutexGuard<Option<Component>>,
 }
 
 /// Why compiled code is not to be had.
@@ -69,23 +77,12 @@ impl Cache {
         Ok(Self { engine, compiler, folder, loaded: Mutex::new(HashMap::new()) })
     }
 
-    /// The compiled component, from memory, from the folder, or compiled now. Several that ask for the same wait for one.
-    pub(crate) async fn component(&self, digest: Digest, bytes: &[u8]) -> Result<Component, CacheError> {
+    /// The place of a component of this digest. Several that ask for the same wait for one.
+    pub(crate) async fn slot(&self, digest: Digest) -> Slot<'_> {
         let key = self.key(digest);
-        let slot =
+        let loaded =
             Arc::clone(self.loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
-        let mut slot = slot.lock().await;
-        if let Some(component) = &*slot {
-            return Ok(component.clone());
-        }
-        let path = self.folder.join(key);
-        if !path.try_exists().map_err(|source| io_error(&path, source))? {
-            self.compile(bytes, &path).await?;
-        }
-        private(&path, 0o600)?;
-        let component = self.load(&path)?;
-        *slot = Some(component.clone());
-        Ok(component)
+        Slot { cache: self, path: self.folder.join(key), loaded: loaded.lock_owned().await }
     }
 
     fn key(&self, digest: Digest) -> String {
@@ -119,6 +116,30 @@ impl Cache {
             }
             _ => CacheError::Load { path: path.to_owned(), source },
         })
+    }
+}
+
+impl Slot<'_> {
+    /// The compiled component, from memory or from the folder, if it is there.
+    pub(crate) fn load(&mut self) -> Result<Option<Component>, CacheError> {
+        if self.loaded.is_none() && self.path.try_exists().map_err(|source| io_error(&self.path, source))? {
+            self.take().map(Some)
+        } else {
+            Ok(self.loaded.clone())
+        }
+    }
+
+    /// The component, compiled now of these bytes, which must be those of the digest.
+    pub(crate) async fn compile(&mut self, bytes: &[u8]) -> Result<Component, CacheError> {
+        self.cache.compile(bytes, &self.path).await?;
+        self.take()
+    }
+
+    fn take(&mut self) -> Result<Component, CacheError> {
+        private(&self.path, 0o600)?;
+        let component = self.cache.load(&self.path)?;
+        *self.loaded = Some(component.clone());
+        Ok(component)
     }
 }
 

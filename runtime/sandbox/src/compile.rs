@@ -140,9 +140,12 @@ async fn talk(child: &mut Child, component: &[u8]) -> std::io::Result<(ExitStatu
 ///
 /// Sets its own limits before it reads a byte of the component: address space in bytes, CPU time in seconds, no core.
 pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
-    let limit =
-        |resource, value| rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
-    let limited = limit(Resource::Core, 0).and(limit(Resource::As, memory)).and(limit(Resource::Cpu, seconds));
+    let limit = |resource, soft, hard| {
+        rustix::process::setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
+    };
+    // At the hard limit of time the kernel kills without saying why; before that, at the soft one, SIGXCPU says it.
+    let time = || limit(Resource::Cpu, seconds, seconds.saturating_add(1));
+    let limited = limit(Resource::Core, 0, 0).and_then(|()| limit(Resource::As, memory, memory)).and_then(|()| time());
     let compiled =
         limited.map_err(|error| (1, format!("cannot limit the compiler: {error}"))).and_then(|()| compile_stdin());
     match compiled {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use deputy_core::Limits;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often a computing component is interrupted, and so the grain of the limit `cpu`.
@@ -17,14 +18,10 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// How many calls run at once; more wait. The pool is made for this number.
 pub(crate) const CONCURRENT_CALLS: usize = 500;
 
-/// What one call may take of the pool, whatever its limits say, so that it can't take what others need. A Python
-/// component has some twenty instances, one memory and two tables.
-pub(crate) const INSTANCES: u32 = 64;
+/// What one call may take of the pool beside [`Limits::MOST_INSTANCES`], whatever its limits say, so that it can't take
+/// what others need. A Python component has some twenty instances, one memory and two tables.
 pub(crate) const MEMORIES: u32 = 8;
 pub(crate) const TABLES: u32 = 8;
-
-/// The largest memory that a limit may allow: a slot of the pool.
-pub(crate) const LARGEST_MEMORY: usize = 1 << 30;
 
 /// Options that compiled code depends on. A change here makes cached code useless, which the cache's keys see.
 pub(crate) fn config() -> Config {
@@ -60,12 +57,12 @@ fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls);
     pool.total_stacks(calls);
-    pool.total_core_instances(calls * INSTANCES);
+    pool.total_core_instances(calls * Limits::MOST_INSTANCES);
     pool.total_memories(calls * MEMORIES);
     pool.total_tables(calls * TABLES);
-    pool.max_tables_per_module(8);
-    pool.table_elements(100_000);
-    pool.max_memory_size(LARGEST_MEMORY);
+    pool.max_tables_per_module(TABLES);
+    pool.table_elements(Limits::MOST_TABLE_ELEMENTS as usize);
+    pool.max_memory_size(Limits::MOST_MEMORY.as_usize());
     pool.max_unused_warm_slots(16); // what idle slots keep is memory that nobody uses
     pool.pagemap_scan(Enabled::Auto); // reset only the pages that were touched, where the kernel can say which
     pool.linear_memory_keep_resident(64 << 10);

@@ -3,7 +3,7 @@
 use deputy_core::{Limit, Limits};
 use wasmtime::ResourceLimiter;
 
-use crate::engine::{INSTANCES, MEMORIES, TABLES};
+use crate::engine::{MEMORIES, TABLES};
 
 /// A limit was reached. Travels inside wasmtime's error to where the call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ impl Limiter {
             memory: limits.memory.as_usize(),
             used: 0,
             elements: limits.table_elements as usize,
-            instances: limits.instances.min(INSTANCES) as usize,
+            instances: limits.instances.min(Limits::MOST_INSTANCES) as usize,
         }
     }
 }

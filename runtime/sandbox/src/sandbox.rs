@@ -1,13 +1,14 @@
 //! The sandbox of a process: one engine, one cache, and the way from a file to a component that can be called.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Take};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use deputy_core::{Digest, Instance};
 use deputy_observe::Audit;
+use ring::digest::{Context, SHA256};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -75,6 +76,12 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         source: CacheError,
+    },
+    /// It is not what it was a moment ago.
+    #[error("{} changed while it was loaded: try again once nobody writes to it", path.display())]
+    Changed {
+        /// The component.
+        path: PathBuf,
     },
     /// It has another digest than the configuration says.
     #[error("{} has the SHA-256 {found}, not {expected}: restore the file, or set `sha256` if the change is yours", path.display())]
@@ -169,29 +176,111 @@ impl Sandbox {
     }
 
     async fn component(&self, path: &Path, expected: Option<Digest>) -> Result<(Component, Inspection), LoadError> {
-        let bytes = read(path)?;
-        let digest = digest(&bytes);
+        let (digest, size) = digest(path)?;
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
             return Err(LoadError::Digest { path: path.to_owned(), found: digest, expected });
         }
-        let component = self.shared.cache.component(digest, &bytes).await;
-        let component = component.map_err(|source| LoadError::Cache { path: path.to_owned(), source })?;
-        let inspection = Inspection::of(&self.shared.engine, &component, digest, bytes.len() as u64);
+        let cache = |source| LoadError::Cache { path: path.to_owned(), source };
+        let mut slot = self.shared.cache.slot(digest).await;
+        let component = match slot.load().map_err(cache)? {
+            Some(component) => component,
+            None => slot.compile(&read(path, digest)?).await.map_err(cache)?,
+        };
+        let inspection = Inspection::of(&self.shared.engine, &component, digest, size);
         inspection.map(|inspection| (component, inspection)).ok_or_else(|| LoadError::World { path: path.to_owned() })
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let failed = |source| LoadError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
-    file.take(LARGEST_COMPONENT + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST_COMPONENT { Err(LoadError::Size { path: path.to_owned() }) } else { Ok(bytes) }
+/// The digest of a file and its size, by way of a small buffer: most components are compiled already, and then nobody
+/// needs their bytes.
+fn digest(path: &Path) -> Result<(Digest, u64), LoadError> {
+    let mut file = open(path)?;
+    let (mut context, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                context.update(buffer.get(..count).unwrap_or_default());
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(LoadError::Read { path: path.to_owned(), source }),
+        }
+    }
+    if size > LARGEST_COMPONENT {
+        return Err(LoadError::Size { path: path.to_owned() });
+    }
+    Ok((of(&context.finish()), size))
 }
 
-fn digest(bytes: &[u8]) -> Digest {
+/// The bytes of a file that has this digest. What is compiled is what was asked about: the file may have changed since.
+fn read(path: &Path, digest: Digest) -> Result<Vec<u8>, LoadError> {
+    let mut bytes = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+    open(path)?.read_to_end(&mut bytes).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    if of(&ring::digest::digest(&SHA256, &bytes)) == digest {
+        Ok(bytes)
+    } else {
+        Err(LoadError::Changed { path: path.to_owned() })
+    }
+}
+
+/// A file of which no more can be read than tells that it is too large.
+fn open(path: &Path) -> Result<Take<File>, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() > LARGEST_COMPONENT {
+        return Err(LoadError::Size { path: path.to_owned() });
+    }
+    Ok(file.take(LARGEST_COMPONENT + 1))
+}
+
+fn of(sha256: &ring::digest::Digest) -> Digest {
     let mut digest = [0; 32];
-    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    digest.copy_from_slice(sha256.as_ref());
     Digest::new(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_whole_file_whatever_its_size() {
+        for size in [0, 1, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 300_000] {
+            let bytes: Vec<u8> = (0..size).map(|n: u32| n.to_le_bytes()[1]).collect();
+            let file = file(&bytes);
+            let expected = of(&ring::digest::digest(&SHA256, &bytes));
+            assert_eq!(digest(file.path()).unwrap(), (expected, u64::from(size)));
+            assert_eq!(read(file.path(), expected).unwrap(), bytes);
+        }
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(digest(file(b"").path()).unwrap().0.to_string(), empty);
+    }
+
+    #[test]
+    fn a_file_that_changed_since_its_digest_was_taken_is_not_compiled() {
+        let mut file = file(b"what was looked at");
+        let (before, _) = digest(file.path()).unwrap();
+        file.write_all(b", and then more").unwrap();
+        assert!(matches!(read(file.path(), before), Err(LoadError::Changed { .. })));
+    }
+
+    #[test]
+    fn a_file_is_too_large_by_its_first_byte_too_many() {
+        let file = file(b"");
+        file.as_file().set_len(LARGEST_COMPONENT).unwrap();
+        assert_eq!(digest(file.path()).unwrap().1, LARGEST_COMPONENT);
+        file.as_file().set_len(LARGEST_COMPONENT + 1).unwrap();
+        assert!(matches!(digest(file.path()), Err(LoadError::Size { .. })));
+        assert!(matches!(digest(Path::new("/dev/zero")), Err(LoadError::Size { .. })), "it has no length");
+    }
 }

@@ -215,6 +215,7 @@ mod tests {
         ] {
             assert_eq!(pattern.matches(&host.parse().unwrap()), matches, "{host}");
         }
+        assert!(!pattern.matches(&Host::Name(".example.com".into())), "an empty label, which no parser lets pass");
     }
 
     #[test]

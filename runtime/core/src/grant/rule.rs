@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::target::{port, split};
-use super::{Host, HostError, HostPattern, HttpTarget, Network, Scheme, Target, TargetError};
+use super::{HostError, HostPattern, HttpTarget, Network, Scheme, Target, TargetError};
 use crate::{Refusal, SecretName};
 
 /// Where an HTTP rule leads: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
@@ -241,13 +241,6 @@ impl fmt::Display for TcpRule {
     }
 }
 
-impl TcpRule {
-    /// Whether the host could be meant; names are looked up for such hosts only.
-    pub fn names(&self, host: &Host) -> bool {
-        self.host.matches(host)
-    }
-}
-
 impl Paths {
     /// Whether the path may be requested. Where paths are named, one that a server could read in another way (dot
     /// segments, encoded slashes or dots, backslashes, empty segments, parameters) is under none of them.
@@ -361,6 +354,13 @@ mod tests {
             [("a.example", Port), ("tcp://a.example:1", Tail), ("a.example:1/", Tail), (":1", Host(HostError::Empty))]
         {
             assert_eq!(text.parse::<TcpRule>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_prefix_survives_the_round_trip() {
+        for text in ["/", "/v1", "/v1/auth/"] {
+            assert_eq!(text.parse::<PathPrefix>().unwrap().to_string(), text);
         }
     }
 

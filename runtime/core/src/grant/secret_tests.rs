@@ -157,6 +157,20 @@ fn each_operation_needs_its_own_grant() {
 }
 
 #[test]
+fn an_operation_is_called_by_the_key_that_grants_it() {
+    for (operation, key) in [
+        (Operation::HmacSha256, "hmac-sha256"),
+        (Operation::Jwt, "jwt"),
+        (Operation::Pbkdf2, "pbkdf2"),
+        (Operation::Reveal, "reveal"),
+        (Operation::Sign, "sign"),
+        (Operation::Sigv4, "sigv4"),
+    ] {
+        assert_eq!((operation.key(), operation.to_string().as_str()), (key, key));
+    }
+}
+
+#[test]
 fn a_bare_signature_needs_its_algorithm() {
     let grant = SecretGrant::new(Some(Purpose::Sign(vec![Algorithm::Rs256])), false);
     assert_eq!(code(grant.permit_sign(&key(), Algorithm::EdDsa)), "algorithm-not-granted");

@@ -156,8 +156,8 @@ pub(super) fn split(authority: &str) -> Result<(&str, Option<&str>), TargetError
     if authority.contains('@') {
         return Err(TargetError::Userinfo);
     }
-    let after_brackets = authority.rfind(']').map_or(0, |at| at + 1);
-    match authority.rfind(':').filter(|at| *at >= after_brackets) {
+    let brackets_end = authority.rfind(']').unwrap_or(0);
+    match authority.rfind(':').filter(|at| *at >= brackets_end) {
         Some(at) => {
             let (host, port) = authority.split_at_checked(at).ok_or(TargetError::Port)?;
             Ok((host, port.strip_prefix(':')))
@@ -185,6 +185,7 @@ mod tests {
         assert_eq!(parse("HTTP", "A.example", ""), Ok("http://a.example:80/".into()));
         assert_eq!(parse("http", "[::1]:8080", "/"), Ok("http://[::1]:8080/".into()));
         assert_eq!(parse("http", "[::1]", "/"), Ok("http://[::1]:80/".into()));
+        assert_eq!(parse("http", "[::]", "/"), Ok("http://[::]:80/".into()));
         assert_eq!(Target::parse(Scheme::Tcp, "a.example"), Err(TargetError::Port));
     }
 

@@ -103,6 +103,7 @@ fn tcp_is_judged_by_host_and_port() {
     let permitted = permit("b1.kafka.example:9093").unwrap();
     assert_eq!(permitted.rule(), 1);
     assert_eq!(permitted.pin(&addresses(&["10.0.0.1"])).unwrap().addresses(), ["10.0.0.1:9093".parse().unwrap()]);
+    assert_eq!(permit("b1.kafka.example:9093").unwrap().pin(&[]).unwrap().rule(), 1);
     assert_eq!(permit("b1.kafka.example:9092").unwrap_err().code(), "port-not-granted");
     assert_eq!(permit("kafka.example:9093").unwrap_err().code(), "host-not-granted");
 

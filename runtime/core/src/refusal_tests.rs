@@ -1,0 +1,173 @@
+use super::*;
+use crate::grant::HostError;
+
+fn target(scheme: Scheme) -> Target {
+    Target::parse(scheme, "a.example:8443").unwrap()
+}
+
+fn https() -> Target {
+    target(Scheme::Https)
+}
+
+fn secret() -> SecretName {
+    "key".parse().unwrap()
+}
+
+fn address(target: Target, address: &str) -> Refusal {
+    let address = address.parse().unwrap();
+    Refusal::Address { target, address, class: AddressClass::of(address) }
+}
+
+fn socket(address: &str) -> Refusal {
+    Refusal::Socket { address: address.parse().unwrap() }
+}
+
+fn operation(operation: Operation) -> Refusal {
+    Refusal::Operation { secret: secret(), operation }
+}
+
+/// The lines that would allow it, in the instance `s3` with default limits.
+fn fix(refusal: &Refusal) -> Option<String> {
+    refusal.fix(&"s3".parse().unwrap(), &Limits::default())
+}
+
+#[track_caller]
+fn fixed(refusal: &Refusal, table: &str, line: &str) {
+    assert_eq!(fix(refusal).as_deref(), Some(format!("{table}\n{line}").as_str()), "{refusal}");
+}
+
+#[test]
+fn a_refused_request_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
+    let fixed = |refusal, more: &str| {
+        fixed(&refusal, "[[instances.s3.http]]", &format!("allow = \"https://a.example:8443\"{more}"));
+    };
+    fixed(Refusal::Host { target: https() }, "");
+    fixed(Refusal::Port { target: https() }, "");
+    fixed(Refusal::Scheme { target: https() }, "");
+    fixed(Refusal::Method { target: https(), method: "PUT".parse().unwrap() }, "\nmethods = [\"PUT\"]");
+    fixed(Refusal::Path { target: https(), path: "/v1".into() }, "\npaths = [\"/v1\"]");
+    fixed(address(https(), "10.0.0.1"), "\nnetworks = [\"private\"]");
+    fixed(address(https(), "192.0.2.1"), "\nnetworks = [\"192.0.2.1/32\"]");
+}
+
+#[test]
+fn a_refused_connection_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
+    let fixed = |refusal, line: &str| fixed(&refusal, "[[instances.s3.tcp]]", line);
+    fixed(Refusal::Host { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
+    fixed(Refusal::Port { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
+    fixed(address(target(Scheme::Tcp), "::1"), "allow = \"a.example:8443\"\nnetworks = [\"loopback\"]");
+    fixed(Refusal::Name { host: "a.example".parse().unwrap() }, "allow = \"a.example:PORT\"");
+    fixed(socket("8.8.8.8:53"), "allow = \"8.8.8.8:53\"");
+    fixed(socket("127.0.0.1:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
+    fixed(socket("[::ffff:127.0.0.1]:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
+    fixed(socket("[fd00::1]:53"), "allow = \"[fd00::1]:53\"\nnetworks = [\"private\"]");
+}
+
+#[test]
+fn a_refused_use_of_a_secret_is_allowed_by_a_line_of_its_table() {
+    let fixed = |refusal, line: &str| fixed(&refusal, "[instances.s3.secrets.key]", line);
+    let text = || "x \"y\"".to_owned();
+    fixed(
+        Refusal::Algorithm { secret: secret(), algorithm: Algorithm::Es256 },
+        "sign = { algorithms = [\"ES256\"] } # or jwt",
+    );
+    fixed(Refusal::Audience { secret: secret(), audience: text() }, r#"jwt.audiences = ["x \"y\""]"#);
+    fixed(Refusal::Issuer { secret: secret(), issuer: text() }, r#"jwt.issuers = ["x \"y\""]"#);
+    fixed(Refusal::Lifetime { secret: secret(), seconds: 601 }, "jwt.max-lifetime = \"601s\"");
+    fixed(Refusal::Region { secret: secret(), region: "eu-west-2".into() }, "sigv4.regions = [\"eu-west-2\"]");
+    fixed(Refusal::Service { secret: secret(), service: "s3".into() }, "sigv4.services = [\"s3\"]");
+    fixed(operation(Operation::HmacSha256), "hmac-sha256 = true");
+    fixed(operation(Operation::Pbkdf2), "pbkdf2 = true");
+    fixed(operation(Operation::Reveal), "reveal = true");
+    fixed(operation(Operation::Sign), "sign = { algorithms = [\"…\"] }");
+    fixed(operation(Operation::Sigv4), "sigv4 = { services = [\"…\"], regions = [\"…\"] }");
+    fixed(
+        operation(Operation::Jwt),
+        "jwt = { algorithms = [\"…\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }",
+    );
+    fixed(Refusal::Secret { name: "key".into() }, "file = \"…\"\n# and what may be done with it: sigv4, jwt, …");
+}
+
+#[test]
+fn a_limit_is_shown_as_it_is_now() {
+    fixed(&Refusal::Limit(Limit::Requests), "[instances.s3.limits]", "requests = 16 # now; set it higher");
+    fixed(&Refusal::Limit(Limit::Wall), "[instances.s3.limits]", "wall = \"1m\" # now; set it higher");
+}
+
+#[test]
+fn what_no_line_allows_has_no_fix() {
+    for refusal in [
+        Refusal::Day { secret: secret(), day: "20150830".into() },
+        Refusal::Listen,
+        Refusal::Target(TargetError::Path),
+        Refusal::Udp,
+    ] {
+        assert_eq!(fix(&refusal), None, "{refusal}");
+    }
+}
+
+#[test]
+fn a_text_of_a_component_stays_within_its_quotes() {
+    for (text, shown) in [
+        ("a\"]\nx = \"b", r#"a\"]\u000ax = \"b"#),
+        ("a\\", r"a\\"),
+        ("\u{7f}\u{9b}\0", r"\u007f\u009b\u0000"),
+        ("ä … 漢", "ä … 漢"),
+    ] {
+        let refusal = Refusal::Audience { secret: secret(), audience: text.into() };
+        fixed(&refusal, "[instances.s3.secrets.key]", &format!("jwt.audiences = [\"{shown}\"]"));
+    }
+    for name in ["", "a\nb = 1", "a.b", "A", "a]"] {
+        assert_eq!(fix(&Refusal::Secret { name: name.into() }), None, "{name:?}");
+    }
+}
+
+#[test]
+fn only_the_audit_log_learns_a_resolved_address() {
+    for (refusal, ip) in [(address(https(), "10.0.0.1"), "10.0.0.1"), (socket("[fd00::1]:53"), "fd00::1")] {
+        assert_eq!(refusal.address(), Some(ip.parse().unwrap()));
+    }
+    assert_eq!(Refusal::Host { target: https() }.address(), None);
+    let refusal = address(https(), "10.0.0.1");
+    assert_eq!(refusal.guest(), Refusal::Host { target: https() }.guest(), "a name is granted or not");
+    let shown = "https://a.example:8443 leads to 10.0.0.1, a private address, which is not granted";
+    assert_eq!(refusal.to_string(), shown);
+}
+
+/// Each kind once, with its code and the text that the component is told.
+#[test]
+fn every_refusal_has_a_code_and_says_what_was_asked_for() {
+    let (name, text) = (secret, || "x".to_owned());
+    let all = [
+        (address(https(), "10.0.0.1"), "address-not-granted", "https://a.example:8443"),
+        (Refusal::Algorithm { secret: name(), algorithm: Algorithm::EdDsa }, "algorithm-not-granted", "EdDSA"),
+        (Refusal::Audience { secret: name(), audience: text() }, "audience-not-granted", "audience \"x\""),
+        (Refusal::Day { secret: name(), day: text() }, "day-not-granted", "the day x,"),
+        (Refusal::Host { target: https() }, "host-not-granted", "https://a.example:8443"),
+        (Refusal::Issuer { secret: name(), issuer: text() }, "issuer-not-granted", "issuer \"x\""),
+        (Refusal::Lifetime { secret: name(), seconds: 601 }, "lifetime-not-granted", "601 s"),
+        (Refusal::Limit(Limit::Wall), "over-limit", "`wall`"),
+        (Refusal::Listen, "listening-not-allowed", "listening"),
+        (Refusal::Method { target: https(), method: "PUT".parse().unwrap() }, "method-not-granted", "PUT to https:"),
+        (Refusal::Name { host: "b.example".parse().unwrap() }, "name-not-granted", "b.example"),
+        (operation(Operation::Sigv4), "operation-not-granted", "sigv4"),
+        (Refusal::Path { target: https(), path: "/x".into() }, "path-not-granted", "\"/x\" of https:"),
+        (Refusal::Port { target: https() }, "port-not-granted", "8443: this port"),
+        (Refusal::Region { secret: name(), region: text() }, "region-not-granted", "region x"),
+        (Refusal::Scheme { target: https() }, "scheme-not-granted", "this scheme"),
+        (Refusal::Secret { name: text() }, "secret-not-granted", "secret \"x\""),
+        (Refusal::Service { secret: name(), service: text() }, "service-not-granted", "service x"),
+        (socket("10.0.0.1:1"), "socket-not-granted", "10.0.0.1:1"),
+        (Refusal::Target(TargetError::Host(HostError::Odd)), "odd-host", "the host is neither"),
+        (Refusal::Target(TargetError::Method), "odd-method", "the method"),
+        (Refusal::Target(TargetError::Path), "odd-path", "the path"),
+        (Refusal::Target(TargetError::Port), "odd-port", "the port"),
+        (Refusal::Target(TargetError::Scheme), "odd-scheme", "the scheme"),
+        (Refusal::Target(TargetError::Userinfo), "userinfo-not-allowed", "user information"),
+        (Refusal::Udp, "udp-not-allowed", "UDP"),
+    ];
+    for (refusal, code, told) in all {
+        assert_eq!(refusal.code(), code);
+        assert!(refusal.guest().contains(told), "{}", refusal.guest());
+    }
+}
