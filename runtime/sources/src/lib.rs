@@ -51,6 +51,11 @@ impl Surroundings {
             variable,
         }
     }
+
+    /// The same with variables from elsewhere, such as those that a test says.
+    pub fn with_variables(self, variable: fn(&str) -> Option<OsString>) -> Self {
+        Self { variable, ..self }
+    }
 }
 
 /// Reads a source's value.

@@ -93,7 +93,7 @@ fn a_tidy_tree_passes() {
 
 #[test]
 fn a_scan_that_sees_too_little_fails() {
-    let floors = Floors { files: 1000, crates: 6, guests: 2, limits: 2, codes: 2 };
+    let floors = Floors { files: 1000, crates: 100, guests: 2, limits: 2, codes: 2 };
     let found = Repository::tidy().scan(&floors);
     for kind in ["text files", "crates", "hostile guests", "limits", "codes of refusals"] {
         assert!(found.iter().any(|finding| finding.contains(kind)), "nothing about {kind}: {found:#?}");

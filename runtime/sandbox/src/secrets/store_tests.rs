@@ -91,7 +91,7 @@ async fn a_variable_is_read_once() {
     static READS: AtomicU64 = AtomicU64::new(0);
     let variable = |_: &str| Some(format!("hunter{}", READS.fetch_add(1, Ordering::Relaxed)).into());
     let sources = BTreeMap::from([(name(), SecretSource::Environment("KEY".into()))]);
-    let store = SecretStore::with(&sources, Surroundings { variable, ..surroundings() }, still);
+    let store = SecretStore::with(&sources, surroundings().with_variables(variable), still);
     for _ in 0..3 {
         assert_eq!(store.value(&name()).await.unwrap().expose(), b"hunter0");
     }

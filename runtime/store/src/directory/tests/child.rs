@@ -161,7 +161,8 @@ async fn fill(folder: &Path) {
 async fn read_only(folder: &Path) {
     let store = open(folder).await.unwrap();
     let version = store.write("lease/a", "old").await;
-    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(folder).status().unwrap();
+    let remounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "remount,ro", "none"]).arg(folder).status().unwrap();
     assert!(remounted.success());
     let key = parsed("lease/a");
     for error in [
