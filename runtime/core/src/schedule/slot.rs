@@ -1,12 +1,15 @@
 //! One instance, as the schedule sees it: pure questions about what it holds and what it wants.
 
-use crate::{InstanceName, Span, Timestamp};
+use std::sync::Arc;
+
+use crate::{InstanceName, SecretBytes, Span, Timestamp};
 
 use super::clock::{Mono, Now};
+use super::delay;
 use super::event::{CallNumber, Ticket, Work};
 use super::lease::{Found, Lease, Origin, Record, Revision};
-use super::policy::{Mode, Plan, Prefer};
-use super::queue::Place;
+use super::policy::{Mode, Plan, Prefer, When};
+use super::queue::{Place, Task};
 use super::trouble::Trouble;
 
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(super) struct Slot {
     /// What was given out last.
     pub(super) published: Option<Lease>,
     pub(super) found: Option<Found>,
+    /// What the file held that had its turn.
+    pub(super) spent: Option<Spent>,
     pub(super) phase: Phase,
     /// When to obtain or renew next.
     pub(super) next: Next,
@@ -51,17 +56,10 @@ pub(super) enum Stay {
 #[derive(Debug)]
 pub(super) enum Phase {
     Resting,
-    Waiting { place: Place, task: Task },
+    Waiting { place: Place },
     Calling { call: CallNumber, work: Work, began: Now },
     Saving { ticket: Ticket, failures: u32, again: Option<Mono> },
     Forgetting { ticket: Ticket, failures: u32, again: Option<Mono> },
-}
-
-/// What to wait and call for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Task {
-    Tokens,
-    Revocation,
 }
 
 /// When something is due: by one clock or the other, whichever comes first. So a clock that is set back delays nothing.
@@ -69,6 +67,15 @@ pub(super) enum Task {
 pub(super) struct Next {
     pub(super) mono: Mono,
     pub(super) wall: Option<Timestamp>,
+}
+
+/// A payload of the file that is not given out again while the file does not change.
+#[derive(Debug)]
+pub(super) enum Spent {
+    /// It grew old, and the component was called: it is given out only where there is nothing else.
+    Passed(Arc<SecretBytes>),
+    /// The operator revoked it.
+    Revoked(Arc<SecretBytes>),
 }
 
 /// Whether the lease that is held may be renewed, as far as the component can at all.
@@ -83,6 +90,13 @@ pub(super) enum Renewable {
 pub(super) enum Required {
     Yes,
     No,
+}
+
+/// Whether the schedule goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Running,
+    Stopping,
 }
 
 /// What the operator asked for.
@@ -110,6 +124,7 @@ impl Slot {
             record,
             published: None,
             found: None,
+            spent: None,
             phase: Phase::Resting,
             next: Next::at(now),
             revoke_after: now,
@@ -154,39 +169,74 @@ impl Slot {
         }
     }
 
-    /// Whether tokens are wanted from the component, sooner or later.
-    pub(super) fn wants_tokens(&self, now: Now) -> bool {
-        self.stay == Stay::Configured
-            && self.plan.component.is_some()
-            && self.in_use(now.mono)
-            && !self.file_suffices(now)
+    /// Until when it is kept if it is used now.
+    pub(super) fn grace(&self, now: Mono) -> Option<Mono> {
+        match self.plan.policy.mode {
+            Mode::Always => None,
+            Mode::OnDemand(grace) => Some(now.plus(grace)),
+        }
     }
 
-    /// Whether the file's payload is what is given out, and will do for now.
-    fn file_suffices(&self, now: Now) -> bool {
-        let from_file = self.valid(now.wall).is_some_and(|lease| lease.origin == Origin::File);
-        from_file && self.plan.policy.prefer == Prefer::File && !self.next.is_due(now)
+    /// Whether tokens are wanted from the component, sooner or later.
+    pub(super) fn wants_tokens(&self, now: Now) -> bool {
+        // Who was asked for keeps its place, however long the queue.
+        let queued = matches!(&self.phase, Phase::Waiting { place } if place.task == Task::Tokens);
+        self.stay == Stay::Configured && self.plan.component.is_some() && (queued || self.in_use(now.mono))
+    }
+
+    /// Whether the file comes first.
+    pub(super) fn prefers_file(&self) -> bool {
+        self.plan.component.is_none() || self.plan.policy.prefer == Prefer::File
+    }
+
+    /// What is to become of what is held, if it is to end.
+    pub(super) fn ends(&self, life: Life, now: Now) -> Option<When> {
+        let revoke = &self.plan.policy.revoke;
+        if self.wish == Some(Wish::Revoke) {
+            Some(When::Revoke)
+        } else if self.stay == Stay::Leaving {
+            Some(revoke.removed)
+        } else if life == Life::Stopping && revoke.shutdown == When::Revoke && self.can_revoke_held() {
+            Some(When::Revoke)
+        } else if !self.in_use(now.mono) {
+            Some(if revoke.replaced.is_some() { When::Revoke } else { When::Expire })
+        } else {
+            None
+        }
+    }
+
+    fn can_revoke_held(&self) -> bool {
+        self.revokes() && self.record.lease.as_ref().is_none_or(|lease| lease.origin == Origin::Component)
     }
 
     /// The file's payload, if it should be given out instead of what is.
     pub(super) fn adoptable(&self, now: Now) -> Option<&Found> {
         let found = self.found.as_ref().filter(|found| found.valid_until > now.wall)?;
-        if self.stay != Stay::Configured || !self.in_use(now.mono) {
+        let is = |payload: &Arc<SecretBytes>| payload.expose() == found.payload.expose();
+        let (passed, revoked) = match &self.spent {
+            Some(Spent::Passed(payload)) => (is(payload), false),
+            Some(Spent::Revoked(payload)) => (false, is(payload)),
+            None => (false, false),
+        };
+        if revoked || self.stay != Stay::Configured || !self.in_use(now.mono) {
             return None;
         }
         let Some(held) = self.valid(now.wall) else { return Some(found) };
-        // A file that was there before what the component brought has had its turn.
-        let newer = match held.origin {
-            Origin::File => true,
+        let better = match held.origin {
+            Origin::File => {
+                !is(&held.payload) || held.valid_until != found.valid_until || held.fingerprint != self.plan.fingerprint
+            }
             Origin::Component => {
-                let preferred = self.plan.component.is_none() || self.plan.policy.prefer == Prefer::File;
-                preferred && (found.since > held.obtained_at || self.plan.component.is_none())
+                self.plan.component.is_none() || (self.prefers_file() && !passed && self.is_young(found, now))
             }
         };
-        let same = held.origin == Origin::File
-            && held.payload.expose() == found.payload.expose()
-            && held.valid_until == found.valid_until;
-        (newer && !same).then_some(found)
+        better.then_some(found)
+    }
+
+    /// Whether the component would not be called already if this were given out.
+    fn is_young(&self, found: &Found, now: Now) -> bool {
+        let life = found.valid_until.since(found.since);
+        found.since.plus(delay::renewal(&self.plan.policy, life, u16::MAX)) > now.wall
     }
 
     /// The retired lease that is to be revoked now, if one is.
@@ -194,12 +244,13 @@ impl Slot {
         if self.revoke_after > now.mono {
             return None;
         }
-        self.record.retired.iter().filter(|retired| retired.revoke_at <= now.wall).map(|retired| &retired.lease).next()
+        self.record.retired.iter().find(|retired| retired.revoke_at <= now.wall).map(|retired| &retired.lease)
     }
 
-    /// What to call for, when its turn has come.
-    pub(super) fn work(&self, task: Task, now: Now) -> Option<Work> {
-        match task {
+    /// What to call for, now that its turn has come.
+    pub(super) fn turn(&self, now: Now) -> Option<Work> {
+        let Phase::Waiting { place } = &self.phase else { return None };
+        match place.task {
             Task::Revocation => self.to_revoke(now).cloned().map(Work::Revoke),
             Task::Tokens => Some(self.renewal(now.wall).cloned().map_or(Work::Obtain, Work::Renew)),
         }
@@ -216,36 +267,76 @@ impl Slot {
         (able && lasts && same && self.renewable == Renewable::Perhaps && self.wish.is_none()).then_some(lease)
     }
 
+    /// When to replace the lease that is held: a share of its life after it was obtained.
+    pub(super) fn replacement(&self, now: Now, soonest: Timestamp, chance: u16) -> Next {
+        let current = |lease: &&Lease| lease.fingerprint == self.plan.fingerprint;
+        let chosen = |lease: &&Lease| lease.origin == Origin::Component || self.prefers_file();
+        let Some(lease) = self.record.lease.as_ref().filter(current).filter(chosen) else { return Next::at(now.mono) };
+        let life = lease.valid_until.since(lease.obtained_at);
+        // A lease from the future was obtained before the clock was set back.
+        let since = lease.obtained_at.min(now.wall);
+        let at = since.plus(delay::renewal(&self.plan.policy, life, chance)).max(soonest);
+        Next { mono: now.mono_at(at), wall: Some(at) }
+    }
+
     /// When to look at it next.
-    pub(super) fn wake_at(&self, now: Now) -> (Option<Mono>, Option<Timestamp>) {
+    pub(super) fn wake_at(&self, life: Life, now: Now) -> (Option<Mono>, Option<Timestamp>) {
         let (mut mono, mut wall) = (None, None);
         let mut by_mono = |at: Mono| mono = Some(mono.map_or(at, |least: Mono| least.min(at)));
         let mut by_wall = |at: Timestamp| wall = Some(wall.map_or(at, |least: Timestamp| least.min(at)));
-        let held = self.given();
-        if let Some(lease) = held.filter(|lease| self.told_expired != Some(lease.revision)) {
+        if let Phase::Saving { again, .. } | Phase::Forgetting { again, .. } = &self.phase {
+            again.iter().copied().for_each(&mut by_mono);
+        }
+        if life == Life::Stopping {
+            return (mono, None); // only a save goes on by the clock
+        }
+        if let Some(lease) = self.given().filter(|lease| self.told_expired != Some(lease.revision)) {
             by_wall(lease.valid_until);
         }
-        if let Some(until) = self.used_until.filter(|_| self.users == 0 && held.is_some()) {
+        if let Some(until) = self.used_until.filter(|until| self.users == 0 && *until > now.mono) {
             by_mono(until);
         }
-        match &self.phase {
-            Phase::Resting | Phase::Calling { work: Work::Revoke(_), .. } => {
-                let configured = self.stay == Stay::Configured && self.plan.component.is_some();
-                if configured && self.in_use(now.mono) {
-                    by_mono(self.next.mono);
-                    self.next.wall.into_iter().for_each(&mut by_wall);
-                }
-                if let Some(first) = self.record.retired.iter().map(|retired| retired.revoke_at).min() {
-                    match first <= now.wall {
-                        true => by_mono(self.revoke_after),
-                        false => by_wall(first),
-                    }
+        let revokes = matches!(self.phase, Phase::Calling { work: Work::Revoke(_), .. });
+        let queued = matches!(&self.phase, Phase::Waiting { place } if place.task == Task::Revocation);
+        let resting = matches!(self.phase, Phase::Resting);
+        if (resting || revokes || queued) && self.wants_tokens(now) {
+            by_mono(self.next.mono);
+            self.next.wall.into_iter().for_each(&mut by_wall);
+        }
+        if resting || queued {
+            self.record.retired.iter().for_each(|retired| by_wall(retired.lease.valid_until));
+        }
+        if resting {
+            for retired in &self.record.retired {
+                if retired.revoke_at > now.wall {
+                    by_wall(retired.revoke_at);
+                } else {
+                    by_mono(self.revoke_after);
                 }
             }
-            Phase::Saving { again, .. } | Phase::Forgetting { again, .. } => again.iter().copied().for_each(by_mono),
-            Phase::Waiting { .. } | Phase::Calling { .. } => {}
         }
         (mono, wall)
+    }
+
+    /// Whether it is time for tokens.
+    pub(super) fn is_due(&self, now: Now) -> bool {
+        self.wants_tokens(now) && self.next.is_due(now)
+    }
+
+    /// How often saving what is being saved failed.
+    pub(super) fn save_failures(&self) -> u32 {
+        match self.phase {
+            Phase::Saving { failures, .. } | Phase::Forgetting { failures, .. } => failures,
+            Phase::Resting | Phase::Waiting { .. } | Phase::Calling { .. } => 0,
+        }
+    }
+
+    /// The file's payload had its turn.
+    pub(super) fn pass(&mut self) {
+        let Some(found) = &self.found else { return };
+        if !matches!(&self.spent, Some(Spent::Revoked(payload)) if payload.expose() == found.payload.expose()) {
+            self.spent = Some(Spent::Passed(Arc::clone(&found.payload)));
+        }
     }
 
     /// Its place in a queue that it joins now.
@@ -254,6 +345,6 @@ impl Slot {
             Task::Tokens => self.next.mono.min(now.mono),
             Task::Revocation => now.mono,
         };
-        (due, name.clone())
+        Place { task, due, name: name.clone() }
     }
 }
