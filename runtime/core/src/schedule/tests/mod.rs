@@ -1,1 +1,4 @@
-
+mod queue;
+mod renewal;
+mod retry;
+mod world;
