@@ -28,6 +28,7 @@ mod settle;
 mod slot;
 mod trouble;
 mod view;
+mod wants;
 
 #[cfg(test)]
 mod tests;

@@ -172,8 +172,9 @@ impl World {
         self.calls.iter().find(|(_, (called, _))| called.as_str() == text).map(|(call, _)| *call)
     }
 
-    pub(crate) fn under_way(&self) -> usize {
-        self.calls.len()
+    /// Who is called now, the longest first.
+    pub(crate) fn under_way(&self) -> Vec<String> {
+        self.calls.values().map(|(name, _)| name.to_string()).collect()
     }
 
     /// Takes in one event, and carries out what follows from it.
