@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// All that the pure crate may depend on: no runtime, no network, no file format.
-const CORE: [&str; 4] = ["ipnet", "secrecy", "thiserror", "zeroize"];
+const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"];
 
 /// Dependencies that have one place: whose name begins so, and the only packages that may have them.
 const PLACES: [(&str, &[&str]); 5] = [

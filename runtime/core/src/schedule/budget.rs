@@ -74,9 +74,11 @@ impl Bucket {
     pub(super) fn new(budget: Budget, begin: Begin, now: Mono) -> Self {
         let drops = match begin {
             Begin::Empty => 0,
-            Begin::Full => u64::from(budget.burst) * CALL,
+            Begin::Full => u64::MAX,
         };
-        Self { budget, drops, at: now }
+        let mut bucket = Self { budget, drops, at: now };
+        bucket.fill(now);
+        bucket
     }
 
     /// Takes one call, or says when there will be one.
@@ -87,10 +89,8 @@ impl Bucket {
                 self.drops = rest;
                 Ok(())
             }
-            None => {
-                let wait = (CALL - self.drops).div_ceil(u64::from(self.budget.per_minute).max(1));
-                Err(now.plus(Span::millis(wait)))
-            }
+            // Not from now on: the level may stand still until a pause is over.
+            None => Err(self.at.plus(Span::millis((CALL - self.drops).div_ceil(self.rate())))),
         }
     }
 
@@ -107,9 +107,16 @@ impl Bucket {
     }
 
     fn fill(&mut self, now: Mono) {
-        let brought = now.since(self.at).as_millis().saturating_mul(u64::from(self.budget.per_minute));
-        self.drops = self.drops.saturating_add(brought).min(u64::from(self.budget.burst) * CALL);
+        let brought = now.since(self.at).as_millis().saturating_mul(self.rate());
+        // A budget that allows nothing would keep everybody waiting for ever.
+        let most = u64::from(self.budget.burst.max(1)) * CALL;
+        self.drops = self.drops.saturating_add(brought).min(most);
         self.at = now.max(self.at);
+    }
+
+    /// Drops per millisecond.
+    fn rate(&self) -> u64 {
+        u64::from(self.budget.per_minute.max(1))
     }
 }
 
@@ -159,6 +166,23 @@ mod tests {
             }
         }
         assert_eq!(calls, 69); // the seventieth would be on the last millisecond
+    }
+
+    #[test]
+    fn a_budget_of_nothing_is_the_least_budget() {
+        let mut bucket = Bucket::new(Budget { per_minute: 0, burst: 0 }, Begin::Full, at(0));
+        assert_eq!(bucket.take(at(0)), Ok(()));
+        assert_eq!(bucket.take(at(0)), Err(at(60_000)));
+        assert_eq!(bucket.take(at(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn who_comes_during_a_pause_waits_for_its_end_and_for_the_first_call_after_it() {
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, Begin::Full, at(0));
+        bucket.empty(at(30_000));
+        assert_eq!(bucket.take(at(10_000)), Err(at(31_000)));
+        bucket.resize(Budget { per_minute: 600, burst: 3 }, at(20_000));
+        assert_eq!(bucket.take(at(20_000)), Err(at(30_100)));
     }
 
     #[test]

@@ -8,26 +8,27 @@ use super::trouble::{Kind, Trouble};
 /// The longest time for which a service's own word is taken.
 pub const LONGEST_THROTTLE: Span = Span::secs(3600);
 
+/// The longest life by which a renewal is timed: a service that says "for ever" is asked again all the same.
+pub const LONGEST_LIFE: Span = Span::secs(366 * 86_400);
+
 /// How long after it was obtained a lease of this life is replaced. `chance` is uniform over all of `u16`.
 pub fn renewal(policy: &Policy, life: Span, chance: u16) -> Span {
-    policy.jitter.scaled(chance).rest().of(policy.ratio.of(life))
+    policy.jitter.scaled(chance).rest().of(policy.ratio.of(life.min(LONGEST_LIFE)))
 }
 
 /// How long to wait after the `failures`-th failure in a row. `left` is what is left of the lease, if there is one that
 /// is valid; `chance` is uniform over all of `u16`.
 pub fn retry(retry: &Retry, trouble: &Trouble, failures: u32, left: Option<Span>, chance: u16) -> Span {
     if let Kind::Throttled(after) = trouble.kind {
-        let asked = after.min(LONGEST_THROTTLE).max(retry.floor);
+        let asked = after.min(LONGEST_THROTTLE).max(retry.least());
         return longer(asked, chance);
     }
-    let least = if trouble.kind.is_slow() { retry.slow.max(retry.floor) } else { retry.floor };
-    let doublings = failures.saturating_sub(1).min(40);
-    let doubled = Span::millis(least.as_millis().saturating_mul(1 << doublings)).min(retry.most.max(least));
+    let least = if trouble.kind.is_slow() { retry.slow.max(retry.least()) } else { retry.least() };
+    let doubled = Span::millis(least.as_millis().saturating_mul(1 << failures.min(40)));
+    let third = left.map_or(doubled, |left| Span::millis(left.as_millis() / 3));
+    let most = doubled.min(retry.most).min(third).max(least).as_millis();
     // From half of it to all of it, so that those who failed together don't come back together.
-    let half = doubled.as_millis() / 2;
-    let jittered = Span::millis(doubled.as_millis() - half * u64::from(chance) / u64::from(u16::MAX));
-    let bound = left.map_or(jittered, |left| jittered.min(Span::millis(left.as_millis() / 3)));
-    bound.max(least)
+    Span::millis(most - most / 2 * u64::from(chance) / u64::from(u16::MAX)).max(least)
 }
 
 /// Up to a tenth longer: who was told to wait equally long should not come back together either.

@@ -31,7 +31,7 @@ pub enum Event {
     Found(InstanceName, Option<Found>),
     /// The operator wants another lease now; the one that is held stays good until then.
     Renew(InstanceName),
-    /// What was saved before the process began; comes before the first configuration.
+    /// What was saved before the process began; comes before the first configuration, and after it is ignored.
     Restored(InstanceName, Record),
     /// The operator wants no lease of an instance to be good any longer, and then another one.
     Revoke(InstanceName),
@@ -41,7 +41,7 @@ pub enum Event {
     Saved(Ticket),
     /// The coordinator is asked to stop.
     Stop,
-    /// So many workers use an instance now.
+    /// So many workers use an instance now. Of one that is not configured, nothing is remembered.
     Used(InstanceName, u32),
     /// Time went by.
     Woke,
@@ -73,14 +73,14 @@ pub enum Outcome {
     Revoked,
 }
 
-/// What is to be done, in this order.
+/// What is to be done, in this order. What is to be saved and forgotten of one instance happens in this order as well.
 #[derive(Debug)]
 pub enum Action {
     /// Call the instance's component, and report the end as [`Event::Finished`].
     Call(CallNumber, InstanceName, Work),
     /// End a call; its end is not waited for, and is ignored.
     Cancel(CallNumber),
-    /// Delete what is saved for an instance.
+    /// Delete what is saved for an instance. Where nobody configures it, this is not tried again before the next start.
     Forget(Ticket, InstanceName),
     /// Give the lease to those who may have it.
     Publish(InstanceName, Lease),

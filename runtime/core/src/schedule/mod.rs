@@ -12,17 +12,23 @@
 //! a jump forward is noticed and a jump back delays nothing.
 
 mod budget;
+mod change;
 mod clock;
 pub mod delay;
+mod ends;
 mod event;
 mod lease;
 mod machine;
+mod plans;
 mod policy;
 mod queue;
 mod ratio;
+mod saves;
+mod settle;
 mod slot;
 mod trouble;
 mod view;
+mod wants;
 
 #[cfg(test)]
 mod tests;

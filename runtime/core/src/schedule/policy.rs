@@ -48,7 +48,7 @@ pub enum Prefer {
 /// the lease, unless the floor or the service itself asks for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// The least delay, and the first one.
+    /// The least delay. The first one is up to twice as long, by chance.
     pub floor: Span,
     /// The greatest delay; delays double until then.
     pub most: Span,
@@ -120,6 +120,16 @@ impl Default for Policy {
             revoke: Revoke::default(),
             prefer: Prefer::Component,
         }
+    }
+}
+
+/// No delay is shorter, whatever the floor: a floor of nothing would be a call after the other.
+const LEAST_FLOOR: Span = Span::millis(10);
+
+impl Retry {
+    /// The least delay.
+    pub(super) fn least(&self) -> Span {
+        self.floor.max(LEAST_FLOOR)
     }
 }
 

@@ -10,12 +10,26 @@ use crate::{InstanceName, Span};
 use super::budget::{Begin, Bucket, Budget, UpstreamName};
 use super::clock::Mono;
 
-/// A place in the queue: since when, and who.
-pub(super) type Place = (Mono, InstanceName);
+/// A place in the queue: what for, since when, and who. Tokens come before revocations, whoever waits longer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) task: Task,
+    pub(super) due: Mono,
+    pub(super) name: InstanceName,
+}
+
+/// What to wait and be called for, the more urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    Tokens,
+    Revocation,
+}
 
 #[derive(Debug)]
 pub(super) struct Queue {
     begin: Begin,
+    /// Since when nobody but this queue calls.
+    began: Option<Mono>,
     default: Budget,
     budgets: BTreeMap<UpstreamName, Budget>,
     upstreams: BTreeMap<UpstreamName, Upstream>,
@@ -41,6 +55,7 @@ impl Queue {
     pub(super) fn new(begin: Begin) -> Self {
         Self {
             begin,
+            began: None,
             default: Budget::DEFAULT,
             budgets: BTreeMap::new(),
             upstreams: BTreeMap::new(),
@@ -50,18 +65,19 @@ impl Queue {
     }
 
     pub(super) fn configure(&mut self, default: Budget, budgets: BTreeMap<UpstreamName, Budget>, now: Mono) {
+        self.began.get_or_insert(now);
         (self.default, self.budgets) = (default, budgets);
         for (name, upstream) in &mut self.upstreams {
             upstream.bucket.resize(self.budgets.get(name).copied().unwrap_or(self.default), now);
         }
+        // Who waits for a small budget may be called at once under a greater one; a pause is in the bucket itself.
+        for (_, name) in std::mem::take(&mut self.blocked) {
+            self.unblock(&name);
+        }
     }
 
     pub(super) fn add(&mut self, upstream: &UpstreamName, place: Place, now: Mono) {
-        let budget = self.budgets.get(upstream).copied().unwrap_or(self.default);
-        let begin = self.begin;
-        let new =
-            || Upstream { bucket: Bucket::new(budget, begin, now), waiting: BTreeSet::new(), stands: Stands::Nowhere };
-        self.upstreams.entry(upstream.clone()).or_insert_with(new).waiting.insert(place);
+        self.upstream(upstream, now).waiting.insert(place);
         self.stand(upstream);
     }
 
@@ -75,20 +91,15 @@ impl Queue {
     /// Lets an upstream alone for a while, and then goes on at its steady pace.
     pub(super) fn pause(&mut self, upstream: &UpstreamName, span: Span, now: Mono) {
         let until = now.plus(span);
-        if let Some(found) = self.upstreams.get_mut(upstream) {
-            found.bucket.empty(until);
-            self.block(upstream, until);
-        }
+        self.upstream(upstream, now).bucket.empty(until);
+        self.block(upstream, until);
     }
 
     /// The next who may be called, if anybody may; the call is counted.
     pub(super) fn next(&mut self, now: Mono) -> Option<InstanceName> {
         while let Some((at, name)) = self.blocked.first().filter(|(at, _)| *at <= now).cloned() {
             self.blocked.remove(&(at, name.clone()));
-            if let Some(upstream) = self.upstreams.get_mut(&name) {
-                upstream.stands = Stands::Nowhere;
-            }
-            self.stand(&name);
+            self.unblock(&name);
         }
         while let Some((place, name)) = self.ready.first().cloned() {
             let Some(upstream) = self.upstreams.get_mut(&name) else {
@@ -99,7 +110,7 @@ impl Queue {
                 Ok(()) => {
                     upstream.waiting.remove(&place);
                     self.stand(&name);
-                    return Some(place.1);
+                    return Some(place.name);
                 }
                 Err(later) => self.block(&name, later),
             }
@@ -123,6 +134,25 @@ impl Queue {
     /// All upstreams that were ever waited for, with how many wait now.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize)> {
         self.upstreams.iter().map(|(name, upstream)| (name, upstream.waiting.len()))
+    }
+
+    /// An upstream that nobody waited for has saved up its calls since the beginning.
+    fn upstream(&mut self, name: &UpstreamName, now: Mono) -> &mut Upstream {
+        let budget = self.budgets.get(name).copied().unwrap_or(self.default);
+        let (begin, began) = (self.begin, self.began.unwrap_or(now));
+        let new = || Upstream {
+            bucket: Bucket::new(budget, begin, began),
+            waiting: BTreeSet::new(),
+            stands: Stands::Nowhere,
+        };
+        self.upstreams.entry(name.clone()).or_insert_with(new)
+    }
+
+    fn unblock(&mut self, name: &UpstreamName) {
+        if let Some(upstream) = self.upstreams.get_mut(name) {
+            upstream.stands = Stands::Nowhere;
+        }
+        self.stand(name);
     }
 
     fn block(&mut self, name: &UpstreamName, until: Mono) {
@@ -157,82 +187,5 @@ impl Queue {
         if let Stands::Ready(place) = &upstream.stands {
             self.ready.insert((place.clone(), name.clone()));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> InstanceName {
-        text.parse().unwrap()
-    }
-
-    fn upstream(text: &str) -> UpstreamName {
-        text.parse().unwrap()
-    }
-
-    fn at(millis: u64) -> Mono {
-        Mono::from_millis(millis)
-    }
-
-    fn queue(per_minute: u32, burst: u32) -> Queue {
-        let mut queue = Queue::new(Begin::Full);
-        queue.configure(Budget { per_minute, burst }, BTreeMap::new(), at(0));
-        queue
-    }
-
-    #[test]
-    fn who_is_due_first_is_called_first_whatever_the_upstream() {
-        let mut queue = queue(60, 5);
-        queue.add(&upstream("u"), (at(3), name("c")), at(3));
-        queue.add(&upstream("v"), (at(2), name("b")), at(3));
-        queue.add(&upstream("u"), (at(1), name("a")), at(3));
-        let order: Vec<_> = std::iter::from_fn(|| queue.next(at(3))).map(|name| name.to_string()).collect();
-        assert_eq!(order, ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn an_upstream_without_budget_keeps_nobody_else_waiting() {
-        let mut queue = queue(60, 1);
-        for waiter in ["a", "b"] {
-            queue.add(&upstream("u"), (at(0), name(waiter)), at(0));
-        }
-        queue.add(&upstream("v"), (at(5), name("z")), at(5));
-        assert_eq!(queue.next(at(5)), Some(name("a")));
-        assert_eq!(queue.next(at(5)), Some(name("z")));
-        assert_eq!(queue.next(at(5)), None);
-        assert_eq!(queue.wake_at(), Some(at(1000)));
-        assert_eq!(queue.next(at(999)), None);
-        assert_eq!(queue.next(at(1000)), Some(name("b")));
-    }
-
-    #[test]
-    fn a_pause_is_kept_and_followed_by_the_steady_pace() {
-        let mut queue = queue(60, 10);
-        for waiter in ["a", "b"] {
-            queue.add(&upstream("u"), (at(0), name(waiter)), at(0));
-        }
-        queue.pause(&upstream("u"), Span::secs(30), at(0));
-        assert_eq!(queue.blocked_until(&upstream("u")), Some(at(30_000)));
-        queue.pause(&upstream("u"), Span::secs(5), at(0)); // a shorter one does not shorten it
-        assert_eq!(queue.next(at(29_999)), None);
-        assert_eq!(queue.next(at(30_000)), None);
-        assert_eq!(queue.wake_at(), Some(at(31_000)));
-        assert_eq!(queue.next(at(31_000)), Some(name("a")));
-        assert_eq!(queue.next(at(31_500)), None);
-        assert_eq!(queue.next(at(32_000)), Some(name("b")));
-    }
-
-    #[test]
-    fn who_no_longer_waits_is_not_called() {
-        let mut queue = queue(60, 10);
-        queue.add(&upstream("u"), (at(0), name("a")), at(0));
-        queue.add(&upstream("u"), (at(1), name("b")), at(1));
-        queue.remove(&upstream("u"), &(at(0), name("a")));
-        assert_eq!(queue.next(at(1)), Some(name("b")));
-        queue.add(&upstream("u"), (at(2), name("c")), at(2));
-        queue.remove(&upstream("u"), &(at(2), name("c")));
-        assert_eq!((queue.next(at(2)), queue.wake_at()), (None, None));
     }
 }

@@ -1,11 +1,13 @@
-//! One instance, as the schedule sees it: pure questions about what it holds and what it wants.
+//! One instance, as the schedule sees it.
 
-use crate::{InstanceName, Span, Timestamp};
+use std::sync::Arc;
+
+use crate::{SecretBytes, Span, Timestamp};
 
 use super::clock::{Mono, Now};
 use super::event::{CallNumber, Ticket, Work};
-use super::lease::{Found, Lease, Origin, Record, Revision};
-use super::policy::{Mode, Plan, Prefer};
+use super::lease::{Found, Lease, Record, Revision};
+use super::policy::{Mode, Plan};
 use super::queue::Place;
 use super::trouble::Trouble;
 
@@ -18,6 +20,8 @@ pub(super) struct Slot {
     /// What was given out last.
     pub(super) published: Option<Lease>,
     pub(super) found: Option<Found>,
+    /// What the file held that had its turn.
+    pub(super) spent: Option<Spent>,
     pub(super) phase: Phase,
     /// When to obtain or renew next.
     pub(super) next: Next,
@@ -51,17 +55,10 @@ pub(super) enum Stay {
 #[derive(Debug)]
 pub(super) enum Phase {
     Resting,
-    Waiting { place: Place, task: Task },
+    Waiting { place: Place },
     Calling { call: CallNumber, work: Work, began: Now },
     Saving { ticket: Ticket, failures: u32, again: Option<Mono> },
     Forgetting { ticket: Ticket, failures: u32, again: Option<Mono> },
-}
-
-/// What to wait and call for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Task {
-    Tokens,
-    Revocation,
 }
 
 /// When something is due: by one clock or the other, whichever comes first. So a clock that is set back delays nothing.
@@ -69,6 +66,15 @@ pub(super) enum Task {
 pub(super) struct Next {
     pub(super) mono: Mono,
     pub(super) wall: Option<Timestamp>,
+}
+
+/// A payload of the file that is not given out again while the file does not change.
+#[derive(Debug)]
+pub(super) enum Spent {
+    /// It grew old, and the component was called: it is given out only where there is nothing else.
+    Passed(Arc<SecretBytes>),
+    /// The operator revoked it.
+    Revoked(Arc<SecretBytes>),
 }
 
 /// Whether the lease that is held may be renewed, as far as the component can at all.
@@ -83,6 +89,13 @@ pub(super) enum Renewable {
 pub(super) enum Required {
     Yes,
     No,
+}
+
+/// Whether the schedule goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Running,
+    Stopping,
 }
 
 /// What the operator asked for.
@@ -110,6 +123,7 @@ impl Slot {
             record,
             published: None,
             found: None,
+            spent: None,
             phase: Phase::Resting,
             next: Next::at(now),
             revoke_after: now,
@@ -154,106 +168,27 @@ impl Slot {
         }
     }
 
-    /// Whether tokens are wanted from the component, sooner or later.
-    pub(super) fn wants_tokens(&self, now: Now) -> bool {
-        self.stay == Stay::Configured
-            && self.plan.component.is_some()
-            && self.in_use(now.mono)
-            && !self.file_suffices(now)
-    }
-
-    /// Whether the file's payload is what is given out, and will do for now.
-    fn file_suffices(&self, now: Now) -> bool {
-        let from_file = self.valid(now.wall).is_some_and(|lease| lease.origin == Origin::File);
-        from_file && self.plan.policy.prefer == Prefer::File && !self.next.is_due(now)
-    }
-
-    /// The file's payload, if it should be given out instead of what is.
-    pub(super) fn adoptable(&self, now: Now) -> Option<&Found> {
-        let found = self.found.as_ref().filter(|found| found.valid_until > now.wall)?;
-        if self.stay != Stay::Configured || !self.in_use(now.mono) {
-            return None;
-        }
-        let Some(held) = self.valid(now.wall) else { return Some(found) };
-        // A file that was there before what the component brought has had its turn.
-        let newer = match held.origin {
-            Origin::File => true,
-            Origin::Component => {
-                let preferred = self.plan.component.is_none() || self.plan.policy.prefer == Prefer::File;
-                preferred && (found.since > held.obtained_at || self.plan.component.is_none())
-            }
-        };
-        let same = held.origin == Origin::File
-            && held.payload.expose() == found.payload.expose()
-            && held.valid_until == found.valid_until;
-        (newer && !same).then_some(found)
-    }
-
-    /// The retired lease that is to be revoked now, if one is.
-    pub(super) fn to_revoke(&self, now: Now) -> Option<&Lease> {
-        if self.revoke_after > now.mono {
-            return None;
-        }
-        self.record.retired.iter().filter(|retired| retired.revoke_at <= now.wall).map(|retired| &retired.lease).next()
-    }
-
-    /// What to call for, when its turn has come.
-    pub(super) fn work(&self, task: Task, now: Now) -> Option<Work> {
-        match task {
-            Task::Revocation => self.to_revoke(now).cloned().map(Work::Revoke),
-            Task::Tokens => Some(self.renewal(now.wall).cloned().map_or(Work::Obtain, Work::Renew)),
+    /// Until when it is kept if it is used now.
+    pub(super) fn grace(&self, now: Mono) -> Option<Mono> {
+        match self.plan.policy.mode {
+            Mode::Always => None,
+            Mode::OnDemand(grace) => Some(now.plus(grace)),
         }
     }
 
-    /// The lease, if it can be renewed rather than obtained anew.
-    fn renewal(&self, now: Timestamp) -> Option<&Lease> {
-        let lease = self.valid(now).filter(|lease| lease.origin == Origin::Component)?;
-        let able = self.plan.component.is_some_and(|component| component.renews);
-        // A renewed lease must live for a while before the end: else the next call would be due at once.
-        let ends = self.plan.policy.max_lifetime.map(|most| lease.issued_at.plus(most));
-        let lasts = ends.is_none_or(|ends| ends > lease.valid_until);
-        let same = lease.fingerprint == self.plan.fingerprint;
-        (able && lasts && same && self.renewable == Renewable::Perhaps && self.wish.is_none()).then_some(lease)
+    /// How often saving what is being saved failed.
+    pub(super) fn save_failures(&self) -> u32 {
+        match self.phase {
+            Phase::Saving { failures, .. } | Phase::Forgetting { failures, .. } => failures,
+            Phase::Resting | Phase::Waiting { .. } | Phase::Calling { .. } => 0,
+        }
     }
 
-    /// When to look at it next.
-    pub(super) fn wake_at(&self, now: Now) -> (Option<Mono>, Option<Timestamp>) {
-        let (mut mono, mut wall) = (None, None);
-        let mut by_mono = |at: Mono| mono = Some(mono.map_or(at, |least: Mono| least.min(at)));
-        let mut by_wall = |at: Timestamp| wall = Some(wall.map_or(at, |least: Timestamp| least.min(at)));
-        let held = self.given();
-        if let Some(lease) = held.filter(|lease| self.told_expired != Some(lease.revision)) {
-            by_wall(lease.valid_until);
+    /// The file's payload had its turn.
+    pub(super) fn pass(&mut self) {
+        let Some(found) = &self.found else { return };
+        if !matches!(&self.spent, Some(Spent::Revoked(payload)) if payload.expose() == found.payload.expose()) {
+            self.spent = Some(Spent::Passed(Arc::clone(&found.payload)));
         }
-        if let Some(until) = self.used_until.filter(|_| self.users == 0 && held.is_some()) {
-            by_mono(until);
-        }
-        match &self.phase {
-            Phase::Resting | Phase::Calling { work: Work::Revoke(_), .. } => {
-                let configured = self.stay == Stay::Configured && self.plan.component.is_some();
-                if configured && self.in_use(now.mono) {
-                    by_mono(self.next.mono);
-                    self.next.wall.into_iter().for_each(&mut by_wall);
-                }
-                if let Some(first) = self.record.retired.iter().map(|retired| retired.revoke_at).min() {
-                    match first <= now.wall {
-                        true => by_mono(self.revoke_after),
-                        false => by_wall(first),
-                    }
-                }
-            }
-            Phase::Saving { again, .. } | Phase::Forgetting { again, .. } => again.iter().copied().for_each(by_mono),
-            Phase::Waiting { .. } | Phase::Calling { .. } => {}
-        }
-        (mono, wall)
-    }
-
-    /// Its place in a queue that it joins now.
-    pub(super) fn place(&self, task: Task, name: &InstanceName, now: Now) -> Place {
-        let due = match task {
-            Task::Tokens => self.next.mono.min(now.mono),
-            Task::Revocation => now.mono,
-        };
-        (due, name.clone())
     }
 }

@@ -7,8 +7,8 @@ use super::clock::Now;
 use super::event::Work;
 use super::lease::{Lease, Origin};
 use super::policy::Plan;
-use super::queue::Queue;
-use super::slot::{Phase, Required, Slot, Stay, Task};
+use super::queue::{Queue, Task};
+use super::slot::{Phase, Required, Slot, Stay};
 use super::trouble::Trouble;
 
 /// One instance.
@@ -115,10 +115,10 @@ fn doing(slot: &Slot, queue: &Queue, now: Now) -> Doing {
         Phase::Calling { work, began, .. } => Doing::Calling(Work::word(work), now.mono.since(began.mono)),
         Phase::Saving { failures, .. } => Doing::Saving(*failures),
         Phase::Forgetting { .. } => Doing::Leaving,
-        Phase::Waiting { task: Task::Tokens, .. } => {
+        Phase::Waiting { place } if place.task == Task::Tokens => {
             Doing::Waiting(queue.blocked_until(&slot.plan.upstream).map(|until| until.since(now.mono)))
         }
-        Phase::Resting | Phase::Waiting { task: Task::Revocation, .. } => resting(slot, now),
+        Phase::Resting | Phase::Waiting { .. } => resting(slot, now),
     }
 }
 
@@ -146,8 +146,8 @@ fn readiness(slot: &Slot, now: Now) -> Readiness {
     }
     match &slot.published {
         Some(lease) if lease.is_valid(now.wall) => Readiness::Ready,
+        _ if slot.required == Required::No => Readiness::NotNeeded,
         Some(_) => Readiness::Expired,
-        None if slot.required == Required::No => Readiness::NotNeeded,
         None => Readiness::Missing,
     }
 }

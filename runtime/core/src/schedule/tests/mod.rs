@@ -1,1 +1,15 @@
-
+mod budgets;
+mod clocks;
+mod demand;
+mod expiry;
+mod files;
+mod parallel;
+mod queue;
+mod reload;
+mod renewal;
+mod restore;
+mod retry;
+mod revocation;
+mod saving;
+mod stop;
+mod world;

@@ -1,0 +1,133 @@
+//! What is held changes without a call: it ends, or a file takes its place.
+
+use crate::InstanceName;
+
+use super::clock::Now;
+use super::event::{Action, Notice};
+use super::lease::{Found, Lease, Origin, Retired, Revision};
+use super::machine::Schedule;
+use super::policy::When;
+use super::slot::{Life, Next, Slot, Spent, Stay, Wish};
+
+impl Schedule {
+    /// Whether what is held has to change before anything is called: then that is being saved now.
+    pub(super) fn change(&mut self, name: &InstanceName, now: Now) -> bool {
+        let life = self.life;
+        let Some(slot) = self.slots.get_mut(name) else { return true };
+        let ends = slot.ends(life, now);
+        let mut given_up = Vec::new();
+        let mut dirty = slot.drop_retired(now, &mut given_up);
+        if let Some(when) = ends {
+            dirty |= slot.end(when, now, &mut given_up);
+        }
+        if slot.wish == Some(Wish::Revoke) {
+            slot.wish = Some(Wish::Renew);
+        }
+        let withdrawn = slot.record.lease.is_none() && slot.published.take().is_some();
+        let leaves = slot.stay == Stay::Leaving && slot.record.lease.is_none() && slot.record.retired.is_empty();
+        let adopted = if ends.is_none() && life == Life::Running { slot.adoptable(now).cloned() } else { None };
+        for revision in given_up {
+            self.tell(Notice::RevokeGivenUp(name.clone(), revision));
+        }
+        if withdrawn {
+            self.actions.push_back(Action::Withdraw(name.clone()));
+        }
+        if !leaves && adopted.is_none() && !dirty {
+            return false;
+        }
+        self.unqueue(name);
+        if leaves {
+            self.forget(name);
+        } else {
+            if let Some(found) = adopted {
+                self.adopt(name, found, now);
+            }
+            self.save(name);
+        }
+        true
+    }
+
+    fn adopt(&mut self, name: &InstanceName, found: Found, now: Now) {
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.retire(now);
+        let revision = Revision(slot.record.revision.0.saturating_add(1));
+        let since = found.since.min(now.wall);
+        slot.record.revision = revision;
+        slot.record.lease = Some(Lease {
+            revision,
+            payload: found.payload,
+            obtained_at: since,
+            issued_at: since,
+            valid_until: found.valid_until,
+            origin: Origin::File,
+            fingerprint: slot.plan.fingerprint,
+        });
+        slot.last_success = Some(now.wall);
+        // A file that only fills a gap changes nothing about when the component is called.
+        if slot.prefers_file() {
+            (slot.failures, slot.trouble) = (0, None);
+            let soonest = now.wall.plus(slot.plan.policy.retry.least());
+            slot.next = slot.replacement(now, soonest, chance);
+        }
+    }
+}
+
+impl Slot {
+    /// Moves the lease that is held to those that are to be revoked, if that is wanted and can be.
+    pub(super) fn retire(&mut self, now: Now) {
+        let Some(lease) = self.record.lease.take() else { return };
+        if let Some(grace) = self.plan.policy.revoke.replaced
+            && self.revokes()
+            && lease.origin == Origin::Component
+            && lease.is_valid(now.wall.plus(grace))
+        {
+            self.record.retired.push(Retired { lease, revoke_at: now.wall.plus(grace) });
+        }
+    }
+
+    /// Lets go of what need not or cannot be revoked any longer; whether that changed something.
+    fn drop_retired(&mut self, now: Now, given_up: &mut Vec<Revision>) -> bool {
+        let revokes = self.revokes();
+        let before = self.record.retired.len();
+        self.record.retired.retain(|retired| {
+            let keep = revokes && retired.lease.is_valid(now.wall);
+            // One that ended before its time to be revoked did what it should.
+            if !keep && (!revokes || retired.revoke_at <= now.wall) {
+                given_up.push(retired.lease.revision);
+            }
+            keep
+        });
+        self.record.retired.len() != before
+    }
+
+    /// Ends what is held; whether that changed something.
+    fn end(&mut self, when: When, now: Now, given_up: &mut Vec<Revision>) -> bool {
+        let mut changed = false;
+        let able = self.revokes() && when == When::Revoke;
+        if let Some(lease) = self.record.lease.take() {
+            changed = true;
+            if self.failures == 0 {
+                self.next = Next::at(now.mono); // whoever wants it again does not wait until this one had ended
+            }
+            let wished = self.wish == Some(Wish::Revoke);
+            if wished && lease.origin == Origin::File {
+                self.spent = Some(Spent::Revoked(lease.payload));
+            } else if able && lease.origin == Origin::Component && lease.is_valid(now.wall) {
+                self.record.retired.push(Retired { lease, revoke_at: now.wall });
+            } else if wished && lease.is_valid(now.wall) {
+                given_up.push(lease.revision);
+            }
+        }
+        if able {
+            for retired in self.record.retired.iter_mut().filter(|retired| retired.revoke_at > now.wall) {
+                retired.revoke_at = now.wall;
+                changed = true;
+            }
+        } else if self.stay == Stay::Leaving && !self.record.retired.is_empty() {
+            self.record.retired.clear();
+            changed = true;
+        }
+        changed
+    }
+}

@@ -1,0 +1,160 @@
+//! What follows from the end of a call.
+
+use std::sync::Arc;
+
+use crate::{InstanceName, Span, Timestamp, Tokens};
+
+use super::clock::Now;
+use super::delay;
+use super::event::{Action, CallNumber, Notice, Outcome, Work};
+use super::lease::{Lease, Origin, Revision};
+use super::machine::Schedule;
+use super::policy::ASSUMED_LIFETIME;
+use super::slot::{Next, Phase, Renewable, Required, Slot};
+use super::trouble::{Kind, Trouble};
+
+/// How often a component that needs no tokens is asked again.
+const ASK_AGAIN: Span = Span::secs(600);
+
+impl Schedule {
+    pub(super) fn finished(&mut self, call: CallNumber, outcome: Outcome, now: Now) {
+        let Some(name) = self.calling.remove(&call) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Phase::Calling { work, began, .. } = std::mem::replace(&mut slot.phase, Phase::Resting) else { return };
+        match (work, outcome) {
+            (Work::Revoke(lease), Outcome::Failed(kind, message)) => {
+                self.revoke_failed(&name, lease.revision, Trouble { kind, message, at: now.wall }, now);
+            }
+            (Work::Revoke(lease), _) => {
+                slot.record.retired.retain(|retired| retired.lease.revision != lease.revision);
+                slot.revoke_failures = 0;
+                self.save(&name);
+            }
+            (work, Outcome::Failed(kind, message)) => {
+                self.failed(&name, &work, Trouble { kind, message, at: now.wall }, now);
+            }
+            (work, Outcome::Obtained(tokens)) => self.obtained(&name, &work, tokens, began, now),
+            (_, Outcome::NotRequired | Outcome::Revoked) => {
+                (slot.failures, slot.trouble, slot.wish) = (0, None, None);
+                slot.required = Required::No;
+                slot.last_success = Some(now.wall);
+                slot.next = Next::at(now.mono.plus(ASK_AGAIN));
+            }
+        }
+        self.settle(&name, now);
+    }
+
+    fn obtained(&mut self, name: &InstanceName, work: &Work, tokens: Tokens, began: Now, now: Now) {
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        // The clock may have jumped during the call; how long it took is known.
+        let obtained_at = now.wall.minus(now.mono.since(began.mono));
+        let valid_until = match expiry(slot, tokens.valid_until, obtained_at, now.wall) {
+            Ok(told) => told,
+            Err(assumed) => {
+                let notice = Notice::ExpiryAssumed(name.clone(), tokens.valid_until, assumed);
+                self.actions.push_back(Action::Tell(notice));
+                assumed
+            }
+        };
+        let mut lease = Lease {
+            revision: Revision(slot.record.revision.0.saturating_add(1)),
+            payload: Arc::new(tokens.payload),
+            obtained_at,
+            issued_at: obtained_at,
+            valid_until,
+            origin: Origin::Component,
+            fingerprint: slot.plan.fingerprint,
+        };
+        if slot.record.lease.is_none() {
+            // Who asked for it has it for a while, however long the call took.
+            slot.used_until = slot.grace(now.mono);
+        }
+        let mut gained = true;
+        if let Work::Renew(old) = work {
+            lease.issued_at = old.issued_at;
+            gained = valid_until > old.valid_until;
+            // What was renewed is the same token at the service: revoking the old one would end the new one.
+            slot.record.lease = None;
+        } else {
+            slot.wish = None;
+            slot.retire(now);
+        }
+        slot.record.revision = lease.revision;
+        slot.record.lease = Some(lease);
+        (slot.failures, slot.trouble) = (0, None);
+        slot.required = Required::Yes;
+        slot.last_success = Some(now.wall);
+        // What was obtained a moment ago is not replaced at once, however short it lives.
+        let floor = slot.plan.policy.retry.least();
+        slot.next = slot.replacement(now, now.wall.plus(floor), chance);
+        slot.renewable = Renewable::Perhaps;
+        if !gained {
+            // It came to the end of what can be renewed.
+            slot.renewable = Renewable::Exhausted;
+            slot.next = Next::at(now.mono.plus(floor));
+        }
+        if slot.wish.is_some() {
+            slot.next = Next::at(now.mono); // it was another one that was wished for, not this one for longer
+        }
+        self.save(name);
+    }
+
+    fn failed(&mut self, name: &InstanceName, work: &Work, trouble: Trouble, now: Now) {
+        self.pause_throttled(name, &trouble, now);
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.failures = slot.failures.saturating_add(1);
+        let retry = slot.plan.policy.retry;
+        let mut wait = delay::retry(&retry, &trouble, slot.failures, slot.left(now.wall), chance);
+        let later = matches!(trouble.kind, Kind::Throttled(_) | Kind::Unavailable);
+        if matches!(work, Work::Renew(_)) && !later {
+            // What can't be renewed can perhaps be obtained.
+            slot.renewable = Renewable::Exhausted;
+            wait = retry.least();
+        }
+        slot.next = Next::at(now.mono.plus(wait));
+        slot.trouble = Some(trouble.clone());
+        self.tell(Notice::Failed(name.clone(), trouble, wait));
+    }
+
+    fn revoke_failed(&mut self, name: &InstanceName, revision: Revision, trouble: Trouble, now: Now) {
+        self.pause_throttled(name, &trouble, now);
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.revoke_failures = slot.revoke_failures.saturating_add(1);
+        let wait = delay::retry(&slot.plan.policy.retry, &trouble, slot.revoke_failures, None, chance);
+        slot.revoke_after = now.mono.plus(wait);
+        // One that can't be revoked keeps no other waiting until it expires.
+        let retired = &mut slot.record.retired;
+        if let Some(at) = retired.iter().position(|retired| retired.lease.revision == revision) {
+            let failed = retired.remove(at);
+            retired.push(failed);
+        }
+        self.tell(Notice::RevokeFailed(name.clone(), revision, trouble, wait));
+    }
+
+    /// Who throttles one means everybody: they share the account.
+    fn pause_throttled(&mut self, name: &InstanceName, trouble: &Trouble, now: Now) {
+        let Some(slot) = self.slots.get(name) else { return };
+        if let Kind::Throttled(after) = trouble.kind {
+            // One component's word alone does not stop the others for long.
+            let retry = &slot.plan.policy.retry;
+            self.queue.pause(&slot.plan.upstream, after.min(retry.most).max(retry.least()), now.mono);
+        }
+    }
+}
+
+/// Until when tokens are good: what the service said, capped, or else what is assumed.
+fn expiry(
+    slot: &Slot,
+    told: Option<Timestamp>,
+    obtained_at: Timestamp,
+    now: Timestamp,
+) -> Result<Timestamp, Timestamp> {
+    let cap = slot.plan.policy.lifetime.map(|life| obtained_at.plus(life));
+    match told.filter(|told| *told > now) {
+        Some(told) => Ok(cap.map_or(told, |cap| told.min(cap))),
+        None => Err(cap.unwrap_or_else(|| obtained_at.plus(ASSUMED_LIFETIME))),
+    }
+}

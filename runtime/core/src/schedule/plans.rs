@@ -1,0 +1,93 @@
+//! What a configuration changes: instances enter, change and leave.
+
+use crate::InstanceName;
+
+use super::clock::Now;
+use super::event::{Action, Configuration, Notice, Ticket};
+use super::lease::Record;
+use super::machine::Schedule;
+use super::policy::Plan;
+use super::slot::{Next, Renewable, Required, Slot, Stay, Wish};
+
+impl Schedule {
+    pub(super) fn configured(&mut self, configuration: Configuration, now: Now) {
+        let Configuration { mut plans, default_budget, budgets, calls } = configuration;
+        self.most_calls = calls.max(1);
+        self.queue.configure(default_budget, budgets, now.mono);
+        let known: Vec<InstanceName> = self.slots.keys().cloned().collect();
+        for name in known {
+            match plans.remove(&name) {
+                Some(plan) => self.replan(&name, plan, now),
+                None => self.leave(&name, now),
+            }
+        }
+        for (name, plan) in plans {
+            let record = self.restored.remove(&name).unwrap_or_default();
+            self.enter(&name, plan, record, now);
+        }
+        // Nobody is there who could revoke what these hold.
+        for name in std::mem::take(&mut self.restored).into_keys() {
+            self.tell(Notice::Orphaned(name.clone()));
+            let ticket = Ticket(self.number());
+            self.actions.push_back(Action::Forget(ticket, name));
+        }
+    }
+
+    fn enter(&mut self, name: &InstanceName, plan: Plan, record: Record, now: Now) {
+        let mut slot = Slot::new(plan, record, now.mono);
+        slot.found = self.files.remove(name).flatten();
+        if let Some(lease) = slot.valid(now.wall).cloned() {
+            slot.last_success = Some(lease.obtained_at);
+            slot.used_until = slot.grace(now.mono);
+            self.actions.push_back(Action::Publish(name.clone(), lease.clone()));
+            slot.published = Some(lease);
+            slot.next = slot.replacement(now, now.wall, self.chance.u16(..));
+        }
+        self.slots.insert(name.clone(), slot);
+        self.settle(name, now);
+    }
+
+    fn replan(&mut self, name: &InstanceName, plan: Plan, now: Now) {
+        let Some(slot) = self.slots.get(name) else { return };
+        let returned = slot.stay == Stay::Leaving;
+        if slot.plan == plan && !returned {
+            return;
+        }
+        let changed = slot.plan.fingerprint != plan.fingerprint || returned;
+        let mode_changed = slot.plan.policy.mode != plan.policy.mode;
+        let policy_changed = slot.plan.policy != plan.policy;
+        self.unqueue(name);
+        if changed {
+            self.cut(name);
+        }
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.plan = plan;
+        slot.stay = Stay::Configured;
+        if mode_changed {
+            slot.used_until = slot.grace(now.mono);
+        }
+        if changed {
+            (slot.failures, slot.trouble) = (0, None);
+            (slot.renewable, slot.required) = (Renewable::Perhaps, Required::Yes);
+            // What is obtained now is what was wished for. What was to be revoked still is.
+            slot.wish.take_if(|wish| *wish == Wish::Renew);
+            slot.next = Next::at(now.mono);
+        } else if policy_changed && slot.failures == 0 && slot.wish.is_none() && slot.valid(now.wall).is_some() {
+            slot.next = slot.replacement(now, now.wall, chance);
+        }
+        self.settle(name, now);
+    }
+
+    fn leave(&mut self, name: &InstanceName, now: Now) {
+        if self.slots.get(name).is_none_or(|slot| slot.stay == Stay::Leaving) {
+            return;
+        }
+        self.unqueue(name);
+        self.cut(name);
+        if let Some(slot) = self.slots.get_mut(name) {
+            slot.stay = Stay::Leaving;
+        }
+        self.settle(name, now);
+    }
+}

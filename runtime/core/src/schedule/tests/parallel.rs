@@ -1,0 +1,108 @@
+use super::world::{World, distinct, failed, lasting, name, plain};
+use crate::Span;
+use crate::schedule::{Doing, Kind, Notice, Work};
+
+fn fifty() -> (World, Vec<String>) {
+    let names: Vec<String> = (0..50).map(|n| format!("a{n}")).collect();
+    let mut world = World::silent(1);
+    world.configuration.plans = names.iter().map(|text| (name(text), plain())).collect();
+    world.configuration.calls = 8;
+    (world, names)
+}
+
+#[test]
+fn no_more_calls_are_made_at_once_than_configured() {
+    let (mut world, _) = fifty();
+    world.reload();
+    assert_eq!(world.under_way().len(), 8);
+    world.bring("a0", Span::secs(3600));
+    assert_eq!(world.under_way().len(), 8, "the next takes its place");
+    let waiting = world.schedule.views(world.now()).filter(|view| matches!(view.doing, Doing::Waiting(None))).count();
+    assert_eq!(waiting, 41, "and who waits is shown");
+}
+
+#[test]
+fn a_greater_limit_counts_at_once_and_a_smaller_one_from_the_next_call_on() {
+    let (mut world, _) = fifty();
+    world.reload();
+    world.configuration.calls = 20;
+    world.reload();
+    assert_eq!(world.under_way().len(), 20);
+    world.configuration.calls = 5;
+    world.reload();
+    for left in [19, 18, 17] {
+        world.bring(&world.under_way()[0].clone(), Span::secs(3600));
+        assert_eq!(world.under_way().len(), left, "nobody is cut");
+    }
+}
+
+#[test]
+fn a_limit_of_nothing_is_a_limit_of_one() {
+    let (mut world, _) = fifty();
+    world.configuration.calls = 0;
+    world.reload();
+    assert_eq!(world.under_way().len(), 1);
+}
+
+#[test]
+fn one_of_fifty_hangs_and_delays_nobody() {
+    let (mut world, names) = fifty();
+    for text in names.iter().skip(1) {
+        world.serve(text, |_, now| Some((Span::millis(50), lasting(now, Span::secs(60)))));
+    }
+    world.reload();
+    world.pass(Span::secs(3600));
+    assert_eq!(world.called("a0").len(), 1, "it hangs since the beginning");
+    assert_eq!(world.published.len(), 49);
+    for text in names.iter().skip(1) {
+        let times: Vec<u64> = world.called(text).iter().map(|(at, _)| *at).collect();
+        assert!(times.len() >= 79, "{text} was called {} times", times.len());
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 46_000), "{text} was late");
+    }
+    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+}
+
+#[test]
+fn one_of_fifty_fails_and_delays_nobody() {
+    let (mut world, names) = fifty();
+    world.serve("a0", |_, _| Some((Span::millis(5), failed(Kind::Broken))));
+    for text in names.iter().skip(1) {
+        world.serve(text, |_, now| Some((Span::millis(50), lasting(now, Span::secs(60)))));
+    }
+    world.reload();
+    world.pass(Span::secs(600));
+    assert_eq!(world.published.len(), 49);
+    assert_eq!(distinct(world.published.keys().map(|name| name.as_str())), 49);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+}
+
+#[test]
+fn who_was_due_first_is_called_first() {
+    let mut world = World::silent(1);
+    for (text, life) in [("a", 80), ("b", 40), ("c", 20)] {
+        world.plan(text, plain());
+        world.bring(text, Span::secs(life));
+    }
+    world.configuration.calls = 1;
+    world.plan("hangs", plain());
+    world.pass(Span::secs(100));
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        world.bring(&world.under_way()[0].clone(), Span::secs(3600));
+        order.extend(world.under_way());
+    }
+    assert_eq!(order, ["c", "b", "a"]);
+}
+
+#[test]
+fn a_hanging_revocation_keeps_no_tokens_waiting() {
+    let mut world = World::new([("a", super::world::revoking())]);
+    world.serve("a", |work, now| match work {
+        Work::Revoke(_) => None,
+        _ => Some((Span::millis(10), lasting(now, Span::secs(1000)))),
+    });
+    world.bring("a", Span::secs(1000));
+    world.pass(Span::secs(7500));
+    let obtained = world.called("a").iter().filter(|(_, word)| *word == "obtain").count();
+    assert_eq!(obtained, 11);
+}

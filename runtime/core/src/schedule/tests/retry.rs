@@ -1,0 +1,204 @@
+use super::world::{World, name, plain, plan, upstream};
+use crate::Span;
+use crate::schedule::{Doing, Event, Kind, Notice, Outcome, Readiness, Retry};
+
+/// The waits that are told, in milliseconds.
+fn waits(world: &World) -> Vec<u64> {
+    let told = world.notices().filter_map(|notice| match notice {
+        Notice::Failed(_, _, wait) => Some(wait.as_millis()),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn delays_double_from_the_floor_to_the_greatest_with_jitter() {
+    for seed in 0..50 {
+        let mut world = World::silent(seed);
+        world.plan("a", plain());
+        for _ in 0..12 {
+            world.fail("a", Kind::Unavailable);
+            let told = *waits(&world).last().unwrap();
+            assert_eq!(world.until_called("a"), told, "what is told is what is done");
+        }
+        for (failures, wait) in waits(&world).into_iter().enumerate() {
+            let most = (2000 << failures).min(300_000);
+            assert!((most / 2..=most).contains(&wait), "failure {failures}: {wait} of {most}");
+        }
+    }
+}
+
+#[test]
+fn those_who_failed_together_come_back_apart() {
+    let mut world = World::silent(1);
+    let names: Vec<String> = (0..50).map(|n| format!("a{n}")).collect();
+    world.configuration.plans = names.iter().map(|text| (name(text), plain())).collect();
+    world.reload();
+    for text in &names {
+        world.fail(text, Kind::Unavailable);
+    }
+    let mut waits = waits(&world);
+    waits.sort_unstable();
+    waits.dedup();
+    assert!(waits.len() > 40, "{waits:?}");
+}
+
+#[test]
+fn a_success_begins_the_delays_anew() {
+    let mut world = World::new([("a", plain())]);
+    for _ in 0..5 {
+        world.fail("a", Kind::Unavailable);
+        world.until_called("a");
+    }
+    assert!(*waits(&world).last().unwrap() >= 16_000);
+    world.bring("a", Span::secs(3600));
+    assert_eq!((world.view("a").failures, world.view("a").trouble), (0, None));
+    world.until_called("a");
+    world.fail("a", Kind::Unavailable);
+    assert!(*waits(&world).last().unwrap() <= 2000);
+}
+
+#[test]
+fn no_delay_is_longer_than_a_third_of_what_is_left() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", Span::secs(120));
+    world.until_called("a");
+    let ends = world.view("a").lease.unwrap().valid_until;
+    loop {
+        let left = ends.since(world.now().wall).as_millis();
+        if left < 3000 {
+            break;
+        }
+        world.fail("a", Kind::Unavailable);
+        let wait = *waits(&world).last().unwrap();
+        assert!(wait <= (left / 3).max(1000), "{wait} of {left}");
+        assert!(wait >= 1000, "{wait}");
+        world.until_called("a");
+    }
+    assert!(waits(&world).len() > 5, "it was tried often before the end: {:?}", waits(&world));
+}
+
+#[test]
+fn the_floor_holds_however_little_is_left() {
+    let retry = Retry { floor: Span::secs(10), ..Retry::default() };
+    let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
+    world.bring("a", Span::secs(12));
+    world.until_called("a");
+    world.fail("a", Kind::Unavailable);
+    assert!(world.until_called("a") >= 10_000);
+}
+
+#[test]
+fn a_floor_of_nothing_is_no_hot_loop() {
+    let retry = Retry { floor: Span::millis(0), most: Span::millis(0), slow: Span::millis(0) };
+    let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
+    for kind in [Kind::Unavailable, Kind::Denied, Kind::Throttled(Span::millis(0))] {
+        world.fail("a", kind);
+        assert!(world.until_called("a") >= 10, "{kind}");
+    }
+}
+
+#[test]
+fn what_only_the_operator_can_mend_is_tried_slowly() {
+    for kind in [Kind::Misconfigured, Kind::Denied, Kind::Refused] {
+        let mut world = World::new([("a", plain())]);
+        world.bring("a", Span::secs(60));
+        world.until_called("a");
+        for _ in 0..6 {
+            world.fail("a", kind);
+            let wait = world.until_called("a");
+            assert!((60_000..=300_000).contains(&wait), "{kind}: {wait}");
+        }
+        assert_eq!(waits(&world).len(), 6, "and each failure is told");
+    }
+}
+
+#[test]
+fn a_service_that_throttles_is_asked_no_sooner_than_it_said() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", Span::secs(60));
+    world.until_called("a");
+    world.fail("a", Kind::Throttled(Span::secs(90)));
+    let wait = world.until_called("a");
+    assert!((90_000..=99_000).contains(&wait), "{wait}");
+}
+
+#[test]
+fn an_absurd_delay_is_capped() {
+    let mut world = World::new([("a", plain())]);
+    world.fail("a", Kind::Throttled(Span::secs(400 * 86_400)));
+    let wait = world.until_called("a");
+    assert!((3_600_000..=3_960_000).contains(&wait), "{wait}");
+}
+
+#[test]
+fn who_throttles_one_is_left_alone_by_everybody() {
+    let mut world =
+        World::new([("a", plain()), ("b", plain()), ("other", plan(|plan| plan.upstream = upstream("other")))]);
+    world.bring("b", Span::secs(60));
+    world.bring("other", Span::secs(60));
+    world.pass(Span::secs(30));
+    world.fail("a", Kind::Throttled(Span::secs(120)));
+    world.pass(Span::secs(30));
+    assert_eq!(world.word("other"), "obtain", "another upstream goes on");
+    assert_eq!(world.word("b"), "nothing", "it was due after 45 seconds");
+    assert!(matches!(world.view("b").doing, Doing::Waiting(Some(_))));
+    assert_eq!(world.schedule.upstreams(world.now()).filter(|upstream| upstream.waiting == 1).count(), 1);
+    world.pass(Span::secs(89));
+    assert_eq!(world.word("b"), "nothing");
+    world.pass(Span::secs(2));
+    assert_eq!(world.word("b"), "obtain");
+}
+
+#[test]
+fn one_component_does_not_stop_everybody_for_longer_than_the_greatest_delay() {
+    let mut world = World::new([("a", plain()), ("b", plain())]);
+    world.bring("b", Span::secs(60));
+    world.fail("a", Kind::Throttled(Span::secs(86_400)));
+    let wait = world.until_called("b");
+    assert!((300_000..301_000).contains(&wait), "{wait}");
+}
+
+#[test]
+fn an_old_lease_stays_published_while_another_one_fails() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", Span::secs(3600));
+    world.until_called("a");
+    world.fail("a", Kind::Unavailable);
+    assert_eq!((world.revision("a"), world.view("a").readiness), (Some(1), Readiness::Ready));
+    assert_eq!(world.view("a").doing, Doing::Retrying);
+    world.serve("a", |_, _| Some((Span::millis(0), super::world::failed(Kind::Unavailable))));
+    world.pass(Span::secs(900));
+    assert_eq!(world.view("a").readiness, Readiness::Expired);
+}
+
+#[test]
+fn a_component_that_needs_no_tokens_is_asked_again_later() {
+    let mut world = World::new([("a", plain())]);
+    world.end("a", Outcome::NotRequired);
+    assert_eq!((world.view("a").doing, world.view("a").readiness), (Doing::NotRequired, Readiness::NotNeeded));
+    assert_eq!(world.until_called("a"), 600_000);
+    world.bring("a", Span::secs(60));
+    assert_eq!(world.view("a").readiness, Readiness::Ready);
+}
+
+#[test]
+fn a_lease_that_is_no_longer_needed_ends_without_alarm() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", Span::secs(60));
+    world.until_called("a");
+    world.end("a", Outcome::NotRequired);
+    world.pass(Span::secs(60));
+    assert_eq!(world.view("a").readiness, Readiness::NotNeeded);
+    assert_eq!(world.notices().count(), 0);
+}
+
+#[test]
+fn the_end_of_a_call_that_is_not_known_changes_nothing() {
+    let mut world = World::new([("a", plain())]);
+    let call = world.call("a").unwrap();
+    world.bring("a", Span::secs(3600));
+    let before = world.log.len();
+    world.handle(Event::Finished(call, super::world::failed(Kind::Broken)));
+    assert_eq!((world.log.len(), world.view("a").failures), (before, 0));
+}

@@ -1,0 +1,405 @@
+//! A world around one schedule: two clocks, a disk, and calls that end when the test says so or as a service answers.
+//!
+//! It carries out every action as the shell does, and after every event makes sure of what must hold in any test: one
+//! call per instance, no more calls than configured, nothing published that is not on the disk, and no wish to be woken
+//! at once again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use deputy_core::schedule::{
+    Abilities, Action, Begin, Budget, CallNumber, Configuration, Event, Fingerprint, Found, Kind, Lease, Mono, Notice,
+    Now, Outcome, Plan, Policy, Ratio, Record, Schedule, Ticket, UpstreamName, View, Work,
+};
+use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
+
+/// What the shell did, and when: milliseconds since the world began.
+pub(crate) type Entry = (u64, Did);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Did {
+    Call(String, &'static str),
+    Cancel(String),
+    Forget(String),
+    Publish(String, u64),
+    Save(String),
+    Tell(Notice),
+    Withdraw(String),
+}
+
+/// What becomes of a save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saves {
+    Succeed,
+    Fail,
+    /// They neither succeed nor fail until [`World::release`].
+    Hold,
+}
+
+/// After what time a call ends, and how; `None` if the test ends it.
+type Service = Box<dyn FnMut(&Work, Now) -> Option<(Span, Outcome)>>;
+
+pub(crate) struct World {
+    pub(crate) schedule: Schedule,
+    pub(crate) configuration: Configuration,
+    pub(crate) disk: BTreeMap<InstanceName, Record>,
+    pub(crate) published: BTreeMap<InstanceName, Lease>,
+    pub(crate) log: Vec<Entry>,
+    pub(crate) saves: Saves,
+    calls: BTreeMap<CallNumber, (InstanceName, Work)>,
+    ends: BTreeMap<(Mono, CallNumber), Outcome>,
+    held: Vec<(Ticket, InstanceName, Option<Record>)>,
+    services: BTreeMap<InstanceName, Service>,
+    mono: u64,
+    wall: u64,
+    seed: u64,
+}
+
+/// Neither clock begins at zero, and they have nothing in common.
+const MONO: u64 = 5_000;
+const WALL: u64 = 1_700_000_000_000;
+
+impl World {
+    /// A world in which nobody ran before, with these instances.
+    pub(crate) fn new<const N: usize>(plans: [(&str, Plan); N]) -> Self {
+        let mut world = Self::silent(1);
+        world.configuration.plans = plans.into_iter().map(|(text, plan)| (name(text), plan)).collect();
+        world.reload();
+        world
+    }
+
+    /// A world in which nobody ran before, without a configuration.
+    pub(crate) fn silent(seed: u64) -> Self {
+        Self {
+            schedule: Schedule::new(Begin::Full, seed),
+            configuration: Configuration {
+                plans: BTreeMap::new(),
+                default_budget: Budget { per_minute: 60_000, burst: 1000 },
+                budgets: BTreeMap::new(),
+                calls: 100,
+            },
+            disk: BTreeMap::new(),
+            published: BTreeMap::new(),
+            log: Vec::new(),
+            saves: Saves::Succeed,
+            calls: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            held: Vec::new(),
+            services: BTreeMap::new(),
+            mono: MONO,
+            wall: WALL,
+            seed,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { mono: Mono::from_millis(self.mono), wall: Timestamp::from_millis(self.wall) }
+    }
+
+    /// Milliseconds since the world began, by the clock that only goes forward.
+    pub(crate) fn age(&self) -> u64 {
+        self.mono - MONO
+    }
+
+    pub(crate) fn reload(&mut self) {
+        self.handle(Event::Configured(self.configuration.clone()));
+    }
+
+    /// Gives an instance another plan, or a first one.
+    pub(crate) fn plan(&mut self, text: &str, plan: Plan) {
+        self.configuration.plans.insert(name(text), plan);
+        self.reload();
+    }
+
+    pub(crate) fn remove(&mut self, text: &str) {
+        self.configuration.plans.remove(&name(text));
+        self.reload();
+    }
+
+    /// The process ends at once, and another one begins with what is on the disk.
+    pub(crate) fn crash(&mut self) {
+        self.calls.clear();
+        self.ends.clear();
+        self.held.clear();
+        self.published.clear();
+        self.seed += 1;
+        self.schedule = Schedule::new(Begin::Empty, self.seed);
+        for (name, record) in self.disk.clone() {
+            self.handle(Event::Restored(name, record));
+        }
+        self.reload();
+    }
+
+    /// The calls of an instance end so from now on.
+    pub(crate) fn serve(&mut self, text: &str, service: impl FnMut(&Work, Now) -> Option<(Span, Outcome)> + 'static) {
+        self.services.insert(name(text), Box::new(service));
+    }
+
+    /// Its calls take no time and bring tokens that live so long.
+    pub(crate) fn serve_for(&mut self, text: &str, life: Span) {
+        self.serve(text, move |work, now| match work {
+            Work::Revoke(_) => Some((Span::millis(0), Outcome::Revoked)),
+            _ => Some((Span::millis(0), lasting(now, life))),
+        });
+    }
+
+    /// Ends the call of an instance.
+    pub(crate) fn end(&mut self, text: &str, outcome: Outcome) {
+        let call = self.call(text).unwrap_or_else(|| panic!("{text} is not called:\n{}", self.story()));
+        self.calls.remove(&call);
+        self.handle(Event::Finished(call, outcome));
+    }
+
+    /// Ends the call of an instance with tokens that live so long from now on.
+    pub(crate) fn bring(&mut self, text: &str, life: Span) {
+        self.end(text, lasting(self.now(), life));
+    }
+
+    pub(crate) fn fail(&mut self, text: &str, kind: Kind) {
+        self.end(text, failed(kind));
+    }
+
+    /// What an instance is called for now, if it is.
+    pub(crate) fn work(&self, text: &str) -> Option<&Work> {
+        self.call(text).map(|call| &self.calls[&call].1)
+    }
+
+    pub(crate) fn word(&self, text: &str) -> &'static str {
+        self.work(text).map_or("nothing", Work::word)
+    }
+
+    pub(crate) fn call(&self, text: &str) -> Option<CallNumber> {
+        self.calls.iter().find(|(_, (called, _))| called.as_str() == text).map(|(call, _)| *call)
+    }
+
+    /// Who is called now, the longest first.
+    pub(crate) fn under_way(&self) -> Vec<String> {
+        self.calls.values().map(|(name, _)| name.to_string()).collect()
+    }
+
+    /// Takes in one event, and carries out what follows from it.
+    pub(crate) fn handle(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            self.schedule.handle(self.now(), event);
+            while let Some(action) = self.schedule.next_action() {
+                self.act(action, &mut events);
+            }
+            let now = self.now();
+            let wake = self.schedule.wake_at(now);
+            assert!(wake.is_none_or(|at| at > now.mono), "it wants to be woken at once again:\n{}", self.story());
+        }
+    }
+
+    fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
+        let did = match action {
+            Action::Call(call, name, work) => {
+                assert!(self.call(name.as_str()).is_none(), "two calls of {name}:\n{}", self.story());
+                let did = Did::Call(name.to_string(), work.word());
+                let now = self.now();
+                let answer = self.services.get_mut(&name).and_then(|service| service(&work, now));
+                if let Some((after, outcome)) = answer {
+                    self.ends.insert((now.mono.plus(after), call), outcome);
+                }
+                self.calls.insert(call, (name, work));
+                assert!(self.calls.len() <= self.configuration.calls.max(1), "too many calls:\n{}", self.story());
+                did
+            }
+            Action::Cancel(call) => {
+                self.ends.retain(|(_, other), _| *other != call);
+                let (name, _) = self.calls.remove(&call).expect("only what is called can be cancelled");
+                Did::Cancel(name.to_string())
+            }
+            Action::Forget(ticket, name) => {
+                self.store(ticket, name.clone(), None, events);
+                Did::Forget(name.to_string())
+            }
+            Action::Publish(name, lease) => {
+                let saved = self.disk.get(&name).and_then(|record| record.lease.as_ref());
+                let is_saved = saved.is_some_and(|saved| saved.revision == lease.revision);
+                assert!(is_saved, "{name}'s {} is published and not saved:\n{}", lease.revision, self.story());
+                let did = Did::Publish(name.to_string(), lease.revision.0);
+                self.published.insert(name, lease);
+                did
+            }
+            Action::Save(ticket, name, record) => {
+                self.store(ticket, name.clone(), Some(record), events);
+                Did::Save(name.to_string())
+            }
+            Action::Tell(notice) => Did::Tell(notice),
+            Action::Withdraw(name) => {
+                assert!(self.published.remove(&name).is_some(), "there was nothing to withdraw from {name}");
+                Did::Withdraw(name.to_string())
+            }
+        };
+        self.log.push((self.age(), did));
+    }
+
+    fn store(&mut self, ticket: Ticket, name: InstanceName, record: Option<Record>, events: &mut VecDeque<Event>) {
+        match self.saves {
+            Saves::Succeed => {
+                self.write(name, record);
+                events.push_back(Event::Saved(ticket));
+            }
+            Saves::Fail => events.push_back(Event::SaveFailed(ticket, "disk full".to_owned())),
+            Saves::Hold => self.held.push((ticket, name, record)),
+        }
+    }
+
+    fn write(&mut self, name: InstanceName, record: Option<Record>) {
+        match record {
+            Some(record) => self.disk.insert(name, record),
+            None => self.disk.remove(&name),
+        };
+    }
+
+    /// The saves that were held succeed, and so do all that follow.
+    pub(crate) fn release(&mut self) {
+        self.saves = Saves::Succeed;
+        for (ticket, name, record) in std::mem::take(&mut self.held) {
+            self.write(name, record);
+            self.handle(Event::Saved(ticket));
+        }
+    }
+
+    /// Lets time go by, with all that happens meanwhile.
+    pub(crate) fn pass(&mut self, span: Span) {
+        let until = self.now().mono.plus(span);
+        while self.happen(until) {}
+    }
+
+    /// Lets time go by until an instance is called, and says how many milliseconds that took.
+    pub(crate) fn until_called(&mut self, text: &str) -> u64 {
+        let (began, calls) = (self.mono, self.called(text).len());
+        let until = self.now().mono.plus(Span::secs(400 * 86_400));
+        while self.called(text).len() == calls {
+            assert!(self.happen(until), "{text} is never called again:\n{}", self.story());
+        }
+        self.mono - began
+    }
+
+    /// Goes to the next thing that happens, or else to `until`; whether there was one.
+    fn happen(&mut self, until: Mono) -> bool {
+        let end = self.ends.keys().next().copied();
+        let wake = self.schedule.wake_at(self.now());
+        let Some(at) = wake.into_iter().chain(end.map(|(at, _)| at)).min().filter(|at| *at <= until) else {
+            self.go(until);
+            return false;
+        };
+        self.go(at);
+        if let Some(end) = end.filter(|(ends, _)| *ends <= at) {
+            let outcome = self.ends.remove(&end).expect("it was just there");
+            self.calls.remove(&end.1);
+            self.handle(Event::Finished(end.1, outcome));
+        } else {
+            self.handle(Event::Woke);
+        }
+        true
+    }
+
+    fn go(&mut self, to: Mono) {
+        let went_by = to.as_millis().saturating_sub(self.mono);
+        self.mono += went_by;
+        self.wall += went_by;
+    }
+
+    /// The clock on the wall is set, by so many milliseconds, and the shell notices.
+    pub(crate) fn jump(&mut self, millis: i64) {
+        self.wall = self.wall.checked_add_signed(millis).expect("a time");
+        self.handle(Event::Woke);
+    }
+
+    /// What is shown of an instance.
+    pub(crate) fn view(&self, text: &str) -> View<'_> {
+        self.schedule.view(&name(text), self.now()).expect("an instance")
+    }
+
+    /// The revision that was published last.
+    pub(crate) fn revision(&self, text: &str) -> Option<u64> {
+        self.published.get(&name(text)).map(|lease| lease.revision.0)
+    }
+
+    /// When an instance was called, and for what.
+    pub(crate) fn called(&self, text: &str) -> Vec<(u64, &'static str)> {
+        let calls = self.log.iter().filter_map(|(at, did)| match did {
+            Did::Call(called, word) if called == text => Some((*at, *word)),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    pub(crate) fn did(&self, did: &Did) -> usize {
+        self.log.iter().filter(|(_, other)| other == did).count()
+    }
+
+    pub(crate) fn notices(&self) -> impl Iterator<Item = &Notice> {
+        self.log.iter().filter_map(|(_, did)| match did {
+            Did::Tell(notice) => Some(notice),
+            _ => None,
+        })
+    }
+
+    /// Everything that was done, for a test that fails.
+    pub(crate) fn story(&self) -> String {
+        let last = self.log.iter().rev().take(60).rev();
+        last.map(|(at, did)| format!("{at:>10} {did:?}\n")).collect()
+    }
+}
+
+pub(crate) fn name(text: &str) -> InstanceName {
+    text.parse().expect("a name")
+}
+
+/// An instance without jitter, whose component can do nothing but obtain, changed so.
+pub(crate) fn plan(change: impl FnOnce(&mut Plan)) -> Plan {
+    let mut plan = Plan {
+        policy: Policy { jitter: Ratio::thousandths(0), ..Policy::default() },
+        upstream: upstream("up"),
+        service: None,
+        component: Some(Abilities::default()),
+        fingerprint: Fingerprint([1; 16]),
+    };
+    change(&mut plan);
+    plan
+}
+
+pub(crate) fn plain() -> Plan {
+    plan(|_| {})
+}
+
+pub(crate) fn renewing() -> Plan {
+    plan(|plan| plan.component = Some(Abilities { renews: true, revokes: false }))
+}
+
+pub(crate) fn revoking() -> Plan {
+    plan(|plan| plan.component = Some(Abilities { renews: false, revokes: true }))
+}
+
+pub(crate) fn upstream(text: &str) -> UpstreamName {
+    text.parse().expect("a name")
+}
+
+/// Tokens that live so long from now on.
+pub(crate) fn lasting(now: Now, life: Span) -> Outcome {
+    until(Some(now.wall.plus(life)))
+}
+
+/// Tokens of which the service says this.
+pub(crate) fn until(valid_until: Option<Timestamp>) -> Outcome {
+    Outcome::Obtained(Tokens { payload: SecretBytes::new(b"tokens".to_vec()), valid_until })
+}
+
+pub(crate) fn failed(kind: Kind) -> Outcome {
+    Outcome::Failed(kind, "no".to_owned())
+}
+
+/// What a file holds.
+pub(crate) fn file(text: &str, since: Timestamp, life: Span) -> Option<Found> {
+    let payload = Arc::new(SecretBytes::new(text.as_bytes().to_vec()));
+    Some(Found { payload, since, valid_until: since.plus(life) })
+}
+
+/// The names in a log, once each.
+pub(crate) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.collect::<BTreeSet<_>>().len()
+}

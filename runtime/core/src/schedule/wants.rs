@@ -1,0 +1,170 @@
+//! What one instance wants, and when: pure questions.
+
+use std::sync::Arc;
+
+use crate::{InstanceName, SecretBytes, Timestamp};
+
+use super::clock::{Mono, Now};
+use super::delay;
+use super::event::Work;
+use super::lease::{Found, Lease, Origin};
+use super::policy::{Prefer, When};
+use super::queue::{Place, Task};
+use super::slot::{Life, Next, Phase, Renewable, Slot, Spent, Stay, Wish};
+
+impl Slot {
+    /// Whether tokens are wanted from the component, sooner or later.
+    pub(super) fn wants_tokens(&self, now: Now) -> bool {
+        // Who was asked for keeps its place, however long the queue.
+        let queued = matches!(&self.phase, Phase::Waiting { place } if place.task == Task::Tokens);
+        self.stay == Stay::Configured && self.plan.component.is_some() && (queued || self.in_use(now.mono))
+    }
+
+    /// Whether the file comes first.
+    pub(super) fn prefers_file(&self) -> bool {
+        self.plan.component.is_none() || self.plan.policy.prefer == Prefer::File
+    }
+
+    /// What is to become of what is held, if it is to end.
+    pub(super) fn ends(&self, life: Life, now: Now) -> Option<When> {
+        let revoke = &self.plan.policy.revoke;
+        if self.wish == Some(Wish::Revoke) {
+            Some(When::Revoke)
+        } else if self.stay == Stay::Leaving {
+            Some(revoke.removed)
+        } else if life == Life::Stopping && revoke.shutdown == When::Revoke && self.can_revoke_held() {
+            Some(When::Revoke)
+        } else if !self.in_use(now.mono) {
+            Some(if revoke.replaced.is_some() { When::Revoke } else { When::Expire })
+        } else {
+            None
+        }
+    }
+
+    fn can_revoke_held(&self) -> bool {
+        self.revokes() && self.record.lease.as_ref().is_none_or(|lease| lease.origin == Origin::Component)
+    }
+
+    /// The file's payload, if it should be given out instead of what is.
+    pub(super) fn adoptable(&self, now: Now) -> Option<&Found> {
+        let found = self.found.as_ref().filter(|found| found.valid_until > now.wall)?;
+        let is = |payload: &Arc<SecretBytes>| payload.expose() == found.payload.expose();
+        let (passed, revoked) = match &self.spent {
+            Some(Spent::Passed(payload)) => (is(payload), false),
+            Some(Spent::Revoked(payload)) => (false, is(payload)),
+            None => (false, false),
+        };
+        if revoked || self.stay != Stay::Configured || !self.in_use(now.mono) {
+            return None;
+        }
+        let Some(held) = self.valid(now.wall) else { return Some(found) };
+        let better = match held.origin {
+            Origin::File => {
+                !is(&held.payload) || held.valid_until != found.valid_until || held.fingerprint != self.plan.fingerprint
+            }
+            Origin::Component => {
+                self.plan.component.is_none() || (self.prefers_file() && !passed && self.is_young(found, now))
+            }
+        };
+        better.then_some(found)
+    }
+
+    /// Whether the component would not be called already if this were given out.
+    fn is_young(&self, found: &Found, now: Now) -> bool {
+        let life = found.valid_until.since(found.since);
+        found.since.plus(delay::renewal(&self.plan.policy, life, u16::MAX)) > now.wall
+    }
+
+    /// The retired lease that is to be revoked now, if one is.
+    pub(super) fn to_revoke(&self, now: Now) -> Option<&Lease> {
+        if self.revoke_after > now.mono {
+            return None;
+        }
+        self.record.retired.iter().find(|retired| retired.revoke_at <= now.wall).map(|retired| &retired.lease)
+    }
+
+    /// What to call for, now that its turn has come.
+    pub(super) fn turn(&self, now: Now) -> Option<Work> {
+        let Phase::Waiting { place } = &self.phase else { return None };
+        match place.task {
+            Task::Revocation => self.to_revoke(now).cloned().map(Work::Revoke),
+            Task::Tokens => Some(self.renewal(now.wall).cloned().map_or(Work::Obtain, Work::Renew)),
+        }
+    }
+
+    /// The lease, if it can be renewed rather than obtained anew.
+    fn renewal(&self, now: Timestamp) -> Option<&Lease> {
+        let lease = self.valid(now).filter(|lease| lease.origin == Origin::Component)?;
+        let able = self.plan.component.is_some_and(|component| component.renews);
+        // A renewed lease must live for a while before the end: else the next call would be due at once.
+        let ends = self.plan.policy.max_lifetime.map(|most| lease.issued_at.plus(most));
+        let lasts = ends.is_none_or(|ends| ends > lease.valid_until);
+        let same = lease.fingerprint == self.plan.fingerprint;
+        (able && lasts && same && self.renewable == Renewable::Perhaps && self.wish.is_none()).then_some(lease)
+    }
+
+    /// When to replace the lease that is held: a share of its life after it was obtained.
+    pub(super) fn replacement(&self, now: Now, soonest: Timestamp, chance: u16) -> Next {
+        let current = |lease: &&Lease| lease.fingerprint == self.plan.fingerprint;
+        let chosen = |lease: &&Lease| lease.origin == Origin::Component || self.prefers_file();
+        let Some(lease) = self.record.lease.as_ref().filter(current).filter(chosen) else { return Next::at(now.mono) };
+        let life = lease.valid_until.since(lease.obtained_at);
+        // A lease from the future was obtained before the clock was set back.
+        let since = lease.obtained_at.min(now.wall);
+        let at = since.plus(delay::renewal(&self.plan.policy, life, chance)).max(soonest);
+        Next { mono: now.mono_at(at), wall: Some(at) }
+    }
+
+    /// When to look at it next.
+    pub(super) fn wake_at(&self, life: Life, now: Now) -> (Option<Mono>, Option<Timestamp>) {
+        let (mut mono, mut wall) = (None, None);
+        let mut by_mono = |at: Mono| mono = Some(mono.map_or(at, |least: Mono| least.min(at)));
+        let mut by_wall = |at: Timestamp| wall = Some(wall.map_or(at, |least: Timestamp| least.min(at)));
+        if let Phase::Saving { again, .. } | Phase::Forgetting { again, .. } = &self.phase {
+            again.iter().copied().for_each(&mut by_mono);
+        }
+        if life == Life::Stopping {
+            return (mono, None); // only a save goes on by the clock
+        }
+        if let Some(lease) = self.given().filter(|lease| self.told_expired != Some(lease.revision)) {
+            by_wall(lease.valid_until);
+        }
+        if let Some(until) = self.used_until.filter(|until| self.users == 0 && *until > now.mono) {
+            by_mono(until);
+        }
+        let revokes = matches!(self.phase, Phase::Calling { work: Work::Revoke(_), .. });
+        let queued = matches!(&self.phase, Phase::Waiting { place } if place.task == Task::Revocation);
+        let resting = matches!(self.phase, Phase::Resting);
+        if (resting || revokes || queued) && self.wants_tokens(now) {
+            by_mono(self.next.mono);
+            self.next.wall.into_iter().for_each(&mut by_wall);
+        }
+        if resting || queued {
+            self.record.retired.iter().for_each(|retired| by_wall(retired.lease.valid_until));
+        }
+        if resting {
+            for retired in &self.record.retired {
+                if retired.revoke_at > now.wall {
+                    by_wall(retired.revoke_at);
+                } else {
+                    by_mono(self.revoke_after);
+                }
+            }
+        }
+        (mono, wall)
+    }
+
+    /// Whether it is time for tokens.
+    pub(super) fn is_due(&self, now: Now) -> bool {
+        self.wants_tokens(now) && self.next.is_due(now)
+    }
+
+    /// Its place in a queue that it joins now.
+    pub(super) fn place(&self, task: Task, name: &InstanceName, now: Now) -> Place {
+        let due = match task {
+            Task::Tokens => self.next.mono.min(now.mono),
+            Task::Revocation => now.mono,
+        };
+        Place { task, due, name: name.clone() }
+    }
+}
