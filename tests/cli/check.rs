@@ -235,7 +235,41 @@ enabled = false
 "#,
     );
     home.write("token", "a token");
-    assert_snapshot!(home.snapshot(&["check"]), @"");
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 1
+    ----- stdout
+    folder: not ok
+      file  [HOME]/.
+            of hdfs, good for 12h from when it was written
+            cannot be read: not a file
+
+    mounted: ok
+      file  [HOME]/token
+            of hdfs, good for 12h from when it was written
+
+    nowhere: not ok
+      file  [HOME]/nowhere/token
+            of hdfs, good for 12h from when it was written
+            cannot be read: No such file or directory (os error 2)
+
+    off: not enabled
+      file  [HOME]/off/token
+            of hdfs, good for 12h from when it was written
+
+    s3: ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      secrets    aws-key (file): can be read
+      file       [HOME]/later.json
+                 good for 1h from when it was written
+                 cannot be read: No such file or directory (os error 2)
+      imported and granted
+        sign requests of AWS (SigV4) with a secret  aws-key
+        make HTTP requests                          http://127.0.0.1:[PORT]
+
+    deputy.toml: 4 instances, 2 not ok
+    ");
     let run = home.run(&["check", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     let [folder, mounted, nowhere, off, s3] = seen["instances"].as_array().unwrap().as_slice() else {
