@@ -101,7 +101,7 @@ fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: the keys here are `component`, `enabled`, `http`, `limits`, `secrets`, `settings`, `sha256` and `tcp`
+      = help: the keys here are `component`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
     error: a string was expected here, not a whole number
      --> deputy.toml:4:25
@@ -114,7 +114,7 @@ fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
     assert_snapshot!(home.snapshot(&["check", "--json"]), @r#"
     exit code 2
     ----- stdout
-    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"the keys here are `component`, `enabled`, `http`, `limits`, `secrets`, `settings`, `sha256` and `tcp`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"a string was expected here, not a whole number","expected":"write \"3600\""}]}}
+    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"the keys here are `component`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"a string was expected here, not a whole number","expected":"write \"3600\""}]}}
 
     ----- stderr
     error: unknown key `enabeld`
@@ -123,7 +123,7 @@ fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: the keys here are `component`, `enabled`, `http`, `limits`, `secrets`, `settings`, `sha256` and `tcp`
+      = help: the keys here are `component`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
     error: a string was expected here, not a whole number
      --> deputy.toml:4:25
@@ -205,6 +205,83 @@ settings = {{ regoin = "eu-west-1" }}
 
     deputy.toml: 4 instances, 4 not ok
     ");
+}
+
+#[test]
+fn what_a_file_brings_is_shown_beside_a_component_and_without_one() {
+    let home = Home::with_s3(
+        ENDPOINT,
+        r#"
+[instances.s3.file]
+path = "later.json"
+lifetime = "1h"
+
+[instances.mounted]
+service = "hdfs"
+file = { path = "token", lifetime = "12h" }
+
+[instances.nowhere]
+service = "hdfs"
+file = { path = "nowhere/token", lifetime = "12h" }
+
+[instances.folder]
+service = "hdfs"
+file = { path = ".", lifetime = "12h" }
+
+[instances.off]
+service = "hdfs"
+file = { path = "off/token", lifetime = "12h" }
+enabled = false
+"#,
+    );
+    home.write("token", "a token");
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 1
+    ----- stdout
+    folder: not ok
+      file  [HOME]/.
+            of hdfs, good for 12h from when it was written
+            cannot be read: not a file
+
+    mounted: ok
+      file  [HOME]/token
+            of hdfs, good for 12h from when it was written
+
+    nowhere: not ok
+      file  [HOME]/nowhere/token
+            of hdfs, good for 12h from when it was written
+            cannot be read: No such file or directory (os error 2)
+
+    off: not enabled
+      file  [HOME]/off/token
+            of hdfs, good for 12h from when it was written
+
+    s3: ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      secrets    aws-key (file): can be read
+      file       [HOME]/later.json
+                 good for 1h from when it was written
+                 cannot be read: No such file or directory (os error 2)
+      imported and granted
+        sign requests of AWS (SigV4) with a secret  aws-key
+        make HTTP requests                          http://127.0.0.1:[PORT]
+
+    deputy.toml: 4 instances, 2 not ok
+    ");
+    let run = home.run(&["check", "--json"]);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    let [folder, mounted, nowhere, off, s3] = seen["instances"].as_array().unwrap().as_slice() else {
+        panic!("{seen}")
+    };
+    let ok = [folder, mounted, nowhere, off, s3].map(|instance| instance["ok"].as_bool().unwrap());
+    assert_eq!(ok, [false, true, false, true, true]);
+    assert_eq!((&mounted["component"], &mounted["service"]), (&Value::Null, &"hdfs".into()));
+    let path = home.path("token");
+    assert_eq!(mounted["file"], serde_json::json!({ "path": path, "lifetime": "12h", "ok": true }));
+    assert_eq!((&s3["loaded"]["service"], &s3["file"]["ok"]), (&"s3".into(), &false.into()));
+    assert!(off["file"]["error"].is_null() && s3["service"].is_null());
 }
 
 #[test]

@@ -230,6 +230,17 @@ fn an_instance_that_is_not_there_is_misconfigured() {
 }
 
 #[test]
+fn an_instance_without_a_component_cannot_be_called() {
+    let home = Home::with("[instances.hdfs]\nservice = \"hdfs\"\nfile = { path = \"token\", lifetime = \"1h\" }\n");
+    assert_snapshot!(home.snapshot(&["obtain", "hdfs"]), @"
+    exit code 2
+    ----- stderr
+    error: hdfs has no component that could be called
+    hint: its tokens are in [HOME]/token, which another program maintains
+    ");
+}
+
+#[test]
 fn an_instance_that_is_not_enabled_is_called_when_it_is_named() {
     let home = Home::with(&s3(&granting()).replace("component =", "enabled = false\ncomponent ="));
     let run = home.run(&["obtain", "s3"]);

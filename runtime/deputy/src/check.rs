@@ -133,7 +133,7 @@ async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
         enabled: entry.enabled,
         ok: true,
         component: entry.component.as_ref().map(|instance| instance.component.display().to_string()),
-        file: entry.file.as_ref().map(file),
+        file: entry.file.as_ref().map(|source| file(source, entry.enabled)),
         service: entry.service.as_ref().map(ToString::to_string),
         error: None,
         loaded: None,
@@ -162,8 +162,9 @@ async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
     checked
 }
 
-fn file(source: &FileSource) -> FileJson {
-    let error = readable(&source.path).err().map(|error| error.to_string());
+/// What is not enabled is not looked at.
+fn file(source: &FileSource, enabled: bool) -> FileJson {
+    let error = if enabled { readable(&source.path).err().map(|error| error.to_string()) } else { None };
     let path = source.path.display().to_string();
     FileJson { path, lifetime: source.lifetime.to_string(), ok: error.is_none(), error }
 }

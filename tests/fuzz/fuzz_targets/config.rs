@@ -12,10 +12,17 @@ fuzz_target!(|text: &str| {
     match Config::parse(text, path) {
         Ok(config) => {
             config.warnings.render(Colour::Never);
+            assert!((1..=1000).contains(&config.coordinator.calls));
+            assert_eq!(config.coordinator.control_mode.bits() & !0o660, 0);
+            assert!(config.budgets.values().all(|budget| budget.per_minute > 0 && budget.burst > 0));
             for entry in config.instances.values() {
                 // There is a component or a file, and somebody who says which service it is.
                 assert!(entry.component.is_some() || (entry.file.is_some() && entry.service.is_some()));
                 assert!(entry.upstream.iter().all(|name| config.budgets.contains_key(name)));
+                let retry = entry.policy.retry;
+                assert!(retry.floor.as_millis() > 0 && retry.floor <= retry.most && retry.floor <= retry.slow);
+                let visible = |b: u8| b == b'\n' || b == b' ' || b.is_ascii_graphic();
+                assert!(entry.canonical(None).bytes().all(visible));
             }
             for instance in config.instances.values().filter_map(|entry| entry.component.as_ref()) {
                 // Every granted secret has a source, and what a rule sends is a secret of the instance.

@@ -1,0 +1,113 @@
+//! What the documents say of the configuration is so: each block of TOML is read, and no key is left out.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
+use std::path::Path;
+
+use deputy_config::{Colour, Config, Coordinator};
+use deputy_core::schedule::{Budget, Mode, Policy, Prefer};
+use deputy_core::{Limits, Span};
+
+const REFERENCE: &str = include_str!("../../../docs/configuration.md");
+const README: &str = include_str!("../../../README.md");
+
+/// Every table, each with a key that there is not: what is said about it names those that there are.
+const ALL_TABLES: &str = r#"zzz = 1
+[coordinator]
+zzz = 1
+key = { zzz = 1 }
+[upstreams.u]
+zzz = 1
+[instances.a]
+zzz = 1
+renew = { zzz = 1 }
+retry = { zzz = 1 }
+revoke = { zzz = 1 }
+file = { zzz = 1 }
+limits = { zzz = 1 }
+[instances.a.secrets.s]
+zzz = 1
+sigv4 = { zzz = 1 }
+jwt = { zzz = 1 }
+sign = { zzz = 1 }
+[[instances.a.http]]
+zzz = 1
+client-certificate = { zzz = 1, key = { zzz = 1 } }
+headers = { x = { zzz = 1 } }
+form = { x = { zzz = 1 } }
+[[instances.a.tcp]]
+zzz = 1
+"#;
+
+/// All blocks of TOML in a document, one after the other.
+fn blocks(document: &str) -> String {
+    let mut inside = false;
+    let mut text = String::new();
+    for line in document.lines() {
+        match line {
+            "```toml" => inside = true,
+            "```" => inside = false,
+            line if inside => text.extend([line, "\n"]),
+            _ => {}
+        }
+    }
+    assert!(text.len() > 300, "{} bytes of TOML", text.len());
+    text
+}
+
+fn read(document: &str) -> Config {
+    let config = Config::parse(&blocks(document), Path::new("deputy.toml"));
+    let config = config.map_err(|errors| errors.render(Colour::Never)).unwrap();
+    assert_eq!(config.warnings.render(Colour::Never), "");
+    config
+}
+
+#[test]
+fn the_readme_shows_a_configuration_that_holds() {
+    assert_eq!(read(README).instances.len(), 1);
+}
+
+#[test]
+fn the_reference_is_a_configuration_that_holds() {
+    assert_eq!(read(REFERENCE).instances.len(), 4);
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let errors = Config::parse(ALL_TABLES, Path::new("deputy.toml")).unwrap_err();
+    let findings = errors.findings();
+    let hints: Vec<_> = findings.iter().filter(|finding| finding.message == "unknown key `zzz`").collect();
+    assert_eq!(hints.len(), ALL_TABLES.matches("zzz").count());
+    let toml = blocks(REFERENCE);
+    let words: Vec<&str> = toml.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
+    for hint in hints {
+        for key in hint.hint.as_ref().unwrap().split('`').skip(1).step_by(2) {
+            assert!(words.contains(&key), "the reference says nothing of `{key}`");
+        }
+    }
+}
+
+#[test]
+fn the_defaults_in_the_reference_are_the_defaults() {
+    let config = read(REFERENCE);
+    let entry = |name: &str| config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
+    let default = Coordinator::default();
+    let Coordinator { key, health, control, .. } = config.coordinator.clone();
+    assert_eq!(config.coordinator, Coordinator { key, health, control, ..default });
+    assert_eq!(config.default_budget, Budget::DEFAULT);
+    assert_eq!(entry("api").component.as_ref().unwrap().limits, Limits::default());
+    let default = Policy::default();
+    assert_eq!(entry("api").policy, default);
+    assert_eq!(default.prefer, Prefer::Component);
+    let on_demand = Config::parse("[instances.a]\ncomponent = \"a\"\nobtain = \"on-demand\"", Path::new("")).unwrap();
+    let mode = on_demand.instances.values().next().unwrap().policy.mode;
+    let written = Policy {
+        mode,
+        lifetime: Some(Span::secs(3600)),
+        max_lifetime: Some(Span::secs(7 * 86_400)),
+        prefer: Prefer::File,
+        ..default
+    };
+    assert_eq!(entry("s3-lab").policy, written);
+    assert_eq!(mode, Mode::OnDemand(Span::secs(600)));
+}
