@@ -146,7 +146,7 @@ impl Provider for Quick {
             self.shared.second.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(lateness) = &mut *self.shared.lateness.lock().unwrap_or_else(PoisonError::into_inner) {
-            lateness.push(now.saturating_sub(due) as f64);
+            lateness.push(now.saturating_sub(due).max(1) as f64); // times are told in milliseconds
         }
         let life = self.life.as_micros() as u64;
         self.due.store(now + life * 3 / 4, Ordering::Relaxed);
