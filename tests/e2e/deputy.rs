@@ -1,11 +1,11 @@
 //! The program as an operator runs it, and what must hold after every run.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use deputy_test_servers::guest;
 use serde_json::Value;
@@ -51,6 +51,26 @@ impl Home {
         home
     }
 
+    /// With state of its own, in which the guests of [`Script`](crate::script::Script) are compiled already.
+    pub(crate) fn with_script() -> Self {
+        static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+        let compiled = COMPILED.get_or_init(|| {
+            let home = Self::with_state(concat!(env!("CARGO_TARGET_TMPDIR"), "/script-state"));
+            for component in ["benign-lifecycle", "benign-obtain"] {
+                home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
+            }
+            home.state.join("components")
+        });
+        let home = Self::new();
+        let components = home.state.join("components");
+        DirBuilder::new().recursive(true).mode(0o700).create(&components).unwrap();
+        for entry in fs::read_dir(compiled).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), components.join(entry.file_name())).unwrap();
+        }
+        home
+    }
+
     fn with_state(state: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("secrets")).unwrap();
@@ -87,6 +107,19 @@ impl Home {
         self.write();
     }
 
+    /// Replaces a part of the configuration's file, which must be there once, while the program runs.
+    pub(crate) fn edit(&self, old: &str, new: &str) {
+        let config = fs::read_to_string(self.path("deputy.toml")).unwrap();
+        assert_eq!(config.matches(old).count(), 1, "{old} in {config}");
+        fs::write(self.path("deputy.toml"), config.replace(old, new)).unwrap();
+    }
+
+    /// Notes a value that must never be seen again, but in a file below `secrets`.
+    pub(crate) fn canary(mut self, value: &str) -> Self {
+        self.canaries.push(value.to_owned());
+        self
+    }
+
     /// Keeps a secret in a file of its own, `secrets/NAME`. Its value must never be seen again.
     pub(crate) fn secret(self, name: &str, value: &str) -> Self {
         self.secret_in(name, value, value)
@@ -103,6 +136,11 @@ impl Home {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Where a coordinator takes commands.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.state.join("control.sock")
     }
 
     /// Runs the program and sees that it told no secret to anybody.

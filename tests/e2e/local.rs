@@ -33,7 +33,7 @@ impl Local {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
-                kept.lock().unwrap().push(read(&stream));
+                kept.lock().unwrap().extend(read(&stream));
                 (&stream).write_all(answer.as_bytes()).unwrap();
             }
         });
@@ -75,22 +75,23 @@ impl Request {
     }
 }
 
-fn read(stream: &TcpStream) -> Request {
+/// One request, unless it broke off.
+pub(crate) fn read(stream: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = || {
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
+        reader.read_line(&mut line).ok()?;
+        Some(line.trim_end().to_owned())
     };
-    let target = line().split(' ').nth(1).unwrap_or_default().to_owned();
+    let target = line()?.split(' ').nth(1)?.to_owned();
     let mut headers = Vec::new();
-    while let Some((name, value)) = line().split_once(':') {
+    while let Some((name, value)) = line()?.split_once(':') {
         headers.push((name.to_owned(), value.trim().to_owned()));
     }
     let mut request = Request { target, headers, body: String::new() };
     let length = request.has("content-length").then(|| request.header("content-length").parse().unwrap());
-    reader.take(length.unwrap_or(0)).read_to_string(&mut request.body).unwrap();
-    request
+    reader.take(length.unwrap_or(0)).read_to_string(&mut request.body).ok()?;
+    Some(request)
 }
 
 /// An address of this machine that refuses connections, for as long as the value lives: a connection's own end, on

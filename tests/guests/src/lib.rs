@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod http;
+pub mod script;
 pub mod secrets;
 pub mod sockets;
 

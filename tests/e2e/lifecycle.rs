@@ -1,0 +1,182 @@
+//! A lease from its first day to its last: obtained, renewed, tried again, and had on demand.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::deputy::exit;
+use crate::running::Running;
+use crate::script::{Call, Script, ending_at, endless, failure, lease, payload, throttled};
+
+/// Long enough for a call that should not be made.
+const A_WHILE: Duration = Duration::from_millis(700);
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn word<'v>(instance: &'v Value, key: &str) -> &'v str {
+    instance[key].as_str().unwrap_or_default()
+}
+
+/// The times between calls.
+fn gaps(calls: &[Call]) -> Vec<Duration> {
+    calls.windows(2).map(|pair| pair[1].at - pair[0].at).collect()
+}
+
+#[test]
+fn who_needs_no_tokens_is_ready_and_never_obtained() {
+    let script = Script::granting();
+    let lines = script.lines("idle", "").replace(".settings]", ".settings]\nrequired = \"false\"");
+    let home = script.home().instance("idle", "benign-lifecycle", &lines);
+    let running = Running::start(&home);
+    running.until("its word", || word(&running.now("idle"), "state") == "not-required");
+    let idle = running.now("idle");
+    assert_eq!((idle["ready"].as_bool(), &idle["lease"]), (Some(true), &Value::Null), "{idle}");
+    let run = home.deputy(&["get", "idle", "--wait", "0s"]).ends_with(exit::UNAVAILABLE);
+    assert!(run.stderr.contains("the component needs no tokens"), "{}", run.stderr);
+    assert_eq!(script.functions("idle"), [""; 0]);
+}
+
+#[test]
+fn a_lease_is_renewed_until_its_longest_life_and_then_obtained_anew() {
+    let script = Script::new(|call| lease(call, secs(1)));
+    let lines = script.lines("vault", "max-lifetime = \"3s\"\nretry = { floor = \"50ms\" }");
+    let home = script.home().instance("vault", "benign-lifecycle", &lines);
+    let running = Running::start(&home);
+    running.until("the second one", || script.count("vault", "obtain") == 2);
+    let functions = script.functions("vault");
+    let renewals = functions.len() - 2;
+    assert!(renewals >= 2 && functions[1..=renewals].iter().all(|function| function == "renew"), "{functions:?}");
+    let given: Vec<_> = script.calls("vault", "renew").into_iter().map(|call| call.payload).collect();
+    assert_eq!(given[0], payload("vault", "obtain", 1));
+    assert_eq!(given[1], payload("vault", "renew", 1), "the newest one is renewed");
+    let lives = gaps(&script.calls("vault", "obtain"));
+    assert!(lives[0] < secs(3), "{lives:?}");
+    running.until("no gap", || running.now("vault")["ready"] == true);
+    assert!(!running.log().contains("the lease ended before"), "{}", running.log());
+}
+
+#[test]
+fn what_can_not_be_renewed_any_longer_is_obtained() {
+    let script = Script::new(|call| if call.function == "renew" { failure("denied") } else { lease(call, secs(2)) });
+    let lines = script.lines("vault", "retry = { floor = \"50ms\" }");
+    let home = script.home().instance("vault", "benign-lifecycle", &lines);
+    let running = Running::start(&home);
+    running.until("the second one", || running.revision("vault") == 2);
+    assert_eq!(script.functions("vault"), ["obtain", "renew", "obtain"]);
+    assert_eq!(running.now("vault")["trouble"], Value::Null);
+}
+
+#[test]
+fn who_can_not_renew_is_obtained_each_time() {
+    let script = Script::new(|call| lease(call, secs(1)));
+    let lines = script.lines("sts", "retry = { floor = \"50ms\" }");
+    let home = script.home().instance("sts", "benign-obtain", &lines);
+    let running = Running::start(&home);
+    running.until("the third one", || running.revision("sts") >= 3);
+    assert!(gaps(&script.calls("sts", "obtain")).iter().all(|gap| *gap > secs(1) / 2));
+}
+
+#[test]
+fn a_lease_without_a_sensible_end_lives_as_long_as_the_configuration_says() {
+    let script = Script::new(|call| match call.instance.as_str() {
+        "past" => ending_at(call, 1000),
+        "long" => lease(call, secs(86_400)),
+        _ => endless(call),
+    });
+    let mut home = script.home();
+    for name in ["silent", "past", "long"] {
+        home = home.instance(name, "benign-lifecycle", &script.lines(name, "lifetime = \"30s\""));
+    }
+    let home = home.instance("short", "benign-obtain", &script.lines("short", "lifetime = \"1s\""));
+    let running = Running::start(&home);
+    for name in ["silent", "past", "long"] {
+        running.until("a lease", || running.revision(name) == 1);
+        let left = running.now(name)["lease"]["valid_for_ms"].as_i64().unwrap();
+        assert!((20_000..=30_000).contains(&left), "{name}: {left}");
+    }
+    running.until("the third one", || running.revision("short") >= 3);
+    assert!(gaps(&script.calls("short", "obtain")).iter().all(|gap| *gap > secs(1) / 2), "a hot loop");
+    for name in ["silent", "past", "long"] {
+        assert_eq!(script.functions(name), ["obtain"], "{name}");
+    }
+    assert!(running.log().contains("an expiry in the past (is a clock wrong?)"), "{}", running.log());
+}
+
+#[test]
+fn who_is_throttled_waits_as_long_as_it_was_told_and_so_do_all_of_its_upstream() {
+    let script = Script::new(|call| match (call.instance.as_str(), call.number) {
+        ("first", 2) => throttled(1500),
+        _ => lease(call, secs(3600)),
+    });
+    let mut home = script.home();
+    for name in ["first", "second"] {
+        home = home.instance(name, "benign-obtain", &script.lines(name, "retry = { floor = \"50ms\" }"));
+    }
+    let running = Running::start(&home);
+    running.until("both", || running.revision("first") == 1 && running.revision("second") == 1);
+    home.deputy(&["renew", "first"]).ends_with(exit::OK);
+    running.until("the answer", || running.now("first")["failures"] == 1);
+    home.deputy(&["renew", "second"]).ends_with(exit::OK);
+    let (first, second) = (running.now("first"), running.now("second"));
+    assert_eq!((word(&first, "state"), first["ready"].as_bool()), ("retrying", Some(true)), "{first}");
+    assert_eq!(first["trouble"]["kind"], "throttled");
+    assert_eq!((word(&second, "state"), second["ready"].as_bool()), ("waiting", Some(true)), "{second}");
+    assert!(word(&second, "reason").contains("waits for the budget of hostile"), "{second}");
+    running.until("another one", || running.revision("first") == 2 && running.revision("second") == 2);
+    let told = script.calls("first", "obtain")[1].at;
+    for name in ["first", "second"] {
+        let waited = script.calls(name, "obtain").last().unwrap().at - told;
+        assert!(waited >= Duration::from_millis(1500), "{name}: {waited:?}");
+    }
+    assert_eq!((script.count("first", "obtain"), script.count("second", "obtain")), (3, 2));
+}
+
+#[test]
+fn who_is_denied_is_tried_again_slowly_and_the_status_says_so() {
+    let script = Script::new(|call| if call.number == 1 { failure("denied") } else { lease(call, secs(3600)) });
+    let lines = script.lines("s3", "retry = { floor = \"10ms\", slow = \"1500ms\" }");
+    let home = script.home().instance("s3", "benign-obtain", &lines);
+    let running = Running::start(&home);
+    running.until("the answer", || running.now("s3")["failures"] == 1);
+    let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
+    let why = "no lease yet: denied (failure 1 in a row): denied: the service is denied";
+    assert!(shown.contains("retrying") && shown.contains(why) && shown.contains("0 of 1 ready"), "{shown}");
+    let story = home.deputy(&["status", "s3"]).ends_with(exit::OK).stdout;
+    assert!(story.contains("(1 in a row)"), "{story}");
+    assert!(running.log().contains("only a change will mend it"), "{}", running.log());
+    running.until("a lease", || running.revision("s3") == 1);
+    assert!(gaps(&script.calls("s3", "obtain"))[0] >= Duration::from_millis(1500));
+    let after = running.now("s3");
+    assert_eq!((&after["trouble"], &after["failures"]), (&Value::Null, &0.into()), "{after}");
+}
+
+#[test]
+fn what_is_had_on_demand_is_obtained_when_asked_for_and_revoked_when_nobody_uses_it() {
+    let script = Script::granting();
+    let lines = script.lines("lab", "obtain = \"on-demand\"\nunused = \"2s\"\nretry = { floor = \"50ms\" }");
+    let home = script.home().instance("lab", "benign-lifecycle", &lines);
+    let running = Running::start(&home);
+    thread::sleep(A_WHILE);
+    let lab = running.now("lab");
+    assert_eq!((word(&lab, "state"), lab["ready"].as_bool()), ("unused", Some(true)), "{lab}");
+    assert_eq!(script.functions("lab"), [""; 0], "nobody asked for it");
+
+    let asked = Instant::now();
+    for _ in 0..2 {
+        home.deputy(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
+        assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 1));
+    }
+    assert_eq!(script.functions("lab"), ["obtain"], "who has one is not obtained again");
+    running.until("its end", || word(&running.now("lab"), "state") == "unused");
+    assert!(asked.elapsed() >= secs(2));
+    running.until("its revocation", || script.count("lab", "revoke") == 1);
+    assert_eq!(script.calls("lab", "revoke")[0].payload, payload("lab", "obtain", 1));
+    assert_eq!(running.now("lab")["lease"], Value::Null);
+
+    home.deputy(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
+    assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 2));
+}

@@ -1,0 +1,6 @@
+//! Obtains as a test's server tells it to, and can do nothing else.
+
+use hostile_guests::guest;
+use hostile_guests::script::ask;
+
+guest!(|settings| ask(settings, "obtain", b"").map(|tokens| tokens.expect("a payload in the script")));
