@@ -57,17 +57,17 @@ pub(super) fn run(deputy: &Path, folder: &Path, environment: &[(&str, &str)]) ->
         let client = scope.spawn(|| boto(CLIENT, &environment));
         let begun = now();
         let mut killed = false;
-        while begun.elapsed() < READING {
+        while since(begun) < READING {
             // In the place of a worker: fetches what is given out. While nobody answers, the file stays as it is.
             drop(call(&["get", "s3-demo", "--wait", "1s", "--out", "credentials.json"]).succeeds());
-            if !killed && begun.elapsed() > KILL {
+            if !killed && since(begun) > KILL {
                 killed = true;
                 coordinator.kill()?;
                 say::note("kill -9", "the coordinator is gone; another one begins with the sealed lease");
                 coordinator = Coordinator::start(deputy, folder)?;
                 call(&["status"]).said().shown()?;
             }
-            thread::sleep(Duration::from_millis(200));
+            pause(Duration::from_millis(200));
         }
         client.join().map_err(|_| Failure::new("the client's thread panicked"))?.doing(|| "reading".into())
     })?;
@@ -118,10 +118,10 @@ impl Coordinator {
         let coordinator = Self(child.doing(|| "starting the coordinator".into())?);
         let begun = now();
         while !Run::new(deputy).args(["--config", "deputy.toml", "status"]).dir(folder).succeeds() {
-            if begun.elapsed() > Duration::from_secs(60) {
+            if since(begun) > Duration::from_secs(60) {
                 return Err(Failure::new("the coordinator does not answer: see run.log beside its configuration"));
             }
-            thread::sleep(Duration::from_millis(50));
+            pause(Duration::from_millis(50));
         }
         Ok(coordinator)
     }
@@ -146,7 +146,16 @@ impl Drop for Coordinator {
     }
 }
 
+fn since(begun: Instant) -> Duration {
+    now().saturating_duration_since(begun)
+}
+
 #[expect(clippy::disallowed_methods, reason = "a demonstration takes as long as it takes")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a demonstration has a thread of its own")]
+fn pause(time: Duration) {
+    thread::sleep(time);
 }
