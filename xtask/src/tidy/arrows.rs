@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     (
         "deputy",
         &[
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("deputy-config", &["deputy-core"]),
     ("deputy-coordinator", &["deputy-core", "deputy-observe", "deputy-sources", "deputy-store"]),
     ("deputy-core", &[]),
+    ("deputy-link", &["deputy-core"]),
     ("deputy-observe", &["deputy-core"]),
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources"]),
     ("deputy-sources", &["deputy-core"]),
