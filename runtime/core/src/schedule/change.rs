@@ -1,5 +1,7 @@
 //! What is held changes without a call: it ends, or a file takes its place.
 
+use std::sync::Arc;
+
 use crate::InstanceName;
 
 use super::clock::Now;
@@ -23,14 +25,14 @@ impl Schedule {
         if slot.wish == Some(Wish::Revoke) {
             slot.wish = Some(Wish::Renew);
         }
-        let withdrawn = slot.record.lease.is_none() && slot.published.take().is_some();
+        let ended = slot.record.lease.is_none();
         let leaves = slot.stay == Stay::Leaving && slot.record.lease.is_none() && slot.record.retired.is_empty();
         let adopted = if ends.is_none() && life == Life::Running { slot.adoptable(now).cloned() } else { None };
         for revision in given_up {
             self.tell(Notice::RevokeGivenUp(name.clone(), revision));
         }
-        if withdrawn {
-            self.actions.push_back(Action::Withdraw(name.clone()));
+        if ended {
+            self.withdraw(name);
         }
         if !leaves && adopted.is_none() && !dirty {
             return false;
@@ -47,12 +49,21 @@ impl Schedule {
         true
     }
 
+    /// Takes back what others have.
+    pub(super) fn withdraw(&mut self, name: &InstanceName) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        if slot.published.take().is_some() {
+            self.actions.push_back(Action::Withdraw(name.clone()));
+        }
+    }
+
     fn adopt(&mut self, name: &InstanceName, found: Found, now: Now) {
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.retire(now);
         let revision = Revision(slot.record.revision.0.saturating_add(1));
         let since = found.since.min(now.wall);
+        slot.obtained = None;
         slot.record.revision = revision;
         slot.record.lease = Some(Lease {
             revision,
@@ -66,7 +77,7 @@ impl Schedule {
         slot.last_success = Some(now.wall);
         // A file that only fills a gap changes nothing about when the component is called.
         if slot.prefers_file() {
-            (slot.failures, slot.trouble) = (0, None);
+            (slot.failures, slot.trouble, slot.wish) = (0, None, None);
             let soonest = now.wall.plus(slot.plan.policy.retry.least());
             slot.next = slot.replacement(now, soonest, chance);
         }
@@ -105,18 +116,24 @@ impl Slot {
     fn end(&mut self, when: When, now: Now, given_up: &mut Vec<Revision>) -> bool {
         let mut changed = false;
         let able = self.revokes() && when == When::Revoke;
+        let wished = self.wish == Some(Wish::Revoke);
+        if let Some(found) = self.found.as_ref().filter(|_| wished) {
+            // It was given out, or would be next: neither is what the operator wants.
+            self.spent = Some(Spent::Revoked(Arc::clone(&found.payload)));
+        }
         if let Some(lease) = self.record.lease.take() {
             changed = true;
             if self.failures == 0 {
                 self.next = Next::at(now.mono); // whoever wants it again does not wait until this one had ended
             }
-            let wished = self.wish == Some(Wish::Revoke);
-            if wished && lease.origin == Origin::File {
-                self.spent = Some(Spent::Revoked(lease.payload));
-            } else if able && lease.origin == Origin::Component && lease.is_valid(now.wall) {
-                self.record.retired.push(Retired { lease, revoke_at: now.wall });
-            } else if wished && lease.is_valid(now.wall) {
-                given_up.push(lease.revision);
+            let is_valid = lease.is_valid(now.wall);
+            match lease.origin {
+                Origin::File if wished && self.found.is_none() => self.spent = Some(Spent::Revoked(lease.payload)),
+                Origin::Component if able && is_valid => {
+                    self.record.retired.push(Retired { lease, revoke_at: now.wall });
+                }
+                Origin::Component if wished && is_valid => given_up.push(lease.revision),
+                Origin::File | Origin::Component => {}
             }
         }
         if able {

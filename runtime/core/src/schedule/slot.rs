@@ -17,6 +17,8 @@ pub(super) struct Slot {
     pub(super) stay: Stay,
     /// What is saved, or being saved.
     pub(super) record: Record,
+    /// When the call began that brought what is held, if this process made it.
+    pub(super) obtained: Option<Mono>,
     /// What was given out last.
     pub(super) published: Option<Lease>,
     pub(super) found: Option<Found>,
@@ -98,8 +100,8 @@ pub(super) enum Life {
     Stopping,
 }
 
-/// What the operator asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the operator asked for, the more urgent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wish {
     Renew,
     Revoke,
@@ -121,6 +123,7 @@ impl Slot {
             plan,
             stay: Stay::Configured,
             record,
+            obtained: None,
             published: None,
             found: None,
             spent: None,

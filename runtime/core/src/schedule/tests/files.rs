@@ -203,6 +203,18 @@ fn an_operator_who_wishes_another_lease_gets_the_component_to_bring_one() {
 }
 
 #[test]
+fn a_new_file_is_another_lease_as_well() {
+    let mut world = World::silent(1);
+    world.writes("one", HOUR);
+    world.plan("a", preferring(Prefer::File));
+    world.handle(Event::Renew(name("a")));
+    world.fail("a", Kind::Unavailable);
+    world.writes("two", HOUR);
+    assert_eq!(world.given(), Some(("two", Origin::File)));
+    assert_eq!(world.until_called("a"), 2_700_000, "the wish is fulfilled");
+}
+
+#[test]
 fn a_file_that_the_operator_revoked_does_not_come_back_until_it_changes() {
     for plan in [file_only(), preferring(Prefer::Component), preferring(Prefer::File)] {
         let mut world = World::silent(1);
