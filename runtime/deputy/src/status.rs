@@ -89,6 +89,9 @@ fn story(instance: &InstanceStatus) -> String {
         let text = format!("{} at {}: {}", trouble.kind, trouble.at, trouble.message);
         table.row(["last failure", &format!("{text} ({} in a row)", instance.failures)]);
     }
+    if let Some(trouble) = &instance.file_trouble {
+        table.row(["file", trouble]);
+    }
     table.row(["upstream", &instance.upstream]);
     table.row(["to revoke", &instance.to_revoke.to_string()]);
     let can = match (instance.component, instance.renews, instance.revokes) {
