@@ -62,7 +62,8 @@ fn overview(status: &Status) -> String {
     let ready = status.instances.iter().filter(|instance| instance.ready).count();
     let mut end = format!("{ready} of {} ready", status.instances.len());
     for upstream in status.upstreams.iter().filter(|upstream| upstream.waiting > 0) {
-        end.push_str(&format!("; {} wait for {}", upstream.waiting, upstream.name));
+        let wait = if upstream.waiting == 1 { "waits" } else { "wait" };
+        end.push_str(&format!("; {} {wait} for {}", upstream.waiting, upstream.name));
     }
     format!("{}\n{rows}{end}\n", painted(HEADING, head))
 }
