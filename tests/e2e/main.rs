@@ -20,6 +20,8 @@ mod file_source;
 mod languages;
 mod lifecycle;
 mod local;
+mod parallel;
+mod reload;
 mod revocation;
 mod running;
 mod s3;

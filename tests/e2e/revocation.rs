@@ -82,7 +82,7 @@ fn what_leaves_the_configuration_is_revoked_and_forgotten() {
     }
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "removed    gone, left\nunchanged  1\n");
-    let listed = || running.status()["instances"].as_array().unwrap().len();
+    let listed = || running.all()["instances"].as_array().unwrap().len();
     running.until("their end", || listed() == 1);
     assert_eq!(revoked(&script, "gone"), [payload("gone", "obtain", 1)]);
     assert_eq!(revoked(&script, "left"), [""; 0], "it expires by itself");
