@@ -143,7 +143,7 @@ fn who_is_denied_is_tried_again_slowly_and_the_status_says_so() {
     let running = Running::start(&home);
     running.until("the answer", || running.now("s3")["failures"] == 1);
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
-    let why = "no lease yet: denied (failure 1 in a row): denied: the service is denied";
+    let why = "no lease yet: denied (failure 1 in a row): the service is denied";
     assert!(shown.contains("retrying") && shown.contains(why) && shown.contains("0 of 1 ready"), "{shown}");
     let story = home.deputy(&["status", "s3"]).ends_with(exit::OK).stdout;
     assert!(story.contains("(1 in a row)"), "{story}");

@@ -83,6 +83,11 @@ impl<'h> Running<'h> {
         self.asked(&format!("/v1/instances/{name}")).unwrap_or_else(|| panic!("no answer of {name}: {}", self.log()))
     }
 
+    /// All of it, asked in that way.
+    pub(crate) fn all(&self) -> Value {
+        self.asked("/v1/status").unwrap_or_else(|| panic!("no answer: {}", self.log()))
+    }
+
     /// The revision of an instance's lease, 0 if there is none.
     pub(crate) fn revision(&self, name: &str) -> u64 {
         self.now(name)["lease"]["revision"].as_u64().unwrap_or(0)

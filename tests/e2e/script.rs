@@ -48,7 +48,8 @@ impl Script {
                     let (instance, function) = request.target.trim_start_matches('/').split_once('/').unwrap();
                     let call = note(&kept, instance, function, &request.body);
                     let body = answer(&call);
-                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                    let head =
+                        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                     // Who was cut off does not read it.
                     drop((&stream).write_all((head + &body).as_bytes()));
                 });

@@ -101,7 +101,7 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let mut file = File::open(path)?.take(MAX_BYTES + 1);
     #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]

@@ -33,6 +33,11 @@ pub(crate) fn parse<'t>(sink: &mut Sink, text: &'t str) -> Option<Spanned<DeTabl
     readable.then_some(table)
 }
 
+/// As much of the document as can be read.
+pub(crate) fn recovered(text: &str) -> Spanned<DeTable<'_>> {
+    DeTable::parse_recoverable(text).0
+}
+
 fn report(sink: &mut Sink, text: &str, error: &Error) {
     let at = error.span().unwrap_or_default();
     if let Some(value) = unquoted_secret(text, at.start) {

@@ -18,6 +18,7 @@ use deputy_core::schedule::Lease;
 use deputy_observe::Handler;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use crate::board::Board;
 use crate::clock::Clock;
@@ -36,6 +37,9 @@ const LONGEST_WAIT: Span = Span::secs(60);
 pub trait Reload: Send + Sync + 'static {
     /// All of it, ready to be used, or why nothing of it is.
     async fn reload(&self) -> Result<Setup, ControlError>;
+
+    /// The same configuration once more, if something in it could not be loaded and can be now.
+    async fn again(&self) -> Option<Setup>;
 }
 
 /// Answers the operator.
@@ -44,6 +48,8 @@ pub struct Control {
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
     reload: Arc<dyn Reload>,
+    /// Held while a configuration is read and until it is used, so that an older one never comes after a newer one.
+    turn: Mutex<()>,
 }
 
 /// What a reload changed.
@@ -89,7 +95,7 @@ struct Done {
 impl Control {
     /// For a coordinator.
     pub fn new(handle: Handle, board: Arc<Board>, clock: Arc<dyn Clock>, reload: Arc<dyn Reload>) -> Self {
-        Self { handle, board, clock, reload }
+        Self { handle, board, clock, reload, turn: Mutex::const_new(()) }
     }
 
     /// Reads the configuration again and uses it.
@@ -97,6 +103,7 @@ impl Control {
     /// # Errors
     /// If anything in it is wrong; then nothing changes.
     pub async fn reload(&self) -> Result<Reloaded, ControlError> {
+        let _turn = self.turn.lock().await;
         let setup = self.reload.reload().await?;
         let changed = self.handle.configure(setup).await?;
         let names = |names: Vec<deputy_core::InstanceName>| names.iter().map(ToString::to_string).collect();
@@ -107,6 +114,18 @@ impl Control {
             removed: names(changed.removed),
             unchanged: changed.unchanged,
         })
+    }
+
+    /// Uses what could not be loaded before and can be now.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn load_again(&self) -> Result<(), AskError> {
+        let _turn = self.turn.lock().await;
+        match self.reload.again().await {
+            Some(setup) => self.handle.configure(setup).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     async fn route(&self, request: &Request<()>) -> Result<Response<Bytes>, ControlError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::{
-    Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Now, Outcome, Record, Schedule, Ticket, Work,
+    Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Now, Outcome, Record, Schedule, Ticket, View, Work,
 };
 use deputy_core::{InstanceName, Span};
 use deputy_observe::Metrics;
@@ -18,8 +18,8 @@ use tracing::Instrument;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::files::{self, FilePlan};
-use crate::handle::{Changed, Handle, Input};
+use crate::files::{FilePlan, Look};
+use crate::handle::{Changed, Configure, Handle, Input};
 use crate::keeper::{KeepError, Keeper};
 use crate::notice;
 use crate::provider::Provider;
@@ -82,7 +82,11 @@ pub struct Coordinator {
     work: JoinSet<Ended>,
     calls: BTreeMap<CallNumber, Running>,
     tasks: HashMap<Id, Task>,
-    files: JoinSet<()>,
+    /// What was last seen of each file.
+    looks: BTreeMap<InstanceName, Look>,
+    watching: JoinSet<()>,
+    /// How many configurations there were.
+    generation: u64,
     stop_at: Option<Mono>,
     /// Held as long as this process writes.
     _lock: Lock,
@@ -130,7 +134,7 @@ impl Coordinator {
             schedule.handle(since, Event::Restored(name, record));
         }
         let (sender, inputs) = mpsc::channel(1024);
-        let handle = Handle::new(sender.clone());
+        let handle = Handle::new(sender.clone(), Arc::clone(&options.surroundings));
         let coordinator = Self {
             schedule,
             options,
@@ -142,7 +146,9 @@ impl Coordinator {
             work: JoinSet::new(),
             calls: BTreeMap::new(),
             tasks: HashMap::new(),
-            files: JoinSet::new(),
+            looks: BTreeMap::new(),
+            watching: JoinSet::new(),
+            generation: 0,
             stop_at: None,
             _lock: lock,
         };
@@ -151,7 +157,8 @@ impl Coordinator {
 
     /// Keeps every lease of the configuration alive, until it is [stopped](Handle::stop).
     pub async fn run(mut self, setup: Setup) {
-        self.configure(setup);
+        let configure = Configure::new(setup, &self.options.surroundings).await;
+        self.configure(configure);
         loop {
             self.act();
             if self.schedule.is_stopped() {
@@ -186,10 +193,13 @@ impl Coordinator {
         match input {
             Input::Event(Event::Stop) => self.stop(),
             Input::Event(event) => self.handle(event),
-            Input::Configure(setup, reply) => drop(reply.send(self.configure(*setup))),
+            Input::Configure(configure, reply) => drop(reply.send(self.configure(*configure))),
+            // What was seen before the last reload is not what is there now.
+            Input::File(generation, name, look) if generation == self.generation => self.look(name, look),
+            Input::File(..) => {}
             Input::Instance(name, reply) => {
                 let now = self.options.clock.now();
-                drop(reply.send(self.schedule.view(&name, now).map(|view| InstanceStatus::of(&view, now))));
+                drop(reply.send(self.schedule.view(&name, now).map(|view| self.instance(&view, now))));
             }
             Input::Alive(reply) => drop(reply.send(())),
             Input::Leases(reply) => {
@@ -204,7 +214,7 @@ impl Coordinator {
 
     fn status(&self) -> Status {
         let now = self.options.clock.now();
-        let instances: Vec<_> = self.schedule.views(now).map(|view| InstanceStatus::of(&view, now)).collect();
+        let instances: Vec<_> = self.schedule.views(now).map(|view| self.instance(&view, now)).collect();
         Status {
             schema: crate::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -217,7 +227,18 @@ impl Coordinator {
         }
     }
 
-    fn configure(&mut self, setup: Setup) -> Changed {
+    fn instance(&self, view: &View<'_>, now: Now) -> InstanceStatus {
+        InstanceStatus::of(view, self.looks.get(view.name), now)
+    }
+
+    /// What a file holds now.
+    fn look(&mut self, name: InstanceName, look: Look) {
+        let found = look.as_ref().ok().cloned();
+        self.looks.insert(name.clone(), look);
+        self.handle(Event::Found(name, found));
+    }
+
+    fn configure(&mut self, Configure { setup, mut files }: Configure) -> Changed {
         let now = self.options.clock.now();
         let mut changed = Changed::default();
         for (name, plan) in &setup.configuration.plans {
@@ -231,11 +252,16 @@ impl Coordinator {
         changed.removed = gone.map(|view| view.name.clone()).collect();
         // Those that leave keep theirs until what they hold is revoked.
         self.providers.extend(setup.providers);
-        self.files = JoinSet::new();
-        if !setup.files.is_empty() {
-            let (here, sender) = (Arc::clone(&self.options.surroundings), self.sender.clone());
-            self.files.spawn(files::watch(setup.files, here, sender));
+        // What was found in a file that is no longer named is nobody's.
+        let unnamed = std::mem::take(&mut self.looks).into_keys().filter(|name| !files.has(name));
+        for name in unnamed.collect::<Vec<_>>() {
+            self.handle(Event::Found(name, None));
         }
+        for (name, look) in std::mem::take(&mut files.looks) {
+            self.look(name, look);
+        }
+        self.generation += 1;
+        self.watching = files.watch(self.generation, &self.sender);
         self.handle(Event::Configured(setup.configuration));
         changed
     }
@@ -245,7 +271,7 @@ impl Coordinator {
         if self.stop_at.is_none() {
             tracing::info!(calls = self.calls.len(), "stopping");
             self.stop_at = Some(now.mono.plus(self.options.shutdown));
-            self.files = JoinSet::new();
+            self.watching = JoinSet::new();
             self.handle(Event::Stop);
         }
     }
@@ -389,7 +415,7 @@ async fn elapsed(wait: Duration) {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::schedule::{Event, Found};
+use deputy_core::schedule::Found;
 use deputy_core::{ByteSize, FileSource, InstanceName, Timestamp};
 use deputy_sources::{Fingerprint, Form, SourceError, Surroundings, read_file};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
+use crate::coordinator::chain;
 use crate::handle::Input;
 
 /// How often files are looked at: a `stat` each.
@@ -17,57 +19,120 @@ const PACE: Duration = Duration::from_secs(1);
 /// The largest payload, as of a component.
 const PAYLOAD: Form = Form::bytes(ByteSize::mib(1));
 
+/// How long a start or a reload waits for the first look: a network's file system may hang.
+const FIRST: Duration = Duration::from_secs(2);
+
 /// The files of all instances that have one.
 pub type FilePlan = BTreeMap<InstanceName, FileSource>;
 
-/// Looks at the files until it is dropped. What was seen before a reload is told again after it, once.
-pub(crate) async fn watch(plan: FilePlan, here: Arc<Surroundings>, inputs: mpsc::Sender<Input>) {
-    let mut seen: BTreeMap<InstanceName, Seen> = BTreeMap::new();
-    loop {
-        for (name, source) in &plan {
-            let now = look(source, &here, seen.get(name)).await;
-            let Some((seen_now, found)) = now else { continue };
-            if let Seen::Not(error) = &seen_now {
-                tracing::warn!(instance = %name, %error, "the file of an instance can't be used");
-            }
-            seen.insert(name.clone(), seen_now);
-            if inputs.send(Input::Event(Event::Found(name.clone(), found))).await.is_err() {
-                return;
-            }
-        }
-        pause().await;
-    }
+/// What a file holds, or why it can't be used.
+pub(crate) type Look = Result<Found, String>;
+
+/// The files of a configuration, after the first look at them.
+#[derive(Default)]
+pub(crate) struct Files {
+    /// What was found. One that is not in here hangs.
+    pub(crate) looks: BTreeMap<InstanceName, Look>,
+    watched: BTreeMap<InstanceName, Watched>,
+}
+
+/// One file.
+#[derive(Clone)]
+struct Watched {
+    source: FileSource,
+    here: Arc<Surroundings>,
+    seen: Option<Seen>,
 }
 
 /// What was last found, so that only a change is told.
+#[derive(Clone)]
 enum Seen {
     File(Fingerprint),
     Not(String),
 }
 
-async fn look(source: &FileSource, here: &Surroundings, seen: Option<&Seen>) -> Option<(Seen, Option<Found>)> {
-    let failed = |error: SourceError| {
-        let text = error.to_string();
-        match seen {
-            Some(Seen::Not(before)) if *before == text => None,
-            _ => Some((Seen::Not(text), None)),
+impl Files {
+    /// Looks at each file before anybody is called: a component is not, whose file comes first.
+    pub(crate) async fn first(plan: FilePlan, here: &Arc<Surroundings>) -> Self {
+        let mut files = Self::default();
+        let mut looking = JoinSet::new();
+        for (name, source) in plan {
+            let watched = Watched { source, here: Arc::clone(here), seen: None };
+            files.watched.insert(name.clone(), watched.clone());
+            looking.spawn(async move {
+                let mut watched = watched;
+                let look = watched.look(&name).await;
+                (name, watched, look)
+            });
         }
-    };
-    match Fingerprint::of_file(&source.path).await {
-        Ok(print) if matches!(seen, Some(Seen::File(before)) if *before == print) => return None,
-        Ok(_) => {}
-        Err(error) => return failed(error),
+        let all = async {
+            while let Some(looked) = looking.join_next().await {
+                let Ok((name, watched, Some(look))) = looked else { continue };
+                files.looks.insert(name.clone(), look);
+                files.watched.insert(name, watched);
+            }
+        };
+        // Those that hang are found later, each by itself.
+        drop(tokio::time::timeout(FIRST, all).await);
+        files
     }
-    match read_file(&source.path, PAYLOAD, here).await {
-        Ok((payload, print)) => {
-            let since: Timestamp = print.modified();
-            let found = Found { payload: Arc::new(payload), since, valid_until: since.plus(source.lifetime) };
-            Some((Seen::File(print), Some(found)))
+
+    /// Whether an instance has a file.
+    pub(crate) fn has(&self, name: &InstanceName) -> bool {
+        self.watched.contains_key(name)
+    }
+
+    /// Goes on looking until the tasks are dropped, one for each file: one that hangs keeps no other waiting.
+    /// What they see is of this generation.
+    pub(crate) fn watch(self, generation: u64, inputs: &mpsc::Sender<Input>) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for (name, watched) in self.watched {
+            tasks.spawn(watch(generation, name, watched, inputs.clone()));
         }
-        // Who writes it has not finished: look again.
-        Err(SourceError::Changing(_)) => None,
-        Err(error) => failed(error),
+        tasks
     }
+}
+
+async fn watch(generation: u64, name: InstanceName, mut watched: Watched, inputs: mpsc::Sender<Input>) {
+    loop {
+        pause().await;
+        if let Some(look) = watched.look(&name).await
+            && inputs.send(Input::File(generation, name.clone(), look)).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+impl Watched {
+    /// What the file holds; `None` if it is as it was.
+    async fn look(&mut self, name: &InstanceName) -> Option<Look> {
+        let (seen, look) = match Fingerprint::of_file(&self.source.path).await {
+            Ok(print) if matches!(&self.seen, Some(Seen::File(before)) if *before == print) => return None,
+            Ok(_) => match read_file(&self.source.path, PAYLOAD, &self.here).await {
+                Ok((payload, print)) => {
+                    let since: Timestamp = print.modified();
+                    let valid_until = since.plus(self.source.lifetime);
+                    (Seen::File(print), Ok(Found { payload: Arc::new(payload), since, valid_until }))
+                }
+                // Who writes it has not finished: look again.
+                Err(SourceError::Changing(_)) => return None,
+                Err(error) => failed(&error, self.seen.as_ref())?,
+            },
+            Err(error) => failed(&error, self.seen.as_ref())?,
+        };
+        if let Err(error) = &look {
+            tracing::warn!(instance = %name, %error, "the file of an instance can't be used");
+        }
+        self.seen = Some(seen);
+        Some(look)
+    }
+}
+
+fn failed(error: &SourceError, before: Option<&Seen>) -> Option<(Seen, Look)> {
+    let text = chain(error);
+    let told = matches!(before, Some(Seen::Not(before)) if *before == text);
+    (!told).then(|| (Seen::Not(text.clone()), Err(text)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file system of any kind tells nobody reliably that a file changed")]

@@ -1,21 +1,33 @@
 //! How others speak to the coordinator: each question goes to its one owner and comes back.
 
+use std::sync::Arc;
+
 use deputy_core::InstanceName;
 use deputy_core::schedule::Event;
 use deputy_observe::LeaseMetrics;
+use deputy_sources::Surroundings;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::Setup;
+use crate::files::{Files, Look};
 use crate::status::{InstanceStatus, Status};
 
 /// What comes in to the loop.
 pub(crate) enum Input {
     Event(Event),
-    Configure(Box<Setup>, oneshot::Sender<Changed>),
+    Configure(Box<Configure>, oneshot::Sender<Changed>),
+    /// Of the files of this generation.
+    File(u64, InstanceName, Look),
     Instance(InstanceName, oneshot::Sender<Option<InstanceStatus>>),
     Alive(oneshot::Sender<()>),
     Leases(oneshot::Sender<Leases>),
     Status(oneshot::Sender<Status>),
+}
+
+/// A configuration that is ready to be used.
+pub(crate) struct Configure {
+    pub(crate) setup: Setup,
+    pub(crate) files: Files,
 }
 
 /// What the metrics show of what is held: each lease, and how many wait for each upstream.
@@ -38,6 +50,8 @@ pub struct Changed {
 #[derive(Clone)]
 pub struct Handle {
     inputs: mpsc::Sender<Input>,
+    /// Where the places of files are found from.
+    here: Arc<Surroundings>,
 }
 
 /// Why a question has no answer.
@@ -59,9 +73,16 @@ pub enum AskError {
     Unknown(String),
 }
 
+impl Configure {
+    pub(crate) async fn new(mut setup: Setup, here: &Arc<Surroundings>) -> Self {
+        let files = Files::first(std::mem::take(&mut setup.files), here).await;
+        Self { setup, files }
+    }
+}
+
 impl Handle {
-    pub(crate) fn new(inputs: mpsc::Sender<Input>) -> Self {
-        Self { inputs }
+    pub(crate) fn new(inputs: mpsc::Sender<Input>, here: Arc<Surroundings>) -> Self {
+        Self { inputs, here }
     }
 
     /// All that is held.
@@ -139,7 +160,8 @@ impl Handle {
     /// # Errors
     /// If the coordinator is stopping.
     pub async fn configure(&self, setup: Setup) -> Result<Changed, AskError> {
-        self.ask(|reply| Input::Configure(Box::new(setup), reply)).await
+        let configure = Configure::new(setup, &self.here).await;
+        self.ask(|reply| Input::Configure(Box::new(configure), reply)).await
     }
 
     async fn with_component(&self, name: &str) -> Result<InstanceName, AskError> {

@@ -5,6 +5,8 @@ use deputy_core::{ServiceName, Timestamp};
 use deputy_observe::LeaseMetrics;
 use serde::{Deserialize, Serialize};
 
+use crate::files::Look;
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -49,6 +51,8 @@ pub struct InstanceStatus {
     pub failures: u32,
     /// The last failure.
     pub trouble: Option<TroubleStatus>,
+    /// Why the instance's file brings nothing, if it has one.
+    pub file_trouble: Option<String>,
     /// Leases that wait to be revoked.
     pub to_revoke: usize,
     /// How many use it.
@@ -103,14 +107,15 @@ pub struct UpstreamStatus {
 }
 
 impl InstanceStatus {
-    pub(crate) fn of(view: &View<'_>, now: Now) -> Self {
+    pub(crate) fn of(view: &View<'_>, look: Option<&Look>, now: Now) -> Self {
+        let file_trouble = look.and_then(|look| file_trouble(look, now));
         let ready = matches!(view.readiness, Readiness::Ready | Readiness::NotNeeded);
         let abilities = view.plan.component.unwrap_or_default();
         Self {
             name: view.name.to_string(),
             service: view.plan.service.as_ref().map(ServiceName::to_string),
             ready,
-            reason: reason(view),
+            reason: reason(view, file_trouble.as_deref()),
             state: state(&view.doing).to_owned(),
             lease: view.lease.map(|lease| LeaseStatus {
                 revision: lease.revision.0,
@@ -128,6 +133,7 @@ impl InstanceStatus {
                 message: trouble.message.clone(),
                 at: trouble.at.to_string(),
             }),
+            file_trouble,
             to_revoke: view.retired,
             users: view.users,
             upstream: view.plan.upstream.to_string(),
@@ -186,7 +192,18 @@ fn state(doing: &Doing) -> &'static str {
     }
 }
 
-fn reason(view: &View<'_>) -> String {
+fn file_trouble(look: &Look, now: Now) -> Option<String> {
+    match look {
+        Err(error) => Some(error.clone()),
+        Ok(found) if found.valid_until <= now.wall => Some(format!(
+            "its file was last written at {}, and what it holds ended at {}",
+            found.since, found.valid_until
+        )),
+        Ok(_) => None,
+    }
+}
+
+fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
     let held = match view.readiness {
         Readiness::Ready => "",
         Readiness::NotNeeded => "",
@@ -197,7 +214,7 @@ fn reason(view: &View<'_>) -> String {
         Doing::Calling(function, span) => format!("{function} is under way since {span}"),
         Doing::Holding => "held".to_owned(),
         Doing::Leaving => "no longer configured".to_owned(),
-        Doing::NoFile => "its file holds nothing that is good".to_owned(),
+        Doing::NoFile => file_trouble.unwrap_or("its file was not looked at yet").to_owned(),
         Doing::NotRequired => "the component needs no tokens".to_owned(),
         Doing::Retrying => match view.trouble {
             Some(trouble) => format!("{} (failure {} in a row): {}", trouble.kind, view.failures, trouble.message),

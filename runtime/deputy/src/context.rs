@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use deputy_config::Config;
+use deputy_config::{Config, Places};
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -14,6 +14,9 @@ use crate::surroundings::Surroundings;
 
 /// The version of what the commands print as JSON. It grows when a field goes or changes its meaning.
 pub(crate) const SCHEMA: u32 = 1;
+
+/// The coordinator's socket in the state directory.
+pub(crate) const SOCKET: &str = "control.sock";
 
 pub(crate) struct Context {
     pub(crate) printer: Printer,
@@ -52,9 +55,15 @@ impl Context {
         self.surroundings.state_dir(self.state.as_deref(), config.and_then(|config| config.state_dir.as_deref()))
     }
 
-    /// The coordinator's socket, if somebody named one.
-    pub(crate) fn socket(&self, named: Option<&Path>) -> Option<PathBuf> {
-        named.or(self.surroundings.socket.as_deref()).map(Path::to_owned)
+    /// The coordinator's socket: where somebody named it, or where the configuration has it, whatever is wrong in that.
+    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
+        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
+            return Ok(Some(socket.to_owned()));
+        }
+        let usual = Some(Path::new("deputy.toml")).filter(|path| path.exists());
+        let places = self.named().or(usual).map(Places::load).transpose()?.unwrap_or_default();
+        let state = self.surroundings.state_dir(self.state.as_deref(), places.state_dir.as_deref());
+        Ok(places.control.or_else(|| state.map(|state| state.join(SOCKET))))
     }
 
     /// What clears the terminal, if stdout is one.

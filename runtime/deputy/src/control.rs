@@ -1,7 +1,5 @@
 //! `deputy renew`, `revoke`, `reload` and `get`: what a coordinator that runs is asked to do.
 
-use std::path::{Path, PathBuf};
-
 use deputy_coordinator::{Client, ClientError};
 use serde::Serialize;
 
@@ -10,7 +8,6 @@ use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::run::control_socket;
 use crate::table::Table;
 
 #[derive(Serialize)]
@@ -32,20 +29,10 @@ struct GetJson<'a> {
 
 /// The coordinator's other end: at the socket that was named, or where the configuration has it.
 pub(crate) fn client(context: &Context, socket: &cli::Socket) -> Result<Client, CommandError> {
-    Ok(Client::new(&path(context, socket)?))
-}
-
-fn path(context: &Context, socket: &cli::Socket) -> Result<PathBuf, CommandError> {
-    if let Some(socket) = context.socket(socket.socket.as_deref()) {
-        return Ok(socket);
+    match context.socket(socket.socket.as_deref())? {
+        Some(socket) => Ok(Client::new(&socket)),
+        None => Err(crate::sandbox::no_state()),
     }
-    let config = match context.named_configuration()? {
-        Some(config) => Some(config),
-        None if Path::new("deputy.toml").exists() => Some(context.configuration()?),
-        None => None,
-    };
-    let Some(state) = context.state_dir(config.as_ref()) else { return Err(crate::sandbox::no_state()) };
-    Ok(config.map_or_else(|| state.join("control.sock"), |config| control_socket(&config, &state)))
 }
 
 pub(crate) async fn renew(context: &Context, arguments: &cli::OfInstance) -> Result<Exit, CommandError> {

@@ -56,7 +56,7 @@ impl Sandboxed {
         if !call.log_tail.trim().is_empty() {
             tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "the component wrote last");
         }
-        Outcome::Failed(kind(call, error), error.to_string())
+        Outcome::Failed(kind(call, error), message(error))
     }
 
     /// What was refused, with the lines that would allow it.
@@ -80,6 +80,17 @@ fn kind<T>(call: &Call<T>, error: &CallError) -> Kind {
         Exit::Refused => Kind::Refused,
         Exit::Unavailable => Kind::Unavailable,
         Exit::Done | Exit::Failed | Exit::Internal => Kind::Internal,
+    }
+}
+
+/// What the component said, without the kind, which stands beside it wherever it is shown.
+fn message(error: &CallError) -> String {
+    match error {
+        CallError::Failure(failure) => match failure {
+            Failure::Denied(text) | Failure::Misconfigured(text) | Failure::Unavailable(text) => text.clone(),
+            Failure::Throttled { message, .. } => message.clone(),
+        },
+        error => error.to_string(),
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::cli;
-use crate::context::Context;
+use crate::context::{Context, SOCKET};
 use crate::error::{CommandError, joined};
 use crate::exit::Exit;
 use crate::prepare::{Prepared, Preparer};
@@ -62,7 +62,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
         Coordinator::open(options).await.map_err(|error| failed(error, "cannot start the coordinator"))?;
 
     // What others connect to is there before anything is obtained, so that a wrong address costs nothing.
-    let socket = control_socket(&config, &state);
+    let socket = config.coordinator.control.clone().unwrap_or_else(|| state.join(SOCKET));
     let control = listen_control(&socket, config.coordinator.control_mode.bits())?;
     let health = match config.coordinator.health {
         Some(address) => Some((address, listen(address).await.map_err(|error| port(error, address))?)),
@@ -72,8 +72,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
 
     let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config));
     let setup = reloader.first().await;
-    let reload = Arc::clone(&reloader) as Arc<dyn Reload>;
-    let commands = Arc::new(Control::new(handle.clone(), board, clock, reload));
+    let commands = Arc::new(Control::new(handle.clone(), board, clock, reloader));
     let mut tasks = JoinSet::new();
     tracing::info!(socket = %socket.display(), "commands come in here");
     tasks.spawn(serve(control, Arc::clone(&commands)));
@@ -81,8 +80,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
         tracing::info!(%address, "/livez, /readyz and /metrics are here");
         tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
     }
-    tasks.spawn(obey(signals, handle.clone(), Arc::clone(&commands)));
-    tasks.spawn(load_again(reloader, handle));
+    tasks.spawn(obey(signals, handle, Arc::clone(&commands)));
+    tasks.spawn(load_again(commands));
     coordinator.run(setup).await;
     drop(tasks);
     // Nobody listens any longer; a socket that stays is in nobody's way.
@@ -120,11 +119,6 @@ fn seed(random: &Random) -> Result<u64, CommandError> {
     let filled = random.fill(&mut bytes);
     filled.map_err(|_| CommandError::new(Exit::Internal, "the system has no random numbers"))?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-/// Where commands come in.
-pub(crate) fn control_socket(config: &Config, state: &Path) -> PathBuf {
-    config.coordinator.control.clone().unwrap_or_else(|| state.join("control.sock"))
 }
 
 /// Listens at a socket's path. One that a process left behind which is gone is taken over.
@@ -218,32 +212,12 @@ impl Reloader {
         self.current().failed = failed.into_keys().collect();
         setup
     }
-
-    /// The same configuration again, if something in it could not be loaded.
-    async fn again(&self) -> Option<Setup> {
-        let (config, before) = {
-            let current = self.current();
-            (current.config.clone(), current.failed.clone())
-        };
-        if before.is_empty() {
-            return None;
-        }
-        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
-        let failed: BTreeSet<_> = failed.into_keys().collect();
-        if failed == before {
-            return None;
-        }
-        self.current().failed = failed;
-        Some(setup)
-    }
 }
 
-async fn load_again(reloader: Arc<Reloader>, handle: Handle) {
+async fn load_again(control: Arc<Control>) {
     loop {
         pause(LOAD_AGAIN).await;
-        if let Some(setup) = reloader.again().await
-            && handle.configure(setup).await.is_err()
-        {
+        if control.load_again().await.is_err() {
             return;
         }
     }
@@ -263,7 +237,8 @@ impl Reload for Reloader {
         let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(name)).collect();
         if !new.is_empty() {
             let details: String = new.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
-            let message = format!("{} of the instances can't be loaded: nothing was changed", new.len());
+            let these = if new.len() == 1 { "an instance".to_owned() } else { format!("{} instances", new.len()) };
+            let message = format!("{these} can't be loaded: nothing was changed");
             return Err(ControlError { details, ..ControlError::new("misconfigured", &message) });
         }
         if config.coordinator != current.config.coordinator || config.audit != current.config.audit {
@@ -273,12 +248,31 @@ impl Reload for Reloader {
         current.config = config;
         Ok(setup)
     }
+
+    async fn again(&self) -> Option<Setup> {
+        let (config, before) = {
+            let current = self.current();
+            (current.config.clone(), current.failed.clone())
+        };
+        if before.is_empty() {
+            return None;
+        }
+        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let failed: BTreeSet<_> = failed.into_keys().collect();
+        if failed == before {
+            return None;
+        }
+        self.current().failed = failed;
+        Some(setup)
+    }
 }
 
 fn wrong(error: &ConfigErrors) -> ControlError {
     match error {
         ConfigErrors::Invalid(findings) => {
-            let message = format!("{} errors in {}: nothing was changed", findings.len(), findings.path().display());
+            let (count, path) = (findings.len(), findings.path().display());
+            let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+            let message = format!("{errors} in {path}: nothing was changed");
             let details = findings.render(Colour::Never);
             ControlError { details, ..ControlError::new("misconfigured", &message) }
         }

@@ -62,7 +62,8 @@ fn overview(status: &Status) -> String {
     let ready = status.instances.iter().filter(|instance| instance.ready).count();
     let mut end = format!("{ready} of {} ready", status.instances.len());
     for upstream in status.upstreams.iter().filter(|upstream| upstream.waiting > 0) {
-        end.push_str(&format!("; {} wait for {}", upstream.waiting, upstream.name));
+        let wait = if upstream.waiting == 1 { "waits" } else { "wait" };
+        end.push_str(&format!("; {} {wait} for {}", upstream.waiting, upstream.name));
     }
     format!("{}\n{rows}{end}\n", painted(HEADING, head))
 }
@@ -88,6 +89,9 @@ fn story(instance: &InstanceStatus) -> String {
     if let Some(trouble) = &instance.trouble {
         let text = format!("{} at {}: {}", trouble.kind, trouble.at, trouble.message);
         table.row(["last failure", &format!("{text} ({} in a row)", instance.failures)]);
+    }
+    if let Some(trouble) = &instance.file_trouble {
+        table.row(["file", trouble]);
     }
     table.row(["upstream", &instance.upstream]);
     table.row(["to revoke", &instance.to_revoke.to_string()]);

@@ -1,0 +1,121 @@
+//! Tokens that another program maintains, alone and beside a component.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::script::{Script, failure, lease, payload};
+
+/// Puts a text into a file below `secrets`, whole at once, as programs do that maintain tokens.
+fn put(home: &Home, name: &str, text: &str) {
+    let beside = home.path("secrets/.new");
+    fs::write(&beside, text).unwrap();
+    fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
+    fs::rename(beside, home.path("secrets").join(name)).unwrap();
+}
+
+fn given(home: &Home, instance: &str) -> String {
+    home.deputy(&["get", instance, "--wait", "30s", "--out", "secrets/given"]).ends_with(exit::OK);
+    fs::read_to_string(home.path("secrets/given")).unwrap()
+}
+
+fn origin(instance: &Value) -> &str {
+    instance["lease"]["origin"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn a_file_is_given_out_like_any_lease_and_a_new_one_replaces_it() {
+    let script = Script::granting();
+    let mut home = script.home();
+    home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
+    put(&home, "token", "canary-of-a-payload: the first");
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("pod") == 1);
+    let pod = running.now("pod");
+    assert_eq!((&pod["state"], &pod["service"], origin(&pod)), (&"holding".into(), &"kubernetes".into(), "file"));
+    assert!((3_590_000..=3_600_000).contains(&pod["lease"]["valid_for_ms"].as_i64().unwrap()), "{pod}");
+    assert_eq!(given(&home, "pod"), "canary-of-a-payload: the first");
+    put(&home, "token", "canary-of-a-payload: the second");
+    running.until("the second", || running.revision("pod") == 2);
+    assert_eq!(given(&home, "pod"), "canary-of-a-payload: the second");
+    let run = home.deputy(&["renew", "pod"]).ends_with(exit::MISCONFIGURED);
+    assert!(run.stderr.contains("its tokens come from a file"), "{}", run.stderr);
+
+    fs::remove_file(home.path("secrets/token")).unwrap();
+    running.until("the warning", || running.log().contains("the file of an instance can't be used"));
+    let pod = running.now("pod");
+    assert_eq!((&pod["ready"], &pod["lease"]["revision"]), (&true.into(), &2.into()), "what was held is good: {pod}");
+}
+
+#[test]
+fn a_file_that_others_can_write_is_not_taken_and_the_status_says_why() {
+    let script = Script::granting();
+    let mut home = script.home();
+    home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
+    put(&home, "token", "canary-of-a-payload");
+    fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o622)).unwrap();
+    let running = Running::start(&home);
+    running.until("the reason", || running.now("pod")["reason"].as_str().unwrap().contains("chmod 600"));
+    let pod = running.now("pod");
+    assert_eq!(
+        (&pod["state"], &pod["ready"], &pod["lease"]),
+        (&"no-file".into(), &false.into(), &Value::Null),
+        "{pod}"
+    );
+    let run = home.deputy(&["get", "pod", "--wait", "0s"]).ends_with(exit::UNAVAILABLE);
+    assert!(run.stderr.contains("chmod 600"), "{}", run.stderr);
+    fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o600)).unwrap();
+    running.until("a lease", || running.revision("pod") == 1);
+    assert_eq!(running.now("pod")["reason"], "held");
+}
+
+#[test]
+fn a_preferred_file_comes_first_and_the_component_when_it_is_gone() {
+    let script = Script::new(|call| lease(call, Duration::from_secs(3600)));
+    let lines = script.lines(
+        "both",
+        "prefer = \"file\"\nfile = { path = \"secrets/token\", lifetime = \"2s\" }\nretry = { floor = \"50ms\" }",
+    );
+    let home = script.home().instance("both", "benign-obtain", &lines);
+    put(&home, "token", "canary-of-a-payload: from the file");
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("both") > 0);
+    assert_eq!((origin(&running.now("both")), script.count("both", "obtain")), ("file", 0));
+    assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
+    // Nobody writes it again: it grows old, and the component is called before it ends.
+    running.until("another one", || origin(&running.now("both")) == "component");
+    assert_eq!(given(&home, "both"), payload("both", "obtain", 1));
+    assert!(!running.log().contains("the lease ended before"), "{}", running.log());
+    put(&home, "token", "canary-of-a-payload: from the file again");
+    running.until("the file", || origin(&running.now("both")) == "file");
+    assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file again");
+    assert_eq!(script.count("both", "obtain"), 1);
+}
+
+#[test]
+fn a_file_fills_in_where_the_component_that_is_preferred_fails() {
+    let script =
+        Script::new(
+            |call| {
+                if call.number < 4 { failure("unavailable") } else { lease(call, Duration::from_secs(3600)) }
+            },
+        );
+    let lines = script.lines(
+        "both",
+        "file = { path = \"secrets/token\", lifetime = \"1h\" }\nretry = { floor = \"400ms\", most = \"400ms\" }",
+    );
+    let home = script.home().instance("both", "benign-obtain", &lines);
+    put(&home, "token", "canary-of-a-payload: from the file");
+    let running = Running::start(&home);
+    running.until("a lease", || running.now("both")["ready"] == true);
+    let both = running.now("both");
+    assert_eq!((origin(&both), &both["lease"]["revision"]), ("file", &1.into()), "{both}");
+    assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
+    running.until("the component", || origin(&running.now("both")) == "component");
+    assert_eq!(given(&home, "both"), payload("both", "obtain", 4));
+    assert_eq!(running.now("both")["failures"], 0);
+}

@@ -1,0 +1,92 @@
+//! Many instances at once: nobody waits for anybody, but for the budget of a service.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::script::{Script, lease};
+
+/// Long enough for a call that should not be made.
+const A_WHILE: Duration = Duration::from_millis(700);
+
+/// This many instances `i0`, `i1`, …
+fn many(script: &Script, count: usize, lines: &str) -> Home {
+    let mut home = script.home();
+    for number in 0..count {
+        let name = format!("i{number}");
+        home = home.instance(&name, "benign-obtain", &script.lines(&name, lines));
+    }
+    home
+}
+
+#[test]
+fn ten_slow_services_are_called_at_the_same_time() {
+    let script = Script::new(|call| {
+        thread::sleep(Duration::from_millis(300));
+        lease(call, Duration::from_secs(3600))
+    });
+    let home = many(&script, 10, "");
+    let running = Running::start(&home);
+    running.until("all leases", || running.all()["ready"] == true);
+    let began: Vec<Instant> =
+        (0..10).flat_map(|i| script.calls(&format!("i{i}"), "obtain")).map(|call| call.at).collect();
+    assert_eq!(began.len(), 10);
+    let spread = *began.iter().max().unwrap() - *began.iter().min().unwrap();
+    // One after the other, the last would begin after 2.7 s.
+    assert!(spread < Duration::from_millis(1200), "{spread:?}");
+}
+
+#[test]
+fn one_of_fifty_hangs_and_delays_nobody() {
+    let script = Script::new(|call| {
+        if call.instance == "i7" {
+            thread::sleep(Duration::from_secs(3600));
+        }
+        lease(call, Duration::from_secs(4))
+    });
+    let mut home = many(&script, 50, "retry = { floor = \"50ms\" }");
+    home.add("[upstreams.default]\ncalls-per-minute = 60000\nburst = 1000\n[coordinator]\nshutdown = \"0s\"");
+    let running = Running::start(&home);
+    let others = |status: &Value, least: u64| {
+        let instances = status["instances"].as_array().unwrap().iter().filter(|instance| instance["name"] != "i7");
+        let held: Vec<_> = instances.map(|instance| instance["lease"]["revision"].as_u64().unwrap_or(0)).collect();
+        assert_eq!(held.len(), 49);
+        held.into_iter().all(|revision| revision >= least)
+    };
+    running.until("three leases each", || others(&running.all(), 3));
+    let hanging = running.now("i7");
+    let reason = hanging["reason"].as_str().unwrap();
+    assert!(reason.starts_with("no lease yet: obtain is under way since "), "{hanging}");
+    assert_eq!((&hanging["state"], script.count("i7", "obtain")), (&"obtaining".into(), 1), "{hanging}");
+    let log = running.log();
+    assert!(!log.contains("the lease ended before"), "{log}");
+    assert_eq!(running.stop(), Some(exit::OK));
+}
+
+#[test]
+fn a_first_start_has_its_whole_burst_and_a_restart_none_of_it() {
+    let script = Script::granting();
+    let mut home = many(&script, 4, "upstream = \"sts\"");
+    home.add("[upstreams.sts]\ncalls-per-minute = 6\nburst = 3");
+    let running = Running::start(&home);
+    let held = |running: &Running<'_>| (0..4).filter(|i| running.revision(&format!("i{i}")) == 1).count();
+    running.until("the burst", || held(&running) == 3);
+    let waiting = running.all()["instances"].as_array().unwrap().iter().find(|one| one["state"] == "waiting").cloned();
+    let reason = waiting.unwrap()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.starts_with("no lease yet: waits for the budget of sts: "), "{reason}");
+    let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
+    assert!(shown.ends_with("3 of 4 ready; 1 waits for sts\n"), "{shown}");
+    running.kill();
+    // Whoever ran before may have used it up a moment ago.
+    let running = Running::start(&home);
+    let calls = |i: usize| script.count(&format!("i{i}"), "obtain");
+    let before: usize = (0..4).map(calls).sum();
+    thread::sleep(A_WHILE);
+    assert_eq!(((0..4).map(calls).sum::<usize>(), held(&running)), (before, 3));
+    let log = fs::read_to_string(home.path("run.log")).unwrap();
+    assert!(!log.contains("\"ERROR\""), "{log}");
+}

@@ -1,0 +1,125 @@
+//! Another configuration while the coordinator runs: a bad one changes nothing, a good one what it says.
+
+use std::fs;
+
+use deputy_test_servers::guest;
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::script::Script;
+
+/// Two instances that hold a lease, each of a component in a file of its own.
+fn home(script: &Script) -> Home {
+    let mut home = script.home();
+    for name in ["first", "second"] {
+        fs::copy(guest("benign-lifecycle").unwrap(), home.path(&format!("{name}.wasm"))).unwrap();
+        let lines = script.lines(name, "revoke = { replaced = false }");
+        home.add(&format!("[instances.{name}]\ncomponent = \"{name}.wasm\"\n{lines}"));
+    }
+    home
+}
+
+fn start<'h>(home: &'h Home) -> Running<'h> {
+    let running = Running::start(home);
+    running.until("leases", || revisions(&running) == (1, 1));
+    running
+}
+
+fn revisions(running: &Running<'_>) -> (u64, u64) {
+    (running.revision("first"), running.revision("second"))
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_its_faults_are_shown_with_their_lines() {
+    let script = Script::granting();
+    let home = home(&script);
+    let running = start(&home);
+    home.edit("[instances.second]\n", "[instances.second]\nlifetme = \"1h\"\n");
+    let config = fs::read_to_string(home.path("deputy.toml")).unwrap();
+    let line = config.lines().position(|line| line.starts_with("lifetme")).unwrap() + 1;
+    let place = format!("deputy.toml:{line}:1");
+
+    let run = home.deputy(&["reload"]).ends_with(exit::MISCONFIGURED);
+    assert!(run.stderr.contains(&place) && run.stderr.contains("lifetime"), "{}", run.stderr);
+    assert!(run.stderr.contains("error: 1 error in ") && run.stderr.contains("nothing was changed"), "{}", run.stderr);
+    let run = home.deputy(&["reload", "--json"]).ends_with(exit::MISCONFIGURED);
+    assert!(run.json()["error"]["message"].as_str().unwrap().contains("nothing was changed"));
+    running.signal("HUP");
+    running.until("the log", || running.log().contains(&place));
+
+    fs::remove_file(home.path("deputy.toml")).unwrap();
+    let run = home.deputy(&["reload", "--socket", home.socket().to_str().unwrap()]);
+    assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
+    assert_eq!((run.code, revisions(&running)), (Some(exit::MISCONFIGURED), (1, 1)));
+    assert_eq!((script.count("first", "obtain"), script.count("second", "obtain")), (1, 1));
+}
+
+#[test]
+fn a_good_file_restarts_what_it_changes_and_leaves_all_else_alone() {
+    let script = Script::granting();
+    let home = home(&script);
+    let running = start(&home);
+    home.edit("/first\"\n", "/first\"\nregion = \"elsewhere\"\n");
+    let run = home.deputy(&["reload"]).ends_with(exit::OK);
+    assert_eq!(run.stdout, "changed    first\nunchanged  1\n");
+    running.until("another lease", || revisions(&running) == (2, 1));
+
+    // When a token is replaced changes no token.
+    home.edit("[instances.second]\n", "[instances.second]\nrenew = { ratio = 0.5 }\n");
+    running.signal("HUP");
+    running.until("the log", || running.log().contains("the configuration was read again"));
+    let run = home.deputy(&["reload", "--json"]).ends_with(exit::OK).json();
+    assert_eq!(run, serde_json::json!({"schema": 1, "added": [], "changed": [], "removed": [], "unchanged": 2}));
+    assert_eq!(revisions(&running), (2, 1));
+    assert_eq!((script.count("first", "obtain"), script.functions("second")), (2, vec!["obtain".to_owned()]));
+}
+
+#[test]
+fn a_component_of_other_bytes_under_the_same_path_is_another_one() {
+    let script = Script::granting();
+    let home = home(&script);
+    let running = start(&home);
+    // A section that means nothing.
+    let mut component = fs::read(home.path("second.wasm")).unwrap();
+    component.extend_from_slice(b"\x00\x07\x05extra!");
+    fs::write(home.path("beside.wasm"), component).unwrap();
+    fs::rename(home.path("beside.wasm"), home.path("second.wasm")).unwrap();
+    let run = home.deputy(&["reload"]).ends_with(exit::OK);
+    assert_eq!(run.stdout, "changed    second\nunchanged  1\n");
+    running.until("another lease", || revisions(&running) == (1, 2));
+    assert_eq!(script.functions("first"), ["obtain"]);
+
+    // One that is none changes nothing: the old one is still there, loaded.
+    fs::write(home.path("second.wasm"), "no component").unwrap();
+    let run = home.deputy(&["reload"]).ends_with(exit::MISCONFIGURED);
+    assert!(run.stderr.contains("second: ") && run.stderr.contains("nothing was changed"), "{}", run.stderr);
+    home.deputy(&["renew", "second"]).ends_with(exit::OK);
+    running.until("another lease", || revisions(&running) == (1, 3));
+}
+
+#[test]
+fn who_has_no_component_at_the_start_fails_alone_and_comes_alive_with_it() {
+    let script = Script::granting();
+    let home = home(&script);
+    fs::rename(home.path("second.wasm"), home.path("elsewhere.wasm")).unwrap();
+    let running = Running::start(&home);
+    running.until("the other one", || running.revision("first") == 1);
+    running.until("the failure", || running.now("second")["trouble"] != Value::Null);
+    let second = running.now("second");
+    assert_eq!((&second["trouble"]["kind"], &second["ready"]), (&"misconfigured".into(), &false.into()), "{second}");
+    let shown = home.deputy(&["status", "second"]).ends_with(exit::OK).stdout;
+    assert!(shown.contains("second.wasm") && shown.contains("No such file"), "{shown}");
+
+    // What can't be loaded is no obstacle to what else is new.
+    home.edit("/first\"\n", "/first\"\nregion = \"elsewhere\"\n");
+    assert_eq!(home.deputy(&["reload"]).ends_with(exit::OK).stdout, "changed    first\nunchanged  1\n");
+    running.until("another lease", || running.revision("first") == 2);
+
+    fs::rename(home.path("elsewhere.wasm"), home.path("second.wasm")).unwrap();
+    assert_eq!(home.deputy(&["reload"]).ends_with(exit::OK).stdout, "changed    second\nunchanged  1\n");
+    running.until("a lease", || revisions(&running) == (2, 1));
+    let status = running.status();
+    assert_eq!((&status["ready"], &status["instances"][1]["failures"]), (&true.into(), &0.into()), "{status}");
+    assert_eq!(script.functions("second"), ["obtain"]);
+}

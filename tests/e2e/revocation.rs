@@ -1,0 +1,160 @@
+//! What is made invalid at the service, and when.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::script::{Script, failure, lease, payload};
+
+/// Long enough for a call that should not be made.
+const A_WHILE: Duration = Duration::from_millis(700);
+
+fn hour(call: &crate::script::Call) -> String {
+    lease(call, Duration::from_secs(3600))
+}
+
+/// The payloads that were revoked.
+fn revoked(script: &Script, instance: &str) -> Vec<String> {
+    script.calls(instance, "revoke").into_iter().map(|call| call.payload).collect()
+}
+
+/// What an operator gets of an instance.
+fn given(home: &Home, instance: &str) -> String {
+    home.deputy(&["get", instance, "--out", "secrets/given"]).ends_with(exit::OK);
+    fs::read_to_string(home.path("secrets/given")).unwrap()
+}
+
+#[test]
+fn a_lease_that_was_replaced_is_revoked_after_its_grace() {
+    let script = Script::granting();
+    let lines = script.lines("lab", "revoke = { replaced = \"1s\" }");
+    let home = script.home().instance("lab", "benign-lifecycle", &lines);
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("lab") == 1);
+    let run = home.deputy(&["renew", "lab"]).ends_with(exit::OK);
+    assert_eq!(run.stdout, "lab: another lease is being obtained; `deputy status` tells when it is there\n");
+    running.until("another one", || running.revision("lab") == 2);
+    let replaced = script.calls("lab", "obtain")[1].at;
+    assert_eq!((running.now("lab")["to_revoke"].as_u64(), revoked(&script, "lab").len()), (Some(1), 0));
+    running.until("its revocation", || running.now("lab")["to_revoke"] == 0);
+    let revocations = script.calls("lab", "revoke");
+    assert!(revocations[0].at - replaced >= Duration::from_secs(1));
+    assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)], "the new one is good");
+}
+
+#[test]
+fn an_operator_revokes_what_is_held_and_another_lease_is_obtained() {
+    let script = Script::granting();
+    let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
+    let home = home.instance("sts", "benign-obtain", &script.lines("sts", ""));
+    let running = Running::start(&home);
+    running.until("leases", || running.revision("lab") == 1 && running.revision("sts") == 1);
+    let run = home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
+    assert_eq!(run.stdout, "lab: what it holds is being revoked; `deputy status` tells when that is done\n");
+    running.until("another one", || running.revision("lab") == 2 && running.now("lab")["to_revoke"] == 0);
+    assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
+    assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));
+    assert!(running.log().contains("withdrawn"), "{}", running.log());
+
+    let run = home.deputy(&["revoke", "sts"]).ends_with(exit::MISCONFIGURED);
+    assert!(
+        run.stderr.contains("exports no revocation") && run.stderr.contains("`deputy renew sts`"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(running.revision("sts"), 1);
+}
+
+#[test]
+fn what_leaves_the_configuration_is_revoked_and_forgotten() {
+    let script = Script::granting();
+    let home = script.home().instance("gone", "benign-lifecycle", &script.lines("gone", ""));
+    let home = home.instance("left", "benign-lifecycle", &script.lines("left", "revoke = { removed = false }"));
+    let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
+    let running = Running::start(&home);
+    running.until("leases", || ["gone", "left", "kept"].iter().all(|name| running.revision(name) == 1));
+    for name in ["gone", "left"] {
+        home.edit(&format!("[instances.{name}]\n"), &format!("[instances.{name}]\nenabled = false\n"));
+    }
+    let run = home.deputy(&["reload"]).ends_with(exit::OK);
+    assert_eq!(run.stdout, "removed    gone, left\nunchanged  1\n");
+    let listed = || running.all()["instances"].as_array().unwrap().len();
+    running.until("their end", || listed() == 1);
+    assert_eq!(revoked(&script, "gone"), [payload("gone", "obtain", 1)]);
+    assert_eq!(revoked(&script, "left"), [""; 0], "it expires by itself");
+    assert_eq!(script.functions("kept"), ["obtain"]);
+    let sealed = |name: &str| home.path(&format!("state/lease.{name}.sealed")).exists();
+    assert_eq!((sealed("gone"), sealed("left"), sealed("kept")), (false, false, true));
+    home.deputy(&["renew", "gone"]).ends_with(exit::MISCONFIGURED);
+}
+
+#[test]
+fn a_stop_revokes_where_it_is_configured_and_nowhere_else() {
+    let script = Script::granting();
+    let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", "revoke = { shutdown = true }"));
+    let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
+    let running = Running::start(&home);
+    running.until("leases", || running.revision("lab") == 1 && running.revision("kept") == 1);
+    assert_eq!(running.stop(), Some(exit::OK));
+    assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
+    assert_eq!(revoked(&script, "kept"), [""; 0]);
+
+    let running = Running::start(&home);
+    assert_eq!(running.revision("kept"), 1, "it is served at once");
+    running.until("another one", || running.revision("lab") == 2);
+    assert_eq!(script.functions("kept"), ["obtain"]);
+}
+
+#[test]
+fn a_revocation_that_fails_is_tried_again_and_reported() {
+    let script = Script::new(|call| match (call.function.as_str(), call.number) {
+        ("revoke", 1) => failure("unavailable"),
+        ("revoke", 2) => failure("denied"),
+        ("revoke", _) => String::new(),
+        _ => hour(call),
+    });
+    let lines = script.lines("lab", "retry = { floor = \"300ms\", slow = \"300ms\" }");
+    let home = script.home().instance("lab", "benign-lifecycle", &lines);
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("lab") == 1);
+    home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
+    running.until("the first try", || script.count("lab", "revoke") == 1);
+    running.until("another lease", || running.revision("lab") == 2);
+    let lab = running.now("lab");
+    assert_eq!((&lab["ready"], &lab["to_revoke"]), (&Value::Bool(true), &1.into()), "{lab}");
+    running.until("the end", || running.now("lab")["to_revoke"] == 0);
+    assert_eq!(script.count("lab", "revoke"), 3);
+    assert_eq!(revoked(&script, "lab"), vec![payload("lab", "obtain", 1); 3]);
+    let log = running.log();
+    assert_eq!(log.matches("a lease could not be revoked").count(), 2, "{log}");
+    assert!(log.contains("the service is unavailable") && log.contains("the service is denied"), "{log}");
+    assert_eq!(script.count("lab", "obtain"), 2);
+}
+
+#[test]
+fn who_does_not_end_is_cut_off_when_the_coordinator_stops() {
+    let script = Script::new(|call| {
+        if call.number > 1 {
+            thread::sleep(Duration::from_secs(3600));
+        }
+        hour(call)
+    });
+    let mut home = script.home();
+    home.add("[coordinator]\nshutdown = \"500ms\"");
+    let home = home.instance("slow", "benign-lifecycle", &script.lines("slow", ""));
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("slow") == 1);
+    home.deputy(&["renew", "slow"]).ends_with(exit::OK);
+    running.until("the call", || script.count("slow", "obtain") == 2);
+    let begun = Instant::now();
+    assert_eq!(running.stop(), Some(exit::OK));
+    assert!((A_WHILE / 2..Duration::from_secs(5)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    let log = fs::read_to_string(home.path("run.log")).unwrap();
+    assert!(log.contains("a call was cut off"), "{log}");
+    let running = Running::start(&home);
+    assert_eq!((running.revision("slow"), script.count("slow", "obtain")), (1, 2), "what it held is good");
+}
