@@ -9,7 +9,7 @@ use deputy_core::schedule::{
     Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Now, Outcome, Record, Schedule, Ticket, View, Work,
 };
 use deputy_core::{InstanceName, Span};
-use deputy_observe::Metrics;
+use deputy_observe::{Metrics, UpstreamMetrics};
 use deputy_sources::Surroundings;
 use deputy_store::{Key, Lock, Store, StoreError};
 use tokio::sync::mpsc;
@@ -205,7 +205,11 @@ impl Coordinator {
             Input::Leases(reply) => {
                 let now = self.options.clock.now();
                 let leases = self.schedule.views(now).map(|view| metrics(&view, now)).collect();
-                let upstreams = self.schedule.upstreams(now).map(|view| (view.name.to_string(), view.waiting));
+                let upstreams = self.schedule.upstreams(now).map(|view| UpstreamMetrics {
+                    name: view.name.to_string(),
+                    waiting: view.waiting,
+                    waits: view.waits,
+                });
                 drop(reply.send((leases, upstreams.collect())));
             }
             Input::Status(reply) => drop(reply.send(self.status())),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::Event;
-use deputy_observe::LeaseMetrics;
+use deputy_observe::{LeaseMetrics, UpstreamMetrics};
 use deputy_sources::Surroundings;
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,8 +30,8 @@ pub(crate) struct Configure {
     pub(crate) files: Files,
 }
 
-/// What the metrics show of what is held: each lease, and how many wait for each upstream.
-pub(crate) type Leases = (Vec<LeaseMetrics>, Vec<(String, usize)>);
+/// What the metrics show of what is held.
+pub(crate) type Leases = (Vec<LeaseMetrics>, Vec<UpstreamMetrics>);
 
 /// What another configuration changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -102,6 +102,8 @@ pub struct UpstreamStatus {
     pub name: String,
     /// How many instances wait for it.
     pub waiting: usize,
+    /// How many calls had to wait for its budget, since the start.
+    pub waits: u64,
     /// How long nobody is called who does, in milliseconds.
     pub blocked_for_ms: Option<u64>,
 }
@@ -149,6 +151,7 @@ impl UpstreamStatus {
         Self {
             name: view.name.to_string(),
             waiting: view.waiting,
+            waits: view.waits,
             blocked_for_ms: view.blocked_for.map(|span| span.as_millis()),
         }
     }

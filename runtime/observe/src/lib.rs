@@ -12,5 +12,5 @@ mod serve;
 
 pub use audit::{Audit, AuditError};
 pub use event::{CallId, Event, Outcome, What};
-pub use metrics::{LeaseMetrics, METRICS_TYPE, Metrics};
+pub use metrics::{LeaseMetrics, METRICS_TYPE, Metrics, UpstreamMetrics};
 pub use serve::{Handler, Listener, listen, serve};

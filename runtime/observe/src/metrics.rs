@@ -3,8 +3,8 @@
 //! What is counted is counted where it happens; what is held (leases, upstreams) is a snapshot, replaced as a whole when
 //! somebody asks. No label holds a text of a component's or server's choosing.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -26,7 +26,6 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     call_seconds: Family<FunctionLabels, Histogram>,
     retries: Family<InstanceLabels, Counter>,
-    budget_waits: Family<UpstreamLabels, Counter>,
     saves: Family<OutcomeLabels, Counter>,
     jumps: Counter,
     capability_uses: Family<UseLabels, Counter>,
@@ -36,7 +35,7 @@ pub struct Metrics {
     held: Mutex<Held>,
 }
 
-/// The gauges that a snapshot fills.
+/// What a snapshot fills.
 #[derive(Debug)]
 struct Held {
     expiry: Family<LeaseLabels, Gauge>,
@@ -48,6 +47,7 @@ struct Held {
     ready: Family<LeaseLabels, Gauge>,
     retired: Family<LeaseLabels, Gauge>,
     waiting: Family<UpstreamLabels, Gauge>,
+    waits: Family<UpstreamLabels, Counter>,
 }
 
 /// What is held for one instance, in seconds since 1970 where it is a time.
@@ -73,6 +73,17 @@ pub struct LeaseMetrics {
     pub ready: u8,
     /// Leases that wait to be revoked.
     pub retired: usize,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamMetrics {
+    /// Its name.
+    pub name: String,
+    /// How many instances wait to be called.
+    pub waiting: usize,
+    /// How many calls had to wait for its budget, since the start.
+    pub waits: u64,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -138,12 +149,6 @@ impl Default for Metrics {
         registry.register("call_duration_seconds", "How long they took", call_seconds.clone());
         let retries = Family::default();
         registry.register("retries", "Calls that followed a failed one", retries.clone());
-        let budget_waits = Family::default();
-        registry.register(
-            "budget_waits",
-            "Times that a call had to wait for its upstream's budget",
-            budget_waits.clone(),
-        );
         let saves = Family::default();
         registry.register("saves", "Writes of state, by how they ended", saves.clone());
         let jumps = Counter::default();
@@ -162,7 +167,6 @@ impl Default for Metrics {
             calls,
             call_seconds,
             retries,
-            budget_waits,
             saves,
             jumps,
             capability_uses,
@@ -185,11 +189,6 @@ impl Metrics {
     /// A call is made again after a failure.
     pub fn retried(&self, instance: &str) {
         self.retries.get_or_create(&InstanceLabels { instance: instance.to_owned() }).inc();
-    }
-
-    /// A call had to wait for its upstream.
-    pub fn waited(&self, upstream: &str) {
-        self.budget_waits.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
     }
 
     /// State was written, or could not be.
@@ -230,11 +229,11 @@ impl Metrics {
         }
     }
 
-    /// All of it as text, with these leases, and how many wait for each upstream.
+    /// All of it as text, with these leases and upstreams.
     ///
     /// # Errors
     /// If the text can't be made.
-    pub fn text(&self, leases: &[LeaseMetrics], upstreams: &[(String, usize)]) -> Result<String, std::fmt::Error> {
+    pub fn text(&self, leases: &[LeaseMetrics], upstreams: &[UpstreamMetrics]) -> Result<String, std::fmt::Error> {
         // The snapshot belongs to one reader at a time.
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.fill(leases, upstreams);
@@ -261,10 +260,12 @@ impl Held {
         let retired = gauge("leases_to_revoke", "Replaced leases that wait to be revoked");
         let waiting = Family::default();
         registry.register("upstream_waiting", "Instances that wait to be called", waiting.clone());
-        Self { expiry, obtained, age, revision, last_success, failures, ready, retired, waiting }
+        let waits = Family::default();
+        registry.register("budget_waits", "Calls that had to wait for their upstream's budget", waits.clone());
+        Self { expiry, obtained, age, revision, last_success, failures, ready, retired, waiting, waits }
     }
 
-    fn fill(&self, leases: &[LeaseMetrics], upstreams: &[(String, usize)]) {
+    fn fill(&self, leases: &[LeaseMetrics], upstreams: &[UpstreamMetrics]) {
         for family in [
             &self.expiry,
             &self.obtained,
@@ -294,9 +295,10 @@ impl Held {
             set(&self.ready, Some(lease.ready.into()));
             set(&self.retired, Some(lease.retired as u64));
         }
-        for (upstream, waiting) in upstreams {
-            let labels = UpstreamLabels { upstream: upstream.clone() };
-            self.waiting.get_or_create(&labels).set(i64::try_from(*waiting).unwrap_or(i64::MAX));
+        for upstream in upstreams {
+            let labels = UpstreamLabels { upstream: upstream.name.clone() };
+            self.waiting.get_or_create(&labels).set(i64::try_from(upstream.waiting).unwrap_or(i64::MAX));
+            self.waits.get_or_create(&labels).inner().store(upstream.waits, Ordering::Relaxed);
         }
     }
 }
@@ -356,10 +358,11 @@ mod tests {
             ready: 1,
             ..LeaseMetrics::default()
         };
-        let text = metrics.text(&[lease], &[("sts".into(), 3)]).unwrap();
+        let text = metrics.text(&[lease], &[UpstreamMetrics { name: "sts".into(), waiting: 3, waits: 7 }]).unwrap();
         assert!(text.contains("deputy_lease_expiry_timestamp_seconds{instance=\"s3\",service=\"s3\"} 1800000000\n"));
         assert!(text.contains("deputy_ready{instance=\"s3\",service=\"s3\"} 1\n"));
         assert!(text.contains("deputy_upstream_waiting{upstream=\"sts\"} 3\n"));
+        assert!(text.contains("deputy_budget_waits_total{upstream=\"sts\"} 7\n"));
         let text = metrics.text(&[], &[]).unwrap();
         assert!(!text.contains("deputy_ready{") && !text.contains("deputy_upstream_waiting{"));
     }

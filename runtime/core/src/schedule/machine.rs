@@ -108,9 +108,10 @@ impl Schedule {
 
     /// All upstreams, for the operator.
     pub fn upstreams(&self, now: Now) -> impl Iterator<Item = UpstreamView<'_>> {
-        self.queue.waiting().map(move |(name, waiting)| UpstreamView {
+        self.queue.waiting().map(move |(name, waiting, waits)| UpstreamView {
             name,
             waiting,
+            waits,
             blocked_for: self.queue.blocked_until(name).map(|until| until.since(now.mono)),
         })
     }

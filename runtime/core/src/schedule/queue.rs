@@ -41,6 +41,8 @@ pub(super) struct Queue {
 struct Upstream {
     bucket: Bucket,
     waiting: BTreeSet<Place>,
+    /// How many calls had to wait for the budget.
+    waits: u64,
     stands: Stands,
 }
 
@@ -115,7 +117,11 @@ impl Queue {
                     self.stand(&name);
                     return Some(place.name);
                 }
-                Err(later) => self.block(&name, later),
+                Err(later) => {
+                    // Each of those who wait stands first once.
+                    upstream.waits += 1;
+                    self.block(&name, later);
+                }
             }
         }
         None
@@ -134,9 +140,9 @@ impl Queue {
         }
     }
 
-    /// All upstreams that were ever waited for, with how many wait now.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize)> {
-        self.upstreams.iter().map(|(name, upstream)| (name, upstream.waiting.len()))
+    /// All upstreams that were ever waited for, with how many wait now, and how many had to.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize, u64)> {
+        self.upstreams.iter().map(|(name, upstream)| (name, upstream.waiting.len(), upstream.waits))
     }
 
     /// An upstream that nobody waited for has saved up its calls since the beginning.
@@ -146,6 +152,7 @@ impl Queue {
         let new = || Upstream {
             bucket: Bucket::new(budget, begin, began),
             waiting: BTreeSet::new(),
+            waits: 0,
             stands: Stands::Nowhere,
         };
         self.upstreams.entry(name.clone()).or_insert_with(new)

@@ -81,6 +81,8 @@ pub struct UpstreamView<'s> {
     pub name: &'s UpstreamName,
     /// How many instances wait for it.
     pub waiting: usize,
+    /// How many calls had to wait for its budget, since the start.
+    pub waits: u64,
     /// How long nobody is called who waits for it.
     pub blocked_for: Option<Span>,
 }

@@ -120,3 +120,17 @@ fn who_no_longer_waits_is_not_called() {
     queue.remove(&upstream("u"), &place(2, "c"));
     assert_eq!((queue.next(at(2)), queue.wake_at()), (None, None));
 }
+
+#[test]
+fn each_call_that_waits_for_a_budget_is_counted_once() {
+    let mut queue = queue(60, 2);
+    for (due, who) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
+        queue.add(&upstream("u"), place(due, who), at(due));
+    }
+    let mut called = Vec::new();
+    for millis in [10, 500, 1000, 1500, 2000, 3000, 4000] {
+        called.extend(std::iter::from_fn(|| queue.next(at(millis))).map(|name| name.to_string()));
+    }
+    assert_eq!(called, ["a", "b", "c", "d"]);
+    assert_eq!(queue.waiting().map(|(_, _, waits)| waits).collect::<Vec<_>>(), [2], "c and d");
+}
