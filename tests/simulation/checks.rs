@@ -68,6 +68,8 @@ impl Checks {
                 self.excuse(name);
             }
         }
+        // Who leaves is forgotten with all that the operator said of it.
+        self.revoked.retain(|name, _| configuration.plans.contains_key(name));
         for (name, seen) in &mut self.seen {
             // It may come back while it leaves.
             seen.excused |= !configuration.plans.contains_key(name);
@@ -139,6 +141,7 @@ impl Checks {
         now: Mono,
         configuration: &Configuration,
     ) {
+        self.loops.ended(now);
         if matches!(work, Work::Revoke(_)) {
             return;
         }
@@ -178,7 +181,7 @@ impl Checks {
         self.seen(name).rests = Some((now.mono, wait));
     }
 
-    pub(crate) fn save(&mut self, name: &InstanceName, record: &Record, now: Mono) {
+    pub(crate) fn save(&mut self, name: &InstanceName, record: &Record, saved: Option<&Record>, now: Mono) {
         let all = record.retired.iter().map(|retired| &retired.lease).chain(&record.lease);
         let revisions: Vec<Revision> = all.map(|lease| lease.revision).collect();
         assert!(revisions.iter().all(|revision| *revision <= record.revision), "{name} forgot a number");
@@ -187,9 +190,10 @@ impl Checks {
         let last = self.published.get(name).map(|(revision, _)| *revision).unwrap_or_default();
         assert!(record.revision >= last, "{name} goes back to {} from {last}", record.revision);
         let file = record.lease.as_ref().filter(|lease| lease.origin == Origin::File).map(|lease| lease.revision);
+        let known = saved.and_then(|saved| saved.lease.as_ref()).map(|lease| lease.revision);
         let (floor, prefer) = (floor(&self.plans[name]), self.plans[name].policy.prefer);
         let seen = self.seen(name);
-        if file.is_some() && std::mem::replace(&mut seen.file, file) != file {
+        if file.is_some() && file != known && std::mem::replace(&mut seen.file, file) != file {
             seen.obtained = None;
             // One that only fills a gap delays no call.
             if prefer == Prefer::File {

@@ -69,7 +69,7 @@ impl History {
             Event::Asked(name) | Event::Found(name, _) | Event::Renew(name) | Event::Used(name, _) => {
                 self.checks.excuse(name);
             }
-            Event::Revoke(name) => {
+            Event::Revoke(name) if self.schedule.view(name, now).is_some() => {
                 let serial = self.serial();
                 self.checks.revoked(name, serial);
             }
@@ -100,7 +100,7 @@ impl History {
                 self.published.insert(name, lease);
             }
             Action::Save(ticket, name, record) => {
-                self.checks.save(&name, &record, now.mono);
+                self.checks.save(&name, &record, self.store.get(&name), now.mono);
                 self.write(ticket, name, Some(record));
             }
             Action::Tell(notice) => self.told(&notice),
@@ -141,7 +141,10 @@ impl History {
             }
             Notice::RevokeFailed(name, _, trouble, _) => self.throttled(name, trouble.kind),
             Notice::SaveFailed(..) => self.counts.save_failures += 1,
-            Notice::Orphaned(_) => self.counts.orphaned += 1,
+            Notice::Orphaned(name) => {
+                self.counts.orphaned += 1;
+                self.checks.lost(name); // whenever it is deleted: its numbers are not remembered
+            }
             Notice::Expired(name, _) => {
                 self.counts.expired += 1;
                 self.checks.expired(name);

@@ -1,7 +1,5 @@
 //! What is held changes without a call: it ends, or a file takes its place.
 
-use std::sync::Arc;
-
 use crate::InstanceName;
 
 use super::clock::Now;
@@ -9,17 +7,16 @@ use super::event::{Action, Notice};
 use super::lease::{Found, Lease, Origin, Retired, Revision};
 use super::machine::Schedule;
 use super::policy::When;
-use super::slot::{Life, Next, Slot, Spent, Stay, Wish};
+use super::slot::{Life, Next, Slot, Stay, Wish};
 
 impl Schedule {
     /// Whether what is held has to change before anything is called: then that is being saved now.
     pub(super) fn change(&mut self, name: &InstanceName, now: Now) -> bool {
         let life = self.life;
         let Some(slot) = self.slots.get_mut(name) else { return true };
-        let ends = slot.ends(life, now);
         let mut given_up = Vec::new();
         let mut dirty = slot.drop_retired(now, &mut given_up);
-        if let Some(when) = ends {
+        if let Some(when) = slot.ends(life, now) {
             dirty |= slot.end(when, now, &mut given_up);
         }
         if slot.wish == Some(Wish::Revoke) {
@@ -27,7 +24,9 @@ impl Schedule {
         }
         let ended = slot.record.lease.is_none();
         let leaves = slot.stay == Stay::Leaving && slot.record.lease.is_none() && slot.record.retired.is_empty();
-        let adopted = if ends.is_none() && life == Life::Running { slot.adoptable(now).cloned() } else { None };
+        // The wish is carried out: what the file holds now may be what comes next.
+        let keeps = slot.ends(life, now).is_none() && life == Life::Running;
+        let adopted = slot.adoptable(now).filter(|_| keeps).cloned();
         for revision in given_up {
             self.tell(Notice::RevokeGivenUp(name.clone(), revision));
         }
@@ -75,11 +74,14 @@ impl Schedule {
             fingerprint: slot.plan.fingerprint,
         });
         slot.last_success = Some(now.wall);
-        // A file that only fills a gap changes nothing about when the component is called.
+        // A file that only fills a gap changes nothing about when the component is called; nor does a clock that is set
+        // back while this is saved.
         if slot.prefers_file() {
             (slot.failures, slot.trouble, slot.wish) = (0, None, None);
             let soonest = now.wall.plus(slot.plan.policy.retry.least());
             slot.next = slot.replacement(now, soonest, chance);
+        } else if slot.next.is_due(now) {
+            slot.next = Next::at(now.mono);
         }
     }
 }
@@ -117,23 +119,16 @@ impl Slot {
         let mut changed = false;
         let able = self.revokes() && when == When::Revoke;
         let wished = self.wish == Some(Wish::Revoke);
-        if let Some(found) = self.found.as_ref().filter(|_| wished) {
-            // It was given out, or would be next: neither is what the operator wants.
-            self.spent = Some(Spent::Revoked(Arc::clone(&found.payload)));
-        }
         if let Some(lease) = self.record.lease.take() {
             changed = true;
             if self.failures == 0 {
                 self.next = Next::at(now.mono); // whoever wants it again does not wait until this one had ended
             }
             let is_valid = lease.is_valid(now.wall);
-            match lease.origin {
-                Origin::File if wished && self.found.is_none() => self.spent = Some(Spent::Revoked(lease.payload)),
-                Origin::Component if able && is_valid => {
-                    self.record.retired.push(Retired { lease, revoke_at: now.wall });
-                }
-                Origin::Component if wished && is_valid => given_up.push(lease.revision),
-                Origin::File | Origin::Component => {}
+            if lease.origin == Origin::Component && is_valid && able {
+                self.record.retired.push(Retired { lease, revoke_at: now.wall });
+            } else if lease.origin == Origin::Component && is_valid && wished {
+                given_up.push(lease.revision);
             }
         }
         if able {

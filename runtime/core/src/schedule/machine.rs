@@ -155,8 +155,9 @@ impl Schedule {
             slot.wish = slot.wish.max(Some(wish));
             (slot.failures, slot.required) = (0, Required::Yes);
             slot.next = Next::at(now.mono);
-            if wish == Wish::Renew {
-                slot.used_until = slot.grace(now.mono);
+            match wish {
+                Wish::Renew => slot.used_until = slot.grace(now.mono),
+                Wish::Revoke => slot.disown(),
             }
         });
     }

@@ -1,4 +1,4 @@
-use super::world::{World, file, name, plan, revoking};
+use super::world::{Saves, World, file, name, plan, revoking};
 use crate::Span;
 use crate::schedule::{Doing, Event, Found, Kind, Origin, Plan, Prefer, Readiness};
 
@@ -233,6 +233,29 @@ fn a_file_that_the_operator_revoked_does_not_come_back_until_it_changes() {
         world.pass(Span::secs(60));
         assert_eq!(world.given(), Some(("two", Origin::File)));
     }
+}
+
+#[test]
+fn a_file_that_is_written_after_the_operator_revoked_is_good_although_that_is_still_to_be_saved() {
+    let mut world = World::new([("a", file_only())]);
+    world.saves = Saves::Hold;
+    world.writes("one", HOUR);
+    world.handle(Event::Revoke(name("a")));
+    world.writes("two", HOUR);
+    world.release();
+    assert_eq!(world.given(), Some(("two", Origin::File)));
+}
+
+#[test]
+fn a_file_that_is_written_after_the_operator_revoked_twice_is_good_too() {
+    let mut world = World::new([("a", file_only())]);
+    world.writes("one", HOUR);
+    world.saves = Saves::Hold;
+    world.handle(Event::Revoke(name("a")));
+    world.handle(Event::Revoke(name("a")));
+    world.writes("two", HOUR);
+    world.release();
+    assert_eq!(world.given(), Some(("two", Origin::File)));
 }
 
 #[test]
