@@ -1,6 +1,6 @@
 //! The faults end: everybody gets a live lease, and keeps it.
 
-use deputy_core::schedule::{ASSUMED_LIFETIME, Doing, Event, Mode, Plan, Readiness};
+use deputy_core::schedule::{ASSUMED_LIFETIME, Doing, Event, Mode, Origin, Plan, Readiness};
 use deputy_core::{InstanceName, Span};
 
 use crate::budget::pace;
@@ -44,7 +44,11 @@ impl History {
             self.instances.get_mut(&name).expect("all names are there").file = found.clone();
             self.tell(Event::Found(name, found));
         }
+        let old: Vec<_> = self.running.keys().copied().collect();
         self.recover();
+        while old.iter().any(|call| self.running.contains_key(call)) {
+            self.happen(u64::MAX); // what hangs since before ends, too
+        }
         self.settle();
     }
 
@@ -84,7 +88,8 @@ impl History {
         let able: Vec<InstanceName> = self.wanted(|plan| plan.component.is_some());
         let holds = |name: &InstanceName| {
             let view = self.schedule.view(name, now).expect("it is configured");
-            view.doing == Doing::Holding && view.readiness == Readiness::Ready && view.failures == 0
+            let obtained = view.lease.is_some_and(|lease| lease.origin == Origin::Component);
+            obtained && view.doing == Doing::Holding && view.readiness == Readiness::Ready && view.failures == 0
         };
         let settled = able.into_iter().filter(|name| holds(name) && self.is_feasible(name)).collect();
         self.checks.settled = settled;

@@ -71,8 +71,10 @@ impl Checks {
         // Who leaves is forgotten with all that the operator said of it.
         self.revoked.retain(|name, _| configuration.plans.contains_key(name));
         for (name, seen) in &mut self.seen {
-            // It may come back while it leaves.
-            seen.excused |= !configuration.plans.contains_key(name);
+            if !configuration.plans.contains_key(name) {
+                // It may come back while it leaves, or begin anew, with the same numbers.
+                *seen = Seen { excused: true, ..Seen::default() };
+            }
         }
     }
 

@@ -138,8 +138,10 @@ impl Schedule {
     fn used(&mut self, name: &InstanceName, users: Option<u32>, now: Now) {
         self.with(name, now, |slot| {
             let before = slot.in_use(now.mono);
+            if slot.users > 0 || users != Some(0) {
+                slot.used_until = slot.grace(now.mono); // from the last use on
+            }
             slot.users = users.unwrap_or(slot.users);
-            slot.used_until = slot.grace(now.mono);
             if !before && slot.failures == 0 && slot.record.lease.is_none() {
                 slot.next = Next::at(now.mono);
             }

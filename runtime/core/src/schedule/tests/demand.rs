@@ -182,6 +182,21 @@ fn an_instance_that_becomes_on_demand_is_kept_for_a_grace_and_one_that_becomes_a
 }
 
 #[test]
+fn that_nobody_uses_it_is_no_use() {
+    let mut world = world();
+    for _ in 0..3 {
+        world.handle(Event::Used(name("a"), 0));
+    }
+    assert!(world.log.is_empty());
+    world.handle(Event::Asked(name("a")));
+    world.bring("a", Span::secs(36_000));
+    world.pass(Span::secs(300));
+    world.handle(Event::Used(name("a"), 0));
+    world.pass(Span::secs(300));
+    assert_eq!(world.revision("a"), None, "nor does it make the grace longer");
+}
+
+#[test]
 fn asking_for_what_is_not_configured_does_nothing() {
     let mut world = world();
     world.handle(Event::Asked(name("nobody")));
