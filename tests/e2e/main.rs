@@ -17,6 +17,7 @@ mod contract;
 mod coordinator;
 mod deputy;
 mod file_source;
+mod health;
 mod languages;
 mod lifecycle;
 mod local;
