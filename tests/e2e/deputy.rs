@@ -25,7 +25,7 @@ pub(crate) struct Home {
     folder: TempDir,
     state: PathBuf,
     config: String,
-    canaries: Vec<String>,
+    canaries: Mutex<Vec<String>>,
 }
 
 /// What the program did.
@@ -75,7 +75,7 @@ impl Home {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("secrets")).unwrap();
         let state = folder.path().join(state);
-        let home = Self { folder, state, config: String::new(), canaries: Vec::new() };
+        let home = Self { folder, state, config: String::new(), canaries: Mutex::default() };
         home.write();
         home
     }
@@ -115,8 +115,8 @@ impl Home {
     }
 
     /// Notes a value that must never be seen again, but in a file below `secrets`.
-    pub(crate) fn canary(mut self, value: &str) -> Self {
-        self.canaries.push(value.to_owned());
+    pub(crate) fn canary(self, value: &str) -> Self {
+        self.canaries.lock().unwrap().push(value.to_owned());
         self
     }
 
@@ -126,12 +126,24 @@ impl Home {
     }
 
     /// The same with a value that stands among other contents.
-    pub(crate) fn secret_in(mut self, name: &str, contents: &str, value: &str) -> Self {
+    pub(crate) fn secret_in(self, name: &str, contents: &str, value: &str) -> Self {
         let mut file = fs::OpenOptions::new();
         let file = file.write(true).create_new(true).mode(0o600).open(self.path("secrets").join(name));
         file.unwrap().write_all(contents.as_bytes()).unwrap();
-        self.canaries.push(value.to_owned());
+        self.hide(value);
         self
+    }
+
+    /// Has a value looked for from now on that nobody may see, such as one that was obtained.
+    pub(crate) fn hide(&self, value: &str) {
+        self.canaries.lock().unwrap().push(value.to_owned());
+    }
+
+    /// Keeps what was said to somebody, so that it is searched with everything else.
+    pub(crate) fn said(&self, to: &str, text: &str) {
+        fs::create_dir_all(self.path("said")).unwrap();
+        let file = fs::OpenOptions::new().create(true).append(true).open(self.path("said").join(to));
+        file.unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -146,10 +158,24 @@ impl Home {
     /// Runs the program and sees that it told no secret to anybody.
     #[must_use]
     pub(crate) fn deputy(&self, args: &[&str]) -> Run {
-        let output = self.command().args(args).stdin(Stdio::null()).output().unwrap();
-        if let Some(leak) = self.leak(&output.stdout, &output.stderr) {
+        let run = self.output(args);
+        if let Some(leak) = self.leak(run.stdout.as_bytes(), run.stderr.as_bytes()) {
             panic!("{leak}");
         }
+        run
+    }
+
+    /// Runs the program for somebody who asks again and again: what it told is searched at the end.
+    #[must_use]
+    pub(crate) fn ask(&self, args: &[&str]) -> Run {
+        let run = self.output(args);
+        self.said("who-asked-stdout", &run.stdout);
+        self.said("who-asked-stderr", &run.stderr);
+        run
+    }
+
+    fn output(&self, args: &[&str]) -> Run {
+        let output = self.command().args(args).stdin(Stdio::null()).output().unwrap();
         Run {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -180,13 +206,35 @@ impl Home {
         let mut places = vec![("stdout".into(), stdout.to_vec()), ("stderr".into(), stderr.to_vec())];
         files(self.folder.path(), &mut places);
         assert!(places.len() >= 3, "nothing was searched");
-        let mut forms = self.canaries.iter().flat_map(|value| forms(value));
-        forms.find_map(|form| {
-            let found = |bytes: &[u8]| bytes.windows(form.len()).any(|window| window == form.as_bytes());
-            let (place, _) = places.iter().find(|(_, bytes)| found(bytes))?;
-            Some(format!("a secret is in {} as {form}", place.display()))
+        let wanted = Wanted::new(self.canaries.lock().unwrap().iter().flat_map(|value| forms(value)));
+        places.iter().find_map(|(place, bytes)| {
+            wanted.found_in(bytes).map(|form| format!("a secret is in {} as {form}", place.display()))
         })
     }
+}
+
+/// Texts to look for, by their first two bytes: one walk through what is searched finds any of them.
+struct Wanted(Vec<Vec<String>>);
+
+impl Wanted {
+    fn new(forms: impl Iterator<Item = String>) -> Self {
+        let mut by_start = vec![Vec::new(); 1 << 16];
+        for form in forms {
+            by_start[start(form.as_bytes())].push(form);
+        }
+        Self(by_start)
+    }
+
+    fn found_in(&self, bytes: &[u8]) -> Option<&str> {
+        (1..bytes.len()).find_map(|end| {
+            let rest = &bytes[end - 1..];
+            self.0[start(rest)].iter().find(|form| rest.starts_with(form.as_bytes())).map(String::as_str)
+        })
+    }
+}
+
+fn start(bytes: &[u8]) -> usize {
+    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
 }
 
 impl Run {

@@ -70,7 +70,7 @@ fn a_file_that_others_can_write_is_not_taken_and_the_status_says_why() {
     assert!(run.stderr.contains("chmod 600"), "{}", run.stderr);
     fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o600)).unwrap();
     running.until("a lease", || running.revision("pod") == 1);
-    assert_eq!(running.now("pod")["reason"], "held");
+    running.until("it is saved and given out", || running.now("pod")["reason"] == "held");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A running server. It gives one answer to every request and keeps what it was asked.
+/// A running server. It keeps what it was asked.
 pub(crate) struct Local {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -20,21 +20,31 @@ pub(crate) struct Request {
 }
 
 impl Local {
-    /// `headers` are lines that end with CR LF.
+    /// One that gives the same answer to every request. `headers` are lines that end with CR LF.
     pub(crate) fn answering(status: u16, headers: &str, body: &str) -> Self {
-        let length = body.len();
-        let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n");
-        let answer = head + body;
+        let answer = answer(status, headers, body);
+        Self::serving(move |_| Some(answer.clone()))
+    }
+
+    /// One that finds an answer to each request, in a thread of its own. Who gets none waits until he goes.
+    pub(crate) fn serving(find: impl Fn(&Request) -> Option<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
+        let (kept, find) = (Arc::clone(&requests), Arc::new(find));
         // Ends with this process.
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let stream = stream.unwrap();
-                kept.lock().unwrap().extend(read(&stream));
-                (&stream).write_all(answer.as_bytes()).unwrap();
+                let (stream, kept, find) = (stream.unwrap(), Arc::clone(&kept), Arc::clone(&find));
+                thread::spawn(move || {
+                    // Who asks may be killed at any moment, and hangs up then.
+                    let Some(request) = read(&stream) else { return };
+                    kept.lock().unwrap().push(request.clone());
+                    match find(&request) {
+                        Some(answer) => drop((&stream).write_all(answer.as_bytes())),
+                        None => drop((&stream).read(&mut [0])),
+                    }
+                });
             }
         });
         Self { port, requests }
@@ -73,6 +83,12 @@ impl Request {
     pub(crate) fn fields(&self) -> Vec<(&str, &str)> {
         self.body.split('&').map(|field| field.split_once('=').unwrap()).collect()
     }
+}
+
+/// An answer as it goes over the wire.
+pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
 }
 
 /// One request, unless it broke off.

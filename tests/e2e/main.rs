@@ -16,6 +16,7 @@ mod canary;
 mod contract;
 mod coordinator;
 mod deputy;
+mod faults;
 mod file_source;
 mod health;
 mod languages;
@@ -33,12 +34,13 @@ mod wasmtime_cli;
 
 #[test]
 fn every_file_here_is_part_of_the_tests() {
-    let known = include_str!("main.rs");
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e")).unwrap();
-    let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();
-    assert!(modules.len() >= 10, "files were lost: {modules:?}");
-    for module in modules.iter().filter(|module| *module != "main") {
-        assert!(known.contains(&format!("mod {module};")), "{module}.rs is no module of main.rs");
+    for (known, folder, least) in [(include_str!("main.rs"), "", 10), (include_str!("faults.rs"), "/faults", 1)] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e").to_owned() + folder;
+        let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();
+        assert!(modules.len() >= least, "files were lost: {modules:?}");
+        for module in modules.iter().filter(|module| *module != "main") {
+            assert!(known.contains(&format!("mod {module};")), "{folder}/{module}.rs is no module of the tests");
+        }
     }
 }

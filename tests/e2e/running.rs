@@ -30,14 +30,15 @@ impl<'h> Running<'h> {
 
     /// Starts it, and waits for nothing.
     pub(crate) fn start_unseen(home: &'h Home) -> Self {
-        let mut command = home.command();
-        let log = File::options().create(true).append(true).open(home.path("run.log")).unwrap();
-        let child = Self::spawn(command.args(["run", "--log", "debug"]).stderr(log));
-        Self { home, child }
+        Self::start_as(home, home.command())
     }
 
-    fn spawn(command: &mut Command) -> Child {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    /// The same with a command of the home that was changed, such as one in another environment.
+    pub(crate) fn start_as(home: &'h Home, mut command: Command) -> Self {
+        let log = File::options().create(true).append(true).open(home.path("run.log")).unwrap();
+        let command = command.args(["run", "--log", "debug"]).stderr(log);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        Self { home, child }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -53,12 +54,17 @@ impl<'h> Running<'h> {
     /// Ends it with SIGTERM, and gives its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
+        self.end()
+    }
+
+    /// Waits until it ends by itself, and gives its exit code.
+    pub(crate) fn end(&mut self) -> Option<i32> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not stop: {}", self.log());
+            assert!(begun.elapsed() < PATIENCE, "it does not stop:\n{}", self.last_lines());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -110,9 +116,15 @@ impl<'h> Running<'h> {
     pub(crate) fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !so() {
-            assert!(begun.elapsed() < PATIENCE, "{what}: not after {} s\n{}", PATIENCE.as_secs(), self.log());
+            assert!(begun.elapsed() < PATIENCE, "{what}: not after {} s\n{}", PATIENCE.as_secs(), self.last_lines());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn last_lines(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     /// What it logged.

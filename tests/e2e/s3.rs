@@ -33,29 +33,39 @@ pub(crate) fn home_with(lines: &str) -> Home {
 }
 
 fn made(secret_key: &str, first: &str) -> Home {
-    let endpoint = servers::seaweed().endpoint();
-    let (id, role) = (Seaweed::ACCESS_KEY, Seaweed::ROLE_ARN);
-    let key = format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#);
-    let lines = format!(
+    let lines = lines("s3", &servers::seaweed().endpoint(), first);
+    with_key(Home::new(), secret_key).instance("s3", "s3-sts", &lines)
+}
+
+/// Gives a home the key that its instances sign with.
+pub(crate) fn with_key(home: Home, secret_key: &str) -> Home {
+    let id = Seaweed::ACCESS_KEY;
+    home.secret_in("aws-key", &format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#), secret_key)
+}
+
+/// What stands below `[instances.NAME]` for one that assumes the role at this endpoint, as a session of its own name.
+pub(crate) fn lines(name: &str, endpoint: &str, first: &str) -> String {
+    let role = Seaweed::ROLE_ARN;
+    format!(
         r#"{first}
-        [instances.s3.settings]
+        [instances.{name}.settings]
         region = "us-east-1"
         endpoint = "{endpoint}"
         role-arn = "{role}"
+        role-session-name = "{name}"
         duration = "15m"
 
-        [instances.s3.secrets.aws-key]
+        [instances.{name}.secrets.aws-key]
         file = "secrets/aws-key"
         sigv4 = {{ services = ["sts"], regions = ["us-east-1"] }}
 
-        [[instances.s3.http]]
+        [[instances.{name}.http]]
         allow = "{endpoint}"
         methods = ["POST"]
         paths = ["/"]
         networks = ["loopback"]
         "#
-    );
-    Home::new().secret_in("aws-key", &key, secret_key).instance("s3", "s3-sts", &lines)
+    )
 }
 
 /// Obtains into a file and gives its text.
@@ -70,9 +80,14 @@ fn payload(home: &Home) -> String {
     text
 }
 
+/// Writes and reads an object with what was obtained from the SeaweedFS that all share.
 pub(crate) fn object(payload: &str, key: &str) -> Result<String, Error> {
-    let endpoint = servers::seaweed().endpoint();
-    boto(OBJECT, &[("PAYLOAD", payload), ("ENDPOINT", &endpoint), ("KEY", key)])
+    object_at(&servers::seaweed().endpoint(), payload, key)
+}
+
+/// The same of another one.
+pub(crate) fn object_at(endpoint: &str, payload: &str, key: &str) -> Result<String, Error> {
+    boto(OBJECT, &[("PAYLOAD", payload), ("ENDPOINT", endpoint), ("KEY", key)])
 }
 
 #[test]

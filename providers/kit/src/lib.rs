@@ -3,12 +3,13 @@
 //! A provider generates its own world with `wit_bindgen::generate!` and takes the contract's types from here, so that
 //! the kit's functions return the contract's own `Failure` and a provider's code is a chain of `?`:
 //!
-//! ```ignore
+//! ```
 //! wit_bindgen::generate!({
 //!     path: "../../wit",
 //!     world: "delegation:tokens/token-provider",
 //!     with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
 //! });
+//! # fn main() {}
 //! ```
 //!
 //! Import lists stay truthful: the kit uses WASI through generated bindings and never through `std`, and what a provider

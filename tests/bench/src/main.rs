@@ -1,4 +1,4 @@
-//! What the sandbox costs, measured beside what it is made of.
+//! What the sandbox costs, measured beside what it is made of, and what the coordinator bears.
 //!
 //! Every figure is measured in one run beside the one that it is compared with, in turns, so that a busy or slow machine
 //! changes both alike: the ratios are what counts. Run it with `cargo xtask bench`.
@@ -7,12 +7,14 @@
     clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::print_stdout,
+    clippy::unreachable,
     reason = "a bench measures time, serves and asks on this machine only, and prints what it found"
 )]
 
 mod bare;
 mod calls;
 mod first;
+mod leases;
 mod memory;
 mod native;
 mod obtains;
@@ -65,6 +67,8 @@ enum Measure {
     Calls,
     /// The first call of a process
     First,
+    /// Many instances kept by a coordinator
+    Leases,
     /// Memory of waiting calls
     Memory,
     /// Many obtains at once
@@ -127,6 +131,7 @@ async fn measure(arguments: &Arguments) -> Result {
         match measure {
             Measure::Calls => calls::measure(&mut report, arguments.calls).await?,
             Measure::First => first::measure(&mut report, arguments.loads).await?,
+            Measure::Leases => leases::measure(&mut report, arguments.rounds).await?,
             Measure::Memory => memory::compare(&mut report, arguments.waiting, arguments.rounds).await?,
             Measure::Obtains => obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?,
         }

@@ -4,10 +4,23 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
-    ("deputy", &["deputy-config", "deputy-core", "deputy-observe", "deputy-sandbox", "deputy-sources", "deputy-store"]),
+const ARROWS: [(&str, &[&str]); 9] = [
+    (
+        "deputy",
+        &[
+            "deputy-config",
+            "deputy-coordinator",
+            "deputy-core",
+            "deputy-observe",
+            "deputy-sandbox",
+            "deputy-sources",
+            "deputy-store",
+        ],
+    ),
     ("deputy-config", &["deputy-core"]),
+    ("deputy-coordinator", &["deputy-core", "deputy-observe", "deputy-sources", "deputy-store"]),
     ("deputy-core", &[]),
+    ("deputy-link", &["deputy-core"]),
     ("deputy-observe", &["deputy-core"]),
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources"]),
     ("deputy-sources", &["deputy-core"]),
@@ -21,7 +34,7 @@ const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"]
 const PLACES: [(&str, &[&str]); 5] = [
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config"]),
-    ("hyper", &["deputy-bench", "deputy-sandbox"]),
+    ("hyper", &["deputy-bench", "deputy-coordinator", "deputy-observe", "deputy-sandbox"]),
     ("clap", &["deputy", "deputy-bench", "xtask"]),
     ("annotate-snippets", &["deputy-config"]),
 ];

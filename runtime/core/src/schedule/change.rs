@@ -7,30 +7,31 @@ use super::event::{Action, Notice};
 use super::lease::{Found, Lease, Origin, Retired, Revision};
 use super::machine::Schedule;
 use super::policy::When;
-use super::slot::{Life, Next, Slot, Spent, Stay, Wish};
+use super::slot::{Life, Next, Slot, Stay, Wish};
 
 impl Schedule {
     /// Whether what is held has to change before anything is called: then that is being saved now.
     pub(super) fn change(&mut self, name: &InstanceName, now: Now) -> bool {
         let life = self.life;
         let Some(slot) = self.slots.get_mut(name) else { return true };
-        let ends = slot.ends(life, now);
         let mut given_up = Vec::new();
         let mut dirty = slot.drop_retired(now, &mut given_up);
-        if let Some(when) = ends {
+        if let Some(when) = slot.ends(life, now) {
             dirty |= slot.end(when, now, &mut given_up);
         }
         if slot.wish == Some(Wish::Revoke) {
             slot.wish = Some(Wish::Renew);
         }
-        let withdrawn = slot.record.lease.is_none() && slot.published.take().is_some();
+        let ended = slot.record.lease.is_none();
         let leaves = slot.stay == Stay::Leaving && slot.record.lease.is_none() && slot.record.retired.is_empty();
-        let adopted = if ends.is_none() && life == Life::Running { slot.adoptable(now).cloned() } else { None };
+        // The wish is carried out: what the file holds now may be what comes next.
+        let keeps = slot.ends(life, now).is_none() && life == Life::Running;
+        let adopted = slot.adoptable(now).filter(|_| keeps).cloned();
         for revision in given_up {
             self.tell(Notice::RevokeGivenUp(name.clone(), revision));
         }
-        if withdrawn {
-            self.actions.push_back(Action::Withdraw(name.clone()));
+        if ended {
+            self.withdraw(name);
         }
         if !leaves && adopted.is_none() && !dirty {
             return false;
@@ -47,12 +48,21 @@ impl Schedule {
         true
     }
 
+    /// Takes back what others have.
+    pub(super) fn withdraw(&mut self, name: &InstanceName) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        if slot.published.take().is_some() {
+            self.actions.push_back(Action::Withdraw(name.clone()));
+        }
+    }
+
     fn adopt(&mut self, name: &InstanceName, found: Found, now: Now) {
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.retire(now);
         let revision = Revision(slot.record.revision.0.saturating_add(1));
         let since = found.since.min(now.wall);
+        slot.obtained = None;
         slot.record.revision = revision;
         slot.record.lease = Some(Lease {
             revision,
@@ -64,11 +74,14 @@ impl Schedule {
             fingerprint: slot.plan.fingerprint,
         });
         slot.last_success = Some(now.wall);
-        // A file that only fills a gap changes nothing about when the component is called.
+        // A file that only fills a gap changes nothing about when the component is called; nor does a clock that is set
+        // back while this is saved.
         if slot.prefers_file() {
-            (slot.failures, slot.trouble) = (0, None);
+            (slot.failures, slot.trouble, slot.wish) = (0, None, None);
             let soonest = now.wall.plus(slot.plan.policy.retry.least());
             slot.next = slot.replacement(now, soonest, chance);
+        } else if slot.next.is_due(now) {
+            slot.next = Next::at(now.mono);
         }
     }
 }
@@ -105,17 +118,16 @@ impl Slot {
     fn end(&mut self, when: When, now: Now, given_up: &mut Vec<Revision>) -> bool {
         let mut changed = false;
         let able = self.revokes() && when == When::Revoke;
+        let wished = self.wish == Some(Wish::Revoke);
         if let Some(lease) = self.record.lease.take() {
             changed = true;
             if self.failures == 0 {
                 self.next = Next::at(now.mono); // whoever wants it again does not wait until this one had ended
             }
-            let wished = self.wish == Some(Wish::Revoke);
-            if wished && lease.origin == Origin::File {
-                self.spent = Some(Spent::Revoked(lease.payload));
-            } else if able && lease.origin == Origin::Component && lease.is_valid(now.wall) {
+            let is_valid = lease.is_valid(now.wall);
+            if lease.origin == Origin::Component && is_valid && able {
                 self.record.retired.push(Retired { lease, revoke_at: now.wall });
-            } else if wished && lease.is_valid(now.wall) {
+            } else if lease.origin == Origin::Component && is_valid && wished {
                 given_up.push(lease.revision);
             }
         }

@@ -80,6 +80,7 @@ impl Schedule {
             slot.wish = None;
             slot.retire(now);
         }
+        slot.obtained = Some(began.mono);
         slot.record.revision = lease.revision;
         slot.record.lease = Some(lease);
         (slot.failures, slot.trouble) = (0, None);

@@ -149,13 +149,15 @@ impl Schedule {
     fn wished(&mut self, name: &InstanceName, wish: Wish, now: Now) {
         if wish == Wish::Revoke {
             self.cut(name);
+            self.withdraw(name); // whatever is being saved
         }
         self.with(name, now, |slot| {
-            slot.wish = Some(wish);
+            slot.wish = slot.wish.max(Some(wish));
             (slot.failures, slot.required) = (0, Required::Yes);
             slot.next = Next::at(now.mono);
-            if wish == Wish::Renew {
-                slot.used_until = slot.grace(now.mono);
+            match wish {
+                Wish::Renew => slot.used_until = slot.grace(now.mono),
+                Wish::Revoke => slot.disown(),
             }
         });
     }

@@ -85,6 +85,7 @@ impl Schedule {
         }
         self.unqueue(name);
         self.cut(name);
+        self.withdraw(name); // whatever is being saved
         if let Some(slot) = self.slots.get_mut(name) {
             slot.stay = Stay::Leaving;
         }

@@ -28,7 +28,7 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) struct Queue {
     begin: Begin,
-    /// Since when nobody but this queue calls.
+    /// Since when nobody but this queue calls, under these budgets.
     began: Option<Mono>,
     default: Budget,
     budgets: BTreeMap<UpstreamName, Budget>,
@@ -67,7 +67,10 @@ impl Queue {
     }
 
     pub(super) fn configure(&mut self, default: Budget, budgets: BTreeMap<UpstreamName, Budget>, now: Mono) {
-        self.began.get_or_insert(now);
+        if self.began.is_none() || (self.default, &self.budgets) != (default, &budgets) {
+            // What was saved up under another budget is not known of an upstream that nobody waited for.
+            self.began = Some(now);
+        }
         (self.default, self.budgets) = (default, budgets);
         for (name, upstream) in &mut self.upstreams {
             upstream.bucket.resize(self.budgets.get(name).copied().unwrap_or(self.default), now);

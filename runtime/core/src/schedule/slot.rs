@@ -6,7 +6,7 @@ use crate::{SecretBytes, Span, Timestamp};
 
 use super::clock::{Mono, Now};
 use super::event::{CallNumber, Ticket, Work};
-use super::lease::{Found, Lease, Record, Revision};
+use super::lease::{Found, Lease, Origin, Record, Revision};
 use super::policy::{Mode, Plan};
 use super::queue::Place;
 use super::trouble::Trouble;
@@ -17,6 +17,8 @@ pub(super) struct Slot {
     pub(super) stay: Stay,
     /// What is saved, or being saved.
     pub(super) record: Record,
+    /// When the call began that brought what is held, if this process made it.
+    pub(super) obtained: Option<Mono>,
     /// What was given out last.
     pub(super) published: Option<Lease>,
     pub(super) found: Option<Found>,
@@ -98,8 +100,8 @@ pub(super) enum Life {
     Stopping,
 }
 
-/// What the operator asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the operator asked for, the more urgent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wish {
     Renew,
     Revoke,
@@ -121,6 +123,7 @@ impl Slot {
             plan,
             stay: Stay::Configured,
             record,
+            obtained: None,
             published: None,
             found: None,
             spent: None,
@@ -182,6 +185,13 @@ impl Slot {
             Phase::Saving { failures, .. } | Phase::Forgetting { failures, .. } => failures,
             Phase::Resting | Phase::Waiting { .. } | Phase::Calling { .. } => 0,
         }
+    }
+
+    /// The file's payload is not to be given out: it was, or would be next.
+    pub(super) fn disown(&mut self) {
+        let held = self.record.lease.as_ref().filter(|lease| lease.origin == Origin::File);
+        let payload = self.found.as_ref().map(|found| &found.payload).or(held.map(|lease| &lease.payload));
+        self.spent = payload.map(|payload| Spent::Revoked(Arc::clone(payload))).or(self.spent.take());
     }
 
     /// The file's payload had its turn.

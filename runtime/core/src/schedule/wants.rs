@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{InstanceName, SecretBytes, Timestamp};
+use crate::{InstanceName, SecretBytes, Span, Timestamp};
 
 use super::clock::{Mono, Now};
 use super::delay;
@@ -108,10 +108,11 @@ impl Slot {
         let current = |lease: &&Lease| lease.fingerprint == self.plan.fingerprint;
         let chosen = |lease: &&Lease| lease.origin == Origin::Component || self.prefers_file();
         let Some(lease) = self.record.lease.as_ref().filter(current).filter(chosen) else { return Next::at(now.mono) };
-        let life = lease.valid_until.since(lease.obtained_at);
-        // A lease from the future was obtained before the clock was set back.
-        let since = lease.obtained_at.min(now.wall);
-        let at = since.plus(delay::renewal(&self.plan.policy, life, chance)).max(soonest);
+        let rest = delay::renewal(&self.plan.policy, lease.valid_until.since(lease.obtained_at), chance);
+        // By whichever clock it is older: the one on the wall may have been set back since.
+        let age = self.obtained.map_or(Span::millis(0), |at| now.mono.since(at)).max(now.wall.since(lease.obtained_at));
+        let left = Span::millis(rest.as_millis().saturating_sub(age.as_millis()));
+        let at = now.wall.plus(left).max(soonest);
         Next { mono: now.mono_at(at), wall: Some(at) }
     }
 

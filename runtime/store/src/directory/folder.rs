@@ -149,7 +149,7 @@ impl Folder {
         rustix::fs::fsync(&self.directory).map_err(|error| StoreError::of_system("sync", &self.path, error))
     }
 
-    /// A file to lock; one to write to must be on a file system that can be written to.
+    /// A file to lock or to say in it who did; to write to one, its file system must be writable.
     pub(super) fn open_lock(&self, name: &str, access: OFlags) -> Result<OwnedFd, StoreError> {
         let flags = access | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&self.directory, name, flags, PRIVATE).map_err(|error| self.error("open", name, error))

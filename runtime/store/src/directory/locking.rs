@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::MutexGuard;
 
 use async_trait::async_trait;
-use rustix::fs::{FlockOperation, OFlags, flock, ftruncate};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::folder::{Content, Folder};
@@ -19,7 +19,9 @@ use crate::{Held, Key, Lock, StoreError};
 /// Holds the directory's guard: of this process by the mutex, of others by the file in it.
 pub(super) struct Guard<'a>(MutexGuard<'a, OwnedFd>);
 
-struct HeldFile(File);
+/// Open for reading alone: what is open for writing keeps a file system from being made read-only, for as long as the
+/// process lives.
+struct HeldFile(OwnedFd);
 
 impl<'a> Guard<'a> {
     /// Waits for it. Nobody holds it for longer than it takes to read one file and rename another.
@@ -40,18 +42,25 @@ impl Drop for Guard<'_> {
 impl Inner {
     pub(super) fn lock(&self, name: &Key) -> Result<Lock, StoreError> {
         let path = names::lock(name);
-        let file = self.folder.open_lock(&path, OFlags::RDWR)?;
+        let file = self.folder.open_lock(&path, OFlags::RDONLY)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(StoreError::Locked { name: name.clone(), pid: self.holder(&path) }),
             Err(error) => return Err(self.folder.error("lock", &path, error)),
         }
-        let held = HeldFile(file.into());
+        let held = HeldFile(file);
         let fencing = self.next()?;
-        if let Err(error) = held.sign() {
+        if let Err(error) = self.sign(&path) {
             tracing::warn!(%error, lock = %name, "the lock is held, but its file doesn't say by whom");
         }
         Ok(Lock::new(fencing, Box::new(held)))
+    }
+
+    /// Says in the file who holds the lock.
+    fn sign(&self, path: &str) -> Result<(), StoreError> {
+        let mut file = File::from(self.folder.open_lock(path, OFlags::WRONLY | OFlags::TRUNC)?);
+        let written = writeln!(file, "{}", std::process::id());
+        written.map_err(|error| StoreError::of_io("write to", &self.folder.path().join(path), error))
     }
 
     /// Who says in the file that they hold the lock.
@@ -60,13 +69,6 @@ impl Inner {
             Ok(Content::Bytes(bytes)) => std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok(),
             _ => None,
         }
-    }
-}
-
-impl HeldFile {
-    fn sign(&self) -> std::io::Result<()> {
-        ftruncate(&self.0, 0)?;
-        writeln!(&self.0, "{}", std::process::id())
     }
 }
 

@@ -1,6 +1,6 @@
-use super::world::{World, lasting, name, plain};
+use super::world::{World, lasting, name, plain, plan};
 use crate::Span;
-use crate::schedule::{Budget, Notice, Readiness};
+use crate::schedule::{Budget, Notice, Ratio, Readiness};
 
 const HOUR: Span = Span::secs(3600);
 const HOUR_MS: i64 = 3_600_000;
@@ -12,6 +12,16 @@ fn a_clock_that_is_set_back_delays_no_renewal() {
     world.jump(-HOUR_MS);
     assert_eq!(world.until_called("a"), 2_700_000);
     assert_eq!(world.view("a").readiness, Readiness::Ready);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_lease_young_again_at_a_reload() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", HOUR);
+    world.pass(Span::secs(600));
+    world.jump(-HOUR_MS);
+    world.plan("a", plan(|plan| plan.policy.ratio = Ratio::thousandths(500)));
+    assert_eq!(world.until_called("a"), 1_200_000);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::world::{World, file, name, plan, revoking};
+use super::world::{Saves, World, file, name, plan, revoking};
 use crate::Span;
 use crate::schedule::{Doing, Event, Found, Kind, Origin, Plan, Prefer, Readiness};
 
@@ -203,6 +203,18 @@ fn an_operator_who_wishes_another_lease_gets_the_component_to_bring_one() {
 }
 
 #[test]
+fn a_new_file_is_another_lease_as_well() {
+    let mut world = World::silent(1);
+    world.writes("one", HOUR);
+    world.plan("a", preferring(Prefer::File));
+    world.handle(Event::Renew(name("a")));
+    world.fail("a", Kind::Unavailable);
+    world.writes("two", HOUR);
+    assert_eq!(world.given(), Some(("two", Origin::File)));
+    assert_eq!(world.until_called("a"), 2_700_000, "the wish is fulfilled");
+}
+
+#[test]
 fn a_file_that_the_operator_revoked_does_not_come_back_until_it_changes() {
     for plan in [file_only(), preferring(Prefer::Component), preferring(Prefer::File)] {
         let mut world = World::silent(1);
@@ -221,6 +233,29 @@ fn a_file_that_the_operator_revoked_does_not_come_back_until_it_changes() {
         world.pass(Span::secs(60));
         assert_eq!(world.given(), Some(("two", Origin::File)));
     }
+}
+
+#[test]
+fn a_file_that_is_written_after_the_operator_revoked_is_good_although_that_is_still_to_be_saved() {
+    let mut world = World::new([("a", file_only())]);
+    world.saves = Saves::Hold;
+    world.writes("one", HOUR);
+    world.handle(Event::Revoke(name("a")));
+    world.writes("two", HOUR);
+    world.release();
+    assert_eq!(world.given(), Some(("two", Origin::File)));
+}
+
+#[test]
+fn a_file_that_is_written_after_the_operator_revoked_twice_is_good_too() {
+    let mut world = World::new([("a", file_only())]);
+    world.writes("one", HOUR);
+    world.saves = Saves::Hold;
+    world.handle(Event::Revoke(name("a")));
+    world.handle(Event::Revoke(name("a")));
+    world.writes("two", HOUR);
+    world.release();
+    assert_eq!(world.given(), Some(("two", Origin::File)));
 }
 
 #[test]

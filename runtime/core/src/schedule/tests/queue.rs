@@ -69,6 +69,15 @@ fn an_upstream_that_is_new_has_saved_up_its_calls_since_the_beginning() {
 }
 
 #[test]
+fn what_a_new_upstream_saved_up_counts_from_the_last_change_of_the_budgets() {
+    let mut queue = Queue::new(Begin::Empty);
+    queue.configure(Budget { per_minute: 1, burst: 5 }, BTreeMap::new(), at(0));
+    queue.configure(Budget { per_minute: 60_000, burst: 5 }, BTreeMap::new(), at(1000));
+    queue.add(&upstream("u"), place(1000, "a"), at(1000));
+    assert_eq!((queue.next(at(1000)), queue.wake_at()), (None, Some(at(1001))));
+}
+
+#[test]
 fn a_greater_budget_lets_those_go_who_waited_for_a_small_one_and_keeps_pauses() {
     let mut queue = queue(1, 1);
     for upstream in ["u", "v"].map(upstream) {

@@ -101,6 +101,35 @@ fn what_is_revoked_while_it_is_being_saved_is_never_published() {
 }
 
 #[test]
+fn what_is_revoked_or_removed_is_withdrawn_although_something_is_being_saved() {
+    let mut world = World::new([("a", revoking()), ("b", revoking())]);
+    for text in ["a", "b"] {
+        world.bring(text, HOUR);
+        world.handle(Event::Renew(name(text)));
+    }
+    world.saves = Saves::Hold;
+    for text in ["a", "b"] {
+        world.bring(text, HOUR);
+    }
+    world.handle(Event::Revoke(name("a")));
+    world.remove("b");
+    assert!(world.published.is_empty());
+    world.release();
+    assert!(world.published.is_empty());
+}
+
+#[test]
+fn a_wish_to_renew_does_not_take_a_wish_to_revoke_back() {
+    let mut world = World::new([("a", revoking())]);
+    world.saves = Saves::Hold;
+    world.bring("a", HOUR);
+    world.handle(Event::Revoke(name("a")));
+    world.handle(Event::Renew(name("a")));
+    world.release();
+    assert_eq!((world.view("a").retired, world.did(&Did::Publish("a".to_owned(), 1))), (1, 0));
+}
+
+#[test]
 fn what_is_removed_while_it_is_being_saved_is_never_published() {
     let mut world = World::new([("a", plain())]);
     world.saves = Saves::Hold;

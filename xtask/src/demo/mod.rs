@@ -1,4 +1,7 @@
-//! `cargo xtask demo`: a sandboxed provider obtains real S3 credentials, and another program uses them.
+//! `cargo xtask demo`: a sandboxed provider obtains real S3 credentials, another program uses them, and a coordinator
+//! keeps them fresh.
+
+mod rotation;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -55,7 +58,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let step = Step::begin("boto3", "writing and reading an object with those credentials and nothing else");
     let (access_key, body) = use_credentials(&folder, &seaweed)?;
     step.end(format!("read back: {body:?}"));
-    conclude(&access_key, &audit)
+    conclude(&access_key, &audit)?;
+    let (profile, endpoint) = (folder.join("aws-config").display().to_string(), seaweed.endpoint());
+    rotation::run(&deputy, &folder, &[("AWS_CONFIG_FILE", &profile), ("ENDPOINT", &endpoint)])
 }
 
 /// The program, from this clone.
@@ -77,6 +82,7 @@ fn configure(workspace: &Workspace, folder: &Path, seaweed: &Seaweed) -> Result<
 
 [instances.s3-demo]
 component = "s3-sts.wasm"
+lifetime = "6s"                # a demonstration has no time for the quarter of an hour that STS gives
 
 [instances.s3-demo.settings]
 region = "{region}"

@@ -1,0 +1,319 @@
+//! The coordinator's book of tokens and workers.
+//!
+//! Every way in is here: joining with a token, renewing a certificate, and being let in with one. A worker is known by the
+//! key in its certificate. Joining and renewing may be repeated with the same key, because the answer to the first try may
+//! have been lost: the repetition spends nothing and counts nothing. A renewal carries a number that only grows; two who
+//! claim the same step with different keys are one worker and its copy, and nobody can tell which, so both are shut out
+//! until an operator looks.
+//!
+//! Time, ids and hashes are arguments. What changed is returned, so that it is saved before anybody is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deputy_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::join::{TokenHash, TokenId, TokenSecret};
+use crate::name::{GroupName, KeyDigest, WorkerId};
+
+/// All tokens and workers.
+#[derive(Debug, Clone, Default)]
+pub struct Enrolment {
+    tokens: BTreeMap<TokenId, Token>,
+    workers: BTreeMap<WorkerId, Worker>,
+    banned: BTreeSet<KeyDigest>,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Which.
+    pub id: TokenId,
+    /// Of its secret.
+    pub hash: TokenHash,
+    /// Whose workers it makes.
+    pub group: GroupName,
+    /// How many it may still make.
+    pub uses: u32,
+    /// Until when, in milliseconds since 1970.
+    pub expires_ms: u64,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Which.
+    pub id: WorkerId,
+    /// Its group: what it may have.
+    pub group: GroupName,
+    /// By which token it came.
+    pub token: TokenId,
+    /// When, in milliseconds since 1970.
+    pub joined_ms: u64,
+    /// The key of its newest certificate.
+    pub key: KeyDigest,
+    /// The key of the one before, which is good until the newest was used.
+    pub previous: Option<KeyDigest>,
+    /// How often it renewed.
+    pub sequence: Sequence,
+    /// Whether it is let in.
+    pub standing: Standing,
+}
+
+/// How often a worker renewed its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Sequence(pub u64);
+
+/// Whether a worker is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is.
+    Active,
+    /// An operator keeps it out for good.
+    Banned,
+    /// Two used its identity.
+    Locked,
+    /// An operator removed it; it may join again.
+    Removed,
+}
+
+/// What somebody shows who wants to join.
+#[derive(Debug)]
+pub struct Presented<'p> {
+    /// The token.
+    pub token: TokenId,
+    /// Its secret.
+    pub secret: &'p TokenSecret,
+    /// The key to certify.
+    pub key: KeyDigest,
+}
+
+/// What a worker shows that wants another certificate.
+#[derive(Debug, Clone, Copy)]
+pub struct Renewal {
+    /// Who it is, by its certificate.
+    pub worker: WorkerId,
+    /// The key of that certificate.
+    pub current: KeyDigest,
+    /// One more than that of the last renewal that was answered.
+    pub sequence: Sequence,
+    /// The key to certify.
+    pub key: KeyDigest,
+}
+
+/// Why somebody may not join. For the audit: who asked is told the same in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JoinRefused {
+    /// The key is an operator's enemy.
+    #[error("the key is banned")]
+    Banned,
+    /// Too late.
+    #[error("the token {0} has expired")]
+    Expired(TokenId),
+    /// No such token, or another secret.
+    #[error("there is no token {0}, or its secret is another")]
+    Unknown(TokenId),
+    /// All uses are spent.
+    #[error("the token {0} is used up")]
+    UsedUp(TokenId),
+}
+
+/// Why a worker gets no other certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RenewRefused {
+    /// It is not let in at all.
+    #[error(transparent)]
+    Refused(#[from] WorkerRefused),
+    /// Two used its identity: it is locked from now on.
+    #[error(
+        "the identity of {worker} is used twice (renewal {asked:?} after {known:?}): it is locked; find out which machine \
+         is the copy, `deputy workers remove {worker}`, and let the right one join again"
+    )]
+    Copied {
+        /// Who.
+        worker: WorkerId,
+        /// The renewal that was asked for.
+        asked: Sequence,
+        /// The last that was answered.
+        known: Sequence,
+    },
+}
+
+/// Why a worker is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerRefused {
+    /// An operator keeps it out.
+    #[error("the worker {0} is banned")]
+    Banned(WorkerId),
+    /// Two used its identity.
+    #[error("the worker {0} is locked, because its identity was used twice: it has to join again")]
+    Locked(WorkerId),
+    /// It shows a certificate that a newer one replaced.
+    #[error("the worker {0} shows an old certificate: it has to join again")]
+    OldKey(WorkerId),
+    /// An operator removed it.
+    #[error("the worker {0} was removed: it has to join again")]
+    Removed(WorkerId),
+    /// Nobody knows it.
+    #[error("there is no worker {0}: it has to join again")]
+    Unknown(WorkerId),
+}
+
+impl JoinRefused {
+    /// What who asked is told: not which of all reasons it was.
+    pub const TOLD: &'static str =
+        "the join string is not good: it expired, was used or revoked; ask for a new one (`deputy token create`)";
+}
+
+impl Enrolment {
+    /// What was saved.
+    pub fn restored(tokens: impl IntoIterator<Item = Token>, workers: impl IntoIterator<Item = Worker>) -> Self {
+        let tokens = tokens.into_iter().map(|token| (token.id, token)).collect();
+        let workers: BTreeMap<_, _> = workers.into_iter().map(|worker| (worker.id, worker)).collect();
+        let banned = workers.values().filter(|worker| worker.standing == Standing::Banned);
+        let banned = banned.flat_map(|worker| [Some(worker.key), worker.previous]).flatten();
+        Self { tokens, banned: banned.collect(), workers }
+    }
+
+    /// All tokens that can still be used.
+    pub fn tokens(&self, now: Timestamp) -> impl Iterator<Item = &Token> {
+        self.tokens.values().filter(move |token| token.uses > 0 && now.as_millis() < token.expires_ms)
+    }
+
+    /// All workers, also those that are not let in.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.values()
+    }
+
+    /// Adds a token.
+    pub fn add(&mut self, token: Token) {
+        self.tokens.insert(token.id, token);
+    }
+
+    /// Takes a token back; whether there was one. Workers that it made stay.
+    pub fn revoke(&mut self, token: TokenId) -> bool {
+        self.tokens.remove(&token).is_some()
+    }
+
+    /// Lets go of tokens that can no longer be used, and gives them.
+    pub fn prune(&mut self, now: Timestamp) -> Vec<TokenId> {
+        // One that is used up stays until it expires: its last worker may have to repeat itself.
+        self.tokens.extract_if(.., |_, token| now.as_millis() >= token.expires_ms).map(|(id, _)| id).collect()
+    }
+
+    /// Makes a worker of who shows a good token. `fresh` becomes its id if it is new.
+    ///
+    /// # Errors
+    /// If the token is not good, or the key is banned.
+    pub fn join(&mut self, now: Timestamp, shown: &Presented<'_>, fresh: WorkerId) -> Result<Worker, JoinRefused> {
+        let token = self.tokens.get_mut(&shown.token).filter(|token| token.hash.is_of(shown.secret));
+        let token = token.ok_or(JoinRefused::Unknown(shown.token))?;
+        if now.as_millis() >= token.expires_ms {
+            return Err(JoinRefused::Expired(token.id));
+        }
+        if self.banned.contains(&shown.key) {
+            return Err(JoinRefused::Banned);
+        }
+        let known = self.workers.values().find(|worker| worker.key == shown.key && worker.standing == Standing::Active);
+        if let Some(again) = known.filter(|worker| worker.token == token.id && worker.sequence == Sequence(0)) {
+            return Ok(again.clone());
+        }
+        token.uses = token.uses.checked_sub(1).ok_or(JoinRefused::UsedUp(token.id))?;
+        let worker = Worker {
+            id: fresh,
+            group: token.group.clone(),
+            token: token.id,
+            joined_ms: now.as_millis(),
+            key: shown.key,
+            previous: None,
+            sequence: Sequence(0),
+            standing: Standing::Active,
+        };
+        // One key is one worker: who joins anew leaves its old place.
+        if let Some(old) = known.map(|worker| worker.id)
+            && let Some(old) = self.workers.get_mut(&old)
+        {
+            old.standing = Standing::Removed;
+        }
+        self.workers.insert(fresh, worker.clone());
+        Ok(worker)
+    }
+
+    /// Notes that a worker gets a certificate for another key.
+    ///
+    /// # Errors
+    /// If it is not let in, or if its identity turns out to be used twice, by which it is locked.
+    pub fn renew(&mut self, shown: &Renewal) -> Result<Worker, RenewRefused> {
+        let worker = self.workers.get_mut(&shown.worker).ok_or(WorkerRefused::Unknown(shown.worker))?;
+        refuse(worker)?;
+        let from_newest = shown.current == worker.key;
+        let from_previous = worker.previous == Some(shown.current);
+        let next = Sequence(worker.sequence.0 + 1);
+        if from_newest && shown.sequence == next {
+            worker.previous = Some(worker.key);
+            (worker.key, worker.sequence) = (shown.key, next);
+            return Ok(worker.clone());
+        }
+        // The answer was lost: the same worker asks the same again.
+        if from_previous && shown.sequence == worker.sequence && shown.key == worker.key {
+            return Ok(worker.clone());
+        }
+        worker.standing = Standing::Locked;
+        Err(RenewRefused::Copied { worker: worker.id, asked: shown.sequence, known: worker.sequence })
+    }
+
+    /// The group of a worker that comes with a certificate of this key. Its older certificate is no longer good once the
+    /// newer one was used; whether that was noted now, and is to be saved.
+    ///
+    /// # Errors
+    /// If it is not let in.
+    pub fn admit(&mut self, worker: WorkerId, key: KeyDigest) -> Result<(GroupName, Noted), WorkerRefused> {
+        let worker = self.workers.get_mut(&worker).ok_or(WorkerRefused::Unknown(worker))?;
+        refuse(worker)?;
+        if worker.key == key {
+            let noted = if worker.previous.take().is_some() { Noted::Changed } else { Noted::Nothing };
+            return Ok((worker.group.clone(), noted));
+        }
+        if worker.previous == Some(key) {
+            return Ok((worker.group.clone(), Noted::Nothing));
+        }
+        Err(WorkerRefused::OldKey(worker.id))
+    }
+
+    /// Shuts a worker out: it may join again, or it may not. Gives it as it is then.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn shut_out(&mut self, worker: WorkerId, standing: Standing) -> Result<Worker, WorkerRefused> {
+        let found = self.workers.get_mut(&worker).ok_or(WorkerRefused::Unknown(worker))?;
+        found.standing = standing;
+        if standing == Standing::Banned {
+            self.banned.insert(found.key);
+            self.banned.extend(found.previous);
+        }
+        Ok(found.clone())
+    }
+}
+
+/// Whether admitting a worker changed what is to be saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It did.
+    Changed,
+    /// It did not.
+    Nothing,
+}
+
+fn refuse(worker: &Worker) -> Result<(), WorkerRefused> {
+    match worker.standing {
+        Standing::Active => Ok(()),
+        Standing::Banned => Err(WorkerRefused::Banned(worker.id)),
+        Standing::Locked => Err(WorkerRefused::Locked(worker.id)),
+        Standing::Removed => Err(WorkerRefused::Removed(worker.id)),
+    }
+}
+
+#[cfg(test)]
+#[path = "enrolment_tests.rs"]
+mod tests;

@@ -1,0 +1,192 @@
+use super::*;
+
+const TOKEN: TokenId = TokenId::from_bytes(*b"token--1");
+
+fn key(number: u8) -> KeyDigest {
+    KeyDigest([number; 32])
+}
+
+fn id(number: u8) -> WorkerId {
+    WorkerId::from_bytes([number; 8])
+}
+
+fn secret() -> TokenSecret {
+    TokenSecret::new(&mut [1; 32])
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// With one token for two workers of the group `analytics`, good until 1,000.
+fn book() -> Enrolment {
+    let group = "analytics".parse().unwrap();
+    let mut book = Enrolment::default();
+    book.add(Token { id: TOKEN, hash: secret().hash(), group, uses: 2, expires_ms: 1000 });
+    book
+}
+
+fn join(book: &mut Enrolment, now: u64, key: KeyDigest, fresh: u8) -> Result<Worker, JoinRefused> {
+    book.join(at(now), &Presented { token: TOKEN, secret: &secret(), key }, id(fresh))
+}
+
+fn renewal(current: u8, sequence: u64, new: u8) -> Renewal {
+    Renewal { worker: id(1), current: key(current), sequence: Sequence(sequence), key: key(new) }
+}
+
+/// A book with the worker 1, whose key is 1.
+fn joined() -> Enrolment {
+    let mut book = book();
+    join(&mut book, 0, key(1), 1).unwrap();
+    book
+}
+
+#[test]
+fn a_good_token_makes_a_worker_of_its_group() {
+    let worker = join(&mut book(), 999, key(1), 1).unwrap();
+    assert_eq!((worker.id, worker.group.as_str(), worker.standing), (id(1), "analytics", Standing::Active));
+}
+
+#[test]
+fn a_token_makes_as_many_workers_as_it_has_uses() {
+    let mut book = joined();
+    join(&mut book, 0, key(2), 2).unwrap();
+    assert_eq!(join(&mut book, 0, key(3), 3), Err(JoinRefused::UsedUp(TOKEN)));
+    assert_eq!(book.tokens(at(0)).count(), 0);
+}
+
+#[test]
+fn who_repeats_itself_with_the_same_key_spends_nothing_and_stays_who_it_is() {
+    let mut book = joined();
+    for fresh in 2..9 {
+        assert_eq!(join(&mut book, 1, key(1), fresh).unwrap().id, id(1));
+    }
+    join(&mut book, 1, key(2), 9).unwrap();
+    // Also when nothing is left to spend.
+    assert_eq!(join(&mut book, 1, key(2), 10).unwrap().id, id(9));
+}
+
+#[test]
+fn a_stolen_join_string_is_of_no_use_once_it_is_used_up_expired_or_revoked() {
+    let mut book = joined();
+    join(&mut book, 0, key(2), 2).unwrap();
+    assert_eq!(join(&mut book, 0, key(66), 66), Err(JoinRefused::UsedUp(TOKEN)));
+    let mut book = self::book();
+    assert_eq!(join(&mut book, 1000, key(66), 66), Err(JoinRefused::Expired(TOKEN)));
+    assert!(book.revoke(TOKEN));
+    assert!(!book.revoke(TOKEN));
+    assert_eq!(join(&mut book, 0, key(66), 66), Err(JoinRefused::Unknown(TOKEN)));
+}
+
+#[test]
+fn a_wrong_secret_and_an_unknown_token_look_the_same() {
+    let mut book = book();
+    let wrong = TokenSecret::new(&mut [2; 32]);
+    let refused = book.join(at(0), &Presented { token: TOKEN, secret: &wrong, key: key(1) }, id(1));
+    assert_eq!(refused, Err(JoinRefused::Unknown(TOKEN)));
+    assert_eq!(book.workers().count(), 0);
+    assert_eq!(book.tokens(at(0)).next().unwrap().uses, 2);
+}
+
+#[test]
+fn a_worker_that_renews_has_a_new_key_and_the_old_one_is_good_until_the_new_one_was_used() {
+    let mut book = joined();
+    let worker = book.renew(&renewal(1, 1, 2)).unwrap();
+    assert_eq!((worker.key, worker.sequence), (key(2), Sequence(1)));
+    assert_eq!(book.admit(id(1), key(1)).unwrap().1, Noted::Nothing);
+    assert_eq!(book.admit(id(1), key(2)).unwrap().1, Noted::Changed);
+    assert_eq!(book.admit(id(1), key(2)).unwrap().1, Noted::Nothing);
+    assert_eq!(book.admit(id(1), key(1)), Err(WorkerRefused::OldKey(id(1))));
+}
+
+#[test]
+fn a_renewal_whose_answer_was_lost_is_repeated() {
+    let mut book = joined();
+    book.renew(&renewal(1, 1, 2)).unwrap();
+    assert_eq!(book.renew(&renewal(1, 1, 2)).unwrap().sequence, Sequence(1));
+    assert_eq!(book.renew(&renewal(2, 2, 3)).unwrap().sequence, Sequence(2));
+}
+
+#[test]
+fn a_copied_identity_locks_the_worker_whoever_comes_first() {
+    // The worker renewed; the copy comes with what it stole, at the same step, one before, or one after.
+    for copy in [renewal(1, 1, 66), renewal(1, 0, 66), renewal(1, 2, 66)] {
+        let mut book = joined();
+        book.renew(&renewal(1, 1, 2)).unwrap();
+        assert!(matches!(book.renew(&copy), Err(RenewRefused::Copied { .. })), "{copy:?}");
+        for key in [key(1), key(2), key(66)] {
+            assert_eq!(book.admit(id(1), key), Err(WorkerRefused::Locked(id(1))));
+        }
+        assert_eq!(book.renew(&renewal(2, 2, 3)), Err(WorkerRefused::Locked(id(1)).into()));
+    }
+    // The copy renewed first; the worker comes then.
+    let mut book = joined();
+    book.renew(&renewal(1, 1, 66)).unwrap();
+    assert!(matches!(book.renew(&renewal(1, 1, 2)), Err(RenewRefused::Copied { .. })));
+    // A number that was never given.
+    assert!(matches!(joined().renew(&renewal(1, 7, 2)), Err(RenewRefused::Copied { .. })));
+}
+
+#[test]
+fn a_removed_worker_is_not_let_in_and_may_join_again() {
+    let mut book = joined();
+    book.shut_out(id(1), Standing::Removed).unwrap();
+    assert_eq!(book.admit(id(1), key(1)), Err(WorkerRefused::Removed(id(1))));
+    assert_eq!(book.renew(&renewal(1, 1, 2)), Err(WorkerRefused::Removed(id(1)).into()));
+    assert_eq!(join(&mut book, 0, key(1), 2).unwrap().id, id(2));
+    assert_eq!(book.admit(id(2), key(1)).unwrap().0.as_str(), "analytics");
+    assert_eq!(book.admit(id(1), key(1)), Err(WorkerRefused::Removed(id(1))));
+}
+
+#[test]
+fn a_banned_worker_may_not_join_again_with_any_key_that_it_had_also_after_a_restart() {
+    let mut book = joined();
+    book.renew(&renewal(1, 1, 2)).unwrap();
+    book.shut_out(id(1), Standing::Banned).unwrap();
+    for known in [key(1), key(2)] {
+        assert_eq!(join(&mut book, 0, known, 9), Err(JoinRefused::Banned));
+    }
+    let tokens: Vec<_> = book.tokens.values().cloned().collect();
+    let mut restored = Enrolment::restored(tokens, book.workers().cloned());
+    for known in [key(1), key(2)] {
+        assert_eq!(join(&mut restored, 0, known, 9), Err(JoinRefused::Banned));
+    }
+    assert_eq!(restored.admit(id(1), key(2)), Err(WorkerRefused::Banned(id(1))));
+}
+
+#[test]
+fn one_key_is_one_worker() {
+    let mut book = joined();
+    book.renew(&renewal(1, 1, 2)).unwrap();
+    book.admit(id(1), key(2)).unwrap();
+    let other: GroupName = "other".parse().unwrap();
+    let token = TokenId::from_bytes(*b"token--2");
+    book.add(Token { id: token, hash: secret().hash(), group: other, uses: 1, expires_ms: 1000 });
+    let worker = book.join(at(0), &Presented { token, secret: &secret(), key: key(2) }, id(5)).unwrap();
+    assert_eq!(worker.group.as_str(), "other");
+    assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Removed(id(1))));
+}
+
+#[test]
+fn a_stranger_is_told_the_same_whatever_the_reason() {
+    assert!(JoinRefused::TOLD.contains("deputy token create"));
+    assert_eq!(joined().admit(id(9), key(9)), Err(WorkerRefused::Unknown(id(9))));
+    assert_eq!(joined().admit(id(1), key(9)), Err(WorkerRefused::OldKey(id(1))));
+}
+
+#[test]
+fn tokens_are_forgotten_when_they_expire_and_not_before() {
+    let mut book = joined();
+    join(&mut book, 0, key(2), 2).unwrap();
+    assert!(book.prune(at(999)).is_empty());
+    assert_eq!(book.prune(at(1000)), [TOKEN]);
+    assert_eq!(book.workers().count(), 2);
+}
+
+#[test]
+fn what_is_saved_survives_the_round_trip() {
+    let book = joined();
+    let (token, worker) = (book.tokens[&TOKEN].clone(), book.workers[&id(1)].clone());
+    let text = serde_json::to_string(&(&token, &worker)).unwrap();
+    assert_eq!(serde_json::from_str::<(Token, Worker)>(&text).unwrap(), (token, worker));
+}

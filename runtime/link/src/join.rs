@@ -1,0 +1,251 @@
+//! What an operator hands to a new worker, in one string.
+//!
+//! `dj1.` and then, in base64 for URLs, the token's id (8 bytes), its secret (32), the SHA-256 of the authority's public
+//! key (32) and the coordinator's address in UTF-8. The fingerprint lets the worker know the coordinator at their first
+//! contact; the secret lets the coordinator know that an operator sent the worker. Who holds the string can become a
+//! worker, so it is printed once, by `deputy token create`, and never by `Debug`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+const PREFIX: &str = "dj1.";
+
+/// Everything that a worker needs to join.
+#[derive(Debug)]
+pub struct JoinString {
+    /// Which token it is.
+    pub token: TokenId,
+    /// What makes it good.
+    pub secret: TokenSecret,
+    /// Which authority vouches for the coordinator.
+    pub authority: Fingerprint,
+    /// Where the coordinator is: `host:port`.
+    pub address: String,
+}
+
+/// The public half of a token: to list and revoke it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenId(u64);
+
+/// The secret half of a token: 32 random bytes, wiped when dropped.
+pub struct TokenSecret(Zeroizing<[u8; 32]>);
+
+/// What the coordinator keeps of the secret half. It is random and long, so a plain hash can't be reversed.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenHash([u8; 32]);
+
+/// The SHA-256 of the authority's public key (SubjectPublicKeyInfo).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// A text is no join string. It is not repeated: it may be one with a letter missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// Not at all.
+    #[error("this is no join string: it begins with \"dj1.\", as `deputy token create` prints it")]
+    Prefix,
+    /// Of a later version.
+    #[error("this join string is of a version that this deputy does not know: use the version of its coordinator")]
+    Version,
+    /// Cut or changed.
+    #[error("this join string is damaged: copy all of it, as `deputy token create` printed it")]
+    Damaged,
+}
+
+/// A text is no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a token: write its 16 hexadecimal digits, as `deputy token list` prints them")]
+pub struct TokenIdError(String);
+
+impl JoinString {
+    /// The string, for the operator's eyes.
+    pub fn reveal(&self) -> Zeroizing<String> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(8 + 32 + 32 + self.address.len()));
+        bytes.extend_from_slice(&self.token.0.to_be_bytes());
+        bytes.extend_from_slice(self.secret.0.as_ref());
+        bytes.extend_from_slice(&self.authority.0);
+        bytes.extend_from_slice(self.address.as_bytes());
+        // Of the right size from the start: what grows leaves copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + bytes.len().div_ceil(3) * 4));
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
+        text
+    }
+}
+
+impl FromStr for JoinString {
+    type Err = JoinError;
+
+    fn from_str(text: &str) -> Result<Self, JoinError> {
+        let text = text.trim();
+        let Some(encoded) = text.strip_prefix(PREFIX) else {
+            let later = text.strip_prefix("dj").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            return Err(if later { JoinError::Version } else { JoinError::Prefix });
+        };
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| JoinError::Damaged)?);
+        let (token, rest) = bytes.split_first_chunk::<8>().ok_or(JoinError::Damaged)?;
+        let (secret, rest) = rest.split_first_chunk::<32>().ok_or(JoinError::Damaged)?;
+        let (authority, address) = rest.split_first_chunk::<32>().ok_or(JoinError::Damaged)?;
+        let address = std::str::from_utf8(address).map_err(|_| JoinError::Damaged)?;
+        let sound = address.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic()) && port.parse::<u16>().is_ok_and(|p| p > 0)
+        });
+        if !sound {
+            return Err(JoinError::Damaged);
+        }
+        Ok(Self {
+            token: TokenId(u64::from_be_bytes(*token)),
+            secret: TokenSecret(Zeroizing::new(*secret)),
+            authority: Fingerprint(*authority),
+            address: address.to_owned(),
+        })
+    }
+}
+
+impl TokenSecret {
+    /// From random bytes, which are wiped.
+    pub fn new(bytes: &mut [u8; 32]) -> Self {
+        let secret = Self(Zeroizing::new(*bytes));
+        bytes.zeroize();
+        secret
+    }
+
+    /// What the coordinator keeps of it.
+    pub fn hash(&self) -> TokenHash {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, self.0.as_ref()).as_ref());
+        TokenHash(hash)
+    }
+
+    /// The bytes, for the one message that carries them.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl TokenHash {
+    /// Whether it is of this secret. Two hashes are compared, so the time it takes tells nothing of the secret.
+    pub fn is_of(&self, secret: &TokenSecret) -> bool {
+        self.0 == secret.hash().0
+    }
+}
+
+impl TokenId {
+    /// From random bytes.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = TokenIdError;
+
+    fn from_str(text: &str) -> Result<Self, TokenIdError> {
+        let plain = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| plain);
+        number.map(Self).ok_or_else(|| TokenIdError(text.chars().take(40).collect()))
+    }
+}
+
+impl TryFrom<String> for TokenId {
+    type Error = TokenIdError;
+
+    fn try_from(text: String) -> Result<Self, TokenIdError> {
+        text.parse()
+    }
+}
+
+impl From<TokenId> for String {
+    fn from(token: TokenId) -> Self {
+        token.to_string()
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for TokenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hash]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join() -> JoinString {
+        JoinString {
+            token: TokenId::from_bytes(*b"token-id"),
+            secret: TokenSecret::new(&mut [7; 32]),
+            authority: Fingerprint([9; 32]),
+            address: "coordinator.example:8271".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_join_string_survives_the_round_trip() {
+        let text = join().reveal();
+        let read: JoinString = format!(" {}\n", text.as_str()).parse().unwrap();
+        assert_eq!(read.reveal(), text);
+        assert_eq!(
+            (read.token, read.authority, read.address.as_str()),
+            (join().token, join().authority, "coordinator.example:8271")
+        );
+        assert_eq!(read.secret.expose(), &[7; 32]);
+    }
+
+    #[test]
+    fn a_cut_or_foreign_string_is_refused_and_never_repeated() {
+        let text = join().reveal();
+        let without_address = text.len() - 30;
+        for end in (0..without_address).chain([text.len() - 7]) {
+            let error = text[..end].parse::<JoinString>().unwrap_err();
+            assert!(end < 4 || !error.to_string().contains(&text[4..]), "{end}");
+        }
+        assert_eq!("dj2.AAAA".parse::<JoinString>().unwrap_err(), JoinError::Version);
+        assert_eq!("hvs.AAAA".parse::<JoinString>().unwrap_err(), JoinError::Prefix);
+        assert_eq!(format!("{}!", text.as_str()).parse::<JoinString>().unwrap_err(), JoinError::Damaged);
+    }
+
+    #[test]
+    fn an_address_without_host_or_port_is_damage() {
+        for address in ["", "host", "host:", ":8271", "host:0", "host:65536", "a b:1", "host\n:1"] {
+            let text = JoinString { address: address.to_owned(), ..join() }.reveal();
+            assert_eq!(text.parse::<JoinString>().unwrap_err(), JoinError::Damaged, "{address:?}");
+        }
+        for address in ["[::1]:8271", "192.0.2.1:1"] {
+            let text = JoinString { address: address.to_owned(), ..join() }.reveal();
+            assert_eq!(text.parse::<JoinString>().unwrap().address, address);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret_and_no_hash() {
+        let shown = format!("{:?} {:?}", join(), join().secret.hash());
+        assert!(!shown.contains("7, 7") && !shown.contains("[7"), "{shown}");
+    }
+
+    #[test]
+    fn a_hash_is_of_its_secret_alone() {
+        let hash = join().secret.hash();
+        assert!(hash.is_of(&join().secret));
+        assert!(!hash.is_of(&TokenSecret::new(&mut [8; 32])));
+    }
+}

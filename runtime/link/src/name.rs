@@ -1,0 +1,124 @@
+//! Names of groups and workers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use deputy_core::{InstanceName, NameError};
+use serde::{Deserialize, Serialize};
+
+/// The name of a group of workers: `analytics`. It obeys the rule of instances' names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GroupName(String);
+
+/// A worker, for as long as it is enrolled: 16 hexadecimal digits, made by the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WorkerId(u64);
+
+/// The SHA-256 of a public key, as a certificate request or a certificate has it (SubjectPublicKeyInfo).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyDigest(pub [u8; 32]);
+
+/// A text is no worker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a worker: write its 16 hexadecimal digits, as `deputy workers` prints them")]
+pub struct WorkerIdError(String);
+
+impl GroupName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        text.parse::<InstanceName>().map(|name| Self(name.to_string()))
+    }
+}
+
+impl TryFrom<String> for GroupName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<GroupName> for String {
+    fn from(name: GroupName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl WorkerId {
+    /// From random bytes.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
+}
+
+impl FromStr for WorkerId {
+    type Err = WorkerIdError;
+
+    fn from_str(text: &str) -> Result<Self, WorkerIdError> {
+        let plain = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| plain);
+        number.map(Self).ok_or_else(|| WorkerIdError(text.chars().take(40).collect()))
+    }
+}
+
+impl TryFrom<String> for WorkerId {
+    type Error = WorkerIdError;
+
+    fn try_from(text: String) -> Result<Self, WorkerIdError> {
+        text.parse()
+    }
+}
+
+impl From<WorkerId> for String {
+    fn from(worker: WorkerId) -> Self {
+        worker.to_string()
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_survives_the_round_trip() {
+        for worker in [WorkerId(0), WorkerId(u64::MAX), WorkerId::from_bytes(*b"\0\x01abcdef")] {
+            assert_eq!(worker.to_string().parse(), Ok(worker));
+        }
+    }
+
+    #[test]
+    fn what_is_no_worker_is_refused() {
+        for text in ["", "0", "000000000000000g", "00000000000000000", "ABCDEF0123456789", "+123456789abcdef"] {
+            assert!(text.parse::<WorkerId>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_named_like_an_instance() {
+        assert_eq!("analytics".parse::<GroupName>().unwrap().to_string(), "analytics");
+        assert!("../etc".parse::<GroupName>().is_err());
+        assert!(serde_json::from_str::<GroupName>("\"A\"").is_err());
+    }
+}

@@ -1,0 +1,243 @@
+//! What the coordinator bears: many instances with short leases, each call a moment of nothing, each lease sealed and
+//! written to disk before it is published.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use deputy_coordinator::{Board, Coordinator, Handle, Options, Provider, Setup, SystemClock};
+use deputy_core::schedule::{
+    Abilities, Budget, Configuration, Fingerprint, Outcome, Plan, Policy, Ratio, Retry, UpstreamName, Work,
+};
+use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
+use deputy_observe::Metrics;
+use deputy_sources::Surroundings;
+use deputy_store::{Directory, MasterKey, Random};
+use ring::rand::SystemRandom;
+use tokio::task::JoinSet;
+
+use crate::Result;
+use crate::report::{Report, Unit};
+
+/// How many instances, and how long their leases live: some 700 and 1,300 calls in a second.
+const SIZES: [(usize, Duration); 2] = [(1000, Duration::from_secs(2)), (10_000, Duration::from_secs(10))];
+
+/// How long is measured, after each instance was called twice.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// What a slow provider takes, and how many of them there are: as in what was measured of Flink, which calls one after
+/// the other.
+const SLOW: Duration = Duration::from_millis(50);
+const SLOW_ONES: usize = 10;
+
+pub(crate) async fn measure(report: &mut Report, rounds: usize) -> Result {
+    let (mut rates, mut lateness, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    for (instances, life) in SIZES {
+        let seen = many(instances, life).await?;
+        rates.push((instances, seen.rate));
+        lateness.push((instances, seen.lateness));
+        memory.push((instances, seen.kib));
+    }
+    let name = |instances: usize| format!("{instances} instances");
+    let section = report.section("leases obtained, sealed, written and published");
+    for (instances, rate) in rates {
+        section.add(&name(instances), Unit::PerSecond, vec![rate]);
+    }
+    let section = report.section("how late a renewal begins");
+    for (instances, lateness) in lateness {
+        section.add(&name(instances), Unit::Micros, lateness);
+    }
+    let section = report.section("memory of an instance");
+    for (instances, kib) in memory {
+        section.add(&name(instances), Unit::Kib, vec![kib]);
+    }
+    let section = report.section(format!("all of {SLOW_ONES} providers that take 50 ms each, first to last lease"));
+    let (mut one, mut parallel, mut sequential) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        one.push(first_to_last(1, 1).await?);
+        parallel.push(first_to_last(SLOW_ONES, SLOW_ONES).await?);
+        sequential.push(first_to_last(SLOW_ONES, 1).await?);
+    }
+    section.times("one of them", &one);
+    section.times("all at once", &parallel);
+    section.times("with `calls = 1`: one after the other", &sequential);
+    Ok(())
+}
+
+struct Seen {
+    rate: f64,
+    lateness: Vec<f64>,
+    kib: f64,
+}
+
+/// Keeps so many instances for a while.
+async fn many(instances: usize, life: Duration) -> Result<Seen> {
+    let before = resident()?;
+    let shared = Arc::new(Shared::default());
+    let make = |number: usize| Quick {
+        // Spread from the start, so that waves do not hide behind each other.
+        life: life.mul_f64(0.5 + 0.5 * number as f64 / instances as f64),
+        due: AtomicU64::new(0),
+        calls: AtomicU64::new(0),
+        shared: Arc::clone(&shared),
+    };
+    let running = Running::start(instances, 64, |number| Arc::new(make(number))).await?;
+    while shared.second.load(Ordering::Relaxed) < instances {
+        pause(Duration::from_millis(50)).await;
+    }
+    let kib = (resident()? - before) / instances as f64;
+    shared.begin();
+    let begun = Instant::now();
+    pause(WINDOW).await;
+    let lateness = shared.end();
+    let rate = lateness.len() as f64 / begun.elapsed().as_secs_f64();
+    running.stop().await?;
+    Ok(Seen { rate, lateness, kib })
+}
+
+/// How long it takes until all of so many slow instances are published.
+async fn first_to_last(instances: usize, calls: usize) -> Result<Duration> {
+    let begun = Instant::now();
+    let running = Running::start(instances, calls, |_| Arc::new(Slow)).await?;
+    let mut changes = running.board.changes();
+    while !(0..instances).all(|number| running.board.lease(&name(number)).is_some()) {
+        changes.changed().await?;
+    }
+    let took = begun.elapsed();
+    running.stop().await?;
+    Ok(took)
+}
+
+/// What the calls of all instances tell.
+#[derive(Default)]
+struct Shared {
+    /// How many instances were called a second time.
+    second: AtomicUsize,
+    lateness: Mutex<Option<Vec<f64>>>,
+}
+
+impl Shared {
+    fn begin(&self) {
+        *self.lateness.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    fn end(&self) -> Vec<f64> {
+        self.lateness.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+}
+
+/// Answers at once, and knows when it will be called again.
+struct Quick {
+    life: Duration,
+    due: AtomicU64,
+    calls: AtomicU64,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Provider for Quick {
+    async fn call(&self, _: &Work) -> Outcome {
+        let now = micros();
+        let due = self.due.load(Ordering::Relaxed);
+        if self.calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            self.shared.second.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(lateness) = &mut *self.shared.lateness.lock().unwrap_or_else(PoisonError::into_inner) {
+            lateness.push(now.saturating_sub(due).max(1) as f64); // times are told in milliseconds
+        }
+        let life = self.life.as_micros() as u64;
+        self.due.store(now + life * 3 / 4, Ordering::Relaxed);
+        tokens((now + life) / 1000)
+    }
+}
+
+struct Slow;
+
+#[async_trait]
+impl Provider for Slow {
+    async fn call(&self, _: &Work) -> Outcome {
+        pause(SLOW).await;
+        tokens(micros() / 1000 + 3_600_000)
+    }
+}
+
+/// A kilobyte, as credentials with a session token have.
+fn tokens(valid_until: u64) -> Outcome {
+    let payload = SecretBytes::new(vec![b'x'; 1024]);
+    Outcome::Obtained(Tokens { payload, valid_until: Some(Timestamp::from_millis(valid_until)) })
+}
+
+/// A coordinator with state of its own.
+struct Running {
+    board: Arc<Board>,
+    handle: Handle,
+    task: JoinSet<()>,
+    _state: tempfile::TempDir,
+}
+
+impl Running {
+    async fn start(instances: usize, calls: usize, make: impl Fn(usize) -> Arc<dyn Provider>) -> Result<Self> {
+        let state = tempfile::tempdir()?;
+        let folder = state.path().join("state");
+        let random: Random = Arc::new(SystemRandom::new());
+        let surroundings = Arc::new(Surroundings::of_process());
+        let key = MasterKey::of_state(&folder, &surroundings, Arc::clone(&random)).await?;
+        let store = Directory::open(&folder, key, random).await?;
+        let board = Arc::new(Board::default());
+        let (coordinator, handle) = Coordinator::open(Options {
+            store: Arc::new(store),
+            metrics: Arc::new(Metrics::default()),
+            board: Arc::clone(&board),
+            clock: Arc::new(SystemClock::default()),
+            surroundings,
+            seed: 1,
+            shutdown: Span::secs(1),
+        })
+        .await?;
+        let plans = (0..instances).map(|number| (name(number), plan())).collect();
+        let providers: BTreeMap<_, _> = (0..instances).map(|number| (name(number), make(number))).collect();
+        let budget = Budget { per_minute: 60_000_000, burst: 1_000_000 };
+        let configuration = Configuration { plans, default_budget: budget, budgets: BTreeMap::new(), calls };
+        let mut task = JoinSet::new();
+        task.spawn(coordinator.run(Setup { configuration, providers, files: BTreeMap::new() }));
+        Ok(Self { board, handle, task, _state: state })
+    }
+
+    async fn stop(mut self) -> Result {
+        self.handle.stop().await?;
+        while let Some(ended) = self.task.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+}
+
+fn name(number: usize) -> InstanceName {
+    format!("instance-{number}").parse().unwrap_or_else(|_| unreachable!("a number makes a name"))
+}
+
+fn plan() -> Plan {
+    let upstream = UpstreamName::derived("bench", "here");
+    let retry = Retry { floor: Span::millis(10), ..Retry::default() };
+    // Without jitter a provider knows when it is due.
+    let policy = Policy { jitter: Ratio::thousandths(0), retry, ..Policy::default() };
+    Plan { policy, upstream, service: None, component: Some(Abilities::default()), fingerprint: Fingerprint::default() }
+}
+
+fn micros() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
+}
+
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// What this process holds in memory, in KiB.
+fn resident() -> Result<f64> {
+    let text = fs::read_to_string("/proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
+    Ok(line.ok_or("no VmRSS")?.trim().parse()?)
+}

@@ -1,0 +1,105 @@
+//! Many instances of `s3-sts` in one home, and everybody who may be told of them.
+
+use std::fs;
+
+use deputy_test_servers::{Seaweed, free_ports, get, guest};
+use serde_json::Value;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::s3;
+
+/// A home with instances, whose audit is in `audit.jsonl`.
+pub(crate) struct Fleet {
+    pub(crate) home: Home,
+    names: Vec<String>,
+    health: u16,
+}
+
+/// What is given out for an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) revision: u64,
+    pub(crate) payload: String,
+}
+
+impl Fleet {
+    /// Without instances yet. Each upstream bears so many calls per minute and at once; `coordinator` is what stands in
+    /// `[coordinator]`.
+    pub(crate) fn new(per_minute: u32, burst: u32, coordinator: &str) -> Self {
+        let [health] = free_ports().unwrap();
+        let mut home = s3::with_key(Home::new(), Seaweed::SECRET_KEY);
+        home.put_first(&format!(
+            "audit = \"audit.jsonl\"\n\
+             [coordinator]\nhealth = \"127.0.0.1:{health}\"\n{coordinator}\n\
+             [upstreams.default]\ncalls-per-minute = {per_minute}\nburst = {burst}\n"
+        ));
+        Self { home, names: Vec::new(), health }
+    }
+
+    /// With so many more at this endpoint. `lines` is what stands below `[instances.NAME]`.
+    pub(crate) fn with(mut self, prefix: &str, count: usize, endpoint: &str, lines: &str) -> Self {
+        let component = guest("s3-sts").unwrap();
+        let names: Vec<String> = (0..count).map(|number| format!("{prefix}-{number:03}")).collect();
+        let instance = |name: &String| {
+            format!("[instances.{name}]\ncomponent = {component:?}\n{}\n", s3::lines(name, endpoint, lines))
+        };
+        self.home.add(&names.iter().map(instance).collect::<String>());
+        self.names.extend(names);
+        self
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// What is given out for an instance now, as an operator gets it. Nobody else may see it.
+    pub(crate) fn given(&self, name: &str) -> Given {
+        let out = format!("secrets/{name}.json");
+        let run = self.home.ask(&["get", name, "--wait", "30s", "--json", "--out", &out]).ends_with(exit::OK);
+        let payload = fs::read_to_string(self.home.path(&out)).unwrap();
+        let parsed: Value = serde_json::from_str(&payload).unwrap();
+        for part in ["SecretAccessKey", "SessionToken"] {
+            self.home.hide(parsed[part].as_str().unwrap());
+        }
+        Given { revision: run.json()["revision"].as_u64().unwrap(), payload }
+    }
+
+    /// What it holds, by the program that asks.
+    pub(crate) fn status(&self) -> Value {
+        self.home.ask(&["status", "--json"]).ends_with(exit::OK).json()
+    }
+
+    /// Waits until every instance has a lease that is good.
+    #[track_caller]
+    pub(crate) fn until_ready(&self, running: &Running<'_>) {
+        running.until("all are ready", || self.status()["ready"] == true);
+    }
+
+    /// Has everybody told of it who may be: operators, probes, scrapers. Gives what the scrapers got.
+    pub(crate) fn tell(&self) -> String {
+        drop(self.status());
+        let name = self.names().next().unwrap();
+        for args in [&["status"][..], &["status", name], &["status", name, "--json"], &["get", name, "--json"]] {
+            drop(self.home.ask(args));
+        }
+        let mut text = String::new();
+        for path in ["/livez", "/readyz", "/metrics"] {
+            text = get(self.health, path).unwrap().body;
+            assert!(!text.is_empty(), "{path} says nothing");
+            self.home.said("who-probed", &text);
+        }
+        text
+    }
+
+    /// Sees that no secret is in any log, audit, state, answer or metric, of those that were given out neither.
+    #[track_caller]
+    pub(crate) fn kept_its_secrets(&self) {
+        for file in ["run.log", "audit.jsonl", "said/who-asked-stdout", "said/who-probed"] {
+            assert!(fs::metadata(self.home.path(file)).unwrap().len() > 0, "{file} is empty");
+        }
+        if let Some(leak) = self.home.leak(b"", b"") {
+            panic!("{leak}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What the histories had in them. A simulation in which nothing happens holds always.
+
+macro_rules! counts {
+    ($($name:ident),* $(,)?) => {
+        #[derive(Debug, Default, Clone)]
+        pub(crate) struct Counts {
+            $(pub(crate) $name: u64,)*
+        }
+
+        impl Counts {
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Each of these happened, and not only by accident.
+            pub(crate) fn assert_enough(&self, histories: u64) {
+                $(assert!(self.$name * 20 >= histories, "{} of {histories} histories: {}", stringify!($name), self.$name);)*
+            }
+        }
+    };
+}
+
+counts! {
+    events,
+    obtained,
+    renewed,
+    revoked,
+    failed,
+    throttled,
+    cancelled,
+    published,
+    withdrawn,
+    from_files,
+    waits,
+    save_failures,
+    forgotten,
+    orphaned,
+    crashes,
+    crashes_between_actions,
+    lost_records,
+    stops,
+    reloads,
+    jumps,
+    expired,
+    assumed,
+    settled,
+    feasible,
+}

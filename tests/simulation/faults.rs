@@ -1,0 +1,112 @@
+//! What goes wrong, and what people do.
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::{CallNumber, Event, Kind, Outcome, Record, Ticket};
+
+use crate::generate::{self, millis, once_in};
+use crate::history::{Disk, History, Process};
+use crate::service::{self, Instance};
+
+impl History {
+    /// An instance that is configured, or at times any other.
+    fn somebody(&mut self) -> InstanceName {
+        let plans = &self.configuration.plans;
+        let known = plans.keys().nth(self.dice.usize(..plans.len().max(1))).cloned();
+        known.filter(|_| !once_in(&mut self.dice, 20)).unwrap_or_else(|| {
+            let names = generate::names();
+            names[self.dice.usize(..names.len())].clone()
+        })
+    }
+
+    /// One thing that makes life hard.
+    pub(crate) fn fault(&mut self) {
+        let name = self.somebody();
+        match self.dice.u8(..100) {
+            0..=2 => {
+                if self.process != Process::Down {
+                    self.crash();
+                }
+            }
+            3..=5 => {
+                if self.process == Process::Up {
+                    self.process = Process::Stopping(self.clocks.truth + millis(&mut self.dice, 1000, 120_000));
+                    self.tell(Event::Stop);
+                }
+            }
+            6..=17 => {
+                generate::change(&mut self.dice, &mut self.configuration);
+                self.counts.reloads += 1;
+                self.tell(Event::Configured(self.configuration.clone()));
+                self.tell_users();
+            }
+            18..=23 => self.tell(Event::Renew(name)),
+            24..=28 => self.tell(Event::Revoke(name)),
+            29..=36 => self.tell(Event::Asked(name)),
+            37..=45 => {
+                let users = self.dice.u32(..3);
+                self.instances.get_mut(&name).expect("all names are there").users = users;
+                self.tell(Event::Used(name, users));
+            }
+            46..=55 => self.file_changes(&name),
+            56..=61 => {
+                let size = i64::try_from(millis(&mut self.dice, 10, 7_200_000)).expect("a short time");
+                let by = if self.dice.bool() { size } else { -size };
+                self.note(|_| format!("the clock is set by {by} ms"));
+                self.clocks.step(by);
+                self.jumped();
+            }
+            62..=65 => {
+                let span = millis(&mut self.dice, 1000, 28_800_000);
+                self.note(|_| format!("the machine sleeps for {span} ms"));
+                self.clocks.sleep(span);
+                self.jumped();
+            }
+            66..=69 => self.clocks.drift = self.dice.i64(-500..=500),
+            70..=79 => {
+                let mood = service::mood(&mut self.dice);
+                let many = self.dice.bool();
+                self.note(|_| {
+                    format!("the service of {} is {mood:?} from now on", if many { "all" } else { name.as_str() })
+                });
+                for (other, instance) in &mut self.instances {
+                    if many || *other == name {
+                        instance.mood = mood;
+                    }
+                }
+            }
+            80..=84 => {
+                let fresh = Instance::new(&mut self.dice);
+                let instance = self.instances.get_mut(&name).expect("all names are there");
+                (instance.life, instance.told) = (fresh.life, fresh.told);
+                if once_in(&mut self.dice, 4) {
+                    instance.told = if self.dice.bool() { service::Told::Forever } else { service::Told::Moment };
+                }
+            }
+            85..=92 => {
+                self.disk = [Disk::Good, Disk::Good, Disk::Slow, Disk::Failing][self.dice.usize(..4)];
+                self.note(|history| format!("the disk is {:?} from now on", history.disk));
+            }
+            93..=95 => {
+                // Messages from another time.
+                self.tell(Event::Finished(CallNumber(u64::MAX), Outcome::Failed(Kind::Broken, String::new())));
+                self.tell(Event::Saved(Ticket(u64::MAX)));
+                self.tell(Event::SaveFailed(Ticket(u64::MAX), String::new()));
+                if self.configuration.plans.contains_key(&name) {
+                    self.tell(Event::Restored(name, Record::default()));
+                }
+            }
+            _ => self.tell(Event::Woke),
+        }
+    }
+
+    pub(crate) fn file_changes(&mut self, name: &InstanceName) {
+        let serial = self.serial();
+        let now = self.clocks.now().wall;
+        let instance = self.instances.get_mut(name).expect("all names are there");
+        if !once_in(&mut self.dice, 4) {
+            instance.file = service::file(&mut self.dice, now, serial);
+        }
+        let file = instance.file.clone();
+        self.tell(Event::Found(name.clone(), file));
+    }
+}

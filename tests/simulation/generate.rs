@@ -1,0 +1,124 @@
+//! Configurations, by chance.
+
+use std::collections::BTreeMap;
+
+use deputy_core::schedule::{
+    Abilities, Budget, Configuration, Fingerprint, Mode, Plan, Policy, Prefer, Ratio, Retry, Revoke, UpstreamName, When,
+};
+use deputy_core::{InstanceName, Span};
+use fastrand::Rng;
+
+/// Milliseconds between these, the short ones as likely as the long ones.
+pub(crate) fn millis(dice: &mut Rng, from: u64, to: u64) -> u64 {
+    let (low, high) = ((from.max(1) as f64).ln(), (to as f64).ln());
+    (low + (high - low) * dice.f64()).exp() as u64
+}
+
+pub(crate) fn span(dice: &mut Rng, from: u64, to: u64) -> Span {
+    Span::millis(millis(dice, from, to))
+}
+
+/// Whether something happens that happens once in so many times.
+pub(crate) fn once_in(dice: &mut Rng, times: u64) -> bool {
+    dice.u64(..times) == 0
+}
+
+/// Instances that a configuration may have.
+pub(crate) fn names() -> Vec<InstanceName> {
+    (0..48).map(|n| format!("i{n}").parse().unwrap()).collect()
+}
+
+fn upstream(dice: &mut Rng) -> UpstreamName {
+    ["u", "v", "w", "x"][dice.usize(..4).min(dice.usize(..4))].parse().unwrap()
+}
+
+pub(crate) fn configuration(dice: &mut Rng) -> Configuration {
+    let most = [1, 3, 5, 8, 12, 20, 40][dice.usize(..7).min(dice.usize(..7))];
+    let mut plans = BTreeMap::new();
+    for name in names().into_iter().take(dice.usize(1..=most)) {
+        plans.insert(name, plan(dice));
+    }
+    let mut configuration =
+        Configuration { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };
+    budgets(dice, &mut configuration);
+    configuration
+}
+
+fn budget(dice: &mut Rng) -> Budget {
+    let per_minute = [0, 6, 30, 60, 300, 600, 3000, 60_000][dice.usize(..8)];
+    Budget { per_minute, burst: [0, 1, 2, 5, 20, 50][dice.usize(..6)] }
+}
+
+fn budgets(dice: &mut Rng, configuration: &mut Configuration) {
+    configuration.default_budget = budget(dice);
+    configuration.budgets.clear();
+    for _ in 0..dice.usize(..3) {
+        configuration.budgets.insert(upstream(dice), budget(dice));
+    }
+    configuration.calls = dice.usize(..=10);
+}
+
+fn plan(dice: &mut Rng) -> Plan {
+    let component = Abilities { renews: dice.bool(), revokes: dice.bool() };
+    Plan {
+        policy: policy(dice),
+        upstream: upstream(dice),
+        service: None,
+        component: (!once_in(dice, 10)).then_some(component),
+        fingerprint: Fingerprint([dice.u8(..3); 16]),
+    }
+}
+
+fn policy(dice: &mut Rng) -> Policy {
+    let floor = span(dice, 50, 5000);
+    let retry = Retry { floor, most: span(dice, 100, 300_000), slow: span(dice, 50, 120_000) };
+    let when = |dice: &mut Rng| if dice.bool() { When::Revoke } else { When::Expire };
+    Policy {
+        mode: if once_in(dice, 4) { Mode::OnDemand(span(dice, 1000, 600_000)) } else { Mode::Always },
+        ratio: Ratio::thousandths([750, 750, 500, 900, 300, 1000][dice.usize(..6)]),
+        jitter: Ratio::thousandths([0, 100, 100, 300][dice.usize(..4)]),
+        lifetime: once_in(dice, 3).then(|| span(dice, 5000, 3_600_000)),
+        max_lifetime: once_in(dice, 3).then(|| span(dice, 30_000, 10_000_000)),
+        retry,
+        revoke: Revoke {
+            replaced: dice.bool().then(|| span(dice, 1, 300_000)),
+            removed: when(dice),
+            shutdown: when(dice),
+        },
+        prefer: if dice.bool() { Prefer::Component } else { Prefer::File },
+    }
+}
+
+/// Another configuration, made from this one.
+pub(crate) fn change(dice: &mut Rng, configuration: &mut Configuration) {
+    for _ in 0..dice.usize(..4) {
+        let name = names().swap_remove(dice.usize(..48).min(dice.usize(..48)));
+        let any = configuration.plans.keys().nth(dice.usize(..configuration.plans.len().max(1))).cloned();
+        match dice.u8(..8) {
+            0 => budgets(dice, configuration),
+            1 | 2 => drop(configuration.plans.insert(name, plan(dice))),
+            kind => {
+                let Some(any) = any else { continue };
+                let old = configuration.plans.get_mut(&any).unwrap();
+                match kind {
+                    3 => old.policy = policy(dice),
+                    4 => old.fingerprint = Fingerprint([dice.u8(..3); 16]),
+                    5 => old.upstream = upstream(dice),
+                    6 => *old = plan(dice),
+                    _ => drop(configuration.plans.remove(&any)),
+                }
+            }
+        }
+    }
+}
+
+/// One line for each instance.
+pub(crate) fn shown(configuration: &Configuration) -> String {
+    let Configuration { plans, default_budget, budgets, calls } = configuration;
+    let mut text = format!("{calls} calls at once, {default_budget:?}, {budgets:?}");
+    for (name, plan) in plans {
+        let Plan { policy, upstream, component, fingerprint, .. } = plan;
+        text += &format!("\n      {name} at {upstream}, {component:?}, {}, {policy:?}", fingerprint.0[0]);
+    }
+    text
+}

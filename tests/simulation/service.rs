@@ -1,0 +1,116 @@
+//! The services behind the components: what a call brings, and after how long.
+
+use std::sync::Arc;
+
+use deputy_core::schedule::{Found, Kind, Lease, Outcome, Work};
+use deputy_core::{SecretBytes, Span, Timestamp, Tokens};
+use fastrand::Rng;
+
+use crate::generate::{millis, once_in};
+
+/// The longest time that a call takes: then its limits end it.
+pub(crate) const LONGEST_CALL: u64 = 60_000;
+
+/// How a service behaves for a while.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mood {
+    Good,
+    Fails(Kind),
+    Flaky,
+    Hangs,
+}
+
+/// What a service says about how long its tokens live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Told {
+    Life,
+    Nothing,
+    Past,
+    Forever,
+    Moment,
+}
+
+/// What the world has for one instance, whatever the configuration says.
+pub(crate) struct Instance {
+    pub(crate) mood: Mood,
+    pub(crate) life: u64,
+    pub(crate) told: Told,
+    pub(crate) file: Option<Found>,
+    pub(crate) users: u32,
+}
+
+impl Instance {
+    pub(crate) fn new(dice: &mut Rng) -> Self {
+        let mood = if once_in(dice, 3) { mood(dice) } else { Mood::Good };
+        let told = [Told::Life, Told::Life, Told::Life, Told::Life, Told::Nothing, Told::Past][dice.usize(..6)];
+        Self { mood, life: millis(dice, 20_000, 14_400_000), told, file: None, users: 0 }
+    }
+
+    /// What a call comes to, and after how many milliseconds. `right` is the service's own clock.
+    pub(crate) fn answer(&self, dice: &mut Rng, work: &Work, right: Timestamp, payload: u64) -> (u64, Outcome) {
+        let quick = millis(dice, 1, 2000);
+        match self.mood {
+            Mood::Hangs => (LONGEST_CALL, failed(Kind::OverLimit)),
+            Mood::Fails(kind) => (quick, failed(kind)),
+            Mood::Flaky if dice.bool() => (millis(dice, 1, LONGEST_CALL), failed(kind(dice))),
+            Mood::Flaky if once_in(dice, 10) && matches!(work, Work::Obtain) => (quick, Outcome::NotRequired),
+            Mood::Good | Mood::Flaky => match work {
+                Work::Revoke(_) => (quick, Outcome::Revoked),
+                Work::Renew(old) if once_in(dice, 5) => (quick, self.tokens(payload, Some(old), right)),
+                Work::Renew(_) | Work::Obtain => (quick, self.tokens(payload, None, right)),
+            },
+        }
+    }
+
+    fn tokens(&self, payload: u64, same_end: Option<&Lease>, right: Timestamp) -> Outcome {
+        let told = match self.told {
+            Told::Life => Some(right.plus(Span::millis(self.life))),
+            Told::Nothing => None,
+            Told::Past => Some(right.minus(Span::millis(self.life))),
+            Told::Forever => Some(Timestamp::from_millis(u64::MAX)),
+            Told::Moment => Some(right.plus(Span::millis(2100))),
+        };
+        let valid_until = same_end.map(|old| old.valid_until).or(told);
+        Outcome::Obtained(Tokens { payload: bytes(payload), valid_until })
+    }
+}
+
+pub(crate) fn bytes(payload: u64) -> SecretBytes {
+    SecretBytes::new(payload.to_be_bytes().to_vec())
+}
+
+/// The number of a payload: the later ones are greater.
+pub(crate) fn payload(lease: &Lease) -> u64 {
+    u64::from_be_bytes(lease.payload.expose().try_into().unwrap())
+}
+
+fn failed(kind: Kind) -> Outcome {
+    Outcome::Failed(kind, String::new())
+}
+
+fn kind(dice: &mut Rng) -> Kind {
+    let kinds = Kind::ALL;
+    match kinds[dice.usize(..kinds.len())] {
+        Kind::Throttled(_) if once_in(dice, 20) => Kind::Throttled(Span::secs(1_000_000)),
+        Kind::Throttled(_) => Kind::Throttled(Span::millis(millis(dice, 1, 200_000))),
+        kind => kind,
+    }
+}
+
+pub(crate) fn mood(dice: &mut Rng) -> Mood {
+    match dice.u8(..8) {
+        0..=2 => Mood::Good,
+        3..=4 => Mood::Flaky,
+        5..=6 => Mood::Fails(kind(dice)),
+        _ => Mood::Hangs,
+    }
+}
+
+/// What a file holds now: something new, something old, or nothing that is good.
+pub(crate) fn file(dice: &mut Rng, now: Timestamp, payload: u64) -> Option<Found> {
+    let age = Span::millis(millis(dice, 1, 3_600_000));
+    let since = if dice.bool() { now } else { now.minus(age) };
+    let life = Span::millis(millis(dice, 10_000, 7_200_000));
+    let found = Found { payload: Arc::new(bytes(payload)), since, valid_until: since.plus(life) };
+    (!once_in(dice, 4)).then_some(found)
+}

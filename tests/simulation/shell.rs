@@ -1,0 +1,242 @@
+//! The shell of the simulation: one event in, actions out, and the end of the process in between.
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::{Action, CallNumber, Event, Notice, Origin, Outcome, Record, Ticket, Work};
+
+use crate::generate::{self, millis, once_in};
+use crate::history::{Disk, History, Process, Weather};
+
+/// What ends later.
+pub(crate) enum Pending {
+    Call(CallNumber, Outcome),
+    Write(Write),
+}
+
+pub(crate) struct Write {
+    ticket: Ticket,
+    name: InstanceName,
+    /// `None` deletes it.
+    record: Option<Record>,
+    succeeds: bool,
+}
+
+impl History {
+    /// One event, and all that follows from it at once.
+    pub(crate) fn tell(&mut self, event: Event) {
+        if self.process == Process::Down {
+            return;
+        }
+        self.step += 1;
+        self.counts.events += 1;
+        self.note(|_| match &event {
+            Event::Configured(configuration) => format!("> Configured {}", generate::shown(configuration)),
+            event => format!("> {event:?}"),
+        });
+        let idle = matches!(event, Event::Woke);
+        self.before(&event);
+        let now = self.clocks.now();
+        self.schedule.handle(now, event);
+        let mut actions = 0;
+        while let Some(action) = self.schedule.next_action() {
+            if self.weather == Weather::Faults && once_in(&mut self.dice, 3000) {
+                self.counts.crashes_between_actions += 1;
+                return self.crash();
+            }
+            self.act(action);
+            actions += 1;
+        }
+        let wake = self.schedule.wake_at(now);
+        assert!(wake.is_none_or(|at| at > now.mono), "it wants to be woken in the past: {wake:?}");
+        if idle {
+            self.checks.loops.woke(now.mono, actions, self.schedule.views(now).count());
+        }
+        self.waits.look(self.schedule.views(now), &self.configuration, now.mono, &mut self.counts);
+        let views = self.schedule.views(now);
+        self.checks.views(views, &self.published, self.process, now);
+    }
+
+    fn before(&mut self, event: &Event) {
+        let now = self.clocks.now();
+        if self.look_at.is_some_and(|at| at <= self.clocks.truth) {
+            self.look_at = None;
+        }
+        match event {
+            Event::Configured(configuration) => {
+                self.budgets.configure(configuration, self.clocks.truth);
+                self.waits.restart();
+                self.checks.configured(configuration);
+            }
+            Event::Asked(name) | Event::Found(name, _) | Event::Renew(name) | Event::Used(name, _) => {
+                self.checks.excuse(name);
+            }
+            Event::Revoke(name) if self.schedule.view(name, now).is_some() => {
+                let serial = self.serial();
+                self.checks.revoked(name, serial);
+            }
+            Event::Finished(call, outcome) => {
+                if let Some((name, work)) = self.running.remove(call) {
+                    self.checks.finished(&name, &work, outcome, now.mono, &self.configuration);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        self.note(|_| format!("    {action:?}"));
+        let now = self.clocks.now();
+        match action {
+            Action::Call(call, name, work) => self.call(call, name, work),
+            Action::Cancel(call) => {
+                assert!(self.running.remove(&call).is_some(), "a call is cancelled that is not under way");
+                self.pending.retain(|_, pending| !matches!(pending, Pending::Call(other, _) if *other == call));
+                self.counts.cancelled += 1;
+            }
+            Action::Forget(ticket, name) => self.write(ticket, name, None),
+            Action::Publish(name, lease) => {
+                self.counts.published += 1;
+                self.counts.from_files += u64::from(lease.origin == Origin::File);
+                self.checks.publish(&name, &lease, self.store.get(&name), now);
+                self.published.insert(name, lease);
+            }
+            Action::Save(ticket, name, record) => {
+                self.checks.save(&name, &record, self.store.get(&name), now.mono);
+                self.write(ticket, name, Some(record));
+            }
+            Action::Tell(notice) => self.told(&notice),
+            Action::Withdraw(name) => {
+                assert!(self.published.remove(&name).is_some(), "{name} is withdrawn, and was not published");
+                self.counts.withdrawn += 1;
+            }
+        }
+    }
+
+    fn call(&mut self, call: CallNumber, name: InstanceName, work: Work) {
+        let now = self.clocks.now();
+        assert!(self.running.values().all(|(other, _)| *other != name), "{name} is called twice at once");
+        let most = self.configuration.calls.max(1);
+        assert!(self.running.len() < most, "more than {most} calls at once");
+        let upstream = self.checks.called(&name, &work, self.store.get(&name), self.process, now);
+        self.budgets.call(&upstream, self.clocks.truth);
+        let serial = self.serial();
+        let right = self.clocks.right();
+        let (after, outcome) = self.instances[&name].answer(&mut self.dice, &work, right, serial);
+        match (&outcome, &work) {
+            (Outcome::Failed(..), _) => self.counts.failed += 1,
+            (Outcome::Obtained(_), Work::Renew(_)) => self.counts.renewed += 1,
+            (Outcome::Revoked, _) => self.counts.revoked += 1,
+            _ => self.counts.obtained += 1,
+        }
+        self.pending.insert((self.clocks.truth + after, serial), Pending::Call(call, outcome));
+        self.running.insert(call, (name, work));
+    }
+
+    fn told(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Failed(name, trouble, wait) => {
+                let left = self.store.get(name).and_then(|record| record.lease.as_ref());
+                let now = self.clocks.now();
+                self.checks.failed(name, trouble.kind, *wait, left, now, &self.configuration);
+                self.throttled(name, trouble.kind);
+            }
+            Notice::RevokeFailed(name, _, trouble, _) => self.throttled(name, trouble.kind),
+            Notice::SaveFailed(..) => self.counts.save_failures += 1,
+            Notice::Orphaned(name) => {
+                self.counts.orphaned += 1;
+                self.checks.lost(name); // whenever it is deleted: its numbers are not remembered
+            }
+            Notice::Expired(name, _) => {
+                self.counts.expired += 1;
+                self.checks.expired(name);
+            }
+            Notice::ExpiryAssumed(..) => self.counts.assumed += 1,
+            Notice::ClockJumped(_) | Notice::RevokeGivenUp(..) => {}
+        }
+    }
+
+    fn throttled(&mut self, name: &InstanceName, kind: deputy_core::schedule::Kind) {
+        if let deputy_core::schedule::Kind::Throttled(after) = kind {
+            self.counts.throttled += 1;
+            let plan = self.checks.plan(name);
+            let retry = plan.policy.retry;
+            let pause = after.min(retry.most).max(retry.floor);
+            self.waits.pause(&plan.upstream, pause, self.clocks.now().mono, &self.configuration);
+        }
+    }
+
+    /// What is written of one instance ends in the order in which it was begun.
+    fn write(&mut self, ticket: Ticket, name: InstanceName, record: Option<Record>) {
+        let (slowest, succeeds) = match self.disk {
+            Disk::Good => (20, true),
+            Disk::Slow => (20_000, !once_in(&mut self.dice, 10)),
+            Disk::Failing => (2000, once_in(&mut self.dice, 10)),
+        };
+        let own = self.pending.iter().filter(|(_, pending)| matches!(pending, Pending::Write(it) if it.name == name));
+        let last = own.map(|((at, _), _)| *at).max().unwrap_or_default();
+        let at = last.max(self.clocks.truth + millis(&mut self.dice, 1, slowest) - 1);
+        let serial = self.serial();
+        self.pending.insert((at, serial), Pending::Write(Write { ticket, name, record, succeeds }));
+    }
+
+    pub(crate) fn ends(&mut self, pending: Pending) {
+        match pending {
+            Pending::Call(call, outcome) => self.tell(Event::Finished(call, outcome)),
+            Pending::Write(write) => {
+                // Some of what is said to have failed is on the disk all the same.
+                let failed = !write.succeeds;
+                if !failed || once_in(&mut self.dice, 8) {
+                    self.put(&write.name, write.record);
+                }
+                self.tell(match failed {
+                    true => Event::SaveFailed(write.ticket, "no".to_owned()),
+                    false => Event::Saved(write.ticket),
+                });
+            }
+        }
+    }
+
+    fn put(&mut self, name: &InstanceName, record: Option<Record>) {
+        if let Some(record) = record {
+            self.store.insert(name.clone(), record);
+        } else {
+            self.store.remove(name);
+            self.checks.lost(name);
+            self.counts.forgotten += 1;
+        }
+    }
+
+    /// The process ends here. Of what was being written, some is on the disk.
+    pub(crate) fn crash(&mut self) {
+        self.note(|_| "the process ends".to_owned());
+        self.counts.crashes += 1;
+        let mut cut: Vec<InstanceName> = Vec::new();
+        for pending in std::mem::take(&mut self.pending).into_values() {
+            if let Pending::Write(write) = pending
+                && !cut.contains(&write.name)
+            {
+                if self.dice.bool() {
+                    self.put(&write.name, write.record);
+                } else {
+                    cut.push(write.name);
+                }
+            }
+        }
+        self.running.clear();
+        self.published.clear();
+        self.checks.crashed();
+        self.waits = Default::default();
+        self.process = Process::Down;
+    }
+
+    /// It stopped by itself: nothing is under way, and nothing that others have is not saved.
+    pub(crate) fn stopped(&mut self, deadline: u64) {
+        assert!(self.clocks.truth <= deadline, "it stopped late");
+        assert!(self.running.is_empty(), "it stopped, and calls are under way");
+        for (name, lease) in &self.published {
+            let saved = self.store.get(name).map(|record| record.revision);
+            assert!(saved.is_some_and(|saved| saved >= lease.revision), "{name} is not saved at the end");
+        }
+        self.counts.stops += 1;
+        self.crash();
+    }
+}
