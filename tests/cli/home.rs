@@ -76,21 +76,23 @@ impl Home {
 
     /// Runs the program with environment variables.
     pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
-        // What is compiled is the same in every test.
-        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-state");
-        let output = Command::new(env!("CARGO_BIN_EXE_deputy"))
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.folder.path())
-            .env("DEPUTY_STATE", state)
-            .envs(variables.iter().copied())
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = self.command(variables).args(arguments).output().unwrap();
         self.search(&output, arguments);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// The program in this folder, with environment variables, ready for its arguments.
+    pub(crate) fn command(&self, variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deputy"));
+        command.env_clear().env("HOME", self.folder.path()).env("DEPUTY_STATE", Self::shared_state());
+        command.envs(variables.iter().copied()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// What is compiled is the same in every test.
+    pub(crate) fn shared_state() -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-state")
     }
 
     /// Looks for the key in all that was said and written, and for the payload wherever it was not asked for.

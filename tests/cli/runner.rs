@@ -16,10 +16,14 @@
 
 mod check;
 mod completions;
+mod coordinator;
+mod get;
 mod home;
 mod inspect;
 mod obtain;
+mod run;
 mod service;
+mod status;
 mod usage;
 
 #[test]

@@ -143,10 +143,11 @@ fn who_is_denied_is_tried_again_slowly_and_the_status_says_so() {
     let running = Running::start(&home);
     running.until("the answer", || running.now("s3")["failures"] == 1);
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
-    let why = "no lease yet: denied (failure 1 in a row): the service is denied";
+    let why = "no lease yet; denied once: the service is denied";
     assert!(shown.contains("retrying") && shown.contains(why) && shown.contains("0 of 1 ready"), "{shown}");
     let story = home.deputy(&["status", "s3"]).ends_with(exit::OK).stdout;
-    assert!(story.contains("(1 in a row)"), "{story}");
+    assert!(story.contains("last failure  denied: the service is denied\n"), "{story}");
+    assert!(story.contains("failed calls  1 since the last success\n"), "{story}");
     assert!(running.log().contains("only a change will mend it"), "{}", running.log());
     running.until("a lease", || running.revision("s3") == 1);
     assert!(gaps(&script.calls("s3", "obtain"))[0] >= Duration::from_millis(1500));

@@ -18,6 +18,7 @@ mod coordinator;
 mod deputy;
 mod faults;
 mod file_source;
+mod health;
 mod languages;
 mod lifecycle;
 mod local;

@@ -60,7 +60,7 @@ fn one_of_fifty_hangs_and_delays_nobody() {
     running.until("three leases each", || others(&running.all(), 3));
     let hanging = running.now("i7");
     let reason = hanging["reason"].as_str().unwrap();
-    assert!(reason.starts_with("no lease yet: obtain is under way since "), "{hanging}");
+    assert!(reason.starts_with("no lease yet; obtain is under way for "), "{hanging}");
     assert_eq!((&hanging["state"], script.count("i7", "obtain")), (&"obtaining".into(), 1), "{hanging}");
     let log = running.log();
     assert!(!log.contains("the lease ended before"), "{log}");
@@ -77,7 +77,7 @@ fn a_first_start_has_its_whole_burst_and_a_restart_none_of_it() {
     running.until("the burst", || held(&running) == 3);
     let waiting = running.all()["instances"].as_array().unwrap().iter().find(|one| one["state"] == "waiting").cloned();
     let reason = waiting.unwrap()["reason"].as_str().unwrap().to_owned();
-    assert!(reason.starts_with("no lease yet: waits for the budget of sts: "), "{reason}");
+    assert!(reason.starts_with("no lease yet; waits for the budget of sts: "), "{reason}");
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     assert!(shown.ends_with("3 of 4 ready; 1 waits for sts\n"), "{shown}");
     running.kill();

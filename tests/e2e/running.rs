@@ -94,9 +94,11 @@ impl<'h> Running<'h> {
         self.asked("/v1/status").unwrap_or_else(|| panic!("no answer: {}", self.log()))
     }
 
-    /// The revision of an instance's lease, 0 if there is none.
+    /// The revision of the lease that an instance gives out, 0 if there is none.
     pub(crate) fn revision(&self, name: &str) -> u64 {
-        self.now(name)["lease"]["revision"].as_u64().unwrap_or(0)
+        let now = self.now(name);
+        // The first one is shown while it is being saved.
+        if now["state"] == "saving" { 0 } else { now["lease"]["revision"].as_u64().unwrap_or(0) }
     }
 
     /// What the control socket answers, if anybody does.

@@ -52,6 +52,18 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody listens, and not to us.
+    #[error(
+        "the coordinator's socket {} is not open to this user: become its user, or, with control-mode = \"0660\" in \
+         [coordinator], one of its group",
+        socket.display()
+    )]
+    Forbidden {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The coordinator's own error.
     #[error(transparent)]
     Refused(ControlError),
@@ -126,6 +138,14 @@ impl Client {
         })
     }
 
+    fn no_connection(&self, source: io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { socket, source },
+            _ => ClientError::Connect { socket, source },
+        }
+    }
+
     async fn json<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
         let (_, body) = self.send(method, path).await?;
         serde_json::from_slice(&body).map_err(|error| ClientError::Answer(error.to_string()))
@@ -153,7 +173,7 @@ impl Client {
         path: &str,
     ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), ClientError> {
         let connected = UnixStream::connect(&self.socket).await;
-        let stream = connected.map_err(|source| ClientError::Connect { socket: self.socket.clone(), source })?;
+        let stream = connected.map_err(|source| self.no_connection(source))?;
         let broke = |error: hyper::Error| ClientError::Answer(error.to_string());
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
         let request = Request::builder().method(method).uri(path).header("host", "deputy").body(Empty::<Bytes>::new());

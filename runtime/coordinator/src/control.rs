@@ -169,7 +169,7 @@ impl Control {
             Some(lease) => Ok(payload(&lease)),
             None => {
                 let status = self.handle.instance(name).await?;
-                Err(ControlError::new("not-ready", &format!("{name} has no lease that is good: {}", status.reason)))
+                Err(ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason)))
             }
         }
     }

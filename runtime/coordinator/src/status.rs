@@ -1,7 +1,7 @@
 //! What the coordinator holds and why, for people and programs. Never a payload.
 
 use deputy_core::schedule::{Doing, Now, Readiness, UpstreamView, View};
-use deputy_core::{ServiceName, Timestamp};
+use deputy_core::{ServiceName, Span, Timestamp};
 use deputy_observe::LeaseMetrics;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub struct InstanceStatus {
     pub lease: Option<LeaseStatus>,
     /// When it is obtained or renewed next, RFC 3339.
     pub next: Option<String>,
+    /// How long that is from now, in milliseconds; negative if it is past, and something else has to end first.
+    pub next_in_ms: Option<i64>,
     /// When a call last brought something, RFC 3339.
     pub last_success: Option<String>,
     /// Calls that failed since.
@@ -128,6 +130,7 @@ impl InstanceStatus {
                 bytes: lease.payload.len(),
             }),
             next: view.next.map(|time| time.to_string()),
+            next_in_ms: view.next.map(|time| between(now.wall, time)),
             last_success: view.last_success.map(|time| time.to_string()),
             failures: view.failures,
             trouble: view.trouble.map(|trouble| TroubleStatus {
@@ -174,6 +177,15 @@ pub(crate) fn metrics(view: &View<'_>, now: Now) -> LeaseMetrics {
     }
 }
 
+fn times(failures: u32) -> String {
+    if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") }
+}
+
+/// Without milliseconds where there are seconds.
+fn rough(span: Span) -> Span {
+    if span >= Span::secs(1) { Span::secs(span.as_millis() / 1000) } else { span }
+}
+
 fn between(from: Timestamp, to: Timestamp) -> i64 {
     let difference = i128::from(to.as_millis()) - i128::from(from.as_millis());
     i64::try_from(difference).unwrap_or(i64::MAX)
@@ -210,24 +222,24 @@ fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
     let held = match view.readiness {
         Readiness::Ready => "",
         Readiness::NotNeeded => "",
-        Readiness::Missing => "no lease yet: ",
-        Readiness::Expired => "the lease ended: ",
+        Readiness::Missing => "no lease yet; ",
+        Readiness::Expired => "the lease ended; ",
     };
     let goes_on = match &view.doing {
-        Doing::Calling(function, span) => format!("{function} is under way since {span}"),
+        Doing::Calling(function, span) => format!("{function} is under way for {}", rough(*span)),
         Doing::Holding => "held".to_owned(),
         Doing::Leaving => "no longer configured".to_owned(),
         Doing::NoFile => file_trouble.unwrap_or("its file was not looked at yet").to_owned(),
         Doing::NotRequired => "the component needs no tokens".to_owned(),
         Doing::Retrying => match view.trouble {
-            Some(trouble) => format!("{} (failure {} in a row): {}", trouble.kind, view.failures, trouble.message),
+            Some(trouble) => format!("{} {}: {}", trouble.kind, times(view.failures), trouble.message),
             None => "it is due".to_owned(),
         },
         Doing::Saving(0) => "being saved".to_owned(),
-        Doing::Saving(failures) => format!("it can't be saved ({failures} times): see the log"),
+        Doing::Saving(failures) => format!("saving it failed {}: see the log", times(*failures)),
         Doing::Unused => "on demand, and nobody uses it".to_owned(),
         Doing::Waiting(None) => "waits for its turn".to_owned(),
-        Doing::Waiting(Some(span)) => format!("waits for the budget of {}: {span}", view.plan.upstream),
+        Doing::Waiting(Some(span)) => format!("waits for the budget of {}: {}", view.plan.upstream, rough(*span)),
     };
     format!("{held}{goes_on}")
 }

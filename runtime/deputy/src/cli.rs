@@ -207,7 +207,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: Option<PathBuf>,
     /// How long to wait until there is something, at most 60s
-    #[arg(long, value_name = "TIME", default_value = "10s")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = wait)]
     pub(crate) wait: Span,
     /// Print one JSON object, without what it holds
     #[arg(long)]
@@ -300,6 +300,12 @@ pub(crate) struct Obtain {
     /// Append the audit trail as JSON lines to a file, too; - is stdout [default: see `audit` in the configuration]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) audit: Option<PathBuf>,
+}
+
+/// The coordinator waits no longer, so nobody should believe it does.
+fn wait(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error: deputy_core::UnitError| error.to_string())?;
+    if span > Span::secs(60) { Err("at most 60s".to_owned()) } else { Ok(span) }
 }
 
 impl Colours {

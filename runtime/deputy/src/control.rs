@@ -119,7 +119,9 @@ impl From<ClientError> for CommandError {
                 };
                 Self::refused(exit, refused)
             }
-            error @ (ClientError::Connect { .. } | ClientError::Answer(_)) => Self::new(Exit::Unavailable, error),
+            error @ (ClientError::Connect { .. } | ClientError::Forbidden { .. } | ClientError::Answer(_)) => {
+                Self::new(Exit::Unavailable, error)
+            }
         }
     }
 }

@@ -16,20 +16,27 @@ use crate::table::Table;
 /// How often a watched status is asked for again.
 const PACE: Duration = Duration::from_secs(1);
 
+/// So much of a reason is in a table: all of it is in the story of its instance.
+const REASON: usize = 120;
+
 pub(crate) async fn run(context: &Context, arguments: &cli::Status) -> Result<Exit, CommandError> {
     let client = client(context, &arguments.socket)?;
+    let clear = if arguments.watch { context.clear() } else { "" };
     loop {
         match &arguments.instance {
             Some(name) => {
                 let instance = client.instance(name).await?;
-                if arguments.json { context.json(&instance)? } else { context.data(&story(&instance))? }
+                if arguments.json {
+                    context.json(&instance)?;
+                } else {
+                    context.data(&format!("{clear}{}", story(&instance)))?;
+                }
             }
             None => {
                 let status = client.status().await?;
                 if arguments.json {
                     context.json(&status)?;
                 } else {
-                    let clear = if arguments.watch { context.clear() } else { "" };
                     context.data(&format!("{clear}{}", overview(&status)))?;
                 }
             }
@@ -44,7 +51,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Status) -> Result<Ex
 /// All instances, a line each.
 fn overview(status: &Status) -> String {
     let mut table = Table::default();
-    table.row(["INSTANCE", "SERVICE", "STATE", "REVISION", "VALID FOR", "NEXT", "WHY"]);
+    table.row(["INSTANCE", "SERVICE", "STATE", "REVISION", "VALID FOR", "NEXT IN", "WHY"]);
     for instance in &status.instances {
         let lease = instance.lease.as_ref();
         table.row([
@@ -53,8 +60,8 @@ fn overview(status: &Status) -> String {
             instance.state.clone(),
             lease.map_or_else(|| "-".to_owned(), |lease| lease.revision.to_string()),
             lease.map_or_else(|| "-".to_owned(), |lease| valid_for(lease.valid_for_ms)),
-            instance.next.as_deref().and_then(|next| next.get(11..19)).unwrap_or("-").to_owned(),
-            instance.reason.chars().take(120).collect(),
+            instance.next_in_ms.map_or_else(|| "-".to_owned(), |millis| brief(millis.max(0).unsigned_abs())),
+            shortened(&instance.reason),
         ]);
     }
     let text = table.render(0);
@@ -79,22 +86,27 @@ fn story(instance: &InstanceStatus) -> String {
     match &instance.lease {
         Some(lease) => {
             table.row(["revision", &format!("{}, from the {}", lease.revision, lease.origin)]);
+            table.row(["payload", &format!("{} bytes: `deputy get` gives it out", lease.bytes)]);
             table.row(["obtained at", &lease.obtained_at]);
-            table.row(["valid until", &format!("{}, {}", lease.valid_until, valid_for(lease.valid_for_ms))]);
+            table.row(["valid until", &format!("{}, {}", lease.valid_until, in_or_ago(lease.valid_for_ms))]);
         }
         None => table.row(["lease", "none"]),
     }
-    table.row(["next", instance.next.as_deref().unwrap_or("-")]);
-    table.row(["last success", instance.last_success.as_deref().unwrap_or("never, since the start")]);
+    let next = instance.next.iter().zip(instance.next_in_ms).next();
+    table.row(["next call", &next.map_or_else(|| "-".to_owned(), |(at, left)| format!("{at}, {}", in_or_ago(left)))]);
+    table.row(["last success", instance.last_success.as_deref().unwrap_or("none since the start")]);
     if let Some(trouble) = &instance.trouble {
-        let text = format!("{} at {}: {}", trouble.kind, trouble.at, trouble.message);
-        table.row(["last failure", &format!("{text} ({} in a row)", instance.failures)]);
+        table.row(["last failure", &format!("{}: {}", trouble.kind, trouble.message)]);
+        table.row(["failed at", &trouble.at]);
+        table.row(["failed calls", &format!("{} since the last success", instance.failures)]);
     }
     if let Some(trouble) = &instance.file_trouble {
         table.row(["file", trouble]);
     }
+    if instance.to_revoke > 0 {
+        table.row(["to revoke", &instance.to_revoke.to_string()]);
+    }
     table.row(["upstream", &instance.upstream]);
-    table.row(["to revoke", &instance.to_revoke.to_string()]);
     let can = match (instance.component, instance.renews, instance.revokes) {
         (false, ..) => "nothing: its tokens come from a file",
         (true, true, true) => "obtain, renew, revoke",
@@ -107,14 +119,67 @@ fn story(instance: &InstanceStatus) -> String {
 }
 
 fn valid_for(millis: i64) -> String {
-    match u64::try_from(millis) {
-        Ok(left) if left >= 1000 => Span::secs(left / 1000).to_string(),
-        Ok(left) => format!("{left}ms"),
-        Err(_) => format!("ended {} ago", Span::secs(millis.unsigned_abs() / 1000)),
+    if millis > 0 { brief(millis.unsigned_abs()) } else { in_or_ago(millis) }
+}
+
+fn in_or_ago(millis: i64) -> String {
+    let span = brief(millis.unsigned_abs());
+    if millis > 0 { format!("in {span}") } else { format!("{span} ago") }
+}
+
+/// A time as people say it: two units are enough.
+fn brief(millis: u64) -> String {
+    let seconds = millis / 1000;
+    let rounded = match seconds {
+        0 => Span::millis(millis),
+        1..3600 => Span::secs(seconds),
+        3600..86_400 => Span::secs(seconds / 60 * 60),
+        _ => Span::secs(seconds / 3600 * 3600),
+    };
+    rounded.to_string()
+}
+
+fn shortened(reason: &str) -> String {
+    match reason.char_indices().nth(REASON) {
+        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+        None => reason.to_owned(),
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person looks once a second")]
 async fn pause() {
     tokio::time::sleep(PACE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_two_units_at_most() {
+        for (millis, text) in [
+            (0, "0s"),
+            (999, "999ms"),
+            (59_999, "59s"),
+            (61_500, "1m1s"),
+            (3_599_999, "59m59s"),
+            (3_600_000, "1h"),
+            (86_399_999, "23h59m"),
+            (90_061_000, "1d1h"),
+            (31_536_000_000, "365d"),
+        ] {
+            assert_eq!(brief(millis), text);
+        }
+        assert_eq!(
+            (in_or_ago(61_500), in_or_ago(-5000), valid_for(-5000)),
+            ("in 1m1s".into(), "5s ago".into(), "5s ago".into())
+        );
+    }
+
+    #[test]
+    fn a_long_reason_is_shortened_between_letters() {
+        let long = "ü".repeat(REASON + 1);
+        assert_eq!(shortened(&long), "ü".repeat(REASON) + "…");
+        assert_eq!(shortened(&"ü".repeat(REASON)), "ü".repeat(REASON));
+    }
 }

@@ -146,7 +146,7 @@ impl Default for Metrics {
         let calls = Family::default();
         registry.register("calls", "Calls that the schedule made, by how they ended", calls.clone());
         let call_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
-        registry.register("call_duration_seconds", "How long they took", call_seconds.clone());
+        registry.register("call_duration_seconds", "How long the schedule's calls took", call_seconds.clone());
         let retries = Family::default();
         registry.register("retries", "Calls that followed a failed one", retries.clone());
         let saves = Family::default();
@@ -154,13 +154,17 @@ impl Default for Metrics {
         let jumps = Counter::default();
         registry.register("clock_jumps", "Times that the clock was set, or the machine slept", jumps.clone());
         let capability_uses = Family::default();
-        registry.register("capability_uses", "Uses of a capability by a component", capability_uses.clone());
+        registry.register(
+            "capability_uses",
+            "Uses of a capability by components, by how they ended",
+            capability_uses.clone(),
+        );
         let refusals = Family::default();
-        registry.register("refusals", "What components were refused", refusals.clone());
+        registry.register("refusals", "What components were refused, by code", refusals.clone());
         let sandbox_calls = Family::default();
-        registry.register("sandbox_calls", "Calls of components", sandbox_calls.clone());
+        registry.register("sandbox_calls", "Calls into components, by function", sandbox_calls.clone());
         let sandbox_limits = Family::default();
-        registry.register("sandbox_limits", "Limits that ended a call", sandbox_limits.clone());
+        registry.register("sandbox_limits", "Limits of the sandbox that ended a call", sandbox_limits.clone());
         let held = Mutex::new(Held::new(&mut registry));
         Self {
             registry,
@@ -251,9 +255,9 @@ impl Held {
             family
         };
         let expiry = gauge("lease_expiry_timestamp_seconds", "When the lease that is given out ends");
-        let obtained = gauge("lease_obtained_timestamp_seconds", "When it was obtained");
-        let age = gauge("lease_age_seconds", "How long ago it was obtained");
-        let revision = gauge("lease_revision", "Its number");
+        let obtained = gauge("lease_obtained_timestamp_seconds", "When the lease that is given out was obtained");
+        let age = gauge("lease_age_seconds", "How long ago the lease that is given out was obtained");
+        let revision = gauge("lease_revision", "The number of the lease that is given out");
         let last_success = gauge("last_success_timestamp_seconds", "When a call last brought something");
         let failures = gauge("failures_in_a_row", "Calls that failed since the last that did not");
         let ready = gauge("ready", "Whether those who need the lease can have it");

@@ -3,10 +3,12 @@
 //! It serves one handler on a TCP or Unix listener. What a stranger can do to it is bounded: connections at once, bytes
 //! and time of a request's head, and of its body none at all, since nothing that is served here reads one.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,9 +21,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-/// Connections at once; others wait in the kernel's queue.
+/// Connections at once. When there are more, who came first and asks nothing makes room.
 const CONNECTIONS: usize = 64;
 
 /// How long a request's head may take.
@@ -55,31 +57,48 @@ pub enum Listener {
 pub async fn serve(listener: Listener, handler: Arc<impl Handler>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
+    let mut open: VecDeque<Open> = VecDeque::new();
     loop {
         while connections.try_join_next().is_some() {}
-        // The semaphore is never closed.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let accepted = match &listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
         };
-        let handler = Arc::clone(&handler);
-        match accepted {
-            Ok(Stream::Tcp(stream)) => connections.spawn(async move {
-                connection(stream, handler).await;
-                drop(slot);
-            }),
-            Ok(Stream::Unix(stream)) => connections.spawn(async move {
-                connection(stream, handler).await;
-                drop(slot);
-            }),
+        let stream = match accepted {
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 breathe().await;
                 continue;
             }
         };
+        open.retain(|connection| !connection.task.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(idle) = open.iter().position(|connection| !connection.asks.load(Ordering::Relaxed))
+            && let Some(connection) = open.remove(idle)
+        {
+            connection.task.abort();
+        }
+        // The semaphore is never closed.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let (handler, asks) = (Arc::clone(&handler), Arc::new(AtomicBool::new(false)));
+        let shown = Arc::clone(&asks);
+        let task = connections.spawn(async move {
+            match stream {
+                Stream::Tcp(stream) => connection(stream, handler, shown).await,
+                Stream::Unix(stream) => connection(stream, handler, shown).await,
+            }
+            drop(slot);
+        });
+        open.push_back(Open { task, asks });
     }
+}
+
+/// A connection that was accepted.
+struct Open {
+    task: AbortHandle,
+    /// Whether an answer is being made for it.
+    asks: Arc<AtomicBool>,
 }
 
 enum Stream {
@@ -87,11 +106,17 @@ enum Stream {
     Unix(tokio::net::UnixStream),
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, handler: Arc<impl Handler>) {
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    handler: Arc<impl Handler>,
+    asks: Arc<AtomicBool>,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let handler = Arc::clone(&handler);
+        let (handler, asks) = (Arc::clone(&handler), Arc::clone(&asks));
         async move {
+            asks.store(true, Ordering::Relaxed);
             let answer = handler.answer(request.map(|_| ())).await;
+            asks.store(false, Ordering::Relaxed);
             Ok::<_, Infallible>(answer.map(Full::new))
         }
     });

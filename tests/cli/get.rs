@@ -1,0 +1,97 @@
+//! `deputy get`, `renew` and `revoke`
+
+use std::os::unix::fs::symlink;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::coordinator::Coordinator;
+use crate::home::Home;
+use crate::service::{SESSION, failing, granting};
+
+#[test]
+fn what_is_held_is_not_shown_unless_asked_for() {
+    let home = Home::with_s3(&granting(), "");
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    assert_snapshot!(home.shown(&coordinator.run(&["get", "s3"])), @"
+    exit code 0
+    ----- stdout
+    instance     s3
+    revision     1
+    valid until  2100-01-01T00:00:00.000Z
+    payload      165 bytes, not shown: --reveal prints them, --out FILE keeps them
+    ");
+    let run = coordinator.run(&["get", "s3", "--json"]);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    let length = seen["payload_bytes"].as_u64().unwrap();
+    assert!(length > 100);
+    assert_eq!(
+        seen,
+        serde_json::json!({
+            "schema": 1,
+            "instance": "s3",
+            "revision": 1,
+            "valid_until": "2100-01-01T00:00:00.000Z",
+            "payload_bytes": length,
+            "out": null,
+        })
+    );
+    let run = coordinator.run(&["get", "s3", "--reveal"]);
+    let payload: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&payload["SessionToken"], run.stdout.len() as u64), (&SESSION.into(), length), "it, and nothing else");
+    assert_eq!(coordinator.run(&["get", "s3", "--reveal", "--json"]).code, Some(2));
+}
+
+#[test]
+fn what_is_held_is_written_for_its_owner_alone() {
+    let home = Home::with_s3(&granting(), "");
+    home.write("credentials.json", "old");
+    let coordinator = Coordinator::start(&home);
+    let run = coordinator.run(&["get", "s3", "--wait", "30s", "--out", "credentials.json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.contains("bytes, in credentials.json"), "{}", run.stdout);
+    assert_eq!(home.mode("credentials.json"), 0o600);
+    assert!(home.read("credentials.json").contains(SESSION));
+
+    std::fs::remove_file(home.path("credentials.json")).unwrap();
+    symlink(home.path("elsewhere"), home.path("link")).unwrap();
+    let run = coordinator.run(&["get", "s3", "--out", "link"]);
+    assert_eq!((run.code, home.path("elsewhere").exists()), (Some(1), false), "{}", run.stderr);
+}
+
+#[test]
+fn who_gets_nothing_in_time_is_told_why() {
+    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let coordinator = Coordinator::start(&home);
+    home.write("credentials.json", "old");
+    coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
+    let run = coordinator.run(&["get", "s3", "--wait", "100ms", "--out", "credentials.json"]);
+    assert_snapshot!(home.shown(&run), @"
+    exit code 4
+    ----- stderr
+    error: s3 can't be given out: no lease yet; denied once: GetSessionToken: 403 AccessDenied: told by STS
+    ");
+    assert_eq!(home.read("credentials.json"), "old");
+    let run = coordinator.run(&["get", "s3", "--wait", "61s"]);
+    assert!(run.code == Some(2) && run.stderr.contains("at most 60s"), "{}", run.stderr);
+}
+
+#[test]
+fn who_asks_for_another_lease_is_told_what_happens() {
+    let home = Home::with_s3(&granting(), "");
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    assert_snapshot!(home.shown(&coordinator.run(&["renew", "s3"])), @"
+    exit code 0
+    ----- stdout
+    s3: another lease is being obtained; `deputy status` tells when it is there
+    ");
+    let run = coordinator.run(&["renew", "s3", "--json"]);
+    assert_eq!(run.stdout, "{\"schema\":1,\"done\":\"renew\",\"instance\":\"s3\"}\n");
+    assert_snapshot!(home.shown(&coordinator.run(&["revoke", "s3"])), @"
+    exit code 2
+    ----- stderr
+    error: s3 can't be revoked: its component exports no revocation; what it holds expires by itself, and `deputy renew s3` replaces it now
+    ");
+}

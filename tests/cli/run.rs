@@ -1,0 +1,120 @@
+//! `deputy run`: what it needs, what it leaves alone, and what it logs.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::coordinator::{Coordinator, beside, state};
+use crate::home::Home;
+use crate::service::granting;
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_second_one_on_the_same_state_is_refused_and_names_the_first() {
+    let home = Home::with_s3(&granting(), "");
+    let coordinator = Coordinator::start(&home);
+    let run = beside(&home, &["run"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains(&format!("is held by process {}", coordinator.pid())), "{}", run.stderr);
+    coordinator.until_ready();
+    assert_eq!(coordinator.run(&["status"]).code, Some(0), "the first one's socket is still its own");
+}
+
+#[test]
+fn a_bad_configuration_starts_nothing() {
+    let home = Home::with("[instances.s3]\ncomponent = \"s3-sts.wasm\"\nlifetme = \"1h\"\n");
+    let run = beside(&home, &["run"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("deputy.toml:3:1") && run.stderr.contains("nothing was started"), "{}", run.stderr);
+    assert!(!state(&home).join("control.sock").exists());
+}
+
+#[test]
+fn the_socket_is_for_its_owner_or_for_the_group_that_is_configured() {
+    for (lines, expected) in [("", 0o600), ("control-mode = \"0660\"\n", 0o660)] {
+        let home = Home::with_s3(&granting(), &format!("[coordinator]\ncontrol = \"commands.sock\"\n{lines}"));
+        let coordinator = Coordinator::start(&home);
+        let socket = home.path("commands.sock");
+        assert!(fs::symlink_metadata(&socket).unwrap().file_type().is_socket());
+        assert_eq!((mode(&socket), mode(&state(&home))), (expected, 0o700));
+        assert_eq!(coordinator.run(&["reload"]).stdout, "unchanged  1\n");
+        assert!(!state(&home).join("control.sock").exists());
+    }
+}
+
+#[test]
+fn a_socket_that_was_left_behind_is_taken_over_and_nothing_else() {
+    let home = Home::with_s3(&granting(), "[coordinator]\ncontrol = \"commands.sock\"\n");
+    let socket = home.path("commands.sock");
+    let coordinator = Coordinator::start(&home);
+    coordinator.kill();
+    assert!(socket.exists(), "nobody removed it");
+    drop(Coordinator::start(&home));
+
+    let refused = |why: &str| {
+        let run = beside(&home, &["run"]);
+        assert_eq!(run.code, Some(1));
+        assert!(run.stderr.contains(why) && run.stderr.contains("names the socket"), "{}", run.stderr);
+    };
+    fs::remove_file(&socket).unwrap();
+    let other = UnixListener::bind(&socket).unwrap();
+    refused("another process listens there");
+    drop(other);
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, "a file").unwrap();
+    refused("something else than a socket is there");
+    assert_eq!(home.read("commands.sock"), "a file");
+    fs::remove_file(&socket).unwrap();
+    fs::create_dir(&socket).unwrap();
+    refused("something else than a socket is there");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let home = Home::with_s3(&granting(), &format!("[coordinator]\nhealth = \"{address}\"\n"));
+    assert_snapshot!(home.shown(&beside(&home, &["run", "--log", "off"])), @"
+    exit code 1
+    ----- stderr
+    error: cannot listen for health and metrics
+      because Address already in use (os error 98)
+    hint: is another process there? `health` in [coordinator] names the address 127.0.0.1:[PORT]
+    ");
+}
+
+#[test]
+fn a_log_that_no_terminal_shows_is_an_object_on_each_line() {
+    let home = Home::with_s3(&granting(), "");
+    let coordinator = Coordinator::start_with(&home, &["--log", "trace"]);
+    coordinator.until("a lease", || coordinator.log().contains("published"));
+    let log = coordinator.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.len() >= 4, "{log}");
+    for line in &lines {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        assert!(text("target").starts_with("deputy") && !text("level").is_empty() && text("timestamp").ends_with('Z'));
+        assert!(line["fields"]["message"].is_string(), "{line}");
+    }
+    let published = lines.iter().find(|line| line["fields"]["message"] == "published").unwrap();
+    assert_eq!((&published["fields"]["instance"], &published["fields"]["revision"]), (&"s3".into(), &"1".into()));
+}
+
+#[test]
+fn the_audit_trail_can_be_all_that_stdout_holds() {
+    let home = Home::with_s3(&granting(), "");
+    let coordinator = Coordinator::start_with(&home, &["--audit", "trail.jsonl"]);
+    coordinator.until("a lease", || coordinator.log().contains("published"));
+    let trail = home.read("trail.jsonl");
+    let functions: Vec<Value> =
+        trail.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["function"].clone()).collect();
+    assert!(functions.contains(&"obtain".into()), "{trail}");
+    assert_eq!(home.mode("trail.jsonl"), 0o600);
+}

@@ -1,0 +1,199 @@
+//! `deputy status`, and what its siblings say where there is nobody to ask.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::coordinator::{Coordinator, beside, state};
+use crate::home::{Home, Run};
+use crate::service::{failing, granting};
+
+/// A home whose leases live an hour.
+fn home() -> Home {
+    Home::with(&crate::home::s3(&granting()).replace("component =", "lifetime = \"1h\"\ncomponent ="))
+}
+
+/// The run as one text, without what differs from run to run; the widths of columns do.
+fn shown(home: &Home, run: &Run) -> String {
+    let mask = |word: &str| {
+        let bare = word.trim_end_matches([',', '.']);
+        let rest = &word[bare.len()..];
+        let is_span = bare.starts_with(|c: char| c.is_ascii_digit())
+            && bare.ends_with(['m', 's'])
+            && bare.chars().all(|c| c.is_ascii_digit() || "ms".contains(c));
+        let is_digest = bare.len() == 8 && bare.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_time = bare.len() == 24 && bare.starts_with("20") && bare.ends_with('Z');
+        match (is_span, is_digest, is_time) {
+            (true, ..) => format!("[SPAN]{rest}"),
+            (_, true, _) => format!("[DIGEST]{rest}"),
+            (.., true) => format!("[TIME]{rest}"),
+            _ => word.to_owned(),
+        }
+    };
+    let text = home.shown(run);
+    let cell = |cell: &str| cell.trim_start().split(' ').map(mask).collect::<Vec<_>>().join(" ");
+    let cells = |line: &str| line.split("  ").filter(|cell| !cell.is_empty()).map(cell).collect::<Vec<_>>();
+    let line = |line: &str| cells(line).join("  ") + "\n";
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn where_no_coordinator_runs_its_socket_and_the_remedy_are_named() {
+    let home = home();
+    let socket = state(&home).join("control.sock");
+    for arguments in
+        [&["status"][..], &["status", "s3"], &["renew", "s3"], &["revoke", "s3"], &["reload"], &["get", "s3"]]
+    {
+        let run = beside(&home, arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(4), ""), "{arguments:?}");
+        let told = format!("no coordinator answers at {}: start one with `deputy run`", socket.display());
+        assert!(run.stderr.contains(&told), "{arguments:?}: {}", run.stderr);
+    }
+    let run = beside(&home, &["status", "--json"]);
+    let error: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &error["error"]["exit_code"]), (Some(4), &4.into()));
+    let run = home.run_with(&["status", "--socket", "elsewhere.sock"], &[("DEPUTY_SOCKET", "nowhere.sock")]);
+    assert!(run.stderr.contains("answers at elsewhere.sock"), "{}", run.stderr);
+    let run = home.run_with(&["status"], &[("DEPUTY_SOCKET", "nowhere.sock")]);
+    assert!(run.stderr.contains("answers at nowhere.sock"), "{}", run.stderr);
+}
+
+#[test]
+fn a_lease_is_shown_in_a_table_and_with_its_story() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    assert_snapshot!(shown(&home, &coordinator.run(&["status"])), @"
+    exit code 0
+    ----- stdout
+    INSTANCE  SERVICE  STATE  REVISION  VALID FOR  NEXT IN  WHY
+    s3  s3  holding  1  [SPAN]  [SPAN]  held
+    1 of 1 ready
+    ");
+    assert_snapshot!(shown(&home, &coordinator.run(&["status", "s3"])), @"
+    exit code 0
+    ----- stdout
+    instance  s3
+    service  s3
+    state  holding
+    ready  yes
+    why  held
+    revision  1, from the component
+    payload  165 bytes: `deputy get` gives it out
+    obtained at  [TIME]
+    valid until  [TIME], in [SPAN]
+    next call  [TIME], in [SPAN]
+    last success  [TIME]
+    upstream  s3 [DIGEST] http://127.0.0.1:[PORT]
+    can  obtain
+    ");
+}
+
+#[test]
+fn a_failure_is_shown_with_what_was_said() {
+    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let coordinator = Coordinator::start(&home);
+    coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
+    assert_snapshot!(shown(&home, &coordinator.run(&["status"])), @"
+    exit code 0
+    ----- stdout
+    INSTANCE  SERVICE  STATE  REVISION  VALID FOR  NEXT IN  WHY
+    s3  s3  retrying  -  -  [SPAN]  no lease yet; denied once: GetSessionToken: 403 AccessDenied: told by STS
+    0 of 1 ready
+    ");
+    assert_snapshot!(shown(&home, &coordinator.run(&["status", "s3"])), @"
+    exit code 0
+    ----- stdout
+    instance  s3
+    service  s3
+    state  retrying
+    ready  no
+    why  no lease yet; denied once: GetSessionToken: 403 AccessDenied: told by STS
+    lease  none
+    next call  [TIME], in [SPAN]
+    last success  none since the start
+    last failure  denied: GetSessionToken: 403 AccessDenied: told by STS
+    failed at  [TIME]
+    failed calls  1 since the last success
+    upstream  s3 [DIGEST] http://127.0.0.1:[PORT]
+    can  obtain
+    ");
+}
+
+#[test]
+fn the_status_for_programs_has_the_same_and_no_payload() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    let status: Value = serde_json::from_str(&coordinator.run(&["status", "--json"]).stdout).unwrap();
+    assert_eq!((&status["schema"], &status["ready"]), (&1.into(), &true.into()), "{status}");
+    assert_eq!(status["pid"], coordinator.pid());
+    let of_all = &status["instances"][0];
+    let keys: Vec<&str> = of_all.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "component",
+        "failures",
+        "file_trouble",
+        "last_success",
+        "lease",
+        "name",
+        "next",
+        "next_in_ms",
+        "ready",
+        "reason",
+        "renews",
+        "revokes",
+        "service",
+        "state",
+        "to_revoke",
+        "trouble",
+        "upstream",
+        "users",
+    ];
+    assert_eq!(keys, expected, "`schema` grows when a field goes");
+    let lease: Vec<&str> = of_all["lease"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(lease, ["bytes", "obtained_at", "origin", "revision", "valid_for_ms", "valid_until"]);
+    let one: Value = serde_json::from_str(&coordinator.run(&["status", "s3", "--json"]).stdout).unwrap();
+    assert_eq!((&one["name"], &one["lease"]["valid_until"]), (&"s3".into(), &of_all["lease"]["valid_until"]));
+}
+
+#[test]
+fn an_instance_that_is_not_there_is_misconfigured() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    for command in ["status", "renew", "revoke", "get"] {
+        let run = coordinator.run(&[command, "s4"]);
+        let told = "error: there is no instance \"s4\": `deputy status` lists those that are enabled\n";
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (Some(2), "", told), "{command}");
+        // Nothing in a name leads to another path.
+        let run = coordinator.run(&[command, "../status?x=\u{1b}"]);
+        assert!(run.code == Some(2) && !run.stderr.contains('\u{1b}'), "{command}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_watched_status_is_printed_again_and_has_no_escape_codes_for_a_program() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    let state = state(&home);
+    for (arguments, marks) in
+        [(&["status", "--watch"][..], "INSTANCE "), (&["status", "--watch", "--json"], "{\"schema\"")]
+    {
+        let mut command = home.command(&[("DEPUTY_STATE", state.to_str().unwrap())]);
+        let mut watch = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut seen = 0;
+        while seen < 2 {
+            let line = lines.next().expect("it goes on");
+            assert!(!line.contains('\u{1b}'), "{line:?}");
+            seen += usize::from(line.starts_with(marks));
+        }
+        watch.kill().unwrap();
+        watch.wait().unwrap();
+    }
+    let coloured = coordinator.run(&["status", "--color", "always"]);
+    assert!(coloured.stdout.contains('\u{1b}'), "where they are asked for");
+}
