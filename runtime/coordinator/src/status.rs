@@ -204,7 +204,9 @@ fn reason(view: &View<'_>) -> String {
             None => "it is due".to_owned(),
         },
         Doing::Saving(0) => "being saved".to_owned(),
-        Doing::Saving(failures) => format!("it can't be saved ({failures} times): see the log"),
+        Doing::Saving(failures) => {
+            format!("it can't be saved (failure {failures} in a row): {}", view.unsaved.unwrap_or("see the log"))
+        }
         Doing::Unused => "on demand, and nobody uses it".to_owned(),
         Doing::Waiting(None) => "waits for its turn".to_owned(),
         Doing::Waiting(Some(span)) => format!("waits for the budget of {}: {span}", view.plan.upstream),
