@@ -236,7 +236,9 @@ fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
             None => "it is due".to_owned(),
         },
         Doing::Saving(0) => "being saved".to_owned(),
-        Doing::Saving(failures) => format!("saving it failed {}: see the log", times(*failures)),
+        Doing::Saving(failures) => {
+            format!("saving it failed {}: {}", times(*failures), view.unsaved.unwrap_or("see the log"))
+        }
         Doing::Unused => "on demand, and nobody uses it".to_owned(),
         Doing::Waiting(None) => "waits for its turn".to_owned(),
         Doing::Waiting(Some(span)) => format!("waits for the budget of {}: {}", view.plan.upstream, rough(*span)),

@@ -20,6 +20,27 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
     Ok(ports)
 }
 
+/// That many different free ports that stay free while nobody listens on them: none is of those that the system gives
+/// to whoever connects to something. They are for a server that is stopped and started again.
+///
+/// # Errors
+/// When there are none.
+pub fn lasting_ports<const N: usize>() -> Result<[u16; N], Error> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").map_err(no_port)?;
+    let lowest = range.split_ascii_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(u16::MAX);
+    // Another process that looks for such ports begins elsewhere.
+    let begin = 10_000 + u16::try_from(std::process::id() % 10_000).unwrap_or(0);
+    let mut held = (begin..lowest).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let mut listeners = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = held.next().ok_or_else(|| Error::new("no free port below those of connections"))?;
+        *port = listener.local_addr().map_err(no_port)?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
+}
+
 fn no_port(error: std::io::Error) -> Error {
     Error::new(format!("no free port: {error}"))
 }

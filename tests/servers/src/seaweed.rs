@@ -1,6 +1,8 @@
 //! SeaweedFS: a real S3 with a real STS, which checks signatures and session tokens.
 
-use crate::{Error, Server, Start, free_ports, get, tool};
+use std::path::Path;
+
+use crate::{Error, Lasting, Server, Start, free_ports, get, lasting_ports, tool};
 
 /// Who may do what there: an administrator with a key, and a role that anyone with a key may assume.
 const IAM: &str = r#"{
@@ -34,10 +36,29 @@ const IAM: &str = r#"{
 /// Where it puts its sockets, whatever it is told.
 const SOCKETS: &str = "/tmp";
 
+/// Where a SeaweedFS is that is stopped and started again: its ports, and the folder of its data.
+pub struct Place {
+    ports: [u16; PORTS],
+    data: Lasting,
+}
+
+/// How many ports it needs.
+const PORTS: usize = 8;
+
 /// A running SeaweedFS.
 pub struct Seaweed {
     server: Server,
     port: u16,
+}
+
+impl Place {
+    /// A place where none was yet.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { ports: lasting_ports()?, data: Lasting::new("seaweedfs-data")? })
+    }
 }
 
 impl Seaweed {
@@ -55,14 +76,26 @@ impl Seaweed {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start() -> Result<Self, Error> {
-        let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, port, s3_grpc] = free_ports()?;
-        let mut start = Start::new("seaweedfs", &tool("weed")?)?;
+        let start = Start::new("seaweedfs", &tool("weed")?)?;
+        let data = start.folder().to_owned();
+        Self::begin(start, &data, free_ports()?)
+    }
+
+    /// Starts one at its place, where its data is that it had there before.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start_at(place: &Place) -> Result<Self, Error> {
+        Self::begin(Start::new("seaweedfs", &tool("weed")?)?, place.data.path(), place.ports)
+    }
+
+    fn begin(mut start: Start, data: &Path, ports: [u16; PORTS]) -> Result<Self, Error> {
+        let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, port, s3_grpc] = ports;
         let iam = IAM
             .replace("ACCESS_KEY", Self::ACCESS_KEY)
             .replace("SECRET_KEY", Self::SECRET_KEY)
             .replace("ROLE_ARN", Self::ROLE_ARN);
         let iam = start.file("iam.json", &iam)?;
-        let folder = start.folder().display().to_string();
         let ports = [
             ("master.port", master),
             ("master.port.grpc", master_grpc),
@@ -89,7 +122,7 @@ impl Seaweed {
         let server = start
             .args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=8", "-volume.minFreeSpace=0"])
             .args(["-master.volumeSizeLimitMB=64", "-master.telemetry=false"])
-            .args([format!("-dir={folder}"), format!("-s3.iam.config={}", iam.display())])
+            .args([format!("-dir={}", data.display()), format!("-s3.iam.config={}", iam.display())])
             .args(ports.map(|(name, port)| format!("-{name}={port}")))
             .until(|| {
                 // The last to be ready are the place for an object's bytes, and the gateway.

@@ -18,6 +18,7 @@ trap '' INT TERM HUP
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!
+echo $server >pid
 { cat <&3 >/dev/null; kill -9 $server; rm -rf $LEFTOVERS; } 2>/dev/null &
 exec 3<&-
 wait $server
@@ -131,6 +132,20 @@ impl Server {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Sends it a signal by its name: a server that is stopped with `STOP` hangs, and goes on after `CONT`.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, name: &str) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::new(format!("sending {name} to {}: {error}", self.name));
+        let pid = fs::read_to_string(self.folder().join("pid")).map_err(failed)?;
+        let status = Command::new("/bin/kill").args([format!("-{name}"), pid.trim().to_owned()]).status();
+        match status.map_err(failed)?.success() {
+            true => Ok(()),
+            false => Err(Error::new(format!("{} has ended:\n{}", self.name, self.last_lines()))),
+        }
     }
 
     /// What it said last.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use deputy_test_servers::{Moto, OAuth2, Seaweed, boto, get};
+use deputy_test_servers::{Moto, OAuth2, Place, Seaweed, boto, get};
 
 const ASSUME: &str = "
 import boto3, os
@@ -12,6 +12,15 @@ s3 = boto3.client('s3', endpoint_url=os.environ['ENDPOINT'], region_name='us-eas
                   aws_secret_access_key=c['SecretAccessKey'], aws_session_token=c['SessionToken'])
 s3.create_bucket(Bucket='bucket')
 s3.put_object(Bucket='bucket', Key='k', Body=b'hello')
+print(s3.get_object(Bucket='bucket', Key='k')['Body'].read().decode())
+";
+
+/// Reads an object with a session that another script printed last.
+const READ: &str = "
+import boto3, os
+key, secret, token = os.environ['SESSION'].split()[-3:]
+s3 = boto3.client('s3', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1', aws_access_key_id=key,
+                  aws_secret_access_key=secret, aws_session_token=token)
 print(s3.get_object(Bucket='bucket', Key='k')['Body'].read().decode())
 ";
 
@@ -29,6 +38,21 @@ fn seaweed_gives_a_session_that_reads_and_writes_and_refuses_a_wrong_key() {
 }
 
 #[test]
+fn seaweed_that_is_killed_and_started_again_has_its_objects_and_knows_its_sessions() {
+    let place = Place::new().unwrap();
+    let seaweed = Seaweed::start_at(&place).unwrap();
+    let assume = format!("{ASSUME}print(c['AccessKeyId'], c['SecretAccessKey'], c['SessionToken'])");
+    let key = [("AWS_ACCESS_KEY_ID", Seaweed::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", Seaweed::SECRET_KEY)];
+    let endpoint = seaweed.endpoint();
+    let said = boto(&assume, &[&key[..], &[("ENDPOINT", &endpoint)]].concat()).unwrap();
+    drop(seaweed);
+    assert!(boto(READ, &[("ENDPOINT", &endpoint), ("SESSION", &said)]).is_err(), "it still answers");
+    let seaweed = Seaweed::start_at(&place).unwrap();
+    assert_eq!(seaweed.endpoint(), endpoint);
+    assert_eq!(boto(READ, &[("ENDPOINT", &endpoint), ("SESSION", &said)]).unwrap(), "hello\n");
+}
+
+#[test]
 fn moto_gives_a_session_token() {
     let moto = Moto::start().unwrap();
     let script = "
@@ -37,6 +61,15 @@ sts = boto3.client('sts', endpoint_url=os.environ['ENDPOINT'], region_name='us-e
 print(sts.get_session_token()['Credentials']['AccessKeyId'])";
     let key = [("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any"), ("ENDPOINT", &moto.endpoint())];
     assert!(boto(script, &key).unwrap().starts_with("A"));
+}
+
+#[test]
+fn a_server_that_is_stopped_hangs_until_it_goes_on() {
+    let moto = Moto::start().unwrap();
+    moto.server().signal("STOP").unwrap();
+    assert!(get(moto.port(), "/moto-api/data.json").is_none());
+    moto.server().signal("CONT").unwrap();
+    assert!(get(moto.port(), "/moto-api/data.json").is_some());
 }
 
 #[test]

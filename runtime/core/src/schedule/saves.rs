@@ -29,6 +29,7 @@ impl Schedule {
             }
             _ => return,
         }
+        slot.unsaved = None;
         let published = slot.published.as_ref().map(|lease| lease.revision);
         if slot.ends(self.life, now).is_none()
             && let Some(lease) = slot.valid(now.wall).filter(|lease| published != Some(lease.revision)).cloned()
@@ -55,6 +56,7 @@ impl Schedule {
         let trouble = Trouble { kind: Kind::Internal, message: why.clone(), at: now.wall };
         let wait = delay::retry(&SAVE_RETRY, &trouble, *failures, None, chance);
         *again = Some(now.mono.plus(wait));
+        slot.unsaved = Some(why.clone());
         self.tell(Notice::SaveFailed(name.clone(), why, wait));
         self.settle(&name, now);
     }

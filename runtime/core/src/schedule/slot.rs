@@ -32,6 +32,8 @@ pub(super) struct Slot {
     pub(super) revoke_failures: u32,
     pub(super) failures: u32,
     pub(super) trouble: Option<Trouble>,
+    /// Why what is held could not be saved when that was last tried.
+    pub(super) unsaved: Option<String>,
     pub(super) last_success: Option<Timestamp>,
     pub(super) renewable: Renewable,
     pub(super) required: Required,
@@ -133,6 +135,7 @@ impl Slot {
             revoke_failures: 0,
             failures: 0,
             trouble: None,
+            unsaved: None,
             last_success: None,
             renewable: Renewable::Perhaps,
             required: Required::Yes,

@@ -32,6 +32,8 @@ pub struct View<'s> {
     pub failures: u32,
     /// How the last one failed.
     pub trouble: Option<&'s Trouble>,
+    /// Why what it holds could not be saved when that was last tried.
+    pub unsaved: Option<&'s str>,
     /// When a call last brought something.
     pub last_success: Option<Timestamp>,
     /// When it is obtained or renewed next, if that is known.
@@ -106,6 +108,7 @@ impl<'s> View<'s> {
             users: slot.users,
             failures: slot.failures,
             trouble: slot.trouble.as_ref(),
+            unsaved: slot.unsaved.as_deref(),
             last_success: slot.last_success,
             next,
         }

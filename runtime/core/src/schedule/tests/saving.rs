@@ -29,9 +29,10 @@ fn a_save_that_fails_is_told_and_tried_again() {
     let told = world.notices().filter(|notice| matches!(notice, Notice::SaveFailed(..))).count();
     assert_eq!(told, saves);
     assert!(matches!(world.view("a").doing, Doing::Saving(failures) if failures as usize == saves));
+    assert!(world.view("a").unsaved.is_some());
     world.saves = Saves::Succeed;
     world.pass(Span::secs(15));
-    assert_eq!(world.revision("a"), Some(1));
+    assert_eq!((world.revision("a"), world.view("a").unsaved), (Some(1), None));
 }
 
 #[test]
