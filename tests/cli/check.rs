@@ -298,3 +298,15 @@ fn a_check_is_one_object_for_programs() {
     assert_eq!(s3["loaded"]["granted"][0], serde_json::json!({ "capability": "sigv4", "grants": ["aws-key"] }));
     assert_eq!(s3["loaded"]["secrets"][0], serde_json::json!({ "name": "aws-key", "source": "file", "ok": true }));
 }
+
+#[test]
+fn without_a_root_certificate_on_the_machine_a_file_of_them_is_asked_for() {
+    let home = Home::with(&s3("https://sts.example.com"));
+    home.write("none.pem", "");
+    let none = home.path("none.pem");
+    let none = [("SSL_CERT_FILE", none.to_str().unwrap()), ("SSL_CERT_DIR", home.path("no-folder").to_str().unwrap())]
+        .map(|(name, value)| (name, value.to_owned()));
+    let run = home.run_with(&["check"], &none.each_ref().map(|(name, value)| (*name, value.as_str())));
+    assert_ne!(run.code, Some(0));
+    assert!(run.stdout.contains("install them, or name a file with `roots`"), "{}", home.shown(&run));
+}

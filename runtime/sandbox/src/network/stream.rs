@@ -48,3 +48,7 @@ impl AsyncWrite for Stream {
         either!(self, stream => stream.poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -71,6 +71,26 @@ async fn options_are_remembered_and_zero_is_none() {
     remembers!(set_send_buffer_size, send_buffer_size);
 }
 
+#[tokio::test]
+async fn a_streams_error_has_a_code_where_the_network_gave_one() {
+    let mut lab = all_granted();
+    let (reset, other) = (wasmtime::Error::from(ErrorCode::ConnectionReset), wasmtime::Error::msg("of a file"));
+    for (error, code) in [(reset, Some(ErrorCode::ConnectionReset)), (other, None)] {
+        let error = lab.table.push(error).unwrap();
+        assert_eq!(network::Host::network_error_code(&mut lab.view(), error).unwrap(), code);
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_is_dropped_leaves_nothing_in_the_table() {
+    let mut lab = all_granted();
+    let network = lab.network();
+    let same = Resource::<Network>::new_borrow(network.rep());
+    assert!(lab.table.get(&same).is_ok());
+    network::HostNetwork::drop(&mut lab.view(), network).unwrap();
+    assert!(lab.table.get(&same).is_err());
+}
+
 struct State {
     wasi: WasiCtx,
     sockets: Sockets,
@@ -90,4 +110,7 @@ fn wasis_own_sockets_are_replaced_and_nothing_else_can_be_afterwards() {
     link(&mut linker, |state: &mut State| SocketsView { sockets: &mut state.sockets, table: &mut state.table })
         .unwrap();
     assert!(wasmtime_wasi::p2::add_to_linker_async(&mut linker).is_err(), "shadowing is off again");
+    let mut alone = Linker::<State>::new(&Engine::default());
+    link(&mut alone, |state: &mut State| SocketsView { sockets: &mut state.sockets, table: &mut state.table }).unwrap();
+    assert!(wasmtime_wasi::p2::add_to_linker_async(&mut alone).is_err(), "nothing was linked");
 }
