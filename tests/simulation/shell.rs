@@ -118,6 +118,7 @@ impl History {
         assert!(self.running.len() < most, "more than {most} calls at once");
         let upstream = self.checks.called(&name, &work, self.store.get(&name), self.process, now);
         self.budgets.call(&upstream, self.clocks.truth);
+        self.waits.called(&upstream, now.mono);
         let serial = self.serial();
         let right = self.clocks.right();
         let (after, outcome) = self.instances[&name].answer(&mut self.dice, &work, right, serial);
