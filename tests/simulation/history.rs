@@ -28,6 +28,8 @@ pub(crate) struct History {
     pub(crate) configuration: Configuration,
     pub(crate) instances: BTreeMap<InstanceName, Instance>,
     pub(crate) store: BTreeMap<InstanceName, Record>,
+    /// What is on the disk and was said to be deleted.
+    pub(crate) orphans: BTreeSet<InstanceName>,
     pub(crate) published: BTreeMap<InstanceName, Lease>,
     pub(crate) running: BTreeMap<CallNumber, (InstanceName, Work)>,
     pub(crate) pending: BTreeMap<(u64, u64), Pending>,
@@ -94,6 +96,7 @@ impl History {
             configuration,
             instances,
             store: BTreeMap::new(),
+            orphans: BTreeSet::new(),
             published: BTreeMap::new(),
             running: BTreeMap::new(),
             pending: BTreeMap::new(),

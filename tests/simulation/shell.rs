@@ -118,6 +118,7 @@ impl History {
         assert!(self.running.len() < most, "more than {most} calls at once");
         let upstream = self.checks.called(&name, &work, self.store.get(&name), self.process, now);
         self.budgets.call(&upstream, self.clocks.truth);
+        self.waits.called(&upstream, now.mono);
         let serial = self.serial();
         let right = self.clocks.right();
         let (after, outcome) = self.instances[&name].answer(&mut self.dice, &work, right, serial);
@@ -134,7 +135,8 @@ impl History {
     fn told(&mut self, notice: &Notice) {
         match notice {
             Notice::Failed(name, trouble, wait) => {
-                let left = self.store.get(name).and_then(|record| record.lease.as_ref());
+                let saved = self.store.get(name).filter(|_| !self.orphans.contains(name));
+                let left = saved.and_then(|record| record.lease.as_ref());
                 let now = self.clocks.now();
                 self.checks.failed(name, trouble.kind, *wait, left, now, &self.configuration);
                 self.throttled(name, trouble.kind);
@@ -143,7 +145,8 @@ impl History {
             Notice::SaveFailed(..) => self.counts.save_failures += 1,
             Notice::Orphaned(name) => {
                 self.counts.orphaned += 1;
-                self.checks.lost(name); // whenever it is deleted: its numbers are not remembered
+                self.checks.lost(name); // whenever it is deleted: nothing of it is remembered
+                self.orphans.insert(name.clone());
             }
             Notice::Expired(name, _) => {
                 self.counts.expired += 1;
@@ -196,6 +199,7 @@ impl History {
     }
 
     fn put(&mut self, name: &InstanceName, record: Option<Record>) {
+        self.orphans.remove(name);
         if let Some(record) = record {
             self.store.insert(name.clone(), record);
         } else {
@@ -223,6 +227,7 @@ impl History {
         }
         self.running.clear();
         self.published.clear();
+        self.orphans.clear();
         self.checks.crashed();
         self.waits = Default::default();
         self.process = Process::Down;

@@ -35,6 +35,12 @@ impl Waits {
         }
     }
 
+    /// A call begins: nobody there was told to wait.
+    pub(crate) fn called(&self, upstream: &UpstreamName, now: Mono) {
+        let until = self.paused.get(upstream).copied().unwrap_or_default();
+        assert!(until <= now, "{upstream} is called, and asked to be left alone until {until:?}");
+    }
+
     pub(crate) fn look<'a>(
         &mut self,
         views: impl Iterator<Item = View<'a>>,

@@ -1,0 +1,134 @@
+//! When to renew, and when to try again.
+
+use deputy_core::Span;
+use deputy_core::schedule::{Kind, Notice, Policy, Ratio, Retry, Trouble, delay};
+
+use crate::HOUR;
+use crate::world::{World, failed, lasting, plain, plan, until};
+
+fn trouble() -> Trouble {
+    let at = World::silent(1).now().wall;
+    Trouble { kind: Kind::Unavailable, message: String::new(), at }
+}
+
+/// Flink's own figures: from 10 s to 5 min.
+const RETRY: Retry = Retry { floor: Span::secs(10), most: Span::secs(300), slow: Span::secs(10) };
+
+/// `startTokensUpdateShouldScheduleRenewal`: two cycles fail, and the third brings tokens.
+#[test]
+fn a_call_that_fails_is_scheduled_again_until_it_brings_tokens() {
+    let mut world = World::new([("a", plain())]);
+    let mut calls = 0;
+    world.serve("a", move |_, now| {
+        calls += 1;
+        let outcome = if calls == 2 { lasting(now, HOUR) } else { failed(Kind::Unavailable) };
+        Some((Span::millis(10), outcome))
+    });
+    world.fail("a", Kind::Unavailable);
+    world.pass(Span::secs(60));
+    assert_eq!((world.called("a").len(), world.revision("a")), (3, Some(1)));
+}
+
+/// `calculateRenewalDelayShouldConsiderRenewalRatio`: now 100, until 200, ratio 0.5: 50.
+/// Deputy differs: jitter brings it forward by up to a tenth, if that is configured.
+#[test]
+fn the_delay_until_a_renewal_considers_the_ratio() {
+    let policy = Policy { ratio: Ratio::thousandths(500), jitter: Ratio::thousandths(0), ..Policy::default() };
+    assert_eq!(delay::renewal(&policy, Span::millis(100), u16::MAX), Span::millis(50));
+}
+
+/// `calculateRetryDelayShouldDoubleOnConsecutiveFailures`: from 10 s to 80 s in four steps, within the jitter.
+#[test]
+fn the_delay_until_the_next_try_doubles_with_each_failure_in_a_row() {
+    for (failures, most) in [(1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (6, 300), (40, 300)] {
+        let longest = delay::retry(&RETRY, &trouble(), failures, None, 0);
+        let shortest = delay::retry(&RETRY, &trouble(), failures, None, u16::MAX);
+        assert_eq!((shortest, longest), (Span::millis(most * 500), Span::secs(most)), "after {failures}");
+    }
+}
+
+/// `calculateRetryDelayShouldResetAfterSuccess`
+#[test]
+fn a_success_begins_the_delays_anew() {
+    let mut world = World::new([("a", plan(|plan| plan.policy.retry = RETRY))]);
+    for _ in 0..3 {
+        world.fail("a", Kind::Unavailable);
+        world.until_called("a");
+    }
+    world.bring("a", HOUR);
+    world.until_called("a");
+    world.fail("a", Kind::Unavailable);
+    assert!(world.until_called("a") <= 20_000);
+}
+
+/// `calculateRetryDelayShouldCapToTtlBound`: with 30 s left, the next try is in 10 s at the latest.
+#[test]
+fn the_delay_until_the_next_try_is_no_more_than_a_third_of_what_is_left() {
+    for failures in [1, 4, 20] {
+        for chance in [0, u16::MAX / 2, u16::MAX] {
+            let wait = delay::retry(&RETRY, &trouble(), failures, Some(Span::secs(30)), chance);
+            assert_eq!(wait, Span::secs(10), "after {failures}");
+        }
+    }
+}
+
+/// FLINK-40008 uses the greatest backoff for what has expired already. Deputy differs: nothing is left, so nothing caps
+/// the delay, and it doubles as without a lease.
+#[test]
+fn what_has_expired_is_tried_with_the_delays_of_what_never_was() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", Span::secs(2));
+    world.serve("a", |_, _| Some((Span::millis(1), failed(Kind::Unavailable))));
+    world.pass(Span::secs(3000));
+    let waits: Vec<Span> = world
+        .notices()
+        .filter_map(|notice| match notice {
+            Notice::Failed(_, _, wait) => Some(*wait),
+            _ => None,
+        })
+        .collect();
+    assert!(waits.iter().skip(12).all(|wait| *wait >= Span::secs(150)), "{waits:?}");
+}
+
+/// `submissionRetryDelayMustRespectMinimumAndConfiguredBackoff`: 0 and 100 ms become 1 s, 2.5 s stay.
+/// Deputy differs: the minimum is the operator's, and 10 ms where the operator says nothing at all.
+#[test]
+fn no_delay_is_below_the_minimum() {
+    for (floor, least) in [(0, 10), (100, 100), (2500, 2500)] {
+        let retry = Retry { floor: Span::millis(floor), ..RETRY };
+        let wait = delay::retry(&retry, &trouble(), 1, Some(Span::millis(1)), u16::MAX);
+        assert_eq!(wait, Span::millis(least));
+    }
+}
+
+/// A `validUntil` in the past gives Flink a delay of -750 ms for -1000 ms, and so a hot loop (seen, not tested there).
+#[test]
+fn an_expiry_in_the_past_is_no_hot_loop() {
+    let mut world = World::new([("a", plain())]);
+    world.serve("a", |_, now| Some((Span::millis(1), until(Some(now.wall.minus(Span::secs(1)))))));
+    world.end("a", until(None));
+    world.pass(Span::secs(86_400));
+    assert_eq!(world.called("a").len(), 33, "once in 45 minutes: an hour is assumed");
+}
+
+/// `HadoopFSDelegationTokenProviderITCase` and `HiveServer2DelegationTokenProviderITCase`: there is no renewal date where
+/// there are no tokens or where the interval is negative. Flink then never renews again in that session.
+/// Deputy differs: no date is no reason to stop.
+#[test]
+fn where_there_is_no_date_the_configured_lifetime_is_one() {
+    let mut world = World::new([("a", plan(|plan| plan.policy.lifetime = Some(Span::secs(900))))]);
+    world.end("a", until(None));
+    assert_eq!(world.until_called("a"), 675_000);
+}
+
+/// Flink's next cycle is at `min(validUntil)` over all providers, so that all are obtained as often as the shortest.
+/// Deputy differs: each instance has a schedule of its own.
+#[test]
+fn who_lives_long_is_not_obtained_as_often_as_who_lives_shortly() {
+    let mut world = World::new([("long", plain()), ("short", plain())]);
+    world.serve_for("short", Span::secs(60));
+    world.bring("long", HOUR);
+    world.bring("short", Span::secs(60));
+    world.pass(Span::secs(2600));
+    assert_eq!((world.called("long").len(), world.called("short").len()), (1, 58));
+}

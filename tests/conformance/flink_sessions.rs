@@ -1,0 +1,144 @@
+//! Start, stop, and what is under way in between.
+
+use deputy_core::Span;
+use deputy_core::schedule::{Event, Kind, Outcome, Plan, Revoke, When};
+
+use crate::HOUR;
+use crate::world::{Did, World, lasting, name, plain, plan, revoking};
+
+fn revoked_at_shutdown() -> Plan {
+    plan(|plan| {
+        plan.component = revoking().component;
+        plan.policy.revoke = Revoke { shutdown: When::Revoke, ..Revoke::default() };
+    })
+}
+
+/// `startShouldBeIdempotent`: the second listener is never called. (Released: `Manager is already started`.)
+#[test]
+fn the_same_configuration_twice_is_one_start() {
+    let mut world = World::new([("a", plain())]);
+    world.reload();
+    world.bring("a", HOUR);
+    world.reload();
+    assert_eq!((world.called("a").len(), world.did(&Did::Publish("a".to_owned(), 1))), (1, 1));
+}
+
+/// `startAfterCloseMustFail`. Deputy differs: it does not fail, and nothing comes of it; another process starts anew.
+#[test]
+fn a_configuration_after_the_stop_obtains_nothing() {
+    let mut world = World::silent(1);
+    world.handle(Event::Stop);
+    world.plan("a", plain());
+    world.pass(HOUR);
+    assert!(world.called("a").is_empty() && world.schedule.is_stopped());
+}
+
+/// `closeShouldCloseProvidersExactlyOnce`: a component has nothing to close; what ends with the session are leases.
+#[test]
+fn a_second_stop_revokes_nothing_a_second_time() {
+    let mut world = World::new([("a", revoked_at_shutdown())]);
+    world.bring("a", HOUR);
+    world.handle(Event::Stop);
+    world.handle(Event::Stop);
+    world.end("a", Outcome::Revoked);
+    world.handle(Event::Stop);
+    assert_eq!(world.called("a").iter().filter(|(_, word)| *word == "revoke").count(), 1);
+    assert!(world.schedule.is_stopped());
+}
+
+/// `closeShouldEndSessionAndUnregisterJobs`, `stopShouldUnregisterAllRegisteredJobs`.
+/// Deputy differs: leases are given back at a stop only where that is configured, and kept for the next start elsewhere.
+#[test]
+fn a_stop_revokes_all_where_that_is_configured() {
+    let mut world = World::new([("a", revoked_at_shutdown()), ("b", revoked_at_shutdown()), ("kept", revoking())]);
+    for text in ["a", "b", "kept"] {
+        world.bring(text, HOUR);
+    }
+    world.handle(Event::Stop);
+    world.end("a", Outcome::Revoked);
+    world.fail("b", Kind::Unavailable); // that one fails does not keep the others from it
+    assert!(world.schedule.is_stopped());
+    assert_eq!((world.revision("a"), world.revision("b"), world.revision("kept")), (None, None, Some(1)));
+}
+
+/// `stopShouldKeepProvidersUsableForSubsequentStart`, "restart after stop works", `startAfterStopMustResetRetryState`
+#[test]
+fn the_next_start_begins_without_the_failures_of_the_last() {
+    let mut world = World::new([("a", plain())]);
+    for _ in 0..6 {
+        world.fail("a", Kind::Unavailable);
+        world.until_called("a");
+    }
+    world.fail("a", Kind::Unavailable);
+    world.handle(Event::Stop);
+    world.crash();
+    assert!(world.until_called("a") <= 1, "the budget begins with nothing, and brings a call in a millisecond");
+    world.fail("a", Kind::Unavailable);
+    assert!(world.until_called("a") <= 2000);
+}
+
+/// `ioShutdownMustNotScheduleAnotherRetry`, `stoppedSessionSchedulingRetryMustNotSubmitWork` (without restart)
+#[test]
+fn a_retry_of_a_stopped_session_does_nothing() {
+    let mut world = World::new([("waits", plain()), ("fails", plain())]);
+    world.fail("waits", Kind::Unavailable);
+    world.handle(Event::Stop);
+    world.fail("fails", Kind::Unavailable);
+    world.pass(HOUR);
+    assert_eq!((world.called("waits").len(), world.called("fails").len()), (1, 1));
+    assert!(world.schedule.is_stopped());
+}
+
+/// `stoppedSessionSchedulingRetryMustNotSubmitWork` (with restart): the next session makes its own calls, and no others.
+#[test]
+fn a_retry_of_a_stopped_session_does_nothing_in_the_next_one() {
+    let mut world = World::new([("a", plain())]);
+    world.fail("a", Kind::Unavailable);
+    world.handle(Event::Stop);
+    world.crash();
+    world.until_called("a");
+    world.bring("a", HOUR);
+    world.log.clear();
+    world.pass(Span::secs(2699));
+    assert!(world.called("a").is_empty());
+}
+
+/// `waitingCycleMustNotObtainAfterSessionEnds` (with and without restart)
+#[test]
+fn who_waits_when_the_session_ends_is_not_called() {
+    let mut world = World::silent(1);
+    world.configuration.calls = 1;
+    world.plan("hangs", plain());
+    world.plan("waits", plain());
+    world.handle(Event::Stop);
+    world.bring("hangs", Span::secs(36_000));
+    world.pass(HOUR);
+    assert!(world.called("waits").is_empty() && world.schedule.is_stopped());
+    world.crash();
+    world.until_called("waits");
+    assert_eq!(world.called("waits").len(), 1);
+}
+
+/// `inFlightCycleMustNotNotifyListenerAfterStop`. Deputy differs: what a call brings that was under way is saved and
+/// given out, because the service has made it already; nothing new begins.
+#[test]
+fn what_was_under_way_at_the_stop_is_kept() {
+    let mut world = World::new([("a", plain())]);
+    world.handle(Event::Stop);
+    world.bring("a", HOUR);
+    assert_eq!((world.revision("a"), world.schedule.is_stopped()), (Some(1), true));
+}
+
+/// `inFlightCycleMustNotDeliverIntoTheNextSession`: the number of a call of another process is not known.
+#[test]
+fn what_was_under_way_is_not_delivered_into_the_next_session() {
+    let mut world = World::new([("other", plain()), ("a", plain())]);
+    world.bring("other", HOUR);
+    world.handle(Event::Renew(name("other")));
+    let old = world.call("other").unwrap();
+    world.crash();
+    world.until_called("a");
+    let outcome = lasting(world.now(), HOUR);
+    world.handle(Event::Finished(old, outcome));
+    assert_eq!((world.revision("a"), world.revision("other"), world.word("a")), (None, Some(1), "obtain"));
+}

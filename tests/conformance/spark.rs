@@ -1,0 +1,114 @@
+//! Spark's `HadoopDelegationTokenManagerSuite`, `NonKerberosCredentialsSuite`, and what its users found.
+
+use deputy_core::Span;
+use deputy_core::schedule::{Event, Kind, Origin, Outcome, Prefer, Readiness};
+
+use crate::HOUR;
+use crate::world::{World, file, name, plain, plan, until};
+
+/// "start sends UpdateDelegationTokens"
+#[test]
+fn the_start_obtains_and_gives_out() {
+    let mut world = World::new([("a", plain())]);
+    assert_eq!(world.word("a"), "obtain");
+    world.bring("a", HOUR);
+    assert_eq!(world.revision("a"), Some(1));
+}
+
+/// "not-required not called". Deputy differs: the component itself says so, and is asked again after a while.
+#[test]
+fn what_is_not_required_is_not_obtained() {
+    let mut world = World::new([("a", plain())]);
+    world.end("a", Outcome::NotRequired);
+    assert_eq!((world.view("a").readiness, world.published.len()), (Readiness::NotNeeded, 0));
+    assert_eq!(world.until_called("a"), 600_000);
+}
+
+/// "failure does not stop others", "throwing provider skipped"
+#[test]
+fn a_failure_does_not_stop_others() {
+    let mut world = World::new([("a", plain()), ("b", plain()), ("c", plain())]);
+    world.fail("b", Kind::Internal);
+    world.bring("a", HOUR);
+    world.bring("c", HOUR);
+    assert_eq!((world.revision("a"), world.revision("b"), world.revision("c")), (Some(1), None, Some(1)));
+}
+
+/// "all fail -> nothing sent", and a retry. Spark's wait is an hour.
+#[test]
+fn where_all_fail_nothing_is_given_out_and_all_are_tried_again() {
+    let mut world = World::new([("a", plain()), ("b", plain())]);
+    world.fail("a", Kind::Unavailable);
+    world.fail("b", Kind::Unavailable);
+    assert!(world.published.is_empty() && world.disk.is_empty());
+    world.pass(Span::secs(2));
+    assert_eq!((world.word("a"), world.word("b")), ("obtain", "obtain"));
+}
+
+/// "partial without expiry is sent"
+#[test]
+fn what_has_no_expiry_is_given_out_although_others_fail() {
+    let mut world = World::new([("a", plain()), ("b", plain())]);
+    world.fail("a", Kind::Unavailable);
+    world.end("b", until(None));
+    assert_eq!(world.revision("b"), Some(1));
+}
+
+/// SPARK-37787: all providers return `None`, and the renewal is scheduled in 1921535501304.2 hours.
+/// Deputy differs: an hour is assumed, or what is configured.
+#[test]
+fn where_nobody_says_when_it_is_renewed_all_the_same() {
+    let mut world = World::new([("a", plain()), ("b", plain())]);
+    world.end("a", until(None));
+    world.end("b", until(None));
+    world.pass(HOUR);
+    assert_eq!((world.called("a").len(), world.called("b").len()), (2, 2));
+}
+
+/// "disable hadoopfs", per-service disable: what is no longer enabled is no longer obtained.
+#[test]
+fn what_is_disabled_is_not_obtained() {
+    let mut world = World::new([("a", plain()), ("b", plain())]);
+    world.bring("a", HOUR);
+    world.remove("a");
+    world.pass(HOUR);
+    assert_eq!(world.called("a").len(), 1);
+    assert!(!world.published.contains_key(&name("a")));
+}
+
+/// SPARK-29082: no failure where there are no credentials.
+#[test]
+fn a_configuration_without_instances_is_one() {
+    let mut world = World::new([]);
+    world.pass(HOUR);
+    assert!(world.log.is_empty());
+    world.handle(Event::Stop);
+    assert!(world.schedule.is_stopped());
+}
+
+/// SPARK-23361: after a restart of the application master, expired tokens were handed on.
+#[test]
+fn a_restart_hands_no_expired_lease_on() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", HOUR);
+    world.handle(Event::Stop);
+    world.pass(HOUR);
+    world.crash();
+    assert!(world.published.is_empty());
+    world.until_called("a");
+}
+
+/// `HADOOP_TOKEN_FILE_LOCATION`: Spark obtains no token for a service that is in the file already. Flink overwrites it.
+/// Deputy differs: the operator says who wins.
+#[test]
+fn what_a_file_holds_is_not_obtained_where_the_file_is_preferred() {
+    for (prefer, origin) in [(Prefer::File, Origin::File), (Prefer::Component, Origin::Component)] {
+        let mut world = World::silent(1);
+        let found = file("tokens", world.now().wall, HOUR);
+        world.handle(Event::Found(name("a"), found));
+        world.serve_for("a", HOUR);
+        world.plan("a", plan(|plan| plan.policy.prefer = prefer));
+        world.pass(Span::secs(60));
+        assert_eq!(world.published[&name("a")].origin, origin, "{prefer:?}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Spark's `UserCredentialManagerSuite` (SPARK-57703, unreleased).
+
+use deputy_core::Span;
+use deputy_core::schedule::{Event, Kind, Notice, Retry, Trouble, delay};
+
+use crate::HOUR;
+use crate::world::{World, file, lasting, name, plain, plan, until};
+
+/// "start acquires and calls back", "rotation gives version 1, 2", "monotonic versions"
+#[test]
+fn each_rotation_has_the_next_version() {
+    let mut world = World::new([("a", plain())]);
+    for version in 1..=5 {
+        world.bring("a", HOUR);
+        assert_eq!(world.revision("a"), Some(version));
+        world.until_called("a");
+    }
+}
+
+/// "fail-fast on empty token", "missing file". Deputy differs: who starts first and who is there a minute later is not
+/// for an operator to arrange; it is tried again, and told.
+#[test]
+fn a_start_without_credentials_is_tried_again_and_told() {
+    let mut world = World::new([("file", plan(|plan| plan.component = None)), ("component", plain())]);
+    world.handle(Event::Found(name("file"), None));
+    world.fail("component", Kind::Misconfigured);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Failed(..))).count(), 1);
+    world.handle(Event::Found(name("file"), file("identity", world.now().wall, HOUR)));
+    world.until_called("component");
+    world.bring("component", HOUR);
+    assert_eq!(world.published.len(), 2);
+}
+
+/// "properties applied once, not overwritten, not on renewal" has no meaning here; that an identity token is read again
+/// when it rotates has.
+#[test]
+fn a_token_that_another_program_rotates_is_given_out_again() {
+    let mut world = World::new([("a", plan(|plan| plan.component = None))]);
+    for version in 1..=3 {
+        let found = file(&format!("identity {version}"), world.now().wall, HOUR);
+        world.handle(Event::Found(name("a"), found));
+        assert_eq!(world.revision("a"), Some(version));
+        world.pass(Span::secs(1800));
+    }
+}
+
+/// "delay with margin / min interval". Deputy differs: a ratio, not a margin; the floor is the least interval.
+#[test]
+fn what_ends_at_once_is_obtained_again_after_the_least_interval() {
+    let retry = Retry { floor: Span::secs(30), ..Retry::default() };
+    let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
+    world.bring("a", Span::secs(1));
+    assert_eq!(world.until_called("a"), 30_000);
+}
+
+/// "no credential expiry / none -> 420000 ms": seven minutes there. Deputy differs: three quarters of what is configured
+/// or, if nothing is, of an hour.
+#[test]
+fn where_no_expiry_is_known_there_is_a_delay_all_the_same() {
+    let mut world = World::new([("a", plan(|plan| plan.policy.lifetime = Some(Span::secs(560))))]);
+    world.end("a", until(None));
+    assert_eq!(world.until_called("a"), 420_000);
+}
+
+/// "backoff grows / capped / zero-safe"
+#[test]
+fn the_backoff_grows_is_capped_and_bears_a_zero() {
+    let trouble = Trouble { kind: Kind::Unavailable, message: String::new(), at: World::silent(1).now().wall };
+    let retry = Retry { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
+    let waits: Vec<u64> =
+        (1..=12).map(|failures| delay::retry(&retry, &trouble, failures, None, 0).as_millis()).collect();
+    assert!(waits.is_sorted() && waits[11] == 600_000, "{waits:?}");
+    assert_eq!(delay::retry(&retry, &trouble, u32::MAX, None, 0), Span::secs(600));
+    let zero = Retry { floor: Span::secs(0), most: Span::secs(0), slow: Span::secs(0) };
+    assert!(delay::retry(&zero, &trouble, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
+}
+
+/// "provider isolation", "coexistence with Kerberos manager and mutual failure isolation"
+#[test]
+fn a_kind_that_fails_for_ever_does_not_touch_the_others() {
+    let mut world = World::new([("oidc", plain()), ("hadoop", plain())]);
+    world.serve("oidc", |_, _| Some((Span::millis(5), crate::world::failed(Kind::Unavailable))));
+    world.serve_for("hadoop", HOUR);
+    world.fail("oidc", Kind::Unavailable);
+    world.bring("hadoop", HOUR);
+    world.pass(Span::secs(86_400));
+    assert_eq!(world.called("hadoop").len(), 33);
+    assert!(world.called("oidc").len() > 280, "nor does it give up");
+}
+
+/// "all fail throws". Deputy differs: nobody is there to catch it; each failure is told.
+#[test]
+fn where_all_fail_each_failure_is_told() {
+    let mut world = World::new([("a", plain()), ("b", plain())]);
+    world.fail("a", Kind::Denied);
+    world.fail("b", Kind::Denied);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Failed(..))).count(), 2);
+}
+
+/// "stop does not close providers, waits for the running renewal"
+#[test]
+fn a_stop_waits_for_the_running_call() {
+    let mut world = World::new([("a", plain())]);
+    world.serve("a", |_, now| Some((Span::secs(20), lasting(now, HOUR))));
+    world.bring("a", Span::secs(60));
+    world.until_called("a");
+    world.handle(Event::Stop);
+    world.pass(Span::secs(19));
+    assert!(!world.schedule.is_stopped());
+    world.pass(Span::secs(1));
+    assert!(world.schedule.is_stopped());
+    assert_eq!(world.revision("a"), Some(2));
+}
