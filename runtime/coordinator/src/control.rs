@@ -71,7 +71,7 @@ pub struct Reloaded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ControlError {
-    /// `unknown`, `cannot-revoke`, `file-only`, `stopping`, `misconfigured`, `not-ready`, `request`
+    /// `unknown`, `cannot-revoke`, `file-only`, `starting`, `stopping`, `misconfigured`, `not-ready`, `request`
     pub kind: String,
     /// What is wrong and what mends it.
     pub message: String,
@@ -183,7 +183,7 @@ impl Handler for Control {
                 let status = match error.kind.as_str() {
                     "unknown" => StatusCode::NOT_FOUND,
                     "request" => StatusCode::BAD_REQUEST,
-                    "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
+                    "starting" | "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
                     "misconfigured" => StatusCode::UNPROCESSABLE_ENTITY,
                     _ => StatusCode::CONFLICT,
                 };
@@ -208,6 +208,7 @@ impl From<AskError> for ControlError {
         let kind = match &error {
             AskError::CannotRevoke(_) => "cannot-revoke",
             AskError::FileOnly(_) => "file-only",
+            AskError::Starting => "starting",
             AskError::Stopping => "stopping",
             AskError::Unknown(_) => "unknown",
         };

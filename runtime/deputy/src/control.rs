@@ -113,7 +113,7 @@ impl From<ClientError> for CommandError {
         match error {
             ClientError::Refused(refused) => {
                 let exit = match refused.kind.as_str() {
-                    "not-ready" | "stopping" => Exit::Unavailable,
+                    "not-ready" | "starting" | "stopping" => Exit::Unavailable,
                     "internal" => Exit::Internal,
                     _ => Exit::Misconfigured,
                 };

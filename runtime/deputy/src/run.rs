@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +64,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     // What others connect to is there before anything is obtained, so that a wrong address costs nothing.
     let socket = config.coordinator.control.clone().unwrap_or_else(|| state.join(SOCKET));
     let control = listen_control(&socket, config.coordinator.control_mode.bits())?;
+    let ours = identity(&socket);
     let health = match config.coordinator.health {
         Some(address) => Some((address, listen(address).await.map_err(|error| port(error, address))?)),
         None => None,
@@ -71,8 +72,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     let signals = Signals::new().map_err(|error| CommandError::new(Exit::Failed, error))?;
 
     let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config));
-    let setup = reloader.first().await;
-    let commands = Arc::new(Control::new(handle.clone(), board, clock, reloader));
+    let commands = Arc::new(Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _));
     let mut tasks = JoinSet::new();
     tracing::info!(socket = %socket.display(), "commands come in here");
     tasks.spawn(serve(control, Arc::clone(&commands)));
@@ -82,10 +82,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     }
     tasks.spawn(obey(signals, handle, Arc::clone(&commands)));
     tasks.spawn(load_again(commands));
-    coordinator.run(setup).await;
+    coordinator.run(async move { reloader.first().await }).await;
     drop(tasks);
-    // Nobody listens any longer; a socket that stays is in nobody's way.
-    drop(fs::remove_file(&socket));
+    remove(&socket, ours);
     Ok(Exit::Done)
 }
 
@@ -143,6 +142,19 @@ fn listen_control(path: &Path, mode: u32) -> Result<Listener, CommandError> {
     let listener = listener.map_err(failed)?;
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
     Ok(Listener::Unix(listener))
+}
+
+/// Which file is at a path.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
+}
+
+/// Removes the socket at which nobody listens any longer, unless the next process has put its own there already. One
+/// that stays is in nobody's way.
+fn remove(socket: &Path, ours: Option<(u64, u64)>) {
+    if ours.is_some() && identity(socket) == ours {
+        drop(fs::remove_file(socket));
+    }
 }
 
 /// What the operating system tells us.
