@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deputy_config::{Colour, Config, ConfigErrors};
+use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
 use deputy_coordinator::{
     Board, Control, ControlError, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock,
 };
@@ -36,6 +36,9 @@ const LOAD_AGAIN: Duration = Duration::from_secs(30);
 pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
     let Some(state) = context.state_dir(Some(&config)) else { return Err(sandbox::no_state()) };
+    for warning in warnings(&config) {
+        tracing::warn!("{warning}");
+    }
     let metrics = Arc::new(Metrics::default());
     let sandbox = sandbox::open(Some(state.clone()), audit(arguments, &config, &metrics)?)?;
 
@@ -178,10 +181,15 @@ async fn obey(mut signals: Signals, handle: Handle, control: Arc<Control>) {
     loop {
         tokio::select! {
             Some(()) = signals.hangup.recv() => match control.reload().await {
-                Ok(reloaded) => tracing::info!(
-                    added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
-                    unchanged = reloaded.unchanged, "the configuration was read again"
-                ),
+                Ok(reloaded) => {
+                    for warning in &reloaded.warnings {
+                        tracing::warn!("{warning}");
+                    }
+                    tracing::info!(
+                        added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
+                        unchanged = reloaded.unchanged, "the configuration was read again"
+                    );
+                }
                 Err(error) => tracing::error!(details = %error.details, "nothing was changed: {error}"),
             },
             Some(()) = signals.interrupt.recv() => drop(handle.stop().await),
@@ -242,8 +250,9 @@ async fn pause(time: Duration) {
 
 #[async_trait]
 impl Reload for Reloader {
-    async fn reload(&self) -> Result<Setup, ControlError> {
+    async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
         let config = Config::load(&self.path).map_err(|error| wrong(&error))?;
+        let mut warnings = warnings(&config);
         let Prepared { setup, failed } = self.preparer.prepare(&config).await;
         let mut current = self.current();
         let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(name)).collect();
@@ -253,12 +262,14 @@ impl Reload for Reloader {
             let message = format!("{these} can't be loaded: nothing was changed");
             return Err(ControlError { details, ..ControlError::new("misconfigured", &message) });
         }
-        if config.coordinator != current.config.coordinator || config.audit != current.config.audit {
-            tracing::warn!("`audit` and [coordinator], beside `calls`, change at the next start");
+        let calls = config.coordinator.calls;
+        let before = Coordinates { calls, ..current.config.coordinator.clone() };
+        if config.coordinator != before || config.audit != current.config.audit {
+            warnings.push("`audit` and [coordinator], beside `calls`, change at the next start".to_owned());
         }
         current.failed = failed.into_keys().collect();
         current.config = config;
-        Ok(setup)
+        Ok((setup, warnings))
     }
 
     async fn again(&self) -> Option<Setup> {
@@ -277,6 +288,15 @@ impl Reload for Reloader {
         self.current().failed = failed;
         Some(setup)
     }
+}
+
+/// What has no effect, or another one than it seems.
+fn warnings(config: &Config) -> Vec<String> {
+    let told = |finding: Finding| {
+        let expected = finding.expected.map(|expected| format!(" ({expected})")).unwrap_or_default();
+        format!("{}:{}:{}: {}{expected}", finding.file, finding.line, finding.column, finding.message)
+    };
+    config.warnings.findings().map(told).collect()
 }
 
 fn wrong(error: &ConfigErrors) -> ControlError {
