@@ -70,9 +70,29 @@ fn a_good_file_restarts_what_it_changes_and_leaves_all_else_alone() {
     running.signal("HUP");
     running.until("the log", || running.log().contains("the configuration was read again"));
     let run = home.deputy(&["reload", "--json"]).ends_with(exit::OK).json();
-    assert_eq!(run, serde_json::json!({"schema": 1, "added": [], "changed": [], "removed": [], "unchanged": 2}));
+    assert_eq!(
+        run,
+        serde_json::json!({"schema": 1, "added": [], "changed": [], "removed": [], "unchanged": 2, "warnings": []})
+    );
     assert_eq!(revisions(&running), (2, 1));
     assert_eq!((script.count("first", "obtain"), script.functions("second")), (2, vec!["obtain".to_owned()]));
+}
+
+#[test]
+fn what_changes_at_the_next_start_alone_is_told() {
+    let script = Script::granting();
+    let mut home = home(&script);
+    home.add("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.nobody]\ncalls-per-minute = 1\nburst = 1");
+    let running = start(&home);
+    assert!(running.log().contains("nothing uses the upstream `nobody`"), "{}", running.log());
+    home.edit("calls = 3", "calls = 4");
+    let unused = "nothing uses the upstream `nobody`";
+    let run = home.deputy(&["reload"]).ends_with(exit::OK);
+    assert!(run.stderr.starts_with("warning: ") && run.stderr.contains(unused), "{}", run.stderr);
+    assert_eq!((run.stderr.lines().count(), run.stdout.as_str()), (1, "unchanged  2\n"), "{}", run.stderr);
+    home.edit("\"9s\"", "\"8s\"");
+    let run = home.deputy(&["reload"]).ends_with(exit::OK);
+    assert!(run.stderr.contains("warning: `audit` and [coordinator], beside `calls`, change at the next start"));
 }
 
 #[test]

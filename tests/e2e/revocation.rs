@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_servers::guest;
 use serde_json::Value;
 
 use crate::deputy::{Home, exit};
@@ -133,6 +134,31 @@ fn a_revocation_that_fails_is_tried_again_and_reported() {
     assert_eq!(log.matches("a lease could not be revoked").count(), 2, "{log}");
     assert!(log.contains("the service is unavailable") && log.contains("the service is denied"), "{log}");
     assert_eq!(script.count("lab", "obtain"), 2);
+}
+
+#[test]
+fn what_is_to_be_revoked_waits_for_a_component_that_is_not_there() {
+    let script = Script::granting();
+    let mut home = script.home();
+    let component = home.path("lab.wasm");
+    fs::copy(guest("benign-lifecycle").unwrap(), &component).unwrap();
+    let lines = script.lines("lab", "revoke = { replaced = \"0s\" }\nretry = { floor = \"50ms\", slow = \"50ms\" }");
+    home.add(&format!("[instances.lab]\ncomponent = \"lab.wasm\"\n{lines}"));
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("lab") == 1);
+    running.kill();
+    fs::rename(&component, home.path("elsewhere.wasm")).unwrap();
+    let running = Running::start(&home);
+    running.until("what was held", || running.revision("lab") == 1);
+    assert_eq!(given(&home, "lab"), payload("lab", "obtain", 1), "it is as good as before");
+    home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
+    running.until("its end", || running.now("lab")["lease"] == Value::Null);
+    running.until("a try", || running.log().contains("a lease could not be revoked"));
+    assert_eq!(running.now("lab")["to_revoke"], 1);
+    fs::rename(home.path("elsewhere.wasm"), &component).unwrap();
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    running.until("another lease", || running.revision("lab") == 2 && running.now("lab")["to_revoke"] == 0);
+    assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
 }
 
 #[test]

@@ -140,6 +140,12 @@ impl Drop for Running<'_> {
         if let Ok(None) = self.child.try_wait() {
             drop(self.child.kill());
             drop(self.child.wait());
+            // The state, the log and the trail of a whole life.
+            if !thread::panicking()
+                && let Some(leak) = self.home.leak(b"", b"")
+            {
+                panic!("{leak}");
+            }
         }
     }
 }

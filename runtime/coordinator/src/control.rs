@@ -35,8 +35,8 @@ const LONGEST_WAIT: Span = Span::secs(60);
 /// Reads the configuration again.
 #[async_trait]
 pub trait Reload: Send + Sync + 'static {
-    /// All of it, ready to be used, or why nothing of it is.
-    async fn reload(&self) -> Result<Setup, ControlError>;
+    /// All of it, ready to be used, with what an operator should know, or why nothing of it is.
+    async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError>;
 
     /// The same configuration once more, if something in it could not be loaded and can be now.
     async fn again(&self) -> Option<Setup>;
@@ -65,13 +65,15 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// How many are as they were.
     pub unchanged: usize,
+    /// What has no effect, or another one than it seems.
+    pub warnings: Vec<String>,
 }
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ControlError {
-    /// `unknown`, `cannot-revoke`, `file-only`, `stopping`, `misconfigured`, `not-ready`, `request`
+    /// `unknown`, `cannot-revoke`, `file-only`, `starting`, `stopping`, `misconfigured`, `not-ready`, `request`
     pub kind: String,
     /// What is wrong and what mends it.
     pub message: String,
@@ -104,7 +106,7 @@ impl Control {
     /// If anything in it is wrong; then nothing changes.
     pub async fn reload(&self) -> Result<Reloaded, ControlError> {
         let _turn = self.turn.lock().await;
-        let setup = self.reload.reload().await?;
+        let (setup, warnings) = self.reload.reload().await?;
         let changed = self.handle.configure(setup).await?;
         let names = |names: Vec<deputy_core::InstanceName>| names.iter().map(ToString::to_string).collect();
         Ok(Reloaded {
@@ -113,6 +115,7 @@ impl Control {
             changed: names(changed.changed),
             removed: names(changed.removed),
             unchanged: changed.unchanged,
+            warnings,
         })
     }
 
@@ -183,7 +186,7 @@ impl Handler for Control {
                 let status = match error.kind.as_str() {
                     "unknown" => StatusCode::NOT_FOUND,
                     "request" => StatusCode::BAD_REQUEST,
-                    "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
+                    "starting" | "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
                     "misconfigured" => StatusCode::UNPROCESSABLE_ENTITY,
                     _ => StatusCode::CONFLICT,
                 };
@@ -208,6 +211,7 @@ impl From<AskError> for ControlError {
         let kind = match &error {
             AskError::CannotRevoke(_) => "cannot-revoke",
             AskError::FileOnly(_) => "file-only",
+            AskError::Starting => "starting",
             AskError::Stopping => "stopping",
             AskError::Unknown(_) => "unknown",
         };

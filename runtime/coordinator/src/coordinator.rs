@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tracing::Instrument;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::files::{FilePlan, Look};
-use crate::handle::{Changed, Configure, Handle, Input};
+use crate::handle::{AskError, Changed, Configure, Handle, Input};
 use crate::keeper::{KeepError, Keeper};
 use crate::notice;
 use crate::provider::Provider;
@@ -85,7 +86,7 @@ pub struct Coordinator {
     /// What was last seen of each file.
     looks: BTreeMap<InstanceName, Look>,
     watching: JoinSet<()>,
-    /// How many configurations there were.
+    /// How many configurations there were; none yet while the first one is being prepared.
     generation: u64,
     stop_at: Option<Mono>,
     /// Held as long as this process writes.
@@ -155,12 +156,16 @@ impl Coordinator {
         Ok((coordinator, handle))
     }
 
-    /// Keeps every lease of the configuration alive, until it is [stopped](Handle::stop).
-    pub async fn run(mut self, setup: Setup) {
-        let configure = Configure::new(setup, &self.options.surroundings).await;
-        self.configure(configure);
+    /// Keeps every lease of the configuration alive, until it is [stopped](Handle::stop). It answers from the start, also
+    /// while the configuration is being prepared, which may have to compile components.
+    pub async fn run(mut self, setup: impl Future<Output = Setup> + Send) {
+        let here = Arc::clone(&self.options.surroundings);
+        let mut first: Option<First<'_>> = Some(Box::pin(async move { Configure::new(setup.await, &here).await }));
         loop {
             self.act();
+            if self.generation > 0 || self.stop_at.is_some() {
+                first = None;
+            }
             if self.schedule.is_stopped() {
                 break;
             }
@@ -172,6 +177,7 @@ impl Coordinator {
             tokio::select! {
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
                 Some(input) = self.inputs.recv() => self.input(input),
+                configure = ready(&mut first) => drop(self.configure(configure)),
                 () = elapsed(wait) => self.handle(Event::Woke),
             }
         }
@@ -199,7 +205,10 @@ impl Coordinator {
             Input::File(..) => {}
             Input::Instance(name, reply) => {
                 let now = self.options.clock.now();
-                drop(reply.send(self.schedule.view(&name, now).map(|view| self.instance(&view, now))));
+                let status = self.schedule.view(&name, now).map(|view| self.instance(&view, now));
+                let unknown =
+                    || if self.generation == 0 { AskError::Starting } else { AskError::Unknown(name.to_string()) };
+                drop(reply.send(status.ok_or_else(unknown)));
             }
             Input::Alive(reply) => drop(reply.send(())),
             Input::Leases(reply) => {
@@ -225,7 +234,8 @@ impl Coordinator {
             pid: std::process::id(),
             since: self.since.wall.to_string(),
             now: now.wall.to_string(),
-            ready: instances.iter().all(|instance| instance.ready),
+            starting: self.generation == 0,
+            ready: self.generation > 0 && instances.iter().all(|instance| instance.ready),
             instances,
             upstreams: self.schedule.upstreams(now).map(|view| UpstreamStatus::of(&view)).collect(),
         }
@@ -413,6 +423,16 @@ impl Coordinator {
     }
 }
 
+/// The first configuration, being prepared.
+type First<'f> = Pin<Box<dyn Future<Output = Configure> + Send + 'f>>;
+
+async fn ready(first: &mut Option<First<'_>>) -> Configure {
+    match first {
+        Some(first) => first.await,
+        None => std::future::pending().await,
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the loop's one timer: the schedule said how long nothing is due")]
 async fn elapsed(wait: Duration) {
     tokio::time::sleep(wait).await;
@@ -429,3 +449,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "coordinator_tests.rs"]
+mod tests;

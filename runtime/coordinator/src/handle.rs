@@ -18,7 +18,7 @@ pub(crate) enum Input {
     Configure(Box<Configure>, oneshot::Sender<Changed>),
     /// Of the files of this generation.
     File(u64, InstanceName, Look),
-    Instance(InstanceName, oneshot::Sender<Option<InstanceStatus>>),
+    Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, AskError>>),
     Alive(oneshot::Sender<()>),
     Leases(oneshot::Sender<Leases>),
     Status(oneshot::Sender<Status>),
@@ -65,6 +65,9 @@ pub enum AskError {
     /// It has no component.
     #[error("{0} has no component that could be called: its tokens come from a file")]
     FileOnly(InstanceName),
+    /// There is no configuration yet.
+    #[error("the coordinator is starting: components are being loaded")]
+    Starting,
     /// The loop has ended.
     #[error("the coordinator is stopping")]
     Stopping,
@@ -110,7 +113,7 @@ impl Handle {
     pub async fn instance(&self, name: &str) -> Result<InstanceStatus, AskError> {
         let unknown = || AskError::Unknown(name.to_owned());
         let parsed: InstanceName = name.parse().map_err(|_| unknown())?;
-        self.ask(|reply| Input::Instance(parsed, reply)).await?.ok_or_else(unknown)
+        self.ask(|reply| Input::Instance(parsed, reply)).await?
     }
 
     /// Obtains another lease now; the one that is held stays good until then.

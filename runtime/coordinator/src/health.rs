@@ -34,6 +34,9 @@ impl Health {
             Ok(status) => status,
             Err(error) => return plain(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         };
+        if status.starting {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "starting: components are being loaded\n".to_owned());
+        }
         let line = |instance: &crate::status::InstanceStatus| {
             let word = if instance.ready { "ready" } else { "not ready" };
             format!("{} {word}: {}\n", instance.name, one_line(&instance.reason))

@@ -20,6 +20,8 @@ pub struct Status {
     pub since: String,
     /// When this was so, RFC 3339.
     pub now: String,
+    /// Whether the first configuration is still being prepared: then no instance is shown.
+    pub starting: bool,
     /// Whether all instances are ready.
     pub ready: bool,
     /// Each of them, by name.

@@ -8,6 +8,7 @@ use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::print::WARNING;
 use crate::table::Table;
 
 #[derive(Serialize)]
@@ -59,6 +60,9 @@ pub(crate) async fn reload(context: &Context, arguments: &cli::Reload) -> Result
     if arguments.json {
         context.json(&reloaded)?;
         return Ok(Exit::Done);
+    }
+    for warning in &reloaded.warnings {
+        context.printer.say(WARNING, "warning", warning);
     }
     let mut table = Table::default();
     for (word, names) in [("added", &reloaded.added), ("changed", &reloaded.changed), ("removed", &reloaded.removed)] {
@@ -113,7 +117,7 @@ impl From<ClientError> for CommandError {
         match error {
             ClientError::Refused(refused) => {
                 let exit = match refused.kind.as_str() {
-                    "not-ready" | "stopping" => Exit::Unavailable,
+                    "not-ready" | "starting" | "stopping" => Exit::Unavailable,
                     "internal" => Exit::Internal,
                     _ => Exit::Misconfigured,
                 };

@@ -52,7 +52,9 @@ impl Preparer {
                         Ok(loaded) => loaded,
                         Err(why) => {
                             failed.insert(entry.name.clone(), why.clone());
-                            let plan = plan(entry, None, Some(Abilities::default()), None);
+                            // It may be able to revoke: what is to be revoked waits until it is there to say so.
+                            let abilities = Abilities { renews: false, revokes: true };
+                            let plan = plan(entry, None, Some(abilities), None);
                             Loaded { plan, provider: Arc::new(Unloaded { why }) }
                         }
                     };

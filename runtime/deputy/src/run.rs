@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deputy_config::{Colour, Config, ConfigErrors};
+use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
 use deputy_coordinator::{
     Board, Control, ControlError, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock,
 };
@@ -36,6 +36,9 @@ const LOAD_AGAIN: Duration = Duration::from_secs(30);
 pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
     let Some(state) = context.state_dir(Some(&config)) else { return Err(sandbox::no_state()) };
+    for warning in warnings(&config) {
+        tracing::warn!("{warning}");
+    }
     let metrics = Arc::new(Metrics::default());
     let sandbox = sandbox::open(Some(state.clone()), audit(arguments, &config, &metrics)?)?;
 
@@ -64,6 +67,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     // What others connect to is there before anything is obtained, so that a wrong address costs nothing.
     let socket = config.coordinator.control.clone().unwrap_or_else(|| state.join(SOCKET));
     let control = listen_control(&socket, config.coordinator.control_mode.bits())?;
+    let ours = identity(&socket);
     let health = match config.coordinator.health {
         Some(address) => Some((address, listen(address).await.map_err(|error| port(error, address))?)),
         None => None,
@@ -71,8 +75,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     let signals = Signals::new().map_err(|error| CommandError::new(Exit::Failed, error))?;
 
     let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config));
-    let setup = reloader.first().await;
-    let commands = Arc::new(Control::new(handle.clone(), board, clock, reloader));
+    let commands = Arc::new(Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _));
     let mut tasks = JoinSet::new();
     tracing::info!(socket = %socket.display(), "commands come in here");
     tasks.spawn(serve(control, Arc::clone(&commands)));
@@ -82,10 +85,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     }
     tasks.spawn(obey(signals, handle, Arc::clone(&commands)));
     tasks.spawn(load_again(commands));
-    coordinator.run(setup).await;
+    coordinator.run(async move { reloader.first().await }).await;
     drop(tasks);
-    // Nobody listens any longer; a socket that stays is in nobody's way.
-    drop(fs::remove_file(&socket));
+    remove(&socket, ours);
     Ok(Exit::Done)
 }
 
@@ -145,6 +147,19 @@ fn listen_control(path: &Path, mode: u32) -> Result<Listener, CommandError> {
     Ok(Listener::Unix(listener))
 }
 
+/// Which file is at a path.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
+}
+
+/// Removes the socket at which nobody listens any longer, unless the next process has put its own there already. One
+/// that stays is in nobody's way.
+fn remove(socket: &Path, ours: Option<(u64, u64)>) {
+    if ours.is_some() && identity(socket) == ours {
+        drop(fs::remove_file(socket));
+    }
+}
+
 /// What the operating system tells us.
 struct Signals {
     hangup: Signal,
@@ -166,10 +181,15 @@ async fn obey(mut signals: Signals, handle: Handle, control: Arc<Control>) {
     loop {
         tokio::select! {
             Some(()) = signals.hangup.recv() => match control.reload().await {
-                Ok(reloaded) => tracing::info!(
-                    added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
-                    unchanged = reloaded.unchanged, "the configuration was read again"
-                ),
+                Ok(reloaded) => {
+                    for warning in &reloaded.warnings {
+                        tracing::warn!("{warning}");
+                    }
+                    tracing::info!(
+                        added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
+                        unchanged = reloaded.unchanged, "the configuration was read again"
+                    );
+                }
                 Err(error) => tracing::error!(details = %error.details, "nothing was changed: {error}"),
             },
             Some(()) = signals.interrupt.recv() => drop(handle.stop().await),
@@ -230,8 +250,9 @@ async fn pause(time: Duration) {
 
 #[async_trait]
 impl Reload for Reloader {
-    async fn reload(&self) -> Result<Setup, ControlError> {
+    async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
         let config = Config::load(&self.path).map_err(|error| wrong(&error))?;
+        let mut warnings = warnings(&config);
         let Prepared { setup, failed } = self.preparer.prepare(&config).await;
         let mut current = self.current();
         let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(name)).collect();
@@ -241,12 +262,14 @@ impl Reload for Reloader {
             let message = format!("{these} can't be loaded: nothing was changed");
             return Err(ControlError { details, ..ControlError::new("misconfigured", &message) });
         }
-        if config.coordinator != current.config.coordinator || config.audit != current.config.audit {
-            tracing::warn!("`audit` and [coordinator], beside `calls`, change at the next start");
+        let calls = config.coordinator.calls;
+        let before = Coordinates { calls, ..current.config.coordinator.clone() };
+        if config.coordinator != before || config.audit != current.config.audit {
+            warnings.push("`audit` and [coordinator], beside `calls`, change at the next start".to_owned());
         }
         current.failed = failed.into_keys().collect();
         current.config = config;
-        Ok(setup)
+        Ok((setup, warnings))
     }
 
     async fn again(&self) -> Option<Setup> {
@@ -265,6 +288,15 @@ impl Reload for Reloader {
         self.current().failed = failed;
         Some(setup)
     }
+}
+
+/// What has no effect, or another one than it seems.
+fn warnings(config: &Config) -> Vec<String> {
+    let told = |finding: Finding| {
+        let expected = finding.expected.map(|expected| format!(" ({expected})")).unwrap_or_default();
+        format!("{}:{}:{}: {}{expected}", finding.file, finding.line, finding.column, finding.message)
+    };
+    config.warnings.findings().map(told).collect()
 }
 
 fn wrong(error: &ConfigErrors) -> ControlError {

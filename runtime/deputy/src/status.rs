@@ -68,6 +68,9 @@ fn overview(status: &Status) -> String {
     let (head, rows) = text.split_once('\n').unwrap_or((&text, ""));
     let ready = status.instances.iter().filter(|instance| instance.ready).count();
     let mut end = format!("{ready} of {} ready", status.instances.len());
+    if status.starting {
+        end = "starting: components are being loaded".to_owned();
+    }
     for upstream in status.upstreams.iter().filter(|upstream| upstream.waiting > 0) {
         let wait = if upstream.waiting == 1 { "waits" } else { "wait" };
         end.push_str(&format!("; {} {wait} for {}", upstream.waiting, upstream.name));

@@ -29,8 +29,8 @@ const CONNECTIONS: usize = 64;
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(5);
 
-/// How long one connection may last in all: a watcher asks again.
-const WHOLE: Duration = Duration::from_secs(120);
+/// How long one connection may last in all: a reload that compiles components takes a while.
+const WHOLE: Duration = Duration::from_secs(360);
 
 /// The longest head.
 const HEAD_BYTES: usize = 16 << 10;

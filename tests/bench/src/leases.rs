@@ -202,7 +202,8 @@ impl Running {
         let budget = Budget { per_minute: 60_000_000, burst: 1_000_000 };
         let configuration = Configuration { plans, default_budget: budget, budgets: BTreeMap::new(), calls };
         let mut task = JoinSet::new();
-        task.spawn(coordinator.run(Setup { configuration, providers, files: BTreeMap::new() }));
+        let setup = Setup { configuration, providers, files: BTreeMap::new() };
+        task.spawn(coordinator.run(std::future::ready(setup)));
         Ok(Self { board, handle, task, _state: state })
     }
 
