@@ -1,7 +1,10 @@
 //! What goes wrong while `deputy run` keeps leases: processes, disks, servers, clocks. All of it is real.
 #![expect(clippy::print_stderr, reason = "a test says what it saw: its seed, and how near to a limit it came")]
 
+mod disk;
 mod fleet;
 mod kills;
 mod log;
+mod namespace;
 mod samples;
+mod stand_in;
