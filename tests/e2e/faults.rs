@@ -7,5 +7,6 @@ mod fleet;
 mod kills;
 mod log;
 mod namespace;
+mod outage;
 mod samples;
 mod stand_in;
