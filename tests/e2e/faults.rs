@@ -10,3 +10,4 @@ mod namespace;
 mod outage;
 mod samples;
 mod stand_in;
+mod throttle;
