@@ -11,4 +11,5 @@ mod namespace;
 mod outage;
 mod samples;
 mod stand_in;
+mod stops;
 mod throttle;
