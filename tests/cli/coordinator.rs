@@ -22,7 +22,7 @@ impl<'h> Coordinator<'h> {
     /// Starts it, and waits until it answers.
     pub(crate) fn start(home: &'h Home) -> Self {
         let this = Self::start_with(home, &[]);
-        this.until("it answers", || this.run(&["status"]).code == Some(0));
+        this.until("it answers", || this.run(&["status", "--json"]).stdout.contains("\"starting\":false"));
         this
     }
 

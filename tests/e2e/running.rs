@@ -24,7 +24,7 @@ impl<'h> Running<'h> {
     /// Starts it, and waits until it answers.
     pub(crate) fn start(home: &'h Home) -> Self {
         let running = Self::start_unseen(home);
-        running.until("it answers", || running.asked("/v1/status").is_some());
+        running.until("it answers", || running.asked("/v1/status").is_some_and(|status| status["starting"] == false));
         running
     }
 
