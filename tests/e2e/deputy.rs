@@ -127,11 +127,16 @@ impl Home {
 
     /// The same with a value that stands among other contents.
     pub(crate) fn secret_in(self, name: &str, contents: &str, value: &str) -> Self {
-        let mut file = fs::OpenOptions::new();
-        let file = file.write(true).create_new(true).mode(0o600).open(self.path("secrets").join(name));
-        file.unwrap().write_all(contents.as_bytes()).unwrap();
+        self.put_secret(name, contents);
         self.hide(value);
         self
+    }
+
+    /// Writes the file of a secret that was not there, or that is another one now.
+    pub(crate) fn put_secret(&self, name: &str, contents: &str) {
+        let mut file = fs::OpenOptions::new();
+        let file = file.write(true).create(true).truncate(true).mode(0o600).open(self.path("secrets").join(name));
+        file.unwrap().write_all(contents.as_bytes()).unwrap();
     }
 
     /// Has a value looked for from now on that nobody may see, such as one that was obtained.

@@ -127,6 +127,13 @@ impl<'h> Running<'h> {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
+    /// What it told people when it could not go on: the last of its log that is not for programs.
+    pub(crate) fn complaint(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().rev().take_while(|line| !line.starts_with('{')).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
     /// What it logged.
     pub(crate) fn log(&self) -> String {
         let mut text = String::new();

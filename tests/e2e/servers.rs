@@ -8,13 +8,18 @@ use deputy_test_servers::{Moto, OAuth2, Seaweed, boto};
 pub(crate) fn seaweed() -> &'static Seaweed {
     static SERVER: LazyLock<Seaweed> = LazyLock::new(|| {
         let server = Seaweed::start().unwrap();
-        let script =
-            "import boto3, os; boto3.client('s3', endpoint_url=os.environ['ENDPOINT']).create_bucket(Bucket='bucket')";
-        let key = [("AWS_ACCESS_KEY_ID", Seaweed::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", Seaweed::SECRET_KEY)];
-        boto(script, &[&key[..], &[("ENDPOINT", server.endpoint().as_str())]].concat()).unwrap();
+        make_bucket(&server);
         server
     });
     &SERVER
+}
+
+/// Makes the empty bucket `bucket`.
+pub(crate) fn make_bucket(server: &Seaweed) {
+    let script =
+        "import boto3, os; boto3.client('s3', endpoint_url=os.environ['ENDPOINT']).create_bucket(Bucket='bucket')";
+    let key = [("AWS_ACCESS_KEY_ID", Seaweed::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", Seaweed::SECRET_KEY)];
+    boto(script, &[&key[..], &[("ENDPOINT", server.endpoint().as_str())]].concat()).unwrap();
 }
 
 /// moto, which answers every call of STS.

@@ -5,7 +5,7 @@ use std::fs;
 use deputy_test_servers::{Seaweed, free_ports, get, guest};
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
+use crate::deputy::{Home, Run, exit};
 use crate::running::Running;
 use crate::s3;
 
@@ -14,6 +14,7 @@ pub(crate) struct Fleet {
     pub(crate) home: Home,
     names: Vec<String>,
     health: u16,
+    socket: String,
 }
 
 /// What is given out for an instance.
@@ -29,12 +30,13 @@ impl Fleet {
     pub(crate) fn new(per_minute: u32, burst: u32, coordinator: &str) -> Self {
         let [health] = free_ports().unwrap();
         let mut home = s3::with_key(Home::new(), Seaweed::SECRET_KEY);
+        let socket = home.path("control.sock").display().to_string();
         home.put_first(&format!(
             "audit = \"audit.jsonl\"\n\
-             [coordinator]\nhealth = \"127.0.0.1:{health}\"\n{coordinator}\n\
+             [coordinator]\ncontrol = \"{socket}\"\nhealth = \"127.0.0.1:{health}\"\n{coordinator}\n\
              [upstreams.default]\ncalls-per-minute = {per_minute}\nburst = {burst}\n"
         ));
-        Self { home, names: Vec::new(), health }
+        Self { home, names: Vec::new(), health, socket }
     }
 
     /// With so many more at this endpoint. `lines` is what stands below `[instances.NAME]`.
@@ -56,7 +58,7 @@ impl Fleet {
     /// What is given out for an instance now, as an operator gets it. Nobody else may see it.
     pub(crate) fn given(&self, name: &str) -> Given {
         let out = format!("secrets/{name}.json");
-        let run = self.home.ask(&["get", name, "--wait", "30s", "--json", "--out", &out]).ends_with(exit::OK);
+        let run = self.ask(&["get", name, "--wait", "30s", "--json", "--out", &out]).ends_with(exit::OK);
         let payload = fs::read_to_string(self.home.path(&out)).unwrap();
         let parsed: Value = serde_json::from_str(&payload).unwrap();
         for part in ["SecretAccessKey", "SessionToken"] {
@@ -65,9 +67,19 @@ impl Fleet {
         Given { revision: run.json()["revision"].as_u64().unwrap(), payload }
     }
 
-    /// What it holds, by the program that asks.
+    /// Asks the coordinator something, by its socket: a large configuration need not be read for each question.
+    pub(crate) fn ask(&self, args: &[&str]) -> Run {
+        self.home.ask(&[args, &["--socket", &self.socket]].concat())
+    }
+
+    /// Whether it answers.
+    pub(crate) fn answers(&self) -> bool {
+        self.ask(&["status", "--json"]).code == Some(exit::OK)
+    }
+
+    /// What it holds.
     pub(crate) fn status(&self) -> Value {
-        self.home.ask(&["status", "--json"]).ends_with(exit::OK).json()
+        self.ask(&["status", "--json"]).ends_with(exit::OK).json()
     }
 
     /// Waits until every instance has a lease that is good.
@@ -81,7 +93,7 @@ impl Fleet {
         drop(self.status());
         let name = self.names().next().unwrap();
         for args in [&["status"][..], &["status", name], &["status", name, "--json"], &["get", name, "--json"]] {
-            drop(self.home.ask(args));
+            drop(self.ask(args));
         }
         let mut text = String::new();
         for path in ["/livez", "/readyz", "/metrics"] {

@@ -51,7 +51,7 @@ fn rotate(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u
         let running = Running::start_unseen(&fleet.home);
         thread::sleep(Duration::from_millis(chance.below(3000)));
         // Some are killed before their socket is there.
-        if chance.below(2) == 0 && fleet.home.ask(&["status", "--json"]).code == Some(exit::OK) {
+        if chance.below(2) == 0 && fleet.answers() {
             see(fleet, chance, payloads);
         }
         lives.push((begun, Instant::now()));

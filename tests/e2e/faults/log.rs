@@ -20,6 +20,11 @@ impl Line {
         self.fields[name].as_str().unwrap_or_default()
     }
 
+    /// A number among the fields.
+    pub(crate) fn number(&self, name: &str) -> i64 {
+        self.fields[name].as_i64().unwrap()
+    }
+
     pub(crate) fn instance(&self) -> &str {
         self.field("instance")
     }

@@ -121,7 +121,8 @@ impl Seaweed {
         }
         let server = start
             .args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=8", "-volume.minFreeSpace=0"])
-            .args(["-master.volumeSizeLimitMB=64", "-master.telemetry=false"])
+            // It is alone, and need not wait for others' votes when it comes back.
+            .args(["-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-master.electionTimeout=1s"])
             .args([format!("-dir={}", data.display()), format!("-s3.iam.config={}", iam.display())])
             .args(ports.map(|(name, port)| format!("-{name}={port}")))
             .until(|| {

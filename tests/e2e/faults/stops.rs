@@ -1,0 +1,113 @@
+//! Signals while calls are under way, and a server that hangs.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deputy_test_servers::Moto;
+
+use super::fleet::Fleet;
+use super::log;
+use super::samples::while_asking;
+use super::stand_in::{Answer, CANARY, StandIn};
+use crate::deputy::exit;
+use crate::running::Running;
+
+/// Two instances, one of which the server may be slow to.
+fn fleet(server: &StandIn, shutdown: &str) -> Fleet {
+    let coordinator = format!("shutdown = \"{shutdown}\"");
+    let fleet = Fleet::new(6000, 20, &coordinator).with("slow", 1, &server.endpoint(), "lifetime = \"1h\"");
+    let fleet = fleet.with("web", 1, &server.endpoint(), "lifetime = \"1h\"");
+    fleet.home.hide(CANARY);
+    fleet
+}
+
+/// Starts, and ends with two signals while `slow-000` is called. Gives how long the end took.
+fn stopped_during_a_call(fleet: &Fleet, server: &StandIn) -> Duration {
+    let running = Running::start(&fleet.home);
+    running.until("the call", || server.calls_of("slow-000").len() == 1);
+    running.until("the other lease", || running.revision("web-000") == 1);
+    fleet.tell();
+    let begun = Instant::now();
+    running.signal("TERM");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(running.stop(), Some(exit::OK));
+    begun.elapsed()
+}
+
+#[test]
+fn a_call_that_is_under_way_at_a_signal_ends_and_what_it_brought_is_served_by_the_next_process() {
+    let server = StandIn::deciding(|_, name| match name {
+        "slow-000" => Answer::Late(Duration::from_secs(3)),
+        _ => Answer::Credentials,
+    });
+    let fleet = fleet(&server, "30s");
+    let took = stopped_during_a_call(&fleet, &server);
+    assert!(took < Duration::from_secs(20), "it waited for more than the call: {took:?}");
+    let running = Running::start(&fleet.home);
+    assert!(log::lines(&running).iter().all(|line| line.message != "a call was cut off"));
+    for name in ["slow-000", "web-000"] {
+        assert_eq!(fleet.given(name).revision, 1, "{name}");
+    }
+    assert_eq!(server.calls().len(), 2);
+    fleet.tell();
+    assert_eq!(running.stop(), Some(exit::OK));
+    fleet.kept_its_secrets();
+}
+
+#[test]
+fn a_call_that_does_not_end_is_cut_off_at_the_deadline_and_the_state_is_kept() {
+    let server = StandIn::deciding(|calls, name| {
+        let first = calls.iter().all(|call| call.caller != name);
+        if name == "slow-000" && first { Answer::Nothing } else { Answer::Credentials }
+    });
+    let fleet = fleet(&server, "1s");
+    let took = stopped_during_a_call(&fleet, &server);
+    assert!((Duration::from_secs(1)..Duration::from_secs(15)).contains(&took), "{took:?}");
+    let running = Running::start(&fleet.home);
+    let cut: Vec<_> = log::lines(&running).into_iter().filter(|line| line.message == "a call was cut off").collect();
+    assert!(matches!(&cut[..], [line] if line.instance() == "slow-000"), "{cut:?}");
+    fleet.until_ready(&running);
+    assert_eq!(server.calls_of("web-000").len(), 1, "its lease was kept");
+    assert_eq!(server.calls_of("slow-000").len(), 2, "it had none");
+    assert_eq!(running.stop(), Some(exit::OK));
+    fleet.kept_its_secrets();
+}
+
+/// The server's process is stopped, so its port takes connections and nobody answers.
+#[test]
+fn a_server_that_hangs_delays_no_instance_of_another_one_and_is_asked_again_when_it_goes_on() {
+    const OTHERS: usize = 19;
+    let (server, hanging) = (StandIn::generous(), Moto::start().unwrap());
+    let policy = "lifetime = \"2s\"\nretry = { floor = \"100ms\", most = \"1s\" }";
+    let limits = "lifetime = \"2s\"\nretry = { floor = \"100ms\", most = \"1s\" }\nlimits = { first-byte = \"3s\" }";
+    let fleet = Fleet::new(6000, 40, "calls = 4").with("web", OTHERS, &server.endpoint(), policy);
+    let fleet = fleet.with("hanging", 1, &hanging.endpoint(), limits);
+    fleet.home.hide(CANARY);
+    let running = Running::start(&fleet.home);
+    fleet.until_ready(&running);
+
+    hanging.server().signal("STOP").unwrap();
+    let before = server.calls().len();
+    let ((), samples) = while_asking(&fleet, Duration::from_millis(100), || thread::sleep(Duration::from_secs(8)));
+    let calls = server.calls().len() - before;
+    assert!(calls >= OTHERS * 4, "only {calls} calls in eight seconds, of {OTHERS} instances at two seconds");
+    let mut least = i64::MAX;
+    for sample in &samples {
+        for (name, good) in sample.leases().filter(|(name, _)| name.starts_with("web")) {
+            let good = good.unwrap_or_else(|| panic!("{name} has no lease"));
+            assert!(good > 0, "{name} ended {} ms ago", -good);
+            least = least.min(good);
+        }
+    }
+    assert!(samples.len() >= 20, "only {} answers", samples.len());
+    eprintln!("{calls} calls beside one that hangs; the oldest lease had {least} ms left");
+
+    let hangs = running.instance("hanging-000");
+    assert_eq!(hangs["ready"], false, "{hangs}");
+    assert!(hangs["failures"].as_u64() >= Some(1), "{hangs}");
+    fleet.tell();
+    hanging.server().signal("CONT").unwrap();
+    fleet.until_ready(&running);
+    assert_eq!(running.stop(), Some(exit::OK));
+    fleet.kept_its_secrets();
+}
