@@ -155,6 +155,12 @@ impl Control {
             Some(text) => text.parse::<Span>().map_err(|error| ControlError::new("request", &error.to_string()))?,
             None => Span::secs(0),
         };
+        let wait = wait.min(LONGEST_WAIT);
+        let began = self.clock.now().mono;
+        // A restart is no reason to have nothing, if there is time to wait for its end.
+        drop(tokio::time::timeout(wait.duration(), self.handle.started()).await);
+        let waited = self.clock.now().mono.since(began).as_millis();
+        let wait = Span::millis(wait.as_millis().saturating_sub(waited));
         // Who looks before asking misses nothing that comes of it.
         let mut changes = self.board.changes();
         let instance = self.handle.asked(name).await?;
@@ -167,7 +173,7 @@ impl Control {
                 changes.changed().await.ok()?;
             }
         };
-        let found = tokio::time::timeout(wait.min(LONGEST_WAIT).duration(), found).await;
+        let found = tokio::time::timeout(wait.duration(), found).await;
         match found.unwrap_or_else(|_| valid()) {
             Some(lease) => Ok(payload(&lease)),
             None => {

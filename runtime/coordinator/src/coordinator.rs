@@ -13,7 +13,7 @@ use deputy_core::{InstanceName, Span};
 use deputy_observe::{Metrics, UpstreamMetrics};
 use deputy_sources::Surroundings;
 use deputy_store::{Key, Lock, Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument;
 
@@ -88,6 +88,7 @@ pub struct Coordinator {
     watching: JoinSet<()>,
     /// How many configurations there were; none yet while the first one is being prepared.
     generation: u64,
+    started: watch::Sender<bool>,
     stop_at: Option<Mono>,
     /// Held as long as this process writes.
     _lock: Lock,
@@ -135,7 +136,8 @@ impl Coordinator {
             schedule.handle(since, Event::Restored(name, record));
         }
         let (sender, inputs) = mpsc::channel(1024);
-        let handle = Handle::new(sender.clone(), Arc::clone(&options.surroundings));
+        let (started, when_started) = watch::channel(false);
+        let handle = Handle::new(sender.clone(), Arc::clone(&options.surroundings), when_started);
         let coordinator = Self {
             schedule,
             options,
@@ -150,6 +152,7 @@ impl Coordinator {
             looks: BTreeMap::new(),
             watching: JoinSet::new(),
             generation: 0,
+            started,
             stop_at: None,
             _lock: lock,
         };
@@ -277,6 +280,7 @@ impl Coordinator {
         self.generation += 1;
         self.watching = files.watch(self.generation, &self.sender);
         self.handle(Event::Configured(setup.configuration));
+        self.started.send_replace(true);
         changed
     }
 

@@ -2,12 +2,15 @@ use std::collections::BTreeMap;
 
 use deputy_core::Span;
 use deputy_core::schedule::{Abilities, Budget, Fingerprint, Plan, Policy, UpstreamName};
+use deputy_observe::Handler;
 use deputy_store::{Directory, MasterKey};
+use http::{Request, StatusCode};
 use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::control::{Control, ControlError, Reload};
 
 /// A coordinator with state of its own.
 async fn open(folder: &std::path::Path) -> (Coordinator, Handle) {
@@ -58,6 +61,38 @@ async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
     };
     tokio::join!(coordinator.run(async { setup.await.unwrap() }), ask);
     assert_eq!(handle.status().await, Err(AskError::Stopping));
+}
+
+#[tokio::test]
+async fn who_wants_a_lease_waits_for_the_end_of_the_start() {
+    struct Never;
+
+    #[async_trait::async_trait]
+    impl Reload for Never {
+        async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
+            Err(ControlError::new("misconfigured", "a test has no file"))
+        }
+
+        async fn again(&self) -> Option<Setup> {
+            None
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, handle) = open(&folder.path().join("state")).await;
+    let control = Control::new(handle.clone(), Arc::default(), Arc::new(SystemClock::default()), Arc::new(Never));
+    let status = async |wait: &str| {
+        let request = Request::get(format!("/v1/instances/s4/lease?wait={wait}")).body(()).unwrap();
+        control.answer(request).await.status()
+    };
+    let (prepared, first) = oneshot::channel();
+    let ask = async {
+        assert_eq!(status("0s").await, StatusCode::SERVICE_UNAVAILABLE);
+        let (found, _) = tokio::join!(status("60s"), async { drop(prepared.send(setup("s3"))) });
+        assert_eq!(found, StatusCode::NOT_FOUND, "it is known who there is, and who is not");
+        handle.stop().await.unwrap();
+    };
+    tokio::join!(coordinator.run(async { first.await.unwrap() }), ask);
 }
 
 #[tokio::test]

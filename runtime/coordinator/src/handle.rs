@@ -6,7 +6,7 @@ use deputy_core::InstanceName;
 use deputy_core::schedule::Event;
 use deputy_observe::{LeaseMetrics, UpstreamMetrics};
 use deputy_sources::Surroundings;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::coordinator::Setup;
 use crate::files::{Files, Look};
@@ -52,6 +52,8 @@ pub struct Handle {
     inputs: mpsc::Sender<Input>,
     /// Where the places of files are found from.
     here: Arc<Surroundings>,
+    /// Whether there is a configuration.
+    started: watch::Receiver<bool>,
 }
 
 /// Why a question has no answer.
@@ -84,8 +86,14 @@ impl Configure {
 }
 
 impl Handle {
-    pub(crate) fn new(inputs: mpsc::Sender<Input>, here: Arc<Surroundings>) -> Self {
-        Self { inputs, here }
+    pub(crate) fn new(inputs: mpsc::Sender<Input>, here: Arc<Surroundings>, started: watch::Receiver<bool>) -> Self {
+        Self { inputs, here, started }
+    }
+
+    /// Comes back when there is a configuration, or never will be one.
+    pub(crate) async fn started(&self) {
+        // If the sender is gone, the loop has ended, and the next question says so.
+        drop(self.started.clone().wait_for(|started| *started).await);
     }
 
     /// All that is held.
