@@ -82,7 +82,7 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
 /// Starts it where the small disk is.
 fn start<'f>(fleet: &'f Fleet, disk: &Namespace) -> Running<'f> {
     let running = Running::start_as(&fleet.home, disk.enter(&fleet.home.command()));
-    running.until("it answers", || fleet.answers());
+    running.until("it has started", || fleet.has_started());
     running
 }
 
