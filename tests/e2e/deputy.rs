@@ -157,7 +157,8 @@ impl Home {
 
     /// Where a coordinator takes commands.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.state.join("control.sock")
+        let line = |line: &str| Some(self.path(line.strip_prefix("control = \"")?.strip_suffix('"')?));
+        self.config.lines().find_map(line).unwrap_or_else(|| self.state.join("control.sock"))
     }
 
     /// Runs the program and sees that it told no secret to anybody.
