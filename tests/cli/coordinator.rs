@@ -19,10 +19,10 @@ pub(crate) struct Coordinator<'h> {
 }
 
 impl<'h> Coordinator<'h> {
-    /// Starts it, and waits until it answers.
+    /// Starts it, and waits until it answers and has loaded its components.
     pub(crate) fn start(home: &'h Home) -> Self {
         let this = Self::start_with(home, &[]);
-        this.until("it answers", || this.run(&["status", "--json"]).stdout.contains("\"starting\":false"));
+        this.until("it has started", || this.run(&["status", "--json"]).stdout.contains("\"starting\":false"));
         this
     }
 

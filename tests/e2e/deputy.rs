@@ -155,10 +155,10 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// Where a coordinator takes commands.
+    /// Where a coordinator takes commands: beside its configuration, if that says so.
     pub(crate) fn socket(&self) -> PathBuf {
-        let line = |line: &str| Some(self.path(line.strip_prefix("control = \"")?.strip_suffix('"')?));
-        self.config.lines().find_map(line).unwrap_or_else(|| self.state.join("control.sock"))
+        let configured = self.path("control.sock");
+        if configured.exists() { configured } else { self.state.join("control.sock") }
     }
 
     /// Runs the program and sees that it told no secret to anybody.

@@ -21,10 +21,11 @@ pub(crate) struct Running<'h> {
 }
 
 impl<'h> Running<'h> {
-    /// Starts it, and waits until it answers.
+    /// Starts it, and waits until it answers and has loaded its components.
     pub(crate) fn start(home: &'h Home) -> Self {
         let running = Self::start_unseen(home);
-        running.until("it answers", || running.asked("/v1/status").is_some_and(|status| status["starting"] == false));
+        let started = |status: Value| status["starting"] == false;
+        running.until("it has started", || running.asked("/v1/status").is_some_and(started));
         running
     }
 

@@ -34,10 +34,12 @@ impl History {
                 }
             }
             6..=17 => {
+                let before = self.configuration.clone();
                 generate::change(&mut self.dice, &mut self.configuration);
                 self.counts.reloads += 1;
                 self.tell(Event::Configured(self.configuration.clone()));
                 self.tell_users();
+                self.tell_files(|name| !before.plans.contains_key(name));
             }
             18..=23 => self.tell(Event::Renew(name)),
             24..=28 => self.tell(Event::Revoke(name)),

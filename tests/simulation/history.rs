@@ -216,11 +216,10 @@ impl History {
                 self.tell(Event::Restored(name, record));
             }
         }
-        let files: Vec<_> = self.instances.iter().map(|(name, it)| (name.clone(), it.file.clone())).collect();
-        let (before, after) = if self.dice.bool() { (files, Vec::new()) } else { (Vec::new(), files) };
-        before.into_iter().for_each(|(name, file)| self.tell(Event::Found(name, file)));
+        let first = self.dice.bool();
+        self.tell_files(|_| first);
         self.tell(Event::Configured(self.configuration.clone()));
-        after.into_iter().for_each(|(name, file)| self.tell(Event::Found(name, file)));
+        self.tell_files(|_| !first);
         self.tell_users();
         if self.process == Process::Up {
             self.checks.restored(&self.published, &self.store, &self.configuration, self.clocks.now(), &restored);
@@ -233,6 +232,13 @@ impl History {
         for (name, users) in users.into_iter().filter(|(_, users)| *users > 0) {
             self.tell(Event::Used(name, users));
         }
+    }
+
+    /// What the files of these hold.
+    pub(crate) fn tell_files(&mut self, which: impl Fn(&InstanceName) -> bool) {
+        let these = self.instances.iter().filter(|(name, it)| it.file.is_some() && which(name));
+        let files: Vec<_> = these.map(|(name, it)| (name.clone(), it.file.clone())).collect();
+        files.into_iter().for_each(|(name, file)| self.tell(Event::Found(name, file)));
     }
 
     pub(crate) fn note(&mut self, text: impl FnOnce(&Self) -> String) {

@@ -239,7 +239,7 @@ fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
         },
         Doing::Saving(0) => "being saved".to_owned(),
         Doing::Saving(failures) => {
-            format!("it can't be saved, tried {}: {}", times(*failures), view.unsaved.unwrap_or("see the log"))
+            format!("saving it failed {}: {}", times(*failures), view.unsaved.unwrap_or("see the log"))
         }
         Doing::Unused => "on demand, and nobody uses it".to_owned(),
         Doing::Waiting(None) => "waits for its turn".to_owned(),

@@ -40,7 +40,7 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
         let status = fleet.status();
         let instances = status["instances"].as_array().unwrap().iter();
         let reason = |instance: &Value| instance["reason"].as_str().unwrap().to_owned();
-        instances.map(reason).all(|reason| reason.contains("can't be saved") && reason.contains(why))
+        instances.map(reason).all(|reason| reason.contains("saving it failed") && reason.contains(why))
     });
     running.until("that was tried again", || failed_saves(&running).len() >= 9);
     let failed = failed_saves(&running);

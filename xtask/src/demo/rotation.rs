@@ -119,7 +119,7 @@ impl Coordinator {
             .spawn();
         let coordinator = Self(child.doing(|| "starting the coordinator".into())?);
         let begun = now();
-        while !Run::new(deputy).args(["--config", "deputy.toml", "status"]).dir(folder).succeeds() {
+        while !Run::new(deputy).args(["--config", "deputy.toml", "status", "s3-demo"]).dir(folder).succeeds() {
             if since(begun) > Duration::from_secs(60) {
                 return Err(Failure::new("the coordinator does not answer: see run.log beside its configuration"));
             }

@@ -27,7 +27,8 @@ pub enum Event {
     Configured(Configuration),
     /// A call ended.
     Finished(CallNumber, Outcome),
-    /// The file of an instance holds this now, or nothing that is good.
+    /// The file of an instance holds this now, or nothing that is good. It may come before the configuration that has the
+    /// instance, and has to come again for one that was removed and comes back.
     Found(InstanceName, Option<Found>),
     /// The operator wants another lease now; the one that is held stays good until then.
     Renew(InstanceName),

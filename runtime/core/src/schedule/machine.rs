@@ -82,7 +82,8 @@ impl Schedule {
         self.actions.pop_front()
     }
 
-    /// When to come back with [`Event::Woke`] if nothing happens before.
+    /// When to come back with [`Event::Woke`] if nothing happens before: never now, and never before. That a clock was set
+    /// is noticed at the next event, so come back now and then although nothing is due.
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
         let mono = self.by_mono.first().map(|(at, _)| *at);
         let wall = self.by_wall.first().map(|(at, _)| now.mono_at(*at));

@@ -108,7 +108,10 @@ impl Slot {
         let current = |lease: &&Lease| lease.fingerprint == self.plan.fingerprint;
         let chosen = |lease: &&Lease| lease.origin == Origin::Component || self.prefers_file();
         let Some(lease) = self.record.lease.as_ref().filter(current).filter(chosen) else { return Next::at(now.mono) };
-        let rest = delay::renewal(&self.plan.policy, lease.valid_until.since(lease.obtained_at), chance);
+        let life = lease.valid_until.since(lease.obtained_at);
+        // It may have been obtained when it was allowed to live longer.
+        let cap = self.plan.policy.lifetime.filter(|_| lease.origin == Origin::Component);
+        let rest = delay::renewal(&self.plan.policy, cap.map_or(life, |cap| cap.min(life)), chance);
         // By whichever clock it is older: the one on the wall may have been set back since.
         let age = self.obtained.map_or(Span::millis(0), |at| now.mono.since(at)).max(now.wall.since(lease.obtained_at));
         let left = Span::millis(rest.as_millis().saturating_sub(age.as_millis()));

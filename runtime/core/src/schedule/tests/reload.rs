@@ -73,6 +73,16 @@ fn another_policy_alone_moves_the_next_renewal_and_obtains_nothing() {
 }
 
 #[test]
+fn a_shorter_lifetime_counts_for_the_lease_that_is_held_as_well() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", HOUR);
+    world.pass(Span::secs(300));
+    world.plan("a", plan(|plan| plan.policy.lifetime = Some(Span::secs(800))));
+    assert_eq!(world.until_called("a"), 300_000);
+    assert_eq!(world.revision("a"), Some(1), "it is good until it is replaced");
+}
+
+#[test]
 fn another_policy_does_not_cut_a_call() {
     let mut world = World::new([("a", plain())]);
     let call = world.call("a");
