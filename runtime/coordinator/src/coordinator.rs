@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::files::{FilePlan, Look};
 use crate::handle::{AskError, Changed, Configure, Handle, Input};
 use crate::keeper::{KeepError, Keeper};
+use crate::lanes::{Lanes, Write};
 use crate::notice;
 use crate::provider::Provider;
 use crate::status::{InstanceStatus, Status, UpstreamStatus, metrics};
@@ -83,6 +84,7 @@ pub struct Coordinator {
     work: JoinSet<Ended>,
     calls: BTreeMap<CallNumber, Running>,
     tasks: HashMap<Id, Task>,
+    lanes: Lanes,
     /// What was last seen of each file.
     looks: BTreeMap<InstanceName, Look>,
     watching: JoinSet<()>,
@@ -102,16 +104,16 @@ struct Running {
 }
 
 /// What a task is about, should it panic.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Task {
     Call(CallNumber),
-    Write(Ticket),
+    Write(Ticket, InstanceName),
 }
 
 enum Ended {
     Call(CallNumber, Outcome),
     Saved(Ticket, Result<(), KeepError>),
-    Forgotten(Ticket, InstanceName, Result<(), KeepError>),
+    Forgotten(Ticket, Result<(), KeepError>),
 }
 
 impl Coordinator {
@@ -149,6 +151,7 @@ impl Coordinator {
             work: JoinSet::new(),
             calls: BTreeMap::new(),
             tasks: HashMap::new(),
+            lanes: Lanes::default(),
             looks: BTreeMap::new(),
             watching: JoinSet::new(),
             generation: 0,
@@ -363,29 +366,45 @@ impl Coordinator {
     }
 
     fn write(&mut self, ticket: Ticket, name: InstanceName, record: Option<Record>) {
+        if let Some(write) = self.lanes.enter(Write { ticket, name, record }) {
+            self.begin_write(write);
+        }
+    }
+
+    fn begin_write(&mut self, write: Write) {
         let keeper = Arc::clone(&self.keeper);
+        let Write { ticket, name, record } = write;
+        let of = name.clone();
         let abort = self.work.spawn(async move {
             match record {
                 Some(record) => Ended::Saved(ticket, keeper.save(&name, &record).await),
-                None => {
-                    let forgotten = keeper.forget(&name).await;
-                    Ended::Forgotten(ticket, name, forgotten)
-                }
+                None => Ended::Forgotten(ticket, keeper.forget(&name).await),
             }
         });
-        self.tasks.insert(abort.id(), Task::Write(ticket));
+        self.tasks.insert(abort.id(), Task::Write(ticket, of));
+    }
+
+    fn next_write(&mut self, name: &InstanceName) {
+        if let Some(write) = self.lanes.leave(name) {
+            self.begin_write(write);
+        }
     }
 
     fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
         match ended {
             Ok((id, ended)) => {
-                self.tasks.remove(&id);
-                match ended {
-                    Ended::Call(call, outcome) => self.called(call, outcome),
-                    Ended::Saved(ticket, saved) => self.written(ticket, saved.map_err(|error| chain(&error))),
-                    Ended::Forgotten(ticket, name, forgotten) => {
+                let task = self.tasks.remove(&id);
+                if let Some(Task::Write(_, name)) = &task {
+                    self.next_write(name);
+                }
+                match (ended, task) {
+                    (Ended::Call(call, outcome), _) => self.called(call, outcome),
+                    (Ended::Saved(ticket, saved), _) => self.written(ticket, saved.map_err(|error| chain(&error))),
+                    (Ended::Forgotten(ticket, forgotten), task) => {
                         self.written(ticket, forgotten.map_err(|error| chain(&error)));
-                        if self.schedule.view(&name, self.options.clock.now()).is_none() {
+                        if let Some(Task::Write(_, name)) = task
+                            && self.schedule.view(&name, self.options.clock.now()).is_none()
+                        {
                             self.providers.remove(&name);
                         }
                     }
@@ -397,7 +416,10 @@ impl Coordinator {
                     tracing::error!("a call panicked: this is a bug, please report it");
                     self.called(call, Outcome::Failed(Kind::Internal, "the call panicked: this is a bug".to_owned()));
                 }
-                Some(Task::Write(ticket)) => self.written(ticket, Err("the write panicked: this is a bug".to_owned())),
+                Some(Task::Write(ticket, name)) => {
+                    self.next_write(&name);
+                    self.written(ticket, Err("the write panicked: this is a bug".to_owned()));
+                }
                 None => {}
             },
         }

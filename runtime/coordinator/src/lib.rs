@@ -17,6 +17,7 @@ mod files;
 mod handle;
 mod health;
 mod keeper;
+mod lanes;
 mod notice;
 mod provider;
 mod record;
