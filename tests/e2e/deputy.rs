@@ -141,7 +141,10 @@ impl Home {
 
     /// Has a value looked for from now on that nobody may see, such as one that was obtained.
     pub(crate) fn hide(&self, value: &str) {
-        self.canaries.lock().unwrap().push(value.to_owned());
+        let mut canaries = self.canaries.lock().unwrap();
+        if !canaries.iter().any(|canary| canary == value) {
+            canaries.push(value.to_owned());
+        }
     }
 
     /// Keeps what was said to somebody, so that it is searched with everything else.
