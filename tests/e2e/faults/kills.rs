@@ -64,9 +64,9 @@ fn rotate(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u
     let running = Running::start(&fleet.home);
     fleet.until_ready(&running);
     let last: BTreeMap<_, _> = revisions(fleet);
-    running.until("every instance has rotated twice more, and all of them two hundred times", || {
+    running.until("every instance has rotated four times more, and all of them two hundred times", || {
         let now = revisions(fleet);
-        now.values().sum::<u64>() >= ROTATIONS && last.iter().all(|(name, revision)| now[name] >= revision + 2)
+        now.values().sum::<u64>() >= ROTATIONS && last.iter().all(|(name, revision)| now[name] >= revision + 4)
     });
     fleet.until_ready(&running);
     for _ in 0..3 {
@@ -158,7 +158,7 @@ fn no_gap_is_long(lives: &[Life], samples: &[Sample]) {
             (seen, settled) = (seen + 1, settled.max(ended));
         }
     }
-    assert!(seen >= 20, "only {seen} of {} answers were looked at", samples.len());
+    assert!(seen >= 10, "only {seen} of {} answers were looked at", samples.len());
     eprintln!("{seen} of {} answers from settled processes; longest gap {settled} ms, {longest} in all", samples.len());
 }
 
