@@ -12,6 +12,7 @@
 #[cfg(test)]
 extern crate self as deputy_core;
 
+mod chain;
 pub mod grant;
 mod instance;
 mod limits;
@@ -22,6 +23,7 @@ mod secret;
 mod token;
 mod unit;
 
+pub use chain::in_one_line;
 pub use instance::{Digest, DigestError, FileSource, Instance, SecretSource};
 pub use limits::{Limit, Limits};
 pub use name::{InstanceName, NameError, SecretName, ServiceName};

@@ -5,14 +5,14 @@ use std::io;
 use std::path::Path;
 
 use deputy_config::{Colour, Config, Entry, Finding};
-use deputy_core::{FileSource, Instance, SecretName};
+use deputy_core::{FileSource, Instance, SecretName, in_one_line};
 use deputy_sandbox::{Inspection, Provider, Sandbox};
 use serde::Serialize;
 
 use crate::capability::{Capability, Leave, strange};
 use crate::cli;
 use crate::context::{Context, SCHEMA};
-use crate::error::{CommandError, ErrorJson, joined};
+use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
 use crate::inspect::ComponentJson;
 use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
@@ -217,7 +217,7 @@ async fn secrets(provider: &Provider, instance: &Instance) -> Vec<SecretJson> {
         source: source(&name),
         name: name.to_string(),
         ok: result.is_ok(),
-        error: result.err().map(|error| joined(&error)),
+        error: result.err().map(|error| in_one_line(&error)),
     };
     provider.check_secrets().await.into_iter().map(json).collect()
 }

@@ -1,7 +1,7 @@
 //! Why a command ended without doing what it was asked for, and how that is told.
 
 use std::error::Error;
-use std::{io, iter};
+use std::io;
 
 use deputy_config::{Colour, ConfigErrors, Finding};
 use deputy_coordinator::ControlError;
@@ -135,12 +135,6 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
     }
     let message = texts.remove(0);
     (message, texts)
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn joined(error: &(dyn Error + 'static)) -> String {
-    let (message, causes) = chain(error);
-    iter::once(message).chain(causes).collect::<Vec<_>>().join(": ")
 }
 
 impl From<ConfigErrors> for CommandError {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use deputy_core::grant::Grant;
-use deputy_core::{Instance, Limits};
+use deputy_core::{Instance, Limits, in_one_line};
 use deputy_sandbox::{Inspection, Kind, Sandbox};
 use serde::Serialize;
 
 use crate::capability::{Capability, Leave, strange};
 use crate::cli;
 use crate::context::{Context, SCHEMA};
-use crate::error::{CommandError, joined};
+use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::{HEADING, bytes, harmless, painted};
 use crate::sandbox;
@@ -113,7 +113,7 @@ async fn service(sandbox: &Sandbox, path: &Path, inspection: &Inspection) -> Res
         sources: BTreeMap::new(),
         limits: Limits::default(),
     };
-    let provider = sandbox.load(&instance).await.map_err(|error| joined(&error))?;
+    let provider = sandbox.load(&instance).await.map_err(|error| in_one_line(&error))?;
     provider.service_name().await.result.map(|service| service.to_string()).map_err(|error| error.to_string())
 }
 

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deputy_config::{Config, Entry};
 use deputy_coordinator::{Provider, Setup};
 use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Plan, UpstreamName};
-use deputy_core::{Digest, Instance, InstanceName, ServiceName};
+use deputy_core::{Digest, Instance, InstanceName, ServiceName, in_one_line};
 use deputy_sandbox::Sandbox;
 use ring::digest::{SHA256, digest};
 
-use crate::error::joined;
 use crate::provider::{Sandboxed, Unloaded};
 
 /// Loads components. Names of services are asked for once per component.
@@ -74,7 +73,7 @@ impl Preparer {
     }
 
     async fn load(&self, config: &Config, entry: &Entry, instance: &Instance) -> Result<Loaded, String> {
-        let provider = self.sandbox.load(instance).await.map_err(|error| joined(&error))?;
+        let provider = self.sandbox.load(instance).await.map_err(|error| in_one_line(&error))?;
         let inspection = provider.inspection();
         let abilities = Abilities { renews: inspection.renews, revokes: inspection.revokes };
         let digest = inspection.digest;

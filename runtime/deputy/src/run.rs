@@ -14,7 +14,7 @@ use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Fi
 use deputy_coordinator::{
     Board, Control, ControlError, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock,
 };
-use deputy_core::InstanceName;
+use deputy_core::{InstanceName, in_one_line};
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey, Random};
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::cli;
 use crate::context::{Context, SOCKET};
-use crate::error::{CommandError, joined};
+use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::prepare::{Prepared, Preparer};
 use crate::sandbox;
@@ -60,6 +60,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
         surroundings: here,
         seed: seed(&random)?,
         shutdown: config.coordinator.shutdown,
+        known: config.instances.values().filter(|entry| entry.enabled).map(|entry| entry.name.clone()).collect(),
     };
     let (coordinator, handle) =
         Coordinator::open(options).await.map_err(|error| failed(error, "cannot start the coordinator"))?;
@@ -308,6 +309,6 @@ fn wrong(error: &ConfigErrors) -> ControlError {
             let details = findings.render(Colour::Never);
             ControlError { details, ..ControlError::new("misconfigured", &message) }
         }
-        error => ControlError::new("misconfigured", &format!("{}: nothing was changed", joined(error))),
+        error => ControlError::new("misconfigured", &format!("{}: nothing was changed", in_one_line(error))),
     }
 }

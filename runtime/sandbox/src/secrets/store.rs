@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use deputy_core::{SecretBytes, SecretName, SecretSource, Timestamp};
+use deputy_core::{SecretBytes, SecretName, SecretSource, Timestamp, in_one_line};
 use deputy_sources::{Form, SourceError, Surroundings};
 
 use crate::clock;
@@ -98,7 +98,7 @@ impl SecretValues for SecretStore {
         let entry = self.entries.get(name).ok_or_else(|| {
             ValueError(format!("secret {name} has no source: give it `file`, `env`, `credential` or `command`"))
         })?;
-        self.read(entry).await.map_err(|error| ValueError(format!("secret {name}: {}", chain(&error))))
+        self.read(entry).await.map_err(|error| ValueError(format!("secret {name}: {}", in_one_line(&error))))
     }
 }
 
@@ -127,18 +127,6 @@ impl Entry {
         *last = Some(Last { value: Arc::clone(&value), read_at });
         value
     }
-}
-
-/// An error with its causes, which texts of this crate leave to the one who prints them.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,0 +1,36 @@
+//! An error with its causes. Errors of this program name their own part; who tells of one puts the parts together.
+
+use std::error::Error;
+
+/// The texts of an error and its causes, in one line. A cause that only repeats the one above is left out.
+pub fn in_one_line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut last = line.clone();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if text != last {
+            line.push_str(": ");
+            line.push_str(&text);
+            last = text;
+        }
+        next = cause.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Step(&'static str, #[source] Option<Box<Step>>);
+
+    #[test]
+    fn causes_follow_in_their_order_and_none_stands_twice_in_a_row() {
+        let error = Step("b", Some(Box::new(Step("b", Some(Box::new(Step("c", None)))))));
+        assert_eq!(in_one_line(&Step("a", Some(Box::new(error)))), "a: b: c");
+        assert_eq!(in_one_line(&Step("alone", None)), "alone");
+    }
+}
