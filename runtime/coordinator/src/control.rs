@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deputy_core::Span;
 use deputy_core::schedule::Lease;
+use deputy_core::{InstanceName, Span};
 use deputy_observe::Handler;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,7 @@ impl Control {
         let _turn = self.turn.lock().await;
         let (setup, warnings) = self.reload.reload().await?;
         let changed = self.handle.configure(setup).await?;
-        let names = |names: Vec<deputy_core::InstanceName>| names.iter().map(ToString::to_string).collect();
+        let names = |names: Vec<InstanceName>| names.iter().map(ToString::to_string).collect();
         Ok(Reloaded {
             schema: SCHEMA,
             added: names(changed.added),
@@ -155,6 +155,14 @@ impl Control {
             Some(text) => text.parse::<Span>().map_err(|error| ControlError::new("request", &error.to_string()))?,
             None => Span::secs(0),
         };
+        let valid = |name: &InstanceName| self.board.lease(name).filter(|lease| lease.is_valid(self.clock.now().wall));
+        // What was good before a restart is given out while components are still being loaded.
+        if !self.handle.has_started()
+            && let Ok(instance) = name.parse::<InstanceName>()
+            && let Some(lease) = valid(&instance)
+        {
+            return Ok(given(&instance, &lease));
+        }
         let wait = wait.min(LONGEST_WAIT);
         let began = self.clock.now().mono;
         // A restart is no reason to have nothing, if there is time to wait for its end.
@@ -164,18 +172,17 @@ impl Control {
         // Who looks before asking misses nothing that comes of it.
         let mut changes = self.board.changes();
         let instance = self.handle.asked(name).await?;
-        let valid = || self.board.lease(&instance).filter(|lease| lease.is_valid(self.clock.now().wall));
         let found = async {
             loop {
-                if let Some(lease) = valid() {
+                if let Some(lease) = valid(&instance) {
                     return Some(lease);
                 }
                 changes.changed().await.ok()?;
             }
         };
         let found = tokio::time::timeout(wait.duration(), found).await;
-        match found.unwrap_or_else(|_| valid()) {
-            Some(lease) => Ok(payload(&lease)),
+        match found.unwrap_or_else(|_| valid(&instance)) {
+            Some(lease) => Ok(given(&instance, &lease)),
             None => {
                 let status = self.handle.instance(name).await?;
                 Err(ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason)))
@@ -231,7 +238,8 @@ fn json(object: &impl Serialize) -> Result<Response<Bytes>, ControlError> {
 }
 
 /// The one answer with a payload in it. Its copy lives as long as the answer.
-fn payload(lease: &Lease) -> Response<Bytes> {
+fn given(instance: &InstanceName, lease: &Lease) -> Response<Bytes> {
+    tracing::info!(%instance, revision = %lease.revision, "given out over the control socket");
     let bytes = Bytes::from_owner(Payload(Arc::clone(&lease.payload)));
     let mut response = answer(StatusCode::OK, "application/octet-stream", bytes);
     for (name, value) in [

@@ -1,6 +1,6 @@
 //! The loop.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use deputy_core::schedule::{
     Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Now, Outcome, Record, Schedule, Ticket, View, Work,
 };
-use deputy_core::{InstanceName, Span};
+use deputy_core::{InstanceName, Span, in_one_line};
 use deputy_observe::{Metrics, UpstreamMetrics};
 use deputy_sources::Surroundings;
 use deputy_store::{Key, Lock, Store, StoreError};
@@ -49,6 +49,8 @@ pub struct Options {
     pub seed: u64,
     /// How long calls under way may go on when it stops.
     pub shutdown: Span,
+    /// The instances of the configuration that is being prepared. What is kept for them is given out until that is done.
+    pub known: BTreeSet<InstanceName>,
 }
 
 /// A configuration with what can be called.
@@ -88,6 +90,8 @@ pub struct Coordinator {
     /// What was last seen of each file.
     looks: BTreeMap<InstanceName, Look>,
     watching: JoinSet<()>,
+    /// Whose lease was given out before there was a configuration.
+    early: BTreeSet<InstanceName>,
     /// How many configurations there were; none yet while the first one is being prepared.
     generation: u64,
     started: watch::Sender<bool>,
@@ -117,7 +121,7 @@ enum Ended {
 }
 
 impl Coordinator {
-    /// Takes the lock and reads what is kept. Publishes and calls nothing yet.
+    /// Takes the lock, reads what is kept, and gives out what of it is good. Calls nothing yet.
     ///
     /// # Errors
     /// If another coordinator has the lock, or the state can't be read.
@@ -127,14 +131,22 @@ impl Coordinator {
         let keeper = Arc::new(Keeper::new(Arc::clone(&options.store)));
         let restored = keeper.restore().await.map_err(|error| StartError::Restore(Box::new(error)))?;
         for error in &restored.damaged {
-            tracing::error!(%error, "a lease can't be used and was set aside: it is obtained anew");
+            tracing::error!(%error, "a lease can't be used: it is obtained anew");
         }
         // Who has a predecessor does not know how much of the budgets it used. The first fencing number is 1.
         let begin = if lock.fencing() > 1 { Begin::Empty } else { Begin::Full };
         let mut schedule = Schedule::new(begin, options.seed);
         let since = options.clock.now();
         tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state was read");
+        let mut early = BTreeSet::new();
         for (name, record) in restored.records {
+            // Components may have to be compiled first, for minutes after an upgrade: nobody has to wait for that.
+            let good =
+                record.lease.as_ref().filter(|lease| lease.is_valid(since.wall) && options.known.contains(&name));
+            if let Some(lease) = good {
+                options.board.publish(name.clone(), lease.clone());
+                early.insert(name.clone());
+            }
             schedule.handle(since, Event::Restored(name, record));
         }
         let (sender, inputs) = mpsc::channel(1024);
@@ -154,6 +166,7 @@ impl Coordinator {
             lanes: Lanes::default(),
             looks: BTreeMap::new(),
             watching: JoinSet::new(),
+            early,
             generation: 0,
             started,
             stop_at: None,
@@ -270,6 +283,12 @@ impl Coordinator {
         }
         let gone = self.schedule.views(now).filter(|view| !setup.configuration.plans.contains_key(view.name));
         changed.removed = gone.map(|view| view.name.clone()).collect();
+        // The first configuration may be another than the one that was known then.
+        for name in std::mem::take(&mut self.early) {
+            if !setup.configuration.plans.contains_key(&name) {
+                self.options.board.withdraw(&name);
+            }
+        }
         // Those that leave keep theirs until what they hold is revoked.
         self.providers.extend(setup.providers);
         // What was found in a file that is no longer named is nobody's.
@@ -399,9 +418,11 @@ impl Coordinator {
                 }
                 match (ended, task) {
                     (Ended::Call(call, outcome), _) => self.called(call, outcome),
-                    (Ended::Saved(ticket, saved), _) => self.written(ticket, saved.map_err(|error| chain(&error))),
+                    (Ended::Saved(ticket, saved), _) => {
+                        self.written(ticket, saved.map_err(|error| in_one_line(&error)))
+                    }
                     (Ended::Forgotten(ticket, forgotten), task) => {
-                        self.written(ticket, forgotten.map_err(|error| chain(&error)));
+                        self.written(ticket, forgotten.map_err(|error| in_one_line(&error)));
                         if let Some(Task::Write(_, name)) = task
                             && self.schedule.view(&name, self.options.clock.now()).is_none()
                         {
@@ -462,18 +483,6 @@ async fn ready(first: &mut Option<First<'_>>) -> Configure {
 #[expect(clippy::disallowed_methods, reason = "the loop's one timer: the schedule said how long nothing is due")]
 async fn elapsed(wait: Duration) {
     tokio::time::sleep(wait).await;
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,18 +14,36 @@ use crate::control::{Control, ControlError, Reload};
 
 /// A coordinator with state of its own.
 async fn open(folder: &std::path::Path) -> (Coordinator, Handle) {
+    open_knowing(folder, Arc::default(), &[]).await
+}
+
+/// The same with a board to look at, and with instances that its configuration will have.
+async fn open_knowing(folder: &std::path::Path, board: Arc<Board>, known: &[&str]) -> (Coordinator, Handle) {
+    let store = Directory::open(folder, key_of_tests(), random()).await.unwrap();
+    Coordinator::open(options(store, board, known)).await.unwrap()
+}
+
+async fn try_open(folder: &std::path::Path) -> Result<(Coordinator, Handle), StartError> {
+    let store = Directory::open(folder, key_of_tests(), random()).await.unwrap();
+    Coordinator::open(options(store, Arc::default(), &[])).await
+}
+
+fn key_of_tests() -> MasterKey {
     let key: Vec<u8> = (0..32).map(|byte| byte * 7).collect();
-    let store = Directory::open(folder, MasterKey::parse(&key).unwrap(), random()).await.unwrap();
-    let options = Options {
+    MasterKey::parse(&key).unwrap()
+}
+
+fn options(store: Directory, board: Arc<Board>, known: &[&str]) -> Options {
+    Options {
         store: Arc::new(store),
         metrics: Arc::default(),
-        board: Arc::default(),
+        board,
         clock: Arc::new(SystemClock::default()),
         surroundings: Arc::new(Surroundings::of_process()),
         seed: 1,
         shutdown: Span::secs(1),
-    };
-    Coordinator::open(options).await.unwrap()
+        known: known.iter().map(|name| name.parse().unwrap()).collect(),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test brings its own randomness")]
@@ -47,6 +65,97 @@ fn setup(name: &str) -> Setup {
     Setup { configuration, providers: BTreeMap::new(), files: FilePlan::new() }
 }
 
+/// No file to read again.
+struct Never;
+
+#[async_trait::async_trait]
+impl Reload for Never {
+    async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
+        Err(ControlError::new("misconfigured", "a test has no file"))
+    }
+
+    async fn again(&self) -> Option<Setup> {
+        None
+    }
+}
+
+/// Brings a payload that is good for an hour.
+struct Hour;
+
+#[async_trait::async_trait]
+impl Provider for Hour {
+    async fn call(&self, _: &Work) -> Outcome {
+        let payload = deputy_core::SecretBytes::new(b"the payload".to_vec());
+        let valid_until = Some(SystemClock::default().now().wall.plus(Span::secs(3600)));
+        Outcome::Obtained(deputy_core::Tokens { payload, valid_until })
+    }
+}
+
+/// Has leases of these instances saved, as an earlier process did.
+async fn saved(folder: &std::path::Path, names: &[&str]) {
+    let board = Arc::new(Board::default());
+    let (coordinator, handle) = open_knowing(folder, Arc::clone(&board), &[]).await;
+    let mut all = setup("s3");
+    let plan = all.configuration.plans.values().next().cloned().unwrap();
+    all.configuration.plans = names.iter().map(|name| (name.parse().unwrap(), plan.clone())).collect();
+    all.providers = names.iter().map(|name| (name.parse().unwrap(), Arc::new(Hour) as Arc<dyn Provider>)).collect();
+    let wait = async {
+        let mut changes = board.changes();
+        while names.iter().any(|name| board.lease(&name.parse().unwrap()).is_none()) {
+            changes.changed().await.unwrap();
+        }
+        handle.stop().await.unwrap();
+    };
+    tokio::join!(coordinator.run(async { all }), wait);
+}
+
+#[tokio::test]
+async fn what_was_good_before_a_restart_is_given_out_while_components_are_being_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    saved(&state, &["kept", "gone"]).await;
+    let board = Arc::new(Board::default());
+    // `gone` is no longer configured.
+    let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept"]).await;
+    let control = Control::new(handle.clone(), Arc::clone(&board), Arc::new(SystemClock::default()), Arc::new(Never));
+    let status = async |name: &str| {
+        let request = Request::get(format!("/v1/instances/{name}/lease")).body(()).unwrap();
+        control.answer(request).await.status()
+    };
+    let (_prepared, never) = oneshot::channel::<Setup>();
+    let ask = async {
+        assert_eq!(status("kept").await, StatusCode::OK);
+        assert_eq!(status("gone").await, StatusCode::SERVICE_UNAVAILABLE);
+        // Another configuration comes first, without it.
+        handle.configure(setup("other")).await.unwrap();
+        assert_eq!(status("kept").await, StatusCode::NOT_FOUND);
+        assert!(board.lease(&"kept".parse().unwrap()).is_none());
+        handle.stop().await.unwrap();
+    };
+    tokio::join!(coordinator.run(async { never.await.unwrap() }), ask);
+}
+
+#[tokio::test]
+async fn what_a_later_version_saved_is_neither_used_nor_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let key = Key::of_instance(&deputy_store::Kind::new("lease"), &"s3".parse().unwrap());
+    let head = br#"{"format":2}"#;
+    let record = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
+    let written = {
+        let store = Directory::open(&state, key_of_tests(), random()).await.unwrap();
+        let value = deputy_core::SecretBytes::new(record.clone());
+        store.put(&key, &value, deputy_store::Expected::Absent).await.unwrap()
+    };
+    for _ in 0..2 {
+        let Err(StartError::Restore(error)) = try_open(&state).await else { panic!("it starts") };
+        assert!(error.to_string().contains("format 2") && error.to_string().contains("newer"), "{error}");
+    }
+    let store = Directory::open(&state, key_of_tests(), random()).await.unwrap();
+    let entry = store.get(&key).await.unwrap().unwrap();
+    assert_eq!((entry.version, entry.value.expose()), (written, record.as_slice()));
+}
+
 #[tokio::test]
 async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
     let folder = tempfile::tempdir().unwrap();
@@ -65,19 +174,6 @@ async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
 
 #[tokio::test]
 async fn who_wants_a_lease_waits_for_the_end_of_the_start() {
-    struct Never;
-
-    #[async_trait::async_trait]
-    impl Reload for Never {
-        async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
-            Err(ControlError::new("misconfigured", "a test has no file"))
-        }
-
-        async fn again(&self) -> Option<Setup> {
-            None
-        }
-    }
-
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, handle) = open(&folder.path().join("state")).await;
     let control = Control::new(handle.clone(), Arc::default(), Arc::new(SystemClock::default()), Arc::new(Never));

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::Found;
-use deputy_core::{ByteSize, FileSource, InstanceName, Timestamp};
+use deputy_core::{ByteSize, FileSource, InstanceName, Timestamp, in_one_line};
 use deputy_sources::{Fingerprint, Form, SourceError, Surroundings, read_file};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::coordinator::chain;
 use crate::handle::Input;
 
 /// How often files are looked at: a `stat` each.
@@ -130,7 +129,7 @@ impl Watched {
 }
 
 fn failed(error: &SourceError, before: Option<&Seen>) -> Option<(Seen, Look)> {
-    let text = chain(error);
+    let text = in_one_line(error);
     let told = matches!(before, Some(Seen::Not(before)) if *before == text);
     (!told).then(|| (Seen::Not(text.clone()), Err(text)))
 }

@@ -90,6 +90,11 @@ impl Handle {
         Self { inputs, here, started }
     }
 
+    /// Whether there is a configuration.
+    pub(crate) fn has_started(&self) -> bool {
+        *self.started.borrow()
+    }
+
     /// Comes back when there is a configuration, or never will be one.
     pub(crate) async fn started(&self) {
         // If the sender is gone, the loop has ended, and the next question says so.

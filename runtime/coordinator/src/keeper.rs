@@ -41,7 +41,7 @@ pub(crate) enum KeepError {
 #[derive(Default)]
 pub(crate) struct Restored {
     pub(crate) records: Vec<(InstanceName, Record)>,
-    /// What could not be used, and was set aside.
+    /// What could not be used: damaged files were set aside, what was opened and is no record will be overwritten.
     pub(crate) damaged: Vec<KeepError>,
 }
 
@@ -61,7 +61,10 @@ impl Keeper {
                     restored.records.push((name, record));
                 }
                 Ok(None) => {}
-                Err(error @ (KeepError::Record(..) | KeepError::Store(StoreError::Damaged { .. }))) => {
+                // A later version of deputy can read it: it must not be lost to this one.
+                Err(error @ KeepError::Record(_, RecordError::Format(_))) => return Err(error),
+                Err(error @ KeepError::Record(..)) => restored.damaged.push(error),
+                Err(error @ KeepError::Store(StoreError::Damaged { .. })) => {
                     self.store.quarantine(&key).await?;
                     restored.damaged.push(error);
                 }

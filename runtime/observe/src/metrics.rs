@@ -3,7 +3,7 @@
 //! What is counted is counted where it happens; what is held (leases, upstreams) is a snapshot, replaced as a whole when
 //! somebody asks. No label holds a text of a component's or server's choosing.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -24,7 +24,8 @@ pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics {
     registry: Registry,
     calls: Family<CallLabels, Counter>,
-    call_seconds: Family<FunctionLabels, Histogram>,
+    call_duration: Family<FunctionLabels, Histogram>,
+    call_seconds: Family<InstanceFunctionLabels, Counter<f64, AtomicU64>>,
     retries: Family<InstanceLabels, Counter>,
     saves: Family<OutcomeLabels, Counter>,
     jumps: Counter,
@@ -105,6 +106,12 @@ struct CallLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InstanceFunctionLabels {
+    instance: String,
+    function: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct FunctionLabels {
     function: String,
 }
@@ -145,8 +152,10 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("deputy");
         let calls = Family::default();
         registry.register("calls", "Calls that the schedule made, by how they ended", calls.clone());
-        let call_seconds = Family::new_with_constructor(histogram as fn() -> Histogram);
-        registry.register("call_duration_seconds", "How long the schedule's calls took", call_seconds.clone());
+        let call_duration = Family::new_with_constructor(histogram as fn() -> Histogram);
+        registry.register("call_duration_seconds", "How long the schedule's calls took", call_duration.clone());
+        let call_seconds = Family::default();
+        registry.register("call_seconds", "Time that the schedule's calls took in all", call_seconds.clone());
         let retries = Family::default();
         registry.register("retries", "Calls that followed a failed one", retries.clone());
         let saves = Family::default();
@@ -169,6 +178,7 @@ impl Default for Metrics {
         Self {
             registry,
             calls,
+            call_duration,
             call_seconds,
             retries,
             saves,
@@ -186,7 +196,9 @@ impl Metrics {
     /// A call of the schedule ended; `outcome` is `done` or the kind of failure.
     pub fn called(&self, instance: &str, function: &str, outcome: &str, seconds: f64) {
         let (instance, function) = (instance.to_owned(), function.to_owned());
-        self.call_seconds.get_or_create(&FunctionLabels { function: function.clone() }).observe(seconds);
+        self.call_duration.get_or_create(&FunctionLabels { function: function.clone() }).observe(seconds);
+        let labels = InstanceFunctionLabels { instance: instance.clone(), function: function.clone() };
+        self.call_seconds.get_or_create(&labels).inc_by(seconds);
         self.calls.get_or_create(&CallLabels { instance, function, outcome: outcome.to_owned() }).inc();
     }
 

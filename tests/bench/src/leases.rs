@@ -1,7 +1,7 @@
 //! What the coordinator bears: many instances with short leases, each call a moment of nothing, each lease sealed and
 //! written to disk before it is published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,7 +103,8 @@ async fn first_to_last(instances: usize, calls: usize) -> Result<Duration> {
     let begun = Instant::now();
     let running = Running::start(instances, calls, |_| Arc::new(Slow)).await?;
     let mut changes = running.board.changes();
-    while !(0..instances).all(|number| running.board.lease(&name(number)).is_some()) {
+    let names = (0..instances).map(name).collect::<Result<Vec<_>>>()?;
+    while !names.iter().all(|name| running.board.lease(name).is_some()) {
         changes.changed().await?;
     }
     let took = begun.elapsed();
@@ -195,10 +196,11 @@ impl Running {
             surroundings,
             seed: 1,
             shutdown: Span::secs(1),
+            known: BTreeSet::new(),
         })
         .await?;
-        let plans = (0..instances).map(|number| (name(number), plan())).collect();
-        let providers: BTreeMap<_, _> = (0..instances).map(|number| (name(number), make(number))).collect();
+        let plans = (0..instances).map(|number| Ok((name(number)?, plan()))).collect::<Result<_>>()?;
+        let providers = (0..instances).map(|number| Ok((name(number)?, make(number)))).collect::<Result<_>>()?;
         let budget = Budget { per_minute: 60_000_000, burst: 1_000_000 };
         let configuration = Configuration { plans, default_budget: budget, budgets: BTreeMap::new(), calls };
         let mut task = JoinSet::new();
@@ -216,8 +218,8 @@ impl Running {
     }
 }
 
-fn name(number: usize) -> InstanceName {
-    format!("instance-{number}").parse().unwrap_or_else(|_| unreachable!("a number makes a name"))
+fn name(number: usize) -> Result<InstanceName> {
+    Ok(format!("instance-{number}").parse()?)
 }
 
 fn plan() -> Plan {

@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::print_stdout,
-    clippy::unreachable,
     reason = "a bench measures time, serves and asks on this machine only, and prints what it found"
 )]
 
