@@ -13,10 +13,12 @@
 extern crate self as deputy_core;
 
 mod chain;
+mod delivery;
 pub mod grant;
 mod instance;
 mod limits;
 mod name;
+mod output;
 mod refusal;
 pub mod schedule;
 mod secret;
@@ -24,9 +26,11 @@ mod token;
 mod unit;
 
 pub use chain::in_one_line;
+pub use delivery::{Delivery, Stamp};
 pub use instance::{Digest, DigestError, FileSource, Instance, SecretSource};
 pub use limits::{Limit, Limits};
-pub use name::{InstanceName, NameError, SecretName, ServiceName};
+pub use name::{GroupName, InstanceName, NameError, ReceiverName, SecretName, ServiceName};
+pub use output::{OutputPath, OutputPathError, Outputs};
 pub use refusal::Refusal;
 pub use secret::SecretBytes;
 pub use token::{Failure, Timestamp, Tokens};

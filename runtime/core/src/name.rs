@@ -1,4 +1,4 @@
-//! Names that operators and authors give: instances, secrets, services.
+//! Names that operators and authors give: instances, secrets, services, groups of workers, receivers.
 //!
 //! All obey one rule, so that a name is safe in a file name, a log line, a TOML key and a metric's label.
 
@@ -10,9 +10,17 @@ use std::str::FromStr;
 #[error("{0:?} is not a name: use 1 to 63 lower-case letters, digits and inner hyphens, beginning with a letter")]
 pub struct NameError(String);
 
+/// The name of a group of workers, which may all have the same: `analytics`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupName(String);
+
 /// The name of a configured instance: `s3-prod`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceName(String);
+
+/// The name of a configured receiver: `aws`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReceiverName(String);
 
 /// The name that an operator gave a secret: `aws-key`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +55,9 @@ macro_rules! name {
     };
 }
 
+name!(GroupName);
 name!(InstanceName);
+name!(ReceiverName);
 name!(SecretName);
 name!(ServiceName);
 

@@ -10,11 +10,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::Timestamp;
+use deputy_core::{GroupName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::join::{TokenHash, TokenId, TokenSecret};
-use crate::name::{GroupName, KeyDigest, WorkerId};
+use crate::name::{KeyDigest, WorkerId};
 
 /// All tokens and workers.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +32,7 @@ pub struct Token {
     /// Of its secret.
     pub hash: TokenHash,
     /// Whose workers it makes.
+    #[serde(with = "crate::text")]
     pub group: GroupName,
     /// How many it may still make.
     pub uses: u32,
@@ -45,6 +46,7 @@ pub struct Worker {
     /// Which.
     pub id: WorkerId,
     /// Its group: what it may have.
+    #[serde(with = "crate::text")]
     pub group: GroupName,
     /// By which token it came.
     pub token: TokenId,

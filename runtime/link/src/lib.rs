@@ -11,11 +11,14 @@
 #![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
 
 mod enrolment;
+mod held;
 mod join;
 mod name;
+mod text;
 
 pub use enrolment::{
     Enrolment, JoinRefused, Noted, Presented, RenewRefused, Renewal, Sequence, Standing, Token, Worker, WorkerRefused,
 };
+pub use held::{Binding, Held, Report};
 pub use join::{Fingerprint, JoinError, JoinString, TokenHash, TokenId, TokenIdError, TokenSecret};
-pub use name::{GroupName, KeyDigest, WorkerId, WorkerIdError};
+pub use name::{KeyDigest, WorkerId, WorkerIdError};

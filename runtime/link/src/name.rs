@@ -1,15 +1,9 @@
-//! Names of groups and workers.
+//! Names of workers and their keys.
 
 use std::fmt;
 use std::str::FromStr;
 
-use deputy_core::{InstanceName, NameError};
 use serde::{Deserialize, Serialize};
-
-/// The name of a group of workers: `analytics`. It obeys the rule of instances' names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct GroupName(String);
 
 /// A worker, for as long as it is enrolled: 16 hexadecimal digits, made by the coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,41 +18,6 @@ pub struct KeyDigest(pub [u8; 32]);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a worker: write its 16 hexadecimal digits, as `deputy workers` prints them")]
 pub struct WorkerIdError(String);
-
-impl GroupName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for GroupName {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        text.parse::<InstanceName>().map(|name| Self(name.to_string()))
-    }
-}
-
-impl TryFrom<String> for GroupName {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<GroupName> for String {
-    fn from(name: GroupName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl WorkerId {
     /// From random bytes.

@@ -1,0 +1,38 @@
+//! What a worker holds, and what it says of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deputy_core::{Delivery, Digest, InstanceName, ReceiverName, Stamp};
+
+/// All that a worker was given and that was not taken back.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// The newest lease of each instance.
+    pub deliveries: BTreeMap<InstanceName, Delivery>,
+    /// The receivers that the coordinator chose for the worker's group.
+    pub receivers: BTreeMap<ReceiverName, Binding>,
+    /// Whether this is all of it: until then, what is missing was not taken back but may still come.
+    pub complete: bool,
+}
+
+/// A receiver, and what it is called with. Its component is fetched by its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The SHA-256 of the component.
+    pub component: Digest,
+    /// What the component is told. No secrets.
+    pub settings: BTreeMap<String, String>,
+    /// Whose leases it gets.
+    pub instances: BTreeSet<InstanceName>,
+}
+
+/// What became of a delivery at a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Of which instance.
+    pub instance: InstanceName,
+    /// Which lease.
+    pub stamp: Stamp,
+    /// Why it is not applied, for an operator: short, and without any secret.
+    pub result: Result<(), String>,
+}
