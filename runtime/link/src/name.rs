@@ -73,11 +73,4 @@ mod tests {
             assert!(text.parse::<WorkerId>().is_err(), "{text:?}");
         }
     }
-
-    #[test]
-    fn a_group_is_named_like_an_instance() {
-        assert_eq!("analytics".parse::<GroupName>().unwrap().to_string(), "analytics");
-        assert!("../etc".parse::<GroupName>().is_err());
-        assert!(serde_json::from_str::<GroupName>("\"A\"").is_err());
-    }
 }
