@@ -1,6 +1,6 @@
 //! Which workers get what, and what they make of it, as the coordinator's file says.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 use std::path::Path;
 
