@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Config, Places};
+use deputy_config::{Config, Places, Program};
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -17,6 +17,9 @@ pub(crate) const SCHEMA: u32 = 1;
 
 /// The coordinator's socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
+
+/// A worker's socket in its state directory.
+pub(crate) const WORKER_SOCKET: &str = "worker.sock";
 
 pub(crate) struct Context {
     pub(crate) printer: Printer,
@@ -55,15 +58,39 @@ impl Context {
         self.surroundings.state_dir(self.state.as_deref(), config.and_then(|config| config.state_dir.as_deref()))
     }
 
-    /// The coordinator's socket: where somebody named it, or where the configuration has it, whatever is wrong in that.
+    /// A worker's state directory. By default it lies beside a coordinator's of the same user.
+    pub(crate) fn worker_state_dir(&self, configured: Option<&Path>) -> Option<PathBuf> {
+        self.surroundings.worker_state_dir(self.state.as_deref(), configured)
+    }
+
+    /// The socket of a coordinator or a worker: where somebody named it, or where the configuration has it, whatever is
+    /// wrong in that. A worker's configuration leads to the worker.
     pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
         if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
             return Ok(Some(socket.to_owned()));
         }
         let usual = Some(Path::new("deputy.toml")).filter(|path| path.exists());
         let places = self.named().or(usual).map(Places::load).transpose()?.unwrap_or_default();
-        let state = self.surroundings.state_dir(self.state.as_deref(), places.state_dir.as_deref());
-        Ok(places.control.or_else(|| state.map(|state| state.join(SOCKET))))
+        self.socket_in(places)
+    }
+
+    /// A worker's socket: where somebody named it, or where the worker's configuration has it.
+    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
+        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
+            return Ok(Some(socket.to_owned()));
+        }
+        let usual = Some(Path::new("worker.toml")).filter(|path| path.exists());
+        let places = self.named().or(usual).map(Places::load).transpose()?.unwrap_or_default();
+        self.socket_in(Places { program: Program::Worker, ..places })
+    }
+
+    fn socket_in(&self, places: Places) -> Result<Option<PathBuf>, CommandError> {
+        let (configured, flag) = (places.state_dir.as_deref(), self.state.as_deref());
+        let (state, name) = match places.program {
+            Program::Coordinator => (self.surroundings.state_dir(flag, configured), SOCKET),
+            Program::Worker => (self.worker_state_dir(configured), WORKER_SOCKET),
+        };
+        Ok(places.socket.or_else(|| state.map(|state| state.join(name))))
     }
 
     /// What clears the terminal, if stdout is one.

@@ -12,6 +12,7 @@ mod context;
 mod control;
 mod error;
 mod exit;
+mod groups;
 mod inspect;
 mod obtain;
 mod outcome;
