@@ -22,6 +22,7 @@ mod notice;
 mod provider;
 mod record;
 pub mod status;
+mod workers;
 
 pub use board::Board;
 pub use client::{Client, ClientError, Given};
@@ -32,3 +33,7 @@ pub use files::FilePlan;
 pub use handle::{AskError, Changed, Handle};
 pub use health::Health;
 pub use provider::Provider;
+pub use workers::{
+    AppliedStatus, BookError, Deliveries, GroupDeliveries, TokenStatus, WorkerAskError, WorkerOptions, WorkerStatus,
+    WorkerTasks, Workers, WorkersError,
+};

@@ -259,14 +259,17 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         params.serial_number = Some(serial()?);
-        params.not_before = at(now.minus(SKEW));
+        params.not_before = at(now.minus(skew(self.lives.worker)));
         params.not_after = at(now.plus(self.lives.worker).min(self.signing.trusted.ends));
         Ok(params)
     }
 }
 
-/// Clocks of two machines differ.
-const SKEW: Span = Span::secs(300);
+/// Clocks of two machines differ: a certificate begins a little before it is made, but not so much that half of its life
+/// would be over.
+fn skew(life: Span) -> Span {
+    Span::millis(life.as_millis() / 10).min(Span::secs(300))
+}
 
 /// A random serial number, of 127 bits so that it is positive.
 #[expect(clippy::disallowed_methods, reason = "keys are random, too")]
@@ -290,7 +293,7 @@ impl Slot {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.serial_number = Some(serial()?);
-        params.not_before = at(now.minus(SKEW));
+        params.not_before = at(now.minus(skew(life)));
         params.not_after = at(ends);
         let certificate = params.self_signed(&key)?.der().clone();
         Ok(Self { trusted: Trusted { certificate, begins: now, ends }, key: Zeroizing::new(key.serialize_der()) })

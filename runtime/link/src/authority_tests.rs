@@ -24,7 +24,7 @@ fn a_certificate_names_the_worker_its_key_and_its_life() {
     let worker = WorkerId::from_bytes(*b"worker-1");
     let peer = Peer::of(&founded().certify(day(1), worker, &request).unwrap()).unwrap();
     assert_eq!((peer.worker, peer.key), (worker, request.key()));
-    assert_eq!((peer.begins, peer.ends), (day(1).minus(SKEW), day(2)));
+    assert_eq!((peer.begins, peer.ends), (day(1).minus(Span::secs(300)), day(2)));
 }
 
 #[test]

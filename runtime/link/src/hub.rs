@@ -20,6 +20,8 @@ use crate::message::{Authorities, Bound, Complete, Down, Reply, Update, Withdraw
 #[derive(Default)]
 pub struct Hub {
     groups: RwLock<BTreeMap<GroupName, Arc<Group>>>,
+    /// Whom to trust, encoded: also for groups that come later.
+    trusted: RwLock<Option<Bytes>>,
 }
 
 /// One group.
@@ -105,7 +107,14 @@ impl Hub {
             return Arc::clone(group);
         }
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(groups.entry(name.clone()).or_default())
+        let group = groups.entry(name.clone()).or_insert_with(|| {
+            let group = Group::default();
+            if let Some(frame) = &*self.trusted.read().unwrap_or_else(PoisonError::into_inner) {
+                group.put(Name::Authorities, None, Presence::There, frame.clone());
+            }
+            Arc::new(group)
+        });
+        Arc::clone(group)
     }
 
     /// All groups that somebody named.
@@ -116,6 +125,7 @@ impl Hub {
     /// Tells everybody whom to trust.
     pub fn trust(&self, authorities: Vec<Vec<u8>>) {
         let frame = encode(&Down::from(Reply::Authorities(Authorities { certificates: authorities })));
+        *self.trusted.write().unwrap_or_else(PoisonError::into_inner) = Some(frame.clone());
         self.groups().values().for_each(|group| group.put(Name::Authorities, None, Presence::There, frame.clone()));
     }
 }

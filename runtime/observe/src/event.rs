@@ -10,9 +10,11 @@ use serde::Serialize;
 pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// The instance that acted.
+    /// The instance that acted, or that a worker wanted; empty if it is about none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub instance: String,
-    /// The call in which it acted.
+    /// The call in which it acted; 0 if it was in none.
+    #[serde(skip_serializing_if = "CallId::is_none")]
     pub call: CallId,
     /// What it did.
     #[serde(flatten)]
@@ -86,11 +88,34 @@ pub enum What {
         /// Where to.
         address: String,
     },
+    /// A worker joined, connected, renewed its certificate, or wanted an instance.
+    Worker {
+        /// `join`, `connect`, `renew`, `subscribe`.
+        operation: &'static str,
+        /// Its id, once it has one.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        worker: String,
+        /// Its group.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        group: String,
+        /// From where.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+    },
     /// Something of WASI that is never allowed.
     Wasi {
         /// What.
         operation: &'static str,
     },
+}
+
+impl CallId {
+    /// Of what happens outside of a call.
+    pub const NONE: Self = Self(0);
+
+    fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
 }
 
 /// How it ended.

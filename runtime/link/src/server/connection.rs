@@ -256,7 +256,9 @@ impl Session<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         self.reply(Reply::Welcome(welcome)).await?;
-        for refusal in self.shared.desk.subscribed(self.peer.worker, &self.present.group, listed).await {
+        for refusal in
+            self.shared.desk.subscribed(self.present.address, self.peer.worker, &self.present.group, listed).await
+        {
             self.reply(Reply::Refused(refusal.into())).await?;
         }
         let (items, cursor) = self.group.snapshot(wanted, &known);
@@ -279,7 +281,7 @@ impl Session<'_> {
     }
 
     async fn renew(&mut self, renew: Renew) -> Result<(), End> {
-        let reply = match self.shared.desk.renew(self.peer, renew.sequence, renew.request).await {
+        let reply = match self.shared.desk.renew(self.present.address, self.peer, renew.sequence, renew.request).await {
             Ok(certified) => {
                 // From here on it is known by the new one as well; the old one is good until that was used.
                 if let Some(peer) = Peer::of(&certified.certificate.as_slice().into()) {

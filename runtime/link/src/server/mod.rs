@@ -46,13 +46,19 @@ pub trait Desk: Send + Sync {
     ) -> Result<Certified, Refusal>;
 
     /// A worker wants another certificate. As with [`Self::join`].
-    async fn renew(&self, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal>;
+    async fn renew(&self, from: SocketAddr, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal>;
 
     /// The group of a worker that connects.
     async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal>;
 
     /// A worker wants these instances, or all it may have; gives those that it may not.
-    async fn subscribed(&self, worker: WorkerId, group: &GroupName, wanted: Option<Vec<InstanceName>>) -> Vec<Refusal>;
+    async fn subscribed(
+        &self,
+        from: SocketAddr,
+        worker: WorkerId,
+        group: &GroupName,
+        wanted: Option<Vec<InstanceName>>,
+    ) -> Vec<Refusal>;
 
     /// A receiver's component, if the group has it.
     fn component(&self, group: &GroupName, digest: Digest) -> Option<Bytes>;
@@ -145,8 +151,7 @@ impl Server {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                // The one who could say it has gone, which says it, too.
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, from)) if connections.len() < self.shared.limits.connections => {
@@ -169,3 +174,8 @@ impl Server {
 
 /// How long goodbyes may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Comes back when it is true, or when the one who could say it has gone, which says it, too.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
