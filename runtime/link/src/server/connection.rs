@@ -129,6 +129,9 @@ struct Session<'s> {
     group: Arc<Group>,
     present: Arc<Present>,
     stream: TlsStream<TcpStream>,
+    /// What it was certified on this connection, and by which renewal. That it has heard of it is known when it goes on
+    /// from there.
+    renewed: Option<(u64, Peer)>,
     /// Once it subscribed.
     cursor: Option<Cursor>,
     in_frame: Frame,
@@ -159,6 +162,7 @@ async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, from: SocketA
         group,
         present: Arc::clone(&present.1),
         stream,
+        renewed: None,
         cursor: None,
         in_frame: Frame::Between,
     };
@@ -212,7 +216,8 @@ impl Session<'_> {
     async fn said(&mut self, up: Up) -> Result<(), End> {
         self.shared.roster.heard(&self.present);
         // The certificate ends while the connection lasts: it is to be renewed on it, or to be left.
-        if self.shared.roster.now() >= self.peer.ends {
+        let ends = self.renewed.as_ref().map_or(self.peer.ends, |(_, peer)| peer.ends);
+        if self.shared.roster.now() >= ends {
             let refusal = Refusal::new(Code::OldKey, "the worker's certificate has expired: it has to join again");
             return self.cut(Cut::Refused(refusal)).await;
         }
@@ -281,12 +286,12 @@ impl Session<'_> {
     }
 
     async fn renew(&mut self, renew: Renew) -> Result<(), End> {
+        if let Some((_, peer)) = self.renewed.take_if(|(sequence, _)| *sequence < renew.sequence) {
+            self.peer = peer;
+        }
         let reply = match self.shared.desk.renew(self.present.address, self.peer, renew.sequence, renew.request).await {
             Ok(certified) => {
-                // From here on it is known by the new one as well; the old one is good until that was used.
-                if let Some(peer) = Peer::of(&certified.certificate.as_slice().into()) {
-                    self.peer.ends = self.peer.ends.max(peer.ends);
-                }
+                self.renewed = Peer::of(&certified.certificate.as_slice().into()).map(|peer| (renew.sequence, peer));
                 Reply::Certified(certified)
             }
             Err(refusal) if refusal.code.is_final() => return self.cut(Cut::Refused(refusal)).await,
