@@ -1,21 +1,10 @@
 use super::*;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{SecretBytes, Stamp};
+use crate::endpoint::testing::{clock, held};
 
 const TOKEN: &str = "0123456789abcdef";
 const PATH: &str = "/v1/credentials/s3-prod";
 const PAYLOAD: &str = r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"hunter2","SessionToken":"tok","Expiration":"2099-01-01T00:00:00Z"}"#;
-const HOUR: Timestamp = Timestamp::from_millis(3_600_999);
-
-fn held(payload: &str) -> Arc<Held> {
-    let instance: InstanceName = "s3-prod".parse().unwrap();
-    let stamp = Stamp { revision: Revision(1), obtained_at: Timestamp::from_millis(0) };
-    let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
-    let service = "s3".parse().unwrap();
-    let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: HOUR, payload };
-    Arc::new(Held { deliveries: [(instance, delivery)].into(), ..Held::default() })
-}
 
 struct World {
     aws: Aws,
@@ -25,8 +14,7 @@ struct World {
 fn at(now: u64, held: Arc<Held>) -> World {
     let (sender, receiver) = watch::channel(held);
     let token = Token::of(TOKEN.as_bytes()).unwrap();
-    let clock: Clock = Arc::new(move || Timestamp::from_millis(now));
-    World { aws: Aws::new("s3-prod".parse().unwrap(), token, receiver, clock), sender }
+    World { aws: Aws::new("s3-prod".parse().unwrap(), token, receiver, clock(now)), sender }
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> {

@@ -6,6 +6,9 @@
 
 mod aws;
 mod credentials;
+mod local;
+#[cfg(test)]
+mod testing;
 mod token;
 
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use deputy_core::Timestamp;
 
 pub use aws::Aws;
 pub use credentials::{AwsCredentials, CredentialsError};
+pub use local::{Local, Status};
 pub use token::{Token, TokenError};
 
 /// What the wall clock shows.
