@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use deputy_config::{Config, Places, Program};
+use deputy_local::Peer;
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -63,34 +64,37 @@ impl Context {
         self.surroundings.worker_state_dir(self.state.as_deref(), configured)
     }
 
-    /// The socket of a coordinator or a worker: where somebody named it, or where the configuration has it, whatever is
-    /// wrong in that. A worker's configuration leads to the worker.
-    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
-        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
-            return Ok(Some(socket.to_owned()));
-        }
-        let usual = Some(Path::new("deputy.toml")).filter(|path| path.exists());
-        let places = self.named().or(usual).map(Places::load).transpose()?.unwrap_or_default();
-        self.socket_in(places)
+    /// The socket of a coordinator or a worker, and which it is: where somebody named it, or where the configuration has it,
+    /// whatever is wrong in that. A worker's configuration leads to the worker.
+    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+        self.socket_of(Program::Coordinator, named)
     }
 
     /// A worker's socket: where somebody named it, or where the worker's configuration has it.
-    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
-        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
-            return Ok(Some(socket.to_owned()));
-        }
-        let usual = Some(Path::new("worker.toml")).filter(|path| path.exists());
-        let places = self.named().or(usual).map(Places::load).transpose()?.unwrap_or_default();
-        self.socket_in(Places { program: Program::Worker, ..places })
+    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+        self.socket_of(Program::Worker, named)
     }
 
-    fn socket_in(&self, places: Places) -> Result<Option<PathBuf>, CommandError> {
-        let (configured, flag) = (places.state_dir.as_deref(), self.state.as_deref());
-        let (state, name) = match places.program {
-            Program::Coordinator => (self.surroundings.state_dir(flag, configured), SOCKET),
-            Program::Worker => (self.worker_state_dir(configured), WORKER_SOCKET),
+    /// Where nobody names a file, the one of this program is looked at that lies in the current folder.
+    fn socket_of(&self, usual: Program, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
+            return Ok(Some((socket.to_owned(), Peer::Named)));
+        }
+        let file = Path::new(match usual {
+            Program::Coordinator => "deputy.toml",
+            Program::Worker => "worker.toml",
+        });
+        let places = match self.named().or(Some(file).filter(|path| path.exists())) {
+            Some(path) => Places::load(path)?,
+            None => Places { program: usual, ..Places::default() },
         };
-        Ok(places.socket.or_else(|| state.map(|state| state.join(name))))
+        let (configured, flag) = (places.state_dir.as_deref(), self.state.as_deref());
+        let (state, name, peer) = match places.program {
+            Program::Coordinator => (self.surroundings.state_dir(flag, configured), SOCKET, Peer::Coordinator),
+            Program::Worker => (self.worker_state_dir(configured), WORKER_SOCKET, Peer::Worker),
+        };
+        let socket = places.socket.or_else(|| state.map(|state| state.join(name)));
+        Ok(socket.map(|socket| (socket, peer)))
     }
 
     /// What clears the terminal, if stdout is one.
