@@ -5,13 +5,16 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::Actor;
+
 /// One audit event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// The instance that acted.
-    pub instance: String,
+    /// The instance or receiver that acted.
+    #[serde(flatten)]
+    pub actor: Actor,
     /// The call in which it acted.
     pub call: CallId,
     /// What it did.
@@ -32,6 +35,17 @@ pub struct CallId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
+    /// A receiver's `accept` ended.
+    Accept {
+        /// What it was given.
+        deliveries: Vec<Accepted>,
+        /// How many files it put. Nobody sees them unless the outcome is `done`.
+        files: u32,
+        /// Their bytes.
+        bytes: u64,
+        /// How long it took.
+        millis: u64,
+    },
     /// The call itself ended.
     Call {
         /// `obtain`, `renew`, …
@@ -71,6 +85,13 @@ pub enum What {
         /// The name.
         host: String,
     },
+    /// A receiver put a file.
+    Output {
+        /// Where it asked it to be.
+        path: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// A secret was opened or used.
     Secret {
         /// The operator's name of it.
@@ -91,6 +112,15 @@ pub enum What {
         /// What.
         operation: &'static str,
     },
+}
+
+/// A delivery that a receiver was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// Of which instance.
+    pub instance: String,
+    /// Which lease of it.
+    pub revision: u64,
 }
 
 /// How it ended.
