@@ -32,6 +32,7 @@ bench *arguments:
 fmt:
     cargo fmt --all
     cd providers && cargo fmt --all
+    cd receivers && cargo fmt --all
     cd tests/fuzz && cargo fmt --all
     cd tests/guests && cargo fmt --all
     cd tests/plugs/secrets && cargo fmt --all
