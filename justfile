@@ -35,6 +35,7 @@ fmt:
     cd receivers && cargo fmt --all
     cd tests/fuzz && cargo fmt --all
     cd tests/guests && cargo fmt --all
+    cd tests/plugs/outputs && cargo fmt --all
     cd tests/plugs/secrets && cargo fmt --all
 
 # Known faults of the dependencies: asks the advisory database, so it needs the network

@@ -40,7 +40,7 @@ pub(crate) enum Part {
 }
 
 /// Workspaces beside the native one.
-const GUESTS: [&str; 4] = ["providers", "receivers", "tests/guests", "tests/plugs/secrets"];
+const GUESTS: [&str; 5] = ["providers", "receivers", "tests/guests", "tests/plugs/outputs", "tests/plugs/secrets"];
 
 /// Those of them whose logic is tested natively.
 const TESTED: [&str; 2] = ["providers", "receivers"];

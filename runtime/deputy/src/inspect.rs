@@ -151,9 +151,9 @@ fn shown(path: &Path, inspection: &Inspection, services: &Result<Vec<String>, St
     let yes = |yes: bool| if yes { "yes" } else { "no" };
     let mut table = Table::default();
     table.row(["kind", kind(inspection)]);
-    let title = match inspection.kind {
-        Kind::Provider => "service",
-        Kind::Receiver => "services",
+    let (title, never) = match inspection.kind {
+        Kind::Provider => ("service", "Never, whatever it is granted"),
+        Kind::Receiver => ("services", "Never"),
     };
     match services {
         Ok(names) if names.iter().any(|name| name == "*") => table.row([title, "all"]),
@@ -179,7 +179,7 @@ fn shown(path: &Path, inspection: &Inspection, services: &Result<Vec<String>, St
     };
     section("Can, where the operator grants it", words(imported(inspection, Leave::Granted), ""));
     section("Can", words(imported(inspection, Leave::Always), ""));
-    section("Never, whatever it is granted", words(missing(inspection), "cannot "));
+    section(never, words(missing(inspection), "cannot "));
     section("Asks for in vain, as nobody is given it", words(imported(inspection, Leave::Never), ""));
     section("Imports that deputy does not know", strange(inspection).map(str::to_owned).collect());
     text

@@ -11,11 +11,12 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "providers/Cargo.toml",
     "receivers/Cargo.toml",
     "tests/fuzz/Cargo.toml",
     "tests/guests/Cargo.toml",
+    "tests/plugs/outputs/Cargo.toml",
     "tests/plugs/secrets/Cargo.toml",
 ];
 
