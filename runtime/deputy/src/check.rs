@@ -215,7 +215,7 @@ async fn loaded(provider: &Provider, instance: &Instance) -> Loaded {
 /// What is imported and granted, imported and not granted, granted and not imported.
 fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Granted>, Vec<&'static str>, Vec<Granted>) {
     let (mut granted, mut not_granted, mut unused) = (Vec::new(), Vec::new(), Vec::new());
-    for capability in Capability::ALL.into_iter().filter(|c| c.leave() == Leave::Granted) {
+    for capability in Capability::ALL.into_iter().filter(|c| c.leave(inspection.kind) == Leave::Granted) {
         let grants = capability.granted(&instance.grant);
         let entry = Granted { capability: capability.key(), words: capability.words(), grants };
         match (capability.imported(inspection), entry.grants.is_empty()) {

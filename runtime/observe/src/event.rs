@@ -5,14 +5,16 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::Actor;
+
 /// One audit event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// The instance that acted, or that a worker wanted; empty if it is about none.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub instance: String,
+    /// Who acted.
+    #[serde(flatten)]
+    pub actor: Actor,
     /// The call in which it acted; 0 if it was in none.
     #[serde(skip_serializing_if = "CallId::is_none")]
     pub call: CallId,
@@ -34,6 +36,17 @@ pub struct CallId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
+    /// A receiver's `accept` ended.
+    Accept {
+        /// What it was given.
+        deliveries: Vec<Accepted>,
+        /// How many files it put. Nobody sees them unless the outcome is `done`.
+        files: u32,
+        /// Their bytes.
+        bytes: u64,
+        /// How long it took.
+        millis: u64,
+    },
     /// The call itself ended.
     Call {
         /// `obtain`, `renew`, …
@@ -73,6 +86,13 @@ pub enum What {
         /// The name.
         host: String,
     },
+    /// A receiver put a file.
+    Output {
+        /// Where it asked it to be.
+        path: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// A secret was opened or used.
     Secret {
         /// The operator's name of it.
@@ -92,12 +112,12 @@ pub enum What {
     Worker {
         /// `join`, `connect`, `renew`, `subscribe`.
         operation: &'static str,
-        /// Its id, once it has one.
-        #[serde(skip_serializing_if = "String::is_empty")]
-        worker: String,
         /// Its group.
         #[serde(skip_serializing_if = "String::is_empty")]
         group: String,
+        /// The instance that it wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        instance: Option<String>,
         /// From where.
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<IpAddr>,
@@ -116,6 +136,15 @@ impl CallId {
     fn is_none(&self) -> bool {
         *self == Self::NONE
     }
+}
+
+/// A delivery that a receiver was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// Of which instance.
+    pub instance: String,
+    /// Which lease of it.
+    pub revision: u64,
 }
 
 /// How it ended.

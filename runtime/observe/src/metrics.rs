@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::{Event, Outcome, What};
+use crate::{Actor, Event, Outcome, What};
 
 /// The media type of what [`Metrics::text`] gives.
 pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -144,14 +144,16 @@ struct OutcomeLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct UseLabels {
-    instance: String,
+    #[prometheus(flatten)]
+    actor: Actor,
     capability: String,
     outcome: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RefusalLabels {
-    instance: String,
+    #[prometheus(flatten)]
+    actor: Actor,
     code: String,
 }
 
@@ -268,16 +270,12 @@ impl Metrics {
     /// A component did something, or a worker asked for something.
     pub fn audited(&self, event: &Event) {
         let capability = match &event.what {
-            What::Call { function, .. } => {
-                self.sandbox_calls.get_or_create(&FunctionLabels { function: (*function).to_owned() }).inc();
-                if let Some(limit) = event.code.as_deref().and_then(|code| code.strip_prefix("over-limit:")) {
-                    self.sandbox_limits.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
-                }
-                return;
-            }
+            What::Accept { .. } => return self.called_into("accept", event),
+            What::Call { function, .. } => return self.called_into(function, event),
             What::Dropped { .. } => return,
             What::Http { .. } => "http",
             What::Name { .. } => "name",
+            What::Output { .. } => "output",
             What::Secret { .. } => "secret",
             What::Tcp { .. } => "tcp",
             What::Wasi { .. } => "wasi",
@@ -289,13 +287,20 @@ impl Metrics {
             }
         };
         let labels = UseLabels {
-            instance: event.instance.clone(),
+            actor: event.actor.clone(),
             capability: capability.to_owned(),
             outcome: word(event.outcome).to_owned(),
         };
         self.capability_uses.get_or_create(&labels).inc();
         if let (Outcome::Refused, Some(code)) = (event.outcome, &event.code) {
-            self.refusals.get_or_create(&RefusalLabels { instance: event.instance.clone(), code: code.clone() }).inc();
+            self.refusals.get_or_create(&RefusalLabels { actor: event.actor.clone(), code: code.clone() }).inc();
+        }
+    }
+
+    fn called_into(&self, function: &str, event: &Event) {
+        self.sandbox_calls.get_or_create(&FunctionLabels { function: function.to_owned() }).inc();
+        if let Some(limit) = event.code.as_deref().and_then(|code| code.strip_prefix("over-limit:")) {
+            self.sandbox_limits.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
         }
     }
 
@@ -393,7 +398,8 @@ mod tests {
 
     fn event(what: What, outcome: Outcome, code: Option<&str>) -> Event {
         let time = "2026-01-01T00:00:00.000Z".to_owned();
-        Event { time, instance: "s3".into(), call: CallId(1), what, outcome, code: code.map(str::to_owned) }
+        let actor = Actor::Instance("s3".parse().unwrap());
+        Event { time, actor, call: CallId(1), what, outcome, code: code.map(str::to_owned) }
     }
 
     #[test]
@@ -404,8 +410,15 @@ mod tests {
         metrics.audited(&event(name(), Outcome::Refused, Some("host-not-granted")));
         let call = What::Call { function: "obtain", millis: 3 };
         metrics.audited(&event(call, Outcome::Refused, Some("over-limit:memory")));
+        let receiver = Actor::Receiver("aws".parse().unwrap());
+        let put = What::Output { path: "a\"b\nc".into(), bytes: 1 };
+        metrics.audited(&Event { actor: receiver.clone(), ..event(put, Outcome::Done, None) });
+        let accept = What::Accept { deliveries: Vec::new(), files: 1, bytes: 1, millis: 1 };
+        metrics.audited(&Event { actor: receiver, ..event(accept, Outcome::Failed, Some("trap")) });
         let text = metrics.text(&[], &[]).unwrap();
         for line in [
+            "deputy_capability_uses_total{receiver=\"aws\",capability=\"output\",outcome=\"done\"} 1",
+            "deputy_sandbox_calls_total{function=\"accept\"} 1",
             "deputy_capability_uses_total{instance=\"s3\",capability=\"name\",outcome=\"done\"} 1",
             "deputy_capability_uses_total{instance=\"s3\",capability=\"name\",outcome=\"refused\"} 1",
             "deputy_refusals_total{instance=\"s3\",code=\"host-not-granted\"} 1",

@@ -9,7 +9,7 @@ use deputy_core::{Digest, GroupName, InstanceName};
 use deputy_link::message::Certified;
 use deputy_link::server::{Desk, Observer};
 use deputy_link::{Code, Peer, Refusal, TokenId, TokenSecret, WorkerId};
-use deputy_observe::{Audit, CallId, Event, Metrics, Outcome, What};
+use deputy_observe::{Actor, Audit, CallId, Event, Metrics, Outcome, What};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Deliveries;
@@ -68,12 +68,12 @@ impl Front {
         }
         let event = Event {
             time: self.clock.now().wall.to_string(),
-            instance: about.instance.to_owned(),
+            actor: Actor::Worker(if about.worker.is_empty() { "-" } else { about.worker }.to_owned()),
             call: CallId::NONE,
             what: What::Worker {
                 operation,
-                worker: about.worker.to_owned(),
                 group: about.group.to_owned(),
+                instance: about.instance.map(ToString::to_string),
                 address: Some(about.from.ip()),
             },
             outcome,
@@ -96,7 +96,7 @@ struct About<'a> {
     from: SocketAddr,
     worker: &'a str,
     group: &'a str,
-    instance: &'a str,
+    instance: Option<&'a InstanceName>,
 }
 
 #[async_trait]
@@ -113,7 +113,7 @@ impl Desk for Front {
             Ok(certified) => (certified.worker.clone(), certified.group.clone()),
             Err(_) => (String::new(), String::new()),
         };
-        let joined = self.record("join", About { from, worker: &worker, group: &group, instance: "" }, joined)?;
+        let joined = self.record("join", About { from, worker: &worker, group: &group, instance: None }, joined)?;
         tracing::info!(worker, group, %from, %token, "a worker joined");
         Ok(joined)
     }
@@ -121,7 +121,7 @@ impl Desk for Front {
     async fn renew(&self, from: SocketAddr, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal> {
         let renewed = self.ask(|reply| Ask::Renew { peer, sequence, request, reply }).await?;
         let (worker, group) = (peer.worker.to_string(), String::new());
-        self.record("renew", About { from, worker: &worker, group: &group, instance: "" }, renewed)
+        self.record("renew", About { from, worker: &worker, group: &group, instance: None }, renewed)
     }
 
     async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
@@ -135,7 +135,7 @@ impl Desk for Front {
         let worker = peer.worker.to_string();
         let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
         let told = admitted.map_err(|refusal| Told { why: refusal.to_string(), refusal });
-        self.record("connect", About { from, worker: &worker, group: &group, instance: "" }, told)
+        self.record("connect", About { from, worker: &worker, group: &group, instance: None }, told)
     }
 
     async fn subscribed(
@@ -159,7 +159,7 @@ impl Desk for Front {
             );
             let refusal = Refusal::about(Code::NotDelivered, &instance, message);
             let told = Err::<(), _>(Told { why: refusal.to_string(), refusal: refusal.clone() });
-            let about = About { from, worker: &worker, group: group.as_str(), instance: instance.as_str() };
+            let about = About { from, worker: &worker, group: group.as_str(), instance: Some(&instance) };
             drop(self.record("subscribe", about, told));
             refused.push(refusal);
         }
