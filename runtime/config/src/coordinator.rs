@@ -37,7 +37,18 @@ pub struct Workers {
     pub listen: SocketAddr,
     /// The one that workers are told, in their join strings.
     pub advertise: HostPort,
+    /// How long a worker's certificate is good; it is renewed at half of that.
+    pub certificate_life: Span,
+    /// How long the authority that signs them is good; at least ten times as long.
+    pub authority_life: Span,
+    /// How often a worker gives a sign of life; it is gone after three that did not come.
+    pub heartbeat: Span,
 }
+
+/// What only a coordinator with workers makes use of.
+const OF_WORKERS: [&str; 4] = ["advertise", "authority-life", "certificate-life", "heartbeat"];
+
+const DAY: u64 = 86_400;
 
 impl Default for Coordinator {
     fn default() -> Self {
@@ -76,17 +87,24 @@ pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Coo
     })
 }
 
-/// `listen` and `advertise`.
+/// `listen` and what goes with it.
 fn workers(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Option<Workers>> {
-    let (written, advertised) = (fields.optional("listen"), fields.optional("advertise"));
-    let advertise = optional(advertised, |v| v.parsed::<HostPort>(sink, "\"coordinator.example:8271\""));
+    let written = fields.optional("listen");
+    let advertise =
+        optional(fields.optional("advertise"), |v| v.parsed::<HostPort>(sink, "\"coordinator.example:8271\""));
+    let heartbeat = fields.optional("heartbeat");
+    let heartbeat = optional(heartbeat, |v| v.span(sink, "\"30s\"", Span::secs(1)..=Span::secs(600)));
+    let certificate = fields.optional("certificate-life");
+    let certificate = optional(certificate, |v| v.span(sink, "\"24h\"", Span::secs(10)..=Span::secs(30 * DAY)));
+    let authority_written = fields.optional("authority-life");
+    let authority = optional(authority_written, |v| v.span(sink, "\"180d\"", Span::secs(100)..=Span::secs(3650 * DAY)));
     let Some(value) = written else {
-        if let Some(value) = advertised {
-            sink.error(value.at(), "`advertise` has no effect: no worker can come")
+        let useless: Vec<_> = OF_WORKERS.iter().filter_map(|name| Some((name, fields.key(name)?))).collect();
+        for (name, at) in &useless {
+            sink.error(at.clone(), format!("`{name}` has no effect: no worker can come"))
                 .expected("needs listen = \"0.0.0.0:8271\"");
-            return None;
         }
-        return Some(None);
+        return useless.is_empty().then_some(None);
     };
     let listen = address::read(sink, value, "\"0.0.0.0:8271\"")?;
     if listen.port() == 0 {
@@ -99,5 +117,15 @@ fn workers(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Option<Workers>> 
             .expected("needs advertise = \"coordinator.example:8271\"")
             .hint("join strings tell workers where the coordinator is; `advertise` is what they say");
     }
-    Some(Some(Workers { listen, advertise: advertise? }))
+    let certificate_life = certificate?.unwrap_or(Span::secs(DAY));
+    let authority_life = authority?.unwrap_or(Span::secs(180 * DAY));
+    if authority_life.as_millis() / 10 < certificate_life.as_millis() {
+        let at = authority_written.map_or(value.at(), |value| value.at());
+        sink.error(at, "an authority must live ten times as long as a certificate")
+            .expected("such as \"180d\", with certificates of a day")
+            .hint("every worker has to learn of the next authority before that signs");
+        return None;
+    }
+    let heartbeat = heartbeat?.unwrap_or(Span::secs(30));
+    Some(Some(Workers { listen, advertise: advertise?, certificate_life, authority_life, heartbeat }))
 }

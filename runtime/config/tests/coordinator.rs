@@ -40,6 +40,9 @@ fn the_coordinator_is_as_the_file_says() {
         workers: Some(Workers {
             listen: "0.0.0.0:8271".parse().unwrap(),
             advertise: "coordinator.example:8271".parse().unwrap(),
+            certificate_life: Span::secs(86_400),
+            authority_life: Span::secs(180 * 86_400),
+            heartbeat: Span::secs(30),
         }),
     };
     assert_eq!(coordinator, expected);

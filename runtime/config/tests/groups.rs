@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use deputy_config::{Colour, Config, Group, ReceiverComponent, Workers};
-use deputy_core::{ByteSize, Limits};
+use deputy_core::{Limits, Span};
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
 
@@ -47,7 +47,7 @@ fn a_groups_receivers_are_as_the_file_says() {
         sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
         settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
         instances: ["s3-prod".parse().unwrap()].into(),
-        limits: Limits { memory: ByteSize::mib(32), ..Limits::default() },
+        limits: Limits::default(),
     };
     assert_eq!(receivers, [("aws".parse().unwrap(), expected)].into());
 }
@@ -76,12 +76,23 @@ fn workers_are_told_where_the_coordinator_listens_unless_something_else_is_said(
         ("listen = \"0.0.0.0:8271\"\nadvertise = \"deputy.example:443\"", "0.0.0.0:8271", "deputy.example:443"),
         ("listen = \"10.0.0.1:8271\"\nadvertise = \"192.0.2.1:8271\"", "10.0.0.1:8271", "192.0.2.1:8271"),
     ] {
-        let expected = Workers { listen: listen.parse().unwrap(), advertise: advertise.parse().unwrap() };
+        let expected = Workers {
+            listen: listen.parse().unwrap(),
+            advertise: advertise.parse().unwrap(),
+            certificate_life: Span::secs(86_400),
+            authority_life: Span::secs(180 * 86_400),
+            heartbeat: Span::secs(30),
+        };
         assert_eq!(workers(lines), Some(expected), "{lines}");
     }
-    for lines in
-        ["listen = \"[::]:8271\"", "listen = \"localhost:8271\"", "listen = \"10.0.0.1\"", "advertise = \"a:1\""]
-    {
+    for lines in [
+        "listen = \"127.0.0.1:1\"\nauthority-life = \"200h\"",
+        "heartbeat = \"5s\"",
+        "listen = \"[::]:8271\"",
+        "listen = \"localhost:8271\"",
+        "listen = \"10.0.0.1\"",
+        "advertise = \"a:1\"",
+    ] {
         assert!(!wrong(&format!("[coordinator]\n{lines}")).is_empty(), "{lines}");
     }
 }

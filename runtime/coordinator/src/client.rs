@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use deputy_core::Span;
+use deputy_core::{GroupName, SecretBytes, Span};
+use deputy_link::{TokenId, WorkerId};
 use deputy_local::{ClientError, Given, Peer, segment};
 use http::Method;
 
-use crate::control::Reloaded;
+use crate::control::{Reloaded, TokenList, WorkerList};
 use crate::status::{InstanceStatus, Status};
 
 /// Asks a coordinator over its control socket.
@@ -66,4 +67,71 @@ impl Client {
     pub async fn lease(&self, name: &str, wait: Span) -> Result<Given, ClientError> {
         self.0.lease(name, wait).await
     }
+
+    /// All workers.
+    ///
+    /// # Errors
+    /// If nobody answers, or the coordinator has none.
+    pub async fn workers(&self) -> Result<WorkerList, ClientError> {
+        self.0.json(Method::GET, "/v1/workers").await
+    }
+
+    /// Shuts a worker out; it may join again.
+    ///
+    /// # Errors
+    /// If nobody answers, or there is no such worker.
+    pub async fn remove_worker(&self, worker: WorkerId) -> Result<(), ClientError> {
+        self.0.send(Method::POST, &format!("/v1/workers/{worker}/remove")).await.map(drop)
+    }
+
+    /// Shuts a worker out for good.
+    ///
+    /// # Errors
+    /// If nobody answers, or there is no such worker.
+    pub async fn ban_worker(&self, worker: WorkerId) -> Result<(), ClientError> {
+        self.0.send(Method::POST, &format!("/v1/workers/{worker}/ban")).await.map(drop)
+    }
+
+    /// All tokens that can be used.
+    ///
+    /// # Errors
+    /// If nobody answers, or the coordinator has no workers.
+    pub async fn tokens(&self) -> Result<TokenList, ClientError> {
+        self.0.json(Method::GET, "/v1/tokens").await
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// If nobody answers, or the coordinator has no workers.
+    pub async fn create_token(&self, group: &GroupName, uses: u32, life: Span) -> Result<NewToken, ClientError> {
+        let path = format!("/v1/tokens?group={group}&uses={uses}&ttl={life}");
+        let (head, body) = self.0.send(Method::POST, &path).await?;
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (id, expires) = (header("deputy-token"), header("deputy-expires"));
+        Ok(NewToken {
+            id: id.unwrap_or_default(),
+            expires: expires.unwrap_or_default(),
+            join: SecretBytes::new(body.to_vec()),
+        })
+    }
+
+    /// Takes a token back.
+    ///
+    /// # Errors
+    /// If nobody answers, or there is no such token.
+    pub async fn revoke_token(&self, token: TokenId) -> Result<(), ClientError> {
+        self.0.send(Method::POST, &format!("/v1/tokens/{token}/revoke")).await.map(drop)
+    }
+}
+
+/// A token that was made.
+#[derive(Debug)]
+pub struct NewToken {
+    /// Its id.
+    pub id: String,
+    /// When it ends, RFC 3339.
+    pub expires: String,
+    /// The string that a worker joins with.
+    pub join: SecretBytes,
 }

@@ -8,13 +8,20 @@
 //! | `POST /v1/instances/NAME/renew` | obtains another lease now |
 //! | `POST /v1/instances/NAME/revoke` | revokes what is held, and obtains another lease |
 //! | `POST /v1/reload` | reads the configuration again |
+//! | `GET /v1/workers` | lists workers and what they have applied |
+//! | `POST /v1/workers/ID/remove`, `…/ban` | shuts a worker out, which may join again, or may not |
+//! | `GET /v1/tokens` | lists tokens that can be used |
+//! | `POST /v1/tokens?group=G&uses=1&ttl=10m` | makes a token, and gives out its join string |
+//! | `POST /v1/tokens/ID/revoke` | takes a token back |
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
-use deputy_core::{InstanceName, Span};
+use deputy_core::{GroupName, InstanceName, Span};
+use deputy_link::Standing;
 use deputy_local::ControlError;
 use deputy_local::reply::{self, SCHEMA, json};
 use deputy_observe::Handler;
@@ -26,6 +33,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::coordinator::Setup;
 use crate::handle::{AskError, Handle};
+use crate::workers::{TokenStatus, WorkerAskError, WorkerStatus, Workers};
 
 /// Reads the configuration again.
 #[async_trait]
@@ -43,6 +51,8 @@ pub struct Control {
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
     reload: Arc<dyn Reload>,
+    /// None if no address is configured at which they could come in.
+    workers: Option<Workers>,
     /// Held while a configuration is read and until it is used, so that an older one never comes after a newer one.
     turn: Mutex<()>,
 }
@@ -64,6 +74,27 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
+/// All workers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerList {
+    /// The version of this form.
+    pub schema: u32,
+    /// In the order of their ids.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// All tokens that can be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenList {
+    /// The version of this form.
+    pub schema: u32,
+    /// In the order of their ids.
+    pub tokens: Vec<TokenStatus>,
+}
+
+/// The longest that a token lives.
+const LONGEST_TOKEN: Span = Span::secs(30 * 86_400);
+
 #[derive(Serialize)]
 struct Done {
     schema: u32,
@@ -73,7 +104,13 @@ struct Done {
 impl Control {
     /// For a coordinator.
     pub fn new(handle: Handle, board: Arc<Board>, clock: Arc<dyn Clock>, reload: Arc<dyn Reload>) -> Self {
-        Self { handle, board, clock, reload, turn: Mutex::const_new(()) }
+        Self { handle, board, clock, reload, workers: None, turn: Mutex::const_new(()) }
+    }
+
+    /// The same, with workers.
+    #[must_use]
+    pub fn with_workers(self, workers: Option<Workers>) -> Self {
+        Self { workers, ..self }
     }
 
     /// Reads the configuration again and uses it.
@@ -122,8 +159,56 @@ impl Control {
                 json(&Done { schema: SCHEMA, done: "revoke" })
             }
             (&Method::POST, ["v1", "reload"]) => json(&self.reload().await?),
+            (&Method::GET, ["v1", "workers"]) => {
+                json(&WorkerList { schema: SCHEMA, workers: self.workers()?.workers().await? })
+            }
+            (&Method::POST, ["v1", "workers", id, word @ ("remove" | "ban")]) => {
+                let (standing, done) = match *word {
+                    "ban" => (Standing::Banned, "ban"),
+                    _ => (Standing::Removed, "remove"),
+                };
+                self.workers()?.shut_out(parsed(id)?, standing).await?;
+                json(&Done { schema: SCHEMA, done })
+            }
+            (&Method::GET, ["v1", "tokens"]) => {
+                json(&TokenList { schema: SCHEMA, tokens: self.workers()?.tokens().await? })
+            }
+            (&Method::POST, ["v1", "tokens"]) => self.create_token(request.uri().query().unwrap_or_default()).await,
+            (&Method::POST, ["v1", "tokens", id, "revoke"]) => {
+                self.workers()?.revoke_token(parsed(id)?).await?;
+                json(&Done { schema: SCHEMA, done: "revoke" })
+            }
             _ => Err(ControlError::new("request", "there is nothing at this path for this method")),
         }
+    }
+
+    fn workers(&self) -> Result<&Workers, ControlError> {
+        let hint = "this coordinator has no workers: `listen = \"0.0.0.0:8271\"` in [coordinator] lets them in";
+        self.workers.as_ref().ok_or_else(|| ControlError::new("misconfigured", hint))
+    }
+
+    /// The one answer with a join string in it.
+    async fn create_token(&self, query: &str) -> Result<Response<Bytes>, ControlError> {
+        let (mut group, mut uses, mut life) = (None, 1, Span::secs(600));
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "group" => group = Some(parsed::<GroupName>(value)?),
+                "uses" => uses = parsed::<u32>(value)?,
+                "ttl" => life = parsed::<Span>(value)?,
+                _ => return Err(ControlError::new("request", "a token has a group, uses, and a ttl")),
+            }
+        }
+        let group = group.ok_or_else(|| ControlError::new("request", "a token is for a group"))?;
+        if uses == 0 || life.as_millis() == 0 || life > LONGEST_TOKEN {
+            return Err(ControlError::new("request", "a token has at least one use, and lives for 30 days at most"));
+        }
+        let (string, expires) = self.workers()?.create_token(group.clone(), uses, life).await?;
+        tracing::info!(token = %string.token, %group, uses, %expires, "a token was made");
+        let token = reply::Secret {
+            head: vec![("deputy-token", string.token.to_string()), ("deputy-expires", expires.to_string())],
+            text: string.reveal(),
+        };
+        Ok(reply::secret(token))
     }
 
     async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
@@ -178,6 +263,21 @@ impl From<AskError> for ControlError {
         };
         Self::new(kind, &error.to_string())
     }
+}
+
+impl From<WorkerAskError> for ControlError {
+    fn from(error: WorkerAskError) -> Self {
+        let kind = match &error {
+            WorkerAskError::Kept(_) => "internal",
+            WorkerAskError::Stopping => "stopping",
+            WorkerAskError::UnknownToken(_) | WorkerAskError::UnknownWorker(_) => "unknown",
+        };
+        Self::new(kind, &error.to_string())
+    }
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlError> {
+    text.parse().map_err(|error: T::Err| ControlError::new("request", &error.to_string()))
 }
 
 fn given(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {

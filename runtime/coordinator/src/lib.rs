@@ -25,9 +25,9 @@ pub mod status;
 mod workers;
 
 pub use board::Board;
-pub use client::Client;
+pub use client::{Client, NewToken};
 pub use clock::{Clock, SystemClock};
-pub use control::{Control, Reload, Reloaded};
+pub use control::{Control, Reload, Reloaded, TokenList, WorkerList};
 pub use coordinator::{Coordinator, Options, Setup, StartError};
 pub use files::FilePlan;
 pub use handle::{AskError, Changed, Handle};

@@ -1,5 +1,7 @@
 //! `deputy check`
 
+use std::sync::Arc;
+
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -112,7 +114,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     if !config.warnings.is_empty() {
         context.printer.note("\n");
     }
-    let sandbox = sandbox::open(context.state_dir(Some(&config)), sandbox::nobody())?;
+    let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::new(sandbox::nobody()))?;
     let mut instances = Vec::new();
     for instance in config.instances.values() {
         let checked = check(&sandbox, instance).await;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use deputy_core::Span;
+use deputy_core::{GroupName, Span};
+use deputy_link::{TokenId, WorkerId};
 
 use crate::exec::Target;
 use crate::exit::Exit;
@@ -190,6 +191,20 @@ pub(crate) enum Command {
   deputy status --watch
   deputy status --json | jq .ready")]
     Status(Status),
+    /// Make, list and take back what new workers join with
+    #[command(after_help = "Examples:
+  deputy token create --group analytics
+  deputy token create --group analytics --uses 20 --ttl 1h --out join
+  deputy token list
+  deputy token revoke 9f31c07a52d84e66")]
+    Token(Token),
+    /// List workers and what they have applied, and shut them out
+    #[command(after_help = "Examples:
+  deputy workers
+  deputy workers --json | jq '.workers[] | select(.connected | not)'
+  deputy workers remove 9f31c07a52d84e66
+  deputy workers ban 9f31c07a52d84e66")]
+    Workers(Workers),
     /// Ask a worker
     #[command(after_help = "Examples:
   deputy worker status")]
@@ -221,6 +236,94 @@ pub(crate) struct WorkerStatus {
     /// The worker's socket [default: see [endpoints.socket] in its configuration]
     #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and print the string that workers join with
+    ///
+    /// Who has the string can become a worker of the group until the token is used up, expires or is revoked. It is
+    /// printed once; the coordinator keeps a hash of it.
+    Create(CreateToken),
+    /// List the tokens that can still be used
+    List(OfCoordinator),
+    /// Take a token back; workers that joined with it stay
+    Revoke(OfToken),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateToken {
+    /// The group whose workers it makes: what they get is in `deliver-to` of the instances
+    #[arg(long)]
+    pub(crate) group: GroupName,
+    /// How many workers may join with it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How long it can be used, at most 30d
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(crate) ttl: Span,
+    /// Write the string to a file that only its owner can read (mode 0600), and not to stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object; the string is in it unless it goes to a file
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfCoordinator {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfToken {
+    /// The token's id, as `deputy token list` prints it
+    pub(crate) token: TokenId,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Workers {
+    #[command(subcommand)]
+    pub(crate) command: Option<WorkersCommand>,
+    #[command(flatten)]
+    pub(crate) list: OfCoordinator,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkersCommand {
+    /// Shut a worker out at once, and never let its key in again
+    Ban(OfWorker),
+    /// Shut a worker out at once; with another token it may join again
+    Remove(OfWorker),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfWorker {
+    /// The worker's id, as `deputy workers` prints it
+    pub(crate) worker: WorkerId,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
 }
 
 /// Where somebody is who gives out leases.
@@ -430,6 +533,15 @@ impl Command {
             Self::Reload(reload) => reload.json,
             Self::Renew(of) | Self::Revoke(of) => of.json,
             Self::Status(status) => status.json,
+            Self::Token(Token { command }) => match command {
+                TokenCommand::Create(create) => create.json,
+                TokenCommand::List(list) => list.json,
+                TokenCommand::Revoke(of) => of.json,
+            },
+            Self::Workers(Workers { command: Some(WorkersCommand::Ban(of) | WorkersCommand::Remove(of)), .. }) => {
+                of.json
+            }
+            Self::Workers(Workers { command: None, list }) => list.json,
             Self::Worker(Worker { command: WorkerCommand::Status(status) }) => status.json,
             Self::CompileComponent(_) | Self::Completions(_) | Self::Exec(_) | Self::Run(_) => false,
         }

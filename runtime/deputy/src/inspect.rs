@@ -1,5 +1,7 @@
 //! `deputy inspect`
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -80,7 +82,7 @@ impl From<&Inspection> for ComponentJson {
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Inspect) -> Result<Exit, CommandError> {
     let config = context.named_configuration()?;
-    let sandbox = sandbox::open(context.state_dir(config.as_ref()), sandbox::nobody())?;
+    let sandbox = sandbox::open(context.state_dir(config.as_ref()), Arc::new(sandbox::nobody()))?;
     let inspection = sandbox.inspect(&arguments.file).await?;
     let services = services(&sandbox, &arguments.file, &inspection).await;
     if arguments.json {

@@ -28,6 +28,7 @@ mod surroundings;
 mod table;
 mod trail;
 mod worker;
+mod workers;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -144,6 +145,8 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Revoke(arguments) => block_on(control::revoke(context, arguments)),
         Command::Run(arguments) => block_on(run::run(context, arguments)),
         Command::Status(arguments) => block_on(status::run(context, arguments)),
+        Command::Token(arguments) => block_on(workers::token(context, arguments)),
+        Command::Workers(arguments) => block_on(workers::workers(context, arguments)),
         Command::Worker(cli::Worker { command: cli::WorkerCommand::Status(arguments) }) => {
             block_on(worker::status(context, arguments))
         }

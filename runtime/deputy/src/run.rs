@@ -8,14 +8,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
-use deputy_coordinator::{Board, Control, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock};
-use deputy_core::{InstanceName, in_one_line};
+use deputy_coordinator::{
+    Board, Control, Coordinator, Deliveries, Handle, Health, Options, Reload, Setup, SystemClock, WorkerOptions,
+    Workers,
+};
+use deputy_core::in_one_line;
+use deputy_link::Lives;
+use deputy_link::server::Limits;
 use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
 use deputy_sources::Surroundings;
-use deputy_store::{Directory, MasterKey, Random};
+use deputy_store::{Directory, MasterKey, Random, Store};
 use ring::rand::SystemRandom;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli;
@@ -35,7 +41,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
         tracing::warn!("{warning}");
     }
     let metrics = Arc::new(Metrics::default());
-    let sandbox = sandbox::open(Some(state.clone()), audit(arguments, &config, &metrics)?)?;
+    let audit = Arc::new(audit(arguments, &config, &metrics)?);
+    let sandbox = sandbox::open(Some(state.clone()), Arc::clone(&audit))?;
 
     let here = Arc::new(Surroundings::of_process());
     let random = random();
@@ -47,8 +54,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     let store = Directory::open(&state, key, Arc::clone(&random)).await;
     let store = store.map_err(|error| failed(error, "cannot use the state"))?;
     let (board, clock) = (Arc::new(Board::default()), Arc::new(SystemClock::default()));
+    let store: Arc<dyn Store> = Arc::new(store);
     let options = Options {
-        store: Arc::new(store),
+        store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),
         clock: Arc::clone(&clock) as _,
@@ -70,8 +78,30 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     };
     let signals = Signals::new().map_err(|error| CommandError::new(Exit::Failed, error))?;
 
-    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config));
-    let commands = Arc::new(Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _));
+    let workers = match &config.coordinator.workers {
+        Some(workers) => {
+            let options = WorkerOptions {
+                listen: workers.listen,
+                advertise: workers.advertise.to_string(),
+                lives: Lives { authority: workers.authority_life, worker: workers.certificate_life },
+                limits: Limits { heartbeat: workers.heartbeat, ..Limits::default() },
+                store,
+                board: Arc::clone(&board),
+                clock: Arc::clone(&clock) as _,
+                random,
+                audit,
+                metrics: Arc::clone(&metrics),
+                handle: handle.clone(),
+            };
+            Some(Workers::open(options).await.map_err(|error| failed(error, "cannot let workers in"))?)
+        }
+        None => None,
+    };
+    let (workers, worker_tasks) = workers.unzip();
+
+    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config, workers.clone()));
+    let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _).with_workers(workers.clone());
+    let commands = Arc::new(commands);
     let mut tasks = JoinSet::new();
     tracing::info!(socket = %socket.display(), "commands come in here");
     tasks.spawn(serve(control, Arc::clone(&commands)));
@@ -81,7 +111,18 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     }
     tasks.spawn(obey(signals, handle, Arc::clone(&commands)));
     tasks.spawn(load_again(commands));
-    coordinator.run(async move { reloader.first().await }).await;
+    let (stop, stopped) = watch::channel(false);
+    let serve_workers = async {
+        if let (Some(workers), Some(tasks)) = (workers, worker_tasks) {
+            tracing::info!(address = %workers.address(), "workers come in here");
+            tasks.run(stopped).await;
+        }
+    };
+    let keep = async {
+        coordinator.run(async move { reloader.first().await }).await;
+        stop.send_replace(true);
+    };
+    tokio::join!(keep, serve_workers);
     drop(tasks);
     drop(file);
     Ok(Exit::Done)
@@ -172,17 +213,24 @@ struct Reloader {
     preparer: Preparer,
     path: PathBuf,
     current: Mutex<Current>,
+    workers: Option<Workers>,
 }
 
 struct Current {
     config: Config,
-    failed: BTreeSet<InstanceName>,
+    failed: BTreeSet<String>,
 }
 
 impl Reloader {
-    fn new(preparer: Preparer, config: Config) -> Self {
+    fn new(preparer: Preparer, config: Config, workers: Option<Workers>) -> Self {
         let path = config.path.clone();
-        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }) }
+        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }), workers }
+    }
+
+    fn deliver(&self, deliveries: Deliveries) {
+        if let Some(workers) = &self.workers {
+            workers.deliver(deliveries);
+        }
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Current> {
@@ -193,11 +241,12 @@ impl Reloader {
     async fn first(&self) -> Setup {
         let config = self.current().config.clone();
         tracing::info!(instances = config.instances.len(), "loading components; the first time they are compiled");
-        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
         for (instance, why) in &failed {
             tracing::error!(%instance, %why, "can't be loaded; it is tried again every {} s", LOAD_AGAIN.as_secs());
         }
         self.current().failed = failed.into_keys().collect();
+        self.deliver(deliveries);
         setup
     }
 }
@@ -221,9 +270,9 @@ impl Reload for Reloader {
     async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
         let config = Config::load(&self.path).map_err(|error| wrong(&error))?;
         let mut warnings = warnings(&config);
-        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
         let mut current = self.current();
-        let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(name)).collect();
+        let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(*name)).collect();
         if !new.is_empty() {
             let details: String = new.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
             let these = if new.len() == 1 { "an instance".to_owned() } else { format!("{} instances", new.len()) };
@@ -237,6 +286,7 @@ impl Reload for Reloader {
         }
         current.failed = failed.into_keys().collect();
         current.config = config;
+        self.deliver(deliveries);
         Ok((setup, warnings))
     }
 
@@ -248,12 +298,13 @@ impl Reload for Reloader {
         if before.is_empty() {
             return None;
         }
-        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
         let failed: BTreeSet<_> = failed.into_keys().collect();
         if failed == before {
             return None;
         }
         self.current().failed = failed;
+        self.deliver(deliveries);
         Some(setup)
     }
 }

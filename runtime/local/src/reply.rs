@@ -7,6 +7,7 @@ use deputy_core::schedule::Revision;
 use deputy_core::{SecretBytes, Span, Timestamp};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::ControlError;
 
@@ -81,6 +82,26 @@ pub fn given(lease: Lease) -> Response<Bytes> {
         ("deputy-valid-until", lease.valid_until.to_string()),
     ];
     for (name, value) in head.into_iter().chain(lease.service.map(|service| ("deputy-service", service))) {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// A secret that is given out once, as text, and what goes with it.
+pub struct Secret {
+    /// Names and values in the answer's head.
+    pub head: Vec<(&'static str, String)>,
+    /// The secret.
+    pub text: Zeroizing<String>,
+}
+
+/// The same of another secret. Its copy lives as long as the answer.
+pub fn secret(secret: Secret) -> Response<Bytes> {
+    let payload = Arc::new(SecretBytes::new(secret.text.as_bytes().to_vec()));
+    let mut response = answer(StatusCode::OK, "application/octet-stream", Bytes::from_owner(Payload(payload)));
+    for (name, value) in secret.head {
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(name, value);
         }

@@ -31,6 +31,7 @@ pub(super) struct Deliver {
     leases: BTreeMap<InstanceName, Encoded>,
     /// How many workers use each instance, as the schedule was told.
     users: BTreeMap<InstanceName, u32>,
+    ready: watch::Sender<bool>,
 }
 
 /// How soon the schedule hears that workers came or went.
@@ -46,7 +47,23 @@ impl Deliver {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (leases, users) = (BTreeMap::new(), BTreeMap::new());
-        Self { board, hub, roster, plan, handle, metrics, seen: Seen::default(), leases, users }
+        Self {
+            board,
+            hub,
+            roster,
+            plan,
+            handle,
+            metrics,
+            seen: Seen::default(),
+            leases,
+            users,
+            ready: watch::Sender::new(false),
+        }
+    }
+
+    /// True once it is known what each group gets.
+    pub(super) fn when_ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     pub(super) async fn run(mut self) {
@@ -65,6 +82,7 @@ impl Deliver {
                         return;
                     }
                     self.replan();
+                    self.ready.send_replace(true);
                 }
                 _ = count.tick() => self.count().await,
             }
@@ -86,8 +104,8 @@ impl Deliver {
     }
 
     fn publish(&mut self, plan: &Deliveries, instance: &InstanceName, lease: &Lease) {
-        // Without it no receiver knows what to make of it. It comes with the instance's component.
-        let Some(service) = plan.services.get(instance) else { return };
+        // Without it no receiver knows what to make of it. A lease that an earlier version saved has none.
+        let Some(service) = &lease.service else { return };
         let encoded = Encoded::new(&Delivery {
             instance: instance.clone(),
             service: service.clone(),

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, ServiceName, Span, Timestamp};
+use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, Span, Timestamp};
 use deputy_link::server::{Limits, Roster, Server, Tls, TlsError};
 use deputy_link::{AuthorityError, Binding, Hub, JoinString, Lives, Standing, TokenId, WorkerId};
 use deputy_observe::{Audit, Metrics};
@@ -63,8 +63,6 @@ pub struct WorkerOptions {
 pub struct Deliveries {
     /// By group.
     pub groups: BTreeMap<GroupName, GroupDeliveries>,
-    /// The service of each instance: receivers are matched by it.
-    pub services: BTreeMap<InstanceName, ServiceName>,
 }
 
 /// What one group gets.
@@ -242,15 +240,30 @@ impl Workers {
 }
 
 impl WorkerTasks {
-    /// Until `stop` is true, and all have been told.
+    /// Until `stop` is true, and all have been told. Nobody is served before it is known what each group gets: a worker
+    /// that was told of less would let go of what it holds.
     pub async fn run(self, stop: watch::Receiver<bool>) {
+        let Self { server, book, deliver } = self;
+        let ready = deliver.when_ready();
+        let serve = async {
+            let mut stopped = stop.clone();
+            tokio::select! {
+                () = wait(ready) => server.run(stop).await,
+                () = wait(&mut stopped) => {}
+            }
+        };
         tokio::select! {
-            () = self.server.run(stop) => {}
+            () = serve => {}
             // Neither ends as long as somebody holds the other end.
-            () = self.book.run() => {}
-            () = self.deliver.run() => {}
+            () = book.run() => {}
+            () = deliver.run() => {}
         }
     }
+}
+
+/// Until it is true, or can't become so.
+async fn wait(mut so: impl std::borrow::BorrowMut<watch::Receiver<bool>>) {
+    drop(so.borrow_mut().wait_for(|so| *so).await);
 }
 
 /// For what the link notes: when somebody was last heard of.

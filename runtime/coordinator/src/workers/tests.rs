@@ -108,7 +108,6 @@ impl Site {
         let mut plan = Deliveries::default();
         for (name, instances) in groups {
             let instances: BTreeSet<InstanceName> = instances.iter().map(|name| name.parse().unwrap()).collect();
-            plan.services.extend(instances.iter().map(|name| (name.clone(), "s3".parse().unwrap())));
             plan.groups.insert(group(name), GroupDeliveries { instances, ..GroupDeliveries::default() });
         }
         self.workers.deliver(plan);
@@ -118,6 +117,7 @@ impl Site {
         let now = wall();
         let lease = Lease {
             revision: Revision(revision),
+            service: Some("s3".parse().unwrap()),
             payload: Arc::new(SecretBytes::new(format!("{name} {revision}").into_bytes())),
             obtained_at: now,
             issued_at: now,
