@@ -11,7 +11,7 @@ use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
 use deputy_link::Held;
 use deputy_observe::{listen, serve};
 use deputy_sources::Surroundings;
-use deputy_test_servers::{Error, Seaweed, aws, boto, free_ports};
+use deputy_test_servers::{Error, aws, boto, free_ports};
 use deputy_worker::endpoint::{Aws, Clock, Token};
 use ring::rand::SystemRandom;
 use tokio::runtime::Runtime;
