@@ -16,6 +16,7 @@ mod canary;
 mod contract;
 mod coordinator;
 mod deputy;
+mod endpoint;
 mod faults;
 mod file_source;
 mod health;

@@ -10,6 +10,7 @@ use deputy_core::{Limits, Span};
 
 const REFERENCES: &str = include_str!("../../../docs/configuration.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+const ENDPOINTS: &str = include_str!("../../../docs/endpoints.md");
 const README: &str = include_str!("../../../README.md");
 
 /// Every table, each with a key that there is not: what is said about it names those that there are.
@@ -99,6 +100,12 @@ fn the_readme_shows_a_configuration_that_holds() {
 fn the_page_for_operators_shows_a_coordinator_that_holds() {
     let coordinator = read(OPERATIONS).coordinator;
     assert!(coordinator.key.is_some() && coordinator.control.is_some() && coordinator.health.is_some());
+}
+
+#[test]
+fn the_page_of_endpoints_shows_some_that_hold() {
+    let endpoints = read_worker(ENDPOINTS).endpoints;
+    assert!(endpoints.socket.is_some() && endpoints.aws.len() == 1);
 }
 
 #[test]
