@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config, ConfigErrors, WorkerConfig};
+use deputy_config::{Colour, Config};
 use deputy_core::grant::Purpose;
+use deputy_fuzz::shown;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -48,27 +49,4 @@ fuzz_target!(|text: &str| {
         }
         Err(errors) => shown(text, &errors),
     }
-    match WorkerConfig::parse(text, Path::new("worker.toml")) {
-        Ok(config) => {
-            config.warnings.render(Colour::Never);
-            assert!(config.endpoints.aws.iter().all(|aws| aws.listen.ip().to_canonical().is_loopback()));
-            for receiver in config.receivers.values() {
-                // Where it runs of itself, there is a place for its files, and nobody may execute or all write them.
-                assert!(receiver.component.is_none() || receiver.publish.output.is_some());
-                assert_eq!(receiver.publish.mode.bits() & !0o664, 0);
-            }
-        }
-        Err(errors) => shown(text, &errors),
-    }
 });
-
-fn shown(text: &str, errors: &ConfigErrors) {
-    let lines = text.split('\n').count();
-    let mut findings = errors.findings().into_iter().peekable();
-    assert!(findings.peek().is_some(), "an error without a finding");
-    assert!(findings.all(|finding| finding.line >= 1 && finding.column >= 1 && finding.line <= lines));
-    let shown = errors.render(Colour::Never);
-    let odd = shown.chars().find(|c| c.is_control() && *c != '\n');
-    assert_eq!(odd, None, "{shown:?}");
-    errors.render(Colour::Always);
-}
