@@ -1,0 +1,5 @@
+//! Applying at the worker.
+
+mod unit;
+
+pub use unit::*;
