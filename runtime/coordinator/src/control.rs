@@ -15,13 +15,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::{InstanceName, Span};
-use deputy_observe::Handler;
+use deputy_observe::{Clock, Handler};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::board::Board;
-use crate::clock::Clock;
 use crate::coordinator::Setup;
 use crate::handle::{AskError, Handle};
 use crate::health::answer;

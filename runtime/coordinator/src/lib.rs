@@ -10,7 +10,6 @@
 
 mod board;
 mod client;
-mod clock;
 mod control;
 mod coordinator;
 mod files;
@@ -25,9 +24,9 @@ pub mod status;
 
 pub use board::Board;
 pub use client::{Client, ClientError, Given};
-pub use clock::{Clock, SystemClock};
 pub use control::{Control, ControlError, Reload, Reloaded, SCHEMA};
 pub use coordinator::{Coordinator, Options, Setup, StartError};
+pub use deputy_observe::{Clock, SystemClock};
 pub use files::FilePlan;
 pub use handle::{AskError, Changed, Handle};
 pub use health::Health;

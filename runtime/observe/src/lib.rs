@@ -1,16 +1,18 @@
-//! What happened and what is, for those who look: audit events of every capability that a component used, metrics, and
-//! the small server that gives them out.
+//! What happened and what is, for those who look: audit events of every capability that a component used, metrics, the
+//! small server that gives them out, and the clocks.
 //!
 //! An event says who (instance and call), what (host, method, path, status, bytes; secret and operation) and how it
 //! ended. It is one JSON line. It never holds a secret's value, a payload, a query string, or a text of a component's
 //! choosing that is longer than the limits allow or holds control characters (JSON escapes those).
 
 mod audit;
+mod clock;
 mod event;
 mod metrics;
 mod serve;
 
 pub use audit::{Audit, AuditError};
+pub use clock::{Clock, SystemClock};
 pub use event::{CallId, Event, Outcome, What};
 pub use metrics::{LeaseMetrics, METRICS_TYPE, Metrics, UpstreamMetrics};
 pub use serve::{Handler, Listener, listen, serve};

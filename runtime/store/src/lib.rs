@@ -21,7 +21,7 @@ mod store;
 use std::sync::Arc;
 
 pub use change::{Change, Changes, Event};
-pub use directory::Directory;
+pub use directory::{Content, Directory, Folder};
 pub use error::{Damage, StoreError};
 pub use key::{Key, KeyError, Kind, Prefix};
 pub use lock::{Held, Lock};

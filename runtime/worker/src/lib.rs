@@ -1,5 +1,7 @@
 //! Applying at the worker.
 
+mod hook;
 mod unit;
 
+pub use hook::*;
 pub use unit::*;
