@@ -1,0 +1,103 @@
+//! What the machine knows, for the operator.
+
+use deputy_core::schedule::{Mono, Now, Trouble};
+use deputy_core::{Delivery, InstanceName, ReceiverName, Span, Timestamp};
+
+use super::Machine;
+use super::slot::{Slot, Telling};
+use crate::unit::UnitName;
+
+/// What is known of a receiver.
+#[derive(Debug)]
+pub struct ReceiverView<'m> {
+    /// Which.
+    pub name: &'m ReceiverName,
+    /// What it is doing.
+    pub doing: Doing,
+    /// Whose deliveries it is to get.
+    pub instances: Vec<&'m InstanceName>,
+    /// What it published, if it ran since the start, and if there was something to publish.
+    pub unit: Option<UnitName>,
+    /// When this process last switched what it publishes.
+    pub switched: Option<Timestamp>,
+    /// Why its last run failed, if it did.
+    pub trouble: Option<&'m Trouble>,
+    /// Runs that failed since the last that did not.
+    pub failures: u32,
+    /// How its hook last ended, and when.
+    pub told: Option<&'m (Timestamp, Result<(), String>)>,
+    /// Whether its hook runs.
+    pub is_telling: bool,
+}
+
+/// What a receiver is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// It runs, for so long by now.
+    Applying(Span),
+    /// It has applied what there is.
+    Applied,
+    /// It is no longer bound, and what it published is being removed.
+    Leaving,
+    /// There is nothing for it, and nothing is published.
+    Nothing,
+    /// It failed, and is tried again after this time.
+    Retrying(Span),
+    /// It waits for what the coordinator has still to send.
+    Waiting,
+}
+
+/// What is known of a delivery.
+#[derive(Debug)]
+pub struct InstanceView<'m> {
+    /// The delivery itself.
+    pub delivery: &'m Delivery,
+    /// When it came to this process.
+    pub received: Timestamp,
+    /// Whether it is applied, if that is known.
+    pub applied: Option<Result<(), String>>,
+}
+
+impl Machine {
+    /// Whether all that the coordinator has for this worker is there.
+    pub fn is_complete(&self) -> bool {
+        self.held.complete
+    }
+
+    /// All receivers.
+    pub fn receivers(&self, now: Now) -> impl Iterator<Item = ReceiverView<'_>> {
+        self.slots.iter().map(move |(name, slot)| ReceiverView {
+            name,
+            doing: self.doing(name, slot, now),
+            instances: slot.binding.iter().flat_map(|binding| &binding.instances).collect(),
+            unit: slot.applied.as_ref().and_then(|applied| applied.unit),
+            switched: slot.applied.as_ref().and_then(|applied| applied.switched),
+            trouble: slot.failed.as_ref().map(|failed| &failed.trouble),
+            failures: slot.failed.as_ref().map_or(0, |failed| failed.count),
+            told: slot.told.as_ref(),
+            is_telling: slot.telling != Telling::Idle,
+        })
+    }
+
+    /// All deliveries.
+    pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
+        self.held.deliveries.iter().filter_map(move |(name, delivery)| {
+            let arrival = self.arrivals.get(name)?;
+            Some(InstanceView { delivery, received: arrival.at, applied: arrival.verdict.clone() })
+        })
+    }
+
+    fn doing(&self, name: &ReceiverName, slot: &Slot, now: Now) -> Doing {
+        let until = |at: Mono| at.since(now.mono);
+        if let Some(running) = &slot.running {
+            return Doing::Applying(now.mono.since(running.began.mono));
+        }
+        match (&slot.failed, self.wanted(name, slot, now)) {
+            _ if slot.binding.is_none() => Doing::Leaving,
+            (_, None) => Doing::Waiting,
+            (Some(failed), Some(_)) => Doing::Retrying(until(failed.next)),
+            (None, Some(wanted)) if wanted.stamps.is_empty() => Doing::Nothing,
+            (None, Some(_)) => Doing::Applied,
+        }
+    }
+}
