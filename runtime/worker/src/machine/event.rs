@@ -13,8 +13,6 @@ use crate::unit::Published;
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event {
-    /// The coordinator is there again, and may have forgotten what it was told.
-    Connected,
     /// This is held now.
     Held(Arc<Held>),
     /// A run ended.

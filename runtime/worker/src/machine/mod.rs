@@ -54,10 +54,8 @@ struct Arrival {
     at: Timestamp,
     /// Whether its end was told.
     has_ended: bool,
-    /// Whether it is applied, as far as that was ever known.
+    /// Whether it is applied, as far as that was ever known and reported.
     verdict: Option<Result<(), String>>,
-    /// Whether the coordinator heard of that since it is there.
-    is_told: bool,
 }
 
 impl Machine {
@@ -79,7 +77,6 @@ impl Machine {
     /// Takes in one event. What follows from it is then in [`next_action`](Self::next_action).
     pub fn handle(&mut self, now: Now, event: Event) {
         match event {
-            Event::Connected => self.arrivals.values_mut().for_each(|arrival| arrival.is_told = false),
             Event::Held(held) => self.hold(held, now),
             Event::Ran(number, outcome) => self.ran(number, outcome, now),
             Event::Told(receiver, result) => self.told(&receiver, result, now),
@@ -113,8 +110,7 @@ impl Machine {
         self.held = held;
         for (name, delivery) in &self.held.deliveries {
             if self.arrivals.get(name).is_none_or(|arrival| arrival.stamp != delivery.stamp) {
-                let stamp = delivery.stamp;
-                let arrival = Arrival { stamp, at: now.wall, has_ended: false, verdict: None, is_told: false };
+                let arrival = Arrival { stamp: delivery.stamp, at: now.wall, has_ended: false, verdict: None };
                 self.arrivals.insert(name.clone(), arrival);
                 self.actions.push_back(Action::Notice(Notice::Received(name.clone(), delivery.stamp)));
             }
@@ -230,7 +226,7 @@ impl Machine {
         let name = name.clone();
         match outcome {
             Outcome::Applied { published, refused } => {
-                slot.succeeded(inputs, published, refused, now.wall);
+                slot.succeeded(inputs, published, refused);
                 let is_news = published.switch == Switch::Done || published.told == Told::NotYet;
                 if is_news && self.plans.plan(&name).hook.is_some() {
                     self.tell(&name);

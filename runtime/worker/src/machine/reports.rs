@@ -1,4 +1,4 @@
-//! What the coordinator is told of each delivery.
+//! What the coordinator is told of each delivery: once, since the link says it again to a coordinator that comes back.
 
 use deputy_core::schedule::Now;
 use deputy_core::{Delivery, InstanceName};
@@ -18,8 +18,8 @@ impl Machine {
             let verdict = self.verdict(instance, delivery, now);
             let Some(arrival) = self.arrivals.get_mut(instance) else { continue };
             let Some(result) = verdict else { continue };
-            if arrival.verdict.as_ref() != Some(&result) || !arrival.is_told {
-                (arrival.verdict, arrival.is_told) = (Some(result.clone()), true);
+            if arrival.verdict.as_ref() != Some(&result) {
+                arrival.verdict = Some(result.clone());
                 let report = Report { instance: instance.clone(), stamp: delivery.stamp, result };
                 self.actions.push_back(Action::Report(report));
             }

@@ -8,7 +8,7 @@ use deputy_core::{InstanceName, Stamp, Timestamp};
 use deputy_link::Binding;
 
 use super::event::RunNumber;
-use crate::unit::{Published, Switch, UnitName};
+use crate::unit::Published;
 
 /// A receiver and what became of it.
 #[derive(Debug, Default)]
@@ -40,9 +40,7 @@ pub(super) struct Running {
 pub(super) struct Applied {
     pub(super) inputs: Inputs,
     pub(super) refused: BTreeMap<InstanceName, String>,
-    pub(super) unit: Option<UnitName>,
-    /// When this process last switched, if it did.
-    pub(super) switched: Option<Timestamp>,
+    pub(super) published: Published,
 }
 
 #[derive(Debug)]
@@ -86,16 +84,8 @@ impl Slot {
     }
 
     /// Notes what is published now.
-    pub(super) fn succeeded(
-        &mut self,
-        inputs: Inputs,
-        published: Published,
-        refused: BTreeMap<InstanceName, String>,
-        at: Timestamp,
-    ) {
-        let before = self.applied.take().and_then(|applied| applied.switched);
-        let switched = if published.switch == Switch::Done { Some(at) } else { before };
-        self.applied = Some(Applied { inputs, refused, unit: published.unit, switched });
+    pub(super) fn succeeded(&mut self, inputs: Inputs, published: Published, refused: BTreeMap<InstanceName, String>) {
+        self.applied = Some(Applied { inputs, refused, published });
         self.failed = None;
     }
 

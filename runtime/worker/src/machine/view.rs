@@ -1,11 +1,13 @@
 //! What the machine knows, for the operator.
 
 use deputy_core::schedule::{Mono, Now, Trouble};
-use deputy_core::{Delivery, InstanceName, ReceiverName, Span, Timestamp};
+use deputy_core::{Delivery, ReceiverName, Span, Timestamp};
+
+use deputy_link::Binding;
 
 use super::Machine;
 use super::slot::{Slot, Telling};
-use crate::unit::UnitName;
+use crate::unit::Published;
 
 /// What is known of a receiver.
 #[derive(Debug)]
@@ -14,12 +16,10 @@ pub struct ReceiverView<'m> {
     pub name: &'m ReceiverName,
     /// What it is doing.
     pub doing: Doing,
-    /// Whose deliveries it is to get.
-    pub instances: Vec<&'m InstanceName>,
-    /// What it published, if it ran since the start, and if there was something to publish.
-    pub unit: Option<UnitName>,
-    /// When this process last switched what it publishes.
-    pub switched: Option<Timestamp>,
+    /// What it is called with, if it is bound.
+    pub binding: Option<&'m Binding>,
+    /// What is published, if it ran since the start.
+    pub published: Option<&'m Published>,
     /// Why its last run failed, if it did.
     pub trouble: Option<&'m Trouble>,
     /// Runs that failed since the last that did not.
@@ -28,6 +28,17 @@ pub struct ReceiverView<'m> {
     pub told: Option<&'m (Timestamp, Result<(), String>)>,
     /// Whether its hook runs.
     pub is_telling: bool,
+}
+
+impl ReceiverView<'_> {
+    /// Whether the workload has what it should have. While something newer is on its way, it has what was good before.
+    pub fn is_ready(&self) -> bool {
+        match self.doing {
+            Doing::Applied | Doing::Nothing => true,
+            Doing::Applying(_) => self.published.is_some() && self.trouble.is_none(),
+            Doing::Leaving | Doing::Retrying(_) | Doing::Waiting => false,
+        }
+    }
 }
 
 /// What a receiver is doing.
@@ -69,9 +80,8 @@ impl Machine {
         self.slots.iter().map(move |(name, slot)| ReceiverView {
             name,
             doing: self.doing(name, slot, now),
-            instances: slot.binding.iter().flat_map(|binding| &binding.instances).collect(),
-            unit: slot.applied.as_ref().and_then(|applied| applied.unit),
-            switched: slot.applied.as_ref().and_then(|applied| applied.switched),
+            binding: slot.binding.as_deref(),
+            published: slot.applied.as_ref().map(|applied| &applied.published),
             trouble: slot.failed.as_ref().map(|failed| &failed.trouble),
             failures: slot.failed.as_ref().map_or(0, |failed| failed.count),
             told: slot.told.as_ref(),

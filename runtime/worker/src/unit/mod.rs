@@ -15,8 +15,9 @@
 //! touched, or to one of which all is on the disk already: so after a crash or a power cut at any point, `NAME` leads to
 //! a whole unit. Whatever else is left then has a name of ours and no link, and the next start removes it.
 //!
-//! A reader that opens `NAME` once and reads all files through what it opened sees one unit. The one before the current
-//! one stays until the next switch, so that such a reader has that long to finish.
+//! A reader that opens `NAME` once and reads all files through what it opened sees one unit. It has time to finish, also
+//! if it was led to a unit and then kept waiting: the unit before the current one stays until a switch that comes
+//! [`LINGER`] after it was replaced, and so do those before it, up to [`MOST`], where switches come one upon the other.
 
 mod access;
 mod compare;
@@ -29,10 +30,12 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 
-use deputy_core::{Outputs, ReceiverName};
+use deputy_core::schedule::Mono;
+use deputy_core::{Outputs, ReceiverName, Span, Timestamp};
 use deputy_store::Random;
 use rustix::fs::{AtFlags, readlinkat, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
@@ -47,6 +50,12 @@ use staged::Staged;
 /// Names the unit of which the workload was told.
 const TOLD: &str = ".told";
 
+/// How long a unit stays at the least after it was replaced, if not too many come after it.
+const LINGER: Span = Span::secs(10);
+
+/// Units that stay beside the current one.
+const MOST: usize = 32;
+
 /// Publishes the units of one receiver.
 pub struct Units {
     directory: PathBuf,
@@ -59,7 +68,8 @@ pub struct Units {
 /// The place, and what was switched there.
 struct Open {
     place: Place,
-    previous: Option<UnitName>,
+    /// What was published before, the oldest first, and when it was replaced.
+    replaced: VecDeque<(UnitName, Mono)>,
 }
 
 /// What is published now.
@@ -71,6 +81,8 @@ pub struct Published {
     pub switch: Switch,
     /// Whether the workload was told of it.
     pub told: Told,
+    /// When it was published, by the link's own time.
+    pub since: Option<Timestamp>,
 }
 
 /// Whether the link leads elsewhere than before.
@@ -104,35 +116,42 @@ impl Units {
 
     /// Publishes these files in place of those before. If it fails, those before are whole, unless only the last sync
     /// failed: then the new ones are, and the next call syncs them.
-    pub fn publish(&mut self, outputs: &Outputs) -> Result<Published, UnitError> {
+    pub fn publish(&mut self, outputs: &Outputs, now: Mono) -> Result<Published, UnitError> {
         let (access, random) = (self.access, self.random.clone());
-        let open = self.open()?;
+        let open = self.open(now)?;
         let current = open.place.current()?;
         if let Some(unit) = current
             && compare::holds(&open.place, unit, outputs, &access)
         {
             open.place.sync_link()?;
             let told = told(&open.place, unit);
-            return Ok(Published { unit: Some(unit), switch: Switch::NotNeeded, told });
+            let since = open.place.since();
+            return Ok(Published { unit: Some(unit), switch: Switch::NotNeeded, told, since });
         }
         let number = current.map_or(1, |unit| unit.number().saturating_add(1));
         let unit = UnitName::new(number, &*random)?;
-        Staged::write(&open.place, unit, outputs, &access)?.publish(&*random)?;
-        open.previous = current;
-        open.sweep(Some(unit));
-        Ok(Published { unit: Some(unit), switch: Switch::Done, told: Told::NotYet })
+        let staged = Staged::write(&open.place, unit, outputs, &access).inspect_err(|_| {
+            // It may be room that is missing.
+            open.replaced.drain(..open.replaced.len().saturating_sub(1));
+            sweep_all(&open.place, current, &open.replaced);
+        })?;
+        staged.publish(&*random)?;
+        open.replaced.extend(current.map(|current| (current, now)));
+        open.sweep(Some(unit), now);
+        let since = open.place.since();
+        Ok(Published { unit: Some(unit), switch: Switch::Done, told: Told::NotYet, since })
     }
 
     /// Removes the link and every unit: nothing is published any more.
-    pub fn withdraw(&mut self) -> Result<Published, UnitError> {
+    pub fn withdraw(&mut self, now: Mono) -> Result<Published, UnitError> {
         let is_gone = |name: &str| {
             let found = std::fs::symlink_metadata(self.directory.join(name));
             found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
         if is_gone(self.name.as_str()) && is_gone(&format!(".{}", self.name)) {
-            return Ok(Published { unit: None, switch: Switch::NotNeeded, told: Told::Already });
+            return Ok(Published { unit: None, switch: Switch::NotNeeded, told: Told::Already, since: None });
         }
-        let open = self.open()?;
+        let open = self.open(now)?;
         let place = &open.place;
         let switch = if place.current()?.is_some() {
             unlinkat(&place.directory, place.link_name(), AtFlags::empty())
@@ -142,16 +161,16 @@ impl Units {
             Switch::NotNeeded
         };
         place.sync_link()?;
-        open.previous = None;
+        open.replaced.clear();
         sweep::sweep(place, &[])?;
         let told = if switch == Switch::Done { Told::NotYet } else { Told::Already };
-        Ok(Published { unit: None, switch, told })
+        Ok(Published { unit: None, switch, told, since: None })
     }
 
     /// Notes that the workload was told of a unit, so that a later start doesn't tell it once more.
-    pub fn tell(&mut self, unit: UnitName) -> Result<(), UnitError> {
+    pub fn tell(&mut self, unit: UnitName, now: Mono) -> Result<(), UnitError> {
         let chance = UnitName::new(unit.number(), &*self.random)?;
-        let place = &self.open()?.place;
+        let place = &self.open(now)?.place;
         let link = sweep::link_name(chance);
         let failed = |error| place.error("write", TOLD, error);
         symlinkat(unit.to_string(), &place.container, &link).map_err(failed)?;
@@ -159,14 +178,15 @@ impl Units {
     }
 
     /// The place, opened anew if the path leads elsewhere by now: a directory on a tmpfs may have been made again.
-    fn open(&mut self) -> Result<&mut Open, UnitError> {
+    fn open(&mut self, now: Mono) -> Result<&mut Open, UnitError> {
         let open = match self.open.take().filter(|open| open.place.is_current(&self.directory)) {
             Some(open) => open,
             None => {
                 let place = Place::open(&self.directory, &self.name)?;
                 let current = place.current()?;
-                let mut open = Open { previous: before(&place, current)?, place };
-                open.sweep(current);
+                let replaced = before(&place, current)?.into_iter().map(|unit| (unit, now)).collect();
+                let mut open = Open { replaced, place };
+                open.sweep(current, now);
                 open
             }
         };
@@ -175,13 +195,21 @@ impl Units {
 }
 
 impl Open {
-    /// Removes what is older than the unit before this one. What can't be removed is tried again at the next switch.
-    fn sweep(&mut self, current: Option<UnitName>) {
-        let keep: Vec<UnitName> = current.into_iter().chain(self.previous).collect();
-        if let Err(error) = sweep::sweep(&self.place, &keep) {
-            let error = deputy_core::in_one_line(&error);
-            tracing::warn!(error, "what is no longer published could not be removed; the next switch tries again");
+    /// Removes what nobody is reading any more. What can't be removed is tried again at the next switch.
+    fn sweep(&mut self, current: Option<UnitName>, now: Mono) {
+        let is_over = |(_, since): &(UnitName, Mono)| now.since(*since) >= LINGER;
+        while self.replaced.len() > MOST || (self.replaced.len() > 1 && self.replaced.front().is_some_and(is_over)) {
+            self.replaced.pop_front();
         }
+        sweep_all(&self.place, current, &self.replaced);
+    }
+}
+
+fn sweep_all(place: &Place, current: Option<UnitName>, replaced: &VecDeque<(UnitName, Mono)>) {
+    let keep: Vec<UnitName> = current.into_iter().chain(replaced.iter().map(|(unit, _)| *unit)).collect();
+    if let Err(error) = sweep::sweep(place, &keep) {
+        let error = deputy_core::in_one_line(&error);
+        tracing::warn!(error, "what is no longer published could not be removed; the next switch tries again");
     }
 }
 

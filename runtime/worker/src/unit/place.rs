@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use deputy_core::ReceiverName;
+use deputy_core::{ReceiverName, Timestamp};
 use rustix::fs::{
     AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, fsync, mkdirat, openat, readlinkat,
     statat,
@@ -97,6 +97,13 @@ impl Place {
             Some(unit) if owner == rustix::process::geteuid().as_raw() => Ok(Some(unit)),
             _ => Err(UnitError::Taken(self.link.clone())),
         }
+    }
+
+    /// When the link was made.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        let link = statat(&self.directory, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let millis = u64::try_from(link.st_mtime).ok()?.checked_mul(1000)?;
+        Some(Timestamp::from_millis(millis.saturating_add(link.st_mtime_nsec / 1_000_000)))
     }
 
     /// What the link to a unit says: relative, so that it holds wherever the directory is mounted.

@@ -46,7 +46,7 @@ fn at(millis: u64) -> Now {
 fn published(number: u64, switch: Switch) -> Published {
     let unit: UnitName = format!("{number}-0000000000000000").parse().unwrap();
     let told = if switch == Switch::Done { Told::NotYet } else { Told::Already };
-    Published { unit: Some(unit), switch, told }
+    Published { unit: Some(unit), switch, told, since: None }
 }
 
 fn done() -> Outcome {

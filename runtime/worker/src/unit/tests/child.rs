@@ -56,7 +56,7 @@ fn switch(folder: &Path) {
     let mut units = units(folder);
     let begun: u64 = fs::read_to_string(folder.join("aws/a")).map_or(0, |text| text.len() as u64);
     for number in begun + 1.. {
-        units.publish(&of_length(number)).unwrap();
+        units.publish(&of_length(number), NOW).unwrap();
         say(number);
     }
 }
@@ -89,7 +89,7 @@ fn a_process_that_is_killed_leaves_one_whole_unit_and_the_next_one_goes_on() {
         least = lengths[0];
         // Whoever starts removes what is not led to, but for the one before.
         let mut units = units(folder.path());
-        assert_eq!(units.publish(&of_length(least)).unwrap().switch, Switch::NotNeeded);
+        assert_eq!(units.publish(&of_length(least), NOW).unwrap().switch, Switch::NotNeeded);
         let there = there(folder.path());
         assert!((1..=2).contains(&there.len()), "{there:?}");
         assert!(there.iter().all(|name| name.parse::<UnitName>().unwrap().number() <= least), "{there:?} at {least}");
@@ -100,11 +100,11 @@ fn a_process_that_is_killed_leaves_one_whole_unit_and_the_next_one_goes_on() {
 fn fill(folder: &Path) {
     let directory = folder.join("out");
     let mut units = units(&directory);
-    let first = units.publish(&alike(1)).unwrap().unit.unwrap();
+    let first = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
     let large = "7".repeat(300 << 10);
     for _ in 0..3 {
         // The first file has room, the second has none.
-        let error = units.publish(&outputs(&[("a", "2"), ("b", &large)])).unwrap_err();
+        let error = units.publish(&outputs(&[("a", "2"), ("b", &large)]), NOW).unwrap_err();
         assert!(error.to_string().ends_with(": there is no room; free some space or raise the quota"), "{error}");
         assert!(!error.is_slow());
         assert_eq!(read(&directory, "a"), "1".repeat(300));
@@ -113,13 +113,13 @@ fn fill(folder: &Path) {
     // Not a single byte, nor a file.
     let mut filler = fs::OpenOptions::new().create(true).append(true).open(folder.join("filler")).unwrap();
     while filler.write_all(&[0; 512]).is_ok() {}
-    assert!(units.publish(&alike(2)).is_err());
+    assert!(units.publish(&alike(2), NOW).is_err());
     assert_eq!(read(&directory, "conf/deep/c"), "1".repeat(300));
     assert_eq!(there(&directory), [first.to_string()]);
-    assert_eq!(units.publish(&alike(1)).unwrap().switch, Switch::NotNeeded, "what is there needs no room");
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::NotNeeded, "what is there needs no room");
     drop(filler);
     fs::remove_file(folder.join("filler")).unwrap();
-    units.publish(&alike(3)).unwrap();
+    units.publish(&alike(3), NOW).unwrap();
     say("done");
 }
 

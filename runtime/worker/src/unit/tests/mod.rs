@@ -9,6 +9,9 @@ use rustix::fs::{Gid, Uid};
 
 use super::*;
 
+/// A time for tests in which none goes by.
+const NOW: Mono = Mono::from_millis(0);
+
 mod basics;
 mod child;
 mod hostile;

@@ -13,7 +13,8 @@ const SWITCHES: u64 = 3000;
 /// What a reader sees that opens the unit once: the files, or `None` if the unit was removed meanwhile.
 fn look(directory: &Path) -> Option<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let unit = openat(CWD, directory.join("aws"), flags, Mode::empty()).expect("there is always a unit");
+    assert!(fs::symlink_metadata(directory.join("aws")).is_ok(), "there is always a link");
+    let unit = openat(CWD, directory.join("aws"), flags, Mode::empty()).ok()?;
     let mut seen = Vec::new();
     for name in ["a", "b", "conf/deep/c"] {
         let mut text = String::new();
@@ -27,9 +28,10 @@ fn look(directory: &Path) -> Option<Vec<String>> {
 
 #[test]
 fn a_reader_never_sees_a_torn_or_missing_unit_through_thousands_of_switches() {
-    let folder = tempfile::tempdir().unwrap();
+    // In memory, where nothing slows the switches down.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let mut units = units(folder.path());
-    units.publish(&alike(0)).unwrap();
+    units.publish(&alike(0), NOW).unwrap();
     let (published, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let (whole, overtaken) = (AtomicU64::new(0), AtomicU64::new(0));
     let watch = |pause: Duration| {
@@ -47,9 +49,9 @@ fn a_reader_never_sees_a_torn_or_missing_unit_through_thousands_of_switches() {
                     newest = number;
                     whole.fetch_add(1, Ordering::SeqCst);
                 }
-                // Who was not given the processor while there were two switches begins again.
+                // Who was not given the processor during dozens of switches begins again.
                 None => {
-                    assert!(after + 1 >= before + 2, "missing between {before} and {after}");
+                    assert!(after + 1 >= before + MOST as u64, "missing between {before} and {after}");
                     overtaken.fetch_add(1, Ordering::SeqCst);
                 }
             }
@@ -61,11 +63,13 @@ fn a_reader_never_sees_a_torn_or_missing_unit_through_thousands_of_switches() {
         scope.spawn(|| watch(Duration::from_millis(1)));
         scope.spawn(|| watch(Duration::ZERO));
         for number in 1..=SWITCHES {
-            units.publish(&alike(number)).unwrap();
+            units.publish(&alike(number), NOW).unwrap();
             published.store(number, Ordering::SeqCst);
+            #[expect(clippy::disallowed_methods, reason = "a thousand switches a second are enough")]
+            std::thread::sleep(Duration::from_millis(1));
         }
         is_over.store(true, Ordering::SeqCst);
     });
     let (whole, overtaken) = (whole.into_inner(), overtaken.into_inner());
-    assert!(whole > SWITCHES && overtaken * 100 < whole, "{whole} looks, {overtaken} of them overtaken");
+    assert!(whole > SWITCHES && overtaken * 20 < whole, "{whole} looks, {overtaken} of them overtaken");
 }
