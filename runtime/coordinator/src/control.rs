@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::{InstanceName, Span};
-use deputy_observe::{Clock, Handler};
+use deputy_observe::{Clock, Handler, answer};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -23,7 +23,6 @@ use tokio::sync::Mutex;
 use crate::board::Board;
 use crate::coordinator::Setup;
 use crate::handle::{AskError, Handle};
-use crate::health::answer;
 
 /// The version of what is answered as JSON.
 pub const SCHEMA: u32 = 1;

@@ -9,10 +9,14 @@ mod audit;
 mod clock;
 mod event;
 mod metrics;
+mod probe;
 mod serve;
+mod worker_metrics;
 
 pub use audit::{Audit, AuditError};
 pub use clock::{Clock, SystemClock};
 pub use event::{CallId, Event, Outcome, What};
 pub use metrics::{LeaseMetrics, METRICS_TYPE, Metrics, UpstreamMetrics};
+pub use probe::{Vitals, answer, plain, probe};
 pub use serve::{Handler, Listener, listen, serve};
+pub use worker_metrics::{DeliveryMetrics, WorkerMetrics, WorkerSnapshot};

@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     (
         "deputy",
         &[
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "deputy-sandbox",
             "deputy-sources",
             "deputy-store",
+            "deputy-worker",
         ],
     ),
     ("deputy-config", &["deputy-core"]),
@@ -25,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources"]),
     ("deputy-sources", &["deputy-core"]),
     ("deputy-store", &["deputy-core", "deputy-sources"]),
+    ("deputy-worker", &["deputy-core", "deputy-link", "deputy-observe", "deputy-sources", "deputy-store"]),
 ];
 
 /// All that the pure crate may depend on: no runtime, no network, no file format.
