@@ -135,13 +135,11 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
 
-    use ring::rand::SystemRandom;
-
     use super::*;
+    use crate::testing::{put, random};
 
-    #[expect(clippy::disallowed_methods, reason = "a test brings its own randomness")]
     async fn open(path: PathBuf) -> Components {
-        Components::open(path, Arc::new(SystemRandom::new())).await.unwrap()
+        Components::open(path, random()).await.unwrap()
     }
 
     #[tokio::test]
@@ -173,7 +171,7 @@ mod tests {
         assert!(!file.exists());
         for harm in [&b"hostile"[..], b"", b"componen"] {
             components.keep(digest, b"component".to_vec()).await.unwrap();
-            fs::write(&file, harm).unwrap();
+            put(&file, harm);
             assert_eq!(components.load(digest).await.unwrap(), None);
             assert!(!file.exists(), "it is fetched again");
         }

@@ -24,6 +24,8 @@ mod plan;
 mod receiver;
 mod seat;
 pub mod status;
+#[cfg(test)]
+mod testing;
 pub mod unit;
 mod worker;
 

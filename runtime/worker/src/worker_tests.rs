@@ -9,7 +9,6 @@ use deputy_core::{Delivery, Digest, Outputs, SecretBytes, ServiceName, Stamp, Ti
 use deputy_link::Binding;
 use deputy_observe::{Handler as _, SystemClock};
 use http::{Request, StatusCode};
-use ring::rand::SystemRandom;
 use tokio::sync::Notify;
 
 use super::*;
@@ -18,6 +17,7 @@ use crate::handle::Health;
 use crate::hook::Command;
 use crate::plan::{Expired, Plan};
 use crate::receiver::Receiver;
+use crate::testing::{put, random};
 use crate::unit::Access;
 
 /// What no text may hold.
@@ -101,7 +101,6 @@ impl Running {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), held, |folder| hook(script, folder, Span::secs(20)))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test brings its own randomness")]
     fn start_in(folder: Arc<tempfile::TempDir>, held: Held, hook: impl Fn(&Path) -> Hook) -> Self {
         let plan = Plan {
             directory: folder.path().join("out"),
@@ -122,7 +121,7 @@ impl Running {
             loader: Arc::clone(&shelf) as Arc<dyn Loader>,
             metrics: Arc::clone(&metrics),
             clock: Arc::new(SystemClock::default()),
-            random: Arc::new(SystemRandom::new()),
+            random: random(),
             seed: 1,
             held: when_held,
             reports: reporter,
@@ -323,7 +322,7 @@ async fn a_receiver_that_fails_or_panics_leaves_what_was_published_and_is_tried_
 async fn a_place_that_can_not_be_published_to_is_said_and_mended_without_a_restart() {
     let mut worker = Running::start(&[("aws", &["s3"])]);
     fs::create_dir(worker.out("")).unwrap();
-    fs::write(worker.out("aws"), "mine").unwrap();
+    put(worker.out("aws"), "mine");
     worker.gets("s3", 1);
     let why = format!(
         "s3:1 receiver aws: misconfigured: {} is not a link that deputy made: move it away, or name the receiver otherwise",

@@ -5,15 +5,13 @@ use deputy_core::schedule::Revision;
 use deputy_core::{Delivery, Digest, SecretBytes, Timestamp};
 use deputy_link::Binding;
 use deputy_store::{Directory, MasterKey};
-use ring::rand::SystemRandom;
 
 use super::*;
+use crate::testing::{put, random};
 
-#[expect(clippy::disallowed_methods, reason = "a test brings its own randomness")]
 async fn store(folder: &Path) -> Result<Arc<dyn Store>, StoreError> {
     let key: Vec<u8> = (0..32).map(|byte| byte * 7).collect();
-    let random: deputy_store::Random = Arc::new(SystemRandom::new());
-    Ok(Arc::new(Directory::open(folder, MasterKey::parse(&key).unwrap(), random).await?))
+    Ok(Arc::new(Directory::open(folder, MasterKey::parse(&key).unwrap(), random()).await?))
 }
 
 async fn open(folder: &Path) -> Cache {
@@ -96,7 +94,7 @@ async fn what_is_damaged_is_left_out_and_not_taken_for_withdrawn() {
         let mut bytes = fs::read(&file).unwrap();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        fs::write(&file, bytes).unwrap();
+        put(&file, bytes);
         let mut cache = open(&state).await;
         let restored = cache.restore().await;
         assert_eq!((restored.deliveries.len(), restored.complete), (left, false), "{harm}");

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use super::*;
+use crate::testing::put;
 
 fn command(words: &[&str], limit: Span) -> Hook {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -148,7 +149,7 @@ async fn the_process_of_a_pid_file_gets_the_signal() {
     let hook = Hook::Signal(file.clone(), "USR1".parse().unwrap());
     for end in ["", "\n"] {
         let mut child = workload(&folder.path().join(format!("ready{}", end.len()))).await;
-        fs::write(&file, format!("{}{end}", child.id().unwrap())).unwrap();
+        put(&file, format!("{}{end}", child.id().unwrap()));
         run(&hook).await.unwrap();
         assert_eq!(child.wait().await.unwrap().code(), Some(9));
         // Its number is nobody's now.
@@ -164,13 +165,13 @@ async fn a_pid_file_that_says_anything_else_signals_nobody() {
     assert!(matches!(run(&hook).await, Err(HookError::Io { .. })));
     for text in ["", "\n", "0", "1", "-1", "+5", "-4711", " 5", "5 ", "5\n\n", "05", "0x10", "5\n6", "99999999999", "a"]
     {
-        fs::write(&file, text).unwrap();
+        put(&file, text);
         assert!(matches!(run(&hook).await, Err(HookError::Form(_))), "{text:?}");
     }
-    fs::write(&file, [b'5', 0xff]).unwrap();
+    put(&file, [b'5', 0xff]);
     assert!(matches!(run(&hook).await, Err(HookError::Form(_))));
     // There is no such process.
-    fs::write(&file, "2147483646").unwrap();
+    put(&file, "2147483646");
     assert!(matches!(run(&hook).await, Err(HookError::Gone { pid: 2_147_483_646, .. })));
 }
 
@@ -180,7 +181,7 @@ async fn whom_to_signal_is_nobody_elses_choice() {
     let file = folder.path().join("pid");
     let hook = Hook::Signal(file.clone(), "USR1".parse().unwrap());
     let mut child = workload(&folder.path().join("ready")).await;
-    fs::write(&file, child.id().unwrap().to_string()).unwrap();
+    put(&file, child.id().unwrap().to_string());
     for mode in [0o666, 0o664, 0o646] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         assert!(matches!(run(&hook).await, Err(HookError::Open(_))), "{mode:o}");

@@ -36,7 +36,19 @@ pub(super) struct Place {
     pub(super) link: PathBuf,
     name: ReceiverName,
     seen: (Stat, Stat),
-    _lock: OwnedFd,
+    _lock: Locked,
+}
+
+/// The mark, locked by this process.
+struct Locked(OwnedFd);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Said and not left to closing: a child that is being started may still have the file.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the lock of a receiver's directory could not be let go of");
+        }
+    }
 }
 
 impl Place {
@@ -197,7 +209,7 @@ fn judge(directory: &OwnedFd, path: &Path, trusted: Trusted) -> Result<(), UnitE
 }
 
 /// Finds the mark that makes a directory ours, or leaves it in one that is empty; and locks it.
-fn mark(container: &OwnedFd, path: &Path) -> Result<OwnedFd, UnitError> {
+fn mark(container: &OwnedFd, path: &Path) -> Result<Locked, UnitError> {
     let failed = |error| UnitError::of_system("lock", &path.join(MARK), error);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let lock = match openat(container, MARK, flags, Mode::empty()) {
@@ -212,7 +224,7 @@ fn mark(container: &OwnedFd, path: &Path) -> Result<OwnedFd, UnitError> {
         opened => opened.map_err(failed)?,
     };
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Locked(lock)),
         Err(Errno::WOULDBLOCK) => Err(UnitError::Busy(path.to_owned())),
         Err(error) => Err(failed(error)),
     }

@@ -85,8 +85,8 @@ fn what_somebody_changed_in_a_unit_is_written_anew() {
     units.publish(&alike(1), NOW).unwrap();
     let real = || fs::canonicalize(folder.path().join("aws")).unwrap();
     let harms: [&dyn Fn(); 8] = [
-        &|| fs::write(real().join("a"), "other").unwrap(),
-        &|| fs::write(real().join("new"), "").unwrap(),
+        &|| put(real().join("a"), "other"),
+        &|| put(real().join("new"), ""),
         &|| fs::remove_file(real().join("conf/deep/c")).unwrap(),
         &|| allow(&real().join("b"), 0o644),
         &|| allow(&real().join("conf"), 0o755),

@@ -14,7 +14,7 @@ fn a_name_that_something_else_has_is_left_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
     let taken = |error: &UnitError| matches!(error, UnitError::Taken(path) if *path == directory.join("aws"));
-    fs::write(directory.join("aws"), "mine").unwrap();
+    put(directory.join("aws"), "mine");
     is_refused(directory, taken);
     assert_eq!(fs::read_to_string(directory.join("aws")).unwrap(), "mine");
     fs::remove_file(directory.join("aws")).unwrap();
@@ -45,12 +45,12 @@ fn a_hidden_directory_of_somebody_elses_is_left_to_him() {
     let foreign = |error: &UnitError| matches!(error, UnitError::Foreign(path) if *path == hidden);
     // As in a home.
     fs::create_dir(&hidden).unwrap();
-    fs::write(hidden.join("credentials"), "mine").unwrap();
+    put(hidden.join("credentials"), "mine");
     fs::create_dir(hidden.join("7-0000000000000000")).unwrap();
     is_refused(folder.path(), foreign);
     assert_eq!(names(&hidden), ["7-0000000000000000", "credentials"]);
     fs::remove_dir_all(&hidden).unwrap();
-    fs::write(&hidden, "mine").unwrap();
+    put(&hidden, "mine");
     is_refused(folder.path(), foreign);
     fs::remove_file(&hidden).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ fn a_path_that_becomes_a_link_is_not_followed() {
     symlink(&elsewhere, &directory).unwrap();
     assert!(matches!(open.publish(&alike(2), NOW), Err(UnitError::Kind(_))));
     assert!(names(&elsewhere).is_empty());
-    fs::write(folder.path().join("file"), "").unwrap();
+    put(folder.path().join("file"), "");
     is_refused(&folder.path().join("file"), |error| matches!(error, UnitError::Kind(_)));
 }
 
@@ -119,7 +119,7 @@ fn links_in_a_unit_lead_no_removal_astray() {
     let folder = tempfile::tempdir().unwrap();
     let treasure = folder.path().join("treasure");
     fs::create_dir(&treasure).unwrap();
-    fs::write(treasure.join("file"), "mine").unwrap();
+    put(treasure.join("file"), "mine");
     let directory = folder.path().join("out");
     let mut units = units(&directory);
     units.publish(&alike(1), NOW).unwrap();
@@ -151,7 +151,7 @@ fn nothing_that_was_not_made_here_is_removed() {
     units(folder.path()).publish(&alike(1), NOW).unwrap();
     let hidden = folder.path().join(".aws");
     let mine = ["1", "1-abc", "01-0000000000000000", "notes", ".link-", ".link-x"];
-    mine.iter().for_each(|name| fs::write(hidden.join(name), "mine").unwrap());
+    mine.iter().for_each(|name| put(hidden.join(name), "mine"));
     let left = ["9-0000000000000000", ".link-9-0000000000000000"];
     fs::create_dir_all(hidden.join(left[0]).join("half/of")).unwrap();
     symlink("anywhere", hidden.join(left[1])).unwrap();

@@ -1,13 +1,12 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
-use std::sync::Arc;
 
 use deputy_core::SecretBytes;
-use ring::rand::SystemRandom;
 use rustix::fs::{Gid, Uid};
 
 use super::*;
+use crate::testing::{put, random};
 
 /// A time for tests in which none goes by.
 const NOW: Mono = Mono::from_millis(0);
@@ -16,11 +15,6 @@ mod basics;
 mod child;
 mod hostile;
 mod readers;
-
-#[expect(clippy::disallowed_methods, reason = "a test brings its own randomness")]
-fn random() -> Random {
-    Arc::new(SystemRandom::new())
-}
 
 fn units(directory: &Path) -> Units {
     units_for(directory, Access::default())
