@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{Connection, Phase};
 use crate::machine::{Doing, InstanceView, Machine, ReceiverView};
+use crate::plan::{Plan, Plans};
 use crate::seat::Seat;
 
 /// The version of the status' form.
@@ -154,14 +155,17 @@ pub struct HookStatus {
 impl Status {
     pub(crate) fn of(
         machine: &Machine,
+        plans: &Plans,
         seats: &BTreeMap<ReceiverName, Seat>,
         connection: &Connection,
         since: Timestamp,
         now: Now,
     ) -> Self {
         let instances: Vec<_> = machine.instances().map(|view| InstanceStatus::of(&view, now)).collect();
-        let receivers: Vec<_> =
-            machine.receivers(now).map(|view| ReceiverStatus::of(&view, seats.get(view.name))).collect();
+        let receivers: Vec<_> = machine
+            .receivers(now)
+            .map(|view| ReceiverStatus::of(&view, plans.plan(view.name), seats.get(view.name)))
+            .collect();
         let is_good = |instance: &InstanceStatus| instance.valid_for_ms > 0;
         Self {
             schema: SCHEMA,
@@ -241,7 +245,7 @@ impl InstanceStatus {
 }
 
 impl ReceiverStatus {
-    fn of(view: &ReceiverView<'_>, seat: Option<&Seat>) -> Self {
+    fn of(view: &ReceiverView<'_>, plan: &Plan, seat: Option<&Seat>) -> Self {
         let unit = view.published.and_then(|published| {
             let number = published.unit?.number();
             let files = seat.map(Seat::files).unwrap_or_default();
@@ -258,7 +262,7 @@ impl ReceiverStatus {
             instances: view.binding.iter().flat_map(|it| &it.instances).map(ToString::to_string).collect(),
             state: word(view.doing).to_owned(),
             ready: view.is_ready(),
-            path: seat.map(|seat| seat.link().display().to_string()).unwrap_or_default(),
+            path: plan.directory.join(view.name.as_str()).display().to_string(),
             unit,
             failures: view.failures,
             trouble: view.trouble.map(|trouble| TroubleStatus {

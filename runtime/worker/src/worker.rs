@@ -146,7 +146,8 @@ impl Worker {
             }
             Input::Status(reply) => {
                 let connection = (self.options.connection)();
-                drop(reply.send(Status::of(&self.machine, &self.seats, &connection, self.since.wall, now)));
+                let (plans, since) = (&self.options.plans, self.since.wall);
+                drop(reply.send(Status::of(&self.machine, plans, &self.seats, &connection, since, now)));
             }
             Input::Stop => {}
         }

@@ -268,3 +268,15 @@ fn a_reason_is_short_and_plain() {
     let [Action::Report(Report { result: Err(why), .. })] = actions.as_slice() else { panic!("{actions:?}") };
     assert!(why.starts_with("receiver aws: broken: a b xx") && why.len() == 300, "{why}");
 }
+
+#[test]
+fn a_change_of_a_binding_that_does_not_work_is_reported_of_what_was_applied_before() {
+    let mut world = one();
+    world.gets("s3", 1);
+    world.ends(1, done());
+    world.held.receivers.insert("aws".parse().unwrap(), binding(2, &["s3"]));
+    assert_eq!(shown(&world.hold()), ["run 2 aws s3:1"]);
+    assert_eq!(shown(&world.ends(2, failure(Kind::Misconfigured))), ["report s3:1 receiver aws: misconfigured: no"]);
+    world.held.receivers.insert("aws".parse().unwrap(), binding(1, &["s3"]));
+    assert_eq!(shown(&world.hold()), ["report s3:1 ok"], "what is published is what the binding before made");
+}
