@@ -24,13 +24,12 @@ use deputy_core::{GroupName, InstanceName, Span};
 use deputy_link::Standing;
 use deputy_local::ControlError;
 use deputy_local::reply::{self, SCHEMA, json};
-use deputy_observe::Handler;
+use deputy_observe::{Clock, Handler};
 use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::board::Board;
-use crate::clock::Clock;
 use crate::coordinator::Setup;
 use crate::handle::{AskError, Handle};
 use crate::workers::{TokenStatus, WorkerAskError, WorkerStatus, Workers};

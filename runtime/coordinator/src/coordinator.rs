@@ -10,7 +10,7 @@ use deputy_core::schedule::{
     Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Now, Outcome, Record, Schedule, Ticket, View, Work,
 };
 use deputy_core::{InstanceName, Span, in_one_line};
-use deputy_observe::{Metrics, UpstreamMetrics};
+use deputy_observe::{Clock, Metrics, UpstreamMetrics};
 use deputy_sources::Surroundings;
 use deputy_store::{Key, Lock, Store, StoreError};
 use tokio::sync::{mpsc, watch};
@@ -18,7 +18,6 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument;
 
 use crate::board::Board;
-use crate::clock::Clock;
 use crate::files::{FilePlan, Look};
 use crate::handle::{AskError, Changed, Configure, Handle, Input};
 use crate::keeper::{KeepError, Keeper};

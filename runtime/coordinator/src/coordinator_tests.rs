@@ -2,14 +2,13 @@ use std::collections::BTreeMap;
 
 use deputy_core::Span;
 use deputy_core::schedule::{Abilities, Budget, Fingerprint, Plan, Policy, UpstreamName};
-use deputy_observe::Handler;
+use deputy_observe::{Handler, SystemClock};
 use deputy_store::{Directory, MasterKey};
 use http::{Request, StatusCode};
 use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::clock::SystemClock;
 use crate::control::{Control, Reload};
 use deputy_local::ControlError;
 

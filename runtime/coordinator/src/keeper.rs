@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::Record;
-use deputy_store::{Expected, Key, Kind, Prefix, Store, StoreError, Version};
+use deputy_store::{Expected, Key, Kind, Prefix, Store, StoreError, Version, overwrite};
 use tokio::sync::Semaphore;
 
 use crate::record::{self, RecordError};
@@ -86,14 +86,7 @@ impl Keeper {
         let key = Key::of_instance(&LEASE, name);
         // The semaphore is never closed.
         let _slot = self.writes.acquire().await;
-        let version = match self.store.put(&key, &bytes, self.expected(name)).await {
-            // A write whose end nobody saw may have taken place. There is one writer: what is there is ours.
-            Err(StoreError::Conflict { found, .. }) => {
-                let expected = found.map_or(Expected::Absent, Expected::Version);
-                self.store.put(&key, &bytes, expected).await?
-            }
-            written => written?,
-        };
+        let version = overwrite(&*self.store, &key, &bytes, self.expected(name)).await?;
         self.versions().insert(name.clone(), version);
         Ok(())
     }

@@ -10,7 +10,6 @@
 
 mod board;
 mod client;
-mod clock;
 mod control;
 mod coordinator;
 mod files;
@@ -26,9 +25,9 @@ mod workers;
 
 pub use board::Board;
 pub use client::{Client, NewToken};
-pub use clock::{Clock, SystemClock};
 pub use control::{Control, Reload, Reloaded, TokenList, WorkerList};
 pub use coordinator::{Coordinator, Options, Setup, StartError};
+pub use deputy_observe::{Clock, SystemClock};
 pub use files::FilePlan;
 pub use handle::{AskError, Changed, Handle};
 pub use health::Health;

@@ -1,14 +1,13 @@
 //! What is kept of an instance, as bytes.
 //!
-//! Four bytes say how long the head is, big end first. The head is JSON: it names everything but the payloads, and their
-//! lengths. The payloads follow as they are, so that no encoder ever holds a copy of one.
+//! An [`envelope`]: the head is JSON, and names everything but the payloads, and their lengths.
 
 use std::sync::Arc;
 
 use deputy_core::schedule::{Fingerprint, Lease, Origin, Record, Retired, Revision};
 use deputy_core::{SecretBytes, Timestamp};
+use deputy_store::envelope;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 /// The version of the head.
 const FORMAT: u32 = 1;
@@ -66,23 +65,13 @@ pub(crate) fn encode(record: &Record) -> Result<SecretBytes, serde_json::Error> 
         lease: record.lease.as_ref().map(lease_head),
         retired: record.retired.iter().map(retired_head).collect(),
     })?;
-    let leases = || record.lease.iter().chain(record.retired.iter().map(|retired| &retired.lease));
-    let payloads: usize = leases().map(|lease| lease.payload.len()).sum();
-    // Of the right size from the start: what grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4 + head.len() + payloads));
-    bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend_from_slice(&head);
-    for lease in leases() {
-        bytes.extend_from_slice(lease.payload.expose());
-    }
-    Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
+    let leases = record.lease.iter().chain(record.retired.iter().map(|retired| &retired.lease));
+    Ok(envelope::join(&head, leases.map(|lease| &*lease.payload)))
 }
 
 /// The record of these bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
-    let (length, rest) = bytes.split_first_chunk::<4>().ok_or(RecordError::Malformed)?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| RecordError::Malformed)?;
-    let (head, mut payloads) = rest.split_at_checked(length).ok_or(RecordError::Malformed)?;
+    let (head, mut payloads) = envelope::split(bytes).ok_or(RecordError::Malformed)?;
     #[derive(Deserialize)]
     struct Version {
         format: u32,
@@ -125,12 +114,11 @@ fn retired_head(retired: &Retired) -> RetiredHead {
 }
 
 fn lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, RecordError> {
-    let (payload, rest) = payloads.split_at_checked(head.payload).ok_or(RecordError::Malformed)?;
-    *payloads = rest;
+    let payload = envelope::take(payloads, head.payload).ok_or(RecordError::Malformed)?;
     Ok(Lease {
         revision: Revision(head.revision),
         service: head.service.map(|service| service.parse()).transpose().map_err(|_| RecordError::Malformed)?,
-        payload: Arc::new(SecretBytes::new(payload.to_vec())),
+        payload: Arc::new(payload),
         obtained_at: Timestamp::from_millis(head.obtained_at),
         issued_at: Timestamp::from_millis(head.issued_at),
         valid_until: Timestamp::from_millis(head.valid_until),

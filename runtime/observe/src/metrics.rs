@@ -378,11 +378,11 @@ impl Held {
     }
 }
 
-fn histogram() -> Histogram {
+pub(crate) fn histogram() -> Histogram {
     Histogram::new(BOUNDS)
 }
 
-fn word(outcome: Outcome) -> &'static str {
+pub(crate) fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Cancelled => "cancelled",
         Outcome::Done => "done",

@@ -9,12 +9,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use deputy_core::SecretBytes;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{ChildStdout, Command};
 use zeroize::Zeroizing;
 
-use crate::{Form, Place, SourceError, Surroundings};
+use crate::{Form, Place, ProcessGroup, SourceError, Surroundings};
 
 /// How long a program may take.
 pub(crate) const TIME: Duration = Duration::from_secs(10);
@@ -46,7 +45,7 @@ pub(crate) async fn within(
     let start = |source| SourceError::Start { program: program.clone(), source };
     let mut child = command.spawn().map_err(start)?;
     let output = child.stdout.take();
-    let mut group = Group::of(&child);
+    let mut group = ProcessGroup::of(&child);
     let place = || Place::Command(program.clone());
     let failed = |source| SourceError::Read { place: place(), source };
     let work = async {
@@ -79,28 +78,4 @@ async fn fill(mut output: ChildStdout, buffer: &mut [u8]) -> std::io::Result<usi
         }
     }
     Ok(filled)
-}
-
-/// The process group of a program, killed on drop: `kill_on_drop` alone would leave its children.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
-    }
-
-    fn leave(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0
-            && let Err(error) = kill_process_group(group, Signal::KILL)
-            && error != rustix::io::Errno::SRCH
-        {
-            tracing::warn!(%error, "a secret's command could not be killed");
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod fingerprint;
 mod form;
+mod group;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 pub use error::{Place, SourceError};
 pub use fingerprint::Fingerprint;
 pub use form::Form;
+pub use group::ProcessGroup;
 
 /// What a process knows about itself when it starts and that sources depend on.
 #[derive(Debug, Clone)]

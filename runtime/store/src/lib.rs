@@ -1,6 +1,6 @@
-//! The coordinator's state behind one small trait.
+//! State behind one small trait: the coordinator's, and what a worker keeps.
 //!
-//! [`Store`] is all that the coordinator knows of where its leases, enrolments and locks are: values under [`Key`]s, each
+//! [`Store`] is all that they know of where leases, enrolments and locks are: values under [`Key`]s, each
 //! with a [`Version`] that a writer has to name, so that two writers never overwrite each other unseen. [`Directory`]
 //! keeps them in files of one directory, sealed with the operator's [`MasterKey`]; a replicated key-value store fits the
 //! same trait, and would only ever see what was sealed.
@@ -11,6 +11,7 @@
 
 mod change;
 mod directory;
+pub mod envelope;
 mod error;
 mod key;
 mod lock;
@@ -21,12 +22,12 @@ mod store;
 use std::sync::Arc;
 
 pub use change::{Change, Changes, Event};
-pub use directory::Directory;
+pub use directory::{Content, Directory, Folder};
 pub use error::{Damage, StoreError};
 pub use key::{Key, KeyError, Kind, Prefix};
 pub use lock::{Held, Lock};
 pub use master::{MasterKey, MasterKeyError};
-pub use store::{Entry, Expected, MAX_VALUE, Store, Version};
+pub use store::{Entry, Expected, MAX_VALUE, Store, Version, overwrite};
 
 /// Where salts and names of temporary files come from.
 pub type Random = Arc<dyn ring::rand::SecureRandom + Send + Sync>;

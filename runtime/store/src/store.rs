@@ -69,6 +69,22 @@ pub trait Store: Send + Sync {
     async fn lock(&self, name: &Key) -> Result<Lock, StoreError>;
 }
 
+/// Writes a value for who is the only writer of a key: a write whose end nobody saw may have taken place, and then what is
+/// there is its own.
+pub async fn overwrite(
+    store: &dyn Store,
+    key: &Key,
+    value: &SecretBytes,
+    expected: Expected,
+) -> Result<Version, StoreError> {
+    match store.put(key, value, expected).await {
+        Err(StoreError::Conflict { found, .. }) => {
+            store.put(key, value, found.map_or(Expected::Absent, Expected::Version)).await
+        }
+        written => written,
+    }
+}
+
 impl Version {
     /// From its number.
     pub const fn new(number: u64) -> Self {

@@ -32,7 +32,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources"]),
     ("deputy-sources", &["deputy-core"]),
     ("deputy-store", &["deputy-core", "deputy-sources"]),
-    ("deputy-worker", &["deputy-core", "deputy-link", "deputy-local", "deputy-observe", "deputy-sources"]),
+    (
+        "deputy-worker",
+        &["deputy-core", "deputy-link", "deputy-local", "deputy-observe", "deputy-sources", "deputy-store"],
+    ),
 ];
 
 /// All that the pure crate may depend on: no runtime, no network, no file format.

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::WorkerAskError;
 use super::records::{AUTHORITY, Records, TOKEN, WORKER, encoded};
 use super::status::TokenStatus;
-use crate::clock::Clock;
+use deputy_observe::Clock;
 
 /// What comes in.
 pub(super) enum Ask {

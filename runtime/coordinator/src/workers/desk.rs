@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Deliveries;
 use super::book::{Ask, Told};
-use crate::clock::Clock;
+use deputy_observe::Clock;
 
 /// Answers the link.
 pub(super) struct Front {

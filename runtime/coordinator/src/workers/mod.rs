@@ -24,9 +24,9 @@ use deputy_store::{Random, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::board::Board;
-use crate::clock::Clock;
 use crate::handle::Handle;
 use book::{Ask, Book};
+use deputy_observe::Clock;
 use desk::Front;
 
 pub use book::BookError;

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::clock::SystemClock;
+use deputy_observe::SystemClock;
 
 const DAY: Span = Span::secs(86_400);
 

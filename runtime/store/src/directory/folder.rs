@@ -18,16 +18,19 @@ use crate::{Damage, StoreError};
 const STAGED: &str = ".staged-";
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// A directory that is nobody else's.
-pub(super) struct Folder {
+/// A directory of files that is nobody else's.
+pub struct Folder {
     directory: OwnedFd,
     path: PathBuf,
 }
 
 /// What there is under a name.
-pub(super) enum Content {
+pub enum Content {
+    /// Nothing.
     Absent,
+    /// A file with these bytes.
     Bytes(Vec<u8>),
+    /// Something that can't be one of those that were written.
     Damaged(Damage),
 }
 
@@ -45,8 +48,8 @@ pub(super) fn is_staged(name: &str) -> bool {
 }
 
 impl Folder {
-    /// Opens a directory; makes it if it is not there.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens a directory; makes it if it is not there. Fails if anyone else can look into it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         // Without the slash at the end, with which a link would be followed.
         let path: PathBuf = path.components().collect();
         let failed = |error| StoreError::of_io("open the state directory", &path, error);
@@ -82,8 +85,8 @@ impl Folder {
         StoreError::of_system(doing, &self.path.join(name), error)
     }
 
-    /// The names in it.
-    pub(super) fn names(&self) -> Result<Vec<String>, StoreError> {
+    /// The names in it, those that begin with a dot too.
+    pub fn names(&self) -> Result<Vec<String>, StoreError> {
         let failed = |error| StoreError::of_system("list the state directory", &self.path, error);
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.directory).map_err(failed)? {
@@ -95,8 +98,8 @@ impl Folder {
         Ok(names)
     }
 
-    /// A file's bytes, if there are not more than that.
-    pub(super) fn read(&self, name: &str, most: usize) -> Result<Content, StoreError> {
+    /// A file's bytes, if there are not more than that. A name is one without slashes, here and below.
+    pub fn read(&self, name: &str, most: usize) -> Result<Content, StoreError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat(&self.directory, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -122,6 +125,12 @@ impl Folder {
         }
     }
 
+    /// Writes a file, which is there whole and for good when this returns, or is what it was before.
+    pub fn write(&self, name: &str, bytes: &[u8], random: &dyn SecureRandom) -> Result<(), StoreError> {
+        self.stage(bytes, random)?.publish(name)?;
+        self.sync()
+    }
+
     /// Writes a file whole, without its name yet.
     pub(super) fn stage(&self, bytes: &[u8], random: &dyn SecureRandom) -> Result<Staged<'_>, StoreError> {
         let mut number = [0; 16];
@@ -140,8 +149,19 @@ impl Folder {
         renameat(&self.directory, from, &self.directory, to).map_err(|error| self.error("write", to, error))
     }
 
-    pub(super) fn remove(&self, name: &str) -> Result<(), StoreError> {
+    /// Removes a file.
+    pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         unlinkat(&self.directory, name, AtFlags::empty()).map_err(|error| self.error("remove", name, error))
+    }
+
+    /// Removes what crashed writers left, when no other process could be writing it just now; how many there were.
+    pub fn clean(&self) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for name in self.names()?.iter().filter(|name| is_staged(name)) {
+            self.remove(name)?;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Waits until the names are on the disk.

@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use deputy_core::SecretBytes;
 use rustix::fs::OFlags;
 
-use self::folder::{Content, Folder};
+pub use self::folder::{Content, Folder};
 use self::locking::Guard;
 use self::record::Sequence;
 use crate::change::Watchers;
@@ -140,13 +140,9 @@ impl Inner {
         Ok(inner)
     }
 
-    /// Removes what crashed writers left, when no other process could be writing it just now.
+    /// Removes what crashed writers left, and says so.
     fn clean(&self) -> Result<(), StoreError> {
-        let mut count = 0;
-        for name in self.folder.names()?.iter().filter(|name| folder::is_staged(name)) {
-            self.folder.remove(name)?;
-            count += 1;
-        }
+        let count = self.folder.clean()?;
         if count > 0 {
             tracing::info!(count, "removed files of writings that were cut off by a crash; their old values hold");
         }

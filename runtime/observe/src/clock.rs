@@ -1,4 +1,4 @@
-//! The clocks of this machine, as the schedule takes them.
+//! The clocks of this machine, as the schedule and the worker take them.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,0 +1,207 @@
+//! A sealed copy of what is held, so that a worker starts while the coordinator is down.
+//!
+//! It follows what is held, newest only, beside the path on which that is applied. Each delivery is a value of its own;
+//! one more says who is bound and which deliveries there should be, and is written before them: a copy of which a part is
+//! missing or damaged is used for what it has, and not taken for all there is, so that nobody takes a lost delivery for a
+//! withdrawn one. The coordinator sends all that is not there, so nothing that is lost here is lost.
+
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::{InstanceName, SecretBytes, Stamp, in_one_line};
+use deputy_link::Held;
+use deputy_store::{Expected, Key, KeyError, Kind, Lock, Prefix, Store, StoreError, Version, overwrite};
+use tokio::sync::watch;
+
+use record::RecordError;
+
+const DELIVERY: Kind = Kind::new("delivery");
+const INDEX: Kind = Kind::new("index");
+const LOCK: Kind = Kind::new("lock");
+
+/// How long to wait after a write that failed.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Keeps what is held.
+pub struct Cache {
+    store: Arc<dyn Store>,
+    index: Key,
+    /// Whose it is: what another worker kept is of no use.
+    worker: String,
+    versions: BTreeMap<Key, Version>,
+    /// What is known to be on the disk.
+    kept: Option<Kept>,
+    /// No other worker uses the directory.
+    _lock: Lock,
+}
+
+/// What of it is on the disk.
+#[derive(PartialEq)]
+struct Kept {
+    deliveries: BTreeMap<InstanceName, Stamp>,
+    index: SecretIndex,
+}
+
+/// The index as it was written.
+struct SecretIndex(SecretBytes);
+
+impl PartialEq for SecretIndex {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose() == other.0.expose()
+    }
+}
+
+/// What is held is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// By the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It can't be written down.
+    #[error("what is held can't be encoded: this is a bug, please report it")]
+    Encode(#[from] serde_json::Error),
+    /// A name.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Cache {
+    /// The cache in a store that is used for nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another worker uses it.
+    pub async fn open(store: Arc<dyn Store>, worker: &str) -> Result<Self, CacheError> {
+        let lock = store.lock(&Key::new(&LOCK, "worker")?).await?;
+        let index = Key::new(&INDEX, "all")?;
+        Ok(Self { store, index, worker: worker.to_owned(), versions: BTreeMap::new(), kept: None, _lock: lock })
+    }
+
+    /// What was held when it was last written. What can't be used is told and left out; what has expired is there, since
+    /// it is the operator who says what becomes of it.
+    pub async fn restore(&mut self) -> Held {
+        let index = match self.read(&self.index.clone(), record::decode_index).await {
+            Ok(Some(index)) => index,
+            Ok(None) => return Held::default(),
+            Err(()) => (Held::default(), BTreeSet::new()),
+        };
+        let (mut held, mut missing) = index;
+        let keys = self.store.list(&Prefix::Kind(DELIVERY)).await.unwrap_or_else(|error| {
+            tracing::warn!(error = in_one_line(&error), "what was held can't be read");
+            Vec::new()
+        });
+        for key in keys {
+            // What the index does not have was withdrawn, or is newer than it: the coordinator knows.
+            if let Ok(Some(delivery)) = self.read(&key, record::decode).await
+                && delivery.instance.as_str() == key.name()
+                && missing.remove(key.name())
+            {
+                held.deliveries.insert(delivery.instance.clone(), delivery);
+            }
+        }
+        held.complete &= missing.is_empty();
+        tracing::info!(deliveries = held.deliveries.len(), missing = missing.len(), "what was held before was read");
+        held
+    }
+
+    async fn read<T>(
+        &mut self,
+        key: &Key,
+        decode: impl FnOnce(&str, &[u8]) -> Result<T, RecordError>,
+    ) -> Result<Option<T>, ()> {
+        let error: String = match self.store.get(key).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(entry)) => {
+                self.versions.insert(key.clone(), entry.version);
+                match decode(&self.worker, entry.value.expose()) {
+                    Ok(value) => return Ok(Some(value)),
+                    Err(error) => error.to_string(),
+                }
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Damaged { .. })
+                    && let Err(error) = self.store.quarantine(key).await
+                {
+                    tracing::warn!(%key, error = in_one_line(&error), "what is damaged can't be set aside");
+                }
+                in_one_line(&error)
+            }
+        };
+        tracing::warn!(%key, error, "what was kept can't be used: the coordinator has to send it");
+        Err(())
+    }
+
+    /// Follows what is held, until nobody changes it any more.
+    pub async fn follow(mut self, mut held: watch::Receiver<Arc<Held>>) {
+        loop {
+            let newest = Arc::clone(&held.borrow_and_update());
+            if let Err(error) = self.keep(&newest).await {
+                let error = in_one_line(&error);
+                tracing::warn!(error, "what is held could not be kept: a start without the coordinator would lack it");
+                // Something newer may have room, or rights.
+                if let Ok(Err(_)) = tokio::time::timeout(AGAIN, held.changed()).await {
+                    return;
+                }
+            } else if held.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Writes what changed.
+    ///
+    /// # Errors
+    /// If it can't be. What was not written is written with the next.
+    pub async fn keep(&mut self, held: &Held) -> Result<(), CacheError> {
+        // While the coordinator is still sending, what was kept may be more than this.
+        if !held.complete {
+            return Ok(());
+        }
+        let index = SecretIndex(record::encode_index(&self.worker, held)?);
+        let stamps = held.deliveries.iter().map(|(name, delivery)| (name.clone(), delivery.stamp)).collect();
+        let wanted = Kept { deliveries: stamps, index };
+        if self.kept.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        let before = self.kept.take();
+        if before.as_ref().is_none_or(|before| before.index != wanted.index) {
+            self.put(&self.index.clone(), &wanted.index.0).await?;
+        }
+        for (name, delivery) in &held.deliveries {
+            let is_kept = before.as_ref().is_some_and(|before| before.deliveries.get(name) == Some(&delivery.stamp));
+            if !is_kept {
+                self.put(&Key::of_instance(&DELIVERY, name), &record::encode(&self.worker, delivery)?).await?;
+            }
+        }
+        for key in self.store.list(&Prefix::Kind(DELIVERY)).await? {
+            let is_held = held.deliveries.keys().any(|name| name.as_str() == key.name());
+            if !is_held {
+                self.remove(&key).await?;
+            }
+        }
+        self.kept = Some(wanted);
+        Ok(())
+    }
+
+    async fn put(&mut self, key: &Key, value: &SecretBytes) -> Result<(), CacheError> {
+        let expected = self.versions.get(key).copied().map_or(Expected::Absent, Expected::Version);
+        let version = overwrite(&*self.store, key, value, expected).await?;
+        self.versions.insert(key.clone(), version);
+        Ok(())
+    }
+
+    async fn remove(&mut self, key: &Key) -> Result<(), CacheError> {
+        self.versions.remove(key);
+        match self.store.get(key).await {
+            Ok(Some(entry)) => Ok(self.store.delete(key, entry.version).await?),
+            Ok(None) => Ok(()),
+            Err(StoreError::Damaged { .. }) => Ok(self.store.quarantine(key).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

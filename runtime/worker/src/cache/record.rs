@@ -1,0 +1,142 @@
+//! What is kept of a delivery, and of all the rest, as bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use deputy_core::schedule::Revision;
+use deputy_core::{Delivery, SecretBytes, Stamp, Timestamp};
+use deputy_link::{Binding, Held};
+use deputy_store::envelope;
+use serde::{Deserialize, Serialize};
+
+/// The version of both heads.
+const FORMAT: u32 = 1;
+
+/// Bytes that are of no use here.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecordError {
+    /// Of a later version.
+    #[error("it has format {0}, which this version of deputy does not know")]
+    Format(u32),
+    /// Of another worker.
+    #[error("it is another worker's")]
+    Foreign,
+    /// Not what was written here.
+    #[error("it is not what deputy writes")]
+    Malformed,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeliveryHead {
+    format: u32,
+    worker: String,
+    instance: String,
+    service: String,
+    revision: u64,
+    obtained_at: u64,
+    valid_until: u64,
+    payload: usize,
+}
+
+/// Who is bound, and which deliveries there should be.
+#[derive(Serialize, Deserialize)]
+struct IndexHead {
+    format: u32,
+    worker: String,
+    instances: BTreeSet<String>,
+    receivers: BTreeMap<String, BindingHead>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BindingHead {
+    component: String,
+    settings: BTreeMap<String, String>,
+    instances: BTreeSet<String>,
+}
+
+/// The bytes of a delivery.
+pub(super) fn encode(worker: &str, delivery: &Delivery) -> Result<SecretBytes, serde_json::Error> {
+    let head = serde_json::to_vec(&DeliveryHead {
+        format: FORMAT,
+        worker: worker.to_owned(),
+        instance: delivery.instance.to_string(),
+        service: delivery.service.to_string(),
+        revision: delivery.stamp.revision.0,
+        obtained_at: delivery.stamp.obtained_at.as_millis(),
+        valid_until: delivery.valid_until.as_millis(),
+        payload: delivery.payload.len(),
+    })?;
+    Ok(envelope::join(&head, std::iter::once(&*delivery.payload)))
+}
+
+/// The delivery of these bytes.
+pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, RecordError> {
+    let (head, mut payloads) = envelope::split(bytes).ok_or(RecordError::Malformed)?;
+    let head: DeliveryHead = head_of(head)?;
+    let payload = envelope::take(&mut payloads, head.payload).ok_or(RecordError::Malformed)?;
+    if !payloads.is_empty() {
+        return Err(RecordError::Malformed);
+    }
+    if head.worker != worker {
+        return Err(RecordError::Foreign);
+    }
+    Ok(Delivery {
+        instance: head.instance.parse().map_err(|_| RecordError::Malformed)?,
+        service: head.service.parse().map_err(|_| RecordError::Malformed)?,
+        stamp: Stamp { revision: Revision(head.revision), obtained_at: Timestamp::from_millis(head.obtained_at) },
+        valid_until: Timestamp::from_millis(head.valid_until),
+        payload: Arc::new(payload),
+    })
+}
+
+/// The bytes of all the rest.
+pub(super) fn encode_index(worker: &str, held: &Held) -> Result<SecretBytes, serde_json::Error> {
+    let names = |binding: &Binding| binding.instances.iter().map(ToString::to_string).collect();
+    let binding = |binding: &Binding| BindingHead {
+        component: binding.component.to_string(),
+        settings: binding.settings.clone(),
+        instances: names(binding),
+    };
+    let head = serde_json::to_vec(&IndexHead {
+        format: FORMAT,
+        worker: worker.to_owned(),
+        instances: held.deliveries.keys().map(ToString::to_string).collect(),
+        receivers: held.receivers.iter().map(|(name, it)| (name.to_string(), binding(it))).collect(),
+    })?;
+    Ok(envelope::join(&head, std::iter::empty()))
+}
+
+/// What was held, without the deliveries, and whose there should be.
+pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, BTreeSet<String>), RecordError> {
+    let (head, []) = envelope::split(bytes).ok_or(RecordError::Malformed)? else {
+        return Err(RecordError::Malformed);
+    };
+    let head: IndexHead = head_of(head)?;
+    if head.worker != worker {
+        return Err(RecordError::Foreign);
+    }
+    let mut held = Held { complete: true, ..Held::default() };
+    for (name, binding) in head.receivers {
+        let name = name.parse().map_err(|_| RecordError::Malformed)?;
+        let instances: Result<_, _> = binding.instances.iter().map(|name| name.parse()).collect();
+        let binding = Binding {
+            component: binding.component.parse().map_err(|_| RecordError::Malformed)?,
+            settings: binding.settings,
+            instances: instances.map_err(|_| RecordError::Malformed)?,
+        };
+        held.receivers.insert(name, binding);
+    }
+    Ok((held, head.instances))
+}
+
+fn head_of<'d, T: Deserialize<'d>>(head: &'d [u8]) -> Result<T, RecordError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let version: Version = serde_json::from_slice(head).map_err(|_| RecordError::Malformed)?;
+    if version.format != FORMAT {
+        return Err(RecordError::Format(version.format));
+    }
+    serde_json::from_slice(head).map_err(|_| RecordError::Malformed)
+}

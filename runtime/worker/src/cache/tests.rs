@@ -1,0 +1,170 @@
+use std::fs;
+use std::path::Path;
+
+use deputy_core::schedule::Revision;
+use deputy_core::{Delivery, Digest, SecretBytes, Timestamp};
+use deputy_link::Binding;
+use deputy_store::{Directory, MasterKey};
+
+use super::*;
+use crate::testing::{put, random};
+
+async fn store(folder: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    let key: Vec<u8> = (0..32).map(|byte| byte * 7).collect();
+    Ok(Arc::new(Directory::open(folder, MasterKey::parse(&key).unwrap(), random()).await?))
+}
+
+async fn open(folder: &Path) -> Cache {
+    Cache::open(store(folder).await.unwrap(), "w1").await.unwrap()
+}
+
+fn held(deliveries: &[(&str, u64)]) -> Held {
+    let binding = Binding {
+        component: Digest::new([7; 32]),
+        settings: BTreeMap::from([("profile".to_owned(), "default".to_owned())]),
+        instances: ["a", "b"].map(|name| name.parse().unwrap()).into(),
+    };
+    let delivery = |(name, revision): &(&str, u64)| {
+        let instance: InstanceName = name.parse().unwrap();
+        let delivery = Delivery {
+            instance: instance.clone(),
+            service: "s3".parse().unwrap(),
+            stamp: Stamp { revision: Revision(*revision), obtained_at: Timestamp::from_millis(*revision) },
+            valid_until: Timestamp::from_millis(revision + 1000),
+            payload: Arc::new(SecretBytes::new(format!("payload of {name} {revision}").into_bytes())),
+        };
+        (instance, delivery)
+    };
+    Held {
+        deliveries: deliveries.iter().map(delivery).collect(),
+        receivers: BTreeMap::from([("aws".parse().unwrap(), binding)]),
+        complete: true,
+    }
+}
+
+/// All of it, with the payloads.
+fn shown(held: &Held) -> String {
+    let payloads = held.deliveries.values().map(|it| String::from_utf8_lossy(it.payload.expose()));
+    format!("{held:?} {:?}", payloads.collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn what_is_held_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut cache = open(&state).await;
+    assert_eq!(shown(&cache.restore().await), shown(&Held::default()), "nobody knows anything yet");
+    for held in
+        [held(&[("a", 1), ("b", 1)]), held(&[("a", 2), ("b", 1)]), held(&[("a", 3)]), held(&[("a", 3), ("c", 1)])]
+    {
+        cache.keep(&held).await.unwrap();
+        cache.keep(&held).await.unwrap();
+        drop(cache);
+        cache = open(&state).await;
+        assert_eq!(shown(&cache.restore().await), shown(&held));
+    }
+    let files = fs::read_dir(&state).unwrap().map(|file| file.unwrap().path()).filter(|file| file.is_file());
+    for file in files {
+        assert!(!String::from_utf8_lossy(&fs::read(file).unwrap()).contains("payload of"));
+    }
+}
+
+#[tokio::test]
+async fn what_the_coordinator_is_still_sending_takes_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut cache = open(&state).await;
+    cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
+    let half = Held { complete: false, ..held(&[("a", 2)]) };
+    cache.keep(&half).await.unwrap();
+    drop(cache);
+    assert_eq!(open(&state).await.restore().await.deliveries.len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_left_out_and_not_taken_for_withdrawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let whole = held(&[("a", 1), ("b", 1)]);
+    for (harm, left) in [("delivery.a.sealed", 1), ("index.all.sealed", 0)] {
+        let mut cache = open(&state).await;
+        cache.keep(&whole).await.unwrap();
+        drop(cache);
+        let file = state.join(harm);
+        let mut bytes = fs::read(&file).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        put(&file, bytes);
+        let mut cache = open(&state).await;
+        let restored = cache.restore().await;
+        assert_eq!((restored.deliveries.len(), restored.complete), (left, false), "{harm}");
+        // It is mended by what comes next.
+        cache.keep(&whole).await.unwrap();
+        drop(cache);
+        assert_eq!(shown(&open(&state).await.restore().await), shown(&whole), "{harm}");
+    }
+    fs::remove_file(state.join("delivery.b.sealed")).unwrap();
+    let restored = open(&state).await.restore().await;
+    assert_eq!((restored.deliveries.len(), restored.complete), (1, false));
+}
+
+#[tokio::test]
+async fn what_another_worker_kept_is_of_no_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut cache = open(&state).await;
+    cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
+    drop(cache);
+    let mut other = Cache::open(store(&state).await.unwrap(), "w2").await.unwrap();
+    assert_eq!(shown(&other.restore().await), shown(&Held::default()));
+    other.keep(&held(&[("a", 9)])).await.unwrap();
+    drop(other);
+    let mut again = Cache::open(store(&state).await.unwrap(), "w2").await.unwrap();
+    assert_eq!(shown(&again.restore().await), shown(&held(&[("a", 9)])));
+}
+
+#[tokio::test]
+async fn two_workers_do_not_share_a_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(&folder.path().join("state")).await;
+    let second = Cache::open(store(&folder.path().join("state")).await.unwrap(), "w1").await;
+    assert!(matches!(second, Err(CacheError::Store(StoreError::Locked { .. }))));
+    drop(first);
+    open(&folder.path().join("state")).await;
+}
+
+#[tokio::test]
+async fn it_follows_and_ends_with_who_it_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = open(&folder.path().join("state")).await;
+    let (sender, receiver) = watch::channel(Arc::new(Held::default()));
+    let following = cache.follow(receiver);
+    let change = async {
+        for revision in 1..50 {
+            sender.send_replace(Arc::new(held(&[("a", revision)])));
+            tokio::task::yield_now().await;
+        }
+        drop(sender);
+    };
+    tokio::join!(following, change);
+    let last = open(&folder.path().join("state")).await.restore().await;
+    assert_eq!(shown(&last), shown(&held(&[("a", 49)])));
+}
+
+#[test]
+fn no_part_of_a_record_is_one() {
+    let held = held(&[("a", 1)]);
+    let delivery = record::encode("w1", held.deliveries.values().next().unwrap()).unwrap();
+    let index = record::encode_index("w1", &held).unwrap();
+    for end in 0..delivery.len() {
+        assert!(record::decode("w1", &delivery.expose()[..end]).is_err());
+    }
+    for end in 0..index.len() {
+        assert!(record::decode_index("w1", &index.expose()[..end]).is_err());
+    }
+    assert!(record::decode("w1", index.expose()).is_err());
+    assert!(record::decode_index("w1", &[index.expose(), b"x"].concat()).is_err());
+    let later = br#"{"format":2,"else":1}"#;
+    let later = deputy_store::envelope::join(later, std::iter::empty());
+    assert!(matches!(record::decode("w1", later.expose()), Err(RecordError::Format(2))));
+}

@@ -1,0 +1,48 @@
+//! What the rest of a worker knows of its link to the coordinator, for the operator.
+
+use deputy_core::Timestamp;
+
+/// The link at one moment.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Who this worker is, as the coordinator knows it.
+    pub worker: String,
+    /// Its group.
+    pub group: String,
+    /// Where the coordinator is.
+    pub coordinator: String,
+    /// What the link does.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Timestamp,
+    /// When the coordinator was last heard of.
+    pub heard: Option<Timestamp>,
+    /// Why the last connection ended or did not begin.
+    pub error: Option<String>,
+    /// When the worker's certificate ends.
+    pub certificate_ends: Option<Timestamp>,
+    /// What the coordinator refused on this connection, each in a sentence.
+    pub refused: Vec<String>,
+}
+
+/// What the link does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It tries to connect, or waits before it tries again.
+    Connecting,
+    /// It is connected, and was given all that there is.
+    Connected,
+    /// The coordinator does not let it in: it has to join again.
+    Out,
+}
+
+impl Phase {
+    /// One word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Connecting => "connecting",
+            Self::Out => "out",
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! How others speak to a worker that runs: each question goes to its one owner and comes back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deputy_observe::{Handler, Vitals, WorkerMetrics, WorkerSnapshot, probe};
+use http::{Request, Response};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::status::Status;
+
+/// What comes in to the loop.
+pub(crate) enum Input {
+    Alive(oneshot::Sender<()>),
+    Snapshot(oneshot::Sender<WorkerSnapshot>),
+    Status(oneshot::Sender<Status>),
+    Stop,
+}
+
+/// Speaks to a worker that runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    inputs: mpsc::Sender<Input>,
+}
+
+/// The loop has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the worker is stopping")]
+pub struct Stopping;
+
+impl Handle {
+    pub(crate) fn new(inputs: mpsc::Sender<Input>) -> Self {
+        Self { inputs }
+    }
+
+    /// All that is held and applied.
+    ///
+    /// # Errors
+    /// If the worker is stopping.
+    pub async fn status(&self) -> Result<Status, Stopping> {
+        self.ask(Input::Status).await
+    }
+
+    /// Asks it to stop. What is published stays.
+    ///
+    /// # Errors
+    /// If it is stopping already.
+    pub async fn stop(&self) -> Result<(), Stopping> {
+        self.inputs.send(Input::Stop).await.map_err(|_| Stopping)
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Stopping> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(question(reply)).await.map_err(|_| Stopping)?;
+        answer.await.map_err(|_| Stopping)
+    }
+}
+
+/// Answers probes and scrapers.
+pub struct Health {
+    handle: Handle,
+    metrics: Arc<WorkerMetrics>,
+}
+
+impl Health {
+    /// For a worker.
+    pub fn new(handle: Handle, metrics: Arc<WorkerMetrics>) -> Self {
+        Self { handle, metrics }
+    }
+}
+
+impl Vitals for Health {
+    async fn alive(&self) -> Result<(), String> {
+        self.handle.ask(Input::Alive).await.map_err(|error| format!("{error}\n"))
+    }
+
+    /// One line for each receiver that is not ready, and each delivery that has ended.
+    async fn ready(&self) -> Result<String, String> {
+        let status = self.handle.status().await.map_err(|error| format!("{error}\n"))?;
+        if status.ready {
+            return Ok("ready\n".to_owned());
+        }
+        let mut text = String::new();
+        if !status.complete {
+            text.push_str("not ready: the coordinator has not sent all that it has for this worker\n");
+        }
+        for receiver in status.receivers.iter().filter(|receiver| !receiver.ready) {
+            let trouble = receiver.trouble.as_ref().map_or("", |trouble| &trouble.message);
+            let trouble: String =
+                trouble.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+            text.push_str(&format!("{} not ready: {} {trouble}\n", receiver.name, receiver.state));
+        }
+        for instance in status.instances.iter().filter(|instance| instance.valid_for_ms <= 0) {
+            text.push_str(&format!("{} not ready: it ended at {}\n", instance.name, instance.valid_until));
+        }
+        Err(text)
+    }
+
+    async fn metrics(&self) -> Result<String, String> {
+        let now = self.handle.ask(Input::Snapshot).await.map_err(|error| format!("{error}\n"))?;
+        self.metrics.text(&now).map_err(|_| "the metrics can't be written\n".to_owned())
+    }
+}
+
+impl Handler for Health {
+    async fn answer(&self, request: Request<()>) -> Response<Bytes> {
+        probe(self, &request).await
+    }
+}

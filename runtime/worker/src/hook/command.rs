@@ -1,0 +1,100 @@
+//! A command, without a shell, with three variables and no other, in a process group that ends with its time.
+//!
+//! Its output is read as it comes and all but the end forgotten: it can't fill anything, and a log shows why it failed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::process::Stdio;
+
+use deputy_core::InstanceName;
+use deputy_sources::ProcessGroup;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
+
+use super::{Command, HookError, Occasion};
+
+/// Bytes of the output that are kept.
+const KEPT: usize = 2048;
+
+/// Bytes that are read at a time, and that wait in a pipe at the most.
+const CHUNK: usize = 1024;
+const PIPE: usize = 64 << 10;
+
+/// Lines of it that are shown.
+const LINES: usize = 10;
+
+pub(super) async fn run(command: &Command, occasion: Occasion<'_>) -> Result<(), HookError> {
+    let Command { program, arguments, limit } = command;
+    let failed = |source| HookError::Io { doing: "start", what: program.clone(), source };
+    let (output, input) = io::pipe().map_err(failed)?;
+    let mut output = Receiver::from_owned_fd(output.into()).map_err(failed)?;
+    let mut child = {
+        let instances: Vec<&str> = occasion.instances.iter().map(InstanceName::as_str).collect();
+        let mut starting = tokio::process::Command::new(program);
+        starting.args(arguments).env_clear().current_dir("/").process_group(0).kill_on_drop(true);
+        starting.env("DEPUTY_RECEIVER", occasion.receiver.as_str());
+        starting.env("DEPUTY_UNIT", occasion.link);
+        starting.env("DEPUTY_INSTANCES", instances.join(","));
+        starting.stdin(Stdio::null()).stdout(input.try_clone().map_err(failed)?).stderr(input);
+        starting.spawn().map_err(failed)?
+    };
+    let mut group = ProcessGroup::of(&child);
+    let mut last = Last::default();
+    let ended = tokio::time::timeout(limit.duration(), async {
+        let mut chunk = [0; CHUNK];
+        let mut is_open = true;
+        loop {
+            tokio::select! {
+                // First what it said, then how it ended. What it leaves behind may keep the output open for ever.
+                biased;
+                read = output.read(&mut chunk), if is_open => match read {
+                    Ok(0) | Err(_) => is_open = false,
+                    Ok(count) => last.add(chunk.get(..count).unwrap_or_default()),
+                },
+                status = child.wait() => break status,
+            }
+        }
+    });
+    let ended = ended.await;
+    // What is still in the pipe, but not what something that was left behind goes on to write.
+    for _ in 0..PIPE / CHUNK {
+        let mut chunk = [0; CHUNK];
+        match rustix::io::read(&output, &mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => last.add(chunk.get(..count).unwrap_or_default()),
+        }
+    }
+    let said = last.shown();
+    match ended {
+        Ok(status) => {
+            group.leave();
+            let status = status.map_err(|source| HookError::Io { doing: "wait for", what: program.clone(), source })?;
+            if status.success() { Ok(()) } else { Err(HookError::Status { program: program.clone(), status, said }) }
+        }
+        Err(_) => Err(HookError::Time { program: program.clone(), limit: *limit, said }),
+    }
+}
+
+/// The end of an output.
+#[derive(Default)]
+struct Last(VecDeque<u8>);
+
+impl Last {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+        let old = self.0.len().saturating_sub(KEPT);
+        drop(self.0.drain(..old));
+    }
+
+    /// The last lines, in one, without anything that a terminal would obey.
+    fn shown(mut self) -> String {
+        let text = String::from_utf8_lossy(self.0.make_contiguous());
+        let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let end = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join(" / ");
+        let escaped: String = end
+            .chars()
+            .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+            .collect();
+        if escaped.is_empty() { "it printed nothing".to_owned() } else { escaped }
+    }
+}

@@ -1,0 +1,169 @@
+//! Telling the workload that something else is published: a signal to it, or a command. Both are the operator's words; a
+//! component has no say in them, and nothing of what it wrote is handed on.
+//!
+//! A hook that fails changes nothing of what is published. It is not tried again until the next switch, or the next
+//! start: of which unit the workload was told is remembered beside the unit.
+
+mod command;
+mod pid_file;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::str::FromStr;
+
+use deputy_core::{InstanceName, ReceiverName, Span};
+use rustix::process::Signal;
+
+/// How a workload is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hook {
+    /// By a command that is run.
+    Command(Command),
+    /// By a signal to the process whose number is in a file.
+    Signal(PathBuf, HookSignal),
+}
+
+/// A program and its arguments. No shell reads them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    program: String,
+    arguments: Vec<String>,
+    limit: Span,
+}
+
+/// A signal with which a process may be told something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HookSignal(Signal);
+
+/// A hook can't be what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HookFormError {
+    /// Not a program.
+    #[error("{0:?} is not the path of a program: write it from the root on, such as \"/usr/bin/systemctl\"")]
+    Program(String),
+    /// No signal.
+    #[error("{0:?} is not a signal for a hook: use HUP, INT, QUIT, TERM, USR1, USR2 or WINCH")]
+    Signal(String),
+}
+
+/// What the workload is told about.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'o> {
+    /// Whose unit.
+    pub receiver: &'o ReceiverName,
+    /// Where the link to it is. If nothing is published any more, nothing is there.
+    pub link: &'o Path,
+    /// Whose deliveries are in it.
+    pub instances: &'o BTreeSet<InstanceName>,
+}
+
+/// The workload was not told, or could not do what it was told. What a program printed comes last, with its control
+/// characters escaped.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// It could do us harm.
+    #[error("process {pid} of {} belongs to another user than the file: is the file old?", path.display())]
+    Foreign {
+        /// Its number.
+        pid: i32,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not a number.
+    #[error("{} does not hold the number of a process, greater than 1, and nothing else", .0.display())]
+    Form(PathBuf),
+    /// Nobody is there.
+    #[error("process {pid} of {} is gone: is the workload running?", path.display())]
+    Gone {
+        /// Its number.
+        pid: i32,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others can write to it.
+    #[error("{} is no file, or others can write to it: whom to tell could be anybody's choice; `chmod go-w {}`", .0.display(), .0.display())]
+    Open(PathBuf),
+    /// The system failed.
+    #[error("cannot {doing} {what}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A command failed.
+    #[error("{program} ended with {status}: {said}")]
+    Status {
+        /// Which.
+        program: String,
+        /// How.
+        status: ExitStatus,
+        /// Its last lines.
+        said: String,
+    },
+    /// A command took too long.
+    #[error("{program} was killed after {limit}: {said}")]
+    Time {
+        /// Which.
+        program: String,
+        /// What it had.
+        limit: Span,
+        /// Its last lines.
+        said: String,
+    },
+}
+
+impl Hook {
+    /// Tells the workload, and comes back when that is done.
+    ///
+    /// # Errors
+    /// If it was not told, or could not do what it was told.
+    pub async fn run(&self, occasion: Occasion<'_>) -> Result<(), HookError> {
+        match self {
+            Self::Command(command) => command::run(command, occasion).await,
+            Self::Signal(path, signal) => pid_file::signal(path.clone(), signal.0).await,
+        }
+    }
+}
+
+impl Command {
+    /// How long a command may take if nobody says otherwise.
+    pub const LIMIT: Span = Span::secs(10);
+
+    /// From its words, of which the first is the path of a program.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn new(words: &[String], limit: Span) -> Result<Self, HookFormError> {
+        let (program, arguments) = words.split_first().ok_or_else(|| HookFormError::Program(String::new()))?;
+        // A name alone would mean whatever is first on a path that nobody wrote here.
+        if !program.starts_with('/') || words.iter().any(|word| word.contains('\0')) {
+            return Err(HookFormError::Program(program.chars().take(80).collect()));
+        }
+        Ok(Self { program: program.clone(), arguments: arguments.to_vec(), limit })
+    }
+}
+
+impl FromStr for HookSignal {
+    type Err = HookFormError;
+
+    fn from_str(text: &str) -> Result<Self, HookFormError> {
+        Ok(Self(match text.strip_prefix("SIG").unwrap_or(text) {
+            "HUP" => Signal::HUP,
+            "INT" => Signal::INT,
+            "QUIT" => Signal::QUIT,
+            "TERM" => Signal::TERM,
+            "USR1" => Signal::USR1,
+            "USR2" => Signal::USR2,
+            "WINCH" => Signal::WINCH,
+            _ => return Err(HookFormError::Signal(text.chars().take(40).collect())),
+        }))
+    }
+}

@@ -1,0 +1,269 @@
+//! What is to be applied and when: a state machine without I/O, clock or task, so that every rule has a test.
+//!
+//! [`Machine::handle`] takes one [`Event`] and a reading of the clocks, [`Machine::next_action`] hands out what is to be
+//! done, [`Machine::wake_at`] says when to come back. The rules:
+//!
+//! - A receiver runs when what it would get differs from what it last applied. One run at a time; what comes meanwhile
+//!   makes one run more, with the newest. Receivers know nothing of each other, so one that hangs delays no other.
+//! - It gets all current deliveries of its instances, from the first that is there on, and runs again for each that
+//!   follows. While the coordinator is still sending what there is, who misses something waits for it.
+//! - A run that failed is tried again, later each time; at once if something changed.
+//! - What is held counts, whatever its number: a coordinator that was set back is followed.
+//! - A delivery is reported when all receivers that are bound to it published it, or when one of them could not. One to
+//!   which none is bound is applied by being held: local endpoints give it out.
+
+mod event;
+mod reports;
+mod slot;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use deputy_core::schedule::{Mono, Now, Trouble, delay};
+use deputy_core::{Delivery, InstanceName, ReceiverName, Stamp, Timestamp};
+use deputy_link::{Binding, Held};
+
+pub use event::{Action, Event, Notice, Outcome, Run, RunNumber};
+pub use view::{Doing, InstanceView, ReceiverView};
+
+use crate::plan::{Expired, Plans};
+use crate::receiver::AcceptError;
+use crate::unit::{Switch, Told};
+use slot::{Failed, Inputs, Running, Slot, Telling};
+
+/// All receivers of a worker, and what it holds.
+#[derive(Debug)]
+pub struct Machine {
+    plans: Arc<Plans>,
+    held: Arc<Held>,
+    slots: BTreeMap<ReceiverName, Slot>,
+    arrivals: BTreeMap<InstanceName, Arrival>,
+    actions: VecDeque<Action>,
+    chance: fastrand::Rng,
+    runs: u64,
+}
+
+/// What is known of a delivery beside itself.
+#[derive(Debug)]
+struct Arrival {
+    stamp: Stamp,
+    at: Timestamp,
+    /// Whether its end was told.
+    has_ended: bool,
+    /// Whether it is applied, as far as that was ever known and reported.
+    verdict: Option<Result<(), String>>,
+}
+
+impl Machine {
+    /// A machine that holds nothing yet.
+    pub fn new(plans: Arc<Plans>, seed: u64) -> Self {
+        let mut machine = Self {
+            plans,
+            held: Arc::default(),
+            slots: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            actions: VecDeque::new(),
+            chance: fastrand::Rng::with_seed(seed),
+            runs: 0,
+        };
+        machine.bind();
+        machine
+    }
+
+    /// Takes in one event. What follows from it is then in [`next_action`](Self::next_action).
+    pub fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Held(held) => self.hold(held, now),
+            Event::Ran(number, outcome) => self.ran(number, outcome, now),
+            Event::Told(receiver, result) => self.told(&receiver, result, now),
+            Event::Woke => {}
+        }
+        self.expire(now);
+        let names: Vec<ReceiverName> = self.slots.keys().cloned().collect();
+        names.iter().for_each(|name| self.settle(name, now));
+        self.report(now);
+    }
+
+    /// What is to be done next.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to come back with [`Event::Woke`] if nothing happens before. That a clock was set is noticed at the next event,
+    /// so come back now and then although nothing is due.
+    pub fn wake_at(&self, now: Now) -> Option<Mono> {
+        let retries = self.slots.iter().filter(|(_, slot)| slot.running.is_none()).filter_map(|(name, slot)| {
+            let failed = slot.failed.as_ref()?;
+            (self.wanted(name, slot, now).as_ref() == Some(&failed.inputs)).then_some(failed.next)
+        });
+        let ends = self.held.deliveries.values().filter(|delivery| delivery.is_valid(now.wall));
+        let ends = ends.map(|delivery| now.mono_at(delivery.valid_until));
+        retries.chain(ends).min()
+    }
+
+    /// Takes over what is held now.
+    fn hold(&mut self, held: Arc<Held>, now: Now) {
+        self.held = held;
+        for (name, delivery) in &self.held.deliveries {
+            if self.arrivals.get(name).is_none_or(|arrival| arrival.stamp != delivery.stamp) {
+                let arrival = Arrival { stamp: delivery.stamp, at: now.wall, has_ended: false, verdict: None };
+                self.arrivals.insert(name.clone(), arrival);
+                self.actions.push_back(Action::Notice(Notice::Received(name.clone(), delivery.stamp)));
+            }
+        }
+        let (held, actions) = (&self.held, &mut self.actions);
+        self.arrivals.retain(|name, _| {
+            let is_held = held.deliveries.contains_key(name);
+            if !is_held {
+                actions.push_back(Action::Notice(Notice::Withdrawn(name.clone())));
+            }
+            is_held
+        });
+        self.bind();
+    }
+
+    /// Takes over who is bound now. Until all is there, who is missing was not taken back.
+    fn bind(&mut self) {
+        let (plans, held) = (Arc::clone(&self.plans), Arc::clone(&self.held));
+        let of_coordinator = held.receivers.iter().filter(|(name, _)| !plans.bindings.contains_key(name));
+        for (name, binding) in of_coordinator.chain(&plans.bindings) {
+            let slot = self.slots.entry(name.clone()).or_default();
+            if slot.binding.as_deref() != Some(binding) {
+                slot.binding = Some(Arc::new(binding.clone()));
+                if let Some(failed) = &mut slot.failed {
+                    // Somebody mended it, or tried to.
+                    failed.count = 0;
+                }
+            }
+        }
+        if held.complete {
+            for (name, slot) in &mut self.slots {
+                if !held.receivers.contains_key(name) && !plans.bindings.contains_key(name) {
+                    slot.binding = None;
+                }
+            }
+        }
+    }
+
+    /// Tells once of each delivery that has ended.
+    fn expire(&mut self, now: Now) {
+        for (name, delivery) in &self.held.deliveries {
+            if let Some(arrival) = self.arrivals.get_mut(name)
+                && !arrival.has_ended
+                && !delivery.is_valid(now.wall)
+            {
+                arrival.has_ended = true;
+                self.actions.push_back(Action::Notice(Notice::Expired(name.clone(), delivery.stamp)));
+            }
+        }
+    }
+
+    /// What a receiver should have applied, or nothing if it waits for what may still come.
+    fn wanted(&self, name: &ReceiverName, slot: &Slot, now: Now) -> Option<Inputs> {
+        let Some(binding) = slot.binding.clone() else {
+            return Some(Inputs { binding: None, stamps: BTreeMap::new() });
+        };
+        let mut stamps = BTreeMap::new();
+        for instance in &binding.instances {
+            match self.held.deliveries.get(instance) {
+                Some(delivery) if self.is_left_out(name, delivery, now) => {}
+                Some(delivery) => drop(stamps.insert(instance.clone(), delivery.stamp)),
+                None if self.held.complete => {}
+                None => return None,
+            }
+        }
+        Some(Inputs { binding: Some(binding), stamps })
+    }
+
+    fn is_left_out(&self, name: &ReceiverName, delivery: &Delivery, now: Now) -> bool {
+        self.plans.plan(name).expired == Expired::Remove && !delivery.is_valid(now.wall)
+    }
+
+    /// Begins what is due for a receiver.
+    fn settle(&mut self, name: &ReceiverName, now: Now) {
+        let Some(slot) = self.slots.get(name).filter(|slot| slot.running.is_none()) else { return };
+        let Some(wanted) = self.wanted(name, slot, now) else { return };
+        if slot.applied.as_ref().is_some_and(|applied| applied.inputs == wanted) {
+            self.rest(name);
+            return;
+        }
+        if slot.failed.as_ref().is_some_and(|failed| failed.inputs == wanted && now.mono < failed.next) {
+            return;
+        }
+        self.runs += 1;
+        let number = RunNumber(self.runs);
+        let work = self.work(&wanted);
+        if let Some(slot) = self.slots.get_mut(name) {
+            slot.running = Some(Running { number, inputs: wanted, began: now });
+        }
+        self.actions.push_back(Action::Run(Run { number, receiver: name.clone(), work }));
+    }
+
+    fn work(&self, inputs: &Inputs) -> Option<(Arc<Binding>, Vec<Delivery>)> {
+        let deliveries = inputs.stamps.keys().filter_map(|instance| self.held.deliveries.get(instance)).cloned();
+        let deliveries: Vec<Delivery> = deliveries.collect();
+        inputs.binding.clone().filter(|_| !deliveries.is_empty()).map(|binding| (binding, deliveries))
+    }
+
+    /// All is as it should be. Who has to go and has nothing left goes.
+    fn rest(&mut self, name: &ReceiverName) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.failed = None;
+        if slot.binding.is_none() && slot.telling == Telling::Idle {
+            self.slots.remove(name);
+            self.actions.push_back(Action::Forget(name.clone()));
+        }
+    }
+
+    fn ran(&mut self, number: RunNumber, outcome: Outcome, now: Now) {
+        let is_it = |slot: &Slot| slot.running.as_ref().is_some_and(|running| running.number == number);
+        let Some((name, slot)) = self.slots.iter_mut().find(|(_, slot)| is_it(slot)) else { return };
+        let Some(Running { inputs, .. }) = slot.running.take() else { return };
+        let name = name.clone();
+        match outcome {
+            Outcome::Applied { published, refused } => {
+                slot.succeeded(inputs, published, refused);
+                let is_news = published.switch == Switch::Done || published.told == Told::NotYet;
+                if is_news && self.plans.plan(&name).hook.is_some() {
+                    self.tell(&name);
+                }
+            }
+            Outcome::Failed(error) => self.failed(&name, inputs, error, now),
+        }
+    }
+
+    fn failed(&mut self, name: &ReceiverName, inputs: Inputs, error: AcceptError, now: Now) {
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        let count = slot.failed.as_ref().map_or(0, |failed| failed.count).saturating_add(1);
+        let trouble = Trouble { kind: error.kind, message: error.message, at: now.wall };
+        let wait = delay::retry(&self.plans.retry, &trouble, count, None, chance);
+        self.actions.push_back(Action::Notice(Notice::Failed(name.clone(), trouble.clone(), wait)));
+        slot.failed = Some(Failed { inputs, trouble, count, next: now.mono.plus(wait) });
+    }
+
+    /// Has the hook run, or run once more.
+    fn tell(&mut self, name: &ReceiverName) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        if slot.telling == Telling::Idle {
+            slot.telling = Telling::Busy;
+            let instances: BTreeSet<InstanceName> = slot.instances();
+            self.actions.push_back(Action::Hook(name.clone(), instances));
+        } else {
+            slot.telling = Telling::BusyAndAgain;
+        }
+    }
+
+    fn told(&mut self, name: &ReceiverName, result: Result<(), String>, now: Now) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.told = Some((now.wall, result));
+        let before = std::mem::take(&mut slot.telling);
+        if before == Telling::BusyAndAgain {
+            self.tell(name);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the machine knows, for the operator.
+
+use deputy_core::schedule::{Mono, Now, Trouble};
+use deputy_core::{Delivery, ReceiverName, Span, Timestamp};
+
+use deputy_link::Binding;
+
+use super::Machine;
+use super::slot::{Slot, Telling};
+use crate::unit::Published;
+
+/// What is known of a receiver.
+#[derive(Debug)]
+pub struct ReceiverView<'m> {
+    /// Which.
+    pub name: &'m ReceiverName,
+    /// What it is doing.
+    pub doing: Doing,
+    /// What it is called with, if it is bound.
+    pub binding: Option<&'m Binding>,
+    /// What is published, if it ran since the start.
+    pub published: Option<&'m Published>,
+    /// Why its last run failed, if it did.
+    pub trouble: Option<&'m Trouble>,
+    /// Runs that failed since the last that did not.
+    pub failures: u32,
+    /// How its hook last ended, and when.
+    pub told: Option<&'m (Timestamp, Result<(), String>)>,
+    /// Whether its hook runs.
+    pub is_telling: bool,
+}
+
+impl ReceiverView<'_> {
+    /// Whether the workload has what it should have. While something newer is on its way, it has what was good before.
+    pub fn is_ready(&self) -> bool {
+        match self.doing {
+            Doing::Applied | Doing::Nothing => true,
+            Doing::Applying(_) => self.published.is_some() && self.trouble.is_none(),
+            Doing::Leaving | Doing::Retrying(_) | Doing::Waiting => false,
+        }
+    }
+}
+
+/// What a receiver is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// It runs, for so long by now.
+    Applying(Span),
+    /// It has applied what there is.
+    Applied,
+    /// It is no longer bound, and what it published is being removed.
+    Leaving,
+    /// There is nothing for it, and nothing is published.
+    Nothing,
+    /// It failed, and is tried again after this time.
+    Retrying(Span),
+    /// It waits for what the coordinator has still to send.
+    Waiting,
+}
+
+/// What is known of a delivery.
+#[derive(Debug)]
+pub struct InstanceView<'m> {
+    /// The delivery itself.
+    pub delivery: &'m Delivery,
+    /// When it came to this process.
+    pub received: Timestamp,
+    /// Whether it is applied, if that is known.
+    pub applied: Option<Result<(), String>>,
+}
+
+impl Machine {
+    /// Whether all that the coordinator has for this worker is there.
+    pub fn is_complete(&self) -> bool {
+        self.held.complete
+    }
+
+    /// All receivers.
+    pub fn receivers(&self, now: Now) -> impl Iterator<Item = ReceiverView<'_>> {
+        self.slots.iter().map(move |(name, slot)| ReceiverView {
+            name,
+            doing: self.doing(name, slot, now),
+            binding: slot.binding.as_deref(),
+            published: slot.applied.as_ref().map(|applied| &applied.published),
+            trouble: slot.failed.as_ref().map(|failed| &failed.trouble),
+            failures: slot.failed.as_ref().map_or(0, |failed| failed.count),
+            told: slot.told.as_ref(),
+            is_telling: slot.telling != Telling::Idle,
+        })
+    }
+
+    /// All deliveries.
+    pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
+        self.held.deliveries.iter().filter_map(move |(name, delivery)| {
+            let arrival = self.arrivals.get(name)?;
+            Some(InstanceView { delivery, received: arrival.at, applied: arrival.verdict.clone() })
+        })
+    }
+
+    fn doing(&self, name: &ReceiverName, slot: &Slot, now: Now) -> Doing {
+        let until = |at: Mono| at.since(now.mono);
+        if let Some(running) = &slot.running {
+            return Doing::Applying(now.mono.since(running.began.mono));
+        }
+        match (&slot.failed, self.wanted(name, slot, now)) {
+            _ if slot.binding.is_none() => Doing::Leaving,
+            (_, None) => Doing::Waiting,
+            (Some(failed), Some(_)) => Doing::Retrying(until(failed.next)),
+            (None, Some(wanted)) if wanted.stamps.is_empty() => Doing::Nothing,
+            (None, Some(_)) => Doing::Applied,
+        }
+    }
+}

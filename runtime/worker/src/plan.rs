@@ -1,0 +1,57 @@
+//! What the operator of a worker says of its receivers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use deputy_core::schedule::Retry;
+use deputy_core::{ReceiverName, Span};
+use deputy_link::Binding;
+
+use crate::hook::Hook;
+use crate::unit::Access;
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Plans {
+    /// For receivers of which nothing is said.
+    pub default: Plan,
+    /// For those of these names, whoever bound them.
+    pub receivers: BTreeMap<ReceiverName, Plan>,
+    /// The receivers that are bound here. They count in place of those of the same name that the coordinator binds.
+    pub bindings: BTreeMap<ReceiverName, Binding>,
+    /// When a receiver that failed is tried again.
+    pub retry: Retry,
+}
+
+/// How a receiver's files are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// In which directory its link is.
+    pub directory: PathBuf,
+    /// Who may read the files.
+    pub access: Access,
+    /// How the workload is told.
+    pub hook: Option<Hook>,
+    /// What becomes of a delivery that has expired.
+    pub expired: Expired,
+}
+
+/// What becomes of a delivery that has expired before there is another one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Expired {
+    /// It stays published: the workload sees for itself.
+    #[default]
+    Keep,
+    /// It is left out, as if it were withdrawn. When none is left, nothing is published.
+    Remove,
+}
+
+impl Plans {
+    /// As [`Plans::retry`] if nobody says otherwise.
+    pub const RETRY: Retry = Retry { floor: Span::secs(1), most: Span::secs(60), slow: Span::secs(30) };
+
+    /// The plan for a receiver.
+    pub fn plan(&self, name: &ReceiverName) -> &Plan {
+        self.receivers.get(name).unwrap_or(&self.default)
+    }
+}

@@ -1,0 +1,140 @@
+//! What one receiver keeps from run to run: its component, loaded, and the place of its units.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_core::schedule::{Kind, Mono};
+use deputy_core::{Delivery, InstanceName, OutputPath, ReceiverName, in_one_line};
+use deputy_link::Binding;
+use deputy_observe::Clock;
+use deputy_store::Random;
+
+use crate::machine::{Outcome, Run};
+use crate::plan::Plan;
+use crate::receiver::{AcceptError, Loader, Receiver};
+use crate::unit::{Published, UnitError, UnitName, Units};
+
+/// A receiver's seat. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    link: PathBuf,
+    units: Arc<Mutex<Units>>,
+    /// One run at a time, so nobody waits here.
+    loaded: Arc<tokio::sync::Mutex<Option<Loaded>>>,
+    files: Arc<Mutex<Vec<String>>>,
+}
+
+struct Loaded {
+    binding: Arc<Binding>,
+    receiver: Arc<dyn Receiver>,
+}
+
+impl Seat {
+    pub(crate) fn new(name: &ReceiverName, plan: &Plan, random: Random) -> Self {
+        let units = Units::new(plan.directory.clone(), name.clone(), plan.access, random);
+        Self { link: units.link(), units: Arc::new(Mutex::new(units)), loaded: Arc::default(), files: Arc::default() }
+    }
+
+    /// Where the workload looks.
+    pub(crate) fn link(&self) -> &Path {
+        &self.link
+    }
+
+    /// The files of what is published.
+    pub(crate) fn files(&self) -> Vec<String> {
+        held(&self.files).clone()
+    }
+
+    /// Runs the receiver, and publishes what it wrote.
+    pub(crate) async fn run(&self, run: Run, loader: &dyn Loader, clock: Arc<dyn Clock>) -> Outcome {
+        let worked = match run.work {
+            Some((binding, deliveries)) => self.apply(&run.receiver, binding, deliveries, loader, clock).await,
+            None => self.withdraw(clock).await.map(|published| (published, BTreeMap::new())),
+        };
+        match worked {
+            Ok((published, refused)) => Outcome::Applied { published, refused },
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    async fn apply(
+        &self,
+        name: &ReceiverName,
+        binding: Arc<Binding>,
+        deliveries: Vec<Delivery>,
+        loader: &dyn Loader,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Published, BTreeMap<InstanceName, String>), AcceptError> {
+        let receiver = self.receiver(name, binding, loader).await?;
+        let (accepted, others): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|delivery| receiver.services().contains(&delivery.service));
+        let services: Vec<&str> = receiver.services().iter().map(|service| service.as_str()).collect();
+        let why = |delivery: Delivery| {
+            let text = format!("it takes {} and not {}: unbind it", services.join(", "), delivery.service);
+            (delivery.instance, text)
+        };
+        let refused = others.into_iter().map(why).collect();
+        if accepted.is_empty() {
+            return Ok((self.withdraw(clock).await?, refused));
+        }
+        let outputs = receiver.accept(&accepted).await?;
+        let files = outputs.files.keys().map(OutputPath::to_string).collect();
+        let published = self.blocking(clock, move |units, now| units.publish(&outputs, now)).await?;
+        *held(&self.files) = files;
+        Ok((published, refused))
+    }
+
+    /// The receiver's component, loaded once for each binding.
+    async fn receiver(
+        &self,
+        name: &ReceiverName,
+        binding: Arc<Binding>,
+        loader: &dyn Loader,
+    ) -> Result<Arc<dyn Receiver>, AcceptError> {
+        let mut loaded = self.loaded.lock().await;
+        if let Some(known) = loaded.as_ref().filter(|known| known.binding == binding) {
+            return Ok(Arc::clone(&known.receiver));
+        }
+        let receiver = loader.load(name, &binding).await?;
+        *loaded = Some(Loaded { binding, receiver: Arc::clone(&receiver) });
+        Ok(receiver)
+    }
+
+    async fn withdraw(&self, clock: Arc<dyn Clock>) -> Result<Published, AcceptError> {
+        let published = self.blocking(clock, |units, now| units.withdraw(now)).await?;
+        held(&self.files).clear();
+        Ok(published)
+    }
+
+    /// Notes that the workload was told of a unit.
+    pub(crate) async fn tell(&self, unit: UnitName, clock: Arc<dyn Clock>) -> Result<(), AcceptError> {
+        self.blocking(clock, move |units, now| units.tell(unit, now)).await
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it can't be cancelled: half a publication is none. Where a file system hangs, this receiver waits alone"
+    )]
+    async fn blocking<T: Send + 'static>(
+        &self,
+        clock: Arc<dyn Clock>,
+        work: impl FnOnce(&mut Units, Mono) -> Result<T, UnitError> + Send + 'static,
+    ) -> Result<T, AcceptError> {
+        let units = Arc::clone(&self.units);
+        let done = tokio::task::spawn_blocking(move || work(&mut held(&units), clock.now().mono)).await;
+        match done {
+            Ok(done) => done.map_err(|error| {
+                let kind = if error.is_slow() { Kind::Misconfigured } else { Kind::Unavailable };
+                AcceptError { kind, message: in_one_line(&error) }
+            }),
+            Err(_) => {
+                Err(AcceptError { kind: Kind::Internal, message: "publishing panicked: this is a bug".to_owned() })
+            }
+        }
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,291 @@
+//! What a worker holds, what it applied, and why not, for people and programs. Never a payload.
+
+use std::collections::BTreeMap;
+
+use deputy_core::schedule::Now;
+use deputy_core::{ReceiverName, Timestamp};
+use deputy_observe::{DeliveryMetrics, WorkerSnapshot};
+use serde::{Deserialize, Serialize};
+
+use crate::connection::{Connection, Phase};
+use crate::machine::{Doing, InstanceView, Machine, ReceiverView};
+use crate::plan::{Plan, Plans};
+use crate::seat::Seat;
+
+/// The version of the status' form.
+pub const SCHEMA: u32 = 1;
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of this form. It grows when a field goes or changes its meaning.
+    pub schema: u32,
+    /// The program's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// When this was so, RFC 3339.
+    pub now: String,
+    /// Who it is, and how its link is.
+    pub connection: ConnectionStatus,
+    /// Whether all that the coordinator has for it is there, now or from before.
+    pub complete: bool,
+    /// Whether every receiver has applied what is held, and nothing that is held has ended.
+    pub ready: bool,
+    /// Each delivery, by its instance.
+    pub instances: Vec<InstanceStatus>,
+    /// Each receiver, by name.
+    pub receivers: Vec<ReceiverStatus>,
+}
+
+/// The link to the coordinator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Which worker.
+    pub worker: String,
+    /// Of which group.
+    pub group: String,
+    /// Where the coordinator is.
+    pub coordinator: String,
+    /// `connected`, `connecting` or `out`.
+    pub state: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// When the coordinator was last heard of, RFC 3339.
+    pub last_contact: Option<String>,
+    /// How long ago that was, in milliseconds.
+    pub last_contact_age_ms: Option<u64>,
+    /// Why the last connection ended or did not begin.
+    pub error: Option<String>,
+    /// When the worker's certificate ends, RFC 3339.
+    pub certificate_ends: Option<String>,
+    /// What the coordinator refused.
+    pub refused: Vec<String>,
+}
+
+/// What is held of one instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its service.
+    pub service: String,
+    /// The number of the lease.
+    pub revision: u64,
+    /// When it was obtained, RFC 3339.
+    pub obtained_at: String,
+    /// When it ends, RFC 3339.
+    pub valid_until: String,
+    /// How long that is from now, in milliseconds; negative if it ended.
+    pub valid_for_ms: i64,
+    /// When it came to this process, RFC 3339.
+    pub received_at: String,
+    /// How long ago that was, in milliseconds.
+    pub age_ms: u64,
+    /// How long the payload is.
+    pub bytes: usize,
+    /// `applied`, `pending` or `failed`.
+    pub state: String,
+    /// Why it is not applied, if somebody knows.
+    pub reason: Option<String>,
+}
+
+/// One receiver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReceiverStatus {
+    /// Its name.
+    pub name: String,
+    /// The SHA-256 of its component, if it is bound.
+    pub component: Option<String>,
+    /// Whose deliveries it gets.
+    pub instances: Vec<String>,
+    /// `applied`, `applying`, `nothing`, `leaving`, `retrying` or `waiting`.
+    pub state: String,
+    /// Whether the workload has what it should have of it.
+    pub ready: bool,
+    /// Where the workload looks.
+    pub path: String,
+    /// What is there, as far as this process knows.
+    pub unit: Option<UnitStatus>,
+    /// Runs that failed since the last that did not.
+    pub failures: u32,
+    /// The last failure.
+    pub trouble: Option<TroubleStatus>,
+    /// When it is tried again, in milliseconds from now.
+    pub retry_in_ms: Option<u64>,
+    /// How the workload was last told, if it has a hook that ran.
+    pub hook: Option<HookStatus>,
+}
+
+/// What is published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitStatus {
+    /// Its number.
+    pub number: u64,
+    /// When it was published, RFC 3339.
+    pub published_at: Option<String>,
+    /// Its files.
+    pub files: Vec<String>,
+}
+
+/// A failure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TroubleStatus {
+    /// Its kind, as a coordinator's.
+    pub kind: String,
+    /// What was said.
+    pub message: String,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+/// How the workload was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HookStatus {
+    /// Whether it is being told just now.
+    pub running: bool,
+    /// When that last ended, RFC 3339.
+    pub at: Option<String>,
+    /// What went wrong then.
+    pub error: Option<String>,
+}
+
+impl Status {
+    pub(crate) fn of(
+        machine: &Machine,
+        plans: &Plans,
+        seats: &BTreeMap<ReceiverName, Seat>,
+        connection: &Connection,
+        since: Timestamp,
+        now: Now,
+    ) -> Self {
+        let instances: Vec<_> = machine.instances().map(|view| InstanceStatus::of(&view, now)).collect();
+        let receivers: Vec<_> = machine
+            .receivers(now)
+            .map(|view| ReceiverStatus::of(&view, plans.plan(view.name), seats.get(view.name)))
+            .collect();
+        let is_good = |instance: &InstanceStatus| instance.valid_for_ms > 0;
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            since: since.to_string(),
+            now: now.wall.to_string(),
+            connection: ConnectionStatus::of(connection, now),
+            complete: machine.is_complete(),
+            ready: machine.is_complete() && instances.iter().all(is_good) && receivers.iter().all(|it| it.ready),
+            instances,
+            receivers,
+        }
+    }
+
+    /// The same for the metrics.
+    pub(crate) fn snapshot(machine: &Machine, connection: &Connection, now: Now) -> WorkerSnapshot {
+        let delivery = |view: InstanceView<'_>| DeliveryMetrics {
+            instance: view.delivery.instance.to_string(),
+            service: view.delivery.service.to_string(),
+            expiry: view.delivery.valid_until.as_secs(),
+            revision: view.delivery.stamp.revision.0,
+            applied: matches!(view.applied, Some(Ok(()))).then_some(view.delivery.stamp.revision.0),
+        };
+        let is_good = machine.instances().all(|view| view.delivery.is_valid(now.wall));
+        let is_ready = machine.is_complete() && is_good && machine.receivers(now).all(|view| view.is_ready());
+        WorkerSnapshot {
+            connected: (connection.phase == Phase::Connected).into(),
+            contact_age: connection.heard.map(|heard| now.wall.since(heard).as_millis() / 1000),
+            ready: is_ready.into(),
+            deliveries: machine.instances().map(delivery).collect(),
+            failures: machine.receivers(now).map(|view| (view.name.to_string(), view.failures)).collect(),
+        }
+    }
+}
+
+impl ConnectionStatus {
+    fn of(connection: &Connection, now: Now) -> Self {
+        Self {
+            worker: connection.worker.clone(),
+            group: connection.group.clone(),
+            coordinator: connection.coordinator.clone(),
+            state: connection.phase.word().to_owned(),
+            since: connection.since.to_string(),
+            last_contact: connection.heard.map(|heard| heard.to_string()),
+            last_contact_age_ms: connection.heard.map(|heard| now.wall.since(heard).as_millis()),
+            error: connection.error.clone(),
+            certificate_ends: connection.certificate_ends.map(|ends| ends.to_string()),
+            refused: connection.refused.clone(),
+        }
+    }
+}
+
+impl InstanceStatus {
+    fn of(view: &InstanceView<'_>, now: Now) -> Self {
+        let delivery = view.delivery;
+        let left = i128::from(delivery.valid_until.as_millis()) - i128::from(now.wall.as_millis());
+        let (state, reason) = match &view.applied {
+            Some(Ok(())) => ("applied", None),
+            Some(Err(why)) => ("failed", Some(why.clone())),
+            None => ("pending", None),
+        };
+        Self {
+            name: delivery.instance.to_string(),
+            service: delivery.service.to_string(),
+            revision: delivery.stamp.revision.0,
+            obtained_at: delivery.stamp.obtained_at.to_string(),
+            valid_until: delivery.valid_until.to_string(),
+            valid_for_ms: i64::try_from(left).unwrap_or(i64::MAX),
+            received_at: view.received.to_string(),
+            age_ms: now.wall.since(view.received).as_millis(),
+            bytes: delivery.payload.len(),
+            state: state.to_owned(),
+            reason,
+        }
+    }
+}
+
+impl ReceiverStatus {
+    fn of(view: &ReceiverView<'_>, plan: &Plan, seat: Option<&Seat>) -> Self {
+        let unit = view.published.and_then(|published| {
+            let number = published.unit?.number();
+            let files = seat.map(Seat::files).unwrap_or_default();
+            Some(UnitStatus { number, published_at: published.since.map(|since| since.to_string()), files })
+        });
+        let hook = (view.is_telling || view.told.is_some()).then(|| HookStatus {
+            running: view.is_telling,
+            at: view.told.map(|(at, _)| at.to_string()),
+            error: view.told.and_then(|(_, result)| result.as_ref().err().cloned()),
+        });
+        Self {
+            name: view.name.to_string(),
+            component: view.binding.map(|binding| binding.component.to_string()),
+            instances: view.binding.iter().flat_map(|it| &it.instances).map(ToString::to_string).collect(),
+            state: word(view.doing).to_owned(),
+            ready: view.is_ready(),
+            path: plan.directory.join(view.name.as_str()).display().to_string(),
+            unit,
+            failures: view.failures,
+            trouble: view.trouble.map(|trouble| TroubleStatus {
+                kind: trouble.kind.to_string(),
+                message: trouble.message.clone(),
+                at: trouble.at.to_string(),
+            }),
+            retry_in_ms: match view.doing {
+                Doing::Retrying(wait) => Some(wait.as_millis()),
+                _ => None,
+            },
+            hook,
+        }
+    }
+}
+
+fn word(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Applied => "applied",
+        Doing::Applying(_) => "applying",
+        Doing::Leaving => "leaving",
+        Doing::Nothing => "nothing",
+        Doing::Retrying(_) => "retrying",
+        Doing::Waiting => "waiting",
+    }
+}

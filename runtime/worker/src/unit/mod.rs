@@ -1,0 +1,232 @@
+//! Publishing: all files of one `accept` appear at once, or none do.
+//!
+//! | in the operator's directory | what |
+//! |---|---|
+//! | `NAME` | a link to the unit that counts: `.NAME/7-00c0ffee00c0ffee` |
+//! | `.NAME/` | ours; everybody may pass through it, nobody may list it |
+//! | `.NAME/<number>-<chance>/` | a unit: a directory with its files |
+//! | `.NAME/.deputy` | shows that the directory is ours, and is locked by who publishes |
+//! | `.NAME/.told` | a link that names the unit of which the workload was told |
+//! | `.NAME/.link-…` | a link on its way to its place |
+//!
+//! A unit is written under a name that was never used, where no link leads. Each file is synced, then each directory from
+//! the innermost out, then `.NAME/`. Then a link to it is made beside it and renamed to `NAME`, and the directory is
+//! synced. `rename` is the only step that a reader can see, and it leads either to the unit before, which nobody has
+//! touched, or to one of which all is on the disk already: so after a crash or a power cut at any point, `NAME` leads to
+//! a whole unit. Whatever else is left then has a name of ours and no link, and the next start removes it.
+//!
+//! A reader that opens `NAME` once and reads all files through what it opened sees one unit. It has time to finish, also
+//! if it was led to a unit and then kept waiting: the unit before the current one stays until a switch that comes
+//! [`LINGER`] after it was replaced, and so do those before it, up to [`MOST`], where switches come one upon the other.
+
+mod access;
+mod compare;
+mod error;
+mod name;
+mod place;
+mod staged;
+mod sweep;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+
+use deputy_core::schedule::Mono;
+use deputy_core::{Outputs, ReceiverName, Span, Timestamp};
+use deputy_store::Random;
+use rustix::fs::{AtFlags, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::io::Errno;
+
+pub use access::{Access, AccessError, FileMode, group, user};
+pub use error::UnitError;
+pub use name::UnitName;
+
+use place::Place;
+use staged::Staged;
+
+/// Names the unit of which the workload was told.
+const TOLD: &str = ".told";
+
+/// How long a unit stays at the least after it was replaced, if not too many come after it.
+const LINGER: Span = Span::secs(10);
+
+/// Units that stay beside the current one.
+const MOST: usize = 32;
+
+/// Publishes the units of one receiver.
+pub struct Units {
+    directory: PathBuf,
+    name: ReceiverName,
+    access: Access,
+    random: Random,
+    open: Option<Open>,
+}
+
+/// The place, and what was switched there.
+struct Open {
+    place: Place,
+    /// What was published before, the oldest first, and when it was replaced.
+    replaced: VecDeque<(UnitName, Mono)>,
+}
+
+/// What is published now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The unit, if there is one.
+    pub unit: Option<UnitName>,
+    /// Whether there was another one, or none, before.
+    pub switch: Switch,
+    /// Whether the workload was told of it.
+    pub told: Told,
+    /// When it was published, by the link's own time.
+    pub since: Option<Timestamp>,
+}
+
+/// Whether the link leads elsewhere than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// It does.
+    Done,
+    /// What was to be published was there already.
+    NotNeeded,
+}
+
+/// Whether the workload was told of what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It was not, or nobody knows.
+    NotYet,
+    /// It was.
+    Already,
+}
+
+impl Units {
+    /// For a receiver whose link is to be in this directory. Nothing is touched yet.
+    pub fn new(directory: PathBuf, name: ReceiverName, access: Access, random: Random) -> Self {
+        Self { directory, name, access, random, open: None }
+    }
+
+    /// Where the workload finds what is published.
+    pub fn link(&self) -> PathBuf {
+        self.directory.join(self.name.as_str())
+    }
+
+    /// Publishes these files in place of those before. If it fails, those before are whole, unless only the last sync
+    /// failed: then the new ones are, and the next call syncs them.
+    pub fn publish(&mut self, outputs: &Outputs, now: Mono) -> Result<Published, UnitError> {
+        let (access, random) = (self.access, self.random.clone());
+        let open = self.open(now)?;
+        let current = open.place.current()?;
+        if let Some(unit) = current
+            && compare::holds(&open.place, unit, outputs, &access)
+        {
+            open.place.sync_link()?;
+            let told = told(&open.place, unit);
+            let since = open.place.since();
+            return Ok(Published { unit: Some(unit), switch: Switch::NotNeeded, told, since });
+        }
+        let number = current.map_or(1, |unit| unit.number().saturating_add(1));
+        let unit = UnitName::new(number, &*random)?;
+        let staged = Staged::write(&open.place, unit, outputs, &access).inspect_err(|_| {
+            // It may be room that is missing.
+            open.replaced.drain(..open.replaced.len().saturating_sub(1));
+            sweep_all(&open.place, current, &open.replaced);
+        })?;
+        staged.publish(&*random)?;
+        open.replaced.extend(current.map(|current| (current, now)));
+        open.sweep(Some(unit), now);
+        let since = open.place.since();
+        Ok(Published { unit: Some(unit), switch: Switch::Done, told: Told::NotYet, since })
+    }
+
+    /// Removes the link and every unit: nothing is published any more.
+    pub fn withdraw(&mut self, now: Mono) -> Result<Published, UnitError> {
+        let is_gone = |name: &str| {
+            let found = std::fs::symlink_metadata(self.directory.join(name));
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        if is_gone(self.name.as_str()) && is_gone(&format!(".{}", self.name)) {
+            return Ok(Published { unit: None, switch: Switch::NotNeeded, told: Told::Already, since: None });
+        }
+        let open = self.open(now)?;
+        let place = &open.place;
+        let switch = if place.current()?.is_some() {
+            unlinkat(&place.directory, place.link_name(), AtFlags::empty())
+                .map_err(|error| UnitError::of_system("remove", &place.link, error))?;
+            Switch::Done
+        } else {
+            Switch::NotNeeded
+        };
+        place.sync_link()?;
+        open.replaced.clear();
+        sweep::sweep(place, &[])?;
+        let told = if switch == Switch::Done { Told::NotYet } else { Told::Already };
+        Ok(Published { unit: None, switch, told, since: None })
+    }
+
+    /// Notes that the workload was told of a unit, so that a later start doesn't tell it once more.
+    pub fn tell(&mut self, unit: UnitName, now: Mono) -> Result<(), UnitError> {
+        let chance = UnitName::new(unit.number(), &*self.random)?;
+        let place = &self.open(now)?.place;
+        let link = sweep::link_name(chance);
+        let failed = |error| place.error("write", TOLD, error);
+        symlinkat(unit.to_string(), &place.container, &link).map_err(failed)?;
+        renameat(&place.container, &link, &place.container, TOLD).map_err(failed)
+    }
+
+    /// The place, opened anew if the path leads elsewhere by now: a directory on a tmpfs may have been made again.
+    fn open(&mut self, now: Mono) -> Result<&mut Open, UnitError> {
+        let open = match self.open.take().filter(|open| open.place.is_current(&self.directory)) {
+            Some(open) => open,
+            None => {
+                let place = Place::open(&self.directory, &self.name)?;
+                let current = place.current()?;
+                let replaced = before(&place, current)?.into_iter().map(|unit| (unit, now)).collect();
+                let mut open = Open { replaced, place };
+                open.sweep(current, now);
+                open
+            }
+        };
+        Ok(self.open.insert(open))
+    }
+}
+
+impl Open {
+    /// Removes what nobody is reading any more. What can't be removed is tried again at the next switch.
+    fn sweep(&mut self, current: Option<UnitName>, now: Mono) {
+        let is_over = |(_, since): &(UnitName, Mono)| now.since(*since) >= LINGER;
+        while self.replaced.len() > MOST || (self.replaced.len() > 1 && self.replaced.front().is_some_and(is_over)) {
+            self.replaced.pop_front();
+        }
+        sweep_all(&self.place, current, &self.replaced);
+    }
+}
+
+fn sweep_all(place: &Place, current: Option<UnitName>, replaced: &VecDeque<(UnitName, Mono)>) {
+    let keep: Vec<UnitName> = current.into_iter().chain(replaced.iter().map(|(unit, _)| *unit)).collect();
+    if let Err(error) = sweep::sweep(place, &keep) {
+        let error = deputy_core::in_one_line(&error);
+        tracing::warn!(error, "what is no longer published could not be removed; the next switch tries again");
+    }
+}
+
+/// The unit before the current one, which somebody may be reading. What has a greater number was never published.
+fn before(place: &Place, current: Option<UnitName>) -> Result<Option<UnitName>, UnitError> {
+    let Some(current) = current else { return Ok(None) };
+    let units = place.names()?.into_iter().filter_map(|name| name.parse::<UnitName>().ok());
+    Ok(units.filter(|unit| unit.number() < current.number()).max())
+}
+
+fn told(place: &Place, unit: UnitName) -> Told {
+    match readlinkat(&place.container, TOLD, Vec::new()) {
+        Ok(told) if told.to_bytes() == unit.to_string().as_bytes() => Told::Already,
+        Ok(_) | Err(Errno::NOENT) => Told::NotYet,
+        Err(error) => {
+            tracing::warn!(%error, place = %place.path.display(), "nobody knows whether the workload was told: it is told again");
+            Told::NotYet
+        }
+    }
+}

@@ -1,0 +1,195 @@
+use super::*;
+
+#[test]
+fn all_files_of_a_unit_are_behind_one_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("made/out");
+    let mut units = units(&directory);
+    let published = units.publish(&outputs(&[("a", "1"), ("conf/b", "2"), ("conf/deep/c", "")]), NOW).unwrap();
+    assert_eq!((published.switch, published.told), (Switch::Done, Told::NotYet));
+    assert_eq!(published.unit.unwrap().number(), 1);
+    assert_eq!(
+        (read(&directory, "a"), read(&directory, "conf/b"), read(&directory, "conf/deep/c")),
+        ("1".into(), "2".into(), String::new())
+    );
+    assert_eq!(names(&directory), [".aws", "aws"]);
+    assert_eq!(there(&directory), [published.unit.unwrap().to_string()]);
+    let link = fs::read_link(units.link()).unwrap();
+    assert_eq!(link, Path::new(".aws").join(published.unit.unwrap().to_string()), "it is relative");
+    assert_eq!(mode(&directory.join(".aws")), 0o711);
+    let real = fs::canonicalize(units.link()).unwrap();
+    for (path, expected) in [("", 0o700), ("a", 0o600), ("conf", 0o700), ("conf/deep", 0o700), ("conf/deep/c", 0o600)] {
+        assert_eq!(mode(&real.join(path)), expected, "{path}");
+    }
+}
+
+#[test]
+fn the_unit_before_stays_until_the_next_switch_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    let hour = |number: u64| Mono::from_millis(number * 3_600_000);
+    let first = units.publish(&alike(1), hour(1)).unwrap().unit.unwrap();
+    let second = units.publish(&alike(2), hour(2)).unwrap().unit.unwrap();
+    assert_eq!(there(folder.path()), [first.to_string(), second.to_string()]);
+    let third = units.publish(&alike(3), hour(3)).unwrap().unit.unwrap();
+    assert_eq!(there(folder.path()), [second.to_string(), third.to_string()]);
+    let fourth = units.publish(&alike(4), hour(4)).unwrap().unit.unwrap();
+    assert_eq!(there(folder.path()), [third.to_string(), fourth.to_string()]);
+    // Also if another process goes on.
+    drop(units);
+    let fifth = self::units(folder.path()).publish(&alike(5), NOW).unwrap().unit.unwrap();
+    assert_eq!(there(folder.path()), [third.to_string(), fourth.to_string(), fifth.to_string()]);
+    assert_eq!(fifth.number(), 5);
+}
+
+#[test]
+fn where_switches_come_one_upon_the_other_a_reader_has_time_and_the_disk_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    for number in 1..=40_u64 {
+        units.publish(&alike(number), Mono::from_millis(number)).unwrap();
+        let kept = usize::try_from(number).unwrap().min(MOST + 1);
+        assert_eq!(there(folder.path()).len(), kept);
+    }
+    units.publish(&alike(41), Mono::from_millis(10_030)).unwrap();
+    assert_eq!(there(folder.path()).len(), 41 - 29, "those that were replaced less than ten seconds ago");
+}
+
+#[test]
+fn what_is_there_already_is_not_switched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    let first = units.publish(&alike(1), NOW).unwrap();
+    let look = |path: &str| {
+        let stat = fs::symlink_metadata(folder.path().join(path)).unwrap();
+        (stat.ino(), stat.mtime_nsec(), stat.ctime_nsec())
+    };
+    let before = (look("aws"), look("aws/a"), look(".aws"));
+    for _ in 0..2 {
+        let again = units.publish(&alike(1), NOW).unwrap();
+        assert_eq!((again.unit, again.switch), (first.unit, Switch::NotNeeded));
+        // Also by a process that starts.
+        units = {
+            drop(units);
+            self::units(folder.path())
+        };
+    }
+    drop(units);
+    assert_eq!((look("aws"), look("aws/a")), (before.0, before.1));
+}
+
+#[test]
+fn what_somebody_changed_in_a_unit_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    units.publish(&alike(1), NOW).unwrap();
+    let real = || fs::canonicalize(folder.path().join("aws")).unwrap();
+    let harms: [&dyn Fn(); 8] = [
+        &|| put(real().join("a"), "other"),
+        &|| put(real().join("new"), ""),
+        &|| fs::remove_file(real().join("conf/deep/c")).unwrap(),
+        &|| allow(&real().join("b"), 0o644),
+        &|| allow(&real().join("conf"), 0o755),
+        &|| fs::rename(real().join("a"), real().join("conf/a")).unwrap(),
+        &|| {
+            fs::copy(real().join("a"), folder.path().join("copy")).unwrap();
+            fs::remove_file(real().join("a")).unwrap();
+            symlink(folder.path().join("copy"), real().join("a")).unwrap();
+        },
+        &|| fs::remove_dir_all(real()).unwrap(),
+    ];
+    for harm in harms {
+        harm();
+        assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
+        assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::NotNeeded);
+    }
+    assert_eq!(mode(&real().join("b")), 0o600);
+}
+
+#[test]
+fn mode_and_owner_are_those_of_the_configuration_before_anybody_sees_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    units(folder.path()).publish(&alike(1), NOW).unwrap();
+    let mut access = Access { mode: "0640".parse().unwrap(), ..Access::default() };
+    if rustix::process::geteuid().is_root() {
+        access = Access { owner: Some(Uid::from_raw(4711)), group: Some(Gid::from_raw(4712)), ..access };
+    }
+    let mut units = units_for(folder.path(), access);
+    // The same bytes for others are another unit.
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::NotNeeded);
+    let real = fs::canonicalize(units.link()).unwrap();
+    for (path, expected) in [("", 0o750), ("a", 0o640), ("conf", 0o750), ("conf/deep", 0o750), ("conf/deep/c", 0o640)] {
+        let stat = fs::symlink_metadata(real.join(path)).unwrap();
+        assert_eq!(stat.mode() & 0o7777, expected, "{path}");
+        if let (Some(owner), Some(group)) = (access.owner, access.group) {
+            assert_eq!((stat.uid(), stat.gid()), (owner.as_raw(), group.as_raw()), "{path}");
+        }
+    }
+    assert_eq!(fs::symlink_metadata(folder.path().join(".aws")).unwrap().uid(), rustix::process::geteuid().as_raw());
+}
+
+#[test]
+fn what_is_withdrawn_is_gone_with_all_that_was_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    units.publish(&alike(1), NOW).unwrap();
+    units.publish(&alike(2), NOW).unwrap();
+    let withdrawn = units.withdraw(NOW).unwrap();
+    assert_eq!((withdrawn.unit, withdrawn.switch), (None, Switch::Done));
+    assert_eq!((names(folder.path()), there(folder.path())), (vec![".aws".to_owned()], vec![]));
+    assert_eq!(units.withdraw(NOW).unwrap().switch, Switch::NotNeeded);
+    assert_eq!(units.publish(&alike(3), NOW).unwrap().switch, Switch::Done);
+    // Where nothing was ever published, nothing is made.
+    let empty = folder.path().join("empty");
+    assert_eq!(self::units(&empty).withdraw(NOW).unwrap().switch, Switch::NotNeeded);
+    assert!(!empty.exists());
+}
+
+#[test]
+fn a_directory_that_was_made_again_is_published_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("run");
+    let mut units = units(&directory);
+    units.publish(&alike(1), NOW).unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
+    fs::remove_dir_all(directory.join(".aws")).unwrap();
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
+    assert_eq!(read(&directory, "a"), "1".repeat(300));
+}
+
+#[test]
+fn it_is_remembered_of_which_unit_the_workload_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    let told = |units: &mut Units, number| units.publish(&alike(number), NOW).unwrap().told;
+    assert_eq!(told(&mut units, 1), Told::NotYet);
+    assert_eq!(told(&mut units, 1), Told::NotYet, "the hook did not run yet");
+    let unit = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
+    units.tell(unit, NOW).unwrap();
+    drop(units);
+    let mut units = self::units(folder.path());
+    assert_eq!(told(&mut units, 1), Told::Already);
+    assert_eq!(told(&mut units, 2), Told::NotYet);
+}
+
+#[test]
+fn a_file_that_is_a_directory_too_is_refused_and_nothing_is_left_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    let first = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
+    let error = units.publish(&outputs(&[("conf", "file"), ("conf-d", ""), ("conf/a", "")]), NOW).unwrap_err();
+    assert!(matches!(&error, UnitError::Collision(path) if path.as_str() == "conf"), "{error}");
+    assert_eq!(there(folder.path()), [first.to_string()]);
+    assert_eq!(read(folder.path(), "a"), "1".repeat(300));
+}
+
+#[test]
+fn a_receiver_that_writes_nothing_has_an_empty_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, Switch::Done);
+    assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, Switch::NotNeeded);
+    assert!(names(&folder.path().join("aws")).is_empty());
+}

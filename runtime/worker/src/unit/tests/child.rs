@@ -1,0 +1,143 @@
+//! Processes that are killed or run out of room: this test program once more; a variable says what part it plays.
+
+use super::*;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+const PART: &str = "DEPUTY_WORKER_TEST_PART";
+const FOLDER: &str = "DEPUTY_WORKER_TEST_FOLDER";
+const MARK: &str = "@ ";
+
+fn start(part: &str, folder: &Path, by: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let test = std::env::current_exe().unwrap();
+    let mut words: Vec<_> = by.iter().map(Into::into).collect();
+    words.push(test.into_os_string());
+    let mut command = Command::new(words.remove(0));
+    command.args(words).args(["--exact", "unit::tests::child::plays_its_part", "--nocapture"]);
+    command.env(PART, part).env(FOLDER, folder).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let output = BufReader::new(process.stdout.take().unwrap());
+    (process, output)
+}
+
+/// What it says next, if it doesn't end before.
+fn says(output: &mut BufReader<ChildStdout>) -> Option<String> {
+    let mut line = String::new();
+    while output.read_line(&mut line).unwrap() > 0 {
+        if let Some((_, said)) = line.split_once(MARK) {
+            return Some(said.trim_end().to_owned());
+        }
+        line.clear();
+    }
+    None
+}
+
+#[expect(clippy::print_stdout, reason = "that is how the parent hears of it")]
+fn say(text: impl std::fmt::Display) {
+    println!("{MARK}{text}");
+    io::stdout().flush().unwrap();
+}
+
+/// Of itself this is no test.
+#[test]
+fn plays_its_part() {
+    let (Ok(part), Some(folder)) = (std::env::var(PART), std::env::var_os(FOLDER)) else { return };
+    let folder = PathBuf::from(folder);
+    match part.as_str() {
+        "switch" => switch(&folder),
+        "fill" => fill(&folder),
+        other => panic!("{other}"),
+    }
+}
+
+/// Switches until it is killed, and says what was promised.
+fn switch(folder: &Path) {
+    let mut units = units(folder);
+    let begun: u64 = fs::read_to_string(folder.join("aws/a")).map_or(0, |text| text.len() as u64);
+    for number in begun + 1.. {
+        units.publish(&of_length(number), NOW).unwrap();
+        say(number);
+    }
+}
+
+/// As long as it says.
+fn of_length(number: u64) -> Outputs {
+    let text = "x".repeat(usize::try_from(number).unwrap());
+    outputs(&[("a", &text), ("b", &text), ("conf/deep/c", &text)])
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_one_whole_unit_and_the_next_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dice = fastrand::Rng::with_seed(7);
+    let mut least = 0;
+    for _ in 0..40 {
+        let (mut process, mut output) = start("switch", folder.path(), &[]);
+        let mut promised: u64 = says(&mut output).unwrap().parse().unwrap();
+        assert!(promised > least, "{promised} after {least}");
+        #[expect(clippy::disallowed_methods, reason = "at any moment of what it does")]
+        std::thread::sleep(Duration::from_micros(dice.u64(..20_000)));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        while let Some(said) = says(&mut output) {
+            promised = said.parse().unwrap();
+        }
+        let lengths = ["a", "b", "conf/deep/c"].map(|file| read(folder.path(), file).len() as u64);
+        assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+        assert!((promised..=promised + 1).contains(&lengths[0]), "{promised} was promised, {} is there", lengths[0]);
+        least = lengths[0];
+        // Whoever starts removes what is not led to, but for the one before.
+        let mut units = units(folder.path());
+        assert_eq!(units.publish(&of_length(least), NOW).unwrap().switch, Switch::NotNeeded);
+        let there = there(folder.path());
+        assert!((1..=2).contains(&there.len()), "{there:?}");
+        assert!(there.iter().all(|name| name.parse::<UnitName>().unwrap().number() <= least), "{there:?} at {least}");
+    }
+}
+
+/// Fills what there is room for.
+fn fill(folder: &Path) {
+    let directory = folder.join("out");
+    let mut units = units(&directory);
+    let first = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
+    let large = "7".repeat(300 << 10);
+    for _ in 0..3 {
+        // The first file has room, the second has none.
+        let error = units.publish(&outputs(&[("a", "2"), ("b", &large)]), NOW).unwrap_err();
+        assert!(error.to_string().ends_with(": there is no room; free some space or raise the quota"), "{error}");
+        assert!(!error.is_slow());
+        assert_eq!(read(&directory, "a"), "1".repeat(300));
+        assert_eq!(there(&directory), [first.to_string()]);
+    }
+    // Not a single byte, nor a file.
+    let mut filler = fs::OpenOptions::new().create(true).append(true).open(folder.join("filler")).unwrap();
+    while filler.write_all(&[0; 512]).is_ok() {}
+    assert!(units.publish(&alike(2), NOW).is_err());
+    assert_eq!(read(&directory, "conf/deep/c"), "1".repeat(300));
+    assert_eq!(there(&directory), [first.to_string()]);
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::NotNeeded, "what is there needs no room");
+    drop(filler);
+    fs::remove_file(folder.join("filler")).unwrap();
+    units.publish(&alike(3), NOW).unwrap();
+    say("done");
+}
+
+#[test]
+fn a_full_disk_leaves_the_unit_before_whole_and_nothing_else() {
+    const MOUNT: &str = "mount -t tmpfs -o size=64k,mode=700 none \"$DEPUTY_WORKER_TEST_FOLDER\" && exec \"$@\"";
+    let folder = tempfile::tempdir().unwrap();
+    let ways: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--mount", "--user", "--map-root-user"]];
+    let may = |way: &&&[&str]| {
+        let tried = Command::new(way[0]).args(&way[1..]).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+        tried.is_ok_and(|tried| tried.status.success())
+    };
+    let way = ways.iter().find(may).expect(
+        "this test mounts a small file system in a namespace of its own: run it as root, in a container with \
+         `--cap-add SYS_ADMIN`, or allow users their own namespaces (`sysctl kernel.unprivileged_userns_clone=1`)",
+    );
+    let by = [way, &["sh", "-c", MOUNT, "sh"][..]].concat();
+    let (mut process, mut output) = start("fill", folder.path(), &by);
+    assert_eq!(says(&mut output).as_deref(), Some("done"));
+    assert!(process.wait().unwrap().success());
+}

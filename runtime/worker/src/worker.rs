@@ -1,0 +1,322 @@
+//! The loop: what is held comes in, the machine decides, runs and hooks go out as tasks, reports to the coordinator.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::schedule::{Kind, Mono, Now};
+use deputy_core::{InstanceName, ReceiverName, Span, in_one_line};
+use deputy_link::{Held, Report};
+use deputy_observe::{Clock, WorkerMetrics};
+use deputy_store::Random;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument as _;
+
+use crate::connection::Connection;
+use crate::handle::{Handle, Input};
+use crate::hook::{Hook, Occasion};
+use crate::machine::{Action, Event, Machine, Notice, Outcome, Run, RunNumber};
+use crate::notice;
+use crate::plan::Plans;
+use crate::receiver::{AcceptError, Loader};
+use crate::seat::Seat;
+use crate::status::Status;
+use crate::unit::{Switch, UnitName};
+
+/// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
+const LOOK: Span = Span::secs(1);
+
+/// What a worker is made with.
+pub struct Options {
+    /// What its operator says.
+    pub plans: Arc<Plans>,
+    /// What brings receivers.
+    pub loader: Arc<dyn Loader>,
+    /// What it counts into.
+    pub metrics: Arc<WorkerMetrics>,
+    /// What it reads the time from.
+    pub clock: Arc<dyn Clock>,
+    /// For the names of units.
+    pub random: Random,
+    /// For jitter.
+    pub seed: u64,
+    /// What is held: from the start what is kept from before, then what the link brings.
+    pub held: watch::Receiver<Arc<Held>>,
+    /// Where reports go.
+    pub reports: mpsc::Sender<Report>,
+    /// How the link is.
+    pub connection: Box<dyn Fn() -> Connection + Send + Sync>,
+}
+
+/// Applies what is held.
+pub struct Worker {
+    options: Options,
+    machine: Machine,
+    since: Now,
+    inputs: mpsc::Receiver<Input>,
+    seats: BTreeMap<ReceiverName, Seat>,
+    work: JoinSet<Ended>,
+    tasks: HashMap<Id, Task>,
+    /// What each receiver published last.
+    units: BTreeMap<ReceiverName, Option<UnitName>>,
+    /// What the coordinator has still to be told: of each instance the newest.
+    outbox: VecDeque<Report>,
+    /// Whether more can come.
+    source: Source,
+}
+
+/// What a task is about, should it panic.
+#[derive(Debug, Clone)]
+enum Task {
+    Hook(ReceiverName),
+    Run(RunNumber, ReceiverName, Mono),
+}
+
+enum Ended {
+    Hook(Result<(), String>),
+    Run(Outcome),
+}
+
+/// Whether what is held may still change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Flows,
+    /// The link has ended: what is held stays.
+    Ended,
+}
+
+impl Worker {
+    /// A worker that does nothing yet, and what others have of it.
+    pub fn new(options: Options) -> (Self, Handle) {
+        let (sender, inputs) = mpsc::channel(64);
+        let worker = Self {
+            machine: Machine::new(Arc::clone(&options.plans), options.seed),
+            since: options.clock.now(),
+            inputs,
+            seats: BTreeMap::new(),
+            work: JoinSet::new(),
+            tasks: HashMap::new(),
+            units: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            source: Source::Flows,
+            options,
+        };
+        (worker, Handle::new(sender))
+    }
+
+    /// Applies what is held until it is [stopped](Handle::stop). What is published stays.
+    pub async fn run(mut self) {
+        let first = Arc::clone(&self.options.held.borrow_and_update());
+        self.handle(Event::Held(first));
+        let reports = self.options.reports.clone();
+        loop {
+            self.act();
+            let wait = self.wait();
+            tokio::select! {
+                Some(ended) = self.work.join_next_with_id() => self.ended(ended),
+                Some(input) = self.inputs.recv() => match input {
+                    Input::Stop => break,
+                    other => self.input(other),
+                },
+                changed = self.options.held.changed(), if self.source == Source::Flows => self.held(changed),
+                permit = reports.reserve(), if !self.outbox.is_empty() => self.send(permit.ok()),
+                () = elapsed(wait) => self.handle(Event::Woke),
+            }
+        }
+        tracing::info!("stopped: what is published stays");
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.machine.handle(self.options.clock.now(), event);
+    }
+
+    fn wait(&self) -> Duration {
+        let now = self.options.clock.now();
+        self.machine.wake_at(now).map_or(LOOK, |at| at.since(now.mono)).min(LOOK).duration()
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.options.clock.now();
+        // Who asked may have gone: then nobody needs the answer.
+        match input {
+            Input::Alive(reply) => drop(reply.send(())),
+            Input::Snapshot(reply) => {
+                drop(reply.send(Status::snapshot(&self.machine, &(self.options.connection)(), now)));
+            }
+            Input::Status(reply) => {
+                let connection = (self.options.connection)();
+                let (plans, since) = (&self.options.plans, self.since.wall);
+                drop(reply.send(Status::of(&self.machine, plans, &self.seats, &connection, since, now)));
+            }
+            Input::Stop => {}
+        }
+    }
+
+    fn held(&mut self, changed: Result<(), watch::error::RecvError>) {
+        if changed.is_err() {
+            self.source = Source::Ended;
+            tracing::warn!("the link to the coordinator has ended: what is held stays");
+            return;
+        }
+        let newest = Arc::clone(&self.options.held.borrow_and_update());
+        self.handle(Event::Held(newest));
+    }
+
+    fn send(&mut self, permit: Option<mpsc::Permit<'_, Report>>) {
+        match permit {
+            Some(permit) => {
+                if let Some(report) = self.outbox.pop_front() {
+                    permit.send(report);
+                }
+            }
+            // Nobody hears it any more.
+            None => self.outbox.clear(),
+        }
+    }
+
+    /// Does what the machine wants done.
+    fn act(&mut self) {
+        while let Some(action) = self.machine.next_action() {
+            match action {
+                Action::Forget(receiver) => {
+                    tracing::info!(%receiver, "is no longer bound, and nothing of it is published");
+                    self.seats.remove(&receiver);
+                    self.units.remove(&receiver);
+                }
+                Action::Hook(receiver, instances) => self.tell(receiver, instances),
+                Action::Notice(notice) => {
+                    if let Notice::Received(instance, _) = &notice {
+                        self.options.metrics.received(instance.as_str());
+                    }
+                    notice::log(&notice);
+                }
+                Action::Report(report) => self.report(report),
+                Action::Run(run) => self.begin(run),
+            }
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        let outcome = match &report.result {
+            Ok(()) => deputy_observe::Outcome::Done,
+            Err(_) => deputy_observe::Outcome::Failed,
+        };
+        self.options.metrics.reported(report.instance.as_str(), outcome);
+        self.outbox.retain(|before| before.instance != report.instance);
+        self.outbox.push_back(report);
+    }
+
+    fn seat(&mut self, name: &ReceiverName) -> Seat {
+        let make = || Seat::new(name, self.options.plans.plan(name), Arc::clone(&self.options.random));
+        self.seats.entry(name.clone()).or_insert_with(make).clone()
+    }
+
+    fn begin(&mut self, run: Run) {
+        let (number, receiver) = (run.number, run.receiver.clone());
+        let seat = self.seat(&receiver);
+        let (loader, clock) = (Arc::clone(&self.options.loader), Arc::clone(&self.options.clock));
+        let span = tracing::info_span!("apply", %receiver, number = number.0);
+        let began = self.options.clock.now().mono;
+        let task = async move { Ended::Run(seat.run(run, &*loader, clock).await) };
+        let abort = self.work.spawn(task.instrument(span));
+        self.tasks.insert(abort.id(), Task::Run(number, receiver, began));
+    }
+
+    fn tell(&mut self, receiver: ReceiverName, instances: BTreeSet<InstanceName>) {
+        let seat = self.seat(&receiver);
+        let unit = self.units.get(&receiver).copied().flatten();
+        let plans = Arc::clone(&self.options.plans);
+        let clock = Arc::clone(&self.options.clock);
+        let name = receiver.clone();
+        let span = tracing::info_span!("hook", %receiver);
+        let task = async move {
+            let hook = plans.plan(&name).hook.as_ref();
+            Ended::Hook(told(hook, &name, &instances, &seat, unit, clock).await)
+        };
+        let abort = self.work.spawn(task.instrument(span));
+        self.tasks.insert(abort.id(), Task::Hook(receiver));
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
+        let (id, ended) = match ended {
+            Ok((id, ended)) => (id, Some(ended)),
+            Err(error) => (error.id(), None),
+        };
+        // What panicked has failed.
+        match (self.tasks.remove(&id), ended) {
+            (Some(Task::Run(number, receiver, began)), Some(Ended::Run(outcome))) => {
+                self.ran(number, &receiver, began, outcome);
+            }
+            (Some(Task::Run(number, receiver, began)), _) => {
+                let message = "the run panicked: this is a bug".to_owned();
+                let outcome = Outcome::Failed(AcceptError { kind: Kind::Internal, message });
+                self.ran(number, &receiver, began, outcome);
+            }
+            (Some(Task::Hook(receiver)), Some(Ended::Hook(result))) => self.was_told(receiver, result),
+            (Some(Task::Hook(receiver)), _) => {
+                self.was_told(receiver, Err("the hook panicked: this is a bug".to_owned()));
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn ran(&mut self, number: RunNumber, receiver: &ReceiverName, began: Mono, outcome: Outcome) {
+        let took = self.options.clock.now().mono.since(began);
+        let word = match &outcome {
+            Outcome::Applied { .. } => "done",
+            Outcome::Failed(error) => error.kind.word(),
+        };
+        self.options.metrics.ran(receiver.as_str(), word, took.duration().as_secs_f64());
+        if let Outcome::Applied { published, .. } = &outcome {
+            self.units.insert(receiver.clone(), published.unit);
+            if published.switch == Switch::Done {
+                self.options.metrics.switched(receiver.as_str());
+                let unit = published.unit.map(UnitName::number);
+                tracing::info!(%receiver, unit, %took, "published");
+            }
+        }
+        self.handle(Event::Ran(number, outcome));
+    }
+
+    fn was_told(&mut self, receiver: ReceiverName, result: Result<(), String>) {
+        let outcome = match &result {
+            Ok(()) => deputy_observe::Outcome::Done,
+            Err(error) => {
+                tracing::error!(%receiver, error, "the workload was not told, or failed: what is published stays");
+                deputy_observe::Outcome::Failed
+            }
+        };
+        self.options.metrics.told(receiver.as_str(), outcome);
+        self.handle(Event::Told(receiver, result));
+    }
+}
+
+/// Runs a hook, and notes that it was run.
+async fn told(
+    hook: Option<&Hook>,
+    receiver: &ReceiverName,
+    instances: &BTreeSet<InstanceName>,
+    seat: &Seat,
+    unit: Option<UnitName>,
+    clock: Arc<dyn Clock>,
+) -> Result<(), String> {
+    let Some(hook) = hook else { return Ok(()) };
+    let occasion = Occasion { receiver, link: seat.link(), instances };
+    hook.run(occasion).await.map_err(|error| in_one_line(&error))?;
+    if let Some(unit) = unit
+        && let Err(error) = seat.tell(unit, clock).await
+    {
+        tracing::warn!(%error, "it can't be noted that the workload was told: the next start tells it again");
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the loop's one timer: the machine said how long nothing is due")]
+async fn elapsed(wait: Duration) {
+    tokio::time::sleep(wait).await;
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
