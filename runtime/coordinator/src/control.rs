@@ -15,8 +15,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::{InstanceName, Span};
+use deputy_local::ControlError;
+use deputy_local::reply::{self, SCHEMA, json};
 use deputy_observe::Handler;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -24,13 +26,6 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::coordinator::Setup;
 use crate::handle::{AskError, Handle};
-use crate::health::answer;
-
-/// The version of what is answered as JSON.
-pub const SCHEMA: u32 = 1;
-
-/// The longest that a request waits for a lease.
-const LONGEST_WAIT: Span = Span::secs(60);
 
 /// Reads the configuration again.
 #[async_trait]
@@ -67,25 +62,6 @@ pub struct Reloaded {
     pub unchanged: usize,
     /// What has no effect, or another one than it seems.
     pub warnings: Vec<String>,
-}
-
-/// Why a request was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct ControlError {
-    /// `unknown`, `cannot-revoke`, `file-only`, `starting`, `stopping`, `misconfigured`, `not-ready`, `request`
-    pub kind: String,
-    /// What is wrong and what mends it.
-    pub message: String,
-    /// The findings in a configuration, as they are shown to a person.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub details: String,
-}
-
-#[derive(Serialize)]
-struct Failed<'e> {
-    schema: u32,
-    error: &'e ControlError,
 }
 
 #[derive(Serialize)]
@@ -151,19 +127,15 @@ impl Control {
     }
 
     async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
-        let wait = match query.and_then(|query| query.strip_prefix("wait=")) {
-            Some(text) => text.parse::<Span>().map_err(|error| ControlError::new("request", &error.to_string()))?,
-            None => Span::secs(0),
-        };
+        let wait = reply::wait(query)?;
         let valid = |name: &InstanceName| self.board.lease(name).filter(|lease| lease.is_valid(self.clock.now().wall));
         // What was good before a restart is given out while components are still being loaded.
         if !self.handle.has_started()
             && let Ok(instance) = name.parse::<InstanceName>()
             && let Some(lease) = valid(&instance)
         {
-            return Ok(given(&instance, &lease));
+            return Ok(given(&instance, &lease, None));
         }
-        let wait = wait.min(LONGEST_WAIT);
         let began = self.clock.now().mono;
         // A restart is no reason to have nothing, if there is time to wait for its end.
         drop(tokio::time::timeout(wait.duration(), self.handle.started()).await);
@@ -181,41 +153,17 @@ impl Control {
             }
         };
         let found = tokio::time::timeout(wait.duration(), found).await;
+        let status = self.handle.instance(name).await?;
         match found.unwrap_or_else(|_| valid(&instance)) {
-            Some(lease) => Ok(given(&instance, &lease)),
-            None => {
-                let status = self.handle.instance(name).await?;
-                Err(ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason)))
-            }
+            Some(lease) => Ok(given(&instance, &lease, status.service)),
+            None => Err(ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason))),
         }
     }
 }
 
 impl Handler for Control {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        match self.route(&request).await {
-            Ok(response) => response,
-            Err(error) => {
-                let status = match error.kind.as_str() {
-                    "unknown" => StatusCode::NOT_FOUND,
-                    "request" => StatusCode::BAD_REQUEST,
-                    "starting" | "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
-                    "misconfigured" => StatusCode::UNPROCESSABLE_ENTITY,
-                    _ => StatusCode::CONFLICT,
-                };
-                let text = serde_json::to_vec(&Failed { schema: SCHEMA, error: &error }).unwrap_or_default();
-                answer(status, JSON, text)
-            }
-        }
-    }
-}
-
-const JSON: &str = "application/json";
-
-impl ControlError {
-    /// An error of a kind.
-    pub fn new(kind: &str, message: &str) -> Self {
-        Self { kind: kind.to_owned(), message: message.to_owned(), details: String::new() }
+        self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
     }
 }
 
@@ -232,33 +180,8 @@ impl From<AskError> for ControlError {
     }
 }
 
-fn json(object: &impl Serialize) -> Result<Response<Bytes>, ControlError> {
-    let text = serde_json::to_vec(object).map_err(|error| ControlError::new("internal", &error.to_string()))?;
-    Ok(answer(StatusCode::OK, JSON, text))
-}
-
-/// The one answer with a payload in it. Its copy lives as long as the answer.
-fn given(instance: &InstanceName, lease: &Lease) -> Response<Bytes> {
+fn given(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
     tracing::info!(%instance, revision = %lease.revision, "given out over the control socket");
-    let bytes = Bytes::from_owner(Payload(Arc::clone(&lease.payload)));
-    let mut response = answer(StatusCode::OK, "application/octet-stream", bytes);
-    for (name, value) in [
-        ("deputy-revision", lease.revision.to_string()),
-        ("deputy-obtained-at", lease.obtained_at.to_string()),
-        ("deputy-valid-until", lease.valid_until.to_string()),
-    ] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
-}
-
-/// The bytes of a payload, shared and wiped with their owner.
-struct Payload(Arc<deputy_core::SecretBytes>);
-
-impl AsRef<[u8]> for Payload {
-    fn as_ref(&self) -> &[u8] {
-        self.0.expose()
-    }
+    let Lease { revision, obtained_at, valid_until, payload, .. } = lease.clone();
+    reply::given(reply::Lease { service, revision, obtained_at, valid_until, payload })
 }

@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::control::{Control, ControlError, Reload};
+use crate::control::{Control, Reload};
+use deputy_local::ControlError;
 
 /// A coordinator with state of its own.
 async fn open(folder: &std::path::Path) -> (Coordinator, Handle) {

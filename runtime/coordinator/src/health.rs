@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use deputy_local::reply::answer;
 use deputy_observe::{Handler, METRICS_TYPE, Metrics};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 
 use crate::handle::Handle;
 
@@ -72,13 +73,6 @@ impl Handler for Health {
 
 fn plain(status: StatusCode, text: String) -> Response<Bytes> {
     answer(status, "text/plain; charset=utf-8", text)
-}
-
-pub(crate) fn answer(status: StatusCode, media: &'static str, text: impl Into<Bytes>) -> Response<Bytes> {
-    let mut response = Response::new(text.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media));
-    response
 }
 
 fn one_line(text: &str) -> String {

@@ -14,6 +14,7 @@ use crate::cli;
 use crate::context::{Context, SCHEMA};
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
+use crate::groups::{self, GroupJson, WorkersJson};
 use crate::inspect::ComponentJson;
 use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
 use crate::sandbox;
@@ -27,6 +28,10 @@ struct CheckJson {
     config: String,
     warnings: Vec<Finding>,
     instances: Vec<InstanceJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<WorkersJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupJson>,
 }
 
 /// One instance, as both people and programs are told.
@@ -42,6 +47,9 @@ struct InstanceJson {
     /// Of an instance without a component, which would name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
+    /// The groups of workers that get what it holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deliver_to: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,18 +121,27 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
         }
         instances.push(checked);
     }
-    let ok = instances.iter().all(|instance| instance.ok);
+    let mut groups = Vec::new();
+    for (name, group) in &config.groups {
+        let checked = groups::check(&sandbox, name, group).await;
+        if !arguments.json {
+            context.data(&groups::shown(&checked))?;
+        }
+        groups.push(checked);
+    }
+    let ok = instances.iter().all(|instance| instance.ok) && groups.iter().all(|group| group.ok);
     if arguments.json {
-        context.json(&json(&config, ok, instances))?;
+        context.json(&json(&config, ok, instances, groups))?;
     } else {
-        context.data(&summary(&config, &instances))?;
+        context.data(&summary(&config, &instances, &groups))?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
-fn json(config: &Config, ok: bool, instances: Vec<InstanceJson>) -> CheckJson {
+fn json(config: &Config, ok: bool, instances: Vec<InstanceJson>, groups: Vec<GroupJson>) -> CheckJson {
     let warnings = config.warnings.findings().collect();
-    CheckJson { schema: SCHEMA, ok, config: config.path.display().to_string(), warnings, instances }
+    let workers = config.coordinator.workers.as_ref().map(WorkersJson::from);
+    CheckJson { schema: SCHEMA, ok, config: config.path.display().to_string(), warnings, instances, workers, groups }
 }
 
 async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
@@ -135,6 +152,7 @@ async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
         component: entry.component.as_ref().map(|instance| instance.component.display().to_string()),
         file: entry.file.as_ref().map(|source| file(source, entry.enabled)),
         service: entry.service.as_ref().map(ToString::to_string),
+        deliver_to: entry.deliver_to.iter().map(ToString::to_string).collect(),
         error: None,
         loaded: None,
     };
@@ -248,6 +266,9 @@ fn shown(instance: &InstanceJson) -> String {
     if let Some(file) = &instance.file {
         describe_file(&mut table, file, instance.service.as_deref());
     }
+    if !instance.deliver_to.is_empty() {
+        table.row(["deliver to", &instance.deliver_to.join(", ")]);
+    }
     text.push_str(&table.render(2));
     if let Some(error) = &instance.error {
         text.push_str(&format!("  {}\n", painted(ERROR, harmless(&error.message))));
@@ -331,13 +352,21 @@ fn compared(loaded: &Loaded) -> String {
     text
 }
 
-fn summary(config: &Config, instances: &[InstanceJson]) -> String {
+fn summary(config: &Config, instances: &[InstanceJson], groups: &[GroupJson]) -> String {
     let count = |predicate: fn(&&InstanceJson) -> bool| instances.iter().filter(predicate).count();
-    let (enabled, wrong) = (count(|i| i.enabled), count(|i| !i.ok));
+    let enabled = count(|instance| instance.enabled);
+    let wrong = count(|instance| !instance.ok) + groups.iter().filter(|group| !group.ok).count();
     let path = harmless(&config.path.display().to_string());
-    let instances = if enabled == 1 { "1 instance".to_owned() } else { format!("{enabled} instances") };
+    let number = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let mut text = format!("{path}: {}", number(enabled, "instance"));
+    if !groups.is_empty() {
+        text.push_str(&format!(", {}", number(groups.len(), "group")));
+    }
+    if let Some(workers) = &config.coordinator.workers {
+        text.push_str(&format!(", workers come in at {}", workers.advertise));
+    }
     match wrong {
-        0 => format!("{path}: {instances}, {}\n", painted(GOOD, "all ok")),
-        wrong => format!("{path}: {instances}, {}\n", painted(ERROR, format!("{wrong} not ok"))),
+        0 => format!("{text}, {}\n", painted(GOOD, "all ok")),
+        wrong => format!("{text}, {}\n", painted(ERROR, format!("{wrong} not ok"))),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anstream::ColorChoice;
@@ -7,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use deputy_core::Span;
 
+use crate::exec::Target;
 use crate::exit::Exit;
 use crate::table::Table;
 
@@ -107,14 +109,27 @@ pub(crate) enum Command {
   deputy completions zsh > ~/.zfunc/_deputy
   deputy completions fish > ~/.config/fish/completions/deputy.fish")]
     Completions(Completions),
+    /// Call a program with what instances hold in its environment
+    ///
+    /// Asks the coordinator or worker that runs, and then becomes the program: signals, exit code and process number are
+    /// the program's own. Credentials for S3 go into the variables that AWS's libraries read; of any service, --env and
+    /// --file-env hand over what is held as it is. What a program was given does not change while it runs, and it leaves
+    /// no core dump.
+    #[command(after_help = "Examples:
+  deputy exec s3-prod -- aws s3 ls
+  deputy exec hdfs --file-env HADOOP_TOKEN_FILE_LOCATION -- hdfs dfs -ls /
+  deputy exec s3-prod api --env API_TOKEN=api --config worker.toml -- ./job")]
+    Exec(Exec),
     /// Explain the codes with which deputy ends
     #[command(after_help = exit_codes_help())]
     ExitCodes(ExitCodes),
     /// Print what an instance holds, or write it to a file
     ///
-    /// Asks the coordinator that runs. An instance that is obtained on demand is obtained by that, and kept for a while.
+    /// Asks the coordinator that runs, or with a worker's configuration or socket the worker. An instance that is obtained
+    /// on demand is obtained by asking the coordinator, and kept for a while.
     #[command(after_help = "Examples:
   deputy get s3-prod --out credentials.json
+  deputy get s3-prod --config worker.toml
   deputy get s3-prod --wait 30s --reveal | jq -r .AccessKeyId
   deputy get s3-prod --json")]
     Get(Get),
@@ -175,6 +190,66 @@ pub(crate) enum Command {
   deputy status --watch
   deputy status --json | jq .ready")]
     Status(Status),
+    /// Ask a worker
+    #[command(after_help = "Examples:
+  deputy worker status")]
+    Worker(Worker),
+}
+
+/// What a worker is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    #[command(subcommand)]
+    pub(crate) command: WorkerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// Say what the worker holds and what its receivers applied
+    #[command(after_help = "Examples:
+  deputy worker status
+  deputy worker status --config /etc/deputy/worker.toml
+  deputy worker status --json | jq .ready")]
+    Status(WorkerStatus),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerStatus {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The worker's socket [default: see [endpoints.socket] in its configuration]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+/// Where somebody is who gives out leases.
+#[derive(Debug, Args)]
+pub(crate) struct EitherSocket {
+    /// The socket of a coordinator or a worker [default: see the configuration of either]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// The names of instances
+    #[arg(required = true, value_name = "INSTANCE")]
+    pub(crate) instances: Vec<String>,
+    /// Put what an instance holds, as it is, into a variable; NAME=INSTANCE if several are named
+    #[arg(long, value_name = "NAME[=INSTANCE]")]
+    pub(crate) env: Vec<Target>,
+    /// Put it into a file in memory, and the file's path into a variable
+    #[arg(long, value_name = "NAME[=INSTANCE]")]
+    pub(crate) file_env: Vec<Target>,
+    /// How long to wait until there is something, at most 60s
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = wait)]
+    pub(crate) wait: Span,
+    #[command(flatten)]
+    pub(crate) socket: EitherSocket,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// Where the coordinator is.
@@ -213,7 +288,7 @@ pub(crate) struct Get {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: EitherSocket,
 }
 
 #[derive(Debug, Args)]
@@ -355,7 +430,8 @@ impl Command {
             Self::Reload(reload) => reload.json,
             Self::Renew(of) | Self::Revoke(of) => of.json,
             Self::Status(status) => status.json,
-            Self::CompileComponent(_) | Self::Completions(_) | Self::Run(_) => false,
+            Self::Worker(Worker { command: WorkerCommand::Status(status) }) => status.json,
+            Self::CompileComponent(_) | Self::Completions(_) | Self::Exec(_) | Self::Run(_) => false,
         }
     }
 }

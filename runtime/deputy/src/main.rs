@@ -11,7 +11,9 @@ mod cli;
 mod context;
 mod control;
 mod error;
+mod exec;
 mod exit;
+mod groups;
 mod inspect;
 mod obtain;
 mod outcome;
@@ -25,6 +27,7 @@ mod status;
 mod surroundings;
 mod table;
 mod trail;
+mod worker;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -131,6 +134,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Check(arguments) => block_on(check::run(context, arguments)),
         Command::CompileComponent(_) => Ok(Exit::Internal), // has its own way out, in `main`
         Command::Completions(arguments) => completions(context, arguments),
+        Command::Exec(arguments) => block_on(exec::run(context, arguments)),
         Command::ExitCodes(arguments) => exit_codes(context, arguments),
         Command::Get(arguments) => block_on(control::get(context, arguments)),
         Command::Inspect(arguments) => block_on(inspect::run(context, arguments)),
@@ -140,6 +144,9 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Revoke(arguments) => block_on(control::revoke(context, arguments)),
         Command::Run(arguments) => block_on(run::run(context, arguments)),
         Command::Status(arguments) => block_on(status::run(context, arguments)),
+        Command::Worker(cli::Worker { command: cli::WorkerCommand::Status(arguments) }) => {
+            block_on(worker::status(context, arguments))
+        }
     }
 }
 

@@ -1,25 +1,20 @@
 //! `deputy run`
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
-use deputy_coordinator::{
-    Board, Control, ControlError, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock,
-};
+use deputy_coordinator::{Board, Control, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock};
 use deputy_core::{InstanceName, in_one_line};
+use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey, Random};
 use ring::rand::SystemRandom;
-use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -67,8 +62,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
 
     // What others connect to is there before anything is obtained, so that a wrong address costs nothing.
     let socket = config.coordinator.control.clone().unwrap_or_else(|| state.join(SOCKET));
-    let control = listen_control(&socket, config.coordinator.control_mode.bits())?;
-    let ours = identity(&socket);
+    let mode = config.coordinator.control_mode.bits();
+    let (control, file) = listen_local(&socket, mode, "`control` in [coordinator]")?;
     let health = match config.coordinator.health {
         Some(address) => Some((address, listen(address).await.map_err(|error| port(error, address))?)),
         None => None,
@@ -88,7 +83,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     tasks.spawn(load_again(commands));
     coordinator.run(async move { reloader.first().await }).await;
     drop(tasks);
-    remove(&socket, ours);
+    drop(file);
     Ok(Exit::Done)
 }
 
@@ -124,41 +119,13 @@ fn seed(random: &Random) -> Result<u64, CommandError> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Listens at a socket's path. One that a process left behind which is gone is taken over.
-fn listen_control(path: &Path, mode: u32) -> Result<Listener, CommandError> {
-    let failed = |error: io::Error| {
-        let hint = format!("`control` in [coordinator] names the socket; it is {}", path.display());
+/// Listens at a socket's path.
+pub(crate) fn listen_local(path: &Path, mode: u32, key: &'static str) -> Result<(Listener, SocketFile), CommandError> {
+    let (listener, file) = SocketFile::listen(path, mode).map_err(|error| {
+        let hint = format!("{key} names the socket; it is {}", path.display());
         failed(error, "cannot listen for commands").hint(hint)
-    };
-    if let Ok(there) = fs::symlink_metadata(path) {
-        if !there.file_type().is_socket() {
-            return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "something else than a socket is there")));
-        }
-        if UnixStream::connect(path).is_ok() {
-            return Err(failed(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")));
-        }
-        fs::remove_file(path).map_err(failed)?;
-    }
-    // Made where nobody else can come, and opened to others then, if at all.
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(path);
-    rustix::process::umask(before);
-    let listener = listener.map_err(failed)?;
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(Listener::Unix(listener))
-}
-
-/// Which file is at a path.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
-}
-
-/// Removes the socket at which nobody listens any longer, unless the next process has put its own there already. One
-/// that stays is in nobody's way.
-fn remove(socket: &Path, ours: Option<(u64, u64)>) {
-    if ours.is_some() && identity(socket) == ours {
-        drop(fs::remove_file(socket));
-    }
+    })?;
+    Ok((Listener::Unix(listener), file))
 }
 
 /// What the operating system tells us.

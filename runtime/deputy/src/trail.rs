@@ -53,6 +53,7 @@ fn what(what: &What) -> String {
         What::Secret { secret, operation, scope } if scope.is_empty() => format!("secret {secret}: {operation}"),
         What::Secret { secret, operation, scope } => format!("secret {secret}: {operation} for {scope}"),
         What::Tcp { address } => format!("connect to {address}"),
+        What::Worker { operation, group, .. } => format!("{operation} {group}"),
         What::Wasi { operation } => format!("wasi {operation}"),
     }
 }

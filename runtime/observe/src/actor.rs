@@ -1,4 +1,4 @@
-//! Who acts: a component on behalf of a configured instance or of a configured receiver.
+//! Who acts: a component on behalf of a configured instance or of a configured receiver; or a worker.
 
 use std::fmt;
 
@@ -13,6 +13,8 @@ pub enum Actor {
     Instance(InstanceName),
     /// A configured receiver.
     Receiver(ReceiverName),
+    /// A worker, by its id; `-` of one that has none yet.
+    Worker(String),
 }
 
 impl Actor {
@@ -20,14 +22,14 @@ impl Actor {
     pub fn instance(&self) -> Option<&InstanceName> {
         match self {
             Self::Instance(name) => Some(name),
-            Self::Receiver(_) => None,
+            Self::Receiver(_) | Self::Worker(_) => None,
         }
     }
 
     /// The receiver, if it is one.
     pub fn receiver(&self) -> Option<&ReceiverName> {
         match self {
-            Self::Instance(_) => None,
+            Self::Instance(_) | Self::Worker(_) => None,
             Self::Receiver(name) => Some(name),
         }
     }
@@ -37,6 +39,7 @@ impl Actor {
         match self {
             Self::Instance(name) => ("instance", name.as_str()),
             Self::Receiver(name) => ("receiver", name.as_str()),
+            Self::Worker(id) => ("worker", id),
         }
     }
 }

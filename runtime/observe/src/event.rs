@@ -12,10 +12,11 @@ use crate::Actor;
 pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// The instance or receiver that acted.
+    /// Who acted.
     #[serde(flatten)]
     pub actor: Actor,
-    /// The call in which it acted.
+    /// The call in which it acted; 0 if it was in none.
+    #[serde(skip_serializing_if = "CallId::is_none")]
     pub call: CallId,
     /// What it did.
     #[serde(flatten)]
@@ -107,11 +108,34 @@ pub enum What {
         /// Where to.
         address: String,
     },
+    /// A worker joined, connected, renewed its certificate, or wanted an instance.
+    Worker {
+        /// `join`, `connect`, `renew`, `subscribe`.
+        operation: &'static str,
+        /// Its group.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        group: String,
+        /// The instance that it wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        instance: Option<String>,
+        /// From where.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+    },
     /// Something of WASI that is never allowed.
     Wasi {
         /// What.
         operation: &'static str,
     },
+}
+
+impl CallId {
+    /// Of what happens outside of a call.
+    pub const NONE: Self = Self(0);
+
+    fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
 }
 
 /// A delivery that a receiver was given.

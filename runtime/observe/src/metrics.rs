@@ -33,6 +33,10 @@ pub struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     sandbox_calls: Family<FunctionLabels, Counter>,
     sandbox_limits: Family<LimitLabels, Counter>,
+    worker_events: Family<WorkerLabels, Counter>,
+    worker_reports: Family<ReportLabels, Counter>,
+    worker_faults: Counter,
+    workers: Gauge,
     held: Mutex<Held>,
 }
 
@@ -122,6 +126,18 @@ struct UpstreamLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WorkerLabels {
+    operation: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReportLabels {
+    instance: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: String,
 }
@@ -176,6 +192,18 @@ impl Default for Metrics {
         registry.register("sandbox_calls", "Calls into components, by function", sandbox_calls.clone());
         let sandbox_limits = Family::default();
         registry.register("sandbox_limits", "Limits of the sandbox that ended a call", sandbox_limits.clone());
+        let worker_events = Family::default();
+        registry.register("worker_events", "What workers asked for, by how it ended", worker_events.clone());
+        let worker_reports = Family::default();
+        registry.register("worker_reports", "What workers said of leases", worker_reports.clone());
+        let worker_faults = Counter::default();
+        registry.register(
+            "worker_faults",
+            "Connections for workers that were ended, because they broke the rules",
+            worker_faults.clone(),
+        );
+        let workers = Gauge::default();
+        registry.register("workers", "Workers that are connected", workers.clone());
         let held = Mutex::new(Held::new(&mut registry));
         Self {
             registry,
@@ -189,6 +217,10 @@ impl Default for Metrics {
             refusals,
             sandbox_calls,
             sandbox_limits,
+            worker_events,
+            worker_reports,
+            worker_faults,
+            workers,
             held,
         }
     }
@@ -219,7 +251,23 @@ impl Metrics {
         self.jumps.inc();
     }
 
-    /// A component did something.
+    /// A worker said of a lease that it is applied, or that it can't be.
+    pub fn reported(&self, instance: &str, outcome: Outcome) {
+        let outcome = word(outcome).to_owned();
+        self.worker_reports.get_or_create(&ReportLabels { instance: instance.to_owned(), outcome }).inc();
+    }
+
+    /// A connection for workers was ended, because it broke the rules.
+    pub fn worker_fault(&self) {
+        self.worker_faults.inc();
+    }
+
+    /// So many workers are connected.
+    pub fn connected(&self, workers: usize) {
+        self.workers.set(i64::try_from(workers).unwrap_or(i64::MAX));
+    }
+
+    /// A component did something, or a worker asked for something.
     pub fn audited(&self, event: &Event) {
         let capability = match &event.what {
             What::Accept { .. } => return self.called_into("accept", event),
@@ -231,6 +279,12 @@ impl Metrics {
             What::Secret { .. } => "secret",
             What::Tcp { .. } => "tcp",
             What::Wasi { .. } => "wasi",
+            What::Worker { operation, .. } => {
+                let labels =
+                    WorkerLabels { operation: (*operation).to_owned(), outcome: word(event.outcome).to_owned() };
+                self.worker_events.get_or_create(&labels).inc();
+                return;
+            }
         };
         let labels = UseLabels {
             actor: event.actor.clone(),

@@ -1,0 +1,3 @@
+//! The process beside the workload.
+
+pub mod endpoint;
