@@ -102,7 +102,10 @@ fn a_receiver_is_described_by_what_it_accepts_and_is_granted_nothing() {
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&seen["kind"], &seen["service"]), (&"receiver".into(), &Value::Null));
     assert_eq!(seen["services"], serde_json::json!(["*"]));
-    assert_eq!((&seen["can"], &seen["can_if_granted"]), (&serde_json::json!(["outputs"]), &serde_json::json!([])));
+    assert_eq!(
+        (&seen["can"], &seen["can_if_granted"]),
+        (&serde_json::json!(["outputs", "logs"]), &serde_json::json!([]))
+    );
     assert!(home.run(&["inspect", "files.wasm"]).stdout.contains("services  all\n"));
 }
 

@@ -45,6 +45,11 @@ pub(crate) fn author(components: &[(&str, &str)]) -> TempDir {
 
 /// Runs a script with the tools on the path and gives what it printed.
 pub(crate) fn shell(folder: &Path, script: &str) -> String {
+    heard(folder, script).0
+}
+
+/// The same with what it said on standard error.
+pub(crate) fn heard(folder: &Path, script: &str) -> (String, String) {
     let tools = tool("wasmtime").unwrap();
     let output = Command::new("/bin/sh")
         .args(["-e", "-c", script])
@@ -56,7 +61,7 @@ pub(crate) fn shell(folder: &Path, script: &str) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{script}\n{errors}");
-    String::from_utf8(output.stdout).unwrap()
+    (String::from_utf8(output.stdout).unwrap(), errors)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use deputy_test_servers::boto;
 use tempfile::TempDir;
 
-use crate::page::{self, Page, shell};
+use crate::page::{self, Page, heard, shell};
 use crate::s3;
 use crate::servers;
 
@@ -37,11 +37,16 @@ fn plugged(receiver: &str) -> TempDir {
 
 /// Calls `accept` as the page does, with these settings and this payload of `s3-prod`.
 fn accept(folder: &Path, settings: &str, payload: &str) -> String {
+    accept_and_hear(folder, settings, payload).0
+}
+
+/// The same with what it logs.
+fn accept_and_hear(folder: &Path, settings: &str, payload: &str) -> (String, String) {
     let [_, accept] = PAGE.blocks(HEADING);
     let (_, call) = accept.split_once('\n').unwrap();
     fs::write(folder.join("payload"), payload).unwrap();
     let call = PAGE.replace(call, "{name: \\\"region\\\", value: \\\"us-east-1\\\"}", &settings.replace('"', "\\\""));
-    shell(folder, &call)
+    heard(folder, &call)
 }
 
 fn setting(name: &str, value: &str) -> String {
@@ -145,6 +150,13 @@ fn a_payload_is_written_as_it_is_and_into_a_template() {
     assert_eq!(accept(folder.path(), &settings, payload), "ok\n");
     assert_eq!(read(folder.path(), "conf/app.json"), r#"["AK\"IA", "eyJBY2Nlc3NLZXlJZCI6IkFLXCJJQSJ9"]"#);
     assert_eq!(read(folder.path(), "raw/it"), payload);
-    let printed = accept(folder.path(), &setting("template.x", "{{ s3-lab.payload }}"), payload);
-    assert!(printed.starts_with("err(unavailable(") && printed.contains("`s3-lab`"), "{printed}");
+    let later = [setting("template.later", "{{ s3-lab.payload }}"), setting("path.s3-prod", "now")].join(", ");
+    let (printed, log) = accept_and_hear(folder.path(), &later, payload);
+    assert_eq!((printed.as_str(), log.as_str()), ("ok\n", "no file later: nothing of instance s3-lab is delivered\n"));
+    assert!(folder.path().join("out/now").exists() && !folder.path().join("out/later").exists());
+    let printed = accept(folder.path(), &setting("template.x", "{{ s3-prod.token }}"), payload);
+    assert_eq!(
+        printed,
+        "err(misconfigured(\"setting `template.x`: instance `s3-prod`: its payload has no field `token`\"))\n"
+    );
 }

@@ -9,6 +9,7 @@ mod plan;
 mod template;
 mod value;
 
+use bindings::delegation::tokens::logging::{self, Level};
 use bindings::exports::delegation::tokens::receiver::{Delivery, Guest};
 use deputy_kit::outputs;
 use deputy_kit::types::{Failure, Settings};
@@ -28,7 +29,10 @@ mod bindings {
         path: "../../wit",
         inline: "
             package deputy:files;
-            world files { export delegation:tokens/receiver@0.1.0; }
+            world files {
+                include delegation:tokens/uses-logging@0.1.0;
+                export delegation:tokens/receiver@0.1.0;
+            }
         ",
         world: "deputy:files/files",
         with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
@@ -49,6 +53,8 @@ impl Guest for Files {
     fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<(), Failure> {
         let plan = Plan::read(&settings)?;
         let payload = |delivery: Delivery| (delivery.instance, delivery.tokens.payload);
-        outputs::put(&plan.files(&Payloads::new(deliveries.into_iter().map(payload)))?)
+        let payloads = Payloads::new(deliveries.into_iter().map(payload));
+        plan.missing(&payloads).iter().for_each(|text| logging::log(Level::Warn, text));
+        outputs::put(&plan.files(&payloads)?)
     }
 }

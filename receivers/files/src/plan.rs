@@ -30,10 +30,20 @@ impl<'a> Plan<'a> {
         Ok(Self { paths: reader.family("path").collect(), templates, envs, used })
     }
 
-    /// Their contents. A payload has a file of its own if a setting gives it a path, or if no setting names it.
+    /// What settings name and is not there, in words: they may be wrong, or it may come yet.
+    pub(crate) fn missing(&self, payloads: &Payloads) -> Vec<String> {
+        let templates = self.templates.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
+        let envs = self.envs.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
+        let missing: BTreeSet<_> = templates.chain(envs).filter(|(_, instance)| !payloads.have(instance)).collect();
+        let words = |(path, instance)| format!("no file {path}: nothing of instance {instance} is delivered");
+        missing.into_iter().map(words).collect()
+    }
+
+    /// Their contents. A payload has a file of its own if a setting gives it a path, or if no setting names it. A file
+    /// of which an instance is missing is left out: what is no longer delivered must not stay.
     ///
     /// # Errors
-    /// If something that a setting names is not there, or if two files would be one.
+    /// If a payload has not what a setting names of it, or if two files would be one.
     pub(crate) fn files(&self, payloads: &Payloads) -> Result<Files, Failure> {
         let mut files = Files::new();
         let mut add = |path: &str, setting: &str, contents| match files.insert(path.to_owned(), contents) {
@@ -42,11 +52,11 @@ impl<'a> Plan<'a> {
                 Err(misconfigured(setting, &format!("another setting or instance makes the file `{path}` as well")))
             }
         };
-        for (path, template) in &self.templates {
+        for (path, template) in self.templates.iter().filter(|(_, it)| it.instances().all(|name| payloads.have(name))) {
             let setting = format!("template.{path}");
             add(path, &setting, template.fill(&setting, payloads)?)?;
         }
-        for (path, env) in &self.envs {
+        for (path, env) in self.envs.iter().filter(|(_, it)| it.instances().all(|name| payloads.have(name))) {
             let setting = format!("env.{path}");
             add(path, &setting, env.fill(&setting, payloads)?)?;
         }
@@ -112,6 +122,19 @@ mod tests {
     #[test]
     fn a_path_of_an_instance_that_is_not_there_has_no_effect() {
         assert_eq!(paths(&[("path.other", "x")]), ["api", "s3-prod"]);
+    }
+
+    #[test]
+    fn a_file_of_which_an_instance_is_missing_is_left_out_and_told_of() {
+        let settings =
+            [("template.a", "{{ api.token }} {{ gone.payload }}"), ("env.b", "X={{ gone.payload }}"), ("env.c", "Y=1")];
+        assert_eq!(paths(&settings), ["c", "s3-prod"]);
+        let setting = |(name, value): (&str, &str)| Setting { name: name.to_owned(), value: value.to_owned() };
+        let settings = settings.map(setting);
+        let payloads = Payloads::new([("api".to_owned(), Vec::new())].into_iter());
+        let expected =
+            ["no file a: nothing of instance gone is delivered", "no file b: nothing of instance gone is delivered"];
+        assert_eq!(Plan::read(&settings).unwrap().missing(&payloads), expected);
     }
 
     #[test]

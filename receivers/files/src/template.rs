@@ -1,6 +1,6 @@
 //! Text with placeholders: `token = {{ api.access_token | json }}`.
 
-use crate::value::{Missing, Payloads, Reference};
+use crate::value::{Payloads, Reference};
 use deputy_kit::settings::misconfigured;
 use deputy_kit::types::Failure;
 
@@ -44,22 +44,13 @@ impl Template {
             match piece {
                 Piece::Text(text) => filled.extend_from_slice(text.as_bytes()),
                 Piece::Reference(reference) => {
-                    let value = reference.of(payloads);
-                    filled.extend(value.map_err(|missing| failure(setting, &reference.instance, missing))?);
+                    let wrong =
+                        |problem| misconfigured(setting, &format!("instance `{}`: {problem}", reference.instance));
+                    filled.extend(reference.of(payloads).map_err(wrong)?);
                 }
             }
         }
         Ok(filled)
-    }
-}
-
-fn failure(setting: &str, instance: &str, missing: Missing) -> Failure {
-    match missing {
-        Missing::Instance => Failure::Unavailable(format!(
-            "setting `{setting}`: nothing of instance `{instance}` is delivered yet; if that stays so, is it bound to this \
-             receiver?"
-        )),
-        Missing::Part(problem) => misconfigured(setting, &format!("instance `{instance}`: {problem}")),
     }
 }
 
@@ -88,8 +79,6 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_by_setting_instance_and_field() {
-        let Failure::Unavailable(text) = filled("{{ c.payload }}").unwrap_err() else { panic!() };
-        assert!(text.starts_with("setting `template.f`: nothing of instance `c` is delivered yet"), "{text}");
         let Failure::Misconfigured(text) = filled("{{ b.x }}").unwrap_err() else { panic!() };
         assert_eq!(text, "setting `template.f`: instance `b`: its payload is not JSON");
     }

@@ -31,18 +31,14 @@ enum Filter {
     Json,
 }
 
-/// Why a part is not there.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// There is no such delivery, which may come yet.
-    Instance,
-    /// The delivery has another form; completes the sentence "instance x: …".
-    Part(String),
-}
-
 impl Payloads {
     pub(crate) fn new(payloads: impl Iterator<Item = (String, Vec<u8>)>) -> Self {
         Self(payloads.collect())
+    }
+
+    /// Whether something of an instance was delivered.
+    pub(crate) fn have(&self, instance: &str) -> bool {
+        self.0.contains_key(instance)
     }
 
     /// Each instance and its payload.
@@ -67,15 +63,15 @@ impl Reference {
         Ok(Self { instance, part, filters: words.map(Filter::parse).collect::<Result<_, _>>()? })
     }
 
-    /// The part's text.
-    pub(crate) fn of(&self, payloads: &Payloads) -> Result<Vec<u8>, Missing> {
-        let payload = payloads.0.get(&self.instance).ok_or(Missing::Instance)?;
+    /// The part's text. The error completes the sentence "instance x: …".
+    pub(crate) fn of(&self, payloads: &Payloads) -> Result<Vec<u8>, String> {
+        let payload = payloads.0.get(&self.instance).ok_or("nothing of it is delivered")?;
         let mut bytes = match &self.part {
             Part::Payload => payload.clone(),
-            Part::Field(names) => return self.field(payload, names).map_err(Missing::Part),
+            Part::Field(names) => return self.field(payload, names),
         };
         for filter in &self.filters {
-            bytes = filter.apply(bytes).map_err(Missing::Part)?;
+            bytes = filter.apply(bytes)?;
         }
         Ok(bytes)
     }
@@ -136,7 +132,7 @@ mod tests {
     const NESTED: &str =
         r#"{"token":"a\"b","n":7,"yes":true,"none":null,"keys":[{"id":"k1"},{"id":"k2"}],"payload":"inner"}"#;
 
-    fn of(reference: &str) -> Result<String, Missing> {
+    fn of(reference: &str) -> Result<String, String> {
         let payloads = [("api", NESTED.as_bytes()), ("raw", &[0xff, b'a']), ("text", b"line\none")];
         let payloads = payloads.into_iter().map(|(name, payload)| (name.to_owned(), payload.to_vec()));
         let bytes = Reference::parse(reference).unwrap().of(&Payloads::new(payloads))?;
@@ -176,8 +172,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named_and_nothing_of_the_payload_is() {
-        assert_eq!(of("s3.payload"), Err(Missing::Instance));
         for (reference, problem) in [
+            ("s3.payload", "nothing of it is delivered"),
             ("api.secret", "its payload has no field `secret`"),
             ("api.token.x", "its payload has no field `token.x`"),
             ("api.keys.2.id", "its payload has no field `keys.2.id`"),
@@ -188,7 +184,7 @@ mod tests {
             ("text.token", "its payload is not JSON"),
             ("raw.payload | json", "its payload is no text: use `| base64`"),
         ] {
-            assert_eq!(of(reference), Err(Missing::Part(problem.to_owned())), "{reference}");
+            assert_eq!(of(reference), Err(problem.to_owned()), "{reference}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use deputy_core::{Delivery, GroupName, InstanceName, ReceiverName, Stamp};
+use deputy_core::{Delivery, GroupName, InstanceName, ReceiverName, Stamp, Timestamp};
 use tokio::sync::broadcast;
 
 use crate::frame::encode;
@@ -32,6 +32,8 @@ pub struct Group {
 
 #[derive(Default)]
 struct State {
+    /// The instances that the group may have, whether there is a lease now or not.
+    allowed: BTreeSet<InstanceName>,
     /// The number of the last change.
     last: u64,
     items: BTreeMap<Name, Item>,
@@ -65,6 +67,7 @@ enum Presence {
 pub struct Encoded {
     instance: InstanceName,
     stamp: Stamp,
+    valid_until: Timestamp,
     frame: Bytes,
 }
 
@@ -91,7 +94,12 @@ impl Encoded {
         if let Some(Reply::Update(update)) = &mut message.reply {
             zeroize::Zeroize::zeroize(&mut update.payload);
         }
-        Self { instance: delivery.instance.clone(), stamp: delivery.stamp, frame }
+        Self { instance: delivery.instance.clone(), stamp: delivery.stamp, valid_until: delivery.valid_until, frame }
+    }
+
+    /// When it ends.
+    pub fn valid_until(&self) -> Timestamp {
+        self.valid_until
     }
 
     /// Which lease it is.
@@ -138,6 +146,13 @@ impl Default for Group {
 }
 
 impl Group {
+    /// Says what the group may have. What it may no longer have is taken back.
+    pub fn allow(&self, instances: BTreeSet<InstanceName>) {
+        let gone: Vec<InstanceName> = self.leases().into_keys().filter(|name| !instances.contains(name)).collect();
+        self.state.write().unwrap_or_else(PoisonError::into_inner).allowed = instances;
+        gone.iter().for_each(|instance| self.withdraw(instance));
+    }
+
     /// Gives out a lease.
     pub fn publish(&self, lease: &Encoded) {
         self.put(Name::Instance(lease.instance.clone()), Some(lease.stamp), Presence::There, lease.frame.clone());
@@ -149,6 +164,15 @@ impl Group {
         if self.has(&name) {
             let withdrawn = Withdrawn { instance: instance.to_string() };
             self.put(name, None, Presence::Gone, encode(&Down::from(Reply::Withdrawn(withdrawn))));
+        }
+    }
+
+    /// Gives a lease out to nobody any longer, since it has expired. Who has it knows that as well, and does with it what
+    /// its operator said.
+    pub fn expire(&self, instance: &InstanceName) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = state.items.remove(&Name::Instance(instance.clone())) {
+            state.order.remove(&old.change);
         }
     }
 
@@ -222,7 +246,6 @@ impl Group {
                 Name::Authorities => {}
                 Name::Receiver(receiver) => complete.receivers.push(receiver.to_string()),
                 Name::Instance(instance) => {
-                    complete.instances.push(instance.to_string());
                     if item.stamp == known.get(instance).copied() {
                         continue;
                     }
@@ -230,6 +253,15 @@ impl Group {
             }
             frames.push(item.frame.clone());
         }
+        // Of what it may have, there may be no lease at the moment: after a loss of state, or because it has expired. That
+        // is no reason to let go of one that a worker still has. What was taken back is.
+        let gone = |instance: &&InstanceName| {
+            let item = state.items.get(&Name::Instance((*instance).clone()));
+            item.is_some_and(|item| item.is_there == Presence::Gone)
+        };
+        let wanted = |instance: &&InstanceName| cursor.wanted.as_ref().is_none_or(|wanted| wanted.contains(*instance));
+        let instances = state.allowed.iter().filter(|instance| wanted(instance) && !gone(instance));
+        complete.instances = instances.map(ToString::to_string).collect();
         frames.push(encode(&Down::from(Reply::Complete(complete))));
         (frames, cursor)
     }

@@ -18,6 +18,13 @@ fn lease(instance: &str, revision: u64) -> Encoded {
     })
 }
 
+/// A group that may have these.
+fn group(instances: &[&str]) -> Group {
+    let group = Group::default();
+    group.allow(instances.iter().map(|name| name.parse().unwrap()).collect());
+    group
+}
+
 fn binding() -> Binding {
     let instances = BTreeSet::from(["a".parse().unwrap()]);
     Binding { component: deputy_core::Digest::new([7; 32]), settings: BTreeMap::new(), instances }
@@ -43,11 +50,11 @@ fn all(group: &Group) -> (Vec<String>, Cursor) {
 
 #[test]
 fn a_worker_gets_all_there_is_and_then_what_changes() {
-    let group = Group::default();
+    let group = group(&["a", "b"]);
     group.publish(&lease("a", 1));
     group.bind(&"aws".parse().unwrap(), &binding());
     let (first, mut cursor) = all(&group);
-    assert_eq!(first, ["+aws", "a a 1", "=a aws"]);
+    assert_eq!(first, ["+aws", "a a 1", "=a,b aws"]);
     assert!(group.after(&mut cursor).is_empty());
     group.publish(&lease("b", 1));
     assert_eq!(said(&group.after(&mut cursor)), ["b b 1"]);
@@ -73,7 +80,7 @@ fn who_was_away_gets_the_newest_of_each_and_nothing_twice() {
 
 #[test]
 fn what_a_worker_has_already_is_named_and_not_sent() {
-    let group = Group::default();
+    let group = group(&["a", "b"]);
     group.publish(&lease("a", 3));
     group.publish(&lease("b", 3));
     let same_number_of_another_time = Stamp { obtained_at: Timestamp::from_millis(1), ..stamp(3) };
@@ -84,7 +91,7 @@ fn what_a_worker_has_already_is_named_and_not_sent() {
 
 #[test]
 fn who_wants_some_gets_those_alone() {
-    let group = Group::default();
+    let group = group(&["a", "b"]);
     group.publish(&lease("a", 1));
     group.publish(&lease("b", 1));
     let (frames, mut cursor) = group.snapshot(Some(BTreeSet::from(["b".parse().unwrap()])), &BTreeMap::new());
@@ -129,4 +136,23 @@ fn a_shared_frame_is_one_allocation() {
     other.publish(&lease);
     let frame = |group: &Group| group.snapshot(None, &BTreeMap::new()).0[0].as_ptr();
     assert_eq!(frame(&one), frame(&other));
+}
+
+#[test]
+fn what_a_group_may_have_stays_its_own_while_there_is_no_lease_and_what_is_taken_back_does_not() {
+    let group = group(&["a", "b", "c"]);
+    group.publish(&lease("a", 1));
+    group.publish(&lease("b", 1));
+    let (_, mut cursor) = all(&group);
+    group.expire(&"a".parse().unwrap());
+    assert!(group.after(&mut cursor).is_empty(), "who has it sees for itself that it has expired");
+    group.withdraw(&"b".parse().unwrap());
+    assert_eq!(said(&group.after(&mut cursor)), ["-b"]);
+    assert_eq!(all(&group).0, ["=a,c "]);
+    group.publish(&lease("a", 2));
+    group.publish(&lease("b", 2));
+    assert_eq!(all(&group).0, ["a a 2", "b b 2", "=a,b,c "]);
+    group.allow(BTreeSet::from(["b".parse().unwrap()]));
+    assert_eq!(all(&group).0, ["b b 2", "=b "]);
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 2", "-a"]);
 }

@@ -266,7 +266,8 @@ pub struct Bound {
 /// The end of what is sent at first.
 #[derive(Clone, PartialEq, Message)]
 pub struct Complete {
-    /// All instances that have a lease for the worker.
+    /// All instances that the worker may have, also if there is no lease of them at the moment; without those of which the
+    /// lease was taken back.
     #[prost(string, repeated, tag = "1")]
     pub instances: Vec<String>,
     /// All receivers of its group.

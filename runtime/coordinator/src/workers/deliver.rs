@@ -11,7 +11,7 @@ use deputy_core::schedule::Lease;
 use deputy_core::{Delivery, GroupName, InstanceName, Stamp};
 use deputy_link::server::Roster;
 use deputy_link::{Encoded, Hub};
-use deputy_observe::Metrics;
+use deputy_observe::{Clock, Metrics};
 use tokio::sync::watch;
 
 use super::Deliveries;
@@ -25,6 +25,7 @@ pub(super) struct Deliver {
     roster: Arc<Roster>,
     plan: watch::Receiver<Arc<Deliveries>>,
     handle: Handle,
+    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     seen: Seen,
     /// What is on the board, encoded.
@@ -44,6 +45,7 @@ impl Deliver {
         roster: Arc<Roster>,
         plan: watch::Receiver<Arc<Deliveries>>,
         handle: Handle,
+        clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (leases, users) = (BTreeMap::new(), BTreeMap::new());
@@ -53,6 +55,7 @@ impl Deliver {
             roster,
             plan,
             handle,
+            clock,
             metrics,
             seen: Seen::default(),
             leases,
@@ -96,8 +99,11 @@ impl Deliver {
             match lease {
                 Some(lease) => self.publish(&plan, &instance, &lease),
                 None => {
-                    self.leases.remove(&instance);
-                    self.hub.groups().values().for_each(|group| group.withdraw(&instance));
+                    let lease = self.leases.remove(&instance);
+                    let expired = lease.is_some_and(|lease| lease.valid_until() <= self.clock.now().wall);
+                    for group in self.hub.groups().values() {
+                        if expired { group.expire(&instance) } else { group.withdraw(&instance) }
+                    }
                 }
             }
         }
@@ -133,13 +139,8 @@ impl Deliver {
         let groups: BTreeSet<GroupName> = self.hub.groups().into_keys().chain(plan.groups.keys().cloned()).collect();
         for name in groups {
             let (group, given) = (self.hub.group(&name), plan.groups.get(&name));
+            group.allow(given.map(|given| given.instances.clone()).unwrap_or_default());
             let there = group.leases();
-            for instance in there.keys() {
-                if !given.is_some_and(|given| given.instances.contains(instance)) {
-                    tracing::info!(%instance, group = %name, "no longer delivered");
-                    group.withdraw(instance);
-                }
-            }
             for instance in given.iter().flat_map(|given| &given.instances) {
                 if let Some(lease) = self.leases.get(instance)
                     && there.get(instance) != Some(&lease.stamp())

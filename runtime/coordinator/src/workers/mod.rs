@@ -159,6 +159,7 @@ impl Workers {
             Arc::clone(&roster),
             deliveries.subscribe(),
             options.handle,
+            Arc::clone(&options.clock),
             Arc::clone(&metrics),
         );
         let advertise = options.advertise.into();

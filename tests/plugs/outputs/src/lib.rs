@@ -1,7 +1,10 @@
 //! Stands in for the host's outputs, so that a receiver can be tried with the wasmtime CLI alone. For tests only: it
 //! writes each file at once into the first folder that wasmtime gives it (`--dir out`), also where the call fails later.
+//! What the receiver logs goes to standard error.
 
-use bindings::exports::delegation::tokens::outputs::{Guest, OutputError};
+use bindings::exports::delegation::tokens::logging::{self, Level};
+use bindings::exports::delegation::tokens::outputs::{self, OutputError};
+use wasip2::cli::stderr::get_stderr;
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
@@ -13,7 +16,10 @@ mod bindings {
         path: "../../../wit",
         inline: "
             package deputy:outputs-plug;
-            world outputs-plug { export delegation:tokens/outputs@0.1.0; }
+            world outputs-plug {
+                export delegation:tokens/logging@0.1.0;
+                export delegation:tokens/outputs@0.1.0;
+            }
         ",
         world: "deputy:outputs-plug/outputs-plug",
         generate_all,
@@ -25,7 +31,14 @@ mod bindings {
 
 struct Plug;
 
-impl Guest for Plug {
+impl logging::Guest for Plug {
+    fn log(_: Level, message: String) {
+        // Nobody can be told where this fails.
+        drop(get_stderr().blocking_write_and_flush(format!("{message}\n").as_bytes()));
+    }
+}
+
+impl outputs::Guest for Plug {
     fn put(path: String, contents: Vec<u8>) -> Result<(), OutputError> {
         if path.split('/').any(|name| name.is_empty() || name.starts_with('.')) {
             return Err(OutputError::InvalidPath(path));
