@@ -5,9 +5,9 @@ use std::sync::Arc;
 use deputy_core::schedule::Revision;
 use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
 use deputy_link::Held;
-use deputy_local::SocketFile;
+use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Listener, serve};
-use deputy_worker::endpoint::{Clock, Local, Status};
+use deputy_worker::endpoint::{Clock, Leases, Local, Status};
 use insta::assert_snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -25,6 +25,23 @@ pub(crate) struct Worker {
     _held: watch::Sender<Arc<Held>>,
 }
 
+/// What it says of itself.
+struct Said;
+
+#[async_trait::async_trait]
+impl Status for Said {
+    async fn status(&self) -> Result<serde_json::Value, ControlError> {
+        Ok(serde_json::json!({
+            "schema": 1,
+            "ready": true,
+            "instances": [
+                { "name": "s3", "revision": 7, "applied": true },
+                { "name": "hdfs", "revision": 1, "reason": "a receiver \u{1b}[2J failed" },
+            ],
+        }))
+    }
+}
+
 impl Worker {
     /// At `worker.sock` in a home, which `worker.toml` names.
     pub(crate) fn start(home: &Home, holds: &[(&str, &str, &str)]) -> Self {
@@ -40,20 +57,13 @@ impl Worker {
         }
         let (sender, receiver) = watch::channel(Arc::new(held));
         let clock: Clock = Arc::new(|| Timestamp::from_millis(0));
-        let status: Status = Arc::new(|| {
-            serde_json::json!({
-                "schema": 1,
-                "ready": true,
-                "instances": [
-                    { "name": "s3", "revision": 7, "applied": true },
-                    { "name": "hdfs", "revision": 1, "reason": "a receiver \u{1b}[2J failed" },
-                ],
-            })
-        });
         let runtime = Runtime::new().unwrap();
         let file = runtime.block_on(async {
             let (listener, file) = SocketFile::listen(&home.path("worker.sock"), 0o600).unwrap();
-            tokio::spawn(serve(Listener::Unix(listener), Arc::new(Local::new(receiver, clock, status))));
+            tokio::spawn(serve(
+                Listener::Unix(listener),
+                Arc::new(Local::new(receiver, clock, Arc::new(Said), Leases::Given)),
+            ));
             file
         });
         Self { _runtime: runtime, _file: file, _held: sender }

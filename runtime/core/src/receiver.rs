@@ -1,6 +1,7 @@
 //! A receiver as it is called: which component, with which settings and limits, and what it accepts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::{Digest, Limits, ReceiverName, ServiceName};
@@ -66,6 +67,18 @@ impl Services {
             return Ok(Self::Any);
         }
         Ok(Self::Named(words.into_iter().map(str::parse).collect::<Result<_, _>>()?))
+    }
+}
+
+impl fmt::Display for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any service"),
+            Self::Named(names) => {
+                let names: Vec<&str> = names.iter().map(ServiceName::as_str).collect();
+                f.write_str(&names.join(", "))
+            }
+        }
     }
 }
 

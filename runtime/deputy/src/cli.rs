@@ -205,17 +205,33 @@ pub(crate) enum Command {
   deputy workers remove 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66")]
     Workers(Workers),
-    /// Ask a worker
+    /// Receive what this machine may have, and apply it, until a signal ends it
+    ///
+    /// Joins the coordinator once, with a join string, and is known to it from then on. Runs the receivers of its group and
+    /// its own, each of whose files appear as one unit in the output folder. What it applied stays when the coordinator is
+    /// away, and when it ends.
     #[command(after_help = "Examples:
+  deputy worker --join join.txt --output /run/deputy
+  deputy worker --config /etc/deputy/worker.toml
   deputy worker status")]
     Worker(Worker),
 }
 
 /// What a worker is asked.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Worker {
     #[command(subcommand)]
-    pub(crate) command: WorkerCommand,
+    pub(crate) command: Option<WorkerCommand>,
+    /// The join string, or a file with it; - is stdin. Only needed once: other users of the machine can see arguments
+    #[arg(long, value_name = "STRING|FILE")]
+    pub(crate) join: Option<OsString>,
+    /// The folder in which receivers' files appear [default: see `output` in the configuration]
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Append what receivers do as JSON lines to a file; - is stdout [default: see `audit` in the configuration]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) audit: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -523,6 +539,11 @@ impl From<Colours> for ColorChoice {
 }
 
 impl Command {
+    /// Whether it runs until a signal ends it.
+    pub(crate) fn runs_for_weeks(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Worker(Worker { command: None, .. }))
+    }
+
     /// Whether stdout is to hold one JSON object, whatever happens.
     pub(crate) fn json(&self) -> bool {
         match self {
@@ -542,7 +563,8 @@ impl Command {
                 of.json
             }
             Self::Workers(Workers { command: None, list }) => list.json,
-            Self::Worker(Worker { command: WorkerCommand::Status(status) }) => status.json,
+            Self::Worker(Worker { command: Some(WorkerCommand::Status(status)), .. }) => status.json,
+            Self::Worker(Worker { command: None, .. }) => false,
             Self::CompileComponent(_) | Self::Completions(_) | Self::Exec(_) | Self::Run(_) => false,
         }
     }

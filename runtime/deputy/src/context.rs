@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Config, Places, Program};
+use deputy_config::{Config, Places, Program, WorkerConfig};
 use deputy_local::Peer;
 use serde::Serialize;
 
@@ -62,6 +62,15 @@ impl Context {
     /// A worker's state directory. By default it lies beside a coordinator's of the same user.
     pub(crate) fn worker_state_dir(&self, configured: Option<&Path>) -> Option<PathBuf> {
         self.surroundings.worker_state_dir(self.state.as_deref(), configured)
+    }
+
+    /// A worker's configuration: the one that was named, or that lies here, or one that says nothing.
+    pub(crate) fn worker_configuration(&self) -> Result<WorkerConfig, CommandError> {
+        let file = Path::new("worker.toml");
+        match self.named().or(Some(file).filter(|path| path.exists())) {
+            Some(path) => Ok(WorkerConfig::load(path)?),
+            None => Ok(WorkerConfig::parse("", file)?),
+        }
     }
 
     /// The socket of a coordinator or a worker, and which it is: where somebody named it, or where the configuration has it,

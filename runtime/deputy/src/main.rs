@@ -90,7 +90,7 @@ fn level(cli: &Cli, surroundings: &Surroundings) -> Result<LogLevel, CommandErro
             error.hint("the levels are off, error, warn, info, debug, trace")
         }),
         // What runs for weeks tells what it does; what ends soon tells what is wrong.
-        (None, None) if matches!(cli.command, Command::Run(_)) => Ok(LogLevel::Info),
+        (None, None) if cli.command.runs_for_weeks() => Ok(LogLevel::Info),
         (None, None) => Ok(LogLevel::Warn),
     }
 }
@@ -124,7 +124,7 @@ impl Form {
     /// A service whose log no terminal shows is read by programs.
     fn of(command: &Command) -> Self {
         match command {
-            Command::Run(_) if !io::stderr().is_terminal() => Self::Json,
+            command if command.runs_for_weeks() && !io::stderr().is_terminal() => Self::Json,
             _ => Self::Lines,
         }
     }
@@ -147,9 +147,10 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Status(arguments) => block_on(status::run(context, arguments)),
         Command::Token(arguments) => block_on(workers::token(context, arguments)),
         Command::Workers(arguments) => block_on(workers::workers(context, arguments)),
-        Command::Worker(cli::Worker { command: cli::WorkerCommand::Status(arguments) }) => {
+        Command::Worker(cli::Worker { command: Some(cli::WorkerCommand::Status(arguments)), .. }) => {
             block_on(worker::status(context, arguments))
         }
+        Command::Worker(arguments) => block_on(worker::run(context, arguments)),
     }
 }
 

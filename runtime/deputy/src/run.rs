@@ -128,11 +128,11 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static, doing: &'static str) -> CommandError {
+pub(crate) fn failed(error: impl std::error::Error + Send + Sync + 'static, doing: &'static str) -> CommandError {
     CommandError::new(Exit::Failed, error).context(doing)
 }
 
-fn port(error: io::Error, address: std::net::SocketAddr) -> CommandError {
+pub(crate) fn port(error: io::Error, address: std::net::SocketAddr) -> CommandError {
     let hint = format!("is another process there? `health` in [coordinator] names the address {address}");
     failed(error, "cannot listen for health and metrics").hint(hint)
 }
@@ -149,11 +149,11 @@ fn audit(arguments: &cli::Run, config: &Config, metrics: &Arc<Metrics>) -> Resul
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's entry brings the randomness")]
-fn random() -> Random {
+pub(crate) fn random() -> Random {
     Arc::new(SystemRandom::new())
 }
 
-fn seed(random: &Random) -> Result<u64, CommandError> {
+pub(crate) fn seed(random: &Random) -> Result<u64, CommandError> {
     let mut bytes = [0; 8];
     let filled = random.fill(&mut bytes);
     filled.map_err(|_| CommandError::new(Exit::Internal, "the system has no random numbers"))?;

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName};
 use deputy_link::Held;
@@ -21,31 +22,49 @@ use tokio::sync::watch;
 use super::Clock;
 
 /// What the worker says of itself.
-pub type Status = Arc<dyn Fn() -> Value + Send + Sync>;
+#[async_trait]
+pub trait Status: Send + Sync {
+    /// All of it, as JSON.
+    async fn status(&self) -> Result<Value, ControlError>;
+}
+
+/// Whether leases are given out at the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leases {
+    /// To everybody who may connect.
+    Given,
+    /// To nobody: the operator has not said so.
+    Withheld,
+}
 
 /// Answers the programs of this machine that may connect to the socket: they may have every lease.
 pub struct Local {
     held: watch::Receiver<Arc<Held>>,
     clock: Clock,
-    status: Status,
+    status: Arc<dyn Status>,
+    leases: Leases,
 }
 
 impl Local {
     /// For what a worker holds.
-    pub fn new(held: watch::Receiver<Arc<Held>>, clock: Clock, status: Status) -> Self {
-        Self { held, clock, status }
+    pub fn new(held: watch::Receiver<Arc<Held>>, clock: Clock, status: Arc<dyn Status>, leases: Leases) -> Self {
+        Self { held, clock, status, leases }
     }
 
     async fn route(&self, request: &Request<()>) -> Result<Response<Bytes>, ControlError> {
         let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
         match (request.method(), path.as_slice()) {
-            (&Method::GET, ["v1", "status"]) => reply::json(&(self.status)()),
+            (&Method::GET, ["v1", "status"]) => reply::json(&self.status.status().await?),
             (&Method::GET, ["v1", "instances", name, "lease"]) => self.lease(name, request.uri().query()).await,
             _ => Err(ControlError::new("request", "a worker does not do this: ask its coordinator")),
         }
     }
 
     async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
+        if self.leases == Leases::Withheld {
+            let why = "this worker gives out no leases here: [endpoints.socket] in its configuration has it do so";
+            return Err(ControlError::new("misconfigured", why));
+        }
         let wait = reply::wait(query)?;
         let instance: InstanceName = name
             .parse()

@@ -7,6 +7,15 @@ use tokio::task::JoinSet;
 
 use crate::endpoint::testing::{clock, held};
 
+struct Ready;
+
+#[async_trait]
+impl Status for Ready {
+    async fn status(&self) -> Result<Value, ControlError> {
+        Ok(serde_json::json!({ "schema": 1, "ready": true }))
+    }
+}
+
 /// A worker's socket, as programs find it.
 struct World {
     client: Client,
@@ -21,8 +30,7 @@ fn at(now: u64, held: Arc<Held>) -> World {
     let path = folder.path().join("worker.sock");
     let (listener, file) = SocketFile::listen(&path, 0o600).unwrap();
     let (sender, receiver) = watch::channel(held);
-    let status: Status = Arc::new(|| serde_json::json!({ "schema": 1, "ready": true }));
-    let local = Arc::new(Local::new(receiver, clock(now), status));
+    let local = Arc::new(Local::new(receiver, clock(now), Arc::new(Ready), Leases::Given));
     let mut served = JoinSet::new();
     served.spawn(serve(Listener::Unix(listener), local));
     let client = Client::new(&path, Peer::Worker);
@@ -98,4 +106,14 @@ async fn a_worker_says_what_it_holds_and_obtains_nothing() {
         let Err(ClientError::Refused(error)) = world.client.send(method, path).await else { panic!("{path}") };
         assert_eq!(error.kind, "request", "{path}");
     }
+}
+
+#[tokio::test]
+async fn without_a_word_in_the_configuration_nothing_is_given_out() {
+    let (_sender, held) = watch::channel(Arc::new(Held::default()));
+    let local = Local::new(held, clock(0), Arc::new(Ready), Leases::Withheld);
+    let lease = Request::get("/v1/instances/s3-prod/lease").body(()).unwrap();
+    assert_eq!(local.answer(lease).await.status(), http::StatusCode::UNPROCESSABLE_ENTITY);
+    let status = Request::get("/v1/status").body(()).unwrap();
+    assert_eq!(local.answer(status).await.status(), http::StatusCode::OK);
 }

@@ -17,7 +17,7 @@ use deputy_core::Timestamp;
 
 pub use aws::Aws;
 pub use credentials::{AwsCredentials, CredentialsError};
-pub use local::{Local, Status};
+pub use local::{Leases, Local, Status};
 pub use token::{Token, TokenError};
 
 /// What the wall clock shows.
