@@ -66,8 +66,8 @@ pub(super) fn run(deputy: &Path, folder: &Path, endpoint: &str) -> Result<()> {
         std::fs::create_dir(folder.join(worker)).doing(|| format!("making the folder of {worker}"))?;
         workers.push(start(worker)?);
     }
-    let applied = |worker: &&str| folder.join(worker).join("aws/credentials").exists();
-    until("the workers to apply it", || WORKERS.iter().all(|worker| applied(worker)))?;
+    let applied = || WORKERS.iter().all(|worker| folder.join(worker).join("aws/credentials").exists());
+    until("the workers to apply it", applied)?;
     call(&["workers"]).said().shown()?;
 
     let seconds = READING.as_secs().to_string();
