@@ -4,6 +4,7 @@
 //! cache what survives. Here they are put together and awaited together. When the coordinator does not let the worker in
 //! any more, the rest goes on: what is applied stays, and the operator is told how to join again.
 
+mod check;
 mod identity;
 mod plans;
 mod receiver;
@@ -37,6 +38,7 @@ use crate::sandbox;
 use identity::Identities;
 use receiver::Sandboxed;
 
+pub(crate) use check::check;
 pub(crate) use status::status;
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Exit, CommandError> {
