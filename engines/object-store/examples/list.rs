@@ -42,7 +42,7 @@ async fn run(arguments: BTreeMap<String, String>) -> Result<(), Box<dyn Error>> 
 
     let instance: deputy_core::InstanceName = argument("instance")?.parse()?;
     let join = std::fs::read_to_string(argument("join")?)?.parse()?;
-    let link = Engine::new("list 0.1").wanting(instance.clone()).join(&join).await?;
+    let link = Engine::new("list-0.1").wanting(instance.clone()).join(&join).await?;
     let lease = Lease::of(&link, instance);
     let store = AmazonS3Builder::new()
         .with_bucket_name(argument("bucket")?)

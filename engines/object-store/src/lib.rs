@@ -10,7 +10,7 @@
 //! use object_store::aws::AmazonS3Builder;
 //!
 //! let join = std::fs::read_to_string("join")?.parse()?;
-//! let link = Engine::new("my-engine 1.0").join(&join).await?;
+//! let link = Engine::new("my-engine-1.0").join(&join).await?;
 //! let lease = Lease::of(&link, "s3-prod".parse()?);
 //! let store = AmazonS3Builder::new()
 //!     .with_bucket_name("events")

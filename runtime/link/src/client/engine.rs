@@ -5,7 +5,7 @@
 //! use deputy_link::client::Engine;
 //!
 //! let string = std::fs::read_to_string("join")?.parse()?;
-//! let link = Engine::new("my-engine 1.0").join(&string).await?;
+//! let link = Engine::new("my-engine-1.0").join(&string).await?;
 //! let held = link.held.borrow().deliveries.len();
 //! # Ok(())
 //! # }
@@ -61,7 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Engine {
-    /// An engine, as `deputy workers` shows its version. It wants all that its group gets, and keeps its identity in
+    /// An engine, as `deputy workers` shows its version: a name without spaces. It wants all that its group gets, and keeps its identity in
     /// memory: each start spends a use of the token, and what was a worker before is `away` from then on.
     pub fn new(version: impl Into<String>) -> Self {
         Self { version: version.into(), host: String::new(), wanted: BTreeSet::new(), keep: Arc::new(InMemory) }
