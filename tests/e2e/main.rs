@@ -17,6 +17,7 @@ mod contract;
 mod coordinator;
 mod deputy;
 mod endpoint;
+mod engine;
 mod faults;
 mod file_source;
 mod health;

@@ -45,6 +45,9 @@ const GUESTS: [&str; 5] = ["providers", "receivers", "tests/guests", "tests/plug
 /// Those of them whose logic is tested natively.
 const TESTED: [&str; 2] = ["providers", "receivers"];
 
+/// Crates for engines, each a workspace of its own. They are built into one folder.
+const ENGINES: [&str; 1] = ["engines/object-store"];
+
 /// Runs the parts, all of them if none is named.
 pub(crate) fn run(workspace: &Workspace, only: &[Part]) -> Result<()> {
     let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
@@ -114,7 +117,7 @@ fn cargo(workspace: &Workspace, folder: &str) -> Run {
 }
 
 fn fmt(workspace: &Workspace) -> Result<()> {
-    for folder in [""].iter().chain(&GUESTS).chain(&["tests/fuzz"]) {
+    for folder in [""].iter().chain(&GUESTS).chain(&ENGINES).chain(&["tests/fuzz"]) {
         cargo(workspace, folder)
             .args(["fmt", "--all", "--check"])
             .shown()
@@ -135,6 +138,10 @@ fn deny(workspace: &Workspace) -> Result<()> {
     check("").args(["bans", "licenses", "sources"]).quiet()?;
     for folder in GUESTS {
         check(folder).args(LESS).args(["bans", "licenses", "sources"]).quiet()?;
+    }
+    // What is banned is banned from the program: object_store brings what it likes into an engine.
+    for folder in ENGINES {
+        check(folder).args(LESS).args(["licenses", "sources"]).quiet()?;
     }
     Ok(())
 }
@@ -157,16 +164,23 @@ fn clippy(workspace: &Workspace) -> Result<()> {
             clippy(folder).arg("--tests").args(STRICT).shown()?;
         }
     }
+    for folder in ENGINES {
+        let lint = cargo(workspace, folder).args(["clippy", "--all-targets", "--locked", "--quiet", "--target-dir"]);
+        lint.arg(workspace.engines()).args(STRICT).shown()?;
+    }
     Ok(())
 }
 
 fn tests(workspace: &Workspace, count: &mut Count) -> Result<()> {
     let run = |folder: &str| {
         let test = cargo(workspace, folder).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-        test.env("DEPUTY_GUESTS", workspace.guests()).env("DEPUTY_TOOLS", workspace.tools())
+        let test = test.env("DEPUTY_GUESTS", workspace.guests()).env("DEPUTY_TOOLS", workspace.tools());
+        test.env("DEPUTY_ENGINES", workspace.engines())
     };
-    // Both run to their end, so that one look shows everything that failed.
+    // First, since it builds the examples that the tests of the program run.
+    let engines = ENGINES.map(|folder| count.run(run(folder).arg("--target-dir").arg(workspace.engines())));
+    // All run to their end, so that one look shows everything that failed.
     let native = count.run(run(""));
     let guests = TESTED.map(|folder| count.run(run(folder).arg("--target-dir").arg(workspace.target(folder))));
-    guests.into_iter().fold(native, Result::and)
+    engines.into_iter().chain(guests).fold(native, Result::and)
 }

@@ -45,6 +45,11 @@ impl Workspace {
         self.target("guests")
     }
 
+    /// The folder in which the crates for engines are built.
+    pub(crate) fn engines(&self) -> PathBuf {
+        self.target("engines")
+    }
+
     /// The folder of the installed servers and tools.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target("tools")

@@ -11,6 +11,7 @@ use deputy_core::{Limits, Span};
 const REFERENCES: &str = include_str!("../../../docs/configuration.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 const ENDPOINTS: &str = include_str!("../../../docs/endpoints.md");
+const WORKERS: &str = include_str!("../../../docs/workers.md");
 const README: &str = include_str!("../../../README.md");
 
 /// Every table, each with a key that there is not: what is said about it names those that there are.
@@ -106,6 +107,13 @@ fn the_page_for_operators_shows_a_coordinator_that_holds() {
 fn the_page_of_endpoints_shows_some_that_hold() {
     let endpoints = read_worker(ENDPOINTS).endpoints;
     assert!(endpoints.socket.is_some() && endpoints.aws.len() == 1);
+}
+
+#[test]
+fn the_page_of_workers_shows_both_sides_as_they_hold() {
+    let (coordinator, worker) = WORKERS.split_once("\n## On the worker\n").unwrap();
+    assert!(read(coordinator).coordinator.workers.is_some());
+    assert_eq!(read_worker(worker).receivers.len(), 2);
 }
 
 #[test]

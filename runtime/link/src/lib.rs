@@ -5,8 +5,8 @@
 //! that key; from then on it is known by the certificate. [`Enrolment`] is the coordinator's book of tokens and workers: a
 //! pure state machine, so that every way to steal, copy or repeat an identity is a test.
 //!
-//! This crate opens no file and reads no clock. It holds secrets of tokens only as hashes, except in the join string on
-//! its way to the worker.
+//! This crate opens no file, and reads no clock but for a [`client::Engine`], which has none to hand over. It holds
+//! secrets of tokens only as hashes, except in the join string on its way to the worker.
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
 

@@ -332,3 +332,7 @@ impl From<Reply> for Down {
         Self { reply: Some(reply) }
     }
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

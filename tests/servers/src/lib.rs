@@ -25,4 +25,4 @@ pub use oauth2::OAuth2;
 pub use ports::{free_ports, lasting_ports};
 pub use seaweed::{Place, Seaweed};
 pub use server::{Server, Start};
-pub use tools::{guest, tool};
+pub use tools::{engine, guest, tool};

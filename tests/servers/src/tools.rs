@@ -29,6 +29,18 @@ pub fn guest(name: &str) -> Result<PathBuf, Error> {
         .ok_or_else(|| Error::new(format!("the component {name} is not built: run `cargo xtask guests`")))
 }
 
+/// A built example of a crate for engines, by name. The folder is DEPUTY_ENGINES, or else `engines` of the target directory
+/// that the running test was built in.
+///
+/// # Errors
+/// When it is not built.
+pub fn engine(name: &str) -> Result<PathBuf, Error> {
+    find("DEPUTY_ENGINES", "engines", &PathBuf::from("debug/examples").join(name)).ok_or_else(|| {
+        let built = "run `cargo build --examples --target-dir ../../target/engines` in engines/object-store";
+        Error::new(format!("the example {name} is not built: {built}"))
+    })
+}
+
 fn find(variable: &str, folder: &str, file: &PathBuf) -> Option<PathBuf> {
     if let Some(folder) = env::var_os(variable) {
         return Some(PathBuf::from(folder).join(file)).filter(|path| path.is_file());

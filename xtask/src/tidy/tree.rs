@@ -11,7 +11,8 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
+    "engines/object-store/Cargo.toml",
     "providers/Cargo.toml",
     "receivers/Cargo.toml",
     "tests/fuzz/Cargo.toml",

@@ -5,8 +5,9 @@
 //! thousand workers do not come back at once; it renews the certificate at half of its life; and it writes down what it
 //! must not lose before it uses it. What it holds is in a `watch`: who looks sees the newest, and who is slow skips.
 //!
-//! An engine written in Rust needs this module and nothing else of Deputy: see [`Link`].
+//! An engine written in Rust needs this module and nothing else of Deputy: see [`Engine`], which gives it a [`Link`].
 
+mod engine;
 mod fetch;
 mod join;
 mod session;
@@ -34,6 +35,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::refusal::{Code, Refusal};
 use crate::timer::pause;
 
+pub use engine::{Engine, EngineError};
 pub use fetch::FetchError;
 use fetch::Fetches;
 pub use join::{JoinFailed, join};
@@ -96,6 +98,8 @@ pub struct Link {
     pub state: watch::Receiver<State>,
     /// For reports of what was applied.
     pub reports: mpsc::Sender<Report>,
+    /// What it reads the time from, by which leases end.
+    pub clock: fn() -> Timestamp,
     asks: mpsc::Sender<(Digest, Answer)>,
 }
 
@@ -227,7 +231,7 @@ impl Client {
             fetches: Fetches::default(),
             spread: Span::secs(0),
         };
-        (client, Link { held: when_held, state: states, reports: reporter, asks })
+        (client, Link { held: when_held, state: states, reports: reporter, clock: options.clock, asks })
     }
 
     /// Stays connected until that is of no use any more, and says why. What is held stays held.

@@ -1,0 +1,71 @@
+//! Lists a bucket, again and again, while its credentials are replaced.
+//!
+//! ```sh
+//! deputy token create --group analytics --out join
+//! cargo run --example list -- --join join --instance s3-prod --bucket events --endpoint http://127.0.0.1:8333
+//! ```
+//!
+//! Each listing is a line: how many objects there are, and the public half of the key that it was signed with.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example: it talks to whoever called it, and waits"
+)]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use deputy_link::client::Engine;
+use deputy_object_store::Lease;
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(arguments()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: BTreeMap<String, String>) -> Result<(), Box<dyn Error>> {
+    let argument = |name: &str| arguments.get(name).ok_or_else(|| format!("--{name} is missing"));
+    // One library for all TLS of this program: the link brings its own choice, and HTTP is to have the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+
+    let instance: deputy_core::InstanceName = argument("instance")?.parse()?;
+    let join = std::fs::read_to_string(argument("join")?)?.parse()?;
+    let link = Engine::new("list-0.1").wanting(instance.clone()).join(&join).await?;
+    let lease = Lease::of(&link, instance);
+    let store = AmazonS3Builder::new()
+        .with_bucket_name(argument("bucket")?)
+        .with_endpoint(argument("endpoint")?)
+        .with_region("us-east-1")
+        .with_allow_http(true)
+        .with_credentials(lease.credentials())
+        .build()?;
+
+    let credentials = lease.credentials();
+    loop {
+        let objects: Vec<_> = store.list(None).try_collect().await?;
+        println!("{} objects with {}", objects.len(), credentials.get_credential().await?.key_id);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// `--name value`, as often as there are some.
+fn arguments() -> BTreeMap<String, String> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let pairs = words.chunks_exact(2).filter_map(|pair| match pair {
+        [name, value] => Some((name.strip_prefix("--")?.to_owned(), value.clone())),
+        _ => None,
+    });
+    pairs.collect()
+}
