@@ -32,8 +32,10 @@ bench *arguments:
 fmt:
     cargo fmt --all
     cd providers && cargo fmt --all
+    cd receivers && cargo fmt --all
     cd tests/fuzz && cargo fmt --all
     cd tests/guests && cargo fmt --all
+    cd tests/plugs/outputs && cargo fmt --all
     cd tests/plugs/secrets && cargo fmt --all
 
 # Known faults of the dependencies: asks the advisory database, so it needs the network

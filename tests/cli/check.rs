@@ -101,7 +101,7 @@ fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: the keys here are `component`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: the keys here are `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
     error: a string was expected here, not a whole number
      --> deputy.toml:4:25
@@ -114,7 +114,7 @@ fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
     assert_snapshot!(home.snapshot(&["check", "--json"]), @r#"
     exit code 2
     ----- stdout
-    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"the keys here are `component`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"a string was expected here, not a whole number","expected":"write \"3600\""}]}}
+    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"the keys here are `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"a string was expected here, not a whole number","expected":"write \"3600\""}]}}
 
     ----- stderr
     error: unknown key `enabeld`
@@ -123,7 +123,7 @@ fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: the keys here are `component`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: the keys here are `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
     error: a string was expected here, not a whole number
      --> deputy.toml:4:25
@@ -309,4 +309,71 @@ fn without_a_root_certificate_on_the_machine_a_file_of_them_is_asked_for() {
     let run = home.run_with(&["check"], &none.each_ref().map(|(name, value)| (*name, value.as_str())));
     assert_ne!(run.code, Some(0));
     assert!(run.stdout.contains("install them, or name a file with `roots`"), "{}", home.shown(&run));
+}
+
+#[test]
+fn groups_show_what_their_workers_get() {
+    let home = Home::with_s3(
+        ENDPOINT,
+        r#"
+[instances.mounted]
+service = "hdfs"
+file = { path = "deputy.toml", lifetime = "1h" }
+deliver-to = ["analytics", "etl"]
+
+[coordinator]
+listen = "127.0.0.1:8271"
+advertise = "deputy.example:8271"
+
+[groups.etl.receivers.files]
+component = "s3-sts.wasm"
+instances = ["mounted"]
+
+[groups.etl.receivers.gone]
+component = "gone.wasm"
+instances = ["mounted"]
+"#,
+    );
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 1
+    ----- stdout
+    mounted: ok
+      file        [HOME]/deputy.toml
+                  of hdfs, good for 1h from when it was written
+      deliver to  analytics, etl
+
+    s3: ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      secrets    aws-key (file): can be read
+      imported and granted
+        sign requests of AWS (SigV4) with a secret  aws-key
+        make HTTP requests                          http://127.0.0.1:[PORT]
+
+    group analytics: ok
+      gets  mounted
+
+    group etl: not ok
+      gets       mounted
+      receiver   files, for mounted
+      component  [HOME]/s3-sts.wasm
+      receiver   gone, for mounted
+      component  [HOME]/gone.wasm
+      files: [HOME]/s3-sts.wasm is a provider: a receiver exports `receiver`
+      gone: cannot read the component [HOME]/gone.wasm
+        because No such file or directory (os error 2)
+
+    deputy.toml: 2 instances, 2 groups, workers come in at deputy.example:8271, 1 not ok
+    ");
+    let run = home.run(&["check", "--json"]);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &seen["ok"]), (Some(1), &false.into()));
+    assert_eq!(seen["workers"], serde_json::json!({ "listen": "127.0.0.1:8271", "advertise": "deputy.example:8271" }));
+    assert_eq!(seen["instances"][0]["deliver_to"], serde_json::json!(["analytics", "etl"]));
+    let analytics = serde_json::json!({ "name": "analytics", "ok": true, "instances": ["mounted"], "receivers": [] });
+    assert_eq!(seen["groups"][0], analytics);
+    let files = &seen["groups"][1]["receivers"][0];
+    assert_eq!((&files["name"], &files["ok"]), (&"files".into(), &false.into()));
+    assert!(files["error"]["message"].as_str().unwrap().contains("is a provider"), "{files}");
 }

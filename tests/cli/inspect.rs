@@ -62,6 +62,54 @@ fn a_component_is_described_for_programs() {
 }
 
 #[test]
+fn a_receiver_is_described_by_what_it_accepts_and_is_granted_nothing() {
+    let home = Home::with("");
+    for receiver in ["aws-credentials", "files"] {
+        std::fs::copy(deputy_test_servers::guest(receiver).unwrap(), home.path(&format!("{receiver}.wasm"))).unwrap();
+    }
+    assert_snapshot!(home.snapshot(&["inspect", "aws-credentials.wasm"]), @"
+    exit code 0
+    ----- stdout
+    aws-credentials.wasm
+      kind      receiver
+      services  s3
+      size      [N] KiB
+      sha256    [SHA256]
+
+    Can
+      put files in front of the workload
+
+    Never
+      cannot read a secret's value
+      cannot sign requests of AWS (SigV4) with a secret
+      cannot sign JSON Web Tokens with a secret
+      cannot take a bare HMAC-SHA256 with a secret
+      cannot take a bare PBKDF2 of a secret
+      cannot sign anything with a secret
+      cannot make HTTP requests
+      cannot open a socket
+      cannot look up host names
+      cannot send UDP datagrams
+      cannot read or write files
+      cannot read environment variables
+      cannot read standard input
+      cannot write log lines
+      cannot tell the time
+      cannot take random numbers
+    ");
+    let run = home.run(&["inspect", "files.wasm", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&seen["kind"], &seen["service"]), (&"receiver".into(), &Value::Null));
+    assert_eq!(seen["services"], serde_json::json!(["*"]));
+    assert_eq!(
+        (&seen["can"], &seen["can_if_granted"]),
+        (&serde_json::json!(["outputs", "logs"]), &serde_json::json!([]))
+    );
+    assert!(home.run(&["inspect", "files.wasm"]).stdout.contains("services  all\n"));
+}
+
+#[test]
 fn what_is_no_component_is_said_to_be_none() {
     let home = Home::with("");
     home.write("text.wasm", "not a component");

@@ -17,6 +17,7 @@
 mod check;
 mod completions;
 mod coordinator;
+mod exec;
 mod get;
 mod home;
 mod inspect;
@@ -25,6 +26,7 @@ mod run;
 mod service;
 mod status;
 mod usage;
+mod worker;
 
 #[test]
 fn every_file_here_is_part_of_the_tests() {

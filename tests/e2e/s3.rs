@@ -68,6 +68,11 @@ pub(crate) fn lines(name: &str, endpoint: &str, first: &str) -> String {
     )
 }
 
+/// The payload of good credentials.
+pub(crate) fn obtained() -> String {
+    payload(&home(Seaweed::SECRET_KEY))
+}
+
 /// Obtains into a file and gives its text.
 fn payload(home: &Home) -> String {
     let run = home.deputy(&["obtain", "s3", "--out", "payload.json", "--audit", "audit.jsonl"]).ends_with(exit::OK);

@@ -2,85 +2,39 @@
 //!
 //! Of a command only the addresses and the keys are replaced, which the page cannot know.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use deputy_test_servers::{Seaweed, guest, tool};
+use deputy_test_servers::Seaweed;
 use tempfile::TempDir;
 
 use crate::local::Refusing;
+use crate::page::{self, Page, shell};
 use crate::servers;
 
-const PAGE: &str = include_str!("../../docs/providers.md");
+const PAGE: Page = Page { name: "docs/providers.md", text: include_str!("../../docs/providers.md") };
 
-/// The shell blocks below a heading, each as one script.
-fn blocks(heading: &str) -> Vec<&'static str> {
-    let section = PAGE.split("\n## ").find(|section| section.starts_with(heading));
-    let section = section.unwrap_or_else(|| panic!("docs/providers.md has no section {heading:?}"));
-    let blocks: Vec<&str> =
-        section.split("```sh\n").skip(1).map(|block| block.split("\n```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2, "docs/providers.md: the section {heading:?} has other commands than these tests know");
-    blocks
-}
+const HEADING: &str = "Trying it with the wasmtime CLI";
 
-/// A folder that looks like the author's: the components where the page has them.
 fn author() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir_all(folder.path().join("target/guests")).unwrap();
-    for (file, component) in [
+    page::author(&[
         ("oauth2.wasm", "oauth2-javascript"),
         ("target/guests/s3-sts.wasm", "s3-sts"),
         ("target/guests/secrets.wasm", "secrets"),
-    ] {
-        symlink(guest(component).unwrap(), folder.path().join(file)).unwrap();
-    }
-    folder
-}
-
-/// Runs a script with the tools on the path and gives what it printed.
-fn shell(folder: &Path, script: &str) -> String {
-    let tools = tool("wasmtime").unwrap();
-    let output = Command::new("/bin/sh")
-        .args(["-e", "-c", script])
-        .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", tools.parent().unwrap().display()))
-        // Where wasmtime keeps what it compiled.
-        .env("HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/wasmtime"))
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}\n{errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A script with something replaced that must be in it.
-fn replace(script: &str, old: &str, new: &str) -> String {
-    assert!(script.contains(old), "docs/providers.md no longer has {old} in:\n{script}");
-    script.replace(old, new)
+    ])
 }
 
 /// The second block: it plugs the secrets in and calls the result.
 fn plugged(endpoint: &str, id: &str, key: &str) -> String {
-    let script = replace(blocks("Trying it with the wasmtime CLI")[1], "cargo xtask guests\n", "");
-    let script = replace(
-        &replace(&script, "AKIA…", id),
+    let script = PAGE.replace(PAGE.blocks(HEADING)[1], "cargo xtask guests\n", "");
+    let script = PAGE.replace(
+        &PAGE.replace(&script, "AKIA…", id),
         "\"SecretAccessKey\": \"…\"",
         &format!("\"SecretAccessKey\": \"{key}\""),
     );
-    replace(&script, "http://127.0.0.1:8333", endpoint)
+    PAGE.replace(&script, "http://127.0.0.1:8333", endpoint)
 }
 
 #[test]
 fn the_commands_without_secrets_work() {
-    let script = replace(
-        blocks("Trying it with the wasmtime CLI")[0],
-        "http://127.0.0.1:8080/token",
-        &servers::oauth2().token_url(),
-    );
+    let script = PAGE.replace(PAGE.blocks(HEADING)[0], "http://127.0.0.1:8080/token", &servers::oauth2().token_url());
     let printed = shell(author().path(), &script);
     let (name, token) = printed.split_once('\n').unwrap();
     assert_eq!(name, "\"oauth2\"");
@@ -90,7 +44,7 @@ fn the_commands_without_secrets_work() {
 #[test]
 fn the_commands_with_secrets_reach_a_real_sts() {
     let script = plugged(&servers::seaweed().endpoint(), Seaweed::ACCESS_KEY, Seaweed::SECRET_KEY);
-    let script = replace(&script, "arn:aws:iam::role/worker", Seaweed::ROLE_ARN);
+    let script = PAGE.replace(&script, "arn:aws:iam::role/worker", Seaweed::ROLE_ARN);
     let printed = shell(author().path(), &script);
     let payload = payload(&printed);
     assert!(payload.contains("\"Version\":1") && payload.contains("\"SessionToken\":"), "{printed}");
@@ -106,14 +60,14 @@ fn a_wrong_key_is_denied_as_the_contract_has_it() {
 #[test]
 fn the_other_operations_are_answered_by_moto() {
     let script = plugged(&servers::moto().endpoint(), "AKIAIOSFODNN7EXAMPLE", "any");
-    let session = replace(&script, ",\n           {name: \"role-arn\", value: \"arn:aws:iam::role/worker\"}", "");
+    let session = PAGE.replace(&script, ",\n           {name: \"role-arn\", value: \"arn:aws:iam::role/worker\"}", "");
     assert!(payload(&shell(author().path(), &session)).contains("\"AccessKeyId\":"));
 }
 
 #[test]
 fn every_export_can_be_called_with_nothing_but_wasi_0_2() {
     const OPTIONS: &str = "-S p3=n -W concurrency-support=n";
-    assert!(PAGE.contains(OPTIONS));
+    assert!(PAGE.text.contains(OPTIONS));
     let nobody = Refusing::new();
     let script = plugged(&nobody.endpoint(), "AKIA", "any");
     let folder = author();

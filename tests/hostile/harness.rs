@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, Paths, SecretGrant, Send, TcpRule};
-use deputy_core::{Instance, Limit, Limits, Refusal, SecretSource, Span, Tokens};
+use deputy_core::{Instance, Limit, Limits, Outputs, Refusal, SecretSource, Span, Tokens};
 use deputy_observe::{Audit, CallId, Event, Outcome, What};
 use deputy_sandbox::{Call, CallError, Options, Provider, Sandbox};
 use tokio::runtime::Runtime;
@@ -141,13 +141,13 @@ impl Host {
         let begun = Instant::now();
         let call = self.runtime.block_on(provider.obtain());
         let took = begun.elapsed();
-        assert_eq!(payload(&call), "hello you");
+        assert_eq!(report(&call), "hello you");
         took
     }
 
     fn request(&self, provider: &Provider) {
         let call = self.runtime.block_on(provider.obtain());
-        assert_eq!(payload(&call), "ok 200 hello\nok 200 hello");
+        assert_eq!(report(&call), "ok 200 hello\nok 200 hello");
     }
 
     /// Attacks; then, alone, shows that the host is as usual.
@@ -180,8 +180,8 @@ pub(crate) struct Case {
 }
 
 /// What came of a call.
-pub(crate) struct Seen {
-    pub(crate) call: Call<Tokens>,
+pub(crate) struct Seen<T = Tokens> {
+    pub(crate) call: Call<T>,
     pub(crate) events: Vec<Event>,
     pub(crate) took: Duration,
 }
@@ -284,7 +284,7 @@ impl Obtained for Provider {
 }
 
 /// A call, with what was seen of it. For use within [`Host::attack`].
-pub(crate) fn seen(call: impl Future<Output = Call<Tokens>>) -> Seen {
+pub(crate) fn seen<T>(call: impl Future<Output = Call<T>>) -> Seen<T> {
     let begun = Instant::now();
     let call = host().runtime.block_on(async {
         // Longer than every limit that a test sets: then the host does not end the call.
@@ -293,10 +293,27 @@ pub(crate) fn seen(call: impl Future<Output = Call<Tokens>>) -> Seen {
     Seen { events: host().events(call.id), call, took: begun.elapsed() }
 }
 
-impl Seen {
+/// What a component brings, of which a part is its report.
+pub(crate) trait Brought {
+    fn report(&self) -> &[u8];
+}
+
+impl Brought for Tokens {
+    fn report(&self) -> &[u8] {
+        self.payload.expose()
+    }
+}
+
+impl Brought for Outputs {
+    fn report(&self) -> &[u8] {
+        self.files.iter().find(|(path, _)| path.as_str() == "report").map_or(b"", |(_, text)| text.expose())
+    }
+}
+
+impl<T: Brought> Seen<T> {
     /// What the component reported.
     pub(crate) fn report(&self) -> String {
-        payload(&self.call)
+        report(&self.call)
     }
 
     /// What the component reported, by lines.
@@ -310,7 +327,7 @@ impl Seen {
         assert_eq!(self.call.result.as_ref().err(), Some(&CallError::Limit(limit)), "{self:?}");
         self.over(limit);
         let end = self.events.last().expect("an event");
-        assert!(matches!(end.what, What::Call { .. }), "{self:?}");
+        assert!(matches!(end.what, What::Accept { .. } | What::Call { .. }), "{self:?}");
         assert_eq!(end.code, Some(format!("over-limit:{limit}")), "{self:?}");
         self
     }
@@ -379,10 +396,10 @@ impl Seen {
     }
 }
 
-impl std::fmt::Debug for Seen {
+impl<T: Brought> std::fmt::Debug for Seen<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let report = match &self.call.result {
-            Ok(tokens) => Ok(String::from_utf8_lossy(tokens.payload.expose()).chars().take(4000).collect::<String>()),
+            Ok(brought) => Ok(String::from_utf8_lossy(brought.report()).chars().take(4000).collect::<String>()),
             Err(error) => Err(error),
         };
         let Call { refusals, usage, log_tail, .. } = &self.call;
@@ -394,9 +411,9 @@ impl std::fmt::Debug for Seen {
 }
 
 #[track_caller]
-fn payload(call: &Call<Tokens>) -> String {
+fn report<T: Brought>(call: &Call<T>) -> String {
     match &call.result {
-        Ok(tokens) => String::from_utf8(tokens.payload.expose().to_vec()).expect("text"),
+        Ok(brought) => String::from_utf8(brought.report().to_vec()).expect("text"),
         Err(error) => panic!("no report: {error:?}, refused {:?}, log {:?}", call.refusals, call.log_tail),
     }
 }

@@ -40,7 +40,10 @@ pub(crate) enum Part {
 }
 
 /// Workspaces beside the native one.
-const GUESTS: [&str; 3] = ["providers", "tests/guests", "tests/plugs/secrets"];
+const GUESTS: [&str; 5] = ["providers", "receivers", "tests/guests", "tests/plugs/outputs", "tests/plugs/secrets"];
+
+/// Those of them whose logic is tested natively.
+const TESTED: [&str; 2] = ["providers", "receivers"];
 
 /// Runs the parts, all of them if none is named.
 pub(crate) fn run(workspace: &Workspace, only: &[Part]) -> Result<()> {
@@ -150,8 +153,8 @@ fn clippy(workspace: &Workspace) -> Result<()> {
         // In release, so that it shares what it has to compile with the build of the guests.
         let wasm = ["--release", "--lib", "--examples", "--target", "wasm32-unknown-unknown"];
         clippy("wasm").args(wasm).args(STRICT).shown()?;
-        if folder == "providers" {
-            clippy("providers").arg("--tests").args(STRICT).shown()?;
+        if TESTED.contains(&folder) {
+            clippy(folder).arg("--tests").args(STRICT).shown()?;
         }
     }
     Ok(())
@@ -164,6 +167,6 @@ fn tests(workspace: &Workspace, count: &mut Count) -> Result<()> {
     };
     // Both run to their end, so that one look shows everything that failed.
     let native = count.run(run(""));
-    let providers = count.run(run("providers").arg("--target-dir").arg(workspace.target("providers")));
-    native.and(providers)
+    let guests = TESTED.map(|folder| count.run(run(folder).arg("--target-dir").arg(workspace.target(folder))));
+    guests.into_iter().fold(native, Result::and)
 }

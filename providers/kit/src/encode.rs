@@ -1,4 +1,4 @@
-//! Percent-encoding (RFC 3986) and hexadecimal digits.
+//! Percent-encoding (RFC 3986), hexadecimal digits, base64 (RFC 4648) and JSON strings.
 
 /// Percent-encodes everything but RFC 3986's unreserved letters, as AWS's rules, URLs and form bodies want it: a space
 /// becomes `%20`, and digits are upper-case.
@@ -46,6 +46,44 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|&byte| digits(byte)).collect()
 }
 
+/// Base64 with the standard alphabet and padding.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    let mut encoded = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - group.len()));
+        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            encoded.push(if index <= group.len() { sextet(bits >> shift & 63) } else { '=' });
+        }
+    }
+    encoded
+}
+
+fn sextet(bits: u32) -> char {
+    char::from(match bits as u8 {
+        letter @ 0..=25 => b'A' + letter,
+        letter @ 26..=51 => b'a' + letter - 26,
+        digit @ 52..=61 => b'0' + digit - 52,
+        62 => b'+',
+        _ => b'/',
+    })
+}
+
+/// A JSON string, with its quotes.
+#[must_use]
+pub fn json(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            _ => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 fn digits(byte: u8) -> [char; 2] {
     [byte >> 4, byte & 15].map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0'))
 }
@@ -76,6 +114,21 @@ mod tests {
         assert_eq!(percent_decode("100%"), b"100%");
         assert_eq!(percent_decode("%4"), b"%4");
         assert_eq!(percent_decode("%zz%41"), b"%zzA");
+    }
+
+    #[test]
+    fn base64_is_that_of_the_standard_s_examples() {
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
+        for (plain, encoded) in pairs {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xbe, 0x00]), "+/++AA==");
+    }
+
+    #[test]
+    fn a_json_string_cannot_be_ended_from_inside() {
+        assert_eq!(json("a\"b\\c\nd\u{1}é"), r#""a\"b\\c\u000ad\u0001é""#);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What Deputy's providers in Rust share.
+//! What Deputy's providers and receivers in Rust share.
 //!
-//! A provider generates its own world with `wit_bindgen::generate!` and takes the contract's types from here, so that
-//! the kit's functions return the contract's own `Failure` and a provider's code is a chain of `?`:
+//! A component generates its own world with `wit_bindgen::generate!` and takes the contract's types from here, so that
+//! the kit's functions return the contract's own `Failure` and its code is a chain of `?`:
 //!
 //! ```
 //! wit_bindgen::generate!({
@@ -12,14 +12,15 @@
 //! # fn main() {}
 //! ```
 //!
-//! Import lists stay truthful: the kit uses WASI through generated bindings and never through `std`, and what a provider
-//! does not call is not linked, so a component imports `wasi:http` only if it makes requests.
+//! Import lists stay truthful: the kit uses WASI through generated bindings and never through `std`, and what a component
+//! does not call is not linked, so it imports `wasi:http` only if it makes requests, and `outputs` only if it leaves files.
 //!
 //! The kit never panics, never writes to the log, and never keeps anything between two calls.
 
 pub mod clock;
 pub mod encode;
 pub mod http;
+pub mod outputs;
 pub mod settings;
 pub mod text;
 pub mod time;
@@ -38,7 +39,10 @@ mod bindings {
         path: "../../wit",
         inline: "
             package deputy:kit;
-            world types { import delegation:tokens/types@0.1.0; }
+            world types {
+                import delegation:tokens/types@0.1.0;
+                import delegation:tokens/outputs@0.1.0;
+            }
         ",
         world: "deputy:kit/types",
         generate_all,

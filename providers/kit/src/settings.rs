@@ -11,8 +11,20 @@ impl<'a> Reader<'a> {
     /// `misconfigured`, where a setting's name is not among the known ones or its value is empty. A misspelt name must
     /// not pass: the default would silently stand in its place.
     pub fn new(settings: &'a [Setting], known: &[&str]) -> Result<Self, Failure> {
+        Self::with_families(settings, known, &[])
+    }
+
+    /// The same with families of settings: `profile` has a member `profile.s3-prod`, and as many others as there are
+    /// names.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_families(settings: &'a [Setting], known: &[&str], families: &[&str]) -> Result<Self, Failure> {
+        let member = |name: &str| families.iter().any(|family| member(family, name).is_some_and(|it| !it.is_empty()));
         for Setting { name, value } in settings {
-            if !known.contains(&name.as_str()) {
+            if !known.contains(&name.as_str()) && !member(name) {
+                let families = families.iter().map(|family| format!("{family}.NAME"));
+                let known: Vec<_> = known.iter().map(|name| (*name).to_owned()).chain(families).collect();
                 let known = known.join(", ");
                 return Err(misconfigured(name, &format!("no such setting here; there are: {known}")));
             }
@@ -37,6 +49,11 @@ impl<'a> Reader<'a> {
         self.optional(name).ok_or_else(|| misconfigured(name, "it is missing"))
     }
 
+    /// The members of a family: what is behind the first dot of their names, and their values.
+    pub fn family(&self, family: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |setting| Some((member(family, &setting.name)?, setting.value.as_str())))
+    }
+
     /// The value as `parse` reads it, if the setting is there.
     ///
     /// # Errors
@@ -48,6 +65,11 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<T>, Failure> {
         self.optional(name).map(parse).transpose().map_err(|problem| misconfigured(name, &problem))
     }
+}
+
+/// The name of a family's member.
+fn member<'n>(family: &str, name: &'n str) -> Option<&'n str> {
+    name.strip_prefix(family)?.strip_prefix('.')
 }
 
 /// The failure that names a setting and what is wrong with it.
@@ -93,6 +115,22 @@ mod tests {
         let written = settings(&[("regoin", "eu-west-1")]);
         let failure = Reader::new(&written, &["region", "endpoint"]).err().unwrap();
         assert_eq!(text(&failure), "setting `regoin`: no such setting here; there are: region, endpoint");
+    }
+
+    #[test]
+    fn a_family_has_members_of_any_name_and_none_without() {
+        let written = settings(&[("profile.s3-prod", "prod"), ("profile.a.b", "x"), ("region", "eu-west-1")]);
+        let reader = Reader::with_families(&written, &["region"], &["profile"]).unwrap();
+        assert_eq!(reader.family("profile").collect::<Vec<_>>(), [("s3-prod", "prod"), ("a.b", "x")]);
+        assert_eq!(reader.family("prof").count(), 0);
+        for name in ["profile", "profile.", "profiles.a", "Profile.a"] {
+            let written = settings(&[(name, "x")]);
+            let failure = Reader::with_families(&written, &["region"], &["profile"]).err().unwrap();
+            assert_eq!(
+                text(&failure),
+                format!("setting `{name}`: no such setting here; there are: region, profile.NAME")
+            );
+        }
     }
 
     #[test]

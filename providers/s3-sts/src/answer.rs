@@ -4,6 +4,7 @@
 use crate::config::Operation;
 use crate::refusal;
 use crate::xml::Leaves;
+use deputy_kit::encode::json;
 use deputy_kit::http::Response;
 use deputy_kit::time::parse_rfc3339;
 use deputy_kit::types::{Failure, Tokens};
@@ -30,20 +31,6 @@ pub(crate) fn tokens(operation: Operation, response: &Response) -> Result<Tokens
         json(expiration),
     );
     Ok(Tokens { payload: payload.into_bytes(), valid_until: Some(valid_until) })
-}
-
-/// A JSON string.
-fn json(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
-            _ => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

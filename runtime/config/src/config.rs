@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use deputy_core::InstanceName;
 use deputy_core::schedule::{Budget, UpstreamName};
+use deputy_core::{GroupName, InstanceName};
 
 use crate::coordinator::{self, Coordinator};
 use crate::diagnostic::{ConfigErrors, Diagnostics, Sink};
+use crate::group::{self, Group};
 use crate::instance::{Entry, Reader};
 use crate::syntax;
 use crate::upstream::Upstreams;
@@ -35,6 +36,8 @@ pub struct Config {
     pub budgets: BTreeMap<UpstreamName, Budget>,
     /// All instances, also those that are not enabled.
     pub instances: BTreeMap<InstanceName, Entry>,
+    /// The groups of workers. Every group that an instance is delivered to is here.
+    pub groups: BTreeMap<GroupName, Group>,
     /// What has no effect, or another one than it seems.
     pub warnings: Diagnostics,
 }
@@ -45,11 +48,8 @@ impl Config {
     /// # Errors
     /// If it can't be read, or with all that is wrong in it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let unreadable = |source| ConfigErrors::Unreadable { path: path.to_owned(), source };
-        let text = read(path).map_err(unreadable)?;
-        // A program that is called from elsewhere finds the same files.
-        let absolute = std::path::absolute(path).map_err(unreadable)?;
-        Self::parse_in(&text, path, &absolute)
+        let text = read(path)?;
+        Self::parse_in(&text, path, &absolute(path)?)
     }
 
     /// Reads the text of a file. Relative paths in it are relative to the file's folder.
@@ -65,12 +65,13 @@ impl Config {
         let base = place.parent().unwrap_or(Path::new(""));
         let table = syntax::parse(&mut sink, text);
         let (mut state_dir, mut audit, mut coordinator) = (None, None, None);
-        let (mut upstreams, mut instances) = (Upstreams::default(), BTreeMap::new());
+        let (mut upstreams, mut instances, mut groups) = (Upstreams::default(), BTreeMap::new(), BTreeMap::new());
         if let Some(table) = &table {
             let mut fields = Fields::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
             audit = fields.optional("audit").and_then(|value| value.path(&mut sink, base));
-            coordinator = fields.optional("coordinator").and_then(|value| coordinator::read(&mut sink, base, value));
+            let written = fields.optional("coordinator");
+            coordinator = written.map_or(Some(Coordinator::default()), |v| coordinator::read(&mut sink, base, v));
             upstreams = fields.optional("upstreams").map(|v| Upstreams::read(&mut sink, v)).unwrap_or_default();
             let mut reader = Reader::new(base, &upstreams);
             if let Some(value) = fields.optional("instances") {
@@ -78,7 +79,11 @@ impl Config {
                 let entries = entries.into_iter().filter_map(|(key, value)| reader.read(&mut sink, &key, value));
                 instances = entries.map(|entry| (entry.name.clone(), entry)).collect();
             }
-            reader.finish(&mut sink);
+            let delivered = reader.finish(&mut sink);
+            if coordinator.as_ref().is_some_and(|coordinator| coordinator.workers.is_none()) {
+                delivered.to_nobody(&mut sink);
+            }
+            groups = group::read(&mut sink, base, fields.optional("groups"), &instances, &delivered);
             fields.finish(&mut sink);
         }
         let coordinator = coordinator.unwrap_or_default();
@@ -96,12 +101,27 @@ impl Config {
             default_budget,
             budgets,
             instances,
+            groups,
             warnings: findings,
         })
     }
 }
 
-pub(crate) fn read(path: &Path) -> io::Result<String> {
+/// The text of a configuration.
+pub(crate) fn read(path: &Path) -> Result<String, ConfigErrors> {
+    bounded(path).map_err(|source| unreadable(path, source))
+}
+
+/// Where a configuration is, for the paths in it: a program that is called from elsewhere finds the same files.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, ConfigErrors> {
+    std::path::absolute(path).map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ConfigErrors {
+    ConfigErrors::Unreadable { path: path.to_owned(), source }
+}
+
+fn bounded(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let mut file = File::open(path)?.take(MAX_BYTES + 1);
     #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]

@@ -1,16 +1,15 @@
 //! `[coordinator]`
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use deputy_core::{SecretSource, Span};
 
+use crate::address::{self, HostPort};
 use crate::diagnostic::Sink;
 use crate::secret;
-use crate::value::{Value, optional};
+use crate::socket::{self, SocketMode};
+use crate::value::{Fields, Value, optional};
 
 /// What the coordinator needs to know beside its instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +26,29 @@ pub struct Coordinator {
     pub control_mode: SocketMode,
     /// How long calls that are under way may go on after a signal.
     pub shutdown: Span,
+    /// Where workers come in; without it there are none.
+    pub workers: Option<Workers>,
 }
 
-/// The mode of a socket: its owner may read and write, its group perhaps, and nobody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SocketMode(u32);
+/// Where workers come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// The address that is listened on.
+    pub listen: SocketAddr,
+    /// The one that workers are told, in their join strings.
+    pub advertise: HostPort,
+    /// How long a worker's certificate is good; it is renewed at half of that.
+    pub certificate_life: Span,
+    /// How long the authority that signs them is good; at least ten times as long.
+    pub authority_life: Span,
+    /// How often a worker gives a sign of life; it is gone after three that did not come.
+    pub heartbeat: Span,
+}
 
-/// A text is no mode of a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the mode of a socket that only its owner, or owner and group, may use: write \"0600\" or \"0660\"")]
-pub struct SocketModeError;
+/// What only a coordinator with workers makes use of.
+const OF_WORKERS: [&str; 4] = ["advertise", "authority-life", "certificate-life", "heartbeat"];
 
-/// A Unix socket's path has room for so many bytes, on Linux.
-const LONGEST_SOCKET: usize = 107;
+const DAY: u64 = 86_400;
 
 impl Default for Coordinator {
     fn default() -> Self {
@@ -48,35 +57,10 @@ impl Default for Coordinator {
             key: None,
             health: None,
             control: None,
-            control_mode: SocketMode(0o600),
+            control_mode: SocketMode::default(),
             shutdown: Span::secs(10),
+            workers: None,
         }
-    }
-}
-
-impl SocketMode {
-    /// As `chmod` takes it.
-    pub fn bits(self) -> u32 {
-        self.0
-    }
-}
-
-impl FromStr for SocketMode {
-    type Err = SocketModeError;
-
-    fn from_str(text: &str) -> Result<Self, SocketModeError> {
-        let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-        let bits = u32::from_str_radix(text, 8).ok().filter(|_| digits);
-        // Who connects must be able to write, so a mode without that is a mistake.
-        let sound =
-            |bits: &u32| bits & !0o660 == 0 && bits & 0o600 == 0o600 && matches!(bits & 0o060, 0 | 0o020 | 0o060);
-        bits.filter(sound).map(Self).ok_or(SocketModeError)
-    }
-}
-
-impl fmt::Display for SocketMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04o}", self.0)
     }
 }
 
@@ -85,11 +69,12 @@ pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Coo
     let default = Coordinator::default();
     let mut fields = value.table(sink, "[coordinator]")?;
     let calls = optional(fields.optional("calls"), |v| v.number(sink, "32", 1..=1000));
-    let key = optional(fields.optional("key"), |v| key(sink, base, v));
-    let health = optional(fields.optional("health"), |v| health(sink, v));
-    let control = optional(fields.optional("control"), |v| control(sink, base, v));
+    let key = optional(fields.optional("key"), |v| secret::place(sink, base, v, "{ file = \"state.key\" }"));
+    let health = optional(fields.optional("health"), |v| address::health(sink, v, "\"127.0.0.1:8270\""));
+    let control = optional(fields.optional("control"), |v| socket::path(sink, base, v));
     let control_mode = optional(fields.optional("control-mode"), |v| v.parsed(sink, "\"0600\""));
     let shutdown = optional(fields.optional("shutdown"), |v| v.span(sink, "\"10s\"", Span::secs(0)..=Span::secs(600)));
+    let workers = workers(sink, &mut fields);
     fields.finish(sink);
     Some(Coordinator {
         calls: calls?.and_then(|calls| usize::try_from(calls).ok()).unwrap_or(default.calls),
@@ -98,67 +83,49 @@ pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Coo
         control: control?,
         control_mode: control_mode?.unwrap_or(default.control_mode),
         shutdown: shutdown?.unwrap_or(default.shutdown),
+        workers: workers?,
     })
 }
 
-fn key(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<SecretSource> {
-    if !value.is_table() {
-        // The value itself, perhaps.
-        sink.mask(value.at());
-    }
-    let mut fields = value.table(sink, "{ file = \"state.key\" }")?;
-    let source = secret::source(sink, base, &mut fields);
-    for unknown in fields.finish(sink) {
-        sink.mask(unknown.at());
-    }
-    source
-}
-
-fn health(sink: &mut Sink, value: Value<'_>) -> Option<SocketAddr> {
-    let like = "\"127.0.0.1:8270\"";
-    let text = value.text(sink, like)?;
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        sink.error(value.at(), "not an address with a port").expected(format!("write {like}"));
-        return None;
+/// `listen` and what goes with it.
+fn workers(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Option<Workers>> {
+    let written = fields.optional("listen");
+    let advertise =
+        optional(fields.optional("advertise"), |v| v.parsed::<HostPort>(sink, "\"coordinator.example:8271\""));
+    let heartbeat = fields.optional("heartbeat");
+    let heartbeat = optional(heartbeat, |v| v.span(sink, "\"30s\"", Span::secs(1)..=Span::secs(600)));
+    let certificate = fields.optional("certificate-life");
+    let certificate = optional(certificate, |v| v.span(sink, "\"24h\"", Span::secs(10)..=Span::secs(30 * DAY)));
+    let authority_written = fields.optional("authority-life");
+    let authority = optional(authority_written, |v| v.span(sink, "\"180d\"", Span::secs(100)..=Span::secs(3650 * DAY)));
+    let Some(value) = written else {
+        let useless: Vec<_> = OF_WORKERS.iter().filter_map(|name| Some((name, fields.key(name)?))).collect();
+        for (name, at) in &useless {
+            sink.error(at.clone(), format!("`{name}` has no effect: no worker can come"))
+                .expected("needs listen = \"0.0.0.0:8271\"");
+        }
+        return useless.is_empty().then_some(None);
     };
-    if !address.ip().to_canonical().is_loopback() {
-        sink.warning(value.at(), "this address can be reached from other machines")
-            .expected(format!("such as {like}"))
-            .hint("whoever reaches it reads the names of the instances, and whether they fail; nobody is asked who they are");
-    }
-    Some(address)
-}
-
-fn control(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<PathBuf> {
-    let path = value.path(sink, base)?;
-    let length = path.as_os_str().as_bytes().len();
-    if length > LONGEST_SOCKET {
-        sink.error(value.at(), format!("the path of this socket has {length} bytes"))
-            .expected(format!("at most {LONGEST_SOCKET}, its folder included"));
+    let listen = address::read(sink, value, "\"0.0.0.0:8271\"")?;
+    if listen.port() == 0 {
+        sink.error(value.at(), "workers have to know this port").expected("such as \"0.0.0.0:8271\"");
         return None;
     }
-    Some(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mode_survives_the_round_trip() {
-        for text in ["0600", "0620", "0660"] {
-            assert_eq!(text.parse::<SocketMode>().unwrap().to_string(), text);
-        }
-        assert_eq!("660".parse::<SocketMode>().unwrap().bits(), 0o660);
-        assert_eq!(Coordinator::default().control_mode.bits(), 0o600);
+    let advertise = advertise?.or_else(|| HostPort::of(listen));
+    if advertise.is_none() {
+        sink.error(value.at(), "nobody can connect to an address that stands for all of them")
+            .expected("needs advertise = \"coordinator.example:8271\"")
+            .hint("join strings tell workers where the coordinator is; `advertise` is what they say");
     }
-
-    #[test]
-    fn a_mode_that_lets_others_in_or_nobody_is_refused() {
-        for text in
-            ["", "0", "600 ", "+600", "0666", "0700", "0602", "0640", "0060", "0000", "4600", "00600", "rw", "0o600"]
-        {
-            assert_eq!(text.parse::<SocketMode>(), Err(SocketModeError), "{text:?}");
-        }
+    let certificate_life = certificate?.unwrap_or(Span::secs(DAY));
+    let authority_life = authority?.unwrap_or(Span::secs(180 * DAY));
+    if authority_life.as_millis() / 10 < certificate_life.as_millis() {
+        let at = authority_written.map_or(value.at(), |value| value.at());
+        sink.error(at, "an authority must live ten times as long as a certificate")
+            .expected("such as \"180d\", with certificates of a day")
+            .hint("every worker has to learn of the next authority before that signs");
+        return None;
     }
+    let heartbeat = heartbeat?.unwrap_or(Span::secs(30));
+    Some(Some(Workers { listen, advertise: advertise?, certificate_life, authority_life, heartbeat }))
 }

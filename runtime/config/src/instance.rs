@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use deputy_core::grant::Grant;
 use deputy_core::schedule::{Policy, Prefer, UpstreamName};
-use deputy_core::{FileSource, Instance, InstanceName, Limits, ServiceName, Span};
+use deputy_core::{FileSource, GroupName, Instance, InstanceName, Limits, ServiceName, Span};
 
+use crate::delivered::Delivered;
 use crate::diagnostic::Sink;
 use crate::secret::Secrets;
 use crate::upstream::Upstreams;
@@ -31,6 +32,8 @@ pub struct Entry {
     pub policy: Policy,
     /// Whose budget its calls use; none if it is found from the service and the endpoint.
     pub upstream: Option<UpstreamName>,
+    /// The groups of workers that get what it holds.
+    pub deliver_to: BTreeSet<GroupName>,
 }
 
 /// What reads the instances one after the other, and sees what they have in common.
@@ -40,6 +43,7 @@ pub(crate) struct Reader<'c> {
     upstreams: &'c Upstreams,
     used: BTreeSet<UpstreamName>,
     files: BTreeMap<PathBuf, Range<usize>>,
+    delivered: Delivered,
 }
 
 /// What only a component makes use of.
@@ -60,7 +64,7 @@ const OF_COMPONENTS: [&str; 12] = [
 
 impl<'c> Reader<'c> {
     pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams) -> Self {
-        Self { base, upstreams, used: BTreeSet::new(), files: BTreeMap::new() }
+        Self { base, upstreams, used: BTreeSet::new(), files: BTreeMap::new(), delivered: Delivered::default() }
     }
 
     /// Reads one instance; `None` if an error was noted.
@@ -74,18 +78,21 @@ impl<'c> Reader<'c> {
         let prefer = optional(fields.optional("prefer"), |v| policy::prefer(sink, v));
         let file = optional(fields.optional("file"), |v| self.file(sink, v));
         let service = optional(fields.optional("service"), |v| v.parsed(sink, "\"s3\""));
+        let deliver_to = self.delivered.read(sink, key, fields.optional("deliver-to"));
         let sound = together(sink, &fields, key);
         fields.finish(sink);
 
         self.used.extend(upstream.iter().flatten().cloned());
         let policy = Policy { prefer: prefer?.unwrap_or(Prefer::Component), ..policy? };
         let (component, file, service, upstream) = (component?, file?, service?, upstream?);
-        sound.then_some(Entry { name: name?, enabled: enabled?, component, file, service, policy, upstream })
+        let (name, enabled, deliver_to) = (name?, enabled?, deliver_to?);
+        sound.then_some(Entry { name, enabled, component, file, service, policy, upstream, deliver_to })
     }
 
-    /// Reports what can only be seen when all instances are known.
-    pub(crate) fn finish(self, sink: &mut Sink) {
+    /// Reports what can only be seen when all instances are known, and tells which groups get what.
+    pub(crate) fn finish(self, sink: &mut Sink) -> Delivered {
         self.upstreams.check(sink, &self.used);
+        self.delivered
     }
 
     /// `file = { path = "token.json", lifetime = "1h" }`
@@ -170,7 +177,7 @@ fn component(
 }
 
 /// What the component is told. All values are strings, as the contract has them.
-fn settings(sink: &mut Sink, value: Value<'_>) -> BTreeMap<String, String> {
+pub(crate) fn settings(sink: &mut Sink, value: Value<'_>) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for (key, value) in value.entries(sink, "{ region = \"eu-west-1\" }") {
         let like = value.literal().map_or_else(|| "a string: \"…\"".to_owned(), |text| format!("\"{text}\""));

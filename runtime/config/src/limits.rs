@@ -103,6 +103,8 @@ fn slot(limits: &mut Limits, limit: Limit) -> Slot<'_> {
         Limit::LogBytes => size(&mut limits.log_bytes, ByteSize::mib(16)),
         Limit::LogLines => count(&mut limits.log_lines, 100_000),
         Limit::Memory => Slot::Size(&mut limits.memory, ByteSize::kib(64), Limits::MOST_MEMORY),
+        Limit::OutputBytes => size(&mut limits.output_bytes, ByteSize::mib(64)),
+        Limit::OutputFiles => count(&mut limits.output_files, 10_000),
         Limit::Payload => size(&mut limits.payload, ByteSize::mib(64)),
         Limit::Received => size(&mut limits.received, ByteSize::mib(1024)),
         Limit::Requests => count(&mut limits.requests, 10_000),

@@ -126,8 +126,22 @@ fn read(sink: &mut Sink, base: &Path, key: Key<'_>, value: Value<'_>) -> Secret 
     secret
 }
 
+/// A table that says where one value is, and nothing else.
+pub(crate) fn place(sink: &mut Sink, base: &Path, value: Value<'_>, like: &str) -> Option<SecretSource> {
+    if !value.is_table() {
+        // The value itself, perhaps.
+        sink.mask(value.at());
+    }
+    let mut fields = value.table(sink, like)?;
+    let source = source(sink, base, &mut fields);
+    for unknown in fields.finish(sink) {
+        sink.mask(unknown.at());
+    }
+    source
+}
+
 /// The one source.
-pub(crate) fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<SecretSource> {
+fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<SecretSource> {
     let mut sources = Vec::new();
     if let Some(value) = fields.optional("file") {
         sources.push(("file", value.at(), value.path(sink, base).map(SecretSource::File)));
@@ -143,7 +157,11 @@ pub(crate) fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> O
         sources.push(("credential", value.at(), name.map(SecretSource::Credential)));
     }
     if let Some(value) = fields.optional("command") {
-        sources.push(("command", value.at(), command(sink, base, value).map(SecretSource::Command)));
+        sources.push((
+            "command",
+            value.at(),
+            command(sink, base, value, "[\"pass\", \"show\", \"aws\"]").map(SecretSource::Command),
+        ));
     }
     match sources.as_slice() {
         [] => {
@@ -161,9 +179,9 @@ pub(crate) fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> O
 }
 
 /// A program and its arguments; a relative program with a slash in it is relative to the configuration.
-fn command(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Vec<String>> {
+pub(crate) fn command(sink: &mut Sink, base: &Path, value: Value<'_>, like: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
-    for element in value.list(sink, "[\"pass\", \"show\", \"aws\"]")? {
+    for element in value.list(sink, like)? {
         words.push(element.text(sink, "\"…\"")?.to_owned());
     }
     let sound = words.first().is_some_and(|program| !program.is_empty()) && !words.iter().any(|w| w.contains('\0'));

@@ -56,15 +56,17 @@ fn report(sink: &mut Sink, text: &str, error: &Error) {
     }
 }
 
-/// The rest of the line behind its first equals sign, if the place lies under a header, or in a line, of secrets or of the
-/// coordinator's key: what stands there may be a value, written down by mistake.
+/// The rest of the line behind its first equals sign, if the place lies under a header, or in a line, of secrets, of the key
+/// of a state or of a worker's join string: what stands there may be a value, written down by mistake.
 fn unquoted_secret(text: &str, at: usize) -> Option<Range<usize>> {
     let (before, after) = text.split_at_checked(floor(text, at))?;
     let header = before.lines().rev().find(|line| line.trim_start().starts_with('[')).unwrap_or_default();
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = before.get(start..).unwrap_or_default();
     let names = |word: &str| header.contains(word) || line.contains(word);
-    let may_be_one = names("secrets") || (names("coordinator") && names("key"));
+    let may_be_one = names("secrets")
+        || (names("coordinator") && names("key"))
+        || (names("worker") && (names("join") || names("key")));
     let end = before.len() + after.find('\n').unwrap_or(after.len());
     let equals = text.get(start..end)?.find('=').map_or(0, |at| at + 1);
     may_be_one.then_some(start + equals..end)

@@ -164,6 +164,31 @@ impl<'t> Value<'t> {
         values
     }
 
+    /// A list of strings that are read into names, each with its place. A name that comes twice is an error.
+    pub(crate) fn distinct<T>(self, sink: &mut Sink, like: &str) -> Option<Vec<(T, Range<usize>)>>
+    where
+        T: FromStr<Err: Display> + PartialEq,
+    {
+        let mut values: Vec<(T, Range<usize>)> = Vec::new();
+        let mut sound = true;
+        for element in self.list(sink, like)? {
+            let Some(value) = element.parsed::<T>(sink, like.trim_matches(['[', ']'])) else {
+                sound = false;
+                continue;
+            };
+            match values.iter().find(|(other, _)| *other == value) {
+                Some((_, first)) => {
+                    sink.error(element.at(), "this name is in the list already")
+                        .expected("once")
+                        .also(first.clone(), "the first");
+                    sound = false;
+                }
+                None => values.push((value, element.at())),
+            }
+        }
+        sound.then_some(values)
+    }
+
     /// A list of tables, `[[…]]`.
     pub(crate) fn tables(self, sink: &mut Sink, like: &str) -> Vec<Fields<'t>> {
         match self.0.get_ref() {
@@ -200,6 +225,10 @@ impl<'t> Value<'t> {
 
     pub(crate) fn is_flag(self) -> bool {
         self.0.get_ref().is_bool()
+    }
+
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self.0.get_ref(), DeValue::Integer(_))
     }
 
     pub(crate) fn is_table(self) -> bool {
@@ -323,6 +352,7 @@ impl<'t> Fields<'t> {
             let written = key.get_ref().as_ref();
             let mut known = self.known.clone();
             known.sort_unstable();
+            known.dedup();
             let error = sink.error(key.span(), format!("unknown key `{}`", shown(written)));
             match nearest(written, known.iter().copied()) {
                 Some(meant) => error.expected(format!("did you mean `{meant}`?")),

@@ -198,6 +198,8 @@ fn whatever_only_changes_when_tokens_are_obtained_leaves_the_text() {
     for (from, to) in [
         ("upstream = \"u\"", "upstream = \"v\""),
         ("upstream = \"u\"", "upstream = \"u\"\nenabled = false"),
+        // Who gets it does not change what it is: nothing is obtained again.
+        ("upstream = \"u\"", "upstream = \"u\"\ndeliver-to = [\"analytics\", \"etl\"]"),
         ("obtain = \"on-demand\"\nunused = \"10m\"\n", ""),
         ("unused = \"10m\"", "unused = \"11m\""),
         ("lifetime = \"1h\"", "lifetime = \"2h\""),

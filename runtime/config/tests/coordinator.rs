@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Colour, Config, Coordinator, Entry};
+use deputy_config::{Colour, Config, Coordinator, Entry, Workers};
 use deputy_core::schedule::{Budget, Mode, Policy, Prefer, Ratio, Retry, Revoke, UpstreamName, When};
 use deputy_core::{FileSource, SecretSource, Span};
 
@@ -37,6 +37,13 @@ fn the_coordinator_is_as_the_file_says() {
         control: Some(PathBuf::from("/etc/deputy/run/control.sock")),
         control_mode: "0660".parse().unwrap(),
         shutdown: Span::secs(60),
+        workers: Some(Workers {
+            listen: "0.0.0.0:8271".parse().unwrap(),
+            advertise: "coordinator.example:8271".parse().unwrap(),
+            certificate_life: Span::secs(86_400),
+            authority_life: Span::secs(180 * 86_400),
+            heartbeat: Span::secs(30),
+        }),
     };
     assert_eq!(coordinator, expected);
     assert_eq!(coordinator.control_mode.bits(), 0o660);
@@ -47,7 +54,7 @@ fn each_key_of_the_coordinator_has_a_default() {
     let default = Coordinator::default();
     assert_eq!((default.calls, default.shutdown), (32, Span::secs(10)));
     assert_eq!((&default.key, default.health, &default.control), (&None, None, &None));
-    assert_eq!(default.control_mode.bits(), 0o600);
+    assert_eq!((default.control_mode.bits(), default.workers.clone()), (0o600, None));
     for text in ["", "[coordinator]", "[coordinator]\ncalls = 32", "[coordinator]\nshutdown = \"10s\""] {
         assert_eq!(parse(text).coordinator, default, "{text}");
     }

@@ -1,15 +1,16 @@
 //! What the documents say of the configuration is so: each block of TOML is read, and no key is left out.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config, Coordinator};
+use deputy_config::{Colour, Config, Coordinator, Expired, FileMode, Finding, OnChange, SocketMode, WorkerConfig};
 use deputy_core::schedule::{Budget, Mode, Policy, Prefer};
 use deputy_core::{Limits, Span};
 
-const REFERENCE: &str = include_str!("../../../docs/configuration.md");
+const REFERENCES: &str = include_str!("../../../docs/configuration.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+const ENDPOINTS: &str = include_str!("../../../docs/endpoints.md");
 const README: &str = include_str!("../../../README.md");
 
 /// Every table, each with a key that there is not: what is said about it names those that there are.
@@ -19,6 +20,11 @@ zzz = 1
 key = { zzz = 1 }
 [upstreams.u]
 zzz = 1
+[groups.g]
+zzz = 1
+[groups.g.receivers.r]
+zzz = 1
+limits = { zzz = 1 }
 [instances.a]
 zzz = 1
 renew = { zzz = 1 }
@@ -39,6 +45,28 @@ form = { x = { zzz = 1 } }
 [[instances.a.tcp]]
 zzz = 1
 "#;
+
+/// The same of a worker's file.
+const ALL_OF_A_WORKER: &str = r#"zzz = 1
+[worker]
+zzz = 1
+join = { zzz = 1 }
+key = { zzz = 1 }
+[receivers.r]
+zzz = 1
+on-change = { zzz = 1 }
+[endpoints]
+zzz = 1
+[endpoints.socket]
+zzz = 1
+[[endpoints.aws]]
+zzz = 1
+"#;
+
+/// The reference of the coordinator's file, and that of a worker's.
+fn references() -> (&'static str, &'static str) {
+    REFERENCES.split_once("\n# worker.toml\n").unwrap()
+}
 
 /// All blocks of TOML in a document, one after the other.
 fn blocks(document: &str) -> String {
@@ -75,17 +103,38 @@ fn the_page_for_operators_shows_a_coordinator_that_holds() {
 }
 
 #[test]
-fn the_reference_is_a_configuration_that_holds() {
-    assert_eq!(read(REFERENCE).instances.len(), 4);
+fn the_page_of_endpoints_shows_some_that_hold() {
+    let endpoints = read_worker(ENDPOINTS).endpoints;
+    assert!(endpoints.socket.is_some() && endpoints.aws.len() == 1);
 }
 
 #[test]
-fn the_reference_names_every_key() {
+fn the_references_are_configurations_that_hold() {
+    let (coordinator, worker) = references();
+    assert_eq!(read(coordinator).instances.len(), 4);
+    assert_eq!(read_worker(worker).receivers.len(), 3);
+}
+
+fn read_worker(document: &str) -> WorkerConfig {
+    let config = WorkerConfig::parse(&blocks(document), Path::new("worker.toml"));
+    let config = config.map_err(|errors| errors.render(Colour::Never)).unwrap();
+    assert_eq!(config.warnings.render(Colour::Never), "");
+    config
+}
+
+#[test]
+fn the_references_name_every_key() {
+    let (coordinator, worker) = references();
     let errors = Config::parse(ALL_TABLES, Path::new("deputy.toml")).unwrap_err();
-    let findings = errors.findings();
+    names_every_key(coordinator, ALL_TABLES, &errors.findings());
+    let errors = WorkerConfig::parse(ALL_OF_A_WORKER, Path::new("worker.toml")).unwrap_err();
+    names_every_key(worker, ALL_OF_A_WORKER, &errors.findings());
+}
+
+fn names_every_key(reference: &str, tables: &str, findings: &[Finding]) {
     let hints: Vec<_> = findings.iter().filter(|finding| finding.message == "unknown key `zzz`").collect();
-    assert_eq!(hints.len(), ALL_TABLES.matches("zzz").count());
-    let toml = blocks(REFERENCE);
+    assert_eq!(hints.len(), tables.matches("zzz").count());
+    let toml = blocks(reference);
     let words: Vec<&str> = toml.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
     for hint in hints {
         for key in hint.hint.as_ref().unwrap().split('`').skip(1).step_by(2) {
@@ -95,12 +144,23 @@ fn the_reference_names_every_key() {
 }
 
 #[test]
+fn the_defaults_in_the_reference_of_a_worker_are_the_defaults() {
+    let config = read_worker(references().1);
+    let receiver = |name: &str| config.receivers[&name.parse().unwrap()].clone().publish;
+    assert_eq!((config.publish.expired, Expired::default()), (Expired::Keep, Expired::Keep));
+    assert_eq!((receiver("aws").mode, FileMode::default().bits()), (FileMode::default(), 0o600));
+    assert_eq!(config.endpoints.socket.unwrap().mode, SocketMode::default());
+    let Some(OnChange::Command { timeout, .. }) = receiver("hadoop").on_change else { panic!("no command") };
+    assert_eq!(timeout, Span::secs(10));
+}
+
+#[test]
 fn the_defaults_in_the_reference_are_the_defaults() {
-    let config = read(REFERENCE);
+    let config = read(references().0);
     let entry = |name: &str| config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
     let default = Coordinator::default();
-    let Coordinator { key, health, control, .. } = config.coordinator.clone();
-    assert_eq!(config.coordinator, Coordinator { key, health, control, ..default });
+    let Coordinator { key, health, control, workers, .. } = config.coordinator.clone();
+    assert_eq!(config.coordinator, Coordinator { key, health, control, workers, ..default });
     assert_eq!(config.default_budget, Budget::DEFAULT);
     assert_eq!(entry("api").component.as_ref().unwrap().limits, Limits::default());
     let default = Policy::default();

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Colour, Config, ConfigErrors};
+use deputy_config::{Colour, Config, ConfigErrors, Diagnostics, WorkerConfig};
 
 /// A folder that could not be seen must not pass: at least so many samples are in it.
 fn samples(kind: &str, floor: usize) -> Vec<(String, String)> {
@@ -32,39 +32,50 @@ fn keep(kind: &str, name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-fn parse(text: &str) -> Result<Config, ConfigErrors> {
-    Config::parse(text, Path::new("deputy.toml"))
+/// What is said of a file of the coordinator's, or of a worker's.
+fn parse(kind: &str, text: &str) -> Result<Diagnostics, ConfigErrors> {
+    if kind.starts_with("worker/") {
+        WorkerConfig::parse(text, Path::new("worker.toml")).map(|config| config.warnings)
+    } else {
+        Config::parse(text, Path::new("deputy.toml")).map(|config| config.warnings)
+    }
 }
 
 #[test]
 fn every_invalid_sample_is_refused_as_its_snapshot_says() {
-    for (name, text) in samples("invalid", 35) {
-        let errors = parse(&text).expect_err(&name);
-        let shown = errors.render(Colour::Never);
-        assert!(!shown.contains("hunter"), "{name} shows a secret");
-        keep("invalid", &name, &shown);
+    for (kind, floor) in [("invalid", 40), ("worker/invalid", 5)] {
+        for (name, text) in samples(kind, floor) {
+            let errors = parse(kind, &text).expect_err(&name);
+            let shown = errors.render(Colour::Never);
+            assert!(!shown.contains("hunter"), "{name} shows a secret");
+            keep(kind, &name, &shown);
+        }
     }
 }
 
 #[test]
 fn every_warning_is_shown_as_its_snapshot_says() {
-    for (name, text) in samples("warning", 4) {
-        let config = parse(&text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
-        keep("warning", &name, &config.warnings.render(Colour::Never));
+    for (kind, floor) in [("warning", 5), ("worker/warning", 1)] {
+        for (name, text) in samples(kind, floor) {
+            let warnings = parse(kind, &text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
+            keep(kind, &name, &warnings.render(Colour::Never));
+        }
     }
 }
 
 #[test]
 fn no_valid_sample_draws_a_warning() {
-    for (name, text) in samples("valid", 3) {
-        let config = parse(&text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
-        assert_eq!(config.warnings.render(Colour::Never), "", "{name}");
+    for (kind, floor) in [("valid", 3), ("worker/valid", 3)] {
+        for (name, text) in samples(kind, floor) {
+            let warnings = parse(kind, &text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
+            assert_eq!(warnings.render(Colour::Never), "", "{name}");
+        }
     }
 }
 
 #[test]
 fn every_snapshot_has_its_sample() {
-    for kind in ["invalid", "warning"] {
+    for kind in ["invalid", "warning", "worker/invalid", "worker/warning"] {
         for entry in std::fs::read_dir(folder(kind)).unwrap() {
             let path = entry.unwrap().path();
             assert!(path.with_extension("toml").exists(), "{} belongs to no sample", path.display());

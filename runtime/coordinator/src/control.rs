@@ -8,27 +8,31 @@
 //! | `POST /v1/instances/NAME/renew` | obtains another lease now |
 //! | `POST /v1/instances/NAME/revoke` | revokes what is held, and obtains another lease |
 //! | `POST /v1/reload` | reads the configuration again |
+//! | `GET /v1/workers` | lists workers and what they have applied |
+//! | `POST /v1/workers/ID/remove`, `…/ban` | shuts a worker out, which may join again, or may not |
+//! | `GET /v1/tokens` | lists tokens that can be used |
+//! | `POST /v1/tokens?group=G&uses=1&ttl=10m` | makes a token, and gives out its join string |
+//! | `POST /v1/tokens/ID/revoke` | takes a token back |
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
-use deputy_core::{InstanceName, Span};
-use deputy_observe::{Clock, Handler, answer};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use deputy_core::{GroupName, InstanceName, Span};
+use deputy_link::Standing;
+use deputy_local::ControlError;
+use deputy_local::reply::{self, SCHEMA, json};
+use deputy_observe::{Clock, Handler};
+use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::board::Board;
 use crate::coordinator::Setup;
 use crate::handle::{AskError, Handle};
-
-/// The version of what is answered as JSON.
-pub const SCHEMA: u32 = 1;
-
-/// The longest that a request waits for a lease.
-const LONGEST_WAIT: Span = Span::secs(60);
+use crate::workers::{TokenStatus, WorkerAskError, WorkerStatus, Workers};
 
 /// Reads the configuration again.
 #[async_trait]
@@ -46,6 +50,8 @@ pub struct Control {
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
     reload: Arc<dyn Reload>,
+    /// None if no address is configured at which they could come in.
+    workers: Option<Workers>,
     /// Held while a configuration is read and until it is used, so that an older one never comes after a newer one.
     turn: Mutex<()>,
 }
@@ -67,24 +73,26 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// Why a request was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct ControlError {
-    /// `unknown`, `cannot-revoke`, `file-only`, `starting`, `stopping`, `misconfigured`, `not-ready`, `request`
-    pub kind: String,
-    /// What is wrong and what mends it.
-    pub message: String,
-    /// The findings in a configuration, as they are shown to a person.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub details: String,
+/// All workers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerList {
+    /// The version of this form.
+    pub schema: u32,
+    /// In the order of their ids.
+    pub workers: Vec<WorkerStatus>,
 }
 
-#[derive(Serialize)]
-struct Failed<'e> {
-    schema: u32,
-    error: &'e ControlError,
+/// All tokens that can be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenList {
+    /// The version of this form.
+    pub schema: u32,
+    /// In the order of their ids.
+    pub tokens: Vec<TokenStatus>,
 }
+
+/// The longest that a token lives.
+const LONGEST_TOKEN: Span = Span::secs(30 * 86_400);
 
 #[derive(Serialize)]
 struct Done {
@@ -95,7 +103,13 @@ struct Done {
 impl Control {
     /// For a coordinator.
     pub fn new(handle: Handle, board: Arc<Board>, clock: Arc<dyn Clock>, reload: Arc<dyn Reload>) -> Self {
-        Self { handle, board, clock, reload, turn: Mutex::const_new(()) }
+        Self { handle, board, clock, reload, workers: None, turn: Mutex::const_new(()) }
+    }
+
+    /// The same, with workers.
+    #[must_use]
+    pub fn with_workers(self, workers: Option<Workers>) -> Self {
+        Self { workers, ..self }
     }
 
     /// Reads the configuration again and uses it.
@@ -144,24 +158,68 @@ impl Control {
                 json(&Done { schema: SCHEMA, done: "revoke" })
             }
             (&Method::POST, ["v1", "reload"]) => json(&self.reload().await?),
+            (&Method::GET, ["v1", "workers"]) => {
+                json(&WorkerList { schema: SCHEMA, workers: self.workers()?.workers().await? })
+            }
+            (&Method::POST, ["v1", "workers", id, word @ ("remove" | "ban")]) => {
+                let (standing, done) = match *word {
+                    "ban" => (Standing::Banned, "ban"),
+                    _ => (Standing::Removed, "remove"),
+                };
+                self.workers()?.shut_out(parsed(id)?, standing).await?;
+                json(&Done { schema: SCHEMA, done })
+            }
+            (&Method::GET, ["v1", "tokens"]) => {
+                json(&TokenList { schema: SCHEMA, tokens: self.workers()?.tokens().await? })
+            }
+            (&Method::POST, ["v1", "tokens"]) => self.create_token(request.uri().query().unwrap_or_default()).await,
+            (&Method::POST, ["v1", "tokens", id, "revoke"]) => {
+                self.workers()?.revoke_token(parsed(id)?).await?;
+                json(&Done { schema: SCHEMA, done: "revoke" })
+            }
             _ => Err(ControlError::new("request", "there is nothing at this path for this method")),
         }
     }
 
-    async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
-        let wait = match query.and_then(|query| query.strip_prefix("wait=")) {
-            Some(text) => text.parse::<Span>().map_err(|error| ControlError::new("request", &error.to_string()))?,
-            None => Span::secs(0),
+    fn workers(&self) -> Result<&Workers, ControlError> {
+        let hint = "this coordinator has no workers: `listen = \"0.0.0.0:8271\"` in [coordinator] lets them in";
+        self.workers.as_ref().ok_or_else(|| ControlError::new("misconfigured", hint))
+    }
+
+    /// The one answer with a join string in it.
+    async fn create_token(&self, query: &str) -> Result<Response<Bytes>, ControlError> {
+        let (mut group, mut uses, mut life) = (None, 1, Span::secs(600));
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "group" => group = Some(parsed::<GroupName>(value)?),
+                "uses" => uses = parsed::<u32>(value)?,
+                "ttl" => life = parsed::<Span>(value)?,
+                _ => return Err(ControlError::new("request", "a token has a group, uses, and a ttl")),
+            }
+        }
+        let group = group.ok_or_else(|| ControlError::new("request", "a token is for a group"))?;
+        if uses == 0 || life.as_millis() == 0 || life > LONGEST_TOKEN {
+            return Err(ControlError::new("request", "a token has at least one use, and lives for 30 days at most"));
+        }
+        let (string, expires) = self.workers()?.create_token(group.clone(), uses, life).await?;
+        tracing::info!(token = %string.token, %group, uses, %expires, "a token was made");
+        let token = reply::Secret {
+            head: vec![("deputy-token", string.token.to_string()), ("deputy-expires", expires.to_string())],
+            text: string.reveal(),
         };
+        Ok(reply::secret(token))
+    }
+
+    async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
+        let wait = reply::wait(query)?;
         let valid = |name: &InstanceName| self.board.lease(name).filter(|lease| lease.is_valid(self.clock.now().wall));
         // What was good before a restart is given out while components are still being loaded.
         if !self.handle.has_started()
             && let Ok(instance) = name.parse::<InstanceName>()
             && let Some(lease) = valid(&instance)
         {
-            return Ok(given(&instance, &lease));
+            return Ok(given(&instance, &lease, None));
         }
-        let wait = wait.min(LONGEST_WAIT);
         let began = self.clock.now().mono;
         // A restart is no reason to have nothing, if there is time to wait for its end.
         drop(tokio::time::timeout(wait.duration(), self.handle.started()).await);
@@ -179,41 +237,17 @@ impl Control {
             }
         };
         let found = tokio::time::timeout(wait.duration(), found).await;
+        let status = self.handle.instance(name).await?;
         match found.unwrap_or_else(|_| valid(&instance)) {
-            Some(lease) => Ok(given(&instance, &lease)),
-            None => {
-                let status = self.handle.instance(name).await?;
-                Err(ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason)))
-            }
+            Some(lease) => Ok(given(&instance, &lease, status.service)),
+            None => Err(ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason))),
         }
     }
 }
 
 impl Handler for Control {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        match self.route(&request).await {
-            Ok(response) => response,
-            Err(error) => {
-                let status = match error.kind.as_str() {
-                    "unknown" => StatusCode::NOT_FOUND,
-                    "request" => StatusCode::BAD_REQUEST,
-                    "starting" | "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
-                    "misconfigured" => StatusCode::UNPROCESSABLE_ENTITY,
-                    _ => StatusCode::CONFLICT,
-                };
-                let text = serde_json::to_vec(&Failed { schema: SCHEMA, error: &error }).unwrap_or_default();
-                answer(status, JSON, text)
-            }
-        }
-    }
-}
-
-const JSON: &str = "application/json";
-
-impl ControlError {
-    /// An error of a kind.
-    pub fn new(kind: &str, message: &str) -> Self {
-        Self { kind: kind.to_owned(), message: message.to_owned(), details: String::new() }
+        self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
     }
 }
 
@@ -230,33 +264,23 @@ impl From<AskError> for ControlError {
     }
 }
 
-fn json(object: &impl Serialize) -> Result<Response<Bytes>, ControlError> {
-    let text = serde_json::to_vec(object).map_err(|error| ControlError::new("internal", &error.to_string()))?;
-    Ok(answer(StatusCode::OK, JSON, text))
+impl From<WorkerAskError> for ControlError {
+    fn from(error: WorkerAskError) -> Self {
+        let kind = match &error {
+            WorkerAskError::Kept(_) => "internal",
+            WorkerAskError::Stopping => "stopping",
+            WorkerAskError::UnknownToken(_) | WorkerAskError::UnknownWorker(_) => "unknown",
+        };
+        Self::new(kind, &error.to_string())
+    }
 }
 
-/// The one answer with a payload in it. Its copy lives as long as the answer.
-fn given(instance: &InstanceName, lease: &Lease) -> Response<Bytes> {
+fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlError> {
+    text.parse().map_err(|error: T::Err| ControlError::new("request", &error.to_string()))
+}
+
+fn given(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
     tracing::info!(%instance, revision = %lease.revision, "given out over the control socket");
-    let bytes = Bytes::from_owner(Payload(Arc::clone(&lease.payload)));
-    let mut response = answer(StatusCode::OK, "application/octet-stream", bytes);
-    for (name, value) in [
-        ("deputy-revision", lease.revision.to_string()),
-        ("deputy-obtained-at", lease.obtained_at.to_string()),
-        ("deputy-valid-until", lease.valid_until.to_string()),
-    ] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
-}
-
-/// The bytes of a payload, shared and wiped with their owner.
-struct Payload(Arc<deputy_core::SecretBytes>);
-
-impl AsRef<[u8]> for Payload {
-    fn as_ref(&self) -> &[u8] {
-        self.0.expose()
-    }
+    let Lease { revision, obtained_at, valid_until, payload, .. } = lease.clone();
+    reply::given(reply::Lease { service, revision, obtained_at, valid_until, payload })
 }

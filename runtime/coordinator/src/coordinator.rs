@@ -247,7 +247,7 @@ impl Coordinator {
         let now = self.options.clock.now();
         let instances: Vec<_> = self.schedule.views(now).map(|view| self.instance(&view, now)).collect();
         Status {
-            schema: crate::SCHEMA,
+            schema: deputy_local::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             since: self.since.wall.to_string(),

@@ -9,7 +9,8 @@ use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::control::{Control, ControlError, Reload};
+use crate::control::{Control, Reload};
+use deputy_local::ControlError;
 
 /// A coordinator with state of its own.
 async fn open(folder: &std::path::Path) -> (Coordinator, Handle) {

@@ -163,6 +163,14 @@ impl Handle {
         Ok(instance)
     }
 
+    /// Says how many workers use an instance.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub(crate) async fn used(&self, instance: InstanceName, users: u32) -> Result<(), AskError> {
+        self.send(Event::Used(instance, users)).await
+    }
+
     /// Asks it to stop.
     ///
     /// # Errors

@@ -21,13 +21,18 @@ mod notice;
 mod provider;
 mod record;
 pub mod status;
+mod workers;
 
 pub use board::Board;
-pub use client::{Client, ClientError, Given};
-pub use control::{Control, ControlError, Reload, Reloaded, SCHEMA};
+pub use client::{Client, NewToken};
+pub use control::{Control, Reload, Reloaded, TokenList, WorkerList};
 pub use coordinator::{Coordinator, Options, Setup, StartError};
 pub use deputy_observe::{Clock, SystemClock};
 pub use files::FilePlan;
 pub use handle::{AskError, Changed, Handle};
 pub use health::Health;
 pub use provider::Provider;
+pub use workers::{
+    AppliedStatus, BookError, Deliveries, GroupDeliveries, TokenStatus, WorkerAskError, WorkerOptions, WorkerStatus,
+    WorkerTasks, Workers, WorkersError,
+};

@@ -34,6 +34,8 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct LeaseHead {
     revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
     obtained_at: u64,
     issued_at: u64,
     valid_until: u64,
@@ -94,6 +96,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
 fn lease_head(lease: &Lease) -> LeaseHead {
     LeaseHead {
         revision: lease.revision.0,
+        service: lease.service.as_ref().map(ToString::to_string),
         obtained_at: lease.obtained_at.as_millis(),
         issued_at: lease.issued_at.as_millis(),
         valid_until: lease.valid_until.as_millis(),
@@ -114,6 +117,7 @@ fn lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, RecordError> {
     let payload = envelope::take(payloads, head.payload).ok_or(RecordError::Malformed)?;
     Ok(Lease {
         revision: Revision(head.revision),
+        service: head.service.map(|service| service.parse()).transpose().map_err(|_| RecordError::Malformed)?,
         payload: Arc::new(payload),
         obtained_at: Timestamp::from_millis(head.obtained_at),
         issued_at: Timestamp::from_millis(head.issued_at),
@@ -133,6 +137,7 @@ mod tests {
     fn made(revision: u64, payload: &[u8]) -> Lease {
         Lease {
             revision: Revision(revision),
+            service: Some("s3".parse().unwrap()),
             payload: Arc::new(SecretBytes::new(payload.to_vec())),
             obtained_at: Timestamp::from_millis(revision),
             issued_at: Timestamp::from_millis(revision + 1),

@@ -47,6 +47,10 @@ pub struct Limits {
     pub secret_operations: u32,
     /// Bytes of the payload that is brought back.
     pub payload: ByteSize,
+    /// Files that a receiver leaves in one call.
+    pub output_files: u32,
+    /// Bytes of all of these files together.
+    pub output_bytes: ByteSize,
     /// Lines of the component's log.
     pub log_lines: u32,
     /// Bytes of the component's log.
@@ -80,6 +84,10 @@ pub enum Limit {
     LogLines,
     /// [`Limits::memory`]
     Memory,
+    /// [`Limits::output_bytes`]
+    OutputBytes,
+    /// [`Limits::output_files`]
+    OutputFiles,
     /// [`Limits::payload`]
     Payload,
     /// [`Limits::received`]
@@ -125,6 +133,8 @@ impl Default for Limits {
             exchange: Span::secs(30),
             secret_operations: 64,
             payload: ByteSize::mib(1),
+            output_files: 64,
+            output_bytes: ByteSize::mib(4),
             log_lines: 200,
             log_bytes: ByteSize::kib(64),
         }
@@ -133,7 +143,7 @@ impl Default for Limits {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Argument,
         Self::BetweenBytes,
         Self::Connect,
@@ -146,6 +156,8 @@ impl Limit {
         Self::LogBytes,
         Self::LogLines,
         Self::Memory,
+        Self::OutputBytes,
+        Self::OutputFiles,
         Self::Payload,
         Self::Received,
         Self::Requests,
@@ -173,6 +185,8 @@ impl Limit {
             Self::LogBytes => "log-bytes",
             Self::LogLines => "log-lines",
             Self::Memory => "memory",
+            Self::OutputBytes => "output-bytes",
+            Self::OutputFiles => "output-files",
             Self::Payload => "payload",
             Self::Received => "received",
             Self::Requests => "requests",
@@ -216,6 +230,8 @@ impl Limits {
             Limit::LogBytes => quoted(self.log_bytes),
             Limit::LogLines => self.log_lines.to_string(),
             Limit::Memory => quoted(self.memory),
+            Limit::OutputBytes => quoted(self.output_bytes),
+            Limit::OutputFiles => self.output_files.to_string(),
             Limit::Payload => quoted(self.payload),
             Limit::Received => quoted(self.received),
             Limit::Requests => self.requests.to_string(),
@@ -254,6 +270,8 @@ mod tests {
             "log-bytes = \"64KiB\"",
             "log-lines = 200",
             "memory = \"64MiB\"",
+            "output-bytes = \"4MiB\"",
+            "output-files = 64",
             "payload = \"1MiB\"",
             "received = \"16MiB\"",
             "requests = 16",

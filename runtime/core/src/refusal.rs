@@ -88,6 +88,18 @@ pub enum Refusal {
         /// The operation.
         operation: Operation,
     },
+    /// A file of a receiver at a place where none can be.
+    OutputPath {
+        /// What it asked for: no path of plain names below the output directory.
+        path: String,
+    },
+    /// A file of a receiver at a place that another one of this call has.
+    OutputTaken {
+        /// The path.
+        path: String,
+    },
+    /// Files of a component that is not there to leave any.
+    Outputs,
     /// A path that no rule for the host names.
     Path {
         /// What was to be reached.
@@ -151,6 +163,9 @@ impl Refusal {
             Self::Method { .. } => "method-not-granted",
             Self::Name { .. } => "name-not-granted",
             Self::Operation { .. } => "operation-not-granted",
+            Self::OutputPath { .. } => "odd-output-path",
+            Self::OutputTaken { .. } => "output-path-taken",
+            Self::Outputs => "outputs-not-allowed",
             Self::Path { .. } => "path-not-granted",
             Self::Port { .. } => "port-not-granted",
             Self::Region { .. } => "region-not-granted",
@@ -246,7 +261,13 @@ impl Refusal {
                 };
                 tcp(&Host::Address(ip), &address.port()) + &networks
             }
-            Self::Day { .. } | Self::Listen | Self::Target(_) | Self::Udp => return None,
+            Self::Day { .. }
+            | Self::Listen
+            | Self::OutputPath { .. }
+            | Self::OutputTaken { .. }
+            | Self::Outputs
+            | Self::Target(_)
+            | Self::Udp => return None,
         })
     }
 
@@ -302,6 +323,14 @@ impl fmt::Display for Refusal {
             Self::Operation { secret, operation } => {
                 write!(f, "operation {operation} is not granted for secret {secret}")
             }
+            Self::OutputPath { path } => write!(
+                f,
+                "{path:?} is not the path of an output: use plain names with slashes between, such as `conf/core-site.xml`"
+            ),
+            Self::OutputTaken { path } => {
+                write!(f, "{path:?} was put already, or has to be a file and a directory at once")
+            }
+            Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
             Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),
             Self::Port { target } => write!(f, "{target}: this port is not granted"),
             Self::Region { secret, region } => {

@@ -1,7 +1,7 @@
 //! What an import means, in plain words: the one list that `inspect` and `check` read a component's imports by.
 
 use deputy_core::grant::{Grant, HttpRule, Operation, Paths, Purpose};
-use deputy_sandbox::Inspection;
+use deputy_sandbox::{Inspection, Kind};
 
 /// Something that a component can only do through an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,11 +108,14 @@ impl Capability {
         }
     }
 
-    pub(crate) fn leave(self) -> Leave {
-        match self {
-            Self::Environment | Self::Files | Self::Input | Self::Udp => Leave::Never,
-            Self::Http | Self::Names | Self::Outputs | Self::Secret(_) | Self::Tcp => Leave::Granted,
-            Self::Logs | Self::Random | Self::Time => Leave::Always,
+    /// Who decides about it for a component of this kind.
+    pub(crate) fn leave(self, kind: Kind) -> Leave {
+        match (self, kind) {
+            (Self::Environment | Self::Files | Self::Input | Self::Udp, _) => Leave::Never,
+            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, Kind::Provider) => Leave::Granted,
+            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, Kind::Receiver) => Leave::Never,
+            (Self::Logs | Self::Random | Self::Time, _) | (Self::Outputs, Kind::Receiver) => Leave::Always,
+            (Self::Outputs, Kind::Provider) => Leave::Never,
         }
     }
 
@@ -179,7 +182,7 @@ pub(crate) fn strange(inspection: &Inspection) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use deputy_core::Digest;
-    use deputy_sandbox::{Import, Kind};
+    use deputy_sandbox::Import;
 
     fn importing(imports: &[(&str, &[&str])]) -> Inspection {
         let import = |(interface, functions): &(&str, &[&str])| Import {
@@ -214,6 +217,15 @@ mod tests {
         assert_eq!(can, ["sigv4"]);
         let reads = importing(&[("delegation:tokens/secret-values@0.1.0", &["reveal"])]);
         assert!(Capability::Secret(Operation::Reveal).imported(&reads));
+    }
+
+    #[test]
+    fn a_receiver_has_files_and_nothing_that_is_granted_and_a_provider_the_other_way_round() {
+        let of = |kind, leave| Capability::ALL.into_iter().filter(|c| c.leave(kind) == leave).collect::<Vec<_>>();
+        assert!(of(Kind::Receiver, Leave::Granted).is_empty());
+        assert!(of(Kind::Receiver, Leave::Always).contains(&Capability::Outputs));
+        assert!(of(Kind::Provider, Leave::Never).contains(&Capability::Outputs));
+        assert!(of(Kind::Provider, Leave::Granted).contains(&Capability::Http));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `deputy check`
 
+use std::sync::Arc;
+
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -14,6 +16,7 @@ use crate::cli;
 use crate::context::{Context, SCHEMA};
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
+use crate::groups::{self, GroupJson, WorkersJson};
 use crate::inspect::ComponentJson;
 use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
 use crate::sandbox;
@@ -27,6 +30,10 @@ struct CheckJson {
     config: String,
     warnings: Vec<Finding>,
     instances: Vec<InstanceJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<WorkersJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupJson>,
 }
 
 /// One instance, as both people and programs are told.
@@ -42,6 +49,9 @@ struct InstanceJson {
     /// Of an instance without a component, which would name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
+    /// The groups of workers that get what it holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deliver_to: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +114,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     if !config.warnings.is_empty() {
         context.printer.note("\n");
     }
-    let sandbox = sandbox::open(context.state_dir(Some(&config)), sandbox::nobody())?;
+    let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::new(sandbox::nobody()))?;
     let mut instances = Vec::new();
     for instance in config.instances.values() {
         let checked = check(&sandbox, instance).await;
@@ -113,18 +123,27 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
         }
         instances.push(checked);
     }
-    let ok = instances.iter().all(|instance| instance.ok);
+    let mut groups = Vec::new();
+    for (name, group) in &config.groups {
+        let checked = groups::check(&sandbox, name, group).await;
+        if !arguments.json {
+            context.data(&groups::shown(&checked))?;
+        }
+        groups.push(checked);
+    }
+    let ok = instances.iter().all(|instance| instance.ok) && groups.iter().all(|group| group.ok);
     if arguments.json {
-        context.json(&json(&config, ok, instances))?;
+        context.json(&json(&config, ok, instances, groups))?;
     } else {
-        context.data(&summary(&config, &instances))?;
+        context.data(&summary(&config, &instances, &groups))?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
-fn json(config: &Config, ok: bool, instances: Vec<InstanceJson>) -> CheckJson {
+fn json(config: &Config, ok: bool, instances: Vec<InstanceJson>, groups: Vec<GroupJson>) -> CheckJson {
     let warnings = config.warnings.findings().collect();
-    CheckJson { schema: SCHEMA, ok, config: config.path.display().to_string(), warnings, instances }
+    let workers = config.coordinator.workers.as_ref().map(WorkersJson::from);
+    CheckJson { schema: SCHEMA, ok, config: config.path.display().to_string(), warnings, instances, workers, groups }
 }
 
 async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
@@ -135,6 +154,7 @@ async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
         component: entry.component.as_ref().map(|instance| instance.component.display().to_string()),
         file: entry.file.as_ref().map(|source| file(source, entry.enabled)),
         service: entry.service.as_ref().map(ToString::to_string),
+        deliver_to: entry.deliver_to.iter().map(ToString::to_string).collect(),
         error: None,
         loaded: None,
     };
@@ -197,7 +217,7 @@ async fn loaded(provider: &Provider, instance: &Instance) -> Loaded {
 /// What is imported and granted, imported and not granted, granted and not imported.
 fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Granted>, Vec<&'static str>, Vec<Granted>) {
     let (mut granted, mut not_granted, mut unused) = (Vec::new(), Vec::new(), Vec::new());
-    for capability in Capability::ALL.into_iter().filter(|c| c.leave() == Leave::Granted) {
+    for capability in Capability::ALL.into_iter().filter(|c| c.leave(inspection.kind) == Leave::Granted) {
         let grants = capability.granted(&instance.grant);
         let entry = Granted { capability: capability.key(), words: capability.words(), grants };
         match (capability.imported(inspection), entry.grants.is_empty()) {
@@ -247,6 +267,9 @@ fn shown(instance: &InstanceJson) -> String {
     }
     if let Some(file) = &instance.file {
         describe_file(&mut table, file, instance.service.as_deref());
+    }
+    if !instance.deliver_to.is_empty() {
+        table.row(["deliver to", &instance.deliver_to.join(", ")]);
     }
     text.push_str(&table.render(2));
     if let Some(error) = &instance.error {
@@ -331,13 +354,21 @@ fn compared(loaded: &Loaded) -> String {
     text
 }
 
-fn summary(config: &Config, instances: &[InstanceJson]) -> String {
+fn summary(config: &Config, instances: &[InstanceJson], groups: &[GroupJson]) -> String {
     let count = |predicate: fn(&&InstanceJson) -> bool| instances.iter().filter(predicate).count();
-    let (enabled, wrong) = (count(|i| i.enabled), count(|i| !i.ok));
+    let enabled = count(|instance| instance.enabled);
+    let wrong = count(|instance| !instance.ok) + groups.iter().filter(|group| !group.ok).count();
     let path = harmless(&config.path.display().to_string());
-    let instances = if enabled == 1 { "1 instance".to_owned() } else { format!("{enabled} instances") };
+    let number = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let mut text = format!("{path}: {}", number(enabled, "instance"));
+    if !groups.is_empty() {
+        text.push_str(&format!(", {}", number(groups.len(), "group")));
+    }
+    if let Some(workers) = &config.coordinator.workers {
+        text.push_str(&format!(", workers come in at {}", workers.advertise));
+    }
     match wrong {
-        0 => format!("{path}: {instances}, {}\n", painted(GOOD, "all ok")),
-        wrong => format!("{path}: {instances}, {}\n", painted(ERROR, format!("{wrong} not ok"))),
+        0 => format!("{text}, {}\n", painted(GOOD, "all ok")),
+        wrong => format!("{text}, {}\n", painted(ERROR, format!("{wrong} not ok"))),
     }
 }

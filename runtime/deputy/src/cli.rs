@@ -1,12 +1,15 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use deputy_core::Span;
+use deputy_core::{GroupName, Span};
+use deputy_link::{TokenId, WorkerId};
 
+use crate::exec::Target;
 use crate::exit::Exit;
 use crate::table::Table;
 
@@ -107,14 +110,27 @@ pub(crate) enum Command {
   deputy completions zsh > ~/.zfunc/_deputy
   deputy completions fish > ~/.config/fish/completions/deputy.fish")]
     Completions(Completions),
+    /// Call a program with what instances hold in its environment
+    ///
+    /// Asks the coordinator or worker that runs, and then becomes the program: signals, exit code and process number are
+    /// the program's own. Credentials for S3 go into the variables that AWS's libraries read; of any service, --env and
+    /// --file-env hand over what is held as it is. What a program was given does not change while it runs, and it leaves
+    /// no core dump.
+    #[command(after_help = "Examples:
+  deputy exec s3-prod -- aws s3 ls
+  deputy exec hdfs --file-env HADOOP_TOKEN_FILE_LOCATION -- hdfs dfs -ls /
+  deputy exec s3-prod api --env API_TOKEN=api --config worker.toml -- ./job")]
+    Exec(Exec),
     /// Explain the codes with which deputy ends
     #[command(after_help = exit_codes_help())]
     ExitCodes(ExitCodes),
     /// Print what an instance holds, or write it to a file
     ///
-    /// Asks the coordinator that runs. An instance that is obtained on demand is obtained by that, and kept for a while.
+    /// Asks the coordinator that runs, or with a worker's configuration or socket the worker. An instance that is obtained
+    /// on demand is obtained by asking the coordinator, and kept for a while.
     #[command(after_help = "Examples:
   deputy get s3-prod --out credentials.json
+  deputy get s3-prod --config worker.toml
   deputy get s3-prod --wait 30s --reveal | jq -r .AccessKeyId
   deputy get s3-prod --json")]
     Get(Get),
@@ -175,6 +191,184 @@ pub(crate) enum Command {
   deputy status --watch
   deputy status --json | jq .ready")]
     Status(Status),
+    /// Make, list and take back what new workers join with
+    #[command(after_help = "Examples:
+  deputy token create --group analytics
+  deputy token create --group analytics --uses 20 --ttl 1h --out join
+  deputy token list
+  deputy token revoke 9f31c07a52d84e66")]
+    Token(Token),
+    /// List workers and what they have applied, and shut them out
+    #[command(after_help = "Examples:
+  deputy workers
+  deputy workers --json | jq '.workers[] | select(.connected | not)'
+  deputy workers remove 9f31c07a52d84e66
+  deputy workers ban 9f31c07a52d84e66")]
+    Workers(Workers),
+    /// Receive what this machine may have, and apply it, until a signal ends it
+    ///
+    /// Joins the coordinator once, with a join string, and is known to it from then on. Runs the receivers of its group and
+    /// its own, each of whose files appear as one unit in the output folder. What it applied stays when the coordinator is
+    /// away, and when it ends.
+    #[command(after_help = "Examples:
+  deputy worker --join join.txt --output /run/deputy
+  deputy worker --config /etc/deputy/worker.toml
+  deputy worker status")]
+    Worker(Worker),
+}
+
+/// What a worker is asked.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Worker {
+    #[command(subcommand)]
+    pub(crate) command: Option<WorkerCommand>,
+    /// The join string, or a file with it; - is stdin. Only needed once: other users of the machine can see arguments
+    #[arg(long, value_name = "STRING|FILE")]
+    pub(crate) join: Option<OsString>,
+    /// The folder in which receivers' files appear [default: see `output` in the configuration]
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Append what receivers do as JSON lines to a file; - is stdout [default: see `audit` in the configuration]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) audit: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// Say what the worker holds and what its receivers applied
+    #[command(after_help = "Examples:
+  deputy worker status
+  deputy worker status --config /etc/deputy/worker.toml
+  deputy worker status --json | jq .ready")]
+    Status(WorkerStatus),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerStatus {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The worker's socket [default: see [endpoints.socket] in its configuration]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and print the string that workers join with
+    ///
+    /// Who has the string can become a worker of the group until the token is used up, expires or is revoked. It is
+    /// printed once; the coordinator keeps a hash of it.
+    Create(CreateToken),
+    /// List the tokens that can still be used
+    List(OfCoordinator),
+    /// Take a token back; workers that joined with it stay
+    Revoke(OfToken),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateToken {
+    /// The group whose workers it makes: what they get is in `deliver-to` of the instances
+    #[arg(long)]
+    pub(crate) group: GroupName,
+    /// How many workers may join with it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How long it can be used, at most 30d
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(crate) ttl: Span,
+    /// Write the string to a file that only its owner can read (mode 0600), and not to stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object; the string is in it unless it goes to a file
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfCoordinator {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfToken {
+    /// The token's id, as `deputy token list` prints it
+    pub(crate) token: TokenId,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Workers {
+    #[command(subcommand)]
+    pub(crate) command: Option<WorkersCommand>,
+    #[command(flatten)]
+    pub(crate) list: OfCoordinator,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkersCommand {
+    /// Shut a worker out at once, and never let its key in again
+    Ban(OfWorker),
+    /// Shut a worker out at once; with another token it may join again
+    Remove(OfWorker),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfWorker {
+    /// The worker's id, as `deputy workers` prints it
+    pub(crate) worker: WorkerId,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// Where somebody is who gives out leases.
+#[derive(Debug, Args)]
+pub(crate) struct EitherSocket {
+    /// The socket of a coordinator or a worker [default: see the configuration of either]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// The names of instances
+    #[arg(required = true, value_name = "INSTANCE")]
+    pub(crate) instances: Vec<String>,
+    /// Put what an instance holds, as it is, into a variable; NAME=INSTANCE if several are named
+    #[arg(long, value_name = "NAME[=INSTANCE]")]
+    pub(crate) env: Vec<Target>,
+    /// Put it into a file in memory, and the file's path into a variable
+    #[arg(long, value_name = "NAME[=INSTANCE]")]
+    pub(crate) file_env: Vec<Target>,
+    /// How long to wait until there is something, at most 60s
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = wait)]
+    pub(crate) wait: Span,
+    #[command(flatten)]
+    pub(crate) socket: EitherSocket,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// Where the coordinator is.
@@ -213,7 +407,7 @@ pub(crate) struct Get {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: EitherSocket,
 }
 
 #[derive(Debug, Args)]
@@ -345,6 +539,11 @@ impl From<Colours> for ColorChoice {
 }
 
 impl Command {
+    /// Whether it runs until a signal ends it.
+    pub(crate) fn runs_for_weeks(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Worker(Worker { command: None, .. }))
+    }
+
     /// Whether stdout is to hold one JSON object, whatever happens.
     pub(crate) fn json(&self) -> bool {
         match self {
@@ -355,7 +554,18 @@ impl Command {
             Self::Reload(reload) => reload.json,
             Self::Renew(of) | Self::Revoke(of) => of.json,
             Self::Status(status) => status.json,
-            Self::CompileComponent(_) | Self::Completions(_) | Self::Run(_) => false,
+            Self::Token(Token { command }) => match command {
+                TokenCommand::Create(create) => create.json,
+                TokenCommand::List(list) => list.json,
+                TokenCommand::Revoke(of) => of.json,
+            },
+            Self::Workers(Workers { command: Some(WorkersCommand::Ban(of) | WorkersCommand::Remove(of)), .. }) => {
+                of.json
+            }
+            Self::Workers(Workers { command: None, list }) => list.json,
+            Self::Worker(Worker { command: Some(WorkerCommand::Status(status)), .. }) => status.json,
+            Self::Worker(Worker { command: None, .. }) => false,
+            Self::CompileComponent(_) | Self::Completions(_) | Self::Exec(_) | Self::Run(_) => false,
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Config, Places};
+use deputy_config::{Config, Places, Program, WorkerConfig};
+use deputy_local::Peer;
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -17,6 +18,9 @@ pub(crate) const SCHEMA: u32 = 1;
 
 /// The coordinator's socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
+
+/// A worker's socket in its state directory.
+pub(crate) const WORKER_SOCKET: &str = "worker.sock";
 
 pub(crate) struct Context {
     pub(crate) printer: Printer,
@@ -55,15 +59,51 @@ impl Context {
         self.surroundings.state_dir(self.state.as_deref(), config.and_then(|config| config.state_dir.as_deref()))
     }
 
-    /// The coordinator's socket: where somebody named it, or where the configuration has it, whatever is wrong in that.
-    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
-        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
-            return Ok(Some(socket.to_owned()));
+    /// A worker's state directory. By default it lies beside a coordinator's of the same user.
+    pub(crate) fn worker_state_dir(&self, configured: Option<&Path>) -> Option<PathBuf> {
+        self.surroundings.worker_state_dir(self.state.as_deref(), configured)
+    }
+
+    /// A worker's configuration: the one that was named, or that lies here, or one that says nothing.
+    pub(crate) fn worker_configuration(&self) -> Result<WorkerConfig, CommandError> {
+        let file = Path::new("worker.toml");
+        match self.named().or(Some(file).filter(|path| path.exists())) {
+            Some(path) => Ok(WorkerConfig::load(path)?),
+            None => Ok(WorkerConfig::parse("", file)?),
         }
-        let usual = Some(Path::new("deputy.toml")).filter(|path| path.exists());
-        let places = self.named().or(usual).map(Places::load).transpose()?.unwrap_or_default();
-        let state = self.surroundings.state_dir(self.state.as_deref(), places.state_dir.as_deref());
-        Ok(places.control.or_else(|| state.map(|state| state.join(SOCKET))))
+    }
+
+    /// The socket of a coordinator or a worker, and which it is: where somebody named it, or where the configuration has it,
+    /// whatever is wrong in that. A worker's configuration leads to the worker.
+    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+        self.socket_of(Program::Coordinator, named)
+    }
+
+    /// A worker's socket: where somebody named it, or where the worker's configuration has it.
+    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+        self.socket_of(Program::Worker, named)
+    }
+
+    /// Where nobody names a file, the one of this program is looked at that lies in the current folder.
+    fn socket_of(&self, usual: Program, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
+            return Ok(Some((socket.to_owned(), Peer::Named)));
+        }
+        let file = Path::new(match usual {
+            Program::Coordinator => "deputy.toml",
+            Program::Worker => "worker.toml",
+        });
+        let places = match self.named().or(Some(file).filter(|path| path.exists())) {
+            Some(path) => Places::load(path)?,
+            None => Places { program: usual, ..Places::default() },
+        };
+        let (configured, flag) = (places.state_dir.as_deref(), self.state.as_deref());
+        let (state, name, peer) = match places.program {
+            Program::Coordinator => (self.surroundings.state_dir(flag, configured), SOCKET, Peer::Coordinator),
+            Program::Worker => (self.worker_state_dir(configured), WORKER_SOCKET, Peer::Worker),
+        };
+        let socket = places.socket.or_else(|| state.map(|state| state.join(name)));
+        Ok(socket.map(|socket| (socket, peer)))
     }
 
     /// What clears the terminal, if stdout is one.

@@ -1,6 +1,7 @@
 //! `deputy renew`, `revoke`, `reload` and `get`: what a coordinator that runs is asked to do.
 
-use deputy_coordinator::{Client, ClientError};
+use deputy_coordinator::Client;
+use deputy_local::ClientError;
 use serde::Serialize;
 
 use crate::cli;
@@ -30,10 +31,14 @@ struct GetJson<'a> {
 
 /// The coordinator's other end: at the socket that was named, or where the configuration has it.
 pub(crate) fn client(context: &Context, socket: &cli::Socket) -> Result<Client, CommandError> {
-    match context.socket(socket.socket.as_deref())? {
-        Some(socket) => Ok(Client::new(&socket)),
-        None => Err(crate::sandbox::no_state()),
-    }
+    let (socket, peer) = context.socket(socket.socket.as_deref())?.ok_or_else(crate::sandbox::no_state)?;
+    Ok(Client::new(&socket, peer))
+}
+
+/// The other end of whoever gives out leases: a coordinator or a worker.
+pub(crate) fn either(context: &Context, socket: &cli::EitherSocket) -> Result<deputy_local::Client, CommandError> {
+    let (socket, peer) = context.socket(socket.socket.as_deref())?.ok_or_else(crate::sandbox::no_state)?;
+    Ok(deputy_local::Client::new(&socket, peer))
 }
 
 pub(crate) async fn renew(context: &Context, arguments: &cli::OfInstance) -> Result<Exit, CommandError> {
@@ -78,7 +83,7 @@ pub(crate) async fn reload(context: &Context, arguments: &cli::Reload) -> Result
 pub(crate) async fn get(context: &Context, arguments: &cli::Get) -> Result<Exit, CommandError> {
     let output = arguments.out.as_deref().map(Output::prepare).transpose();
     let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;
-    let given = client(context, &arguments.socket)?.lease(&arguments.instance, arguments.wait).await?;
+    let given = either(context, &arguments.socket)?.lease(&arguments.instance, arguments.wait).await?;
     if let Some(output) = output {
         output.commit(given.payload.expose()).map_err(|error| CommandError::new(Exit::Failed, error))?;
     }
@@ -123,7 +128,7 @@ impl From<ClientError> for CommandError {
                 };
                 Self::refused(exit, refused)
             }
-            error @ (ClientError::Connect { .. } | ClientError::Forbidden { .. } | ClientError::Answer(_)) => {
+            error @ (ClientError::Connect { .. } | ClientError::Forbidden { .. } | ClientError::Answer { .. }) => {
                 Self::new(Exit::Unavailable, error)
             }
         }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use deputy_config::{Colour, ConfigErrors, Finding};
-use deputy_coordinator::ControlError;
+use deputy_local::ControlError;
 use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
 use serde::Serialize;
 

@@ -1,10 +1,12 @@
 //! `deputy inspect`
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use deputy_core::grant::Grant;
-use deputy_core::{Instance, Limits, in_one_line};
+use deputy_core::{Instance, Limits, ReceiverPlan, Services, in_one_line};
 use deputy_sandbox::{Inspection, Kind, Sandbox};
 use serde::Serialize;
 
@@ -44,7 +46,11 @@ pub(crate) struct ImportJson {
 struct InspectJson<'a> {
     schema: u32,
     path: String,
+    /// A provider's.
     service: Option<&'a str>,
+    /// A receiver's: names, or `*` for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    services: Option<&'a [String]>,
     #[serde(flatten)]
     component: ComponentJson,
     /// What it can do if it is granted.
@@ -76,15 +82,17 @@ impl From<&Inspection> for ComponentJson {
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Inspect) -> Result<Exit, CommandError> {
     let config = context.named_configuration()?;
-    let sandbox = sandbox::open(context.state_dir(config.as_ref()), sandbox::nobody())?;
+    let sandbox = sandbox::open(context.state_dir(config.as_ref()), Arc::new(sandbox::nobody()))?;
     let inspection = sandbox.inspect(&arguments.file).await?;
-    let service = service(&sandbox, &arguments.file, &inspection).await;
+    let services = services(&sandbox, &arguments.file, &inspection).await;
     if arguments.json {
+        let of = |kind: Kind| services.as_deref().ok().filter(|_| inspection.kind == kind);
         let keys = |capabilities: Vec<Capability>| capabilities.into_iter().map(Capability::key).collect();
         context.json(&InspectJson {
             schema: SCHEMA,
             path: arguments.file.display().to_string(),
-            service: service.as_deref().ok(),
+            service: of(Kind::Provider).and_then(<[String]>::first).map(String::as_str),
+            services: of(Kind::Receiver),
             component: ComponentJson::from(&inspection),
             can_if_granted: keys(imported(&inspection, Leave::Granted)),
             can: keys(imported(&inspection, Leave::Always)),
@@ -93,32 +101,40 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Inspect) -> Result<E
             unknown_imports: strange(&inspection).collect(),
         })?;
     } else {
-        context.data(&shown(&arguments.file, &inspection, &service))?;
+        context.data(&shown(&arguments.file, &inspection, &services))?;
     }
     Ok(Exit::Done)
 }
 
-/// The service's name by the component's own word, called without a grant, or why there is none.
-async fn service(sandbox: &Sandbox, path: &Path, inspection: &Inspection) -> Result<String, String> {
-    if inspection.kind == Kind::Receiver {
-        return Err("a receiver names its services when it runs".to_owned());
+/// The services by the component's own word, called without a grant, or why there are none.
+async fn services(sandbox: &Sandbox, path: &Path, inspection: &Inspection) -> Result<Vec<String>, String> {
+    let unnamed = |error: deputy_core::NameError| error.to_string();
+    let unloaded = |error| in_one_line(&error);
+    let (component, sha256, settings) = (path.to_owned(), Some(inspection.digest), BTreeMap::new());
+    let limits = Limits::default();
+    match inspection.kind {
+        Kind::Provider => {
+            let name = "inspected".parse().map_err(unnamed)?;
+            let (grant, sources) = (Grant::default(), BTreeMap::new());
+            let instance = Instance { name, component, sha256, settings, grant, sources, limits };
+            let provider = sandbox.load(&instance).await.map_err(unloaded)?;
+            let service = provider.service_name().await.result.map_err(|error| error.to_string())?;
+            Ok(vec![service.to_string()])
+        }
+        Kind::Receiver => {
+            let name = "inspected".parse().map_err(unnamed)?;
+            let plan = ReceiverPlan { name, component, sha256, settings, limits };
+            let receiver = sandbox.load_receiver(&plan).await.map_err(unloaded)?;
+            Ok(match receiver.services().await.result.map_err(|error| error.to_string())? {
+                Services::Any => vec!["*".to_owned()],
+                Services::Named(names) => names.iter().map(ToString::to_string).collect(),
+            })
+        }
     }
-    let name = "inspected".parse().map_err(|error: deputy_core::NameError| error.to_string())?;
-    let instance = Instance {
-        name,
-        component: path.to_owned(),
-        sha256: Some(inspection.digest),
-        settings: BTreeMap::new(),
-        grant: Grant::default(),
-        sources: BTreeMap::new(),
-        limits: Limits::default(),
-    };
-    let provider = sandbox.load(&instance).await.map_err(|error| in_one_line(&error))?;
-    provider.service_name().await.result.map(|service| service.to_string()).map_err(|error| error.to_string())
 }
 
 fn imported(inspection: &Inspection, leave: Leave) -> Vec<Capability> {
-    Capability::ALL.into_iter().filter(|c| c.leave() == leave && c.imported(inspection)).collect()
+    Capability::ALL.into_iter().filter(|c| c.leave(inspection.kind) == leave && c.imported(inspection)).collect()
 }
 
 fn missing(inspection: &Inspection) -> Vec<Capability> {
@@ -133,16 +149,23 @@ pub(crate) fn kind(inspection: &Inspection) -> &'static str {
     }
 }
 
-fn shown(path: &Path, inspection: &Inspection, service: &Result<String, String>) -> String {
+fn shown(path: &Path, inspection: &Inspection, services: &Result<Vec<String>, String>) -> String {
     let yes = |yes: bool| if yes { "yes" } else { "no" };
     let mut table = Table::default();
     table.row(["kind", kind(inspection)]);
-    match service {
-        Ok(service) => table.row(["service", service]),
-        Err(reason) => table.row(["service", &format!("unknown: {reason}")]),
+    let (title, never) = match inspection.kind {
+        Kind::Provider => ("service", "Never, whatever it is granted"),
+        Kind::Receiver => ("services", "Never"),
+    };
+    match services {
+        Ok(names) if names.iter().any(|name| name == "*") => table.row([title, "all"]),
+        Ok(names) => table.row([title, &names.join(", ")]),
+        Err(reason) => table.row([title, &format!("unknown: {reason}")]),
     }
-    table.row(["renews", yes(inspection.renews)]);
-    table.row(["revokes", yes(inspection.revokes)]);
+    if inspection.kind == Kind::Provider {
+        table.row(["renews", yes(inspection.renews)]);
+        table.row(["revokes", yes(inspection.revokes)]);
+    }
     table.row(["size", &bytes(inspection.size)]);
     table.row(["sha256", &inspection.digest.to_string()]);
 
@@ -158,7 +181,7 @@ fn shown(path: &Path, inspection: &Inspection, service: &Result<String, String>)
     };
     section("Can, where the operator grants it", words(imported(inspection, Leave::Granted), ""));
     section("Can", words(imported(inspection, Leave::Always), ""));
-    section("Never, whatever it is granted", words(missing(inspection), "cannot "));
+    section(never, words(missing(inspection), "cannot "));
     section("Asks for in vain, as nobody is given it", words(imported(inspection, Leave::Never), ""));
     section("Imports that deputy does not know", strange(inspection).map(str::to_owned).collect());
     text

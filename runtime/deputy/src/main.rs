@@ -11,7 +11,9 @@ mod cli;
 mod context;
 mod control;
 mod error;
+mod exec;
 mod exit;
+mod groups;
 mod inspect;
 mod obtain;
 mod outcome;
@@ -25,6 +27,8 @@ mod status;
 mod surroundings;
 mod table;
 mod trail;
+mod worker;
+mod workers;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -86,7 +90,7 @@ fn level(cli: &Cli, surroundings: &Surroundings) -> Result<LogLevel, CommandErro
             error.hint("the levels are off, error, warn, info, debug, trace")
         }),
         // What runs for weeks tells what it does; what ends soon tells what is wrong.
-        (None, None) if matches!(cli.command, Command::Run(_)) => Ok(LogLevel::Info),
+        (None, None) if cli.command.runs_for_weeks() => Ok(LogLevel::Info),
         (None, None) => Ok(LogLevel::Warn),
     }
 }
@@ -120,7 +124,7 @@ impl Form {
     /// A service whose log no terminal shows is read by programs.
     fn of(command: &Command) -> Self {
         match command {
-            Command::Run(_) if !io::stderr().is_terminal() => Self::Json,
+            command if command.runs_for_weeks() && !io::stderr().is_terminal() => Self::Json,
             _ => Self::Lines,
         }
     }
@@ -131,6 +135,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Check(arguments) => block_on(check::run(context, arguments)),
         Command::CompileComponent(_) => Ok(Exit::Internal), // has its own way out, in `main`
         Command::Completions(arguments) => completions(context, arguments),
+        Command::Exec(arguments) => block_on(exec::run(context, arguments)),
         Command::ExitCodes(arguments) => exit_codes(context, arguments),
         Command::Get(arguments) => block_on(control::get(context, arguments)),
         Command::Inspect(arguments) => block_on(inspect::run(context, arguments)),
@@ -140,6 +145,12 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Revoke(arguments) => block_on(control::revoke(context, arguments)),
         Command::Run(arguments) => block_on(run::run(context, arguments)),
         Command::Status(arguments) => block_on(status::run(context, arguments)),
+        Command::Token(arguments) => block_on(workers::token(context, arguments)),
+        Command::Workers(arguments) => block_on(workers::workers(context, arguments)),
+        Command::Worker(cli::Worker { command: Some(cli::WorkerCommand::Status(arguments)), .. }) => {
+            block_on(worker::status(context, arguments))
+        }
+        Command::Worker(arguments) => block_on(worker::run(context, arguments)),
     }
 }
 

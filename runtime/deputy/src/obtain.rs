@@ -1,5 +1,7 @@
 //! `deputy obtain`
 
+use std::sync::Arc;
+
 use std::path::Path;
 
 use deputy_config::{Config, Entry};
@@ -47,7 +49,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     let output = arguments.out.as_deref().map(Output::prepare).transpose();
     let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;
     let audit = audit(context.printer, arguments, &config)?;
-    let sandbox = sandbox::open(context.state_dir(Some(&config)), audit)?;
+    let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::new(audit))?;
     let provider = sandbox.load(instance).await?;
     let call = provider.obtain().await;
     let exit = outcome::exit(&call);
@@ -138,7 +140,7 @@ fn audit(printer: Printer, arguments: &cli::Obtain, config: &Config) -> Result<A
 /// The service by the component's own word. It is asked in a sandbox of its own: the trail tells of the one call that
 /// was asked for. Without an answer there is nothing to tell.
 async fn service(context: &Context, config: &Config, instance: &Instance) -> Option<String> {
-    let sandbox = sandbox::open(context.state_dir(Some(config)), sandbox::nobody()).ok()?;
+    let sandbox = sandbox::open(context.state_dir(Some(config)), Arc::new(sandbox::nobody())).ok()?;
     let call = sandbox.load(instance).await.ok()?.service_name().await;
     call.result.ok().map(|service| service.to_string())
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_config::{Config, Entry};
-use deputy_coordinator::{Provider, Setup};
+use bytes::Bytes;
+use deputy_config::{Config, Entry, ReceiverComponent};
+use deputy_coordinator::{Deliveries, GroupDeliveries, Provider, Setup};
 use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Plan, UpstreamName};
-use deputy_core::{Digest, Instance, InstanceName, ServiceName, in_one_line};
+use deputy_core::{Digest, Instance, InstanceName, ReceiverName, ReceiverPlan, ServiceName, in_one_line};
+use deputy_link::Binding;
 use deputy_sandbox::Sandbox;
 use ring::digest::{SHA256, digest};
 
@@ -21,8 +23,10 @@ pub(crate) struct Preparer {
 /// What came of a configuration.
 pub(crate) struct Prepared {
     pub(crate) setup: Setup,
-    /// Instances whose component can't be loaded, with why.
-    pub(crate) failed: BTreeMap<InstanceName, String>,
+    /// What each group of workers gets.
+    pub(crate) deliveries: Deliveries,
+    /// Instances and receivers whose component can't be loaded, with why.
+    pub(crate) failed: BTreeMap<String, String>,
 }
 
 struct Loaded {
@@ -50,7 +54,7 @@ impl Preparer {
                     let loaded = match self.load(config, entry, instance).await {
                         Ok(loaded) => loaded,
                         Err(why) => {
-                            failed.insert(entry.name.clone(), why.clone());
+                            failed.insert(entry.name.to_string(), why.clone());
                             // It may be able to revoke: what is to be revoked waits until it is there to say so.
                             let abilities = Abilities { renews: false, revokes: true };
                             let plan = plan(entry, None, Some(abilities), None);
@@ -63,13 +67,68 @@ impl Preparer {
             };
             plans.insert(entry.name.clone(), plan);
         }
+        let deliveries = self.deliveries(config, &plans, &mut failed).await;
         let configuration = Configuration {
             plans,
             default_budget: config.default_budget,
             budgets: config.budgets.clone(),
             calls: config.coordinator.calls,
         };
-        Prepared { setup: Setup { configuration, providers, files }, failed }
+        Prepared { setup: Setup { configuration, providers, files }, deliveries, failed }
+    }
+
+    /// What each group gets. A receiver that can't be loaded is left out, as an instance would be.
+    async fn deliveries(
+        &self,
+        config: &Config,
+        plans: &BTreeMap<InstanceName, Plan>,
+        failed: &mut BTreeMap<String, String>,
+    ) -> Deliveries {
+        let mut deliveries = Deliveries::default();
+        for (name, group) in &config.groups {
+            let enabled = |name: &&InstanceName| plans.contains_key(*name);
+            let mut given = GroupDeliveries {
+                instances: group.instances.iter().filter(enabled).cloned().collect(),
+                ..GroupDeliveries::default()
+            };
+            for (receiver, written) in &group.receivers {
+                match self.receiver(receiver, written).await {
+                    Ok((digest, bytes)) => {
+                        let binding = Binding {
+                            component: digest,
+                            settings: written.settings.clone(),
+                            instances: written.instances.clone(),
+                        };
+                        given.receivers.insert(receiver.clone(), binding);
+                        given.components.insert(digest, bytes);
+                    }
+                    Err(why) => drop(failed.insert(format!("receiver {receiver} of the group {name}"), why)),
+                }
+            }
+            deliveries.groups.insert(name.clone(), given);
+        }
+        deliveries
+    }
+
+    /// A receiver's component, which this process looks into and never calls.
+    async fn receiver(&self, name: &ReceiverName, written: &ReceiverComponent) -> Result<(Digest, Bytes), String> {
+        let plan = ReceiverPlan {
+            name: name.clone(),
+            component: written.component.clone(),
+            sha256: written.sha256,
+            settings: written.settings.clone(),
+            limits: written.limits.clone(),
+        };
+        let receiver = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+        let digest = receiver.inspection().digest;
+        let path = written.component.display();
+        let bytes =
+            tokio::fs::read(&written.component).await.map_err(|error| format!("cannot read {path}: {error}"))?;
+        if sha256(&bytes) == digest {
+            Ok((digest, Bytes::from(bytes)))
+        } else {
+            Err(format!("{path} changed while it was loaded: try again once nobody writes to it"))
+        }
     }
 
     async fn load(&self, config: &Config, entry: &Entry, instance: &Instance) -> Result<Loaded, String> {
@@ -94,6 +153,12 @@ impl Preparer {
         self.services.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, service.clone());
         Ok(service)
     }
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    Digest::new(hash)
 }
 
 fn plan(

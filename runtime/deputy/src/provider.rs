@@ -68,7 +68,7 @@ impl Sandboxed {
     }
 }
 
-fn kind<T>(call: &Call<T>, error: &CallError) -> Kind {
+pub(crate) fn kind<T>(call: &Call<T>, error: &CallError) -> Kind {
     if let CallError::Failure(Failure::Throttled { retry_after, .. }) = error {
         return Kind::Throttled(*retry_after);
     }
@@ -84,7 +84,7 @@ fn kind<T>(call: &Call<T>, error: &CallError) -> Kind {
 }
 
 /// What the component said, without the kind, which stands beside it wherever it is shown.
-fn message(error: &CallError) -> String {
+pub(crate) fn message(error: &CallError) -> String {
     match error {
         CallError::Failure(failure) => match failure {
             Failure::Denied(text) | Failure::Misconfigured(text) | Failure::Unavailable(text) => text.clone(),

@@ -1,10 +1,7 @@
 //! `deputy run`
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,15 +9,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
 use deputy_coordinator::{
-    Board, Control, ControlError, Coordinator, Handle, Health, Options, Reload, Setup, SystemClock,
+    Board, Control, Coordinator, Deliveries, Handle, Health, Options, Reload, Setup, SystemClock, WorkerOptions,
+    Workers,
 };
-use deputy_core::{InstanceName, in_one_line};
+use deputy_core::in_one_line;
+use deputy_link::Lives;
+use deputy_link::server::Limits;
+use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
 use deputy_sources::Surroundings;
-use deputy_store::{Directory, MasterKey, Random};
+use deputy_store::{Directory, MasterKey, Random, Store};
 use ring::rand::SystemRandom;
-use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli;
@@ -40,7 +41,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
         tracing::warn!("{warning}");
     }
     let metrics = Arc::new(Metrics::default());
-    let sandbox = sandbox::open(Some(state.clone()), audit(arguments, &config, &metrics)?)?;
+    let audit = Arc::new(audit(arguments, &config, &metrics)?);
+    let sandbox = sandbox::open(Some(state.clone()), Arc::clone(&audit))?;
 
     let here = Arc::new(Surroundings::of_process());
     let random = random();
@@ -52,8 +54,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     let store = Directory::open(&state, key, Arc::clone(&random)).await;
     let store = store.map_err(|error| failed(error, "cannot use the state"))?;
     let (board, clock) = (Arc::new(Board::default()), Arc::new(SystemClock::default()));
+    let store: Arc<dyn Store> = Arc::new(store);
     let options = Options {
-        store: Arc::new(store),
+        store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),
         clock: Arc::clone(&clock) as _,
@@ -67,16 +70,38 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
 
     // What others connect to is there before anything is obtained, so that a wrong address costs nothing.
     let socket = config.coordinator.control.clone().unwrap_or_else(|| state.join(SOCKET));
-    let control = listen_control(&socket, config.coordinator.control_mode.bits())?;
-    let ours = identity(&socket);
+    let mode = config.coordinator.control_mode.bits();
+    let (control, file) = listen_local(&socket, mode, "`control` in [coordinator]")?;
     let health = match config.coordinator.health {
         Some(address) => Some((address, listen(address).await.map_err(|error| port(error, address))?)),
         None => None,
     };
     let signals = Signals::new().map_err(|error| CommandError::new(Exit::Failed, error))?;
 
-    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config));
-    let commands = Arc::new(Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _));
+    let workers = match &config.coordinator.workers {
+        Some(workers) => {
+            let options = WorkerOptions {
+                listen: workers.listen,
+                advertise: workers.advertise.to_string(),
+                lives: Lives { authority: workers.authority_life, worker: workers.certificate_life },
+                limits: Limits { heartbeat: workers.heartbeat, ..Limits::default() },
+                store,
+                board: Arc::clone(&board),
+                clock: Arc::clone(&clock) as _,
+                random,
+                audit,
+                metrics: Arc::clone(&metrics),
+                handle: handle.clone(),
+            };
+            Some(Workers::open(options).await.map_err(|error| failed(error, "cannot let workers in"))?)
+        }
+        None => None,
+    };
+    let (workers, worker_tasks) = workers.unzip();
+
+    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config, workers.clone()));
+    let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _).with_workers(workers.clone());
+    let commands = Arc::new(commands);
     let mut tasks = JoinSet::new();
     tracing::info!(socket = %socket.display(), "commands come in here");
     tasks.spawn(serve(control, Arc::clone(&commands)));
@@ -86,17 +111,28 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     }
     tasks.spawn(obey(signals, handle, Arc::clone(&commands)));
     tasks.spawn(load_again(commands));
-    coordinator.run(async move { reloader.first().await }).await;
+    let (stop, stopped) = watch::channel(false);
+    let serve_workers = async {
+        if let (Some(workers), Some(tasks)) = (workers, worker_tasks) {
+            tracing::info!(address = %workers.address(), "workers come in here");
+            tasks.run(stopped).await;
+        }
+    };
+    let keep = async {
+        coordinator.run(async move { reloader.first().await }).await;
+        stop.send_replace(true);
+    };
+    tokio::join!(keep, serve_workers);
     drop(tasks);
-    remove(&socket, ours);
+    drop(file);
     Ok(Exit::Done)
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static, doing: &'static str) -> CommandError {
+pub(crate) fn failed(error: impl std::error::Error + Send + Sync + 'static, doing: &'static str) -> CommandError {
     CommandError::new(Exit::Failed, error).context(doing)
 }
 
-fn port(error: io::Error, address: std::net::SocketAddr) -> CommandError {
+pub(crate) fn port(error: io::Error, address: std::net::SocketAddr) -> CommandError {
     let hint = format!("is another process there? `health` in [coordinator] names the address {address}");
     failed(error, "cannot listen for health and metrics").hint(hint)
 }
@@ -113,52 +149,24 @@ fn audit(arguments: &cli::Run, config: &Config, metrics: &Arc<Metrics>) -> Resul
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's entry brings the randomness")]
-fn random() -> Random {
+pub(crate) fn random() -> Random {
     Arc::new(SystemRandom::new())
 }
 
-fn seed(random: &Random) -> Result<u64, CommandError> {
+pub(crate) fn seed(random: &Random) -> Result<u64, CommandError> {
     let mut bytes = [0; 8];
     let filled = random.fill(&mut bytes);
     filled.map_err(|_| CommandError::new(Exit::Internal, "the system has no random numbers"))?;
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Listens at a socket's path. One that a process left behind which is gone is taken over.
-fn listen_control(path: &Path, mode: u32) -> Result<Listener, CommandError> {
-    let failed = |error: io::Error| {
-        let hint = format!("`control` in [coordinator] names the socket; it is {}", path.display());
+/// Listens at a socket's path.
+pub(crate) fn listen_local(path: &Path, mode: u32, key: &'static str) -> Result<(Listener, SocketFile), CommandError> {
+    let (listener, file) = SocketFile::listen(path, mode).map_err(|error| {
+        let hint = format!("{key} names the socket; it is {}", path.display());
         failed(error, "cannot listen for commands").hint(hint)
-    };
-    if let Ok(there) = fs::symlink_metadata(path) {
-        if !there.file_type().is_socket() {
-            return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "something else than a socket is there")));
-        }
-        if UnixStream::connect(path).is_ok() {
-            return Err(failed(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")));
-        }
-        fs::remove_file(path).map_err(failed)?;
-    }
-    // Made where nobody else can come, and opened to others then, if at all.
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(path);
-    rustix::process::umask(before);
-    let listener = listener.map_err(failed)?;
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(Listener::Unix(listener))
-}
-
-/// Which file is at a path.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
-}
-
-/// Removes the socket at which nobody listens any longer, unless the next process has put its own there already. One
-/// that stays is in nobody's way.
-fn remove(socket: &Path, ours: Option<(u64, u64)>) {
-    if ours.is_some() && identity(socket) == ours {
-        drop(fs::remove_file(socket));
-    }
+    })?;
+    Ok((Listener::Unix(listener), file))
 }
 
 /// What the operating system tells us.
@@ -205,17 +213,24 @@ struct Reloader {
     preparer: Preparer,
     path: PathBuf,
     current: Mutex<Current>,
+    workers: Option<Workers>,
 }
 
 struct Current {
     config: Config,
-    failed: BTreeSet<InstanceName>,
+    failed: BTreeSet<String>,
 }
 
 impl Reloader {
-    fn new(preparer: Preparer, config: Config) -> Self {
+    fn new(preparer: Preparer, config: Config, workers: Option<Workers>) -> Self {
         let path = config.path.clone();
-        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }) }
+        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }), workers }
+    }
+
+    fn deliver(&self, deliveries: Deliveries) {
+        if let Some(workers) = &self.workers {
+            workers.deliver(deliveries);
+        }
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Current> {
@@ -226,11 +241,12 @@ impl Reloader {
     async fn first(&self) -> Setup {
         let config = self.current().config.clone();
         tracing::info!(instances = config.instances.len(), "loading components; the first time they are compiled");
-        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
         for (instance, why) in &failed {
             tracing::error!(%instance, %why, "can't be loaded; it is tried again every {} s", LOAD_AGAIN.as_secs());
         }
         self.current().failed = failed.into_keys().collect();
+        self.deliver(deliveries);
         setup
     }
 }
@@ -254,9 +270,9 @@ impl Reload for Reloader {
     async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
         let config = Config::load(&self.path).map_err(|error| wrong(&error))?;
         let mut warnings = warnings(&config);
-        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
         let mut current = self.current();
-        let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(name)).collect();
+        let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(*name)).collect();
         if !new.is_empty() {
             let details: String = new.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
             let these = if new.len() == 1 { "an instance".to_owned() } else { format!("{} instances", new.len()) };
@@ -270,6 +286,7 @@ impl Reload for Reloader {
         }
         current.failed = failed.into_keys().collect();
         current.config = config;
+        self.deliver(deliveries);
         Ok((setup, warnings))
     }
 
@@ -281,12 +298,13 @@ impl Reload for Reloader {
         if before.is_empty() {
             return None;
         }
-        let Prepared { setup, failed } = self.preparer.prepare(&config).await;
+        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
         let failed: BTreeSet<_> = failed.into_keys().collect();
         if failed == before {
             return None;
         }
         self.current().failed = failed;
+        self.deliver(deliveries);
         Some(setup)
     }
 }

@@ -15,11 +15,11 @@ use crate::exit::Exit;
 pub(crate) const COMPILE: &str = "compile-component";
 
 /// A sandbox that keeps compiled components below a folder.
-pub(crate) fn open(state_dir: Option<PathBuf>, audit: Audit) -> Result<Sandbox, CommandError> {
+pub(crate) fn open(state_dir: Option<PathBuf>, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
     let state_dir = state_dir.ok_or_else(no_state)?;
     let program = std::env::current_exe().map_err(|error| CommandError::new(Exit::Internal, error))?;
     let compiler = Compiler::new(program, vec![OsString::from(COMPILE)]);
-    let options = Options { state_dir, compiler, audit: Arc::new(audit), resolver: Arc::new(SystemResolver) };
+    let options = Options { state_dir, compiler, audit, resolver: Arc::new(SystemResolver) };
     Ok(Sandbox::new(options)?)
 }
 

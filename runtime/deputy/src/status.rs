@@ -131,7 +131,7 @@ fn in_or_ago(millis: i64) -> String {
 }
 
 /// A time as people say it: two units are enough.
-fn brief(millis: u64) -> String {
+pub(crate) fn brief(millis: u64) -> String {
     let seconds = millis / 1000;
     let rounded = match seconds {
         0 => Span::millis(millis),

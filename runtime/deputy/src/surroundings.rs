@@ -48,6 +48,12 @@ impl Surroundings {
         let chosen = flag.or(self.state.as_deref()).or(configured).or(self.default_state.as_deref());
         chosen.map(Path::to_owned)
     }
+
+    /// The same of a worker. By default it is a folder of its own: a coordinator on the same machine has another one.
+    pub(crate) fn worker_state_dir(&self, flag: Option<&Path>, configured: Option<&Path>) -> Option<PathBuf> {
+        let chosen = flag.or(self.state.as_deref()).or(configured).map(Path::to_owned);
+        chosen.or_else(|| Some(self.default_state.as_ref()?.join("worker")))
+    }
 }
 
 #[cfg(test)]
@@ -83,5 +89,16 @@ mod tests {
         assert_eq!(surroundings.state_dir(flag, configured), Some("/f".into()));
         assert_eq!(surroundings.state_dir(None, configured), Some("/e".into()));
         assert_eq!(with(&[("HOME", "/h")]).state_dir(None, configured), Some("/c".into()));
+    }
+
+    #[test]
+    fn a_worker_has_a_folder_of_its_own_unless_one_is_named() {
+        let surroundings = with(&[("HOME", "/h")]);
+        let configured = Some(Path::new("/c"));
+        assert_eq!(surroundings.worker_state_dir(None, None), Some("/h/.local/state/deputy/worker".into()));
+        assert_eq!(surroundings.worker_state_dir(None, configured), Some("/c".into()));
+        assert_eq!(surroundings.worker_state_dir(Some(Path::new("/f")), configured), Some("/f".into()));
+        assert_eq!(with(&[("DEPUTY_STATE", "/e")]).worker_state_dir(None, configured), Some("/e".into()));
+        assert_eq!(with(&[]).worker_state_dir(None, None), None);
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn line(event: &Event) -> String {
     let code = event.code.as_ref().map(|code| format!(" [{}]", harmless(code))).unwrap_or_default();
     format!(
         "{} {} {}{code}\n",
-        painted(FAINT, format!("audit {clock} {}", event.instance)),
+        painted(FAINT, format!("audit {clock} {}", event.actor)),
         painted(style, format!("{word:9}")),
         harmless(&what(&event.what))
     )
@@ -24,6 +24,12 @@ pub(crate) fn line(event: &Event) -> String {
 
 fn what(what: &What) -> String {
     match what {
+        What::Accept { deliveries, files, bytes: size, millis } => {
+            let given: Vec<_> =
+                deliveries.iter().map(|it| format!("{} revision {}", it.instance, it.revision)).collect();
+            let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
+            format!("accept {given}: {files} files, {}, {millis} ms", bytes(*size))
+        }
         What::Call { function, millis } => format!("call {function}, {millis} ms"),
         What::Dropped { events } => format!("{events} events more than the trail holds of one call"),
         What::Http { method, target, path, address, status, sent, received, injected } => {
@@ -43,9 +49,11 @@ fn what(what: &What) -> String {
             text
         }
         What::Name { host } => format!("look up {host}"),
+        What::Output { path, bytes: size } => format!("put {path}, {}", bytes(*size)),
         What::Secret { secret, operation, scope } if scope.is_empty() => format!("secret {secret}: {operation}"),
         What::Secret { secret, operation, scope } => format!("secret {secret}: {operation} for {scope}"),
         What::Tcp { address } => format!("connect to {address}"),
+        What::Worker { operation, group, .. } => format!("{operation} {group}"),
         What::Wasi { operation } => format!("wasi {operation}"),
     }
 }
@@ -54,12 +62,12 @@ fn what(what: &What) -> String {
 mod tests {
     use super::*;
     use anstream::adapter::strip_str;
-    use deputy_observe::CallId;
+    use deputy_observe::{Accepted, Actor, CallId};
 
     fn shown(what: What, outcome: Outcome, code: Option<&str>) -> String {
         let event = Event {
             time: "2026-01-01T12:34:56.789Z".into(),
-            instance: "s3".into(),
+            actor: Actor::Instance("s3".parse().unwrap()),
             call: CallId(1),
             what,
             outcome,
@@ -98,6 +106,15 @@ mod tests {
         assert_eq!(
             shown(What::Call { function: "obtain", millis: 80 }, Outcome::Failed, Some("denied")),
             "audit 12:34:56.789 s3 failed    call obtain, 80 ms [denied]\n"
+        );
+        let deliveries = vec![Accepted { instance: "s3-prod".into(), revision: 4 }];
+        assert_eq!(
+            shown(What::Accept { deliveries, files: 2, bytes: 812, millis: 3 }, Outcome::Done, None),
+            "audit 12:34:56.789 s3 done      accept s3-prod revision 4: 2 files, 812 B, 3 ms\n"
+        );
+        assert_eq!(
+            shown(What::Output { path: "../a".into(), bytes: 12 }, Outcome::Refused, Some("odd-output-path")),
+            "audit 12:34:56.789 s3 refused   put ../a, 12 B [odd-output-path]\n"
         );
     }
 }

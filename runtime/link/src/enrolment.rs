@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::{GroupName, Timestamp};
+use deputy_core::{GroupName, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::join::{TokenHash, TokenId, TokenSecret};
@@ -79,6 +79,9 @@ pub enum Standing {
     /// An operator removed it; it may join again.
     Removed,
 }
+
+/// How long after a token's end its workers may still repeat themselves.
+const REPEATING: Span = Span::secs(3600);
 
 /// What somebody shows who wants to join.
 #[derive(Debug)]
@@ -188,6 +191,30 @@ impl Enrolment {
         self.workers.values()
     }
 
+    /// One token.
+    pub fn token(&self, token: TokenId) -> Option<&Token> {
+        self.tokens.get(&token)
+    }
+
+    /// One worker.
+    pub fn worker(&self, worker: WorkerId) -> Option<&Worker> {
+        self.workers.get(&worker)
+    }
+
+    /// Who is let in by this key.
+    pub fn active_with(&self, key: KeyDigest) -> impl Iterator<Item = WorkerId> {
+        let active = self.workers.values().filter(|worker| worker.standing == Standing::Active);
+        active.filter(move |worker| worker.key == key).map(|worker| worker.id)
+    }
+
+    /// Whether a worker is let in.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn standing(&self, worker: WorkerId) -> Result<(), WorkerRefused> {
+        refuse(self.workers.get(&worker).ok_or(WorkerRefused::Unknown(worker))?)
+    }
+
     /// Adds a token.
     pub fn add(&mut self, token: Token) {
         self.tokens.insert(token.id, token);
@@ -200,8 +227,9 @@ impl Enrolment {
 
     /// Lets go of tokens that can no longer be used, and gives them.
     pub fn prune(&mut self, now: Timestamp) -> Vec<TokenId> {
-        // One that is used up stays until it expires: its last worker may have to repeat itself.
-        self.tokens.extract_if(.., |_, token| now.as_millis() >= token.expires_ms).map(|(id, _)| id).collect()
+        // One that is of no use stays for a while: its last worker may have to repeat itself.
+        let end = |token: &Token| token.expires_ms.saturating_add(REPEATING.as_millis());
+        self.tokens.extract_if(.., |_, token| now.as_millis() >= end(token)).map(|(id, _)| id).collect()
     }
 
     /// Makes a worker of who shows a good token. `fresh` becomes its id if it is new.
@@ -211,15 +239,15 @@ impl Enrolment {
     pub fn join(&mut self, now: Timestamp, shown: &Presented<'_>, fresh: WorkerId) -> Result<Worker, JoinRefused> {
         let token = self.tokens.get_mut(&shown.token).filter(|token| token.hash.is_of(shown.secret));
         let token = token.ok_or(JoinRefused::Unknown(shown.token))?;
-        if now.as_millis() >= token.expires_ms {
-            return Err(JoinRefused::Expired(token.id));
-        }
         if self.banned.contains(&shown.key) {
             return Err(JoinRefused::Banned);
         }
         let known = self.workers.values().find(|worker| worker.key == shown.key && worker.standing == Standing::Active);
         if let Some(again) = known.filter(|worker| worker.token == token.id && worker.sequence == Sequence(0)) {
             return Ok(again.clone());
+        }
+        if now.as_millis() >= token.expires_ms {
+            return Err(JoinRefused::Expired(token.id));
         }
         token.uses = token.uses.checked_sub(1).ok_or(JoinRefused::UsedUp(token.id))?;
         let worker = Worker {

@@ -175,12 +175,19 @@ fn a_stranger_is_told_the_same_whatever_the_reason() {
 }
 
 #[test]
-fn tokens_are_forgotten_when_they_expire_and_not_before() {
+fn tokens_are_forgotten_an_hour_after_they_expired_and_not_before() {
     let mut book = joined();
     join(&mut book, 0, key(2), 2).unwrap();
-    assert!(book.prune(at(999)).is_empty());
-    assert_eq!(book.prune(at(1000)), [TOKEN]);
+    assert!(book.prune(at(3_600_999)).is_empty());
+    assert_eq!(book.prune(at(3_601_000)), [TOKEN]);
     assert_eq!(book.workers().count(), 2);
+}
+
+#[test]
+fn who_joined_in_time_and_did_not_hear_of_it_may_repeat_itself_after_the_end_of_the_token() {
+    let mut book = joined();
+    assert_eq!(join(&mut book, 5000, key(1), 2).unwrap().id, id(1));
+    assert_eq!(join(&mut book, 5000, key(2), 2), Err(JoinRefused::Expired(TOKEN)));
 }
 
 #[test]

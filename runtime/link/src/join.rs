@@ -138,6 +138,11 @@ impl TokenHash {
 }
 
 impl TokenId {
+    /// As messages have it.
+    pub fn as_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
     /// From random bytes.
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))

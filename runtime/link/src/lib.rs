@@ -10,15 +10,31 @@
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
 
+mod authority;
+mod certificate;
+pub mod client;
 mod enrolment;
+mod frame;
 mod held;
+mod hub;
+mod identity;
 mod join;
+pub mod message;
 mod name;
+mod refusal;
+pub mod server;
 mod text;
+mod timer;
 
+pub use authority::{Authority, AuthorityError, Lives, Requested, Served, Turned};
+pub use certificate::Peer;
 pub use enrolment::{
     Enrolment, JoinRefused, Noted, Presented, RenewRefused, Renewal, Sequence, Standing, Token, Worker, WorkerRefused,
 };
+pub use frame::{FrameError, Frames, encode};
 pub use held::{Binding, Held, Report};
+pub use hub::{Encoded, Group, Hub};
+pub use identity::{Identity, IdentityError, Key};
 pub use join::{Fingerprint, JoinError, JoinString, TokenHash, TokenId, TokenIdError, TokenSecret};
 pub use name::{KeyDigest, WorkerId, WorkerIdError};
+pub use refusal::{Code, CodeError, Refusal};

@@ -89,13 +89,13 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CallId, Outcome, What};
+    use crate::{Accepted, Actor, CallId, Outcome, What};
     use std::os::unix::fs::PermissionsExt;
 
     fn event() -> Event {
         Event {
             time: "2026-01-01T00:00:00.000Z".into(),
-            instance: "s3".into(),
+            actor: Actor::Instance("s3".parse().unwrap()),
             call: CallId(7),
             what: What::Secret { secret: "aws-key".into(), operation: "sigv4".into(), scope: "sts/eu-west-1".into() },
             outcome: Outcome::Done,
@@ -113,6 +113,15 @@ mod tests {
         let line = r#"{"time":"2026-01-01T00:00:00.000Z","instance":"s3","call":7,"event":"secret","secret":"aws-key","operation":"sigv4","scope":"sts/eu-west-1","outcome":"done"}"#;
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n{line}\n"));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_accepted_delivery_is_told_by_its_instance_and_revision_and_the_receiver_by_its_own_key() {
+        let deliveries = vec![Accepted { instance: "s3-prod".into(), revision: 4 }];
+        let what = What::Accept { deliveries, files: 2, bytes: 812, millis: 3 };
+        let event = Event { actor: Actor::Receiver("aws".parse().unwrap()), what, ..event() };
+        let line = r#"{"time":"2026-01-01T00:00:00.000Z","receiver":"aws","call":7,"event":"accept","deliveries":[{"instance":"s3-prod","revision":4}],"files":2,"bytes":812,"millis":3,"outcome":"done"}"#;
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
     }
 
     #[test]

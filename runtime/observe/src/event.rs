@@ -5,14 +5,18 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::Actor;
+
 /// One audit event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// The instance that acted.
-    pub instance: String,
-    /// The call in which it acted.
+    /// Who acted.
+    #[serde(flatten)]
+    pub actor: Actor,
+    /// The call in which it acted; 0 if it was in none.
+    #[serde(skip_serializing_if = "CallId::is_none")]
     pub call: CallId,
     /// What it did.
     #[serde(flatten)]
@@ -32,6 +36,17 @@ pub struct CallId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
+    /// A receiver's `accept` ended.
+    Accept {
+        /// What it was given.
+        deliveries: Vec<Accepted>,
+        /// How many files it put. Nobody sees them unless the outcome is `done`.
+        files: u32,
+        /// Their bytes.
+        bytes: u64,
+        /// How long it took.
+        millis: u64,
+    },
     /// The call itself ended.
     Call {
         /// `obtain`, `renew`, …
@@ -71,6 +86,13 @@ pub enum What {
         /// The name.
         host: String,
     },
+    /// A receiver put a file.
+    Output {
+        /// Where it asked it to be.
+        path: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// A secret was opened or used.
     Secret {
         /// The operator's name of it.
@@ -86,11 +108,43 @@ pub enum What {
         /// Where to.
         address: String,
     },
+    /// A worker joined, connected, renewed its certificate, or wanted an instance.
+    Worker {
+        /// `join`, `connect`, `renew`, `subscribe`.
+        operation: &'static str,
+        /// Its group.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        group: String,
+        /// The instance that it wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        instance: Option<String>,
+        /// From where.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+    },
     /// Something of WASI that is never allowed.
     Wasi {
         /// What.
         operation: &'static str,
     },
+}
+
+impl CallId {
+    /// Of what happens outside of a call.
+    pub const NONE: Self = Self(0);
+
+    fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+}
+
+/// A delivery that a receiver was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// Of which instance.
+    pub instance: String,
+    /// Which lease of it.
+    pub revision: u64,
 }
 
 /// How it ended.

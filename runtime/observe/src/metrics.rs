@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::{Event, Outcome, What};
+use crate::{Actor, Event, Outcome, What};
 
 /// The media type of what [`Metrics::text`] gives.
 pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -33,6 +33,10 @@ pub struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     sandbox_calls: Family<FunctionLabels, Counter>,
     sandbox_limits: Family<LimitLabels, Counter>,
+    worker_events: Family<WorkerLabels, Counter>,
+    worker_reports: Family<ReportLabels, Counter>,
+    worker_faults: Counter,
+    workers: Gauge,
     held: Mutex<Held>,
 }
 
@@ -122,20 +126,34 @@ struct UpstreamLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WorkerLabels {
+    operation: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReportLabels {
+    instance: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct UseLabels {
-    instance: String,
+    #[prometheus(flatten)]
+    actor: Actor,
     capability: String,
     outcome: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RefusalLabels {
-    instance: String,
+    #[prometheus(flatten)]
+    actor: Actor,
     code: String,
 }
 
@@ -174,6 +192,18 @@ impl Default for Metrics {
         registry.register("sandbox_calls", "Calls into components, by function", sandbox_calls.clone());
         let sandbox_limits = Family::default();
         registry.register("sandbox_limits", "Limits of the sandbox that ended a call", sandbox_limits.clone());
+        let worker_events = Family::default();
+        registry.register("worker_events", "What workers asked for, by how it ended", worker_events.clone());
+        let worker_reports = Family::default();
+        registry.register("worker_reports", "What workers said of leases", worker_reports.clone());
+        let worker_faults = Counter::default();
+        registry.register(
+            "worker_faults",
+            "Connections for workers that were ended, because they broke the rules",
+            worker_faults.clone(),
+        );
+        let workers = Gauge::default();
+        registry.register("workers", "Workers that are connected", workers.clone());
         let held = Mutex::new(Held::new(&mut registry));
         Self {
             registry,
@@ -187,6 +217,10 @@ impl Default for Metrics {
             refusals,
             sandbox_calls,
             sandbox_limits,
+            worker_events,
+            worker_reports,
+            worker_faults,
+            workers,
             held,
         }
     }
@@ -217,31 +251,56 @@ impl Metrics {
         self.jumps.inc();
     }
 
-    /// A component did something.
+    /// A worker said of a lease that it is applied, or that it can't be.
+    pub fn reported(&self, instance: &str, outcome: Outcome) {
+        let outcome = word(outcome).to_owned();
+        self.worker_reports.get_or_create(&ReportLabels { instance: instance.to_owned(), outcome }).inc();
+    }
+
+    /// A connection for workers was ended, because it broke the rules.
+    pub fn worker_fault(&self) {
+        self.worker_faults.inc();
+    }
+
+    /// So many workers are connected.
+    pub fn connected(&self, workers: usize) {
+        self.workers.set(i64::try_from(workers).unwrap_or(i64::MAX));
+    }
+
+    /// A component did something, or a worker asked for something.
     pub fn audited(&self, event: &Event) {
         let capability = match &event.what {
-            What::Call { function, .. } => {
-                self.sandbox_calls.get_or_create(&FunctionLabels { function: (*function).to_owned() }).inc();
-                if let Some(limit) = event.code.as_deref().and_then(|code| code.strip_prefix("over-limit:")) {
-                    self.sandbox_limits.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
-                }
-                return;
-            }
+            What::Accept { .. } => return self.called_into("accept", event),
+            What::Call { function, .. } => return self.called_into(function, event),
             What::Dropped { .. } => return,
             What::Http { .. } => "http",
             What::Name { .. } => "name",
+            What::Output { .. } => "output",
             What::Secret { .. } => "secret",
             What::Tcp { .. } => "tcp",
             What::Wasi { .. } => "wasi",
+            What::Worker { operation, .. } => {
+                let labels =
+                    WorkerLabels { operation: (*operation).to_owned(), outcome: word(event.outcome).to_owned() };
+                self.worker_events.get_or_create(&labels).inc();
+                return;
+            }
         };
         let labels = UseLabels {
-            instance: event.instance.clone(),
+            actor: event.actor.clone(),
             capability: capability.to_owned(),
             outcome: word(event.outcome).to_owned(),
         };
         self.capability_uses.get_or_create(&labels).inc();
         if let (Outcome::Refused, Some(code)) = (event.outcome, &event.code) {
-            self.refusals.get_or_create(&RefusalLabels { instance: event.instance.clone(), code: code.clone() }).inc();
+            self.refusals.get_or_create(&RefusalLabels { actor: event.actor.clone(), code: code.clone() }).inc();
+        }
+    }
+
+    fn called_into(&self, function: &str, event: &Event) {
+        self.sandbox_calls.get_or_create(&FunctionLabels { function: function.to_owned() }).inc();
+        if let Some(limit) = event.code.as_deref().and_then(|code| code.strip_prefix("over-limit:")) {
+            self.sandbox_limits.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
         }
     }
 
@@ -339,7 +398,8 @@ mod tests {
 
     fn event(what: What, outcome: Outcome, code: Option<&str>) -> Event {
         let time = "2026-01-01T00:00:00.000Z".to_owned();
-        Event { time, instance: "s3".into(), call: CallId(1), what, outcome, code: code.map(str::to_owned) }
+        let actor = Actor::Instance("s3".parse().unwrap());
+        Event { time, actor, call: CallId(1), what, outcome, code: code.map(str::to_owned) }
     }
 
     #[test]
@@ -350,8 +410,15 @@ mod tests {
         metrics.audited(&event(name(), Outcome::Refused, Some("host-not-granted")));
         let call = What::Call { function: "obtain", millis: 3 };
         metrics.audited(&event(call, Outcome::Refused, Some("over-limit:memory")));
+        let receiver = Actor::Receiver("aws".parse().unwrap());
+        let put = What::Output { path: "a\"b\nc".into(), bytes: 1 };
+        metrics.audited(&Event { actor: receiver.clone(), ..event(put, Outcome::Done, None) });
+        let accept = What::Accept { deliveries: Vec::new(), files: 1, bytes: 1, millis: 1 };
+        metrics.audited(&Event { actor: receiver, ..event(accept, Outcome::Failed, Some("trap")) });
         let text = metrics.text(&[], &[]).unwrap();
         for line in [
+            "deputy_capability_uses_total{receiver=\"aws\",capability=\"output\",outcome=\"done\"} 1",
+            "deputy_sandbox_calls_total{function=\"accept\"} 1",
             "deputy_capability_uses_total{instance=\"s3\",capability=\"name\",outcome=\"done\"} 1",
             "deputy_capability_uses_total{instance=\"s3\",capability=\"name\",outcome=\"refused\"} 1",
             "deputy_refusals_total{instance=\"s3\",code=\"host-not-granted\"} 1",

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use deputy_core::grant::{Host, Target};
-use deputy_core::{InstanceName, Limit, Limits, Refusal};
-use deputy_observe::{Audit, CallId, Event, Outcome, What};
+use deputy_core::{Limit, Limits, Refusal};
+use deputy_observe::{Actor, Audit, CallId, Event, Outcome, What};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -16,7 +16,7 @@ use crate::redact::Redactor;
 
 /// The account of one call.
 pub(crate) struct Account {
-    instance: InstanceName,
+    actor: Actor,
     call: CallId,
     limits: Limits,
     audit: Arc<Audit>,
@@ -24,6 +24,8 @@ pub(crate) struct Account {
     secret_operations: AtomicU32,
     sent: AtomicU64,
     received: AtomicU64,
+    output_files: AtomicU32,
+    output_bytes: AtomicU64,
     events: AtomicU64,
     /// Records that are begun and not yet written.
     open: AtomicU32,
@@ -43,6 +45,10 @@ pub struct Usage {
     pub sent: u64,
     /// Bytes that came in.
     pub received: u64,
+    /// Files that were put.
+    pub output_files: u32,
+    /// Bytes of these files.
+    pub output_bytes: u64,
 }
 
 /// More refusals than these are in the audit log only.
@@ -55,9 +61,9 @@ const RECORDED_TEXT: usize = 1024;
 const EVENTS: u64 = 1000;
 
 impl Account {
-    pub(crate) fn new(instance: InstanceName, call: CallId, limits: Limits, audit: Arc<Audit>) -> Self {
+    pub(crate) fn new(actor: Actor, call: CallId, limits: Limits, audit: Arc<Audit>) -> Self {
         Self {
-            instance,
+            actor,
             call,
             limits,
             audit,
@@ -65,6 +71,8 @@ impl Account {
             secret_operations: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            output_files: AtomicU32::new(0),
+            output_bytes: AtomicU64::new(0),
             events: AtomicU64::new(0),
             open: AtomicU32::new(0),
             written: Notify::new(),
@@ -73,8 +81,8 @@ impl Account {
         }
     }
 
-    pub(crate) fn instance(&self) -> &InstanceName {
-        &self.instance
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -123,6 +131,8 @@ impl Account {
                 Refusal::Method { target: at(&target), method }
             }
             Refusal::Name { host: name } => Refusal::Name { host: host(&name) },
+            Refusal::OutputPath { path } => Refusal::OutputPath { path: self.clean(&path) },
+            Refusal::OutputTaken { path } => Refusal::OutputTaken { path: self.clean(&path) },
             Refusal::Path { target, path } => Refusal::Path { target: at(&target), path: self.clean(&path) },
             Refusal::Port { target } => Refusal::Port { target: at(&target) },
             Refusal::Scheme { target } => Refusal::Scheme { target: at(&target) },
@@ -152,6 +162,20 @@ impl Account {
         take(&self.received, bytes, self.limits.received.as_u64(), Limit::Received)
     }
 
+    /// Takes one file of so many bytes, if both limits have room for it. Unlike what leaves by the network, a file that
+    /// is refused was not used: a smaller one may follow.
+    pub(crate) fn take_output(&self, bytes: usize) -> Result<(), Refusal> {
+        if self.output_files.load(Ordering::Relaxed) >= self.limits.output_files {
+            return Err(Refusal::Limit(Limit::OutputFiles));
+        }
+        let most = self.limits.output_bytes.as_u64();
+        let more = |used: u64| used.checked_add(bytes as u64).filter(|all| *all <= most);
+        (self.output_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more))
+            .map_err(|_| Refusal::Limit(Limit::OutputBytes))?;
+        self.output_files.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Notes a refusal for the operator's report and hands it back. Does not write an audit event: the capability's own
     /// event says that it was refused.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Refusal {
@@ -174,6 +198,8 @@ impl Account {
             secret_operations: self.secret_operations.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
+            output_files: self.output_files.load(Ordering::Relaxed),
+            output_bytes: self.output_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -201,18 +227,19 @@ impl Account {
                 }
             }
             What::Name { host } => *host = self.clean(host),
+            What::Output { path, .. } => *path = self.clean(path),
             _ => {}
         }
         let event = Event {
             time: clock::now().to_string(),
-            instance: self.instance.to_string(),
+            actor: self.actor.clone(),
             call: self.call,
             what,
             outcome,
             code: code.map(str::to_owned),
         };
         if let Err(error) = self.audit.record(event) {
-            tracing::error!(instance = %self.instance, %error, "an audit event could not be written");
+            tracing::error!(actor = %self.actor, %error, "an audit event could not be written");
         }
     }
 }
@@ -277,10 +304,14 @@ impl Drop for Record {
 mod tests {
     use super::*;
 
+    fn actor() -> Actor {
+        Actor::Instance("s3".parse().unwrap())
+    }
+
     #[test]
     fn a_call_that_does_too_much_is_counted_and_its_own_event_is_kept() {
         let audit = Arc::new(Audit::memory());
-        let account = Account::new("s3".parse().unwrap(), CallId(1), Limits::default(), Arc::clone(&audit));
+        let account = Account::new(actor(), CallId(1), Limits::default(), Arc::clone(&audit));
         for _ in 0..EVENTS + 7 {
             account.record(What::Wasi { operation: "udp" }, Outcome::Refused, Some("udp-not-allowed"));
         }
@@ -295,16 +326,27 @@ mod tests {
     #[test]
     fn what_is_taken_is_taken_over_all_capabilities_together() {
         let limits = Limits { requests: 2, sent: deputy_core::ByteSize::bytes(10), ..Limits::default() };
-        let account = Account::new("s3".parse().unwrap(), CallId(1), limits, Arc::new(Audit::memory()));
+        let account = Account::new(actor(), CallId(1), limits, Arc::new(Audit::memory()));
         assert_eq!([(); 3].map(|()| account.take_request().is_ok()), [true, true, false]);
         assert_eq!([4, 6, 1].map(|bytes| account.take_sent(bytes).is_ok()), [true, true, false]);
         assert_eq!(account.take_sent(1), Err(Refusal::Limit(Limit::Sent)));
     }
 
     #[test]
+    fn a_file_that_does_not_fit_takes_nothing_from_what_is_left() {
+        let limits = Limits { output_files: 2, output_bytes: deputy_core::ByteSize::bytes(10), ..Limits::default() };
+        let account = Account::new(actor(), CallId(1), limits, Arc::new(Audit::memory()));
+        let over = |limit| Err(Refusal::Limit(limit));
+        assert_eq!([6, 5, usize::MAX].map(|bytes| account.take_output(bytes).is_ok()), [true, false, false]);
+        assert_eq!(account.take_output(5), over(Limit::OutputBytes));
+        assert_eq!([4, 0].map(|bytes| account.take_output(bytes)), [Ok(()), over(Limit::OutputFiles)]);
+        assert_eq!((account.usage().output_files, account.usage().output_bytes), (2, 10));
+    }
+
+    #[test]
     fn a_record_that_is_dropped_is_written_as_cancelled() {
         let audit = Arc::new(Audit::memory());
-        let account = Account::new("s3".parse().unwrap(), CallId(1), Limits::default(), Arc::clone(&audit));
+        let account = Account::new(actor(), CallId(1), Limits::default(), Arc::clone(&audit));
         drop(Record::begin(&Arc::new(account), What::Wasi { operation: "udp" }));
         assert_eq!(audit.take().first().map(|event| event.outcome), Some(Outcome::Cancelled));
     }

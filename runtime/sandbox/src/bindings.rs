@@ -12,6 +12,7 @@ wasmtime::component::bindgen!({
             include delegation:tokens/uses-secrets@0.1.0;
             include delegation:tokens/reveals-secrets@0.1.0;
             include delegation:tokens/uses-logging@0.1.0;
+            include delegation:tokens/writes-outputs@0.1.0;
         }
     ",
     world: "deputy:host/provider",
@@ -28,6 +29,20 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     with: { "delegation:tokens/secrets.secret": crate::secrets::Handle },
 });
+
+/// The exports of receivers.
+pub mod receives {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "delegation:tokens/token-receiver",
+        imports: { default: trappable },
+        exports: { default: async },
+        with: {
+            "delegation:tokens/outputs": super::delegation::tokens::outputs,
+            "delegation:tokens/types": super::delegation::tokens::types,
+        },
+    });
+}
 
 /// The exports of providers that renew.
 pub mod renews {

@@ -1,5 +1,7 @@
 //! What a component is, read from its compiled form: what it exports, and what it can ever ask for.
 
+use std::fmt;
+
 use deputy_core::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -29,6 +31,15 @@ pub enum Kind {
     Provider,
     /// It applies tokens.
     Receiver,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Provider => "provider",
+            Self::Receiver => "receiver",
+        })
+    }
 }
 
 /// One imported interface.

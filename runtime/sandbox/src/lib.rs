@@ -1,9 +1,9 @@
 //! One component, one call.
 //!
 //! A [`Sandbox`] is a process's engine and cache; [`Sandbox::load`] makes a [`Provider`] of an instance's component and
-//! its grants; each of the provider's calls runs in a fresh instance that is thrown away. What a component can reach is
-//! in one file or folder per capability: [`http`], [`sockets`], [`secrets`], [`secret_values`], [`logging`], and what
-//! `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's account, acts, and
+//! its grants, [`Sandbox::load_receiver`] a [`Receiver`], which has none; each of their calls runs in a fresh instance
+//! that is thrown away. What a component can reach is in one file or folder per capability: [`http`], [`sockets`],
+//! [`secrets`], [`secret_values`], [`logging`], [`outputs`], and what `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's account, acts, and
 //! leaves an audit event.
 //!
 //! Only this crate knows wasmtime. It never keeps a component's state from one call to the next, never opens a socket
@@ -15,16 +15,20 @@ mod account;
 mod bindings;
 mod cache;
 mod call;
+mod caller;
 mod clock;
 mod compile;
 mod engine;
 mod guest_log;
 mod http;
 mod inspection;
+mod lent;
 mod limiter;
 mod logging;
 mod network;
+mod outputs;
 mod provider;
+mod receiver;
 mod redact;
 mod sandbox;
 mod secret_values;
@@ -43,4 +47,5 @@ pub use http::HttpPolicyError;
 pub use inspection::{Import, Inspection, Kind};
 pub use network::{Resolver, SystemResolver};
 pub use provider::Provider;
+pub use receiver::Receiver;
 pub use sandbox::{LoadError, Options, Sandbox, SandboxError};

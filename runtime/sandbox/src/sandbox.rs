@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use deputy_core::{Digest, Instance};
+use deputy_core::{Digest, Instance, ReceiverPlan};
 use deputy_observe::Audit;
 use ring::digest::{Context, SHA256};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::cache::{Cache, CacheError};
 use crate::compile::Compiler;
 use crate::engine::{self, CONCURRENT_CALLS, Ticker};
 use crate::http::HttpPolicyError;
-use crate::inspection::Inspection;
+use crate::inspection::{Inspection, Kind};
 use crate::network::Resolver;
 use crate::provider::Provider;
+use crate::receiver::Receiver;
 use crate::state::{self, State};
 
 /// What a sandbox is made with.
@@ -129,9 +130,23 @@ pub enum LoadError {
         /// The component.
         path: PathBuf,
     },
+    /// It is a connector of the other kind.
+    #[error("{} is no {wanted}: name it where the other kind of component belongs", path.display())]
+    Kind {
+        /// The component.
+        path: PathBuf,
+        /// What it should be.
+        wanted: Kind,
+    },
 }
 
 const LARGEST_COMPONENT: u64 = 256 << 20;
+
+impl Shared {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
 
 impl Sandbox {
     /// A sandbox.
@@ -160,11 +175,17 @@ impl Sandbox {
     /// # Errors
     /// If one of these fails; the component's own code can't make it.
     pub async fn load(&self, instance: &Instance) -> Result<Provider, LoadError> {
-        let path = &instance.component;
-        let (component, inspection) = self.component(path, instance.sha256).await?;
-        let linked = self.shared.linker.instantiate_pre(&component);
-        let linked = linked.map_err(|source| LoadError::Import { path: path.clone(), source })?;
+        let (linked, inspection) = self.linked(&instance.component, instance.sha256).await?;
         Provider::new(Arc::clone(&self.shared), instance.clone(), linked, inspection)
+    }
+
+    /// The same for a receiver's component.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_receiver(&self, plan: &ReceiverPlan) -> Result<Receiver, LoadError> {
+        let (linked, inspection) = self.linked(&plan.component, plan.sha256).await?;
+        Receiver::new(Arc::clone(&self.shared), plan.clone(), linked, inspection)
     }
 
     /// Reads and compiles a component, and says what it is. Runs nothing of it.
@@ -173,6 +194,16 @@ impl Sandbox {
     /// As [`load`](Self::load).
     pub async fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
         Ok(self.component(path, None).await?.1)
+    }
+
+    async fn linked(
+        &self,
+        path: &Path,
+        expected: Option<Digest>,
+    ) -> Result<(InstancePre<State>, Inspection), LoadError> {
+        let (component, inspection) = self.component(path, expected).await?;
+        let linked = self.shared.linker.instantiate_pre(&component);
+        linked.map(|linked| (linked, inspection)).map_err(|source| LoadError::Import { path: path.to_owned(), source })
     }
 
     async fn component(&self, path: &Path, expected: Option<Digest>) -> Result<(Component, Inspection), LoadError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deputy_core::Limits;
+use deputy_core::{Limits, Outputs};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -15,6 +15,7 @@ use crate::http::{Hooks, HttpPolicy};
 use crate::limiter::Limiter;
 use crate::logging;
 use crate::network::Resolver;
+use crate::outputs::{self, Files, Staging};
 use crate::redact::Redactor;
 use crate::secret_values;
 use crate::secrets::{self, CallValues, SecretStore, Secrets, SecretsView};
@@ -23,8 +24,17 @@ use crate::sockets::{self, Sockets, SocketsView};
 /// What an instance brings to each of its calls.
 pub(crate) struct Bindings {
     pub(crate) http: HttpPolicy,
+    pub(crate) files: Files,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) secrets: Arc<SecretStore>,
+}
+
+impl Bindings {
+    /// Without any grant.
+    pub(crate) fn bare(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, files: Files) -> Self {
+        let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
+        Self { http, files, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
+    }
 }
 
 /// The state of one call.
@@ -33,6 +43,7 @@ pub(crate) struct State {
     hooks: Hooks,
     http: WasiHttpCtx,
     log: GuestLog,
+    outputs: Staging,
     secrets: Secrets,
     sockets: Sockets,
     table: ResourceTable,
@@ -54,11 +65,17 @@ impl State {
             hooks: Hooks::new(policy, Arc::clone(account), Arc::clone(&bindings.resolver)),
             http,
             log: log.clone(),
+            outputs: Staging::new(bindings.files, Arc::clone(account)),
             secrets: Secrets::new(Arc::clone(grant), values, Arc::clone(account), clock::now),
             sockets: Sockets::new(Arc::clone(grant), Arc::clone(account), Arc::clone(&bindings.resolver)),
             table,
             wasi: wasi(limits, log),
         }
+    }
+
+    /// The files that the call has put.
+    pub(crate) fn take_outputs(&mut self) -> Outputs {
+        self.outputs.take()
     }
 }
 
@@ -80,6 +97,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     secrets::link(linker, secrets_view)?;
     secret_values::link(linker, secrets_view)?;
     logging::link(linker, |state| &mut state.log)?;
+    outputs::link(linker, |state| &mut state.outputs)?;
     types::add_to_linker::<State, HasTypes>(linker, |_| HasTypes)
 }
 

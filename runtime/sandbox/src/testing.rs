@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use deputy_core::grant::{Grant, HttpRule, Paths, Send as SendOptions, TcpRule};
 use deputy_core::{Instance, Limits, SecretBytes, SecretName};
-use deputy_observe::{Audit, CallId, Event, Outcome};
+use deputy_observe::{Actor, Audit, CallId, Event, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -56,7 +56,8 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn new(limits: Limits) -> Self {
         let audit = Arc::new(Audit::memory());
-        let account = Arc::new(Account::new("lab".parse().unwrap(), CallId(1), limits, Arc::clone(&audit)));
+        let account =
+            Arc::new(Account::new(Actor::Instance("lab".parse().unwrap()), CallId(1), limits, Arc::clone(&audit)));
         Self { account, audit }
     }
 

@@ -79,6 +79,11 @@ impl Components {
         .await
     }
 
+    /// Where the component of a digest is, if it is kept. Who reads it compares its digest.
+    pub fn path(&self, digest: Digest) -> PathBuf {
+        self.path.join(file(digest))
+    }
+
     /// Keeps a component.
     ///
     /// # Errors

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use deputy_local::ControlError;
 use deputy_observe::{Handler, Vitals, WorkerMetrics, WorkerSnapshot, probe};
 use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::endpoint;
 use crate::status::Status;
 
 /// What comes in to the loop.
@@ -49,10 +52,24 @@ impl Handle {
         self.inputs.send(Input::Stop).await.map_err(|_| Stopping)
     }
 
+    /// The same as JSON.
+    async fn json(&self) -> Result<serde_json::Value, ControlError> {
+        let stopping = |error: Stopping| ControlError::new("stopping", &error.to_string());
+        let status = self.status().await.map_err(stopping)?;
+        serde_json::to_value(status).map_err(|error| ControlError::new("internal", &error.to_string()))
+    }
+
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Stopping> {
         let (reply, answer) = oneshot::channel();
         self.inputs.send(question(reply)).await.map_err(|_| Stopping)?;
         answer.await.map_err(|_| Stopping)
+    }
+}
+
+#[async_trait]
+impl endpoint::Status for Handle {
+    async fn status(&self) -> Result<serde_json::Value, ControlError> {
+        self.json().await
     }
 }
 

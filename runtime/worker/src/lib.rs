@@ -16,6 +16,7 @@
 pub mod cache;
 pub mod components;
 mod connection;
+pub mod endpoint;
 mod handle;
 pub mod hook;
 pub mod machine;

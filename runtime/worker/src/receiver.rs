@@ -1,18 +1,17 @@
 //! What the worker knows of a receiver's component: that it can be loaded and called.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use deputy_core::schedule::Kind;
-use deputy_core::{Delivery, Failure, Outputs, ReceiverName, ServiceName};
+use deputy_core::{Delivery, Failure, Outputs, ReceiverName, Services};
 use deputy_link::Binding;
 
 /// Turns deliveries into files.
 #[async_trait]
 pub trait Receiver: Send + Sync {
     /// The services whose payloads it understands.
-    fn services(&self) -> &BTreeSet<ServiceName>;
+    fn services(&self) -> &Services;
 
     /// All current deliveries that are bound to it, into all files that the workload is to find. It ends by itself, within
     /// its limits.

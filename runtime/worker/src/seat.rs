@@ -68,10 +68,10 @@ impl Seat {
     ) -> Result<(Published, BTreeMap<InstanceName, String>), AcceptError> {
         let receiver = self.receiver(name, binding, loader).await?;
         let (accepted, others): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|delivery| receiver.services().contains(&delivery.service));
-        let services: Vec<&str> = receiver.services().iter().map(|service| service.as_str()).collect();
+            deliveries.into_iter().partition(|delivery| receiver.services().accept(&delivery.service));
+        let services = receiver.services().to_string();
         let why = |delivery: Delivery| {
-            let text = format!("it takes {} and not {}: unbind it", services.join(", "), delivery.service);
+            let text = format!("it takes {} and not {}: unbind it", services, delivery.service);
             (delivery.instance, text)
         };
         let refused = others.into_iter().map(why).collect();

@@ -24,9 +24,8 @@ use crate::unit::Access;
 const CANARY: &str = "canary-7f3a";
 
 /// Writes each delivery to a file of its instance's name. It does what the test wants of it.
-#[derive(Default)]
 struct Copies {
-    services: BTreeSet<ServiceName>,
+    services: Services,
     calls: AtomicUsize,
     fails: AtomicBool,
     hangs: AtomicBool,
@@ -36,7 +35,7 @@ struct Copies {
 
 #[async_trait]
 impl Receiver for Copies {
-    fn services(&self) -> &BTreeSet<ServiceName> {
+    fn services(&self) -> &Services {
         &self.services
     }
 
@@ -63,7 +62,16 @@ struct Shelf(Mutex<BTreeMap<ReceiverName, Arc<Copies>>>);
 
 impl Shelf {
     fn of(&self, name: &str) -> Arc<Copies> {
-        let make = || Arc::new(Copies { services: ["s3".parse().unwrap()].into(), ..Copies::default() });
+        let make = || {
+            Arc::new(Copies {
+                services: Services::parse(["s3"]).unwrap(),
+                calls: AtomicUsize::default(),
+                fails: AtomicBool::default(),
+                hangs: AtomicBool::default(),
+                panics: AtomicBool::default(),
+                goes_on: Notify::default(),
+            })
+        };
         Arc::clone(self.0.lock().unwrap().entry(name.parse().unwrap()).or_insert_with(make))
     }
 }

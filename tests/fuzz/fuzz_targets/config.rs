@@ -5,6 +5,7 @@ use std::path::Path;
 
 use deputy_config::{Colour, Config};
 use deputy_core::grant::Purpose;
+use deputy_fuzz::shown;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -15,7 +16,12 @@ fuzz_target!(|text: &str| {
             assert!((1..=1000).contains(&config.coordinator.calls));
             assert_eq!(config.coordinator.control_mode.bits() & !0o660, 0);
             assert!(config.budgets.values().all(|budget| budget.per_minute > 0 && budget.burst > 0));
+            // A receiver gets nothing that its group does not.
+            for group in config.groups.values() {
+                assert!(group.receivers.values().all(|receiver| receiver.instances.is_subset(&group.instances)));
+            }
             for entry in config.instances.values() {
+                assert!(entry.deliver_to.iter().all(|group| config.groups.contains_key(group)));
                 // There is a component or a file, and somebody who says which service it is.
                 assert!(entry.component.is_some() || (entry.file.is_some() && entry.service.is_some()));
                 assert!(entry.upstream.iter().all(|name| config.budgets.contains_key(name)));
@@ -41,15 +47,6 @@ fuzz_target!(|text: &str| {
                 assert!(instance.limits.memory.as_u64() > 0 && instance.limits.wall.as_millis() > 0);
             }
         }
-        Err(errors) => {
-            let lines = text.split('\n').count();
-            let mut findings = errors.findings().into_iter().peekable();
-            assert!(findings.peek().is_some(), "an error without a finding");
-            assert!(findings.all(|finding| finding.line >= 1 && finding.column >= 1 && finding.line <= lines));
-            let shown = errors.render(Colour::Never);
-            let odd = shown.chars().find(|c| c.is_control() && *c != '\n');
-            assert_eq!(odd, None, "{shown:?}");
-            errors.render(Colour::Always);
-        }
+        Err(errors) => shown(text, &errors),
     }
 });

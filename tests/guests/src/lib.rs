@@ -1,8 +1,8 @@
 //! What the hostile guests share.
 //!
-//! A guest is a provider whose `obtain` attacks and then reports, as the payload's text, what it saw of the host: one
-//! line per attempt. The test compares that with what the operator saw. Targets come in through the settings, so that a
-//! test chooses hosts and ports.
+//! Most guests are providers; [`receiver`] is for the others. A provider's `obtain` attacks and then reports, as the
+//! payload's text, what it saw of the host: one line per attempt. The test compares that with what the operator saw.
+//! Targets come in through the settings, so that a test chooses hosts and ports.
 //!
 //! ```ignore
 //! hostile_guests::guest!(|settings| report([get(&settings.text("url"))]));
@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod http;
+pub mod receiver;
 pub mod script;
 pub mod secrets;
 pub mod sockets;

@@ -10,8 +10,20 @@ use crate::{Error, tool};
 /// # Errors
 /// When it is not installed or the script fails: with what it printed.
 pub fn boto(script: &str, environment: &[(&str, &str)]) -> Result<String, Error> {
-    let output = Command::new(tool("python")?)
-        .args(["-c", script])
+    client("python", &["-c", script], environment)
+}
+
+/// Runs the AWS CLI in the same way.
+///
+/// # Errors
+/// When it is not installed or fails: with what it printed.
+pub fn aws(arguments: &[&str], environment: &[(&str, &str)]) -> Result<String, Error> {
+    client("aws", arguments, environment)
+}
+
+fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<String, Error> {
+    let output = Command::new(tool(program)?)
+        .args(arguments)
         .env_clear()
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_CONFIG_FILE", "/dev/null")
@@ -21,13 +33,13 @@ pub fn boto(script: &str, environment: &[(&str, &str)]) -> Result<String, Error>
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Error::new(format!("starting Python: {error}")))?;
+        .map_err(|error| Error::new(format!("starting {program}: {error}")))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
         return Ok(stdout.into_owned());
     }
     Err(Error::new(format!(
-        "the script ended with {}:\n{stdout}{}",
+        "{program} ended with {}:\n{stdout}{}",
         output.status,
         String::from_utf8_lossy(&output.stderr)
     )))

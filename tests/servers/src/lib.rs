@@ -16,7 +16,7 @@ mod seaweed;
 mod server;
 mod tools;
 
-pub use boto::boto;
+pub use boto::{aws, boto};
 pub use error::Error;
 pub use http::{Answer, get};
 pub use lasting::Lasting;

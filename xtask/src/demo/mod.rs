@@ -33,7 +33,7 @@ print(body)
 /// Runs it.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     tools::install_python(workspace)?;
-    guests::build_providers(workspace)?;
+    guests::build_connectors(workspace)?;
     let deputy = build(workspace)?;
     let step = Step::begin("seaweedfs", "starting a real S3 with a real STS, on free ports of this machine");
     let seaweed = Seaweed::start().doing(|| "starting SeaweedFS".into())?;

@@ -19,7 +19,7 @@ use crate::workspace::{Workspace, metadata};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The workspaces whose dynamic libraries and examples are guests. All must be there.
-const FOLDERS: [&str; 3] = ["providers", "tests/guests", "tests/plugs/secrets"];
+const FOLDERS: [&str; 5] = ["providers", "receivers", "tests/guests", "tests/plugs/outputs", "tests/plugs/secrets"];
 
 /// Every workspace of guests, whether it is there or not.
 pub(super) fn folders(workspace: &Workspace) -> Vec<PathBuf> {

@@ -15,8 +15,8 @@ const SECONDS: u32 = 10;
 /// How many inputs each target tries at the least: fewer, and something holds it up.
 const LEAST: u64 = 1000;
 
-/// Configurations to begin with.
-const SAMPLES: &str = "runtime/config/samples";
+/// Configurations to begin with, and those of workers among them.
+const SAMPLES: [(&str, &str); 2] = [("config", "runtime/config/samples"), ("worker", "runtime/config/samples/worker")];
 
 /// Builds and runs them all.
 pub(super) fn run(workspace: &Workspace) -> Result<()> {
@@ -41,7 +41,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
         let corpus = workspace.target("fuzz-corpus").join(&target);
         fs::create_dir_all(&corpus).doing(|| format!("making the folder {}", corpus.display()))?;
         let run = Run::new(workspace.target("fuzz").join(&host).join("release").join(&target)).arg(&corpus);
-        let seeds = if target == "config" { workspace.path(SAMPLES) } else { folder.join("seeds").join(&target) };
+        let samples = SAMPLES.iter().find(|(name, _)| *name == target).map(|(_, samples)| workspace.path(samples));
+        let seeds = samples.unwrap_or_else(|| folder.join("seeds").join(&target));
         if !seeds.is_dir() {
             return Err(Failure::new(format!("the fuzz target {target} has no seeds in {}", workspace.shown(&seeds))));
         }

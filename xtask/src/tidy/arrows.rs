@@ -4,13 +4,15 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     (
         "deputy",
         &[
             "deputy-config",
             "deputy-coordinator",
             "deputy-core",
+            "deputy-link",
+            "deputy-local",
             "deputy-observe",
             "deputy-sandbox",
             "deputy-sources",
@@ -19,14 +21,21 @@ const ARROWS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("deputy-config", &["deputy-core"]),
-    ("deputy-coordinator", &["deputy-core", "deputy-observe", "deputy-sources", "deputy-store"]),
+    (
+        "deputy-coordinator",
+        &["deputy-core", "deputy-link", "deputy-local", "deputy-observe", "deputy-sources", "deputy-store"],
+    ),
     ("deputy-core", &[]),
     ("deputy-link", &["deputy-core"]),
+    ("deputy-local", &["deputy-core"]),
     ("deputy-observe", &["deputy-core"]),
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources"]),
     ("deputy-sources", &["deputy-core"]),
     ("deputy-store", &["deputy-core", "deputy-sources"]),
-    ("deputy-worker", &["deputy-core", "deputy-link", "deputy-observe", "deputy-sources", "deputy-store"]),
+    (
+        "deputy-worker",
+        &["deputy-core", "deputy-link", "deputy-local", "deputy-observe", "deputy-sources", "deputy-store"],
+    ),
 ];
 
 /// All that the pure crate may depend on: no runtime, no network, no file format.
@@ -36,7 +45,7 @@ const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"]
 const PLACES: [(&str, &[&str]); 5] = [
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config"]),
-    ("hyper", &["deputy-bench", "deputy-coordinator", "deputy-observe", "deputy-sandbox"]),
+    ("hyper", &["deputy-bench", "deputy-local", "deputy-observe", "deputy-sandbox"]),
     ("clap", &["deputy", "deputy-bench", "xtask"]),
     ("annotate-snippets", &["deputy-config"]),
 ];

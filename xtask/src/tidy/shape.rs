@@ -13,7 +13,7 @@ const TOO_LONG: usize = 900;
 const LARGE: u64 = 1 << 20;
 
 /// Folders whose files say at the top what they are.
-const DOCUMENTED: [&str; 5] = ["providers/", "runtime/", "tests/guests/", "tests/servers/", "xtask/"];
+const DOCUMENTED: [&str; 6] = ["providers/", "receivers/", "runtime/", "tests/guests/", "tests/servers/", "xtask/"];
 
 /// Folders each of whose folders is named in ARCHITECTURE.md.
 const MAPPED: [&str; 4] = ["providers/", "receivers/", "runtime/", "tests/"];

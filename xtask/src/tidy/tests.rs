@@ -20,8 +20,19 @@ struct Repository(TempDir);
 impl Repository {
     fn tidy() -> Self {
         let repository = Self(tempfile::tempdir().unwrap());
-        let members =
-            ["config", "coordinator", "core", "deputy", "link", "observe", "sandbox", "sources", "store", "worker"];
+        let members = [
+            "config",
+            "coordinator",
+            "core",
+            "deputy",
+            "link",
+            "local",
+            "observe",
+            "sandbox",
+            "sources",
+            "store",
+            "worker",
+        ];
         repository.write(
             "Cargo.toml",
             "[workspace]\nresolver = \"3\"\nmembers = [\"runtime/*\"]\nexclude = [\"tests/guests\"]\n",
@@ -31,7 +42,13 @@ impl Repository {
             repository.write(&format!("runtime/{member}/Cargo.toml"), &manifest(&name, ""));
             repository.write(&format!("runtime/{member}/src/lib.rs"), "//! A crate.\n");
         }
-        repository.write("ARCHITECTURE.md", "`runtime/config` `runtime/coordinator` `runtime/core` `runtime/deputy` `runtime/link` `runtime/observe` `runtime/sandbox` `runtime/sources` `runtime/store` `runtime/worker`\n`tests/guests` `tests/hostile`\n");
+        repository.write(
+            "ARCHITECTURE.md",
+            &format!(
+                "{}\n`tests/guests` `tests/hostile`\n",
+                members.map(|member| format!("`runtime/{member}`")).join(" ")
+            ),
+        );
         repository.write("runtime/core/src/lib.rs", "//! Pure.\nmod limits;\nmod refusal;\n");
         repository
             .write("runtime/core/src/limits.rs", "//! Limits.\npub enum Limit {\n    /// One.\n    LogLines,\n}\n");

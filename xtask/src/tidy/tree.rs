@@ -11,8 +11,14 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 4] =
-    ["providers/Cargo.toml", "tests/fuzz/Cargo.toml", "tests/guests/Cargo.toml", "tests/plugs/secrets/Cargo.toml"];
+const OTHERS: [&str; 6] = [
+    "providers/Cargo.toml",
+    "receivers/Cargo.toml",
+    "tests/fuzz/Cargo.toml",
+    "tests/guests/Cargo.toml",
+    "tests/plugs/outputs/Cargo.toml",
+    "tests/plugs/secrets/Cargo.toml",
+];
 
 /// A file that holds text.
 pub(super) struct SourceFile {

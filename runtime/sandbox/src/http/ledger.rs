@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use deputy_core::Refusal;
 use deputy_core::grant::HttpTarget;
-use deputy_core::{InstanceName, Refusal};
-use deputy_observe::What;
+use deputy_observe::{Actor, What};
 
 use crate::account::{Account, Record};
 
 /// The audit record of one request, written with the final counts when it is dropped.
 pub(crate) struct Ledger {
-    instance: InstanceName,
+    actor: Actor,
     record: Record,
     meter: Arc<Meter>,
 }
@@ -36,12 +36,12 @@ pub(crate) enum Trouble {
 
 impl Ledger {
     pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
-        let (instance, record) = (account.instance().clone(), Record::begin(account, what));
-        Self { instance, record, meter: Arc::default() }
+        let (actor, record) = (account.actor().clone(), Record::begin(account, what));
+        Self { actor, record, meter: Arc::default() }
     }
 
-    pub(crate) fn instance(&self) -> &InstanceName {
-        &self.instance
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     pub(crate) fn meter(&self) -> Arc<Meter> {

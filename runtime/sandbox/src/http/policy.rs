@@ -41,6 +41,11 @@ impl HttpPolicy {
         Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets })
     }
 
+    /// Nothing at all.
+    pub(crate) fn nothing(secrets: Arc<dyn SecretValues>) -> Self {
+        Self { grant: Arc::default(), tls: Arc::new([]), secrets }
+    }
+
     /// The same for one call, whose log must not show the secrets that it was given.
     pub(crate) fn for_call(&self, secrets: Arc<dyn SecretValues>) -> Self {
         Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets }

@@ -91,7 +91,7 @@ impl Stop {
             Why::Failed { code, reason } => {
                 if let Some(reason) = reason {
                     let reason = reason.escape_debug();
-                    tracing::warn!(instance = %ledger.instance(), code, %reason, "an HTTP request failed");
+                    tracing::warn!(instance = %ledger.actor(), code, %reason, "an HTTP request failed");
                 }
                 ledger.record().failed(code);
             }

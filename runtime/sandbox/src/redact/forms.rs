@@ -3,12 +3,15 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
-use deputy_core::{SecretBytes, SecretName};
+use deputy_core::SecretBytes;
+use serde_json::Value;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A shorter value is looked for as it is alone: its encoded forms are too common in innocent texts.
 const ENCODED_FROM: usize = 6;
+/// So is a longer one: its forms would take forty times its size, and no line of a log shows that much.
+const ENCODED_UPTO: usize = 64 << 10;
 /// A part of a value (a line of a key, a member of a JSON object) is a secret of its own from this length on.
 const PART_FROM: usize = 8;
 /// Members of a JSON object that are no secrets: identifiers and public keys.
@@ -43,7 +46,7 @@ struct Form {
 }
 
 impl Forms {
-    pub(super) fn of(values: &[(SecretName, Arc<SecretBytes>)]) -> Self {
+    pub(super) fn of(values: &[(String, Arc<SecretBytes>)]) -> Self {
         let mut forms = Vec::new();
         for (name, value) in values {
             let marker: Arc<str> = format!("[secret {name}]").into();
@@ -105,7 +108,7 @@ impl Forms {
 /// a longer text that was encoded as a whole, such as `user:password`).
 fn all_forms(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
     add(value.to_vec());
-    if value.len() < ENCODED_FROM {
+    if !(ENCODED_FROM..=ENCODED_UPTO).contains(&value.len()) {
         return;
     }
     if let Ok(text) = std::str::from_utf8(value) {
@@ -143,7 +146,7 @@ fn all_forms(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
     }
 }
 
-/// The lines of a key in PEM, and the members of a JSON object: each may be printed alone.
+/// The lines of a key in PEM, and the texts of a JSON object, however deep: each may be printed alone.
 fn parts(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut parts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -152,16 +155,22 @@ fn parts(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
         parts.extend(lines.filter(secret).map(|line| Zeroizing::new(line.to_vec())));
     }
     if value.trim_ascii_start().starts_with(b"{")
-        && let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(value)
+        && let Ok(object) = serde_json::from_slice(value)
     {
-        for (name, member) in object {
-            if let serde_json::Value::String(text) = member
-                && text.len() >= PART_FROM
-                && !PUBLIC.contains(&name.as_str())
-            {
-                parts.push(Zeroizing::new(text.into_bytes()));
-            }
-        }
+        texts(object, &mut parts);
     }
     parts
+}
+
+/// The reader of JSON has bounded how deep this goes.
+fn texts(value: Value, parts: &mut Vec<Zeroizing<Vec<u8>>>) {
+    match value {
+        Value::Array(items) => items.into_iter().for_each(|item| texts(item, parts)),
+        Value::Object(members) => {
+            let secret = members.into_iter().filter(|(name, _)| !PUBLIC.contains(&name.as_str()));
+            secret.for_each(|(_, member)| texts(member, parts));
+        }
+        Value::String(text) if text.len() >= PART_FROM => parts.push(Zeroizing::new(text.into_bytes())),
+        _ => {}
+    }
 }

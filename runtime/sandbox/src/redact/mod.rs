@@ -6,6 +6,7 @@
 mod escape;
 mod forms;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deputy_core::{SecretBytes, SecretName};
@@ -19,7 +20,8 @@ pub(crate) struct Redactor {
 }
 
 struct Known {
-    values: Vec<(SecretName, Arc<SecretBytes>)>,
+    /// What the operator calls each: a secret's name, or the instance's whose payload it is.
+    values: Vec<(String, Arc<SecretBytes>)>,
     /// Made when first needed: most calls print nothing.
     forms: Option<Arc<Forms>>,
 }
@@ -27,14 +29,15 @@ struct Known {
 impl Redactor {
     /// Knows these values from the start, whatever the call uses.
     pub(crate) fn new(values: Vec<(SecretName, Arc<SecretBytes>)>) -> Self {
+        let values = values.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         Self { known: Mutex::new(Known { values, forms: None }) }
     }
 
     /// Knows one more value. None is forgotten, so that a value that was rotated away stays blanked.
-    pub(crate) fn learn(&self, name: &SecretName, value: &Arc<SecretBytes>) {
+    pub(crate) fn learn(&self, name: &impl fmt::Display, value: &Arc<SecretBytes>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.values.iter().any(|(_, old)| Arc::ptr_eq(old, value) || old.expose() == value.expose()) {
-            known.values.push((name.clone(), Arc::clone(value)));
+            known.values.push((name.to_string(), Arc::clone(value)));
             known.forms = None;
         }
     }

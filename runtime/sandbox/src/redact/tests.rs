@@ -96,7 +96,7 @@ fn a_value_that_is_no_text_is_blanked_in_raw_bytes() {
 fn what_is_learned_later_is_blanked_and_nothing_is_forgotten() {
     let redactor = redactor(&[("key", "hunter1")]);
     assert_eq!(redactor.clean("hunter1 hunter2", 99), "[secret key] hunter2");
-    let name = "key".parse().unwrap();
+    let name = "key";
     for _ in 0..2 {
         redactor.learn(&name, &Arc::new(SecretBytes::new(b"hunter2".to_vec())));
     }
@@ -135,4 +135,18 @@ fn a_text_stays_on_its_line_and_reads_as_it_is_written() {
     ] {
         assert_eq!(cleaned("hunter2", text), expected);
     }
+}
+
+#[test]
+fn a_text_deep_inside_of_a_json_payload_is_a_secret_too_and_an_identifier_is_not() {
+    let json = r#"{"keys": [{"kid": "key-2026-01", "token": "hvs.CAESIJ7"}], "auth": {"client_token": "s.iyNUhq8"}}"#;
+    assert_eq!(cleaned(json, "key-2026-01 hvs.CAESIJ7 s.iyNUhq8"), "key-2026-01 [secret key] [secret key]");
+}
+
+#[test]
+fn a_very_long_value_is_looked_for_as_it_is_alone() {
+    let long = "0123456789abcdef".repeat(5000);
+    assert_eq!(cleaned(&long, &format!("a {long} b")), "a [secret key] b");
+    let redactor = redactor(&[("key", &long)]);
+    assert_eq!(redactor.longest(), long.len(), "its forms would take many times its size");
 }

@@ -106,7 +106,7 @@ impl Secrets {
             }
             Err(Error::Unavailable(reason)) => {
                 record.failed("unavailable");
-                tracing::warn!(instance = %self.account.instance(), %reason, "a secret could not be used");
+                tracing::warn!(instance = %self.account.actor(), %reason, "a secret could not be used");
                 Err(convert_error(Error::Unavailable(reason)))
             }
         }

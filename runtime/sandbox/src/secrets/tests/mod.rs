@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use deputy_core::grant::{Algorithm, Grant, JwtGrant, Purpose, SecretGrant, Sigv4Grant};
 use deputy_core::{Limits, Refusal, SecretBytes, SecretName, Span, Timestamp};
-use deputy_observe::{Audit, CallId, Event, Outcome, What};
+use deputy_observe::{Actor, Audit, CallId, Event, Outcome, What};
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::{CallValues, Handle, Secrets, SecretsView};
@@ -58,7 +58,8 @@ impl World {
 
     fn with(limits: Limits, grants: &[(&str, SecretGrant)]) -> Self {
         let audit = Arc::new(Audit::memory());
-        let account = Arc::new(Account::new("s3".parse().unwrap(), CallId(7), limits, Arc::clone(&audit)));
+        let account =
+            Arc::new(Account::new(Actor::Instance("s3".parse().unwrap()), CallId(7), limits, Arc::clone(&audit)));
         let values = Arc::new(Values::default());
         let source = Arc::clone(&values) as Arc<dyn SecretValues>;
         let call = Arc::new(CallValues::new(source, Arc::new(Redactor::new(Vec::new()))));

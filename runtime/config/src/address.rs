@@ -1,0 +1,114 @@
+//! Addresses: those that a process listens on, and those that others know it by.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use deputy_core::grant::Host;
+
+use crate::diagnostic::Sink;
+use crate::value::Value;
+
+/// A host and a port that others can connect to: `coordinator.example:8271`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name or an address.
+    pub host: Host,
+    /// Never 0.
+    pub port: u16,
+}
+
+/// A text is no host with a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a host with a port that others can connect to: write \"coordinator.example:8271\"")]
+pub struct HostPortError;
+
+impl HostPort {
+    /// What others connect to who connect to this address; nothing if it stands for several, or for none.
+    pub(crate) fn of(address: SocketAddr) -> Option<Self> {
+        let one = !address.ip().to_canonical().is_unspecified() && address.port() != 0;
+        one.then(|| Self { host: Host::Address(address.ip()), port: address.port() })
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
+        let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
+        let host: Host = host.parse().map_err(|_| HostPortError)?;
+        let plain = port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| *port != 0 && plain).ok_or(HostPortError)?;
+        match host {
+            Host::Address(address) if address.to_canonical().is_unspecified() => Err(HostPortError),
+            host => Ok(Self { host, port }),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// An address with a port, to listen on.
+pub(crate) fn read(sink: &mut Sink, value: Value<'_>, like: &str) -> Option<SocketAddr> {
+    let text = value.text(sink, like)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        sink.error(value.at(), "not an address with a port").expected(format!("write {like}"));
+    }
+    address
+}
+
+/// Where `/livez`, `/readyz` and `/metrics` are.
+pub(crate) fn health(sink: &mut Sink, value: Value<'_>, like: &str) -> Option<SocketAddr> {
+    let address = read(sink, value, like)?;
+    if !address.ip().to_canonical().is_loopback() {
+        sink.warning(value.at(), "this address can be reached from other machines")
+            .expected(format!("such as {like}"))
+            .hint("whoever reaches it reads the names of the instances, and whether they fail; nobody is asked who they are");
+    }
+    Some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_with_a_port_survives_the_round_trip() {
+        for text in ["coordinator.example:8271", "10.0.0.1:1", "[::1]:65535", "localhost:8271"] {
+            assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
+        }
+        let listened = "[fe80::1]:8271".parse().unwrap();
+        assert_eq!(HostPort::of(listened).unwrap().to_string(), "[fe80::1]:8271");
+    }
+
+    #[test]
+    fn what_nobody_can_connect_to_is_refused() {
+        for text in [
+            "",
+            "a",
+            ":1",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a:00001x",
+            "::1:8271",
+            "0.0.0.0:1",
+            "[::]:1",
+            "a b:1",
+            "a/b:1",
+            "*.a.b:1",
+            "[::ffff:0.0.0.0]:1",
+        ] {
+            assert_eq!(text.parse::<HostPort>(), Err(HostPortError), "{text:?}");
+        }
+        for text in ["0.0.0.0:8271", "[::]:8271", "[::ffff:0.0.0.0]:8271", "127.0.0.1:0"] {
+            assert_eq!(HostPort::of(text.parse().unwrap()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A receiver: the component that makes files of what is delivered. The coordinator's configuration has them by group,
+//! a worker's has its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use deputy_core::{Digest, InstanceName, Limits};
+
+use crate::diagnostic::Sink;
+use crate::instance::settings;
+use crate::limits;
+use crate::value::{Fields, Value, optional};
+
+/// A receiver's component, and what it is called with. It is granted nothing: no network, no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverComponent {
+    /// The component's file.
+    pub component: PathBuf,
+    /// What the component's file must have as its SHA-256.
+    pub sha256: Option<Digest>,
+    /// What the component is told. No secrets.
+    pub settings: BTreeMap<String, String>,
+    /// Whose leases it gets. At least one.
+    pub instances: BTreeSet<InstanceName>,
+    /// What a call may use.
+    pub limits: Limits,
+}
+
+/// The keys of a receiver's component; each has its value if it could be read.
+pub(crate) struct Parts {
+    component: Option<Option<PathBuf>>,
+    sha256: Option<Option<Digest>>,
+    settings: BTreeMap<String, String>,
+    instances: Option<Vec<(InstanceName, Range<usize>)>>,
+    limits: Option<Limits>,
+}
+
+/// What only a component makes use of.
+pub(crate) const OF_COMPONENTS: [&str; 4] = ["instances", "limits", "settings", "sha256"];
+
+impl Parts {
+    pub(crate) fn read(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Self {
+        let instances = fields.optional("instances");
+        Self {
+            component: optional(fields.optional("component"), |v| v.path(sink, base)),
+            sha256: optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component")),
+            settings: fields.optional("settings").map(|v| settings(sink, v)).unwrap_or_default(),
+            instances: instances.and_then(|value| names(sink, value)),
+            limits: fields.optional("limits").map_or(Some(Limits::default()), |v| limits::read(sink, v)),
+        }
+    }
+
+    /// The instances that were named, with their places.
+    pub(crate) fn instances(&self) -> &[(InstanceName, Range<usize>)] {
+        self.instances.as_deref().unwrap_or_default()
+    }
+
+    /// The component; `None` if an error was noted, or if there is none.
+    pub(crate) fn into_component(self) -> Option<ReceiverComponent> {
+        Some(ReceiverComponent {
+            component: self.component??,
+            sha256: self.sha256?,
+            settings: self.settings,
+            instances: self.instances?.into_iter().map(|(name, _)| name).collect(),
+            limits: self.limits?,
+        })
+    }
+}
+
+/// Names of instances.
+pub(crate) fn names(sink: &mut Sink, value: Value<'_>) -> Option<Vec<(InstanceName, Range<usize>)>> {
+    value.distinct(sink, "[\"s3-prod\"]")
+}

@@ -1,0 +1,118 @@
+//! `on-change`: who is told when a receiver's files changed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use deputy_core::Span;
+
+use crate::diagnostic::Sink;
+use crate::secret;
+use crate::value::{Fields, Value, optional};
+
+/// What is done when files changed. The operator says it, and the component has no part in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnChange {
+    /// A program is called, without a shell.
+    Command {
+        /// The program and its arguments.
+        words: Vec<String>,
+        /// How long it may take.
+        timeout: Span,
+    },
+    /// A process is sent a signal.
+    Signal {
+        /// Which.
+        signal: HookSignal,
+        /// The file that holds the process's number.
+        pid_file: PathBuf,
+    },
+}
+
+/// The signals that can tell a process of a change, or end it so that it is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookSignal {
+    /// `SIGHUP`
+    Hup,
+    /// `SIGINT`
+    Int,
+    /// `SIGQUIT`
+    Quit,
+    /// `SIGTERM`
+    Term,
+    /// `SIGUSR1`
+    Usr1,
+    /// `SIGUSR2`
+    Usr2,
+}
+
+const TIMEOUT: Span = Span::secs(10);
+
+impl HookSignal {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Hup, Self::Int, Self::Quit, Self::Term, Self::Usr1, Self::Usr2];
+
+    /// As the configuration has it: `HUP`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hup => "HUP",
+            Self::Int => "INT",
+            Self::Quit => "QUIT",
+            Self::Term => "TERM",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+        }
+    }
+}
+
+impl fmt::Display for HookSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// `{ signal = "HUP", pid-file = "app.pid" }` or `{ command = ["app", "reload"], timeout = "10s" }`
+pub(super) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<OnChange> {
+    let mut fields = value.table(sink, "{ signal = \"HUP\", pid-file = \"app.pid\" }")?;
+    let command = optional(fields.optional("command"), |v| secret::command(sink, base, v, "[\"app\", \"reload\"]"));
+    let timeout =
+        optional(fields.optional("timeout"), |v| v.span(sink, "\"10s\"", Span::millis(100)..=Span::secs(600)));
+    let signal = optional(fields.optional("signal"), |v| v.choice(sink, &HookSignal::ALL.map(|s| (s.name(), s))));
+    let pid_file = optional(fields.optional("pid-file"), |v| v.path(sink, base));
+    let sound = together(sink, &fields);
+    fields.finish(sink);
+    let (command, timeout, signal, pid_file) = (command?, timeout?, signal?, pid_file?);
+    match (sound, command, signal, pid_file) {
+        (true, Some(words), ..) => Some(OnChange::Command { words, timeout: timeout.unwrap_or(TIMEOUT) }),
+        (true, None, Some(signal), Some(pid_file)) => Some(OnChange::Signal { signal, pid_file }),
+        _ => None,
+    }
+}
+
+/// Whether the keys go together: one of the two, and what belongs to it.
+fn together(sink: &mut Sink, fields: &Fields<'_>) -> bool {
+    let mut sound = true;
+    match (fields.key("command"), fields.key("signal")) {
+        (None, None) => {
+            sink.error(fields.at(), "neither a signal nor a command").expected("needs `command`, or `signal`");
+            return false;
+        }
+        (Some(command), Some(signal)) => {
+            sink.error(signal, "a signal and a command").expected("one of them must go").also(command, "the command");
+            return false;
+        }
+        _ => {}
+    }
+    let mut useless = |key: &str, other: &str| {
+        if let (Some(at), None) = (fields.key(key), fields.key(other)) {
+            sink.error(at, format!("`{key}` has no effect")).expected(format!("only with `{other}`"));
+            sound = false;
+        }
+    };
+    useless("timeout", "command");
+    useless("pid-file", "signal");
+    if fields.key("signal").is_some() && fields.key("pid-file").is_none() {
+        sink.error(fields.at(), "`pid-file` is missing").expected("needs pid-file = \"/run/app.pid\"");
+        sound = false;
+    }
+    sound
+}

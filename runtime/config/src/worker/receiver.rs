@@ -1,0 +1,76 @@
+//! `[receivers.NAME]` of a worker: a receiver of its own, or what it says of one that the coordinator chose.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use deputy_core::ReceiverName;
+
+use crate::diagnostic::Sink;
+use crate::receiver::{OF_COMPONENTS, Parts, ReceiverComponent};
+use crate::value::{Value, shown};
+
+use super::Own;
+use super::publish::{self, Publish};
+
+/// A receiver of a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerReceiver {
+    /// The worker's own component; nothing for a receiver that the coordinator chose.
+    pub component: Option<ReceiverComponent>,
+    /// How its files are published.
+    pub publish: Publish,
+}
+
+/// All receivers with a table. Where [worker] itself is wrong, nothing is held against it.
+pub(super) fn read(
+    sink: &mut Sink,
+    base: &Path,
+    worker: Option<&Own>,
+    value: Value<'_>,
+) -> BTreeMap<ReceiverName, WorkerReceiver> {
+    let mut receivers = BTreeMap::new();
+    for (key, value) in value.entries(sink, "[receivers.NAME]") {
+        let name = key.parsed::<ReceiverName>(sink);
+        let receiver = one(sink, base, worker, &format!("[receivers.{}]", shown(key.name)), value);
+        if let (Some(name), Some(receiver)) = (name, receiver) {
+            receivers.insert(name, receiver);
+        }
+    }
+    receivers
+}
+
+fn one(sink: &mut Sink, base: &Path, worker: Option<&Own>, like: &str, value: Value<'_>) -> Option<WorkerReceiver> {
+    let mut fields = value.table(sink, like)?;
+    let default = worker.map(|worker| worker.publish.clone()).unwrap_or_default();
+    let publish = publish::read(sink, base, &mut fields, &default);
+    let parts = Parts::read(sink, base, &mut fields);
+    let mut sound = true;
+    let has_component = fields.key("component").is_some();
+    if has_component {
+        sound &= fields.required(sink, "instances", "[\"s3-prod\"]").is_some();
+        if worker.is_some() && publish.as_ref().is_some_and(|publish| publish.output.is_none()) {
+            sink.error(fields.at(), "`output` is missing")
+                .expected("needs output = \"/run/deputy\"")
+                .hint("here, or in [worker] for all receivers");
+            sound = false;
+        }
+    } else {
+        for key in OF_COMPONENTS {
+            if let Some(at) = fields.key(key) {
+                sink.error(at, format!("`{key}` has no effect without a component"))
+                    .expected("only for a receiver with a `component`")
+                    .hint(
+                        "without one, this table says how files are published of a receiver that the coordinator chose",
+                    );
+                sound = false;
+            }
+        }
+    }
+    fields.finish(sink);
+    for (instance, at) in parts.instances() {
+        sound &= worker.is_none_or(|worker| worker.wanted.check(sink, instance, at.clone()));
+    }
+    let component = parts.into_component();
+    let complete = sound && component.is_some() == has_component;
+    Some(WorkerReceiver { component, publish: publish? }).filter(|_| complete)
+}

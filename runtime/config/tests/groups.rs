@@ -1,0 +1,98 @@
+//! Which workers get what, and what they make of it, as the coordinator's file says.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "what fails here is a failed test")]
+
+use std::path::Path;
+
+use deputy_config::{Colour, Config, Group, ReceiverComponent, Workers};
+use deputy_core::{Limits, Span};
+
+const FULL: &str = include_str!("../samples/valid/full.toml");
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
+}
+
+fn wrong(text: &str) -> String {
+    Config::parse(text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never)
+}
+
+fn group(config: &Config, name: &str) -> Group {
+    config.groups[&name.parse().unwrap()].clone()
+}
+
+#[test]
+fn an_instance_is_delivered_to_the_groups_that_it_names_and_to_no_other() {
+    let config = parse(FULL);
+    let groups = |name: &str| {
+        let entry = config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
+        entry.deliver_to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        (groups("s3-prod").as_str(), groups("mounted").as_str(), groups("oauth").as_str()),
+        ("analytics etl", "hadoop", "")
+    );
+    let names: Vec<_> = config.groups.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["analytics", "etl", "hadoop"], "also without a table");
+    let hadoop = Group { instances: ["mounted".parse().unwrap()].into(), ..Group::default() };
+    assert_eq!(group(&config, "hadoop"), hadoop);
+    assert_eq!(group(&config, "etl").instances, ["s3-prod".parse().unwrap()].into());
+}
+
+#[test]
+fn a_groups_receivers_are_as_the_file_says() {
+    let receivers = group(&parse(FULL), "analytics").receivers;
+    let expected = ReceiverComponent {
+        component: "/etc/deputy/aws-credentials.wasm".into(),
+        sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
+        settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
+        instances: ["s3-prod".parse().unwrap()].into(),
+        limits: Limits::default(),
+    };
+    assert_eq!(receivers, [("aws".parse().unwrap(), expected)].into());
+}
+
+/// Who may edit a group's receivers must not get by that what the group may not have.
+#[test]
+fn a_receiver_gets_nothing_that_its_group_does_not() {
+    let text = |groups: &str| {
+        format!(
+            "[coordinator]\nlisten = \"127.0.0.1:8271\"\n[instances.a]\ncomponent = \"a.wasm\"\n{groups}\n\
+             [groups.g.receivers.r]\ncomponent = \"r.wasm\"\ninstances = [\"a\"]\n"
+        )
+    };
+    assert!(parse(&text("deliver-to = [\"g\"]")).warnings.is_empty());
+    assert!(wrong(&text("deliver-to = [\"h\"]")).contains("needs deliver-to = [\"h\", \"g\"]"));
+    assert!(wrong(&text("")).contains("needs deliver-to = [\"g\"]"));
+}
+
+#[test]
+fn workers_are_told_where_the_coordinator_listens_unless_something_else_is_said() {
+    let workers = |lines: &str| parse(&format!("[coordinator]\n{lines}")).coordinator.workers;
+    assert_eq!(workers(""), None);
+    for (lines, listen, advertise) in [
+        ("listen = \"10.0.0.1:8271\"", "10.0.0.1:8271", "10.0.0.1:8271"),
+        ("listen = \"[::1]:8271\"", "[::1]:8271", "[::1]:8271"),
+        ("listen = \"0.0.0.0:8271\"\nadvertise = \"deputy.example:443\"", "0.0.0.0:8271", "deputy.example:443"),
+        ("listen = \"10.0.0.1:8271\"\nadvertise = \"192.0.2.1:8271\"", "10.0.0.1:8271", "192.0.2.1:8271"),
+    ] {
+        let expected = Workers {
+            listen: listen.parse().unwrap(),
+            advertise: advertise.parse().unwrap(),
+            certificate_life: Span::secs(86_400),
+            authority_life: Span::secs(180 * 86_400),
+            heartbeat: Span::secs(30),
+        };
+        assert_eq!(workers(lines), Some(expected), "{lines}");
+    }
+    for lines in [
+        "listen = \"127.0.0.1:1\"\nauthority-life = \"200h\"",
+        "heartbeat = \"5s\"",
+        "listen = \"[::]:8271\"",
+        "listen = \"localhost:8271\"",
+        "listen = \"10.0.0.1\"",
+        "advertise = \"a:1\"",
+    ] {
+        assert!(!wrong(&format!("[coordinator]\n{lines}")).is_empty(), "{lines}");
+    }
+}

@@ -1,0 +1,412 @@
+//! The one owner of tokens, workers and the authority.
+//!
+//! Questions come in batches. Each changes the book in memory, then all that changed is written, and only then does
+//! anybody hear of it. What can't be written stays to be written: who asked is told to ask again, and then finds that it
+//! was done.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::{GroupName, SecretBytes, Span, Timestamp, in_one_line};
+use deputy_link::message::Certified;
+use deputy_link::server::{Roster, Tls};
+use deputy_link::{
+    Authority, AuthorityError, Code, Enrolment, Fingerprint, Hub, JoinRefused, Lives, Noted, Peer, Presented, Refusal,
+    RenewRefused, Renewal, Requested, Sequence, Standing, Token, TokenId, TokenSecret, Turned, Worker, WorkerId,
+};
+use deputy_store::{Key, KeyError, Random, Store, StoreError};
+use futures::stream::{self, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use super::WorkerAskError;
+use super::records::{AUTHORITY, Records, TOKEN, WORKER, encoded};
+use super::status::TokenStatus;
+use deputy_observe::Clock;
+
+/// What comes in.
+pub(super) enum Ask {
+    Join { token: TokenId, secret: TokenSecret, request: Vec<u8>, reply: oneshot::Sender<Result<Certified, Told>> },
+    Renew { peer: Peer, sequence: u64, request: Vec<u8>, reply: oneshot::Sender<Result<Certified, Told>> },
+    Admit { peer: Peer, reply: oneshot::Sender<Result<GroupName, Refusal>> },
+    CreateToken { group: GroupName, uses: u32, life: Span, reply: oneshot::Sender<Result<Created, WorkerAskError>> },
+    Tokens(oneshot::Sender<Vec<TokenStatus>>),
+    RevokeToken(TokenId, oneshot::Sender<Result<(), WorkerAskError>>),
+    Workers(oneshot::Sender<Vec<Worker>>),
+    ShutOut(WorkerId, Standing, oneshot::Sender<Result<(), WorkerAskError>>),
+}
+
+/// A token that was made.
+pub(super) type Created = (TokenId, TokenSecret, Fingerprint, Timestamp);
+
+/// A no: what the worker is told, and what the audit log.
+pub(super) struct Told {
+    pub(super) refusal: Refusal,
+    pub(super) why: String,
+}
+
+/// The book can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A key's name.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Its task.
+pub(super) struct Book {
+    enrolment: Enrolment,
+    authority: Authority,
+    records: Records,
+    dirty: BTreeSet<Key>,
+    random: Random,
+    clock: Arc<dyn Clock>,
+    lives: Lives,
+    served_at: Timestamp,
+    asked: mpsc::Receiver<Ask>,
+    serving: Option<Serving>,
+}
+
+/// Who hears of what changes here.
+struct Serving {
+    tls: Arc<Tls>,
+    hub: Arc<Hub>,
+    roster: Arc<Roster>,
+}
+
+/// Said when all is written, or with the reason why not.
+type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+/// Questions in a batch, and writes at once.
+const BATCH: usize = 64;
+const WRITES: usize = 16;
+
+/// The clock is looked at so often: timers do not count the time that a machine sleeps.
+const LOOK: Duration = Duration::from_secs(5);
+
+impl Book {
+    /// Reads what is kept. An authority is founded and written if there is none.
+    pub(super) async fn open(
+        store: Arc<dyn Store>,
+        lives: Lives,
+        random: Random,
+        clock: Arc<dyn Clock>,
+        asked: mpsc::Receiver<Ask>,
+    ) -> Result<Self, BookError> {
+        let records = Records::new(store);
+        let enrolment = Enrolment::restored(records.all::<Token>(TOKEN).await?, records.all::<Worker>(WORKER).await?);
+        let (key, now) = (authority_key()?, clock.now().wall);
+        let authority = match records.read(&key).await? {
+            Some(bytes) => Authority::restored(bytes.expose(), lives)?,
+            None => {
+                let authority = Authority::found(now, lives)?;
+                records.write(&key, Some(&authority.encode()?)).await?;
+                tracing::info!("a certificate authority for workers was made");
+                authority
+            }
+        };
+        let dirty = BTreeSet::new();
+        let served_at = now;
+        let mut book =
+            Self { enrolment, authority, records, dirty, random, clock, lives, served_at, asked, serving: None };
+        if book.authority.turn(now)? == Turned::Changed {
+            book.records.write(&key, Some(&book.authority.encode()?)).await?;
+        }
+        Ok(book)
+    }
+
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(super) fn serving(mut self, tls: Arc<Tls>, hub: Arc<Hub>, roster: Arc<Roster>) -> Self {
+        hub.trust(trusted(&self.authority));
+        self.serving = Some(Serving { tls, hub, roster });
+        self
+    }
+
+    /// Until nobody can ask any more.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let look = LOOK.min(self.lives.worker.duration() / 8);
+        loop {
+            tokio::select! {
+                count = self.asked.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = pause(look) => {}
+            }
+            let answers: Vec<Answer> = batch.drain(..).filter_map(|ask| self.take(ask)).collect();
+            self.turn().await;
+            let written = self.write().await;
+            answers.into_iter().for_each(|answer| answer(written.clone()));
+        }
+    }
+
+    /// Certificates that are due.
+    async fn turn(&mut self) {
+        let now = self.clock.now().wall;
+        for token in self.enrolment.prune(now) {
+            self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
+        }
+        let due = now >= self.authority.turns_at();
+        let half = Span::millis(self.lives.worker.as_millis() / 2);
+        if !due && now < self.served_at.plus(half) {
+            return;
+        }
+        if due {
+            match self.authority.turn(now) {
+                // Nobody trusts, and nothing is signed by, what is not written.
+                Ok(Turned::Changed) => {
+                    let written = match (authority_key(), self.authority.encode()) {
+                        (Ok(key), Ok(bytes)) => {
+                            let written = self.records.write(&key, Some(&bytes)).await;
+                            written.map_err(|error| in_one_line(&error))
+                        }
+                        (Err(error), _) => Err(error.to_string()),
+                        (_, Err(error)) => Err(in_one_line(&error)),
+                    };
+                    match written {
+                        Ok(()) => tracing::info!("the certificate authority for workers took its next step"),
+                        Err(error) => {
+                            tracing::error!(%error, "the certificate authority can't be written down");
+                            self.dirty.extend(authority_key());
+                        }
+                    }
+                }
+                Ok(Turned::Nothing) => {}
+                Err(error) => tracing::error!(error = %in_one_line(&error), "the certificate authority can't go on"),
+            }
+        }
+        if let Some(serving) = &self.serving {
+            match serving.tls.renew(now, &self.authority) {
+                Ok(()) => self.served_at = now,
+                Err(error) => {
+                    tracing::error!(error = %in_one_line(&error), "the coordinator's certificate can't be renewed");
+                }
+            }
+            if due {
+                serving.hub.trust(trusted(&self.authority));
+            }
+        }
+    }
+
+    /// Writes what changed; what fails stays to be written.
+    async fn write(&mut self) -> Result<(), String> {
+        let values: Vec<(Key, Result<Option<SecretBytes>, String>)> =
+            self.dirty.iter().map(|key| (key.clone(), self.value(key))).collect();
+        let records = &self.records;
+        let writing = stream::iter(values).map(|(key, value)| async move {
+            let value = match value {
+                Ok(value) => value,
+                Err(error) => return (key, Err(error)),
+            };
+            let written = records.write(&key, value.as_ref()).await;
+            (key, written.map_err(|error| in_one_line(&error)))
+        });
+        let written: Vec<_> = writing.buffer_unordered(WRITES).collect().await;
+        let mut result = Ok(());
+        for (key, written) in written {
+            match written {
+                Ok(()) => drop(self.dirty.remove(&key)),
+                Err(error) => {
+                    tracing::error!(%key, %error, "what changed about workers can't be written down");
+                    result = Err(error);
+                }
+            }
+        }
+        result
+    }
+
+    /// What is to be kept under a key now; nothing if it is to go.
+    fn value(&self, key: &Key) -> Result<Option<SecretBytes>, String> {
+        let value = if *key.kind() == TOKEN {
+            key.name().parse().ok().and_then(|id| self.enrolment.token(id)).map(encoded).transpose()
+        } else if *key.kind() == WORKER {
+            key.name().parse().ok().and_then(|id| self.enrolment.worker(id)).map(encoded).transpose()
+        } else {
+            return self.authority.encode().map(Some).map_err(|error| in_one_line(&error));
+        };
+        value.map_err(|error| error.to_string())
+    }
+
+    /// Takes a question in; what is to be answered when all is written.
+    fn take(&mut self, ask: Ask) -> Option<Answer> {
+        match ask {
+            Ask::Join { token, secret, request, reply } => {
+                let answer = self.join(token, &secret, &request);
+                Some(Box::new(move |written| drop(reply.send(told(answer, written)))))
+            }
+            Ask::Renew { peer, sequence, request, reply } => {
+                let answer = self.renew(peer, sequence, &request);
+                Some(Box::new(move |written| drop(reply.send(told(answer, written)))))
+            }
+            Ask::Admit { peer, reply } => {
+                let admitted = self.enrolment.admit(peer.worker, peer.key);
+                let admitted = admitted.map(|(group, noted)| {
+                    // Not worth waiting for: if it is forgotten, the older key is good a little longer.
+                    if noted == Noted::Changed {
+                        self.dirty.extend(worker_key(peer.worker));
+                    }
+                    group
+                });
+                drop(reply.send(admitted.map_err(|error| Refusal::new(code(&error), error))));
+                None
+            }
+            Ask::CreateToken { group, uses, life, reply } => {
+                let created = self.create(group, uses, life);
+                Some(Box::new(move |written| drop(reply.send(written.map_err(WorkerAskError::Kept).and(created)))))
+            }
+            Ask::Tokens(reply) => {
+                let now = self.clock.now().wall;
+                drop(reply.send(self.enrolment.tokens(now).map(|token| TokenStatus::new(token, now)).collect()));
+                None
+            }
+            Ask::RevokeToken(token, reply) => {
+                let there = self.enrolment.revoke(token);
+                self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
+                let answer = if there { Ok(()) } else { Err(WorkerAskError::UnknownToken(token)) };
+                Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerAskError::Kept))))))
+            }
+            Ask::Workers(reply) => {
+                drop(reply.send(self.enrolment.workers().cloned().collect()));
+                None
+            }
+            Ask::ShutOut(worker, standing, reply) => {
+                let answer = match self.enrolment.shut_out(worker, standing) {
+                    Ok(_) => {
+                        self.dirty.extend(worker_key(worker));
+                        // At once: it has to go before it is written that it has.
+                        if let Err(refused) = self.enrolment.standing(worker) {
+                            self.cut(worker, Refusal::new(code(&refused), refused));
+                        }
+                        Ok(())
+                    }
+                    Err(_) => Err(WorkerAskError::UnknownWorker(worker)),
+                };
+                Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerAskError::Kept))))))
+            }
+        }
+    }
+
+    fn cut(&self, worker: WorkerId, refusal: Refusal) {
+        if let Some(serving) = &self.serving {
+            serving.roster.cut(worker, refusal);
+        }
+    }
+
+    fn join(&mut self, token: TokenId, secret: &TokenSecret, request: &[u8]) -> Result<Certified, Told> {
+        let now = self.clock.now().wall;
+        let request = Requested::new(request).map_err(malformed)?;
+        let fresh = WorkerId::from_bytes(self.random_bytes().map_err(internal)?);
+        let shown = Presented { token, secret, key: request.key() };
+        let before: BTreeSet<WorkerId> = self.enrolment.active_with(request.key()).collect();
+        let worker = self
+            .enrolment
+            .join(now, &shown, fresh)
+            .map_err(|why| Told { refusal: Refusal::new(Code::BadJoin, JoinRefused::TOLD), why: why.to_string() })?;
+        self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
+        self.dirty.extend(before.into_iter().chain([worker.id]).flat_map(worker_key));
+        self.certify(now, &worker, &request)
+    }
+
+    fn renew(&mut self, peer: Peer, sequence: u64, request: &[u8]) -> Result<Certified, Told> {
+        let request = Requested::new(request).map_err(malformed)?;
+        let renewal =
+            Renewal { worker: peer.worker, current: peer.key, sequence: Sequence(sequence), key: request.key() };
+        let renewed = self.enrolment.renew(&renewal);
+        self.dirty.extend(worker_key(peer.worker));
+        match renewed {
+            Ok(worker) => self.certify(self.clock.now().wall, &worker, &request),
+            Err(refused) => {
+                let code = match &refused {
+                    RenewRefused::Refused(refused) => code(refused),
+                    RenewRefused::Copied { .. } => Code::Locked,
+                };
+                let refusal = Refusal::new(code, refused);
+                if code == Code::Locked {
+                    // Whoever else is here by this identity goes, too.
+                    tracing::error!(worker = %peer.worker, "{refused}");
+                    self.cut(peer.worker, refusal.clone());
+                }
+                Err(Told { refusal, why: refused.to_string() })
+            }
+        }
+    }
+
+    fn certify(&self, now: Timestamp, worker: &Worker, request: &Requested) -> Result<Certified, Told> {
+        let certificate = self.authority.certify(now, worker.id, request);
+        let certificate = certificate.map_err(|error| internal(in_one_line(&error)))?;
+        Ok(Certified {
+            certificate: certificate.to_vec(),
+            worker: worker.id.to_string(),
+            group: worker.group.to_string(),
+            sequence: worker.sequence.0,
+            authorities: trusted(&self.authority),
+        })
+    }
+
+    fn create(&mut self, group: GroupName, uses: u32, life: Span) -> Result<Created, WorkerAskError> {
+        let id = TokenId::from_bytes(self.random_bytes().map_err(WorkerAskError::Kept)?);
+        let mut bytes = self.random_bytes::<32>().map_err(WorkerAskError::Kept)?;
+        let secret = TokenSecret::new(&mut bytes);
+        let expires = self.clock.now().wall.plus(life);
+        self.enrolment.add(Token { id, hash: secret.hash(), group, uses, expires_ms: expires.as_millis() });
+        self.dirty.extend(Key::new(&TOKEN, &id.to_string()));
+        Ok((id, secret, self.authority.fingerprint(), expires))
+    }
+
+    fn random_bytes<const N: usize>(&self) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes).map_err(|_| "the system has no random numbers".to_owned())?;
+        Ok(bytes)
+    }
+}
+
+fn told(answer: Result<Certified, Told>, written: Result<(), String>) -> Result<Certified, Told> {
+    match written {
+        Ok(()) => answer,
+        Err(error) => answer.and_then(|_| Err(internal(error))),
+    }
+}
+
+fn internal(why: impl std::fmt::Display) -> Told {
+    let refusal = Refusal::new(Code::Internal, "the coordinator can't write it down now: try again");
+    Told { refusal, why: why.to_string() }
+}
+
+fn malformed(error: AuthorityError) -> Told {
+    Told { refusal: Refusal::new(Code::Malformed, &error), why: in_one_line(&error) }
+}
+
+fn code(refused: &deputy_link::WorkerRefused) -> Code {
+    use deputy_link::WorkerRefused as Refused;
+    match refused {
+        Refused::Banned(_) => Code::Banned,
+        Refused::Locked(_) => Code::Locked,
+        Refused::OldKey(_) => Code::OldKey,
+        Refused::Removed(_) => Code::Removed,
+        Refused::Unknown(_) => Code::Unknown,
+    }
+}
+
+fn authority_key() -> Result<Key, KeyError> {
+    Key::new(&AUTHORITY, "workers")
+}
+
+fn worker_key(worker: WorkerId) -> Option<Key> {
+    Key::new(&WORKER, &worker.to_string()).ok()
+}
+
+fn trusted(authority: &Authority) -> Vec<Vec<u8>> {
+    authority.trusted().iter().map(|certificate| certificate.to_vec()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing tells that a certificate's time has come")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}

@@ -1,0 +1,177 @@
+//! What the link asks of the coordinator: the book for who somebody is, the deliveries for what a group gets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use deputy_core::{Digest, GroupName, InstanceName};
+use deputy_link::message::Certified;
+use deputy_link::server::{Desk, Observer};
+use deputy_link::{Code, Peer, Refusal, TokenId, TokenSecret, WorkerId};
+use deputy_observe::{Actor, Audit, CallId, Event, Metrics, Outcome, What};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Deliveries;
+use super::book::{Ask, Told};
+use deputy_observe::Clock;
+
+/// Answers the link.
+pub(super) struct Front {
+    asks: mpsc::Sender<Ask>,
+    deliveries: watch::Receiver<Arc<Deliveries>>,
+    clock: Arc<dyn Clock>,
+    audit: Arc<Audit>,
+    metrics: Arc<Metrics>,
+}
+
+/// Counts what workers report.
+pub(super) fn observer(metrics: Arc<Metrics>) -> Observer {
+    Box::new(move |present, report| {
+        let outcome = if report.result.is_ok() { Outcome::Done } else { Outcome::Failed };
+        metrics.reported(report.instance.as_str(), outcome);
+        if let Err(reason) = &report.result {
+            tracing::warn!(
+                worker = %present.worker, instance = %report.instance, revision = %report.stamp.revision, reason,
+                "a worker can't apply a lease"
+            );
+        }
+    })
+}
+
+impl Front {
+    pub(super) fn new(
+        asks: mpsc::Sender<Ask>,
+        deliveries: watch::Receiver<Arc<Deliveries>>,
+        clock: Arc<dyn Clock>,
+        audit: Arc<Audit>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { asks, deliveries, clock, audit, metrics }
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
+        let stopping = |()| Refusal::new(Code::Internal, "the coordinator is stopping");
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(question(reply)).await.map_err(|_| stopping(()))?;
+        answer.await.map_err(|_| stopping(()))
+    }
+
+    /// Who came, and how that ended. What can't be recorded does not happen.
+    fn record<T>(&self, operation: &'static str, about: About<'_>, result: Result<T, Told>) -> Result<T, Refusal> {
+        let (outcome, code, why) = match &result {
+            Ok(_) => (Outcome::Done, None, None),
+            Err(told) => (Outcome::Refused, Some(told.refusal.code.to_string()), Some(told.why.clone())),
+        };
+        if let Some(why) = &why {
+            tracing::warn!(from = %about.from, worker = about.worker, operation, "a worker is refused: {why}");
+        }
+        let event = Event {
+            time: self.clock.now().wall.to_string(),
+            actor: Actor::Worker(if about.worker.is_empty() { "-" } else { about.worker }.to_owned()),
+            call: CallId::NONE,
+            what: What::Worker {
+                operation,
+                group: about.group.to_owned(),
+                instance: about.instance.map(ToString::to_string),
+                address: Some(about.from.ip()),
+            },
+            outcome,
+            code,
+        };
+        match (self.audit.record(event), result) {
+            (Ok(()), Ok(value)) => Ok(value),
+            (_, Err(told)) => Err(told.refusal),
+            (Err(error), Ok(_)) => {
+                tracing::error!(%error, "the audit log can't be written: no worker is let in");
+                Err(Refusal::new(Code::Internal, "the coordinator can't write its audit log"))
+            }
+        }
+    }
+}
+
+/// What an event is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    from: SocketAddr,
+    worker: &'a str,
+    group: &'a str,
+    instance: Option<&'a InstanceName>,
+}
+
+#[async_trait]
+impl Desk for Front {
+    async fn join(
+        &self,
+        from: SocketAddr,
+        token: TokenId,
+        secret: TokenSecret,
+        request: Vec<u8>,
+    ) -> Result<Certified, Refusal> {
+        let joined = self.ask(|reply| Ask::Join { token, secret, request, reply }).await?;
+        let (worker, group) = match &joined {
+            Ok(certified) => (certified.worker.clone(), certified.group.clone()),
+            Err(_) => (String::new(), String::new()),
+        };
+        let joined = self.record("join", About { from, worker: &worker, group: &group, instance: None }, joined)?;
+        tracing::info!(worker, group, %from, %token, "a worker joined");
+        Ok(joined)
+    }
+
+    async fn renew(&self, from: SocketAddr, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal> {
+        let renewed = self.ask(|reply| Ask::Renew { peer, sequence, request, reply }).await?;
+        let (worker, group) = (peer.worker.to_string(), String::new());
+        self.record("renew", About { from, worker: &worker, group: &group, instance: None }, renewed)
+    }
+
+    async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
+        // A ticket may bring a certificate that ended since it was made.
+        let now = self.clock.now().wall;
+        let admitted = if now < peer.ends {
+            self.ask(|reply| Ask::Admit { peer, reply }).await?
+        } else {
+            Err(Refusal::new(Code::OldKey, "the worker's certificate has expired: it has to join again"))
+        };
+        let worker = peer.worker.to_string();
+        let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
+        let told = admitted.map_err(|refusal| Told { why: refusal.to_string(), refusal });
+        self.record("connect", About { from, worker: &worker, group: &group, instance: None }, told)
+    }
+
+    async fn subscribed(
+        &self,
+        from: SocketAddr,
+        worker: WorkerId,
+        group: &GroupName,
+        wanted: Option<Vec<InstanceName>>,
+    ) -> Vec<Refusal> {
+        let deliveries = Arc::clone(&self.deliveries.borrow());
+        let given = deliveries.groups.get(group).map(|group| &group.instances);
+        let (worker, mut refused) = (worker.to_string(), Vec::new());
+        for instance in wanted.unwrap_or_default() {
+            if given.is_some_and(|given| given.contains(&instance)) {
+                continue;
+            }
+            // The same whether there is such an instance or not.
+            let message = format!(
+                "{instance} is not delivered to the group {group}: if it should be, the coordinator's operator adds it \
+                 with deliver-to = [\"{group}\"] in [instances.{instance}]"
+            );
+            let refusal = Refusal::about(Code::NotDelivered, &instance, message);
+            let told = Err::<(), _>(Told { why: refusal.to_string(), refusal: refusal.clone() });
+            let about = About { from, worker: &worker, group: group.as_str(), instance: Some(&instance) };
+            drop(self.record("subscribe", about, told));
+            refused.push(refusal);
+        }
+        refused
+    }
+
+    fn component(&self, group: &GroupName, digest: Digest) -> Option<Bytes> {
+        self.deliveries.borrow().groups.get(group)?.components.get(&digest).cloned()
+    }
+
+    fn suspicious(&self, from: SocketAddr, what: &str) {
+        self.metrics.worker_fault();
+        tracing::warn!(%from, "a connection for workers was ended: {what}");
+    }
+}

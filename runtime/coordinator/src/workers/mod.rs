@@ -1,0 +1,279 @@
+//! Workers: who they are, what they get, and who of them is there.
+//!
+//! Enrolment has one owner, the [`book`] task: it answers when what it did is written, so that a join that is cut off is
+//! either as if it had never been, or is finished when the worker asks again. What is given out goes another way, from the
+//! board through [`deliver`] to the hub of the link, and knows nothing of enrolment but the group. An operator's word (a
+//! worker removed or banned) reaches the connections through the roster, at once.
+
+mod book;
+mod deliver;
+mod desk;
+mod records;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, Span, Timestamp};
+use deputy_link::server::{Limits, Roster, Server, Tls, TlsError};
+use deputy_link::{AuthorityError, Binding, Hub, JoinString, Lives, Standing, TokenId, WorkerId};
+use deputy_observe::{Audit, Metrics};
+use deputy_store::{Random, Store, StoreError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::board::Board;
+use crate::handle::Handle;
+use book::{Ask, Book};
+use deputy_observe::Clock;
+use desk::Front;
+
+pub use book::BookError;
+pub use status::{AppliedStatus, TokenStatus, WorkerStatus};
+
+/// What workers are let in with.
+pub struct WorkerOptions {
+    /// Where they come in.
+    pub listen: SocketAddr,
+    /// Where they are told that it is: `host:port`.
+    pub advertise: String,
+    /// How long certificates are good.
+    pub lives: Lives,
+    /// How connections are treated.
+    pub limits: Limits,
+    /// Where tokens, workers and the authority are kept.
+    pub store: Arc<dyn Store>,
+    /// Where what is given out is found.
+    pub board: Arc<Board>,
+    /// What it reads the time from.
+    pub clock: Arc<dyn Clock>,
+    /// For the identities that it makes.
+    pub random: Random,
+    /// Where it writes who came and who was refused.
+    pub audit: Arc<Audit>,
+    /// What it counts into.
+    pub metrics: Arc<Metrics>,
+    /// Whom it tells which instances are in use.
+    pub handle: Handle,
+}
+
+/// What each group gets.
+#[derive(Debug, Clone, Default)]
+pub struct Deliveries {
+    /// By group.
+    pub groups: BTreeMap<GroupName, GroupDeliveries>,
+}
+
+/// What one group gets.
+#[derive(Debug, Clone, Default)]
+pub struct GroupDeliveries {
+    /// The leases.
+    pub instances: BTreeSet<InstanceName>,
+    /// The receivers.
+    pub receivers: BTreeMap<ReceiverName, Binding>,
+    /// The components of the receivers.
+    pub components: BTreeMap<Digest, Bytes>,
+}
+
+/// Workers can't be let in.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkersError {
+    /// What is kept of them.
+    #[error("what is kept of workers can't be used")]
+    Book(#[from] BookError),
+    /// The certificates.
+    #[error("the coordinator's certificates can't be made")]
+    Authority(#[from] AuthorityError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address.
+    #[error("cannot listen for workers at {0}: `listen` in [coordinator] names the address")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lets workers in and gives them what they may have. Cheap to clone.
+#[derive(Clone)]
+pub struct Workers {
+    asks: mpsc::Sender<Ask>,
+    deliveries: watch::Sender<Arc<Deliveries>>,
+    hub: Arc<Hub>,
+    roster: Arc<Roster>,
+    advertise: Arc<str>,
+    address: SocketAddr,
+    clock: Arc<dyn Clock>,
+}
+
+/// What runs beside: all of it is awaited together.
+pub struct WorkerTasks {
+    book: Book,
+    server: Server,
+    deliver: deliver::Deliver,
+}
+
+/// A question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerAskError {
+    /// No such token.
+    #[error("there is no token {0}: `deputy token list` lists those that can be used")]
+    UnknownToken(TokenId),
+    /// No such worker.
+    #[error("there is no worker {0}: `deputy workers` lists them")]
+    UnknownWorker(WorkerId),
+    /// It is not written down, so it is not so.
+    #[error("it can't be written down: {0}")]
+    Kept(String),
+    /// The coordinator is stopping.
+    #[error("the coordinator is stopping")]
+    Stopping,
+}
+
+impl Workers {
+    /// Reads what is kept, makes an authority if there is none, and listens. Lets nobody in yet.
+    ///
+    /// # Errors
+    /// If one of these fails.
+    pub async fn open(options: WorkerOptions) -> Result<(Self, WorkerTasks), WorkersError> {
+        let now = options.clock.now().wall;
+        let (hub, (asks, asked)) = (Arc::new(Hub::default()), mpsc::channel(1024));
+        let (audit, metrics) = (options.audit, options.metrics);
+        let roster = Arc::new(Roster::new(wall, Some(desk::observer(Arc::clone(&metrics)))));
+        let book = Book::open(options.store, options.lives, options.random, Arc::clone(&options.clock), asked).await?;
+        let tls = Arc::new(Tls::new(now, book.authority())?);
+        let book = book.serving(Arc::clone(&tls), Arc::clone(&hub), Arc::clone(&roster));
+        let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
+        let clock = Arc::clone(&options.clock);
+        let desk = Arc::new(Front::new(asks.clone(), deliveries.subscribe(), clock, audit, Arc::clone(&metrics)));
+        let listen = |error| WorkersError::Listen(options.listen, error);
+        let (hub_of_server, roster_of_server) = (Arc::clone(&hub), Arc::clone(&roster));
+        let server = Server::bind(options.listen, desk, hub_of_server, roster_of_server, tls, options.limits);
+        let server = server.map_err(listen)?;
+        let address = server.address().map_err(listen)?;
+        let deliver = deliver::Deliver::new(
+            options.board,
+            Arc::clone(&hub),
+            Arc::clone(&roster),
+            deliveries.subscribe(),
+            options.handle,
+            Arc::clone(&options.clock),
+            Arc::clone(&metrics),
+        );
+        let advertise = options.advertise.into();
+        let workers = Self { asks, deliveries, hub, roster, advertise, address, clock: options.clock };
+        Ok((workers, WorkerTasks { book, server, deliver }))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes what each group gets.
+    pub fn deliver(&self, deliveries: Deliveries) {
+        self.deliveries.send_replace(Arc::new(deliveries));
+    }
+
+    /// A new token, as the string that a worker joins with.
+    ///
+    /// # Errors
+    /// If it can't be written down.
+    pub async fn create_token(
+        &self,
+        group: GroupName,
+        uses: u32,
+        life: Span,
+    ) -> Result<(JoinString, Timestamp), WorkerAskError> {
+        let (token, secret, authority, expires) =
+            self.ask(|reply| Ask::CreateToken { group, uses, life, reply }).await??;
+        let address = self.advertise.to_string();
+        Ok((JoinString { token, secret, authority, address }, expires))
+    }
+
+    /// Tokens that can still be used.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn tokens(&self) -> Result<Vec<TokenStatus>, WorkerAskError> {
+        self.ask(Ask::Tokens).await
+    }
+
+    /// Takes a token back. Workers that it made stay.
+    ///
+    /// # Errors
+    /// If there is none, or it can't be written down.
+    pub async fn revoke_token(&self, token: TokenId) -> Result<(), WorkerAskError> {
+        self.ask(|reply| Ask::RevokeToken(token, reply)).await?
+    }
+
+    /// All workers, with what they have applied.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn workers(&self) -> Result<Vec<WorkerStatus>, WorkerAskError> {
+        let enrolled = self.ask(Ask::Workers).await?;
+        let present: BTreeMap<_, _> = self.roster.all().into_iter().map(|one| (one.worker, one)).collect();
+        let now = self.clock.now().wall;
+        let groups = self.hub.groups();
+        let status = enrolled.into_iter().map(|worker| {
+            let leases = groups.get(&worker.group).map(|group| group.leases()).unwrap_or_default();
+            WorkerStatus::new(&worker, present.get(&worker.id).map(AsRef::as_ref), &leases, now)
+        });
+        Ok(status.collect())
+    }
+
+    /// Shuts a worker out, and cuts it off.
+    ///
+    /// # Errors
+    /// If there is none, or it can't be written down: then it is cut off all the same, until the next start.
+    pub async fn shut_out(&self, worker: WorkerId, standing: Standing) -> Result<(), WorkerAskError> {
+        self.ask(|reply| Ask::ShutOut(worker, standing, reply)).await?
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, WorkerAskError> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(question(reply)).await.map_err(|_| WorkerAskError::Stopping)?;
+        answer.await.map_err(|_| WorkerAskError::Stopping)
+    }
+}
+
+impl WorkerTasks {
+    /// Until `stop` is true, and all have been told. Nobody is served before it is known what each group gets: a worker
+    /// that was told of less would let go of what it holds.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let Self { server, book, deliver } = self;
+        let ready = deliver.when_ready();
+        let serve = async {
+            let mut stopped = stop.clone();
+            tokio::select! {
+                () = wait(ready) => server.run(stop).await,
+                () = wait(&mut stopped) => {}
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            // Neither ends as long as somebody holds the other end.
+            () = book.run() => {}
+            () = deliver.run() => {}
+        }
+    }
+}
+
+/// Until it is true, or can't become so.
+async fn wait(mut so: impl std::borrow::BorrowMut<watch::Receiver<bool>>) {
+    drop(so.borrow_mut().wait_for(|so| *so).await);
+}
+
+/// For what the link notes: when somebody was last heard of.
+#[expect(clippy::disallowed_methods, reason = "the link takes the clock as a function")]
+fn wall() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

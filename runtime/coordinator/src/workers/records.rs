@@ -1,0 +1,88 @@
+//! Where tokens, workers and the authority are kept: one key each.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_core::SecretBytes;
+use deputy_store::{Expected, Key, Kind, Prefix, Store, StoreError, Version};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(super) const TOKEN: Kind = Kind::new("token");
+pub(super) const WORKER: Kind = Kind::new("worker");
+pub(super) const AUTHORITY: Kind = Kind::new("authority");
+
+/// Keeps values under keys, and knows what it last wrote.
+pub(super) struct Records {
+    store: Arc<dyn Store>,
+    versions: Mutex<BTreeMap<Key, Version>>,
+}
+
+impl Records {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, versions: Mutex::default() }
+    }
+
+    /// All values of a kind. What is damaged is set aside and told: it costs itself alone.
+    pub(super) async fn all<T: DeserializeOwned>(&self, kind: Kind) -> Result<Vec<T>, StoreError> {
+        let mut values = Vec::new();
+        for key in self.store.list(&Prefix::Kind(kind)).await? {
+            match self.read(&key).await {
+                Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
+                    Ok(value) => values.push(value),
+                    Err(error) => {
+                        tracing::error!(%key, %error, "this was opened, and can't be understood: it is not used")
+                    }
+                },
+                Ok(None) => {}
+                Err(error @ StoreError::Damaged { .. }) => {
+                    tracing::error!(%error, "this is damaged and set aside: whom it is about has to join again");
+                    self.store.quarantine(&key).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(values)
+    }
+
+    pub(super) async fn read(&self, key: &Key) -> Result<Option<SecretBytes>, StoreError> {
+        let Some(entry) = self.store.get(key).await? else { return Ok(None) };
+        self.versions().insert(key.clone(), entry.version);
+        Ok(Some(entry.value))
+    }
+
+    /// Writes a value, or deletes it.
+    pub(super) async fn write(&self, key: &Key, value: Option<&SecretBytes>) -> Result<(), StoreError> {
+        let known = self.versions().get(key).copied();
+        match self.once(key, value, known).await {
+            // A write whose end nobody saw may have taken place. There is one writer: what is there is ours.
+            Err(StoreError::Conflict { found, .. }) => self.once(key, value, found).await,
+            written => written,
+        }
+    }
+
+    async fn once(&self, key: &Key, value: Option<&SecretBytes>, known: Option<Version>) -> Result<(), StoreError> {
+        match (value, known) {
+            (Some(value), known) => {
+                let expected = known.map_or(Expected::Absent, Expected::Version);
+                let version = self.store.put(key, value, expected).await?;
+                self.versions().insert(key.clone(), version);
+            }
+            (None, Some(version)) => {
+                self.store.delete(key, version).await?;
+                self.versions().remove(key);
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Version>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As it is kept. It holds no secret, but what is sealed is sealed.
+pub(super) fn encoded(value: &impl Serialize) -> Result<SecretBytes, serde_json::Error> {
+    serde_json::to_vec(value).map(SecretBytes::new)
+}

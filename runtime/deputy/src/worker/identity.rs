@@ -1,0 +1,199 @@
+//! Who this worker is: kept in its state, and made by joining.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deputy_core::{ByteSize, SecretBytes, SecretSource};
+use deputy_link::client::{JoinFailed, Keep, join};
+use deputy_link::{Identity, JoinString, Key as WorkerKey, TokenId};
+use deputy_sources::{Form, Surroundings};
+use deputy_store::{Expected, Key, Kind, Store, StoreError, overwrite};
+use zeroize::Zeroizing;
+
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::run::failed;
+
+const IDENTITY: Kind = Kind::new("identity");
+
+/// Where identities are kept.
+pub(super) struct Identities {
+    store: Arc<dyn Store>,
+}
+
+/// A key that is being certified, and by which token.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Joining {
+    token: TokenId,
+    key: WorkerKey,
+}
+
+/// No longer than any join string is.
+const LONGEST: u64 = 4096;
+
+/// Between two tries to join a coordinator that is away.
+const WAITS: [u64; 6] = [200, 500, 1000, 2000, 5000, 10_000];
+
+impl Identities {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<SecretBytes>, CommandError> {
+        let key = key(name)?;
+        match self.store.get(&key).await {
+            Ok(entry) => Ok(entry.map(|entry| entry.value)),
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(%error, "the worker's identity is damaged and set aside: it has to join again");
+                self.store.quarantine(&key).await.map_err(|error| failed(error, "cannot use the state"))?;
+                Ok(None)
+            }
+            Err(error) => Err(failed(error, "cannot use the state")),
+        }
+    }
+
+    async fn write(&self, name: &str, value: &SecretBytes) -> Result<(), CommandError> {
+        let written = overwrite(&*self.store, &key(name)?, value, Expected::Absent).await;
+        written.map(drop).map_err(|error| failed(error, "cannot write down who this worker is"))
+    }
+
+    /// Joins. The key is written down before anybody hears of it, so that who is interrupted asks again with the same one.
+    async fn join(&self, string: &JoinString) -> Result<Identity, CommandError> {
+        let internal = |error: serde_json::Error| CommandError::new(Exit::Internal, error);
+        let begun = self.read("joining").await?.and_then(|bytes| serde_json::from_slice(bytes.expose()).ok());
+        let joining = match begun {
+            Some(begun @ Joining { token, .. }) if token == string.token => begun,
+            _ => {
+                let key = WorkerKey::new().map_err(|error| CommandError::new(Exit::Internal, error))?;
+                let joining = Joining { token: string.token, key };
+                let mut bytes = Vec::with_capacity(4096);
+                serde_json::to_writer(&mut bytes, &joining).map_err(internal)?;
+                self.write("joining", &SecretBytes::new(bytes)).await?;
+                joining
+            }
+        };
+        let mut waits = WAITS.into_iter().chain(std::iter::repeat(10_000));
+        loop {
+            match join(string, joining.key.clone()).await {
+                Ok(identity) => {
+                    let bytes = identity.encode().map_err(|error| CommandError::new(Exit::Internal, error))?;
+                    self.write("worker", &bytes).await?;
+                    let token = SecretBytes::new(string.token.to_string().into_bytes());
+                    self.write("token", &token).await?;
+                    tracing::info!(worker = %identity.worker, group = %identity.group, "joined");
+                    return Ok(identity);
+                }
+                Err(error) if error.is_transient() => {
+                    tracing::warn!("cannot join yet: {error}");
+                    pause(Duration::from_millis(waits.next().unwrap_or(10_000))).await;
+                }
+                Err(error) => return Err(cannot_join(error)),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Keep for Identities {
+    async fn keep(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let key = Key::new(&IDENTITY, "worker")?;
+        overwrite(&*self.store, &key, &identity.encode()?, Expected::Absent).await?;
+        Ok(())
+    }
+}
+
+/// The identity of this worker. A join string that was not used yet is used; without one, or if it is no good, the worker
+/// is who it was.
+pub(super) async fn identity(
+    identities: &Identities,
+    argument: Option<&OsStr>,
+    configured: Option<&SecretSource>,
+    here: &Surroundings,
+) -> Result<Identity, CommandError> {
+    let known = match identities.read("worker").await? {
+        Some(bytes) => {
+            let identity = Identity::restored(bytes.expose());
+            Some(identity.map_err(|error| CommandError::new(Exit::Failed, error))?)
+        }
+        None => None,
+    };
+    let string = match (argument, configured, &known) {
+        (Some(argument), _, _) => Some(given(argument)?),
+        (None, Some(source), _) => match deputy_sources::read(source, Form::text(ByteSize::kib(4)), here).await {
+            Ok(text) => Some(parsed(text.expose())?),
+            // It may be gone since it was used.
+            Err(error) if known.is_some() => {
+                tracing::debug!(%error, "there is no join string, and none is needed");
+                None
+            }
+            Err(error) => return Err(failed(error, "cannot read the join string")),
+        },
+        (None, None, _) => None,
+    };
+    let used = identities.read("token").await?;
+    let fresh =
+        string.filter(|string| used.as_ref().is_none_or(|used| used.expose() != string.token.to_string().as_bytes()));
+    match (fresh, known) {
+        (None, Some(known)) => Ok(known),
+        (Some(string), None) => identities.join(&string).await,
+        (Some(string), Some(known)) => match identities.join(&string).await {
+            Ok(identity) => Ok(identity),
+            Err(error) => {
+                tracing::warn!("cannot join anew, so the worker stays who it was: {}", error.json().message);
+                Ok(known)
+            }
+        },
+        (None, None) => {
+            let error = CommandError::new(Exit::Misconfigured, "this worker has not joined a coordinator");
+            Err(error.hint(
+                "on the coordinator, `deputy token create --group GROUP` prints a join string; pass it here with --join, \
+                 or name its file as `join` in [worker]",
+            ))
+        }
+    }
+}
+
+/// The argument of --join: the string itself, or where it is.
+fn given(argument: &OsStr) -> Result<JoinString, CommandError> {
+    if let Some(text) = argument.to_str().filter(|text| text.starts_with("dj")) {
+        return parsed(text.as_bytes());
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(4096));
+    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+    let read = if argument == "-" {
+        std::io::stdin().lock().take(LONGEST).read_to_end(&mut text)
+    } else {
+        std::fs::File::open(PathBuf::from(argument)).and_then(|file| file.take(LONGEST).read_to_end(&mut text))
+    };
+    read.map_err(|error| failed(error, "cannot read the join string"))?;
+    parsed(&text)
+}
+
+fn parsed(text: &[u8]) -> Result<JoinString, CommandError> {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    text.parse().map_err(|error: deputy_link::JoinError| CommandError::new(Exit::Misconfigured, error))
+}
+
+fn cannot_join(error: JoinFailed) -> CommandError {
+    let exit = match &error {
+        JoinFailed::Away(..) => Exit::Unavailable,
+        JoinFailed::Refused(_) => Exit::Denied,
+        JoinFailed::Stranger(_) => Exit::Misconfigured,
+        JoinFailed::Identity(_) => Exit::Internal,
+    };
+    CommandError::new(exit, error).context("cannot join the coordinator")
+}
+
+fn key(name: &str) -> Result<Key, CommandError> {
+    Key::new(&IDENTITY, name).map_err(|error| CommandError::new(Exit::Internal, error))
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing tells when the coordinator is back")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}

@@ -1,0 +1,228 @@
+//! `deputy worker`: joins, stays connected, applies, and gives out on this machine.
+//!
+//! Each part has its owner: the link's client the connection and the identity, the worker's loop what is applied, the
+//! cache what survives. Here they are put together and awaited together. When the coordinator does not let the worker in
+//! any more, the rest goes on: what is applied stays, and the operator is told how to join again.
+
+mod identity;
+mod plans;
+mod receiver;
+mod status;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deputy_config::WorkerConfig;
+use deputy_core::Timestamp;
+use deputy_link::Held;
+use deputy_link::client::{Client, Link, Options as LinkOptions};
+use deputy_observe::{Audit, Clock, SystemClock, WorkerMetrics, listen, serve};
+use deputy_sources::Surroundings;
+use deputy_store::{Directory, MasterKey, Random, Store};
+use deputy_worker::cache::{Cache, CacheError};
+use deputy_worker::components::Components;
+use deputy_worker::endpoint::{Aws, Leases, Local, Token};
+use deputy_worker::{Connection, Handle, Health, Options, Phase, Worker};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cli;
+use crate::context::{Context, WORKER_SOCKET};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::run::{failed, listen_local, random, seed};
+use crate::sandbox;
+use identity::Identities;
+use receiver::Sandboxed;
+
+pub(crate) use status::status;
+
+pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Exit, CommandError> {
+    let mut config = context.worker_configuration()?;
+    if let Some(output) = &arguments.output {
+        let output = std::path::absolute(output).map_err(|error| failed(error, "cannot use the output folder"))?;
+        config.publish.output = Some(output);
+    }
+    let Some(state) = context.worker_state_dir(config.state_dir.as_deref()) else { return Err(sandbox::no_state()) };
+    let here = Arc::new(Surroundings::of_process());
+    let random = random();
+    let store = store(&config, &state, &here, &random).await?;
+    let plans = Arc::new(plans::plans(&config, &state).await?);
+
+    let identities = Arc::new(Identities::new(Arc::clone(&store)));
+    let identity = identity::identity(&identities, arguments.join.as_deref(), config.join.as_ref(), &here).await?;
+    let worker = identity.worker.to_string();
+    let (cache, held) = cache(store, &worker).await?;
+    tracing::info!(%worker, group = %identity.group, coordinator = identity.address, held = held.deliveries.len(), "starting");
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let (address, group) = (identity.address.clone(), identity.group.to_string());
+    let (client, link) = Client::new(LinkOptions {
+        identity,
+        keep: identities as _,
+        wanted: config.instances.clone().unwrap_or_default(),
+        held,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: host(),
+        clock: wall,
+        seed: seed(&random)?,
+    });
+    let metrics = Arc::new(WorkerMetrics::default());
+    let audit = Arc::new(audit(arguments.audit.as_deref().or(config.audit.as_deref()))?);
+    let sandbox = sandbox::open(Some(state.clone()), audit)?;
+    let components = Components::open(state.join("components"), Arc::clone(&random)).await;
+    let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
+    let loader = Sandboxed::new(sandbox, components, link.clone(), &config);
+    let state_of_link = link.state.clone();
+    let (worker, handle) = Worker::new(Options {
+        plans,
+        loader: Arc::new(loader),
+        metrics: Arc::clone(&metrics),
+        clock,
+        random: Arc::clone(&random),
+        seed: seed(&random)?,
+        held: link.held.clone(),
+        reports: link.reports.clone(),
+        connection: Box::new(move || connection(&worker, &group, &address, &state_of_link)),
+    });
+
+    let mut tasks = JoinSet::new();
+    let file = endpoints(&mut tasks, &config, &state, &link, &handle, &random, &here).await?;
+    if let Some(address) = config.health {
+        let listener = listen(address).await.map_err(|error| crate::run::port(error, address))?;
+        tracing::info!(%address, "/livez, /readyz and /metrics are here");
+        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
+    }
+    tasks.spawn(cache.follow(link.held.clone()));
+    tasks.spawn(obey(handle)?);
+    tasks.spawn(async move {
+        let out = client.run().await;
+        tracing::error!("the coordinator is lost: {out}; what is held stays in use");
+    });
+    worker.run().await;
+    drop(tasks);
+    drop(file);
+    Ok(Exit::Done)
+}
+
+async fn store(
+    config: &WorkerConfig,
+    state: &Path,
+    here: &Surroundings,
+    random: &Random,
+) -> Result<Arc<dyn Store>, CommandError> {
+    let key = match &config.key {
+        Some(source) => MasterKey::read(source, here).await,
+        None => MasterKey::of_state(state, here, Arc::clone(random)).await,
+    };
+    let key = key.map_err(|error| failed(error, "cannot have the key that seals the state"))?;
+    let store = Directory::open(state, key, Arc::clone(random)).await;
+    Ok(Arc::new(store.map_err(|error| failed(error, "cannot use the state"))?))
+}
+
+/// What was held before. Another worker of the same state directory is an error, and anything else is not: the
+/// coordinator has it all.
+async fn cache(store: Arc<dyn Store>, worker: &str) -> Result<(Cache, Held), CommandError> {
+    let mut cache =
+        Cache::open(store, worker).await.map_err(|error: CacheError| failed(error, "cannot use the state"))?;
+    let held = cache.restore().await;
+    Ok((cache, held))
+}
+
+fn audit(path: Option<&Path>) -> Result<Audit, CommandError> {
+    match path {
+        Some(path) if path == Path::new("-") => Ok(Audit::stream(io::stdout())),
+        Some(path) => Audit::file(path).map_err(|error| CommandError::new(Exit::Failed, error)),
+        None => Ok(sandbox::nobody()),
+    }
+}
+
+/// What programs on this machine can ask. The socket for the status is always there.
+async fn endpoints(
+    tasks: &mut JoinSet<()>,
+    config: &WorkerConfig,
+    state: &Path,
+    link: &Link,
+    handle: &Handle,
+    random: &Random,
+    here: &Surroundings,
+) -> Result<deputy_local::SocketFile, CommandError> {
+    let configured = config.endpoints.socket.as_ref();
+    let leases = if configured.is_some() { Leases::Given } else { Leases::Withheld };
+    let socket: PathBuf =
+        configured.and_then(|socket| socket.path.clone()).unwrap_or_else(|| state.join(WORKER_SOCKET));
+    let mode = configured.map(|socket| socket.mode).unwrap_or_default().bits();
+    let (listener, file) = listen_local(&socket, mode, "`path` in [endpoints.socket]")?;
+    let local = Local::new(link.held.clone(), Arc::new(wall), Arc::new(handle.clone()), leases);
+    tasks.spawn(serve(listener, Arc::new(local)));
+    for aws in &config.endpoints.aws {
+        let token = Token::open(&aws.token_file, &**random, here).await;
+        let token = token.map_err(|error| failed(error, "cannot have the token of an endpoint"))?;
+        let listener = listen(aws.listen).await.map_err(|error| {
+            let hint = format!("`listen` in [[endpoints.aws]] names the address {}", aws.listen);
+            failed(error, "cannot listen for AWS's libraries").hint(hint)
+        })?;
+        let url = format!("http://{}{}", aws.listen, Aws::path(&aws.instance));
+        tracing::info!(instance = %aws.instance, url, "AWS's libraries can ask here");
+        let endpoint = Aws::new(aws.instance.clone(), token, link.held.clone(), Arc::new(wall));
+        tasks.spawn(serve(listener, Arc::new(endpoint)));
+    }
+    Ok(file)
+}
+
+/// The link as the worker's status shows it.
+fn connection(
+    worker: &str,
+    group: &str,
+    coordinator: &str,
+    state: &watch::Receiver<deputy_link::client::State>,
+) -> Connection {
+    use deputy_link::client::Phase as Linked;
+    let state = state.borrow();
+    Connection {
+        worker: worker.to_owned(),
+        group: group.to_owned(),
+        coordinator: coordinator.to_owned(),
+        phase: match state.phase {
+            Linked::Connecting => Phase::Connecting,
+            Linked::Connected => Phase::Connected,
+            Linked::Out => Phase::Out,
+        },
+        since: state.since,
+        heard: state.heard,
+        error: state.error.clone(),
+        certificate_ends: Some(state.certificate_ends),
+        refused: state.refused.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Ends the worker at a signal. What is published stays.
+fn obey(handle: Handle) -> Result<impl Future<Output = ()> + Send + 'static, CommandError> {
+    let signal = |kind| signal(kind).map_err(|error| CommandError::new(Exit::Failed, error));
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                Some(()) = hangup.recv() => tracing::warn!("a worker reads its configuration at its start alone"),
+                Some(()) = interrupt.recv() => drop(handle.stop().await),
+                Some(()) = terminate.recv() => drop(handle.stop().await),
+                else => return,
+            }
+        }
+    })
+}
+
+/// The name of this machine, for `deputy workers`. Without one it has none.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// What the wall clock shows.
+#[expect(clippy::disallowed_methods, reason = "the link takes the clock as a function")]
+fn wall() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

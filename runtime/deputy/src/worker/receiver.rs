@@ -1,0 +1,101 @@
+//! Receivers' components in the sandbox, as the worker calls them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deputy_config::WorkerConfig;
+use deputy_core::schedule::Kind;
+use deputy_core::{Delivery, Digest, Limits, Outputs, ReceiverName, ReceiverPlan, Services, in_one_line};
+use deputy_link::Binding;
+use deputy_link::client::Link;
+use deputy_sandbox::{Call, Sandbox};
+use deputy_worker::components::Components;
+use deputy_worker::{AcceptError, Loader, Receiver};
+
+use crate::provider::{kind, message};
+
+/// Brings components: the worker's own from where they are, the coordinator's by their digest.
+pub(super) struct Sandboxed {
+    sandbox: Sandbox,
+    components: Components,
+    link: Link,
+    own: BTreeMap<ReceiverName, Own>,
+}
+
+struct Own {
+    component: PathBuf,
+    sha256: Option<Digest>,
+    limits: Limits,
+}
+
+struct Loaded {
+    receiver: deputy_sandbox::Receiver,
+    services: Services,
+}
+
+impl Sandboxed {
+    pub(super) fn new(sandbox: Sandbox, components: Components, link: Link, config: &WorkerConfig) -> Self {
+        let own = config.receivers.iter().filter_map(|(name, receiver)| {
+            let component = receiver.component.as_ref()?;
+            let (path, limits) = (component.component.clone(), component.limits.clone());
+            Some((name.clone(), Own { component: path, sha256: component.sha256, limits }))
+        });
+        Self { sandbox, components, link, own: own.collect() }
+    }
+
+    /// The component's file, which has this digest.
+    async fn file(&self, digest: Digest) -> Result<PathBuf, AcceptError> {
+        let failed = |error: &(dyn std::error::Error + 'static)| AcceptError {
+            kind: Kind::Unavailable,
+            message: in_one_line(error),
+        };
+        if self.components.load(digest).await.map_err(|error| failed(&error))?.is_none() {
+            tracing::info!(%digest, "fetching a receiver's component");
+            let bytes = self.link.fetch(digest).await.map_err(|error| failed(&error))?;
+            self.components.keep(digest, bytes.to_vec()).await.map_err(|error| failed(&error))?;
+        }
+        Ok(self.components.path(digest))
+    }
+}
+
+#[async_trait]
+impl Loader for Sandboxed {
+    async fn load(&self, name: &ReceiverName, binding: &Binding) -> Result<Arc<dyn Receiver>, AcceptError> {
+        let (component, sha256, limits) = match self.own.get(name) {
+            Some(own) => (own.component.clone(), own.sha256, own.limits.clone()),
+            None => (self.file(binding.component).await?, Some(binding.component), Limits::default()),
+        };
+        let plan = ReceiverPlan { name: name.clone(), component, sha256, settings: binding.settings.clone(), limits };
+        let receiver = self.sandbox.load_receiver(&plan).await;
+        let receiver =
+            receiver.map_err(|error| AcceptError { kind: Kind::Misconfigured, message: in_one_line(&error) })?;
+        let services = ended(receiver.services().await)?;
+        Ok(Arc::new(Loaded { receiver, services }))
+    }
+}
+
+#[async_trait]
+impl Receiver for Loaded {
+    fn services(&self) -> &Services {
+        &self.services
+    }
+
+    async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError> {
+        ended(self.receiver.accept(deliveries).await)
+    }
+}
+
+fn ended<T>(call: Call<T>) -> Result<T, AcceptError> {
+    for refusal in &call.refusals {
+        tracing::warn!(call = %call.id, code = refusal.code(), "refused: {refusal}");
+    }
+    if let Err(error) = &call.result {
+        if !call.log_tail.trim().is_empty() {
+            tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "the component wrote last");
+        }
+        return Err(AcceptError { kind: kind(&call, error), message: message(error) });
+    }
+    call.result.map_err(|error| AcceptError { kind: Kind::Internal, message: message(&error) })
+}

@@ -1,0 +1,328 @@
+//! The worker's half: joins, stays connected, and holds what it may have.
+//!
+//! [`join`] turns a join string into an [`Identity`]. [`Client::run`] then keeps a connection for as long as the identity
+//! is good: it comes back after every loss, at a random moment within the time that the coordinator named, so that ten
+//! thousand workers do not come back at once; it renews the certificate at half of its life; and it writes down what it
+//! must not lose before it uses it. What it holds is in a `watch`: who looks sees the newest, and who is slow skips.
+//!
+//! An engine written in Rust needs this module and nothing else of Deputy: see [`Link`].
+
+mod fetch;
+mod join;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use deputy_core::{Digest, InstanceName, Span, Timestamp, in_one_line};
+use fastrand::Rng;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::certificate::COORDINATOR;
+use crate::frame::FrameError;
+use crate::held::{Held, Report};
+use crate::identity::{Identity, IdentityError};
+use crate::refusal::{Code, Refusal};
+use crate::timer::pause;
+
+pub use fetch::FetchError;
+use fetch::Fetches;
+pub use join::{JoinFailed, join};
+
+/// Where an identity is kept.
+#[async_trait]
+pub trait Keep: Send + Sync {
+    /// Writes it down, so that it survives a power cut.
+    async fn keep(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>>;
+}
+
+/// What a client is made with.
+pub struct Options {
+    /// Who it is.
+    pub identity: Identity,
+    /// Where that is kept.
+    pub keep: Arc<dyn Keep>,
+    /// The instances that it wants; all that it may have if there are none.
+    pub wanted: BTreeSet<InstanceName>,
+    /// What it holds from before.
+    pub held: Held,
+    /// Its version, for `deputy workers`.
+    pub version: String,
+    /// The name of its machine, likewise.
+    pub host: String,
+    /// What it reads the time from.
+    pub clock: fn() -> Timestamp,
+    /// For jitter.
+    pub seed: u64,
+}
+
+/// Stays connected.
+pub struct Client {
+    identity: Identity,
+    keep: Arc<dyn Keep>,
+    wanted: BTreeSet<InstanceName>,
+    version: String,
+    host: String,
+    clock: fn() -> Timestamp,
+    rng: Rng,
+    held: watch::Sender<Arc<Held>>,
+    state: watch::Sender<State>,
+    reports: mpsc::Receiver<Report>,
+    /// The newest report of each instance: said again after each return, since the coordinator may have forgotten.
+    said: BTreeMap<InstanceName, Report>,
+    asked: mpsc::Receiver<(Digest, Answer)>,
+    fetches: Fetches,
+    /// Within which time to come back.
+    spread: Span,
+}
+
+type Answer = oneshot::Sender<Result<Bytes, FetchError>>;
+
+/// What the rest of a worker, or an engine, has of the client. Cheap to clone.
+#[derive(Clone)]
+pub struct Link {
+    /// What is held now.
+    pub held: watch::Receiver<Arc<Held>>,
+    /// How the connection is.
+    pub state: watch::Receiver<State>,
+    /// For reports of what was applied.
+    pub reports: mpsc::Sender<Report>,
+    asks: mpsc::Sender<(Digest, Answer)>,
+}
+
+/// How the connection is.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// What it does.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Timestamp,
+    /// When the coordinator was last heard of.
+    pub heard: Option<Timestamp>,
+    /// Why the last connection ended or did not begin.
+    pub error: Option<String>,
+    /// Connections that were lost or did not begin, since the last that did.
+    pub failures: u32,
+    /// When the certificate ends.
+    pub certificate_ends: Timestamp,
+    /// What the coordinator refused on the present connection.
+    pub refused: Vec<Refusal>,
+}
+
+/// What the client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It tries to connect, or waits before it tries again.
+    Connecting,
+    /// It is connected, and was given all that it may have.
+    Connected,
+    /// The coordinator does not let it in, or its certificate has ended: it has to join again.
+    Out,
+}
+
+/// Why the client stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Out {
+    /// Too long without the coordinator.
+    #[error(
+        "the certificate of this worker ended at {0}, while there was no coordinator to renew it: join again \
+         (`deputy token create` on the coordinator, `deputy worker --join …` here)"
+    )]
+    Expired(Timestamp),
+    /// The coordinator's word.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// Its identity can't be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Nobody has the link any more.
+    #[error("nobody uses the link any more")]
+    Unused,
+}
+
+/// Why one connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("the coordinator said goodbye")]
+    Goodbye,
+    #[error("{0} can't be reached")]
+    Connect(String, #[source] io::Error),
+    #[error("{0} does not answer")]
+    Timeout(String),
+    #[error("the coordinator closed the connection")]
+    Closed,
+    #[error("the coordinator was silent for too long")]
+    Silent,
+    #[error("the connection broke")]
+    Frame(#[from] FrameError),
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+    #[error("the worker's identity can't be written down, so it is not renewed")]
+    Keep(#[source] Box<dyn Error + Send + Sync>),
+    #[error("the coordinator says what makes no sense: {0}")]
+    Nonsense(&'static str),
+    #[error("it refuses: {0}")]
+    Refused(Refusal),
+    #[error(transparent)]
+    Out(#[from] Out),
+}
+
+/// How long connecting may take.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// Between two tries, at the beginning and in the end.
+const FIRST_WAIT: Span = Span::millis(100);
+const LONGEST_WAIT: Span = Span::secs(30);
+
+impl Link {
+    /// A component, of this digest and no other. Waits for the coordinator if it is away.
+    ///
+    /// # Errors
+    /// If the coordinator does not give it out, or the client has stopped.
+    pub async fn fetch(&self, digest: Digest) -> Result<Bytes, FetchError> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send((digest, reply)).await.map_err(|_| FetchError::Stopped)?;
+        answer.await.map_err(|_| FetchError::Stopped)?
+    }
+}
+
+impl Client {
+    /// A client that does nothing yet, and what others have of it.
+    pub fn new(options: Options) -> (Self, Link) {
+        let (held, when_held) = watch::channel(Arc::new(options.held));
+        let state = State {
+            phase: Phase::Connecting,
+            since: (options.clock)(),
+            heard: None,
+            error: None,
+            failures: 0,
+            certificate_ends: options.identity.ends(),
+            refused: Vec::new(),
+        };
+        let (state, states) = watch::channel(state);
+        let (reporter, reports) = mpsc::channel(64);
+        let (asks, asked) = mpsc::channel(16);
+        let client = Self {
+            identity: options.identity,
+            keep: options.keep,
+            wanted: options.wanted,
+            version: options.version,
+            host: options.host,
+            clock: options.clock,
+            rng: Rng::with_seed(options.seed),
+            held,
+            state,
+            reports,
+            said: BTreeMap::new(),
+            asked,
+            fetches: Fetches::default(),
+            spread: Span::secs(0),
+        };
+        (client, Link { held: when_held, state: states, reports: reporter, asks })
+    }
+
+    /// Stays connected until that is of no use any more, and says why. What is held stays held.
+    pub async fn run(mut self) -> Out {
+        loop {
+            let out = match self.connection().await {
+                Lost::Out(out) => out,
+                Lost::Refused(refusal) if refusal.code.is_final() => Out::Refused(refusal),
+                lost => {
+                    let wait = self.lost(&lost);
+                    tokio::select! {
+                        () = pause(wait) => continue,
+                        () = self.held.closed() => Out::Unused,
+                    }
+                }
+            };
+            self.enter(Phase::Out, Some(out.to_string()));
+            return out;
+        }
+    }
+
+    /// One connection, from its beginning to its end.
+    async fn connection(&mut self) -> Lost {
+        if (self.clock)() >= self.identity.ends() {
+            return Out::Expired(self.identity.ends()).into();
+        }
+        let tls = match self.identity.tls() {
+            Ok(tls) => tls,
+            Err(error) => return Out::from(error).into(),
+        };
+        let stream = tokio::select! {
+            stream = dial(&self.identity.address, TlsConnector::from(tls)) => stream,
+            () = self.held.closed() => return Out::Unused.into(),
+        };
+        match stream {
+            Ok(stream) => session::run(self, stream).await,
+            Err(lost) => lost,
+        }
+    }
+
+    /// Notes a loss; how long to wait.
+    fn lost(&mut self, lost: &Lost) -> Duration {
+        let was_connected = self.state.borrow().phase == Phase::Connected;
+        let failures = if was_connected { 0 } else { self.state.borrow().failures };
+        let error = in_one_line(lost);
+        if was_connected || failures == 0 {
+            tracing::warn!(%error, "there is no coordinator: what is held stays in use");
+        }
+        let most = if failures == 0 {
+            // Many lost it at the same moment.
+            self.spread.max(FIRST_WAIT)
+        } else {
+            let doubled = FIRST_WAIT.as_millis().saturating_mul(1 << failures.min(20));
+            Span::millis(doubled).min(LONGEST_WAIT).max(self.spread)
+        };
+        self.state.send_modify(|state| state.failures = failures.saturating_add(1));
+        self.enter(Phase::Connecting, Some(error));
+        Duration::from_millis(self.rng.u64(0..=most.as_millis()))
+    }
+
+    fn enter(&self, phase: Phase, error: Option<String>) {
+        let now = (self.clock)();
+        self.state.send_modify(|state| {
+            if state.phase != phase {
+                state.since = now;
+            }
+            (state.phase, state.error) = (phase, error);
+        });
+    }
+}
+
+/// A connection on which the handshake is done. That the coordinator does not like the worker's certificate is seen
+/// later, when something is read.
+#[expect(clippy::disallowed_methods, reason = "the address is the operator's, from the join string")]
+async fn dial(address: &str, tls: TlsConnector) -> Result<TlsStream<TcpStream>, Lost> {
+    let name = COORDINATOR.try_into().map_err(|_| Lost::Nonsense("its name"))?;
+    let connecting = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        tls.connect(name, stream).await
+    };
+    match timeout(CONNECTING, Box::pin(connecting)).await {
+        Ok(stream) => stream.map_err(|error| Lost::Connect(address.to_owned(), error)),
+        Err(_) => Err(Lost::Timeout(address.to_owned())),
+    }
+}
+
+/// What TLS says when the coordinator does not accept the certificate.
+fn refused_by_tls(error: &io::Error) -> Option<Refusal> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    match error {
+        rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired) => Some(Refusal::new(
+            Code::OldKey,
+            "the coordinator says that the worker's certificate has expired: compare the clocks, or join again",
+        )),
+        _ => None,
+    }
+}

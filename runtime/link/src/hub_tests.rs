@@ -1,0 +1,158 @@
+use deputy_core::schedule::Revision;
+use deputy_core::{SecretBytes, Timestamp};
+use prost::Message;
+
+use super::*;
+
+fn stamp(revision: u64) -> Stamp {
+    Stamp { revision: Revision(revision), obtained_at: Timestamp::from_millis(revision * 1000) }
+}
+
+fn lease(instance: &str, revision: u64) -> Encoded {
+    Encoded::new(&Delivery {
+        instance: instance.parse().unwrap(),
+        service: "s3".parse().unwrap(),
+        stamp: stamp(revision),
+        valid_until: Timestamp::from_millis(9_000_000),
+        payload: Arc::new(SecretBytes::new(format!("{instance} {revision}").into_bytes())),
+    })
+}
+
+/// A group that may have these.
+fn group(instances: &[&str]) -> Group {
+    let group = Group::default();
+    group.allow(instances.iter().map(|name| name.parse().unwrap()).collect());
+    group
+}
+
+fn binding() -> Binding {
+    let instances = BTreeSet::from(["a".parse().unwrap()]);
+    Binding { component: deputy_core::Digest::new([7; 32]), settings: BTreeMap::new(), instances }
+}
+
+/// What frames say, in short.
+fn said(frames: &[Bytes]) -> Vec<String> {
+    let said = frames.iter().map(|frame| match Down::decode(&frame[4..]).unwrap().reply.unwrap() {
+        Reply::Update(update) => format!("{} {}", update.instance, String::from_utf8(update.payload).unwrap()),
+        Reply::Withdrawn(withdrawn) => format!("-{}", withdrawn.instance),
+        Reply::Bound(bound) => format!("{}{}", if bound.component.is_empty() { "-" } else { "+" }, bound.receiver),
+        Reply::Complete(complete) => format!("={} {}", complete.instances.join(","), complete.receivers.join(",")),
+        Reply::Authorities(authorities) => format!("authorities {}", authorities.certificates.len()),
+        other => panic!("{other:?}"),
+    });
+    said.collect()
+}
+
+fn all(group: &Group) -> (Vec<String>, Cursor) {
+    let (frames, cursor) = group.snapshot(None, &BTreeMap::new());
+    (said(&frames), cursor)
+}
+
+#[test]
+fn a_worker_gets_all_there_is_and_then_what_changes() {
+    let group = group(&["a", "b"]);
+    group.publish(&lease("a", 1));
+    group.bind(&"aws".parse().unwrap(), &binding());
+    let (first, mut cursor) = all(&group);
+    assert_eq!(first, ["+aws", "a a 1", "=a,b aws"]);
+    assert!(group.after(&mut cursor).is_empty());
+    group.publish(&lease("b", 1));
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 1"]);
+    group.withdraw(&"a".parse().unwrap());
+    group.unbind(&"aws".parse().unwrap());
+    assert_eq!(said(&group.after(&mut cursor)), ["-a", "-aws"]);
+    assert_eq!(all(&group).0, ["b b 1", "=b "], "who comes later does not hear of what is gone");
+}
+
+#[test]
+fn who_was_away_gets_the_newest_of_each_and_nothing_twice() {
+    let group = Group::default();
+    let (_, mut cursor) = all(&group);
+    for revision in 1..=1000 {
+        group.publish(&lease("a", revision));
+        group.publish(&lease("b", revision));
+    }
+    group.publish(&lease("a", 1001));
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 1000", "a a 1001"]);
+    assert!(group.after(&mut cursor).is_empty());
+    assert_eq!((group.read().order.len(), group.read().items.len()), (2, 2), "nothing piles up");
+}
+
+#[test]
+fn what_a_worker_has_already_is_named_and_not_sent() {
+    let group = group(&["a", "b"]);
+    group.publish(&lease("a", 3));
+    group.publish(&lease("b", 3));
+    let same_number_of_another_time = Stamp { obtained_at: Timestamp::from_millis(1), ..stamp(3) };
+    let known = BTreeMap::from([("a".parse().unwrap(), stamp(3)), ("b".parse().unwrap(), same_number_of_another_time)]);
+    let (frames, _) = group.snapshot(None, &known);
+    assert_eq!(said(&frames), ["b b 3", "=a,b "]);
+}
+
+#[test]
+fn who_wants_some_gets_those_alone() {
+    let group = group(&["a", "b"]);
+    group.publish(&lease("a", 1));
+    group.publish(&lease("b", 1));
+    let (frames, mut cursor) = group.snapshot(Some(BTreeSet::from(["b".parse().unwrap()])), &BTreeMap::new());
+    assert_eq!(said(&frames), ["b b 1", "=b "]);
+    group.publish(&lease("a", 2));
+    assert!(group.after(&mut cursor).is_empty());
+    group.publish(&lease("b", 2));
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 2"]);
+}
+
+#[test]
+fn what_is_the_same_wakes_nobody() {
+    let group = Group::default();
+    group.bind(&"aws".parse().unwrap(), &binding());
+    let mut wake = group.subscribe();
+    group.bind(&"aws".parse().unwrap(), &binding());
+    group.withdraw(&"never-there".parse().unwrap());
+    group.unbind(&"never-there".parse().unwrap());
+    assert!(wake.try_recv().is_err());
+    group.publish(&lease("a", 1));
+    assert!(wake.try_recv().is_ok());
+}
+
+#[test]
+fn groups_have_nothing_of_each_other() {
+    let hub = Hub::default();
+    let (one, other) = (hub.group(&"one".parse().unwrap()), hub.group(&"other".parse().unwrap()));
+    one.publish(&lease("a", 1));
+    assert_eq!(all(&other).0, ["= "]);
+    assert!(Arc::ptr_eq(&one, &hub.group(&"one".parse().unwrap())));
+    hub.trust(vec![vec![1], vec![2]]);
+    let (_, mut cursor) = all(&other);
+    hub.trust(vec![vec![3]]);
+    assert_eq!(said(&other.after(&mut cursor)), ["authorities 1"]);
+}
+
+#[test]
+fn a_shared_frame_is_one_allocation() {
+    let lease = lease("a", 1);
+    let (one, other) = (Group::default(), Group::default());
+    one.publish(&lease);
+    other.publish(&lease);
+    let frame = |group: &Group| group.snapshot(None, &BTreeMap::new()).0[0].as_ptr();
+    assert_eq!(frame(&one), frame(&other));
+}
+
+#[test]
+fn what_a_group_may_have_stays_its_own_while_there_is_no_lease_and_what_is_taken_back_does_not() {
+    let group = group(&["a", "b", "c"]);
+    group.publish(&lease("a", 1));
+    group.publish(&lease("b", 1));
+    let (_, mut cursor) = all(&group);
+    group.expire(&"a".parse().unwrap());
+    assert!(group.after(&mut cursor).is_empty(), "who has it sees for itself that it has expired");
+    group.withdraw(&"b".parse().unwrap());
+    assert_eq!(said(&group.after(&mut cursor)), ["-b"]);
+    assert_eq!(all(&group).0, ["=a,c "]);
+    group.publish(&lease("a", 2));
+    group.publish(&lease("b", 2));
+    assert_eq!(all(&group).0, ["a a 2", "b b 2", "=a,b,c "]);
+    group.allow(BTreeSet::from(["b".parse().unwrap()]));
+    assert_eq!(all(&group).0, ["b b 2", "=b "]);
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 2", "-a"]);
+}

@@ -1,0 +1,334 @@
+//! What is said on the link, as protocol buffers (proto3). `link.proto` beside this crate says the same for other
+//! languages; a test compares the two.
+//!
+//! A worker says [`Up`], the coordinator says [`Down`], each in a frame of its own (see `frame`). Whatever a later version
+//! adds is skipped by an earlier one. Messages that carry a payload or a token's secret have a `Debug` that does not print
+//! them, and are turned at once into types that are wiped.
+
+use std::fmt;
+
+use prost::{Message, Oneof};
+
+/// What a worker says.
+#[derive(Clone, PartialEq, Message)]
+pub struct Up {
+    /// One of these.
+    #[prost(oneof = "Request", tags = "1, 2, 3, 4, 5, 6")]
+    pub request: Option<Request>,
+}
+
+/// What a worker may say.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Request {
+    /// Let me in: the one thing that somebody without a certificate may say.
+    #[prost(message, tag = "1")]
+    Join(Join),
+    /// Certify another key.
+    #[prost(message, tag = "2")]
+    Renew(Renew),
+    /// Send me what I may have, now and whenever it changes.
+    #[prost(message, tag = "3")]
+    Subscribe(Subscribe),
+    /// What became of what was sent.
+    #[prost(message, tag = "4")]
+    Applied(Applied),
+    /// Send me a component.
+    #[prost(message, tag = "5")]
+    Fetch(Fetch),
+    /// I am here.
+    #[prost(message, tag = "6")]
+    Ping(Ping),
+}
+
+/// What the coordinator says.
+#[derive(Clone, PartialEq, Message)]
+pub struct Down {
+    /// One of these.
+    #[prost(oneof = "Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    pub reply: Option<Reply>,
+}
+
+/// What the coordinator may say.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Reply {
+    /// You are in.
+    #[prost(message, tag = "1")]
+    Certified(Certified),
+    /// No, and why.
+    #[prost(message, tag = "2")]
+    Refused(Refused),
+    /// How we go on: before the first update.
+    #[prost(message, tag = "3")]
+    Welcome(Welcome),
+    /// A lease.
+    #[prost(message, tag = "4")]
+    Update(Update),
+    /// No longer yours.
+    #[prost(message, tag = "5")]
+    Withdrawn(Withdrawn),
+    /// A receiver for your group.
+    #[prost(message, tag = "6")]
+    Bound(Bound),
+    /// All that you may have is these; what you have beside them is no longer yours.
+    #[prost(message, tag = "7")]
+    Complete(Complete),
+    /// Whom to trust from now on.
+    #[prost(message, tag = "8")]
+    Authorities(Authorities),
+    /// A piece of a component.
+    #[prost(message, tag = "9")]
+    Piece(Piece),
+    /// I am here, too.
+    #[prost(message, tag = "10")]
+    Pong(Ping),
+    /// I am going; come back then.
+    #[prost(message, tag = "11")]
+    Goodbye(Goodbye),
+}
+
+/// Who wants to join.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub struct Join {
+    /// The token's id, 8 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub token: Vec<u8>,
+    /// The token's secret, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub secret: Vec<u8>,
+    /// The request for a certificate: PKCS#10 in DER, of which the key alone is used.
+    #[prost(bytes = "vec", tag = "3")]
+    pub request: Vec<u8>,
+}
+
+/// Who wants another certificate.
+#[derive(Clone, PartialEq, Message)]
+pub struct Renew {
+    /// One more than that of the last renewal that was answered.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// As in [`Join`].
+    #[prost(bytes = "vec", tag = "2")]
+    pub request: Vec<u8>,
+}
+
+/// A certificate, and what goes with it.
+#[derive(Clone, PartialEq, Message)]
+pub struct Certified {
+    /// The worker's certificate, in DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub certificate: Vec<u8>,
+    /// Who the worker is.
+    #[prost(string, tag = "2")]
+    pub worker: String,
+    /// Its group.
+    #[prost(string, tag = "3")]
+    pub group: String,
+    /// How often it renewed.
+    #[prost(uint64, tag = "4")]
+    pub sequence: u64,
+    /// Certificates of all authorities to trust, in DER.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub authorities: Vec<Vec<u8>>,
+}
+
+/// What a worker wants.
+#[derive(Clone, PartialEq, Message)]
+pub struct Subscribe {
+    /// The instances; all that it may have if there are none.
+    #[prost(string, repeated, tag = "1")]
+    pub instances: Vec<String>,
+    /// What it has already, and need not be sent.
+    #[prost(message, repeated, tag = "2")]
+    pub known: Vec<Known>,
+    /// Its version.
+    #[prost(string, tag = "3")]
+    pub version: String,
+    /// The name of its machine, for people.
+    #[prost(string, tag = "4")]
+    pub host: String,
+}
+
+/// A lease that a worker has.
+#[derive(Clone, PartialEq, Message)]
+pub struct Known {
+    /// Of which instance.
+    #[prost(string, tag = "1")]
+    pub instance: String,
+    /// Its number.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// When it was obtained, in milliseconds since 1970.
+    #[prost(uint64, tag = "3")]
+    pub obtained_ms: u64,
+}
+
+/// What became of a lease.
+#[derive(Clone, PartialEq, Message)]
+pub struct Applied {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub what: Option<Known>,
+    /// Why it is not applied; empty if it is.
+    #[prost(string, tag = "2")]
+    pub failure: String,
+}
+
+/// Which component.
+#[derive(Clone, PartialEq, Message)]
+pub struct Fetch {
+    /// Its SHA-256.
+    #[prost(bytes = "vec", tag = "1")]
+    pub digest: Vec<u8>,
+}
+
+/// Nothing but a sign of life.
+#[derive(Clone, PartialEq, Message)]
+pub struct Ping {}
+
+/// Why not.
+#[derive(Clone, PartialEq, Message)]
+pub struct Refused {
+    /// For programs: see `Code`.
+    #[prost(string, tag = "1")]
+    pub code: String,
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub message: String,
+    /// What it is about, if it is one instance or one component.
+    #[prost(string, tag = "3")]
+    pub subject: String,
+}
+
+/// How coordinator and worker go on.
+#[derive(Clone, PartialEq, Message)]
+pub struct Welcome {
+    /// The worker gives a sign of life so often, in milliseconds; either leaves after three that did not come.
+    #[prost(uint64, tag = "1")]
+    pub heartbeat_ms: u64,
+    /// If the connection is lost, come back at a random moment within this time, in milliseconds.
+    #[prost(uint64, tag = "2")]
+    pub spread_ms: u64,
+    /// The coordinator's version.
+    #[prost(string, tag = "3")]
+    pub version: String,
+}
+
+/// A lease.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub struct Update {
+    /// Of which instance.
+    #[prost(string, tag = "1")]
+    pub instance: String,
+    /// Of which service.
+    #[prost(string, tag = "2")]
+    pub service: String,
+    /// Its number.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    /// When it was obtained, in milliseconds since 1970.
+    #[prost(uint64, tag = "4")]
+    pub obtained_ms: u64,
+    /// When it ends, likewise.
+    #[prost(uint64, tag = "5")]
+    pub valid_until_ms: u64,
+    /// What receivers understand.
+    #[prost(bytes = "vec", tag = "6")]
+    pub payload: Vec<u8>,
+}
+
+/// An instance that is no longer delivered.
+#[derive(Clone, PartialEq, Message)]
+pub struct Withdrawn {
+    /// Which.
+    #[prost(string, tag = "1")]
+    pub instance: String,
+}
+
+/// A receiver.
+#[derive(Clone, PartialEq, Message)]
+pub struct Bound {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub receiver: String,
+    /// The SHA-256 of its component; empty if the group no longer has this receiver.
+    #[prost(bytes = "vec", tag = "2")]
+    pub component: Vec<u8>,
+    /// What the component is told.
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub settings: std::collections::BTreeMap<String, String>,
+    /// Whose leases it gets.
+    #[prost(string, repeated, tag = "4")]
+    pub instances: Vec<String>,
+}
+
+/// The end of what is sent at first.
+#[derive(Clone, PartialEq, Message)]
+pub struct Complete {
+    /// All instances that the worker may have, also if there is no lease of them at the moment; without those of which the
+    /// lease was taken back.
+    #[prost(string, repeated, tag = "1")]
+    pub instances: Vec<String>,
+    /// All receivers of its group.
+    #[prost(string, repeated, tag = "2")]
+    pub receivers: Vec<String>,
+}
+
+/// Whom to trust.
+#[derive(Clone, PartialEq, Message)]
+pub struct Authorities {
+    /// Certificates, in DER.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// A piece of a component, in order.
+#[derive(Clone, PartialEq, Message)]
+pub struct Piece {
+    /// Of which.
+    #[prost(bytes = "vec", tag = "1")]
+    pub digest: Vec<u8>,
+    /// Bytes of the whole.
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// The next ones.
+    #[prost(bytes = "vec", tag = "3")]
+    pub bytes: Vec<u8>,
+}
+
+/// The coordinator is going.
+#[derive(Clone, PartialEq, Message)]
+pub struct Goodbye {
+    /// Come back at a random moment within this time, in milliseconds.
+    #[prost(uint64, tag = "1")]
+    pub spread_ms: u64,
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Update")
+            .field("instance", &self.instance)
+            .field("revision", &self.revision)
+            .field("valid_until_ms", &self.valid_until_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Request> for Up {
+    fn from(request: Request) -> Self {
+        Self { request: Some(request) }
+    }
+}
+
+impl From<Reply> for Down {
+    fn from(reply: Reply) -> Self {
+        Self { reply: Some(reply) }
+    }
+}

@@ -1,0 +1,138 @@
+//! Why the coordinator says no.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::message::Refused;
+
+/// What kind of no it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The join string is not good, for whatever reason.
+    BadJoin,
+    /// An operator keeps the worker out.
+    Banned,
+    /// There is no such component for the group.
+    Component,
+    /// The coordinator failed: try again.
+    Internal,
+    /// The worker's identity was used twice.
+    Locked,
+    /// It makes no sense.
+    Malformed,
+    /// The worker's group does not get the instance.
+    NotDelivered,
+    /// The certificate was replaced by a newer one.
+    OldKey,
+    /// Another connection of the same worker took its place.
+    Replaced,
+    /// An operator removed the worker.
+    Removed,
+    /// Nobody knows the worker.
+    Unknown,
+}
+
+/// A no, with its reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// For programs.
+    pub code: Code,
+    /// For people.
+    pub message: String,
+    /// The instance or component that it is about, if it is about one.
+    pub subject: String,
+}
+
+/// A text is no code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a code of a refusal")]
+pub struct CodeError;
+
+const CODES: [(Code, &str); 11] = [
+    (Code::BadJoin, "bad-join"),
+    (Code::Banned, "banned"),
+    (Code::Component, "component"),
+    (Code::Internal, "internal"),
+    (Code::Locked, "locked"),
+    (Code::Malformed, "malformed"),
+    (Code::NotDelivered, "not-delivered"),
+    (Code::OldKey, "old-key"),
+    (Code::Replaced, "replaced"),
+    (Code::Removed, "removed"),
+    (Code::Unknown, "unknown"),
+];
+
+impl Code {
+    /// Whether the worker has to join again, or never may: coming back as it is does not help.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::BadJoin | Self::Banned | Self::Locked | Self::OldKey | Self::Removed | Self::Unknown)
+    }
+}
+
+impl Refusal {
+    /// A no that is about nothing in particular.
+    pub fn new(code: Code, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string(), subject: String::new() }
+    }
+
+    /// A no about an instance or a component.
+    pub fn about(code: Code, subject: impl fmt::Display, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string(), subject: subject.to_string() }
+    }
+}
+
+impl FromStr for Code {
+    type Err = CodeError;
+
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        CODES.iter().find(|(_, word)| *word == text).map(|(code, _)| *code).ok_or(CodeError)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(CODES.iter().find(|(code, _)| code == self).map_or("internal", |(_, word)| word))
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { code: refusal.code.to_string(), message: refusal.message, subject: refusal.subject }
+    }
+}
+
+impl From<Refused> for Refusal {
+    /// A code of a later version is taken for a failure that may pass.
+    fn from(refused: Refused) -> Self {
+        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(400).collect();
+        Self {
+            code: refused.code.parse().unwrap_or(Code::Internal),
+            message: plain(&refused.message),
+            subject: plain(&refused.subject),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_survives_the_way_over_the_wire() {
+        for (code, _) in CODES {
+            let refusal = Refusal::about(code, "s3-prod", "it says why");
+            assert_eq!(Refusal::from(Refused::from(refusal.clone())), refusal);
+            assert_eq!(code.to_string().parse(), Ok(code));
+        }
+    }
+
+    #[test]
+    fn a_code_that_nobody_knows_may_pass() {
+        let refused =
+            Refused { code: "of-tomorrow".to_owned(), message: "a\u{1b}[31m\nb".to_owned(), subject: String::new() };
+        let refusal = Refusal::from(refused);
+        assert_eq!((refusal.code, refusal.message.as_str()), (Code::Internal, "a[31mb"));
+        assert!(!refusal.code.is_final());
+    }
+}

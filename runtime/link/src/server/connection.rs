@@ -1,0 +1,364 @@
+//! One connection.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use deputy_core::schedule::Revision;
+use deputy_core::{Digest, InstanceName, Stamp, Timestamp};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{timeout, timeout_at};
+use tokio_rustls::server::TlsStream;
+use zeroize::Zeroize;
+
+use super::Shared;
+use super::roster::{Cut, Present, Roster};
+use crate::certificate::Peer;
+use crate::frame::{FROM_STRANGER, FROM_WORKER, FrameError, Frames, encode};
+use crate::held::Report;
+use crate::hub::{Cursor, Group};
+use crate::join::{TokenId, TokenSecret};
+use crate::message::{
+    Applied, Down, Fetch, Goodbye, Join, Known, Piece, Ping, Renew, Reply, Request, Subscribe, Up, Welcome,
+};
+use crate::refusal::{Code, Refusal};
+use crate::timer;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("it was silent for too long")]
+    Silent,
+    #[error("it does not read what it is sent")]
+    Stalled,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// A component goes out in pieces of this many bytes, so that leases need not wait for the whole of it.
+const PIECE: usize = 64 << 10;
+
+/// How long a worker that is cut off is told why.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr) {
+    let Some((stream, peer)) = greet(&shared, stream, from).await else { return };
+    let result = match peer {
+        None => stranger(&shared, stream, from).await,
+        Some(peer) => worker(&shared, stream, from, peer).await,
+    };
+    match result {
+        Ok(()) => {}
+        Err(End::Io(error) | End::Frame(FrameError::Io(error))) => tracing::debug!(%from, %error, "a connection broke"),
+        Err(end @ (End::Frame(_) | End::Refused(_))) => shared.desk.suspicious(from, &end.to_string()),
+        Err(end) => tracing::info!(%from, %end, "a connection was ended"),
+    }
+}
+
+/// The handshake, and who it is with. Its memory is given back before the connection goes on.
+async fn greet(shared: &Shared, stream: TcpStream, from: SocketAddr) -> Option<(TlsStream<TcpStream>, Option<Peer>)> {
+    // The semaphore is never closed.
+    let _slot = shared.handshakes.acquire().await;
+    // Small messages are not to wait for others.
+    stream.set_nodelay(true).ok()?;
+    match Box::pin(timeout(shared.limits.greeting.duration(), shared.tls.acceptor().accept(stream))).await {
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let peer = match shown {
+                None => None,
+                Some(certificate) => {
+                    let peer = Peer::of(certificate);
+                    if peer.is_none() {
+                        shared.desk.suspicious(from, "its certificate is no worker's");
+                        return None;
+                    }
+                    peer
+                }
+            };
+            Some((stream, peer))
+        }
+        Ok(Err(error)) => {
+            shared.desk.suspicious(from, &format!("the TLS handshake failed: {error}"));
+            None
+        }
+        Err(_) => {
+            shared.desk.suspicious(from, "the TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// Somebody without a certificate may ask for one, and that is all.
+async fn stranger(shared: &Shared, mut stream: TlsStream<TcpStream>, from: SocketAddr) -> Result<(), End> {
+    let mut frames = Frames::default();
+    let first = timeout(shared.limits.greeting.duration(), frames.next::<Up>(&mut stream, FROM_STRANGER)).await;
+    let Some(up) = first.map_err(|_| End::Silent)?? else { return Ok(()) };
+    let reply = match up.request {
+        Some(Request::Join(join)) => join_in(shared, from, join).await,
+        _ => Err(Refusal::new(Code::Malformed, "who has no certificate may only join")),
+    };
+    let refused = reply.as_ref().err().cloned();
+    let reply = reply.unwrap_or_else(|refusal| Reply::Refused(refusal.into()));
+    send(shared, &mut stream, &encode(&Down::from(reply))).await?;
+    stream.shutdown().await?;
+    refused.map_or(Ok(()), |refusal| Err(End::Refused(refusal)))
+}
+
+async fn join_in(shared: &Shared, from: SocketAddr, mut join: Join) -> Result<Reply, Refusal> {
+    let malformed = || Refusal::new(Code::Malformed, "the token is not of the right size");
+    let token = <[u8; 8]>::try_from(join.token.as_slice()).map_err(|_| malformed());
+    let secret = <[u8; 32]>::try_from(join.secret.as_slice()).map_err(|_| malformed());
+    join.secret.zeroize();
+    let (token, mut secret) = (TokenId::from_bytes(token?), secret?);
+    let secret = TokenSecret::new(&mut secret);
+    shared.desk.join(from, token, secret, join.request).await.map(Reply::Certified)
+}
+
+/// A worker's connection, while it lasts.
+struct Session<'s> {
+    shared: &'s Shared,
+    peer: Peer,
+    group: Arc<Group>,
+    present: Arc<Present>,
+    stream: TlsStream<TcpStream>,
+    /// What it was certified on this connection, and by which renewal. That it has heard of it is known when it goes on
+    /// from there.
+    renewed: Option<(u64, Peer)>,
+    /// Once it subscribed.
+    cursor: Option<Cursor>,
+    in_frame: Frame,
+}
+
+/// Where the last write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    Between,
+    Within,
+}
+
+async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, from: SocketAddr, peer: Peer) -> Result<(), End> {
+    let group = match shared.desk.admit(from, peer).await {
+        Ok(group) => group,
+        Err(refusal) => {
+            send(shared, &mut stream, &encode(&Down::from(Reply::Refused(refusal.clone().into())))).await?;
+            stream.shutdown().await?;
+            return Err(End::Refused(refusal));
+        }
+    };
+    let (present, cuts) = shared.roster.enter(peer.worker, group.clone(), from);
+    let group = shared.hub.group(&group);
+    let present = Departing(&shared.roster, present);
+    let mut session = Session {
+        shared,
+        peer,
+        group,
+        present: Arc::clone(&present.1),
+        stream,
+        renewed: None,
+        cursor: None,
+        in_frame: Frame::Between,
+    };
+    // Whoever is shut out is cut off wherever it is, also in the middle of a frame.
+    tokio::select! {
+        biased;
+        cut = cuts => session.cut(cut.unwrap_or(Cut::Goodbye)).await,
+        end = session.run() => end,
+    }
+}
+
+/// Notes that a worker has left, however its task ends.
+struct Departing<'r>(&'r Roster, Arc<Present>);
+
+impl Drop for Departing<'_> {
+    fn drop(&mut self) {
+        self.0.left(&self.1);
+    }
+}
+
+impl Session<'_> {
+    async fn run(&mut self) -> Result<(), End> {
+        let mut frames = Frames::default();
+        let mut wake = self.group.subscribe();
+        loop {
+            let silent = timer::now() + self.patience();
+            tokio::select! {
+                woken = wake.recv(), if self.cursor.is_some() => match woken {
+                    // Whoever lags behind looks for the newest, too.
+                    Ok(()) | Err(RecvError::Lagged(_)) => self.push().await?,
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                up = timeout_at(silent, frames.next::<Up>(&mut self.stream, FROM_WORKER)) => match up {
+                    Err(_) => return Err(End::Silent),
+                    Ok(up) => match up? {
+                        Some(up) => self.said(up).await?,
+                        None => return Ok(()),
+                    },
+                },
+            }
+        }
+    }
+
+    /// How long the worker may still be silent.
+    fn patience(&self) -> Duration {
+        let silence = self.shared.limits.heartbeat.as_millis().saturating_mul(3);
+        let since = self.shared.roster.now().since(self.present.seen()).as_millis();
+        Duration::from_millis(silence.saturating_sub(since))
+    }
+
+    async fn said(&mut self, up: Up) -> Result<(), End> {
+        self.shared.roster.heard(&self.present);
+        // The certificate ends while the connection lasts: it is to be renewed on it, or to be left.
+        let ends = self.renewed.as_ref().map_or(self.peer.ends, |(_, peer)| peer.ends);
+        if self.shared.roster.now() >= ends {
+            let refusal = Refusal::new(Code::OldKey, "the worker's certificate has expired: it has to join again");
+            return self.cut(Cut::Refused(refusal)).await;
+        }
+        match up.request {
+            Some(Request::Applied(applied)) => self.applied(applied),
+            Some(Request::Ping(Ping {})) => self.reply(Reply::Pong(Ping {})).await,
+            Some(Request::Subscribe(subscribe)) => self.subscribe(subscribe).await,
+            Some(Request::Renew(renew)) => self.renew(renew).await,
+            Some(Request::Fetch(fetch)) => self.fetch(fetch).await,
+            Some(Request::Join(_)) => Err(End::Refused(Refusal::new(Code::Malformed, "a worker joins once"))),
+            // Of a later version.
+            None => Ok(()),
+        }
+    }
+
+    fn applied(&self, applied: Applied) -> Result<(), End> {
+        let malformed = || End::Refused(Refusal::new(Code::Malformed, "it reports on nothing"));
+        let (instance, stamp) = applied.what.as_ref().and_then(known).ok_or_else(malformed)?;
+        // Of what it was never sent it has nothing to say.
+        if self.group.gets(&instance) {
+            let result = if applied.failure.is_empty() { Ok(()) } else { Err(applied.failure) };
+            self.shared.roster.report(&self.present, Report { instance, stamp, result });
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
+        self.present.introduce(&subscribe.version, &subscribe.host);
+        let mut wanted = None;
+        if !subscribe.instances.is_empty() {
+            let parsed: Result<BTreeSet<InstanceName>, _> =
+                subscribe.instances.iter().map(|name| name.parse()).collect();
+            wanted =
+                Some(parsed.map_err(|_| End::Refused(Refusal::new(Code::Malformed, "it wants what is no instance")))?);
+        }
+        let listed = wanted.as_ref().map(|wanted| wanted.iter().cloned().collect());
+        let known: BTreeMap<_, _> = subscribe.known.iter().filter_map(known).collect();
+        let welcome = Welcome {
+            heartbeat_ms: self.shared.limits.heartbeat.as_millis(),
+            spread_ms: self.spread_ms(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        self.reply(Reply::Welcome(welcome)).await?;
+        for refusal in
+            self.shared.desk.subscribed(self.present.address, self.peer.worker, &self.present.group, listed).await
+        {
+            self.reply(Reply::Refused(refusal.into())).await?;
+        }
+        let (items, cursor) = self.group.snapshot(wanted, &known);
+        self.cursor = Some(cursor);
+        self.send_all(items).await
+    }
+
+    /// What changed since the last time.
+    async fn push(&mut self) -> Result<(), End> {
+        let Some(cursor) = &mut self.cursor else { return Ok(()) };
+        let items = self.group.after(cursor);
+        self.send_all(items).await
+    }
+
+    async fn send_all(&mut self, frames: Vec<Bytes>) -> Result<(), End> {
+        for frame in frames {
+            self.send(&frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self, renew: Renew) -> Result<(), End> {
+        if let Some((_, peer)) = self.renewed.take_if(|(sequence, _)| *sequence < renew.sequence) {
+            self.peer = peer;
+        }
+        let reply = match self.shared.desk.renew(self.present.address, self.peer, renew.sequence, renew.request).await {
+            Ok(certified) => {
+                self.renewed = Peer::of(&certified.certificate.as_slice().into()).map(|peer| (renew.sequence, peer));
+                Reply::Certified(certified)
+            }
+            Err(refusal) if refusal.code.is_final() => return self.cut(Cut::Refused(refusal)).await,
+            Err(refusal) => Reply::Refused(refusal.into()),
+        };
+        self.reply(reply).await
+    }
+
+    async fn fetch(&mut self, fetch: Fetch) -> Result<(), End> {
+        let digest = <[u8; 32]>::try_from(fetch.digest.as_slice()).map(Digest::new);
+        let digest = digest.map_err(|_| End::Refused(Refusal::new(Code::Malformed, "it fetches what is no digest")))?;
+        let Some(component) = self.shared.desk.component(&self.present.group, digest) else {
+            let refusal = Refusal::about(Code::Component, digest, "there is no such component for this group");
+            return self.reply(Reply::Refused(refusal.into())).await;
+        };
+        let size = component.len() as u64;
+        for piece in component.chunks(PIECE) {
+            let piece = Piece { digest: fetch.digest.clone(), size, bytes: piece.to_vec() };
+            self.reply(Reply::Piece(piece)).await?;
+            self.push().await?;
+        }
+        Ok(())
+    }
+
+    /// The worker is told why, if that is possible.
+    async fn cut(&mut self, cut: Cut) -> Result<(), End> {
+        let (reply, end) = match cut {
+            Cut::Goodbye => (Reply::Goodbye(Goodbye { spread_ms: self.spread_ms() }), Ok(())),
+            Cut::Refused(refusal) => (Reply::Refused(refusal.clone().into()), Err(End::Refused(refusal))),
+        };
+        if self.in_frame == Frame::Between {
+            let telling = async {
+                self.reply(reply).await?;
+                Ok::<_, End>(self.stream.shutdown().await?)
+            };
+            // It may not read: that is no reason to keep it.
+            drop(timeout(LAST_WORD, telling).await);
+        }
+        end
+    }
+
+    async fn reply(&mut self, reply: Reply) -> Result<(), End> {
+        self.send(&encode(&Down::from(reply))).await
+    }
+
+    async fn send(&mut self, frame: &Bytes) -> Result<(), End> {
+        self.in_frame = Frame::Within;
+        send(self.shared, &mut self.stream, frame).await?;
+        self.in_frame = Frame::Between;
+        Ok(())
+    }
+
+    fn spread_ms(&self) -> u64 {
+        let workers = self.shared.roster.connected() as u64;
+        workers.saturating_mul(1000) / self.shared.limits.returns.max(1)
+    }
+}
+
+async fn send(shared: &Shared, stream: &mut TlsStream<TcpStream>, frame: &Bytes) -> Result<(), End> {
+    let writing = async {
+        stream.write_all(frame).await?;
+        stream.flush().await
+    };
+    Ok(timeout(shared.limits.write.duration(), writing).await.map_err(|_| End::Stalled)??)
+}
+
+fn known(known: &Known) -> Option<(InstanceName, Stamp)> {
+    let stamp = Stamp { revision: Revision(known.revision), obtained_at: Timestamp::from_millis(known.obtained_ms) };
+    Some((known.instance.parse().ok()?, stamp))
+}

@@ -1,0 +1,181 @@
+//! The coordinator's half: accepts workers, asks the desk who they are, and sends each what its group gets.
+//!
+//! One task for each connection, and nothing in it waits for another one: who does not read is written to until its time
+//! is over, and then let go. Handshakes are costly, so that only some happen at once; a strange connection may send one
+//! small frame and has seconds for it. Whoever is shut out is cut off at once, wherever its task is.
+//!
+//! What it knows of enrolment is the [`Desk`]; what is given out is in the [`Hub`]; who is there is in the [`Roster`].
+
+mod connection;
+mod roster;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use deputy_core::{Digest, GroupName, InstanceName, Span};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::certificate::Peer;
+use crate::hub::Hub;
+use crate::join::{TokenId, TokenSecret};
+use crate::message::Certified;
+use crate::name::WorkerId;
+use crate::refusal::Refusal;
+use crate::timer::pause;
+
+pub use roster::{Observer, Present, Roster};
+pub use tls::{Tls, TlsError};
+
+/// Who decides on workers.
+#[async_trait]
+pub trait Desk: Send + Sync {
+    /// Somebody shows a token and a request for a certificate (PKCS#10). Once begun it must come to its end, also if who
+    /// asked has gone.
+    async fn join(
+        &self,
+        from: SocketAddr,
+        token: TokenId,
+        secret: TokenSecret,
+        request: Vec<u8>,
+    ) -> Result<Certified, Refusal>;
+
+    /// A worker wants another certificate. As with [`Self::join`].
+    async fn renew(&self, from: SocketAddr, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal>;
+
+    /// The group of a worker that connects.
+    async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal>;
+
+    /// A worker wants these instances, or all it may have; gives those that it may not.
+    async fn subscribed(
+        &self,
+        from: SocketAddr,
+        worker: WorkerId,
+        group: &GroupName,
+        wanted: Option<Vec<InstanceName>>,
+    ) -> Vec<Refusal>;
+
+    /// A receiver's component, if the group has it.
+    fn component(&self, group: &GroupName, digest: Digest) -> Option<Bytes>;
+
+    /// A handshake failed, or somebody broke the rules.
+    fn suspicious(&self, from: SocketAddr, what: &str);
+}
+
+/// How the server treats connections.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Handshakes at once.
+    pub handshakes: usize,
+    /// How long a handshake and the first message may take.
+    pub greeting: Span,
+    /// How often a worker gives a sign of life; it is gone after three that did not come.
+    pub heartbeat: Span,
+    /// How long one write may take.
+    pub write: Span,
+    /// How many workers may come back in a second after a restart.
+    pub returns: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 50_000,
+            handshakes: 128,
+            greeting: Span::secs(10),
+            heartbeat: Span::secs(30),
+            write: Span::secs(30),
+            returns: 4000,
+        }
+    }
+}
+
+/// Waiting connections that the kernel keeps: all of a large group come back at once.
+const BACKLOG: u32 = 4096;
+
+/// Serves workers.
+pub struct Server {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+}
+
+/// What all connections share.
+struct Shared {
+    desk: Arc<dyn Desk>,
+    hub: Arc<Hub>,
+    roster: Arc<Roster>,
+    tls: Arc<Tls>,
+    limits: Limits,
+    handshakes: Semaphore,
+}
+
+impl Server {
+    /// Listens.
+    ///
+    /// # Errors
+    /// If the address is not to be had.
+    pub fn bind(
+        address: SocketAddr,
+        desk: Arc<dyn Desk>,
+        hub: Arc<Hub>,
+        roster: Arc<Roster>,
+        tls: Arc<Tls>,
+        limits: Limits,
+    ) -> std::io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart need not wait for the last connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let handshakes = Semaphore::new(limits.handshakes);
+        Ok(Self { shared: Arc::new(Shared { desk, hub, roster, tls, limits, handshakes }), listener })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` is true, then says goodbye to everybody.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stopped(&mut stop) => break,
+                Some(_) = connections.join_next() => {}
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, from)) if connections.len() < self.shared.limits.connections => {
+                        connections.spawn(connection::serve(Arc::clone(&self.shared), stream, from));
+                    }
+                    Ok((_, from)) => self.shared.desk.suspicious(from, "there are too many connections"),
+                    Err(error) => {
+                        // Out of files, as a rule: those that end give theirs back.
+                        tracing::warn!(%error, "a worker's connection can't be accepted");
+                        pause(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        }
+        self.shared.roster.dismiss();
+        let farewell = async { while connections.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(FAREWELL, farewell).await);
+    }
+}
+
+/// How long goodbyes may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Comes back when it is true, or when the one who could say it has gone, which says it, too.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}

@@ -1,0 +1,187 @@
+//! Who is there, and what each has applied.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_core::{GroupName, InstanceName, Stamp, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::held::Report;
+use crate::name::WorkerId;
+use crate::refusal::{Code, Refusal};
+
+/// All workers that were there since the coordinator started.
+pub struct Roster {
+    present: Mutex<BTreeMap<WorkerId, Arc<Present>>>,
+    connected: AtomicUsize,
+    clock: fn() -> Timestamp,
+    observer: Option<Observer>,
+}
+
+/// Is told of each report. It is called in the worker's task: it must not wait.
+pub type Observer = Box<dyn Fn(&Present, &Report) + Send + Sync>;
+
+/// A worker that is there, or was.
+pub struct Present {
+    /// Which.
+    pub worker: WorkerId,
+    /// Of which group.
+    pub group: GroupName,
+    /// From where.
+    pub address: SocketAddr,
+    /// When it came.
+    pub since: Timestamp,
+    seen: AtomicU64,
+    said: Mutex<Said>,
+    cut: Mutex<Option<oneshot::Sender<Cut>>>,
+}
+
+/// Why a connection is ended.
+#[derive(Debug)]
+pub(super) enum Cut {
+    /// The coordinator stops.
+    Goodbye,
+    /// The worker is no longer let in, or is here twice.
+    Refused(Refusal),
+}
+
+#[derive(Default)]
+struct Said {
+    version: String,
+    host: String,
+    applied: BTreeMap<InstanceName, (Stamp, Result<(), String>)>,
+    left: Option<Timestamp>,
+}
+
+/// The longest reason of a failure that is kept.
+const REASON: usize = 500;
+
+impl Roster {
+    /// Nobody yet.
+    pub fn new(clock: fn() -> Timestamp, observer: Option<Observer>) -> Self {
+        Self { present: Mutex::default(), connected: AtomicUsize::new(0), clock, observer }
+    }
+
+    /// Everybody, in the order of their ids.
+    pub fn all(&self) -> Vec<Arc<Present>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// How many are connected now.
+    pub fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Cuts a worker off, if it is there.
+    pub fn cut(&self, worker: WorkerId, refusal: Refusal) {
+        if let Some(present) = self.lock().get(&worker) {
+            present.end(Cut::Refused(refusal));
+        }
+    }
+
+    /// Strikes out somebody who is not to be listed any more.
+    pub fn forget(&self, worker: WorkerId) {
+        self.lock().remove(&worker);
+    }
+
+    /// Ends all connections.
+    pub(super) fn dismiss(&self) {
+        self.lock().values().for_each(|present| present.end(Cut::Goodbye));
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// A worker has come. An older connection of it, which may not have noticed its own end, is cut off.
+    pub(super) fn enter(
+        &self,
+        worker: WorkerId,
+        group: GroupName,
+        address: SocketAddr,
+    ) -> (Arc<Present>, oneshot::Receiver<Cut>) {
+        let now = self.now();
+        let (cut, cuts) = oneshot::channel();
+        let present = Arc::new(Present {
+            worker,
+            group,
+            address,
+            since: now,
+            seen: AtomicU64::new(now.as_millis()),
+            said: Mutex::default(),
+            cut: Mutex::new(Some(cut)),
+        });
+        let before = self.lock().insert(worker, Arc::clone(&present));
+        if let Some(before) = before {
+            let message = format!("another connection of this worker came from {address}");
+            before.end(Cut::Refused(Refusal::new(Code::Replaced, message)));
+        }
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        (present, cuts)
+    }
+
+    pub(super) fn heard(&self, present: &Present) {
+        present.seen.store(self.now().as_millis(), Ordering::Relaxed);
+    }
+
+    pub(super) fn left(&self, present: &Present) {
+        present.said().left = Some(self.now());
+        self.connected.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn report(&self, present: &Present, mut report: Report) {
+        if let Err(reason) = &mut report.result {
+            *reason = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
+        }
+        if let Some(observer) = &self.observer {
+            observer(present, &report);
+        }
+        present.said().applied.insert(report.instance, (report.stamp, report.result));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<WorkerId, Arc<Present>>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Present {
+    /// When it gave its last sign of life.
+    pub fn seen(&self) -> Timestamp {
+        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
+    }
+
+    /// When it left; nothing if it is there.
+    pub fn left(&self) -> Option<Timestamp> {
+        self.said().left
+    }
+
+    /// Its version and the name of its machine, as it says.
+    pub fn about(&self) -> (String, String) {
+        let said = self.said();
+        (said.version.clone(), said.host.clone())
+    }
+
+    /// What it says of each instance.
+    pub fn applied(&self) -> BTreeMap<InstanceName, (Stamp, Result<(), String>)> {
+        self.said().applied.clone()
+    }
+
+    pub(super) fn introduce(&self, version: &str, host: &str) {
+        let plain = |text: &str| text.chars().filter(char::is_ascii_graphic).take(100).collect();
+        let mut said = self.said();
+        (said.version, said.host) = (plain(version), plain(host));
+    }
+
+    /// Does nothing to one that is being ended already.
+    fn end(&self, cut: Cut) {
+        let sender = self.cut.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Who has gone need not be told.
+        drop(sender.map(|sender| sender.send(cut)));
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,159 @@
+//! The capability `outputs`: the files that a receiver leaves for the workload.
+//!
+//! Nothing is written here. A file is judged, counted and staged; whoever made the call gets all of them if it ends
+//! well, and nobody gets any if not. A path is a plain one below an output directory that the component doesn't know.
+
+use std::sync::Arc;
+
+use deputy_core::{OutputPath, Outputs, Refusal, SecretBytes};
+use deputy_observe::What;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::account::{Account, Record};
+use crate::bindings::delegation::tokens::outputs::{self, OutputError};
+use crate::redact::bounded;
+
+/// Whether a call's files are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// None are: it is no receiver's, or it is not there to leave any.
+    Refused,
+    /// They are staged.
+    Staged,
+}
+
+/// The files of one call.
+pub(crate) struct Staging {
+    files: Files,
+    account: Arc<Account>,
+    staged: Outputs,
+}
+
+/// The longest path that is told of, in bytes: longer than any that is good.
+const SHOWN_PATH: usize = 1024;
+
+impl Staging {
+    pub(crate) fn new(files: Files, account: Arc<Account>) -> Self {
+        Self { files, account, staged: Outputs::default() }
+    }
+
+    /// All files, of which the call then has none.
+    pub(crate) fn take(&mut self) -> Outputs {
+        std::mem::take(&mut self.staged)
+    }
+
+    fn stage(&mut self, path: &str, contents: SecretBytes) -> Result<(), Refusal> {
+        if self.files == Files::Refused {
+            return Err(Refusal::Outputs);
+        }
+        let shown = || bounded(path.to_owned(), SHOWN_PATH, false);
+        let path: OutputPath = path.parse().map_err(|_| Refusal::OutputPath { path: shown() })?;
+        if self.staged.files.keys().any(|other| other.collides(&path)) {
+            return Err(Refusal::OutputTaken { path: shown() });
+        }
+        self.account.take_output(contents.len())?;
+        self.staged.files.insert(path, contents);
+        Ok(())
+    }
+}
+
+impl outputs::Host for Staging {
+    fn put(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), OutputError>> {
+        let contents = SecretBytes::new(contents);
+        let shown = bounded(path.clone(), SHOWN_PATH, false);
+        let mut record = Record::begin(&self.account, What::Output { path: shown, bytes: contents.len() as u64 });
+        Ok(match self.stage(&path, contents) {
+            Ok(()) => {
+                record.done();
+                Ok(())
+            }
+            Err(refusal) => Err(convert_refusal(&record.refused(refusal))),
+        })
+    }
+}
+
+/// What the component is told: its own words and a limit's name.
+fn convert_refusal(refusal: &Refusal) -> OutputError {
+    let text = refusal.guest();
+    match refusal {
+        Refusal::Limit(_) => OutputError::TooLarge(text),
+        Refusal::OutputPath { .. } | Refusal::OutputTaken { .. } => OutputError::InvalidPath(text),
+        _ => OutputError::Denied(text),
+    }
+}
+
+/// Adds the interface to a linker.
+pub(crate) fn link<T: Send>(linker: &mut Linker<T>, get: fn(&mut T) -> &mut Staging) -> wasmtime::Result<()> {
+    outputs::add_to_linker::<T, HasSelf<Staging>>(linker, get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Book;
+    use deputy_core::{ByteSize, Limits};
+    use deputy_observe::Outcome;
+
+    fn staging(files: Files, limits: Limits) -> (Staging, Book) {
+        let book = Book::new(limits);
+        (Staging::new(files, Arc::clone(&book.account)), book)
+    }
+
+    fn put(staging: &mut Staging, path: &str, contents: &str) -> Result<(), OutputError> {
+        outputs::Host::put(staging, path.to_owned(), contents.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_was_put_is_handed_out_once_and_recorded_without_its_contents() {
+        let (mut staging, book) = staging(Files::Staged, Limits::default());
+        put(&mut staging, "credentials", "hunter2").unwrap();
+        put(&mut staging, "conf/core-site.xml", "").unwrap();
+        let outputs = staging.take();
+        let files: Vec<_> = outputs.files.iter().map(|(path, it)| (path.as_str(), it.expose())).collect();
+        assert_eq!(files, [("conf/core-site.xml", b"".as_slice()), ("credentials", b"hunter2")]);
+        assert!(staging.take().files.is_empty());
+        let events = book.events();
+        assert!(events.iter().all(|event| event.outcome == Outcome::Done));
+        assert_eq!(events[0].what, What::Output { path: "credentials".into(), bytes: 7 });
+        assert!(!format!("{events:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_path_that_leaves_or_is_taken_is_refused_and_takes_nothing() {
+        let (mut staging, book) = staging(Files::Staged, Limits::default());
+        put(&mut staging, "a/b", "1").unwrap();
+        for path in ["../x", "/x", "", ".x", "a//b", "CON:", &"x/".repeat(100_000)] {
+            assert!(matches!(put(&mut staging, path, "2"), Err(OutputError::InvalidPath(_))), "{path:?}");
+        }
+        for path in ["a/b", "a", "a/b/c"] {
+            assert!(matches!(put(&mut staging, path, "2"), Err(OutputError::InvalidPath(_))), "{path:?}");
+        }
+        assert_eq!((book.account.usage().output_files, book.account.usage().output_bytes), (1, 1));
+        let codes: Vec<_> = book.account.refusals().iter().map(Refusal::code).collect();
+        assert_eq!(codes, [["odd-output-path"; 7].as_slice(), &["output-path-taken"; 3]].concat());
+        assert!(format!("{:?}", book.events()).len() < 20_000, "a long path is cut");
+        assert_eq!(staging.take().files.len(), 1);
+    }
+
+    #[test]
+    fn both_limits_are_told_from_a_bad_path() {
+        let limits = Limits { output_files: 1, output_bytes: ByteSize::bytes(3), ..Limits::default() };
+        let (mut staging, book) = staging(Files::Staged, limits);
+        let over = |limit: &str| Err::<(), _>(OutputError::TooLarge(format!("over the limit `{limit}`")));
+        assert_eq!(format!("{:?}", put(&mut staging, "a", "1234")), format!("{:?}", over("output-bytes")));
+        put(&mut staging, "a", "123").unwrap();
+        assert_eq!(format!("{:?}", put(&mut staging, "b", "")), format!("{:?}", over("output-files")));
+        let codes: Vec<_> = book.events().into_iter().filter_map(|event| event.code).collect();
+        assert_eq!(codes, ["over-limit:output-bytes", "over-limit:output-files"]);
+    }
+
+    #[test]
+    fn who_may_leave_none_is_told_so_whatever_the_path() {
+        let (mut staging, book) = staging(Files::Refused, Limits::default());
+        for path in ["credentials", "../x"] {
+            assert!(matches!(put(&mut staging, path, "1"), Err(OutputError::Denied(_))));
+        }
+        assert_eq!(book.account.refusals(), [Refusal::Outputs]);
+        assert!(staging.take().files.is_empty());
+    }
+}

@@ -1,0 +1,104 @@
+//! A loaded receiver, and its calls.
+//!
+//! A receiver has no grant: it gets deliveries and leaves files. What it puts is staged in the call and handed out only
+//! if `accept` returns ok; in every other case it is wiped with the call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deputy_core::{Delivery, Outputs, ReceiverPlan, Services};
+use deputy_observe::{Accepted, Actor};
+use wasmtime::component::InstancePre;
+
+use crate::bindings::receives::{TokenReceiver, TokenReceiverPre};
+use crate::call::{Call, CallError};
+use crate::caller::{Caller, Function};
+use crate::inspection::{Inspection, Kind};
+use crate::lent::Lent;
+use crate::outputs::Files;
+use crate::redact::Redactor;
+use crate::sandbox::{LoadError, Shared};
+use crate::secrets::SecretStore;
+use crate::state::{Bindings, State};
+
+/// A receiver that is loaded.
+pub struct Receiver {
+    caller: Caller,
+    inspection: Inspection,
+    receives: TokenReceiverPre<State>,
+    /// When it may leave files, and when not.
+    accepting: Bindings,
+    bare: Bindings,
+}
+
+impl Receiver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        plan: ReceiverPlan,
+        linked: InstancePre<State>,
+        inspection: Inspection,
+    ) -> Result<Self, LoadError> {
+        let path = || plan.component.clone();
+        if inspection.kind != Kind::Receiver {
+            return Err(LoadError::Kind { path: path(), wanted: Kind::Receiver });
+        }
+        let receives = TokenReceiverPre::new(linked).map_err(|source| LoadError::Import { path: path(), source })?;
+        let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
+        let bind = |files| Bindings::bare(&shared.resolver, &secrets, files);
+        let (accepting, bare) = (bind(Files::Staged), bind(Files::Refused));
+        let caller = Caller::new(shared, Actor::Receiver(plan.name), &plan.settings, plan.limits);
+        Ok(Self { caller, inspection, receives, accepting, bare })
+    }
+
+    /// What the component is.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    /// Asks for the services whose payloads it understands.
+    pub async fn services(&self) -> Call<Services> {
+        let function = Function::Named("services");
+        let call = self.caller.call(function, &self.bare, Redactor::new(Vec::new()), async |store| {
+            let receiver: TokenReceiver = self.receives.instantiate_async(&mut *store).await?;
+            receiver.delegation_tokens_receiver().call_services(store).await.map(Ok)
+        });
+        let parse = |names: Vec<String>, _: &Redactor| {
+            Services::parse(names.iter().map(String::as_str)).map_err(|error| CallError::Invalid(error.to_string()))
+        };
+        call.await.and_then(parse)
+    }
+
+    /// Has it apply all current deliveries of the instances that are bound to it. What it left is for the caller to
+    /// publish, all of it at once.
+    pub async fn accept(&self, deliveries: &[Delivery]) -> Call<Outputs> {
+        let accepted = |delivery: &Delivery| Accepted {
+            instance: delivery.instance.to_string(),
+            revision: delivery.stamp.revision.0,
+        };
+        let function = Function::Accept(deliveries.iter().map(accepted).collect());
+        // What it is given it may misuse: its log and its failures must not show it.
+        let redactor = Redactor::new(Vec::new());
+        deliveries.iter().for_each(|delivery| redactor.learn(&delivery.instance, &delivery.payload));
+        let call = self.caller.call(function, &self.accepting, redactor, async |store| {
+            let receiver: TokenReceiver = self.receives.instantiate_async(&mut *store).await?;
+            let lent = Lent::deliveries(deliveries);
+            let accept = receiver.delegation_tokens_receiver();
+            let answer = accept.call_accept(&mut *store, self.caller.settings(), &lent).await?;
+            Ok(answer.map(|()| store.data_mut().take_outputs()))
+        });
+        call.await.and_then(|outputs, _| Ok(outputs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls run as tasks beside each other.
+    #[test]
+    fn a_call_can_move_between_threads() {
+        fn movable<F: Future + Send>(_: impl FnOnce(&'static Receiver) -> F) {}
+        movable(Receiver::services);
+        movable(|receiver| receiver.accept(&[]));
+    }
+}

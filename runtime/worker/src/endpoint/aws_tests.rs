@@ -1,0 +1,154 @@
+use super::*;
+
+use crate::endpoint::testing::{clock, held};
+
+const TOKEN: &str = "0123456789abcdef";
+const PATH: &str = "/v1/credentials/s3-prod";
+const PAYLOAD: &str = r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"hunter2","SessionToken":"tok","Expiration":"2099-01-01T00:00:00Z"}"#;
+
+struct World {
+    aws: Aws,
+    sender: watch::Sender<Arc<Held>>,
+}
+
+fn at(now: u64, held: Arc<Held>) -> World {
+    let (sender, receiver) = watch::channel(held);
+    let token = Token::of(TOKEN.as_bytes()).unwrap();
+    World { aws: Aws::new("s3-prod".parse().unwrap(), token, receiver, clock(now)), sender }
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> {
+    let request = Request::builder().method(method).uri(target);
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
+}
+
+fn good() -> Request<()> {
+    request("GET", PATH, &[("host", "127.0.0.1:9911"), ("authorization", TOKEN)])
+}
+
+impl World {
+    async fn asked(&self, request: Request<()>) -> (u16, serde_json::Value) {
+        let response = self.aws.answer(request).await;
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(response.headers()["content-type"], "application/json");
+        (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
+    }
+
+    async fn refused(&self, request: Request<()>) -> (u16, String) {
+        let (status, answer) = self.asked(request).await;
+        let text = answer.to_string();
+        assert!(!text.contains("hunter2") && !text.contains("AKIA") && !text.contains(TOKEN), "{text}");
+        assert!(!answer["message"].as_str().unwrap().is_empty());
+        (status, answer["code"].as_str().unwrap().to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_library_gets_what_it_takes() {
+    let (status, answer) = at(0, held(PAYLOAD)).asked(good()).await;
+    let expected = serde_json::json!({
+        "AccessKeyId": "AKIA", "SecretAccessKey": "hunter2", "Token": "tok", "Expiration": "1970-01-01T01:00:00Z",
+    });
+    assert_eq!((status, answer), (200, expected), "the lease's expiry, not the payload's");
+}
+
+#[tokio::test]
+async fn credentials_without_a_session_have_an_empty_token() {
+    let (status, answer) = at(0, held(r#"{"AccessKeyId":"AKIA","SecretAccessKey":"\"\u00fc"}"#)).asked(good()).await;
+    assert_eq!((status, &answer["Token"], &answer["SecretAccessKey"]), (200, &"".into(), &"\"\u{fc}".into()));
+}
+
+#[tokio::test]
+async fn the_newest_is_given_out_and_what_has_expired_never() {
+    let world = at(3_600_998, held(PAYLOAD));
+    assert_eq!(world.asked(good()).await.0, 200);
+    world.sender.send(held(&PAYLOAD.replace("AKIA", "ASIA"))).unwrap();
+    assert_eq!(world.asked(good()).await.1["AccessKeyId"], "ASIA");
+    world.sender.send(Arc::default()).unwrap();
+    assert_eq!(world.refused(good()).await, (503, "NotHeld".into()));
+    for now in [3_600_999, u64::MAX] {
+        assert_eq!(at(now, held(PAYLOAD)).refused(good()).await, (503, "Expired".into()));
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_show_the_token_learns_nothing() {
+    let world = at(0, held(PAYLOAD));
+    let host = ("host", "127.0.0.1:9911");
+    let long = TOKEN.repeat(9);
+    for shown in ["", "0123456789abcdeF", "0123456789abcde", &long, "Bearer 0123456789abcdef", "0123456789abcdef,"] {
+        let request = request("GET", PATH, &[host, ("authorization", shown)]);
+        assert_eq!(world.refused(request).await, (401, "Unauthorized".into()), "{shown:?}");
+    }
+    for target in [PATH, "/", "/v1/credentials/other"] {
+        for method in ["GET", "POST"] {
+            assert_eq!(world.refused(request(method, target, &[host])).await.0, 401, "{method} {target}");
+        }
+    }
+    let twice = request("GET", PATH, &[host, ("authorization", TOKEN), ("authorization", TOKEN)]);
+    assert_eq!(world.refused(twice).await.0, 401);
+    let in_the_query = request("GET", &format!("{PATH}?Authorization={TOKEN}"), &[host]);
+    assert_eq!(world.refused(in_the_query).await.0, 401);
+}
+
+/// A page in a browser reaches loopback by a name of its own that resolves to it.
+#[tokio::test]
+async fn a_name_that_only_resolves_to_this_machine_is_refused_even_with_the_token() {
+    let world = at(0, held(PAYLOAD));
+    let with = |target: &str, hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| ("host", *host)).chain([("authorization", TOKEN)]);
+        request("GET", target, &hosts.collect::<Vec<_>>())
+    };
+    for host in
+        ["127.0.0.1:9911", "127.0.0.1", "localhost:9911", "LocalHost", "[::1]:9911", "127.8.8.8", "[::ffff:127.0.0.1]"]
+    {
+        assert_eq!(world.asked(with(PATH, &[host])).await.0, 200, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "evil.example:9911",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "0.0.0.0",
+        "",
+        "[::]",
+        "2130706433",
+        "a b",
+    ] {
+        assert_eq!(world.refused(with(PATH, &[host])).await, (403, "ForbiddenHost".into()), "{host:?}");
+    }
+    assert_eq!(world.refused(with(PATH, &[])).await.0, 403);
+    assert_eq!(world.refused(with(PATH, &["localhost", "localhost"])).await.0, 403);
+    let absolute = format!("http://evil.example{PATH}");
+    assert_eq!(world.refused(with(&absolute, &["localhost"])).await.0, 403);
+    assert_eq!(world.asked(with(&format!("http://127.0.0.1:9911{PATH}"), &["localhost"])).await.0, 200);
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_hold_nothing() {
+    let world = at(0, held(PAYLOAD));
+    let headers = [("host", "localhost"), ("authorization", TOKEN)];
+    for target in [
+        "/",
+        "/v1/credentials",
+        "/v1/credentials/",
+        "/v1/credentials/s3-lab",
+        "/v1/credentials/s3-prod/",
+        "/v1/credentials/S3-PROD",
+        "/v1/credentials/s3%2Dprod",
+    ] {
+        assert_eq!(world.refused(request("GET", target, &headers)).await, (404, "NotFound".into()), "{target}");
+    }
+    for method in ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"] {
+        assert_eq!(world.refused(request(method, PATH, &headers)).await.0, 405, "{method}");
+    }
+    assert_eq!(world.asked(request("GET", &format!("{PATH}?a=1"), &headers)).await.0, 200, "a query is no other path");
+}
+
+#[tokio::test]
+async fn a_payload_of_another_kind_is_not_repeated() {
+    for payload in ["hunter2", "{\"AccessKeyId\":\"AKIA\",\"SecretAccessKey\":\"hunter2\\n\"}"] {
+        assert_eq!(at(0, held(payload)).refused(good()).await, (500, "NotCredentials".into()));
+    }
+}

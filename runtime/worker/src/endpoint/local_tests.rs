@@ -1,0 +1,119 @@
+use super::*;
+
+use deputy_core::Span;
+use deputy_local::{Client, ClientError, Peer, SocketFile};
+use deputy_observe::{Listener, serve};
+use tokio::task::JoinSet;
+
+use crate::endpoint::testing::{clock, held};
+
+struct Ready;
+
+#[async_trait]
+impl Status for Ready {
+    async fn status(&self) -> Result<Value, ControlError> {
+        Ok(serde_json::json!({ "schema": 1, "ready": true }))
+    }
+}
+
+/// A worker's socket, as programs find it.
+struct World {
+    client: Client,
+    sender: watch::Sender<Arc<Held>>,
+    _served: JoinSet<()>,
+    _file: SocketFile,
+    _folder: tempfile::TempDir,
+}
+
+fn at(now: u64, held: Arc<Held>) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker.sock");
+    let (listener, file) = SocketFile::listen(&path, 0o600).unwrap();
+    let (sender, receiver) = watch::channel(held);
+    let local = Arc::new(Local::new(receiver, clock(now), Arc::new(Ready), Leases::Given));
+    let mut served = JoinSet::new();
+    served.spawn(serve(Listener::Unix(listener), local));
+    let client = Client::new(&path, Peer::Worker);
+    World { client, sender, _served: served, _file: file, _folder: folder }
+}
+
+impl World {
+    async fn refused(&self, name: &str) -> ControlError {
+        match self.client.lease(name, Span::millis(10)).await {
+            Err(ClientError::Refused(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_is_given_out_with_what_it_is() {
+    let world = at(0, held("payload"));
+    let given = world.client.lease("s3-prod", Span::secs(0)).await.unwrap();
+    assert_eq!((given.payload.expose(), given.revision), (&b"payload"[..], Some(7)));
+    assert_eq!(given.service.as_deref(), Some("s3"));
+    assert_eq!(given.valid_until.as_deref(), Some("1970-01-01T01:00:00.999Z"));
+}
+
+#[tokio::test]
+async fn who_waits_gets_what_comes_meanwhile() {
+    let world = at(0, Arc::default());
+    let waits = world.client.lease("s3-prod", Span::secs(30));
+    let comes = async {
+        // Whoever asks is there first: the answer is the same if not.
+        tokio::task::yield_now().await;
+        world.sender.send(Arc::default()).unwrap();
+        world.sender.send(held("payload")).unwrap();
+    };
+    let (given, ()) = tokio::join!(waits, comes);
+    assert_eq!(given.unwrap().payload.expose(), b"payload");
+}
+
+#[tokio::test]
+async fn what_has_expired_is_given_to_nobody() {
+    let error = at(3_600_999, held("hunter2")).refused("s3-prod").await;
+    assert_eq!(error.kind, "not-ready");
+    assert!(error.message.contains("expired at 1970-01-01T01:00:00.999Z"), "{error}");
+    assert!(!error.message.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn who_gets_nothing_is_told_why() {
+    let world = at(0, held("payload"));
+    let error = world.refused("other").await;
+    assert!(error.kind == "not-ready" && error.message.contains("`deliver-to`"), "{error}");
+    world.sender.send(Arc::default()).unwrap();
+    assert!(world.refused("s3-prod").await.message.contains("nothing was delivered yet"));
+    for name in ["S3", "../s3-prod", "s3-prod/../other", "", "a\nb"] {
+        let error = world.refused(name).await;
+        assert_eq!(error.kind, "unknown", "{name:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_says_what_it_holds_and_obtains_nothing() {
+    let world = at(0, held("payload"));
+    let status: Value = world.client.json(Method::GET, "/v1/status").await.unwrap();
+    assert_eq!(status["ready"], true);
+    for (method, path) in [
+        (Method::POST, "/v1/instances/s3-prod/renew"),
+        (Method::POST, "/v1/instances/s3-prod/revoke"),
+        (Method::POST, "/v1/reload"),
+        (Method::POST, "/v1/instances/s3-prod/lease"),
+        (Method::GET, "/v1/instances/s3-prod/lease/more"),
+        (Method::GET, "/"),
+    ] {
+        let Err(ClientError::Refused(error)) = world.client.send(method, path).await else { panic!("{path}") };
+        assert_eq!(error.kind, "request", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_word_in_the_configuration_nothing_is_given_out() {
+    let (_sender, held) = watch::channel(Arc::new(Held::default()));
+    let local = Local::new(held, clock(0), Arc::new(Ready), Leases::Withheld);
+    let lease = Request::get("/v1/instances/s3-prod/lease").body(()).unwrap();
+    assert_eq!(local.answer(lease).await.status(), http::StatusCode::UNPROCESSABLE_ENTITY);
+    let status = Request::get("/v1/status").body(()).unwrap();
+    assert_eq!(local.answer(status).await.status(), http::StatusCode::OK);
+}

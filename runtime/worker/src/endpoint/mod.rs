@@ -1,0 +1,24 @@
+//! Where programs on the same machine ask for what the worker holds.
+//!
+//! Nothing here keeps a lease: every answer is made of what is held at that moment, and what has expired is given to
+//! nobody. [`Aws`] speaks to AWS's own libraries over loopback, [`Local`] to `deputy get` and its siblings over a Unix
+//! socket. What a stranger can do to either is bounded by the server that both run on (`deputy-observe`).
+
+mod aws;
+mod credentials;
+mod local;
+#[cfg(test)]
+mod testing;
+mod token;
+
+use std::sync::Arc;
+
+use deputy_core::Timestamp;
+
+pub use aws::Aws;
+pub use credentials::{AwsCredentials, CredentialsError};
+pub use local::{Leases, Local, Status};
+pub use token::{Token, TokenError};
+
+/// What the wall clock shows.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

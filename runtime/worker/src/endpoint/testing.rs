@@ -1,0 +1,27 @@
+//! What the tests of the endpoints hold.
+
+use std::sync::Arc;
+
+use deputy_core::schedule::Revision;
+use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
+use deputy_link::Held;
+
+use super::Clock;
+
+/// When what is held ends.
+pub(super) const HOUR: Timestamp = Timestamp::from_millis(3_600_999);
+
+/// One lease of `s3-prod`.
+pub(super) fn held(payload: &str) -> Arc<Held> {
+    let instance: InstanceName = "s3-prod".parse().unwrap();
+    let stamp = Stamp { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
+    let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
+    let service = "s3".parse().unwrap();
+    let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: HOUR, payload };
+    Arc::new(Held { deliveries: [(instance, delivery)].into(), complete: true, ..Held::default() })
+}
+
+/// A clock that stands still.
+pub(super) fn clock(now: u64) -> Clock {
+    Arc::new(move || Timestamp::from_millis(now))
+}

@@ -1,0 +1,132 @@
+//! `deputy exec`
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+
+use crate::coordinator::{Coordinator, state};
+use crate::home::Home;
+use crate::service::{SESSION, failing, granting};
+use crate::worker::Worker;
+
+/// What tells somebody else's session token.
+const STRAY: (&str, &str) = ("AWS_SESSION_TOKEN", "somebody-elses");
+
+fn home() -> Home {
+    Home::with_s3(&granting(), "")
+}
+
+/// `deputy exec` with these options, calling a shell with this script.
+fn shell(home: &Home, options: &[&str], script: &str) -> Command {
+    let state = state(home);
+    let mut command = home.command(&[("DEPUTY_STATE", state.to_str().unwrap()), ("PATH", "/usr/bin:/bin"), STRAY]);
+    command.arg("exec").args(options).args(["--", "/bin/sh", "-c", script]);
+    command
+}
+
+#[track_caller]
+fn printed(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn credentials_are_in_the_variables_that_awss_libraries_read() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    let script = "echo $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY $AWS_SESSION_TOKEN $AWS_CREDENTIAL_EXPIRATION";
+    let expected = format!("ASIAEXAMPLE secret-{SESSION} {SESSION} 2100-01-01T00:00:00.000Z\n");
+    assert_eq!(printed(shell(&home, &["s3"], script)), expected);
+}
+
+#[test]
+fn what_is_held_is_on_no_command_line() {
+    let home = Home::empty();
+    let _worker = Worker::start(&home, &[("s3", "s3", "hunter2"), ("hdfs", "hdfs", "hunter3")]);
+    let options = ["s3", "hdfs", "--env", "A=s3", "--file-env", "B=hdfs", "--config", "worker.toml"];
+    let seen = printed(shell(&home, &options, "tr '\\0' ' ' < /proc/$$/cmdline; echo; echo $A; cat $B"));
+    let (line, rest) = seen.split_once('\n').unwrap();
+    assert!(!line.contains("hunter"), "{line}");
+    assert_eq!(rest, "hunter2\nhunter3");
+}
+
+#[test]
+fn a_file_in_memory_serves_the_program_and_those_that_it_calls() {
+    let home = Home::empty();
+    let _worker = Worker::start(&home, &[("hdfs", "hdfs", "binary\u{1}payload")]);
+    let options = ["hdfs", "--file-env", "TOKEN", "--config", "worker.toml"];
+    // A Python that closes what it did not open, as it does for those whom it calls.
+    let script = "cat $TOKEN; echo; python3 -c 'import subprocess, os; \
+                  subprocess.run([\"cat\", os.environ[\"TOKEN\"]], close_fds=True)'; stat -L -c %a $TOKEN";
+    assert_eq!(printed(shell(&home, &options, script)), "binary\u{1}payload\nbinary\u{1}payload400\n");
+}
+
+#[test]
+fn exit_code_and_signals_and_process_are_the_programs_own() {
+    let home = Home::empty();
+    let _worker = Worker::start(&home, &[("hdfs", "hdfs", "payload")]);
+    let options = ["hdfs", "--env", "TOKEN", "--config", "worker.toml"];
+    assert_eq!(shell(&home, &options, "exit 42").status().unwrap().code(), Some(42));
+    assert_eq!(shell(&home, &options, "kill -TERM $$").status().unwrap().signal(), Some(15));
+    let child = shell(&home, &options, "echo $$").stdout(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().to_string();
+    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim(), pid);
+}
+
+#[test]
+fn without_what_it_needs_the_program_is_not_called() {
+    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let coordinator = Coordinator::start(&home);
+    let run = coordinator.run(&["exec", "s3", "--wait", "100ms", "--", "/bin/sh", "-c", "echo called"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(4), ""), "{}", run.stderr);
+    assert!(run.stderr.contains("s3 can't be given out"), "{}", run.stderr);
+}
+
+#[test]
+fn what_cannot_be_handed_over_as_asked_is_told() {
+    let home = Home::empty();
+    let _worker = Worker::start(&home, &[("s3", "s3", "hunter2"), ("hdfs", "hdfs", "hunter2\0")]);
+    let told = |arguments: &[&str]| {
+        let run = home.run(&[&["exec", "--config", "worker.toml"], arguments, &["--", "/bin/echo", "called"]].concat());
+        assert!(!run.stderr.contains("hunter2"));
+        home.shown(&run)
+    };
+    assert_snapshot!(told(&["hdfs"]), @"
+    exit code 2
+    ----- stderr
+    error: nothing is known of how a program takes what hdfs holds: its service is hdfs
+    hint: --env NAME hands over all of it in a variable, --file-env NAME in a file
+    ");
+    assert_snapshot!(told(&["hdfs", "--env", "TOKEN"]), @"
+    exit code 2
+    ----- stderr
+    error: what hdfs holds can't be put into variables: there is a zero byte in it; --file-env hands it over in a file
+    ");
+    assert_snapshot!(told(&["s3"]), @"
+    exit code 2
+    ----- stderr
+    error: what s3 holds can't be put into variables: it holds no credentials of AWS: those are JSON with AccessKeyId and SecretAccessKey, as a `credential_process` prints them
+    ");
+    assert_snapshot!(told(&["s3", "hdfs", "--env", "TOKEN"]), @"
+    exit code 2
+    ----- stderr
+    error: TOKEN could be of any of the instances: say of which, TOKEN=INSTANCE
+    ");
+    assert_snapshot!(told(&["s3", "hdfs", "--env", "A=s3", "--file-env", "A=hdfs"]), @"
+    exit code 2
+    ----- stderr
+    error: A would be set twice, for s3 and for hdfs
+    hint: --env NAME=INSTANCE chooses another variable
+    ");
+    let missing = home.run(&["exec", "--config", "worker.toml", "s3", "--env", "A", "--", "/nowhere/program"]);
+    assert_snapshot!(home.shown(&missing), @r#"
+    exit code 2
+    ----- stderr
+    error: cannot call the program
+      because No such file or directory (os error 2)
+    hint: the program is "/nowhere/program"
+    "#);
+}

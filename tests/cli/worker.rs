@@ -1,0 +1,137 @@
+//! `deputy get` and `deputy worker status` at a worker's socket.
+
+use std::sync::Arc;
+
+use deputy_core::schedule::Revision;
+use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
+use deputy_link::Held;
+use deputy_local::{ControlError, SocketFile};
+use deputy_observe::{Listener, serve};
+use deputy_worker::endpoint::{Clock, Leases, Local, Status};
+use insta::assert_snapshot;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::home::Home;
+use crate::service::SESSION;
+
+/// 2099.
+const UNTIL: Timestamp = Timestamp::from_millis(4_070_908_800_000);
+
+/// The socket of a worker that holds these.
+pub(crate) struct Worker {
+    _runtime: Runtime,
+    _file: SocketFile,
+    _held: watch::Sender<Arc<Held>>,
+}
+
+/// What it says of itself.
+struct Said;
+
+#[async_trait::async_trait]
+impl Status for Said {
+    async fn status(&self) -> Result<serde_json::Value, ControlError> {
+        Ok(serde_json::json!({
+            "schema": 1,
+            "ready": true,
+            "instances": [
+                { "name": "s3", "revision": 7, "applied": true },
+                { "name": "hdfs", "revision": 1, "reason": "a receiver \u{1b}[2J failed" },
+            ],
+        }))
+    }
+}
+
+impl Worker {
+    /// At `worker.sock` in a home, which `worker.toml` names.
+    pub(crate) fn start(home: &Home, holds: &[(&str, &str, &str)]) -> Self {
+        home.write("worker.toml", "[worker]\noutput = \"out\"\n[endpoints.socket]\npath = \"worker.sock\"\n");
+        let mut held = Held { complete: true, ..Held::default() };
+        for (name, service, payload) in holds {
+            let instance: InstanceName = name.parse().unwrap();
+            let stamp = Stamp { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
+            let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
+            let service = service.parse().unwrap();
+            let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: UNTIL, payload };
+            held.deliveries.insert(instance, delivery);
+        }
+        let (sender, receiver) = watch::channel(Arc::new(held));
+        let clock: Clock = Arc::new(|| Timestamp::from_millis(0));
+        let runtime = Runtime::new().unwrap();
+        let file = runtime.block_on(async {
+            let (listener, file) = SocketFile::listen(&home.path("worker.sock"), 0o600).unwrap();
+            tokio::spawn(serve(
+                Listener::Unix(listener),
+                Arc::new(Local::new(receiver, clock, Arc::new(Said), Leases::Given)),
+            ));
+            file
+        });
+        Self { _runtime: runtime, _file: file, _held: sender }
+    }
+}
+
+#[test]
+fn a_worker_gives_out_what_it_holds_as_a_coordinator_does() {
+    let home = Home::empty();
+    let _worker = Worker::start(&home, &[("s3", "s3", SESSION)]);
+    assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml"]), @"
+    exit code 0
+    ----- stdout
+    instance     s3
+    revision     7
+    valid until  2099-01-01T00:00:00.000Z
+    payload      21 bytes, not shown: --reveal prints them, --out FILE keeps them
+    ");
+    let by_socket = home.run(&["get", "s3", "--socket", "worker.sock", "--reveal"]);
+    assert_eq!((by_socket.code, by_socket.stdout.as_str()), (Some(0), SESSION));
+    let by_variable = home.run_with(&["get", "s3", "--reveal"], &[("DEPUTY_CONFIG", "worker.toml")]);
+    assert_eq!((by_variable.code, by_variable.stdout.as_str()), (Some(0), SESSION));
+}
+
+#[test]
+fn who_gets_nothing_of_a_worker_is_told_why() {
+    let home = Home::empty();
+    let worker = Worker::start(&home, &[]);
+    assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml", "--wait", "10ms"]), @"
+    exit code 4
+    ----- stderr
+    error: s3 can't be given out: the coordinator delivers nothing of that name here: is this worker's group in its `deliver-to`, and does the coordinator hold a lease of it?
+    ");
+    assert_snapshot!(home.snapshot(&["renew", "s3", "--config", "worker.toml"]), @"
+    exit code 2
+    ----- stderr
+    error: a worker does not do this: ask its coordinator
+    ");
+    drop(worker);
+    assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml"]), @"
+    exit code 4
+    ----- stderr
+    error: no worker answers at [HOME]/worker.sock: is one running, with [endpoints.socket] in its configuration?
+      because No such file or directory (os error 2)
+    ");
+    assert_snapshot!(home.snapshot(&["get", "s3", "--socket", "worker.sock"]), @"
+    exit code 4
+    ----- stderr
+    error: no coordinator or worker answers at worker.sock: start one with `deputy run`, or a worker that has this socket in [endpoints.socket]
+      because No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn a_worker_says_what_it_holds() {
+    let home = Home::empty();
+    let _worker = Worker::start(&home, &[]);
+    assert_snapshot!(home.snapshot(&["worker", "status"]), @"
+    exit code 0
+    ----- stdout
+    instances
+      APPLIED  NAME  REVISION  REASON
+      yes      s3    7
+               hdfs  1         a receiver �[2J failed
+
+    ready  yes
+    ");
+    let run = home.run(&["worker", "status", "--json", "--socket", "worker.sock"]);
+    let status: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &status["instances"][1]["name"]), (Some(0), &"hdfs".into()));
+}

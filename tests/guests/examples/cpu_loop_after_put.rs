@@ -1,0 +1,11 @@
+//! Puts a file and computes for ever.
+
+use hostile_guests::receiver;
+use hostile_guests::receiver::put;
+
+receiver!(|_, deliveries| {
+    assert_eq!(put("credentials", &deliveries[0].tokens.payload), "ok");
+    loop {
+        std::hint::black_box(0);
+    }
+});

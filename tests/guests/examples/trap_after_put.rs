@@ -1,0 +1,9 @@
+//! Puts a file and breaks off.
+
+use hostile_guests::receiver;
+use hostile_guests::receiver::put;
+
+receiver!(|_, deliveries| {
+    assert_eq!(put("credentials", &deliveries[0].tokens.payload), "ok");
+    panic!("a text that nobody hears")
+});
