@@ -18,11 +18,8 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(part: &str) -> Result<Self> {
-        let mut child = Command::new(env::current_exe()?)
-            .arg(part)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            Command::new(env::current_exe()?).arg(part).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take().ok_or("no standard input")?;
         let output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         Ok(Self { child, input, output })

@@ -65,8 +65,7 @@ impl Desk for Door {
         let request = Requested::new(&request).map_err(|error| Refusal::new(Code::Malformed, error))?;
         let fresh = WorkerId::from_bytes(self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         let shown = Presented { token, secret: &secret, key: request.key() };
-        let worker =
-            self.book().join(now(), &shown, fresh).map_err(|error| Refusal::new(Code::BadJoin, error))?;
+        let worker = self.book().join(now(), &shown, fresh).map_err(|error| Refusal::new(Code::BadJoin, error))?;
         let certificate = self.authority.certify(now(), worker.id, &request);
         let certificate = certificate.map_err(|error| Refusal::new(Code::Internal, error))?;
         Ok(Certified {

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{io, thread};
 
 use bytes::Bytes;
-use deputy_link::message::{Complete, Down, Reply, Request, Up};
 use deputy_link::encode;
+use deputy_link::message::{Complete, Down, Reply, Request, Up};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use prost::Message;

@@ -130,8 +130,7 @@ impl Bench {
     fn sizes(&mut self, report: &mut Report, rounds: usize) -> Result {
         let mut sizes: Vec<usize> = (0..).map(|power| 10_usize.pow(power)).take_while(|n| *n < self.workers).collect();
         sizes.push(self.workers);
-        report.sizes =
-            sizes.into_iter().map(|workers| Size { workers, link: Vec::new(), floor: Vec::new() }).collect();
+        report.sizes = sizes.into_iter().map(|workers| Size { workers, link: Vec::new(), floor: Vec::new() }).collect();
         for _ in 0..rounds {
             for size in &mut report.sizes {
                 for (by, samples) in [(By::Link, &mut size.link), (By::Floor, &mut size.floor)] {

@@ -119,8 +119,8 @@ fn head(title: &str) {
 
 fn line(name: &str, pushes: &[Push], base: f64) {
     let all = median(pushes, |push| push.all_ms);
-    let [half, most, cpu] =
-        [|push: &Push| push.half_ms, |push: &Push| push.most_ms, |push: &Push| push.cpu_us].map(|of| median(pushes, of));
+    let [half, most, cpu] = [|push: &Push| push.half_ms, |push: &Push| push.most_ms, |push: &Push| push.cpu_us]
+        .map(|of| median(pushes, of));
     let [half, most, shown] = [half, most, all].map(show);
     println!("  {name:<50}{half:>10}{most:>10}{shown:>10}{:>8.2}{cpu:>9.1} µs", all / base);
 }
