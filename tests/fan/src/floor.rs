@@ -2,7 +2,6 @@
 //! deadlines. Faster than this no server with rustls is.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{io, thread};
@@ -42,9 +41,13 @@ struct Loop {
 }
 
 impl Floor {
-    pub(crate) fn start(config: Arc<ServerConfig>, tracker: Arc<Tracker>) -> Result<Self> {
+    pub(crate) fn start(
+        listener: std::net::TcpListener,
+        config: Arc<ServerConfig>,
+        tracker: Arc<Tracker>,
+    ) -> Result<Self> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
+        let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (port, waker) = (listener.local_addr()?.port(), Waker::new(poll.registry(), ORDERS)?);
         let (sender, frames) = channel();

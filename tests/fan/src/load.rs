@@ -188,7 +188,7 @@ impl Load {
             _ => {}
         })?;
         if stands == Stands::Closed {
-            return Err(format!("the server closed the connection of worker {number}").into());
+            return Err(format!("the server closed the connection of worker {number} ({:?})", worker.phase).into());
         }
         acks.iter().try_for_each(|ack| session.send(ack))?;
         session.flush()?;

@@ -13,6 +13,7 @@ use deputy_link::message::{Down, Reply, Update};
 use deputy_link::server::{Limits, Roster, Server, Tls};
 use deputy_link::{Encoded, Group, Hub, encode};
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 use crate::child::reply;
@@ -87,11 +88,18 @@ pub(crate) fn serve() -> Result {
     let tls = Arc::new(Tls::new(now(), door.authority())?);
     hub.trust(door.authority().trusted().iter().map(|der| der.to_vec()).collect());
     let group = hub.group(&GROUP.parse::<GroupName>()?);
-    let floor = Floor::start(tls.config(), Arc::clone(&tracker))?;
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let listener = runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(address)?;
+        // As the link's: the kernel's own bound is the same for both.
+        socket.listen(4096)?.into_std()
+    })?;
+    let floor = Floor::start(listener, tls.config(), Arc::clone(&tracker))?;
     let (desk, roster_of_server) = (Arc::clone(&door), Arc::clone(&roster));
-    let server =
-        runtime.block_on(async { Server::bind(address, desk, hub, roster_of_server, tls, Limits::default()) })?;
+    // The bare workers give no sign of life but their word.
+    let limits = Limits { heartbeat: Span::secs(600), ..Limits::default() };
+    let server = runtime.block_on(async { Server::bind(address, desk, hub, roster_of_server, tls, limits) })?;
     let link = server.address()?.port();
     let (stop, stopped) = watch::channel(false);
     let running = runtime.spawn(server.run(stopped));
