@@ -135,3 +135,25 @@ fn a_worker_says_what_it_holds() {
     let status: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, &status["instances"][1]["name"]), (Some(0), &"hdfs".into()));
 }
+
+#[test]
+fn a_workers_configuration_is_checked_with_its_receivers() {
+    let home = Home::empty();
+    let component = deputy_test_servers::guest("aws-credentials").unwrap().display().to_string();
+    home.write(
+        "worker.toml",
+        &format!(
+            "[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\ncomponent = \"{component}\"\ninstances = [\"s3\"]\n\
+             [receivers.chosen]\nmode = \"0640\"\n"
+        ),
+    );
+    let good = home.run(&["check", "--config", "worker.toml", "--json"]);
+    assert_eq!(good.code, Some(0), "{}", good.stderr);
+    let json: serde_json::Value = serde_json::from_str(&good.stdout).unwrap();
+    assert_eq!((&json["ok"], &json["receivers"][0]["instances"][0]), (&true.into(), &"s3".into()));
+    assert_eq!(json["receivers"][1]["component"], serde_json::Value::Null);
+    home.write("worker.toml", "[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\ncomponent = \"worker.toml\"\ninstances = [\"s3\"]\n");
+    let bad = home.run(&["check", "--config", "worker.toml"]);
+    assert_eq!(bad.code, Some(1), "{}", bad.stdout);
+    assert!(bad.stdout.contains("can't be compiled"), "{}", bad.stdout);
+}

@@ -44,7 +44,7 @@ impl Home {
     /// With the state folder of this target directory: components in Python and JavaScript take long to compile.
     pub(crate) fn with_compiled(component: &str) -> Self {
         static COMPILING: Mutex<()> = Mutex::new(());
-        let home = Self::with_state(concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-state"));
+        let home = Self::in_target("e2e-state");
         // One after the other: tests that run beside each other would each compile it.
         let _compiling = COMPILING.lock();
         home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
@@ -55,11 +55,11 @@ impl Home {
     pub(crate) fn with_script() -> Self {
         static COMPILED: OnceLock<PathBuf> = OnceLock::new();
         let compiled = COMPILED.get_or_init(|| {
-            let home = Self::with_state(concat!(env!("CARGO_TARGET_TMPDIR"), "/script-state"));
+            let home = Self::in_target("script-state");
             for component in ["benign-lifecycle", "benign-obtain"] {
                 home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
             }
-            home.state.join("components")
+            home.components()
         });
         let home = Self::new();
         let components = home.state.join("components");
@@ -69,6 +69,16 @@ impl Home {
             fs::copy(entry.path(), components.join(entry.file_name())).unwrap();
         }
         home
+    }
+
+    /// With a state folder of this target directory, which later runs find again.
+    pub(crate) fn in_target(state: &str) -> Self {
+        Self::with_state(&format!("{}/{state}", env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// Where compiled components are.
+    pub(crate) fn components(&self) -> PathBuf {
+        self.state.join("components")
     }
 
     fn with_state(state: &str) -> Self {
@@ -194,8 +204,14 @@ impl Home {
 
     /// The program in this home, ready for its arguments.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_deputy"));
+        let mut command = self.program();
         command.arg("--config").arg(self.path("deputy.toml")).arg("--state").arg(&self.state);
+        command
+    }
+
+    /// The program with nothing but its environment, in which there is nothing.
+    pub(crate) fn program(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deputy"));
         command.env_clear().env("COLUMNS", "120").current_dir(self.folder.path());
         command
     }

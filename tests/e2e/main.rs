@@ -35,10 +35,15 @@ mod script;
 mod servers;
 mod sts;
 mod wasmtime_cli;
+mod workers;
 
 #[test]
 fn every_file_here_is_part_of_the_tests() {
-    for (known, folder, least) in [(include_str!("main.rs"), "", 10), (include_str!("faults.rs"), "/faults", 11)] {
+    for (known, folder, least) in [
+        (include_str!("main.rs"), "", 10),
+        (include_str!("faults.rs"), "/faults", 11),
+        (include_str!("workers.rs"), "/workers", 13),
+    ] {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e").to_owned() + folder;
         let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();

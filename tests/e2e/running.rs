@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -104,12 +105,7 @@ impl<'h> Running<'h> {
 
     /// What the control socket answers, if anybody does.
     fn asked(&self, path: &str) -> Option<Value> {
-        let mut stream = UnixStream::connect(self.home.socket()).ok()?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: deputy\r\n\r\n").as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        serde_json::from_str(body).ok()
+        asked(&self.home.socket(), path)
     }
 
     /// Waits until something is so.
@@ -141,6 +137,16 @@ impl<'h> Running<'h> {
         File::open(self.home.path("run.log")).unwrap().read_to_string(&mut text).unwrap();
         text
     }
+}
+
+/// What is answered at a socket, if anybody does.
+pub(crate) fn asked(socket: &Path, path: &str) -> Option<Value> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: deputy\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    serde_json::from_str(body).ok()
 }
 
 impl Drop for Running<'_> {

@@ -21,6 +21,7 @@ use crate::inspect::ComponentJson;
 use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
 use crate::sandbox;
 use crate::table::Table;
+use crate::worker;
 
 /// The whole check, for a program to read.
 #[derive(Serialize)]
@@ -109,6 +110,9 @@ struct SecretJson {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exit, CommandError> {
+    if let Some(path) = context.names_worker()? {
+        return worker::check(context, &path, arguments).await;
+    }
     let config = context.configuration()?;
     context.printer.note(&config.warnings.render(Colour::Always));
     if !config.warnings.is_empty() {

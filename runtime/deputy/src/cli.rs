@@ -95,10 +95,11 @@ pub(crate) enum Command {
     /// Check the configuration, the secrets and the components
     ///
     /// Reads the configuration, resolves every secret, loads every component that is enabled, and prints what each
-    /// one imports against what it was granted. Obtains nothing.
+    /// one imports against what it was granted. Obtains nothing. A worker's configuration is checked likewise.
     #[command(after_help = "Examples:
   deputy check
   deputy check --config /etc/deputy/deputy.toml
+  deputy check --config /etc/deputy/worker.toml
   deputy check --json | jq .ok")]
     Check(Check),
     /// Compile one component from standard input to standard output

@@ -64,6 +64,12 @@ impl Context {
         self.surroundings.worker_state_dir(self.state.as_deref(), configured)
     }
 
+    /// The file that somebody named, if it is a worker's.
+    pub(crate) fn names_worker(&self) -> Result<Option<PathBuf>, CommandError> {
+        let Some(path) = self.named() else { return Ok(None) };
+        Ok((Places::load(path)?.program == Program::Worker).then(|| path.to_owned()))
+    }
+
     /// A worker's configuration: the one that was named, or that lies here, or one that says nothing.
     pub(crate) fn worker_configuration(&self) -> Result<WorkerConfig, CommandError> {
         let file = Path::new("worker.toml");

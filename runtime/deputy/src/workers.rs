@@ -98,9 +98,10 @@ async fn create(context: &Context, arguments: &cli::CreateToken) -> Result<Exit,
         context.payload(b"\n")?;
     }
     let uses = if arguments.uses == 1 { "one worker".to_owned() } else { format!("{} workers", arguments.uses) };
-    context
-        .printer
-        .note(&format!("token {}: {uses} of the group {} can join until {}", token.id, arguments.group, token.expires));
+    context.printer.note(&format!(
+        "token {}: {uses} of the group {} can join until {}\n",
+        token.id, arguments.group, token.expires
+    ));
     Ok(Exit::Done)
 }
 

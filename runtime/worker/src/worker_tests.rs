@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, Outputs, SecretBytes, ServiceName, Stamp, Timestamp};
+use deputy_core::{Delivery, Digest, Outputs, SecretBytes, Services, Stamp, Timestamp};
 use deputy_link::Binding;
 use deputy_observe::{Handler as _, SystemClock};
 use http::{Request, StatusCode};

@@ -163,10 +163,10 @@ fn no_gap_is_long(lives: &[Life], samples: &[Sample]) {
 }
 
 /// Numbers that look random, and are the same for the same seed.
-struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
         let seed = std::env::var("DEPUTY_SEED").map_or(u64::from(clock), |seed| seed.parse().unwrap());
         eprintln!("DEPUTY_SEED={seed} kills at the same moments again");
@@ -174,7 +174,7 @@ impl Chance {
     }
 
     /// SplitMix64.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

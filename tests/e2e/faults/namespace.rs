@@ -1,11 +1,12 @@
-//! A small file system in a folder, for the processes in a mount namespace of their own. It goes with the last of them.
+//! A small file system in a folder, or a network, for the processes in a namespace of their own. It goes with the last of
+//! them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// What to do where no namespace can be made.
-const HELP: &str = "this test mounts a small file system in a namespace of its own, which neither root nor a user may do \
+const HELP: &str = "this test makes a file system or a network in a namespace of its own, which neither root nor a user may do \
     here: run it as root, in a container with `--cap-add SYS_ADMIN`, or allow users their own namespaces \
     (`sysctl kernel.unprivileged_userns_clone=1`, or `kernel.apparmor_restrict_unprivileged_userns=0`)";
 
@@ -15,33 +16,57 @@ pub(crate) struct Namespace {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     folder: PathBuf,
+    own: Own,
     is_users: bool,
+}
+
+/// What the processes there have for themselves.
+#[derive(Debug, Clone, Copy)]
+enum Own {
+    Mounts,
+    Network,
+}
+
+impl Own {
+    /// As `unshare` and `nsenter` name it.
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Mounts => "--mount",
+            Self::Network => "--net",
+        }
+    }
 }
 
 impl Namespace {
     /// With an empty file system of this size at a folder, which is made.
     pub(crate) fn with_small_disk(folder: &Path, size: &str) -> Self {
         std::fs::create_dir(folder).unwrap();
-        let mut ways = [false, true].into_iter().map(|is_users| Self::begin(folder, is_users));
-        let made = ways.find_map(|mut namespace| {
-            let mount = format!("mount -t tmpfs -o size={size},mode=700 deputy-test {}", folder.display());
-            namespace.tries(&mount).then_some(namespace)
-        });
-        made.expect(HELP)
+        let mount = format!("mount -t tmpfs -o size={size},mode=700 deputy-test {}", folder.display());
+        Self::made_by(&mount, folder, Own::Mounts)
     }
 
-    fn begin(folder: &Path, is_users: bool) -> Self {
+    /// With a network of its own, in which there is loopback alone.
+    pub(crate) fn with_network() -> Self {
+        Self::made_by("ip link set lo up", Path::new("/"), Own::Network)
+    }
+
+    fn made_by(script: &str, folder: &Path, own: Own) -> Self {
+        let mut ways = [false, true].into_iter().map(|is_users| Self::begin(folder, own, is_users));
+        ways.find_map(|mut namespace| namespace.tries(script).then_some(namespace)).expect(HELP)
+    }
+
+    fn begin(folder: &Path, own: Own, is_users: bool) -> Self {
         let mut command = Command::new("unshare");
-        command.arg("--mount").args(is_users.then_some("--map-root-user")).arg("/bin/sh");
+        command.arg(own.flag()).args(is_users.then_some("--map-root-user")).arg("/bin/sh");
         let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect(HELP);
         let (input, output) = (shell.stdin.take().unwrap(), BufReader::new(shell.stdout.take().unwrap()));
-        Self { shell, input, output, folder: folder.to_owned(), is_users }
+        Self { shell, input, output, folder: folder.to_owned(), own, is_users }
     }
 
     /// A command that runs there. It is given its whole environment.
     pub(crate) fn enter(&self, command: &Command) -> Command {
         let mut entering = Command::new("nsenter");
-        entering.arg(format!("--target={}", self.shell.id())).arg("--mount");
+        entering.arg(format!("--target={}", self.shell.id())).arg(self.own.flag());
         entering.args(self.is_users.then_some(["--user", "--preserve-credentials"]).into_iter().flatten());
         entering.arg("--").arg(command.get_program()).args(command.get_args());
         entering.env_clear().env("PATH", "/usr/bin:/bin");
@@ -56,6 +81,16 @@ impl Namespace {
     /// Gives all of it back.
     pub(crate) fn empty(&mut self) {
         self.does("rm filler");
+    }
+
+    /// Lets nothing through to anybody, and gives nobody a word of it.
+    pub(crate) fn part(&mut self) {
+        self.does("ip link set lo down");
+    }
+
+    /// Lets everything through again.
+    pub(crate) fn heal(&mut self) {
+        self.does("ip link set lo up");
     }
 
     /// Remounts the file system: `ro` or `rw`.

@@ -1,9 +1,10 @@
-//! `cargo xtask demo`: a sandboxed provider obtains real S3 credentials, another program uses them, and a coordinator
-//! keeps them fresh.
+//! `cargo xtask demo`: a sandboxed provider obtains real S3 credentials, another program uses them, a coordinator keeps
+//! them fresh, and three workers apply them.
 
 mod rotation;
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -59,8 +60,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let (access_key, body) = use_credentials(&folder, &seaweed)?;
     step.end(format!("read back: {body:?}"));
     conclude(&access_key, &audit)?;
-    let (profile, endpoint) = (folder.join("aws-config").display().to_string(), seaweed.endpoint());
-    rotation::run(&deputy, &folder, &[("AWS_CONFIG_FILE", &profile), ("ENDPOINT", &endpoint)])
+    rotation::run(&deputy, &folder, &seaweed.endpoint())
+}
+
+/// A port of loopback at which nobody listens now.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.map(|address| address.port()).doing(|| "looking for a free port".into())
 }
 
 /// The program, from this clone.
@@ -73,16 +79,19 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Writes what an operator would write: a configuration, and a file with the key that only they can read.
 fn configure(workspace: &Workspace, folder: &Path, seaweed: &Seaweed) -> Result<()> {
-    let component = folder.join("s3-sts.wasm");
-    let state = workspace.target("demo-state").display().to_string();
+    let port = free_port()?;
     let endpoint = seaweed.endpoint();
     let (region, role) = (Seaweed::REGION, Seaweed::ROLE_ARN);
     let configuration = format!(
-        r#"state = "{state}"
+        r#"state = "state"
+
+[coordinator]
+listen = "127.0.0.1:{port}"    # where workers come in
 
 [instances.s3-demo]
 component = "s3-sts.wasm"
-lifetime = "6s"                # a demonstration has no time for the quarter of an hour that STS gives
+lifetime = "5s"                # a demonstration has no time for the quarter of an hour that STS gives
+deliver-to = ["readers"]
 
 [instances.s3-demo.settings]
 region = "{region}"
@@ -98,6 +107,10 @@ sigv4 = {{ services = ["sts"], regions = ["{region}"] }}
 allow = "{endpoint}"
 methods = ["POST"]
 networks = ["loopback"]
+
+[groups.readers.receivers.aws]
+component = "aws-credentials.wasm"
+instances = ["s3-demo"]
 "#
     );
     let key = format!(r#"{{"AccessKeyId": "{}", "SecretAccessKey": "{}"}}"#, Seaweed::ACCESS_KEY, Seaweed::SECRET_KEY);
@@ -105,7 +118,10 @@ networks = ["loopback"]
     write(&folder.join("deputy.toml"), configuration.as_bytes())?;
     write(&secret, key.as_bytes())?;
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).doing(|| "closing the key's file".into())?;
-    fs::copy(workspace.guests().join("s3-sts.wasm"), &component).doing(|| "copying the provider".into())?;
+    for component in ["s3-sts.wasm", "aws-credentials.wasm"] {
+        fs::copy(workspace.guests().join(component), folder.join(component))
+            .doing(|| format!("copying {component}"))?;
+    }
     say::note("deputy.toml", "what the operator grants:");
     for line in configuration.lines() {
         eprintln!("              | {line}");

@@ -1,5 +1,5 @@
-//! The demonstration's second half: a coordinator that rotates real credentials every few seconds, is killed in between,
-//! and a client that never notices.
+//! The demonstration's second half: a coordinator that rotates real credentials every few seconds, three workers that
+//! apply them, and a client that reads with what each of them left. The coordinator is killed in between, and a worker.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,137 +15,165 @@ use crate::process::Run;
 use crate::say;
 
 /// How long the client reads.
-const READING: Duration = Duration::from_secs(24);
+const READING: Duration = Duration::from_secs(48);
 
-/// When the coordinator is killed, and how many leases the client must have seen in the end.
-const KILL: Duration = Duration::from_secs(10);
-const LEASES: usize = 4;
+/// When the workers are listed once more.
+const LAST_LOOK: Duration = Duration::from_secs(45);
 
-/// Reads the object again and again, each time with what the file holds then, as a job that starts anew does.
+/// When the coordinator is killed, and when a worker.
+const KILL_COORDINATOR: Duration = Duration::from_secs(15);
+const KILL_WORKER: Duration = Duration::from_secs(30);
+
+/// How many leases the client must have seen at each worker in the end: ten rotations.
+const LEASES: usize = 11;
+
+const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
+
+/// Reads the object again and again, each time with what a worker's file holds then, as a job that starts anew does. It
+/// knows AWS's shared credentials file, and nothing of Deputy.
 const CLIENT: &str = "
 import boto3, os, time
 end = time.time() + float(os.environ['SECONDS'])
 while time.time() < end:
-    session = boto3.Session(profile_name='demo')
-    s3 = session.client('s3', endpoint_url=os.environ['ENDPOINT'])
-    try:
-        s3.get_object(Bucket='demo', Key='greeting')['Body'].read()
-        print('read', session.get_credentials().access_key)
-    except Exception as error:
-        print('failed', type(error).__name__, error)
+    for worker in os.environ['WORKERS'].split():
+        os.environ['AWS_SHARED_CREDENTIALS_FILE'] = worker + '/aws/credentials'
+        try:
+            session = boto3.Session(profile_name='s3-demo')
+            s3 = session.client('s3', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
+            s3.get_object(Bucket='demo', Key='greeting')['Body'].read()
+            print('read', os.path.basename(worker), session.get_credentials().access_key)
+        except Exception as error:
+            print('failed', os.path.basename(worker), type(error).__name__, error)
     time.sleep(0.1)
 ";
 
-/// What the client saw.
-struct Seen {
-    reads: usize,
-    keys: Vec<String>,
-}
-
 /// Runs it in the demonstration's folder, which has a configuration and an object to read.
-pub(super) fn run(deputy: &Path, folder: &Path, environment: &[(&str, &str)]) -> Result<()> {
+pub(super) fn run(deputy: &Path, folder: &Path, endpoint: &str) -> Result<()> {
     let call = |arguments: &[&str]| Run::new(deputy).args(["--config", "deputy.toml"]).args(arguments).dir(folder);
-    say::note("deputy run", "the coordinator: a lease of six seconds, replaced in time, sealed, given out");
-    let mut coordinator = Coordinator::start(deputy, folder)?;
-    call(&["get", "s3-demo", "--wait", "30s", "--out", "credentials.json"]).quiet()?;
-    call(&["status", "s3-demo"]).said().shown()?;
+    say::note("deputy run", "the coordinator: a lease of five seconds, replaced in time, sealed, given out");
+    let mut coordinator = Process::start(deputy, folder, "coordinator", &["--config", "deputy.toml", "run"])?;
+    until("the coordinator to hold a lease", || call(&["get", "s3-demo", "--wait", "1s"]).succeeds())?;
+    call(&["status"]).said().shown()?;
+
+    say::note("deputy worker", "three workers join with a string of three uses, and apply what they are given");
+    call(&["token", "create", "--group", "readers", "--uses", "3", "--out", "join"]).said().shown()?;
+    let start = |worker: &str| {
+        let state = format!("{worker}-state");
+        Process::start(deputy, folder, worker, &["worker", "--join", "join", "--output", worker, "--state", &state])
+    };
+    let mut workers = Vec::new();
+    for worker in WORKERS {
+        std::fs::create_dir(folder.join(worker)).doing(|| format!("making the folder of {worker}"))?;
+        workers.push(start(worker)?);
+    }
+    let applied = || WORKERS.iter().all(|worker| folder.join(worker).join("aws/credentials").exists());
+    until("the workers to apply it", applied)?;
+    call(&["workers"]).said().shown()?;
 
     let seconds = READING.as_secs().to_string();
-    let environment = [environment, &[("SECONDS", seconds.as_str())]].concat();
-    say::note("boto3", format!("reads the object ten times a second for {seconds} s, with what the file holds"));
-    let (said, missed) = thread::scope(|scope| {
+    let folders: Vec<_> = WORKERS.iter().map(|worker| folder.join(worker).display().to_string()).collect();
+    let folders = folders.join(" ");
+    let environment = [("ENDPOINT", endpoint), ("SECONDS", &*seconds), ("WORKERS", &*folders)];
+    say::note("boto3", format!("reads the object for {seconds} s, in turn with what each worker left"));
+    let said = thread::scope(|scope| {
         let client = scope.spawn(|| boto(CLIENT, &environment));
         let begun = now();
-        let (mut killed, mut missed) = (false, 0);
-        while since(begun) < READING {
-            // In the place of a worker: fetches what is given out. While nobody answers, the file stays as it is.
-            let fetched = call(&["get", "s3-demo", "--wait", "1s", "--out", "credentials.json"]).succeeds();
-            missed += usize::from(!fetched);
-            if !killed && since(begun) > KILL {
-                killed = true;
-                coordinator.kill()?;
-                say::note("kill -9", "the coordinator is gone; another one begins with the sealed lease");
-                coordinator = Coordinator::start(deputy, folder)?;
-                call(&["status"]).said().shown()?;
-            }
-            pause(Duration::from_millis(200));
+        wait_for(begun, KILL_COORDINATOR);
+        coordinator.kill()?;
+        say::note("kill -9", "the coordinator is gone; another one begins with the sealed lease and the same workers");
+        coordinator = Process::start(deputy, folder, "coordinator", &["--config", "deputy.toml", "run"])?;
+        wait_for(begun, KILL_WORKER);
+        if let Some(last) = workers.pop() {
+            drop(last);
+            say::note("kill -9", "a worker is gone; what it applied stays, and it comes back as who it was");
+            workers.push(start("worker-3")?);
         }
-        let said = client.join().map_err(|_| Failure::new("the client's thread panicked"))?;
-        said.doing(|| "reading".into()).map(|said| (said, missed))
+        wait_for(begun, LAST_LOOK);
+        call(&["workers"]).said().shown()?;
+        client.join().map_err(|_| Failure::new("the client's thread panicked"))?.doing(|| "reading".into())
     })?;
-    let Seen { reads, keys } = judge(&said)?;
+    let reads = judge(&said)?;
     let status = call(&["status", "--json"]).json()?;
     let revision = status.pointer("/instances/0/lease/revision").and_then(Value::as_u64).unwrap_or_default();
+    for worker in workers {
+        worker.stop()?;
+    }
     coordinator.stop()?;
-    say::note(
-        "shown",
-        format!("{reads} reads with {} leases, and none failed: rotated to revision {revision},", keys.len()),
-    );
-    say::note("", format!("killed in between, and served again at once ({missed} times there was nobody to ask)"));
+    say::note("shown", format!("{reads} reads at three workers through {revision} leases, and not one failed:"));
+    say::note("", "with a coordinator that was killed, and a worker that was");
     Ok(())
 }
 
-fn judge(said: &str) -> Result<Seen> {
+/// How many reads there were: none failed, and each worker rotated.
+fn judge(said: &str) -> Result<usize> {
     let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("failed")).collect();
     if let Some(first) = failed.first() {
         return Err(Failure::new(format!("{} reads failed, the first: {first}", failed.len())));
     }
-    let mut keys: Vec<String> = said.lines().filter_map(|line| line.strip_prefix("read ")).map(str::to_owned).collect();
-    let reads = keys.len();
-    keys.dedup();
-    if keys.len() < LEASES {
-        return Err(Failure::new(format!(
-            "the client saw {} leases in {reads} reads: that is no rotation",
-            keys.len()
-        )));
+    let mut reads = 0;
+    for worker in WORKERS {
+        let begin = format!("read {worker} ");
+        let mut keys: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&begin)).collect();
+        reads += keys.len();
+        keys.dedup();
+        if keys.len() < LEASES {
+            let text = format!("the client saw {} leases at {worker}, where {LEASES} were to be seen", keys.len());
+            return Err(Failure::new(text));
+        }
     }
-    Ok(Seen { reads, keys })
+    Ok(reads)
 }
 
-/// A coordinator that ends with this value.
-struct Coordinator(Child);
+/// A process that ends with this value.
+struct Process(Child);
 
-impl Coordinator {
-    /// Starts one, and waits until it answers.
-    fn start(deputy: &Path, folder: &Path) -> Result<Self> {
-        let log = File::options().create(true).append(true).open(folder.join("run.log"));
-        let log = log.doing(|| "opening the coordinator's log".into())?;
+impl Process {
+    fn start(deputy: &Path, folder: &Path, name: &str, arguments: &[&str]) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log")));
+        let log = log.doing(|| format!("opening the log of {name}"))?;
         let child = Command::new(deputy)
-            .args(["--config", "deputy.toml", "run"])
+            .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
-        let coordinator = Self(child.doing(|| "starting the coordinator".into())?);
-        let begun = now();
-        while !Run::new(deputy).args(["--config", "deputy.toml", "status", "s3-demo"]).dir(folder).succeeds() {
-            if since(begun) > Duration::from_secs(60) {
-                return Err(Failure::new("the coordinator does not answer: see run.log beside its configuration"));
-            }
-            pause(Duration::from_millis(50));
-        }
-        Ok(coordinator)
+        child.map(Self).doing(|| format!("starting {name}"))
     }
 
     fn kill(&mut self) -> Result<()> {
-        self.0.kill().doing(|| "killing the coordinator".into())?;
-        self.0.wait().map(drop).doing(|| "killing the coordinator".into())
+        self.0.kill().doing(|| "killing a process".into())?;
+        self.0.wait().map(drop).doing(|| "killing a process".into())
     }
 
     /// Asks it to end, as systemd does.
     fn stop(mut self) -> Result<()> {
         Run::new("kill").args(["-TERM", &self.0.id().to_string()]).quiet()?;
-        let status = self.0.wait().doing(|| "stopping the coordinator".into())?;
-        if status.success() { Ok(()) } else { Err(Failure::new(format!("the coordinator ended with {status}"))) }
+        let status = self.0.wait().doing(|| "stopping a process".into())?;
+        if status.success() { Ok(()) } else { Err(Failure::new(format!("a process ended with {status}"))) }
     }
 }
 
-impl Drop for Coordinator {
+impl Drop for Process {
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+fn until(what: &str, mut so: impl FnMut() -> bool) -> Result<()> {
+    let begun = now();
+    while !so() {
+        if since(begun) > Duration::from_secs(60) {
+            return Err(Failure::new(format!("waited for {what}: see the logs beside deputy.toml")));
+        }
+        pause(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn wait_for(begun: Instant, time: Duration) {
+    pause(time.saturating_sub(since(begun)));
 }
 
 fn since(begun: Instant) -> Duration {

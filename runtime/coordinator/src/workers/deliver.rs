@@ -38,6 +38,9 @@ pub(super) struct Deliver {
 /// How soon the schedule hears that workers came or went.
 const COUNT: Duration = Duration::from_secs(1);
 
+/// After so many counts the schedule is told all of them, whether they changed or not.
+const AGAIN: u64 = 10;
+
 impl Deliver {
     pub(super) fn new(
         board: Arc<Board>,
@@ -71,7 +74,7 @@ impl Deliver {
 
     pub(super) async fn run(mut self) {
         let mut changes = self.board.changes();
-        let mut count = every(COUNT);
+        let (mut count, mut ticks) = (every(COUNT), 0_u64);
         loop {
             tokio::select! {
                 changed = changes.changed() => {
@@ -87,7 +90,14 @@ impl Deliver {
                     self.replan();
                     self.ready.send_replace(true);
                 }
-                _ = count.tick() => self.count().await,
+                _ = count.tick() => {
+                    ticks += 1;
+                    // An instance that changed has forgotten who uses it.
+                    if ticks % AGAIN == 0 {
+                        self.users.clear();
+                    }
+                    self.count().await;
+                }
             }
         }
     }

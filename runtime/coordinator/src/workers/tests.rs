@@ -646,3 +646,30 @@ async fn a_worker_that_hangs_delays_nobody_and_is_let_go() {
     assert!(site.status(&worker).await.connected);
     assert_eq!(id, stuck.id());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_whose_connection_drops_midway_is_finished_by_who_asks_again() {
+    let site = site(How::default()).await;
+    let string = site.token("analytics", 1).await;
+    let key = Key::new().unwrap();
+    let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
+    for sent in [10, usize::MAX] {
+        let join = deputy_link::message::Join {
+            token: string.token.as_bytes().to_vec(),
+            secret: string.secret.expose().to_vec(),
+            request: key.request().unwrap(),
+        };
+        let frame = deputy_link::encode(&deputy_link::message::Up::from(deputy_link::message::Request::Join(join)));
+        let mut stream = tls(&[&rustls::version::TLS13]).connect(name.clone(), connect(&site).await).await.unwrap();
+        stream.write_all(&frame[..sent.min(frame.len())]).await.unwrap();
+        stream.flush().await.unwrap();
+        // Gone before the answer is there.
+        drop(stream);
+    }
+    until(async || site.workers.workers().await.unwrap().len() == 1).await;
+    assert!(site.workers.tokens().await.unwrap().is_empty(), "its one use is spent");
+    let identity = join(&string, key).await.unwrap();
+    assert_eq!(identity.worker.to_string(), site.workers.workers().await.unwrap()[0].id);
+    let worker = Worker::start(identity, &[]);
+    worker.is(Phase::Connected).await;
+}

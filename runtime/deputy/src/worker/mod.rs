@@ -4,6 +4,7 @@
 //! cache what survives. Here they are put together and awaited together. When the coordinator does not let the worker in
 //! any more, the rest goes on: what is applied stays, and the operator is told how to join again.
 
+mod check;
 mod identity;
 mod plans;
 mod receiver;
@@ -15,12 +16,11 @@ use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
 use deputy_core::Timestamp;
-use deputy_link::Held;
 use deputy_link::client::{Client, Link, Options as LinkOptions};
 use deputy_observe::{Audit, Clock, SystemClock, WorkerMetrics, listen, serve};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey, Random, Store};
-use deputy_worker::cache::{Cache, CacheError};
+use deputy_worker::cache::{CacheError, Claim};
 use deputy_worker::components::Components;
 use deputy_worker::endpoint::{Aws, Leases, Local, Token};
 use deputy_worker::{Connection, Handle, Health, Options, Phase, Worker};
@@ -37,6 +37,7 @@ use crate::sandbox;
 use identity::Identities;
 use receiver::Sandboxed;
 
+pub(crate) use check::check;
 pub(crate) use status::status;
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Exit, CommandError> {
@@ -51,10 +52,14 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let store = store(&config, &state, &here, &random).await?;
     let plans = Arc::new(plans::plans(&config, &state).await?);
 
-    let identities = Arc::new(Identities::new(Arc::clone(&store)));
+    let claim = Claim::take(Arc::clone(&store)).await.map_err(unusable)?;
+
+    let identities = Arc::new(Identities::new(store));
     let identity = identity::identity(&identities, arguments.join.as_deref(), config.join.as_ref(), &here).await?;
     let worker = identity.worker.to_string();
-    let (cache, held) = cache(store, &worker).await?;
+    let mut cache = claim.cache(&worker).map_err(unusable)?;
+    // What can't be read is no error: the coordinator has it all.
+    let held = cache.restore().await;
     tracing::info!(%worker, group = %identity.group, coordinator = identity.address, held = held.deliveries.len(), "starting");
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
@@ -104,6 +109,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     worker.run().await;
     drop(tasks);
     drop(file);
+    drop(claim);
     Ok(Exit::Done)
 }
 
@@ -122,13 +128,8 @@ async fn store(
     Ok(Arc::new(store.map_err(|error| failed(error, "cannot use the state"))?))
 }
 
-/// What was held before. Another worker of the same state directory is an error, and anything else is not: the
-/// coordinator has it all.
-async fn cache(store: Arc<dyn Store>, worker: &str) -> Result<(Cache, Held), CommandError> {
-    let mut cache =
-        Cache::open(store, worker).await.map_err(|error: CacheError| failed(error, "cannot use the state"))?;
-    let held = cache.restore().await;
-    Ok((cache, held))
+fn unusable(error: CacheError) -> CommandError {
+    failed(error, "cannot use the state")
 }
 
 fn audit(path: Option<&Path>) -> Result<Audit, CommandError> {

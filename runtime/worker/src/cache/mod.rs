@@ -28,6 +28,13 @@ const LOCK: Kind = Kind::new("lock");
 /// How long to wait after a write that failed.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// A state directory that no other worker uses for as long as this lives. Who is about to join claims it first: one that
+/// came too late would write down who it is over who the other one is.
+pub struct Claim {
+    store: Arc<dyn Store>,
+    lock: Arc<Lock>,
+}
+
 /// Keeps what is held.
 pub struct Cache {
     store: Arc<dyn Store>,
@@ -37,8 +44,7 @@ pub struct Cache {
     versions: BTreeMap<Key, Version>,
     /// What is known to be on the disk.
     kept: Option<Kept>,
-    /// No other worker uses the directory.
-    _lock: Lock,
+    _lock: Arc<Lock>,
 }
 
 /// What of it is on the disk.
@@ -71,17 +77,28 @@ pub enum CacheError {
     Key(#[from] KeyError),
 }
 
-impl Cache {
-    /// The cache in a store that is used for nothing else.
+impl Claim {
+    /// Takes a store that is used for nothing but a worker.
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another worker uses it.
-    pub async fn open(store: Arc<dyn Store>, worker: &str) -> Result<Self, CacheError> {
-        let lock = store.lock(&Key::new(&LOCK, "worker")?).await?;
-        let index = Key::new(&INDEX, "all")?;
-        Ok(Self { store, index, worker: worker.to_owned(), versions: BTreeMap::new(), kept: None, _lock: lock })
+    pub async fn take(store: Arc<dyn Store>) -> Result<Self, CacheError> {
+        let lock = Arc::new(store.lock(&Key::new(&LOCK, "worker")?).await?);
+        Ok(Self { store, lock })
     }
 
+    /// The cache there, for the worker of this id.
+    ///
+    /// # Errors
+    /// If there can be no such cache.
+    pub fn cache(&self, worker: &str) -> Result<Cache, CacheError> {
+        let (store, lock) = (Arc::clone(&self.store), Arc::clone(&self.lock));
+        let index = Key::new(&INDEX, "all")?;
+        Ok(Cache { store, index, worker: worker.to_owned(), versions: BTreeMap::new(), kept: None, _lock: lock })
+    }
+}
+
+impl Cache {
     /// What was held when it was last written. What can't be used is told and left out; what has expired is there, since
     /// it is the operator who says what becomes of it.
     pub async fn restore(&mut self) -> Held {

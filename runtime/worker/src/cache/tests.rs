@@ -15,7 +15,11 @@ async fn store(folder: &Path) -> Result<Arc<dyn Store>, StoreError> {
 }
 
 async fn open(folder: &Path) -> Cache {
-    Cache::open(store(folder).await.unwrap(), "w1").await.unwrap()
+    opened(folder, "w1").await
+}
+
+async fn opened(folder: &Path, worker: &str) -> Cache {
+    Claim::take(store(folder).await.unwrap()).await.unwrap().cache(worker).unwrap()
 }
 
 fn held(deliveries: &[(&str, u64)]) -> Held {
@@ -115,11 +119,11 @@ async fn what_another_worker_kept_is_of_no_use() {
     let mut cache = open(&state).await;
     cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
     drop(cache);
-    let mut other = Cache::open(store(&state).await.unwrap(), "w2").await.unwrap();
+    let mut other = opened(&state, "w2").await;
     assert_eq!(shown(&other.restore().await), shown(&Held::default()));
     other.keep(&held(&[("a", 9)])).await.unwrap();
     drop(other);
-    let mut again = Cache::open(store(&state).await.unwrap(), "w2").await.unwrap();
+    let mut again = opened(&state, "w2").await;
     assert_eq!(shown(&again.restore().await), shown(&held(&[("a", 9)])));
 }
 
@@ -127,7 +131,7 @@ async fn what_another_worker_kept_is_of_no_use() {
 async fn two_workers_do_not_share_a_state() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(&folder.path().join("state")).await;
-    let second = Cache::open(store(&folder.path().join("state")).await.unwrap(), "w1").await;
+    let second = Claim::take(store(&folder.path().join("state")).await.unwrap()).await;
     assert!(matches!(second, Err(CacheError::Store(StoreError::Locked { .. }))));
     drop(first);
     open(&folder.path().join("state")).await;

@@ -1,0 +1,111 @@
+//! `deputy check` of a worker's configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
+use deputy_core::{ReceiverName, ReceiverPlan, in_one_line};
+use deputy_sandbox::Sandbox;
+use serde::Serialize;
+
+use super::plans;
+use crate::cli;
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::{ERROR, GOOD, HEADING, harmless, painted};
+use crate::sandbox;
+use crate::table::Table;
+
+#[derive(Serialize)]
+struct CheckJson {
+    schema: u32,
+    ok: bool,
+    config: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Finding>,
+    receivers: Vec<ReceiverJson>,
+}
+
+/// A receiver of the worker's own, or what it says of one that the coordinator chooses.
+#[derive(Serialize)]
+struct ReceiverJson {
+    name: String,
+    ok: bool,
+    output: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    instances: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Reads the configuration, loads the worker's own receivers, and looks whether what it says of files and hooks can be
+/// done. Joins nobody and applies nothing.
+pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::Check) -> Result<Exit, CommandError> {
+    let config = WorkerConfig::load(path)?;
+    context.printer.note(&config.warnings.render(Colour::Always));
+    let Some(state) = context.worker_state_dir(config.state_dir.as_deref()) else { return Err(sandbox::no_state()) };
+    let plans = plans::plans(&config, &state).await?;
+    let sandbox = sandbox::open(Some(state), Arc::new(sandbox::nobody()))?;
+    let mut receivers = Vec::new();
+    for (name, receiver) in &config.receivers {
+        let loaded = match &receiver.component {
+            Some(component) => Some(load(&sandbox, name, component).await),
+            None => None,
+        };
+        receivers.push(ReceiverJson {
+            name: name.to_string(),
+            ok: !matches!(loaded, Some(Err(_))),
+            output: plans.plan(name).directory.join(name.as_str()).display().to_string(),
+            component: receiver.component.as_ref().map(|component| component.component.display().to_string()),
+            sha256: loaded.as_ref().and_then(|loaded| loaded.as_ref().ok()).cloned(),
+            instances: receiver.component.iter().flat_map(|of| &of.instances).map(ToString::to_string).collect(),
+            error: loaded.and_then(Result::err),
+        });
+    }
+    let ok = receivers.iter().all(|receiver| receiver.ok);
+    if arguments.json {
+        let (config, warnings) = (config.path.display().to_string(), config.warnings.findings().collect());
+        context.json(&CheckJson { schema: SCHEMA, ok, config, warnings, receivers })?;
+    } else {
+        let shown: String = receivers.iter().map(shown).collect();
+        let (style, word) = if ok { (GOOD, "ok") } else { (ERROR, "not ok") };
+        context.data(&format!("{shown}{}: {}\n", config.path.display(), painted(style, word)))?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+/// The component's SHA-256, or why it can't be loaded.
+async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverComponent) -> Result<String, String> {
+    let plan = ReceiverPlan {
+        name: name.clone(),
+        component: component.component.clone(),
+        sha256: component.sha256,
+        settings: component.settings.clone(),
+        limits: component.limits.clone(),
+    };
+    let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+    Ok(receiver.inspection().digest.to_string())
+}
+
+fn shown(receiver: &ReceiverJson) -> String {
+    let (style, word) = if receiver.ok { (GOOD, "ok") } else { (ERROR, "not ok") };
+    let mut table = Table::default();
+    match &receiver.component {
+        Some(component) => table.row(["component", component.as_str()]),
+        None => table.row(["component", "of the coordinator's choice"]),
+    }
+    for (name, value) in [("sha256", &receiver.sha256), ("because", &receiver.error)] {
+        if let Some(value) = value {
+            table.row([name, &harmless(value)]);
+        }
+    }
+    if !receiver.instances.is_empty() {
+        table.row(["for", &receiver.instances.join(", ")]);
+    }
+    table.row(["files in", &receiver.output]);
+    format!("receiver {}: {}\n{}\n", painted(HEADING, &receiver.name), painted(style, word), table.render(2))
+}

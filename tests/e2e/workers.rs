@@ -1,0 +1,16 @@
+//! Workers as real processes beside a real coordinator: who is let in, what reaches the workload, and what it sees while
+//! processes, disks, links and receivers fail.
+
+mod changes;
+mod endpoints;
+mod expiry;
+mod fullness;
+mod joining;
+mod kills;
+mod lives;
+mod partition;
+mod shut_out;
+mod site;
+mod troubles;
+mod unit;
+mod watcher;

@@ -1,0 +1,148 @@
+//! What an operator changes while everything runs, and how the workload is told of what changed.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use deputy_test_servers::guest;
+
+use super::site::{GROUP, Site, twice};
+use super::unit::Unit;
+use super::watcher::Watcher;
+use crate::deputy::exit;
+
+#[test]
+fn what_is_no_longer_delivered_to_a_group_is_withdrawn_and_what_is_arrives() {
+    let site = Site::usual("").instance("extra", "any", &[GROUP]);
+    let _coordinator = site.coordinator();
+    let component = guest("files").unwrap();
+    let mine = format!(
+        "[receivers.mine]\ncomponent = {component:?}\ninstances = [\"creds\", \"extra\"]\n[receivers.mine.settings]\n{}\n{}",
+        twice("creds"),
+        twice("extra"),
+    );
+    site.configure("worker", &mine);
+    let worker = site.worker("worker");
+    worker.until_published("mine", "extra", 1);
+    worker.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    let head = "[instances.extra]\nservice = \"any\"\n";
+    let delivered = format!("{head}deliver-to = [{GROUP:?}]\n");
+    for (before, after, number) in [(delivered.as_str(), head, 0), (head, &delivered, 1)] {
+        site.home.edit(before, after);
+        site.ask(&["reload"]).ends_with(exit::OK);
+        worker.until_published("mine", "extra", number);
+        assert_eq!(worker.number("mine", "creds"), 1);
+        let held = worker.status().unwrap()["instances"].as_array().unwrap().len();
+        assert_eq!(held, 1 + usize::try_from(number).unwrap());
+    }
+    assert_eq!(worker.stop(), Some(exit::OK));
+    site.home.edit(&delivered, head);
+    site.ask(&["reload"]).ends_with(exit::OK);
+    // It learns of it when it comes back.
+    let worker = site.again("worker");
+    worker.until_published("mine", "extra", 0);
+    assert_eq!(watcher.saw().numbers["creds"], [1]);
+}
+
+#[test]
+fn receivers_of_a_group_come_and_go_with_their_files() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    site.home.edit("receivers.app]\n", "receivers.later]\n");
+    site.home.edit("receivers.app.settings]\n", "receivers.later.settings]\n");
+    site.ask(&["reload"]).ends_with(exit::OK);
+    worker.until_published("later", "creds", 1);
+    worker.until("the one before is gone", || !site.link("worker", "app").exists());
+    worker.until("nothing of it is left", || {
+        !site.home.path("secrets/worker/.app").exists() || {
+            fs::read_dir(site.home.path("secrets/worker/.app"))
+                .unwrap()
+                .all(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with('.'))
+        }
+    });
+}
+
+#[test]
+fn a_command_is_run_when_the_unit_is_there_and_once_for_each() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    let told = site.home.path("secrets/told");
+    // It reads what it is told of, and leaves it for the test.
+    let script = format!(
+        "cat \"$DEPUTY_UNIT/creds\" >> {0}; echo \" $DEPUTY_RECEIVER $DEPUTY_INSTANCES\" >> {0}",
+        told.display()
+    );
+    site.configure(
+        "worker",
+        &format!("[receivers.app]\non-change = {{ command = [\"/bin/sh\", \"-c\", {script:?}] }}"),
+    );
+    let worker = site.worker("worker");
+    let lines = || fs::read_to_string(&told).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    worker.until("the first", || lines().len() == 1);
+    site.give("creds", 2);
+    worker.until("the second", || lines().len() == 2);
+    for (line, number) in lines().iter().zip(1..) {
+        assert!(line.contains(&format!(" creds {number} ")) && line.ends_with(" app creds"), "{line}");
+    }
+    // It was told of this unit already.
+    let hook = || worker_hook(&worker.status().unwrap());
+    worker.until("that is noted", || hook() == Some((false, None)));
+    assert_eq!(worker.stop(), Some(exit::OK));
+    let worker = site.again("worker");
+    worker.until("it has applied it", || worker.status().is_some_and(|it| it["receivers"][0]["state"] == "applied"));
+    worker.until_link("connected");
+    site.give("creds", 3);
+    worker.until("the third", || lines().len() == 3);
+    assert!(lines()[2].contains(" creds 3 "), "{:?}", lines());
+}
+
+/// Whether the workload is being told, and what went wrong the last time.
+fn worker_hook(status: &serde_json::Value) -> Option<(bool, Option<String>)> {
+    let hook = status["receivers"][0]["hook"].as_object()?;
+    Some((hook["running"].as_bool()?, hook["error"].as_str().map(str::to_owned)))
+}
+
+#[test]
+fn a_command_that_fails_is_told_and_changes_nothing_of_what_is_published() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    site.configure("worker", "[receivers.app]\non-change = { command = [\"/bin/false\"] }");
+    let worker = site.worker("worker");
+    worker.until("it is told", || {
+        let status = worker.status();
+        status.is_some_and(|status| worker_hook(&status).is_some_and(|(_, error)| error.is_some()))
+    });
+    assert_eq!(worker.number("app", "creds"), 1);
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+}
+
+#[test]
+fn a_process_gets_a_signal_and_finds_the_unit_that_it_is_about() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    let (pid_file, heard) = (site.home.path("app.pid"), site.home.path("secrets/heard"));
+    let unit = site.link("worker", "app");
+    let script = format!(
+        "trap 'cat {}/creds >> {1}; echo >> {1}' HUP; echo $$ > {2}; while :; do sleep 0.02; done",
+        unit.display(),
+        heard.display(),
+        pid_file.display()
+    );
+    let mut workload = Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap();
+    site.configure("worker", &format!("[receivers.app]\non-change = {{ signal = \"HUP\", pid-file = {pid_file:?} }}"));
+    while !pid_file.exists() {
+        std::thread::yield_now();
+    }
+    let worker = site.worker("worker");
+    let last = || fs::read_to_string(&heard).unwrap_or_default().lines().last().unwrap_or_default().to_owned();
+    for number in 1..=3 {
+        site.give("creds", number);
+        worker.until("it has heard of it", || last().contains(&format!(" creds {number} ")));
+    }
+    assert_eq!(Unit::read(&unit).unwrap().unwrap().0["creds"], last());
+    workload.kill().unwrap();
+    workload.wait().unwrap();
+}

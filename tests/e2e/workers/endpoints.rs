@@ -1,0 +1,93 @@
+//! The local endpoints of a worker that runs, asked by Deputy's own commands and by boto3.
+
+use std::fs;
+
+use deputy_core::InstanceName;
+use deputy_test_servers::{boto, free_ports};
+use deputy_worker::endpoint::Aws;
+
+use super::site::{GROUP, Site};
+use super::unit::CANARY;
+use crate::deputy::exit;
+use crate::{s3, servers};
+
+/// Reads and writes with what is found by the environment alone, and says with whose key.
+const OBJECT: &str = "
+import boto3, os
+session = boto3.session.Session()
+s3 = session.client('s3', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
+s3.put_object(Bucket='bucket', Key='of-a-worker', Body=b'written through a worker')
+assert s3.get_object(Bucket='bucket', Key='of-a-worker')['Body'].read() == b'written through a worker'
+print(session.get_credentials().get_frozen_credentials().access_key)
+";
+
+#[test]
+fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    site.configure("worker", "[endpoints.socket]");
+    let (worker, closed) = (site.worker("worker"), site.worker("closed"));
+    worker.until_published("app", "creds", 1);
+    closed.until_published("app", "creds", 1);
+    // The worker has it all: nobody else is asked.
+    coordinator.kill();
+    let deputy = |worker: &str, args: &[&str]| {
+        let mut command = site.home.program();
+        command.args(args.first()).arg("--config").arg(site.home.path(&format!("{worker}.toml")));
+        command.arg("--state").arg(site.home.path(&format!("{worker}-state"))).args(&args[1..]).output().unwrap()
+    };
+    let out = site.home.path("secrets/got");
+    let run = deputy("worker", &["get", "creds", "--out", out.to_str().unwrap()]);
+    assert!(run.status.success(), "{run:?}");
+    let got = fs::read_to_string(&out).unwrap();
+    assert!(got.starts_with(&format!("{CANARY} creds 1 ")), "{got}");
+    let run = deputy("worker", &["exec", "creds", "--env", "TOKEN", "--", "/bin/sh", "-c", "printf %s \"$TOKEN\""]);
+    assert_eq!((run.status.code(), String::from_utf8(run.stdout).unwrap()), (Some(exit::OK), got));
+    let run = deputy("worker", &["get", "other", "--wait", "0s"]);
+    assert!(!run.status.success(), "{run:?}");
+    // A socket that shows how a worker stands gives out nothing, unless its operator wants that.
+    let run = deputy("closed", &["get", "creds", "--reveal", "--wait", "0s"]);
+    assert!(!run.status.success() && run.stdout.is_empty(), "{run:?}");
+    assert!(closed.told().contains("creds"));
+}
+
+#[test]
+fn boto3_reads_and_writes_with_what_a_worker_gives_it_and_with_what_comes_next() {
+    let site = Site::new("").instance("s3", "s3", &[GROUP]);
+    let give = || {
+        let payload = s3::obtained();
+        let parsed: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        for part in ["SecretAccessKey", "SessionToken"] {
+            let value = parsed[part].as_str().unwrap();
+            site.home.hide(&value[..value.len().min(40)]);
+        }
+        site.give_text("s3", &payload);
+        parsed["AccessKeyId"].as_str().unwrap().to_owned()
+    };
+    let first = give();
+    let coordinator = site.coordinator();
+    let [port] = free_ports().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    let token = site.home.path("secrets/endpoint.token");
+    site.configure(
+        "worker",
+        &format!("[[endpoints.aws]]\nlisten = \"{listen}\"\ninstance = \"s3\"\ntoken-file = {token:?}"),
+    );
+    let worker = site.worker("worker");
+    let revision = || worker.status().map_or(0, |it| it["instances"][0]["revision"].as_u64().unwrap_or(0));
+    worker.until("it holds the first", || revision() == 1);
+    let instance: InstanceName = "s3".parse().unwrap();
+    let uri = format!("http://{listen}{}", Aws::path(&instance));
+    let endpoint = servers::seaweed().endpoint();
+    let environment = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap()),
+        ("ENDPOINT", endpoint.as_str()),
+    ];
+    assert_eq!(boto(OBJECT, &environment).unwrap().trim(), first);
+    let second = give();
+    worker.until("it holds the second", || revision() == 2);
+    coordinator.kill();
+    assert_eq!(boto(OBJECT, &environment).unwrap().trim(), second);
+    assert!(boto(OBJECT, &[environment[0], environment[2]]).is_err(), "who can't show the token gets nothing");
+}

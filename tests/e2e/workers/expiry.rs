@@ -1,0 +1,61 @@
+//! What ends: a worker's certificate, and a lease that nobody replaces.
+
+use std::thread;
+use std::time::Duration;
+
+use super::site::{GROUP, LONG, Site};
+use super::unit::{Payload, now};
+use super::watcher::Watcher;
+use crate::deputy::exit;
+
+#[test]
+fn a_certificate_is_renewed_while_there_is_a_coordinator_and_ends_where_there_was_none() {
+    let site = Site::usual("certificate-life = \"10s\"\nauthority-life = \"100s\"");
+    let coordinator = site.coordinator();
+    let (worker, away) = (site.worker("worker"), site.worker("away"));
+    worker.until_published("app", "creds", 1);
+    away.until_published("app", "creds", 1);
+    let (id, watcher) = (away.id(), Watcher::of(site.link("away", "app")));
+    away.kill();
+    let stopped = now();
+    coordinator.until("two renewals", || site.workers().iter().any(|worker| worker["renewals"].as_u64() >= Some(2)));
+    assert!(!worker.log().contains("there is no coordinator"), "{}", worker.log());
+    thread::sleep(Duration::from_secs(11).saturating_sub(now() - stopped));
+
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    let away = site.again("away");
+    away.until_link("out");
+    let told = away.told();
+    assert!(told.contains("join again (`deputy token create` on the coordinator"), "{told}");
+    assert_eq!(away.number("app", "creds"), 1);
+    assert_eq!(away.stop(), Some(exit::OK));
+
+    let token = site.token(GROUP, &[]);
+    let away = site.worker_with("away", &["--join".as_ref(), token.as_os_str()]);
+    away.until_published("app", "creds", 2);
+    assert_ne!(away.id(), id);
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
+}
+
+#[test]
+fn a_lease_that_nobody_replaces_is_kept_or_removed_as_the_worker_s_operator_says() {
+    let site = Site::usual("");
+    site.home.edit("lifetime = \"1h\"", "lifetime = \"4s\"");
+    let _coordinator = site.coordinator();
+    site.configure("keeper", "expired = \"keep\"");
+    site.configure("remover", "expired = \"remove\"");
+    let (keeper, remover) = (site.worker("keeper"), site.worker("remover"));
+    keeper.until_published("app", "creds", 1);
+    remover.until_published("app", "creds", 1);
+    remover.until_published("app", "creds", 0);
+    assert_eq!(keeper.number("app", "creds"), 1);
+    assert!(!site.link("remover", "app").exists());
+    for worker in [&keeper, &remover] {
+        worker.until("it is not ready", || worker.status().unwrap()["ready"] == false);
+        assert!(worker.log().contains("a lease ended before there was another one"), "{}", worker.log());
+    }
+    site.give_text("creds", &Payload::new("creds", 2, LONG).text());
+    keeper.until_published("app", "creds", 2);
+    remover.until_published("app", "creds", 2);
+}

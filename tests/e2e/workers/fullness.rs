@@ -1,0 +1,48 @@
+//! A disk without room: what was published stays whole, the coordinator hears why there is nothing newer, and there is as
+//! soon as there is room.
+
+use std::path::PathBuf;
+
+use super::site::{GROUP, Site};
+use super::unit::Unit;
+use super::watcher::Watcher;
+use crate::faults::namespace::Namespace;
+
+#[test]
+fn a_full_disk_leaves_the_unit_before_whole_and_the_newer_one_comes_when_there_is_room() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let mut disk = Namespace::with_small_disk(&site.home.path("secrets/worker"), "256k");
+    let token = site.token(GROUP, &[]);
+    let mut command = site.command("worker");
+    command.arg("--join").arg(token);
+    let worker = site.worker_as("worker", disk.enter(&command));
+    // The disk is where the worker is, and nowhere else.
+    let outside = site.link("worker", "app");
+    let inside = PathBuf::from(format!("/proc/{}/root{}", worker.pid(), outside.display()));
+    let number = || {
+        let unit = Unit::read(&inside).ok().flatten().map(|unit| unit.payloads().unwrap());
+        unit.map_or(0, |payloads| payloads["creds"].number)
+    };
+    worker.until("the first unit", || number() == 1);
+    assert!(!outside.exists());
+    let watcher = Watcher::of(inside.clone());
+
+    disk.fill();
+    site.give("creds", 2);
+    let failure = || site.only_worker()["applied"][0]["failure"].as_str().unwrap_or_default().to_owned();
+    coordinator.until("the coordinator hears of it", || failure().contains("receiver app"));
+    assert!(failure().contains("No space left") || failure().contains("no room"), "{}", failure());
+    worker.until("it has tried again", || worker.status().unwrap()["receivers"][0]["failures"].as_u64() >= Some(2));
+    let told = worker.told();
+    assert!(told.contains("\"ready\":false") && told.contains("\"state\":\"retrying\""), "{told}");
+    assert_eq!(number(), 1);
+
+    // Something newer has no more room.
+    site.give("creds", 3);
+    coordinator.until("it is delivered", || site.only_worker()["applied"][0]["newest"] == 3);
+    disk.empty();
+    worker.until("the newest unit", || number() == 3);
+    coordinator.until("the coordinator hears of that", || site.only_worker()["applied"][0]["current"] == true);
+    assert_eq!(watcher.saw().numbers["creds"], [1, 3]);
+}

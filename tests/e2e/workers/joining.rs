@@ -1,0 +1,110 @@
+//! Who is let in: who has a good join string, once for each of its uses, and only at the coordinator that made it.
+
+use std::fs;
+
+use super::site::{GROUP, Site};
+use crate::deputy::exit;
+
+#[test]
+fn a_join_string_that_was_stolen_is_good_for_nothing_once_it_was_used() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let token = site.token(GROUP, &[]);
+    let join = ["--join".as_ref(), token.as_os_str()];
+    let worker = site.worker_with("worker", &join);
+    worker.until_published("app", "creds", 1);
+
+    let thief = site.worker_with("thief", &join);
+    assert_eq!(thief.end(), Some(exit::DENIED));
+    let said = fs::read_to_string(site.home.path("thief.log")).unwrap();
+    assert!(said.contains("error: cannot join the coordinator"), "{said}");
+    assert!(!site.link("thief", "app").exists());
+    assert_eq!((site.workers().len(), site.audited("join", "refused").len()), (1, 1));
+    assert!(site.ask(&["token", "list"]).ends_with(exit::OK).stdout.lines().count() == 1, "no token is left");
+
+    // Whose it is does without it from then on.
+    fs::remove_file(&token).unwrap();
+    worker.kill();
+    site.configure("worker", &format!("join = {{ file = {token:?} }}"));
+    let worker = site.again("worker");
+    worker.until_link("connected");
+    coordinator.until("it is there", || site.only_worker()["connected"] == true);
+}
+
+#[test]
+fn a_token_that_was_revoked_or_has_expired_lets_nobody_in() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    let (revoked, expired) = (site.token(GROUP, &["--uses", "5"]), site.token(GROUP, &["--ttl", "1s"]));
+    let list = site.ask(&["token", "list", "--json"]).ends_with(exit::OK).json();
+    let five = list["tokens"].as_array().unwrap().iter().find(|token| token["uses"] == 5).unwrap();
+    site.ask(&["token", "revoke", five["id"].as_str().unwrap()]).ends_with(exit::OK);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    for (name, token) in [("late", &expired), ("later", &revoked)] {
+        let worker = site.worker_with(name, &["--join".as_ref(), token.as_os_str()]);
+        assert_eq!(worker.end(), Some(exit::DENIED), "{name}");
+    }
+    assert_eq!((site.workers().len(), site.audited("join", "refused").len()), (0, 2));
+}
+
+#[test]
+fn who_answers_in_the_coordinator_s_place_gets_no_token_and_gives_no_lease() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let (used, fresh) = (site.token(GROUP, &[]), site.token(GROUP, &[]));
+    let join = ["--join".as_ref(), used.as_os_str()];
+    site.worker_with("worker", &join).until_published("app", "creds", 1);
+    coordinator.kill();
+
+    let address = site.address();
+    let impostor = Site::at(address, "").instance("creds", "any", &[GROUP]).receiver("app", &["creds"]);
+    impostor.give("creds", 666);
+    let running = impostor.coordinator();
+    let stranger = site.worker_with("stranger", &["--join".as_ref(), fresh.as_os_str()]);
+    assert_eq!(stranger.end(), Some(exit::MISCONFIGURED));
+    let said = fs::read_to_string(site.home.path("stranger.log")).unwrap();
+    assert!(said.contains(&format!("who answers at {address} is not the coordinator of this join string")), "{said}");
+    let worker = site.again("worker");
+    worker.until("it has tried", || worker.status().is_some_and(|it| it["connection"]["error"].is_string()));
+    assert_eq!((worker.number("app", "creds"), impostor.workers().len()), (1, 0));
+    running.kill();
+
+    // The string was not spent by that.
+    let _coordinator = site.coordinator();
+    site.worker_with("stranger", &["--join".as_ref(), fresh.as_os_str()]).until_published("app", "creds", 1);
+    worker.until_link("connected");
+}
+
+#[test]
+fn a_worker_of_another_group_is_refused_what_it_wants_and_nothing_else_changes() {
+    let site = Site::usual("").instance("theirs", "any", &["etl"]);
+    let _coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let component = deputy_test_servers::guest("files").unwrap();
+    site.configure(
+        "curious",
+        &format!(
+            "instances = [\"creds\", \"theirs\"]\n[receivers.mine]\ncomponent = {component:?}\n\
+             instances = [\"creds\", \"theirs\"]\n[receivers.mine.settings]\n{}\n{}\n",
+            super::site::twice("creds"),
+            super::site::twice("theirs"),
+        ),
+    );
+    let token = site.token("etl", &[]);
+    let curious = site.worker_with("curious", &["--join".as_ref(), token.as_os_str()]);
+    curious.until_published("mine", "theirs", 1);
+    let status = curious.status().unwrap();
+    let refused = status["connection"]["refused"].as_array().unwrap();
+    assert!(refused.len() == 1 && refused[0].as_str().unwrap().contains("creds is not delivered to the group etl"));
+    let audited = site.audited("subscribe", "refused");
+    assert_eq!(audited.len(), 1, "{audited:?}");
+    assert_eq!((&audited[0]["instance"], &audited[0]["group"]), (&"creds".into(), &"etl".into()));
+
+    site.give("creds", 2);
+    site.give("theirs", 2);
+    worker.until_published("app", "creds", 2);
+    curious.until_published("mine", "theirs", 2);
+    assert_eq!(curious.number("mine", "creds"), 0);
+    assert_eq!(curious.status().unwrap()["instances"].as_array().unwrap().len(), 1);
+}

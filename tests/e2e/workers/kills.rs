@@ -1,0 +1,81 @@
+//! `kill -9` of either side, at random moments, while leases rotate two hundred times.
+
+use std::thread;
+use std::time::Duration;
+
+use deputy_test_servers::guest;
+use serde_json::Value;
+
+use super::site::{GROUP, Site};
+use super::unit::{CANARY, Payload};
+use super::watcher::Watcher;
+use crate::faults::kills::Chance;
+use crate::running::Running;
+use crate::script::Script;
+
+const INSTANCES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+const WORKERS: [&str; 2] = ["first", "second"];
+const ROTATIONS: usize = 200;
+const KILLS: usize = 15;
+
+/// Each is replaced after a seventh of that, so there is time to come back before any ends.
+const LIFE: Duration = Duration::from_secs(10);
+
+#[test]
+fn through_two_hundred_rotations_and_kills_of_either_side_no_unit_is_torn_lost_or_expired() {
+    let script = Script::new(|call| {
+        let payload = Payload::new(&call.instance, u64::try_from(call.number).unwrap(), LIFE);
+        format!("payload {}\nvalid-until {}\n", payload.text(), payload.until)
+    });
+    let mut site = Site::new("[upstreams.default]\ncalls-per-minute = 6000\nburst = 100").receiver("app", &INSTANCES);
+    for name in INSTANCES {
+        let policy = format!(
+            "deliver-to = [\"{GROUP}\"]\nrenew = {{ ratio = 0.14, jitter = 0.1 }}\nretry = {{ floor = \"50ms\" }}\n"
+        );
+        let component = guest("benign-obtain").unwrap();
+        site.home.add(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
+    }
+    let mut chance = Chance::from_environment();
+    let mut coordinator = site.coordinator();
+    let mut workers = WORKERS.map(|name| Some(site.worker(name)));
+    for worker in workers.iter().flatten() {
+        worker.until("all are there", || INSTANCES.iter().all(|name| worker.number("app", name) > 0));
+    }
+    let watchers = WORKERS.map(|name| Watcher::of(site.link(name, "app")));
+
+    for _ in 0..KILLS {
+        thread::sleep(Duration::from_millis(chance.below(1200)));
+        let away = Duration::from_millis(chance.below(400));
+        match chance.below(3) {
+            2 => {
+                coordinator.kill();
+                thread::sleep(away);
+                coordinator = Running::start_unseen(&site.home);
+            }
+            one => {
+                let worker = &mut workers[usize::try_from(one).unwrap()];
+                worker.take().unwrap().kill();
+                thread::sleep(away);
+                *worker = Some(site.again(WORKERS[usize::try_from(one).unwrap()]));
+            }
+        }
+    }
+    let count = || INSTANCES.iter().map(|name| script.count(name, "obtain")).sum::<usize>();
+    coordinator.until("two hundred rotations", || count() >= ROTATIONS);
+    coordinator.until("both are current", || {
+        let workers = site.workers();
+        let is_applied = |applied: &Value| applied["failure"].is_null() && applied["revision"].is_u64();
+        let is_well = |worker: &Value| {
+            worker["connected"] == true
+                && worker["applied"].as_array().unwrap().iter().filter(|it| is_applied(it)).count() == 8
+        };
+        workers.len() == WORKERS.len() && workers.iter().all(is_well)
+    });
+    for watcher in watchers {
+        let seen = watcher.saw();
+        eprintln!("{} of {} payloads in {} looks", seen.rotations(), count(), seen.looks);
+        // Of several that come at once the newest is enough.
+        assert!(seen.rotations() > ROTATIONS / 4 && seen.looks > 500, "{seen:?}");
+    }
+    assert!(!coordinator.log().contains(CANARY));
+}

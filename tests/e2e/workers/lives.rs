@@ -1,0 +1,171 @@
+//! Processes that come late, stop, and come back: what is published stays, and what is newer arrives.
+
+use std::fs;
+
+use super::site::{GROUP, Site};
+use super::watcher::Watcher;
+use crate::deputy::exit;
+
+#[test]
+fn late_workers_get_what_is_there_and_all_get_what_comes() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let first = site.worker("first");
+    first.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("first", "app"));
+    site.give("creds", 2);
+    first.until_published("app", "creds", 2);
+    let late = [site.worker("second"), site.worker("third")];
+    for worker in &late {
+        worker.until_published("app", "creds", 2);
+    }
+    site.give("creds", 3);
+    for worker in late.iter().chain([&first]) {
+        worker.until_published("app", "creds", 3);
+    }
+    coordinator.until("the coordinator knows it of all", || {
+        let workers = site.workers();
+        let is_current = |worker: &serde_json::Value| {
+            worker["connected"] == true && worker["group"] == GROUP && worker["applied"][0]["current"] == true
+        };
+        workers.len() == 3 && workers.iter().all(is_current)
+    });
+    let told = site.ask(&["workers"]).ends_with(exit::OK).stdout;
+    assert!(told.contains("3 of 3 connected") && told.matches("creds 3").count() == 3, "{told}");
+    assert!(first.told().contains("\"ready\":true"));
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
+    for worker in late {
+        assert_eq!(worker.stop(), Some(exit::OK));
+    }
+    assert_eq!(site.link("second", "app").read_dir().unwrap().count(), 2, "what is published stays");
+}
+
+#[test]
+fn a_coordinator_that_comes_back_takes_nothing_away_and_hears_again_what_is_applied() {
+    // Of the second instance there has never been a lease.
+    let site = Site::usual("").instance("never", "any", &[GROUP]);
+    fs::remove_file(site.home.path("secrets/never.payload")).unwrap();
+    let mut coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    for stops in [false, true] {
+        if stops {
+            assert_eq!(coordinator.stop(), Some(exit::OK));
+        } else {
+            coordinator.kill();
+        }
+        worker.until_link("connecting");
+        coordinator = site.coordinator();
+        worker.until_link("connected");
+        coordinator.until("it hears of what is applied", || is_current(&site, 1));
+    }
+    assert!(!worker.log().contains("no longer"), "{}", worker.log());
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    coordinator.until("it hears of that", || is_current(&site, 2));
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
+}
+
+fn is_current(site: &Site, revision: u64) -> bool {
+    let worker = site.only_worker();
+    let applied = worker["applied"].as_array().unwrap().iter().find(|applied| applied["instance"] == "creds");
+    applied.is_some_and(|applied| applied["current"] == true && applied["revision"] == revision)
+}
+
+#[test]
+fn a_worker_that_was_killed_or_stopped_goes_on_where_it_was() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    let id = worker.id();
+    worker.kill();
+    site.give("creds", 2);
+    coordinator.until("it is away", || site.only_worker()["connected"] == false);
+    let worker = site.again("worker");
+    worker.until_published("app", "creds", 2);
+    coordinator.until("it has reported", || is_current(&site, 2));
+    assert_eq!(worker.stop(), Some(exit::OK));
+    // Nothing is new: the unit that is there is the one that it would write.
+    let worker = site.again("worker");
+    coordinator.until("it has reported again", || site.only_worker()["connected"] == true && is_current(&site, 2));
+    assert_eq!((worker.id(), watcher.saw().numbers["creds"].as_slice()), (id, &[1, 2][..]));
+    assert_eq!(site.audited("join", "done").len(), 1);
+}
+
+#[test]
+fn without_a_coordinator_a_worker_starts_from_what_it_kept_and_says_how_old_that_is() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    coordinator.until("it has reported", || is_current(&site, 1));
+    // What is on a tmpfs goes with the machine's restart.
+    assert_eq!(worker.stop(), Some(exit::OK));
+    fs::remove_dir_all(site.home.path("secrets/worker")).unwrap();
+    coordinator.kill();
+
+    let worker = site.again("worker");
+    worker.until_published("app", "creds", 1);
+    worker.until_link("connecting");
+    worker.until("it has tried", || worker.status().unwrap()["connection"]["error"].is_string());
+    let status = worker.status().unwrap();
+    let connection = &status["connection"];
+    assert!(connection["error"].as_str().unwrap().contains(site.address()), "{status}");
+    assert!(connection["last_contact"].is_null(), "{status}");
+    assert!(status["instances"][0]["valid_for_ms"].as_i64().unwrap() > 0, "{status}");
+    assert!(worker.told().contains("\"state\":\"connecting\""));
+
+    let watcher = Watcher::of(site.link("worker", "app"));
+    let _coordinator = site.coordinator();
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
+}
+
+#[test]
+fn a_state_that_another_key_sealed_is_left_alone_and_so_is_what_is_published() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    site.worker("worker").until_published("app", "creds", 1);
+    coordinator.kill();
+    let (key, aside) = (site.home.path("worker-state/key"), site.home.path("worker-state/key.aside"));
+    fs::rename(&key, &aside).unwrap();
+    fs::copy(site.home.path("state/key"), &key).unwrap();
+    let worker = site.again("worker");
+    let log = worker.name.clone() + ".log";
+    assert_eq!(worker.end(), Some(1));
+    let said = fs::read_to_string(site.home.path(&log)).unwrap();
+    assert!(said.contains("error: cannot use the state") && said.contains("key"), "{said}");
+    fs::rename(&aside, &key).unwrap();
+    let worker = site.again("worker");
+    worker.until("it has read what it kept", || worker.status().is_some_and(|it| it["instances"][0]["revision"] == 1));
+    assert_eq!(worker.number("app", "creds"), 1);
+}
+
+#[test]
+fn a_second_worker_of_one_state_directory_ends_and_spends_no_token() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let (id, token) = (worker.id(), site.token(GROUP, &[]));
+    for args in [&["--join".as_ref(), token.as_os_str()][..], &[]] {
+        let mut command = site.command("worker");
+        let output = command.args(args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("held by process"), "{said}");
+    }
+    assert_eq!(site.only_worker()["id"], *id);
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    worker.kill();
+    let worker = site.again("worker");
+    worker.until_link("connected");
+    assert_eq!(worker.id(), id);
+    // The token is good for who comes by it.
+    site.worker_with("other", &["--join".as_ref(), token.as_os_str()]).until_published("app", "creds", 2);
+}

@@ -1,0 +1,39 @@
+//! A network that lets nothing through, and does again: both sides notice, and the workload does not.
+
+use super::site::{GROUP, Site};
+use super::watcher::Watcher;
+use crate::faults::namespace::Namespace;
+
+#[test]
+fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
+    let site = Site::usual("heartbeat = \"1s\"");
+    let mut network = Namespace::with_network();
+    let coordinator = site.coordinator_as(network.enter(&site.home.command()));
+    let token = site.token(GROUP, &[]);
+    let mut command = site.command("worker");
+    command.arg("--join").arg(token);
+    let worker = site.worker_as("worker", network.enter(&command));
+    worker.until_published("app", "creds", 1);
+    coordinator.until("it has reported", || applied(&site) == 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+
+    for number in [2, 3] {
+        network.part();
+        site.give("creds", number);
+        coordinator.until("the coordinator notices", || site.only_worker()["connected"] == false);
+        worker.until_link("connecting");
+        coordinator.until("there is another lease", || coordinator.revision("creds") == number);
+        assert_eq!(worker.number("app", "creds"), number - 1);
+        let status = worker.status().unwrap();
+        assert!(status["connection"]["error"].is_string(), "{status}");
+        assert!(status["connection"]["last_contact_age_ms"].as_u64().unwrap() > 500, "{status}");
+        network.heal();
+        worker.until_published("app", "creds", number);
+        coordinator.until("it has reported that", || applied(&site) == number);
+    }
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
+}
+
+fn applied(site: &Site) -> u64 {
+    site.only_worker()["applied"][0]["revision"].as_u64().unwrap_or(0)
+}

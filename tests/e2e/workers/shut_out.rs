@@ -1,0 +1,66 @@
+//! An operator's word: who is removed or banned gets nothing from that moment on.
+
+use super::site::{GROUP, Site};
+use super::watcher::Watcher;
+use crate::deputy::exit;
+
+#[test]
+fn who_is_removed_is_cut_off_at_once_keeps_its_unit_and_may_join_again() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let (worker, other) = (site.worker("worker"), site.worker("other"));
+    worker.until_published("app", "creds", 1);
+    other.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    let id = worker.id();
+    let told = site.ask(&["workers", "remove", &id]).ends_with(exit::OK).stdout;
+    assert!(told.contains("it may join again"), "{told}");
+    worker.until_link("out");
+    site.give("creds", 2);
+    other.until_published("app", "creds", 2);
+    assert_eq!(worker.number("app", "creds"), 1);
+    let error = worker.status().unwrap()["connection"]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("join"), "{error}");
+
+    // Neither a restart of one side nor of the other lets it in.
+    coordinator.kill();
+    let _coordinator = site.coordinator();
+    worker.kill();
+    let worker = site.again("worker");
+    worker.until_link("out");
+    assert_eq!(worker.number("app", "creds"), 1);
+    assert_eq!(worker.stop(), Some(exit::OK));
+    assert!(!site.audited("connect", "refused").is_empty());
+
+    let token = site.token(GROUP, &[]);
+    let worker = site.worker_with("worker", &["--join".as_ref(), token.as_os_str()]);
+    worker.until_published("app", "creds", 2);
+    assert_ne!(worker.id(), id);
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
+}
+
+#[test]
+fn who_is_banned_is_not_let_in_by_anything_that_it_has() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let token = site.token(GROUP, &["--uses", "2"]);
+    let join = ["--join".as_ref(), token.as_os_str()];
+    let worker = site.worker_with("worker", &join);
+    worker.until_published("app", "creds", 1);
+    let id = worker.id();
+    site.ask(&["workers", "ban", &id]).ends_with(exit::OK);
+    worker.until_link("out");
+    worker.kill();
+    coordinator.kill();
+    let _coordinator = site.coordinator();
+    // The token has a use left, and is for others.
+    let worker = site.worker_with("worker", &join);
+    worker.until_link("out");
+    site.give("creds", 2);
+    let other = site.worker_with("other", &join);
+    other.until_published("app", "creds", 2);
+    assert_eq!((worker.number("app", "creds"), worker.id()), (1, id.clone()));
+    let banned = site.workers().into_iter().find(|worker| worker["id"] == *id).unwrap();
+    assert_eq!((&banned["standing"], &banned["connected"]), (&"banned".into(), &false.into()), "{banned}");
+    assert!(site.ask(&["workers"]).ends_with(exit::OK).stdout.contains("banned"));
+}

@@ -1,0 +1,359 @@
+//! A coordinator and its workers, each a process of its own with a configuration and a state of its own.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deputy_link::JoinString;
+use deputy_test_servers::guest;
+use serde_json::Value;
+
+use super::unit::{CANARY, Payload, Unit};
+use crate::deputy::{Home, Run, exit};
+use crate::running::{PATIENCE, Running, asked};
+
+/// How long a payload is good where the test is not about its end.
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
+
+/// The group that most tests are about.
+pub(crate) const GROUP: &str = "analytics";
+
+/// Everything that is compiled once for all tests here.
+const COMPONENTS: [&str; 5] = ["files", "benign-obtain", "benign-receiver", "cpu-loop-after-put", "trap-after-put"];
+
+/// A machine with a coordinator and workers. When it goes, all that was said and written is searched for secrets.
+pub(crate) struct Site {
+    pub(crate) home: Home,
+    address: String,
+}
+
+/// `deputy worker`. It is killed when this is dropped.
+pub(crate) struct Worker<'s> {
+    site: &'s Site,
+    pub(crate) name: String,
+    child: Child,
+}
+
+impl Site {
+    /// With nothing to deliver yet. `coordinator` stands in `[coordinator]`.
+    pub(crate) fn new(coordinator: &str) -> Self {
+        Self::at(&address(), coordinator)
+    }
+
+    /// The same with another address.
+    pub(crate) fn at(address: &str, coordinator: &str) -> Self {
+        let mut home = Home::new().canary(CANARY);
+        let socket = home.path("control.sock");
+        home.put_first(&format!(
+            "audit = \"audit.jsonl\"\n[coordinator]\ncontrol = {socket:?}\nlisten = \"{address}\"\n{coordinator}\n"
+        ));
+        let site = Self { home, address: address.to_owned() };
+        site.compile("state");
+        site
+    }
+
+    /// Adds an instance whose payload is what [`give`](Self::give) writes.
+    pub(crate) fn instance(mut self, name: &str, service: &str, groups: &[&str]) -> Self {
+        self.home.add(&format!(
+            "[instances.{name}]\nservice = \"{service}\"\ndeliver-to = {groups:?}\n\
+             file = {{ path = \"secrets/{name}.payload\", lifetime = \"1h\" }}\n"
+        ));
+        self.give(name, 1);
+        self
+    }
+
+    /// Adds a receiver of the group that writes each instance's payload twice.
+    pub(crate) fn receiver(mut self, name: &str, instances: &[&str]) -> Self {
+        let component = guest("files").unwrap();
+        let settings: Vec<String> = instances.iter().map(|name| twice(name)).collect();
+        self.home.add(&format!(
+            "[groups.{GROUP}.receivers.{name}]\ncomponent = {component:?}\ninstances = {instances:?}\n\
+             [groups.{GROUP}.receivers.{name}.settings]\n{}\n",
+            settings.join("\n")
+        ));
+        self
+    }
+
+    /// One instance `creds`, and one receiver `app` of it.
+    pub(crate) fn usual(coordinator: &str) -> Self {
+        Self::new(coordinator).instance("creds", "any", &[GROUP]).receiver("app", &["creds"])
+    }
+
+    /// Has the coordinator find another payload of an instance.
+    pub(crate) fn give(&self, name: &str, number: u64) {
+        self.give_text(name, &Payload::new(name, number, LONG).text());
+    }
+
+    /// The same with a text of the test's own, whole at once.
+    pub(crate) fn give_text(&self, name: &str, text: &str) {
+        let (beside, place) = (self.home.path("secrets/.new"), self.home.path(&format!("secrets/{name}.payload")));
+        fs::write(&beside, text).unwrap();
+        fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
+        fs::rename(beside, place).unwrap();
+    }
+
+    /// Starts the coordinator.
+    pub(crate) fn coordinator(&self) -> Running<'_> {
+        Running::start(&self.home)
+    }
+
+    /// Starts it by a command that was changed.
+    pub(crate) fn coordinator_as(&self, command: Command) -> Running<'_> {
+        let running = Running::start_as(&self.home, command);
+        running.until("it has started", || self.has_started());
+        running
+    }
+
+    fn has_started(&self) -> bool {
+        asked(&self.home.socket(), "/v1/status").is_some_and(|status| status["starting"] == false)
+    }
+
+    /// Makes a token with these further arguments, and gives the file with its join string.
+    pub(crate) fn token(&self, group: &str, more: &[&str]) -> PathBuf {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let file = self.home.path(&format!("secrets/join-{number}"));
+        let args = [&["token", "create", "--group", group, "--out", file.to_str().unwrap()], more].concat();
+        self.home.deputy(&args).ends_with(exit::OK);
+        let text = fs::read_to_string(&file).unwrap();
+        let join: JoinString = text.parse().unwrap();
+        // In Base64, the letters that hold nothing but the secret: what stands around it may be known.
+        self.home.hide(&text["dj1.".len() + 11..][..42]);
+        self.home.hide(&join.secret.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        file
+    }
+
+    /// Writes a worker's configuration: `lines` stand in `[worker]`, and behind it.
+    pub(crate) fn configure(&self, name: &str, lines: &str) {
+        let text = format!("[worker]\noutput = \"secrets/{name}\"\naudit = \"{name}-audit.jsonl\"\n{lines}\n");
+        fs::write(self.home.path(&format!("{name}.toml")), text).unwrap();
+    }
+
+    /// Starts a worker that joins with a new token, and waits for nothing.
+    pub(crate) fn worker(&self, name: &str) -> Worker<'_> {
+        let join = self.token(GROUP, &[]);
+        self.worker_with(name, &["--join".as_ref(), join.as_os_str()])
+    }
+
+    /// Starts a worker that was there before.
+    pub(crate) fn again(&self, name: &str) -> Worker<'_> {
+        self.worker_with(name, &[])
+    }
+
+    /// Starts a worker with these arguments.
+    pub(crate) fn worker_with(&self, name: &str, args: &[&OsStr]) -> Worker<'_> {
+        let mut command = self.command(name);
+        command.args(args);
+        self.worker_as(name, command)
+    }
+
+    /// Starts a worker by a command of it that was changed.
+    pub(crate) fn worker_as(&self, name: &str, mut command: Command) -> Worker<'_> {
+        let log = File::options().create(true).append(true).open(self.home.path(&format!("{name}.log"))).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Worker { site: self, name: name.to_owned(), child }
+    }
+
+    /// `deputy worker`, ready for its arguments.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        if !self.home.path(&format!("{name}.toml")).exists() {
+            self.configure(name, "");
+        }
+        let state = format!("{name}-state");
+        self.compile(&state);
+        let mut command = self.home.program();
+        command.arg("--config").arg(self.home.path(&format!("{name}.toml")));
+        command.arg("--state").arg(self.home.path(&state)).args(["worker", "--log", "debug"]);
+        command
+    }
+
+    /// Sees to it that a state directory has the compiled components.
+    fn compile(&self, state: &str) {
+        static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+        let compiled = COMPILED.get_or_init(|| {
+            let home = Home::in_target("workers-state");
+            for component in COMPONENTS {
+                home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
+            }
+            home.components()
+        });
+        let components = self.home.path(state).join("components");
+        if !components.exists() {
+            DirBuilder::new().recursive(true).mode(0o700).create(&components).unwrap();
+            for entry in fs::read_dir(compiled).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), components.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+
+    /// What the coordinator says of its workers.
+    pub(crate) fn workers(&self) -> Vec<Value> {
+        let said = asked(&self.home.socket(), "/v1/workers").unwrap();
+        said["workers"].as_array().unwrap().clone()
+    }
+
+    /// What it says of the one worker that it knows.
+    pub(crate) fn only_worker(&self) -> Value {
+        let workers = self.workers();
+        assert_eq!(workers.len(), 1, "{workers:?}");
+        workers[0].clone()
+    }
+
+    /// Where a receiver's files appear at a worker.
+    pub(crate) fn link(&self, worker: &str, receiver: &str) -> PathBuf {
+        self.home.path("secrets").join(worker).join(receiver)
+    }
+
+    /// Events of the coordinator's audit, of workers alone.
+    pub(crate) fn audited(&self, operation: &str, outcome: &str) -> Vec<Value> {
+        let is_it = |event: &Value| event["operation"] == operation && event["outcome"] == outcome;
+        self.home.audit("audit.jsonl").into_iter().filter(is_it).collect()
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Runs `deputy workers` or another command, and keeps what it said for the search.
+    pub(crate) fn ask(&self, args: &[&str]) -> Run {
+        self.home.ask(args)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if !thread::panicking()
+            && let Some(leak) = self.home.leak(b"", b"")
+        {
+            panic!("{leak}");
+        }
+    }
+}
+
+/// Settings of `files` that leave an instance's payload in two files.
+pub(crate) fn twice(name: &str) -> String {
+    format!("\"path.{name}\" = \"{name}\"\n\"template.{name}.copy\" = \"{{{{ {name}.payload }}}}\"")
+}
+
+/// An address of this machine that nobody else uses, also while no process listens there. It has a network of loopback
+/// to itself: those who look for free ports do so at 127.0.0.1.
+fn address() -> String {
+    static NUMBER: AtomicU8 = AtomicU8::new(1);
+    let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    format!("127.{}.{}.{number}:8271", 64 + process / 256 % 128, process % 256)
+}
+
+impl Worker<'_> {
+    /// How it stands; nothing if it does not answer.
+    pub(crate) fn status(&self) -> Option<Value> {
+        asked(&self.site.home.path(&format!("{}-state/worker.sock", self.name)), "/v1/status")
+    }
+
+    /// The same by its own command, for people and for programs.
+    pub(crate) fn told(&self) -> String {
+        let state = self.site.home.path(&format!("{}-state", self.name));
+        let mut told = String::new();
+        for json in [&[][..], &["--json"]] {
+            let mut command = self.site.home.program();
+            let output = command.arg("--state").arg(&state).args(["worker", "status"]).args(json).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            told = String::from_utf8(output.stdout).unwrap();
+            self.site.home.said("who-asked-worker", &told);
+        }
+        told
+    }
+
+    /// The number of an instance's payload in what a receiver published, 0 if there is none.
+    #[track_caller]
+    pub(crate) fn number(&self, receiver: &str, instance: &str) -> u64 {
+        let unit = Unit::read(&self.site.link(&self.name, receiver)).unwrap();
+        let payloads = unit.map(|unit| unit.payloads().unwrap()).unwrap_or_default();
+        payloads.get(instance).map_or(0, |payload| payload.number)
+    }
+
+    /// Waits until it has published this.
+    #[track_caller]
+    pub(crate) fn until_published(&self, receiver: &str, instance: &str, number: u64) {
+        self.until(&format!("{instance} {number} in {receiver}"), || self.number(receiver, instance) == number);
+    }
+
+    /// Waits until its link is in this state.
+    #[track_caller]
+    pub(crate) fn until_link(&self, state: &str) {
+        self.until(state, || self.status().is_some_and(|status| status["connection"]["state"] == state));
+    }
+
+    /// Waits until something is so.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !so() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{}: {what}: not after {} s\n{}\n{:?}",
+                self.name,
+                PATIENCE.as_secs(),
+                self.log(),
+                self.status(),
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Its id, once it has joined.
+    pub(crate) fn id(&self) -> String {
+        self.until("it has joined", || self.status().is_some());
+        self.status().unwrap()["connection"]["worker"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.site.home.path(&format!("{}.log", self.name))).unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("/bin/kill").args([format!("-{name}"), self.pid().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without a warning.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it with SIGTERM, and gives its exit code.
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// Waits until it ends by itself, and gives its exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "{} does not stop:\n{}", self.name, self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,116 @@
+//! Receivers that loop, trap or fail: nobody else waits for them, what they published stays, and the coordinator shows it.
+
+use std::fs;
+
+use deputy_test_servers::guest;
+use serde_json::Value;
+
+use super::site::{GROUP, Site};
+use super::unit::{CANARY, Unit};
+use super::watcher::Watcher;
+use crate::deputy::exit;
+
+/// What a worker said of an instance.
+fn said(site: &Site, worker: &str, instance: &str) -> Value {
+    let worker = site.workers().into_iter().find(|known| known["id"] == worker).unwrap();
+    let applied = worker["applied"].as_array().unwrap().iter().find(|applied| applied["instance"] == instance);
+    applied.unwrap().clone()
+}
+
+#[test]
+fn a_receiver_that_computes_for_ever_keeps_no_other_waiting_and_is_ended() {
+    let site = Site::usual("").instance("odd", "hostile", &[GROUP]);
+    let coordinator = site.coordinator();
+    site.configure(
+        "worker",
+        &format!(
+            "[receivers.stuck]\ncomponent = {:?}\ninstances = [\"odd\"]\nlimits = {{ cpu = \"5s\", wall = \"20s\" }}\n",
+            guest("cpu-loop-after-put").unwrap()
+        ),
+    );
+    let (worker, other) = (site.worker("worker"), site.worker("other"));
+    let id = worker.id();
+    worker.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    let is_stuck = || {
+        let status = worker.status().unwrap();
+        let stuck = status["receivers"].as_array().unwrap().iter().find(|it| it["name"] == "stuck").unwrap();
+        stuck["state"] == "applying"
+    };
+    worker.until("it is stuck", is_stuck);
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    coordinator.until("the coordinator hears of it", || said(&site, &id, "creds")["current"] == true);
+    let odd = said(&site, &id, "odd");
+    assert_eq!((&odd["current"], &odd["newest"]), (&false.into(), &1.into()), "{odd}");
+    coordinator.until("why it failed", || said(&site, &id, "odd")["failure"].is_string());
+    let failure = said(&site, &id, "odd")["failure"].as_str().unwrap().to_owned();
+    assert!(failure.contains("receiver stuck: ") && failure.contains("cpu"), "{failure}");
+    assert!(!site.link("worker", "stuck").exists(), "the file that it put before is nobody's");
+    other.until_published("app", "creds", 2);
+    let id = other.id();
+    coordinator.until("the other worker is well", || said(&site, &id, "odd")["current"] == true);
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
+}
+
+#[test]
+fn of_a_receiver_that_traps_the_unit_before_stays_and_the_coordinator_shows_why() {
+    let mut site = Site::new("").instance("odd", "hostile", &[GROUP]);
+    let component = site.home.path("receiver.wasm");
+    fs::copy(guest("benign-receiver").unwrap(), &component).unwrap();
+    site.home.add(&format!("[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"odd\"]"));
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    let id = worker.id();
+    coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
+    let unit = || Unit::read(&site.link("worker", "app")).unwrap().unwrap();
+    let before = unit();
+    assert!(before.0["odd"].starts_with(CANARY) && before.0.len() == 2, "{before:?}");
+
+    // The operator takes another version of it.
+    fs::copy(guest("trap-after-put").unwrap(), &component).unwrap();
+    site.ask(&["reload"]).ends_with(exit::OK);
+    coordinator.until("the coordinator shows it", || said(&site, &id, "odd")["failure"].is_string());
+    let failure = said(&site, &id, "odd")["failure"].as_str().unwrap().to_owned();
+    assert!(failure.starts_with("receiver app: ") && !failure.contains("nobody hears"), "{failure}");
+    assert!(site.ask(&["workers"]).ends_with(exit::OK).stdout.contains("failed: receiver app: "));
+    site.give("odd", 2);
+    worker.until("the newer one has failed, too", || {
+        let odd = said(&site, &id, "odd");
+        odd["newest"] == 2 && odd["revision"] == 2 && odd["failure"].is_string()
+    });
+    assert_eq!(unit(), before);
+
+    fs::copy(guest("benign-receiver").unwrap(), &component).unwrap();
+    site.ask(&["reload"]).ends_with(exit::OK);
+    coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
+    assert_ne!(unit(), before);
+}
+
+#[test]
+fn a_receiver_that_fails_for_one_payload_goes_on_with_the_next() {
+    let mut site = Site::new("").instance("creds", "any", &[GROUP]);
+    let component = guest("files").unwrap();
+    site.home.add(&format!(
+        "[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"creds\"]\n\
+         settings = {{ \"template.key\" = \"{{{{ creds.key }}}}\" }}"
+    ));
+    let give = |number: u64| site.give_text("creds", &format!("{{\"key\": \"{CANARY} {number}\"}}"));
+    give(1);
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    let id = worker.id();
+    let is_there = |number: u64| {
+        let unit = Unit::read(&site.link("worker", "app")).unwrap();
+        unit.is_some_and(|unit| unit.0["key"] == format!("{CANARY} {number}"))
+    };
+    worker.until("the first", || is_there(1));
+    site.give_text("creds", &format!("{CANARY} is no JSON"));
+    coordinator.until("the coordinator shows it", || said(&site, &id, "creds")["failure"].is_string());
+    let failure = said(&site, &id, "creds")["failure"].as_str().unwrap().to_owned();
+    assert!(failure.starts_with("receiver app: misconfigured: ") && failure.contains("template.key"), "{failure}");
+    assert!(is_there(1));
+    give(3);
+    worker.until("the third", || is_there(3));
+    coordinator.until("the coordinator shows that", || said(&site, &id, "creds")["current"] == true);
+}
