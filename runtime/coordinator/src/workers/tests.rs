@@ -21,6 +21,9 @@ use tokio::task::JoinHandle;
 use super::*;
 use deputy_observe::SystemClock;
 
+#[path = "engine_tests.rs"]
+mod engine;
+
 const DAY: Span = Span::secs(86_400);
 
 /// A coordinator's side that runs.
