@@ -59,8 +59,11 @@ fn beside(future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(future)
 }
 
+/// One that knows what each group gets, which is nothing yet: before that it lets nobody in.
 async fn site(how: How) -> Site {
-    site_in(tempfile::tempdir().unwrap(), "127.0.0.1:0".parse().unwrap(), how).await
+    let site = site_in(tempfile::tempdir().unwrap(), "127.0.0.1:0".parse().unwrap(), how).await;
+    site.deliver(&[]);
+    site
 }
 
 async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Site {
