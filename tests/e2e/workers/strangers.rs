@@ -1,12 +1,15 @@
 //! Who knows the port and has no certificate, or an old protocol, or somebody else's identity.
 
-use std::fs;
 use std::process::Command;
 
 use deputy_test_servers::boto;
 
-use super::site::Site;
+use super::site::{Site, Worker};
 use super::watcher::Watcher;
+use crate::deputy::exit;
+
+/// Certificates are renewed after five seconds.
+const SHORT: &str = "certificate-life = \"10s\"\nauthority-life = \"100s\"";
 
 /// Comes with what Python has, tries what must not work, and says in a line each how it ended.
 const STRANGER: &str = "
@@ -75,33 +78,51 @@ fn old_tls_garbage_and_oversized_frames_end_their_own_connection_and_no_other() 
     assert!(!worker.log().contains("there is no coordinator"), "{}", worker.log());
 }
 
-#[test]
-fn an_identity_that_was_copied_is_noticed_and_lets_neither_in() {
-    let site = Site::usual("certificate-life = \"10s\"\nauthority-life = \"100s\"");
-    let coordinator = site.coordinator();
+/// A worker that renewed its certificate once since somebody copied its state.
+fn copied(site: &Site) -> Worker<'_> {
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
-    let watcher = Watcher::of(site.link("worker", "app"));
+    worker.kill();
+    let (own, copy) = (site.home.path("worker-state"), site.home.path("thief-state"));
+    assert!(Command::new("cp").arg("-a").arg(own).arg(copy).status().unwrap().success());
+    let worker = site.again("worker");
+    worker.until("it renews its certificate", || site.only_worker()["renewals"].as_u64() >= Some(1));
+    worker
+}
+
+#[test]
+fn a_copied_identity_is_noticed_when_it_renews_and_then_lets_neither_in() {
+    let site = Site::usual(SHORT);
+    let coordinator = site.coordinator();
+    let worker = copied(&site);
     let id = worker.id();
     worker.kill();
-    site.configure("thief", "");
-    let (own, copy) = (site.home.path("worker-state"), site.home.path("thief-state"));
-    assert!(Command::new("cp").arg("-a").arg(&own).arg(&copy).status().unwrap().success());
-    drop(fs::remove_file(copy.join("worker.sock")));
-
-    // Both are the same worker, until one of them renews the certificate: then the other one's counter goes back.
-    let (worker, thief) = (site.again("worker"), site.again("thief"));
+    let thief = site.again("thief");
     coordinator.until("it is locked", || site.only_worker()["standing"] == "locked");
-    worker.until_link("out");
     thief.until_link("out");
-    site.give("creds", 2);
-    coordinator.until("there is another lease", || coordinator.revision("creds") == 2);
     let refused = site.audited("renew", "refused");
-    assert!(!refused.is_empty() && refused.iter().all(|event| event.to_string().contains(&id)), "{refused:?}");
+    assert!(refused.len() == 1 && refused[0].to_string().contains(&id), "{refused:?}");
+    let worker = site.again("worker");
+    worker.until_link("out");
     for one in [&worker, &thief] {
         let told = one.told();
         assert!(told.contains("join again"), "{told}");
-        assert_eq!(one.number("app", "creds"), 1);
     }
-    assert_eq!(watcher.saw().numbers["creds"], [1]);
+    assert!(site.ask(&["workers"]).ends_with(exit::OK).stdout.contains("locked"));
+    assert_eq!(worker.number("app", "creds"), 1);
+}
+
+#[test]
+fn a_copied_identity_is_of_no_use_once_the_worker_came_with_its_newer_one() {
+    let site = Site::usual(SHORT);
+    let coordinator = site.coordinator();
+    copied(&site).kill();
+    let worker = site.again("worker");
+    worker.until_link("connected");
+    let thief = site.again("thief");
+    thief.until_link("out");
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    coordinator.until("it goes on", || site.only_worker()["applied"][0]["revision"] == 2);
+    assert_eq!((thief.number("app", "creds"), site.audited("connect", "refused").len()), (1, 1));
 }
