@@ -11,6 +11,7 @@ mod lives;
 mod partition;
 mod shut_out;
 mod site;
+mod strangers;
 mod troubles;
 mod unit;
 mod watcher;

@@ -20,7 +20,7 @@ fn a_certificate_is_renewed_while_there_is_a_coordinator_and_ends_where_there_wa
     let stopped = now();
     coordinator.until("two renewals", || site.workers().iter().any(|worker| worker["renewals"].as_u64() >= Some(2)));
     assert!(!worker.log().contains("there is no coordinator"), "{}", worker.log());
-    thread::sleep(Duration::from_secs(11).saturating_sub(now() - stopped));
+    thread::sleep(Duration::from_secs(11).saturating_sub(now().saturating_sub(stopped)));
 
     site.give("creds", 2);
     worker.until_published("app", "creds", 2);

@@ -1,4 +1,5 @@
 //! `kill -9` of either side, at random moments, while leases rotate two hundred times.
+#![expect(clippy::print_stderr, reason = "a test says what it saw: its seed, and how much of what there was")]
 
 use std::thread;
 use std::time::Duration;

@@ -26,8 +26,8 @@ use deputy_observe::Clock;
 
 /// What comes in.
 pub(super) enum Ask {
-    Join { token: TokenId, secret: TokenSecret, request: Vec<u8>, reply: oneshot::Sender<Result<Certified, Told>> },
-    Renew { peer: Peer, sequence: u64, request: Vec<u8>, reply: oneshot::Sender<Result<Certified, Told>> },
+    Join { token: TokenId, secret: TokenSecret, request: Vec<u8>, reply: Reply },
+    Renew { peer: Peer, sequence: u64, request: Vec<u8>, reply: Reply },
     Admit { peer: Peer, reply: oneshot::Sender<Result<GroupName, Refusal>> },
     CreateToken { group: GroupName, uses: u32, life: Span, reply: oneshot::Sender<Result<Created, WorkerAskError>> },
     Tokens(oneshot::Sender<Vec<TokenStatus>>),
@@ -35,6 +35,9 @@ pub(super) enum Ask {
     Workers(oneshot::Sender<Vec<Worker>>),
     ShutOut(WorkerId, Standing, oneshot::Sender<Result<(), WorkerAskError>>),
 }
+
+/// Called with the answer to who wants a certificate, when that is written.
+pub(super) type Reply = Box<dyn FnOnce(Result<Certified, Told>) + Send>;
 
 /// A token that was made.
 pub(super) type Created = (TokenId, TokenSecret, Fingerprint, Timestamp);
@@ -239,11 +242,11 @@ impl Book {
         match ask {
             Ask::Join { token, secret, request, reply } => {
                 let answer = self.join(token, &secret, &request);
-                Some(Box::new(move |written| drop(reply.send(told(answer, written)))))
+                Some(Box::new(move |written| reply(told(answer, written))))
             }
             Ask::Renew { peer, sequence, request, reply } => {
                 let answer = self.renew(peer, sequence, &request);
-                Some(Box::new(move |written| drop(reply.send(told(answer, written)))))
+                Some(Box::new(move |written| reply(told(answer, written))))
             }
             Ask::Admit { peer, reply } => {
                 let admitted = self.enrolment.admit(peer.worker, peer.key);

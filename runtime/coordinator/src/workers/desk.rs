@@ -1,4 +1,7 @@
 //! What the link asks of the coordinator: the book for who somebody is, the deliveries for what a group gets.
+//!
+//! What the book does for somebody is recorded as it is done, whether the connection is still there or not: who is locked
+//! is cut off at the same moment.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,16 +16,22 @@ use deputy_observe::{Actor, Audit, CallId, Event, Metrics, Outcome, What};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Deliveries;
-use super::book::{Ask, Told};
+use super::book::{Ask, Reply, Told};
 use deputy_observe::Clock;
 
 /// Answers the link.
 pub(super) struct Front {
     asks: mpsc::Sender<Ask>,
     deliveries: watch::Receiver<Arc<Deliveries>>,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+}
+
+/// Writes who came, and how that ended. Cheap to clone.
+#[derive(Clone)]
+struct Recorder {
     clock: Arc<dyn Clock>,
     audit: Arc<Audit>,
-    metrics: Arc<Metrics>,
 }
 
 /// Counts what workers report.
@@ -47,7 +56,7 @@ impl Front {
         audit: Arc<Audit>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { asks, deliveries, clock, audit, metrics }
+        Self { asks, deliveries, recorder: Recorder { clock, audit }, metrics }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
@@ -57,7 +66,23 @@ impl Front {
         answer.await.map_err(|_| stopping(()))
     }
 
-    /// Who came, and how that ended. What can't be recorded does not happen.
+    /// Asks for a certificate. `record` is called by who answers.
+    async fn certificate(
+        &self,
+        question: impl FnOnce(Reply) -> Ask,
+        record: impl FnOnce(&Recorder, Result<Certified, Told>) -> Result<Certified, Refusal> + Send + 'static,
+    ) -> Result<Certified, Refusal> {
+        let recorder = self.recorder.clone();
+        self.ask(|reply| {
+            // Nobody may wait for it any more.
+            question(Box::new(move |answer| drop(reply.send(record(&recorder, answer)))))
+        })
+        .await?
+    }
+}
+
+impl Recorder {
+    /// What can't be recorded does not happen.
     fn record<T>(&self, operation: &'static str, about: About<'_>, result: Result<T, Told>) -> Result<T, Refusal> {
         let (outcome, code, why) = match &result {
             Ok(_) => (Outcome::Done, None, None),
@@ -108,25 +133,30 @@ impl Desk for Front {
         secret: TokenSecret,
         request: Vec<u8>,
     ) -> Result<Certified, Refusal> {
-        let joined = self.ask(|reply| Ask::Join { token, secret, request, reply }).await?;
-        let (worker, group) = match &joined {
-            Ok(certified) => (certified.worker.clone(), certified.group.clone()),
-            Err(_) => (String::new(), String::new()),
+        let record = move |recorder: &Recorder, joined: Result<Certified, Told>| {
+            let (worker, group) = match &joined {
+                Ok(certified) => (certified.worker.clone(), certified.group.clone()),
+                Err(_) => (String::new(), String::new()),
+            };
+            let joined =
+                recorder.record("join", About { from, worker: &worker, group: &group, instance: None }, joined)?;
+            tracing::info!(worker, group, %from, %token, "a worker joined");
+            Ok(joined)
         };
-        let joined = self.record("join", About { from, worker: &worker, group: &group, instance: None }, joined)?;
-        tracing::info!(worker, group, %from, %token, "a worker joined");
-        Ok(joined)
+        self.certificate(|reply| Ask::Join { token, secret, request, reply }, record).await
     }
 
     async fn renew(&self, from: SocketAddr, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal> {
-        let renewed = self.ask(|reply| Ask::Renew { peer, sequence, request, reply }).await?;
-        let (worker, group) = (peer.worker.to_string(), String::new());
-        self.record("renew", About { from, worker: &worker, group: &group, instance: None }, renewed)
+        let record = move |recorder: &Recorder, renewed: Result<Certified, Told>| {
+            let worker = peer.worker.to_string();
+            recorder.record("renew", About { from, worker: &worker, group: "", instance: None }, renewed)
+        };
+        self.certificate(|reply| Ask::Renew { peer, sequence, request, reply }, record).await
     }
 
     async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
         // A ticket may bring a certificate that ended since it was made.
-        let now = self.clock.now().wall;
+        let now = self.recorder.clock.now().wall;
         let admitted = if now < peer.ends {
             self.ask(|reply| Ask::Admit { peer, reply }).await?
         } else {
@@ -135,7 +165,7 @@ impl Desk for Front {
         let worker = peer.worker.to_string();
         let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
         let told = admitted.map_err(|refusal| Told { why: refusal.to_string(), refusal });
-        self.record("connect", About { from, worker: &worker, group: &group, instance: None }, told)
+        self.recorder.record("connect", About { from, worker: &worker, group: &group, instance: None }, told)
     }
 
     async fn subscribed(
@@ -160,7 +190,7 @@ impl Desk for Front {
             let refusal = Refusal::about(Code::NotDelivered, &instance, message);
             let told = Err::<(), _>(Told { why: refusal.to_string(), refusal: refusal.clone() });
             let about = About { from, worker: &worker, group: group.as_str(), instance: Some(&instance) };
-            drop(self.record("subscribe", about, told));
+            drop(self.recorder.record("subscribe", about, told));
             refused.push(refusal);
         }
         refused

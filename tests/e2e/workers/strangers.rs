@@ -1,0 +1,128 @@
+//! Who knows the port and has no certificate, or an old protocol, or somebody else's identity.
+
+use std::process::Command;
+
+use deputy_test_servers::boto;
+
+use super::site::{Site, Worker};
+use super::watcher::Watcher;
+use crate::deputy::exit;
+
+/// Certificates are renewed after five seconds.
+const SHORT: &str = "certificate-life = \"10s\"\nauthority-life = \"100s\"";
+
+/// Comes with what Python has, tries what must not work, and says in a line each how it ended.
+const STRANGER: &str = "
+import os, socket, ssl
+host, port = os.environ['AT'].rsplit(':', 1)
+
+def dial(version, protocols):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = version
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    stream = socket.create_connection((host, int(port)), 20)
+    return context.wrap_socket(stream, server_hostname='coordinator')
+
+def attempt(name, sent, version=ssl.TLSVersion.TLSv1_3, protocols=['deputy/1']):
+    try:
+        stream = dial(version, protocols)
+        stream.settimeout(20)
+        stream.sendall(sent)
+        heard = 0
+        while piece := stream.recv(65536):
+            heard += len(piece)
+        print(name, 'ended after', heard)
+    except socket.timeout:
+        print(name, 'is kept')
+    except OSError as error:
+        print(name, 'refused', type(error).__name__)
+
+attempt('tls-1.2', b'', ssl.TLSVersion.TLSv1_2)
+attempt('no-protocol', b'\\0\\0\\0\\1', protocols=[])
+attempt('garbage', b'\\0\\0\\0\\x20' + b'\\xff' * 32)
+attempt('oversized', b'\\xff' * 64)
+attempt('large', b'\\0\\1\\0\\0' + b'x' * 65536)
+attempt('http', b'GET / HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n')
+stream = socket.create_connection((host, int(port)), 20)
+stream.sendall(b'no TLS at all' * 100)
+stream.settimeout(20)
+try:
+    while stream.recv(65536): pass
+    print('plain ended after', 0)
+except socket.timeout:
+    print('plain is kept')
+except OSError as error:
+    print('plain refused', type(error).__name__)
+";
+
+#[test]
+fn old_tls_garbage_and_oversized_frames_end_their_own_connection_and_no_other() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    let said = boto(STRANGER, &[("AT", site.address())]).unwrap();
+    assert_eq!(said.lines().count(), 7, "{said}");
+    for line in said.lines() {
+        assert!(line.contains(" refused ") || line.contains(" ended after "), "{said}");
+    }
+    assert!(said.contains("tls-1.2 refused"), "{said}");
+    coordinator.until("the log says so", || coordinator.log().contains("a connection for workers was ended"));
+    assert!(!coordinator.log().contains("panicked"), "{}", coordinator.log());
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    assert_eq!((watcher.saw().numbers["creds"].as_slice(), site.workers().len()), (&[1, 2][..], 1));
+    assert!(!worker.log().contains("there is no coordinator"), "{}", worker.log());
+}
+
+/// A worker that renewed its certificate once since somebody copied its state.
+fn copied(site: &Site) -> Worker<'_> {
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    worker.kill();
+    let (own, copy) = (site.home.path("worker-state"), site.home.path("thief-state"));
+    assert!(Command::new("cp").arg("-a").arg(own).arg(copy).status().unwrap().success());
+    let worker = site.again("worker");
+    worker.until("it renews its certificate", || site.only_worker()["renewals"].as_u64() >= Some(1));
+    worker
+}
+
+#[test]
+fn a_copied_identity_is_noticed_when_it_renews_and_then_lets_neither_in() {
+    let site = Site::usual(SHORT);
+    let coordinator = site.coordinator();
+    let worker = copied(&site);
+    let id = worker.id();
+    worker.kill();
+    let thief = site.again("thief");
+    coordinator.until("it is locked", || site.only_worker()["standing"] == "locked");
+    thief.until_link("out");
+    let refused = site.audited("renew", "refused");
+    assert!(refused.len() == 1 && refused[0].to_string().contains(&id), "{refused:?}");
+    let worker = site.again("worker");
+    worker.until_link("out");
+    for one in [&worker, &thief] {
+        let told = one.told();
+        assert!(told.contains("join again"), "{told}");
+    }
+    assert!(site.ask(&["workers"]).ends_with(exit::OK).stdout.contains("locked"));
+    assert_eq!(worker.number("app", "creds"), 1);
+}
+
+#[test]
+fn a_copied_identity_is_of_no_use_once_the_worker_came_with_its_newer_one() {
+    let site = Site::usual(SHORT);
+    let coordinator = site.coordinator();
+    copied(&site).kill();
+    let worker = site.again("worker");
+    worker.until_link("connected");
+    let thief = site.again("thief");
+    thief.until_link("out");
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    coordinator.until("it goes on", || site.only_worker()["applied"][0]["revision"] == 2);
+    assert_eq!((thief.number("app", "creds"), site.audited("connect", "refused").len()), (1, 1));
+}
