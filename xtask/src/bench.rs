@@ -5,12 +5,21 @@ use crate::guests;
 use crate::process::Run;
 use crate::workspace::Workspace;
 
+/// What is asked for when leases are to go to many workers: a program of its own, which needs no component.
+const FAN_OUT: &str = "fan-out";
+
 /// Builds the guests, then runs the benches with our own code optimised. The dependencies are optimised anyway, and
 /// said so they are not built again, as a profile of its own would have them.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    guests::build(workspace)?;
+    let (package, arguments) = match arguments {
+        [first, rest @ ..] if first == FAN_OUT => ("deputy-fan", rest),
+        all => {
+            guests::build(workspace)?;
+            ("deputy-bench", all)
+        }
+    };
     Run::new("cargo")
-        .args(["run", "--locked", "--package", "deputy-bench", "--config", "profile.dev.opt-level=3", "--"])
+        .args(["run", "--locked", "--package", package, "--config", "profile.dev.opt-level=3", "--"])
         .args(arguments)
         .env("DEPUTY_GUESTS", workspace.guests())
         .env("DEPUTY_TOOLS", workspace.tools())

@@ -34,7 +34,7 @@ struct Arguments {
 enum Chore {
     /// Measures how fast it is, as ratios from one run
     Bench {
-        /// What the bench program takes; `--help` shows it
+        /// `fan-out` for leases on their way to many workers, and what the bench program takes; `--help` shows it
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 use self::tree::Tree;
 
 /// What a scan of this repository sees at the least.
-const FLOORS: Floors = Floors { files: 780, crates: 11, guests: 135, limits: 24, codes: 28 };
+const FLOORS: Floors = Floors { files: 800, crates: 12, guests: 135, limits: 24, codes: 28 };
 
 /// How much of each kind a scan has to see.
 struct Floors {

@@ -24,8 +24,8 @@ use crate::authority::Served;
 use crate::join::Fingerprint;
 use crate::name::{KeyDigest, WorkerId};
 
-/// The coordinator's name in its certificate.
-pub(crate) const COORDINATOR: &str = "coordinator.deputy.internal";
+/// The coordinator's name in its certificate, wherever it runs.
+pub const COORDINATOR: &str = "coordinator.deputy.internal";
 
 const OF_WORKERS: &str = ".worker.deputy.internal";
 

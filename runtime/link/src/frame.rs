@@ -52,6 +52,13 @@ pub fn encode(message: &impl Message) -> Bytes {
     Bytes::from_owner(Wiped(frame))
 }
 
+/// Frames as one piece, to be written at once.
+pub(crate) fn joined(frames: &[Bytes]) -> Bytes {
+    let mut all = Zeroizing::new(Vec::with_capacity(frames.iter().map(Bytes::len).sum()));
+    frames.iter().for_each(|frame| all.extend_from_slice(frame));
+    Bytes::from_owner(Wiped(all))
+}
+
 struct Wiped(Zeroizing<Vec<u8>>);
 
 impl AsRef<[u8]> for Wiped {

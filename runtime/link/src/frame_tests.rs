@@ -37,6 +37,17 @@ async fn messages_come_out_as_they_went_in_however_they_are_cut() {
 }
 
 #[tokio::test]
+async fn frames_that_are_sent_together_come_apart_again() {
+    let messages = [applied(""), Request::Ping(Ping {}).into(), applied("why")];
+    let all = joined(&messages.each_ref().map(encode));
+    let (mut frames, mut stream) = (Frames::default(), &*all);
+    for message in &messages {
+        assert_eq!(frames.next::<Up>(&mut stream, FROM_WORKER).await.unwrap().as_ref(), Some(message));
+    }
+    assert_eq!(frames.next::<Up>(&mut stream, FROM_WORKER).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_frame_is_refused_by_its_length_before_it_is_read() {
     let frame = encode(&applied(&"x".repeat(100)));
     let length = frame.len() - 4;

@@ -157,7 +157,11 @@ impl Identity {
         changed
     }
 
-    pub(crate) fn tls(&self) -> Result<Arc<ClientConfig>, IdentityError> {
+    /// The TLS that it speaks. Tickets are kept in it: who comes back with the same one need not shake hands in full.
+    ///
+    /// # Errors
+    /// If the library fails.
+    pub fn tls(&self) -> Result<Arc<ClientConfig>, IdentityError> {
         let trusted: Vec<_> = self.authorities.iter().map(|der| CertificateDer::from(der.clone())).collect();
         let key = PrivatePkcs8KeyDer::from(self.key.0.to_vec());
         Ok(certificate::client(&trusted, self.certificate.clone().into(), key)?)

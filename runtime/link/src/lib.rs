@@ -27,7 +27,7 @@ mod text;
 mod timer;
 
 pub use authority::{Authority, AuthorityError, Lives, Requested, Served, Turned};
-pub use certificate::Peer;
+pub use certificate::{COORDINATOR, Peer};
 pub use enrolment::{
     Enrolment, JoinRefused, Noted, Presented, RenewRefused, Renewal, Sequence, Standing, Token, Worker, WorkerRefused,
 };

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Digest, InstanceName, Span, Timestamp, in_one_line};
 use fastrand::Rng;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -70,6 +71,8 @@ pub struct Options {
 /// Stays connected.
 pub struct Client {
     identity: Identity,
+    /// Of that identity, until it changes: the tickets are in it, with which a worker comes back at less cost to both.
+    tls: Option<Arc<ClientConfig>>,
     keep: Arc<dyn Keep>,
     wanted: BTreeSet<InstanceName>,
     version: String,
@@ -217,6 +220,7 @@ impl Client {
         let (asks, asked) = mpsc::channel(16);
         let client = Self {
             identity: options.identity,
+            tls: None,
             keep: options.keep,
             wanted: options.wanted,
             version: options.version,
@@ -258,8 +262,8 @@ impl Client {
         if (self.clock)() >= self.identity.ends() {
             return Out::Expired(self.identity.ends()).into();
         }
-        let tls = match self.identity.tls() {
-            Ok(tls) => tls,
+        let tls = match self.tls.take().map_or_else(|| self.identity.tls(), Ok) {
+            Ok(tls) => Arc::clone(self.tls.insert(tls)),
             Err(error) => return Out::from(error).into(),
         };
         let stream = tokio::select! {
@@ -330,3 +334,7 @@ fn refused_by_tls(error: &io::Error) -> Option<Refusal> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -156,6 +156,7 @@ impl Session<'_> {
             Reply::Piece(piece) => self.client.fetches.piece(&piece),
             Reply::Authorities(authorities) => {
                 if self.client.identity.trust(authorities.certificates) {
+                    self.client.tls = None;
                     self.keep().await?;
                 }
             }
@@ -289,7 +290,7 @@ impl Session<'_> {
         if next.worker != worker || next.sequence != self.client.identity.sequence + 1 {
             return Err(Lost::Nonsense("another worker's certificate"));
         }
-        self.client.identity = next;
+        (self.client.identity, self.client.tls) = (next, None);
         self.keep().await?;
         self.renewal = Renewal::NotBefore(timer::now());
         let ends = self.client.identity.ends();

@@ -1,8 +1,11 @@
 //! One connection.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,14 +14,14 @@ use deputy_core::{Digest, InstanceName, Stamp, Timestamp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroize;
 
 use super::Shared;
 use super::roster::{Cut, Present, Roster};
 use crate::certificate::Peer;
-use crate::frame::{FROM_STRANGER, FROM_WORKER, FrameError, Frames, encode};
+use crate::frame::{FROM_STRANGER, FROM_WORKER, FrameError, Frames, encode, joined};
 use crate::held::Report;
 use crate::hub::{Cursor, Group};
 use crate::join::{TokenId, TokenSecret};
@@ -45,6 +48,9 @@ enum End {
 
 /// A component goes out in pieces of this many bytes, so that leases need not wait for the whole of it.
 const PIECE: usize = 64 << 10;
+
+/// As much as one record of TLS takes.
+const TOGETHER: usize = 16 << 10;
 
 /// How long a worker that is cut off is told why.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -187,21 +193,29 @@ impl Session<'_> {
     async fn run(&mut self) -> Result<(), End> {
         let mut frames = Frames::default();
         let mut wake = self.group.subscribe();
+        // One timer for the whole connection, looked at when it is over: ten thousand that are set anew with each word
+        // cost more than the words.
+        let mut silent = pin!(sleep_until(timer::now() + self.patience()));
         loop {
-            let silent = timer::now() + self.patience();
-            tokio::select! {
-                woken = wake.recv(), if self.cursor.is_some() => match woken {
-                    // Whoever lags behind looks for the newest, too.
-                    Ok(()) | Err(RecvError::Lagged(_)) => self.push().await?,
-                    Err(RecvError::Closed) => return Ok(()),
-                },
-                up = timeout_at(silent, frames.next::<Up>(&mut self.stream, FROM_WORKER)) => match up {
-                    Err(_) => return Err(End::Silent),
-                    Ok(up) => match up? {
+            // For the same reason, one place among those to be woken, from one push to the next.
+            let mut waking = pin!(wake.recv());
+            let woken = loop {
+                tokio::select! {
+                    woken = &mut waking, if self.cursor.is_some() => break woken,
+                    up = frames.next::<Up>(&mut self.stream, FROM_WORKER) => match up? {
                         Some(up) => self.said(up).await?,
                         None => return Ok(()),
                     },
-                },
+                    () = &mut silent => match self.patience() {
+                        Duration::ZERO => return Err(End::Silent),
+                        left => silent.as_mut().reset(timer::now() + left),
+                    },
+                }
+            };
+            match woken {
+                // Whoever lags behind looks for the newest, too.
+                Ok(()) | Err(RecvError::Lagged(_)) => self.push().await?,
+                Err(RecvError::Closed) => return Ok(()),
             }
         }
     }
@@ -260,27 +274,38 @@ impl Session<'_> {
             spread_ms: self.spread_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        self.reply(Reply::Welcome(welcome)).await?;
-        for refusal in
-            self.shared.desk.subscribed(self.present.address, self.peer.worker, &self.present.group, listed).await
-        {
-            self.reply(Reply::Refused(refusal.into())).await?;
-        }
+        let refusals =
+            self.shared.desk.subscribed(self.present.address, self.peer.worker, &self.present.group, listed).await;
+        let refusals = refusals.into_iter().map(|refusal| Reply::Refused(refusal.into()));
+        let replies = [Reply::Welcome(welcome)].into_iter().chain(refusals);
+        let mut frames: Vec<Bytes> = replies.map(|reply| encode(&Down::from(reply))).collect();
         let (items, cursor) = self.group.snapshot(wanted, &known);
         self.cursor = Some(cursor);
-        self.send_all(items).await
+        frames.extend(items);
+        self.send_all(&frames).await
     }
 
     /// What changed since the last time.
     async fn push(&mut self) -> Result<(), End> {
         let Some(cursor) = &mut self.cursor else { return Ok(()) };
         let items = self.group.after(cursor);
-        self.send_all(items).await
+        self.send_all(&items).await
     }
 
-    async fn send_all(&mut self, frames: Vec<Bytes>) -> Result<(), End> {
-        for frame in frames {
-            self.send(&frame).await?;
+    /// Small frames go out together: each write costs both sides a call of the kernel and a record of TLS.
+    async fn send_all(&mut self, mut frames: &[Bytes]) -> Result<(), End> {
+        while !frames.is_empty() {
+            let mut size = 0;
+            let fitting = frames.iter().take_while(|frame| {
+                size += frame.len();
+                size <= TOGETHER
+            });
+            let (batch, rest) = frames.split_at(fitting.count().max(1));
+            match batch {
+                [one] => self.send(one).await?,
+                several => self.send(&joined(several)).await?,
+            }
+            frames = rest;
         }
         Ok(())
     }
@@ -351,11 +376,15 @@ impl Session<'_> {
 }
 
 async fn send(shared: &Shared, stream: &mut TlsStream<TcpStream>, frame: &Bytes) -> Result<(), End> {
-    let writing = async {
+    let mut writing = pin!(async {
         stream.write_all(frame).await?;
         stream.flush().await
-    };
-    Ok(timeout(shared.limits.write.duration(), writing).await.map_err(|_| End::Stalled)??)
+    });
+    // As a rule the socket takes all of it at once, and no timer is needed.
+    match poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await {
+        Poll::Ready(written) => Ok(written?),
+        Poll::Pending => Ok(timeout(shared.limits.write.duration(), writing).await.map_err(|_| End::Stalled)??),
+    }
 }
 
 fn known(known: &Known) -> Option<(InstanceName, Stamp)> {

@@ -1,0 +1,115 @@
+//! Who is let in: the link's own book and authority, kept in memory.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use deputy_core::{Digest, GroupName, InstanceName, Span, Timestamp};
+use deputy_link::message::Certified;
+use deputy_link::server::Desk;
+use deputy_link::{
+    Authority, Code, Enrolment, JoinString, Lives, Peer, Presented, Refusal, Requested, Token, TokenId, TokenSecret,
+    WorkerId,
+};
+
+use crate::Result;
+
+/// All workers are of this group.
+pub(crate) const GROUP: &str = "bench";
+
+/// The desk.
+pub(crate) struct Door {
+    book: Mutex<Enrolment>,
+    authority: Authority,
+    next: AtomicU64,
+    faults: AtomicU64,
+}
+
+impl Door {
+    pub(crate) fn new() -> Result<Self> {
+        let lives = Lives { authority: Span::secs(180 * 86_400), worker: Span::secs(86_400) };
+        let authority = Authority::found(now(), lives)?;
+        let book = Mutex::new(Enrolment::restored([], []));
+        Ok(Self { book, authority, next: AtomicU64::new(1), faults: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// A token for any number of workers.
+    pub(crate) fn token(&self, address: String) -> Result<JoinString> {
+        let (id, secret) = (TokenId::from_bytes(*b"the-only"), TokenSecret::new(&mut [7; 32]));
+        let expires_ms = now().plus(Span::secs(86_400)).as_millis();
+        self.book().add(Token { id, hash: secret.hash(), group: GROUP.parse()?, uses: u32::MAX, expires_ms });
+        Ok(JoinString { token: id, secret, authority: self.authority.fingerprint(), address })
+    }
+
+    fn book(&self) -> MutexGuard<'_, Enrolment> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Desk for Door {
+    async fn join(
+        &self,
+        _: SocketAddr,
+        token: TokenId,
+        secret: TokenSecret,
+        request: Vec<u8>,
+    ) -> Result<Certified, Refusal> {
+        let request = Requested::new(&request).map_err(|error| Refusal::new(Code::Malformed, error))?;
+        let fresh = WorkerId::from_bytes(self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        let shown = Presented { token, secret: &secret, key: request.key() };
+        let worker = self.book().join(now(), &shown, fresh).map_err(|error| Refusal::new(Code::BadJoin, error))?;
+        let certificate = self.authority.certify(now(), worker.id, &request);
+        let certificate = certificate.map_err(|error| Refusal::new(Code::Internal, error))?;
+        Ok(Certified {
+            certificate: certificate.to_vec(),
+            worker: worker.id.to_string(),
+            group: worker.group.to_string(),
+            sequence: 0,
+            authorities: self.authority.trusted().iter().map(|der| der.to_vec()).collect(),
+        })
+    }
+
+    async fn renew(&self, _: SocketAddr, _: Peer, _: u64, _: Vec<u8>) -> Result<Certified, Refusal> {
+        Err(Refusal::new(Code::Internal, "no run lasts half a day"))
+    }
+
+    async fn admit(&self, _: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
+        let admitted = self.book().admit(peer.worker, peer.key);
+        admitted.map(|(group, _)| group).map_err(|error| Refusal::new(Code::Removed, error))
+    }
+
+    async fn subscribed(
+        &self,
+        _: SocketAddr,
+        _: WorkerId,
+        _: &GroupName,
+        _: Option<Vec<InstanceName>>,
+    ) -> Vec<Refusal> {
+        Vec::new()
+    }
+
+    fn component(&self, _: &GroupName, _: Digest) -> Option<Bytes> {
+        None
+    }
+
+    fn suspicious(&self, from: SocketAddr, what: &str) {
+        // One of ten thousand says as much as all of them.
+        if self.faults.fetch_add(1, Ordering::Relaxed) < 5 {
+            eprintln!("the server on {from}: {what}");
+        }
+    }
+}
+
+/// The time of day.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

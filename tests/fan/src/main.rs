@@ -1,0 +1,85 @@
+//! How fast a new lease reaches its workers, what that costs the coordinator, and what happens when all come at once.
+//!
+//! The server is the link's own, in a process of its own, with real certificates; so that its processor time and memory
+//! are its alone. The workers are bare: thousands of them in one thread, which speak the link's frames over mutual TLS 1.3
+//! and do nothing else. Beside it, in the same run, by turns and with the same workers, the floor: the same bytes written
+//! to the same number of TLS sessions in a loop that knows no tasks. Read the ratios: run it with
+//! `cargo xtask bench fan-out`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a bench measures time, serves and connects on this machine only, and prints what it found"
+)]
+
+mod child;
+mod desk;
+mod flink;
+mod floor;
+mod load;
+mod measure;
+mod process;
+mod serve;
+mod session;
+mod table;
+mod tracker;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+#[derive(Parser)]
+#[command(name = "deputy-fan", about = "How fast a lease reaches its workers, beside bare TLS", max_term_width = 120)]
+struct Arguments {
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+    /// How many workers there are at the most; measured are the powers of ten up to that, and that
+    #[arg(long, default_value_t = 10_000)]
+    workers: usize,
+    /// How often all is repeated
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How many processes the workers are in
+    #[arg(long, default_value_t = 2)]
+    loads: usize,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// Processes that the bench starts of itself. They are told what to do, a line at a time.
+#[derive(Subcommand)]
+#[command(disable_help_subcommand = true)]
+enum Part {
+    /// The coordinator's side, and the floor
+    #[command(hide = true)]
+    Serve,
+    /// Workers
+    #[command(hide = true)]
+    Load,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = process::raise_files().and_then(|()| match arguments.part {
+        Some(Part::Serve) => serve::serve(),
+        Some(Part::Load) => load::load(),
+        None => measure::measure(&arguments),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

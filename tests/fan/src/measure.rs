@@ -1,0 +1,169 @@
+//! What is measured, in which order.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::child::Process;
+use crate::load::{self, Done, Handshake};
+use crate::serve::{self, By, Hello};
+use crate::table::{Memory, Push, Report, Size, Stalled, Storms};
+use crate::{Arguments, Result, flink};
+
+/// How many storms memory is looked at after.
+const STORMS: usize = 3;
+
+/// Until nothing moves any more.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Pushes to so many workers in one round: the more of them, the fewer.
+fn pushes(workers: usize) -> usize {
+    (20_000 / workers).clamp(9, 50)
+}
+
+pub(crate) fn measure(arguments: &Arguments) -> Result {
+    let mut report = Report::default();
+    let mut bench = Bench::start(arguments)?;
+    bench.memory_and_storms(&mut report)?;
+    bench.sizes(&mut report, arguments.rounds)?;
+    bench.stalled(&mut report, arguments.rounds)?;
+    report.flink = flink::lines()?;
+    if arguments.json {
+        report.print_json()
+    } else {
+        report.print();
+        Ok(())
+    }
+}
+
+/// All processes.
+struct Bench {
+    server: Process,
+    loads: Vec<Process>,
+    hello: Hello,
+    workers: usize,
+}
+
+impl Bench {
+    fn start(arguments: &Arguments) -> Result<Self> {
+        let mut server = Process::start("serve")?;
+        let hello: Hello = server.answer()?;
+        let loads: Result<Vec<_>> = (0..arguments.loads.max(1)).map(|_| Process::start("load")).collect();
+        let mut bench = Self { server, loads: loads?, hello, workers: arguments.workers.max(1) };
+        let string = bench.hello.join.clone();
+        bench.tell(bench.workers, |count| load::Order::Join { string: string.clone(), count })?;
+        Ok(bench)
+    }
+
+    /// Tells each load its share of so many workers, and waits for all of them.
+    fn tell(&mut self, workers: usize, order: impl Fn(usize) -> load::Order) -> Result<usize> {
+        let loads = self.loads.len();
+        for (number, load) in self.loads.iter_mut().enumerate() {
+            let share = (workers + number) / loads;
+            load.tell(&serde_json::to_string(&order(share))?)?;
+        }
+        let mut resumed = 0;
+        for load in &mut self.loads {
+            resumed += load.answer::<Done>()?.resumed;
+        }
+        Ok(resumed)
+    }
+
+    fn connect(&mut self, by: By, workers: usize, with: Handshake) -> Result<usize> {
+        let port = if by == By::Link { self.hello.link } else { self.hello.floor };
+        self.tell(workers, |count| load::Order::Connect { port, count, with })
+    }
+
+    fn cut(&mut self) -> Result {
+        self.tell(self.workers, |_| load::Order::Cut).map(drop)
+    }
+
+    fn push(&mut self, by: By, pushes: usize, workers: usize) -> Result<Vec<Push>> {
+        // The first finds caches cold.
+        let order = serve::Order::Push { by, pushes: pushes + 1, workers };
+        let mut samples: Vec<Push> = self.server.ask(&serde_json::to_string(&order)?)?;
+        samples.remove(0);
+        Ok(samples)
+    }
+
+    fn memory(&mut self, report: &mut Report, when: &'static str) -> Result {
+        thread::sleep(SETTLE);
+        let now: u64 = self.server.ask(&serde_json::to_string(&serve::Order::Memory)?)?;
+        let bytes = now.saturating_sub(self.hello.memory) as f64 / self.workers as f64;
+        report.memory.push(Memory { when, bytes });
+        Ok(())
+    }
+
+    fn memory_and_storms(&mut self, report: &mut Report) -> Result {
+        self.connect(By::Link, self.workers, Handshake::Full)?;
+        self.memory(report, "as they came")?;
+        for (name, with, when) in [
+            ("full handshakes", Handshake::Full, "after three storms"),
+            ("with tickets", Handshake::Tickets, "after three more, with tickets"),
+        ] {
+            if with == Handshake::Tickets {
+                // Once more, for the tickets.
+                self.storm(with)?;
+            }
+            let (mut times, mut resumed) = (Vec::new(), 0);
+            for _ in 0..STORMS {
+                let (time, tickets) = self.storm(with)?;
+                times.push(time);
+                resumed += tickets;
+            }
+            eprintln!("{} workers came {name}, {STORMS} times", self.workers);
+            report.storms.push(Storms { workers: self.workers, name, resumed: resumed / STORMS, times });
+            self.memory(report, when)?;
+        }
+        self.push(By::Link, 9, self.workers)?;
+        self.memory(report, "after pushes")?;
+        self.cut()
+    }
+
+    fn storm(&mut self, with: Handshake) -> Result<(Push, usize)> {
+        self.cut()?;
+        let order = serve::Order::Storm { workers: self.workers };
+        self.server.ask::<()>(&serde_json::to_string(&order)?)?;
+        let resumed = self.connect(By::Link, self.workers, with)?;
+        Ok((self.server.answer()?, resumed))
+    }
+
+    fn sizes(&mut self, report: &mut Report, rounds: usize) -> Result {
+        let mut sizes: Vec<usize> = (0..).map(|power| 10_usize.pow(power)).take_while(|n| *n < self.workers).collect();
+        sizes.push(self.workers);
+        report.sizes = sizes.into_iter().map(|workers| Size { workers, link: Vec::new(), floor: Vec::new() }).collect();
+        for _ in 0..rounds {
+            for size in &mut report.sizes {
+                for (by, samples) in [(By::Link, &mut size.link), (By::Floor, &mut size.floor)] {
+                    self.connect(by, size.workers, Handshake::Full)?;
+                    thread::sleep(SETTLE / 4);
+                    samples.extend(self.push(by, pushes(size.workers), size.workers)?);
+                    self.cut()?;
+                }
+                eprintln!("{} workers were pushed to", size.workers);
+            }
+        }
+        Ok(())
+    }
+
+    /// One of a hundred workers stops to read.
+    fn stalled(&mut self, report: &mut Report, rounds: usize) -> Result {
+        let (workers, stalled) = (self.workers, self.workers / 100);
+        if stalled < self.loads.len() {
+            return Ok(());
+        }
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            self.connect(By::Link, stalled, Handshake::Greedy)?;
+            self.connect(By::Link, workers, Handshake::Full)?;
+            thread::sleep(SETTLE / 4);
+            before.extend(self.push(By::Link, 9, workers)?);
+            self.tell(stalled, |count| load::Order::Stall { count })?;
+            self.server.ask::<()>(&serde_json::to_string(&serve::Order::Fill)?)?;
+            thread::sleep(SETTLE);
+            after.extend(self.push(By::Link, 9, workers - stalled)?);
+            self.cut()?;
+        }
+        report.stalled.push(Stalled { workers, stalled, before, after });
+        Ok(())
+    }
+}

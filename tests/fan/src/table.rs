@@ -1,0 +1,136 @@
+//! Figures, and how they are printed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// One lease on its way to all.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Push {
+    /// Until half of the workers had acknowledged it, nearly all, and all, in milliseconds.
+    pub(crate) half_ms: f64,
+    pub(crate) most_ms: f64,
+    pub(crate) all_ms: f64,
+    /// The server's processor time for each worker, in microseconds.
+    pub(crate) cpu_us: f64,
+}
+
+/// All figures of a run.
+#[derive(Default, Serialize)]
+pub(crate) struct Report {
+    pub(crate) sizes: Vec<Size>,
+    pub(crate) stalled: Vec<Stalled>,
+    pub(crate) storms: Vec<Storms>,
+    pub(crate) memory: Vec<Memory>,
+    pub(crate) flink: Vec<String>,
+}
+
+/// One number of workers.
+#[derive(Serialize)]
+pub(crate) struct Size {
+    pub(crate) workers: usize,
+    pub(crate) link: Vec<Push>,
+    pub(crate) floor: Vec<Push>,
+}
+
+/// Some of them read nothing.
+#[derive(Serialize)]
+pub(crate) struct Stalled {
+    pub(crate) workers: usize,
+    pub(crate) stalled: usize,
+    pub(crate) before: Vec<Push>,
+    pub(crate) after: Vec<Push>,
+}
+
+/// All come at once.
+#[derive(Serialize)]
+pub(crate) struct Storms {
+    pub(crate) workers: usize,
+    pub(crate) name: &'static str,
+    pub(crate) resumed: usize,
+    pub(crate) times: Vec<Push>,
+}
+
+/// What the server holds for each idle worker.
+#[derive(Serialize)]
+pub(crate) struct Memory {
+    pub(crate) when: &'static str,
+    pub(crate) bytes: f64,
+}
+
+impl Push {
+    /// From the times of all acknowledgements, in order, and the processor time for all of them in nanoseconds.
+    pub(crate) fn new(times: &[Duration], cpu: u64) -> Self {
+        let at = |share: f64| {
+            let count = (times.len() as f64 * share).ceil() as usize;
+            times[count.clamp(1, times.len()) - 1].as_secs_f64() * 1e3
+        };
+        let cpu_us = cpu as f64 / 1e3 / times.len() as f64;
+        Self { half_ms: at(0.5), most_ms: at(0.99), all_ms: at(1.0), cpu_us }
+    }
+}
+
+/// The one in the middle.
+pub(crate) fn median(pushes: &[Push], of: fn(&Push) -> f64) -> f64 {
+    let mut values: Vec<f64> = pushes.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+impl Report {
+    pub(crate) fn print_json(&self) -> Result {
+        println!("{}", serde_json::to_string_pretty(self)?);
+        Ok(())
+    }
+
+    pub(crate) fn print(&self) {
+        head("a new lease, until acknowledged by");
+        for Size { workers, link, floor } in &self.sizes {
+            let base = median(floor, |push| push.all_ms);
+            line(&format!("{workers} workers"), link, base);
+            line("  bare rustls, the same bytes", floor, base);
+        }
+        println!();
+        head("some of them read nothing, the others have it");
+        for Stalled { workers, stalled, before, after } in &self.stalled {
+            let base = median(before, |push| push.all_ms);
+            line(&format!("{workers} workers, all of them well"), before, base);
+            line(&format!("  {stalled} of them stalled, their buffers full"), after, base);
+        }
+        println!();
+        head("all come at once, and have the newest");
+        for Storms { workers, name, resumed, times } in &self.storms {
+            line(&format!("{workers} workers, {name} ({resumed} resumed)"), times, median(times, |push| push.all_ms));
+        }
+        println!();
+        for Memory { when, bytes } in &self.memory {
+            println!("memory of an idle worker, {when:<40}{:>8.1} KB", bytes / 1e3);
+        }
+        println!();
+        self.flink.iter().for_each(|line| println!("Flink: {line}"));
+    }
+}
+
+fn head(title: &str) {
+    println!("{title:<52}{:>10}{:>10}{:>10}{:>8}{:>12}", "50 %", "99 %", "all", "ratio", "CPU/worker");
+}
+
+fn line(name: &str, pushes: &[Push], base: f64) {
+    let all = median(pushes, |push| push.all_ms);
+    let [half, most, cpu] = [|push: &Push| push.half_ms, |push: &Push| push.most_ms, |push: &Push| push.cpu_us]
+        .map(|of| median(pushes, of));
+    let [half, most, shown] = [half, most, all].map(show);
+    println!("  {name:<50}{half:>10}{most:>10}{shown:>10}{:>8.2}{cpu:>9.1} µs", all / base);
+}
+
+fn show(ms: f64) -> String {
+    if ms < 10.0 {
+        format!("{ms:.2} ms")
+    } else if ms < 1000.0 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.2} s", ms / 1000.0)
+    }
+}

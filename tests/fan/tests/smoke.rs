@@ -1,0 +1,24 @@
+//! The bench itself, small: every worker must have every lease, however long that takes.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn a_hundred_workers_have_every_lease_also_when_some_read_nothing_and_after_they_all_came_at_once() {
+    let output = Command::new(env!("CARGO_BIN_EXE_deputy-fan"))
+        .args(["--json", "--workers", "100", "--rounds", "1", "--loads", "1"])
+        .env_remove("DEPUTY_FLINK_BENCH")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let workers: Vec<_> = report["sizes"].as_array().unwrap().iter().map(|size| size["workers"].as_u64()).collect();
+    assert_eq!(workers, [Some(1), Some(10), Some(100)]);
+    for size in report["sizes"].as_array().unwrap() {
+        assert!(!size["link"].as_array().unwrap().is_empty() && !size["floor"].as_array().unwrap().is_empty());
+    }
+    assert_eq!(report["stalled"][0]["stalled"], 1);
+    let resumed: Vec<_> = report["storms"].as_array().unwrap().iter().map(|storm| storm["resumed"].as_u64()).collect();
+    assert_eq!(resumed, [Some(0), Some(100)], "who has a ticket comes back with it");
+}
