@@ -31,6 +31,7 @@ bench *arguments:
 # Formats all Rust
 fmt:
     cargo fmt --all
+    cd engines/object-store && cargo fmt --all
     cd providers && cargo fmt --all
     cd receivers && cargo fmt --all
     cd tests/fuzz && cargo fmt --all

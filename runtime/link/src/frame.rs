@@ -1,7 +1,7 @@
 //! Frames: the length of a message as four bytes, the greatest first, and then the message.
 //!
 //! Why no HTTP/2 under it: the link is one stream of messages each way between two programs of ours, and a connection
-//! costs a coordinator 12 KB this way against 45 KB with gRPC's buffers, a push 14 µs against 23 (docs/performance.md has
+//! cost a coordinator 14 KB this way against 44 KB with gRPC's buffers, a push 14 µs against 23 (docs/performance.md has
 //! the figures). The messages are protocol buffers all the same, so that any language can speak them.
 //!
 //! A frame is written from one allocation that is wiped when the last stream has sent it. What is read goes into a buffer
