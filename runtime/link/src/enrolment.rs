@@ -21,6 +21,8 @@ use crate::name::{KeyDigest, WorkerId};
 pub struct Enrolment {
     tokens: BTreeMap<TokenId, Token>,
     workers: BTreeMap<WorkerId, Worker>,
+    /// Who is let in by which key, the newest of each.
+    by_key: BTreeMap<KeyDigest, WorkerId>,
     banned: BTreeSet<KeyDigest>,
 }
 
@@ -155,7 +157,10 @@ pub enum WorkerRefused {
     #[error("the worker {0} is locked, because its identity was used twice: it has to join again")]
     Locked(WorkerId),
     /// It shows a certificate that a newer one replaced.
-    #[error("the worker {0} shows an old certificate: it has to join again")]
+    #[error(
+        "the worker {0} shows an old certificate, though a newer one was used: somebody has a copy of its identity, and both \
+         are locked; find out which machine is the copy, and let the right one join again"
+    )]
     OldKey(WorkerId),
     /// An operator removed it.
     #[error("the worker {0} was removed: it has to join again")]
@@ -178,7 +183,9 @@ impl Enrolment {
         let workers: BTreeMap<_, _> = workers.into_iter().map(|worker| (worker.id, worker)).collect();
         let banned = workers.values().filter(|worker| worker.standing == Standing::Banned);
         let banned = banned.flat_map(|worker| [Some(worker.key), worker.previous]).flatten();
-        Self { tokens, banned: banned.collect(), workers }
+        let active = workers.values().filter(|worker| worker.standing == Standing::Active);
+        let by_key = active.map(|worker| (worker.key, worker.id)).collect();
+        Self { tokens, banned: banned.collect(), by_key, workers }
     }
 
     /// All tokens that can still be used.
@@ -202,9 +209,8 @@ impl Enrolment {
     }
 
     /// Who is let in by this key.
-    pub fn active_with(&self, key: KeyDigest) -> impl Iterator<Item = WorkerId> {
-        let active = self.workers.values().filter(|worker| worker.standing == Standing::Active);
-        active.filter(move |worker| worker.key == key).map(|worker| worker.id)
+    pub fn active_with(&self, key: KeyDigest) -> Option<WorkerId> {
+        self.by_key.get(&key).copied()
     }
 
     /// Whether a worker is let in.
@@ -242,7 +248,7 @@ impl Enrolment {
         if self.banned.contains(&shown.key) {
             return Err(JoinRefused::Banned);
         }
-        let known = self.workers.values().find(|worker| worker.key == shown.key && worker.standing == Standing::Active);
+        let known = self.by_key.get(&shown.key).and_then(|id| self.workers.get(id));
         if let Some(again) = known.filter(|worker| worker.token == token.id && worker.sequence == Sequence(0)) {
             return Ok(again.clone());
         }
@@ -266,6 +272,7 @@ impl Enrolment {
         {
             old.standing = Standing::Removed;
         }
+        self.by_key.insert(shown.key, fresh);
         self.workers.insert(fresh, worker.clone());
         Ok(worker)
     }
@@ -282,6 +289,8 @@ impl Enrolment {
         let next = Sequence(worker.sequence.0 + 1);
         if from_newest && shown.sequence == next {
             worker.previous = Some(worker.key);
+            self.by_key.remove(&worker.key);
+            self.by_key.insert(shown.key, worker.id);
             (worker.key, worker.sequence) = (shown.key, next);
             return Ok(worker.clone());
         }
@@ -290,11 +299,13 @@ impl Enrolment {
             return Ok(worker.clone());
         }
         worker.standing = Standing::Locked;
+        self.by_key.remove(&worker.key);
         Err(RenewRefused::Copied { worker: worker.id, asked: shown.sequence, known: worker.sequence })
     }
 
     /// The group of a worker that comes with a certificate of this key. Its older certificate is no longer good once the
-    /// newer one was used; whether that was noted now, and is to be saved.
+    /// newer one was used; whether that was noted now, and is to be saved. Who shows it all the same is one of two, and both
+    /// are shut out.
     ///
     /// # Errors
     /// If it is not let in.
@@ -308,6 +319,9 @@ impl Enrolment {
         if worker.previous == Some(key) {
             return Ok((worker.group.clone(), Noted::Nothing));
         }
+        // Somebody has a newer one, and used it: one of the two is a copy, and nobody can tell which.
+        worker.standing = Standing::Locked;
+        self.by_key.remove(&worker.key);
         Err(WorkerRefused::OldKey(worker.id))
     }
 
@@ -318,6 +332,9 @@ impl Enrolment {
     pub fn shut_out(&mut self, worker: WorkerId, standing: Standing) -> Result<Worker, WorkerRefused> {
         let found = self.workers.get_mut(&worker).ok_or(WorkerRefused::Unknown(worker))?;
         found.standing = standing;
+        if standing != Standing::Active {
+            self.by_key.remove(&found.key);
+        }
         if standing == Standing::Banned {
             self.banned.insert(found.key);
             self.banned.extend(found.previous);

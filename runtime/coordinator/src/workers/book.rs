@@ -307,7 +307,7 @@ impl Book {
         let request = Requested::new(request).map_err(malformed)?;
         let fresh = WorkerId::from_bytes(self.random_bytes().map_err(internal)?);
         let shown = Presented { token, secret, key: request.key() };
-        let before: BTreeSet<WorkerId> = self.enrolment.active_with(request.key()).collect();
+        let before = self.enrolment.active_with(request.key());
         let worker = self
             .enrolment
             .join(now, &shown, fresh)

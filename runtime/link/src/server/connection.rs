@@ -71,8 +71,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, from: SocketAd
 
 /// The handshake, and who it is with. Its memory is given back before the connection goes on.
 async fn greet(shared: &Shared, stream: TcpStream, from: SocketAddr) -> Option<(TlsStream<TcpStream>, Option<Peer>)> {
-    // The semaphore is never closed.
-    let _slot = shared.handshakes.acquire().await;
+    let _place = shared.handshakes.enter(from.ip()).await;
     // Small messages are not to wait for others.
     stream.set_nodelay(true).ok()?;
     match Box::pin(timeout(shared.limits.greeting.duration(), shared.tls.acceptor().accept(stream))).await {
@@ -138,9 +137,31 @@ struct Session<'s> {
     /// What it was certified on this connection, and by which renewal. That it has heard of it is known when it goes on
     /// from there.
     renewed: Option<(u64, Peer)>,
+    words: Words,
     /// Once it subscribed.
     cursor: Option<Cursor>,
     in_frame: Frame,
+}
+
+/// How much a worker said in the present minute.
+#[derive(Default)]
+struct Words {
+    minute: u64,
+    count: u32,
+}
+
+/// The most that a worker has to say in a minute: it applies some thousand leases, or comes back with as many.
+const WORDS: u32 = 20_000;
+
+impl Words {
+    fn count(&mut self, now: Timestamp) -> Result<(), End> {
+        let minute = now.as_secs() / 60;
+        if self.minute != minute {
+            *self = Self { minute, count: 0 };
+        }
+        self.count += 1;
+        if self.count > WORDS { Err(End::Refused(Refusal::new(Code::Malformed, "it says too much"))) } else { Ok(()) }
+    }
 }
 
 /// Where the last write ended.
@@ -169,6 +190,7 @@ async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, from: SocketA
         present: Arc::clone(&present.1),
         stream,
         renewed: None,
+        words: Words::default(),
         cursor: None,
         in_frame: Frame::Between,
     };
@@ -235,6 +257,7 @@ impl Session<'_> {
             let refusal = Refusal::new(Code::OldKey, "the worker's certificate has expired: it has to join again");
             return self.cut(Cut::Refused(refusal)).await;
         }
+        self.words.count(self.shared.roster.now())?;
         match up.request {
             Some(Request::Applied(applied)) => self.applied(applied),
             Some(Request::Ping(Ping {})) => self.reply(Reply::Pong(Ping {})).await,

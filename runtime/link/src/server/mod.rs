@@ -7,6 +7,7 @@
 //! What it knows of enrolment is the [`Desk`]; what is given out is in the [`Hub`]; who is there is in the [`Roster`].
 
 mod connection;
+mod handshakes;
 mod roster;
 mod tls;
 
@@ -18,7 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Digest, GroupName, InstanceName, Span};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::certificate::Peer;
@@ -29,6 +30,7 @@ use crate::name::WorkerId;
 use crate::refusal::Refusal;
 use crate::timer::pause;
 
+use handshakes::Handshakes;
 pub use roster::{Observer, Present, Roster};
 pub use tls::{Tls, TlsError};
 
@@ -72,7 +74,7 @@ pub trait Desk: Send + Sync {
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
-    /// Handshakes at once.
+    /// Handshakes at once; from one address half as many.
     pub handshakes: usize,
     /// How long a handshake and the first message may take.
     pub greeting: Span,
@@ -113,7 +115,7 @@ struct Shared {
     roster: Arc<Roster>,
     tls: Arc<Tls>,
     limits: Limits,
-    handshakes: Semaphore,
+    handshakes: Handshakes,
 }
 
 impl Server {
@@ -134,7 +136,7 @@ impl Server {
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
-        let handshakes = Semaphore::new(limits.handshakes);
+        let handshakes = Handshakes::new(limits.handshakes);
         Ok(Self { shared: Arc::new(Shared { desk, hub, roster, tls, limits, handshakes }), listener })
     }
 

@@ -20,7 +20,7 @@ pub struct Roster {
     observer: Option<Observer>,
 }
 
-/// Is told of each report. It is called in the worker's task: it must not wait.
+/// Is told of each report that says something new. It is called in the worker's task: it must not wait.
 pub type Observer = Box<dyn Fn(&Present, &Report) + Send + Sync>;
 
 /// A worker that is there, or was.
@@ -134,6 +134,15 @@ impl Roster {
     pub(super) fn report(&self, present: &Present, mut report: Report) {
         if let Err(reason) = &mut report.result {
             *reason = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
+        }
+        let same = {
+            let said = present.said();
+            said.applied
+                .get(&report.instance)
+                .is_some_and(|(stamp, result)| *stamp == report.stamp && *result == report.result)
+        };
+        if same {
+            return;
         }
         if let Some(observer) = &self.observer {
             observer(present, &report);
