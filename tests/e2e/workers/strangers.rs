@@ -86,7 +86,8 @@ fn copied(site: &Site) -> Worker<'_> {
     let (own, copy) = (site.home.path("worker-state"), site.home.path("thief-state"));
     assert!(Command::new("cp").arg("-a").arg(own).arg(copy).status().unwrap().success());
     let worker = site.again("worker");
-    worker.until("it renews its certificate", || site.only_worker()["renewals"].as_u64() >= Some(1));
+    // It has written down the newer one: if it had not, it would ask for the same again.
+    worker.until("it renews its certificate", || worker.log().contains("the certificate of this worker was renewed"));
     worker
 }
 
@@ -124,5 +125,7 @@ fn a_copied_identity_is_of_no_use_once_the_worker_came_with_its_newer_one() {
     site.give("creds", 2);
     worker.until_published("app", "creds", 2);
     coordinator.until("it goes on", || site.only_worker()["applied"][0]["revision"] == 2);
-    assert_eq!((thief.number("app", "creds"), site.audited("connect", "refused").len()), (1, 1));
+    // It may come again before it has read the refusal.
+    assert!(!site.audited("connect", "refused").is_empty());
+    assert_eq!(thief.number("app", "creds"), 1);
 }
