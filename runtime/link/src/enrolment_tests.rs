@@ -97,6 +97,8 @@ fn a_worker_that_renews_has_a_new_key_and_the_old_one_is_good_until_the_new_one_
     assert_eq!(book.admit(id(1), key(2)).unwrap().1, Noted::Changed);
     assert_eq!(book.admit(id(1), key(2)).unwrap().1, Noted::Nothing);
     assert_eq!(book.admit(id(1), key(1)), Err(WorkerRefused::OldKey(id(1))));
+    assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Locked(id(1))), "one of the two is a copy");
+    assert_eq!(book.active_with(key(2)), None);
 }
 
 #[test]

@@ -257,7 +257,16 @@ impl Book {
                     }
                     group
                 });
-                drop(reply.send(admitted.map_err(|error| Refusal::new(code(&error), error))));
+                let admitted = admitted.map_err(|error| Refusal::new(code(&error), error));
+                if let Err(refusal) = &admitted
+                    && refusal.code == Code::OldKey
+                {
+                    // It is one of two now: whoever else is here by this identity goes, too.
+                    tracing::error!(worker = %peer.worker, "{refusal}");
+                    self.dirty.extend(worker_key(peer.worker));
+                    self.cut(peer.worker, refusal.clone());
+                }
+                drop(reply.send(admitted));
                 None
             }
             Ask::CreateToken { group, uses, life, reply } => {
