@@ -414,3 +414,17 @@ fn known(known: &Known) -> Option<(InstanceName, Stamp)> {
     let stamp = Stamp { revision: Revision(known.revision), obtained_at: Timestamp::from_millis(known.obtained_ms) };
     Some((known.instance.parse().ok()?, stamp))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_may_say_so_much_in_a_minute_and_no_more() {
+        let mut words = Words::default();
+        let (now, later) = (Timestamp::from_millis(60_000), Timestamp::from_millis(120_000));
+        assert!((0..WORDS).all(|_| words.count(now).is_ok()));
+        assert!(matches!(words.count(now), Err(End::Refused(refusal)) if refusal.code == Code::Malformed));
+        assert!(words.count(later).is_ok());
+    }
+}
