@@ -107,8 +107,10 @@ impl Load {
         let mut events = Events::with_capacity(256);
         loop {
             self.poll.poll(&mut events, None)?;
-            let ordered = self.hear_all(&events)?;
-            while ordered {
+            if !self.hear_all(&events)? {
+                continue;
+            }
+            loop {
                 match self.orders.try_recv() {
                     Ok(order) => self.obey(order)?,
                     Err(TryRecvError::Empty) => break,
