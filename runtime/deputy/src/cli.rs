@@ -267,10 +267,20 @@ pub(crate) enum TokenCommand {
     ///
     /// Who has the string can become a worker of the group until the token is used up, expires or is revoked. It is
     /// printed once; the coordinator keeps a hash of it.
+    #[command(after_help = "Examples:
+  deputy token create --group analytics
+  deputy token create --group analytics --uses 20 --ttl 1h --out join
+  deputy token create --group analytics --json | jq -r .join")]
     Create(CreateToken),
     /// List the tokens that can still be used
+    #[command(after_help = "Examples:
+  deputy token list
+  deputy token list --json | jq -r .tokens[].id")]
     List(OfCoordinator),
     /// Take a token back; workers that joined with it stay
+    #[command(after_help = "Examples:
+  deputy token revoke 9f31c07a52d84e66
+  deputy token revoke 9f31c07a52d84e66 --json")]
     Revoke(OfToken),
 }
 
@@ -327,8 +337,14 @@ pub(crate) struct Workers {
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersCommand {
     /// Shut a worker out at once, and never let its key in again
+    #[command(after_help = "Examples:
+  deputy workers ban 9f31c07a52d84e66
+  deputy workers ban 9f31c07a52d84e66 --json")]
     Ban(OfWorker),
     /// Shut a worker out at once; with another token it may join again
+    #[command(after_help = "Examples:
+  deputy workers remove 9f31c07a52d84e66
+  deputy workers remove 9f31c07a52d84e66 --json")]
     Remove(OfWorker),
 }
 

@@ -193,12 +193,12 @@ impl Default for Metrics {
         let sandbox_limits = Family::default();
         registry.register("sandbox_limits", "Limits of the sandbox that ended a call", sandbox_limits.clone());
         let worker_events = Family::default();
-        registry.register("worker_events", "What workers asked for, by how it ended", worker_events.clone());
+        registry.register("link_events", "What workers asked for, by how it ended", worker_events.clone());
         let worker_reports = Family::default();
-        registry.register("worker_reports", "What workers said of leases", worker_reports.clone());
+        registry.register("link_reports", "What workers said of leases", worker_reports.clone());
         let worker_faults = Counter::default();
         registry.register(
-            "worker_faults",
+            "link_faults",
             "Connections for workers that were ended, because they broke the rules",
             worker_faults.clone(),
         );

@@ -310,7 +310,12 @@ async fn the_coordinator_knows_what_each_worker_has_applied_or_why_not() {
     let status = site.status(&worker).await;
     assert_eq!(status.applied[0].failure.as_deref(), Some("no room[31m on the disk"));
     let text = site.metrics.text(&[], &[]).unwrap();
-    assert!(text.contains("deputy_worker_reports_total{instance=\"s3-prod\",outcome=\"failed\"} 1"), "{text}");
+    let page = include_str!("../../../../docs/operations.md");
+    for name in ["deputy_link_events_total", "deputy_link_reports_total", "deputy_link_faults_total"] {
+        assert!(page.contains(&format!("| `{name}` | counter |")), "{name}");
+        assert!(text.contains(name) || name == "deputy_link_events_total", "{text}");
+    }
+    assert!(text.contains("deputy_link_reports_total{instance=\"s3-prod\",outcome=\"failed\"} 1"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -598,7 +603,7 @@ async fn older_tls_and_no_tls_at_all_get_nowhere() {
     // Who says nothing is let go.
     let mut silent = connect(&site).await;
     assert_eq!(soon(silent.read(&mut [0; 16])).await.unwrap_or(0), 0);
-    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_worker_faults_total 3"));
+    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 3"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
