@@ -125,13 +125,22 @@ fn a_process_gets_a_signal_and_finds_the_unit_that_it_is_about() {
     let _coordinator = site.coordinator();
     let (pid_file, heard) = (site.home.path("app.pid"), site.home.path("secrets/heard"));
     let unit = site.link("worker", "app");
+    // A shell may lose a signal that comes while it starts a program.
     let script = format!(
-        "trap 'cat {}/creds >> {1}; echo >> {1}' HUP; echo $$ > {2}; while :; do sleep 0.02; done",
-        unit.display(),
-        heard.display(),
-        pid_file.display()
+        "import os, signal, time
+def hear(*_):
+    with open({:?}) as unit, open({heard:?}, 'a') as heard:
+        heard.write(unit.read() + '\\n')
+signal.signal(signal.SIGHUP, hear)
+with open({pid_file:?} + '.new', 'w') as file:
+    file.write(str(os.getpid()))
+os.rename({pid_file:?} + '.new', {pid_file:?})
+while True:
+    time.sleep(0.02)
+",
+        unit.join("creds"),
     );
-    let mut workload = Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap();
+    let mut workload = Command::new("python3").args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap();
     site.configure("worker", &format!("[receivers.app]\non-change = {{ signal = \"HUP\", pid-file = {pid_file:?} }}"));
     while !pid_file.exists() {
         std::thread::yield_now();
