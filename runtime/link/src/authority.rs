@@ -222,6 +222,11 @@ impl Authority {
         crate::certificate::fingerprint(&self.signing.trusted.certificate).unwrap_or(Fingerprint([0; 32]))
     }
 
+    /// The key of the one that signs, from which keys for other purposes may follow, each by a name of its own.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.signing.key
+    }
+
     /// A worker's certificate.
     ///
     /// # Errors

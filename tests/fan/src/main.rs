@@ -14,6 +14,7 @@
 )]
 
 mod child;
+mod coordinator;
 mod desk;
 mod flink;
 mod floor;

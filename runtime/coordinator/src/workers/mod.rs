@@ -143,7 +143,7 @@ impl Workers {
         let (audit, metrics) = (options.audit, options.metrics);
         let roster = Arc::new(Roster::new(wall, Some(desk::observer(Arc::clone(&metrics)))));
         let book = Book::open(options.store, options.lives, options.random, Arc::clone(&options.clock), asked).await?;
-        let tls = Arc::new(Tls::new(now, book.authority())?);
+        let tls = Arc::new(Tls::new(now, book.authority(), wall)?);
         let book = book.serving(Arc::clone(&tls), Arc::clone(&hub), Arc::clone(&roster));
         let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
         let clock = Arc::clone(&options.clock);

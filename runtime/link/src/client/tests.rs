@@ -57,7 +57,7 @@ async fn accept(listener: &TcpListener, tls: &Tls) -> Served<TcpStream> {
 async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_is_somebody_new() {
     let lives = Lives { authority: Span::secs(864_000), worker: Span::secs(86_400) };
     let authority = Authority::found(now(), lives).unwrap();
-    let tls = Tls::new(now(), &authority).unwrap();
+    let kept = authority.encode().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (mut client, mut link) = Client::new(Options {
         identity: identity(&authority, listener.local_addr().unwrap().to_string()),
@@ -70,6 +70,9 @@ async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_i
         seed: 1,
     });
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+        // A coordinator that was restarted meanwhile, or another one.
+        let restored = Authority::restored(kept.expose(), lives).unwrap();
+        let tls = Tls::new(now(), &restored, now).unwrap();
         let coming = client.connection();
         let serving = async {
             let stream = accept(&listener, &tls).await;
@@ -82,6 +85,7 @@ async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_i
     }
     client.identity = identity(&authority, client.identity.address.clone());
     client.tls = None;
+    let tls = Tls::new(now(), &authority, now).unwrap();
     let serving = async { accept(&listener, &tls).await.get_ref().1.handshake_kind() };
     let (_, kind) = tokio::join!(client.connection(), serving);
     assert_eq!(kind, Some(HandshakeKind::Full));

@@ -9,6 +9,7 @@
 mod connection;
 mod handshakes;
 mod roster;
+mod tickets;
 mod tls;
 
 use std::net::SocketAddr;
