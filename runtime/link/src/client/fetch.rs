@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_core::Digest;
-use ring::digest::{SHA256, digest};
 
 use super::Answer;
 use crate::message::Piece;
