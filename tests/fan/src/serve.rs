@@ -30,7 +30,7 @@ pub(crate) const FILLER: &str = "filler";
 const SERVICE: &str = "s3";
 
 /// Of a lease: what S3 credentials with a long session token have.
-const PAYLOAD: usize = 1450;
+pub(crate) const PAYLOAD: usize = 1450;
 
 /// More than two sockets' buffers hold.
 const FILLING: usize = 12 << 20;
