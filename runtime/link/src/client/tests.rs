@@ -13,6 +13,9 @@ use crate::name::WorkerId;
 use crate::server::Tls;
 use crate::{Authority, Key, Lives, Requested};
 
+#[path = "fetch_tests.rs"]
+mod fetch;
+
 struct Nowhere;
 
 #[async_trait]
@@ -41,6 +44,20 @@ fn identity(authority: &Authority, address: String) -> Identity {
     Identity::new(certified, key, address).unwrap()
 }
 
+/// A worker that holds nothing yet.
+fn client(identity: Identity) -> (Client, Link) {
+    Client::new(Options {
+        identity,
+        keep: Arc::new(Nowhere),
+        wanted: BTreeSet::new(),
+        held: Held::default(),
+        version: String::new(),
+        host: String::new(),
+        clock: now,
+        seed: 1,
+    })
+}
+
 /// Lets a worker in, and hears what it wants.
 async fn accept(listener: &TcpListener, tls: &Tls) -> Served<TcpStream> {
     let (socket, _) = listener.accept().await.unwrap();
@@ -59,16 +76,7 @@ async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_i
     let authority = Authority::found(now(), lives).unwrap();
     let kept = authority.encode().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let (mut client, mut link) = Client::new(Options {
-        identity: identity(&authority, listener.local_addr().unwrap().to_string()),
-        keep: Arc::new(Nowhere),
-        wanted: BTreeSet::new(),
-        held: Held::default(),
-        version: String::new(),
-        host: String::new(),
-        clock: now,
-        seed: 1,
-    });
+    let (mut client, mut link) = client(identity(&authority, listener.local_addr().unwrap().to_string()));
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
         // A coordinator that was restarted meanwhile, or another one.
         let restored = Authority::restored(kept.expose(), lives).unwrap();
