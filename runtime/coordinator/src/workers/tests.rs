@@ -538,7 +538,7 @@ async fn a_receiver_and_its_component_come_with_the_group() {
     };
     let plan = |settings: &[(&str, &str)]| {
         let mut deliveries = Deliveries::default();
-        let receivers = BTreeMap::from([("aws".parse().unwrap(), binding(settings))]);
+        let receivers = BTreeMap::from([("aws".parse().unwrap(), Some(binding(settings)))]);
         let components = BTreeMap::from([(digest, component.clone())]);
         let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
         deliveries.groups.insert(group("analytics"), GroupDeliveries { instances, receivers, components });
