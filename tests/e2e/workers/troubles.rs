@@ -64,6 +64,10 @@ fn of_a_receiver_that_traps_the_unit_before_stays_and_the_coordinator_shows_why(
     let id = worker.id();
     coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
     let unit = || Unit::read(&site.link("worker", "app")).unwrap().unwrap();
+    let kept = || {
+        let names = fs::read_dir(site.home.path("worker-state/components")).unwrap();
+        names.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "wasm")).count()
+    };
     let before = unit();
     assert!(before.0["odd"].starts_with(CANARY) && before.0.len() == 2, "{before:?}");
 
@@ -85,6 +89,7 @@ fn of_a_receiver_that_traps_the_unit_before_stays_and_the_coordinator_shows_why(
     site.ask(&["reload"]).ends_with(exit::OK);
     coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
     assert_ne!(unit(), before);
+    worker.until("the component that nothing is bound to is removed", || kept() == 1);
 }
 
 #[test]

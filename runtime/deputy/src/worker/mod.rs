@@ -79,6 +79,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let sandbox = sandbox::open(Some(state.clone()), audit)?;
     let components = Components::open(state.join("components"), Arc::clone(&random)).await;
     let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
+    let following = components.clone().follow(link.held.clone(), link.state.clone());
     let loader = Sandboxed::new(sandbox, components, link.clone(), &config);
     let state_of_link = link.state.clone();
     let (worker, handle) = Worker::new(Options {
@@ -101,6 +102,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
         tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
     }
     tasks.spawn(cache.follow(link.held.clone()));
+    tasks.spawn(following);
     tasks.spawn(obey(handle)?);
     tasks.spawn(async move {
         let out = client.run().await;
