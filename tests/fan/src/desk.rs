@@ -98,8 +98,8 @@ impl Desk for Door {
         Vec::new()
     }
 
-    fn component(&self, _: &GroupName, _: Digest) -> Option<Bytes> {
-        None
+    fn component(&self, _: SocketAddr, _: WorkerId, _: &GroupName, digest: Digest) -> Result<Bytes, Refusal> {
+        Err(Refusal::about(Code::Component, digest, "there are none"))
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {

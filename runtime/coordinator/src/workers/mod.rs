@@ -9,6 +9,7 @@ mod book;
 mod deliver;
 mod desk;
 mod records;
+mod sieve;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -139,11 +139,15 @@ impl Site {
     }
 
     fn publish(&self, name: &str, revision: u64) {
+        self.publish_text(name, revision, format!("{name} {revision}"));
+    }
+
+    fn publish_text(&self, name: &str, revision: u64, text: String) {
         let now = wall();
         let lease = Lease {
             revision: Revision(revision),
             service: Some("s3".parse().unwrap()),
-            payload: Arc::new(SecretBytes::new(format!("{name} {revision}").into_bytes())),
+            payload: Arc::new(SecretBytes::new(text.into_bytes())),
             obtained_at: now,
             issued_at: now,
             valid_until: now.plus(Span::secs(3600)),
@@ -194,6 +198,10 @@ struct Worker {
 
 impl Worker {
     fn start(identity: Identity, wanted: &[&str]) -> Self {
+        Self::start_by(wall, identity, wanted)
+    }
+
+    fn start_by(clock: fn() -> Timestamp, identity: Identity, wanted: &[&str]) -> Self {
         let kept = Arc::new(Kept(Mutex::new(Some(identity.clone()))));
         let (client, link) = Client::new(Options {
             identity,
@@ -202,7 +210,7 @@ impl Worker {
             held: Held::default(),
             version: "1.2.3".to_owned(),
             host: "machine".to_owned(),
-            clock: wall,
+            clock,
             seed: 1,
         });
         let out = Arc::new(Mutex::new(None));
@@ -271,7 +279,7 @@ async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-async fn until(so: impl AsyncFn() -> bool) {
+async fn until(mut so: impl AsyncFnMut() -> bool) {
     soon(async {
         while !so().await {
             pause(10).await;
@@ -464,8 +472,44 @@ async fn a_worker_whose_certificate_ended_says_how_to_come_back() {
     let string = site.token("analytics", 1).await;
     let identity = join(&string, Key::new().unwrap()).await.unwrap();
     pause(1500).await;
-    let said = Worker::start(identity, &[]).out().await;
+    let worker = Worker::start(identity, &[]);
+    worker.is(Phase::Out).await;
+    let said = worker.link.state.borrow().error.clone().unwrap();
     assert!(said.contains("deputy token create") && said.contains("join again"), "{said}");
+    // A clock that was wrong may be set right.
+    assert!(worker.out.lock().unwrap().is_none());
+}
+
+/// The clock of a worker that does not know how late it is.
+fn behind() -> Timestamp {
+    wall().minus(Span::secs(3600))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_coordinator_s_clock_a_certificate_ends_on_a_connection_with_a_ticket_and_in_a_handshake() {
+    let lives = Lives { authority: Span::secs(3600), worker: Span::secs(3) };
+    let site = site(How { lives, heartbeat: Span::millis(200), ..How::default() }).await;
+    site.deliver(&[("analytics", &["s3-prod"])]);
+    let string = site.token("analytics", 1).await;
+    let identity = join(&string, Key::new().unwrap()).await.unwrap();
+    let worker = Worker::start_by(behind, identity.clone(), &[]);
+    worker.is(Phase::Connected).await;
+
+    // The connection ends with its certificate, and no lease comes after that.
+    let ended = |state: &deputy_link::client::State| {
+        state.phase == Phase::Connecting
+            && state.error.as_ref().is_some_and(|error| error.contains("compare the clocks"))
+    };
+    soon(worker.link.state.clone().wait_for(ended)).await.unwrap();
+    site.publish("s3-prod", 1);
+    let left = wall();
+    // Who has a ticket comes as far as to be asked who it is; who has none does not get through the handshake.
+    let again = Worker::start_by(behind, identity, &[]);
+    soon(again.link.state.clone().wait_for(ended)).await.unwrap();
+    assert!(again.link.held.borrow().deliveries.is_empty() && worker.link.held.borrow().deliveries.is_empty());
+    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 2"), "{left}");
+    // Neither is out for good: it comes back when the clocks agree.
+    assert!(again.out.lock().unwrap().is_none() && worker.out.lock().unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -654,24 +698,66 @@ async fn who_has_no_certificate_may_say_one_small_thing() {
     }
 }
 
+/// A worker that is connected, has subscribed, and does what the test has it do.
+async fn bare(site: &Site) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(identity.tls().unwrap());
+    let mut stream = connector.connect(name, connect(site).await).await.unwrap();
+    say(&mut stream, deputy_link::message::Request::Subscribe(deputy_link::message::Subscribe::default()))
+        .await
+        .unwrap();
+    stream
+}
+
+async fn say(
+    stream: &mut tokio_rustls::client::TlsStream<TcpStream>,
+    request: deputy_link::message::Request,
+) -> std::io::Result<()> {
+    stream.write_all(&deputy_link::encode(&deputy_link::message::Up::from(request))).await?;
+    stream.flush().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_hangs_delays_nobody_and_is_let_go() {
+async fn a_worker_that_is_never_heard_of_again_delays_nobody_and_is_let_go() {
     let site = site(How { heartbeat: Span::millis(300), ..How::default() }).await;
     site.deliver(&[("analytics", &["s3-prod"])]);
-    site.publish("s3-prod", 1);
-    let (worker, stuck) = (site.worker("analytics").await, site.worker("analytics").await);
-    worker.has("s3-prod", 1).await;
-    stuck.has("s3-prod", 1).await;
-    let id = stuck.id();
-    stuck.running.abort();
-    // Its socket goes with it; one that hangs is made by hand: connected, and never heard of again.
-    until(async || !site.status(&stuck).await.connected).await;
-    for revision in 2..100 {
+    let _stuck = bare(&site).await;
+    let worker = site.worker("analytics").await;
+    worker.is(Phase::Connected).await;
+    until(async || site.workers.roster.connected() == 2).await;
+    for revision in 1..100 {
         site.publish("s3-prod", revision);
         worker.has("s3-prod", revision).await;
     }
+    until(async || site.workers.roster.connected() == 1).await;
     assert!(site.status(&worker).await.connected);
-    assert_eq!(id, stuck.id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_reads_nothing_delays_nobody_and_is_let_go_though_it_speaks() {
+    let site = site(How { heartbeat: Span::millis(300), ..How::default() }).await;
+    site.deliver(&[("analytics", &["s3-prod", "large"])]);
+    let mut stuck = bare(&site).await;
+    let worker = site.worker("analytics").await;
+    worker.is(Phase::Connected).await;
+    until(async || site.workers.roster.connected() == 2).await;
+    // More than two sockets' buffers hold.
+    site.publish_text("large", 1, "x".repeat(12 << 20));
+    let ping = || deputy_link::message::Request::Ping(deputy_link::message::Ping {});
+    for revision in 1..100 {
+        site.publish("s3-prod", revision);
+        worker.has("s3-prod", revision).await;
+        drop(say(&mut stuck, ping()).await);
+    }
+    assert_eq!(site.workers.roster.connected(), 2, "a write has two seconds here");
+    let begun = wall();
+    until(async || {
+        drop(say(&mut stuck, ping()).await);
+        site.workers.roster.connected() == 1
+    })
+    .await;
+    assert!(wall().since(begun) < Span::secs(10) && site.status(&worker).await.connected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

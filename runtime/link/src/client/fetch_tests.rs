@@ -52,11 +52,11 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
 
 #[tokio::test]
 async fn a_component_of_which_nothing_more_comes_is_given_up_and_one_that_is_slow_is_not() {
-    let lives = Lives { authority: Span::secs(864_000), worker: Span::secs(86_400) };
-    let authority = Authority::found(now(), lives).unwrap();
+    let authority = Authority::found(now(), LIVES).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let tls = Tls::new(now(), &authority, now).unwrap();
-    let (mut client, mut link) = client(identity(&authority, listener.local_addr().unwrap().to_string()));
+    let address = listener.local_addr().unwrap().to_string();
+    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));
     client.fetches = Fetches::new(Duration::from_millis(600));
     let mut beside = JoinSet::new();
     beside.spawn(async move { drop(client.run().await) });

@@ -158,9 +158,9 @@ impl Session<'_> {
             Reply::Pong(_) => {}
             Reply::Piece(piece) => self.client.fetches.piece(&piece, timer::now()),
             Reply::Authorities(authorities) => {
-                if self.client.identity.trust(authorities.certificates) {
-                    self.client.tls = None;
-                    self.keep().await?;
+                let mut next = self.client.identity.clone();
+                if next.trust(authorities.certificates) {
+                    self.turn_into(next).await?;
                 }
             }
             Reply::Certified(certified) => self.certified(certified).await?,
@@ -275,8 +275,9 @@ impl Session<'_> {
             Some(pending) => pending,
             None => {
                 let key = Key::new().map_err(super::Out::from)?;
-                self.client.identity.pending = Some(key.clone());
-                self.keep().await?;
+                let mut next = self.client.identity.clone();
+                next.pending = Some(key.clone());
+                self.turn_into(next).await?;
                 key
             }
         };
@@ -293,8 +294,7 @@ impl Session<'_> {
         if next.worker != worker || next.sequence != self.client.identity.sequence + 1 {
             return Err(Lost::Nonsense("another worker's certificate"));
         }
-        (self.client.identity, self.client.tls) = (next, None);
-        self.keep().await?;
+        self.turn_into(next).await?;
         self.renewal = Renewal::NotBefore(timer::now());
         let ends = self.client.identity.ends();
         self.client.state.send_modify(|state| state.certificate_ends = ends);
@@ -302,8 +302,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn keep(&self) -> Result<(), Lost> {
-        self.client.keep.keep(&self.client.identity).await.map_err(Lost::Keep)
+    /// Is somebody else from now on, if that is written down. Who went on as what nobody wrote down would come back from a
+    /// restart as who it was, and be taken for a copy of itself.
+    async fn turn_into(&mut self, next: Identity) -> Result<(), Lost> {
+        self.client.keep.keep(&next).await.map_err(Lost::Keep)?;
+        (self.client.identity, self.client.tls) = (next, None);
+        Ok(())
     }
 
     async fn report(&mut self, report: &Report) -> Result<(), Lost> {
