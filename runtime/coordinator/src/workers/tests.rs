@@ -488,7 +488,7 @@ fn behind() -> Timestamp {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_the_coordinator_s_clock_a_certificate_ends_on_a_connection_with_a_ticket_and_in_a_handshake() {
     let lives = Lives { authority: Span::secs(3600), worker: Span::secs(3) };
-    let site = site(How { lives, heartbeat: Span::millis(200), ..How::default() }).await;
+    let site = site(How { lives, heartbeat: Span::millis(200) }).await;
     site.deliver(&[("analytics", &["s3-prod"])]);
     let string = site.token("analytics", 1).await;
     let identity = join(&string, Key::new().unwrap()).await.unwrap();
