@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_config::{Config, Entry, ReceiverComponent};
 use deputy_coordinator::{Deliveries, GroupDeliveries, Provider, Setup};
@@ -10,7 +11,6 @@ use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Plan, Upstrea
 use deputy_core::{Digest, Instance, InstanceName, ReceiverName, ReceiverPlan, ServiceName, in_one_line};
 use deputy_link::Binding;
 use deputy_sandbox::Sandbox;
-use ring::digest::{SHA256, digest};
 
 use crate::provider::{Sandboxed, Unloaded};
 

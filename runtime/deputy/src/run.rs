@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::rand::SystemRandom;
 use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
 use deputy_coordinator::{
     Board, Control, Coordinator, Deliveries, Handle, Health, Options, Reload, Setup, SystemClock, WorkerOptions,
@@ -19,7 +20,6 @@ use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey, Random, Store};
-use ring::rand::SystemRandom;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -162,7 +162,7 @@ fn file(digest: Digest) -> String {
 
 /// The SHA-256 of a component.
 pub fn digest_of(bytes: &[u8]) -> Digest {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     let mut array = [0; 32];
     array.copy_from_slice(digest.as_ref());
     Digest::new(array)

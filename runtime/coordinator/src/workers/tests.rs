@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::rand::SystemRandom;
 use deputy_core::schedule::{Fingerprint, Lease, Now, Origin, Revision};
 use deputy_core::{SecretBytes, Stamp};
 use deputy_link::client::{Client, JoinFailed, Keep, Link, Options, Out, Phase, join};
@@ -13,7 +14,6 @@ use deputy_link::{Code, Held, Identity, Key, Report};
 use deputy_observe::{Event, What};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey};
-use ring::rand::SystemRandom;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -573,7 +573,7 @@ async fn a_receiver_and_its_component_come_with_the_group() {
     let site = site(How::default()).await;
     let component = Bytes::from(vec![7; 300_000]);
     let mut hash = [0; 32];
-    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &component).as_ref());
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &component).as_ref());
     let digest = Digest::new(hash);
     let binding = |settings: &[(&str, &str)]| Binding {
         component: digest,
@@ -636,7 +636,7 @@ fn tls(versions: &[&'static rustls::SupportedProtocolVersion]) -> tokio_rustls::
             vec![rustls::SignatureScheme::ED25519]
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let mut config = config.dangerous().with_custom_certificate_verifier(Arc::new(Anyone)).with_no_client_auth();
     config.alpn_protocols = vec![b"deputy/1".to_vec()];

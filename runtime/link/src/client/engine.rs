@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use deputy_core::{InstanceName, Timestamp};
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::timeout;
 
 use super::{Client, JoinFailed, Keep, Link, Options, join};

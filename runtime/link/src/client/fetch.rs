@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_core::Digest;
-use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
 
 use super::Answer;

@@ -13,7 +13,7 @@ const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 fn digest() -> Digest {
     let mut hash = [0; 32];
-    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &COMPONENT).as_ref());
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &COMPONENT).as_ref());
     Digest::new(hash)
 }
 

@@ -7,16 +7,21 @@
 //! A ticket says who somebody was. Whether it is still let in is asked of the book each time, and the connection's own keys
 //! come from a fresh exchange (RFC 8446, 2.2: `psk_dhe_ke`): who learns a key of tickets reads no connection.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use deputy_core::Timestamp;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce};
-use ring::hkdf::{HKDF_SHA256, Prk, Salt};
-use ring::rand::{SecureRandom, SystemRandom};
 use rustls::server::ProducesTickets;
 
 /// Seals and opens tickets.
 pub(super) struct Tickets {
     root: Prk,
     clock: fn() -> Timestamp,
+    /// Those that were made, by their numbers: of the present period, and of the one before.
+    keys: RwLock<BTreeMap<Number, Arc<LessSafeKey>>>,
 }
 
 /// How long a key seals, in seconds; and how long a worker is told that its ticket is good.
@@ -29,16 +34,25 @@ type Number = [u8; 8];
 impl Tickets {
     /// With keys that follow from `secret`, which is as long as a key.
     pub(super) fn new(secret: &[u8], clock: fn() -> Timestamp) -> Self {
-        Self { root: Salt::new(HKDF_SHA256, &[]).extract(secret), clock }
+        Self { root: Salt::new(HKDF_SHA256, &[]).extract(secret), clock, keys: RwLock::default() }
     }
 
     fn period(&self) -> u64 {
         (self.clock)().as_secs() / u64::from(PERIOD)
     }
 
-    fn key(&self, number: &Number) -> Option<LessSafeKey> {
-        let info: [&[u8]; 2] = [b"deputy ticket", number];
-        Some(LessSafeKey::new(self.root.expand(&info, &AES_256_GCM).ok()?.into()))
+    fn key(&self, number: Number) -> Option<Arc<LessSafeKey>> {
+        if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
+            return Some(Arc::clone(key));
+        }
+        let info: [&[u8]; 2] = [b"deputy ticket", &number];
+        let key = Arc::new(LessSafeKey::new(self.root.expand(&info, &AES_256_GCM).ok()?.into()));
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(number, Arc::clone(&key));
+        while keys.len() > 2 {
+            keys.pop_first();
+        }
+        Some(key)
     }
 }
 
@@ -63,7 +77,7 @@ impl ProducesTickets for Tickets {
         let (head, nonce) = (ticket.len(), Nonce::assume_unique_for_key(nonce));
         ticket.extend_from_slice(plain);
         let sealed = ticket.get_mut(head..)?;
-        let tag = self.key(&number)?.seal_in_place_separate_tag(nonce, Aad::from(&number), sealed).ok()?;
+        let tag = self.key(number)?.seal_in_place_separate_tag(nonce, Aad::from(&number), sealed).ok()?;
         ticket.extend_from_slice(tag.as_ref());
         Some(ticket)
     }
@@ -77,7 +91,7 @@ impl ProducesTickets for Tickets {
         }
         let mut plain = sealed.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.key(number)?.open_in_place(nonce, Aad::from(number), &mut plain).ok()?.len();
+        let length = self.key(*number)?.open_in_place(nonce, Aad::from(number), &mut plain).ok()?.len();
         plain.truncate(length);
         Some(plain)
     }
