@@ -77,7 +77,8 @@ impl Preparer {
         Prepared { setup: Setup { configuration, providers, files }, deliveries, failed }
     }
 
-    /// What each group gets. A receiver that can't be loaded is left out, as an instance would be.
+    /// What each group gets. A receiver that can't be loaded is named and no more, so that workers keep what they have of
+    /// it: one that is left out is taken for one that is no longer configured, and its files would be removed everywhere.
     async fn deliveries(
         &self,
         config: &Config,
@@ -99,10 +100,13 @@ impl Preparer {
                             settings: written.settings.clone(),
                             instances: written.instances.clone(),
                         };
-                        given.receivers.insert(receiver.clone(), binding);
+                        given.receivers.insert(receiver.clone(), Some(binding));
                         given.components.insert(digest, bytes);
                     }
-                    Err(why) => drop(failed.insert(format!("receiver {receiver} of the group {name}"), why)),
+                    Err(why) => {
+                        given.receivers.insert(receiver.clone(), None);
+                        failed.insert(format!("receiver {receiver} of the group {name}"), why);
+                    }
                 }
             }
             deliveries.groups.insert(name.clone(), given);

@@ -71,8 +71,8 @@ pub struct Deliveries {
 pub struct GroupDeliveries {
     /// The leases.
     pub instances: BTreeSet<InstanceName>,
-    /// The receivers.
-    pub receivers: BTreeMap<ReceiverName, Binding>,
+    /// The receivers. Of one that can't be loaded now there is nothing but its name: workers keep what they have of it.
+    pub receivers: BTreeMap<ReceiverName, Option<Binding>>,
     /// The components of the receivers.
     pub components: BTreeMap<Digest, Bytes>,
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use deputy_core::schedule::{Fingerprint, Lease, Origin, Revision};
+use deputy_core::schedule::{Fingerprint, Lease, Now, Origin, Revision};
 use deputy_core::{SecretBytes, Stamp};
 use deputy_link::client::{Client, JoinFailed, Keep, Link, Options, Out, Phase, join};
 use deputy_link::{Code, Held, Identity, Key, Report};
@@ -23,12 +24,15 @@ use deputy_observe::SystemClock;
 
 #[path = "engine_tests.rs"]
 mod engine;
+#[path = "return_tests.rs"]
+mod returns;
 
 const DAY: Span = Span::secs(86_400);
 
 /// A coordinator's side that runs.
 struct Site {
     _folder: tempfile::TempDir,
+    clock: Arc<Ahead>,
     workers: Workers,
     board: Arc<Board>,
     audit: Arc<Audit>,
@@ -46,6 +50,20 @@ struct How {
 impl Default for How {
     fn default() -> Self {
         Self { lives: Lives { authority: Span::secs(180 * 86_400), worker: DAY }, heartbeat: Span::secs(10) }
+    }
+}
+
+/// The machine's clock, as far ahead as the test wants it.
+#[derive(Default)]
+struct Ahead {
+    clock: SystemClock,
+    millis: AtomicU64,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Now {
+        let Now { mono, wall } = self.clock.now();
+        Now { mono, wall: wall.plus(Span::millis(self.millis.load(Ordering::Relaxed))) }
     }
 }
 
@@ -73,6 +91,7 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
     beside(async move { while nobody.recv().await.is_some() {} });
     let here = Arc::new(Surroundings::of_process());
     let handle = Handle::new(inputs, here, watch::Sender::new(true).subscribe());
+    let clock = Arc::new(Ahead::default());
     let (board, audit, metrics) = (Arc::new(Board::default()), Arc::new(Audit::memory()), Arc::new(Metrics::default()));
     let options = WorkerOptions {
         listen,
@@ -81,7 +100,7 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
         limits: Limits { heartbeat: how.heartbeat, greeting: Span::secs(1), write: Span::secs(2), ..Limits::default() },
         store: Arc::new(store),
         board: Arc::clone(&board),
-        clock: Arc::new(SystemClock::default()),
+        clock: Arc::clone(&clock) as _,
         random: random(),
         audit: Arc::clone(&audit),
         metrics: Arc::clone(&metrics),
@@ -91,7 +110,7 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
     workers.advertise = workers.address().to_string().into();
     let (stop, stopped) = watch::channel(false);
     let running = beside(tasks.run(stopped));
-    Site { _folder: folder, workers, board, audit, metrics, stop, running }
+    Site { _folder: folder, clock, workers, board, audit, metrics, stop, running }
 }
 
 fn group(name: &str) -> GroupName {
@@ -563,7 +582,7 @@ async fn a_receiver_and_its_component_come_with_the_group() {
     };
     let plan = |settings: &[(&str, &str)]| {
         let mut deliveries = Deliveries::default();
-        let receivers = BTreeMap::from([("aws".parse().unwrap(), binding(settings))]);
+        let receivers = BTreeMap::from([("aws".parse().unwrap(), Some(binding(settings)))]);
         let components = BTreeMap::from([(digest, component.clone())]);
         let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
         deliveries.groups.insert(group("analytics"), GroupDeliveries { instances, receivers, components });

@@ -190,7 +190,8 @@ const FIRST_WAIT: Span = Span::millis(100);
 const LONGEST_WAIT: Span = Span::secs(30);
 
 impl Link {
-    /// A component, of this digest and no other. Waits for the coordinator if it is away.
+    /// A component, of this digest and no other. Waits for the coordinator if it is away, and not for long for one that is
+    /// there and sends nothing of it.
     ///
     /// # Errors
     /// If the coordinator does not give it out, or the client has stopped.

@@ -85,6 +85,8 @@ impl Session<'_> {
             if let Renewal::NotBefore(time) = self.renewal {
                 renew = renew.max(time);
             }
+            // Before all is there, what was not answered by the connection before is not asked for yet.
+            let fetched = self.client.fetches.due().filter(|_| self.client.state.borrow().phase == Phase::Connected);
             tokio::select! {
                 down = frames.next::<Down>(&mut self.stream, FROM_COORDINATOR) => {
                     let down = down?.ok_or(Lost::Closed)?;
@@ -101,13 +103,14 @@ impl Session<'_> {
                     self.client.said.insert(report.instance.clone(), report);
                 }
                 Some((digest, answer)) = self.client.asked.recv() => {
-                    if self.client.fetches.add(digest, answer) {
+                    if self.client.fetches.add(digest, answer, timer::now()) {
                         self.ask(digest).await?;
                     }
                 }
                 _ = ping.tick() => self.say(Request::Ping(Ping {})).await?,
                 () = sleep_until(heard + 3 * period) => return Err(Lost::Silent),
                 () = sleep_until(renew), if self.renewal != Renewal::Asked => self.renew(chance).await?,
+                () = sleep_until(fetched.unwrap_or(heard)), if fetched.is_some() => self.client.fetches.expire(timer::now()),
                 () = self.client.held.closed() => return Err(super::Out::Unused.into()),
             }
         }
@@ -153,7 +156,7 @@ impl Session<'_> {
             Reply::Complete(complete) => self.complete(&complete).await?,
             Reply::Welcome(welcome) => self.welcome(&welcome),
             Reply::Pong(_) => {}
-            Reply::Piece(piece) => self.client.fetches.piece(&piece),
+            Reply::Piece(piece) => self.client.fetches.piece(&piece, timer::now()),
             Reply::Authorities(authorities) => {
                 let mut next = self.client.identity.clone();
                 if next.trust(authorities.certificates) {
@@ -231,7 +234,7 @@ impl Session<'_> {
             self.report(report).await?;
         }
         self.client.said.retain(|instance, _| instances.contains(instance.as_str()));
-        for digest in self.client.fetches.restart() {
+        for digest in self.client.fetches.restart(timer::now()) {
             self.ask(digest).await?;
         }
         Ok(())

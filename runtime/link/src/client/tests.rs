@@ -15,6 +15,9 @@ use crate::name::WorkerId;
 use crate::server::Tls;
 use crate::{Authority, Key, Lives, Requested};
 
+#[path = "fetch_tests.rs"]
+mod fetch;
+
 struct Nowhere;
 
 #[async_trait]
