@@ -11,7 +11,7 @@ use super::site::{GROUP, Site};
 use super::unit::{CANARY, Payload};
 use super::watcher::Watcher;
 use crate::faults::kills::Chance;
-use crate::running::Running;
+use crate::running::{Running, asked};
 use crate::script::Script;
 
 const INSTANCES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -66,6 +66,8 @@ fn through_two_hundred_rotations_and_kills_of_either_side_no_unit_is_torn_lost_o
             }
         }
     }
+    // It may have been killed a moment ago.
+    coordinator.until("it answers", || asked(&site.home.socket(), "/v1/workers").is_some());
     coordinator.until("both are current", || {
         let workers = site.workers();
         let is_applied = |applied: &Value| applied["failure"].is_null() && applied["revision"].is_u64();
