@@ -43,7 +43,7 @@ fn parse(kind: &str, text: &str) -> Result<Diagnostics, ConfigErrors> {
 
 #[test]
 fn every_invalid_sample_is_refused_as_its_snapshot_says() {
-    for (kind, floor) in [("invalid", 40), ("worker/invalid", 5)] {
+    for (kind, floor) in [("invalid", 40), ("worker/invalid", 6)] {
         for (name, text) in samples(kind, floor) {
             let errors = parse(kind, &text).expect_err(&name);
             let shown = errors.render(Colour::Never);

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use deputy_config::{
-    Account, AwsEndpoint, Colour, ConfigErrors, Endpoints, Expired, FileMode, HookSignal, OnChange, Publish,
-    ReceiverComponent, SocketEndpoint, SocketMode, WorkerConfig, WorkerReceiver,
+    Account, AwsEndpoint, Colour, ConfigErrors, Endpoints, Expired, FileMode, HookCommand, HookSignal, OnChange,
+    Publish, ReceiverComponent, SocketEndpoint, SocketMode, WorkerConfig, WorkerReceiver,
 };
 use deputy_core::{ByteSize, Limits, ReceiverName, SecretSource, Span};
 use proptest::prelude::*;
@@ -19,6 +19,10 @@ fn parse(text: &str) -> WorkerConfig {
 
 fn receiver(config: &WorkerConfig, name: &str) -> WorkerReceiver {
     config.receivers[&receiver_name(name)].clone()
+}
+
+fn command(words: &[&str]) -> HookCommand {
+    HookCommand::new(words.iter().map(|word| (*word).to_owned()).collect()).unwrap()
 }
 
 fn receiver_name(name: &str) -> ReceiverName {
@@ -67,8 +71,8 @@ fn what_a_receiver_does_not_say_is_as_the_worker_has_it() {
     let files = receiver(&config, "files").publish;
     assert_eq!((files.output, files.expired), (Some("/run/deputy".into()), Expired::Remove));
     assert_eq!((files.mode, files.owner, files.group), (FileMode::default(), None, None));
-    let words = vec!["/etc/deputy/./reload".into(), "--now".into()];
-    assert_eq!(files.on_change, Some(OnChange::Command { words, timeout: Span::secs(30) }));
+    let command = command(&["/etc/deputy/reload", "./now"]);
+    assert_eq!(files.on_change, Some(OnChange::Command { command, timeout: Span::secs(30) }));
 }
 
 #[test]
@@ -77,8 +81,8 @@ fn of_a_receiver_that_the_coordinator_chose_only_the_publishing_is_said() {
     let chosen = receiver(&config, "chosen");
     assert_eq!((chosen.component, &chosen.publish), (None, config.publish(&receiver_name("chosen"))));
     assert_eq!((chosen.publish.owner, chosen.publish.expired), (Some(Account::Id(0)), Expired::Remove));
-    let words = ["systemctl", "reload", "app"].map(str::to_owned).to_vec();
-    assert_eq!(chosen.publish.on_change, Some(OnChange::Command { words, timeout: Span::secs(10) }));
+    let command = command(&["/usr/bin/systemctl", "reload", "app"]);
+    assert_eq!(chosen.publish.on_change, Some(OnChange::Command { command, timeout: Span::secs(10) }));
     assert_eq!(config.publish(&receiver_name("without-a-table")), &config.publish);
 }
 

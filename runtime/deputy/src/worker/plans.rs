@@ -68,7 +68,9 @@ fn plan(publish: &Publish, state: &Path) -> Result<Plan, CommandError> {
 fn hook(written: &OnChange) -> Result<Hook, CommandError> {
     let wrong = |error: deputy_worker::hook::HookFormError| CommandError::new(Exit::Misconfigured, error);
     match written {
-        OnChange::Command { words, timeout } => Ok(Hook::Command(Command::new(words, *timeout).map_err(wrong)?)),
+        OnChange::Command { command, timeout } => {
+            Ok(Hook::Command(Command::new(command.words(), *timeout).map_err(wrong)?))
+        }
         OnChange::Signal { signal, pid_file } => {
             Ok(Hook::Signal(pid_file.clone(), signal.name().parse().map_err(wrong)?))
         }
