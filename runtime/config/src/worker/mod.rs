@@ -26,7 +26,7 @@ pub use self::command::{HookCommand, HookCommandError};
 pub use self::endpoint::{AwsEndpoint, Endpoints, SocketEndpoint};
 pub use self::hook::{HookSignal, OnChange};
 pub use self::publish::{Account, AccountError, Expired, FileMode, FileModeError, Publish};
-pub use self::receiver::WorkerReceiver;
+pub use self::receiver::{Choice, WorkerReceiver};
 
 /// A worker's configuration, in which everything was checked that can be checked without I/O.
 #[derive(Debug, Clone)]

@@ -27,7 +27,6 @@ pub(super) struct Sandboxed {
 struct Own {
     component: PathBuf,
     sha256: Option<Digest>,
-    limits: Limits,
 }
 
 struct Loaded {
@@ -38,9 +37,8 @@ struct Loaded {
 impl Sandboxed {
     pub(super) fn new(sandbox: Sandbox, components: Components, link: Link, config: &WorkerConfig) -> Self {
         let own = config.receivers.iter().filter_map(|(name, receiver)| {
-            let component = receiver.component.as_ref()?;
-            let (path, limits) = (component.component.clone(), component.limits.clone());
-            Some((name.clone(), Own { component: path, sha256: component.sha256, limits }))
+            let component = receiver.component()?;
+            Some((name.clone(), Own { component: component.component.clone(), sha256: component.sha256 }))
         });
         Self { sandbox, components, link, own: own.collect() }
     }
@@ -63,11 +61,12 @@ impl Sandboxed {
 #[async_trait]
 impl Loader for Sandboxed {
     async fn load(&self, name: &ReceiverName, binding: &Binding) -> Result<Arc<dyn Receiver>, AcceptError> {
-        let (component, sha256, limits) = match self.own.get(name) {
-            Some(own) => (own.component.clone(), own.sha256, own.limits.clone()),
-            None => (self.file(binding.component).await?, Some(binding.component), Limits::default()),
+        let (component, sha256) = match self.own.get(name) {
+            Some(own) => (own.component.clone(), own.sha256),
+            None => (self.file(binding.component).await?, Some(binding.component)),
         };
-        let plan = ReceiverPlan { name: name.clone(), component, sha256, settings: binding.settings.clone(), limits };
+        let (settings, limits) = (binding.settings.clone(), Limits::default().with(&binding.limits));
+        let plan = ReceiverPlan { name: name.clone(), component, sha256, settings, limits };
         let receiver = self.sandbox.load_receiver(&plan).await;
         let receiver =
             receiver.map_err(|error| AcceptError { kind: Kind::Misconfigured, message: in_one_line(&error) })?;
