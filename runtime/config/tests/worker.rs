@@ -8,7 +8,7 @@ use deputy_config::{
     Account, AwsEndpoint, Choice, Colour, ConfigErrors, Endpoints, Expired, FileMode, HookCommand, HookSignal,
     OnChange, Publish, ReceiverComponent, SocketEndpoint, SocketMode, WorkerConfig, WorkerReceiver,
 };
-use deputy_core::{Limit, ReceiverName, SecretSource, SomeLimits, Span};
+use deputy_core::{Asker, Limit, Limits, ReceiverName, Refusal, SecretSource, SomeLimits, Span};
 use proptest::prelude::*;
 
 const FULL: &str = include_str!("../samples/worker/valid/full.toml");
@@ -86,6 +86,18 @@ fn of_a_receiver_that_the_coordinator_chose_the_publishing_and_the_limits_are_sa
     let command = command(&["/usr/bin/systemctl", "reload", "app"]);
     assert_eq!(chosen.publish.on_change, Some(OnChange::Command { command, timeout: Span::secs(10) }));
     assert_eq!(config.publish(&receiver_name("without-a-table")), &config.publish);
+}
+
+#[test]
+fn what_the_operator_is_told_of_a_refusal_can_stand_in_this_file() {
+    let name = receiver_name("aws");
+    let fix = |refusal: Refusal| refusal.fix(Asker::Receiver(&name), &Limits::default()).unwrap();
+    for limit in Limit::ALL {
+        let default = SomeLimits::new([(limit, Limits::default().amount(limit).number())]).unwrap();
+        let text = fix(Refusal::Limit(limit));
+        assert_eq!(receiver(&parse(&text), "aws").choice, Choice::Coordinator(default), "{text}");
+    }
+    assert!(parse(&fix(Refusal::Secret { name: "a\n[b]".into() })).receivers.is_empty());
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub use limits::{Amount, Limit, Limits};
 pub use name::{GroupName, InstanceName, NameError, ReceiverName, SecretName, ServiceName};
 pub use output::{OutputPath, OutputPathError, Outputs};
 pub use receiver::{ReceiverPlan, Services, ServicesError};
-pub use refusal::Refusal;
+pub use refusal::{Asker, Refusal};
 pub use secret::SecretBytes;
 pub use some_limits::{LimitError, SomeLimits};
 pub use token::{Failure, Timestamp, Tokens};

@@ -1,4 +1,5 @@
-//! What a receiver may use: the coordinator's limits hold at the worker, whose operator has the last word.
+//! What a receiver may use and may not have: the coordinator's limits hold at the worker, whose operator has the last
+//! word, and what is refused is told to the operator in the words of a receiver.
 
 use deputy_test_servers::guest;
 
@@ -30,6 +31,9 @@ fn a_receiver_that_goes_over_a_limit_of_the_coordinators_is_ended_and_the_limit_
         site.only_worker()["applied"][0]["failure"].as_str().is_some_and(|why| why.contains("over the limit `cpu`"))
     });
     assert!(!site.link("worker", "app").exists(), "what it put before is nobody's");
+    // Where the operator of the worker would set it, and what it is now.
+    let log = worker.log();
+    assert!(log.contains("[receivers.app.limits]") && log.contains("300ms"), "{log}");
 
     // Other limits are another binding, which is tried as any other is.
     site.home.edit("limits = { cpu = \"300ms\" }", "limits = { wall = \"400ms\" }");
@@ -45,4 +49,20 @@ fn a_worker_has_the_last_word_on_the_limits_of_a_receiver_that_the_coordinator_c
     let worker = site.worker("worker");
     until_failed(&worker, "over the limit `wall`");
     assert!(!worker.log().contains("over the limit `cpu`"), "{}", worker.log());
+}
+
+#[test]
+fn what_a_receiver_is_refused_is_told_as_something_that_nobody_can_grant_it() {
+    let settings = "settings = { url = \"http://127.0.0.1:1\", name = \"inner.example\", address = \"127.0.0.1:1\" }";
+    let site = site("secret-not-granted-to-receiver", settings);
+    let _coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until("it has left its report", || site.link("worker", "app").join("report").exists());
+    let log = worker.log();
+    for code in ["host-not-granted", "name-not-granted", "socket-not-granted", "secret-not-granted"] {
+        let line = log.lines().find(|line| line.contains(code)).unwrap_or_else(|| panic!("{code}: {log}"));
+        assert!(line.contains("[receivers.app] has no grant; what it needs has to come from the provider"), "{line}");
+    }
+    assert!(log.contains("udp-not-allowed") && !log.contains("[instances.") && !log.contains("tcp]]"), "{log}");
+    assert_eq!(worker.stop(), Some(exit::OK));
 }

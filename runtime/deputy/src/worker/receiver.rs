@@ -7,13 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_config::WorkerConfig;
 use deputy_core::schedule::Kind;
-use deputy_core::{Delivery, Digest, Limits, Outputs, ReceiverName, ReceiverPlan, Services, in_one_line};
+use deputy_core::{Asker, Delivery, Digest, Limits, Outputs, ReceiverName, ReceiverPlan, Services, in_one_line};
 use deputy_link::Binding;
 use deputy_link::client::Link;
 use deputy_sandbox::{Call, Sandbox};
 use deputy_worker::components::Components;
 use deputy_worker::{AcceptError, Loader, Receiver};
 
+use crate::outcome;
 use crate::provider::{kind, message};
 
 /// Brings components: the worker's own from where they are, the coordinator's by their digest.
@@ -30,6 +31,8 @@ struct Own {
 }
 
 struct Loaded {
+    name: ReceiverName,
+    limits: Limits,
     receiver: deputy_sandbox::Receiver,
     services: Services,
 }
@@ -70,8 +73,8 @@ impl Loader for Sandboxed {
         let receiver = self.sandbox.load_receiver(&plan).await;
         let receiver =
             receiver.map_err(|error| AcceptError { kind: Kind::Misconfigured, message: in_one_line(&error) })?;
-        let services = ended(receiver.services().await)?;
-        Ok(Arc::new(Loaded { receiver, services }))
+        let services = ended(receiver.services().await, &plan.name, &plan.limits)?;
+        Ok(Arc::new(Loaded { name: plan.name, limits: plan.limits, receiver, services }))
     }
 }
 
@@ -82,13 +85,14 @@ impl Receiver for Loaded {
     }
 
     async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError> {
-        ended(self.receiver.accept(deliveries).await)
+        ended(self.receiver.accept(deliveries).await, &self.name, &self.limits)
     }
 }
 
-fn ended<T>(call: Call<T>) -> Result<T, AcceptError> {
-    for refusal in &call.refusals {
-        tracing::warn!(call = %call.id, code = refusal.code(), "refused: {refusal}");
+fn ended<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
+    for refusal in outcome::refusals(&call.refusals, Asker::Receiver(name), limits) {
+        let fix = refusal.fix.as_deref().unwrap_or_default();
+        tracing::warn!(receiver = %name, call = %call.id, code = refusal.code, fix, "refused: {}", refusal.message);
     }
     if let Err(error) = &call.result {
         if !call.log_tail.trim().is_empty() {
