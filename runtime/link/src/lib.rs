@@ -19,6 +19,7 @@ mod held;
 mod hub;
 mod identity;
 mod join;
+mod limits;
 pub mod message;
 mod name;
 mod refusal;
