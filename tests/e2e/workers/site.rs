@@ -284,6 +284,14 @@ impl Worker<'_> {
         self.until(&format!("{instance} {number} in {receiver}"), || self.number(receiver, instance) == number);
     }
 
+    /// Waits until it has written down what it holds of an instance: it publishes that on another path, and whoever comes
+    /// first is chance.
+    #[track_caller]
+    pub(crate) fn until_kept(&self, instance: &str) {
+        let file = self.site.home.path(&format!("{}-state/delivery.{instance}.sealed", self.name));
+        self.until(&format!("{instance} is kept"), || file.exists());
+    }
+
     /// Waits until its link is in this state.
     #[track_caller]
     pub(crate) fn until_link(&self, state: &str) {
