@@ -9,6 +9,7 @@ mod joining;
 mod kills;
 mod lives;
 mod partition;
+mod paused;
 mod shut_out;
 mod site;
 mod strangers;

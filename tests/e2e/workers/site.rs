@@ -199,6 +199,11 @@ impl Site {
         said["workers"].as_array().unwrap().clone()
     }
 
+    /// What it says of one worker.
+    pub(crate) fn known(&self, id: &str) -> Value {
+        self.workers().into_iter().find(|worker| worker["id"] == *id).unwrap()
+    }
+
     /// What it says of the one worker that it knows.
     pub(crate) fn only_worker(&self) -> Value {
         let workers = self.workers();
