@@ -16,4 +16,5 @@ mod site;
 mod strangers;
 mod troubles;
 mod unit;
+mod vitals;
 mod watcher;
