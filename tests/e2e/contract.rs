@@ -19,7 +19,7 @@ edition = "2024"
 crate-type = ["cdylib"]
 
 [dependencies]
-wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }
+wit-bindgen = { version = "0.62", default-features = false, features = ["macros", "realloc"] }
 
 [profile.release]
 opt-level = "s"

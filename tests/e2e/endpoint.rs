@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::rand::SystemRandom;
 use deputy_core::schedule::Revision;
 use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
 use deputy_link::Held;
@@ -13,7 +14,6 @@ use deputy_observe::{listen, serve};
 use deputy_sources::Surroundings;
 use deputy_test_servers::{Error, aws, boto, free_ports};
 use deputy_worker::endpoint::{Aws, Clock, Token};
-use ring::rand::SystemRandom;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deputy_core::grant::{Algorithm, JwtGrant, Purpose, SecretGrant, Sigv4Grant};
 use deputy_core::{Limits, Span, Timestamp};
-use ring::hmac;
 use serde_json::Value;
 
 use crate::harness::{Case, Seen};

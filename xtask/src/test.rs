@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
-use crate::{guests, tidy, tools};
+use crate::{demo, guests, tidy, tools};
 
 /// How many tests there are at the least: a run that finds fewer has lost some.
 const LEAST: usize = 1200;
@@ -37,6 +37,8 @@ pub(crate) enum Part {
     Tests,
     /// Each fuzz target for a short while
     Fuzz,
+    /// The demonstration of the README, which fails if a read fails
+    Demo,
 }
 
 /// Workspaces beside the native one.
@@ -94,6 +96,7 @@ impl Part {
             Self::Clippy => "linting (the first time takes some minutes)",
             Self::Tests => "running all tests (the first build takes about ten minutes on two cores)",
             Self::Fuzz => "fuzzing the parsers for a short while",
+            Self::Demo => "running the demonstration (takes a minute)",
         }
     }
 
@@ -107,6 +110,7 @@ impl Part {
             Self::Clippy => clippy(workspace),
             Self::Tests => tests(workspace, count),
             Self::Fuzz => fuzz::run(workspace),
+            Self::Demo => demo::run(workspace),
         }
     }
 }

@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: BTreeMap<String, String>) -> Result<(), Box<dyn Error>> {
     let argument = |name: &str| arguments.get(name).ok_or_else(|| format!("--{name} is missing"));
     // One library for all TLS of this program: the link brings its own choice, and HTTP is to have the same.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 
     let instance: deputy_core::InstanceName = argument("instance")?.parse()?;
     let join = std::fs::read_to_string(argument("join")?)?.parse()?;

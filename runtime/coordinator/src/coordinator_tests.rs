@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
+use aws_lc_rs::rand::SystemRandom;
 use deputy_core::Span;
 use deputy_core::schedule::{Abilities, Budget, Fingerprint, Plan, Policy, UpstreamName};
 use deputy_observe::{Handler, SystemClock};
 use deputy_store::{Directory, MasterKey};
 use http::{Request, StatusCode};
-use ring::rand::SystemRandom;
 use tokio::sync::oneshot;
 
 use super::*;

@@ -13,6 +13,7 @@ mod control;
 mod error;
 mod exec;
 mod exit;
+mod files;
 mod groups;
 mod inspect;
 mod obtain;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_config::{Config, Entry, ReceiverComponent};
 use deputy_coordinator::{Deliveries, GroupDeliveries, Provider, Setup};
@@ -10,7 +11,6 @@ use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Plan, Upstrea
 use deputy_core::{Digest, Instance, InstanceName, ReceiverName, ReceiverPlan, ServiceName, in_one_line};
 use deputy_link::Binding;
 use deputy_sandbox::Sandbox;
-use ring::digest::{SHA256, digest};
 
 use crate::provider::{Sandboxed, Unloaded};
 
@@ -77,7 +77,8 @@ impl Preparer {
         Prepared { setup: Setup { configuration, providers, files }, deliveries, failed }
     }
 
-    /// What each group gets. A receiver that can't be loaded is left out, as an instance would be.
+    /// What each group gets. A receiver that can't be loaded is named and no more, so that workers keep what they have of
+    /// it: one that is left out is taken for one that is no longer configured, and its files would be removed everywhere.
     async fn deliveries(
         &self,
         config: &Config,
@@ -99,10 +100,13 @@ impl Preparer {
                             settings: written.settings.clone(),
                             instances: written.instances.clone(),
                         };
-                        given.receivers.insert(receiver.clone(), binding);
+                        given.receivers.insert(receiver.clone(), Some(binding));
                         given.components.insert(digest, bytes);
                     }
-                    Err(why) => drop(failed.insert(format!("receiver {receiver} of the group {name}"), why)),
+                    Err(why) => {
+                        given.receivers.insert(receiver.clone(), None);
+                        failed.insert(format!("receiver {receiver} of the group {name}"), why);
+                    }
                 }
             }
             deliveries.groups.insert(name.clone(), given);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::rand::SystemRandom;
 use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
 use deputy_coordinator::{
     Board, Control, Coordinator, Deliveries, Handle, Health, Options, Reload, Setup, SystemClock, WorkerOptions,
@@ -19,7 +20,6 @@ use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey, Random, Store};
-use ring::rand::SystemRandom;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,6 +28,7 @@ use crate::cli;
 use crate::context::{Context, SOCKET};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::files;
 use crate::prepare::{Prepared, Preparer};
 use crate::sandbox;
 
@@ -84,7 +85,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
                 listen: workers.listen,
                 advertise: workers.advertise.to_string(),
                 lives: Lives { authority: workers.authority_life, worker: workers.certificate_life },
-                limits: Limits { heartbeat: workers.heartbeat, ..Limits::default() },
+                limits: files::room(Limits { heartbeat: workers.heartbeat, ..Limits::default() }),
                 store,
                 board: Arc::clone(&board),
                 clock: Arc::clone(&clock) as _,

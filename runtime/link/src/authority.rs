@@ -8,13 +8,13 @@
 //! Times are arguments, so that a year passes in a test. The keys are random, and are written down by [`Authority::encode`]
 //! alone, for a store that seals.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use deputy_core::{SecretBytes, Span, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
 };
-use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -220,6 +220,11 @@ impl Authority {
     /// Of the one that signs: for join strings.
     pub fn fingerprint(&self) -> Fingerprint {
         crate::certificate::fingerprint(&self.signing.trusted.certificate).unwrap_or(Fingerprint([0; 32]))
+    }
+
+    /// The key of the one that signs, from which keys for other purposes may follow, each by a name of its own.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.signing.key
     }
 
     /// A worker's certificate.

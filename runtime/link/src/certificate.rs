@@ -4,13 +4,16 @@
 //! knows the coordinator by one name that only its authority gives, wherever it runs. Who joins has no certificate: it
 //! knows the coordinator by the authority's fingerprint, and the coordinator lets it say one thing.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use deputy_core::Timestamp;
-use ring::digest::{SHA256, digest};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring as provider, verify_tls13_signature};
+use rustls::crypto::aws_lc_rs::cipher_suite::{
+    TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 use rustls::version::TLS13;
@@ -82,8 +85,14 @@ pub(crate) fn fingerprint(authority: &CertificateDer<'_>) -> Option<Fingerprint>
     Some(Fingerprint(hash))
 }
 
+/// AES-128 with SHA-256 first, which processors have instructions for. SHA-384, which the library would take, they have
+/// none for, and a handshake hashes so much that it would cost a tenth more.
 fn crypto() -> Arc<CryptoProvider> {
-    Arc::new(provider::default_provider())
+    static CRYPTO: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+        let cipher_suites = vec![TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256, TLS13_AES_256_GCM_SHA384];
+        Arc::new(CryptoProvider { cipher_suites, ..provider::default_provider() })
+    });
+    Arc::clone(&CRYPTO)
 }
 
 fn roots(trusted: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, Error> {

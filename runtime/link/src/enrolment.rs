@@ -60,6 +60,8 @@ pub struct Worker {
     pub previous: Option<KeyDigest>,
     /// How often it renewed.
     pub sequence: Sequence,
+    /// When the last of its certificates ends, in milliseconds since 1970.
+    pub ends_ms: u64,
     /// Whether it is let in.
     pub standing: Standing,
 }
@@ -84,6 +86,10 @@ pub enum Standing {
 
 /// How long after a token's end its workers may still repeat themselves.
 const REPEATING: Span = Span::secs(3600);
+
+/// How long after the end of its last certificate a worker is still listed. It can't come back as who it was, and an
+/// operator wants to see who went.
+const LISTED: Span = Span::secs(7 * 86_400);
 
 /// What somebody shows who wants to join.
 #[derive(Debug)]
@@ -238,6 +244,30 @@ impl Enrolment {
         self.tokens.extract_if(.., |_, token| now.as_millis() >= end(token)).map(|(id, _)| id).collect()
     }
 
+    /// Lets go of workers that can't come back as who they were, and gives them. Who is banned stays, because its keys are
+    /// banned by that.
+    pub fn forget(&mut self, now: Timestamp) -> Vec<WorkerId> {
+        let is_over = |worker: &Worker| {
+            let end = Timestamp::from_millis(worker.ends_ms).plus(LISTED);
+            worker.standing != Standing::Banned && now >= end
+        };
+        let gone: Vec<Worker> = self.workers.extract_if(.., |_, worker| is_over(worker)).map(|(_, it)| it).collect();
+        for worker in &gone {
+            // Its key may be another worker's by now.
+            if self.by_key.get(&worker.key) == Some(&worker.id) {
+                self.by_key.remove(&worker.key);
+            }
+        }
+        gone.into_iter().map(|worker| worker.id).collect()
+    }
+
+    /// Notes until when the certificate is good that a worker gets.
+    pub fn certified(&mut self, worker: WorkerId, ends: Timestamp) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.ends_ms = worker.ends_ms.max(ends.as_millis());
+        }
+    }
+
     /// Makes a worker of who shows a good token. `fresh` becomes its id if it is new.
     ///
     /// # Errors
@@ -264,6 +294,7 @@ impl Enrolment {
             key: shown.key,
             previous: None,
             sequence: Sequence(0),
+            ends_ms: now.as_millis(),
             standing: Standing::Active,
         };
         // One key is one worker: who joins anew leaves its old place.

@@ -199,3 +199,47 @@ fn what_is_saved_survives_the_round_trip() {
     let text = serde_json::to_string(&(&token, &worker)).unwrap();
     assert_eq!(serde_json::from_str::<(Token, Worker)>(&text).unwrap(), (token, worker));
 }
+
+#[test]
+fn workers_are_forgotten_a_week_after_their_last_certificate_ended_and_not_before() {
+    const WEEK: u64 = 7 * 86_400_000;
+    let mut book = joined();
+    book.certified(id(1), at(5000));
+    book.renew(&renewal(1, 1, 2)).unwrap();
+    book.certified(id(1), at(9000));
+    // Whoever shortened the life of certificates did not shorten those that were made.
+    book.certified(id(1), at(7000));
+    assert!(book.forget(at(WEEK + 8999)).is_empty());
+    assert_eq!(book.forget(at(WEEK + 9000)), [id(1)]);
+    assert_eq!((book.workers().count(), book.active_with(key(2))), (0, None));
+    assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Unknown(id(1))));
+}
+
+#[test]
+fn who_is_locked_or_removed_is_forgotten_in_its_time_and_who_is_banned_is_not() {
+    const LONG: u64 = 8 * 86_400_000;
+    for standing in [Standing::Locked, Standing::Removed] {
+        let mut book = joined();
+        book.certified(id(1), at(5000));
+        book.shut_out(id(1), standing).unwrap();
+        assert!(book.forget(at(5000)).is_empty(), "{standing:?}: its certificate may still be good");
+        assert_eq!(book.forget(at(LONG)), [id(1)], "{standing:?}");
+    }
+    let mut book = joined();
+    book.shut_out(id(1), Standing::Banned).unwrap();
+    assert!(book.forget(at(LONG)).is_empty());
+    let tokens: Vec<_> = book.tokens.values().cloned().collect();
+    let mut restored = Enrolment::restored(tokens, book.workers().cloned());
+    assert_eq!(join(&mut restored, 0, key(1), 2), Err(JoinRefused::Banned));
+}
+
+#[test]
+fn a_key_that_is_another_worker_s_by_now_stays_with_it() {
+    const LONG: u64 = 8 * 86_400_000;
+    let mut book = joined();
+    book.shut_out(id(1), Standing::Removed).unwrap();
+    join(&mut book, 0, key(1), 2).unwrap();
+    book.certified(id(2), at(LONG));
+    assert_eq!(book.forget(at(LONG)), [id(1)]);
+    assert_eq!(book.active_with(key(1)), Some(id(2)));
+}

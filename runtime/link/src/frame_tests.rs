@@ -1,7 +1,10 @@
 use tokio::io::AsyncWriteExt;
 
 use super::*;
-use crate::message::{Applied, Down, Join, Known, Ping, Reply, Request, Up, Update};
+use crate::message::{
+    Applied, Authorities, Bound, Certified, Complete, Down, Fetch, Goodbye, Join, Known, Piece, Ping, Refused, Renew,
+    Reply, Request, Subscribe, Up, Update, Welcome, Withdrawn,
+};
 
 fn applied(failure: &str) -> Up {
     let what = Known { instance: "s3-prod".to_owned(), revision: 7, obtained_ms: 8 };
@@ -74,20 +77,77 @@ async fn what_a_later_version_says_is_skipped() {
     assert_eq!(read(&frame, FROM_WORKER).await.unwrap(), Some(Up { request: None }));
 }
 
-#[test]
-fn no_message_shows_a_payload_or_a_secret() {
-    const CANARY: &[u8] = b"canary-of-the-link";
-    let join = Join { token: vec![1; 8], secret: CANARY.to_vec(), request: vec![2; 9] };
-    let update = Update { instance: "s3-prod".to_owned(), payload: CANARY.to_vec(), ..Update::default() };
-    let shown = [
-        format!("{:?}", Up::from(Request::Join(join.clone()))),
-        format!("{:#?}", Request::Join(join)),
-        format!("{:?}", Down::from(Reply::Update(update.clone()))),
-        format!("{:#?}", Reply::Update(update)),
+const CANARY: &[u8] = b"canary-of-the-link";
+
+/// Each message that a worker sends, with a canary wherever it holds bytes.
+fn requests() -> Vec<Request> {
+    let (bytes, known) = (CANARY.to_vec(), Known::default());
+    let all = vec![
+        Request::Join(Join { token: bytes.clone(), secret: bytes.clone(), request: bytes.clone() }),
+        Request::Renew(Renew { sequence: 1, request: bytes.clone() }),
+        Request::Subscribe(Subscribe { known: vec![known.clone()], ..Subscribe::default() }),
+        Request::Applied(Applied { what: Some(known), failure: String::new() }),
+        Request::Fetch(Fetch { digest: bytes }),
+        Request::Ping(Ping {}),
     ];
+    let number = |request: &Request| match request {
+        Request::Join(_) => 0,
+        Request::Renew(_) => 1,
+        Request::Subscribe(_) => 2,
+        Request::Applied(_) => 3,
+        Request::Fetch(_) => 4,
+        Request::Ping(_) => 5,
+    };
+    // Whoever adds a message adds it to both.
+    assert!(all.iter().map(number).eq(0..6));
+    all
+}
+
+/// The same of a coordinator.
+fn replies() -> Vec<Reply> {
+    let (bytes, list) = (CANARY.to_vec(), vec![CANARY.to_vec()]);
+    let certified = Certified { certificate: bytes.clone(), authorities: list.clone(), ..Certified::default() };
+    let all = vec![
+        Reply::Certified(certified),
+        Reply::Refused(Refused::default()),
+        Reply::Welcome(Welcome::default()),
+        Reply::Update(Update { payload: bytes.clone(), ..Update::default() }),
+        Reply::Withdrawn(Withdrawn::default()),
+        Reply::Bound(Bound { component: bytes.clone(), ..Bound::default() }),
+        Reply::Complete(Complete::default()),
+        Reply::Authorities(Authorities { certificates: list }),
+        Reply::Piece(Piece { digest: bytes.clone(), size: 1, bytes }),
+        Reply::Pong(Ping {}),
+        Reply::Goodbye(Goodbye::default()),
+    ];
+    let number = |reply: &Reply| match reply {
+        Reply::Certified(_) => 0,
+        Reply::Refused(_) => 1,
+        Reply::Welcome(_) => 2,
+        Reply::Update(_) => 3,
+        Reply::Withdrawn(_) => 4,
+        Reply::Bound(_) => 5,
+        Reply::Complete(_) => 6,
+        Reply::Authorities(_) => 7,
+        Reply::Piece(_) => 8,
+        Reply::Pong(_) => 9,
+        Reply::Goodbye(_) => 10,
+    };
+    assert!(all.iter().map(number).eq(0..11));
+    all
+}
+
+#[test]
+fn no_message_shows_a_payload_a_secret_or_any_other_bytes() {
     let listed = format!("{CANARY:?}");
-    let listed = listed.trim_matches(['[', ']']);
-    for text in shown {
-        assert!(!text.contains("canary") && !text.contains(listed) && !text.contains("99"), "{text}");
+    let (listed, line) = (listed.trim_matches(['[', ']']).to_owned(), format!("{},", CANARY[0]));
+    let requests = requests()
+        .into_iter()
+        .flat_map(|request| [format!("{request:?}"), format!("{request:#?}"), format!("{:?}", Up::from(request))]);
+    let replies = replies()
+        .into_iter()
+        .flat_map(|reply| [format!("{reply:?}"), format!("{reply:#?}"), format!("{:?}", Down::from(reply))]);
+    for text in requests.chain(replies) {
+        assert!(!text.contains("canary") && !text.contains(&listed) && !text.contains(&line), "{text}");
     }
 }

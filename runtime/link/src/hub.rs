@@ -34,6 +34,8 @@ pub struct Group {
 struct State {
     /// The instances that the group may have, whether there is a lease now or not.
     allowed: BTreeSet<InstanceName>,
+    /// The receivers that the group has and that can't be given out now: who has one keeps it as it was.
+    kept: BTreeSet<ReceiverName>,
     /// The number of the last change.
     last: u64,
     items: BTreeMap<Name, Item>,
@@ -149,7 +151,7 @@ impl Group {
     /// Says what the group may have. What it may no longer have is taken back.
     pub fn allow(&self, instances: BTreeSet<InstanceName>) {
         let gone: Vec<InstanceName> = self.leases().into_keys().filter(|name| !instances.contains(name)).collect();
-        self.state.write().unwrap_or_else(PoisonError::into_inner).allowed = instances;
+        self.write().allowed = instances;
         gone.iter().for_each(|instance| self.withdraw(instance));
     }
 
@@ -170,10 +172,7 @@ impl Group {
     /// Gives a lease out to nobody any longer, since it has expired. Who has it knows that as well, and does with it what
     /// its operator said.
     pub fn expire(&self, instance: &InstanceName) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = state.items.remove(&Name::Instance(instance.clone())) {
-            state.order.remove(&old.change);
-        }
+        self.write().strike(&Name::Instance(instance.clone()));
     }
 
     /// Gives the group a receiver.
@@ -186,16 +185,26 @@ impl Group {
         };
         let frame = encode(&Down::from(Reply::Bound(bound)));
         let name = Name::Receiver(receiver.clone());
+        self.write().kept.remove(receiver);
         let same = self.read().items.get(&name).is_some_and(|item| item.frame == frame);
         if !same {
             self.put(name, None, Presence::There, frame);
         }
     }
 
+    /// Leaves a receiver of the group as it is with whoever has it, and gives it out to nobody: that it can't be loaded
+    /// now is no reason to let go of what it published.
+    pub fn keep(&self, receiver: &ReceiverName) {
+        let mut state = self.write();
+        state.kept.insert(receiver.clone());
+        state.strike(&Name::Receiver(receiver.clone()));
+    }
+
     /// Takes a receiver from the group; does nothing if it has none of this name.
     pub fn unbind(&self, receiver: &ReceiverName) {
         let name = Name::Receiver(receiver.clone());
-        if self.has(&name) {
+        let was_kept = self.write().kept.remove(receiver);
+        if was_kept || self.has(&name) {
             let bound = Bound { receiver: receiver.to_string(), ..Bound::default() };
             self.put(name, None, Presence::Gone, encode(&Down::from(Reply::Bound(bound))));
         }
@@ -216,14 +225,14 @@ impl Group {
         self.has(&Name::Instance(instance.clone()))
     }
 
-    /// The receivers that the group has.
+    /// The receivers that the group has, also those that can't be given out now.
     pub fn receivers(&self) -> BTreeSet<ReceiverName> {
         let state = self.read();
-        let receivers = state.items.iter().filter_map(|(name, item)| match name {
-            Name::Receiver(receiver) if item.is_there == Presence::There => Some(receiver.clone()),
+        let bound = state.items.iter().filter_map(|(name, item)| match name {
+            Name::Receiver(receiver) if item.is_there == Presence::There => Some(receiver),
             _ => None,
         });
-        receivers.collect()
+        bound.chain(&state.kept).cloned().collect()
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<()> {
@@ -239,6 +248,7 @@ impl Group {
         let state = self.read();
         let cursor = Cursor { seen: state.last, wanted };
         let (mut frames, mut complete) = (Vec::new(), Complete::default());
+        complete.receivers.extend(state.kept.iter().map(ToString::to_string));
         for (name, item) in
             state.items.iter().filter(|(name, item)| item.is_there == Presence::There && cursor.wants(name))
         {
@@ -277,7 +287,7 @@ impl Group {
 
     fn put(&self, name: Name, stamp: Option<Stamp>, is_there: Presence, frame: Bytes) {
         {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.write();
             state.last += 1;
             let change = state.last;
             state.order.insert(change, name.clone());
@@ -295,6 +305,19 @@ impl Group {
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes an item out without a word: who has it has it.
+    fn strike(&mut self, name: &Name) {
+        if let Some(old) = self.items.remove(name) {
+            self.order.remove(&old.change);
+        }
     }
 }
 

@@ -156,3 +156,22 @@ fn what_a_group_may_have_stays_its_own_while_there_is_no_lease_and_what_is_taken
     assert_eq!(all(&group).0, ["b b 2", "=b "]);
     assert_eq!(said(&group.after(&mut cursor)), ["b b 2", "-a"]);
 }
+
+#[test]
+fn a_receiver_that_cannot_be_given_out_now_stays_with_who_has_it_until_it_is_taken_back() {
+    let (group, aws) = (Group::default(), "aws".parse().unwrap());
+    group.keep(&aws);
+    let (first, mut cursor) = all(&group);
+    assert_eq!(first, ["= aws"], "listed, and not sent");
+    group.bind(&aws, &binding());
+    assert_eq!(said(&group.after(&mut cursor)), ["+aws"]);
+    assert_eq!(all(&group).0, ["+aws", "= aws"]);
+    group.keep(&aws);
+    assert!(group.after(&mut cursor).is_empty());
+    assert_eq!(all(&group).0, ["= aws"]);
+    assert_eq!(group.receivers(), BTreeSet::from([aws.clone()]));
+    // No longer configured: now it is to go, wherever it is.
+    group.unbind(&aws);
+    assert_eq!(said(&group.after(&mut cursor)), ["-aws"]);
+    assert_eq!(all(&group).0, ["= "]);
+}

@@ -103,6 +103,7 @@ pub struct Join {
 
 /// Who wants another certificate.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct Renew {
     /// One more than that of the last renewal that was answered.
     #[prost(uint64, tag = "1")]
@@ -114,6 +115,7 @@ pub struct Renew {
 
 /// A certificate, and what goes with it.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct Certified {
     /// The worker's certificate, in DER.
     #[prost(bytes = "vec", tag = "1")]
@@ -176,6 +178,7 @@ pub struct Applied {
 
 /// Which component.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct Fetch {
     /// Its SHA-256.
     #[prost(bytes = "vec", tag = "1")]
@@ -248,6 +251,7 @@ pub struct Withdrawn {
 
 /// A receiver.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct Bound {
     /// Its name.
     #[prost(string, tag = "1")]
@@ -277,6 +281,7 @@ pub struct Complete {
 
 /// Whom to trust.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct Authorities {
     /// Certificates, in DER.
     #[prost(bytes = "vec", repeated, tag = "1")]
@@ -285,6 +290,7 @@ pub struct Authorities {
 
 /// A piece of a component, in order.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct Piece {
     /// Of which.
     #[prost(bytes = "vec", tag = "1")]
@@ -305,11 +311,18 @@ pub struct Goodbye {
     pub spread_ms: u64,
 }
 
-impl fmt::Debug for Join {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Join").finish_non_exhaustive()
-    }
+/// Messages with bytes in them show their name and no more: what is a secret today, or holds one by mistake, is in no log.
+macro_rules! closed {
+    ($($message:ident),*) => {$(
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($message)).finish_non_exhaustive()
+            }
+        }
+    )*};
 }
+
+closed!(Authorities, Bound, Certified, Fetch, Join, Piece, Renew);
 
 impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,6 +14,8 @@ pub enum Code {
     Banned,
     /// There is no such component for the group.
     Component,
+    /// The certificate has ended, by the coordinator's clock.
+    Expired,
     /// The coordinator failed: try again.
     Internal,
     /// The worker's identity was used twice.
@@ -22,7 +24,7 @@ pub enum Code {
     Malformed,
     /// The worker's group does not get the instance.
     NotDelivered,
-    /// The certificate was replaced by a newer one.
+    /// The certificate was replaced by a newer one, which was used.
     OldKey,
     /// Another connection of the same worker took its place.
     Replaced,
@@ -49,10 +51,11 @@ pub struct Refusal {
 #[error("not a code of a refusal")]
 pub struct CodeError;
 
-const CODES: [(Code, &str); 11] = [
+const CODES: [(Code, &str); 12] = [
     (Code::BadJoin, "bad-join"),
     (Code::Banned, "banned"),
     (Code::Component, "component"),
+    (Code::Expired, "expired"),
     (Code::Internal, "internal"),
     (Code::Locked, "locked"),
     (Code::Malformed, "malformed"),
@@ -64,13 +67,19 @@ const CODES: [(Code, &str); 11] = [
 ];
 
 impl Code {
-    /// Whether the worker has to join again, or never may: coming back as it is does not help.
+    /// Whether the worker has to join again, or never may: coming back as it is does not help. What depends on somebody's
+    /// clock is not final: clocks are set wrong, and set right again.
     pub fn is_final(self) -> bool {
         matches!(self, Self::BadJoin | Self::Banned | Self::Locked | Self::OldKey | Self::Removed | Self::Unknown)
     }
 }
 
 impl Refusal {
+    /// The coordinator's clock says that a worker's certificate has ended.
+    pub fn expired() -> Self {
+        Self::new(Code::Expired, "the worker's certificate has expired: compare the clocks, or join again")
+    }
+
     /// A no that is about nothing in particular.
     pub fn new(code: Code, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string(), subject: String::new() }

@@ -46,7 +46,7 @@ pub struct WorkerSnapshot {
     pub connected: u8,
     /// How long ago it last heard of the coordinator, in seconds, if it ever did.
     pub contact_age: Option<u64>,
-    /// Whether the workload has all that it should have: 1, or 0.
+    /// Whether the workload has all that it should have, and newer can come: 1, or 0.
     pub ready: u8,
     /// What it holds.
     pub deliveries: Vec<DeliveryMetrics>,
@@ -174,7 +174,7 @@ impl Held {
         let connected = gauge("connected", "Whether it is connected to the coordinator");
         let contact_age =
             gauge("contact_age_seconds", "How long ago it last heard of the coordinator, or -1 if it never did");
-        let ready = gauge("ready", "Whether the workload has all that it should have");
+        let ready = gauge("ready", "Whether the workload has all that it should have, and newer can come");
         let mut family = |name, help| {
             let family: Family<DeliveryLabels, Gauge> = Family::default();
             registry.register(name, help, family.clone());

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use deputy_core::{Digest, Instance, ReceiverPlan};
 use deputy_observe::Audit;
-use ring::digest::{Context, SHA256};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -249,7 +249,7 @@ fn read(path: &Path, digest: Digest) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
     #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
     open(path)?.read_to_end(&mut bytes).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    if of(&ring::digest::digest(&SHA256, &bytes)) == digest {
+    if of(&aws_lc_rs::digest::digest(&SHA256, &bytes)) == digest {
         Ok(bytes)
     } else {
         Err(LoadError::Changed { path: path.to_owned() })
@@ -266,7 +266,7 @@ fn open(path: &Path) -> Result<Take<File>, LoadError> {
     Ok(file.take(LARGEST_COMPONENT + 1))
 }
 
-fn of(sha256: &ring::digest::Digest) -> Digest {
+fn of(sha256: &aws_lc_rs::digest::Digest) -> Digest {
     let mut digest = [0; 32];
     digest.copy_from_slice(sha256.as_ref());
     Digest::new(digest)
@@ -289,7 +289,7 @@ mod tests {
         for size in [0, 1, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 300_000] {
             let bytes: Vec<u8> = (0..size).map(|n: u32| n.to_le_bytes()[1]).collect();
             let file = file(&bytes);
-            let expected = of(&ring::digest::digest(&SHA256, &bytes));
+            let expected = of(&aws_lc_rs::digest::digest(&SHA256, &bytes));
             assert_eq!(digest(file.path()).unwrap(), (expected, u64::from(size)));
             assert_eq!(read(file.path(), expected).unwrap(), bytes);
         }

@@ -30,4 +30,4 @@ pub use master::{MasterKey, MasterKeyError};
 pub use store::{Entry, Expected, MAX_VALUE, Store, Version, overwrite};
 
 /// Where salts and names of temporary files come from.
-pub type Random = Arc<dyn ring::rand::SecureRandom + Send + Sync>;
+pub type Random = Arc<dyn aws_lc_rs::rand::SecureRandom + Send + Sync>;

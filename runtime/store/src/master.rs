@@ -9,12 +9,12 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::aead::{Algorithm, LessSafeKey, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use deputy_core::{ByteSize, SecretBytes, SecretSource};
 use deputy_sources::{Form, SourceError, Surroundings};
-use ring::aead::{Algorithm, LessSafeKey, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 use crate::directory::has_state;

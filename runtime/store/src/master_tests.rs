@@ -6,7 +6,7 @@ const RAW: [u8; 32] = *b"\n1234567890123456789012345678901";
 
 #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
 fn random() -> Random {
-    Arc::new(ring::rand::SystemRandom::new())
+    Arc::new(aws_lc_rs::rand::SystemRandom::new())
 }
 
 fn here() -> Surroundings {

@@ -13,9 +13,9 @@
 //! value: a file that is changed, cut off, given another name or another version does not open. What does open is an
 //! older file of the same name: that a value was rolled back shows only to who remembers its version.
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce};
+use aws_lc_rs::rand::SecureRandom;
 use deputy_core::SecretBytes;
-use ring::aead::{AES_256_GCM, Aad, Nonce};
-use ring::rand::SecureRandom;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{Damage, Key, MasterKey, Version};

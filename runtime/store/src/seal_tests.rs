@@ -1,5 +1,5 @@
 use super::*;
-use ring::rand::SystemRandom;
+use aws_lc_rs::rand::SystemRandom;
 
 const VALUE: &[u8] = b"hunter2";
 

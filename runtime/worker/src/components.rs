@@ -2,14 +2,17 @@
 //! starts while the coordinator is down.
 //!
 //! What is read is compared with the digest that it is asked by, each time: who could write to the file could not write
-//! another component.
+//! another component. What nothing is bound to any more is removed when the coordinator has said what is.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use deputy_core::{ByteSize, Digest};
+use deputy_core::{ByteSize, Digest, in_one_line};
+use deputy_link::Held;
+use deputy_link::client::{Phase, State};
 use deputy_store::{Content, Folder, Random, StoreError};
+use tokio::sync::watch;
 
 /// The largest component. A Python one has 40 MiB.
 pub const MAX_COMPONENT: ByteSize = ByteSize::mib(256);
@@ -22,6 +25,8 @@ pub struct Components {
     folder: Arc<Folder>,
     path: PathBuf,
     random: Random,
+    /// Who removes is alone here, so that nobody finds what is being removed.
+    removing: Arc<RwLock<()>>,
 }
 
 /// A component is not kept.
@@ -52,7 +57,7 @@ impl Components {
         blocking(move || {
             let folder = Folder::open(&path)?;
             folder.clean()?;
-            Ok(Self { folder: Arc::new(folder), path, random })
+            Ok(Self { folder: Arc::new(folder), path, random, removing: Arc::default() })
         })
         .await
     }
@@ -64,6 +69,7 @@ impl Components {
     pub async fn load(&self, digest: Digest) -> Result<Option<Vec<u8>>, ComponentError> {
         let own = self.clone();
         blocking(move || {
+            let _there = own.removing.read().unwrap_or_else(PoisonError::into_inner);
             let name = file(digest);
             match own.folder.read(&name, MAX_COMPONENT.as_usize())? {
                 Content::Absent => Ok(None),
@@ -90,20 +96,50 @@ impl Components {
     /// If it has another digest, or can't be written.
     pub async fn keep(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), ComponentError> {
         let own = self.clone();
-        blocking(move || match digest_of(&bytes) {
-            found if found == digest => Ok(own.folder.write(&file(digest), &bytes, &*own.random)?),
-            found => Err(ComponentError::Digest { asked: digest, found }),
+        blocking(move || {
+            let found = digest_of(&bytes);
+            if found != digest {
+                return Err(ComponentError::Digest { asked: digest, found });
+            }
+            let _there = own.removing.read().unwrap_or_else(PoisonError::into_inner);
+            Ok(own.folder.write(&file(digest), &bytes, &*own.random)?)
         })
         .await
     }
 
-    /// Removes those that are no longer bound.
-    ///
-    /// # Errors
-    /// If one can't be removed.
-    pub async fn prune(&self, bound: BTreeSet<Digest>) -> Result<(), ComponentError> {
+    /// Removes what is no longer bound, each time that the coordinator has said all that is, for as long as the link lasts.
+    /// What is known from before alone removes nothing.
+    pub async fn follow(self, mut held: watch::Receiver<Arc<Held>>, mut state: watch::Receiver<State>) {
+        let mut before = None;
+        loop {
+            // All that there is was sent when it is connected.
+            if state.wait_for(|state| state.phase == Phase::Connected).await.is_err() {
+                return;
+            }
+            let now = bound(&held.borrow_and_update());
+            if before.as_ref() != Some(&now) {
+                let held = held.clone();
+                match self.prune(move || bound(&held.borrow())).await {
+                    Ok(()) => before = Some(now),
+                    Err(error) => {
+                        let error = in_one_line(&error);
+                        tracing::warn!(error, "a component that nothing is bound to can't be removed");
+                    }
+                }
+            }
+            if held.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Removes those that are not bound. What is bound is asked when nobody else is here: who came before needs what was
+    /// bound then.
+    async fn prune(&self, bound: impl FnOnce() -> BTreeSet<Digest> + Send + 'static) -> Result<(), ComponentError> {
         let own = self.clone();
         blocking(move || {
+            let _alone = own.removing.write().unwrap_or_else(PoisonError::into_inner);
+            let bound = bound();
             for name in own.folder.names()? {
                 let digest = name.strip_suffix(END).and_then(|digits| digits.parse::<Digest>().ok());
                 if digest.is_some_and(|digest| !bound.contains(&digest)) {
@@ -116,13 +152,17 @@ impl Components {
     }
 }
 
+fn bound(held: &Held) -> BTreeSet<Digest> {
+    held.receivers.values().map(|binding| binding.component).collect()
+}
+
 fn file(digest: Digest) -> String {
     format!("{digest}{END}")
 }
 
 /// The SHA-256 of a component.
 pub fn digest_of(bytes: &[u8]) -> Digest {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     let mut array = [0; 32];
     array.copy_from_slice(digest.as_ref());
     Digest::new(array)
@@ -137,8 +177,15 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
+    use std::time::Duration;
+
+    use deputy_core::Timestamp;
+    use deputy_link::Binding;
+    use tokio::task::JoinSet;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::testing::{put, random};
@@ -158,10 +205,71 @@ mod tests {
         assert_eq!(open(path.clone()).await.load(digest).await.unwrap().unwrap(), b"component");
         let file = path.join(format!("{digest}.wasm"));
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
-        components.prune(BTreeSet::from([digest])).await.unwrap();
+        components.prune(move || BTreeSet::from([digest])).await.unwrap();
         assert!(file.exists());
-        components.prune(BTreeSet::new()).await.unwrap();
+        components.prune(BTreeSet::new).await.unwrap();
         assert!(!file.exists());
+    }
+
+    /// With a receiver of each of these components.
+    fn held(components: &[&[u8]]) -> Arc<Held> {
+        let mut held = Held { complete: true, ..Held::default() };
+        for (number, component) in components.iter().enumerate() {
+            let binding =
+                Binding { component: digest_of(component), settings: BTreeMap::new(), instances: BTreeSet::new() };
+            held.receivers.insert(format!("receiver-{number}").parse().unwrap(), binding);
+        }
+        Arc::new(held)
+    }
+
+    fn state(phase: Phase) -> State {
+        let never = Timestamp::from_millis(0);
+        State {
+            phase,
+            since: never,
+            heard: None,
+            error: None,
+            failures: 0,
+            certificate_ends: never,
+            refused: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_no_binding_names_is_removed_once_the_coordinator_has_said_all_that_is_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("components");
+        let components = open(path.clone()).await;
+        for component in [&b"one"[..], b"two", b"three"] {
+            components.keep(digest_of(component), component.to_vec()).await.unwrap();
+        }
+        let there = |component: &[u8]| path.join(format!("{}.wasm", digest_of(component))).exists();
+        let (holds, held_now) = watch::channel(held(&[b"one", b"two"]));
+        let (says, says_now) = watch::channel(state(Phase::Connecting));
+        let mut following = JoinSet::new();
+        following.spawn(components.clone().follow(held_now, says_now));
+
+        // What was bound before the coordinator was heard is no reason to remove anything.
+        assert!(timeout(Duration::from_millis(200), following.join_next()).await.is_err());
+        assert!(there(b"one") && there(b"two") && there(b"three"));
+        says.send_replace(state(Phase::Connected));
+        until(|| !there(b"three")).await;
+        assert!(there(b"one") && there(b"two"));
+        holds.send_replace(held(&[b"two"]));
+        until(|| !there(b"one")).await;
+        assert!(there(b"two"));
+        // It ends with the link.
+        drop(holds);
+        timeout(Duration::from_secs(20), following.join_next()).await.unwrap().unwrap().unwrap();
+    }
+
+    async fn until(so: impl Fn() -> bool) {
+        let waiting = async {
+            while !so() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), waiting).await.unwrap();
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use deputy_observe::{Handler, Vitals, WorkerMetrics, WorkerSnapshot, probe};
 use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::connection::Phase;
 use crate::endpoint;
 use crate::status::Status;
 
@@ -91,21 +92,24 @@ impl Vitals for Health {
         self.handle.ask(Input::Alive).await.map_err(|error| format!("{error}\n"))
     }
 
-    /// One line for each receiver that is not ready, and each delivery that has ended.
+    /// One line for each receiver that is not ready, and each delivery that has ended; and one if the coordinator does not
+    /// let the worker in: what it holds is there, and nothing newer will come.
     async fn ready(&self) -> Result<String, String> {
         let status = self.handle.status().await.map_err(|error| format!("{error}\n"))?;
         if status.ready {
             return Ok("ready\n".to_owned());
         }
         let mut text = String::new();
+        if status.connection.state == Phase::Out.word() {
+            let why = status.connection.error.as_deref().unwrap_or_default();
+            text.push_str(&format!("not ready: the coordinator does not let this worker in: {}\n", harmless(why)));
+        }
         if !status.complete {
             text.push_str("not ready: the coordinator has not sent all that it has for this worker\n");
         }
         for receiver in status.receivers.iter().filter(|receiver| !receiver.ready) {
             let trouble = receiver.trouble.as_ref().map_or("", |trouble| &trouble.message);
-            let trouble: String =
-                trouble.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-            text.push_str(&format!("{} not ready: {} {trouble}\n", receiver.name, receiver.state));
+            text.push_str(&format!("{} not ready: {} {}\n", receiver.name, receiver.state, harmless(trouble)));
         }
         for instance in status.instances.iter().filter(|instance| instance.valid_for_ms <= 0) {
             text.push_str(&format!("{} not ready: it ended at {}\n", instance.name, instance.valid_until));
@@ -117,6 +121,11 @@ impl Vitals for Health {
         let now = self.handle.ask(Input::Snapshot).await.map_err(|error| format!("{error}\n"))?;
         self.metrics.text(&now).map_err(|_| "the metrics can't be written\n".to_owned())
     }
+}
+
+/// In one line, whatever somebody else wrote.
+fn harmless(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 impl Handler for Health {

@@ -32,7 +32,8 @@ pub struct Status {
     pub connection: ConnectionStatus,
     /// Whether all that the coordinator has for it is there, now or from before.
     pub complete: bool,
-    /// Whether every receiver has applied what is held, and nothing that is held has ended.
+    /// Whether every receiver has applied what is held, nothing that is held has ended, and the worker is one that the
+    /// coordinator lets in: else nothing newer will come.
     pub ready: bool,
     /// Each delivery, by its instance.
     pub instances: Vec<InstanceStatus>,
@@ -166,7 +167,6 @@ impl Status {
             .receivers(now)
             .map(|view| ReceiverStatus::of(&view, plans.plan(view.name), seats.get(view.name)))
             .collect();
-        let is_good = |instance: &InstanceStatus| instance.valid_for_ms > 0;
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -175,7 +175,7 @@ impl Status {
             now: now.wall.to_string(),
             connection: ConnectionStatus::of(connection, now),
             complete: machine.is_complete(),
-            ready: machine.is_complete() && instances.iter().all(is_good) && receivers.iter().all(|it| it.ready),
+            ready: is_ready(machine, connection, now),
             instances,
             receivers,
         }
@@ -190,16 +190,20 @@ impl Status {
             revision: view.delivery.stamp.revision.0,
             applied: matches!(view.applied, Some(Ok(()))).then_some(view.delivery.stamp.revision.0),
         };
-        let is_good = machine.instances().all(|view| view.delivery.is_valid(now.wall));
-        let is_ready = machine.is_complete() && is_good && machine.receivers(now).all(|view| view.is_ready());
         WorkerSnapshot {
             connected: (connection.phase == Phase::Connected).into(),
             contact_age: connection.heard.map(|heard| now.wall.since(heard).as_millis() / 1000),
-            ready: is_ready.into(),
+            ready: is_ready(machine, connection, now).into(),
             deliveries: machine.instances().map(delivery).collect(),
             failures: machine.receivers(now).map(|view| (view.name.to_string(), view.failures)).collect(),
         }
     }
+}
+
+fn is_ready(machine: &Machine, connection: &Connection, now: Now) -> bool {
+    let is_good = machine.instances().all(|view| view.delivery.is_valid(now.wall));
+    let is_let_in = connection.phase != Phase::Out;
+    is_let_in && machine.is_complete() && is_good && machine.receivers(now).all(|view| view.is_ready())
 }
 
 impl ConnectionStatus {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::rand::SystemRandom;
 use deputy_store::Random;
-use ring::rand::SystemRandom;
 
 #[expect(clippy::disallowed_methods, reason = "a test brings its own randomness")]
 pub(crate) fn random() -> Random {

@@ -91,6 +91,7 @@ struct Running {
     reports: mpsc::Receiver<Report>,
     handle: Handle,
     health: Health,
+    phase: Arc<Mutex<Phase>>,
     running: JoinSet<()>,
 }
 
@@ -124,6 +125,8 @@ impl Running {
         // Nobody may depend on how many fit.
         let (reporter, reports) = mpsc::channel(1);
         let metrics = Arc::new(WorkerMetrics::default());
+        let phase = Arc::new(Mutex::new(Phase::Connected));
+        let shown = Arc::clone(&phase);
         let options = Options {
             plans: Arc::new(plans),
             loader: Arc::clone(&shelf) as Arc<dyn Loader>,
@@ -133,23 +136,26 @@ impl Running {
             seed: 1,
             held: when_held,
             reports: reporter,
-            connection: Box::new(|| Connection {
-                worker: "0123456789abcdef".to_owned(),
-                group: "analytics".to_owned(),
-                coordinator: "coordinator:8271".to_owned(),
-                phase: Phase::Connected,
-                since: Timestamp::from_millis(1),
-                heard: Some(Timestamp::from_millis(2)),
-                error: None,
-                certificate_ends: None,
-                refused: Vec::new(),
+            connection: Box::new(move || {
+                let phase = *shown.lock().unwrap();
+                Connection {
+                    worker: "0123456789abcdef".to_owned(),
+                    group: "analytics".to_owned(),
+                    coordinator: "coordinator:8271".to_owned(),
+                    phase,
+                    since: Timestamp::from_millis(1),
+                    heard: Some(Timestamp::from_millis(2)),
+                    error: (phase == Phase::Out).then(|| "it was\nremoved".to_owned()),
+                    certificate_ends: None,
+                    refused: Vec::new(),
+                }
             }),
         };
         let (worker, handle) = Worker::new(options);
         let mut running = JoinSet::new();
         running.spawn(worker.run());
         let health = Health::new(handle.clone(), metrics);
-        Self { folder, shelf, held, reports, handle, health, running }
+        Self { folder, shelf, held, reports, handle, health, phase, running }
     }
 
     fn gets(&self, instance: &str, revision: u64) {
@@ -376,6 +382,24 @@ async fn a_workload_that_was_not_told_before_the_end_is_told_by_the_next_start()
     let folder = worker.stop().await;
     let worker = Running::start_in(folder, held, |folder| hook("echo at last > \"$0\"/told", folder, Span::secs(20)));
     worker.until("told", async |_| worker.told() == ["at last"]).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_not_let_in_is_not_ready_however_well_the_rest_is() {
+    let mut worker = Running::start(&[("aws", &["s3"])]);
+    worker.gets("s3", 1);
+    assert_eq!(worker.report().await, "s3:1 ok");
+    for (phase, ready) in [(Phase::Connecting, true), (Phase::Out, false), (Phase::Connected, true)] {
+        *worker.phase.lock().unwrap() = phase;
+        let (code, text) = worker.ask("/readyz").await;
+        let said = "not ready: the coordinator does not let this worker in: it was removed\n";
+        let expected = if ready { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, said) };
+        assert_eq!((code, text.as_str()), expected, "{phase:?}");
+        assert_eq!(worker.handle.status().await.unwrap().ready, ready, "{phase:?}");
+        let line = format!("deputy_worker_ready {}\n", u8::from(ready));
+        assert!(worker.ask("/metrics").await.1.contains(&line), "{phase:?}");
+    }
     worker.stop().await;
 }
 

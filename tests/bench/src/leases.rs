@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use aws_lc_rs::rand::SystemRandom;
 use deputy_coordinator::{Board, Coordinator, Handle, Options, Provider, Setup, SystemClock};
 use deputy_core::schedule::{
     Abilities, Budget, Configuration, Fingerprint, Outcome, Plan, Policy, Ratio, Retry, UpstreamName, Work,
@@ -16,7 +17,6 @@ use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
 use deputy_observe::Metrics;
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey, Random};
-use ring::rand::SystemRandom;
 use tokio::task::JoinSet;
 
 use crate::Result;

@@ -34,8 +34,9 @@ fn a_certificate_is_renewed_while_there_is_a_coordinator_and_ends_where_there_wa
     assert_eq!(away.number("app", "creds"), 1);
     assert_eq!(away.stop(), Some(exit::OK));
 
-    let token = site.token(GROUP, &[]);
-    let away = site.worker_with("away", &["--join".as_ref(), token.as_os_str()]);
+    // Whose certificate has ended joins by the string in its configuration, too.
+    site.configure("away", &format!("join = {{ file = {:?} }}", site.token(GROUP, &[])));
+    let away = site.again("away");
     away.until_published("app", "creds", 2);
     assert_ne!(away.id(), id);
     assert_eq!(watcher.saw().numbers["creds"], [1, 2]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, Site, Worker};
 use crate::deputy::exit;
 
 #[test]
@@ -29,6 +29,68 @@ fn a_join_string_that_was_stolen_is_good_for_nothing_once_it_was_used() {
     let worker = site.again("worker");
     worker.until_link("connected");
     coordinator.until("it is there", || site.only_worker()["connected"] == true);
+}
+
+/// Writes the configuration of a worker that joins by a new token, as whoever deploys it does.
+fn deploy(site: &Site) {
+    let token = site.token(GROUP, &[]);
+    site.configure("worker", &format!("join = {{ file = {token:?} }}"));
+}
+
+fn unused_tokens(site: &Site) -> usize {
+    let list = site.ask(&["token", "list", "--json"]).ends_with(exit::OK).json();
+    list["tokens"].as_array().unwrap().len()
+}
+
+#[test]
+fn a_join_string_that_was_made_anew_in_the_configuration_makes_nobody_else_of_a_worker_that_is_well() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    deploy(&site);
+    let worker = site.again("worker");
+    worker.until_published("app", "creds", 1);
+    let id = worker.id();
+    assert_eq!(worker.stop(), Some(exit::OK));
+    deploy(&site);
+    coordinator.kill();
+    // What is in memory is gone with the container; what was kept is not.
+    fs::remove_dir_all(site.home.path("secrets/worker")).unwrap();
+
+    let worker = site.again("worker");
+    worker.until_published("app", "creds", 1);
+    let _coordinator = site.coordinator();
+    worker.until_link("connected");
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    assert_eq!((worker.id(), site.only_worker()["id"].as_str().unwrap()), (id.clone(), id.as_str()));
+    assert_eq!(unused_tokens(&site), 1);
+}
+
+#[test]
+fn who_was_shut_out_joins_by_a_new_string_in_the_configuration_when_it_is_started_again() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    deploy(&site);
+    let worker = site.again("worker");
+    worker.until_published("app", "creds", 1);
+    let id = worker.id();
+    site.ask(&["workers", "remove", &id]).ends_with(exit::OK);
+    let says_what_to_do = |worker: &Worker<'_>| worker.log().contains("where `join` in [worker] says");
+    worker.until("it says what to do", || says_what_to_do(&worker));
+    assert_eq!(worker.status().unwrap()["ready"], false);
+    worker.kill();
+    // The string by which it was here is spent.
+    let worker = site.again("worker");
+    worker.until_link("out");
+    assert_eq!((worker.id(), worker.number("app", "creds")), (id.clone(), 1));
+    worker.kill();
+
+    deploy(&site);
+    site.give("creds", 2);
+    let worker = site.again("worker");
+    worker.until_published("app", "creds", 2);
+    assert_ne!(worker.id(), id);
+    assert_eq!(unused_tokens(&site), 0);
 }
 
 #[test]

@@ -11,12 +11,13 @@ use super::site::{GROUP, Site};
 use super::unit::{CANARY, Payload};
 use super::watcher::Watcher;
 use crate::faults::kills::Chance;
-use crate::running::Running;
+use crate::running::{Running, asked};
 use crate::script::Script;
 
 const INSTANCES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const WORKERS: [&str; 2] = ["first", "second"];
 const ROTATIONS: usize = 200;
+/// There are more of them: they go on until all rotations are over.
 const KILLS: usize = 15;
 
 /// Each is replaced after a seventh of that, so there is time to come back before any ends.
@@ -44,7 +45,11 @@ fn through_two_hundred_rotations_and_kills_of_either_side_no_unit_is_torn_lost_o
     }
     let watchers = WORKERS.map(|name| Watcher::of(site.link(name, "app")));
 
-    for _ in 0..KILLS {
+    let count = || INSTANCES.iter().map(|name| script.count(name, "obtain")).sum::<usize>();
+    let mut kills = 0;
+    while count() < ROTATIONS || kills < KILLS {
+        kills += 1;
+        assert!(kills < 20 * KILLS, "only {} rotations", count());
         thread::sleep(Duration::from_millis(chance.below(1200)));
         let away = Duration::from_millis(chance.below(400));
         match chance.below(3) {
@@ -61,8 +66,8 @@ fn through_two_hundred_rotations_and_kills_of_either_side_no_unit_is_torn_lost_o
             }
         }
     }
-    let count = || INSTANCES.iter().map(|name| script.count(name, "obtain")).sum::<usize>();
-    coordinator.until("two hundred rotations", || count() >= ROTATIONS);
+    // It may have been killed a moment ago.
+    coordinator.until("it answers", || asked(&site.home.socket(), "/v1/workers").is_some());
     coordinator.until("both are current", || {
         let workers = site.workers();
         let is_applied = |applied: &Value| applied["failure"].is_null() && applied["revision"].is_u64();
@@ -74,7 +79,7 @@ fn through_two_hundred_rotations_and_kills_of_either_side_no_unit_is_torn_lost_o
     });
     for watcher in watchers {
         let seen = watcher.saw();
-        eprintln!("{} of {} payloads in {} looks", seen.rotations(), count(), seen.looks);
+        eprintln!("{} of {} payloads in {} looks, {kills} kills", seen.rotations(), count(), seen.looks);
         // Of several that come at once the newest is enough.
         assert!(seen.rotations() > ROTATIONS / 4 && seen.looks > 500, "{seen:?}");
     }

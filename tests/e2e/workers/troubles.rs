@@ -5,7 +5,7 @@ use std::fs;
 use deputy_test_servers::guest;
 use serde_json::Value;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, Site, twice};
 use super::unit::{CANARY, Unit};
 use super::watcher::Watcher;
 use crate::deputy::exit;
@@ -64,6 +64,10 @@ fn of_a_receiver_that_traps_the_unit_before_stays_and_the_coordinator_shows_why(
     let id = worker.id();
     coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
     let unit = || Unit::read(&site.link("worker", "app")).unwrap().unwrap();
+    let kept = || {
+        let names = fs::read_dir(site.home.path("worker-state/components")).unwrap();
+        names.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "wasm")).count()
+    };
     let before = unit();
     assert!(before.0["odd"].starts_with(CANARY) && before.0.len() == 2, "{before:?}");
 
@@ -85,6 +89,47 @@ fn of_a_receiver_that_traps_the_unit_before_stays_and_the_coordinator_shows_why(
     site.ask(&["reload"]).ends_with(exit::OK);
     coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
     assert_ne!(unit(), before);
+    worker.until("the component that nothing is bound to is removed", || kept() == 1);
+}
+
+#[test]
+fn a_component_that_was_damaged_while_the_coordinator_was_away_takes_nothing_from_the_workers() {
+    let mut site = Site::new("").instance("creds", "any", &[GROUP]);
+    let component = site.home.path("receiver.wasm");
+    let whole = fs::read(guest("files").unwrap()).unwrap();
+    fs::write(&component, &whole).unwrap();
+    site.home.add(&format!(
+        "[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"creds\"]\n\
+         [groups.{GROUP}.receivers.app.settings]\n{}\n",
+        twice("creds")
+    ));
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    assert_eq!(coordinator.stop(), Some(exit::OK));
+    worker.until_link("connecting");
+    fs::write(&component, &whole[..whole.len() / 2]).unwrap();
+
+    let _coordinator = site.coordinator();
+    worker.until_link("connected");
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    worker.kill();
+    let worker = site.again("worker");
+    worker.until_link("connected");
+    site.give("creds", 3);
+    worker.until_published("app", "creds", 3);
+    assert!(!worker.log().contains("no longer"), "{}", worker.log());
+
+    fs::write(&component, &whole).unwrap();
+    site.ask(&["reload"]).ends_with(exit::OK);
+    let late = site.worker("late");
+    late.until_published("app", "creds", 3);
+    site.give("creds", 4);
+    worker.until_published("app", "creds", 4);
+    late.until_published("app", "creds", 4);
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3, 4]);
 }
 
 #[test]

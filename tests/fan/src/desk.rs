@@ -20,6 +20,9 @@ use crate::Result;
 /// All workers are of this group.
 pub(crate) const GROUP: &str = "bench";
 
+/// How long certificates are good.
+pub(crate) const LIVES: Lives = Lives { authority: Span::secs(180 * 86_400), worker: Span::secs(86_400) };
+
 /// The desk.
 pub(crate) struct Door {
     book: Mutex<Enrolment>,
@@ -30,8 +33,7 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new() -> Result<Self> {
-        let lives = Lives { authority: Span::secs(180 * 86_400), worker: Span::secs(86_400) };
-        let authority = Authority::found(now(), lives)?;
+        let authority = Authority::found(now(), LIVES)?;
         let book = Mutex::new(Enrolment::restored([], []));
         Ok(Self { book, authority, next: AtomicU64::new(1), faults: AtomicU64::new(0) })
     }
@@ -96,8 +98,8 @@ impl Desk for Door {
         Vec::new()
     }
 
-    fn component(&self, _: &GroupName, _: Digest) -> Option<Bytes> {
-        None
+    fn component(&self, _: SocketAddr, _: WorkerId, _: &GroupName, digest: Digest) -> Result<Bytes, Refusal> {
+        Err(Refusal::about(Code::Component, digest, "there are none"))
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {

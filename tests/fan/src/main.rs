@@ -3,8 +3,8 @@
 //! The server is the link's own, in a process of its own, with real certificates; so that its processor time and memory
 //! are its alone. The workers are bare: thousands of them in one thread, which speak the link's frames over mutual TLS 1.3
 //! and do nothing else. Beside it, in the same run, by turns and with the same workers, the floor: the same bytes written
-//! to the same number of TLS sessions in a loop that knows no tasks. Read the ratios: run it with
-//! `cargo xtask bench fan-out`.
+//! to the same number of TLS sessions in a loop that knows no tasks. And, if its jar is there, Apache Flink with as many
+//! task managers. Read the ratios: run it with `cargo xtask bench fan-out`.
 #![allow(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -14,6 +14,7 @@
 )]
 
 mod child;
+mod coordinator;
 mod desk;
 mod flink;
 mod floor;

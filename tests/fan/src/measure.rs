@@ -4,10 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use crate::child::Process;
+use crate::flink::{self, Flink};
 use crate::load::{self, Done, Handshake};
 use crate::serve::{self, By, Hello};
 use crate::table::{Memory, Push, Report, Size, Stalled, Storms};
-use crate::{Arguments, Result, flink};
+use crate::{Arguments, Result};
 
 /// How many storms memory is looked at after.
 const STORMS: usize = 3;
@@ -21,12 +22,13 @@ fn pushes(workers: usize) -> usize {
 }
 
 pub(crate) fn measure(arguments: &Arguments) -> Result {
-    let mut report = Report::default();
+    // First, so that what is wrong with it is said at once.
+    let flink = Flink::find()?;
+    let mut report = Report { flink: flink.as_ref().map(Flink::name), ..Report::default() };
     let mut bench = Bench::start(arguments)?;
     bench.memory_and_storms(&mut report)?;
-    bench.sizes(&mut report, arguments.rounds)?;
+    bench.sizes(&mut report, flink.as_ref(), arguments.rounds)?;
     bench.stalled(&mut report, arguments.rounds)?;
-    report.flink = flink::lines()?;
     if arguments.json {
         report.print_json()
     } else {
@@ -127,10 +129,10 @@ impl Bench {
         Ok((self.server.answer()?, resumed))
     }
 
-    fn sizes(&mut self, report: &mut Report, rounds: usize) -> Result {
+    fn sizes(&mut self, report: &mut Report, flink: Option<&Flink>, rounds: usize) -> Result {
         let mut sizes: Vec<usize> = (0..).map(|power| 10_usize.pow(power)).take_while(|n| *n < self.workers).collect();
         sizes.push(self.workers);
-        report.sizes = sizes.into_iter().map(|workers| Size { workers, link: Vec::new(), floor: Vec::new() }).collect();
+        report.sizes = sizes.into_iter().map(Size::new).collect();
         for _ in 0..rounds {
             for size in &mut report.sizes {
                 for (by, samples) in [(By::Link, &mut size.link), (By::Floor, &mut size.floor)] {
@@ -138,6 +140,9 @@ impl Bench {
                     thread::sleep(SETTLE / 4);
                     samples.extend(self.push(by, pushes(size.workers), size.workers)?);
                     self.cut()?;
+                }
+                if let Some(flink) = flink.filter(|_| size.workers <= flink::MOST) {
+                    size.flink.push(flink.measure(size.workers)?);
                 }
                 eprintln!("{} workers were pushed to", size.workers);
             }

@@ -1,23 +1,21 @@
 //! The coordinator's side: the link's server as it is, and the floor beside it, which sleeps while the other is measured.
 
 use std::io::{BufRead, stdin};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, GroupName, SecretBytes, Span, Stamp};
+use deputy_core::{Delivery, SecretBytes, Span, Stamp};
 use deputy_link::message::{Down, Reply, Update};
-use deputy_link::server::{Limits, Roster, Server, Tls};
-use deputy_link::{Encoded, Group, Hub, encode};
+use deputy_link::server::Roster;
+use deputy_link::{Encoded, Group, encode};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpSocket;
-use tokio::sync::watch;
 
 use crate::child::reply;
-use crate::desk::{Door, GROUP, now};
+use crate::coordinator::Coordinator;
+use crate::desk::{Door, now};
 use crate::floor::Floor;
 use crate::process;
 use crate::tracker::Tracker;
@@ -32,7 +30,7 @@ pub(crate) const FILLER: &str = "filler";
 const SERVICE: &str = "s3";
 
 /// Of a lease: what S3 credentials with a long session token have.
-const PAYLOAD: usize = 1450;
+pub(crate) const PAYLOAD: usize = 1450;
 
 /// More than two sockets' buffers hold.
 const FILLING: usize = 12 << 20;
@@ -45,7 +43,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 pub(crate) enum Order {
     /// Publishes new leases, one after the other, each when so many have acknowledged the one before.
     Push { by: By, pushes: usize, workers: usize },
-    /// Publishes a lease once nobody is there, and waits for so many to come and have it.
+    /// Restarts once nobody is there, publishes a lease, and waits for so many to come and have it.
     Storm { workers: usize },
     /// Publishes what nobody reads.
     Fill,
@@ -70,7 +68,7 @@ pub(crate) struct Hello {
 }
 
 struct Site {
-    roster: Arc<Roster>,
+    coordinator: Coordinator,
     group: Arc<Group>,
     floor: Floor,
     tracker: Arc<Tracker>,
@@ -78,40 +76,19 @@ struct Site {
 }
 
 pub(crate) fn serve() -> Result {
-    // As `deputy run` has it.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let door = Arc::new(Door::new()?);
     let tracker = Arc::new(Tracker::default());
     let counting = Arc::clone(&tracker);
     let observer = Box::new(move |_: &_, report: &deputy_link::Report| counting.note(report.stamp.revision.0));
-    let (roster, hub) = (Arc::new(Roster::new(now, Some(observer))), Arc::new(Hub::default()));
-    let tls = Arc::new(Tls::new(now(), door.authority())?);
-    hub.trust(door.authority().trusted().iter().map(|der| der.to_vec()).collect());
-    let group = hub.group(&GROUP.parse::<GroupName>()?);
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let listener = runtime.block_on(async {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(address)?;
-        // As the link's: the kernel's own bound is the same for both.
-        socket.listen(4096)?.into_std()
-    })?;
-    let floor = Floor::start(listener, tls.config(), Arc::clone(&tracker))?;
-    let (desk, roster_of_server) = (Arc::clone(&door), Arc::clone(&roster));
-    // The bare workers give no sign of life but their word.
-    let limits = Limits { heartbeat: Span::secs(600), ..Limits::default() };
-    let server = runtime.block_on(async { Server::bind(address, desk, hub, roster_of_server, tls, limits) })?;
-    let link = server.address()?.port();
-    let (stop, stopped) = watch::channel(false);
-    let running = runtime.spawn(server.run(stopped));
-    let join = door.token(format!("{}:{link}", Ipv4Addr::LOCALHOST))?.reveal().to_string();
-    let mut site = Site { roster, group, floor, tracker, revision: 0 };
+    let coordinator = Coordinator::start(Door::new()?, Roster::new(now, Some(observer)))?;
+    let floor = Floor::start(coordinator.listener()?, coordinator.tls()?.config(), Arc::clone(&tracker))?;
+    let (group, link, join) = (coordinator.group()?, coordinator.port(), coordinator.join_string()?);
+    let mut site = Site { coordinator, group, floor, tracker, revision: 0 };
     site.publish(INSTANCE, PAYLOAD)?;
     reply(&Hello { link, floor: site.floor.port(), join, memory: process::anonymous()? })?;
     for line in stdin().lock().lines() {
         site.obey(serde_json::from_str(&line?)?)?;
     }
-    stop.send_replace(true);
-    Ok(runtime.block_on(running)?)
+    site.coordinator.stop()
 }
 
 impl Site {
@@ -122,9 +99,10 @@ impl Site {
                 reply(&samples?)
             }
             Order::Storm { workers } => {
-                while self.roster.connected() > 0 {
+                while self.coordinator.roster().connected() > 0 {
                     thread::sleep(Duration::from_millis(5));
                 }
+                self.coordinator.restart()?;
                 let cpu = process::cpu()?;
                 self.revision += 1;
                 self.tracker.begin(self.revision, workers);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Result, flink};
 
 /// One lease on its way to all.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -13,8 +13,9 @@ pub(crate) struct Push {
     pub(crate) half_ms: f64,
     pub(crate) most_ms: f64,
     pub(crate) all_ms: f64,
-    /// The server's processor time for each worker, in microseconds.
-    pub(crate) cpu_us: f64,
+    /// The server's processor time for each worker, in microseconds. What Flink's is nobody can tell from its workers'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cpu_us: Option<f64>,
 }
 
 /// All figures of a run.
@@ -24,7 +25,8 @@ pub(crate) struct Report {
     pub(crate) stalled: Vec<Stalled>,
     pub(crate) storms: Vec<Storms>,
     pub(crate) memory: Vec<Memory>,
-    pub(crate) flink: Vec<String>,
+    /// The jar of Flink that was measured, if one was.
+    pub(crate) flink: Option<String>,
 }
 
 /// One number of workers.
@@ -33,6 +35,8 @@ pub(crate) struct Size {
     pub(crate) workers: usize,
     pub(crate) link: Vec<Push>,
     pub(crate) floor: Vec<Push>,
+    /// The medians of each round.
+    pub(crate) flink: Vec<Push>,
 }
 
 /// Some of them read nothing.
@@ -67,8 +71,14 @@ impl Push {
             let count = (times.len() as f64 * share).ceil() as usize;
             times[count.clamp(1, times.len()) - 1].as_secs_f64() * 1e3
         };
-        let cpu_us = cpu as f64 / 1e3 / times.len() as f64;
+        let cpu_us = Some(cpu as f64 / 1e3 / times.len() as f64);
         Self { half_ms: at(0.5), most_ms: at(0.99), all_ms: at(1.0), cpu_us }
+    }
+}
+
+impl Size {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { workers, link: Vec::new(), floor: Vec::new(), flink: Vec::new() }
     }
 }
 
@@ -87,7 +97,7 @@ impl Report {
 
     pub(crate) fn print(&self) {
         head("a new lease, until acknowledged by");
-        for Size { workers, link, floor } in &self.sizes {
+        for Size { workers, link, floor, .. } in &self.sizes {
             let base = median(floor, |push| push.all_ms);
             line(&format!("{workers} workers"), link, base);
             line("  bare rustls, the same bytes", floor, base);
@@ -109,7 +119,17 @@ impl Report {
             println!("memory of an idle worker, {when:<40}{:>8.1} KB", bytes / 1e3);
         }
         println!();
-        self.flink.iter().for_each(|line| println!("Flink: {line}"));
+        self.print_flink();
+    }
+
+    fn print_flink(&self) {
+        let Some(jar) = &self.flink else { return println!("{}", flink::LEFT_OUT) };
+        head(&format!("the same of {jar}, until received by"));
+        for Size { workers, link, flink, .. } in self.sizes.iter().filter(|size| !size.flink.is_empty()) {
+            let base = median(link, |push| push.all_ms);
+            line(&format!("{workers} workers, as above"), link, base);
+            line(&format!("  {workers} task managers of Flink"), flink, base);
+        }
     }
 }
 
@@ -119,10 +139,13 @@ fn head(title: &str) {
 
 fn line(name: &str, pushes: &[Push], base: f64) {
     let all = median(pushes, |push| push.all_ms);
-    let [half, most, cpu] = [|push: &Push| push.half_ms, |push: &Push| push.most_ms, |push: &Push| push.cpu_us]
-        .map(|of| median(pushes, of));
+    let [half, most] = [|push: &Push| push.half_ms, |push: &Push| push.most_ms].map(|of| median(pushes, of));
     let [half, most, shown] = [half, most, all].map(show);
-    println!("  {name:<50}{half:>10}{most:>10}{shown:>10}{:>8.2}{cpu:>9.1} µs", all / base);
+    print!("  {name:<50}{half:>10}{most:>10}{shown:>10}{:>8.2}", all / base);
+    if pushes.iter().all(|push| push.cpu_us.is_some()) {
+        print!("{:>9.1} µs", median(pushes, |push| push.cpu_us.unwrap_or(f64::NAN)));
+    }
+    println!();
 }
 
 fn show(ms: f64) -> String {

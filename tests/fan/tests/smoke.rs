@@ -8,7 +8,7 @@ use serde_json::Value;
 fn a_hundred_workers_have_every_lease_also_when_some_read_nothing_and_after_they_all_came_at_once() {
     let output = Command::new(env!("CARGO_BIN_EXE_deputy-fan"))
         .args(["--json", "--workers", "100", "--rounds", "1", "--loads", "1"])
-        .env_remove("DEPUTY_FLINK_BENCH")
+        .env_remove("DEPUTY_FLINK_JAR")
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -18,7 +18,19 @@ fn a_hundred_workers_have_every_lease_also_when_some_read_nothing_and_after_they
     for size in report["sizes"].as_array().unwrap() {
         assert!(!size["link"].as_array().unwrap().is_empty() && !size["floor"].as_array().unwrap().is_empty());
     }
+    assert!(report["flink"].is_null(), "no jar is named");
     assert_eq!(report["stalled"][0]["stalled"], 1);
     let resumed: Vec<_> = report["storms"].as_array().unwrap().iter().map(|storm| storm["resumed"].as_u64()).collect();
     assert_eq!(resumed, [Some(0), Some(100)], "who has a ticket comes back with it");
+}
+
+#[test]
+fn a_jar_of_flink_that_is_not_there_is_said_before_anything_is_measured() {
+    let output = Command::new(env!("CARGO_BIN_EXE_deputy-fan"))
+        .args(["--workers", "1"])
+        .env("DEPUTY_FLINK_JAR", "no-such.jar")
+        .output()
+        .unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "error: DEPUTY_FLINK_JAR names no file: no-such.jar\n");
 }

@@ -156,6 +156,13 @@ impl Book {
         for token in self.enrolment.prune(now) {
             self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
         }
+        for worker in self.enrolment.forget(now) {
+            tracing::info!(%worker, "its last certificate ended long ago: it is not listed any more");
+            self.dirty.extend(worker_key(worker));
+            if let Some(serving) = &self.serving {
+                serving.roster.forget(worker);
+            }
+        }
         let due = now >= self.authority.turns_at();
         let half = Span::millis(self.lives.worker.as_millis() / 2);
         if !due && now < self.served_at.plus(half) {
@@ -350,9 +357,11 @@ impl Book {
         }
     }
 
-    fn certify(&self, now: Timestamp, worker: &Worker, request: &Requested) -> Result<Certified, Told> {
+    fn certify(&mut self, now: Timestamp, worker: &Worker, request: &Requested) -> Result<Certified, Told> {
         let certificate = self.authority.certify(now, worker.id, request);
         let certificate = certificate.map_err(|error| internal(in_one_line(&error)))?;
+        let peer = Peer::of(&certificate).ok_or_else(|| internal("the certificate can't be read"))?;
+        self.enrolment.certified(worker.id, peer.ends);
         Ok(Certified {
             certificate: certificate.to_vec(),
             worker: worker.id.to_string(),

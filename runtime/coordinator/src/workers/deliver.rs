@@ -164,7 +164,10 @@ impl Deliver {
                 }
             }
             for (receiver, binding) in given.iter().flat_map(|given| &given.receivers) {
-                group.bind(receiver, binding);
+                match binding {
+                    Some(binding) => group.bind(receiver, binding),
+                    None => group.keep(receiver),
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Deliveries;
 use super::book::{Ask, Reply, Told};
+use super::sieve::Sieve;
 use deputy_observe::Clock;
 
 /// Answers the link.
@@ -25,13 +26,24 @@ pub(super) struct Front {
     deliveries: watch::Receiver<Arc<Deliveries>>,
     recorder: Recorder,
     metrics: Arc<Metrics>,
+    /// What is logged of who broke the rules.
+    faults: Sieve,
 }
+
+/// Of strangers, so many lines of the log, and so many refusals to join in the audit log, in a minute.
+const FAULTS: u32 = 60;
+const BAD_JOINS: u32 = 300;
+
+/// Of the instances that a worker may not have, and wants all the same, so many are in the audit log by name.
+const NAMED: usize = 16;
 
 /// Writes who came, and how that ended. Cheap to clone.
 #[derive(Clone)]
 struct Recorder {
     clock: Arc<dyn Clock>,
     audit: Arc<Audit>,
+    /// What is recorded of who may not join.
+    bad_joins: Arc<Sieve>,
 }
 
 /// Counts what workers report.
@@ -56,7 +68,8 @@ impl Front {
         audit: Arc<Audit>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { asks, deliveries, recorder: Recorder { clock, audit }, metrics }
+        let recorder = Recorder { clock, audit, bad_joins: Arc::new(Sieve::new(BAD_JOINS)) };
+        Self { asks, deliveries, recorder, metrics, faults: Sieve::new(FAULTS) }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
@@ -138,6 +151,12 @@ impl Desk for Front {
                 Ok(certified) => (certified.worker.clone(), certified.group.clone()),
                 Err(_) => (String::new(), String::new()),
             };
+            // Whoever reaches the port may fail to join, as often as they like.
+            if let Err(told) = &joined
+                && recorder.bad_joins.pass(recorder.clock.now().wall).is_none()
+            {
+                return Err(told.refusal.clone());
+            }
             let joined =
                 recorder.record("join", About { from, worker: &worker, group: &group, instance: None }, joined)?;
             tracing::info!(worker, group, %from, %token, "a worker joined");
@@ -157,11 +176,8 @@ impl Desk for Front {
     async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
         // A ticket may bring a certificate that ended since it was made.
         let now = self.recorder.clock.now().wall;
-        let admitted = if now < peer.ends {
-            self.ask(|reply| Ask::Admit { peer, reply }).await?
-        } else {
-            Err(Refusal::new(Code::OldKey, "the worker's certificate has expired: it has to join again"))
-        };
+        let admitted =
+            if now < peer.ends { self.ask(|reply| Ask::Admit { peer, reply }).await? } else { Err(Refusal::expired()) };
         let worker = peer.worker.to_string();
         let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
         let told = admitted.map_err(|refusal| Told { why: refusal.to_string(), refusal });
@@ -188,20 +204,40 @@ impl Desk for Front {
                  with deliver-to = [\"{group}\"] in [instances.{instance}]"
             );
             let refusal = Refusal::about(Code::NotDelivered, &instance, message);
-            let told = Err::<(), _>(Told { why: refusal.to_string(), refusal: refusal.clone() });
-            let about = About { from, worker: &worker, group: group.as_str(), instance: Some(&instance) };
-            drop(self.recorder.record("subscribe", about, told));
+            if refused.len() < NAMED {
+                let told = Err::<(), _>(Told { why: refusal.to_string(), refusal: refusal.clone() });
+                let about = About { from, worker: &worker, group: group.as_str(), instance: Some(&instance) };
+                drop(self.recorder.record("subscribe", about, told));
+            }
             refused.push(refusal);
+        }
+        if let Some(more) = refused.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            tracing::warn!(%from, worker, more, "a worker wants still more instances that it may not have");
         }
         refused
     }
 
-    fn component(&self, group: &GroupName, digest: Digest) -> Option<Bytes> {
-        self.deliveries.borrow().groups.get(group)?.components.get(&digest).cloned()
+    fn component(
+        &self,
+        from: SocketAddr,
+        worker: WorkerId,
+        group: &GroupName,
+        digest: Digest,
+    ) -> Result<Bytes, Refusal> {
+        let deliveries = Arc::clone(&self.deliveries.borrow());
+        if let Some(component) = deliveries.groups.get(group).and_then(|group| group.components.get(&digest)) {
+            return Ok(component.clone());
+        }
+        let refusal = Refusal::about(Code::Component, digest, "there is no such component for this group");
+        let told = Err(Told { why: format!("{refusal}: {digest}"), refusal });
+        let about = About { from, worker: &worker.to_string(), group: group.as_str(), instance: None };
+        self.recorder.record("fetch", about, told)
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {
         self.metrics.worker_fault();
-        tracing::warn!(%from, "a connection for workers was ended: {what}");
+        if let Some(unsaid) = self.faults.pass(self.recorder.clock.now().wall) {
+            tracing::warn!(%from, unsaid, "a connection for workers was ended: {what}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod book;
 mod deliver;
 mod desk;
 mod records;
+mod sieve;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,8 +71,8 @@ pub struct Deliveries {
 pub struct GroupDeliveries {
     /// The leases.
     pub instances: BTreeSet<InstanceName>,
-    /// The receivers.
-    pub receivers: BTreeMap<ReceiverName, Binding>,
+    /// The receivers. Of one that can't be loaded now there is nothing but its name: workers keep what they have of it.
+    pub receivers: BTreeMap<ReceiverName, Option<Binding>>,
     /// The components of the receivers.
     pub components: BTreeMap<Digest, Bytes>,
 }
@@ -143,7 +144,7 @@ impl Workers {
         let (audit, metrics) = (options.audit, options.metrics);
         let roster = Arc::new(Roster::new(wall, Some(desk::observer(Arc::clone(&metrics)))));
         let book = Book::open(options.store, options.lives, options.random, Arc::clone(&options.clock), asked).await?;
-        let tls = Arc::new(Tls::new(now, book.authority())?);
+        let tls = Arc::new(Tls::new(now, book.authority(), wall)?);
         let book = book.serving(Arc::clone(&tls), Arc::clone(&hub), Arc::clone(&roster));
         let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
         let clock = Arc::clone(&options.clock);

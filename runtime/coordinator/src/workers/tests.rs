@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deputy_core::schedule::{Fingerprint, Lease, Origin, Revision};
+use aws_lc_rs::rand::SystemRandom;
+use deputy_core::schedule::{Fingerprint, Lease, Now, Origin, Revision};
 use deputy_core::{SecretBytes, Stamp};
 use deputy_link::client::{Client, JoinFailed, Keep, Link, Options, Out, Phase, join};
 use deputy_link::{Code, Held, Identity, Key, Report};
 use deputy_observe::{Event, What};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey};
-use ring::rand::SystemRandom;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,12 +24,15 @@ use deputy_observe::SystemClock;
 
 #[path = "engine_tests.rs"]
 mod engine;
+#[path = "return_tests.rs"]
+mod returns;
 
 const DAY: Span = Span::secs(86_400);
 
 /// A coordinator's side that runs.
 struct Site {
     _folder: tempfile::TempDir,
+    clock: Arc<Ahead>,
     workers: Workers,
     board: Arc<Board>,
     audit: Arc<Audit>,
@@ -46,6 +50,20 @@ struct How {
 impl Default for How {
     fn default() -> Self {
         Self { lives: Lives { authority: Span::secs(180 * 86_400), worker: DAY }, heartbeat: Span::secs(10) }
+    }
+}
+
+/// The machine's clock, as far ahead as the test wants it.
+#[derive(Default)]
+struct Ahead {
+    clock: SystemClock,
+    millis: AtomicU64,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Now {
+        let Now { mono, wall } = self.clock.now();
+        Now { mono, wall: wall.plus(Span::millis(self.millis.load(Ordering::Relaxed))) }
     }
 }
 
@@ -73,6 +91,7 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
     beside(async move { while nobody.recv().await.is_some() {} });
     let here = Arc::new(Surroundings::of_process());
     let handle = Handle::new(inputs, here, watch::Sender::new(true).subscribe());
+    let clock = Arc::new(Ahead::default());
     let (board, audit, metrics) = (Arc::new(Board::default()), Arc::new(Audit::memory()), Arc::new(Metrics::default()));
     let options = WorkerOptions {
         listen,
@@ -81,7 +100,7 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
         limits: Limits { heartbeat: how.heartbeat, greeting: Span::secs(1), write: Span::secs(2), ..Limits::default() },
         store: Arc::new(store),
         board: Arc::clone(&board),
-        clock: Arc::new(SystemClock::default()),
+        clock: Arc::clone(&clock) as _,
         random: random(),
         audit: Arc::clone(&audit),
         metrics: Arc::clone(&metrics),
@@ -91,7 +110,7 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
     workers.advertise = workers.address().to_string().into();
     let (stop, stopped) = watch::channel(false);
     let running = beside(tasks.run(stopped));
-    Site { _folder: folder, workers, board, audit, metrics, stop, running }
+    Site { _folder: folder, clock, workers, board, audit, metrics, stop, running }
 }
 
 fn group(name: &str) -> GroupName {
@@ -120,11 +139,15 @@ impl Site {
     }
 
     fn publish(&self, name: &str, revision: u64) {
+        self.publish_text(name, revision, format!("{name} {revision}"));
+    }
+
+    fn publish_text(&self, name: &str, revision: u64, text: String) {
         let now = wall();
         let lease = Lease {
             revision: Revision(revision),
             service: Some("s3".parse().unwrap()),
-            payload: Arc::new(SecretBytes::new(format!("{name} {revision}").into_bytes())),
+            payload: Arc::new(SecretBytes::new(text.into_bytes())),
             obtained_at: now,
             issued_at: now,
             valid_until: now.plus(Span::secs(3600)),
@@ -175,6 +198,10 @@ struct Worker {
 
 impl Worker {
     fn start(identity: Identity, wanted: &[&str]) -> Self {
+        Self::start_by(wall, identity, wanted)
+    }
+
+    fn start_by(clock: fn() -> Timestamp, identity: Identity, wanted: &[&str]) -> Self {
         let kept = Arc::new(Kept(Mutex::new(Some(identity.clone()))));
         let (client, link) = Client::new(Options {
             identity,
@@ -183,7 +210,7 @@ impl Worker {
             held: Held::default(),
             version: "1.2.3".to_owned(),
             host: "machine".to_owned(),
-            clock: wall,
+            clock,
             seed: 1,
         });
         let out = Arc::new(Mutex::new(None));
@@ -252,7 +279,7 @@ async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-async fn until(so: impl AsyncFn() -> bool) {
+async fn until(mut so: impl AsyncFnMut() -> bool) {
     soon(async {
         while !so().await {
             pause(10).await;
@@ -445,8 +472,44 @@ async fn a_worker_whose_certificate_ended_says_how_to_come_back() {
     let string = site.token("analytics", 1).await;
     let identity = join(&string, Key::new().unwrap()).await.unwrap();
     pause(1500).await;
-    let said = Worker::start(identity, &[]).out().await;
+    let worker = Worker::start(identity, &[]);
+    worker.is(Phase::Out).await;
+    let said = worker.link.state.borrow().error.clone().unwrap();
     assert!(said.contains("deputy token create") && said.contains("join again"), "{said}");
+    // A clock that was wrong may be set right.
+    assert!(worker.out.lock().unwrap().is_none());
+}
+
+/// The clock of a worker that does not know how late it is.
+fn behind() -> Timestamp {
+    wall().minus(Span::secs(3600))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_coordinator_s_clock_a_certificate_ends_on_a_connection_with_a_ticket_and_in_a_handshake() {
+    let lives = Lives { authority: Span::secs(3600), worker: Span::secs(3) };
+    let site = site(How { lives, heartbeat: Span::millis(200) }).await;
+    site.deliver(&[("analytics", &["s3-prod"])]);
+    let string = site.token("analytics", 1).await;
+    let identity = join(&string, Key::new().unwrap()).await.unwrap();
+    let worker = Worker::start_by(behind, identity.clone(), &[]);
+    worker.is(Phase::Connected).await;
+
+    // The connection ends with its certificate, and no lease comes after that.
+    let ended = |state: &deputy_link::client::State| {
+        state.phase == Phase::Connecting
+            && state.error.as_ref().is_some_and(|error| error.contains("compare the clocks"))
+    };
+    soon(worker.link.state.clone().wait_for(ended)).await.unwrap();
+    site.publish("s3-prod", 1);
+    let left = wall();
+    // Who has a ticket comes as far as to be asked who it is; who has none does not get through the handshake.
+    let again = Worker::start_by(behind, identity, &[]);
+    soon(again.link.state.clone().wait_for(ended)).await.unwrap();
+    assert!(again.link.held.borrow().deliveries.is_empty() && worker.link.held.borrow().deliveries.is_empty());
+    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 2"), "{left}");
+    // Neither is out for good: it comes back when the clocks agree.
+    assert!(again.out.lock().unwrap().is_none() && worker.out.lock().unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -510,7 +573,7 @@ async fn a_receiver_and_its_component_come_with_the_group() {
     let site = site(How::default()).await;
     let component = Bytes::from(vec![7; 300_000]);
     let mut hash = [0; 32];
-    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &component).as_ref());
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &component).as_ref());
     let digest = Digest::new(hash);
     let binding = |settings: &[(&str, &str)]| Binding {
         component: digest,
@@ -519,7 +582,7 @@ async fn a_receiver_and_its_component_come_with_the_group() {
     };
     let plan = |settings: &[(&str, &str)]| {
         let mut deliveries = Deliveries::default();
-        let receivers = BTreeMap::from([("aws".parse().unwrap(), binding(settings))]);
+        let receivers = BTreeMap::from([("aws".parse().unwrap(), Some(binding(settings)))]);
         let components = BTreeMap::from([(digest, component.clone())]);
         let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
         deliveries.groups.insert(group("analytics"), GroupDeliveries { instances, receivers, components });
@@ -573,7 +636,7 @@ fn tls(versions: &[&'static rustls::SupportedProtocolVersion]) -> tokio_rustls::
             vec![rustls::SignatureScheme::ED25519]
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let mut config = config.dangerous().with_custom_certificate_verifier(Arc::new(Anyone)).with_no_client_auth();
     config.alpn_protocols = vec![b"deputy/1".to_vec()];
@@ -635,24 +698,66 @@ async fn who_has_no_certificate_may_say_one_small_thing() {
     }
 }
 
+/// A worker that is connected, has subscribed, and does what the test has it do.
+async fn bare(site: &Site) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(identity.tls().unwrap());
+    let mut stream = connector.connect(name, connect(site).await).await.unwrap();
+    say(&mut stream, deputy_link::message::Request::Subscribe(deputy_link::message::Subscribe::default()))
+        .await
+        .unwrap();
+    stream
+}
+
+async fn say(
+    stream: &mut tokio_rustls::client::TlsStream<TcpStream>,
+    request: deputy_link::message::Request,
+) -> std::io::Result<()> {
+    stream.write_all(&deputy_link::encode(&deputy_link::message::Up::from(request))).await?;
+    stream.flush().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_hangs_delays_nobody_and_is_let_go() {
+async fn a_worker_that_is_never_heard_of_again_delays_nobody_and_is_let_go() {
     let site = site(How { heartbeat: Span::millis(300), ..How::default() }).await;
     site.deliver(&[("analytics", &["s3-prod"])]);
-    site.publish("s3-prod", 1);
-    let (worker, stuck) = (site.worker("analytics").await, site.worker("analytics").await);
-    worker.has("s3-prod", 1).await;
-    stuck.has("s3-prod", 1).await;
-    let id = stuck.id();
-    stuck.running.abort();
-    // Its socket goes with it; one that hangs is made by hand: connected, and never heard of again.
-    until(async || !site.status(&stuck).await.connected).await;
-    for revision in 2..100 {
+    let _stuck = bare(&site).await;
+    let worker = site.worker("analytics").await;
+    worker.is(Phase::Connected).await;
+    until(async || site.workers.roster.connected() == 2).await;
+    for revision in 1..100 {
         site.publish("s3-prod", revision);
         worker.has("s3-prod", revision).await;
     }
+    until(async || site.workers.roster.connected() == 1).await;
     assert!(site.status(&worker).await.connected);
-    assert_eq!(id, stuck.id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_reads_nothing_delays_nobody_and_is_let_go_though_it_speaks() {
+    let site = site(How { heartbeat: Span::millis(300), ..How::default() }).await;
+    site.deliver(&[("analytics", &["s3-prod", "large"])]);
+    let mut stuck = bare(&site).await;
+    let worker = site.worker("analytics").await;
+    worker.is(Phase::Connected).await;
+    until(async || site.workers.roster.connected() == 2).await;
+    // More than two sockets' buffers hold.
+    site.publish_text("large", 1, "x".repeat(12 << 20));
+    let ping = || deputy_link::message::Request::Ping(deputy_link::message::Ping {});
+    for revision in 1..100 {
+        site.publish("s3-prod", revision);
+        worker.has("s3-prod", revision).await;
+        drop(say(&mut stuck, ping()).await);
+    }
+    assert_eq!(site.workers.roster.connected(), 2, "a write has two seconds here");
+    let begun = wall();
+    until(async || {
+        drop(say(&mut stuck, ping()).await);
+        site.workers.roster.connected() == 1
+    })
+    .await;
+    assert!(wall().since(begun) < Span::secs(10) && site.status(&worker).await.connected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deputy_core::{ByteSize, SecretBytes, SecretSource};
-use deputy_link::client::{JoinFailed, Keep, join};
+use deputy_core::{ByteSize, SecretBytes, SecretSource, Timestamp};
+use deputy_link::client::{JoinFailed, Keep, Out, join};
 use deputy_link::{Identity, JoinString, Key as WorkerKey, TokenId};
 use deputy_sources::{Form, Surroundings};
 use deputy_store::{Expected, Key, Kind, Store, StoreError, overwrite};
@@ -62,6 +62,22 @@ impl Identities {
         written.map(drop).map_err(|error| failed(error, "cannot write down who this worker is"))
     }
 
+    /// Notes why the link ended, for the next start, if the coordinator's word ended it.
+    pub(super) async fn ended(&self, identity: &str, out: &Out) {
+        let Out::Refused(_) = out else { return };
+        if let Err(error) = self.write("out", &SecretBytes::new(identity.as_bytes().to_vec())).await {
+            // The next start hears it from the coordinator again.
+            tracing::warn!("it can't be noted that this worker is not let in: {}", error.json().message);
+        }
+    }
+
+    /// How good an identity is, as far as that is known without asking.
+    async fn standing(&self, identity: &Identity, now: Timestamp) -> Result<Standing, CommandError> {
+        let out = self.read("out").await?;
+        let is_out = out.is_some_and(|out| out.expose() == identity.worker.to_string().as_bytes());
+        Ok(if is_out || now >= identity.ends() { Standing::Over } else { Standing::Good })
+    }
+
     /// Joins. The key is written down before anybody hears of it, so that who is interrupted asks again with the same one.
     async fn join(&self, string: &JoinString) -> Result<Identity, CommandError> {
         let internal = |error: serde_json::Error| CommandError::new(Exit::Internal, error);
@@ -107,13 +123,24 @@ impl Keep for Identities {
     }
 }
 
-/// The identity of this worker. A join string that was not used yet is used; without one, or if it is no good, the worker
-/// is who it was.
+/// What an identity is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The coordinator should let it in.
+    Good,
+    /// Its certificate has ended, or the coordinator said that it is not let in any more.
+    Over,
+}
+
+/// The identity of this worker. A join string that was not used yet is used if somebody passed it. The one of the
+/// configuration is used if the worker is nobody, or nobody any more: where such strings are made anew again and again, a
+/// restart must not make another worker of one that is well. Without one, or if it is no good, the worker is who it was.
 pub(super) async fn identity(
     identities: &Identities,
     argument: Option<&OsStr>,
     configured: Option<&SecretSource>,
     here: &Surroundings,
+    now: Timestamp,
 ) -> Result<Identity, CommandError> {
     let known = match identities.read("worker").await? {
         Some(bytes) => {
@@ -122,18 +149,23 @@ pub(super) async fn identity(
         }
         None => None,
     };
-    let string = match (argument, configured, &known) {
-        (Some(argument), _, _) => Some(given(argument)?),
-        (None, Some(source), _) => match deputy_sources::read(source, Form::text(ByteSize::kib(4)), here).await {
+    let standing = match &known {
+        Some(known) => identities.standing(known, now).await?,
+        None => Standing::Over,
+    };
+    let string = match (argument, configured) {
+        (Some(argument), _) => Some(given(argument)?),
+        (None, Some(_)) if standing == Standing::Good => None,
+        (None, Some(source)) => match deputy_sources::read(source, Form::text(ByteSize::kib(4)), here).await {
             Ok(text) => Some(parsed(text.expose())?),
             // It may be gone since it was used.
             Err(error) if known.is_some() => {
-                tracing::debug!(%error, "there is no join string, and none is needed");
+                tracing::warn!(%error, "this worker has to join again, and there is no join string");
                 None
             }
             Err(error) => return Err(failed(error, "cannot read the join string")),
         },
-        (None, None, _) => None,
+        (None, None) => None,
     };
     let used = identities.read("token").await?;
     let fresh =

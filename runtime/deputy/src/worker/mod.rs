@@ -55,7 +55,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let claim = Claim::take(Arc::clone(&store)).await.map_err(unusable)?;
 
     let identities = Arc::new(Identities::new(store));
-    let identity = identity::identity(&identities, arguments.join.as_deref(), config.join.as_ref(), &here).await?;
+    let (argument, configured) = (arguments.join.as_deref(), config.join.as_ref());
+    let identity = identity::identity(&identities, argument, configured, &here, wall()).await?;
     let worker = identity.worker.to_string();
     let mut cache = claim.cache(&worker).map_err(unusable)?;
     // What can't be read is no error: the coordinator has it all.
@@ -66,7 +67,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let (address, group) = (identity.address.clone(), identity.group.to_string());
     let (client, link) = Client::new(LinkOptions {
         identity,
-        keep: identities as _,
+        keep: Arc::clone(&identities) as _,
         wanted: config.instances.clone().unwrap_or_default(),
         held,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,7 +80,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let sandbox = sandbox::open(Some(state.clone()), audit)?;
     let components = Components::open(state.join("components"), Arc::clone(&random)).await;
     let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
+    let following = components.clone().follow(link.held.clone(), link.state.clone());
     let loader = Sandboxed::new(sandbox, components, link.clone(), &config);
+    let name = worker.clone();
     let state_of_link = link.state.clone();
     let (worker, handle) = Worker::new(Options {
         plans,
@@ -101,10 +104,14 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
         tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
     }
     tasks.spawn(cache.follow(link.held.clone()));
+    tasks.spawn(following);
     tasks.spawn(obey(handle)?);
+    let again =
+        config.join.as_ref().map_or("", |_| "; a new string where `join` in [worker] says is used at the next start");
     tasks.spawn(async move {
         let out = client.run().await;
-        tracing::error!("the coordinator is lost: {out}; what is held stays in use");
+        identities.ended(&name, &out).await;
+        tracing::error!("the coordinator is lost: {out}; what is held stays in use{again}");
     });
     worker.run().await;
     drop(tasks);

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use deputy_core::{InstanceName, Timestamp};
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::timeout;
 
 use super::{Client, JoinFailed, Keep, Link, Options, join};
@@ -62,7 +62,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// An engine, as `deputy workers` shows its version: a name without spaces. It wants all that its group gets, and keeps its identity in
-    /// memory: each start spends a use of the token, and what was a worker before is `away` from then on.
+    /// memory: each start spends a use of the token, and what was a worker before is `away` from then on, until it is
+    /// forgotten a week after the end of its certificate.
     pub fn new(version: impl Into<String>) -> Self {
         Self { version: version.into(), host: String::new(), wanted: BTreeSet::new(), keep: Arc::new(InMemory) }
     }

@@ -139,12 +139,6 @@ pub enum Phase {
 /// Why the client stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Out {
-    /// Too long without the coordinator.
-    #[error(
-        "the certificate of this worker ended at {0}, while there was no coordinator to renew it: join again \
-         (`deputy token create` on the coordinator, `deputy worker --join …` here)"
-    )]
-    Expired(Timestamp),
     /// The coordinator's word.
     #[error("{0}")]
     Refused(Refusal),
@@ -167,6 +161,11 @@ enum Lost {
     Timeout(String),
     #[error("the coordinator closed the connection")]
     Closed,
+    #[error(
+        "the certificate of this worker ended at {0}, while there was no coordinator to renew it: join again \
+         (`deputy token create` on the coordinator, `deputy worker --join …` here)"
+    )]
+    Expired(Timestamp),
     #[error("the coordinator was silent for too long")]
     Silent,
     #[error("the connection broke")]
@@ -191,7 +190,8 @@ const FIRST_WAIT: Span = Span::millis(100);
 const LONGEST_WAIT: Span = Span::secs(30);
 
 impl Link {
-    /// A component, of this digest and no other. Waits for the coordinator if it is away.
+    /// A component, of this digest and no other. Waits for the coordinator if it is away, and not for long for one that is
+    /// there and sends nothing of it.
     ///
     /// # Errors
     /// If the coordinator does not give it out, or the client has stopped.
@@ -244,6 +244,13 @@ impl Client {
             let out = match self.connection().await {
                 Lost::Out(out) => out,
                 Lost::Refused(refusal) if refusal.code.is_final() => Out::Refused(refusal),
+                Lost::Expired(ended) => {
+                    self.expired(ended);
+                    tokio::select! {
+                        () = pause(LONGEST_WAIT.duration()) => continue,
+                        () = self.held.closed() => Out::Unused,
+                    }
+                }
                 lost => {
                     let wait = self.lost(&lost);
                     tokio::select! {
@@ -260,7 +267,7 @@ impl Client {
     /// One connection, from its beginning to its end.
     async fn connection(&mut self) -> Lost {
         if (self.clock)() >= self.identity.ends() {
-            return Out::Expired(self.identity.ends()).into();
+            return Lost::Expired(self.identity.ends());
         }
         let tls = match self.tls.take().map_or_else(|| self.identity.tls(), Ok) {
             Ok(tls) => Arc::clone(self.tls.insert(tls)),
@@ -276,6 +283,15 @@ impl Client {
         }
     }
 
+    /// Nobody lets it in, unless the clock that says so is wrong and is set right: so it looks again.
+    fn expired(&self, ended: Timestamp) {
+        let error = Lost::Expired(ended).to_string();
+        if self.state.borrow().phase != Phase::Out {
+            tracing::error!("{error}");
+        }
+        self.enter(Phase::Out, Some(error));
+    }
+
     /// Notes a loss; how long to wait.
     fn lost(&mut self, lost: &Lost) -> Duration {
         let was_connected = self.state.borrow().phase == Phase::Connected;
@@ -284,7 +300,10 @@ impl Client {
         if was_connected || failures == 0 {
             tracing::warn!(%error, "there is no coordinator: what is held stays in use");
         }
-        let most = if failures == 0 {
+        let most = if matches!(lost, Lost::Refused(refusal) if refusal.code == Code::Expired) {
+            // Either of the two clocks may be set right.
+            LONGEST_WAIT
+        } else if failures == 0 {
             // Many lost it at the same moment.
             self.spread.max(FIRST_WAIT)
         } else {
@@ -327,10 +346,7 @@ async fn dial(address: &str, tls: TlsConnector) -> Result<TlsStream<TcpStream>, 
 fn refused_by_tls(error: &io::Error) -> Option<Refusal> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     match error {
-        rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired) => Some(Refusal::new(
-            Code::OldKey,
-            "the coordinator says that the worker's certificate has expired: compare the clocks, or join again",
-        )),
+        rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired) => Some(Refusal::expired()),
         _ => None,
     }
 }

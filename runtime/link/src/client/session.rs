@@ -85,6 +85,8 @@ impl Session<'_> {
             if let Renewal::NotBefore(time) = self.renewal {
                 renew = renew.max(time);
             }
+            // Before all is there, what was not answered by the connection before is not asked for yet.
+            let fetched = self.client.fetches.due().filter(|_| self.client.state.borrow().phase == Phase::Connected);
             tokio::select! {
                 down = frames.next::<Down>(&mut self.stream, FROM_COORDINATOR) => {
                     let down = down?.ok_or(Lost::Closed)?;
@@ -101,13 +103,14 @@ impl Session<'_> {
                     self.client.said.insert(report.instance.clone(), report);
                 }
                 Some((digest, answer)) = self.client.asked.recv() => {
-                    if self.client.fetches.add(digest, answer) {
+                    if self.client.fetches.add(digest, answer, timer::now()) {
                         self.ask(digest).await?;
                     }
                 }
                 _ = ping.tick() => self.say(Request::Ping(Ping {})).await?,
                 () = sleep_until(heard + 3 * period) => return Err(Lost::Silent),
                 () = sleep_until(renew), if self.renewal != Renewal::Asked => self.renew(chance).await?,
+                () = sleep_until(fetched.unwrap_or(heard)), if fetched.is_some() => self.client.fetches.expire(timer::now()),
                 () = self.client.held.closed() => return Err(super::Out::Unused.into()),
             }
         }
@@ -153,11 +156,11 @@ impl Session<'_> {
             Reply::Complete(complete) => self.complete(&complete).await?,
             Reply::Welcome(welcome) => self.welcome(&welcome),
             Reply::Pong(_) => {}
-            Reply::Piece(piece) => self.client.fetches.piece(&piece),
+            Reply::Piece(piece) => self.client.fetches.piece(&piece, timer::now()),
             Reply::Authorities(authorities) => {
-                if self.client.identity.trust(authorities.certificates) {
-                    self.client.tls = None;
-                    self.keep().await?;
+                let mut next = self.client.identity.clone();
+                if next.trust(authorities.certificates) {
+                    self.turn_into(next).await?;
                 }
             }
             Reply::Certified(certified) => self.certified(certified).await?,
@@ -231,7 +234,7 @@ impl Session<'_> {
             self.report(report).await?;
         }
         self.client.said.retain(|instance, _| instances.contains(instance.as_str()));
-        for digest in self.client.fetches.restart() {
+        for digest in self.client.fetches.restart(timer::now()) {
             self.ask(digest).await?;
         }
         Ok(())
@@ -272,8 +275,9 @@ impl Session<'_> {
             Some(pending) => pending,
             None => {
                 let key = Key::new().map_err(super::Out::from)?;
-                self.client.identity.pending = Some(key.clone());
-                self.keep().await?;
+                let mut next = self.client.identity.clone();
+                next.pending = Some(key.clone());
+                self.turn_into(next).await?;
                 key
             }
         };
@@ -290,8 +294,7 @@ impl Session<'_> {
         if next.worker != worker || next.sequence != self.client.identity.sequence + 1 {
             return Err(Lost::Nonsense("another worker's certificate"));
         }
-        (self.client.identity, self.client.tls) = (next, None);
-        self.keep().await?;
+        self.turn_into(next).await?;
         self.renewal = Renewal::NotBefore(timer::now());
         let ends = self.client.identity.ends();
         self.client.state.send_modify(|state| state.certificate_ends = ends);
@@ -299,8 +302,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn keep(&self) -> Result<(), Lost> {
-        self.client.keep.keep(&self.client.identity).await.map_err(Lost::Keep)
+    /// Is somebody else from now on, if that is written down. Who went on as what nobody wrote down would come back from a
+    /// restart as who it was, and be taken for a copy of itself.
+    async fn turn_into(&mut self, next: Identity) -> Result<(), Lost> {
+        self.client.keep.keep(&next).await.map_err(Lost::Keep)?;
+        (self.client.identity, self.client.tls) = (next, None);
+        Ok(())
     }
 
     async fn report(&mut self, report: &Report) -> Result<(), Lost> {

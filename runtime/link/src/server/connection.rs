@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deputy_core::schedule::Revision;
-use deputy_core::{Digest, InstanceName, Stamp, Timestamp};
+use deputy_core::{Digest, GroupName, InstanceName, Stamp, Timestamp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroize;
 
 use super::Shared;
 use super::roster::{Cut, Present, Roster};
+use super::visitors::Visitor;
 use crate::certificate::Peer;
 use crate::frame::{FROM_STRANGER, FROM_WORKER, FrameError, Frames, encode, joined};
 use crate::held::Report;
@@ -55,11 +56,12 @@ const TOGETHER: usize = 16 << 10;
 /// How long a worker that is cut off is told why.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr) {
-    let Some((stream, peer)) = greet(&shared, stream, from).await else { return };
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, visitor: Visitor) {
+    let from = visitor.from();
+    let Some((stream, peer)) = greet(&shared, stream, &visitor).await else { return };
     let result = match peer {
         None => stranger(&shared, stream, from).await,
-        Some(peer) => worker(&shared, stream, from, peer).await,
+        Some(peer) => worker(&shared, stream, visitor, peer).await,
     };
     match result {
         Ok(()) => {}
@@ -70,11 +72,15 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, from: SocketAd
 }
 
 /// The handshake, and who it is with. Its memory is given back before the connection goes on.
-async fn greet(shared: &Shared, stream: TcpStream, from: SocketAddr) -> Option<(TlsStream<TcpStream>, Option<Peer>)> {
-    let _place = shared.handshakes.enter(from.ip()).await;
-    // Small messages are not to wait for others.
-    stream.set_nodelay(true).ok()?;
-    match Box::pin(timeout(shared.limits.greeting.duration(), shared.tls.acceptor().accept(stream))).await {
+async fn greet(shared: &Shared, stream: TcpStream, visitor: &Visitor) -> Option<(TlsStream<TcpStream>, Option<Peer>)> {
+    let suspicious = |what: &str| shared.desk.suspicious(visitor.from(), what);
+    let shaking = async {
+        let _place = visitor.place().await;
+        // Small messages are not to wait for others.
+        stream.set_nodelay(true)?;
+        shared.tls.acceptor().accept(stream).await
+    };
+    match Box::pin(timeout(shared.limits.greeting.duration(), shaking)).await {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
             let peer = match shown {
@@ -82,7 +88,7 @@ async fn greet(shared: &Shared, stream: TcpStream, from: SocketAddr) -> Option<(
                 Some(certificate) => {
                     let peer = Peer::of(certificate);
                     if peer.is_none() {
-                        shared.desk.suspicious(from, "its certificate is no worker's");
+                        suspicious("its certificate is no worker's");
                         return None;
                     }
                     peer
@@ -91,11 +97,11 @@ async fn greet(shared: &Shared, stream: TcpStream, from: SocketAddr) -> Option<(
             Some((stream, peer))
         }
         Ok(Err(error)) => {
-            shared.desk.suspicious(from, &format!("the TLS handshake failed: {error}"));
+            suspicious(&format!("the TLS handshake failed: {error}"));
             None
         }
         Err(_) => {
-            shared.desk.suspicious(from, "the TLS handshake took too long");
+            suspicious("the TLS handshake took too long");
             None
         }
     }
@@ -133,11 +139,15 @@ struct Session<'s> {
     peer: Peer,
     group: Arc<Group>,
     present: Arc<Present>,
+    /// When it gave its last sign of life, by a clock that nobody sets.
+    heard: Instant,
     stream: TlsStream<TcpStream>,
     /// What it was certified on this connection, and by which renewal. That it has heard of it is known when it goes on
     /// from there.
     renewed: Option<(u64, Peer)>,
     words: Words,
+    /// How often it wanted a component that is not for it.
+    refusals: u32,
     /// Once it subscribed.
     cursor: Option<Cursor>,
     in_frame: Frame,
@@ -152,6 +162,12 @@ struct Words {
 
 /// The most that a worker has to say in a minute: it applies some thousand leases, or comes back with as many.
 const WORDS: u32 = 20_000;
+
+/// The most instances that a worker may name when it wants some and not all.
+const NAMES: usize = 4096;
+
+/// How often it may want a component that is not for it, on one connection: each is an event in the audit log.
+const REFUSALS: u32 = 100;
 
 impl Words {
     fn count(&mut self, now: Timestamp) -> Result<(), End> {
@@ -171,26 +187,32 @@ enum Frame {
     Within,
 }
 
-async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, from: SocketAddr, peer: Peer) -> Result<(), End> {
-    let group = match shared.desk.admit(from, peer).await {
+async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, visitor: Visitor, peer: Peer) -> Result<(), End> {
+    let from = visitor.from();
+    let cuts_before = shared.roster.cuts();
+    let group = match admit(shared, from, peer).await {
         Ok(group) => group,
-        Err(refusal) => {
-            send(shared, &mut stream, &encode(&Down::from(Reply::Refused(refusal.clone().into())))).await?;
-            stream.shutdown().await?;
-            return Err(End::Refused(refusal));
-        }
+        Err(refusal) => return refuse(shared, &mut stream, refusal).await,
     };
     let (present, cuts) = shared.roster.enter(peer.worker, group.clone(), from);
-    let group = shared.hub.group(&group);
     let present = Departing(&shared.roster, present);
+    // Somebody was shut out after this one was let in, and before it could be cut off: it may be this one.
+    if shared.roster.cuts() != cuts_before
+        && let Err(refusal) = shared.desk.admit(from, peer).await
+    {
+        return refuse(shared, &mut stream, refusal).await;
+    }
+    drop(visitor);
     let mut session = Session {
         shared,
         peer,
-        group,
+        group: shared.hub.group(&group),
         present: Arc::clone(&present.1),
+        heard: timer::now(),
         stream,
         renewed: None,
         words: Words::default(),
+        refusals: 0,
         cursor: None,
         in_frame: Frame::Between,
     };
@@ -200,6 +222,19 @@ async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, from: SocketA
         cut = cuts => session.cut(cut.unwrap_or(Cut::Goodbye)).await,
         end = session.run() => end,
     }
+}
+
+async fn admit(shared: &Shared, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
+    if shared.roster.connected() >= shared.limits.workers {
+        return Err(Refusal::new(Code::Internal, "the coordinator has as many workers as it can have"));
+    }
+    shared.desk.admit(from, peer).await
+}
+
+async fn refuse(shared: &Shared, stream: &mut TlsStream<TcpStream>, refusal: Refusal) -> Result<(), End> {
+    send(shared, stream, &encode(&Down::from(Reply::Refused(refusal.clone().into())))).await?;
+    stream.shutdown().await?;
+    Err(End::Refused(refusal))
 }
 
 /// Notes that a worker has left, however its task ends.
@@ -244,18 +279,17 @@ impl Session<'_> {
 
     /// How long the worker may still be silent.
     fn patience(&self) -> Duration {
-        let silence = self.shared.limits.heartbeat.as_millis().saturating_mul(3);
-        let since = self.shared.roster.now().since(self.present.seen()).as_millis();
-        Duration::from_millis(silence.saturating_sub(since))
+        let silence = Duration::from_millis(self.shared.limits.heartbeat.as_millis().saturating_mul(3));
+        silence.saturating_sub(timer::now().saturating_duration_since(self.heard))
     }
 
     async fn said(&mut self, up: Up) -> Result<(), End> {
+        self.heard = timer::now();
         self.shared.roster.heard(&self.present);
         // The certificate ends while the connection lasts: it is to be renewed on it, or to be left.
         let ends = self.renewed.as_ref().map_or(self.peer.ends, |(_, peer)| peer.ends);
         if self.shared.roster.now() >= ends {
-            let refusal = Refusal::new(Code::OldKey, "the worker's certificate has expired: it has to join again");
-            return self.cut(Cut::Refused(refusal)).await;
+            return self.cut(Cut::Refused(Refusal::expired())).await;
         }
         self.words.count(self.shared.roster.now())?;
         match up.request {
@@ -282,6 +316,12 @@ impl Session<'_> {
     }
 
     async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
+        if self.cursor.is_some() {
+            return Err(End::Refused(Refusal::new(Code::Malformed, "a worker subscribes once")));
+        }
+        if subscribe.instances.len() > NAMES {
+            return Err(End::Refused(Refusal::new(Code::Malformed, "it wants more instances than one may name")));
+        }
         self.present.introduce(&subscribe.version, &subscribe.host);
         let mut wanted = None;
         if !subscribe.instances.is_empty() {
@@ -351,9 +391,15 @@ impl Session<'_> {
     async fn fetch(&mut self, fetch: Fetch) -> Result<(), End> {
         let digest = <[u8; 32]>::try_from(fetch.digest.as_slice()).map(Digest::new);
         let digest = digest.map_err(|_| End::Refused(Refusal::new(Code::Malformed, "it fetches what is no digest")))?;
-        let Some(component) = self.shared.desk.component(&self.present.group, digest) else {
-            let refusal = Refusal::about(Code::Component, digest, "there is no such component for this group");
-            return self.reply(Reply::Refused(refusal.into())).await;
+        let (from, worker, group) = (self.present.address, self.peer.worker, &self.present.group);
+        let component = match self.shared.desk.component(from, worker, group, digest) {
+            Ok(component) => component,
+            Err(refusal) => {
+                self.refusals += 1;
+                self.reply(Reply::Refused(refusal.into())).await?;
+                let again = Refusal::new(Code::Malformed, "it wants what it may not have, again and again");
+                return if self.refusals > REFUSALS { Err(End::Refused(again)) } else { Ok(()) };
+            }
         };
         let size = component.len() as u64;
         for piece in component.chunks(PIECE) {

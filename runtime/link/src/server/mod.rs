@@ -1,15 +1,16 @@
 //! The coordinator's half: accepts workers, asks the desk who they are, and sends each what its group gets.
 //!
 //! One task for each connection, and nothing in it waits for another one: who does not read is written to until its time
-//! is over, and then let go. Handshakes are costly, so that only some happen at once; a strange connection may send one
-//! small frame and has seconds for it. Whoever is shut out is cut off at once, wherever its task is.
+//! is over, and then let go. Until it is known who somebody is, it is one of few [`Visitors`], may send one small frame, and
+//! has seconds for it. Whoever is shut out is cut off at once, wherever its task is.
 //!
 //! What it knows of enrolment is the [`Desk`]; what is given out is in the [`Hub`]; who is there is in the [`Roster`].
 
 mod connection;
-mod handshakes;
 mod roster;
+mod tickets;
 mod tls;
+mod visitors;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,9 +31,9 @@ use crate::name::WorkerId;
 use crate::refusal::Refusal;
 use crate::timer::pause;
 
-use handshakes::Handshakes;
 pub use roster::{Observer, Present, Roster};
 pub use tls::{Tls, TlsError};
+use visitors::Visitors;
 
 /// Who decides on workers.
 #[async_trait]
@@ -62,8 +63,17 @@ pub trait Desk: Send + Sync {
         wanted: Option<Vec<InstanceName>>,
     ) -> Vec<Refusal>;
 
-    /// A receiver's component, if the group has it.
-    fn component(&self, group: &GroupName, digest: Digest) -> Option<Bytes>;
+    /// A receiver's component, if the worker's group has it.
+    ///
+    /// # Errors
+    /// If it has not.
+    fn component(
+        &self,
+        from: SocketAddr,
+        worker: WorkerId,
+        group: &GroupName,
+        digest: Digest,
+    ) -> Result<Bytes, Refusal>;
 
     /// A handshake failed, or somebody broke the rules.
     fn suspicious(&self, from: SocketAddr, what: &str);
@@ -72,11 +82,13 @@ pub trait Desk: Send + Sync {
 /// How the server treats connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at once.
-    pub connections: usize,
-    /// Handshakes at once; from one address half as many.
+    /// Workers that are connected at once.
+    pub workers: usize,
+    /// Connections beside them, of which it is not known yet who they are; from one origin half as many.
+    pub visitors: usize,
+    /// Handshakes at once; from one origin half as many.
     pub handshakes: usize,
-    /// How long a handshake and the first message may take.
+    /// How long a handshake may take, the wait for it included; and how long the first message of who has no certificate.
     pub greeting: Span,
     /// How often a worker gives a sign of life; it is gone after three that did not come.
     pub heartbeat: Span,
@@ -89,13 +101,25 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 50_000,
+            workers: 50_000,
+            visitors: 32_000,
             handshakes: 128,
             greeting: Span::secs(10),
             heartbeat: Span::secs(30),
             write: Span::secs(30),
             returns: 4000,
         }
+    }
+}
+
+impl Limits {
+    /// As many connections as a process can have that may open so many files. Some of those are for the rest of it.
+    #[must_use]
+    pub fn within(self, files: u64) -> Self {
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let room = files.saturating_sub((files / 8).max(256));
+        let visitors = self.visitors.min(room / 3).max(1);
+        Self { workers: self.workers.min(room - room / 3).max(1), visitors, ..self }
     }
 }
 
@@ -115,7 +139,7 @@ struct Shared {
     roster: Arc<Roster>,
     tls: Arc<Tls>,
     limits: Limits,
-    handshakes: Handshakes,
+    visitors: Arc<Visitors>,
 }
 
 impl Server {
@@ -136,8 +160,8 @@ impl Server {
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
-        let handshakes = Handshakes::new(limits.handshakes);
-        Ok(Self { shared: Arc::new(Shared { desk, hub, roster, tls, limits, handshakes }), listener })
+        let visitors = Visitors::new(limits.visitors, limits.handshakes);
+        Ok(Self { shared: Arc::new(Shared { desk, hub, roster, tls, limits, visitors }), listener })
     }
 
     /// Where it listens.
@@ -156,10 +180,12 @@ impl Server {
                 () = stopped(&mut stop) => break,
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, from)) if connections.len() < self.shared.limits.connections => {
-                        connections.spawn(connection::serve(Arc::clone(&self.shared), stream, from));
-                    }
-                    Ok((_, from)) => self.shared.desk.suspicious(from, "there are too many connections"),
+                    Ok((stream, from)) => match self.shared.visitors.enter(from) {
+                        Some(visitor) => {
+                            connections.spawn(connection::serve(Arc::clone(&self.shared), stream, visitor));
+                        }
+                        None => self.shared.desk.suspicious(from, "too many connections wait for a handshake"),
+                    },
                     Err(error) => {
                         // Out of files, as a rule: those that end give theirs back.
                         tracing::warn!(%error, "a worker's connection can't be accepted");
@@ -181,3 +207,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@ use crate::refusal::{Code, Refusal};
 pub struct Roster {
     present: Mutex<BTreeMap<WorkerId, Arc<Present>>>,
     connected: AtomicUsize,
+    cuts: AtomicU64,
     clock: fn() -> Timestamp,
     observer: Option<Observer>,
 }
@@ -61,7 +62,8 @@ const REASON: usize = 500;
 impl Roster {
     /// Nobody yet.
     pub fn new(clock: fn() -> Timestamp, observer: Option<Observer>) -> Self {
-        Self { present: Mutex::default(), connected: AtomicUsize::new(0), clock, observer }
+        let (connected, cuts) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { present: Mutex::default(), connected, cuts, clock, observer }
     }
 
     /// Everybody, in the order of their ids.
@@ -76,7 +78,9 @@ impl Roster {
 
     /// Cuts a worker off, if it is there.
     pub fn cut(&self, worker: WorkerId, refusal: Refusal) {
-        if let Some(present) = self.lock().get(&worker) {
+        let present = self.lock();
+        self.cuts.fetch_add(1, Ordering::Relaxed);
+        if let Some(present) = present.get(&worker) {
             present.end(Cut::Refused(refusal));
         }
     }
@@ -89,6 +93,12 @@ impl Roster {
     /// Ends all connections.
     pub(super) fn dismiss(&self) {
         self.lock().values().for_each(|present| present.end(Cut::Goodbye));
+    }
+
+    /// How often somebody was cut off. Who was let in and is not here yet can't be: it has to ask again if this changed.
+    pub(super) fn cuts(&self) -> u64 {
+        let _order = self.lock();
+        self.cuts.load(Ordering::Relaxed)
     }
 
     pub(super) fn now(&self) -> Timestamp {

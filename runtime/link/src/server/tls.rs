@@ -4,16 +4,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use deputy_core::Timestamp;
 use rustls::ServerConfig;
-use rustls::server::ProducesTickets;
 use tokio_rustls::TlsAcceptor;
 
+use super::tickets::Tickets;
 use crate::authority::{Authority, AuthorityError};
 use crate::certificate;
 
 /// The TLS of now.
 pub struct Tls {
     current: RwLock<Arc<ServerConfig>>,
-    tickets: Arc<dyn ProducesTickets>,
+    clock: fn() -> Timestamp,
 }
 
 /// There is none.
@@ -28,14 +28,12 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Of this authority.
+    /// Of this authority. `clock` says which tickets are good.
     ///
     /// # Errors
     /// If the library fails.
-    pub fn new(now: Timestamp, authority: &Authority) -> Result<Self, TlsError> {
-        let tickets = rustls::crypto::ring::Ticketer::new()?;
-        let current = certificate::server(&authority.trusted(), authority.serve(now)?, Arc::clone(&tickets))?;
-        Ok(Self { current: RwLock::new(current), tickets })
+    pub fn new(now: Timestamp, authority: &Authority, clock: fn() -> Timestamp) -> Result<Self, TlsError> {
+        Ok(Self { current: RwLock::new(config(now, authority, clock)?), clock })
     }
 
     /// Makes another certificate, and trusts whom the authority trusts now.
@@ -43,7 +41,7 @@ impl Tls {
     /// # Errors
     /// If the library fails; then all is as it was.
     pub fn renew(&self, now: Timestamp, authority: &Authority) -> Result<(), TlsError> {
-        let next = certificate::server(&authority.trusted(), authority.serve(now)?, Arc::clone(&self.tickets))?;
+        let next = config(now, authority, self.clock)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
@@ -56,4 +54,9 @@ impl Tls {
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config())
     }
+}
+
+fn config(now: Timestamp, authority: &Authority, clock: fn() -> Timestamp) -> Result<Arc<ServerConfig>, TlsError> {
+    let tickets = Arc::new(Tickets::new(authority.secret(), clock));
+    Ok(certificate::server(&authority.trusted(), authority.serve(now)?, tickets)?)
 }

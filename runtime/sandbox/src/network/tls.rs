@@ -119,7 +119,7 @@ impl Tls {
     }
 
     fn build(&self, key: Option<&SecretBytes>) -> Result<ClientConfig, TlsError> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Versions)?
             .with_root_certificates(Arc::clone(&self.roots));

@@ -1,7 +1,7 @@
 use super::*;
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use deputy_core::Span;
 use deputy_core::grant::{JwtGrant, Purpose};
-use ring::signature::{ED25519, UnparsedPublicKey};
 
 use crate::secrets::key::tests::vector;
 

@@ -1,15 +1,15 @@
 //! Signing keys: PEM (PKCS#8, and PKCS#1 for RSA) and JWK (RFC 7517, RFC 8037), for RS256, ES256 and EdDSA.
 //!
-//! A key is read for one algorithm and used for it alone. It has no `Debug`. ring wipes none of its key pairs when they
-//! are dropped; they live as long as one operation.
+//! A key is read for one algorithm and used for it alone. It has no `Debug`, lives as long as one operation, and is wiped
+//! with it: AWS-LC wipes all memory that it gives back.
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::rsa::{self, KeyPairComponents, PublicKeyComponents};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deputy_core::SecretBytes;
 use deputy_core::grant::Algorithm;
-use ring::rand::{SecureRandom, SystemRandom};
-use ring::rsa::{self, KeyPairComponents, PublicKeyComponents};
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -34,9 +34,9 @@ pub(super) enum KeyError {
     /// Unreadable PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// ring's word for what is wrong.
+    /// The library's word for what is wrong.
     #[error("its key is not one for {0}, or is damaged, or is too small ({1})")]
-    Rejected(Algorithm, ring::error::KeyRejected),
+    Rejected(Algorithm, aws_lc_rs::error::KeyRejected),
     /// No chance, or a fault of the key that only signing shows.
     #[error("its key did not sign")]
     Sign,
@@ -58,7 +58,7 @@ impl SigningKey {
             (Algorithm::Rs256, PrivateKey::Pkcs1(der)) => rsa::KeyPair::from_der(der).map(Self::rsa),
             (Algorithm::Rs256, PrivateKey::Pkcs8(der)) => rsa::KeyPair::from_pkcs8(der).map(Self::rsa),
             (Algorithm::Es256, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, chance()).map(Self::p256)
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Self::p256)
             }
             (Algorithm::EdDsa, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
                 // openssl writes the first version of PKCS#8, which has no public key to check the private one against.
@@ -96,7 +96,7 @@ impl SigningKey {
                     return Err(KeyError::Jwk(algorithm, "d, x and y"));
                 };
                 let point = [[4].as_slice(), &x.0, &y.0].concat();
-                EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &d.0, &point, chance())
+                EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &d.0, &point)
                     .map(Self::p256)
                     .map_err(rejected)
             }
@@ -118,7 +118,7 @@ impl SigningKey {
                 key.sign(chance(), data).map(|signature| signature.as_ref().to_vec()).map_err(|_| KeyError::Sign)
             }
             Self::Rsa(key) => {
-                let mut signature = vec![0; key.public().modulus_len()];
+                let mut signature = vec![0; key.public_modulus_len()];
                 key.sign(&RSA_PKCS1_SHA256, chance(), data, &mut signature).map_err(|_| KeyError::Sign)?;
                 Ok(signature)
             }
@@ -174,7 +174,7 @@ impl<'de> Deserialize<'de> for Part {
 /// Where the nonces of ECDSA and the blinding of RSA come from.
 #[expect(
     clippy::disallowed_methods,
-    reason = "no argument: a nonce of ECDSA that anybody chooses gives the key away, and ring lets no test choose it"
+    reason = "no argument: a nonce of ECDSA that anybody chooses gives the key away, and the library lets no test choose it"
 )]
 fn chance() -> &'static dyn SecureRandom {
     static CHANCE: std::sync::LazyLock<SystemRandom> = std::sync::LazyLock::new(SystemRandom::new);

@@ -1,5 +1,5 @@
 use super::*;
-use ring::signature::{self, UnparsedPublicKey};
+use aws_lc_rs::signature::{self, UnparsedPublicKey};
 
 /// A file of the published keys.
 macro_rules! vector {

@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
+use aws_lc_rs::{hmac, pbkdf2};
 use deputy_core::SecretName;
 use deputy_core::grant::{Algorithm, Operation, StringToSign, StringToSignError};
-use ring::{hmac, pbkdf2};
 
 use super::jwt::Proposal;
 use super::key::SigningKey;

@@ -8,14 +8,14 @@
 //! keeps them apart is that only a [`Sigv4Permit`] is signed, whose text is four lines beginning with the algorithm, and
 //! no link of the chain takes such a text: see the tests below, which try.
 //!
-//! Derived keys live in [`Derived`], which is wiped and can't be printed. What this can't wipe: the states that ring
-//! keeps inside its `hmac::Key` and `hmac::Tag` on the stack while one link is computed.
+//! Derived keys live in [`Derived`], which is wiped and can't be printed. What this can't wipe: the `hmac::Tag`
+//! that is on the stack while one link is computed.
 
 use std::borrow::Cow;
 
+use aws_lc_rs::hmac;
 use deputy_core::SecretBytes;
 use deputy_core::grant::Sigv4Permit;
-use ring::hmac;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 

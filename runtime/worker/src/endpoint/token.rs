@@ -10,10 +10,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use aws_lc_rs::rand::SecureRandom;
 use deputy_core::ByteSize;
 use deputy_sources::{Form, SourceError, Surroundings, read_file};
-use ring::digest::{Digest, SHA256, digest};
-use ring::rand::SecureRandom;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 

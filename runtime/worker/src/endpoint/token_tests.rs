@@ -3,7 +3,7 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use ring::rand::SystemRandom;
+use aws_lc_rs::rand::SystemRandom;
 
 #[expect(clippy::disallowed_methods, reason = "a test brings the randomness")]
 fn random() -> SystemRandom {

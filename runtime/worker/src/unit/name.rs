@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ring::rand::SecureRandom;
+use aws_lc_rs::rand::SecureRandom;
 
 use super::UnitError;
 

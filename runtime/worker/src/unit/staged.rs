@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use aws_lc_rs::rand::SecureRandom;
 use deputy_core::{OutputPath, Outputs};
-use ring::rand::SecureRandom;
 use rustix::fs::{Mode, OFlags, fchmod, fchown, fsync, mkdirat, openat, renameat, symlinkat};
 use rustix::io::Errno;
 

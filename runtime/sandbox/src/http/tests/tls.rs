@@ -28,7 +28,7 @@ fn issued(issuer: &Issuer, name: &str) -> (Certificate, KeyPair) {
 /// An HTTPS server for this name; with clients, one that asks for certificates of theirs.
 async fn https(issuer: &Issuer, name: &str, clients: Option<&Issuer>) -> (Server, Requests, Arc<Mutex<Vec<String>>>) {
     let (certificate, key) = issued(issuer, name);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
     let builder = match clients {

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
 use serde_json::Value;
 
 use super::*;

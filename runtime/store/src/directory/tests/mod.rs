@@ -42,7 +42,7 @@ impl Lab {
 
 #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
 fn random() -> Random {
-    Arc::new(ring::rand::SystemRandom::new())
+    Arc::new(aws_lc_rs::rand::SystemRandom::new())
 }
 
 fn master(byte: u8) -> MasterKey {

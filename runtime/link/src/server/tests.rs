@@ -1,0 +1,183 @@
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use deputy_core::Timestamp;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::client::{Client, Keep, Link, Options, Out, Phase};
+use crate::held::Held;
+use crate::timer;
+use crate::{Authority, Code, Identity, Key, Lives, Requested};
+
+const ID: WorkerId = WorkerId::from_bytes([7; 8]);
+
+#[expect(clippy::disallowed_methods, reason = "certificates of now")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
+}
+
+/// Lets everybody in. Whoever comes first is removed by an operator at the moment that this is said.
+struct Hesitant {
+    roster: Arc<Roster>,
+    asked: AtomicUsize,
+    faults: Mutex<Vec<String>>,
+}
+
+fn removed() -> Refusal {
+    Refusal::new(Code::Removed, "it was removed")
+}
+
+#[async_trait]
+impl Desk for Hesitant {
+    async fn join(&self, _: SocketAddr, _: TokenId, _: TokenSecret, _: Vec<u8>) -> Result<Certified, Refusal> {
+        Err(removed())
+    }
+
+    async fn renew(&self, _: SocketAddr, _: Peer, _: u64, _: Vec<u8>) -> Result<Certified, Refusal> {
+        Err(removed())
+    }
+
+    async fn admit(&self, _: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Err(removed());
+        }
+        // It has been let in, and is not there yet.
+        self.roster.cut(peer.worker, removed());
+        Ok("analytics".parse().unwrap())
+    }
+
+    async fn subscribed(
+        &self,
+        _: SocketAddr,
+        _: WorkerId,
+        _: &GroupName,
+        _: Option<Vec<InstanceName>>,
+    ) -> Vec<Refusal> {
+        Vec::new()
+    }
+
+    fn component(&self, _: SocketAddr, _: WorkerId, _: &GroupName, _: Digest) -> Result<Bytes, Refusal> {
+        Err(removed())
+    }
+
+    fn suspicious(&self, _: SocketAddr, what: &str) {
+        self.faults.lock().unwrap().push(what.to_owned());
+    }
+}
+
+struct Nowhere;
+
+#[async_trait]
+impl Keep for Nowhere {
+    async fn keep(&self, _: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(())
+    }
+}
+
+struct Site {
+    authority: Authority,
+    desk: Arc<Hesitant>,
+    address: SocketAddr,
+    _stop: watch::Sender<bool>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
+fn serve(limits: Limits) -> Site {
+    let lives = Lives { authority: Span::secs(864_000), worker: Span::secs(86_400) };
+    let authority = Authority::found(now(), lives).unwrap();
+    let tls = Arc::new(Tls::new(now(), &authority, now).unwrap());
+    let roster = Arc::new(Roster::new(now, None));
+    let (asked, faults) = (AtomicUsize::new(0), Mutex::default());
+    let desk = Arc::new(Hesitant { roster: Arc::clone(&roster), asked, faults });
+    let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
+    let server = Server::bind(anywhere, Arc::clone(&desk) as _, Arc::default(), roster, tls, limits).unwrap();
+    let address = server.address().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(server.run(stopped));
+    Site { authority, desk, address, _stop: stop }
+}
+
+impl Site {
+    fn worker(&self) -> (Client, Link) {
+        let key = Key::new().unwrap();
+        let request = Requested::new(&key.request().unwrap()).unwrap();
+        let certified = Certified {
+            certificate: self.authority.certify(now(), ID, &request).unwrap().to_vec(),
+            worker: ID.to_string(),
+            group: "analytics".to_owned(),
+            sequence: 0,
+            authorities: self.authority.trusted().iter().map(|der| der.to_vec()).collect(),
+        };
+        Client::new(Options {
+            identity: Identity::new(certified, key, self.address.to_string()).unwrap(),
+            keep: Arc::new(Nowhere),
+            wanted: BTreeSet::new(),
+            held: Held::default(),
+            version: String::new(),
+            host: String::new(),
+            clock: now,
+            seed: 1,
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a stranger connects as it likes")]
+    async fn stranger(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn who_is_shut_out_between_being_let_in_and_being_there_does_not_stay() {
+    let site = serve(Limits::default());
+    let (client, link) = site.worker();
+    let out = client.run().await;
+    assert!(matches!(out, Out::Refused(refusal) if refusal.code == Code::Removed));
+    assert!(link.held.borrow().deliveries.is_empty() && link.state.borrow().phase == Phase::Out);
+    assert_eq!(site.desk.asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn who_says_nothing_takes_up_what_is_for_strangers_and_nothing_else() {
+    let limits = Limits { visitors: 8, greeting: Span::secs(600), ..Limits::default() };
+    let site = serve(limits);
+    let mut crowd = Vec::new();
+    for _ in 0..4 {
+        crowd.push(site.stranger().await);
+    }
+    // One more from there is let go at once.
+    assert_eq!(site.stranger().await.read(&mut [0; 16]).await.unwrap_or(0), 0);
+    assert!(site.desk.faults.lock().unwrap()[0].contains("too many connections"));
+    drop(crowd);
+}
+
+#[tokio::test]
+async fn the_wait_for_a_handshake_is_part_of_its_time() {
+    let site = serve(Limits { handshakes: 2, greeting: Span::secs(1), ..Limits::default() });
+    let (mut first, mut second) = (site.stranger().await, site.stranger().await);
+    let begun = timer::now();
+    // The first one has the only place of its origin, so the other never gets to shake hands.
+    assert_eq!(second.read(&mut [0; 16]).await.unwrap_or(0), 0);
+    assert_eq!(first.read(&mut [0; 16]).await.unwrap_or(0), 0);
+    assert!(timer::now() - begun < Duration::from_millis(1900), "both began at once");
+}
+
+#[test]
+fn there_is_room_for_as_many_as_there_are_files_and_files_are_left() {
+    let within = |files| {
+        let Limits { workers, visitors, .. } = Limits::default().within(files);
+        (workers, visitors)
+    };
+    assert_eq!(within(u64::MAX), (50_000, 32_000));
+    for files in [1024, 4096, 65_536] {
+        let (workers, visitors) = within(files);
+        assert!(workers > visitors && (workers + visitors + 255) as u64 <= files, "{workers} {visitors}");
+    }
+    assert_eq!(within(1024), (512, 256));
+    assert_eq!(within(100), (1, 1));
+}
