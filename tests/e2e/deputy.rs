@@ -132,12 +132,7 @@ impl Home {
 
     /// Keeps a secret in a file of its own, `secrets/NAME`. Its value must never be seen again.
     pub(crate) fn secret(self, name: &str, value: &str) -> Self {
-        self.secret_in(name, value, value)
-    }
-
-    /// The same with a value that stands among other contents.
-    pub(crate) fn secret_in(self, name: &str, contents: &str, value: &str) -> Self {
-        self.put_secret(name, contents);
+        self.put_secret(name, value);
         self.hide(value);
         self
     }

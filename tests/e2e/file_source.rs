@@ -2,6 +2,8 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -78,7 +80,7 @@ fn a_preferred_file_comes_first_and_the_component_when_it_is_gone() {
     let script = Script::new(|call| lease(call, Duration::from_secs(3600)));
     let lines = script.lines(
         "both",
-        "prefer = \"file\"\nfile = { path = \"secrets/token\", lifetime = \"2s\" }\nretry = { floor = \"50ms\" }",
+        "prefer = \"file\"\nfile = { path = \"secrets/token\", lifetime = \"6s\" }\nretry = { floor = \"50ms\" }",
     );
     let home = script.home().instance("both", "benign-obtain", &lines);
     put(&home, "token", "canary-of-a-payload: from the file");
@@ -98,12 +100,11 @@ fn a_preferred_file_comes_first_and_the_component_when_it_is_gone() {
 
 #[test]
 fn a_file_fills_in_where_the_component_that_is_preferred_fails() {
-    let script =
-        Script::new(
-            |call| {
-                if call.number < 4 { failure("unavailable") } else { lease(call, Duration::from_secs(3600)) }
-            },
-        );
+    let works = Arc::new(AtomicBool::new(false));
+    let does_it = Arc::clone(&works);
+    let script = Script::new(move |call| {
+        if does_it.load(Ordering::Relaxed) { lease(call, Duration::from_secs(3600)) } else { failure("unavailable") }
+    });
     let lines = script.lines(
         "both",
         "file = { path = \"secrets/token\", lifetime = \"1h\" }\nretry = { floor = \"400ms\", most = \"400ms\" }",
@@ -115,7 +116,8 @@ fn a_file_fills_in_where_the_component_that_is_preferred_fails() {
     let both = running.now("both");
     assert_eq!((origin(&both), &both["lease"]["revision"]), ("file", &1.into()), "{both}");
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
+    works.store(true, Ordering::Relaxed);
     running.until("the component", || origin(&running.now("both")) == "component");
-    assert_eq!(given(&home, "both"), payload("both", "obtain", 4));
+    assert_eq!(given(&home, "both"), payload("both", "obtain", script.count("both", "obtain")));
     assert_eq!(running.now("both")["failures"], 0);
 }

@@ -42,7 +42,7 @@ fn every_file_here_is_part_of_the_tests() {
     for (known, folder, least) in [
         (include_str!("main.rs"), "", 10),
         (include_str!("faults.rs"), "/faults", 11),
-        (include_str!("workers.rs"), "/workers", 14),
+        (include_str!("workers.rs"), "/workers", 17),
     ] {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e").to_owned() + folder;
         let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -32,7 +32,7 @@ fn given(home: &Home, instance: &str) -> String {
 #[test]
 fn a_lease_that_was_replaced_is_revoked_after_its_grace() {
     let script = Script::granting();
-    let lines = script.lines("lab", "revoke = { replaced = \"1s\" }");
+    let lines = script.lines("lab", "revoke = { replaced = \"3s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
     let running = Running::start(&home);
     running.until("a lease", || running.revision("lab") == 1);
@@ -43,7 +43,7 @@ fn a_lease_that_was_replaced_is_revoked_after_its_grace() {
     assert_eq!((running.now("lab")["to_revoke"].as_u64(), revoked(&script, "lab").len()), (Some(1), 0));
     running.until("its revocation", || running.now("lab")["to_revoke"] == 0);
     let revocations = script.calls("lab", "revoke");
-    assert!(revocations[0].at - replaced >= Duration::from_secs(1));
+    assert!(revocations[0].at - replaced >= Duration::from_secs(3));
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)], "the new one is good");
 }
 
@@ -118,7 +118,7 @@ fn a_revocation_that_fails_is_tried_again_and_reported() {
         ("revoke", _) => String::new(),
         _ => hour(call),
     });
-    let lines = script.lines("lab", "retry = { floor = \"300ms\", slow = \"300ms\" }");
+    let lines = script.lines("lab", "retry = { floor = \"2s\", slow = \"2s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
     let running = Running::start(&home);
     running.until("a lease", || running.revision("lab") == 1);

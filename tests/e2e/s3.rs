@@ -39,8 +39,15 @@ fn made(secret_key: &str, first: &str) -> Home {
 
 /// Gives a home the key that its instances sign with.
 pub(crate) fn with_key(home: Home, secret_key: &str) -> Home {
+    put_key(&home, secret_key);
+    home
+}
+
+/// The same with one that is there.
+pub(crate) fn put_key(home: &Home, secret_key: &str) {
     let id = Seaweed::ACCESS_KEY;
-    home.secret_in("aws-key", &format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#), secret_key)
+    home.put_secret("aws-key", &format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#));
+    home.hide(secret_key);
 }
 
 /// What stands below `[instances.NAME]` for one that assumes the role at this endpoint, as a session of its own name.

@@ -2,6 +2,7 @@
 //! processes, disks, links and receivers fail.
 
 mod allowed;
+mod aws_cli;
 mod changes;
 mod endpoints;
 mod expiry;
@@ -10,9 +11,11 @@ mod joining;
 mod kills;
 mod lives;
 mod partition;
+mod paused;
 mod shut_out;
 mod site;
 mod strangers;
 mod troubles;
 mod unit;
+mod vitals;
 mod watcher;

@@ -79,7 +79,11 @@ fn a_command_is_run_when_the_unit_is_there_and_once_for_each() {
         &format!("[receivers.app]\non-change = {{ command = [\"/bin/sh\", \"-c\", {script:?}] }}"),
     );
     let worker = site.worker("worker");
-    let lines = || fs::read_to_string(&told).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    // A line is there when it has ended: its halves are written one after the other.
+    let lines = || {
+        let text = fs::read_to_string(&told).unwrap_or_default();
+        text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect::<Vec<_>>()
+    };
     worker.until("the first", || lines().len() == 1);
     site.give("creds", 2);
     worker.until("the second", || lines().len() == 2);

@@ -1,7 +1,10 @@
 //! What ends: a worker's certificate, and a lease that nobody replaces.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
+
+use deputy_test_servers::tool;
 
 use super::site::{GROUP, LONG, Site};
 use super::unit::{Payload, now};
@@ -42,11 +45,16 @@ fn a_certificate_is_renewed_while_there_is_a_coordinator_and_ends_where_there_wa
 #[test]
 fn a_lease_that_nobody_replaces_is_kept_or_removed_as_the_worker_s_operator_says() {
     let site = Site::usual("");
-    site.home.edit("lifetime = \"1h\"", "lifetime = \"4s\"");
+    site.home.edit("lifetime = \"1h\"", "lifetime = \"6s\"");
+    // It begins when the file is written, so there is none before everybody is there.
+    fs::remove_file(site.home.path("secrets/creds.payload")).unwrap();
     let _coordinator = site.coordinator();
     site.configure("keeper", "expired = \"keep\"");
     site.configure("remover", "expired = \"remove\"");
     let (keeper, remover) = (site.worker("keeper"), site.worker("remover"));
+    keeper.until_link("connected");
+    remover.until_link("connected");
+    site.give("creds", 1);
     keeper.until_published("app", "creds", 1);
     remover.until_published("app", "creds", 1);
     remover.until_published("app", "creds", 0);
@@ -54,9 +62,39 @@ fn a_lease_that_nobody_replaces_is_kept_or_removed_as_the_worker_s_operator_says
     assert!(!site.link("remover", "app").exists());
     for worker in [&keeper, &remover] {
         worker.until("it is not ready", || worker.status().unwrap()["ready"] == false);
-        assert!(worker.log().contains("a lease ended before there was another one"), "{}", worker.log());
+        worker.until("it says why", || worker.log().contains("a lease ended before there was another one"));
     }
     site.give_text("creds", &Payload::new("creds", 2, LONG).text());
     keeper.until_published("app", "creds", 2);
     remover.until_published("app", "creds", 2);
+}
+
+#[test]
+fn a_worker_whose_clock_is_behind_is_told_that_its_certificate_has_ended() {
+    let site = Site::usual("certificate-life = \"10s\"");
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    worker.kill();
+    let stopped = now();
+    coordinator.kill();
+    // What it makes from now on begins long enough before.
+    site.home.edit("certificate-life = \"10s\"", "certificate-life = \"1h\"");
+    let coordinator = site.coordinator();
+    site.give("creds", 2);
+    coordinator.until("there is another lease", || coordinator.revision("creds") == 2);
+    thread::sleep(Duration::from_secs(11).saturating_sub(now().saturating_sub(stopped)));
+
+    // By its own clock the certificate is good, and it shows it.
+    let mut command = site.command("worker");
+    command.env("LD_PRELOAD", tool("libfaketime.so").unwrap()).env("FAKETIME", "-60").env("DONT_FAKE_MONOTONIC", "1");
+    let worker = site.worker_as("worker", command);
+    worker.until_link("out");
+    let told = worker.told();
+    assert!(
+        told.contains("the coordinator says that the worker's certificate has expired: compare the clocks"),
+        "{told}"
+    );
+    assert!(coordinator.log().contains("the TLS handshake failed"), "{}", coordinator.log());
+    assert_eq!((worker.number("app", "creds"), &site.only_worker()["connected"]), (1, &false.into()));
 }

@@ -34,8 +34,11 @@ fn a_full_disk_leaves_the_unit_before_whole_and_the_newer_one_comes_when_there_i
     coordinator.until("the coordinator hears of it", || failure().contains("receiver app"));
     assert!(failure().contains("No space left") || failure().contains("no room"), "{}", failure());
     worker.until("it has tried again", || worker.status().unwrap()["receivers"][0]["failures"].as_u64() >= Some(2));
-    let told = worker.told();
-    assert!(told.contains("\"ready\":false") && told.contains("\"state\":\"retrying\""), "{told}");
+    // While it tries, it says so.
+    worker.until("it waits before it tries again", || {
+        let told = worker.told();
+        told.contains("\"ready\":false") && told.contains("\"state\":\"retrying\"")
+    });
     assert_eq!(number(), 1);
 
     // Something newer has no more room.

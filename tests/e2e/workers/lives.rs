@@ -88,6 +88,7 @@ fn a_worker_that_was_killed_or_stopped_goes_on_where_it_was() {
     worker.until_published("app", "creds", 2);
     coordinator.until("it has reported", || is_current(&site, 2));
     assert_eq!(worker.stop(), Some(exit::OK));
+    coordinator.until("it is away again", || site.only_worker()["connected"] == false);
     // Nothing is new: the unit that is there is the one that it would write.
     let worker = site.again("worker");
     coordinator.until("it has reported again", || site.only_worker()["connected"] == true && is_current(&site, 2));
@@ -102,6 +103,7 @@ fn without_a_coordinator_a_worker_starts_from_what_it_kept_and_says_how_old_that
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
     coordinator.until("it has reported", || is_current(&site, 1));
+    worker.until_kept("creds");
     // What is on a tmpfs goes with the machine's restart.
     assert_eq!(worker.stop(), Some(exit::OK));
     fs::remove_dir_all(site.home.path("secrets/worker")).unwrap();
@@ -129,7 +131,10 @@ fn without_a_coordinator_a_worker_starts_from_what_it_kept_and_says_how_old_that
 fn a_state_that_another_key_sealed_is_left_alone_and_so_is_what_is_published() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
-    site.worker("worker").until_published("app", "creds", 1);
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    worker.until_kept("creds");
+    worker.kill();
     coordinator.kill();
     let (key, aside) = (site.home.path("worker-state/key"), site.home.path("worker-state/key.aside"));
     fs::rename(&key, &aside).unwrap();

@@ -206,6 +206,11 @@ impl Site {
         said["workers"].as_array().unwrap().clone()
     }
 
+    /// What it says of one worker.
+    pub(crate) fn known(&self, id: &str) -> Value {
+        self.workers().into_iter().find(|worker| worker["id"] == *id).unwrap()
+    }
+
     /// What it says of the one worker that it knows.
     pub(crate) fn only_worker(&self) -> Value {
         let workers = self.workers();
@@ -289,6 +294,14 @@ impl Worker<'_> {
     #[track_caller]
     pub(crate) fn until_published(&self, receiver: &str, instance: &str, number: u64) {
         self.until(&format!("{instance} {number} in {receiver}"), || self.number(receiver, instance) == number);
+    }
+
+    /// Waits until it has written down what it holds of an instance: it publishes that on another path, and whoever comes
+    /// first is chance.
+    #[track_caller]
+    pub(crate) fn until_kept(&self, instance: &str) {
+        let file = self.site.home.path(&format!("{}-state/delivery.{instance}.sealed", self.name));
+        self.until(&format!("{instance} is kept"), || file.exists());
     }
 
     /// Waits until its link is in this state.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ const BLINK: u128 = 500;
 /// Watches from its beginning until it is asked what it saw, or dropped.
 pub(crate) struct Watcher {
     done: Arc<AtomicBool>,
+    looks: Arc<AtomicUsize>,
     watching: Option<JoinHandle<Result<Seen, String>>>,
 }
 
@@ -31,10 +32,10 @@ pub(crate) struct Seen {
 
 impl Watcher {
     /// Of a receiver's place. From when the first unit is there, one always is, it is whole, no instance goes back or away,
-    /// and nothing in it has expired.
+    /// and nothing in it has expired. It has looked once when this comes back: what is there now was seen.
     pub(crate) fn of(link: PathBuf) -> Self {
-        let done = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&done);
+        let (done, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (ended, looked) = (Arc::clone(&done), Arc::clone(&looks));
         let watching = thread::spawn(move || {
             let mut seen = Seen::default();
             loop {
@@ -42,13 +43,24 @@ impl Watcher {
                 let is_last = ended.load(Ordering::Relaxed);
                 let unit = Unit::read(&link).map_err(|error| format!("{}: {error}", link.display()))?;
                 seen.look(unit).map_err(|what| format!("{}, look {}: {what}", link.display(), seen.looks))?;
+                looked.fetch_add(1, Ordering::Relaxed);
                 if is_last {
                     return Ok(seen);
                 }
                 thread::sleep(PACE);
             }
         });
-        Self { done, watching: Some(watching) }
+        let watcher = Self { done, looks, watching: Some(watching) };
+        // One that ended has seen something wrong, and says so when it is asked.
+        while watcher.looks() == 0 && !watcher.watching.as_ref().is_some_and(JoinHandle::is_finished) {
+            thread::sleep(PACE);
+        }
+        watcher
+    }
+
+    /// How often it has looked.
+    pub(crate) fn looks(&self) -> usize {
+        self.looks.load(Ordering::Relaxed)
     }
 
     /// Ends it; fails if it saw what must not be seen.

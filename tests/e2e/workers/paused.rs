@@ -1,0 +1,181 @@
+//! A worker that is paused: nobody waits for it, and when it goes on it is where all others are.
+#![expect(clippy::print_stderr, reason = "a test says what it saw: how long what took, and how often what happened")]
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deputy_test_servers::guest;
+
+use super::site::{GROUP, LONG, Site, Worker};
+use super::unit::{CANARY, Payload};
+use super::watcher::Watcher;
+use crate::deputy::exit;
+use crate::faults::kills::Chance;
+use crate::running::PATIENCE;
+use crate::script::Script;
+
+/// Long before a write to who does not read is given up, and long enough on a machine that is busy.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What a coordinator says of who does not read: after thirty seconds.
+const STALLED: &str = "it does not read what it is sent";
+
+/// Payloads that sockets do not hold for long.
+const LARGE: [&str; 4] = ["large-a", "large-b", "large-c", "large-d"];
+
+/// How often those are replaced while nobody reads them: twenty megabytes, and the buffers of both sides have ten at most.
+const FILLING: u64 = 5;
+
+/// Every lease is good for an hour.
+fn granting() -> Script {
+    Script::new(|call| {
+        let payload = Payload::new(&call.instance, u64::try_from(call.number).unwrap(), LONG);
+        format!("payload {}\nvalid-until {}\n", payload.text(), payload.until)
+    })
+}
+
+/// With `creds`, which is replaced when an operator wants that, and `often`, which is replaced once a second.
+fn site(script: &Script) -> Site {
+    let upstream = "[upstreams.default]\ncalls-per-minute = 6000\nburst = 100";
+    let mut site = Site::new(&format!("heartbeat = \"1s\"\n{upstream}")).receiver("app", &["creds"]);
+    for (name, policy) in [("creds", ""), ("often", "lifetime = \"10s\"\nrenew = { ratio = 0.1, jitter = 0.0 }\n")] {
+        let (component, policy) = (guest("benign-obtain").unwrap(), format!("deliver-to = [\"{GROUP}\"]\n{policy}"));
+        site.home.add(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
+    }
+    site
+}
+
+/// Has `creds` replaced, and gives how long it took until all these have published it.
+fn replaced(site: &Site, number: u64, workers: &[&Worker<'_>]) -> Duration {
+    let begun = Instant::now();
+    site.ask(&["renew", "creds"]).ends_with(exit::OK);
+    for worker in workers {
+        worker.until_published("app", "creds", number);
+    }
+    begun.elapsed()
+}
+
+/// Whether a worker has applied the newest of all that it may have.
+fn is_current(site: &Site, id: &str) -> bool {
+    site.known(id)["applied"].as_array().unwrap().iter().all(|applied| applied["current"] == true)
+}
+
+#[test]
+fn while_a_worker_is_paused_all_others_get_each_lease_and_then_it_has_the_newest_at_once() {
+    let script = granting();
+    let site = site(&script);
+    let coordinator = site.coordinator();
+    let (paused, first, second) = (site.worker("paused"), site.worker("first"), site.worker("second"));
+    let others = [&first, &second];
+    for worker in [&paused, &first, &second] {
+        worker.until_published("app", "creds", 1);
+    }
+    let id = paused.id();
+    let watchers = [&paused, &first, &second].map(|worker| Watcher::of(site.link(&worker.name, "app")));
+
+    paused.signal("STOP");
+    let (begun, renewed) = (Instant::now(), script.count("often", "obtain"));
+    let (mut number, mut slowest) = (1, Duration::ZERO);
+    while site.known(&id)["connected"] == true {
+        assert!(begun.elapsed() < PATIENCE, "it is still taken for connected");
+        number += 1;
+        slowest = slowest.max(replaced(&site, number, &others));
+    }
+    let silent = site.known(&id)["seen_ago_ms"].as_u64().unwrap();
+    assert!(silent >= 3000, "three signs of life did not come, and it was heard of {silent} ms ago");
+    let told = site.ask(&["workers"]).ends_with(exit::OK).stdout;
+    let line = told.lines().find(|line| line.starts_with(&id)).unwrap();
+    assert!(line.contains(" away ") && line.contains("s ago ") && told.contains("2 of 3 connected"), "{told}");
+    coordinator.until("renewals go on", || script.count("often", "obtain") >= renewed + 3);
+    for _ in 0..3 {
+        number += 1;
+        slowest = slowest.max(replaced(&site, number, &others));
+    }
+    let later = site.known(&id)["seen_ago_ms"].as_u64().unwrap();
+    assert!(later > silent, "{later} ms after {silent}");
+    assert!(number > 4 && slowest < SOON, "{number} leases, the slowest after {slowest:?}");
+
+    let begun = Instant::now();
+    paused.signal("CONT");
+    paused.until_published("app", "creds", number);
+    let took = begun.elapsed();
+    assert!(took < SOON, "{took:?}");
+    coordinator.until("it has reported that", || site.known(&id)["connected"] == true && is_current(&site, &id));
+    replaced(&site, number + 1, &[&paused, &first, &second]);
+    for watcher in watchers {
+        let numbers = &watcher.saw().numbers["creds"];
+        assert_eq!((numbers[0], *numbers.last().unwrap()), (1, number + 1), "{numbers:?}");
+    }
+    eprintln!("{number} leases beside a paused worker, the slowest after {slowest:?}; it had the last after {took:?}");
+}
+
+#[test]
+fn who_reads_nothing_is_let_go_however_much_there_is_for_it_and_delays_nobody_until_then() {
+    let site = LARGE.iter().fold(Site::usual(""), |site, name| site.instance(name, "any", &[GROUP]));
+    let coordinator = site.coordinator();
+    let (paused, other) = (site.worker("paused"), site.worker("other"));
+    let (id, other_id) = (paused.id(), other.id());
+    paused.until_published("app", "creds", 1);
+    other.until_published("app", "creds", 1);
+    let watchers = [&paused, &other].map(|worker| Watcher::of(site.link(&worker.name, "app")));
+
+    paused.signal("STOP");
+    let (begun, mut number, mut slowest) = (Instant::now(), 1, Duration::ZERO);
+    while !coordinator.log().contains(STALLED) {
+        assert!(begun.elapsed() < 2 * PATIENCE, "it is still written to");
+        number += 1;
+        let given = Instant::now();
+        if number <= 1 + FILLING {
+            for name in LARGE {
+                site.give_text(name, &format!("{CANARY} {name} {number} {}", "x".repeat(1_000_000)));
+            }
+            let is_there = |name: &&str| coordinator.revision(name) == number;
+            coordinator.until("they are replaced", || LARGE.iter().all(is_there));
+            coordinator.until("the other has them", || is_current(&site, &other_id));
+        }
+        site.give("creds", number);
+        other.until_published("app", "creds", number);
+        slowest = slowest.max(given.elapsed());
+    }
+    assert!(number > 1 + FILLING && slowest < SOON, "{number} leases, the slowest after {slowest:?}");
+    coordinator.until("it is no longer there", || site.known(&id)["connected"] == false);
+    let silent = site.known(&id)["seen_ago_ms"].as_u64().unwrap();
+    assert!(silent >= 25_000, "it was heard of {silent} ms ago");
+
+    let begun = Instant::now();
+    paused.signal("CONT");
+    paused.until_published("app", "creds", number);
+    let took = begun.elapsed();
+    assert!(took < SOON, "{took:?}");
+    coordinator.until("it has all of it", || site.known(&id)["connected"] == true && is_current(&site, &id));
+    for watcher in watchers {
+        let numbers = &watcher.saw().numbers["creds"];
+        assert_eq!((numbers[0], *numbers.last().unwrap()), (1, number), "{numbers:?}");
+    }
+    eprintln!("{number} leases, the slowest after {slowest:?}; who read nothing had the last after {took:?}");
+}
+
+#[test]
+fn a_worker_that_is_paused_at_any_moment_shows_whole_units() {
+    const PAUSES: u64 = 30;
+    let mut chance = Chance::from_environment();
+    let script = granting();
+    let site = site(&script);
+    let coordinator = site.coordinator();
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    let mut before = 0;
+    for number in 2..PAUSES + 2 {
+        site.ask(&["renew", "creds"]).ends_with(exit::OK);
+        thread::sleep(Duration::from_micros(chance.below(15_000)));
+        worker.signal("STOP");
+        let looks = watcher.looks();
+        coordinator.until("somebody has looked", || watcher.looks() > looks + 1);
+        before += u64::from(worker.number("app", "creds") < number);
+        worker.signal("CONT");
+        worker.until_published("app", "creds", number);
+    }
+    assert_eq!(*watcher.saw().numbers["creds"].last().unwrap(), PAUSES + 1);
+    eprintln!("{before} of {PAUSES} pauses came before the unit was there");
+}
