@@ -24,6 +24,8 @@ pub mod message;
 mod name;
 mod refusal;
 pub mod server;
+#[cfg(test)]
+mod testing;
 mod text;
 mod timer;
 

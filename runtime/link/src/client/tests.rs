@@ -10,60 +10,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream as Served;
 
 use super::*;
+use crate::Authority;
 use crate::frame::{FROM_WORKER, Frames, encode};
-use crate::message::{Bound, Certified, Complete, Down, ReceiverLimits, Reply, Request, Up};
-use crate::name::WorkerId;
+use crate::message::{Bound, Complete, Down, ReceiverLimits, Reply, Request, Up};
 use crate::server::Tls;
-use crate::{Authority, Key, Lives, Requested};
+use crate::testing::{LIVES, Nowhere, certified, client, identity, now};
 
 #[path = "fetch_tests.rs"]
 mod fetch;
-
-struct Nowhere;
-
-#[async_trait]
-impl Keep for Nowhere {
-    async fn keep(&self, _: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "certificates of now")]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
-}
-
-const LIVES: Lives = Lives { authority: Span::secs(864_000), worker: Span::secs(86_400) };
-
-fn certified(authority: &Authority, now: Timestamp, sequence: u64, request: &[u8]) -> Certified {
-    let worker = WorkerId::from_bytes([7; 8]);
-    Certified {
-        certificate: authority.certify(now, worker, &Requested::new(request).unwrap()).unwrap().to_vec(),
-        worker: worker.to_string(),
-        group: "analytics".to_owned(),
-        sequence,
-        authorities: authority.trusted().iter().map(|der| der.to_vec()).collect(),
-    }
-}
-
-fn identity(authority: &Authority, now: Timestamp, address: String) -> Identity {
-    let key = Key::new().unwrap();
-    Identity::new(certified(authority, now, 0, &key.request().unwrap()), key, address).unwrap()
-}
-
-fn client(identity: Identity, keep: Arc<dyn Keep>) -> (Client, Link) {
-    Client::new(Options {
-        identity,
-        keep,
-        wanted: BTreeSet::new(),
-        held: Held::default(),
-        version: String::new(),
-        host: String::new(),
-        clock: now,
-        seed: 1,
-    })
-}
 
 /// Lets a worker in, and hears what it wants.
 async fn accept(listener: &TcpListener, tls: &Tls) -> Served<TcpStream> {
