@@ -87,6 +87,7 @@ fn a_worker_that_was_killed_or_stopped_goes_on_where_it_was() {
     let worker = site.again("worker");
     worker.until_published("app", "creds", 2);
     coordinator.until("it has reported", || is_current(&site, 2));
+    worker.until_kept("creds");
     assert_eq!(worker.stop(), Some(exit::OK));
     coordinator.until("it is away again", || site.only_worker()["connected"] == false);
     // Nothing is new: the unit that is there is the one that it would write.

@@ -24,6 +24,8 @@ use deputy_observe::SystemClock;
 
 #[path = "engine_tests.rs"]
 mod engine;
+#[path = "hostile_tests.rs"]
+mod hostile;
 #[path = "return_tests.rs"]
 mod returns;
 

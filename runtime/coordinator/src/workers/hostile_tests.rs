@@ -1,0 +1,45 @@
+//! A worker that is let in, and says what no worker may say.
+
+use deputy_link::message::{Applied, Fetch, Join, Request, Subscribe, Up};
+
+use super::*;
+
+/// A connection that shows a worker's certificate, and on which the test says what it likes.
+async fn certified(site: &Site, identity: &Identity) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(identity.tls().unwrap());
+    connector.connect(name, connect(site).await).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_may_not_say_ends_its_own_connection_and_no_other() {
+    let site = site(How::default()).await;
+    site.deliver(&[("analytics", &["s3-prod"])]);
+    site.publish("s3-prod", 1);
+    let worker = site.worker("analytics").await;
+    worker.has("s3-prod", 1).await;
+    let hostile = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let frame = |request| deputy_link::encode(&Up::from(request)).to_vec();
+    let no_instance = Subscribe { instances: vec!["../s3-prod".to_owned()], ..Subscribe::default() };
+    let attempts = [
+        (vec![0xff; 64], "a frame without an end"),
+        (vec![0, 4, 0, 1], "a frame that is too long by a byte"),
+        ([&[0, 0, 0, 4][..], &[0xff; 4]].concat(), "no message"),
+        (frame(Request::Join(Join::default())), "joining again"),
+        (frame(Request::Applied(Applied::default())), "a report on nothing"),
+        (frame(Request::Subscribe(no_instance)), "what is no name"),
+        (frame(Request::Fetch(Fetch { digest: vec![1; 31] })), "what is no digest"),
+    ];
+    for (revision, (sent, what)) in (2..).zip(attempts) {
+        let mut stream = certified(&site, &hostile).await;
+        stream.write_all(&sent).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut buffer = [0; 4096];
+        while let Ok(1..) = soon(stream.read(&mut buffer)).await {}
+        site.publish("s3-prod", revision);
+        worker.has("s3-prod", revision).await;
+        assert_eq!(worker.link.state.borrow().failures, 0, "{what}");
+    }
+    assert!(site.status(&worker).await.connected);
+    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 7"));
+}
