@@ -11,6 +11,8 @@ pub struct Held {
     pub deliveries: BTreeMap<InstanceName, Delivery>,
     /// The receivers that the coordinator chose for the worker's group.
     pub receivers: BTreeMap<ReceiverName, Binding>,
+    /// Those that the coordinator can't load at the moment, and of which nothing is here from before either.
+    pub missing: BTreeSet<ReceiverName>,
     /// Whether this is all of it: until then, what is missing was not taken back but may still come.
     pub complete: bool,
 }

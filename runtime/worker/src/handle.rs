@@ -107,6 +107,9 @@ impl Vitals for Health {
         if !status.complete {
             text.push_str("not ready: the coordinator has not sent all that it has for this worker\n");
         }
+        for name in &status.missing {
+            text.push_str(&format!("{name} not ready: the coordinator can't load this receiver: its log says why\n"));
+        }
         for receiver in status.receivers.iter().filter(|receiver| !receiver.ready) {
             let trouble = receiver.trouble.as_ref().map_or("", |trouble| &trouble.message);
             text.push_str(&format!("{} not ready: {} {}\n", receiver.name, receiver.state, harmless(trouble)));

@@ -32,13 +32,15 @@ pub struct Status {
     pub connection: ConnectionStatus,
     /// Whether all that the coordinator has for it is there, now or from before.
     pub complete: bool,
-    /// Whether every receiver has applied what is held, nothing that is held has ended, and the worker is one that the
-    /// coordinator lets in: else nothing newer will come.
+    /// Whether every receiver is there and has applied what is held, nothing that is held has ended, and the worker is one
+    /// that the coordinator lets in: else nothing newer will come.
     pub ready: bool,
     /// Each delivery, by its instance.
     pub instances: Vec<InstanceStatus>,
     /// Each receiver, by name.
     pub receivers: Vec<ReceiverStatus>,
+    /// Receivers of its group that the coordinator can't load at the moment, and of which there is nothing from before.
+    pub missing: Vec<String>,
 }
 
 /// The link to the coordinator.
@@ -178,6 +180,7 @@ impl Status {
             ready: is_ready(machine, connection, now),
             instances,
             receivers,
+            missing: machine.missing().map(ToString::to_string).collect(),
         }
     }
 
@@ -203,7 +206,8 @@ impl Status {
 fn is_ready(machine: &Machine, connection: &Connection, now: Now) -> bool {
     let is_good = machine.instances().all(|view| view.delivery.is_valid(now.wall));
     let is_let_in = connection.phase != Phase::Out;
-    is_let_in && machine.is_complete() && is_good && machine.receivers(now).all(|view| view.is_ready())
+    let is_there = machine.is_complete() && machine.missing().next().is_none();
+    is_let_in && is_there && is_good && machine.receivers(now).all(|view| view.is_ready())
 }
 
 impl ConnectionStatus {

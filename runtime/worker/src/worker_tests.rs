@@ -288,6 +288,8 @@ async fn what_is_held_comes_to_the_workload_and_the_coordinator_hears_of_it() {
 async fn a_receiver_that_hangs_delays_no_other_and_what_comes_meanwhile_is_coalesced() {
     let mut worker = Running::start(&[("hangs", &["a"]), ("runs", &["b"])]);
     worker.shelf.of("hangs").hangs.store(true, Ordering::SeqCst);
+    // That there is nothing for it is settled, which is not the same as something that was good before.
+    worker.until("nothing is there", async |status| status.receivers.iter().all(|it| it.state == "nothing")).await;
     worker.gets("a", 1);
     worker.until("hangs", async |_| worker.shelf.of("hangs").calls.load(Ordering::SeqCst) == 1).await;
     for revision in 1..20 {
@@ -406,6 +408,26 @@ async fn a_worker_that_is_not_let_in_is_not_ready_however_well_the_rest_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_lacks_a_receiver_of_its_group_is_not_ready_until_it_comes() {
+    let mut worker = Running::start(&[("aws", &["s3"])]);
+    worker.gets("s3", 1);
+    assert_eq!(worker.report().await, "s3:1 ok");
+    let late: ReceiverName = "late".parse().unwrap();
+    worker.held.send_modify(|held| Arc::make_mut(held).missing.extend([late.clone()]));
+    worker.until("it lacks one", async |status| !status.ready && status.missing == ["late"]).await;
+    let (code, text) = worker.ask("/readyz").await;
+    let said = "late not ready: the coordinator can't load this receiver: its log says why\n";
+    assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, said));
+    worker.held.send_modify(|held| {
+        let held = Arc::make_mut(held);
+        held.missing.clear();
+        held.receivers.insert(late, binding(&["s3"]));
+    });
+    worker.until("it is there", async |status| status.ready && status.receivers.len() == 2).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_that_hangs_or_fails_takes_nothing_back_and_runs_once_more_for_all_that_came() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut held = Held { complete: true, ..Held::default() };
@@ -434,7 +456,7 @@ async fn what_is_withdrawn_unbound_or_ended_is_no_longer_published() {
     let mut worker = Running::start(&[("aws", &["a", "b"]), ("other", &["a"])]);
     worker.gets("a", 1);
     assert_eq!(worker.report().await, "a:1 ok");
-    worker.holds(delivery("b", "s3", 1, Span::millis(1500)));
+    worker.holds(delivery("b", "s3", 1, Span::secs(4)));
     assert_eq!(worker.report().await, "b:1 ok");
     worker.until("b ended", async |_| !worker.out("aws/b").exists()).await;
     assert!(worker.out("aws/a").exists());

@@ -28,6 +28,7 @@ fn shown(status: &Value) -> String {
     let mut rest = Table::default();
     for (name, value) in status.as_object().into_iter().flatten() {
         match value {
+            Value::Array(rows) if rows.is_empty() => {}
             Value::Array(rows) => text.push_str(&list(name, rows)),
             value if name != "schema" => rest.row([name.replace('_', " "), cell(value)]),
             _ => {}
@@ -45,8 +46,15 @@ fn list(name: &str, rows: &[Value]) -> String {
         }
     }
     let mut table = Table::default();
-    table.row(columns.iter().map(|column| column.replace('_', " ").to_uppercase()));
+    if !columns.is_empty() {
+        table.row(columns.iter().map(|column| column.replace('_', " ").to_uppercase()));
+    }
     for row in rows {
+        // Of some things there is nothing to tell but the name.
+        if row.is_string() {
+            table.row([cell(row)]);
+            continue;
+        }
         table.row(columns.iter().map(|column| row.get(column).map(cell).unwrap_or_default()));
     }
     format!("{}\n{}\n", painted(HEADING, harmless(name)), table.render(2))

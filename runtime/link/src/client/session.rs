@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, InstanceName, SecretBytes, Span, Stamp, Timestamp};
+use deputy_core::{Delivery, Digest, InstanceName, ReceiverName, SecretBytes, Span, Stamp, Timestamp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -201,6 +201,7 @@ impl Session<'_> {
         if bound.component.is_empty() {
             self.change(|held| {
                 held.receivers.remove(&receiver);
+                held.missing.remove(&receiver);
             });
             return Ok(());
         }
@@ -214,6 +215,7 @@ impl Session<'_> {
             limits: limits.map_err(|_| Lost::Nonsense("a limit"))?.unwrap_or_default(),
         };
         self.change(|held| {
+            held.missing.remove(&receiver);
             held.receivers.insert(receiver, binding);
         });
         Ok(())
@@ -222,10 +224,12 @@ impl Session<'_> {
     /// All that there is was sent: what is not in the list is no longer the worker's.
     async fn complete(&mut self, complete: &Complete) -> Result<(), Lost> {
         let instances: BTreeSet<&str> = complete.instances.iter().map(String::as_str).collect();
-        let receivers: BTreeSet<&str> = complete.receivers.iter().map(String::as_str).collect();
+        let receivers: Result<BTreeSet<ReceiverName>, _> = complete.receivers.iter().map(|name| name.parse()).collect();
+        let receivers = receivers.map_err(|_| Lost::Nonsense("a receiver"))?;
         self.change(|held| {
             held.deliveries.retain(|instance, _| instances.contains(instance.as_str()));
-            held.receivers.retain(|receiver, _| receivers.contains(receiver.as_str()));
+            held.receivers.retain(|receiver, _| receivers.contains(receiver));
+            held.missing = receivers.into_iter().filter(|receiver| !held.receivers.contains_key(receiver)).collect();
             held.complete = true;
         });
         self.client.state.send_modify(|state| state.failures = 0);

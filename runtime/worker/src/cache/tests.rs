@@ -45,6 +45,7 @@ fn held(deliveries: &[(&str, u64)]) -> Held {
         deliveries: deliveries.iter().map(delivery).collect(),
         receivers: BTreeMap::from([("aws".parse().unwrap(), binding)]),
         complete: true,
+        ..Held::default()
     }
 }
 

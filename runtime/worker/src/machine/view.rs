@@ -35,7 +35,10 @@ impl ReceiverView<'_> {
     pub fn is_ready(&self) -> bool {
         match self.doing {
             Doing::Applied | Doing::Nothing => true,
-            Doing::Applying(_) => self.published.is_some() && self.trouble.is_none(),
+            Doing::Applying(_) => {
+                let before = self.published.is_some_and(|published| published.unit.is_some());
+                before && self.trouble.is_none()
+            }
             Doing::Leaving | Doing::Retrying(_) | Doing::Waiting => false,
         }
     }
@@ -73,6 +76,11 @@ impl Machine {
     /// Whether all that the coordinator has for this worker is there.
     pub fn is_complete(&self) -> bool {
         self.held.complete
+    }
+
+    /// The receivers of its group that it has nothing of, because the coordinator can't load them, and its operator neither.
+    pub fn missing(&self) -> impl Iterator<Item = &ReceiverName> {
+        self.held.missing.iter().filter(|name| !self.plans.bindings.contains_key(*name))
     }
 
     /// All receivers.
