@@ -1,6 +1,7 @@
 //! Workers as real processes beside a real coordinator: who is let in, what reaches the workload, and what it sees while
 //! processes, disks, links and receivers fail.
 
+mod allowed;
 mod aws_cli;
 mod changes;
 mod endpoints;

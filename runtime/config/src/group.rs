@@ -82,11 +82,6 @@ fn component(
     let needed = fields.required(sink, "component", "\"receiver.wasm\"").is_some()
         & fields.required(sink, "instances", "[\"s3-prod\"]").is_some();
     let mut sound = needed;
-    if let Some(at) = fields.key("limits") {
-        sink.error(at, "`limits` has no effect here: these receivers run with the default limits")
-            .expected("only for a receiver with a `component` in a worker's own configuration");
-        sound = false;
-    }
     let parts = Parts::read(sink, base, &mut fields);
     fields.finish(sink);
     for (instance, at) in parts.instances() {

@@ -10,6 +10,7 @@ use deputy_core::{FileSource, GroupName, Instance, InstanceName, Limits, Service
 
 use crate::delivered::Delivered;
 use crate::diagnostic::Sink;
+use crate::limits::Unwritten;
 use crate::secret::Secrets;
 use crate::upstream::Upstreams;
 use crate::value::{Fields, Key, Value, optional, shown};
@@ -166,13 +167,15 @@ fn component(
     let mut used = BTreeSet::new();
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, v)).unwrap_or_default();
     let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();
-    let limits = fields.optional("limits").map_or(Some(Limits::default()), |v| limits::read(sink, v));
+    let limits =
+        optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", Unwritten::Default));
     secrets.check(sink, &used);
 
-    let (name, limits, sha256) = (name?.clone(), limits?, sha256?);
+    let (name, limits, sha256) = (name?.clone(), limits?.unwrap_or_default(), sha256?);
     let Some(component) = component? else { return Some(None) };
     let (grants, sources) = secrets.into_parts();
     let grant = Grant { http, tcp, secrets: grants };
+    let limits = Limits::default().with(&limits);
     Some(Some(Instance { name, component, sha256, settings, grant, sources, limits }))
 }
 

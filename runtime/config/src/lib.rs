@@ -42,6 +42,6 @@ pub use places::{Places, Program};
 pub use receiver::ReceiverComponent;
 pub use socket::{SocketMode, SocketModeError};
 pub use worker::{
-    Account, AccountError, AwsEndpoint, Endpoints, Expired, FileMode, FileModeError, HookSignal, OnChange, Publish,
-    SocketEndpoint, WorkerConfig, WorkerReceiver,
+    Account, AccountError, AwsEndpoint, Choice, Endpoints, Expired, FileMode, FileModeError, HookCommand,
+    HookCommandError, HookSignal, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,
 };

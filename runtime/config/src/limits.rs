@@ -1,18 +1,20 @@
-//! `[instances.NAME.limits]`
+//! `limits`, of an instance or of a receiver
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use deputy_core::{ByteSize, Limit, Limits, Span};
+use deputy_core::{Amount, ByteSize, Limit, Limits, SomeLimits, Span};
 
 use crate::diagnostic::Sink;
 use crate::value::{Value, bounded};
 
-/// Where a limit is kept, with the least and the greatest value that make sense.
-enum Slot<'l> {
-    Count(&'l mut u32, u32, u32),
-    Size(&'l mut ByteSize, ByteSize, ByteSize),
-    Time(&'l mut Span, Span, Span),
+/// Who says what the limits are that are not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unwritten {
+    /// They are the defaults.
+    Default,
+    /// The coordinator may say it: nothing is known of them here.
+    Coordinator,
 }
 
 /// What ends first ends both: a limit beyond the one behind it is never reached.
@@ -28,10 +30,10 @@ const WITHIN: [(Limit, Limit); 8] = [
 ];
 
 /// Reads limits; `None` if an error was noted.
-pub(crate) fn read(sink: &mut Sink, value: Value<'_>) -> Option<Limits> {
-    let mut limits = Limits::default();
+pub(crate) fn read(sink: &mut Sink, value: Value<'_>, like: &str, unwritten: Unwritten) -> Option<SomeLimits> {
+    let mut limits = SomeLimits::default();
     let mut written = BTreeMap::new();
-    let mut fields = value.table(sink, "[instances.NAME.limits]")?;
+    let mut fields = value.table(sink, like)?;
     let mut sound = true;
     for limit in Limit::ALL {
         if let Some(value) = fields.optional(limit.key()) {
@@ -43,77 +45,42 @@ pub(crate) fn read(sink: &mut Sink, value: Value<'_>) -> Option<Limits> {
     if !sound {
         return None;
     }
+    let known = Limits::default().with(&limits);
     for (inner, outer) in WITHIN {
-        within(sink, &mut limits, &written, inner, outer);
+        if unwritten == Unwritten::Default || limits.sets(outer) {
+            within(sink, &known, &written, inner, outer);
+        }
     }
     Some(limits)
 }
 
-fn set(sink: &mut Sink, limits: &mut Limits, limit: Limit, value: Value<'_>) -> Option<()> {
-    let like = limits.shown(limit);
-    match slot(limits, limit) {
-        Slot::Count(slot, least, most) => {
+fn set(sink: &mut Sink, limits: &mut SomeLimits, limit: Limit, value: Value<'_>) -> Option<()> {
+    let (default, (least, most)) = (Limits::default(), limit.bounds().into_inner());
+    let like = default.shown(limit);
+    let number = match default.amount(limit) {
+        Amount::Count(_) => {
             let count = value.count(sink, &like)?;
-            *slot = bounded(sink, value.at(), count, least..=most)?;
+            bounded(sink, value.at(), u64::from(count), least..=most)?
         }
-        Slot::Size(slot, least, most) => {
+        Amount::Size(_) => {
             let size = value.parsed(sink, &like)?;
-            *slot = bounded(sink, value.at(), size, least..=most)?;
+            bounded(sink, value.at(), size, ByteSize::bytes(least)..=ByteSize::bytes(most))?.as_u64()
         }
-        Slot::Time(slot, least, most) => {
-            let time = value.parsed(sink, &like)?;
-            *slot = bounded(sink, value.at(), time, least..=most)?;
-        }
+        Amount::Time(_) => value.span(sink, &like, Span::millis(least)..=Span::millis(most))?.as_millis(),
+    };
+    match limits.set(limit, number) {
+        Ok(()) => Some(()),
+        Err(error) => value.invalid(sink, &error),
     }
-    Some(())
 }
 
-fn within(sink: &mut Sink, limits: &mut Limits, written: &BTreeMap<Limit, Range<usize>>, inner: Limit, outer: Limit) {
+fn within(sink: &mut Sink, limits: &Limits, written: &BTreeMap<Limit, Range<usize>>, inner: Limit, outer: Limit) {
     let Some(at) = written.get(&inner) else { return };
-    let number = |limits: &mut Limits, limit| match slot(limits, limit) {
-        Slot::Count(count, ..) => u64::from(*count),
-        Slot::Size(size, ..) => size.as_u64(),
-        Slot::Time(time, ..) => time.as_millis(),
-    };
-    if number(limits, inner) > number(limits, outer) {
+    if limits.amount(inner).number() > limits.amount(outer).number() {
         let warning = sink.warning(at.clone(), format!("`{inner}` is never reached: `{outer}` is less"));
         warning.expected(format!("`{outer}` is {}", limits.shown(outer)));
         if let Some(at) = written.get(&outer) {
             warning.also(at.clone(), "less");
         }
-    }
-}
-
-/// The bounds: nothing is zero, and nothing is so large that one instance could exhaust a usual machine, or so large that
-/// the engine has no room for it: a limit that is never reached would promise what nobody gets.
-fn slot(limits: &mut Limits, limit: Limit) -> Slot<'_> {
-    let count = |slot, most| Slot::Count(slot, 1, most);
-    let size = |slot, most| Slot::Size(slot, ByteSize::bytes(1), most);
-    let time = |slot| Slot::Time(slot, Span::millis(1), Span::secs(3600));
-    match limit {
-        Limit::Argument => size(&mut limits.argument, ByteSize::mib(64)),
-        Limit::BetweenBytes => time(&mut limits.between_bytes),
-        Limit::Connect => time(&mut limits.connect),
-        Limit::Cpu => time(&mut limits.cpu),
-        Limit::Exchange => time(&mut limits.exchange),
-        Limit::FirstByte => time(&mut limits.first_byte),
-        Limit::Handles => count(&mut limits.handles, 65_536),
-        Limit::Headers => size(&mut limits.headers, ByteSize::mib(1)),
-        Limit::Instances => count(&mut limits.instances, Limits::MOST_INSTANCES),
-        Limit::LogBytes => size(&mut limits.log_bytes, ByteSize::mib(16)),
-        Limit::LogLines => count(&mut limits.log_lines, 100_000),
-        Limit::Memory => Slot::Size(&mut limits.memory, ByteSize::kib(64), Limits::MOST_MEMORY),
-        Limit::OutputBytes => size(&mut limits.output_bytes, ByteSize::mib(64)),
-        Limit::OutputFiles => count(&mut limits.output_files, 10_000),
-        Limit::Payload => size(&mut limits.payload, ByteSize::mib(64)),
-        Limit::Received => size(&mut limits.received, ByteSize::mib(1024)),
-        Limit::Requests => count(&mut limits.requests, 10_000),
-        Limit::Response => size(&mut limits.response, ByteSize::mib(256)),
-        Limit::SecretOperations => count(&mut limits.secret_operations, 100_000),
-        Limit::Sent => size(&mut limits.sent, ByteSize::mib(1024)),
-        Limit::TableElements => count(&mut limits.table_elements, Limits::MOST_TABLE_ELEMENTS),
-        Limit::Tls => time(&mut limits.tls),
-        Limit::Url => size(&mut limits.url, ByteSize::kib(64)),
-        Limit::Wall => time(&mut limits.wall),
     }
 }

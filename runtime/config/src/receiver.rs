@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use deputy_core::{Digest, InstanceName, Limits};
+use deputy_core::{Digest, InstanceName, SomeLimits};
 
 use crate::diagnostic::Sink;
 use crate::instance::settings;
-use crate::limits;
+use crate::limits::{self, Unwritten};
 use crate::value::{Fields, Value, optional};
 
 /// A receiver's component, and what it is called with. It is granted nothing: no network, no secret.
@@ -23,37 +23,46 @@ pub struct ReceiverComponent {
     pub settings: BTreeMap<String, String>,
     /// Whose leases it gets. At least one.
     pub instances: BTreeSet<InstanceName>,
-    /// What a call may use.
-    pub limits: Limits,
+    /// What a call may use. What is not set is the default.
+    pub limits: SomeLimits,
 }
 
-/// The keys of a receiver's component; each has its value if it could be read.
+/// The keys of a receiver's component, and its limits; each has its value if it could be read.
 pub(crate) struct Parts {
     component: Option<Option<PathBuf>>,
     sha256: Option<Option<Digest>>,
     settings: BTreeMap<String, String>,
     instances: Option<Vec<(InstanceName, Range<usize>)>>,
-    limits: Option<Limits>,
+    limits: Option<SomeLimits>,
 }
 
 /// What only a component makes use of.
-pub(crate) const OF_COMPONENTS: [&str; 4] = ["instances", "limits", "settings", "sha256"];
+pub(crate) const OF_COMPONENTS: [&str; 3] = ["instances", "settings", "sha256"];
 
 impl Parts {
     pub(crate) fn read(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Self {
         let instances = fields.optional("instances");
+        let has_component = fields.key("component").is_some();
+        let unwritten = if has_component { Unwritten::Default } else { Unwritten::Coordinator };
+        let limits = |v| limits::read(sink, v, "{ memory = \"64MiB\" }", unwritten);
+        let limits = optional(fields.optional("limits"), limits).map(Option::unwrap_or_default);
         Self {
             component: optional(fields.optional("component"), |v| v.path(sink, base)),
             sha256: optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component")),
             settings: fields.optional("settings").map(|v| settings(sink, v)).unwrap_or_default(),
             instances: instances.and_then(|value| names(sink, value)),
-            limits: fields.optional("limits").map_or(Some(Limits::default()), |v| limits::read(sink, v)),
+            limits,
         }
     }
 
     /// The instances that were named, with their places.
     pub(crate) fn instances(&self) -> &[(InstanceName, Range<usize>)] {
         self.instances.as_deref().unwrap_or_default()
+    }
+
+    /// The limits alone, of a receiver whose component somebody else chose; `None` if an error was noted.
+    pub(crate) fn into_limits(self) -> Option<SomeLimits> {
+        self.limits
     }
 
     /// The component; `None` if an error was noted, or if there is none.

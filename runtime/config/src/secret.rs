@@ -157,11 +157,7 @@ fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<Secre
         sources.push(("credential", value.at(), name.map(SecretSource::Credential)));
     }
     if let Some(value) = fields.optional("command") {
-        sources.push((
-            "command",
-            value.at(),
-            command(sink, base, value, "[\"pass\", \"show\", \"aws\"]").map(SecretSource::Command),
-        ));
+        sources.push(("command", value.at(), command(sink, base, value).map(SecretSource::Command)));
     }
     match sources.as_slice() {
         [] => {
@@ -179,9 +175,9 @@ fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<Secre
 }
 
 /// A program and its arguments; a relative program with a slash in it is relative to the configuration.
-pub(crate) fn command(sink: &mut Sink, base: &Path, value: Value<'_>, like: &str) -> Option<Vec<String>> {
+fn command(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Vec<String>> {
     let mut words = Vec::new();
-    for element in value.list(sink, like)? {
+    for element in value.list(sink, "[\"pass\", \"show\", \"aws\"]")? {
         words.push(element.text(sink, "\"…\"")?.to_owned());
     }
     let sound = words.first().is_some_and(|program| !program.is_empty()) && !words.iter().any(|w| w.contains('\0'));

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use deputy_config::{Colour, Config, Group, ReceiverComponent, Workers};
-use deputy_core::{Limits, Span};
+use deputy_core::{Limit, SomeLimits, Span};
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
 
@@ -47,7 +47,7 @@ fn a_groups_receivers_are_as_the_file_says() {
         sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
         settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
         instances: ["s3-prod".parse().unwrap()].into(),
-        limits: Limits::default(),
+        limits: SomeLimits::new([(Limit::Memory, 32 << 20), (Limit::OutputFiles, 10), (Limit::Wall, 90_000)]).unwrap(),
     };
     assert_eq!(receivers, [("aws".parse().unwrap(), expected)].into());
 }

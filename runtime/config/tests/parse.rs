@@ -10,7 +10,7 @@ use deputy_core::grant::{
     TargetError,
 };
 use deputy_core::schedule::{Budget, Policy};
-use deputy_core::{ByteSize, Instance, Limit, Limits, Refusal, SecretName, SecretSource, Span};
+use deputy_core::{Asker, ByteSize, Instance, Limit, Limits, Refusal, SecretName, SecretSource, Span};
 use proptest::prelude::*;
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
@@ -196,7 +196,7 @@ fn every_fix_of_a_refusal_is_understood() {
     ];
     refusals.extend(operations.map(|operation| Refusal::Operation { secret: secret.clone(), operation }));
     for refusal in refusals {
-        let fix = refusal.fix(&"a".parse().unwrap(), &Limits::default()).unwrap();
+        let fix = refusal.fix(Asker::Instance(&"a".parse().unwrap()), &Limits::default()).unwrap();
         let Err(ConfigErrors::Invalid(findings)) = Config::parse(&fix, Path::new("deputy.toml")) else {
             panic!("without a component there is no instance: {fix}");
         };
@@ -211,7 +211,7 @@ fn every_fix_of_a_refusal_is_understood() {
 fn what_can_never_be_allowed_has_no_fix() {
     let forged = Refusal::Secret { name: "a]\nreveal = true\n[b".into() };
     for refusal in [Refusal::Listen, Refusal::Udp, Refusal::Target(TargetError::Userinfo), forged] {
-        assert_eq!(refusal.fix(&"a".parse().unwrap(), &Limits::default()), None);
+        assert_eq!(refusal.fix(Asker::Instance(&"a".parse().unwrap()), &Limits::default()), None);
     }
 }
 

@@ -43,7 +43,7 @@ fn parse(kind: &str, text: &str) -> Result<Diagnostics, ConfigErrors> {
 
 #[test]
 fn every_invalid_sample_is_refused_as_its_snapshot_says() {
-    for (kind, floor) in [("invalid", 40), ("worker/invalid", 5)] {
+    for (kind, floor) in [("invalid", 40), ("worker/invalid", 6)] {
         for (name, text) in samples(kind, floor) {
             let errors = parse(kind, &text).expect_err(&name);
             let shown = errors.render(Colour::Never);
@@ -55,7 +55,7 @@ fn every_invalid_sample_is_refused_as_its_snapshot_says() {
 
 #[test]
 fn every_warning_is_shown_as_its_snapshot_says() {
-    for (kind, floor) in [("warning", 5), ("worker/warning", 1)] {
+    for (kind, floor) in [("warning", 6), ("worker/warning", 1)] {
         for (name, text) in samples(kind, floor) {
             let warnings = parse(kind, &text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
             keep(kind, &name, &warnings.render(Colour::Never));

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use deputy_config::{
-    Account, AwsEndpoint, Colour, ConfigErrors, Endpoints, Expired, FileMode, HookSignal, OnChange, Publish,
-    ReceiverComponent, SocketEndpoint, SocketMode, WorkerConfig, WorkerReceiver,
+    Account, AwsEndpoint, Choice, Colour, ConfigErrors, Endpoints, Expired, FileMode, HookCommand, HookSignal,
+    OnChange, Publish, ReceiverComponent, SocketEndpoint, SocketMode, WorkerConfig, WorkerReceiver,
 };
-use deputy_core::{ByteSize, Limits, ReceiverName, SecretSource, Span};
+use deputy_core::{Asker, Limit, Limits, ReceiverName, Refusal, SecretSource, SomeLimits, Span};
 use proptest::prelude::*;
 
 const FULL: &str = include_str!("../samples/worker/valid/full.toml");
@@ -19,6 +19,10 @@ fn parse(text: &str) -> WorkerConfig {
 
 fn receiver(config: &WorkerConfig, name: &str) -> WorkerReceiver {
     config.receivers[&receiver_name(name)].clone()
+}
+
+fn command(words: &[&str]) -> HookCommand {
+    HookCommand::new(words.iter().map(|word| (*word).to_owned()).collect()).unwrap()
 }
 
 fn receiver_name(name: &str) -> ReceiverName {
@@ -47,7 +51,7 @@ fn a_receiver_of_its_own_is_as_the_file_says() {
         sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
         settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
         instances: ["s3-prod", "s3-lab"].map(|name| name.parse().unwrap()).into(),
-        limits: Limits { memory: ByteSize::mib(32), ..Limits::default() },
+        limits: SomeLimits::new([(Limit::Memory, 32 << 20)]).unwrap(),
     };
     let on_change = OnChange::Signal { signal: HookSignal::Hup, pid_file: "/run/app.pid".into() };
     let publish = Publish {
@@ -58,7 +62,7 @@ fn a_receiver_of_its_own_is_as_the_file_says() {
         expired: Expired::Keep,
         on_change: Some(on_change),
     };
-    assert_eq!(aws, WorkerReceiver { component: Some(component), publish });
+    assert_eq!(aws, WorkerReceiver { choice: Choice::Worker(component), publish });
 }
 
 #[test]
@@ -67,19 +71,33 @@ fn what_a_receiver_does_not_say_is_as_the_worker_has_it() {
     let files = receiver(&config, "files").publish;
     assert_eq!((files.output, files.expired), (Some("/run/deputy".into()), Expired::Remove));
     assert_eq!((files.mode, files.owner, files.group), (FileMode::default(), None, None));
-    let words = vec!["/etc/deputy/./reload".into(), "--now".into()];
-    assert_eq!(files.on_change, Some(OnChange::Command { words, timeout: Span::secs(30) }));
+    let command = command(&["/etc/deputy/reload", "./now"]);
+    assert_eq!(files.on_change, Some(OnChange::Command { command, timeout: Span::secs(30) }));
 }
 
 #[test]
-fn of_a_receiver_that_the_coordinator_chose_only_the_publishing_is_said() {
+fn of_a_receiver_that_the_coordinator_chose_the_publishing_and_the_limits_are_said() {
     let config = parse(FULL);
     let chosen = receiver(&config, "chosen");
-    assert_eq!((chosen.component, &chosen.publish), (None, config.publish(&receiver_name("chosen"))));
+    let limits = SomeLimits::new([(Limit::Cpu, 300_000), (Limit::OutputFiles, 10)]).unwrap();
+    assert_eq!((chosen.component(), &chosen.choice), (None, &Choice::Coordinator(limits)));
+    assert_eq!(&chosen.publish, config.publish(&receiver_name("chosen")));
     assert_eq!((chosen.publish.owner, chosen.publish.expired), (Some(Account::Id(0)), Expired::Remove));
-    let words = ["systemctl", "reload", "app"].map(str::to_owned).to_vec();
-    assert_eq!(chosen.publish.on_change, Some(OnChange::Command { words, timeout: Span::secs(10) }));
+    let command = command(&["/usr/bin/systemctl", "reload", "app"]);
+    assert_eq!(chosen.publish.on_change, Some(OnChange::Command { command, timeout: Span::secs(10) }));
     assert_eq!(config.publish(&receiver_name("without-a-table")), &config.publish);
+}
+
+#[test]
+fn what_the_operator_is_told_of_a_refusal_can_stand_in_this_file() {
+    let name = receiver_name("aws");
+    let fix = |refusal: Refusal| refusal.fix(Asker::Receiver(&name), &Limits::default()).unwrap();
+    for limit in Limit::ALL {
+        let default = SomeLimits::new([(limit, Limits::default().amount(limit).number())]).unwrap();
+        let text = fix(Refusal::Limit(limit));
+        assert_eq!(receiver(&parse(&text), "aws").choice, Choice::Coordinator(default), "{text}");
+    }
+    assert!(parse(&fix(Refusal::Secret { name: "a\n[b]".into() })).receivers.is_empty());
 }
 
 #[test]

@@ -57,6 +57,24 @@ pub struct Limits {
     pub log_bytes: ByteSize,
 }
 
+/// How much a limit allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// So many.
+    Count(u32),
+    /// So many bytes.
+    Size(ByteSize),
+    /// So long.
+    Time(Span),
+}
+
+/// Where a limit is kept.
+pub(crate) enum Slot<'l> {
+    Count(&'l mut u32),
+    Size(&'l mut ByteSize),
+    Time(&'l mut Span),
+}
+
 /// The name of a limit, as in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
@@ -215,33 +233,62 @@ impl Limits {
     /// The greatest `table-elements`.
     pub const MOST_TABLE_ELEMENTS: u32 = 100_000;
 
+    /// The value of one limit. Where each is kept is said once, in `slot`, so this asks a copy.
+    pub fn amount(&self, limit: Limit) -> Amount {
+        match self.clone().slot(limit) {
+            Slot::Count(count) => Amount::Count(*count),
+            Slot::Size(size) => Amount::Size(*size),
+            Slot::Time(time) => Amount::Time(*time),
+        }
+    }
+
     /// The value of one limit, as the configuration writes it.
     pub fn shown(&self, limit: Limit) -> String {
+        match self.amount(limit) {
+            Amount::Count(count) => count.to_string(),
+            Amount::Size(size) => quoted(size),
+            Amount::Time(time) => quoted(time),
+        }
+    }
+
+    /// Where a limit is kept.
+    pub(crate) fn slot(&mut self, limit: Limit) -> Slot<'_> {
         match limit {
-            Limit::Argument => quoted(self.argument),
-            Limit::BetweenBytes => quoted(self.between_bytes),
-            Limit::Connect => quoted(self.connect),
-            Limit::Cpu => quoted(self.cpu),
-            Limit::Exchange => quoted(self.exchange),
-            Limit::FirstByte => quoted(self.first_byte),
-            Limit::Handles => self.handles.to_string(),
-            Limit::Headers => quoted(self.headers),
-            Limit::Instances => self.instances.to_string(),
-            Limit::LogBytes => quoted(self.log_bytes),
-            Limit::LogLines => self.log_lines.to_string(),
-            Limit::Memory => quoted(self.memory),
-            Limit::OutputBytes => quoted(self.output_bytes),
-            Limit::OutputFiles => self.output_files.to_string(),
-            Limit::Payload => quoted(self.payload),
-            Limit::Received => quoted(self.received),
-            Limit::Requests => self.requests.to_string(),
-            Limit::Response => quoted(self.response),
-            Limit::SecretOperations => self.secret_operations.to_string(),
-            Limit::Sent => quoted(self.sent),
-            Limit::TableElements => self.table_elements.to_string(),
-            Limit::Tls => quoted(self.tls),
-            Limit::Url => quoted(self.url),
-            Limit::Wall => quoted(self.wall),
+            Limit::Argument => Slot::Size(&mut self.argument),
+            Limit::BetweenBytes => Slot::Time(&mut self.between_bytes),
+            Limit::Connect => Slot::Time(&mut self.connect),
+            Limit::Cpu => Slot::Time(&mut self.cpu),
+            Limit::Exchange => Slot::Time(&mut self.exchange),
+            Limit::FirstByte => Slot::Time(&mut self.first_byte),
+            Limit::Handles => Slot::Count(&mut self.handles),
+            Limit::Headers => Slot::Size(&mut self.headers),
+            Limit::Instances => Slot::Count(&mut self.instances),
+            Limit::LogBytes => Slot::Size(&mut self.log_bytes),
+            Limit::LogLines => Slot::Count(&mut self.log_lines),
+            Limit::Memory => Slot::Size(&mut self.memory),
+            Limit::OutputBytes => Slot::Size(&mut self.output_bytes),
+            Limit::OutputFiles => Slot::Count(&mut self.output_files),
+            Limit::Payload => Slot::Size(&mut self.payload),
+            Limit::Received => Slot::Size(&mut self.received),
+            Limit::Requests => Slot::Count(&mut self.requests),
+            Limit::Response => Slot::Size(&mut self.response),
+            Limit::SecretOperations => Slot::Count(&mut self.secret_operations),
+            Limit::Sent => Slot::Size(&mut self.sent),
+            Limit::TableElements => Slot::Count(&mut self.table_elements),
+            Limit::Tls => Slot::Time(&mut self.tls),
+            Limit::Url => Slot::Size(&mut self.url),
+            Limit::Wall => Slot::Time(&mut self.wall),
+        }
+    }
+}
+
+impl Amount {
+    /// As a number: a count as it is, a size in bytes, a time in milliseconds.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Count(count) => count.into(),
+            Self::Size(size) => size.as_u64(),
+            Self::Time(time) => time.as_millis(),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! - The component learns what it sent and a code, nothing else: [`Refusal::guest`]. A resolved address in it would make
 //!   every refusal an answer to a question about the inner network.
 //! - The audit log gets the code, the target and the resolved address.
-//! - The operator gets the lines of configuration that would allow it: [`Refusal::fix`].
+//! - The operator gets the lines of configuration that would allow it: [`Refusal::fix`]. A receiver is granted nothing,
+//!   so of one the operator is told that no line does.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +12,16 @@ use std::net::{IpAddr, SocketAddr};
 use crate::grant::{
     AddressClass, Algorithm, Host, HttpPattern, Method, Network, Operation, Scheme, Target, TargetError,
 };
-use crate::{InstanceName, Limit, Limits, SecretName};
+use crate::{InstanceName, Limit, Limits, ReceiverName, SecretName};
+
+/// Who asked for what was not allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker<'a> {
+    /// A provider, on behalf of this instance.
+    Instance(&'a InstanceName),
+    /// This receiver.
+    Receiver(&'a ReceiverName),
+}
 
 /// Something that was not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,8 +213,38 @@ impl Refusal {
         }
     }
 
-    /// The lines of configuration that would allow it, or `None` where nothing does.
-    pub fn fix(&self, instance: &InstanceName, limits: &Limits) -> Option<String> {
+    /// The lines of configuration that would allow it, or `None` where nothing does. What an instance could be granted, no
+    /// receiver can: the line says that, and where to go instead.
+    pub fn fix(&self, asker: Asker<'_>, limits: &Limits) -> Option<String> {
+        if let Self::Limit(limit) = self {
+            let value = limits.shown(*limit);
+            return Some(format!("[{asker}.limits]\n{limit} = {value} # now; set it higher"));
+        }
+        match asker {
+            Asker::Instance(instance) => self.grant(instance),
+            Asker::Receiver(_) if self.is_for_nobody() => None,
+            Asker::Receiver(_) => {
+                Some(format!("# [{asker}] has no grant; what it needs has to come from the provider"))
+            }
+        }
+    }
+
+    /// Whether no line allows it, whoever asks.
+    fn is_for_nobody(&self) -> bool {
+        matches!(
+            self,
+            Self::Day { .. }
+                | Self::Listen
+                | Self::OutputPath { .. }
+                | Self::OutputTaken { .. }
+                | Self::Outputs
+                | Self::Target(_)
+                | Self::Udp
+        )
+    }
+
+    /// The lines that would grant it to an instance.
+    fn grant(&self, instance: &InstanceName) -> Option<String> {
         let http = |target: &Target, more: String| {
             let pattern = HttpPattern::exactly(target);
             format!("[[instances.{instance}.http]]\nallow = \"{pattern}\"{more}")
@@ -230,9 +270,6 @@ impl Refusal {
             Self::Host { target } | Self::Port { target } | Self::Scheme { target } => rule(target, String::new()),
             Self::Issuer { secret: name, issuer } => secret(name, format!("jwt.issuers = [{}]", quoted(issuer))),
             Self::Lifetime { secret: name, seconds } => secret(name, format!("jwt.max-lifetime = \"{seconds}s\"")),
-            Self::Limit(limit) => {
-                format!("[instances.{instance}.limits]\n{limit} = {} # now; set it higher", limits.shown(*limit))
-            }
             Self::Method { target, method } => http(target, format!("\nmethods = [\"{method}\"]")),
             Self::Name { host } => tcp(host, &"PORT"),
             Self::Operation { secret: name, operation } => secret(
@@ -262,6 +299,7 @@ impl Refusal {
                 tcp(&Host::Address(ip), &address.port()) + &networks
             }
             Self::Day { .. }
+            | Self::Limit(_)
             | Self::Listen
             | Self::OutputPath { .. }
             | Self::OutputTaken { .. }
@@ -279,6 +317,16 @@ impl Refusal {
             Self::Method { .. } => 3,
             Self::Path { .. } => 4,
             _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Asker<'_> {
+    /// As the configuration names its table: `instances.s3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instance(name) => write!(f, "instances.{name}"),
+            Self::Receiver(name) => write!(f, "receivers.{name}"),
         }
     }
 }

@@ -28,7 +28,7 @@ fn operation(operation: Operation) -> Refusal {
 
 /// The lines that would allow it, in the instance `s3` with default limits.
 fn fix(refusal: &Refusal) -> Option<String> {
-    refusal.fix(&"s3".parse().unwrap(), &Limits::default())
+    refusal.fix(Asker::Instance(&"s3".parse().unwrap()), &Limits::default())
 }
 
 #[track_caller]
@@ -99,11 +99,53 @@ fn what_no_line_allows_has_no_fix() {
     for refusal in [
         Refusal::Day { secret: secret(), day: "20150830".into() },
         Refusal::Listen,
+        Refusal::OutputPath { path: "../x".into() },
+        Refusal::OutputTaken { path: "x".into() },
+        Refusal::Outputs,
         Refusal::Target(TargetError::Path),
         Refusal::Udp,
     ] {
-        assert_eq!(fix(&refusal), None, "{refusal}");
+        assert_eq!((fix(&refusal), fix_of_receiver(&refusal)), (None, None), "{refusal}");
     }
+}
+
+/// The same for the receiver `aws`.
+fn fix_of_receiver(refusal: &Refusal) -> Option<String> {
+    refusal.fix(Asker::Receiver(&"aws".parse().unwrap()), &Limits::default())
+}
+
+#[test]
+fn of_a_receiver_nothing_is_told_that_would_grant_it_anything() {
+    let told = "# [receivers.aws] has no grant; what it needs has to come from the provider";
+    for refusal in [
+        address(https(), "10.0.0.1"),
+        Refusal::Algorithm { secret: secret(), algorithm: Algorithm::Es256 },
+        Refusal::Audience { secret: secret(), audience: "x".into() },
+        Refusal::Host { target: https() },
+        Refusal::Host { target: target(Scheme::Tcp) },
+        Refusal::Issuer { secret: secret(), issuer: "x".into() },
+        Refusal::Lifetime { secret: secret(), seconds: 601 },
+        Refusal::Method { target: https(), method: "PUT".parse().unwrap() },
+        Refusal::Name { host: "a.example".parse().unwrap() },
+        operation(Operation::Reveal),
+        Refusal::Path { target: https(), path: "/v1".into() },
+        Refusal::Port { target: https() },
+        Refusal::Region { secret: secret(), region: "eu-west-2".into() },
+        Refusal::Scheme { target: https() },
+        Refusal::Secret { name: "key".into() },
+        Refusal::Secret { name: "a\nb = 1".into() },
+        Refusal::Service { secret: secret(), service: "s3".into() },
+        socket("10.0.0.1:53"),
+    ] {
+        assert_eq!(fix_of_receiver(&refusal).as_deref(), Some(told), "{refusal}");
+        assert!(!refusal.guest().contains("receivers."), "{refusal}");
+    }
+}
+
+#[test]
+fn a_limit_of_a_receiver_is_set_in_its_own_table() {
+    let shown = "[receivers.aws.limits]\noutput-files = 64 # now; set it higher";
+    assert_eq!(fix_of_receiver(&Refusal::Limit(Limit::OutputFiles)).as_deref(), Some(shown));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::path::Path;
 
 use deputy_config::{Config, Entry};
-use deputy_core::{Instance, Span, Timestamp, Tokens};
+use deputy_core::{Asker, Instance, Span, Timestamp, Tokens};
 use deputy_observe::Audit;
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     };
     if arguments.json {
         let service = service(context, &config, instance).await;
-        let refusals = outcome::refusals(&call.refusals, &instance.name, &instance.limits);
+        let refusals = outcome::refusals(&call.refusals, Asker::Instance(&instance.name), &instance.limits);
         let tokens = call.result.as_ref().ok();
         context.json(&ObtainJson {
             schema: SCHEMA,

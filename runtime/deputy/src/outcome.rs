@@ -1,6 +1,6 @@
 //! How a call ended, judged: the code to exit with, and what the operator is told.
 
-use deputy_core::{Failure, InstanceName, Limits, Refusal};
+use deputy_core::{Asker, Failure, InstanceName, Limits, Refusal};
 use deputy_sandbox::{Call, CallError, Usage};
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::print::{ERROR, HINT, Printer, WARNING, indented};
 pub(crate) struct RefusalJson {
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// The lines of configuration that would allow it.
+    /// The lines of configuration that would allow it, or that none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fix: Option<String>,
 }
@@ -73,11 +73,11 @@ pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
 }
 
 /// What was refused, with what would allow it.
-pub(crate) fn refusals(refusals: &[Refusal], instance: &InstanceName, limits: &Limits) -> Vec<RefusalJson> {
+pub(crate) fn refusals(refusals: &[Refusal], asker: Asker<'_>, limits: &Limits) -> Vec<RefusalJson> {
     let json = |refusal: &Refusal| RefusalJson {
         code: refusal.code(),
         message: refusal.to_string(),
-        fix: refusal.fix(instance, limits),
+        fix: refusal.fix(asker, limits),
     };
     refusals.iter().map(json).collect()
 }
@@ -105,7 +105,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &InstanceName
             printer.note(&indented(&call.log_tail, "  | "));
         }
     }
-    let refusals = refusals(&call.refusals, instance, limits);
+    let refusals = refusals(&call.refusals, Asker::Instance(instance), limits);
     for refusal in &refusals {
         let style = if call.result.is_err() { ERROR } else { WARNING };
         printer.say(style, "refused", &format!("{} [{}]", refusal.message, refusal.code));
@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_refusal_comes_with_the_lines_that_would_allow_it() {
-        let refused = refusals(&[Refusal::Limit(Limit::Memory)], &"s3".parse().unwrap(), &Limits::default());
+        let name = "s3".parse().unwrap();
+        let refused = refusals(&[Refusal::Limit(Limit::Memory)], Asker::Instance(&name), &Limits::default());
         let [refusal] = refused.as_slice() else { panic!("one refusal") };
         assert_eq!(refusal.code, "over-limit");
         assert_eq!(refusal.fix.as_deref(), Some("[instances.s3.limits]\nmemory = \"64MiB\" # now; set it higher"));

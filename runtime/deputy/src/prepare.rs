@@ -8,7 +8,7 @@ use bytes::Bytes;
 use deputy_config::{Config, Entry, ReceiverComponent};
 use deputy_coordinator::{Deliveries, GroupDeliveries, Provider, Setup};
 use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Plan, UpstreamName};
-use deputy_core::{Digest, Instance, InstanceName, ReceiverName, ReceiverPlan, ServiceName, in_one_line};
+use deputy_core::{Digest, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, ServiceName, in_one_line};
 use deputy_link::Binding;
 use deputy_sandbox::Sandbox;
 
@@ -99,6 +99,7 @@ impl Preparer {
                             component: digest,
                             settings: written.settings.clone(),
                             instances: written.instances.clone(),
+                            limits: written.limits.clone(),
                         };
                         given.receivers.insert(receiver.clone(), Some(binding));
                         given.components.insert(digest, bytes);
@@ -121,7 +122,7 @@ impl Preparer {
             component: written.component.clone(),
             sha256: written.sha256,
             settings: written.settings.clone(),
-            limits: written.limits.clone(),
+            limits: Limits::default().with(&written.limits),
         };
         let receiver = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
         let digest = receiver.inspection().digest;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_coordinator::Provider;
 use deputy_core::schedule::{Kind, Lease, Outcome, Work};
-use deputy_core::{Failure, Instance, SecretBytes, Tokens};
+use deputy_core::{Asker, Failure, Instance, Refusal, SecretBytes, Tokens};
 use deputy_sandbox::{Call, CallError};
 
 use crate::exit::Exit;
@@ -60,8 +60,8 @@ impl Sandboxed {
     }
 
     /// What was refused, with the lines that would allow it.
-    fn tell(&self, refusals: &[deputy_core::Refusal]) {
-        for refusal in outcome::refusals(refusals, &self.instance.name, &self.instance.limits) {
+    fn tell(&self, refusals: &[Refusal]) {
+        for refusal in outcome::refusals(refusals, Asker::Instance(&self.instance.name), &self.instance.limits) {
             let fix = refusal.fix.as_deref().unwrap_or_default();
             tracing::warn!(code = refusal.code, fix, config = %self.config, "refused: {}", refusal.message);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::{Delivery, Digest, InstanceName, ReceiverName, Stamp};
+use deputy_core::{Delivery, Digest, InstanceName, ReceiverName, SomeLimits, Stamp};
 
 /// All that a worker was given and that was not taken back.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub struct Binding {
     pub settings: BTreeMap<String, String>,
     /// Whose leases it gets.
     pub instances: BTreeSet<InstanceName>,
+    /// What a call may use, as far as the coordinator says.
+    pub limits: SomeLimits,
 }
 
 /// What became of a delivery at a worker.

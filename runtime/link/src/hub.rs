@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use crate::frame::encode;
 use crate::held::Binding;
-use crate::message::{Authorities, Bound, Complete, Down, Reply, Update, Withdrawn};
+use crate::message::{Authorities, Bound, Complete, Down, ReceiverLimits, Reply, Update, Withdrawn};
 
 /// All groups.
 #[derive(Default)]
@@ -182,6 +182,7 @@ impl Group {
             component: binding.component.as_bytes().to_vec(),
             settings: binding.settings.clone(),
             instances: binding.instances.iter().map(ToString::to_string).collect(),
+            limits: ReceiverLimits::of(&binding.limits),
         };
         let frame = encode(&Down::from(Reply::Bound(bound)));
         let name = Name::Receiver(receiver.clone());

@@ -1,5 +1,5 @@
 use deputy_core::schedule::Revision;
-use deputy_core::{SecretBytes, Timestamp};
+use deputy_core::{Limit, SecretBytes, SomeLimits, Timestamp};
 use prost::Message;
 
 use super::*;
@@ -27,7 +27,8 @@ fn group(instances: &[&str]) -> Group {
 
 fn binding() -> Binding {
     let instances = BTreeSet::from(["a".parse().unwrap()]);
-    Binding { component: deputy_core::Digest::new([7; 32]), settings: BTreeMap::new(), instances }
+    let limits = SomeLimits::default();
+    Binding { component: deputy_core::Digest::new([7; 32]), settings: BTreeMap::new(), instances, limits }
 }
 
 /// What frames say, in short.
@@ -113,6 +114,27 @@ fn what_is_the_same_wakes_nobody() {
     assert!(wake.try_recv().is_err());
     group.publish(&lease("a", 1));
     assert!(wake.try_recv().is_ok());
+}
+
+#[test]
+fn limits_of_a_receiver_are_sent_and_sent_again_when_they_change() {
+    let (group, name) = (Group::default(), "aws".parse().unwrap());
+    let limits = |memory| SomeLimits::new([(Limit::Memory, memory)]).unwrap();
+    let sent = |frames: &[Bytes]| match Down::decode(&frames[0][4..]).unwrap().reply {
+        Some(Reply::Bound(bound)) => bound.limits.and_then(|limits| limits.memory_bytes),
+        other => panic!("{other:?}"),
+    };
+    group.bind(&name, &binding());
+    let (first, mut cursor) = group.snapshot(None, &BTreeMap::new());
+    assert_eq!(sent(&first), None);
+    for memory in [1 << 20, 2 << 20] {
+        group.bind(&name, &Binding { limits: limits(memory), ..binding() });
+        assert_eq!(sent(&group.after(&mut cursor)), Some(memory));
+        group.bind(&name, &Binding { limits: limits(memory), ..binding() });
+        assert!(group.after(&mut cursor).is_empty(), "they are the same");
+    }
+    group.bind(&name, &binding());
+    assert_eq!(sent(&group.after(&mut cursor)), None);
 }
 
 #[test]

@@ -19,10 +19,13 @@ mod held;
 mod hub;
 mod identity;
 mod join;
+mod limits;
 pub mod message;
 mod name;
 mod refusal;
 pub mod server;
+#[cfg(test)]
+mod testing;
 mod text;
 mod timer;
 

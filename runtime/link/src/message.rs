@@ -265,6 +265,87 @@ pub struct Bound {
     /// Whose leases it gets.
     #[prost(string, repeated, tag = "4")]
     pub instances: Vec<String>,
+    /// What a call of it may use, where somebody said so. Boxed, since every other message would have room for it.
+    #[prost(message, optional, boxed, tag = "5")]
+    pub limits: Option<Box<ReceiverLimits>>,
+}
+
+/// What one call of a receiver may use: the keys of `limits`, with sizes in bytes and times in milliseconds. What is not set
+/// is the worker's default.
+#[derive(Clone, PartialEq, Message)]
+pub struct ReceiverLimits {
+    /// Bytes of one argument that the component passes to the host.
+    #[prost(uint64, optional, tag = "1")]
+    pub argument_bytes: Option<u64>,
+    /// Time between two pieces of an answer.
+    #[prost(uint64, optional, tag = "2")]
+    pub between_bytes_ms: Option<u64>,
+    /// Time to connect.
+    #[prost(uint64, optional, tag = "3")]
+    pub connect_ms: Option<u64>,
+    /// Time in which the component itself computes.
+    #[prost(uint64, optional, tag = "4")]
+    pub cpu_ms: Option<u64>,
+    /// Time of one request with its answer.
+    #[prost(uint64, optional, tag = "5")]
+    pub exchange_ms: Option<u64>,
+    /// Time from a request's end to the answer's head.
+    #[prost(uint64, optional, tag = "6")]
+    pub first_byte_ms: Option<u64>,
+    /// Handles that are open at once.
+    #[prost(uint64, optional, tag = "7")]
+    pub handles: Option<u64>,
+    /// Bytes of a request's headers, and of an answer's.
+    #[prost(uint64, optional, tag = "8")]
+    pub headers_bytes: Option<u64>,
+    /// Core instances inside the component.
+    #[prost(uint64, optional, tag = "9")]
+    pub instances: Option<u64>,
+    /// Bytes of its log.
+    #[prost(uint64, optional, tag = "10")]
+    pub log_bytes: Option<u64>,
+    /// Lines of its log.
+    #[prost(uint64, optional, tag = "11")]
+    pub log_lines: Option<u64>,
+    /// Bytes of its memory.
+    #[prost(uint64, optional, tag = "12")]
+    pub memory_bytes: Option<u64>,
+    /// Bytes of all files together.
+    #[prost(uint64, optional, tag = "13")]
+    pub output_bytes: Option<u64>,
+    /// Files that one call leaves.
+    #[prost(uint64, optional, tag = "14")]
+    pub output_files: Option<u64>,
+    /// Bytes of what a provider brings back.
+    #[prost(uint64, optional, tag = "15")]
+    pub payload_bytes: Option<u64>,
+    /// Bytes that come in.
+    #[prost(uint64, optional, tag = "16")]
+    pub received_bytes: Option<u64>,
+    /// Requests and connections.
+    #[prost(uint64, optional, tag = "17")]
+    pub requests: Option<u64>,
+    /// Bytes of one answer's body.
+    #[prost(uint64, optional, tag = "18")]
+    pub response_bytes: Option<u64>,
+    /// Operations on secrets.
+    #[prost(uint64, optional, tag = "19")]
+    pub secret_operations: Option<u64>,
+    /// Bytes that leave.
+    #[prost(uint64, optional, tag = "20")]
+    pub sent_bytes: Option<u64>,
+    /// Elements of each table.
+    #[prost(uint64, optional, tag = "21")]
+    pub table_elements: Option<u64>,
+    /// Time for the TLS handshake.
+    #[prost(uint64, optional, tag = "22")]
+    pub tls_ms: Option<u64>,
+    /// Bytes of a request's URL.
+    #[prost(uint64, optional, tag = "23")]
+    pub url_bytes: Option<u64>,
+    /// Time from the call's start to its end.
+    #[prost(uint64, optional, tag = "24")]
+    pub wall_ms: Option<u64>,
 }
 
 /// The end of what is sent at first.

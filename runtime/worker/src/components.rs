@@ -215,8 +215,12 @@ mod tests {
     fn held(components: &[&[u8]]) -> Arc<Held> {
         let mut held = Held { complete: true, ..Held::default() };
         for (number, component) in components.iter().enumerate() {
-            let binding =
-                Binding { component: digest_of(component), settings: BTreeMap::new(), instances: BTreeSet::new() };
+            let binding = Binding {
+                component: digest_of(component),
+                settings: BTreeMap::new(),
+                instances: BTreeSet::new(),
+                limits: deputy_core::SomeLimits::default(),
+            };
             held.receivers.insert(format!("receiver-{number}").parse().unwrap(), binding);
         }
         Arc::new(held)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use deputy_core::schedule::Retry;
-use deputy_core::{ReceiverName, Span};
+use deputy_core::{ReceiverName, SomeLimits, Span};
 use deputy_link::Binding;
 
 use crate::hook::Hook;
@@ -23,7 +23,7 @@ pub struct Plans {
     pub retry: Retry,
 }
 
-/// How a receiver's files are published.
+/// How a receiver's files are published, and what it may use for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// In which directory its link is.
@@ -34,6 +34,8 @@ pub struct Plan {
     pub hook: Option<Hook>,
     /// What becomes of a delivery that has expired.
     pub expired: Expired,
+    /// What a call may use, whatever the coordinator says of it.
+    pub limits: SomeLimits,
 }
 
 /// What becomes of a delivery that has expired before there is another one.
@@ -53,5 +55,12 @@ impl Plans {
     /// The plan for a receiver.
     pub fn plan(&self, name: &ReceiverName) -> &Plan {
         self.receivers.get(name).unwrap_or(&self.default)
+    }
+
+    /// A binding as it counts here: the operator of the worker has the last word on what a call may use.
+    pub(crate) fn bound(&self, name: &ReceiverName, binding: &Binding) -> Binding {
+        let mut bound = binding.clone();
+        bound.limits = bound.limits.with(&self.plan(name).limits);
+        bound
     }
 }

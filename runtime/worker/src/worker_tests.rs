@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, Outputs, SecretBytes, Services, Stamp, Timestamp};
+use deputy_core::{Delivery, Digest, Outputs, SecretBytes, Services, SomeLimits, Stamp, Timestamp};
 use deputy_link::Binding;
 use deputy_observe::{Handler as _, SystemClock};
 use http::{Request, StatusCode};
@@ -116,6 +116,7 @@ impl Running {
             access: Access::default(),
             hook: Some(hook(folder.path())),
             expired: Expired::Remove,
+            limits: SomeLimits::default(),
         };
         let mut retry = Plans::RETRY;
         (retry.floor, retry.most) = (Span::millis(50), Span::millis(100));
@@ -218,7 +219,8 @@ async fn pause(time: Duration) {
 
 fn binding(instances: &[&str]) -> Binding {
     let instances = instances.iter().map(|name| name.parse().unwrap()).collect();
-    Binding { component: Digest::new([1; 32]), settings: BTreeMap::new(), instances }
+    let limits = SomeLimits::default();
+    Binding { component: Digest::new([1; 32]), settings: BTreeMap::new(), instances, limits }
 }
 
 fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Delivery {

@@ -25,7 +25,14 @@ pub(crate) const LONG: Duration = Duration::from_secs(3600);
 pub(crate) const GROUP: &str = "analytics";
 
 /// Everything that is compiled once for all tests here.
-const COMPONENTS: [&str; 5] = ["files", "benign-obtain", "benign-receiver", "cpu-loop-after-put", "trap-after-put"];
+const COMPONENTS: [&str; 6] = [
+    "files",
+    "benign-obtain",
+    "benign-receiver",
+    "cpu-loop-after-put",
+    "secret-not-granted-to-receiver",
+    "trap-after-put",
+];
 
 /// A machine with a coordinator and workers. When it goes, all that was said and written is searched for secrets.
 pub(crate) struct Site {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, WorkerConfig};
+use deputy_config::{Colour, OnChange, WorkerConfig};
 use deputy_fuzz::shown;
 use libfuzzer_sys::fuzz_target;
 
@@ -13,8 +13,11 @@ fuzz_target!(|text: &str| match WorkerConfig::parse(text, Path::new("worker.toml
         assert!(config.endpoints.aws.iter().all(|aws| aws.listen.ip().to_canonical().is_loopback()));
         for receiver in config.receivers.values() {
             // Where it runs of itself, there is a place for its files, and nobody may execute or all write them.
-            assert!(receiver.component.is_none() || receiver.publish.output.is_some());
+            assert!(receiver.component().is_none() || receiver.publish.output.is_some());
             assert_eq!(receiver.publish.mode.bits() & !0o664, 0);
+            if let Some(OnChange::Command { command, .. }) = &receiver.publish.on_change {
+                assert!(command.words().first().is_some_and(|program| program.starts_with('/')));
+            }
         }
     }
     Err(errors) => shown(text, &errors),

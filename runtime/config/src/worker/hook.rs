@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use deputy_core::Span;
 
 use crate::diagnostic::Sink;
-use crate::secret;
 use crate::value::{Fields, Value, optional};
+
+use super::command::{self, HookCommand};
 
 /// What is done when files changed. The operator says it, and the component has no part in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnChange {
     /// A program is called, without a shell.
     Command {
-        /// The program and its arguments.
-        words: Vec<String>,
+        /// Which.
+        command: HookCommand,
         /// How long it may take.
         timeout: Span,
     },
@@ -70,10 +71,10 @@ impl fmt::Display for HookSignal {
     }
 }
 
-/// `{ signal = "HUP", pid-file = "app.pid" }` or `{ command = ["app", "reload"], timeout = "10s" }`
+/// `{ signal = "HUP", pid-file = "app.pid" }` or `{ command = ["/usr/bin/app", "reload"], timeout = "10s" }`
 pub(super) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<OnChange> {
     let mut fields = value.table(sink, "{ signal = \"HUP\", pid-file = \"app.pid\" }")?;
-    let command = optional(fields.optional("command"), |v| secret::command(sink, base, v, "[\"app\", \"reload\"]"));
+    let command = optional(fields.optional("command"), |v| command::read(sink, v));
     let timeout =
         optional(fields.optional("timeout"), |v| v.span(sink, "\"10s\"", Span::millis(100)..=Span::secs(600)));
     let signal = optional(fields.optional("signal"), |v| v.choice(sink, &HookSignal::ALL.map(|s| (s.name(), s))));
@@ -82,7 +83,7 @@ pub(super) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<OnC
     fields.finish(sink);
     let (command, timeout, signal, pid_file) = (command?, timeout?, signal?, pid_file?);
     match (sound, command, signal, pid_file) {
-        (true, Some(words), ..) => Some(OnChange::Command { words, timeout: timeout.unwrap_or(TIMEOUT) }),
+        (true, Some(command), ..) => Some(OnChange::Command { command, timeout: timeout.unwrap_or(TIMEOUT) }),
         (true, None, Some(signal), Some(pid_file)) => Some(OnChange::Signal { signal, pid_file }),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! `worker.toml`: what a worker needs to know. A join string and a folder for what its receivers write are enough.
 
+mod command;
 mod endpoint;
 mod hook;
 mod publish;
@@ -21,10 +22,11 @@ use crate::secret;
 use crate::syntax;
 use crate::value::{Fields, Value, listed, optional, shown};
 
+pub use self::command::{HookCommand, HookCommandError};
 pub use self::endpoint::{AwsEndpoint, Endpoints, SocketEndpoint};
 pub use self::hook::{HookSignal, OnChange};
 pub use self::publish::{Account, AccountError, Expired, FileMode, FileModeError, Publish};
-pub use self::receiver::WorkerReceiver;
+pub use self::receiver::{Choice, WorkerReceiver};
 
 /// A worker's configuration, in which everything was checked that can be checked without I/O.
 #[derive(Debug, Clone)]

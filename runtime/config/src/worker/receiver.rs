@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deputy_core::ReceiverName;
+use deputy_core::{ReceiverName, SomeLimits};
 
 use crate::diagnostic::Sink;
 use crate::receiver::{OF_COMPONENTS, Parts, ReceiverComponent};
@@ -15,10 +15,29 @@ use super::publish::{self, Publish};
 /// A receiver of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerReceiver {
-    /// The worker's own component; nothing for a receiver that the coordinator chose.
-    pub component: Option<ReceiverComponent>,
+    /// Who chose it.
+    pub choice: Choice,
     /// How its files are published.
     pub publish: Publish,
+}
+
+/// Who chose a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// The worker: it is its own.
+    Worker(ReceiverComponent),
+    /// The coordinator. Of these limits the worker has the last word; the others are as the coordinator says.
+    Coordinator(SomeLimits),
+}
+
+impl WorkerReceiver {
+    /// The worker's own component; nothing for a receiver that the coordinator chose.
+    pub fn component(&self) -> Option<&ReceiverComponent> {
+        match &self.choice {
+            Choice::Worker(component) => Some(component),
+            Choice::Coordinator(_) => None,
+        }
+    }
 }
 
 /// All receivers with a table. Where [worker] itself is wrong, nothing is held against it.
@@ -60,7 +79,8 @@ fn one(sink: &mut Sink, base: &Path, worker: Option<&Own>, like: &str, value: Va
                 sink.error(at, format!("`{key}` has no effect without a component"))
                     .expected("only for a receiver with a `component`")
                     .hint(
-                        "without one, this table says how files are published of a receiver that the coordinator chose",
+                        "without one, this table says how files are published, and what a call may use, of a receiver \
+                         that the coordinator chose",
                     );
                 sound = false;
             }
@@ -70,7 +90,10 @@ fn one(sink: &mut Sink, base: &Path, worker: Option<&Own>, like: &str, value: Va
     for (instance, at) in parts.instances() {
         sound &= worker.is_none_or(|worker| worker.wanted.check(sink, instance, at.clone()));
     }
-    let component = parts.into_component();
-    let complete = sound && component.is_some() == has_component;
-    Some(WorkerReceiver { component, publish: publish? }).filter(|_| complete)
+    let choice = if has_component {
+        parts.into_component().map(Choice::Worker)
+    } else {
+        parts.into_limits().map(Choice::Coordinator)
+    };
+    Some(WorkerReceiver { choice: choice?, publish: publish? }).filter(|_| sound)
 }

@@ -12,7 +12,8 @@ fn plan(binding: Option<Binding>) -> Deliveries {
 
 fn binding(component: u8) -> Binding {
     let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
-    Binding { component: Digest::new([component; 32]), settings: BTreeMap::new(), instances }
+    let (settings, limits) = (BTreeMap::new(), SomeLimits::default());
+    Binding { component: Digest::new([component; 32]), settings, instances, limits }
 }
 
 fn bound(held: &Held) -> Option<&Binding> {

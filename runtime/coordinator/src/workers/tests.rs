@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use deputy_core::schedule::{Fingerprint, Lease, Now, Origin, Revision};
-use deputy_core::{SecretBytes, Stamp};
+use deputy_core::{Limit, SecretBytes, SomeLimits, Stamp};
 use deputy_link::client::{Client, JoinFailed, Keep, Link, Options, Out, Phase, join};
 use deputy_link::{Code, Held, Identity, Key, Report};
 use deputy_observe::{Event, What};
@@ -577,28 +577,32 @@ async fn a_receiver_and_its_component_come_with_the_group() {
     let mut hash = [0; 32];
     hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &component).as_ref());
     let digest = Digest::new(hash);
-    let binding = |settings: &[(&str, &str)]| Binding {
+    let binding = |settings: &[(&str, &str)], limits: &SomeLimits| Binding {
         component: digest,
         settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         instances: BTreeSet::from(["s3-prod".parse().unwrap()]),
+        limits: limits.clone(),
     };
-    let plan = |settings: &[(&str, &str)]| {
+    let plan = |binding: Binding| {
         let mut deliveries = Deliveries::default();
-        let receivers = BTreeMap::from([("aws".parse().unwrap(), Some(binding(settings)))]);
+        let receivers = BTreeMap::from([("aws".parse().unwrap(), Some(binding))]);
         let components = BTreeMap::from([(digest, component.clone())]);
         let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
         deliveries.groups.insert(group("analytics"), GroupDeliveries { instances, receivers, components });
         deliveries
     };
-    site.workers.deliver(plan(&[]));
+    let (none, memory) = (SomeLimits::default(), SomeLimits::new([(Limit::Memory, 32 << 20)]).unwrap());
+    site.workers.deliver(plan(binding(&[], &none)));
     let (worker, other) = (site.worker("analytics").await, site.worker("other").await);
-    worker.holds(|held| held.receivers.get(&"aws".parse().unwrap()) == Some(&binding(&[]))).await;
+    worker.holds(|held| held.receivers.get(&"aws".parse().unwrap()) == Some(&binding(&[], &none))).await;
     assert_eq!(soon(worker.link.fetch(digest)).await.unwrap(), component);
     let refused = soon(other.link.fetch(digest)).await.unwrap_err();
     assert!(refused.to_string().contains("no such component for this group"), "{refused}");
-    site.workers.deliver(plan(&[("default", "s3-prod")]));
-    let changed = binding(&[("default", "s3-prod")]);
-    worker.holds(|held| held.receivers.get(&"aws".parse().unwrap()) == Some(&changed)).await;
+    for limits in [&none, &memory] {
+        let changed = binding(&[("default", "s3-prod")], limits);
+        site.workers.deliver(plan(changed.clone()));
+        worker.holds(|held| held.receivers.get(&"aws".parse().unwrap()) == Some(&changed)).await;
+    }
     site.deliver(&[]);
     worker.holds(|held| held.receivers.is_empty()).await;
 }

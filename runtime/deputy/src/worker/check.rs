@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
-use deputy_core::{ReceiverName, ReceiverPlan, in_one_line};
+use deputy_core::{Limits, ReceiverName, ReceiverPlan, in_one_line};
 use deputy_sandbox::Sandbox;
 use serde::Serialize;
 
@@ -52,7 +52,8 @@ pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::Check
     let sandbox = sandbox::open(Some(state), Arc::new(sandbox::nobody()))?;
     let mut receivers = Vec::new();
     for (name, receiver) in &config.receivers {
-        let loaded = match &receiver.component {
+        let component = receiver.component();
+        let loaded = match component {
             Some(component) => Some(load(&sandbox, name, component).await),
             None => None,
         };
@@ -60,9 +61,9 @@ pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::Check
             name: name.to_string(),
             ok: !matches!(loaded, Some(Err(_))),
             output: plans.plan(name).directory.join(name.as_str()).display().to_string(),
-            component: receiver.component.as_ref().map(|component| component.component.display().to_string()),
+            component: component.map(|component| component.component.display().to_string()),
             sha256: loaded.as_ref().and_then(|loaded| loaded.as_ref().ok()).cloned(),
-            instances: receiver.component.iter().flat_map(|of| &of.instances).map(ToString::to_string).collect(),
+            instances: component.iter().flat_map(|of| &of.instances).map(ToString::to_string).collect(),
             error: loaded.and_then(Result::err),
         });
     }
@@ -85,7 +86,7 @@ async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverCompon
         component: component.component.clone(),
         sha256: component.sha256,
         settings: component.settings.clone(),
-        limits: component.limits.clone(),
+        limits: Limits::default().with(&component.limits),
     };
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
     Ok(receiver.inspection().digest.to_string())

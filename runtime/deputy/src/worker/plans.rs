@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use deputy_config::{Account, Expired as Written, OnChange, Publish, WorkerConfig};
+use deputy_config::{Account, Choice, Expired as Written, OnChange, Publish, ReceiverComponent, WorkerConfig};
+use deputy_core::{ReceiverName, SomeLimits};
 use deputy_link::Binding;
 use deputy_worker::components::digest_of;
 use deputy_worker::hook::{Command, Hook};
@@ -17,33 +18,40 @@ use crate::run::failed;
 /// All that the configuration says, with the receivers of its own.
 pub(super) async fn plans(config: &WorkerConfig, state: &Path) -> Result<Plans, CommandError> {
     let mut plans = Plans {
-        default: plan(&config.publish, state)?,
+        default: plan(&config.publish, SomeLimits::default(), state)?,
         receivers: Default::default(),
         bindings: Default::default(),
         retry: Plans::RETRY,
     };
     for (name, receiver) in &config.receivers {
-        plans.receivers.insert(name.clone(), plan(&receiver.publish, state)?);
-        if let Some(component) = &receiver.component {
-            let bytes = tokio::fs::read(&component.component).await;
-            let bytes = bytes.map_err(|error| {
-                let path = component.component.display();
-                failed(error, "cannot read a receiver's component")
-                    .hint(format!("`component` in [receivers.{name}] names {path}"))
-            })?;
-            let binding = Binding {
-                component: digest_of(&bytes),
-                settings: component.settings.clone(),
-                instances: component.instances.clone(),
-            };
-            plans.bindings.insert(name.clone(), binding);
-        }
+        let limits = match &receiver.choice {
+            Choice::Worker(component) => {
+                plans.bindings.insert(name.clone(), binding(name, component).await?);
+                SomeLimits::default()
+            }
+            Choice::Coordinator(limits) => limits.clone(),
+        };
+        plans.receivers.insert(name.clone(), plan(&receiver.publish, limits, state)?);
     }
     Ok(plans)
 }
 
+async fn binding(name: &ReceiverName, component: &ReceiverComponent) -> Result<Binding, CommandError> {
+    let bytes = tokio::fs::read(&component.component).await.map_err(|error| {
+        let path = component.component.display();
+        failed(error, "cannot read a receiver's component")
+            .hint(format!("`component` in [receivers.{name}] names {path}"))
+    })?;
+    Ok(Binding {
+        component: digest_of(&bytes),
+        settings: component.settings.clone(),
+        instances: component.instances.clone(),
+        limits: component.limits.clone(),
+    })
+}
+
 /// Without a folder of its own, what the coordinator's receivers write lies in the state directory.
-fn plan(publish: &Publish, state: &Path) -> Result<Plan, CommandError> {
+fn plan(publish: &Publish, limits: SomeLimits, state: &Path) -> Result<Plan, CommandError> {
     let wrong = |error: deputy_worker::unit::AccessError| CommandError::new(Exit::Misconfigured, error);
     let owner = publish.owner.as_ref().map(|account| match account {
         Account::Id(id) => Ok(Uid::from_raw(*id)),
@@ -62,13 +70,16 @@ fn plan(publish: &Publish, state: &Path) -> Result<Plan, CommandError> {
             Written::Keep => Expired::Keep,
             Written::Remove => Expired::Remove,
         },
+        limits,
     })
 }
 
 fn hook(written: &OnChange) -> Result<Hook, CommandError> {
     let wrong = |error: deputy_worker::hook::HookFormError| CommandError::new(Exit::Misconfigured, error);
     match written {
-        OnChange::Command { words, timeout } => Ok(Hook::Command(Command::new(words, *timeout).map_err(wrong)?)),
+        OnChange::Command { command, timeout } => {
+            Ok(Hook::Command(Command::new(command.words(), *timeout).map_err(wrong)?))
+        }
         OnChange::Signal { signal, pid_file } => {
             Ok(Hook::Signal(pid_file.clone(), signal.name().parse().map_err(wrong)?))
         }

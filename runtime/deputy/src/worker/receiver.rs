@@ -7,13 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_config::WorkerConfig;
 use deputy_core::schedule::Kind;
-use deputy_core::{Delivery, Digest, Limits, Outputs, ReceiverName, ReceiverPlan, Services, in_one_line};
+use deputy_core::{Asker, Delivery, Digest, Limits, Outputs, ReceiverName, ReceiverPlan, Services, in_one_line};
 use deputy_link::Binding;
 use deputy_link::client::Link;
 use deputy_sandbox::{Call, Sandbox};
 use deputy_worker::components::Components;
 use deputy_worker::{AcceptError, Loader, Receiver};
 
+use crate::outcome;
 use crate::provider::{kind, message};
 
 /// Brings components: the worker's own from where they are, the coordinator's by their digest.
@@ -27,10 +28,11 @@ pub(super) struct Sandboxed {
 struct Own {
     component: PathBuf,
     sha256: Option<Digest>,
-    limits: Limits,
 }
 
 struct Loaded {
+    name: ReceiverName,
+    limits: Limits,
     receiver: deputy_sandbox::Receiver,
     services: Services,
 }
@@ -38,9 +40,8 @@ struct Loaded {
 impl Sandboxed {
     pub(super) fn new(sandbox: Sandbox, components: Components, link: Link, config: &WorkerConfig) -> Self {
         let own = config.receivers.iter().filter_map(|(name, receiver)| {
-            let component = receiver.component.as_ref()?;
-            let (path, limits) = (component.component.clone(), component.limits.clone());
-            Some((name.clone(), Own { component: path, sha256: component.sha256, limits }))
+            let component = receiver.component()?;
+            Some((name.clone(), Own { component: component.component.clone(), sha256: component.sha256 }))
         });
         Self { sandbox, components, link, own: own.collect() }
     }
@@ -63,16 +64,17 @@ impl Sandboxed {
 #[async_trait]
 impl Loader for Sandboxed {
     async fn load(&self, name: &ReceiverName, binding: &Binding) -> Result<Arc<dyn Receiver>, AcceptError> {
-        let (component, sha256, limits) = match self.own.get(name) {
-            Some(own) => (own.component.clone(), own.sha256, own.limits.clone()),
-            None => (self.file(binding.component).await?, Some(binding.component), Limits::default()),
+        let (component, sha256) = match self.own.get(name) {
+            Some(own) => (own.component.clone(), own.sha256),
+            None => (self.file(binding.component).await?, Some(binding.component)),
         };
-        let plan = ReceiverPlan { name: name.clone(), component, sha256, settings: binding.settings.clone(), limits };
+        let (settings, limits) = (binding.settings.clone(), Limits::default().with(&binding.limits));
+        let plan = ReceiverPlan { name: name.clone(), component, sha256, settings, limits };
         let receiver = self.sandbox.load_receiver(&plan).await;
         let receiver =
             receiver.map_err(|error| AcceptError { kind: Kind::Misconfigured, message: in_one_line(&error) })?;
-        let services = ended(receiver.services().await)?;
-        Ok(Arc::new(Loaded { receiver, services }))
+        let services = ended(receiver.services().await, &plan.name, &plan.limits)?;
+        Ok(Arc::new(Loaded { name: plan.name, limits: plan.limits, receiver, services }))
     }
 }
 
@@ -83,13 +85,14 @@ impl Receiver for Loaded {
     }
 
     async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError> {
-        ended(self.receiver.accept(deliveries).await)
+        ended(self.receiver.accept(deliveries).await, &self.name, &self.limits)
     }
 }
 
-fn ended<T>(call: Call<T>) -> Result<T, AcceptError> {
-    for refusal in &call.refusals {
-        tracing::warn!(call = %call.id, code = refusal.code(), "refused: {refusal}");
+fn ended<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
+    for refusal in outcome::refusals(&call.refusals, Asker::Receiver(name), limits) {
+        let fix = refusal.fix.as_deref().unwrap_or_default();
+        tracing::warn!(receiver = %name, call = %call.id, code = refusal.code, fix, "refused: {}", refusal.message);
     }
     if let Err(error) = &call.result {
         if !call.log_tail.trim().is_empty() {

@@ -16,8 +16,8 @@ use crate::frame::{FROM_COORDINATOR, FrameError, Frames, encode};
 use crate::held::{Binding, Held, Report};
 use crate::identity::{Identity, Key};
 use crate::message::{
-    Applied, Bound, Certified, Complete, Down, Fetch, Known, Ping, Renew, Reply, Request, Subscribe, Up, Update,
-    Welcome,
+    Applied, Bound, Certified, Complete, Down, Fetch, Known, Ping, ReceiverLimits, Renew, Reply, Request, Subscribe,
+    Up, Update, Welcome,
 };
 use crate::refusal::{Code, Refusal};
 use crate::timer;
@@ -206,10 +206,12 @@ impl Session<'_> {
         }
         let component = <[u8; 32]>::try_from(bound.component.as_slice()).map_err(|_| Lost::Nonsense("a digest"))?;
         let instances: Result<_, _> = bound.instances.iter().map(|name| name.parse()).collect();
+        let limits = bound.limits.as_deref().map(ReceiverLimits::parsed).transpose();
         let binding = Binding {
             component: Digest::new(component),
             settings: bound.settings.clone(),
             instances: instances.map_err(|_| Lost::Nonsense("an instance"))?,
+            limits: limits.map_err(|_| Lost::Nonsense("a limit"))?.unwrap_or_default(),
         };
         self.change(|held| {
             held.receivers.insert(receiver, binding);

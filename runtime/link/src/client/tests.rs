@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
+use deputy_core::{Limit, SomeLimits};
 use rustls::HandshakeKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -9,60 +10,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream as Served;
 
 use super::*;
+use crate::Authority;
 use crate::frame::{FROM_WORKER, Frames, encode};
-use crate::message::{Certified, Complete, Down, Reply, Request, Up};
-use crate::name::WorkerId;
+use crate::message::{Bound, Complete, Down, ReceiverLimits, Reply, Request, Up};
 use crate::server::Tls;
-use crate::{Authority, Key, Lives, Requested};
+use crate::testing::{LIVES, Nowhere, certified, client, identity, now};
 
 #[path = "fetch_tests.rs"]
 mod fetch;
-
-struct Nowhere;
-
-#[async_trait]
-impl Keep for Nowhere {
-    async fn keep(&self, _: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "certificates of now")]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
-}
-
-const LIVES: Lives = Lives { authority: Span::secs(864_000), worker: Span::secs(86_400) };
-
-fn certified(authority: &Authority, now: Timestamp, sequence: u64, request: &[u8]) -> Certified {
-    let worker = WorkerId::from_bytes([7; 8]);
-    Certified {
-        certificate: authority.certify(now, worker, &Requested::new(request).unwrap()).unwrap().to_vec(),
-        worker: worker.to_string(),
-        group: "analytics".to_owned(),
-        sequence,
-        authorities: authority.trusted().iter().map(|der| der.to_vec()).collect(),
-    }
-}
-
-fn identity(authority: &Authority, now: Timestamp, address: String) -> Identity {
-    let key = Key::new().unwrap();
-    Identity::new(certified(authority, now, 0, &key.request().unwrap()), key, address).unwrap()
-}
-
-fn client(identity: Identity, keep: Arc<dyn Keep>) -> (Client, Link) {
-    Client::new(Options {
-        identity,
-        keep,
-        wanted: BTreeSet::new(),
-        held: Held::default(),
-        version: String::new(),
-        host: String::new(),
-        clock: now,
-        seed: 1,
-    })
-}
 
 /// Lets a worker in, and hears what it wants.
 async fn accept(listener: &TcpListener, tls: &Tls) -> Served<TcpStream> {
@@ -170,4 +125,44 @@ async fn who_can_t_write_down_who_it_becomes_stays_who_it_was_and_repeats_itself
     assert_eq!(asked[0], asked[1]);
     let kept = keep.kept.lock().unwrap();
     assert_eq!(kept.encode().unwrap().expose(), client.identity.encode().unwrap().expose());
+}
+
+/// The numbers are a coordinator's, and perhaps nobody's: what is not within its bounds ends the connection, and what was
+/// held before stays.
+#[tokio::test]
+async fn limits_of_a_receiver_are_held_as_they_were_said_or_not_at_all() {
+    let authority = Authority::found(now(), LIVES).unwrap();
+    let tls = Tls::new(now(), &authority, now).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));
+    let name: deputy_core::ReceiverName = "aws".parse().unwrap();
+    let bound = |limits: Option<ReceiverLimits>| Bound {
+        receiver: name.to_string(),
+        component: vec![7; 32],
+        instances: vec!["s3".to_owned()],
+        limits: limits.map(Box::new),
+        ..Bound::default()
+    };
+    let wall = |wall_ms| Some(ReceiverLimits { wall_ms: Some(wall_ms), ..ReceiverLimits::default() });
+    let five_seconds = SomeLimits::new([(Limit::Wall, 5000)]).unwrap();
+    let sound = [(None, SomeLimits::default()), (wall(5000), five_seconds.clone())];
+    let wrong = [wall(0), wall(3_600_001), wall(u64::MAX)];
+    for nonsense in wrong {
+        let serving = async {
+            let mut stream = accept(&listener, &tls).await;
+            for (limits, expected) in sound.clone() {
+                stream.write_all(&encode(&Down::from(Reply::Bound(bound(limits))))).await.unwrap();
+                stream.flush().await.unwrap();
+                let held = |held: &Arc<Held>| held.receivers.get(&name).is_some_and(|it| it.limits == expected);
+                drop(link.held.wait_for(held).await.unwrap());
+            }
+            stream.write_all(&encode(&Down::from(Reply::Bound(bound(nonsense))))).await.unwrap();
+            stream.flush().await.unwrap();
+            stream
+        };
+        let (lost, _) = tokio::join!(client.connection(), serving);
+        assert!(matches!(lost, Lost::Nonsense("a limit")), "{lost:?}");
+        assert_eq!(link.held.borrow().receivers[&name].limits, five_seconds);
+    }
 }

@@ -1,26 +1,15 @@
-use std::collections::BTreeSet;
-use std::error::Error;
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use deputy_core::Timestamp;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::client::{Client, Keep, Link, Options, Out, Phase};
-use crate::held::Held;
+use crate::client::{Out, Phase};
+use crate::testing::{LIVES, Nowhere, client, identity, now};
 use crate::timer;
-use crate::{Authority, Code, Identity, Key, Lives, Requested};
-
-const ID: WorkerId = WorkerId::from_bytes([7; 8]);
-
-#[expect(clippy::disallowed_methods, reason = "certificates of now")]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
-}
+use crate::{Authority, Code};
 
 /// Lets everybody in. Whoever comes first is removed by an operator at the moment that this is said.
 struct Hesitant {
@@ -71,15 +60,6 @@ impl Desk for Hesitant {
     }
 }
 
-struct Nowhere;
-
-#[async_trait]
-impl Keep for Nowhere {
-    async fn keep(&self, _: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-}
-
 struct Site {
     authority: Authority,
     desk: Arc<Hesitant>,
@@ -89,8 +69,7 @@ struct Site {
 
 #[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
 fn serve(limits: Limits) -> Site {
-    let lives = Lives { authority: Span::secs(864_000), worker: Span::secs(86_400) };
-    let authority = Authority::found(now(), lives).unwrap();
+    let authority = Authority::found(now(), LIVES).unwrap();
     let tls = Arc::new(Tls::new(now(), &authority, now).unwrap());
     let roster = Arc::new(Roster::new(now, None));
     let (asked, faults) = (AtomicUsize::new(0), Mutex::default());
@@ -104,28 +83,6 @@ fn serve(limits: Limits) -> Site {
 }
 
 impl Site {
-    fn worker(&self) -> (Client, Link) {
-        let key = Key::new().unwrap();
-        let request = Requested::new(&key.request().unwrap()).unwrap();
-        let certified = Certified {
-            certificate: self.authority.certify(now(), ID, &request).unwrap().to_vec(),
-            worker: ID.to_string(),
-            group: "analytics".to_owned(),
-            sequence: 0,
-            authorities: self.authority.trusted().iter().map(|der| der.to_vec()).collect(),
-        };
-        Client::new(Options {
-            identity: Identity::new(certified, key, self.address.to_string()).unwrap(),
-            keep: Arc::new(Nowhere),
-            wanted: BTreeSet::new(),
-            held: Held::default(),
-            version: String::new(),
-            host: String::new(),
-            clock: now,
-            seed: 1,
-        })
-    }
-
     #[expect(clippy::disallowed_methods, reason = "a stranger connects as it likes")]
     async fn stranger(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
@@ -135,7 +92,7 @@ impl Site {
 #[tokio::test]
 async fn who_is_shut_out_between_being_let_in_and_being_there_does_not_stay() {
     let site = serve(Limits::default());
-    let (client, link) = site.worker();
+    let (client, link) = client(identity(&site.authority, now(), site.address.to_string()), Arc::new(Nowhere));
     let out = client.run().await;
     assert!(matches!(out, Out::Refused(refusal) if refusal.code == Code::Removed));
     assert!(link.held.borrow().deliveries.is_empty() && link.state.borrow().phase == Phase::Out);

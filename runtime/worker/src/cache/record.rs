@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, SecretBytes, Stamp, Timestamp};
+use deputy_core::{Delivery, Limit, SecretBytes, SomeLimits, Stamp, Timestamp};
 use deputy_link::{Binding, Held};
 use deputy_store::envelope;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ struct BindingHead {
     component: String,
     settings: BTreeMap<String, String>,
     instances: BTreeSet<String>,
+    /// By their keys. An earlier version knew of none.
+    #[serde(default)]
+    limits: BTreeMap<String, u64>,
 }
 
 /// The bytes of a delivery.
@@ -96,6 +99,7 @@ pub(super) fn encode_index(worker: &str, held: &Held) -> Result<SecretBytes, ser
         component: binding.component.to_string(),
         settings: binding.settings.clone(),
         instances: names(binding),
+        limits: binding.limits.iter().map(|(limit, number)| (limit.to_string(), number)).collect(),
     };
     let head = serde_json::to_vec(&IndexHead {
         format: FORMAT,
@@ -123,10 +127,16 @@ pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, BTreeSet
             component: binding.component.parse().map_err(|_| RecordError::Malformed)?,
             settings: binding.settings,
             instances: instances.map_err(|_| RecordError::Malformed)?,
+            limits: limits_of(&binding.limits)?,
         };
         held.receivers.insert(name, binding);
     }
     Ok((held, head.instances))
+}
+
+fn limits_of(written: &BTreeMap<String, u64>) -> Result<SomeLimits, RecordError> {
+    let limits: Option<Vec<_>> = written.iter().map(|(key, number)| Some((Limit::of_key(key)?, *number))).collect();
+    SomeLimits::new(limits.ok_or(RecordError::Malformed)?).map_err(|_| RecordError::Malformed)
 }
 
 fn head_of<'d, T: Deserialize<'d>>(head: &'d [u8]) -> Result<T, RecordError> {

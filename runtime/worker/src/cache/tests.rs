@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, SecretBytes, Timestamp};
+use deputy_core::{Delivery, Digest, Limit, SecretBytes, SomeLimits, Timestamp};
 use deputy_link::Binding;
 use deputy_store::{Directory, MasterKey};
 
@@ -23,10 +23,12 @@ async fn opened(folder: &Path, worker: &str) -> Cache {
 }
 
 fn held(deliveries: &[(&str, u64)]) -> Held {
+    let limits = SomeLimits::new(Limit::ALL.map(|limit| (limit, *limit.bounds().end()))).unwrap();
     let binding = Binding {
         component: Digest::new([7; 32]),
         settings: BTreeMap::from([("profile".to_owned(), "default".to_owned())]),
         instances: ["a", "b"].map(|name| name.parse().unwrap()).into(),
+        limits,
     };
     let delivery = |(name, revision): &(&str, u64)| {
         let instance: InstanceName = name.parse().unwrap();
@@ -153,6 +155,24 @@ async fn it_follows_and_ends_with_who_it_follows() {
     tokio::join!(following, change);
     let last = open(&folder.path().join("state")).await.restore().await;
     assert_eq!(shown(&last), shown(&held(&[("a", 49)])));
+}
+
+/// As a version before limits travelled wrote it, and with limits that nobody here would have written.
+#[test]
+fn limits_of_an_index_are_none_or_within_their_bounds() {
+    let index = |limits: &str| {
+        let binding = format!(r#"{{"component":"{}","settings":{{}},"instances":["a"]{limits}}}"#, "07".repeat(32));
+        let head = format!(r#"{{"format":1,"worker":"w1","instances":[],"receivers":{{"aws":{binding}}}}}"#);
+        let bytes = deputy_store::envelope::join(head.as_bytes(), std::iter::empty());
+        record::decode_index("w1", bytes.expose())
+    };
+    let (held, _) = index("").unwrap();
+    assert_eq!(held.receivers.values().next().unwrap().limits, SomeLimits::default());
+    assert!(index(r#","limits":{"wall":1000}"#).is_ok());
+    for limits in [r#"{"wall":0}"#, r#"{"wall":3600001}"#, r#"{"wall":-1}"#, r#"{"walls":1000}"#, "[]"] {
+        let error = index(&format!(r#","limits":{limits}"#)).unwrap_err();
+        assert!(matches!(error, RecordError::Malformed), "{limits}");
+    }
 }
 
 #[test]

@@ -131,9 +131,10 @@ impl Machine {
         let (plans, held) = (Arc::clone(&self.plans), Arc::clone(&self.held));
         let of_coordinator = held.receivers.iter().filter(|(name, _)| !plans.bindings.contains_key(name));
         for (name, binding) in of_coordinator.chain(&plans.bindings) {
+            let binding = plans.bound(name, binding);
             let slot = self.slots.entry(name.clone()).or_default();
-            if slot.binding.as_deref() != Some(binding) {
-                slot.binding = Some(Arc::new(binding.clone()));
+            if slot.binding.as_deref() != Some(&binding) {
+                slot.binding = Some(Arc::new(binding));
                 if let Some(failed) = &mut slot.failed {
                     // Somebody mended it, or tried to.
                     failed.count = 0;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use deputy_core::schedule::{Kind, Revision};
-use deputy_core::{Digest, SecretBytes, Span};
+use deputy_core::{Digest, SecretBytes, SomeLimits, Span};
 use deputy_link::Report;
 
 use super::*;
@@ -17,7 +17,13 @@ const LIFE: u64 = 100_000;
 
 fn plan(expired: Expired) -> Plan {
     let hook = Hook::Signal("/run/pid".into(), "HUP".parse().unwrap());
-    Plan { directory: "/run/out".into(), access: Access::default(), hook: Some(hook), expired }
+    Plan {
+        directory: "/run/out".into(),
+        access: Access::default(),
+        hook: Some(hook),
+        expired,
+        limits: SomeLimits::default(),
+    }
 }
 
 fn plans(expired: Expired) -> Plans {
@@ -36,7 +42,8 @@ fn delivery(instance: &str, revision: u64, obtained_at: u64) -> Delivery {
 
 fn binding(component: u8, instances: &[&str]) -> Binding {
     let instances = instances.iter().map(|name| name.parse().unwrap()).collect();
-    Binding { component: Digest::new([component; 32]), settings: BTreeMap::new(), instances }
+    let limits = SomeLimits::default();
+    Binding { component: Digest::new([component; 32]), settings: BTreeMap::new(), instances, limits }
 }
 
 fn at(millis: u64) -> Now {

@@ -1,3 +1,5 @@
+use deputy_core::Limit;
+
 use super::*;
 
 fn one() -> World {
@@ -256,6 +258,47 @@ fn a_binding_of_the_worker_counts_in_place_of_the_coordinators() {
     world.ends(2, done());
     // And stays when the coordinator's go.
     world.held.receivers.clear();
+    assert!(world.hold().is_empty());
+}
+
+/// What the first run among these actions is made with.
+fn limits_of_run(actions: &[Action]) -> SomeLimits {
+    let Some(Action::Run(Run { work: Some((binding, _)), .. })) = actions.first() else { panic!("{actions:?}") };
+    binding.limits.clone()
+}
+
+fn limits<const N: usize>(limits: [(Limit, u64); N]) -> SomeLimits {
+    SomeLimits::new(limits).unwrap()
+}
+
+#[test]
+fn a_receiver_whose_limits_change_runs_again_with_the_new_ones() {
+    let mut world = one();
+    assert_eq!(limits_of_run(&world.gets("s3", 1)), SomeLimits::default());
+    world.ends(1, failure(Kind::OverLimit));
+    let more = limits([(Limit::Wall, 5000)]);
+    world.held.receivers.insert("aws".parse().unwrap(), Binding { limits: more.clone(), ..binding(1, &["s3"]) });
+    let again = world.hold();
+    assert_eq!((shown(&again), limits_of_run(&again)), (vec!["run 2 aws s3:1".to_owned()], more), "at once");
+    world.ends(2, done());
+    assert!(world.hold().is_empty(), "nothing changed");
+    world.held.receivers.insert("aws".parse().unwrap(), binding(1, &["s3"]));
+    assert_eq!(limits_of_run(&world.hold()), SomeLimits::default(), "nothing is set any more");
+}
+
+#[test]
+fn the_operator_of_the_worker_has_the_last_word_on_limits() {
+    let mut plans = plans(Expired::Keep);
+    let own = Plan { limits: limits([(Limit::Wall, 1000), (Limit::Handles, 9)]), ..plans.default.clone() };
+    plans.receivers.insert("aws".parse().unwrap(), own);
+    let mut world = World::bound(plans, &[("aws", &["s3"])]);
+    let said = |wall| Binding { limits: limits([(Limit::Wall, wall), (Limit::Cpu, 700)]), ..binding(1, &["s3"]) };
+    world.held.receivers.insert("aws".parse().unwrap(), said(5000));
+    let expected = limits([(Limit::Wall, 1000), (Limit::Handles, 9), (Limit::Cpu, 700)]);
+    assert_eq!(limits_of_run(&world.gets("s3", 1)), expected);
+    world.ends(1, done());
+    // What counts is the same, so there is nothing to do.
+    world.held.receivers.insert("aws".parse().unwrap(), said(9000));
     assert!(world.hold().is_empty());
 }
 
