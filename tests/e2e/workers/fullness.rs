@@ -49,3 +49,31 @@ fn a_full_disk_leaves_the_unit_before_whole_and_the_newer_one_comes_when_there_i
     coordinator.until("the coordinator hears of that", || site.only_worker()["applied"][0]["current"] == true);
     assert_eq!(watcher.saw().numbers["creds"], [1, 3]);
 }
+
+#[test]
+fn a_worker_that_could_not_keep_the_newest_does_not_go_back_when_it_is_killed_and_starts_again() {
+    let site = Site::usual("");
+    let coordinator = site.coordinator();
+    let mut disk = Namespace::with_small_disk(&site.home.path("worker-state"), "64m");
+    let token = site.token(GROUP, &[]);
+    let mut command = site.command("worker");
+    command.arg("--join").arg(token);
+    let worker = site.worker_as("worker", disk.enter(&command));
+    worker.until_published("app", "creds", 1);
+    coordinator.until("it has reported", || site.only_worker()["applied"][0]["current"] == true);
+    let watcher = Watcher::of(site.link("worker", "app"));
+    disk.fill();
+    site.give("creds", 2);
+    worker.until_published("app", "creds", 2);
+    worker.until("it can not keep that", || worker.log().contains("could not be kept"));
+    worker.kill();
+    disk.empty();
+    let worker = site.worker_as("worker", disk.enter(&site.command("worker")));
+    coordinator.until("it is back", || {
+        let worker = site.only_worker();
+        worker["connected"] == true && worker["applied"][0]["current"] == true
+    });
+    site.give("creds", 3);
+    worker.until_published("app", "creds", 3);
+    assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
+}

@@ -49,7 +49,6 @@ fn a_join_string_that_was_made_anew_in_the_configuration_makes_nobody_else_of_a_
     deploy(&site);
     let worker = site.again("worker");
     worker.until_published("app", "creds", 1);
-    worker.until_kept("creds");
     let id = worker.id();
     assert_eq!(worker.stop(), Some(exit::OK));
     deploy(&site);

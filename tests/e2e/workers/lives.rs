@@ -87,7 +87,6 @@ fn a_worker_that_was_killed_or_stopped_goes_on_where_it_was() {
     let worker = site.again("worker");
     worker.until_published("app", "creds", 2);
     coordinator.until("it has reported", || is_current(&site, 2));
-    worker.until_kept("creds");
     assert_eq!(worker.stop(), Some(exit::OK));
     coordinator.until("it is away again", || site.only_worker()["connected"] == false);
     // Nothing is new: the unit that is there is the one that it would write.
@@ -104,7 +103,6 @@ fn without_a_coordinator_a_worker_starts_from_what_it_kept_and_says_how_old_that
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
     coordinator.until("it has reported", || is_current(&site, 1));
-    worker.until_kept("creds");
     // What is on a tmpfs goes with the machine's restart.
     assert_eq!(worker.stop(), Some(exit::OK));
     fs::remove_dir_all(site.home.path("secrets/worker")).unwrap();
@@ -134,7 +132,6 @@ fn a_state_that_another_key_sealed_is_left_alone_and_so_is_what_is_published() {
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
-    worker.until_kept("creds");
     worker.kill();
     coordinator.kill();
     let (key, aside) = (site.home.path("worker-state/key"), site.home.path("worker-state/key.aside"));

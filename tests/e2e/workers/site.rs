@@ -296,16 +296,6 @@ impl Worker<'_> {
         self.until(&format!("{instance} {number} in {receiver}"), || self.number(receiver, instance) == number);
     }
 
-    /// Waits until it has written down what was [given](Site::give) last of an instance: it publishes that on another
-    /// path, and which of the two comes first is chance.
-    #[track_caller]
-    pub(crate) fn until_kept(&self, instance: &str) {
-        let written = |name: String| fs::metadata(self.site.home.path(&name)).and_then(|file| file.modified()).ok();
-        let given = written(format!("secrets/{instance}.payload")).unwrap();
-        let kept = || written(format!("{}-state/delivery.{instance}.sealed", self.name));
-        self.until(&format!("{instance} is kept"), || kept() >= Some(given));
-    }
-
     /// Waits until its link is in this state.
     #[track_caller]
     pub(crate) fn until_link(&self, state: &str) {

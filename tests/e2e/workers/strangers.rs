@@ -82,7 +82,6 @@ fn old_tls_garbage_and_oversized_frames_end_their_own_connection_and_no_other() 
 fn copied(site: &Site) -> Worker<'_> {
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
-    worker.until_kept("creds");
     worker.kill();
     let (own, copy) = (site.home.path("worker-state"), site.home.path("thief-state"));
     assert!(Command::new("cp").arg("-a").arg(own).arg(copy).status().unwrap().success());

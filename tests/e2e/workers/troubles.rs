@@ -115,7 +115,6 @@ fn a_component_that_was_damaged_while_the_coordinator_was_away_takes_nothing_fro
     worker.until_link("connected");
     site.give("creds", 2);
     worker.until_published("app", "creds", 2);
-    worker.until_kept("creds");
     worker.kill();
     let worker = site.again("worker");
     worker.until_link("connected");

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
 use deputy_core::Timestamp;
-use deputy_link::client::{Client, Link, Options as LinkOptions};
+use deputy_link::Held;
+use deputy_link::client::{Client, Options as LinkOptions};
 use deputy_observe::{Audit, Clock, SystemClock, WorkerMetrics, listen, serve};
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, MasterKey, Random, Store};
@@ -63,6 +64,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let held = cache.restore().await;
     tracing::info!(%worker, group = %identity.group, coordinator = identity.address, held = held.deliveries.len(), "starting");
 
+    // What is used is kept: what the link brings goes through the cache.
+    let (used, in_use) = watch::channel(Arc::new(held.clone()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (address, group) = (identity.address.clone(), identity.group.to_string());
     let (client, link) = Client::new(LinkOptions {
@@ -91,19 +94,19 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
         clock,
         random: Arc::clone(&random),
         seed: seed(&random)?,
-        held: link.held.clone(),
+        held: in_use.clone(),
         reports: link.reports.clone(),
         connection: Box::new(move || connection(&worker, &group, &address, &state_of_link)),
     });
 
     let mut tasks = JoinSet::new();
-    let file = endpoints(&mut tasks, &config, &state, &link, &handle, &random, &here).await?;
+    let file = endpoints(&mut tasks, &config, &state, &in_use, &handle, &random, &here).await?;
     if let Some(address) = config.health {
         let listener = listen(address).await.map_err(|error| crate::run::port(error, address))?;
         tracing::info!(%address, "/livez, /readyz and /metrics are here");
         tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
     }
-    tasks.spawn(cache.follow(link.held.clone()));
+    tasks.spawn(cache.follow(link.held.clone(), used));
     tasks.spawn(following);
     tasks.spawn(obey(handle)?);
     let again =
@@ -152,7 +155,7 @@ async fn endpoints(
     tasks: &mut JoinSet<()>,
     config: &WorkerConfig,
     state: &Path,
-    link: &Link,
+    held: &watch::Receiver<Arc<Held>>,
     handle: &Handle,
     random: &Random,
     here: &Surroundings,
@@ -163,7 +166,7 @@ async fn endpoints(
         configured.and_then(|socket| socket.path.clone()).unwrap_or_else(|| state.join(WORKER_SOCKET));
     let mode = configured.map(|socket| socket.mode).unwrap_or_default().bits();
     let (listener, file) = listen_local(&socket, mode, "`path` in [endpoints.socket]")?;
-    let local = Local::new(link.held.clone(), Arc::new(wall), Arc::new(handle.clone()), leases);
+    let local = Local::new(held.clone(), Arc::new(wall), Arc::new(handle.clone()), leases);
     tasks.spawn(serve(listener, Arc::new(local)));
     for aws in &config.endpoints.aws {
         let token = Token::open(&aws.token_file, &**random, here).await;
@@ -174,7 +177,7 @@ async fn endpoints(
         })?;
         let url = format!("http://{}{}", aws.listen, Aws::path(&aws.instance));
         tracing::info!(instance = %aws.instance, url, "AWS's libraries can ask here");
-        let endpoint = Aws::new(aws.instance.clone(), token, link.held.clone(), Arc::new(wall));
+        let endpoint = Aws::new(aws.instance.clone(), token, held.clone(), Arc::new(wall));
         tasks.spawn(serve(listener, Arc::new(endpoint)));
     }
     Ok(file)

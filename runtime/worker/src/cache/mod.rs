@@ -1,9 +1,13 @@
 //! A sealed copy of what is held, so that a worker starts while the coordinator is down.
 //!
-//! It follows what is held, newest only, beside the path on which that is applied. Each delivery is a value of its own;
-//! one more says who is bound and which deliveries there should be, and is written before them: a copy of which a part is
-//! missing or damaged is used for what it has, and not taken for all there is, so that nobody takes a lost delivery for a
-//! withdrawn one. The coordinator sends all that is not there, so nothing that is lost here is lost.
+//! It follows what is held, newest only, and stands in the path: what it has kept is what is applied and given out. A worker
+//! that used a lease which it had not kept would go back to the one before at its next start. What can't be kept, on a full
+//! disk, takes the older copy with it, and is used then; for a disk that hangs nobody waits for long.
+//!
+//! Each delivery is a value of its own; one more says who is bound and which deliveries there should be, and is written
+//! before them: a copy of which a part is missing or damaged is used for what it has, and not taken for all there is, so that
+//! nobody takes a lost delivery for a withdrawn one. The coordinator sends all that is not there, so nothing that is lost
+//! here is lost.
 
 mod record;
 
@@ -11,6 +15,7 @@ mod record;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +32,9 @@ const LOCK: Kind = Kind::new("lock");
 
 /// How long to wait after a write that failed.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// How long what is held waits for a disk that does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A state directory that no other worker uses for as long as this lives. Who is about to join claims it first: one that
 /// came too late would write down who it is over who the other one is.
@@ -153,11 +161,25 @@ impl Cache {
         Err(())
     }
 
-    /// Follows what is held, until nobody changes it any more.
-    pub async fn follow(mut self, mut held: watch::Receiver<Arc<Held>>) {
+    /// Follows what is held, until nobody changes it any more, and gives it on to those who use it: all of it, once it is
+    /// kept.
+    pub async fn follow(mut self, mut held: watch::Receiver<Arc<Held>>, used: watch::Sender<Arc<Held>>) {
         loop {
             let newest = Arc::clone(&held.borrow_and_update());
-            if let Err(error) = self.keep(&newest).await {
+            let kept = {
+                let mut keeping = pin!(self.keep(&newest));
+                loop {
+                    match tokio::time::timeout(PATIENCE, &mut keeping).await {
+                        Ok(kept) => break kept,
+                        Err(_) => {
+                            tracing::warn!("the disk does not answer: what is held is used before it is kept");
+                            give(&used, &held.borrow());
+                        }
+                    }
+                }
+            };
+            give(&used, &newest);
+            if let Err(error) = kept {
                 let error = in_one_line(&error);
                 tracing::warn!(error, "what is held could not be kept: a start without the coordinator would lack it");
                 // Something newer may have room, or rights.
@@ -187,12 +209,13 @@ impl Cache {
         }
         let before = self.kept.take();
         if before.as_ref().is_none_or(|before| before.index != wanted.index) {
-            self.put(&self.index.clone(), &wanted.index.0).await?;
+            self.put_or_remove(&self.index.clone(), &wanted.index.0).await?;
         }
         for (name, delivery) in &held.deliveries {
             let is_kept = before.as_ref().is_some_and(|before| before.deliveries.get(name) == Some(&delivery.stamp));
             if !is_kept {
-                self.put(&Key::of_instance(&DELIVERY, name), &record::encode(&self.worker, delivery)?).await?;
+                let (key, value) = (Key::of_instance(&DELIVERY, name), record::encode(&self.worker, delivery)?);
+                self.put_or_remove(&key, &value).await?;
             }
         }
         for key in self.store.list(&Prefix::Kind(DELIVERY)).await? {
@@ -203,6 +226,18 @@ impl Cache {
         }
         self.kept = Some(wanted);
         Ok(())
+    }
+
+    /// A start from what was there before would go back. That nothing is there it can say, and wait for the coordinator.
+    async fn put_or_remove(&mut self, key: &Key, value: &SecretBytes) -> Result<(), CacheError> {
+        let put = self.put(key, value).await;
+        if put.is_err()
+            && let Err(error) = self.remove(key).await
+        {
+            let error = in_one_line(&error);
+            tracing::warn!(%key, error, "what was kept before can't be removed: the next start may go back to it");
+        }
+        put
     }
 
     async fn put(&mut self, key: &Key, value: &SecretBytes) -> Result<(), CacheError> {
@@ -220,5 +255,13 @@ impl Cache {
             Err(StoreError::Damaged { .. }) => Ok(self.store.quarantine(key).await?),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// While the coordinator is still sending, what was there before is used.
+fn give(used: &watch::Sender<Arc<Held>>, held: &Arc<Held>) {
+    if held.complete {
+        // Nobody uses it any more: then nobody has to have it.
+        used.send_replace(Arc::clone(held));
     }
 }

@@ -1,10 +1,12 @@
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deputy_core::schedule::Revision;
 use deputy_core::{Delivery, Digest, Limit, SecretBytes, SomeLimits, Timestamp};
 use deputy_link::Binding;
 use deputy_store::{Directory, MasterKey};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::testing::{put, random};
@@ -145,7 +147,8 @@ async fn it_follows_and_ends_with_who_it_follows() {
     let folder = tempfile::tempdir().unwrap();
     let cache = open(&folder.path().join("state")).await;
     let (sender, receiver) = watch::channel(Arc::new(Held::default()));
-    let following = cache.follow(receiver);
+    let (used, in_use) = watch::channel(Arc::new(Held::default()));
+    let following = cache.follow(receiver, used);
     let change = async {
         for revision in 1..50 {
             sender.send_replace(Arc::new(held(&[("a", revision)])));
@@ -154,6 +157,7 @@ async fn it_follows_and_ends_with_who_it_follows() {
         drop(sender);
     };
     tokio::join!(following, change);
+    assert_eq!(shown(&in_use.borrow()), shown(&held(&[("a", 49)])));
     let last = open(&folder.path().join("state")).await.restore().await;
     assert_eq!(shown(&last), shown(&held(&[("a", 49)])));
 }
@@ -192,4 +196,85 @@ fn no_part_of_a_record_is_one() {
     let later = br#"{"format":2,"else":1}"#;
     let later = deputy_store::envelope::join(later, std::iter::empty());
     assert!(matches!(record::decode("w1", later.expose()), Err(RecordError::Format(2))));
+}
+
+/// A disk that is full when it is told so, and does not answer while nobody lets it.
+struct Disk {
+    store: Arc<dyn Store>,
+    is_full: AtomicBool,
+    answers: Semaphore,
+}
+
+#[async_trait::async_trait]
+impl Store for Disk {
+    async fn list(&self, prefix: &Prefix) -> Result<Vec<Key>, StoreError> {
+        self.store.list(prefix).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<deputy_store::Entry>, StoreError> {
+        self.store.get(key).await
+    }
+
+    async fn put(&self, key: &Key, value: &SecretBytes, expected: Expected) -> Result<Version, StoreError> {
+        self.answers.acquire().await.unwrap().forget();
+        if self.is_full.load(Ordering::Relaxed) {
+            let source = std::io::ErrorKind::StorageFull.into();
+            return Err(StoreError::Full { doing: "write", path: key.name().into(), source });
+        }
+        self.store.put(key, value, expected).await
+    }
+
+    async fn delete(&self, key: &Key, expected: Version) -> Result<(), StoreError> {
+        self.store.delete(key, expected).await
+    }
+
+    async fn quarantine(&self, key: &Key) -> Result<(), StoreError> {
+        self.store.quarantine(key).await
+    }
+
+    async fn watch(&self, prefix: Prefix) -> Result<deputy_store::Changes, StoreError> {
+        self.store.watch(prefix).await
+    }
+
+    async fn lock(&self, name: &Key) -> Result<Lock, StoreError> {
+        self.store.lock(name).await
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_is_used_when_it_is_kept_or_when_nothing_older_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("state");
+    let store = store(&place).await.unwrap();
+    let disk = Arc::new(Disk { store, is_full: AtomicBool::new(false), answers: Semaphore::new(0) });
+    let cache = Claim::take(Arc::clone(&disk) as _).await.unwrap().cache("w1").unwrap();
+    let (sender, receiver) = watch::channel(Arc::new(held(&[("a", 1), ("b", 1)])));
+    let (used, mut in_use) = watch::channel(Arc::new(Held::default()));
+    let following = cache.follow(receiver, used);
+    let change = async {
+        // The index and two leases: the last of them is not written yet.
+        disk.answers.add_permits(2);
+        while disk.answers.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(in_use.borrow().deliveries.is_empty(), "it is not kept, so it is not used");
+        disk.answers.add_permits(1);
+        in_use.changed().await.unwrap();
+        assert_eq!(shown(&in_use.borrow_and_update()), shown(&held(&[("a", 1), ("b", 1)])));
+
+        disk.is_full.store(true, Ordering::Relaxed);
+        disk.answers.add_permits(1);
+        sender.send_replace(Arc::new(held(&[("a", 2), ("b", 1)])));
+        in_use.changed().await.unwrap();
+        assert_eq!(shown(&in_use.borrow()), shown(&held(&[("a", 2), ("b", 1)])), "a full disk keeps nobody from it");
+        drop(sender);
+    };
+    tokio::join!(following, change);
+    drop(disk);
+    let last = open(&place).await.restore().await;
+    assert!(
+        !last.complete && last.deliveries.len() == 1,
+        "a start knows that it lacks something, and does not go back"
+    );
+    assert!(last.deliveries.contains_key(&"b".parse::<InstanceName>().unwrap()));
 }
