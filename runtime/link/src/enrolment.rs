@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deputy_core::schedule::{Mono, Now};
 use deputy_core::{GroupName, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct Enrolment {
     /// Who is let in by which key, the newest of each.
     by_key: BTreeMap<KeyDigest, WorkerId>,
     banned: BTreeSet<KeyDigest>,
+    /// Since when it is so that a worker need not be listed any more, by the clock that nobody sets.
+    over: BTreeMap<WorkerId, Mono>,
 }
 
 /// A token, without its secret.
@@ -90,6 +93,10 @@ const REPEATING: Span = Span::secs(3600);
 /// How long after the end of its last certificate a worker is still listed. It can't come back as who it was, and an
 /// operator wants to see who went.
 const LISTED: Span = Span::secs(7 * 86_400);
+
+/// How long that must be so before it is believed: who is forgotten has to join again, and a clock that was set wrong for a
+/// moment is no reason for all workers to do so.
+const BELIEVED: Span = Span::secs(86_400);
 
 /// What somebody shows who wants to join.
 #[derive(Debug)]
@@ -191,7 +198,7 @@ impl Enrolment {
         let banned = banned.flat_map(|worker| [Some(worker.key), worker.previous]).flatten();
         let active = workers.values().filter(|worker| worker.standing == Standing::Active);
         let by_key = active.map(|worker| (worker.key, worker.id)).collect();
-        Self { tokens, banned: banned.collect(), by_key, workers }
+        Self { tokens, banned: banned.collect(), by_key, workers, over: BTreeMap::new() }
     }
 
     /// All tokens that can still be used.
@@ -246,12 +253,15 @@ impl Enrolment {
 
     /// Lets go of workers that can't come back as who they were, and gives them. Who is banned stays, because its keys are
     /// banned by that.
-    pub fn forget(&mut self, now: Timestamp) -> Vec<WorkerId> {
-        let is_over = |worker: &Worker| {
+    pub fn forget(&mut self, now: Now) -> Vec<WorkerId> {
+        let is_over = |worker: &&Worker| {
             let end = Timestamp::from_millis(worker.ends_ms).plus(LISTED);
-            worker.standing != Standing::Banned && now >= end
+            worker.standing != Standing::Banned && now.wall >= end
         };
-        let gone: Vec<Worker> = self.workers.extract_if(.., |_, worker| is_over(worker)).map(|(_, it)| it).collect();
+        let over = self.workers.values().filter(is_over).map(|worker| worker.id);
+        self.over = over.map(|id| (id, self.over.get(&id).copied().unwrap_or(now.mono))).collect();
+        let gone = self.over.extract_if(.., |_, since| now.mono.since(*since) >= BELIEVED);
+        let gone: Vec<Worker> = gone.filter_map(|(id, _)| self.workers.remove(&id)).collect();
         for worker in &gone {
             // Its key may be another worker's by now.
             if self.by_key.get(&worker.key) == Some(&worker.id) {

@@ -14,6 +14,19 @@ fn secret() -> TokenSecret {
     TokenSecret::new(&mut [1; 32])
 }
 
+/// Both clocks, of which one may have been set.
+fn now(wall: u64, mono: u64) -> Now {
+    Now { wall: at(wall), mono: Mono::from_millis(mono) }
+}
+
+/// Who is forgotten when this is so for a day.
+fn forgotten(book: &mut Enrolment, wall: u64) -> Vec<WorkerId> {
+    assert!(book.forget(now(wall, 0)).is_empty());
+    book.forget(now(wall, DAY))
+}
+
+const DAY: u64 = 86_400_000;
+
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
@@ -209,8 +222,8 @@ fn workers_are_forgotten_a_week_after_their_last_certificate_ended_and_not_befor
     book.certified(id(1), at(9000));
     // Whoever shortened the life of certificates did not shorten those that were made.
     book.certified(id(1), at(7000));
-    assert!(book.forget(at(WEEK + 8999)).is_empty());
-    assert_eq!(book.forget(at(WEEK + 9000)), [id(1)]);
+    assert!(forgotten(&mut book, WEEK + 8999).is_empty());
+    assert_eq!(forgotten(&mut book, WEEK + 9000), [id(1)]);
     assert_eq!((book.workers().count(), book.active_with(key(2))), (0, None));
     assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Unknown(id(1))));
 }
@@ -222,12 +235,12 @@ fn who_is_locked_or_removed_is_forgotten_in_its_time_and_who_is_banned_is_not() 
         let mut book = joined();
         book.certified(id(1), at(5000));
         book.shut_out(id(1), standing).unwrap();
-        assert!(book.forget(at(5000)).is_empty(), "{standing:?}: its certificate may still be good");
-        assert_eq!(book.forget(at(LONG)), [id(1)], "{standing:?}");
+        assert!(forgotten(&mut book, 5000).is_empty(), "{standing:?}: its certificate may still be good");
+        assert_eq!(forgotten(&mut book, LONG), [id(1)], "{standing:?}");
     }
     let mut book = joined();
     book.shut_out(id(1), Standing::Banned).unwrap();
-    assert!(book.forget(at(LONG)).is_empty());
+    assert!(forgotten(&mut book, LONG).is_empty());
     let tokens: Vec<_> = book.tokens.values().cloned().collect();
     let mut restored = Enrolment::restored(tokens, book.workers().cloned());
     assert_eq!(join(&mut restored, 0, key(1), 2), Err(JoinRefused::Banned));
@@ -240,6 +253,19 @@ fn a_key_that_is_another_worker_s_by_now_stays_with_it() {
     book.shut_out(id(1), Standing::Removed).unwrap();
     join(&mut book, 0, key(1), 2).unwrap();
     book.certified(id(2), at(LONG));
-    assert_eq!(book.forget(at(LONG)), [id(1)]);
+    assert_eq!(forgotten(&mut book, LONG), [id(1)]);
     assert_eq!(book.active_with(key(1)), Some(id(2)));
+}
+
+#[test]
+fn a_clock_that_is_set_wrong_for_less_than_a_day_has_nobody_forgotten() {
+    const LONG: u64 = 1000 * DAY;
+    let mut book = joined();
+    assert!(book.forget(now(LONG, 0)).is_empty());
+    assert!(book.forget(now(LONG, DAY - 1)).is_empty());
+    assert!(book.forget(now(5000, DAY)).is_empty(), "it is set right");
+    assert!(book.forget(now(LONG, DAY + 1)).is_empty(), "the next time begins anew");
+    book.admit(id(1), key(1)).unwrap();
+    assert_eq!(book.forget(now(LONG, 2 * DAY + 1)), [id(1)]);
+    assert!(book.over.is_empty());
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deputy_core::schedule::{Mono, Now};
 use deputy_core::{GroupName, SecretBytes, Span, Timestamp, in_one_line};
 use deputy_link::message::Certified;
 use deputy_link::server::{Roster, Tls};
@@ -72,6 +73,7 @@ pub(super) struct Book {
     clock: Arc<dyn Clock>,
     lives: Lives,
     served_at: Timestamp,
+    tidied_at: Mono,
     asked: mpsc::Receiver<Ask>,
     serving: Option<Serving>,
 }
@@ -93,6 +95,9 @@ const WRITES: usize = 16;
 /// The clock is looked at so often: timers do not count the time that a machine sleeps.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// And at what is kept, as often as this.
+const TIDY: Span = Span::secs(60);
+
 impl Book {
     /// Reads what is kept. An authority is founded and written if there is none.
     pub(super) async fn open(
@@ -104,7 +109,7 @@ impl Book {
     ) -> Result<Self, BookError> {
         let records = Records::new(store);
         let enrolment = Enrolment::restored(records.all::<Token>(TOKEN).await?, records.all::<Worker>(WORKER).await?);
-        let (key, now) = (authority_key()?, clock.now().wall);
+        let (key, Now { mono: tidied_at, wall: now }) = (authority_key()?, clock.now());
         let authority = match records.read(&key).await? {
             Some(bytes) => Authority::restored(bytes.expose(), lives)?,
             None => {
@@ -116,8 +121,19 @@ impl Book {
         };
         let dirty = BTreeSet::new();
         let served_at = now;
-        let mut book =
-            Self { enrolment, authority, records, dirty, random, clock, lives, served_at, asked, serving: None };
+        let mut book = Self {
+            enrolment,
+            authority,
+            records,
+            dirty,
+            random,
+            clock,
+            lives,
+            served_at,
+            tidied_at,
+            asked,
+            serving: None,
+        };
         if book.authority.turn(now)? == Turned::Changed {
             book.records.write(&key, Some(&book.authority.encode()?)).await?;
         }
@@ -150,10 +166,9 @@ impl Book {
         }
     }
 
-    /// Certificates that are due.
-    async fn turn(&mut self) {
-        let now = self.clock.now().wall;
-        for token in self.enrolment.prune(now) {
+    /// Lets go of tokens and workers whose time is long over.
+    fn tidy(&mut self, now: Now) {
+        for token in self.enrolment.prune(now.wall) {
             self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
         }
         for worker in self.enrolment.forget(now) {
@@ -163,6 +178,17 @@ impl Book {
                 serving.roster.forget(worker);
             }
         }
+    }
+
+    /// Certificates that are due.
+    async fn turn(&mut self) {
+        let now = self.clock.now();
+        // All of the book is looked through: not with each of ten thousand workers that come at once.
+        if now.mono.since(self.tidied_at) >= TIDY {
+            self.tidied_at = now.mono;
+            self.tidy(now);
+        }
+        let now = now.wall;
         let due = now >= self.authority.turns_at();
         let half = Span::millis(self.lives.worker.as_millis() / 2);
         if !due && now < self.served_at.plus(half) {

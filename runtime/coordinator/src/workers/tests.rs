@@ -65,7 +65,8 @@ struct Ahead {
 impl Clock for Ahead {
     fn now(&self) -> Now {
         let Now { mono, wall } = self.clock.now();
-        Now { mono, wall: wall.plus(Span::millis(self.millis.load(Ordering::Relaxed))) }
+        let ahead = Span::millis(self.millis.load(Ordering::Relaxed));
+        Now { mono: mono.plus(ahead), wall: wall.plus(ahead) }
     }
 }
 
