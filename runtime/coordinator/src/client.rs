@@ -110,6 +110,7 @@ impl Client {
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (id, expires) = (header("deputy-token"), header("deputy-expires"));
         Ok(NewToken {
+            other_groups: header("deputy-other-groups"),
             id: id.unwrap_or_default(),
             expires: expires.unwrap_or_default(),
             join: SecretBytes::new(body.to_vec()),
@@ -132,6 +133,8 @@ pub struct NewToken {
     pub id: String,
     /// When it ends, RFC 3339.
     pub expires: String,
+    /// The groups that get something, if this one does not.
+    pub other_groups: Option<String>,
     /// The string that a worker joins with.
     pub join: SecretBytes,
 }

@@ -201,13 +201,16 @@ impl Control {
         if uses == 0 || life.as_millis() == 0 || life > LONGEST_TOKEN {
             return Err(ControlError::new("request", "a token has at least one use, and lives for 30 days at most"));
         }
-        let (string, expires) = self.workers()?.create_token(group.clone(), uses, life).await?;
+        let workers = self.workers()?;
+        let (string, expires) = workers.create_token(group.clone(), uses, life).await?;
         tracing::info!(token = %string.token, %group, uses, %expires, "a token was made");
-        let token = reply::Secret {
-            head: vec![("deputy-token", string.token.to_string()), ("deputy-expires", expires.to_string())],
-            text: string.reveal(),
-        };
-        Ok(reply::secret(token))
+        let mut head = vec![("deputy-token", string.token.to_string()), ("deputy-expires", expires.to_string())];
+        let groups = workers.groups();
+        if !groups.is_empty() && !groups.contains(&group) {
+            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+            head.push(("deputy-other-groups", groups.join(", ")));
+        }
+        Ok(reply::secret(reply::Secret { head, text: string.reveal() }))
     }
 
     async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {

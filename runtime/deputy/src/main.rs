@@ -13,10 +13,11 @@ mod control;
 mod error;
 mod exec;
 mod exit;
-mod files;
+
 mod groups;
 mod inspect;
 mod obtain;
+mod open_files;
 mod outcome;
 mod output;
 mod prepare;

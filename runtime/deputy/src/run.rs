@@ -28,7 +28,7 @@ use crate::cli;
 use crate::context::{Context, SOCKET};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::files;
+use crate::open_files;
 use crate::prepare::{Prepared, Preparer};
 use crate::sandbox;
 
@@ -85,7 +85,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
                 listen: workers.listen,
                 advertise: workers.advertise.to_string(),
                 lives: Lives { authority: workers.authority_life, worker: workers.certificate_life },
-                limits: files::room(Limits { heartbeat: workers.heartbeat, ..Limits::default() }),
+                limits: open_files::room(Limits { heartbeat: workers.heartbeat, ..Limits::default() }),
                 store,
                 board: Arc::clone(&board),
                 clock: Arc::clone(&clock) as _,

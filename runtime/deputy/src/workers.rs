@@ -10,7 +10,7 @@ use crate::control::client;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::print::{HEADING, painted};
+use crate::print::{HEADING, WARNING, painted};
 use crate::status::brief;
 use crate::table::Table;
 
@@ -79,6 +79,14 @@ async fn create(context: &Context, arguments: &cli::CreateToken) -> Result<Exit,
     let kept = output.is_some();
     if let Some(output) = output {
         output.commit(token.join.expose()).map_err(|error| CommandError::new(Exit::Failed, error))?;
+    }
+    if let Some(others) = &token.other_groups {
+        let group = &arguments.group;
+        let text = format!(
+            "nothing is delivered to the group {group}, only to {others}: `deliver-to` of an instance names the groups \
+             that get it"
+        );
+        context.printer.say(WARNING, "warning", &text);
     }
     let join = std::str::from_utf8(token.join.expose()).unwrap_or_default();
     if arguments.json {

@@ -170,3 +170,20 @@ fn a_worker_of_another_group_is_refused_what_it_wants_and_nothing_else_changes()
     assert_eq!(curious.number("mine", "creds"), 0);
     assert_eq!(curious.status().unwrap()["instances"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn mistakes_on_the_way_to_a_worker_are_told_with_what_mends_them() {
+    let site = Site::usual("");
+    let _coordinator = site.coordinator();
+    let out = site.home.path("secrets/typo");
+    let made = site.ask(&["token", "create", "--group", "analytic", "--out", out.to_str().unwrap()]);
+    let said = made.ends_with(exit::OK).stderr;
+    assert!(said.contains("nothing is delivered to the group analytic, only to analytics"), "{said}");
+    let mut command = site.command("worker");
+    let output = command.args(["--join", "no-such-file"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.contains("no-such-file") && said.contains("deputy token create"),
+        "{said}"
+    );
+}

@@ -194,6 +194,11 @@ impl Workers {
         Ok((JoinString { token, secret, authority, address }, expires))
     }
 
+    /// The groups that get anything; none while it is not known yet.
+    pub fn groups(&self) -> BTreeSet<GroupName> {
+        self.deliveries.borrow().groups.keys().cloned().collect()
+    }
+
     /// Tokens that can still be used.
     ///
     /// # Errors

@@ -202,7 +202,12 @@ fn given(argument: &OsStr) -> Result<JoinString, CommandError> {
     } else {
         std::fs::File::open(PathBuf::from(argument)).and_then(|file| file.take(LONGEST).read_to_end(&mut text))
     };
-    read.map_err(|error| failed(error, "cannot read the join string"))?;
+    read.map_err(|error| {
+        // What was given may be a join string with a slip of the pen: it is not repeated.
+        let hint = "--join is a join string (dj1.…), a file with one, or - for stdin, and what was given is none of these; \
+                    `deputy token create` on the coordinator makes one";
+        failed(error, "cannot read the join string").hint(hint)
+    })?;
     parsed(&text)
 }
 
