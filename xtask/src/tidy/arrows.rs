@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     (
         "deputy",
         &[
@@ -17,24 +17,42 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "deputy-sandbox",
             "deputy-sources",
             "deputy-store",
+            "deputy-support",
             "deputy-worker",
         ],
     ),
-    ("deputy-config", &["deputy-core"]),
+    ("deputy-config", &["deputy-core", "deputy-support"]),
     (
         "deputy-coordinator",
-        &["deputy-core", "deputy-link", "deputy-local", "deputy-observe", "deputy-sources", "deputy-store"],
+        &[
+            "deputy-core",
+            "deputy-link",
+            "deputy-local",
+            "deputy-observe",
+            "deputy-sources",
+            "deputy-store",
+            "deputy-support",
+        ],
     ),
     ("deputy-core", &[]),
-    ("deputy-link", &["deputy-core"]),
-    ("deputy-local", &["deputy-core"]),
-    ("deputy-observe", &["deputy-core"]),
-    ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources"]),
-    ("deputy-sources", &["deputy-core"]),
-    ("deputy-store", &["deputy-core", "deputy-sources"]),
+    ("deputy-link", &["deputy-core", "deputy-support"]),
+    ("deputy-local", &["deputy-core", "deputy-support"]),
+    ("deputy-observe", &["deputy-core", "deputy-support"]),
+    ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources", "deputy-support"]),
+    ("deputy-sources", &["deputy-core", "deputy-support"]),
+    ("deputy-store", &["deputy-core", "deputy-sources", "deputy-support"]),
+    ("deputy-support", &["deputy-core"]),
     (
         "deputy-worker",
-        &["deputy-core", "deputy-link", "deputy-local", "deputy-observe", "deputy-sources", "deputy-store"],
+        &[
+            "deputy-core",
+            "deputy-link",
+            "deputy-local",
+            "deputy-observe",
+            "deputy-sources",
+            "deputy-store",
+            "deputy-support",
+        ],
     ),
 ];
 
