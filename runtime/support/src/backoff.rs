@@ -21,7 +21,7 @@ impl Backoff {
     pub fn fail(&mut self, random: u16) -> Span {
         let doubled = self.min.as_millis().saturating_mul(1 << self.failures.min(40)).min(self.max.as_millis());
         self.failures = self.failures.saturating_add(1);
-        Span::millis(doubled - doubled / 2 * u64::from(random) / u64::from(u16::MAX))
+        Span::millis(doubled - (doubled / 2).saturating_mul(u64::from(random)) / u64::from(u16::MAX))
     }
 
     /// Starts again from `min`.
