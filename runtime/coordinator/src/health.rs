@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_observe::{Handler, Metrics, Vitals, probe};
+use deputy_observe::{Audit, Handler, Metrics, Vitals, probe};
 use http::{Request, Response};
 
 use crate::handle::Handle;
@@ -13,12 +13,13 @@ use crate::status::InstanceStatus;
 pub struct Health {
     handle: Handle,
     metrics: Arc<Metrics>,
+    audit: Arc<Audit>,
 }
 
 impl Health {
     /// For a coordinator.
-    pub fn new(handle: Handle, metrics: Arc<Metrics>) -> Self {
-        Self { handle, metrics }
+    pub fn new(handle: Handle, metrics: Arc<Metrics>, audit: Arc<Audit>) -> Self {
+        Self { handle, metrics, audit }
     }
 }
 
@@ -27,7 +28,8 @@ impl Vitals for Health {
         self.handle.alive().await.map_err(|error| format!("{error}\n"))
     }
 
-    /// One line per instance: the name, whether it is ready, and why not.
+    /// One line per instance: the name, whether it is ready, and why not. One more for an audit log that can't be written:
+    /// whatever would have to be recorded is refused then.
     async fn ready(&self) -> Result<String, String> {
         let status = self.handle.status().await.map_err(|error| format!("{error}\n"))?;
         if status.starting {
@@ -37,12 +39,17 @@ impl Vitals for Health {
             let word = if instance.ready { "ready" } else { "not ready" };
             format!("{} {word}: {}\n", instance.name, one_line(&instance.reason))
         };
-        let text: String = status.instances.iter().map(line).collect();
-        if status.ready { Ok(text) } else { Err(text) }
+        let mut text: String = status.instances.iter().map(line).collect();
+        let trouble = self.audit.status().trouble;
+        if let Some(trouble) = &trouble {
+            text.push_str(&format!("audit log not ready: {}\n", one_line(trouble)));
+        }
+        if status.ready && trouble.is_none() { Ok(text) } else { Err(text) }
     }
 
     async fn metrics(&self) -> Result<String, String> {
         let (leases, upstreams) = self.handle.leases().await.map_err(|_| "stopping\n".to_owned())?;
+        self.metrics.audit(&self.audit.status());
         self.metrics.text(&leases, &upstreams).map_err(|_| "the metrics can't be written\n".to_owned())
     }
 }

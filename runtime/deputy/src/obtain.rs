@@ -48,10 +48,11 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     // Before anything is obtained it is known that it can be kept.
     let output = arguments.out.as_deref().map(Output::prepare).transpose();
     let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;
-    let audit = audit(context.printer, arguments, &config)?;
-    let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::new(audit))?;
+    let audit = Arc::new(audit(context.printer, arguments, &config)?);
+    let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::clone(&audit))?;
     let provider = sandbox.load(instance).await?;
     let call = provider.obtain().await;
+    audit.flush().await;
     let exit = outcome::exit(&call);
     outcome::print(context.printer, &call, &instance.name, &instance.limits, &config.path.display().to_string());
 
@@ -127,12 +128,9 @@ fn audit(printer: Printer, arguments: &cli::Obtain, config: &Config) -> Result<A
             let error = "stdout holds one thing: --audit - excludes --json and --reveal";
             return Err(CommandError::new(Exit::Misconfigured, error).hint("give --audit a file"));
         }
-        Audit::stream(std::io::stdout())
+        sandbox::audit(Some(Path::new("-")))?
     } else {
-        match arguments.audit.as_deref().or(config.audit.as_deref()) {
-            Some(path) => Audit::file(path).map_err(|error| CommandError::new(Exit::Failed, error))?,
-            None => sandbox::nobody(),
-        }
+        sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?
     };
     Ok(audit.watched(move |event| printer.note(&trail::line(event))))
 }

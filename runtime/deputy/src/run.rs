@@ -90,7 +90,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
                 board: Arc::clone(&board),
                 clock: Arc::clone(&clock) as _,
                 random,
-                audit,
+                audit: Arc::clone(&audit),
                 metrics: Arc::clone(&metrics),
                 handle: handle.clone(),
             };
@@ -100,7 +100,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     };
     let (workers, worker_tasks) = workers.unzip();
 
-    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config, workers.clone()));
+    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config, workers.clone(), Arc::clone(&audit)));
     let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _).with_workers(workers.clone());
     let commands = Arc::new(commands);
     let mut tasks = JoinSet::new();
@@ -108,7 +108,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     tasks.spawn(serve(control, Arc::clone(&commands)));
     if let Some((address, listener)) = health {
         tracing::info!(%address, "/livez, /readyz and /metrics are here");
-        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
+        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics, Arc::clone(&audit)))));
     }
     tasks.spawn(obey(signals, handle, Arc::clone(&commands)));
     tasks.spawn(load_again(commands));
@@ -126,6 +126,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     tokio::join!(keep, serve_workers);
     drop(tasks);
     drop(file);
+    audit.flush().await;
     Ok(Exit::Done)
 }
 
@@ -140,11 +141,7 @@ pub(crate) fn port(error: io::Error, address: std::net::SocketAddr) -> CommandEr
 
 /// The log of what components did, counted as it is written.
 fn audit(arguments: &cli::Run, config: &Config, metrics: &Arc<Metrics>) -> Result<Audit, CommandError> {
-    let audit = match arguments.audit.as_deref().or(config.audit.as_deref()) {
-        Some(path) if path == Path::new("-") => Audit::stream(io::stdout()),
-        Some(path) => Audit::file(path).map_err(|error| CommandError::new(Exit::Failed, error))?,
-        None => sandbox::nobody(),
-    };
+    let audit = sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?;
     let metrics = Arc::clone(metrics);
     Ok(audit.watched(move |event| metrics.audited(event)))
 }
@@ -215,6 +212,7 @@ struct Reloader {
     path: PathBuf,
     current: Mutex<Current>,
     workers: Option<Workers>,
+    audit: Arc<Audit>,
 }
 
 struct Current {
@@ -223,9 +221,9 @@ struct Current {
 }
 
 impl Reloader {
-    fn new(preparer: Preparer, config: Config, workers: Option<Workers>) -> Self {
+    fn new(preparer: Preparer, config: Config, workers: Option<Workers>, audit: Arc<Audit>) -> Self {
         let path = config.path.clone();
-        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }), workers }
+        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }), workers, audit }
     }
 
     fn deliver(&self, deliveries: Deliveries) {
@@ -269,8 +267,13 @@ async fn pause(time: Duration) {
 #[async_trait]
 impl Reload for Reloader {
     async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
+        // First, since a rotation of the log does not wait for a good configuration.
+        let reopened = self.audit.reopen().await;
         let config = Config::load(&self.path).map_err(|error| wrong(&error))?;
         let mut warnings = warnings(&config);
+        if let Err(error) = reopened {
+            warnings.push(in_one_line(&error));
+        }
         let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
         let mut current = self.current();
         let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(*name)).collect();

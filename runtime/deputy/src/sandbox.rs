@@ -1,8 +1,7 @@
 //! The sandbox as the commands use it: this program is also its own compile child.
 
 use std::ffi::OsString;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_observe::Audit;
@@ -30,5 +29,15 @@ pub(crate) fn no_state() -> CommandError {
 
 /// An audit log for calls that are given nothing, so that there is nothing to tell of them.
 pub(crate) fn nobody() -> Audit {
-    Audit::stream(io::sink())
+    Audit::nowhere()
+}
+
+/// The audit log of a process that serves: a file, stdout for `-`, or nothing.
+pub(crate) fn audit(path: Option<&Path>) -> Result<Audit, CommandError> {
+    let audit = match path {
+        Some(path) if path == Path::new("-") => Audit::stdout(),
+        Some(path) => Audit::file(path),
+        None => return Ok(nobody()),
+    };
+    audit.map_err(|error| CommandError::new(Exit::Failed, error))
 }

@@ -15,7 +15,7 @@ mod serve;
 mod worker_metrics;
 
 pub use actor::Actor;
-pub use audit::{Audit, AuditError};
+pub use audit::{Audit, AuditError, AuditStatus, Receipt};
 pub use clock::{Clock, SystemClock};
 pub use event::{Accepted, CallId, Event, Outcome, What};
 pub use metrics::{LeaseMetrics, METRICS_TYPE, Metrics, UpstreamMetrics};

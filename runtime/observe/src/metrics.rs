@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::audit::{AuditMetrics, AuditStatus};
 use crate::{Actor, Event, Outcome, What};
 
 /// The media type of what [`Metrics::text`] gives.
@@ -37,6 +38,7 @@ pub struct Metrics {
     worker_reports: Family<ReportLabels, Counter>,
     worker_faults: Counter,
     workers: Gauge,
+    audit: AuditMetrics,
     held: Mutex<Held>,
 }
 
@@ -204,6 +206,7 @@ impl Default for Metrics {
         );
         let workers = Gauge::default();
         registry.register("workers", "Workers that are connected", workers.clone());
+        let audit = AuditMetrics::register(&mut registry);
         let held = Mutex::new(Held::new(&mut registry));
         Self {
             registry,
@@ -221,6 +224,7 @@ impl Default for Metrics {
             worker_reports,
             worker_faults,
             workers,
+            audit,
             held,
         }
     }
@@ -265,6 +269,11 @@ impl Metrics {
     /// So many workers are connected.
     pub fn connected(&self, workers: usize) {
         self.workers.set(i64::try_from(workers).unwrap_or(i64::MAX));
+    }
+
+    /// Shows how the audit log is.
+    pub fn audit(&self, status: &AuditStatus) {
+        self.audit.show(status);
     }
 
     /// A component did something, or a worker asked for something.

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::Outcome;
+use crate::audit::{AuditMetrics, AuditStatus};
 use crate::metrics::{histogram, word};
 
 /// All metrics of a worker.
@@ -24,6 +25,7 @@ pub struct WorkerMetrics {
     run_duration: Family<ReceiverLabels, Histogram>,
     switches: Family<ReceiverLabels, Counter>,
     hooks: Family<RunLabels, Counter>,
+    audit: AuditMetrics,
     held: Mutex<Held>,
 }
 
@@ -116,8 +118,9 @@ impl Default for WorkerMetrics {
         registry.register("switches", "Times that another unit was published, or none any more", switches.clone());
         let hooks = Family::default();
         registry.register("hooks", "Times that the workload was told, by how that ended", hooks.clone());
+        let audit = AuditMetrics::register(&mut registry);
         let held = Mutex::new(Held::new(&mut registry));
-        Self { registry, received, reports, runs, run_duration, switches, hooks, held }
+        Self { registry, received, reports, runs, run_duration, switches, hooks, audit, held }
     }
 }
 
@@ -148,6 +151,11 @@ impl WorkerMetrics {
     pub fn told(&self, receiver: &str, outcome: Outcome) {
         let labels = RunLabels { receiver: receiver.to_owned(), outcome: word(outcome).to_owned() };
         self.hooks.get_or_create(&labels).inc();
+    }
+
+    /// Shows how the audit log is.
+    pub fn audit(&self, status: &AuditStatus) {
+        self.audit.show(status);
     }
 
     /// All of it as text, with what is held now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_local::ControlError;
-use deputy_observe::{Handler, Vitals, WorkerMetrics, WorkerSnapshot, probe};
+use deputy_observe::{Audit, Handler, Vitals, WorkerMetrics, WorkerSnapshot, probe};
 use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
@@ -78,12 +78,13 @@ impl endpoint::Status for Handle {
 pub struct Health {
     handle: Handle,
     metrics: Arc<WorkerMetrics>,
+    audit: Arc<Audit>,
 }
 
 impl Health {
     /// For a worker.
-    pub fn new(handle: Handle, metrics: Arc<WorkerMetrics>) -> Self {
-        Self { handle, metrics }
+    pub fn new(handle: Handle, metrics: Arc<WorkerMetrics>, audit: Arc<Audit>) -> Self {
+        Self { handle, metrics, audit }
     }
 }
 
@@ -93,13 +94,18 @@ impl Vitals for Health {
     }
 
     /// One line for each receiver that is not ready, and each delivery that has ended; and one if the coordinator does not
-    /// let the worker in: what it holds is there, and nothing newer will come.
+    /// let the worker in: what it holds is there, and nothing newer will come. And one for an audit log that can't be
+    /// written: no receiver runs without it.
     async fn ready(&self) -> Result<String, String> {
         let status = self.handle.status().await.map_err(|error| format!("{error}\n"))?;
-        if status.ready {
+        let trouble = self.audit.status().trouble;
+        if status.ready && trouble.is_none() {
             return Ok("ready\n".to_owned());
         }
         let mut text = String::new();
+        if let Some(trouble) = trouble {
+            text.push_str(&format!("not ready: {}\n", harmless(&trouble)));
+        }
         if status.connection.state == Phase::Out.word() {
             let why = status.connection.error.as_deref().unwrap_or_default();
             text.push_str(&format!("not ready: the coordinator does not let this worker in: {}\n", harmless(why)));
@@ -122,6 +128,7 @@ impl Vitals for Health {
 
     async fn metrics(&self) -> Result<String, String> {
         let now = self.handle.ask(Input::Snapshot).await.map_err(|error| format!("{error}\n"))?;
+        self.metrics.audit(&self.audit.status());
         self.metrics.text(&now).map_err(|_| "the metrics can't be written\n".to_owned())
     }
 }

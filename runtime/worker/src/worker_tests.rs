@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deputy_core::schedule::Revision;
 use deputy_core::{Delivery, Digest, Outputs, SecretBytes, Services, SomeLimits, Stamp, Timestamp};
 use deputy_link::Binding;
-use deputy_observe::{Handler as _, SystemClock};
+use deputy_observe::{Audit, Handler as _, SystemClock};
 use http::{Request, StatusCode};
 use tokio::sync::Notify;
 
@@ -155,7 +155,7 @@ impl Running {
         let (worker, handle) = Worker::new(options);
         let mut running = JoinSet::new();
         running.spawn(worker.run());
-        let health = Health::new(handle.clone(), metrics);
+        let health = Health::new(handle.clone(), metrics, Arc::new(Audit::memory()));
         Self { folder, shelf, held, reports, handle, health, phase, running }
     }
 

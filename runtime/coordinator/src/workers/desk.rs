@@ -12,7 +12,7 @@ use deputy_core::{Digest, GroupName, InstanceName};
 use deputy_link::message::Certified;
 use deputy_link::server::{Desk, Observer};
 use deputy_link::{Code, Peer, Refusal, TokenId, TokenSecret, WorkerId};
-use deputy_observe::{Actor, Audit, CallId, Event, Metrics, Outcome, What};
+use deputy_observe::{Actor, Audit, CallId, Event, Metrics, Outcome, Receipt, What};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Deliveries;
@@ -44,6 +44,12 @@ struct Recorder {
     audit: Arc<Audit>,
     /// What is recorded of who may not join.
     bad_joins: Arc<Sieve>,
+}
+
+/// An answer, and the receipt of the event that records it.
+struct Recorded<T> {
+    answer: Result<T, Refusal>,
+    receipt: Receipt,
 }
 
 /// Counts what workers report.
@@ -79,24 +85,45 @@ impl Front {
         answer.await.map_err(|_| stopping(()))
     }
 
-    /// Asks for a certificate. `record` is called by who answers.
+    /// Asks for a certificate. `record` is called by the book, which does not wait for the audit log.
     async fn certificate(
         &self,
         question: impl FnOnce(Reply) -> Ask,
-        record: impl FnOnce(&Recorder, Result<Certified, Told>) -> Result<Certified, Refusal> + Send + 'static,
+        record: impl FnOnce(&Recorder, Result<Certified, Told>) -> Recorded<Certified> + Send + 'static,
     ) -> Result<Certified, Refusal> {
         let recorder = self.recorder.clone();
-        self.ask(|reply| {
+        let recorded = self.ask(|reply| {
             // Nobody may wait for it any more.
             question(Box::new(move |answer| drop(reply.send(record(&recorder, answer)))))
-        })
-        .await?
+        });
+        recorded.await?.settled().await
+    }
+}
+
+impl<T> Recorded<T> {
+    /// A refusal of which the audit log does not hear.
+    fn unrecorded(refusal: Refusal) -> Self {
+        Self { answer: Err(refusal), receipt: Receipt::none() }
+    }
+
+    /// The answer, once its event is written. What can't be recorded does not happen; a refusal need not wait.
+    async fn settled(self) -> Result<T, Refusal> {
+        let value = self.answer?;
+        let recorded = self.receipt.written().await;
+        recorded.map_err(|_| Refusal::new(Code::Internal, "the coordinator can't write its audit log"))?;
+        Ok(value)
+    }
+
+    /// The refusal that it is.
+    fn refused(self) -> Result<T, Refusal> {
+        self.receipt.detach();
+        self.answer
     }
 }
 
 impl Recorder {
-    /// What can't be recorded does not happen.
-    fn record<T>(&self, operation: &'static str, about: About<'_>, result: Result<T, Told>) -> Result<T, Refusal> {
+    /// Hands the event to the audit log, whose writer may be slow.
+    fn record<T>(&self, operation: &'static str, about: About<'_>, result: Result<T, Told>) -> Recorded<T> {
         let (outcome, code, why) = match &result {
             Ok(_) => (Outcome::Done, None, None),
             Err(told) => (Outcome::Refused, Some(told.refusal.code.to_string()), Some(told.why.clone())),
@@ -117,14 +144,7 @@ impl Recorder {
             outcome,
             code,
         };
-        match (self.audit.record(event), result) {
-            (Ok(()), Ok(value)) => Ok(value),
-            (_, Err(told)) => Err(told.refusal),
-            (Err(error), Ok(_)) => {
-                tracing::error!(%error, "the audit log can't be written: no worker is let in");
-                Err(Refusal::new(Code::Internal, "the coordinator can't write its audit log"))
-            }
-        }
+        Recorded { answer: result.map_err(|told| told.refusal), receipt: self.audit.submit(event) }
     }
 }
 
@@ -155,12 +175,14 @@ impl Desk for Front {
             if let Err(told) = &joined
                 && recorder.bad_joins.pass(recorder.clock.now().wall).is_none()
             {
-                return Err(told.refusal.clone());
+                return Recorded::unrecorded(told.refusal.clone());
             }
             let joined =
-                recorder.record("join", About { from, worker: &worker, group: &group, instance: None }, joined)?;
-            tracing::info!(worker, group, %from, %token, "a worker joined");
-            Ok(joined)
+                recorder.record("join", About { from, worker: &worker, group: &group, instance: None }, joined);
+            if joined.answer.is_ok() {
+                tracing::info!(worker, group, %from, %token, "a worker joined");
+            }
+            joined
         };
         self.certificate(|reply| Ask::Join { token, secret, request, reply }, record).await
     }
@@ -181,7 +203,10 @@ impl Desk for Front {
         let worker = peer.worker.to_string();
         let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
         let told = admitted.map_err(|refusal| Told { why: refusal.to_string(), refusal });
-        self.recorder.record("connect", About { from, worker: &worker, group: &group, instance: None }, told)
+        self.recorder
+            .record("connect", About { from, worker: &worker, group: &group, instance: None }, told)
+            .settled()
+            .await
     }
 
     async fn subscribed(
@@ -207,7 +232,7 @@ impl Desk for Front {
             if refused.len() < NAMED {
                 let told = Err::<(), _>(Told { why: refusal.to_string(), refusal: refusal.clone() });
                 let about = About { from, worker: &worker, group: group.as_str(), instance: Some(&instance) };
-                drop(self.recorder.record("subscribe", about, told));
+                self.recorder.record("subscribe", about, told).receipt.detach();
             }
             refused.push(refusal);
         }
@@ -231,7 +256,7 @@ impl Desk for Front {
         let refusal = Refusal::about(Code::Component, digest, "there is no such component for this group");
         let told = Err(Told { why: format!("{refusal}: {digest}"), refusal });
         let about = About { from, worker: &worker.to_string(), group: group.as_str(), instance: None };
-        self.recorder.record("fetch", about, told)
+        self.recorder.record("fetch", about, told).refused()
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {

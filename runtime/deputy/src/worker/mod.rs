@@ -10,12 +10,11 @@ mod plans;
 mod receiver;
 mod status;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
-use deputy_core::Timestamp;
+use deputy_core::{Timestamp, in_one_line};
 use deputy_link::Held;
 use deputy_link::client::{Client, Options as LinkOptions};
 use deputy_observe::{Audit, Clock, SystemClock, WorkerMetrics, listen, serve};
@@ -79,8 +78,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
         seed: seed(&random)?,
     });
     let metrics = Arc::new(WorkerMetrics::default());
-    let audit = Arc::new(audit(arguments.audit.as_deref().or(config.audit.as_deref()))?);
-    let sandbox = sandbox::open(Some(state.clone()), audit)?;
+    let audit = Arc::new(sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?);
+    let sandbox = sandbox::open(Some(state.clone()), Arc::clone(&audit))?;
     let components = Components::open(state.join("components"), Arc::clone(&random)).await;
     let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
     let following = components.clone().follow(link.held.clone(), link.state.clone());
@@ -104,11 +103,11 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     if let Some(address) = config.health {
         let listener = listen(address).await.map_err(|error| crate::run::port(error, address))?;
         tracing::info!(%address, "/livez, /readyz and /metrics are here");
-        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics))));
+        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics, Arc::clone(&audit)))));
     }
     tasks.spawn(cache.follow(link.held.clone(), used));
     tasks.spawn(following);
-    tasks.spawn(obey(handle)?);
+    tasks.spawn(obey(handle, Arc::clone(&audit))?);
     let again =
         config.join.as_ref().map_or("", |_| "; a new string where `join` in [worker] says is used at the next start");
     tasks.spawn(async move {
@@ -119,6 +118,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     worker.run().await;
     drop(tasks);
     drop(file);
+    audit.flush().await;
     drop(claim);
     Ok(Exit::Done)
 }
@@ -140,14 +140,6 @@ async fn store(
 
 fn unusable(error: CacheError) -> CommandError {
     failed(error, "cannot use the state")
-}
-
-fn audit(path: Option<&Path>) -> Result<Audit, CommandError> {
-    match path {
-        Some(path) if path == Path::new("-") => Ok(Audit::stream(io::stdout())),
-        Some(path) => Audit::file(path).map_err(|error| CommandError::new(Exit::Failed, error)),
-        None => Ok(sandbox::nobody()),
-    }
 }
 
 /// What programs on this machine can ask. The socket for the status is always there.
@@ -210,20 +202,28 @@ fn connection(
 }
 
 /// Ends the worker at a signal. What is published stays.
-fn obey(handle: Handle) -> Result<impl Future<Output = ()> + Send + 'static, CommandError> {
+fn obey(handle: Handle, audit: Arc<Audit>) -> Result<impl Future<Output = ()> + Send + 'static, CommandError> {
     let signal = |kind| signal(kind).map_err(|error| CommandError::new(Exit::Failed, error));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         loop {
             tokio::select! {
-                Some(()) = hangup.recv() => tracing::warn!("a worker reads its configuration at its start alone"),
+                Some(()) = hangup.recv() => reopen(&audit).await,
                 Some(()) = interrupt.recv() => drop(handle.stop().await),
                 Some(()) = terminate.recv() => drop(handle.stop().await),
                 else => return,
             }
         }
     })
+}
+
+/// Opens the audit log again, as after a rotation. The configuration stays what it was.
+async fn reopen(audit: &Audit) {
+    match audit.reopen().await {
+        Ok(()) => tracing::info!("SIGHUP: the audit log was reopened; worker.toml is read only at startup"),
+        Err(error) => tracing::error!(error = in_one_line(&error), "SIGHUP: the audit log was not reopened"),
+    }
 }
 
 /// The name of this machine, for `deputy workers`. Without one it has none.

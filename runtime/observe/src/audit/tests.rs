@@ -1,0 +1,297 @@
+//! What is written, when it can be, and what is said when it cannot.
+
+use super::*;
+use crate::{Accepted, Actor, CallId, Outcome, What};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+fn event() -> Event {
+    Event {
+        time: "2026-01-01T00:00:00.000Z".into(),
+        actor: Actor::Instance("s3".parse().unwrap()),
+        call: CallId(7),
+        what: What::Secret { secret: "aws-key".into(), operation: "sigv4".into(), scope: "sts/eu-west-1".into() },
+        outcome: Outcome::Done,
+        code: None,
+    }
+}
+
+#[test]
+fn an_event_is_one_json_line_in_a_private_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    for _ in 0..2 {
+        Audit::file(&path).unwrap().record(event()).unwrap();
+    }
+    let line = r#"{"time":"2026-01-01T00:00:00.000Z","instance":"s3","call":7,"event":"secret","secret":"aws-key","operation":"sigv4","scope":"sts/eu-west-1","outcome":"done"}"#;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n{line}\n"));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn an_accepted_delivery_is_told_by_its_instance_and_revision_and_the_receiver_by_its_own_key() {
+    let deliveries = vec![Accepted { instance: "s3-prod".into(), revision: 4 }];
+    let what = What::Accept { deliveries, files: 2, bytes: 812, millis: 3 };
+    let event = Event { actor: Actor::Receiver("aws".parse().unwrap()), what, ..event() };
+    let line = r#"{"time":"2026-01-01T00:00:00.000Z","receiver":"aws","call":7,"event":"accept","deliveries":[{"instance":"s3-prod","revision":4}],"files":2,"bytes":812,"millis":3,"outcome":"done"}"#;
+    assert_eq!(serde_json::to_string(&event).unwrap(), line);
+}
+
+#[test]
+fn somebody_who_watches_sees_each_event() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let watcher = Arc::clone(&seen);
+    let audit = Audit::memory().watched(move |event| watcher.lock().unwrap().push(event.clone()));
+    audit.record(event()).unwrap();
+    assert_eq!(*seen.lock().unwrap(), audit.take());
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_an_error_that_names_it() {
+    let error = Audit::file(Path::new("/nowhere/audit.jsonl")).err().unwrap();
+    assert!(error.to_string().contains("/nowhere/audit.jsonl"));
+}
+
+#[test]
+fn a_text_of_a_component_cannot_begin_a_line_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let what =
+        What::Secret { secret: "a\n{\"forged\":1}\u{1b}[2J".into(), operation: "open".into(), scope: String::new() };
+    Audit::file(&path).unwrap().record(Event { what, ..event() }).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    assert!(!text.contains('\u{1b}'));
+}
+
+/// A disk that takes what it is allowed to, and then fails or waits.
+#[derive(Clone, Default)]
+struct Disk(Arc<(Mutex<DiskState>, std::sync::Condvar)>);
+
+#[derive(Default)]
+struct DiskState {
+    written: Vec<u8>,
+    /// Bytes that there is room for; none of a disk that is stuck.
+    room: Option<usize>,
+}
+
+impl Disk {
+    fn with_room(bytes: usize) -> Self {
+        let disk = Self::default();
+        disk.give(bytes);
+        disk
+    }
+
+    fn give(&self, bytes: usize) {
+        self.0.0.lock().unwrap().room = Some(bytes);
+        self.0.1.notify_all();
+    }
+
+    fn lines(&self) -> Vec<String> {
+        String::from_utf8(self.0.0.lock().unwrap().written.clone()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.1.wait_while(self.0.0.lock().unwrap(), |state| state.room.is_none()).unwrap();
+        let room = state.room.unwrap();
+        let taken = room.min(bytes.len());
+        if taken == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.written.extend_from_slice(&bytes[..taken]);
+        state.room = Some(room - taken);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn length() -> usize {
+    line(&event()).unwrap().len()
+}
+
+fn until(what: &str, so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn audit_refuses_what_a_full_disk_does_not_take() {
+    let disk = Disk::with_room(length() + 10);
+    let audit = Audit::stream(disk.clone()).unwrap();
+    audit.record(event()).unwrap();
+    assert!(matches!(audit.record(event()), Err(AuditError::Write(_))));
+    let status = audit.status();
+    assert_eq!(status.lost, 1);
+    assert!(status.trouble.unwrap().contains("cannot write to the audit log"));
+}
+
+#[test]
+fn audit_line_after_a_torn_one_is_whole_and_tells_what_is_lost() {
+    let disk = Disk::with_room(10);
+    let audit = Audit::stream(disk.clone()).unwrap();
+    audit.record(event()).unwrap_err();
+    audit.record(event()).unwrap_err();
+    disk.give(usize::MAX);
+    // Nothing needs to be recorded for the log to come back.
+    until("the log is written again", || audit.status().trouble.is_none());
+    audit.record(event()).unwrap();
+    let lines = disk.lines();
+    let lost = r#"{"time":"2026-01-01T00:00:00.000Z","event":"lost","events":2,"outcome":"failed"}"#;
+    assert_eq!(lines[1..], [lost.to_owned(), serde_json::to_string(&event()).unwrap()], "{lines:?}");
+    assert_eq!(lines[0].len(), 10);
+    assert_eq!(audit.status(), AuditStatus { lost: 2, ..AuditStatus::default() });
+}
+
+#[test]
+fn audit_line_begins_anew_in_a_file_without_a_last_newline() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    std::fs::write(&path, "{\"time\":\"20").unwrap();
+    Audit::file(&path).unwrap().record(event()).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, format!("{{\"time\":\"20\n{}\n", serde_json::to_string(&event()).unwrap()));
+}
+
+#[test]
+fn audit_events_of_one_write_are_each_told_their_own_end() {
+    let disk = Disk::default();
+    let audit = Audit::stream(disk.clone()).unwrap();
+    // The first is in the writer's hands, and the others become one batch behind it.
+    let receipts: Vec<_> = (0..4).map(|_| audit.submit(event())).collect();
+    disk.give(3 * length() + 1);
+    let written: Vec<_> = receipts.into_iter().map(|receipt| receipt.wait().is_ok()).collect();
+    assert_eq!(written, [true, true, true, false]);
+}
+
+#[test]
+fn audit_queue_is_bounded_and_says_what_it_lost() {
+    let disk = Disk::default();
+    let audit = Audit::stream(disk.clone()).unwrap();
+    let receipts: Vec<_> = (0..2 * queue::ENTRIES).map(|_| audit.submit(event())).collect();
+    let status = audit.status();
+    assert!(status.waiting <= queue::ENTRIES, "{status:?}");
+    disk.give(usize::MAX);
+    let full = receipts.into_iter().filter_map(|receipt| receipt.wait().err());
+    let full = full.inspect(|error| assert!(matches!(error, AuditError::Full { .. }), "{error}")).count();
+    assert_eq!(audit.status().lost, full as u64);
+    assert!(full > 0);
+    until("the loss is in the log", || disk.lines().iter().any(|line| line.contains(r#""event":"lost""#)));
+    let lines = disk.lines();
+    assert!(lines.iter().any(|line| line.contains(&format!(r#""events":{full},"#))), "{full}");
+    assert_eq!(lines.len(), 2 * queue::ENTRIES - full + 1);
+}
+
+#[test]
+fn audit_queue_is_bounded_in_bytes() {
+    let audit = Audit::stream(Disk::default()).unwrap();
+    let what = What::Name { host: "a".repeat(1 << 20) };
+    let large = Event { what, ..event() };
+    for _ in 0..8 {
+        audit.submit(large.clone()).detach();
+    }
+    let status = audit.status();
+    assert!(status.waiting <= 4 && status.lost >= 2, "{status:?}");
+}
+
+#[test]
+fn audit_that_is_stuck_refuses_in_time_and_shows_it() {
+    let disk = Disk::default();
+    let audit = Audit::stream_with(disk.clone(), Duration::from_millis(50)).unwrap();
+    assert!(matches!(audit.record(event()), Err(AuditError::Slow)));
+    until("the trouble is known", || audit.status().trouble.is_some());
+    disk.give(usize::MAX);
+    until("the trouble is over", || audit.status().trouble.is_none());
+    assert_eq!(audit.status().lost, 0, "it came late, and is there");
+    assert_eq!(disk.lines().len(), 1);
+}
+
+#[test]
+fn audit_that_is_stuck_delays_only_who_records() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let disk = Disk::default();
+    let audit = Arc::new(Audit::stream(disk.clone()).unwrap());
+    let (blocking, awaiting) = (Arc::clone(&audit), Arc::clone(&audit));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn_on(async move { blocking.record(event()).is_ok() }, runtime.handle());
+    tasks.spawn_on(async move { awaiting.submit(event()).written().await.is_ok() }, runtime.handle());
+    until("both wait", || audit.status().waiting >= 1);
+    let (done, others) = std::sync::mpsc::channel();
+    for _ in 0..10 {
+        let done = done.clone();
+        tasks.spawn_on(async move { done.send(()).is_ok() }, runtime.handle());
+        others.recv_timeout(Duration::from_secs(30)).expect("another task goes on");
+    }
+    disk.give(usize::MAX);
+    assert!(runtime.block_on(tasks.join_all()).into_iter().all(|recorded| recorded));
+    assert_eq!(disk.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn audit_file_is_opened_again_after_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, old) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
+    let audit = Audit::file(&path).unwrap();
+    audit.record(event()).unwrap();
+    std::fs::rename(&path, &old).unwrap();
+    audit.reopen().await.unwrap();
+    audit.record(event()).unwrap();
+    for path in [&path, &old] {
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn audit_file_that_cannot_be_opened_again_stays_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, old) = (folder.path().join("a/audit.jsonl"), folder.path().join("b"));
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let audit = Audit::file(&path).unwrap();
+    std::fs::rename(path.parent().unwrap(), &old).unwrap();
+    assert!(matches!(audit.reopen().await, Err(AuditError::Open { .. })));
+    audit.record(event()).unwrap();
+    assert_eq!(std::fs::read_to_string(old.join("audit.jsonl")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn audit_file_that_was_removed_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::file(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    audit.record(event()).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn audit_pipe_without_a_reader_refuses_until_one_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let audit = Audit::file(&path).unwrap();
+    assert!(audit.status().trouble.unwrap().contains("nothing reads the audit log"));
+    assert!(matches!(audit.record(event()), Err(AuditError::Unread { .. })));
+    let no_wait = rustix::fs::OFlags::NONBLOCK.bits().try_into().unwrap();
+    let reader = File::options().read(true).custom_flags(no_wait).open(&path).unwrap();
+    audit.record(event()).unwrap();
+    drop(reader);
+    assert!(matches!(audit.record(event()), Err(AuditError::Write(_))));
+}
+
+#[tokio::test]
+async fn audit_flush_waits_for_what_was_submitted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::file(&path).unwrap();
+    for _ in 0..1000 {
+        audit.submit(event()).detach();
+    }
+    audit.flush().await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1000);
+}
