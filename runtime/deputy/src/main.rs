@@ -16,6 +16,7 @@ mod exit;
 
 mod groups;
 mod inspect;
+mod log;
 mod obtain;
 mod open_files;
 mod outcome;
@@ -33,7 +34,6 @@ mod worker;
 mod workers;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -41,9 +41,6 @@ use clap::{CommandFactory, FromArgMatches, ValueEnum};
 use deputy_core::Timestamp;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use serde::Serialize;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{Cli, Colours, Command, LogLevel};
 use crate::context::{Context, SCHEMA};
@@ -70,10 +67,20 @@ fn main() -> ExitCode {
     let printer = Printer::new(cli.global.color.into());
     let surroundings = Surroundings::read();
     let level = level(&cli, &surroundings);
-    log(*level.as_ref().unwrap_or(&LogLevel::Warn), Form::of(&cli.command), printer);
     let context = Context::new(printer, &cli.global, surroundings);
+    let log = match log::start(*level.as_ref().unwrap_or(&LogLevel::Warn), &cli.command, printer) {
+        Ok(log) => log,
+        Err(error) => {
+            let error = CommandError::new(Exit::Failed, error).context("cannot start the log");
+            return context.fail(&error, cli.command.json()).into();
+        }
+    };
     let ended = closed.and(level).and_then(|_| run(&context, &cli.command));
-    ended.unwrap_or_else(|error| context.fail(&error, cli.command.json())).into()
+    match (log.is_read(), ended) {
+        (_, Ok(exit)) => exit.into(),
+        (true, Err(error)) => context.fail(&error, cli.command.json()).into(),
+        (false, Err(error)) => error.exit().into(),
+    }
 }
 
 /// What this process holds is in no core dump, and in no debugger of another process of this user.
@@ -94,41 +101,6 @@ fn level(cli: &Cli, surroundings: &Surroundings) -> Result<LogLevel, CommandErro
         // What runs for weeks tells what it does; what ends soon tells what is wrong.
         (None, None) if cli.command.runs_for_weeks() => Ok(LogLevel::Info),
         (None, None) => Ok(LogLevel::Warn),
-    }
-}
-
-/// Events of our own crates alone: what others log may hold what they were handed.
-fn log(level: LogLevel, form: Form, printer: Printer) {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let ours = Targets::new().with_target("deputy", level);
-    let format = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(printer.colours_notes());
-    match form {
-        Form::Lines => tracing_subscriber::registry().with(format).with(ours).init(),
-        Form::Json => tracing_subscriber::registry().with(format.json().with_ansi(false)).with(ours).init(),
-    }
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    Lines,
-    Json,
-}
-
-impl Form {
-    /// A service whose log no terminal shows is read by programs.
-    fn of(command: &Command) -> Self {
-        match command {
-            command if command.runs_for_weeks() && !io::stderr().is_terminal() => Self::Json,
-            _ => Self::Lines,
-        }
     }
 }
 
