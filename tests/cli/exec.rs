@@ -42,6 +42,38 @@ fn credentials_are_in_the_variables_that_awss_libraries_read() {
     assert_eq!(printed(shell(&home, &["s3"], script)), expected);
 }
 
+/// A program that says as whom it would act, in the order in which AWS's libraries look: a profile that is named first.
+const CANARY: &str = "if [ -n \"$AWS_PROFILE$AWS_DEFAULT_PROFILE\" ]; then echo a profile; \
+     elif [ -n \"$AWS_ACCESS_KEY_ID\" ]; then echo $AWS_ACCESS_KEY_ID; else echo nobody; fi; env";
+
+#[test]
+fn exec_leaves_no_other_identity_for_aws() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    const OTHERS: [&str; 13] = [
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_ACCOUNT_ID",
+        "AWS_BEARER_TOKEN_BEDROCK",
+    ];
+    let mut command = shell(&home, &["s3"], CANARY);
+    command.envs(OTHERS.map(|name| (name, "canary-of-another-identity"))).env("AWS_REGION", "eu-west-1");
+    let seen = printed(command);
+    assert!(seen.starts_with("ASIAEXAMPLE\n"), "{seen}");
+    assert!(!seen.contains("canary-of-another-identity"), "{seen}");
+    assert!(seen.contains("AWS_REGION=eu-west-1\n"), "{seen}");
+}
+
 #[test]
 fn what_is_held_is_on_no_command_line() {
     let home = Home::empty();

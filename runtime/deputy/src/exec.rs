@@ -4,6 +4,8 @@
 //! command line, where every user could read it. A variable holds what is good now and never changes: for a program that
 //! outlives its credentials, a worker's endpoint or a receiver's files are the way.
 
+mod identity;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -101,7 +103,16 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Exec) -> Result<Exit
     }
     // Comes back only if it failed.
     let error = command.exec();
-    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::Misconfigured } else { Exit::Failed };
+    let exit = match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::ArgumentListTooLong
+        | io::ErrorKind::InvalidInput => Exit::Misconfigured,
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => Exit::Misconfigured,
+        _ => Exit::Failed,
+    };
     let program = program.display().to_string();
     Err(CommandError::new(exit, error).context("cannot call the program").hint(format!("the program is {program:?}")))
 }
@@ -157,14 +168,15 @@ impl Surroundings {
         }
         let wrong = |why: &dyn fmt::Display| ExecError::Payload { instance: instance.to_owned(), why: why.to_string() };
         let credentials = AwsCredentials::parse(given.payload.expose()).map_err(|error| wrong(&error))?;
-        // One that was set before and is none of these credentials must not stay.
-        for (variable, value) in [
+        let credentials = [
             ("AWS_ACCESS_KEY_ID", Some(credentials.access_key_id())),
             ("AWS_SECRET_ACCESS_KEY", Some(credentials.secret_access_key())),
             ("AWS_SESSION_TOKEN", credentials.session_token()),
-            ("AWS_SECURITY_TOKEN", None),
             ("AWS_CREDENTIAL_EXPIRATION", given.valid_until.as_deref()),
-        ] {
+        ];
+        // What was set before and is none of these credentials must not stay.
+        let others = identity::AWS.map(|variable| (variable, None));
+        for (variable, value) in credentials.into_iter().chain(others) {
             self.own(instance, variable)?;
             self.set.extend(value.map(|value| (variable.to_owned(), value.into())));
         }
@@ -279,7 +291,9 @@ mod tests {
                 ("AWS_SECRET_ACCESS_KEY", "hunter2")
             ]
         );
-        assert!(surroundings.owners.contains_key("AWS_SESSION_TOKEN"), "one of somebody else's is taken away");
+        for variable in identity::AWS.into_iter().chain(["AWS_SESSION_TOKEN"]) {
+            assert!(surroundings.owners.contains_key(variable), "{variable} of somebody else is taken away");
+        }
         let error = surroundings.of_service("b", &given(Some("s3"), payload)).unwrap_err();
         let (first, second) = ("a".to_owned(), "b".to_owned());
         assert_eq!(error, ExecError::Conflict { variable: "AWS_ACCESS_KEY_ID".into(), first, second });
