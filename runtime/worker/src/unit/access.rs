@@ -39,6 +39,13 @@ impl Default for Access {
     }
 }
 
+impl Access {
+    /// Whether somebody else is to read what is published.
+    pub(super) fn is_shared(&self) -> bool {
+        self.mode != FileMode::PRIVATE || self.owner.is_some() || self.group.is_some()
+    }
+}
+
 impl FileMode {
     /// For nobody else.
     pub const PRIVATE: Self = Self(0o600);

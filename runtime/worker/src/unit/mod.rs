@@ -182,7 +182,7 @@ impl Units {
         let open = match self.open.take().filter(|open| open.place.is_current(&self.directory)) {
             Some(open) => open,
             None => {
-                let place = Place::open(&self.directory, &self.name)?;
+                let place = Place::open(&self.directory, &self.name, &self.access)?;
                 let current = place.current()?;
                 let replaced = before(&place, current)?.into_iter().map(|unit| (unit, now)).collect();
                 let mut open = Open { replaced, place };

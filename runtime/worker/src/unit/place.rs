@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{UnitError, UnitName};
+use super::{Access, UnitError, UnitName};
 
 /// Shows that a directory is ours; it is locked by who publishes there.
 const MARK: &str = ".deputy";
@@ -52,10 +52,10 @@ impl Drop for Locked {
 }
 
 impl Place {
-    pub(super) fn open(path: &Path, name: &ReceiverName) -> Result<Self, UnitError> {
+    pub(super) fn open(path: &Path, name: &ReceiverName, access: &Access) -> Result<Self, UnitError> {
         // Without the slash at the end, with which a link would be followed.
         let path: PathBuf = path.components().collect();
-        let directory = open_directory(&path)?;
+        let directory = open_directory(&path, access)?;
         let hidden = hidden(name);
         let container_path = path.join(&hidden);
         let failed = |error| UnitError::of_system("make", &container_path, error);
@@ -167,13 +167,12 @@ fn hidden(name: &ReceiverName) -> String {
 }
 
 /// The operator's directory; it is made if it is not there.
-fn open_directory(path: &Path) -> Result<OwnedFd, UnitError> {
+fn open_directory(path: &Path, access: &Access) -> Result<OwnedFd, UnitError> {
     let failed = |error| UnitError::of_io("open", path, error);
     match std::fs::symlink_metadata(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
-            made.map_err(|error| UnitError::of_io("make", path, error))?;
+            make_directories(path, access).map_err(|error| UnitError::of_io("make", path, error))?;
         }
         Err(error) => return Err(failed(error)),
     }
@@ -183,6 +182,24 @@ fn open_directory(path: &Path) -> Result<OwnedFd, UnitError> {
     })?;
     judge(&directory, path, Trusted::Root)?;
     Ok(directory)
+}
+
+/// Makes a directory, and those above it. If others are to read what is published, the umask of this process does not
+/// keep them from passing through.
+fn make_directories(path: &Path, access: &Access) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|above| std::fs::symlink_metadata(above).is_err()).collect();
+    DirBuilder::new().recursive(true).mode(0o755).create(path)?;
+    if !access.is_shared() {
+        return Ok(());
+    }
+    for made in missing.into_iter().filter(|made| !made.as_os_str().is_empty()) {
+        let made = openat(CWD, made, DIRECTORY, Mode::empty())?;
+        // One that another process made meanwhile is its own affair.
+        if fstat(&made)?.st_uid == rustix::process::geteuid().as_raw() {
+            fchmod(&made, Mode::from_raw_mode(0o755))?;
+        }
+    }
+    Ok(())
 }
 
 /// Who may own a directory beside the user of this process.

@@ -47,6 +47,7 @@ fn plays_its_part() {
     match part.as_str() {
         "switch" => switch(&folder),
         "fill" => fill(&folder),
+        "mask" => mask(&folder),
         other => panic!("{other}"),
     }
 }
@@ -139,5 +140,24 @@ fn a_full_disk_leaves_the_unit_before_whole_and_nothing_else() {
     let by = [way, &["sh", "-c", MOUNT, "sh"][..]].concat();
     let (mut process, mut output) = start("fill", folder.path(), &by);
     assert_eq!(says(&mut output).as_deref(), Some("done"));
+    assert!(process.wait().unwrap().success());
+}
+
+/// Publishes with a umask under which nobody else may do anything.
+fn mask(folder: &Path) {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let shared = Access { mode: "0640".parse().unwrap(), ..Access::default() };
+    for (directory, access) in [("shared/deep", shared), ("private/deep", Access::default())] {
+        units_for(&folder.join(directory), access).publish(&alike(1), NOW).unwrap();
+    }
+    let modes = ["shared", "shared/deep", "shared/deep/aws/", "private", "private/deep"];
+    say(modes.map(|path| format!("{:o}", fs::metadata(folder.join(path)).unwrap().mode() & 0o7777)).join(" "));
+}
+
+#[test]
+fn unit_for_others_can_be_reached_under_any_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, mut output) = start("mask", folder.path(), &[]);
+    assert_eq!(says(&mut output).as_deref(), Some("755 755 750 700 700"));
     assert!(process.wait().unwrap().success());
 }
