@@ -1,32 +1,30 @@
 //! A payload of the service `s3`: what a `credential_process` prints.
 
+use deputy_payloads::AwsCredentials;
 use object_store::aws::AwsCredential;
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Payload {
-    access_key_id: String,
-    secret_access_key: String,
-    #[serde(default)]
-    session_token: Option<String>,
-}
 
 /// The credentials in a payload; nothing if it is something else. Why is not said, since that would repeat some of it.
 pub(crate) fn parse(payload: &[u8]) -> Option<AwsCredential> {
-    let Payload { access_key_id, secret_access_key, session_token } = serde_json::from_slice(payload).ok()?;
-    // They go into headers, whose end they must not decide.
-    let sound = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let all = [Some(&access_key_id), Some(&secret_access_key), session_token.as_ref()];
-    if !all.into_iter().flatten().all(|text| sound(text)) {
-        return None;
-    }
-    Some(AwsCredential { key_id: access_key_id, secret_key: secret_access_key, token: session_token })
+    let held = AwsCredentials::parse(payload).ok()?;
+    Some(AwsCredential {
+        key_id: held.access_key_id().to_owned(),
+        secret_key: held.secret_access_key().to_owned(),
+        token: held.session_token().map(str::to_owned),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    include!("../../../runtime/payloads/vectors/aws.rs");
+
+    #[test]
+    fn vectors_are_judged_as_they_say() {
+        for (accepted, payload) in VECTORS {
+            assert_eq!(parse(payload.as_bytes()).is_some(), accepted, "{payload}");
+        }
+    }
 
     #[test]
     fn what_a_credential_process_prints_is_read() {

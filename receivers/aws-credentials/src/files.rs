@@ -2,7 +2,6 @@
 
 use crate::credentials::Credentials;
 use crate::settings::Config;
-use deputy_kit::encode::json;
 use deputy_kit::outputs::Files;
 use deputy_kit::settings::misconfigured;
 use deputy_kit::types::Failure;
@@ -57,9 +56,10 @@ fn file(sections: impl Iterator<Item = String>) -> Vec<u8> {
 fn credentials(profile: &str, held: &Credentials) -> String {
     let mut section = format!(
         "[{profile}]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
-        held.access_key_id, held.secret_access_key
+        held.held.access_key_id(),
+        held.held.secret_access_key()
     );
-    if let Some(token) = &held.session_token {
+    if let Some(token) = held.held.session_token() {
         section.push_str(&format!("aws_session_token = {token}\n"));
     }
     section
@@ -77,30 +77,19 @@ fn section(profile: &str, config: &Config, instance: &str) -> String {
 
 /// What a program prints that the config file names as `credential_process`.
 fn process(held: &Credentials) -> String {
-    let optional = [("SessionToken", &held.session_token), ("Expiration", &held.expiration)];
-    let fields =
-        optional.into_iter().filter_map(|(name, value)| Some(format!(",{}:{}", json(name), json(value.as_ref()?))));
-    format!(
-        "{{\"Version\":1,\"AccessKeyId\":{},\"SecretAccessKey\":{}{}}}\n",
-        json(&held.access_key_id),
-        json(&held.secret_access_key),
-        fields.collect::<String>()
-    )
+    held.held.to_json() + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use deputy_kit::types::Setting;
+    use deputy_payloads::AwsCredentials;
 
     fn held(instance: &str) -> Credentials<'_> {
-        Credentials {
-            instance,
-            access_key_id: format!("AKIA-{instance}"),
-            secret_access_key: "a/b\"c".to_owned(),
-            session_token: Some("t==".to_owned()),
-            expiration: Some("2026-11-22T18:00:00Z".to_owned()),
-        }
+        let key_id = format!("AKIA-{instance}").leak();
+        let held = AwsCredentials::new(key_id, "a/b\"c", Some("t=="), Some("2026-11-22T18:00:00Z")).unwrap();
+        Credentials { instance, held }
     }
 
     fn written(settings: &[(&str, &str)], held: &[Credentials]) -> Result<BTreeMap<String, String>, Failure> {
@@ -147,7 +136,8 @@ mod tests {
 
     #[test]
     fn credentials_without_a_token_are_written_without_one() {
-        let held = [Credentials { session_token: None, expiration: None, ..held("old") }];
+        let held =
+            [Credentials { instance: "old", held: AwsCredentials::new("AKIA-old", "a/b\"c", None, None).unwrap() }];
         let files = written(&[], &held).unwrap();
         assert!(!files["credentials"].contains("aws_session_token"));
         assert_eq!(

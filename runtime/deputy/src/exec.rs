@@ -17,7 +17,7 @@ use std::process::Command;
 use std::str::FromStr;
 
 use deputy_local::Given;
-use deputy_worker::endpoint::AwsCredentials;
+use deputy_payloads::AwsCredentials;
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
 
 use crate::cli;
@@ -297,6 +297,16 @@ mod tests {
         let error = surroundings.of_service("b", &given(Some("s3"), payload)).unwrap_err();
         let (first, second) = ("a".to_owned(), "b".to_owned());
         assert_eq!(error, ExecError::Conflict { variable: "AWS_ACCESS_KEY_ID".into(), first, second });
+    }
+
+    include!("../../payloads/vectors/aws.rs");
+
+    #[test]
+    fn exec_judges_payloads_of_aws_as_the_vectors_say() {
+        for (accepted, payload) in VECTORS {
+            let result = Surroundings::default().of_service("a", &given(Some("s3"), payload.as_bytes()));
+            assert_eq!(result.is_ok(), accepted, "{payload}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     (
         "deputy",
         &[
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "deputy-link",
             "deputy-local",
             "deputy-observe",
+            "deputy-payloads",
             "deputy-sandbox",
             "deputy-sources",
             "deputy-store",
@@ -38,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("deputy-link", &["deputy-core", "deputy-support"]),
     ("deputy-local", &["deputy-core", "deputy-support"]),
     ("deputy-observe", &["deputy-core", "deputy-support"]),
+    ("deputy-payloads", &[]),
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources", "deputy-support"]),
     ("deputy-sources", &["deputy-core", "deputy-support"]),
     ("deputy-store", &["deputy-core", "deputy-sources", "deputy-support"]),
@@ -49,6 +51,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "deputy-link",
             "deputy-local",
             "deputy-observe",
+            "deputy-payloads",
             "deputy-sources",
             "deputy-store",
             "deputy-support",

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Timestamp};
 use deputy_link::Held;
 use deputy_observe::Handler;
+use deputy_payloads::AwsCredentials;
 use http::header::{self, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
@@ -23,7 +24,6 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::Clock;
-use super::credentials::AwsCredentials;
 use super::token::Token;
 
 /// Gives out the credentials of one instance.

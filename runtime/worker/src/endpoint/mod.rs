@@ -5,7 +5,6 @@
 //! socket. What a stranger can do to either is bounded by the server that both run on (`deputy-observe`).
 
 mod aws;
-mod credentials;
 mod local;
 #[cfg(test)]
 mod testing;
@@ -16,7 +15,6 @@ use std::sync::Arc;
 use deputy_core::Timestamp;
 
 pub use aws::Aws;
-pub use credentials::{AwsCredentials, CredentialsError};
 pub use local::{Leases, Local, Status};
 pub use token::{Token, TokenError};
 

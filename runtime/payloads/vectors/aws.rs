@@ -1,0 +1,48 @@
+/// Payloads of the service `s3`, and whether they hold credentials of AWS. Whatever reads or writes such payloads includes
+/// this file in its tests.
+const VECTORS: [(bool, &str); 40] = [
+    (true, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s"}"#),
+    (true, r#"{"AccessKeyId":"AKIA","SecretAccessKey":"s"}"#),
+    (true, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s","SessionToken":null,"Expiration":null}"#),
+    (true, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s/+=","SessionToken":"t//w==","Expiration":"2100-01-01T00:00:00Z"}"#),
+    (true, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s\/\"\\","Unknown":{"a":[1,{}]}}"#),
+    (true, " {\"Version\": 1,\n \"AccessKeyId\": \"AKIA\", \"SecretAccessKey\": \"s#'$\"}\n"),
+    // Not the JSON of a credential_process.
+    (false, ""),
+    (false, "s"),
+    (false, "[]"),
+    (false, "null"),
+    (false, "{}"),
+    (false, r#"{"AccessKeyId":"AKIA","SecretAccessKey":"s""#),
+    (false, r#"{"AccessKeyId":"AKIA","SecretAccessKey":"s"} x"#),
+    (false, r#"{"accessKeyId":"AKIA","secretAccessKey":"s"}"#),
+    (false, r#"{"AccessKeyId":"AKIA","AccessKeyId":"AKIB","SecretAccessKey":"s"}"#),
+    // Another version.
+    (false, r#"{"Version":2,"AccessKeyId":"AKIA","SecretAccessKey":"s"}"#),
+    (false, r#"{"Version":"1","AccessKeyId":"AKIA","SecretAccessKey":"s"}"#),
+    (false, r#"{"Version":1.5,"AccessKeyId":"AKIA","SecretAccessKey":"s"}"#),
+    // A member that is missing or no text.
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA"}"#),
+    (false, r#"{"Version":1,"SecretAccessKey":"s"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":null,"SecretAccessKey":"s"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":7,"SecretAccessKey":"s"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":["s"]}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s","SessionToken":{}}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s","Expiration":0}"#),
+    // A value that is not one word of printable ASCII.
+    (false, r#"{"Version":1,"AccessKeyId":"","SecretAccessKey":"s"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":""}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s","SessionToken":""}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s\n[other]"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s\r"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s\u0000"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s s"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":" s"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s\t"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s\u007f"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s\u0085"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"é"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s","SessionToken":"t t"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s","SessionToken":"t\u2028"}"#),
+    (false, r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"s","Expiration":"tomorrow at noon"}"#),
+];
