@@ -130,13 +130,15 @@ fn what_is_refused_is_told_with_the_lines_that_would_allow_it() {
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ [method-not-granted]
     audit [TIME] s3 failed    call obtain, [N] ms [misconfigured]
-    error: s3: misconfigured: the host is not granted: http://127.0.0.1:[PORT]/; add an http rule for it to this instance
+    error: s3: misconfigured: no http rule of this instance allows POST http://127.0.0.1:[PORT]/; the host's log says what would
     refused: POST to http://127.0.0.1:[PORT] is not granted [method-not-granted]
-    hint: if it should be allowed, add to deputy.toml:
+    hint: if it should be allowed, write into deputy.toml:
 
+        # a new rule:
         [[instances.s3.http]]
         allow = "http://127.0.0.1:[PORT]"
         methods = ["POST"]
+        networks = ["loopback"]
     "#);
     let run = home.run(&["obtain", "s3", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -194,10 +196,11 @@ fn a_component_over_a_limit_is_told_which() {
     audit [TIME] s3 failed    call obtain, [N] ms [unavailable]
     error: s3: unavailable: http://127.0.0.1:[PORT]/: the answer is larger than allowed
     refused: over the limit `response` [over-limit]
-    hint: if it should be allowed, add to deputy.toml:
+    hint: if it should be allowed, write into deputy.toml:
 
+        # in this table, in place of what it says of it now:
         [instances.s3.limits]
-        response = "10B" # now; set it higher
+        response = "20B" # "10B" now
     "#);
 }
 

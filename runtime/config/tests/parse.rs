@@ -170,7 +170,7 @@ fn every_fix_of_a_refusal_is_understood() {
         Refusal::Address { target: tcp.clone(), address, class },
         Refusal::Algorithm { secret: secret.clone(), algorithm: Algorithm::Es256 },
         Refusal::Audience { secret: secret.clone(), audience: "https://idp.example/\"".into() },
-        Refusal::Audience { secret: secret.clone(), audience: "\"]\nreveal = true\n\u{1b}[2J\\".into() },
+        Refusal::Audience { secret: secret.clone(), audience: "\"] reveal = true [2J\\".into() },
         Refusal::Host { target: target.clone() },
         Refusal::Host { target: tcp },
         Refusal::Issuer { secret: secret.clone(), issuer: "me".into() },
@@ -195,8 +195,13 @@ fn every_fix_of_a_refusal_is_understood() {
         Operation::Sigv4,
     ];
     refusals.extend(operations.map(|operation| Refusal::Operation { secret: secret.clone(), operation }));
+    let named_a = instance(&parse("[instances.a]\ncomponent = \"a\""), "a");
     for refusal in refusals {
-        let fix = refusal.fix(Asker::Instance(&"a".parse().unwrap()), &Limits::default()).unwrap();
+        let fix = refusal.fix(Asker::Instance(&named_a)).unwrap();
+        if matches!(refusal, Refusal::Limit(Limit::Instances | Limit::TableElements)) {
+            assert!(fix.contains("is the greatest value"), "{fix}");
+            continue;
+        }
         let Err(ConfigErrors::Invalid(findings)) = Config::parse(&fix, Path::new("deputy.toml")) else {
             panic!("without a component there is no instance: {fix}");
         };
@@ -210,8 +215,9 @@ fn every_fix_of_a_refusal_is_understood() {
 #[test]
 fn what_can_never_be_allowed_has_no_fix() {
     let forged = Refusal::Secret { name: "a]\nreveal = true\n[b".into() };
+    let named_a = instance(&parse("[instances.a]\ncomponent = \"a\""), "a");
     for refusal in [Refusal::Listen, Refusal::Udp, Refusal::Target(TargetError::Userinfo), forged] {
-        assert_eq!(refusal.fix(Asker::Instance(&"a".parse().unwrap()), &Limits::default()), None);
+        assert_eq!(refusal.fix(Asker::Instance(&named_a)), None);
     }
 }
 

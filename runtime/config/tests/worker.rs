@@ -91,11 +91,13 @@ fn of_a_receiver_that_the_coordinator_chose_the_publishing_and_the_limits_are_sa
 #[test]
 fn what_the_operator_is_told_of_a_refusal_can_stand_in_this_file() {
     let name = receiver_name("aws");
-    let fix = |refusal: Refusal| refusal.fix(Asker::Receiver(&name), &Limits::default()).unwrap();
-    for limit in Limit::ALL {
-        let default = SomeLimits::new([(limit, Limits::default().amount(limit).number())]).unwrap();
+    let limits = Limits::default();
+    let fix = |refusal: Refusal| refusal.fix(Asker::Receiver(&name, &limits)).unwrap();
+    for limit in Limit::ALL.into_iter().filter(|limit| !matches!(limit, Limit::Instances | Limit::TableElements)) {
+        let twice = 2 * Limits::default().amount(limit).number();
+        let raised = SomeLimits::new([(limit, twice)]).unwrap();
         let text = fix(Refusal::Limit(limit));
-        assert_eq!(receiver(&parse(&text), "aws").choice, Choice::Coordinator(default), "{text}");
+        assert_eq!(receiver(&parse(&text), "aws").choice, Choice::Coordinator(raised), "{text}");
     }
     assert!(parse(&fix(Refusal::Secret { name: "a\n[b]".into() })).receivers.is_empty());
 }

@@ -6,21 +6,31 @@
 //! - The operator gets the lines of configuration that would allow it: [`Refusal::fix`]. A receiver is granted nothing,
 //!   so of one the operator is told that no line does.
 
+mod fix;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::grant::{
-    AddressClass, Algorithm, Host, HttpPattern, Method, Network, Operation, Scheme, Target, TargetError,
-};
-use crate::{InstanceName, Limit, Limits, ReceiverName, SecretName};
+use crate::grant::{AddressClass, Algorithm, Host, Method, Operation, Target, TargetError};
+use crate::{Instance, Limit, Limits, ReceiverName, SecretName};
 
 /// Who asked for what was not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asker<'a> {
     /// A provider, on behalf of this instance.
-    Instance(&'a InstanceName),
-    /// This receiver.
-    Receiver(&'a ReceiverName),
+    Instance(&'a Instance),
+    /// This receiver, with these limits.
+    Receiver(&'a ReceiverName, &'a Limits),
+}
+
+impl Asker<'_> {
+    /// What a call of it may use.
+    fn limits(&self) -> &Limits {
+        match self {
+            Self::Instance(instance) => &instance.limits,
+            Self::Receiver(_, limits) => limits,
+        }
+    }
 }
 
 /// Something that was not allowed.
@@ -213,17 +223,15 @@ impl Refusal {
         }
     }
 
-    /// The lines of configuration that would allow it, or `None` where nothing does. What an instance could be granted, no
-    /// receiver can: the line says that, and where to go instead.
-    pub fn fix(&self, asker: Asker<'_>, limits: &Limits) -> Option<String> {
-        if let Self::Limit(limit) = self {
-            let value = limits.shown(*limit);
-            return Some(format!("[{asker}.limits]\n{limit} = {value} # now; set it higher"));
-        }
-        match asker {
-            Asker::Instance(instance) => self.grant(instance),
-            Asker::Receiver(_) if self.is_for_nobody() => None,
-            Asker::Receiver(_) => {
+    /// The lines of configuration that would allow it, or `None` where nothing does. They begin with a comment that says
+    /// where they go: a new rule or table, or one that is there already and is to be changed, since a second one like it
+    /// would never act. What an instance could be granted, no receiver can: then it says that, and where to go instead.
+    pub fn fix(&self, asker: Asker<'_>) -> Option<String> {
+        match (self, asker) {
+            (Self::Limit(limit), asker) => Some(fix::limit(*limit, asker)),
+            (refusal, Asker::Instance(instance)) => fix::grant(refusal, instance),
+            (refusal, Asker::Receiver(..)) if refusal.is_for_nobody() => None,
+            (_, Asker::Receiver(..)) => {
                 Some(format!("# [{asker}] has no grant; what it needs has to come from the provider"))
             }
         }
@@ -243,72 +251,6 @@ impl Refusal {
         )
     }
 
-    /// The lines that would grant it to an instance.
-    fn grant(&self, instance: &InstanceName) -> Option<String> {
-        let http = |target: &Target, more: String| {
-            let pattern = HttpPattern::exactly(target);
-            format!("[[instances.{instance}.http]]\nallow = \"{pattern}\"{more}")
-        };
-        let tcp = |host: &dyn fmt::Display, port: &dyn fmt::Display| {
-            format!("[[instances.{instance}.tcp]]\nallow = \"{host}:{port}\"")
-        };
-        let rule = |target: &Target, more: String| match target.scheme() {
-            Scheme::Tcp => tcp(target.host(), &target.port()) + &more,
-            Scheme::Http | Scheme::Https => http(target, more),
-        };
-        let secret = |name: &dyn fmt::Display, line: String| format!("[instances.{instance}.secrets.{name}]\n{line}");
-        Some(match self {
-            Self::Address { target, address, .. } => {
-                rule(target, format!("\nnetworks = [\"{}\"]", Network::opening(*address)))
-            }
-            Self::Algorithm { secret: name, algorithm } => {
-                secret(name, format!("sign = {{ algorithms = [\"{algorithm}\"] }} # or jwt"))
-            }
-            Self::Audience { secret: name, audience } => {
-                secret(name, format!("jwt.audiences = [{}]", quoted(audience)))
-            }
-            Self::Host { target } | Self::Port { target } | Self::Scheme { target } => rule(target, String::new()),
-            Self::Issuer { secret: name, issuer } => secret(name, format!("jwt.issuers = [{}]", quoted(issuer))),
-            Self::Lifetime { secret: name, seconds } => secret(name, format!("jwt.max-lifetime = \"{seconds}s\"")),
-            Self::Method { target, method } => http(target, format!("\nmethods = [\"{method}\"]")),
-            Self::Name { host } => tcp(host, &"PORT"),
-            Self::Operation { secret: name, operation } => secret(
-                name,
-                match operation {
-                    Operation::HmacSha256 | Operation::Pbkdf2 | Operation::Reveal => format!("{operation} = true"),
-                    Operation::Jwt => {
-                        "jwt = { algorithms = [\"…\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }"
-                            .into()
-                    }
-                    Operation::Sign => "sign = { algorithms = [\"…\"] }".into(),
-                    Operation::Sigv4 => "sigv4 = { services = [\"…\"], regions = [\"…\"] }".into(),
-                },
-            ),
-            Self::Path { target, path } => http(target, format!("\npaths = [{}]", quoted(path))),
-            Self::Region { secret: name, region } => secret(name, format!("sigv4.regions = [\"{region}\"]")),
-            // A component chose the name: one that is none must not become lines that an operator pastes.
-            Self::Secret { name } if name.parse::<SecretName>().is_err() => return None,
-            Self::Secret { name } => secret(name, "file = \"…\"\n# and what may be done with it: sigv4, jwt, …".into()),
-            Self::Service { secret: name, service } => secret(name, format!("sigv4.services = [\"{service}\"]")),
-            Self::Socket { address } => {
-                let ip = address.ip().to_canonical();
-                let networks = match AddressClass::of(ip) {
-                    AddressClass::Public => String::new(),
-                    _ => format!("\nnetworks = [\"{}\"]", Network::opening(ip)),
-                };
-                tcp(&Host::Address(ip), &address.port()) + &networks
-            }
-            Self::Day { .. }
-            | Self::Limit(_)
-            | Self::Listen
-            | Self::OutputPath { .. }
-            | Self::OutputTaken { .. }
-            | Self::Outputs
-            | Self::Target(_)
-            | Self::Udp => return None,
-        })
-    }
-
     /// How far a request came along the parts of a rule; the nearest miss is the one worth telling.
     pub(crate) fn nearness(&self) -> u8 {
         match self {
@@ -325,23 +267,10 @@ impl fmt::Display for Asker<'_> {
     /// As the configuration names its table: `instances.s3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Instance(name) => write!(f, "instances.{name}"),
-            Self::Receiver(name) => write!(f, "receivers.{name}"),
+            Self::Instance(instance) => write!(f, "instances.{}", instance.name),
+            Self::Receiver(name, _) => write!(f, "receivers.{name}"),
         }
     }
-}
-
-/// A text of a component as a TOML string, which it cannot end.
-fn quoted(text: &str) -> String {
-    let escaped: String = text.chars().fold(String::new(), |mut escaped, c| {
-        match c {
-            '"' | '\\' => escaped.extend(['\\', c]),
-            c if c.is_control() => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => escaped.push(c),
-        }
-        escaped
-    });
-    format!("\"{escaped}\"")
 }
 
 impl fmt::Display for Refusal {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::grant::HostError;
+use crate::grant::{Grant, HostError, Scheme};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 fn target(scheme: Scheme) -> Target {
     Target::parse(scheme, "a.example:8443").unwrap()
@@ -26,9 +28,22 @@ fn operation(operation: Operation) -> Refusal {
     Refusal::Operation { secret: secret(), operation }
 }
 
-/// The lines that would allow it, in the instance `s3` with default limits.
+/// The instance `s3`, which is granted nothing, with default limits.
+fn instance() -> Instance {
+    Instance {
+        name: "s3".parse().unwrap(),
+        component: PathBuf::new(),
+        sha256: None,
+        settings: BTreeMap::new(),
+        grant: Grant::default(),
+        sources: BTreeMap::new(),
+        limits: Limits::default(),
+    }
+}
+
+/// The lines that would allow it there.
 fn fix(refusal: &Refusal) -> Option<String> {
-    refusal.fix(Asker::Instance(&"s3".parse().unwrap()), &Limits::default())
+    refusal.fix(Asker::Instance(&instance()))
 }
 
 #[track_caller]
@@ -36,10 +51,17 @@ fn fixed(refusal: &Refusal, table: &str, line: &str) {
     assert_eq!(fix(refusal).as_deref(), Some(format!("{table}\n{line}").as_str()), "{refusal}");
 }
 
+const NEW_RULE: &str = "# a new rule:";
+const TABLE: &str = "# in this table, in place of what it says of it now:";
+
 #[test]
 fn a_refused_request_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
     let fixed = |refusal, more: &str| {
-        fixed(&refusal, "[[instances.s3.http]]", &format!("allow = \"https://a.example:8443\"{more}"));
+        fixed(
+            &refusal,
+            &format!("{NEW_RULE}\n[[instances.s3.http]]"),
+            &format!("allow = \"https://a.example:8443\"{more}"),
+        );
     };
     fixed(Refusal::Host { target: https() }, "");
     fixed(Refusal::Port { target: https() }, "");
@@ -52,7 +74,7 @@ fn a_refused_request_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
 
 #[test]
 fn a_refused_connection_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
-    let fixed = |refusal, line: &str| fixed(&refusal, "[[instances.s3.tcp]]", line);
+    let fixed = |refusal, line: &str| fixed(&refusal, &format!("{NEW_RULE}\n[[instances.s3.tcp]]"), line);
     fixed(Refusal::Host { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
     fixed(Refusal::Port { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
     fixed(address(target(Scheme::Tcp), "::1"), "allow = \"a.example:8443\"\nnetworks = [\"loopback\"]");
@@ -65,12 +87,9 @@ fn a_refused_connection_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
 
 #[test]
 fn a_refused_use_of_a_secret_is_allowed_by_a_line_of_its_table() {
-    let fixed = |refusal, line: &str| fixed(&refusal, "[instances.s3.secrets.key]", line);
+    let fixed = |refusal, line: &str| fixed(&refusal, &format!("{TABLE}\n[instances.s3.secrets.key]"), line);
     let text = || "x \"y\"".to_owned();
-    fixed(
-        Refusal::Algorithm { secret: secret(), algorithm: Algorithm::Es256 },
-        "sign = { algorithms = [\"ES256\"] } # or jwt",
-    );
+    fixed(Refusal::Algorithm { secret: secret(), algorithm: Algorithm::Es256 }, "sign.algorithms = [\"ES256\"]");
     fixed(Refusal::Audience { secret: secret(), audience: text() }, r#"jwt.audiences = ["x \"y\""]"#);
     fixed(Refusal::Issuer { secret: secret(), issuer: text() }, r#"jwt.issuers = ["x \"y\""]"#);
     fixed(Refusal::Lifetime { secret: secret(), seconds: 601 }, "jwt.max-lifetime = \"601s\"");
@@ -85,13 +104,18 @@ fn a_refused_use_of_a_secret_is_allowed_by_a_line_of_its_table() {
         operation(Operation::Jwt),
         "jwt = { algorithms = [\"…\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }",
     );
-    fixed(Refusal::Secret { name: "key".into() }, "file = \"…\"\n# and what may be done with it: sigv4, jwt, …");
+    let lines = fix(&Refusal::Secret { name: "key".into() }).unwrap();
+    assert!(lines.starts_with("# a new table:\n[instances.s3.secrets.key]\nfile = \"…\""), "{lines}");
+    assert!(lines.contains("\nsigv4 = {") && lines.contains("# or jwt, sign,"), "{lines}");
 }
 
 #[test]
-fn a_limit_is_shown_as_it_is_now() {
-    fixed(&Refusal::Limit(Limit::Requests), "[instances.s3.limits]", "requests = 16 # now; set it higher");
-    fixed(&Refusal::Limit(Limit::Wall), "[instances.s3.limits]", "wall = \"1m\" # now; set it higher");
+fn a_limit_is_shown_higher_than_it_is_now() {
+    let table = format!("{TABLE}\n[instances.s3.limits]");
+    fixed(&Refusal::Limit(Limit::Requests), &table, "requests = 32 # 16 now");
+    fixed(&Refusal::Limit(Limit::Wall), &table, "wall = \"2m\" # \"1m\" now");
+    let greatest = "# instances = 64 is the greatest value that there is";
+    assert_eq!(fix(&Refusal::Limit(Limit::Instances)).as_deref(), Some(greatest));
 }
 
 #[test]
@@ -111,7 +135,7 @@ fn what_no_line_allows_has_no_fix() {
 
 /// The same for the receiver `aws`.
 fn fix_of_receiver(refusal: &Refusal) -> Option<String> {
-    refusal.fix(Asker::Receiver(&"aws".parse().unwrap()), &Limits::default())
+    refusal.fix(Asker::Receiver(&"aws".parse().unwrap(), &Limits::default()))
 }
 
 #[test]
@@ -144,20 +168,22 @@ fn of_a_receiver_nothing_is_told_that_would_grant_it_anything() {
 
 #[test]
 fn a_limit_of_a_receiver_is_set_in_its_own_table() {
-    let shown = "[receivers.aws.limits]\noutput-files = 64 # now; set it higher";
-    assert_eq!(fix_of_receiver(&Refusal::Limit(Limit::OutputFiles)).as_deref(), Some(shown));
+    let shown = format!("{TABLE}\n[receivers.aws.limits]\noutput-files = 128 # 64 now");
+    assert_eq!(fix_of_receiver(&Refusal::Limit(Limit::OutputFiles)), Some(shown));
 }
 
 #[test]
 fn a_text_of_a_component_stays_within_its_quotes() {
-    for (text, shown) in [
-        ("a\"]\nx = \"b", r#"a\"]\u000ax = \"b"#),
-        ("a\\", r"a\\"),
-        ("\u{7f}\u{9b}\0", r"\u007f\u009b\u0000"),
-        ("ä … 漢", "ä … 漢"),
-    ] {
+    for (text, shown) in [("a\"]x = \"b", r#"a\"]x = \"b"#), ("a\\", r"a\\"), ("ä … 漢", "ä … 漢")] {
         let refusal = Refusal::Audience { secret: secret(), audience: text.into() };
-        fixed(&refusal, "[instances.s3.secrets.key]", &format!("jwt.audiences = [\"{shown}\"]"));
+        let table = format!("{TABLE}\n[instances.s3.secrets.key]");
+        fixed(&refusal, &table, &format!("jwt.audiences = [\"{shown}\"]"));
+    }
+    // What no configuration can name has no lines.
+    for text in ["", "a\nx = \"b", "\u{7f}\u{9b}\0"] {
+        assert_eq!(fix(&Refusal::Audience { secret: secret(), audience: text.into() }), None, "{text:?}");
+        assert_eq!(fix(&Refusal::Issuer { secret: secret(), issuer: text.into() }), None, "{text:?}");
+        assert_eq!(fix(&Refusal::Region { secret: secret(), region: text.into() }), None, "{text:?}");
     }
     for name in ["", "a\nb = 1", "a.b", "A", "a]"] {
         assert_eq!(fix(&Refusal::Secret { name: name.into() }), None, "{name:?}");

@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     let call = provider.obtain().await;
     audit.flush().await;
     let exit = outcome::exit(&call);
-    outcome::print(context.printer, &call, &instance.name, &instance.limits, &config.path.display().to_string());
+    outcome::print(context.printer, &call, instance, &config.path.display().to_string());
 
     let out = match (&call.result, output) {
         (Ok(tokens), Some(output)) => {
@@ -65,7 +65,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     };
     if arguments.json {
         let service = service(context, &config, instance).await;
-        let refusals = outcome::refusals(&call.refusals, Asker::Instance(&instance.name), &instance.limits);
+        let refusals = outcome::refusals(&call.refusals, Asker::Instance(instance));
         let tokens = call.result.as_ref().ok();
         context.json(&ObtainJson {
             schema: SCHEMA,

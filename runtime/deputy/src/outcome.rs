@@ -1,6 +1,6 @@
 //! How a call ended, judged: the code to exit with, and what the operator is told.
 
-use deputy_core::{Asker, Failure, InstanceName, Limits, Refusal};
+use deputy_core::{Asker, Failure, Instance, Refusal};
 use deputy_sandbox::{Call, CallError, Usage};
 use serde::Serialize;
 
@@ -73,12 +73,9 @@ pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
 }
 
 /// What was refused, with what would allow it.
-pub(crate) fn refusals(refusals: &[Refusal], asker: Asker<'_>, limits: &Limits) -> Vec<RefusalJson> {
-    let json = |refusal: &Refusal| RefusalJson {
-        code: refusal.code(),
-        message: refusal.to_string(),
-        fix: refusal.fix(asker, limits),
-    };
+pub(crate) fn refusals(refusals: &[Refusal], asker: Asker<'_>) -> Vec<RefusalJson> {
+    let json =
+        |refusal: &Refusal| RefusalJson { code: refusal.code(), message: refusal.to_string(), fix: refusal.fix(asker) };
     refusals.iter().map(json).collect()
 }
 
@@ -94,9 +91,9 @@ pub(crate) fn error<T>(call: &Call<T>) -> Option<CallErrorJson> {
 }
 
 /// Tells a person how a call ended: the error, what was refused and what would allow it, and what the component wrote.
-pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &InstanceName, limits: &Limits, file: &str) {
+pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, file: &str) {
     if let Err(error) = &call.result {
-        printer.say(ERROR, "error", &format!("{instance}: {error}"));
+        printer.say(ERROR, "error", &format!("{}: {error}", instance.name));
         if let CallError::Failure(Failure::Throttled { retry_after, .. }) = error {
             printer.say(HINT, "hint", &format!("try again in {retry_after}"));
         }
@@ -105,7 +102,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &InstanceName
             printer.note(&indented(&call.log_tail, "  | "));
         }
     }
-    let refusals = refusals(&call.refusals, Asker::Instance(instance), limits);
+    let refusals = refusals(&call.refusals, Asker::Instance(instance));
     for refusal in &refusals {
         let style = if call.result.is_err() { ERROR } else { WARNING };
         printer.say(style, "refused", &format!("{} [{}]", refusal.message, refusal.code));
@@ -113,7 +110,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &InstanceName
     let mut fixes: Vec<&str> = refusals.iter().filter_map(|refusal| refusal.fix.as_deref()).collect();
     fixes.dedup();
     if !fixes.is_empty() {
-        printer.say(HINT, "hint", &format!("if it should be allowed, add to {file}:"));
+        printer.say(HINT, "hint", &format!("if it should be allowed, write into {file}:"));
         for fix in fixes {
             printer.note("\n");
             printer.note(&indented(fix, "    "));
@@ -124,7 +121,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &InstanceName
 #[cfg(test)]
 mod tests {
     use super::*;
-    use deputy_core::{Limit, Span};
+    use deputy_core::{Limit, Limits, Span};
     use deputy_observe::CallId;
 
     fn call(result: Result<(), CallError>, refusals: Vec<Refusal>) -> Call<()> {
@@ -179,10 +176,11 @@ mod tests {
 
     #[test]
     fn a_refusal_comes_with_the_lines_that_would_allow_it() {
-        let name = "s3".parse().unwrap();
-        let refused = refusals(&[Refusal::Limit(Limit::Memory)], Asker::Instance(&name), &Limits::default());
+        let (name, limits) = ("aws".parse().unwrap(), Limits::default());
+        let refused = refusals(&[Refusal::Limit(Limit::Memory)], Asker::Receiver(&name, &limits));
         let [refusal] = refused.as_slice() else { panic!("one refusal") };
         assert_eq!(refusal.code, "over-limit");
-        assert_eq!(refusal.fix.as_deref(), Some("[instances.s3.limits]\nmemory = \"64MiB\" # now; set it higher"));
+        let fix = refusal.fix.as_deref().unwrap();
+        assert!(fix.ends_with("\n[receivers.aws.limits]\nmemory = \"128MiB\" # \"64MiB\" now"), "{fix}");
     }
 }

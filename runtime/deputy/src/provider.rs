@@ -61,7 +61,7 @@ impl Sandboxed {
 
     /// What was refused, with the lines that would allow it.
     fn tell(&self, refusals: &[Refusal]) {
-        for refusal in outcome::refusals(refusals, Asker::Instance(&self.instance.name), &self.instance.limits) {
+        for refusal in outcome::refusals(refusals, Asker::Instance(&self.instance)) {
             let fix = refusal.fix.as_deref().unwrap_or_default();
             tracing::warn!(code = refusal.code, fix, config = %self.config, "refused: {}", refusal.message);
         }

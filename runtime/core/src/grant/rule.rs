@@ -212,6 +212,11 @@ impl HttpPattern {
         Self { scheme: target.scheme(), host: HostPattern::Exactly(target.host().clone()), port: target.port() }
     }
 
+    /// Whether it allows this target.
+    pub fn matches(&self, target: &Target) -> bool {
+        self.host.matches(target.host()) && self.scheme == target.scheme() && self.port == target.port()
+    }
+
     /// The hosts.
     pub fn host(&self) -> &HostPattern {
         &self.host

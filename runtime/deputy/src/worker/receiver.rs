@@ -90,7 +90,7 @@ impl Receiver for Loaded {
 }
 
 fn ended<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
-    for refusal in outcome::refusals(&call.refusals, Asker::Receiver(name), limits) {
+    for refusal in outcome::refusals(&call.refusals, Asker::Receiver(name, limits)) {
         let fix = refusal.fix.as_deref().unwrap_or_default();
         tracing::warn!(receiver = %name, call = %call.id, code = refusal.code, fix, "refused: {}", refusal.message);
     }

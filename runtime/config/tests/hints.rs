@@ -1,0 +1,370 @@
+//! What an operator is told of a refusal, applied to the configuration as the operator would, must allow what was refused.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use deputy_config::{Colour, Config};
+use deputy_core::grant::{Algorithm, Claims, Host, HttpTarget, Operation, Scheme, Target};
+use deputy_core::{Asker, Instance, Limit, Refusal, SecretName, Timestamp};
+use toml::{Table, Value};
+
+const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
+/// Hints that are followed one after the other at the most.
+const STEPS: usize = 4;
+
+/// A configuration of the instance `a`, as an editor shows it.
+struct Editor(Table);
+
+impl Editor {
+    fn open(lines: &str) -> Self {
+        let text = format!("[instances.a]\ncomponent = \"a.wasm\"\n{lines}");
+        Self(toml::from_str(&text).unwrap())
+    }
+
+    fn instance(&self) -> Instance {
+        let text: String = self.0.iter().map(|(key, value)| format!("{key} = {}\n", inline(value))).collect();
+        let config = Config::parse(&text, Path::new("deputy.toml"));
+        let config = config.unwrap_or_else(|errors| panic!("{}\n{text}", errors.render(Colour::Never)));
+        assert!(!config.warnings.render(Colour::Never).contains("never acts"), "{text}");
+        config.instances.values().next().unwrap().component.clone().unwrap()
+    }
+
+    /// Does what the comment before the lines says. `fill` is what the operator puts where there is `…`.
+    fn apply(&mut self, hint: &str, fill: &dyn Fn(&str) -> String) {
+        let filled = fill(hint);
+        let heading = filled.lines().find(|line| line.ends_with(':')).unwrap_or_else(|| panic!("no heading: {hint}"));
+        let lines: Table = toml::from_str(&filled).unwrap_or_else(|error| panic!("{error}: {hint}"));
+        if let Some((_, rest)) = heading.split_once("in place of `") {
+            let other = rest.split('`').next().unwrap();
+            remove(&mut self.0, other);
+        }
+        merge(&mut self.0, lines, heading.starts_with("# in this rule"));
+    }
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Table(table) => {
+            let members: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::String(text) => serde_json::to_string(text).unwrap(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Integer(number) => number.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn merge(old: &mut Table, new: Table, into_rule: bool) {
+    for (key, value) in new {
+        match (old.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new, into_rule),
+            (Some(Value::Array(rules)), Value::Array(new)) if key == "http" || key == "tcp" => {
+                let [Value::Table(new)] = new.as_slice() else { panic!("one rule: {new:?}") };
+                let same = |key: &str, rule: &Value| new.get(key).is_none_or(|value| rule.get(key) == Some(value));
+                let is_it = |rule: &&mut Value| ["allow", "methods", "paths"].iter().all(|key| same(key, rule));
+                match rules.iter_mut().find(is_it) {
+                    Some(Value::Table(rule)) if into_rule => merge(rule, new.clone(), false),
+                    _ if into_rule => panic!("there is no such rule: {new:?}"),
+                    _ => rules.push(Value::Table(new.clone())),
+                }
+            }
+            (_, value) => drop(old.insert(key, value)),
+        }
+    }
+}
+
+/// Removes a purpose of the instance's secret.
+fn remove(config: &mut Table, purpose: &str) {
+    let secret = config["instances"]["a"]["secrets"]["key"].as_table_mut().unwrap();
+    assert!(secret.remove(purpose).is_some(), "no {purpose} in {secret:?}");
+}
+
+/// Follows hints until `attempt` is allowed.
+#[track_caller]
+fn mended(lines: &str, attempt: impl Fn(&Instance) -> Result<(), Refusal>) -> Vec<String> {
+    mended_with(lines, attempt, &str::to_owned)
+}
+
+#[track_caller]
+fn mended_with(
+    lines: &str,
+    attempt: impl Fn(&Instance) -> Result<(), Refusal>,
+    fill: &dyn Fn(&str) -> String,
+) -> Vec<String> {
+    let mut editor = Editor::open(lines);
+    let mut hints = Vec::new();
+    while let Err(refusal) = attempt(&editor.instance()) {
+        let hint = refusal.fix(Asker::Instance(&editor.instance()));
+        let hint = hint.unwrap_or_else(|| panic!("no hint for: {refusal}"));
+        assert!(!hints.contains(&hint), "the same hint twice: {hint}");
+        editor.apply(&hint, fill);
+        hints.push(hint);
+        assert!(hints.len() <= STEPS, "{hints:#?}");
+    }
+    assert!(!hints.is_empty(), "it was allowed from the beginning");
+    hints
+}
+
+/// One request, to a host that resolves to this address.
+fn request(method: &str, url: &str, address: &str) -> impl Fn(&Instance) -> Result<(), Refusal> {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap());
+    let target = HttpTarget::parse(scheme, authority, method, path).unwrap();
+    let address = address.parse().unwrap();
+    move |instance| instance.grant.permit_http(&target)?.pin(&[address]).map(drop)
+}
+
+/// One connection by TCP, to a name that resolves to this address.
+fn connection(host: &str, port: u16, address: &str) -> impl Fn(&Instance) -> Result<(), Refusal> {
+    let target = Target::new(Scheme::Tcp, host.parse().unwrap(), port);
+    let address = address.parse().unwrap();
+    move |instance| instance.grant.permit_tcp(&target)?.pin(&[address]).map(drop)
+}
+
+const PUBLIC: &str = "8.8.8.8";
+
+#[test]
+fn hint_for_a_host_allows_it() {
+    let host = request("POST", "https://a.example.com/v1", PUBLIC);
+    assert_eq!(mended("", &host).len(), 1);
+    let hints = mended("[[instances.a.http]]\nallow = \"https://minio:9000\"", &host);
+    assert!(hints[0].contains("its rules lead to https://minio:9000"), "{hints:?}");
+    assert_eq!(mended("", request("GET", "http://127.0.0.1:8333/", "127.0.0.1")).len(), 1);
+    assert_eq!(mended("", request("GET", "http://[::1]:8333/", "::1")).len(), 1);
+}
+
+#[test]
+fn hint_for_a_part_of_a_rule_allows_it_beside_the_rule() {
+    let rule = "[[instances.a.http]]\nallow = \"https://a.example.com:8443\"\nmethods = [\"POST\"]\npaths = [\"/token\"]\n\
+                networks = [\"private\"]";
+    for (method, url) in [
+        ("POST", "http://a.example.com:8443/token"),
+        ("POST", "https://a.example.com/token"),
+        ("PUT", "https://a.example.com:8443/token"),
+        ("POST", "https://a.example.com:8443/other"),
+        ("GET", "https://a.example.com:8443/other"),
+        ("POST", "https://a.example.com:8443/token/../x;y"),
+    ] {
+        let hints = mended(rule, request(method, url, "10.0.0.1"));
+        assert!(hints.iter().all(|hint| hint.starts_with("# a new rule:\n")), "{hints:#?}");
+        assert!(hints.len() == 1 || method == "GET", "{method} {url}: {hints:#?}");
+    }
+}
+
+#[test]
+fn hint_for_a_rule_with_secrets_adds_none_of_them() {
+    let lines = "[instances.a.secrets.key]\nfile = \"k\"\n[[instances.a.http]]\nallow = \"https://a.example.com\"\n\
+                 paths = [\"/token\"]\nheaders = { authorization = { secret = \"key\" } }";
+    let hints = mended(lines, request("POST", "https://a.example.com/other", PUBLIC));
+    assert!(hints[0].contains("adds none of the secrets"), "{hints:?}");
+}
+
+#[test]
+fn hint_for_an_address_opens_the_rule_that_is_there() {
+    for rules in [
+        "[[instances.a.http]]\nallow = \"https://a.example.com\"",
+        "[[instances.a.http]]\nallow = \"https://a.example.com\"\nnetworks = [\"loopback\"]",
+        "[[instances.a.http]]\nallow = \"https://*.example.com\"",
+        "[[instances.a.http]]\nallow = \"https://a.example.com\"\nmethods = [\"GET\"]\nnetworks = [\"private\"]\n\
+         [[instances.a.http]]\nallow = \"https://a.example.com\"\nmethods = [\"POST\"]",
+    ] {
+        for address in ["10.0.0.1", "169.254.169.254", "192.0.2.1", "fd00::1"] {
+            if rules.contains("private") && (address == "10.0.0.1" || address == "fd00::1") {
+                let hints = mended(rules, request("POST", "https://a.example.com/", address));
+                assert!(hints[0].contains("methods = [\"POST\"]"), "{hints:?}");
+                continue;
+            }
+            let hints = mended(rules, request("POST", "https://a.example.com/", address));
+            assert!(hints.iter().all(|hint| hint.starts_with("# in this rule, which is there:\n")), "{hints:#?}");
+        }
+    }
+}
+
+#[test]
+fn hint_for_a_connection_allows_it() {
+    for (rules, host, port, address) in [
+        ("", "b.example.com", 9093, PUBLIC),
+        ("", "10.0.0.1", 9093, "10.0.0.1"),
+        (
+            "[[instances.a.tcp]]\nallow = \"b.example.com:9092\"\nnetworks = [\"private\"]",
+            "b.example.com",
+            9093,
+            "10.0.0.1",
+        ),
+        ("[[instances.a.tcp]]\nallow = \"b.example.com:9093\"", "b.example.com", 9093, "10.0.0.1"),
+        (
+            "[[instances.a.tcp]]\nallow = \"*.example.com:9093\"\nnetworks = [\"loopback\"]",
+            "b.example.com",
+            9093,
+            "10.0.0.1",
+        ),
+    ] {
+        mended(rules, connection(host, port, address));
+    }
+}
+
+#[test]
+fn hint_for_a_name_allows_to_look_it_up() {
+    let host: Host = "b.example.com".parse().unwrap();
+    let look_up = |instance: &Instance| instance.grant.permit_name(&host).map(drop);
+    mended_with("", look_up, &|hint| hint.replace("PORT", "9093"));
+}
+
+#[test]
+fn hint_for_a_socket_opens_the_address() {
+    for (rules, address) in [
+        ("", "8.8.8.8:53"),
+        ("", "127.0.0.1:53"),
+        ("[[instances.a.tcp]]\nallow = \"127.0.0.1:53\"\nnetworks = [\"private\"]", "127.0.0.1:53"),
+        ("[[instances.a.tcp]]\nallow = \"[fd00::1]:53\"\nnetworks = [\"loopback\"]", "[fd00::1]:53"),
+    ] {
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        // As the sandbox judges an address that no name led to.
+        let connect = |instance: &Instance| {
+            let target = Target::new(Scheme::Tcp, Host::Address(address.ip()), address.port());
+            let pinned = instance.grant.permit_tcp(&target).and_then(|permit| permit.pin(&[address.ip()]));
+            pinned.map(drop).map_err(|_| Refusal::Socket { address })
+        };
+        assert_eq!(mended(rules, connect).len(), 1);
+    }
+}
+
+fn key() -> SecretName {
+    "key".parse().unwrap()
+}
+
+/// Opens the secret `key` and uses it.
+fn using(
+    attempt: impl Fn(&SecretName, &deputy_core::grant::SecretGrant) -> Result<(), Refusal>,
+) -> impl Fn(&Instance) -> Result<(), Refusal> {
+    move |instance| {
+        let (name, grant) = instance.grant.secret("key")?;
+        attempt(name, grant)
+    }
+}
+
+/// What the operator knows of the service.
+fn informed(hint: &str) -> String {
+    let lists = [("services", "sts"), ("regions", "eu-west-1"), ("issuers", "me"), ("audiences", "them")];
+    let filled =
+        hint.replace("file = \"…\"", "file = \"k\"").replace("algorithms = [\"…\"]", "algorithms = [\"ES256\"]");
+    lists
+        .iter()
+        .fold(filled, |hint, (key, value)| hint.replace(&format!("{key} = [\"…\"]"), &format!("{key} = [\"{value}\"]")))
+}
+
+fn sign(region: &str, service: &str) -> impl Fn(&Instance) -> Result<(), Refusal> {
+    let digest = "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
+    let text = format!("AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/{region}/{service}/aws4_request\n{digest}");
+    using(move |name, grant| grant.permit_sigv4(name, text.parse().unwrap(), NOW).map(drop))
+}
+
+fn token(algorithm: Algorithm, issuer: &str, audience: &str, life: u64) -> impl Fn(&Instance) -> Result<(), Refusal> {
+    let claims = Claims {
+        issuer: issuer.to_owned(),
+        audiences: vec![audience.to_owned()],
+        issued_at: NOW.as_secs(),
+        expires_at: NOW.as_secs() + life,
+    };
+    using(move |name, grant| grant.permit_jwt(name, algorithm, &claims, NOW).map(drop))
+}
+
+const SECRET: &str = "[instances.a.secrets.key]\nfile = \"k\"\n";
+
+#[test]
+fn hint_for_a_secret_lets_it_be_used() {
+    // One that is not there, and one that only the host may use.
+    let sent = SECRET.to_owned()
+        + "[[instances.a.http]]\nallow = \"https://a.example.com\"\nform = { k = { secret = \"key\" } }";
+    for lines in ["", SECRET, &sent] {
+        let hints = mended_with(lines, sign("eu-west-1", "sts"), &informed);
+        assert_eq!(hints.len(), 1, "{hints:#?}");
+    }
+}
+
+#[test]
+fn hint_for_an_operation_grants_it_in_place_of_another() {
+    let purposes = ["", "hmac-sha256 = true", "sigv4 = { services = [\"sts\"], regions = [\"eu-west-1\"] }"];
+    let bare = [Operation::HmacSha256, Operation::Pbkdf2, Operation::Reveal];
+    for purpose in purposes {
+        let lines = format!("{SECRET}{purpose}");
+        for operation in bare.into_iter().filter(|operation| !purpose.starts_with(operation.key())) {
+            mended_with(&lines, using(move |name, grant| grant.permit_bare(name, operation)), &informed);
+        }
+        mended_with(&lines, token(Algorithm::Es256, "me", "them", 600), &informed);
+        mended_with(&lines, using(|name, grant| grant.permit_sign(name, Algorithm::Es256)), &informed);
+        if !purpose.starts_with("sigv4") {
+            mended_with(&lines, sign("eu-west-1", "sts"), &informed);
+        }
+    }
+}
+
+#[test]
+fn hint_for_a_narrow_grant_widens_it_and_keeps_what_was_there() {
+    let sigv4 = SECRET.to_owned() + "sigv4 = { services = [\"sts\"], regions = [\"eu-west-1\"] }";
+    for (region, service) in [("eu-west-2", "sts"), ("eu-west-1", "iam"), ("eu-west-2", "iam")] {
+        mended(&sigv4, |instance| {
+            sign(region, service)(instance)?;
+            sign("eu-west-1", "sts")(instance)
+        });
+    }
+    let inline =
+        "jwt = { algorithms = [\"RS256\"], issuers = [\"me\"], audiences = [\"them\"], max-lifetime = \"10m\" }";
+    let table = "[instances.a.secrets.key.jwt]\nalgorithms = [\"RS256\"]\nissuers = [\"me\"]\naudiences = [\"them\"]\n\
+                 max-lifetime = \"10m\"";
+    for jwt in [inline, table] {
+        let jwt = SECRET.to_owned() + jwt;
+        for (algorithm, issuer, audience, life) in [
+            (Algorithm::Es256, "me", "them", 600),
+            (Algorithm::Rs256, "you \"quoted\"", "them", 600),
+            (Algorithm::Rs256, "me", "https://idp.example/ü\\", 600),
+            (Algorithm::Rs256, "me", "them", 601),
+            (Algorithm::EdDsa, "you", "others", 86_400),
+        ] {
+            mended(&jwt, |instance| {
+                token(algorithm, issuer, audience, life)(instance)?;
+                token(Algorithm::Rs256, "me", "them", 600)(instance)
+            });
+        }
+    }
+    let signs = SECRET.to_owned() + "sign = { algorithms = [\"RS256\"] }";
+    mended(&signs, using(|name, grant| grant.permit_sign(name, Algorithm::EdDsa)));
+}
+
+#[test]
+fn hint_for_a_lifetime_that_no_line_allows_is_none() {
+    let jwt = SECRET.to_owned()
+        + "jwt = { algorithms = [\"RS256\"], issuers = [\"me\"], audiences = [\"them\"], max-lifetime = \"10m\" }";
+    let instance = Editor::open(&jwt).instance();
+    for life in [0, 367 * 86_400] {
+        let refusal = token(Algorithm::Rs256, "me", "them", life)(&instance).unwrap_err();
+        assert_eq!(refusal.fix(Asker::Instance(&instance)), None, "{refusal}");
+    }
+    // One that begins tomorrow is no longer than it may be.
+    let refusal = Refusal::Lifetime { secret: key(), seconds: 300 };
+    assert_eq!(refusal.fix(Asker::Instance(&instance)), None);
+}
+
+#[test]
+fn hint_for_a_limit_raises_it_until_its_greatest_value() {
+    for limit in Limit::ALL {
+        for lines in ["", "[instances.a.limits]\nwall = \"61s\"\nlog-lines = 3"] {
+            let mut editor = Editor::open(lines);
+            for _ in 0..40 {
+                let instance = editor.instance();
+                let before = instance.limits.amount(limit).number();
+                let hint = Refusal::Limit(limit).fix(Asker::Instance(&instance)).unwrap();
+                if hint.contains("is the greatest value") {
+                    assert_eq!(before, *limit.bounds().end(), "{hint}");
+                    break;
+                }
+                editor.apply(&hint, &str::to_owned);
+                assert!(editor.instance().limits.amount(limit).number() > before, "{hint}");
+            }
+            assert_eq!(editor.instance().limits.amount(limit).number(), *limit.bounds().end(), "{limit}");
+        }
+    }
+}
