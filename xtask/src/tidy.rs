@@ -6,6 +6,7 @@ mod arrows;
 mod coverage;
 mod shape;
 mod tree;
+mod unused;
 mod words;
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ use crate::workspace::Workspace;
 use self::tree::Tree;
 
 /// What a scan of this repository sees at the least.
-const FLOORS: Floors = Floors { files: 800, crates: 12, guests: 135, limits: 24, codes: 28 };
+const FLOORS: Floors = Floors { files: 800, crates: 12, dependencies: 250, guests: 135, limits: 24, codes: 28 };
 
 /// How much of each kind a scan has to see.
 struct Floors {
@@ -26,6 +27,8 @@ struct Floors {
     files: usize,
     /// Packages of the native workspace.
     crates: usize,
+    /// Dependencies of all packages.
+    dependencies: usize,
     /// Hostile guests.
     guests: usize,
     /// Limits of a call.
@@ -93,6 +96,7 @@ fn scan(tree: &Tree, floors: &Floors) -> Findings {
     arrows::check(tree, &mut findings);
     coverage::check(tree, floors, &mut findings);
     shape::check(tree, &mut findings);
+    unused::check(tree, floors.dependencies, &mut findings);
     words::check(tree, &mut findings);
     findings
 }

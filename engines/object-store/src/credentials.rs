@@ -17,7 +17,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<AwsCredential> {
 mod tests {
     use super::*;
 
-    include!("../../../runtime/payloads/vectors/aws.rs");
+    include!("../../../runtime/payloads/vectors/aws.in");
 
     #[test]
     fn vectors_are_judged_as_they_say() {

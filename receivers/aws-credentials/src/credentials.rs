@@ -36,7 +36,7 @@ fn wrong(instance: &str, what: &str) -> Failure {
 mod tests {
     use super::*;
 
-    include!("../../../runtime/payloads/vectors/aws.rs");
+    include!("../../../runtime/payloads/vectors/aws.in");
 
     #[test]
     fn vectors_are_judged_as_they_say() {

@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(error, ExecError::Conflict { variable: "AWS_ACCESS_KEY_ID".into(), first, second });
     }
 
-    include!("../../payloads/vectors/aws.rs");
+    include!("../../payloads/vectors/aws.in");
 
     #[test]
     fn exec_judges_payloads_of_aws_as_the_vectors_say() {

@@ -1,6 +1,6 @@
 use super::*;
 
-include!("../vectors/aws.rs");
+include!("../vectors/aws.in");
 
 #[test]
 fn vectors_are_judged_as_they_say() {

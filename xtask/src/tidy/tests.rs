@@ -9,7 +9,7 @@ use super::tree::Tree;
 use super::{Findings, Floors, scan};
 use crate::process::Run;
 
-const NO_FLOORS: Floors = Floors { files: 0, crates: 0, guests: 0, limits: 0, codes: 0 };
+const NO_FLOORS: Floors = Floors { files: 0, crates: 0, dependencies: 0, guests: 0, limits: 0, codes: 0 };
 
 const FLOOD: &str = "#[test]\nfn log_lines_flood() {}\n";
 const CODE: &str = "const CODE: &str = \"host-not-granted\";\n";
@@ -28,9 +28,11 @@ impl Repository {
             "link",
             "local",
             "observe",
+            "payloads",
             "sandbox",
             "sources",
             "store",
+            "support",
             "worker",
         ];
         repository.write(
@@ -111,9 +113,9 @@ fn a_tidy_tree_passes() {
 
 #[test]
 fn a_scan_that_sees_too_little_fails() {
-    let floors = Floors { files: 1000, crates: 100, guests: 2, limits: 2, codes: 2 };
+    let floors = Floors { files: 1000, crates: 100, dependencies: 9, guests: 2, limits: 2, codes: 2 };
     let found = Repository::tidy().scan(&floors);
-    for kind in ["text files", "crates", "hostile guests", "limits", "codes of refusals"] {
+    for kind in ["text files", "crates", "dependencies", "hostile guests", "limits", "codes of refusals"] {
         assert!(found.iter().any(|finding| finding.contains(kind)), "nothing about {kind}: {found:#?}");
     }
 }
@@ -122,6 +124,7 @@ fn a_scan_that_sees_too_little_fails() {
 fn a_dependency_against_the_arrows_is_found() {
     let tree = Repository::tidy();
     tree.write("runtime/config/Cargo.toml", &manifest("deputy-config", "deputy-observe = { path = \"../observe\" }"));
+    tree.append("runtime/config/src/lib.rs", "use deputy_observe;\n");
     tree.finds(&["crate deputy-config", "depends on deputy-observe"]);
 }
 
@@ -129,14 +132,16 @@ fn a_dependency_against_the_arrows_is_found() {
 fn a_runtime_in_the_pure_crate_is_found() {
     let tree = Repository::tidy();
     tree.write("runtime/core/Cargo.toml", &manifest("deputy-core", "tokio = \"1\""));
+    tree.append("runtime/core/src/lib.rs", "use tokio as _;\n");
     tree.finds(&["crate deputy-core", "tokio", "stays pure"]);
 }
 
 #[test]
 fn wasmtime_elsewhere_than_in_the_sandbox_is_found() {
     let tree = Repository::tidy();
-    tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "wasmtime-wasi = \"48\""));
-    tree.finds(&["crate deputy-observe", "wasmtime-wasi"]);
+    tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "wasmtime-environ = \"48\""));
+    tree.append("runtime/observe/src/lib.rs", "extern crate wasmtime_environ;\n");
+    tree.finds(&["crate deputy-observe", "wasmtime-environ"]);
     let tree = Repository::tidy();
     tree.append("runtime/observe/src/lib.rs", "use wasmtime::Engine;\n");
     tree.finds(&["runtime/observe/src/lib.rs:2", "wasmtime::"]);
@@ -146,7 +151,39 @@ fn wasmtime_elsewhere_than_in_the_sandbox_is_found() {
 fn toml_elsewhere_than_in_the_configuration_is_found() {
     let tree = Repository::tidy();
     tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "toml = \"1\""));
+    tree.append("runtime/observe/src/lib.rs", "extern crate toml;\n");
     tree.finds(&["crate deputy-observe", "toml"]);
+}
+
+#[test]
+fn dependency_that_no_code_names_is_found() {
+    for text in ["", "//! bytes::Bytes\n", "// use bytes::Bytes;\n", "fn bytes() {}\n", "use my_bytes::Bytes;\n"] {
+        let tree = Repository::tidy();
+        tree.write("runtime/store/Cargo.toml", &manifest("deputy-store", "bytes = \"1\""));
+        tree.append("runtime/store/src/lib.rs", text);
+        tree.write("runtime/store/tests/other.rs", "//! A test.\nuse bytes::Bytes;\n");
+        tree.finds(&["crate deputy-store", "depends on bytes, which none of its code names"]);
+    }
+    for text in ["use bytes::Bytes;\n", "fn f(_: bytes::Bytes) {}\n", "extern crate bytes;\n", "bytes!(1);\n"] {
+        let tree = Repository::tidy();
+        tree.write("runtime/store/Cargo.toml", &manifest("deputy-store", "bytes = \"1\""));
+        tree.write("runtime/store/src/inner.rs", &format!("//! Inner.\n{text}"));
+        tree.write("runtime/store/src/lib.rs", "//! A crate.\nmod inner;\n");
+        assert_eq!(tree.scan(&NO_FLOORS), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn dependency_of_tests_alone_is_looked_for_in_the_tests() {
+    let tree = Repository::tidy();
+    let manifest = manifest("deputy-store", "[dev-dependencies]\nbytes = \"1\"");
+    tree.write("runtime/store/Cargo.toml", &manifest);
+    tree.finds(&["crate deputy-store", "bytes"]);
+    tree.write("runtime/store/tests/other.rs", "//! A test.\nuse bytes::Bytes;\n");
+    assert_eq!(tree.scan(&NO_FLOORS), [""; 0]);
+    tree.write("runtime/store/Cargo.toml", &manifest.replace("[dev-", "bytes = \"1\"\n[dev-"));
+    tree.append("runtime/store/src/lib.rs", "use bytes::Bytes;\n");
+    tree.finds(&["crate deputy-store", "bytes twice"]);
 }
 
 #[test]

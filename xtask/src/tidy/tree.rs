@@ -37,20 +37,28 @@ pub(super) struct Blob {
     pub(super) size: u64,
 }
 
-/// A package of the native workspace.
+/// A package.
 pub(super) struct Package {
     /// Its name.
     pub(super) name: String,
     /// What it depends on.
     pub(super) dependencies: Vec<Dependency>,
+    /// The folders, or files, of its libraries and programs.
+    pub(super) product_code: Vec<String>,
+    /// The same with its tests, examples and benches.
+    pub(super) all_code: Vec<String>,
 }
 
 /// What a package depends on.
 pub(super) struct Dependency {
     /// The other package's name.
     pub(super) name: String,
+    /// What code calls it.
+    pub(super) code_name: String,
     /// Whether only its tests, examples and benches do.
     pub(super) is_dev: bool,
+    /// Whether it asks for features.
+    pub(super) has_features: bool,
 }
 
 /// The whole tree.
@@ -58,6 +66,7 @@ pub(super) struct Tree {
     files: Vec<SourceFile>,
     blobs: Vec<Blob>,
     packages: Vec<Package>,
+    other_packages: Vec<Package>,
     entries: BTreeSet<String>,
 }
 
@@ -84,12 +93,15 @@ impl Tree {
         }
         let metadata = workspace::metadata(&root.join("Cargo.toml"))?;
         let mut entries = entry_points(root, &metadata);
+        let mut other_packages = Vec::new();
         for manifest in OTHERS.map(|path| root.join(path)) {
             if manifest.is_file() {
-                entries.extend(entry_points(root, &workspace::metadata(&manifest)?));
+                let metadata = workspace::metadata(&manifest)?;
+                entries.extend(entry_points(root, &metadata));
+                other_packages.extend(packages(root, &metadata));
             }
         }
-        Ok(Self { files, blobs, packages: packages(&metadata), entries })
+        Ok(Self { files, blobs, packages: packages(root, &metadata), other_packages, entries })
     }
 
     /// The files that hold text.
@@ -105,6 +117,11 @@ impl Tree {
     /// The packages of the native workspace.
     pub(super) fn packages(&self) -> &[Package] {
         &self.packages
+    }
+
+    /// The packages of the other workspaces.
+    pub(super) fn other_packages(&self) -> &[Package] {
+        &self.other_packages
     }
 
     /// Whether Cargo starts to compile something at this file.
@@ -155,14 +172,42 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn packages(metadata: &Value) -> Vec<Package> {
-    let dependency =
-        |value: &Value| Dependency { name: text(value, "name").to_owned(), is_dev: text(value, "kind") == "dev" };
-    let package = |value: &Value| Package {
+fn packages(root: &Path, metadata: &Value) -> Vec<Package> {
+    array(metadata, "packages").map(|value| package(root, value)).collect()
+}
+
+fn package(root: &Path, value: &Value) -> Package {
+    let is_product = |target: &&Value| {
+        array(target, "kind").any(|kind| !matches!(kind.as_str(), Some("test" | "bench" | "example")))
+    };
+    let targets: Vec<&Value> = array(value, "targets").collect();
+    let (all, product) = (targets.iter().copied(), targets.iter().copied().filter(is_product));
+    Package {
         name: text(value, "name").to_owned(),
         dependencies: array(value, "dependencies").map(dependency).collect(),
-    };
-    array(metadata, "packages").map(package).collect()
+        product_code: product.filter_map(|target| code(root, target)).collect(),
+        all_code: all.filter_map(|target| code(root, target)).collect(),
+    }
+}
+
+fn dependency(value: &Value) -> Dependency {
+    let name = text(value, "name");
+    let rename = value.get("rename").and_then(Value::as_str);
+    Dependency {
+        name: name.to_owned(),
+        code_name: rename.unwrap_or(name).replace('-', "_"),
+        is_dev: text(value, "kind") == "dev",
+        has_features: array(value, "features").next().is_some(),
+    }
+}
+
+/// The folder of a target's code, or its only file, as a path from the root.
+fn code(root: &Path, target: &Value) -> Option<String> {
+    let source = Path::new(text(target, "src_path"));
+    let is_script = array(target, "kind").any(|kind| kind.as_str() == Some("custom-build"));
+    let place = if is_script { source } else { source.parent()? };
+    let (root, place) = (root.canonicalize().ok()?, place.canonicalize().ok()?);
+    Some(place.strip_prefix(root).ok()?.to_str()?.to_owned())
 }
 
 /// The files at which Cargo starts, as paths from the root.

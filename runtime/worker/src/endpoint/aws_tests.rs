@@ -58,7 +58,7 @@ async fn credentials_without_a_session_have_an_empty_token() {
     assert_eq!((status, &answer["Token"], &answer["SecretAccessKey"]), (200, &"".into(), &"\"A".into()));
 }
 
-include!("../../../payloads/vectors/aws.rs");
+include!("../../../payloads/vectors/aws.in");
 
 #[tokio::test]
 async fn endpoint_judges_payloads_of_aws_as_the_vectors_say() {
