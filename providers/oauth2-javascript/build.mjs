@@ -24,6 +24,8 @@ if (positionals.length !== 2) {
   process.exit(2);
 }
 
+// What each module is made of, beside itself.
+const sources = { oauth2: ['answer.js', 'guard.js'], signed: ['guard.js'] };
 // What is not needed is not imported. Without `http` there is no `fetch`, without `clocks` no Date.now().
 const unused = { oauth2: ['fetch-event', 'stdio', 'random'], signed: ['fetch-event', 'stdio', 'random', 'http'] };
 
@@ -37,7 +39,7 @@ try {
   // One folder is taken for all WIT, with what is depended on under deps/, and one for the sources.
   await cp(join(here, 'wit'), join(folder, 'wit'), { recursive: true });
   await cp(values.contract, join(folder, 'wit/deps/contract'), { recursive: true });
-  for (const file of [`${module}.js`, 'guard.js']) await cp(join(here, file), join(folder, file));
+  for (const file of [`${module}.js`, ...(sources[module] ?? ['guard.js'])]) await cp(join(here, file), join(folder, file));
   const { component } = await componentize({
     sourcePath: join(folder, `${module}.js`),
     witPath: join(folder, 'wit'),

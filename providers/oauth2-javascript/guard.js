@@ -23,12 +23,17 @@ export function guarded(interfaces) {
   return Object.fromEntries(Object.entries(interfaces).map(([name, call]) => [name, wrap(call)]));
 }
 
-/** The settings by name. A misspelt name must not pass: a default would silently stand in its place. */
-export function read(settings, required, optional) {
+/**
+ * The settings by name. A misspelt name must not pass: a default would silently stand in its place. A family `form` has
+ * members of any name, as `form.organization`.
+ */
+export function read(settings, required, optional, families = []) {
   const known = [...required, ...optional].sort();
+  const shown = [...known, ...families.map((family) => `${family}.NAME`)].join(', ');
+  const isMember = (name) => families.some((family) => name.startsWith(`${family}.`) && name.length > family.length + 1);
   const found = new Map(settings.map(({ name, value }) => [name, value]));
   for (const [name, value] of found) {
-    if (!known.includes(name)) misconfigured(name, `no such setting here; there are: ${known.join(', ')}`);
+    if (!known.includes(name) && !isMember(name)) misconfigured(name, `no such setting here; there are: ${shown}`);
     if (value.trim() === '') misconfigured(name, 'it is empty; give it a value or remove it');
   }
   for (const name of required) if (!found.has(name)) misconfigured(name, 'it is missing');

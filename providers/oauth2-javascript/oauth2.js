@@ -3,11 +3,17 @@
 // The client's secret does not pass through here: the host adds it to the request, by the operator's http rule, as the
 // header `Authorization: Basic …` or as the form field `client_secret`. So an import scan finds no secrets, and a bug in
 // this file can leak none.
-import { fail, guarded, misconfigured, oneLine, read } from './guard.js';
+import { collect, maxBody, tokens } from './answer.js';
+import { fail, guarded, misconfigured, read } from './guard.js';
 
-const throttledFor = 5; // seconds, where the service does not say how long
-const misconfiguredCodes = ['invalid_grant', 'invalid_request', 'invalid_scope', 'invalid_target', 'unsupported_grant_type'];
-const unavailableCodes = ['server_error', 'temporarily_unavailable'];
+const headers = {
+  'content-type': 'application/x-www-form-urlencoded',
+  accept: 'application/json',
+  'accept-encoding': 'identity',
+};
+const fields = { 'client-id': 'client_id', scope: 'scope', audience: 'audience' }; // a setting, and its field of the form
+// Fields that have a setting of their own, or that only the host may add.
+const taken = ['grant_type', 'resource', 'client_secret', 'client_assertion', ...Object.values(fields)];
 
 export const provider = {
   serviceName: () => 'oauth2',
@@ -19,20 +25,23 @@ export const provider = {
     async obtain(settings) {
       const { url, form } = request(settings);
       const askedAt = Date.now(); // before the request, so that the token is never thought to live longer
-      const { status, headers, body } = await post(url, form);
-      const answer = parse(body);
-      if (status !== 200) refuse(status, headers, answer);
-      return tokens(answer, askedAt);
+      return tokens(await post(url, form), askedAt);
     },
   }),
 };
 
 function request(settings) {
-  const found = read(settings, ['token-url'], ['client-id', 'scope']);
+  const found = read(settings, ['token-url'], [...Object.keys(fields), 'resource'], ['form']);
   const url = tokenUrl(found.get('token-url'));
   const form = new URLSearchParams({ grant_type: 'client_credentials' });
-  if (found.has('client-id')) form.set('client_id', found.get('client-id'));
-  if (found.has('scope')) form.set('scope', found.get('scope'));
+  for (const [name, field] of Object.entries(fields)) if (found.has(name)) form.set(field, found.get(name));
+  // RFC 8707: one or several.
+  for (const resource of (found.get('resource') ?? '').split(/\s+/)) if (resource !== '') form.append('resource', resource);
+  for (const name of [...found.keys()].filter((key) => key.startsWith('form.')).sort()) {
+    const field = name.slice('form.'.length);
+    if (taken.includes(field)) misconfigured(name, 'this field has a setting of its own, or is added by the host');
+    form.append(field, found.get(name));
+  }
   return { url, form };
 }
 
@@ -46,53 +55,16 @@ function tokenUrl(text) {
   return misconfigured('token-url', 'not a URL such as https://login.example/token');
 }
 
+/** Status, headers and body of the answer. */
 async function post(url, form) {
   const shown = url.split('?')[0]; // without the query: it may hold what is not for a log
   try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
-      body: form.toString(),
-    });
-    return { status: response.status, headers: response.headers, body: await response.text() };
-  } catch {
+    const response = await fetch(url, { method: 'POST', headers, body: form.toString() });
+    const body = response.body === null ? new Uint8Array() : await collect(response.body);
+    return { status: response.status, headers: response.headers, body };
+  } catch (thrown) {
+    if (thrown instanceof RangeError) fail('unavailable', `${shown}: the answer is larger than ${maxBody} bytes`);
     // `fetch` does not say why. Where the host refused, its log does.
     return fail('unavailable', `${shown}: no answer; the host's log says why`);
   }
-}
-
-/** The JSON object of an answer, empty where it is none. */
-function parse(body) {
-  try {
-    const answer = JSON.parse(body);
-    return answer !== null && typeof answer === 'object' ? answer : {};
-  } catch {
-    return {};
-  }
-}
-
-// Its errors say nothing of the answer, which may hold a token.
-function tokens({ access_token: token, expires_in: lifetime }, askedAt) {
-  if (typeof token !== 'string' || token === '') fail('unavailable', 'the answer has no access_token');
-  const payload = new TextEncoder().encode(token);
-  if (lifetime === undefined || lifetime === null) return { payload, validUntil: undefined };
-  // Some services write the number as a string. Ten digits are three hundred years.
-  if (!/^[0-9]{1,10}$/.test(String(lifetime))) fail('unavailable', "the answer's expires_in is no number of seconds");
-  return { payload, validUntil: BigInt(askedAt) + BigInt(lifetime) * 1000n };
-}
-
-/** What an error of RFC 6749, 5.2, means to the host. A body that is no such error is not quoted. */
-function refuse(status, headers, answer) {
-  const parts = [answer.error, answer.error_description].filter((part) => typeof part === 'string');
-  const text = parts.length > 0
-    ? [status, ...parts.map((part) => oneLine(part, 300))].join(': ')
-    : `${status}, and the answer is not an error of OAuth 2.0`;
-  const wait = headers.get('retry-after') ?? '';
-  const said = /^[0-9]{1,10}$/.test(wait) ? Math.min(Number(wait), 86_400) : undefined;
-  if (status === 429 || answer.error === 'slow_down' || (status === 503 && said !== undefined)) {
-    fail('throttled', { message: text, retryAfterMs: BigInt(said ?? throttledFor) * 1000n });
-  }
-  const later = status === 408 || status < 300 || status >= 500 || unavailableCodes.includes(answer.error);
-  if (later) fail('unavailable', text);
-  fail(misconfiguredCodes.includes(answer.error) ? 'misconfigured' : 'denied', text);
 }

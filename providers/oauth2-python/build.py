@@ -13,12 +13,13 @@ import subprocess
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-SOURCES = ["guard.py", "wasi_http.py"]
+# What each module is made of, beside itself.
+SOURCES = {"oauth2": ["answer.py", "guard.py", "wasi_http.py"], "signed": ["guard.py"]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Builds one provider of this folder.")
-    parser.add_argument("module", help="the provider's module, without .py")
+    parser.add_argument("module", choices=SOURCES, help="the provider's module, without .py")
     parser.add_argument("output", type=pathlib.Path, help="the component to write")
     parser.add_argument("--wasi", type=pathlib.Path, help="the folder with WASI 0.2.12's WIT")
     parser.add_argument("--contract", type=pathlib.Path, default=HERE / "../../wit", help="the folder with the contract")
@@ -33,7 +34,7 @@ def main() -> None:
     output = arguments.output.resolve()
     with tempfile.TemporaryDirectory() as sources:
         # A folder of its own: what lies in the path when the component is made goes into it.
-        for file in [f"{arguments.module}.py", *SOURCES]:
+        for file in [f"{arguments.module}.py", *SOURCES[arguments.module]]:
             (pathlib.Path(sources) / file).write_bytes((HERE / file).read_bytes())
         build = ["componentize", "-p", sources, "-o", str(output), arguments.module]
         subprocess.run([arguments.componentize_py, "-q", *wit, *names, *world, *build], check=True)

@@ -29,12 +29,19 @@ def guarded(function: Callable) -> Callable:
     return wrapper
 
 
-def read(settings: list[Setting], required: set[str], optional: set[str]) -> dict[str, str]:
-    """The settings by name. A misspelt name must not pass: a default would silently stand in its place."""
+def read(
+    settings: list[Setting], required: set[str], optional: set[str], families: set[str] = frozenset()
+) -> dict[str, str]:
+    """The settings by name. A misspelt name must not pass: a default would silently stand in its place.
+
+    A family `form` has members of any name, as `form.organization`.
+    """
     found = {setting.name: setting.value for setting in settings}
-    known = ", ".join(sorted(required | optional))
+    known = ", ".join(sorted(required | optional) + sorted(f"{family}.NAME" for family in families))
     for name in sorted(found.keys() - required - optional):
-        raise misconfigured(name, f"no such setting here; there are: {known}")
+        family, _, member = name.partition(".")
+        if family not in families or not member:
+            raise misconfigured(name, f"no such setting here; there are: {known}")
     for name in sorted(required - found.keys()):
         raise misconfigured(name, "it is missing")
     for name in sorted(name for name, value in found.items() if not value.strip()):

@@ -34,7 +34,10 @@ def post(parts: SplitResult, headers: dict[str, str], body: bytes) -> tuple[int,
         if isinstance(error.value, (Failure_Misconfigured, Failure_Unavailable)):
             raise
         if isinstance(error.value, (http.ErrorCode_HttpRequestDenied, http.ErrorCode_DestinationIpProhibited)):
-            text = f"the host is not granted: {shown}; add an http rule for it to this instance"
+            text = f"no http rule of this instance allows POST {shown}; the host's log says what would"
+            raise Err(Failure_Misconfigured(text)) from error
+        if isinstance(error.value, http.ErrorCode_ConfigurationError):
+            text = f"{shown}: the host cannot make this request as its http rule says; its log says why"
             raise Err(Failure_Misconfigured(text)) from error
         # The name of the code, such as ConnectionRefused; its fields may hold text of the host's own.
         reason = type(error.value).__name__.removeprefix("ErrorCode_").removeprefix("StreamError_")

@@ -13,8 +13,17 @@ pub fn basic(at: Timestamp) -> String {
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
-/// Reads `2026-11-22T18:00:00Z`, with a fraction or an offset from UTC as well (RFC 3339). None: it is no such time, or
-/// before 1970.
+/// `2015-08-30T12:36:00Z`, without the part of a second.
+#[must_use]
+pub fn rfc3339(at: Timestamp) -> String {
+    let seconds = at / 1000;
+    let (year, month, day) = date(seconds / DAY);
+    let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Reads `2026-11-22T18:00:00Z`, with a fraction or an offset from UTC as well (RFC 3339); `+0100` and the basic form of
+/// ISO 8601, `20261122T180000Z`, too. None: it is no such time, says no offset from UTC, or is before 1970.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.split_once(['T', 't', ' '])?;
@@ -26,21 +35,84 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         }
     };
     let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
-    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
-    let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let seconds = days(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second - offset;
-    let millis = u64::try_from(seconds).ok()?.checked_mul(1000)?;
+    let date = numbers(date, '-', [4, 2, 2]).or_else(|| run_together(date, [4, 2, 2]))?;
+    let clock = numbers(clock, ':', [2, 2, 2]).or_else(|| run_together(clock, [2, 2, 2]))?;
+    let millis = u64::try_from(seconds(date, clock)? - offset).ok()?.checked_mul(1000)?;
     millis.checked_add(fraction.map_or(Some(0), milliseconds)?)
 }
 
-/// `+01:00` as seconds.
+/// Reads seconds since 1970, as AWS's JSON protocols write a time: `1659377625`, `1.659377625E9`. None: it is no such
+/// number, or not between 2001 and 5138, so that a duration or a count of milliseconds is not taken for a time.
+#[must_use]
+pub fn parse_epoch(text: &str) -> Option<Timestamp> {
+    let number = |letter: char| letter.is_ascii_digit() || matches!(letter, '.' | '+' | 'e' | 'E');
+    let seconds = text.chars().all(number).then(|| text.parse::<f64>().ok()).flatten()?;
+    // A float with this many digits is exact to far less than a millisecond.
+    (1e9..1e11).contains(&seconds).then_some((seconds * 1000.0) as Timestamp)
+}
+
+/// Reads seconds, also with a fraction, as milliseconds, rounded up. One that is beyond counting is the longest there is.
+#[must_use]
+pub fn parse_delay(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let beyond = fraction.get(3..).is_some_and(|rest| rest.bytes().any(|byte| byte != b'0'));
+    let millis = milliseconds(fraction)?.saturating_add(u64::from(beyond));
+    Some(whole.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1000).saturating_add(millis))
+}
+
+/// Reads a time of HTTP in any of its three forms (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday,
+/// 06-Nov-94 08:49:37 GMT`, `Sun Nov  6 08:49:37 1994`. The day of the week is not compared.
+#[must_use]
+pub fn parse_http_date(text: &str) -> Option<Timestamp> {
+    let words: Vec<&str> = text.split([' ', '-']).filter(|word| !word.is_empty()).collect();
+    let (day, month, year, clock) = match words.as_slice() {
+        [weekday, day, month, year, clock, "GMT"] if weekday.ends_with(',') => (day, month, year, clock),
+        [_, month, day, clock, year] => (day, month, year, clock),
+        _ => return None,
+    };
+    let month = MONTHS.iter().position(|name| name == month)?;
+    let [day] = numbers(day, ' ', [2]).or_else(|| numbers(day, ' ', [1]))?;
+    let year = match numbers(year, ' ', [4]) {
+        Some([year]) => year,
+        // Two digits: the form is older than 2000 and is read so that it lies in this half of the century.
+        None => numbers(year, ' ', [2]).map(|[year]| if year < 70 { 2000 + year } else { 1900 + year })?,
+    };
+    let seconds = seconds([year, i64::try_from(month).ok()? + 1, day], numbers(clock, ':', [2, 2, 2])?)?;
+    u64::try_from(seconds).ok()?.checked_mul(1000)
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Seconds since 1970 of a date and a time of day.
+fn seconds([year, month, day]: [i64; 3], [hour, minute, second]: [i64; 3]) -> Option<i64> {
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    Some(days(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// `+01:00` or `+0100` as seconds.
 fn offset_seconds(text: &str) -> Option<i64> {
     let sign = if text.starts_with('-') { -1 } else { 1 };
-    let [hours, minutes] = numbers(text.get(1..)?, ':', [2, 2])?;
+    let text = text.get(1..)?;
+    let [hours, minutes] = numbers(text, ':', [2, 2]).or_else(|| run_together(text, [2, 2]))?;
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// Exactly N numbers of so many digits, with nothing between them.
+fn run_together<const N: usize>(text: &str, digits: [usize; N]) -> Option<[i64; N]> {
+    let mut rest = text;
+    let mut found = [0; N];
+    for (number, digits) in found.iter_mut().zip(digits) {
+        let (part, behind) = rest.split_at_checked(digits)?;
+        *number = part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()?;
+        rest = behind;
+    }
+    rest.is_empty().then_some(found)
 }
 
 fn milliseconds(fraction: &str) -> Option<u64> {
@@ -110,8 +182,8 @@ mod tests {
     fn what_is_written_is_read_again_on_each_day_for_six_hundred_years() {
         for day in 0..220_000 {
             let at = day * DAY * 1000 + 12_345_000;
-            let (year, month, of_month) = date(day);
-            let extended = format!("{year:04}-{month:02}-{of_month:02}T03:25:45Z");
+            let extended = rfc3339(at);
+            assert!(extended.ends_with("T03:25:45Z"), "{extended}");
             assert_eq!(parse_rfc3339(&extended), Some(at), "{extended}");
         }
     }
@@ -123,6 +195,51 @@ mod tests {
         assert_eq!(parse_rfc3339("2015-08-30T12:36:00.123456789Z"), Some(1_440_938_160_123));
         assert_eq!(parse_rfc3339("2015-08-30T14:36:00+02:00"), Some(1_440_938_160_000));
         assert_eq!(parse_rfc3339("2015-08-30T07:06:00-05:30"), Some(1_440_938_160_000));
+        assert_eq!(parse_rfc3339("2015-08-30T14:36:00+0200"), Some(1_440_938_160_000));
+        assert_eq!(parse_rfc3339("20150830T123600Z"), Some(1_440_938_160_000));
+        assert_eq!(parse_rfc3339("20150830T123600.25Z"), Some(1_440_938_160_250));
+    }
+
+    #[test]
+    fn epoch_seconds_are_read_and_a_duration_is_none() {
+        assert_eq!(parse_epoch("1440938160"), Some(1_440_938_160_000));
+        assert_eq!(parse_epoch("1.659377625E9"), Some(1_659_377_625_000));
+        assert_eq!(parse_epoch("1440938160.5"), Some(1_440_938_160_500));
+        for text in ["3600", "3600000", "1440938160000", "-1440938160", "inf", "NaN", "", "1e", "0x5fffffff"] {
+            assert_eq!(parse_epoch(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn delay_is_whole_or_fractional_seconds_rounded_up() {
+        for (text, expected) in [("0", 0), ("120", 120_000), ("1.5", 1500), ("0.0001", 1), ("1.2340", 1234)] {
+            assert_eq!(parse_delay(text), Some(expected), "{text}");
+        }
+        assert_eq!(parse_delay("99999999999999999999999"), Some(u64::MAX));
+        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1 ", "1.5.5"] {
+            assert_eq!(parse_delay(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn http_date_is_read_in_its_three_forms() {
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(parse_http_date(text), Some(784_111_777_000), "{text}");
+        }
+        assert_eq!(parse_http_date("Sunday, 30-Aug-15 12:36:00 GMT"), Some(1_440_938_160_000));
+        for text in [
+            "",
+            "Sun",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, é6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1964 08:49:37 GMT",
+        ] {
+            assert_eq!(parse_http_date(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,33 +4,72 @@
 use crate::config::Operation;
 use crate::refusal;
 use crate::xml::Leaves;
-use deputy_kit::encode::json;
 use deputy_kit::http::Response;
-use deputy_kit::time::parse_rfc3339;
-use deputy_kit::types::{Failure, Tokens};
+use deputy_kit::text::one_line;
+use deputy_kit::time::{parse_epoch, parse_rfc3339, rfc3339};
+use deputy_kit::types::{Failure, Timestamp, Tokens};
+use deputy_payloads::{AwsCredentials, AwsError};
 
-/// The credentials of a successful answer, or why there are none.
-pub(crate) fn tokens(operation: Operation, response: &Response) -> Result<Tokens, Failure> {
-    if response.status != 200 {
-        return Err(refusal::of(operation, response));
+/// The credentials of a successful answer, or why there are none. An answer that came whole and can't be taken is
+/// `denied`: asking again soon brings the same one.
+pub(crate) fn tokens(operation: Operation, response: &Response, now: Timestamp) -> Result<Tokens, Failure> {
+    if !(200..300).contains(&response.status) {
+        return Err(refusal::of(operation, response, now));
     }
     // From here on the body may hold credentials, so no error says more of it than an element's name.
-    let unusable = |what: &str| Failure::Unavailable(format!("{}: the answer {what}", operation.action()));
-    let leaves = Leaves::read(&response.body).map_err(|_| unusable("is not the XML of STS"))?;
-    let field = |name: &str| {
-        let found = leaves.find(&format!("Credentials/{name}"));
-        found.ok_or_else(|| unusable(&format!("has no Credentials/{name}")))
-    };
-    let expiration = field("Expiration")?;
-    let valid_until = parse_rfc3339(expiration).ok_or_else(|| unusable("has an Expiration that is no time"))?;
-    let payload = format!(
-        "{{\"Version\":1,\"AccessKeyId\":{},\"SecretAccessKey\":{},\"SessionToken\":{},\"Expiration\":{}}}",
-        json(field("AccessKeyId")?),
-        json(field("SecretAccessKey")?),
-        json(field("SessionToken")?),
-        json(expiration),
-    );
+    if let Some(coding) = response.coding() {
+        let coding = one_line(coding, 40);
+        return Err(unusable(operation, &format!("is encoded as {coding}, which was not asked for")));
+    }
+    let leaves = Leaves::read(&response.body).map_err(|_| unusable(operation, form(&response.body)))?;
+    let has_credentials = ["AccessKeyId", "SecretAccessKey"].iter().any(|name| credential(&leaves, name).is_some());
+    if leaves.find("Error/Code").is_some() && !has_credentials {
+        return Err(refusal::of(operation, response, now));
+    }
+    let required = |name| credential(&leaves, name).ok_or_else(|| missing(operation, name));
+    let expiration = required("Expiration")?;
+    let valid_until = parse_rfc3339(expiration)
+        .or_else(|| parse_epoch(expiration))
+        .ok_or_else(|| unusable(operation, "has an Expiration that is no time, or says no offset from UTC"))?;
+    let (key_id, key) = (required("AccessKeyId")?, required("SecretAccessKey")?);
+    let (session, expiration) = (required("SessionToken")?, rfc3339(valid_until));
+    let credentials = AwsCredentials::new(key_id, key, Some(session), Some(&expiration));
+    let payload = credentials.map_err(|error| unsound(operation, error))?.to_json();
     Ok(Tokens { payload: payload.into_bytes(), valid_until: Some(valid_until) })
+}
+
+fn credential<'x>(leaves: &'x Leaves, name: &str) -> Option<&'x str> {
+    leaves.find(&format!("Credentials/{name}"))
+}
+
+fn unusable(operation: Operation, what: &str) -> Failure {
+    Failure::Denied(format!("{}: the answer {what}", operation.action()))
+}
+
+fn missing(operation: Operation, name: &str) -> Failure {
+    unusable(operation, &format!("has no Credentials/{name}"))
+}
+
+fn unsound(operation: Operation, error: AwsError) -> Failure {
+    match error {
+        AwsError::Value(name) => unusable(operation, &format!("has a {name} that is not one word of printable ASCII")),
+        other => unusable(operation, &format!("holds no credentials: {other}")),
+    }
+}
+
+/// What a body is that is not the XML of STS.
+fn form(body: &[u8]) -> &'static str {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let begins = |tag: &[u8]| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    if text.is_empty() {
+        "is empty; look at `endpoint`"
+    } else if text.starts_with(b"{") {
+        "is JSON, not the XML of STS; look at `endpoint`"
+    } else if begins(b"<html") || begins(b"<!doctype") {
+        "is HTML, not the XML of STS; look at `endpoint`"
+    } else {
+        "is not the XML of STS"
+    }
 }
 
 #[cfg(test)]

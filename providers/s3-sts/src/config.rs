@@ -1,5 +1,6 @@
 //! An instance's settings, checked before anything is asked of the host: what AWS's documentation rules out fails here,
-//! with the setting's name, and not as an answer of STS.
+//! with the setting's name, and not as an answer of STS. Where `endpoint` names another service, its own rules hold, and
+//! only what could not be sent is refused.
 
 use crate::endpoint;
 use deputy_kit::settings::{Reader, misconfigured, seconds};
@@ -42,6 +43,8 @@ pub(crate) struct Signing<'a> {
 pub(crate) struct Config<'a> {
     pub(crate) operation: Operation,
     pub(crate) endpoint: Url,
+    /// Whether it is AWS's, for want of a setting.
+    pub(crate) is_default_endpoint: bool,
     /// None: STS takes the request unsigned.
     pub(crate) signing: Option<Signing<'a>>,
     /// The parameters of the operation, by STS's names.
@@ -77,12 +80,22 @@ impl Operation {
         }
     }
 
+    /// What AWS takes, in seconds.
     fn durations(self) -> RangeInclusive<u64> {
         match self {
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity => 900..=43_200,
             Self::GetSessionToken => 900..=129_600,
         }
     }
+}
+
+/// Whose rules the parameters have to keep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    /// Those of AWS's documentation.
+    Aws,
+    /// Those of the service at `endpoint`, which are not known here.
+    OfService,
 }
 
 impl<'a> Config<'a> {
@@ -95,7 +108,9 @@ impl<'a> Config<'a> {
             return Err(misconfigured(name, &format!("{} does not take it; remove it", operation.action())));
         }
         let region = settings.parsed("region", region)?;
-        let endpoint = match (settings.parsed("endpoint", endpoint)?, region) {
+        let written = settings.parsed("endpoint", endpoint)?;
+        let is_default_endpoint = written.is_none();
+        let endpoint = match (written, region) {
             (Some(endpoint), _) => endpoint,
             (None, Some(region)) => {
                 Url::parse(&endpoint::of_region(region)).map_err(|problem| misconfigured("region", &problem))?
@@ -110,35 +125,73 @@ impl<'a> Config<'a> {
                 access_key_id: settings.parsed("access-key-id", access_key_id)?,
             }),
         };
-        let parameters = parameters(operation, &settings)?;
-        Ok(Self { operation, endpoint, signing, parameters })
+        let rules = if is_default_endpoint { Rules::Aws } else { Rules::OfService };
+        let parameters = parameters(operation, rules, &settings)?;
+        Ok(Self { operation, endpoint, is_default_endpoint, signing, parameters })
     }
 }
 
-fn parameters(operation: Operation, settings: &Reader) -> Result<Vec<(String, String)>, Failure> {
+fn parameters(operation: Operation, rules: Rules, settings: &Reader) -> Result<Vec<(String, String)>, Failure> {
     let mut found = Vec::new();
     let mut add = |name: &str, value: &str| found.push((name.to_owned(), value.to_owned()));
     if operation != Operation::GetSessionToken {
-        settings.required("role-arn")?;
-        let name = settings.parsed("role-session-name", |name| within(name, 2..=64, "=,.@-_+"))?;
+        if rules == Rules::Aws {
+            settings.required("role-arn")?;
+        }
+        let name = settings.parsed("role-session-name", |name| rules.text(name, 2..=64, "=,.@-_+"))?;
         add("RoleSessionName", name.unwrap_or("deputy"));
     }
-    if let Some(arn) = settings.parsed("role-arn", arn)? {
+    if let Some(arn) = settings.parsed("role-arn", |text| rules.arn(text))? {
         add("RoleArn", arn);
     }
-    if let Some(id) = settings.parsed("external-id", |id| within(id, 2..=1224, "=,.@:/-_+"))? {
+    if let Some(id) = settings.parsed("external-id", |id| rules.text(id, 2..=1224, "=,.@:/-_+"))? {
         add("ExternalId", id);
     }
     if let Some(policy) = settings.optional("policy") {
         add("Policy", policy);
     }
-    for (number, arn) in settings.parsed("policy-arns", arns)?.into_iter().flatten().enumerate() {
+    for (number, arn) in settings.parsed("policy-arns", |text| rules.arns(text))?.into_iter().flatten().enumerate() {
         add(&format!("PolicyArns.member.{}.arn", number + 1), arn);
     }
-    if let Some(seconds) = settings.parsed("duration", |text| duration(text, operation))? {
+    if let Some(seconds) = settings.parsed("duration", |text| rules.duration(text, operation))? {
         add("DurationSeconds", &seconds.to_string());
     }
     Ok(found)
+}
+
+impl Rules {
+    /// A text of so many characters of this kind.
+    fn text<'t>(self, text: &'t str, lengths: RangeInclusive<usize>, others: &str) -> Result<&'t str, String> {
+        match self {
+            Self::Aws => within(text, lengths, others),
+            Self::OfService => graphic(text),
+        }
+    }
+
+    fn arn(self, text: &str) -> Result<&str, String> {
+        let of_aws = text.starts_with("arn:") && (20..=2048).contains(&text.len());
+        match graphic(text) {
+            Ok(arn) if of_aws || self == Self::OfService => Ok(arn),
+            _ => Err("not an ARN, such as arn:aws:iam::123456789012:role/worker".to_owned()),
+        }
+    }
+
+    fn arns(self, text: &str) -> Result<Vec<&str>, String> {
+        let arns: Vec<&str> = text.split(',').map(|part| self.arn(part.trim())).collect::<Result<_, _>>()?;
+        if arns.len() <= 10 || self == Self::OfService { Ok(arns) } else { Err("STS takes ten at most".to_owned()) }
+    }
+
+    fn duration(self, text: &str, operation: Operation) -> Result<u64, String> {
+        let (seconds, range) = (seconds(text)?, operation.durations());
+        match self {
+            Self::OfService if seconds > 0 => return Ok(seconds),
+            Self::OfService => return Err("nothing is good for no time".to_owned()),
+            Self::Aws if range.contains(&seconds) => return Ok(seconds),
+            Self::Aws => {}
+        }
+        let (least, most) = (range.start() / 60, range.end() / 3600);
+        Err(format!("{} takes {least}m to {most}h", operation.action()))
+    }
 }
 
 /// An id that can stand in an `Authorization` header: test servers have shorter ones than AWS, so only its letters count.
@@ -161,27 +214,10 @@ fn endpoint(text: &str) -> Result<Url, String> {
     if url.target.contains('?') { Err("STS has no query (?…): remove it".to_owned()) } else { Ok(url) }
 }
 
-fn arn(text: &str) -> Result<&str, String> {
-    let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if text.starts_with("arn:") && graphic && (20..=2048).contains(&text.len()) {
-        Ok(text)
-    } else {
-        Err("not an ARN, such as arn:aws:iam::123456789012:role/worker".to_owned())
-    }
-}
-
-fn arns(text: &str) -> Result<Vec<&str>, String> {
-    let arns: Vec<&str> = text.split(',').map(|part| arn(part.trim())).collect::<Result<_, _>>()?;
-    if arns.len() <= 10 { Ok(arns) } else { Err("STS takes ten at most".to_owned()) }
-}
-
-fn duration(text: &str, operation: Operation) -> Result<u64, String> {
-    let (seconds, range) = (seconds(text)?, operation.durations());
-    if range.contains(&seconds) {
-        return Ok(seconds);
-    }
-    let (least, most) = (range.start() / 60, range.end() / 3600);
-    Err(format!("{} takes {least}m to {most}h", operation.action()))
+/// What can be sent and is sure to be meant: no spaces, nothing beyond ASCII, and not without end.
+fn graphic(text: &str) -> Result<&str, String> {
+    let sound = (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound { Ok(text) } else { Err("must be 1 to 2048 visible ASCII characters".to_owned()) }
 }
 
 fn within<'t>(text: &'t str, lengths: RangeInclusive<usize>, others: &str) -> Result<&'t str, String> {

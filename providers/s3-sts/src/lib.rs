@@ -65,12 +65,13 @@ impl Guest for S3Sts {
         let config = Config::read(&settings)?;
         let body = request::form(&config);
         let authorization = config.signing.as_ref().map(|signing| sign(&config, signing, &body)).transpose()?;
-        let mut headers = vec![("content-type", request::FORM)];
+        let mut headers = vec![("content-type", request::FORM), ("accept-encoding", "identity")];
         if let Some((date, authorization)) = &authorization {
             headers.extend([("x-amz-date", date.as_str()), ("authorization", authorization.as_str())]);
         }
-        let response = http::send(&Method::Post, &config.endpoint, &headers, body.as_bytes())?;
-        answer::tokens(config.operation, &response)
+        let response = http::send(&Method::Post, &config.endpoint, &headers, body.as_bytes());
+        let response = response.map_err(|error| not_sent(&config, error))?;
+        answer::tokens(config.operation, &response, clock::now())
     }
 }
 
@@ -95,6 +96,16 @@ fn sign(config: &Config, signing: &Signing, body: &str) -> Result<(String, Strin
     };
     let authorization = sigv4::authorization(id, &scope, &canonical, &signed.signature);
     Ok((date, authorization))
+}
+
+/// Says where the request was about to go by default: the operator may have forgotten that it should go elsewhere.
+fn not_sent(config: &Config, error: http::Error) -> Failure {
+    match error {
+        http::Error::NotGranted(_) if config.is_default_endpoint => Failure::Misconfigured(format!(
+            "{error}; this is AWS's own endpoint, since `endpoint` is not set: set it if another service is meant"
+        )),
+        error => error.into(),
+    }
 }
 
 fn not_signed(signing: &Signing, error: SecretError) -> Failure {

@@ -8,10 +8,10 @@ use crate::config::Operation;
 use crate::xml::Leaves;
 use deputy_kit::http::Response;
 use deputy_kit::text::one_line;
-use deputy_kit::types::{Failure, Throttle};
+use deputy_kit::types::{Failure, Throttle, Timestamp};
 
-/// Where STS does not say how long to wait: longer than a first try again, so that the account recovers.
-const THROTTLED_FOR: u64 = 5;
+/// Where STS does not say how long to wait, in milliseconds: longer than a first try again, so that the account recovers.
+const THROTTLED_FOR: u64 = 5000;
 
 /// The codes by which AWS's own clients know throttling.
 const THROTTLED: [&str; 15] = [
@@ -67,8 +67,8 @@ const UNAVAILABLE: [&str; 8] = [
 /// The request's time is too far from AWS's.
 const CLOCK: [&str; 3] = ["RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"];
 
-/// The failure that an answer other than 200 stands for.
-pub(crate) fn of(operation: Operation, response: &Response) -> Failure {
+/// The failure that an answer without credentials stands for.
+pub(crate) fn of(operation: Operation, response: &Response, now: Timestamp) -> Failure {
     let status = response.status;
     let leaves = Leaves::read(&response.body).ok();
     let find =
@@ -78,7 +78,7 @@ pub(crate) fn of(operation: Operation, response: &Response) -> Failure {
     let mut text = format!("{}: {status}", operation.action());
     if code.is_none() && message.is_none() {
         text.push_str(" without an error of STS");
-        if matches!(status, 300..500) && status != 408 && status != 429 {
+        if matches!(status, 300..500) && !matches!(status, 408 | 425 | 429) {
             text.push_str("; look at `endpoint`");
         }
     }
@@ -88,21 +88,26 @@ pub(crate) fn of(operation: Operation, response: &Response) -> Failure {
     if let Some(hint) = hint(code, message) {
         text.push_str(hint);
     }
-    classify(code, response, text)
+    // AWS says so when it could not fetch the identity provider's keys; a token that is wrong has another message.
+    if code == "InvalidIdentityToken" && message.contains("retrieve verification key") {
+        return Failure::Unavailable(text);
+    }
+    classify(code, response, text, now)
 }
 
-fn classify(code: &str, response: &Response, text: String) -> Failure {
+fn classify(code: &str, response: &Response, text: String, now: Timestamp) -> Failure {
     let status = response.status;
-    let wait = response.retry_after();
+    let wait = response.retry_after_ms(now);
     if THROTTLED.contains(&code) || status == 429 || (status == 503 && wait.is_some()) {
-        let retry_after_ms = wait.unwrap_or(THROTTLED_FOR).saturating_mul(1000);
-        return Failure::Throttled(Throttle { message: text, retry_after_ms });
+        return Failure::Throttled(Throttle { message: text, retry_after_ms: wait.unwrap_or(THROTTLED_FOR) });
     }
     if MISCONFIGURED.contains(&code) {
         return Failure::Misconfigured(text);
     }
     // A redirect is denied rather than misconfigured: it may come from a gateway that wants a login, and passes.
-    if (300..500).contains(&status) && status != 408 && !UNAVAILABLE.contains(&code) {
+    // An error that comes with a status of success is one all the same.
+    let refused = (300..500).contains(&status) || (200..300).contains(&status) && !code.is_empty();
+    if refused && status != 408 && status != 425 && !UNAVAILABLE.contains(&code) {
         return Failure::Denied(text);
     }
     Failure::Unavailable(text)

@@ -1,7 +1,27 @@
 use super::*;
 
+include!("../../../../runtime/payloads/vectors/aws.in");
+
+const NOW: Timestamp = 1_440_938_160_000;
+
 fn answer(body: &str) -> Result<Tokens, Failure> {
-    tokens(Operation::AssumeRole, &Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() })
+    answer_with(200, &[], body.as_bytes())
+}
+
+fn answer_with(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<Tokens, Failure> {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    tokens(Operation::AssumeRole, &Response { status, headers, body: body.to_vec() }, NOW)
+}
+
+fn denied(answer: Result<Tokens, Failure>) -> String {
+    match answer {
+        Err(Failure::Denied(text)) => text,
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+fn whole() -> String {
+    credentials(&[KEY, SECRET, TOKEN, EXPIRATION].concat())
 }
 
 fn credentials(fields: &str) -> String {
@@ -29,10 +49,10 @@ fn credentials_become_the_json_of_credential_process() {
 
 #[test]
 fn a_value_cannot_break_out_of_its_json_string() {
-    let secret = "<SecretAccessKey>a&quot;,&quot;x&quot;:\\&#10;&amp;é</SecretAccessKey>";
+    let secret = "<SecretAccessKey>a&quot;,&quot;x&quot;:\\&amp;</SecretAccessKey>";
     let tokens = answer(&credentials(&[KEY, secret, TOKEN, EXPIRATION].concat())).unwrap();
     let payload = String::from_utf8(tokens.payload).unwrap();
-    assert!(payload.contains(r#""SecretAccessKey":"a\",\"x\":\\\u000a&é","SessionToken""#), "{payload}");
+    assert!(payload.contains(r#""SecretAccessKey":"a\",\"x\":\\&","SessionToken""#), "{payload}");
 }
 
 #[test]
@@ -43,18 +63,14 @@ fn an_answer_that_lacks_a_field_is_no_success_and_shows_none_of_the_others() {
         ("SessionToken", [KEY, SECRET, EXPIRATION]),
         ("Expiration", [KEY, SECRET, TOKEN]),
     ] {
-        let Err(Failure::Unavailable(text)) = answer(&credentials(&without.concat())) else { panic!("{name}") };
+        let text = denied(answer(&credentials(&without.concat())));
         assert_eq!(text, format!("AssumeRole: the answer has no Credentials/{name}"));
     }
 }
 
 #[test]
 fn an_empty_field_is_a_missing_one() {
-    let Err(Failure::Unavailable(text)) =
-        answer(&credentials(&[KEY, "<SecretAccessKey/>", TOKEN, EXPIRATION].concat()))
-    else {
-        panic!("it passed")
-    };
+    let text = denied(answer(&credentials(&[KEY, "<SecretAccessKey/>", TOKEN, EXPIRATION].concat())));
     assert_eq!(text, "AssumeRole: the answer has no Credentials/SecretAccessKey");
 }
 
@@ -69,8 +85,8 @@ fn a_hostile_answer_is_an_error_without_its_text() {
         &credentials("<Expiration>wJalr</Expiration>"),
         &"<a>".repeat(100_000),
     ] {
-        let Err(Failure::Unavailable(text)) = answer(body) else { panic!("{body}") };
-        assert!(text.starts_with("AssumeRole: the answer ") && text.len() < 80 && !text.contains("wJalr"), "{text}");
+        let text = denied(answer(body));
+        assert!(text.starts_with("AssumeRole: the answer ") && text.len() < 100 && !text.contains("wJalr"), "{text}");
     }
 }
 
@@ -100,9 +116,109 @@ fn no_damage_to_an_answer_makes_it_panic() {
         }
         let status = if random(2) == 0 { 200 } else { 400 };
         let damaged = Response { status, headers: Vec::new(), body };
-        assert!(matches!(
-            tokens(Operation::AssumeRole, &damaged),
-            Ok(_) | Err(Failure::Unavailable(_) | Failure::Denied(_))
-        ));
+        assert!(matches!(tokens(Operation::AssumeRole, &damaged, NOW), Ok(_) | Err(Failure::Denied(_))));
     }
+}
+
+#[test]
+fn any_status_of_success_brings_credentials() {
+    for status in [200, 201, 203] {
+        assert!(answer_with(status, &[], whole().as_bytes()).is_ok(), "{status}");
+    }
+}
+
+#[test]
+fn expiration_is_read_as_services_write_it() {
+    for (text, expected) in [
+        ("2026-11-22T19:00:00.123456789Z", 1_795_374_000_123),
+        ("2026-11-22T21:00:00+02:00", 1_795_374_000_000),
+        ("2026-11-22T21:00:00+0200", 1_795_374_000_000),
+        ("20261122T190000Z", 1_795_374_000_000),
+        ("1795374000", 1_795_374_000_000),
+        ("1.795374E9", 1_795_374_000_000),
+        ("1970-01-01T01:00:00Z", 3_600_000),
+    ] {
+        let expiration = format!("<Expiration>{text}</Expiration>");
+        let tokens = answer(&credentials(&[KEY, SECRET, TOKEN, &expiration].concat())).unwrap();
+        assert_eq!(tokens.valid_until, Some(expected), "{text}");
+        let payload = String::from_utf8(tokens.payload).unwrap();
+        assert!(payload.ends_with("Z\"}") && payload.contains("-22T19:00:00Z") == (expected > 3_600_000), "{payload}");
+    }
+    for text in ["2026-11-22T19:00:00", "3600000", "2026-11-22T19:00:00UTC", "soon"] {
+        let expiration = format!("<Expiration>{text}</Expiration>");
+        let text = denied(answer(&credentials(&[KEY, SECRET, TOKEN, &expiration].concat())));
+        assert_eq!(text, "AssumeRole: the answer has an Expiration that is no time, or says no offset from UTC");
+    }
+}
+
+#[test]
+fn preamble_and_namespaces_are_what_they_like() {
+    let whole = whole();
+    for before in ["\u{feff}<?xml version=\"1.0\"?>", "\n  <?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", "<!-- c -->"]
+    {
+        assert!(answer(&format!("{before}{whole}")).is_ok(), "{before:?}");
+    }
+    let prefixed = whole.replace("</", "</ns2:").replace('<', "<ns2:").replace("<ns2:/ns2:", "</ns2:");
+    assert!(answer(&prefixed.replace("xmlns=", "xmlns:ns2=")).is_ok(), "{prefixed}");
+}
+
+#[test]
+fn error_under_a_status_of_success_is_an_error() {
+    let error = |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>");
+    assert_eq!(denied(answer(&error("AccessDenied"))), "AssumeRole: 200 AccessDenied");
+    assert!(matches!(answer(&error("Throttling")), Err(Failure::Throttled(_))));
+    assert!(matches!(answer(&error("ValidationError")), Err(Failure::Misconfigured(_))));
+    assert!(matches!(answer(&error("InternalFailure")), Err(Failure::Unavailable(_))));
+}
+
+#[test]
+fn answer_of_another_kind_is_named() {
+    for (body, what) in [
+        ("", "is empty; look at `endpoint`"),
+        ("{\"AssumeRoleResponse\":{}}", "is JSON, not the XML of STS; look at `endpoint`"),
+        ("<!DOCTYPE html><html>", "is HTML, not the XML of STS; look at `endpoint`"),
+        ("<HTML><body></body>", "is HTML, not the XML of STS; look at `endpoint`"),
+        ("hello", "is not the XML of STS"),
+    ] {
+        assert_eq!(denied(answer(body)), format!("AssumeRole: the answer {what}"));
+    }
+    let text = denied(answer_with(200, &[("content-encoding", "gzip")], b"\x1f\x8b"));
+    assert_eq!(text, "AssumeRole: the answer is encoded as gzip, which was not asked for");
+}
+
+#[test]
+fn vectors_of_credentials_are_written_only_if_they_are_accepted() {
+    let (mut written, mut refused) = (0, 0);
+    for (accepted, payload) in VECTORS {
+        // Only a value can be wrong in XML, and the expiration is written anew.
+        let fault = AwsCredentials::parse(payload.as_bytes()).err();
+        if !matches!(fault, None | Some(AwsError::Value("AccessKeyId" | "SecretAccessKey" | "SessionToken"))) {
+            continue;
+        }
+        let members: serde_json::Value = serde_json::from_str(payload).unwrap();
+        let values = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|name| match members.get(name) {
+            None | Some(serde_json::Value::Null) => (name, Some("t".to_owned())),
+            Some(value) => (name, value.as_str().map(str::to_owned)),
+        });
+        // White space around a text is no part of it in XML.
+        if values.iter().any(|(_, value)| value.as_ref().is_none_or(|value| value.trim() != value)) {
+            continue;
+        }
+        let elements = values.map(|(name, value)| {
+            let letters = value.unwrap().chars().map(|letter| format!("&#{};", u32::from(letter))).collect::<String>();
+            format!("<{name}>{letters}</{name}>")
+        });
+        match answer(&credentials(&(elements.concat() + EXPIRATION))) {
+            Ok(tokens) => {
+                assert!(accepted, "{payload}");
+                AwsCredentials::parse(&tokens.payload).unwrap();
+                written += 1;
+            }
+            Err(failure) => {
+                assert!(!accepted, "{payload}: {failure:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(written >= 6 && refused >= 8, "{written} {refused}");
 }

@@ -129,3 +129,39 @@ fn without_a_region_the_operator_learns_what_to_set() {
         "setting `region`: it is missing; it is part of the signature"
     );
 }
+
+#[test]
+fn endpoint_of_another_service_is_not_held_to_the_rules_of_aws() {
+    let endpoint = ("endpoint", "http://minio:9000");
+    let assume = ("operation", "assume-role");
+    let found = parameters_of(&[
+        assume,
+        REGION,
+        endpoint,
+        ("role-arn", "urn:ecs:iam::ns1:role/worker"),
+        ("role-session-name", "x"),
+        ("external-id", "#"),
+        ("policy-arns", &["urn:sgws:policy/A"; 11].join(",")),
+        ("duration", "24h"),
+    ]);
+    for (name, value) in [
+        ("RoleArn", "urn:ecs:iam::ns1:role/worker"),
+        ("RoleSessionName", "x"),
+        ("ExternalId", "#"),
+        ("PolicyArns.member.11.arn", "urn:sgws:policy/A"),
+        ("DurationSeconds", "86400"),
+    ] {
+        assert!(found.iter().any(|(own, text)| own == name && text == value), "{name} in {found:?}");
+    }
+    // MinIO and others derive the role from the key.
+    let found = parameters_of(&[assume, REGION, endpoint]);
+    assert_eq!(found, [("RoleSessionName".to_owned(), "deputy".to_owned())]);
+    let web = ("operation", "assume-role-with-web-identity");
+    assert_eq!(parameters_of(&[web, endpoint, ("duration", "60")]).len(), 2);
+    for (name, value) in [("role-arn", "two words"), ("role-arn", "ü"), ("duration", "0"), ("role-session-name", "a b")]
+    {
+        let text = complaint(&[assume, REGION, endpoint, (name, value)]);
+        assert!(text.starts_with(&format!("setting `{name}`: ")), "{text}");
+    }
+    assert_eq!(complaint(&[assume, REGION]), "setting `role-arn`: it is missing");
+}

@@ -2,7 +2,7 @@ use super::*;
 
 fn of_body(status: u16, headers: &[(&str, &str)], body: &str) -> Failure {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    of(Operation::AssumeRole, &Response { status, headers, body: body.as_bytes().to_vec() })
+    of(Operation::AssumeRole, &Response { status, headers, body: body.as_bytes().to_vec() }, 1_440_938_160_000)
 }
 
 fn of_error(status: u16, code: &str, message: &str) -> Failure {
@@ -65,6 +65,23 @@ fn retry_after_says_how_long() {
 }
 
 #[test]
+fn retry_after_may_be_a_date_or_a_fraction() {
+    for (value, expected) in [("Sun, 30 Aug 2015 12:38:00 GMT", 120_000), ("1.5", 1500), ("soon", 5000)] {
+        let Failure::Throttled(throttle) = of_body(429, &[("retry-after", value)], "") else { panic!("{value}") };
+        assert_eq!(throttle.retry_after_ms, expected, "{value}");
+    }
+}
+
+#[test]
+fn identity_provider_that_was_not_reached_is_unavailable() {
+    let message = "Couldn't retrieve verification key from your identity provider,  please reference \
+                   AssumeRoleWithWebIdentity documentation for requirements";
+    let failure = of_error(400, "InvalidIdentityToken", message);
+    assert!(matches!(failure, Failure::Unavailable(text) if text.contains("InvalidIdentityToken")));
+    denied(of_error(400, "InvalidIdentityToken", "The ID Token provided is not a valid JWT."));
+}
+
+#[test]
 fn what_no_repetition_mends_is_misconfigured() {
     for code in MISCONFIGURED {
         assert!(matches!(of_error(400, code, "no"), Failure::Misconfigured(_)), "{code}");
@@ -76,7 +93,7 @@ fn failures_on_the_other_side_may_be_tried_again() {
     for code in UNAVAILABLE {
         assert!(matches!(of_error(400, code, "no"), Failure::Unavailable(_)), "{code}");
     }
-    for status in [408, 500, 502, 503, 504, 204, 999] {
+    for status in [408, 425, 500, 502, 503, 504, 204, 999] {
         assert!(matches!(of_body(status, &[], "<html>"), Failure::Unavailable(_)), "{status}");
     }
 }

@@ -1,0 +1,179 @@
+// What a token endpoint's answer means (RFC 6749, sections 5.1 and 5.2), as real services write it.
+//
+// Errors never quote an answer that may hold a token: they say which part of it could not be accepted. An answer that
+// came whole and is not one of OAuth 2.0 is `denied`, since asking again soon brings the same one.
+import { fail, oneLine } from './guard.js';
+
+export const maxBody = 1024 * 1024;
+const maxNesting = 100;
+const maxWait = 86_400; // seconds, of what Retry-After says
+const throttledFor = 5; // seconds, where the service does not say how long
+const century = 100 * 366 * 86_400; // seconds; a longer life is a way to say "never"
+const misconfiguredCodes = ['invalid_grant', 'invalid_request', 'invalid_scope', 'invalid_target', 'unsupported_grant_type'];
+const unavailableCodes = ['server_error', 'temporarily_unavailable'];
+
+/** What completes the sentence "the answer …". */
+class Unreadable extends Error {}
+
+/** The token of an answer to a request that was sent at this time, in milliseconds. Throws a failure. */
+export async function tokens(answer, askedAt) {
+  const { fields, problem } = await read(answer);
+  const { status } = answer;
+  if (status < 200 || status >= 300 || fields.error) refuse(answer, fields, problem, askedAt);
+  if (status === 202 && fields.access_token === undefined) {
+    fail('unavailable', '202: the service accepted the request and has no token yet');
+  }
+  if (problem) fail('denied', `${status}, and the answer ${problem}; look at \`token-url\``);
+  return { payload: new TextEncoder().encode(token(fields)), validUntil: validUntil(fields, askedAt) };
+}
+
+async function read(answer) {
+  try {
+    return { fields: await parse(answer) };
+  } catch (thrown) {
+    if (thrown instanceof Unreadable) return { fields: {}, problem: thrown.message };
+    throw thrown;
+  }
+}
+
+/** The fields of an answer: a JSON object, or a form where the service says that it is one. */
+async function parse(answer) {
+  const text = decoded(await unpacked(answer));
+  const kind = (answer.headers.get('content-type') ?? '').split(';')[0].trim().toLowerCase();
+  if (text.trim() === '') throw new Unreadable('is empty');
+  if (kind === 'application/x-www-form-urlencoded') return Object.fromEntries(new URLSearchParams(text.trim()));
+  if (text.split(/[[{]/, maxNesting + 2).length > maxNesting + 1) {
+    throw new Unreadable("is nested deeper than a token's answer is");
+  }
+  let fields;
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    throw new Unreadable(text.trimStart().startsWith('<') ? 'is HTML, not JSON' : 'is not JSON');
+  }
+  if (fields === null || typeof fields !== 'object' || Array.isArray(fields)) {
+    throw new Unreadable('is JSON, but not an object');
+  }
+  return fields;
+}
+
+/** The text of a body, without its byte order mark. */
+function decoded(body) {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    throw new Unreadable('is not UTF-8');
+  }
+}
+
+/** The body without its content coding. None was asked for; some services compress all the same. */
+async function unpacked({ headers, body }) {
+  const coding = (headers.get('content-encoding') ?? 'identity').trim().toLowerCase();
+  if (coding === '' || coding === 'identity') return body;
+  if (coding !== 'gzip' && coding !== 'x-gzip') {
+    throw new Unreadable(`is encoded as ${oneLine(coding, 40)}, which was not asked for`);
+  }
+  const unpacker = new DecompressionStream('gzip');
+  const writer = unpacker.writable.getWriter();
+  // What goes wrong with it shows where it is read.
+  writer.write(body).catch(() => {});
+  writer.close().catch(() => {});
+  try {
+    return await collect(unpacker.readable);
+  } catch {
+    throw new Unreadable(`is no whole gzip, or larger than ${maxBody} bytes when it is decompressed`);
+  }
+}
+
+/** All bytes of a stream, if there are not too many. */
+export async function collect(stream) {
+  const chunks = [];
+  let size = 0;
+  const reader = stream.getReader();
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    chunks.push(next.value);
+    size += next.value.length;
+    if (size > maxBody) throw new RangeError('too large');
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+function token({ access_token: value }) {
+  if (value === undefined || value === null) return fail('denied', 'the answer has no access_token');
+  if (typeof value !== 'string') return fail('denied', "the answer's access_token is not a string");
+  if (!/^[ -~]+$/.test(value)) {
+    return fail('denied', "the answer's access_token is empty or holds characters that no token may (RFC 6749, A.12)");
+  }
+  return value;
+}
+
+/** When the token ends, by `expires_in`, or by the `expires_on` that Azure writes in its place. */
+function validUntil({ expires_in: life, expires_on: end }, askedAt) {
+  if (life === undefined || life === null || life === '') {
+    const seconds = number(end);
+    return seconds === undefined ? undefined : milliseconds(seconds, askedAt / 1000 + century);
+  }
+  const seconds = number(life);
+  if (seconds === undefined) return fail('denied', "the answer's expires_in is not a number of seconds");
+  // One that is zero or less has ended already: that is for the host to judge.
+  return BigInt(askedAt) + milliseconds(seconds, century);
+}
+
+/** A JSON number, or a string that holds one. */
+function number(value) {
+  if (typeof value === 'number') return value;
+  const written = typeof value === 'string' && /^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$/.test(value.trim());
+  return written ? Number(value) : undefined;
+}
+
+function milliseconds(seconds, most) {
+  return BigInt(Math.floor(Math.min(Math.max(seconds, 0), most) * 1000));
+}
+
+/** What an error of RFC 6749, 5.2, means to the host, whatever its status. A body that is no such error is not quoted. */
+function refuse({ status, headers }, fields, problem, now) {
+  const { code, description } = errorOf(fields);
+  const parts = [code, description].filter((part) => part !== '').map((part) => oneLine(part, 300));
+  let text = [status, ...parts].join(': ');
+  if (parts.length === 0) text += `, and the answer ${problem ?? 'is not an error of OAuth 2.0'}`;
+  if (status >= 300 && status < 400) {
+    text += '; a redirect is not followed: set `token-url` to where it leads, if that is right';
+  }
+  const wait = retryAfter(headers, now);
+  if (status === 429 || code === 'slow_down' || (status === 503 && wait !== undefined)) {
+    fail('throttled', { message: text, retryAfterMs: BigInt(wait ?? throttledFor * 1000) });
+  }
+  if (status === 408 || status === 425 || status >= 500 || unavailableCodes.includes(code)) fail('unavailable', text);
+  fail(misconfiguredCodes.includes(code) ? 'misconfigured' : 'denied', text);
+}
+
+/** The code and its description: texts, or nested as `{"error": {"code": …, "message": …}}`. */
+function errorOf({ error: code, error_description: description }) {
+  if (code !== null && typeof code === 'object') ({ code = code.status, message: description } = code);
+  if (typeof code === 'number') code = String(code);
+  const text = (value) => (typeof value === 'string' ? value : '');
+  return { code: text(code), description: text(description) };
+}
+
+/** What `Retry-After` says in milliseconds: seconds, also with a fraction, or a date, as seen by the service's clock. */
+function retryAfter(headers, now) {
+  const text = (headers.get('retry-after') ?? '').trim();
+  if (/^[0-9]{1,20}(\.[0-9]{1,20})?$/.test(text)) return Math.ceil(Math.min(Number(text), maxWait) * 1000);
+  const until = httpDate(text);
+  if (until === undefined) return undefined;
+  const sent = httpDate((headers.get('date') ?? '').trim()) ?? now;
+  return Math.min(Math.max(until - sent, 0), maxWait * 1000);
+}
+
+/** Milliseconds since 1970. */
+function httpDate(text) {
+  // All three forms of RFC 9110, 5.6.7, begin with the day; the third does not say that it is of UTC.
+  const at = /^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text.endsWith('GMT') ? text : `${text} GMT`) : NaN;
+  return Number.isNaN(at) ? undefined : at;
+}

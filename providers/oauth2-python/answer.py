@@ -1,0 +1,193 @@
+"""What a token endpoint's answer means (RFC 6749, sections 5.1 and 5.2), as real services write it.
+
+Errors never quote an answer that may hold a token: they say which part of it could not be accepted. An answer that came
+whole and is not one of OAuth 2.0 is `denied`, since asking again soon brings the same one.
+"""
+
+import json
+import math
+import re
+import zlib
+from calendar import timegm
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from componentize_py_types import Err
+from guard import one_line
+from wit_world.imports.contract import (
+    Failure_Denied,
+    Failure_Misconfigured,
+    Failure_Throttled,
+    Failure_Unavailable,
+    Throttle,
+    Tokens,
+)
+
+MAX_BODY = 1024 * 1024
+MAX_NESTING = 100
+MAX_WAIT = 86_400  # seconds, of what Retry-After says
+THROTTLED_FOR = 5  # seconds, where the service does not say how long
+CENTURY = 100 * 366 * 86_400  # seconds; a longer life is a way to say "never"
+MISCONFIGURED = {"invalid_grant", "invalid_request", "invalid_scope", "invalid_target", "unsupported_grant_type"}
+UNAVAILABLE = {"server_error", "temporarily_unavailable"}
+NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
+DELAY = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+# The three forms of an HTTP date (RFC 9110, 5.6.7).
+DATES = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"]
+datetime.strptime("Sun, 06 Nov 1994 08:49:37 GMT", DATES[0])  # what it needs is loaded while the component is built
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]  # by lower-case name
+    body: bytes
+
+
+class Unreadable(Exception):
+    """Completes the sentence "the answer …"."""
+
+
+def tokens(answer: Answer, asked_at: int) -> Tokens:
+    """The token of an answer to a request that was sent at this time, in milliseconds. Raises a failure."""
+    try:
+        fields, problem = parse(answer), None
+    except Unreadable as error:
+        fields, problem = {}, str(error)
+    if not 200 <= answer.status < 300 or fields.get("error"):
+        raise Err(refusal(answer, fields, problem, asked_at))
+    if answer.status == 202 and "access_token" not in fields:
+        raise Err(Failure_Unavailable("202: the service accepted the request and has no token yet"))
+    if problem:
+        raise denied(f"{answer.status}, and the answer {problem}; look at `token-url`")
+    return Tokens(token(fields).encode(), valid_until(fields, asked_at))
+
+
+def denied(text: str) -> Err:
+    return Err(Failure_Denied(text))
+
+
+def parse(answer: Answer) -> dict:
+    """The fields of an answer: a JSON object, or a form where the service says that it is one."""
+    try:
+        text = decoded(answer).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8")
+    kind = answer.headers.get("content-type", "").split(";")[0].strip().lower()
+    if not text.strip():
+        raise Unreadable("is empty")
+    if kind == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(text.strip()))
+    # Deep nesting ends the parser's stack, which is a trap here and not the RecursionError that it is elsewhere.
+    if text.count("[") + text.count("{") > MAX_NESTING:
+        raise Unreadable("is nested deeper than a token's answer is")
+    try:
+        fields = json.loads(text, parse_constant=not_json)
+    except ValueError:
+        raise Unreadable("is HTML, not JSON" if text.lstrip().startswith("<") else "is not JSON")
+    if not isinstance(fields, dict):
+        raise Unreadable("is JSON, but not an object")
+    return fields
+
+
+def not_json(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def decoded(answer: Answer) -> bytes:
+    """The body without its content coding. None was asked for; some services compress all the same."""
+    coding = answer.headers.get("content-encoding", "identity").strip().lower()
+    if coding in ("", "identity"):
+        return answer.body
+    if coding not in ("gzip", "x-gzip"):
+        raise Unreadable(f"is encoded as {one_line(coding, 40)}, which was not asked for")
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        body = unpacker.decompress(answer.body, MAX_BODY)
+    except zlib.error:
+        raise Unreadable("is not the gzip that it is said to be")
+    if not unpacker.eof:
+        raise Unreadable(f"is cut off, or larger than {MAX_BODY} bytes when it is decompressed")
+    return body
+
+
+def token(fields: dict) -> str:
+    value = fields.get("access_token")
+    if value is None:
+        raise denied("the answer has no access_token")
+    if not isinstance(value, str):
+        raise denied("the answer's access_token is not a string")
+    if not value or not all(" " <= letter <= "~" for letter in value):
+        raise denied("the answer's access_token is empty or holds characters that no token may (RFC 6749, A.12)")
+    return value
+
+
+def valid_until(fields: dict, asked_at: int) -> int | None:
+    """When the token ends, by `expires_in`, or by the `expires_on` that Azure writes in its place."""
+    life, end = fields.get("expires_in"), number(fields.get("expires_on"))
+    if life is None or life == "":
+        return None if end is None else milliseconds(end, asked_at // 1000 + CENTURY)
+    seconds = number(life)
+    if seconds is None:
+        raise denied("the answer's expires_in is not a number of seconds")
+    # One that is zero or less has ended already: that is for the host to judge.
+    return asked_at + milliseconds(seconds, CENTURY)
+
+
+def number(value) -> int | float | None:
+    """A JSON number, or a string that holds one."""
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def milliseconds(seconds: int | float, most: int) -> int:
+    return math.floor(min(max(seconds, 0), most) * 1000)
+
+
+def refusal(answer: Answer, fields: dict, problem: str | None, now: int):
+    """What an error of RFC 6749, 5.2, means to the host, whatever its status. A body that is no such error is not quoted."""
+    status, (code, description) = answer.status, error_of(fields)
+    parts = [one_line(part, 300) for part in (code, description) if part]
+    text = ": ".join([str(status), *parts])
+    if not parts:
+        text += f", and the answer {problem or 'is not an error of OAuth 2.0'}"
+    if 300 <= status < 400:
+        text += "; a redirect is not followed: set `token-url` to where it leads, if that is right"
+    wait = retry_after(answer.headers, now)
+    if status == 429 or code == "slow_down" or (status == 503 and wait is not None):
+        return Failure_Throttled(Throttle(text, THROTTLED_FOR * 1000 if wait is None else wait))
+    if status in (408, 425) or status >= 500 or code in UNAVAILABLE:
+        return Failure_Unavailable(text)
+    return Failure_Misconfigured(text) if code in MISCONFIGURED else Failure_Denied(text)
+
+
+def error_of(fields: dict) -> tuple[str, str]:
+    """The code and its description: texts, or nested as `{"error": {"code": …, "message": …}}`."""
+    code, description = fields.get("error"), fields.get("error_description")
+    if isinstance(code, dict):
+        code, description = code.get("code") or code.get("status"), code.get("message")
+    if isinstance(code, int) and not isinstance(code, bool):
+        code = str(code)
+    return code if isinstance(code, str) else "", description if isinstance(description, str) else ""
+
+
+def retry_after(headers: dict[str, str], now: int) -> int | None:
+    """What `Retry-After` says in milliseconds: seconds, also with a fraction, or a date, as seen by the service's clock."""
+    text = headers.get("retry-after", "").strip()
+    if DELAY.fullmatch(text):
+        return math.ceil(min(float(text), MAX_WAIT) * 1000)
+    until, sent = http_date(text), http_date(headers.get("date", "").strip())
+    if until is None:
+        return None
+    return min(max(until - (now // 1000 if sent is None else sent), 0), MAX_WAIT) * 1000
+
+
+def http_date(text: str) -> int | None:
+    """Seconds since 1970."""
+    for form in DATES:
+        try:
+            return timegm(datetime.strptime(text, form).timetuple())
+        except ValueError:
+            pass
+    return None
