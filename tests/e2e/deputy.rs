@@ -14,6 +14,7 @@ use tempfile::TempDir;
 /// What the exit codes are called.
 pub(crate) mod exit {
     pub(crate) const OK: i32 = 0;
+    pub(crate) const FAILED: i32 = 1;
     pub(crate) const MISCONFIGURED: i32 = 2;
     pub(crate) const DENIED: i32 = 3;
     pub(crate) const UNAVAILABLE: i32 = 4;
@@ -211,9 +212,14 @@ impl Home {
         command
     }
 
-    /// The audit events of a file, in order.
+    /// The audit events of a file, in order, without what was recorded of a use before it began.
     pub(crate) fn audit(&self, name: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.path(name)).unwrap();
+        self.whole_audit(name).into_iter().filter(|event| event["outcome"] != "begun").collect()
+    }
+
+    /// All audit events of a file, in order; none if there is no file yet.
+    pub(crate) fn whole_audit(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

@@ -104,6 +104,29 @@ pub(crate) fn growing_table() -> Module {
     module
 }
 
+/// A module that fills its memory of so many pages again and again at its start, in a straight line.
+pub(crate) fn straight_line_fills(pages: u64, fills: u32) -> Module {
+    let mut types = TypeSection::new();
+    types.ty().function([], []);
+    let mut functions = FunctionSection::new();
+    functions.function(0);
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType { minimum: pages, maximum: None, memory64: false, shared: false, page_size_log2: None });
+    let mut function = Function::new([]);
+    let mut instructions = function.instructions();
+    let bytes = i32::try_from(pages << 16).unwrap();
+    for _ in 0..fills {
+        instructions.i32_const(0).i32_const(1).i32_const(bytes).memory_fill(0);
+    }
+    instructions.end();
+    let mut code = CodeSection::new();
+    code.function(&function);
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&memories);
+    module.section(&StartSection { function_index: 0 }).section(&code);
+    module
+}
+
 /// A component that holds modules, and does nothing with them.
 pub(crate) fn holding(module: &Module) -> Vec<u8> {
     let mut component = Component::new();

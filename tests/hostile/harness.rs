@@ -102,8 +102,13 @@ impl Host {
         self.names.asked_in_vain()
     }
 
-    /// What the audit log says of a call.
+    /// What the audit log says of a call, without what it said of each use before that began.
     pub(crate) fn events(&self, call: CallId) -> Vec<Event> {
+        self.all_events(call).into_iter().filter(|event| event.outcome != Outcome::Begun).collect()
+    }
+
+    /// All that the audit log says of a call.
+    pub(crate) fn all_events(&self, call: CallId) -> Vec<Event> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.extend(self.audit.take());
         events.iter().filter(|event| event.call == call).cloned().collect()
@@ -339,6 +344,16 @@ impl<T: Brought> Seen<T> {
         assert_eq!(refusal.code(), "over-limit");
         assert!(self.call.refusals.contains(&refusal), "{self:?}");
         self.audited(&format!("over-limit:{limit}"))
+    }
+
+    /// The network did not answer within this limit: both records say so, and neither calls it a refusal.
+    #[track_caller]
+    pub(crate) fn unanswered(&self, limit: Limit, code: &str) -> &Self {
+        assert!(self.call.timeouts.contains(&limit), "{self:?}");
+        assert!(!self.call.refusals.contains(&Refusal::Limit(limit)), "{self:?}");
+        let failed = |event: &Event| event.outcome == Outcome::Failed && event.code.as_deref() == Some(code);
+        assert!(self.events.iter().any(failed), "no audit event says {code}: {self:?}");
+        self
     }
 
     /// It took about as long as the limit allows.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use deputy_core::grant::{Purpose, SecretGrant};
 use deputy_core::{ByteSize, Limit, Span};
+use deputy_observe::{Outcome, What};
 
 use crate::bombs;
 use crate::harness::{Case, Obtained, host};
@@ -257,11 +258,50 @@ fn requests_many() {
 fn requests_many_connections() {
     let server = Server::silent();
     let case = Case::with_port("requests-many-connections", server.port()).setting("count", 6);
-    let seen = case.limits(|l| l.requests = 4).obtain();
+    // The look-up of the name is one as well.
+    let seen = case.limits(|l| l.requests = 5).obtain();
     seen.over(Limit::Requests);
     let lines = seen.lines();
     assert_eq!(lines[..4], ["ok ()"; 4]);
     assert!(lines[4..].iter().all(|line| line.starts_with("err ")), "{lines:?}");
+}
+
+#[test]
+fn requests_look_ups() {
+    let name = host().name(&["127.0.0.1"]);
+    let case = Case::new("requests-look-ups").setting("name", &name).setting("count", 6).tcp(&format!("{name}:443"));
+    let seen = case.limits(|l| l.requests = 4).obtain();
+    seen.over(Limit::Requests);
+    assert_eq!(
+        seen.lines(),
+        [["ok [127.0.0.1]"; 4].as_slice(), &["err \"resolve-addresses access-denied\""; 2]].concat()
+    );
+    assert_eq!(host().asked(&name), 4);
+}
+
+/// Refusals are bounded, in number and in length; uses of secrets are recorded after them all the same.
+#[test]
+fn requests_refused() {
+    let seen = with_hmac("requests-refused").setting("count", 1_000).obtain();
+    seen.over(Limit::Requests);
+    assert!(!seen.report().is_empty());
+    let done = |wanted: &str| {
+        seen.events.iter().any(|event| {
+            let used = matches!(&event.what, What::Secret { operation, .. } if operation == wanted);
+            used && event.outcome == Outcome::Done
+        })
+    };
+    assert!(done("open") && done("hmac-sha256"), "{seen:?}");
+    let refused =
+        seen.events.iter().filter(|event| matches!(event.what, What::Http { .. } | What::Name { .. })).count();
+    assert!(refused <= 100, "{refused} refusals are recorded");
+    let suppressed = seen.events.iter().find_map(|event| match event.what {
+        What::Dropped { events } => Some(events),
+        _ => None,
+    });
+    assert_eq!(suppressed, Some(2_000 - refused as u64));
+    let longest = seen.events.iter().map(|event| serde_json::to_string(event).unwrap().len()).max();
+    assert!(longest < Some(700), "{longest:?}");
 }
 
 #[test]
@@ -274,9 +314,9 @@ fn requests_left_behind() {
     assert_eq!(seen.report(), "done");
     assert!(seen.took < Duration::from_secs(3), "{:?}", seen.took);
     // What was under way is recorded, and before the end of the call.
-    let cancelled = seen.events.iter().filter(|event| event.outcome == deputy_observe::Outcome::Cancelled);
+    let cancelled = seen.events.iter().filter(|event| event.outcome == Outcome::Cancelled);
     assert_eq!(cancelled.count(), 4, "{seen:?}");
-    assert!(matches!(seen.events.last().unwrap().what, deputy_observe::What::Call { .. }), "{seen:?}");
+    assert!(matches!(seen.events.last().unwrap().what, What::Call { .. }), "{seen:?}");
     // And over: the server sees it hang up.
     let hung_up = || server.open() == 0;
     for _ in 0..200 {

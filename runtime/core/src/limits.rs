@@ -13,7 +13,7 @@ pub struct Limits {
     pub table_elements: u32,
     /// Core instances inside the component, and as many memories and tables, of each at most eight.
     pub instances: u32,
-    /// Time in which the component itself computes.
+    /// Processor time that the component computes, and the host for it.
     pub cpu: Span,
     /// Time from the start of the call to its end, whatever it does.
     pub wall: Span,
@@ -21,7 +21,7 @@ pub struct Limits {
     pub handles: u32,
     /// Bytes of one argument that the component passes to the host.
     pub argument: ByteSize,
-    /// HTTP requests, and TCP connections as well.
+    /// HTTP requests, TCP connections and name look-ups, refused ones as well.
     pub requests: u32,
     /// Bytes of a request's URL.
     pub url: ByteSize,

@@ -151,7 +151,7 @@ impl From<SandboxError> for CommandError {
         let exit = match &error {
             SandboxError::Cache(error) => of_cache(error),
             SandboxError::Engine(_) => Exit::Internal,
-            SandboxError::Ticker(_) => Exit::Failed,
+            SandboxError::Threads(_) => Exit::Failed,
         };
         Self::new(exit, error)
     }

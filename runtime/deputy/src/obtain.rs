@@ -6,8 +6,9 @@ use std::path::Path;
 
 use deputy_config::{Config, Entry};
 use deputy_core::{Asker, Instance, Span, Timestamp, Tokens};
-use deputy_observe::Audit;
+use deputy_observe::{Audit, Outcome};
 use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli;
 use crate::context::{Context, SCHEMA};
@@ -51,7 +52,14 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     let audit = Arc::new(audit(context.printer, arguments, &config)?);
     let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::clone(&audit))?;
     let provider = sandbox.load(instance).await?;
-    let call = provider.obtain().await;
+    let mut signals = Signals::new()?;
+    let Some(call) = signals.interrupting(provider.obtain()).await else {
+        // The call is over, and its end is in the audit trail.
+        sandbox.settle().await;
+        audit.flush().await;
+        let error = CommandError::new(Exit::Failed, format!("{}: interrupted: the call was ended", instance.name));
+        return Err(error.hint("what it had asked the service for may have been granted: see the audit trail"));
+    };
     audit.flush().await;
     let exit = outcome::exit(&call);
     outcome::print(context.printer, &call, instance, &config.path.display().to_string());
@@ -64,7 +72,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
         _ => None,
     };
     if arguments.json {
-        let service = service(context, &config, instance).await;
+        let service = signals.interrupting(service(context, &config, instance)).await.flatten();
         let refusals = outcome::refusals(&call.refusals, Asker::Instance(instance));
         let tokens = call.result.as_ref().ok();
         context.json(&ObtainJson {
@@ -83,11 +91,35 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
         if arguments.reveal {
             context.payload(tokens.payload.expose())?;
         } else if !audit_on_stdout(arguments) {
-            let service = service(context, &config, instance).await;
+            let service = signals.interrupting(service(context, &config, instance)).await.flatten();
             context.data(&shown(instance, service.as_deref(), tokens, out, now))?;
         }
     }
     Ok(exit)
+}
+
+/// The signals that end the program.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CommandError> {
+        let failed = |error| CommandError::new(Exit::Failed, error).context("cannot wait for signals");
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// What a future brings, unless a signal comes first; then the future is dropped.
+    async fn interrupting<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            brought = future => Some(brought),
+            _ = self.interrupt.recv() => None,
+            _ = self.terminate.recv() => None,
+        }
+    }
 }
 
 fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Entry, CommandError> {
@@ -132,7 +164,12 @@ fn audit(printer: Printer, arguments: &cli::Obtain, config: &Config) -> Result<A
     } else {
         sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?
     };
-    Ok(audit.watched(move |event| printer.note(&trail::line(event))))
+    Ok(audit.watched(move |event| {
+        // How it ended follows, and says all of it.
+        if event.outcome != Outcome::Begun {
+            printer.note(&trail::line(event));
+        }
+    }))
 }
 
 /// The service by the component's own word. It is asked in a sandbox of its own: the trail tells of the one call that

@@ -48,11 +48,12 @@ impl From<Usage> for UsageJson {
 }
 
 /// The code for a call. What was refused says more than what the component made of it: a component that may not reach
-/// its service reports the service as unavailable.
+/// its service reports the service as unavailable. So does a component that broke off because its service did not answer.
 pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
     let error = match &call.result {
         Ok(_) => return Exit::Done,
         Err(CallError::Internal(_)) => return Exit::Internal,
+        Err(CallError::Interrupted(_)) => return Exit::Unavailable,
         Err(CallError::Limit(_)) => return Exit::OverLimit,
         Err(error) => error,
     };
@@ -67,6 +68,8 @@ pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
         CallError::Failure(Failure::Misconfigured(_)) => Exit::Misconfigured,
         CallError::Failure(Failure::Throttled { .. } | Failure::Unavailable(_)) => Exit::Unavailable,
         CallError::Internal(_) => Exit::Internal,
+        CallError::Interrupted(_) => Exit::Unavailable,
+        CallError::Invalid(_) | CallError::Trap { .. } if !call.timeouts.is_empty() => Exit::Unavailable,
         CallError::Invalid(_) | CallError::Trap { .. } => Exit::Broken,
         CallError::Limit(_) => Exit::OverLimit,
     }
@@ -123,9 +126,11 @@ mod tests {
     use super::*;
     use deputy_core::{Limit, Limits, Span};
     use deputy_observe::CallId;
+    use deputy_sandbox::Interruption;
 
     fn call(result: Result<(), CallError>, refusals: Vec<Refusal>) -> Call<()> {
-        Call { id: CallId(1), result, refusals, usage: Usage::default(), log_tail: String::new() }
+        let (timeouts, usage) = (Vec::new(), Usage::default());
+        Call { id: CallId(1), result, refusals, timeouts, usage, log_tail: String::new() }
     }
 
     fn denied() -> CallError {
@@ -163,6 +168,24 @@ mod tests {
             (Ok(()), vec![Refusal::Udp, limit], Exit::Done),
         ] {
             assert_eq!(exit(&call(result, refusals)), expected);
+        }
+    }
+
+    #[test]
+    fn timeout_of_a_server_makes_a_failed_call_unavailable() {
+        let trap = || CallError::Trap { reason: "a".into() };
+        let ended = |result, refusals| Call { timeouts: vec![Limit::FirstByte], ..call(result, refusals) };
+        for (result, refusals, expected) in [
+            (Err(trap()), Vec::new(), Exit::Unavailable),
+            (Err(CallError::Invalid("a".into())), Vec::new(), Exit::Unavailable),
+            (Err(CallError::Interrupted(Interruption::Network(Limit::Wall))), Vec::new(), Exit::Unavailable),
+            (Err(CallError::Interrupted(Interruption::Stopped(Span::secs(9)))), Vec::new(), Exit::Unavailable),
+            (Err(CallError::Interrupted(Interruption::Audit)), Vec::new(), Exit::Unavailable),
+            (Err(denied()), Vec::new(), Exit::Denied),
+            (Err(trap()), vec![Refusal::Udp], Exit::Refused),
+            (Err(CallError::Limit(Limit::Cpu)), Vec::new(), Exit::OverLimit),
+        ] {
+            assert_eq!(exit(&ended(result, refusals)), expected);
         }
     }
 

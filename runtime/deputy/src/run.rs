@@ -44,6 +44,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     let metrics = Arc::new(Metrics::default());
     let audit = Arc::new(audit(arguments, &config, &metrics)?);
     let sandbox = sandbox::open(Some(state.clone()), Arc::clone(&audit))?;
+    let calls = sandbox.clone();
 
     let here = Arc::new(Surroundings::of_process());
     let random = random();
@@ -124,6 +125,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
         stop.send_replace(true);
     };
     tokio::join!(keep, serve_workers);
+    // Calls that were cut off are in the audit trail before the program ends.
+    calls.settle().await;
     drop(tasks);
     drop(file);
     audit.flush().await;

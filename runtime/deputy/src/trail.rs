@@ -7,6 +7,7 @@ use crate::print::{ERROR, FAINT, GOOD, WARNING, bytes, harmless, painted};
 /// One line, with its end.
 pub(crate) fn line(event: &Event) -> String {
     let (style, word) = match event.outcome {
+        Outcome::Begun => (FAINT, "begun"),
         Outcome::Cancelled => (WARNING, "cancelled"),
         Outcome::Done => (GOOD, "done"),
         Outcome::Failed => (WARNING, "failed"),
@@ -31,7 +32,7 @@ fn what(what: &What) -> String {
             format!("accept {given}: {files} files, {}, {millis} ms", bytes(*size))
         }
         What::Call { function, millis } => format!("call {function}, {millis} ms"),
-        What::Dropped { events } => format!("{events} events more than the trail holds of one call"),
+        What::Dropped { events } => format!("{events} refusals more than the trail holds"),
         What::Http { method, target, path, address, status, sent, received, injected } => {
             let mut text = format!("{method} {target}{path}");
             if let Some(address) = address {

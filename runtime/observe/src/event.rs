@@ -54,9 +54,9 @@ pub enum What {
         /// How long it took.
         millis: u64,
     },
-    /// The call did more than its share of the audit log holds.
+    /// The call was refused more than the audit log holds of one call or one hour.
     Dropped {
-        /// How many events are missing.
+        /// How many refusals are missing.
         events: u64,
     },
     /// An HTTP request.
@@ -151,6 +151,9 @@ pub struct Accepted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
+    /// Allowed, and about to leave this process. Another event says how it ended, unless the process did not live to
+    /// write it.
+    Begun,
     /// The call ended first.
     Cancelled,
     /// Allowed, and it worked.

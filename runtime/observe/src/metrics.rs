@@ -278,6 +278,10 @@ impl Metrics {
 
     /// A component did something, or a worker asked for something.
     pub fn audited(&self, event: &Event) {
+        // The event of its end counts it.
+        if event.outcome == Outcome::Begun {
+            return;
+        }
         let capability = match &event.what {
             What::Accept { .. } => return self.called_into("accept", event),
             What::Call { function, .. } => return self.called_into(function, event),
@@ -393,6 +397,7 @@ pub(crate) fn histogram() -> Histogram {
 
 pub(crate) fn word(outcome: Outcome) -> &'static str {
     match outcome {
+        Outcome::Begun => "begun",
         Outcome::Cancelled => "cancelled",
         Outcome::Done => "done",
         Outcome::Failed => "failed",

@@ -3,41 +3,57 @@
 //! One account is shared by all capabilities of a call. Each takes from it before it acts, so that a limit holds over
 //! all of them together, and what was refused is known to the operator even when the component keeps it to itself.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use deputy_core::grant::{Host, Target};
-use deputy_core::{Limit, Limits, Refusal};
-use deputy_observe::{Actor, Audit, CallId, Event, Outcome, What};
+use deputy_core::{Limit, Limits, Refusal, in_one_line};
+use deputy_observe::{Actor, Audit, AuditError, CallId, Event, Outcome, Receipt, What};
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, bounded};
+use crate::refusal_budget::{REFUSALS_OF_A_CALL, RefusalBudget};
+use crate::time_budget::TimeBudget;
+use crate::waiting::{Waiting, Waits};
 
 /// The account of one call.
 pub(crate) struct Account {
     actor: Actor,
     call: CallId,
     limits: Limits,
+    time: Arc<TimeBudget>,
+    waits: Waits,
     audit: Arc<Audit>,
+    refusal_budget: Arc<RefusalBudget>,
     requests: AtomicU32,
     secret_operations: AtomicU32,
     sent: AtomicU64,
     received: AtomicU64,
     output_files: AtomicU32,
     output_bytes: AtomicU64,
-    events: AtomicU64,
+    /// Refusals that were to be recorded, and those of them that were not.
+    refused: AtomicU64,
+    suppressed: AtomicU64,
+    /// Whether an event could not be written.
+    unrecorded: AtomicBool,
     /// Records that are begun and not yet written.
     open: AtomicU32,
     written: Notify,
     redactor: OnceLock<Arc<Redactor>>,
     refusals: Mutex<Vec<Refusal>>,
+    timeouts: Mutex<Vec<Limit>>,
 }
+
+/// An event could not be written, so what it would have recorded may not be done. The log says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log cannot be written")]
+pub(crate) struct Unrecorded;
 
 /// What a call has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// HTTP requests and TCP connections.
+    /// HTTP requests, TCP connections and name look-ups, refused ones as well.
     pub requests: u32,
     /// Operations on secrets.
     pub secret_operations: u32,
@@ -57,28 +73,86 @@ const REFUSALS: usize = 100;
 /// The longest text of a component's own that is recorded, in bytes.
 const RECORDED_TEXT: usize = 1024;
 
-/// More audit events than these are counted: a component that is refused in a loop must not fill the operator's disk.
-const EVENTS: u64 = 1000;
+/// The same of what was refused: it costs a component nothing.
+const RECORDED_REFUSED_TEXT: usize = 256;
 
 impl Account {
     pub(crate) fn new(actor: Actor, call: CallId, limits: Limits, audit: Arc<Audit>) -> Self {
         Self {
             actor,
             call,
+            time: Arc::new(TimeBudget::new(&limits)),
+            waits: Waits::default(),
             limits,
             audit,
+            refusal_budget: Arc::default(),
             requests: AtomicU32::new(0),
             secret_operations: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             output_files: AtomicU32::new(0),
             output_bytes: AtomicU64::new(0),
-            events: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+            unrecorded: AtomicBool::new(false),
             open: AtomicU32::new(0),
             written: Notify::new(),
             redactor: OnceLock::new(),
             refusals: Mutex::new(Vec::new()),
+            timeouts: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The same with the hourly budget that it shares with other calls.
+    pub(crate) fn with_refusal_budget(self, refusal_budget: Arc<RefusalBudget>) -> Self {
+        Self { refusal_budget, ..self }
+    }
+
+    pub(crate) fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// The time that the call may take.
+    pub(crate) fn time(&self) -> &Arc<TimeBudget> {
+        &self.time
+    }
+
+    /// Notes that a part of the call waits for the network.
+    pub(crate) fn wait_for_network(&self) -> Waiting {
+        self.waits.begin()
+    }
+
+    /// Whether the call waits for the network now.
+    pub(crate) fn awaits_network(&self) -> bool {
+        self.waits.any()
+    }
+
+    /// Notes that the network did not answer within a limit.
+    pub(crate) fn timed_out(&self, limit: Limit) {
+        let mut timeouts = self.timeouts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !timeouts.contains(&limit) {
+            timeouts.push(limit);
+        }
+    }
+
+    /// The limits within which the network did not answer, once each.
+    pub(crate) fn timeouts(&self) -> Vec<Limit> {
+        self.timeouts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether an event of the call could not be written.
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        self.unrecorded.load(Ordering::SeqCst)
+    }
+
+    /// Counts a record that is begun, until it is written.
+    pub(crate) fn begin_record(&self) {
+        self.open.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn end_record(&self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        self.written.notify_waiters();
     }
 
     pub(crate) fn actor(&self) -> &Actor {
@@ -108,9 +182,12 @@ impl Account {
 
     /// A text of the component's own without the values of secrets, also where it made capitals of one.
     fn clean(&self, text: &str) -> String {
-        let Some(redactor) = self.redactor.get() else { return text.to_owned() };
-        let (cleaned, lower) =
-            (redactor.clean(text, RECORDED_TEXT), redactor.clean(&text.to_lowercase(), RECORDED_TEXT));
+        self.clean_upto(text, RECORDED_TEXT)
+    }
+
+    fn clean_upto(&self, text: &str, most: usize) -> String {
+        let Some(redactor) = self.redactor.get() else { return bounded(text.to_owned(), most, false) };
+        let (cleaned, lower) = (redactor.clean(text, most), redactor.clean(&text.to_lowercase(), most));
         let hidden = lower.contains("[secret ") && !cleaned.contains("[secret ");
         if hidden { "[secret]".to_owned() } else { cleaned }
     }
@@ -203,44 +280,75 @@ impl Account {
         }
     }
 
-    /// Writes an audit event. A log that can't be written is itself logged: it must not stop a renewal.
-    pub(crate) fn record(&self, what: What, outcome: Outcome, code: Option<&str>) {
-        if self.events.fetch_add(1, Ordering::Relaxed) < EVENTS {
-            self.write(what, outcome, code);
-        }
+    /// Records an audit event, and waits until it is written. Of refusals only so many are written, and the rest is
+    /// counted.
+    pub(crate) fn record(&self, what: What, outcome: Outcome, code: Option<&str>) -> Result<(), Unrecorded> {
+        self.judge(self.submit(what, outcome, code).wait())
     }
 
-    /// Writes the call's own event, which is never dropped, after one that says how many others were.
-    pub(crate) fn close(&self, what: What, outcome: Outcome, code: Option<&str>) {
-        let events = self.events.load(Ordering::Relaxed).saturating_sub(EVENTS);
+    /// The same in a task.
+    pub(crate) async fn recorded(&self, what: What, outcome: Outcome, code: Option<&str>) -> Result<(), Unrecorded> {
+        let receipt = self.submit(what, outcome, code);
+        self.judge(receipt.written().await)
+    }
+
+    /// Hands an event to the audit log, and never waits: for what has happened already.
+    pub(crate) fn note(&self, what: What, outcome: Outcome, code: Option<&str>) {
+        self.submit(what, outcome, code).detach();
+    }
+
+    /// Hands the call's own event to the audit log, which is never suppressed, after one that says how many others were.
+    pub(crate) fn close(&self, what: What, outcome: Outcome, code: Option<&str>) -> Receipt {
+        let events = self.suppressed.load(Ordering::Relaxed);
         if events > 0 {
-            self.write(What::Dropped { events }, Outcome::Refused, None);
+            self.write(What::Dropped { events }, Outcome::Refused, None).detach();
         }
-        self.write(what, outcome, code);
+        self.write(what, outcome, code)
     }
 
-    fn write(&self, mut what: What, outcome: Outcome, code: Option<&str>) {
+    /// Whether an event was written. What it would have recorded must not happen if not, and the call ends as unavailable.
+    pub(crate) fn judge(&self, written: Result<(), AuditError>) -> Result<(), Unrecorded> {
+        written.map_err(|error| {
+            self.unrecorded.store(true, Ordering::SeqCst);
+            let error = in_one_line(&error);
+            tracing::error!(instance = %self.actor, call = %self.call, %error, "an audit event could not be written");
+            Unrecorded
+        })
+    }
+
+    fn submit(&self, what: What, outcome: Outcome, code: Option<&str>) -> Receipt {
+        if outcome == Outcome::Refused && !self.may_record_refusal() {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+            return Receipt::none();
+        }
+        self.write(what, outcome, code)
+    }
+
+    fn may_record_refusal(&self) -> bool {
+        self.refused.fetch_add(1, Ordering::Relaxed) < REFUSALS_OF_A_CALL
+            && self.refusal_budget.take(&self.actor, clock::now())
+    }
+
+    fn write(&self, mut what: What, outcome: Outcome, code: Option<&str>) -> Receipt {
+        let most = if outcome == Outcome::Refused { RECORDED_REFUSED_TEXT } else { RECORDED_TEXT };
         match &mut what {
             What::Http { method, target, path, .. } => {
                 for text in [method, target, path] {
-                    *text = self.clean(text);
+                    *text = self.clean_upto(text, most);
                 }
             }
-            What::Name { host } => *host = self.clean(host),
-            What::Output { path, .. } => *path = self.clean(path),
+            What::Name { host } => *host = self.clean_upto(host, most),
+            What::Output { path, .. } => *path = self.clean_upto(path, most),
             _ => {}
         }
-        let event = Event {
+        self.audit.submit(Event {
             time: clock::now().to_string(),
             actor: self.actor.clone(),
             call: self.call,
             what,
             outcome,
             code: code.map(str::to_owned),
-        };
-        if let Err(error) = self.audit.record(event) {
-            tracing::error!(actor = %self.actor, %error, "an audit event could not be written");
-        }
+        })
     }
 }
 
@@ -248,56 +356,6 @@ fn take(used: &AtomicU64, bytes: usize, limit: u64, name: Limit) -> Result<(), R
     let bytes = bytes as u64;
     let before = used.fetch_add(bytes, Ordering::Relaxed);
     if before.saturating_add(bytes) <= limit { Ok(()) } else { Err(Refusal::Limit(name)) }
-}
-
-/// An audit event that is written when it is dropped, as cancelled unless something better is known: what a killed call
-/// was about to do is recorded too.
-pub(crate) struct Record {
-    account: Arc<Account>,
-    what: Option<What>,
-    outcome: Outcome,
-    code: Option<String>,
-}
-
-impl Record {
-    pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
-        account.open.fetch_add(1, Ordering::SeqCst);
-        Self { account: Arc::clone(account), what: Some(what), outcome: Outcome::Cancelled, code: None }
-    }
-
-    /// What will be written, to add what became known.
-    pub(crate) fn what(&mut self) -> Option<&mut What> {
-        self.what.as_mut()
-    }
-
-    pub(crate) fn done(&mut self) {
-        self.outcome = Outcome::Done;
-    }
-
-    pub(crate) fn failed(&mut self, code: impl Into<String>) {
-        self.outcome = Outcome::Failed;
-        self.code = Some(code.into());
-    }
-
-    /// Notes the refusal in the account, too, and hands it back.
-    pub(crate) fn refused(&mut self, refusal: Refusal) -> Refusal {
-        self.outcome = Outcome::Refused;
-        self.code = Some(match &refusal {
-            Refusal::Limit(limit) => format!("over-limit:{limit}"),
-            other => other.code().to_owned(),
-        });
-        self.account.refuse(refusal)
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        if let Some(what) = self.what.take() {
-            self.account.record(what, self.outcome, self.code.as_deref());
-        }
-        self.account.open.fetch_sub(1, Ordering::SeqCst);
-        self.account.written.notify_waiters();
-    }
 }
 
 #[cfg(test)]
@@ -312,12 +370,12 @@ mod tests {
     fn a_call_that_does_too_much_is_counted_and_its_own_event_is_kept() {
         let audit = Arc::new(Audit::memory());
         let account = Account::new(actor(), CallId(1), Limits::default(), Arc::clone(&audit));
-        for _ in 0..EVENTS + 7 {
-            account.record(What::Wasi { operation: "udp" }, Outcome::Refused, Some("udp-not-allowed"));
+        for _ in 0..REFUSALS_OF_A_CALL + 7 {
+            account.record(What::Wasi { operation: "udp" }, Outcome::Refused, Some("udp-not-allowed")).unwrap();
         }
-        account.close(What::Call { function: "obtain", millis: 1 }, Outcome::Done, None);
+        account.close(What::Call { function: "obtain", millis: 1 }, Outcome::Done, None).detach();
         let events = audit.take();
-        assert_eq!(events.len() as u64, EVENTS + 2);
+        assert_eq!(events.len() as u64, REFUSALS_OF_A_CALL + 2);
         let [.., dropped, call] = events.as_slice() else { panic!("two at least") };
         assert_eq!(dropped.what, What::Dropped { events: 7 });
         assert_eq!(call.what, What::Call { function: "obtain", millis: 1 });
@@ -344,10 +402,59 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_dropped_is_written_as_cancelled() {
+    fn audit_keeps_every_success_whatever_was_refused_before() {
         let audit = Arc::new(Audit::memory());
         let account = Account::new(actor(), CallId(1), Limits::default(), Arc::clone(&audit));
-        drop(Record::begin(&Arc::new(account), What::Wasi { operation: "udp" }));
-        assert_eq!(audit.take().first().map(|event| event.outcome), Some(Outcome::Cancelled));
+        let secret = || What::Secret { secret: "key".into(), operation: "sigv4".into(), scope: String::new() };
+        for _ in 0..5_000 {
+            account.record(secret(), Outcome::Refused, Some("secret-not-granted")).unwrap();
+        }
+        for _ in 0..5_000 {
+            account.record(secret(), Outcome::Done, None).unwrap();
+        }
+        let done = audit.take().iter().filter(|event| event.outcome == Outcome::Done).count();
+        assert_eq!(done, 5_000);
+    }
+
+    #[test]
+    fn audit_bounds_refusals_of_an_instance_by_the_hour() {
+        let (audit, budget) = (Arc::new(Audit::memory()), Arc::new(RefusalBudget::default()));
+        for call in 0..50 {
+            let account = Account::new(actor(), CallId(call), Limits::default(), Arc::clone(&audit));
+            let account = account.with_refusal_budget(Arc::clone(&budget));
+            for _ in 0..REFUSALS_OF_A_CALL {
+                let what = What::Name { host: "x".repeat(5_000) };
+                account.record(what, Outcome::Refused, Some("name-not-granted")).unwrap();
+            }
+            account.close(What::Call { function: "obtain", millis: 1 }, Outcome::Done, None).detach();
+        }
+        let events = audit.take();
+        let refused = events.iter().filter(|event| matches!(event.what, What::Name { .. })).count();
+        // The budget comes back evenly, so a slow run may see one or two more.
+        assert!((1_000..1_010).contains(&refused), "{refused}");
+        let suppressed = events.iter().filter_map(|event| match event.what {
+            What::Dropped { events } => Some(events),
+            _ => None,
+        });
+        assert_eq!(suppressed.sum::<u64>() + refused as u64, 5_000);
+        let longest = events.iter().map(|event| serde_json::to_string(event).unwrap().len()).max();
+        assert!(longest < Some(600), "{longest:?}");
+    }
+
+    #[test]
+    fn audit_that_cannot_be_written_is_an_error_and_remembered() {
+        struct Full;
+        impl std::io::Write for Full {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let account = Account::new(actor(), CallId(1), Limits::default(), Arc::new(Audit::stream(Full).unwrap()));
+        assert!(!account.is_unrecorded());
+        let written = account.record(What::Wasi { operation: "udp" }, Outcome::Done, None);
+        assert_eq!((written, account.is_unrecorded()), (Err(Unrecorded), true));
     }
 }

@@ -1,6 +1,6 @@
 //! One call: what comes back, and how its end is told apart.
 
-use deputy_core::{Failure, Limit, Refusal};
+use deputy_core::{Failure, Limit, Refusal, Span};
 use deputy_observe::CallId;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
@@ -17,6 +17,9 @@ pub struct Call<T> {
     pub result: Result<T, CallError>,
     /// What the component was refused, once each, whether it told or not.
     pub refusals: Vec<Refusal>,
+    /// The limits within which a server or a name server did not answer, once each. They are no refusals: neither the
+    /// component nor the configuration is at fault.
+    pub timeouts: Vec<Limit>,
     /// What it used.
     pub usage: Usage,
     /// The end of what it wrote to standard error, with control characters escaped and known secrets blanked out.
@@ -32,6 +35,9 @@ pub enum CallError {
     /// The host is at fault.
     #[error("the sandbox failed: {0}; this is a bug, please report it")]
     Internal(String),
+    /// Something outside of the component ended the call: another try may succeed.
+    #[error(transparent)]
+    Interrupted(#[from] Interruption),
     /// The component answered something that the contract does not allow.
     #[error("the component's answer is not valid: {0}")]
     Invalid(String),
@@ -44,6 +50,20 @@ pub enum CallError {
         /// Wasmtime's word for it.
         reason: String,
     },
+}
+
+/// What ended a call from outside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Interruption {
+    /// The audit log can't be written, and what can't be recorded is not done.
+    #[error("the audit log cannot be written: nothing is done that is not recorded")]
+    Audit,
+    /// The call waited for the network until this limit ended it.
+    #[error("the network did not answer within the limit `{0}`")]
+    Network(Limit),
+    /// The process did not run for so long, and the call's time went by.
+    #[error("the process was stopped for {0} during the call")]
+    Stopped(Span),
 }
 
 /// Tells an engine's error apart. Wasmtime has no types for some of its limits, so their texts are compared here and

@@ -5,12 +5,15 @@
 //! pool where the address space is large enough, else one by one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use deputy_core::Limits;
+use deputy_core::{Limits, Span};
+use tokio::time::Instant;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::clock::monotonic;
 
 /// How often a computing component is interrupted, and so the grain of the limit `cpu`.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -69,34 +72,81 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// A thread that moves the epoch on while calls run, and sleeps while none do.
+/// A thread that moves the epoch on while calls run, and sleeps while none do. By its pulse it is noticed that the whole
+/// process was stopped, by a signal or with its machine.
 pub(crate) struct Ticker {
-    running: Arc<AtomicUsize>,
+    pulse: Arc<Pulse>,
     thread: JoinHandle<()>,
 }
 
+struct Pulse {
+    running: AtomicUsize,
+    origin: Instant,
+    /// The last beat, in nanoseconds since `origin`.
+    last: AtomicU64,
+    /// Nanoseconds for which the process was stopped while calls ran.
+    stopped: AtomicU64,
+}
+
 /// Keeps the ticker awake.
-pub(crate) struct Ticking<'a>(&'a Ticker);
+pub(crate) struct Ticking {
+    pulse: Arc<Pulse>,
+    begun: u64,
+    stopped: u64,
+}
+
+/// A pulse that is late by this much was not delayed by a busy machine.
+const STOPPED: u64 = 1_000_000_000;
 
 impl Ticker {
     pub(crate) fn new(engine: &Engine) -> Result<Self, std::io::Error> {
-        let running = Arc::new(AtomicUsize::new(0));
-        let (engine, count) = (engine.weak(), Arc::clone(&running));
-        let thread = thread::Builder::new().name("deputy-ticker".into()).spawn(move || tick(&engine, &count))?;
-        Ok(Self { running, thread })
+        let (running, last, stopped) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let pulse = Arc::new(Pulse { running, origin: monotonic(), last, stopped });
+        let (engine, own) = (engine.weak(), Arc::clone(&pulse));
+        let thread = thread::Builder::new().name("deputy-ticker".into()).spawn(move || tick(&engine, &own))?;
+        Ok(Self { pulse, thread })
     }
 
-    pub(crate) fn tick(&self) -> Ticking<'_> {
-        if self.running.fetch_add(1, Ordering::SeqCst) == 0 {
+    pub(crate) fn tick(&self) -> Ticking {
+        let (begun, stopped) = (self.pulse.now(), self.pulse.stopped.load(Ordering::SeqCst));
+        if self.pulse.running.fetch_add(1, Ordering::SeqCst) == 0 {
             self.thread.thread().unpark();
         }
-        Ticking(self)
+        Ticking { pulse: Arc::clone(&self.pulse), begun, stopped }
     }
 }
 
-impl Drop for Ticking<'_> {
+impl Ticking {
+    /// How long the process was stopped since this call began, if it was.
+    pub(crate) fn stopped(&self) -> Option<Span> {
+        let last = self.pulse.last.load(Ordering::SeqCst).max(self.begun);
+        // The call may be awake again before the ticker is.
+        let gap = Some(self.pulse.now().saturating_sub(last)).filter(|gap| *gap >= STOPPED);
+        let noticed = self.pulse.stopped.load(Ordering::SeqCst).saturating_sub(self.stopped);
+        let stopped = noticed.saturating_add(gap.unwrap_or_default());
+        (stopped > 0).then(|| Span::millis(stopped / 1_000_000))
+    }
+}
+
+impl Pulse {
+    fn now(&self) -> u64 {
+        let since = monotonic().saturating_duration_since(self.origin);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn beat(&self, asleep: bool) {
+        let (now, last) = (self.now(), self.last.load(Ordering::SeqCst));
+        let gap = now.saturating_sub(last);
+        if gap >= STOPPED && !asleep {
+            self.stopped.fetch_add(gap, Ordering::SeqCst);
+        }
+        self.last.store(now, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Ticking {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.pulse.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -107,15 +157,17 @@ impl Drop for Ticker {
 }
 
 /// Ends once the engine and the ticker are gone.
-fn tick(engine: &EngineWeak, running: &Arc<AtomicUsize>) {
+fn tick(engine: &EngineWeak, pulse: &Arc<Pulse>) {
     loop {
-        if running.load(Ordering::SeqCst) > 0 {
+        if pulse.running.load(Ordering::SeqCst) > 0 {
             #[expect(clippy::disallowed_methods, reason = "a thread of its own, which does nothing else")]
             thread::sleep(TICK);
-        } else if Arc::strong_count(running) == 1 {
+            pulse.beat(false);
+        } else if Arc::strong_count(pulse) == 1 {
             return;
         } else {
             thread::park();
+            pulse.beat(true);
         }
         match engine.upgrade() {
             Some(engine) => engine.increment_epoch(),

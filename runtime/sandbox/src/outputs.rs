@@ -9,8 +9,9 @@ use deputy_core::{OutputPath, Outputs, Refusal, SecretBytes};
 use deputy_observe::What;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::account::{Account, Record};
+use crate::account::Account;
 use crate::bindings::delegation::tokens::outputs::{self, OutputError};
+use crate::record::Record;
 use crate::redact::bounded;
 
 /// Whether a call's files are taken.
@@ -29,7 +30,7 @@ pub(crate) struct Staging {
     staged: Outputs,
 }
 
-/// The longest path that is told of, in bytes: longer than any that is good.
+/// Bytes of a path that are looked at: more than any good one has, so that what is cut off is refused as too long.
 const SHOWN_PATH: usize = 1024;
 
 impl Staging {
@@ -46,7 +47,7 @@ impl Staging {
         if self.files == Files::Refused {
             return Err(Refusal::Outputs);
         }
-        let shown = || bounded(path.to_owned(), SHOWN_PATH, false);
+        let shown = || path.to_owned();
         let path: OutputPath = path.parse().map_err(|_| Refusal::OutputPath { path: shown() })?;
         if self.staged.files.keys().any(|other| other.collides(&path)) {
             return Err(Refusal::OutputTaken { path: shown() });
@@ -60,12 +61,13 @@ impl Staging {
 impl outputs::Host for Staging {
     fn put(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), OutputError>> {
         let contents = SecretBytes::new(contents);
-        let shown = bounded(path.clone(), SHOWN_PATH, false);
-        let mut record = Record::begin(&self.account, What::Output { path: shown, bytes: contents.len() as u64 });
+        let path = bounded(path, SHOWN_PATH, false);
+        let what = What::Output { path: path.clone(), bytes: contents.len() as u64 };
+        let mut record = Record::begin(&self.account, what);
         Ok(match self.stage(&path, contents) {
             Ok(()) => {
                 record.done();
-                Ok(())
+                record.close().map_err(|error| OutputError::Denied(error.to_string()))
             }
             Err(refusal) => Err(convert_refusal(&record.refused(refusal))),
         })

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use deputy_core::{Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens};
 use deputy_observe::Actor;
 use deputy_sources::SourceError;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
@@ -13,10 +15,12 @@ use crate::bindings::renews::{RenewsTokens, RenewsTokensPre};
 use crate::bindings::revokes::{RevokesTokens, RevokesTokensPre};
 use crate::bindings::{Provider as Bound, ProviderPre as BoundPre};
 use crate::call::{Call, CallError};
-use crate::caller::{Caller, Ended, Function};
+use crate::caller::Caller;
+use crate::ended::Ended;
 use crate::http::HttpPolicy;
 use crate::inspection::{Inspection, Kind};
 use crate::lent::Lent;
+use crate::open_call::Function;
 use crate::outputs::Files;
 use crate::redact::Redactor;
 use crate::sandbox::{LoadError, Shared};
@@ -78,63 +82,83 @@ impl Provider {
 
     /// Asks for the service's name, without any grant.
     pub async fn service_name(&self) -> Call<ServiceName> {
-        let call = self.call("service-name", &self.bare, async |store| {
-            let provider = self.obtains.instantiate_async(&mut *store).await?;
-            provider.delegation_tokens_provider().call_service_name(store).await.map(Ok)
+        let obtains = self.obtains.clone();
+        let call = self.call("service-name", &self.bare, move |store| {
+            async move {
+                let provider = obtains.instantiate_async(&mut *store).await?;
+                provider.delegation_tokens_provider().call_service_name(store).await.map(Ok)
+            }
+            .boxed()
         });
         let parse =
             |name: String, _: &Redactor| name.parse::<ServiceName>().map_err(|e| CallError::Invalid(e.to_string()));
-        call.await.and_then(parse)
+        call.await.and_then(parse).await
     }
 
     /// Asks whether the instance needs tokens, without any grant.
     pub async fn tokens_required(&self) -> Call<bool> {
-        let call = self.call("tokens-required", &self.bare, async |store| {
-            let provider = self.obtains.instantiate_async(&mut *store).await?;
-            provider.delegation_tokens_provider().call_tokens_required(store, self.caller.settings()).await
+        let (obtains, settings) = (self.obtains.clone(), self.caller.settings());
+        let call = self.call("tokens-required", &self.bare, move |store| {
+            async move {
+                let provider = obtains.instantiate_async(&mut *store).await?;
+                provider.delegation_tokens_provider().call_tokens_required(store, &settings).await
+            }
+            .boxed()
         });
-        call.await.and_then(|required, _| Ok(required))
+        call.await.and_then(|required, _| Ok(required)).await
     }
 
     /// Obtains tokens.
     pub async fn obtain(&self) -> Call<Tokens> {
-        let call = self.call("obtain", &self.granted, async |store| {
-            let provider: Bound = self.obtains.instantiate_async(&mut *store).await?;
-            provider.delegation_tokens_provider().call_obtain(store, self.caller.settings()).await
+        let (obtains, settings) = (self.obtains.clone(), self.caller.settings());
+        let call = self.call("obtain", &self.granted, move |store| {
+            async move {
+                let provider: Bound = obtains.instantiate_async(&mut *store).await?;
+                provider.delegation_tokens_provider().call_obtain(store, &settings).await
+            }
+            .boxed()
         });
-        call.await.and_then(|tokens, _| self.tokens(tokens))
+        call.await.and_then(|tokens, _| self.tokens(tokens)).await
     }
 
     /// Prolongs tokens; `None` if the component can't.
     pub async fn renew(&self, tokens: &Tokens) -> Option<Call<Tokens>> {
-        let renews = self.renews.as_ref()?;
-        let call = self.call("renew", &self.granted, async |store| {
-            let provider: RenewsTokens = renews.instantiate_async(&mut *store).await?;
-            let lent = Lent::tokens(tokens);
-            provider.delegation_tokens_renewal().call_renew(store, self.caller.settings(), &lent).await
+        let (renews, settings) = (self.renews.clone()?, self.caller.settings());
+        let lent = Lent::tokens(tokens);
+        let call = self.call("renew", &self.granted, move |store| {
+            async move {
+                let provider: RenewsTokens = renews.instantiate_async(&mut *store).await?;
+                provider.delegation_tokens_renewal().call_renew(store, &settings, &lent).await
+            }
+            .boxed()
         });
-        Some(call.await.and_then(|tokens, _| self.tokens(tokens)))
+        Some(call.await.and_then(|tokens, _| self.tokens(tokens)).await)
     }
 
     /// Makes the service refuse tokens; `None` if the component can't.
     pub async fn revoke(&self, tokens: &Tokens) -> Option<Call<()>> {
-        let revokes = self.revokes.as_ref()?;
-        let call = self.call("revoke", &self.granted, async |store| {
-            let provider: RevokesTokens = revokes.instantiate_async(&mut *store).await?;
-            let lent = Lent::tokens(tokens);
-            provider.delegation_tokens_revocation().call_revoke(store, self.caller.settings(), &lent).await
+        let (revokes, settings) = (self.revokes.clone()?, self.caller.settings());
+        let lent = Lent::tokens(tokens);
+        let call = self.call("revoke", &self.granted, move |store| {
+            async move {
+                let provider: RevokesTokens = revokes.instantiate_async(&mut *store).await?;
+                provider.delegation_tokens_revocation().call_revoke(store, &settings, &lent).await
+            }
+            .boxed()
         });
-        Some(call.await.and_then(|(), _| Ok(())))
+        Some(call.await.and_then(|(), _| Ok(())).await)
     }
 
-    async fn call<T>(
+    async fn call<T: Send + 'static>(
         &self,
         function: &'static str,
         bindings: &Bindings,
-        run: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, wit::Failure>>,
+        run: impl for<'a> FnOnce(&'a mut Store<State>) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
+        + Send
+        + 'static,
     ) -> Ended<T> {
         let redactor = Redactor::new(self.secrets.known());
-        self.caller.call(Function::Named(function), bindings, redactor, run).await
+        self.caller.call(Function::Named(function), bindings, redactor, Box::new(run)).await
     }
 
     fn tokens(&self, tokens: wit::Tokens) -> Result<Tokens, CallError> {

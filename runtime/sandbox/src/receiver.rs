@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use deputy_core::{Delivery, Outputs, ReceiverPlan, Services};
 use deputy_observe::{Accepted, Actor};
+use futures::FutureExt;
 use wasmtime::component::InstancePre;
 
 use crate::bindings::receives::{TokenReceiver, TokenReceiverPre};
 use crate::call::{Call, CallError};
-use crate::caller::{Caller, Function};
+use crate::caller::Caller;
 use crate::inspection::{Inspection, Kind};
 use crate::lent::Lent;
+use crate::open_call::Function;
 use crate::outputs::Files;
 use crate::redact::Redactor;
+use crate::running::Run;
 use crate::sandbox::{LoadError, Shared};
 use crate::secrets::SecretStore;
 use crate::state::{Bindings, State};
@@ -57,15 +60,20 @@ impl Receiver {
 
     /// Asks for the services whose payloads it understands.
     pub async fn services(&self) -> Call<Services> {
-        let function = Function::Named("services");
-        let call = self.caller.call(function, &self.bare, Redactor::new(Vec::new()), async |store| {
-            let receiver: TokenReceiver = self.receives.instantiate_async(&mut *store).await?;
-            receiver.delegation_tokens_receiver().call_services(store).await.map(Ok)
+        let receives = self.receives.clone();
+        let run: Run<Vec<String>> = Box::new(move |store| {
+            async move {
+                let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
+                receiver.delegation_tokens_receiver().call_services(store).await.map(Ok)
+            }
+            .boxed()
         });
+        let function = Function::Named("services");
+        let call = self.caller.call(function, &self.bare, Redactor::new(Vec::new()), run);
         let parse = |names: Vec<String>, _: &Redactor| {
             Services::parse(names.iter().map(String::as_str)).map_err(|error| CallError::Invalid(error.to_string()))
         };
-        call.await.and_then(parse)
+        call.await.and_then(parse).await
     }
 
     /// Has it apply all current deliveries of the instances that are bound to it. What it left is for the caller to
@@ -79,14 +87,19 @@ impl Receiver {
         // What it is given it may misuse: its log and its failures must not show it.
         let redactor = Redactor::new(Vec::new());
         deliveries.iter().for_each(|delivery| redactor.learn(&delivery.instance, &delivery.payload));
-        let call = self.caller.call(function, &self.accepting, redactor, async |store| {
-            let receiver: TokenReceiver = self.receives.instantiate_async(&mut *store).await?;
-            let lent = Lent::deliveries(deliveries);
-            let accept = receiver.delegation_tokens_receiver();
-            let answer = accept.call_accept(&mut *store, self.caller.settings(), &lent).await?;
-            Ok(answer.map(|()| store.data_mut().take_outputs()))
+        let (receives, settings) = (self.receives.clone(), self.caller.settings());
+        let lent = Lent::deliveries(deliveries);
+        let run: Run<Outputs> = Box::new(move |store| {
+            async move {
+                let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
+                let accept = receiver.delegation_tokens_receiver();
+                let answer = accept.call_accept(&mut *store, &settings, &lent).await?;
+                Ok(answer.map(|()| store.data_mut().take_outputs()))
+            }
+            .boxed()
         });
-        call.await.and_then(|outputs, _| Ok(outputs))
+        let call = self.caller.call(function, &self.accepting, redactor, run);
+        call.await.and_then(|outputs, _| Ok(outputs)).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Take};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use deputy_core::{Digest, Instance, ReceiverPlan};
@@ -21,7 +22,10 @@ use crate::inspection::{Inspection, Kind};
 use crate::network::Resolver;
 use crate::provider::Provider;
 use crate::receiver::Receiver;
+use crate::refusal_budget::RefusalBudget;
 use crate::state::{self, State};
+use crate::threads::CallThreads;
+use crate::watchdog::Watchdog;
 
 /// What a sandbox is made with.
 pub struct Options {
@@ -45,9 +49,12 @@ pub struct Sandbox {
 pub(crate) struct Shared {
     pub(crate) audit: Arc<Audit>,
     pub(crate) calls: AtomicU64,
+    pub(crate) refusals: Arc<RefusalBudget>,
     pub(crate) resolver: Arc<dyn Resolver>,
-    pub(crate) slots: Semaphore,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) threads: CallThreads,
     pub(crate) ticker: Ticker,
+    pub(crate) watchdog: Watchdog,
     cache: Cache,
     engine: Engine,
     linker: Linker<State>,
@@ -62,9 +69,9 @@ pub enum SandboxError {
     /// The engine.
     #[error("the engine can't be started: this is a bug, please report it")]
     Engine(#[from] wasmtime::Error),
-    /// The ticker.
-    #[error("the clock's thread can't be started")]
-    Ticker(#[from] io::Error),
+    /// Threads.
+    #[error("the threads for components can't be started")]
+    Threads(#[from] io::Error),
 }
 
 /// Why a component is not loaded.
@@ -140,6 +147,9 @@ pub enum LoadError {
     },
 }
 
+/// How long the end of calls is waited for at the end of the program.
+const SETTLING: Duration = Duration::from_secs(2);
+
 const LARGEST_COMPONENT: u64 = 256 << 20;
 
 impl Shared {
@@ -149,6 +159,12 @@ impl Shared {
 }
 
 impl Sandbox {
+    /// What its components share.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// A sandbox.
     ///
     /// # Errors
@@ -160,9 +176,12 @@ impl Sandbox {
         let shared = Shared {
             audit: options.audit,
             calls: AtomicU64::new(1),
+            refusals: Arc::default(),
             resolver: options.resolver,
-            slots: Semaphore::new(CONCURRENT_CALLS),
+            slots: Arc::new(Semaphore::new(CONCURRENT_CALLS)),
+            threads: CallThreads::new()?,
             ticker: Ticker::new(&engine)?,
+            watchdog: Watchdog::new()?,
             cache: Cache::new(engine.clone(), options.compiler, &options.state_dir)?,
             engine,
             linker,
@@ -194,6 +213,14 @@ impl Sandbox {
     /// As [`load`](Self::load).
     pub async fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
         Ok(self.component(path, None).await?.1)
+    }
+
+    /// Waits until the calls that nobody waits for any more are over and recorded, but no longer than a moment: for the
+    /// end of the program.
+    pub async fn settle(&self) {
+        let all = u32::try_from(CONCURRENT_CALLS).unwrap_or(u32::MAX);
+        // The semaphore is never closed; what does not end in time has been reported by the watchdog, or will not be.
+        tokio::time::timeout(SETTLING, self.shared.slots.acquire_many(all)).await.map(drop).ok();
     }
 
     async fn linked(

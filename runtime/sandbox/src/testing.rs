@@ -62,8 +62,13 @@ impl Book {
     }
 
     /// What was recorded so far, oldest first, which is then forgotten.
-    pub(crate) fn events(&self) -> Vec<Event> {
+    pub(crate) fn all_events(&self) -> Vec<Event> {
         self.audit.take()
+    }
+
+    /// The same without what was recorded of a use before it began.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.all_events().into_iter().filter(|event| event.outcome != Outcome::Begun).collect()
     }
 
     /// The one event that was recorded, as outcome and code.

@@ -14,6 +14,7 @@ mod oauth2;
 mod ports;
 mod seaweed;
 mod server;
+mod straight_line;
 mod tools;
 
 pub use boto::{aws, boto};
@@ -25,4 +26,5 @@ pub use oauth2::OAuth2;
 pub use ports::{free_ports, lasting_ports};
 pub use seaweed::{Place, Seaweed};
 pub use server::{Server, Start};
+pub use straight_line::with_straight_line_calls;
 pub use tools::{engine, guest, tool};

@@ -80,6 +80,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let metrics = Arc::new(WorkerMetrics::default());
     let audit = Arc::new(sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?);
     let sandbox = sandbox::open(Some(state.clone()), Arc::clone(&audit))?;
+    let calls = sandbox.clone();
     let components = Components::open(state.join("components"), Arc::clone(&random)).await;
     let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
     let following = components.clone().follow(link.held.clone(), link.state.clone());
@@ -116,6 +117,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
         tracing::error!("the coordinator is lost: {out}; what is held stays in use{again}");
     });
     worker.run().await;
+    // Calls that were cut off are in the audit trail before the program ends.
+    calls.settle().await;
     drop(tasks);
     drop(file);
     audit.flush().await;

@@ -22,6 +22,9 @@ use line::{MAX_LINE, Pending, Tail};
 
 pub(crate) use stream::GuestStream;
 
+/// Bytes of one block that are looked at when they can't all be shown: as many as a stream takes at once.
+const LOOKED_AT: usize = 64 << 10;
+
 /// The log of one call. Clones are the same log.
 #[derive(Clone)]
 pub(crate) struct GuestLog(Arc<Inner>);
@@ -40,6 +43,8 @@ struct State {
     /// The first limit that was passed. From then on all is dropped, so that what is there has no holes.
     over: Option<Limit>,
     dropped: u64,
+    /// Whether more lines may have been dropped than were counted.
+    dropped_more: bool,
     stdout: Pending,
     stderr: Pending,
     tail: Tail,
@@ -159,33 +164,48 @@ impl Inner {
         self.emit(state, source, raw, upto);
     }
 
-    /// Emits the lines of a block, blanked as a whole: a secret may have several lines.
+    /// Emits the lines of a block, blanked as a whole: a secret may have several lines. It looks at no more of the block
+    /// than the log could still take.
     fn emit(&self, state: &mut State, source: Source, raw: &[u8], upto: usize) {
-        let count = |raw: &[u8]| raw.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
         if state.over.is_some() {
-            state.dropped = state.dropped.saturating_add(count(raw));
+            state.drop_lines(raw);
             return;
         }
         let limits = self.account.limits();
+        let most = limits.log_bytes.as_usize().max(LOOKED_AT);
+        let beyond = raw.get(most..upto).unwrap_or_default();
+        let upto = upto.min(most);
+        let raw = raw.get(..most.saturating_add(self.redactor.longest())).unwrap_or(raw);
         let blanked = self.redactor.blank(raw, upto);
-        for line in blanked.split(|byte| *byte == b'\n') {
+        let mut rest = blanked.as_slice();
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let line = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let text = bounded(escape(&String::from_utf8_lossy(line)), MAX_LINE, false);
             let bytes = state.bytes.saturating_add(text.len() as u64);
-            if state.over.is_none() {
-                if state.lines >= limits.log_lines {
-                    state.over = Some(Limit::LogLines);
-                } else if bytes > limits.log_bytes.as_u64() {
-                    state.over = Some(Limit::LogBytes);
-                }
+            if state.lines >= limits.log_lines {
+                state.over = Some(Limit::LogLines);
+            } else if bytes > limits.log_bytes.as_u64() {
+                state.over = Some(Limit::LogBytes);
             }
             if state.over.is_some() {
-                state.dropped = state.dropped.saturating_add(1);
-                continue;
+                state.drop_lines(rest);
+                break;
             }
             state.lines += 1;
             state.bytes = bytes;
             self.event(source, &text);
+            match end.and_then(|end| rest.get(end + 1..)) {
+                Some(after) => rest = after,
+                None => break,
+            }
+        }
+        // What is beyond belongs to a line of which enough is shown, or is more than the log can take.
+        let lines = newlines(beyond);
+        if lines > 0 {
+            state.over.get_or_insert(Limit::LogBytes);
+            state.dropped = state.dropped.saturating_add(lines);
         }
     }
 
@@ -224,13 +244,18 @@ impl Inner {
                 inner.account.refuse(Refusal::Limit(limit));
                 let ((instance, receiver, call), dropped) = (inner.whose(), state.dropped);
                 let now = inner.account.limits().shown(limit);
+                let least = if state.dropped_more { "at least " } else { "" };
                 tracing::warn!(
                     target: "deputy::guest", instance, receiver, %call, stream = "host", dropped,
-                    "{dropped} lines were dropped: over the limit `{limit}`, which is {now}"
+                    "{least}{dropped} lines were dropped: over the limit `{limit}`, which is {now}"
                 );
             }
         });
     }
+}
+
+fn newlines(text: &[u8]) -> u64 {
+    text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 impl Drop for Inner {
@@ -240,6 +265,13 @@ impl Drop for Inner {
 }
 
 impl State {
+    /// Counts the lines of a block that is dropped, as far as it is looked at.
+    fn drop_lines(&mut self, raw: &[u8]) {
+        let seen = raw.get(..LOOKED_AT).unwrap_or(raw);
+        self.dropped_more |= seen.len() < raw.len();
+        self.dropped = self.dropped.saturating_add(newlines(seen) + 1);
+    }
+
     fn pending(&mut self, stderr: bool) -> &mut Pending {
         if stderr { &mut self.stderr } else { &mut self.stdout }
     }

@@ -252,3 +252,23 @@ async fn the_streams_are_always_ready_and_no_terminal() {
     assert!(lines[0].contains("message=one") && lines[0].contains("stdout"));
     assert!(lines[1].contains("message=two") && lines[1].contains("stderr"));
 }
+
+#[test]
+fn log_that_is_full_looks_at_little_of_what_it_drops() {
+    let (lines, _) = seen(log_with(Limits { log_lines: 1, ..Limits::default() }, &[]), |log| {
+        log.log(Level::Info, "first");
+        log.log(Level::Info, "second");
+        log.log(Level::Info, &"\n".repeat(4 << 20));
+    });
+    let dropped = format!("at least {} lines were dropped", LOOKED_AT + 2);
+    assert!(lines.last().is_some_and(|line| line.contains(&dropped)), "{lines:?}");
+}
+
+#[test]
+fn log_takes_no_more_of_one_message_than_it_has_room_for() {
+    let limits = Limits { log_lines: 1_000_000, ..Limits::default() };
+    let (lines, _) = seen(log_with(limits, &[]), |log| log.log(Level::Info, &"x\n".repeat(2 << 20)));
+    assert_eq!(lines.len(), LOOKED_AT / 2 + 2);
+    let dropped = format!("{} lines were dropped", (2 << 20) - LOOKED_AT / 2);
+    assert!(lines.last().is_some_and(|line| line.contains(&dropped)), "{:?}", lines.last());
+}

@@ -45,7 +45,10 @@ type Answer = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>);
 
 impl Exchange {
     pub(super) async fn run(mut self, request: Request<Outgoing>) -> Result<Response<WasiBody>, Error> {
-        match self.steps(request).await {
+        let waiting = self.account.wait_for_network();
+        let ended = self.steps(request).await;
+        drop(waiting);
+        match ended {
             Ok((response, connection)) => {
                 let (account, whole, asked) = (self.account, self.whole, self.options.between_bytes_timeout);
                 let ledger = self.ledger;
@@ -58,14 +61,16 @@ impl Exchange {
 
     async fn steps(&mut self, request: Request<Outgoing>) -> Result<Answer, Stop> {
         let (mut head, mut body) = request.into_parts();
+        // One that is refused counts as well: to be refused costs a component nothing else.
+        self.account.take_request()?;
         let target = self.target(&head)?;
         self.ledger.note_target(&target);
         let permit = self.policy.grant().permit_http(&target)?;
-        self.account.take_request()?;
         normalise(&mut head, target.target())?;
         self.inject(&permit, &mut head, &mut body).await?;
         self.account.take_sent(request_line(&head) + section(&head.headers))?;
         let rule = permit.rule();
+        self.announce(rule).await?;
         let stream = self.connect(permit).await?;
         let stream = self.secure(rule, target.target(), stream).await?;
         let answer = self.exchange(stream, Request::from_parts(head, body)).await?;
@@ -96,6 +101,17 @@ impl Exchange {
         }
         let most = self.account.limits().sent.as_u64();
         inject(&rule.send.inject, self.policy.secrets(), head, body, self.whole, most).await
+    }
+
+    /// Records the request before it leaves, with the secrets that leave with it. The key of a client certificate does not
+    /// leave, but it is used.
+    async fn announce(&mut self, rule: usize) -> Result<(), Stop> {
+        let key = self.policy.rule(rule).and_then(|(_, tls)| tls?.key().map(ToString::to_string));
+        if let Some(key) = key {
+            self.ledger.note_injected(key);
+        }
+        let unrecorded = |error| Stop::failed("audit-unavailable", Error::InternalError(None)).because(error);
+        self.ledger.record().announce().await.map_err(unrecorded)
     }
 
     /// Resolves, pins and connects, all under one limit.

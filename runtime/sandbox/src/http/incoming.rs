@@ -17,6 +17,7 @@ use super::outgoing::section;
 use super::stop::{Phase, Stop};
 use crate::account::Account;
 use crate::network::{Deadline, Timer};
+use crate::waiting::Waiting;
 
 /// An answer's body.
 pub(crate) struct Incoming<B> {
@@ -37,7 +38,7 @@ struct Open<B> {
     /// For the whole exchange.
     end: Timer,
     /// For the next piece; runs only while the component waits for one.
-    next: Option<Timer>,
+    next: Option<(Timer, Waiting)>,
     _connection: Option<AbortOnDropJoinHandle<()>>,
 }
 
@@ -77,7 +78,10 @@ impl<B: Body<Data = Bytes> + Unpin> Open<B> {
             Poll::Pending => {
                 let (whole, asked) = (self.whole, self.asked);
                 let span = self.account.limits().between_bytes;
-                let next = self.next.get_or_insert_with(|| whole.step(span, Limit::BetweenBytes, asked).timer());
+                let account = &self.account;
+                let (next, _) = self.next.get_or_insert_with(|| {
+                    (whole.step(span, Limit::BetweenBytes, asked).timer(), account.wait_for_network())
+                });
                 Pin::new(next).poll(context).map(|late| Some(Err(Stop::late(late, Phase::Body))))
             }
         }

@@ -8,7 +8,8 @@ use deputy_core::Refusal;
 use deputy_core::grant::HttpTarget;
 use deputy_observe::{Actor, What};
 
-use crate::account::{Account, Record};
+use crate::account::Account;
+use crate::record::Record;
 
 /// The audit record of one request, written with the final counts when it is dropped.
 pub(crate) struct Ledger {

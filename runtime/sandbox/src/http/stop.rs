@@ -17,6 +17,7 @@ pub(crate) struct Stop {
 #[derive(Debug)]
 enum Why {
     Failed { code: &'static str, reason: Option<String> },
+    Late { code: &'static str, limit: Limit },
     Refused(Refusal),
 }
 
@@ -74,8 +75,11 @@ impl Stop {
         };
         match late.0 {
             Cause::Component => Self::failed(code, guest),
-            Cause::Limit(Limit::Exchange) => Self::refused(Refusal::Limit(Limit::Exchange), Error::HttpResponseTimeout),
-            Cause::Limit(limit) => Self::refused(Refusal::Limit(limit), guest),
+            // The server is at fault, and neither the component nor the limit.
+            Cause::Limit(Limit::Exchange) => {
+                Self { guest: Error::HttpResponseTimeout, why: Why::Late { code: "timeout", limit: Limit::Exchange } }
+            }
+            Cause::Limit(limit) => Self { guest, why: Why::Late { code, limit } },
         }
     }
 
@@ -87,6 +91,10 @@ impl Stop {
                     ledger.note_address(address);
                 }
                 ledger.record().refused(refusal);
+            }
+            Why::Late { code, limit } => {
+                tracing::warn!(instance = %ledger.actor(), code, %limit, "the server of an HTTP request did not answer");
+                ledger.record().timed_out(code, limit);
             }
             Why::Failed { code, reason } => {
                 if let Some(reason) = reason {

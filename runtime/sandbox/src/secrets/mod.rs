@@ -25,8 +25,9 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 pub(crate) use call::CallValues;
 pub(crate) use store::SecretStore;
 
-use crate::account::{Account, Record};
+use crate::account::Account;
 use crate::bindings::delegation::tokens::secrets::{self, SecretError, Sigv4Signature};
+use crate::record::Record;
 use crate::values::SecretValues;
 
 /// An open secret, as a component holds it: its name, not its value.
@@ -52,6 +53,9 @@ pub(crate) struct SecretsView<'a> {
     pub(crate) secrets: &'a mut Secrets,
     pub(crate) table: &'a mut ResourceTable,
 }
+
+/// Bytes of a secret's name that are looked at: more than any has, so that none is granted that was cut off.
+const LONGEST_NAME: usize = 1024;
 
 /// Why an operation did not succeed.
 enum Error {
@@ -94,7 +98,8 @@ impl Secrets {
         match result {
             Ok(value) => {
                 record.done();
-                Ok(value)
+                // The component has nothing of it yet.
+                record.close().map(|()| value).map_err(|error| convert_error(Error::Unavailable(error.to_string())))
             }
             Err(Error::Refused(refusal)) => {
                 let refusal = record.refused(self.cleaned(refusal));
@@ -180,7 +185,8 @@ impl SecretsView<'_> {
 }
 
 impl secrets::Host for SecretsView<'_> {
-    async fn open(&mut self, name: String) -> wasmtime::Result<Result<Resource<Handle>, SecretError>> {
+    async fn open(&mut self, mut name: String) -> wasmtime::Result<Result<Resource<Handle>, SecretError>> {
+        name.truncate(name.floor_char_boundary(LONGEST_NAME));
         let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone()).map_err(Error::Refused);
         let shown = match &granted {
             Ok(name) => name.to_string(),

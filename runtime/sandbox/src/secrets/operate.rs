@@ -1,17 +1,23 @@
 //! What each operation does, once it is recorded: ask the grant, fetch the value, use it.
 
-use std::num::NonZeroU32;
+use std::fmt;
+use std::num::{NonZero, NonZeroU32};
+use std::sync::{Arc, LazyLock};
+use std::thread::available_parallelism;
 
 use aws_lc_rs::{hmac, pbkdf2};
 use deputy_core::SecretName;
 use deputy_core::grant::{Algorithm, Operation, StringToSign, StringToSignError};
 
+use tokio::sync::Semaphore;
+
 use super::jwt::Proposal;
 use super::key::SigningKey;
 use super::sigv4;
 use super::{Error, Secrets};
-use crate::account::Record;
 use crate::bindings::delegation::tokens::secrets::Sigv4Signature;
+use crate::record::Record;
+use crate::time_budget::thread_time;
 
 /// Many times what a string to sign has.
 const MAX_STRING_TO_SIGN: usize = 1024;
@@ -51,14 +57,14 @@ impl Secrets {
         self.scope(record, &proposal.scope());
         let token = proposal.permit(grant, name, algorithm, (self.now)()).map_err(Error::Refused)?;
         let value = self.value(name).await?;
-        off_thread(move || token.sign(&value)).await?.map_err(|error| unusable(name, &error))
+        self.off_thread(move || token.sign(&value)).await?.map_err(|error| unusable(name, &error))
     }
 
     pub(super) async fn hmac_sha256(&self, name: &SecretName, data: Vec<u8>) -> Result<Vec<u8>, Error> {
         self.granted(name)?.permit_bare(name, Operation::HmacSha256).map_err(Error::Refused)?;
         self.sized(&data)?;
         let value = self.value(name).await?;
-        off_thread(move || {
+        self.off_thread(move || {
             let key = hmac::Key::new(hmac::HMAC_SHA256, value.expose());
             hmac::sign(&key, &data).as_ref().to_vec()
         })
@@ -77,7 +83,7 @@ impl Secrets {
             return Err(Error::Invalid("iterations must be between 4,096 and 1,000,000".to_owned()));
         };
         let value = self.value(name).await?;
-        off_thread(move || {
+        self.off_thread(move || {
             let mut derived = vec![0; 32];
             pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, value.expose(), &mut derived);
             derived
@@ -97,7 +103,7 @@ impl Secrets {
         grant.permit_sign(name, algorithm).map_err(Error::Refused)?;
         self.sized(&data)?;
         let value = self.value(name).await?;
-        off_thread(move || SigningKey::read(&value, algorithm)?.sign(&data))
+        self.off_thread(move || SigningKey::read(&value, algorithm)?.sign(&data))
             .await?
             .map_err(|error| unusable(name, &error))
     }
@@ -113,14 +119,29 @@ fn unusable(name: &SecretName, error: &dyn std::error::Error) -> Error {
     Error::Unavailable(format!("secret {name}: {error}"))
 }
 
-/// Runs what takes the processor for long beside the runtime's threads, which serve other calls.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it can't be cancelled and needn't be: arguments are bounded, so it ends within about a second, and a call \
-              has one at a time"
-)]
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Unavailable(format!("an operation on a secret ended early: {error}")))
+/// One operation for each processor: more at once would only take turns, and hold a thread each.
+static PROCESSORS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(2, NonZero::get)));
+
+impl Secrets {
+    /// Runs what takes the processor for long on a thread of its own, and charges the call for it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it can't be cancelled and needn't be: arguments are bounded, so it ends within about a second, and a \
+                  call has one at a time"
+    )]
+    async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let ended_early =
+            |error: &dyn fmt::Display| Error::Unavailable(format!("an operation on a secret ended early: {error}"));
+        let turn = PROCESSORS.acquire().await.map_err(|error| ended_early(&error))?;
+        let time = Arc::clone(self.account.time());
+        let charged = move || {
+            let _turn = turn;
+            let begun = thread_time();
+            let done = work();
+            time.charge(thread_time().saturating_sub(begun));
+            done
+        };
+        tokio::task::spawn_blocking(charged).await.map_err(|error| ended_early(&error))
+    }
 }

@@ -16,14 +16,18 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, SocketResult};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
 use super::{Known, SocketsView};
-use crate::account::{Account, Record};
+use crate::account::Account;
 use crate::network::{Cause, Deadline, Late, Resolver, resolve};
+use crate::record::Record;
 
 /// A lookup, and then its answer. In the table in the place of WASI's own.
 pub(super) enum Lookup {
-    Waiting(AbortOnDropJoinHandle<Result<Vec<IpAddr>, ErrorCode>>),
+    Waiting(AbortOnDropJoinHandle<Result<Vec<IpAddr>, ErrorCode>>, Arc<Account>),
     Done(Result<vec::IntoIter<IpAddr>, ErrorCode>),
 }
+
+/// Bytes of a name that are looked at: more than any name has, so that what is cut off here is refused as too long.
+const LONGEST_NAME: usize = 1024;
 
 struct Query {
     host: Host,
@@ -50,6 +54,7 @@ impl Query {
 
     async fn steps(&mut self) -> Result<Vec<IpAddr>, ErrorCode> {
         let permits = self.grant.permit_name(&self.host).map_err(|refusal| self.refuse(refusal))?;
+        self.record.announce().await.map_err(|_| ErrorCode::TemporaryResolverFailure)?;
         let deadline = Deadline::after(self.account.limits().connect, Limit::Connect);
         let looked_up = deadline.run(async {
             let _turn = self.turns.acquire().await;
@@ -63,7 +68,7 @@ impl Query {
             }
             Err(Late(cause)) => {
                 if let Cause::Limit(limit) = cause {
-                    self.record.refused(Refusal::Limit(limit));
+                    self.record.timed_out("dns-timeout", limit);
                 }
                 return Err(ErrorCode::TemporaryResolverFailure);
             }
@@ -87,9 +92,14 @@ impl ip_name_lookup::Host for SocketsView<'_> {
         name: String,
     ) -> SocketResult<Resource<ResolveAddressStream>> {
         self.table.get(&network)?;
+        let name = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
         let shown = name.chars().take(253).collect();
         let mut record = Record::begin(&self.sockets.account, What::Name { host: shown });
-        let host = match parse(&name) {
+        if let Err(refusal) = self.sockets.account.take_request() {
+            record.refused(refusal);
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        let host = match parse(name) {
             Ok(host) => host,
             Err(error) => {
                 record.refused(Refusal::Target(TargetError::Host(error)));
@@ -105,7 +115,8 @@ impl ip_name_lookup::Host for SocketsView<'_> {
             turns: Arc::clone(&self.sockets.lookups),
             record,
         };
-        let stream = self.table.push(Lookup::Waiting(spawn(query.run())))?;
+        let account = Arc::clone(&self.sockets.account);
+        let stream = self.table.push(Lookup::Waiting(spawn(query.run()), account))?;
         Ok(Resource::new_own(stream.rep()))
     }
 }
@@ -121,7 +132,7 @@ fn parse(name: &str) -> Result<Host, HostError> {
 impl ip_name_lookup::HostResolveAddressStream for SocketsView<'_> {
     fn resolve_next_address(&mut self, stream: Resource<ResolveAddressStream>) -> SocketResult<Option<IpAddress>> {
         let lookup = self.table.get_mut(&own(&stream))?;
-        if let Lookup::Waiting(answer) = lookup {
+        if let Lookup::Waiting(answer, _) = lookup {
             match poll_noop(std::pin::pin!(answer)) {
                 Some(answer) => *lookup = Lookup::Done(answer.map(Vec::into_iter)),
                 None => return Err(ErrorCode::WouldBlock.into()),
@@ -130,7 +141,7 @@ impl ip_name_lookup::HostResolveAddressStream for SocketsView<'_> {
         match lookup {
             Lookup::Done(Ok(addresses)) => Ok(addresses.next().map(IpAddress::from)),
             Lookup::Done(Err(code)) => Err(SocketError::from(*code)),
-            Lookup::Waiting(_) => Err(ErrorCode::WouldBlock.into()),
+            Lookup::Waiting(..) => Err(ErrorCode::WouldBlock.into()),
         }
     }
 
@@ -152,7 +163,8 @@ fn own(stream: &Resource<ResolveAddressStream>) -> Resource<Lookup> {
 #[async_trait::async_trait]
 impl Pollable for Lookup {
     async fn ready(&mut self) {
-        if let Self::Waiting(answer) = self {
+        if let Self::Waiting(answer, account) = self {
+            let _waiting = account.wait_for_network();
             *self = Self::Done(answer.await.map(Vec::into_iter));
         }
     }

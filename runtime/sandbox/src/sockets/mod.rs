@@ -28,8 +28,9 @@ use wasmtime_wasi::p2::bindings::sockets::{
 };
 use wasmtime_wasi::p2::{SocketError, SocketResult};
 
-use crate::account::{Account, Record};
+use crate::account::Account;
 use crate::network::Resolver;
+use crate::record::Record;
 
 /// What one call may reach over TCP, and what it has looked up.
 pub(crate) struct Sockets {
@@ -151,6 +152,7 @@ impl tcp_create_socket::Host for SocketsView<'_> {
         &mut self,
         family: network::IpAddressFamily,
     ) -> SocketResult<wasmtime::component::Resource<wasi_tcp::TcpSocket>> {
-        Ok(tcp::handle(self.table.push(socket::Socket::new(family))?))
+        let socket = socket::Socket::new(family, Arc::clone(&self.sockets.account));
+        Ok(tcp::handle(self.table.push(socket)?))
     }
 }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use deputy_core::Refusal;
 use deputy_core::grant::Pinned;
 use tokio::net::TcpStream;
 use wasmtime_wasi::p2::Pollable;
@@ -12,13 +11,15 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
 use super::options::Options;
 use super::stream::Halves;
-use crate::account::Record;
+use crate::account::Account;
 use crate::network::{self, Cause, ConnectError, Deadline, Late};
+use crate::record::Record;
 
 /// A component's TCP socket.
 pub(super) struct Socket {
     pub(super) family: IpAddressFamily,
     pub(super) options: Options,
+    account: Arc<Account>,
     state: State,
 }
 
@@ -32,8 +33,8 @@ enum State {
 }
 
 impl Socket {
-    pub(super) fn new(family: IpAddressFamily) -> Self {
-        Self { family, options: Options::default(), state: State::New }
+    pub(super) fn new(family: IpAddressFamily, account: Arc<Account>) -> Self {
+        Self { family, options: Options::default(), account, state: State::New }
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -90,6 +91,10 @@ impl Socket {
 
 async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Result<TcpStream, ErrorCode> {
     use std::io::ErrorKind::ConnectionRefused;
+    if record.announce().await.is_err() {
+        record.failed("audit-unavailable");
+        return Err(ErrorCode::AccessDenied);
+    }
     match network::connect(pinned, deadline).await {
         Ok(stream) => {
             record.done();
@@ -97,7 +102,7 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Resu
         }
         Err(ConnectError::Late(Late(cause))) => {
             if let Cause::Limit(limit) = cause {
-                record.refused(Refusal::Limit(limit));
+                record.timed_out("connect-timeout", limit);
             }
             Err(ErrorCode::Timeout)
         }
@@ -116,6 +121,7 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Resu
 impl Pollable for Socket {
     async fn ready(&mut self) {
         if let State::Connecting(attempt) = &mut self.state {
+            let _waiting = self.account.wait_for_network();
             self.state = State::Ready(attempt.await);
         }
     }

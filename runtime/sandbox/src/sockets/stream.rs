@@ -14,8 +14,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::account::{Account, Record};
+use crate::account::Account;
 use crate::network::Deadline;
+use crate::record::Record;
 
 /// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
@@ -102,6 +103,7 @@ impl InputStream for Input {
 #[async_trait::async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
+        let _waiting = self.0.account.wait_for_network();
         if let Some(half) = self.0.reader() {
             // An error shows in the next read.
             half.readable().await.ok();
@@ -165,6 +167,7 @@ impl OutputStream for Output {
 #[async_trait::async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {
+        let _waiting = self.halves.account.wait_for_network();
         while let Some(half) = self.halves.writer() {
             if half.writable().await.is_err() || self.push().is_err() || self.waiting.is_empty() {
                 return;

@@ -17,8 +17,8 @@ use super::SocketsView;
 use super::options::set;
 use super::socket::Socket;
 use super::stream::{Halves, Input, Output};
-use crate::account::Record;
 use crate::network::Deadline;
+use crate::record::Record;
 
 /// The table's own entry behind a component's handle.
 fn own(socket: &Resource<TcpSocket>) -> Resource<Socket> {
@@ -49,7 +49,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         let remote = SocketAddr::from(remote);
         let account = Arc::clone(&self.sockets.account);
         let mut record = Record::begin(&account, What::Tcp { address: remote.to_string() });
-        let judged = self.sockets.pin(remote).and_then(|pinned| account.take_request().map(|()| pinned));
+        let judged = account.take_request().and_then(|()| self.sockets.pin(remote));
         let pinned = match judged {
             Ok(pinned) => pinned,
             Err(refusal) => {

@@ -4,7 +4,7 @@ use super::*;
 use crate::http::incoming::Incoming;
 use crate::http::ledger::Ledger;
 use ::http::HeaderMap;
-use deputy_core::{ByteSize, Limit, Refusal, Span};
+use deputy_core::{ByteSize, Limit, Span};
 use futures::FutureExt;
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -79,7 +79,7 @@ async fn a_component_that_does_not_ask_is_not_kept_waiting_for() {
     source.send(data("b")).unwrap();
     assert!(next(&mut body).await.unwrap().is_ok(), "its own time is not the server's");
     assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
-    assert_eq!(book.account.refusals(), [Refusal::Limit(Limit::BetweenBytes)]);
+    assert_eq!((book.account.refusals(), book.account.timeouts()), (vec![], vec![Limit::BetweenBytes]));
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn an_exchange_ends_even_when_there_is_always_a_next_piece() {
         }
     };
     assert!(matches!(error, Error::HttpResponseTimeout), "{error:?}");
-    assert_eq!(book.account.refusals(), [Refusal::Limit(Limit::Exchange)]);
+    assert_eq!((book.account.refusals(), book.account.timeouts()), (vec![], vec![Limit::Exchange]));
 }
 
 #[tokio::test]

@@ -69,10 +69,12 @@ impl Lab {
         self.book.account.refusals().iter().map(|refusal| refusal.code().to_owned()).collect()
     }
 
-    /// The limits that were exceeded.
+    /// The limits that the component exceeded, and those within which its server did not answer.
     pub(super) fn limits(&self) -> Vec<String> {
         let limit = |text: String| text.strip_prefix("over the limit ").map(|rest| rest.trim_matches('`').to_owned());
-        self.book.account.refusals().iter().filter_map(|refusal| limit(refusal.to_string())).collect()
+        let exceeded = self.book.account.refusals();
+        let exceeded = exceeded.iter().filter_map(|refusal| limit(refusal.to_string()));
+        exceeded.chain(self.book.account.timeouts().iter().map(ToString::to_string)).collect()
     }
 
     /// The outcome, status, sent and received of the only event.

@@ -107,6 +107,7 @@ impl World {
             let What::Secret { secret, operation, scope } = event.what else { panic!("{:?}", event.what) };
             let code = event.code.unwrap_or_default();
             let outcome = match event.outcome {
+                Outcome::Begun => "begun",
                 Outcome::Cancelled => "cancelled",
                 Outcome::Done => "done",
                 Outcome::Failed => "failed",

@@ -24,7 +24,7 @@ async fn where_a_granted_name_led_may_be_connected_to() {
     let connected = lab.connect(server.address).await.map_err(|_| ()).unwrap();
     let remote = lab.view().remote_address(borrow(&connected.socket)).map_err(|_| ()).unwrap();
     assert_eq!(SocketAddr::from(remote), server.address);
-    assert_eq!(lab.book.account.usage().requests, 1);
+    assert_eq!(lab.book.account.usage().requests, 2, "the look-up and the connection");
     let events = lab.book.events();
     assert_eq!(events[1].what, What::Tcp { address: server.address.to_string() });
     assert_eq!((events.len(), events[1].outcome), (2, Outcome::Done));
@@ -38,7 +38,7 @@ async fn an_address_that_nobody_looked_up_may_not_be_connected_to() {
     assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
     assert_eq!(lab.refusals(), [Refusal::Socket { address: server.address }]);
     assert_eq!(lab.endings(), [refused("socket-not-granted")]);
-    assert_eq!(lab.book.account.usage().requests, 0);
+    assert_eq!(lab.book.account.usage().requests, 1);
 }
 
 #[tokio::test]
@@ -130,8 +130,8 @@ async fn connecting_has_a_limit() {
     let limits = Limits { connect: Span::millis(100), ..Limits::default() };
     let mut lab = lab(vec![tcp(&deaf.address.to_string())], limits, Arc::new(Silent));
     assert_eq!(code(lab.connect(deaf.address).await.map(drop)), ErrorCode::Timeout);
-    assert_eq!(lab.refusals(), [Refusal::Limit(Limit::Connect)]);
-    assert_eq!(lab.endings(), [refused("over-limit:connect")]);
+    assert_eq!((lab.refusals(), lab.timeouts()), (vec![], vec![Limit::Connect]));
+    assert_eq!(lab.endings(), [(Outcome::Failed, Some("connect-timeout".into()))]);
 }
 
 #[tokio::test]

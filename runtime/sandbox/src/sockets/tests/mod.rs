@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use deputy_core::grant::TcpRule;
-use deputy_core::{Limits, Refusal};
+use deputy_core::{Limit, Limits, Refusal};
 use deputy_observe::Outcome;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::instance_network::Host as _;
@@ -110,6 +110,11 @@ impl Lab {
     /// What was refused, in order.
     pub(super) fn refusals(&self) -> Vec<Refusal> {
         self.book.account.refusals()
+    }
+
+    /// The limits within which nobody answered.
+    pub(super) fn timeouts(&self) -> Vec<Limit> {
+        self.book.account.timeouts()
     }
 
     /// Outcome and code of each event, oldest first.

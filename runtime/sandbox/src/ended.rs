@@ -1,0 +1,85 @@
+//! A call that has ended, judged.
+
+use std::sync::Arc;
+
+use deputy_core::{Failure, Refusal, Span};
+use deputy_observe::{CallId, Outcome};
+
+use crate::account::Account;
+use crate::bindings::delegation::tokens::types as wit;
+use crate::call::{Call, CallError, Interruption};
+use crate::guest_log::GuestLog;
+use crate::open_call::OpenCall;
+use crate::redact::Redactor;
+
+/// The longest text of a failure that is kept.
+const FAILURE_TEXT: usize = 2000;
+
+/// A call that the component has ended and the host has not yet judged.
+pub(crate) struct Ended<T> {
+    pub(crate) id: CallId,
+    pub(crate) account: Arc<Account>,
+    pub(crate) record: Arc<OpenCall>,
+    pub(crate) log: GuestLog,
+    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) result: Result<T, CallError>,
+}
+
+impl<T> Ended<T> {
+    /// Judges the answer, and writes the call's audit event. What can't be recorded is not handed out.
+    pub(crate) async fn and_then<U>(self, judge: impl FnOnce(T, &Redactor) -> Result<U, CallError>) -> Call<U> {
+        let mut result = self.result.and_then(|value| judge(value, &self.redactor));
+        if self.account.is_unrecorded() {
+            result = Err(Interruption::Audit.into());
+        }
+        let (outcome, code) = match &result {
+            Ok(_) => (Outcome::Done, None),
+            Err(CallError::Limit(limit)) => {
+                self.account.refuse(Refusal::Limit(*limit));
+                (Outcome::Refused, Some(format!("over-limit:{limit}")))
+            }
+            Err(error) => (Outcome::Failed, Some(word(error).to_owned())),
+        };
+        let receipt = self.record.close(outcome, code.as_deref());
+        if self.account.judge(receipt.written().await).is_err() {
+            result = Err(Interruption::Audit.into());
+        }
+        Call {
+            id: self.id,
+            result,
+            refusals: self.account.refusals(),
+            timeouts: self.account.timeouts(),
+            usage: self.account.usage(),
+            log_tail: self.log.tail(),
+        }
+    }
+}
+
+fn word(error: &CallError) -> &'static str {
+    match error {
+        CallError::Failure(Failure::Denied(_)) => "denied",
+        CallError::Failure(Failure::Misconfigured(_)) => "misconfigured",
+        CallError::Failure(Failure::Throttled { .. }) => "throttled",
+        CallError::Failure(Failure::Unavailable(_)) => "unavailable",
+        CallError::Internal(_) => "internal",
+        CallError::Interrupted(Interruption::Audit) => "audit-unavailable",
+        CallError::Interrupted(Interruption::Network(_)) => "no-answer",
+        CallError::Interrupted(Interruption::Stopped(_)) => "process-stopped",
+        CallError::Invalid(_) => "invalid-answer",
+        CallError::Limit(_) => "over-limit",
+        CallError::Trap { .. } => "trap",
+    }
+}
+
+/// A component's failure, bounded, in one line, and without the values of secrets.
+pub(crate) fn told(failure: wit::Failure, redactor: &Redactor) -> Failure {
+    let clean = |text: String| redactor.clean(&text, FAILURE_TEXT);
+    match failure {
+        wit::Failure::Denied(text) => Failure::Denied(clean(text)),
+        wit::Failure::Misconfigured(text) => Failure::Misconfigured(clean(text)),
+        wit::Failure::Throttled(throttle) => {
+            Failure::Throttled { message: clean(throttle.message), retry_after: Span::millis(throttle.retry_after_ms) }
+        }
+        wit::Failure::Unavailable(text) => Failure::Unavailable(clean(text)),
+    }
+}

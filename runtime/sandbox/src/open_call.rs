@@ -1,0 +1,66 @@
+//! The audit event of a call itself: written once, also when nobody waits for the call any more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deputy_observe::{Accepted, Outcome, Receipt, What};
+
+use crate::account::{Account, Usage};
+use crate::watchdog::{Watch, Watchdog};
+
+/// What is called, for the records.
+pub(crate) enum Function {
+    /// A receiver's `accept`, with what it is given.
+    Accept(Vec<Accepted>),
+    /// Any other, by its name.
+    Named(&'static str),
+}
+
+/// A call whose event is not written yet. Dropping it writes the event as cancelled.
+pub(crate) struct OpenCall {
+    account: Arc<Account>,
+    name: &'static str,
+    function: Mutex<Option<Function>>,
+}
+
+impl Function {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Accept(_) => "accept",
+            Self::Named(name) => name,
+        }
+    }
+
+    fn what(self, usage: Usage, millis: u64) -> What {
+        match self {
+            Self::Accept(deliveries) => {
+                What::Accept { deliveries, files: usage.output_files, bytes: usage.output_bytes, millis }
+            }
+            Self::Named(function) => What::Call { function, millis },
+        }
+    }
+}
+
+impl OpenCall {
+    pub(crate) fn new(account: Arc<Account>, function: Function) -> Self {
+        Self { account, name: function.name(), function: Mutex::new(Some(function)) }
+    }
+
+    /// Has the watchdog report the call when it is overdue.
+    pub(crate) fn watch(&self, watchdog: &Watchdog) -> Watch {
+        watchdog.watch(&self.account, self.name)
+    }
+
+    /// Hands the event to the audit log, unless that was done.
+    pub(crate) fn close(&self, outcome: Outcome, code: Option<&str>) -> Receipt {
+        let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(function) = function else { return Receipt::none() };
+        let millis = u64::try_from(self.account.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.account.close(function.what(self.account.usage(), millis), outcome, code)
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.close(Outcome::Cancelled, None).detach();
+    }
+}

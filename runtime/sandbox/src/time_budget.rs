@@ -1,0 +1,206 @@
+//! How long a call may compute and how long it may last, checked wherever its component meets the host.
+//!
+//! Computing is counted in processor time of the threads that work for the call: the component's own instructions, the
+//! host functions that it calls, and what these hand to other threads. So neither a busy machine nor a stopped process
+//! uses up `cpu`. [`Metered`] measures each poll of the call; the epoch's callback and wasmtime's call hook check in
+//! between, so that a component that makes host calls in a straight line, where no epoch is looked at, is ended as well.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use deputy_core::{Limit, Limits};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
+use wasmtime::{CallHook, CallHookHandler, StoreContextMut};
+
+use crate::clock::monotonic;
+use crate::engine::TICK;
+use crate::limiter::OverLimit;
+
+/// Between two checks that ask the system for the thread's processor time, which takes a few hundred nanoseconds.
+const GRAIN: Duration = Duration::from_millis(1);
+
+/// The time that one call may take.
+pub(crate) struct TimeBudget {
+    cpu: u64,
+    wall: Duration,
+    begun: Instant,
+    /// Nanoseconds of processor time, without those of the poll that goes on.
+    used: AtomicU64,
+    /// The thread's processor time when the current poll, or the current slice of it, began.
+    slice_began: AtomicU64,
+    /// When the thread's processor time was last read, in nanoseconds since `begun`.
+    looked: AtomicU64,
+}
+
+/// What a component within its limits has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on.
+    Continue,
+    /// Let other calls have the thread.
+    Yield,
+}
+
+impl TimeBudget {
+    /// For a call that begins now.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            cpu: nanos(limits.cpu.duration()),
+            wall: limits.wall.duration(),
+            begun: monotonic(),
+            used: AtomicU64::new(0),
+            slice_began: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
+        }
+    }
+
+    /// When the call began.
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// When it has to be over.
+    pub(crate) fn ends(&self) -> Instant {
+        self.begun.checked_add(self.wall).unwrap_or(self.begun)
+    }
+
+    /// Charges processor time that another thread spent for the call.
+    pub(crate) fn charge(&self, spent: Duration) {
+        self.used.fetch_add(nanos(spent), Relaxed);
+    }
+
+    /// Whether the call may go on. To be asked on the thread that polls the call.
+    pub(crate) fn check(&self) -> Result<Verdict, OverLimit> {
+        let elapsed = monotonic().saturating_duration_since(self.begun);
+        if elapsed >= self.wall {
+            return Err(OverLimit(Limit::Wall));
+        }
+        // Within a poll, processor time grows no faster than time.
+        let (now, looked) = (nanos(elapsed), self.looked.load(Relaxed));
+        if now.saturating_sub(looked) < nanos(GRAIN) {
+            return Ok(Verdict::Continue);
+        }
+        self.looked.store(now, Relaxed);
+        let slice = nanos(thread_time()).saturating_sub(self.slice_began.load(Relaxed));
+        if self.used.load(Relaxed).saturating_add(slice) > self.cpu {
+            return Err(OverLimit(Limit::Cpu));
+        }
+        Ok(if slice >= nanos(TICK) { Verdict::Yield } else { Verdict::Continue })
+    }
+
+    fn begin_poll(&self) {
+        self.slice_began.store(nanos(thread_time()), Relaxed);
+    }
+
+    fn end_poll(&self) {
+        let spent = nanos(thread_time()).saturating_sub(self.slice_began.load(Relaxed));
+        self.used.fetch_add(spent, Relaxed);
+    }
+}
+
+/// A call's future, whose polls are charged to its budget.
+pub(crate) struct Metered<F> {
+    budget: Arc<TimeBudget>,
+    future: F,
+}
+
+impl<F: Future + Unpin> Metered<F> {
+    pub(crate) fn new(budget: Arc<TimeBudget>, future: F) -> Self {
+        Self { budget, future }
+    }
+}
+
+impl<F: Future + Unpin> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.budget.begin_poll();
+        let polled = Pin::new(&mut self.future).poll(context);
+        self.budget.end_poll();
+        polled
+    }
+}
+
+/// Checks the budget whenever control passes between the component and the host, in both directions.
+pub(crate) struct CheckEveryCall(pub(crate) Arc<TimeBudget>);
+
+#[async_trait::async_trait]
+impl<T: Send + 'static> CallHookHandler<T> for CheckEveryCall {
+    async fn handle_call_event(&self, _: StoreContextMut<'_, T>, _: CallHook) -> wasmtime::Result<()> {
+        if self.0.check()? == Verdict::Yield {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+/// Processor time of the current thread.
+pub(crate) fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deputy_core::Span;
+
+    fn budget(cpu: Span, wall: Span) -> TimeBudget {
+        TimeBudget::new(&Limits { cpu, wall, ..Limits::default() })
+    }
+
+    /// Computes until the check says something else than to continue.
+    fn compute(budget: &TimeBudget) -> Result<Verdict, OverLimit> {
+        loop {
+            match budget.check() {
+                Ok(Verdict::Continue) => std::hint::spin_loop(),
+                other => return other,
+            }
+        }
+    }
+
+    #[test]
+    fn budget_yields_after_a_slice_and_ends_after_cpu() {
+        let budget = budget(Span::millis(25), Span::secs(60));
+        let ends = [(); 3].map(|()| {
+            budget.begin_poll();
+            let verdict = compute(&budget);
+            budget.end_poll();
+            verdict
+        });
+        assert_eq!(ends, [Ok(Verdict::Yield), Ok(Verdict::Yield), Err(OverLimit(Limit::Cpu))]);
+    }
+
+    #[test]
+    fn budget_is_charged_what_other_threads_spend() {
+        let budget = budget(Span::secs(1), Span::secs(60));
+        budget.charge(Duration::from_secs(2));
+        budget.begin_poll();
+        assert_eq!(compute(&budget), Err(OverLimit(Limit::Cpu)));
+    }
+
+    #[test]
+    fn budget_is_not_charged_for_waiting() {
+        let budget = budget(Span::millis(20), Span::secs(60));
+        budget.begin_poll();
+        #[expect(clippy::disallowed_methods, reason = "a thread that waits without computing")]
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(budget.check(), Ok(Verdict::Continue));
+    }
+
+    #[test]
+    fn budget_ends_with_wall_although_nothing_is_computed() {
+        let budget = budget(Span::secs(10), Span::millis(1));
+        #[expect(clippy::disallowed_methods, reason = "a thread that waits without computing")]
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(budget.check(), Err(OverLimit(Limit::Wall)));
+    }
+}

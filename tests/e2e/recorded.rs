@@ -1,0 +1,143 @@
+//! A secret leaves only when that is recorded, and every call has its event, however the process ends.
+
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::deputy::{Home, exit};
+use crate::running::{PATIENCE, Running};
+use crate::script::Script;
+
+const TOKEN: &str = "canary-token-that-the-host-adds";
+
+/// A service that takes requests and never answers.
+fn hanging() -> Script {
+    Script::new(|_| {
+        thread::sleep(Duration::from_secs(600));
+        String::new()
+    })
+}
+
+/// The instance `api`, to whose requests the host adds a secret.
+fn home(script: &Script, lines: &str) -> Home {
+    let rules = script.lines("api", lines);
+    let added = "headers = { authorization = { secret = \"token\", prefix = \"Bearer \" } }\n\
+                 [instances.api.secrets.token]\nfile = \"secrets/token\"";
+    let mut home = script.home().secret("token", TOKEN).instance("api", "benign-obtain", &format!("{rules}{added}\n"));
+    home.put_first("audit = \"audit.jsonl\"\n");
+    home
+}
+
+/// `deputy obtain`, once the request with the secret is at the service.
+fn obtaining(home: &Home, script: &Script) -> Child {
+    let mut command = home.command();
+    let child =
+        command.args(["obtain", "api"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let begun = Instant::now();
+    while script.count("api", "obtain") == 0 {
+        assert!(begun.elapsed() < PATIENCE, "no request");
+        thread::sleep(Duration::from_millis(20));
+    }
+    child.unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = std::process::Command::new("/bin/kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Events of one kind, as outcomes.
+fn outcomes(events: &[Value], kind: &str) -> Vec<String> {
+    let of = events.iter().filter(|event| event["event"] == kind);
+    of.map(|event| event["outcome"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn obtain_that_is_killed_leaves_the_secret_that_left_in_the_audit() {
+    let script = hanging();
+    let home = home(&script, "");
+    let mut child = obtaining(&home, &script);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let events = home.whole_audit("audit.jsonl");
+    let http: Vec<_> = events.iter().filter(|event| event["event"] == "http").collect();
+    assert_eq!(http.len(), 1, "{events:?}");
+    assert_eq!((&http[0]["outcome"], &http[0]["injected"]), (&json!("begun"), &json!(["token"])));
+}
+
+#[test]
+fn obtain_that_is_interrupted_records_how_the_request_and_the_call_ended() {
+    for name in ["TERM", "INT"] {
+        let script = hanging();
+        let home = home(&script, "");
+        let mut child = obtaining(&home, &script);
+        signal(&child, name);
+        let begun = Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(exit::FAILED), "{name}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "{name}: {:?}", begun.elapsed());
+        let events = home.whole_audit("audit.jsonl");
+        assert_eq!(outcomes(&events, "http"), ["begun", "cancelled"], "{name}: {events:?}");
+        assert_eq!(outcomes(&events, "call"), ["cancelled"], "{name}: {events:?}");
+    }
+}
+
+#[test]
+fn run_that_is_stopped_records_the_call_that_it_cut_off() {
+    let script = hanging();
+    let mut home = home(&script, "");
+    home.add("[coordinator]\nshutdown = \"0s\"");
+    let running = Running::start(&home);
+    running.until("the call", || script.count("api", "obtain") == 1);
+    assert_eq!(running.stop(), Some(exit::OK));
+    let events = home.whole_audit("audit.jsonl");
+    let obtains: Vec<_> = events.iter().filter(|event| event["function"] == "obtain").collect();
+    assert_eq!(obtains.len(), 1, "{events:?}");
+    assert_eq!(obtains[0]["outcome"], "cancelled");
+    assert_eq!(outcomes(&events, "http"), ["begun", "cancelled"], "{events:?}");
+}
+
+/// The audit's disk is full from the start: `/dev/full` takes nothing.
+#[test]
+fn obtain_that_cannot_be_recorded_sends_nothing() {
+    let script = Script::granting();
+    let home = home(&script, "");
+    let run = home.deputy(&["obtain", "api", "--audit", "/dev/full"]).ends_with(exit::UNAVAILABLE);
+    assert!(run.stderr.contains("audit log"), "{}", run.stderr);
+    assert_eq!(script.count("api", "obtain"), 0);
+}
+
+/// A process that was stopped while a call waited is not a component that took too long.
+#[test]
+fn call_in_flight_through_a_stop_is_tried_again_and_not_over_limit() {
+    let script = Script::new(|call| match call.number {
+        1 => {
+            thread::sleep(Duration::from_secs(600));
+            String::new()
+        }
+        _ => crate::script::lease(call, Duration::from_secs(3600)),
+    });
+    let home = home(&script, "retry = { floor = \"1s\" }\nlimits = { wall = \"4s\" }");
+    let running = Running::start(&home);
+    running.until("the call", || script.count("api", "obtain") == 1);
+    running.signal("STOP");
+    thread::sleep(Duration::from_secs(7));
+    running.signal("CONT");
+    running.until("the next call", || script.count("api", "obtain") == 2 && running.revision("api") == 1);
+    let ends: Vec<_> = home.audit("audit.jsonl").into_iter().filter(|event| event["function"] == "obtain").collect();
+    assert_eq!((&ends[0]["outcome"], &ends[0]["code"]), (&json!("failed"), &json!("process-stopped")), "{ends:?}");
+    assert_eq!(running.stop(), Some(exit::OK));
+}
+
+/// A service that hangs is unavailable: nothing was refused, and no limit is to be set higher.
+#[test]
+fn server_that_hangs_makes_a_call_unavailable() {
+    let script = hanging();
+    let home = home(&script, "limits = { first-byte = \"1s\" }");
+    let run = home.deputy(&["obtain", "api"]).ends_with(exit::UNAVAILABLE);
+    assert!(!run.stderr.contains("set it higher") && !run.stderr.contains("refused"), "{}", run.stderr);
+    let events = home.audit("audit.jsonl");
+    let http: Vec<_> = events.iter().filter(|event| event["event"] == "http").collect();
+    assert_eq!((&http[0]["outcome"], &http[0]["code"]), (&json!("failed"), &json!("first-byte-timeout")), "{events:?}");
+}
