@@ -27,7 +27,6 @@ struct LostLine<'a> {
 
 impl Writer {
     /// Starts the thread. It ends when the queue is closed and empty.
-    #[expect(clippy::disallowed_methods, reason = "the queue ends it, when its audit is dropped")]
     pub(super) fn start(queue: &Arc<Queue>, target: Target, torn: bool) -> Result<(), AuditError> {
         let writer = Self { queue: Arc::clone(queue), target, torn };
         let started = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run());
@@ -99,7 +98,7 @@ impl Writer {
             self.queue.unreported(lost);
         }
         let events = missing.iter().filter(|entry| !entry.line.is_empty());
-        if let Some(last) = events.clone().last() {
+        if let Some(last) = events.clone().next_back() {
             self.queue.lose(events.count() as u64, last.time.clone());
         }
         let why = deputy_core::in_one_line(&error);
