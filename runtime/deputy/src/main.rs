@@ -35,7 +35,7 @@ mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{CommandFactory, FromArgMatches, ValueEnum};
 use deputy_core::Timestamp;
@@ -48,6 +48,9 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::Printer;
 use crate::surroundings::Surroundings;
+
+/// How long work on files that was begun may still take when a command has ended.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let closed = close();
@@ -130,9 +133,12 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
 
 fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime
-        .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot start the runtime"))?
-        .block_on(command)
+    let runtime =
+        runtime.map_err(|error| CommandError::new(Exit::Failed, error).context("cannot start the runtime"))?;
+    let ended = runtime.block_on(command);
+    // A thread that waits for a file system that hangs does not keep the process.
+    runtime.shutdown_timeout(SHUTDOWN);
+    ended
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's entry asks the clock")]

@@ -1,14 +1,20 @@
-//! How many files the process may have open: each worker that is connected is one.
+//! How many files the process may have open: at a coordinator each worker that is connected is one, at a worker receivers
+//! that publish need some each.
 
 use deputy_link::server::Limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Bounds connections by what the system allows this process, of which it takes all: the soft limit of most systems, 1024,
-/// is there for programs that can't count further, and sealing a lease needs a file, too.
-pub(crate) fn room(limits: Limits) -> Limits {
+/// Takes all that the system allows this process, and says how much that is; `None` if there is no limit. The soft limit
+/// of most systems, 1024, is there for programs that can't count further.
+pub(crate) fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let files = if raised.is_ok() { maximum } else { current };
+    if raised.is_ok() { maximum } else { current }
+}
+
+/// Bounds connections by what the system allows this process: sealing a lease needs a file, too.
+pub(crate) fn room(limits: Limits) -> Limits {
+    let files = raise();
     let room = limits.clone().within(files.unwrap_or(u64::MAX));
     if room.workers < limits.workers {
         tracing::warn!(

@@ -2,7 +2,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::message::{
-    Applied, Authorities, Bound, Certified, Complete, Down, Fetch, Goodbye, Join, Known, Piece, Ping, Refused, Renew,
+    Applied, Authorities, Bound, Certified, Complete, Delivered, Down, Fetch, Goodbye, Join, Known, Piece, Ping, Refused, Renew,
     Reply, Request, Subscribe, Up, Update, Welcome, Withdrawn,
 };
 
@@ -119,6 +119,7 @@ fn replies() -> Vec<Reply> {
         Reply::Piece(Piece { digest: bytes.clone(), size: 1, bytes }),
         Reply::Pong(Ping {}),
         Reply::Goodbye(Goodbye::default()),
+        Reply::Delivered(Delivered::default()),
     ];
     let number = |reply: &Reply| match reply {
         Reply::Certified(_) => 0,
@@ -132,8 +133,9 @@ fn replies() -> Vec<Reply> {
         Reply::Piece(_) => 8,
         Reply::Pong(_) => 9,
         Reply::Goodbye(_) => 10,
+        Reply::Delivered(_) => 11,
     };
-    assert!(all.iter().map(number).eq(0..11));
+    assert!(all.iter().map(number).eq(0..12));
     all
 }
 

@@ -13,6 +13,9 @@ pub struct Held {
     pub receivers: BTreeMap<ReceiverName, Binding>,
     /// Those that the coordinator can't load at the moment, and of which nothing is here from before either.
     pub missing: BTreeSet<ReceiverName>,
+    /// All instances that are delivered to the worker's group, whether or not the worker wants them and whether or not
+    /// there is a lease of them now; `None` if the coordinator has not said so.
+    pub delivered: Option<BTreeSet<InstanceName>>,
     /// Whether this is all of it: until then, what is missing was not taken back but may still come.
     pub complete: bool,
 }

@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use crate::frame::encode;
 use crate::held::Binding;
-use crate::message::{Authorities, Bound, Complete, Down, ReceiverLimits, Reply, Update, Withdrawn};
+use crate::message::{Authorities, Bound, Complete, Delivered, Down, ReceiverLimits, Reply, Update, Withdrawn};
 
 /// All groups.
 #[derive(Default)]
@@ -46,6 +46,7 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Authorities,
+    Delivered,
     Receiver(ReceiverName),
     Instance(InstanceName),
 }
@@ -119,6 +120,7 @@ impl Hub {
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         let group = groups.entry(name.clone()).or_insert_with(|| {
             let group = Group::default();
+            group.allow(BTreeSet::new());
             if let Some(frame) = &*self.trusted.read().unwrap_or_else(PoisonError::into_inner) {
                 group.put(Name::Authorities, None, Presence::There, frame.clone());
             }
@@ -148,10 +150,12 @@ impl Default for Group {
 }
 
 impl Group {
-    /// Says what the group may have. What it may no longer have is taken back.
+    /// Says what the group may have. What it may no longer have is taken back, and all workers hear the new list.
     pub fn allow(&self, instances: BTreeSet<InstanceName>) {
         let gone: Vec<InstanceName> = self.leases().into_keys().filter(|name| !instances.contains(name)).collect();
+        let delivered = Delivered { instances: instances.iter().map(ToString::to_string).collect() };
         self.write().allowed = instances;
+        self.put_if_changed(Name::Delivered, encode(&Down::from(Reply::Delivered(delivered))));
         gone.iter().for_each(|instance| self.withdraw(instance));
     }
 
@@ -184,13 +188,8 @@ impl Group {
             instances: binding.instances.iter().map(ToString::to_string).collect(),
             limits: ReceiverLimits::of(&binding.limits),
         };
-        let frame = encode(&Down::from(Reply::Bound(bound)));
-        let name = Name::Receiver(receiver.clone());
         self.write().kept.remove(receiver);
-        let same = self.read().items.get(&name).is_some_and(|item| item.frame == frame);
-        if !same {
-            self.put(name, None, Presence::There, frame);
-        }
+        self.put_if_changed(Name::Receiver(receiver.clone()), encode(&Down::from(Reply::Bound(bound))));
     }
 
     /// Leaves a receiver of the group as it is with whoever has it, and gives it out to nobody: that it can't be loaded
@@ -254,7 +253,7 @@ impl Group {
             state.items.iter().filter(|(name, item)| item.is_there == Presence::There && cursor.wants(name))
         {
             match name {
-                Name::Authorities => {}
+                Name::Authorities | Name::Delivered => {}
                 Name::Receiver(receiver) => complete.receivers.push(receiver.to_string()),
                 Name::Instance(instance) => {
                     if item.stamp == known.get(instance).copied() {
@@ -284,6 +283,14 @@ impl Group {
         let frames = changed.filter_map(|(_, name)| state.items.get(name)).map(|item| item.frame.clone()).collect();
         cursor.seen = state.last;
         frames
+    }
+
+    /// Puts an item that is no lease, unless the same is there.
+    fn put_if_changed(&self, name: Name, frame: Bytes) {
+        let is_same = self.read().items.get(&name).is_some_and(|item| item.frame == frame);
+        if !is_same {
+            self.put(name, None, Presence::There, frame);
+        }
     }
 
     fn put(&self, name: Name, stamp: Option<Stamp>, is_there: Presence, frame: Bytes) {

@@ -31,9 +31,23 @@ fn binding() -> Binding {
     Binding { component: deputy_core::Digest::new([7; 32]), settings: BTreeMap::new(), instances, limits }
 }
 
-/// What frames say, in short.
+fn reply(frame: &Bytes) -> Reply {
+    Down::decode(&frame[4..]).unwrap().reply.unwrap()
+}
+
+/// The instances of the group, as often as they are named.
+fn delivered(frames: &[Bytes]) -> Vec<String> {
+    let names = frames.iter().filter_map(|frame| match reply(frame) {
+        Reply::Delivered(delivered) => Some(delivered.instances.join(",")),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// What frames say of leases, receivers and authorities, in short.
 fn said(frames: &[Bytes]) -> Vec<String> {
-    let said = frames.iter().map(|frame| match Down::decode(&frame[4..]).unwrap().reply.unwrap() {
+    let replies = frames.iter().map(reply).filter(|reply| !matches!(reply, Reply::Delivered(_)));
+    let said = replies.map(|reply| match reply {
         Reply::Update(update) => format!("{} {}", update.instance, String::from_utf8(update.payload).unwrap()),
         Reply::Withdrawn(withdrawn) => format!("-{}", withdrawn.instance),
         Reply::Bound(bound) => format!("{}{}", if bound.component.is_empty() { "-" } else { "+" }, bound.receiver),
@@ -196,4 +210,18 @@ fn a_receiver_that_cannot_be_given_out_now_stays_with_who_has_it_until_it_is_tak
     group.unbind(&aws);
     assert_eq!(said(&group.after(&mut cursor)), ["-aws"]);
     assert_eq!(all(&group).0, ["= "]);
+}
+
+#[test]
+fn delivered_names_all_instances_and_only_changes() {
+    let group = group(&["a", "b"]);
+    let wanted = Some(BTreeSet::from(["b".parse().unwrap(), "c".parse().unwrap()]));
+    let (frames, mut cursor) = group.snapshot(wanted, &BTreeMap::new());
+    assert_eq!(delivered(&frames), ["a,b"], "whatever the worker wants, and without a lease");
+    assert!(matches!(reply(frames.last().unwrap()), Reply::Complete(_)), "before all is complete");
+    group.allow(BTreeSet::from(["a".parse().unwrap(), "b".parse().unwrap()]));
+    assert!(group.after(&mut cursor).is_empty());
+    group.allow(BTreeSet::new());
+    assert_eq!(delivered(&group.after(&mut cursor)), [""]);
+    assert_eq!(delivered(&group.snapshot(None, &BTreeMap::new()).0), [""]);
 }

@@ -44,7 +44,7 @@ pub enum Request {
 #[derive(Clone, PartialEq, Message)]
 pub struct Down {
     /// One of these.
-    #[prost(oneof = "Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub reply: Option<Reply>,
 }
 
@@ -84,6 +84,9 @@ pub enum Reply {
     /// I am going; come back then.
     #[prost(message, tag = "11")]
     Goodbye(Goodbye),
+    /// The instances of your group.
+    #[prost(message, tag = "12")]
+    Delivered(Delivered),
 }
 
 /// Who wants to join.
@@ -382,6 +385,15 @@ pub struct Piece {
     /// The next ones.
     #[prost(bytes = "vec", tag = "3")]
     pub bytes: Vec<u8>,
+}
+
+/// All instances that are delivered to the worker's group, whether or not the worker asked for them and whether or not
+/// there is a lease of them now. Sent before [`Complete`], and whenever it changes.
+#[derive(Clone, PartialEq, Message)]
+pub struct Delivered {
+    /// Their names.
+    #[prost(string, repeated, tag = "1")]
+    pub instances: Vec<String>,
 }
 
 /// The coordinator is going.

@@ -93,14 +93,19 @@ impl Vitals for Health {
         self.handle.ask(Input::Alive).await.map_err(|error| format!("{error}\n"))
     }
 
-    /// One line for each receiver that is not ready, and each delivery that has ended; and one if the coordinator does not
-    /// let the worker in: what it holds is there, and nothing newer will come. And one for an audit log that can't be
-    /// written: no receiver runs without it.
+    /// One line for each reason not to be ready: a receiver, an instance without a lease or with one that has ended, or that
+    /// the coordinator does not let the worker in: what it holds is there then, and nothing newer will come; or an audit log
+    /// that can't be written: no receiver runs without it. A workload that was never told of what is there does not keep it
+    /// from being ready, and has a line all the same.
     async fn ready(&self) -> Result<String, String> {
         let status = self.handle.status().await.map_err(|error| format!("{error}\n"))?;
         let trouble = self.audit.status().trouble;
         if status.ready && trouble.is_none() {
-            return Ok("ready\n".to_owned());
+            let untold = status.receivers.iter().filter_map(|receiver| {
+                let error = receiver.hook.as_ref()?.error.as_ref()?;
+                Some(format!("{}: the workload was not told: {}\n", receiver.name, harmless(error)))
+            });
+            return Ok(format!("ready\n{}", untold.collect::<String>()));
         }
         let mut text = String::new();
         if let Some(trouble) = trouble {
@@ -113,12 +118,19 @@ impl Vitals for Health {
         if !status.complete {
             text.push_str("not ready: the coordinator has not sent all that it has for this worker\n");
         }
+        if status.group_is_empty {
+            let group = &status.connection.group;
+            text.push_str(&format!("not ready: no instance has the group {group} in `deliver-to` at the coordinator\n"));
+        }
+        for absent in &status.absent {
+            text.push_str(&format!("{} not ready: {}\n", absent.name, absent.message));
+        }
         for name in &status.missing {
             text.push_str(&format!("{name} not ready: the coordinator can't load this receiver: its log says why\n"));
         }
         for receiver in status.receivers.iter().filter(|receiver| !receiver.ready) {
-            let trouble = receiver.trouble.as_ref().map_or("", |trouble| &trouble.message);
-            text.push_str(&format!("{} not ready: {} {}\n", receiver.name, receiver.state, harmless(trouble)));
+            let reason = receiver.reason.as_deref().unwrap_or_default();
+            text.push_str(&format!("{} not ready: {} {}\n", receiver.name, receiver.state, harmless(reason)));
         }
         for instance in status.instances.iter().filter(|instance| instance.valid_for_ms <= 0) {
             text.push_str(&format!("{} not ready: it ended at {}\n", instance.name, instance.valid_until));

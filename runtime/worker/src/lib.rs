@@ -28,6 +28,7 @@ pub mod status;
 #[cfg(test)]
 mod testing;
 pub mod unit;
+mod watch;
 mod worker;
 
 pub use connection::{Connection, Phase};

@@ -16,6 +16,21 @@ pub(crate) fn log(notice: &Notice) {
             %receiver, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
             "a receiver failed; what was published stays"
         ),
+        Notice::NotDelivered(instance, named) => tracing::warn!(
+            %instance, named_by = %named,
+            "the coordinator delivers no instance of this name to this worker's group"
+        ),
+        Notice::NotTold(receiver, failures) => tracing::error!(
+            %receiver, failures,
+            "a hook is given up until something else is published: nothing that is published is valid any more"
+        ),
+        Notice::UnknownReceiver(receiver) => tracing::warn!(
+            %receiver,
+            "a [receivers.NAME] table has no effect: neither the coordinator nor this worker has a receiver of this name"
+        ),
+        Notice::Vanished(receiver, why) => {
+            tracing::warn!(%receiver, why, "a published unit is gone: it is published again");
+        }
         Notice::Received(instance, stamp) => {
             tracing::debug!(%instance, revision = %stamp.revision, "to be applied");
         }

@@ -1,10 +1,10 @@
 //! What the operator of a worker says of its receivers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use deputy_core::schedule::Retry;
-use deputy_core::{ReceiverName, SomeLimits, Span};
+use deputy_core::{InstanceName, ReceiverName, SomeLimits, Span};
 use deputy_link::Binding;
 
 use crate::hook::Hook;
@@ -19,6 +19,10 @@ pub struct Plans {
     pub receivers: BTreeMap<ReceiverName, Plan>,
     /// The receivers that are bound here. They count in place of those of the same name that the coordinator binds.
     pub bindings: BTreeMap<ReceiverName, Binding>,
+    /// The instances that it wants; all of its group if there is no such list.
+    pub wanted: Option<BTreeSet<InstanceName>>,
+    /// The instances that its endpoints give out.
+    pub endpoints: BTreeSet<InstanceName>,
     /// When a receiver that failed is tried again.
     pub retry: Retry,
 }

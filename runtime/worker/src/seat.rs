@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deputy_core::schedule::{Kind, Mono};
-use deputy_core::{Delivery, InstanceName, OutputPath, ReceiverName, in_one_line};
+use deputy_core::{Delivery, InstanceName, OutputPath, ReceiverName, Span, in_one_line};
 use deputy_link::Binding;
 use deputy_observe::Clock;
 use deputy_store::Random;
@@ -23,7 +23,37 @@ pub(crate) struct Seat {
     /// One run at a time, so nobody waits here.
     loaded: Arc<tokio::sync::Mutex<Option<Loaded>>>,
     files: Arc<Mutex<Vec<String>>>,
+    busy: Arc<Busy>,
 }
+
+/// What is being done on the file system, and since when.
+#[derive(Default)]
+struct Busy(Mutex<(u64, BTreeMap<u64, Mono>)>);
+
+/// One thing that is being done.
+struct Doing {
+    busy: Arc<Busy>,
+    number: u64,
+}
+
+impl Busy {
+    fn begin(self: &Arc<Self>, now: Mono) -> Doing {
+        let mut busy = held(&self.0);
+        busy.0 += 1;
+        let number = busy.0;
+        busy.1.insert(number, now);
+        Doing { busy: Arc::clone(self), number }
+    }
+}
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        held(&self.busy.0).1.remove(&self.number);
+    }
+}
+
+/// A file system that takes longer for what is published is said to hang.
+const PATIENCE: Span = Span::secs(10);
 
 struct Loaded {
     binding: Arc<Binding>,
@@ -33,7 +63,19 @@ struct Loaded {
 impl Seat {
     pub(crate) fn new(name: &ReceiverName, plan: &Plan, random: Random) -> Self {
         let units = Units::new(plan.directory.clone(), name.clone(), plan.access, random);
-        Self { link: units.link(), units: Arc::new(Mutex::new(units)), loaded: Arc::default(), files: Arc::default() }
+        Self {
+            link: units.link(),
+            units: Arc::new(Mutex::new(units)),
+            loaded: Arc::default(),
+            files: Arc::default(),
+            busy: Arc::default(),
+        }
+    }
+
+    /// For how long the file system has not answered, if that is too long.
+    pub(crate) fn hangs(&self, now: Mono) -> Option<Span> {
+        let since = held(&self.busy.0).1.values().min().map(|since| now.since(*since));
+        since.filter(|since| *since > PATIENCE)
     }
 
     /// Where the workload looks.
@@ -107,6 +149,13 @@ impl Seat {
         Ok(published)
     }
 
+    /// Looks whether a unit is still there; if not, says what is gone.
+    pub(crate) async fn look(&self, unit: UnitName, clock: Arc<dyn Clock>) -> Result<(), String> {
+        let files = self.files();
+        let looked = self.blocking(clock, move |units, _| Ok(units.look(unit, &files))).await;
+        looked.unwrap_or_else(|error| Err(error.message))
+    }
+
     /// Notes that the workload was told of a unit.
     pub(crate) async fn tell(&self, unit: UnitName, clock: Arc<dyn Clock>) -> Result<(), AcceptError> {
         self.blocking(clock, move |units, now| units.tell(unit, now)).await
@@ -122,7 +171,12 @@ impl Seat {
         work: impl FnOnce(&mut Units, Mono) -> Result<T, UnitError> + Send + 'static,
     ) -> Result<T, AcceptError> {
         let units = Arc::clone(&self.units);
-        let done = tokio::task::spawn_blocking(move || work(&mut held(&units), clock.now().mono)).await;
+        let doing = self.busy.begin(clock.now().mono);
+        let work = move || {
+            let _doing = doing;
+            work(&mut held(&units), clock.now().mono)
+        };
+        let done = tokio::task::spawn_blocking(work).await;
         match done {
             Ok(done) => done.map_err(|error| {
                 let kind = if error.is_slow() { Kind::Misconfigured } else { Kind::Unavailable };

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use deputy_core::schedule::Now;
-use deputy_core::{ReceiverName, Timestamp};
+use deputy_core::{InstanceName, ReceiverName, Timestamp};
 use deputy_observe::{DeliveryMetrics, WorkerSnapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::{Connection, Phase};
-use crate::machine::{Doing, InstanceView, Machine, ReceiverView};
+use crate::machine::{Absence, Doing, InstanceView, Machine, ReceiverView};
 use crate::plan::{Plan, Plans};
 use crate::seat::Seat;
 
@@ -32,15 +32,35 @@ pub struct Status {
     pub connection: ConnectionStatus,
     /// Whether all that the coordinator has for it is there, now or from before.
     pub complete: bool,
-    /// Whether every receiver is there and has applied what is held, nothing that is held has ended, and the worker is one
-    /// that the coordinator lets in: else nothing newer will come.
+    /// Whether a lease of every instance that is needed is there and none has ended, every receiver is there and has applied
+    /// what is held, and the worker is one that the coordinator lets in: else nothing newer will come.
     pub ready: bool,
+    /// Instances that are needed, and of which there is no lease.
+    #[serde(default)]
+    pub absent: Vec<AbsentStatus>,
+    /// What of the configuration has no effect, each in a sentence.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Whether the coordinator has said that the group of this worker gets no instance.
+    #[serde(default)]
+    pub group_is_empty: bool,
     /// Each delivery, by its instance.
     pub instances: Vec<InstanceStatus>,
     /// Each receiver, by name.
     pub receivers: Vec<ReceiverStatus>,
     /// Receivers of its group that the coordinator can't load at the moment, and of which there is nothing from before.
     pub missing: Vec<String>,
+}
+
+/// An instance of which there is no lease.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AbsentStatus {
+    /// Its name.
+    pub name: String,
+    /// `no-lease` or `not-delivered`.
+    pub reason: String,
+    /// The same for people, with what mends it.
+    pub message: String,
 }
 
 /// The link to the coordinator.
@@ -108,6 +128,9 @@ pub struct ReceiverStatus {
     pub state: String,
     /// Whether the workload has what it should have of it.
     pub ready: bool,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Where the workload looks.
     pub path: String,
     /// What is there, as far as this process knows.
@@ -153,6 +176,12 @@ pub struct HookStatus {
     pub at: Option<String>,
     /// What went wrong then.
     pub error: Option<String>,
+    /// Times that it failed in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// When it is tried again, in milliseconds from now.
+    #[serde(default)]
+    pub retry_in_ms: Option<u64>,
 }
 
 impl Status {
@@ -167,7 +196,7 @@ impl Status {
         let instances: Vec<_> = machine.instances().map(|view| InstanceStatus::of(&view, now)).collect();
         let receivers: Vec<_> = machine
             .receivers(now)
-            .map(|view| ReceiverStatus::of(&view, plans.plan(view.name), seats.get(view.name)))
+            .map(|view| ReceiverStatus::of(&view, plans.plan(view.name), seats.get(view.name), now))
             .collect();
         Self {
             schema: SCHEMA,
@@ -177,7 +206,10 @@ impl Status {
             now: now.wall.to_string(),
             connection: ConnectionStatus::of(connection, now),
             complete: machine.is_complete(),
-            ready: is_ready(machine, connection, now),
+            ready: is_ready(machine, seats, connection, now),
+            absent: machine.absent().into_iter().map(|(name, why)| AbsentStatus::of(name, &why)).collect(),
+            warnings: machine.unknown_receivers().map(unknown_receiver).collect(),
+            group_is_empty: machine.is_for_nothing(),
             instances,
             receivers,
             missing: machine.missing().map(ToString::to_string).collect(),
@@ -185,7 +217,12 @@ impl Status {
     }
 
     /// The same for the metrics.
-    pub(crate) fn snapshot(machine: &Machine, connection: &Connection, now: Now) -> WorkerSnapshot {
+    pub(crate) fn snapshot(
+        machine: &Machine,
+        seats: &BTreeMap<ReceiverName, Seat>,
+        connection: &Connection,
+        now: Now,
+    ) -> WorkerSnapshot {
         let delivery = |view: InstanceView<'_>| DeliveryMetrics {
             instance: view.delivery.instance.to_string(),
             service: view.delivery.service.to_string(),
@@ -196,18 +233,31 @@ impl Status {
         WorkerSnapshot {
             connected: (connection.phase == Phase::Connected).into(),
             contact_age: connection.heard.map(|heard| now.wall.since(heard).as_millis() / 1000),
-            ready: is_ready(machine, connection, now).into(),
+            ready: is_ready(machine, seats, connection, now).into(),
             deliveries: machine.instances().map(delivery).collect(),
             failures: machine.receivers(now).map(|view| (view.name.to_string(), view.failures)).collect(),
         }
     }
 }
 
-fn is_ready(machine: &Machine, connection: &Connection, now: Now) -> bool {
+fn is_ready(machine: &Machine, seats: &BTreeMap<ReceiverName, Seat>, connection: &Connection, now: Now) -> bool {
     let is_good = machine.instances().all(|view| view.delivery.is_valid(now.wall));
     let is_let_in = connection.phase != Phase::Out;
     let is_there = machine.is_complete() && machine.missing().next().is_none();
-    is_let_in && is_there && is_good && machine.receivers(now).all(|view| view.is_ready())
+    let has_all = machine.absent().is_empty() && !machine.is_for_nothing();
+    let answers = |view: &ReceiverView<'_>| seats.get(view.name).is_none_or(|seat| seat.hangs(now.mono).is_none());
+    let receives = machine.receivers(now).all(|view| view.is_ready() && answers(&view));
+    is_let_in && is_there && has_all && is_good && receives
+}
+
+fn unknown_receiver(name: &ReceiverName) -> String {
+    format!("[receivers.{name}] has no effect: neither the coordinator nor this worker has a receiver of this name")
+}
+
+impl AbsentStatus {
+    fn of(name: &InstanceName, absence: &Absence) -> Self {
+        Self { name: name.to_string(), reason: absence.code().to_owned(), message: absence.to_string() }
+    }
 }
 
 impl ConnectionStatus {
@@ -253,7 +303,11 @@ impl InstanceStatus {
 }
 
 impl ReceiverStatus {
-    fn of(view: &ReceiverView<'_>, plan: &Plan, seat: Option<&Seat>) -> Self {
+    fn of(view: &ReceiverView<'_>, plan: &Plan, seat: Option<&Seat>, now: Now) -> Self {
+        let hangs = seat.and_then(|seat| seat.hangs(now.mono)).map(|span| {
+            let folder = plan.directory.display();
+            format!("{folder} has not answered for {span}: does its file system hang?")
+        });
         let unit = view.published.and_then(|published| {
             let number = published.unit?.number();
             let files = seat.map(Seat::files).unwrap_or_default();
@@ -263,13 +317,16 @@ impl ReceiverStatus {
             running: view.is_telling,
             at: view.told.map(|(at, _)| at.to_string()),
             error: view.told.and_then(|(_, result)| result.as_ref().err().cloned()),
+            failures: view.retelling.map_or(0, |(failures, _)| failures),
+            retry_in_ms: view.retelling.filter(|_| !view.is_telling).map(|(_, wait)| wait.as_millis()),
         });
         Self {
             name: view.name.to_string(),
             component: view.binding.map(|binding| binding.component.to_string()),
             instances: view.binding.iter().flat_map(|it| &it.instances).map(ToString::to_string).collect(),
             state: word(view.doing).to_owned(),
-            ready: view.is_ready(),
+            ready: view.is_ready() && hangs.is_none(),
+            reason: hangs.or_else(|| view.reason()),
             path: plan.directory.join(view.name.as_str()).display().to_string(),
             unit,
             failures: view.failures,

@@ -23,6 +23,7 @@ use crate::receiver::{AcceptError, Loader};
 use crate::seat::Seat;
 use crate::status::Status;
 use crate::unit::{Switch, UnitName};
+use crate::watch::Watch;
 
 /// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
 const LOOK: Span = Span::secs(1);
@@ -62,6 +63,9 @@ pub struct Worker {
     units: BTreeMap<ReceiverName, Option<UnitName>>,
     /// What the coordinator has still to be told: of each instance the newest.
     outbox: VecDeque<Report>,
+    /// When to look whether that is still there.
+    watch: Watch,
+    chance: fastrand::Rng,
     /// Whether more can come.
     source: Source,
 }
@@ -70,11 +74,13 @@ pub struct Worker {
 #[derive(Debug, Clone)]
 enum Task {
     Hook(ReceiverName),
+    Look(ReceiverName, UnitName),
     Run(RunNumber, ReceiverName, Mono),
 }
 
 enum Ended {
     Hook(Result<(), String>),
+    Look(Result<(), String>),
     Run(Outcome),
 }
 
@@ -99,6 +105,8 @@ impl Worker {
             tasks: HashMap::new(),
             units: BTreeMap::new(),
             outbox: VecDeque::new(),
+            watch: Watch::default(),
+            chance: fastrand::Rng::with_seed(options.seed),
             source: Source::Flows,
             options,
         };
@@ -112,6 +120,7 @@ impl Worker {
         let reports = self.options.reports.clone();
         loop {
             self.act();
+            self.look();
             let wait = self.wait();
             tokio::select! {
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
@@ -142,7 +151,7 @@ impl Worker {
         match input {
             Input::Alive(reply) => drop(reply.send(())),
             Input::Snapshot(reply) => {
-                drop(reply.send(Status::snapshot(&self.machine, &(self.options.connection)(), now)));
+                drop(reply.send(Status::snapshot(&self.machine, &self.seats, &(self.options.connection)(), now)));
             }
             Input::Status(reply) => {
                 let connection = (self.options.connection)();
@@ -183,6 +192,7 @@ impl Worker {
                     tracing::info!(%receiver, "is no longer bound, and nothing of it is published");
                     self.seats.remove(&receiver);
                     self.units.remove(&receiver);
+                    self.watch.forget(&receiver);
                 }
                 Action::Hook(receiver, instances) => self.tell(receiver, instances),
                 Action::Notice(notice) => {
@@ -223,6 +233,29 @@ impl Worker {
         self.tasks.insert(abort.id(), Task::Run(number, receiver, began));
     }
 
+    /// Looks whether what was published is still there, where it is time to.
+    fn look(&mut self) {
+        let now = self.options.clock.now().mono;
+        let published = self.units.iter().filter_map(|(receiver, unit)| Some((receiver, (*unit)?)));
+        let due: Vec<(ReceiverName, UnitName)> = published
+            .filter(|(receiver, _)| self.watch.begins(receiver, now))
+            .map(|(receiver, unit)| (receiver.clone(), unit))
+            .collect();
+        for (receiver, unit) in due {
+            let (seat, clock) = (self.seat(&receiver), Arc::clone(&self.options.clock));
+            let abort = self.work.spawn(async move { Ended::Look(seat.look(unit, clock).await) });
+            self.tasks.insert(abort.id(), Task::Look(receiver, unit));
+        }
+    }
+
+    fn looked(&mut self, receiver: ReceiverName, unit: UnitName, result: Result<(), String>) {
+        let now = self.options.clock.now().mono;
+        self.watch.ended(&receiver, result.is_ok(), now, self.chance.u16(..));
+        if let Err(why) = result {
+            self.handle(Event::Vanished(receiver, unit, why));
+        }
+    }
+
     fn tell(&mut self, receiver: ReceiverName, instances: BTreeSet<InstanceName>) {
         let seat = self.seat(&receiver);
         let unit = self.units.get(&receiver).copied().flatten();
@@ -252,6 +285,10 @@ impl Worker {
                 let message = "the run panicked: this is a bug".to_owned();
                 let outcome = Outcome::Failed(AcceptError { kind: Kind::Internal, message });
                 self.ran(number, &receiver, began, outcome);
+            }
+            (Some(Task::Look(receiver, unit)), Some(Ended::Look(result))) => self.looked(receiver, unit, result),
+            (Some(Task::Look(receiver, unit)), _) => {
+                self.looked(receiver, unit, Err("looking at it panicked: this is a bug".to_owned()));
             }
             (Some(Task::Hook(receiver)), Some(Ended::Hook(result))) => self.was_told(receiver, result),
             (Some(Task::Hook(receiver)), _) => {
@@ -283,7 +320,7 @@ impl Worker {
         let outcome = match &result {
             Ok(()) => deputy_observe::Outcome::Done,
             Err(error) => {
-                tracing::error!(%receiver, error, "the workload was not told, or failed: what is published stays");
+                tracing::error!(%receiver, error, "a hook failed and is tried again: what is published stays");
                 deputy_observe::Outcome::Failed
             }
         };

@@ -1,8 +1,10 @@
 //! What probes and scrapers are told of a worker, while there is a coordinator and while there is none.
 
+use std::fs;
+
 use deputy_test_servers::{free_ports, get};
 
-use super::site::Site;
+use super::site::{GROUP, Site};
 
 /// A metric of the one delivery, or of the worker.
 fn metric(port: u16, name: &str) -> Option<f64> {
@@ -44,4 +46,45 @@ fn probes_and_scrapers_see_what_is_applied_how_old_it_is_and_when_the_coordinato
     assert_eq!((worker.number("app", "creds"), metric(port, "connected")), (2, Some(1.0)));
     assert!(metric(port, "delivery_expiry_timestamp_seconds") >= Some(expiry));
     site.home.said("who-scraped", &get(port, "/metrics").unwrap().body);
+}
+
+#[test]
+fn readyz_names_what_never_came_and_why() {
+    let site = Site::usual("").instance("late", "any", &[GROUP]).instance("foreign", "any", &["others"]);
+    fs::remove_file(site.home.path("secrets/late.payload")).unwrap();
+    let _coordinator = site.coordinator();
+    let [port, other_port, endpoint] = free_ports().unwrap();
+    site.configure(
+        "worker",
+        &format!(
+            "health = \"127.0.0.1:{port}\"\ninstances = [\"creds\", \"foreign\", \"late\", \"typo\"]\n\
+             [receivers.ap]\nmode = \"0640\"\n\
+             [[endpoints.aws]]\nlisten = \"127.0.0.1:{endpoint}\"\ninstance = \"foreign\"\ntoken-file = \"secrets/token\""
+        ),
+    );
+    let worker = site.worker("worker");
+    worker.until_published("app", "creds", 1);
+    let ready = |port: u16| get(port, "/readyz").map(|answer| (answer.status, answer.body));
+    let never = "the coordinator delivers no instance of this name to the group of this worker: see `instances` in [worker] \
+                 here, and `deliver-to` at the coordinator";
+    let late = "late not ready: the coordinator has no lease of it: `deputy status` there says why\n";
+    let names = |late: &str| format!("foreign not ready: {never}\n{late}typo not ready: {never}\n");
+    worker.until("it names all", || ready(port) == Some((503, names(late))));
+    let status = worker.status().unwrap();
+    let absent: Vec<(&str, &str)> = status["absent"].as_array().unwrap().iter().map(|it| {
+        (it["name"].as_str().unwrap(), it["reason"].as_str().unwrap())
+    }).collect();
+    assert_eq!(absent, [("foreign", "not-delivered"), ("late", "no-lease"), ("typo", "not-delivered")]);
+    let warning = "[receivers.ap] has no effect: neither the coordinator nor this worker has a receiver of this name";
+    assert_eq!(status["warnings"].as_array().unwrap(), &[warning]);
+    assert!(worker.log().contains("a [receivers.NAME] table has no effect"), "{}", worker.log());
+    assert!(worker.told().contains("typo"));
+
+    // One that wants all of its group waits for what its group gets, and for nothing else.
+    site.configure("other", &format!("health = \"127.0.0.1:{other_port}\""));
+    let other = site.worker("other");
+    other.until("it names the late one", || ready(other_port) == Some((503, late.to_owned())));
+    site.give("late", 1);
+    other.until("it is ready", || ready(other_port) == Some((200, "ready\n".to_owned())));
+    worker.until("it names the two", || ready(port) == Some((503, names(""))));
 }

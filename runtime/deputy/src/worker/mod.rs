@@ -32,6 +32,7 @@ use crate::cli;
 use crate::context::{Context, WORKER_SOCKET};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::open_files;
 use crate::run::{failed, listen_local, random, seed};
 use crate::sandbox;
 use identity::Identities;
@@ -41,6 +42,7 @@ pub(crate) use check::check;
 pub(crate) use status::status;
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Exit, CommandError> {
+    open_files::raise();
     let mut config = context.worker_configuration()?;
     if let Some(output) = &arguments.output {
         let output = std::path::absolute(output).map_err(|error| failed(error, "cannot use the output folder"))?;

@@ -21,6 +21,8 @@ pub(super) async fn plans(config: &WorkerConfig, state: &Path) -> Result<Plans, 
         default: plan(&config.publish, SomeLimits::default(), state)?,
         receivers: Default::default(),
         bindings: Default::default(),
+        wanted: config.instances.clone(),
+        endpoints: config.endpoints.aws.iter().map(|aws| aws.instance.clone()).collect(),
         retry: Plans::RETRY,
     };
     for (name, receiver) in &config.receivers {

@@ -16,7 +16,7 @@ use crate::frame::{FROM_COORDINATOR, FrameError, Frames, encode};
 use crate::held::{Binding, Held, Report};
 use crate::identity::{Identity, Key};
 use crate::message::{
-    Applied, Bound, Certified, Complete, Down, Fetch, Known, Ping, ReceiverLimits, Renew, Reply, Request, Subscribe,
+    Applied, Bound, Certified, Complete, Delivered, Down, Fetch, Known, Ping, ReceiverLimits, Renew, Reply, Request, Subscribe,
     Up, Update, Welcome,
 };
 use crate::refusal::{Code, Refusal};
@@ -36,6 +36,8 @@ struct Session<'c> {
     stream: TlsStream<TcpStream>,
     heartbeat: Duration,
     renewal: Renewal,
+    /// All instances of the group, if the coordinator has said so on this connection.
+    delivered: Option<BTreeSet<InstanceName>>,
 }
 
 /// Whether a key was sent to be certified on this connection.
@@ -52,7 +54,8 @@ const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
 /// Until the connection ends; says why it did.
 pub(super) async fn run(client: &mut Client, stream: TlsStream<TcpStream>) -> Lost {
-    let mut session = Session { client, stream, heartbeat: HEARTBEAT, renewal: Renewal::NotBefore(timer::now()) };
+    let renewal = Renewal::NotBefore(timer::now());
+    let mut session = Session { client, stream, heartbeat: HEARTBEAT, renewal, delivered: None };
     match session.run().await {
         // Never: a session ends with a reason.
         Ok(never) => match never {},
@@ -154,6 +157,7 @@ impl Session<'_> {
             }
             Reply::Bound(bound) => self.bound(&bound)?,
             Reply::Complete(complete) => self.complete(&complete).await?,
+            Reply::Delivered(delivered) => self.delivered(&delivered)?,
             Reply::Welcome(welcome) => self.welcome(&welcome),
             Reply::Pong(_) => {}
             Reply::Piece(piece) => self.client.fetches.piece(&piece, timer::now()),
@@ -221,6 +225,16 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The instances of the group. Before all that there is was sent, the list from before goes with what is held.
+    fn delivered(&mut self, delivered: &Delivered) -> Result<(), Lost> {
+        let instances: Result<BTreeSet<_>, _> = delivered.instances.iter().map(|name| name.parse()).collect();
+        self.delivered = Some(instances.map_err(|_| Lost::Nonsense("an instance"))?);
+        if self.client.state.borrow().phase == Phase::Connected {
+            self.change(|held| held.delivered.clone_from(&self.delivered));
+        }
+        Ok(())
+    }
+
     /// All that there is was sent: what is not in the list is no longer the worker's.
     async fn complete(&mut self, complete: &Complete) -> Result<(), Lost> {
         let instances: BTreeSet<&str> = complete.instances.iter().map(String::as_str).collect();
@@ -230,6 +244,7 @@ impl Session<'_> {
             held.deliveries.retain(|instance, _| instances.contains(instance.as_str()));
             held.receivers.retain(|receiver, _| receivers.contains(receiver));
             held.missing = receivers.into_iter().filter(|receiver| !held.receivers.contains_key(receiver)).collect();
+            held.delivered.clone_from(&self.delivered);
             held.complete = true;
         });
         self.client.state.send_modify(|state| state.failures = 0);

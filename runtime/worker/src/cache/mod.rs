@@ -4,17 +4,18 @@
 //! that used a lease which it had not kept would go back to the one before at its next start. What can't be kept, on a full
 //! disk, takes the older copy with it, and is used then; for a disk that hangs nobody waits for long.
 //!
-//! Each delivery is a value of its own; one more says who is bound and which deliveries there should be, and is written
-//! before them: a copy of which a part is missing or damaged is used for what it has, and not taken for all there is, so that
-//! nobody takes a lost delivery for a withdrawn one. The coordinator sends all that is not there, so nothing that is lost
-//! here is lost.
+//! Each delivery is a value of its own; one more, the index, says who is bound and which deliveries there should be. It is
+//! written before them: a copy of which a part is missing or damaged is used for what it has, and not taken for all there
+//! is, so that nobody takes a lost delivery for a withdrawn one. It is written once more after them, with their stamps: a
+//! delivery that is older than that was put back from elsewhere, and is not used. The coordinator sends all that is not
+//! there, so nothing that is lost here is lost.
 
 mod record;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +114,7 @@ impl Cache {
         let index = match self.read(&self.index.clone(), record::decode_index).await {
             Ok(Some(index)) => index,
             Ok(None) => return Held::default(),
-            Err(()) => (Held::default(), BTreeSet::new()),
+            Err(()) => (Held::default(), BTreeMap::new()),
         };
         let (mut held, mut missing) = index;
         let keys = self.store.list(&Prefix::Kind(DELIVERY)).await.unwrap_or_else(|error| {
@@ -122,12 +123,20 @@ impl Cache {
         });
         for key in keys {
             // What the index does not have was withdrawn, or is newer than it: the coordinator knows.
-            if let Ok(Some(delivery)) = self.read(&key, record::decode).await
-                && delivery.instance.as_str() == key.name()
-                && missing.remove(key.name())
-            {
-                held.deliveries.insert(delivery.instance.clone(), delivery);
+            let Ok(Some(delivery)) = self.read(&key, record::decode).await else { continue };
+            let Some(oldest) = missing.get(key.name()).filter(|_| delivery.instance.as_str() == key.name()) else {
+                continue;
+            };
+            if oldest.is_some_and(|oldest| is_older(delivery.stamp, oldest)) {
+                tracing::error!(
+                    instance = %delivery.instance, revision = %delivery.stamp.revision,
+                    "an older lease than the last one that was kept is in the state directory, and is not used: was a \
+                     backup put back?"
+                );
+                continue;
             }
+            missing.remove(key.name());
+            held.deliveries.insert(delivery.instance.clone(), delivery);
         }
         held.complete &= missing.is_empty();
         tracing::info!(deliveries = held.deliveries.len(), missing = missing.len(), "what was held before was read");
@@ -201,15 +210,16 @@ impl Cache {
         if !held.complete {
             return Ok(());
         }
-        let index = SecretIndex(record::encode_index(&self.worker, held)?);
         let stamps = held.deliveries.iter().map(|(name, delivery)| (name.clone(), delivery.stamp)).collect();
+        let index = SecretIndex(record::encode_index(&self.worker, held, &stamps)?);
         let wanted = Kept { deliveries: stamps, index };
         if self.kept.as_ref() == Some(&wanted) {
             return Ok(());
         }
         let before = self.kept.take();
-        if before.as_ref().is_none_or(|before| before.index != wanted.index) {
-            self.put_or_remove(&self.index.clone(), &wanted.index.0).await?;
+        let begun = SecretIndex(record::encode_index(&self.worker, held, &on_disk(&wanted, before.as_ref()))?);
+        if before.as_ref().is_none_or(|before| before.index != begun) {
+            self.put_or_remove(&self.index.clone(), &begun.0).await?;
         }
         for (name, delivery) in &held.deliveries {
             let is_kept = before.as_ref().is_some_and(|before| before.deliveries.get(name) == Some(&delivery.stamp));
@@ -223,6 +233,9 @@ impl Cache {
             if !is_held {
                 self.remove(&key).await?;
             }
+        }
+        if begun != wanted.index {
+            self.put(&self.index.clone(), &wanted.index.0).await?;
         }
         self.kept = Some(wanted);
         Ok(())
@@ -256,6 +269,17 @@ impl Cache {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The leases that are on the disk before any of `wanted` is written, as far as there will be others in their place.
+fn on_disk(wanted: &Kept, before: Option<&Kept>) -> BTreeMap<InstanceName, Stamp> {
+    let old = |name: &InstanceName| before.and_then(|before| before.deliveries.get(name)).copied();
+    wanted.deliveries.iter().map(|(name, stamp)| (name.clone(), old(name).unwrap_or(*stamp))).collect()
+}
+
+/// Numbers alone do not tell: a coordinator that lost its state begins anew.
+fn is_older(stamp: Stamp, than: Stamp) -> bool {
+    (stamp.obtained_at, stamp.revision) < (than.obtained_at, than.revision)
 }
 
 /// While the coordinator is still sending, what was there before is used.

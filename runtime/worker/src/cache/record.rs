@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Limit, SecretBytes, SomeLimits, Stamp, Timestamp};
+use deputy_core::{Delivery, InstanceName, Limit, SecretBytes, SomeLimits, Stamp, Timestamp};
 use deputy_link::{Binding, Held};
 use deputy_store::envelope;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,14 @@ struct IndexHead {
     format: u32,
     worker: String,
     instances: BTreeSet<String>,
+    /// Which lease of each there should be: its revision and when it was obtained. An older one was put back by somebody.
+    /// An earlier version did not say.
+    #[serde(default)]
+    stamps: BTreeMap<String, (u64, u64)>,
     receivers: BTreeMap<String, BindingHead>,
+    /// All instances of the group. An earlier version, or a coordinator of one, did not say.
+    #[serde(default)]
+    delivered: Option<BTreeSet<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,8 +99,13 @@ pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, RecordError
     })
 }
 
-/// The bytes of all the rest.
-pub(super) fn encode_index(worker: &str, held: &Held) -> Result<SecretBytes, serde_json::Error> {
+/// The bytes of all the rest, with the leases that are on the disk.
+pub(super) fn encode_index(
+    worker: &str,
+    held: &Held,
+    stamps: &BTreeMap<InstanceName, Stamp>,
+) -> Result<SecretBytes, serde_json::Error> {
+    let stamp = |stamp: &Stamp| (stamp.revision.0, stamp.obtained_at.as_millis());
     let names = |binding: &Binding| binding.instances.iter().map(ToString::to_string).collect();
     let binding = |binding: &Binding| BindingHead {
         component: binding.component.to_string(),
@@ -105,13 +117,18 @@ pub(super) fn encode_index(worker: &str, held: &Held) -> Result<SecretBytes, ser
         format: FORMAT,
         worker: worker.to_owned(),
         instances: held.deliveries.keys().map(ToString::to_string).collect(),
+        stamps: stamps.iter().map(|(name, it)| (name.to_string(), stamp(it))).collect(),
         receivers: held.receivers.iter().map(|(name, it)| (name.to_string(), binding(it))).collect(),
+        delivered: held.delivered.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
     })?;
     Ok(envelope::join(&head, std::iter::empty()))
 }
 
-/// What was held, without the deliveries, and whose there should be.
-pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, BTreeSet<String>), RecordError> {
+/// The deliveries that there should be, each with the oldest lease that it can be of, if that is known.
+pub(super) type Expected = BTreeMap<String, Option<Stamp>>;
+
+/// What was held, without the deliveries, and those that there should be.
+pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, Expected), RecordError> {
     let (head, []) = envelope::split(bytes).ok_or(RecordError::Malformed)? else {
         return Err(RecordError::Malformed);
     };
@@ -120,6 +137,10 @@ pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, BTreeSet
         return Err(RecordError::Foreign);
     }
     let mut held = Held { complete: true, ..Held::default() };
+    if let Some(delivered) = head.delivered {
+        let delivered: Result<_, _> = delivered.iter().map(|name| name.parse()).collect();
+        held.delivered = Some(delivered.map_err(|_| RecordError::Malformed)?);
+    }
     for (name, binding) in head.receivers {
         let name = name.parse().map_err(|_| RecordError::Malformed)?;
         let instances: Result<_, _> = binding.instances.iter().map(|name| name.parse()).collect();
@@ -131,7 +152,15 @@ pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, BTreeSet
         };
         held.receivers.insert(name, binding);
     }
-    Ok((held, head.instances))
+    let stamp = |(revision, obtained): &(u64, u64)| Stamp {
+        revision: Revision(*revision),
+        obtained_at: Timestamp::from_millis(*obtained),
+    };
+    let expected = head.instances.into_iter().map(|name| {
+        let stamp = head.stamps.get(&name).map(stamp);
+        (name, stamp)
+    });
+    Ok((held, expected.collect()))
 }
 
 fn limits_of(written: &BTreeMap<String, u64>) -> Result<SomeLimits, RecordError> {

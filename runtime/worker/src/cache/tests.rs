@@ -46,6 +46,7 @@ fn held(deliveries: &[(&str, u64)]) -> Held {
     Held {
         deliveries: deliveries.iter().map(delivery).collect(),
         receivers: BTreeMap::from([("aws".parse().unwrap(), binding)]),
+        delivered: Some(["a", "b", "d"].map(|name| name.parse().unwrap()).into()),
         complete: true,
         ..Held::default()
     }
@@ -118,6 +119,29 @@ async fn what_is_damaged_is_left_out_and_not_taken_for_withdrawn() {
 }
 
 #[tokio::test]
+async fn cache_does_not_use_an_older_lease_that_was_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let (lease, index) = (state.join("delivery.a.sealed"), state.join("index.all.sealed"));
+    let mut cache = open(&state).await;
+    cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
+    let (old_lease, old_index) = (fs::read(&lease).unwrap(), fs::read(&index).unwrap());
+    let now = held(&[("a", 2), ("b", 1)]);
+    cache.keep(&now).await.unwrap();
+    drop(cache);
+    let new_lease = fs::read(&lease).unwrap();
+    put(&lease, &old_lease);
+    let restored = open(&state).await.restore().await;
+    let names: Vec<&str> = restored.deliveries.keys().map(InstanceName::as_str).collect();
+    assert_eq!((names.as_slice(), restored.complete), (&["b"][..], false), "the coordinator sends it");
+
+    // A power cut between the lease and the index leaves this.
+    put(&lease, &new_lease);
+    put(&index, &old_index);
+    assert_eq!(shown(&open(&state).await.restore().await), shown(&now));
+}
+
+#[tokio::test]
 async fn what_another_worker_kept_is_of_no_use() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
@@ -184,7 +208,8 @@ fn limits_of_an_index_are_none_or_within_their_bounds() {
 fn no_part_of_a_record_is_one() {
     let held = held(&[("a", 1)]);
     let delivery = record::encode("w1", held.deliveries.values().next().unwrap()).unwrap();
-    let index = record::encode_index("w1", &held).unwrap();
+    let stamps = held.deliveries.iter().map(|(name, delivery)| (name.clone(), delivery.stamp)).collect();
+    let index = record::encode_index("w1", &held, &stamps).unwrap();
     for end in 0..delivery.len() {
         assert!(record::decode("w1", &delivery.expose()[..end]).is_err());
     }

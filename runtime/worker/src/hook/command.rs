@@ -1,15 +1,19 @@
-//! A command, without a shell, with three variables and no other, in a process group that ends with its time.
+//! A command, without a shell, with three variables and no other, in a process group that ends with it.
 //!
 //! Its output is read as it comes and all but the end forgotten: it can't fill anything, and a log shows why it failed.
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use deputy_core::InstanceName;
 use deputy_sources::ProcessGroup;
-use tokio::io::AsyncReadExt as _;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::unix::pipe::Receiver;
+use tokio::process::Child;
 
 use super::{Command, HookError, Occasion};
 
@@ -38,7 +42,9 @@ pub(super) async fn run(command: &Command, occasion: Occasion<'_>) -> Result<(),
         starting.stdin(Stdio::null()).stdout(input.try_clone().map_err(failed)?).stderr(input);
         starting.spawn().map_err(failed)?
     };
-    let mut group = ProcessGroup::of(&child);
+    // Dropped, and so killed, before the command is waited for: until then no other group can have its number.
+    let group = ProcessGroup::of(&child);
+    let exited = exit(&child).map_err(failed)?;
     let mut last = Last::default();
     let ended = tokio::time::timeout(limit.duration(), async {
         let mut chunk = [0; CHUNK];
@@ -51,11 +57,12 @@ pub(super) async fn run(command: &Command, occasion: Occasion<'_>) -> Result<(),
                     Ok(0) | Err(_) => is_open = false,
                     Ok(count) => last.add(chunk.get(..count).unwrap_or_default()),
                 },
-                status = child.wait() => break status,
+                ready = exited.readable() => break ready.map(drop),
             }
         }
     });
     let ended = ended.await;
+    drop(group);
     // What is still in the pipe, but not what something that was left behind goes on to write.
     for _ in 0..PIPE / CHUNK {
         let mut chunk = [0; CHUNK];
@@ -66,13 +73,21 @@ pub(super) async fn run(command: &Command, occasion: Occasion<'_>) -> Result<(),
     }
     let said = last.shown();
     match ended {
-        Ok(status) => {
-            group.leave();
-            let status = status.map_err(|source| HookError::Io { doing: "wait for", what: program.clone(), source })?;
+        Ok(ready) => {
+            let failed = |source| HookError::Io { doing: "wait for", what: program.clone(), source };
+            ready.map_err(failed)?;
+            let status = child.wait().await.map_err(failed)?;
             if status.success() { Ok(()) } else { Err(HookError::Status { program: program.clone(), status, said }) }
         }
         Err(_) => Err(HookError::Time { program: program.clone(), limit: *limit, said }),
     }
+}
+
+/// What can be read when a command has ended, before anybody has waited for it.
+fn exit(child: &Child) -> io::Result<AsyncFd<OwnedFd>> {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("it was waited for already"))?;
+    AsyncFd::with_interest(pidfd_open(pid, PidfdFlags::NONBLOCK)?, Interest::READABLE)
 }
 
 /// The end of an output.

@@ -1,8 +1,8 @@
 //! Telling the workload that something else is published: a signal to it, or a command. Both are the operator's words; a
 //! component has no say in them, and nothing of what it wrote is handed on.
 //!
-//! A hook that fails changes nothing of what is published. It is not tried again until the next switch, or the next
-//! start: of which unit the workload was told is remembered beside the unit.
+//! A hook that fails changes nothing of what is published, and is tried again: see [`machine`](crate::machine). Of which
+//! unit the workload was told is remembered beside the unit, so that a start runs the hook only if it has not succeeded.
 
 mod command;
 mod pid_file;

@@ -95,15 +95,21 @@ async fn a_command_that_hangs_is_killed_with_all_that_it_started() {
 }
 
 #[tokio::test]
-async fn what_a_command_leaves_behind_keeps_nobody_waiting() {
+async fn what_a_command_leaves_behind_keeps_nobody_waiting_and_ends_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
-    let hook = command(&["/bin/sh", "-c", "sleep 1000 & echo $! > \"$0\"", pid.to_str().unwrap()], Span::secs(30));
-    run(&hook).await.unwrap();
-    let pid = fs::read_to_string(pid).unwrap();
-    assert!(is_running(pid.trim()), "it may serve the next run");
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL)
-        .unwrap();
+    for (end, is_good) in [("", true), ("; exit 3", false)] {
+        let script = format!("trap '' TERM HUP; sleep 1000 & echo $! > \"$0\"{end}");
+        let hook = command(&["/bin/sh", "-c", &script, pid.to_str().unwrap()], Span::secs(600));
+        assert_eq!(run(&hook).await.is_ok(), is_good);
+        let pid = fs::read_to_string(&pid).unwrap();
+        let mut tries = 0;
+        while is_running(pid.trim()) {
+            tries += 1;
+            assert!(tries < 400, "{pid} still runs");
+            pause().await;
+        }
+    }
 }
 
 /// And is no zombie, of which nobody has taken notice yet.

@@ -8,7 +8,9 @@ use deputy_core::{Delivery, InstanceName, ReceiverName, Span, Stamp};
 use deputy_link::{Binding, Held, Report};
 
 use crate::receiver::AcceptError;
-use crate::unit::Published;
+use crate::unit::{Published, UnitName};
+
+use super::NamedBy;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub enum Event {
     Ran(RunNumber, Outcome),
     /// A hook ended.
     Told(ReceiverName, Result<(), String>),
+    /// This unit, which was published, is not there any more, and why.
+    Vanished(ReceiverName, UnitName, String),
     /// Time went by.
     Woke,
 }
@@ -74,8 +78,16 @@ pub enum Notice {
     Expired(InstanceName, Stamp),
     /// A run failed, and is tried again after this time.
     Failed(ReceiverName, Trouble, Span),
+    /// The configuration names an instance that never comes here.
+    NotDelivered(InstanceName, NamedBy),
+    /// The hook of a receiver failed so often in a row, and is not tried again before something changes.
+    NotTold(ReceiverName, u32),
     /// A delivery came.
     Received(InstanceName, Stamp),
+    /// The configuration has a table for a receiver that does not exist.
+    UnknownReceiver(ReceiverName),
+    /// What a receiver published is gone.
+    Vanished(ReceiverName, String),
     /// An instance is no longer for this worker.
     Withdrawn(InstanceName),
 }

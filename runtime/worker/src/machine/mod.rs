@@ -8,10 +8,14 @@
 //! - It gets all current deliveries of its instances, from the first that is there on, and runs again for each that
 //!   follows. While the coordinator is still sending what there is, who misses something waits for it.
 //! - A run that failed is tried again, later each time; at once if something changed.
+//! - What was published and is no longer there is published again.
+//! - A hook that failed is tried again, later each time: for as long as a lease that is published is valid, and a few
+//!   times if there is none.
 //! - What is held counts, whatever its number: a coordinator that was set back is followed.
 //! - A delivery is reported when all receivers that are bound to it published it, or when one of them could not. One to
 //!   which none is bound is applied by being held: local endpoints give it out.
 
+mod absent;
 mod event;
 mod reports;
 mod slot;
@@ -23,17 +27,22 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use deputy_core::schedule::{Mono, Now, Trouble, delay};
+use deputy_core::schedule::{Kind, Mono, Now, Trouble, delay};
 use deputy_core::{Delivery, InstanceName, ReceiverName, Stamp, Timestamp};
 use deputy_link::{Binding, Held};
+use deputy_support::Backoff;
 
+pub use absent::{Absence, NamedBy};
 pub use event::{Action, Event, Notice, Outcome, Run, RunNumber};
 pub use view::{Doing, InstanceView, ReceiverView};
 
 use crate::plan::{Expired, Plans};
 use crate::receiver::AcceptError;
-use crate::unit::{Switch, Told};
-use slot::{Failed, Inputs, Running, Slot, Telling};
+use crate::unit::{Switch, Told, UnitName};
+use slot::{Applied, Failed, Inputs, Retelling, Running, Slot, Telling};
+
+/// How often a hook is tried while nothing that is published is valid, or nothing is published.
+const TRIES: u32 = 10;
 
 /// All receivers of a worker, and what it holds.
 #[derive(Debug)]
@@ -45,6 +54,8 @@ pub struct Machine {
     actions: VecDeque<Action>,
     chance: fastrand::Rng,
     runs: u64,
+    /// What of the configuration has no effect, as far as the operator was warned.
+    warned: Vec<Notice>,
 }
 
 /// What is known of a delivery beside itself.
@@ -69,6 +80,7 @@ impl Machine {
             actions: VecDeque::new(),
             chance: fastrand::Rng::with_seed(seed),
             runs: 0,
+            warned: Vec::new(),
         };
         machine.bind();
         machine
@@ -80,11 +92,15 @@ impl Machine {
             Event::Held(held) => self.hold(held, now),
             Event::Ran(number, outcome) => self.ran(number, outcome, now),
             Event::Told(receiver, result) => self.told(&receiver, result, now),
+            Event::Vanished(receiver, unit, why) => self.vanished(&receiver, unit, why),
             Event::Woke => {}
         }
         self.expire(now);
         let names: Vec<ReceiverName> = self.slots.keys().cloned().collect();
-        names.iter().for_each(|name| self.settle(name, now));
+        for name in &names {
+            self.tell_again(name, now);
+            self.settle(name, now);
+        }
         self.report(now);
     }
 
@@ -100,9 +116,11 @@ impl Machine {
             let failed = slot.failed.as_ref()?;
             (self.wanted(name, slot, now).as_ref() == Some(&failed.inputs)).then_some(failed.next)
         });
+        let hooks = self.slots.values().filter(|slot| slot.telling == Telling::Idle);
+        let hooks = hooks.filter_map(|slot| Some(slot.retelling.as_ref()?.next));
         let ends = self.held.deliveries.values().filter(|delivery| delivery.is_valid(now.wall));
         let ends = ends.map(|delivery| now.mono_at(delivery.valid_until));
-        retries.chain(ends).min()
+        retries.chain(hooks).chain(ends).min()
     }
 
     /// Takes over what is held now.
@@ -124,6 +142,20 @@ impl Machine {
             is_held
         });
         self.bind();
+        self.warn();
+    }
+
+    /// Warns once of what has no effect, and again if it comes back.
+    fn warn(&mut self) {
+        let not_delivered = self.absent().into_iter().filter_map(|(instance, absence)| match absence {
+            Absence::NotDelivered(named) => Some(Notice::NotDelivered(instance.clone(), named)),
+            Absence::NoLease => None,
+        });
+        let unknown = self.unknown_receivers().cloned().map(Notice::UnknownReceiver);
+        let warnings: Vec<Notice> = not_delivered.chain(unknown).collect();
+        let new = warnings.iter().filter(|warning| !self.warned.contains(warning)).cloned();
+        self.actions.extend(new.map(Action::Notice));
+        self.warned = warnings;
     }
 
     /// Takes over who is bound now. Until all is there, who is missing was not taken back.
@@ -198,8 +230,9 @@ impl Machine {
         self.runs += 1;
         let number = RunNumber(self.runs);
         let work = self.work(&wanted);
+        let ends = work.iter().flat_map(|(_, deliveries)| deliveries).map(|delivery| delivery.valid_until).collect();
         if let Some(slot) = self.slots.get_mut(name) {
-            slot.running = Some(Running { number, inputs: wanted, began: now });
+            slot.running = Some(Running { number, inputs: wanted, ends, began: now });
         }
         self.actions.push_back(Action::Run(Run { number, receiver: name.clone(), work }));
     }
@@ -214,7 +247,7 @@ impl Machine {
     fn rest(&mut self, name: &ReceiverName) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.failed = None;
-        if slot.binding.is_none() && slot.telling == Telling::Idle {
+        if slot.binding.is_none() && slot.telling == Telling::Idle && slot.retelling.is_none() {
             self.slots.remove(name);
             self.actions.push_back(Action::Forget(name.clone()));
         }
@@ -223,11 +256,12 @@ impl Machine {
     fn ran(&mut self, number: RunNumber, outcome: Outcome, now: Now) {
         let is_it = |slot: &Slot| slot.running.as_ref().is_some_and(|running| running.number == number);
         let Some((name, slot)) = self.slots.iter_mut().find(|(_, slot)| is_it(slot)) else { return };
-        let Some(Running { inputs, .. }) = slot.running.take() else { return };
+        let Some(Running { inputs, ends, .. }) = slot.running.take() else { return };
         let name = name.clone();
         match outcome {
             Outcome::Applied { published, refused } => {
-                slot.succeeded(inputs, published, refused);
+                slot.applied = Some(Applied { inputs, ends, refused, published });
+                slot.failed = None;
                 let is_news = published.switch == Switch::Done || published.told == Told::NotYet;
                 if is_news && self.plans.plan(&name).hook.is_some() {
                     self.tell(&name);
@@ -242,9 +276,23 @@ impl Machine {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let count = slot.failed.as_ref().map_or(0, |failed| failed.count).saturating_add(1);
         let trouble = Trouble { kind: error.kind, message: error.message, at: now.wall };
-        let wait = delay::retry(&self.plans.retry, &trouble, count, None, chance);
+        let mut wait = delay::retry(&self.plans.retry, &trouble, count, None, chance);
+        if let Kind::Throttled(_) = trouble.kind {
+            // It calls no service that could ask for more.
+            wait = wait.min(self.plans.retry.most);
+        }
         self.actions.push_back(Action::Notice(Notice::Failed(name.clone(), trouble.clone(), wait)));
         slot.failed = Some(Failed { inputs, trouble, count, next: now.mono.plus(wait) });
+    }
+
+    /// What was published is gone, unless something else was published since: it is published again.
+    fn vanished(&mut self, name: &ReceiverName, unit: UnitName, why: String) {
+        let Some(slot) = self.slots.get_mut(name).filter(|slot| slot.running.is_none()) else { return };
+        if slot.applied.as_ref().is_some_and(|applied| applied.published.unit == Some(unit)) {
+            slot.applied = None;
+            slot.failed = None;
+            self.actions.push_back(Action::Notice(Notice::Vanished(name.clone(), why)));
+        }
     }
 
     /// Has the hook run, or run once more.
@@ -261,9 +309,31 @@ impl Machine {
 
     fn told(&mut self, name: &ReceiverName, result: Result<(), String>, now: Now) {
         let Some(slot) = self.slots.get_mut(name) else { return };
+        if result.is_ok() {
+            slot.was_told = true;
+            slot.retelling = None;
+        } else {
+            let retry = &self.plans.retry;
+            let new = || Retelling { backoff: Backoff::new(retry.floor, retry.most), next: now.mono };
+            let retelling = slot.retelling.get_or_insert_with(new);
+            retelling.next = now.mono.plus(retelling.backoff.fail(self.chance.u16(..)));
+        }
         slot.told = Some((now.wall, result));
         let before = std::mem::take(&mut slot.telling);
         if before == Telling::BusyAndAgain {
+            self.tell(name);
+        }
+    }
+
+    /// Runs a hook that failed once more, if it is time. One that failed for a lease that has ended is given up.
+    fn tell_again(&mut self, name: &ReceiverName, now: Now) {
+        let Some(slot) = self.slots.get_mut(name).filter(|slot| slot.telling == Telling::Idle) else { return };
+        let Some(retelling) = slot.retelling.as_ref().filter(|it| it.next <= now.mono) else { return };
+        let failures = retelling.backoff.failures();
+        if failures >= TRIES && !slot.is_alive(now.wall) {
+            slot.retelling = None;
+            self.actions.push_back(Action::Notice(Notice::NotTold(name.clone(), failures)));
+        } else {
             self.tell(name);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use deputy_core::schedule::{Mono, Now, Trouble};
 use deputy_core::{InstanceName, Stamp, Timestamp};
 use deputy_link::Binding;
+use deputy_support::Backoff;
 
 use super::event::RunNumber;
 use crate::unit::Published;
@@ -20,6 +21,18 @@ pub(super) struct Slot {
     pub(super) failed: Option<Failed>,
     pub(super) telling: Telling,
     pub(super) told: Option<(Timestamp, Result<(), String>)>,
+    /// Whether the hook has succeeded since the start: then there is a workload that can be told.
+    pub(super) was_told: bool,
+    /// The hook failed, and is to be tried again.
+    pub(super) retelling: Option<Retelling>,
+}
+
+/// The hook failed.
+#[derive(Debug)]
+pub(super) struct Retelling {
+    pub(super) backoff: Backoff,
+    /// When it is tried again, if nothing changes before.
+    pub(super) next: Mono,
 }
 
 /// What a run is made with. Two runs with the same would publish the same.
@@ -33,12 +46,16 @@ pub(super) struct Inputs {
 pub(super) struct Running {
     pub(super) number: RunNumber,
     pub(super) inputs: Inputs,
+    /// When its leases end.
+    pub(super) ends: Vec<Timestamp>,
     pub(super) began: Now,
 }
 
 #[derive(Debug)]
 pub(super) struct Applied {
     pub(super) inputs: Inputs,
+    /// When the published leases end.
+    pub(super) ends: Vec<Timestamp>,
     pub(super) refused: BTreeMap<InstanceName, String>,
     pub(super) published: Published,
 }
@@ -83,10 +100,14 @@ impl Slot {
         }
     }
 
-    /// Notes what is published now.
-    pub(super) fn succeeded(&mut self, inputs: Inputs, published: Published, refused: BTreeMap<InstanceName, String>) {
-        self.applied = Some(Applied { inputs, refused, published });
-        self.failed = None;
+    /// Whether a lease that is published is valid.
+    pub(super) fn is_alive(&self, now: Timestamp) -> bool {
+        self.applied.iter().flat_map(|applied| &applied.ends).any(|end| now < *end)
+    }
+
+    /// Whether a lease that is published has ended.
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        self.applied.iter().flat_map(|applied| &applied.ends).any(|end| now >= *end)
     }
 
     /// Whose deliveries are published.

@@ -1,7 +1,9 @@
 //! What the machine knows, for the operator.
 
+use std::collections::BTreeMap;
+
 use deputy_core::schedule::{Mono, Now, Trouble};
-use deputy_core::{Delivery, ReceiverName, Span, Timestamp};
+use deputy_core::{Delivery, InstanceName, ReceiverName, Span, Timestamp};
 
 use deputy_link::Binding;
 
@@ -28,18 +30,50 @@ pub struct ReceiverView<'m> {
     pub told: Option<&'m (Timestamp, Result<(), String>)>,
     /// Whether its hook runs.
     pub is_telling: bool,
+    /// Times that the hook failed in a row, and in how long it is tried again.
+    pub retelling: Option<(u32, Span)>,
+    /// Whether the hook has succeeded since the start.
+    pub was_told: bool,
+    /// Whether a lease that is published has ended.
+    pub has_ended: bool,
+    /// Instances whose leases it could not have, and why.
+    pub refused: Option<&'m BTreeMap<InstanceName, String>>,
 }
 
 impl ReceiverView<'_> {
-    /// Whether the workload has what it should have. While something newer is on its way, it has what was good before.
+    /// Whether the workload has what it should have. While something newer is on its way, it has what was good before, for
+    /// as long as that is valid.
     pub fn is_ready(&self) -> bool {
-        match self.doing {
+        let has_all = self.refused.is_none_or(BTreeMap::is_empty);
+        let is_good = match self.doing {
             Doing::Applied | Doing::Nothing => true,
             Doing::Applying(_) => {
                 let before = self.published.is_some_and(|published| published.unit.is_some());
-                before && self.trouble.is_none()
+                before && self.trouble.is_none() && !self.has_ended
             }
             Doing::Leaving | Doing::Retrying(_) | Doing::Waiting => false,
+        };
+        is_good && has_all && !self.is_outdated()
+    }
+
+    /// Whether there is a workload that was told before and can't be told now. One that was never told may not have been
+    /// started yet, perhaps because it waits for this worker.
+    pub fn is_outdated(&self) -> bool {
+        self.was_told && self.retelling.is_some()
+    }
+
+    /// What is wrong with it, or nothing.
+    pub fn reason(&self) -> Option<String> {
+        if let Some(trouble) = self.trouble {
+            return Some(trouble.message.clone());
+        }
+        let mut refused = self.refused.into_iter().flatten();
+        if let Some((instance, why)) = refused.next() {
+            return Some(format!("{instance}: {why}"));
+        }
+        match self.told {
+            Some((_, Err(why))) if self.retelling.is_some() => Some(format!("the hook failed: {why}")),
+            _ => None,
         }
     }
 }
@@ -94,6 +128,10 @@ impl Machine {
             failures: slot.failed.as_ref().map_or(0, |failed| failed.count),
             told: slot.told.as_ref(),
             is_telling: slot.telling != Telling::Idle,
+            retelling: slot.retelling.as_ref().map(|it| (it.backoff.failures(), it.next.since(now.mono))),
+            was_told: slot.was_told,
+            has_ended: slot.has_ended(now.wall),
+            refused: slot.applied.as_ref().map(|applied| &applied.refused),
         })
     }
 

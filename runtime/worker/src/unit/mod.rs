@@ -37,7 +37,7 @@ use std::path::PathBuf;
 use deputy_core::schedule::Mono;
 use deputy_core::{Outputs, ReceiverName, Span, Timestamp};
 use deputy_store::Random;
-use rustix::fs::{AtFlags, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, readlinkat, renameat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
 
 pub use access::{Access, AccessError, FileMode, group, user};
@@ -165,6 +165,30 @@ impl Units {
         sweep::sweep(place, &[])?;
         let told = if switch == Switch::Done { Told::NotYet } else { Told::Already };
         Ok(Published { unit: None, switch, told, since: None })
+    }
+
+    /// Whether a unit is still what the link leads to, with these files.
+    ///
+    /// # Errors
+    /// What of it is gone, in words.
+    pub fn look(&self, unit: UnitName, files: &[String]) -> Result<(), String> {
+        let gone = |path: PathBuf| Err(format!("{} was removed or replaced", path.display()));
+        let Some(open) = self.open.as_ref().filter(|open| open.place.is_current(&self.directory)) else {
+            return gone(self.directory.clone());
+        };
+        match open.place.current() {
+            Ok(Some(current)) if current == unit => {}
+            Ok(_) => return gone(self.link()),
+            Err(error) => return Err(deputy_core::in_one_line(&error)),
+        }
+        let is_there = |file: &&String| {
+            let path = format!("{unit}/{file}");
+            statat(&open.place.container, path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        };
+        match files.iter().find(|file| !is_there(file)) {
+            Some(file) => gone(self.link().join(file)),
+            None => Ok(()),
+        }
     }
 
     /// Notes that the workload was told of a unit, so that a later start doesn't tell it once more.

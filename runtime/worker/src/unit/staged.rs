@@ -1,6 +1,5 @@
 //! A unit that is being written. Nobody is led to it yet, and it is removed unless it is published.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -24,6 +23,19 @@ pub(super) struct Staged<'p> {
     is_published: bool,
 }
 
+/// A directory on the way to the file that is being written.
+struct Directory {
+    /// In the unit.
+    path: String,
+    descriptor: OwnedFd,
+}
+
+impl Directory {
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
 impl<'p> Staged<'p> {
     /// Writes all files and waits until they are on the disk.
     pub(super) fn write(
@@ -37,44 +49,56 @@ impl<'p> Staged<'p> {
         let staged = Self { place, name, is_published: false };
         let root = openat(&place.container, name.to_string(), DIRECTORY, Mode::empty());
         let root = root.map_err(|error| staged.error("open", "", error))?;
-        // By path, so that each comes after the one that it is in.
-        let mut directories = BTreeMap::new();
+        // By path, so that all files of a directory come one after the other.
+        let mut open = Vec::new();
         for (path, contents) in &outputs.files {
-            let directory = staged.directory_of(&root, &mut directories, path)?;
+            staged.enter(&root, &mut open, path, access)?;
+            let directory = open.last().map_or(&root, |inner| &inner.descriptor);
             staged.file(directory, path, contents.expose(), access)?;
         }
-        for (path, directory) in directories.iter().rev() {
-            staged.finish(directory, path, access)?;
-        }
+        staged.leave(&mut open, 0, access)?;
         staged.finish(&root, "", access)?;
         place.sync_units()?;
         Ok(staged)
     }
 
-    /// The directory that a file goes to, made if need be.
-    fn directory_of<'d>(
+    /// Makes the directory that a file goes to, and finishes those that it is not in: only those on the way to the file
+    /// are open.
+    fn enter(
         &self,
-        root: &'d OwnedFd,
-        directories: &'d mut BTreeMap<String, OwnedFd>,
-        path: &OutputPath,
-    ) -> Result<&'d OwnedFd, UnitError> {
-        let Some((folder, _)) = path.as_str().rsplit_once('/') else { return Ok(root) };
-        let mut way = String::new();
-        for name in folder.split('/') {
-            let above = if way.is_empty() { root } else { directories.get(&way).unwrap_or(root) };
-            let here = if way.is_empty() { name.to_owned() } else { format!("{way}/{name}") };
-            if !directories.contains_key(&here) {
-                let failed = |error| match (error, here.parse()) {
-                    (Errno::EXIST, Ok(file)) => UnitError::Collision(file),
-                    (error, _) => self.error("make", &here, error),
-                };
-                mkdirat(above, name, PRIVATE_DIRECTORY).map_err(failed)?;
-                let made = openat(above, name, DIRECTORY, Mode::empty()).map_err(failed)?;
-                directories.insert(here.clone(), made);
-            }
-            way = here;
+        root: &OwnedFd,
+        open: &mut Vec<Directory>,
+        file: &OutputPath,
+        access: &Access,
+    ) -> Result<(), UnitError> {
+        let folder = file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+        let names: Vec<&str> = folder.split('/').filter(|name| !name.is_empty()).collect();
+        let common = open.iter().zip(&names).take_while(|(inner, name)| inner.name() == **name).count();
+        self.leave(open, common, access)?;
+        for name in names.into_iter().skip(common) {
+            let (above, path) = match open.last() {
+                Some(inner) => (&inner.descriptor, format!("{}/{name}", inner.path)),
+                None => (root, name.to_owned()),
+            };
+            let failed = |error| match (error, path.parse()) {
+                (Errno::EXIST, Ok(file)) => UnitError::Collision(file),
+                (error, _) => self.error("make", &path, error),
+            };
+            mkdirat(above, name, PRIVATE_DIRECTORY).map_err(failed)?;
+            let descriptor = openat(above, name, DIRECTORY, Mode::empty()).map_err(failed)?;
+            open.push(Directory { path, descriptor });
         }
-        Ok(directories.get(&way).unwrap_or(root))
+        Ok(())
+    }
+
+    /// Finishes all open directories but the outermost `kept`, the innermost first.
+    fn leave(&self, open: &mut Vec<Directory>, kept: usize, access: &Access) -> Result<(), UnitError> {
+        while open.len() > kept {
+            if let Some(Directory { path, descriptor }) = open.pop() {
+                self.finish(&descriptor, &path, access)?;
+            }
+        }
+        Ok(())
     }
 
     fn file(&self, directory: &OwnedFd, path: &OutputPath, contents: &[u8], access: &Access) -> Result<(), UnitError> {

@@ -18,19 +18,24 @@ pub(super) fn link_name(chance: UnitName) -> String {
     format!("{LINK}{chance}")
 }
 
-/// Removes all units but those, and links that were never moved. Who has one open goes on reading it.
-pub(super) fn sweep(place: &Place, keep: &[UnitName]) -> Result<usize, UnitError> {
-    let mut count = 0;
+/// Removes all units but those, and links that were never moved. Who has one open goes on reading it. What can't be
+/// removed keeps nothing else from being removed.
+///
+/// # Errors
+/// The first one, when everything else is removed.
+pub(super) fn sweep(place: &Place, keep: &[UnitName]) -> Result<(), UnitError> {
+    let mut failed = None;
     for name in place.names()? {
         let gone = match (name.parse::<UnitName>(), name.strip_prefix(LINK).map(str::parse::<UnitName>)) {
             (Ok(unit), _) if !keep.contains(&unit) => remove(&place.container, &name),
             (_, Some(Ok(_))) => unlinkat(&place.container, &name, AtFlags::empty()),
             _ => continue,
         };
-        gone.map_err(|error| place.error("remove", &name, error))?;
-        count += 1;
+        if let Err(error) = gone {
+            failed.get_or_insert_with(|| place.error("remove", &name, error));
+        }
     }
-    Ok(count)
+    failed.map_or(Ok(()), Err)
 }
 
 /// Removes a unit. No link in it is followed: the owner of its files may have put some there.
@@ -44,8 +49,14 @@ fn remove_below(above: &OwnedFd, name: &str, deepest: usize) -> Result<(), Errno
         removed => return removed,
     }
     let directory = openat(above, name, DIRECTORY, Mode::empty())?;
+    let mut failed = None;
     for inner in names(&directory)? {
-        remove_below(&directory, &inner, deepest - 1)?;
+        if let Err(error) = remove_below(&directory, &inner, deepest - 1) {
+            failed.get_or_insert(error);
+        }
     }
-    unlinkat(above, name, AtFlags::REMOVEDIR)
+    match failed {
+        Some(error) => Err(error),
+        None => unlinkat(above, name, AtFlags::REMOVEDIR),
+    }
 }

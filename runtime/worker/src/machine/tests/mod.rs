@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{Kind, Revision};
+use deputy_core::schedule::Revision;
 use deputy_core::{Digest, SecretBytes, SomeLimits, Span};
 use deputy_link::Report;
 
@@ -9,6 +9,7 @@ use crate::hook::Hook;
 use crate::plan::Plan;
 use crate::unit::{Access, Published, UnitName};
 
+mod absent;
 mod rules;
 mod simulation;
 
@@ -27,7 +28,14 @@ fn plan(expired: Expired) -> Plan {
 }
 
 fn plans(expired: Expired) -> Plans {
-    Plans { default: plan(expired), receivers: BTreeMap::new(), bindings: BTreeMap::new(), retry: Plans::RETRY }
+    Plans {
+        default: plan(expired),
+        receivers: BTreeMap::new(),
+        bindings: BTreeMap::new(),
+        wanted: None,
+        endpoints: BTreeSet::new(),
+        retry: Plans::RETRY,
+    }
 }
 
 fn delivery(instance: &str, revision: u64, obtained_at: u64) -> Delivery {

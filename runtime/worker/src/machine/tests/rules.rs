@@ -323,3 +323,125 @@ fn a_change_of_a_binding_that_does_not_work_is_reported_of_what_was_applied_befo
     world.held.receivers.insert("aws".parse().unwrap(), binding(1, &["s3"]));
     assert_eq!(shown(&world.hold()), ["report s3:1 ok"], "what is published is what the binding before made");
 }
+
+fn told(world: &mut World, result: Result<(), &str>) -> Vec<String> {
+    shown(&world.tell(Event::Told("aws".parse().unwrap(), result.map_err(str::to_owned))))
+}
+
+/// How the one receiver stands: whether it is ready, how often its hook failed in a row, and why it is not ready.
+fn aws(world: &World) -> (bool, u32, Option<String>) {
+    let view = world.machine.receivers(at(world.now)).next().unwrap();
+    (view.is_ready(), view.retelling.map_or(0, |(failures, _)| failures), view.reason())
+}
+
+#[test]
+fn hook_that_failed_is_tried_again_while_the_lease_lives() {
+    let mut world = one();
+    world.gets("s3", 1);
+    world.ends(1, done());
+    assert!(told(&mut world, Err("no pid file")).is_empty());
+    let why = Some("the hook failed: no pid file".to_owned());
+    assert_eq!(aws(&world), (true, 1, why.clone()), "the workload may not have been started yet");
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let wait = world.wake_at().unwrap() - world.now;
+        assert!(world.later(wait - 1).is_empty());
+        assert_eq!(shown(&world.later(1)), ["hook aws s3"]);
+        assert!(told(&mut world, Err("no pid file")).is_empty());
+        waits.push(wait);
+    }
+    assert!(waits[0] <= 1000 && waits[5] >= 16_000 && waits[5] <= 32_000, "{waits:?}");
+    world.now += 60_000;
+    assert_eq!(shown(&world.tell(Event::Woke)), ["hook aws s3"]);
+    assert!(told(&mut world, Ok(())).is_empty());
+    assert_eq!(aws(&world), (true, 0, None));
+    assert!(world.later(60_000).is_empty(), "it succeeded");
+}
+
+#[test]
+fn hook_that_failed_for_what_has_ended_is_given_up() {
+    let mut world = one();
+    world.gets("s3", 1);
+    world.ends(1, done());
+    world.now = LIFE;
+    told(&mut world, Err("it failed"));
+    for _ in 1..10 {
+        assert_eq!(shown(&world.later(60_000)), ["hook aws s3"]);
+        told(&mut world, Err("it failed"));
+    }
+    world.machine.handle(at(world.now + 60_000), Event::Woke);
+    let given_up = Action::Notice(Notice::NotTold("aws".parse().unwrap(), 10));
+    assert_eq!(format!("{:?}", world.machine.next_action()), format!("{:?}", Some(given_up)));
+    assert!(world.later(600_000).is_empty());
+    world.gets("s3", 2);
+    assert_eq!(shown(&world.ends(2, done())), ["hook aws s3", "report s3:2 ok"], "what is new is told");
+}
+
+#[test]
+fn hook_that_fails_for_a_workload_told_before_is_not_ready() {
+    let mut world = one();
+    world.gets("s3", 1);
+    world.ends(1, done());
+    told(&mut world, Ok(()));
+    world.gets("s3", 2);
+    world.ends(2, done());
+    assert_eq!(aws(&world), (true, 0, None), "it is being told");
+    told(&mut world, Err("it failed"));
+    assert_eq!(aws(&world), (false, 1, Some("the hook failed: it failed".to_owned())));
+    world.later(1000);
+    told(&mut world, Ok(()));
+    assert_eq!(aws(&world), (true, 0, None));
+}
+
+#[test]
+fn output_that_vanished_is_published_and_told_again() {
+    let mut world = one();
+    world.gets("s3", 1);
+    world.ends(1, done());
+    told(&mut world, Ok(()));
+    let vanished = |number: u64| {
+        let unit = published(number, Switch::Done).unit.unwrap();
+        Event::Vanished("aws".parse().unwrap(), unit, "it is gone".to_owned())
+    };
+    assert!(world.tell(vanished(7)).is_empty(), "that is not what counts");
+    assert_eq!(shown(&world.tell(vanished(1))), ["run 2 aws s3:1"]);
+    assert!(!aws(&world).0, "nothing is published");
+    assert!(world.tell(vanished(1)).is_empty(), "it is on its way");
+    assert_eq!(shown(&world.ends(2, done())), ["hook aws s3"]);
+    assert!(aws(&world).0);
+}
+
+#[test]
+fn published_leases_that_ended_are_not_ready_however_long_a_run_takes() {
+    let mut world = one();
+    world.gets("s3", 1);
+    world.ends(1, done());
+    world.now = LIFE - 1;
+    world.gets("s3", 2);
+    assert!(aws(&world).0, "what was published before is good");
+    world.now += 1;
+    assert!(!aws(&world).0);
+    world.ends(2, done());
+    assert!(aws(&world).0);
+}
+
+#[test]
+fn refused_service_is_not_ready() {
+    let mut world = one();
+    world.gets("s3", 1);
+    let refused = BTreeMap::from([("s3".parse().unwrap(), "it takes kafka".to_owned())]);
+    let published = Published { unit: None, switch: Switch::NotNeeded, told: Told::Already, since: None };
+    world.ends(1, Outcome::Applied { published, refused });
+    assert_eq!(aws(&world), (false, 0, Some("s3: it takes kafka".to_owned())));
+}
+
+#[test]
+fn throttled_receiver_is_tried_again_within_a_minute() {
+    let mut world = one();
+    world.gets("s3", 1);
+    world.ends(1, failure(Kind::Throttled(Span::secs(86_400))));
+    assert_eq!(shown(&world.later(60_000)), ["run 2 aws s3:1"]);
+    world.ends(2, failure(Kind::Throttled(Span::secs(5))));
+    assert!(world.later(4_999).is_empty(), "what it asked for is kept to");
+    assert_eq!(shown(&world.later(1_000)), ["run 3 aws s3:1"]);
+}

@@ -1,8 +1,6 @@
 //! Whole histories from a seed: a coordinator that sends, takes back and is set back, receivers that fail and hang, hooks,
 //! clocks that jump. What must hold is checked after each event; in the end all is calm, and everything is applied.
 
-use std::collections::BTreeSet;
-
 use fastrand::Rng;
 
 use super::*;
@@ -19,7 +17,8 @@ struct History {
     wall: u64,
     /// What runs: with which stamps.
     running: BTreeMap<RunNumber, (ReceiverName, Inputs)>,
-    hooks: BTreeSet<ReceiverName>,
+    /// The hooks that run: with what was published when they began.
+    hooks: BTreeMap<ReceiverName, Inputs>,
     /// What the disk has.
     disk: BTreeMap<ReceiverName, Inputs>,
     /// Of which the workload was told.
@@ -36,6 +35,8 @@ struct Counts {
     coalesced: u64,
     failures: u64,
     hooks: u64,
+    untold: u64,
+    given_up: u64,
     removals: u64,
     reports: u64,
 }
@@ -62,7 +63,7 @@ impl History {
             mono: 0,
             wall: 1_000_000,
             running: BTreeMap::new(),
-            hooks: BTreeSet::new(),
+            hooks: BTreeMap::new(),
             disk: BTreeMap::new(),
             told: BTreeMap::new(),
             reports: BTreeMap::new(),
@@ -82,9 +83,8 @@ impl History {
             match action {
                 Action::Run(run) => self.begin(run),
                 Action::Hook(receiver, _) => {
-                    assert!(self.hooks.insert(receiver.clone()), "two hooks of {receiver} at once");
                     let now = self.disk.get(&receiver).cloned().unwrap_or_else(nothing);
-                    self.told.insert(receiver, now);
+                    assert!(self.hooks.insert(receiver.clone(), now).is_none(), "two hooks of {receiver} at once");
                     self.counts.hooks += 1;
                 }
                 Action::Report(report) => self.hear(report),
@@ -92,11 +92,24 @@ impl History {
                     assert!(!self.disk.contains_key(&receiver), "{receiver} went and left something");
                     self.counts.removals += 1;
                 }
+                Action::Notice(Notice::NotTold(receiver, failures)) => {
+                    assert!(failures >= 10, "{receiver} is given up after {failures} tries");
+                    let is_alive = |inputs: &Inputs| inputs.stamps.keys().any(|it| self.is_alive(it, inputs));
+                    assert!(!self.disk.get(&receiver).is_some_and(is_alive), "{receiver} has a lease that is valid");
+                    self.told.remove(&receiver);
+                    self.counts.given_up += 1;
+                }
                 Action::Notice(_) => {}
             }
         }
         let wake = self.machine.wake_at(self.now());
         assert!(wake.is_none_or(|at| at.as_millis() > self.mono), "it would go round for ever: {wake:?}");
+    }
+
+    /// Whether what is published of an instance is held and valid.
+    fn is_alive(&self, instance: &InstanceName, inputs: &Inputs) -> bool {
+        let held = self.held.deliveries.get(instance).filter(|held| inputs.stamps.get(instance) == Some(&held.stamp));
+        held.is_some_and(|held| held.is_valid(self.now().wall))
     }
 
     fn begin(&mut self, run: Run) {
@@ -214,8 +227,8 @@ impl History {
                 any.into_iter().for_each(|number| self.end_run(number, false));
             }
             12 => {
-                let any = self.hooks.iter().nth(self.dice.usize(..2)).cloned();
-                any.into_iter().for_each(|receiver| self.end_hook(receiver));
+                let any = self.hooks.keys().nth(self.dice.usize(..2)).cloned();
+                any.into_iter().for_each(|receiver| self.end_hook(receiver, false));
             }
             13 => {
                 // A clock is set.
@@ -239,9 +252,14 @@ impl History {
         self.tell(Event::Woke);
     }
 
-    fn end_hook(&mut self, receiver: ReceiverName) {
-        self.hooks.remove(&receiver);
-        let result = if self.dice.bool() { Ok(()) } else { Err("it failed".to_owned()) };
+    fn end_hook(&mut self, receiver: ReceiverName, calm: bool) {
+        let inputs = self.hooks.remove(&receiver).unwrap();
+        let result = if calm || self.dice.u8(..4) == 0 { Ok(()) } else { Err("it failed".to_owned()) };
+        if result.is_ok() {
+            self.told.insert(receiver.clone(), inputs);
+        } else {
+            self.counts.untold += 1;
+        }
         self.tell(Event::Told(receiver, result));
     }
 
@@ -257,10 +275,11 @@ impl History {
             {
                 self.end_run(number, true);
             }
-            while let Some(receiver) = self.hooks.iter().next().cloned() {
-                self.end_hook(receiver);
+            while let Some(receiver) = self.hooks.keys().next().cloned() {
+                self.end_hook(receiver, true);
             }
-            let retrying = self.machine.receivers(self.now()).any(|view| view.failures > 0);
+            let waits = |view: ReceiverView<'_>| view.failures > 0 || view.retelling.is_some();
+            let retrying = self.machine.receivers(self.now()).any(waits);
             if !retrying && self.running.len() == usize::from(hanging.is_some()) {
                 break;
             }
@@ -321,11 +340,22 @@ fn whatever_happens_runs_do_not_overlap_the_newest_wins_and_nothing_is_reported_
         total.coalesced += counts.coalesced;
         total.failures += counts.failures;
         total.hooks += counts.hooks;
+        total.untold += counts.untold;
+        total.given_up += counts.given_up;
         total.removals += counts.removals;
         total.reports += counts.reports;
     }
     // A run in which nothing happens shows nothing.
-    let Counts { runs, coalesced, failures, hooks, removals, reports } = total;
-    let all = [runs / 8, coalesced / 5, failures / 2, hooks / 4, removals * 2, reports / 20];
+    let Counts { runs, coalesced, failures, hooks, untold, given_up, removals, reports } = total;
+    let all = [
+        runs / 8,
+        coalesced / 5,
+        failures / 2,
+        hooks / 4,
+        untold / 2,
+        given_up * 1000,
+        removals * 2,
+        reports / 20,
+    ];
     assert!(all.iter().all(|count| *count >= HISTORIES), "{total:?}");
 }

@@ -48,6 +48,7 @@ fn plays_its_part() {
         "switch" => switch(&folder),
         "fill" => fill(&folder),
         "mask" => mask(&folder),
+        "many" => many(&folder),
         other => panic!("{other}"),
     }
 }
@@ -95,6 +96,27 @@ fn a_process_that_is_killed_leaves_one_whole_unit_and_the_next_one_goes_on() {
         assert!((1..=2).contains(&there.len()), "{there:?}");
         assert!(there.iter().all(|name| name.parse::<UnitName>().unwrap().number() <= least), "{there:?} at {least}");
     }
+}
+
+/// Publishes more directories than it may have files open.
+fn many(folder: &Path) {
+    let paths: Vec<String> = (0..500).map(|number| format!("d{number}/e/f{number}")).collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), path.as_str())).collect();
+    let mut units = units(folder);
+    assert_eq!(units.publish(&outputs(&files), NOW).unwrap().switch, Switch::Done);
+    assert_eq!(units.publish(&outputs(&files), NOW).unwrap().switch, Switch::NotNeeded);
+    assert!(paths.iter().all(|path| read(folder, path) == *path));
+    units.withdraw(NOW).unwrap();
+    say("done");
+}
+
+#[test]
+fn directories_of_a_unit_cost_no_descriptor_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let by = ["sh", "-c", "ulimit -n 40 && exec \"$@\"", "sh"];
+    let (mut process, mut output) = start("many", folder.path(), &by);
+    assert_eq!(says(&mut output).as_deref(), Some("done"));
+    assert!(process.wait().unwrap().success());
 }
 
 /// Fills what there is room for.

@@ -173,3 +173,31 @@ fn two_processes_do_not_publish_to_one_place() {
     drop(first);
     units(folder.path()).publish(&alike(2), NOW).unwrap();
 }
+
+#[test]
+fn unit_that_cannot_be_removed_keeps_no_other_from_being_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = units(folder.path());
+    let hour = |number: u64| Mono::from_millis(number * 3_600_000);
+    let mut names = Vec::new();
+    for number in 0..4 {
+        names.push(units.publish(&alike(number), hour(number)).unwrap().unit.unwrap());
+        if number < 3 {
+            // Deeper than anything that was made here. All units are still there.
+            let deep = "x/".repeat(40);
+            fs::create_dir_all(folder.path().join(format!(".aws/{}/{deep}", names.last().unwrap()))).unwrap();
+        }
+    }
+    let stuck: Vec<String> = names[..3].iter().map(ToString::to_string).collect();
+    assert_eq!(there(folder.path()).len(), 4);
+    for number in 4..8 {
+        names.push(units.publish(&alike(number), hour(number)).unwrap().unit.unwrap());
+    }
+    let mut expected = stuck.clone();
+    expected.extend(names[6..].iter().map(ToString::to_string));
+    assert_eq!(there(folder.path()), expected, "the current one, the one before, and what can't be removed");
+    let secrets = |unit: &String| folder.path().join(".aws").join(unit).join("a").exists();
+    assert!(!stuck.iter().any(secrets), "what could be removed of them was");
+    assert!(units.withdraw(hour(9)).is_err());
+    assert_eq!(there(folder.path()), stuck);
+}
