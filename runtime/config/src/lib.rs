@@ -41,7 +41,4 @@ pub use instance::Entry;
 pub use places::{Places, Program};
 pub use receiver::ReceiverComponent;
 pub use socket::{SocketMode, SocketModeError};
-pub use worker::{
-    Account, AccountError, AwsEndpoint, Choice, Endpoints, Expired, FileMode, FileModeError, HookCommand,
-    HookCommandError, HookSignal, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,
-};
+pub use worker::{AwsEndpoint, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver};

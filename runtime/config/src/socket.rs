@@ -52,7 +52,7 @@ impl fmt::Display for SocketMode {
 }
 
 /// Three or four octal digits, as `chmod` takes them.
-pub(crate) fn octal(text: &str) -> Option<u32> {
+fn octal(text: &str) -> Option<u32> {
     let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     u32::from_str_radix(text, 8).ok().filter(|_| digits)
 }

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config, Coordinator, Expired, FileMode, Finding, OnChange, SocketMode, WorkerConfig};
+use deputy_config::{Colour, Config, Coordinator, Finding, OnChange, SocketMode, WorkerConfig};
 use deputy_core::schedule::{Budget, Mode, Policy, Prefer};
-use deputy_core::{Limits, Span};
+use deputy_core::{Expired, FileMode, Limits, Span};
 
 const REFERENCES: &str = include_str!("../../../docs/configuration.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");

@@ -5,10 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use deputy_config::{
-    Account, AwsEndpoint, Choice, Colour, ConfigErrors, Endpoints, Expired, FileMode, HookCommand, HookSignal,
-    OnChange, Publish, ReceiverComponent, SocketEndpoint, SocketMode, WorkerConfig, WorkerReceiver,
+    AwsEndpoint, Choice, Colour, ConfigErrors, Endpoints, OnChange, Publish, ReceiverComponent, SocketEndpoint,
+    SocketMode, WorkerConfig, WorkerReceiver,
 };
-use deputy_core::{Asker, Limit, Limits, ReceiverName, Refusal, SecretSource, SomeLimits, Span};
+use deputy_core::{
+    Account, Asker, Expired, FileMode, HookCommand, HookSignal, Limit, Limits, ReceiverName, Refusal, SecretSource,
+    SomeLimits, Span,
+};
 use proptest::prelude::*;
 
 const FULL: &str = include_str!("../samples/worker/valid/full.toml");

@@ -2,8 +2,8 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::message::{
-    Applied, Authorities, Bound, Certified, Complete, Delivered, Down, Fetch, Goodbye, Join, Known, Piece, Ping, Refused, Renew,
-    Reply, Request, Subscribe, Up, Update, Welcome, Withdrawn,
+    Applied, Authorities, Bound, Certified, Complete, Delivered, Down, Fetch, Goodbye, Join, Known, Piece, Ping,
+    Refused, Renew, Reply, Request, Subscribe, Up, Update, Welcome, Withdrawn,
 };
 
 fn applied(failure: &str) -> Up {

@@ -120,7 +120,9 @@ impl Vitals for Health {
         }
         if status.group_is_empty {
             let group = &status.connection.group;
-            text.push_str(&format!("not ready: no instance has the group {group} in `deliver-to` at the coordinator\n"));
+            text.push_str(&format!(
+                "not ready: no instance has the group {group} in `deliver-to` at the coordinator\n"
+            ));
         }
         for absent in &status.absent {
             text.push_str(&format!("{} not ready: {}\n", absent.name, absent.message));

@@ -33,6 +33,6 @@ mod worker;
 
 pub use connection::{Connection, Phase};
 pub use handle::{Handle, Health, Stopping};
-pub use plan::{Expired, Plan, Plans};
+pub use plan::{Plan, Plans};
 pub use receiver::{AcceptError, Loader, Receiver};
 pub use worker::{Options, Worker};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use deputy_core::schedule::Retry;
-use deputy_core::{InstanceName, ReceiverName, SomeLimits, Span};
+use deputy_core::{Expired, InstanceName, ReceiverName, SomeLimits, Span};
 use deputy_link::Binding;
 
 use crate::hook::Hook;
@@ -40,16 +40,6 @@ pub struct Plan {
     pub expired: Expired,
     /// What a call may use, whatever the coordinator says of it.
     pub limits: SomeLimits,
-}
-
-/// What becomes of a delivery that has expired before there is another one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Expired {
-    /// It stays published: the workload sees for itself.
-    #[default]
-    Keep,
-    /// It is left out, as if it were withdrawn. When none is left, nothing is published.
-    Remove,
 }
 
 impl Plans {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, Outputs, SecretBytes, Services, SomeLimits, Stamp, Timestamp};
+use deputy_core::{
+    Delivery, Digest, Expired, HookCommand, Outputs, SecretBytes, Services, SomeLimits, Stamp, Timestamp,
+};
 use deputy_link::Binding;
 use deputy_observe::{Audit, Handler as _, SystemClock};
 use http::{Request, StatusCode};
@@ -14,8 +16,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::connection::Phase;
 use crate::handle::Health;
-use crate::hook::Command;
-use crate::plan::{Expired, Plan};
+use crate::plan::Plan;
 use crate::receiver::Receiver;
 use crate::testing::{put, random};
 use crate::unit::Access;
@@ -97,7 +98,7 @@ struct Running {
 
 fn hook(script: &str, folder: &Path, limit: Span) -> Hook {
     let words = ["/bin/sh", "-c", script, folder.to_str().unwrap()].map(str::to_owned);
-    Hook::Command(Command::new(&words, limit).unwrap())
+    Hook::Command(HookCommand::new(words.to_vec()).unwrap(), limit)
 }
 
 impl Running {

@@ -71,9 +71,12 @@ fn readyz_names_what_never_came_and_why() {
     let names = |late: &str| format!("foreign not ready: {never}\n{late}typo not ready: {never}\n");
     worker.until("it names all", || ready(port) == Some((503, names(late))));
     let status = worker.status().unwrap();
-    let absent: Vec<(&str, &str)> = status["absent"].as_array().unwrap().iter().map(|it| {
-        (it["name"].as_str().unwrap(), it["reason"].as_str().unwrap())
-    }).collect();
+    let absent: Vec<(&str, &str)> = status["absent"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["name"].as_str().unwrap(), it["reason"].as_str().unwrap()))
+        .collect();
     assert_eq!(absent, [("foreign", "not-delivered"), ("late", "no-lease"), ("typo", "not-delivered")]);
     let warning = "[receivers.ap] has no effect: neither the coordinator nor this worker has a receiver of this name";
     assert_eq!(status["warnings"].as_array().unwrap(), &[warning]);

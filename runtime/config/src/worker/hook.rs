@@ -1,14 +1,13 @@
 //! `on-change`: who is told when a receiver's files changed.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use deputy_core::Span;
+use deputy_core::{HookCommand, HookSignal, Span};
 
 use crate::diagnostic::Sink;
 use crate::value::{Fields, Value, optional};
 
-use super::command::{self, HookCommand};
+use super::command;
 
 /// What is done when files changed. The operator says it, and the component has no part in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,47 +28,7 @@ pub enum OnChange {
     },
 }
 
-/// The signals that can tell a process of a change, or end it so that it is started again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HookSignal {
-    /// `SIGHUP`
-    Hup,
-    /// `SIGINT`
-    Int,
-    /// `SIGQUIT`
-    Quit,
-    /// `SIGTERM`
-    Term,
-    /// `SIGUSR1`
-    Usr1,
-    /// `SIGUSR2`
-    Usr2,
-}
-
 const TIMEOUT: Span = Span::secs(10);
-
-impl HookSignal {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Hup, Self::Int, Self::Quit, Self::Term, Self::Usr1, Self::Usr2];
-
-    /// As the configuration has it: `HUP`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hup => "HUP",
-            Self::Int => "INT",
-            Self::Quit => "QUIT",
-            Self::Term => "TERM",
-            Self::Usr1 => "USR1",
-            Self::Usr2 => "USR2",
-        }
-    }
-}
-
-impl fmt::Display for HookSignal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// `{ signal = "HUP", pid-file = "app.pid" }` or `{ command = ["/usr/bin/app", "reload"], timeout = "10s" }`
 pub(super) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<OnChange> {

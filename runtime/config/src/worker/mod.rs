@@ -22,10 +22,9 @@ use crate::secret;
 use crate::syntax;
 use crate::value::{Fields, Value, listed, optional, shown};
 
-pub use self::command::{HookCommand, HookCommandError};
 pub use self::endpoint::{AwsEndpoint, Endpoints, SocketEndpoint};
-pub use self::hook::{HookSignal, OnChange};
-pub use self::publish::{Account, AccountError, Expired, FileMode, FileModeError, Publish};
+pub use self::hook::OnChange;
+pub use self::publish::Publish;
 pub use self::receiver::{Choice, WorkerReceiver};
 
 /// A worker's configuration, in which everything was checked that can be checked without I/O.

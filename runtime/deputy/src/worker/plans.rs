@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use deputy_config::{Account, Choice, Expired as Written, OnChange, Publish, ReceiverComponent, WorkerConfig};
+use deputy_config::{Choice, OnChange, Publish, ReceiverComponent, WorkerConfig};
 use deputy_core::{ReceiverName, SomeLimits};
 use deputy_link::Binding;
 use deputy_worker::components::digest_of;
-use deputy_worker::hook::{Command, Hook};
-use deputy_worker::unit::{Access, FileMode, group, user};
-use deputy_worker::{Expired, Plan, Plans};
-use rustix::fs::{Gid, Uid};
+use deputy_worker::hook::Hook;
+use deputy_worker::unit::{Access, AccessError, group, user};
+use deputy_worker::{Plan, Plans};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -54,41 +53,23 @@ async fn binding(name: &ReceiverName, component: &ReceiverComponent) -> Result<B
 
 /// Without a folder of its own, what the coordinator's receivers write lies in the state directory.
 fn plan(publish: &Publish, limits: SomeLimits, state: &Path) -> Result<Plan, CommandError> {
-    let wrong = |error: deputy_worker::unit::AccessError| CommandError::new(Exit::Misconfigured, error);
-    let owner = publish.owner.as_ref().map(|account| match account {
-        Account::Id(id) => Ok(Uid::from_raw(*id)),
-        Account::Name(name) => user(name, &accounts("/etc/passwd")).map_err(wrong),
-    });
-    let group = publish.group.as_ref().map(|account| match account {
-        Account::Id(id) => Ok(Gid::from_raw(*id)),
-        Account::Name(name) => group(name, &accounts("/etc/group")).map_err(wrong),
-    });
-    let mode: FileMode = publish.mode.to_string().parse().map_err(wrong)?;
+    let wrong = |error: AccessError| CommandError::new(Exit::Misconfigured, error);
     Ok(Plan {
         directory: publish.output.clone().unwrap_or_else(|| state.join("output")),
-        access: Access { mode, owner: owner.transpose()?, group: group.transpose()? },
-        hook: publish.on_change.as_ref().map(hook).transpose()?,
-        expired: match publish.expired {
-            Written::Keep => Expired::Keep,
-            Written::Remove => Expired::Remove,
+        access: Access {
+            mode: publish.mode,
+            owner: publish.owner.as_ref().map(user).transpose().map_err(wrong)?,
+            group: publish.group.as_ref().map(group).transpose().map_err(wrong)?,
         },
+        hook: publish.on_change.as_ref().map(hook),
+        expired: publish.expired,
         limits,
     })
 }
 
-fn hook(written: &OnChange) -> Result<Hook, CommandError> {
-    let wrong = |error: deputy_worker::hook::HookFormError| CommandError::new(Exit::Misconfigured, error);
+fn hook(written: &OnChange) -> Hook {
     match written {
-        OnChange::Command { command, timeout } => {
-            Ok(Hook::Command(Command::new(command.words(), *timeout).map_err(wrong)?))
-        }
-        OnChange::Signal { signal, pid_file } => {
-            Ok(Hook::Signal(pid_file.clone(), signal.name().parse().map_err(wrong)?))
-        }
+        OnChange::Command { command, timeout } => Hook::Command(command.clone(), *timeout),
+        OnChange::Signal { signal, pid_file } => Hook::Signal(pid_file.clone(), *signal),
     }
-}
-
-/// Who there is on this machine; nobody, if that can't be read.
-fn accounts(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
 }

@@ -16,8 +16,8 @@ use crate::frame::{FROM_COORDINATOR, FrameError, Frames, encode};
 use crate::held::{Binding, Held, Report};
 use crate::identity::{Identity, Key};
 use crate::message::{
-    Applied, Bound, Certified, Complete, Delivered, Down, Fetch, Known, Ping, ReceiverLimits, Renew, Reply, Request, Subscribe,
-    Up, Update, Welcome,
+    Applied, Bound, Certified, Complete, Delivered, Down, Fetch, Known, Ping, ReceiverLimits, Renew, Reply, Request,
+    Subscribe, Up, Update, Welcome,
 };
 use crate::refusal::{Code, Refusal};
 use crate::timer;

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
-use deputy_core::InstanceName;
+use deputy_core::{HookCommand, InstanceName, Span};
 use deputy_sources::ProcessGroup;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::Child;
 
-use super::{Command, HookError, Occasion};
+use super::{HookError, Occasion};
 
 /// Bytes of the output that are kept.
 const KEPT: usize = 2048;
@@ -27,15 +27,15 @@ const PIPE: usize = 64 << 10;
 /// Lines of it that are shown.
 const LINES: usize = 10;
 
-pub(super) async fn run(command: &Command, occasion: Occasion<'_>) -> Result<(), HookError> {
-    let Command { program, arguments, limit } = command;
+pub(super) async fn run(command: &HookCommand, limit: Span, occasion: Occasion<'_>) -> Result<(), HookError> {
+    let program = command.program().to_owned();
     let failed = |source| HookError::Io { doing: "start", what: program.clone(), source };
     let (output, input) = io::pipe().map_err(failed)?;
     let mut output = Receiver::from_owned_fd(output.into()).map_err(failed)?;
     let mut child = {
         let instances: Vec<&str> = occasion.instances.iter().map(InstanceName::as_str).collect();
-        let mut starting = tokio::process::Command::new(program);
-        starting.args(arguments).env_clear().current_dir("/").process_group(0).kill_on_drop(true);
+        let mut starting = tokio::process::Command::new(&program);
+        starting.args(command.arguments()).env_clear().current_dir("/").process_group(0).kill_on_drop(true);
         starting.env("DEPUTY_RECEIVER", occasion.receiver.as_str());
         starting.env("DEPUTY_UNIT", occasion.link);
         starting.env("DEPUTY_INSTANCES", instances.join(","));
@@ -77,13 +77,14 @@ pub(super) async fn run(command: &Command, occasion: Occasion<'_>) -> Result<(),
             let failed = |source| HookError::Io { doing: "wait for", what: program.clone(), source };
             ready.map_err(failed)?;
             let status = child.wait().await.map_err(failed)?;
-            if status.success() { Ok(()) } else { Err(HookError::Status { program: program.clone(), status, said }) }
+            if status.success() { Ok(()) } else { Err(HookError::Status { program, status, said }) }
         }
-        Err(_) => Err(HookError::Time { program: program.clone(), limit: *limit, said }),
+        Err(_) => Err(HookError::Time { program, limit, said }),
     }
 }
 
 /// What can be read when a command has ended, before anybody has waited for it.
+#[expect(deprecated, reason = "it is unsound for what can become another descriptor, and its successor is `unsafe`")]
 fn exit(child: &Child) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::other("it was waited for already"))?;

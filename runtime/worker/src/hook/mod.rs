@@ -14,41 +14,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::str::FromStr;
 
-use deputy_core::{InstanceName, ReceiverName, Span};
+use deputy_core::{HookCommand, HookSignal, InstanceName, ReceiverName, Span};
 use rustix::process::Signal;
 
 /// How a workload is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hook {
-    /// By a command that is run.
-    Command(Command),
+    /// By a command that is run, and that has this long.
+    Command(HookCommand, Span),
     /// By a signal to the process whose number is in a file.
     Signal(PathBuf, HookSignal),
-}
-
-/// A program and its arguments. No shell reads them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    program: String,
-    arguments: Vec<String>,
-    limit: Span,
-}
-
-/// A signal with which a process may be told something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HookSignal(Signal);
-
-/// A hook can't be what was written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HookFormError {
-    /// Not a program.
-    #[error("{0:?} is not the path of a program: write it from the root on, such as \"/usr/bin/systemctl\"")]
-    Program(String),
-    /// No signal.
-    #[error("{0:?} is not a signal for a hook: use HUP, INT, QUIT, TERM, USR1, USR2 or WINCH")]
-    Signal(String),
 }
 
 /// What the workload is told about.
@@ -127,43 +103,20 @@ impl Hook {
     /// If it was not told, or could not do what it was told.
     pub async fn run(&self, occasion: Occasion<'_>) -> Result<(), HookError> {
         match self {
-            Self::Command(command) => command::run(command, occasion).await,
-            Self::Signal(path, signal) => pid_file::signal(path.clone(), signal.0).await,
+            Self::Command(command, limit) => command::run(command, *limit, occasion).await,
+            Self::Signal(path, signal) => pid_file::signal(path.clone(), number(*signal)).await,
         }
     }
 }
 
-impl Command {
-    /// How long a command may take if nobody says otherwise.
-    pub const LIMIT: Span = Span::secs(10);
-
-    /// From its words, of which the first is the path of a program.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn new(words: &[String], limit: Span) -> Result<Self, HookFormError> {
-        let (program, arguments) = words.split_first().ok_or_else(|| HookFormError::Program(String::new()))?;
-        // A name alone would mean whatever is first on a path that nobody wrote here.
-        if !program.starts_with('/') || words.iter().any(|word| word.contains('\0')) {
-            return Err(HookFormError::Program(program.chars().take(80).collect()));
-        }
-        Ok(Self { program: program.clone(), arguments: arguments.to_vec(), limit })
-    }
-}
-
-impl FromStr for HookSignal {
-    type Err = HookFormError;
-
-    fn from_str(text: &str) -> Result<Self, HookFormError> {
-        Ok(Self(match text.strip_prefix("SIG").unwrap_or(text) {
-            "HUP" => Signal::HUP,
-            "INT" => Signal::INT,
-            "QUIT" => Signal::QUIT,
-            "TERM" => Signal::TERM,
-            "USR1" => Signal::USR1,
-            "USR2" => Signal::USR2,
-            "WINCH" => Signal::WINCH,
-            _ => return Err(HookFormError::Signal(text.chars().take(40).collect())),
-        }))
+fn number(signal: HookSignal) -> Signal {
+    match signal {
+        HookSignal::Hup => Signal::HUP,
+        HookSignal::Int => Signal::INT,
+        HookSignal::Quit => Signal::QUIT,
+        HookSignal::Term => Signal::TERM,
+        HookSignal::Usr1 => Signal::USR1,
+        HookSignal::Usr2 => Signal::USR2,
+        HookSignal::Winch => Signal::WINCH,
     }
 }

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use deputy_core::schedule::{Kind, Mono, Now, Trouble, delay};
-use deputy_core::{Delivery, InstanceName, ReceiverName, Stamp, Timestamp};
+use deputy_core::{Delivery, Expired, InstanceName, ReceiverName, Stamp, Timestamp};
 use deputy_link::{Binding, Held};
 use deputy_support::Backoff;
 
@@ -36,7 +36,7 @@ pub use absent::{Absence, NamedBy};
 pub use event::{Action, Event, Notice, Outcome, Run, RunNumber};
 pub use view::{Doing, InstanceView, ReceiverView};
 
-use crate::plan::{Expired, Plans};
+use crate::plan::Plans;
 use crate::receiver::AcceptError;
 use crate::unit::{Switch, Told, UnitName};
 use slot::{Applied, Failed, Inputs, Retelling, Running, Slot, Telling};

@@ -1,11 +1,11 @@
 //! Who may read what is published.
 
-use std::str::FromStr;
-
+use deputy_core::{Account, FileMode};
+use nix::unistd::{Group, User};
 use rustix::fs::{Gid, Mode, Uid};
 
 /// Mode and owner of the files of a unit. Its directories follow: who may read a file may look into them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access {
     /// The mode of each file.
     pub mode: FileMode,
@@ -15,86 +15,80 @@ pub struct Access {
     pub group: Option<Gid>,
 }
 
-/// The mode of a file: this user may read and write it, others may at most read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileMode(u32);
-
-/// A text is no mode, user or group.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A user or group does not exist on this machine, or can't be looked up.
+#[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// No mode.
-    #[error("{0:?} is not the mode of a unit's files: write \"0600\", \"0640\", \"0644\" or \"0604\"")]
-    Mode(String),
-    /// No user.
-    #[error("there is no user {0:?} in /etc/passwd: write the number that `id -u {0}` prints")]
-    User(String),
-    /// No group.
-    #[error("there is no group {0:?} in /etc/group: write the number that `getent group {0}` prints")]
-    Group(String),
-}
-
-impl Default for Access {
-    fn default() -> Self {
-        Self { mode: FileMode::PRIVATE, owner: None, group: None }
-    }
+    /// The look-up failed: a service that the system asks for accounts may be down.
+    #[error("cannot look up {kind} {name:?}")]
+    Lookup {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is none.
+    #[error(
+        "there is no {kind} {name:?} on this machine: `getent {database} {name}` has to find it, or write its number"
+    )]
+    Unknown {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Where the system looks.
+        database: &'static str,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Access {
-    /// Whether somebody else is to read what is published.
+    /// Whether somebody else is to use what is published.
     pub(super) fn is_shared(&self) -> bool {
-        self.mode != FileMode::PRIVATE || self.owner.is_some() || self.group.is_some()
+        self.mode.bits() & 0o077 != 0 || self.owner.is_some() || self.group.is_some()
+    }
+
+    pub(super) fn of_files(&self) -> Mode {
+        Mode::from_raw_mode(self.mode.bits())
+    }
+
+    pub(super) fn of_directories(&self) -> Mode {
+        Mode::from_raw_mode(self.mode.of_directory())
     }
 }
 
-impl FileMode {
-    /// For nobody else.
-    pub const PRIVATE: Self = Self(0o600);
+/// The number of a user, by all that the system asks for accounts: files, LDAP, systemd. This may take a while.
+///
+/// # Errors
+/// If there is no such user.
+pub fn user(account: &Account) -> Result<Uid, AccessError> {
+    let number = |name: &str| User::from_name(name).map(|user| user.map(|user| user.uid.as_raw()));
+    id(account, "user", "passwd", number).map(Uid::from_raw)
+}
 
-    pub(super) fn of_files(self) -> Mode {
-        Mode::from_raw_mode(self.0)
+/// The number of a group, likewise.
+///
+/// # Errors
+/// If there is no such group.
+pub fn group(account: &Account) -> Result<Gid, AccessError> {
+    let number = |name: &str| Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw()));
+    id(account, "group", "group", number).map(Gid::from_raw)
+}
+
+fn id(
+    account: &Account,
+    kind: &'static str,
+    database: &'static str,
+    number: impl FnOnce(&str) -> nix::Result<Option<u32>>,
+) -> Result<u32, AccessError> {
+    match account {
+        Account::Id(id) => Ok(*id),
+        Account::Name(name) => match number(name) {
+            Ok(Some(id)) => Ok(id),
+            Ok(None) => Err(AccessError::Unknown { kind, database, name: name.clone() }),
+            Err(error) => Err(AccessError::Lookup { kind, name: name.clone(), source: error.into() }),
+        },
     }
-
-    /// Whoever may read may also pass.
-    pub(super) fn of_directories(self) -> Mode {
-        Mode::from_raw_mode(0o700 | self.0 | (self.0 & 0o444) >> 2)
-    }
-}
-
-impl FromStr for FileMode {
-    type Err = AccessError;
-
-    fn from_str(text: &str) -> Result<Self, AccessError> {
-        let digits = (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| digits && mode & !0o044 == 0o600);
-        mode.map(Self).ok_or_else(|| AccessError::Mode(text.chars().take(20).collect()))
-    }
-}
-
-/// The user of a name, as the text of `/etc/passwd` has it, or of a number.
-pub fn user(name: &str, passwd: &str) -> Result<Uid, AccessError> {
-    number(name, passwd).map(Uid::from_raw).ok_or_else(|| AccessError::User(shown(name)))
-}
-
-/// The group of a name, as the text of `/etc/group` has it, or of a number.
-pub fn group(name: &str, groups: &str) -> Result<Gid, AccessError> {
-    number(name, groups).map(Gid::from_raw).ok_or_else(|| AccessError::Group(shown(name)))
-}
-
-/// Both files have the name first and the number third.
-fn number(name: &str, lines: &str) -> Option<u32> {
-    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The last number means "nobody is meant" to the system.
-        return name.parse().ok().filter(|number| *number != u32::MAX);
-    }
-    let mut found = lines.lines().map(|line| line.split(':')).filter_map(|mut fields| {
-        let is_it = fields.next() == Some(name);
-        fields.nth(1).filter(|_| is_it)
-    });
-    found.next()?.parse().ok()
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 #[cfg(test)]
@@ -102,31 +96,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_lets_others_read_at_most() {
-        for (text, files, directories) in
-            [("0600", 0o600, 0o700), ("0640", 0o640, 0o750), ("644", 0o644, 0o755), ("0604", 0o604, 0o705)]
-        {
-            let mode: FileMode = text.parse().unwrap();
-            assert_eq!(mode.of_files().as_raw_mode(), files);
-            assert_eq!(mode.of_directories().as_raw_mode(), directories);
-        }
-    }
-
-    #[test]
-    fn a_mode_that_lets_others_write_or_run_or_nobody_read_is_refused() {
-        for text in ["", "0", "600 ", "+600", "0620", "0602", "0700", "0400", "4600", "0755", "00600", "rw", "0800"] {
-            assert!(text.parse::<FileMode>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_user_is_found_by_name_or_taken_by_number() {
-        let passwd = "root:x:0:0::/:/bin/sh\nspark:x:4711:12::/:/bin/false\nbroken\nempty:x::\n";
-        assert_eq!(user("spark", passwd), Ok(Uid::from_raw(4711)));
-        assert_eq!(user("17", ""), Ok(Uid::from_raw(17)));
-        assert_eq!(group("spark", passwd), Ok(Gid::from_raw(4711)));
-        for name in ["", "x", "broken", "empty", "4294967295", "-1", "spark:x"] {
-            assert!(user(name, passwd).is_err(), "{name}");
-        }
+    fn an_account_is_found_by_the_system_or_taken_by_its_number() {
+        let account = |text: &str| text.parse::<Account>().unwrap();
+        assert_eq!(user(&account("root")).unwrap(), Uid::from_raw(0));
+        assert_eq!(group(&account("root")).unwrap(), Gid::from_raw(0));
+        assert_eq!(user(&account("4711")).unwrap(), Uid::from_raw(4711));
+        assert_eq!(group(&account("4712")).unwrap(), Gid::from_raw(4712));
+        let error = user(&account("nobody-has-this-name")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("there is no user \"nobody-has-this-name\" on this machine: `getent passwd "),
+            "{error}"
+        );
+        assert!(matches!(group(&account("nobody-has-this-name")), Err(AccessError::Unknown { kind: "group", .. })));
     }
 }

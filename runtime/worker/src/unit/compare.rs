@@ -22,7 +22,7 @@ pub(super) fn holds(place: &Place, unit: UnitName, outputs: &Outputs, access: &A
 }
 
 fn directory(here: &OwnedFd, path: &str, outputs: &Outputs, access: &Access) -> std::io::Result<bool> {
-    if !has_access(&fstat(here)?, access, access.mode.of_directories()) {
+    if !has_access(&fstat(here)?, access, access.of_directories()) {
         return Ok(false);
     }
     let expected: BTreeSet<&str> = outputs.files.keys().filter_map(|file| child(file, path)).collect();
@@ -38,7 +38,7 @@ fn directory(here: &OwnedFd, path: &str, outputs: &Outputs, access: &Access) -> 
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 let file = File::from(openat(here, &name, flags, Mode::empty())?);
                 let stat = fstat(&file)?;
-                has_access(&stat, access, access.mode.of_files())
+                has_access(&stat, access, access.of_files())
                     && file.metadata()?.is_file()
                     && usize::try_from(stat.st_size) == Ok(contents.len())
                     && has_bytes(file, contents.expose())?

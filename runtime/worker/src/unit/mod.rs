@@ -40,7 +40,7 @@ use deputy_store::Random;
 use rustix::fs::{AtFlags, readlinkat, renameat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
 
-pub use access::{Access, AccessError, FileMode, group, user};
+pub use access::{Access, AccessError, group, user};
 pub use error::UnitError;
 pub use name::UnitName;
 

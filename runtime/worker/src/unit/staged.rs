@@ -109,12 +109,12 @@ impl<'p> Staged<'p> {
         let mut file = File::from(file);
         let failed = |error| UnitError::of_io("write", &self.path(path.as_str()), error);
         file.write_all(contents).map_err(failed)?;
-        self.hand_over(&file, path.as_str(), access, access.mode.of_files())?;
+        self.hand_over(&file, path.as_str(), access, access.of_files())?;
         file.sync_all().map_err(failed)
     }
 
     fn finish(&self, directory: &OwnedFd, path: &str, access: &Access) -> Result<(), UnitError> {
-        self.hand_over(directory, path, access, access.mode.of_directories())?;
+        self.hand_over(directory, path, access, access.of_directories())?;
         fsync(directory).map_err(|error| self.error("sync", path, error))
     }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Digest, SecretBytes, SomeLimits, Span};
+use deputy_core::{Digest, HookSignal, SecretBytes, SomeLimits, Span};
 use deputy_link::Report;
 
 use super::*;
@@ -17,7 +17,7 @@ mod simulation;
 const LIFE: u64 = 100_000;
 
 fn plan(expired: Expired) -> Plan {
-    let hook = Hook::Signal("/run/pid".into(), "HUP".parse().unwrap());
+    let hook = Hook::Signal("/run/pid".into(), HookSignal::Hup);
     Plan {
         directory: "/run/out".into(),
         access: Access::default(),

@@ -347,15 +347,7 @@ fn whatever_happens_runs_do_not_overlap_the_newest_wins_and_nothing_is_reported_
     }
     // A run in which nothing happens shows nothing.
     let Counts { runs, coalesced, failures, hooks, untold, given_up, removals, reports } = total;
-    let all = [
-        runs / 8,
-        coalesced / 5,
-        failures / 2,
-        hooks / 4,
-        untold / 2,
-        given_up * 1000,
-        removals * 2,
-        reports / 20,
-    ];
+    let all =
+        [runs / 8, coalesced / 5, failures / 2, hooks / 4, untold / 2, given_up * 1000, removals * 2, reports / 20];
     assert!(all.iter().all(|count| *count >= HISTORIES), "{total:?}");
 }

@@ -193,3 +193,24 @@ fn a_receiver_that_writes_nothing_has_an_empty_unit() {
     assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, Switch::NotNeeded);
     assert!(names(&folder.path().join("aws")).is_empty());
 }
+
+#[test]
+fn every_mode_of_the_configuration_can_be_published_again_and_again() {
+    let modes = (0..0o1000_u32).map(|bits| format!("{bits:04o}")).filter_map(|text| text.parse::<FileMode>().ok());
+    let mut count = 0;
+    for mode in modes {
+        count += 1;
+        let folder = tempfile::tempdir().unwrap();
+        let mut units = units_for(folder.path(), Access { mode, ..Access::default() });
+        for number in 1..3 {
+            assert_eq!(units.publish(&alike(number), NOW).unwrap().switch, Switch::Done, "{mode}");
+            assert_eq!(units.publish(&alike(number), NOW).unwrap().switch, Switch::NotNeeded, "{mode}");
+        }
+        let real = fs::canonicalize(units.link()).unwrap();
+        assert_eq!(self::mode(&real.join("conf/deep/c")), mode.bits());
+        assert_eq!(self::mode(&real.join("conf")) & 0o022, 0, "{mode}: nobody else may change the directory");
+        units.withdraw(NOW).unwrap();
+        assert!(there(folder.path()).is_empty(), "{mode}");
+    }
+    assert_eq!(count, 16);
+}

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
-use deputy_core::SecretBytes;
+use deputy_core::{FileMode, SecretBytes};
 use rustix::fs::{Gid, Uid};
 
 use super::*;
