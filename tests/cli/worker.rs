@@ -157,3 +157,45 @@ fn a_workers_configuration_is_checked_with_its_receivers() {
     assert_eq!(bad.code, Some(1), "{}", bad.stdout);
     assert!(bad.stdout.contains("can't be compiled"), "{}", bad.stdout);
 }
+
+#[test]
+fn check_finds_settings_that_a_receiver_does_not_know() {
+    let home = Home::empty();
+    let component = deputy_test_servers::guest("aws-credentials").unwrap().display().to_string();
+    let receiver = format!("component = \"{component}\"\ninstances = [\"s3\"]\nsettings = {{ defualt = \"s3\" }}\n");
+    home.write("worker.toml", &format!("[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\n{receiver}"));
+    let bad = home.run(&["check", "--config", "worker.toml"]);
+    assert_eq!(bad.code, Some(1), "{}", bad.stdout);
+    assert!(bad.stdout.contains("it does not take its settings: ") && bad.stdout.contains("defualt"), "{}", bad.stdout);
+    home.write(
+        "deputy.toml",
+        &format!(
+            "[coordinator]\nlisten = \"127.0.0.1:8271\"\n\
+             [instances.s3]\nservice = \"s3\"\nfile = {{ path = \"s3.json\", lifetime = \"1h\" }}\ndeliver-to = [\"web\"]\n\
+             [groups.web.receivers.aws]\n{receiver}"
+        ),
+    );
+    let bad = home.run(&["check"]);
+    assert_eq!(bad.code, Some(1), "{}{}", bad.stdout, bad.stderr);
+    assert!(bad.stdout.contains("it does not take its settings: ") && bad.stdout.contains("defualt"), "{}", bad.stdout);
+}
+
+#[test]
+fn check_takes_every_mode_of_the_documents_and_shows_the_line_of_another() {
+    let home = Home::empty();
+    let write = |mode: &str| {
+        home.write(
+            "worker.toml",
+            &format!("[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\nmode = \"{mode}\"\n"),
+        );
+    };
+    for mode in ["0660", "0440", "0400", "0640", "0664"] {
+        write(mode);
+        let run = home.run(&["check", "--config", "worker.toml"]);
+        assert_eq!(run.code, Some(0), "{mode}: {}{}", run.stdout, run.stderr);
+    }
+    write("0666");
+    let run = home.run(&["check", "--config", "worker.toml"]);
+    assert_eq!(run.code, Some(2), "{}", run.stdout);
+    assert!(run.stderr.contains("worker.toml:5:8") && run.stderr.contains("^^^^^^"), "{}", run.stderr);
+}

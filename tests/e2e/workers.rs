@@ -4,6 +4,7 @@
 mod allowed;
 mod aws_cli;
 mod changes;
+mod containers;
 mod endpoints;
 mod expiry;
 mod fullness;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deputy_config::{Group, ReceiverComponent, Workers};
-use deputy_core::{GroupName, InstanceName, ReceiverName};
+use deputy_core::{GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
 use deputy_sandbox::{Kind, Sandbox};
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
 use crate::inspect::ComponentJson;
 use crate::print::{ERROR, GOOD, HEADING, bytes, harmless, painted};
+use crate::receiver_settings;
 use crate::table::Table;
 
 /// Where workers come in.
@@ -50,6 +51,8 @@ enum ReceiverError {
     Provider { path: String },
     #[error("{path} has the SHA-256 {found}, which is not the configured one")]
     Digest { path: String, found: String },
+    #[error("it does not take its settings: {said}")]
+    Settings { said: String },
 }
 
 impl From<&Workers> for WorkersJson {
@@ -69,7 +72,7 @@ pub(crate) async fn check(sandbox: &Sandbox, name: &GroupName, group: &Group) ->
 }
 
 async fn receiver(sandbox: &Sandbox, name: &ReceiverName, receiver: &ReceiverComponent) -> ReceiverJson {
-    let (loaded, error) = match load(sandbox, receiver).await {
+    let (loaded, error) = match load(sandbox, name, receiver).await {
         Ok(loaded) => (Some(loaded), None),
         Err(error) => (None, Some(error.json())),
     };
@@ -78,17 +81,30 @@ async fn receiver(sandbox: &Sandbox, name: &ReceiverName, receiver: &ReceiverCom
     ReceiverJson { name: name.to_string(), ok: error.is_none(), component, instances, loaded, error }
 }
 
-async fn load(sandbox: &Sandbox, receiver: &ReceiverComponent) -> Result<ComponentJson, CommandError> {
+async fn load(
+    sandbox: &Sandbox,
+    name: &ReceiverName,
+    receiver: &ReceiverComponent,
+) -> Result<ComponentJson, CommandError> {
     let inspection = sandbox.inspect(&receiver.component).await?;
     let path = receiver.component.display().to_string();
     if receiver.sha256.is_some_and(|digest| digest != inspection.digest) {
         let found = inspection.digest.to_string();
         return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Digest { path, found }));
     }
-    match inspection.kind {
-        Kind::Receiver => Ok(ComponentJson::from(&inspection)),
-        Kind::Provider => Err(CommandError::new(Exit::Misconfigured, ReceiverError::Provider { path })),
+    if let Kind::Provider = inspection.kind {
+        return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Provider { path }));
     }
+    let plan = ReceiverPlan {
+        name: name.clone(),
+        component: receiver.component.clone(),
+        sha256: receiver.sha256,
+        settings: receiver.settings.clone(),
+        limits: Limits::default().with(&receiver.limits),
+    };
+    let said = receiver_settings::check(&sandbox.load_receiver(&plan).await?).await;
+    said.map_err(|said| CommandError::new(Exit::Misconfigured, ReceiverError::Settings { said }))?;
+    Ok(ComponentJson::from(&inspection))
 }
 
 fn names(names: &BTreeSet<InstanceName>) -> Vec<String> {

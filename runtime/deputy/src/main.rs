@@ -24,6 +24,7 @@ mod output;
 mod prepare;
 mod print;
 mod provider;
+mod receiver_settings;
 mod run;
 mod sandbox;
 mod status;
@@ -173,4 +174,29 @@ fn exit_codes(context: &Context, arguments: &cli::ExitCodes) -> Result<Exit, Com
         context.data(&cli::exit_codes().render(0))?;
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_for_files_does_not_keep_the_process() {
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let command = async {
+                drop(tokio::task::spawn_blocking(|| {
+                    loop {
+                        thread::park();
+                    }
+                }));
+                Ok(Exit::Done)
+            };
+            sender.send(block_on(command).is_ok())
+        });
+        assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Ok(true));
+    }
 }

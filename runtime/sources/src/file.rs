@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use deputy_core::SecretBytes;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FsWord, Mode, OFlags, StatVfsMountFlags, fstatfs, fstatvfs};
 use zeroize::Zeroizing;
 
 use crate::{Fingerprint, Form, Place, SourceError};
@@ -35,7 +35,7 @@ fn read_now(path: &Path, form: Form, user: u32) -> Result<(SecretBytes, Fingerpr
     if !before.is_file() {
         return Err(SourceError::Kind { path: path.to_owned(), kind: kind(&before) });
     }
-    guarded(path, before.mode() & 0o7777, before.uid(), user)?;
+    guarded(path, before.mode() & 0o7777, before.uid(), user, Medium::of(&file))?;
     let size = usize::try_from(before.len()).unwrap_or(usize::MAX);
     if size > form.most() {
         return Err(form.size(place()));
@@ -59,11 +59,33 @@ fn read_now(path: &Path, form: Form, user: u32) -> Result<(SecretBytes, Fingerpr
     Ok((form.finish(buffer.get(..filled).unwrap_or_default(), place())?, fingerprint))
 }
 
+/// On what a file lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Medium {
+    /// A file system in memory that this process sees read-only: a volume that something else fills, such as a projected
+    /// token or a secret of Kubernetes, or a secret of Docker Swarm. Only the container that it was mounted for has it.
+    Volume,
+    Other,
+}
+
+impl Medium {
+    fn of(file: &File) -> Self {
+        let is_memory = fstatfs(file).is_ok_and(|found| found.f_type == TMPFS);
+        let is_read_only = fstatvfs(file).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
+        if is_memory && is_read_only { Self::Volume } else { Self::Other }
+    }
+}
+
+/// As `statfs` calls a file system in memory.
+const TMPFS: FsWord = 0x0102_1994;
+
 /// Refuses a file that somebody else can read or write.
 ///
 /// The rule is PostgreSQL's for keys: nobody but the owner, if that is us; of root's files the group may read, because
-/// that is how systemd (as the mask of an access list) and Kubernetes (as `fsGroup`) give them to a service.
-fn guarded(path: &Path, mode: u32, owner: u32, user: u32) -> Result<(), SourceError> {
+/// that is how systemd (as the mask of an access list) and Kubernetes (as `fsGroup`) give them to a service. Of root's
+/// files in a volume everybody may read: that is what Kubernetes gives who sets neither `fsGroup` nor `defaultMode`, nobody
+/// in the container can change it, and nobody outside has it.
+fn guarded(path: &Path, mode: u32, owner: u32, user: u32, medium: Medium) -> Result<(), SourceError> {
     let quoted = quoted(path);
     if owner != user && owner != 0 {
         return Err(SourceError::Owner {
@@ -72,9 +94,11 @@ fn guarded(path: &Path, mode: u32, owner: u32, user: u32) -> Result<(), SourceEr
             mend: format!("`sudo chown {user} {quoted} && sudo chmod 600 {quoted}`"),
         });
     }
-    let (forbidden, mend) = match owner == user {
-        true => (0o077, format!("`chmod 600 {quoted}`")),
-        false => {
+    let (forbidden, mend) = match (owner, medium) {
+        (0, Medium::Volume) => (0o033, "set `defaultMode: 0440` for its volume".to_owned()),
+        (_, Medium::Volume) => (0o077, "set `fsGroup` for the pod, or `defaultMode: 0400` for its volume".to_owned()),
+        (_, Medium::Other) if owner == user => (0o077, format!("`chmod 600 {quoted}`")),
+        (_, Medium::Other) => {
             (0o037, format!("`sudo chmod 640 {quoted}`, or `sudo chown {user} {quoted} && sudo chmod 600 {quoted}`"))
         }
     };

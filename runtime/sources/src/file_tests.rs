@@ -115,12 +115,35 @@ fn who_owns_the_file_decides_who_may_read_it() {
         (other, us, 0o400, false),
         (us, root, 0o600, false),
     ] {
-        assert_eq!(guarded(path, mode, owner, user).is_ok(), ok, "{owner} {user} {mode:o}");
+        assert_eq!(guarded(path, mode, owner, user, Medium::Other).is_ok(), ok, "{owner} {user} {mode:o}");
     }
-    let error = guarded(path, 0o600, other, us).unwrap_err().to_string();
+    let error = guarded(path, 0o600, other, us, Medium::Other).unwrap_err().to_string();
     assert!(error.contains("`sudo chown 1000 /run/key && sudo chmod 600 /run/key`"), "{error}");
-    let error = guarded(path, 0o644, root, us).unwrap_err().to_string();
+    let error = guarded(path, 0o644, root, us, Medium::Other).unwrap_err().to_string();
     assert!(error.contains("`sudo chmod 640 /run/key`"), "{error}");
+}
+
+#[test]
+fn volume_files_are_taken_as_the_platform_gives_them() {
+    let path = Path::new("/var/run/secrets/token");
+    let (us, root, other) = (1000, 0, 1001);
+    for (owner, user, mode, ok) in [
+        (root, us, 0o644, true),
+        (root, root, 0o644, true),
+        (root, us, 0o444, true),
+        (root, us, 0o440, true),
+        (root, us, 0o646, false),
+        (root, us, 0o664, false),
+        (us, us, 0o600, true),
+        (us, us, 0o644, false),
+        (other, us, 0o644, false),
+    ] {
+        assert_eq!(guarded(path, mode, owner, user, Medium::Volume).is_ok(), ok, "{owner} {user} {mode:o}");
+    }
+    let error = guarded(path, 0o664, root, us, Medium::Volume).unwrap_err().to_string();
+    assert!(error.ends_with("set `defaultMode: 0440` for its volume") && !error.contains("chmod"), "{error}");
+    let (_folder, file) = folder(b"hunter2", 0o600);
+    assert_eq!(Medium::of(&File::open(file).unwrap()), Medium::Other);
 }
 
 #[test]

@@ -78,6 +78,12 @@ impl Seat {
         since.filter(|since| *since > PATIENCE)
     }
 
+    /// What a file system that hangs holds: nothing can be published meanwhile.
+    #[cfg(test)]
+    pub(crate) fn units(&self) -> &Mutex<Units> {
+        &self.units
+    }
+
     /// Where the workload looks.
     pub(crate) fn link(&self) -> &Path {
         &self.link

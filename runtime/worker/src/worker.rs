@@ -55,6 +55,8 @@ pub struct Worker {
     options: Options,
     machine: Machine,
     since: Now,
+    /// When the machine last handled anything.
+    looked_at: Mono,
     inputs: mpsc::Receiver<Input>,
     seats: BTreeMap<ReceiverName, Seat>,
     work: JoinSet<Ended>,
@@ -99,6 +101,7 @@ impl Worker {
         let worker = Self {
             machine: Machine::new(Arc::clone(&options.plans), options.seed),
             since: options.clock.now(),
+            looked_at: options.clock.now().mono,
             inputs,
             seats: BTreeMap::new(),
             work: JoinSet::new(),
@@ -137,12 +140,16 @@ impl Worker {
     }
 
     fn handle(&mut self, event: Event) {
-        self.machine.handle(self.options.clock.now(), event);
+        let now = self.options.clock.now();
+        self.looked_at = now.mono;
+        self.machine.handle(now, event);
     }
 
+    /// Until the machine is due. However often somebody asks for the status, it is looked after in time.
     fn wait(&self) -> Duration {
         let now = self.options.clock.now();
-        self.machine.wake_at(now).map_or(LOOK, |at| at.since(now.mono)).min(LOOK).duration()
+        let look = self.looked_at.plus(LOOK);
+        self.machine.wake_at(now).map_or(look, |at| at.min(look)).since(now.mono).duration()
     }
 
     fn input(&mut self, input: Input) {

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deputy_core::schedule::Revision;
@@ -20,6 +20,9 @@ use crate::plan::Plan;
 use crate::receiver::Receiver;
 use crate::testing::{put, random};
 use crate::unit::Access;
+
+#[path = "readiness_tests.rs"]
+mod readiness;
 
 /// What no text may hold.
 const CANARY: &str = "canary-7f3a";
@@ -94,6 +97,25 @@ struct Running {
     health: Health,
     phase: Arc<Mutex<Phase>>,
     running: JoinSet<()>,
+    clock: Arc<Ahead>,
+    seats: BTreeMap<ReceiverName, Seat>,
+}
+
+/// A clock that a test can set forward.
+#[derive(Default)]
+struct Ahead {
+    clock: SystemClock,
+    millis: AtomicU64,
+    /// The same for the wall clock alone.
+    wall: AtomicU64,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Now {
+        let (now, ahead) = (self.clock.now(), Span::millis(self.millis.load(Ordering::SeqCst)));
+        let wall = Span::millis(self.wall.load(Ordering::SeqCst));
+        Now { mono: now.mono.plus(ahead), wall: now.wall.plus(ahead).plus(wall) }
+    }
 }
 
 fn hook(script: &str, folder: &Path, limit: Span) -> Hook {
@@ -136,11 +158,12 @@ impl Running {
         let metrics = Arc::new(WorkerMetrics::default());
         let phase = Arc::new(Mutex::new(Phase::Connected));
         let shown = Arc::clone(&phase);
+        let clock = Arc::new(Ahead::default());
         let options = Options {
             plans: Arc::new(plans),
             loader: Arc::clone(&shelf) as Arc<dyn Loader>,
             metrics: Arc::clone(&metrics),
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::clone(&clock) as _,
             random: random(),
             seed: 1,
             held: when_held,
@@ -160,11 +183,13 @@ impl Running {
                 }
             }),
         };
-        let (worker, handle) = Worker::new(options);
+        let (mut worker, handle) = Worker::new(options);
+        let names: Vec<ReceiverName> = held.borrow().receivers.keys().cloned().collect();
+        let seats = names.into_iter().map(|name| (name.clone(), worker.seat(&name))).collect();
         let mut running = JoinSet::new();
         running.spawn(worker.run());
         let health = Health::new(handle.clone(), metrics, Arc::new(Audit::memory()));
-        Self { folder, shelf, held, reports, handle, health, phase, running }
+        Self { folder, shelf, held, reports, handle, health, phase, running, clock, seats }
     }
 
     fn gets(&self, instance: &str, revision: u64) {
@@ -507,80 +532,4 @@ async fn a_link_that_ends_or_never_listens_keeps_nobody_from_being_served() {
     handle.stop().await.unwrap();
     running.join_next().await.unwrap().unwrap();
     assert!(handle.status().await.is_err());
-}
-
-/// A worker of which the coordinator says that its group gets these instances.
-fn of_group(instances: &[&str], receivers: &[(&str, &[&str])]) -> Running {
-    let worker = Running::start(receivers);
-    let names = instances.iter().map(|name| name.parse().unwrap()).collect();
-    worker.held.send_modify(|held| Arc::make_mut(held).delivered = Some(names));
-    worker
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readyz_names_each_instance_without_a_lease() {
-    let worker = of_group(&["a", "b"], &[("aws", &["a", "b"])]);
-    worker.until("it is said", async |status| status.absent.len() == 2).await;
-    let line = |name| format!("{name} not ready: the coordinator has no lease of it: `deputy status` there says why\n");
-    let (code, text) = worker.ask("/readyz").await;
-    assert_eq!((code, text), (StatusCode::SERVICE_UNAVAILABLE, line("a") + &line("b")));
-    assert!(worker.ask("/metrics").await.1.contains("deputy_worker_ready 0\n"));
-    worker.gets("a", 1);
-    worker.until("a is there", async |status| status.absent.len() == 1).await;
-    assert_eq!(worker.ask("/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, line("b")));
-    worker.gets("b", 1);
-    worker.until("it is ready", async |status| status.ready).await;
-    worker.held.send_modify(|held| {
-        let held = Arc::make_mut(held);
-        (held.deliveries, held.delivered) = (BTreeMap::new(), Some(BTreeSet::new()));
-    });
-    worker.until("the group is empty", async |status| status.group_is_empty && !status.ready).await;
-    let text = "not ready: no instance has the group analytics in `deliver-to` at the coordinator\n";
-    assert_eq!(worker.ask("/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, text.to_owned()));
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn output_that_somebody_removes_is_published_and_told_again() {
-    let mut worker = of_group(&["s3"], &[("aws", &["s3"])]);
-    worker.gets("s3", 1);
-    assert_eq!(worker.report().await, "s3:1 ok");
-    worker.until("told", async |status| status.ready && worker.told().len() == 1).await;
-    fs::remove_dir_all(worker.out("")).unwrap();
-    worker.until("it is back", async |status| status.ready && worker.read("aws/s3") != "").await;
-    worker.until("it is told", async |_| worker.told().len() == 2).await;
-    fs::remove_file(worker.out("aws/s3")).unwrap();
-    worker.until("the file is back", async |status| status.ready && worker.read("aws/s3") != "").await;
-    // What can't be published again is said.
-    fs::remove_dir_all(worker.out("")).unwrap();
-    put(worker.folder.path().join("out"), "a file");
-    worker.until("it is not ready", async |status| !status.ready && status.receivers[0].failures > 0).await;
-    let text = worker.ask("/readyz").await.1;
-    assert!(text.starts_with("aws not ready: ") && text.contains("is a link or no directory"), "{text}");
-    fs::remove_file(worker.folder.path().join("out")).unwrap();
-    worker.gets("s3", 2);
-    worker.until("it is ready", async |status| status.ready && worker.read("aws/s3").ends_with("s3 2")).await;
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hook_that_fails_once_is_tried_again_without_another_lease() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut held = Held { complete: true, ..Held::default() };
-    held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
-    let script = "echo run >> \"$0\"/told; test -e \"$0\"/started";
-    let mut worker = Running::start_in(folder, held, |folder| hook(script, folder, Span::secs(20)));
-    worker.gets("s3", 1);
-    assert_eq!(worker.report().await, "s3:1 ok");
-    worker.until("it failed", async |status| status.receivers[0].hook.as_ref().is_some_and(|it| it.failures > 1)).await;
-    let (code, text) = worker.ask("/readyz").await;
-    assert!(code == StatusCode::OK && text.starts_with("ready\naws: the workload was not told: /bin/sh "), "{text}");
-    put(worker.folder.path().join("started"), "");
-    let is_told = |status: &Status| status.receivers[0].hook.as_ref().is_some_and(|it| !it.running && it.failures == 0);
-    worker.until("it succeeded", async |status| is_told(status)).await;
-    assert_eq!(worker.ask("/readyz").await.1, "ready\n");
-    let count = worker.told().len();
-    pause(Duration::from_millis(500)).await;
-    assert_eq!(worker.told().len(), count, "it is told once");
-    worker.stop().await;
 }

@@ -1,11 +1,16 @@
 //! `deputy check` of a worker's configuration.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
-use deputy_core::{Limits, ReceiverName, ReceiverPlan, in_one_line};
+use deputy_core::{ByteSize, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line};
 use deputy_sandbox::Sandbox;
+use deputy_sources::{Form, SourceError, Surroundings};
+use deputy_worker::Plans;
+use deputy_worker::unit::{self, UnitError};
 use serde::Serialize;
 
 use super::plans;
@@ -14,6 +19,7 @@ use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::{ERROR, GOOD, HEADING, harmless, painted};
+use crate::receiver_settings;
 use crate::sandbox;
 use crate::table::Table;
 
@@ -25,6 +31,19 @@ struct CheckJson {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Finding>,
     receivers: Vec<ReceiverJson>,
+    /// Where files are published.
+    directories: Vec<PlaceJson>,
+    /// The files that the worker reads.
+    files: Vec<PlaceJson>,
+}
+
+/// A directory or a file that the worker needs.
+#[derive(Serialize)]
+struct PlaceJson {
+    path: String,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// A receiver of the worker's own, or what it says of one that the coordinator chooses.
@@ -67,16 +86,54 @@ pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::Check
             error: loaded.and_then(Result::err),
         });
     }
-    let ok = receivers.iter().all(|receiver| receiver.ok);
+    let directories = directories(&plans);
+    let files = files(&config).await;
+    let places = directories.iter().chain(&files);
+    let ok = receivers.iter().all(|receiver| receiver.ok) && places.clone().all(|place| place.ok);
     if arguments.json {
         let (config, warnings) = (config.path.display().to_string(), config.warnings.findings().collect());
-        context.json(&CheckJson { schema: SCHEMA, ok, config, warnings, receivers })?;
+        context.json(&CheckJson { schema: SCHEMA, ok, config, warnings, receivers, directories, files })?;
     } else {
-        let shown: String = receivers.iter().map(shown).collect();
+        let mut shown: String = receivers.iter().map(shown).collect();
+        for (path, error) in places.filter_map(|place| Some((&place.path, place.error.as_ref()?))) {
+            shown.push_str(&format!("{}: {}\n", painted(ERROR, harmless(path)), harmless(error)));
+        }
         let (style, word) = if ok { (GOOD, "ok") } else { (ERROR, "not ok") };
         context.data(&format!("{shown}{}: {}\n", config.path.display(), painted(style, word)))?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+/// The directories of the receivers. One that belongs to somebody else may be right for the user that the worker is to run
+/// as.
+fn directories(plans: &Plans) -> Vec<PlaceJson> {
+    let all = [&plans.default].into_iter().chain(plans.receivers.values()).map(|plan| &plan.directory);
+    let all: BTreeSet<&PathBuf> = all.collect();
+    let place = |path: &PathBuf| {
+        let found = unit::check(path);
+        let ok = !matches!(&found, Err(error) if error.is_slow() && !matches!(error, UnitError::Owner { .. }));
+        PlaceJson { path: path.display().to_string(), ok, error: found.err().map(|error| in_one_line(&error)) }
+    };
+    all.into_iter().map(place).collect()
+}
+
+/// The file of the join string, and that of the key. The join string may be gone since it was used.
+async fn files(config: &WorkerConfig) -> Vec<PlaceJson> {
+    let here = Surroundings::of_process();
+    let mut files = Vec::new();
+    for (source, is_needed) in [(&config.join, false), (&config.key, true)] {
+        let Some(source @ SecretSource::File(path)) = source else { continue };
+        let found = deputy_sources::read(source, Form::bytes(ByteSize::kib(4)), &here).await;
+        let error = match found {
+            Err(SourceError::Read { source, .. }) if !is_needed && source.kind() == io::ErrorKind::NotFound => None,
+            found => found.err(),
+        };
+        // It may be right for the user that the worker is to run as.
+        let ok = matches!(error, None | Some(SourceError::Owner { .. }));
+        let error = error.map(|error| in_one_line(&error));
+        files.push(PlaceJson { path: path.display().to_string(), ok, error });
+    }
+    files
 }
 
 /// The component's SHA-256, or why it can't be loaded.
@@ -89,6 +146,7 @@ async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverCompon
         limits: Limits::default().with(&component.limits),
     };
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+    receiver_settings::check(&receiver).await.map_err(|said| format!("it does not take its settings: {said}"))?;
     Ok(receiver.inspection().digest.to_string())
 }
 

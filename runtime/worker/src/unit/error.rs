@@ -16,7 +16,7 @@ pub enum UnitError {
     #[error("the receiver wrote {0}, and also files below it: it can't be both a file and a directory")]
     Collision(OutputPath),
     /// Others could put something else in its place.
-    #[error("others can write to {} (mode {mode:04o}) and could replace what is in it: `chmod go-w {}`", path.display(), path.display())]
+    #[error("others can write to {} (mode {mode:04o}) and could replace what is in it: `chmod go-w {}`, or mount a volume there that nobody else has", path.display(), path.display())]
     Exposed {
         /// The directory.
         path: PathBuf,

@@ -22,6 +22,7 @@
 mod access;
 mod compare;
 mod error;
+mod judge;
 mod name;
 mod place;
 mod staged;
@@ -32,7 +33,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use deputy_core::schedule::Mono;
 use deputy_core::{Outputs, ReceiverName, Span, Timestamp};
@@ -101,6 +102,14 @@ pub enum Told {
     NotYet,
     /// It was.
     Already,
+}
+
+/// Whether units can be published in a directory by this user, as far as that can be said before one is. Nothing is made.
+///
+/// # Errors
+/// If it is none, or others could replace what is published.
+pub fn check(directory: &Path) -> Result<(), UnitError> {
+    place::check(directory)
 }
 
 impl Units {

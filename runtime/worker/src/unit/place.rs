@@ -16,6 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::judge::{self, Trusted};
 use super::{Access, UnitError, UnitName};
 
 /// Shows that a directory is ours; it is locked by who publishes there.
@@ -69,7 +70,7 @@ impl Place {
             Err(Errno::NOTDIR | Errno::LOOP) => return Err(UnitError::Foreign(container_path)),
             Err(error) => return Err(UnitError::of_system("open", &container_path, error)),
         };
-        judge(&container, &container_path, Trusted::Self_)?;
+        judge::directory(&container, &container_path, Trusted::Self_)?;
         let lock = mark(&container, &container_path)?;
         fchmod(&container, Mode::from_raw_mode(0o711)).map_err(failed)?;
         fsync(&directory).map_err(|error| UnitError::of_system("sync", &path, error))?;
@@ -166,9 +167,22 @@ fn hidden(name: &ReceiverName) -> String {
     format!(".{name}")
 }
 
+/// Whether units can be published in a directory, as far as that can be said before one is. Nothing is made.
+pub(super) fn check(path: &Path) -> Result<(), UnitError> {
+    let path: PathBuf = path.components().collect();
+    match openat(CWD, &path, DIRECTORY, Mode::empty()) {
+        Ok(directory) => judge::directory(&directory, &path, Trusted::Root)?,
+        Err(Errno::NOENT) => {}
+        Err(Errno::NOTDIR | Errno::LOOP) => return Err(UnitError::Kind(path)),
+        Err(error) => return Err(UnitError::of_system("open", &path, error)),
+    }
+    judge::way(&path)
+}
+
 /// The operator's directory; it is made if it is not there.
 fn open_directory(path: &Path, access: &Access) -> Result<OwnedFd, UnitError> {
     let failed = |error| UnitError::of_io("open", path, error);
+    judge::way(path)?;
     match std::fs::symlink_metadata(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -180,7 +194,7 @@ fn open_directory(path: &Path, access: &Access) -> Result<OwnedFd, UnitError> {
         Errno::NOTDIR | Errno::LOOP => UnitError::Kind(path.to_owned()),
         other => failed(other.into()),
     })?;
-    judge(&directory, path, Trusted::Root)?;
+    judge::directory(&directory, path, Trusted::Root)?;
     Ok(directory)
 }
 
@@ -198,29 +212,6 @@ fn make_directories(path: &Path, access: &Access) -> io::Result<()> {
         if fstat(&made)?.st_uid == rustix::process::geteuid().as_raw() {
             fchmod(&made, Mode::from_raw_mode(0o755))?;
         }
-    }
-    Ok(())
-}
-
-/// Who may own a directory beside the user of this process.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trusted {
-    Self_,
-    Root,
-}
-
-/// Refuses a directory in which others can replace what is there.
-fn judge(directory: &OwnedFd, path: &Path, trusted: Trusted) -> Result<(), UnitError> {
-    let stat = fstat(directory).map_err(|error| UnitError::of_system("look at", path, error))?;
-    let user = rustix::process::geteuid().as_raw();
-    if stat.st_uid != user && !(trusted == Trusted::Root && stat.st_uid == 0) {
-        return Err(UnitError::Owner { path: path.to_owned(), owner: stat.st_uid, user });
-    }
-    let mode = stat.st_mode & 0o7777;
-    // In a sticky one, such as /tmp, nobody can remove or rename what is another's.
-    let is_sticky = mode & 0o1000 != 0 && trusted == Trusted::Root;
-    if mode & 0o022 != 0 && !is_sticky {
-        return Err(UnitError::Exposed { path: path.to_owned(), mode });
     }
     Ok(())
 }

@@ -49,6 +49,7 @@ fn plays_its_part() {
         "fill" => fill(&folder),
         "mask" => mask(&folder),
         "many" => many(&folder),
+        "volume" => volume(&folder),
         other => panic!("{other}"),
     }
 }
@@ -148,8 +149,42 @@ fn fill(folder: &Path) {
 
 #[test]
 fn a_full_disk_leaves_the_unit_before_whole_and_nothing_else() {
-    const MOUNT: &str = "mount -t tmpfs -o size=64k,mode=700 none \"$DEPUTY_WORKER_TEST_FOLDER\" && exec \"$@\"";
     let folder = tempfile::tempdir().unwrap();
+    let (mut process, mut output) = start_mounted("fill", folder.path(), "size=64k,mode=700");
+    assert_eq!(says(&mut output).as_deref(), Some("done"));
+    assert!(process.wait().unwrap().success());
+}
+
+/// Publishes in a volume as Kubernetes mounts it, and in a directory of it.
+fn volume(folder: &Path) {
+    assert_eq!(mode(folder), 0o777);
+    for directory in [folder.to_owned(), folder.join("made/out")] {
+        check(&directory).unwrap();
+        units(&directory).publish(&alike(1), NOW).unwrap();
+        assert_eq!(read(&directory, "a"), "1".repeat(300));
+    }
+    // Anybody's directory in it is no volume.
+    fs::create_dir(folder.join("open")).unwrap();
+    allow(&folder.join("open"), 0o777);
+    for directory in [folder.join("open"), folder.join("open/out")] {
+        for error in [check(&directory).unwrap_err(), units(&directory).publish(&alike(1), NOW).err().unwrap()] {
+            assert!(matches!(&error, UnitError::Exposed { path, .. } if *path == folder.join("open")), "{error:?}");
+        }
+    }
+    say("done");
+}
+
+#[test]
+fn volume_that_all_can_write_to_is_taken_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, mut output) = start_mounted("volume", folder.path(), "mode=777");
+    assert_eq!(says(&mut output).as_deref(), Some("done"));
+    assert!(process.wait().unwrap().success());
+}
+
+/// Starts a part with a file system of its own on the folder.
+fn start_mounted(part: &str, folder: &Path, options: &str) -> (Child, BufReader<ChildStdout>) {
+    let mount = format!("mount -t tmpfs -o {options} none \"$DEPUTY_WORKER_TEST_FOLDER\" && exec \"$@\"");
     let ways: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--mount", "--user", "--map-root-user"]];
     let may = |way: &&&[&str]| {
         let tried = Command::new(way[0]).args(&way[1..]).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
@@ -159,10 +194,7 @@ fn a_full_disk_leaves_the_unit_before_whole_and_nothing_else() {
         "this test mounts a small file system in a namespace of its own: run it as root, in a container with \
          `--cap-add SYS_ADMIN`, or allow users their own namespaces (`sysctl kernel.unprivileged_userns_clone=1`)",
     );
-    let by = [way, &["sh", "-c", MOUNT, "sh"][..]].concat();
-    let (mut process, mut output) = start("fill", folder.path(), &by);
-    assert_eq!(says(&mut output).as_deref(), Some("done"));
-    assert!(process.wait().unwrap().success());
+    start(part, folder, &[way, &["sh", "-c", &mount, "sh"][..]].concat())
 }
 
 /// Publishes with a umask under which nobody else may do anything.

@@ -201,3 +201,36 @@ fn unit_that_cannot_be_removed_keeps_no_other_from_being_removed() {
     assert!(units.withdraw(hour(9)).is_err());
     assert_eq!(there(folder.path()), stuck);
 }
+
+#[test]
+fn directory_below_one_that_others_can_write_to_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("open");
+    fs::create_dir(&open).unwrap();
+    let link = folder.path().join("link");
+    symlink(&open, &link).unwrap();
+    for (mode, is_good) in [(0o777, false), (0o757, false), (0o755, true), (0o1777, true)] {
+        allow(&open, mode);
+        for directory in [open.join("out"), open.join("made/out"), link.join("out")] {
+            let published = units(&directory).publish(&alike(1), NOW);
+            assert_eq!(check(&directory).is_ok(), is_good, "{mode:o} {}", directory.display());
+            match published {
+                Ok(_) => assert!(is_good, "{mode:o}"),
+                Err(error) => {
+                    let names_it = matches!(&error, UnitError::Exposed { path, mode: found } if
+                        fs::canonicalize(path).unwrap() == open && *found == mode);
+                    assert!(names_it && !is_good && error.is_slow(), "{error:?}");
+                }
+            }
+        }
+    }
+    if rustix::process::geteuid().is_root() {
+        // The group of all who share it, and somebody else's.
+        allow(&open, 0o775);
+        std::os::unix::fs::chown(&open, None, Some(4712)).unwrap();
+        assert!(matches!(check(&open.join("out")), Err(UnitError::Exposed { .. })));
+        allow(&open, 0o755);
+        std::os::unix::fs::chown(&open, Some(4711), None).unwrap();
+        assert!(matches!(check(&open.join("out")), Err(UnitError::Owner { owner: 4711, .. })));
+    }
+}
