@@ -1,7 +1,6 @@
 //! Who may read what is published.
 
 use deputy_core::{Account, FileMode};
-use nix::unistd::{Group, User};
 use rustix::fs::{Gid, Mode, Uid};
 
 /// Mode and owner of the files of a unit. Its directories follow: who may read a file may look into them.
@@ -18,16 +17,6 @@ pub struct Access {
 /// A user or group does not exist on this machine, or can't be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// The look-up failed: a service that the system asks for accounts may be down.
-    #[error("cannot look up {kind} {name:?}")]
-    Lookup {
-        /// `user` or `group`.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-        /// Why not.
-        source: std::io::Error,
-    },
     /// There is none.
     #[error(
         "there is no {kind} {name:?} on this machine: `getent {database} {name}` has to find it, or write its number"
@@ -62,7 +51,7 @@ impl Access {
 /// # Errors
 /// If there is no such user.
 pub fn user(account: &Account) -> Result<Uid, AccessError> {
-    let number = |name: &str| User::from_name(name).map(|user| user.map(|user| user.uid.as_raw()));
+    let number = |name: &str| uzers::get_user_by_name(name).map(|user| user.uid());
     id(account, "user", "passwd", number).map(Uid::from_raw)
 }
 
@@ -71,7 +60,7 @@ pub fn user(account: &Account) -> Result<Uid, AccessError> {
 /// # Errors
 /// If there is no such group.
 pub fn group(account: &Account) -> Result<Gid, AccessError> {
-    let number = |name: &str| Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw()));
+    let number = |name: &str| uzers::get_group_by_name(name).map(|group| group.gid());
     id(account, "group", "group", number).map(Gid::from_raw)
 }
 
@@ -79,14 +68,13 @@ fn id(
     account: &Account,
     kind: &'static str,
     database: &'static str,
-    number: impl FnOnce(&str) -> nix::Result<Option<u32>>,
+    number: impl FnOnce(&str) -> Option<u32>,
 ) -> Result<u32, AccessError> {
     match account {
         Account::Id(id) => Ok(*id),
         Account::Name(name) => match number(name) {
-            Ok(Some(id)) => Ok(id),
-            Ok(None) => Err(AccessError::Unknown { kind, database, name: name.clone() }),
-            Err(error) => Err(AccessError::Lookup { kind, name: name.clone(), source: error.into() }),
+            Some(id) => Ok(id),
+            None => Err(AccessError::Unknown { kind, database, name: name.clone() }),
         },
     }
 }
