@@ -73,7 +73,7 @@ impl<K: Ord> KeyedRateLimiter<K> {
             return bucket.acquire(self.rate, now);
         }
         if buckets.by_key.len() >= self.capacity {
-            buckets.by_key.retain(|_, bucket| !bucket.is_idle(self.rate, now));
+            buckets.forget_idle(self.rate, now);
         }
         if buckets.by_key.len() >= self.capacity {
             return buckets.shared.acquire(self.rate, now);
@@ -84,6 +84,20 @@ impl<K: Ord> KeyedRateLimiter<K> {
     /// How many keys are tracked.
     pub fn tracked(&self) -> usize {
         lock(&self.buckets).by_key.len()
+    }
+}
+
+impl<K: Ord> Buckets<K> {
+    /// Forgets full buckets. What they suppressed since their last permit is counted as the shared one's.
+    fn forget_idle(&mut self, rate: Rate, now: Timestamp) {
+        let Self { by_key, shared } = self;
+        by_key.retain(|_, bucket| {
+            let is_idle = bucket.is_idle(rate, now);
+            if is_idle {
+                shared.suppressed = shared.suppressed.saturating_add(bucket.suppressed);
+            }
+            !is_idle
+        });
     }
 }
 
@@ -118,10 +132,10 @@ impl Bucket {
         self.refilled = now;
     }
 
-    /// Whether forgetting the bucket changes nothing.
+    /// Whether forgetting the bucket grants nothing that it would not.
     fn is_idle(&mut self, rate: Rate, now: Timestamp) -> bool {
         self.refill(rate, now);
-        self.level == rate.capacity() && self.suppressed == 0
+        self.level == rate.capacity()
     }
 }
 
@@ -161,6 +175,18 @@ mod tests {
         assert_eq!(limiter.acquire("a", at(1)), Some(0));
         assert_eq!(limiter.acquire("a", at(1)), None);
         assert_eq!(limiter.acquire("b", at(1)), Some(0));
+    }
+
+    #[test]
+    fn rate_limiter_forgets_keys_that_were_over_their_limit() {
+        let limiter = KeyedRateLimiter::new(1, MINUTE, 2);
+        for key in [1, 1, 2, 2] {
+            limiter.acquire(key, at(1));
+        }
+        assert_eq!(limiter.acquire(3, at(100)), Some(0));
+        assert_eq!(limiter.tracked(), 1, "their places are free");
+        limiter.acquire(4, at(100));
+        assert_eq!(limiter.acquire(5, at(100)), Some(2), "what they suppressed is not lost");
     }
 
     #[test]
