@@ -12,10 +12,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_core::{Delivery, InstanceName, Timestamp};
+use deputy_core::{Delivery, InstanceName, Span, Timestamp};
 use deputy_link::Held;
 use deputy_observe::Handler;
 use deputy_payloads::AwsCredentials;
+use deputy_support::RateLimiter;
 use http::header::{self, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
@@ -33,7 +34,14 @@ pub struct Aws {
     token: Token,
     held: watch::Receiver<Arc<Held>>,
     clock: Clock,
+    /// Lines of the log: every program of the machine can ask.
+    refusals: RateLimiter,
+    answers: RateLimiter,
 }
+
+/// Lines that are logged in a minute of requests that are refused, and of answers. The next line says how many were not.
+const LINES: u32 = 10;
+const MINUTE: Span = Span::secs(60);
 
 /// What a library takes. All four are asked for: without a session token, an empty one is sent.
 #[derive(Serialize)]
@@ -74,7 +82,9 @@ enum Refused {
 impl Aws {
     /// For one instance, to those who show the token.
     pub fn new(instance: InstanceName, token: Token, held: watch::Receiver<Arc<Held>>, clock: Clock) -> Self {
-        Self { path: Self::path(&instance), instance, token, held, clock }
+        let path = Self::path(&instance);
+        let (refusals, answers) = (RateLimiter::new(LINES, MINUTE), RateLimiter::new(LINES, MINUTE));
+        Self { path, instance, token, held, clock, refusals, answers }
     }
 
     /// Where the credentials of an instance are.
@@ -118,9 +128,12 @@ impl Aws {
         // Large enough from the start, with every character escaped: what grows leaves copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(payload.len().saturating_mul(6).saturating_add(256)));
         serde_json::to_writer(&mut *text, &given).map_err(|_| not_aws())?;
-        tracing::info!(
-            instance = %self.instance, revision = %delivery.stamp.revision, "given out over the endpoint for AWS"
-        );
+        if let Some(suppressed) = self.answers.acquire((self.clock)()) {
+            tracing::info!(
+                instance = %self.instance, revision = %delivery.stamp.revision, suppressed,
+                "given out over the endpoint for AWS"
+            );
+        }
         Ok(answer(StatusCode::OK, Bytes::from_owner(text)))
     }
 }
@@ -129,8 +142,10 @@ impl Handler for Aws {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         self.judge(&request).unwrap_or_else(|refused| {
             let (status, code) = refused.code();
-            if matches!(refused, Refused::Host | Refused::Token) {
-                tracing::warn!(instance = %self.instance, code, "refused at the endpoint for AWS");
+            if matches!(refused, Refused::Host | Refused::Token)
+                && let Some(suppressed) = self.refusals.acquire((self.clock)())
+            {
+                tracing::warn!(instance = %self.instance, code, suppressed, "refused at the endpoint for AWS");
             }
             let text = serde_json::to_vec(&Failed { code, message: &refused.to_string() });
             answer(status, text.unwrap_or_default().into())

@@ -162,3 +162,38 @@ async fn a_payload_of_another_kind_is_not_repeated() {
         assert_eq!(at(0, held(payload)).refused(good()).await, (500, "NotCredentials".into()));
     }
 }
+
+/// Counts lines of the log.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::atomic::AtomicU32>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn aws_endpoint_logs_a_bounded_number_of_lines() {
+    let (world, lines) = (at(0, held(PAYLOAD)), Lines::default());
+    let _logging = tracing::subscriber::set_default(lines.clone());
+    for _ in 0..1000 {
+        let stranger = request("GET", PATH, &[("host", "127.0.0.1:9911"), ("authorization", "wrong")]);
+        assert_eq!(world.refused(stranger).await.0, 401);
+    }
+    // A flood of strangers hides nothing of who shows the token.
+    for _ in 0..1000 {
+        assert_eq!(world.asked(good()).await.0, 200);
+    }
+    assert_eq!(lines.0.load(std::sync::atomic::Ordering::Relaxed), 20);
+}
