@@ -5,13 +5,15 @@
 //! the figures). The messages are protocol buffers all the same, so that any language can speak them.
 //!
 //! A frame is written from one allocation that is wiped when the last stream has sent it. What is read goes into a buffer
-//! that is wiped, too, and that is given back when it is empty: an idle connection holds next to none.
+//! that is wiped, too, and that is given back when it is empty: an idle connection holds next to none. A reader is at most
+//! one frame ahead, so that many small frames cost no more than their bytes.
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::coop::consume_budget;
 use zeroize::Zeroizing;
 
 /// The longest frame that somebody may send who has no certificate.
@@ -68,16 +70,26 @@ impl AsRef<[u8]> for Wiped {
 }
 
 /// Takes frames out of a stream.
+///
+/// What was taken stays in the buffer until there is nothing after it, or more is to be read: a frame costs what it is
+/// long, however many of them come at once. No more than [`AHEAD`] bytes are read beyond the frame that is wanted.
 #[derive(Default)]
 pub struct Frames {
     buffer: Zeroizing<Vec<u8>>,
+    /// Where the next frame begins.
+    start: usize,
 }
 
-/// How much is asked for at first: most of what a worker says is shorter.
-const LITTLE: usize = 128;
+/// Bytes that may be read beyond the frame that is wanted, and what is asked for at first: most of what a worker says is
+/// shorter.
+const AHEAD: usize = 128;
+
+/// Bytes of one read.
+const READ: usize = 64 << 10;
 
 impl Frames {
-    /// The next message; nothing at the end of the stream. May be dropped and called again.
+    /// The next message; nothing at the end of the stream. May be dropped and called again. It yields now and then,
+    /// however much is there to be read.
     ///
     /// # Errors
     /// If the frame is too long or no message, or the stream breaks or ends within a frame.
@@ -86,47 +98,62 @@ impl Frames {
         stream: &mut (impl AsyncRead + Unpin),
         limit: usize,
     ) -> Result<Option<M>, FrameError> {
+        consume_budget().await;
         loop {
+            let buffered = self.unread().len();
             let wanted = match self.length(limit)? {
-                Some(length) if self.buffer.len() >= 4 + length => return self.take(length).map(Some),
-                Some(length) => 4 + length - self.buffer.len(),
-                None => LITTLE,
+                Some(length) if buffered >= 4 + length => return self.take(length).map(Some),
+                Some(length) => 4 + length - buffered,
+                None => AHEAD,
             };
-            self.reserve(wanted.clamp(LITTLE, 64 << 10));
-            if stream.read_buf(&mut *self.buffer).await? == 0 {
-                return if self.buffer.is_empty() {
-                    Ok(None)
-                } else {
-                    Err(FrameError::Io(io::ErrorKind::UnexpectedEof.into()))
-                };
+            let wanted = wanted.clamp(AHEAD, READ);
+            self.reserve(wanted);
+            if stream.read_buf(&mut (&mut *self.buffer).limit(wanted)).await? == 0 {
+                return if buffered == 0 { Ok(None) } else { Err(FrameError::Io(io::ErrorKind::UnexpectedEof.into())) };
             }
         }
     }
 
+    fn unread(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
     fn length(&self, limit: usize) -> Result<Option<usize>, FrameError> {
-        let Some(length) = self.buffer.first_chunk::<4>() else { return Ok(None) };
+        let Some(length) = self.unread().first_chunk::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         if length > limit { Err(FrameError::Size { length, limit }) } else { Ok(Some(length)) }
     }
 
-    /// Room for so many more bytes. A buffer that moves is wiped where it was.
+    /// Makes room for `more` bytes. A buffer that moves is wiped where it was.
     fn reserve(&mut self, more: usize) {
         if self.buffer.capacity() - self.buffer.len() < more {
-            let mut larger = Zeroizing::new(Vec::with_capacity((self.buffer.len() + more).next_power_of_two()));
-            larger.extend_from_slice(&self.buffer);
-            self.buffer = larger;
+            let unread = self.unread();
+            let mut larger = Zeroizing::new(Vec::with_capacity((unread.len() + more).next_power_of_two()));
+            larger.extend_from_slice(unread);
+            self.replace(larger);
         }
     }
 
     fn take<M: Message + Default>(&mut self, length: usize) -> Result<M, FrameError> {
-        let bytes = self.buffer.get(4..4 + length).unwrap_or_default();
+        let bytes = self.unread().get(4..4 + length).unwrap_or_default();
         let message = M::decode(bytes).map_err(|_| FrameError::Message);
-        let rest = self.buffer.get(4 + length..).unwrap_or_default();
-        // What follows is the beginning of another frame, and short as a rule.
-        let mut left = Zeroizing::new(Vec::with_capacity(rest.len()));
-        left.extend_from_slice(rest);
-        self.buffer = left;
+        self.start += 4 + length;
+        self.release();
         message
+    }
+
+    /// Gives a large buffer back, or one of which nothing is unread. At most [`AHEAD`] bytes are moved.
+    fn release(&mut self) {
+        if self.unread().is_empty() {
+            self.replace(Zeroizing::default());
+        } else if self.buffer.capacity() > 2 * AHEAD {
+            self.replace(Zeroizing::new(self.unread().to_vec()));
+        }
+    }
+
+    fn replace(&mut self, buffer: Zeroizing<Vec<u8>>) {
+        self.buffer = buffer;
+        self.start = 0;
     }
 }
 

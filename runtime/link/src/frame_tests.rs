@@ -35,7 +35,7 @@ async fn messages_come_out_as_they_went_in_however_they_are_cut() {
             assert_eq!(frames.next::<Up>(&mut near, FROM_WORKER).await.unwrap(), None);
         };
         tokio::join!(writing, reading);
-        assert!(frames.buffer.capacity() <= LITTLE, "an idle connection holds next to no buffer");
+        assert!(frames.buffer.capacity() <= AHEAD, "an idle connection holds next to no buffer");
     }
 }
 
@@ -75,6 +75,69 @@ async fn what_a_later_version_says_is_skipped() {
     // Field 99 with a length of 3, which nobody knows.
     let frame = [0, 0, 0, 6, 0x9a, 0x06, 3, 1, 2, 3];
     assert_eq!(read(&frame, FROM_WORKER).await.unwrap(), Some(Up { request: None }));
+}
+
+/// A large frame, and after it as many empty ones as fit into twice that size.
+fn flood(size: usize) -> (Vec<u8>, usize) {
+    let large = encode(&applied(&"x".repeat(size - 100)));
+    let count = size / 4;
+    ([&large[..], &vec![0; 4 * count]].concat(), 1 + count)
+}
+
+/// A stream that counts how often it was read.
+struct Counted<'b> {
+    bytes: &'b [u8],
+    reads: usize,
+}
+
+impl AsyncRead for Counted<'_> {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        self.reads += 1;
+        std::pin::Pin::new(&mut self.bytes).poll_read(context, buffer)
+    }
+}
+
+/// Each frame that is taken moves at most the bytes that were read ahead of it, so the flood costs what it is long.
+#[tokio::test]
+async fn frame_flood_is_read_no_further_than_one_frame_ahead() {
+    for size in [FROM_WORKER, FROM_COORDINATOR] {
+        let (bytes, count) = flood(size);
+        let (mut stream, mut frames) = (Counted { bytes: &bytes, reads: 0 }, Frames::default());
+        for number in 0..count {
+            assert!(frames.next::<Up>(&mut stream, size).await.unwrap().is_some());
+            let ahead = frames.unread().len();
+            assert!(ahead <= AHEAD && frames.buffer.capacity() <= 2 * AHEAD, "{number}: {ahead}");
+        }
+        assert!(frames.next::<Up>(&mut stream, size).await.unwrap().is_none());
+        assert!(stream.reads <= size / READ + 4 * count / AHEAD + 16, "{}", stream.reads);
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
+async fn frame_flood_lets_other_tasks_of_its_thread_run() {
+    let turns = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    // Of its own, since the budget belongs to a task.
+    let flood = tokio::spawn(async {
+        let (bytes, _) = flood(FROM_WORKER);
+        let (mut stream, mut frames) = (&*bytes, Frames::default());
+        while frames.next::<Up>(&mut stream, FROM_WORKER).await.unwrap().is_some() {}
+    });
+    flood.await.unwrap();
+    other.abort();
+    let turns = turns.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(turns > 100, "{turns}");
 }
 
 const CANARY: &[u8] = b"canary-of-the-link";
