@@ -24,6 +24,7 @@ use rustls::{
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::authority::Served;
+use crate::clock::{Clock, TlsClock};
 use crate::join::Fingerprint;
 use crate::name::{KeyDigest, WorkerId};
 
@@ -85,6 +86,20 @@ pub(crate) fn fingerprint(authority: &CertificateDer<'_>) -> Option<Fingerprint>
     Some(Fingerprint(hash))
 }
 
+/// Whether one of these authorities issued a coordinator's certificate, which may have ended since it was shown.
+pub(crate) fn is_issued_by(coordinator: &CertificateDer<'_>, trusted: &[CertificateDer<'static>]) -> bool {
+    verify_issuer(coordinator, trusted).is_some()
+}
+
+fn verify_issuer(coordinator: &CertificateDer<'_>, trusted: &[CertificateDer<'static>]) -> Option<ServerCertVerified> {
+    let (_, parsed) = X509Certificate::from_der(coordinator).ok()?;
+    let begins = u64::try_from(parsed.validity().not_before.timestamp()).ok()?;
+    let then = UnixTime::since_unix_epoch(std::time::Duration::from_secs(begins));
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(trusted).ok()?, crypto()).build().ok()?;
+    let name = ServerName::try_from(COORDINATOR).ok()?;
+    verifier.verify_server_cert(coordinator, &[], &name, &[], then).ok()
+}
+
 /// AES-128 with SHA-256 first, which processors have instructions for. SHA-384, which the library would take, they have
 /// none for, and a handshake hashes so much that it would cost a tenth more.
 fn crypto() -> Arc<CryptoProvider> {
@@ -107,11 +122,12 @@ pub(crate) fn server(
     trusted: &[CertificateDer<'static>],
     served: Served,
     tickets: Arc<dyn ProducesTickets>,
+    clock: Clock,
 ) -> Result<Arc<ServerConfig>, Error> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots(trusted)?, crypto()).allow_unauthenticated().build();
     let verifier = verifier.map_err(|error| Error::General(error.to_string()))?;
-    let mut config = ServerConfig::builder_with_provider(crypto())
+    let mut config = ServerConfig::builder_with_details(crypto(), Arc::new(TlsClock(clock)))
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(served.chain, served.key.into())?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::certificate::{self, Peer};
+use crate::join::Fingerprint;
 use crate::message::Certified;
 use crate::name::WorkerId;
 
@@ -61,6 +62,12 @@ pub enum IdentityError {
 
 const FORMAT: u32 = 1;
 
+/// Authorities that a coordinator may have: the one that signs, the next one, and some before.
+const AUTHORITIES: usize = 16;
+
+/// Bytes of one authority's certificate.
+const AUTHORITY: usize = 4 << 10;
+
 impl Key {
     /// A new one.
     ///
@@ -106,6 +113,7 @@ impl Identity {
         };
         // The certificate is of this key, or TLS refuses the two.
         identity.tls()?;
+        bounded(&identity.authorities)?;
         Ok(identity)
     }
 
@@ -148,13 +156,45 @@ impl Identity {
         peer.begins.plus(Span::millis(part))
     }
 
+    /// Since when the certificate is good.
+    pub(crate) fn begins(&self) -> Timestamp {
+        self.peer().map_or(Timestamp::from_millis(0), |peer| peer.begins)
+    }
+
+    /// How long the certificate is good in all.
+    pub(crate) fn life(&self) -> Span {
+        self.ends().since(self.begins())
+    }
+
     /// Replaces whom to trust; whether that changed anything.
-    pub(crate) fn trust(&mut self, authorities: Vec<Vec<u8>>) -> bool {
-        let changed = !authorities.is_empty() && authorities != self.authorities;
-        if changed {
-            self.authorities = authorities;
+    ///
+    /// # Errors
+    /// If there is none, there are too many, or one of them is no certificate: then nothing changes.
+    pub(crate) fn trust(&mut self, authorities: Vec<Vec<u8>>) -> Result<bool, IdentityError> {
+        if authorities == self.authorities {
+            return Ok(false);
         }
-        changed
+        bounded(&authorities)?;
+        let before = std::mem::replace(&mut self.authorities, authorities);
+        if let Err(error) = self.tls() {
+            self.authorities = before;
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    /// Whether one of its authorities issued this certificate of a coordinator.
+    pub(crate) fn trusts(&self, coordinator: &CertificateDer<'_>) -> bool {
+        certificate::is_issued_by(coordinator, &self.trusted())
+    }
+
+    /// Whether the authority of a join string is among those that it trusts.
+    pub(crate) fn knows(&self, authority: Fingerprint) -> bool {
+        self.trusted().iter().any(|certificate| certificate::fingerprint(certificate) == Some(authority))
+    }
+
+    fn trusted(&self) -> Vec<CertificateDer<'static>> {
+        self.authorities.iter().map(|der| CertificateDer::from(der.clone())).collect()
     }
 
     /// The TLS that it speaks. Tickets are kept in it: who comes back with the same one need not shake hands in full.
@@ -162,14 +202,18 @@ impl Identity {
     /// # Errors
     /// If the library fails.
     pub fn tls(&self) -> Result<Arc<ClientConfig>, IdentityError> {
-        let trusted: Vec<_> = self.authorities.iter().map(|der| CertificateDer::from(der.clone())).collect();
         let key = PrivatePkcs8KeyDer::from(self.key.0.to_vec());
-        Ok(certificate::client(&trusted, self.certificate.clone().into(), key)?)
+        Ok(certificate::client(&self.trusted(), self.certificate.clone().into(), key)?)
     }
 
     fn peer(&self) -> Option<Peer> {
         Peer::of(&CertificateDer::from(self.certificate.as_slice()))
     }
+}
+
+fn bounded(authorities: &[Vec<u8>]) -> Result<(), IdentityError> {
+    let sound = (1..=AUTHORITIES).contains(&authorities.len()) && authorities.iter().all(|der| der.len() <= AUTHORITY);
+    if sound { Ok(()) } else { Err(IdentityError::Certified) }
 }
 
 impl std::fmt::Debug for Identity {

@@ -13,6 +13,7 @@
 mod authority;
 mod certificate;
 pub mod client;
+mod clock;
 mod enrolment;
 mod frame;
 mod held;
@@ -31,8 +32,10 @@ mod timer;
 
 pub use authority::{Authority, AuthorityError, Lives, Requested, Served, Turned};
 pub use certificate::{COORDINATOR, Peer};
+pub use clock::Clock;
 pub use enrolment::{
-    Enrolment, JoinRefused, Noted, Presented, RenewRefused, Renewal, Sequence, Standing, Token, Worker, WorkerRefused,
+    Enrolment, JoinRefused, Noted, PendingJoin, Presented, RenewRefused, Renewal, Sequence, Standing, Token, Worker,
+    WorkerRefused,
 };
 pub use frame::{FrameError, Frames, encode};
 pub use held::{Binding, Held, Report};

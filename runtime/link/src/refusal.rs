@@ -6,12 +6,14 @@ use std::str::FromStr;
 use crate::message::Refused;
 
 /// What kind of no it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     /// The join string is not good, for whatever reason.
     BadJoin,
     /// An operator keeps the worker out.
     Banned,
+    /// A clock is not to be trusted now: try again.
+    Clock,
     /// There is no such component for the group.
     Component,
     /// The certificate has ended, by the coordinator's clock.
@@ -30,6 +32,8 @@ pub enum Code {
     Replaced,
     /// An operator removed the worker.
     Removed,
+    /// The worker does this too often: try again later.
+    Throttled,
     /// Nobody knows the worker.
     Unknown,
 }
@@ -51,9 +55,10 @@ pub struct Refusal {
 #[error("not a code of a refusal")]
 pub struct CodeError;
 
-const CODES: [(Code, &str); 12] = [
+const CODES: [(Code, &str); 14] = [
     (Code::BadJoin, "bad-join"),
     (Code::Banned, "banned"),
+    (Code::Clock, "clock"),
     (Code::Component, "component"),
     (Code::Expired, "expired"),
     (Code::Internal, "internal"),
@@ -63,10 +68,21 @@ const CODES: [(Code, &str); 12] = [
     (Code::OldKey, "old-key"),
     (Code::Replaced, "replaced"),
     (Code::Removed, "removed"),
+    (Code::Throttled, "throttled"),
     (Code::Unknown, "unknown"),
 ];
 
 impl Code {
+    /// Whether it passes when a clock is set right.
+    pub(crate) fn is_about_clocks(self) -> bool {
+        matches!(self, Self::Clock | Self::Expired)
+    }
+
+    /// Whether what was asked for may be asked for again on the same connection.
+    pub(crate) fn is_passing(self) -> bool {
+        matches!(self, Self::Clock | Self::Internal | Self::Throttled)
+    }
+
     /// Whether the worker has to join again, or never may: coming back as it is does not help. What depends on somebody's
     /// clock is not final: clocks are set wrong, and set right again.
     pub fn is_final(self) -> bool {

@@ -218,7 +218,7 @@ fn parsed(text: &[u8]) -> Result<JoinString, CommandError> {
 
 fn cannot_join(error: JoinFailed) -> CommandError {
     let exit = match &error {
-        JoinFailed::Away(..) => Exit::Unavailable,
+        JoinFailed::Away(..) | JoinFailed::Clock(..) => Exit::Unavailable,
         JoinFailed::Refused(_) => Exit::Denied,
         JoinFailed::Stranger(_) => Exit::Misconfigured,
         JoinFailed::Identity(_) => Exit::Internal,

@@ -54,7 +54,7 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
 async fn a_component_of_which_nothing_more_comes_is_given_up_and_one_that_is_slow_is_not() {
     let authority = Authority::found(now(), LIVES).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let tls = Tls::new(now(), &authority, now).unwrap();
+    let tls = Tls::new(now(), &authority, Arc::new(now)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));
     client.fetches = Fetches::new(Duration::from_millis(600));

@@ -3,6 +3,7 @@
 use std::io;
 
 use deputy_core::in_one_line;
+use rustls::pki_types::UnixTime;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -21,6 +22,9 @@ pub enum JoinFailed {
     /// Try again: the coordinator is away. A token is not spent by this.
     #[error("the coordinator at {0} can't be reached: {1}")]
     Away(String, String),
+    /// Try again: one of the two clocks is wrong.
+    #[error("cannot join the coordinator at {0} by the clock of this machine, {1}: compare the clocks of both")]
+    Clock(String, &'static str),
     /// Somebody else answers there.
     #[error(
         "who answers at {0} is not the coordinator of this join string: its certificate authority is another; ask for a \
@@ -39,7 +43,7 @@ impl JoinFailed {
     /// Whether it may be different the next time.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Away(..) => true,
+            Self::Away(..) | Self::Clock(..) => true,
             Self::Refused(refusal) => !refusal.code.is_final(),
             Self::Stranger(_) | Self::Identity(_) => false,
         }
@@ -73,16 +77,28 @@ pub async fn join(string: &JoinString, key: Key) -> Result<Identity, JoinFailed>
     };
     let answer = timeout(CONNECTING, asking).await.unwrap_or_else(|_| Err(Lost::Timeout(address.clone())));
     match answer.map_err(|lost| failed(address, &lost))?.and_then(|down| down.reply) {
-        Some(Reply::Certified(certified)) => Ok(Identity::new(certified, key, address.clone())?),
+        Some(Reply::Certified(certified)) => joined(string, Identity::new(certified, key, address.clone())?),
         Some(Reply::Refused(refused)) => Err(JoinFailed::Refused(refused.into())),
         Some(_) => Err(IdentityError::Certified.into()),
         None => Err(JoinFailed::Away(address.clone(), "it closed the connection".to_owned())),
     }
 }
 
+/// An identity with which the worker can come back.
+fn joined(string: &JoinString, identity: Identity) -> Result<Identity, JoinFailed> {
+    if !identity.knows(string.authority) {
+        return Err(IdentityError::Certified.into());
+    }
+    if identity.begins().as_secs() > UnixTime::now().as_secs() {
+        return Err(JoinFailed::Clock(string.address.clone(), "the worker's certificate is not valid yet"));
+    }
+    Ok(identity)
+}
+
 fn failed(address: &str, lost: &Lost) -> JoinFailed {
     let tls = |error: &io::Error| error.get_ref().is_some_and(|error| error.is::<rustls::Error>());
     match lost {
+        Lost::Clock(_) => JoinFailed::Clock(address.to_owned(), "the coordinator's certificate is not valid"),
         Lost::Connect(_, error) if tls(error) => JoinFailed::Stranger(address.to_owned()),
         lost => JoinFailed::Away(address.to_owned(), in_one_line(lost)),
     }

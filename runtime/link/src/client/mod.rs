@@ -21,11 +21,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Digest, InstanceName, Span, Timestamp, in_one_line};
+use deputy_support::Backoff;
 use fastrand::Rng;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -33,8 +34,8 @@ use crate::certificate::COORDINATOR;
 use crate::frame::FrameError;
 use crate::held::{Held, Report};
 use crate::identity::{Identity, IdentityError};
-use crate::refusal::{Code, Refusal};
-use crate::timer::pause;
+use crate::refusal::Refusal;
+use crate::timer::{self, pause};
 
 pub use engine::{Engine, EngineError};
 pub use fetch::FetchError;
@@ -88,6 +89,16 @@ pub struct Client {
     fetches: Fetches,
     /// Within which time to come back.
     spread: Span,
+    /// After a connection that was not complete.
+    attempts: Backoff,
+    /// After one that was, and did not last.
+    losses: Backoff,
+    /// When the present connection was complete.
+    complete_at: Option<Instant>,
+    /// Why the identity is not written as it is now.
+    unsaved: Option<String>,
+    /// Between attempts to write it.
+    saving: Backoff,
 }
 
 type Answer = oneshot::Sender<Result<Bytes, FetchError>>;
@@ -157,23 +168,25 @@ enum Lost {
     Goodbye,
     #[error("{0} can't be reached")]
     Connect(String, #[source] io::Error),
+    #[error(
+        "the certificate of the coordinator at {0} is not valid by the clock of this machine: compare the clocks of both"
+    )]
+    Clock(String),
     #[error("{0} does not answer")]
     Timeout(String),
     #[error("the coordinator closed the connection")]
     Closed,
     #[error(
-        "the certificate of this worker ended at {0}, while there was no coordinator to renew it: join again \
-         (`deputy token create` on the coordinator, `deputy worker --join …` here)"
+        "the certificate of this worker ended at {0} and was not renewed in time, because {1}: compare the clocks, or join \
+         again (`deputy token create` on the coordinator, `deputy worker --join …` here)"
     )]
-    Expired(Timestamp),
+    Expired(Timestamp, String),
     #[error("the coordinator was silent for too long")]
     Silent,
     #[error("the connection broke")]
     Frame(#[from] FrameError),
     #[error("the connection broke")]
     Io(#[from] io::Error),
-    #[error("the worker's identity can't be written down, so it is not renewed")]
-    Keep(#[source] Box<dyn Error + Send + Sync>),
     #[error("the coordinator says what makes no sense: {0}")]
     Nonsense(&'static str),
     #[error("it refuses: {0}")]
@@ -182,12 +195,31 @@ enum Lost {
     Out(#[from] Out),
 }
 
+impl Lost {
+    /// Whether nobody ended the connection on purpose.
+    fn is_broken(&self) -> bool {
+        matches!(self, Self::Closed | Self::Frame(FrameError::Io(_)) | Self::Goodbye | Self::Io(_) | Self::Silent)
+    }
+}
+
 /// How long connecting may take.
 const CONNECTING: Duration = Duration::from_secs(10);
 
 /// Between two tries, at the beginning and in the end.
 const FIRST_WAIT: Span = Span::millis(100);
 const LONGEST_WAIT: Span = Span::secs(30);
+
+/// A connection that lasted for so long was a good one: the wait begins anew. One that ends sooner, for whatever reason,
+/// is as bad as none.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// The longest wait after a complete connection that broke: a coordinator that is restarted now and then is not to be
+/// missed for long.
+const BROKEN_WAIT: Span = Span::secs(5);
+
+/// Between two attempts to write the identity.
+const FIRST_SAVE: Span = Span::secs(1);
+const LAST_SAVE: Span = Span::secs(60);
 
 impl Link {
     /// A component, of this digest and no other. Waits for the coordinator if it is away, and not for long for one that is
@@ -234,6 +266,11 @@ impl Client {
             asked,
             fetches: Fetches::default(),
             spread: Span::secs(0),
+            attempts: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            losses: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            complete_at: None,
+            unsaved: None,
+            saving: Backoff::new(FIRST_SAVE, LAST_SAVE),
         };
         (client, Link { held: when_held, state: states, reports: reporter, clock: options.clock, asks })
     }
@@ -244,8 +281,8 @@ impl Client {
             let out = match self.connection().await {
                 Lost::Out(out) => out,
                 Lost::Refused(refusal) if refusal.code.is_final() => Out::Refused(refusal),
-                Lost::Expired(ended) => {
-                    self.expired(ended);
+                lost @ Lost::Expired(..) => {
+                    self.expired(&lost);
                     tokio::select! {
                         () = pause(LONGEST_WAIT.duration()) => continue,
                         () = self.held.closed() => Out::Unused,
@@ -267,7 +304,8 @@ impl Client {
     /// One connection, from its beginning to its end.
     async fn connection(&mut self) -> Lost {
         if (self.clock)() >= self.identity.ends() {
-            return Lost::Expired(self.identity.ends());
+            let why = self.unsaved.clone().unwrap_or_else(|| "there was no coordinator to renew it".to_owned());
+            return Lost::Expired(self.identity.ends(), why);
         }
         let tls = match self.tls.take().map_or_else(|| self.identity.tls(), Ok) {
             Ok(tls) => Arc::clone(self.tls.insert(tls)),
@@ -284,8 +322,8 @@ impl Client {
     }
 
     /// Nobody lets it in, unless the clock that says so is wrong and is set right: so it looks again.
-    fn expired(&self, ended: Timestamp) {
-        let error = Lost::Expired(ended).to_string();
+    fn expired(&self, lost: &Lost) {
+        let error = lost.to_string();
         if self.state.borrow().phase != Phase::Out {
             tracing::error!("{error}");
         }
@@ -300,19 +338,36 @@ impl Client {
         if was_connected || failures == 0 {
             tracing::warn!(%error, "there is no coordinator: what is held stays in use");
         }
-        let most = if matches!(lost, Lost::Refused(refusal) if refusal.code == Code::Expired) {
-            // Either of the two clocks may be set right.
-            LONGEST_WAIT
-        } else if failures == 0 {
-            // Many lost it at the same moment.
-            self.spread.max(FIRST_WAIT)
-        } else {
-            let doubled = FIRST_WAIT.as_millis().saturating_mul(1 << failures.min(20));
-            Span::millis(doubled).min(LONGEST_WAIT).max(self.spread)
-        };
+        let wait = self.wait(lost);
         self.state.send_modify(|state| state.failures = failures.saturating_add(1));
         self.enter(Phase::Connecting, Some(error));
-        Duration::from_millis(self.rng.u64(0..=most.as_millis()))
+        wait
+    }
+
+    fn wait(&mut self, lost: &Lost) -> Duration {
+        let backoff = match self.complete_at.take() {
+            None => &mut self.attempts,
+            Some(at) => {
+                self.attempts.reset();
+                if timer::now().saturating_duration_since(at) >= GOOD {
+                    self.losses.reset();
+                }
+                &mut self.losses
+            }
+        };
+        let is_first = backoff.failures() == 0;
+        let wait = backoff.fail(self.rng.u16(..));
+        let wait = if self.attempts.failures() == 0 && lost.is_broken() { wait.min(BROKEN_WAIT) } else { wait };
+        if matches!(lost, Lost::Clock(_)) || matches!(lost, Lost::Refused(refusal) if refusal.code.is_about_clocks()) {
+            // Either of the two clocks may be set right.
+            return self.within(LONGEST_WAIT);
+        }
+        // Many lost it at the same moment.
+        if is_first || wait < self.spread { self.within(self.spread.max(FIRST_WAIT)) } else { wait.duration() }
+    }
+
+    fn within(&mut self, time: Span) -> Duration {
+        Duration::from_millis(self.rng.u64(0..=time.as_millis()))
     }
 
     fn enter(&self, phase: Phase, error: Option<String>) {
@@ -337,9 +392,19 @@ async fn dial(address: &str, tls: TlsConnector) -> Result<TlsStream<TcpStream>, 
         tls.connect(name, stream).await
     };
     match timeout(CONNECTING, Box::pin(connecting)).await {
+        Ok(Err(error)) if is_about_clocks(&error) => Err(Lost::Clock(address.to_owned())),
         Ok(stream) => stream.map_err(|error| Lost::Connect(address.to_owned(), error)),
         Err(_) => Err(Lost::Timeout(address.to_owned())),
     }
+}
+
+/// Whether the coordinator's certificate has ended, or has not begun: it is renewed long before its end, so one of the two
+/// clocks is wrong.
+fn is_about_clocks(error: &io::Error) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(error)) = error else { return false };
+    matches!(error, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }
 
 /// What TLS says when the coordinator does not accept the certificate.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, InstanceName, ReceiverName, SecretBytes, Span, Stamp, Timestamp};
+use deputy_core::{Delivery, Digest, InstanceName, ReceiverName, SecretBytes, Span, Stamp, Timestamp, in_one_line};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -16,8 +16,8 @@ use crate::frame::{FROM_COORDINATOR, FrameError, Frames, encode};
 use crate::held::{Binding, Held, Report};
 use crate::identity::{Identity, Key};
 use crate::message::{
-    Applied, Bound, Certified, Complete, Delivered, Down, Fetch, Known, Ping, ReceiverLimits, Renew, Reply, Request,
-    Subscribe, Up, Update, Welcome,
+    Applied, Authorities, Bound, Certified, Complete, Delivered, Down, Fetch, Known, Ping, ReceiverLimits, Renew,
+    Reply, Request, Subscribe, Up, Update, Welcome,
 };
 use crate::refusal::{Code, Refusal};
 use crate::timer;
@@ -38,6 +38,8 @@ struct Session<'c> {
     renewal: Renewal,
     /// All instances of the group, if the coordinator has said so on this connection.
     delivered: Option<BTreeSet<InstanceName>>,
+    /// Certificates that were not valid yet.
+    early: u32,
 }
 
 /// Whether a key was sent to be certified on this connection.
@@ -49,13 +51,20 @@ enum Renewal {
     NotBefore(Instant),
 }
 
+/// How often a certificate that is not valid yet is asked for again.
+const EARLY: u32 = 10;
+
+/// Between two attempts to write the identity, however little time is left.
+const LEAST_WAIT: Duration = Duration::from_millis(500);
+
 /// When the coordinator can't renew a certificate, it is asked again so much later.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
 /// Until the connection ends; says why it did.
 pub(super) async fn run(client: &mut Client, stream: TlsStream<TcpStream>) -> Lost {
+    client.complete_at = None;
     let renewal = Renewal::NotBefore(timer::now());
-    let mut session = Session { client, stream, heartbeat: HEARTBEAT, renewal, delivered: None };
+    let mut session = Session { client, stream, heartbeat: HEARTBEAT, renewal, delivered: None, early: 0 };
     match session.run().await {
         // Never: a session ends with a reason.
         Ok(never) => match never {},
@@ -84,7 +93,10 @@ impl Session<'_> {
                 ping = interval_at(timer::now() + period, period);
                 ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
             }
-            let mut renew = self.until(self.client.identity.renew_at(chance));
+            let mut renew = match self.client.unsaved {
+                None => self.until(self.client.identity.renew_at(chance)),
+                Some(_) => timer::now(),
+            };
             if let Renewal::NotBefore(time) = self.renewal {
                 renew = renew.max(time);
             }
@@ -161,12 +173,7 @@ impl Session<'_> {
             Reply::Welcome(welcome) => self.welcome(&welcome),
             Reply::Pong(_) => {}
             Reply::Piece(piece) => self.client.fetches.piece(&piece, timer::now()),
-            Reply::Authorities(authorities) => {
-                let mut next = self.client.identity.clone();
-                if next.trust(authorities.certificates) {
-                    self.turn_into(next).await?;
-                }
-            }
+            Reply::Authorities(authorities) => self.authorities(authorities).await?,
             Reply::Certified(certified) => self.certified(certified).await?,
             Reply::Refused(refused) => self.refused(refused.into())?,
             Reply::Goodbye(goodbye) => {
@@ -248,7 +255,8 @@ impl Session<'_> {
             held.complete = true;
         });
         self.client.state.send_modify(|state| state.failures = 0);
-        self.client.enter(Phase::Connected, None);
+        self.client.complete_at = Some(timer::now());
+        self.client.enter(Phase::Connected, self.client.unsaved.clone());
         tracing::info!(instances = instances.len(), "connected to the coordinator");
         let said: Vec<Report> = self.client.said.values().cloned().collect();
         for report in said.iter().filter(|report| instances.contains(report.instance.as_str())) {
@@ -280,15 +288,39 @@ impl Session<'_> {
             });
             return Ok(());
         }
-        if self.renewal == Renewal::Asked && refusal.code == Code::Internal {
+        if self.renewal == Renewal::Asked && refusal.code.is_passing() {
             self.renewal = Renewal::NotBefore(timer::now() + RENEW_AGAIN);
             return Ok(());
         }
         Err(Lost::Refused(refusal))
     }
 
+    async fn authorities(&mut self, authorities: Authorities) -> Result<(), Lost> {
+        let mut next = self.client.identity.clone();
+        let changed = next.trust(authorities.certificates).map_err(|_| Lost::Nonsense("an authority"))?;
+        if !changed {
+            return Ok(());
+        }
+        self.check_authorities(&next)?;
+        // Whom to trust can be learnt again after a restart: it is used whether it is written or not.
+        let saved = self.save(&next).await;
+        self.adopt(next);
+        self.note(saved);
+        Ok(())
+    }
+
+    /// Whoever would trust others than the coordinator that it speaks to could not come back.
+    fn check_authorities(&self, identity: &Identity) -> Result<(), Lost> {
+        let shown = self.stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let known = shown.is_some_and(|certificate| identity.trusts(certificate));
+        if known { Ok(()) } else { Err(Lost::Nonsense("authorities of which none is its own")) }
+    }
+
     /// Asks to certify a key that is written down first.
     async fn renew(&mut self, chance: f64) -> Result<(), Lost> {
+        if self.client.unsaved.is_some() && !self.save_again().await {
+            return Ok(());
+        }
         if (self.client.clock)() < self.client.identity.renew_at(chance) {
             return Ok(());
         }
@@ -298,7 +330,13 @@ impl Session<'_> {
                 let key = Key::new().map_err(super::Out::from)?;
                 let mut next = self.client.identity.clone();
                 next.pending = Some(key.clone());
-                self.turn_into(next).await?;
+                let saved = self.save(&next).await;
+                if saved.is_ok() || self.is_last_chance() {
+                    self.adopt(next);
+                }
+                if !self.note(saved) {
+                    return Ok(());
+                }
                 key
             }
         };
@@ -315,20 +353,89 @@ impl Session<'_> {
         if next.worker != worker || next.sequence != self.client.identity.sequence + 1 {
             return Err(Lost::Nonsense("another worker's certificate"));
         }
-        self.turn_into(next).await?;
+        self.check_authorities(&next)?;
+        if self.is_early(&next) {
+            return Ok(());
+        }
+        let saved = self.save(&next).await;
         self.renewal = Renewal::NotBefore(timer::now());
-        let ends = self.client.identity.ends();
-        self.client.state.send_modify(|state| state.certificate_ends = ends);
-        tracing::info!(until = %ends, "the certificate of this worker was renewed");
+        // The coordinator knows a repetition by its key, which is written. One that is not can only go on.
+        if saved.is_ok() || self.is_last_chance() {
+            self.adopt(next);
+            let ends = self.client.identity.ends();
+            self.client.state.send_modify(|state| state.certificate_ends = ends);
+            tracing::info!(until = %ends, "the certificate of this worker was renewed");
+        }
+        self.note(saved);
         Ok(())
     }
 
-    /// Is somebody else from now on, if that is written down. Who went on as what nobody wrote down would come back from a
-    /// restart as who it was, and be taken for a copy of itself.
-    async fn turn_into(&mut self, next: Identity) -> Result<(), Lost> {
-        self.client.keep.keep(&next).await.map_err(Lost::Keep)?;
+    /// Whether a certificate begins in the future. The coordinator's clock may be wrong, and is right the next time; if it
+    /// stays so, it is ours.
+    fn is_early(&mut self, next: &Identity) -> bool {
+        if next.begins() <= (self.client.clock)() || self.early >= EARLY || self.is_last_chance() {
+            return false;
+        }
+        self.early += 1;
+        tracing::warn!(begins = %next.begins(), "the new certificate is not valid yet: compare the clocks; asking again");
+        self.renewal = Renewal::NotBefore(timer::now() + RENEW_AGAIN.min(self.left() / 20));
+        true
+    }
+
+    /// How long the certificate is still good.
+    fn left(&self) -> Duration {
+        self.client.identity.ends().since((self.client.clock)()).duration()
+    }
+
+    /// Whether the certificate is about to end. An identity that only this process knows is then better than none: it is
+    /// lost with the process, and is lost in any case if nothing is done.
+    fn is_last_chance(&self) -> bool {
+        self.left() < self.client.identity.life().duration() / 10
+    }
+
+    async fn save(&self, next: &Identity) -> Result<(), String> {
+        self.client.keep.keep(next).await.map_err(|error| {
+            let error = in_one_line(&*error);
+            format!("the worker's identity cannot be written ({error})")
+        })
+    }
+
+    /// Writes the identity that could not be written, and says whether that is done or does not matter now.
+    async fn save_again(&mut self) -> bool {
+        let saved = self.save(&self.client.identity.clone()).await;
+        self.note(saved)
+    }
+
+    /// Notes whether the identity is written as it is now. If not, it is tried again later; whether to go on all the same.
+    fn note(&mut self, saved: Result<(), String>) -> bool {
+        let was_unsaved = self.client.unsaved.is_some();
+        let error = saved.err();
+        let is_saved = error.is_none();
+        if let Some(error) = &error {
+            let wait = self.client.saving.fail(self.client.rng.u16(..)).duration().min(self.left() / 4);
+            // What was asked for is answered, whether this is written or not.
+            if self.renewal != Renewal::Asked {
+                self.renewal = Renewal::NotBefore(timer::now() + wait.max(LEAST_WAIT));
+            }
+            if !was_unsaved {
+                let ends = self.client.identity.ends();
+                tracing::error!(%error, certificate_ends = %ends, "the worker's identity is not saved, and is tried again");
+            }
+        } else {
+            self.client.saving.reset();
+            if was_unsaved {
+                tracing::info!("the worker's identity is written again");
+            }
+        }
+        self.client.unsaved = error;
+        if self.client.state.borrow().phase == Phase::Connected {
+            self.client.enter(Phase::Connected, self.client.unsaved.clone());
+        }
+        is_saved || self.is_last_chance()
+    }
+
+    fn adopt(&mut self, next: Identity) {
         (self.client.identity, self.client.tls) = (next, None);
-        Ok(())
     }
 
     async fn report(&mut self, report: &Report) -> Result<(), Lost> {
