@@ -177,6 +177,10 @@ impl Authority {
     /// If the library fails; then all is as it was.
     pub fn turn(&mut self, now: Timestamp) -> Result<Turned, AuthorityError> {
         let mut turned = Turned::Nothing;
+        if self.next_is_ahead(now) {
+            self.next = None;
+            turned = Turned::Changed;
+        }
         if self.next.is_none() && now >= self.signing.trusted.after(1, 2) {
             self.next = Some(Slot::new(now, self.lives.authority)?);
             turned = Turned::Changed;
@@ -194,6 +198,16 @@ impl Authority {
             turned = Turned::Changed;
         }
         Ok(turned)
+    }
+
+    /// Whether there is something to [do](Self::turn).
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.turns_at() || self.next_is_ahead(now)
+    }
+
+    /// Whether the next authority was made by a clock that was ahead: it would begin to sign before it is valid.
+    fn next_is_ahead(&self, now: Timestamp) -> bool {
+        self.next.as_ref().is_some_and(|next| next.trusted.begins > now.plus(skew(self.lives.authority)))
     }
 
     /// When there is something to [do](Self::turn).
@@ -237,17 +251,19 @@ impl Authority {
         worker: WorkerId,
         request: &Requested,
     ) -> Result<CertificateDer<'static>, AuthorityError> {
-        let params = self.params(now, &worker_name(worker), ExtendedKeyUsagePurpose::ClientAuth)?;
+        let params = self.params(now, now, &worker_name(worker), ExtendedKeyUsagePurpose::ClientAuth)?;
         Ok(params.signed_by(&request.0, &self.signing.issuer()?)?.der().clone())
     }
 
-    /// A new certificate for the coordinator itself.
+    /// A new certificate for the coordinator itself. It begins when the authority did: a clock that was ahead for a moment
+    /// leaves no certificate that is not valid yet.
     ///
     /// # Errors
     /// If the library fails.
     pub fn serve(&self, now: Timestamp) -> Result<Served, AuthorityError> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
-        let params = self.params(now, COORDINATOR, ExtendedKeyUsagePurpose::ServerAuth)?;
+        let begins = now.min(self.signing.trusted.begins);
+        let params = self.params(begins, now, COORDINATOR, ExtendedKeyUsagePurpose::ServerAuth)?;
         let certificate = params.signed_by(&key, &self.signing.issuer()?)?.der().clone();
         let chain = vec![certificate, self.signing.trusted.certificate.clone()];
         Ok(Served { chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) })
@@ -255,6 +271,7 @@ impl Authority {
 
     fn params(
         &self,
+        begins: Timestamp,
         now: Timestamp,
         name: &str,
         usage: ExtendedKeyUsagePurpose,
@@ -264,7 +281,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         params.serial_number = Some(serial()?);
-        params.not_before = at(now.minus(skew(self.lives.worker)));
+        params.not_before = at(begins.minus(skew(self.lives.worker)));
         params.not_after = at(now.plus(self.lives.worker).min(self.signing.trusted.ends));
         Ok(params)
     }

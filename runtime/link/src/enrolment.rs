@@ -27,6 +27,8 @@ pub struct Enrolment {
     banned: BTreeSet<KeyDigest>,
     /// Since when it is so that a worker need not be listed any more, by the clock that nobody sets.
     over: BTreeMap<WorkerId, Mono>,
+    /// Likewise, since when a token is expired.
+    spent: BTreeMap<TokenId, Mono>,
 }
 
 /// A token, without its secret.
@@ -43,7 +45,25 @@ pub struct Token {
     pub uses: u32,
     /// Until when, in milliseconds since 1970.
     pub expires_ms: u64,
+    /// Joins whose worker may not be written yet. They are written with the use that they spent, before the worker is: a
+    /// join that a crash cuts off is either there in full or not at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<PendingJoin>,
 }
+
+/// A worker as the token that made it remembers it, until the worker's own record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingJoin {
+    /// Which.
+    pub worker: WorkerId,
+    /// Its key.
+    pub key: KeyDigest,
+    /// When it joined, in milliseconds since 1970.
+    pub joined_ms: u64,
+}
+
+/// Pending joins of one token. More are refused, since nothing can be written.
+const PENDING: usize = 1024;
 
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +151,9 @@ pub enum JoinRefused {
     /// Too late.
     #[error("the token {0} has expired")]
     Expired(TokenId),
+    /// Too many joins with it are not written yet.
+    #[error("the token {0} has {PENDING} joins that are not written yet")]
+    Pending(TokenId),
     /// No such token, or another secret.
     #[error("there is no token {0}, or its secret is another")]
     Unknown(TokenId),
@@ -183,6 +206,28 @@ pub enum WorkerRefused {
     Unknown(WorkerId),
 }
 
+impl Token {
+    fn pending_workers(&self) -> impl Iterator<Item = Worker> {
+        self.pending.iter().map(|pending| pending.worker(self))
+    }
+}
+
+impl PendingJoin {
+    fn worker(&self, token: &Token) -> Worker {
+        Worker {
+            id: self.worker,
+            group: token.group.clone(),
+            token: token.id,
+            joined_ms: self.joined_ms,
+            key: self.key,
+            previous: None,
+            sequence: Sequence(0),
+            ends_ms: self.joined_ms,
+            standing: Standing::Active,
+        }
+    }
+}
+
 impl JoinRefused {
     /// What who asked is told: not which of all reasons it was.
     pub const TOLD: &'static str =
@@ -198,7 +243,27 @@ impl Enrolment {
         let banned = banned.flat_map(|worker| [Some(worker.key), worker.previous]).flatten();
         let active = workers.values().filter(|worker| worker.standing == Standing::Active);
         let by_key = active.map(|worker| (worker.key, worker.id)).collect();
-        Self { tokens, banned: banned.collect(), by_key, workers, over: BTreeMap::new() }
+        Self { tokens, banned: banned.collect(), by_key, workers, over: BTreeMap::new(), spent: BTreeMap::new() }
+    }
+
+    /// Makes the workers again that a crash left in their tokens alone. Returns whose records have to be written.
+    pub fn recover(&mut self) -> Vec<WorkerId> {
+        let pending: Vec<Worker> = self.tokens.values().flat_map(Token::pending_workers).collect();
+        let mut changed = Vec::new();
+        for worker in pending {
+            if !self.workers.contains_key(&worker.id) {
+                changed.push(worker.id);
+                changed.extend(self.enter(worker));
+            }
+        }
+        changed
+    }
+
+    /// Notes that a worker's own record is written.
+    pub fn written(&mut self, worker: WorkerId) {
+        if let Some(token) = self.workers.get(&worker).and_then(|worker| self.tokens.get_mut(&worker.token)) {
+            token.pending.retain(|pending| pending.worker != worker);
+        }
     }
 
     /// All tokens that can still be used.
@@ -244,16 +309,21 @@ impl Enrolment {
         self.tokens.remove(&token).is_some()
     }
 
-    /// Lets go of tokens that can no longer be used, and gives them.
-    pub fn prune(&mut self, now: Timestamp) -> Vec<TokenId> {
-        // One that is of no use stays for a while: its last worker may have to repeat itself.
-        let end = |token: &Token| token.expires_ms.saturating_add(REPEATING.as_millis());
-        self.tokens.extract_if(.., |_, token| now.as_millis() >= end(token)).map(|(id, _)| id).collect()
+    /// Removes tokens that expired long ago, once that has been so for a while by both clocks. One that is of no use stays
+    /// until then: its last worker may have to repeat itself.
+    pub fn prune(&mut self, now: Now) -> Vec<TokenId> {
+        let expired = self.tokens.values().filter(|token| now.wall.as_millis() >= token.expires_ms);
+        let spent = expired.map(|token| (token.id, self.spent.get(&token.id).copied().unwrap_or(now.mono)));
+        self.spent = spent.collect();
+        let gone: Vec<TokenId> =
+            self.spent.extract_if(.., |_, since| now.mono.since(*since) >= REPEATING).map(|(id, _)| id).collect();
+        gone.iter().for_each(|token| drop(self.tokens.remove(token)));
+        gone
     }
 
     /// Lets go of workers that can't come back as who they were, and gives them. Who is banned stays, because its keys are
     /// banned by that.
-    pub fn forget(&mut self, now: Now) -> Vec<WorkerId> {
+    pub fn forget(&mut self, now: Now) -> Vec<Worker> {
         let is_over = |worker: &&Worker| {
             let end = Timestamp::from_millis(worker.ends_ms).plus(LISTED);
             worker.standing != Standing::Banned && now.wall >= end
@@ -268,7 +338,7 @@ impl Enrolment {
                 self.by_key.remove(&worker.key);
             }
         }
-        gone.into_iter().map(|worker| worker.id).collect()
+        gone
     }
 
     /// Notes until when the certificate is good that a worker gets.
@@ -295,27 +365,25 @@ impl Enrolment {
         if now.as_millis() >= token.expires_ms {
             return Err(JoinRefused::Expired(token.id));
         }
+        if token.pending.len() >= PENDING {
+            return Err(JoinRefused::Pending(token.id));
+        }
         token.uses = token.uses.checked_sub(1).ok_or(JoinRefused::UsedUp(token.id))?;
-        let worker = Worker {
-            id: fresh,
-            group: token.group.clone(),
-            token: token.id,
-            joined_ms: now.as_millis(),
-            key: shown.key,
-            previous: None,
-            sequence: Sequence(0),
-            ends_ms: now.as_millis(),
-            standing: Standing::Active,
-        };
-        // One key is one worker: who joins anew leaves its old place.
-        if let Some(old) = known.map(|worker| worker.id)
-            && let Some(old) = self.workers.get_mut(&old)
-        {
+        let pending = PendingJoin { worker: fresh, key: shown.key, joined_ms: now.as_millis() };
+        token.pending.push(pending);
+        let worker = pending.worker(token);
+        self.enter(worker.clone());
+        Ok(worker)
+    }
+
+    /// Adds a worker. One key is one worker: one that joins anew gives up its old place, which is returned.
+    fn enter(&mut self, worker: Worker) -> Option<WorkerId> {
+        let old = self.by_key.insert(worker.key, worker.id);
+        if let Some(old) = old.and_then(|old| self.workers.get_mut(&old)) {
             old.standing = Standing::Removed;
         }
-        self.by_key.insert(shown.key, fresh);
-        self.workers.insert(fresh, worker.clone());
-        Ok(worker)
+        self.workers.insert(worker.id, worker);
+        old
     }
 
     /// Notes that a worker gets a certificate for another key.

@@ -22,7 +22,7 @@ fn now(wall: u64, mono: u64) -> Now {
 /// Who is forgotten when this is so for a day.
 fn forgotten(book: &mut Enrolment, wall: u64) -> Vec<WorkerId> {
     assert!(book.forget(now(wall, 0)).is_empty());
-    book.forget(now(wall, DAY))
+    book.forget(now(wall, DAY)).into_iter().map(|worker| worker.id).collect()
 }
 
 const DAY: u64 = 86_400_000;
@@ -35,7 +35,7 @@ fn at(millis: u64) -> Timestamp {
 fn book() -> Enrolment {
     let group = "analytics".parse().unwrap();
     let mut book = Enrolment::default();
-    book.add(Token { id: TOKEN, hash: secret().hash(), group, uses: 2, expires_ms: 1000 });
+    book.add(Token { id: TOKEN, hash: secret().hash(), group, uses: 2, expires_ms: 1000, pending: Vec::new() });
     book
 }
 
@@ -176,10 +176,58 @@ fn one_key_is_one_worker() {
     book.admit(id(1), key(2)).unwrap();
     let other: GroupName = "other".parse().unwrap();
     let token = TokenId::from_bytes(*b"token--2");
-    book.add(Token { id: token, hash: secret().hash(), group: other, uses: 1, expires_ms: 1000 });
+    book.add(Token { id: token, hash: secret().hash(), group: other, uses: 1, expires_ms: 1000, pending: Vec::new() });
     let worker = book.join(at(0), &Presented { token, secret: &secret(), key: key(2) }, id(5)).unwrap();
     assert_eq!(worker.group.as_str(), "other");
     assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Removed(id(1))));
+}
+
+#[test]
+fn join_that_only_its_token_remembers_is_recovered() {
+    let mut book = joined();
+    // The crash came after the token was written, and before the worker was.
+    let mut again = Enrolment::restored(book.token(TOKEN).cloned(), []);
+    assert_eq!(again.recover(), [id(1)]);
+    assert_eq!(again.worker(id(1)), book.worker(id(1)));
+    assert_eq!(join(&mut again, 1, key(1), 9).unwrap().id, id(1), "a repetition is one");
+    assert_eq!(again.token(TOKEN).unwrap().uses, 1);
+    // Once the worker is written, the token forgets it.
+    again.written(id(1));
+    assert!(again.token(TOKEN).unwrap().pending.is_empty());
+    // A worker that is there is as its own record says.
+    book.shut_out(id(1), Standing::Banned).unwrap();
+    let mut third = Enrolment::restored(book.token(TOKEN).cloned(), book.worker(id(1)).cloned());
+    assert!(third.recover().is_empty());
+    assert_eq!(third.worker(id(1)).unwrap().standing, Standing::Banned);
+}
+
+#[test]
+fn join_that_is_recovered_takes_the_place_of_an_older_worker() {
+    let mut book = joined();
+    let old = book.worker(id(1)).cloned();
+    let token = TokenId::from_bytes(*b"token--2");
+    let group = "analytics".parse().unwrap();
+    book.add(Token { id: token, hash: secret().hash(), group, uses: 1, expires_ms: 1000, pending: Vec::new() });
+    book.join(at(1), &Presented { token, secret: &secret(), key: key(1) }, id(2)).unwrap();
+    let mut again = Enrolment::restored(book.token(token).cloned(), old);
+    assert_eq!(again.recover(), [id(2), id(1)]);
+    assert_eq!(again.active_with(key(1)), Some(id(2)));
+    assert_eq!(again.worker(id(1)).unwrap().standing, Standing::Removed);
+}
+
+#[test]
+fn join_is_refused_when_too_many_are_not_written() {
+    let mut book = Enrolment::default();
+    let group: GroupName = "analytics".parse().unwrap();
+    book.add(Token { id: TOKEN, hash: secret().hash(), group, uses: 2000, expires_ms: 1000, pending: Vec::new() });
+    let mut join = |number: u64| {
+        let (mut bytes, worker) = ([0; 32], WorkerId::from_bytes(number.to_be_bytes()));
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        book.join(at(0), &Presented { token: TOKEN, secret: &secret(), key: KeyDigest(bytes) }, worker)
+    };
+    assert!((0..1024).all(|number| join(number).is_ok()));
+    assert_eq!(join(1024), Err(JoinRefused::Pending(TOKEN)));
+    assert!(join(1).is_ok(), "a repetition spends nothing");
 }
 
 #[test]
@@ -193,8 +241,11 @@ fn a_stranger_is_told_the_same_whatever_the_reason() {
 fn tokens_are_forgotten_an_hour_after_they_expired_and_not_before() {
     let mut book = joined();
     join(&mut book, 0, key(2), 2).unwrap();
-    assert!(book.prune(at(3_600_999)).is_empty());
-    assert_eq!(book.prune(at(3_601_000)), [TOKEN]);
+    assert!(book.prune(now(1000, 0)).is_empty());
+    assert!(book.prune(now(3_700_000, 3_599_999)).is_empty());
+    assert!(book.prune(now(999, 3_600_000)).is_empty(), "the clock was wrong");
+    assert!(book.prune(now(3_700_000, 3_600_001)).is_empty(), "the next time begins anew");
+    assert_eq!(book.prune(now(3_700_000, 7_200_001)), [TOKEN]);
     assert_eq!(book.workers().count(), 2);
 }
 
@@ -266,6 +317,6 @@ fn a_clock_that_is_set_wrong_for_less_than_a_day_has_nobody_forgotten() {
     assert!(book.forget(now(5000, DAY)).is_empty(), "it is set right");
     assert!(book.forget(now(LONG, DAY + 1)).is_empty(), "the next time begins anew");
     book.admit(id(1), key(1)).unwrap();
-    assert_eq!(book.forget(now(LONG, 2 * DAY + 1)), [id(1)]);
+    assert_eq!(book.forget(now(LONG, 2 * DAY + 1)).iter().map(|worker| worker.id).collect::<Vec<_>>(), [id(1)]);
     assert!(book.over.is_empty());
 }

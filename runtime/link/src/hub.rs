@@ -220,9 +220,9 @@ impl Group {
         leases.collect()
     }
 
-    /// Whether the group gets an instance now.
-    pub fn gets(&self, instance: &InstanceName) -> bool {
-        self.has(&Name::Instance(instance.clone()))
+    /// The newest lease of an instance that the group gets now.
+    pub fn newest(&self, instance: &InstanceName) -> Option<Stamp> {
+        self.read().items.get(&Name::Instance(instance.clone())).and_then(|item| item.stamp)
     }
 
     /// The receivers that the group has, also those that can't be given out now.

@@ -37,6 +37,7 @@ pub struct Metrics {
     worker_events: Family<WorkerLabels, Counter>,
     worker_reports: Family<ReportLabels, Counter>,
     worker_faults: Counter,
+    worker_suppressed: Family<OperationLabels, Counter>,
     workers: Gauge,
     audit: AuditMetrics,
     held: Mutex<Held>,
@@ -134,6 +135,11 @@ struct WorkerLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OperationLabels {
+    operation: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReportLabels {
     instance: String,
     outcome: String,
@@ -204,6 +210,12 @@ impl Default for Metrics {
             "Connections for workers that were ended, because they broke the rules",
             worker_faults.clone(),
         );
+        let worker_suppressed = Family::default();
+        registry.register(
+            "link_suppressed",
+            "Requests and reports of workers that were not recorded, because there were too many like them",
+            worker_suppressed.clone(),
+        );
         let workers = Gauge::default();
         registry.register("workers", "Workers that are connected", workers.clone());
         let audit = AuditMetrics::register(&mut registry);
@@ -223,6 +235,7 @@ impl Default for Metrics {
             worker_events,
             worker_reports,
             worker_faults,
+            worker_suppressed,
             workers,
             audit,
             held,
@@ -264,6 +277,11 @@ impl Metrics {
     /// A connection for workers was ended, because it broke the rules.
     pub fn worker_fault(&self) {
         self.worker_faults.inc();
+    }
+
+    /// A worker did something once too often, which is neither logged nor audited.
+    pub fn worker_suppressed(&self, operation: &str) {
+        self.worker_suppressed.get_or_create(&OperationLabels { operation: operation.to_owned() }).inc();
     }
 
     /// So many workers are connected.

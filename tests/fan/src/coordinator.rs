@@ -68,7 +68,7 @@ impl Coordinator {
     /// With a certificate that was just made, of the authority as it was kept.
     pub(crate) fn tls(&self) -> Result<Tls> {
         let kept = self.door.authority().encode()?;
-        Ok(Tls::new(now(), &Authority::restored(kept.expose(), LIVES)?, now)?)
+        Ok(Tls::new(now(), &Authority::restored(kept.expose(), LIVES)?, Arc::new(now))?)
     }
 
     /// A port beside it, where as many connections may wait as at the link's.

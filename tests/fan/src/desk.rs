@@ -46,7 +46,14 @@ impl Door {
     pub(crate) fn token(&self, address: String) -> Result<JoinString> {
         let (id, secret) = (TokenId::from_bytes(*b"the-only"), TokenSecret::new(&mut [7; 32]));
         let expires_ms = now().plus(Span::secs(86_400)).as_millis();
-        self.book().add(Token { id, hash: secret.hash(), group: GROUP.parse()?, uses: u32::MAX, expires_ms });
+        self.book().add(Token {
+            id,
+            hash: secret.hash(),
+            group: GROUP.parse()?,
+            uses: u32::MAX,
+            expires_ms,
+            pending: Vec::new(),
+        });
         Ok(JoinString { token: id, secret, authority: self.authority.fingerprint(), address })
     }
 

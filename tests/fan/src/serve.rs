@@ -79,7 +79,7 @@ pub(crate) fn serve() -> Result {
     let tracker = Arc::new(Tracker::default());
     let counting = Arc::clone(&tracker);
     let observer = Box::new(move |_: &_, report: &deputy_link::Report| counting.note(report.stamp.revision.0));
-    let coordinator = Coordinator::start(Door::new()?, Roster::new(now, Some(observer)))?;
+    let coordinator = Coordinator::start(Door::new()?, Roster::new(Arc::new(now), Some(observer)))?;
     let floor = Floor::start(coordinator.listener()?, coordinator.tls()?.config(), Arc::clone(&tracker))?;
     let (group, link, join) = (coordinator.group()?, coordinator.port(), coordinator.join_string()?);
     let mut site = Site { coordinator, group, floor, tracker, revision: 0 };

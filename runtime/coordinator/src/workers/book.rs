@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::WorkerAskError;
 use super::records::{AUTHORITY, Records, TOKEN, WORKER, encoded};
 use super::status::TokenStatus;
+use super::trusted_clock::TrustedClock;
 use deputy_observe::Clock;
 
 /// What comes in.
@@ -70,9 +71,11 @@ pub(super) struct Book {
     records: Records,
     dirty: BTreeSet<Key>,
     random: Random,
-    clock: Arc<dyn Clock>,
+    clock: Arc<TrustedClock>,
     lives: Lives,
     served_at: Timestamp,
+    /// Since when the authority has something to do.
+    due_since: Option<Mono>,
     tidied_at: Mono,
     asked: mpsc::Receiver<Ask>,
     serving: Option<Serving>,
@@ -95,6 +98,9 @@ const WRITES: usize = 16;
 /// The clock is looked at so often: timers do not count the time that a machine sleeps.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long the clock has to say so before an authority is made or dropped; less for one of a short life.
+const SURE: Span = Span::secs(3600);
+
 /// And at what is kept, as often as this.
 const TIDY: Span = Span::secs(60);
 
@@ -104,11 +110,12 @@ impl Book {
         store: Arc<dyn Store>,
         lives: Lives,
         random: Random,
-        clock: Arc<dyn Clock>,
+        clock: Arc<TrustedClock>,
         asked: mpsc::Receiver<Ask>,
     ) -> Result<Self, BookError> {
         let records = Records::new(store);
-        let enrolment = Enrolment::restored(records.all::<Token>(TOKEN).await?, records.all::<Worker>(WORKER).await?);
+        let mut enrolment =
+            Enrolment::restored(records.all::<Token>(TOKEN).await?, records.all::<Worker>(WORKER).await?);
         let (key, Now { mono: tidied_at, wall: now }) = (authority_key()?, clock.now());
         let authority = match records.read(&key).await? {
             Some(bytes) => Authority::restored(bytes.expose(), lives)?,
@@ -119,9 +126,8 @@ impl Book {
                 authority
             }
         };
-        let dirty = BTreeSet::new();
-        let served_at = now;
-        let mut book = Self {
+        let dirty = enrolment.recover().into_iter().filter_map(worker_key).collect();
+        Ok(Self {
             enrolment,
             authority,
             records,
@@ -129,15 +135,12 @@ impl Book {
             random,
             clock,
             lives,
-            served_at,
+            served_at: now,
+            due_since: None,
             tidied_at,
             asked,
             serving: None,
-        };
-        if book.authority.turn(now)? == Turned::Changed {
-            book.records.write(&key, Some(&book.authority.encode()?)).await?;
-        }
-        Ok(book)
+        })
     }
 
     pub(super) fn authority(&self) -> &Authority {
@@ -159,6 +162,7 @@ impl Book {
                 count = self.asked.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = pause(look) => {}
             }
+            self.clock.check();
             let answers: Vec<Answer> = batch.drain(..).filter_map(|ask| self.take(ask)).collect();
             self.turn().await;
             let written = self.write().await;
@@ -168,14 +172,18 @@ impl Book {
 
     /// Lets go of tokens and workers whose time is long over.
     fn tidy(&mut self, now: Now) {
-        for token in self.enrolment.prune(now.wall) {
-            self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
+        for token in self.enrolment.prune(now) {
+            self.dirty.extend(token_key(token));
         }
         for worker in self.enrolment.forget(now) {
-            tracing::info!(%worker, "its last certificate ended long ago: it is not listed any more");
-            self.dirty.extend(worker_key(worker));
+            tracing::info!(worker = %worker.id, "its last certificate ended long ago: it is not listed any more");
+            self.dirty.extend(worker_key(worker.id));
+            // What is written of its token may still say that it joined.
+            if self.enrolment.token(worker.token).is_some() {
+                self.dirty.extend(token_key(worker.token));
+            }
             if let Some(serving) = &self.serving {
-                serving.roster.forget(worker);
+                serving.roster.forget(worker.id);
             }
         }
     }
@@ -188,53 +196,75 @@ impl Book {
             self.tidied_at = now.mono;
             self.tidy(now);
         }
-        let now = now.wall;
-        let due = now >= self.authority.turns_at();
-        let half = Span::millis(self.lives.worker.as_millis() / 2);
-        if !due && now < self.served_at.plus(half) {
-            return;
-        }
-        if due {
-            match self.authority.turn(now) {
-                // Nobody trusts, and nothing is signed by, what is not written.
-                Ok(Turned::Changed) => {
-                    let written = match (authority_key(), self.authority.encode()) {
-                        (Ok(key), Ok(bytes)) => {
-                            let written = self.records.write(&key, Some(&bytes)).await;
-                            written.map_err(|error| in_one_line(&error))
-                        }
-                        (Err(error), _) => Err(error.to_string()),
-                        (_, Err(error)) => Err(in_one_line(&error)),
-                    };
-                    match written {
-                        Ok(()) => tracing::info!("the certificate authority for workers took its next step"),
-                        Err(error) => {
-                            tracing::error!(%error, "the certificate authority can't be written down");
-                            self.dirty.extend(authority_key());
-                        }
-                    }
-                }
-                Ok(Turned::Nothing) => {}
+        let mut turned = Turned::Nothing;
+        if self.authority_is_due(now) {
+            match self.turn_authority(now.wall).await {
+                Ok(next) => turned = next,
                 Err(error) => tracing::error!(error = %in_one_line(&error), "the certificate authority can't go on"),
             }
         }
-        if let Some(serving) = &self.serving {
-            match serving.tls.renew(now, &self.authority) {
-                Ok(()) => self.served_at = now,
-                Err(error) => {
-                    tracing::error!(error = %in_one_line(&error), "the coordinator's certificate can't be renewed");
-                }
-            }
-            if due {
-                serving.hub.trust(trusted(&self.authority));
-            }
+        let half = Span::millis(self.lives.worker.as_millis() / 2);
+        if turned == Turned::Changed || now.wall >= self.served_at.plus(half) {
+            self.serve(now.wall, turned);
         }
     }
 
-    /// Writes what changed; what fails stays to be written.
+    /// The next step of the authority. Nobody trusts, and nothing is signed by, what is not written.
+    async fn turn_authority(&mut self, now: Timestamp) -> Result<Turned, BookError> {
+        let mut next = Authority::restored(self.authority.encode()?.expose(), self.lives)?;
+        let turned = next.turn(now)?;
+        if turned == Turned::Changed {
+            self.records.write(&authority_key()?, Some(&next.encode()?)).await?;
+            self.authority = next;
+            tracing::info!("the certificate authority for workers took its next step");
+        }
+        Ok(turned)
+    }
+
+    /// Gives the server another certificate, and tells workers whom to trust.
+    fn serve(&mut self, now: Timestamp, turned: Turned) {
+        let Some(serving) = &self.serving else { return };
+        match serving.tls.renew(now, &self.authority) {
+            Ok(()) => self.served_at = now,
+            Err(error) => {
+                tracing::error!(error = %in_one_line(&error), "the coordinator's certificate can't be renewed");
+            }
+        }
+        if turned == Turned::Changed {
+            serving.hub.trust(trusted(&self.authority));
+        }
+    }
+
+    /// Whether the authority has had something to do for long enough. What it does can't be undone: who trusts it would
+    /// have to join again.
+    fn authority_is_due(&mut self, now: Now) -> bool {
+        if !self.authority.is_due(now.wall) {
+            self.due_since = None;
+            return false;
+        }
+        let since = *self.due_since.get_or_insert(now.mono);
+        let sure = SURE.min(Span::millis(self.lives.authority.as_millis() / 1000));
+        now.mono.since(since) >= sure
+    }
+
+    /// Writes what changed; what fails stays to be written. Tokens come first, since they hold the joins that they paid
+    /// for: a worker is written when its token is.
     async fn write(&mut self) -> Result<(), String> {
+        let tokens = self.dirty.iter().filter(|key| *key.kind() == TOKEN).cloned().collect();
+        let tokens = self.write_these(tokens).await;
+        let rest = self.dirty.iter().filter(|key| *key.kind() != TOKEN && !self.waits_for_token(key));
+        let rest = rest.cloned().collect();
+        self.write_these(rest).await.and(tokens)
+    }
+
+    fn waits_for_token(&self, key: &Key) -> bool {
+        let token = worker_of(key).and_then(|worker| self.enrolment.worker(worker)).map(|worker| worker.token);
+        token.and_then(token_key).is_some_and(|token| self.dirty.contains(&token))
+    }
+
+    async fn write_these(&mut self, keys: Vec<Key>) -> Result<(), String> {
         let values: Vec<(Key, Result<Option<SecretBytes>, String>)> =
-            self.dirty.iter().map(|key| (key.clone(), self.value(key))).collect();
+            keys.into_iter().map(|key| (key.clone(), self.value(&key))).collect();
         let records = &self.records;
         let writing = stream::iter(values).map(|(key, value)| async move {
             let value = match value {
@@ -245,17 +275,22 @@ impl Book {
             (key, written.map_err(|error| in_one_line(&error)))
         });
         let written: Vec<_> = writing.buffer_unordered(WRITES).collect().await;
-        let mut result = Ok(());
+        let mut failed = Vec::new();
         for (key, written) in written {
             match written {
-                Ok(()) => drop(self.dirty.remove(&key)),
-                Err(error) => {
-                    tracing::error!(%key, %error, "what changed about workers can't be written down");
-                    result = Err(error);
+                Ok(()) => {
+                    if let Some(worker) = worker_of(&key) {
+                        self.enrolment.written(worker);
+                    }
+                    self.dirty.remove(&key);
                 }
+                Err(error) => failed.push((key, error)),
             }
         }
-        result
+        let records = failed.len();
+        let Some((key, error)) = failed.into_iter().next() else { return Ok(()) };
+        tracing::error!(records, first = %key, %error, "records of workers and tokens cannot be written");
+        Err(error)
     }
 
     /// What is to be kept under a key now; nothing if it is to go.
@@ -265,7 +300,7 @@ impl Book {
         } else if *key.kind() == WORKER {
             key.name().parse().ok().and_then(|id| self.enrolment.worker(id)).map(encoded).transpose()
         } else {
-            return self.authority.encode().map(Some).map_err(|error| in_one_line(&error));
+            return Err(format!("{key} is not a record of a worker or a token"));
         };
         value.map_err(|error| error.to_string())
     }
@@ -313,7 +348,7 @@ impl Book {
             }
             Ask::RevokeToken(token, reply) => {
                 let there = self.enrolment.revoke(token);
-                self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
+                self.dirty.extend(token_key(token));
                 let answer = if there { Ok(()) } else { Err(WorkerAskError::UnknownToken(token)) };
                 Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerAskError::Kept))))))
             }
@@ -346,41 +381,52 @@ impl Book {
 
     fn join(&mut self, token: TokenId, secret: &TokenSecret, request: &[u8]) -> Result<Certified, Told> {
         let now = self.clock.now().wall;
+        self.check_clock()?;
         let request = Requested::new(request).map_err(malformed)?;
         let fresh = WorkerId::from_bytes(self.random_bytes().map_err(internal)?);
         let shown = Presented { token, secret, key: request.key() };
         let before = self.enrolment.active_with(request.key());
-        let worker = self
-            .enrolment
-            .join(now, &shown, fresh)
-            .map_err(|why| Told { refusal: Refusal::new(Code::BadJoin, JoinRefused::TOLD), why: why.to_string() })?;
-        self.dirty.extend(Key::new(&TOKEN, &token.to_string()));
+        let worker = self.enrolment.join(now, &shown, fresh).map_err(cannot_join)?;
+        self.dirty.extend(token_key(token));
         self.dirty.extend(before.into_iter().chain([worker.id]).flat_map(worker_key));
         self.certify(now, &worker, &request)
     }
 
     fn renew(&mut self, peer: Peer, sequence: u64, request: &[u8]) -> Result<Certified, Told> {
+        self.check_clock()?;
         let request = Requested::new(request).map_err(malformed)?;
         let renewal =
             Renewal { worker: peer.worker, current: peer.key, sequence: Sequence(sequence), key: request.key() };
-        let renewed = self.enrolment.renew(&renewal);
-        self.dirty.extend(worker_key(peer.worker));
-        match renewed {
-            Ok(worker) => self.certify(self.clock.now().wall, &worker, &request),
+        match self.enrolment.renew(&renewal) {
+            Ok(worker) => {
+                self.dirty.extend(worker_key(peer.worker));
+                self.certify(self.clock.wall(), &worker, &request)
+            }
             Err(refused) => {
                 let code = match &refused {
                     RenewRefused::Refused(refused) => code(refused),
                     RenewRefused::Copied { .. } => Code::Locked,
                 };
                 let refusal = Refusal::new(code, refused);
-                if code == Code::Locked {
+                if matches!(refused, RenewRefused::Copied { .. }) {
                     // Whoever else is here by this identity goes, too.
                     tracing::error!(worker = %peer.worker, "{refused}");
+                    self.dirty.extend(worker_key(peer.worker));
                     self.cut(peer.worker, refusal.clone());
                 }
                 Err(Told { refusal, why: refused.to_string() })
             }
         }
+    }
+
+    /// A certificate of a time that nobody can be sure of would be good for another time than it should be.
+    fn check_clock(&self) -> Result<(), Told> {
+        if self.clock.is_steady() {
+            return Ok(());
+        }
+        let refusal =
+            Refusal::new(Code::Clock, "the coordinator's clock jumped: it issues no certificate before it is steady");
+        Err(Told { why: refusal.to_string(), refusal })
     }
 
     fn certify(&mut self, now: Timestamp, worker: &Worker, request: &Requested) -> Result<Certified, Told> {
@@ -402,8 +448,15 @@ impl Book {
         let mut bytes = self.random_bytes::<32>().map_err(WorkerAskError::Kept)?;
         let secret = TokenSecret::new(&mut bytes);
         let expires = self.clock.now().wall.plus(life);
-        self.enrolment.add(Token { id, hash: secret.hash(), group, uses, expires_ms: expires.as_millis() });
-        self.dirty.extend(Key::new(&TOKEN, &id.to_string()));
+        self.enrolment.add(Token {
+            id,
+            hash: secret.hash(),
+            group,
+            uses,
+            expires_ms: expires.as_millis(),
+            pending: Vec::new(),
+        });
+        self.dirty.extend(token_key(id));
         Ok((id, secret, self.authority.fingerprint(), expires))
     }
 
@@ -424,6 +477,13 @@ fn told(answer: Result<Certified, Told>, written: Result<(), String>) -> Result<
 fn internal(why: impl std::fmt::Display) -> Told {
     let refusal = Refusal::new(Code::Internal, "the coordinator can't write it down now: try again");
     Told { refusal, why: why.to_string() }
+}
+
+fn cannot_join(why: JoinRefused) -> Told {
+    match why {
+        JoinRefused::Pending(_) => internal(why),
+        why => Told { refusal: Refusal::new(Code::BadJoin, JoinRefused::TOLD), why: why.to_string() },
+    }
 }
 
 fn malformed(error: AuthorityError) -> Told {
@@ -447,6 +507,14 @@ fn authority_key() -> Result<Key, KeyError> {
 
 fn worker_key(worker: WorkerId) -> Option<Key> {
     Key::new(&WORKER, &worker.to_string()).ok()
+}
+
+fn token_key(token: TokenId) -> Option<Key> {
+    Key::new(&TOKEN, &token.to_string()).ok()
+}
+
+fn worker_of(key: &Key) -> Option<WorkerId> {
+    if *key.kind() == WORKER { key.name().parse().ok() } else { None }
 }
 
 fn trusted(authority: &Authority) -> Vec<Vec<u8>> {

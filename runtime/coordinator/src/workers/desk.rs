@@ -8,60 +8,62 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deputy_core::{Digest, GroupName, InstanceName};
+use deputy_core::{Digest, GroupName, InstanceName, Span};
 use deputy_link::message::Certified;
-use deputy_link::server::{Desk, Observer};
+use deputy_link::server::{Desk, Observer, Origin};
 use deputy_link::{Code, Peer, Refusal, TokenId, TokenSecret, WorkerId};
-use deputy_observe::{Actor, Audit, CallId, Event, Metrics, Outcome, Receipt, What};
+use deputy_observe::{Audit, Clock, Metrics, Outcome};
+use deputy_support::KeyedRateLimiter;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Deliveries;
 use super::book::{Ask, Reply, Told};
-use super::sieve::Sieve;
-use deputy_observe::Clock;
+use super::recorder::{About, Recorded, Recorder};
 
 /// Answers the link.
 pub(super) struct Front {
     asks: mpsc::Sender<Ask>,
     deliveries: watch::Receiver<Arc<Deliveries>>,
-    recorder: Recorder,
+    clock: Arc<dyn Clock>,
+    recorder: Arc<Recorder>,
     metrics: Arc<Metrics>,
-    /// What is logged of who broke the rules.
-    faults: Sieve,
+    connects: KeyedRateLimiter<WorkerId>,
+    renewals: KeyedRateLimiter<WorkerId>,
+    /// What is logged of connections that broke the rules, for each origin.
+    faults: KeyedRateLimiter<Origin>,
 }
 
-/// Of strangers, so many lines of the log, and so many refusals to join in the audit log, in a minute.
+/// How often a worker may connect, and ask for a certificate, in a minute. One with a clock of its own and a backoff does
+/// neither a tenth as often.
+const CONNECTS: u32 = 60;
+const RENEWALS: u32 = 60;
+const MINUTE: Span = Span::secs(60);
+
+/// Lines that are logged of one origin in an hour, and of what one worker can't apply.
 const FAULTS: u32 = 60;
-const BAD_JOINS: u32 = 300;
+const FAILURES: u32 = 60;
+const HOUR: Span = Span::secs(3600);
+
+/// Workers and origins that are told apart at a time.
+const WORKERS: usize = 65_536;
+const ORIGINS: usize = 64;
 
 /// Of the instances that a worker may not have, and wants all the same, so many are in the audit log by name.
 const NAMED: usize = 16;
 
-/// Writes who came, and how that ended. Cheap to clone.
-#[derive(Clone)]
-struct Recorder {
-    clock: Arc<dyn Clock>,
-    audit: Arc<Audit>,
-    /// What is recorded of who may not join.
-    bad_joins: Arc<Sieve>,
-}
-
-/// An answer, and the receipt of the event that records it.
-struct Recorded<T> {
-    answer: Result<T, Refusal>,
-    receipt: Receipt,
-}
-
-/// Counts what workers report.
-pub(super) fn observer(metrics: Arc<Metrics>) -> Observer {
+/// Counts what workers report, and logs what they can't apply.
+pub(super) fn observer(metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Observer {
+    let failures = KeyedRateLimiter::new(FAILURES, HOUR, WORKERS);
     Box::new(move |present, report| {
         let outcome = if report.result.is_ok() { Outcome::Done } else { Outcome::Failed };
         metrics.reported(report.instance.as_str(), outcome);
-        if let Err(reason) = &report.result {
-            tracing::warn!(
-                worker = %present.worker, instance = %report.instance, revision = %report.stamp.revision, reason,
+        let Err(reason) = &report.result else { return };
+        match failures.acquire(present.worker, clock.now().wall) {
+            None => metrics.worker_suppressed("apply"),
+            Some(suppressed) => tracing::warn!(
+                worker = %present.worker, instance = %report.instance, revision = %report.stamp.revision, reason, suppressed,
                 "a worker can't apply a lease"
-            );
+            ),
         }
     })
 }
@@ -74,15 +76,17 @@ impl Front {
         audit: Arc<Audit>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let recorder = Recorder { clock, audit, bad_joins: Arc::new(Sieve::new(BAD_JOINS)) };
-        Self { asks, deliveries, recorder, metrics, faults: Sieve::new(FAULTS) }
+        let recorder = Arc::new(Recorder::new(Arc::clone(&clock), audit, Arc::clone(&metrics)));
+        let connects = KeyedRateLimiter::new(CONNECTS, MINUTE, WORKERS);
+        let renewals = KeyedRateLimiter::new(RENEWALS, MINUTE, WORKERS);
+        let faults = KeyedRateLimiter::new(FAULTS, HOUR, ORIGINS);
+        Self { asks, deliveries, clock, recorder, metrics, connects, renewals, faults }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
-        let stopping = |()| Refusal::new(Code::Internal, "the coordinator is stopping");
         let (reply, answer) = oneshot::channel();
-        self.asks.send(question(reply)).await.map_err(|_| stopping(()))?;
-        answer.await.map_err(|_| stopping(()))
+        self.asks.send(question(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
     }
 
     /// Asks for a certificate. `record` is called by the book, which does not wait for the audit log.
@@ -91,70 +95,33 @@ impl Front {
         question: impl FnOnce(Reply) -> Ask,
         record: impl FnOnce(&Recorder, Result<Certified, Told>) -> Recorded<Certified> + Send + 'static,
     ) -> Result<Certified, Refusal> {
-        let recorder = self.recorder.clone();
+        let recorder = Arc::clone(&self.recorder);
         let recorded = self.ask(|reply| {
             // Nobody may wait for it any more.
             question(Box::new(move |answer| drop(reply.send(record(&recorder, answer)))))
         });
         recorded.await?.settled().await
     }
-}
 
-impl<T> Recorded<T> {
-    /// A refusal of which the audit log does not hear.
-    fn unrecorded(refusal: Refusal) -> Self {
-        Self { answer: Err(refusal), receipt: Receipt::none() }
-    }
-
-    /// The answer, once its event is written. What can't be recorded does not happen; a refusal need not wait.
-    async fn settled(self) -> Result<T, Refusal> {
-        let value = self.answer?;
-        let recorded = self.receipt.written().await;
-        recorded.map_err(|_| Refusal::new(Code::Internal, "the coordinator can't write its audit log"))?;
-        Ok(value)
-    }
-
-    /// The refusal that it is.
-    fn refused(self) -> Result<T, Refusal> {
-        self.receipt.detach();
-        self.answer
-    }
-}
-
-impl Recorder {
-    /// Hands the event to the audit log, whose writer may be slow.
-    fn record<T>(&self, operation: &'static str, about: About<'_>, result: Result<T, Told>) -> Recorded<T> {
-        let (outcome, code, why) = match &result {
-            Ok(_) => (Outcome::Done, None, None),
-            Err(told) => (Outcome::Refused, Some(told.refusal.code.to_string()), Some(told.why.clone())),
-        };
-        if let Some(why) = &why {
-            tracing::warn!(from = %about.from, worker = about.worker, operation, "a worker is refused: {why}");
+    /// Whether a worker may do what it does once more. What it did too often is counted, and not recorded: the first of it
+    /// were.
+    fn throttle(
+        &self,
+        limiter: &KeyedRateLimiter<WorkerId>,
+        operation: &'static str,
+        peer: Peer,
+    ) -> Result<(), Refusal> {
+        if limiter.acquire(peer.worker, self.clock.now().wall).is_some() {
+            return Ok(());
         }
-        let event = Event {
-            time: self.clock.now().wall.to_string(),
-            actor: Actor::Worker(if about.worker.is_empty() { "-" } else { about.worker }.to_owned()),
-            call: CallId::NONE,
-            what: What::Worker {
-                operation,
-                group: about.group.to_owned(),
-                instance: about.instance.map(ToString::to_string),
-                address: Some(about.from.ip()),
-            },
-            outcome,
-            code,
-        };
-        Recorded { answer: result.map_err(|told| told.refusal), receipt: self.audit.submit(event) }
+        self.metrics.worker_suppressed(operation);
+        let message = "this worker asks too often, or somebody has a copy of its identity: come back in a minute";
+        Err(Refusal::new(Code::Throttled, message))
     }
 }
 
-/// What an event is about.
-#[derive(Clone, Copy)]
-struct About<'a> {
-    from: SocketAddr,
-    worker: &'a str,
-    group: &'a str,
-    instance: Option<&'a InstanceName>,
+fn stopping() -> Refusal {
+    Refusal::new(Code::Internal, "the coordinator is stopping")
 }
 
 #[async_trait]
@@ -168,45 +135,38 @@ impl Desk for Front {
     ) -> Result<Certified, Refusal> {
         let record = move |recorder: &Recorder, joined: Result<Certified, Told>| {
             let (worker, group) = match &joined {
-                Ok(certified) => (certified.worker.clone(), certified.group.clone()),
-                Err(_) => (String::new(), String::new()),
+                Ok(certified) => (certified.worker.parse().ok(), certified.group.clone()),
+                Err(_) => (None, String::new()),
             };
-            // Whoever reaches the port may fail to join, as often as they like.
-            if let Err(told) = &joined
-                && recorder.bad_joins.pass(recorder.clock.now().wall).is_none()
-            {
-                return Recorded::unrecorded(told.refusal.clone());
+            if let Ok(certified) = &joined {
+                tracing::info!(worker = certified.worker, group, %from, %token, "a worker joined");
             }
-            let joined =
-                recorder.record("join", About { from, worker: &worker, group: &group, instance: None }, joined);
-            if joined.answer.is_ok() {
-                tracing::info!(worker, group, %from, %token, "a worker joined");
-            }
-            joined
+            recorder.record("join", About { from, worker, group: &group, instance: None }, joined)
         };
         self.certificate(|reply| Ask::Join { token, secret, request, reply }, record).await
     }
 
     async fn renew(&self, from: SocketAddr, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal> {
+        self.throttle(&self.renewals, "renew", peer)?;
         let record = move |recorder: &Recorder, renewed: Result<Certified, Told>| {
-            let worker = peer.worker.to_string();
-            recorder.record("renew", About { from, worker: &worker, group: "", instance: None }, renewed)
+            let about = About { from, worker: Some(peer.worker), group: "", instance: None };
+            recorder.record("renew", about, renewed)
         };
         self.certificate(|reply| Ask::Renew { peer, sequence, request, reply }, record).await
     }
 
     async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
+        self.throttle(&self.connects, "connect", peer)?;
         // A ticket may bring a certificate that ended since it was made.
-        let now = self.recorder.clock.now().wall;
-        let admitted =
-            if now < peer.ends { self.ask(|reply| Ask::Admit { peer, reply }).await? } else { Err(Refusal::expired()) };
-        let worker = peer.worker.to_string();
+        let admitted = if self.clock.now().wall < peer.ends {
+            self.ask(|reply| Ask::Admit { peer, reply }).await?
+        } else {
+            Err(Refusal::expired())
+        };
         let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
         let told = admitted.map_err(|refusal| Told { why: refusal.to_string(), refusal });
-        self.recorder
-            .record("connect", About { from, worker: &worker, group: &group, instance: None }, told)
-            .settled()
-            .await
+        let about = About { from, worker: Some(peer.worker), group: &group, instance: None };
+        self.recorder.record("connect", about, told).settled().await
     }
 
     async fn subscribed(
@@ -218,7 +178,7 @@ impl Desk for Front {
     ) -> Vec<Refusal> {
         let deliveries = Arc::clone(&self.deliveries.borrow());
         let given = deliveries.groups.get(group).map(|group| &group.instances);
-        let (worker, mut refused) = (worker.to_string(), Vec::new());
+        let mut refused = Vec::new();
         for instance in wanted.unwrap_or_default() {
             if given.is_some_and(|given| given.contains(&instance)) {
                 continue;
@@ -230,14 +190,13 @@ impl Desk for Front {
             );
             let refusal = Refusal::about(Code::NotDelivered, &instance, message);
             if refused.len() < NAMED {
-                let told = Err::<(), _>(Told { why: refusal.to_string(), refusal: refusal.clone() });
-                let about = About { from, worker: &worker, group: group.as_str(), instance: Some(&instance) };
-                self.recorder.record("subscribe", about, told).receipt.detach();
+                let about = About { from, worker: Some(worker), group: group.as_str(), instance: Some(&instance) };
+                self.recorder.refused("subscribe", about, &Told { why: refusal.to_string(), refusal: refusal.clone() });
             }
             refused.push(refusal);
         }
         if let Some(more) = refused.len().checked_sub(NAMED).filter(|more| *more > 0) {
-            tracing::warn!(%from, worker, more, "a worker wants still more instances that it may not have");
+            tracing::debug!(%from, %worker, more, "a worker wants still more instances that it may not have");
         }
         refused
     }
@@ -254,15 +213,16 @@ impl Desk for Front {
             return Ok(component.clone());
         }
         let refusal = Refusal::about(Code::Component, digest, "there is no such component for this group");
-        let told = Err(Told { why: format!("{refusal}: {digest}"), refusal });
-        let about = About { from, worker: &worker.to_string(), group: group.as_str(), instance: None };
-        self.recorder.record("fetch", about, told).refused()
+        let about = About { from, worker: Some(worker), group: group.as_str(), instance: None };
+        let told = Told { why: format!("{refusal}: {digest}"), refusal };
+        self.recorder.refused("fetch", about, &told);
+        Err(told.refusal)
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {
         self.metrics.worker_fault();
-        if let Some(unsaid) = self.faults.pass(self.recorder.clock.now().wall) {
-            tracing::warn!(%from, unsaid, "a connection for workers was ended: {what}");
+        if let Some(suppressed) = self.faults.acquire(Origin::of(from.ip()), self.clock.now().wall) {
+            tracing::warn!(%from, suppressed, "a connection for workers was ended: {what}");
         }
     }
 }

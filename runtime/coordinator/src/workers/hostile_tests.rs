@@ -5,7 +5,7 @@ use deputy_link::message::{Applied, Fetch, Join, Request, Subscribe, Up};
 use super::*;
 
 /// A connection that shows a worker's certificate, and on which the test says what it likes.
-async fn certified(site: &Site, identity: &Identity) -> tokio_rustls::client::TlsStream<TcpStream> {
+pub(super) async fn certified(site: &Site, identity: &Identity) -> tokio_rustls::client::TlsStream<TcpStream> {
     let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
     let connector = tokio_rustls::TlsConnector::from(identity.tls().unwrap());
     connector.connect(name, connect(site).await).await.unwrap()
@@ -78,7 +78,7 @@ async fn who_tries_join_strings_that_are_no_good_fills_no_audit_log() {
         assert!(refused.unwrap());
     }
     let refused = site.events("join").iter().filter(|event| event.outcome == deputy_observe::Outcome::Refused).count();
-    // A minute may have ended in between.
-    assert!(refused == 300 || refused == 400, "{refused}");
+    // Permits come back while it goes on.
+    assert!((300..310).contains(&refused), "{refused}");
     assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 400"), "all are counted");
 }

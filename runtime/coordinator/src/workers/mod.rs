@@ -8,9 +8,10 @@
 mod book;
 mod deliver;
 mod desk;
+mod recorder;
 mod records;
-mod sieve;
 mod status;
+mod trusted_clock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::handle::Handle;
 use book::{Ask, Book};
 use deputy_observe::Clock;
 use desk::Front;
+use trusted_clock::TrustedClock;
 
 pub use book::BookError;
 pub use status::{AppliedStatus, TokenStatus, WorkerStatus};
@@ -106,7 +108,7 @@ pub struct Workers {
     roster: Arc<Roster>,
     advertise: Arc<str>,
     address: SocketAddr,
-    clock: Arc<dyn Clock>,
+    clock: Arc<TrustedClock>,
 }
 
 /// What runs beside: all of it is awaited together.
@@ -139,19 +141,27 @@ impl Workers {
     /// # Errors
     /// If one of these fails.
     pub async fn open(options: WorkerOptions) -> Result<(Self, WorkerTasks), WorkersError> {
-        let now = options.clock.now().wall;
+        let clock = Arc::new(TrustedClock::new(Arc::clone(&options.clock)));
+        let now = clock.wall();
+        let wall: deputy_link::Clock = {
+            let clock = Arc::clone(&clock);
+            Arc::new(move || clock.wall())
+        };
         let (hub, (asks, asked)) = (Arc::new(Hub::default()), mpsc::channel(1024));
         let (audit, metrics) = (options.audit, options.metrics);
-        let roster = Arc::new(Roster::new(wall, Some(desk::observer(Arc::clone(&metrics)))));
-        let book = Book::open(options.store, options.lives, options.random, Arc::clone(&options.clock), asked).await?;
+        let roster = Arc::new(Roster::new(
+            Arc::clone(&wall),
+            Some(desk::observer(Arc::clone(&metrics), Arc::clone(&clock) as _)),
+        ));
+        let book = Book::open(options.store, options.lives, options.random, Arc::clone(&clock), asked).await?;
         let tls = Arc::new(Tls::new(now, book.authority(), wall)?);
         let book = book.serving(Arc::clone(&tls), Arc::clone(&hub), Arc::clone(&roster));
         let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
-        let clock = Arc::clone(&options.clock);
-        let desk = Arc::new(Front::new(asks.clone(), deliveries.subscribe(), clock, audit, Arc::clone(&metrics)));
+        let desk =
+            Front::new(asks.clone(), deliveries.subscribe(), Arc::clone(&clock) as _, audit, Arc::clone(&metrics));
         let listen = |error| WorkersError::Listen(options.listen, error);
         let (hub_of_server, roster_of_server) = (Arc::clone(&hub), Arc::clone(&roster));
-        let server = Server::bind(options.listen, desk, hub_of_server, roster_of_server, tls, options.limits);
+        let server = Server::bind(options.listen, Arc::new(desk), hub_of_server, roster_of_server, tls, options.limits);
         let server = server.map_err(listen)?;
         let address = server.address().map_err(listen)?;
         let deliver = deliver::Deliver::new(
@@ -160,11 +170,11 @@ impl Workers {
             Arc::clone(&roster),
             deliveries.subscribe(),
             options.handle,
-            Arc::clone(&options.clock),
+            options.clock,
             Arc::clone(&metrics),
         );
         let advertise = options.advertise.into();
-        let workers = Self { asks, deliveries, hub, roster, advertise, address, clock: options.clock };
+        let workers = Self { asks, deliveries, hub, roster, advertise, address, clock };
         Ok((workers, WorkerTasks { book, server, deliver }))
     }
 
@@ -271,13 +281,6 @@ impl WorkerTasks {
 /// Until it is true, or can't become so.
 async fn wait(mut so: impl std::borrow::BorrowMut<watch::Receiver<bool>>) {
     drop(so.borrow_mut().wait_for(|so| *so).await);
-}
-
-/// For what the link notes: when somebody was last heard of.
-#[expect(clippy::disallowed_methods, reason = "the link takes the clock as a function")]
-fn wall() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -22,12 +22,18 @@ use tokio::task::JoinHandle;
 use super::*;
 use deputy_observe::SystemClock;
 
+#[path = "clock_tests.rs"]
+mod clocks;
 #[path = "engine_tests.rs"]
 mod engine;
 #[path = "hostile_tests.rs"]
 mod hostile;
 #[path = "identity_tests.rs"]
 mod identity;
+#[path = "join_tests.rs"]
+mod joins;
+#[path = "limit_tests.rs"]
+mod limits;
 #[path = "return_tests.rs"]
 mod returns;
 #[path = "slow_tests.rs"]
@@ -66,13 +72,16 @@ impl Default for How {
 struct Ahead {
     clock: SystemClock,
     millis: AtomicU64,
+    /// How far its wall clock was set beside that, in milliseconds.
+    set: AtomicI64,
 }
 
 impl Clock for Ahead {
     fn now(&self) -> Now {
         let Now { mono, wall } = self.clock.now();
         let ahead = Span::millis(self.millis.load(Ordering::Relaxed));
-        Now { mono: mono.plus(ahead), wall: wall.plus(ahead) }
+        let wall = wall.plus(ahead).as_millis().saturating_add_signed(self.set.load(Ordering::Relaxed));
+        Now { mono: mono.plus(ahead), wall: Timestamp::from_millis(wall) }
     }
 }
 
@@ -94,6 +103,15 @@ async fn site(how: How) -> Site {
 }
 
 async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Site {
+    site_with(folder, listen, how, |store| Arc::new(store)).await
+}
+
+async fn site_with(
+    folder: tempfile::TempDir,
+    listen: SocketAddr,
+    how: How,
+    kept_in: impl FnOnce(Directory) -> Arc<dyn Store>,
+) -> Site {
     let key = MasterKey::parse(&(0..32).map(|byte| byte * 7).collect::<Vec<u8>>()).unwrap();
     let store = Directory::open(&folder.path().join("state"), key, random()).await.unwrap();
     let (inputs, mut nobody) = mpsc::channel(64);
@@ -107,7 +125,7 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
         advertise: String::new(),
         lives: how.lives,
         limits: Limits { heartbeat: how.heartbeat, greeting: Span::secs(1), write: Span::secs(2), ..Limits::default() },
-        store: Arc::new(store),
+        store: kept_in(store),
         board: Arc::clone(&board),
         clock: Arc::clone(&clock) as _,
         random: random(),
@@ -120,6 +138,11 @@ async fn site_in(folder: tempfile::TempDir, listen: SocketAddr, how: How) -> Sit
     let (stop, stopped) = watch::channel(false);
     let running = beside(tasks.run(stopped));
     Site { _folder: folder, clock, workers, board, audit, metrics, stop, running }
+}
+
+/// What the machine's wall clock shows.
+fn wall() -> Timestamp {
+    SystemClock::default().now().wall
 }
 
 fn group(name: &str) -> GroupName {
@@ -176,6 +199,13 @@ impl Site {
         events
             .filter(|event| matches!(&event.what, What::Worker { operation: found, .. } if *found == operation))
             .collect()
+    }
+
+    /// Ends without a word, as a process that is killed.
+    async fn die(self) -> tempfile::TempDir {
+        self.running.abort();
+        drop(self.running.await);
+        self._folder
     }
 
     async fn end(self) -> tempfile::TempDir {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deputy_core::schedule::Revision;
-use deputy_core::{Digest, GroupName, InstanceName, Stamp, Timestamp};
+use deputy_core::{Digest, GroupName, InstanceName, Span, Stamp, Timestamp};
+use deputy_support::RateLimiter;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::broadcast::error::RecvError;
@@ -35,6 +36,8 @@ use crate::timer;
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum End {
+    #[error("it has no certificate, and did not ask for one in time")]
+    Mute,
     #[error("it was silent for too long")]
     Silent,
     #[error("it does not read what it is sent")]
@@ -45,6 +48,16 @@ enum End {
     Io(#[from] std::io::Error),
     #[error("{0}")]
     Refused(Refusal),
+}
+
+impl End {
+    /// Anybody can connect and wait: that is counted, and logged up to a rate.
+    fn of_stranger(self) -> Self {
+        match self {
+            Self::Silent | Self::Stalled => Self::Mute,
+            end => end,
+        }
+    }
 }
 
 /// A component goes out in pieces of this many bytes, so that leases need not wait for the whole of it.
@@ -60,13 +73,13 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, visitor: Visit
     let from = visitor.from();
     let Some((stream, peer)) = greet(&shared, stream, &visitor).await else { return };
     let result = match peer {
-        None => stranger(&shared, stream, from).await,
+        None => stranger(&shared, stream, from).await.map_err(End::of_stranger),
         Some(peer) => worker(&shared, stream, visitor, peer).await,
     };
     match result {
         Ok(()) => {}
         Err(End::Io(error) | End::Frame(FrameError::Io(error))) => tracing::debug!(%from, %error, "a connection broke"),
-        Err(end @ (End::Frame(_) | End::Refused(_))) => shared.desk.suspicious(from, &end.to_string()),
+        Err(end @ (End::Frame(_) | End::Refused(_) | End::Mute)) => shared.desk.suspicious(from, &end.to_string()),
         Err(end) => tracing::info!(%from, %end, "a connection was ended"),
     }
 }
@@ -145,7 +158,7 @@ struct Session<'s> {
     /// What it was certified on this connection, and by which renewal. That it has heard of it is known when it goes on
     /// from there.
     renewed: Option<(u64, Peer)>,
-    words: Words,
+    messages: RateLimiter,
     /// How often it wanted a component that is not for it.
     refusals: u32,
     /// Once it subscribed.
@@ -153,15 +166,11 @@ struct Session<'s> {
     in_frame: Frame,
 }
 
-/// How much a worker said in the present minute.
-#[derive(Default)]
-struct Words {
-    minute: u64,
-    count: u32,
-}
+/// Messages that a worker may send in a minute: it applies some thousand leases, or comes back with as many.
+const MESSAGES: u32 = 20_000;
 
-/// The most that a worker has to say in a minute: it applies some thousand leases, or comes back with as many.
-const WORDS: u32 = 20_000;
+/// How long a worker that connects too often waits for its refusal.
+const THROTTLED: Duration = Duration::from_secs(1);
 
 /// The most instances that a worker may name when it wants some and not all.
 const NAMES: usize = 4096;
@@ -169,15 +178,13 @@ const NAMES: usize = 4096;
 /// How often it may want a component that is not for it, on one connection: each is an event in the audit log.
 const REFUSALS: u32 = 100;
 
-impl Words {
-    fn count(&mut self, now: Timestamp) -> Result<(), End> {
-        let minute = now.as_secs() / 60;
-        if self.minute != minute {
-            *self = Self { minute, count: 0 };
-        }
-        self.count += 1;
-        if self.count > WORDS { Err(End::Refused(Refusal::new(Code::Malformed, "it says too much"))) } else { Ok(()) }
-    }
+fn message_rate() -> RateLimiter {
+    RateLimiter::new(MESSAGES, Span::secs(60))
+}
+
+fn count(messages: &RateLimiter, now: Timestamp) -> Result<(), End> {
+    let too_many = || End::Refused(Refusal::new(Code::Malformed, "message rate exceeded"));
+    messages.acquire(now).map(drop).ok_or_else(too_many)
 }
 
 /// Where the last write ended.
@@ -192,7 +199,12 @@ async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, visitor: Visi
     let cuts_before = shared.roster.cuts();
     let group = match admit(shared, from, peer).await {
         Ok(group) => group,
-        Err(refusal) => return refuse(shared, &mut stream, refusal).await,
+        Err(refusal) => {
+            if refusal.code == Code::Throttled {
+                timer::pause(THROTTLED).await;
+            }
+            return refuse(shared, &mut stream, refusal).await;
+        }
     };
     let (present, cuts) = shared.roster.enter(peer.worker, group.clone(), from);
     let present = Departing(&shared.roster, present);
@@ -211,7 +223,7 @@ async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, visitor: Visi
         heard: timer::now(),
         stream,
         renewed: None,
-        words: Words::default(),
+        messages: message_rate(),
         refusals: 0,
         cursor: None,
         in_frame: Frame::Between,
@@ -250,9 +262,9 @@ impl Session<'_> {
     async fn run(&mut self) -> Result<(), End> {
         let mut frames = Frames::default();
         let mut wake = self.group.subscribe();
-        // One timer for the whole connection, looked at when it is over: ten thousand that are set anew with each word
-        // cost more than the words.
-        let mut silent = pin!(sleep_until(timer::now() + self.patience()));
+        // One timer for the whole connection, looked at when it is over: ten thousand that are set anew with each message
+        // cost more than the messages.
+        let mut overdue = pin!(sleep_until(timer::now() + self.left()));
         loop {
             // For the same reason, one place among those to be woken, from one push to the next.
             let mut waking = pin!(wake.recv());
@@ -263,10 +275,13 @@ impl Session<'_> {
                         Some(up) => self.said(up).await?,
                         None => return Ok(()),
                     },
-                    () = &mut silent => match self.patience() {
-                        Duration::ZERO => return Err(End::Silent),
-                        left => silent.as_mut().reset(timer::now() + left),
-                    },
+                    () = &mut overdue => {
+                        self.check_certificate().await?;
+                        match self.left() {
+                            Duration::ZERO => return Err(End::Silent),
+                            left => overdue.as_mut().reset(timer::now() + left),
+                        }
+                    }
                 }
             };
             match woken {
@@ -277,21 +292,31 @@ impl Session<'_> {
         }
     }
 
-    /// How long the worker may still be silent.
-    fn patience(&self) -> Duration {
+    /// How long the connection may still last if the worker stays silent.
+    fn left(&self) -> Duration {
         let silence = Duration::from_millis(self.shared.limits.heartbeat.as_millis().saturating_mul(3));
-        silence.saturating_sub(timer::now().saturating_duration_since(self.heard))
+        let silence = silence.saturating_sub(timer::now().saturating_duration_since(self.heard));
+        silence.min(self.certificate_ends().since(self.shared.roster.now()).duration())
+    }
+
+    /// When the newest certificate of this connection ends: it may be renewed on it.
+    fn certificate_ends(&self) -> Timestamp {
+        self.renewed.as_ref().map_or(self.peer.ends, |(_, peer)| peer.ends)
+    }
+
+    /// A connection does not outlive its certificate.
+    async fn check_certificate(&mut self) -> Result<(), End> {
+        if self.shared.roster.now() < self.certificate_ends() {
+            return Ok(());
+        }
+        self.cut(Cut::Refused(Refusal::expired())).await
     }
 
     async fn said(&mut self, up: Up) -> Result<(), End> {
         self.heard = timer::now();
         self.shared.roster.heard(&self.present);
-        // The certificate ends while the connection lasts: it is to be renewed on it, or to be left.
-        let ends = self.renewed.as_ref().map_or(self.peer.ends, |(_, peer)| peer.ends);
-        if self.shared.roster.now() >= ends {
-            return self.cut(Cut::Refused(Refusal::expired())).await;
-        }
-        self.words.count(self.shared.roster.now())?;
+        self.check_certificate().await?;
+        count(&self.messages, self.shared.roster.now())?;
         match up.request {
             Some(Request::Applied(applied)) => self.applied(applied),
             Some(Request::Ping(Ping {})) => self.reply(Reply::Pong(Ping {})).await,
@@ -307,8 +332,8 @@ impl Session<'_> {
     fn applied(&self, applied: Applied) -> Result<(), End> {
         let malformed = || End::Refused(Refusal::new(Code::Malformed, "it reports on nothing"));
         let (instance, stamp) = applied.what.as_ref().and_then(known).ok_or_else(malformed)?;
-        // Of what it was never sent it has nothing to say.
-        if self.group.gets(&instance) {
+        // What it was never sent it can't have applied.
+        if self.group.newest(&instance).is_some_and(|newest| was_sent(stamp, newest)) {
             let result = if applied.failure.is_empty() { Ok(()) } else { Err(applied.failure) };
             self.shared.roster.report(&self.present, Report { instance, stamp, result });
         }
@@ -382,7 +407,9 @@ impl Session<'_> {
                 self.renewed = Peer::of(&certified.certificate.as_slice().into()).map(|peer| (renew.sequence, peer));
                 Reply::Certified(certified)
             }
-            Err(refusal) if refusal.code.is_final() => return self.cut(Cut::Refused(refusal)).await,
+            Err(refusal) if refusal.code.is_final() || refusal.code == Code::Throttled => {
+                return self.cut(Cut::Refused(refusal)).await;
+            }
             Err(refusal) => Reply::Refused(refusal.into()),
         };
         self.reply(reply).await
@@ -456,6 +483,11 @@ async fn send(shared: &Shared, stream: &mut TlsStream<TcpStream>, frame: &Bytes)
     }
 }
 
+/// Whether a lease may have been sent, if this is the newest.
+fn was_sent(stamp: Stamp, newest: Stamp) -> bool {
+    stamp == newest || stamp.revision < newest.revision
+}
+
 fn known(known: &Known) -> Option<(InstanceName, Stamp)> {
     let stamp = Stamp { revision: Revision(known.revision), obtained_at: Timestamp::from_millis(known.obtained_ms) };
     Some((known.instance.parse().ok()?, stamp))
@@ -467,10 +499,10 @@ mod tests {
 
     #[test]
     fn a_worker_may_say_so_much_in_a_minute_and_no_more() {
-        let mut words = Words::default();
+        let messages = message_rate();
         let (now, later) = (Timestamp::from_millis(60_000), Timestamp::from_millis(120_000));
-        assert!((0..WORDS).all(|_| words.count(now).is_ok()));
-        assert!(matches!(words.count(now), Err(End::Refused(refusal)) if refusal.code == Code::Malformed));
-        assert!(words.count(later).is_ok());
+        assert!((0..MESSAGES).all(|_| count(&messages, now).is_ok()));
+        assert!(matches!(count(&messages, now), Err(End::Refused(refusal)) if refusal.code == Code::Malformed));
+        assert!(count(&messages, later).is_ok());
     }
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Digest, GroupName, InstanceName, Span};
+use deputy_support::RateLimiter;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -33,6 +34,7 @@ use crate::timer::pause;
 
 pub use roster::{Observer, Present, Roster};
 pub use tls::{Tls, TlsError};
+pub use visitors::Origin;
 use visitors::Visitors;
 
 /// Who decides on workers.
@@ -175,6 +177,7 @@ impl Server {
     /// Serves until `stop` is true, then says goodbye to everybody.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut connections = JoinSet::new();
+        let refused = RateLimiter::new(ACCEPT_ERRORS, Span::secs(60));
         loop {
             tokio::select! {
                 () = stopped(&mut stop) => break,
@@ -188,7 +191,9 @@ impl Server {
                     },
                     Err(error) => {
                         // Out of files, as a rule: those that end give theirs back.
-                        tracing::warn!(%error, "a worker's connection can't be accepted");
+                        if let Some(suppressed) = refused.acquire(self.shared.roster.now()) {
+                            tracing::warn!(%error, suppressed, "a worker's connection can't be accepted");
+                        }
                         pause(Duration::from_millis(50)).await;
                     }
                 }
@@ -199,6 +204,9 @@ impl Server {
         drop(tokio::time::timeout(FAREWELL, farewell).await);
     }
 }
+
+/// Lines that are logged in a minute of connections that can't be accepted.
+const ACCEPT_ERRORS: u32 = 6;
 
 /// How long goodbyes may take.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deputy_core::{GroupName, InstanceName, Stamp, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::held::Report;
 use crate::name::WorkerId;
 use crate::refusal::{Code, Refusal};
@@ -17,7 +18,7 @@ pub struct Roster {
     present: Mutex<BTreeMap<WorkerId, Arc<Present>>>,
     connected: AtomicUsize,
     cuts: AtomicU64,
-    clock: fn() -> Timestamp,
+    clock: Clock,
     observer: Option<Observer>,
 }
 
@@ -61,7 +62,7 @@ const REASON: usize = 500;
 
 impl Roster {
     /// Nobody yet.
-    pub fn new(clock: fn() -> Timestamp, observer: Option<Observer>) -> Self {
+    pub fn new(clock: Clock, observer: Option<Observer>) -> Self {
         let (connected, cuts) = (AtomicUsize::new(0), AtomicU64::new(0));
         Self { present: Mutex::default(), connected, cuts, clock, observer }
     }

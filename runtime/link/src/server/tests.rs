@@ -70,8 +70,8 @@ struct Site {
 #[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
 fn serve(limits: Limits) -> Site {
     let authority = Authority::found(now(), LIVES).unwrap();
-    let tls = Arc::new(Tls::new(now(), &authority, now).unwrap());
-    let roster = Arc::new(Roster::new(now, None));
+    let tls = Arc::new(Tls::new(now(), &authority, Arc::new(now)).unwrap());
+    let roster = Arc::new(Roster::new(Arc::new(now), None));
     let (asked, faults) = (AtomicUsize::new(0), Mutex::default());
     let desk = Arc::new(Hesitant { roster: Arc::clone(&roster), asked, faults });
     let anywhere = (Ipv4Addr::LOCALHOST, 0).into();

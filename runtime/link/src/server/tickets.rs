@@ -13,13 +13,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use deputy_core::Timestamp;
 use rustls::server::ProducesTickets;
+
+use crate::clock::Clock;
 
 /// Seals and opens tickets.
 pub(super) struct Tickets {
     root: Prk,
-    clock: fn() -> Timestamp,
+    clock: Clock,
     /// Those that were made, by their numbers: of the present period, and of the one before.
     keys: RwLock<BTreeMap<Number, Arc<LessSafeKey>>>,
 }
@@ -33,7 +34,7 @@ type Number = [u8; 8];
 
 impl Tickets {
     /// With keys that follow from `secret`, which is as long as a key.
-    pub(super) fn new(secret: &[u8], clock: fn() -> Timestamp) -> Self {
+    pub(super) fn new(secret: &[u8], clock: Clock) -> Self {
         Self { root: Salt::new(HKDF_SHA256, &[]).extract(secret), clock, keys: RwLock::default() }
     }
 
@@ -105,26 +106,26 @@ impl std::fmt::Debug for Tickets {
 
 #[cfg(test)]
 mod tests {
+    use deputy_core::Timestamp;
+
     use super::*;
 
     const HOUR: u64 = 3600;
 
+    fn by(secret: &[u8], hour: u64) -> Tickets {
+        Tickets::new(secret, Arc::new(move || Timestamp::from_millis((60 + hour) * HOUR * 1000)))
+    }
+
     /// Of one authority, at this hour since a period began.
     fn at(hour: u64) -> Tickets {
-        let clock: fn() -> Timestamp = match hour {
-            0 => || Timestamp::from_millis(60 * HOUR * 1000),
-            5 => || Timestamp::from_millis(65 * HOUR * 1000),
-            11 => || Timestamp::from_millis(71 * HOUR * 1000),
-            _ => || Timestamp::from_millis(72 * HOUR * 1000),
-        };
-        Tickets::new(&[7; 32], clock)
+        by(&[7; 32], hour)
     }
 
     #[test]
     fn whoever_serves_as_the_same_authority_opens_a_ticket_and_nobody_else() {
         let ticket = at(0).encrypt(b"who it was").unwrap();
         assert_eq!(at(0).decrypt(&ticket).as_deref(), Some(&b"who it was"[..]));
-        assert_eq!(Tickets::new(&[8; 32], at(0).clock).decrypt(&ticket), None);
+        assert_eq!(by(&[8; 32], 0).decrypt(&ticket), None);
         assert!(!ticket.windows(10).any(|part| part == b"who it was"));
         assert_ne!(at(0).encrypt(b"who it was").unwrap(), ticket, "no two are alike");
     }

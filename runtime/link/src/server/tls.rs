@@ -9,11 +9,12 @@ use tokio_rustls::TlsAcceptor;
 use super::tickets::Tickets;
 use crate::authority::{Authority, AuthorityError};
 use crate::certificate;
+use crate::clock::Clock;
 
 /// The TLS of now.
 pub struct Tls {
     current: RwLock<Arc<ServerConfig>>,
-    clock: fn() -> Timestamp,
+    clock: Clock,
 }
 
 /// There is none.
@@ -28,12 +29,12 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Of this authority. `clock` says which tickets are good.
+    /// Of this authority. `clock` says which certificates and tickets are good.
     ///
     /// # Errors
     /// If the library fails.
-    pub fn new(now: Timestamp, authority: &Authority, clock: fn() -> Timestamp) -> Result<Self, TlsError> {
-        Ok(Self { current: RwLock::new(config(now, authority, clock)?), clock })
+    pub fn new(now: Timestamp, authority: &Authority, clock: Clock) -> Result<Self, TlsError> {
+        Ok(Self { current: RwLock::new(config(now, authority, &clock)?), clock })
     }
 
     /// Makes another certificate, and trusts whom the authority trusts now.
@@ -41,7 +42,7 @@ impl Tls {
     /// # Errors
     /// If the library fails; then all is as it was.
     pub fn renew(&self, now: Timestamp, authority: &Authority) -> Result<(), TlsError> {
-        let next = config(now, authority, self.clock)?;
+        let next = config(now, authority, &self.clock)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
@@ -56,7 +57,7 @@ impl Tls {
     }
 }
 
-fn config(now: Timestamp, authority: &Authority, clock: fn() -> Timestamp) -> Result<Arc<ServerConfig>, TlsError> {
-    let tickets = Arc::new(Tickets::new(authority.secret(), clock));
-    Ok(certificate::server(&authority.trusted(), authority.serve(now)?, tickets)?)
+fn config(now: Timestamp, authority: &Authority, clock: &Clock) -> Result<Arc<ServerConfig>, TlsError> {
+    let tickets = Arc::new(Tickets::new(authority.secret(), Arc::clone(clock)));
+    Ok(certificate::server(&authority.trusted(), authority.serve(now)?, tickets, Arc::clone(clock))?)
 }

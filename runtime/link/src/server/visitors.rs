@@ -30,9 +30,12 @@ struct Own {
     places: Arc<Semaphore>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Origin {
+/// Where a connection comes from: whoever has one IPv6 address has all of its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// An IPv4 address.
     Address([u8; 4]),
+    /// The half of an IPv6 address that names a network.
     Network([u16; 4]),
 }
 
@@ -113,7 +116,8 @@ impl Drop for Visitor {
 }
 
 impl Origin {
-    fn of(address: IpAddr) -> Self {
+    /// Of an address.
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::Address(address.octets()),
             IpAddr::V6(address) => {

@@ -1,0 +1,117 @@
+//! Joins that a crash cuts off, at every write.
+
+use std::sync::atomic::AtomicUsize;
+
+use deputy_store::{Changes, Entry, Expected, Key as StoreKey, Lock, Prefix, Version};
+
+use super::*;
+
+/// A store whose process dies after so many writes: nothing comes back from it then.
+struct Dying {
+    store: Directory,
+    left: AtomicUsize,
+}
+
+impl Dying {
+    async fn write(&self) {
+        let spend = |left: usize| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Dying {
+    async fn list(&self, prefix: &Prefix) -> Result<Vec<StoreKey>, StoreError> {
+        self.store.list(prefix).await
+    }
+
+    async fn get(&self, key: &StoreKey) -> Result<Option<Entry>, StoreError> {
+        self.store.get(key).await
+    }
+
+    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: Expected) -> Result<Version, StoreError> {
+        self.write().await;
+        self.store.put(key, value, expected).await
+    }
+
+    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
+        self.write().await;
+        self.store.delete(key, expected).await
+    }
+
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.store.quarantine(key).await
+    }
+
+    async fn watch(&self, prefix: Prefix) -> Result<Changes, StoreError> {
+        self.store.watch(prefix).await
+    }
+
+    async fn lock(&self, name: &StoreKey) -> Result<Lock, StoreError> {
+        self.store.lock(name).await
+    }
+}
+
+/// Joins at once.
+const JOINS: usize = 6;
+
+/// Of a join: its token and its worker.
+const WRITES: usize = 2 * JOINS;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn join_that_a_crash_cuts_off_ends_well_when_it_is_repeated() {
+    for survived in 0..=WRITES {
+        let folder = tempfile::tempdir().unwrap();
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        // All but the first have a token of their own, and two share one.
+        let site = site_in(folder, anywhere, How::default()).await;
+        site.deliver(&[]);
+        let mut strings = vec![site.token("analytics", 2).await];
+        for _ in 2..JOINS {
+            strings.push(site.token("analytics", 1).await);
+        }
+        let address = site.workers.address();
+        let folder = site.end().await;
+
+        let dying = |store| Arc::new(Dying { store, left: AtomicUsize::new(survived) }) as Arc<dyn Store>;
+        let site = site_with(folder, address, How::default(), dying).await;
+        site.deliver(&[]);
+        let strings: Vec<Arc<JoinString>> = strings.into_iter().map(Arc::new).collect();
+        let shared = std::iter::once(&strings[0]).chain(&strings);
+        let asked: Vec<(Arc<JoinString>, Key)> =
+            shared.map(|string| (Arc::clone(string), Key::new().unwrap())).collect();
+        let mut joins = tokio::task::JoinSet::new();
+        for (string, key) in asked.clone() {
+            joins.spawn(async move { join(&string, key).await });
+        }
+        // Those that are answered in time were answered for good.
+        let patience = Duration::from_millis(if survived == WRITES { 20_000 } else { 300 });
+        let mut answered = BTreeSet::new();
+        let answering = async {
+            while let Some(joined) = joins.join_next().await {
+                answered.insert(joined.unwrap().unwrap().worker);
+            }
+        };
+        let all = tokio::time::timeout(patience, answering).await.is_ok();
+        assert!(all || survived < WRITES, "{survived}");
+        let folder = site.die().await;
+
+        let site = site_in(folder, address, How::default()).await;
+        site.deliver(&[]);
+        let mut joined = BTreeSet::new();
+        for (string, key) in &asked {
+            joined.insert(join(string, key.clone()).await.expect("a repetition ends well").worker);
+        }
+        assert!(answered.is_subset(&joined), "{survived}");
+        // Nobody else gets anything for these tokens, and no worker is there beside those that know it.
+        for string in &strings {
+            assert!(join(string, Key::new().unwrap()).await.is_err(), "{survived}: a use was not spent");
+        }
+        let workers = site.workers.workers().await.unwrap();
+        let active = workers.iter().filter(|worker| worker.standing == Standing::Active).count();
+        assert_eq!((joined.len(), active, workers.len()), (JOINS, JOINS, JOINS), "{survived}");
+        site.end().await;
+    }
+}

@@ -1,0 +1,170 @@
+//! What a worker does too often: it is counted, and bounded, and costs nobody else anything.
+
+use deputy_link::message::{Renew, Request, Subscribe, Up};
+use deputy_observe::Outcome;
+
+use super::hostile::certified;
+use super::*;
+
+fn frame(request: Request) -> Vec<u8> {
+    deputy_link::encode(&Up::from(request)).to_vec()
+}
+
+/// Sends what it can until the coordinator ends the connection. Returns how many bytes came back.
+async fn say(site: &Site, identity: &Identity, bytes: &[u8]) -> usize {
+    let (mut reader, mut writer) = tokio::io::split(certified(site, identity).await);
+    let writing = async {
+        drop(writer.write_all(bytes).await);
+        drop(writer.flush().await);
+    };
+    let reading = async {
+        let (mut count, mut buffer) = (0, [0; 4096]);
+        while let Ok(read @ 1..) = reader.read(&mut buffer).await {
+            count += read;
+        }
+        count
+    };
+    soon(async { tokio::join!(writing, reading) }).await.1
+}
+
+impl Site {
+    fn counted(&self, line: &str) -> u64 {
+        let text = self.metrics.text(&[], &[]).unwrap();
+        let found = text.lines().find_map(|found| found.strip_prefix(line)).unwrap_or("0");
+        found.trim().parse().unwrap()
+    }
+
+    fn suppressed(&self, operation: &str) -> u64 {
+        self.counted(&format!("deputy_link_suppressed_total{{operation=\"{operation}\"}}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frame_flood_of_one_worker_delays_no_other() {
+    let site = site(How::default()).await;
+    site.deliver(&[("analytics", &["s3-prod"])]);
+    let worker = site.worker("analytics").await;
+    worker.is(Phase::Connected).await;
+    let hostile = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    // 512 KiB: a message of a later version as long as a frame may be, and as many empty frames as fit beside it.
+    let length: u32 = 256 << 10;
+    let unknown = [&[0x9a, 0x06, 0xfb, 0xff, 0x0f][..], &vec![1; length as usize - 5]].concat();
+    let flood = [&length.to_be_bytes()[..], &unknown, &vec![0; 256 << 10]].concat();
+    let begun = wall();
+    let publishing = async {
+        for revision in 1..50 {
+            site.publish("s3-prod", revision);
+            worker.has("s3-prod", revision).await;
+        }
+    };
+    tokio::join!(say(&site, &hostile, &flood), publishing);
+    assert!(wall().since(begun) < Span::secs(15));
+    assert_eq!(worker.link.state.borrow().failures, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
+    let site = site(How::default()).await;
+    let worker = site.worker("analytics").await;
+    worker.is(Phase::Connected).await;
+    let identity = worker.identity();
+    site.workers.shut_out(worker.id(), Standing::Removed).await.unwrap();
+    drop(worker);
+    site.events("connect");
+    let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
+    for _ in 0..6 {
+        let mut tries = tokio::task::JoinSet::new();
+        for _ in 0..25 {
+            let connector = tokio_rustls::TlsConnector::from(identity.tls().unwrap());
+            let (name, stream) = (name.clone(), connect(&site).await);
+            tries.spawn(async move {
+                let Ok(mut stream) = connector.connect(name, stream).await else { return };
+                while let Ok(1..) = stream.read(&mut [0; 1024]).await {}
+            });
+        }
+        soon(async { while tries.join_next().await.is_some() {} }).await;
+    }
+    let events = site.events("connect");
+    assert!(events.iter().all(|event| event.outcome == Outcome::Refused && event.code.as_deref() == Some("removed")));
+    let (recorded, suppressed) = (events.len() as u64, site.suppressed("connect"));
+    assert!(
+        (1..=90).contains(&recorded) && suppressed >= 20 && recorded + suppressed <= 150,
+        "{recorded} {suppressed}"
+    );
+    // Somebody else is refused as visibly as ever.
+    let other = site.worker("analytics").await;
+    other.is(Phase::Connected).await;
+    site.workers.shut_out(other.id(), Standing::Banned).await.unwrap();
+    Worker::start(other.identity(), &[]).out().await;
+    assert!(site.events("connect").iter().any(|event| event.code.as_deref() == Some("banned")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewals_that_make_no_sense_end_the_connection() {
+    let site = site(How::default()).await;
+    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let bad = frame(Request::Renew(Renew { sequence: 1, request: vec![7; 64] }));
+    say(&site, &identity, &bad.repeat(5000)).await;
+    let events = site.events("renew");
+    assert!((1..=90).contains(&events.len()), "{}", events.len());
+    assert!(events.iter().all(|event| event.code.as_deref() == Some("malformed")));
+    assert!(site.suppressed("renew") > 0);
+    // It was slowed down, and not locked.
+    Worker::start(identity, &[]).is(Phase::Connected).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_of_failures_are_logged_up_to_a_bound_and_all_counted() {
+    let site = site(How::default()).await;
+    site.deliver(&[("analytics", &["s3-prod"])]);
+    site.publish("s3-prod", 1);
+    let worker = site.worker("analytics").await;
+    worker.has("s3-prod", 1).await;
+    for number in 0..200 {
+        worker.applied("s3-prod", Err(format!("failure {number}"))).await;
+    }
+    let failed = "deputy_link_reports_total{instance=\"s3-prod\",outcome=\"failed\"}";
+    until(async || site.counted(failed) == 200).await;
+    let suppressed = site.suppressed("apply");
+    assert!((100..=140).contains(&suppressed), "{suppressed}");
+    assert_eq!(site.status(&worker).await.applied[0].failure.as_deref(), Some("failure 199"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_of_what_was_never_sent_are_not_shown() {
+    let site = site(How::default()).await;
+    site.deliver(&[("analytics", &["s3-prod"])]);
+    site.publish("s3-prod", 5);
+    let worker = site.worker("analytics").await;
+    worker.has("s3-prod", 5).await;
+    let sent = worker.link.held.borrow().deliveries[&"s3-prod".parse::<InstanceName>().unwrap()].stamp;
+    let later = sent.obtained_at.plus(Span::secs(1));
+    for stamp in [
+        Stamp { revision: Revision(6), ..sent },
+        Stamp { revision: Revision(u64::MAX), ..sent },
+        Stamp { obtained_at: later, ..sent },
+    ] {
+        worker.link.reports.send(Report { instance: "s3-prod".parse().unwrap(), stamp, result: Ok(()) }).await.unwrap();
+    }
+    let old = Stamp { revision: Revision(4), ..sent };
+    worker
+        .link
+        .reports
+        .send(Report { instance: "s3-prod".parse().unwrap(), stamp: old, result: Ok(()) })
+        .await
+        .unwrap();
+    until(async || site.status(&worker).await.applied[0].revision.is_some()).await;
+    assert_eq!(site.status(&worker).await.applied[0].revision, Some(4));
+    assert_eq!(site.counted("deputy_link_reports_total{instance=\"s3-prod\",outcome=\"done\"}"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connection_that_is_silent_ends_with_its_certificate() {
+    let lives = Lives { authority: Span::secs(3600), worker: Span::secs(3) };
+    let site = site(How { lives, heartbeat: Span::secs(20) }).await;
+    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let begun = wall();
+    say(&site, &identity, &frame(Request::Subscribe(Subscribe::default()))).await;
+    assert!(wall().since(begun) < Span::secs(15), "three heartbeats are a minute");
+    assert!(wall() >= identity.ends());
+}
