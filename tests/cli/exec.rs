@@ -113,7 +113,7 @@ fn without_what_it_needs_the_program_is_not_called() {
     let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
     let run = coordinator.run(&["exec", "s3", "--wait", "100ms", "--", "/bin/sh", "-c", "echo called"]);
-    assert_eq!((run.code, run.stdout.as_str()), (Some(4), ""), "{}", run.stderr);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{}", run.stderr);
     assert!(run.stderr.contains("s3 can't be given out"), "{}", run.stderr);
 }
 
@@ -140,7 +140,7 @@ fn what_cannot_be_handed_over_as_asked_is_told() {
     assert_snapshot!(told(&["s3"]), @"
     exit code 2
     ----- stderr
-    error: what s3 holds can't be put into variables: it holds no credentials of AWS: those are JSON with AccessKeyId and SecretAccessKey, as a `credential_process` prints them
+    error: what s3 holds can't be put into variables: it is not the JSON of a credential_process: an object with AccessKeyId and SecretAccessKey
     ");
     assert_snapshot!(told(&["s3", "hdfs", "--env", "TOKEN"]), @"
     exit code 2

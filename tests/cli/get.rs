@@ -1,11 +1,13 @@
 //! `deputy get`, `renew` and `revoke`
 
+use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, beside, state};
 use crate::home::Home;
 use crate::service::{SESSION, failing, granting};
 
@@ -68,7 +70,7 @@ fn who_gets_nothing_in_time_is_told_why() {
     coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
     let run = coordinator.run(&["get", "s3", "--wait", "100ms", "--out", "credentials.json"]);
     assert_snapshot!(home.shown(&run), @"
-    exit code 4
+    exit code 3
     ----- stderr
     error: s3 can't be given out: no lease yet; denied once: GetSessionToken: 403 AccessDenied: told by STS
     ");
@@ -94,4 +96,71 @@ fn who_asks_for_another_lease_is_told_what_happens() {
     ----- stderr
     error: s3 can't be revoked: its component exports no revocation; what it holds expires by itself, and `deputy renew s3` replaces it now
     ");
+}
+
+#[test]
+fn get_waits_for_a_coordinator_that_is_not_there_yet() {
+    let home = Home::with_s3(&granting(), "");
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    coordinator.kill();
+    // Nobody listens at the socket that was left behind; later it is removed, as a clean stop does.
+    for is_removed in [false, true] {
+        let socket = state(&home).join("control.sock");
+        if is_removed {
+            std::fs::remove_file(&socket).unwrap();
+        }
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| beside(&home, &["get", "s3", "--wait", "60s"]));
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            assert!(!asked.is_finished());
+            let again = Coordinator::start(&home);
+            let run = asked.join().unwrap();
+            assert_eq!(run.code, Some(0), "{}", run.stderr);
+            again.kill();
+        });
+    }
+    let run = beside(&home, &["get", "s3", "--wait", "300ms"]);
+    assert!(run.code == Some(4) && run.stderr.contains("no coordinator answers"), "{}", run.stderr);
+}
+
+#[test]
+fn get_that_waits_keeps_no_place_of_others() {
+    let home = Home::with_s3(&failing(503, "", "Slow"), "");
+    let coordinator = Coordinator::start(&home);
+    let socket = state(&home).join("control.sock");
+    let request = b"GET /v1/instances/s3/lease?wait=60s HTTP/1.1\r\nhost: deputy\r\n\r\n";
+    let wait = || {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(request).unwrap();
+        stream
+    };
+    // The server has 64 places for requests that are answered, and 256 for those that wait.
+    let mut waiting: Vec<UnixStream> = (0..256).map(|_| wait()).collect();
+    assert_eq!(coordinator.run(&["status"]).code, Some(0));
+    assert_eq!(coordinator.run(&["reload"]).code, Some(4), "a reload waits as well");
+    let mut answer = String::new();
+    wait().read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("503") && answer.contains("\"kind\":\"busy\""), "{answer}");
+    // Those that go give their places back at once.
+    waiting.truncate(128);
+    coordinator.until("there is room", || coordinator.run(&["reload"]).code == Some(0));
+    drop(waiting);
+    coordinator.until("there is a place", || {
+        let mut stream = wait();
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+        stream.read_to_string(&mut String::new()).is_err()
+    });
+}
+
+#[test]
+fn get_beside_a_workers_configuration_asks_the_worker() {
+    let home = Home::empty();
+    home.write("worker.toml", "[worker]\nstate = \"worker-state\"\n");
+    let run = home.run_with(&["get", "s3", "--wait", "0s"], &[("DEPUTY_STATE", "")]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    assert!(run.stderr.contains("no worker answers at") && !run.stderr.contains("deputy run"), "{}", run.stderr);
+    home.write("deputy.toml", "");
+    let run = home.run_with(&["get", "s3", "--wait", "0s"], &[("DEPUTY_STATE", "")]);
+    assert!(run.stderr.contains("no coordinator answers at"), "{}", run.stderr);
 }

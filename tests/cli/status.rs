@@ -1,7 +1,8 @@
 //! `deputy status`, and what its siblings say where there is nobody to ask.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use serde_json::Value;
@@ -196,4 +197,62 @@ fn a_watched_status_is_printed_again_and_has_no_escape_codes_for_a_program() {
     }
     let coloured = coordinator.run(&["status", "--color", "always"]);
     assert!(coloured.stdout.contains('\u{1b}'), "where they are asked for");
+}
+
+/// `deputy status` that watches, and what it prints.
+fn watching(home: &Home, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
+    let state = state(home);
+    let mut command = home.command(&[("DEPUTY_STATE", state.to_str().unwrap())]);
+    command.args(["status", "--watch"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut watch = command.spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    (watch, lines)
+}
+
+/// Waits until it ends by itself.
+#[track_caller]
+fn ended(mut watch: Child) -> Option<i32> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = watch.try_wait().unwrap() {
+            return status.code();
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            watch.kill().unwrap();
+            watch.wait().unwrap();
+            panic!("it goes on though nobody reads");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn status_that_is_watched_ends_with_its_reader() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    for arguments in [&[][..], &["--json"], &["s3"]] {
+        let (watch, mut lines) = watching(&home, arguments);
+        lines.next().unwrap();
+        drop(lines);
+        assert_eq!(ended(watch), Some(0), "{arguments:?}");
+    }
+    let (watch, mut lines) = watching(&home, &["--json"]);
+    lines.next().unwrap();
+    coordinator.kill();
+    drop(lines);
+    assert_eq!(ended(watch), Some(0), "while the coordinator is away");
+}
+
+#[test]
+fn status_that_is_watched_survives_a_restart() {
+    let home = home();
+    let coordinator = Coordinator::start(&home);
+    let (mut watch, mut lines) = watching(&home, &["--json"]);
+    let mut pid = || serde_json::from_str::<Value>(&lines.next().expect("it goes on")).unwrap()["pid"].clone();
+    assert_eq!(pid(), coordinator.pid());
+    coordinator.kill();
+    let again = Coordinator::start(&home);
+    while pid() != again.pid() {}
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }

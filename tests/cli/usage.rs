@@ -69,7 +69,7 @@ fn exit_codes_are_explained() {
     1   failed         `check` found a fault, or a file could not be written
     2   misconfigured  wrong usage, configuration or settings
     3   denied         the service understood, and refused
-    4   unavailable    the service or the coordinator gave no answer, or asked to slow down: try again
+    4   unavailable    the service, coordinator or worker gave no answer, or asked to wait: try again
     5   refused        the sandbox refused something that the component tried
     6   over-limit     the component went over one of its limits
     7   broken         the component broke off, or its answer was not valid

@@ -9,6 +9,7 @@ use http::Method;
 
 use crate::control::{Reloaded, TokenList, WorkerList};
 use crate::status::{InstanceStatus, Status};
+use crate::workers::WorkerQuery;
 
 /// Asks a coordinator over its control socket.
 #[derive(Debug, Clone)]
@@ -68,12 +69,22 @@ impl Client {
         self.0.lease(name, wait).await
     }
 
-    /// All workers.
+    /// Workers, as far as one answer holds them.
     ///
     /// # Errors
     /// If nobody answers, or the coordinator has none.
-    pub async fn workers(&self) -> Result<WorkerList, ClientError> {
-        self.0.json(Method::GET, "/v1/workers").await
+    pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerList, ClientError> {
+        let pairs = [
+            ("after", query.after.map(|after| after.to_string())),
+            ("limit", query.limit.map(|limit| limit.to_string())),
+            ("group", query.group.as_ref().map(ToString::to_string)),
+            ("state", query.state.map(|state| state.word().to_owned())),
+            ("instance", query.instance.as_ref().map(ToString::to_string)),
+        ];
+        // None of these has a letter in it that means something in a query.
+        let pairs: Vec<String> =
+            pairs.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))).collect();
+        self.0.json(Method::GET, &format!("/v1/workers?{}", pairs.join("&"))).await
     }
 
     /// Shuts a worker out; it may join again.

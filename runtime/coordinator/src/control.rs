@@ -8,7 +8,7 @@
 //! | `POST /v1/instances/NAME/renew` | obtains another lease now |
 //! | `POST /v1/instances/NAME/revoke` | revokes what is held, and obtains another lease |
 //! | `POST /v1/reload` | reads the configuration again |
-//! | `GET /v1/workers` | lists workers and what they have applied |
+//! | `GET /v1/workers?after=ID&limit=1000&group=G&state=connected&instance=NAME` | lists workers and what they have applied, a page of them |
 //! | `POST /v1/workers/ID/remove`, `…/ban` | shuts a worker out, which may join again, or may not |
 //! | `GET /v1/tokens` | lists tokens that can be used |
 //! | `POST /v1/tokens?group=G&uses=1&ttl=10m` | makes a token, and gives out its join string |
@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::{GroupName, InstanceName, Span};
-use deputy_link::Standing;
+use deputy_link::{Standing, WorkerId};
 use deputy_local::ControlError;
 use deputy_local::reply::{self, SCHEMA, json};
 use deputy_observe::{Clock, Handler};
@@ -32,7 +32,7 @@ use tokio::sync::Mutex;
 use crate::board::Board;
 use crate::coordinator::Setup;
 use crate::handle::{AskError, Handle};
-use crate::workers::{TokenStatus, WorkerAskError, WorkerStatus, Workers};
+use crate::workers::{TokenStatus, WorkerAskError, WorkerQuery, WorkerStatus, Workers};
 
 /// Reads the configuration again.
 #[async_trait]
@@ -73,13 +73,16 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// All workers.
+/// Workers, all or a page of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerList {
     /// The version of this form.
     pub schema: u32,
     /// In the order of their ids.
     pub workers: Vec<WorkerStatus>,
+    /// What `after` is for the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<WorkerId>,
 }
 
 /// All tokens that can be used.
@@ -159,7 +162,8 @@ impl Control {
             }
             (&Method::POST, ["v1", "reload"]) => json(&self.reload().await?),
             (&Method::GET, ["v1", "workers"]) => {
-                json(&WorkerList { schema: SCHEMA, workers: self.workers()?.workers().await? })
+                let page = self.workers()?.worker_page(&worker_query(request.uri().query())?).await?;
+                json(&WorkerList { schema: SCHEMA, workers: page.workers, next: page.next })
             }
             (&Method::POST, ["v1", "workers", id, word @ ("remove" | "ban")]) => {
                 let (standing, done) = match *word {
@@ -243,7 +247,10 @@ impl Control {
         let status = self.handle.instance(name).await?;
         match found.unwrap_or_else(|_| valid(&instance)) {
             Some(lease) => Ok(given(&instance, &lease, status.service)),
-            None => Err(ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason))),
+            None => {
+                let error = ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason));
+                Err(ControlError { cause: status.trouble.map(|trouble| trouble.kind), ..error })
+            }
         }
     }
 }
@@ -251,6 +258,15 @@ impl Control {
 impl Handler for Control {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
+    }
+
+    /// A reload compiles components.
+    fn waits(&self, request: &Request<()>) -> bool {
+        reply::waits(request) || request.uri().path() == "/v1/reload"
+    }
+
+    fn busy(&self) -> Response<Bytes> {
+        reply::busy()
     }
 }
 
@@ -276,6 +292,25 @@ impl From<WorkerAskError> for ControlError {
         };
         Self::new(kind, &error.to_string())
     }
+}
+
+/// Which workers are asked for. What is left out says nothing.
+fn worker_query(query: Option<&str>) -> Result<WorkerQuery, ControlError> {
+    let mut wanted = WorkerQuery::default();
+    for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+        match name {
+            "after" => wanted.after = Some(parsed(value)?),
+            "limit" => wanted.limit = Some(parsed(value)?),
+            "group" => wanted.group = Some(parsed(value)?),
+            "state" => wanted.state = Some(parsed(value)?),
+            "instance" => wanted.instance = Some(parsed(value)?),
+            _ => {
+                let names = "workers are asked for with `after`, `limit`, `group`, `state` and `instance`";
+                return Err(ControlError::new("request", names));
+            }
+        }
+    }
+    Ok(wanted)
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlError> {

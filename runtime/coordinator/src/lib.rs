@@ -33,6 +33,6 @@ pub use handle::{AskError, Changed, Handle};
 pub use health::Health;
 pub use provider::Provider;
 pub use workers::{
-    AppliedStatus, BookError, Deliveries, GroupDeliveries, TokenStatus, WorkerAskError, WorkerOptions, WorkerStatus,
-    WorkerTasks, Workers, WorkersError,
+    AppliedStatus, BookError, Deliveries, GroupDeliveries, TokenStatus, WorkerAskError, WorkerOptions, WorkerPage,
+    WorkerQuery, WorkerState, WorkerStatus, WorkerTasks, Workers, WorkersError,
 };

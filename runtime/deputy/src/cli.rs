@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use deputy_core::{GroupName, Span};
+use deputy_coordinator::WorkerState;
+use deputy_core::{GroupName, InstanceName, Span};
 use deputy_link::{TokenId, WorkerId};
 
 use crate::exec::Target;
@@ -202,6 +203,7 @@ pub(crate) enum Command {
     /// List workers and what they have applied, and shut them out
     #[command(after_help = "Examples:
   deputy workers
+  deputy workers --group etl --state connected
   deputy workers --json | jq '.workers[] | select(.connected | not)'
   deputy workers remove 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66")]
@@ -331,7 +333,22 @@ pub(crate) struct Workers {
     #[command(subcommand)]
     pub(crate) command: Option<WorkersCommand>,
     #[command(flatten)]
-    pub(crate) list: OfCoordinator,
+    pub(crate) list: ListWorkers,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListWorkers {
+    /// Only those of this group
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<GroupName>,
+    /// Only those in this state: away, banned, connected, locked or removed
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<WorkerState>,
+    /// Only those that have to do with this instance, and only what they have applied of it
+    #[arg(long, value_name = "INSTANCE")]
+    pub(crate) instance: Option<InstanceName>,
+    #[command(flatten)]
+    pub(crate) of: OfCoordinator,
 }
 
 #[derive(Debug, Subcommand)]
@@ -579,7 +596,7 @@ impl Command {
             Self::Workers(Workers { command: Some(WorkersCommand::Ban(of) | WorkersCommand::Remove(of)), .. }) => {
                 of.json
             }
-            Self::Workers(Workers { command: None, list }) => list.json,
+            Self::Workers(Workers { command: None, list }) => list.of.json,
             Self::Worker(Worker { command: Some(WorkerCommand::Status(status)), .. }) => status.json,
             Self::Worker(Worker { command: None, .. }) => false,
             Self::CompileComponent(_) | Self::Completions(_) | Self::Exec(_) | Self::Run(_) => false,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use deputy_config::{Config, Places, Program, WorkerConfig};
 use deputy_local::Peer;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -21,6 +22,10 @@ pub(crate) const SOCKET: &str = "control.sock";
 
 /// A worker's socket in its state directory.
 pub(crate) const WORKER_SOCKET: &str = "worker.sock";
+
+/// The configurations that are looked for in the current folder.
+const COORDINATOR: &str = "deputy.toml";
+const WORKER: &str = "worker.toml";
 
 pub(crate) struct Context {
     pub(crate) printer: Printer,
@@ -40,9 +45,16 @@ impl Context {
         Self { printer, config: global.config.clone(), state: global.state.clone(), surroundings }
     }
 
+    /// What an operator should know whose environment names a proxy.
+    pub(crate) fn unused_proxy(&self) -> Option<String> {
+        let names = self.surroundings.proxies.join(", ");
+        let text = "is set and not used: requests of components go straight to the hosts that are granted";
+        (!names.is_empty()).then(|| format!("{names} {text}"))
+    }
+
     /// Reads the configuration.
     pub(crate) fn configuration(&self) -> Result<Config, CommandError> {
-        Ok(Config::load(self.named().unwrap_or(Path::new("deputy.toml")))?)
+        Ok(Config::load(self.named().unwrap_or(Path::new(COORDINATOR)))?)
     }
 
     /// Reads the configuration if somebody named one, for commands that can do without.
@@ -72,7 +84,7 @@ impl Context {
 
     /// A worker's configuration: the one that was named, or that lies here, or one that says nothing.
     pub(crate) fn worker_configuration(&self) -> Result<WorkerConfig, CommandError> {
-        let file = Path::new("worker.toml");
+        let file = Path::new(WORKER);
         match self.named().or(Some(file).filter(|path| path.exists())) {
             Some(path) => Ok(WorkerConfig::load(path)?),
             None => Ok(WorkerConfig::parse("", file)?),
@@ -83,6 +95,13 @@ impl Context {
     /// whatever is wrong in that. A worker's configuration leads to the worker.
     pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
         self.socket_of(Program::Coordinator, named)
+    }
+
+    /// The socket of whoever gives out leases here: the coordinator's, or the worker's where a `worker.toml` and no
+    /// `deputy.toml` lies in the current folder.
+    pub(crate) fn either_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+        let is_worker = Path::new(WORKER).exists() && !Path::new(COORDINATOR).exists();
+        self.socket_of(if is_worker { Program::Worker } else { Program::Coordinator }, named)
     }
 
     /// A worker's socket: where somebody named it, or where the worker's configuration has it.
@@ -96,8 +115,8 @@ impl Context {
             return Ok(Some((socket.to_owned(), Peer::Named)));
         }
         let file = Path::new(match usual {
-            Program::Coordinator => "deputy.toml",
-            Program::Worker => "worker.toml",
+            Program::Coordinator => COORDINATOR,
+            Program::Worker => WORKER,
         });
         let places = match self.named().or(Some(file).filter(|path| path.exists())) {
             Some(path) => Places::load(path)?,
@@ -117,6 +136,14 @@ impl Context {
         if std::io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" }
     }
 
+    /// How many columns stdout has: those of the terminal, or what COLUMNS says. None for a program that reads it.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let stdout = std::io::stdout();
+        let terminal = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten();
+        let columns = terminal.map(|size| usize::from(size.ws_col)).or(self.surroundings.columns);
+        columns.filter(|columns| *columns > 0)
+    }
+
     /// Prints an object on stdout.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<(), CommandError> {
         let mut text = serde_json::to_string(object).map_err(|error| CommandError::new(Exit::Internal, error))?;
@@ -127,6 +154,23 @@ impl Context {
     /// Prints text on stdout. A reader that has gone away has seen enough.
     pub(crate) fn data(&self, text: &str) -> Result<(), CommandError> {
         written(self.printer.data(text))
+    }
+
+    /// Prints text on stdout for somebody who may go away at any time. Says whether somebody still reads.
+    pub(crate) fn shown(&self, text: &str) -> Result<bool, CommandError> {
+        match self.printer.data(text) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+            result => written(result).map(|()| true),
+        }
+    }
+
+    /// Whether somebody reads stdout, as far as that can be known without writing to it.
+    pub(crate) fn is_read(&self) -> bool {
+        let stdout = std::io::stdout();
+        let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        // What can't be asked, such as a file on some systems, is read.
+        poll(&mut looked, Some(&Timespec::default())).is_err() || looked.iter().all(|fd| !fd.revents().intersects(gone))
     }
 
     /// Prints a payload on stdout.

@@ -37,7 +37,7 @@ pub(crate) fn client(context: &Context, socket: &cli::Socket) -> Result<Client, 
 
 /// The other end of whoever gives out leases: a coordinator or a worker.
 pub(crate) fn either(context: &Context, socket: &cli::EitherSocket) -> Result<deputy_local::Client, CommandError> {
-    let (socket, peer) = context.socket(socket.socket.as_deref())?.ok_or_else(crate::sandbox::no_state)?;
+    let (socket, peer) = context.either_socket(socket.socket.as_deref())?.ok_or_else(crate::sandbox::no_state)?;
     Ok(deputy_local::Client::new(&socket, peer))
 }
 
@@ -117,18 +117,27 @@ pub(crate) async fn get(context: &Context, arguments: &cli::Get) -> Result<Exit,
     Ok(Exit::Done)
 }
 
+/// The code for the kind of an instance's last failure.
+fn of_failure(kind: &str) -> Exit {
+    let exits = [Exit::Denied, Exit::Misconfigured, Exit::Refused, Exit::OverLimit, Exit::Broken, Exit::Internal];
+    exits.into_iter().find(|exit| exit.word() == kind).unwrap_or(Exit::Unavailable)
+}
+
 impl From<ClientError> for CommandError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(refused) => {
                 let exit = match refused.kind.as_str() {
-                    "not-ready" | "starting" | "stopping" => Exit::Unavailable,
+                    // As if the call had been this command's own.
+                    "not-ready" => refused.cause.as_deref().map_or(Exit::Unavailable, of_failure),
+                    "busy" | "starting" | "stopping" => Exit::Unavailable,
                     "internal" => Exit::Internal,
                     _ => Exit::Misconfigured,
                 };
                 Self::refused(exit, refused)
             }
-            error @ (ClientError::Connect { .. } | ClientError::Forbidden { .. } | ClientError::Answer { .. }) => {
+            error @ ClientError::Forbidden { .. } => Self::new(Exit::Misconfigured, error),
+            error @ (ClientError::Connect { .. } | ClientError::Broken { .. } | ClientError::Answer { .. }) => {
                 Self::new(Exit::Unavailable, error)
             }
         }

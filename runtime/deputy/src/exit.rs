@@ -57,7 +57,7 @@ impl Exit {
             Self::Failed => "`check` found a fault, or a file could not be written",
             Self::Misconfigured => "wrong usage, configuration or settings",
             Self::Denied => "the service understood, and refused",
-            Self::Unavailable => "the service or the coordinator gave no answer, or asked to slow down: try again",
+            Self::Unavailable => "the service, coordinator or worker gave no answer, or asked to wait: try again",
             Self::Refused => "the sandbox refused something that the component tried",
             Self::OverLimit => "the component went over one of its limits",
             Self::Broken => "the component broke off, or its answer was not valid",

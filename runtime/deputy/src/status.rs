@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use deputy_coordinator::Client;
 use deputy_coordinator::status::{InstanceStatus, Status};
 use deputy_core::Span;
+use deputy_local::ClientError;
+use serde::Serialize;
 
 use crate::cli;
 use crate::context::Context;
 use crate::control::client;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::print::{HEADING, painted};
+use crate::print::{HEADING, WARNING, painted};
 use crate::table::Table;
 
 /// How often a watched status is asked for again.
@@ -21,31 +24,49 @@ const REASON: usize = 120;
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Status) -> Result<Exit, CommandError> {
     let client = client(context, &arguments.socket)?;
-    let clear = if arguments.watch { context.clear() } else { "" };
-    loop {
-        match &arguments.instance {
-            Some(name) => {
-                let instance = client.instance(name).await?;
-                if arguments.json {
-                    context.json(&instance)?;
-                } else {
-                    context.data(&format!("{clear}{}", story(&instance)))?;
-                }
-            }
-            None => {
-                let status = client.status().await?;
-                if arguments.json {
-                    context.json(&status)?;
-                } else {
-                    context.data(&format!("{clear}{}", overview(&status)))?;
-                }
-            }
-        }
-        if !arguments.watch {
-            return Ok(Exit::Done);
-        }
-        pause().await;
+    if !arguments.watch {
+        context.data(&text(&client, arguments).await?)?;
+        return Ok(Exit::Done);
     }
+    let clear = if arguments.json { "" } else { context.clear() };
+    let mut shown = text(&client, arguments).await?;
+    let mut is_away = false;
+    // Until whoever reads it has seen enough.
+    while context.shown(&format!("{clear}{shown}"))? {
+        shown = loop {
+            pause().await;
+            match text(&client, arguments).await {
+                Ok(text) => break text,
+                Err(error) if error.may_pass() => {
+                    if !is_away {
+                        context.printer.say(WARNING, "warning", &format!("{error}; waiting for it"));
+                    }
+                    is_away = true;
+                    if !context.is_read() {
+                        return Ok(Exit::Done);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        is_away = false;
+    }
+    Ok(Exit::Done)
+}
+
+/// What is shown at one moment.
+async fn text(client: &Client, arguments: &cli::Status) -> Result<String, ClientError> {
+    match (&arguments.instance, arguments.json) {
+        (Some(name), true) => client.instance(name).await.map(|instance| line(&instance)),
+        (Some(name), false) => client.instance(name).await.map(|instance| story(&instance)),
+        (None, true) => client.status().await.map(|status| line(&status)),
+        (None, false) => client.status().await.map(|status| overview(&status)),
+    }
+}
+
+fn line(object: &impl Serialize) -> String {
+    // What came as JSON can be written as JSON.
+    serde_json::to_string(object).unwrap_or_default() + "\n"
 }
 
 /// All instances, a line each.
@@ -121,7 +142,7 @@ fn story(instance: &InstanceStatus) -> String {
     table.render(0)
 }
 
-fn valid_for(millis: i64) -> String {
+pub(crate) fn valid_for(millis: i64) -> String {
     if millis > 0 { brief(millis.unsigned_abs()) } else { in_or_ago(millis) }
 }
 

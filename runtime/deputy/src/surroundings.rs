@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// What other programs take a proxy from.
+const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
 /// Environment variables.
 #[derive(Debug, Default)]
 pub(crate) struct Surroundings {
@@ -14,6 +17,10 @@ pub(crate) struct Surroundings {
     pub(crate) socket: Option<PathBuf>,
     /// `DEPUTY_STATE`
     pub(crate) state: Option<PathBuf>,
+    /// `COLUMNS`
+    pub(crate) columns: Option<usize>,
+    /// Those variables of a proxy that are set. None of them is used.
+    pub(crate) proxies: Vec<&'static str>,
     /// Where systemd or the desktop wants state to be.
     pub(crate) default_state: Option<PathBuf>,
 }
@@ -39,6 +46,8 @@ impl Surroundings {
             log: set("DEPUTY_LOG").map(|value| value.to_string_lossy().into_owned()),
             socket: path("DEPUTY_SOCKET"),
             state: path("DEPUTY_STATE"),
+            columns: set("COLUMNS").and_then(|value| value.to_str()?.parse().ok()),
+            proxies: PROXIES.into_iter().filter(|name| set(name).is_some()).collect(),
             default_state: service.or(desktop).or(home),
         }
     }
@@ -75,6 +84,11 @@ mod tests {
         assert_eq!(default(&all[1..]), Some("/x/deputy".into()));
         assert_eq!(default(&all[2..]), Some("/h/.local/state/deputy".into()));
         assert_eq!(default(&[]), None);
+    }
+
+    #[test]
+    fn proxy_variables_that_are_set_are_known_by_name() {
+        assert_eq!(with(&[("https_proxy", "http://p:3128"), ("HTTP_PROXY", "")]).proxies, ["https_proxy"]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `deputy token` and `deputy workers`
 
-use deputy_coordinator::{AppliedStatus, WorkerStatus};
-use deputy_link::Standing;
+use deputy_coordinator::{AppliedStatus, WorkerList, WorkerQuery, WorkerStatus};
 use serde::Serialize;
 
 use crate::cli;
@@ -128,22 +127,53 @@ async fn tokens(context: &Context, arguments: &cli::OfCoordinator) -> Result<Exi
     Ok(Exit::Done)
 }
 
-async fn list(context: &Context, arguments: &cli::OfCoordinator) -> Result<Exit, CommandError> {
-    let list = client(context, &arguments.socket)?.workers().await?;
-    if arguments.json {
-        context.json(&list)?;
-        return Ok(Exit::Done);
+async fn list(context: &Context, arguments: &cli::ListWorkers) -> Result<Exit, CommandError> {
+    let client = client(context, &arguments.of.socket)?;
+    let (group, instance) = (arguments.group.clone(), arguments.instance.clone());
+    let mut query = WorkerQuery { group, instance, state: arguments.state, ..WorkerQuery::default() };
+    let (mut connected, mut all) = (0, 0);
+    loop {
+        let page = client.workers(&query).await?;
+        let is_first = query.after.is_none();
+        let text = if arguments.of.json { objects(&page, is_first)? } else { rows(&page.workers, is_first) };
+        if !context.shown(&text)? {
+            return Ok(Exit::Done);
+        }
+        connected += page.workers.iter().filter(|worker| worker.connected).count();
+        all += page.workers.len();
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
     }
+    let end = if arguments.of.json { "]}\n".to_owned() } else { format!("{connected} of {all} connected\n") };
+    context.data(&end)?;
+    Ok(Exit::Done)
+}
+
+/// A page as a part of one object, which is printed as its parts come: all workers need not be in memory at once.
+fn objects(page: &WorkerList, is_first: bool) -> Result<String, CommandError> {
+    let mut text = if is_first { format!("{{\"schema\":{SCHEMA},\"workers\":[") } else { String::new() };
+    for (number, worker) in page.workers.iter().enumerate() {
+        if number > 0 || !is_first {
+            text.push(',');
+        }
+        text.push_str(&serde_json::to_string(worker).map_err(|error| CommandError::new(Exit::Internal, error))?);
+    }
+    Ok(text)
+}
+
+fn rows(workers: &[WorkerStatus], is_first: bool) -> String {
     let mut table = Table::default();
     table.row(["WORKER", "GROUP", "STATE", "ADDRESS", "HOST", "VERSION", "SEEN", "APPLIED"]);
-    for worker in &list.workers {
+    for worker in workers {
         let text =
             |text: &Option<String>| text.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
         let applied: Vec<String> = worker.applied.iter().map(applied).collect();
         table.row([
             worker.id.clone(),
             worker.group.clone(),
-            state(worker).to_owned(),
+            worker.state().word().to_owned(),
             text(&worker.address),
             text(&worker.host),
             text(&worker.version),
@@ -151,19 +181,9 @@ async fn list(context: &Context, arguments: &cli::OfCoordinator) -> Result<Exit,
             if applied.is_empty() { "-".to_owned() } else { applied.join(", ") },
         ]);
     }
-    let connected = list.workers.iter().filter(|worker| worker.connected).count();
-    context.data(&format!("{}{connected} of {} connected\n", headed(&table), list.workers.len()))?;
-    Ok(Exit::Done)
-}
-
-fn state(worker: &WorkerStatus) -> &'static str {
-    match (worker.standing, worker.connected) {
-        (Standing::Active, true) => "connected",
-        (Standing::Active, false) => "away",
-        (Standing::Banned, _) => "banned",
-        (Standing::Locked, _) => "locked",
-        (Standing::Removed, _) => "removed",
-    }
+    let text = headed(&table);
+    // Each page is a table of its own, and all of them are one to read.
+    if is_first { text } else { text.split_once('\n').map(|(_, rows)| rows.to_owned()).unwrap_or_default() }
 }
 
 /// `s3-prod 7`, and what is wrong with it.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deputy_core::{SecretBytes, Span};
@@ -22,6 +22,9 @@ const LONGEST: usize = 64 << 20;
 
 /// How long an answer may take that has nothing to wait for: a reload compiles components.
 const ANSWER: Duration = Duration::from_secs(300);
+
+/// How soon somebody who waits for a lease asks again where nobody answered.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Asks over a socket.
 #[derive(Debug, Clone)]
@@ -80,7 +83,15 @@ pub enum ClientError {
     /// The other end's own error.
     #[error(transparent)]
     Refused(ControlError),
-    /// The answer broke off, or is not one.
+    /// The connection ended before the whole answer was there.
+    #[error("the {} ended the connection before it had answered; its log says why", peer.name())]
+    Broken {
+        /// Who was asked.
+        peer: Peer,
+        /// How it ended.
+        source: hyper::Error,
+    },
+    /// The answer is not one.
     #[error("the {}'s answer can't be understood: {why}; is it of another version?", peer.name())]
     Answer {
         /// Who was asked.
@@ -88,6 +99,18 @@ pub enum ClientError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl ClientError {
+    /// Whether the same question may have an answer a moment later: nobody listens yet, the other end stopped before it
+    /// answered, or it has too much to do.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Broken { .. } => true,
+            Self::Refused(error) => matches!(error.kind.as_str(), "busy" | "starting" | "stopping"),
+            Self::Answer { .. } | Self::Forbidden { .. } => false,
+        }
+    }
 }
 
 impl Peer {
@@ -127,11 +150,29 @@ impl Client {
         Self { socket: socket.to_owned(), peer }
     }
 
-    /// The payload of an instance.
+    /// The payload of an instance. Where nobody answers yet, or any more, it asks again until that time is over: a
+    /// coordinator that restarts is no reason to fail.
     ///
     /// # Errors
     /// If nobody answers, or there is none in that time.
     pub async fn lease(&self, name: &str, wait: Span) -> Result<Given, ClientError> {
+        let began = now();
+        let mut left = wait;
+        loop {
+            let error = match self.lease_once(name, left).await {
+                Err(error) if error.may_pass() => error,
+                answered => return answered,
+            };
+            let waited = u64::try_from(now().saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX);
+            left = Span::millis(wait.as_millis().saturating_sub(waited));
+            if left.as_millis() == 0 {
+                return Err(error);
+            }
+            pause(AGAIN.min(left.duration())).await;
+        }
+    }
+
+    async fn lease_once(&self, name: &str, wait: Span) -> Result<Given, ClientError> {
         let (head, body) =
             self.send(Method::GET, &format!("/v1/instances/{}/lease?wait={wait}", segment(name))).await?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -149,6 +190,15 @@ impl Client {
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { peer, socket, source },
             _ => ClientError::Connect { peer, socket, source },
         }
+    }
+
+    fn broke(&self, source: hyper::Error) -> ClientError {
+        let is_gone = source.is_closed() || source.is_canceled() || source.is_incomplete_message();
+        let by_the_system = std::error::Error::source(&source).is_some_and(|cause| cause.is::<io::Error>());
+        if is_gone || by_the_system {
+            return ClientError::Broken { peer: self.peer, source };
+        }
+        self.unclear(source)
     }
 
     fn unclear(&self, why: impl ToString) -> ClientError {
@@ -191,7 +241,7 @@ impl Client {
     ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), ClientError> {
         let connected = UnixStream::connect(&self.socket).await;
         let stream = connected.map_err(|source| self.no_connection(source))?;
-        let broke = |error: hyper::Error| self.unclear(error);
+        let broke = |error: hyper::Error| self.broke(error);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
         let request = Request::builder().method(method).uri(path).header("host", "deputy").body(Empty::<Bytes>::new());
         let request = request.map_err(|error| self.unclear(error))?;
@@ -199,7 +249,11 @@ impl Client {
             let (head, body) = sender.send_request(request).await.map_err(broke)?.into_parts();
             #[expect(clippy::disallowed_methods, reason = "bounded by `Limited`")]
             let body = Limited::new(body, LONGEST).collect().await;
-            let body = body.map_err(|error| self.unclear(error))?.to_bytes();
+            let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+                Ok(error) => self.broke(*error),
+                Err(error) => self.unclear(error),
+            })?;
+            let body = body.to_bytes();
             Ok((head, Zeroizing::new(body.to_vec())))
         };
         // The connection is driven until the answer is there, and ends with it.
@@ -214,6 +268,16 @@ impl Client {
             },
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "who waits for so long has to know how long that was")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing tells when a socket that is not there will be")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// A name as a part of a path: what is no name of an instance is not found there either.

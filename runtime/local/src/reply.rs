@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deputy_core::schedule::Revision;
 use deputy_core::{SecretBytes, Span, Timestamp};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -55,6 +55,16 @@ pub fn wait(query: Option<&str>) -> Result<Span, ControlError> {
         }
         None => Ok(Span::secs(0)),
     }
+}
+
+/// Whether a request for a lease waits for one.
+pub fn waits(request: &Request<()>) -> bool {
+    request.uri().path().ends_with("/lease") && wait(request.uri().query()).is_ok_and(|wait| wait > Span::secs(0))
+}
+
+/// The refusal of a request that would wait, where too many do so already.
+pub fn busy() -> Response<Bytes> {
+    refused(&ControlError::new("busy", "too many requests wait for leases here: try again"))
 }
 
 /// An object.

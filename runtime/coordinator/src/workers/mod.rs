@@ -33,7 +33,7 @@ use desk::Front;
 use trusted_clock::TrustedClock;
 
 pub use book::BookError;
-pub use status::{AppliedStatus, TokenStatus, WorkerStatus};
+pub use status::{AppliedStatus, TokenStatus, WorkerPage, WorkerQuery, WorkerState, WorkerStatus};
 
 /// What workers are let in with.
 pub struct WorkerOptions {
@@ -225,20 +225,36 @@ impl Workers {
         self.ask(|reply| Ask::RevokeToken(token, reply)).await?
     }
 
-    /// All workers, with what they have applied.
+    /// All workers, in the order of their ids.
     ///
     /// # Errors
     /// If the coordinator is stopping.
     pub async fn workers(&self) -> Result<Vec<WorkerStatus>, WorkerAskError> {
+        self.picked(|_| true, |found| found.collect()).await
+    }
+
+    /// Some of them, as many as one answer holds.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn worker_page(&self, query: &WorkerQuery) -> Result<WorkerPage, WorkerAskError> {
+        self.picked(|worker| query.may_pick(worker), |found| WorkerPage::of(found, query)).await
+    }
+
+    async fn picked<T>(
+        &self,
+        pick: impl Fn(&deputy_link::Worker) -> bool,
+        collect: impl FnOnce(&mut dyn Iterator<Item = WorkerStatus>) -> T,
+    ) -> Result<T, WorkerAskError> {
         let enrolled = self.ask(Ask::Workers).await?;
         let present: BTreeMap<_, _> = self.roster.all().into_iter().map(|one| (one.worker, one)).collect();
         let now = self.clock.now().wall;
         let groups = self.hub.groups();
-        let status = enrolled.into_iter().map(|worker| {
+        let mut found = enrolled.into_iter().filter(pick).map(|worker| {
             let leases = groups.get(&worker.group).map(|group| group.leases()).unwrap_or_default();
             WorkerStatus::new(&worker, present.get(&worker.id).map(AsRef::as_ref), &leases, now)
         });
-        Ok(status.collect())
+        Ok(collect(&mut found))
     }
 
     /// Shuts a worker out, and cuts it off.

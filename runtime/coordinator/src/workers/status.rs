@@ -1,10 +1,11 @@
 //! What an operator may see of workers and tokens, as JSON.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
-use deputy_core::{InstanceName, Stamp, Timestamp};
+use deputy_core::{GroupName, InstanceName, Stamp, Timestamp};
 use deputy_link::server::Present;
-use deputy_link::{Standing, Token, Worker};
+use deputy_link::{Standing, Token, Worker, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// A token that can still be used.
@@ -51,6 +52,51 @@ pub struct WorkerStatus {
     pub applied: Vec<AppliedStatus>,
 }
 
+/// Which workers are asked for, and from where on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkerQuery {
+    /// Those behind this id alone.
+    pub after: Option<WorkerId>,
+    /// No more than this.
+    pub limit: Option<usize>,
+    /// Of this group alone.
+    pub group: Option<GroupName>,
+    /// In this state alone.
+    pub state: Option<WorkerState>,
+    /// Those that have to do with this instance alone, and nothing of others.
+    pub instance: Option<InstanceName>,
+}
+
+/// How a worker stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkerState {
+    /// It may come in, and is not here.
+    Away,
+    /// It may never come in again.
+    Banned,
+    /// It is here.
+    Connected,
+    /// It was locked, because somebody copied it.
+    Locked,
+    /// It was removed, and may join again.
+    Removed,
+}
+
+/// A page of workers, in the order of their ids.
+#[derive(Debug, Clone)]
+pub struct WorkerPage {
+    /// Some of them.
+    pub workers: Vec<WorkerStatus>,
+    /// The last of them, if there are more.
+    pub next: Option<WorkerId>,
+}
+
+/// Workers in one answer, and what all of them have applied: an answer is made at once, and read by a client that takes
+/// no more than 64 MiB.
+const PAGE: usize = 1000;
+const PAGE_APPLIED: usize = 50_000;
+
 /// An instance at a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AppliedStatus {
@@ -79,7 +125,81 @@ impl TokenStatus {
     }
 }
 
+impl WorkerPage {
+    /// The workers that are asked for, as far as one answer holds them. `all` is in the order of ids.
+    pub(super) fn of(all: impl Iterator<Item = WorkerStatus>, query: &WorkerQuery) -> Self {
+        let most = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
+        let (mut page, mut applied) = (Self { workers: Vec::new(), next: None }, 0);
+        for worker in all.filter_map(|worker| query.picks(worker)) {
+            applied += worker.applied.len();
+            if page.workers.len() >= most || (applied > PAGE_APPLIED && !page.workers.is_empty()) {
+                page.next = page.workers.last().and_then(|last| last.id.parse().ok());
+                break;
+            }
+            page.workers.push(worker);
+        }
+        page
+    }
+}
+
+impl WorkerQuery {
+    /// Whether a worker is looked at at all.
+    pub(super) fn may_pick(&self, worker: &Worker) -> bool {
+        self.after.is_none_or(|after| after < worker.id)
+            && self.group.as_ref().is_none_or(|group| *group == worker.group)
+    }
+
+    fn picks(&self, mut worker: WorkerStatus) -> Option<WorkerStatus> {
+        if self.state.is_some_and(|state| state != worker.state()) {
+            return None;
+        }
+        if let Some(instance) = &self.instance {
+            worker.applied.retain(|applied| applied.instance == instance.as_str());
+            if worker.applied.is_empty() {
+                return None;
+            }
+        }
+        Some(worker)
+    }
+}
+
+impl WorkerState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Away, Self::Banned, Self::Connected, Self::Locked, Self::Removed];
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Banned => "banned",
+            Self::Connected => "connected",
+            Self::Locked => "locked",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl FromStr for WorkerState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|state| state.word() == text);
+        found.ok_or_else(|| format!("{text:?} is not a state of a worker: {}", Self::ALL.map(Self::word).join(", ")))
+    }
+}
+
 impl WorkerStatus {
+    /// How it stands.
+    pub fn state(&self) -> WorkerState {
+        match (self.standing, self.connected) {
+            (Standing::Active, true) => WorkerState::Connected,
+            (Standing::Active, false) => WorkerState::Away,
+            (Standing::Banned, _) => WorkerState::Banned,
+            (Standing::Locked, _) => WorkerState::Locked,
+            (Standing::Removed, _) => WorkerState::Removed,
+        }
+    }
+
     pub(super) fn new(
         worker: &Worker,
         present: Option<&Present>,
@@ -115,3 +235,7 @@ impl WorkerStatus {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

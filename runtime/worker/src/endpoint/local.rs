@@ -102,6 +102,14 @@ impl Handler for Local {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
     }
+
+    fn waits(&self, request: &Request<()>) -> bool {
+        reply::waits(request)
+    }
+
+    fn busy(&self) -> Response<Bytes> {
+        reply::busy()
+    }
 }
 
 fn given(delivery: Delivery) -> Response<Bytes> {

@@ -1,0 +1,68 @@
+use super::*;
+
+fn worker(number: usize, instances: usize) -> WorkerStatus {
+    let applied = |number: usize| AppliedStatus {
+        instance: format!("instance-{number}"),
+        revision: Some(1),
+        newest: Some(1),
+        current: true,
+        failure: None,
+    };
+    WorkerStatus {
+        id: format!("{number:016x}"),
+        group: "etl".into(),
+        standing: if number.is_multiple_of(2) { Standing::Active } else { Standing::Banned },
+        connected: false,
+        address: None,
+        version: None,
+        host: None,
+        joined: String::new(),
+        seen: None,
+        seen_ago_ms: None,
+        renewals: 0,
+        applied: (0..instances).map(applied).collect(),
+    }
+}
+
+/// All pages, one after the other.
+fn pages(workers: usize, instances: usize, query: WorkerQuery) -> Vec<Vec<WorkerStatus>> {
+    let (mut pages, mut query) = (Vec::new(), query);
+    loop {
+        let after = query.after.map(|after| after.to_string()).unwrap_or_default();
+        let all = (1..=workers).map(|number| worker(number, instances)).filter(|worker| worker.id > after);
+        let page = WorkerPage::of(all, &query);
+        pages.push(page.workers);
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return pages,
+        }
+    }
+}
+
+#[test]
+fn workers_pages_have_all_of_them_once() {
+    let pages = pages(2500, 1, WorkerQuery::default());
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
+    assert!(pages.concat().iter().map(|worker| &worker.id).is_sorted_by(|a, b| a < b));
+}
+
+#[test]
+fn workers_page_is_bounded_by_what_it_holds_of_instances() {
+    let pages = pages(30, 20_000, WorkerQuery::default());
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2; 15], "one that has still more has a page alone");
+    let bytes = serde_json::to_vec(&pages[0]).unwrap().len();
+    assert!(bytes < 16 << 20, "{bytes} bytes");
+    assert_eq!(self::pages(3, PAGE_APPLIED + 1, WorkerQuery::default()).len(), 3);
+}
+
+#[test]
+fn workers_are_filtered_by_state_and_instance() {
+    let banned = WorkerQuery { state: Some(WorkerState::Banned), ..WorkerQuery::default() };
+    let found = pages(10, 1, banned).concat();
+    assert!(found.len() == 5 && found.iter().all(|worker| worker.standing == Standing::Banned));
+    let instance = |name: &str| WorkerQuery { instance: Some(name.parse().unwrap()), ..WorkerQuery::default() };
+    let found = pages(10, 3, instance("instance-2")).concat();
+    assert!(found.len() == 10 && found.iter().all(|worker| worker.applied.len() == 1));
+    assert!(pages(10, 3, instance("other")).concat().is_empty());
+    assert!("lost".parse::<WorkerState>().is_err());
+}
