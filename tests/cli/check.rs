@@ -377,3 +377,12 @@ instances = ["mounted"]
     assert_eq!((&files["name"], &files["ok"]), (&"files".into(), &false.into()));
     assert!(files["error"]["message"].as_str().unwrap().contains("is a provider"), "{files}");
 }
+
+#[test]
+fn check_warns_of_a_proxy_that_is_not_used() {
+    let home = Home::with_s3("https://sts.example.com", "");
+    let run = home.run_with(&["check"], &[("HTTPS_PROXY", "http://user:canary@proxy:3128")]);
+    assert!(run.stderr.contains("warning: HTTPS_PROXY is set and not used"), "{}", run.stderr);
+    assert!(!run.stderr.contains("canary"), "{}", run.stderr);
+    assert!(!home.run(&["check"]).stderr.contains("PROXY"));
+}

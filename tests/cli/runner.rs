@@ -17,6 +17,7 @@
 mod check;
 mod completions;
 mod coordinator;
+mod documents;
 mod exec;
 mod get;
 mod home;

@@ -118,6 +118,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     if !config.warnings.is_empty() {
         context.printer.note("\n");
     }
+    if let Some(proxy) = context.unused_proxy() {
+        context.printer.say(WARNING, "warning", &proxy);
+    }
     let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::new(sandbox::nobody()))?;
     let mut instances = Vec::new();
     for instance in config.instances.values() {

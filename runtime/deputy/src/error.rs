@@ -171,8 +171,8 @@ fn of_cache(error: &CacheError) -> Exit {
     match error {
         CacheError::Compile(CompileError::Killed { .. } | CompileError::Slow(_)) => Exit::OverLimit,
         CacheError::Compile(CompileError::Invalid(_)) | CacheError::Exposed { .. } => Exit::Misconfigured,
-        CacheError::Compile(CompileError::Start { .. }) | CacheError::Io { .. } | CacheError::Load { .. } => {
-            Exit::Failed
-        }
+        CacheError::Compile(CompileError::Start { .. } | CompileError::Unwritten(_) | CompileError::Failed(_))
+        | CacheError::Io { .. }
+        | CacheError::Load { .. } => Exit::Failed,
     }
 }

@@ -46,6 +46,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
         let text = format!("{} is not enabled: it is called because you name it", entry.name);
         context.printer.say(WARNING, "warning", &text);
     }
+    if let Some(proxy) = context.unused_proxy() {
+        context.printer.say(WARNING, "warning", &proxy);
+    }
     // Before anything is obtained it is known that it can be kept.
     let output = arguments.out.as_deref().map(Output::prepare).transpose();
     let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;

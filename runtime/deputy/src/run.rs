@@ -38,7 +38,7 @@ const LOAD_AGAIN: Duration = Duration::from_secs(30);
 pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
     let Some(state) = context.state_dir(Some(&config)) else { return Err(sandbox::no_state()) };
-    for warning in warnings(&config) {
+    for warning in warnings(&config).into_iter().chain(context.unused_proxy()) {
         tracing::warn!("{warning}");
     }
     let metrics = Arc::new(Metrics::default());

@@ -54,6 +54,12 @@ pub enum CompileError {
         "compiling took longer than {0}; a component that needs more is unusual: make it smaller, or do not trust it"
     )]
     Slow(Span),
+    /// The child compiled the component, and could not write the code.
+    #[error("the compiled code cannot be written: {0}; make room in the state directory, which holds it")]
+    Unwritten(String),
+    /// The child failed, and not because of the component.
+    #[error("the compiler failed: {0}")]
+    Failed(String),
     /// The child can't be started or talked to.
     #[error("cannot run the compiler {}", program.display())]
     Start {
@@ -66,6 +72,12 @@ pub enum CompileError {
 
 /// The exit code by which the child says that the component is at fault.
 const INVALID: u8 = 65;
+
+/// The exit code by which the child says that its output cannot be written.
+const UNWRITTEN: u8 = 74;
+
+/// The exit code of any other failure that the child can name.
+const FAILED: u8 = 1;
 
 impl Compiler {
     /// A compiler with the default limits: a Python component takes some 350 MiB and 10 s of two cores.
@@ -99,8 +111,14 @@ impl Compiler {
         if status.success() {
             return Ok(());
         }
-        if status.code() == Some(i32::from(INVALID)) {
-            return Err(CompileError::Invalid(text));
+        let said: Option<fn(String) -> CompileError> = match status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(INVALID) => Some(CompileError::Invalid),
+            Some(UNWRITTEN) => Some(CompileError::Unwritten),
+            Some(FAILED) => Some(CompileError::Failed),
+            _ => None,
+        };
+        if let Some(said) = said {
+            return Err(said(text));
         }
         if status.signal() == Some(Signal::XCPU.as_raw()) {
             return Err(CompileError::Slow(self.time));
@@ -147,7 +165,7 @@ pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
     let time = || limit(Resource::Cpu, seconds, seconds.saturating_add(1));
     let limited = limit(Resource::Core, 0, 0).and_then(|()| limit(Resource::As, memory, memory)).and_then(|()| time());
     let compiled =
-        limited.map_err(|error| (1, format!("cannot limit the compiler: {error}"))).and_then(|()| compile_stdin());
+        limited.map_err(|error| (FAILED, format!("cannot limit the compiler: {error}"))).and_then(|()| compile_stdin());
     match compiled {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, text)) => {
@@ -160,9 +178,9 @@ pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
 fn compile_stdin() -> Result<(), (u8, String)> {
     let mut component = Vec::new();
     #[expect(clippy::disallowed_methods, reason = "bounded by the address space of this child")]
-    std::io::stdin().lock().read_to_end(&mut component).map_err(|error| (1, error.to_string()))?;
-    let engine = Engine::new(&engine::config()).map_err(|error| (1, error.to_string()))?;
+    std::io::stdin().lock().read_to_end(&mut component).map_err(|error| (FAILED, error.to_string()))?;
+    let engine = Engine::new(&engine::config()).map_err(|error| (FAILED, error.to_string()))?;
     let code = engine.precompile_component(&component).map_err(|error| (INVALID, format!("{error:#}")))?;
     let mut output = std::io::stdout().lock();
-    output.write_all(&code).and_then(|()| output.flush()).map_err(|error| (1, error.to_string()))
+    output.write_all(&code).and_then(|()| output.flush()).map_err(|error| (UNWRITTEN, error.to_string()))
 }

@@ -1,76 +1,162 @@
 //! `deputy worker status`
 
 use deputy_local::Client;
+use deputy_worker::status::{ConnectionStatus, InstanceStatus, ReceiverStatus, Status};
 use http::Method;
-use serde_json::Value;
 
 use crate::cli;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::print::{HEADING, harmless, painted};
+use crate::print::{HEADING, painted};
+use crate::status::{brief, valid_for};
 use crate::table::Table;
 
 pub(crate) async fn status(context: &Context, arguments: &cli::WorkerStatus) -> Result<Exit, CommandError> {
     let (socket, peer) = context.worker_socket(arguments.socket.as_deref())?.ok_or_else(crate::sandbox::no_state)?;
-    let status: Value = Client::new(&socket, peer).json(Method::GET, "/v1/status").await?;
+    let client = Client::new(&socket, peer);
     if arguments.json {
+        // As it came: a worker of a newer version may say more.
+        let status: serde_json::Value = client.json(Method::GET, "/v1/status").await?;
         context.json(&status)?;
     } else {
-        context.data(&shown(&status))?;
+        let status: Status = client.json(Method::GET, "/v1/status").await?;
+        context.data(&shown(&status, context.width()))?;
     }
     Ok(Exit::Done)
 }
 
-/// Each list of the status as a table, and what else it says below.
-fn shown(status: &Value) -> String {
-    let mut text = String::new();
-    let mut rest = Table::default();
-    for (name, value) in status.as_object().into_iter().flatten() {
-        match value {
-            Value::Array(rows) if rows.is_empty() => {}
-            Value::Array(rows) => text.push_str(&list(name, rows)),
-            value if name != "schema" => rest.row([name.replace('_', " "), cell(value)]),
-            _ => {}
-        }
+/// Who it is, what it holds, and what its receivers made of that.
+fn shown(status: &Status, width: Option<usize>) -> String {
+    let mut text = summary(status, width);
+    if !status.instances.is_empty() {
+        let mut table = Table::default();
+        table.row(["INSTANCE", "SERVICE", "REVISION", "VALID FOR", "STATE", "WHY"]);
+        status.instances.iter().for_each(|instance| table.row(instance_row(instance)));
+        text.push_str(&headed(&table, width));
     }
-    text + &rest.render(0)
+    if !status.receivers.is_empty() {
+        let mut table = Table::default();
+        table.row(["RECEIVER", "STATE", "UNIT", "FILES AT", "WHY"]);
+        status.receivers.iter().for_each(|receiver| table.row(receiver_row(receiver)));
+        text.push_str(&headed(&table, width));
+    }
+    text
 }
 
-/// Objects of one kind, a line each; what one of them lacks stays empty.
-fn list(name: &str, rows: &[Value]) -> String {
-    let mut columns: Vec<&str> = Vec::new();
-    for key in rows.iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys) {
-        if !columns.contains(&key.as_str()) {
-            columns.push(key);
-        }
-    }
+fn summary(status: &Status, width: Option<usize>) -> String {
+    let connection = &status.connection;
     let mut table = Table::default();
-    if !columns.is_empty() {
-        table.row(columns.iter().map(|column| column.replace('_', " ").to_uppercase()));
+    table.row(["worker", &format!("{}, of the group {}", connection.worker, connection.group)]);
+    table.row(["coordinator", &link(connection)]);
+    if let Some(error) = &connection.error {
+        table.row(["last error", error]);
     }
-    for row in rows {
-        // Of some things there is nothing to tell but the name.
-        if row.is_string() {
-            table.row([cell(row)]);
-            continue;
-        }
-        table.row(columns.iter().map(|column| row.get(column).map(cell).unwrap_or_default()));
+    if let Some(ends) = &connection.certificate_ends {
+        table.row(["certificate", &format!("valid until {ends}")]);
     }
-    format!("{}\n{}\n", painted(HEADING, harmless(name)), table.render(2))
+    table.row(["ready", if status.ready { "yes" } else { "no" }]);
+    if !status.complete {
+        table.row(["incomplete", "the coordinator has not sent all that it has for this worker"]);
+    }
+    if !status.missing.is_empty() {
+        table.row(["missing", &format!("receivers that the coordinator cannot load: {}", status.missing.join(", "))]);
+    }
+    for refused in &connection.refused {
+        table.row(["refused", refused]);
+    }
+    table.row(["version", &format!("{}, process {}, running since {}", status.version, status.pid, status.since)]);
+    table.render_within(width)
 }
 
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => {
-            let field = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', " "), cell(value));
-            fields.iter().map(field).collect::<Vec<_>>().join(", ")
+fn link(connection: &ConnectionStatus) -> String {
+    let heard = connection
+        .last_contact_age_ms
+        .map_or_else(|| "never heard of".to_owned(), |age| format!("last heard of {} ago", brief(age)));
+    format!("{}, {} since {}, {heard}", connection.coordinator, connection.state, connection.since)
+}
+
+fn instance_row(instance: &InstanceStatus) -> [String; 6] {
+    [
+        instance.name.clone(),
+        instance.service.clone(),
+        instance.revision.to_string(),
+        valid_for(instance.valid_for_ms),
+        instance.state.clone(),
+        instance.reason.clone().unwrap_or_default(),
+    ]
+}
+
+fn receiver_row(receiver: &ReceiverStatus) -> [String; 5] {
+    let unit = receiver.unit.as_ref();
+    let mut why: Vec<String> = Vec::new();
+    if let Some(trouble) = &receiver.trouble {
+        why.push(format!("failed {} times in a row: {}: {}", receiver.failures, trouble.kind, trouble.message));
+    }
+    if let Some(left) = receiver.retry_in_ms {
+        why.push(format!("next try in {}", brief(left)));
+    }
+    if let Some(error) = receiver.hook.as_ref().and_then(|hook| hook.error.as_ref()) {
+        why.push(format!("hook: {error}"));
+    }
+    [
+        receiver.name.clone(),
+        receiver.state.clone(),
+        unit.map_or_else(|| "-".to_owned(), |unit| format!("{} ({} files)", unit.number, unit.files.len())),
+        receiver.path.clone(),
+        why.join("; "),
+    ]
+}
+
+fn headed(table: &Table, width: Option<usize>) -> String {
+    let text = table.render_within(width);
+    let (head, rows) = text.split_once('\n').unwrap_or((&text, ""));
+    format!("\n{}\n{rows}", painted(HEADING, head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anstream::adapter::strip_str;
+
+    /// As a worker answers, with a receiver that fails for a long reason.
+    fn status() -> Status {
+        serde_json::from_value(serde_json::json!({
+            "schema": 1, "version": "0.1.0", "pid": 7, "since": "2026-01-01T00:00:00.000Z",
+            "now": "2026-01-01T01:00:00.000Z", "complete": true, "ready": false, "missing": [],
+            "connection": {
+                "worker": "9f31c07a52d84e66", "group": "etl", "coordinator": "deputy.example:8271",
+                "state": "connected", "since": "2026-01-01T00:00:01.000Z", "last_contact": null,
+                "last_contact_age_ms": 2000, "error": null, "certificate_ends": "2026-01-02T00:00:00.000Z",
+                "refused": [],
+            },
+            "instances": [{
+                "name": "s3-prod", "service": "s3", "revision": 4, "obtained_at": "", "valid_until": "",
+                "valid_for_ms": 61000, "received_at": "", "age_ms": 0, "bytes": 100, "state": "failed",
+                "reason": "it failed ".repeat(30),
+            }],
+            "receivers": [{
+                "name": "aws", "component": null, "instances": ["s3-prod"], "state": "retrying", "ready": false,
+                "path": "/run/deputy/aws", "unit": {"number": 3, "published_at": null, "files": ["credentials"]},
+                "failures": 2, "trouble": {"kind": "broken", "message": "no room ".repeat(40), "at": ""},
+                "retry_in_ms": 5000, "hook": null,
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn worker_status_fits_the_terminal() {
+        for width in [80, 100] {
+            let text = strip_str(&shown(&status(), Some(width))).to_string();
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= width, "{widest} columns of {width}:\n{text}");
+            for part in ["9f31c07a52d84e66, of the group etl", "s3-prod", "/run/deputy/aws", "retrying", "1m1s", "…"]
+            {
+                assert!(text.contains(part), "{part} is not in\n{text}");
+            }
         }
-        Value::Number(number) => number.to_string(),
+        let text = strip_str(&shown(&status(), None)).to_string();
+        assert!(text.contains("next try in 5s") && !text.contains('…'), "{text}");
     }
 }
