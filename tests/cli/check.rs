@@ -37,8 +37,8 @@ component = "s3-sts.wasm"
 settings = { region = "eu-west-1" }
 
 [instances.s3.secrets.aws-key]
-file = "aws-key"
-jwt = { algorithms = ["RS256"], issuers = ["a"], audiences = ["b"], max-lifetime = "10m" }
+file = "jwt-key"
+jwt = { algorithms = ["RS256", "EdDSA"], issuers = ["a"], audiences = ["b"], max-lifetime = "10m" }
 
 [instances.s3.secrets.password]
 file = "aws-key"
@@ -57,6 +57,12 @@ component = "nowhere.wasm"
 enabled = false
 "#,
     );
+    // RFC 8037, appendix A.
+    home.write(
+        "jwt-key",
+        r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+    );
+    home.close("jwt-key");
     assert_snapshot!(home.snapshot(&["check"]), @"
     exit code 0
     ----- stdout
@@ -205,6 +211,39 @@ settings = {{ regoin = "eu-west-1" }}
 
     deputy.toml: 4 instances, 4 not ok
     ");
+}
+
+#[test]
+fn check_finds_secrets_that_are_not_what_they_are_used_for() {
+    let lines = r#"
+[instances.s3.secrets.signer]
+file = "signer"
+sign = { algorithms = ["ES256"] }
+
+[instances.s3.secrets.token]
+file = "token"
+
+[[instances.s3.http]]
+allow = "https://api.example.com"
+headers = { authorization = { secret = "token", prefix = "Bearer " } }
+"#;
+    let home = Home::with_s3("http://127.0.0.1:1", lines);
+    for (name, value) in [("signer", "hunter2"), ("token", "hunter2\nhunter2"), ("aws-key", "two hunter2")] {
+        home.write(name, value);
+        home.close(name);
+    }
+    let run = home.run(&["check", "--json"]);
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(!(run.stdout.clone() + &run.stderr).contains("hunter2"), "{}", run.stdout);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    let secrets = seen["instances"][0]["loaded"]["secrets"].as_array().unwrap().clone();
+    for (name, words) in
+        [("aws-key", "is no AWS secret access key"), ("signer", "is no private key"), ("token", "cannot be a header")]
+    {
+        let secret = secrets.iter().find(|secret| secret["name"] == name).unwrap();
+        assert_eq!(secret["ok"], false, "{secret}");
+        assert!(secret["error"].as_str().unwrap().contains(words), "{secret}");
+    }
 }
 
 #[test]

@@ -205,6 +205,35 @@ fn a_component_over_a_limit_is_told_which() {
 }
 
 #[test]
+fn secret_that_is_no_key_is_misconfigured_and_told() {
+    let home = Home::with_s3(&granting(), "");
+    home.write("aws-key", "two words");
+    let run = home.run(&["obtain", "s3"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    let told = "error: s3: misconfigured: secret aws-key: its value is no AWS secret access key";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+}
+
+#[test]
+fn secret_of_a_header_that_cannot_be_read_is_told() {
+    let lines = "[instances.s3.secrets.token]\nfile = \"token\"\n";
+    let config = s3(&granting()).replace(
+        "networks = [\"loopback\"]",
+        "networks = [\"loopback\"]\nheaders = { x-token = { secret = \"token\" } }",
+    );
+    let home = Home::with(&format!("{config}\n{lines}"));
+    let run = home.run(&["obtain", "s3"]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    assert!(run.stderr.contains("error: s3: unavailable: secret token: "), "{}", run.stderr);
+    assert!(run.stderr.contains("token can't be read"), "{}", run.stderr);
+    home.write("token", "a\nb");
+    home.close("token");
+    let run = home.run(&["obtain", "s3"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("secret token cannot be a header"), "{}", run.stderr);
+}
+
+#[test]
 fn settings_that_the_provider_finds_wrong_are_misconfigured() {
     let home = Home::with(&s3(&granting()).replace("region = \"eu-west-1\"", "regoin = \"eu-west-1\""));
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"

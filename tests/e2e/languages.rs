@@ -32,7 +32,7 @@ fn rule(host: &str, added: &str) -> String {
     )
 }
 
-const BASIC: &str = r#"headers = { authorization = { secret = "client-secret", basic = "deputy" } }"#;
+const BASIC: &str = r#"headers = { authorization = { secret = "client-secret", oauth2-basic = "deputy" } }"#;
 const FIELD: &str = r#"form = { client_secret = { secret = "client-secret" } }"#;
 
 fn brings_a_token_of_a_real_server(component: &str, added: &str) {
@@ -67,15 +67,15 @@ fn sends_what_the_host_added(component: &str) {
     let server = Local::answering(200, "content-type: application/json\r\n", token);
     let basic = home(component, &(server.endpoint() + "/token"), &rule(&server.endpoint(), BASIC));
     assert_eq!(basic.deputy(&["obtain", "api", "--reveal"]).ends_with(exit::OK).stdout.trim_end(), "the-token");
-    let user = base64(format!("deputy:{CLIENT_SECRET}").as_bytes());
-    assert_eq!(server.request().header("authorization").trim_end_matches('='), format!("Basic {user}"));
+    // As RFC 6749, 2.3.1, has it: form-encoded before it becomes HTTP Basic.
+    let user = base64(b"deputy:client%2Fsecret%2Bthat%20only%3Dthe%26host%25knows");
+    let request = server.request();
+    assert_eq!(request.header("authorization").trim_end_matches('='), format!("Basic {user}"));
+    assert!(request.header("user-agent").starts_with("deputy/"), "{request:?}");
 
     let server = Local::answering(200, "content-type: application/json\r\n", token);
-    let form = home(
-        component,
-        &(server.endpoint() + "/token"),
-        &("client-id = \"deputy\"".to_owned() + &rule(&server.endpoint(), FIELD)),
-    );
+    let form =
+        home(component, &(server.endpoint() + "/token"), &(MORE_FIELDS.to_owned() + &rule(&server.endpoint(), FIELD)));
     form.deputy(&["obtain", "api"]).ends_with(exit::OK);
     let request = server.request();
     assert!(!request.has("authorization"));
@@ -87,6 +87,33 @@ fn sends_what_the_host_added(component: &str) {
         fields.contains(&("client_id", "deputy")) && fields.contains(&("grant_type", "client_credentials")),
         "{fields:?}"
     );
+    for field in [("audience", "api"), ("resource", "urn%3Aa"), ("resource", "urn%3Ab"), ("organization", "o1")] {
+        assert!(fields.contains(&field), "{field:?} in {fields:?}");
+    }
+}
+
+const MORE_FIELDS: &str =
+    "client-id = \"deputy\"\naudience = \"api\"\nresource = \"urn:a urn:b\"\n\"form.organization\" = \"o1\"\n";
+
+fn takes_no_field_that_is_not_its_own(component: &str) {
+    let server = Local::answering(200, "", "{}");
+    for field in ["grant_type", "client_secret", "resource"] {
+        let lines = format!("\"form.{field}\" = \"x\"\n{}", rule(&server.endpoint(), FIELD));
+        let home = home(component, &(server.endpoint() + "/token"), &lines);
+        let run = home.deputy(&["obtain", "api"]).ends_with(exit::MISCONFIGURED);
+        assert!(run.stderr.contains(&format!("setting `form.{field}`")), "{}", run.stderr);
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn form_field_of_another_setting_is_refused_by_python() {
+    takes_no_field_that_is_not_its_own("oauth2-python");
+}
+
+#[test]
+fn form_field_of_another_setting_is_refused_by_javascript() {
+    takes_no_field_that_is_not_its_own("oauth2-javascript");
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod hogs;
 mod languages;
 mod lifecycle;
 mod local;
+mod oauth_answers;
 mod page;
 mod parallel;
 mod receivers;

@@ -119,6 +119,10 @@ fn what_sts_says_decides_the_exit_code() {
     let error = |code: &str| {
         format!("<ErrorResponse><Error><Code>{code}</Code><Message>told</Message></Error></ErrorResponse>")
     };
+    let unreachable_keys = error("InvalidIdentityToken").replace(
+        "told",
+        "Couldn't retrieve verification key from your identity provider,  please reference the documentation: told",
+    );
     for (status, headers, body, code) in [
         (400, "retry-after: 7\r\n", error("Throttling"), exit::UNAVAILABLE),
         (429, "", String::new(), exit::UNAVAILABLE),
@@ -127,14 +131,24 @@ fn what_sts_says_decides_the_exit_code() {
         (403, "", error("InvalidClientTokenId"), exit::DENIED),
         (403, "", error("ExpiredToken"), exit::DENIED),
         (400, "", error("PackedPolicyTooLarge"), exit::MISCONFIGURED),
-        (200, "", "<AssumeRoleResponse/>".into(), exit::UNAVAILABLE),
+        (400, "", unreachable_keys, exit::UNAVAILABLE),
+        (200, "", "<AssumeRoleResponse/>".into(), exit::DENIED),
+        (200, "", "<!doctype html><p>Login".into(), exit::DENIED),
+        (200, "", error("AccessDenied"), exit::DENIED),
+        (200, "", error("Throttling"), exit::UNAVAILABLE),
+        (200, "", SESSION.replace("<SessionToken>t</SessionToken>", ""), exit::DENIED),
+        (200, "", SESSION.replace(">t<", ">t&#10;t<"), exit::DENIED),
+        (200, "content-encoding: gzip\r\n", SESSION.into(), exit::DENIED),
+        (201, "", SESSION.into(), exit::OK),
+        (200, "", SESSION.replace("2100-01-01T00:00:00Z", "4102444800"), exit::OK),
+        (200, "", SESSION.replace("T00:00:00Z", "T02:00:00+0200"), exit::OK),
     ] {
         let server = Local::answering(status, headers, &body);
         let home = home(&server.endpoint(), ROLE);
         let run = home.deputy(&["obtain", "s3", "--out", "payload.json"]).ends_with(code);
-        assert!(status == 200 || run.stderr.contains(&status.to_string()), "{}", run.stderr);
+        assert!(status < 300 || run.stderr.contains(&status.to_string()), "{}", run.stderr);
         assert!(!body.contains("told") || run.stderr.contains("told"), "{}", run.stderr);
-        assert!(!home.path("payload.json").exists());
+        assert_eq!(home.path("payload.json").exists(), code == exit::OK);
         assert_eq!(server.requests().len(), 1, "the host asks again by its own schedule, the component never");
     }
 }
@@ -195,4 +209,27 @@ fn a_signature_is_the_one_that_botocore_makes_of_the_same_request() {
         environment.extend(names.iter().map(|(name, value)| (name.as_str(), *value)));
         assert_eq!(boto(SIGN, &environment).unwrap().trim(), signature, "{path} {settings}");
     }
+}
+
+#[test]
+fn endpoint_of_another_service_may_know_other_roles_and_lives() {
+    for settings in [
+        "operation = \"assume-role\"\nduration = \"24h\"",
+        "role-arn = \"urn:ecs:iam::ns1:role/worker\"\nduration = \"60s\"\nexternal-id = \"x\"",
+    ] {
+        let server = Local::answering(200, "", SESSION);
+        home(&server.endpoint(), settings).deputy(&["obtain", "s3"]).ends_with(exit::OK);
+        assert!(server.request().fields().iter().any(|(name, _)| *name == "DurationSeconds"));
+    }
+}
+
+#[test]
+fn missing_endpoint_is_told_beside_the_rule_that_would_grant_aws() {
+    let server = Local::answering(200, "", SESSION);
+    let mut home = home(&server.endpoint(), ROLE);
+    home.replace(&format!("endpoint = \"{}\"\n", server.endpoint()), "\n");
+    let run = home.deputy(&["obtain", "s3"]).ends_with(exit::REFUSED);
+    assert!(run.stderr.contains("since `endpoint` is not set"), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("its rules lead to {}", server.endpoint())), "{}", run.stderr);
+    assert!(server.requests().is_empty());
 }

@@ -141,6 +141,7 @@ fn injection(injection: &Injection) -> [String; 5] {
     };
     let (form, text) = match form {
         Form::Basic { user } => ("basic", user),
+        Form::OauthBasic { client } => ("oauth2-basic", client),
         Form::Plain { prefix } => ("plain", prefix),
     };
     [place.to_owned(), quoted(name), quoted(secret.as_str()), form.to_owned(), quoted(text)]

@@ -90,7 +90,7 @@ pub(crate) fn form(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> Vec<
     injections
 }
 
-/// `{ secret = "NAME", prefix = "Bearer " }` or `{ secret = "NAME", basic = "user" }`
+/// `{ secret = "NAME" }`, and with it one of `prefix = "Bearer "`, `basic = "user"` and `oauth2-basic = "client-id"`
 fn content(sink: &mut Sink, secrets: &Secrets, value: Value<'_>, header: bool) -> Option<(SecretName, Form)> {
     if !value.is_table() {
         // The value itself, perhaps.
@@ -98,19 +98,20 @@ fn content(sink: &mut Sink, secrets: &Secrets, value: Value<'_>, header: bool) -
     }
     let mut fields = value.table(sink, "{ secret = \"NAME\" }")?;
     let secret = fields.required(sink, "secret", "\"NAME\"").and_then(|value| secrets.named(sink, value));
-    let prefix = fields.optional("prefix");
-    let basic = if header { fields.optional("basic") } else { None };
+    let keys: &[&str] = if header { &["prefix", "basic", "oauth2-basic"] } else { &["prefix"] };
+    let written: Vec<(&str, Value<'_>)> = keys.iter().filter_map(|key| Some((*key, fields.optional(key)?))).collect();
     fields.finish(sink);
-    if let (Some(prefix), Some(basic)) = (prefix, basic) {
-        sink.error(basic.at(), "`prefix` and `basic` exclude each other")
-            .expected("`basic` makes its own prefix")
-            .also(prefix.at(), "the other");
+    if let [(first, at), (second, value), ..] = written.as_slice() {
+        sink.error(value.at(), format!("`{first}` and `{second}` exclude each other"))
+            .expected(format!("`{second}` makes its own prefix"))
+            .also(at.at(), "the other");
         return None;
     }
-    let form = match (prefix, basic) {
-        (_, Some(value)) => Form::Basic { user: user(sink, value)? },
-        (Some(value), None) => Form::Plain { prefix: self::prefix(sink, value)? },
-        (None, None) => Form::Plain { prefix: String::new() },
+    let form = match written.first() {
+        Some(("basic", value)) => Form::Basic { user: user(sink, *value)? },
+        Some(("oauth2-basic", value)) => Form::OauthBasic { client: client_id(sink, *value)? },
+        Some((_, value)) => Form::Plain { prefix: prefix(sink, *value)? },
+        None => Form::Plain { prefix: String::new() },
     };
     Some((secret?, form))
 }
@@ -128,6 +129,16 @@ fn user(sink: &mut Sink, value: Value<'_>) -> Option<String> {
     let text = value.text(sink, "\"user\"")?;
     if text.contains(|c: char| c == ':' || c.is_control()) {
         sink.error(value.at(), "not a user of HTTP Basic").expected("a name without colons and control characters");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// A client's id may hold what HTTP Basic alone could not, such as the colons of a URL: it is encoded.
+fn client_id(sink: &mut Sink, value: Value<'_>) -> Option<String> {
+    let text = value.text(sink, "\"client-id\"")?;
+    if text.is_empty() || text.contains(char::is_control) {
+        sink.error(value.at(), "not the id of a client").expected("a text without control characters");
         return None;
     }
     Some(text.to_owned())

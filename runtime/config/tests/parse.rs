@@ -213,6 +213,26 @@ fn every_fix_of_a_refusal_is_understood() {
 }
 
 #[test]
+fn oauth2_basic_is_a_form_of_its_own_and_excludes_the_others() {
+    let lines = |content: &str| {
+        format!(
+            "[instances.a]\ncomponent = \"a\"\n[instances.a.secrets.key]\nfile = \"k\"\n[[instances.a.http]]\n\
+             allow = \"https://a.example\"\nheaders = {{ authorization = {{ secret = \"key\", {content} }} }}"
+        )
+    };
+    let config = instance(&parse(&lines("oauth2-basic = \"https://me:8443/\"")), "a");
+    assert_eq!(config.grant.http[0].send.inject[0].form, Form::OauthBasic { client: "https://me:8443/".into() });
+    for content in [
+        "basic = \"me\", oauth2-basic = \"me\"",
+        "prefix = \"x\", oauth2-basic = \"me\"",
+        "oauth2-basic = \"\"",
+        "oauth2-basic = \"a\\u0000\"",
+    ] {
+        assert!(Config::parse(&lines(content), Path::new("deputy.toml")).is_err(), "{content}");
+    }
+}
+
+#[test]
 fn what_can_never_be_allowed_has_no_fix() {
     let forged = Refusal::Secret { name: "a]\nreveal = true\n[b".into() };
     let named_a = instance(&parse("[instances.a]\ncomponent = \"a\""), "a");

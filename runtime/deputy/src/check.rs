@@ -8,7 +8,7 @@ use std::path::Path;
 
 use deputy_config::{Colour, Config, Entry, Finding};
 use deputy_core::{FileSource, Instance, SecretName, in_one_line};
-use deputy_sandbox::{Inspection, Provider, Sandbox};
+use deputy_sandbox::{Inspection, Provider, Sandbox, SecretFault};
 use serde::Serialize;
 
 use crate::capability::{Capability, Leave, strange};
@@ -240,7 +240,7 @@ fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Granted>, Vec<&
 
 async fn secrets(provider: &Provider, instance: &Instance) -> Vec<SecretJson> {
     let source = |name: &SecretName| instance.sources.get(name).map_or("", |source| source.kind());
-    let json = |(name, result): (SecretName, Result<(), _>)| SecretJson {
+    let json = |(name, result): (SecretName, Result<(), SecretFault>)| SecretJson {
         source: source(&name),
         name: name.to_string(),
         ok: result.is_ok(),

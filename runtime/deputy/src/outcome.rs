@@ -1,7 +1,7 @@
 //! How a call ended, judged: the code to exit with, and what the operator is told.
 
 use deputy_core::{Asker, Failure, Instance, Refusal};
-use deputy_sandbox::{Call, CallError, Usage};
+use deputy_sandbox::{Call, CallError, SecretFault, Usage};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -63,6 +63,9 @@ pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
     if !call.refusals.is_empty() {
         return Exit::OverLimit;
     }
+    if let Some(exit) = exit_of_secrets(&call.secret_faults) {
+        return exit;
+    }
     match error {
         CallError::Failure(Failure::Denied(_)) => Exit::Denied,
         CallError::Failure(Failure::Misconfigured(_)) => Exit::Misconfigured,
@@ -73,6 +76,23 @@ pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
         CallError::Invalid(_) | CallError::Trap { .. } => Exit::Broken,
         CallError::Limit(_) => Exit::OverLimit,
     }
+}
+
+/// The code for a call whose secrets could not be used: another value mends one that is not what it is used for, and a
+/// source that gave none may give one later.
+fn exit_of_secrets(faults: &[SecretFault]) -> Option<Exit> {
+    let is_value = |fault: &SecretFault| matches!(fault, SecretFault::Value(_));
+    match faults {
+        [] => None,
+        faults if faults.iter().any(is_value) => Some(Exit::Misconfigured),
+        _ => Some(Exit::Unavailable),
+    }
+}
+
+/// What went wrong with a call's secrets, to be put before what the component made of it.
+pub(crate) fn secrets(faults: &[SecretFault]) -> Option<String> {
+    let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 /// What was refused, with what would allow it.
@@ -90,13 +110,21 @@ pub(crate) fn error<T>(call: &Call<T>) -> Option<CallErrorJson> {
         CallError::Failure(Failure::Throttled { retry_after, .. }) => Some(retry_after.as_millis()),
         _ => None,
     };
-    Some(CallErrorJson { kind: exit.word(), exit_code: exit.code(), message: error.to_string(), retry_after_ms })
+    Some(CallErrorJson { kind: exit.word(), exit_code: exit.code(), message: message(call, error), retry_after_ms })
+}
+
+/// The error of a failed call in words, with the host's own before the component's.
+fn message<T>(call: &Call<T>, error: &CallError) -> String {
+    match secrets(&call.secret_faults) {
+        Some(faults) => format!("{}: {faults}; the component said: {error}", exit(call).word()),
+        None => error.to_string(),
+    }
 }
 
 /// Tells a person how a call ended: the error, what was refused and what would allow it, and what the component wrote.
 pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, file: &str) {
     if let Err(error) = &call.result {
-        printer.say(ERROR, "error", &format!("{}: {error}", instance.name));
+        printer.say(ERROR, "error", &format!("{}: {}", instance.name, message(call, error)));
         if let CallError::Failure(Failure::Throttled { retry_after, .. }) = error {
             printer.say(HINT, "hint", &format!("try again in {retry_after}"));
         }
@@ -129,8 +157,15 @@ mod tests {
     use deputy_sandbox::Interruption;
 
     fn call(result: Result<(), CallError>, refusals: Vec<Refusal>) -> Call<()> {
-        let (timeouts, usage) = (Vec::new(), Usage::default());
-        Call { id: CallId(1), result, refusals, timeouts, usage, log_tail: String::new() }
+        Call {
+            id: CallId(1),
+            result,
+            refusals,
+            timeouts: Vec::new(),
+            secret_faults: Vec::new(),
+            usage: Usage::default(),
+            log_tail: String::new(),
+        }
     }
 
     fn denied() -> CallError {
@@ -187,6 +222,26 @@ mod tests {
         ] {
             assert_eq!(exit(&ended(result, refusals)), expected);
         }
+    }
+
+    #[test]
+    fn secret_that_could_not_be_used_decides_the_code_and_is_told_first() {
+        let source = || SecretFault::Source("secret a: /x can't be read".into());
+        let value = || SecretFault::Value("secret b: its value is no key".into());
+        for (secret_faults, expected) in [
+            (vec![source()], Exit::Unavailable),
+            (vec![value()], Exit::Misconfigured),
+            (vec![source(), value()], Exit::Misconfigured),
+        ] {
+            let call = Call { secret_faults, ..call(Err(denied()), Vec::new()) };
+            assert_eq!(exit(&call), expected);
+            let text = error(&call).unwrap().message;
+            assert!(text.contains("secret ") && text.ends_with("; the component said: denied: no"), "{text}");
+            let refused = Call { refusals: vec![Refusal::Udp], ..call };
+            assert_eq!(exit(&refused), Exit::Refused);
+        }
+        let call = Call { secret_faults: vec![value()], ..call(Ok(()), Vec::new()) };
+        assert_eq!(exit(&call), Exit::Done);
     }
 
     #[test]

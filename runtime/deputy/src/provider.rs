@@ -56,7 +56,11 @@ impl Sandboxed {
         if !call.log_tail.trim().is_empty() {
             tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "the component wrote last");
         }
-        Outcome::Failed(kind(call, error), message(error))
+        let message = match outcome::secrets(&call.secret_faults) {
+            Some(faults) => format!("{faults}; the component said: {}", message(error)),
+            None => message(error),
+        };
+        Outcome::Failed(kind(call, error), message)
     }
 
     /// What was refused, with the lines that would allow it.

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::redact::{Redactor, bounded};
 use crate::refusal_budget::{REFUSALS_OF_A_CALL, RefusalBudget};
+use crate::secret_fault::{MOST_FAULTS, SecretFault};
 use crate::time_budget::TimeBudget;
 use crate::waiting::{Waiting, Waits};
 
@@ -43,6 +44,7 @@ pub(crate) struct Account {
     redactor: OnceLock<Arc<Redactor>>,
     refusals: Mutex<Vec<Refusal>>,
     timeouts: Mutex<Vec<Limit>>,
+    faults: Mutex<Vec<SecretFault>>,
 }
 
 /// An event could not be written, so what it would have recorded may not be done. The log says why.
@@ -100,6 +102,7 @@ impl Account {
             redactor: OnceLock::new(),
             refusals: Mutex::new(Vec::new()),
             timeouts: Mutex::new(Vec::new()),
+            faults: Mutex::new(Vec::new()),
         }
     }
 
@@ -262,6 +265,19 @@ impl Account {
             refusals.push(noted);
         }
         refusal
+    }
+
+    /// Notes for the operator's report that a secret could not be used.
+    pub(crate) fn note_fault(&self, fault: SecretFault) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.len() < MOST_FAULTS && !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+
+    /// Which secrets could not be used, once each, in order.
+    pub(crate) fn faults(&self) -> Vec<SecretFault> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What was refused, once each, in order.

@@ -7,6 +7,7 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use crate::account::Usage;
 use crate::limiter::OverLimit;
+use crate::secret_fault::SecretFault;
 
 /// What came of a call.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Call<T> {
     /// The limits within which a server or a name server did not answer, once each. They are no refusals: neither the
     /// component nor the configuration is at fault.
     pub timeouts: Vec<Limit>,
+    /// Which secrets the operator's part of it could not use, whether the component told or not.
+    pub secret_faults: Vec<SecretFault>,
     /// What it used.
     pub usage: Usage,
     /// The end of what it wrote to standard error, with control characters escaped and known secrets blanked out.

@@ -49,6 +49,7 @@ impl<T> Ended<T> {
             result,
             refusals: self.account.refusals(),
             timeouts: self.account.timeouts(),
+            secret_faults: self.account.faults(),
             usage: self.account.usage(),
             log_tail: self.log.tail(),
         }

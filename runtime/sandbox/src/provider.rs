@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use deputy_core::{Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens};
+use deputy_core::{Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens, in_one_line};
 use deputy_observe::Actor;
-use deputy_sources::SourceError;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wasmtime::Store;
@@ -24,6 +23,7 @@ use crate::open_call::Function;
 use crate::outputs::Files;
 use crate::redact::Redactor;
 use crate::sandbox::{LoadError, Shared};
+use crate::secret_fault::SecretFault;
 use crate::secrets::SecretStore;
 use crate::state::{Bindings, State};
 
@@ -75,9 +75,17 @@ impl Provider {
         &self.inspection
     }
 
-    /// Reads every secret of the instance once, and says which are not to be had.
-    pub async fn check_secrets(&self) -> Vec<(SecretName, Result<(), SourceError>)> {
-        self.secrets.check().await
+    /// Reads every secret of the instance once, and says which are not to be had, or are not what they are used for.
+    pub async fn check_secrets(&self) -> Vec<(SecretName, Result<(), SecretFault>)> {
+        let mut results = Vec::new();
+        for (name, value) in self.secrets.check().await {
+            let result = match value {
+                Ok(value) => self.granted.http.judge(&name, &value).map_err(SecretFault::Value),
+                Err(error) => Err(SecretFault::Source(in_one_line(&error))),
+            };
+            results.push((name, result));
+        }
+        results
     }
 
     /// Asks for the service's name, without any grant.

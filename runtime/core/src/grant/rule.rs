@@ -70,6 +70,11 @@ pub enum Form {
         /// The user.
         user: String,
     },
+    /// The same for a client of OAuth 2.0, which form-encodes both before they are put together (RFC 6749, 2.3.1).
+    OauthBasic {
+        /// The client's id.
+        client: String,
+    },
     /// The value behind a prefix, such as `Bearer `.
     Plain {
         /// The prefix.

@@ -30,6 +30,15 @@ use super::policy::HttpPolicy;
 use super::stop::{Phase, Stop};
 use crate::account::Account;
 use crate::network::{self, Deadline, Resolver, Stream, Tls};
+use crate::secret_fault::SecretFault;
+
+/// What a request says of who made it, where the component says nothing.
+const USER_AGENT: &str = concat!("deputy/", env!("CARGO_PKG_VERSION"));
+
+/// An answer may have one header for each so many bytes of the limit, so that a higher limit means more of them, too.
+const BYTES_OF_A_HEADER: usize = 32;
+/// So many headers are taken however small the limit is, and no more than these however large: hyper's own map ends there.
+const HEADERS: std::ops::RangeInclusive<usize> = 100..=16_384;
 
 /// One request under way.
 pub(super) struct Exchange {
@@ -139,16 +148,20 @@ impl Exchange {
             (Scheme::Https, Some((_, Some(tls)))) => tls,
             _ => return Err(unknown_rule()),
         };
-        let unusable = |code, reason: String| Stop::failed(code, Error::ConfigurationError).because(reason);
         let key = match tls.key() {
             Some(name) => {
                 let value = self.whole.run(self.policy.secrets().value(name)).await;
                 let value = value.map_err(|late| Stop::late(late, Phase::Whole))?;
-                Some(value.map_err(|error| unusable("secret-unavailable", error.to_string()))?)
+                Some(
+                    value
+                        .map_err(|error| Stop::secret("secret-unavailable", SecretFault::Source(error.to_string())))?,
+                )
             }
             None => None,
         };
-        let config = tls.config(key).map_err(|error| unusable("client-certificate", error.to_string()))?;
+        let config = tls
+            .config(key)
+            .map_err(|error| Stop::secret("client-certificate", SecretFault::Value(error.to_string())))?;
         let asked = self.options.connect_timeout;
         let deadline = self.whole.step(self.account.limits().tls, Limit::Tls, asked);
         Ok(network::handshake(stream, target.host(), config, deadline).await?)
@@ -159,6 +172,7 @@ impl Exchange {
         let headers = self.account.limits().headers.as_usize();
         let mut client = http1::Builder::new();
         client.max_header_size(headers).max_buf_size(headers.max(64 * 1024));
+        client.max_headers((headers / BYTES_OF_A_HEADER).clamp(*HEADERS.start(), *HEADERS.end()));
         let (mut sender, connection) =
             client.handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
         let connection = wasmtime_wasi::runtime::spawn(async move {
@@ -234,6 +248,10 @@ fn normalise(head: &mut Parts, target: &Target) -> Result<(), Stop> {
     let host = Bytes::from(host);
     head.headers.insert(header::HOST, HeaderValue::from_maybe_shared(host).map_err(|_| invalid())?);
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    // Firewalls of web applications turn away who does not say what it is.
+    if !head.headers.contains_key(header::USER_AGENT) {
+        head.headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    }
     Ok(())
 }
 

@@ -55,7 +55,8 @@ fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-fn encode(text: &[u8], out: &mut Vec<u8>) {
+/// Appends a text as a form has it. A space becomes `%20`, which every server decodes, and not the older `+`.
+pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
     for &byte in text {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(byte);

@@ -14,10 +14,11 @@ use http_body_util::BodyExt;
 use wasmtime_wasi_http::Error;
 use zeroize::Zeroizing;
 
-use super::form::{is_form, with_field};
+use super::form::{encode, is_form, with_field};
 use super::outgoing::Outgoing;
 use super::stop::{Phase, Stop};
 use crate::network::Deadline;
+use crate::secret_fault::SecretFault;
 use crate::values::SecretValues;
 
 /// Why a secret can't be added. Never the secret itself.
@@ -33,8 +34,31 @@ enum InjectError {
 
 impl From<InjectError> for Stop {
     fn from(error: InjectError) -> Self {
-        Self::failed("injection", Error::ConfigurationError).because(error)
+        match error {
+            // The component's own body, or a name that no header has.
+            InjectError::NoForm { .. } | InjectError::Name { .. } => {
+                Self::failed("injection", Error::ConfigurationError).because(error)
+            }
+            InjectError::Value { .. } => Self::secret("injection", SecretFault::Value(error.to_string())),
+        }
     }
+}
+
+/// Whether a value can go where this sends it.
+pub(super) fn judge(injection: &Injection, value: &SecretBytes) -> Result<(), String> {
+    match &injection.place {
+        Place::Field(_) => Ok(()),
+        Place::Header(_) => header_value(injection, value).map(drop).map_err(|error| error.to_string()),
+    }
+}
+
+/// The secret as a header, which is not shown where headers are printed.
+fn header_value(injection: &Injection, value: &SecretBytes) -> Result<HeaderValue, InjectError> {
+    let value = Bytes::from_owner(rendered(&injection.form, value.expose()));
+    let mut value = HeaderValue::from_maybe_shared(value)
+        .map_err(|_| InjectError::Value { secret: injection.secret.to_string() })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Adds one rule's credentials.
@@ -53,11 +77,7 @@ pub(super) async fn inject(
         match &injection.place {
             Place::Header(name) => {
                 let name = name.parse::<HeaderName>().map_err(|_| InjectError::Name { name: name.clone() })?;
-                let value = Bytes::from_owner(rendered(&injection.form, value.expose()));
-                let mut value =
-                    HeaderValue::from_maybe_shared(value).map_err(|_| InjectError::Value { secret: secret() })?;
-                value.set_sensitive(true);
-                head.headers.insert(name, value);
+                head.headers.insert(name, header_value(injection, &value)?);
             }
             Place::Field(name) => {
                 let before = match form.take() {
@@ -78,7 +98,7 @@ pub(super) async fn inject(
 
 async fn secret(secrets: &dyn SecretValues, injection: &Injection, whole: Deadline) -> Result<Arc<SecretBytes>, Stop> {
     let value = whole.run(secrets.value(&injection.secret)).await.map_err(|late| Stop::late(late, Phase::Whole))?;
-    value.map_err(|error| Stop::failed("secret-unavailable", Error::ConfigurationError).because(error))
+    value.map_err(|error| Stop::secret("secret-unavailable", SecretFault::Source(error.to_string())))
 }
 
 /// The secret in its form, in memory that is wiped and did not grow.
@@ -95,13 +115,24 @@ fn rendered(form: &Form, secret: &[u8]) -> Zeroizing<Vec<u8>> {
             pair.extend_from_slice(user.as_bytes());
             pair.push(b':');
             pair.extend_from_slice(secret);
-            let coded = Zeroizing::new(STANDARD.encode(&*pair));
-            let mut out = Zeroizing::new(Vec::with_capacity(6 + coded.len()));
-            out.extend_from_slice(b"Basic ");
-            out.extend_from_slice(coded.as_bytes());
-            out
+            basic(&pair)
+        }
+        Form::OauthBasic { client } => {
+            let mut pair = Zeroizing::new(Vec::with_capacity(3 * (client.len() + secret.len()) + 1));
+            encode(client.as_bytes(), &mut pair);
+            pair.push(b':');
+            encode(secret, &mut pair);
+            basic(&pair)
         }
     }
+}
+
+fn basic(pair: &[u8]) -> Zeroizing<Vec<u8>> {
+    let coded = Zeroizing::new(STANDARD.encode(pair));
+    let mut out = Zeroizing::new(Vec::with_capacity(6 + coded.len()));
+    out.extend_from_slice(b"Basic ");
+    out.extend_from_slice(coded.as_bytes());
+    out
 }
 
 fn takes_a_form(head: &Parts) -> bool {

@@ -10,10 +10,11 @@ use deputy_observe::{Actor, What};
 
 use crate::account::Account;
 use crate::record::Record;
+use crate::secret_fault::SecretFault;
 
 /// The audit record of one request, written with the final counts when it is dropped.
 pub(crate) struct Ledger {
-    actor: Actor,
+    account: Arc<Account>,
     record: Record,
     meter: Arc<Meter>,
 }
@@ -37,12 +38,15 @@ pub(crate) enum Trouble {
 
 impl Ledger {
     pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
-        let (actor, record) = (account.actor().clone(), Record::begin(account, what));
-        Self { actor, record, meter: Arc::default() }
+        Self { account: Arc::clone(account), record: Record::begin(account, what), meter: Arc::default() }
     }
 
     pub(crate) fn actor(&self) -> &Actor {
-        &self.actor
+        self.account.actor()
+    }
+
+    pub(crate) fn note_fault(&self, fault: SecretFault) {
+        self.account.note_fault(fault);
     }
 
     pub(crate) fn meter(&self) -> Arc<Meter> {

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use deputy_core::grant::{Grant, HttpRule, Scheme};
-use deputy_core::{Instance, InstanceName};
+use deputy_core::grant::{Grant, HttpRule, Scheme, SecretGrant};
+use deputy_core::{Instance, InstanceName, SecretBytes, SecretName};
 
+use super::inject;
 use crate::network::Tls;
+use crate::secrets;
 use crate::values::SecretValues;
 
 /// What one instance may send, and how.
@@ -54,6 +56,22 @@ impl HttpPolicy {
     /// The grant, for the instance's other capabilities too.
     pub(crate) fn grant(&self) -> &Arc<Grant> {
         &self.grant
+    }
+
+    /// Whether a secret's value is what the grant and the rules use it for. The error's text holds nothing of it.
+    pub(crate) fn judge(&self, name: &SecretName, value: &Arc<SecretBytes>) -> Result<(), String> {
+        if let Some(purpose) = self.grant.secrets.get(name).and_then(SecretGrant::purpose) {
+            secrets::judge(purpose, value)?;
+        }
+        for (rule, tls) in self.grant.http.iter().zip(self.tls.iter()) {
+            for injection in rule.send.inject.iter().filter(|injection| injection.secret == *name) {
+                inject::judge(injection, value)?;
+            }
+            if let Some(tls) = tls.as_ref().filter(|tls| tls.key() == Some(name)) {
+                tls.config(Some(Arc::clone(value))).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
     }
 
     /// A rule and its TLS.

@@ -6,6 +6,7 @@ use wasmtime_wasi_http::Error;
 
 use super::ledger::Ledger;
 use crate::network::{Cause, ConnectError, HandshakeError, Late};
+use crate::secret_fault::SecretFault;
 
 /// Why a request goes no further.
 #[derive(Debug)]
@@ -16,9 +17,20 @@ pub(crate) struct Stop {
 
 #[derive(Debug)]
 enum Why {
-    Failed { code: &'static str, reason: Option<String> },
-    Late { code: &'static str, limit: Limit },
+    Failed {
+        code: &'static str,
+        reason: Option<String>,
+    },
+    Late {
+        code: &'static str,
+        limit: Limit,
+    },
     Refused(Refusal),
+    /// A secret that the host was to use.
+    Secret {
+        code: &'static str,
+        fault: SecretFault,
+    },
 }
 
 /// A step that can take too long.
@@ -55,6 +67,11 @@ impl Stop {
 
     pub(crate) fn failed(code: &'static str, guest: Error) -> Self {
         Self { guest, why: Why::Failed { code, reason: None } }
+    }
+
+    /// A secret that the host was to use and could not.
+    pub(crate) fn secret(code: &'static str, fault: SecretFault) -> Self {
+        Self { guest: Error::ConfigurationError, why: Why::Secret { code, fault } }
     }
 
     /// What the operator may read of it. Never a secret.
@@ -102,6 +119,11 @@ impl Stop {
                     tracing::warn!(instance = %ledger.actor(), code, %reason, "an HTTP request failed");
                 }
                 ledger.record().failed(code);
+            }
+            Why::Secret { code, fault } => {
+                tracing::warn!(instance = %ledger.actor(), code, reason = %fault, "an HTTP request failed");
+                ledger.record().failed(code);
+                ledger.note_fault(fault);
             }
         }
         self.guest

@@ -8,6 +8,7 @@
 //! key's text reaches a log, an audit event or an error.
 
 mod call;
+mod fitness;
 mod jwt;
 mod key;
 mod operate;
@@ -23,11 +24,13 @@ use deputy_observe::What;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 pub(crate) use call::CallValues;
+pub(crate) use fitness::judge;
 pub(crate) use store::SecretStore;
 
 use crate::account::Account;
 use crate::bindings::delegation::tokens::secrets::{self, SecretError, Sigv4Signature};
 use crate::record::Record;
+use crate::secret_fault::SecretFault;
 use crate::values::SecretValues;
 
 /// An open secret, as a component holds it: its name, not its value.
@@ -64,7 +67,7 @@ enum Error {
     /// Not granted, or over a limit.
     Refused(Refusal),
     /// The operator's part fails; the text is for the operator alone.
-    Unavailable(String),
+    Unavailable(SecretFault),
 }
 
 impl Secrets {
@@ -99,7 +102,10 @@ impl Secrets {
             Ok(value) => {
                 record.done();
                 // The component has nothing of it yet.
-                record.close().map(|()| value).map_err(|error| convert_error(Error::Unavailable(error.to_string())))
+                record
+                    .close()
+                    .map(|()| value)
+                    .map_err(|error| convert_error(Error::Unavailable(SecretFault::Source(error.to_string()))))
             }
             Err(Error::Refused(refusal)) => {
                 let refusal = record.refused(self.cleaned(refusal));
@@ -109,10 +115,11 @@ impl Secrets {
                 record.failed("invalid");
                 Err(convert_error(Error::Invalid(text)))
             }
-            Err(Error::Unavailable(reason)) => {
+            Err(Error::Unavailable(fault)) => {
                 record.failed("unavailable");
-                tracing::warn!(instance = %self.account.actor(), %reason, "a secret could not be used");
-                Err(convert_error(Error::Unavailable(reason)))
+                tracing::warn!(instance = %self.account.actor(), reason = %fault, "a secret could not be used");
+                self.account.note_fault(fault.clone());
+                Err(convert_error(Error::Unavailable(fault)))
             }
         }
     }
@@ -124,7 +131,7 @@ impl Secrets {
 
     /// Its value.
     async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, Error> {
-        self.values.value(name).await.map_err(|error| Error::Unavailable(error.to_string()))
+        self.values.value(name).await.map_err(|error| Error::Unavailable(SecretFault::Source(error.to_string())))
     }
 
     /// Refuses an argument that is over the limit.

@@ -17,6 +17,7 @@ use super::sigv4;
 use super::{Error, Secrets};
 use crate::bindings::delegation::tokens::secrets::Sigv4Signature;
 use crate::record::Record;
+use crate::secret_fault::SecretFault;
 use crate::time_budget::thread_time;
 
 /// Many times what a string to sign has.
@@ -116,7 +117,7 @@ impl Secrets {
 }
 
 fn unusable(name: &SecretName, error: &dyn std::error::Error) -> Error {
-    Error::Unavailable(format!("secret {name}: {error}"))
+    Error::Unavailable(SecretFault::Value(format!("secret {name}: {error}")))
 }
 
 /// One operation for each processor: more at once would only take turns, and hold a thread each.
@@ -131,8 +132,9 @@ impl Secrets {
                   call has one at a time"
     )]
     async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let ended_early =
-            |error: &dyn fmt::Display| Error::Unavailable(format!("an operation on a secret ended early: {error}"));
+        let ended_early = |error: &dyn fmt::Display| {
+            Error::Unavailable(SecretFault::Source(format!("an operation on a secret ended early: {error}")))
+        };
         let turn = PROCESSORS.acquire().await.map_err(|error| ended_early(&error))?;
         let time = Arc::clone(self.account.time());
         let charged = move || {

@@ -89,6 +89,11 @@ pub(super) fn sign(permit: Sigv4Permit, value: &SecretBytes) -> Result<Signed, K
     Ok(Signed { access_key_id: pair.id, signature })
 }
 
+/// Whether a value can sign.
+pub(super) fn judge(value: &SecretBytes) -> Result<(), KeyPairError> {
+    KeyPair::read(value).map(drop)
+}
+
 impl KeyPair {
     fn read(value: &SecretBytes) -> Result<Self, KeyPairError> {
         let value = value.expose();

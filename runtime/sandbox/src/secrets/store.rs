@@ -71,10 +71,10 @@ impl SecretStore {
     }
 
     /// Reads every source, for a report to the operator.
-    pub(crate) async fn check(&self) -> Vec<(SecretName, Result<(), SourceError>)> {
+    pub(crate) async fn check(&self) -> Vec<(SecretName, Result<Arc<SecretBytes>, SourceError>)> {
         let mut results = Vec::with_capacity(self.entries.len());
         for (name, entry) in &self.entries {
-            results.push((name.clone(), self.read(entry).await.map(drop)));
+            results.push((name.clone(), self.read(entry).await));
         }
         results
     }

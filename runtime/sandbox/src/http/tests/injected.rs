@@ -75,6 +75,17 @@ async fn basic_is_user_and_secret_in_base64() {
 }
 
 #[tokio::test]
+async fn oauth2_basic_form_encodes_both_halves() {
+    let basic = header("authorization", "key", Form::OauthBasic { client: "https://me/?a=b c".into() });
+    let (mut lab, url, requests, _server) = adding(vec![basic]).await;
+    lab.get(&url).await.unwrap();
+    let seen = requests.only();
+    let coded = seen.split("authorization: Basic ").nth(1).unwrap().lines().next().unwrap();
+    let pair = String::from_utf8(base64::Engine::decode(&base64::engine::general_purpose::STANDARD, coded).unwrap());
+    assert_eq!(pair.unwrap(), "https%3A%2F%2Fme%2F%3Fa%3Db%20c:hunter2%26%3D%2B%C3%A9");
+}
+
+#[tokio::test]
 async fn a_field_is_added_to_a_form_and_its_length_is_put_right() {
     let (mut lab, url, requests, _server) = adding(vec![field("client_secret", "key"), field("k", "plain")]).await;
     let body = "grant_type=client_credentials&client%5Fsecret=mine";

@@ -241,3 +241,25 @@ async fn no_two_requests_share_a_connection() {
     }
     assert_eq!(requests.all().len(), 3);
 }
+
+#[tokio::test]
+async fn user_agent_is_the_component_s_own_or_the_host_s() {
+    let (server, requests) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let url = format!("http://a.example:{}/", server.port());
+    lab.get(&url).await.unwrap();
+    lab.send(Request::get(&url).header("User-Agent", "mine/1").body(bytes("")).unwrap()).await.unwrap();
+    let all = requests.all();
+    let host = format!("user-agent: deputy/{}\r\n", env!("CARGO_PKG_VERSION"));
+    assert!(all[0].contains(&host), "{}", all[0]);
+    assert!(all[1].contains("user-agent: mine/1\r\n") && !all[1].contains("deputy/"), "{}", all[1]);
+}
+
+#[tokio::test]
+async fn headers_of_an_answer_are_limited_by_their_bytes_and_not_at_a_hundred() {
+    let many = |count: usize| -> String { (0..count).map(|number| format!("x-h{number}: {number}\r\n")).collect() };
+    let (server, _) = Server::answering(&format!("HTTP/1.1 204 No Content\r\n{}\r\n", many(500))).await;
+    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    assert!(response.headers().len() >= 500);
+}
