@@ -25,6 +25,7 @@ from wit_world.imports.contract import (
 )
 
 MAX_BODY = 1024 * 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_NESTING = 100
 MAX_WAIT = 86_400  # seconds, of what Retry-After says
 THROTTLED_FOR = 5  # seconds, where the service does not say how long
@@ -70,7 +71,8 @@ def denied(text: str) -> Err:
 def parse(answer: Answer) -> dict:
     """The fields of an answer: a JSON object, or a form where the service says that it is one."""
     try:
-        text = decoded(answer).decode("utf-8-sig")
+        # Not the codec `utf-8-sig`: no module can be loaded any more when the component runs.
+        text = decoded(answer).removeprefix(BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError:
         raise Unreadable("is not UTF-8")
     kind = answer.headers.get("content-type", "").split(";")[0].strip().lower()
