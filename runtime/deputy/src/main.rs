@@ -184,6 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the threads end with the test's process")]
     fn a_thread_that_waits_for_files_does_not_keep_the_process() {
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || {

@@ -40,18 +40,20 @@ async fn output_that_somebody_removes_is_published_and_told_again() {
     worker.gets("s3", 1);
     assert_eq!(worker.report().await, "s3:1 ok");
     worker.until("told", async |status| status.ready && worker.told().len() == 1).await;
-    fs::remove_dir_all(worker.out("")).unwrap();
-    worker.until("it is back", async |status| status.ready && worker.read("aws/s3") != "").await;
+    // At once, whatever the worker is writing there.
+    let out = || worker.folder.path().join("out");
+    fs::rename(out(), worker.folder.path().join("gone")).unwrap();
+    worker.until("it is back", async |status| status.ready && !worker.read("aws/s3").is_empty()).await;
     worker.until("it is told", async |_| worker.told().len() == 2).await;
     fs::remove_file(worker.out("aws/s3")).unwrap();
-    worker.until("the file is back", async |status| status.ready && worker.read("aws/s3") != "").await;
+    worker.until("the file is back", async |status| status.ready && !worker.read("aws/s3").is_empty()).await;
     // What can't be published again is said.
-    fs::remove_dir_all(worker.out("")).unwrap();
-    put(worker.folder.path().join("out"), "a file");
+    fs::rename(out(), worker.folder.path().join("gone too")).unwrap();
+    put(out(), "a file");
     worker.until("it is not ready", async |status| !status.ready && status.receivers[0].failures > 0).await;
     let text = worker.ask("/readyz").await.1;
     assert!(text.starts_with("aws not ready: ") && text.contains("is a link or no directory"), "{text}");
-    fs::remove_file(worker.folder.path().join("out")).unwrap();
+    fs::remove_file(out()).unwrap();
     worker.gets("s3", 2);
     worker.until("it is ready", async |status| status.ready && worker.read("aws/s3").ends_with("s3 2")).await;
     worker.stop().await;
@@ -80,6 +82,7 @@ async fn hook_that_fails_once_is_tried_again_without_another_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "the test ends the thread, which stands for a file system")]
 async fn output_file_system_that_hangs_is_not_ready_and_delays_nothing_else() {
     let mut worker = of_group(&["a", "b"], &[("hangs", &["a"]), ("runs", &["b"])]);
     for name in ["a", "b"] {
@@ -123,5 +126,43 @@ async fn status_asked_for_all_the_time_keeps_no_lease_from_ending() {
     // The wall clock alone jumps, so that no timer is due.
     worker.clock.wall.store(3_700_000, Ordering::SeqCst);
     worker.until("it is removed", async |_| !worker.out("aws").exists()).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_not_let_in_is_not_ready_however_well_the_rest_is() {
+    let mut worker = Running::start(&[("aws", &["s3"])]);
+    worker.gets("s3", 1);
+    assert_eq!(worker.report().await, "s3:1 ok");
+    for (phase, ready) in [(Phase::Connecting, true), (Phase::Out, false), (Phase::Connected, true)] {
+        *worker.phase.lock().unwrap() = phase;
+        let (code, text) = worker.ask("/readyz").await;
+        let said = "not ready: the coordinator does not let this worker in: it was removed\n";
+        let expected = if ready { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, said) };
+        assert_eq!((code, text.as_str()), expected, "{phase:?}");
+        assert_eq!(worker.handle.status().await.unwrap().ready, ready, "{phase:?}");
+        let line = format!("deputy_worker_ready {}\n", u8::from(ready));
+        assert!(worker.ask("/metrics").await.1.contains(&line), "{phase:?}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_lacks_a_receiver_of_its_group_is_not_ready_until_it_comes() {
+    let mut worker = Running::start(&[("aws", &["s3"])]);
+    worker.gets("s3", 1);
+    assert_eq!(worker.report().await, "s3:1 ok");
+    let late: ReceiverName = "late".parse().unwrap();
+    worker.held.send_modify(|held| Arc::make_mut(held).missing.extend([late.clone()]));
+    worker.until("it lacks one", async |status| !status.ready && status.missing == ["late"]).await;
+    let (code, text) = worker.ask("/readyz").await;
+    let said = "late not ready: the coordinator can't load this receiver: its log says why\n";
+    assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, said));
+    worker.held.send_modify(|held| {
+        let held = Arc::make_mut(held);
+        held.missing.clear();
+        held.receivers.insert(late, binding(&["s3"]));
+    });
+    worker.until("it is there", async |status| status.ready && status.receivers.len() == 2).await;
     worker.stop().await;
 }

@@ -423,44 +423,6 @@ async fn a_workload_that_was_not_told_before_the_end_is_told_by_the_next_start()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_not_let_in_is_not_ready_however_well_the_rest_is() {
-    let mut worker = Running::start(&[("aws", &["s3"])]);
-    worker.gets("s3", 1);
-    assert_eq!(worker.report().await, "s3:1 ok");
-    for (phase, ready) in [(Phase::Connecting, true), (Phase::Out, false), (Phase::Connected, true)] {
-        *worker.phase.lock().unwrap() = phase;
-        let (code, text) = worker.ask("/readyz").await;
-        let said = "not ready: the coordinator does not let this worker in: it was removed\n";
-        let expected = if ready { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, said) };
-        assert_eq!((code, text.as_str()), expected, "{phase:?}");
-        assert_eq!(worker.handle.status().await.unwrap().ready, ready, "{phase:?}");
-        let line = format!("deputy_worker_ready {}\n", u8::from(ready));
-        assert!(worker.ask("/metrics").await.1.contains(&line), "{phase:?}");
-    }
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_lacks_a_receiver_of_its_group_is_not_ready_until_it_comes() {
-    let mut worker = Running::start(&[("aws", &["s3"])]);
-    worker.gets("s3", 1);
-    assert_eq!(worker.report().await, "s3:1 ok");
-    let late: ReceiverName = "late".parse().unwrap();
-    worker.held.send_modify(|held| Arc::make_mut(held).missing.extend([late.clone()]));
-    worker.until("it lacks one", async |status| !status.ready && status.missing == ["late"]).await;
-    let (code, text) = worker.ask("/readyz").await;
-    let said = "late not ready: the coordinator can't load this receiver: its log says why\n";
-    assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, said));
-    worker.held.send_modify(|held| {
-        let held = Arc::make_mut(held);
-        held.missing.clear();
-        held.receivers.insert(late, binding(&["s3"]));
-    });
-    worker.until("it is there", async |status| status.ready && status.receivers.len() == 2).await;
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_that_hangs_or_fails_takes_nothing_back_and_runs_once_more_for_all_that_came() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut held = Held { complete: true, ..Held::default() };
