@@ -47,6 +47,8 @@ async fn output_that_somebody_removes_is_published_and_told_again() {
     worker.until("it is told", async |_| worker.told().len() == 2).await;
     fs::remove_file(worker.out("aws/s3")).unwrap();
     worker.until("the file is back", async |status| status.ready && !worker.read("aws/s3").is_empty()).await;
+    let rests = |status: &Status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running);
+    worker.until("it is told", async |status| rests(status) && worker.told().len() == 3).await;
     // What can't be published again is said.
     fs::rename(out(), worker.folder.path().join("gone too")).unwrap();
     put(out(), "a file");
