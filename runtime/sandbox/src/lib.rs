@@ -13,6 +13,7 @@
 
 mod account;
 mod bindings;
+mod blocking;
 mod cache;
 mod call;
 mod caller;
@@ -29,6 +30,7 @@ mod logging;
 mod network;
 mod open_call;
 mod outputs;
+mod pem;
 mod provider;
 mod receiver;
 mod record;

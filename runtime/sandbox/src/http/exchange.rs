@@ -159,9 +159,9 @@ impl Exchange {
             }
             None => None,
         };
-        let config = tls
-            .config(key)
-            .map_err(|error| Stop::secret("client-certificate", SecretFault::Value(error.to_string())))?;
+        let config = self.whole.run(tls.config(key)).await.map_err(|late| Stop::late(late, Phase::Whole))?;
+        let config =
+            config.map_err(|error| Stop::secret("client-certificate", SecretFault::Value(error.to_string())))?;
         let asked = self.options.connect_timeout;
         let deadline = self.whole.step(self.account.limits().tls, Limit::Tls, asked);
         Ok(network::handshake(stream, target.host(), config, deadline).await?)

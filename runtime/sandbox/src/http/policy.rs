@@ -68,7 +68,7 @@ impl HttpPolicy {
                 inject::judge(injection, value)?;
             }
             if let Some(tls) = tls.as_ref().filter(|tls| tls.key() == Some(name)) {
-                tls.config(Some(Arc::clone(value))).map_err(|error| error.to_string())?;
+                tls.judge(value).map_err(|error| error.to_string())?;
             }
         }
         Ok(())

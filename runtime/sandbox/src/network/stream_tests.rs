@@ -40,7 +40,7 @@ async fn over_tls(server: &Server, certificate: &str) -> Stream {
     roots.write_all(certificate.as_bytes()).unwrap();
     let tls = Tls::load(&SendOptions { roots: Some(roots.path().to_owned()), ..SendOptions::default() }).unwrap();
     let (stream, host) = (plain(server).await, "a.example".parse().unwrap());
-    handshake(stream, &host, tls.config(None).unwrap(), soon()).await.unwrap()
+    handshake(stream, &host, tls.config(None).await.unwrap(), soon()).await.unwrap()
 }
 
 /// How much comes until the other side says, in the right way, that no more will.

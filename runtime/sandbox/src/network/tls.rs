@@ -1,29 +1,62 @@
 //! TLS as one rule of one instance wants it: its roots, its client certificate, its own session store.
 //!
-//! A certificate is always verified. Nothing here is shared between instances but the system's roots.
+//! A certificate is always verified. Nothing here is shared between instances but the system's roots. The files that the
+//! rule names are compared at each use, so that a renewed certificate or a replaced authority needs no reload.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use deputy_core::grant::{Host, Send};
 use deputy_core::{SecretBytes, SecretName};
+use deputy_sources::Fingerprint;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, ServerName,
+};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::{Deadline, Late, Stream};
+use crate::blocking::blocking;
+use crate::clock;
+use crate::pem::{PemError, PrivateKey, private_key};
+
+/// How long the last configuration is used after a file of it can't be used any more. Whoever replaces a certificate and
+/// its key writes one after the other.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// TLS for one rule.
 pub(crate) struct Tls {
-    roots: Arc<RootCertStore>,
-    client: Option<(PathBuf, SecretName)>,
-    /// The last configuration, and the key that is in it.
+    files: Arc<Files>,
     ready: Mutex<Option<Ready>>,
 }
 
-type Ready = (Option<Arc<SecretBytes>>, Arc<ClientConfig>);
+/// What a rule names.
+struct Files {
+    roots: Option<PathBuf>,
+    client: Option<(PathBuf, SecretName)>,
+}
+
+/// A configuration, and what it was made from.
+struct Ready {
+    config: Arc<ClientConfig>,
+    key: Option<Arc<SecretBytes>>,
+    seen: Seen,
+    /// The files that could not be used since, and when they were first seen.
+    failed: Option<(Seen, Instant)>,
+}
+
+/// The files as they were. One that is not there has no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    roots: Option<Fingerprint>,
+    client: Option<Fingerprint>,
+}
 
 /// Why there is no TLS to be had.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +77,7 @@ pub(crate) enum TlsError {
         /// The certificate.
         path: PathBuf,
         /// What is wrong with it, without any of its text.
-        source: rustls::Error,
+        source: KeyError,
     },
     /// No root certificates on this machine.
     #[error("the system has no root certificates: install them, or name a file with `roots`")]
@@ -60,6 +93,17 @@ pub(crate) enum TlsError {
     /// The cryptography does not fit.
     #[error(transparent)]
     Versions(rustls::Error),
+}
+
+/// Why a secret is no key for TLS.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    /// It is not PEM.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// The library's word for what is wrong.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
 }
 
 /// Why a handshake failed.
@@ -89,51 +133,119 @@ static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 impl Tls {
     /// Reads the files that a rule names.
     pub(crate) fn load(send: &Send) -> Result<Self, TlsError> {
-        let roots = match &send.roots {
-            Some(path) => roots(path)?,
-            None if SYSTEM.is_empty() => return Err(TlsError::Roots),
-            None => Arc::clone(&SYSTEM),
-        };
-        if let Some((path, _)) = &send.client {
+        let files = Files { roots: send.roots.clone(), client: send.client.clone() };
+        files.roots()?;
+        if let Some((path, _)) = &files.client {
             certificates(path)?;
         }
-        Ok(Self { roots, client: send.client.clone(), ready: Mutex::new(None) })
+        Ok(Self { files: Arc::new(files), ready: Mutex::new(None) })
     }
 
     /// The secret that holds the client certificate's key.
     pub(crate) fn key(&self) -> Option<&SecretName> {
-        self.client.as_ref().map(|(_, secret)| secret)
+        self.files.client.as_ref().map(|(_, secret)| secret)
     }
 
-    /// The configuration with this key; the last one, sessions included, as long as the key stays the same.
-    pub(crate) fn config(&self, key: Option<Arc<SecretBytes>>) -> Result<Arc<ClientConfig>, TlsError> {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((last, config)) = &*ready
-            && last.as_deref().map(SecretBytes::expose) == key.as_deref().map(SecretBytes::expose)
-        {
-            return Ok(Arc::clone(config));
+    /// Whether this is the client certificate's key, for a report to the operator.
+    pub(crate) fn judge(&self, key: &SecretBytes) -> Result<(), TlsError> {
+        self.files.build(Some(key)).map(drop)
+    }
+
+    /// The configuration with this key; the last one, sessions included, as long as the key and the files stay the same.
+    pub(crate) async fn config(&self, key: Option<Arc<SecretBytes>>) -> Result<Arc<ClientConfig>, TlsError> {
+        let mut ready = self.ready.lock().await;
+        // Before the files are read: what is written while they are is seen the next time.
+        let seen = self.files.look().await;
+        if let Some(last) = ready.as_ref().filter(|last| last.is_current(key.as_deref(), seen)) {
+            return Ok(Arc::clone(&last.config));
         }
-        let config = Arc::new(self.build(key.as_deref())?);
-        *ready = Some((key, Arc::clone(&config)));
-        Ok(config)
+        let (files, with) = (Arc::clone(&self.files), key.clone());
+        match blocking(move || files.build(with.as_deref())).await {
+            Ok(config) => {
+                let config = Arc::new(config);
+                *ready = Some(Ready { config: Arc::clone(&config), key, seen, failed: None });
+                Ok(config)
+            }
+            Err(error) => match ready.as_mut().and_then(|last| last.despite(&error, seen, clock::monotonic())) {
+                Some(config) => Ok(config),
+                None => Err(error),
+            },
+        }
+    }
+}
+
+impl Ready {
+    fn is_current(&self, key: Option<&SecretBytes>, seen: Seen) -> bool {
+        self.seen == seen && self.key.as_deref().map(SecretBytes::expose) == key.map(SecretBytes::expose)
+    }
+
+    /// The last configuration, for a while, although the files that took the place of its own can't be used.
+    fn despite(&mut self, error: &TlsError, seen: Seen, now: Instant) -> Option<Arc<ClientConfig>> {
+        if seen == self.seen {
+            return None;
+        }
+        let since = self.failed.map_or(now, |(_, since)| since);
+        if self.failed.is_none_or(|(before, _)| before != seen) {
+            let seconds = GRACE.as_secs();
+            tracing::warn!(%error, "a certificate or key was replaced by one that cannot be used; the last is used for {seconds} s");
+            self.failed = Some((seen, since));
+        }
+        (now.saturating_duration_since(since) < GRACE).then(|| Arc::clone(&self.config))
+    }
+}
+
+impl Files {
+    async fn look(&self) -> Seen {
+        Seen {
+            roots: fingerprint(self.roots.as_deref()).await,
+            client: fingerprint(self.client.as_ref().map(|(path, _)| path.as_path())).await,
+        }
+    }
+
+    fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
+        match &self.roots {
+            Some(path) => roots(path),
+            None if SYSTEM.is_empty() => Err(TlsError::Roots),
+            None => Ok(Arc::clone(&SYSTEM)),
+        }
     }
 
     fn build(&self, key: Option<&SecretBytes>) -> Result<ClientConfig, TlsError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Versions)?
-            .with_root_certificates(Arc::clone(&self.roots));
+            .with_root_certificates(self.roots()?);
         let mut config = match (&self.client, key) {
             (Some((path, secret)), Some(key)) => {
                 let wrong = |source| TlsError::Key { secret: secret.clone(), path: path.clone(), source };
-                let der = PrivateKeyDer::from_pem_slice(key.expose())
-                    .map_err(|_| wrong(rustls::Error::General("no PEM private key in it".into())))?;
-                builder.with_client_auth_cert(certificates(path)?, der).map_err(wrong)?
+                let certified = certified(certificates(path)?, key).map_err(wrong)?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
             _ => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
+    }
+}
+
+async fn fingerprint(path: Option<&Path>) -> Option<Fingerprint> {
+    Fingerprint::of_file(path?).await.ok()
+}
+
+/// A certificate with its key. What is decoded of the key is wiped; the library wipes what it keeps.
+fn certified(chain: Vec<CertificateDer<'static>>, key: &SecretBytes) -> Result<CertifiedKey, KeyError> {
+    let text = std::str::from_utf8(key.expose()).map_err(|_| PemError::Missing)?;
+    let key = private_key(text)?;
+    let der = match &key {
+        PrivateKey::Pkcs1(der) => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der.as_slice())),
+        PrivateKey::Pkcs8(der) => PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.as_slice())),
+        PrivateKey::Sec1(der) => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der.as_slice())),
+    };
+    let certified = CertifiedKey::new(chain, rustls::crypto::aws_lc_rs::sign::any_supported_type(&der)?);
+    match certified.keys_match() {
+        // The library can't tell for some kinds of keys.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signing keys: PEM (PKCS#8, and PKCS#1 for RSA) and JWK (RFC 7517, RFC 8037), for RS256, ES256 and EdDSA.
+//! Signing keys: PEM (PKCS#8, PKCS#1 for RSA, SEC 1 for EC) and JWK (RFC 7517, RFC 8037), for RS256, ES256 and EdDSA.
 //!
 //! A key is read for one algorithm and used for it alone. It has no `Debug`, lives as long as one operation, and is wiped
 //! with it: AWS-LC wipes all memory that it gives back.
@@ -13,7 +13,7 @@ use deputy_core::grant::Algorithm;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::pem::{self, PemError, PrivateKey};
+use crate::pem::{self, PemError, PrivateKey};
 
 /// A key for one algorithm.
 pub(super) enum SigningKey {
@@ -56,11 +56,17 @@ impl SigningKey {
         let rejected = |error| KeyError::Rejected(algorithm, error);
         match (algorithm, &key) {
             (Algorithm::Rs256, PrivateKey::Pkcs1(der)) => rsa::KeyPair::from_der(der).map(Self::rsa),
-            (Algorithm::Rs256, PrivateKey::Pkcs8(der)) => rsa::KeyPair::from_pkcs8(der).map(Self::rsa),
+            // What is of another kind is refused with the library's word for it.
+            (Algorithm::Rs256, PrivateKey::Pkcs8(der) | PrivateKey::Sec1(der)) => {
+                rsa::KeyPair::from_pkcs8(der).map(Self::rsa)
+            }
+            (Algorithm::Es256, PrivateKey::Sec1(der)) => {
+                EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Self::p256)
+            }
             (Algorithm::Es256, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
                 EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Self::p256)
             }
-            (Algorithm::EdDsa, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
+            (Algorithm::EdDsa, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der) | PrivateKey::Sec1(der)) => {
                 // openssl writes the first version of PKCS#8, which has no public key to check the private one against.
                 Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::ed25519)
             }

@@ -51,7 +51,7 @@ fn es256_signs_what_the_public_key_of_rfc_7515_verifies() {
     let public = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point);
     let (part, signature) = published(vector!("es256.jws"));
     public.verify(&part, &signature).unwrap();
-    for key in [jwk, vector!("es256.pkcs8.pem")] {
+    for key in [jwk, vector!("es256.pkcs8.pem"), vector!("es256.sec1.pem")] {
         let key = read(key, Algorithm::Es256).unwrap();
         let (one, two) = (key.sign(&part).unwrap(), key.sign(&part).unwrap());
         public.verify(&part, &one).unwrap();
@@ -76,7 +76,8 @@ fn a_key_that_another_tool_made_is_read() {
 fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
     let convert = "openssl pkcs8 -topk8 -nocrypt";
     for (key, algorithm, expected) in [
-        (vector!("es256.sec1.pem"), Algorithm::Es256, convert),
+        (vector!("es256.sec1.pem"), Algorithm::Rs256, "not one for RS256"),
+        (vector!("es256.sec1.pem"), Algorithm::EdDsa, "not one for EdDSA"),
         (vector!("rs256.encrypted.pem"), Algorithm::Rs256, convert),
         (vector!("rs256.proc-type.pem"), Algorithm::Rs256, convert),
         (vector!("ed25519.openssh.pem"), Algorithm::EdDsa, "PKCS#8"),

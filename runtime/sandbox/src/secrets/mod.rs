@@ -12,7 +12,6 @@ mod fitness;
 mod jwt;
 mod key;
 mod operate;
-mod pem;
 mod sigv4;
 mod store;
 

@@ -11,6 +11,10 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
+/// One key in two forms.
+const PKCS8: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/jose/es256.pkcs8.pem"));
+const SEC1: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/jose/es256.sec1.pem"));
+
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 fn authority() -> Issuer {
@@ -154,6 +158,87 @@ async fn a_client_certificate_is_presented_and_its_key_may_change() {
         assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "ConfigurationError");
         assert_eq!(lab.book.ending(), (Outcome::Failed, Some("client-certificate".into())));
     }
+}
+
+#[tokio::test]
+async fn tls_uses_a_renewed_client_certificate_with_the_same_key() {
+    let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
+    let (retired, clients) = (authority(), authority());
+    let (server, requests, _) = https(&ca, "a.example", Some(&clients)).await;
+    let key = KeyPair::generate().unwrap();
+    let certificate = |issuer: &Issuer| {
+        let params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
+        params.signed_by(&key, issuer).unwrap().pem()
+    };
+    let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
+    rule.send.client = Some((file(&folder, "client.pem", &certificate(&retired)), "key".parse().unwrap()));
+    let values = Values::of(&[("key", &key.serialize_pem())]);
+    let mut lab = with(vec![rule], Limits::default(), values, names());
+    let url = format!("https://a.example:{}/", server.port());
+    assert!(lab.get(&url).await.is_err(), "the server does not know who signed it");
+    file(&folder, "client.pem", &certificate(&clients));
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(requests.all().len(), 1);
+}
+
+#[tokio::test]
+async fn tls_uses_replaced_roots() {
+    let (folder, old, new) = (tempfile::tempdir().unwrap(), authority(), authority());
+    let (server, requests, _) = https(&new, "a.example", None).await;
+    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &old.pem()))]);
+    let url = format!("https://a.example:{}/", server.port());
+    assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "TlsCertificateError");
+    file(&folder, "ca.pem", &new.pem());
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    // And the other way: who is no longer trusted is refused.
+    file(&folder, "ca.pem", &old.pem());
+    assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "TlsCertificateError");
+    assert_eq!(requests.all().len(), 1);
+}
+
+#[tokio::test]
+async fn tls_keeps_the_last_certificate_while_it_is_being_replaced() {
+    let (folder, ca, clients) = (tempfile::tempdir().unwrap(), authority(), authority());
+    let (server, requests, _) = https(&ca, "a.example", Some(&clients)).await;
+    let (certificate, key) = issued(&clients, "client.example");
+    let roots = file(&folder, "ca.pem", &ca.pem());
+    let mut rule = trusting(&server, roots.clone());
+    rule.send.client = Some((file(&folder, "client.pem", &certificate.pem()), "key".parse().unwrap()));
+    let values = Values::of(&[("key", &key.serialize_pem())]);
+    let mut lab = with(vec![rule], Limits::default(), Arc::clone(&values), names());
+    let url = format!("https://a.example:{}/", server.port());
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    // The certificate comes before its key, and an authority's file is empty for a moment.
+    let (certificate, key) = issued(&clients, "client.example");
+    file(&folder, "client.pem", &certificate.pem());
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    file(&folder, "ca.pem", "");
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    std::fs::remove_file(&roots).unwrap();
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    file(&folder, "ca.pem", &ca.pem());
+    values.0.lock().unwrap().insert("key".into(), key.serialize_pem());
+    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(requests.all().len(), 5);
+}
+
+#[tokio::test]
+async fn tls_takes_the_key_of_a_client_certificate_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ca, clients) = (authority(), authority());
+    let (server, requests, _) = https(&ca, "a.example", Some(&clients)).await;
+    let key = KeyPair::from_pem(PKCS8).unwrap();
+    let params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &clients).unwrap().pem();
+    let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
+    rule.send.client = Some((file(&folder, "client.pem", &certificate), "key".parse().unwrap()));
+    let url = format!("https://a.example:{}/", server.port());
+    for form in [PKCS8, SEC1] {
+        let values = Values::of(&[("key", form)]);
+        let mut lab = with(vec![rule.clone()], Limits::default(), values, names());
+        assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    }
+    assert_eq!(requests.all().len(), 2);
 }
 
 #[tokio::test]

@@ -1,20 +1,23 @@
-//! PEM (RFC 7468), as far as private keys need it. The standard parsers keep the decoded key in memory that isn't wiped.
+//! PEM (RFC 7468), as far as private keys need it: the one reader of private keys, for signatures and for TLS. The
+//! standard parsers keep the decoded key in memory that isn't wiped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 /// One private key.
-pub(super) enum PrivateKey {
+pub(crate) enum PrivateKey {
     /// `RSA PRIVATE KEY`
     Pkcs1(Zeroizing<Vec<u8>>),
     /// `PRIVATE KEY`
     Pkcs8(Zeroizing<Vec<u8>>),
+    /// `EC PRIVATE KEY`
+    Sec1(Zeroizing<Vec<u8>>),
 }
 
 /// Why a text holds no private key that can be used. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PemError {
+pub(crate) enum PemError {
     /// Base64 that isn't.
     #[error("its PEM can't be decoded: copy the key's file whole, from -----BEGIN to -----END")]
     Broken,
@@ -24,9 +27,6 @@ pub(super) enum PemError {
     /// No private key among what is there.
     #[error("its PEM holds no private key: a line `-----BEGIN PRIVATE KEY-----` is needed")]
     Missing,
-    /// An EC key in the older form.
-    #[error("its key is in the form `EC PRIVATE KEY` (SEC 1), which isn't read: {CONVERT}")]
-    Sec1,
     /// Something else.
     #[error(
         "its key is of a kind that isn't read: give one whose PEM begins with -----BEGIN PRIVATE KEY----- (PKCS#8)"
@@ -37,7 +37,7 @@ pub(super) enum PemError {
 const CONVERT: &str = "convert it with `openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW`";
 
 /// Reads the first private key; other blocks (EC parameters, certificates) may stand around it.
-pub(super) fn private_key(text: &str) -> Result<PrivateKey, PemError> {
+pub(crate) fn private_key(text: &str) -> Result<PrivateKey, PemError> {
     let mut lines = text.lines().map(str::trim);
     let label = (lines.by_ref())
         .filter_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
@@ -58,7 +58,7 @@ pub(super) fn private_key(text: &str) -> Result<PrivateKey, PemError> {
     let pack: fn(Zeroizing<Vec<u8>>) -> PrivateKey = match label {
         "PRIVATE KEY" => PrivateKey::Pkcs8,
         "RSA PRIVATE KEY" => PrivateKey::Pkcs1,
-        "EC PRIVATE KEY" => return Err(PemError::Sec1),
+        "EC PRIVATE KEY" => PrivateKey::Sec1,
         "ENCRYPTED PRIVATE KEY" => return Err(PemError::Encrypted),
         _ => return Err(PemError::Unknown),
     };
