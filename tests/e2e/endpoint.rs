@@ -13,7 +13,7 @@ use deputy_link::Held;
 use deputy_observe::{listen, serve};
 use deputy_sources::Surroundings;
 use deputy_test_servers::{Error, aws, boto, free_ports};
-use deputy_worker::endpoint::{Aws, Clock, Token};
+use deputy_worker::endpoint::{Aws, Clock, TokenFile};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -61,7 +61,8 @@ impl Endpoint {
         let instance: InstanceName = "s3".parse().unwrap();
         let uri = format!("http://127.0.0.1:{port}{}", Aws::path(&instance));
         runtime.block_on(async {
-            let token = Token::open(&token_file, &SystemRandom::new(), &Surroundings::of_process()).await.unwrap();
+            let here = Surroundings::of_process();
+            let token = TokenFile::open(&token_file, &SystemRandom::new(), &here, Arc::clone(&clock)).await.unwrap();
             let listener = listen(([127, 0, 0, 1], port).into()).await.unwrap();
             tokio::spawn(serve(listener, Arc::new(Aws::new(instance, token, receiver, clock))));
         });

@@ -25,13 +25,13 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::Clock;
-use super::token::Token;
+use super::token_file::TokenFile;
 
 /// Gives out the credentials of one instance.
 pub struct Aws {
     instance: InstanceName,
     path: String,
-    token: Token,
+    token: TokenFile,
     held: watch::Receiver<Arc<Held>>,
     clock: Clock,
     /// Lines of the log: every program of the machine can ask.
@@ -81,7 +81,7 @@ enum Refused {
 
 impl Aws {
     /// For one instance, to those who show the token.
-    pub fn new(instance: InstanceName, token: Token, held: watch::Receiver<Arc<Held>>, clock: Clock) -> Self {
+    pub fn new(instance: InstanceName, token: TokenFile, held: watch::Receiver<Arc<Held>>, clock: Clock) -> Self {
         let path = Self::path(&instance);
         let (refusals, answers) = (RateLimiter::new(LINES, MINUTE), RateLimiter::new(LINES, MINUTE));
         Self { path, instance, token, held, clock, refusals, answers }
@@ -92,14 +92,14 @@ impl Aws {
         format!("/v1/credentials/{instance}")
     }
 
-    fn judge(&self, request: &Request<()>) -> Result<Response<Bytes>, Refused> {
+    async fn judge(&self, request: &Request<()>) -> Result<Response<Bytes>, Refused> {
         if !is_for_this_machine(request) {
             return Err(Refused::Host);
         }
         let mut shown = request.headers().get_all(header::AUTHORIZATION).iter();
-        match (shown.next(), shown.next()) {
-            (Some(shown), None) if self.token.is(shown.as_bytes()) => {}
-            _ => return Err(Refused::Token),
+        let (Some(shown), None) = (shown.next(), shown.next()) else { return Err(Refused::Token) };
+        if !self.token.is(shown.as_bytes()).await {
+            return Err(Refused::Token);
         }
         if request.uri().path() != self.path {
             return Err(Refused::Path);
@@ -140,7 +140,7 @@ impl Aws {
 
 impl Handler for Aws {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        self.judge(&request).unwrap_or_else(|refused| {
+        self.judge(&request).await.unwrap_or_else(|refused| {
             let (status, code) = refused.code();
             if matches!(refused, Refused::Host | Refused::Token)
                 && let Some(suppressed) = self.refusals.acquire((self.clock)())

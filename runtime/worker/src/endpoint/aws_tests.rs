@@ -9,12 +9,19 @@ const PAYLOAD: &str = r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"hu
 struct World {
     aws: Aws,
     sender: watch::Sender<Arc<Held>>,
+    _folder: tempfile::TempDir,
 }
 
-fn at(now: u64, held: Arc<Held>) -> World {
+#[expect(clippy::disallowed_methods, reason = "a file that only this test reads, and randomness that it does not use")]
+async fn at(now: u64, held: Arc<Held>) -> World {
     let (sender, receiver) = watch::channel(held);
-    let token = Token::of(TOKEN.as_bytes()).unwrap();
-    World { aws: Aws::new("s3-prod".parse().unwrap(), token, receiver, clock(now)), sender }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, TOKEN).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let here = deputy_sources::Surroundings::of_process();
+    let token = TokenFile::open(&file, &aws_lc_rs::rand::SystemRandom::new(), &here, clock(now)).await.unwrap();
+    World { aws: Aws::new("s3-prod".parse().unwrap(), token, receiver, clock(now)), sender, _folder: folder }
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> {
@@ -45,7 +52,7 @@ impl World {
 
 #[tokio::test]
 async fn a_library_gets_what_it_takes() {
-    let (status, answer) = at(0, held(PAYLOAD)).asked(good()).await;
+    let (status, answer) = at(0, held(PAYLOAD)).await.asked(good()).await;
     let expected = serde_json::json!({
         "AccessKeyId": "AKIA", "SecretAccessKey": "hunter2", "Token": "tok", "Expiration": "1970-01-01T01:00:00Z",
     });
@@ -54,7 +61,8 @@ async fn a_library_gets_what_it_takes() {
 
 #[tokio::test]
 async fn credentials_without_a_session_have_an_empty_token() {
-    let (status, answer) = at(0, held(r#"{"AccessKeyId":"AKIA","SecretAccessKey":"\"\u0041"}"#)).asked(good()).await;
+    let (status, answer) =
+        at(0, held(r#"{"AccessKeyId":"AKIA","SecretAccessKey":"\"\u0041"}"#)).await.asked(good()).await;
     assert_eq!((status, &answer["Token"], &answer["SecretAccessKey"]), (200, &"".into(), &"\"A".into()));
 }
 
@@ -63,27 +71,27 @@ include!("../../../payloads/vectors/aws.in");
 #[tokio::test]
 async fn endpoint_judges_payloads_of_aws_as_the_vectors_say() {
     for (accepted, payload) in VECTORS {
-        let status = at(0, held(payload)).asked(good()).await.0;
+        let status = at(0, held(payload)).await.asked(good()).await.0;
         assert_eq!(status, if accepted { 200 } else { 500 }, "{payload}");
     }
 }
 
 #[tokio::test]
 async fn the_newest_is_given_out_and_what_has_expired_never() {
-    let world = at(3_600_998, held(PAYLOAD));
+    let world = at(3_600_998, held(PAYLOAD)).await;
     assert_eq!(world.asked(good()).await.0, 200);
     world.sender.send(held(&PAYLOAD.replace("AKIA", "ASIA"))).unwrap();
     assert_eq!(world.asked(good()).await.1["AccessKeyId"], "ASIA");
     world.sender.send(Arc::default()).unwrap();
     assert_eq!(world.refused(good()).await, (503, "NotHeld".into()));
     for now in [3_600_999, u64::MAX] {
-        assert_eq!(at(now, held(PAYLOAD)).refused(good()).await, (503, "Expired".into()));
+        assert_eq!(at(now, held(PAYLOAD)).await.refused(good()).await, (503, "Expired".into()));
     }
 }
 
 #[tokio::test]
 async fn who_does_not_show_the_token_learns_nothing() {
-    let world = at(0, held(PAYLOAD));
+    let world = at(0, held(PAYLOAD)).await;
     let host = ("host", "127.0.0.1:9911");
     let long = TOKEN.repeat(9);
     for shown in ["", "0123456789abcdeF", "0123456789abcde", &long, "Bearer 0123456789abcdef", "0123456789abcdef,"] {
@@ -104,7 +112,7 @@ async fn who_does_not_show_the_token_learns_nothing() {
 /// A page in a browser reaches loopback by a name of its own that resolves to it.
 #[tokio::test]
 async fn a_name_that_only_resolves_to_this_machine_is_refused_even_with_the_token() {
-    let world = at(0, held(PAYLOAD));
+    let world = at(0, held(PAYLOAD)).await;
     let with = |target: &str, hosts: &[&str]| {
         let hosts = hosts.iter().map(|host| ("host", *host)).chain([("authorization", TOKEN)]);
         request("GET", target, &hosts.collect::<Vec<_>>())
@@ -137,7 +145,7 @@ async fn a_name_that_only_resolves_to_this_machine_is_refused_even_with_the_toke
 
 #[tokio::test]
 async fn other_paths_and_methods_hold_nothing() {
-    let world = at(0, held(PAYLOAD));
+    let world = at(0, held(PAYLOAD)).await;
     let headers = [("host", "localhost"), ("authorization", TOKEN)];
     for target in [
         "/",
@@ -159,7 +167,7 @@ async fn other_paths_and_methods_hold_nothing() {
 #[tokio::test]
 async fn a_payload_of_another_kind_is_not_repeated() {
     for payload in ["hunter2", "{\"AccessKeyId\":\"AKIA\",\"SecretAccessKey\":\"hunter2\\n\"}"] {
-        assert_eq!(at(0, held(payload)).refused(good()).await, (500, "NotCredentials".into()));
+        assert_eq!(at(0, held(payload)).await.refused(good()).await, (500, "NotCredentials".into()));
     }
 }
 
@@ -185,7 +193,7 @@ impl tracing::Subscriber for Lines {
 
 #[tokio::test]
 async fn aws_endpoint_logs_a_bounded_number_of_lines() {
-    let (world, lines) = (at(0, held(PAYLOAD)), Lines::default());
+    let (world, lines) = (at(0, held(PAYLOAD)).await, Lines::default());
     let _logging = tracing::subscriber::set_default(lines.clone());
     // Where another test came by first, nobody was interested.
     world.asked(good()).await;

@@ -9,6 +9,7 @@ mod local;
 #[cfg(test)]
 mod testing;
 mod token;
+mod token_file;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use deputy_core::Timestamp;
 pub use aws::Aws;
 pub use local::{Leases, Local, Status};
 pub use token::{Token, TokenError};
+pub use token_file::TokenFile;
 
 /// What the wall clock shows.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

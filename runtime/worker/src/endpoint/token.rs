@@ -65,6 +65,11 @@ impl Token {
         if !path.exists() {
             make(path, random)?;
         }
+        Self::read(path, here).await
+    }
+
+    /// Reads a token's file.
+    pub(super) async fn read(path: &Path, here: &Surroundings) -> Result<Self, TokenError> {
         let (token, _) = read_file(path, Form::bytes(MOST), here).await.map_err(TokenError::Read)?;
         Self::of(token.expose()).ok_or_else(|| TokenError::Unsound { path: path.to_owned() })
     }

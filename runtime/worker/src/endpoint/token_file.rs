@@ -1,0 +1,87 @@
+//! A token that follows its file: one that was replaced is good no longer, and needs no restart.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand::SecureRandom;
+use deputy_core::in_one_line;
+use deputy_sources::{Fingerprint, Surroundings};
+use tokio::sync::Mutex;
+
+use super::Clock;
+use super::token::{Token, TokenError};
+
+/// How long the last token is good after its file can't be used any more: it may be being written.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The token of an endpoint.
+pub struct TokenFile {
+    path: PathBuf,
+    here: Surroundings,
+    clock: Clock,
+    last: Mutex<Last>,
+}
+
+struct Last {
+    token: Arc<Token>,
+    /// Of the file that was looked at last; `None` if it is not there.
+    seen: Option<Fingerprint>,
+    /// Since when the file can't be used, in milliseconds of the wall clock.
+    failed_at: Option<u64>,
+}
+
+impl TokenFile {
+    /// Reads a token's file, and makes one that is not there.
+    ///
+    /// # Errors
+    /// As [`Token::open`].
+    pub async fn open(
+        path: &Path,
+        random: &dyn SecureRandom,
+        here: &Surroundings,
+        clock: Clock,
+    ) -> Result<Self, TokenError> {
+        let token = Token::open(path, random, here).await?;
+        // Unknown: the first use reads the file again, so that no change in between is missed.
+        let last = Last { token: Arc::new(token), seen: None, failed_at: None };
+        Ok(Self { path: path.to_owned(), here: here.clone(), clock, last: Mutex::new(last) })
+    }
+
+    /// Whether this is the token that the file holds now.
+    pub async fn is(&self, shown: &[u8]) -> bool {
+        self.current().await.is_some_and(|token| token.is(shown))
+    }
+
+    async fn current(&self) -> Option<Arc<Token>> {
+        let mut last = self.last.lock().await;
+        let seen = Fingerprint::of_file(&self.path).await.ok();
+        let unchanged = last.seen == seen && seen.is_some();
+        if !unchanged {
+            match Token::read(&self.path, &self.here).await {
+                Ok(token) => *last = Last { token: Arc::new(token), seen, failed_at: None },
+                Err(error) => {
+                    if last.failed_at.is_none() || last.seen != seen {
+                        let file = self.path.display();
+                        tracing::warn!(
+                            %file, error = in_one_line(&error),
+                            "the token file of an endpoint cannot be used; the last token is good for {} s", GRACE.as_secs()
+                        );
+                    }
+                    let now = (self.clock)().as_millis();
+                    last.failed_at.get_or_insert(now);
+                    last.seen = seen;
+                }
+            }
+        }
+        let good = last.failed_at.is_none_or(|at| {
+            // A clock that was set back makes it old, not young.
+            (self.clock)().as_millis().checked_sub(at).is_some_and(|age| u128::from(age) < GRACE.as_millis())
+        });
+        good.then(|| Arc::clone(&last.token))
+    }
+}
+
+#[cfg(test)]
+#[path = "token_file_tests.rs"]
+mod tests;
