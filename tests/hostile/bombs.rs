@@ -5,10 +5,11 @@ use std::fs;
 use wasm_encoder::{
     BlockType, CodeSection, Component, ComponentExportKind, ComponentInstanceSection, Function, FunctionSection,
     HeapType, InstanceSection, Instruction, MemorySection, MemoryType, Module, ModuleArg, ModuleSection,
-    NestedComponentSection, RefType, StartSection, TableSection, TableType, TypeSection, ValType,
+    NestedComponentSection, RefType, StartSection, TableSection, TableType, TypeSection,
 };
 
 use crate::surroundings::guest_file;
+pub(crate) use crate::tangled::{holding, tangled_functions};
 
 const CORE_MODULE: u8 = 1;
 
@@ -127,57 +128,23 @@ pub(crate) fn straight_line_fills(pages: u64, fills: u32) -> Module {
     module
 }
 
-/// A component that holds modules, and does nothing with them.
-pub(crate) fn holding(module: &Module) -> Vec<u8> {
-    let mut component = Component::new();
-    component.section(&ModuleSection(module));
-    component.finish()
-}
-
-/// Functions of so many branches, between which a thousand locals live: what takes a compiler long, and most memory.
-pub(crate) fn tangled_functions(count: u32, branches: u32) -> Module {
-    const LOCALS: u32 = 1_000;
-    let mut types = TypeSection::new();
-    types.ty().function([ValType::I32], [ValType::I32]);
-    let mut functions = FunctionSection::new();
-    let mut code = CodeSection::new();
-    let mut function = Function::new([(LOCALS, ValType::I64)]);
-    for n in 0..branches {
-        let (from, to) = (1 + n.wrapping_mul(7919) % LOCALS, 1 + n.wrapping_mul(104_729) % LOCALS);
-        for instruction in [
-            Instruction::Block(BlockType::Empty),
-            Instruction::LocalGet(0),
-            Instruction::BrIf(0),
-            Instruction::LocalGet(from),
-            Instruction::LocalGet(to),
-            Instruction::I64Mul,
-            Instruction::LocalSet(to),
-            Instruction::LocalGet(0),
-            Instruction::Call(0),
-            Instruction::LocalSet(0),
-            Instruction::End,
-        ] {
-            function.instruction(&instruction);
-        }
-    }
-    function.instruction(&Instruction::LocalGet(0)).instruction(&Instruction::End);
-    for _ in 0..count {
-        functions.function(0);
-        code.function(&function);
-    }
-    let mut module = Module::new();
-    module.section(&types).section(&functions).section(&code);
-    module
-}
-
 /// A component that instantiates one ten times, which instantiates one ten times, and so on: of a few bytes come ten to
-/// the `depth` instances.
+/// the `depth` instances of a module.
 pub(crate) fn laughs(depth: u32) -> Vec<u8> {
     let mut inner = Component::new();
     inner.section(&ModuleSection(&nothing()));
     let mut instances = InstanceSection::new();
     instances.instantiate(0, std::iter::empty::<(&str, ModuleArg)>());
     inner.section(&instances);
+    multiplied(inner, depth)
+}
+
+/// The same with components in which there is nothing: they cost a compiler little, and an engine's books much.
+pub(crate) fn empty_laughs(depth: u32) -> Vec<u8> {
+    multiplied(Component::new(), depth)
+}
+
+fn multiplied(mut inner: Component, depth: u32) -> Vec<u8> {
     for _ in 0..depth {
         let mut outer = Component::new();
         outer.section(&NestedComponentSection(&inner));

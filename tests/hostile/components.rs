@@ -10,7 +10,7 @@ use wasm_encoder::Component;
 
 use crate::bombs;
 use crate::harness::{Case, host};
-use crate::surroundings::{chain, compiler, folder, guest_file, private_file};
+use crate::surroundings::{cache, chain, compiler, folder, guest_file, private_file};
 
 /// Why these bytes are not loaded.
 #[track_caller]
@@ -166,7 +166,7 @@ impl Resolver for Nobody {
 /// A sandbox whose compiler may take little.
 fn small(name: &str, compiler: Compiler) -> Sandbox {
     let options = Options {
-        state_dir: folder(name).join("state"),
+        cache: Some(cache(&folder(name))),
         compiler,
         audit: std::sync::Arc::new(deputy_observe::Audit::memory()),
         resolver: std::sync::Arc::new(Nobody),
@@ -235,5 +235,35 @@ fn a_component_whose_instances_multiply_costs_one_child_or_is_refused() {
     let compiler = Compiler { memory: ByteSize::mib(512), time: Span::secs(10), ..compiler() };
     explodes("laughs", &bomb, compiler, |error| {
         matches!(error, CompileError::Killed { .. } | CompileError::Slow(_) | CompileError::Invalid(_))
+    });
+}
+
+/// A million components in which there is nothing: 2 KB that compile, and would then cost 100 MiB for each call.
+#[test]
+fn a_component_whose_empty_instances_multiply_is_refused_before_it_is_loaded() {
+    let bomb = bombs::empty_laughs(6);
+    assert!(bomb.len() < 2_000, "{}", bomb.len());
+    explodes("empty-laughs", &bomb, compiler(), |error| {
+        matches!(error, CompileError::Invalid(_) | CompileError::Load { .. })
+    });
+}
+
+#[test]
+fn a_component_that_was_refused_costs_no_child_again() {
+    let compiler = Compiler { time: Span::secs(2), ..compiler() };
+    let bomb = private_file(&bombs::holding(&bombs::tangled_functions(64, 2_000)));
+    let sandbox = small("remembered", compiler);
+    host().attack(|| {
+        host().runtime.block_on(async {
+            let first = sandbox.inspect(&bomb).await.expect_err("it is compiled");
+            let begun = Instant::now();
+            for _ in 0..20 {
+                let again = sandbox.inspect(&bomb).await.expect_err("it is compiled");
+                assert!(matches!(again, LoadError::Cache { source: CacheError::Refused(_), .. }), "{}", chain(&again));
+                assert_eq!(chain(&again), chain(&first), "an operator is told the same");
+            }
+            assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+            sandbox.inspect(&guest_file("benign")).await.map(drop).expect("another one is compiled");
+        });
     });
 }

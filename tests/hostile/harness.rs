@@ -15,7 +15,7 @@ use deputy_sandbox::{Call, CallError, Options, Provider, Sandbox};
 use tokio::runtime::Runtime;
 
 use crate::servers::Server;
-use crate::surroundings::{Answer, Log, Names, chain, compiler, folder, guest_file, memory, private_file};
+use crate::surroundings::{Answer, Log, Names, cache, chain, compiler, folder, guest_file, memory, private_file};
 
 /// The one host.
 pub(crate) struct Host {
@@ -61,7 +61,7 @@ impl Host {
         let log = Log::begin();
         let runtime = Runtime::new().unwrap();
         let options = Options {
-            state_dir: folder.join("state"),
+            cache: Some(cache(&folder)),
             compiler: compiler(),
             audit: Arc::clone(&audit),
             resolver: Arc::clone(&names) as _,

@@ -28,6 +28,7 @@ mod secrets;
 mod servers;
 mod sockets;
 mod surroundings;
+mod tangled;
 mod traps;
 
 use std::collections::BTreeSet;

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deputy_sandbox::{Compiler, Resolver};
+use deputy_core::SecretBytes;
+use deputy_sandbox::{CacheKey, CodeCache, Compiler, Resolver};
 
 use crate::harness::host;
 
@@ -96,6 +97,11 @@ impl Resolver for Names {
             None => std::future::pending().await,
         }
     }
+}
+
+/// A cache of compiled code below a folder.
+pub(crate) fn cache(folder: &Path) -> CodeCache {
+    CodeCache { state_dir: folder.join("state"), key: CacheKey::new(&SecretBytes::new(vec![7; 32])) }
 }
 
 /// The compile child that production uses, with what it may take in production.

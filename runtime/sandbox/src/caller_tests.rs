@@ -18,15 +18,13 @@ struct Lab {
     audit: Arc<Audit>,
     caller: Caller,
     bindings: Bindings,
-    _folder: tempfile::TempDir,
 }
 
 impl Lab {
     fn new(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let audit = Arc::new(Audit::memory());
         let sandbox = Sandbox::new(Options {
-            state_dir: folder.path().join("state"),
+            cache: None,
             compiler: Compiler::new("/bin/false".into(), Vec::new()),
             audit: Arc::clone(&audit),
             resolver: names(),
@@ -38,7 +36,7 @@ impl Lab {
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
         let http = HttpPolicy::nothing(Arc::clone(&secrets) as _);
         let bindings = Bindings { http, files: Files::Refused, resolver: names(), secrets };
-        Self { sandbox, audit, caller, bindings, _folder: folder }
+        Self { sandbox, audit, caller, bindings }
     }
 
     async fn call(&self, run: Run<()>) -> crate::call::Call<()> {

@@ -26,6 +26,10 @@ pub(crate) const CONCURRENT_CALLS: usize = 500;
 pub(crate) const MEMORIES: u32 = 8;
 pub(crate) const TABLES: u32 = 8;
 
+/// What wasmtime may take for the bookkeeping of one component's instances, in bytes. Instances of components within
+/// components have no other limit: 16 bytes each, and some hundred more while a call runs.
+const COMPONENT_INSTANCE: usize = 1 << 20;
+
 /// Options that compiled code depends on. A change here makes cached code useless, which the cache's keys see.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
@@ -48,22 +52,34 @@ pub(crate) fn config() -> Config {
 /// If wasmtime refuses its options, which would be a bug here.
 pub(crate) fn engine() -> Result<Engine, wasmtime::Error> {
     let mut pooled = config();
-    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    let calls = u32::try_from(CONCURRENT_CALLS).unwrap_or(u32::MAX);
+    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls, calls * MEMORIES)));
     Engine::new(&pooled).or_else(|error| {
         tracing::info!(%error, "no room for a pool of instances: allocating them one by one");
         Engine::new(&config())
     })
 }
 
-fn pool() -> PoolingAllocationConfig {
-    let calls = u32::try_from(CONCURRENT_CALLS).unwrap_or(u32::MAX);
+/// An engine that runs nothing and refuses what no slot of the pool can hold, also where there is no room for a pool: it
+/// reserves no memory.
+///
+/// # Errors
+/// As [`engine`].
+pub(crate) fn judging() -> Result<Engine, wasmtime::Error> {
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(1, 0)));
+    Engine::new(&config)
+}
+
+fn pool(calls: u32, memories: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls);
     pool.total_stacks(calls);
     pool.total_core_instances(calls * Limits::MOST_INSTANCES);
-    pool.total_memories(calls * MEMORIES);
+    pool.total_memories(memories);
     pool.total_tables(calls * TABLES);
     pool.max_tables_per_module(TABLES);
+    pool.max_component_instance_size(COMPONENT_INSTANCE);
     pool.table_elements(Limits::MOST_TABLE_ELEMENTS as usize);
     pool.max_memory_size(Limits::MOST_MEMORY.as_usize());
     pool.max_unused_warm_slots(16); // what idle slots keep is memory that nobody uses

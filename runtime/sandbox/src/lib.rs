@@ -52,7 +52,7 @@ mod waiting;
 mod watchdog;
 
 pub use account::Usage;
-pub use cache::CacheError;
+pub use cache::{CacheError, CacheKey};
 pub use call::{Call, CallError, Interruption};
 pub use compile::{CompileError, Compiler, compile_child};
 pub use http::HttpPolicyError;
@@ -60,5 +60,5 @@ pub use inspection::{Import, Inspection, Kind};
 pub use network::{Resolver, SystemResolver};
 pub use provider::Provider;
 pub use receiver::Receiver;
-pub use sandbox::{LoadError, Options, Sandbox, SandboxError};
+pub use sandbox::{CodeCache, LoadError, Options, Sandbox, SandboxError};
 pub use secret_fault::SecretFault;

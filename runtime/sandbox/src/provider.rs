@@ -7,7 +7,7 @@ use deputy_observe::Actor;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::delegation::tokens::types as wit;
 use crate::bindings::renews::{RenewsTokens, RenewsTokensPre};
@@ -22,7 +22,7 @@ use crate::lent::Lent;
 use crate::open_call::Function;
 use crate::outputs::Files;
 use crate::redact::Redactor;
-use crate::sandbox::{LoadError, Shared};
+use crate::sandbox::{LoadError, Loaded, Shared};
 use crate::secret_fault::SecretFault;
 use crate::secrets::SecretStore;
 use crate::state::{Bindings, State};
@@ -31,6 +31,8 @@ use crate::state::{Bindings, State};
 pub struct Provider {
     caller: Caller,
     inspection: Inspection,
+    /// Keeps it in the cache's memory.
+    _component: Arc<Component>,
     obtains: BoundPre<State>,
     renews: Option<RenewsTokensPre<State>>,
     revokes: Option<RevokesTokensPre<State>>,
@@ -45,7 +47,7 @@ impl Provider {
         shared: Arc<Shared>,
         instance: Instance,
         linked: InstancePre<State>,
-        inspection: Inspection,
+        Loaded { component, inspection }: Loaded,
     ) -> Result<Self, LoadError> {
         let path = || instance.component.clone();
         if inspection.kind != Kind::Provider {
@@ -67,7 +69,7 @@ impl Provider {
         };
         let bare = Bindings::bare(&shared.resolver, &secrets, Files::Refused);
         let caller = Caller::new(shared, Actor::Instance(instance.name), &instance.settings, instance.limits);
-        Ok(Self { caller, inspection, obtains, renews, revokes, secrets, granted, bare })
+        Ok(Self { caller, inspection, _component: component, obtains, renews, revokes, secrets, granted, bare })
     }
 
     /// What the component is.

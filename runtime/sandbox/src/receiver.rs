@@ -9,7 +9,7 @@ use std::sync::Arc;
 use deputy_core::{Delivery, Outputs, ReceiverPlan, Services};
 use deputy_observe::{Accepted, Actor};
 use futures::FutureExt;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::receives::{TokenReceiver, TokenReceiverPre};
 use crate::call::{Call, CallError};
@@ -20,7 +20,7 @@ use crate::open_call::Function;
 use crate::outputs::Files;
 use crate::redact::Redactor;
 use crate::running::Run;
-use crate::sandbox::{LoadError, Shared};
+use crate::sandbox::{LoadError, Loaded, Shared};
 use crate::secrets::SecretStore;
 use crate::state::{Bindings, State};
 
@@ -28,6 +28,8 @@ use crate::state::{Bindings, State};
 pub struct Receiver {
     caller: Caller,
     inspection: Inspection,
+    /// Keeps it in the cache's memory.
+    _component: Arc<Component>,
     receives: TokenReceiverPre<State>,
     /// When it may leave files, and when not.
     accepting: Bindings,
@@ -39,7 +41,7 @@ impl Receiver {
         shared: Arc<Shared>,
         plan: ReceiverPlan,
         linked: InstancePre<State>,
-        inspection: Inspection,
+        Loaded { component, inspection }: Loaded,
     ) -> Result<Self, LoadError> {
         let path = || plan.component.clone();
         if inspection.kind != Kind::Receiver {
@@ -50,7 +52,7 @@ impl Receiver {
         let bind = |files| Bindings::bare(&shared.resolver, &secrets, files);
         let (accepting, bare) = (bind(Files::Staged), bind(Files::Refused));
         let caller = Caller::new(shared, Actor::Receiver(plan.name), &plan.settings, plan.limits);
-        Ok(Self { caller, inspection, receives, accepting, bare })
+        Ok(Self { caller, inspection, _component: component, receives, accepting, bare })
     }
 
     /// What the component is.

@@ -8,13 +8,15 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use deputy_core::{Digest, Instance, ReceiverPlan};
+use deputy_core::{Digest, Instance, ReceiverPlan, Span};
 use deputy_observe::Audit;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::cache::{Cache, CacheError};
+use crate::blocking::blocking;
+use crate::cache::{Cache, CacheError, CacheKey};
+use crate::clock;
 use crate::compile::Compiler;
 use crate::engine::{self, CONCURRENT_CALLS, Ticker};
 use crate::http::HttpPolicyError;
@@ -29,14 +31,22 @@ use crate::watchdog::Watchdog;
 
 /// What a sandbox is made with.
 pub struct Options {
-    /// A folder for this user alone; made if it is not there.
-    pub state_dir: PathBuf,
+    /// Where compiled code is kept. `None`: nowhere, each process compiles what it needs.
+    pub cache: Option<CodeCache>,
     /// How components are compiled.
     pub compiler: Compiler,
     /// Where audit events go.
     pub audit: Arc<Audit>,
     /// How names are resolved.
     pub resolver: Arc<dyn Resolver>,
+}
+
+/// Where compiled code is kept, and what authenticates it.
+pub struct CodeCache {
+    /// A folder for this user alone; made if it is not there.
+    pub state_dir: PathBuf,
+    /// Only this installation has it.
+    pub key: CacheKey,
 }
 
 /// Runs components. Cheap to clone.
@@ -56,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) ticker: Ticker,
     pub(crate) watchdog: Watchdog,
     cache: Cache,
+    /// Held while a component's file is read.
+    reading: Arc<Semaphore>,
     engine: Engine,
     linker: Linker<State>,
 }
@@ -109,6 +121,14 @@ pub enum LoadError {
         /// Why.
         source: HttpPolicyError,
     },
+    /// Its file system does not answer.
+    #[error("reading the component {} took longer than {limit}: is its file system reachable?", path.display())]
+    Hangs {
+        /// The component.
+        path: PathBuf,
+        /// How long it may take.
+        limit: Span,
+    },
     /// It imports what no grant can give.
     #[error("{} asks for more than the contract and WASI 0.2 have", path.display())]
     Import {
@@ -152,9 +172,19 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 const LARGEST_COMPONENT: u64 = 256 << 20;
 
+/// How many components' files are read at once, how long one may take, and how long it may wait for its turn.
+const READERS: usize = 8;
+const READING: Span = Span::secs(60);
+const QUEUEING: Span = Span::secs(600);
+
 impl Shared {
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<State>, LoadError> {
+        let linked = self.linker.instantiate_pre(component);
+        linked.map_err(|source| LoadError::Import { path: path.to_owned(), source })
     }
 }
 
@@ -173,6 +203,7 @@ impl Sandbox {
         let engine = engine::engine()?;
         let mut linker = Linker::new(&engine);
         state::link(&mut linker)?;
+        let kept = options.cache.as_ref().map(|cache| (cache.state_dir.as_path(), cache.key.clone()));
         let shared = Shared {
             audit: options.audit,
             calls: AtomicU64::new(1),
@@ -182,7 +213,8 @@ impl Sandbox {
             threads: CallThreads::new()?,
             ticker: Ticker::new(&engine)?,
             watchdog: Watchdog::new()?,
-            cache: Cache::new(engine.clone(), options.compiler, &options.state_dir)?,
+            cache: Cache::new(engine.clone(), options.compiler, kept)?,
+            reading: Arc::new(Semaphore::new(READERS)),
             engine,
             linker,
         };
@@ -194,8 +226,13 @@ impl Sandbox {
     /// # Errors
     /// If one of these fails; the component's own code can't make it.
     pub async fn load(&self, instance: &Instance) -> Result<Provider, LoadError> {
-        let (linked, inspection) = self.linked(&instance.component, instance.sha256).await?;
-        Provider::new(Arc::clone(&self.shared), instance.clone(), linked, inspection)
+        let loaded = self.component(&instance.component, instance.sha256).await?;
+        let (shared, instance) = (Arc::clone(&self.shared), instance.clone());
+        blocking(move || {
+            let linked = shared.link(&instance.component, &loaded.component)?;
+            Provider::new(shared, instance, linked, loaded)
+        })
+        .await
     }
 
     /// The same for a receiver's component.
@@ -203,8 +240,13 @@ impl Sandbox {
     /// # Errors
     /// As [`load`](Self::load).
     pub async fn load_receiver(&self, plan: &ReceiverPlan) -> Result<Receiver, LoadError> {
-        let (linked, inspection) = self.linked(&plan.component, plan.sha256).await?;
-        Receiver::new(Arc::clone(&self.shared), plan.clone(), linked, inspection)
+        let loaded = self.component(&plan.component, plan.sha256).await?;
+        let (shared, plan) = (Arc::clone(&self.shared), plan.clone());
+        blocking(move || {
+            let linked = shared.link(&plan.component, &loaded.component)?;
+            Receiver::new(shared, plan, linked, loaded)
+        })
+        .await
     }
 
     /// Reads and compiles a component, and says what it is. Runs nothing of it.
@@ -212,7 +254,7 @@ impl Sandbox {
     /// # Errors
     /// As [`load`](Self::load).
     pub async fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
-        Ok(self.component(path, None).await?.1)
+        Ok(self.component(path, None).await?.inspection)
     }
 
     /// Waits until the calls that nobody waits for any more are over and recorded, but no longer than a moment: for the
@@ -223,30 +265,58 @@ impl Sandbox {
         tokio::time::timeout(SETTLING, self.shared.slots.acquire_many(all)).await.map(drop).ok();
     }
 
-    async fn linked(
-        &self,
-        path: &Path,
-        expected: Option<Digest>,
-    ) -> Result<(InstancePre<State>, Inspection), LoadError> {
-        let (component, inspection) = self.component(path, expected).await?;
-        let linked = self.shared.linker.instantiate_pre(&component);
-        linked.map(|linked| (linked, inspection)).map_err(|source| LoadError::Import { path: path.to_owned(), source })
+    /// Releases components that no provider or receiver has any more, and removes compiled code that nothing loaded for
+    /// long, or of which there is too much. Returns how many files were removed.
+    pub async fn prune(&self) -> usize {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.cache.prune(clock::system())).await
     }
 
-    async fn component(&self, path: &Path, expected: Option<Digest>) -> Result<(Component, Inspection), LoadError> {
-        let (digest, size) = digest(path)?;
+    async fn component(&self, path: &Path, expected: Option<Digest>) -> Result<Loaded, LoadError> {
+        let file = path.to_owned();
+        let (digest, size) = self.read_file(path, move || digest(&file)).await?;
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
             return Err(LoadError::Digest { path: path.to_owned(), found: digest, expected });
         }
-        let cache = |source| LoadError::Cache { path: path.to_owned(), source };
+        let failed = |source| LoadError::Cache { path: path.to_owned(), source };
         let mut slot = self.shared.cache.slot(digest).await;
-        let component = match slot.load().map_err(cache)? {
+        let component = match slot.load().await.map_err(failed)? {
             Some(component) => component,
-            None => slot.compile(&read(path, digest)?).await.map_err(cache)?,
+            None => {
+                let file = path.to_owned();
+                let bytes = self.read_file(path, move || read(&file, digest)).await?;
+                slot.compile(&bytes).await.map_err(failed)?
+            }
         };
-        let inspection = Inspection::of(&self.shared.engine, &component, digest, size);
-        inspection.map(|inspection| (component, inspection)).ok_or_else(|| LoadError::World { path: path.to_owned() })
+        drop(slot);
+        let (engine, of) = (self.shared.engine.clone(), Arc::clone(&component));
+        let inspection = blocking(move || Inspection::of(&engine, &of, digest, size)).await;
+        let inspection = inspection.ok_or_else(|| LoadError::World { path: path.to_owned() })?;
+        Ok(Loaded { component, inspection })
     }
+
+    /// Reads a component's file beside the runtime's threads, few at once: one whose file system hangs keeps its thread.
+    async fn read_file<T: Send + 'static>(
+        &self,
+        path: &Path,
+        read: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let late = |limit| LoadError::Hangs { path: path.to_owned(), limit };
+        let place = Arc::clone(&self.shared.reading).acquire_owned();
+        let place = tokio::time::timeout(QUEUEING.duration(), place).await.map_err(|_| late(QUEUEING))?;
+        let reads = blocking(move || {
+            let _place = place;
+            read()
+        });
+        tokio::time::timeout(READING.duration(), reads).await.map_err(|_| late(READING))?
+    }
+}
+
+/// A component, and what it is.
+pub(crate) struct Loaded {
+    /// The cache does not release it while somebody has this.
+    pub(crate) component: Arc<Component>,
+    pub(crate) inspection: Inspection,
 }
 
 /// The digest of a file and its size, by way of a small buffer: most components are compiled already, and then nobody

@@ -39,6 +39,9 @@ pub enum MasterKeyError {
         /// Why not.
         source: io::Error,
     },
+    /// The library fails.
+    #[error("a key can't be derived from the master key: this is a bug, please report it")]
+    Derive,
     /// There is one already.
     #[error("the key file {} is there already: use it, or move it away to have a new key made", .0.display())]
     Exists(PathBuf),
@@ -142,6 +145,20 @@ impl MasterKey {
         })?;
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(Self(SecretBytes::new(key.to_vec())))
+    }
+
+    /// Another key of 32 bytes, for one purpose that is not sealing. Who has it learns nothing about this one.
+    ///
+    /// # Errors
+    /// If the library fails, which it does not for this length.
+    pub fn derive(&self, purpose: &str) -> Result<SecretBytes, MasterKeyError> {
+        // Sealing has salts of 32 bytes, and so no key in common with this.
+        let derived = Salt::new(HKDF_SHA256, b"deputy: derived keys").extract(self.0.expose());
+        let mut key = Zeroizing::new([0; SIZE]);
+        let info = [purpose.as_bytes()];
+        let filled = derived.expand(&info, HKDF_SHA256).and_then(|expanded| expanded.fill(key.as_mut()));
+        filled.map_err(|_| MasterKeyError::Derive)?;
+        Ok(SecretBytes::new(key.to_vec()))
     }
 
     /// A key for one file.

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use deputy_core::grant::{Grant, HttpRule, Paths, Purpose, SecretGrant, Send, Sigv4Grant};
-use deputy_core::{Instance, Limits, SecretSource};
+use deputy_core::{Instance, Limits, SecretBytes, SecretSource};
 use deputy_observe::Audit;
-use deputy_sandbox::{Compiler, Options, Provider, Sandbox, SystemResolver};
+use deputy_sandbox::{CacheKey, CodeCache, Compiler, Options, Provider, Sandbox, SystemResolver};
 use deputy_test_servers::guest;
 
 use crate::Result;
@@ -20,7 +20,7 @@ use crate::Result;
 pub(crate) fn sandbox(folder: &Path) -> Result<Sandbox> {
     let audit = Audit::file(&folder.join("audit.jsonl"))?;
     Ok(Sandbox::new(Options {
-        state_dir: folder.join("state"),
+        cache: Some(CodeCache { state_dir: folder.join("state"), key: CacheKey::new(&SecretBytes::new(vec![1; 32])) }),
         compiler: Compiler::new(env::current_exe()?, vec!["compile-child".into()]),
         audit: Arc::new(audit),
         resolver: Arc::new(SystemResolver),

@@ -1,0 +1,190 @@
+use std::os::unix::fs::symlink;
+
+use deputy_core::SecretBytes;
+use tempfile::TempDir;
+
+use super::*;
+
+fn key(byte: u8) -> CacheKey {
+    CacheKey::new(&SecretBytes::new(vec![byte; 32]))
+}
+
+fn state() -> TempDir {
+    let state = tempfile::tempdir().unwrap();
+    fs::set_permissions(state.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    state
+}
+
+fn open(state: &TempDir, byte: u8) -> Folder {
+    Folder::open(state.path(), key(byte), later()).unwrap()
+}
+
+/// Long after all that a test writes.
+fn later() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(20_000_000_000)
+}
+
+fn code(bytes: &[u8]) -> Code {
+    let mut draft = Draft::new().unwrap();
+    draft.write_all(bytes).unwrap();
+    draft.seal().unwrap()
+}
+
+fn content(code: &Code) -> Vec<u8> {
+    let mut content = Vec::new();
+    code.read(|piece| Ok(content.extend_from_slice(piece))).unwrap();
+    content
+}
+
+/// More than one buffer of it.
+fn native() -> Vec<u8> {
+    (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+fn names(folder: &Folder) -> Vec<String> {
+    let mut names: Vec<_> = folder.entries().map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn cache_reads_back_what_it_wrote() {
+    let state = state();
+    let folder = open(&state, 1);
+    let name = folder.name("abc", 5);
+    assert!(folder.read(&name).unwrap().is_none());
+    for bytes in [native(), Vec::new()] {
+        folder.write(&name, &code(&bytes)).unwrap();
+        assert_eq!(content(&folder.read(&name).unwrap().unwrap()), bytes);
+    }
+    assert_eq!(names(&folder), [name]);
+}
+
+#[test]
+fn cache_sets_damaged_files_aside() {
+    let state = state();
+    let folder = open(&state, 1);
+    let name = folder.name("abc", 5);
+    let path = folder.path.join(&name);
+    folder.write(&name, &code(&native())).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let last = whole.len() - 1;
+    let damaged = [
+        Vec::new(),
+        whole[..TAG - 1].to_vec(),
+        whole[..TAG].to_vec(),
+        whole[..last].to_vec(),
+        whole[TAG..].to_vec(),
+        [&whole[..], b"x"].concat(),
+        flipped(0),
+        flipped(70_000),
+        flipped(last - TAG),
+        flipped(last),
+        vec![0; whole.len()],
+    ];
+    for bytes in damaged {
+        fs::write(&path, &bytes).unwrap();
+        assert!(folder.read(&name).unwrap().is_none(), "{} bytes", bytes.len());
+        assert_eq!(names(&folder), [format!("{name}.damaged")]);
+        assert_eq!(fs::read(folder.path.join(format!("{name}.damaged"))).unwrap(), bytes);
+    }
+    fs::write(&path, &whole).unwrap();
+    assert!(folder.read(&name).unwrap().is_some());
+}
+
+#[test]
+fn cache_refuses_a_file_under_another_name_or_key() {
+    let state = state();
+    let (folder, other) = (open(&state, 1), open(&state, 2));
+    let (name, stolen) = (folder.name("abc", 5), folder.name("def", 5));
+    folder.write(&name, &code(&native())).unwrap();
+    fs::copy(folder.path.join(&name), folder.path.join(&stolen)).unwrap();
+    assert!(folder.read(&stolen).unwrap().is_none());
+    assert!(other.read(&name).unwrap().is_none());
+    assert_ne!(name, other.name("abc", 5), "two keys would fight for one file");
+}
+
+#[test]
+fn cache_follows_no_link_and_waits_for_no_fifo() {
+    let state = state();
+    let folder = open(&state, 1);
+    let name = folder.name("abc", 5);
+    let path = folder.path.join(&name);
+    folder.write(&name, &code(&native())).unwrap();
+    let elsewhere = state.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    symlink(&elsewhere, &path).unwrap();
+    assert!(folder.read(&name).unwrap().is_none());
+    fs::create_dir(&path).unwrap();
+    assert!(folder.read(&name).unwrap().is_none());
+}
+
+#[test]
+fn cache_loads_from_memory_that_the_file_no_longer_reaches() {
+    let state = state();
+    let folder = open(&state, 1);
+    let name = folder.name("abc", 5);
+    folder.write(&name, &code(&native())).unwrap();
+    let loaded = folder.read(&name).unwrap().unwrap();
+    fs::write(folder.path.join(&name), vec![0; 900_000]).unwrap();
+    assert_eq!(content(&loaded), native());
+}
+
+#[test]
+fn cache_removes_unfinished_files_but_not_those_being_written() {
+    let state = state();
+    let folder = open(&state, 1);
+    let left = folder.path.join(format!("{WRITING}abandoned"));
+    let busy = folder.path.join(format!("{WRITING}busy"));
+    fs::write(&left, "half").unwrap();
+    fs::write(&busy, "half").unwrap();
+    let writer = File::open(&busy).unwrap();
+    flock(&writer, FlockOperation::LockExclusive).unwrap();
+    drop(folder);
+    let young = Folder::open(state.path(), key(1), SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(names(&young).len(), 2);
+    let folder = open(&state, 1);
+    assert_eq!(names(&folder), [format!("{WRITING}busy")]);
+}
+
+#[test]
+fn cache_prunes_by_age_and_size_but_nothing_that_is_used() {
+    let state = state();
+    let folder = open(&state, 1);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let put = |name: &str, bytes: u64, loaded_at: SystemTime| {
+        let file = File::create(folder.path.join(name)).unwrap();
+        file.set_len(bytes).unwrap();
+        file.set_modified(loaded_at).unwrap();
+    };
+    put("used.cwasm", 1, now - days(400));
+    put("young.cwasm", MAX_UNUSED / 2, now - days(1));
+    put("next.cwasm", MAX_UNUSED / 2, now - days(2));
+    put("over.cwasm", 1, now - days(3));
+    put("old.cwasm.damaged", 1, now - days(31));
+    put("ahead.cwasm", 0, now + days(1));
+    put("receiver.wasm", 1, now - days(400));
+    let used = BTreeSet::from(["used.cwasm".to_owned()]);
+    assert_eq!(folder.prune(&used, now), 2);
+    assert_eq!(names(&folder), ["ahead.cwasm", "next.cwasm", "receiver.wasm", "used.cwasm", "young.cwasm"]);
+    assert_eq!(folder.prune(&used, now), 0);
+}
+
+#[test]
+fn cache_notes_when_a_file_was_loaded() {
+    let state = state();
+    let folder = open(&state, 1);
+    let name = folder.name("abc", 5);
+    folder.write(&name, &code(b"code")).unwrap();
+    let path = folder.path.join(&name);
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    folder.read(&name).unwrap().unwrap();
+    assert!(fs::metadata(&path).unwrap().modified().unwrap() > long_ago + Duration::from_secs(1_000_000));
+}

@@ -1,0 +1,90 @@
+//! A file in memory that is written once and then sealed: what was authenticated is what is mapped.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+/// A file in memory that is being written.
+pub(crate) struct Draft(File);
+
+/// Compiled code in memory that no process can change any more.
+pub(crate) struct Code(File);
+
+impl Draft {
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        Ok(Self(File::from(memfd_create("deputy-code", flags)?)))
+    }
+
+    /// For a child's standard output.
+    pub(crate) fn stdout(&self) -> io::Result<Stdio> {
+        Ok(self.0.try_clone()?.into())
+    }
+
+    /// Ends all writing. Fails if a process has a writable mapping of the file.
+    pub(crate) fn seal(self) -> io::Result<Code> {
+        fcntl_add_seals(&self.0, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+        Ok(Code(self.0))
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Code {
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    /// A path that leads to the file while this value lives.
+    pub(crate) fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+
+    /// Hands over the content, piece by piece.
+    pub(crate) fn read(&self, mut piece: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let (mut buffer, mut offset) = (vec![0; 64 << 10], 0);
+        loop {
+            match self.0.read_at(&mut buffer, offset) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    piece(buffer.get(..count).unwrap_or_default())?;
+                    offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_code_can_be_read_and_not_changed() {
+        let mut draft = Draft::new().unwrap();
+        draft.write_all(&[7; 100_000]).unwrap();
+        let code = draft.seal().unwrap();
+        assert_eq!(code.len().unwrap(), 100_000);
+        let mut read = Vec::new();
+        code.read(|piece| Ok(read.extend_from_slice(piece))).unwrap();
+        assert_eq!(read, [7; 100_000]);
+        let mut writer = File::options().write(true).open(code.path()).unwrap();
+        assert!(writer.write_all(b"x").is_err());
+        assert!(writer.set_len(1).is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! Compiled components, kept by what they were made of.
+//!
+//! A file's name holds the digest of the component, the engine's version and its options. Its content is followed by a
+//! tag under a key that only this installation has. To load a file, it is copied into memory, the copy is authenticated
+//! and sealed, and the copy is mapped: what another process or a failing disk does to the file meanwhile or afterwards
+//! has no effect. A file that fails is set aside, and its component is compiled again.
+//!
+//! Without a folder nothing is kept: each process compiles what it needs.
+
+mod folder;
+mod key;
+mod memory_file;
+mod refusal;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use deputy_core::{Digest, in_one_line};
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use self::folder::Folder;
+pub(crate) use self::folder::MAX_CODE;
+pub use self::key::CacheKey;
+pub(crate) use self::memory_file::{Code, Draft};
+use self::refusal::Refusals;
+use crate::blocking::blocking;
+use crate::clock;
+use crate::compile::{CompileError, Compiler};
+
+/// How many digests are remembered that are neither loaded nor being loaded.
+const REMEMBERED: usize = 1024;
+
+/// Compiles components once and keeps the code.
+pub(crate) struct Cache {
+    engine: Engine,
+    /// Of the engine's version and options.
+    engine_hash: u64,
+    compiler: Compiler,
+    compiling: Semaphore,
+    folder: Option<Arc<Folder>>,
+    entries: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<Entry>>>>,
+}
+
+/// What is known of one digest.
+#[derive(Default)]
+struct Entry {
+    component: Option<Arc<Component>>,
+    refusals: Refusals,
+}
+
+/// The entry of one digest, held until it is known what it is.
+pub(crate) struct Slot<'c> {
+    cache: &'c Cache,
+    digest: Digest,
+    entry: OwnedMutexGuard<Entry>,
+}
+
+/// Why there is no compiled code.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The component can't be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// A folder that others own or can write to.
+    #[error("{} must belong to this user and be closed to others: chown and `chmod {mode:o} {}`", path.display(), path.display())]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// The mode that it should have.
+        mode: u32,
+    },
+    /// Reading or writing failed.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Code that was just compiled can't be loaded.
+    #[error("compiled code cannot be loaded: this is a bug, please report it")]
+    Load(#[source] wasmtime::Error),
+    /// The same component was refused a moment ago, and is not compiled again yet.
+    #[error(transparent)]
+    Refused(CompileError),
+}
+
+impl Cache {
+    /// A cache that keeps code in `components` below the state directory, or for this process alone.
+    pub(crate) fn new(engine: Engine, compiler: Compiler, kept: Option<(&Path, CacheKey)>) -> Result<Self, CacheError> {
+        let folder = kept.map(|(state, key)| Folder::open(state, key, clock::system())).transpose()?.map(Arc::new);
+        let mut hasher = DefaultHasher::new(); // the engine's version is in its hash
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let engine_hash = hasher.finish();
+        let compiling = Semaphore::new(compiler.parallel.max(1));
+        Ok(Self { engine, engine_hash, compiler, compiling, folder, entries: Mutex::default() })
+    }
+
+    /// The slot of a component of this digest. Several that ask for the same wait for one.
+    pub(crate) async fn slot(&self, digest: Digest) -> Slot<'_> {
+        let entry = {
+            let mut entries = self.entries();
+            if entries.len() >= REMEMBERED {
+                entries.retain(|_, entry| is_loaded(entry));
+            }
+            Arc::clone(entries.entry(digest).or_default())
+        };
+        Slot { cache: self, digest, entry: entry.lock_owned().await }
+    }
+
+    /// Releases components that nothing uses any more, and removes files that this process does not use: those that nothing
+    /// loaded for long, and the oldest where there are too many. Returns how many files.
+    pub(crate) fn prune(&self, now: SystemTime) -> usize {
+        let mut used = Vec::new();
+        for (digest, entry) in &*self.entries() {
+            match entry.try_lock() {
+                Ok(mut entry) => {
+                    entry.component.take_if(|component| Arc::strong_count(component) == 1);
+                    used.extend(entry.component.is_some().then_some(*digest));
+                }
+                // It is being loaded.
+                Err(_) => used.push(*digest),
+            }
+        }
+        let Some(folder) = &self.folder else { return 0 };
+        folder.prune(&used.into_iter().map(|digest| folder.name(digest, self.engine_hash)).collect(), now)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<Entry>>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is kept. `None` if it is not there or can't be used.
+    async fn read(&self, digest: Digest) -> Result<Option<Component>, CacheError> {
+        let Some(folder) = self.folder.clone() else { return Ok(None) };
+        let (engine, name) = (self.engine.clone(), folder.name(digest, self.engine_hash));
+        blocking(move || {
+            let Some(code) = folder.read(&name)? else { return Ok(None) };
+            match load(&engine, &code) {
+                Ok(component) => Ok(Some(component)),
+                // Compiled on a machine with other instructions, for example: a state directory moves.
+                Err(error) => {
+                    folder.set_aside(&name, &format!("it does not fit this machine: {error:#}"));
+                    Ok(None)
+                }
+            }
+        })
+        .await
+    }
+
+    async fn compile(&self, digest: Digest, component: &[u8]) -> Result<Component, CacheError> {
+        // The semaphore is never closed.
+        let _place = self.compiling.acquire().await;
+        let code = self.compiler.compile(component).await?;
+        let kept = self.folder.clone().map(|folder| (folder.name(digest, self.engine_hash), folder));
+        let engine = self.engine.clone();
+        blocking(move || {
+            if let Some((name, folder)) = kept
+                && let Err(error) = folder.write(&name, &code)
+            {
+                // A disk that is full or read-only costs a compilation at each start, and no lease.
+                tracing::warn!(error = in_one_line(&error), "compiled code cannot be kept for the next start");
+            }
+            load(&engine, &code).map_err(CacheError::Load)
+        })
+        .await
+    }
+}
+
+impl Slot<'_> {
+    /// The compiled component from memory or the folder, if it is there.
+    pub(crate) async fn load(&mut self) -> Result<Option<Arc<Component>>, CacheError> {
+        if let Some(component) = &self.entry.component {
+            return Ok(Some(Arc::clone(component)));
+        }
+        if let Some((error, again)) = self.entry.refusals.active(clock::monotonic())
+            && let Some(error) = error.of_component()
+        {
+            tracing::info!(component = %self.digest, %again, "compiling a component was refused before and is not tried yet");
+            return Err(CacheError::Refused(error));
+        }
+        Ok(self.cache.read(self.digest).await?.map(|component| self.keep(component)))
+    }
+
+    /// The component, compiled now from these bytes, which must be those of the digest.
+    pub(crate) async fn compile(&mut self, bytes: &[u8]) -> Result<Arc<Component>, CacheError> {
+        let compiled = self.cache.compile(self.digest, bytes).await;
+        if let Err(CacheError::Compile(error)) = &compiled {
+            self.entry.refusals.note(error, clock::monotonic());
+        }
+        compiled.map(|component| self.keep(component))
+    }
+
+    fn keep(&mut self, component: Component) -> Arc<Component> {
+        let component = Arc::new(component);
+        self.entry.component = Some(Arc::clone(&component));
+        component
+    }
+}
+
+/// Whether a component is in memory, or may be in a moment.
+fn is_loaded(entry: &tokio::sync::Mutex<Entry>) -> bool {
+    entry.try_lock().map_or(true, |entry| entry.component.is_some())
+}
+
+#[expect(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "the code is what this installation's compiler wrote, authenticated, and sealed in memory"
+)]
+fn load(engine: &Engine, code: &Code) -> Result<Component, wasmtime::Error> {
+    // SAFETY: `Code` comes from the compile child or from a file whose tag was right, and nothing can write to it.
+    unsafe { Component::deserialize_file(engine, code.path()) }
+}
+
+fn io_error(path: &Path, source: io::Error) -> CacheError {
+    CacheError::Io { path: path.to_owned(), source }
+}
