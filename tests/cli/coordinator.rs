@@ -22,7 +22,10 @@ impl<'h> Coordinator<'h> {
     /// Starts it, and waits until it answers and has loaded its components.
     pub(crate) fn start(home: &'h Home) -> Self {
         let this = Self::start_with(home, &[]);
-        this.until("it has started", || this.run(&["status", "--json"]).stdout.contains("\"starting\":false"));
+        this.until("it has started", || {
+            let status = this.run(&["status", "--json"]).stdout;
+            status.contains("\"starting\":false") && !status.contains("\"state\":\"loading\"")
+        });
         this
     }
 
@@ -89,7 +92,7 @@ pub(crate) fn state(home: &Home) -> PathBuf {
     home.path("state")
 }
 
-/// Puts the compiled provider there: compiling takes longer than all else.
+/// Puts the compiled provider there, with the key that authenticates it: compiling takes longer than all else.
 fn compiled(home: &Home) {
     let (from, to) = (Home::shared_state().join("components"), state(home).join("components"));
     if to.exists() {
@@ -104,4 +107,5 @@ fn compiled(home: &Home) {
             fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
+    fs::copy(Home::shared_state().join("key"), state(home).join("key")).unwrap();
 }

@@ -60,15 +60,10 @@ impl Home {
             for component in ["benign-lifecycle", "benign-obtain"] {
                 home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
             }
-            home.components()
+            home.state
         });
         let home = Self::new();
-        let components = home.state.join("components");
-        DirBuilder::new().recursive(true).mode(0o700).create(&components).unwrap();
-        for entry in fs::read_dir(compiled).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), components.join(entry.file_name())).unwrap();
-        }
+        copy_compiled(compiled, &home.state);
         home
     }
 
@@ -77,9 +72,9 @@ impl Home {
         Self::with_state(&format!("{}/{state}", env!("CARGO_TARGET_TMPDIR")))
     }
 
-    /// Where compiled components are.
-    pub(crate) fn components(&self) -> PathBuf {
-        self.state.join("components")
+    /// Where its state is.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     fn with_state(state: &str) -> Self {
@@ -237,6 +232,17 @@ impl Home {
             wanted.found_in(bytes).map(|form| format!("a secret is in {} as {form}", place.display()))
         })
     }
+}
+
+/// Gives a state directory another one's compiled components, and its key, which authenticates them.
+pub(crate) fn copy_compiled(from: &Path, to: &Path) {
+    let components = to.join("components");
+    DirBuilder::new().recursive(true).mode(0o700).create(&components).unwrap();
+    for entry in fs::read_dir(from.join("components")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), components.join(entry.file_name())).unwrap();
+    }
+    fs::copy(from.join("key"), to.join("key")).unwrap();
 }
 
 /// Texts to look for, by their first two bytes: one walk through what is searched finds any of them.

@@ -24,6 +24,7 @@ mod health;
 mod hogs;
 mod languages;
 mod lifecycle;
+mod loading;
 mod local;
 mod oauth_answers;
 mod page;

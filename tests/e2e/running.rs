@@ -21,12 +21,17 @@ pub(crate) struct Running<'h> {
     child: Child,
 }
 
+/// Whether a coordinator's status shows that all its components are loaded, or can't be.
+pub(crate) fn is_loaded(status: &Value) -> bool {
+    let instances = status["instances"].as_array().unwrap();
+    status["starting"] == false && instances.iter().all(|instance| instance["state"] != "loading")
+}
+
 impl<'h> Running<'h> {
     /// Starts it, and waits until it answers and has loaded its components.
     pub(crate) fn start(home: &'h Home) -> Self {
         let running = Self::start_unseen(home);
-        let started = |status: Value| status["starting"] == false;
-        running.until("it has started", || running.asked("/v1/status").is_some_and(started));
+        running.until("it has started", || running.asked("/v1/status").is_some_and(|status| is_loaded(&status)));
         running
     }
 
@@ -74,6 +79,11 @@ impl<'h> Running<'h> {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("/bin/kill").args([format!("-{name}"), self.pid().to_string()]).status();
         assert!(status.unwrap().success());
+    }
+
+    /// Whether it answers yet.
+    pub(crate) fn answers(&self) -> bool {
+        self.asked("/v1/status").is_some_and(|status| status["starting"] == false)
     }
 
     /// What it holds.

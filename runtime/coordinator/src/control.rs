@@ -27,21 +27,16 @@ use deputy_local::reply::{self, SCHEMA, json};
 use deputy_observe::{Clock, Handler};
 use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use crate::board::Board;
-use crate::coordinator::Setup;
-use crate::handle::{AskError, Handle};
+use crate::handle::{AskError, Changed, Handle};
 use crate::workers::{TokenStatus, WorkerAskError, WorkerQuery, WorkerStatus, Workers};
 
 /// Reads the configuration again.
 #[async_trait]
 pub trait Reload: Send + Sync + 'static {
-    /// All of it, ready to be used, with what an operator should know, or why nothing of it is.
-    async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError>;
-
-    /// The same configuration once more, if something in it could not be loaded and can be now.
-    async fn again(&self) -> Option<Setup>;
+    /// Reads all of it and applies it, or says why nothing of it is applied.
+    async fn reload(&self) -> Result<Reloaded, ControlError>;
 }
 
 /// Answers the operator.
@@ -52,8 +47,6 @@ pub struct Control {
     reload: Arc<dyn Reload>,
     /// None if no address is configured at which they could come in.
     workers: Option<Workers>,
-    /// Held while a configuration is read and until it is used, so that an older one never comes after a newer one.
-    turn: Mutex<()>,
 }
 
 /// What a reload changed.
@@ -103,47 +96,31 @@ struct Done {
     done: &'static str,
 }
 
-impl Control {
-    /// For a coordinator.
-    pub fn new(handle: Handle, board: Arc<Board>, clock: Arc<dyn Clock>, reload: Arc<dyn Reload>) -> Self {
-        Self { handle, board, clock, reload, workers: None, turn: Mutex::const_new(()) }
-    }
-
-    /// The same, with workers.
-    #[must_use]
-    pub fn with_workers(self, workers: Option<Workers>) -> Self {
-        Self { workers, ..self }
-    }
-
-    /// Reads the configuration again and uses it.
-    ///
-    /// # Errors
-    /// If anything in it is wrong; then nothing changes.
-    pub async fn reload(&self) -> Result<Reloaded, ControlError> {
-        let _turn = self.turn.lock().await;
-        let (setup, warnings) = self.reload.reload().await?;
-        let changed = self.handle.configure(setup).await?;
+impl Reloaded {
+    /// What a configuration changed, with what an operator should know about it.
+    pub fn new(changed: Changed, warnings: Vec<String>) -> Self {
         let names = |names: Vec<InstanceName>| names.iter().map(ToString::to_string).collect();
-        Ok(Reloaded {
+        Self {
             schema: SCHEMA,
             added: names(changed.added),
             changed: names(changed.changed),
             removed: names(changed.removed),
             unchanged: changed.unchanged,
             warnings,
-        })
+        }
+    }
+}
+
+impl Control {
+    /// For a coordinator.
+    pub fn new(handle: Handle, board: Arc<Board>, clock: Arc<dyn Clock>, reload: Arc<dyn Reload>) -> Self {
+        Self { handle, board, clock, reload, workers: None }
     }
 
-    /// Uses what could not be loaded before and can be now.
-    ///
-    /// # Errors
-    /// If the coordinator is stopping.
-    pub async fn load_again(&self) -> Result<(), AskError> {
-        let _turn = self.turn.lock().await;
-        match self.reload.again().await {
-            Some(setup) => self.handle.configure(setup).await.map(drop),
-            None => Ok(()),
-        }
+    /// The same, with workers.
+    #[must_use]
+    pub fn with_workers(self, workers: Option<Workers>) -> Self {
+        Self { workers, ..self }
     }
 
     async fn route(&self, request: &Request<()>) -> Result<Response<Bytes>, ControlError> {
@@ -160,7 +137,7 @@ impl Control {
                 self.handle.revoke(name).await?;
                 json(&Done { schema: SCHEMA, done: "revoke" })
             }
-            (&Method::POST, ["v1", "reload"]) => json(&self.reload().await?),
+            (&Method::POST, ["v1", "reload"]) => json(&self.reload.reload().await?),
             (&Method::GET, ["v1", "workers"]) => {
                 let page = self.workers()?.worker_page(&worker_query(request.uri().query())?).await?;
                 json(&WorkerList { schema: SCHEMA, workers: page.workers, next: page.next })
@@ -275,7 +252,7 @@ impl From<AskError> for ControlError {
         let kind = match &error {
             AskError::CannotRevoke(_) => "cannot-revoke",
             AskError::FileOnly(_) => "file-only",
-            AskError::Starting => "starting",
+            AskError::Loading(_) | AskError::Starting => "starting",
             AskError::Stopping => "stopping",
             AskError::Unknown(_) => "unknown",
         };

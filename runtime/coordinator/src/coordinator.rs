@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +18,14 @@ use tracing::Instrument;
 
 use crate::board::Board;
 use crate::files::{FilePlan, Look};
-use crate::handle::{AskError, Changed, Configure, Handle, Input};
+use crate::handle::{AskError, Handle, Input};
 use crate::keeper::{KeepError, Keeper};
 use crate::lanes::{Lanes, Write};
+use crate::loading::Loading;
 use crate::notice;
 use crate::provider::Provider;
 use crate::status::{InstanceStatus, Status, UpstreamStatus, metrics};
+use crate::workers::{Deliveries, Workers};
 
 /// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
 const LOOK: Span = Span::secs(1);
@@ -60,6 +61,10 @@ pub struct Setup {
     pub providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
     /// The files of those that have one.
     pub files: FilePlan,
+    /// Instances that are configured and whose component is not loaded yet. They come with [`Handle::loaded`].
+    pub loading: BTreeSet<InstanceName>,
+    /// What each group of workers gets.
+    pub deliveries: Deliveries,
 }
 
 /// Why there is no coordinator.
@@ -75,25 +80,28 @@ pub enum StartError {
 
 /// Keeps every lease alive.
 pub struct Coordinator {
-    schedule: Schedule,
-    options: Options,
+    pub(crate) schedule: Schedule,
+    pub(crate) options: Options,
     keeper: Arc<Keeper>,
     since: Now,
     inputs: mpsc::Receiver<Input>,
-    sender: mpsc::Sender<Input>,
-    providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
+    pub(crate) sender: mpsc::Sender<Input>,
+    pub(crate) providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
     work: JoinSet<Ended>,
     calls: BTreeMap<CallNumber, Running>,
     tasks: HashMap<Id, Task>,
     lanes: Lanes,
     /// What was last seen of each file.
-    looks: BTreeMap<InstanceName, Look>,
-    watching: JoinSet<()>,
-    /// Whose lease was given out before there was a configuration.
-    early: BTreeSet<InstanceName>,
-    /// How many configurations there were; none yet while the first one is being prepared.
-    generation: u64,
-    started: watch::Sender<bool>,
+    pub(crate) looks: BTreeMap<InstanceName, Look>,
+    pub(crate) watching: JoinSet<()>,
+    /// The configuration that was applied last, with what of it is loaded.
+    pub(crate) configuration: Option<Configuration>,
+    /// How many configurations there were.
+    pub(crate) generation: u64,
+    pub(crate) loading: Loading,
+    pub(crate) started: watch::Sender<bool>,
+    /// Those who get what is published; none if no address is configured at which they could come in.
+    pub(crate) workers: Option<Workers>,
     stop_at: Option<Mono>,
     /// Held as long as this process writes.
     _lock: Lock,
@@ -134,19 +142,19 @@ impl Coordinator {
         }
         // Who has a predecessor does not know how much of the budgets it used. The first fencing number is 1.
         let begin = if lock.fencing() > 1 { Begin::Empty } else { Begin::Full };
-        let mut schedule = Schedule::new(begin, options.seed);
+        let schedule = Schedule::new(begin, options.seed);
         let since = options.clock.now();
         tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state was read");
-        let mut early = BTreeSet::new();
+        let mut loading = Loading::default();
         for (name, record) in restored.records {
             // Components may have to be compiled first, for minutes after an upgrade: nobody has to wait for that.
             let good =
                 record.lease.as_ref().filter(|lease| lease.is_valid(since.wall) && options.known.contains(&name));
             if let Some(lease) = good {
                 options.board.publish(name.clone(), lease.clone());
-                early.insert(name.clone());
             }
-            schedule.handle(since, Event::Restored(name, record));
+            let published = good.is_some();
+            loading.restore(name, record, published);
         }
         let (sender, inputs) = mpsc::channel(1024);
         let (started, when_started) = watch::channel(false);
@@ -165,25 +173,28 @@ impl Coordinator {
             lanes: Lanes::default(),
             looks: BTreeMap::new(),
             watching: JoinSet::new(),
-            early,
+            configuration: None,
             generation: 0,
+            loading,
             started,
+            workers: None,
             stop_at: None,
             _lock: lock,
         };
         Ok((coordinator, handle))
     }
 
-    /// Keeps every lease of the configuration alive, until it is [stopped](Handle::stop). It answers from the start, also
-    /// while the configuration is being prepared, which may have to compile components.
-    pub async fn run(mut self, setup: impl Future<Output = Setup> + Send) {
-        let here = Arc::clone(&self.options.surroundings);
-        let mut first: Option<First<'_>> = Some(Box::pin(async move { Configure::new(setup.await, &here).await }));
+    /// The same, with workers, who are told what each group gets.
+    #[must_use]
+    pub fn with_workers(self, workers: Option<Workers>) -> Self {
+        Self { workers, ..self }
+    }
+
+    /// Keeps every lease alive that a [configuration](Handle::configure) has, until it is [stopped](Handle::stop). It
+    /// answers from the start.
+    pub async fn run(mut self) {
         loop {
             self.act();
-            if self.generation > 0 || self.stop_at.is_some() {
-                first = None;
-            }
             if self.schedule.is_stopped() {
                 break;
             }
@@ -195,14 +206,13 @@ impl Coordinator {
             tokio::select! {
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
                 Some(input) = self.inputs.recv() => self.input(input),
-                configure = ready(&mut first) => drop(self.configure(configure)),
                 () = elapsed(wait) => self.handle(Event::Woke),
             }
         }
         tracing::info!("stopped");
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: Event) {
         self.schedule.handle(self.options.clock.now(), event);
     }
 
@@ -216,14 +226,17 @@ impl Coordinator {
         // Who asked may have gone: then nobody needs the answer.
         match input {
             Input::Event(Event::Stop) => self.stop(),
+            Input::Event(Event::Asked(name)) if self.loading.contains(&name) => self.loading.ask(name),
             Input::Event(event) => self.handle(event),
             Input::Configure(configure, reply) => drop(reply.send(self.configure(*configure))),
+            Input::Loaded(generation, loaded, reply) => drop(reply.send(self.loaded(generation, *loaded))),
             // What was seen before the last reload is not what is there now.
             Input::File(generation, name, look) if generation == self.generation => self.look(name, look),
             Input::File(..) => {}
             Input::Instance(name, reply) => {
                 let now = self.options.clock.now();
                 let status = self.schedule.view(&name, now).map(|view| self.instance(&view, now));
+                let status = status.or_else(|| self.loading_instance(&name));
                 let unknown =
                     || if self.generation == 0 { AskError::Starting } else { AskError::Unknown(name.to_string()) };
                 drop(reply.send(status.ok_or_else(unknown)));
@@ -231,7 +244,8 @@ impl Coordinator {
             Input::Alive(reply) => drop(reply.send(())),
             Input::Leases(reply) => {
                 let now = self.options.clock.now();
-                let leases = self.schedule.views(now).map(|view| metrics(&view, now)).collect();
+                let leases = self.schedule.views(now).map(|view| metrics(&view, now)).chain(self.loading_metrics());
+                let leases = leases.collect();
                 let upstreams = self.schedule.upstreams(now).map(|view| UpstreamMetrics {
                     name: view.name.to_string(),
                     waiting: view.waiting,
@@ -245,7 +259,9 @@ impl Coordinator {
 
     fn status(&self) -> Status {
         let now = self.options.clock.now();
-        let instances: Vec<_> = self.schedule.views(now).map(|view| self.instance(&view, now)).collect();
+        let scheduled = self.schedule.views(now).map(|view| self.instance(&view, now));
+        let mut instances: Vec<_> = scheduled.chain(self.loading_instances()).collect();
+        instances.sort_by(|one, other| one.name.cmp(&other.name));
         Status {
             schema: deputy_local::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -264,45 +280,10 @@ impl Coordinator {
     }
 
     /// What a file holds now.
-    fn look(&mut self, name: InstanceName, look: Look) {
+    pub(crate) fn look(&mut self, name: InstanceName, look: Look) {
         let found = look.as_ref().ok().cloned();
         self.looks.insert(name.clone(), look);
         self.handle(Event::Found(name, found));
-    }
-
-    fn configure(&mut self, Configure { setup, mut files }: Configure) -> Changed {
-        let now = self.options.clock.now();
-        let mut changed = Changed::default();
-        for (name, plan) in &setup.configuration.plans {
-            match self.schedule.view(name, now) {
-                None => changed.added.push(name.clone()),
-                Some(view) if view.plan == plan => changed.unchanged += 1,
-                Some(_) => changed.changed.push(name.clone()),
-            }
-        }
-        let gone = self.schedule.views(now).filter(|view| !setup.configuration.plans.contains_key(view.name));
-        changed.removed = gone.map(|view| view.name.clone()).collect();
-        // The first configuration may be another than the one that was known then.
-        for name in std::mem::take(&mut self.early) {
-            if !setup.configuration.plans.contains_key(&name) {
-                self.options.board.withdraw(&name);
-            }
-        }
-        // Those that leave keep theirs until what they hold is revoked.
-        self.providers.extend(setup.providers);
-        // What was found in a file that is no longer named is nobody's.
-        let unnamed = std::mem::take(&mut self.looks).into_keys().filter(|name| !files.has(name));
-        for name in unnamed.collect::<Vec<_>>() {
-            self.handle(Event::Found(name, None));
-        }
-        for (name, look) in std::mem::take(&mut files.looks) {
-            self.look(name, look);
-        }
-        self.generation += 1;
-        self.watching = files.watch(self.generation, &self.sender);
-        self.handle(Event::Configured(setup.configuration));
-        self.started.send_replace(true);
-        changed
     }
 
     fn stop(&mut self) {
@@ -466,16 +447,6 @@ impl Coordinator {
         };
         self.options.metrics.saved(outcome);
         self.handle(event);
-    }
-}
-
-/// The first configuration, being prepared.
-type First<'f> = Pin<Box<dyn Future<Output = Configure> + Send + 'f>>;
-
-async fn ready(first: &mut Option<First<'_>>) -> Configure {
-    match first {
-        Some(first) => first.await,
-        None => std::future::pending().await,
     }
 }
 

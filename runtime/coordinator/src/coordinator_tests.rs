@@ -6,10 +6,10 @@ use deputy_core::schedule::{Abilities, Budget, Fingerprint, Plan, Policy, Upstre
 use deputy_observe::{Handler, SystemClock};
 use deputy_store::{Directory, MasterKey};
 use http::{Request, StatusCode};
-use tokio::sync::oneshot;
 
 use super::*;
-use crate::control::{Control, Reload};
+use crate::control::{Control, Reload, Reloaded};
+use crate::loading::Loaded;
 use deputy_local::ControlError;
 
 /// A coordinator with state of its own.
@@ -62,7 +62,13 @@ fn setup(name: &str) -> Setup {
     };
     let plans = BTreeMap::from([(name.parse().unwrap(), plan)]);
     let configuration = Configuration { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };
-    Setup { configuration, providers: BTreeMap::new(), files: FilePlan::new() }
+    Setup {
+        configuration,
+        providers: BTreeMap::new(),
+        files: FilePlan::new(),
+        loading: BTreeSet::new(),
+        deliveries: Deliveries::default(),
+    }
 }
 
 /// No file to read again.
@@ -70,12 +76,8 @@ struct Never;
 
 #[async_trait::async_trait]
 impl Reload for Never {
-    async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
+    async fn reload(&self) -> Result<Reloaded, ControlError> {
         Err(ControlError::new("misconfigured", "a test has no file"))
-    }
-
-    async fn again(&self) -> Option<Setup> {
-        None
     }
 }
 
@@ -100,13 +102,14 @@ async fn saved(folder: &std::path::Path, names: &[&str]) {
     all.configuration.plans = names.iter().map(|name| (name.parse().unwrap(), plan.clone())).collect();
     all.providers = names.iter().map(|name| (name.parse().unwrap(), Arc::new(Hour) as Arc<dyn Provider>)).collect();
     let wait = async {
+        handle.configure(all).await.unwrap();
         let mut changes = board.changes();
         while names.iter().any(|name| board.lease(&name.parse().unwrap()).is_none()) {
             changes.changed().await.unwrap();
         }
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(async { all }), wait);
+    tokio::join!(coordinator.run(), wait);
 }
 
 #[tokio::test]
@@ -122,7 +125,6 @@ async fn what_was_good_before_a_restart_is_given_out_while_components_are_being_
         let request = Request::get(format!("/v1/instances/{name}/lease")).body(()).unwrap();
         control.answer(request).await.status()
     };
-    let (_prepared, never) = oneshot::channel::<Setup>();
     let ask = async {
         assert_eq!(status("kept").await, StatusCode::OK);
         assert_eq!(status("gone").await, StatusCode::SERVICE_UNAVAILABLE);
@@ -132,7 +134,7 @@ async fn what_was_good_before_a_restart_is_given_out_while_components_are_being_
         assert!(board.lease(&"kept".parse().unwrap()).is_none());
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(async { never.await.unwrap() }), ask);
+    tokio::join!(coordinator.run(), ask);
 }
 
 #[tokio::test]
@@ -160,7 +162,6 @@ async fn what_a_later_version_saved_is_neither_used_nor_lost() {
 async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, handle) = open(&folder.path().join("state")).await;
-    let (_prepared, setup) = oneshot::channel::<Setup>();
     let ask = async {
         let status = handle.status().await.unwrap();
         assert!(status.starting && !status.ready && status.instances.is_empty());
@@ -168,7 +169,7 @@ async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
         assert_eq!(handle.renew("s3").await, Err(AskError::Starting));
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(async { setup.await.unwrap() }), ask);
+    tokio::join!(coordinator.run(), ask);
     assert_eq!(handle.status().await, Err(AskError::Stopping));
 }
 
@@ -181,32 +182,122 @@ async fn who_wants_a_lease_waits_for_the_end_of_the_start() {
         let request = Request::get(format!("/v1/instances/s4/lease?wait={wait}")).body(()).unwrap();
         control.answer(request).await.status()
     };
-    let (prepared, first) = oneshot::channel();
     let ask = async {
         assert_eq!(status("0s").await, StatusCode::SERVICE_UNAVAILABLE);
-        let (found, _) = tokio::join!(status("60s"), async { drop(prepared.send(setup("s3"))) });
+        let (found, configured) = tokio::join!(status("60s"), handle.configure(setup("s3")));
+        configured.unwrap();
         assert_eq!(found, StatusCode::NOT_FOUND, "it is known who there is, and who is not");
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(async { first.await.unwrap() }), ask);
+    tokio::join!(coordinator.run(), ask);
+}
+
+/// The same, being loaded.
+fn loading(name: &str) -> Setup {
+    let mut setup = setup(name);
+    setup.configuration.plans.clear();
+    setup.loading.insert(name.parse().unwrap());
+    setup
+}
+
+/// What is loaded for an instance.
+fn loaded(name: &str) -> Loaded {
+    let name: InstanceName = name.parse().unwrap();
+    let plans = setup(name.as_str()).configuration.plans;
+    Loaded { plans, providers: BTreeMap::from([(name, Arc::new(Hour) as Arc<dyn Provider>)]), deliveries: None }
 }
 
 #[tokio::test]
-async fn a_configuration_that_was_overtaken_by_another_is_not_used() {
+async fn loading_for_an_older_configuration_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, handle) = open(&folder.path().join("state")).await;
-    let (prepared, first) = oneshot::channel();
     let ask = async {
+        let old = handle.configure(loading("old")).await.unwrap();
         let changed = handle.configure(setup("new")).await.unwrap();
         assert_eq!(changed.added, ["new".parse().unwrap()]);
-        // Whoever prepares it may be gone already.
-        drop(prepared.send(setup("old")));
+        assert!(!handle.loaded(old.generation, loaded("old")).await.unwrap());
         let status = handle.status().await.unwrap();
         assert_eq!((status.starting, status.instances.len()), (false, 1));
         assert_eq!(handle.instance("old").await, Err(AskError::Unknown("old".to_owned())));
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(async { first.await.unwrap() }), ask);
+    tokio::join!(coordinator.run(), ask);
+}
+
+#[tokio::test]
+async fn loading_one_instance_keeps_no_other_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    saved(&state, &["kept", "other"]).await;
+    let board = Arc::new(Board::default());
+    let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept", "slow", "other"]).await;
+    let ask = async {
+        let mut first = loading("slow");
+        first.loading.extend(["kept".parse().unwrap(), "quick".parse().unwrap()]);
+        first.configuration.plans = setup("other").configuration.plans;
+        let generation = handle.configure(first).await.unwrap().generation;
+        // What an earlier process saved is given out, and what was not loaded is neither called nor lost.
+        let kept = handle.instance("kept").await.unwrap();
+        assert!(kept.is_loading() && kept.ready && kept.lease.is_some(), "{kept:?}");
+        assert!(handle.instance("other").await.unwrap().ready);
+        let slow = handle.instance("slow").await.unwrap();
+        assert!(slow.is_loading() && !slow.ready, "{slow:?}");
+        assert!(!handle.status().await.unwrap().ready);
+        assert_eq!(handle.renew("slow").await, Err(AskError::Loading("slow".parse().unwrap())));
+
+        let mut changes = board.changes();
+        assert!(handle.loaded(generation, loaded("quick")).await.unwrap());
+        while board.lease(&"quick".parse().unwrap()).is_none() {
+            changes.changed().await.unwrap();
+        }
+        assert!(handle.loaded(generation, loaded("kept")).await.unwrap());
+        let kept = handle.instance("kept").await.unwrap();
+        assert!(!kept.is_loading() && kept.ready, "{kept:?}");
+        assert_eq!(kept.lease.map(|lease| lease.revision), Some(1), "it was obtained again");
+        handle.stop().await.unwrap();
+    };
+    tokio::join!(coordinator.run(), ask);
+
+    // The record of one that was never loaded is still there.
+    let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept"]).await;
+    let ask = async {
+        handle.configure(loading("kept")).await.unwrap();
+        assert!(handle.instance("kept").await.unwrap().lease.is_some());
+        handle.stop().await.unwrap();
+    };
+    tokio::join!(coordinator.run(), ask);
+    let (coordinator, handle) = open_knowing(&state, board, &["kept"]).await;
+    let ask = async {
+        handle.configure(loading("kept")).await.unwrap();
+        assert!(handle.instance("kept").await.unwrap().lease.is_some());
+        // A configuration without it withdraws it.
+        handle.configure(setup("other")).await.unwrap();
+        assert_eq!(handle.instance("kept").await, Err(AskError::Unknown("kept".to_owned())));
+        handle.stop().await.unwrap();
+    };
+    tokio::join!(coordinator.run(), ask);
+}
+
+#[tokio::test]
+async fn loading_remembers_that_a_lease_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = Arc::new(Board::default());
+    let (coordinator, handle) = open_knowing(&folder.path().join("state"), Arc::clone(&board), &[]).await;
+    let ask = async {
+        let generation = handle.configure(loading("lazy")).await.unwrap().generation;
+        handle.asked("lazy").await.unwrap();
+        let mut loaded = loaded("lazy");
+        for plan in loaded.plans.values_mut() {
+            plan.policy.mode = deputy_core::schedule::Mode::OnDemand(Span::secs(60));
+        }
+        let mut changes = board.changes();
+        assert!(handle.loaded(generation, loaded).await.unwrap());
+        while board.lease(&"lazy".parse().unwrap()).is_none() {
+            changes.changed().await.unwrap();
+        }
+        handle.stop().await.unwrap();
+    };
+    tokio::join!(coordinator.run(), ask);
 }
 
 #[tokio::test]

@@ -10,12 +10,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::coordinator::Setup;
 use crate::files::{Files, Look};
+use crate::loading::Loaded;
 use crate::status::{InstanceStatus, Status};
 
 /// What comes in to the loop.
 pub(crate) enum Input {
     Event(Event),
     Configure(Box<Configure>, oneshot::Sender<Changed>),
+    /// For the configuration of this generation.
+    Loaded(u64, Box<Loaded>, oneshot::Sender<bool>),
     /// Of the files of this generation.
     File(u64, InstanceName, Look),
     Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, AskError>>),
@@ -44,6 +47,8 @@ pub struct Changed {
     pub removed: Vec<InstanceName>,
     /// How many are as they were.
     pub unchanged: usize,
+    /// The number of the configuration, for [`Handle::loaded`].
+    pub generation: u64,
 }
 
 /// Speaks to a coordinator that runs. Cheap to clone.
@@ -67,6 +72,9 @@ pub enum AskError {
     /// It has no component.
     #[error("{0} has no component that could be called: its tokens come from a file")]
     FileOnly(InstanceName),
+    /// Its component is not there yet.
+    #[error("the component of {0} is being loaded: `deputy status {0}` shows when it is")]
+    Loading(InstanceName),
     /// There is no configuration yet.
     #[error("the coordinator is starting: components are being loaded")]
     Starting,
@@ -134,7 +142,7 @@ impl Handle {
     /// # Errors
     /// If it can't be.
     pub async fn renew(&self, name: &str) -> Result<(), AskError> {
-        let instance = self.with_component(name).await?;
+        let (instance, _) = self.with_component(name).await?;
         self.send(Event::Renew(instance)).await
     }
 
@@ -143,8 +151,7 @@ impl Handle {
     /// # Errors
     /// If it can't be.
     pub async fn revoke(&self, name: &str) -> Result<(), AskError> {
-        let status = self.instance(name).await?;
-        let instance = self.with_component(name).await?;
+        let (instance, status) = self.with_component(name).await?;
         if !status.revokes {
             return Err(AskError::CannotRevoke(instance));
         }
@@ -188,10 +195,25 @@ impl Handle {
         self.ask(|reply| Input::Configure(Box::new(configure), reply)).await
     }
 
-    async fn with_component(&self, name: &str) -> Result<InstanceName, AskError> {
+    /// Says what was loaded for the configuration of this number. False if another configuration was applied meanwhile:
+    /// then it is not used.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn loaded(&self, generation: u64, loaded: Loaded) -> Result<bool, AskError> {
+        self.ask(|reply| Input::Loaded(generation, Box::new(loaded), reply)).await
+    }
+
+    async fn with_component(&self, name: &str) -> Result<(InstanceName, InstanceStatus), AskError> {
         let status = self.instance(name).await?;
         let instance: InstanceName = status.name.parse().map_err(|_| AskError::Unknown(name.to_owned()))?;
-        if status.component { Ok(instance) } else { Err(AskError::FileOnly(instance)) }
+        if status.is_loading() {
+            Err(AskError::Loading(instance))
+        } else if status.component {
+            Ok((instance, status))
+        } else {
+            Err(AskError::FileOnly(instance))
+        }
     }
 
     async fn send(&self, event: Event) -> Result<(), AskError> {

@@ -17,6 +17,7 @@ mod handle;
 mod health;
 mod keeper;
 mod lanes;
+mod loading;
 mod notice;
 mod provider;
 mod record;
@@ -31,6 +32,7 @@ pub use deputy_observe::{Clock, SystemClock};
 pub use files::FilePlan;
 pub use handle::{AskError, Changed, Handle};
 pub use health::Health;
+pub use loading::Loaded;
 pub use provider::Provider;
 pub use workers::{
     AppliedStatus, BookError, Deliveries, GroupDeliveries, TokenStatus, WorkerAskError, WorkerOptions, WorkerPage,

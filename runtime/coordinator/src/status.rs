@@ -1,11 +1,14 @@
 //! What the coordinator holds and why, for people and programs. Never a payload.
 
-use deputy_core::schedule::{Doing, Now, Readiness, UpstreamView, View};
-use deputy_core::{ServiceName, Span, Timestamp};
+use deputy_core::schedule::{Doing, Lease, Now, Readiness, UpstreamView, View};
+use deputy_core::{InstanceName, ServiceName, Span, Timestamp};
 use deputy_observe::LeaseMetrics;
 use serde::{Deserialize, Serialize};
 
 use crate::files::Look;
+
+/// The state of an instance whose component is being loaded.
+const LOADING: &str = "loading";
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,14 +126,7 @@ impl InstanceStatus {
             ready,
             reason: reason(view, file_trouble.as_deref()),
             state: state(&view.doing).to_owned(),
-            lease: view.lease.map(|lease| LeaseStatus {
-                revision: lease.revision.0,
-                obtained_at: lease.obtained_at.to_string(),
-                valid_until: lease.valid_until.to_string(),
-                valid_for_ms: between(now.wall, lease.valid_until),
-                origin: lease.origin.word().to_owned(),
-                bytes: lease.payload.len(),
-            }),
+            lease: view.lease.map(|lease| LeaseStatus::of(lease, now)),
             next: view.next.map(|time| time.to_string()),
             next_in_ms: view.next.map(|time| between(now.wall, time)),
             last_success: view.last_success.map(|time| time.to_string()),
@@ -147,6 +143,56 @@ impl InstanceStatus {
             component: view.plan.component.is_some(),
             renews: abilities.renews,
             revokes: abilities.revokes,
+        }
+    }
+}
+
+impl InstanceStatus {
+    /// One whose component is being loaded, with the lease of an earlier process that is given out meanwhile.
+    pub(crate) fn loading(name: &InstanceName, lease: Option<&Lease>, now: Now) -> Self {
+        let good = lease.is_some_and(|lease| lease.is_valid(now.wall));
+        let held = match lease {
+            None => "no lease yet; ",
+            Some(_) if good => "",
+            Some(_) => "the lease ended; ",
+        };
+        Self {
+            name: name.to_string(),
+            service: lease.and_then(|lease| lease.service.as_ref()).map(ServiceName::to_string),
+            ready: good,
+            reason: format!("{held}its component is being loaded"),
+            state: LOADING.to_owned(),
+            lease: lease.map(|lease| LeaseStatus::of(lease, now)),
+            next: None,
+            next_in_ms: None,
+            last_success: None,
+            failures: 0,
+            trouble: None,
+            file_trouble: None,
+            to_revoke: 0,
+            users: 0,
+            upstream: String::new(),
+            component: true,
+            renews: false,
+            revokes: false,
+        }
+    }
+
+    /// Whether its component is being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.state == LOADING
+    }
+}
+
+impl LeaseStatus {
+    fn of(lease: &Lease, now: Now) -> Self {
+        Self {
+            revision: lease.revision.0,
+            obtained_at: lease.obtained_at.to_string(),
+            valid_until: lease.valid_until.to_string(),
+            valid_for_ms: between(now.wall, lease.valid_until),
+            origin: lease.origin.word().to_owned(),
+            bytes: lease.payload.len(),
         }
     }
 }
@@ -176,6 +222,22 @@ pub(crate) fn metrics(view: &View<'_>, now: Now) -> LeaseMetrics {
         failures: view.failures,
         ready: matches!(view.readiness, Readiness::Ready | Readiness::NotNeeded).into(),
         retired: view.retired,
+    }
+}
+
+/// An instance whose component is being loaded, for the metrics.
+pub(crate) fn loading_metrics(name: &InstanceName, lease: Option<&Lease>, now: Now) -> LeaseMetrics {
+    LeaseMetrics {
+        instance: name.to_string(),
+        service: lease.and_then(|lease| lease.service.as_ref()).map(ServiceName::to_string).unwrap_or_default(),
+        expiry: lease.map(|lease| lease.valid_until.as_secs()),
+        obtained: lease.map(|lease| lease.obtained_at.as_secs()),
+        age: lease.map(|lease| now.wall.since(lease.obtained_at).as_millis() / 1000),
+        revision: lease.map(|lease| lease.revision.0),
+        last_success: None,
+        failures: 0,
+        ready: lease.is_some_and(|lease| lease.is_valid(now.wall)).into(),
+        retired: 0,
     }
 }
 

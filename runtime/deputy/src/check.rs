@@ -121,7 +121,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     if let Some(proxy) = context.unused_proxy() {
         context.printer.say(WARNING, "warning", &proxy);
     }
-    let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::new(sandbox::nobody()))?;
+    let (state, key) = (context.state_dir(Some(&config)), config.coordinator.key.as_ref());
+    let sandbox = sandbox::open_beside(state, key, Arc::new(sandbox::nobody())).await?;
     let mut instances = Vec::new();
     for instance in config.instances.values() {
         let checked = check(&sandbox, instance).await;

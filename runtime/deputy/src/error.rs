@@ -169,10 +169,17 @@ impl From<LoadError> for CommandError {
 
 fn of_cache(error: &CacheError) -> Exit {
     match error {
-        CacheError::Compile(CompileError::Killed { .. } | CompileError::Slow(_)) => Exit::OverLimit,
-        CacheError::Compile(CompileError::Invalid(_)) | CacheError::Exposed { .. } => Exit::Misconfigured,
-        CacheError::Compile(CompileError::Start { .. } | CompileError::Unwritten(_) | CompileError::Failed(_))
-        | CacheError::Io { .. }
-        | CacheError::Load { .. } => Exit::Failed,
+        CacheError::Compile(error) | CacheError::Refused(error) => of_compiler(error),
+        CacheError::Exposed { .. } => Exit::Misconfigured,
+        CacheError::Io { .. } => Exit::Failed,
+        CacheError::Load(_) => Exit::Internal,
+    }
+}
+
+fn of_compiler(error: &CompileError) -> Exit {
+    match error {
+        CompileError::Killed { .. } | CompileError::Load { .. } | CompileError::Slow(_) => Exit::OverLimit,
+        CompileError::Invalid(_) => Exit::Misconfigured,
+        CompileError::Failed(_) | CompileError::Start { .. } | CompileError::Unwritten(_) => Exit::Failed,
     }
 }

@@ -82,7 +82,8 @@ impl From<&Inspection> for ComponentJson {
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Inspect) -> Result<Exit, CommandError> {
     let config = context.named_configuration()?;
-    let sandbox = sandbox::open(context.state_dir(config.as_ref()), Arc::new(sandbox::nobody()))?;
+    let key = config.as_ref().and_then(|config| config.coordinator.key.as_ref());
+    let sandbox = sandbox::open_beside(context.state_dir(config.as_ref()), key, Arc::new(sandbox::nobody())).await?;
     let inspection = sandbox.inspect(&arguments.file).await?;
     let services = services(&sandbox, &arguments.file, &inspection).await;
     if arguments.json {

@@ -25,6 +25,7 @@ mod prepare;
 mod print;
 mod provider;
 mod receiver_settings;
+mod reload;
 mod run;
 mod sandbox;
 mod status;

@@ -53,7 +53,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     let output = arguments.out.as_deref().map(Output::prepare).transpose();
     let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;
     let audit = Arc::new(audit(context.printer, arguments, &config)?);
-    let sandbox = sandbox::open(context.state_dir(Some(&config)), Arc::clone(&audit))?;
+    let (state, key) = (context.state_dir(Some(&config)), config.coordinator.key.as_ref());
+    let sandbox = sandbox::open_beside(state, key, Arc::clone(&audit)).await?;
     let provider = sandbox.load(instance).await?;
     let mut signals = Signals::new()?;
     let Some(call) = signals.interrupting(provider.obtain()).await else {
@@ -178,7 +179,8 @@ fn audit(printer: Printer, arguments: &cli::Obtain, config: &Config) -> Result<A
 /// The service by the component's own word. It is asked in a sandbox of its own: the trail tells of the one call that
 /// was asked for. Without an answer there is nothing to tell.
 async fn service(context: &Context, config: &Config, instance: &Instance) -> Option<String> {
-    let sandbox = sandbox::open(context.state_dir(Some(config)), Arc::new(sandbox::nobody())).ok()?;
+    let (state, key) = (context.state_dir(Some(config)), config.coordinator.key.as_ref());
+    let sandbox = sandbox::open_beside(state, key, Arc::new(sandbox::nobody())).await.ok()?;
     let call = sandbox.load(instance).await.ok()?.service_name().await;
     call.result.ok().map(|service| service.to_string())
 }

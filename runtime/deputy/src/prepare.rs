@@ -1,118 +1,144 @@
-//! From a configuration to what the coordinator runs: every component loaded, every plan made.
+//! From a configuration to what the coordinator runs: each component loaded by itself, and its plan made.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_config::{Config, Entry, ReceiverComponent};
-use deputy_coordinator::{Deliveries, GroupDeliveries, Provider, Setup};
-use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Plan, UpstreamName};
-use deputy_core::{Digest, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, ServiceName, in_one_line};
+use deputy_coordinator::{Clock, Deliveries, GroupDeliveries, Provider, Setup};
+use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Mono, Plan, UpstreamName};
+use deputy_core::{
+    Digest, GroupName, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, ServiceName, Span, in_one_line,
+};
 use deputy_link::Binding;
 use deputy_sandbox::Sandbox;
+use deputy_support::Backoff;
+use tokio::io::AsyncReadExt as _;
 
 use crate::provider::{Sandboxed, Unloaded};
+
+/// How long a component that does not say its service is not asked again, at first and at most.
+const SILENCE: (Span, Span) = (Span::secs(60), Span::secs(3600));
+
+/// How many components' services are remembered.
+const REMEMBERED: usize = 10_000;
 
 /// Loads components. Names of services are asked for once per component.
 pub(crate) struct Preparer {
     sandbox: Sandbox,
-    services: Mutex<BTreeMap<Digest, ServiceName>>,
+    clock: Arc<dyn Clock>,
+    services: Mutex<BTreeMap<Digest, Service>>,
 }
 
-/// What came of a configuration.
-pub(crate) struct Prepared {
-    pub(crate) setup: Setup,
-    /// What each group of workers gets.
-    pub(crate) deliveries: Deliveries,
-    /// Instances and receivers whose component can't be loaded, with why.
-    pub(crate) failed: BTreeMap<String, String>,
+/// A component that a configuration names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Instance(InstanceName),
+    Receiver(GroupName, ReceiverName),
 }
 
-struct Loaded {
-    plan: Plan,
-    provider: Arc<dyn Provider>,
+/// A part that is loaded.
+pub(crate) enum Ready {
+    Instance(Loaded),
+    Receiver(Binding, Bytes),
+}
+
+/// An instance that can be called, or whose calls fail with the reason why not.
+pub(crate) struct Loaded {
+    pub(crate) plan: Plan,
+    pub(crate) provider: Arc<dyn Provider>,
+}
+
+/// What a component says of its service.
+enum Service {
+    Named(ServiceName),
+    Silent { why: String, again: Mono, backoff: Backoff },
 }
 
 impl Preparer {
-    pub(crate) fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox, services: Mutex::default() }
+    pub(crate) fn new(sandbox: Sandbox, clock: Arc<dyn Clock>) -> Self {
+        Self { sandbox, clock, services: Mutex::default() }
     }
 
-    /// Loads everything that is enabled. What can't be loaded fails at each call, and hinders nobody else.
-    pub(crate) async fn prepare(&self, config: &Config) -> Prepared {
-        let mut plans = BTreeMap::new();
-        let mut providers: BTreeMap<InstanceName, Arc<dyn Provider>> = BTreeMap::new();
-        let (mut files, mut failed) = (BTreeMap::new(), BTreeMap::new());
-        for entry in config.instances.values().filter(|entry| entry.enabled) {
-            if let Some(file) = &entry.file {
-                files.insert(entry.name.clone(), file.clone());
-            }
-            let plan = match &entry.component {
-                None => plan(entry, entry.service.clone(), None, None),
-                Some(instance) => {
-                    let loaded = match self.load(config, entry, instance).await {
-                        Ok(loaded) => loaded,
-                        Err(why) => {
-                            failed.insert(entry.name.to_string(), why.clone());
-                            // It may be able to revoke: what is to be revoked waits until it is there to say so.
-                            let abilities = Abilities { renews: false, revokes: true };
-                            let plan = plan(entry, None, Some(abilities), None);
-                            Loaded { plan, provider: Arc::new(Unloaded { why }) }
-                        }
-                    };
-                    providers.insert(entry.name.clone(), loaded.provider);
-                    loaded.plan
-                }
-            };
-            plans.insert(entry.name.clone(), plan);
-        }
-        let deliveries = self.deliveries(config, &plans, &mut failed).await;
+    /// All components that a configuration names and uses.
+    pub(crate) fn parts(config: &Config) -> Vec<Part> {
+        let instances = config.instances.values().filter(|entry| entry.enabled && entry.component.is_some());
+        let receivers = config.groups.iter().flat_map(|(group, written)| {
+            written.receivers.keys().map(|receiver| Part::Receiver(group.clone(), receiver.clone()))
+        });
+        instances.map(|entry| Part::Instance(entry.name.clone())).chain(receivers).collect()
+    }
+
+    /// What runs before anything is loaded: the instances without a component. A receiver that is not loaded is named and
+    /// no more, so that workers keep what they have of it: one that is left out is taken for one that is no longer
+    /// configured, and its files would be removed everywhere.
+    pub(crate) fn unloaded(config: &Config) -> Setup {
+        let enabled = || config.instances.values().filter(|entry| entry.enabled);
+        let without = enabled().filter(|entry| entry.component.is_none());
         let configuration = Configuration {
-            plans,
+            plans: without.map(|entry| (entry.name.clone(), plan(entry, entry.service.clone(), None, None))).collect(),
             default_budget: config.default_budget,
             budgets: config.budgets.clone(),
             calls: config.coordinator.calls,
         };
-        Prepared { setup: Setup { configuration, providers, files }, deliveries, failed }
+        let names: BTreeSet<&InstanceName> = enabled().map(|entry| &entry.name).collect();
+        let groups = config.groups.iter().map(|(name, group)| {
+            let given = GroupDeliveries {
+                instances: group.instances.iter().filter(|name| names.contains(name)).cloned().collect(),
+                receivers: group.receivers.keys().map(|receiver| (receiver.clone(), None)).collect(),
+                components: BTreeMap::new(),
+            };
+            (name.clone(), given)
+        });
+        Setup {
+            configuration,
+            providers: BTreeMap::new(),
+            files: enabled().filter_map(|entry| Some((entry.name.clone(), entry.file.clone()?))).collect(),
+            loading: enabled().filter(|entry| entry.component.is_some()).map(|entry| entry.name.clone()).collect(),
+            deliveries: Deliveries { groups: groups.collect() },
+        }
     }
 
-    /// What each group gets. A receiver that can't be loaded is named and no more, so that workers keep what they have of
-    /// it: one that is left out is taken for one that is no longer configured, and its files would be removed everywhere.
-    async fn deliveries(
-        &self,
-        config: &Config,
-        plans: &BTreeMap<InstanceName, Plan>,
-        failed: &mut BTreeMap<String, String>,
-    ) -> Deliveries {
-        let mut deliveries = Deliveries::default();
-        for (name, group) in &config.groups {
-            let enabled = |name: &&InstanceName| plans.contains_key(*name);
-            let mut given = GroupDeliveries {
-                instances: group.instances.iter().filter(enabled).cloned().collect(),
-                ..GroupDeliveries::default()
-            };
-            for (receiver, written) in &group.receivers {
-                match self.receiver(receiver, written).await {
-                    Ok((digest, bytes)) => {
-                        let binding = Binding {
-                            component: digest,
-                            settings: written.settings.clone(),
-                            instances: written.instances.clone(),
-                            limits: written.limits.clone(),
-                        };
-                        given.receivers.insert(receiver.clone(), Some(binding));
-                        given.components.insert(digest, bytes);
-                    }
-                    Err(why) => {
-                        given.receivers.insert(receiver.clone(), None);
-                        failed.insert(format!("receiver {receiver} of the group {name}"), why);
-                    }
-                }
+    /// Loads one part.
+    pub(crate) async fn load(&self, config: &Config, part: &Part) -> Result<Ready, String> {
+        let missing = || format!("{part} is not configured");
+        match part {
+            Part::Instance(name) => {
+                let entry = config.instances.get(name).ok_or_else(missing)?;
+                let instance = entry.component.as_ref().ok_or_else(missing)?;
+                self.instance(config, entry, instance).await.map(Ready::Instance)
             }
-            deliveries.groups.insert(name.clone(), given);
+            Part::Receiver(group, name) => {
+                let receivers = config.groups.get(group).map(|group| &group.receivers);
+                let written = receivers.and_then(|receivers| receivers.get(name)).ok_or_else(missing)?;
+                let (component, bytes) = self.receiver(name, written).await?;
+                let binding = Binding {
+                    component,
+                    settings: written.settings.clone(),
+                    instances: written.instances.clone(),
+                    limits: written.limits.clone(),
+                };
+                Ok(Ready::Receiver(binding, bytes))
+            }
         }
-        deliveries
+    }
+
+    /// An instance whose component can't be loaded: its calls fail, and hinder no other one.
+    pub(crate) fn failed(config: &Config, name: &InstanceName, why: String) -> Option<Loaded> {
+        // It may be able to revoke: what is to be revoked waits until it is there to say so.
+        let abilities = Abilities { renews: false, revokes: true };
+        let plan = plan(config.instances.get(name)?, None, Some(abilities), None);
+        Some(Loaded { plan, provider: Arc::new(Unloaded { why }) })
+    }
+
+    /// Lets go of compiled code that is not used any more.
+    pub(crate) async fn prune(&self) {
+        let removed = self.sandbox.prune().await;
+        if removed > 0 {
+            tracing::info!(files = removed, "removed compiled components that are not used");
+        }
     }
 
     /// A receiver's component, which this process looks into and never calls.
@@ -125,10 +151,13 @@ impl Preparer {
             limits: Limits::default().with(&written.limits),
         };
         let receiver = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
-        let digest = receiver.inspection().digest;
+        let (digest, size) = (receiver.inspection().digest, receiver.inspection().size);
         let path = written.component.display();
-        let bytes =
-            tokio::fs::read(&written.component).await.map_err(|error| format!("cannot read {path}: {error}"))?;
+        let failed = |error| format!("cannot read {path}: {error}");
+        let file = tokio::fs::File::open(&written.component).await.map_err(failed)?;
+        let mut bytes = Vec::new();
+        #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+        file.take(size.saturating_add(1)).read_to_end(&mut bytes).await.map_err(failed)?;
         if sha256(&bytes) == digest {
             Ok((digest, Bytes::from(bytes)))
         } else {
@@ -136,7 +165,7 @@ impl Preparer {
         }
     }
 
-    async fn load(&self, config: &Config, entry: &Entry, instance: &Instance) -> Result<Loaded, String> {
+    async fn instance(&self, config: &Config, entry: &Entry, instance: &Instance) -> Result<Loaded, String> {
         let provider = self.sandbox.load(instance).await.map_err(|error| in_one_line(&error))?;
         let inspection = provider.inspection();
         let abilities = Abilities { renews: inspection.renews, revokes: inspection.revokes };
@@ -144,19 +173,55 @@ impl Preparer {
         let service = self.service(&provider, digest).await?;
         let plan = plan(entry, Some(service), Some(abilities), Some(digest));
         let config = config.path.display().to_string();
-        Ok(Loaded { plan, provider: Arc::new(Sandboxed::new(instance.clone(), Arc::new(provider), config)) })
+        let provider = Arc::new(Sandboxed::new(instance.clone(), Arc::new(provider), config));
+        Ok(Loaded { plan, provider })
     }
 
-    /// The service, by the component's own word. It gets nothing to find out anything else, so it says it to all.
+    /// The service, by the component's own word. It gets nothing to find out anything else, so it says it to all. One that
+    /// does not say it is not asked again at once: it may take all the time that a call may take.
     async fn service(&self, provider: &deputy_sandbox::Provider, digest: Digest) -> Result<ServiceName, String> {
-        let known = self.services.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some(service) = known {
-            return Ok(service);
+        match self.services().get(&digest) {
+            Some(Service::Named(service)) => return Ok(service.clone()),
+            Some(Service::Silent { why, again, .. }) if self.clock.now().mono < *again => return Err(why.clone()),
+            Some(Service::Silent { .. }) | None => {}
         }
-        let service = provider.service_name().await.result;
-        let service = service.map_err(|error| format!("the component does not say its service: {error}"))?;
-        self.services.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, service.clone());
-        Ok(service)
+        match provider.service_name().await.result {
+            Ok(service) => {
+                self.services().insert(digest, Service::Named(service.clone()));
+                Ok(service)
+            }
+            Err(error) => {
+                let why = format!("the component does not say its service: {error}");
+                self.silent(digest, why.clone());
+                Err(why)
+            }
+        }
+    }
+
+    fn silent(&self, digest: Digest, why: String) {
+        let mut services = self.services();
+        if services.len() >= REMEMBERED {
+            services.clear();
+        }
+        let mut backoff = match services.remove(&digest) {
+            Some(Service::Silent { backoff, .. }) => backoff,
+            Some(Service::Named(_)) | None => Backoff::new(SILENCE.0, SILENCE.1),
+        };
+        let again = self.clock.now().mono.plus(backoff.fail(0));
+        services.insert(digest, Service::Silent { why, again, backoff });
+    }
+
+    fn services(&self) -> MutexGuard<'_, BTreeMap<Digest, Service>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instance(name) => name.fmt(f),
+            Self::Receiver(group, name) => write!(f, "receiver {name} of the group {group}"),
+        }
     }
 }
 

@@ -1,25 +1,21 @@
 //! `deputy run`
 
-use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
-use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
+use deputy_config::Config;
 use deputy_coordinator::{
-    Board, Control, Coordinator, Deliveries, Handle, Health, Options, Reload, Setup, SystemClock, WorkerOptions,
-    Workers,
+    Board, Control, Coordinator, Handle, Health, Options, Reload, SystemClock, WorkerOptions, Workers,
 };
-use deputy_core::in_one_line;
 use deputy_link::Lives;
 use deputy_link::server::Limits;
-use deputy_local::{ControlError, SocketFile};
+use deputy_local::SocketFile;
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
+use deputy_sandbox::CodeCache;
 use deputy_sources::Surroundings;
-use deputy_store::{Directory, MasterKey, Random, Store};
+use deputy_store::{Directory, Random, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,11 +25,9 @@ use crate::context::{Context, SOCKET};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::open_files;
-use crate::prepare::{Prepared, Preparer};
+use crate::prepare::Preparer;
+use crate::reload::{Reloader, Reloads, warnings};
 use crate::sandbox;
-
-/// How often a component is tried again that could not be loaded.
-const LOAD_AGAIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
@@ -43,16 +37,13 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     }
     let metrics = Arc::new(Metrics::default());
     let audit = Arc::new(audit(arguments, &config, &metrics)?);
-    let sandbox = sandbox::open(Some(state.clone()), Arc::clone(&audit))?;
-    let calls = sandbox.clone();
-
     let here = Arc::new(Surroundings::of_process());
     let random = random();
-    let key = match &config.coordinator.key {
-        Some(source) => MasterKey::read(source, &here).await,
-        None => MasterKey::of_state(&state, &here, Arc::clone(&random)).await,
-    };
+    let key = sandbox::master_key(&state, config.coordinator.key.as_ref(), &here, Arc::clone(&random)).await;
     let key = key.map_err(|error| failed(error, "cannot have the key that seals the state"))?;
+    let cache = CodeCache { state_dir: state.clone(), key: sandbox::cache_key(&key)? };
+    let sandbox = sandbox::open(cache, Arc::clone(&audit))?;
+    let calls = sandbox.clone();
     let store = Directory::open(&state, key, Arc::clone(&random)).await;
     let store = store.map_err(|error| failed(error, "cannot use the state"))?;
     let (board, clock) = (Arc::new(Board::default()), Arc::new(SystemClock::default()));
@@ -101,19 +92,21 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     };
     let (workers, worker_tasks) = workers.unzip();
 
-    let reloader = Arc::new(Reloader::new(Preparer::new(sandbox), config, workers.clone(), Arc::clone(&audit)));
-    let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloader) as _).with_workers(workers.clone());
-    let commands = Arc::new(commands);
+    let preparer = Preparer::new(sandbox, Arc::clone(&clock) as _);
+    let (reloader, reloads) = Reloader::new(preparer, config, handle.clone(), Arc::clone(&audit));
+    let reloads = Arc::new(reloads);
+    let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloads) as _).with_workers(workers.clone());
     let mut tasks = JoinSet::new();
     tracing::info!(socket = %socket.display(), "commands come in here");
-    tasks.spawn(serve(control, Arc::clone(&commands)));
+    tasks.spawn(serve(control, Arc::new(commands)));
     if let Some((address, listener)) = health {
         tracing::info!(%address, "/livez, /readyz and /metrics are here");
         tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics, Arc::clone(&audit)))));
     }
-    tasks.spawn(obey(signals, handle, Arc::clone(&commands)));
-    tasks.spawn(load_again(commands));
+    tasks.spawn(obey(signals, handle, reloads));
+    tasks.spawn(reloader.run());
     let (stop, stopped) = watch::channel(false);
+    let coordinator = coordinator.with_workers(workers.clone());
     let serve_workers = async {
         if let (Some(workers), Some(tasks)) = (workers, worker_tasks) {
             tracing::info!(address = %workers.address(), "workers come in here");
@@ -121,7 +114,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
         }
     };
     let keep = async {
-        coordinator.run(async move { reloader.first().await }).await;
+        coordinator.run().await;
         stop.send_replace(true);
     };
     tokio::join!(keep, serve_workers);
@@ -187,10 +180,10 @@ impl Signals {
     }
 }
 
-async fn obey(mut signals: Signals, handle: Handle, control: Arc<Control>) {
+async fn obey(mut signals: Signals, handle: Handle, reloads: Arc<Reloads>) {
     loop {
         tokio::select! {
-            Some(()) = signals.hangup.recv() => match control.reload().await {
+            Some(()) = signals.hangup.recv() => match reloads.reload().await {
                 Ok(reloaded) => {
                     for warning in &reloaded.warnings {
                         tracing::warn!("{warning}");
@@ -206,134 +199,5 @@ async fn obey(mut signals: Signals, handle: Handle, control: Arc<Control>) {
             Some(()) = signals.terminate.recv() => drop(handle.stop().await),
             else => return,
         }
-    }
-}
-
-/// Reads and prepares configurations.
-struct Reloader {
-    preparer: Preparer,
-    path: PathBuf,
-    current: Mutex<Current>,
-    workers: Option<Workers>,
-    audit: Arc<Audit>,
-}
-
-struct Current {
-    config: Config,
-    failed: BTreeSet<String>,
-}
-
-impl Reloader {
-    fn new(preparer: Preparer, config: Config, workers: Option<Workers>, audit: Arc<Audit>) -> Self {
-        let path = config.path.clone();
-        Self { preparer, path, current: Mutex::new(Current { config, failed: BTreeSet::new() }), workers, audit }
-    }
-
-    fn deliver(&self, deliveries: Deliveries) {
-        if let Some(workers) = &self.workers {
-            workers.deliver(deliveries);
-        }
-    }
-
-    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// At the start each instance stands for itself: one that can't be loaded keeps no other from its lease.
-    async fn first(&self) -> Setup {
-        let config = self.current().config.clone();
-        tracing::info!(instances = config.instances.len(), "loading components; the first time they are compiled");
-        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
-        for (instance, why) in &failed {
-            tracing::error!(%instance, %why, "can't be loaded; it is tried again every {} s", LOAD_AGAIN.as_secs());
-        }
-        self.current().failed = failed.into_keys().collect();
-        self.deliver(deliveries);
-        setup
-    }
-}
-
-async fn load_again(control: Arc<Control>) {
-    loop {
-        pause(LOAD_AGAIN).await;
-        if control.load_again().await.is_err() {
-            return;
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a component's file is mended")]
-async fn pause(time: Duration) {
-    tokio::time::sleep(time).await;
-}
-
-#[async_trait]
-impl Reload for Reloader {
-    async fn reload(&self) -> Result<(Setup, Vec<String>), ControlError> {
-        // First, since a rotation of the log does not wait for a good configuration.
-        let reopened = self.audit.reopen().await;
-        let config = Config::load(&self.path).map_err(|error| wrong(&error))?;
-        let mut warnings = warnings(&config);
-        if let Err(error) = reopened {
-            warnings.push(in_one_line(&error));
-        }
-        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
-        let mut current = self.current();
-        let new: Vec<_> = failed.iter().filter(|(name, _)| !current.failed.contains(*name)).collect();
-        if !new.is_empty() {
-            let details: String = new.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
-            let these = if new.len() == 1 { "an instance".to_owned() } else { format!("{} instances", new.len()) };
-            let message = format!("{these} can't be loaded: nothing was changed");
-            return Err(ControlError { details, ..ControlError::new("misconfigured", &message) });
-        }
-        let calls = config.coordinator.calls;
-        let before = Coordinates { calls, ..current.config.coordinator.clone() };
-        if config.coordinator != before || config.audit != current.config.audit {
-            warnings.push("`audit` and [coordinator], beside `calls`, change at the next start".to_owned());
-        }
-        current.failed = failed.into_keys().collect();
-        current.config = config;
-        self.deliver(deliveries);
-        Ok((setup, warnings))
-    }
-
-    async fn again(&self) -> Option<Setup> {
-        let (config, before) = {
-            let current = self.current();
-            (current.config.clone(), current.failed.clone())
-        };
-        if before.is_empty() {
-            return None;
-        }
-        let Prepared { setup, deliveries, failed } = self.preparer.prepare(&config).await;
-        let failed: BTreeSet<_> = failed.into_keys().collect();
-        if failed == before {
-            return None;
-        }
-        self.current().failed = failed;
-        self.deliver(deliveries);
-        Some(setup)
-    }
-}
-
-/// What has no effect, or another one than it seems.
-fn warnings(config: &Config) -> Vec<String> {
-    let told = |finding: Finding| {
-        let expected = finding.expected.map(|expected| format!(" ({expected})")).unwrap_or_default();
-        format!("{}:{}:{}: {}{expected}", finding.file, finding.line, finding.column, finding.message)
-    };
-    config.warnings.findings().map(told).collect()
-}
-
-fn wrong(error: &ConfigErrors) -> ControlError {
-    match error {
-        ConfigErrors::Invalid(findings) => {
-            let (count, path) = (findings.len(), findings.path().display());
-            let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
-            let message = format!("{errors} in {path}: nothing was changed");
-            let details = findings.render(Colour::Never);
-            ControlError { details, ..ControlError::new("misconfigured", &message) }
-        }
-        error => ControlError::new("misconfigured", &format!("{}: nothing was changed", in_one_line(error))),
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
-use deputy_coordinator::{Board, Coordinator, Handle, Options, Provider, Setup, SystemClock};
+use deputy_coordinator::{Board, Coordinator, Deliveries, Handle, Options, Provider, Setup, SystemClock};
 use deputy_core::schedule::{
     Abilities, Budget, Configuration, Fingerprint, Outcome, Plan, Policy, Ratio, Retry, UpstreamName, Work,
 };
@@ -204,8 +204,10 @@ impl Running {
         let budget = Budget { per_minute: 60_000_000, burst: 1_000_000 };
         let configuration = Configuration { plans, default_budget: budget, budgets: BTreeMap::new(), calls };
         let mut task = JoinSet::new();
-        let setup = Setup { configuration, providers, files: BTreeMap::new() };
-        task.spawn(coordinator.run(std::future::ready(setup)));
+        let (loading, deliveries) = (BTreeSet::new(), Deliveries::default());
+        let setup = Setup { configuration, providers, files: BTreeMap::new(), loading, deliveries };
+        task.spawn(coordinator.run());
+        handle.configure(setup).await?;
         Ok(Self { board, handle, task, _state: state })
     }
 

@@ -6,7 +6,7 @@ use deputy_test_servers::{Seaweed, free_ports, get, guest};
 use serde_json::Value;
 
 use crate::deputy::{Home, Run, exit};
-use crate::running::Running;
+use crate::running::{Running, is_loaded};
 use crate::s3;
 
 /// A home with instances, whose audit is in `audit.jsonl`.
@@ -79,7 +79,7 @@ impl Fleet {
     /// Whether it answers, and has loaded its components.
     pub(crate) fn has_started(&self) -> bool {
         let run = self.ask(&["status", "--json"]);
-        run.code == Some(exit::OK) && run.json()["starting"] == false
+        run.code == Some(exit::OK) && is_loaded(&run.json())
     }
 
     /// What it holds.

@@ -1,8 +1,8 @@
 //! A coordinator and its workers, each a process of its own with a configuration and a state of its own.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -15,8 +15,8 @@ use deputy_test_servers::guest;
 use serde_json::Value;
 
 use super::unit::{CANARY, Payload, Unit};
-use crate::deputy::{Home, Run, exit};
-use crate::running::{PATIENCE, Running, asked};
+use crate::deputy::{Home, Run, copy_compiled, exit};
+use crate::running::{PATIENCE, Running, asked, is_loaded};
 
 /// How long a payload is good where the test is not about its end.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
@@ -118,7 +118,7 @@ impl Site {
     }
 
     fn has_started(&self) -> bool {
-        asked(&self.home.socket(), "/v1/status").is_some_and(|status| status["starting"] == false)
+        asked(&self.home.socket(), "/v1/status").is_some_and(|status| is_loaded(&status))
     }
 
     /// Makes a token with these further arguments, and gives the file with its join string.
@@ -188,15 +188,11 @@ impl Site {
             for component in COMPONENTS {
                 home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
             }
-            home.components()
+            home.state().to_owned()
         });
-        let components = self.home.path(state).join("components");
-        if !components.exists() {
-            DirBuilder::new().recursive(true).mode(0o700).create(&components).unwrap();
-            for entry in fs::read_dir(compiled).unwrap() {
-                let entry = entry.unwrap();
-                fs::copy(entry.path(), components.join(entry.file_name())).unwrap();
-            }
+        let state = self.home.path(state);
+        if !state.join("components").exists() {
+            copy_compiled(compiled, &state);
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::Check
     context.printer.note(&config.warnings.render(Colour::Always));
     let Some(state) = context.worker_state_dir(config.state_dir.as_deref()) else { return Err(sandbox::no_state()) };
     let plans = plans::plans(&config, &state).await?;
-    let sandbox = sandbox::open(Some(state), Arc::new(sandbox::nobody()))?;
+    let sandbox = sandbox::open_beside(Some(state), config.key.as_ref(), Arc::new(sandbox::nobody())).await?;
     let mut receivers = Vec::new();
     for (name, receiver) in &config.receivers {
         let component = receiver.component();

@@ -18,11 +18,12 @@ use deputy_core::{Timestamp, in_one_line};
 use deputy_link::Held;
 use deputy_link::client::{Client, Options as LinkOptions};
 use deputy_observe::{Audit, Clock, SystemClock, WorkerMetrics, listen, serve};
+use deputy_sandbox::{CacheKey, CodeCache};
 use deputy_sources::Surroundings;
-use deputy_store::{Directory, MasterKey, Random, Store};
+use deputy_store::{Directory, Random, Store};
 use deputy_worker::cache::{CacheError, Claim};
 use deputy_worker::components::Components;
-use deputy_worker::endpoint::{Aws, Leases, Local, Token};
+use deputy_worker::endpoint::{Aws, Leases, Local, TokenFile};
 use deputy_worker::{Connection, Handle, Health, Options, Phase, Worker};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -51,7 +52,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let Some(state) = context.worker_state_dir(config.state_dir.as_deref()) else { return Err(sandbox::no_state()) };
     let here = Arc::new(Surroundings::of_process());
     let random = random();
-    let store = store(&config, &state, &here, &random).await?;
+    let (store, cache_key) = open_state(&config, &state, &here, &random).await?;
     let plans = Arc::new(plans::plans(&config, &state).await?);
 
     let claim = Claim::take(Arc::clone(&store)).await.map_err(unusable)?;
@@ -81,7 +82,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     });
     let metrics = Arc::new(WorkerMetrics::default());
     let audit = Arc::new(sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?);
-    let sandbox = sandbox::open(Some(state.clone()), Arc::clone(&audit))?;
+    let sandbox = sandbox::open(CodeCache { state_dir: state.clone(), key: cache_key }, Arc::clone(&audit))?;
     let calls = sandbox.clone();
     let components = Components::open(state.join("components"), Arc::clone(&random)).await;
     let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
@@ -128,19 +129,18 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     Ok(Exit::Done)
 }
 
-async fn store(
+/// The sealed state, and the key for compiled code that comes with it.
+async fn open_state(
     config: &WorkerConfig,
     state: &Path,
     here: &Surroundings,
     random: &Random,
-) -> Result<Arc<dyn Store>, CommandError> {
-    let key = match &config.key {
-        Some(source) => MasterKey::read(source, here).await,
-        None => MasterKey::of_state(state, here, Arc::clone(random)).await,
-    };
+) -> Result<(Arc<dyn Store>, CacheKey), CommandError> {
+    let key = sandbox::master_key(state, config.key.as_ref(), here, Arc::clone(random)).await;
     let key = key.map_err(|error| failed(error, "cannot have the key that seals the state"))?;
+    let cache_key = sandbox::cache_key(&key)?;
     let store = Directory::open(state, key, Arc::clone(random)).await;
-    Ok(Arc::new(store.map_err(|error| failed(error, "cannot use the state"))?))
+    Ok((Arc::new(store.map_err(|error| failed(error, "cannot use the state"))?), cache_key))
 }
 
 fn unusable(error: CacheError) -> CommandError {
@@ -166,7 +166,7 @@ async fn endpoints(
     let local = Local::new(held.clone(), Arc::new(wall), Arc::new(handle.clone()), leases);
     tasks.spawn(serve(listener, Arc::new(local)));
     for aws in &config.endpoints.aws {
-        let token = Token::open(&aws.token_file, &**random, here).await;
+        let token = TokenFile::open(&aws.token_file, &**random, here, Arc::new(wall)).await;
         let token = token.map_err(|error| failed(error, "cannot have the token of an endpoint"))?;
         let listener = listen(aws.listen).await.map_err(|error| {
             let hint = format!("`listen` in [[endpoints.aws]] names the address {}", aws.listen);

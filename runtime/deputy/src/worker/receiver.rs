@@ -74,6 +74,11 @@ impl Loader for Sandboxed {
         let receiver =
             receiver.map_err(|error| AcceptError { kind: Kind::Misconfigured, message: in_one_line(&error) })?;
         let services = ended(receiver.services().await, &plan.name, &plan.limits)?;
+        // One that this one takes the place of is let go of the next time.
+        let removed = self.sandbox.prune().await;
+        if removed > 0 {
+            tracing::info!(files = removed, "removed compiled components that are not used");
+        }
         Ok(Arc::new(Loaded { name: plan.name, limits: plan.limits, receiver, services }))
     }
 }
