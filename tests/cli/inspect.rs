@@ -156,8 +156,7 @@ fn state_that_others_can_read_is_not_used() {
     assert_snapshot!(home.snapshot(&["inspect", "s3-sts.wasm", "--state", "state"]), @"
     exit code 2
     ----- stderr
-    error: the cache of compiled components can't be used
-      because state must belong to this user and be closed to others: chown and `chmod 700 state`
+    error: the state directory state is open to others (mode 0755): `chmod 700 state`
     ");
 }
 

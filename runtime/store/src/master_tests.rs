@@ -91,3 +91,16 @@ async fn a_state_directory_gets_one_key_and_a_lost_one_is_not_replaced() {
     let error = of_state().await.unwrap_err();
     assert!(matches!(error, MasterKeyError::Gone(_)) && error.to_string().contains("put it back"), "{error}");
 }
+
+#[test]
+fn master_key_derives_one_key_for_each_purpose() {
+    let key = MasterKey::parse(&(0..32).map(|byte| byte * 7).collect::<Vec<u8>>()).unwrap();
+    let other = MasterKey::parse(&(0..32).map(|byte| byte * 5).collect::<Vec<u8>>()).unwrap();
+    let derived = key.derive("one").unwrap();
+    assert_eq!(derived.len(), 32);
+    assert_eq!(derived.expose(), key.derive("one").unwrap().expose());
+    for different in [key.derive("two").unwrap(), other.derive("one").unwrap()] {
+        assert_ne!(derived.expose(), different.expose());
+    }
+    assert_ne!(derived.expose(), key.0.expose());
+}
