@@ -38,6 +38,7 @@ mod s3;
 mod script;
 mod servers;
 mod sts;
+mod unread;
 mod wasmtime_cli;
 mod workers;
 

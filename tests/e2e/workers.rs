@@ -2,6 +2,7 @@
 //! processes, disks, links and receivers fail.
 
 mod allowed;
+mod audits;
 mod aws_cli;
 mod changes;
 mod containers;

@@ -8,8 +8,9 @@ use super::fleet::Fleet;
 use super::log::{self, Line};
 use super::namespace::Namespace;
 use super::stand_in::{CANARY, StandIn};
-use crate::deputy::exit;
+use crate::deputy::{Home, exit};
 use crate::running::Running;
+use crate::script::Script;
 
 /// A renewal comes after three to six seconds, and the end long after all that is tried here.
 const POLICY: &str = "lifetime = \"60s\"\nrenew = { ratio = 0.1, jitter = 0.5 }\nretry = { floor = \"100ms\" }";
@@ -107,4 +108,18 @@ fn leases(fleet: &Fleet) -> Vec<Lease> {
 fn failed_saves(running: &Running<'_>) -> Vec<Line> {
     let failed = |line: &Line| line.message.starts_with("state could not be saved");
     log::lines(running).into_iter().filter(failed).collect()
+}
+
+#[test]
+fn disk_that_is_full_at_the_first_start_is_named() {
+    let script = Script::granting();
+    let home = Home::new().instance("a", "benign-obtain", &script.lines("a", ""));
+    let disk = Namespace::with_small_disk(&home.path("state"), "64k");
+    let mut command = home.command();
+    command.args(["obtain", "a"]);
+    let output = disk.enter(&command).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(exit::FAILED), "{stderr}");
+    assert!(stderr.contains("No space left on device") && stderr.contains("make room"), "{stderr}");
+    assert!(!stderr.contains("do not trust it"), "{stderr}");
 }

@@ -1,0 +1,195 @@
+//! Logs and audit trails that nothing reads or that are full: they delay and refuse only what has to be recorded.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deputy_test_servers::{free_ports, get};
+use rustix::fs::{CWD, FileType, mknodat};
+
+use crate::deputy::Home;
+use crate::running::{PATIENCE, asked};
+use crate::script::Script;
+
+/// A coordinator with a port for its health, whose streams a test reads or not.
+struct Serving {
+    child: Child,
+    port: u16,
+}
+
+impl Serving {
+    fn start(home: &Home, port: u16, options: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
+        let mut command = home.command();
+        let command = command.arg("run").args(options).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        Self { child: command.spawn().unwrap(), port }
+    }
+
+    fn status_of(&self, path: &str) -> Option<u16> {
+        Some(get(self.port, path)?.status)
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !so() {
+            assert!(begun.elapsed() < PATIENCE, "{what}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it with SIGTERM, which it obeys whatever is unread.
+    fn stop(mut self) -> Option<i32> {
+        signal(&self.child, "TERM");
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not stop");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("/bin/kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// A home with one instance and a port for its health.
+fn home(script: &Script, first: &str) -> (Home, u16) {
+    let [port] = free_ports().unwrap();
+    let mut home = script.home().instance("a", "benign-obtain", &script.lines("a", ""));
+    home.add(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\""));
+    home.put_first(first);
+    (home, port)
+}
+
+#[test]
+fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
+    let script = Script::granting();
+    let (home, port) = home(&script, "");
+    let mut serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::piped());
+    serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
+    // Each of these is a line of some 200 bytes; a pipe holds 64 KiB, and the queue 4,096 lines.
+    for _ in 0..6000 {
+        asked(&home.socket(), "/v1/instances/a/lease");
+    }
+    assert_eq!(serving.status_of("/livez"), Some(200));
+    assert_eq!(asked(&home.socket(), "/v1/status").unwrap()["ready"], true);
+    let mut stderr = serving.child.stderr.take().unwrap();
+    let reading = thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).unwrap();
+        text
+    });
+    assert_eq!(serving.stop(), Some(0));
+    let text = reading.join().unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let dropped: u64 = lines.iter().filter_map(|line| line["fields"]["dropped"].as_u64()).sum();
+    let written = lines.iter().filter(|line| line["fields"]["message"] == "given out over the control socket").count();
+    assert_eq!(written as u64 + dropped, 6000, "{dropped} dropped");
+    assert!(dropped > 0);
+}
+
+#[test]
+fn log_that_is_not_read_does_not_keep_the_process_from_ending() {
+    let script = Script::granting();
+    let (home, port) = home(&script, "");
+    let serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::piped());
+    serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
+    for _ in 0..1000 {
+        asked(&home.socket(), "/v1/instances/a/lease");
+    }
+    assert_eq!(serving.stop(), Some(0));
+}
+
+#[test]
+fn audit_that_is_not_read_refuses_and_keeps_all_else_alive() {
+    let script = Script::granting();
+    let (home, port) = home(&script, "");
+    let pipe = home.path("audit.pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
+    let serving = Serving::start(&home, port, &["--audit", "audit.pipe"], Stdio::null(), Stdio::null());
+    serving.until("it says why", || {
+        get(port, "/readyz").is_some_and(|answer| {
+            answer.status == 503 && answer.body.contains("audit log not ready: nothing reads the audit log")
+        })
+    });
+    assert_eq!(serving.status_of("/livez"), Some(200));
+    assert!(get(port, "/metrics").unwrap().body.contains("deputy_audit_failing 1\n"));
+    let mut reader = File::open(&pipe).unwrap();
+    let (events, lines) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(read @ 1..) = reader.read(&mut bytes) {
+            drop(events.send(String::from_utf8_lossy(&bytes[..read]).into_owned()));
+        }
+    });
+    serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
+    let seen: String = std::iter::from_fn(|| lines.recv_timeout(Duration::from_secs(1)).ok()).collect();
+    assert!(seen.contains("\"function\":\"obtain\""), "{seen}");
+    assert_eq!(serving.stop(), Some(0));
+}
+
+#[test]
+fn audit_to_an_unread_stdout_stops_nothing_else() {
+    let script = Script::new(|call| crate::script::lease(call, Duration::from_secs(1)));
+    let (home, port) = home(&script, "[upstreams.default]\ncalls-per-minute = 6000\nburst = 100\n");
+    let serving = Serving::start(&home, port, &["--audit", "-"], Stdio::piped(), Stdio::null());
+    // Each call leaves some 700 bytes.
+    rustix::pipe::fcntl_setpipe_size(serving.child.stdout.as_ref().unwrap(), 4096).unwrap();
+    let begun = Instant::now();
+    while !get(port, "/metrics").is_some_and(|answer| answer.body.contains("deputy_audit_failing 1\n")) {
+        assert!(begun.elapsed() < PATIENCE, "the pipe is not full");
+        drop(home.ask(&["renew", "a"]));
+    }
+    for _ in 0..20 {
+        let asked_at = Instant::now();
+        assert_eq!(serving.status_of("/livez"), Some(200));
+        assert!(asked_at.elapsed() < Duration::from_secs(3), "{:?}", asked_at.elapsed());
+    }
+    assert_eq!(serving.stop(), Some(0));
+}
+
+#[test]
+fn audit_file_is_reopened_on_sighup_and_on_reload() {
+    let script = Script::granting();
+    let (home, port) = home(&script, "audit = \"audit.jsonl\"\n");
+    let serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::null());
+    serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
+    let obtains = |name: &str| {
+        let text = fs::read_to_string(home.path(name)).unwrap_or_default();
+        text.lines().filter(|line| line.contains("\"function\":\"obtain\"")).count()
+    };
+    assert_eq!(obtains("audit.jsonl"), 1);
+    for (number, reopen) in ["HUP", "reload"].into_iter().enumerate() {
+        let rotated = format!("audit.jsonl.{number}");
+        fs::rename(home.path("audit.jsonl"), home.path(&rotated)).unwrap();
+        match reopen {
+            "HUP" => signal(&serving.child, reopen),
+            _ => drop(home.ask(&["reload"]).ends_with(0)),
+        }
+        serving.until("it is opened again", || home.path("audit.jsonl").exists());
+        home.ask(&["renew", "a"]).ends_with(0);
+        serving.until("the next call is there", || obtains("audit.jsonl") == 1);
+        assert_eq!(obtains(&rotated), 1);
+    }
+    // A broken configuration is no reason to write on into what was rotated away.
+    fs::rename(home.path("audit.jsonl"), home.path("audit.jsonl.3")).unwrap();
+    home.edit("[coordinator]", "[coordinator");
+    signal(&serving.child, "HUP");
+    serving.until("it is opened again", || home.path("audit.jsonl").exists());
+    assert_eq!(serving.stop(), Some(0));
+}
