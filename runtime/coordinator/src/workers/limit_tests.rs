@@ -1,6 +1,6 @@
 //! What a worker does too often: it is counted, and bounded, and costs nobody else anything.
 
-use deputy_link::message::{Renew, Request, Subscribe, Up};
+use deputy_link::message::{Fetch, Renew, Request, Subscribe, Up};
 use deputy_observe::Outcome;
 
 use super::hostile::certified;
@@ -167,4 +167,21 @@ async fn connection_that_is_silent_ends_with_its_certificate() {
     say(&site, &identity, &frame(Request::Subscribe(Subscribe::default()))).await;
     assert!(wall().since(begun) < Span::secs(15), "three heartbeats are a minute");
     assert!(wall() >= identity.ends());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_are_recorded_up_to_a_bound_for_each_kind() {
+    let site = site(How::default()).await;
+    site.deliver(&[("analytics", &["s3-prod"])]);
+    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let fetch = frame(Request::Fetch(Fetch { digest: vec![1; 32] }));
+    for _ in 0..3 {
+        say(&site, &identity, &fetch.repeat(101)).await;
+    }
+    let recorded = site.events("fetch").len() as u64;
+    assert!((120..=125).contains(&recorded), "{recorded}");
+    assert_eq!(recorded + site.suppressed("fetch"), 303, "what is not recorded is counted");
+    // Another kind of refusal is recorded as ever.
+    Worker::start(identity, &["secret"]).is(Phase::Connected).await;
+    assert_eq!(site.events("subscribe").len(), 1);
 }
