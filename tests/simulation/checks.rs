@@ -171,9 +171,12 @@ impl Checks {
         let third = left.map_or(retry.most, |left| Span::millis(left.as_millis() / 3)).min(retry.most);
         let most = match kind {
             Kind::Throttled(after) => {
-                let asked = after.min(LONGEST_THROTTLE).max(floor);
-                assert!(wait >= asked, "{name} is told to wait for {asked}, and waits for {wait}");
-                Span::millis(asked.as_millis() * 11 / 10)
+                let asked = after.min(LONGEST_THROTTLE);
+                // There is a try before the lease ends, whatever the service asked for.
+                let latest = left.map_or(LONGEST_THROTTLE, |left| Span::millis(left.as_millis() / 3 * 2));
+                let least = asked.min(latest).max(floor);
+                assert!(wait >= least, "{name} has to wait for {least} at least, and waits for {wait}");
+                Span::millis(asked.as_millis() * 11 / 10).max(third).max(floor)
             }
             kind if kind.is_slow() => third.max(retry.slow).max(floor),
             _ => third.max(floor),

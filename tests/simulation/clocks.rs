@@ -53,6 +53,11 @@ impl Clocks {
         self.wall = self.wall.checked_add_signed(millis * 1000).unwrap();
     }
 
+    /// The clock on the wall is right again.
+    pub(crate) fn correct(&mut self) {
+        self.wall = self.right().as_millis() * 1000;
+    }
+
     /// The machine begins anew, and so does the clock for delays.
     pub(crate) fn boot(&mut self) {
         self.mono = 1;

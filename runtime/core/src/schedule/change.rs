@@ -78,7 +78,8 @@ impl Schedule {
         // A file that only fills a gap changes nothing about when the component is called; nor does a clock that is set
         // back while this is saved.
         if slot.prefers_file() {
-            (slot.failures, slot.trouble, slot.wish) = (0, None, None);
+            slot.forget_failures();
+            slot.wish = None;
             let soonest = now.wall.plus(slot.plan.policy.retry.least());
             slot.next = slot.replacement(now, soonest, chance);
         } else if slot.next.is_due(now) {

@@ -2,6 +2,9 @@
 
 use crate::{Span, Timestamp};
 
+/// Differences between the clocks of less than this are drift.
+pub(super) const CLOCK_TOLERANCE: Span = Span::secs(2);
+
 /// A point of a clock that only goes forward, in milliseconds since some point of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Mono(u64);

@@ -18,17 +18,22 @@ pub fn renewal(policy: &Policy, life: Span, chance: u16) -> Span {
 
 /// How long to wait after the `failures`-th failure in a row. `left` is what is left of the lease, if there is one that
 /// is valid; `chance` is uniform over all of `u16`.
+///
+/// The delay doubles up to the configured maximum, or to a third of what is left. A service that asks for a longer one
+/// gets it, but no more than two thirds of what is left: there is always a try before the lease ends.
 pub fn retry(retry: &Retry, trouble: &Trouble, failures: u32, left: Option<Span>, chance: u16) -> Span {
-    if let Kind::Throttled(after) = trouble.kind {
-        let asked = after.min(LONGEST_THROTTLE).max(retry.least());
-        return longer(asked, chance);
-    }
     let least = if trouble.kind.is_slow() { retry.slow.max(retry.least()) } else { retry.least() };
     let doubled = Span::millis(least.as_millis().saturating_mul(1 << failures.min(40)));
     let third = left.map_or(doubled, |left| Span::millis(left.as_millis() / 3));
     let most = doubled.min(retry.most).min(third).max(least).as_millis();
     // From half of it to all of it, so that those who failed together don't come back together.
-    Span::millis(most - most / 2 * u64::from(chance) / u64::from(u16::MAX)).max(least)
+    let backoff = Span::millis(most - most / 2 * u64::from(chance) / u64::from(u16::MAX)).max(least);
+    let Kind::Throttled(after) = trouble.kind else { return backoff };
+    let asked = longer(after.min(LONGEST_THROTTLE), chance).max(backoff);
+    match left {
+        Some(left) => asked.min(Span::millis(left.as_millis() / 3 * 2)).max(least),
+        None => asked,
+    }
 }
 
 /// Up to a tenth longer: who was told to wait equally long should not come back together either.

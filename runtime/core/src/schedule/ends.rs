@@ -35,7 +35,8 @@ impl Schedule {
             }
             (work, Outcome::Obtained(tokens)) => self.obtained(&name, &work, tokens, began, now),
             (_, Outcome::NotRequired | Outcome::Revoked) => {
-                (slot.failures, slot.trouble, slot.wish) = (0, None, None);
+                slot.forget_failures();
+                slot.wish = None;
                 slot.required = Required::No;
                 slot.last_success = Some(now.wall);
                 slot.next = Next::at(now.mono.plus(ASK_AGAIN));
@@ -45,18 +46,20 @@ impl Schedule {
     }
 
     fn obtained(&mut self, name: &InstanceName, work: &Work, tokens: Tokens, began: Now, now: Now) {
-        let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
         // The clock may have jumped during the call; how long it took is known.
         let obtained_at = now.wall.minus(now.mono.since(began.mono));
         let valid_until = match expiry(slot, tokens.valid_until, obtained_at, now.wall) {
-            Ok(told) => told,
-            Err(assumed) => {
+            Expiry::Told(told) => told,
+            Expiry::Assumed(assumed) => {
                 let notice = Notice::ExpiryAssumed(name.clone(), tokens.valid_until, assumed);
                 self.actions.push_back(Action::Tell(notice));
                 assumed
             }
+            Expiry::Past(told) => return self.failed(name, work, ended_already(told, now.wall), now),
         };
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
         let mut lease = Lease {
             revision: Revision(slot.record.revision.0.saturating_add(1)),
             service: slot.plan.service.clone(),
@@ -84,7 +87,8 @@ impl Schedule {
         slot.obtained = Some(began.mono);
         slot.record.revision = lease.revision;
         slot.record.lease = Some(lease);
-        (slot.failures, slot.trouble) = (0, None);
+        slot.usual_life = Some(valid_until.since(obtained_at));
+        slot.forget_failures();
         slot.required = Required::Yes;
         slot.last_success = Some(now.wall);
         // What was obtained a moment ago is not replaced at once, however short it lives.
@@ -106,11 +110,10 @@ impl Schedule {
         self.pause_throttled(name, &trouble, now);
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.failures = slot.failures.saturating_add(1);
-        let retry = slot.plan.policy.retry;
-        let mut wait = delay::retry(&retry, &trouble, slot.failures, slot.left(now.wall), chance);
-        let later = matches!(trouble.kind, Kind::Throttled(_) | Kind::Unavailable);
-        if matches!(work, Work::Renew(_)) && !later {
+        slot.count_failure(now.wall);
+        let retry = slot.retry(now.wall);
+        let mut wait = delay::retry(&retry, &trouble, slot.attempts, slot.left(now.wall), chance);
+        if matches!(work, Work::Renew(_)) && !slot.renews_again(trouble.kind) {
             // What can't be renewed can perhaps be obtained.
             slot.renewable = Renewable::Exhausted;
             wait = retry.least();
@@ -147,16 +150,30 @@ impl Schedule {
     }
 }
 
-/// Until when tokens are good: what the service said, capped, or else what is assumed.
-fn expiry(
-    slot: &Slot,
-    told: Option<Timestamp>,
-    obtained_at: Timestamp,
-    now: Timestamp,
-) -> Result<Timestamp, Timestamp> {
+/// Until when tokens are valid.
+enum Expiry {
+    /// What the service said, capped by the configured lifetime.
+    Told(Timestamp),
+    /// It said nothing of use, and the configuration or the default decides.
+    Assumed(Timestamp),
+    /// It said that they have ended, and nothing in the configuration says otherwise.
+    Past(Timestamp),
+}
+
+fn expiry(slot: &Slot, told: Option<Timestamp>, obtained_at: Timestamp, now: Timestamp) -> Expiry {
     let cap = slot.plan.policy.lifetime.map(|life| obtained_at.plus(life));
-    match told.filter(|told| *told > now) {
-        Some(told) => Ok(cap.map_or(told, |cap| told.min(cap))),
-        None => Err(cap.unwrap_or_else(|| obtained_at.plus(ASSUMED_LIFETIME))),
+    match (told, cap) {
+        (Some(told), cap) if told > now => Expiry::Told(cap.map_or(told, |cap| told.min(cap))),
+        (_, Some(cap)) => Expiry::Assumed(cap),
+        (Some(told), None) => Expiry::Past(told),
+        (None, None) => Expiry::Assumed(obtained_at.plus(ASSUMED_LIFETIME)),
     }
+}
+
+fn ended_already(told: Timestamp, now: Timestamp) -> Trouble {
+    let message = format!(
+        "the tokens' expiry, {told}, is not in the future: compare this machine's clock with the service's, or set \
+         `lifetime` if the service does not say how long its tokens live"
+    );
+    Trouble { kind: Kind::Broken, message, at: now }
 }

@@ -5,15 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::{InstanceName, Span, Timestamp};
 
 use super::budget::Begin;
-use super::clock::{Mono, Now};
+use super::clock::{CLOCK_TOLERANCE, Mono, Now};
 use super::event::{Action, CallNumber, Event, Notice, Ticket};
 use super::lease::{Found, Record};
 use super::queue::Queue;
 use super::slot::{Life, Next, Phase, Required, Slot, Wish};
 use super::view::{UpstreamView, View};
-
-/// A jump of the wall clock against the other one that is told: less is drift.
-const JUMP: u64 = 2000;
 
 /// All instances with their leases.
 #[derive(Debug)]
@@ -121,12 +118,25 @@ impl Schedule {
         if let Some(last) = self.last {
             let went_by = now.mono.since(last.mono).as_millis();
             let expected = last.wall.plus(Span::millis(went_by)).as_millis();
-            if expected.abs_diff(now.wall.as_millis()) >= JUMP {
+            if expected.abs_diff(now.wall.as_millis()) >= CLOCK_TOLERANCE.as_millis() {
                 let jump = i128::from(now.wall.as_millis()) - i128::from(expected);
-                self.tell(Notice::ClockJumped(i64::try_from(jump).unwrap_or(i64::MAX)));
+                self.jumped(i64::try_from(jump).unwrap_or(i64::MAX), now);
             }
         }
         self.last = Some(now);
+    }
+
+    /// After a jump forward, or a sleep, leases are as old as they look, or younger. After a jump back they may have been
+    /// obtained by a clock that was ahead, and live shorter than they seem to: all of them are due.
+    fn jumped(&mut self, by: i64, now: Now) {
+        self.tell(Notice::ClockJumped(by));
+        if by >= 0 {
+            return;
+        }
+        let names: Vec<InstanceName> = self.slots.keys().cloned().collect();
+        for name in names {
+            self.with(&name, now, |slot| slot.distrust(now));
+        }
     }
 
     fn restored(&mut self, name: InstanceName, record: Record) {
@@ -156,7 +166,8 @@ impl Schedule {
         }
         self.with(name, now, |slot| {
             slot.wish = slot.wish.max(Some(wish));
-            (slot.failures, slot.required) = (0, Required::Yes);
+            slot.forget_failures();
+            slot.required = Required::Yes;
             slot.next = Next::at(now.mono);
             match wish {
                 Wish::Renew => slot.used_until = slot.grace(now.mono),

@@ -36,6 +36,7 @@ impl Schedule {
     fn enter(&mut self, name: &InstanceName, plan: Plan, record: Record, now: Now) {
         let mut slot = Slot::new(plan, record, now.mono);
         slot.found = self.files.remove(name).flatten();
+        slot.usual_life = slot.record.lease.as_ref().map(|lease| lease.valid_until.since(lease.obtained_at));
         if let Some(lease) = slot.valid(now.wall).cloned() {
             slot.last_success = Some(lease.obtained_at);
             slot.used_until = slot.grace(now.mono);
@@ -68,7 +69,7 @@ impl Schedule {
             slot.used_until = slot.grace(now.mono);
         }
         if changed {
-            (slot.failures, slot.trouble) = (0, None);
+            slot.forget_failures();
             (slot.renewable, slot.required) = (Renewable::Perhaps, Required::Yes);
             // What is obtained now is what was wished for. What was to be revoked still is.
             slot.wish.take_if(|wish| *wish == Wish::Renew);

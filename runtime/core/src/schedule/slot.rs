@@ -7,9 +7,9 @@ use crate::{SecretBytes, Span, Timestamp};
 use super::clock::{Mono, Now};
 use super::event::{CallNumber, Ticket, Work};
 use super::lease::{Found, Lease, Origin, Record, Revision};
-use super::policy::{Mode, Plan};
+use super::policy::{Mode, Plan, Retry};
 use super::queue::Place;
-use super::trouble::Trouble;
+use super::trouble::{Kind, Trouble};
 
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -30,7 +30,16 @@ pub(super) struct Slot {
     /// When to revoke next, after a failure.
     pub(super) revoke_after: Mono,
     pub(super) revoke_failures: u32,
+    /// Calls that failed since the last that did not.
     pub(super) failures: u32,
+    /// Of these, the ones that the backoff counts: hurried tries before a lease ended don't slow down those after it.
+    pub(super) attempts: u32,
+    /// Whether the last failure came while there was a valid lease.
+    pub(super) hurried: bool,
+    /// Renewals of the lease that is held which ended without an answer.
+    pub(super) unanswered: u32,
+    /// How long the last lease lived, or will live.
+    pub(super) usual_life: Option<Span>,
     pub(super) trouble: Option<Trouble>,
     /// Why what is held could not be saved when that was last tried.
     pub(super) unsaved: Option<String>,
@@ -134,6 +143,10 @@ impl Slot {
             revoke_after: now,
             revoke_failures: 0,
             failures: 0,
+            attempts: 0,
+            hurried: false,
+            unanswered: 0,
+            usual_life: None,
             trouble: None,
             unsaved: None,
             last_success: None,
@@ -160,6 +173,56 @@ impl Slot {
     /// What is left of the lease.
     pub(super) fn left(&self, now: Timestamp) -> Option<Span> {
         self.valid(now).map(|lease| lease.valid_until.since(now))
+    }
+
+    /// Counts a failed call. Backoff begins anew when the lease has ended since the last failure.
+    pub(super) fn count_failure(&mut self, now: Timestamp) {
+        let valid = self.valid(now).is_some();
+        if !valid && self.hurried {
+            self.attempts = 0;
+        }
+        self.hurried = valid;
+        self.failures = self.failures.saturating_add(1);
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// How failures are tried again now: after the end of a lease with no longer delays than leases usually live.
+    pub(super) fn retry(&self, now: Timestamp) -> Retry {
+        let retry = self.plan.policy.retry;
+        match self.usual_life.filter(|_| self.valid(now).is_none()) {
+            Some(life) => Retry { most: retry.most.min(life), ..retry },
+            None => retry,
+        }
+    }
+
+    /// A call brought something, or what is called changed.
+    pub(super) fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.attempts = 0;
+        self.hurried = false;
+        self.unanswered = 0;
+        self.trouble = None;
+    }
+
+    /// Whether a renewal that failed this way is tried as a renewal again: one that ran out of time once, and any that
+    /// the service put off.
+    pub(super) fn renews_again(&mut self, kind: Kind) -> bool {
+        match kind {
+            Kind::Throttled(_) | Kind::Unavailable => true,
+            Kind::OverLimit => {
+                self.unanswered = self.unanswered.saturating_add(1);
+                self.unanswered == 1
+            }
+            Kind::Broken | Kind::Denied | Kind::Internal | Kind::Misconfigured | Kind::Refused => false,
+        }
+    }
+
+    /// The clock was set back: what was obtained while it was ahead may have ended already.
+    pub(super) fn distrust(&mut self, now: Now) {
+        let obtained = self.record.lease.as_ref().is_some_and(|lease| lease.origin == Origin::Component);
+        if obtained && self.failures == 0 {
+            self.next = Next::at(now.mono);
+        }
     }
 
     pub(super) fn revokes(&self) -> bool {

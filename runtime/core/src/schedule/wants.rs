@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{InstanceName, SecretBytes, Span, Timestamp};
 
-use super::clock::{Mono, Now};
+use super::clock::{CLOCK_TOLERANCE, Mono, Now};
 use super::delay;
 use super::event::Work;
 use super::lease::{Found, Lease, Origin};
@@ -108,6 +108,9 @@ impl Slot {
         let current = |lease: &&Lease| lease.fingerprint == self.plan.fingerprint;
         let chosen = |lease: &&Lease| lease.origin == Origin::Component || self.prefers_file();
         let Some(lease) = self.record.lease.as_ref().filter(current).filter(chosen) else { return Next::at(now.mono) };
+        if lease.origin == Origin::Component && lease.obtained_at > now.wall.plus(CLOCK_TOLERANCE) {
+            return Next::at(now.mono); // by a clock that was ahead
+        }
         let life = lease.valid_until.since(lease.obtained_at);
         // It may have been obtained when it was allowed to live longer.
         let cap = self.plan.policy.lifetime.filter(|_| lease.origin == Origin::Component);

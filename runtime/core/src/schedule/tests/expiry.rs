@@ -1,5 +1,5 @@
 use super::world::{World, plain, plan, renewing, until};
-use crate::schedule::{Notice, Work};
+use crate::schedule::{Doing, Kind, Notice, Readiness, Work};
 use crate::{Span, Timestamp};
 
 const HOUR: Span = Span::secs(3600);
@@ -36,6 +36,39 @@ fn an_expiry_in_the_past_counts_as_none() {
         assert!(matches!(world.notices().next(), Some(Notice::ExpiryAssumed(_, told, _)) if *told == Some(past)));
         assert_eq!(world.until_called("a"), 675_000, "{ago} ms ago");
     }
+}
+
+#[test]
+fn expiry_in_the_past_is_a_failed_obtain_without_a_lifetime() {
+    for ago in [0, 1, 86_400_000] {
+        let mut world = World::new([("a", plain())]);
+        let past = world.now().wall.minus(Span::millis(ago));
+        world.end("a", until(Some(past)));
+        let view = world.view("a");
+        assert_eq!(
+            (view.readiness, view.doing, view.failures),
+            (Readiness::Missing, Doing::Retrying, 1),
+            "{ago} ms ago"
+        );
+        let trouble = view.trouble.unwrap();
+        assert_eq!(trouble.kind, Kind::Broken);
+        assert!(trouble.message.contains(&past.to_string()) && trouble.message.contains("`lifetime`"), "{trouble:?}");
+        assert!(world.published.is_empty() && world.disk.is_empty());
+        assert!(world.until_called("a") <= 2000, "and is tried again like any other");
+    }
+}
+
+#[test]
+fn expiry_in_the_past_of_a_renewal_keeps_the_lease_and_obtains() {
+    let mut world = World::new([("a", renewing())]);
+    world.bring("a", HOUR);
+    world.until_called("a");
+    assert_eq!(world.word("a"), "renew");
+    let now = world.now().wall;
+    world.end("a", until(Some(now)));
+    assert_eq!((world.revision("a"), world.view("a").readiness), (Some(1), Readiness::Ready));
+    world.until_called("a");
+    assert_eq!(world.word("a"), "obtain");
 }
 
 #[test]

@@ -94,12 +94,28 @@ fn a_renewal_that_gains_nothing_is_followed_by_an_obtain() {
 
 #[test]
 fn a_renewal_that_is_denied_or_breaks_is_followed_by_an_obtain() {
-    for kind in [Kind::Denied, Kind::Misconfigured, Kind::Broken, Kind::OverLimit, Kind::Refused, Kind::Internal] {
+    for kind in [Kind::Denied, Kind::Misconfigured, Kind::Broken, Kind::Refused, Kind::Internal] {
         let mut world = World::new([("a", renewing())]);
         world.bring("a", HOUR);
         world.until_called("a");
         world.fail("a", kind);
         assert_eq!((world.until_called("a"), world.word("a")), (1000, "obtain"), "{kind}");
+    }
+}
+
+#[test]
+fn renewal_out_of_time_is_tried_again_before_an_obtain() {
+    let mut world = World::new([("a", renewing())]);
+    for _ in 0..2 {
+        let (begun, life) = (world.word("a"), HOUR);
+        world.bring("a", life);
+        world.until_called("a");
+        assert_eq!((begun, world.word("a")), ("obtain", "renew"));
+        world.fail("a", Kind::OverLimit);
+        world.until_called("a");
+        assert_eq!(world.word("a"), "renew", "the service may have been slow for once");
+        world.fail("a", Kind::OverLimit);
+        assert_eq!((world.until_called("a"), world.word("a")), (1000, "obtain"));
     }
 }
 

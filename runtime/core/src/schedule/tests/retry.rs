@@ -79,6 +79,69 @@ fn no_delay_is_longer_than_a_third_of_what_is_left() {
 }
 
 #[test]
+fn retry_begins_anew_when_the_lease_ends() {
+    for seed in 0..50 {
+        let mut world = World::silent(seed);
+        world.plan("a", plain());
+        world.bring("a", Span::secs(60));
+        world.until_called("a");
+        let ends = world.view("a").lease.unwrap().valid_until;
+        while world.now().wall < ends {
+            world.fail("a", Kind::Unavailable);
+            world.until_called("a");
+        }
+        assert!(waits(&world).len() > 4, "hurried tries come before the end: {:?}", waits(&world));
+        for most in [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
+            world.fail("a", Kind::Unavailable);
+            let wait = world.until_called("a");
+            assert!((most / 2..=most).contains(&wait), "{wait} of {most} after the end");
+        }
+    }
+}
+
+#[test]
+fn retry_after_a_restart_is_bounded_by_the_usual_life_as_well() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", Span::secs(30));
+    world.until_called("a");
+    world.pass(Span::secs(40));
+    world.crash();
+    world.pass(Span::secs(1));
+    for _ in 0..8 {
+        world.fail("a", Kind::Unavailable);
+        assert!(world.until_called("a") <= 30_000);
+    }
+}
+
+#[test]
+fn retry_outage_longer_than_the_leases_ends_promptly() {
+    // A server that is away for longer than its leases live, with what a caller then waits for the first lease.
+    for (life, outage, slowest) in [(6, 10, 7), (60, 30, 35), (60, 20, 25), (900, 240, 130)] {
+        for seed in 0..20 {
+            let mut world = World::silent(seed);
+            let away = (world.now().mono.plus(Span::secs(life)), world.now().mono.plus(Span::secs(life + outage)));
+            for n in 0..20 {
+                let text = format!("a{n}");
+                world.configuration.plans.insert(name(&text), plain());
+                world.serve(&text, move |_, now| {
+                    let outcome = if (away.0..away.1).contains(&now.mono) {
+                        super::world::failed(Kind::Unavailable)
+                    } else {
+                        super::world::lasting(now, Span::secs(life))
+                    };
+                    Some((Span::millis(20), outcome))
+                });
+            }
+            world.reload();
+            world.pass(Span::secs(life + outage + slowest));
+            let now = world.now().wall;
+            let without = world.published.values().filter(|lease| !lease.is_valid(now)).count();
+            assert_eq!(without, 0, "{life} s leases, {slowest} s after {outage} s, with seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn the_floor_holds_however_little_is_left() {
     let retry = Retry { floor: Span::secs(10), ..Retry::default() };
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
@@ -116,11 +179,24 @@ fn what_only_the_operator_can_mend_is_tried_slowly() {
 #[test]
 fn a_service_that_throttles_is_asked_no_sooner_than_it_said() {
     let mut world = World::new([("a", plain())]);
-    world.bring("a", Span::secs(60));
+    world.bring("a", Span::secs(3600));
     world.until_called("a");
     world.fail("a", Kind::Throttled(Span::secs(90)));
     let wait = world.until_called("a");
     assert!((90_000..=99_000).contains(&wait), "{wait}");
+}
+
+#[test]
+fn retry_throttled_without_a_delay_backs_off() {
+    let mut world = World::new([("a", plain())]);
+    for after in [0, 0, 0, 5, 5, 5, 5, 5, 5] {
+        world.fail("a", Kind::Throttled(Span::secs(after)));
+        world.until_called("a");
+    }
+    for (failures, wait) in waits(&world).into_iter().enumerate() {
+        let most = (2000 << failures).min(300_000);
+        assert!((most / 2..=most.max(5500)).contains(&wait), "failure {failures}: {wait} of {most}");
+    }
 }
 
 #[test]
