@@ -7,7 +7,6 @@ import { fail, oneLine } from './guard.js';
 export const maxBody = 1024 * 1024;
 const maxNesting = 100;
 const maxWait = 86_400; // seconds, of what Retry-After says
-const throttledFor = 5; // seconds, where the service does not say how long
 const century = 100 * 366 * 86_400; // seconds; a longer life is a way to say "never"
 const misconfiguredCodes = ['invalid_grant', 'invalid_request', 'invalid_scope', 'invalid_target', 'unsupported_grant_type'];
 const unavailableCodes = ['server_error', 'temporarily_unavailable'];
@@ -147,7 +146,7 @@ function refuse({ status, headers }, fields, problem, now) {
   }
   const wait = retryAfter(headers, now);
   if (status === 429 || code === 'slow_down' || (status === 503 && wait !== undefined)) {
-    fail('throttled', { message: text, retryAfterMs: BigInt(wait ?? throttledFor * 1000) });
+    fail('throttled', { message: text, retryAfterMs: BigInt(wait ?? 0) });
   }
   if (status === 408 || status === 425 || status >= 500 || unavailableCodes.includes(code)) fail('unavailable', text);
   fail(misconfiguredCodes.includes(code) ? 'misconfigured' : 'denied', text);

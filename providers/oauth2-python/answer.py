@@ -28,7 +28,6 @@ MAX_BODY = 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_NESTING = 100
 MAX_WAIT = 86_400  # seconds, of what Retry-After says
-THROTTLED_FOR = 5  # seconds, where the service does not say how long
 CENTURY = 100 * 366 * 86_400  # seconds; a longer life is a way to say "never"
 MISCONFIGURED = {"invalid_grant", "invalid_request", "invalid_scope", "invalid_target", "unsupported_grant_type"}
 UNAVAILABLE = {"server_error", "temporarily_unavailable"}
@@ -158,7 +157,7 @@ def refusal(answer: Answer, fields: dict, problem: str | None, now: int):
         text += "; a redirect is not followed: set `token-url` to where it leads, if that is right"
     wait = retry_after(answer.headers, now)
     if status == 429 or code == "slow_down" or (status == 503 and wait is not None):
-        return Failure_Throttled(Throttle(text, THROTTLED_FOR * 1000 if wait is None else wait))
+        return Failure_Throttled(Throttle(text, wait or 0))
     if status in (408, 425) or status >= 500 or code in UNAVAILABLE:
         return Failure_Unavailable(text)
     return Failure_Misconfigured(text) if code in MISCONFIGURED else Failure_Denied(text)

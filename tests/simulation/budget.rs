@@ -28,6 +28,12 @@ pub(crate) fn pace(configuration: &Configuration, upstream: &UpstreamName) -> u6
     CALL.div_ceil(u64::from(budget.per_minute.max(1)))
 }
 
+/// The same for an account that was throttled again and again: a part of the budget, and at least a call a minute.
+pub(crate) fn slowest_pace(configuration: &Configuration, upstream: &UpstreamName) -> u64 {
+    let budget = configuration.budgets.get(upstream).copied().unwrap_or(configuration.default_budget);
+    CALL.div_ceil(u64::from((budget.per_minute / 32).max(1)))
+}
+
 fn most(budget: Budget) -> u64 {
     u64::from(budget.burst.max(1)) * CALL
 }

@@ -1,9 +1,11 @@
 //! The faults end: everybody gets a live lease, and keeps it.
 
+use std::collections::BTreeSet;
+
 use deputy_core::schedule::{ASSUMED_LIFETIME, Doing, Event, Mode, Origin, Plan, Readiness};
 use deputy_core::{InstanceName, Span};
 
-use crate::budget::pace;
+use crate::budget::{pace, slowest_pace};
 use crate::history::{Disk, History, Process, Weather};
 use crate::service::{LONGEST_CALL, Mood, Told, file};
 
@@ -66,7 +68,8 @@ impl History {
     /// Within a time that follows from the delays, the budgets and the limit, everybody had one at some time.
     fn recover(&mut self) {
         let mut missing = self.wanted(|_| true);
-        let slowest = self.configuration.plans.values().map(|plan| pace(&self.configuration, &plan.upstream)).max();
+        let paces = self.configuration.plans.values().map(|plan| slowest_pace(&self.configuration, &plan.upstream));
+        let slowest = paces.max();
         let many = self.configuration.plans.len() as u64;
         let queue = (many + 2) * (2 * slowest.unwrap_or_default() + LONGEST_CALL);
         let until = self.clocks.truth + LONGEST_DELAY + queue;
@@ -115,7 +118,7 @@ impl History {
         let plan = &self.configuration.plans[name];
         let (mut here, mut calls_here, mut calls_everywhere) = (0, 0.0, 0.0);
         for (other, its) in &self.configuration.plans {
-            let earliest = its.policy.jitter.rest().of(its.policy.ratio.of(Span::millis(self.life(other, its))));
+            let earliest = earliest_of(its, self.life(other, its));
             let calls = 2.0 / earliest.max(its.policy.retry.floor).as_millis().max(1) as f64;
             calls_everywhere += calls;
             if its.upstream == plan.upstream {
@@ -125,11 +128,21 @@ impl History {
         }
         let pace = pace(&self.configuration, &plan.upstream);
         let limit = self.configuration.calls.max(1);
-        let rounds = (self.configuration.plans.len() / limit + 2) as u64;
+        // Where several upstreams share the calls, each has this many at least, if it needs them.
+        let upstreams: BTreeSet<_> = self.configuration.plans.values().map(|plan| &plan.upstream).collect();
+        let share = if upstreams.len() > 1 { (limit / (upstreams.len() + 1)).max(1) } else { limit };
+        let rounds = (self.configuration.plans.len() / share + 2) as u64;
         let wait = 2 * (here + 2) * pace + rounds * 2 * SLOWEST;
         let life = self.life(name, plan);
         let slack = life - plan.policy.ratio.of(Span::millis(life)).as_millis();
-        let bears = calls_here * pace as f64 <= 0.5 && calls_everywhere * SLOWEST as f64 <= 0.5 * limit as f64;
-        bears && slack > wait && life > plan.policy.retry.floor.as_millis() + wait
+        let bears = calls_here * pace as f64 <= 0.5 && calls_everywhere * SLOWEST as f64 <= 0.5 * share as f64;
+        let bears = bears && self.waits.is_at_full_pace(plan, self.clocks.now().mono);
+        let rest = plan.policy.retry.floor.max(plan.policy.calls.interval);
+        bears && slack > wait && life > rest.as_millis() + wait
     }
+}
+
+/// How long after it was obtained a lease that lives so many milliseconds is replaced at the earliest.
+fn earliest_of(plan: &Plan, life: u64) -> Span {
+    plan.policy.jitter.rest().of(plan.policy.ratio.of(Span::millis(life)))
 }

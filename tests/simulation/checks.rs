@@ -42,6 +42,9 @@ struct Seen {
     obtained: Option<Mono>,
 }
 
+/// How long an instance whose configuration changes often waits at most before it is called.
+const CHANGES: Span = Span::secs(10);
+
 /// The clock on the wall may be faster than the other one by so many thousandths.
 fn nearly(span: Span) -> Span {
     Span::millis(span.as_millis() * 999 / 1000)
@@ -60,12 +63,14 @@ impl Checks {
         self.seen.entry(name.clone()).or_default()
     }
 
-    pub(crate) fn configured(&mut self, configuration: &Configuration) {
+    pub(crate) fn configured(&mut self, configuration: &Configuration, now: Mono) {
         for (name, plan) in &configuration.plans {
             let changed = self.plans.get(name).is_none_or(|old| old != plan);
             self.plans.insert(name.clone(), plan.clone());
             if changed {
                 self.excuse(name);
+                // Whoever changes often is not called at once.
+                self.seen(name).rests = Some((now, CHANGES));
             }
         }
         // Who leaves is forgotten with all that the operator said of it.
@@ -260,7 +265,8 @@ impl Checks {
             if rests.is_some_and(|(since, least)| now.mono <= since.plus(least)) {
                 continue;
             }
-            let idle = view.doing == Doing::Retrying && view.failures == 0;
+            let later = view.next.is_some_and(|next| next > now.wall);
+            let idle = view.doing == Doing::Retrying && view.failures == 0 && !later;
             assert!(!idle, "{} has nothing, and nobody does anything about it", view.name);
             if view.doing == Doing::Holding && view.plan.component.is_some() {
                 self.not_late(&view, given, now);

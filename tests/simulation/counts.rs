@@ -28,6 +28,7 @@ counts! {
     failed,
     throttled,
     cancelled,
+    detached,
     published,
     withdrawn,
     from_files,

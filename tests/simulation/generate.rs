@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use deputy_core::schedule::{
-    Abilities, Budget, Configuration, Fingerprint, Mode, Plan, Policy, Prefer, Ratio, Retry, Revoke, UpstreamName, When,
+    Abilities, Account, Budget, CallRate, Configuration, Fingerprint, Mode, Plan, Policy, Prefer, Ratio, Retry, Revoke,
+    UpstreamName, When,
 };
 use deputy_core::{InstanceName, Span};
 use fastrand::Rng;
@@ -63,6 +64,7 @@ fn plan(dice: &mut Rng) -> Plan {
     Plan {
         policy: policy(dice),
         upstream: upstream(dice),
+        account: [None, None, Some(Account([1; 16])), Some(Account([2; 16]))][dice.usize(..4)],
         service: None,
         component: (!once_in(dice, 10)).then_some(component),
         fingerprint: Fingerprint([dice.u8(..3); 16]),
@@ -79,6 +81,7 @@ fn policy(dice: &mut Rng) -> Policy {
         jitter: Ratio::thousandths([0, 100, 100, 300][dice.usize(..4)]),
         lifetime: once_in(dice, 3).then(|| span(dice, 5000, 3_600_000)),
         max_lifetime: once_in(dice, 3).then(|| span(dice, 30_000, 10_000_000)),
+        calls: CallRate { interval: span(dice, 10, 50), per_hour: 100_000 },
         retry,
         revoke: Revoke {
             replaced: dice.bool().then(|| span(dice, 1, 300_000)),

@@ -32,6 +32,8 @@ pub(crate) struct History {
     pub(crate) orphans: BTreeSet<InstanceName>,
     pub(crate) published: BTreeMap<InstanceName, Lease>,
     pub(crate) running: BTreeMap<CallNumber, (InstanceName, Work)>,
+    /// Those of them that their instances gave up.
+    pub(crate) detached: BTreeSet<CallNumber>,
     pub(crate) pending: BTreeMap<(u64, u64), Pending>,
     pub(crate) disk: Disk,
     pub(crate) process: Process,
@@ -99,6 +101,7 @@ impl History {
             orphans: BTreeSet::new(),
             published: BTreeMap::new(),
             running: BTreeMap::new(),
+            detached: BTreeSet::new(),
             pending: BTreeMap::new(),
             disk: Disk::Good,
             process: Process::Up,

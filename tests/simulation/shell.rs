@@ -50,7 +50,7 @@ impl History {
         if idle {
             self.checks.loops.woke(now.mono, actions, self.schedule.views(now).count());
         }
-        self.waits.look(self.schedule.views(now), &self.configuration, now.mono, &mut self.counts);
+        self.waits.look(self.schedule.views(now), &self.configuration, now, &mut self.counts);
         let views = self.schedule.views(now);
         self.checks.views(views, &self.published, self.process, now);
     }
@@ -64,7 +64,7 @@ impl History {
             Event::Configured(configuration) => {
                 self.budgets.configure(configuration, self.clocks.truth);
                 self.waits.restart();
-                self.checks.configured(configuration);
+                self.checks.configured(configuration, now.mono);
             }
             Event::Asked(name) | Event::Found(name, _) | Event::Renew(name) | Event::Used(name, _) => {
                 self.checks.excuse(name);
@@ -74,7 +74,8 @@ impl History {
                 self.checks.revoked(name, serial);
             }
             Event::Finished(call, outcome) => {
-                if let Some((name, work)) = self.running.remove(call) {
+                let detached = self.detached.remove(call);
+                if let Some((name, work)) = self.running.remove(call).filter(|_| !detached) {
                     self.checks.finished(&name, &work, outcome, now.mono, &self.configuration);
                 }
             }
@@ -91,6 +92,13 @@ impl History {
                 assert!(self.running.remove(&call).is_some(), "a call is cancelled that is not under way");
                 self.pending.retain(|_, pending| !matches!(pending, Pending::Call(other, _) if *other == call));
                 self.counts.cancelled += 1;
+            }
+            Action::Detach(call) => {
+                let (name, _) = &self.running[&call];
+                let mut others = self.detached.iter().filter_map(|other| self.running.get(other));
+                assert!(others.all(|(other, _)| other != name), "{name} gives up two calls at once");
+                self.detached.insert(call);
+                self.counts.detached += 1;
             }
             Action::Forget(ticket, name) => self.write(ticket, name, None),
             Action::Publish(name, lease) => {
@@ -113,12 +121,13 @@ impl History {
 
     fn call(&mut self, call: CallNumber, name: InstanceName, work: Work) {
         let now = self.clocks.now();
-        assert!(self.running.values().all(|(other, _)| *other != name), "{name} is called twice at once");
+        let mut waited_for = self.running.iter().filter(|(call, _)| !self.detached.contains(call));
+        assert!(waited_for.all(|(_, (other, _))| *other != name), "{name} is called twice at once");
         let most = self.configuration.calls.max(1);
         assert!(self.running.len() < most, "more than {most} calls at once");
         let upstream = self.checks.called(&name, &work, self.store.get(&name), self.process, now);
         self.budgets.call(&upstream, self.clocks.truth);
-        self.waits.called(&upstream, now.mono);
+        self.waits.called(&name, self.checks.plan(&name), now.mono);
         let serial = self.serial();
         let right = self.clocks.right();
         let (after, outcome) = self.instances[&name].answer(&mut self.dice, &work, right, serial);
@@ -153,7 +162,8 @@ impl History {
                 self.checks.expired(name);
             }
             Notice::ExpiryAssumed(..) => self.counts.assumed += 1,
-            Notice::ClockJumped(_) | Notice::RevokeGivenUp(..) => {}
+            Notice::ClockJumped(_) => self.waits.restart(),
+            Notice::RevokeGivenUp(..) => {}
         }
     }
 
@@ -161,9 +171,8 @@ impl History {
         if let deputy_core::schedule::Kind::Throttled(after) = kind {
             self.counts.throttled += 1;
             let plan = self.checks.plan(name);
-            let retry = plan.policy.retry;
-            let pause = after.min(retry.most).max(retry.floor);
-            self.waits.pause(&plan.upstream, pause, self.clocks.now().mono, &self.configuration);
+            let pause = after.min(plan.policy.retry.most);
+            self.waits.throttled(name, pause, self.clocks.now().mono, &self.configuration);
         }
     }
 
@@ -226,6 +235,7 @@ impl History {
             }
         }
         self.running.clear();
+        self.detached.clear();
         self.published.clear();
         self.orphans.clear();
         self.checks.crashed();

@@ -1,72 +1,116 @@
 //! Whether everybody's turn comes: how long an instance waits at most follows from the budget, from how many may be
-//! called before it, and from how long calls take.
+//! called before it, and from how long calls take. And whether an account that was told to wait is left alone, but for
+//! instances whose lease is at risk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{Configuration, Doing, Mono, UpstreamName, View};
+use deputy_core::schedule::{Account, Configuration, Doing, Mono, Now, Plan, UpstreamName, View};
 use deputy_core::{InstanceName, Span};
 
-use crate::budget::pace;
+use crate::budget::{pace, slowest_pace};
 use crate::counts::Counts;
 use crate::service::LONGEST_CALL;
 
+/// Without another throttled call, an account goes as fast as its budget allows after this time.
+const RECOVERED: Span = Span::secs(360);
+
+/// Whose calls a service counts together.
+type Caller = (UpstreamName, Option<Account>);
+
 #[derive(Default)]
 pub(crate) struct Waits {
-    /// Until when the turn of those who wait must have come.
-    waiting: BTreeMap<InstanceName, (UpstreamName, Mono)>,
+    waiting: BTreeMap<InstanceName, Waiting>,
     /// Until when those whom a service told to wait leave it alone.
-    paused: BTreeMap<UpstreamName, Mono>,
+    paused: BTreeMap<Caller, Mono>,
+    /// When an account was throttled last.
+    throttled: BTreeMap<Caller, Mono>,
+    /// As whom an instance was called last.
+    called: BTreeMap<InstanceName, Caller>,
+}
+
+struct Waiting {
+    caller: Caller,
+    since: Mono,
+    /// A third of what was left of its lease then, if it had one.
+    third: Option<Span>,
+    /// Until when its turn must have come.
+    until: Mono,
+}
+
+fn caller(plan: &Plan) -> Caller {
+    (plan.upstream.clone(), plan.account)
 }
 
 impl Waits {
-    /// Another configuration: other budgets, upstreams and limits.
+    /// Another configuration: other budgets, upstreams and limits. Or another time, by which leases last longer or less.
     pub(crate) fn restart(&mut self) {
         self.waiting.clear();
     }
 
-    pub(crate) fn pause(&mut self, upstream: &UpstreamName, span: Span, now: Mono, configuration: &Configuration) {
-        let until = self.paused.entry(upstream.clone()).or_default();
-        *until = (*until).max(now.plus(span));
-        let more = Span::millis(span.as_millis() + pace(configuration, upstream));
-        for (other, until) in self.waiting.values_mut() {
-            if other == upstream {
-                *until = until.plus(more);
-            }
+    /// The last call of this instance was throttled.
+    pub(crate) fn throttled(&mut self, name: &InstanceName, pause: Span, now: Mono, configuration: &Configuration) {
+        let caller = self.called[name].clone();
+        let until = self.paused.entry(caller.clone()).or_default();
+        *until = (*until).max(now.plus(pause));
+        self.throttled.insert(caller.clone(), now);
+        let longest = self.longest(&caller, configuration, now);
+        for waiting in self.waiting.values_mut().filter(|waiting| waiting.caller == caller) {
+            waiting.until = waiting.until.max(now.plus(longest));
         }
     }
 
-    /// A call begins: nobody there was told to wait.
-    pub(crate) fn called(&self, upstream: &UpstreamName, now: Mono) {
-        let until = self.paused.get(upstream).copied().unwrap_or_default();
-        assert!(until <= now, "{upstream} is called, and asked to be left alone until {until:?}");
+    /// Whether an account goes as fast as its budget allows.
+    pub(crate) fn is_at_full_pace(&self, plan: &Plan, now: Mono) -> bool {
+        self.throttled.get(&caller(plan)).is_none_or(|at| now.since(*at) > RECOVERED)
+    }
+
+    /// A call begins: the account was not told to wait, or the lease is at risk.
+    pub(crate) fn called(&mut self, name: &InstanceName, plan: &Plan, now: Mono) {
+        self.called.insert(name.clone(), caller(plan));
+        let until = self.paused.get(&caller(plan)).copied().unwrap_or_default();
+        if until <= now {
+            return;
+        }
+        let Some(waiting) = self.waiting.get(name) else { return };
+        let at_risk = waiting.third.is_some_and(|third| waiting.since.plus(third) <= now);
+        assert!(at_risk, "{name} is called, and its service asked to be left alone until {until:?}");
     }
 
     pub(crate) fn look<'a>(
         &mut self,
         views: impl Iterator<Item = View<'a>>,
         configuration: &Configuration,
-        now: Mono,
+        now: Now,
         counts: &mut Counts,
     ) {
         for view in views {
             if !matches!(view.doing, Doing::Waiting(_)) {
                 self.waiting.remove(view.name);
-            } else if let Some((_, until)) = self.waiting.get(view.name) {
-                assert!(now <= *until, "{} starves: its turn should have come at {until:?}", view.name);
+            } else if let Some(waiting) = self.waiting.get(view.name) {
+                let until = waiting.until;
+                assert!(now.mono <= until, "{} starves: its turn should have come at {until:?}", view.name);
             } else {
                 counts.waits += 1;
-                let upstream = view.plan.upstream.clone();
-                let until = now.plus(self.longest(&upstream, configuration, now));
-                self.waiting.insert(view.name.clone(), (upstream, until));
+                let caller = caller(view.plan);
+                let left = view.lease.map(|lease| lease.valid_until.since(now.wall));
+                let third = left.filter(|left| *left > Span::millis(0)).map(|left| Span::millis(left.as_millis() / 3));
+                let until = now.mono.plus(self.longest(&caller, configuration, now.mono));
+                self.waiting.insert(view.name.clone(), Waiting { caller, since: now.mono, third, until });
             }
         }
     }
 
-    /// Everybody else may be called before it once: by the budget of its upstream, and by the limit of all calls.
-    fn longest(&self, upstream: &UpstreamName, configuration: &Configuration, now: Mono) -> Span {
+    /// Everybody else may be called before it once: by the budget of its upstream, by the pace of its account, and by the
+    /// share that its upstream has of all calls.
+    fn longest(&self, caller: &Caller, configuration: &Configuration, now: Mono) -> Span {
+        let (upstream, _) = caller;
         let here = configuration.plans.values().filter(|plan| plan.upstream == *upstream).count() as u64;
-        let rounds = (configuration.plans.len() / configuration.calls.max(1)) as u64 + 2;
-        let paused = self.paused.get(upstream).map_or(0, |until| until.since(now).as_millis());
-        Span::millis(paused + (here + 1) * pace(configuration, upstream) + rounds * LONGEST_CALL)
+        let upstreams: BTreeSet<_> = configuration.plans.values().map(|plan| &plan.upstream).collect();
+        let share = (configuration.calls.max(1) / (upstreams.len() + 1)).max(1);
+        let rounds = (configuration.plans.len() / share) as u64 + 2;
+        let paused = self.paused.get(caller).map_or(0, |until| until.since(now).as_millis());
+        let throttled = self.throttled.get(caller).is_some_and(|at| now.since(*at) <= RECOVERED);
+        let pace = if throttled { slowest_pace(configuration, upstream) } else { pace(configuration, upstream) };
+        Span::millis(paused + (here + 1) * pace + rounds * LONGEST_CALL)
     }
 }

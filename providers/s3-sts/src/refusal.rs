@@ -10,9 +10,6 @@ use deputy_kit::http::Response;
 use deputy_kit::text::one_line;
 use deputy_kit::types::{Failure, Throttle, Timestamp};
 
-/// Where STS does not say how long to wait, in milliseconds: longer than a first try again, so that the account recovers.
-const THROTTLED_FOR: u64 = 5000;
-
 /// The codes by which AWS's own clients know throttling.
 const THROTTLED: [&str; 15] = [
     "BandwidthLimitExceeded",
@@ -99,7 +96,8 @@ fn classify(code: &str, response: &Response, text: String, now: Timestamp) -> Fa
     let status = response.status;
     let wait = response.retry_after_ms(now);
     if THROTTLED.contains(&code) || status == 429 || (status == 503 && wait.is_some()) {
-        return Failure::Throttled(Throttle { message: text, retry_after_ms: wait.unwrap_or(THROTTLED_FOR) });
+        // Zero: STS did not say how long, and the host backs off.
+        return Failure::Throttled(Throttle { message: text, retry_after_ms: wait.unwrap_or(0) });
     }
     if MISCONFIGURED.contains(&code) {
         return Failure::Misconfigured(text);

@@ -1,7 +1,7 @@
 //! How an instance's tokens are kept: when they are obtained, renewed, tried again and revoked.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Mode, Policy, Prefer, Ratio, Retry, Revoke, When};
+use deputy_core::schedule::{CallRate, Mode, Policy, Prefer, Ratio, Retry, Revoke, When};
 
 use crate::diagnostic::Sink;
 use crate::value::{Fields, Value, optional};
@@ -39,11 +39,12 @@ pub(crate) fn read(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Policy> {
     let retry = optional(fields.optional("retry"), |v| retry(sink, v, lifetime.flatten()));
     let revoke = optional(fields.optional("revoke"), |v| revoke(sink, v));
     let default = Policy::default();
-    let (ratio, jitter) = renew?.unwrap_or((default.ratio, default.jitter));
+    let renew = renew?.unwrap_or_default();
     Some(Policy {
         mode: mode?,
-        ratio,
-        jitter,
+        ratio: renew.ratio,
+        jitter: renew.jitter,
+        calls: renew.calls,
         lifetime: lifetime?,
         max_lifetime: max_lifetime?,
         retry: retry?.unwrap_or_default(),
@@ -75,16 +76,37 @@ fn mode(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Mode> {
     }
 }
 
-/// `renew = { ratio = 0.75, jitter = 0.1 }`
-fn renew(sink: &mut Sink, value: Value<'_>) -> Option<(Ratio, Ratio)> {
-    let default = Policy::default();
+/// `[instances.NAME.renew]`
+struct Renew {
+    ratio: Ratio,
+    jitter: Ratio,
+    calls: CallRate,
+}
+
+impl Default for Renew {
+    fn default() -> Self {
+        let Policy { ratio, jitter, calls, .. } = Policy::default();
+        Self { ratio, jitter, calls }
+    }
+}
+
+/// `renew = { ratio = 0.75, jitter = 0.1, interval = "1s", per-hour = 1000 }`
+fn renew(sink: &mut Sink, value: Value<'_>) -> Option<Renew> {
+    let default = Renew::default();
     let mut fields = value.table(sink, "{ ratio = 0.75, jitter = 0.1 }")?;
     let bounds = Ratio::thousandths(100)..=Ratio::thousandths(950);
     let ratio = optional(fields.optional("ratio"), |v| v.ratio(sink, "0.75", bounds));
     let bounds = Ratio::thousandths(0)..=Ratio::thousandths(500);
     let jitter = optional(fields.optional("jitter"), |v| v.ratio(sink, "0.1", bounds));
+    let interval = fields.optional("interval");
+    let interval = optional(interval, |v| v.span(sink, "\"1s\"", Span::millis(10)..=Span::secs(3600)));
+    let per_hour = optional(fields.optional("per-hour"), |v| v.number(sink, "1000", 1..=100_000));
     fields.finish(sink);
-    Some((ratio?.unwrap_or(default.ratio), jitter?.unwrap_or(default.jitter)))
+    let calls = CallRate {
+        interval: interval?.unwrap_or(default.calls.interval),
+        per_hour: per_hour?.unwrap_or(default.calls.per_hour),
+    };
+    Some(Renew { ratio: ratio?.unwrap_or(default.ratio), jitter: jitter?.unwrap_or(default.jitter), calls })
 }
 
 /// `retry = { floor = "1s", most = "5m", slow = "1m" }`

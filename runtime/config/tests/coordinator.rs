@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use deputy_config::{Colour, Config, Coordinator, Entry, Workers};
-use deputy_core::schedule::{Budget, Mode, Policy, Prefer, Ratio, Retry, Revoke, UpstreamName, When};
+use deputy_core::schedule::{Budget, CallRate, Mode, Policy, Prefer, Ratio, Retry, Revoke, UpstreamName, When};
 use deputy_core::{FileSource, SecretSource, Span};
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
@@ -121,6 +121,7 @@ fn a_policy_is_as_the_file_says() {
         mode: Mode::OnDemand(Span::secs(900)),
         ratio: Ratio::thousandths(800),
         jitter: Ratio::thousandths(50),
+        calls: CallRate { interval: Span::secs(2), per_hour: 500 },
         lifetime: Some(Span::secs(7200)),
         max_lifetime: Some(Span::secs(7 * 86_400)),
         retry: Retry { floor: Span::millis(500), most: Span::secs(600), slow: Span::secs(120) },
@@ -141,6 +142,8 @@ fn each_part_of_a_policy_has_a_default_of_its_own() {
     assert_eq!(policy("renew = { jitter = 0 }"), Policy { jitter: Ratio::thousandths(0), ..default.clone() });
     assert_eq!(ratio("renew = { ratio = 0.5 }"), ratio("renew = { ratio = \"0.5\" }"));
     assert_eq!(policy("obtain = \"on-demand\"").mode, Mode::OnDemand(Span::secs(600)));
+    let calls = CallRate { per_hour: 7, ..default.calls };
+    assert_eq!(policy("renew = { per-hour = 7 }"), Policy { calls, ..default.clone() });
     let retry = Retry { most: Span::secs(9), ..default.retry };
     assert_eq!(policy("retry = { most = \"9s\" }"), Policy { retry, ..default.clone() });
     let revoke = Revoke { replaced: Some(Span::secs(0)), ..default.revoke };

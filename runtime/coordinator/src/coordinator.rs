@@ -322,6 +322,12 @@ impl Coordinator {
                         running.abort.abort();
                     }
                 }
+                Action::Detach(call) => {
+                    if let Some(running) = self.calls.get(&call) {
+                        let Running { instance, function, .. } = running;
+                        tracing::info!(%instance, function, %call, "gave up a call: what it still brings is revoked");
+                    }
+                }
                 Action::Forget(ticket, name) => self.write(ticket, name, None),
                 Action::Publish(name, lease) => {
                     tracing::info!(

@@ -56,6 +56,7 @@ fn setup(name: &str) -> Setup {
     let plan = Plan {
         policy: Policy::default(),
         upstream: UpstreamName::derived("test", "here"),
+        account: None,
         service: None,
         component: Some(Abilities::default()),
         fingerprint: Fingerprint::default(),

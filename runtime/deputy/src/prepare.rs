@@ -8,9 +8,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_config::{Config, Entry, ReceiverComponent};
 use deputy_coordinator::{Clock, Deliveries, GroupDeliveries, Provider, Setup};
-use deputy_core::schedule::{Abilities, Configuration, Fingerprint, Mono, Plan, UpstreamName};
+use deputy_core::schedule::{Abilities, Account, Configuration, Fingerprint, Mono, Plan, UpstreamName};
 use deputy_core::{
-    Digest, GroupName, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, ServiceName, Span, in_one_line,
+    Digest, GroupName, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, SecretSource, ServiceName, Span,
+    in_one_line,
 };
 use deputy_link::Binding;
 use deputy_sandbox::Sandbox;
@@ -243,7 +244,27 @@ fn plan(
     if let Some(bytes) = hash.as_ref().first_chunk() {
         fingerprint = Fingerprint(*bytes);
     }
-    Plan { policy: entry.policy.clone(), upstream, service, component, fingerprint }
+    Plan { policy: entry.policy.clone(), upstream, account: account(entry), service, component, fingerprint }
+}
+
+/// Whoever uses the same secrets is taken for the same account. The places of secrets count, not their values, which are
+/// read when they are used.
+fn account(entry: &Entry) -> Option<Account> {
+    let sources = &entry.component.as_ref()?.sources;
+    let places: BTreeSet<String> = sources
+        .values()
+        .map(|source| {
+            let place = match source {
+                SecretSource::Command(command) => format!("{command:?}"),
+                SecretSource::Credential(name) | SecretSource::Environment(name) => name.clone(),
+                SecretSource::File(path) => path.display().to_string(),
+            };
+            format!("{} {place}", source.kind())
+        })
+        .collect();
+    let places: Vec<String> = places.into_iter().collect();
+    let hash = digest(&SHA256, places.join("\n").as_bytes());
+    hash.as_ref().first_chunk().filter(|_| !places.is_empty()).map(|bytes| Account(*bytes))
 }
 
 /// A service at its endpoints. The component is part of the name: what one says about its service, and how long it

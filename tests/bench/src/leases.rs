@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
 use deputy_coordinator::{Board, Coordinator, Deliveries, Handle, Options, Provider, Setup, SystemClock};
 use deputy_core::schedule::{
-    Abilities, Budget, Configuration, Fingerprint, Outcome, Plan, Policy, Ratio, Retry, UpstreamName, Work,
+    Abilities, Budget, CallRate, Configuration, Fingerprint, Outcome, Plan, Policy, Ratio, Retry, UpstreamName, Work,
 };
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
 use deputy_observe::Metrics;
@@ -227,9 +227,17 @@ fn name(number: usize) -> Result<InstanceName> {
 fn plan() -> Plan {
     let upstream = UpstreamName::derived("bench", "here");
     let retry = Retry { floor: Span::millis(10), ..Retry::default() };
+    let calls = CallRate { interval: Span::millis(10), per_hour: 1_000_000 };
     // Without jitter a provider knows when it is due.
-    let policy = Policy { jitter: Ratio::thousandths(0), retry, ..Policy::default() };
-    Plan { policy, upstream, service: None, component: Some(Abilities::default()), fingerprint: Fingerprint::default() }
+    let policy = Policy { jitter: Ratio::thousandths(0), retry, calls, ..Policy::default() };
+    Plan {
+        policy,
+        upstream,
+        account: None,
+        service: None,
+        component: Some(Abilities::default()),
+        fingerprint: Fingerprint::default(),
+    }
 }
 
 fn micros() -> u64 {

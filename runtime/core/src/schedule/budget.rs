@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::{NameError, Span};
 
 use super::clock::Mono;
+use super::policy::CallRate;
 
 /// How many calls an upstream bears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +21,12 @@ pub struct Budget {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamName(String);
 
-/// The level of a budget. One call is 60,000 drops, so that a millisecond brings as many drops as a minute has calls.
+/// The level of a budget. One call is 60,000 drops, so that a millisecond brings as many drops as a minute has calls; of
+/// a budget by the hour, it is sixty times as many.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     budget: Budget,
+    call: u64,
     drops: u64,
     at: Mono,
 }
@@ -37,7 +40,8 @@ pub enum Begin {
     Full,
 }
 
-const CALL: u64 = 60_000;
+const BY_THE_MINUTE: u64 = 60_000;
+const BY_THE_HOUR: u64 = 3_600_000;
 
 impl Budget {
     /// What an upstream bears of which nobody said anything.
@@ -76,7 +80,15 @@ impl Bucket {
             Begin::Empty => 0,
             Begin::Full => u64::MAX,
         };
-        let mut bucket = Self { budget, drops, at: now };
+        let mut bucket = Self { budget, call: BY_THE_MINUTE, drops, at: now };
+        bucket.fill(now);
+        bucket
+    }
+
+    /// A full one that counts by the hour.
+    pub(super) fn hourly(rate: CallRate, now: Mono) -> Self {
+        let budget = Budget { per_minute: rate.per_hour, burst: rate.burst() };
+        let mut bucket = Self { budget, call: BY_THE_HOUR, drops: u64::MAX, at: now };
         bucket.fill(now);
         bucket
     }
@@ -84,14 +96,27 @@ impl Bucket {
     /// Takes one call, or says when there will be one.
     pub(super) fn take(&mut self, now: Mono) -> Result<(), Mono> {
         self.fill(now);
-        match self.drops.checked_sub(CALL) {
+        match self.drops.checked_sub(self.call) {
             Some(rest) => {
                 self.drops = rest;
                 Ok(())
             }
             // Not from now on: the level may stand still until a pause is over.
-            None => Err(self.at.plus(Span::millis((CALL - self.drops).div_ceil(self.rate())))),
+            None => Err(self.at.plus(Span::millis((self.call - self.drops).div_ceil(self.rate())))),
         }
+    }
+
+    /// How many calls may be made at once.
+    pub(super) fn level(&mut self, now: Mono) -> u64 {
+        self.fill(now);
+        self.drops / self.call
+    }
+
+    /// When there is a call, at the earliest now.
+    pub(super) fn free_at(&mut self, now: Mono) -> Mono {
+        self.fill(now);
+        let missing = self.call.saturating_sub(self.drops);
+        self.at.plus(Span::millis(missing.div_ceil(self.rate())))
     }
 
     /// Lets nothing be saved up.
@@ -109,7 +134,7 @@ impl Bucket {
     fn fill(&mut self, now: Mono) {
         let brought = now.since(self.at).as_millis().saturating_mul(self.rate());
         // A budget that allows nothing would keep everybody waiting for ever.
-        let most = u64::from(self.budget.burst.max(1)) * CALL;
+        let most = u64::from(self.budget.burst.max(1)) * self.call;
         self.drops = self.drops.saturating_add(brought).min(most);
         self.at = now.max(self.at);
     }
@@ -166,6 +191,13 @@ mod tests {
             }
         }
         assert_eq!(calls, 69); // the seventieth would be on the last millisecond
+    }
+
+    #[test]
+    fn budget_by_the_hour_holds_a_fifth_of_it_at_once() {
+        let mut bucket = Bucket::hourly(CallRate { interval: Span::secs(0), per_hour: 10 }, at(0));
+        assert_eq!([(); 3].map(|()| bucket.take(at(0))), [Ok(()), Ok(()), Err(at(360_000))]);
+        assert_eq!((bucket.free_at(at(0)), bucket.free_at(at(400_000))), (at(360_000), at(400_000)));
     }
 
     #[test]

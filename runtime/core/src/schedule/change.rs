@@ -15,7 +15,8 @@ impl Schedule {
         let life = self.life;
         let Some(slot) = self.slots.get_mut(name) else { return true };
         let mut given_up = Vec::new();
-        let mut dirty = slot.drop_retired(now, &mut given_up);
+        let mut dirty = slot.retire_late(now);
+        dirty |= slot.drop_retired(now, &mut given_up);
         if let Some(when) = slot.ends(life, now) {
             dirty |= slot.end(when, now, &mut given_up);
         }
@@ -23,7 +24,10 @@ impl Schedule {
             slot.wish = Some(Wish::Renew);
         }
         let ended = slot.record.lease.is_none();
-        let leaves = slot.stay == Stay::Leaving && slot.record.lease.is_none() && slot.record.retired.is_empty();
+        let leaves = slot.stay == Stay::Leaving
+            && slot.record.lease.is_none()
+            && slot.record.retired.is_empty()
+            && slot.detached.is_none();
         // The wish is carried out: what the file holds now may be what comes next.
         let keeps = slot.ends(life, now).is_none() && life == Life::Running;
         let adopted = slot.adoptable(now).filter(|_| keeps).cloned();
@@ -36,7 +40,7 @@ impl Schedule {
         if !leaves && adopted.is_none() && !dirty {
             return false;
         }
-        self.unqueue(name);
+        self.unqueue(name, now);
         if leaves {
             self.forget(name);
         } else {

@@ -6,10 +6,11 @@ use crate::{InstanceName, Span, Timestamp, Tokens};
 
 use super::clock::Now;
 use super::delay;
+use super::detach::Made;
 use super::event::{Action, CallNumber, Notice, Outcome, Work};
 use super::lease::{Lease, Origin, Revision};
 use super::machine::Schedule;
-use super::policy::ASSUMED_LIFETIME;
+use super::policy::{ASSUMED_LIFETIME, Fingerprint};
 use super::slot::{Next, Phase, Renewable, Required, Slot};
 use super::trouble::{Kind, Trouble};
 
@@ -18,9 +19,33 @@ const ASK_AGAIN: Span = Span::secs(600);
 
 impl Schedule {
     pub(super) fn finished(&mut self, call: CallNumber, outcome: Outcome, now: Now) {
-        let Some(name) = self.calling.remove(&call) else { return };
+        let Some(running) = self.release(call) else { return };
+        let longest = self.slots.get(&running.name).map_or(Span::millis(0), |slot| slot.plan.policy.retry.most);
+        self.pace(&running, &outcome, longest, now.mono);
+        let name = running.name;
+        let Some(outcome) = self.detached_ended(&name, call, outcome, now) else { return };
         let Some(slot) = self.slots.get_mut(&name) else { return };
-        let Phase::Calling { work, began, .. } = std::mem::replace(&mut slot.phase, Phase::Resting) else { return };
+        let Phase::Calling { work, began, fingerprint, revoked, .. } =
+            std::mem::replace(&mut slot.phase, Phase::Resting)
+        else {
+            return;
+        };
+        slot.given_up = 0;
+        // What is held may be of a former configuration, too, until it is replaced.
+        let held = slot.valid(now.wall).map(|lease| lease.fingerprint);
+        let replaces = held == Some(fingerprint) && matches!(outcome, Outcome::Obtained(_));
+        let stale = revoked || (fingerprint != slot.plan.fingerprint && !replaces);
+        if stale && !matches!(work, Work::Revoke(_)) {
+            // It was made under another configuration, or before an operator revoked what it brings.
+            if let Outcome::Obtained(tokens) = outcome {
+                let issued_at = if let Work::Renew(lease) = work { Some(lease.issued_at) } else { None };
+                slot.came_late(&Made { began, fingerprint, issued_at, revoked }, tokens, now);
+            }
+            if slot.wish.is_none() && held != Some(slot.plan.fingerprint) {
+                slot.next = Next::at(began.mono.plus(slot.plan.policy.calls.interval).max(now.mono));
+            }
+            return self.settle(&name, now);
+        }
         match (work, outcome) {
             (Work::Revoke(lease), Outcome::Failed(kind, message)) => {
                 self.revoke_failed(&name, lease.revision, Trouble { kind, message, at: now.wall }, now);
@@ -33,7 +58,7 @@ impl Schedule {
             (work, Outcome::Failed(kind, message)) => {
                 self.failed(&name, &work, Trouble { kind, message, at: now.wall }, now);
             }
-            (work, Outcome::Obtained(tokens)) => self.obtained(&name, &work, tokens, began, now),
+            (work, Outcome::Obtained(tokens)) => self.obtained(&name, &work, tokens, (began, fingerprint), now),
             (_, Outcome::NotRequired | Outcome::Revoked) => {
                 slot.forget_failures();
                 slot.wish = None;
@@ -45,7 +70,14 @@ impl Schedule {
         self.settle(&name, now);
     }
 
-    fn obtained(&mut self, name: &InstanceName, work: &Work, tokens: Tokens, began: Now, now: Now) {
+    fn obtained(
+        &mut self,
+        name: &InstanceName,
+        work: &Work,
+        tokens: Tokens,
+        (began, fingerprint): (Now, Fingerprint),
+        now: Now,
+    ) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         // The clock may have jumped during the call; how long it took is known.
         let obtained_at = now.wall.minus(now.mono.since(began.mono));
@@ -68,7 +100,7 @@ impl Schedule {
             issued_at: obtained_at,
             valid_until,
             origin: Origin::Component,
-            fingerprint: slot.plan.fingerprint,
+            fingerprint,
         };
         if slot.record.lease.is_none() {
             // Who asked for it has it for a while, however long the call took.
@@ -92,8 +124,12 @@ impl Schedule {
         slot.required = Required::Yes;
         slot.last_success = Some(now.wall);
         // What was obtained a moment ago is not replaced at once, however short it lives.
-        let floor = slot.plan.policy.retry.least();
+        let interval = began.mono.plus(slot.plan.policy.calls.interval).since(now.mono);
+        let floor = slot.plan.policy.retry.least().max(interval);
         slot.next = slot.replacement(now, now.wall.plus(floor), chance);
+        if fingerprint != slot.plan.fingerprint {
+            slot.next = Next::at(now.mono.plus(floor));
+        }
         slot.renewable = Renewable::Perhaps;
         if !gained {
             // It came to the end of what can be renewed.
@@ -103,11 +139,11 @@ impl Schedule {
         if slot.wish.is_some() {
             slot.next = Next::at(now.mono); // it was another one that was wished for, not this one for longer
         }
+        self.shares.keep();
         self.save(name);
     }
 
     fn failed(&mut self, name: &InstanceName, work: &Work, trouble: Trouble, now: Now) {
-        self.pause_throttled(name, &trouble, now);
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.count_failure(now.wall);
@@ -124,7 +160,6 @@ impl Schedule {
     }
 
     fn revoke_failed(&mut self, name: &InstanceName, revision: Revision, trouble: Trouble, now: Now) {
-        self.pause_throttled(name, &trouble, now);
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.revoke_failures = slot.revoke_failures.saturating_add(1);
@@ -137,16 +172,6 @@ impl Schedule {
             retired.push(failed);
         }
         self.tell(Notice::RevokeFailed(name.clone(), revision, trouble, wait));
-    }
-
-    /// Who throttles one means everybody: they share the account.
-    fn pause_throttled(&mut self, name: &InstanceName, trouble: &Trouble, now: Now) {
-        let Some(slot) = self.slots.get(name) else { return };
-        if let Kind::Throttled(after) = trouble.kind {
-            // One component's word alone does not stop the others for long.
-            let retry = &slot.plan.policy.retry;
-            self.queue.pause(&slot.plan.upstream, after.min(retry.most).max(retry.least()), now.mono);
-        }
     }
 }
 

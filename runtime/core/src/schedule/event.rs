@@ -81,6 +81,8 @@ pub enum Action {
     Call(CallNumber, InstanceName, Work),
     /// End a call; its end is not waited for, and is ignored.
     Cancel(CallNumber),
+    /// Let a call go on that its instance no longer waits for, and report its end all the same: what it brings is revoked.
+    Detach(CallNumber),
     /// Delete what is saved for an instance. Where nobody configures it, this is not tried again before the next start.
     Forget(Ticket, InstanceName),
     /// Give the lease to those who may have it.

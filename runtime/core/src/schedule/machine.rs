@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{InstanceName, Span, Timestamp};
 
-use super::budget::Begin;
+use super::budget::{Begin, UpstreamName};
 use super::clock::{CLOCK_TOLERANCE, Mono, Now};
-use super::event::{Action, CallNumber, Event, Notice, Ticket};
+use super::detach::GivenUp;
+use super::event::{Action, CallNumber, Event, Notice, Outcome, Ticket};
 use super::lease::{Found, Record};
-use super::queue::Queue;
+use super::policy::Account;
+use super::queue::{Admission, Queue, Shares};
 use super::slot::{Life, Next, Phase, Required, Slot, Wish};
+use super::trouble::Kind;
 use super::view::{UpstreamView, View};
 
 /// All instances with their leases.
@@ -20,9 +23,9 @@ pub struct Schedule {
     pub(super) restored: BTreeMap<InstanceName, Record>,
     pub(super) files: BTreeMap<InstanceName, Option<Found>>,
     pub(super) queue: Queue,
-    pub(super) calling: BTreeMap<CallNumber, InstanceName>,
+    pub(super) shares: Shares,
+    pub(super) calling: BTreeMap<CallNumber, Running>,
     pub(super) saving: BTreeMap<Ticket, InstanceName>,
-    pub(super) most_calls: usize,
     pub(super) by_mono: BTreeSet<(Mono, InstanceName)>,
     pub(super) by_wall: BTreeSet<(Timestamp, InstanceName)>,
     pub(super) actions: VecDeque<Action>,
@@ -30,6 +33,17 @@ pub struct Schedule {
     pub(super) life: Life,
     numbers: u64,
     last: Option<Now>,
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) name: InstanceName,
+    /// Who counts it.
+    pub(super) upstream: UpstreamName,
+    pub(super) account: Option<Account>,
+    pub(super) admission: Admission,
+    pub(super) began: Mono,
 }
 
 impl Schedule {
@@ -40,9 +54,9 @@ impl Schedule {
             restored: BTreeMap::new(),
             files: BTreeMap::new(),
             queue: Queue::new(begin),
+            shares: Shares::new(),
             calling: BTreeMap::new(),
             saving: BTreeMap::new(),
-            most_calls: 1,
             by_mono: BTreeSet::new(),
             by_wall: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -84,13 +98,12 @@ impl Schedule {
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
         let mono = self.by_mono.first().map(|(at, _)| *at);
         let wall = self.by_wall.first().map(|(at, _)| now.mono_at(*at));
-        let queue = self.queue.wake_at().filter(|_| self.calling.len() < self.most_calls);
-        [mono, wall, queue].into_iter().flatten().min()
+        [mono, wall, self.queue.wake_at(now.mono)].into_iter().flatten().min()
     }
 
     /// Whether it has stopped, and nothing is under way.
     pub fn is_stopped(&self) -> bool {
-        let busy = |slot: &Slot| !matches!(slot.phase, Phase::Resting);
+        let busy = |slot: &Slot| !matches!(slot.phase, Phase::Resting) || slot.detached.is_some();
         self.life == Life::Stopping && self.actions.is_empty() && !self.slots.values().any(busy)
     }
 
@@ -106,11 +119,11 @@ impl Schedule {
 
     /// All upstreams, for the operator.
     pub fn upstreams(&self, now: Now) -> impl Iterator<Item = UpstreamView<'_>> {
-        self.queue.waiting().map(move |(name, waiting, waits)| UpstreamView {
+        self.queue.waiting().map(move |(name, waiting, waits, blocked)| UpstreamView {
             name,
             waiting,
             waits,
-            blocked_for: self.queue.blocked_until(name).map(|until| until.since(now.mono)),
+            blocked_for: blocked.map(|until| until.since(now.mono)),
         })
     }
 
@@ -130,12 +143,14 @@ impl Schedule {
     /// obtained by a clock that was ahead, and live shorter than they seem to: all of them are due.
     fn jumped(&mut self, by: i64, now: Now) {
         self.tell(Notice::ClockJumped(by));
-        if by >= 0 {
-            return;
-        }
         let names: Vec<InstanceName> = self.slots.keys().cloned().collect();
         for name in names {
-            self.with(&name, now, |slot| slot.distrust(now));
+            self.unqueue(&name, now); // what is left of its lease is another time now
+            self.with(&name, now, |slot| {
+                if by < 0 {
+                    slot.distrust(now);
+                }
+            });
         }
     }
 
@@ -161,7 +176,7 @@ impl Schedule {
 
     fn wished(&mut self, name: &InstanceName, wish: Wish, now: Now) {
         if wish == Wish::Revoke {
-            self.cut(name);
+            self.give_up(name, GivenUp::Revoked);
             self.withdraw(name); // whatever is being saved
         }
         self.with(name, now, |slot| {
@@ -188,7 +203,7 @@ impl Schedule {
         self.life = Life::Stopping;
         let names: Vec<InstanceName> = self.slots.keys().cloned().collect();
         for name in names {
-            self.unqueue(&name);
+            self.unqueue(&name, now);
             self.settle(&name, now);
         }
     }
@@ -198,6 +213,29 @@ impl Schedule {
         if let Some(slot) = self.slots.get_mut(name) {
             change(slot);
             self.settle(name, now);
+        }
+    }
+
+    /// A call is no longer under way.
+    pub(super) fn release(&mut self, call: CallNumber) -> Option<Running> {
+        let running = self.calling.remove(&call)?;
+        self.shares.release(&running.upstream, running.admission);
+        Some(running)
+    }
+
+    /// What the end of a call says about how fast its account may be called.
+    pub(super) fn pace(&mut self, running: &Running, outcome: &Outcome, longest: Span, now: Mono) {
+        let Running { upstream, account, began, .. } = running;
+        match outcome {
+            Outcome::Failed(Kind::Throttled(after), _) => {
+                // One component's word alone does not stop the others for long.
+                let pause = Some((*after).min(longest)).filter(|pause| *pause > Span::millis(0));
+                self.queue.throttled(upstream, *account, *began, pause, now);
+            }
+            Outcome::Failed(Kind::Denied, _) | Outcome::Obtained(_) | Outcome::NotRequired | Outcome::Revoked => {
+                self.queue.answered(upstream, *account, *began, now);
+            }
+            Outcome::Failed(..) => {}
         }
     }
 

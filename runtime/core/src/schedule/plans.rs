@@ -1,8 +1,12 @@
 //! What a configuration changes: instances enter, change and leave.
 
+use std::collections::BTreeSet;
+
 use crate::InstanceName;
 
+use super::budget::{Bucket, UpstreamName};
 use super::clock::Now;
+use super::detach::{GivenUp, SELDOM};
 use super::event::{Action, Configuration, Notice, Ticket};
 use super::lease::Record;
 use super::machine::Schedule;
@@ -12,7 +16,6 @@ use super::slot::{Next, Renewable, Required, Slot, Stay, Wish};
 impl Schedule {
     pub(super) fn configured(&mut self, configuration: Configuration, now: Now) {
         let Configuration { mut plans, default_budget, budgets, calls } = configuration;
-        self.most_calls = calls.max(1);
         self.queue.configure(default_budget, budgets, now.mono);
         let known: Vec<InstanceName> = self.slots.keys().cloned().collect();
         for name in known {
@@ -25,6 +28,8 @@ impl Schedule {
             let record = self.restored.remove(&name).unwrap_or_default();
             self.enter(&name, plan, record, now);
         }
+        let upstreams: BTreeSet<&UpstreamName> = self.slots.values().map(|slot| &slot.plan.upstream).collect();
+        self.shares.configure(calls, upstreams.len() > 1);
         // Nobody is there who could revoke what these hold.
         for name in std::mem::take(&mut self.restored).into_keys() {
             self.tell(Notice::Orphaned(name.clone()));
@@ -42,6 +47,7 @@ impl Schedule {
             slot.used_until = slot.grace(now.mono);
             self.actions.push_back(Action::Publish(name.clone(), lease.clone()));
             slot.published = Some(lease);
+            self.shares.keep();
             slot.next = slot.replacement(now, now.wall, self.chance.u16(..));
         }
         self.slots.insert(name.clone(), slot);
@@ -57,12 +63,19 @@ impl Schedule {
         let changed = slot.plan.fingerprint != plan.fingerprint || returned;
         let mode_changed = slot.plan.policy.mode != plan.policy.mode;
         let policy_changed = slot.plan.policy != plan.policy;
-        self.unqueue(name);
-        if changed {
-            self.cut(name);
+        self.unqueue(name, now);
+        // Whoever changes too often lets calls end.
+        let prompt = changed && self.slots.get_mut(name).is_some_and(|slot| slot.changes.take(now.mono).is_ok());
+        let seldom = self.slots.get_mut(name).is_some_and(|slot| slot.changes.level(now.mono) >= SELDOM);
+        if prompt && seldom {
+            self.give_up(name, GivenUp::Changed);
         }
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
+        if slot.plan.policy.calls != plan.policy.calls {
+            slot.hourly = Bucket::hourly(plan.policy.calls, now.mono);
+            slot.rests_until = now.mono;
+        }
         slot.plan = plan;
         slot.stay = Stay::Configured;
         if mode_changed {
@@ -73,7 +86,13 @@ impl Schedule {
             (slot.renewable, slot.required) = (Renewable::Perhaps, Required::Yes);
             // What is obtained now is what was wished for. What was to be revoked still is.
             slot.wish.take_if(|wish| *wish == Wish::Renew);
-            slot.next = Next::at(now.mono);
+            slot.next = if slot.valid(now.wall).is_some_and(|lease| lease.fingerprint == slot.plan.fingerprint) {
+                slot.replacement(now, now.wall, chance) // it was obtained as it would be now
+            } else if prompt {
+                Next::at(now.mono)
+            } else {
+                Next::at(slot.changes.free_at(now.mono))
+            };
         } else if policy_changed && slot.failures == 0 && slot.wish.is_none() && slot.valid(now.wall).is_some() {
             slot.next = slot.replacement(now, now.wall, chance);
         }
@@ -84,8 +103,8 @@ impl Schedule {
         if self.slots.get(name).is_none_or(|slot| slot.stay == Stay::Leaving) {
             return;
         }
-        self.unqueue(name);
-        self.cut(name);
+        self.unqueue(name, now);
+        self.give_up(name, GivenUp::Removed);
         self.withdraw(name); // whatever is being saved
         if let Some(slot) = self.slots.get_mut(name) {
             slot.stay = Stay::Leaving;

@@ -18,6 +18,8 @@ pub struct Policy {
     pub lifetime: Option<Span>,
     /// For how long after it was obtained a lease may be renewed; then a new one is obtained.
     pub max_lifetime: Option<Span>,
+    /// How often the component is called for tokens at most.
+    pub calls: CallRate,
     /// How failures are tried again.
     pub retry: Retry,
     /// What is revoked.
@@ -42,6 +44,15 @@ pub enum Prefer {
     Component,
     /// The file; the component where the file holds nothing that is valid, or grows old.
     File,
+}
+
+/// How often a component is called for tokens at most, whatever it says about how long they live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallRate {
+    /// The least time from the start of a call that brought tokens to the start of the next one.
+    pub interval: Span,
+    /// Calls in an hour in the long run, a fifth of them at once. At least one is allowed.
+    pub per_hour: u32,
 }
 
 /// How failures are tried again. No delay is shorter than `floor`, and none is longer than a third of what is left of
@@ -83,6 +94,8 @@ pub struct Plan {
     pub policy: Policy,
     /// Who counts its calls.
     pub upstream: UpstreamName,
+    /// Whose calls they are there, as far as that is known. What throttles one account says nothing about another.
+    pub account: Option<Account>,
     /// The service, if the component told.
     pub service: Option<ServiceName>,
     /// What its component can do; `None` if a file is all it has.
@@ -105,6 +118,10 @@ pub struct Abilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Fingerprint(pub [u8; 16]);
 
+/// Of the secrets by which a service knows an instance: equal ones are one account there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Account(pub [u8; 16]);
+
 /// The life of a lease of which neither service nor configuration say anything.
 pub const ASSUMED_LIFETIME: Span = Span::secs(3600);
 
@@ -116,6 +133,7 @@ impl Default for Policy {
             jitter: Ratio::thousandths(100),
             lifetime: None,
             max_lifetime: None,
+            calls: CallRate::default(),
             retry: Retry::default(),
             revoke: Revoke::default(),
             prefer: Prefer::Component,
@@ -130,6 +148,19 @@ impl Retry {
     /// The least delay.
     pub(super) fn least(&self) -> Span {
         self.floor.max(LEAST_FLOOR)
+    }
+}
+
+impl CallRate {
+    /// Calls that may be made at once.
+    pub(super) fn burst(&self) -> u32 {
+        (self.per_hour / 5).max(1)
+    }
+}
+
+impl Default for CallRate {
+    fn default() -> Self {
+        Self { interval: Span::secs(1), per_hour: 1000 }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::InstanceName;
 
 use super::clock::Now;
 use super::event::{Action, CallNumber, Notice, Work};
-use super::machine::Schedule;
+use super::machine::{Running, Schedule};
 use super::policy::When;
 use super::queue::Task;
 use super::slot::{Life, Phase, Required, Stay};
@@ -103,7 +103,7 @@ impl Schedule {
         if matches!(&slot.phase, Phase::Waiting { place } if Some(place.task) == task) {
             return;
         }
-        self.unqueue(name);
+        self.unqueue(name, now);
         let Some(slot) = self.slots.get_mut(name) else { return };
         if let Some(task) = task {
             let place = slot.place(task, name, now);
@@ -113,10 +113,10 @@ impl Schedule {
     }
 
     /// Takes an instance out of the queue, if it stands there.
-    pub(super) fn unqueue(&mut self, name: &InstanceName) {
+    pub(super) fn unqueue(&mut self, name: &InstanceName, now: Now) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         if let Phase::Waiting { place } = &slot.phase {
-            self.queue.remove(&slot.plan.upstream, place);
+            self.queue.remove(&slot.plan.upstream, place, now.mono);
             slot.phase = Phase::Resting;
         }
     }
@@ -126,24 +126,41 @@ impl Schedule {
         let Some(slot) = self.slots.get_mut(name) else { return };
         if let Phase::Calling { call, .. } = slot.phase {
             slot.phase = Phase::Resting;
-            self.calling.remove(&call);
+            self.release(call);
             self.actions.push_back(Action::Cancel(call));
         }
     }
 
     /// Calls those whose turn it is.
     pub(super) fn dispatch(&mut self, now: Now) {
-        while self.calling.len() < self.most_calls {
-            let Some(name) = self.queue.next(now.mono) else { return };
+        while let Some(turn) = self.queue.next(&self.shares, now.mono) {
+            let name = turn.place.name;
             let call = CallNumber(self.number());
             let Some(slot) = self.slots.get_mut(&name) else { continue };
             if let Some(work) = slot.turn(now) {
                 if !matches!(work, Work::Revoke(_)) {
                     // What the file holds had its turn. What it holds after this moment has not.
                     slot.pass();
+                    slot.count_call(now.mono);
                 }
-                slot.phase = Phase::Calling { call, work: work.clone(), began: now };
-                self.calling.insert(call, name.clone());
+                slot.phase = Phase::Calling {
+                    call,
+                    work: work.clone(),
+                    began: now,
+                    fingerprint: slot.plan.fingerprint,
+                    revoked: false,
+                };
+                self.shares.take(&turn.upstream, turn.admission);
+                self.calling.insert(
+                    call,
+                    Running {
+                        name: name.clone(),
+                        upstream: turn.upstream,
+                        account: turn.place.account,
+                        admission: turn.admission,
+                        began: now.mono,
+                    },
+                );
                 self.actions.push_back(Action::Call(call, name.clone(), work));
             } else {
                 slot.phase = Phase::Resting;

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::{SecretBytes, Span, Timestamp};
 
+use super::budget::{Begin, Bucket};
 use super::clock::{Mono, Now};
+use super::detach::{CHANGES, Detached};
 use super::event::{CallNumber, Ticket, Work};
 use super::lease::{Found, Lease, Origin, Record, Revision};
-use super::policy::{Mode, Plan, Retry};
+use super::policy::{ASSUMED_LIFETIME, Fingerprint, Mode, Plan, Retry};
 use super::queue::Place;
 use super::trouble::{Kind, Trouble};
 
@@ -27,6 +29,18 @@ pub(super) struct Slot {
     pub(super) phase: Phase,
     /// When to obtain or renew next.
     pub(super) next: Next,
+    /// Calls that were given up since the last that ended.
+    pub(super) given_up: u32,
+    /// The call that it gave up, until that ends.
+    pub(super) detached: Option<Detached>,
+    /// What calls brought that had been given up, until it is saved as what is to be revoked.
+    pub(super) late: Vec<Lease>,
+    /// Changes of its configuration that have it called at once.
+    pub(super) changes: Bucket,
+    /// Calls for tokens, by the hour.
+    pub(super) hourly: Bucket,
+    /// When the next of these may be made.
+    pub(super) rests_until: Mono,
     /// When to revoke next, after a failure.
     pub(super) revoke_after: Mono,
     pub(super) revoke_failures: u32,
@@ -69,7 +83,7 @@ pub(super) enum Stay {
 pub(super) enum Phase {
     Resting,
     Waiting { place: Place },
-    Calling { call: CallNumber, work: Work, began: Now },
+    Calling { call: CallNumber, work: Work, began: Now, fingerprint: Fingerprint, revoked: bool },
     Saving { ticket: Ticket, failures: u32, again: Option<Mono> },
     Forgetting { ticket: Ticket, failures: u32, again: Option<Mono> },
 }
@@ -126,11 +140,22 @@ impl Next {
     pub(super) fn is_due(self, now: Now) -> bool {
         self.mono <= now.mono || self.wall.is_some_and(|wall| wall <= now.wall)
     }
+
+    /// When that is, if no clock jumps.
+    pub(super) fn due_at(self, now: Now) -> Mono {
+        self.wall.map_or(self.mono, |wall| self.mono.min(now.mono_at(wall)))
+    }
 }
 
 impl Slot {
     pub(super) fn new(plan: Plan, record: Record, now: Mono) -> Self {
         Self {
+            given_up: 0,
+            detached: None,
+            late: Vec::new(),
+            changes: Bucket::new(CHANGES, Begin::Full, now),
+            hourly: Bucket::hourly(plan.policy.calls, now),
+            rests_until: now,
             plan,
             stay: Stay::Configured,
             record,
@@ -215,6 +240,23 @@ impl Slot {
             }
             Kind::Broken | Kind::Denied | Kind::Internal | Kind::Misconfigured | Kind::Refused => false,
         }
+    }
+
+    /// Until when tokens are valid of which the service says this, as far as the configuration lets them be.
+    pub(super) fn life_of(&self, told: Option<Timestamp>, obtained_at: Timestamp) -> Timestamp {
+        let cap = self.plan.policy.lifetime.map(|life| obtained_at.plus(life));
+        match (told, cap) {
+            (Some(told), Some(cap)) => told.min(cap),
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => obtained_at.plus(ASSUMED_LIFETIME),
+        }
+    }
+
+    /// Counts a call for tokens.
+    pub(super) fn count_call(&mut self, now: Mono) {
+        // One that an operator asked for is made in any case.
+        self.hourly.take(now).ok();
+        self.rests_until = self.hourly.free_at(now);
     }
 
     /// The clock was set back: what was obtained while it was ahead may have ended already.

@@ -93,8 +93,8 @@ impl<'s> View<'s> {
     pub(super) fn new(name: &'s InstanceName, slot: &'s Slot, queue: &Queue, now: Now) -> Self {
         let next = match slot.phase {
             Phase::Resting if slot.plan.component.is_some() && slot.stay == Stay::Configured => {
-                let by_mono = now.wall.plus(slot.next.mono.since(now.mono));
-                slot.in_use(now.mono).then(|| slot.next.wall.map_or(by_mono, |wall| wall.min(by_mono)))
+                let at = slot.next.due_at(now).max(slot.rests_until);
+                slot.in_use(now.mono).then(|| now.wall.plus(at.since(now.mono)))
             }
             _ => None,
         };
@@ -120,9 +120,9 @@ fn doing(slot: &Slot, queue: &Queue, now: Now) -> Doing {
         Phase::Calling { work, began, .. } => Doing::Calling(Work::word(work), now.mono.since(began.mono)),
         Phase::Saving { failures, .. } => Doing::Saving(*failures),
         Phase::Forgetting { .. } => Doing::Leaving,
-        Phase::Waiting { place } if place.task == Task::Tokens => {
-            Doing::Waiting(queue.blocked_until(&slot.plan.upstream).map(|until| until.since(now.mono)))
-        }
+        Phase::Waiting { place } if place.task == Task::Tokens => Doing::Waiting(
+            queue.blocked_until(&slot.plan.upstream, slot.plan.account).map(|until| until.since(now.mono)),
+        ),
         Phase::Resting | Phase::Waiting { .. } => resting(slot, now),
     }
 }

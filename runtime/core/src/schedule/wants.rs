@@ -143,8 +143,12 @@ impl Slot {
         let queued = matches!(&self.phase, Phase::Waiting { place } if place.task == Task::Revocation);
         let resting = matches!(self.phase, Phase::Resting);
         if (resting || revokes || queued) && self.wants_tokens(now) {
-            by_mono(self.next.mono);
-            self.next.wall.into_iter().for_each(&mut by_wall);
+            if self.rests_until > now.mono {
+                by_mono(self.next.due_at(now).max(self.rests_until));
+            } else {
+                by_mono(self.next.mono);
+                self.next.wall.into_iter().for_each(&mut by_wall);
+            }
         }
         if resting || queued {
             self.record.retired.iter().for_each(|retired| by_wall(retired.lease.valid_until));
@@ -163,15 +167,18 @@ impl Slot {
 
     /// Whether it is time for tokens.
     pub(super) fn is_due(&self, now: Now) -> bool {
-        self.wants_tokens(now) && self.next.is_due(now)
+        let rested = self.rests_until <= now.mono || self.wish.is_some();
+        self.wants_tokens(now) && rested && self.next.is_due(now)
     }
 
     /// Its place in a queue that it joins now.
     pub(super) fn place(&self, task: Task, name: &InstanceName, now: Now) -> Place {
-        let due = match task {
-            Task::Tokens => self.next.mono.min(now.mono),
-            Task::Revocation => now.mono,
+        let (due, left) = match task {
+            Task::Tokens => (self.next.mono.min(now.mono), self.left(now.wall)),
+            Task::Revocation => (now.mono, None),
         };
-        Place { task, due, name: name.clone() }
+        // A lease is at risk when its instance has waited for a third of what was left of it.
+        let at_risk = left.map(|left| now.mono.plus(Span::millis(left.as_millis() / 3)));
+        Place { task, due, name: name.clone(), account: self.plan.account, at_risk }
     }
 }

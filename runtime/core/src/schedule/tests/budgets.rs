@@ -1,6 +1,10 @@
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
 use super::world::{Did, World, lasting, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{Begin, Budget, Doing, Mono, Schedule};
+use crate::schedule::{Begin, Budget, Doing, Kind, Mono, Now, Outcome, Schedule};
 
 /// A thousand instances of one upstream, whose calls take 200 ms.
 fn thousand(budget: Budget) -> World {
@@ -95,7 +99,7 @@ fn a_revocation_counts_as_a_call_and_comes_after_tokens() {
     world.bring("r", Span::secs(36_000));
     world.remove("r");
     assert_eq!(world.word("r"), "revoke");
-    world.fail("r", crate::schedule::Kind::Unavailable);
+    world.fail("r", Kind::Unavailable);
     world.pass(Span::secs(30)); // it waits for the next call
     world.plan("a", plain());
     world.until_called("a");
@@ -112,7 +116,7 @@ fn a_service_that_flaps_costs_no_more_than_the_budget() {
             calls += 1;
             let outcome = match calls % 2 {
                 0 => lasting(now, Span::secs(60)),
-                _ => super::world::failed(crate::schedule::Kind::Unavailable),
+                _ => super::world::failed(Kind::Unavailable),
             };
             Some((Span::millis(5), outcome))
         });
@@ -134,6 +138,59 @@ fn a_changed_budget_counts_at_once_and_gives_no_second_burst() {
     assert_eq!(times(&world).len(), 10);
     world.pass(Span::secs(5));
     assert_eq!(times(&world).len(), 15);
+}
+
+/// A service with a budget of its own: in no second it answers more than so many calls, and throttles all others.
+fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> Outcome + Clone {
+    let answered = Rc::new(RefCell::new(VecDeque::<u64>::new()));
+    move |now| {
+        let mut answered = answered.borrow_mut();
+        while answered.front().is_some_and(|at| at + 1000 <= now.mono.as_millis()) {
+            answered.pop_front();
+        }
+        if answered.len() >= per_second {
+            return super::world::failed(Kind::Throttled(told));
+        }
+        answered.push_back(now.mono.as_millis());
+        lasting(now, Span::secs(3600))
+    }
+}
+
+/// How long a thousand instances take to start under this budget, and how many calls are throttled meanwhile.
+fn start_limited(budget: Budget, per_second: usize, told: Span) -> (u64, usize) {
+    let mut world = thousand(budget);
+    let service = limited(per_second, told);
+    for n in 0..1000 {
+        let mut service = service.clone();
+        world.serve(&format!("a{n}"), move |_, now| Some((Span::millis(150 + n % 100), service(now))));
+    }
+    world.reload();
+    while world.published.len() < 1000 {
+        assert!(world.age() < 600_000, "{} of 1000 after ten minutes", world.published.len());
+        world.pass(Span::millis(100));
+    }
+    (world.age(), times(&world).len() - 1000)
+}
+
+#[test]
+fn budget_equal_to_the_limit_of_the_service_costs_no_time() {
+    // A thousand at fifty a second are twenty seconds.
+    for (told, most) in [(0, 24_000), (1, 27_000)] {
+        let budget = Budget { per_minute: 3000, burst: 100 };
+        let (took, throttled) = start_limited(budget, 50, Span::secs(told));
+        assert!(took <= most, "{took} ms when told {told} s, with {throttled} throttled calls");
+        assert!((1..200).contains(&throttled), "{throttled} throttled calls");
+    }
+}
+
+#[test]
+fn budget_above_the_limit_of_the_service_finds_that_limit() {
+    for (told, most) in [(0, 35_000), (1, 45_000)] {
+        let budget = Budget { per_minute: 60_000, burst: 1000 };
+        let (took, throttled) = start_limited(budget, 50, Span::secs(told));
+        assert!(took <= most, "{took} ms when told {told} s, with {throttled} throttled calls");
+        assert!(throttled < 1000, "{throttled} throttled calls");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 mod budgets;
 mod clocks;
 mod demand;
+mod detach;
 mod expiry;
 mod files;
 mod parallel;
 mod queue;
+mod rate;
 mod reload;
 mod renewal;
 mod restore;

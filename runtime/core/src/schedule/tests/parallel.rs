@@ -1,4 +1,4 @@
-use super::world::{World, distinct, failed, lasting, name, plain};
+use super::world::{Did, World, distinct, failed, lasting, name, plain, plan, upstream};
 use crate::Span;
 use crate::schedule::{Doing, Kind, Notice, Work};
 
@@ -60,6 +60,55 @@ fn one_of_fifty_hangs_and_delays_nobody() {
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 46_000), "{text} was late");
     }
     assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+}
+
+/// So many instances of each service that hang until the limits end their calls, and ten of one that answers. The ones
+/// that hang are due first.
+fn hanging(services: usize, instances: usize, life: u64) -> World {
+    let mut world = World::silent(1);
+    world.configuration.calls = 32;
+    for n in 0..services * instances {
+        let text = format!("a{n:03}");
+        let service = format!("hangs{}", n % services);
+        world.configuration.plans.insert(name(&text), plan(|plan| plan.upstream = upstream(&service)));
+        world.serve(&text, |_, _| Some((Span::secs(60), failed(Kind::OverLimit))));
+    }
+    for n in 0..10 {
+        let text = format!("good{n}");
+        world.configuration.plans.insert(name(&text), plan(|plan| plan.upstream = upstream("answers")));
+        world.serve(&text, move |_, now| Some((Span::millis(200), lasting(now, Span::secs(life)))));
+    }
+    world
+}
+
+#[test]
+fn parallel_hanging_service_leaves_places_to_another() {
+    for life in [6, 60, 3600] {
+        let mut world = hanging(1, 120, life);
+        world.reload();
+        world.pass(Span::secs(1));
+        assert_eq!(world.published.len(), 10, "all of them have a lease within a second");
+        world.pass(Span::secs(3600));
+        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0, "{life} s");
+        let hung = world.log.iter().filter(|(_, did)| matches!(did, Did::Call(text, _) if text.starts_with('a')));
+        assert!(hung.count() > 500, "and the one that hangs is tried, too");
+    }
+}
+
+#[test]
+fn parallel_hanging_services_leave_a_lease_at_risk_a_place() {
+    for life in [60, 3600] {
+        let mut world = hanging(8, 15, life);
+        let all = world.configuration.plans.clone();
+        world.configuration.plans.retain(|name, _| name.as_str().starts_with("good"));
+        world.reload();
+        world.pass(Span::secs(1));
+        world.configuration.plans = all;
+        world.reload();
+        world.pass(Span::secs(2 * life));
+        assert_eq!(world.published.len(), 10);
+        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0, "{life} s");
+    }
 }
 
 #[test]

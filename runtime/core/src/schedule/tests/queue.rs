@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::schedule::queue::{Place, Queue, Task};
-use crate::schedule::{Begin, Budget, Mono, UpstreamName};
+use crate::schedule::queue::{Admission, Place, Queue, Shares, Task};
+use crate::schedule::{Account, Begin, Budget, Mono, UpstreamName};
 use crate::{InstanceName, Span};
 
 fn name(text: &str) -> InstanceName {
@@ -17,7 +17,14 @@ fn at(millis: u64) -> Mono {
 }
 
 fn place(due: u64, who: &str) -> Place {
-    Place { task: Task::Tokens, due: at(due), name: name(who) }
+    Place { task: Task::Tokens, due: at(due), name: name(who), account: None, at_risk: None }
+}
+
+/// The next who may be called while there are places for everybody.
+fn next(queue: &mut Queue, now: Mono) -> Option<InstanceName> {
+    let mut shares = Shares::new();
+    shares.configure(1000, false);
+    queue.next(&shares, now).map(|turn| turn.place.name)
 }
 
 fn queue(per_minute: u32, burst: u32) -> Queue {
@@ -32,7 +39,7 @@ fn who_is_due_first_is_called_first_whatever_the_upstream() {
     queue.add(&upstream("u"), place(3, "c"), at(3));
     queue.add(&upstream("v"), place(2, "b"), at(3));
     queue.add(&upstream("u"), place(1, "a"), at(3));
-    let order: Vec<_> = std::iter::from_fn(|| queue.next(at(3))).map(|name| name.to_string()).collect();
+    let order: Vec<_> = std::iter::from_fn(|| next(&mut queue, at(3))).map(|name| name.to_string()).collect();
     assert_eq!(order, ["a", "b", "c"]);
 }
 
@@ -43,21 +50,21 @@ fn an_upstream_without_budget_keeps_nobody_else_waiting() {
         queue.add(&upstream("u"), place(0, waiter), at(0));
     }
     queue.add(&upstream("v"), place(5, "z"), at(5));
-    assert_eq!(queue.next(at(5)), Some(name("a")));
-    assert_eq!(queue.next(at(5)), Some(name("z")));
-    assert_eq!(queue.next(at(5)), None);
-    assert_eq!(queue.wake_at(), Some(at(1005)));
-    assert_eq!(queue.next(at(1004)), None);
-    assert_eq!(queue.next(at(1005)), Some(name("b")));
+    assert_eq!(next(&mut queue, at(5)), Some(name("a")));
+    assert_eq!(next(&mut queue, at(5)), Some(name("z")));
+    assert_eq!(next(&mut queue, at(5)), None);
+    assert_eq!(queue.wake_at(at(5)), Some(at(1005)));
+    assert_eq!(next(&mut queue, at(1004)), None);
+    assert_eq!(next(&mut queue, at(1005)), Some(name("b")));
 }
 
 #[test]
 fn tokens_come_before_revocations() {
     let mut queue = queue(60, 5);
-    queue.add(&upstream("u"), Place { task: Task::Revocation, due: at(1), name: name("a") }, at(2));
+    queue.add(&upstream("u"), Place { task: Task::Revocation, ..place(1, "a") }, at(2));
     queue.add(&upstream("u"), place(2, "b"), at(2));
-    assert_eq!(queue.next(at(2)), Some(name("b")));
-    assert_eq!(queue.next(at(2)), Some(name("a")));
+    assert_eq!(next(&mut queue, at(2)), Some(name("b")));
+    assert_eq!(next(&mut queue, at(2)), Some(name("a")));
 }
 
 #[test]
@@ -65,7 +72,7 @@ fn an_upstream_that_is_new_has_saved_up_its_calls_since_the_beginning() {
     let mut queue = Queue::new(Begin::Empty);
     queue.configure(Budget { per_minute: 1, burst: 1 }, BTreeMap::new(), at(0));
     queue.add(&upstream("u"), place(70_000, "a"), at(70_000));
-    assert_eq!(queue.next(at(70_000)), Some(name("a")));
+    assert_eq!(next(&mut queue, at(70_000)), Some(name("a")));
 }
 
 #[test]
@@ -74,7 +81,7 @@ fn what_a_new_upstream_saved_up_counts_from_the_last_change_of_the_budgets() {
     queue.configure(Budget { per_minute: 1, burst: 5 }, BTreeMap::new(), at(0));
     queue.configure(Budget { per_minute: 60_000, burst: 5 }, BTreeMap::new(), at(1000));
     queue.add(&upstream("u"), place(1000, "a"), at(1000));
-    assert_eq!((queue.next(at(1000)), queue.wake_at()), (None, Some(at(1001))));
+    assert_eq!((next(&mut queue, at(1000)), queue.wake_at(at(1000))), (None, Some(at(1001))));
 }
 
 #[test]
@@ -84,29 +91,79 @@ fn a_greater_budget_lets_those_go_who_waited_for_a_small_one_and_keeps_pauses() 
         queue.add(&upstream, place(0, "a"), at(0));
         queue.add(&upstream, place(0, "b"), at(0));
     }
-    while queue.next(at(0)).is_some() {}
-    queue.pause(&upstream("v"), Span::secs(30), at(0));
+    while next(&mut queue, at(0)).is_some() {}
+    queue.throttled(&upstream("v"), None, at(0), Some(Span::secs(30)), at(0));
     queue.configure(Budget { per_minute: 60_000, burst: 1 }, BTreeMap::new(), at(1));
-    assert_eq!((queue.next(at(1)), queue.wake_at()), (None, Some(at(2))));
-    assert_eq!(queue.next(at(2)), Some(name("b")));
-    assert_eq!((queue.next(at(2)), queue.wake_at()), (None, Some(at(30_001))));
+    assert_eq!((next(&mut queue, at(1)), queue.wake_at(at(1))), (None, Some(at(2))));
+    assert_eq!(next(&mut queue, at(2)), Some(name("b")));
+    assert_eq!((next(&mut queue, at(2)), queue.wake_at(at(2))), (None, Some(at(30_000))));
 }
 
 #[test]
-fn a_pause_is_kept_and_followed_by_the_steady_pace() {
+fn queue_keeps_a_pause_and_then_goes_at_a_slower_pace() {
     let mut queue = queue(60, 10);
     for waiter in ["a", "b"] {
         queue.add(&upstream("u"), place(0, waiter), at(0));
     }
-    queue.pause(&upstream("u"), Span::secs(30), at(0));
-    assert_eq!(queue.blocked_until(&upstream("u")), Some(at(30_000)));
-    queue.pause(&upstream("u"), Span::secs(5), at(0)); // a shorter one does not shorten it
-    assert_eq!(queue.next(at(29_999)), None);
-    assert_eq!(queue.next(at(30_000)), None);
-    assert_eq!(queue.wake_at(), Some(at(31_000)));
-    assert_eq!(queue.next(at(31_000)), Some(name("a")));
-    assert_eq!(queue.next(at(31_500)), None);
-    assert_eq!(queue.next(at(32_000)), Some(name("b")));
+    queue.throttled(&upstream("u"), None, at(0), Some(Span::secs(30)), at(0));
+    assert_eq!(queue.blocked_until(&upstream("u"), None), Some(at(30_000)));
+    queue.throttled(&upstream("u"), None, at(0), Some(Span::secs(5)), at(1)); // a shorter one does not shorten it
+    assert_eq!(next(&mut queue, at(29_999)), None);
+    assert_eq!(queue.wake_at(at(29_999)), Some(at(30_000)));
+    assert_eq!(next(&mut queue, at(30_000)), Some(name("a")));
+    assert_eq!(next(&mut queue, at(31_999)), None);
+    assert_eq!(next(&mut queue, at(32_000)), Some(name("b")), "half of sixty a minute");
+}
+
+#[test]
+fn queue_slows_an_account_down_that_is_told_no_time_and_stops_nobody() {
+    let mut queue = queue(60, 10);
+    for waiter in ["a", "b"] {
+        queue.add(&upstream("u"), place(0, waiter), at(0));
+    }
+    let other = Place { account: Some(Account([1; 16])), ..place(5, "other") };
+    queue.add(&upstream("u"), other, at(5));
+    queue.throttled(&upstream("u"), None, at(0), None, at(10));
+    assert_eq!(next(&mut queue, at(10)), Some(name("other")), "another account is not throttled");
+    assert_eq!((next(&mut queue, at(10)), queue.wake_at(at(10))), (None, Some(at(2010))));
+    assert_eq!(next(&mut queue, at(2010)), Some(name("a")));
+    assert_eq!((next(&mut queue, at(2010)), queue.wake_at(at(2010))), (None, Some(at(4010))));
+    queue.answered(&upstream("u"), None, at(3010), at(3100));
+    assert_eq!((next(&mut queue, at(3100)), queue.wake_at(at(3100))), (None, Some(at(3928))), "and then faster");
+}
+
+#[test]
+fn queue_lets_a_lease_at_risk_pass_a_pause() {
+    let mut queue = queue(60, 10);
+    queue.add(&upstream("u"), place(0, "a"), at(0));
+    queue.add(&upstream("u"), Place { at_risk: Some(at(7000)), ..place(1, "b") }, at(1));
+    queue.throttled(&upstream("u"), None, at(0), Some(Span::secs(300)), at(1));
+    assert_eq!((next(&mut queue, at(6999)), queue.wake_at(at(6999))), (None, Some(at(7000))));
+    assert_eq!(next(&mut queue, at(7000)), Some(name("b")));
+    assert_eq!((next(&mut queue, at(7000)), queue.wake_at(at(7000))), (None, Some(at(300_001))));
+}
+
+#[test]
+fn queue_gives_reserved_places_to_leases_at_risk_alone() {
+    let mut queue = queue(60_000, 1000);
+    let mut shares = Shares::new();
+    shares.configure(16, true);
+    shares.keep();
+    for n in 0..20 {
+        queue.add(&upstream("u"), place(0, &format!("a{n}")), at(0));
+        queue.add(&upstream("v"), place(0, &format!("b{n}")), at(0));
+    }
+    queue.add(&upstream("v"), Place { at_risk: Some(at(500)), ..place(1, "risk") }, at(1));
+    let mut taken = Vec::new();
+    while let Some(turn) = queue.next(&shares, at(1)) {
+        shares.take(&turn.upstream, turn.admission);
+        taken.push(turn.place.name);
+    }
+    assert_eq!(taken.len(), 11, "seven of u, then four of v: none has more than it leaves");
+    assert_eq!(queue.wake_at(at(1)), Some(at(500)));
+    let turn = queue.next(&shares, at(500)).unwrap();
+    assert_eq!((turn.place.name, turn.admission), (name("risk"), Admission::Reserved));
+    assert_eq!(queue.next(&shares, at(500)), None);
 }
 
 #[test]
@@ -114,11 +171,11 @@ fn who_no_longer_waits_is_not_called() {
     let mut queue = queue(60, 10);
     queue.add(&upstream("u"), place(0, "a"), at(0));
     queue.add(&upstream("u"), place(1, "b"), at(1));
-    queue.remove(&upstream("u"), &place(0, "a"));
-    assert_eq!(queue.next(at(1)), Some(name("b")));
+    queue.remove(&upstream("u"), &place(0, "a"), at(1));
+    assert_eq!(next(&mut queue, at(1)), Some(name("b")));
     queue.add(&upstream("u"), place(2, "c"), at(2));
-    queue.remove(&upstream("u"), &place(2, "c"));
-    assert_eq!((queue.next(at(2)), queue.wake_at()), (None, None));
+    queue.remove(&upstream("u"), &place(2, "c"), at(2));
+    assert_eq!((next(&mut queue, at(2)), queue.wake_at(at(2))), (None, None));
 }
 
 #[test]
@@ -129,8 +186,8 @@ fn each_call_that_waits_for_a_budget_is_counted_once() {
     }
     let mut called = Vec::new();
     for millis in [10, 500, 1000, 1500, 2000, 3000, 4000] {
-        called.extend(std::iter::from_fn(|| queue.next(at(millis))).map(|name| name.to_string()));
+        called.extend(std::iter::from_fn(|| next(&mut queue, at(millis))).map(|name| name.to_string()));
     }
     assert_eq!(called, ["a", "b", "c", "d"]);
-    assert_eq!(queue.waiting().map(|(_, _, waits)| waits).collect::<Vec<_>>(), [2], "c and d");
+    assert_eq!(queue.waiting().map(|(_, _, waits, _)| waits).collect::<Vec<_>>(), [2], "c and d");
 }

@@ -107,7 +107,7 @@ fn another_upstream_is_used_from_the_next_call_on() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
     world.bring("b", Span::secs(40));
     world.fail("a", Kind::Throttled(Span::secs(200)));
-    world.pass(Span::secs(60));
+    world.pass(Span::secs(32));
     assert!(matches!(world.view("b").doing, Doing::Waiting(_)));
     world.plan("b", plan(|plan| plan.upstream = upstream("other")));
     assert_eq!(world.word("b"), "obtain", "there nobody is told to wait");

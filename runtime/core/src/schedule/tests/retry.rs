@@ -1,6 +1,6 @@
 use super::world::{World, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{Doing, Event, Kind, Notice, Outcome, Readiness, Retry};
+use crate::schedule::{Account, Doing, Event, Kind, Notice, Outcome, Readiness, Retry};
 
 /// The waits that are told, in milliseconds.
 fn waits(world: &World) -> Vec<u64> {
@@ -211,16 +211,15 @@ fn an_absurd_delay_is_capped() {
 fn who_throttles_one_is_left_alone_by_everybody() {
     let mut world =
         World::new([("a", plain()), ("b", plain()), ("other", plan(|plan| plan.upstream = upstream("other")))]);
-    world.bring("b", Span::secs(60));
+    world.fail("b", Kind::Unavailable);
     world.bring("other", Span::secs(60));
-    world.pass(Span::secs(30));
     world.fail("a", Kind::Throttled(Span::secs(120)));
-    world.pass(Span::secs(30));
+    world.pass(Span::secs(60));
     assert_eq!(world.word("other"), "obtain", "another upstream goes on");
-    assert_eq!(world.word("b"), "nothing", "it was due after 45 seconds");
+    assert_eq!(world.word("b"), "nothing", "it was due after two seconds");
     assert!(matches!(world.view("b").doing, Doing::Waiting(Some(_))));
     assert_eq!(world.schedule.upstreams(world.now()).filter(|upstream| upstream.waiting == 1).count(), 1);
-    world.pass(Span::secs(89));
+    world.pass(Span::secs(59));
     assert_eq!(world.word("b"), "nothing");
     world.pass(Span::secs(2));
     assert_eq!(world.word("b"), "obtain");
@@ -229,10 +228,68 @@ fn who_throttles_one_is_left_alone_by_everybody() {
 #[test]
 fn one_component_does_not_stop_everybody_for_longer_than_the_greatest_delay() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
-    world.bring("b", Span::secs(60));
+    world.fail("b", Kind::Unavailable);
     world.fail("a", Kind::Throttled(Span::secs(86_400)));
     let wait = world.until_called("b");
     assert!((300_000..301_000).contains(&wait), "{wait}");
+}
+
+#[test]
+fn retry_told_an_hour_still_tries_before_the_lease_ends() {
+    for life in [60, 900, 3600] {
+        let mut world = World::new([("a", plain())]);
+        world.bring("a", Span::secs(life));
+        world.until_called("a");
+        let ends = world.view("a").lease.unwrap().valid_until;
+        world.fail("a", Kind::Throttled(Span::secs(3600)));
+        let wait = world.until_called("a");
+        let left = life * 1000 / 4;
+        assert!((left / 2..=left / 5 * 4).contains(&wait), "{wait} of {left}");
+        assert!(world.now().wall < ends, "{life} s");
+        world.bring("a", Span::secs(life));
+        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+    }
+}
+
+#[test]
+fn retry_one_told_an_hour_costs_no_other_its_lease() {
+    for life in [6, 60, 300, 3600] {
+        let mut world = World::silent(1);
+        for n in 0..50 {
+            let text = format!("a{n}");
+            world.configuration.plans.insert(name(&text), plain());
+            let mut calls = 0;
+            world.serve(&text, move |_, now| {
+                calls += 1;
+                let outcome = match (n, calls) {
+                    (0, 2) => super::world::failed(Kind::Throttled(Span::secs(3600))),
+                    _ => super::world::lasting(now, Span::secs(life)),
+                };
+                Some((Span::millis(50), outcome))
+            });
+        }
+        world.reload();
+        world.pass(Span::secs(life * 10));
+        let ended: Vec<&Notice> = world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).collect();
+        assert!(ended.is_empty(), "{life} s: {ended:?}");
+        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Failed(..))).count(), 1);
+    }
+}
+
+#[test]
+fn retry_leaves_other_accounts_of_a_throttled_upstream_alone() {
+    let of = |account| plan(|plan| plan.account = account);
+    let (one, two) = (Some(Account([1; 16])), Some(Account([2; 16])));
+    let mut world = World::new([("a", of(one)), ("b", of(one)), ("c", of(two)), ("d", of(None))]);
+    for text in ["b", "c", "d"] {
+        world.fail(text, Kind::Unavailable);
+    }
+    world.fail("a", Kind::Throttled(Span::secs(120)));
+    world.pass(Span::secs(60));
+    assert_eq!(["b", "c", "d"].map(|text| world.word(text)), ["nothing", "obtain", "obtain"]);
+    assert!(matches!(world.view("b").doing, Doing::Waiting(Some(left)) if left == Span::secs(60)));
+    world.pass(Span::secs(60));
+    assert_eq!(world.word("b"), "obtain");
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn one_that_cannot_be_revoked_keeps_no_other_waiting() {
 #[test]
 fn a_throttled_revocation_pauses_its_upstream_like_any_other_call() {
     let mut world = World::new([("a", revoking()), ("b", plain())]);
-    world.bring("b", Span::secs(40));
+    world.fail("b", Kind::Unavailable);
     world.bring("a", HOUR);
     world.remove("a");
     world.fail("a", Kind::Throttled(Span::secs(120)));

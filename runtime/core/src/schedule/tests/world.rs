@@ -20,6 +20,7 @@ pub(crate) type Entry = (u64, Did);
 pub(crate) enum Did {
     Call(String, &'static str),
     Cancel(String),
+    Detach(String),
     Forget(String),
     Publish(String, u64),
     Save(String),
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub(crate) log: Vec<Entry>,
     pub(crate) saves: Saves,
     calls: BTreeMap<CallNumber, (InstanceName, Work)>,
+    detached: BTreeMap<CallNumber, InstanceName>,
     ends: BTreeMap<(Mono, CallNumber), Outcome>,
     held: Vec<(Ticket, InstanceName, Option<Record>)>,
     services: BTreeMap<InstanceName, Service>,
@@ -83,6 +85,7 @@ impl World {
             log: Vec::new(),
             saves: Saves::Succeed,
             calls: BTreeMap::new(),
+            detached: BTreeMap::new(),
             ends: BTreeMap::new(),
             held: Vec::new(),
             services: BTreeMap::new(),
@@ -119,6 +122,7 @@ impl World {
     /// The process ends at once, and another one begins with what is on the disk.
     pub(crate) fn crash(&mut self) {
         self.calls.clear();
+        self.detached.clear();
         self.ends.clear();
         self.held.clear();
         self.published.clear();
@@ -147,6 +151,18 @@ impl World {
     pub(crate) fn end(&mut self, text: &str, outcome: Outcome) {
         let call = self.call(text).unwrap_or_else(|| panic!("{text} is not called:\n{}", self.story()));
         self.calls.remove(&call);
+        self.handle(Event::Finished(call, outcome));
+    }
+
+    pub(crate) fn has_detached(&self, text: &str) -> bool {
+        self.detached.values().any(|name| name.as_str() == text)
+    }
+
+    /// Ends the call that an instance gave up.
+    pub(crate) fn end_detached(&mut self, text: &str, outcome: Outcome) {
+        let call = self.detached.iter().find(|(_, name)| name.as_str() == text).map(|(call, _)| *call);
+        let call = call.unwrap_or_else(|| panic!("{text} gave up no call:\n{}", self.story()));
+        self.detached.remove(&call);
         self.handle(Event::Finished(call, outcome));
     }
 
@@ -202,13 +218,20 @@ impl World {
                     self.ends.insert((now.mono.plus(after), call), outcome);
                 }
                 self.calls.insert(call, (name, work));
-                assert!(self.calls.len() <= self.configuration.calls.max(1), "too many calls:\n{}", self.story());
+                let under_way = self.calls.len() + self.detached.len();
+                assert!(under_way <= self.configuration.calls.max(1), "too many calls:\n{}", self.story());
                 did
             }
             Action::Cancel(call) => {
                 self.ends.retain(|(_, other), _| *other != call);
                 let (name, _) = self.calls.remove(&call).expect("only what is called can be cancelled");
                 Did::Cancel(name.to_string())
+            }
+            Action::Detach(call) => {
+                let (name, _) = self.calls.remove(&call).expect("only what is called can be detached");
+                assert!(!self.detached.values().any(|other| *other == name), "two detached calls of {name}");
+                self.detached.insert(call, name.clone());
+                Did::Detach(name.to_string())
             }
             Action::Forget(ticket, name) => {
                 self.store(ticket, name.clone(), None, events);
@@ -290,6 +313,7 @@ impl World {
         if let Some(end) = end.filter(|(ends, _)| *ends <= at) {
             let outcome = self.ends.remove(&end).expect("it was just there");
             self.calls.remove(&end.1);
+            self.detached.remove(&end.1);
             self.handle(Event::Finished(end.1, outcome));
         } else {
             self.handle(Event::Woke);
@@ -360,6 +384,7 @@ pub(crate) fn plan(change: impl FnOnce(&mut Plan)) -> Plan {
     let mut plan = Plan {
         policy: Policy { jitter: Ratio::thousandths(0), ..Policy::default() },
         upstream: upstream("up"),
+        account: None,
         service: None,
         component: Some(Abilities::default()),
         fingerprint: Fingerprint([1; 16]),

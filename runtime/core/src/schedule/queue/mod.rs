@@ -1,0 +1,333 @@
+//! Who waits for which upstream: first due, first called, as far as each upstream's budget and share of the calls go.
+//!
+//! An upstream has a lane for each account, since a service that throttles one account says nothing about another. Lanes
+//! that may be called now stand in their upstream's `ready`, by their longest waiter; those that may not, in `paused`, by
+//! the time at which they may. Upstreams whose budget is used up stand in `dry`. So a dispatch looks at nothing that it
+//! can't call because of a budget or a pause, however much waits there.
+//!
+//! The rules, in the order in which they are applied:
+//! 1. A lane that was told to wait waits, and then goes at a slower [pace](pace). Instances whose lease is at risk pass the
+//!    pause: those that waited for a third of what was left of it.
+//! 2. An upstream's budget holds for all its lanes together.
+//! 3. No upstream has more calls under way than it leaves places to others, and a part of the places is [kept](shares) for
+//!    instances whose lease is at risk.
+
+mod lane;
+mod pace;
+mod shares;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{InstanceName, Span};
+
+pub(super) use self::shares::{Admission, Shares};
+
+use self::lane::{Lane, Stands};
+use super::budget::{Begin, Bucket, Budget, UpstreamName};
+use super::clock::Mono;
+use super::policy::Account;
+
+/// A place in the queue: what for, since when, and who. Tokens come before revocations, whoever waits longer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) task: Task,
+    pub(super) due: Mono,
+    pub(super) name: InstanceName,
+    pub(super) account: Option<Account>,
+    /// When the lease of this instance is at risk, if it has one that is valid.
+    pub(super) at_risk: Option<Mono>,
+}
+
+/// What to wait and be called for, the more urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    Tokens,
+    Revocation,
+}
+
+/// Who is called next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) upstream: UpstreamName,
+    pub(super) place: Place,
+    /// Which of the places for calls it takes.
+    pub(super) admission: Admission,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    begin: Begin,
+    /// Since when nobody but this queue calls, under these budgets.
+    began: Option<Mono>,
+    default: Budget,
+    budgets: BTreeMap<UpstreamName, Budget>,
+    upstreams: BTreeMap<UpstreamName, Upstream>,
+    /// Upstreams that may be called, by their first place.
+    heads: BTreeSet<(Place, UpstreamName)>,
+    /// The same upstreams by when the first lease is at risk.
+    at_risk: BTreeSet<(Mono, UpstreamName)>,
+    /// Upstreams without budget, by when they have some.
+    dry: BTreeSet<(Mono, UpstreamName)>,
+    /// Lanes that may not be called, by when they may.
+    paused: BTreeSet<(Mono, UpstreamName, Option<Account>)>,
+}
+
+#[derive(Debug)]
+struct Upstream {
+    bucket: Bucket,
+    lanes: BTreeMap<Option<Account>, Lane>,
+    /// The first place of each lane that may be called now.
+    ready: BTreeSet<Place>,
+    /// The place in each of these lanes whose lease is at risk first.
+    at_risk: BTreeSet<(Mono, Place)>,
+    dry_until: Option<Mono>,
+    /// How many calls had to wait for the budget.
+    waits: u64,
+    shown: Shown,
+}
+
+/// Where an upstream stands in the queue's indexes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Shown {
+    head: Option<Place>,
+    at_risk: Option<Mono>,
+    dry: Option<Mono>,
+}
+
+impl Queue {
+    pub(super) fn new(begin: Begin) -> Self {
+        Self {
+            begin,
+            began: None,
+            default: Budget::DEFAULT,
+            budgets: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            heads: BTreeSet::new(),
+            at_risk: BTreeSet::new(),
+            dry: BTreeSet::new(),
+            paused: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn configure(&mut self, default: Budget, budgets: BTreeMap<UpstreamName, Budget>, now: Mono) {
+        if self.began.is_none() || (self.default, &self.budgets) != (default, &budgets) {
+            // What was saved up under another budget is not known of an upstream that nobody waited for.
+            self.began = Some(now);
+        }
+        (self.default, self.budgets) = (default, budgets);
+        let names: Vec<UpstreamName> = self.upstreams.keys().cloned().collect();
+        for name in names {
+            let budget = self.budget(&name);
+            let Some(upstream) = self.upstreams.get_mut(&name) else { continue };
+            upstream.bucket.resize(budget, now);
+            // Whoever waits for a small budget may be called at once under a greater one.
+            upstream.dry_until = None;
+            upstream.lanes.values_mut().for_each(|lane| lane.limit(budget, now));
+            let accounts: Vec<Option<Account>> = upstream.lanes.keys().copied().collect();
+            for account in accounts {
+                self.stand(&name, account, now);
+            }
+            self.show(&name, now);
+        }
+    }
+
+    pub(super) fn add(&mut self, upstream: &UpstreamName, place: Place, now: Mono) {
+        let account = place.account;
+        self.lane(upstream, account, now).add(place);
+        self.stand(upstream, account, now);
+    }
+
+    pub(super) fn remove(&mut self, upstream: &UpstreamName, place: &Place, now: Mono) {
+        if let Some(lane) = self.upstreams.get_mut(upstream).and_then(|found| found.lanes.get_mut(&place.account)) {
+            lane.remove(place);
+            self.stand(upstream, place.account, now);
+        }
+    }
+
+    /// The service throttled a call that began then. The account goes on at a slower pace, after a pause if the service
+    /// said how long.
+    pub(super) fn throttled(
+        &mut self,
+        upstream: &UpstreamName,
+        account: Option<Account>,
+        began: Mono,
+        pause: Option<Span>,
+        now: Mono,
+    ) {
+        let budget = self.budget(upstream);
+        self.lane(upstream, account, now).throttled(budget, began, pause, now);
+        self.stand(upstream, account, now);
+    }
+
+    /// The service answered a call that began then, and did not throttle it.
+    pub(super) fn answered(&mut self, upstream: &UpstreamName, account: Option<Account>, began: Mono, now: Mono) {
+        let lane = self.upstreams.get_mut(upstream).and_then(|found| found.lanes.get_mut(&account));
+        if lane.is_some_and(|lane| lane.answered(began, now)) {
+            self.stand(upstream, account, now);
+        }
+    }
+
+    /// The next who may be called, if anybody may; the call is counted.
+    pub(super) fn next(&mut self, shares: &Shares, now: Mono) -> Option<Turn> {
+        self.release(now);
+        loop {
+            let (name, admission) = self.choose(shares, now)?;
+            let upstream = self.upstreams.get_mut(&name)?;
+            let place = match admission {
+                Admission::General => upstream.ready.first().cloned(),
+                Admission::Reserved => upstream.at_risk.first().map(|(_, place)| place.clone()),
+            }?;
+            match upstream.bucket.take(now) {
+                Ok(()) => {
+                    let lane = upstream.lanes.get_mut(&place.account)?;
+                    lane.take(&place, now);
+                    self.stand(&name, place.account, now);
+                    return Some(Turn { upstream: name, place, admission });
+                }
+                Err(later) => {
+                    // Each of those who wait stands first once.
+                    upstream.waits += 1;
+                    upstream.dry_until = Some(later);
+                    self.show(&name, now);
+                }
+            }
+        }
+    }
+
+    /// When the next may be called who waits. Nobody may be called before that, unless a call ends.
+    pub(super) fn wake_at(&self, now: Mono) -> Option<Mono> {
+        let dry = self.dry.first().map(|(at, _)| *at);
+        let paused = self.paused.first().map(|(at, ..)| *at);
+        // Whoever still waits in an upstream that may be called waits for a place, and may get one that is kept.
+        let at_risk = self.at_risk.iter().map(|(at, _)| *at).find(|at| *at > now);
+        [dry, paused, at_risk].into_iter().flatten().min()
+    }
+
+    /// Until when nobody who waits for this upstream with this account is called, as far as that is known.
+    pub(super) fn blocked_until(&self, upstream: &UpstreamName, account: Option<Account>) -> Option<Mono> {
+        let upstream = self.upstreams.get(upstream)?;
+        let paused = upstream.lanes.get(&account).and_then(|lane| match lane.stands {
+            Stands::Paused(until) => Some(until),
+            Stands::Nowhere | Stands::Ready { .. } => None,
+        });
+        paused.max(upstream.shown.dry)
+    }
+
+    /// All upstreams that were ever waited for, with how many wait now, how many had to, and until when nobody is called.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize, u64, Option<Mono>)> {
+        self.upstreams.iter().map(|(name, upstream)| {
+            let waiting = upstream.lanes.values().map(Lane::waiting).sum();
+            let paused = upstream.lanes.values().filter_map(|lane| match lane.stands {
+                Stands::Paused(until) => Some(until),
+                Stands::Nowhere | Stands::Ready { .. } => None,
+            });
+            let blocked = if upstream.ready.is_empty() { paused.min() } else { None };
+            (name, waiting, upstream.waits, upstream.shown.dry.or(blocked))
+        })
+    }
+
+    /// The upstream that is called next, and which place its call takes.
+    fn choose(&self, shares: &Shares, now: Mono) -> Option<(UpstreamName, Admission)> {
+        let general = shares.has_place(Admission::General).then_some(&self.heads).into_iter().flatten();
+        let general = general.map(|(_, name)| name).find(|name| shares.admits(name, Admission::General));
+        if let Some(name) = general {
+            return Some((name.clone(), Admission::General));
+        }
+        let kept = shares.has_place(Admission::Reserved).then_some(&self.at_risk).into_iter().flatten();
+        let mut kept = kept.take_while(|(at, _)| *at <= now).map(|(_, name)| name);
+        kept.find(|name| shares.admits(name, Admission::Reserved)).map(|name| (name.clone(), Admission::Reserved))
+    }
+
+    /// Lets those go whose time has come.
+    fn release(&mut self, now: Mono) {
+        while let Some((_, name, account)) = self.paused.first().filter(|(at, ..)| *at <= now).cloned() {
+            self.stand(&name, account, now);
+        }
+        while let Some((_, name)) = self.dry.first().filter(|(at, _)| *at <= now).cloned() {
+            self.show(&name, now);
+        }
+    }
+
+    fn budget(&self, name: &UpstreamName) -> Budget {
+        self.budgets.get(name).copied().unwrap_or(self.default)
+    }
+
+    /// An upstream that nobody waited for has saved up its calls since the beginning.
+    fn lane(&mut self, name: &UpstreamName, account: Option<Account>, now: Mono) -> &mut Lane {
+        let budget = self.budget(name);
+        let (begin, began) = (self.begin, self.began.unwrap_or(now));
+        let upstream = self.upstreams.entry(name.clone()).or_insert_with(|| Upstream {
+            bucket: Bucket::new(budget, begin, began),
+            lanes: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            at_risk: BTreeSet::new(),
+            dry_until: None,
+            waits: 0,
+            shown: Shown::default(),
+        });
+        upstream.lanes.entry(account).or_default()
+    }
+
+    /// Puts a lane where it belongs now. One that nobody needs is forgotten.
+    fn stand(&mut self, name: &UpstreamName, account: Option<Account>, now: Mono) {
+        let Some(upstream) = self.upstreams.get_mut(name) else { return };
+        let Some(lane) = upstream.lanes.get_mut(&account) else { return };
+        let stands = lane.standing(now);
+        match std::mem::replace(&mut lane.stands, stands.clone()) {
+            Stands::Nowhere => {}
+            Stands::Ready { first, at_risk } => {
+                upstream.ready.remove(&first);
+                if let Some(at_risk) = at_risk {
+                    upstream.at_risk.remove(&at_risk);
+                }
+            }
+            Stands::Paused(until) => {
+                self.paused.remove(&(until, name.clone(), account));
+            }
+        }
+        match stands {
+            Stands::Nowhere if lane.is_idle(now) => {
+                upstream.lanes.remove(&account);
+            }
+            Stands::Nowhere => {}
+            Stands::Ready { first, at_risk } => {
+                upstream.ready.insert(first);
+                upstream.at_risk.extend(at_risk);
+            }
+            Stands::Paused(until) => {
+                self.paused.insert((until, name.clone(), account));
+            }
+        }
+        self.show(name, now);
+    }
+
+    /// Puts an upstream where it belongs in the queue's indexes.
+    fn show(&mut self, name: &UpstreamName, now: Mono) {
+        let Some(upstream) = self.upstreams.get_mut(name) else { return };
+        upstream.dry_until = upstream.dry_until.filter(|until| *until > now);
+        let shown = match (upstream.ready.first(), upstream.dry_until) {
+            (None, _) => Shown::default(),
+            (Some(_), Some(until)) => Shown { dry: Some(until), ..Shown::default() },
+            (Some(first), None) => {
+                let at_risk = upstream.at_risk.first().map(|(at, _)| *at);
+                Shown { head: Some(first.clone()), at_risk, dry: None }
+            }
+        };
+        let before = std::mem::replace(&mut upstream.shown, shown.clone());
+        if before == shown {
+            return;
+        }
+        if let Some(head) = before.head {
+            self.heads.remove(&(head, name.clone()));
+        }
+        if let Some(at) = before.at_risk {
+            self.at_risk.remove(&(at, name.clone()));
+        }
+        if let Some(until) = before.dry {
+            self.dry.remove(&(until, name.clone()));
+        }
+        self.heads.extend(shown.head.map(|head| (head, name.clone())));
+        self.at_risk.extend(shown.at_risk.map(|at| (at, name.clone())));
+        self.dry.extend(shown.dry.map(|until| (until, name.clone())));
+    }
+}

@@ -1,0 +1,199 @@
+//! How fast an account goes after it was throttled: half as fast after each time, and slowly faster with each answer.
+//!
+//! A service that throttles has a limit below the budget. The pace finds it as TCP finds the capacity of a link: a
+//! multiplicative decrease for each second in which calls were throttled, then a quick return to nine tenths of where
+//! that happened, and a small increase for each answer from then on. An account is never stopped by that alone.
+
+use crate::Span;
+
+use super::super::budget::{Begin, Bucket, Budget};
+use super::super::clock::Mono;
+
+/// The slowest pace is this part of the budget.
+pub(crate) const SLOWEST: u32 = 32;
+
+/// Calls that begin within this time after a decrease are no reason for another one: services count by the second, and go
+/// on throttling until that is over.
+const HALVES: Span = Span::secs(1);
+
+/// Calls that begin within this time after a decrease are no reason for an increase: a service that throttles answers some
+/// of them all the same.
+const RESTS: Span = Span::secs(3);
+
+/// Without another throttled call, the pace doubles after each such time.
+const DOUBLES: Span = Span::secs(60);
+
+/// Calls per minute.
+#[derive(Debug)]
+pub(super) struct Pace {
+    limit: u32,
+    rate: u32,
+    /// The rate at which it was throttled last.
+    ceiling: u32,
+    /// When it was slowed down last.
+    cut: Option<Mono>,
+    grown: Mono,
+    bucket: Bucket,
+}
+
+impl Pace {
+    /// Of an account that went as fast as the budget allows.
+    pub(super) fn new(per_minute: u32, now: Mono) -> Self {
+        let limit = per_minute.max(1);
+        let bucket = Bucket::new(even(limit), Begin::Empty, now);
+        Self { limit, rate: limit, ceiling: limit, cut: None, grown: now, bucket }
+    }
+
+    /// Another budget.
+    pub(super) fn limit(&mut self, per_minute: u32, now: Mono) {
+        let (before, limit) = (self.limit, per_minute.max(1));
+        self.limit = limit;
+        self.ceiling = scaled(self.ceiling, limit, before);
+        self.go(scaled(self.rate, limit, before), now);
+    }
+
+    /// A call that began then was throttled. Of the calls that were under way together, one slows it down.
+    pub(super) fn cut(&mut self, began: Mono, now: Mono) {
+        self.recover(now);
+        if self.cut.is_some_and(|cut| began < cut.plus(HALVES)) {
+            return;
+        }
+        self.ceiling = self.rate;
+        self.cut = Some(now);
+        self.grown = now;
+        let slowest = (self.limit / SLOWEST).max(1);
+        self.go((self.rate / 2).max(slowest), now);
+        self.bucket.empty(now);
+    }
+
+    /// A call that began then was answered. Whether it goes faster now.
+    pub(super) fn grow(&mut self, began: Mono, now: Mono) -> bool {
+        self.recover(now);
+        if self.rate == self.limit || self.cut.is_some_and(|cut| began < cut.plus(RESTS)) {
+            return false;
+        }
+        let near = self.ceiling / 10 * 9;
+        let rate = if self.rate < near {
+            self.rate.saturating_add((self.ceiling / 20).max(1)).min(near)
+        } else {
+            self.rate.saturating_add(1)
+        };
+        self.go(rate.min(self.limit), now);
+        true
+    }
+
+    /// When the next call may be made.
+    pub(super) fn free_at(&mut self, now: Mono) -> Mono {
+        self.recover(now);
+        self.bucket.free_at(now)
+    }
+
+    /// Counts a call.
+    pub(super) fn take(&mut self, now: Mono) {
+        // It was looked at before: there is one.
+        self.bucket.take(now).ok();
+    }
+
+    /// Whether it goes as fast as the budget, and was not throttled lately.
+    pub(super) fn is_over(&mut self, now: Mono) -> bool {
+        self.recover(now);
+        self.rate == self.limit && self.cut.is_none_or(|cut| now.since(cut) >= DOUBLES)
+    }
+
+    /// Few calls teach little: an account that is seldom called is not slow for ever.
+    fn recover(&mut self, now: Mono) {
+        while self.rate < self.limit && now.since(self.grown) >= DOUBLES {
+            self.grown = self.grown.plus(DOUBLES);
+            self.go(self.rate.saturating_mul(2).min(self.limit), now);
+        }
+    }
+
+    fn go(&mut self, rate: u32, now: Mono) {
+        self.rate = rate;
+        self.bucket.resize(even(rate), now);
+    }
+}
+
+/// The same part of another limit.
+fn scaled(rate: u32, limit: u32, before: u32) -> u32 {
+    let scaled = u64::from(rate) * u64::from(limit) / u64::from(before.max(1));
+    u32::try_from(scaled).unwrap_or(u32::MAX).clamp(1, limit)
+}
+
+/// Without bursts.
+fn even(per_minute: u32) -> Budget {
+    Budget { per_minute, burst: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Mono {
+        Mono::from_millis(millis)
+    }
+
+    #[test]
+    fn pace_halves_once_for_calls_that_were_under_way_together() {
+        let mut pace = Pace::new(600, at(0));
+        for began in [900, 950, 990] {
+            pace.cut(at(began), at(1000));
+        }
+        assert_eq!(pace.rate, 300);
+        pace.cut(at(1999), at(2200));
+        assert_eq!(pace.rate, 300, "it began within the same second");
+        pace.cut(at(2000), at(2200));
+        assert_eq!(pace.rate, 150);
+    }
+
+    #[test]
+    fn pace_is_never_slower_than_a_part_of_the_budget() {
+        let mut pace = Pace::new(640, at(0));
+        for time in 0..50 {
+            pace.cut(at(time * 1000), at(time * 1000));
+        }
+        assert_eq!(pace.rate, 640 / SLOWEST);
+    }
+
+    #[test]
+    fn pace_returns_quickly_to_nine_tenths_and_then_grows_slowly() {
+        let mut pace = Pace::new(1000, at(0));
+        pace.cut(at(0), at(0));
+        for _ in 0..8 {
+            assert!(pace.grow(at(3000), at(3001)));
+        }
+        assert_eq!(pace.rate, 900);
+        pace.grow(at(3000), at(3001));
+        assert_eq!(pace.rate, 901);
+    }
+
+    #[test]
+    fn pace_learns_nothing_from_answers_soon_after_it_slowed_down() {
+        let mut pace = Pace::new(1000, at(0));
+        pace.cut(at(10), at(20));
+        assert!(!pace.grow(at(3019), at(3030)));
+        assert_eq!(pace.rate, 500);
+    }
+
+    #[test]
+    fn pace_without_another_throttled_call_doubles_each_minute() {
+        let mut pace = Pace::new(640, at(0));
+        for time in 0..=50 {
+            pace.cut(at(time * 1000), at(time * 1000));
+        }
+        assert!(!pace.is_over(at(110_000)));
+        pace.recover(at(50_000 + 120_000));
+        assert_eq!(pace.rate, 80);
+        assert!(pace.is_over(at(400_000)));
+    }
+
+    #[test]
+    fn pace_spaces_calls_evenly() {
+        let mut pace = Pace::new(600, at(0));
+        pace.cut(at(0), at(0));
+        assert_eq!(pace.free_at(at(0)), at(200));
+        assert_eq!(pace.free_at(at(1000)), at(1000));
+        pace.take(at(1000));
+        assert_eq!(pace.free_at(at(1000)), at(1200), "nothing was saved up");
+    }
+}

@@ -1,0 +1,184 @@
+//! The places for calls, and whose they are.
+//!
+//! A service that hangs keeps each of its calls until the limits end it. So no upstream has more calls under way than
+//! there are places left: one that hangs takes half of them, the next one half of the rest, and there is a place for one
+//! that has none as long as there are any. Where there is only one upstream, it has all places.
+//!
+//! An eighth of the places is kept for instances whose lease is at risk, from [`FEWEST`] places on and as soon as there is
+//! a lease. The same rule divides these.
+
+use std::collections::BTreeMap;
+
+use super::super::budget::UpstreamName;
+
+/// With fewer places, none are kept: each would be missed.
+const FEWEST: usize = 16;
+
+/// The part of the places that is kept.
+const PART: usize = 8;
+
+/// Which place a call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Admission {
+    /// One for everybody.
+    General,
+    /// One that is kept for leases at risk.
+    Reserved,
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Shares {
+    limit: usize,
+    /// Whether there are several upstreams.
+    divided: bool,
+    /// Whether there is a lease to keep.
+    leases: bool,
+    general: usize,
+    kept: usize,
+    taken: BTreeMap<UpstreamName, Taken>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    general: usize,
+    kept: usize,
+}
+
+impl Shares {
+    pub(in super::super) fn new() -> Self {
+        Self { limit: 1, divided: false, leases: false, general: 0, kept: 0, taken: BTreeMap::new() }
+    }
+
+    /// How many calls there may be at once, at least one, and whether several upstreams share them.
+    pub(in super::super) fn configure(&mut self, limit: usize, divided: bool) {
+        self.limit = limit.max(1);
+        self.divided = divided;
+    }
+
+    /// There is a lease now.
+    pub(in super::super) fn keep(&mut self) {
+        self.leases = true;
+    }
+
+    pub(in super::super) fn take(&mut self, upstream: &UpstreamName, admission: Admission) {
+        let taken = self.taken.entry(upstream.clone()).or_default();
+        match admission {
+            Admission::General => {
+                self.general += 1;
+                taken.general += 1;
+            }
+            Admission::Reserved => {
+                self.kept += 1;
+                taken.kept += 1;
+            }
+        }
+    }
+
+    pub(in super::super) fn release(&mut self, upstream: &UpstreamName, admission: Admission) {
+        let Some(taken) = self.taken.get_mut(upstream) else { return };
+        match admission {
+            Admission::General => {
+                self.general = self.general.saturating_sub(1);
+                taken.general = taken.general.saturating_sub(1);
+            }
+            Admission::Reserved => {
+                self.kept = self.kept.saturating_sub(1);
+                taken.kept = taken.kept.saturating_sub(1);
+            }
+        }
+        if taken.general == 0 && taken.kept == 0 {
+            self.taken.remove(upstream);
+        }
+    }
+
+    /// Whether there is a place of this kind at all.
+    pub(super) fn has_place(&self, admission: Admission) -> bool {
+        self.free(admission) > 0
+    }
+
+    /// Whether an upstream may have another one.
+    pub(super) fn admits(&self, upstream: &UpstreamName, admission: Admission) -> bool {
+        let taken = self.taken.get(upstream).copied().unwrap_or_default();
+        let taken = match admission {
+            Admission::General => taken.general,
+            Admission::Reserved => taken.kept,
+        };
+        let free = self.free(admission);
+        if self.divided { taken < free } else { free > 0 }
+    }
+
+    fn free(&self, admission: Admission) -> usize {
+        let all = self.limit.saturating_sub(self.general + self.kept);
+        match admission {
+            Admission::General => (self.limit - self.reserve()).saturating_sub(self.general).min(all),
+            Admission::Reserved => self.reserve().saturating_sub(self.kept).min(all),
+        }
+    }
+
+    fn reserve(&self) -> usize {
+        if self.leases && self.limit >= FEWEST { self.limit / PART } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(text: &str) -> UpstreamName {
+        text.parse().unwrap()
+    }
+
+    fn shares(limit: usize, divided: bool) -> Shares {
+        let mut shares = Shares::new();
+        shares.configure(limit, divided);
+        shares
+    }
+
+    /// Takes as many as it may have.
+    fn fill(shares: &mut Shares, text: &str, admission: Admission) -> usize {
+        let mut taken = 0;
+        while shares.admits(&upstream(text), admission) {
+            shares.take(&upstream(text), admission);
+            taken += 1;
+        }
+        taken
+    }
+
+    #[test]
+    fn shares_leave_a_place_to_others_whoever_hangs() {
+        let mut shares = shares(32, true);
+        let taken = ["a", "b", "c", "d", "e"].map(|text| fill(&mut shares, text, Admission::General));
+        assert_eq!(taken, [16, 8, 4, 2, 1]);
+        assert_eq!(fill(&mut shares, "f", Admission::General), 1);
+        assert!(!shares.has_place(Admission::General));
+    }
+
+    #[test]
+    fn shares_give_a_place_that_is_free_again_to_whoever_has_least() {
+        let mut shares = shares(4, true);
+        assert_eq!(["a", "b", "c"].map(|text| fill(&mut shares, text, Admission::General)), [2, 1, 1]);
+        shares.release(&upstream("a"), Admission::General);
+        assert!(!shares.admits(&upstream("a"), Admission::General));
+        assert!(shares.admits(&upstream("d"), Admission::General));
+    }
+
+    #[test]
+    fn shares_of_one_upstream_alone_are_all_places() {
+        assert_eq!(fill(&mut shares(32, false), "a", Admission::General), 32);
+        assert_eq!(fill(&mut shares(1, true), "a", Admission::General), 1);
+    }
+
+    #[test]
+    fn shares_keep_an_eighth_for_leases_at_risk_and_divide_it() {
+        let mut shares = shares(32, true);
+        assert_eq!(fill(&mut shares, "a", Admission::Reserved), 0, "there is no lease yet");
+        shares.keep();
+        while shares.has_place(Admission::General) {
+            shares.take(&upstream("a"), Admission::General);
+        }
+        assert_eq!(["a", "b", "c"].map(|text| fill(&mut shares, text, Admission::Reserved)), [2, 1, 1]);
+        assert_eq!(fill(&mut shares, "d", Admission::Reserved), 0);
+        shares.configure(8, true);
+        assert!(!shares.has_place(Admission::General) && !shares.has_place(Admission::Reserved));
+    }
+}
