@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "files that only these tests read")]
+
 use std::os::unix::fs::symlink;
 
 use deputy_core::SecretBytes;
@@ -32,7 +34,7 @@ fn code(bytes: &[u8]) -> Code {
 
 fn content(code: &Code) -> Vec<u8> {
     let mut content = Vec::new();
-    code.read(|piece| Ok(content.extend_from_slice(piece))).unwrap();
+    code.read(|piece| content.write_all(piece)).unwrap();
     content
 }
 

@@ -81,7 +81,7 @@ mod tests {
         let code = draft.seal().unwrap();
         assert_eq!(code.len().unwrap(), 100_000);
         let mut read = Vec::new();
-        code.read(|piece| Ok(read.extend_from_slice(piece))).unwrap();
+        code.read(|piece| read.write_all(piece)).unwrap();
         assert_eq!(read, [7; 100_000]);
         let mut writer = File::options().write(true).open(code.path()).unwrap();
         assert!(writer.write_all(b"x").is_err());
