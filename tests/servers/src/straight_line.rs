@@ -4,6 +4,8 @@
 //! each call. Here the host's function is lowered straight into the module that calls it, and the module makes all calls
 //! in one function without a loop, so that nothing of the component itself ever looks at the clock.
 
+#![expect(clippy::expect_used, reason = "what a test attacks with is made of a component that the test chose")]
+
 use wasm_encoder::{
     Alias, CanonicalFunctionSection, CanonicalOption, CodeSection, Component, ComponentAliasSection,
     ComponentExportKind, ComponentImportSection, ComponentInstanceSection, ComponentTypeRef, ComponentTypeSection,
