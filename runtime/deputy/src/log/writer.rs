@@ -45,7 +45,6 @@ impl State {
 
 impl LogWriter {
     /// Starts the thread, which ends with the process.
-    #[expect(clippy::disallowed_methods, reason = "it writes the log until the process ends")]
     pub(super) fn start(stream: impl Write + Send + 'static, json: bool) -> io::Result<Self> {
         let (filled, emptied) = (Condvar::new(), Condvar::new());
         let queue = Arc::new(Queue { state: Mutex::default(), filled, emptied, json });

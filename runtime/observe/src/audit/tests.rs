@@ -1,4 +1,5 @@
 //! What is written, when it can be, and what is said when it cannot.
+#![expect(clippy::disallowed_methods, reason = "files of the tests, and a wait for the writer's thread")]
 
 use super::*;
 use crate::{Accepted, Actor, CallId, Outcome, What};
