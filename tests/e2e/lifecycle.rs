@@ -1,6 +1,7 @@
 //! A lease from its first day to its last: obtained, renewed, tried again, and had on demand.
 
 use std::fs;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -181,4 +182,60 @@ fn what_is_had_on_demand_is_obtained_when_asked_for_and_revoked_when_nobody_uses
 
     home.deputy(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
     assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 2));
+}
+
+#[test]
+fn expiry_in_the_past_is_a_failed_obtain() {
+    let script = Script::new(|call| match call.number {
+        1 => ending_at(call, 1000),
+        _ => lease(call, secs(3600)),
+    });
+    let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"2s\" }"));
+    let running = Running::start(&home);
+    running.until("the failure", || running.now("sts")["failures"] == 1);
+    let status = running.now("sts");
+    assert_eq!((&status["ready"], &status["trouble"]["kind"]), (&false.into(), &"broken".into()), "{status}");
+    let message = status["trouble"]["message"].as_str().unwrap();
+    assert!(message.contains("1970-01-01T00:00:01.000Z") && message.contains("`lifetime`"), "{status}");
+    running.until("a lease", || running.revision("sts") == 1);
+    assert_eq!(running.now("sts")["ready"], true);
+}
+
+#[test]
+fn retry_after_an_outage_that_outlasts_the_lease_is_prompt() {
+    const LIFE: Duration = Duration::from_secs(3);
+    let first = Arc::new(OnceLock::<Instant>::new());
+    let began = Arc::clone(&first);
+    let script = Script::new(move |call| {
+        let since = call.at.duration_since(*began.get_or_init(|| call.at));
+        let away = call.number > 1 && since < LIFE + secs(2);
+        if away { failure("unavailable") } else { lease(call, LIFE) }
+    });
+    let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"50ms\" }"));
+    let running = Running::start(&home);
+    running.until("a second lease", || running.revision("sts") == 2);
+    let calls = script.calls("sts", "obtain");
+    let back = *first.get().unwrap() + LIFE + secs(2);
+    let next = calls.iter().find(|call| call.at >= back).unwrap();
+    let failed = calls.iter().filter(|call| call.at < back).count() - 1;
+    assert!(failed >= 6, "{failed} hurried tries");
+    assert!(next.at - back <= LIFE + secs(1), "{:?} after the outage", next.at - back);
+}
+
+#[test]
+fn throttled_for_an_hour_costs_no_other_instance_its_lease() {
+    let script = Script::new(|call| match (call.instance.as_str(), call.number) {
+        ("i0", 2) => throttled(3_600_000),
+        _ => lease(call, secs(8)),
+    });
+    let mut home = script.home();
+    for name in ["i0", "i1", "i2", "i3"] {
+        home = home.instance(name, "benign-obtain", &script.lines(name, "retry = { floor = \"50ms\" }"));
+    }
+    let running = Running::start(&home);
+    running.until("the answer", || script.count("i0", "obtain") >= 2);
+    let all = |least: u64| ["i0", "i1", "i2", "i3"].iter().all(|name| running.revision(name) >= least);
+    running.until("the third leases", || all(3));
+    let log = running.log();
+    assert!(!log.contains("the lease ended before"), "{log}");
 }

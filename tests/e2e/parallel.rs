@@ -90,3 +90,37 @@ fn a_first_start_has_its_whole_burst_and_a_restart_none_of_it() {
     let log = fs::read_to_string(home.path("run.log")).unwrap();
     assert!(!log.contains("\"ERROR\""), "{log}");
 }
+
+#[test]
+fn parallel_hanging_service_leaves_calls_to_another() {
+    let script = Script::new(|call| {
+        if call.instance.starts_with("hangs") {
+            thread::sleep(Duration::from_secs(3600));
+        }
+        lease(call, Duration::from_secs(8))
+    });
+    let mut home = script.home();
+    for number in 0..30 {
+        let name = format!("hangs-{number}");
+        home = home.instance(&name, "benign-obtain", &script.lines(&name, "upstream = \"away\""));
+    }
+    for number in 0..5 {
+        let name = format!("sound-{number}");
+        let lines = script.lines(&name, "upstream = \"there\"\nretry = { floor = \"50ms\" }");
+        home = home.instance(&name, "benign-obtain", &lines);
+    }
+    home.add(
+        "[upstreams.away]\ncalls-per-minute = 60000\nburst = 1000\n\
+         [upstreams.there]\ncalls-per-minute = 60000\nburst = 1000\n\
+         [coordinator]\ncalls = 8\nshutdown = \"0s\"",
+    );
+    let running = Running::start(&home);
+    let sound = |least: u64| (0..5).all(|number| running.revision(&format!("sound-{number}")) >= least);
+    running.until("the first leases", || sound(1));
+    let hanging = (0..30).filter(|number| script.count(&format!("hangs-{number}"), "obtain") > 0).count();
+    assert_eq!(hanging, 4, "half of the calls, and all of them hang");
+    running.until("the third leases", || sound(3));
+    let log = running.log();
+    assert!(!log.contains("the lease ended before"), "{log}");
+    assert_eq!(running.stop(), Some(exit::OK));
+}

@@ -184,3 +184,44 @@ fn who_does_not_end_is_cut_off_when_the_coordinator_stops() {
     let running = Running::start(&home);
     assert_eq!((running.revision("slow"), script.count("slow", "obtain")), (1, 2), "what it held is good");
 }
+
+#[test]
+fn revoke_during_an_obtain_revokes_what_it_brings() {
+    let script = Script::new(|call| match (call.function.as_str(), call.number) {
+        ("obtain", 1) => {
+            thread::sleep(Duration::from_secs(3));
+            hour(call)
+        }
+        ("revoke", _) => String::new(),
+        _ => hour(call),
+    });
+    let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
+    let running = Running::start(&home);
+    running.until("the call", || script.count("lab", "obtain") == 1);
+    home.ask(&["revoke", "lab"]).ends_with(exit::OK);
+    running.until("another lease", || running.revision("lab") == 1);
+    assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2), "it does not wait for the first call");
+    running.until("the revocation", || script.count("lab", "revoke") == 1);
+    assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
+    running.until("its end", || running.now("lab")["to_revoke"] == 0);
+    assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));
+}
+
+#[test]
+fn remove_during_an_obtain_revokes_what_it_brings() {
+    let script = Script::new(|call| match call.function.as_str() {
+        "obtain" => {
+            thread::sleep(Duration::from_secs(3));
+            hour(call)
+        }
+        _ => String::new(),
+    });
+    let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
+    let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
+    let running = Running::start(&home);
+    running.until("the call", || script.count("lab", "obtain") == 1);
+    home.edit("[instances.lab]\n", "[instances.lab]\nenabled = false\n");
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    running.until("the revocation", || script.count("lab", "revoke") == 1);
+    assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
+}
