@@ -72,6 +72,12 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another process uses the directory.
+    #[error("another process uses the state directory {}: stop it first", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The system failed.
     #[error("cannot {doing} {}", path.display())]
     Io {
@@ -96,6 +102,16 @@ pub enum StoreError {
     #[error("the state directory {} is a link or no directory: give the path of the directory itself", path.display())]
     Kind {
         /// The path.
+        path: PathBuf,
+    },
+    /// Another process has what this one had locked.
+    #[error(
+        "the lock file {} was removed and made anew by another process, which uses the state now: this one writes nothing \
+         more; end one of the two and start it again",
+        path.display()
+    )]
+    LockLost {
+        /// The lock's file.
         path: PathBuf,
     },
     /// Somebody else has the lock.

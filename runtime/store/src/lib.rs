@@ -9,6 +9,7 @@
 //! touched. This crate never interprets a value, keeps one in memory longer than the call that asked for it, or assumes
 //! that it is the only process in its directory.
 
+mod archive;
 mod change;
 mod directory;
 pub mod envelope;
@@ -21,8 +22,9 @@ mod store;
 
 use std::sync::Arc;
 
+pub use archive::{Archive, ArchiveError, MAX_ARCHIVE};
 pub use change::{Change, Changes, Event};
-pub use directory::{Content, Directory, Folder};
+pub use directory::{Content, Directory, Folder, rekey};
 pub use error::{Damage, StoreError};
 pub use key::{Key, KeyError, Kind, Prefix};
 pub use lock::{Held, Lock};

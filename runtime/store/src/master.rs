@@ -103,8 +103,10 @@ impl MasterKey {
     /// such a key is good for.
     pub async fn of_state(state: &Path, here: &Surroundings, random: Random) -> Result<Self, MasterKeyError> {
         let path = state.join(FILE);
+        // Whoever changed the key may have been killed before its file had its name.
+        let has_state = has_state(state).await?;
         if !is_there(&path)? {
-            if has_state(state).await? {
+            if has_state {
                 return Err(MasterKeyError::Gone(path));
             }
             match Self::generate_file(path.clone(), random).await {
@@ -128,23 +130,32 @@ impl MasterKey {
         made.unwrap_or_else(|lost| Err(failed(shown, lost)))
     }
 
-    fn generate_now(path: &Path, random: &Random) -> Result<Self, MasterKeyError> {
-        let failed = |source| MasterKeyError::Create { path: path.to_owned(), source };
+    /// A new key that is nowhere yet, and the text of a file of it.
+    ///
+    /// # Errors
+    /// If there is no random number.
+    pub fn generate(random: &Random) -> Result<(Self, SecretBytes), MasterKeyError> {
         let mut key = Zeroizing::new([0; SIZE]);
         random.fill(key.as_mut()).map_err(|_| MasterKeyError::Random)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".key-").tempfile_in(folder).map_err(failed)?;
         let mut line = Zeroizing::new(String::with_capacity(2 * SIZE));
         STANDARD.encode_string(key.as_ref(), &mut line);
         line.push('\n');
-        file.write_all(line.as_bytes()).map_err(failed)?;
+        Ok((Self(SecretBytes::new(key.to_vec())), SecretBytes::new(line.as_bytes().to_vec())))
+    }
+
+    fn generate_now(path: &Path, random: &Random) -> Result<Self, MasterKeyError> {
+        let failed = |source| MasterKeyError::Create { path: path.to_owned(), source };
+        let (key, line) = Self::generate(random)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".key-").tempfile_in(folder).map_err(failed)?;
+        file.write_all(line.expose()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist_noclobber(path).map_err(|error| match error.error.kind() {
             io::ErrorKind::AlreadyExists => MasterKeyError::Exists(path.to_owned()),
             _ => failed(error.error),
         })?;
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        Ok(Self(SecretBytes::new(key.to_vec())))
+        Ok(key)
     }
 
     /// Another key of 32 bytes, for one purpose that is not sealing. Who has it learns nothing about this one.

@@ -43,6 +43,11 @@ impl Label {
         Self(format!("key {key}").into_bytes())
     }
 
+    /// An archive of values.
+    pub(crate) fn of_archive() -> Self {
+        Self(b"archive".to_vec())
+    }
+
     /// That of the store's own record.
     pub(crate) fn of_record() -> Self {
         Self(b"record".to_vec())

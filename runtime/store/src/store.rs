@@ -12,8 +12,8 @@ use deputy_core::{ByteSize, SecretBytes};
 
 use crate::{Changes, Key, Lock, Prefix, StoreError};
 
-/// The largest value: a payload of 1 MiB and as much again for what is kept beside it.
-pub const MAX_VALUE: ByteSize = ByteSize::mib(2);
+/// The largest value: the largest payload that a configuration allows, and room for what is kept beside it.
+pub const MAX_VALUE: ByteSize = ByteSize::kib(2 * 1024 + 64);
 
 /// Which writing of a store a value comes from. Every writing has a greater one than all before it, whatever their keys,
 /// also after a restart and where a key was deleted in between: no version ever names two values.

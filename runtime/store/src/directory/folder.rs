@@ -73,7 +73,9 @@ impl Folder {
         if mode & 0o077 != 0 {
             return Err(StoreError::Exposed { path, mode });
         }
-        Ok(Self { directory: directory.into(), path })
+        let folder = Self { directory: directory.into(), path };
+        folder.finish_rekey()?;
+        Ok(folder)
     }
 
     /// Its path.

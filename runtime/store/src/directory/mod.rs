@@ -11,12 +11,14 @@
 //! | `<kind>.<name>.sealed.damaged-<n>` | one that was set aside |
 //! | `.store` | up to which number versions are given out; it also shows whether the master key is the right one |
 //! | `.guard`, `.lock.<kind>.<name>` | locks; they stay, and what is in them is for people |
+//! | `.rekey-<file>`, `.rekeyed` | another master key, being given: see `rekey.rs` |
 //! | `.staged-<digits>` | a writing that was not committed; the next start removes it |
 
 mod folder;
 mod locking;
 mod names;
 mod record;
+mod rekey;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -31,6 +33,7 @@ use rustix::fs::OFlags;
 pub use self::folder::{Content, Folder};
 use self::locking::Guard;
 use self::record::Sequence;
+pub use self::rekey::rekey;
 use crate::change::Watchers;
 use crate::seal::{self, Draft, Label, OVERHEAD};
 use crate::{
@@ -56,6 +59,7 @@ struct Inner {
     master: MasterKey,
     random: Random,
     guard: Mutex<OwnedFd>,
+    locks: Arc<locking::Held>,
     sequence: Mutex<Sequence>,
     watchers: Watchers,
 }
@@ -127,13 +131,22 @@ impl Inner {
         if !is_alone {
             folder.share()?;
         }
-        let inner = Self { folder, master, random, guard, sequence: Mutex::default(), watchers: Watchers::default() };
+        let inner = Self {
+            folder,
+            master,
+            random,
+            guard,
+            locks: Arc::default(),
+            sequence: Mutex::default(),
+            watchers: Watchers::default(),
+        };
         {
             let _guard = inner.guard()?;
             // Nothing is touched with a key that doesn't fit.
             inner.begin()?;
         }
         if is_alone {
+            inner.folder.drop_rekey()?;
             inner.clean()?;
             inner.folder.share()?;
         }
@@ -193,6 +206,7 @@ impl Inner {
         let staged = self.folder.stage(&sealed.map_err(|_| StoreError::Random)?, &*self.random)?;
         {
             let _guard = self.guard()?;
+            self.verify_locks()?;
             self.compare(key, expected)?;
             staged.publish(&names::file(key))?;
         }
@@ -205,6 +219,7 @@ impl Inner {
     fn delete(&self, key: &Key, expected: Version) -> Result<(), StoreError> {
         {
             let _guard = self.guard()?;
+            self.verify_locks()?;
             self.compare(key, Expected::Version(expected))?;
             self.folder.remove(&names::file(key))?;
         }
@@ -215,9 +230,10 @@ impl Inner {
         {
             let _guard = self.guard()?;
             let Some(Err(why)) = self.look(key)? else { return Ok(()) };
-            let there = self.folder.names()?;
+            // Asked for each name: a listing of ten thousand others would cost as much for each of them.
             let aside = |number| names::damaged(key, number);
-            let free = (1..KEPT).map(aside).find(|name| !there.contains(name)).unwrap_or_else(|| aside(KEPT));
+            let is_free = |name: &String| self.folder.inode(name).is_none();
+            let free = (1..KEPT).map(aside).find(is_free).unwrap_or_else(|| aside(KEPT));
             self.folder.rename(&names::file(key), &free)?;
             tracing::warn!(%key, %why, file = free, "a damaged value was set aside");
         }

@@ -66,3 +66,37 @@ async fn a_holder_that_did_not_say_who_it_is_holds_the_lock_all_the_same() {
         assert!(error.to_string().contains("held by another process"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn lock_whose_file_another_process_replaced_ends_all_writes() {
+    let lab = Lab::new();
+    let store = lab.store().await;
+    let _lock = store.lock(&leader()).await.unwrap();
+    let version = store.write("leader/all", "ours").await;
+    std::fs::remove_file(lab.path().join(".lock.leader.all")).unwrap();
+    let mut other = Other::start("hold", &lab.path());
+    other.says().unwrap();
+    let refused = async || {
+        let error = store.put(&parsed("leader/all"), &value("mine"), Expected::Version(version)).await.unwrap_err();
+        assert!(matches!(error, StoreError::LockLost { .. }), "{error}");
+        assert!(error.to_string().contains(".lock.leader.all"), "{error}");
+        let error = store.delete(&parsed("leader/all"), version).await.unwrap_err();
+        assert!(matches!(error, StoreError::LockLost { .. }), "{error}");
+    };
+    refused().await;
+    other.kill();
+    refused().await;
+    assert_eq!(store.text("leader/all").await.as_deref(), Some("ours"), "reading goes on");
+}
+
+#[tokio::test]
+async fn lock_whose_file_was_removed_is_taken_again() {
+    let lab = Lab::new();
+    let store = lab.store().await;
+    let lock = store.lock(&leader()).await.unwrap();
+    std::fs::remove_file(lab.path().join(".lock.leader.all")).unwrap();
+    store.write("leader/all", "value").await;
+    assert!(matches!(lab.store().await.lock(&leader()).await, Err(StoreError::Locked { .. })));
+    drop(lock);
+    assert!(lab.store().await.lock(&leader()).await.is_ok());
+}

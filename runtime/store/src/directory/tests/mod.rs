@@ -19,39 +19,39 @@ pub(super) struct Lab {
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
-    async fn store(&self) -> Directory {
+    pub(super) async fn store(&self) -> Directory {
         open(&self.path()).await.unwrap()
     }
 
-    fn file(&self, key: &str) -> PathBuf {
+    pub(super) fn file(&self, key: &str) -> PathBuf {
         self.path().join(names::file(&parsed(key)))
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         Folder::open(&self.path()).unwrap().names().unwrap()
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
-fn random() -> Random {
+pub(super) fn random() -> Random {
     Arc::new(aws_lc_rs::rand::SystemRandom::new())
 }
 
-fn master(byte: u8) -> MasterKey {
+pub(super) fn master(byte: u8) -> MasterKey {
     let mut key = [byte; 32];
     key[0] = 0xff;
     MasterKey::parse(&key).unwrap()
 }
 
-async fn open(path: &Path) -> Result<Directory, StoreError> {
+pub(super) async fn open(path: &Path) -> Result<Directory, StoreError> {
     Directory::open(path, master(1), random()).await
 }
 
@@ -76,7 +76,7 @@ async fn waits(future: impl Future) -> bool {
 
 /// What is easier to say with texts.
 impl Directory {
-    async fn write(&self, key: &str, text: &str) -> Version {
+    pub(super) async fn write(&self, key: &str, text: &str) -> Version {
         let expected = match self.get(&parsed(key)).await.unwrap() {
             Some(entry) => Expected::Version(entry.version),
             None => Expected::Absent,
@@ -84,7 +84,7 @@ impl Directory {
         self.put(&parsed(key), &value(text), expected).await.unwrap()
     }
 
-    async fn text(&self, key: &str) -> Option<String> {
+    pub(super) async fn text(&self, key: &str) -> Option<String> {
         let entry = self.get(&parsed(key)).await.unwrap();
         entry.map(|entry| String::from_utf8(entry.value.expose().to_vec()).unwrap())
     }

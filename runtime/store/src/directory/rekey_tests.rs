@@ -1,0 +1,78 @@
+use std::fs;
+
+use super::super::tests::{Lab, master, open, random};
+use super::*;
+use crate::Store;
+
+async fn filled() -> Lab {
+    let lab = Lab::new();
+    let store = lab.store().await;
+    for number in 0..5 {
+        store.write(&format!("lease/i{number}"), &format!("value {number}")).await;
+    }
+    lab
+}
+
+async fn opens_with(lab: &Lab, byte: u8) -> bool {
+    match super::super::Directory::open(&lab.path(), master(byte), random()).await {
+        Ok(store) => {
+            for number in 0..5 {
+                assert_eq!(store.text(&format!("lease/i{number}")).await.unwrap(), format!("value {number}"));
+            }
+            store.write("lease/i0", "value 0").await;
+            true
+        }
+        Err(StoreError::KeyMismatch { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn rekey_seals_everything_anew() {
+    let lab = filled().await;
+    let before = lab.store().await.get(&"lease/i3".parse().unwrap()).await.unwrap().unwrap().version;
+    assert_eq!(rekey(&lab.path(), master(1), master(2), random(), None).await.unwrap(), 5);
+    assert!(!opens_with(&lab, 1).await && opens_with(&lab, 2).await);
+    assert!(!lab.names().iter().any(|name| name.starts_with(".rekey")), "{:?}", lab.names());
+    let store = super::super::Directory::open(&lab.path(), master(2), random()).await.unwrap();
+    assert_eq!(store.get(&"lease/i3".parse().unwrap()).await.unwrap().unwrap().version, before);
+    assert!(store.write("lease/new", "later").await > before, "versions go on");
+}
+
+#[tokio::test]
+async fn rekey_that_is_killed_leaves_one_key_that_fits() {
+    // Before the mark: leftovers.
+    let lab = filled().await;
+    fs::copy(lab.file("lease/i1"), lab.path().join(".rekey-lease.i1.sealed")).unwrap();
+    assert!(opens_with(&lab, 1).await);
+    assert!(!lab.names().iter().any(|name| name.starts_with(".rekey")));
+
+    // After it, with any number of files renamed.
+    for renamed in 0..=6 {
+        let (old, new) = (filled().await, filled().await);
+        rekey(&new.path(), master(1), master(2), random(), None).await.unwrap();
+        let mut names: Vec<String> =
+            new.names().into_iter().filter(|name| name.ends_with(".sealed") || name == ".store").collect();
+        names.sort();
+        for (at, name) in names.iter().enumerate() {
+            let to = if at < renamed { name.clone() } else { format!(".rekey-{name}") };
+            fs::copy(new.path().join(name), old.path().join(to)).unwrap();
+        }
+        fs::File::create(old.path().join(".rekeyed")).unwrap();
+        assert!(!opens_with(&old, 1).await, "{renamed} renamed");
+        assert!(opens_with(&old, 2).await, "{renamed} renamed");
+    }
+}
+
+#[tokio::test]
+async fn rekey_is_refused_while_another_process_uses_the_directory() {
+    let lab = filled().await;
+    let store = lab.store().await;
+    let refused = rekey(&lab.path(), master(1), master(2), random(), None).await;
+    assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
+    drop(store);
+    let refused = rekey(&lab.path(), master(3), master(2), random(), None).await;
+    assert!(matches!(refused, Err(StoreError::KeyMismatch { .. })), "{refused:?}");
+    drop(open(&lab.path()).await.unwrap());
+    assert!(opens_with(&lab, 1).await);
+}
