@@ -8,6 +8,8 @@
 //!
 //! Time, ids and hashes are arguments. What changed is returned, so that it is saved before anybody is told.
 
+mod set_back;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{Mono, Now};
@@ -395,7 +397,8 @@ impl Enrolment {
         refuse(worker)?;
         let from_newest = shown.current == worker.key;
         let from_previous = worker.previous == Some(shown.current);
-        let next = Sequence(worker.sequence.0 + 1);
+        let counted = worker.sequence != Sequence::UNKNOWN;
+        let next = if counted { Sequence(worker.sequence.0.saturating_add(1)) } else { shown.sequence };
         if from_newest && shown.sequence == next {
             worker.previous = Some(worker.key);
             self.by_key.remove(&worker.key);

@@ -189,7 +189,7 @@ impl Identity {
     }
 
     /// Whether the authority of a join string is among those that it trusts.
-    pub(crate) fn knows(&self, authority: Fingerprint) -> bool {
+    pub fn knows(&self, authority: Fingerprint) -> bool {
         self.trusted().iter().any(|certificate| certificate::fingerprint(certificate) == Some(authority))
     }
 
