@@ -142,6 +142,7 @@ fn the_status_for_programs_has_the_same_and_no_payload() {
         "name",
         "next",
         "next_in_ms",
+        "not_revoked",
         "ready",
         "reason",
         "renews",
@@ -150,6 +151,7 @@ fn the_status_for_programs_has_the_same_and_no_payload() {
         "state",
         "to_revoke",
         "trouble",
+        "unsaved",
         "upstream",
         "users",
     ];

@@ -73,7 +73,8 @@ fn an_operator_revokes_what_is_held_and_another_lease_is_obtained() {
 #[test]
 fn what_leaves_the_configuration_is_revoked_and_forgotten() {
     let script = Script::granting();
-    let home = script.home().instance("gone", "benign-lifecycle", &script.lines("gone", ""));
+    let home =
+        script.home().instance("gone", "benign-lifecycle", &script.lines("gone", "revoke = { removed = \"0s\" }"));
     let home = home.instance("left", "benign-lifecycle", &script.lines("left", "revoke = { removed = false }"));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
     let running = Running::start(&home);
@@ -84,12 +85,13 @@ fn what_leaves_the_configuration_is_revoked_and_forgotten() {
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "removed    gone, left\nunchanged  1\n");
     let listed = || running.all()["instances"].as_array().unwrap().len();
-    running.until("their end", || listed() == 1);
+    running.until("the end of one", || listed() == 2);
+    assert_eq!(running.now("left")["state"], "leaving");
     assert_eq!(revoked(&script, "gone"), [payload("gone", "obtain", 1)]);
     assert_eq!(revoked(&script, "left"), [""; 0], "it expires by itself");
     assert_eq!(script.functions("kept"), ["obtain"]);
     let sealed = |name: &str| home.path(&format!("state/lease.{name}.sealed")).exists();
-    assert_eq!((sealed("gone"), sealed("left"), sealed("kept")), (false, false, true));
+    assert_eq!((sealed("gone"), sealed("left"), sealed("kept")), (false, true, true), "left is kept for a while");
     home.deputy(&["renew", "gone"]).ends_with(exit::MISCONFIGURED);
 }
 

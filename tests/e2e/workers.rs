@@ -14,6 +14,7 @@ mod kills;
 mod lives;
 mod partition;
 mod paused;
+mod restored;
 mod shut_out;
 mod site;
 mod strangers;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::delay::{LONGEST_LIFE, LONGEST_THROTTLE};
 use deputy_core::schedule::{
-    Configuration, Doing, Kind, Lease, Mono, Now, Origin, Outcome, Plan, Prefer, Readiness, Record, Revision,
-    UpstreamName, View, Work,
+    Configuration, Doing, Fingerprint, Kind, Lease, Mono, Now, Origin, Outcome, Plan, Prefer, Readiness, Record,
+    Revision, UpstreamName, View, Work,
 };
 use deputy_core::{InstanceName, Span};
 
@@ -18,12 +18,16 @@ pub(crate) struct Checks {
     pub(crate) loops: Loops,
     /// Of those that are configured, and of those that were and may still be leaving.
     plans: BTreeMap<InstanceName, Plan>,
+    /// The last plan of each configuration of an instance: it revokes what that obtained.
+    former: BTreeMap<(InstanceName, Fingerprint), Plan>,
     /// What was published last, over all processes.
     published: BTreeMap<InstanceName, (Revision, u64)>,
     /// What of this process is known.
     seen: BTreeMap<InstanceName, Seen>,
     /// Payloads up to this number were revoked by the operator.
     revoked: BTreeMap<InstanceName, u64>,
+    /// Whose next lease is given out although it could not be saved.
+    pub(crate) unsaved: BTreeSet<InstanceName>,
     /// Whose lease may not end any longer.
     pub(crate) settled: BTreeSet<InstanceName>,
 }
@@ -59,6 +63,11 @@ impl Checks {
         &self.plans[name]
     }
 
+    /// The configuration that obtained something.
+    pub(crate) fn owner(&self, name: &InstanceName, fingerprint: Fingerprint) -> &Plan {
+        &self.former[&(name.clone(), fingerprint)]
+    }
+
     fn seen(&mut self, name: &InstanceName) -> &mut Seen {
         self.seen.entry(name.clone()).or_default()
     }
@@ -67,6 +76,9 @@ impl Checks {
         for (name, plan) in &configuration.plans {
             let changed = self.plans.get(name).is_none_or(|old| old != plan);
             self.plans.insert(name.clone(), plan.clone());
+            if plan.component.is_some() {
+                self.former.insert((name.clone(), plan.fingerprint), plan.clone());
+            }
             if changed {
                 self.excuse(name);
                 // Whoever changes often is not called at once.
@@ -96,7 +108,12 @@ impl Checks {
         self.revoked.insert(name.clone(), serial);
     }
 
-    pub(crate) fn crashed(&mut self) {
+    pub(crate) fn crashed(&mut self, store: &BTreeMap<InstanceName, Record>) {
+        // What was given out unsaved is forgotten, its number as well.
+        let is_saved =
+            |name: &InstanceName, revision: Revision| store.get(name).is_some_and(|it| it.revision >= revision);
+        self.published.retain(|name, (revision, _)| is_saved(name, *revision));
+        self.unsaved.clear();
         self.seen.clear();
         self.revoked.clear();
     }
@@ -112,24 +129,26 @@ impl Checks {
         name: &InstanceName,
         work: &Work,
         saved: Option<&Record>,
+        published: Option<&Lease>,
         process: Process,
         now: Now,
     ) -> UpstreamName {
         let plan = self.plans[name].clone();
-        let component = plan.component.expect("it has a component");
         if let Work::Revoke(lease) = work {
-            assert!(component.revokes, "{name} can't revoke");
+            let owner = self.owner(name, lease.fingerprint).component.expect("it obtained this");
+            assert!(owner.revokes, "{name} can't revoke");
             let mut retired = saved.iter().flat_map(|record| &record.retired);
             let is_saved = retired.any(|retired| retired.lease.revision == lease.revision);
             assert!(is_saved, "it is not saved that {name}'s lease is revoked");
             return plan.upstream;
         }
         assert!(process == Process::Up, "{name} is called for tokens, and it stops");
+        let component = plan.component.expect("it has a component");
         if let Work::Renew(lease) = work {
             assert!(component.renews, "{name} can't renew");
             assert!(lease.is_valid(now.wall) && lease.fingerprint == plan.fingerprint, "{name}'s lease is beyond it");
-            let held = saved.and_then(|record| record.lease.as_ref());
-            assert_eq!(held.map(|held| held.revision), Some(lease.revision), "{name} does not hold what it renews");
+            let mut held = saved.and_then(|record| record.lease.as_ref()).into_iter().chain(published);
+            assert!(held.any(|held| held.revision == lease.revision), "{name} does not hold what it renews");
         }
         let seen = self.seen(name);
         let excused = std::mem::take(&mut seen.excused);
@@ -215,7 +234,8 @@ impl Checks {
     pub(crate) fn publish(&mut self, name: &InstanceName, lease: &Lease, saved: Option<&Record>, now: Now) {
         let this = (lease.revision, payload(lease));
         let saved = saved.and_then(|record| record.lease.as_ref()).map(|lease| (lease.revision, payload(lease)));
-        assert_eq!(saved, Some(this), "{name}'s lease is published, and another one saved");
+        let unsaved = self.unsaved.remove(name);
+        assert!(unsaved || saved == Some(this), "{name}'s {this:?} is published, and {saved:?} saved");
         assert!(lease.is_valid(now.wall), "{name}'s lease is published, and has ended");
         if let Some(last) = self.published.insert(name.clone(), this) {
             let forth = last.0 < this.0 || last == this;
@@ -239,7 +259,10 @@ impl Checks {
         restored: &BTreeSet<InstanceName>,
     ) {
         for name in restored.iter().filter(|name| configuration.plans.contains_key(name)) {
-            let saved = store.get(name).and_then(|record| record.lease.as_ref());
+            let current = configuration.plans[name].fingerprint;
+            // What an instance held that was removed is its own if it comes back as it was.
+            let is_own = |record: &&Record, lease: &Lease| record.removed.is_none() || lease.fingerprint == current;
+            let saved = store.get(name).and_then(|record| record.lease.as_ref().filter(|lease| is_own(&record, lease)));
             if saved.is_some_and(|lease| lease.is_valid(now.wall)) {
                 assert!(published.contains_key(name), "{name} is on the disk, and not given out");
             }

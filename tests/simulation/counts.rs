@@ -34,6 +34,7 @@ counts! {
     from_files,
     waits,
     save_failures,
+    unsaved,
     forgotten,
     orphaned,
     crashes,

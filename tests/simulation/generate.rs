@@ -60,15 +60,22 @@ fn budgets(dice: &mut Rng, configuration: &mut Configuration) {
 }
 
 fn plan(dice: &mut Rng) -> Plan {
-    let component = Abilities { renews: dice.bool(), revokes: dice.bool() };
+    let (fingerprint, component) = configured(dice);
     Plan {
         policy: policy(dice),
         upstream: upstream(dice),
         account: [None, None, Some(Account([1; 16])), Some(Account([2; 16]))][dice.usize(..4)],
         service: None,
-        component: (!once_in(dice, 10)).then_some(component),
-        fingerprint: Fingerprint([dice.u8(..3); 16]),
+        component,
+        fingerprint,
     }
+}
+
+/// A component with its settings and grant: of one fingerprint, it can always do the same.
+fn configured(dice: &mut Rng) -> (Fingerprint, Option<Abilities>) {
+    let number = if once_in(dice, 10) { 5 } else { dice.u8(1..=4) };
+    let component = Abilities { renews: number % 2 == 0, revokes: number > 2 };
+    (Fingerprint([number; 16]), (number < 5).then_some(component))
 }
 
 fn policy(dice: &mut Rng) -> Policy {
@@ -85,7 +92,7 @@ fn policy(dice: &mut Rng) -> Policy {
         retry,
         revoke: Revoke {
             replaced: dice.bool().then(|| span(dice, 1, 300_000)),
-            removed: when(dice),
+            removed: (!once_in(dice, 3)).then(|| span(dice, 1, 600_000)),
             shutdown: when(dice),
         },
         prefer: if dice.bool() { Prefer::Component } else { Prefer::File },
@@ -105,7 +112,7 @@ pub(crate) fn change(dice: &mut Rng, configuration: &mut Configuration) {
                 let old = configuration.plans.get_mut(&any).unwrap();
                 match kind {
                     3 => old.policy = policy(dice),
-                    4 => old.fingerprint = Fingerprint([dice.u8(..3); 16]),
+                    4 => (old.fingerprint, old.component) = configured(dice),
                     5 => old.upstream = upstream(dice),
                     6 => *old = plan(dice),
                     _ => drop(configuration.plans.remove(&any)),

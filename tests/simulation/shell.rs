@@ -100,7 +100,13 @@ impl History {
                 self.detached.insert(call);
                 self.counts.detached += 1;
             }
-            Action::Forget(ticket, name) => self.write(ticket, name, None),
+            Action::Forget(ticket, name) => {
+                if self.schedule.view(&name, now).is_none() {
+                    self.checks.lost(&name); // whenever it is deleted: nothing of it is remembered
+                    self.orphans.insert(name.clone());
+                }
+                self.write(ticket, name, None);
+            }
             Action::Publish(name, lease) => {
                 self.counts.published += 1;
                 self.counts.from_files += u64::from(lease.origin == Origin::File);
@@ -125,7 +131,8 @@ impl History {
         assert!(waited_for.all(|(_, (other, _))| *other != name), "{name} is called twice at once");
         let most = self.configuration.calls.max(1);
         assert!(self.running.len() < most, "more than {most} calls at once");
-        let upstream = self.checks.called(&name, &work, self.store.get(&name), self.process, now);
+        let upstream =
+            self.checks.called(&name, &work, self.store.get(&name), self.published.get(&name), self.process, now);
         self.budgets.call(&upstream, self.clocks.truth);
         self.waits.called(&name, self.checks.plan(&name), now.mono);
         let serial = self.serial();
@@ -145,23 +152,35 @@ impl History {
         match notice {
             Notice::Failed(name, trouble, wait) => {
                 let saved = self.store.get(name).filter(|_| !self.orphans.contains(name));
-                let left = saved.and_then(|record| record.lease.as_ref());
+                let saved = saved.and_then(|record| record.lease.as_ref());
+                // One that could not be saved is given out.
+                let given = self.published.get(name);
+                let left = saved.into_iter().chain(given).max_by_key(|lease| lease.revision);
                 let now = self.clocks.now();
                 self.checks.failed(name, trouble.kind, *wait, left, now, &self.configuration);
                 self.throttled(name, trouble.kind);
             }
-            Notice::RevokeFailed(name, _, trouble, _) => self.throttled(name, trouble.kind),
-            Notice::SaveFailed(..) => self.counts.save_failures += 1,
-            Notice::Orphaned(name) => {
-                self.counts.orphaned += 1;
-                self.checks.lost(name); // whenever it is deleted: nothing of it is remembered
-                self.orphans.insert(name.clone());
+            Notice::RevokeFailed(name, revision, trouble, _) => {
+                let record = self.store.get(name).expect("it is saved that it is to be revoked");
+                let lease =
+                    record.retired.iter().map(|retired| &retired.lease).find(|lease| lease.revision == *revision);
+                let fingerprint = lease.expect("it is saved that it is to be revoked").fingerprint;
+                // What a former configuration's service says is not about the one that is called now.
+                if self.checks.plan(name).fingerprint == fingerprint {
+                    self.throttled(name, trouble.kind);
+                }
             }
+            Notice::SaveFailed(..) => self.counts.save_failures += 1,
+            Notice::Orphaned(..) => self.counts.orphaned += 1,
             Notice::Expired(name, _) => {
                 self.counts.expired += 1;
                 self.checks.expired(name);
             }
             Notice::ExpiryAssumed(..) => self.counts.assumed += 1,
+            Notice::PublishedUnsaved(name, _) => {
+                self.counts.unsaved += 1;
+                self.checks.unsaved.insert(name.clone());
+            }
             Notice::ClockJumped(_) => self.waits.restart(),
             Notice::RevokeGivenUp(..) => {}
         }
@@ -238,7 +257,7 @@ impl History {
         self.detached.clear();
         self.published.clear();
         self.orphans.clear();
-        self.checks.crashed();
+        self.checks.crashed(&self.store);
         self.waits = Default::default();
         self.process = Process::Down;
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::place::{ceiling, floor, place};
+use crate::place::{Cursor, ceiling, floor, place};
 
 /// More findings than these are counted and not shown.
 const SHOWN: usize = 50;
@@ -190,8 +190,9 @@ impl Diagnostics {
 
     /// Each finding, for a program to read.
     pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
-        self.list.iter().map(|diagnostic| {
-            let (line, column) = place(&self.text, diagnostic.at.start);
+        let mut cursor = Cursor::default();
+        self.list.iter().map(move |diagnostic| {
+            let (line, column) = cursor.place(&self.text, diagnostic.at.start);
             Finding {
                 severity: diagnostic.severity,
                 file: self.path.display().to_string(),

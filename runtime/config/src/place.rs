@@ -8,6 +8,34 @@ pub(crate) fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// Finds one place after another: in their order, the whole text is looked through once.
+pub(crate) struct Cursor {
+    at: usize,
+    line: usize,
+    column: usize,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { at: 0, line: 1, column: 1 }
+    }
+}
+
+impl Cursor {
+    /// The same as [`place`].
+    pub(crate) fn place(&mut self, text: &str, at: usize) -> (usize, usize) {
+        let at = floor(text, at);
+        if at < self.at {
+            *self = Self::default();
+        }
+        for c in text.get(self.at..at).unwrap_or_default().chars() {
+            (self.line, self.column) = if c == '\n' { (self.line + 1, 1) } else { (self.line, self.column + 1) };
+        }
+        self.at = at;
+        (self.line, self.column)
+    }
+}
+
 /// The nearest boundary between two characters at or before a byte.
 pub(crate) fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
@@ -33,6 +61,10 @@ mod tests {
         assert_eq!(place(text, text.len()), (2, 10));
         assert_eq!(place(text, 1000), (2, 10));
         assert_eq!(place("", 0), (1, 1));
+        let mut cursor = Cursor::default();
+        for at in (0..text.len() + 3).chain([1000, 2, 7]) {
+            assert_eq!(cursor.place(text, at), place(text, at), "{at}");
+        }
         assert_eq!((floor(text, 7), ceiling(text, 7), ceiling(text, 99)), (6, 8, text.len()));
     }
 }

@@ -146,15 +146,23 @@ fn retry(sink: &mut Sink, value: Value<'_>, lifetime: Option<Span>) -> Option<Re
     sound.then_some(Retry { floor, most, slow })
 }
 
-/// `revoke = { replaced = "5m", removed = true, shutdown = false }`
+/// `revoke = { replaced = "5m", removed = "10m", shutdown = false }`
 fn revoke(sink: &mut Sink, value: Value<'_>) -> Option<Revoke> {
     let default = Revoke::default();
-    let mut fields = value.table(sink, "{ replaced = \"5m\", removed = true, shutdown = false }")?;
+    let mut fields = value.table(sink, "{ replaced = \"5m\", removed = \"10m\", shutdown = false }")?;
     let replaced = fields.optional("replaced").map_or(Some(default.replaced), |v| replaced(sink, v));
-    let removed = fields.optional("removed").map_or(Some(default.removed), |v| when(sink, v));
+    let removed = fields.optional("removed").map_or(Some(default.removed), |v| removed(sink, v));
     let shutdown = fields.optional("shutdown").map_or(Some(default.shutdown), |v| when(sink, v));
     fields.finish(sink);
     Some(Revoke { replaced: replaced?, removed: removed?, shutdown: shutdown? })
+}
+
+/// A time, or a flag: `true` is the default time.
+fn removed(sink: &mut Sink, value: Value<'_>) -> Option<Option<Span>> {
+    if value.is_flag() {
+        return Some(if value.flag(sink)? { Revoke::default().removed } else { None });
+    }
+    value.span(sink, "\"10m\", or false", Span::secs(0)..=Span::secs(30 * 86_400)).map(Some)
 }
 
 /// A time, or `false`.

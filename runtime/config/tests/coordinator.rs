@@ -125,7 +125,7 @@ fn a_policy_is_as_the_file_says() {
         lifetime: Some(Span::secs(7200)),
         max_lifetime: Some(Span::secs(7 * 86_400)),
         retry: Retry { floor: Span::millis(500), most: Span::secs(600), slow: Span::secs(120) },
-        revoke: Revoke { replaced: None, removed: When::Expire, shutdown: When::Revoke },
+        revoke: Revoke { replaced: None, removed: None, shutdown: When::Revoke },
         prefer: Prefer::File,
     };
     assert_eq!(entry(&parse(FULL), "s3-prod").policy, expected);

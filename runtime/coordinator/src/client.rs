@@ -7,7 +7,7 @@ use deputy_link::{TokenId, WorkerId};
 use deputy_local::{ClientError, Given, Peer, segment};
 use http::Method;
 
-use crate::control::{Reloaded, TokenList, WorkerList};
+use crate::control::{Reloaded, Removals, TokenList, WorkerList};
 use crate::status::{InstanceStatus, Status};
 use crate::workers::WorkerQuery;
 
@@ -56,9 +56,13 @@ impl Client {
     /// Reads the configuration again.
     ///
     /// # Errors
-    /// If nobody answers, or something in it is wrong.
-    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
-        self.0.json(Method::POST, "/v1/reload").await
+    /// If nobody answers, or something in it is wrong, or it removes more than it may.
+    pub async fn reload(&self, removals: Removals) -> Result<Reloaded, ClientError> {
+        let path = match removals {
+            Removals::Few => "/v1/reload",
+            Removals::Any => "/v1/reload?remove=any",
+        };
+        self.0.json(Method::POST, path).await
     }
 
     /// The payload of an instance.

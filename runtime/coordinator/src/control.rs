@@ -7,7 +7,7 @@
 //! | `GET /v1/instances/NAME/lease?wait=10s` | gives its payload out, once there is one; it counts as use |
 //! | `POST /v1/instances/NAME/renew` | obtains another lease now |
 //! | `POST /v1/instances/NAME/revoke` | revokes what is held, and obtains another lease |
-//! | `POST /v1/reload` | reads the configuration again |
+//! | `POST /v1/reload` | reads the configuration again; with `?remove=any` also one that removes much |
 //! | `GET /v1/workers?after=ID&limit=1000&group=G&state=connected&instance=NAME` | lists workers and what they have applied, a page of them |
 //! | `POST /v1/workers/ID/remove`, `…/ban` | shuts a worker out, which may join again, or may not |
 //! | `GET /v1/tokens` | lists tokens that can be used |
@@ -36,7 +36,16 @@ use crate::workers::{TokenStatus, WorkerAskError, WorkerQuery, WorkerStatus, Wor
 #[async_trait]
 pub trait Reload: Send + Sync + 'static {
     /// Reads all of it and applies it, or says why nothing of it is applied.
-    async fn reload(&self) -> Result<Reloaded, ControlError>;
+    async fn reload(&self, removals: Removals) -> Result<Reloaded, ControlError>;
+}
+
+/// How much of what is in use another configuration may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removals {
+    /// Less than what suggests that its file was cut short.
+    Few,
+    /// All of it: the operator says so.
+    Any,
 }
 
 /// Answers the operator.
@@ -137,7 +146,7 @@ impl Control {
                 self.handle.revoke(name).await?;
                 json(&Done { schema: SCHEMA, done: "revoke" })
             }
-            (&Method::POST, ["v1", "reload"]) => json(&self.reload.reload().await?),
+            (&Method::POST, ["v1", "reload"]) => json(&self.reload.reload(removals(request.uri().query())?).await?),
             (&Method::GET, ["v1", "workers"]) => {
                 let page = self.workers()?.worker_page(&worker_query(request.uri().query())?).await?;
                 json(&WorkerList { schema: SCHEMA, workers: page.workers, next: page.next })
@@ -288,6 +297,14 @@ fn worker_query(query: Option<&str>) -> Result<WorkerQuery, ControlError> {
         }
     }
     Ok(wanted)
+}
+
+fn removals(query: Option<&str>) -> Result<Removals, ControlError> {
+    match query {
+        None | Some("") => Ok(Removals::Few),
+        Some("remove=any") => Ok(Removals::Any),
+        Some(_) => Err(ControlError::new("request", "a reload takes nothing but remove=any")),
+    }
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlError> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::{
-    Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Now, Outcome, Record, Schedule, Ticket, View, Work,
+    Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Notice, Now, Outcome, Record, Schedule, Ticket, View,
+    Work,
 };
 use deputy_core::{InstanceName, Span, in_one_line};
 use deputy_observe::{Clock, Metrics, UpstreamMetrics};
@@ -24,14 +25,21 @@ use crate::lanes::{Lanes, Write};
 use crate::loading::Loading;
 use crate::notice;
 use crate::provider::Provider;
-use crate::status::{InstanceStatus, Status, UpstreamStatus, metrics};
+use crate::providers::Providers;
+use crate::status::{InstanceStatus, OrphanStatus, Status, UpstreamStatus, metrics};
 use crate::workers::{Deliveries, Workers};
 
 /// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
 const LOOK: Span = Span::secs(1);
 
+/// Of damaged leases, so many are named in the log.
+const DAMAGED_SHOWN: usize = 10;
+
 /// How long writes may go on after the end of the last call.
 const LAST_WRITES: Span = Span::secs(3);
+
+/// The lock that a coordinator holds while it runs.
+pub const LOCK: &str = "lock/coordinator";
 
 /// What a coordinator is made with.
 pub struct Options {
@@ -86,7 +94,7 @@ pub struct Coordinator {
     since: Now,
     inputs: mpsc::Receiver<Input>,
     pub(crate) sender: mpsc::Sender<Input>,
-    pub(crate) providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
+    pub(crate) providers: Providers,
     work: JoinSet<Ended>,
     calls: BTreeMap<CallNumber, Running>,
     tasks: HashMap<Id, Task>,
@@ -94,6 +102,8 @@ pub struct Coordinator {
     /// What was last seen of each file.
     pub(crate) looks: BTreeMap<InstanceName, Look>,
     pub(crate) watching: JoinSet<()>,
+    /// What of the state is to be cleared when all else runs.
+    leftovers: Vec<Key>,
     /// The configuration that was applied last, with what of it is loaded.
     pub(crate) configuration: Option<Configuration>,
     /// How many configurations there were.
@@ -133,12 +143,15 @@ impl Coordinator {
     /// # Errors
     /// If another coordinator has the lock, or the state can't be read.
     pub async fn open(options: Options) -> Result<(Self, Handle), StartError> {
-        let name: Key = "lock/coordinator".parse().map_err(|error| StartError::Restore(Box::new(error)))?;
+        let name: Key = LOCK.parse().map_err(|error| StartError::Restore(Box::new(error)))?;
         let lock = options.store.lock(&name).await?;
         let keeper = Arc::new(Keeper::new(Arc::clone(&options.store)));
         let restored = keeper.restore().await.map_err(|error| StartError::Restore(Box::new(error)))?;
-        for error in &restored.damaged {
+        for error in restored.damaged.iter().take(DAMAGED_SHOWN) {
             tracing::error!(%error, "a lease can't be used: it is obtained anew");
+        }
+        if restored.damaged.len() > DAMAGED_SHOWN {
+            tracing::error!(damaged = restored.damaged.len(), "leases can't be used: they are obtained anew");
         }
         // Who has a predecessor does not know how much of the budgets it used. The first fencing number is 1.
         let begin = if lock.fencing() > 1 { Begin::Empty } else { Begin::Full };
@@ -150,6 +163,7 @@ impl Coordinator {
             // Components may have to be compiled first, for minutes after an upgrade: nobody has to wait for that.
             let good =
                 record.lease.as_ref().filter(|lease| lease.is_valid(since.wall) && options.known.contains(&name));
+            let good = good.filter(|_| record.removed.is_none());
             if let Some(lease) = good {
                 options.board.publish(name.clone(), lease.clone());
             }
@@ -166,13 +180,14 @@ impl Coordinator {
             since,
             inputs,
             sender,
-            providers: BTreeMap::new(),
+            providers: Providers::default(),
             work: JoinSet::new(),
             calls: BTreeMap::new(),
             tasks: HashMap::new(),
             lanes: Lanes::default(),
             looks: BTreeMap::new(),
             watching: JoinSet::new(),
+            leftovers: restored.leftovers,
             configuration: None,
             generation: 0,
             loading,
@@ -193,6 +208,9 @@ impl Coordinator {
     /// Keeps every lease alive that a [configuration](Handle::configure) has, until it is [stopped](Handle::stop). It
     /// answers from the start.
     pub async fn run(mut self) {
+        let mut chores = JoinSet::new();
+        let (keeper, leftovers) = (Arc::clone(&self.keeper), std::mem::take(&mut self.leftovers));
+        chores.spawn(async move { keeper.clear(leftovers).await });
         loop {
             self.act();
             if self.schedule.is_stopped() {
@@ -272,6 +290,7 @@ impl Coordinator {
             ready: self.generation > 0 && instances.iter().all(|instance| instance.ready),
             instances,
             upstreams: self.schedule.upstreams(now).map(|view| UpstreamStatus::of(&view)).collect(),
+            orphans: self.schedule.orphans(now).map(|(name, kept)| OrphanStatus::of(name, kept)).collect(),
         }
     }
 
@@ -337,9 +356,7 @@ impl Coordinator {
                 }
                 Action::Save(ticket, name, record) => self.write(ticket, name, Some(record)),
                 Action::Tell(told) => {
-                    if let deputy_core::schedule::Notice::ClockJumped(_) = told {
-                        self.options.metrics.jumped();
-                    }
+                    self.count(&told);
                     notice::log(&told);
                 }
                 Action::Withdraw(name) => {
@@ -350,18 +367,30 @@ impl Coordinator {
         }
     }
 
+    fn count(&self, notice: &Notice) {
+        match notice {
+            Notice::ClockJumped(_) => self.options.metrics.jumped(),
+            Notice::RevokeGivenUp(instance, _, why) => {
+                self.options.metrics.not_revoked(instance.as_str(), why.word());
+            }
+            _ => {}
+        }
+    }
+
     fn call(&mut self, call: CallNumber, instance: InstanceName, work: Work) {
         let now = self.options.clock.now();
         let function = work.word();
         if self.schedule.view(&instance, now).is_some_and(|view| view.failures > 0) {
             self.options.metrics.retried(instance.as_str());
         }
-        let provider = self.providers.get(&instance).cloned();
+        let current = self.schedule.view(&instance, now).map(|view| view.plan.fingerprint);
+        let provider =
+            work.payload_of().or(current).and_then(|fingerprint| self.providers.find(&instance, fingerprint));
         let span = tracing::info_span!("call", %instance, function, number = %call);
         let task = async move {
             let outcome = match provider {
                 Some(provider) => provider.call(&work).await,
-                None => Outcome::Failed(Kind::Internal, "no component is loaded".to_owned()),
+                None => Outcome::Failed(Kind::Misconfigured, "the component that obtained it is not loaded".to_owned()),
             };
             Ended::Call(call, outcome)
         };
@@ -404,15 +433,15 @@ impl Coordinator {
                 }
                 match (ended, task) {
                     (Ended::Call(call, outcome), _) => self.called(call, outcome),
-                    (Ended::Saved(ticket, saved), _) => {
-                        self.written(ticket, saved.map_err(|error| in_one_line(&error)))
-                    }
-                    (Ended::Forgotten(ticket, forgotten), task) => {
-                        self.written(ticket, forgotten.map_err(|error| in_one_line(&error)));
-                        if let Some(Task::Write(_, name)) = task
-                            && self.schedule.view(&name, self.options.clock.now()).is_none()
-                        {
-                            self.providers.remove(&name);
+                    (Ended::Saved(ticket, written) | Ended::Forgotten(ticket, written), task) => {
+                        let lost = matches!(&written, Err(KeepError::Store(StoreError::LockLost { .. })));
+                        self.written(ticket, written.map_err(|error| in_one_line(&error)));
+                        if lost && self.stop_at.is_none() {
+                            tracing::error!("another coordinator uses the state: this one stops");
+                            self.stop();
+                        }
+                        if let Some(Task::Write(_, name)) = task {
+                            self.providers.prune(&name, &self.schedule);
                         }
                     }
                 }
@@ -434,6 +463,7 @@ impl Coordinator {
 
     fn called(&mut self, call: CallNumber, outcome: Outcome) {
         let now = self.options.clock.now();
+        let outcome = kept(outcome);
         // One that was cancelled may have ended at the same time.
         let Some(running) = self.calls.remove(&call) else { return };
         let word = match &outcome {
@@ -453,6 +483,17 @@ impl Coordinator {
         };
         self.options.metrics.saved(outcome);
         self.handle(event);
+    }
+}
+
+/// What was obtained, unless it can never be saved: then it is not given out, and the call has failed.
+fn kept(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Obtained(tokens) if !Keeper::fits(tokens.payload.len()) => {
+            let message = format!("the payload has {} bytes, too many to be saved", tokens.payload.len());
+            Outcome::Failed(Kind::OverLimit, message)
+        }
+        outcome => outcome,
     }
 }
 

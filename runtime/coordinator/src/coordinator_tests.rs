@@ -77,7 +77,7 @@ struct Never;
 
 #[async_trait::async_trait]
 impl Reload for Never {
-    async fn reload(&self) -> Result<Reloaded, ControlError> {
+    async fn reload(&self, _: crate::Removals) -> Result<Reloaded, ControlError> {
         Err(ControlError::new("misconfigured", "a test has no file"))
     }
 }

@@ -8,6 +8,7 @@
 //! It knows no component, no TOML and no terminal: a [`Provider`] is whatever answers `obtain`. Nothing here prints a
 //! payload; what a person may see of an instance is its [`status`].
 
+mod backup;
 mod board;
 mod client;
 mod control;
@@ -20,21 +21,25 @@ mod lanes;
 mod loading;
 mod notice;
 mod provider;
+mod providers;
 mod record;
+mod shape;
 pub mod status;
 mod workers;
 
+pub use backup::{BackupError, RestoreSummary, Restoring, backed_up, restore};
 pub use board::Board;
 pub use client::{Client, NewToken};
-pub use control::{Control, Reload, Reloaded, TokenList, WorkerList};
-pub use coordinator::{Coordinator, Options, Setup, StartError};
+pub use control::{Control, Reload, Reloaded, Removals, TokenList, WorkerList};
+pub use coordinator::{Coordinator, LOCK, Options, Setup, StartError};
 pub use deputy_observe::{Clock, SystemClock};
 pub use files::FilePlan;
 pub use handle::{AskError, Changed, Handle};
 pub use health::Health;
 pub use loading::Loaded;
 pub use provider::Provider;
+pub use shape::{GroupShape, Lost, Shape, ShapeError};
 pub use workers::{
-    AppliedStatus, BookError, Deliveries, GroupDeliveries, TokenStatus, WorkerAskError, WorkerOptions, WorkerPage,
+    AppliedStatus, BookError, Deliveries, GroupDeliveries, Had, TokenStatus, WorkerAskError, WorkerOptions, WorkerPage,
     WorkerQuery, WorkerState, WorkerStatus, WorkerTasks, Workers, WorkersError,
 };

@@ -84,8 +84,11 @@ impl Coordinator {
             }
             self.handle(Event::Restored(name, record));
         }
-        // Those that leave keep theirs until what they hold is revoked.
-        self.providers.extend(setup.providers);
+        for (name, provider) in setup.providers {
+            if let Some(plan) = setup.configuration.plans.get(&name) {
+                self.providers.add(name, plan.fingerprint, provider);
+            }
+        }
         // What was found in a file that is no longer named is nobody's.
         let unnamed = mem::take(&mut self.looks).into_keys().filter(|name| !files.has(name));
         for name in unnamed.collect::<Vec<_>>() {
@@ -98,6 +101,7 @@ impl Coordinator {
         self.watching = files.watch(self.generation, &self.sender);
         self.configuration = Some(setup.configuration.clone());
         self.handle(Event::Configured(setup.configuration));
+        self.providers.prune_all(&self.schedule);
         self.deliver(setup.deliveries);
         self.started.send_replace(true);
         Changed { generation: self.generation, ..changed }
@@ -112,7 +116,11 @@ impl Coordinator {
         if !names.is_empty() {
             configuration.plans.extend(loaded.plans);
             let configuration = configuration.clone();
-            self.providers.extend(loaded.providers);
+            for (name, provider) in loaded.providers {
+                if let Some(plan) = configuration.plans.get(&name) {
+                    self.providers.add(name, plan.fingerprint, provider);
+                }
+            }
             for name in &names {
                 self.loading.instances.remove(name);
                 self.loading.published.remove(name);
@@ -121,6 +129,9 @@ impl Coordinator {
                 }
             }
             self.handle(Event::Configured(configuration));
+            for name in &names {
+                self.providers.prune(name, &self.schedule);
+            }
             for name in names {
                 if self.loading.asked.remove(&name) {
                     self.handle(Event::Asked(name));

@@ -1,6 +1,6 @@
 //! What the schedule wants told, as log events.
 
-use deputy_core::schedule::Notice;
+use deputy_core::schedule::{NotRevoked, Notice};
 
 /// Writes it to the log: loudly where only a person can mend it.
 pub(crate) fn log(notice: &Notice) {
@@ -25,15 +25,26 @@ pub(crate) fn log(notice: &Notice) {
         Notice::Failed(instance, trouble, wait) => tracing::warn!(
             %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait, "a call failed"
         ),
-        Notice::Orphaned(instance) => {
-            tracing::warn!(%instance, "was removed while deputy was down: its lease was not revoked and expires by itself");
-        }
+        Notice::Orphaned(instance, until) => tracing::warn!(
+            %instance, kept_until = %until,
+            "an instance is not configured that holds a lease: the lease is kept sealed, and is not revoked. Configure the \
+             instance again to use it"
+        ),
+        Notice::PublishedUnsaved(instance, revision) => tracing::error!(
+            %instance, %revision,
+            "a lease is given out unsaved, since the one before is about to end: a restart would lose it"
+        ),
         Notice::RevokeFailed(instance, revision, trouble, wait) => tracing::warn!(
             %instance, %revision, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
             "a lease could not be revoked"
         ),
-        Notice::RevokeGivenUp(instance, revision) => {
-            tracing::warn!(%instance, %revision, "a lease was not revoked: it has ended, or the component can't");
+        Notice::RevokeGivenUp(instance, revision, NotRevoked::Reconfigured) => tracing::error!(
+            %instance, %revision, reason = NotRevoked::Reconfigured.word(),
+            "a lease was not revoked and stays valid until it ends: {}; revoke it at the service if it must end sooner",
+            NotRevoked::Reconfigured
+        ),
+        Notice::RevokeGivenUp(instance, revision, why) => {
+            tracing::warn!(%instance, %revision, reason = why.word(), "a lease was not revoked: {why}");
         }
         Notice::SaveFailed(instance, error, wait) => tracing::error!(
             %instance, %error, retry_in = %wait, "state could not be saved: what was obtained is not given out yet"

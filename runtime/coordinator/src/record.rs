@@ -1,6 +1,8 @@
-//! What is kept of an instance, as bytes.
+//! What is kept of an instance, as bytes: its record, and each lease that waits to be revoked in a record of its own.
 //!
-//! An [`envelope`]: the head is JSON, and names everything but the payloads, and their lengths.
+//! An [`envelope`]: the head is JSON, and names everything but the payloads, and their lengths. A lease that waits is named
+//! in the instance's record, with the time of its revocation, and kept under its own key: so no number of them makes a
+//! record that is too large to be written.
 
 use std::sync::Arc;
 
@@ -23,12 +25,26 @@ pub(crate) enum RecordError {
     Malformed,
 }
 
+/// An instance's record, and what is kept beside it.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) record: Record,
+    /// The leases that wait to be revoked and have a record of their own.
+    pub(crate) waiting: Vec<(Revision, Timestamp)>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     format: u32,
     revision: u64,
     lease: Option<LeaseHead>,
+    /// As versions wrote it that kept waiting leases in this record.
+    #[serde(default)]
     retired: Vec<RetiredHead>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<WaitingHead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    removed: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,26 +67,42 @@ struct RetiredHead {
 }
 
 #[derive(Serialize, Deserialize)]
+struct WaitingHead {
+    revision: u64,
+    revoke_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum OriginHead {
     Component,
     File,
 }
 
-/// The bytes of a record.
+/// The bytes of a record, without the leases that wait to be revoked.
 pub(crate) fn encode(record: &Record) -> Result<SecretBytes, serde_json::Error> {
+    let waiting = record
+        .retired
+        .iter()
+        .map(|retired| WaitingHead { revision: retired.lease.revision.0, revoke_at: retired.revoke_at.as_millis() });
     let head = serde_json::to_vec(&Head {
         format: FORMAT,
         revision: record.revision.0,
         lease: record.lease.as_ref().map(lease_head),
-        retired: record.retired.iter().map(retired_head).collect(),
+        retired: Vec::new(),
+        waiting: waiting.collect(),
+        removed: record.removed.map(Timestamp::as_millis),
     })?;
-    let leases = record.lease.iter().chain(record.retired.iter().map(|retired| &retired.lease));
-    Ok(envelope::join(&head, leases.map(|lease| &*lease.payload)))
+    Ok(envelope::join(&head, record.lease.iter().map(|lease| &*lease.payload)))
+}
+
+/// The bytes of a lease that waits to be revoked.
+pub(crate) fn encode_waiting(lease: &Lease) -> Result<SecretBytes, serde_json::Error> {
+    encode(&Record { revision: lease.revision, lease: Some(lease.clone()), ..Record::default() })
 }
 
 /// The record of these bytes.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, RecordError> {
     let (head, mut payloads) = envelope::split(bytes).ok_or(RecordError::Malformed)?;
     #[derive(Deserialize)]
     struct Version {
@@ -90,7 +122,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     if !payloads.is_empty() {
         return Err(RecordError::Malformed);
     }
-    Ok(Record { revision: Revision(head.revision), lease, retired })
+    let waiting = head.waiting.iter();
+    let waiting = waiting.map(|head| (Revision(head.revision), Timestamp::from_millis(head.revoke_at))).collect();
+    let removed = head.removed.map(Timestamp::from_millis);
+    Ok(Decoded { record: Record { revision: Revision(head.revision), lease, retired, removed }, waiting })
 }
 
 fn lease_head(lease: &Lease) -> LeaseHead {
@@ -107,10 +142,6 @@ fn lease_head(lease: &Lease) -> LeaseHead {
         fingerprint: lease.fingerprint.0,
         payload: lease.payload.len(),
     }
-}
-
-fn retired_head(retired: &Retired) -> RetiredHead {
-    RetiredHead { lease: lease_head(&retired.lease), revoke_at: retired.revoke_at.as_millis() }
 }
 
 fn lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, RecordError> {
@@ -153,7 +184,22 @@ mod tests {
             revision: Revision(9),
             lease: Some(made(9, b"the payload")),
             retired: vec![retired(made(7, b"")), retired(made(8, b"another"))],
+            removed: Some(Timestamp::from_millis(77)),
         }
+    }
+
+    /// As it was written when waiting leases were in the record.
+    fn old() -> Vec<u8> {
+        let head = serde_json::to_vec(&Head {
+            format: FORMAT,
+            revision: 9,
+            lease: Some(lease_head(&made(9, b"the payload"))),
+            retired: vec![RetiredHead { lease: lease_head(&made(8, b"another")), revoke_at: 99 }],
+            waiting: Vec::new(),
+            removed: None,
+        });
+        let payloads = [SecretBytes::new(b"the payload".to_vec()), SecretBytes::new(b"another".to_vec())];
+        envelope::join(&head.unwrap(), payloads.iter()).expose().to_vec()
     }
 
     #[test]
@@ -161,19 +207,32 @@ mod tests {
         for record in [record(), Record::default()] {
             let bytes = encode(&record).unwrap();
             let read = decode(bytes.expose()).unwrap();
-            assert_eq!(format!("{read:?}"), format!("{record:?}"));
-            assert_eq!(encode(&read).unwrap().expose(), bytes.expose());
+            let named: Vec<_> =
+                record.retired.iter().map(|retired| (retired.lease.revision, retired.revoke_at)).collect();
+            assert_eq!(read.waiting, named);
+            let bare = Record { retired: Vec::new(), ..record };
+            assert_eq!(format!("{:?}", read.record), format!("{bare:?}"));
         }
+        let lease = made(8, b"another");
+        let read = decode(encode_waiting(&lease).unwrap().expose()).unwrap();
+        assert_eq!(format!("{:?}", read.record.lease), format!("{:?}", Some(lease)));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_has_its_waiting_leases() {
+        let read = decode(&old()).unwrap();
+        assert_eq!((read.record.retired.len(), read.waiting.len()), (1, 0));
+        assert_eq!(read.record.retired[0].lease.payload.expose(), b"another");
     }
 
     #[test]
     fn no_part_of_a_record_is_one() {
-        let bytes = encode(&record()).unwrap();
-        let bytes = bytes.expose();
-        for end in 0..bytes.len() {
-            assert!(decode(&bytes[..end]).is_err(), "{end} bytes");
+        for bytes in [encode(&record()).unwrap().expose().to_vec(), old()] {
+            for end in 0..bytes.len() {
+                assert!(decode(&bytes[..end]).is_err(), "{end} bytes");
+            }
+            assert!(decode(&[bytes, b"x".to_vec()].concat()).is_err());
         }
-        assert!(decode(&[bytes, b"x"].concat()).is_err());
     }
 
     #[test]
@@ -188,6 +247,6 @@ mod tests {
         assert!(!format!("{:?}", record()).contains("payload\""));
         let bytes = encode(&record()).unwrap();
         let text = String::from_utf8_lossy(bytes.expose()).into_owned();
-        assert!(text.ends_with("the payloadanother"));
+        assert!(text.ends_with("the payload") && !text.contains("another"));
     }
 }

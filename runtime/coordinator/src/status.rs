@@ -31,6 +31,18 @@ pub struct Status {
     pub instances: Vec<InstanceStatus>,
     /// Each upstream that was called or waited for.
     pub upstreams: Vec<UpstreamStatus>,
+    /// Instances that are not configured and whose lease is kept sealed for a while.
+    #[serde(default)]
+    pub orphans: Vec<OrphanStatus>,
+}
+
+/// An instance that is not configured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrphanStatus {
+    /// Its name.
+    pub name: String,
+    /// For how long its lease is kept, in milliseconds.
+    pub kept_for_ms: u64,
 }
 
 /// One instance.
@@ -60,8 +72,12 @@ pub struct InstanceStatus {
     pub trouble: Option<TroubleStatus>,
     /// Why the instance's file brings nothing, if it has one.
     pub file_trouble: Option<String>,
+    /// Why the lease that is given out is not saved: a restart would lose it.
+    pub unsaved: Option<String>,
     /// Leases that wait to be revoked.
     pub to_revoke: usize,
+    /// What was not revoked although it should have been, since the start.
+    pub not_revoked: Option<NotRevokedStatus>,
     /// How many use it.
     pub users: u32,
     /// Whose budget its calls count for.
@@ -102,6 +118,21 @@ pub struct TroubleStatus {
     pub at: String,
 }
 
+/// Leases that were not revoked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotRevokedStatus {
+    /// How many.
+    pub count: u32,
+    /// The last one's number.
+    pub revision: u64,
+    /// `ended`, `reconfigured` or `unable`.
+    pub reason: String,
+    /// The same in words.
+    pub message: String,
+    /// When that was decided, RFC 3339.
+    pub at: String,
+}
+
 /// One upstream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UpstreamStatus {
@@ -137,7 +168,15 @@ impl InstanceStatus {
                 at: trouble.at.to_string(),
             }),
             file_trouble,
+            unsaved: view.unsaved.filter(|_| view.given_unsaved).map(str::to_owned),
             to_revoke: view.retired,
+            not_revoked: view.abandoned.map(|abandoned| NotRevokedStatus {
+                count: abandoned.count,
+                revision: abandoned.revision.0,
+                reason: abandoned.why.word().to_owned(),
+                message: abandoned.why.to_string(),
+                at: abandoned.at.to_string(),
+            }),
             users: view.users,
             upstream: view.plan.upstream.to_string(),
             component: view.plan.component.is_some(),
@@ -169,7 +208,9 @@ impl InstanceStatus {
             failures: 0,
             trouble: None,
             file_trouble: None,
+            unsaved: None,
             to_revoke: 0,
+            not_revoked: None,
             users: 0,
             upstream: String::new(),
             component: true,
@@ -208,6 +249,12 @@ impl UpstreamStatus {
     }
 }
 
+impl OrphanStatus {
+    pub(crate) fn of(name: &InstanceName, kept: Span) -> Self {
+        Self { name: name.to_string(), kept_for_ms: kept.as_millis() }
+    }
+}
+
 /// An instance for the metrics.
 pub(crate) fn metrics(view: &View<'_>, now: Now) -> LeaseMetrics {
     let lease = view.lease;
@@ -222,6 +269,7 @@ pub(crate) fn metrics(view: &View<'_>, now: Now) -> LeaseMetrics {
         failures: view.failures,
         ready: matches!(view.readiness, Readiness::Ready | Readiness::NotNeeded).into(),
         retired: view.retired,
+        unsaved: view.given_unsaved.into(),
     }
 }
 
@@ -237,6 +285,7 @@ pub(crate) fn loading_metrics(name: &InstanceName, lease: Option<&Lease>, now: N
         last_success: None,
         failures: 0,
         ready: lease.is_some_and(|lease| lease.is_valid(now.wall)).into(),
+        unsaved: 0,
         retired: 0,
     }
 }
@@ -292,7 +341,10 @@ fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
     let goes_on = match &view.doing {
         Doing::Calling(function, span) => format!("{function} is under way for {}", rough(*span)),
         Doing::Holding => "held".to_owned(),
-        Doing::Leaving => "no longer configured".to_owned(),
+        Doing::Leaving => match view.leaves_in {
+            Some(span) => format!("no longer configured: its lease is kept for {}, should it come back", rough(span)),
+            None => "no longer configured".to_owned(),
+        },
         Doing::NoFile => file_trouble.unwrap_or("its file was not looked at yet").to_owned(),
         Doing::NotRequired => "the component needs no tokens".to_owned(),
         Doing::Retrying => match view.trouble {
@@ -307,5 +359,9 @@ fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
         Doing::Waiting(None) => "waits for its turn".to_owned(),
         Doing::Waiting(Some(span)) => format!("waits for the budget of {}: {}", view.plan.upstream, rough(*span)),
     };
-    format!("{held}{goes_on}")
+    match (view.given_unsaved, &view.doing, view.unsaved) {
+        (true, Doing::Saving(_), _) => format!("{held}unsaved; {goes_on}"),
+        (true, _, Some(error)) => format!("{held}{goes_on}; unsaved: {error}"),
+        _ => format!("{held}{goes_on}"),
+    }
 }

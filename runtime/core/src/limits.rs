@@ -230,6 +230,8 @@ impl Limits {
     pub const MOST_INSTANCES: u32 = 64;
     /// The greatest `memory`.
     pub const MOST_MEMORY: ByteSize = ByteSize::mib(1024);
+    /// The greatest `payload`: what a store can keep as one value.
+    pub const MOST_PAYLOAD: ByteSize = ByteSize::mib(2);
     /// The greatest `table-elements`.
     pub const MOST_TABLE_ELEMENTS: u32 = 100_000;
 

@@ -100,7 +100,8 @@ impl Limit {
             | Self::FirstByte
             | Self::Tls
             | Self::Wall => 1..=HOUR,
-            Self::Argument | Self::OutputBytes | Self::Payload => 1..=64 * MIB,
+            Self::Argument | Self::OutputBytes => 1..=64 * MIB,
+            Self::Payload => 1..=Limits::MOST_PAYLOAD.as_u64(),
             Self::Handles => 1..=65_536,
             Self::Headers => 1..=MIB,
             Self::Instances => 1..=Limits::MOST_INSTANCES.into(),

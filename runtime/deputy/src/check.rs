@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::groups::{self, GroupJson, WorkersJson};
 use crate::inspect::ComponentJson;
 use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
+use crate::removal;
 use crate::sandbox;
 use crate::table::Table;
 use crate::worker;
@@ -120,6 +121,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     }
     if let Some(proxy) = context.unused_proxy() {
         context.printer.say(WARNING, "warning", &proxy);
+    }
+    if let Some(warning) = removal::no_instance(&config) {
+        context.printer.say(WARNING, "warning", warning);
     }
     let (state, key) = (context.state_dir(Some(&config)), config.coordinator.key.as_ref());
     let sandbox = sandbox::open_beside(state, key, Arc::new(sandbox::nobody())).await?;

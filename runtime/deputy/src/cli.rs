@@ -193,6 +193,12 @@ pub(crate) enum Command {
   deputy status --watch
   deputy status --json | jq .ready")]
     Status(Status),
+    /// Back up what can't be obtained anew, put it back, or change the key
+    #[command(after_help = "Examples:
+  deputy state backup /backup/deputy.sealed
+  deputy state restore /backup/deputy.sealed
+  deputy state rekey")]
+    State(State),
     /// Make, list and take back what new workers join with
     #[command(after_help = "Examples:
   deputy token create --group analytics
@@ -261,6 +267,65 @@ pub(crate) struct WorkerStatus {
 pub(crate) struct Token {
     #[command(subcommand)]
     pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct State {
+    #[command(subcommand)]
+    pub(crate) command: StateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Write the certificate authority and the records of workers to a sealed file
+    ///
+    /// Also while a coordinator runs. The file opens with the state's key, which is not in it.
+    #[command(after_help = "Examples:
+  deputy state backup /backup/deputy.sealed")]
+    Backup(StateBackup),
+    /// Put back from a backup what the state lacks or can't read
+    #[command(after_help = "Examples:
+  deputy state restore /backup/deputy.sealed
+  deputy state restore --replace /backup/deputy.sealed")]
+    Restore(StateRestore),
+    /// Seal the state with another key
+    #[command(after_help = "Examples:
+  deputy state rekey
+  deputy state rekey --new-key /etc/deputy/new.key")]
+    Rekey(StateRekey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateBackup {
+    /// Where to write it
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateRestore {
+    /// The backup
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Replace what the state has, too
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateRekey {
+    /// The file of the new key [default: a new one in the state directory, if the key is there now]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) new_key: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -446,6 +511,9 @@ pub(crate) struct Get {
 
 #[derive(Debug, Args)]
 pub(crate) struct Reload {
+    /// Use it even if it lacks more than a third of the instances, receivers or deliveries that are in use
+    #[arg(long)]
+    pub(crate) remove: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -455,6 +523,9 @@ pub(crate) struct Reload {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
+    /// Start even if the configuration lacks more than a third of what the last one had
+    #[arg(long)]
+    pub(crate) remove: bool,
     /// Append what components do as JSON lines to a file; - is stdout [default: see `audit` in the configuration]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) audit: Option<PathBuf>,
@@ -588,6 +659,11 @@ impl Command {
             Self::Reload(reload) => reload.json,
             Self::Renew(of) | Self::Revoke(of) => of.json,
             Self::Status(status) => status.json,
+            Self::State(State { command }) => match command {
+                StateCommand::Backup(of) => of.json,
+                StateCommand::Restore(of) => of.json,
+                StateCommand::Rekey(of) => of.json,
+            },
             Self::Token(Token { command }) => match command {
                 TokenCommand::Create(create) => create.json,
                 TokenCommand::List(list) => list.json,

@@ -1,6 +1,6 @@
 //! `deputy renew`, `revoke`, `reload` and `get`: what a coordinator that runs is asked to do.
 
-use deputy_coordinator::Client;
+use deputy_coordinator::{Client, Removals};
 use deputy_local::ClientError;
 use serde::Serialize;
 
@@ -61,7 +61,8 @@ fn done(context: &Context, arguments: &cli::OfInstance, done: &'static str, text
 }
 
 pub(crate) async fn reload(context: &Context, arguments: &cli::Reload) -> Result<Exit, CommandError> {
-    let reloaded = client(context, &arguments.socket)?.reload().await?;
+    let removals = if arguments.remove { Removals::Any } else { Removals::Few };
+    let reloaded = client(context, &arguments.socket)?.reload(removals).await?;
     if arguments.json {
         context.json(&reloaded)?;
         return Ok(Exit::Done);

@@ -26,8 +26,10 @@ mod print;
 mod provider;
 mod receiver_settings;
 mod reload;
+mod removal;
 mod run;
 mod sandbox;
+mod state;
 mod status;
 mod surroundings;
 mod table;
@@ -123,6 +125,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Renew(arguments) => block_on(control::renew(context, arguments)),
         Command::Revoke(arguments) => block_on(control::revoke(context, arguments)),
         Command::Run(arguments) => block_on(run::run(context, arguments)),
+        Command::State(arguments) => block_on(state::run(context, &arguments.command)),
         Command::Status(arguments) => block_on(status::run(context, arguments)),
         Command::Token(arguments) => block_on(workers::token(context, arguments)),
         Command::Workers(arguments) => block_on(workers::workers(context, arguments)),

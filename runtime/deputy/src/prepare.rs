@@ -84,6 +84,10 @@ impl Preparer {
             budgets: config.budgets.clone(),
             calls: config.coordinator.calls,
         };
+        // Nothing is known of a configuration whose component is not loaded.
+        let known = |name: &InstanceName| configuration.plans.get(name).map(|plan: &Plan| plan.fingerprint);
+        let fingerprints =
+            enabled().map(|entry| (entry.name.clone(), known(&entry.name).unwrap_or(Fingerprint::UNKNOWN))).collect();
         let names: BTreeSet<&InstanceName> = enabled().map(|entry| &entry.name).collect();
         let groups = config.groups.iter().map(|(name, group)| {
             let given = GroupDeliveries {
@@ -98,7 +102,7 @@ impl Preparer {
             providers: BTreeMap::new(),
             files: enabled().filter_map(|entry| Some((entry.name.clone(), entry.file.clone()?))).collect(),
             loading: enabled().filter(|entry| entry.component.is_some()).map(|entry| entry.name.clone()).collect(),
-            deliveries: Deliveries { groups: groups.collect() },
+            deliveries: Deliveries { groups: groups.collect(), fingerprints, before: BTreeMap::new() },
         }
     }
 
@@ -130,7 +134,8 @@ impl Preparer {
     pub(crate) fn failed(config: &Config, name: &InstanceName, why: String) -> Option<Loaded> {
         // It may be able to revoke: what is to be revoked waits until it is there to say so.
         let abilities = Abilities { renews: false, revokes: true };
-        let plan = plan(config.instances.get(name)?, None, Some(abilities), None);
+        let mut plan = plan(config.instances.get(name)?, None, Some(abilities), None);
+        plan.fingerprint = Fingerprint::UNKNOWN;
         Some(Loaded { plan, provider: Arc::new(Unloaded { why }) })
     }
 

@@ -9,14 +9,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
-use deputy_coordinator::{AskError, Deliveries, Handle, Loaded, Reload, Reloaded};
+use deputy_coordinator::{AskError, Deliveries, Handle, Loaded, Lost, Reload, Reloaded, Removals, Shape};
 use deputy_core::in_one_line;
 use deputy_local::ControlError;
 use deputy_observe::Audit;
+use deputy_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
 use crate::prepare::{Part, Preparer, Ready};
+use crate::removal;
+
+/// More warnings of a configuration than these are counted and not repeated.
+const WARNINGS: usize = 50;
 
 /// How often a component is tried again that could not be loaded.
 const LOAD_AGAIN: Duration = Duration::from_secs(30);
@@ -32,13 +37,18 @@ pub(crate) struct Reloader {
     preparer: Arc<Preparer>,
     handle: Handle,
     audit: Arc<Audit>,
-    requests: mpsc::Receiver<Reply>,
+    requests: mpsc::Receiver<Request>,
+    /// Where the names of the configuration in use are kept for the next start.
+    store: Arc<dyn Store>,
     current: Current,
     candidate: Option<Candidate>,
 }
 
 /// Asks for reloads.
-pub(crate) struct Reloads(mpsc::Sender<Reply>);
+pub(crate) struct Reloads(mpsc::Sender<Request>);
+
+/// A reload that may lack so much, and who asked for it.
+type Request = (Removals, Reply);
 
 type Reply = oneshot::Sender<Result<Reloaded, ControlError>>;
 
@@ -71,31 +81,40 @@ type Done = (Part, Result<Ready, String>);
 
 impl Reloads {
     /// Whatever becomes of who asked, a reload that has begun goes on.
-    async fn ask(&self) -> Option<Result<Reloaded, ControlError>> {
+    async fn ask(&self, removals: Removals) -> Option<Result<Reloaded, ControlError>> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(reply).await.ok()?;
+        self.0.send((removals, reply)).await.ok()?;
         answer.await.ok()
     }
 }
 
 #[async_trait]
 impl Reload for Reloads {
-    async fn reload(&self) -> Result<Reloaded, ControlError> {
-        self.ask().await.unwrap_or_else(|| Err(AskError::Stopping.into()))
+    async fn reload(&self, removals: Removals) -> Result<Reloaded, ControlError> {
+        self.ask(removals).await.unwrap_or_else(|| Err(AskError::Stopping.into()))
     }
 }
 
 impl Reloader {
-    pub(crate) fn new(preparer: Preparer, config: Config, handle: Handle, audit: Arc<Audit>) -> (Self, Reloads) {
+    /// `before` has the names in the configuration of the process before this one.
+    pub(crate) fn new(
+        preparer: Preparer,
+        config: Config,
+        handle: Handle,
+        audit: Arc<Audit>,
+        store: Arc<dyn Store>,
+        before: &Shape,
+    ) -> (Self, Reloads) {
         let (sender, requests) = mpsc::channel(WAITING);
         let current = Current {
             config: Arc::new(config),
             generation: 0,
-            deliveries: Deliveries::default(),
+            deliveries: Deliveries { before: removal::had(before), ..Deliveries::default() },
             failed: BTreeMap::new(),
             loading: Loading::default(),
         };
-        (Self { preparer: Arc::new(preparer), handle, audit, requests, current, candidate: None }, Reloads(sender))
+        let preparer = Arc::new(preparer);
+        (Self { preparer, handle, audit, requests, store, current, candidate: None }, Reloads(sender))
     }
 
     /// Until the coordinator stops.
@@ -111,7 +130,9 @@ impl Reloader {
             tokio::select! {
                 Some(done) = self.current.loading.next() => self.loaded(done).await?,
                 done = next(&mut self.candidate) => self.advance(done).await?,
-                Some(reply) = self.requests.recv(), if self.candidate.is_none() => self.read(reply).await,
+                Some((removals, reply)) = self.requests.recv(), if self.candidate.is_none() => {
+                    self.read(removals, reply).await;
+                }
                 () = &mut retry => {
                     self.retry();
                     retry.set(pause(LOAD_AGAIN));
@@ -123,7 +144,8 @@ impl Reloader {
     /// Applies the configuration of the start, and begins to load it.
     async fn begin(&mut self) -> Result<(), AskError> {
         let current = &mut self.current;
-        let setup = Preparer::unloaded(&current.config);
+        let mut setup = Preparer::unloaded(&current.config);
+        setup.deliveries.before = std::mem::take(&mut current.deliveries.before);
         current.deliveries = setup.deliveries.clone();
         current.generation = self.handle.configure(setup).await?.generation;
         let parts = Preparer::parts(&current.config);
@@ -163,7 +185,7 @@ impl Reloader {
     }
 
     /// Reads the configuration again, and begins to load it.
-    async fn read(&mut self, reply: Reply) {
+    async fn read(&mut self, removals: Removals, reply: Reply) {
         // First, since a rotation of the log does not wait for a good configuration.
         let reopened = self.audit.reopen().await;
         let config = match Config::load(&self.current.config.path) {
@@ -173,6 +195,12 @@ impl Reloader {
                 return;
             }
         };
+        if let Some(lost) = removal::shape(&self.current.config).lost(&removal::shape(&config))
+            && removals == Removals::Few
+        {
+            reply.send(Err(cut_short(&config, &lost))).ok();
+            return;
+        }
         let mut loading = Loading::default();
         for part in Preparer::parts(&config) {
             loading.add(&self.preparer, &config, part);
@@ -223,6 +251,7 @@ impl Reloader {
         let changed = self.handle.configure(setup).await?;
         next.generation = changed.generation;
         self.current = next;
+        removal::keep(&removal::shape(&self.current.config), &*self.store).await;
         reply.send(Ok(Reloaded::new(changed, warnings))).ok();
         self.preparer.prune().await;
         Ok(())
@@ -255,6 +284,10 @@ impl Current {
     fn add(&mut self, part: Part, ready: Ready, loaded: &mut Loaded) {
         match (part, ready) {
             (Part::Instance(name), Ready::Instance(instance)) => {
+                let fingerprint = instance.plan.fingerprint;
+                if self.deliveries.fingerprints.insert(name.clone(), fingerprint) != Some(fingerprint) {
+                    loaded.deliveries = Some(self.deliveries.clone());
+                }
                 loaded.plans.insert(name.clone(), instance.plan);
                 loaded.providers.insert(name, instance.provider);
             }
@@ -349,7 +382,20 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
         let expected = finding.expected.map(|expected| format!(" ({expected})")).unwrap_or_default();
         format!("{}:{}:{}: {}{expected}", finding.file, finding.line, finding.column, finding.message)
     };
-    config.warnings.findings().map(told).collect()
+    let mut warnings: Vec<String> = removal::no_instance(config).map(str::to_owned).into_iter().collect();
+    warnings.extend(config.warnings.findings().take(WARNINGS).map(told));
+    if let Some(more) = config.warnings.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
+        warnings.push(format!("and {more} more warnings: `deputy check` lists them"));
+    }
+    warnings
+}
+
+fn cut_short(config: &Config, lost: &Lost) -> ControlError {
+    let path = config.path.display();
+    let message = format!(
+        "{path} looks cut short, and nothing was changed: {lost}; if that is meant, use `deputy reload --remove`"
+    );
+    ControlError::new("misconfigured", &message)
 }
 
 fn invalid(error: &ConfigErrors) -> ControlError {

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use aws_lc_rs::rand::SystemRandom;
 use deputy_config::Config;
 use deputy_coordinator::{
-    Board, Control, Coordinator, Handle, Health, Options, Reload, SystemClock, WorkerOptions, Workers,
+    Board, BookError, Control, Coordinator, Handle, Health, Options, Reload, Removals, SystemClock, WorkerOptions,
+    Workers, WorkersError,
 };
-use deputy_link::Lives;
 use deputy_link::server::Limits;
+use deputy_link::{AuthorityError, Lives};
 use deputy_local::SocketFile;
 use deputy_observe::{Audit, Listener, Metrics, listen, serve};
 use deputy_sandbox::CodeCache;
 use deputy_sources::Surroundings;
-use deputy_store::{Directory, Random, Store};
+use deputy_store::{Directory, Random, Store, StoreError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,6 +28,7 @@ use crate::exit::Exit;
 use crate::open_files;
 use crate::prepare::Preparer;
 use crate::reload::{Reloader, Reloads, warnings};
+use crate::removal;
 use crate::sandbox;
 
 pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit, CommandError> {
@@ -48,6 +50,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     let store = store.map_err(|error| failed(error, "cannot use the state"))?;
     let (board, clock) = (Arc::new(Board::default()), Arc::new(SystemClock::default()));
     let store: Arc<dyn Store> = Arc::new(store);
+    let before = removal::at_start(&config, &*store, arguments.remove).await?;
     let options = Options {
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
@@ -78,7 +81,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
                 advertise: workers.advertise.to_string(),
                 lives: Lives { authority: workers.authority_life, worker: workers.certificate_life },
                 limits: open_files::room(Limits { heartbeat: workers.heartbeat, ..Limits::default() }),
-                store,
+                store: Arc::clone(&store),
                 board: Arc::clone(&board),
                 clock: Arc::clone(&clock) as _,
                 random,
@@ -86,14 +89,14 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
                 metrics: Arc::clone(&metrics),
                 handle: handle.clone(),
             };
-            Some(Workers::open(options).await.map_err(|error| failed(error, "cannot let workers in"))?)
+            Some(Workers::open(options).await.map_err(no_workers)?)
         }
         None => None,
     };
     let (workers, worker_tasks) = workers.unzip();
 
     let preparer = Preparer::new(sandbox, Arc::clone(&clock) as _);
-    let (reloader, reloads) = Reloader::new(preparer, config, handle.clone(), Arc::clone(&audit));
+    let (reloader, reloads) = Reloader::new(preparer, config, handle.clone(), Arc::clone(&audit), store, &before);
     let reloads = Arc::new(reloads);
     let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloads) as _).with_workers(workers.clone());
     let mut tasks = JoinSet::new();
@@ -128,6 +131,24 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
 
 pub(crate) fn failed(error: impl std::error::Error + Send + Sync + 'static, doing: &'static str) -> CommandError {
     CommandError::new(Exit::Failed, error).context(doing)
+}
+
+/// What is lost with the authority's record is lost for all workers: so it is not made anew unasked.
+fn no_workers(error: WorkersError) -> CommandError {
+    let is_damage = matches!(
+        error,
+        WorkersError::Book(
+            BookError::Store(StoreError::Damaged { .. }) | BookError::Authority(AuthorityError::Kept(_))
+        )
+    );
+    let error = failed(error, "cannot let workers in");
+    if !is_damage {
+        return error;
+    }
+    error.hint("put the authority back with `deputy state restore BACKUP`").hint(
+        "without a backup, move `authority.workers.sealed` out of the state directory: a new authority is made, and every \
+         worker joins again with a new join string (`deputy token create`)",
+    )
 }
 
 pub(crate) fn port(error: io::Error, address: std::net::SocketAddr) -> CommandError {
@@ -183,7 +204,7 @@ impl Signals {
 async fn obey(mut signals: Signals, handle: Handle, reloads: Arc<Reloads>) {
     loop {
         tokio::select! {
-            Some(()) = signals.hangup.recv() => match reloads.reload().await {
+            Some(()) = signals.hangup.recv() => match reloads.reload(Removals::Few).await {
                 Ok(reloaded) => {
                     for warning in &reloaded.warnings {
                         tracing::warn!("{warning}");

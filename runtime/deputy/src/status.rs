@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deputy_coordinator::Client;
-use deputy_coordinator::status::{InstanceStatus, Status};
+use deputy_coordinator::status::{InstanceStatus, NotRevokedStatus, Status};
 use deputy_core::Span;
 use deputy_local::ClientError;
 use serde::Serialize;
@@ -96,6 +96,13 @@ fn overview(status: &Status) -> String {
         let wait = if upstream.waiting == 1 { "waits" } else { "wait" };
         end.push_str(&format!("; {} {wait} for {}", upstream.waiting, upstream.name));
     }
+    for orphan in &status.orphans {
+        end.push_str(&format!(
+            "; {} is not configured: its lease is kept for {}",
+            orphan.name,
+            brief(orphan.kept_for_ms)
+        ));
+    }
     format!("{}\n{rows}{end}\n", painted(HEADING, head))
 }
 
@@ -127,8 +134,15 @@ fn story(instance: &InstanceStatus) -> String {
     if let Some(trouble) = &instance.file_trouble {
         table.row(["file", trouble]);
     }
+    if let Some(error) = &instance.unsaved {
+        table.row(["unsaved", error]);
+    }
     if instance.to_revoke > 0 {
         table.row(["to revoke", &instance.to_revoke.to_string()]);
+    }
+    if let Some(not_revoked) = &instance.not_revoked {
+        let NotRevokedStatus { count, revision, message, at, .. } = not_revoked;
+        table.row(["not revoked", &format!("{count} since the start; at {at} revision {revision}: {message}")]);
     }
     table.row(["upstream", &instance.upstream]);
     let can = match (instance.component, instance.renews, instance.revokes) {

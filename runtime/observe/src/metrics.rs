@@ -30,6 +30,7 @@ pub struct Metrics {
     retries: Family<InstanceLabels, Counter>,
     saves: Family<OutcomeLabels, Counter>,
     jumps: Counter,
+    not_revoked: Family<NotRevokedLabels, Counter>,
     capability_uses: Family<UseLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     sandbox_calls: Family<FunctionLabels, Counter>,
@@ -54,6 +55,7 @@ struct Held {
     failures: Family<LeaseLabels, Gauge>,
     ready: Family<LeaseLabels, Gauge>,
     retired: Family<LeaseLabels, Gauge>,
+    unsaved: Family<LeaseLabels, Gauge>,
     waiting: Family<UpstreamLabels, Gauge>,
     waits: Family<UpstreamLabels, Counter>,
 }
@@ -81,6 +83,8 @@ pub struct LeaseMetrics {
     pub ready: u8,
     /// Leases that wait to be revoked.
     pub retired: usize,
+    /// Whether the lease that is given out is not saved: 1, or 0.
+    pub unsaved: u8,
 }
 
 /// One upstream.
@@ -103,6 +107,12 @@ struct LeaseLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct InstanceLabels {
     instance: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NotRevokedLabels {
+    instance: String,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -188,6 +198,12 @@ impl Default for Metrics {
         registry.register("saves", "Writes of state, by how they ended", saves.clone());
         let jumps = Counter::default();
         registry.register("clock_jumps", "Times that the clock was set, or the machine slept", jumps.clone());
+        let not_revoked = Family::default();
+        registry.register(
+            "leases_not_revoked",
+            "Leases that should have been revoked and were left to expire, by reason",
+            not_revoked.clone(),
+        );
         let capability_uses = Family::default();
         registry.register(
             "capability_uses",
@@ -228,6 +244,7 @@ impl Default for Metrics {
             retries,
             saves,
             jumps,
+            not_revoked,
             capability_uses,
             refusals,
             sandbox_calls,
@@ -266,6 +283,12 @@ impl Metrics {
     /// The clock jumped.
     pub fn jumped(&self) {
         self.jumps.inc();
+    }
+
+    /// A lease should have been revoked, and is left to expire.
+    pub fn not_revoked(&self, instance: &str, reason: &'static str) {
+        let labels = NotRevokedLabels { instance: instance.to_owned(), reason };
+        self.not_revoked.get_or_create(&labels).inc();
     }
 
     /// A worker said of a lease that it is applied, or that it can't be.
@@ -364,11 +387,12 @@ impl Held {
         let failures = gauge("failures_in_a_row", "Calls that failed since the last that did not");
         let ready = gauge("ready", "Whether those who need the lease can have it");
         let retired = gauge("leases_to_revoke", "Replaced leases that wait to be revoked");
+        let unsaved = gauge("lease_unsaved", "Whether the lease that is given out is not saved");
         let waiting = Family::default();
         registry.register("upstream_waiting", "Instances that wait to be called", waiting.clone());
         let waits = Family::default();
         registry.register("budget_waits", "Calls that had to wait for their upstream's budget", waits.clone());
-        Self { expiry, obtained, age, revision, last_success, failures, ready, retired, waiting, waits }
+        Self { expiry, obtained, age, revision, last_success, failures, ready, retired, unsaved, waiting, waits }
     }
 
     fn fill(&self, leases: &[LeaseMetrics], upstreams: &[UpstreamMetrics]) {
@@ -381,6 +405,7 @@ impl Held {
             &self.failures,
             &self.ready,
             &self.retired,
+            &self.unsaved,
         ] {
             family.clear();
         }
@@ -400,6 +425,7 @@ impl Held {
             set(&self.failures, Some(lease.failures.into()));
             set(&self.ready, Some(lease.ready.into()));
             set(&self.retired, Some(lease.retired as u64));
+            set(&self.unsaved, Some(lease.unsaved.into()));
         }
         for upstream in upstreams {
             let labels = UpstreamLabels { upstream: upstream.name.clone() };

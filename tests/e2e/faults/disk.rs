@@ -26,6 +26,43 @@ fn a_read_only_disk_keeps_what_is_new_from_being_given_out_until_it_is_writable(
     nothing_new_is_given_out(ro, rw, "its file system is read-only");
 }
 
+/// These end while the disk is full.
+const SHORT: &str = "lifetime = \"8s\"\nrenew = { ratio = 0.5, jitter = 0.1 }\nretry = { floor = \"100ms\" }";
+
+#[test]
+fn unsaved_leases_are_given_out_and_replaced_while_a_disk_stays_full() {
+    let server = StandIn::generous();
+    let fleet = Fleet::new(6000, 20, "").with("web", 3, &server.endpoint(), SHORT);
+    fleet.home.hide(CANARY);
+    let mut disk = Namespace::with_small_disk(&fleet.home.path("state"), "4m");
+    let running = start(&fleet, &disk);
+    fleet.until_ready(&running);
+    disk.fill();
+    let before = leases(&fleet);
+    // Each of these is two leases later than the last one that could be saved.
+    running.until("later leases", || {
+        let status = fleet.status();
+        let instances = status["instances"].as_array().unwrap();
+        assert!(instances.iter().all(|instance| instance["ready"] == true), "one has no lease: {status}");
+        let is_late = |(now, old): (&Lease, &Lease)| now.revision >= old.revision + 3;
+        leases(&fleet).iter().zip(&before).all(is_late)
+            && instances.iter().all(|instance| instance["unsaved"].as_str().is_some_and(|why| why.contains("no room")))
+    });
+    let said = fleet.home.deputy(&["status", "web-000"]).ends_with(exit::OK).stdout;
+    assert!(said.contains("unsaved") && said.contains("no room"), "{said}");
+    assert!(running.log().contains("a lease is given out unsaved"));
+    let unsaved = fleet.given("web-000").revision;
+    disk.empty();
+    running.until("all is saved", || {
+        fleet.status()["instances"].as_array().unwrap().iter().all(|instance| instance["unsaved"].is_null())
+    });
+    fleet.tell();
+    assert_eq!(running.stop(), Some(exit::OK));
+    let running = start(&fleet, &disk);
+    assert!(leases(&fleet)[0].revision >= unsaved, "it is there after a restart");
+    assert_eq!(running.stop(), Some(exit::OK));
+}
+
 fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Namespace), why: &str) {
     let server = StandIn::generous();
     let fleet = Fleet::new(6000, 20, "").with("web", 3, &server.endpoint(), POLICY);

@@ -317,6 +317,7 @@ impl Book {
                 Some(Box::new(move |written| reply(told(answer, written))))
             }
             Ask::Admit { peer, reply } => {
+                self.recognise(&peer);
                 let admitted = self.enrolment.admit(peer.worker, peer.key);
                 let admitted = admitted.map(|(group, noted)| {
                     // Not worth waiting for: if it is forgotten, the older key is good a little longer.
@@ -392,8 +393,21 @@ impl Book {
         self.certify(now, &worker, &request)
     }
 
+    /// The book may be an older copy of the one in which this worker was last written.
+    fn recognise(&mut self, peer: &Peer) {
+        if self.enrolment.recognise(peer) == Noted::Changed {
+            tracing::warn!(
+                worker = %peer.worker,
+                "a worker has a newer certificate than its record: the state was put back from an older copy, and the \
+                 worker is recognised by the certificate"
+            );
+            self.dirty.extend(worker_key(peer.worker));
+        }
+    }
+
     fn renew(&mut self, peer: Peer, sequence: u64, request: &[u8]) -> Result<Certified, Told> {
         self.check_clock()?;
+        self.recognise(&peer);
         let request = Requested::new(request).map_err(malformed)?;
         let renewal =
             Renewal { worker: peer.worker, current: peer.key, sequence: Sequence(sequence), key: request.key() };

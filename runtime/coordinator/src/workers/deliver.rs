@@ -10,11 +10,12 @@ use std::time::Duration;
 use deputy_core::schedule::Lease;
 use deputy_core::{Delivery, GroupName, InstanceName, Stamp};
 use deputy_link::server::Roster;
-use deputy_link::{Encoded, Hub};
+use deputy_link::{Binding, Encoded, Hub};
 use deputy_observe::{Clock, Metrics};
 use tokio::sync::watch;
 
 use super::Deliveries;
+use super::audience::{Audience, is_current};
 use crate::board::{Board, Seen};
 use crate::handle::Handle;
 
@@ -28,6 +29,10 @@ pub(super) struct Deliver {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     seen: Seen,
+    /// Whom a lease of an earlier configuration may reach.
+    audience: Audience,
+    /// Whether a receiver is left as it was until there is a lease of the new configuration.
+    receivers_wait: bool,
     /// What is on the board, encoded.
     leases: BTreeMap<InstanceName, Encoded>,
     /// How many workers use each instance, as the schedule was told.
@@ -61,6 +66,8 @@ impl Deliver {
             clock,
             metrics,
             seen: Seen::default(),
+            audience: Audience::default(),
+            receivers_wait: false,
             leases,
             users,
             ready: watch::Sender::new(false),
@@ -117,6 +124,9 @@ impl Deliver {
                 }
             }
         }
+        if self.receivers_wait {
+            self.bind(&plan);
+        }
     }
 
     fn publish(&mut self, plan: &Deliveries, instance: &InstanceName, lease: &Lease) {
@@ -129,9 +139,10 @@ impl Deliver {
             valid_until: lease.valid_until,
             payload: Arc::clone(&lease.payload),
         });
-        for (name, group) in &plan.groups {
-            if group.instances.contains(instance) {
-                self.hub.group(name).publish(&encoded);
+        for (name, given) in &plan.groups {
+            let group = self.hub.group(name);
+            if given.instances.contains(instance) && self.audience.may_have(plan, (name, &group), instance, lease) {
+                group.publish(&encoded);
             }
         }
         self.leases.insert(instance.clone(), encoded);
@@ -140,6 +151,7 @@ impl Deliver {
     /// Another configuration: who gets what is found anew.
     fn replan(&mut self) {
         let plan = Arc::clone(&self.plan.borrow_and_update());
+        self.audience.replan(&plan);
         for (instance, lease) in self.board.all(&mut self.seen) {
             let same = self.leases.get(&instance).is_some_and(|known| known.stamp().revision == lease.revision);
             if !same {
@@ -152,10 +164,12 @@ impl Deliver {
             group.allow(given.map(|given| given.instances.clone()).unwrap_or_default());
             let there = group.leases();
             for instance in given.iter().flat_map(|given| &given.instances) {
-                if let Some(lease) = self.leases.get(instance)
-                    && there.get(instance) != Some(&lease.stamp())
+                if let Some(encoded) = self.leases.get(instance)
+                    && there.get(instance) != Some(&encoded.stamp())
+                    && let Some(lease) = self.board.lease(instance)
+                    && self.audience.may_have(&plan, (&name, &group), instance, &lease)
                 {
-                    group.publish(lease);
+                    group.publish(encoded);
                 }
             }
             for receiver in group.receivers() {
@@ -163,13 +177,39 @@ impl Deliver {
                     group.unbind(&receiver);
                 }
             }
-            for (receiver, binding) in given.iter().flat_map(|given| &given.receivers) {
-                match binding {
-                    Some(binding) => group.bind(receiver, binding),
-                    None => group.keep(receiver),
+        }
+        self.bind(&plan);
+    }
+
+    /// Gives each group its receivers as they are configured, or leaves them as they are.
+    fn bind(&mut self, plan: &Deliveries) {
+        self.receivers_wait = false;
+        for (name, given) in &plan.groups {
+            let group = self.hub.group(name);
+            for (receiver, binding) in &given.receivers {
+                let Some(binding) = binding else {
+                    group.keep(receiver);
+                    continue;
+                };
+                let stale = self.has_stale(plan, binding);
+                if self.audience.may_bind((name.clone(), receiver.clone()), binding, stale) {
+                    group.bind(receiver, binding);
+                    continue;
+                }
+                self.receivers_wait = true;
+                if !group.receivers().contains(receiver) {
+                    group.keep(receiver);
                 }
             }
         }
+    }
+
+    /// Whether a receiver would be given a lease of an earlier configuration.
+    fn has_stale(&self, plan: &Deliveries, binding: &Binding) -> bool {
+        let stale = |instance: &InstanceName| {
+            self.board.lease(instance).is_some_and(|lease| !is_current(plan, instance, &lease))
+        };
+        binding.instances.iter().any(stale)
     }
 
     /// Tells the schedule how many workers use each instance: what nobody uses need not be kept alive, if the operator

@@ -5,6 +5,7 @@
 //! board through [`deliver`] to the hub of the link, and knows nothing of enrolment but the group. An operator's word (a
 //! worker removed or banned) reaches the connections through the roster, at once.
 
+mod audience;
 mod book;
 mod deliver;
 mod desk;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use deputy_core::schedule::Fingerprint;
 use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, Span, Timestamp};
 use deputy_link::server::{Limits, Roster, Server, Tls, TlsError};
 use deputy_link::{AuthorityError, Binding, Hub, JoinString, Lives, Standing, TokenId, WorkerId};
@@ -33,6 +35,7 @@ use desk::Front;
 use trusted_clock::TrustedClock;
 
 pub use book::BookError;
+pub(crate) use records::{AUTHORITY, WORKER};
 pub use status::{AppliedStatus, TokenStatus, WorkerPage, WorkerQuery, WorkerState, WorkerStatus};
 
 /// What workers are let in with.
@@ -66,6 +69,19 @@ pub struct WorkerOptions {
 pub struct Deliveries {
     /// By group.
     pub groups: BTreeMap<GroupName, GroupDeliveries>,
+    /// The configuration of each instance: a lease of another one goes to nobody who did not have it.
+    pub fingerprints: BTreeMap<InstanceName, Fingerprint>,
+    /// What each group had before this process began.
+    pub before: BTreeMap<GroupName, Had>,
+}
+
+/// What a group had under an earlier configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Had {
+    /// Its instances.
+    pub instances: BTreeSet<InstanceName>,
+    /// Its receivers, by name.
+    pub receivers: BTreeSet<ReceiverName>,
 }
 
 /// What one group gets.

@@ -5,12 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deputy_core::SecretBytes;
 use deputy_store::{Expected, Key, Kind, Prefix, Store, StoreError, Version};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(super) const TOKEN: Kind = Kind::new("token");
-pub(super) const WORKER: Kind = Kind::new("worker");
-pub(super) const AUTHORITY: Kind = Kind::new("authority");
+pub(crate) const WORKER: Kind = Kind::new("worker");
+pub(crate) const AUTHORITY: Kind = Kind::new("authority");
+
+/// Of damaged records, so many are named in the log.
+const DAMAGED_SHOWN: usize = 10;
+
+/// Damaged records that are set aside at once.
+const QUARANTINES: usize = 16;
 
 /// Keeps values under keys, and knows what it last wrote.
 pub(super) struct Records {
@@ -25,23 +32,31 @@ impl Records {
 
     /// All values of a kind. What is damaged is set aside and told: it costs itself alone.
     pub(super) async fn all<T: DeserializeOwned>(&self, kind: Kind) -> Result<Vec<T>, StoreError> {
-        let mut values = Vec::new();
-        for key in self.store.list(&Prefix::Kind(kind)).await? {
-            match self.read(&key).await {
+        let (mut values, mut damaged) = (Vec::new(), Vec::new());
+        for key in self.store.list(&Prefix::Kind(kind.clone())).await? {
+            let why = match self.read(&key).await {
                 Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
-                    Ok(value) => values.push(value),
-                    Err(error) => {
-                        tracing::error!(%key, %error, "this was opened, and can't be understood: it is not used")
+                    Ok(value) => {
+                        values.push(value);
+                        continue;
                     }
+                    Err(error) => error.to_string(),
                 },
-                Ok(None) => {}
-                Err(error @ StoreError::Damaged { .. }) => {
-                    tracing::error!(%error, "this is damaged and set aside: whom it is about has to join again");
-                    self.store.quarantine(&key).await?;
-                }
+                Ok(None) => continue,
+                Err(error @ StoreError::Damaged { .. }) => error.to_string(),
                 Err(error) => return Err(error),
+            };
+            if damaged.len() < DAMAGED_SHOWN {
+                tracing::error!(%key, error = why, "a record of a worker or token is damaged: its worker has to join again");
             }
+            damaged.push(key);
         }
+        if damaged.len() > DAMAGED_SHOWN {
+            tracing::error!(records = damaged.len(), %kind, "records are damaged: their workers have to join again");
+        }
+        // Each costs a wait for the disk; together they share its journal.
+        let aside = stream::iter(&damaged).map(|key| self.store.quarantine(key)).buffer_unordered(QUARANTINES);
+        aside.try_collect::<()>().await?;
         Ok(values)
     }
 

@@ -7,7 +7,7 @@ fn plan(binding: Option<Binding>) -> Deliveries {
     let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
     let receivers = BTreeMap::from([("aws".parse().unwrap(), binding)]);
     let given = GroupDeliveries { instances, receivers, ..GroupDeliveries::default() };
-    Deliveries { groups: BTreeMap::from([(group("analytics"), given)]) }
+    Deliveries { groups: BTreeMap::from([(group("analytics"), given)]), ..Deliveries::default() }
 }
 
 fn binding(component: u8) -> Binding {

@@ -230,7 +230,7 @@ impl WorkerStatus {
             joined: Timestamp::from_millis(worker.joined_ms).to_string(),
             seen: present.map(|present| present.seen().to_string()),
             seen_ago_ms: present.map(|present| now.since(present.seen()).as_millis()),
-            renewals: worker.sequence.0,
+            renewals: worker.renewals().unwrap_or_default(),
             applied: applied.collect(),
         }
     }

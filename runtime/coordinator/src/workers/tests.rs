@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use deputy_observe::SystemClock;
 
+#[path = "audience_tests.rs"]
+mod audience;
 #[path = "clock_tests.rs"]
 mod clocks;
 #[path = "engine_tests.rs"]
@@ -175,6 +177,10 @@ impl Site {
     }
 
     fn publish_text(&self, name: &str, revision: u64, text: String) {
+        self.publish_of(Fingerprint::default(), name, revision, text);
+    }
+
+    fn publish_of(&self, fingerprint: Fingerprint, name: &str, revision: u64, text: String) {
         let now = wall();
         let lease = Lease {
             revision: Revision(revision),
@@ -184,7 +190,7 @@ impl Site {
             issued_at: now,
             valid_until: now.plus(Span::secs(3600)),
             origin: Origin::Component,
-            fingerprint: Fingerprint::default(),
+            fingerprint,
         };
         self.board.publish(name.parse().unwrap(), lease);
     }

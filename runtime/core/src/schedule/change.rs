@@ -3,10 +3,11 @@
 use crate::InstanceName;
 
 use super::clock::Now;
-use super::event::{Action, Notice};
+use super::event::Action;
 use super::lease::{Found, Lease, Origin, Retired, Revision};
 use super::machine::Schedule;
 use super::policy::When;
+use super::revocation::{NotRevoked, Revocation};
 use super::slot::{Life, Next, Slot, Stay, Wish};
 
 impl Schedule {
@@ -15,8 +16,9 @@ impl Schedule {
         let life = self.life;
         let Some(slot) = self.slots.get_mut(name) else { return true };
         let mut given_up = Vec::new();
-        let mut dirty = slot.retire_late(now);
+        let mut dirty = slot.retire_late(now, &mut given_up);
         dirty |= slot.drop_retired(now, &mut given_up);
+        dirty |= slot.note_removal(now);
         if let Some(when) = slot.ends(life, now) {
             dirty |= slot.end(when, now, &mut given_up);
         }
@@ -31,8 +33,8 @@ impl Schedule {
         // The wish is carried out: what the file holds now may be what comes next.
         let keeps = slot.ends(life, now).is_none() && life == Life::Running;
         let adopted = slot.adoptable(now).filter(|_| keeps).cloned();
-        for revision in given_up {
-            self.tell(Notice::RevokeGivenUp(name.clone(), revision));
+        for (revision, why) in given_up {
+            self.abandon(name, revision, why, now.wall);
         }
         if ended {
             self.withdraw(name);
@@ -63,7 +65,7 @@ impl Schedule {
     fn adopt(&mut self, name: &InstanceName, found: Found, now: Now) {
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.retire(now);
+        let not_revoked = slot.retire(now);
         let revision = Revision(slot.record.revision.0.saturating_add(1));
         let since = found.since.min(now.wall);
         slot.obtained = None;
@@ -89,55 +91,67 @@ impl Schedule {
         } else if slot.next.is_due(now) {
             slot.next = Next::at(now.mono);
         }
+        if let Some((revision, why)) = not_revoked {
+            self.abandon(name, revision, why, now.wall);
+        }
     }
 }
 
 impl Slot {
-    /// Moves the lease that is held to those that are to be revoked, if that is wanted and can be.
-    pub(super) fn retire(&mut self, now: Now) {
-        let Some(lease) = self.record.lease.take() else { return };
-        if let Some(grace) = self.plan.policy.revoke.replaced
-            && self.revokes()
-            && lease.origin == Origin::Component
-            && lease.is_valid(now.wall.plus(grace))
-        {
-            self.record.retired.push(Retired { lease, revoke_at: now.wall.plus(grace) });
+    /// Moves the lease that is held to those that are to be revoked, if that is wanted and can be. Gives the one back that
+    /// should be revoked and can't be.
+    pub(super) fn retire(&mut self, now: Now) -> Option<(Revision, NotRevoked)> {
+        let lease = self.record.lease.take()?;
+        let grace = self.plan.policy.revoke.replaced?;
+        if lease.origin != Origin::Component || !lease.is_valid(now.wall.plus(grace)) {
+            return None;
+        }
+        match self.revocation(lease.fingerprint) {
+            // That a component can't revoke is no news.
+            Revocation::Impossible(NotRevoked::Unable) => None,
+            Revocation::Impossible(why) => Some((lease.revision, why)),
+            Revocation::Possible | Revocation::Later => {
+                self.add_retired(Retired { lease, revoke_at: now.wall.plus(grace) })
+            }
         }
     }
 
     /// Lets go of what need not or cannot be revoked any longer; whether that changed something.
-    fn drop_retired(&mut self, now: Now, given_up: &mut Vec<Revision>) -> bool {
-        let revokes = self.revokes();
+    fn drop_retired(&mut self, now: Now, given_up: &mut Vec<(Revision, NotRevoked)>) -> bool {
+        let mut kept = Vec::new();
         let before = self.record.retired.len();
-        self.record.retired.retain(|retired| {
-            let keep = revokes && retired.lease.is_valid(now.wall);
-            // One that ended before its time to be revoked did what it should.
-            if !keep && (!revokes || retired.revoke_at <= now.wall) {
-                given_up.push(retired.lease.revision);
+        for retired in std::mem::take(&mut self.record.retired) {
+            let Retired { lease, revoke_at } = &retired;
+            match self.revocation(lease.fingerprint).refusal() {
+                Some(why) => given_up.push((lease.revision, why)),
+                None if lease.is_valid(now.wall) => kept.push(retired),
+                None if *revoke_at <= now.wall => given_up.push((lease.revision, NotRevoked::Ended)),
+                // One that ended before its time to be revoked did what it should.
+                None => {}
             }
-            keep
-        });
+        }
+        self.record.retired = kept;
         self.record.retired.len() != before
     }
 
     /// Ends what is held; whether that changed something.
-    fn end(&mut self, when: When, now: Now, given_up: &mut Vec<Revision>) -> bool {
+    pub(super) fn end(&mut self, when: When, now: Now, given_up: &mut Vec<(Revision, NotRevoked)>) -> bool {
         let mut changed = false;
-        let able = self.revokes() && when == When::Revoke;
         let wished = self.wish == Some(Wish::Revoke);
         if let Some(lease) = self.record.lease.take() {
             changed = true;
             if self.failures == 0 {
                 self.next = Next::at(now.mono); // whoever wants it again does not wait until this one had ended
             }
-            let is_valid = lease.is_valid(now.wall);
-            if lease.origin == Origin::Component && is_valid && able {
-                self.record.retired.push(Retired { lease, revoke_at: now.wall });
-            } else if lease.origin == Origin::Component && is_valid && wished {
-                given_up.push(lease.revision);
+            if lease.origin == Origin::Component && lease.is_valid(now.wall) && when == When::Revoke {
+                match self.revocation(lease.fingerprint).refusal() {
+                    None => given_up.extend(self.add_retired(Retired { lease, revoke_at: now.wall })),
+                    Some(NotRevoked::Unable) if !wished => {}
+                    Some(why) => given_up.push((lease.revision, why)),
+                }
             }
         }
-        if able {
+        if when == When::Revoke {
             for retired in self.record.retired.iter_mut().filter(|retired| retired.revoke_at > now.wall) {
                 retired.revoke_at = now.wall;
                 changed = true;

@@ -15,7 +15,8 @@ use super::clock::Now;
 use super::event::{Action, CallNumber, Outcome, Work};
 use super::lease::{Lease, Origin, Retired, Revision};
 use super::machine::Schedule;
-use super::policy::{Fingerprint, When};
+use super::policy::Fingerprint;
+use super::revocation::{NotRevoked, Revocation};
 use super::slot::{Phase, Slot, Stay};
 
 /// How often a change of its configuration has an instance called at once. One that changes more often is called later,
@@ -74,7 +75,7 @@ impl Schedule {
         if why == GivenUp::Changed && slot.given_up >= IN_A_ROW {
             return;
         }
-        if !slot.revokes() {
+        if slot.revocation(made.fingerprint) != Revocation::Possible {
             slot.given_up += 1;
             return self.cut(name);
         }
@@ -110,7 +111,7 @@ impl Slot {
     pub(super) fn came_late(&mut self, made: &Made, tokens: Tokens, now: Now) {
         let revoke = &self.plan.policy.revoke;
         let wanted = match self.stay {
-            Stay::Leaving => revoke.removed == When::Revoke,
+            Stay::Leaving => revoke.removed.is_some(),
             Stay::Configured => made.revoked || revoke.replaced.is_some(),
         };
         if !wanted {
@@ -130,14 +131,14 @@ impl Slot {
     }
 
     /// Moves what came late to what is to be revoked; whether that changed something.
-    pub(super) fn retire_late(&mut self, now: Now) -> bool {
+    pub(super) fn retire_late(&mut self, now: Now, given_up: &mut Vec<(Revision, NotRevoked)>) -> bool {
         let late = std::mem::take(&mut self.late);
-        let before = self.record.retired.len();
+        let before = self.record.revision;
         for mut lease in late.into_iter().filter(|lease| lease.is_valid(now.wall)) {
             self.record.revision = Revision(self.record.revision.0.saturating_add(1));
             lease.revision = self.record.revision;
-            self.record.retired.push(Retired { lease, revoke_at: now.wall });
+            given_up.extend(self.add_retired(Retired { lease, revoke_at: now.wall }));
         }
-        self.record.retired.len() != before
+        self.record.revision != before
     }
 }

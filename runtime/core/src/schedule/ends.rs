@@ -11,7 +11,7 @@ use super::event::{Action, CallNumber, Notice, Outcome, Work};
 use super::lease::{Lease, Origin, Revision};
 use super::machine::Schedule;
 use super::policy::{ASSUMED_LIFETIME, Fingerprint};
-use super::slot::{Next, Phase, Renewable, Required, Slot};
+use super::slot::{Next, Phase, Renewable, Required, Slot, Stay};
 use super::trouble::{Kind, Trouble};
 
 /// How often a component that needs no tokens is asked again.
@@ -21,7 +21,10 @@ impl Schedule {
     pub(super) fn finished(&mut self, call: CallNumber, outcome: Outcome, now: Now) {
         let Some(running) = self.release(call) else { return };
         let longest = self.slots.get(&running.name).map_or(Span::millis(0), |slot| slot.plan.policy.retry.most);
-        self.pace(&running, &outcome, longest, now.mono);
+        // What a former configuration's service says is not about the one that is called now.
+        if !self.slots.get(&running.name).is_some_and(|slot| slot.calls_former(call)) {
+            self.pace(&running, &outcome, longest, now.mono);
+        }
         let name = running.name;
         let Some(outcome) = self.detached_ended(&name, call, outcome, now) else { return };
         let Some(slot) = self.slots.get_mut(&name) else { return };
@@ -34,9 +37,10 @@ impl Schedule {
         // What is held may be of a former configuration, too, until it is replaced.
         let held = slot.valid(now.wall).map(|lease| lease.fingerprint);
         let replaces = held == Some(fingerprint) && matches!(outcome, Outcome::Obtained(_));
-        let stale = revoked || (fingerprint != slot.plan.fingerprint && !replaces);
+        let leaves = slot.stay == Stay::Leaving;
+        let stale = revoked || leaves || (fingerprint != slot.plan.fingerprint && !replaces);
         if stale && !matches!(work, Work::Revoke(_)) {
-            // It was made under another configuration, or before an operator revoked what it brings.
+            // It was made under another configuration, or before an operator revoked what it brings, or removed it.
             if let Outcome::Obtained(tokens) = outcome {
                 let issued_at = if let Work::Renew(lease) = work { Some(lease.issued_at) } else { None };
                 slot.came_late(&Made { began, fingerprint, issued_at, revoked }, tokens, now);
@@ -106,7 +110,7 @@ impl Schedule {
             // Who asked for it has it for a while, however long the call took.
             slot.used_until = slot.grace(now.mono);
         }
-        let mut gained = true;
+        let (mut gained, mut not_revoked) = (true, None);
         if let Work::Renew(old) = work {
             lease.issued_at = old.issued_at;
             gained = valid_until > old.valid_until;
@@ -114,7 +118,7 @@ impl Schedule {
             slot.record.lease = None;
         } else {
             slot.wish = None;
-            slot.retire(now);
+            not_revoked = slot.retire(now);
         }
         slot.obtained = Some(began.mono);
         slot.record.revision = lease.revision;
@@ -138,6 +142,9 @@ impl Schedule {
         }
         if slot.wish.is_some() {
             slot.next = Next::at(now.mono); // it was another one that was wished for, not this one for longer
+        }
+        if let Some((revision, why)) = not_revoked {
+            self.abandon(name, revision, why, now.wall);
         }
         self.shares.keep();
         self.save(name);

@@ -7,7 +7,8 @@ use crate::{InstanceName, Span, Timestamp, Tokens};
 
 use super::budget::{Budget, UpstreamName};
 use super::lease::{Found, Lease, Record, Revision};
-use super::policy::Plan;
+use super::policy::{Fingerprint, Plan};
+use super::revocation::NotRevoked;
 use super::trouble::{Kind, Trouble};
 
 /// The number of a call that the schedule asked for.
@@ -117,17 +118,27 @@ pub enum Notice {
     ExpiryAssumed(InstanceName, Option<Timestamp>, Timestamp),
     /// A call failed; it is tried again after this time.
     Failed(InstanceName, Trouble, Span),
-    /// State of an instance that is not configured was deleted; what it held expires by itself.
-    Orphaned(InstanceName),
+    /// An instance for which something is kept is not configured: it is deleted then, unless the instance comes back.
+    Orphaned(InstanceName, Timestamp),
+    /// A lease is given out although it could not be saved: the one before is about to end.
+    PublishedUnsaved(InstanceName, Revision),
     /// A lease could not be revoked; it is tried again after this time.
     RevokeFailed(InstanceName, Revision, Trouble, Span),
-    /// A lease was not revoked and is no longer tried, because the component can't, or because it expired.
-    RevokeGivenUp(InstanceName, Revision),
+    /// A lease was not revoked, and will not be.
+    RevokeGivenUp(InstanceName, Revision, NotRevoked),
     /// State could not be saved, and what depends on it waits; it is tried again after this time.
     SaveFailed(InstanceName, String, Span),
 }
 
 impl Work {
+    /// Under which configuration the payload was obtained that the component is given; `None` if it gets none.
+    pub fn payload_of(&self) -> Option<Fingerprint> {
+        match self {
+            Self::Obtain => None,
+            Self::Renew(lease) | Self::Revoke(lease) => Some(lease.fingerprint),
+        }
+    }
+
     /// The function of the contract.
     pub fn word(&self) -> &'static str {
         match self {

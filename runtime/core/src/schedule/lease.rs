@@ -58,6 +58,8 @@ pub struct Record {
     pub lease: Option<Lease>,
     /// What is to be revoked.
     pub retired: Vec<Retired>,
+    /// Until when this is kept if the instance is no longer configured.
+    pub removed: Option<Timestamp>,
 }
 
 /// A payload that another program maintains.

@@ -11,6 +11,7 @@ use super::event::{Action, CallNumber, Event, Notice, Outcome, Ticket};
 use super::lease::{Found, Record};
 use super::policy::Account;
 use super::queue::{Admission, Queue, Shares};
+use super::removal::Orphan;
 use super::slot::{Life, Next, Phase, Required, Slot, Wish};
 use super::trouble::Kind;
 use super::view::{UpstreamView, View};
@@ -21,6 +22,8 @@ pub struct Schedule {
     pub(super) slots: BTreeMap<InstanceName, Slot>,
     /// What came before the configuration that has its instance.
     pub(super) restored: BTreeMap<InstanceName, Record>,
+    /// What is kept for instances that are not configured.
+    pub(super) orphans: BTreeMap<InstanceName, Orphan>,
     pub(super) files: BTreeMap<InstanceName, Option<Found>>,
     pub(super) queue: Queue,
     pub(super) shares: Shares,
@@ -31,6 +34,8 @@ pub struct Schedule {
     pub(super) actions: VecDeque<Action>,
     pub(super) chance: fastrand::Rng,
     pub(super) life: Life,
+    /// The call whose end is being taken in.
+    pub(super) ending: Option<CallNumber>,
     numbers: u64,
     last: Option<Now>,
 }
@@ -52,6 +57,7 @@ impl Schedule {
         Self {
             slots: BTreeMap::new(),
             restored: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             files: BTreeMap::new(),
             queue: Queue::new(begin),
             shares: Shares::new(),
@@ -62,6 +68,7 @@ impl Schedule {
             actions: VecDeque::new(),
             chance: fastrand::Rng::with_seed(seed),
             life: Life::Running,
+            ending: None,
             numbers: 0,
             last: None,
         }
@@ -69,7 +76,13 @@ impl Schedule {
 
     /// Takes in one event. What follows from it is then in [`next_action`](Self::next_action).
     pub fn handle(&mut self, now: Now, event: Event) {
+        // A jump that shows with the end of a call does not cut that call off.
+        self.ending = match &event {
+            Event::Finished(call, _) => Some(*call),
+            _ => None,
+        };
         self.notice_jump(now);
+        self.ending = None;
         match event {
             Event::Asked(name) => self.used(&name, None, now),
             Event::Configured(configuration) => self.configured(configuration, now),
@@ -85,6 +98,7 @@ impl Schedule {
             Event::Woke => {}
         }
         self.wake(now);
+        self.expire_orphans(now);
         self.dispatch(now);
     }
 
@@ -98,7 +112,7 @@ impl Schedule {
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
         let mono = self.by_mono.first().map(|(at, _)| *at);
         let wall = self.by_wall.first().map(|(at, _)| now.mono_at(*at));
-        [mono, wall, self.queue.wake_at(now.mono)].into_iter().flatten().min()
+        [mono, wall, self.queue.wake_at(now.mono), self.orphans_wake_at(now)].into_iter().flatten().min()
     }
 
     /// Whether it has stopped, and nothing is under way.

@@ -64,10 +64,13 @@ mod plans;
 mod policy;
 mod queue;
 mod ratio;
+mod removal;
+mod revocation;
 mod saves;
 mod settle;
 mod slot;
 mod trouble;
+mod unsaved;
 mod view;
 mod wants;
 
@@ -83,5 +86,7 @@ pub use policy::{
     ASSUMED_LIFETIME, Abilities, Account, CallRate, Fingerprint, Mode, Plan, Policy, Prefer, Retry, Revoke, When,
 };
 pub use ratio::{Ratio, RatioError};
+pub use removal::{ORPHAN_GRACE, REMOVAL_GRACE};
+pub use revocation::{Abandoned, MOST_RETIRED, NotRevoked};
 pub use trouble::{Kind, Trouble};
 pub use view::{Doing, Readiness, UpstreamView, View};

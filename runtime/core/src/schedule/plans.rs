@@ -7,7 +7,7 @@ use crate::InstanceName;
 use super::budget::{Bucket, UpstreamName};
 use super::clock::Now;
 use super::detach::{GivenUp, SELDOM};
-use super::event::{Action, Configuration, Notice, Ticket};
+use super::event::{Action, Configuration};
 use super::lease::Record;
 use super::machine::Schedule;
 use super::policy::Plan;
@@ -25,21 +25,22 @@ impl Schedule {
             }
         }
         for (name, plan) in plans {
-            let record = self.restored.remove(&name).unwrap_or_default();
+            let record = self.adopt_orphan(&name).unwrap_or_default();
             self.enter(&name, plan, record, now);
         }
         let upstreams: BTreeSet<&UpstreamName> = self.slots.values().map(|slot| &slot.plan.upstream).collect();
         self.shares.configure(calls, upstreams.len() > 1);
-        // Nobody is there who could revoke what these hold.
-        for name in std::mem::take(&mut self.restored).into_keys() {
-            self.tell(Notice::Orphaned(name.clone()));
-            let ticket = Ticket(self.number());
-            self.actions.push_back(Action::Forget(ticket, name));
-        }
+        self.keep_orphans(now);
     }
 
     fn enter(&mut self, name: &InstanceName, plan: Plan, record: Record, now: Now) {
-        let mut slot = Slot::new(plan, record, now.mono);
+        let removed = record.removed.is_some();
+        self.slots.insert(name.clone(), Slot::new(plan.clone(), record, now.mono));
+        if removed {
+            self.take_up(name, &plan, now);
+        }
+        let chance = self.chance.u16(..);
+        let Some(slot) = self.slots.get_mut(name) else { return };
         slot.found = self.files.remove(name).flatten();
         slot.usual_life = slot.record.lease.as_ref().map(|lease| lease.valid_until.since(lease.obtained_at));
         if let Some(lease) = slot.valid(now.wall).cloned() {
@@ -48,9 +49,8 @@ impl Schedule {
             self.actions.push_back(Action::Publish(name.clone(), lease.clone()));
             slot.published = Some(lease);
             self.shares.keep();
-            slot.next = slot.replacement(now, now.wall, self.chance.u16(..));
+            slot.next = slot.replacement(now, now.wall, chance);
         }
-        self.slots.insert(name.clone(), slot);
         self.settle(name, now);
     }
 
@@ -70,12 +70,16 @@ impl Schedule {
         if prompt && seldom {
             self.give_up(name, GivenUp::Changed);
         }
+        if returned {
+            self.take_up(name, &plan, now);
+        }
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
         if slot.plan.policy.calls != plan.policy.calls {
             slot.hourly = Bucket::hourly(plan.policy.calls, now.mono);
             slot.rests_until = now.mono;
         }
+        slot.keep_former();
         slot.plan = plan;
         slot.stay = Stay::Configured;
         if mode_changed {
@@ -95,19 +99,6 @@ impl Schedule {
             };
         } else if policy_changed && slot.failures == 0 && slot.wish.is_none() && slot.valid(now.wall).is_some() {
             slot.next = slot.replacement(now, now.wall, chance);
-        }
-        self.settle(name, now);
-    }
-
-    fn leave(&mut self, name: &InstanceName, now: Now) {
-        if self.slots.get(name).is_none_or(|slot| slot.stay == Stay::Leaving) {
-            return;
-        }
-        self.unqueue(name, now);
-        self.give_up(name, GivenUp::Removed);
-        self.withdraw(name); // whatever is being saved
-        if let Some(slot) = self.slots.get_mut(name) {
-            slot.stay = Stay::Leaving;
         }
         self.settle(name, now);
     }

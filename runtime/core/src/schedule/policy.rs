@@ -4,6 +4,7 @@ use crate::{ServiceName, Span};
 
 use super::budget::UpstreamName;
 use super::ratio::Ratio;
+use super::removal::REMOVAL_GRACE;
 
 /// How one instance's lease is kept. [`Policy::default`] is what an instance has that says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +73,8 @@ pub struct Retry {
 pub struct Revoke {
     /// A lease that was replaced, so long after it; `None` leaves it to expire.
     pub replaced: Option<Span>,
-    /// The lease of an instance that is no longer configured.
-    pub removed: When,
+    /// The lease of an instance that is no longer configured, so long after its removal; `None` leaves it to expire.
+    pub removed: Option<Span>,
     /// Every lease when the coordinator stops.
     pub shutdown: When,
 }
@@ -117,6 +118,16 @@ pub struct Abilities {
 /// Of an instance's configuration. Equal ones obtain equal things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Fingerprint(pub [u8; 16]);
+
+impl Fingerprint {
+    /// Of an instance whose component is not loaded: no lease has it.
+    pub const UNKNOWN: Self = Self([0; 16]);
+
+    /// Whether the component is loaded, so that it is known what it obtains.
+    pub fn is_known(self) -> bool {
+        self != Self::UNKNOWN
+    }
+}
 
 /// Of the secrets by which a service knows an instance: equal ones are one account there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -172,6 +183,6 @@ impl Default for Retry {
 
 impl Default for Revoke {
     fn default() -> Self {
-        Self { replaced: Some(Span::secs(300)), removed: When::Revoke, shutdown: When::Expire }
+        Self { replaced: Some(Span::secs(300)), removed: Some(REMOVAL_GRACE), shutdown: When::Expire }
     }
 }

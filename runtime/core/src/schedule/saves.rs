@@ -31,7 +31,8 @@ impl Schedule {
         }
         slot.unsaved = None;
         let published = slot.published.as_ref().map(|lease| lease.revision);
-        if slot.ends(self.life, now).is_none()
+        if slot.stay == Stay::Configured
+            && slot.ends(self.life, now).is_none()
             && let Some(lease) = slot.valid(now.wall).filter(|lease| published != Some(lease.revision)).cloned()
         {
             self.actions.push_back(Action::Publish(name.clone(), lease.clone()));
@@ -66,6 +67,7 @@ impl Schedule {
         let new = Ticket(self.number());
         let Some(slot) = self.slots.get_mut(name) else { return };
         let failures = slot.save_failures();
+        slot.unsaved_record = None;
         slot.phase = Phase::Saving { ticket: new, failures, again: None };
         self.saving.insert(new, name.clone());
         self.actions.push_back(Action::Save(new, name.clone(), slot.record.clone()));
@@ -76,6 +78,7 @@ impl Schedule {
         let new = Ticket(self.number());
         let Some(slot) = self.slots.get_mut(name) else { return };
         let failures = slot.save_failures();
+        slot.unsaved_record = None;
         slot.phase = Phase::Forgetting { ticket: new, failures, again: None };
         self.saving.insert(new, name.clone());
         self.actions.push_back(Action::Forget(new, name.clone()));

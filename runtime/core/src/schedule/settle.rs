@@ -54,22 +54,30 @@ impl Schedule {
             // A disk may be full for long, and what is to end does not wait for it.
             Phase::Saving { again: Some(again), .. } => {
                 let again = *again;
-                if !self.change(name, now) && again <= now.mono {
-                    self.save(name);
+                if self.change(name, now) {
+                    return;
                 }
-                return;
+                if again <= now.mono {
+                    return self.save(name);
+                }
+                self.publish_unsaved(name, now);
+                if !self.go_on_unsaved(name, now) {
+                    return;
+                }
             }
             Phase::Forgetting { again: Some(again), .. } if *again <= now.mono => return self.forget(name),
             Phase::Saving { .. } | Phase::Forgetting { .. } => return,
             // Tokens are more urgent than a revocation, which is tried again.
-            Phase::Calling { work: Work::Revoke(_), .. } if self.life == Life::Running && slot.is_due(now) => {
+            Phase::Calling { call, work: Work::Revoke(_), .. }
+                if self.life == Life::Running && self.ending != Some(*call) && slot.is_due(now) =>
+            {
                 slot.revoke_after = now.mono.plus(slot.plan.policy.retry.least());
                 self.cut(name);
             }
             Phase::Calling { .. } => return,
             Phase::Resting | Phase::Waiting { .. } => {}
         }
-        if !self.change(name, now) {
+        if !self.change(name, now) && !self.save_unsaved(name, now) {
             self.want(name, now);
         }
     }
@@ -80,7 +88,7 @@ impl Schedule {
         let revision = lease.revision;
         if slot.told_expired != Some(revision) {
             slot.told_expired = Some(revision);
-            if slot.required == Required::Yes {
+            if slot.required == Required::Yes && slot.stay == Stay::Configured {
                 self.tell(Notice::Expired(name.clone(), revision));
             }
         }
@@ -95,7 +103,7 @@ impl Schedule {
         let may_revoke = running || (no_later && slot.revoke_failures == 0);
         let task = if running && slot.is_due(now) {
             Some(Task::Tokens)
-        } else if may_revoke && slot.to_revoke(now).is_some() {
+        } else if may_revoke && slot.unsaved_record.is_none() && slot.to_revoke(now).is_some() {
             Some(Task::Revocation)
         } else {
             None

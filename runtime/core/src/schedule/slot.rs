@@ -1,5 +1,6 @@
 //! One instance, as the schedule sees it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::{SecretBytes, Span, Timestamp};
@@ -11,12 +12,20 @@ use super::event::{CallNumber, Ticket, Work};
 use super::lease::{Found, Lease, Origin, Record, Revision};
 use super::policy::{ASSUMED_LIFETIME, Fingerprint, Mode, Plan, Retry};
 use super::queue::Place;
+use super::revocation::{Abandoned, Former};
 use super::trouble::{Kind, Trouble};
+use super::unsaved::Unsaved;
 
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) plan: Plan,
+    /// The components of earlier configurations that obtained what is held or waits to be revoked.
+    pub(super) former: BTreeMap<Fingerprint, Former>,
+    /// What was not revoked although it should have been.
+    pub(super) abandoned: Option<Abandoned>,
     pub(super) stay: Stay,
+    /// Until when what it holds is kept, once it leaves.
+    pub(super) leaves_at: Option<Mono>,
     /// What is saved, or being saved.
     pub(super) record: Record,
     /// When the call began that brought what is held, if this process made it.
@@ -57,6 +66,8 @@ pub(super) struct Slot {
     pub(super) trouble: Option<Trouble>,
     /// Why what is held could not be saved when that was last tried.
     pub(super) unsaved: Option<String>,
+    /// What is still to be saved while other things go on.
+    pub(super) unsaved_record: Option<Unsaved>,
     pub(super) last_success: Option<Timestamp>,
     pub(super) renewable: Renewable,
     pub(super) required: Required,
@@ -157,7 +168,10 @@ impl Slot {
             hourly: Bucket::hourly(plan.policy.calls, now),
             rests_until: now,
             plan,
+            former: BTreeMap::new(),
+            abandoned: None,
             stay: Stay::Configured,
+            leaves_at: None,
             record,
             obtained: None,
             published: None,
@@ -174,6 +188,7 @@ impl Slot {
             usual_life: None,
             trouble: None,
             unsaved: None,
+            unsaved_record: None,
             last_success: None,
             renewable: Renewable::Perhaps,
             required: Required::Yes,
@@ -267,10 +282,6 @@ impl Slot {
         }
     }
 
-    pub(super) fn revokes(&self) -> bool {
-        self.plan.component.is_some_and(|component| component.revokes)
-    }
-
     /// Whether somebody uses it, or did a moment ago, or nobody has to.
     pub(super) fn in_use(&self, now: Mono) -> bool {
         match self.plan.policy.mode {
@@ -291,7 +302,9 @@ impl Slot {
     pub(super) fn save_failures(&self) -> u32 {
         match self.phase {
             Phase::Saving { failures, .. } | Phase::Forgetting { failures, .. } => failures,
-            Phase::Resting | Phase::Waiting { .. } | Phase::Calling { .. } => 0,
+            Phase::Resting | Phase::Waiting { .. } | Phase::Calling { .. } => {
+                self.unsaved_record.map_or(0, |unsaved| unsaved.failures)
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::event::Work;
 use super::lease::{Lease, Origin};
 use super::policy::Plan;
 use super::queue::{Queue, Task};
+use super::revocation::Abandoned;
 use super::slot::{Phase, Required, Slot, Stay};
 use super::trouble::Trouble;
 
@@ -24,8 +25,12 @@ pub struct View<'s> {
     pub readiness: Readiness,
     /// The lease that was given out last, or else the one that will be when it is saved.
     pub lease: Option<&'s Lease>,
+    /// For how long what it holds is kept, if it is no longer configured.
+    pub leaves_in: Option<Span>,
     /// How many leases wait to be revoked.
     pub retired: usize,
+    /// What was not revoked although it should have been.
+    pub abandoned: Option<&'s Abandoned>,
     /// How many use it.
     pub users: u32,
     /// How many calls failed since the last that did not.
@@ -34,6 +39,8 @@ pub struct View<'s> {
     pub trouble: Option<&'s Trouble>,
     /// Why what it holds could not be saved when that was last tried.
     pub unsaved: Option<&'s str>,
+    /// Whether it is given out all the same.
+    pub given_unsaved: bool,
     /// When a call last brought something.
     pub last_success: Option<Timestamp>,
     /// When it is obtained or renewed next, if that is known.
@@ -104,11 +111,14 @@ impl<'s> View<'s> {
             doing: doing(slot, queue, now),
             readiness: readiness(slot, now),
             lease: slot.given(),
+            leaves_in: slot.leaves_at.filter(|_| slot.is_kept(now)).map(|at| at.since(now.mono)),
             retired: slot.record.retired.len(),
+            abandoned: slot.abandoned.as_ref(),
             users: slot.users,
             failures: slot.failures,
             trouble: slot.trouble.as_ref(),
             unsaved: slot.unsaved.as_deref(),
+            given_unsaved: slot.is_given_unsaved(),
             last_success: slot.last_success,
             next,
         }

@@ -30,10 +30,12 @@ impl Slot {
         let revoke = &self.plan.policy.revoke;
         if self.wish == Some(Wish::Revoke) {
             Some(When::Revoke)
-        } else if self.stay == Stay::Leaving {
-            Some(revoke.removed)
+        } else if self.stay == Stay::Leaving && !self.is_kept(now) {
+            Some(self.removed())
         } else if life == Life::Stopping && revoke.shutdown == When::Revoke && self.can_revoke_held() {
             Some(When::Revoke)
+        } else if self.stay == Stay::Leaving {
+            None
         } else if !self.in_use(now.mono) {
             Some(if revoke.replaced.is_some() { When::Revoke } else { When::Expire })
         } else {
@@ -42,7 +44,10 @@ impl Slot {
     }
 
     fn can_revoke_held(&self) -> bool {
-        self.revokes() && self.record.lease.as_ref().is_none_or(|lease| lease.origin == Origin::Component)
+        let lease = self.record.lease.as_ref();
+        lease.is_none_or(|lease| {
+            lease.origin == Origin::Component && self.revocation(lease.fingerprint).refusal().is_none()
+        })
     }
 
     /// The file's payload, if it should be given out instead of what is.
@@ -130,6 +135,10 @@ impl Slot {
         if let Phase::Saving { again, .. } | Phase::Forgetting { again, .. } = &self.phase {
             again.iter().copied().for_each(&mut by_mono);
         }
+        self.unsaved_due_at(life, now).filter(|at| *at > now.wall).into_iter().for_each(&mut by_wall);
+        if !matches!(self.phase, Phase::Calling { .. }) {
+            self.unsaved_record.iter().for_each(|unsaved| by_mono(unsaved.again));
+        }
         if life == Life::Stopping {
             return (mono, None); // only a save goes on by the clock
         }
@@ -153,11 +162,15 @@ impl Slot {
         if resting || queued {
             self.record.retired.iter().for_each(|retired| by_wall(retired.lease.valid_until));
         }
+        if resting && self.stay == Stay::Leaving {
+            self.valid(now.wall).map(|lease| lease.valid_until).into_iter().for_each(&mut by_wall);
+            self.leaves_at.filter(|at| *at > now.mono).into_iter().for_each(&mut by_mono);
+        }
         if resting {
             for retired in &self.record.retired {
                 if retired.revoke_at > now.wall {
                     by_wall(retired.revoke_at);
-                } else {
+                } else if self.unsaved_record.is_none() {
                     by_mono(self.revoke_after);
                 }
             }

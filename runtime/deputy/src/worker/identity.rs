@@ -155,7 +155,7 @@ pub(super) async fn identity(
     };
     let string = match (argument, configured) {
         (Some(argument), _) => Some(given(argument)?),
-        (None, Some(_)) if standing == Standing::Good => None,
+        (None, Some(source)) if standing == Standing::Good => anothers(source, known.as_ref(), here).await,
         (None, Some(source)) => match deputy_sources::read(source, Form::text(ByteSize::kib(4)), here).await {
             Ok(text) => Some(parsed(text.expose())?),
             // It may be gone since it was used.
@@ -188,6 +188,21 @@ pub(super) async fn identity(
             ))
         }
     }
+}
+
+/// The configured join string if it is of a coordinator with another authority than the one that this worker joined, as
+/// after the loss of that one's state: nobody there knows this worker's certificate, however good it is.
+async fn anothers(source: &SecretSource, known: Option<&Identity>, here: &Surroundings) -> Option<JoinString> {
+    // It may be gone since it was used.
+    let text = deputy_sources::read(source, Form::text(ByteSize::kib(4)), here).await.ok()?;
+    let string = parsed(text.expose()).ok()?;
+    let is_anothers = known.is_some_and(|known| !known.knows(string.authority));
+    if is_anothers {
+        tracing::warn!(
+            "the join string is of a coordinator with another certificate authority: this worker joins anew"
+        );
+    }
+    is_anothers.then_some(string)
 }
 
 /// The argument of --join: the string itself, or where it is.

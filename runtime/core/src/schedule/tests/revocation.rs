@@ -1,7 +1,7 @@
 use super::world::{World, failed, lasting, name, plain, plan, revoking};
 use crate::Span;
 use crate::schedule::{
-    Abilities, Event, Fingerprint, Kind, Notice, Outcome, Plan, Readiness, Revision, Revoke, When, Work,
+    Abilities, Event, Kind, NotRevoked, Notice, Outcome, Plan, REMOVAL_GRACE, Readiness, Revision, Revoke, When, Work,
 };
 
 const HOUR: Span = Span::secs(3600);
@@ -100,7 +100,7 @@ fn what_cannot_be_revoked_is_withdrawn_and_told() {
     world.bring("a", HOUR);
     world.handle(Event::Revoke(name("a")));
     assert_eq!((world.revision("a"), world.word("a")), (None, "obtain"));
-    assert!(world.notices().any(|notice| *notice == Notice::RevokeGivenUp(name("a"), Revision(1))));
+    assert!(world.notices().any(|notice| *notice == Notice::RevokeGivenUp(name("a"), Revision(1), NotRevoked::Unable)));
 }
 
 #[test]
@@ -116,13 +116,15 @@ fn an_instance_that_is_removed_is_withdrawn_revoked_and_forgotten() {
 
 #[test]
 fn an_instance_that_is_removed_is_only_forgotten_where_its_leases_are_left_to_expire() {
-    for plan in [revoking_with(Revoke { removed: When::Expire, ..Revoke::default() }), plain()] {
+    for plan in [revoking_with(Revoke { removed: None, replaced: None, ..Revoke::default() }), plain()] {
         let mut world = World::new([("a", plan)]);
         world.bring("a", HOUR);
         world.until_called("a");
         world.bring("a", HOUR);
         world.remove("a");
-        assert_eq!((world.revision("a"), world.word("a"), world.disk.len()), (None, "nothing", 0));
+        assert_eq!((world.revision("a"), world.word("a")), (None, "nothing"));
+        world.pass(REMOVAL_GRACE);
+        assert_eq!((world.word("a"), world.disk.len()), ("nothing", 0));
     }
 }
 
@@ -160,7 +162,7 @@ fn a_revocation_is_given_up_when_the_lease_ends_and_that_is_told() {
     world.serve("a", |_, _| Some((Span::millis(10), failed(Kind::Denied))));
     world.remove("a");
     world.pass(Span::secs(100));
-    assert!(world.notices().any(|notice| *notice == Notice::RevokeGivenUp(name("a"), Revision(1))));
+    assert!(world.notices().any(|notice| *notice == Notice::RevokeGivenUp(name("a"), Revision(1), NotRevoked::Ended)));
     assert!(world.disk.is_empty());
 }
 
@@ -252,15 +254,4 @@ fn what_waits_to_be_revoked_outlives_the_process() {
     world.pass(Span::secs(100));
     world.crash();
     assert_eq!((world.until_called("a"), revoked(&world)), (200_000, Some(1)));
-}
-
-#[test]
-fn a_component_that_can_no_longer_revoke_is_not_asked_to() {
-    let mut world = World::new([("a", revoking())]);
-    world.bring("a", HOUR);
-    world.until_called("a");
-    world.bring("a", HOUR);
-    world.plan("a", plan(|plan| plan.fingerprint = Fingerprint([2; 16])));
-    assert!(world.notices().any(|notice| *notice == Notice::RevokeGivenUp(name("a"), Revision(1))));
-    assert_eq!((world.word("a"), world.view("a").retired), ("obtain", 0));
 }

@@ -1,6 +1,6 @@
 use super::world::{Did, Saves, World, lasting, name, plain, plan, revoking};
 use crate::Span;
-use crate::schedule::{Doing, Event, Notice, Readiness, Revoke, When};
+use crate::schedule::{Doing, Event, Notice, Readiness, Revoke};
 
 const HOUR: Span = Span::secs(3600);
 
@@ -42,7 +42,7 @@ fn the_old_lease_stays_published_while_saving_fails() {
     world.until_called("a");
     world.saves = Saves::Fail;
     world.bring("a", HOUR);
-    world.pass(Span::secs(600));
+    world.pass(Span::secs(500));
     assert_eq!((world.revision("a"), world.view("a").readiness), (Some(1), Readiness::Ready));
     assert_eq!(world.view("a").lease.unwrap().revision.0, 1, "what others have is shown");
     world.saves = Saves::Succeed;
@@ -142,7 +142,7 @@ fn what_is_removed_while_it_is_being_saved_is_never_published() {
 
 #[test]
 fn a_revocation_begins_when_it_is_saved_that_it_is_to_happen() {
-    let revoke = Revoke { removed: When::Revoke, ..Revoke::default() };
+    let revoke = Revoke { removed: Some(Span::millis(0)), ..Revoke::default() };
     let mut world = World::new([(
         "a",
         plan(|plan| {

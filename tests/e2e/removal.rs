@@ -1,0 +1,118 @@
+//! A configuration that was cut short takes nothing away for good.
+
+use std::fs;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::script::{Script, payload};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn home(script: &Script, lines: &str) -> Home {
+    let home = NAMES
+        .iter()
+        .fold(script.home(), |home, name| home.instance(name, "benign-lifecycle", &script.lines(name, lines)));
+    home
+}
+
+fn start(home: &Home) -> Running<'_> {
+    let running = Running::start(home);
+    running.until("leases", || NAMES.iter().all(|name| running.revision(name) == 1));
+    running
+}
+
+fn config(home: &Home) -> String {
+    fs::read_to_string(home.path("deputy.toml")).unwrap()
+}
+
+fn write(home: &Home, config: &str) {
+    fs::write(home.path("deputy.toml"), config).unwrap();
+}
+
+/// The configuration as it is if writing it ended before this instance.
+fn cut(config: &str, name: &str) -> String {
+    config.split(&format!("[instances.{name}]\n")).next().unwrap().to_owned()
+}
+
+fn revocations(script: &Script) -> usize {
+    NAMES.iter().map(|name| script.count(name, "revoke")).sum()
+}
+
+#[test]
+fn removal_of_most_instances_needs_the_operators_word() {
+    let script = Script::granting();
+    let home = home(&script, "revoke = { removed = \"0s\" }");
+    let running = start(&home);
+    let whole = config(&home);
+    for broken in [String::new(), cut(&whole, "c"), "[coordinator]\n".to_owned()] {
+        write(&home, &broken);
+        let run = home.deputy(&["reload", "--socket", home.socket().to_str().unwrap()]).ends_with(exit::MISCONFIGURED);
+        assert!(run.stderr.contains("cut short") && run.stderr.contains("--remove"), "{}", run.stderr);
+        let lines = running.log().matches("looks cut short").count();
+        running.signal("HUP");
+        running.until("the log", || running.log().matches("looks cut short").count() > lines);
+        assert!(NAMES.iter().all(|name| running.revision(name) == 1));
+    }
+    assert_eq!(revocations(&script), 0);
+    write(&home, &cut(&whole, "c"));
+    home.deputy(&["reload", "--remove"]).ends_with(exit::OK);
+    running.until("the revocations", || revocations(&script) == 2);
+    assert_eq!((running.revision("a"), script.count("c", "revoke")), (1, 1));
+}
+
+#[test]
+fn removal_of_an_instance_is_undone_within_its_grace() {
+    let script = Script::granting();
+    let home = home(&script, "revoke = { removed = \"1h\" }");
+    let running = start(&home);
+    let whole = config(&home);
+    write(&home, &cut(&whole, "d"));
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    let left = running.now("d");
+    assert_eq!((&left["state"], left["reason"].as_str().unwrap().contains("is kept for")), (&"leaving".into(), true));
+    assert!(home.path("state/lease.d.sealed").exists());
+    let run = home.deputy(&["get", "d", "--out", "secrets/given", "--wait", "0s"]);
+    assert_ne!(run.code, Some(exit::OK), "nobody is given it");
+    write(&home, &whole);
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    running.until("its lease", || running.now("d")["ready"] == true);
+    home.deputy(&["get", "d", "--out", "secrets/given"]).ends_with(exit::OK);
+    assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("d", "obtain", 1));
+    assert_eq!((script.functions("d"), revocations(&script)), (vec!["obtain".to_owned()], 0));
+}
+
+#[test]
+fn removal_of_an_instance_revokes_when_the_grace_is_over() {
+    let script = Script::granting();
+    let home = home(&script, "revoke = { removed = \"1s\" }");
+    let running = start(&home);
+    write(&home, &cut(&config(&home), "d"));
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    running.until("the revocation", || script.count("d", "revoke") == 1);
+    running.until("its end", || !home.path("state/lease.d.sealed").exists());
+    assert_eq!(revocations(&script), 1);
+}
+
+#[test]
+fn removal_by_a_start_keeps_every_lease() {
+    let script = Script::granting();
+    let home = home(&script, "");
+    assert_eq!(start(&home).stop(), Some(exit::OK));
+    let whole = config(&home);
+    write(&home, "");
+    let run = home.deputy(&["check"]);
+    assert!(run.stderr.contains("there is no instance"), "{}", run.stderr);
+    let mut running = Running::start_unseen(&home);
+    assert_eq!(running.end(), Some(exit::MISCONFIGURED));
+    let complaint = running.complaint();
+    assert!(complaint.contains("it lacks 4 of 4 instances") && complaint.contains("--remove"), "{complaint}");
+
+    // One that is missing is no reason not to start.
+    write(&home, &cut(&whole, "d"));
+    let running = Running::start(&home);
+    assert_eq!(running.all()["orphans"][0]["name"], "d");
+    write(&home, &whole);
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    running.until("its lease", || running.now("d")["ready"] == true);
+    assert!(NAMES.iter().all(|name| running.revision(name) == 1 && script.functions(name) == ["obtain"]));
+}

@@ -1,0 +1,60 @@
+//! A lease is revoked at the service that issued it, or nowhere.
+
+use std::fs;
+
+use crate::deputy::{Home, exit};
+use crate::running::Running;
+use crate::script::{Script, payload};
+
+const LINES: &str = "revoke = { replaced = \"1s\" }";
+
+/// Everything that a service was sent of a lease: the payloads of its renewals and revocations.
+fn received(script: &Script) -> Vec<String> {
+    let calls = ["renew", "revoke"].into_iter().flat_map(|function| script.calls("lab", function));
+    calls.map(|call| call.payload).collect()
+}
+
+fn home(old: &Script) -> Home {
+    old.home().instance("lab", "benign-lifecycle", &old.lines("lab", LINES))
+}
+
+/// Lets the instance ask another service, with another grant.
+fn move_to(home: &Home, old: &Script, new: &Script) {
+    home.edit(&old.lines("lab", LINES), &new.lines("lab", LINES));
+}
+
+#[test]
+fn revocation_after_a_reload_goes_to_the_old_service() {
+    let (old, new) = (Script::granting(), Script::granting());
+    let home = home(&old);
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("lab") == 1);
+    move_to(&home, &old, &new);
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    running.until("another lease", || running.revision("lab") == 2);
+    running.until("its revocation", || running.now("lab")["to_revoke"] == 0);
+    assert_eq!(received(&old), [payload("lab", "obtain", 1)]);
+    assert_eq!(received(&new), [""; 0], "it never sees the other service's token");
+    assert!(running.now("lab")["not_revoked"].is_null());
+}
+
+#[test]
+fn revocation_after_a_restart_with_other_settings_is_left_out() {
+    let (old, new) = (Script::granting(), Script::granting());
+    let home = home(&old);
+    let running = Running::start(&home);
+    running.until("a lease", || running.revision("lab") == 1);
+    running.kill();
+    move_to(&home, &old, &new);
+    let running = Running::start(&home);
+    running.until("another lease", || running.revision("lab") == 2);
+    running.until("the report", || running.now("lab")["not_revoked"]["count"] == 1);
+    let not_revoked = &running.now("lab")["not_revoked"];
+    assert_eq!((&not_revoked["revision"], &not_revoked["reason"]), (&1.into(), &"reconfigured".into()));
+    assert!(running.log().contains("a lease was not revoked and stays valid until it ends"));
+    let shown = home.deputy(&["status", "lab"]).ends_with(exit::OK).stdout;
+    assert!(shown.contains("not revoked") && shown.contains("no longer loaded"), "{shown}");
+    assert_eq!(running.stop(), Some(exit::OK));
+    assert_eq!((received(&old), received(&new)), (Vec::<String>::new(), Vec::<String>::new()));
+    assert!(fs::exists(home.path("state/lease.lab.sealed")).unwrap());
+}
