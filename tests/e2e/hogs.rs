@@ -42,7 +42,7 @@ fn ask(port: u16, path: &str) -> (u16, Duration) {
 
 /// They burn when they are loaded, again every 30 s, and at each reload, all of which the test brings about.
 #[test]
-fn hogs_hold_up_neither_health_nor_status_nor_renewals_nor_the_end() {
+fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
     let script = Script::new(|call| lease(call, Duration::from_secs(4)));
     let lines = script.lines("good", "retry = { floor = \"100ms\" }");
     let port = free_ports::<1>().unwrap()[0];

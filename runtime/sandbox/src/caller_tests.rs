@@ -86,7 +86,7 @@ async fn call_that_never_returns_is_given_up_and_reported() {
 }
 
 #[tokio::test]
-async fn call_that_nobody_waits_for_is_recorded_before_the_sandbox_is_settled() {
+async fn call_that_nobody_waits_for_is_recorded_before_the_end() {
     let lab = Lab::new(Limits::default());
     tokio::time::timeout(Duration::from_millis(200), lab.call(waiting())).await.unwrap_err();
     lab.sandbox.settle().await;

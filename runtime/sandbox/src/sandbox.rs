@@ -257,11 +257,11 @@ impl Sandbox {
         Ok(self.component(path, None).await?.inspection)
     }
 
-    /// Waits until the calls that nobody waits for any more are over and recorded, but no longer than a moment: for the
-    /// end of the program.
+    /// Waits until all calls are over and recorded, those included that nobody waits for any more, but at most two
+    /// seconds: for the end of the program.
     pub async fn settle(&self) {
         let all = u32::try_from(CONCURRENT_CALLS).unwrap_or(u32::MAX);
-        // The semaphore is never closed; what does not end in time has been reported by the watchdog, or will not be.
+        // Every call holds a place until its end is recorded. One that does not end in time ends with the process.
         tokio::time::timeout(SETTLING, self.shared.slots.acquire_many(all)).await.map(drop).ok();
     }
 
