@@ -9,10 +9,8 @@ use crate::script::{Script, payload};
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 fn home(script: &Script, lines: &str) -> Home {
-    let home = NAMES
-        .iter()
-        .fold(script.home(), |home, name| home.instance(name, "benign-lifecycle", &script.lines(name, lines)));
-    home
+    let add = |home: Home, name: &&str| home.instance(name, "benign-lifecycle", &script.lines(name, lines));
+    NAMES.iter().fold(script.home(), add)
 }
 
 fn start(home: &Home) -> Running<'_> {
