@@ -209,7 +209,7 @@ pub(crate) enum Command {
     /// List workers and what they have applied, and shut them out
     #[command(after_help = "Examples:
   deputy workers
-  deputy workers --group etl --state connected
+  deputy workers --group etl --worker-state connected
   deputy workers --json | jq '.workers[] | select(.connected | not)'
   deputy workers remove 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66")]
@@ -407,7 +407,8 @@ pub(crate) struct ListWorkers {
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<GroupName>,
     /// Only those in this state: away, banned, connected, locked or removed
-    #[arg(long, value_name = "STATE")]
+    // `--state` is the state directory.
+    #[arg(id = "worker-state", long = "worker-state", value_name = "STATE")]
     pub(crate) state: Option<WorkerState>,
     /// Only those that have to do with this instance, and only what they have applied of it
     #[arg(long, value_name = "INSTANCE")]

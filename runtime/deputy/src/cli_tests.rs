@@ -49,7 +49,15 @@ fn every_command_has_an_example_of_its_own_and_each_example_is_understood() {
 #[test]
 fn every_command_that_prints_data_can_print_json() {
     for (name, help) in commands() {
-        let others = ["deputy", "deputy completions", "deputy exec", "deputy run", "deputy token", "deputy worker"];
+        let others = [
+            "deputy",
+            "deputy completions",
+            "deputy exec",
+            "deputy run",
+            "deputy state",
+            "deputy token",
+            "deputy worker",
+        ];
         let prints_data = !others.contains(&name.as_str());
         assert_eq!(help.contains("--json"), prints_data, "{name}");
     }
