@@ -69,6 +69,7 @@ impl Schedule {
         let revision = Revision(slot.record.revision.0.saturating_add(1));
         let since = found.since.min(now.wall);
         slot.obtained = None;
+        slot.distrusted = false;
         slot.record.revision = revision;
         slot.record.lease = Some(Lease {
             revision,

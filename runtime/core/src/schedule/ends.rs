@@ -121,6 +121,7 @@ impl Schedule {
             not_revoked = slot.retire(now);
         }
         slot.obtained = Some(began.mono);
+        slot.distrusted = false;
         slot.record.revision = lease.revision;
         slot.record.lease = Some(lease);
         slot.usual_life = Some(valid_until.since(obtained_at));

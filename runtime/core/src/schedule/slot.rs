@@ -30,6 +30,8 @@ pub(super) struct Slot {
     pub(super) record: Record,
     /// When the call began that brought what is held, if this process made it.
     pub(super) obtained: Option<Mono>,
+    /// Whether the clock was set back while it was held: then it may have ended already.
+    pub(super) distrusted: bool,
     /// What was given out last.
     pub(super) published: Option<Lease>,
     pub(super) found: Option<Found>,
@@ -174,6 +176,7 @@ impl Slot {
             leaves_at: None,
             record,
             obtained: None,
+            distrusted: false,
             published: None,
             found: None,
             spent: None,
@@ -277,6 +280,7 @@ impl Slot {
     /// The clock was set back: what was obtained while it was ahead may have ended already.
     pub(super) fn distrust(&mut self, now: Now) {
         let obtained = self.record.lease.as_ref().is_some_and(|lease| lease.origin == Origin::Component);
+        self.distrusted = obtained;
         if obtained && self.failures == 0 {
             self.next = Next::at(now.mono);
         }

@@ -1,6 +1,6 @@
-use super::world::{World, file, lasting, name, plain, plan};
+use super::world::{World, file, lasting, name, plain, plan, revoking};
 use crate::Span;
-use crate::schedule::{Budget, Doing, Event, Kind, Notice, Prefer, Ratio, Readiness};
+use crate::schedule::{Budget, Doing, Event, Kind, Notice, Outcome, Prefer, Ratio, Readiness};
 
 const HOUR: Span = Span::secs(3600);
 const HOUR_MS: i64 = 3_600_000;
@@ -17,6 +17,34 @@ fn clock_set_back_makes_every_lease_due() {
     assert_eq!(world.view("a").readiness, Readiness::Ready, "and are served until they are replaced");
     world.bring("a", HOUR);
     assert_eq!((world.revision("a"), world.until_called("a")), (Some(2), 2_700_000));
+}
+
+#[test]
+fn clock_set_back_is_not_forgotten_by_a_reload() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", HOUR);
+    world.pass(Span::secs(60));
+    world.configuration.default_budget = Budget { per_minute: 1, burst: 1 };
+    world.reload();
+    world.handle(Event::Renew(name("a")));
+    world.bring("a", HOUR);
+    world.jump(-HOUR_MS);
+    assert_eq!(world.word("a"), "nothing", "it waits for the budget");
+    world.plan("a", plan(|plan| plan.policy.ratio = Ratio::thousandths(900)));
+    assert_eq!(world.until_called("a"), 60_000);
+}
+
+#[test]
+fn clock_jump_lets_a_revocation_end_that_ends_just_then() {
+    let mut world = World::new([("a", revoking())]);
+    world.bring("a", HOUR);
+    world.handle(Event::Renew(name("a")));
+    world.bring("a", HOUR);
+    world.until_called("a");
+    assert_eq!(world.word("a"), "revoke");
+    world.set(-HOUR_MS);
+    world.end("a", Outcome::Revoked);
+    assert_eq!((world.view("a").retired, world.word("a")), (0, "obtain"));
 }
 
 #[test]
