@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use deputy_core::schedule::{ASSUMED_LIFETIME, Doing, Event, Mode, Origin, Plan, Readiness};
 use deputy_core::{InstanceName, Span};
 
-use crate::budget::{pace, slowest_pace};
+use crate::budget::pace;
 use crate::history::{Disk, History, Process, Weather};
 use crate::service::{LONGEST_CALL, Mood, Told, file};
 
-/// The longest delay that a failure leaves behind: an hour that a service asked for, and a tenth of jitter.
-const LONGEST_DELAY: u64 = 3_960_000;
+/// The longest delays that a failed write leaves behind, and a configuration that changed often.
+const LONGEST_PAUSE: u64 = 45_000;
+
+/// How long a revocation that is due waits at most where the upstream bears it: for a delay that a service asked for, and
+/// for tokens.
+const LONGEST_REVOCATION: u64 = 4_200_000;
 
 /// The longest time from the beginning of a call to the lease on the disk, in calm.
 const SLOWEST: u64 = 2100;
@@ -55,6 +59,7 @@ impl History {
             self.happen(u64::MAX); // what hangs since before ends, too
         }
         self.settle();
+        self.revoke();
     }
 
     /// Those who are to have a lease, of these.
@@ -65,14 +70,11 @@ impl History {
         self.configuration.plans.iter().filter(wanted).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Within a time that follows from the delays, the budgets and the limit, everybody had one at some time.
+    /// Promptly, everybody had a lease at some time: after the delays that failures left behind, which the checks bound by
+    /// the policy and by the usual life of a lease, and a time that follows from the budgets and the limit.
     fn recover(&mut self) {
         let mut missing = self.wanted(|_| true);
-        let paces = self.configuration.plans.values().map(|plan| slowest_pace(&self.configuration, &plan.upstream));
-        let slowest = paces.max();
-        let many = self.configuration.plans.len() as u64;
-        let queue = (many + 2) * (2 * slowest.unwrap_or_default() + LONGEST_CALL);
-        let until = self.clocks.truth + LONGEST_DELAY + queue;
+        let mut deadline = None;
         loop {
             let now = self.clocks.now();
             let ready = |name: &InstanceName| {
@@ -82,10 +84,41 @@ impl History {
             if missing.is_empty() {
                 break;
             }
+            let until = *deadline.get_or_insert_with(|| self.deadline(&missing));
+            let failed = self.counts.fruitless;
             let goes_on = self.happen(until) && self.step < MOST_EVENTS;
-            assert!(goes_on, "the faults ended long ago, and these have no lease: {missing:?}");
+            let doing = |name: &InstanceName| self.schedule.view(name, now).map(|view| view.doing);
+            let idle: Vec<_> = missing.iter().map(|name| (name, doing(name))).collect();
+            assert!(goes_on, "the faults ended long ago, and these have no lease: {idle:?}");
+            // What began before the faults ended may still fail, and is waited for once more.
+            deadline = deadline.filter(|_| failed == self.counts.fruitless);
         }
         self.counts.settled += 1;
+    }
+
+    /// Until when all of these have a lease, if nothing fails.
+    fn deadline(&self, missing: &[InstanceName]) -> u64 {
+        let now = self.clocks.now().mono;
+        let longest = missing.iter().map(|name| {
+            let plan = &self.configuration.plans[name];
+            let longest = self.waits.longest_of(plan, &self.configuration, now);
+            self.checks.promised(name, now).as_millis() + 2 * longest.as_millis()
+        });
+        self.clocks.truth + longest.max().unwrap_or_default() + LONGEST_PAUSE + 2 * LONGEST_CALL
+    }
+
+    /// What is due to be revoked is, where the upstream bears it.
+    fn revoke(&mut self) {
+        let due = |history: &Self, name: &InstanceName| history.checks.leases.overdue(name, history.clocks.now().wall);
+        let all: Vec<_> = self.checks.settled.iter().map(|name| (name.clone(), due(self, name))).collect();
+        let mut left: Vec<_> = all.into_iter().filter(|(_, revisions)| !revisions.is_empty()).collect();
+        let until = self.clocks.truth + LONGEST_REVOCATION;
+        while !left.is_empty() {
+            let goes_on = self.happen(until) && self.step < MOST_EVENTS;
+            assert!(goes_on, "these were to be revoked long ago, and are not: {left:?}");
+            left.retain(|(name, revisions)| due(self, name).iter().any(|revision| revisions.contains(revision)));
+        }
+        self.counts.revocations_done += 1;
     }
 
     /// Whose upstream bears it keeps a good lease from now on.

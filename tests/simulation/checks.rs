@@ -2,30 +2,42 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::delay::{LONGEST_LIFE, LONGEST_THROTTLE};
+use deputy_core::schedule::delay::LONGEST_LIFE;
 use deputy_core::schedule::{
-    Configuration, Doing, Fingerprint, Kind, Lease, Mono, Now, Origin, Outcome, Plan, Prefer, Readiness, Record,
-    Revision, UpstreamName, View, Work,
+    Configuration, Doing, Event, Fingerprint, Kind, Lease, Mono, Now, Origin, Outcome, Plan, Prefer, Readiness, Record,
+    Revision, UpstreamName, View, When, Work,
 };
 use deputy_core::{InstanceName, Span};
 
+use crate::backoff::Backoff;
+use crate::counts::Counts;
+use crate::demand::Demand;
 use crate::history::Process;
+use crate::jumps::Jumps;
+use crate::leases::{Leases, Reasons};
 use crate::loops::Loops;
 use crate::service::payload;
 
 #[derive(Default)]
 pub(crate) struct Checks {
     pub(crate) loops: Loops,
+    pub(crate) leases: Leases,
+    backoff: Backoff,
+    demand: Demand,
     /// Of those that are configured, and of those that were and may still be leaving.
     plans: BTreeMap<InstanceName, Plan>,
     /// The last plan of each configuration of an instance: it revokes what that obtained.
     former: BTreeMap<(InstanceName, Fingerprint), Plan>,
+    /// Of these, those that are not configured any longer.
+    left: BTreeSet<InstanceName>,
     /// What was published last, over all processes.
     published: BTreeMap<InstanceName, (Revision, u64)>,
     /// What of this process is known.
     seen: BTreeMap<InstanceName, Seen>,
     /// Payloads up to this number were revoked by the operator.
     revoked: BTreeMap<InstanceName, u64>,
+    /// There is another configuration just now.
+    pub(crate) reconfigured: bool,
     /// Whose next lease is given out although it could not be saved.
     pub(crate) unsaved: BTreeSet<InstanceName>,
     /// Whose lease may not end any longer.
@@ -40,11 +52,18 @@ struct Seen {
     excused: bool,
     /// The component says that it needs nothing.
     needless: bool,
+    /// The last call for tokens.
+    work: Option<Work>,
+    /// The lease of which it was counted when it is replaced.
+    counted: Option<Revision>,
     /// The lease that was taken from the file last.
     file: Option<Revision>,
     /// When what is given out was obtained, by the clock that only goes forward.
     obtained: Option<Mono>,
 }
+
+/// How often a component that needs no tokens is asked again.
+const ASK_AGAIN: Span = Span::secs(600);
 
 /// How long an instance whose configuration changes often waits at most before it is called.
 const CHANGES: Span = Span::secs(10);
@@ -72,19 +91,48 @@ impl Checks {
         self.seen.entry(name.clone()).or_default()
     }
 
-    pub(crate) fn configured(&mut self, configuration: &Configuration, now: Mono) {
+    /// `is_known` of an instance that runs already, or still.
+    pub(crate) fn configured(
+        &mut self,
+        configuration: &Configuration,
+        now: Mono,
+        is_known: impl Fn(&InstanceName) -> bool,
+    ) {
         for (name, plan) in &configuration.plans {
             let changed = self.plans.get(name).is_none_or(|old| old != plan);
-            self.plans.insert(name.clone(), plan.clone());
+            let old = self.plans.insert(name.clone(), plan.clone());
             if plan.component.is_some() {
                 self.former.insert((name.clone(), plan.fingerprint), plan.clone());
             }
+            self.demand.touched(name, now);
+            if !is_known(name) {
+                self.backoff.removed(name);
+                self.demand.removed(name);
+                self.demand.touched(name, now);
+                if let Some(lease) = self.leases.held(name) {
+                    self.backoff.lives(name, lease.valid_until.since(lease.obtained_at));
+                }
+            } else if let Some(old) = &old {
+                if old.fingerprint != plan.fingerprint || self.left.contains(name) {
+                    self.backoff.changed(name);
+                    self.seen(name).needless = false;
+                }
+                if old.policy.mode != plan.policy.mode {
+                    self.demand.changed(name, now);
+                }
+            }
+            self.left.remove(name);
             if changed {
                 self.excuse(name);
-                // Whoever changes often is not called at once.
-                self.seen(name).rests = Some((now, CHANGES));
+                // Whoever changes often is not called at once, and a change of the policy alone ends no delay.
+                let same = old.is_some_and(|old| old.fingerprint == plan.fingerprint);
+                let rests =
+                    self.seen(name).rests.filter(|(since, least)| same && since.plus(*least) > now.plus(CHANGES));
+                self.seen(name).rests = rests.or(Some((now, CHANGES)));
             }
         }
+        let left = self.plans.keys().filter(|name| !configuration.plans.contains_key(*name));
+        self.left.extend(left.cloned());
         // Who leaves is forgotten with all that the operator said of it.
         self.revoked.retain(|name, _| configuration.plans.contains_key(name));
         for (name, seen) in &mut self.seen {
@@ -105,6 +153,7 @@ impl Checks {
 
     pub(crate) fn revoked(&mut self, name: &InstanceName, serial: u64) {
         self.excuse(name);
+        self.backoff.wished(name);
         self.revoked.insert(name.clone(), serial);
     }
 
@@ -116,6 +165,121 @@ impl Checks {
         self.unsaved.clear();
         self.seen.clear();
         self.revoked.clear();
+        (self.leases, self.backoff, self.demand) = Default::default();
+    }
+
+    /// Somebody asked for an instance that is known, or says how many use it.
+    pub(crate) fn asked(&mut self, event: &Event, now: Mono) {
+        match event {
+            Event::Asked(name) => self.demand.used(name, None, now),
+            Event::Used(name, users) => self.demand.used(name, Some(*users), now),
+            Event::Renew(name) => {
+                self.backoff.wished(name);
+                self.demand.touched(name, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// The configurations of an instance whose components revoke.
+    fn able(&self, name: &InstanceName) -> BTreeSet<Fingerprint> {
+        let own = self.former.iter().filter(|((other, _), _)| other == name);
+        let able = own.filter(|(_, plan)| plan.component.is_some_and(|component| component.revokes));
+        able.map(|((_, fingerprint), _)| *fingerprint).collect()
+    }
+
+    fn reasons(&self, name: &InstanceName, process: Process, configuration: &Configuration) -> Reasons {
+        Reasons {
+            revoked: self.revoked.get(name).copied().unwrap_or_default(),
+            removed: !configuration.plans.contains_key(name),
+            stopping: matches!(process, Process::Stopping(_)),
+            reconfigured: self.reconfigured,
+            able: self.able(name),
+        }
+    }
+
+    /// A call brought tokens: whoever wants them no longer revokes them.
+    pub(crate) fn came(
+        &mut self,
+        name: &InstanceName,
+        outcome: &Outcome,
+        (made, unwanted): (Fingerprint, bool),
+        now: Now,
+        configuration: &Configuration,
+    ) {
+        let plan = &self.plans[name];
+        let revoke = &plan.policy.revoke;
+        let wanted = match configuration.plans.contains_key(name) {
+            true => unwanted || revoke.replaced.is_some(),
+            false => revoke.removed.is_some(),
+        };
+        let wanted = wanted && self.able(name).contains(&made);
+        self.leases.came(name, outcome, plan, wanted, now);
+    }
+
+    /// What is kept of an instance changes.
+    pub(crate) fn keeps(
+        &mut self,
+        name: &InstanceName,
+        record: &Record,
+        process: Process,
+        now: Now,
+        configuration: &Configuration,
+    ) {
+        let why = self.reasons(name, process, configuration);
+        let held = self.leases.held(name).map(|lease| lease.revision);
+        self.leases.save(name, record, &self.plans[name], &why, now.wall);
+        let Some(lease) = record.lease.as_ref().filter(|lease| Some(lease.revision) != held) else { return };
+        self.demand.touched(name, now.mono);
+        let plan = &self.plans[name];
+        match (&self.seen.entry(name.clone()).or_default().work, lease.origin) {
+            (Some(work), Origin::Component) => self.backoff.succeeded(name, work, lease),
+            (_, Origin::File) if plan.component.is_none() || plan.policy.prefer == Prefer::File => {
+                self.backoff.reset(name);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &InstanceName, process: Process, now: Now, configuration: &Configuration) {
+        let why = self.reasons(name, process, configuration);
+        if let Some(plan) = self.plans.get(name) {
+            self.leases.forget(name, plan, &why, now.wall);
+        }
+    }
+
+    /// What was given out is taken back.
+    pub(crate) fn withdrawn(
+        &mut self,
+        name: &InstanceName,
+        lease: &Lease,
+        process: Process,
+        now: Mono,
+        configuration: &Configuration,
+    ) {
+        let why = self.reasons(name, process, configuration);
+        if why.revoked < payload(lease) && !why.removed && !why.stopping {
+            self.demand.withdrawn(name, &self.plans[name], now);
+        }
+    }
+
+    /// It stopped, and this is given out to the end.
+    pub(crate) fn stopped(&self, name: &InstanceName, lease: &Lease) {
+        let plan = &self.plans[name];
+        let revokes = plan.component.is_some_and(|component| component.revokes);
+        let left = revokes
+            && lease.fingerprint == plan.fingerprint
+            && lease.origin == Origin::Component
+            && plan.policy.revoke.shutdown == When::Revoke;
+        assert!(!left, "{name}'s lease is left when it stops, and was to be revoked");
+    }
+
+    /// For how long an instance rests as it said, without a call.
+    pub(crate) fn promised(&self, name: &InstanceName, now: Mono) -> Span {
+        let Some(seen) = self.seen.get(name) else { return Span::millis(0) };
+        let rests = seen.rests.map_or(Span::millis(0), |(since, least)| since.plus(least).since(now));
+        // Whoever needs nothing is asked again now and then.
+        if seen.needless { rests.max(ASK_AGAIN) } else { rests }
     }
 
     /// Nothing is left on the disk that would know its numbers.
@@ -140,6 +304,7 @@ impl Checks {
             let mut retired = saved.iter().flat_map(|record| &record.retired);
             let is_saved = retired.any(|retired| retired.lease.revision == lease.revision);
             assert!(is_saved, "it is not saved that {name}'s lease is revoked");
+            self.leases.revoking(name, lease, now.wall);
             return plan.upstream;
         }
         assert!(process == Process::Up, "{name} is called for tokens, and it stops");
@@ -150,7 +315,9 @@ impl Checks {
             let mut held = saved.and_then(|record| record.lease.as_ref()).into_iter().chain(published);
             assert!(held.any(|held| held.revision == lease.revision), "{name} does not hold what it renews");
         }
+        self.backoff.called(name, work, &plan, self.leases.held(name), now);
         let seen = self.seen(name);
+        seen.work = Some(work.clone());
         let excused = std::mem::take(&mut seen.excused);
         if let Some((since, least)) = seen.rests.filter(|_| !excused) {
             let rested = now.mono.since(since);
@@ -164,14 +331,24 @@ impl Checks {
         name: &InstanceName,
         work: &Work,
         outcome: &Outcome,
-        now: Mono,
+        (began, all_now): (Mono, Now),
         configuration: &Configuration,
     ) {
+        let now = all_now.mono;
         self.loops.ended(now);
+        self.leases.finished(name, work, outcome, &self.plans[name], began, all_now);
         if matches!(work, Work::Revoke(_)) {
             return;
         }
-        let least = configuration.plans.get(name).map_or(Span::millis(0), floor);
+        self.backoff.ended(name, work);
+        if matches!(outcome, Outcome::NotRequired) {
+            self.backoff.reset(name);
+        }
+        let plan = configuration.plans.get(name);
+        // Soon after a call that brought tokens there is no other, however short they live.
+        let interval = plan.filter(|_| matches!(outcome, Outcome::Obtained(_))).map(|plan| plan.policy.calls.interval);
+        let interval = interval.map_or(Span::millis(0), |interval| began.plus(interval).since(now));
+        let least = plan.map_or(Span::millis(0), floor).max(interval);
         let seen = self.seen(name);
         (seen.rests, seen.needless) = (Some((now, least)), matches!(outcome, Outcome::NotRequired));
         if matches!(outcome, Outcome::Obtained(_)) {
@@ -180,33 +357,9 @@ impl Checks {
     }
 
     /// A call failed: the delay is within its bounds, and will be kept.
-    pub(crate) fn failed(
-        &mut self,
-        name: &InstanceName,
-        kind: Kind,
-        wait: Span,
-        saved: Option<&Lease>,
-        now: Now,
-        configuration: &Configuration,
-    ) {
-        let plan = &configuration.plans[name];
-        let (retry, floor) = (&plan.policy.retry, floor(plan));
-        let left = saved.filter(|lease| lease.is_valid(now.wall)).map(|lease| lease.valid_until.since(now.wall));
-        let third = left.map_or(retry.most, |left| Span::millis(left.as_millis() / 3)).min(retry.most);
-        let most = match kind {
-            Kind::Throttled(after) => {
-                let asked = after.min(LONGEST_THROTTLE);
-                // There is a try before the lease ends, whatever the service asked for.
-                let latest = left.map_or(LONGEST_THROTTLE, |left| Span::millis(left.as_millis() / 3 * 2));
-                let least = asked.min(latest).max(floor);
-                assert!(wait >= least, "{name} has to wait for {least} at least, and waits for {wait}");
-                Span::millis(asked.as_millis() * 11 / 10).max(third).max(floor)
-            }
-            kind if kind.is_slow() => third.max(retry.slow).max(floor),
-            _ => third.max(floor),
-        };
-        assert!(wait >= floor, "{name} is tried again after {wait}, which is less than {floor}");
-        assert!(wait <= most, "{name} is tried again after {wait}, which is more than {most}");
+    pub(crate) fn failed(&mut self, name: &InstanceName, (kind, wait): (Kind, Span), now: Now, counts: &mut Counts) {
+        let plan = &self.plans[name];
+        self.backoff.failed(name, (kind, wait), plan, self.leases.held(name), now, counts);
         self.seen(name).rests = Some((now.mono, wait));
     }
 
@@ -274,11 +427,16 @@ impl Checks {
         &mut self,
         views: impl Iterator<Item = View<'a>>,
         published: &BTreeMap<InstanceName, Lease>,
-        process: Process,
-        now: Now,
+        (process, now): (Process, Now),
+        jumps: &mut Jumps,
+        counts: &mut Counts,
     ) {
         for view in views {
             let given = published.get(view.name);
+            let revoked = self.revoked.get(view.name).copied().unwrap_or_default();
+            assert!(given.is_none_or(|lease| payload(lease) > revoked), "{} is given out, and revoked", view.name);
+            assert!(given.is_none() || !self.left.contains(view.name), "{} is given out, and removed", view.name);
+            self.at_rest(&view, given, process, now);
             let ready = given.is_some_and(|lease| lease.is_valid(now.wall));
             assert!(ready || view.readiness != Readiness::Ready, "{} is said to be ready, and is not", view.name);
             if process != Process::Up {
@@ -291,19 +449,55 @@ impl Checks {
             let later = view.next.is_some_and(|next| next > now.wall);
             let idle = view.doing == Doing::Retrying && view.failures == 0 && !later;
             assert!(!idle, "{} has nothing, and nobody does anything about it", view.name);
+            let failed = view.doing == Doing::Retrying && view.plan.component.is_some();
+            assert!(!failed || later, "{} is not called again when it should be", view.name);
             if view.doing == Doing::Holding && view.plan.component.is_some() {
-                self.not_late(&view, given, now);
+                self.not_late(&view, given, now, jumps);
+            }
+            if view.doing == Doing::Holding {
+                self.spread(&view, given, counts);
             }
         }
     }
 
+    /// Leases that were obtained together are replaced at different times.
+    fn spread(&mut self, view: &View<'_>, given: Option<&Lease>, counts: &mut Counts) {
+        let (Some(lease), Some(next)) = (given, view.next) else { return };
+        if self.seen(view.name).counted.replace(lease.revision) == Some(lease.revision) {
+            return;
+        }
+        let rest = view.plan.policy.ratio.of(lease.valid_until.since(lease.obtained_at));
+        let earliest = view.plan.policy.jitter.rest().of(rest);
+        let after = next.since(lease.obtained_at);
+        if after >= earliest && after <= rest && rest.as_millis() > earliest.as_millis() + 1000 {
+            let early = 2 * after.as_millis() < earliest.as_millis() + rest.as_millis();
+            counts.replaced_early += u64::from(early);
+            counts.replaced_late += u64::from(!early);
+        }
+    }
+
+    /// Nothing is under way for an instance.
+    fn at_rest(&mut self, view: &View<'_>, given: Option<&Lease>, process: Process, now: Now) {
+        let busy = matches!(view.doing, Doing::Calling(..) | Doing::Saving(_) | Doing::Leaving);
+        if process != Process::Up || busy {
+            return;
+        }
+        self.leases.at_rest(view.name, now.wall);
+        if given.is_some() {
+            self.demand.is_given(view.name, view.plan, now.mono);
+        }
+    }
+
     /// Whoever holds a lease that is due by either clock, and rests, was forgotten.
-    fn not_late(&mut self, view: &View<'_>, given: Option<&Lease>, now: Now) {
+    fn not_late(&mut self, view: &View<'_>, given: Option<&Lease>, now: Now, jumps: &mut Jumps) {
         let seen = self.seen(view.name);
         let Some(lease) = given.filter(|_| !seen.needless && view.failures == 0) else { return };
         if lease.origin == Origin::File && view.plan.policy.prefer == Prefer::Component {
             panic!("{} rests, and its component could bring something better", view.name);
         }
+        let current = lease.fingerprint == view.plan.fingerprint;
+        assert!(current, "{} rests with a lease of another configuration", view.name);
+        jumps.rests(view.name, lease, now);
         let life = lease.valid_until.since(lease.obtained_at).min(LONGEST_LIFE);
         let rest = view.plan.policy.ratio.of(life);
         assert!(now.wall <= lease.obtained_at.plus(rest), "{} is due by the clock on the wall, and rests", view.name);

@@ -56,7 +56,7 @@ fn budgets(dice: &mut Rng, configuration: &mut Configuration) {
     for _ in 0..dice.usize(..3) {
         configuration.budgets.insert(upstream(dice), budget(dice));
     }
-    configuration.calls = dice.usize(..=10);
+    configuration.calls = if once_in(dice, 4) { dice.usize(16..=40) } else { dice.usize(..=10) };
 }
 
 fn plan(dice: &mut Rng) -> Plan {
@@ -81,6 +81,7 @@ fn configured(dice: &mut Rng) -> (Fingerprint, Option<Abilities>) {
 fn policy(dice: &mut Rng) -> Policy {
     let floor = span(dice, 50, 5000);
     let retry = Retry { floor, most: span(dice, 100, 300_000), slow: span(dice, 50, 120_000) };
+    let longest = if once_in(dice, 3) { 30_000 } else { 50 };
     let when = |dice: &mut Rng| if dice.bool() { When::Revoke } else { When::Expire };
     Policy {
         mode: if once_in(dice, 4) { Mode::OnDemand(span(dice, 1000, 600_000)) } else { Mode::Always },
@@ -88,7 +89,7 @@ fn policy(dice: &mut Rng) -> Policy {
         jitter: Ratio::thousandths([0, 100, 100, 300][dice.usize(..4)]),
         lifetime: once_in(dice, 3).then(|| span(dice, 5000, 3_600_000)),
         max_lifetime: once_in(dice, 3).then(|| span(dice, 30_000, 10_000_000)),
-        calls: CallRate { interval: span(dice, 10, 50), per_hour: 100_000 },
+        calls: CallRate { interval: span(dice, 10, longest), per_hour: 100_000 },
         retry,
         revoke: Revoke {
             replaced: dice.bool().then(|| span(dice, 1, 300_000)),

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::{Begin, CallNumber, Configuration, Event, Lease, Record, Schedule, Work};
+use deputy_core::schedule::{
+    Begin, CallNumber, Configuration, Event, Fingerprint, Lease, Mono, Record, Schedule, Work,
+};
 use fastrand::Rng;
 
 use crate::budget::Budgets;
@@ -11,6 +13,8 @@ use crate::checks::Checks;
 use crate::clocks::Clocks;
 use crate::counts::Counts;
 use crate::generate;
+use crate::jumps::Jumps;
+use crate::places::Places;
 use crate::service::Instance;
 use crate::shell::Pending;
 use crate::waits::Waits;
@@ -32,6 +36,10 @@ pub(crate) struct History {
     pub(crate) orphans: BTreeSet<InstanceName>,
     pub(crate) published: BTreeMap<InstanceName, Lease>,
     pub(crate) running: BTreeMap<CallNumber, (InstanceName, Work)>,
+    /// When they began, and under which configuration.
+    pub(crate) began: BTreeMap<CallNumber, (Mono, Fingerprint)>,
+    /// Those of them that an operator does not want any longer.
+    pub(crate) unwanted: BTreeSet<CallNumber>,
     /// Those of them that their instances gave up.
     pub(crate) detached: BTreeSet<CallNumber>,
     pub(crate) pending: BTreeMap<(u64, u64), Pending>,
@@ -41,6 +49,8 @@ pub(crate) struct History {
     pub(crate) budgets: Budgets,
     pub(crate) waits: Waits,
     pub(crate) checks: Checks,
+    pub(crate) jumps: Jumps,
+    pub(crate) places: Places,
     pub(crate) counts: Counts,
     pub(crate) log: Log,
     pub(crate) step: u64,
@@ -101,6 +111,8 @@ impl History {
             orphans: BTreeSet::new(),
             published: BTreeMap::new(),
             running: BTreeMap::new(),
+            began: BTreeMap::new(),
+            unwanted: BTreeSet::new(),
             detached: BTreeSet::new(),
             pending: BTreeMap::new(),
             disk: Disk::Good,
@@ -109,6 +121,8 @@ impl History {
             budgets: Budgets::default(),
             waits: Waits::default(),
             checks: Checks::default(),
+            jumps: Jumps::default(),
+            places: Places::default(),
             counts: Counts::default(),
             log,
             step: 0,

@@ -1,6 +1,11 @@
 //! Whole histories of the schedule, from a seed: random configurations, outcomes and delays of calls, failing and slow
 //! disks, crashes between any two actions, reloads, wishes, demand, and clocks that drift, are set and sleep. After
-//! every event all that must always hold is checked; when the faults end, everybody gets a live lease.
+//! every event all that must always hold is checked; when the faults end, everybody promptly gets a live lease.
+//!
+//! What holds is in a file for each subject: budgets (`budget`), turns and pauses (`waits`), places for calls (`places`),
+//! retries (`backoff`), what is kept and revoked (`leases`), what is given out and taken back (`checks`, `demand`), clocks
+//! that were set (`jumps`), and recovery after an outage (`calm`). Each repeats the rule from the schedule's documentation
+//! by itself, so a rule that is broken there fails here.
 //!
 //! `DEPUTY_SIMULATION_HISTORIES=100000` runs that many, `DEPUTY_SIMULATION_SEED=17` replays one and prints all of it.
 
@@ -14,15 +19,20 @@
     reason = "a simulation stops where something does not hold, and prints how it came to that"
 )]
 
+mod backoff;
 mod budget;
 mod calm;
 mod checks;
 mod clocks;
 mod counts;
+mod demand;
 mod faults;
 mod generate;
 mod history;
+mod jumps;
+mod leases;
 mod loops;
+mod places;
 mod service;
 mod shell;
 mod waits;

@@ -81,7 +81,11 @@ pub(crate) fn bytes(payload: u64) -> SecretBytes {
 
 /// The number of a payload: the later ones are greater.
 pub(crate) fn payload(lease: &Lease) -> u64 {
-    u64::from_be_bytes(lease.payload.expose().try_into().unwrap())
+    number(&lease.payload)
+}
+
+pub(crate) fn number(payload: &SecretBytes) -> u64 {
+    u64::from_be_bytes(payload.expose().try_into().unwrap())
 }
 
 fn failed(kind: Kind) -> Outcome {
@@ -91,7 +95,7 @@ fn failed(kind: Kind) -> Outcome {
 fn kind(dice: &mut Rng) -> Kind {
     let kinds = Kind::ALL;
     match kinds[dice.usize(..kinds.len())] {
-        Kind::Throttled(_) if once_in(dice, 20) => Kind::Throttled(Span::secs(1_000_000)),
+        Kind::Throttled(_) if once_in(dice, 6) => Kind::Throttled(Span::secs(1_000_000)),
         Kind::Throttled(_) => Kind::Throttled(Span::millis(millis(dice, 1, 200_000))),
         kind => kind,
     }

@@ -35,6 +35,7 @@ impl History {
         let idle = matches!(event, Event::Woke);
         self.before(&event);
         let now = self.clocks.now();
+        self.jumps.look(now, &self.published);
         self.schedule.handle(now, event);
         let mut actions = 0;
         while let Some(action) = self.schedule.next_action() {
@@ -45,6 +46,7 @@ impl History {
             self.act(action);
             actions += 1;
         }
+        self.jumps.handled();
         let wake = self.schedule.wake_at(now);
         assert!(wake.is_none_or(|at| at > now.mono), "it wants to be woken in the past: {wake:?}");
         if idle {
@@ -52,7 +54,8 @@ impl History {
         }
         self.waits.look(self.schedule.views(now), &self.configuration, now, &mut self.counts);
         let views = self.schedule.views(now);
-        self.checks.views(views, &self.published, self.process, now);
+        let surroundings = (self.process, now);
+        self.checks.views(views, &self.published, surroundings, &mut self.jumps, &mut self.counts);
     }
 
     fn before(&mut self, event: &Event) {
@@ -60,23 +63,40 @@ impl History {
         if self.look_at.is_some_and(|at| at <= self.clocks.truth) {
             self.look_at = None;
         }
+        self.checks.reconfigured = matches!(event, Event::Configured(_));
         match event {
             Event::Configured(configuration) => {
                 self.budgets.configure(configuration, self.clocks.truth);
                 self.waits.restart();
-                self.checks.configured(configuration, now.mono);
+                let is_known = |name: &InstanceName| self.schedule.view(name, now).is_some();
+                self.checks.configured(configuration, now.mono, is_known);
             }
             Event::Asked(name) | Event::Found(name, _) | Event::Renew(name) | Event::Used(name, _) => {
                 self.checks.excuse(name);
+                if self.schedule.view(name, now).is_some() {
+                    self.checks.asked(event, now.mono);
+                }
             }
             Event::Revoke(name) if self.schedule.view(name, now).is_some() => {
                 let serial = self.serial();
                 self.checks.revoked(name, serial);
+                let own = self.running.iter().filter(|(_, (other, _))| other == name);
+                self.unwanted.extend(own.map(|(call, _)| *call));
+            }
+            Event::Restored(name, record) if self.schedule.view(name, now).is_none() => {
+                self.checks.leases.restored(name, record);
             }
             Event::Finished(call, outcome) => {
                 let detached = self.detached.remove(call);
-                if let Some((name, work)) = self.running.remove(call).filter(|_| !detached) {
-                    self.checks.finished(&name, &work, outcome, now.mono, &self.configuration);
+                let unwanted = self.unwanted.remove(call);
+                let (began, made) = self.began.remove(call).unwrap_or_default();
+                self.places.ended(*call);
+                if let Some((name, work)) = self.running.remove(call) {
+                    self.checks.came(&name, outcome, (made, unwanted), now, &self.configuration);
+                    self.counts.fruitless += u64::from(matches!(outcome, Outcome::NotRequired));
+                    if !detached {
+                        self.checks.finished(&name, &work, outcome, (began, now), &self.configuration);
+                    }
                 }
             }
             _ => {}
@@ -91,6 +111,7 @@ impl History {
             Action::Cancel(call) => {
                 assert!(self.running.remove(&call).is_some(), "a call is cancelled that is not under way");
                 self.pending.retain(|_, pending| !matches!(pending, Pending::Call(other, _) if *other == call));
+                self.places.ended(call);
                 self.counts.cancelled += 1;
             }
             Action::Detach(call) => {
@@ -103,23 +124,29 @@ impl History {
             Action::Forget(ticket, name) => {
                 if self.schedule.view(&name, now).is_none() {
                     self.checks.lost(&name); // whenever it is deleted: nothing of it is remembered
+                    self.checks.leases.orphaned(&name);
                     self.orphans.insert(name.clone());
                 }
+                self.checks.forget(&name, self.process, now, &self.configuration);
                 self.write(ticket, name, None);
             }
             Action::Publish(name, lease) => {
                 self.counts.published += 1;
                 self.counts.from_files += u64::from(lease.origin == Origin::File);
                 self.checks.publish(&name, &lease, self.store.get(&name), now);
+                self.places.published(&lease);
                 self.published.insert(name, lease);
             }
             Action::Save(ticket, name, record) => {
                 self.checks.save(&name, &record, self.store.get(&name), now.mono);
+                self.checks.keeps(&name, &record, self.process, now, &self.configuration);
                 self.write(ticket, name, Some(record));
             }
             Action::Tell(notice) => self.told(&notice),
             Action::Withdraw(name) => {
-                assert!(self.published.remove(&name).is_some(), "{name} is withdrawn, and was not published");
+                let lease = self.published.remove(&name);
+                let Some(lease) = lease else { panic!("{name} is withdrawn, and was not published") };
+                self.checks.withdrawn(&name, &lease, self.process, now.mono, &self.configuration);
                 self.counts.withdrawn += 1;
             }
         }
@@ -134,7 +161,10 @@ impl History {
         let upstream =
             self.checks.called(&name, &work, self.store.get(&name), self.published.get(&name), self.process, now);
         self.budgets.call(&upstream, self.clocks.truth);
-        self.waits.called(&name, self.checks.plan(&name), now.mono);
+        let at_risk = self.waits.called(&name, self.checks.plan(&name), &work, now.mono);
+        self.counts.at_risk += u64::from(at_risk);
+        self.places.call(call, &name, &upstream, at_risk, &self.configuration);
+        self.began.insert(call, (now.mono, self.checks.plan(&name).fingerprint));
         let serial = self.serial();
         let right = self.clocks.right();
         let (after, outcome) = self.instances[&name].answer(&mut self.dice, &work, right, serial);
@@ -151,13 +181,9 @@ impl History {
     fn told(&mut self, notice: &Notice) {
         match notice {
             Notice::Failed(name, trouble, wait) => {
-                let saved = self.store.get(name).filter(|_| !self.orphans.contains(name));
-                let saved = saved.and_then(|record| record.lease.as_ref());
-                // One that could not be saved is given out.
-                let given = self.published.get(name);
-                let left = saved.into_iter().chain(given).max_by_key(|lease| lease.revision);
+                self.counts.fruitless += 1;
                 let now = self.clocks.now();
-                self.checks.failed(name, trouble.kind, *wait, left, now, &self.configuration);
+                self.checks.failed(name, (trouble.kind, *wait), now, &mut self.counts);
                 self.throttled(name, trouble.kind);
             }
             Notice::RevokeFailed(name, revision, trouble, _) => {
@@ -181,8 +207,12 @@ impl History {
                 self.counts.unsaved += 1;
                 self.checks.unsaved.insert(name.clone());
             }
-            Notice::ClockJumped(_) => self.waits.restart(),
-            Notice::RevokeGivenUp(..) => {}
+            Notice::ClockJumped(by) => {
+                self.counts.jumps_reported += 1;
+                self.jumps.reported(*by);
+                self.waits.restart();
+            }
+            Notice::RevokeGivenUp(name, revision, _) => self.checks.leases.given_up(name, *revision),
         }
     }
 
@@ -254,11 +284,15 @@ impl History {
             }
         }
         self.running.clear();
+        self.began.clear();
+        self.unwanted.clear();
         self.detached.clear();
         self.published.clear();
         self.orphans.clear();
         self.checks.crashed(&self.store);
         self.waits = Default::default();
+        self.jumps = Default::default();
+        self.places = Default::default();
         self.process = Process::Down;
     }
 
@@ -267,6 +301,7 @@ impl History {
         assert!(self.clocks.truth <= deadline, "it stopped late");
         assert!(self.running.is_empty(), "it stopped, and calls are under way");
         for (name, lease) in &self.published {
+            self.checks.stopped(name, lease);
             let saved = self.store.get(name).map(|record| record.revision);
             assert!(saved.is_some_and(|saved| saved >= lease.revision), "{name} is not saved at the end");
         }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{Account, Configuration, Doing, Mono, Now, Plan, UpstreamName, View};
+use deputy_core::schedule::{Account, Configuration, Doing, Mono, Now, Plan, UpstreamName, View, Work};
 use deputy_core::{InstanceName, Span};
 
 use crate::budget::{pace, slowest_pace};
@@ -28,6 +28,7 @@ pub(crate) struct Waits {
     called: BTreeMap<InstanceName, Caller>,
 }
 
+#[derive(Debug)]
 struct Waiting {
     caller: Caller,
     since: Mono,
@@ -53,9 +54,13 @@ impl Waits {
         let until = self.paused.entry(caller.clone()).or_default();
         *until = (*until).max(now.plus(pause));
         self.throttled.insert(caller.clone(), now);
+        let paused = self.paused(&caller, now);
         let longest = self.longest(&caller, configuration, now);
         for waiting in self.waiting.values_mut().filter(|waiting| waiting.caller == caller) {
-            waiting.until = waiting.until.max(now.plus(longest));
+            // Whoever has a lease waits for a third of what was left of it.
+            let third = waiting.third.map(|third| waiting.since.plus(third).since(now));
+            let paused = third.map_or(paused, |third| third.min(paused));
+            waiting.until = waiting.until.max(now.plus(longest).plus(paused));
         }
     }
 
@@ -65,15 +70,20 @@ impl Waits {
     }
 
     /// A call begins: the account was not told to wait, or the lease is at risk.
-    pub(crate) fn called(&mut self, name: &InstanceName, plan: &Plan, now: Mono) {
+    /// Returns whether it is.
+    pub(crate) fn called(&mut self, name: &InstanceName, plan: &Plan, work: &Work, now: Mono) -> bool {
         self.called.insert(name.clone(), caller(plan));
         let until = self.paused.get(&caller(plan)).copied().unwrap_or_default();
-        if until <= now {
-            return;
+        if matches!(work, Work::Revoke(_)) {
+            let mut others = self.waiting.iter().filter(|(_, waiting)| waiting.caller == caller(plan));
+            let other = others.find(|(_, waiting)| waiting.since < now);
+            assert!(other.is_none(), "{name}'s lease is revoked, and {other:?} waits for tokens");
         }
-        let Some(waiting) = self.waiting.get(name) else { return };
+        let Some(waiting) = self.waiting.remove(name) else { return false };
         let at_risk = waiting.third.is_some_and(|third| waiting.since.plus(third) <= now);
-        assert!(at_risk, "{name} is called, and its service asked to be left alone until {until:?}");
+        let paused = until > now && !at_risk;
+        assert!(!paused, "{name} is called, and its service asked to be left alone until {until:?}");
+        at_risk
     }
 
     pub(crate) fn look<'a>(
@@ -94,10 +104,24 @@ impl Waits {
                 let caller = caller(view.plan);
                 let left = view.lease.map(|lease| lease.valid_until.since(now.wall));
                 let third = left.filter(|left| *left > Span::millis(0)).map(|left| Span::millis(left.as_millis() / 3));
-                let until = now.mono.plus(self.longest(&caller, configuration, now.mono));
+                let paused = self.paused(&caller, now.mono);
+                let paused = third.map_or(paused, |third| third.min(paused));
+                let until = now.mono.plus(self.longest(&caller, configuration, now.mono)).plus(paused);
                 self.waiting.insert(view.name.clone(), Waiting { caller, since: now.mono, third, until });
             }
         }
+    }
+
+    /// For how long a caller leaves its service alone.
+    fn paused(&self, caller: &Caller, now: Mono) -> Span {
+        self.paused.get(caller).map_or(Span::millis(0), |until| until.since(now))
+    }
+
+    /// How long an instance waits at most that is due now.
+    pub(crate) fn longest_of(&self, plan: &Plan, configuration: &Configuration, now: Mono) -> Span {
+        let caller = caller(plan);
+        let (longest, paused) = (self.longest(&caller, configuration, now), self.paused(&caller, now));
+        Span::millis(longest.as_millis() + paused.as_millis())
     }
 
     /// Everybody else may be called before it once: by the budget of its upstream, by the pace of its account, and by the
@@ -108,9 +132,8 @@ impl Waits {
         let upstreams: BTreeSet<_> = configuration.plans.values().map(|plan| &plan.upstream).collect();
         let share = (configuration.calls.max(1) / (upstreams.len() + 1)).max(1);
         let rounds = (configuration.plans.len() / share) as u64 + 2;
-        let paused = self.paused.get(caller).map_or(0, |until| until.since(now).as_millis());
         let throttled = self.throttled.get(caller).is_some_and(|at| now.since(*at) <= RECOVERED);
         let pace = if throttled { slowest_pace(configuration, upstream) } else { pace(configuration, upstream) };
-        Span::millis(paused + (here + 1) * pace + rounds * LONGEST_CALL)
+        Span::millis((here + 1) * pace + rounds * LONGEST_CALL)
     }
 }

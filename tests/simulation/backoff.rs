@@ -1,0 +1,179 @@
+//! How long a failure is waited for: delays double, respect what is left of a lease, begin anew after its end, and differ
+//! by chance.
+
+use std::collections::BTreeMap;
+
+use deputy_core::schedule::delay::LONGEST_THROTTLE;
+use deputy_core::schedule::{Kind, Lease, Now, Plan, Work};
+use deputy_core::{InstanceName, Span};
+
+use crate::counts::Counts;
+
+#[derive(Default)]
+pub(crate) struct Backoff {
+    instances: BTreeMap<InstanceName, Failures>,
+}
+
+#[derive(Default)]
+struct Failures {
+    attempts: u32,
+    /// Whether there was a valid lease at the last failure.
+    hurried: bool,
+    /// How long the last lease lived.
+    life: Option<Span>,
+    /// The call that ended last was a renewal.
+    renewal: bool,
+    /// Renewals that ran out of time.
+    unanswered: u32,
+    /// What is held cannot be renewed, as far as is known.
+    exhausted: bool,
+    /// An operator wants another lease.
+    wished: bool,
+}
+
+/// The least and the greatest delay.
+struct Bounds {
+    least: Span,
+    most: Span,
+}
+
+fn part(span: Span, parts: u64, of: u64) -> Span {
+    Span::millis(span.as_millis() / of * parts)
+}
+
+impl Backoff {
+    fn of(&mut self, name: &InstanceName) -> &mut Failures {
+        self.instances.entry(name.clone()).or_default()
+    }
+
+    /// Whatever failed before no longer counts.
+    pub(crate) fn reset(&mut self, name: &InstanceName) {
+        let failures = self.of(name);
+        (failures.attempts, failures.unanswered, failures.hurried) = (0, 0, false);
+    }
+
+    pub(crate) fn wished(&mut self, name: &InstanceName) {
+        self.reset(name);
+        self.of(name).wished = true;
+    }
+
+    /// Another configuration, under which anything may be renewable, and another lease is obtained anyway.
+    pub(crate) fn changed(&mut self, name: &InstanceName) {
+        self.reset(name);
+        let failures = self.of(name);
+        (failures.exhausted, failures.wished) = (false, true);
+    }
+
+    pub(crate) fn removed(&mut self, name: &InstanceName) {
+        self.instances.remove(name);
+    }
+
+    /// A lease of this life is held.
+    pub(crate) fn lives(&mut self, name: &InstanceName, life: Span) {
+        self.of(name).life = Some(life);
+    }
+
+    /// A call brought a lease.
+    pub(crate) fn succeeded(&mut self, name: &InstanceName, work: &Work, lease: &Lease) {
+        self.reset(name);
+        self.lives(name, lease.valid_until.since(lease.obtained_at));
+        let failures = self.of(name);
+        failures.exhausted = matches!(work, Work::Renew(old) if lease.valid_until <= old.valid_until);
+        failures.wished &= matches!(work, Work::Renew(_));
+    }
+
+    pub(crate) fn ended(&mut self, name: &InstanceName, work: &Work) {
+        self.of(name).renewal = matches!(work, Work::Renew(_));
+    }
+
+    /// A lease is renewed where it can be, unless that failed.
+    pub(crate) fn called(&mut self, name: &InstanceName, work: &Work, plan: &Plan, held: Option<&Lease>, now: Now) {
+        let failures = self.of(name);
+        let renews = plan.component.is_some_and(|component| component.renews);
+        let lasts =
+            |lease: &Lease| plan.policy.max_lifetime.is_none_or(|most| lease.issued_at.plus(most) > lease.valid_until);
+        if let Work::Renew(lease) = work {
+            assert!(!failures.exhausted, "{name} is renewed although that failed for good");
+            assert!(lasts(lease), "{name}'s lease is renewed after its greatest life");
+            return;
+        }
+        let origin = |lease: &&Lease| lease.origin == deputy_core::schedule::Origin::Component;
+        let renewable = held.filter(|lease| lease.is_valid(now.wall) && lease.fingerprint == plan.fingerprint);
+        let renewable = renewable.filter(origin).filter(|lease| lasts(lease));
+        let may = renews && !failures.exhausted && !failures.wished;
+        assert!(!may || renewable.is_none(), "{name} is not renewed although it could be");
+    }
+
+    /// A call failed, and is repeated after `wait`.
+    pub(crate) fn failed(
+        &mut self,
+        name: &InstanceName,
+        (kind, wait): (Kind, Span),
+        plan: &Plan,
+        held: Option<&Lease>,
+        now: Now,
+        counts: &mut Counts,
+    ) {
+        let left = held.filter(|lease| lease.is_valid(now.wall)).map(|lease| lease.valid_until.since(now.wall));
+        let failures = self.of(name);
+        if failures.hurried && left.is_none() {
+            failures.attempts = 0;
+        }
+        failures.hurried = left.is_some();
+        failures.attempts += 1;
+        if failures.renewal {
+            failures.unanswered += u32::from(kind == Kind::OverLimit);
+            let again = match kind {
+                Kind::Throttled(_) | Kind::Unavailable => true,
+                Kind::OverLimit => failures.unanswered == 1,
+                _ => false,
+            };
+            if !again {
+                failures.exhausted = true;
+                let floor = plan.policy.retry.floor.max(Span::millis(10));
+                assert_eq!(wait, floor, "{name} is obtained soon where it cannot be renewed");
+                return;
+            }
+        }
+        let bounds = failures.bounds(kind, plan, left);
+        let after = match kind {
+            Kind::Throttled(after) => after.min(LONGEST_THROTTLE),
+            _ => Span::millis(0),
+        };
+        // There is a try before the lease ends, whatever the service asks for.
+        let floor = plan.policy.retry.floor.max(Span::millis(10));
+        let latest = left.filter(|_| matches!(kind, Kind::Throttled(_))).map(|left| part(left, 2, 3).max(floor));
+        let capped = |wait: Span| latest.map_or(wait, |latest| wait.min(latest).max(floor));
+        let least = capped(bounds.least.max(after));
+        let longer = Span::millis(after.as_millis() + after.as_millis() / 10);
+        let most = capped(bounds.most.max(longer));
+        let attempt = failures.attempts;
+        assert!(wait >= least, "{name} waits for {wait} after failure {attempt}, and for {least} at least");
+        assert!(wait <= most, "{name} waits for {wait} after failure {attempt}, and for {most} at most");
+        if after > bounds.most && after > Span::secs(1) && latest.is_none_or(|latest| latest > longer) {
+            let early = wait.as_millis() < after.as_millis() + after.as_millis() / 20;
+            counts.throttled_early += u64::from(early);
+            counts.throttled_late += u64::from(!early);
+        } else if after == Span::millis(0) && bounds.most.as_millis() > bounds.least.as_millis() + 10 {
+            let early = 2 * wait.as_millis() < bounds.least.as_millis() + bounds.most.as_millis();
+            counts.backoff_early += u64::from(early);
+            counts.backoff_late += u64::from(!early);
+        }
+    }
+}
+
+impl Failures {
+    fn bounds(&self, kind: Kind, plan: &Plan, left: Option<Span>) -> Bounds {
+        let retry = &plan.policy.retry;
+        let floor = retry.floor.max(Span::millis(10));
+        let least = if kind.is_slow() { retry.slow.max(floor) } else { floor };
+        let doubled = Span::millis(least.as_millis().saturating_mul(1 << self.attempts.min(40)));
+        let longest = match (left, self.life) {
+            (Some(left), _) => retry.most.min(part(left, 1, 3)),
+            (None, Some(life)) => retry.most.min(life),
+            (None, None) => retry.most,
+        };
+        let most = doubled.min(longest).max(least);
+        Bounds { least: Span::millis(most.as_millis() - most.as_millis() / 2).max(least), most }
+    }
+}

@@ -1,0 +1,72 @@
+//! Whether what is given out is taken back when it should be, and only then.
+
+use std::collections::BTreeMap;
+
+use deputy_core::schedule::{Mode, Mono, Plan};
+use deputy_core::{InstanceName, Span};
+
+#[derive(Default)]
+pub(crate) struct Demand {
+    instances: BTreeMap<InstanceName, Uses>,
+}
+
+#[derive(Default)]
+struct Uses {
+    users: u32,
+    /// When it was last used.
+    used: Mono,
+    /// The last thing that may have begun its time anew.
+    touched: Mono,
+}
+
+fn grace(plan: &Plan) -> Option<Span> {
+    match plan.policy.mode {
+        Mode::Always => None,
+        Mode::OnDemand(grace) => Some(grace),
+    }
+}
+
+impl Demand {
+    fn of(&mut self, name: &InstanceName) -> &mut Uses {
+        self.instances.entry(name.clone()).or_default()
+    }
+
+    /// So many use it, or somebody asked once.
+    pub(crate) fn used(&mut self, name: &InstanceName, users: Option<u32>, now: Mono) {
+        let uses = self.of(name);
+        uses.touched = now;
+        if uses.users > 0 || users != Some(0) {
+            uses.used = now;
+        }
+        uses.users = users.unwrap_or(uses.users);
+    }
+
+    /// It was configured, renewed, obtained or restored.
+    pub(crate) fn touched(&mut self, name: &InstanceName, now: Mono) {
+        self.of(name).touched = now;
+    }
+
+    /// The way in which it is used changed.
+    pub(crate) fn changed(&mut self, name: &InstanceName, now: Mono) {
+        let uses = self.of(name);
+        (uses.used, uses.touched) = (now, now);
+    }
+
+    pub(crate) fn removed(&mut self, name: &InstanceName) {
+        self.instances.remove(name);
+    }
+
+    /// A lease is taken back although nobody revoked or removed it.
+    pub(crate) fn withdrawn(&mut self, name: &InstanceName, plan: &Plan, now: Mono) {
+        let uses = self.of(name);
+        let unused = grace(plan).is_some_and(|grace| uses.users == 0 && uses.used.plus(grace) <= now);
+        assert!(unused, "{name}'s lease is taken back, and it is used");
+    }
+
+    /// A lease is given out, and nothing is under way.
+    pub(crate) fn is_given(&mut self, name: &InstanceName, plan: &Plan, now: Mono) {
+        let uses = self.of(name);
+        let unused = grace(plan).is_some_and(|grace| uses.users == 0 && uses.touched.plus(grace) < now);
+        assert!(!unused, "{name}'s lease is given out, and nobody uses it any longer");
+    }
+}

@@ -1,0 +1,246 @@
+//! What is kept for each instance: leases live as long as the service and the configuration say, and whatever is to be
+//! revoked is, or ends first, or is reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deputy_core::schedule::{
+    ASSUMED_LIFETIME, Fingerprint, Lease, Mono, Now, Origin, Outcome, Plan, Record, Retired, Revision, When, Work,
+};
+use deputy_core::{InstanceName, Span, Timestamp};
+
+use crate::service::{number, payload};
+
+#[derive(Default)]
+pub(crate) struct Leases {
+    /// What this process restored, or saved last.
+    known: BTreeMap<InstanceName, Record>,
+    /// The last answer of each instance with tokens.
+    brought: BTreeMap<InstanceName, Brought>,
+    /// Tokens that are neither held nor retired yet: the number of the payload, and until when they are valid.
+    late: BTreeMap<InstanceName, BTreeMap<u64, Timestamp>>,
+    /// Leases that were revoked, or reported as given up.
+    settled: BTreeSet<(InstanceName, Revision)>,
+}
+
+/// Tokens as they have to be saved.
+struct Brought {
+    payload: u64,
+    /// The lease that the call renewed.
+    renewed: Option<Lease>,
+    obtained_at: Timestamp,
+    /// `None` if the expiry that the service reported is past.
+    valid_until: Option<Timestamp>,
+}
+
+/// Why a lease is no longer held.
+pub(crate) struct Reasons {
+    /// Payloads up to this number were revoked by an operator.
+    pub(crate) revoked: u64,
+    pub(crate) removed: bool,
+    pub(crate) stopping: bool,
+    /// There is another configuration just now.
+    pub(crate) reconfigured: bool,
+    /// The configurations whose components revoke.
+    pub(crate) able: BTreeSet<Fingerprint>,
+}
+
+impl Reasons {
+    /// Whether a lease that ended without a replacement is to be revoked.
+    fn revokes(&self, plan: &Plan, lease: &Lease) -> bool {
+        let revoke = &plan.policy.revoke;
+        if self.revoked >= payload(lease) {
+            true
+        } else if self.removed {
+            revoke.removed.is_some()
+        } else {
+            (self.stopping && revoke.shutdown == When::Revoke) || revoke.replaced.is_some()
+        }
+    }
+}
+
+fn expected_end(plan: &Plan, told: Option<Timestamp>, obtained_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let most = plan.policy.lifetime.map(|life| obtained_at.plus(life));
+    match (told, most) {
+        (Some(told), most) if told > now => Some(most.map_or(told, |most| most.min(told))),
+        (_, Some(most)) => Some(most),
+        (Some(_), None) => None,
+        (None, None) => Some(obtained_at.plus(ASSUMED_LIFETIME)),
+    }
+}
+
+impl Leases {
+    /// The lease that an instance holds.
+    pub(crate) fn held(&self, name: &InstanceName) -> Option<&Lease> {
+        self.known.get(name)?.lease.as_ref()
+    }
+
+    pub(crate) fn restored(&mut self, name: &InstanceName, record: &Record) {
+        self.known.entry(name.clone()).or_insert_with(|| record.clone());
+    }
+
+    pub(crate) fn orphaned(&mut self, name: &InstanceName) {
+        self.known.remove(name);
+    }
+
+    /// Retired leases that should have been revoked by now.
+    pub(crate) fn overdue(&self, name: &InstanceName, now: Timestamp) -> Vec<Revision> {
+        let retired = self.known.get(name).into_iter().flat_map(|record| &record.retired);
+        let overdue = retired.filter(|retired| retired.revoke_at <= now && retired.lease.is_valid(now));
+        overdue.map(|retired| retired.lease.revision).collect()
+    }
+
+    /// A call ended.
+    pub(crate) fn finished(
+        &mut self,
+        name: &InstanceName,
+        work: &Work,
+        outcome: &Outcome,
+        plan: &Plan,
+        began: Mono,
+        now: Now,
+    ) {
+        let renewed = match work {
+            Work::Revoke(lease) => {
+                if !matches!(outcome, Outcome::Failed(..)) {
+                    self.settled.insert((name.clone(), lease.revision));
+                }
+                return;
+            }
+            Work::Renew(lease) => Some(lease.clone()),
+            Work::Obtain => None,
+        };
+        let Outcome::Obtained(tokens) = outcome else { return };
+        let obtained_at = now.wall.minus(now.mono.since(began));
+        let valid_until = expected_end(plan, tokens.valid_until, obtained_at, now.wall);
+        let brought = Brought { payload: number(&tokens.payload), renewed, obtained_at, valid_until };
+        self.brought.insert(name.clone(), brought);
+    }
+
+    /// A call brought tokens, which are held or revoked.
+    pub(crate) fn came(&mut self, name: &InstanceName, outcome: &Outcome, plan: &Plan, wanted: bool, now: Now) {
+        let Outcome::Obtained(tokens) = outcome else { return };
+        // The expiry is at most as early as this, whatever the call took and the service says.
+        let most = plan.policy.lifetime.map(|life| now.wall.minus(Span::secs(120)).plus(life));
+        let end = [tokens.valid_until, most].into_iter().flatten().min().unwrap_or(now.wall.plus(Span::secs(1800)));
+        if wanted {
+            self.late.entry(name.clone()).or_default().insert(number(&tokens.payload), end);
+        }
+    }
+
+    pub(crate) fn given_up(&mut self, name: &InstanceName, revision: Revision) {
+        self.settled.insert((name.clone(), revision));
+    }
+
+    pub(crate) fn revoking(&self, name: &InstanceName, lease: &Lease, now: Timestamp) {
+        let retired = self.known.get(name).into_iter().flat_map(|record| &record.retired);
+        let mut due = retired.filter(|retired| retired.revoke_at <= now);
+        let is_due = due.any(|retired| retired.lease.revision == lease.revision);
+        assert!(is_due, "{name}'s lease is revoked before its time");
+    }
+
+    pub(crate) fn save(&mut self, name: &InstanceName, record: &Record, plan: &Plan, why: &Reasons, now: Timestamp) {
+        let old = self.known.insert(name.clone(), record.clone()).unwrap_or_default();
+        let held = old.lease.as_ref().map(|lease| lease.revision);
+        if let Some(lease) = record.lease.as_ref().filter(|lease| Some(lease.revision) != held) {
+            self.is_as_brought(name, lease, plan, &old);
+        }
+        if let Some(lease) = old.lease.as_ref()
+            && record.lease.as_ref().map(|lease| lease.revision) != held
+        {
+            self.is_retired(name, lease, record, plan, why, now);
+        }
+        for retired in &old.retired {
+            self.is_kept(name, retired, record, plan, why, now);
+        }
+        if let Some(late) = self.late.get_mut(name) {
+            let saved = record.retired.iter().map(|retired| &retired.lease).chain(&record.lease);
+            saved.for_each(|lease| {
+                late.remove(&payload(lease));
+            });
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &InstanceName, plan: &Plan, why: &Reasons, now: Timestamp) {
+        if self.known.contains_key(name) {
+            self.save(name, &Record::default(), plan, why, now);
+            self.at_rest(name, now);
+        }
+        self.known.remove(name);
+    }
+
+    /// Nothing is under way for an instance: what came late is on the way to be revoked.
+    pub(crate) fn at_rest(&mut self, name: &InstanceName, now: Timestamp) {
+        let Some(late) = self.late.get_mut(name) else { return };
+        late.retain(|_, end| *end > now);
+        let forgotten = late.keys().next();
+        assert!(forgotten.is_none(), "{name} forgot that {forgotten:?} is to be revoked");
+        late.clear();
+    }
+
+    fn is_as_brought(&self, name: &InstanceName, lease: &Lease, plan: &Plan, old: &Record) {
+        if lease.origin == Origin::File {
+            return;
+        }
+        let brought = self.brought.get(name).filter(|brought| brought.payload == payload(lease));
+        let Some(brought) = brought else { panic!("{name} holds a lease that no call brought") };
+        let renewed = brought.renewed.as_ref();
+        let issued_at = renewed.map_or(brought.obtained_at, |renewed| renewed.issued_at);
+        assert_eq!(Some(lease.valid_until), brought.valid_until, "{name}'s lease ends at another time");
+        assert_eq!(lease.obtained_at, brought.obtained_at, "{name}'s lease was obtained at another time");
+        assert_eq!(lease.issued_at, issued_at, "{name}'s lease was issued at another time");
+        let held = old.lease.as_ref().map(|held| held.fingerprint);
+        let known = lease.fingerprint == plan.fingerprint || Some(lease.fingerprint) == held;
+        assert!(known, "{name} holds what was obtained under another configuration");
+    }
+
+    /// A lease that is no longer held is to be revoked, if the configuration says so.
+    fn is_retired(
+        &self,
+        name: &InstanceName,
+        lease: &Lease,
+        record: &Record,
+        plan: &Plan,
+        why: &Reasons,
+        now: Timestamp,
+    ) {
+        let retired = record.retired.iter().find(|retired| retired.lease.revision == lease.revision);
+        let brought = self.brought.get(name);
+        let renewed = brought.and_then(|brought| brought.renewed.as_ref()).map(|renewed| renewed.revision);
+        let new = record.lease.as_ref();
+        if new.is_some_and(|new| brought.is_some_and(|brought| brought.payload == payload(new)))
+            && renewed == Some(lease.revision)
+        {
+            assert!(retired.is_none(), "{name}'s lease was renewed, and is to be revoked");
+            return;
+        }
+        let given_up = self.settled.contains(&(name.clone(), lease.revision));
+        if lease.origin == Origin::File || given_up || !why.able.contains(&lease.fingerprint) {
+            return;
+        }
+        let revoked = why.revoked >= payload(lease);
+        let grace = plan.policy.revoke.replaced.filter(|_| new.is_some() && !revoked);
+        if let Some(grace) = grace.filter(|grace| lease.is_valid(now.plus(*grace))) {
+            let at = retired.map(|retired| retired.revoke_at);
+            let in_time = at == Some(now.plus(grace)) || (why.stopping && at == Some(now));
+            assert!(in_time, "{name}'s lease was replaced, and is to be revoked at {at:?}");
+        } else if lease.is_valid(now) && new.is_none() && !why.reconfigured && why.revokes(plan, lease) {
+            let at = retired.map(|retired| retired.revoke_at);
+            assert_eq!(at, Some(now), "{name}'s lease is taken back, and is to be revoked then");
+        }
+    }
+
+    /// What was to be revoked still is, at the same time or sooner, or is done with.
+    fn is_kept(&self, name: &InstanceName, old: &Retired, record: &Record, plan: &Plan, why: &Reasons, now: Timestamp) {
+        let revision = old.lease.revision;
+        if let Some(new) = record.retired.iter().find(|retired| retired.lease.revision == revision) {
+            assert!(new.revoke_at <= old.revoke_at, "{name}'s {revision} is revoked later than it was to be");
+            let same = new.revoke_at == old.revoke_at;
+            let sooner = new.revoke_at <= now && (record.lease.is_none() || why.revoked > 0);
+            assert!(same || sooner, "{name}'s {revision} is revoked sooner than it was to be");
+            return;
+        }
+        let left = (why.removed || why.reconfigured) && plan.policy.revoke.removed.is_none();
+        let done = left || !old.lease.is_valid(now) || self.settled.contains(&(name.clone(), revision));
+        assert!(done, "{name}'s {revision} was to be revoked, and is forgotten");
+    }
+}
