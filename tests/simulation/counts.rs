@@ -36,6 +36,7 @@ counts! {
     replaced_late,
     jumps_reported,
     at_risk,
+    passed,
     cancelled,
     detached,
     published,

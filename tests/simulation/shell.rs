@@ -163,6 +163,7 @@ impl History {
         self.budgets.call(&upstream, self.clocks.truth);
         let at_risk = self.waits.called(&name, self.checks.plan(&name), &work, now.mono);
         self.counts.at_risk += u64::from(at_risk);
+        self.counts.passed += std::mem::take(&mut self.waits.passed);
         self.places.call(call, &name, &upstream, at_risk, &self.configuration);
         self.began.insert(call, (now.mono, self.checks.plan(&name).fingerprint));
         let serial = self.serial();

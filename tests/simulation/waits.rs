@@ -24,6 +24,8 @@ pub(crate) struct Waits {
     paused: BTreeMap<Caller, Mono>,
     /// When an account was throttled last.
     throttled: BTreeMap<Caller, Mono>,
+    /// Calls for leases at risk that passed a pause.
+    pub(crate) passed: u64,
     /// As whom an instance was called last.
     called: BTreeMap<InstanceName, Caller>,
 }
@@ -83,6 +85,7 @@ impl Waits {
         let at_risk = waiting.third.is_some_and(|third| waiting.since.plus(third) <= now);
         let paused = until > now && !at_risk;
         assert!(!paused, "{name} is called, and its service asked to be left alone until {until:?}");
+        self.passed += u64::from(until > now);
         at_risk
     }
 
