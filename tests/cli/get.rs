@@ -138,7 +138,7 @@ fn get_that_waits_keeps_no_place_of_others() {
     // The server has 64 places for requests that are answered, and 256 for those that wait.
     let mut waiting: Vec<UnixStream> = (0..256).map(|_| wait()).collect();
     assert_eq!(coordinator.run(&["status"]).code, Some(0));
-    assert_eq!(coordinator.run(&["reload"]).code, Some(4), "a reload waits as well");
+    coordinator.until("a reload waits as well", || coordinator.run(&["reload"]).code == Some(4));
     let mut answer = String::new();
     wait().read_to_string(&mut answer).unwrap();
     assert!(answer.contains("503") && answer.contains("\"kind\":\"busy\""), "{answer}");

@@ -295,8 +295,9 @@ fn the_trail_is_kept_where_the_configuration_or_the_command_line_says() {
     assert_eq!(home.mode("trail.jsonl"), 0o600);
     assert_eq!(home.run(&["obtain", "s3", "--audit", "other.jsonl"]).code, Some(0));
     let kinds: Vec<_> = events("other.jsonl").iter().map(|event| event["event"].to_string()).collect();
-    assert_eq!(kinds, ["\"secret\"", "\"secret\"", "\"http\"", "\"call\""]);
-    assert_eq!(events("trail.jsonl").len(), 8);
+    // The request is recorded before it leaves, and once more with its end.
+    assert_eq!(kinds, ["\"secret\"", "\"secret\"", "\"http\"", "\"http\"", "\"call\""]);
+    assert_eq!(events("trail.jsonl").len(), 10);
 }
 
 #[test]
@@ -305,7 +306,7 @@ fn the_trail_can_be_all_that_stdout_holds() {
     let run = home.run(&["obtain", "s3", "--audit", "-"]);
     assert_eq!(run.code, Some(0));
     let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events.len(), 4);
+    assert_eq!(events.len(), 5);
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--audit", "-", "--reveal"]), @"
     exit code 2
     ----- stderr

@@ -8,6 +8,7 @@ use deputy_link::Held;
 use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Listener, serve};
 use deputy_worker::endpoint::{Clock, Leases, Local, Status};
+use deputy_worker::status::{AbsentStatus, ConnectionStatus, InstanceStatus, Status as WorkerReport};
 use insta::assert_snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -31,14 +32,56 @@ struct Said;
 #[async_trait::async_trait]
 impl Status for Said {
     async fn status(&self) -> Result<serde_json::Value, ControlError> {
-        Ok(serde_json::json!({
-            "schema": 1,
-            "ready": true,
-            "instances": [
-                { "name": "s3", "revision": 7, "applied": true },
-                { "name": "hdfs", "revision": 1, "reason": "a receiver \u{1b}[2J failed" },
+        let instance = |name: &str, state: &str, reason: Option<&str>| InstanceStatus {
+            name: name.to_owned(),
+            service: name.to_owned(),
+            revision: 7,
+            obtained_at: "2026-01-01T00:00:00.000Z".to_owned(),
+            valid_until: "2026-01-01T01:00:00.000Z".to_owned(),
+            valid_for_ms: 1_800_000,
+            received_at: "2026-01-01T00:00:00.000Z".to_owned(),
+            age_ms: 1_800_000,
+            bytes: 21,
+            state: state.to_owned(),
+            reason: reason.map(str::to_owned),
+        };
+        let connection = ConnectionStatus {
+            worker: "00c0ffee00c0ffee".to_owned(),
+            group: "analytics".to_owned(),
+            coordinator: "coordinator.example:8271".to_owned(),
+            state: "connected".to_owned(),
+            since: "2026-01-01T00:00:00.000Z".to_owned(),
+            last_contact: None,
+            last_contact_age_ms: Some(2000),
+            error: None,
+            certificate_ends: None,
+            refused: Vec::new(),
+        };
+        let absent = AbsentStatus {
+            name: "kafka".to_owned(),
+            reason: "no-lease".to_owned(),
+            message: "the coordinator has no lease of kafka yet".to_owned(),
+        };
+        let status = WorkerReport {
+            schema: 1,
+            version: "0.1.0".to_owned(),
+            pid: 7,
+            since: "2026-01-01T00:00:00.000Z".to_owned(),
+            now: "2026-01-01T00:30:00.000Z".to_owned(),
+            connection,
+            complete: true,
+            ready: false,
+            absent: vec![absent],
+            warnings: Vec::new(),
+            group_is_empty: false,
+            instances: vec![
+                instance("s3", "applied", None),
+                instance("hdfs", "failed", Some("a receiver \u{1b}[2J failed")),
             ],
-        }))
+            receivers: Vec::new(),
+            missing: Vec::new(),
+        };
+        Ok(serde_json::to_value(status).unwrap())
     }
 }
 

@@ -63,8 +63,7 @@ fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
     }
     assert!(answers > 3, "{answers}");
     for name in ["hog-a", "hog-b"] {
-        let hog = running.now(name).to_string();
-        assert!(hog.contains("over the limit `cpu`"), "{hog}");
+        running.until("the limit", || running.now(name).to_string().contains("over the limit `cpu`"));
     }
     // In the middle of another attack.
     running.signal("HUP");

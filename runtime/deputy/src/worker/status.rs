@@ -62,8 +62,17 @@ fn summary(status: &Status, width: Option<usize>) -> String {
     if !status.missing.is_empty() {
         table.row(["missing", &format!("receivers that the coordinator cannot load: {}", status.missing.join(", "))]);
     }
+    if status.group_is_empty {
+        table.row(["empty", "this worker's group gets no instance: name it in `deliver-to` of one"]);
+    }
+    for absent in &status.absent {
+        table.row(["no lease", &absent.message]);
+    }
     for refused in &connection.refused {
         table.row(["refused", refused]);
+    }
+    for warning in &status.warnings {
+        table.row(["warning", warning]);
     }
     table.row(["version", &format!("{}, process {}, running since {}", status.version, status.pid, status.since)]);
     table.render_within(width)
@@ -89,7 +98,7 @@ fn instance_row(instance: &InstanceStatus) -> [String; 6] {
 
 fn receiver_row(receiver: &ReceiverStatus) -> [String; 5] {
     let unit = receiver.unit.as_ref();
-    let mut why: Vec<String> = Vec::new();
+    let mut why: Vec<String> = receiver.reason.iter().cloned().collect();
     if let Some(trouble) = &receiver.trouble {
         why.push(format!("failed {} times in a row: {}: {}", receiver.failures, trouble.kind, trouble.message));
     }
