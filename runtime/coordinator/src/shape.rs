@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use deputy_core::SecretBytes;
+use deputy_core::{SecretBytes, Timestamp};
 use deputy_store::{Expected, Key, KeyError, Store, StoreError, overwrite};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,10 @@ pub struct GroupShape {
     pub instances: BTreeSet<String>,
     /// Its receivers.
     pub receivers: BTreeSet<String>,
+    /// Since when each instance is delivered to it without a break, in milliseconds since 1970. A lease from before that
+    /// was not obtained for this group.
+    #[serde(default)]
+    pub since: BTreeMap<String, u64>,
 }
 
 /// More than a share of one kind that a configuration lacks.
@@ -58,6 +62,20 @@ pub enum ShapeError {
 }
 
 impl Shape {
+    /// The same, with the times of what was there before, and this time for what is new.
+    #[must_use]
+    pub fn aged(mut self, before: &Self, now: Timestamp) -> Self {
+        for (name, group) in &mut self.groups {
+            let old = before.groups.get(name);
+            let since = |instance: &String| {
+                let old = old.filter(|old| old.instances.contains(instance));
+                old.map_or(now.as_millis(), |old| old.since.get(instance).copied().unwrap_or_default())
+            };
+            group.since = group.instances.iter().map(|instance| (instance.clone(), since(instance))).collect();
+        }
+        self
+    }
+
     /// What another configuration lacks, if that is suspiciously much.
     pub fn lost(&self, next: &Self) -> Option<Lost> {
         let receivers = |shape: &Self| shape.pairs(|group| &group.receivers);
@@ -147,7 +165,7 @@ mod tests {
     }
 
     fn shape(instances: &[&str], delivered: &[&str], receivers: &[&str]) -> Shape {
-        let group = GroupShape { instances: set(delivered), receivers: set(receivers) };
+        let group = GroupShape { instances: set(delivered), receivers: set(receivers), since: BTreeMap::new() };
         Shape { instances: set(instances), groups: [("g".to_owned(), group)].into() }
     }
 
@@ -173,6 +191,17 @@ mod tests {
         assert_eq!(all.lost(&shape(&["a", "b"], &["a", "b"], &["r"])), None);
         assert_eq!(all.lost(&shape(&["a", "b", "c"], &["a", "b", "c"], &["renamed"])), None);
         assert!(all.lost(&shape(&["x", "y", "z"], &["x", "y", "z"], &["r"])).is_some(), "another file altogether");
+    }
+
+    #[test]
+    fn shape_tells_since_when_a_group_gets_an_instance() {
+        let at = Timestamp::from_millis;
+        let first = shape(&["a"], &["a"], &[]).aged(&Shape::default(), at(1));
+        let second = shape(&["a", "b"], &["a", "b"], &[]).aged(&first, at(2));
+        assert_eq!(second.groups["g"].since, [("a".to_owned(), 1), ("b".to_owned(), 2)].into());
+        let without = shape(&["a", "b"], &["b"], &[]).aged(&second, at(3));
+        let again = shape(&["a", "b"], &["a", "b"], &[]).aged(&without, at(4));
+        assert_eq!(again.groups["g"].since, [("a".to_owned(), 4), ("b".to_owned(), 2)].into());
     }
 
     #[test]

@@ -11,10 +11,10 @@ use deputy_coordinator::{Clock, Deliveries, GroupDeliveries, Provider, Setup};
 use deputy_core::schedule::{Abilities, Account, Configuration, Fingerprint, Mono, Plan, UpstreamName};
 use deputy_core::{
     Digest, GroupName, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, SecretSource, ServiceName, Span,
-    in_one_line,
+    Timestamp, in_one_line,
 };
 use deputy_link::Binding;
-use deputy_sandbox::Sandbox;
+use deputy_sandbox::{CallError, Sandbox};
 use deputy_support::Backoff;
 use tokio::io::AsyncReadExt as _;
 
@@ -198,7 +198,10 @@ impl Preparer {
             }
             Err(error) => {
                 let why = format!("the component does not say its service: {error}");
-                self.silent(digest, why.clone());
+                // What ended from outside says nothing of the component.
+                if !matches!(error, CallError::Interrupted(_) | CallError::Internal(_)) {
+                    self.silent(digest, why.clone());
+                }
                 Err(why)
             }
         }
@@ -215,6 +218,11 @@ impl Preparer {
         };
         let again = self.clock.now().mono.plus(backoff.fail(0));
         services.insert(digest, Service::Silent { why, again, backoff });
+    }
+
+    /// The wall clock's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now().wall
     }
 
     fn services(&self) -> MutexGuard<'_, BTreeMap<Digest, Service>> {

@@ -251,7 +251,7 @@ impl Reloader {
         let changed = self.handle.configure(setup).await?;
         next.generation = changed.generation;
         self.current = next;
-        removal::keep(&removal::shape(&self.current.config), &*self.store).await;
+        removal::keep(&self.current.config, &*self.store, self.preparer.now()).await;
         reply.send(Ok(Reloaded::new(changed, warnings))).ok();
         self.preparer.prune().await;
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deputy_config::Config;
 use deputy_coordinator::{GroupShape, Had, Shape};
-use deputy_core::GroupName;
+use deputy_core::{GroupName, Timestamp};
 use deputy_store::Store;
 
 use crate::error::CommandError;
@@ -20,7 +20,7 @@ pub(crate) fn shape(config: &Config) -> Shape {
     let groups = config.groups.iter().map(|(name, group)| {
         let instances = group.instances.iter().map(ToString::to_string).collect();
         let receivers = group.receivers.keys().map(ToString::to_string).collect();
-        (name.to_string(), GroupShape { instances, receivers })
+        (name.to_string(), GroupShape { instances, receivers, since: BTreeMap::new() })
     });
     Shape { instances: config.instances.keys().map(ToString::to_string).collect(), groups: groups.collect() }
 }
@@ -37,23 +37,25 @@ pub(crate) async fn at_start(config: &Config, store: &dyn Store, remove: bool) -
         let hint = "if that is meant, start once with `deputy run --remove`: what they hold is withdrawn";
         return Err(CommandError::new(Exit::Misconfigured, message).hint(hint));
     }
-    keep(&next, store).await;
     Ok(before)
 }
 
 /// What each group had.
 pub(crate) fn had(shape: &Shape) -> BTreeMap<GroupName, Had> {
     let groups = shape.groups.iter().filter_map(|(name, group)| {
-        let instances = group.instances.iter().filter_map(|instance| instance.parse().ok()).collect();
+        let since = |instance: &String| Timestamp::from_millis(group.since.get(instance).copied().unwrap_or_default());
+        let instances = group.instances.iter();
+        let instances = instances.filter_map(|instance| Some((instance.parse().ok()?, since(instance)))).collect();
         let receivers = group.receivers.iter().filter_map(|receiver| receiver.parse().ok()).collect();
         Some((name.parse().ok()?, Had { instances, receivers }))
     });
     groups.collect()
 }
 
-/// Keeps the names for the next start, which does without them if that fails.
-pub(crate) async fn keep(shape: &Shape, store: &dyn Store) {
-    if let Err(error) = shape.save(store).await {
+/// Keeps the names for the next start, which does without them if that fails. Only who has the coordinator's lock may.
+pub(crate) async fn keep(config: &Config, store: &dyn Store, now: Timestamp) {
+    let before = Shape::load(store).await.ok().flatten().unwrap_or_default();
+    if let Err(error) = shape(config).aged(&before, now).save(store).await {
         tracing::warn!(%error, "the names of the configuration could not be saved for the next start");
     }
 }

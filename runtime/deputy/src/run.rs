@@ -13,7 +13,7 @@ use deputy_coordinator::{
 use deputy_link::server::Limits;
 use deputy_link::{AuthorityError, Lives};
 use deputy_local::SocketFile;
-use deputy_observe::{Audit, Listener, Metrics, listen, serve};
+use deputy_observe::{Audit, Clock as _, Listener, Metrics, listen, serve};
 use deputy_sandbox::CodeCache;
 use deputy_sources::Surroundings;
 use deputy_store::{Directory, Random, Store, StoreError};
@@ -63,6 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     };
     let (coordinator, handle) =
         Coordinator::open(options).await.map_err(|error| failed(error, "cannot start the coordinator"))?;
+    removal::keep(&config, &*store, clock.now().wall).await;
 
     // What others connect to is there before anything is obtained, so that a wrong address costs nothing.
     let socket = config.coordinator.control.clone().unwrap_or_else(|| state.join(SOCKET));

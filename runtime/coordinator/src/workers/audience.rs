@@ -29,7 +29,7 @@ impl Audience {
         }
         for (group, had) in &mut self.had {
             let given = plan.groups.get(group);
-            had.instances.retain(|instance| given.is_some_and(|given| given.instances.contains(instance)));
+            had.instances.retain(|instance, _| given.is_some_and(|given| given.instances.contains(instance)));
             had.receivers.retain(|receiver| given.is_some_and(|given| given.receivers.contains_key(receiver)));
         }
         self.bound.retain(|(group, receiver), _| {
@@ -45,7 +45,9 @@ impl Audience {
         instance: &InstanceName,
         lease: &Lease,
     ) -> bool {
-        let had = self.had.get(name).is_some_and(|had| had.instances.contains(instance));
+        // The names are kept before there is a lease of a new configuration: one from before then is not for this group.
+        let had = self.had.get(name).and_then(|had| had.instances.get(instance));
+        let had = had.is_some_and(|since| lease.obtained_at >= *since);
         had || is_current(plan, instance, lease) || group.leases().contains_key(instance)
     }
 

@@ -64,7 +64,11 @@ async fn delivery_of_an_old_lease_after_a_restart_reaches_those_who_had_it() {
     let site = site(How::default()).await;
     site.publish_of(OLD, "s3", 1, "s3 1".to_owned());
     let mut first = plan(&["had", "new"], NEW, "new");
-    first.before = BTreeMap::from([(group("had"), Had { instances: BTreeSet::from([name()]), ..Had::default() })]);
+    // The other group was to get it later than the lease was obtained, and never did.
+    let since = |millis| BTreeMap::from([(name(), Timestamp::from_millis(millis))]);
+    first.before = [("had", 0), ("new", u64::MAX)]
+        .map(|(name, millis)| (group(name), Had { instances: since(millis), ..Had::default() }))
+        .into();
     site.workers.deliver(first);
     let (had, new) = (site.worker("had").await, site.worker("new").await);
     had.has("s3", 1).await;

@@ -78,8 +78,8 @@ pub struct Deliveries {
 /// What a group had under an earlier configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Had {
-    /// Its instances.
-    pub instances: BTreeSet<InstanceName>,
+    /// Its instances, and since when it had each.
+    pub instances: BTreeMap<InstanceName, Timestamp>,
     /// Its receivers, by name.
     pub receivers: BTreeSet<ReceiverName>,
 }

@@ -141,7 +141,15 @@ impl Cache {
         let Some(folder) = self.folder.clone() else { return Ok(None) };
         let (engine, name) = (self.engine.clone(), folder.name(digest, self.engine_hash));
         blocking(move || {
-            let Some(code) = folder.read(&name)? else { return Ok(None) };
+            let code = match folder.read(&name) {
+                Ok(Some(code)) => code,
+                Ok(None) => return Ok(None),
+                // It costs a compilation, and no lease.
+                Err(error) => {
+                    tracing::warn!(error = in_one_line(&error), "compiled code cannot be read");
+                    return Ok(None);
+                }
+            };
             match load(&engine, &code) {
                 Ok(component) => Ok(Some(component)),
                 // Compiled on a machine with other instructions, for example: a state directory moves.

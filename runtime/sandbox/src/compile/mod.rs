@@ -162,6 +162,9 @@ impl Compiler {
             Ok(())
         } else if ended.status.code() == Some(i32::from(INVALID)) {
             Err(CompileError::Invalid(ended.text))
+        } else if ended.status.code() == Some(i32::from(FAILED)) {
+            // The machine's fault, not the component's.
+            Err(CompileError::Failed(ended.text))
         } else {
             Err(refused(cause(ended.status)))
         }
