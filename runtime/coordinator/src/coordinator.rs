@@ -332,7 +332,7 @@ impl Coordinator {
     }
 
     /// Does what the schedule wants done.
-    fn act(&mut self) {
+    pub(crate) fn act(&mut self) {
         while let Some(action) = self.schedule.next_action() {
             match action {
                 Action::Call(call, name, work) => self.call(call, name, work),

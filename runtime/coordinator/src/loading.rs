@@ -100,6 +100,8 @@ impl Coordinator {
         self.generation += 1;
         self.watching = files.watch(self.generation, &self.sender);
         self.configuration = Some(setup.configuration.clone());
+        // What was decided under the last configuration is done under it: a call takes the component that it was meant for.
+        self.act();
         self.handle(Event::Configured(setup.configuration));
         self.providers.prune_all(&self.schedule);
         self.deliver(setup.deliveries);

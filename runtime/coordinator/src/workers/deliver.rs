@@ -152,6 +152,8 @@ impl Deliver {
     fn replan(&mut self) {
         let plan = Arc::clone(&self.plan.borrow_and_update());
         self.audience.replan(&plan);
+        // What was withdrawn is taken back now: all leases together show nothing that is gone.
+        self.look();
         for (instance, lease) in self.board.all(&mut self.seen) {
             let same = self.leases.get(&instance).is_some_and(|known| known.stamp().revision == lease.revision);
             if !same {
