@@ -1,18 +1,20 @@
 //! `deputy run`
 
+use std::future::pending;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
 use deputy_config::Config;
 use deputy_coordinator::{
-    Board, BookError, Control, Coordinator, Handle, Health, Options, Reload, Removals, SystemClock, WorkerOptions,
-    Workers, WorkersError,
+    Board, BookError, Control, Coordinator, Handle, Health, Options, Reload, Reloaded, Removals, SystemClock,
+    WorkerOptions, Workers, WorkersError,
 };
 use deputy_link::server::Limits;
 use deputy_link::{AuthorityError, Lives};
-use deputy_local::SocketFile;
+use deputy_local::{ControlError, SocketFile};
 use deputy_observe::{Audit, Clock as _, Listener, Metrics, listen, serve};
 use deputy_sandbox::CodeCache;
 use deputy_sources::Surroundings;
@@ -202,24 +204,46 @@ impl Signals {
     }
 }
 
+type Reloading = Pin<Box<dyn Future<Output = Result<Reloaded, ControlError>> + Send>>;
+
+/// Does what the signals say. A reload may take minutes, and delays no end.
 async fn obey(mut signals: Signals, handle: Handle, reloads: Arc<Reloads>) {
+    let mut reloading: Option<Reloading> = None;
     loop {
         tokio::select! {
-            Some(()) = signals.hangup.recv() => match reloads.reload(Removals::Few).await {
-                Ok(reloaded) => {
-                    for warning in &reloaded.warnings {
-                        tracing::warn!("{warning}");
-                    }
-                    tracing::info!(
-                        added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
-                        unchanged = reloaded.unchanged, "the configuration was read again"
-                    );
-                }
-                Err(error) => tracing::error!(details = %error.details, "nothing was changed: {error}"),
-            },
+            Some(()) = signals.hangup.recv(), if reloading.is_none() => {
+                let reloads = Arc::clone(&reloads);
+                reloading = Some(Box::pin(async move { reloads.reload(Removals::Few).await }));
+            }
+            result = finished(&mut reloading) => {
+                reloading = None;
+                report(result);
+            }
             Some(()) = signals.interrupt.recv() => drop(handle.stop().await),
             Some(()) = signals.terminate.recv() => drop(handle.stop().await),
-            else => return,
         }
+    }
+}
+
+/// Never, while nothing is reloaded.
+async fn finished(reloading: &mut Option<Reloading>) -> Result<Reloaded, ControlError> {
+    match reloading {
+        Some(reloading) => reloading.await,
+        None => pending().await,
+    }
+}
+
+fn report(result: Result<Reloaded, ControlError>) {
+    match result {
+        Ok(reloaded) => {
+            for warning in &reloaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            tracing::info!(
+                added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
+                unchanged = reloaded.unchanged, "the configuration was read again"
+            );
+        }
+        Err(error) => tracing::error!(details = %error.details, "nothing was changed: {error}"),
     }
 }
