@@ -167,12 +167,15 @@ fn a_worker_says_what_it_holds() {
     assert_snapshot!(home.snapshot(&["worker", "status"]), @"
     exit code 0
     ----- stdout
-    instances
-      APPLIED  NAME  REVISION  REASON
-      yes      s3    7
-               hdfs  1         a receiver �[2J failed
+    worker       00c0ffee00c0ffee, of the group analytics
+    coordinator  coordinator.example:8271, connected since 2026-01-01T00:00:00.000Z, last heard of 2s ago
+    ready        no
+    no lease     the coordinator has no lease of kafka yet
+    version      0.1.0, process 7, running since 2026-01-01T00:00:00.000Z
 
-    ready  yes
+    INSTANCE  SERVICE  REVISION  VALID FOR  STATE    WHY
+    s3        s3       7         30m        applied
+    hdfs      hdfs     7         30m        failed   a receiver �[2J failed
     ");
     let run = home.run(&["worker", "status", "--json", "--socket", "worker.sock"]);
     let status: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();

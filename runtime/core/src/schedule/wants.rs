@@ -154,7 +154,9 @@ impl Slot {
         let revokes = matches!(self.phase, Phase::Calling { work: Work::Revoke(_), .. });
         let queued = matches!(&self.phase, Phase::Waiting { place } if place.task == Task::Revocation);
         let resting = matches!(self.phase, Phase::Resting);
-        if (resting || revokes || queued) && self.wants_tokens(now) {
+        // A save that failed does not keep a lease that is given out unsaved from being replaced.
+        let goes_on = matches!(self.phase, Phase::Saving { again: Some(_), .. }) && self.is_given_unsaved();
+        if (resting || revokes || queued || goes_on) && self.wants_tokens(now) {
             if self.rests_until > now.mono {
                 by_mono(self.next.due_at(now).max(self.rests_until));
             } else {

@@ -61,6 +61,19 @@ fn unsaved_leases_are_replaced_for_as_long_as_the_disk_is_full() {
 }
 
 #[test]
+fn unsaved_leases_that_are_short_do_not_lapse() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", Span::secs(8));
+    world.serve_for("a", Span::secs(8));
+    world.saves = Saves::Fail;
+    for _ in 0..600 {
+        world.pass(Span::millis(500));
+        assert_eq!(world.view("a").readiness, Readiness::Ready, "{}", world.story());
+    }
+    assert!(!world.notices().any(|notice| matches!(notice, Notice::Expired(..))), "{}", world.story());
+}
+
+#[test]
 fn unsaved_lease_is_published_at_once_where_there_is_none() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", Span::secs(60));
