@@ -93,7 +93,7 @@ impl Provider {
     /// Asks for the service's name, without any grant.
     pub async fn service_name(&self) -> Call<ServiceName> {
         let obtains = self.obtains.clone();
-        let call = self.call("service-name", &self.bare, move |store| {
+        let call = self.call("service-name", &self.bare, None, move |store| {
             async move {
                 let provider = obtains.instantiate_async(&mut *store).await?;
                 provider.delegation_tokens_provider().call_service_name(store).await.map(Ok)
@@ -108,7 +108,7 @@ impl Provider {
     /// Asks whether the instance needs tokens, without any grant.
     pub async fn tokens_required(&self) -> Call<bool> {
         let (obtains, settings) = (self.obtains.clone(), self.caller.settings());
-        let call = self.call("tokens-required", &self.bare, move |store| {
+        let call = self.call("tokens-required", &self.bare, None, move |store| {
             async move {
                 let provider = obtains.instantiate_async(&mut *store).await?;
                 provider.delegation_tokens_provider().call_tokens_required(store, &settings).await
@@ -121,7 +121,7 @@ impl Provider {
     /// Obtains tokens.
     pub async fn obtain(&self) -> Call<Tokens> {
         let (obtains, settings) = (self.obtains.clone(), self.caller.settings());
-        let call = self.call("obtain", &self.granted, move |store| {
+        let call = self.call("obtain", &self.granted, None, move |store| {
             async move {
                 let provider: Bound = obtains.instantiate_async(&mut *store).await?;
                 provider.delegation_tokens_provider().call_obtain(store, &settings).await
@@ -135,7 +135,7 @@ impl Provider {
     pub async fn renew(&self, tokens: &Tokens) -> Option<Call<Tokens>> {
         let (renews, settings) = (self.renews.clone()?, self.caller.settings());
         let lent = Lent::tokens(tokens);
-        let call = self.call("renew", &self.granted, move |store| {
+        let call = self.call("renew", &self.granted, Some(tokens), move |store| {
             async move {
                 let provider: RenewsTokens = renews.instantiate_async(&mut *store).await?;
                 provider.delegation_tokens_renewal().call_renew(store, &settings, &lent).await
@@ -149,7 +149,7 @@ impl Provider {
     pub async fn revoke(&self, tokens: &Tokens) -> Option<Call<()>> {
         let (revokes, settings) = (self.revokes.clone()?, self.caller.settings());
         let lent = Lent::tokens(tokens);
-        let call = self.call("revoke", &self.granted, move |store| {
+        let call = self.call("revoke", &self.granted, Some(tokens), move |store| {
             async move {
                 let provider: RevokesTokens = revokes.instantiate_async(&mut *store).await?;
                 provider.delegation_tokens_revocation().call_revoke(store, &settings, &lent).await
@@ -163,11 +163,16 @@ impl Provider {
         &self,
         function: &'static str,
         bindings: &Bindings,
+        lent: Option<&Tokens>,
         run: impl for<'a> FnOnce(&'a mut Store<State>) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
         + Send
         + 'static,
     ) -> Ended<T> {
         let redactor = Redactor::new(self.secrets.known());
+        if let Some(tokens) = lent {
+            // What it is given it may misuse: its log and its failures must not show it.
+            redactor.learn(&"payload", &Arc::new(SecretBytes::new(tokens.payload.expose().to_vec())));
+        }
         self.caller.call(Function::Named(function), bindings, redactor, Box::new(run)).await
     }
 

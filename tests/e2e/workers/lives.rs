@@ -136,7 +136,9 @@ fn a_state_that_another_key_sealed_is_left_alone_and_so_is_what_is_published() {
     coordinator.kill();
     let (key, aside) = (site.home.path("worker-state/key"), site.home.path("worker-state/key.aside"));
     fs::rename(&key, &aside).unwrap();
-    fs::copy(site.home.path("state/key"), &key).unwrap();
+    // With the mode of the right one.
+    fs::copy(&aside, &key).unwrap();
+    fs::write(&key, "H+USqF+c/e7nkhh0COg21IoxDzNqfZDm1hTui/mvQGs=\n").unwrap();
     let worker = site.again("worker");
     let log = worker.name.clone() + ".log";
     assert_eq!(worker.end(), Some(1));
