@@ -68,14 +68,16 @@ impl Queue {
 
     fn push(&self, line: &[u8]) {
         let mut state = self.state();
-        if state.lines.len() >= LINES || state.bytes.saturating_add(line.len()) > BYTES {
+        // The report stands where the lines are missing.
+        let report = (state.dropped > 0).then(|| self.report(state.dropped));
+        let added = line.len().saturating_add(report.as_ref().map_or(0, Vec::len));
+        if state.lines.len() >= LINES || state.bytes.saturating_add(added) > BYTES {
             state.dropped = state.dropped.saturating_add(1);
             return;
         }
-        // The report stands where the lines are missing.
-        if state.dropped > 0 {
-            let dropped = std::mem::take(&mut state.dropped);
-            state.push(self.report(dropped));
+        if let Some(report) = report {
+            state.dropped = 0;
+            state.push(report);
         }
         state.push(line.to_owned());
         self.filled.notify_one();
@@ -196,12 +198,18 @@ mod tests {
 
     #[test]
     fn log_queue_is_bounded_in_bytes() {
-        let ((_allow, allowed), (lines, _read)) = (mpsc::channel(), mpsc::channel());
-        let mut writer = LogWriter::start(Pipe { allowed, lines }, false).unwrap();
+        let (filled, emptied) = (Condvar::new(), Condvar::new());
+        let queue = Queue { state: Mutex::default(), filled, emptied, json: false };
+        let quarter = vec![b'a'; BYTES / 4];
         for _ in 0..8 {
-            writer.write_all(&vec![b'a'; BYTES / 4]).unwrap();
+            queue.push(&quarter);
         }
-        let state = writer.0.state();
-        assert!(state.bytes <= BYTES && state.dropped >= 3, "{} bytes, {} dropped", state.bytes, state.dropped);
+        assert_eq!(queue.state().dropped, 4);
+        queue.next();
+        queue.push(&quarter);
+        assert_eq!(queue.state().dropped, 5, "the line and the report together are over the bound");
+        queue.push(b"short");
+        let state = queue.state();
+        assert!(state.bytes <= BYTES && state.dropped == 0, "{} bytes, {} dropped", state.bytes, state.dropped);
     }
 }
