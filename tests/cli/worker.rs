@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
-use deputy_link::Held;
+use deputy_core::{Delivery, InstanceName, LeaseVersion, SecretBytes, Timestamp};
+use deputy_link::WorkerState;
 use deputy_local::{ControlError, SocketFile};
-use deputy_observe::{Listener, serve};
-use deputy_worker::endpoint::{Clock, Leases, Local, Status};
-use deputy_worker::status::{AbsentStatus, ConnectionStatus, InstanceStatus, Status as WorkerReport};
+use deputy_observe::{HttpListener, serve};
+use deputy_worker::endpoint::{Clock, LeaseAccess, LocalEndpoint, StatusSource};
+use deputy_worker::status::{AbsentStatus, ConnectionStatus, DeliveryStatus, WorkerReport};
 use insta::assert_snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -23,16 +23,16 @@ const UNTIL: Timestamp = Timestamp::from_millis(4_070_908_800_000);
 pub(crate) struct Worker {
     _runtime: Runtime,
     _file: SocketFile,
-    _held: watch::Sender<Arc<Held>>,
+    _held: watch::Sender<Arc<WorkerState>>,
 }
 
 /// What it says of itself.
 struct Said;
 
 #[async_trait::async_trait]
-impl Status for Said {
+impl StatusSource for Said {
     async fn status(&self) -> Result<serde_json::Value, ControlError> {
-        let instance = |name: &str, state: &str, reason: Option<&str>| InstanceStatus {
+        let instance = |name: &str, state: &str, reason: Option<&str>| DeliveryStatus {
             name: name.to_owned(),
             service: name.to_owned(),
             revision: 7,
@@ -89,10 +89,10 @@ impl Worker {
     /// At `worker.sock` in a home, which `worker.toml` names.
     pub(crate) fn start(home: &Home, holds: &[(&str, &str, &str)]) -> Self {
         home.write("worker.toml", "[worker]\noutput = \"out\"\n[endpoints.socket]\npath = \"worker.sock\"\n");
-        let mut held = Held { complete: true, ..Held::default() };
+        let mut held = WorkerState { complete: true, ..WorkerState::default() };
         for (name, service, payload) in holds {
             let instance: InstanceName = name.parse().unwrap();
-            let stamp = Stamp { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
+            let stamp = LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
             let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
             let service = service.parse().unwrap();
             let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: UNTIL, payload };
@@ -104,8 +104,8 @@ impl Worker {
         let file = runtime.block_on(async {
             let (listener, file) = SocketFile::listen(&home.path("worker.sock"), 0o600).unwrap();
             tokio::spawn(serve(
-                Listener::Unix(listener),
-                Arc::new(Local::new(receiver, clock, Arc::new(Said), Leases::Given)),
+                HttpListener::Unix(listener),
+                Arc::new(LocalEndpoint::new(receiver, clock, Arc::new(Said), LeaseAccess::Given)),
             ));
             file
         });

@@ -1,7 +1,7 @@
 //! Spacing: Flink's cooldown between requested cycles is one number for all. Deputy has budgets, by upstream.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Budget, Event, Mode};
+use deputy_core::schedule::{Budget, ObtainMode, ScheduleEvent};
 
 use crate::HOUR;
 use crate::world::{World, name, plain, plan, upstream};
@@ -18,7 +18,7 @@ fn spaced() -> World {
 }
 
 fn wish(world: &mut World) {
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
 }
 
 /// `reobtainShouldRespectCooldown`: a request 10 s after the cycle before is carried out 50 s later.
@@ -116,7 +116,7 @@ fn the_minute_is_immune_to_jumps_of_the_clock_on_the_wall() {
 #[test]
 fn another_process_may_not_call_sooner_than_the_one_before_it() {
     let mut world = spaced();
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.crash();
     wish(&mut world);
     assert_eq!(world.until_called("a"), 60_000);
@@ -130,9 +130,9 @@ fn one_upstream_does_not_space_another() {
         "b",
         plan(|plan| {
             plan.upstream = upstream("other");
-            plan.policy.mode = Mode::OnDemand(HOUR);
+            plan.policy.mode = ObtainMode::OnDemand(HOUR);
         }),
     );
-    world.handle(Event::Asked(name("b")));
+    world.handle(ScheduleEvent::LeaseRequested(name("b")));
     assert_eq!(world.word("b"), "obtain");
 }

@@ -1,18 +1,18 @@
 //! When to renew, and when to try again.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Kind, Notice, Policy, Ratio, Retry, Trouble, delay};
+use deputy_core::schedule::{FailureKind, FailureRecord, OperatorEvent, Policy, Ratio, RetryPolicy, delay};
 
 use crate::HOUR;
 use crate::world::{World, failed, lasting, plain, plan, until};
 
-fn trouble() -> Trouble {
+fn trouble() -> FailureRecord {
     let at = World::silent(1).now().wall;
-    Trouble { kind: Kind::Unavailable, message: String::new(), at }
+    FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at }
 }
 
 /// Flink's own figures: from 10 s to 5 min.
-const RETRY: Retry = Retry { floor: Span::secs(10), most: Span::secs(300), slow: Span::secs(10) };
+const RETRY: RetryPolicy = RetryPolicy { floor: Span::secs(10), most: Span::secs(300), slow: Span::secs(10) };
 
 /// `startTokensUpdateShouldScheduleRenewal`: two cycles fail, and the third brings tokens.
 #[test]
@@ -21,10 +21,10 @@ fn a_call_that_fails_is_scheduled_again_until_it_brings_tokens() {
     let mut calls = 0;
     world.serve("a", move |_, now| {
         calls += 1;
-        let outcome = if calls == 2 { lasting(now, HOUR) } else { failed(Kind::Unavailable) };
+        let outcome = if calls == 2 { lasting(now, HOUR) } else { failed(FailureKind::Unavailable) };
         Some((Span::millis(10), outcome))
     });
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     world.pass(Span::secs(60));
     assert_eq!((world.called("a").len(), world.revision("a")), (3, Some(1)));
 }
@@ -52,12 +52,12 @@ fn the_delay_until_the_next_try_doubles_with_each_failure_in_a_row() {
 fn a_success_begins_the_delays_anew() {
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = RETRY))]);
     for _ in 0..3 {
-        world.fail("a", Kind::Unavailable);
+        world.fail("a", FailureKind::Unavailable);
         world.until_called("a");
     }
     world.bring("a", HOUR);
     world.until_called("a");
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     assert!(world.until_called("a") <= 20_000);
 }
 
@@ -80,13 +80,13 @@ fn retry_after_expiry_backs_off_up_to_the_usual_life() {
         let mut world = World::new([("a", plain())]);
         world.bring("a", Span::secs(life));
         world.until_called("a");
-        world.serve("a", |_, _| Some((Span::millis(1), failed(Kind::Unavailable))));
-        world.fail("a", Kind::Unavailable);
+        world.serve("a", |_, _| Some((Span::millis(1), failed(FailureKind::Unavailable))));
+        world.fail("a", FailureKind::Unavailable);
         world.pass(Span::secs(6000));
         let waits: Vec<Span> = world
             .notices()
             .filter_map(|notice| match notice {
-                Notice::Failed(_, _, wait) => Some(*wait),
+                OperatorEvent::Failed(_, _, wait) => Some(*wait),
                 _ => None,
             })
             .collect();
@@ -101,7 +101,7 @@ fn retry_after_expiry_backs_off_up_to_the_usual_life() {
 #[test]
 fn no_delay_is_below_the_minimum() {
     for (floor, least) in [(0, 10), (100, 100), (2500, 2500)] {
-        let retry = Retry { floor: Span::millis(floor), ..RETRY };
+        let retry = RetryPolicy { floor: Span::millis(floor), ..RETRY };
         let wait = delay::retry(&retry, &trouble(), 1, Some(Span::millis(1)), u16::MAX);
         assert_eq!(wait, Span::millis(least));
     }

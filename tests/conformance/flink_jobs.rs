@@ -1,15 +1,17 @@
 //! Flink's jobs, which register for tokens: instances that are added, used and removed here.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Event, Fingerprint, Kind, Mode, Notice, Outcome, Plan, Readiness};
+use deputy_core::schedule::{
+    CallOutcome, ConfigFingerprint, FailureKind, InstancePlan, ObtainMode, OperatorEvent, Readiness, ScheduleEvent,
+};
 
 use crate::HOUR;
 use crate::world::{Did, World, name, plain, plan, revoking};
 
-fn on_demand() -> Plan {
+fn on_demand() -> InstancePlan {
     plan(|plan| {
         plan.component = revoking().component;
-        plan.policy.mode = Mode::OnDemand(Span::secs(60));
+        plan.policy.mode = ObtainMode::OnDemand(Span::secs(60));
     })
 }
 
@@ -17,11 +19,11 @@ fn on_demand() -> Plan {
 #[test]
 fn the_first_use_obtains_at_once_and_the_last_one_removes() {
     let mut world = World::new([("a", on_demand())]);
-    world.handle(Event::Used(name("a"), 1));
+    world.handle(ScheduleEvent::Used(name("a"), 1));
     assert_eq!(world.word("a"), "obtain");
     world.bring("a", HOUR);
     assert_eq!((world.revision("a"), world.view("a").users), (Some(1), 1));
-    world.handle(Event::Used(name("a"), 0));
+    world.handle(ScheduleEvent::Used(name("a"), 0));
     world.pass(Span::secs(60));
     assert_eq!((world.revision("a"), world.word("a")), (None, "revoke"));
 }
@@ -31,10 +33,10 @@ fn the_first_use_obtains_at_once_and_the_last_one_removes() {
 fn a_second_user_obtains_nothing() {
     let mut world = World::new([("a", on_demand())]);
     for users in [1, 1, 2, 2] {
-        world.handle(Event::Used(name("a"), users));
+        world.handle(ScheduleEvent::Used(name("a"), users));
     }
     world.bring("a", HOUR);
-    world.handle(Event::Used(name("a"), 3));
+    world.handle(ScheduleEvent::Used(name("a"), 3));
     assert_eq!((world.called("a").len(), world.word("a")), (1, "nothing"));
 }
 
@@ -45,8 +47,8 @@ fn a_new_instance_that_fails_touches_no_other() {
     world.bring("old", HOUR);
     let before = world.log.len();
     world.plan("new", plain());
-    world.fail("new", Kind::Misconfigured);
-    assert!(world.notices().any(|notice| matches!(notice, Notice::Failed(..))), "and it is told");
+    world.fail("new", FailureKind::Misconfigured);
+    assert!(world.notices().any(|notice| matches!(notice, OperatorEvent::Failed(..))), "and it is told");
     assert_eq!((world.revision("old"), world.log.len()), (Some(1), before + 2));
 }
 
@@ -54,7 +56,7 @@ fn a_new_instance_that_fails_touches_no_other() {
 #[test]
 fn a_component_that_breaks_leaves_nothing_behind() {
     let mut world = World::new([("a", plain())]);
-    world.fail("a", Kind::Broken);
+    world.fail("a", FailureKind::Broken);
     assert!(world.disk.is_empty() && world.published.is_empty());
     world.remove("a");
     assert_eq!(world.schedule.views(world.now()).count(), 0);
@@ -64,7 +66,7 @@ fn a_component_that_breaks_leaves_nothing_behind() {
 #[test]
 fn an_instance_that_fails_is_not_ready_until_a_retry_succeeds() {
     let mut world = World::new([("a", plain())]);
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     assert_eq!(world.view("a").readiness, Readiness::Missing);
     world.until_called("a");
     world.bring("a", HOUR);
@@ -76,8 +78,8 @@ fn an_instance_that_fails_is_not_ready_until_a_retry_succeeds() {
 fn a_changed_instance_that_fails_keeps_what_it_had() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
-    world.plan("a", plan(|plan| plan.fingerprint = Fingerprint([2; 16])));
-    world.fail("a", Kind::Misconfigured);
+    world.plan("a", plan(|plan| plan.fingerprint = ConfigFingerprint([2; 16])));
+    world.fail("a", FailureKind::Misconfigured);
     assert_eq!((world.revision("a"), world.view("a").readiness), (Some(1), Readiness::Ready));
     world.crash();
     assert_eq!(world.revision("a"), Some(1), "over a restart as well");
@@ -91,10 +93,10 @@ fn a_revocation_that_fails_does_not_stop_the_cleaning_up_of_others() {
     world.bring("b", HOUR);
     world.configuration.plans.clear();
     world.reload();
-    world.fail("a", Kind::Broken);
-    world.end("b", Outcome::Revoked);
+    world.fail("a", FailureKind::Broken);
+    world.end("b", CallOutcome::Revoked);
     assert!(!world.disk.contains_key(&name("b")));
-    assert!(world.notices().any(|notice| matches!(notice, Notice::RevokeFailed(..))), "and it is told");
+    assert!(world.notices().any(|notice| matches!(notice, OperatorEvent::RevokeFailed(..))), "and it is told");
     assert!(world.published.is_empty());
 }
 
@@ -104,7 +106,7 @@ fn a_revocation_that_fails_does_not_stop_the_cleaning_up_of_others() {
 fn an_instance_whose_revocation_fails_for_ever_is_dropped_in_the_end() {
     let mut world = World::new([("a", revoking())]);
     world.bring("a", HOUR);
-    world.serve("a", |_, _| Some((Span::millis(5), crate::world::failed(Kind::Broken))));
+    world.serve("a", |_, _| Some((Span::millis(5), crate::world::failed(FailureKind::Broken))));
     world.remove("a");
     assert_eq!(world.did(&Did::Withdraw("a".to_owned())), 1, "nobody has it any longer from the first moment on");
     world.pass(HOUR);
@@ -117,7 +119,7 @@ fn an_instance_whose_revocation_fails_for_ever_is_dropped_in_the_end() {
 #[test]
 fn one_that_fails_has_no_effect_on_the_others() {
     let mut world = World::new([("good", plain()), ("bad", plain())]);
-    world.fail("bad", Kind::Broken);
+    world.fail("bad", FailureKind::Broken);
     world.bring("good", HOUR);
     assert_eq!((world.revision("good"), world.revision("bad")), (Some(1), None));
     assert!(world.until_called("bad") <= 2000);

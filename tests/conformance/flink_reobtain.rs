@@ -1,13 +1,13 @@
 //! Obtaining again when somebody asks: `reobtainDelegationTokens` there, the operator's wish here.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Budget, Event, Fingerprint, Kind};
+use deputy_core::schedule::{Budget, ConfigFingerprint, FailureKind, ScheduleEvent};
 
 use crate::HOUR;
 use crate::world::{Did, Saves, World, name, plain, plan};
 
 fn wish(world: &mut World) {
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
 }
 
 fn held() -> World {
@@ -47,7 +47,7 @@ fn requests_while_obtains_fail_are_one_each() {
         wish(&mut world);
         wish(&mut world);
         assert_eq!(world.called("a").len(), round + 2);
-        world.fail("a", Kind::Unavailable);
+        world.fail("a", FailureKind::Unavailable);
     }
 }
 
@@ -80,7 +80,7 @@ fn a_request_before_there_is_a_configuration_is_ignored() {
 fn a_failure_does_not_block_the_next_request() {
     let mut world = held();
     wish(&mut world);
-    world.fail("a", Kind::Internal);
+    world.fail("a", FailureKind::Internal);
     wish(&mut world);
     assert_eq!(world.word("a"), "obtain", "and the delay after the failure does not count for it");
     world.saves = Saves::Fail;
@@ -97,7 +97,7 @@ fn a_failure_does_not_block_the_next_request() {
 fn what_could_not_be_done_is_done_later_without_another_request() {
     let mut world = held();
     wish(&mut world);
-    world.fail("a", Kind::Internal);
+    world.fail("a", FailureKind::Internal);
     assert!(world.until_called("a") <= 2000);
     world.saves = Saves::Fail;
     world.bring("a", HOUR);
@@ -112,9 +112,9 @@ fn what_could_not_be_done_is_done_later_without_another_request() {
 fn the_end_of_a_call_that_was_cut_does_not_touch_the_call_after_it() {
     let mut world = World::new([("a", plain())]);
     let old = world.call("a").unwrap();
-    world.plan("a", plan(|plan| plan.fingerprint = Fingerprint([2; 16])));
+    world.plan("a", plan(|plan| plan.fingerprint = ConfigFingerprint([2; 16])));
     let new = world.call("a").unwrap();
-    world.handle(Event::Finished(old, crate::world::failed(Kind::Internal)));
+    world.handle(ScheduleEvent::Finished(old, crate::world::failed(FailureKind::Internal)));
     assert_eq!((world.call("a"), world.view("a").failures), (Some(new), 0));
 }
 
@@ -124,7 +124,7 @@ fn the_end_of_a_call_that_was_cut_does_not_touch_the_call_after_it() {
 fn a_request_during_a_delay_is_carried_out_at_once() {
     let mut world = held();
     wish(&mut world);
-    world.fail("a", Kind::Denied);
+    world.fail("a", FailureKind::Denied);
     world.pass(Span::secs(1));
     wish(&mut world);
     assert_eq!(world.word("a"), "obtain");
@@ -139,13 +139,13 @@ fn two_calls_of_one_instance_never_overlap() {
     world.serve_for("b", Span::secs(60));
     world.configuration.default_budget = Budget { per_minute: 600, burst: 5 };
     for round in 0..50_u8 {
-        world.plan("a", plan(|plan| plan.fingerprint = Fingerprint([round; 16])));
+        world.plan("a", plan(|plan| plan.fingerprint = ConfigFingerprint([round; 16])));
         wish(&mut world);
         if round % 3 == 0 && world.word("a") != "nothing" {
             world.bring("a", HOUR);
         }
         if round % 7 == 0 {
-            world.handle(Event::Revoke(name("a")));
+            world.handle(ScheduleEvent::Revoke(name("a")));
         }
         world.pass(Span::secs(7));
     }

@@ -1,15 +1,15 @@
 //! Start, stop, and what is under way in between.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Event, Kind, Outcome, Plan, Revoke, When};
+use deputy_core::schedule::{CallOutcome, FailureKind, InstancePlan, RevocationPolicy, ScheduleEvent, Switch};
 
 use crate::HOUR;
 use crate::world::{Did, World, lasting, name, plain, plan, revoking};
 
-fn revoked_at_shutdown() -> Plan {
+fn revoked_at_shutdown() -> InstancePlan {
     plan(|plan| {
         plan.component = revoking().component;
-        plan.policy.revoke = Revoke { shutdown: When::Revoke, ..Revoke::default() };
+        plan.policy.revoke = RevocationPolicy { shutdown: Switch::Revoke, ..RevocationPolicy::default() };
     })
 }
 
@@ -27,7 +27,7 @@ fn the_same_configuration_twice_is_one_start() {
 #[test]
 fn a_configuration_after_the_stop_obtains_nothing() {
     let mut world = World::silent(1);
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.plan("a", plain());
     world.pass(HOUR);
     assert!(world.called("a").is_empty() && world.schedule.is_stopped());
@@ -38,10 +38,10 @@ fn a_configuration_after_the_stop_obtains_nothing() {
 fn a_second_stop_revokes_nothing_a_second_time() {
     let mut world = World::new([("a", revoked_at_shutdown())]);
     world.bring("a", HOUR);
-    world.handle(Event::Stop);
-    world.handle(Event::Stop);
-    world.end("a", Outcome::Revoked);
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
+    world.handle(ScheduleEvent::Stop);
+    world.end("a", CallOutcome::Revoked);
+    world.handle(ScheduleEvent::Stop);
     assert_eq!(world.called("a").iter().filter(|(_, word)| *word == "revoke").count(), 1);
     assert!(world.schedule.is_stopped());
 }
@@ -54,9 +54,9 @@ fn a_stop_revokes_all_where_that_is_configured() {
     for text in ["a", "b", "kept"] {
         world.bring(text, HOUR);
     }
-    world.handle(Event::Stop);
-    world.end("a", Outcome::Revoked);
-    world.fail("b", Kind::Unavailable); // that one fails does not keep the others from it
+    world.handle(ScheduleEvent::Stop);
+    world.end("a", CallOutcome::Revoked);
+    world.fail("b", FailureKind::Unavailable); // that one fails does not keep the others from it
     assert!(world.schedule.is_stopped());
     assert_eq!((world.revision("a"), world.revision("b"), world.revision("kept")), (None, None, Some(1)));
 }
@@ -66,14 +66,14 @@ fn a_stop_revokes_all_where_that_is_configured() {
 fn the_next_start_begins_without_the_failures_of_the_last() {
     let mut world = World::new([("a", plain())]);
     for _ in 0..6 {
-        world.fail("a", Kind::Unavailable);
+        world.fail("a", FailureKind::Unavailable);
         world.until_called("a");
     }
-    world.fail("a", Kind::Unavailable);
-    world.handle(Event::Stop);
+    world.fail("a", FailureKind::Unavailable);
+    world.handle(ScheduleEvent::Stop);
     world.crash();
     assert!(world.until_called("a") <= 1, "the budget begins with nothing, and brings a call in a millisecond");
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     assert!(world.until_called("a") <= 2000);
 }
 
@@ -81,9 +81,9 @@ fn the_next_start_begins_without_the_failures_of_the_last() {
 #[test]
 fn a_retry_of_a_stopped_session_does_nothing() {
     let mut world = World::new([("waits", plain()), ("fails", plain())]);
-    world.fail("waits", Kind::Unavailable);
-    world.handle(Event::Stop);
-    world.fail("fails", Kind::Unavailable);
+    world.fail("waits", FailureKind::Unavailable);
+    world.handle(ScheduleEvent::Stop);
+    world.fail("fails", FailureKind::Unavailable);
     world.pass(HOUR);
     assert_eq!((world.called("waits").len(), world.called("fails").len()), (1, 1));
     assert!(world.schedule.is_stopped());
@@ -93,8 +93,8 @@ fn a_retry_of_a_stopped_session_does_nothing() {
 #[test]
 fn a_retry_of_a_stopped_session_does_nothing_in_the_next_one() {
     let mut world = World::new([("a", plain())]);
-    world.fail("a", Kind::Unavailable);
-    world.handle(Event::Stop);
+    world.fail("a", FailureKind::Unavailable);
+    world.handle(ScheduleEvent::Stop);
     world.crash();
     world.until_called("a");
     world.bring("a", HOUR);
@@ -110,7 +110,7 @@ fn who_waits_when_the_session_ends_is_not_called() {
     world.configuration.calls = 1;
     world.plan("hangs", plain());
     world.plan("waits", plain());
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.bring("hangs", Span::secs(36_000));
     world.pass(HOUR);
     assert!(world.called("waits").is_empty() && world.schedule.is_stopped());
@@ -124,7 +124,7 @@ fn who_waits_when_the_session_ends_is_not_called() {
 #[test]
 fn what_was_under_way_at_the_stop_is_kept() {
     let mut world = World::new([("a", plain())]);
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.bring("a", HOUR);
     assert_eq!((world.revision("a"), world.schedule.is_stopped()), (Some(1), true));
 }
@@ -134,11 +134,11 @@ fn what_was_under_way_at_the_stop_is_kept() {
 fn what_was_under_way_is_not_delivered_into_the_next_session() {
     let mut world = World::new([("other", plain()), ("a", plain())]);
     world.bring("other", HOUR);
-    world.handle(Event::Renew(name("other")));
+    world.handle(ScheduleEvent::Renew(name("other")));
     let old = world.call("other").unwrap();
     world.crash();
     world.until_called("a");
     let outcome = lasting(world.now(), HOUR);
-    world.handle(Event::Finished(old, outcome));
+    world.handle(ScheduleEvent::Finished(old, outcome));
     assert_eq!((world.revision("a"), world.revision("other"), world.word("a")), (None, Some(1), "obtain"));
 }

@@ -1,7 +1,7 @@
 //! Spark's `HadoopDelegationTokenManagerSuite`, `NonKerberosCredentialsSuite`, and what its users found.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Event, Kind, Origin, Outcome, Prefer, Readiness};
+use deputy_core::schedule::{CallOutcome, FailureKind, LeaseOrigin, PreferredSource, Readiness, ScheduleEvent};
 
 use crate::HOUR;
 use crate::world::{World, file, name, plain, plan, until};
@@ -19,7 +19,7 @@ fn the_start_obtains_and_gives_out() {
 #[test]
 fn what_is_not_required_is_not_obtained() {
     let mut world = World::new([("a", plain())]);
-    world.end("a", Outcome::NotRequired);
+    world.end("a", CallOutcome::NotRequired);
     assert_eq!((world.view("a").readiness, world.published.len()), (Readiness::NotNeeded, 0));
     assert_eq!(world.until_called("a"), 600_000);
 }
@@ -28,7 +28,7 @@ fn what_is_not_required_is_not_obtained() {
 #[test]
 fn a_failure_does_not_stop_others() {
     let mut world = World::new([("a", plain()), ("b", plain()), ("c", plain())]);
-    world.fail("b", Kind::Internal);
+    world.fail("b", FailureKind::Internal);
     world.bring("a", HOUR);
     world.bring("c", HOUR);
     assert_eq!((world.revision("a"), world.revision("b"), world.revision("c")), (Some(1), None, Some(1)));
@@ -38,8 +38,8 @@ fn a_failure_does_not_stop_others() {
 #[test]
 fn where_all_fail_nothing_is_given_out_and_all_are_tried_again() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
-    world.fail("a", Kind::Unavailable);
-    world.fail("b", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
+    world.fail("b", FailureKind::Unavailable);
     assert!(world.published.is_empty() && world.disk.is_empty());
     world.pass(Span::secs(2));
     assert_eq!((world.word("a"), world.word("b")), ("obtain", "obtain"));
@@ -49,7 +49,7 @@ fn where_all_fail_nothing_is_given_out_and_all_are_tried_again() {
 #[test]
 fn what_has_no_expiry_is_given_out_although_others_fail() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     world.end("b", until(None));
     assert_eq!(world.revision("b"), Some(1));
 }
@@ -82,7 +82,7 @@ fn a_configuration_without_instances_is_one() {
     let mut world = World::new([]);
     world.pass(HOUR);
     assert!(world.log.is_empty());
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     assert!(world.schedule.is_stopped());
 }
 
@@ -91,7 +91,7 @@ fn a_configuration_without_instances_is_one() {
 fn a_restart_hands_no_expired_lease_on() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.pass(HOUR);
     world.crash();
     assert!(world.published.is_empty());
@@ -102,10 +102,12 @@ fn a_restart_hands_no_expired_lease_on() {
 /// Deputy differs: the operator says who wins.
 #[test]
 fn what_a_file_holds_is_not_obtained_where_the_file_is_preferred() {
-    for (prefer, origin) in [(Prefer::File, Origin::File), (Prefer::Component, Origin::Component)] {
+    for (prefer, origin) in
+        [(PreferredSource::File, LeaseOrigin::File), (PreferredSource::Component, LeaseOrigin::Component)]
+    {
         let mut world = World::silent(1);
         let found = file("tokens", world.now().wall, HOUR);
-        world.handle(Event::Found(name("a"), found));
+        world.handle(ScheduleEvent::FileObserved(name("a"), found));
         world.serve_for("a", HOUR);
         world.plan("a", plan(|plan| plan.policy.prefer = prefer));
         world.pass(Span::secs(60));

@@ -1,7 +1,7 @@
 //! Spark's `UserCredentialManagerSuite` (SPARK-57703, unreleased).
 
 use deputy_core::Span;
-use deputy_core::schedule::{Event, Kind, Notice, Retry, Trouble, delay};
+use deputy_core::schedule::{FailureKind, FailureRecord, OperatorEvent, RetryPolicy, ScheduleEvent, delay};
 
 use crate::HOUR;
 use crate::world::{World, file, lasting, name, plain, plan, until};
@@ -22,10 +22,10 @@ fn each_rotation_has_the_next_version() {
 #[test]
 fn a_start_without_credentials_is_tried_again_and_told() {
     let mut world = World::new([("file", plan(|plan| plan.component = None)), ("component", plain())]);
-    world.handle(Event::Found(name("file"), None));
-    world.fail("component", Kind::Misconfigured);
-    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Failed(..))).count(), 1);
-    world.handle(Event::Found(name("file"), file("identity", world.now().wall, HOUR)));
+    world.handle(ScheduleEvent::FileObserved(name("file"), None));
+    world.fail("component", FailureKind::Misconfigured);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 1);
+    world.handle(ScheduleEvent::FileObserved(name("file"), file("identity", world.now().wall, HOUR)));
     world.until_called("component");
     world.bring("component", HOUR);
     assert_eq!(world.published.len(), 2);
@@ -38,7 +38,7 @@ fn a_token_that_another_program_rotates_is_given_out_again() {
     let mut world = World::new([("a", plan(|plan| plan.component = None))]);
     for version in 1..=3 {
         let found = file(&format!("identity {version}"), world.now().wall, HOUR);
-        world.handle(Event::Found(name("a"), found));
+        world.handle(ScheduleEvent::FileObserved(name("a"), found));
         assert_eq!(world.revision("a"), Some(version));
         world.pass(Span::secs(1800));
     }
@@ -47,7 +47,7 @@ fn a_token_that_another_program_rotates_is_given_out_again() {
 /// "delay with margin / min interval". Deputy differs: a ratio, not a margin; the floor is the least interval.
 #[test]
 fn what_ends_at_once_is_obtained_again_after_the_least_interval() {
-    let retry = Retry { floor: Span::secs(30), ..Retry::default() };
+    let retry = RetryPolicy { floor: Span::secs(30), ..RetryPolicy::default() };
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
     world.bring("a", Span::secs(1));
     assert_eq!(world.until_called("a"), 30_000);
@@ -65,13 +65,14 @@ fn where_no_expiry_is_known_there_is_a_delay_all_the_same() {
 /// "backoff grows / capped / zero-safe"
 #[test]
 fn the_backoff_grows_is_capped_and_bears_a_zero() {
-    let trouble = Trouble { kind: Kind::Unavailable, message: String::new(), at: World::silent(1).now().wall };
-    let retry = Retry { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
+    let trouble =
+        FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at: World::silent(1).now().wall };
+    let retry = RetryPolicy { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
     let waits: Vec<u64> =
         (1..=12).map(|failures| delay::retry(&retry, &trouble, failures, None, 0).as_millis()).collect();
     assert!(waits.is_sorted() && waits[11] == 600_000, "{waits:?}");
     assert_eq!(delay::retry(&retry, &trouble, u32::MAX, None, 0), Span::secs(600));
-    let zero = Retry { floor: Span::secs(0), most: Span::secs(0), slow: Span::secs(0) };
+    let zero = RetryPolicy { floor: Span::secs(0), most: Span::secs(0), slow: Span::secs(0) };
     assert!(delay::retry(&zero, &trouble, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
 }
 
@@ -79,9 +80,9 @@ fn the_backoff_grows_is_capped_and_bears_a_zero() {
 #[test]
 fn a_kind_that_fails_for_ever_does_not_touch_the_others() {
     let mut world = World::new([("oidc", plain()), ("hadoop", plain())]);
-    world.serve("oidc", |_, _| Some((Span::millis(5), crate::world::failed(Kind::Unavailable))));
+    world.serve("oidc", |_, _| Some((Span::millis(5), crate::world::failed(FailureKind::Unavailable))));
     world.serve_for("hadoop", HOUR);
-    world.fail("oidc", Kind::Unavailable);
+    world.fail("oidc", FailureKind::Unavailable);
     world.bring("hadoop", HOUR);
     world.pass(Span::secs(86_400));
     assert_eq!(world.called("hadoop").len(), 33);
@@ -92,9 +93,9 @@ fn a_kind_that_fails_for_ever_does_not_touch_the_others() {
 #[test]
 fn where_all_fail_each_failure_is_told() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
-    world.fail("a", Kind::Denied);
-    world.fail("b", Kind::Denied);
-    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Failed(..))).count(), 2);
+    world.fail("a", FailureKind::Denied);
+    world.fail("b", FailureKind::Denied);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 2);
 }
 
 /// "stop does not close providers, waits for the running renewal"
@@ -104,7 +105,7 @@ fn a_stop_waits_for_the_running_call() {
     world.serve("a", |_, now| Some((Span::secs(20), lasting(now, HOUR))));
     world.bring("a", Span::secs(60));
     world.until_called("a");
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.pass(Span::secs(19));
     assert!(!world.schedule.is_stopped());
     world.pass(Span::secs(1));

@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
-use deputy_link::Held;
+use deputy_core::{Delivery, InstanceName, LeaseVersion, SecretBytes, Timestamp};
+use deputy_link::WorkerState;
 use deputy_observe::{listen, serve};
-use deputy_sources::Surroundings;
+use deputy_sources::SourceContext;
 use deputy_test_servers::{Error, aws, boto, free_ports};
-use deputy_worker::endpoint::{Aws, Clock, TokenFile};
+use deputy_worker::endpoint::{AwsEndpoint, Clock, TokenFile};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -44,7 +44,7 @@ print('read', read > 1)
 /// An endpoint of a worker that holds what it is handed.
 struct Endpoint {
     runtime: Runtime,
-    held: watch::Sender<Arc<Held>>,
+    held: watch::Sender<Arc<WorkerState>>,
     home: Home,
     uri: String,
     token_file: PathBuf,
@@ -59,12 +59,12 @@ impl Endpoint {
         let token_file = home.path("secrets/endpoint.token");
         let clock: Clock = Arc::new(now);
         let instance: InstanceName = "s3".parse().unwrap();
-        let uri = format!("http://127.0.0.1:{port}{}", Aws::path(&instance));
+        let uri = format!("http://127.0.0.1:{port}{}", AwsEndpoint::path(&instance));
         runtime.block_on(async {
-            let here = Surroundings::of_process();
+            let here = SourceContext::of_process();
             let token = TokenFile::open(&token_file, &SystemRandom::new(), &here, Arc::clone(&clock)).await.unwrap();
             let listener = listen(([127, 0, 0, 1], port).into()).await.unwrap();
-            tokio::spawn(serve(listener, Arc::new(Aws::new(instance, token, receiver, clock))));
+            tokio::spawn(serve(listener, Arc::new(AwsEndpoint::new(instance, token, receiver, clock))));
         });
         Self { runtime, held, home, uri, token_file }
     }
@@ -77,11 +77,15 @@ impl Endpoint {
         let delivery = Delivery {
             instance: instance.clone(),
             service: "s3".parse().unwrap(),
-            stamp: Stamp { revision: Revision(revision), obtained_at: now() },
+            stamp: LeaseVersion { revision: Revision(revision), obtained_at: now() },
             valid_until: Timestamp::from_millis(now().as_millis() + millis),
             payload: Arc::new(SecretBytes::new(payload.clone().into_bytes())),
         };
-        let held = Held { deliveries: BTreeMap::from([(instance, delivery)]), complete: true, ..Held::default() };
+        let held = WorkerState {
+            deliveries: BTreeMap::from([(instance, delivery)]),
+            complete: true,
+            ..WorkerState::default()
+        };
         self.held.send(Arc::new(held)).unwrap();
         payload
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use deputy_core::{ByteSize, Limit, Span};
-use deputy_sandbox::{CacheError, CompileError, Compiler, LoadError, Options, Resolver, Sandbox};
+use deputy_sandbox::{CacheError, CompileError, Compiler, LoadError, Resolver, Sandbox, SandboxOptions};
 use wasm_encoder::Component;
 
 use crate::bombs;
@@ -165,7 +165,7 @@ impl Resolver for Nobody {
 
 /// A sandbox whose compiler may take little.
 fn small(name: &str, compiler: Compiler) -> Sandbox {
-    let options = Options {
+    let options = SandboxOptions {
         cache: Some(cache(&folder(name))),
         compiler,
         audit: std::sync::Arc::new(deputy_observe::Audit::memory()),

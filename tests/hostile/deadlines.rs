@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::{ByteSize, Limit, Span};
-use deputy_observe::Outcome;
+use deputy_observe::AuditOutcome;
 use deputy_sandbox::{CallError, Interruption};
 use deputy_test_servers::with_straight_line_calls;
 
@@ -168,7 +168,10 @@ fn cpu_endless_renewal() {
             assert_eq!(revoked.result.unwrap_err(), CallError::Limit(Limit::Cpu));
             for (call, function) in [(renewed.id, "renew"), (revoked.id, "revoke")] {
                 let end = host.events(call).pop().expect("an event");
-                assert!(matches!(end.what, deputy_observe::What::Call { function: f, .. } if f == function), "{end:?}");
+                assert!(
+                    matches!(end.what, deputy_observe::AuditAction::Call { function: f, .. } if f == function),
+                    "{end:?}"
+                );
                 assert_eq!(end.code.as_deref(), Some("over-limit:cpu"));
             }
         });
@@ -196,7 +199,7 @@ fn wall_silent_connection() {
     let interrupted = CallError::Interrupted(Interruption::Network(Limit::Wall));
     assert_eq!(seen.call.result.as_ref().err(), Some(&interrupted), "{seen:?}");
     let end = seen.events.last().expect("an event");
-    assert_eq!((end.outcome, end.code.as_deref()), (Outcome::Failed, Some("no-answer")), "{seen:?}");
+    assert_eq!((end.outcome, end.code.as_deref()), (AuditOutcome::Failed, Some("no-answer")), "{seen:?}");
     seen.unrefused().soon_after(limit);
 }
 

@@ -2,7 +2,7 @@
 //! that is not true.
 
 use deputy_core::grant::SecretGrant;
-use deputy_core::{ByteSize, Failure, SecretBytes, Span, Tokens};
+use deputy_core::{ByteSize, ProviderFailure, SecretBytes, Span, Tokens};
 use deputy_sandbox::CallError;
 
 use crate::harness::{Case, Obtained, host};
@@ -53,7 +53,7 @@ fn operation_in_bare_question() {
             assert_eq!(service.result.unwrap().as_str(), "refused");
             assert_eq!(service.refusals[0].code(), "secret-not-granted");
             let required = provider.tokens_required().await;
-            let told = Failure::Denied("err HttpRequestDenied".to_owned());
+            let told = ProviderFailure::Denied("err HttpRequestDenied".to_owned());
             assert_eq!(required.result.unwrap_err(), CallError::Failure(told));
             assert_eq!(required.refusals[0].code(), "host-not-granted");
             assert_eq!(server.heard(), [""; 0]);
@@ -80,7 +80,7 @@ fn error_text_full_of_secrets() {
     let value = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
     let case = Case::new("error-text-full-of-secrets").setting("secret", "key");
     let seen = case.secret("key", value, SecretGrant::new(None, true)).obtain();
-    let Err(CallError::Failure(Failure::Denied(text))) = &seen.call.result else { panic!("{seen:?}") };
+    let Err(CallError::Failure(ProviderFailure::Denied(text))) = &seen.call.result else { panic!("{seen:?}") };
     assert!(!text.contains(value), "{text}");
     assert!(text.len() <= 4096, "{} bytes", text.len());
     let forges = |c: char| c.is_control() || ['\u{202e}', '\u{2066}', '\u{2028}'].contains(&c);
@@ -109,7 +109,7 @@ fn path_holds_secret() {
 #[test]
 fn error_text_for_ever() {
     let seen = Case::new("error-text-for-ever").setting("message", "later").obtain();
-    let Err(CallError::Failure(failure @ Failure::Throttled { retry_after, .. })) = &seen.call.result else {
+    let Err(CallError::Failure(failure @ ProviderFailure::Throttled { retry_after, .. })) = &seen.call.result else {
         panic!("{seen:?}")
     };
     assert_eq!(*retry_after, Span::millis(u64::MAX));

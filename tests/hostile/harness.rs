@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, Paths, SecretGrant, Send, TcpRule};
-use deputy_core::{Instance, Limit, Limits, Outputs, Refusal, SecretSource, Span, Tokens};
-use deputy_observe::{Audit, CallId, Event, Outcome, What};
-use deputy_sandbox::{Call, CallError, Options, Provider, Sandbox};
+use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, PathRules, RequestOptions, SecretGrant, TcpRule};
+use deputy_core::{Instance, Limit, Limits, Outputs, PolicyDenial, SecretSource, Span, Tokens};
+use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, CallId};
+use deputy_sandbox::{Call, CallError, LoadedProvider, Sandbox, SandboxOptions};
 use tokio::runtime::Runtime;
 
 use crate::servers::Server;
@@ -23,7 +23,7 @@ pub(crate) struct Host {
     pub(crate) sandbox: Sandbox,
     folder: PathBuf,
     audit: Arc<Audit>,
-    events: Mutex<Vec<Event>>,
+    events: Mutex<Vec<AuditEvent>>,
     log: Log,
     names: Arc<Names>,
     /// Held to attack, and alone to look how the host is.
@@ -33,8 +33,8 @@ pub(crate) struct Host {
 
 /// How the host is when nobody attacks it.
 struct Usual {
-    computing: Provider,
-    requesting: Provider,
+    computing: LoadedProvider,
+    requesting: LoadedProvider,
     quickest: Duration,
     memory: usize,
     _server: Server,
@@ -60,7 +60,7 @@ impl Host {
         let names = Arc::new(Names::default());
         let log = Log::begin();
         let runtime = Runtime::new().unwrap();
-        let options = Options {
+        let options = SandboxOptions {
             cache: Some(cache(&folder)),
             compiler: compiler(),
             audit: Arc::clone(&audit),
@@ -103,12 +103,12 @@ impl Host {
     }
 
     /// What the audit log says of a call, without what it said of each use before that began.
-    pub(crate) fn events(&self, call: CallId) -> Vec<Event> {
-        self.all_events(call).into_iter().filter(|event| event.outcome != Outcome::Begun).collect()
+    pub(crate) fn events(&self, call: CallId) -> Vec<AuditEvent> {
+        self.all_events(call).into_iter().filter(|event| event.outcome != AuditOutcome::Begun).collect()
     }
 
     /// All that the audit log says of a call.
-    pub(crate) fn all_events(&self, call: CallId) -> Vec<Event> {
+    pub(crate) fn all_events(&self, call: CallId) -> Vec<AuditEvent> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.extend(self.audit.take());
         events.iter().filter(|event| event.call == call).cloned().collect()
@@ -137,12 +137,12 @@ impl Host {
         })
     }
 
-    fn provider(&self, instance: &Instance) -> Provider {
+    fn provider(&self, instance: &Instance) -> LoadedProvider {
         let loaded = self.runtime.block_on(self.sandbox.load(instance));
         loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", instance.component.display(), chain(&error)))
     }
 
-    fn compute(&self, provider: &Provider) -> Duration {
+    fn compute(&self, provider: &LoadedProvider) -> Duration {
         let begun = Instant::now();
         let call = self.runtime.block_on(provider.obtain());
         let took = begun.elapsed();
@@ -150,7 +150,7 @@ impl Host {
         took
     }
 
-    fn request(&self, provider: &Provider) {
+    fn request(&self, provider: &LoadedProvider) {
         let call = self.runtime.block_on(provider.obtain());
         assert_eq!(report(&call), "ok 200 hello\nok 200 hello");
     }
@@ -187,7 +187,7 @@ pub(crate) struct Case {
 /// What came of a call.
 pub(crate) struct Seen<T = Tokens> {
     pub(crate) call: Call<T>,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<AuditEvent>,
     pub(crate) took: Duration,
 }
 
@@ -236,7 +236,7 @@ impl Case {
     /// Grants requests at public addresses, and what is added.
     pub(crate) fn http_with(mut self, pattern: &str, more: impl FnOnce(&mut HttpRule)) -> Self {
         let pattern = pattern.parse().unwrap();
-        let (methods, paths, networks, send) = (Vec::new(), Paths::Any, Vec::new(), Send::default());
+        let (methods, paths, networks, send) = (Vec::new(), PathRules::Any, Vec::new(), RequestOptions::default());
         let mut rule = HttpRule { pattern, methods, paths, networks, send };
         more(&mut rule);
         self.instance.grant.http.push(rule);
@@ -282,7 +282,7 @@ pub(crate) trait Obtained {
     fn obtained(&self) -> Seen;
 }
 
-impl Obtained for Provider {
+impl Obtained for LoadedProvider {
     fn obtained(&self) -> Seen {
         seen(async { self.obtain().await })
     }
@@ -332,7 +332,7 @@ impl<T: Brought> Seen<T> {
         assert_eq!(self.call.result.as_ref().err(), Some(&CallError::Limit(limit)), "{self:?}");
         self.over(limit);
         let end = self.events.last().expect("an event");
-        assert!(matches!(end.what, What::Accept { .. } | What::Call { .. }), "{self:?}");
+        assert!(matches!(end.what, AuditAction::Accept { .. } | AuditAction::Call { .. }), "{self:?}");
         assert_eq!(end.code, Some(format!("over-limit:{limit}")), "{self:?}");
         self
     }
@@ -340,7 +340,7 @@ impl<T: Brought> Seen<T> {
     /// Something went over this limit, and both records say so.
     #[track_caller]
     pub(crate) fn over(&self, limit: Limit) -> &Self {
-        let refusal = Refusal::Limit(limit);
+        let refusal = PolicyDenial::Limit(limit);
         assert_eq!(refusal.code(), "over-limit");
         assert!(self.call.refusals.contains(&refusal), "{self:?}");
         self.audited(&format!("over-limit:{limit}"))
@@ -350,8 +350,8 @@ impl<T: Brought> Seen<T> {
     #[track_caller]
     pub(crate) fn unanswered(&self, limit: Limit, code: &str) -> &Self {
         assert!(self.call.timeouts.contains(&limit), "{self:?}");
-        assert!(!self.call.refusals.contains(&Refusal::Limit(limit)), "{self:?}");
-        let failed = |event: &Event| event.outcome == Outcome::Failed && event.code.as_deref() == Some(code);
+        assert!(!self.call.refusals.contains(&PolicyDenial::Limit(limit)), "{self:?}");
+        let failed = |event: &AuditEvent| event.outcome == AuditOutcome::Failed && event.code.as_deref() == Some(code);
         assert!(self.events.iter().any(failed), "no audit event says {code}: {self:?}");
         self
     }
@@ -367,7 +367,7 @@ impl<T: Brought> Seen<T> {
     /// Exactly these codes were refused, in any order and number, and both records say so.
     #[track_caller]
     pub(crate) fn refused(&self, codes: &[&str]) -> &Self {
-        let mut found: Vec<_> = self.call.refusals.iter().map(Refusal::code).collect();
+        let mut found: Vec<_> = self.call.refusals.iter().map(PolicyDenial::code).collect();
         let mut expected = codes.to_vec();
         for codes in [&mut found, &mut expected] {
             codes.sort_unstable();
@@ -380,7 +380,8 @@ impl<T: Brought> Seen<T> {
     /// The audit log has a refusal with this code.
     #[track_caller]
     pub(crate) fn audited(&self, code: &str) -> &Self {
-        let refused = |event: &Event| event.outcome == Outcome::Refused && event.code.as_deref() == Some(code);
+        let refused =
+            |event: &AuditEvent| event.outcome == AuditOutcome::Refused && event.code.as_deref() == Some(code);
         assert!(self.events.iter().any(refused), "no audit event says {code}: {self:?}");
         self
     }
@@ -393,7 +394,7 @@ impl<T: Brought> Seen<T> {
             _ => panic!("not {how:?}: {self:?}"),
         }
         let end = self.events.last().expect("an event");
-        assert_eq!((end.outcome, end.code.as_deref()), (Outcome::Failed, Some("trap")), "{self:?}");
+        assert_eq!((end.outcome, end.code.as_deref()), (AuditOutcome::Failed, Some("trap")), "{self:?}");
         self
     }
 
@@ -401,13 +402,13 @@ impl<T: Brought> Seen<T> {
     #[track_caller]
     pub(crate) fn unrefused(&self) -> &Self {
         self.refused(&[]);
-        assert!(self.events.iter().all(|event| event.outcome != Outcome::Refused), "{self:?}");
+        assert!(self.events.iter().all(|event| event.outcome != AuditOutcome::Refused), "{self:?}");
         self
     }
 
     /// The requests that the audit log knows.
-    pub(crate) fn requests(&self) -> Vec<&Event> {
-        self.events.iter().filter(|event| matches!(event.what, What::Http { .. })).collect()
+    pub(crate) fn requests(&self) -> Vec<&AuditEvent> {
+        self.events.iter().filter(|event| matches!(event.what, AuditAction::Http { .. })).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requests that no rule allows, and requests that only look as if one did.
 
-use deputy_core::grant::{HttpRule, Paths};
-use deputy_observe::What;
+use deputy_core::grant::{HttpRule, PathRules};
+use deputy_observe::AuditAction;
 
 use crate::harness::{Case, Seen, host};
 use crate::servers::Server;
@@ -142,7 +142,7 @@ fn path_not_granted() {
     let (server, name) = (Server::good(), here());
     let base = url(&name, &server);
     let under = |rule: &mut HttpRule| {
-        rule.paths = Paths::Under(vec!["/v1/auth".parse().unwrap()]);
+        rule.paths = PathRules::Prefixes(vec!["/v1/auth".parse().unwrap()]);
         rule.networks = vec!["loopback".parse().unwrap()];
     };
     let bad = [
@@ -178,7 +178,7 @@ fn path_smuggled_request() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
     let under = |rule: &mut HttpRule| {
-        rule.paths = Paths::Under(vec!["/".parse().unwrap()]);
+        rule.paths = PathRules::Prefixes(vec!["/".parse().unwrap()]);
         rule.networks = vec!["loopback".parse().unwrap()];
     };
     let seen = Case::new("path-smuggled-request").http_with(&url, under).setting("url", &url).obtain();
@@ -275,7 +275,8 @@ fn leads_to(guest: &str, addresses: &[&str], bad: &str, more: fn(&mut HttpRule))
     let seen = Case::new(guest).http_with(&url, more).setting("url", &url).obtain();
     denied(&seen, "address-not-granted", &server);
     let bad = bad.parse().unwrap();
-    let refused = |what: &What| matches!(what, What::Http { address: Some(address), .. } if *address == bad);
+    let refused =
+        |what: &AuditAction| matches!(what, AuditAction::Http { address: Some(address), .. } if *address == bad);
     assert!(seen.events.iter().any(|event| refused(&event.what)), "{seen:?}");
     assert_eq!(seen.call.refusals[0].address(), Some(bad));
 }

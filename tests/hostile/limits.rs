@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use deputy_core::grant::{Purpose, SecretGrant};
+use deputy_core::grant::{SecretGrant, SecretPurpose};
 use deputy_core::{ByteSize, Limit, Span};
-use deputy_observe::{Outcome, What};
+use deputy_observe::{AuditAction, AuditOutcome};
 
 use crate::bombs;
 use crate::harness::{Case, Obtained, host};
@@ -12,7 +12,7 @@ use crate::servers::{Full, Server, response};
 use crate::surroundings::private_file;
 
 fn with_hmac(guest: &str) -> Case {
-    let grant = SecretGrant::new(Some(Purpose::HmacSha256), false);
+    let grant = SecretGrant::new(Some(SecretPurpose::HmacSha256), false);
     Case::new(guest).setting("secret", "key").secret("key", "a key", grant)
 }
 
@@ -173,7 +173,7 @@ fn memories_of_many_calls_leave_enough_for_others() {
             let benign = host.sandbox.load(&Case::new("benign").setting("name", "you").instance).await.unwrap();
             // Those that take one each fill what those that take many have left, and all try again.
             let end = std::time::Instant::now() + Duration::from_millis(1500);
-            let again = async |provider: &deputy_sandbox::Provider| {
+            let again = async |provider: &deputy_sandbox::LoadedProvider| {
                 while std::time::Instant::now() < end {
                     drop(provider.obtain().await);
                     tokio::task::yield_now().await;
@@ -287,16 +287,19 @@ fn requests_refused() {
     assert!(!seen.report().is_empty());
     let done = |wanted: &str| {
         seen.events.iter().any(|event| {
-            let used = matches!(&event.what, What::Secret { operation, .. } if operation == wanted);
-            used && event.outcome == Outcome::Done
+            let used = matches!(&event.what, AuditAction::Secret { operation, .. } if operation == wanted);
+            used && event.outcome == AuditOutcome::Done
         })
     };
     assert!(done("open") && done("hmac-sha256"), "{seen:?}");
-    let refused =
-        seen.events.iter().filter(|event| matches!(event.what, What::Http { .. } | What::Name { .. })).count();
+    let refused = seen
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, AuditAction::Http { .. } | AuditAction::Name { .. }))
+        .count();
     assert!(refused <= 100, "{refused} refusals are recorded");
     let suppressed = seen.events.iter().find_map(|event| match event.what {
-        What::Dropped { events } => Some(events),
+        AuditAction::Dropped { events } => Some(events),
         _ => None,
     });
     assert_eq!(suppressed, Some(2_000 - refused as u64));
@@ -314,9 +317,9 @@ fn requests_left_behind() {
     assert_eq!(seen.report(), "done");
     assert!(seen.took < Duration::from_secs(3), "{:?}", seen.took);
     // What was under way is recorded, and before the end of the call.
-    let cancelled = seen.events.iter().filter(|event| event.outcome == Outcome::Cancelled);
+    let cancelled = seen.events.iter().filter(|event| event.outcome == AuditOutcome::Cancelled);
     assert_eq!(cancelled.count(), 4, "{seen:?}");
-    assert!(matches!(seen.events.last().unwrap().what, What::Call { .. }), "{seen:?}");
+    assert!(matches!(seen.events.last().unwrap().what, AuditAction::Call { .. }), "{seen:?}");
     // And over: the server sees it hang up.
     let hung_up = || server.open() == 0;
     for _ in 0..200 {
@@ -365,7 +368,7 @@ fn secret_operations_many() {
 
 #[test]
 fn secret_operations_slow() {
-    let grant = SecretGrant::new(Some(Purpose::Pbkdf2), false);
+    let grant = SecretGrant::new(Some(SecretPurpose::Pbkdf2), false);
     let case = Case::new("secret-operations-slow").setting("secret", "key").secret("key", "a key", grant);
     let case = case.setting("count", 1_000).setting("iterations", 1_000_000);
     let seen = case.limits(|l| (l.wall, l.secret_operations) = (Span::secs(1), 1_000)).obtain();

@@ -1,7 +1,7 @@
 //! What a component writes to the log is its own text, and nothing in it is more than text.
 
 use deputy_core::grant::SecretGrant;
-use deputy_core::{Limit, Refusal};
+use deputy_core::{Limit, PolicyDenial};
 
 use crate::harness::{Case, Seen, host};
 
@@ -41,7 +41,7 @@ fn log_control_characters() {
 /// The limit was passed, the component does not know, and the log ends with one line that says how much is missing.
 #[track_caller]
 fn log_ended_by(seen: &Seen, limit: Limit, dropped: u64) {
-    assert_eq!(seen.call.refusals, [Refusal::Limit(limit)], "{seen:?}");
+    assert_eq!(seen.call.refusals, [PolicyDenial::Limit(limit)], "{seen:?}");
     assert_eq!(seen.report(), "wrote");
     assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
     let log = host().log_of_call(seen.call.id);

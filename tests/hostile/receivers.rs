@@ -1,7 +1,7 @@
 //! Receivers: what they are given stays with them, what they leave is judged, and half of it is nothing.
 
-use deputy_core::{ByteSize, Failure, Limit, Refusal, SecretBytes, Services, Span};
-use deputy_observe::{Accepted, Actor, Outcome, What};
+use deputy_core::{ByteSize, Limit, PolicyDenial, ProviderFailure, SecretBytes, Services, Span};
+use deputy_observe::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject};
 use deputy_sandbox::{CallError, LoadError};
 
 use crate::harness::{Case, Seen, host};
@@ -28,11 +28,11 @@ fn shows_no_payload<T: crate::harness::Brought>(seen: &Seen<T>) {
 
 /// The end of the call as the audit log has it.
 #[track_caller]
-fn end<T: crate::harness::Brought>(seen: &Seen<T>) -> (u32, u64, Outcome, Option<&str>) {
+fn end<T: crate::harness::Brought>(seen: &Seen<T>) -> (u32, u64, AuditOutcome, Option<&str>) {
     let end = seen.events.last().expect("an event");
-    let What::Accept { deliveries, files, bytes, .. } = &end.what else { panic!("{seen:?}") };
-    assert_eq!(*deliveries, [Accepted { instance: "s3-prod".to_owned(), revision: 7 }]);
-    assert!(matches!(end.actor, Actor::Receiver(_)), "{seen:?}");
+    let AuditAction::Accept { deliveries, files, bytes, .. } = &end.what else { panic!("{seen:?}") };
+    assert_eq!(*deliveries, [AcceptedDelivery { instance: "s3-prod".to_owned(), revision: 7 }]);
+    assert!(matches!(end.actor, AuditSubject::Receiver(_)), "{seen:?}");
     (*files, *bytes, end.outcome, end.code.as_deref())
 }
 
@@ -49,7 +49,9 @@ fn a_receiver_gets_all_deliveries_and_leaves_files() {
     assert_eq!(seen.files(), ["empty", "report", "s3-lab", "s3-prod"]);
     let outputs = seen.call.result.as_ref().unwrap();
     assert_eq!(outputs.files[&"s3-lab".parse().unwrap()].expose(), [0, 0xff]);
-    let What::Accept { deliveries, files, bytes, .. } = &seen.events.last().unwrap().what else { panic!("{seen:?}") };
+    let AuditAction::Accept { deliveries, files, bytes, .. } = &seen.events.last().unwrap().what else {
+        panic!("{seen:?}")
+    };
     let given: Vec<_> = deliveries.iter().map(|it| (it.instance.as_str(), it.revision)).collect();
     assert_eq!(given, [("s3-prod", 7), ("s3-lab", 3), ("empty", 1)]);
     assert_eq!((*files, *bytes), (4, 8 + seen.report().len() as u64));
@@ -63,7 +65,7 @@ fn output_files_many() {
     seen.over(Limit::OutputFiles);
     assert_eq!(seen.call.log_tail, "ok\ntoo-large over the limit `output-files`");
     assert_eq!(seen.files().len(), 10);
-    assert_eq!(end(&seen), (10, 10, Outcome::Done, None));
+    assert_eq!(end(&seen), (10, 10, AuditOutcome::Done, None));
     assert!(seen.events.len() <= 1_002, "{} audit events", seen.events.len());
 }
 
@@ -96,7 +98,7 @@ fn output_path_leaves() {
     let lines = seen.lines();
     assert!(lines.len() > 25 && lines.iter().all(|line| line == "invalid-path"), "{lines:?}");
     assert_eq!(seen.files(), ["report"]);
-    let puts = seen.events.iter().filter(|event| matches!(event.what, What::Output { .. })).count();
+    let puts = seen.events.iter().filter(|event| matches!(event.what, AuditAction::Output { .. })).count();
     assert_eq!(puts, lines.len() + 1, "each attempt is recorded");
     assert!(format!("{:?}", seen.events).len() < 40_000, "and none of them is long");
 }
@@ -136,17 +138,17 @@ fn output_path_holds_payload() {
 fn trap_after_put() {
     let seen = Bound::new("trap-after-put").accept();
     seen.trapped("unreachable").unrefused();
-    assert_eq!(end(&seen), (1, PAYLOAD.len() as u64, Outcome::Failed, Some("trap")));
+    assert_eq!(end(&seen), (1, PAYLOAD.len() as u64, AuditOutcome::Failed, Some("trap")));
     shows_no_payload(&seen);
 }
 
 #[test]
 fn error_text_payload() {
     let seen = Bound::new("error-text-payload").accept();
-    let Err(CallError::Failure(Failure::Unavailable(text))) = &seen.call.result else { panic!("{seen:?}") };
+    let Err(CallError::Failure(ProviderFailure::Unavailable(text))) = &seen.call.result else { panic!("{seen:?}") };
     assert!(text.starts_with("can't do it with [secret s3-prod] \\u{1b}[2J\\nforged: "), "{text}");
     assert!(text.len() <= 2_000 && !text.chars().any(char::is_control), "{text:?}");
-    assert_eq!(end(&seen), (1, PAYLOAD.len() as u64, Outcome::Failed, Some("unavailable")));
+    assert_eq!(end(&seen), (1, PAYLOAD.len() as u64, AuditOutcome::Failed, Some("unavailable")));
     shows_no_payload(&seen);
 }
 
@@ -154,7 +156,7 @@ fn error_text_payload() {
 fn cpu_loop_after_put() {
     let seen = Bound::new("cpu-loop-after-put").limits(|l| l.cpu = Span::millis(200)).accept();
     seen.ended_by(Limit::Cpu);
-    assert_eq!(end(&seen).2, Outcome::Refused);
+    assert_eq!(end(&seen).2, AuditOutcome::Refused);
     let limits = |l: &mut deputy_core::Limits| (l.cpu, l.wall) = (Span::secs(10), Span::millis(200));
     Bound::new("cpu-loop-after-put").limits(limits).accept().ended_by(Limit::Wall);
 }
@@ -188,7 +190,7 @@ fn outputs_not_allowed_in_bare_question() {
     let bound = Bound::new("outputs-not-allowed-in-bare-question");
     host().attack(|| {
         let call = host().runtime.block_on(bound.load().services());
-        assert_eq!(call.refusals, [Refusal::Outputs]);
+        assert_eq!(call.refusals, [PolicyDenial::Outputs]);
         let Ok(Services::Named(names)) = call.result else { panic!("{:?}", call.result) };
         assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["denied"]);
     });

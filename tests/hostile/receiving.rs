@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Limits, OutputPath, Outputs, ReceiverPlan, SecretBytes, Stamp, Timestamp};
-use deputy_sandbox::Receiver;
+use deputy_core::{Delivery, LeaseVersion, Limits, OutputPath, Outputs, ReceiverPlan, SecretBytes, Timestamp};
+use deputy_sandbox::LoadedReceiver;
 
 use crate::harness::{Seen, host, seen};
 use crate::surroundings::{chain, guest_file};
@@ -51,7 +51,7 @@ impl Bound {
     }
 
     /// Loads it, without a call.
-    pub(crate) fn load(&self) -> Receiver {
+    pub(crate) fn load(&self) -> LoadedReceiver {
         let loaded = host().runtime.block_on(host().sandbox.load_receiver(&self.plan));
         loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", self.plan.component.display(), chain(&error)))
     }
@@ -62,7 +62,7 @@ impl Bound {
     }
 
     /// A call of a receiver that is loaded. For use within [`Host::attack`](crate::harness::Host::attack).
-    pub(crate) fn accepted(&self, receiver: &Receiver) -> Seen<Outputs> {
+    pub(crate) fn accepted(&self, receiver: &LoadedReceiver) -> Seen<Outputs> {
         seen(async { receiver.accept(&self.deliveries).await })
     }
 }
@@ -73,7 +73,7 @@ pub(crate) fn delivery(instance: &str, revision: u64, payload: &[u8]) -> Deliver
     Delivery {
         instance: instance.parse().unwrap(),
         service: "hostile".parse().unwrap(),
-        stamp: Stamp { revision: Revision(revision), obtained_at },
+        stamp: LeaseVersion { revision: Revision(revision), obtained_at },
         valid_until: Timestamp::from_millis(1_700_003_600_000),
         payload: Arc::new(SecretBytes::new(payload.to_vec())),
     }

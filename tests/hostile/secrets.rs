@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deputy_core::grant::{Algorithm, JwtGrant, Purpose, SecretGrant, Sigv4Grant};
+use deputy_core::grant::{JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
 use deputy_core::{Limits, Span, Timestamp};
 use serde_json::Value;
 
@@ -25,20 +25,22 @@ fn day(from_today: i64) -> String {
     format!("{year:04}{month:02}{date:02}")
 }
 
-fn only(purpose: Purpose) -> SecretGrant {
+fn only(purpose: SecretPurpose) -> SecretGrant {
     SecretGrant::new(Some(purpose), false)
 }
 
 /// For the service `sts` in the region `eu-west-1`.
 fn sigv4() -> SecretGrant {
-    only(Purpose::Sigv4(Sigv4Grant::new(vec!["sts".into()], vec!["eu-west-1".into()]).unwrap()))
+    only(SecretPurpose::Sigv4(Sigv4Grant::new(vec!["sts".into()], vec!["eu-west-1".into()]).unwrap()))
 }
 
 /// In the name of `deputy`, for `https://sts.test`, for ten minutes.
 fn jwt() -> SecretGrant {
     let issuers = vec!["deputy".into()];
     let audiences = vec!["https://sts.test".into(), "https://other.test".into()];
-    only(Purpose::Jwt(JwtGrant::new(vec![Algorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap()))
+    only(SecretPurpose::Jwt(
+        JwtGrant::new(vec![SignatureAlgorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap(),
+    ))
 }
 
 fn ed25519() -> String {
@@ -94,10 +96,10 @@ fn operation_not_granted() {
     let grants = [
         (sigv4(), AWS_KEY.to_owned(), 0..1),
         (jwt(), ed25519(), 9..9),
-        (only(Purpose::HmacSha256), "key".to_owned(), 2..3),
-        (only(Purpose::Pbkdf2), "key".to_owned(), 3..4),
+        (only(SecretPurpose::HmacSha256), "key".to_owned(), 2..3),
+        (only(SecretPurpose::Pbkdf2), "key".to_owned(), 3..4),
         (SecretGrant::new(None, true), "key".to_owned(), 4..5),
-        (only(Purpose::Sign(vec![Algorithm::EdDsa])), ed25519(), 7..8),
+        (only(SecretPurpose::Sign(vec![SignatureAlgorithm::EdDsa])), ed25519(), 7..8),
     ];
     for (grant, value, granted) in grants {
         // Claims that hold, so that nothing but the operation is in the way; RS256 is not granted with any of them.
@@ -108,7 +110,7 @@ fn operation_not_granted() {
             let expected = if granted.contains(&index) { "ok " } else { "denied " };
             assert!(line.starts_with(expected), "{grant:?} {index} {line}");
         }
-        if matches!(grant.purpose(), Some(Purpose::Jwt(_) | Purpose::Sign(_))) {
+        if matches!(grant.purpose(), Some(SecretPurpose::Jwt(_) | SecretPurpose::Sign(_))) {
             codes.insert("algorithm-not-granted");
         }
         seen.refused(&codes.into_iter().collect::<Vec<_>>());
@@ -169,8 +171,8 @@ fn operation_derives_key() {
     // Each secret serves another purpose. The AWS key is one of them and stands behind no other.
     let case =
         Case::new("operation-derives-key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
-    let case = case.secret("aws", AWS_KEY, sigv4()).secret("mac", "another key", only(Purpose::HmacSha256));
-    let case = case.secret("words", "a pass phrase", only(Purpose::Pbkdf2)).secret("token", &ed25519(), jwt());
+    let case = case.secret("aws", AWS_KEY, sigv4()).secret("mac", "another key", only(SecretPurpose::HmacSha256));
+    let case = case.secret("words", "a pass phrase", only(SecretPurpose::Pbkdf2)).secret("token", &ed25519(), jwt());
     let seen = case.secret("read", "readable", SecretGrant::new(None, true)).limits(many).obtain();
     let lines = seen.lines();
     let yielded: BTreeSet<_> = lines.iter().filter_map(|line| line.strip_prefix("ok ")).collect();
@@ -226,7 +228,7 @@ fn algorithm_not_granted() {
 
 #[test]
 fn algorithm_not_granted_bare() {
-    let grant = only(Purpose::Sign(vec![Algorithm::EdDsa]));
+    let grant = only(SecretPurpose::Sign(vec![SignatureAlgorithm::EdDsa]));
     let seen = with("algorithm-not-granted-bare", &ed25519(), grant).obtain();
     seen.refused(&["algorithm-not-granted"]);
     let lines = seen.lines();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use deputy_core::schedule::delay::LONGEST_THROTTLE;
-use deputy_core::schedule::{Kind, Lease, Now, Plan, Work};
+use deputy_core::schedule::{FailureKind, InstancePlan, Lease, Now, ProviderCall};
 use deputy_core::{InstanceName, Span};
 
 use crate::counts::Counts;
@@ -74,30 +74,37 @@ impl Backoff {
     }
 
     /// A call brought a lease.
-    pub(crate) fn succeeded(&mut self, name: &InstanceName, work: &Work, lease: &Lease) {
+    pub(crate) fn succeeded(&mut self, name: &InstanceName, work: &ProviderCall, lease: &Lease) {
         self.reset(name);
         self.lives(name, lease.valid_until.since(lease.obtained_at));
         let failures = self.of(name);
-        failures.exhausted = matches!(work, Work::Renew(old) if lease.valid_until <= old.valid_until);
-        failures.wished &= matches!(work, Work::Renew(_));
+        failures.exhausted = matches!(work, ProviderCall::Renew(old) if lease.valid_until <= old.valid_until);
+        failures.wished &= matches!(work, ProviderCall::Renew(_));
     }
 
-    pub(crate) fn ended(&mut self, name: &InstanceName, work: &Work) {
-        self.of(name).renewal = matches!(work, Work::Renew(_));
+    pub(crate) fn ended(&mut self, name: &InstanceName, work: &ProviderCall) {
+        self.of(name).renewal = matches!(work, ProviderCall::Renew(_));
     }
 
     /// A lease is renewed where it can be, unless that failed.
-    pub(crate) fn called(&mut self, name: &InstanceName, work: &Work, plan: &Plan, held: Option<&Lease>, now: Now) {
+    pub(crate) fn called(
+        &mut self,
+        name: &InstanceName,
+        work: &ProviderCall,
+        plan: &InstancePlan,
+        held: Option<&Lease>,
+        now: Now,
+    ) {
         let failures = self.of(name);
         let renews = plan.component.is_some_and(|component| component.renews);
         let lasts =
             |lease: &Lease| plan.policy.max_lifetime.is_none_or(|most| lease.issued_at.plus(most) > lease.valid_until);
-        if let Work::Renew(lease) = work {
+        if let ProviderCall::Renew(lease) = work {
             assert!(!failures.exhausted, "{name} is renewed although that failed for good");
             assert!(lasts(lease), "{name}'s lease is renewed after its greatest life");
             return;
         }
-        let origin = |lease: &&Lease| lease.origin == deputy_core::schedule::Origin::Component;
+        let origin = |lease: &&Lease| lease.origin == deputy_core::schedule::LeaseOrigin::Component;
         let renewable = held.filter(|lease| lease.is_valid(now.wall) && lease.fingerprint == plan.fingerprint);
         let renewable = renewable.filter(origin).filter(|lease| lasts(lease));
         let may = renews && !failures.exhausted && !failures.wished;
@@ -108,8 +115,8 @@ impl Backoff {
     pub(crate) fn failed(
         &mut self,
         name: &InstanceName,
-        (kind, wait): (Kind, Span),
-        plan: &Plan,
+        (kind, wait): (FailureKind, Span),
+        plan: &InstancePlan,
         held: Option<&Lease>,
         now: Now,
         counts: &mut Counts,
@@ -122,10 +129,10 @@ impl Backoff {
         failures.hurried = left.is_some();
         failures.attempts += 1;
         if failures.renewal {
-            failures.unanswered += u32::from(kind == Kind::OverLimit);
+            failures.unanswered += u32::from(kind == FailureKind::OverLimit);
             let again = match kind {
-                Kind::Throttled(_) | Kind::Unavailable => true,
-                Kind::OverLimit => failures.unanswered == 1,
+                FailureKind::Throttled(_) | FailureKind::Unavailable => true,
+                FailureKind::OverLimit => failures.unanswered == 1,
                 _ => false,
             };
             if !again {
@@ -137,12 +144,12 @@ impl Backoff {
         }
         let bounds = failures.bounds(kind, plan, left);
         let after = match kind {
-            Kind::Throttled(after) => after.min(LONGEST_THROTTLE),
+            FailureKind::Throttled(after) => after.min(LONGEST_THROTTLE),
             _ => Span::millis(0),
         };
         // There is a try before the lease ends, whatever the service asks for.
         let floor = plan.policy.retry.floor.max(Span::millis(10));
-        let latest = left.filter(|_| matches!(kind, Kind::Throttled(_))).map(|left| part(left, 2, 3).max(floor));
+        let latest = left.filter(|_| matches!(kind, FailureKind::Throttled(_))).map(|left| part(left, 2, 3).max(floor));
         let capped = |wait: Span| latest.map_or(wait, |latest| wait.min(latest).max(floor));
         let least = capped(bounds.least.max(after));
         let longer = Span::millis(after.as_millis() + after.as_millis() / 10);
@@ -163,7 +170,7 @@ impl Backoff {
 }
 
 impl Failures {
-    fn bounds(&self, kind: Kind, plan: &Plan, left: Option<Span>) -> Bounds {
+    fn bounds(&self, kind: FailureKind, plan: &InstancePlan, left: Option<Span>) -> Bounds {
         let retry = &plan.policy.retry;
         let floor = retry.floor.max(Span::millis(10));
         let least = if kind.is_slow() { retry.slow.max(floor) } else { floor };

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{Budget, Configuration, UpstreamName};
+use deputy_core::schedule::{Budget, ScheduleConfig, UpstreamName};
 
 #[derive(Default)]
 pub(crate) struct Budgets {
@@ -23,13 +23,13 @@ struct Bucket {
 const CALL: u64 = 60_000;
 
 /// How long the next call waits for the one before it, in milliseconds.
-pub(crate) fn pace(configuration: &Configuration, upstream: &UpstreamName) -> u64 {
+pub(crate) fn pace(configuration: &ScheduleConfig, upstream: &UpstreamName) -> u64 {
     let budget = configuration.budgets.get(upstream).copied().unwrap_or(configuration.default_budget);
     CALL.div_ceil(u64::from(budget.per_minute.max(1)))
 }
 
 /// The same for an account that was throttled again and again: a part of the budget, and at least a call a minute.
-pub(crate) fn slowest_pace(configuration: &Configuration, upstream: &UpstreamName) -> u64 {
+pub(crate) fn slowest_pace(configuration: &ScheduleConfig, upstream: &UpstreamName) -> u64 {
     let budget = configuration.budgets.get(upstream).copied().unwrap_or(configuration.default_budget);
     CALL.div_ceil(u64::from((budget.per_minute / 32).max(1)))
 }
@@ -44,7 +44,7 @@ impl Budgets {
     }
 
     /// What was brought until now was brought by the old pace, and what does not fit into the new burst is lost.
-    pub(crate) fn configure(&mut self, configuration: &Configuration, truth: u64) {
+    pub(crate) fn configure(&mut self, configuration: &ScheduleConfig, truth: u64) {
         let names: Vec<UpstreamName> = self.buckets.keys().cloned().collect();
         for name in &names {
             let budget = self.of(name);

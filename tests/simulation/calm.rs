@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use deputy_core::schedule::{ASSUMED_LIFETIME, Doing, Event, Mode, Origin, Plan, Readiness};
+use deputy_core::schedule::{
+    ASSUMED_LIFETIME, InstanceActivity, InstancePlan, LeaseOrigin, ObtainMode, Readiness, ScheduleEvent,
+};
 use deputy_core::{InstanceName, Span};
 
 use crate::budget::pace;
@@ -39,7 +41,7 @@ impl History {
         while self.process == Process::Down {
             self.happen(u64::MAX);
         }
-        self.tell(Event::Woke);
+        self.tell(ScheduleEvent::TimerFired);
         let files: Vec<InstanceName> = self.wanted(|plan| plan.component.is_none());
         for name in files {
             let found = loop {
@@ -51,7 +53,7 @@ impl History {
                 }
             };
             self.instances.get_mut(&name).expect("all names are there").file = found.clone();
-            self.tell(Event::Found(name, found));
+            self.tell(ScheduleEvent::FileObserved(name, found));
         }
         let old: Vec<_> = self.running.keys().copied().collect();
         self.recover();
@@ -63,10 +65,11 @@ impl History {
     }
 
     /// Those who are to have a lease, of these.
-    fn wanted(&self, which: impl Fn(&Plan) -> bool) -> Vec<InstanceName> {
+    fn wanted(&self, which: impl Fn(&InstancePlan) -> bool) -> Vec<InstanceName> {
         let used = |name: &InstanceName| self.instances[name].users > 0;
-        let wanted =
-            |(name, plan): &(&InstanceName, &Plan)| which(plan) && (plan.policy.mode == Mode::Always || used(name));
+        let wanted = |(name, plan): &(&InstanceName, &InstancePlan)| {
+            which(plan) && (plan.policy.mode == ObtainMode::Always || used(name))
+        };
         self.configuration.plans.iter().filter(wanted).map(|(name, _)| name.clone()).collect()
     }
 
@@ -127,8 +130,11 @@ impl History {
         let able: Vec<InstanceName> = self.wanted(|plan| plan.component.is_some());
         let holds = |name: &InstanceName| {
             let view = self.schedule.view(name, now).expect("it is configured");
-            let obtained = view.lease.is_some_and(|lease| lease.origin == Origin::Component);
-            obtained && view.doing == Doing::Holding && view.readiness == Readiness::Ready && view.failures == 0
+            let obtained = view.lease.is_some_and(|lease| lease.origin == LeaseOrigin::Component);
+            obtained
+                && view.doing == InstanceActivity::Holding
+                && view.readiness == Readiness::Ready
+                && view.failures == 0
         };
         let settled = able.into_iter().filter(|name| holds(name) && self.is_feasible(name)).collect();
         self.checks.settled = settled;
@@ -137,7 +143,7 @@ impl History {
     }
 
     /// How long a lease of an instance lives by the clock on the wall, the one that is held and those to come.
-    fn life(&self, name: &InstanceName, plan: &Plan) -> u64 {
+    fn life(&self, name: &InstanceName, plan: &InstancePlan) -> u64 {
         let held = self.published.get(name).map(|lease| lease.valid_until.since(lease.obtained_at));
         let (right, wall) = (self.clocks.right(), self.clocks.now().wall);
         let told = right.plus(Span::millis(self.instances[name].life)).since(wall);
@@ -167,7 +173,7 @@ impl History {
         let rounds = (self.configuration.plans.len() / share + 2) as u64;
         let wait = 2 * (here + 2) * pace + rounds * 2 * SLOWEST;
         let life = self.life(name, plan);
-        let slack = life - plan.policy.ratio.of(Span::millis(life)).as_millis();
+        let slack = life - plan.policy.ratio.apply(Span::millis(life)).as_millis();
         let bears = calls_here * pace as f64 <= 0.5 && calls_everywhere * SLOWEST as f64 <= 0.5 * share as f64;
         let bears = bears && self.waits.is_at_full_pace(plan, self.clocks.now().mono);
         let rest = plan.policy.retry.floor.max(plan.policy.calls.interval);
@@ -176,6 +182,6 @@ impl History {
 }
 
 /// How long after it was obtained a lease that lives so many milliseconds is replaced at the earliest.
-fn earliest_of(plan: &Plan, life: u64) -> Span {
-    plan.policy.jitter.rest().of(plan.policy.ratio.of(Span::millis(life)))
+fn earliest_of(plan: &InstancePlan, life: u64) -> Span {
+    plan.policy.jitter.complement().apply(plan.policy.ratio.apply(Span::millis(life)))
 }

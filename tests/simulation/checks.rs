@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::delay::LONGEST_LIFE;
 use deputy_core::schedule::{
-    Configuration, Doing, Event, Fingerprint, Kind, Lease, Mono, Now, Origin, Outcome, Plan, Prefer, Readiness, Record,
-    Revision, UpstreamName, View, When, Work,
+    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, InstanceSnapshot, Lease, LeaseOrigin,
+    LeaseRecord, MonotonicTime, Now, PreferredSource, ProviderCall, Readiness, Revision, ScheduleConfig, ScheduleEvent,
+    Switch, UpstreamName,
 };
 use deputy_core::{InstanceName, Span};
 
@@ -25,9 +26,9 @@ pub(crate) struct Checks {
     backoff: Backoff,
     demand: Demand,
     /// Of those that are configured, and of those that were and may still be leaving.
-    plans: BTreeMap<InstanceName, Plan>,
+    plans: BTreeMap<InstanceName, InstancePlan>,
     /// The last plan of each configuration of an instance: it revokes what that obtained.
-    former: BTreeMap<(InstanceName, Fingerprint), Plan>,
+    former: BTreeMap<(InstanceName, ConfigFingerprint), InstancePlan>,
     /// Of these, those that are not configured any longer.
     left: BTreeSet<InstanceName>,
     /// What was published last, over all processes.
@@ -47,19 +48,19 @@ pub(crate) struct Checks {
 #[derive(Default)]
 struct Seen {
     /// When its last call for tokens ended, or a file was taken, and how long it rests at least.
-    rests: Option<(Mono, Span)>,
+    rests: Option<(MonotonicTime, Span)>,
     /// Something happened that may end its rest.
     excused: bool,
     /// The component says that it needs nothing.
     needless: bool,
     /// The last call for tokens.
-    work: Option<Work>,
+    work: Option<ProviderCall>,
     /// The lease of which it was counted when it is replaced.
     counted: Option<Revision>,
     /// The lease that was taken from the file last.
     file: Option<Revision>,
     /// When what is given out was obtained, by the clock that only goes forward.
-    obtained: Option<Mono>,
+    obtained: Option<MonotonicTime>,
 }
 
 /// How often a component that needs no tokens is asked again.
@@ -73,17 +74,17 @@ fn nearly(span: Span) -> Span {
     Span::millis(span.as_millis() * 999 / 1000)
 }
 
-fn floor(plan: &Plan) -> Span {
+fn floor(plan: &InstancePlan) -> Span {
     plan.policy.retry.floor.max(Span::millis(10))
 }
 
 impl Checks {
-    pub(crate) fn plan(&self, name: &InstanceName) -> &Plan {
+    pub(crate) fn plan(&self, name: &InstanceName) -> &InstancePlan {
         &self.plans[name]
     }
 
     /// The configuration that obtained something.
-    pub(crate) fn owner(&self, name: &InstanceName, fingerprint: Fingerprint) -> &Plan {
+    pub(crate) fn owner(&self, name: &InstanceName, fingerprint: ConfigFingerprint) -> &InstancePlan {
         &self.former[&(name.clone(), fingerprint)]
     }
 
@@ -94,8 +95,8 @@ impl Checks {
     /// `is_known` of an instance that runs already, or still.
     pub(crate) fn configured(
         &mut self,
-        configuration: &Configuration,
-        now: Mono,
+        configuration: &ScheduleConfig,
+        now: MonotonicTime,
         is_known: impl Fn(&InstanceName) -> bool,
     ) {
         for (name, plan) in &configuration.plans {
@@ -147,7 +148,7 @@ impl Checks {
         self.seen(name).excused = true;
     }
 
-    pub(crate) fn excuse_all(&mut self, configuration: &Configuration) {
+    pub(crate) fn excuse_all(&mut self, configuration: &ScheduleConfig) {
         configuration.plans.keys().for_each(|name| self.excuse(name));
     }
 
@@ -157,7 +158,7 @@ impl Checks {
         self.revoked.insert(name.clone(), serial);
     }
 
-    pub(crate) fn crashed(&mut self, store: &BTreeMap<InstanceName, Record>) {
+    pub(crate) fn crashed(&mut self, store: &BTreeMap<InstanceName, LeaseRecord>) {
         // What was given out unsaved is forgotten, its number as well.
         let is_saved =
             |name: &InstanceName, revision: Revision| store.get(name).is_some_and(|it| it.revision >= revision);
@@ -169,11 +170,11 @@ impl Checks {
     }
 
     /// Somebody asked for an instance that is known, or says how many use it.
-    pub(crate) fn asked(&mut self, event: &Event, now: Mono) {
+    pub(crate) fn asked(&mut self, event: &ScheduleEvent, now: MonotonicTime) {
         match event {
-            Event::Asked(name) => self.demand.used(name, None, now),
-            Event::Used(name, users) => self.demand.used(name, Some(*users), now),
-            Event::Renew(name) => {
+            ScheduleEvent::LeaseRequested(name) => self.demand.used(name, None, now),
+            ScheduleEvent::Used(name, users) => self.demand.used(name, Some(*users), now),
+            ScheduleEvent::Renew(name) => {
                 self.backoff.wished(name);
                 self.demand.touched(name, now);
             }
@@ -182,13 +183,13 @@ impl Checks {
     }
 
     /// The configurations of an instance whose components revoke.
-    fn able(&self, name: &InstanceName) -> BTreeSet<Fingerprint> {
+    fn able(&self, name: &InstanceName) -> BTreeSet<ConfigFingerprint> {
         let own = self.former.iter().filter(|((other, _), _)| other == name);
         let able = own.filter(|(_, plan)| plan.component.is_some_and(|component| component.revokes));
         able.map(|((_, fingerprint), _)| *fingerprint).collect()
     }
 
-    fn reasons(&self, name: &InstanceName, process: Process, configuration: &Configuration) -> Reasons {
+    fn reasons(&self, name: &InstanceName, process: Process, configuration: &ScheduleConfig) -> Reasons {
         Reasons {
             revoked: self.revoked.get(name).copied().unwrap_or_default(),
             removed: !configuration.plans.contains_key(name),
@@ -202,10 +203,10 @@ impl Checks {
     pub(crate) fn came(
         &mut self,
         name: &InstanceName,
-        outcome: &Outcome,
-        (made, unwanted): (Fingerprint, bool),
+        outcome: &CallOutcome,
+        (made, unwanted): (ConfigFingerprint, bool),
         now: Now,
-        configuration: &Configuration,
+        configuration: &ScheduleConfig,
     ) {
         let plan = &self.plans[name];
         let revoke = &plan.policy.revoke;
@@ -221,10 +222,10 @@ impl Checks {
     pub(crate) fn keeps(
         &mut self,
         name: &InstanceName,
-        record: &Record,
+        record: &LeaseRecord,
         process: Process,
         now: Now,
-        configuration: &Configuration,
+        configuration: &ScheduleConfig,
     ) {
         let why = self.reasons(name, process, configuration);
         let held = self.leases.held(name).map(|lease| lease.revision);
@@ -233,15 +234,15 @@ impl Checks {
         self.demand.touched(name, now.mono);
         let plan = &self.plans[name];
         match (&self.seen.entry(name.clone()).or_default().work, lease.origin) {
-            (Some(work), Origin::Component) => self.backoff.succeeded(name, work, lease),
-            (_, Origin::File) if plan.component.is_none() || plan.policy.prefer == Prefer::File => {
+            (Some(work), LeaseOrigin::Component) => self.backoff.succeeded(name, work, lease),
+            (_, LeaseOrigin::File) if plan.component.is_none() || plan.policy.prefer == PreferredSource::File => {
                 self.backoff.reset(name);
             }
             _ => {}
         }
     }
 
-    pub(crate) fn forget(&mut self, name: &InstanceName, process: Process, now: Now, configuration: &Configuration) {
+    pub(crate) fn forget(&mut self, name: &InstanceName, process: Process, now: Now, configuration: &ScheduleConfig) {
         let why = self.reasons(name, process, configuration);
         if let Some(plan) = self.plans.get(name) {
             self.leases.forget(name, plan, &why, now.wall);
@@ -254,8 +255,8 @@ impl Checks {
         name: &InstanceName,
         lease: &Lease,
         process: Process,
-        now: Mono,
-        configuration: &Configuration,
+        now: MonotonicTime,
+        configuration: &ScheduleConfig,
     ) {
         let why = self.reasons(name, process, configuration);
         if why.revoked < payload(lease) && !why.removed && !why.stopping {
@@ -269,13 +270,13 @@ impl Checks {
         let revokes = plan.component.is_some_and(|component| component.revokes);
         let left = revokes
             && lease.fingerprint == plan.fingerprint
-            && lease.origin == Origin::Component
-            && plan.policy.revoke.shutdown == When::Revoke;
+            && lease.origin == LeaseOrigin::Component
+            && plan.policy.revoke.shutdown == Switch::Revoke;
         assert!(!left, "{name}'s lease is left when it stops, and was to be revoked");
     }
 
     /// For how long an instance rests as it said, without a call.
-    pub(crate) fn promised(&self, name: &InstanceName, now: Mono) -> Span {
+    pub(crate) fn promised(&self, name: &InstanceName, now: MonotonicTime) -> Span {
         let Some(seen) = self.seen.get(name) else { return Span::millis(0) };
         let rests = seen.rests.map_or(Span::millis(0), |(since, least)| since.plus(least).since(now));
         // Whoever needs nothing is asked again now and then.
@@ -291,14 +292,14 @@ impl Checks {
     pub(crate) fn called(
         &mut self,
         name: &InstanceName,
-        work: &Work,
-        saved: Option<&Record>,
+        work: &ProviderCall,
+        saved: Option<&LeaseRecord>,
         published: Option<&Lease>,
         process: Process,
         now: Now,
     ) -> UpstreamName {
         let plan = self.plans[name].clone();
-        if let Work::Revoke(lease) = work {
+        if let ProviderCall::Revoke(lease) = work {
             let owner = self.owner(name, lease.fingerprint).component.expect("it obtained this");
             assert!(owner.revokes, "{name} can't revoke");
             let mut retired = saved.iter().flat_map(|record| &record.retired);
@@ -309,7 +310,7 @@ impl Checks {
         }
         assert!(process == Process::Up, "{name} is called for tokens, and it stops");
         let component = plan.component.expect("it has a component");
-        if let Work::Renew(lease) = work {
+        if let ProviderCall::Renew(lease) = work {
             assert!(component.renews, "{name} can't renew");
             assert!(lease.is_valid(now.wall) && lease.fingerprint == plan.fingerprint, "{name}'s lease is beyond it");
             let mut held = saved.and_then(|record| record.lease.as_ref()).into_iter().chain(published);
@@ -329,41 +330,54 @@ impl Checks {
     pub(crate) fn finished(
         &mut self,
         name: &InstanceName,
-        work: &Work,
-        outcome: &Outcome,
-        (began, all_now): (Mono, Now),
-        configuration: &Configuration,
+        work: &ProviderCall,
+        outcome: &CallOutcome,
+        (began, all_now): (MonotonicTime, Now),
+        configuration: &ScheduleConfig,
     ) {
         let now = all_now.mono;
         self.loops.ended(now);
         self.leases.finished(name, work, outcome, &self.plans[name], began, all_now);
-        if matches!(work, Work::Revoke(_)) {
+        if matches!(work, ProviderCall::Revoke(_)) {
             return;
         }
         self.backoff.ended(name, work);
-        if matches!(outcome, Outcome::NotRequired) {
+        if matches!(outcome, CallOutcome::NotRequired) {
             self.backoff.reset(name);
         }
         let plan = configuration.plans.get(name);
         // Soon after a call that brought tokens there is no other, however short they live.
-        let interval = plan.filter(|_| matches!(outcome, Outcome::Obtained(_))).map(|plan| plan.policy.calls.interval);
+        let interval =
+            plan.filter(|_| matches!(outcome, CallOutcome::Obtained(_))).map(|plan| plan.policy.calls.interval);
         let interval = interval.map_or(Span::millis(0), |interval| began.plus(interval).since(now));
         let least = plan.map_or(Span::millis(0), floor).max(interval);
         let seen = self.seen(name);
-        (seen.rests, seen.needless) = (Some((now, least)), matches!(outcome, Outcome::NotRequired));
-        if matches!(outcome, Outcome::Obtained(_)) {
+        (seen.rests, seen.needless) = (Some((now, least)), matches!(outcome, CallOutcome::NotRequired));
+        if matches!(outcome, CallOutcome::Obtained(_)) {
             seen.obtained = Some(now);
         }
     }
 
     /// A call failed: the delay is within its bounds, and will be kept.
-    pub(crate) fn failed(&mut self, name: &InstanceName, (kind, wait): (Kind, Span), now: Now, counts: &mut Counts) {
+    pub(crate) fn failed(
+        &mut self,
+        name: &InstanceName,
+        (kind, wait): (FailureKind, Span),
+        now: Now,
+        counts: &mut Counts,
+    ) {
         let plan = &self.plans[name];
         self.backoff.failed(name, (kind, wait), plan, self.leases.held(name), now, counts);
         self.seen(name).rests = Some((now.mono, wait));
     }
 
-    pub(crate) fn save(&mut self, name: &InstanceName, record: &Record, saved: Option<&Record>, now: Mono) {
+    pub(crate) fn save(
+        &mut self,
+        name: &InstanceName,
+        record: &LeaseRecord,
+        saved: Option<&LeaseRecord>,
+        now: MonotonicTime,
+    ) {
         let all = record.retired.iter().map(|retired| &retired.lease).chain(&record.lease);
         let revisions: Vec<Revision> = all.map(|lease| lease.revision).collect();
         assert!(revisions.iter().all(|revision| *revision <= record.revision), "{name} forgot a number");
@@ -371,20 +385,20 @@ impl Checks {
         assert_eq!(distinct.len(), revisions.len(), "{name} has two leases of one number");
         let last = self.published.get(name).map(|(revision, _)| *revision).unwrap_or_default();
         assert!(record.revision >= last, "{name} goes back to {} from {last}", record.revision);
-        let file = record.lease.as_ref().filter(|lease| lease.origin == Origin::File).map(|lease| lease.revision);
+        let file = record.lease.as_ref().filter(|lease| lease.origin == LeaseOrigin::File).map(|lease| lease.revision);
         let known = saved.and_then(|saved| saved.lease.as_ref()).map(|lease| lease.revision);
         let (floor, prefer) = (floor(&self.plans[name]), self.plans[name].policy.prefer);
         let seen = self.seen(name);
         if file.is_some() && file != known && std::mem::replace(&mut seen.file, file) != file {
             seen.obtained = None;
             // One that only fills a gap delays no call.
-            if prefer == Prefer::File {
+            if prefer == PreferredSource::File {
                 seen.rests = Some((now, floor));
             }
         }
     }
 
-    pub(crate) fn publish(&mut self, name: &InstanceName, lease: &Lease, saved: Option<&Record>, now: Now) {
+    pub(crate) fn publish(&mut self, name: &InstanceName, lease: &Lease, saved: Option<&LeaseRecord>, now: Now) {
         let this = (lease.revision, payload(lease));
         let saved = saved.and_then(|record| record.lease.as_ref()).map(|lease| (lease.revision, payload(lease)));
         let unsaved = self.unsaved.remove(name);
@@ -406,15 +420,16 @@ impl Checks {
     pub(crate) fn restored(
         &self,
         published: &BTreeMap<InstanceName, Lease>,
-        store: &BTreeMap<InstanceName, Record>,
-        configuration: &Configuration,
+        store: &BTreeMap<InstanceName, LeaseRecord>,
+        configuration: &ScheduleConfig,
         now: Now,
         restored: &BTreeSet<InstanceName>,
     ) {
         for name in restored.iter().filter(|name| configuration.plans.contains_key(name)) {
             let current = configuration.plans[name].fingerprint;
             // What an instance held that was removed is its own if it comes back as it was.
-            let is_own = |record: &&Record, lease: &Lease| record.removed.is_none() || lease.fingerprint == current;
+            let is_own =
+                |record: &&LeaseRecord, lease: &Lease| record.removed.is_none() || lease.fingerprint == current;
             let saved = store.get(name).and_then(|record| record.lease.as_ref().filter(|lease| is_own(&record, lease)));
             if saved.is_some_and(|lease| lease.is_valid(now.wall)) {
                 assert!(published.contains_key(name), "{name} is on the disk, and not given out");
@@ -425,7 +440,7 @@ impl Checks {
     /// What is shown is so, and nobody is forgotten.
     pub(crate) fn views<'a>(
         &mut self,
-        views: impl Iterator<Item = View<'a>>,
+        views: impl Iterator<Item = InstanceSnapshot<'a>>,
         published: &BTreeMap<InstanceName, Lease>,
         (process, now): (Process, Now),
         jumps: &mut Jumps,
@@ -447,27 +462,27 @@ impl Checks {
                 continue;
             }
             let later = view.next.is_some_and(|next| next > now.wall);
-            let idle = view.doing == Doing::Retrying && view.failures == 0 && !later;
+            let idle = view.doing == InstanceActivity::Retrying && view.failures == 0 && !later;
             assert!(!idle, "{} has nothing, and nobody does anything about it", view.name);
-            let failed = view.doing == Doing::Retrying && view.plan.component.is_some();
+            let failed = view.doing == InstanceActivity::Retrying && view.plan.component.is_some();
             assert!(!failed || later, "{} is not called again when it should be", view.name);
-            if view.doing == Doing::Holding && view.plan.component.is_some() {
+            if view.doing == InstanceActivity::Holding && view.plan.component.is_some() {
                 self.not_late(&view, given, now, jumps);
             }
-            if view.doing == Doing::Holding {
+            if view.doing == InstanceActivity::Holding {
                 self.spread(&view, given, counts);
             }
         }
     }
 
     /// Leases that were obtained together are replaced at different times.
-    fn spread(&mut self, view: &View<'_>, given: Option<&Lease>, counts: &mut Counts) {
+    fn spread(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, counts: &mut Counts) {
         let (Some(lease), Some(next)) = (given, view.next) else { return };
         if self.seen(view.name).counted.replace(lease.revision) == Some(lease.revision) {
             return;
         }
-        let rest = view.plan.policy.ratio.of(lease.valid_until.since(lease.obtained_at));
-        let earliest = view.plan.policy.jitter.rest().of(rest);
+        let rest = view.plan.policy.ratio.apply(lease.valid_until.since(lease.obtained_at));
+        let earliest = view.plan.policy.jitter.complement().apply(rest);
         let after = next.since(lease.obtained_at);
         if after >= earliest && after <= rest && rest.as_millis() > earliest.as_millis() + 1000 {
             let early = 2 * after.as_millis() < earliest.as_millis() + rest.as_millis();
@@ -477,8 +492,11 @@ impl Checks {
     }
 
     /// Nothing is under way for an instance.
-    fn at_rest(&mut self, view: &View<'_>, given: Option<&Lease>, process: Process, now: Now) {
-        let busy = matches!(view.doing, Doing::Calling(..) | Doing::Saving(_) | Doing::Leaving);
+    fn at_rest(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, process: Process, now: Now) {
+        let busy = matches!(
+            view.doing,
+            InstanceActivity::Calling(..) | InstanceActivity::Saving(_) | InstanceActivity::Leaving
+        );
         if process != Process::Up || busy {
             return;
         }
@@ -489,17 +507,17 @@ impl Checks {
     }
 
     /// Whoever holds a lease that is due by either clock, and rests, was forgotten.
-    fn not_late(&mut self, view: &View<'_>, given: Option<&Lease>, now: Now, jumps: &mut Jumps) {
+    fn not_late(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, now: Now, jumps: &mut Jumps) {
         let seen = self.seen(view.name);
         let Some(lease) = given.filter(|_| !seen.needless && view.failures == 0) else { return };
-        if lease.origin == Origin::File && view.plan.policy.prefer == Prefer::Component {
+        if lease.origin == LeaseOrigin::File && view.plan.policy.prefer == PreferredSource::Component {
             panic!("{} rests, and its component could bring something better", view.name);
         }
         let current = lease.fingerprint == view.plan.fingerprint;
         assert!(current, "{} rests with a lease of another configuration", view.name);
         jumps.rests(view.name, lease, now);
         let life = lease.valid_until.since(lease.obtained_at).min(LONGEST_LIFE);
-        let rest = view.plan.policy.ratio.of(life);
+        let rest = view.plan.policy.ratio.apply(life);
         assert!(now.wall <= lease.obtained_at.plus(rest), "{} is due by the clock on the wall, and rests", view.name);
         if let Some(obtained) = seen.obtained {
             assert!(now.mono <= obtained.plus(rest), "{} is due by the clock for delays, and rests", view.name);

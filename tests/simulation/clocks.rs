@@ -1,7 +1,7 @@
 //! Time: what is true, and what the two clocks make of it.
 
 use deputy_core::Timestamp;
-use deputy_core::schedule::{Mono, Now};
+use deputy_core::schedule::{MonotonicTime, Now};
 
 pub(crate) struct Clocks {
     /// Milliseconds that really went by. Services and budgets live by it.
@@ -22,7 +22,7 @@ impl Clocks {
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { mono: Mono::from_millis(self.mono), wall: Timestamp::from_millis(self.wall / 1000) }
+        Now { mono: MonotonicTime::from_millis(self.mono), wall: Timestamp::from_millis(self.wall / 1000) }
     }
 
     /// The time by a clock that is right.
@@ -31,7 +31,7 @@ impl Clocks {
     }
 
     /// When this point of the clock for delays will really be.
-    pub(crate) fn truth_at(&self, mono: Mono) -> u64 {
+    pub(crate) fn truth_at(&self, mono: MonotonicTime) -> u64 {
         self.truth + mono.as_millis().saturating_sub(self.mono)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{Mode, Mono, Plan};
+use deputy_core::schedule::{InstancePlan, MonotonicTime, ObtainMode};
 use deputy_core::{InstanceName, Span};
 
 #[derive(Default)]
@@ -14,15 +14,15 @@ pub(crate) struct Demand {
 struct Uses {
     users: u32,
     /// When it was last used.
-    used: Mono,
+    used: MonotonicTime,
     /// The last thing that may have begun its time anew.
-    touched: Mono,
+    touched: MonotonicTime,
 }
 
-fn grace(plan: &Plan) -> Option<Span> {
+fn grace(plan: &InstancePlan) -> Option<Span> {
     match plan.policy.mode {
-        Mode::Always => None,
-        Mode::OnDemand(grace) => Some(grace),
+        ObtainMode::Always => None,
+        ObtainMode::OnDemand(grace) => Some(grace),
     }
 }
 
@@ -32,7 +32,7 @@ impl Demand {
     }
 
     /// So many use it, or somebody asked once.
-    pub(crate) fn used(&mut self, name: &InstanceName, users: Option<u32>, now: Mono) {
+    pub(crate) fn used(&mut self, name: &InstanceName, users: Option<u32>, now: MonotonicTime) {
         let uses = self.of(name);
         uses.touched = now;
         if uses.users > 0 || users != Some(0) {
@@ -42,12 +42,12 @@ impl Demand {
     }
 
     /// It was configured, renewed, obtained or restored.
-    pub(crate) fn touched(&mut self, name: &InstanceName, now: Mono) {
+    pub(crate) fn touched(&mut self, name: &InstanceName, now: MonotonicTime) {
         self.of(name).touched = now;
     }
 
     /// The way in which it is used changed.
-    pub(crate) fn changed(&mut self, name: &InstanceName, now: Mono) {
+    pub(crate) fn changed(&mut self, name: &InstanceName, now: MonotonicTime) {
         let uses = self.of(name);
         (uses.used, uses.touched) = (now, now);
     }
@@ -57,14 +57,14 @@ impl Demand {
     }
 
     /// A lease is taken back although nobody revoked or removed it.
-    pub(crate) fn withdrawn(&mut self, name: &InstanceName, plan: &Plan, now: Mono) {
+    pub(crate) fn withdrawn(&mut self, name: &InstanceName, plan: &InstancePlan, now: MonotonicTime) {
         let uses = self.of(name);
         let unused = grace(plan).is_some_and(|grace| uses.users == 0 && uses.used.plus(grace) <= now);
         assert!(unused, "{name}'s lease is taken back, and it is used");
     }
 
     /// A lease is given out, and nothing is under way.
-    pub(crate) fn is_given(&mut self, name: &InstanceName, plan: &Plan, now: Mono) {
+    pub(crate) fn is_given(&mut self, name: &InstanceName, plan: &InstancePlan, now: MonotonicTime) {
         let uses = self.of(name);
         let unused = grace(plan).is_some_and(|grace| uses.users == 0 && uses.touched.plus(grace) < now);
         assert!(!unused, "{name}'s lease is given out, and nobody uses it any longer");

@@ -1,7 +1,7 @@
 //! What goes wrong, and what people do.
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::{CallNumber, Event, Kind, Outcome, Record, Ticket};
+use deputy_core::schedule::{CallOutcome, FailureKind, LeaseRecord, SaveId, ScheduleEvent, ScheduledCallId};
 
 use crate::generate::{self, millis, once_in};
 use crate::history::{Disk, History, Process};
@@ -30,24 +30,24 @@ impl History {
             3..=5 => {
                 if self.process == Process::Up {
                     self.process = Process::Stopping(self.clocks.truth + millis(&mut self.dice, 1000, 120_000));
-                    self.tell(Event::Stop);
+                    self.tell(ScheduleEvent::Stop);
                 }
             }
             6..=17 => {
                 let before = self.configuration.clone();
                 generate::change(&mut self.dice, &mut self.configuration);
                 self.counts.reloads += 1;
-                self.tell(Event::Configured(self.configuration.clone()));
+                self.tell(ScheduleEvent::Configured(self.configuration.clone()));
                 self.tell_users();
                 self.tell_files(|name| !before.plans.contains_key(name));
             }
-            18..=23 => self.tell(Event::Renew(name)),
-            24..=28 => self.tell(Event::Revoke(name)),
-            29..=36 => self.tell(Event::Asked(name)),
+            18..=23 => self.tell(ScheduleEvent::Renew(name)),
+            24..=28 => self.tell(ScheduleEvent::Revoke(name)),
+            29..=36 => self.tell(ScheduleEvent::LeaseRequested(name)),
             37..=45 => {
                 let users = self.dice.u32(..3);
                 self.instances.get_mut(&name).expect("all names are there").users = users;
-                self.tell(Event::Used(name, users));
+                self.tell(ScheduleEvent::Used(name, users));
             }
             46..=55 => self.file_changes(&name),
             56..=61 => {
@@ -90,14 +90,17 @@ impl History {
             }
             93..=95 => {
                 // Messages from another time.
-                self.tell(Event::Finished(CallNumber(u64::MAX), Outcome::Failed(Kind::Broken, String::new())));
-                self.tell(Event::Saved(Ticket(u64::MAX)));
-                self.tell(Event::SaveFailed(Ticket(u64::MAX), String::new()));
+                self.tell(ScheduleEvent::Finished(
+                    ScheduledCallId(u64::MAX),
+                    CallOutcome::Failed(FailureKind::Broken, String::new()),
+                ));
+                self.tell(ScheduleEvent::Saved(SaveId(u64::MAX)));
+                self.tell(ScheduleEvent::SaveFailed(SaveId(u64::MAX), String::new()));
                 if self.configuration.plans.contains_key(&name) {
-                    self.tell(Event::Restored(name, Record::default()));
+                    self.tell(ScheduleEvent::Restored(name, LeaseRecord::default()));
                 }
             }
-            _ => self.tell(Event::Woke),
+            _ => self.tell(ScheduleEvent::TimerFired),
         }
     }
 
@@ -109,6 +112,6 @@ impl History {
             instance.file = service::file(&mut self.dice, now, serial);
         }
         let file = instance.file.clone();
-        self.tell(Event::Found(name.clone(), file));
+        self.tell(ScheduleEvent::FileObserved(name.clone(), file));
     }
 }

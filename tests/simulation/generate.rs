@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use deputy_core::schedule::{
-    Abilities, Account, Budget, CallRate, Configuration, Fingerprint, Mode, Plan, Policy, Prefer, Ratio, Retry, Revoke,
-    UpstreamName, When,
+    Account, Budget, CallRate, ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports, Policy, PreferredSource,
+    Ratio, RetryPolicy, RevocationPolicy, ScheduleConfig, Switch, UpstreamName,
 };
 use deputy_core::{InstanceName, Span};
 use fastrand::Rng;
@@ -33,14 +33,14 @@ fn upstream(dice: &mut Rng) -> UpstreamName {
     ["u", "v", "w", "x"][dice.usize(..4).min(dice.usize(..4))].parse().unwrap()
 }
 
-pub(crate) fn configuration(dice: &mut Rng) -> Configuration {
+pub(crate) fn configuration(dice: &mut Rng) -> ScheduleConfig {
     let most = [1, 3, 5, 8, 12, 20, 40][dice.usize(..7).min(dice.usize(..7))];
     let mut plans = BTreeMap::new();
     for name in names().into_iter().take(dice.usize(1..=most)) {
         plans.insert(name, plan(dice));
     }
     let mut configuration =
-        Configuration { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };
+        ScheduleConfig { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };
     budgets(dice, &mut configuration);
     configuration
 }
@@ -50,7 +50,7 @@ fn budget(dice: &mut Rng) -> Budget {
     Budget { per_minute, burst: [0, 1, 2, 5, 20, 50][dice.usize(..6)] }
 }
 
-fn budgets(dice: &mut Rng, configuration: &mut Configuration) {
+fn budgets(dice: &mut Rng, configuration: &mut ScheduleConfig) {
     configuration.default_budget = budget(dice);
     configuration.budgets.clear();
     for _ in 0..dice.usize(..3) {
@@ -59,9 +59,9 @@ fn budgets(dice: &mut Rng, configuration: &mut Configuration) {
     configuration.calls = if once_in(dice, 4) { dice.usize(16..=40) } else { dice.usize(..=10) };
 }
 
-fn plan(dice: &mut Rng) -> Plan {
+fn plan(dice: &mut Rng) -> InstancePlan {
     let (fingerprint, component) = configured(dice);
-    Plan {
+    InstancePlan {
         policy: policy(dice),
         upstream: upstream(dice),
         account: [None, None, Some(Account([1; 16])), Some(Account([2; 16]))][dice.usize(..4)],
@@ -72,36 +72,36 @@ fn plan(dice: &mut Rng) -> Plan {
 }
 
 /// A component with its settings and grant: of one fingerprint, it can always do the same.
-fn configured(dice: &mut Rng) -> (Fingerprint, Option<Abilities>) {
+fn configured(dice: &mut Rng) -> (ConfigFingerprint, Option<OptionalExports>) {
     let number = if once_in(dice, 10) { 5 } else { dice.u8(1..=4) };
-    let component = Abilities { renews: number % 2 == 0, revokes: number > 2 };
-    (Fingerprint([number; 16]), (number < 5).then_some(component))
+    let component = OptionalExports { renews: number % 2 == 0, revokes: number > 2 };
+    (ConfigFingerprint([number; 16]), (number < 5).then_some(component))
 }
 
 fn policy(dice: &mut Rng) -> Policy {
     let floor = span(dice, 50, 5000);
-    let retry = Retry { floor, most: span(dice, 100, 300_000), slow: span(dice, 50, 120_000) };
+    let retry = RetryPolicy { floor, most: span(dice, 100, 300_000), slow: span(dice, 50, 120_000) };
     let longest = if once_in(dice, 3) { 30_000 } else { 50 };
-    let when = |dice: &mut Rng| if dice.bool() { When::Revoke } else { When::Expire };
+    let when = |dice: &mut Rng| if dice.bool() { Switch::Revoke } else { Switch::Expire };
     Policy {
-        mode: if once_in(dice, 4) { Mode::OnDemand(span(dice, 1000, 600_000)) } else { Mode::Always },
+        mode: if once_in(dice, 4) { ObtainMode::OnDemand(span(dice, 1000, 600_000)) } else { ObtainMode::Always },
         ratio: Ratio::thousandths([750, 750, 500, 900, 300, 1000][dice.usize(..6)]),
         jitter: Ratio::thousandths([0, 100, 100, 300][dice.usize(..4)]),
         lifetime: once_in(dice, 3).then(|| span(dice, 5000, 3_600_000)),
         max_lifetime: once_in(dice, 3).then(|| span(dice, 30_000, 10_000_000)),
         calls: CallRate { interval: span(dice, 10, longest), per_hour: 100_000 },
         retry,
-        revoke: Revoke {
+        revoke: RevocationPolicy {
             replaced: dice.bool().then(|| span(dice, 1, 300_000)),
             removed: (!once_in(dice, 3)).then(|| span(dice, 1, 600_000)),
             shutdown: when(dice),
         },
-        prefer: if dice.bool() { Prefer::Component } else { Prefer::File },
+        prefer: if dice.bool() { PreferredSource::Component } else { PreferredSource::File },
     }
 }
 
 /// Another configuration, made from this one.
-pub(crate) fn change(dice: &mut Rng, configuration: &mut Configuration) {
+pub(crate) fn change(dice: &mut Rng, configuration: &mut ScheduleConfig) {
     for _ in 0..dice.usize(..4) {
         let name = names().swap_remove(dice.usize(..48).min(dice.usize(..48)));
         let any = configuration.plans.keys().nth(dice.usize(..configuration.plans.len().max(1))).cloned();
@@ -124,11 +124,11 @@ pub(crate) fn change(dice: &mut Rng, configuration: &mut Configuration) {
 }
 
 /// One line for each instance.
-pub(crate) fn shown(configuration: &Configuration) -> String {
-    let Configuration { plans, default_budget, budgets, calls } = configuration;
+pub(crate) fn shown(configuration: &ScheduleConfig) -> String {
+    let ScheduleConfig { plans, default_budget, budgets, calls } = configuration;
     let mut text = format!("{calls} calls at once, {default_budget:?}, {budgets:?}");
     for (name, plan) in plans {
-        let Plan { policy, upstream, component, fingerprint, .. } = plan;
+        let InstancePlan { policy, upstream, component, fingerprint, .. } = plan;
         text += &format!("\n      {name} at {upstream}, {component:?}, {}, {policy:?}", fingerprint.0[0]);
     }
     text

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::{
-    Begin, CallNumber, Configuration, Event, Fingerprint, Lease, Mono, Record, Schedule, Work,
+    ConfigFingerprint, InitialBudget, Lease, LeaseRecord, MonotonicTime, ProviderCall, Schedule, ScheduleConfig,
+    ScheduleEvent, ScheduledCallId,
 };
 use fastrand::Rng;
 
@@ -29,19 +30,19 @@ pub(crate) struct History {
     pub(crate) dice: Rng,
     pub(crate) clocks: Clocks,
     pub(crate) schedule: Schedule,
-    pub(crate) configuration: Configuration,
+    pub(crate) configuration: ScheduleConfig,
     pub(crate) instances: BTreeMap<InstanceName, Instance>,
-    pub(crate) store: BTreeMap<InstanceName, Record>,
+    pub(crate) store: BTreeMap<InstanceName, LeaseRecord>,
     /// What is on the disk and was said to be deleted.
     pub(crate) orphans: BTreeSet<InstanceName>,
     pub(crate) published: BTreeMap<InstanceName, Lease>,
-    pub(crate) running: BTreeMap<CallNumber, (InstanceName, Work)>,
+    pub(crate) running: BTreeMap<ScheduledCallId, (InstanceName, ProviderCall)>,
     /// When they began, and under which configuration.
-    pub(crate) began: BTreeMap<CallNumber, (Mono, Fingerprint)>,
+    pub(crate) began: BTreeMap<ScheduledCallId, (MonotonicTime, ConfigFingerprint)>,
     /// Those of them that an operator does not want any longer.
-    pub(crate) unwanted: BTreeSet<CallNumber>,
+    pub(crate) unwanted: BTreeSet<ScheduledCallId>,
     /// Those of them that their instances gave up.
-    pub(crate) detached: BTreeSet<CallNumber>,
+    pub(crate) detached: BTreeSet<ScheduledCallId>,
     pub(crate) pending: BTreeMap<(u64, u64), Pending>,
     pub(crate) disk: Disk,
     pub(crate) process: Process,
@@ -103,7 +104,7 @@ impl History {
         let configuration = generate::configuration(&mut dice);
         let instances = generate::names().into_iter().map(|name| (name, Instance::new(&mut dice))).collect();
         Self {
-            schedule: Schedule::new(Begin::Full, seed),
+            schedule: Schedule::new(InitialBudget::Full, seed),
             clocks: Clocks::new(),
             configuration,
             instances,
@@ -181,7 +182,7 @@ impl History {
             let (_, pending) = self.pending.pop_first().expect("it was just there");
             self.ends(pending);
         } else {
-            self.tell(Event::Woke);
+            self.tell(ScheduleEvent::TimerFired);
         }
         true
     }
@@ -205,7 +206,7 @@ impl History {
                 self.file_changes(&name);
             }
         }
-        self.tell(Event::Configured(self.configuration.clone()));
+        self.tell(ScheduleEvent::Configured(self.configuration.clone()));
     }
 
     fn restart(&mut self) {
@@ -218,7 +219,7 @@ impl History {
             generate::change(&mut self.dice, &mut self.configuration);
         }
         self.seed = self.seed.wrapping_add(0x9E37_79B9);
-        self.schedule = Schedule::new(Begin::Empty, self.seed);
+        self.schedule = Schedule::new(InitialBudget::Empty, self.seed);
         (self.process, self.look_at) = (Process::Up, None);
         self.note(|_| "a new process begins".to_owned());
         let mut restored = BTreeSet::new();
@@ -230,12 +231,12 @@ impl History {
                 self.counts.lost_records += 1;
             } else {
                 restored.insert(name.clone());
-                self.tell(Event::Restored(name, record));
+                self.tell(ScheduleEvent::Restored(name, record));
             }
         }
         let first = self.dice.bool();
         self.tell_files(|_| first);
-        self.tell(Event::Configured(self.configuration.clone()));
+        self.tell(ScheduleEvent::Configured(self.configuration.clone()));
         self.tell_files(|_| !first);
         self.tell_users();
         if self.process == Process::Up {
@@ -247,7 +248,7 @@ impl History {
     pub(crate) fn tell_users(&mut self) {
         let users: Vec<_> = self.instances.iter().map(|(name, it)| (name.clone(), it.users)).collect();
         for (name, users) in users.into_iter().filter(|(_, users)| *users > 0) {
-            self.tell(Event::Used(name, users));
+            self.tell(ScheduleEvent::Used(name, users));
         }
     }
 
@@ -255,7 +256,7 @@ impl History {
     pub(crate) fn tell_files(&mut self, which: impl Fn(&InstanceName) -> bool) {
         let these = self.instances.iter().filter(|(name, it)| it.file.is_some() && which(name));
         let files: Vec<_> = these.map(|(name, it)| (name.clone(), it.file.clone())).collect();
-        files.into_iter().for_each(|(name, file)| self.tell(Event::Found(name, file)));
+        files.into_iter().for_each(|(name, file)| self.tell(ScheduleEvent::FileObserved(name, file)));
     }
 
     pub(crate) fn note(&mut self, text: impl FnOnce(&Self) -> String) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{Lease, Now, Origin, Revision};
+use deputy_core::schedule::{Lease, LeaseOrigin, Now, Revision};
 use deputy_core::{InstanceName, Span};
 
 /// Smaller differences between the clocks are drift.
@@ -27,7 +27,7 @@ impl Jumps {
             let by = i64::try_from(now.wall.as_millis()).unwrap() - i64::try_from(expected).unwrap();
             self.expected = (by.unsigned_abs() >= TOLERANCE).then_some(by);
             if self.expected.is_some_and(|by| by < 0) {
-                let held = published.iter().filter(|(_, lease)| lease.origin == Origin::Component);
+                let held = published.iter().filter(|(_, lease)| lease.origin == LeaseOrigin::Component);
                 self.distrusted.extend(held.map(|(name, lease)| (name.clone(), lease.revision)));
             }
         }
@@ -48,7 +48,7 @@ impl Jumps {
         let distrusted = self.distrusted.get(name) == Some(&lease.revision);
         assert!(!distrusted, "{name} rests with a lease that it held when the clock was set back");
         let latest = now.wall.plus(Span::millis(TOLERANCE));
-        let future = lease.origin == Origin::Component && lease.obtained_at > latest;
+        let future = lease.origin == LeaseOrigin::Component && lease.obtained_at > latest;
         assert!(!future, "{name} rests with a lease that it obtained in the future");
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{
-    ASSUMED_LIFETIME, Fingerprint, Lease, Mono, Now, Origin, Outcome, Plan, Record, Retired, Revision, When, Work,
+    ASSUMED_LIFETIME, CallOutcome, ConfigFingerprint, InstancePlan, Lease, LeaseOrigin, LeaseRecord, MonotonicTime,
+    Now, ProviderCall, RetiredLease, Revision, Switch,
 };
 use deputy_core::{InstanceName, Span, Timestamp};
 
@@ -13,7 +14,7 @@ use crate::service::{number, payload};
 #[derive(Default)]
 pub(crate) struct Leases {
     /// What this process restored, or saved last.
-    known: BTreeMap<InstanceName, Record>,
+    known: BTreeMap<InstanceName, LeaseRecord>,
     /// The last answer of each instance with tokens.
     brought: BTreeMap<InstanceName, Brought>,
     /// Tokens that are neither held nor retired yet: the number of the payload, and until when they are valid.
@@ -41,24 +42,29 @@ pub(crate) struct Reasons {
     /// There is another configuration just now.
     pub(crate) reconfigured: bool,
     /// The configurations whose components revoke.
-    pub(crate) able: BTreeSet<Fingerprint>,
+    pub(crate) able: BTreeSet<ConfigFingerprint>,
 }
 
 impl Reasons {
     /// Whether a lease that ended without a replacement is to be revoked.
-    fn revokes(&self, plan: &Plan, lease: &Lease) -> bool {
+    fn revokes(&self, plan: &InstancePlan, lease: &Lease) -> bool {
         let revoke = &plan.policy.revoke;
         if self.revoked >= payload(lease) {
             true
         } else if self.removed {
             revoke.removed.is_some()
         } else {
-            (self.stopping && revoke.shutdown == When::Revoke) || revoke.replaced.is_some()
+            (self.stopping && revoke.shutdown == Switch::Revoke) || revoke.replaced.is_some()
         }
     }
 }
 
-fn expected_end(plan: &Plan, told: Option<Timestamp>, obtained_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+fn expected_end(
+    plan: &InstancePlan,
+    told: Option<Timestamp>,
+    obtained_at: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let most = plan.policy.lifetime.map(|life| obtained_at.plus(life));
     match (told, most) {
         (Some(told), most) if told > now => Some(most.map_or(told, |most| most.min(told))),
@@ -74,7 +80,7 @@ impl Leases {
         self.known.get(name)?.lease.as_ref()
     }
 
-    pub(crate) fn restored(&mut self, name: &InstanceName, record: &Record) {
+    pub(crate) fn restored(&mut self, name: &InstanceName, record: &LeaseRecord) {
         self.known.entry(name.clone()).or_insert_with(|| record.clone());
     }
 
@@ -93,23 +99,23 @@ impl Leases {
     pub(crate) fn finished(
         &mut self,
         name: &InstanceName,
-        work: &Work,
-        outcome: &Outcome,
-        plan: &Plan,
-        began: Mono,
+        work: &ProviderCall,
+        outcome: &CallOutcome,
+        plan: &InstancePlan,
+        began: MonotonicTime,
         now: Now,
     ) {
         let renewed = match work {
-            Work::Revoke(lease) => {
-                if !matches!(outcome, Outcome::Failed(..)) {
+            ProviderCall::Revoke(lease) => {
+                if !matches!(outcome, CallOutcome::Failed(..)) {
                     self.settled.insert((name.clone(), lease.revision));
                 }
                 return;
             }
-            Work::Renew(lease) => Some(lease.clone()),
-            Work::Obtain => None,
+            ProviderCall::Renew(lease) => Some(lease.clone()),
+            ProviderCall::Obtain => None,
         };
-        let Outcome::Obtained(tokens) = outcome else { return };
+        let CallOutcome::Obtained(tokens) = outcome else { return };
         let obtained_at = now.wall.minus(now.mono.since(began));
         let valid_until = expected_end(plan, tokens.valid_until, obtained_at, now.wall);
         let brought = Brought { payload: number(&tokens.payload), renewed, obtained_at, valid_until };
@@ -117,8 +123,15 @@ impl Leases {
     }
 
     /// A call brought tokens, which are held or revoked.
-    pub(crate) fn came(&mut self, name: &InstanceName, outcome: &Outcome, plan: &Plan, wanted: bool, now: Now) {
-        let Outcome::Obtained(tokens) = outcome else { return };
+    pub(crate) fn came(
+        &mut self,
+        name: &InstanceName,
+        outcome: &CallOutcome,
+        plan: &InstancePlan,
+        wanted: bool,
+        now: Now,
+    ) {
+        let CallOutcome::Obtained(tokens) = outcome else { return };
         // The expiry is at most as early as this, whatever the call took and the service says.
         let most = plan.policy.lifetime.map(|life| now.wall.minus(Span::secs(120)).plus(life));
         let end = [tokens.valid_until, most].into_iter().flatten().min().unwrap_or(now.wall.plus(Span::secs(1800)));
@@ -138,7 +151,14 @@ impl Leases {
         assert!(is_due, "{name}'s lease is revoked before its time");
     }
 
-    pub(crate) fn save(&mut self, name: &InstanceName, record: &Record, plan: &Plan, why: &Reasons, now: Timestamp) {
+    pub(crate) fn save(
+        &mut self,
+        name: &InstanceName,
+        record: &LeaseRecord,
+        plan: &InstancePlan,
+        why: &Reasons,
+        now: Timestamp,
+    ) {
         let old = self.known.insert(name.clone(), record.clone()).unwrap_or_default();
         let held = old.lease.as_ref().map(|lease| lease.revision);
         if let Some(lease) = record.lease.as_ref().filter(|lease| Some(lease.revision) != held) {
@@ -160,9 +180,9 @@ impl Leases {
         }
     }
 
-    pub(crate) fn forget(&mut self, name: &InstanceName, plan: &Plan, why: &Reasons, now: Timestamp) {
+    pub(crate) fn forget(&mut self, name: &InstanceName, plan: &InstancePlan, why: &Reasons, now: Timestamp) {
         if self.known.contains_key(name) {
-            self.save(name, &Record::default(), plan, why, now);
+            self.save(name, &LeaseRecord::default(), plan, why, now);
             self.at_rest(name, now);
         }
         self.known.remove(name);
@@ -177,8 +197,8 @@ impl Leases {
         late.clear();
     }
 
-    fn is_as_brought(&self, name: &InstanceName, lease: &Lease, plan: &Plan, old: &Record) {
-        if lease.origin == Origin::File {
+    fn is_as_brought(&self, name: &InstanceName, lease: &Lease, plan: &InstancePlan, old: &LeaseRecord) {
+        if lease.origin == LeaseOrigin::File {
             return;
         }
         let brought = self.brought.get(name).filter(|brought| brought.payload == payload(lease));
@@ -198,8 +218,8 @@ impl Leases {
         &self,
         name: &InstanceName,
         lease: &Lease,
-        record: &Record,
-        plan: &Plan,
+        record: &LeaseRecord,
+        plan: &InstancePlan,
         why: &Reasons,
         now: Timestamp,
     ) {
@@ -214,7 +234,7 @@ impl Leases {
             return;
         }
         let given_up = self.settled.contains(&(name.clone(), lease.revision));
-        if lease.origin == Origin::File || given_up || !why.able.contains(&lease.fingerprint) {
+        if lease.origin == LeaseOrigin::File || given_up || !why.able.contains(&lease.fingerprint) {
             return;
         }
         let revoked = why.revoked >= payload(lease);
@@ -230,7 +250,15 @@ impl Leases {
     }
 
     /// What was to be revoked still is, at the same time or sooner, or is done with.
-    fn is_kept(&self, name: &InstanceName, old: &Retired, record: &Record, plan: &Plan, why: &Reasons, now: Timestamp) {
+    fn is_kept(
+        &self,
+        name: &InstanceName,
+        old: &RetiredLease,
+        record: &LeaseRecord,
+        plan: &InstancePlan,
+        why: &Reasons,
+        now: Timestamp,
+    ) {
         let revision = old.lease.revision;
         if let Some(new) = record.retired.iter().find(|retired| retired.lease.revision == revision) {
             assert!(new.revoke_at <= old.revoke_at, "{name}'s {revision} is revoked later than it was to be");

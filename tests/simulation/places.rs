@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::{CallNumber, Configuration, Lease, Origin, UpstreamName};
+use deputy_core::schedule::{Lease, LeaseOrigin, ScheduleConfig, ScheduledCallId, UpstreamName};
 
 /// With fewer places, none are reserved.
 const FEWEST: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Places {
-    taken: BTreeMap<CallNumber, Taken>,
+    taken: BTreeMap<ScheduledCallId, Taken>,
     /// There was a lease in this process.
     leases: bool,
 }
@@ -23,17 +23,17 @@ struct Taken {
 
 impl Places {
     pub(crate) fn published(&mut self, lease: &Lease) {
-        self.leases |= lease.origin == Origin::Component;
+        self.leases |= lease.origin == LeaseOrigin::Component;
     }
 
     /// A call begins.
     pub(crate) fn call(
         &mut self,
-        call: CallNumber,
+        call: ScheduledCallId,
         name: &InstanceName,
         upstream: &UpstreamName,
         at_risk: bool,
-        configuration: &Configuration,
+        configuration: &ScheduleConfig,
     ) {
         let limit = configuration.calls.max(1);
         let reserved = if limit >= FEWEST { limit / 8 } else { 0 };
@@ -54,7 +54,7 @@ impl Places {
         self.taken.insert(call, Taken { upstream: upstream.clone(), at_risk });
     }
 
-    pub(crate) fn ended(&mut self, call: CallNumber) {
+    pub(crate) fn ended(&mut self, call: ScheduledCallId) {
         self.taken.remove(&call);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deputy_core::schedule::{Found, Kind, Lease, Outcome, Work};
+use deputy_core::schedule::{CallOutcome, FailureKind, FilePayload, Lease, ProviderCall};
 use deputy_core::{SecretBytes, Span, Timestamp, Tokens};
 use fastrand::Rng;
 
@@ -15,7 +15,7 @@ pub(crate) const LONGEST_CALL: u64 = 60_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mood {
     Good,
-    Fails(Kind),
+    Fails(FailureKind),
     Flaky,
     Hangs,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Instance {
     pub(crate) mood: Mood,
     pub(crate) life: u64,
     pub(crate) told: Told,
-    pub(crate) file: Option<Found>,
+    pub(crate) file: Option<FilePayload>,
     pub(crate) users: u32,
 }
 
@@ -47,22 +47,30 @@ impl Instance {
     }
 
     /// What a call comes to, and after how many milliseconds. `right` is the service's own clock.
-    pub(crate) fn answer(&self, dice: &mut Rng, work: &Work, right: Timestamp, payload: u64) -> (u64, Outcome) {
+    pub(crate) fn answer(
+        &self,
+        dice: &mut Rng,
+        work: &ProviderCall,
+        right: Timestamp,
+        payload: u64,
+    ) -> (u64, CallOutcome) {
         let quick = millis(dice, 1, 2000);
         match self.mood {
-            Mood::Hangs => (LONGEST_CALL, failed(Kind::OverLimit)),
+            Mood::Hangs => (LONGEST_CALL, failed(FailureKind::OverLimit)),
             Mood::Fails(kind) => (quick, failed(kind)),
             Mood::Flaky if dice.bool() => (millis(dice, 1, LONGEST_CALL), failed(kind(dice))),
-            Mood::Flaky if once_in(dice, 10) && matches!(work, Work::Obtain) => (quick, Outcome::NotRequired),
+            Mood::Flaky if once_in(dice, 10) && matches!(work, ProviderCall::Obtain) => {
+                (quick, CallOutcome::NotRequired)
+            }
             Mood::Good | Mood::Flaky => match work {
-                Work::Revoke(_) => (quick, Outcome::Revoked),
-                Work::Renew(old) if once_in(dice, 5) => (quick, self.tokens(payload, Some(old), right)),
-                Work::Renew(_) | Work::Obtain => (quick, self.tokens(payload, None, right)),
+                ProviderCall::Revoke(_) => (quick, CallOutcome::Revoked),
+                ProviderCall::Renew(old) if once_in(dice, 5) => (quick, self.tokens(payload, Some(old), right)),
+                ProviderCall::Renew(_) | ProviderCall::Obtain => (quick, self.tokens(payload, None, right)),
             },
         }
     }
 
-    fn tokens(&self, payload: u64, same_end: Option<&Lease>, right: Timestamp) -> Outcome {
+    fn tokens(&self, payload: u64, same_end: Option<&Lease>, right: Timestamp) -> CallOutcome {
         let told = match self.told {
             Told::Life => Some(right.plus(Span::millis(self.life))),
             Told::Nothing => None,
@@ -71,7 +79,7 @@ impl Instance {
             Told::Moment => Some(right.plus(Span::millis(2100))),
         };
         let valid_until = same_end.map(|old| old.valid_until).or(told);
-        Outcome::Obtained(Tokens { payload: bytes(payload), valid_until })
+        CallOutcome::Obtained(Tokens { payload: bytes(payload), valid_until })
     }
 }
 
@@ -88,15 +96,15 @@ pub(crate) fn number(payload: &SecretBytes) -> u64 {
     u64::from_be_bytes(payload.expose().try_into().unwrap())
 }
 
-fn failed(kind: Kind) -> Outcome {
-    Outcome::Failed(kind, String::new())
+fn failed(kind: FailureKind) -> CallOutcome {
+    CallOutcome::Failed(kind, String::new())
 }
 
-fn kind(dice: &mut Rng) -> Kind {
-    let kinds = Kind::ALL;
+fn kind(dice: &mut Rng) -> FailureKind {
+    let kinds = FailureKind::ALL;
     match kinds[dice.usize(..kinds.len())] {
-        Kind::Throttled(_) if once_in(dice, 6) => Kind::Throttled(Span::secs(1_000_000)),
-        Kind::Throttled(_) => Kind::Throttled(Span::millis(millis(dice, 1, 200_000))),
+        FailureKind::Throttled(_) if once_in(dice, 6) => FailureKind::Throttled(Span::secs(1_000_000)),
+        FailureKind::Throttled(_) => FailureKind::Throttled(Span::millis(millis(dice, 1, 200_000))),
         kind => kind,
     }
 }
@@ -111,10 +119,10 @@ pub(crate) fn mood(dice: &mut Rng) -> Mood {
 }
 
 /// What a file holds now: something new, something old, or nothing that is good.
-pub(crate) fn file(dice: &mut Rng, now: Timestamp, payload: u64) -> Option<Found> {
+pub(crate) fn file(dice: &mut Rng, now: Timestamp, payload: u64) -> Option<FilePayload> {
     let age = Span::millis(millis(dice, 1, 3_600_000));
     let since = if dice.bool() { now } else { now.minus(age) };
     let life = Span::millis(millis(dice, 10_000, 7_200_000));
-    let found = Found { payload: Arc::new(bytes(payload)), since, valid_until: since.plus(life) };
+    let found = FilePayload { payload: Arc::new(bytes(payload)), since, valid_until: since.plus(life) };
     (!once_in(dice, 4)).then_some(found)
 }

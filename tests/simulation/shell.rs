@@ -1,38 +1,41 @@
 //! The shell of the simulation: one event in, actions out, and the end of the process in between.
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::{Action, CallNumber, Event, Notice, Origin, Outcome, Record, Ticket, Work};
+use deputy_core::schedule::{
+    CallOutcome, LeaseOrigin, LeaseRecord, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleEvent,
+    ScheduledCallId,
+};
 
 use crate::generate::{self, millis, once_in};
 use crate::history::{Disk, History, Process, Weather};
 
 /// What ends later.
 pub(crate) enum Pending {
-    Call(CallNumber, Outcome),
+    Call(ScheduledCallId, CallOutcome),
     Write(Write),
 }
 
 pub(crate) struct Write {
-    ticket: Ticket,
+    ticket: SaveId,
     name: InstanceName,
     /// `None` deletes it.
-    record: Option<Record>,
+    record: Option<LeaseRecord>,
     succeeds: bool,
 }
 
 impl History {
     /// One event, and all that follows from it at once.
-    pub(crate) fn tell(&mut self, event: Event) {
+    pub(crate) fn tell(&mut self, event: ScheduleEvent) {
         if self.process == Process::Down {
             return;
         }
         self.step += 1;
         self.counts.events += 1;
         self.note(|_| match &event {
-            Event::Configured(configuration) => format!("> Configured {}", generate::shown(configuration)),
+            ScheduleEvent::Configured(configuration) => format!("> Configured {}", generate::shown(configuration)),
             event => format!("> {event:?}"),
         });
-        let idle = matches!(event, Event::Woke);
+        let idle = matches!(event, ScheduleEvent::TimerFired);
         self.before(&event);
         let now = self.clocks.now();
         self.jumps.look(now, &self.published);
@@ -58,42 +61,45 @@ impl History {
         self.checks.views(views, &self.published, surroundings, &mut self.jumps, &mut self.counts);
     }
 
-    fn before(&mut self, event: &Event) {
+    fn before(&mut self, event: &ScheduleEvent) {
         let now = self.clocks.now();
         if self.look_at.is_some_and(|at| at <= self.clocks.truth) {
             self.look_at = None;
         }
-        self.checks.reconfigured = matches!(event, Event::Configured(_));
+        self.checks.reconfigured = matches!(event, ScheduleEvent::Configured(_));
         match event {
-            Event::Configured(configuration) => {
+            ScheduleEvent::Configured(configuration) => {
                 self.budgets.configure(configuration, self.clocks.truth);
                 self.waits.restart();
                 let is_known = |name: &InstanceName| self.schedule.view(name, now).is_some();
                 self.checks.configured(configuration, now.mono, is_known);
             }
-            Event::Asked(name) | Event::Found(name, _) | Event::Renew(name) | Event::Used(name, _) => {
+            ScheduleEvent::LeaseRequested(name)
+            | ScheduleEvent::FileObserved(name, _)
+            | ScheduleEvent::Renew(name)
+            | ScheduleEvent::Used(name, _) => {
                 self.checks.excuse(name);
                 if self.schedule.view(name, now).is_some() {
                     self.checks.asked(event, now.mono);
                 }
             }
-            Event::Revoke(name) if self.schedule.view(name, now).is_some() => {
+            ScheduleEvent::Revoke(name) if self.schedule.view(name, now).is_some() => {
                 let serial = self.serial();
                 self.checks.revoked(name, serial);
                 let own = self.running.iter().filter(|(_, (other, _))| other == name);
                 self.unwanted.extend(own.map(|(call, _)| *call));
             }
-            Event::Restored(name, record) if self.schedule.view(name, now).is_none() => {
+            ScheduleEvent::Restored(name, record) if self.schedule.view(name, now).is_none() => {
                 self.checks.leases.restored(name, record);
             }
-            Event::Finished(call, outcome) => {
+            ScheduleEvent::Finished(call, outcome) => {
                 let detached = self.detached.remove(call);
                 let unwanted = self.unwanted.remove(call);
                 let (began, made) = self.began.remove(call).unwrap_or_default();
                 self.places.ended(*call);
                 if let Some((name, work)) = self.running.remove(call) {
                     self.checks.came(&name, outcome, (made, unwanted), now, &self.configuration);
-                    self.counts.fruitless += u64::from(matches!(outcome, Outcome::NotRequired));
+                    self.counts.fruitless += u64::from(matches!(outcome, CallOutcome::NotRequired));
                     if !detached {
                         self.checks.finished(&name, &work, outcome, (began, now), &self.configuration);
                     }
@@ -103,25 +109,25 @@ impl History {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: ScheduleAction) {
         self.note(|_| format!("    {action:?}"));
         let now = self.clocks.now();
         match action {
-            Action::Call(call, name, work) => self.call(call, name, work),
-            Action::Cancel(call) => {
+            ScheduleAction::Call(call, name, work) => self.call(call, name, work),
+            ScheduleAction::Cancel(call) => {
                 assert!(self.running.remove(&call).is_some(), "a call is cancelled that is not under way");
                 self.pending.retain(|_, pending| !matches!(pending, Pending::Call(other, _) if *other == call));
                 self.places.ended(call);
                 self.counts.cancelled += 1;
             }
-            Action::Detach(call) => {
+            ScheduleAction::Detach(call) => {
                 let (name, _) = &self.running[&call];
                 let mut others = self.detached.iter().filter_map(|other| self.running.get(other));
                 assert!(others.all(|(other, _)| other != name), "{name} gives up two calls at once");
                 self.detached.insert(call);
                 self.counts.detached += 1;
             }
-            Action::Forget(ticket, name) => {
+            ScheduleAction::Forget(ticket, name) => {
                 if self.schedule.view(&name, now).is_none() {
                     self.checks.lost(&name); // whenever it is deleted: nothing of it is remembered
                     self.checks.leases.orphaned(&name);
@@ -130,20 +136,20 @@ impl History {
                 self.checks.forget(&name, self.process, now, &self.configuration);
                 self.write(ticket, name, None);
             }
-            Action::Publish(name, lease) => {
+            ScheduleAction::Publish(name, lease) => {
                 self.counts.published += 1;
-                self.counts.from_files += u64::from(lease.origin == Origin::File);
+                self.counts.from_files += u64::from(lease.origin == LeaseOrigin::File);
                 self.checks.publish(&name, &lease, self.store.get(&name), now);
                 self.places.published(&lease);
                 self.published.insert(name, lease);
             }
-            Action::Save(ticket, name, record) => {
+            ScheduleAction::Save(ticket, name, record) => {
                 self.checks.save(&name, &record, self.store.get(&name), now.mono);
                 self.checks.keeps(&name, &record, self.process, now, &self.configuration);
                 self.write(ticket, name, Some(record));
             }
-            Action::Tell(notice) => self.told(&notice),
-            Action::Withdraw(name) => {
+            ScheduleAction::Notify(notice) => self.told(&notice),
+            ScheduleAction::Withdraw(name) => {
                 let lease = self.published.remove(&name);
                 let Some(lease) = lease else { panic!("{name} is withdrawn, and was not published") };
                 self.checks.withdrawn(&name, &lease, self.process, now.mono, &self.configuration);
@@ -152,7 +158,7 @@ impl History {
         }
     }
 
-    fn call(&mut self, call: CallNumber, name: InstanceName, work: Work) {
+    fn call(&mut self, call: ScheduledCallId, name: InstanceName, work: ProviderCall) {
         let now = self.clocks.now();
         let mut waited_for = self.running.iter().filter(|(call, _)| !self.detached.contains(call));
         assert!(waited_for.all(|(_, (other, _))| *other != name), "{name} is called twice at once");
@@ -170,24 +176,24 @@ impl History {
         let right = self.clocks.right();
         let (after, outcome) = self.instances[&name].answer(&mut self.dice, &work, right, serial);
         match (&outcome, &work) {
-            (Outcome::Failed(..), _) => self.counts.failed += 1,
-            (Outcome::Obtained(_), Work::Renew(_)) => self.counts.renewed += 1,
-            (Outcome::Revoked, _) => self.counts.revoked += 1,
+            (CallOutcome::Failed(..), _) => self.counts.failed += 1,
+            (CallOutcome::Obtained(_), ProviderCall::Renew(_)) => self.counts.renewed += 1,
+            (CallOutcome::Revoked, _) => self.counts.revoked += 1,
             _ => self.counts.obtained += 1,
         }
         self.pending.insert((self.clocks.truth + after, serial), Pending::Call(call, outcome));
         self.running.insert(call, (name, work));
     }
 
-    fn told(&mut self, notice: &Notice) {
+    fn told(&mut self, notice: &OperatorEvent) {
         match notice {
-            Notice::Failed(name, trouble, wait) => {
+            OperatorEvent::Failed(name, trouble, wait) => {
                 self.counts.fruitless += 1;
                 let now = self.clocks.now();
                 self.checks.failed(name, (trouble.kind, *wait), now, &mut self.counts);
                 self.throttled(name, trouble.kind);
             }
-            Notice::RevokeFailed(name, revision, trouble, _) => {
+            OperatorEvent::RevokeFailed(name, revision, trouble, _) => {
                 let record = self.store.get(name).expect("it is saved that it is to be revoked");
                 let lease =
                     record.retired.iter().map(|retired| &retired.lease).find(|lease| lease.revision == *revision);
@@ -197,28 +203,28 @@ impl History {
                     self.throttled(name, trouble.kind);
                 }
             }
-            Notice::SaveFailed(..) => self.counts.save_failures += 1,
-            Notice::Orphaned(..) => self.counts.orphaned += 1,
-            Notice::Expired(name, _) => {
+            OperatorEvent::SaveFailed(..) => self.counts.save_failures += 1,
+            OperatorEvent::Orphaned(..) => self.counts.orphaned += 1,
+            OperatorEvent::Expired(name, _) => {
                 self.counts.expired += 1;
                 self.checks.expired(name);
             }
-            Notice::ExpiryAssumed(..) => self.counts.assumed += 1,
-            Notice::PublishedUnsaved(name, _) => {
+            OperatorEvent::ExpiryAssumed(..) => self.counts.assumed += 1,
+            OperatorEvent::PublishedUnsaved(name, _) => {
                 self.counts.unsaved += 1;
                 self.checks.unsaved.insert(name.clone());
             }
-            Notice::ClockJumped(by) => {
+            OperatorEvent::ClockJumped(by) => {
                 self.counts.jumps_reported += 1;
                 self.jumps.reported(*by);
                 self.waits.restart();
             }
-            Notice::RevokeGivenUp(name, revision, _) => self.checks.leases.given_up(name, *revision),
+            OperatorEvent::RevokeGivenUp(name, revision, _) => self.checks.leases.given_up(name, *revision),
         }
     }
 
-    fn throttled(&mut self, name: &InstanceName, kind: deputy_core::schedule::Kind) {
-        if let deputy_core::schedule::Kind::Throttled(after) = kind {
+    fn throttled(&mut self, name: &InstanceName, kind: deputy_core::schedule::FailureKind) {
+        if let deputy_core::schedule::FailureKind::Throttled(after) = kind {
             self.counts.throttled += 1;
             let plan = self.checks.plan(name);
             let pause = after.min(plan.policy.retry.most);
@@ -227,7 +233,7 @@ impl History {
     }
 
     /// What is written of one instance ends in the order in which it was begun.
-    fn write(&mut self, ticket: Ticket, name: InstanceName, record: Option<Record>) {
+    fn write(&mut self, ticket: SaveId, name: InstanceName, record: Option<LeaseRecord>) {
         let (slowest, succeeds) = match self.disk {
             Disk::Good => (20, true),
             Disk::Slow => (20_000, !once_in(&mut self.dice, 10)),
@@ -242,7 +248,7 @@ impl History {
 
     pub(crate) fn ends(&mut self, pending: Pending) {
         match pending {
-            Pending::Call(call, outcome) => self.tell(Event::Finished(call, outcome)),
+            Pending::Call(call, outcome) => self.tell(ScheduleEvent::Finished(call, outcome)),
             Pending::Write(write) => {
                 // Some of what is said to have failed is on the disk all the same.
                 let failed = !write.succeeds;
@@ -250,14 +256,14 @@ impl History {
                     self.put(&write.name, write.record);
                 }
                 self.tell(match failed {
-                    true => Event::SaveFailed(write.ticket, "no".to_owned()),
-                    false => Event::Saved(write.ticket),
+                    true => ScheduleEvent::SaveFailed(write.ticket, "no".to_owned()),
+                    false => ScheduleEvent::Saved(write.ticket),
                 });
             }
         }
     }
 
-    fn put(&mut self, name: &InstanceName, record: Option<Record>) {
+    fn put(&mut self, name: &InstanceName, record: Option<LeaseRecord>) {
         self.orphans.remove(name);
         if let Some(record) = record {
             self.store.insert(name.clone(), record);

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{Account, Configuration, Doing, Mono, Now, Plan, UpstreamName, View, Work};
+use deputy_core::schedule::{
+    Account, InstanceActivity, InstancePlan, InstanceSnapshot, MonotonicTime, Now, ProviderCall, ScheduleConfig,
+    UpstreamName,
+};
 use deputy_core::{InstanceName, Span};
 
 use crate::budget::{pace, slowest_pace};
@@ -21,9 +24,9 @@ type Caller = (UpstreamName, Option<Account>);
 pub(crate) struct Waits {
     waiting: BTreeMap<InstanceName, Waiting>,
     /// Until when those whom a service told to wait leave it alone.
-    paused: BTreeMap<Caller, Mono>,
+    paused: BTreeMap<Caller, MonotonicTime>,
     /// When an account was throttled last.
-    throttled: BTreeMap<Caller, Mono>,
+    throttled: BTreeMap<Caller, MonotonicTime>,
     /// Calls for leases at risk that passed a pause.
     pub(crate) passed: u64,
     /// As whom an instance was called last.
@@ -33,14 +36,14 @@ pub(crate) struct Waits {
 #[derive(Debug)]
 struct Waiting {
     caller: Caller,
-    since: Mono,
+    since: MonotonicTime,
     /// A third of what was left of its lease then, if it had one.
     third: Option<Span>,
     /// Until when its turn must have come.
-    until: Mono,
+    until: MonotonicTime,
 }
 
-fn caller(plan: &Plan) -> Caller {
+fn caller(plan: &InstancePlan) -> Caller {
     (plan.upstream.clone(), plan.account)
 }
 
@@ -51,7 +54,13 @@ impl Waits {
     }
 
     /// The last call of this instance was throttled.
-    pub(crate) fn throttled(&mut self, name: &InstanceName, pause: Span, now: Mono, configuration: &Configuration) {
+    pub(crate) fn throttled(
+        &mut self,
+        name: &InstanceName,
+        pause: Span,
+        now: MonotonicTime,
+        configuration: &ScheduleConfig,
+    ) {
         let caller = self.called[name].clone();
         let until = self.paused.entry(caller.clone()).or_default();
         *until = (*until).max(now.plus(pause));
@@ -67,16 +76,22 @@ impl Waits {
     }
 
     /// Whether an account goes as fast as its budget allows.
-    pub(crate) fn is_at_full_pace(&self, plan: &Plan, now: Mono) -> bool {
+    pub(crate) fn is_at_full_pace(&self, plan: &InstancePlan, now: MonotonicTime) -> bool {
         self.throttled.get(&caller(plan)).is_none_or(|at| now.since(*at) > RECOVERED)
     }
 
     /// A call begins: the account was not told to wait, or the lease is at risk.
     /// Returns whether it is.
-    pub(crate) fn called(&mut self, name: &InstanceName, plan: &Plan, work: &Work, now: Mono) -> bool {
+    pub(crate) fn called(
+        &mut self,
+        name: &InstanceName,
+        plan: &InstancePlan,
+        work: &ProviderCall,
+        now: MonotonicTime,
+    ) -> bool {
         self.called.insert(name.clone(), caller(plan));
         let until = self.paused.get(&caller(plan)).copied().unwrap_or_default();
-        if matches!(work, Work::Revoke(_)) {
+        if matches!(work, ProviderCall::Revoke(_)) {
             let mut others = self.waiting.iter().filter(|(_, waiting)| waiting.caller == caller(plan));
             let other = others.find(|(_, waiting)| waiting.since < now);
             assert!(other.is_none(), "{name}'s lease is revoked, and {other:?} waits for tokens");
@@ -91,13 +106,13 @@ impl Waits {
 
     pub(crate) fn look<'a>(
         &mut self,
-        views: impl Iterator<Item = View<'a>>,
-        configuration: &Configuration,
+        views: impl Iterator<Item = InstanceSnapshot<'a>>,
+        configuration: &ScheduleConfig,
         now: Now,
         counts: &mut Counts,
     ) {
         for view in views {
-            if !matches!(view.doing, Doing::Waiting(_)) {
+            if !matches!(view.doing, InstanceActivity::Waiting(_)) {
                 self.waiting.remove(view.name);
             } else if let Some(waiting) = self.waiting.get(view.name) {
                 let until = waiting.until;
@@ -116,12 +131,12 @@ impl Waits {
     }
 
     /// For how long a caller leaves its service alone.
-    fn paused(&self, caller: &Caller, now: Mono) -> Span {
+    fn paused(&self, caller: &Caller, now: MonotonicTime) -> Span {
         self.paused.get(caller).map_or(Span::millis(0), |until| until.since(now))
     }
 
     /// How long an instance waits at most that is due now.
-    pub(crate) fn longest_of(&self, plan: &Plan, configuration: &Configuration, now: Mono) -> Span {
+    pub(crate) fn longest_of(&self, plan: &InstancePlan, configuration: &ScheduleConfig, now: MonotonicTime) -> Span {
         let caller = caller(plan);
         let (longest, paused) = (self.longest(&caller, configuration, now), self.paused(&caller, now));
         Span::millis(longest.as_millis() + paused.as_millis())
@@ -129,7 +144,7 @@ impl Waits {
 
     /// Everybody else may be called before it once: by the budget of its upstream, by the pace of its account, and by the
     /// share that its upstream has of all calls.
-    fn longest(&self, caller: &Caller, configuration: &Configuration, now: Mono) -> Span {
+    fn longest(&self, caller: &Caller, configuration: &ScheduleConfig, now: MonotonicTime) -> Span {
         let (upstream, _) = caller;
         let here = configuration.plans.values().filter(|plan| plan.upstream == *upstream).count() as u64;
         let upstreams: BTreeSet<_> = configuration.plans.values().map(|plan| &plan.upstream).collect();

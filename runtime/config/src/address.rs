@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use deputy_core::grant::Host;
 
-use crate::diagnostic::Sink;
-use crate::value::Value;
+use crate::diagnostic::DiagnosticSink;
+use crate::value::Located;
 
 /// A host and a port that others can connect to: `coordinator.example:8271`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl fmt::Display for HostPort {
 }
 
 /// An address with a port, to listen on.
-pub(crate) fn read(sink: &mut Sink, value: Value<'_>, like: &str) -> Option<SocketAddr> {
+pub(crate) fn read(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) -> Option<SocketAddr> {
     let text = value.text(sink, like)?;
     let address = text.parse().ok();
     if address.is_none() {
@@ -63,7 +63,7 @@ pub(crate) fn read(sink: &mut Sink, value: Value<'_>, like: &str) -> Option<Sock
 }
 
 /// Where `/livez`, `/readyz` and `/metrics` are.
-pub(crate) fn health(sink: &mut Sink, value: Value<'_>, like: &str) -> Option<SocketAddr> {
+pub(crate) fn health(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) -> Option<SocketAddr> {
     let address = read(sink, value, like)?;
     if !address.ip().to_canonical().is_loopback() {
         sink.warning(value.at(), "this address can be reached from other machines")

@@ -10,10 +10,13 @@ use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use deputy_core::grant::{Form, Grant, HttpRule, Injection, Network, Paths, Place, Purpose, SecretGrant, TcpRule};
+use deputy_core::grant::{
+    Grant, HttpRule, Injection, InjectionEncoding, InjectionPoint, Network, PathRules, SecretGrant, SecretPurpose,
+    TcpRule,
+};
 use deputy_core::{Digest, SecretName, SecretSource};
 
-use crate::Entry;
+use crate::InstanceEntry;
 
 const VERSION: &str = "deputy instance, version 1";
 
@@ -21,7 +24,7 @@ const VERSION: &str = "deputy instance, version 1";
 #[derive(Debug, Default)]
 struct Lines(String);
 
-impl Entry {
+impl InstanceEntry {
     /// Everything that makes this instance's tokens what they are: the component by its digest, its settings, grants and
     /// the places of its secrets; the file; the service. Not its name, its limits, its policy, its upstream: they change
     /// when a token is obtained, and not which.
@@ -83,20 +86,20 @@ impl Lines {
         let mut words = vec![quoted(name.as_str())];
         match grant.purpose() {
             None => return,
-            Some(Purpose::HmacSha256) => words.push("hmac-sha256".to_owned()),
-            Some(Purpose::Jwt(jwt)) => {
+            Some(SecretPurpose::HmacSha256) => words.push("hmac-sha256".to_owned()),
+            Some(SecretPurpose::Jwt(jwt)) => {
                 words.push("jwt".to_owned());
                 words.push(set("algorithms", jwt.algorithms()));
                 words.push(set("issuers", jwt.issuers()));
                 words.push(set("audiences", jwt.audiences()));
                 words.push(jwt.max_lifetime().as_millis().to_string());
             }
-            Some(Purpose::Pbkdf2) => words.push("pbkdf2".to_owned()),
-            Some(Purpose::Sign(algorithms)) => {
+            Some(SecretPurpose::Pbkdf2) => words.push("pbkdf2".to_owned()),
+            Some(SecretPurpose::Sign(algorithms)) => {
                 words.push("sign".to_owned());
                 words.push(set("algorithms", algorithms));
             }
-            Some(Purpose::Sigv4(sigv4)) => {
+            Some(SecretPurpose::Sigv4(sigv4)) => {
                 words.push("sigv4".to_owned());
                 words.push(set("services", sigv4.services()));
                 words.push(set("regions", sigv4.regions()));
@@ -108,8 +111,8 @@ impl Lines {
     fn http(&mut self, rule: &HttpRule) {
         let HttpRule { pattern, methods, paths, networks, send } = rule;
         let paths = match paths {
-            Paths::Any => "any-path".to_owned(),
-            Paths::Under(prefixes) => set("paths", prefixes),
+            PathRules::Any => "any-path".to_owned(),
+            PathRules::Prefixes(prefixes) => set("paths", prefixes),
         };
         self.line("http", [quoted(&pattern.to_string()), set("methods", methods), paths]);
         self.networks(networks);
@@ -136,13 +139,13 @@ impl Lines {
 fn injection(injection: &Injection) -> [String; 5] {
     let Injection { place, secret, form } = injection;
     let (place, name) = match place {
-        Place::Field(name) => ("field", name),
-        Place::Header(name) => ("header", name),
+        InjectionPoint::Field(name) => ("field", name),
+        InjectionPoint::Header(name) => ("header", name),
     };
     let (form, text) = match form {
-        Form::Basic { user } => ("basic", user),
-        Form::OauthBasic { client } => ("oauth2-basic", client),
-        Form::Plain { prefix } => ("plain", prefix),
+        InjectionEncoding::Basic { user } => ("basic", user),
+        InjectionEncoding::OauthBasic { client } => ("oauth2-basic", client),
+        InjectionEncoding::Plain { prefix } => ("plain", prefix),
     };
     [place.to_owned(), quoted(name), quoted(secret.as_str()), form.to_owned(), quoted(text)]
 }

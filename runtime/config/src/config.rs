@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 use deputy_core::schedule::{Budget, UpstreamName};
 use deputy_core::{GroupName, InstanceName};
 
-use crate::coordinator::{self, Coordinator};
-use crate::diagnostic::{ConfigErrors, Diagnostics, Sink};
-use crate::group::{self, Group};
-use crate::instance::{Entry, Reader};
-use crate::syntax;
+use crate::coordinator::{self, CoordinatorSection};
+use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
+use crate::group::{self, WorkerGroup};
+use crate::instance::{InstanceEntry, Reader};
+use crate::toml_syntax;
 use crate::upstream::Upstreams;
-use crate::value::Fields;
+use crate::value::TableReader;
 
 /// A configuration of more bytes than these is none.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// A configuration in which everything was checked that can be checked without I/O.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct CoordinatorFile {
     /// The file that it was read from.
     pub path: PathBuf,
     /// Where the program keeps its state.
@@ -29,20 +29,20 @@ pub struct Config {
     /// The audit log.
     pub audit: Option<PathBuf>,
     /// What the coordinator needs to know beside its instances.
-    pub coordinator: Coordinator,
+    pub coordinator: CoordinatorSection,
     /// What each service and endpoint bears that has no budget of its own.
     pub default_budget: Budget,
     /// What the others bear. Every upstream that an instance names is here.
     pub budgets: BTreeMap<UpstreamName, Budget>,
     /// All instances, also those that are not enabled.
-    pub instances: BTreeMap<InstanceName, Entry>,
+    pub instances: BTreeMap<InstanceName, InstanceEntry>,
     /// The groups of workers. Every group that an instance is delivered to is here.
-    pub groups: BTreeMap<GroupName, Group>,
+    pub groups: BTreeMap<GroupName, WorkerGroup>,
     /// What has no effect, or another one than it seems.
     pub warnings: Diagnostics,
 }
 
-impl Config {
+impl CoordinatorFile {
     /// Reads a file.
     ///
     /// # Errors
@@ -61,17 +61,18 @@ impl Config {
     }
 
     fn parse_in(text: &str, path: &Path, place: &Path) -> Result<Self, ConfigErrors> {
-        let mut sink = Sink::default();
+        let mut sink = DiagnosticSink::default();
         let base = place.parent().unwrap_or(Path::new(""));
-        let table = syntax::parse(&mut sink, text);
+        let table = toml_syntax::parse(&mut sink, text);
         let (mut state_dir, mut audit, mut coordinator) = (None, None, None);
         let (mut upstreams, mut instances, mut groups) = (Upstreams::default(), BTreeMap::new(), BTreeMap::new());
         if let Some(table) = &table {
-            let mut fields = Fields::new(table.get_ref(), 0..0);
+            let mut fields = TableReader::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
             audit = fields.optional("audit").and_then(|value| value.path(&mut sink, base));
             let written = fields.optional("coordinator");
-            coordinator = written.map_or(Some(Coordinator::default()), |v| coordinator::read(&mut sink, base, v));
+            coordinator =
+                written.map_or(Some(CoordinatorSection::default()), |v| coordinator::read(&mut sink, base, v));
             upstreams = fields.optional("upstreams").map(|v| Upstreams::read(&mut sink, v)).unwrap_or_default();
             let mut reader = Reader::new(base, &upstreams);
             if let Some(value) = fields.optional("instances") {

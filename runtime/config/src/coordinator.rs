@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use deputy_core::{SecretSource, Span};
 
 use crate::address::{self, HostPort};
-use crate::diagnostic::Sink;
+use crate::diagnostic::DiagnosticSink;
 use crate::secret;
 use crate::socket::{self, SocketMode};
-use crate::value::{Fields, Value, optional};
+use crate::value::{Located, TableReader, optional};
 
 /// What the coordinator needs to know beside its instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coordinator {
+pub struct CoordinatorSection {
     /// Calls of components at once, from 1 to 1,000.
     pub calls: usize,
     /// The key that seals the state; without one the program makes its own, in the state directory.
@@ -27,12 +27,12 @@ pub struct Coordinator {
     /// How long calls that are under way may go on after a signal.
     pub shutdown: Span,
     /// Where workers come in; without it there are none.
-    pub workers: Option<Workers>,
+    pub workers: Option<WorkersSection>,
 }
 
 /// Where workers come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workers {
+pub struct WorkersSection {
     /// The address that is listened on.
     pub listen: SocketAddr,
     /// The one that workers are told, in their join strings.
@@ -50,7 +50,7 @@ const OF_WORKERS: [&str; 4] = ["advertise", "authority-life", "certificate-life"
 
 const DAY: u64 = 86_400;
 
-impl Default for Coordinator {
+impl Default for CoordinatorSection {
     fn default() -> Self {
         Self {
             calls: 32,
@@ -65,8 +65,8 @@ impl Default for Coordinator {
 }
 
 /// Reads `[coordinator]`; `None` if an error was noted.
-pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Coordinator> {
-    let default = Coordinator::default();
+pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<CoordinatorSection> {
+    let default = CoordinatorSection::default();
     let mut fields = value.table(sink, "[coordinator]")?;
     let calls = optional(fields.optional("calls"), |v| v.number(sink, "32", 1..=1000));
     let key = optional(fields.optional("key"), |v| secret::place(sink, base, v, "{ file = \"state.key\" }"));
@@ -76,7 +76,7 @@ pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Coo
     let shutdown = optional(fields.optional("shutdown"), |v| v.span(sink, "\"10s\"", Span::secs(0)..=Span::secs(600)));
     let workers = workers(sink, &mut fields);
     fields.finish(sink);
-    Some(Coordinator {
+    Some(CoordinatorSection {
         calls: calls?.and_then(|calls| usize::try_from(calls).ok()).unwrap_or(default.calls),
         key: key?,
         health: health?,
@@ -88,7 +88,7 @@ pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Coo
 }
 
 /// `listen` and what goes with it.
-fn workers(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Option<Workers>> {
+fn workers(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Option<WorkersSection>> {
     let written = fields.optional("listen");
     let advertise =
         optional(fields.optional("advertise"), |v| v.parsed::<HostPort>(sink, "\"coordinator.example:8271\""));
@@ -127,5 +127,5 @@ fn workers(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Option<Workers>> 
         return None;
     }
     let heartbeat = heartbeat?.unwrap_or(Span::secs(30));
-    Some(Some(Workers { listen, advertise: advertise?, certificate_life, authority_life, heartbeat }))
+    Some(Some(WorkersSection { listen, advertise: advertise?, certificate_life, authority_life, heartbeat }))
 }

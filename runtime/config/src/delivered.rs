@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use deputy_core::{GroupName, InstanceName};
 
-use crate::diagnostic::Sink;
-use crate::nearest::nearest;
-use crate::value::{Key, Value, listed, shown};
+use crate::diagnostic::DiagnosticSink;
+use crate::suggest::nearest;
+use crate::value::{Key, Located, listed, shown};
 
 /// All instances of a file. One whose definition is wrong is there too, so that its uses are no second error.
 #[derive(Debug, Default)]
@@ -30,9 +30,9 @@ impl Delivered {
     /// Reads `deliver-to` of one instance; `None` if an error was noted.
     pub(crate) fn read(
         &mut self,
-        sink: &mut Sink,
+        sink: &mut DiagnosticSink,
         key: &Key<'_>,
-        value: Option<Value<'_>>,
+        value: Option<Located<'_>>,
     ) -> Option<BTreeSet<GroupName>> {
         let groups = match value {
             Some(value) => value.distinct(sink, "[\"analytics\"]"),
@@ -42,14 +42,14 @@ impl Delivered {
         self.list.push(Delivery {
             written: key.name.to_owned(),
             at: key.at.clone(),
-            list: value.map(Value::at),
+            list: value.map(Located::at),
             groups: groups.clone(),
         });
         groups
     }
 
     /// Warns if there is nobody to deliver to.
-    pub(crate) fn to_nobody(&self, sink: &mut Sink) {
+    pub(crate) fn to_nobody(&self, sink: &mut DiagnosticSink) {
         if let Some(at) = self.list.iter().find_map(|delivery| delivery.list.clone()) {
             sink.warning(at, "nothing is delivered: no worker can come")
                 .expected("needs listen = \"0.0.0.0:8271\" in [coordinator]");
@@ -59,7 +59,7 @@ impl Delivered {
     /// Whether an instance of this name is delivered to the group. What is not so is an error at this place.
     pub(crate) fn check(
         &self,
-        sink: &mut Sink,
+        sink: &mut DiagnosticSink,
         instance: &InstanceName,
         at: Range<usize>,
         group: Option<&GroupName>,

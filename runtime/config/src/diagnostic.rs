@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::place::{Cursor, ceiling, floor, place};
+use crate::position::{Cursor, ceiling, floor, place};
 
 /// More findings than these are counted and not shown.
 const SHOWN: usize = 50;
@@ -91,12 +91,12 @@ pub(crate) struct Diagnostic {
 
 /// Where findings go while a file is read.
 #[derive(Debug, Default)]
-pub(crate) struct Sink {
+pub(crate) struct DiagnosticSink {
     list: Vec<Diagnostic>,
     masked: Vec<Range<usize>>,
 }
 
-impl Sink {
+impl DiagnosticSink {
     /// Notes an error. The returned finding can be told more.
     pub(crate) fn error(&mut self, at: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         self.note(Severity::Error, at, message.into())

@@ -6,14 +6,14 @@ use std::path::Path;
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 
 use crate::delivered::Delivered;
-use crate::diagnostic::Sink;
-use crate::instance::Entry;
+use crate::diagnostic::DiagnosticSink;
+use crate::instance::InstanceEntry;
 use crate::receiver::{Parts, ReceiverComponent};
-use crate::value::{Key, Value, shown};
+use crate::value::{Key, Located, shown};
 
 /// A group of workers, which all may have the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
+pub struct WorkerGroup {
     /// Whose leases its workers get, also of those that are not enabled.
     pub instances: BTreeSet<InstanceName>,
     /// What its workers make of them. Each instance of a receiver is one of the group's.
@@ -22,13 +22,13 @@ pub struct Group {
 
 /// All groups: those that something is delivered to, and those that have a table.
 pub(crate) fn read(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
-    value: Option<Value<'_>>,
-    instances: &BTreeMap<InstanceName, Entry>,
+    value: Option<Located<'_>>,
+    instances: &BTreeMap<InstanceName, InstanceEntry>,
     delivered: &Delivered,
-) -> BTreeMap<GroupName, Group> {
-    let mut groups: BTreeMap<GroupName, Group> = BTreeMap::new();
+) -> BTreeMap<GroupName, WorkerGroup> {
+    let mut groups: BTreeMap<GroupName, WorkerGroup> = BTreeMap::new();
     for entry in instances.values() {
         for group in &entry.deliver_to {
             groups.entry(group.clone()).or_default().instances.insert(entry.name.clone());
@@ -50,11 +50,11 @@ pub(crate) fn read(
 }
 
 fn receivers(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
     group: &Key<'_>,
     name: Option<&GroupName>,
-    value: Value<'_>,
+    value: Located<'_>,
     delivered: &Delivered,
 ) -> BTreeMap<ReceiverName, ReceiverComponent> {
     let Some(mut fields) = value.table(sink, &format!("[groups.{}]", shown(group.name))) else {
@@ -63,7 +63,7 @@ fn receivers(
     let receivers = fields.optional("receivers");
     fields.finish(sink);
     let entries = receivers.map(|value| value.entries(sink, "[groups.NAME.receivers.NAME]")).unwrap_or_default();
-    let receiver = |(key, value): (Key<'_>, Value<'_>)| {
+    let receiver = |(key, value): (Key<'_>, Located<'_>)| {
         let receiver = key.parsed(sink);
         Some((receiver, component(sink, base, name, value, delivered)?))
     };
@@ -72,10 +72,10 @@ fn receivers(
 }
 
 fn component(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
     group: Option<&GroupName>,
-    value: Value<'_>,
+    value: Located<'_>,
     delivered: &Delivered,
 ) -> Option<ReceiverComponent> {
     let mut fields = value.table(sink, "[groups.NAME.receivers.NAME]")?;

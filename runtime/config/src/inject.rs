@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use deputy_core::SecretName;
-use deputy_core::grant::{Form, Injection, Place};
+use deputy_core::grant::{Injection, InjectionEncoding, InjectionPoint};
 
-use crate::diagnostic::Sink;
+use crate::diagnostic::DiagnosticSink;
 use crate::secret::Secrets;
-use crate::value::{Key, Value};
+use crate::value::{Key, Located};
 
 /// Headers that say how the request travels. The host sets them, and a secret in one of them would break or leak.
 const RESERVED: [&str; 13] = [
@@ -29,10 +29,10 @@ const RESERVED: [&str; 13] = [
 
 /// `client-certificate = { chain = "client.pem", key = { secret = "NAME" } }`
 pub(crate) fn client(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
     secrets: &Secrets,
-    value: Value<'_>,
+    value: Located<'_>,
 ) -> Option<(PathBuf, SecretName)> {
     let mut fields = value.table(sink, "{ chain = \"client.pem\", key = { secret = \"NAME\" } }")?;
     let chain = fields.required(sink, "chain", "\"client.pem\"").and_then(|value| value.path(sink, base));
@@ -47,7 +47,7 @@ pub(crate) fn client(
 }
 
 /// `headers = { authorization = { secret = "NAME", prefix = "Bearer " } }`
-pub(crate) fn headers(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> Vec<Injection> {
+pub(crate) fn headers(sink: &mut DiagnosticSink, secrets: &Secrets, value: Located<'_>) -> Vec<Injection> {
     let like = "{ authorization = { secret = \"NAME\", prefix = \"Bearer \" } }";
     let mut seen: Vec<(String, Range<usize>)> = Vec::new();
     let mut injections = Vec::new();
@@ -64,7 +64,7 @@ pub(crate) fn headers(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> V
         }
         let content = content(sink, secrets, value, true);
         injections.extend(name.zip(content).map(|(name, (secret, form))| Injection {
-            place: Place::Header(name),
+            place: InjectionPoint::Header(name),
             secret,
             form,
         }));
@@ -73,7 +73,7 @@ pub(crate) fn headers(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> V
 }
 
 /// `form = { WebIdentityToken = { secret = "NAME" } }`
-pub(crate) fn form(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> Vec<Injection> {
+pub(crate) fn form(sink: &mut DiagnosticSink, secrets: &Secrets, value: Located<'_>) -> Vec<Injection> {
     let mut injections = Vec::new();
     for (key, value) in value.entries(sink, "{ field = { secret = \"NAME\" } }") {
         let content = content(sink, secrets, value, false);
@@ -82,7 +82,7 @@ pub(crate) fn form(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> Vec<
             continue;
         }
         injections.extend(content.map(|(secret, form)| Injection {
-            place: Place::Field(key.name.to_owned()),
+            place: InjectionPoint::Field(key.name.to_owned()),
             secret,
             form,
         }));
@@ -91,7 +91,12 @@ pub(crate) fn form(sink: &mut Sink, secrets: &Secrets, value: Value<'_>) -> Vec<
 }
 
 /// `{ secret = "NAME" }`, and with it one of `prefix = "Bearer "`, `basic = "user"` and `oauth2-basic = "client-id"`
-fn content(sink: &mut Sink, secrets: &Secrets, value: Value<'_>, header: bool) -> Option<(SecretName, Form)> {
+fn content(
+    sink: &mut DiagnosticSink,
+    secrets: &Secrets,
+    value: Located<'_>,
+    header: bool,
+) -> Option<(SecretName, InjectionEncoding)> {
     if !value.is_table() {
         // The value itself, perhaps.
         sink.mask(value.at());
@@ -99,7 +104,7 @@ fn content(sink: &mut Sink, secrets: &Secrets, value: Value<'_>, header: bool) -
     let mut fields = value.table(sink, "{ secret = \"NAME\" }")?;
     let secret = fields.required(sink, "secret", "\"NAME\"").and_then(|value| secrets.named(sink, value));
     let keys: &[&str] = if header { &["prefix", "basic", "oauth2-basic"] } else { &["prefix"] };
-    let written: Vec<(&str, Value<'_>)> = keys.iter().filter_map(|key| Some((*key, fields.optional(key)?))).collect();
+    let written: Vec<(&str, Located<'_>)> = keys.iter().filter_map(|key| Some((*key, fields.optional(key)?))).collect();
     fields.finish(sink);
     if let [(first, at), (second, value), ..] = written.as_slice() {
         sink.error(value.at(), format!("`{first}` and `{second}` exclude each other"))
@@ -108,15 +113,15 @@ fn content(sink: &mut Sink, secrets: &Secrets, value: Value<'_>, header: bool) -
         return None;
     }
     let form = match written.first() {
-        Some(("basic", value)) => Form::Basic { user: user(sink, *value)? },
-        Some(("oauth2-basic", value)) => Form::OauthBasic { client: client_id(sink, *value)? },
-        Some((_, value)) => Form::Plain { prefix: prefix(sink, *value)? },
-        None => Form::Plain { prefix: String::new() },
+        Some(("basic", value)) => InjectionEncoding::Basic { user: user(sink, *value)? },
+        Some(("oauth2-basic", value)) => InjectionEncoding::OauthBasic { client: client_id(sink, *value)? },
+        Some((_, value)) => InjectionEncoding::Plain { prefix: prefix(sink, *value)? },
+        None => InjectionEncoding::Plain { prefix: String::new() },
     };
     Some((secret?, form))
 }
 
-fn prefix(sink: &mut Sink, value: Value<'_>) -> Option<String> {
+fn prefix(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
     let text = value.text(sink, "\"Bearer \"")?;
     if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
         sink.error(value.at(), "not a prefix").expected("visible ASCII characters and spaces, such as \"Bearer \"");
@@ -125,7 +130,7 @@ fn prefix(sink: &mut Sink, value: Value<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn user(sink: &mut Sink, value: Value<'_>) -> Option<String> {
+fn user(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
     let text = value.text(sink, "\"user\"")?;
     if text.contains(|c: char| c == ':' || c.is_control()) {
         sink.error(value.at(), "not a user of HTTP Basic").expected("a name without colons and control characters");
@@ -135,7 +140,7 @@ fn user(sink: &mut Sink, value: Value<'_>) -> Option<String> {
 }
 
 /// A client's id may hold what HTTP Basic alone could not, such as the colons of a URL: it is encoded.
-fn client_id(sink: &mut Sink, value: Value<'_>) -> Option<String> {
+fn client_id(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
     let text = value.text(sink, "\"client-id\"")?;
     if text.is_empty() || text.contains(char::is_control) {
         sink.error(value.at(), "not the id of a client").expected("a text without control characters");
@@ -145,7 +150,7 @@ fn client_id(sink: &mut Sink, value: Value<'_>) -> Option<String> {
 }
 
 /// The name of a header, in lower case.
-fn header(sink: &mut Sink, key: &Key<'_>) -> Option<String> {
+fn header(sink: &mut DiagnosticSink, key: &Key<'_>) -> Option<String> {
     let name = key.name.to_ascii_lowercase();
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(token) {

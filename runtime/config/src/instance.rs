@@ -5,20 +5,20 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use deputy_core::grant::Grant;
-use deputy_core::schedule::{Policy, Prefer, UpstreamName};
+use deputy_core::schedule::{Policy, PreferredSource, UpstreamName};
 use deputy_core::{FileSource, GroupName, Instance, InstanceName, Limits, ServiceName, Span};
 
 use crate::delivered::Delivered;
-use crate::diagnostic::Sink;
-use crate::limits::Unwritten;
+use crate::diagnostic::DiagnosticSink;
+use crate::limits::UnsetLimits;
 use crate::secret::Secrets;
 use crate::upstream::Upstreams;
-use crate::value::{Fields, Key, Value, optional, shown};
+use crate::value::{Key, Located, TableReader, optional, shown};
 use crate::{limits, policy, rule};
 
 /// One configured instance: a component, or a file that somebody else maintains, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct InstanceEntry {
     /// Its name.
     pub name: InstanceName,
     /// Whether it takes part.
@@ -69,7 +69,12 @@ impl<'c> Reader<'c> {
     }
 
     /// Reads one instance; `None` if an error was noted.
-    pub(crate) fn read(&mut self, sink: &mut Sink, key: &Key<'_>, value: Value<'_>) -> Option<Entry> {
+    pub(crate) fn read(
+        &mut self,
+        sink: &mut DiagnosticSink,
+        key: &Key<'_>,
+        value: Located<'_>,
+    ) -> Option<InstanceEntry> {
         let name = key.parsed::<InstanceName>(sink);
         let mut fields = value.table(sink, &format!("[instances.{}]", shown(key.name)))?;
         let enabled = fields.optional("enabled").map_or(Some(true), |v| v.flag(sink));
@@ -84,20 +89,20 @@ impl<'c> Reader<'c> {
         fields.finish(sink);
 
         self.used.extend(upstream.iter().flatten().cloned());
-        let policy = Policy { prefer: prefer?.unwrap_or(Prefer::Component), ..policy? };
+        let policy = Policy { prefer: prefer?.unwrap_or(PreferredSource::Component), ..policy? };
         let (component, file, service, upstream) = (component?, file?, service?, upstream?);
         let (name, enabled, deliver_to) = (name?, enabled?, deliver_to?);
-        sound.then_some(Entry { name, enabled, component, file, service, policy, upstream, deliver_to })
+        sound.then_some(InstanceEntry { name, enabled, component, file, service, policy, upstream, deliver_to })
     }
 
     /// Reports what can only be seen when all instances are known, and tells which groups get what.
-    pub(crate) fn finish(self, sink: &mut Sink) -> Delivered {
+    pub(crate) fn finish(self, sink: &mut DiagnosticSink) -> Delivered {
         self.upstreams.check(sink, &self.used);
         self.delivered
     }
 
     /// `file = { path = "token.json", lifetime = "1h" }`
-    fn file(&mut self, sink: &mut Sink, value: Value<'_>) -> Option<FileSource> {
+    fn file(&mut self, sink: &mut DiagnosticSink, value: Located<'_>) -> Option<FileSource> {
         let mut fields = value.table(sink, "{ path = \"token.json\", lifetime = \"1h\" }")?;
         let written = fields.required(sink, "path", "\"token.json\"");
         let path = written.and_then(|v| v.path(sink, self.base));
@@ -121,7 +126,7 @@ impl<'c> Reader<'c> {
 }
 
 /// Whether the keys of an instance go together: what has no effect is an error.
-fn together(sink: &mut Sink, fields: &Fields<'_>, key: &Key<'_>) -> bool {
+fn together(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: &Key<'_>) -> bool {
     let has = |name| fields.key(name).is_some();
     let (component, file, service) = (has("component"), has("file"), has("service"));
     let mut sound = true;
@@ -155,9 +160,9 @@ fn together(sink: &mut Sink, fields: &Fields<'_>, key: &Key<'_>) -> bool {
 
 /// The component, and what it may do; `Some(None)` if there is none.
 fn component(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
-    fields: &mut Fields<'_>,
+    fields: &mut TableReader<'_>,
     name: Option<&InstanceName>,
 ) -> Option<Option<Instance>> {
     let component = optional(fields.optional("component"), |v| v.path(sink, base));
@@ -168,7 +173,7 @@ fn component(
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, v)).unwrap_or_default();
     let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();
     let limits =
-        optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", Unwritten::Default));
+        optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default));
     secrets.check(sink, &used);
 
     let (name, limits, sha256) = (name?.clone(), limits?.unwrap_or_default(), sha256?);
@@ -180,7 +185,7 @@ fn component(
 }
 
 /// What the component is told. All values are strings, as the contract has them.
-pub(crate) fn settings(sink: &mut Sink, value: Value<'_>) -> BTreeMap<String, String> {
+pub(crate) fn settings(sink: &mut DiagnosticSink, value: Located<'_>) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for (key, value) in value.entries(sink, "{ region = \"eu-west-1\" }") {
         let like = value.literal().map_or_else(|| "a string: \"…\"".to_owned(), |text| format!("\"{text}\""));

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use deputy_core::{Amount, ByteSize, Limit, Limits, SomeLimits, Span};
+use deputy_core::{ByteSize, Limit, LimitOverrides, LimitValue, Limits, Span};
 
-use crate::diagnostic::Sink;
-use crate::value::{Value, bounded};
+use crate::diagnostic::DiagnosticSink;
+use crate::value::{Located, bounded};
 
 /// Who says what the limits are that are not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unwritten {
+pub(crate) enum UnsetLimits {
     /// They are the defaults.
     Default,
     /// The coordinator may say it: nothing is known of them here.
@@ -30,8 +30,13 @@ const WITHIN: [(Limit, Limit); 8] = [
 ];
 
 /// Reads limits; `None` if an error was noted.
-pub(crate) fn read(sink: &mut Sink, value: Value<'_>, like: &str, unwritten: Unwritten) -> Option<SomeLimits> {
-    let mut limits = SomeLimits::default();
+pub(crate) fn read(
+    sink: &mut DiagnosticSink,
+    value: Located<'_>,
+    like: &str,
+    unwritten: UnsetLimits,
+) -> Option<LimitOverrides> {
+    let mut limits = LimitOverrides::default();
     let mut written = BTreeMap::new();
     let mut fields = value.table(sink, like)?;
     let mut sound = true;
@@ -47,26 +52,26 @@ pub(crate) fn read(sink: &mut Sink, value: Value<'_>, like: &str, unwritten: Unw
     }
     let known = Limits::default().with(&limits);
     for (inner, outer) in WITHIN {
-        if unwritten == Unwritten::Default || limits.sets(outer) {
+        if unwritten == UnsetLimits::Default || limits.sets(outer) {
             within(sink, &known, &written, inner, outer);
         }
     }
     Some(limits)
 }
 
-fn set(sink: &mut Sink, limits: &mut SomeLimits, limit: Limit, value: Value<'_>) -> Option<()> {
+fn set(sink: &mut DiagnosticSink, limits: &mut LimitOverrides, limit: Limit, value: Located<'_>) -> Option<()> {
     let (default, (least, most)) = (Limits::default(), limit.bounds().into_inner());
     let like = default.shown(limit);
     let number = match default.amount(limit) {
-        Amount::Count(_) => {
+        LimitValue::Count(_) => {
             let count = value.count(sink, &like)?;
             bounded(sink, value.at(), u64::from(count), least..=most)?
         }
-        Amount::Size(_) => {
+        LimitValue::Size(_) => {
             let size = value.parsed(sink, &like)?;
             bounded(sink, value.at(), size, ByteSize::bytes(least)..=ByteSize::bytes(most))?.as_u64()
         }
-        Amount::Time(_) => value.span(sink, &like, Span::millis(least)..=Span::millis(most))?.as_millis(),
+        LimitValue::Time(_) => value.span(sink, &like, Span::millis(least)..=Span::millis(most))?.as_millis(),
     };
     match limits.set(limit, number) {
         Ok(()) => Some(()),
@@ -74,7 +79,13 @@ fn set(sink: &mut Sink, limits: &mut SomeLimits, limit: Limit, value: Value<'_>)
     }
 }
 
-fn within(sink: &mut Sink, limits: &Limits, written: &BTreeMap<Limit, Range<usize>>, inner: Limit, outer: Limit) {
+fn within(
+    sink: &mut DiagnosticSink,
+    limits: &Limits,
+    written: &BTreeMap<Limit, Range<usize>>,
+    inner: Limit,
+    outer: Limit,
+) {
     let Some(at) = written.get(&inner) else { return };
     if limits.amount(inner).number() > limits.amount(outer).number() {
         let warning = sink.warning(at.clone(), format!("`{inner}` is never reached: `{outer}` is less"));

@@ -1,10 +1,12 @@
 //! How an instance's tokens are kept: when they are obtained, renewed, tried again and revoked.
 
 use deputy_core::Span;
-use deputy_core::schedule::{CallRate, Mode, Policy, Prefer, Ratio, Retry, Revoke, When};
+use deputy_core::schedule::{
+    CallRate, ObtainMode, Policy, PreferredSource, Ratio, RetryPolicy, RevocationPolicy, Switch,
+};
 
-use crate::diagnostic::Sink;
-use crate::value::{Fields, Value, optional};
+use crate::diagnostic::DiagnosticSink;
+use crate::value::{Located, TableReader, optional};
 
 /// No token is short-lived that lives for longer.
 pub(crate) const LONGEST: Span = Span::secs(366 * 86_400);
@@ -20,7 +22,7 @@ enum Obtain {
 }
 
 /// Reads the policy from the keys of an instance; `None` if an error was noted.
-pub(crate) fn read(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Policy> {
+pub(crate) fn read(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Policy> {
     let mode = mode(sink, fields);
     let (written, longest) = (fields.optional("lifetime"), fields.optional("max-lifetime"));
     let lifetime = optional(written, |v| v.span(sink, "\"1h\"", Span::secs(1)..=LONGEST));
@@ -54,11 +56,11 @@ pub(crate) fn read(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Policy> {
 }
 
 /// `prefer = "file"`, for an instance that has both.
-pub(crate) fn prefer(sink: &mut Sink, value: Value<'_>) -> Option<Prefer> {
-    value.choice(sink, &[("component", Prefer::Component), ("file", Prefer::File)])
+pub(crate) fn prefer(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<PreferredSource> {
+    value.choice(sink, &[("component", PreferredSource::Component), ("file", PreferredSource::File)])
 }
 
-fn mode(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Mode> {
+fn mode(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<ObtainMode> {
     let obtain = match fields.optional("obtain") {
         Some(value) => value.choice(sink, &[("always", Obtain::Always), ("on-demand", Obtain::OnDemand)]),
         None => Some(Obtain::Always),
@@ -71,8 +73,8 @@ fn mode(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Mode> {
                 .expected("needs obtain = \"on-demand\"");
             None
         }
-        (Obtain::Always, None) => Some(Mode::Always),
-        (Obtain::OnDemand, _) => Some(Mode::OnDemand(unused?.unwrap_or(UNUSED))),
+        (Obtain::Always, None) => Some(ObtainMode::Always),
+        (Obtain::OnDemand, _) => Some(ObtainMode::OnDemand(unused?.unwrap_or(UNUSED))),
     }
 }
 
@@ -91,7 +93,7 @@ impl Default for Renew {
 }
 
 /// `renew = { ratio = 0.75, jitter = 0.1, interval = "1s", per-hour = 1000 }`
-fn renew(sink: &mut Sink, value: Value<'_>) -> Option<Renew> {
+fn renew(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Renew> {
     let default = Renew::default();
     let mut fields = value.table(sink, "{ ratio = 0.75, jitter = 0.1 }")?;
     let bounds = Ratio::thousandths(100)..=Ratio::thousandths(950);
@@ -110,8 +112,8 @@ fn renew(sink: &mut Sink, value: Value<'_>) -> Option<Renew> {
 }
 
 /// `retry = { floor = "1s", most = "5m", slow = "1m" }`
-fn retry(sink: &mut Sink, value: Value<'_>, lifetime: Option<Span>) -> Option<Retry> {
-    let default = Retry::default();
+fn retry(sink: &mut DiagnosticSink, value: Located<'_>, lifetime: Option<Span>) -> Option<RetryPolicy> {
+    let default = RetryPolicy::default();
     let longest = Span::secs(86_400);
     let mut fields = value.table(sink, "{ floor = \"1s\", most = \"5m\", slow = \"1m\" }")?;
     let (written, most_written) = (fields.optional("floor"), fields.optional("most"));
@@ -143,30 +145,30 @@ fn retry(sink: &mut Sink, value: Value<'_>, lifetime: Option<Span>) -> Option<Re
     }
     // What is not written follows the floor.
     let (most, slow) = (most?.unwrap_or(default.most.max(floor)), slow?.unwrap_or(default.slow.max(floor)));
-    sound.then_some(Retry { floor, most, slow })
+    sound.then_some(RetryPolicy { floor, most, slow })
 }
 
 /// `revoke = { replaced = "5m", removed = "10m", shutdown = false }`
-fn revoke(sink: &mut Sink, value: Value<'_>) -> Option<Revoke> {
-    let default = Revoke::default();
+fn revoke(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<RevocationPolicy> {
+    let default = RevocationPolicy::default();
     let mut fields = value.table(sink, "{ replaced = \"5m\", removed = \"10m\", shutdown = false }")?;
     let replaced = fields.optional("replaced").map_or(Some(default.replaced), |v| replaced(sink, v));
     let removed = fields.optional("removed").map_or(Some(default.removed), |v| removed(sink, v));
     let shutdown = fields.optional("shutdown").map_or(Some(default.shutdown), |v| when(sink, v));
     fields.finish(sink);
-    Some(Revoke { replaced: replaced?, removed: removed?, shutdown: shutdown? })
+    Some(RevocationPolicy { replaced: replaced?, removed: removed?, shutdown: shutdown? })
 }
 
 /// A time, or a flag: `true` is the default time.
-fn removed(sink: &mut Sink, value: Value<'_>) -> Option<Option<Span>> {
+fn removed(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Option<Span>> {
     if value.is_flag() {
-        return Some(if value.flag(sink)? { Revoke::default().removed } else { None });
+        return Some(if value.flag(sink)? { RevocationPolicy::default().removed } else { None });
     }
     value.span(sink, "\"10m\", or false", Span::secs(0)..=Span::secs(30 * 86_400)).map(Some)
 }
 
 /// A time, or `false`.
-fn replaced(sink: &mut Sink, value: Value<'_>) -> Option<Option<Span>> {
+fn replaced(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Option<Span>> {
     if !value.is_flag() {
         return value.span(sink, "\"5m\" or false", Span::secs(0)..=LONGEST).map(Some);
     }
@@ -177,6 +179,6 @@ fn replaced(sink: &mut Sink, value: Value<'_>) -> Option<Option<Span>> {
     Some(None)
 }
 
-fn when(sink: &mut Sink, value: Value<'_>) -> Option<When> {
-    Some(if value.flag(sink)? { When::Revoke } else { When::Expire })
+fn when(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Switch> {
+    Some(if value.flag(sink)? { Switch::Revoke } else { Switch::Expire })
 }

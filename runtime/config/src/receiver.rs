@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use deputy_core::{Digest, InstanceName, SomeLimits};
+use deputy_core::{Digest, InstanceName, LimitOverrides};
 
-use crate::diagnostic::Sink;
+use crate::diagnostic::DiagnosticSink;
 use crate::instance::settings;
-use crate::limits::{self, Unwritten};
-use crate::value::{Fields, Value, optional};
+use crate::limits::{self, UnsetLimits};
+use crate::value::{Located, TableReader, optional};
 
 /// A receiver's component, and what it is called with. It is granted nothing: no network, no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct ReceiverComponent {
     /// Whose leases it gets. At least one.
     pub instances: BTreeSet<InstanceName>,
     /// What a call may use. What is not set is the default.
-    pub limits: SomeLimits,
+    pub limits: LimitOverrides,
 }
 
 /// The keys of a receiver's component, and its limits; each has its value if it could be read.
@@ -33,17 +33,17 @@ pub(crate) struct Parts {
     sha256: Option<Option<Digest>>,
     settings: BTreeMap<String, String>,
     instances: Option<Vec<(InstanceName, Range<usize>)>>,
-    limits: Option<SomeLimits>,
+    limits: Option<LimitOverrides>,
 }
 
 /// What only a component makes use of.
 pub(crate) const OF_COMPONENTS: [&str; 3] = ["instances", "settings", "sha256"];
 
 impl Parts {
-    pub(crate) fn read(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Self {
+    pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) -> Self {
         let instances = fields.optional("instances");
         let has_component = fields.key("component").is_some();
-        let unwritten = if has_component { Unwritten::Default } else { Unwritten::Coordinator };
+        let unwritten = if has_component { UnsetLimits::Default } else { UnsetLimits::Coordinator };
         let limits = |v| limits::read(sink, v, "{ memory = \"64MiB\" }", unwritten);
         let limits = optional(fields.optional("limits"), limits).map(Option::unwrap_or_default);
         Self {
@@ -61,7 +61,7 @@ impl Parts {
     }
 
     /// The limits alone, of a receiver whose component somebody else chose; `None` if an error was noted.
-    pub(crate) fn into_limits(self) -> Option<SomeLimits> {
+    pub(crate) fn into_limits(self) -> Option<LimitOverrides> {
         self.limits
     }
 
@@ -78,6 +78,6 @@ impl Parts {
 }
 
 /// Names of instances.
-pub(crate) fn names(sink: &mut Sink, value: Value<'_>) -> Option<Vec<(InstanceName, Range<usize>)>> {
+pub(crate) fn names(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<(InstanceName, Range<usize>)>> {
     value.distinct(sink, "[\"s3-prod\"]")
 }

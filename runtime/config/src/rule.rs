@@ -7,21 +7,22 @@ use std::path::Path;
 
 use deputy_core::SecretName;
 use deputy_core::grant::{
-    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, Paths, Scheme, Send, TcpRule,
+    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, PathRules, RequestOptions,
+    Scheme, TcpRule,
 };
 
-use crate::diagnostic::Sink;
+use crate::diagnostic::DiagnosticSink;
 use crate::inject;
 use crate::secret::Secrets;
-use crate::value::{Fields, Value};
+use crate::value::{Located, TableReader};
 
 /// Reads HTTP rules. Secrets that they send are added to `used`.
 pub(crate) fn http(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
     secrets: &Secrets,
     used: &mut BTreeSet<SecretName>,
-    value: Value<'_>,
+    value: Located<'_>,
 ) -> Vec<HttpRule> {
     let tables = value.tables(sink, "[[instances.NAME.http]]");
     let rules: Vec<_> = tables.into_iter().filter_map(|table| http_rule(sink, base, secrets, used, table)).collect();
@@ -37,7 +38,7 @@ pub(crate) fn http(
 }
 
 /// Reads TCP rules.
-pub(crate) fn tcp(sink: &mut Sink, value: Value<'_>) -> Vec<TcpRule> {
+pub(crate) fn tcp(sink: &mut DiagnosticSink, value: Located<'_>) -> Vec<TcpRule> {
     let tables = value.tables(sink, "[[instances.NAME.tcp]]");
     let rules: Vec<_> = tables.into_iter().filter_map(|table| tcp_rule(sink, table)).collect();
     for (index, (at, rule)) in rules.iter().enumerate() {
@@ -51,11 +52,11 @@ pub(crate) fn tcp(sink: &mut Sink, value: Value<'_>) -> Vec<TcpRule> {
 }
 
 fn http_rule(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
     secrets: &Secrets,
     used: &mut BTreeSet<SecretName>,
-    mut fields: Fields<'_>,
+    mut fields: TableReader<'_>,
 ) -> Option<(Range<usize>, HttpRule)> {
     let allow = fields.required(sink, "allow", "\"https://host\"");
     userinfo(sink, allow);
@@ -65,8 +66,8 @@ fn http_rule(
         None => Some(Vec::new()),
     };
     let paths = match fields.optional("paths") {
-        Some(value) => value.several::<PathPrefix>(sink, "[\"/v1\"]").map(Paths::Under),
-        None => Some(Paths::Any),
+        Some(value) => value.several::<PathPrefix>(sink, "[\"/v1\"]").map(PathRules::Prefixes),
+        None => Some(PathRules::Any),
     };
     let networks = networks(sink, &mut fields);
 
@@ -98,11 +99,11 @@ fn http_rule(
         }
     }
     let roots = roots.and_then(|value| value.path(sink, base));
-    let send = Send { roots, client, inject };
+    let send = RequestOptions { roots, client, inject };
     Some((allow?.at(), HttpRule { pattern, methods: methods?, paths: paths?, networks: networks?, send }))
 }
 
-fn tcp_rule(sink: &mut Sink, mut fields: Fields<'_>) -> Option<(Range<usize>, TcpRule)> {
+fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(Range<usize>, TcpRule)> {
     let allow = fields.required(sink, "allow", "\"host:port\"");
     userinfo(sink, allow);
     let rule = allow.and_then(|value| {
@@ -120,13 +121,13 @@ fn tcp_rule(sink: &mut Sink, mut fields: Fields<'_>) -> Option<(Range<usize>, Tc
 }
 
 /// What stands before an `@` may be a password.
-fn userinfo(sink: &mut Sink, allow: Option<Value<'_>>) {
+fn userinfo(sink: &mut DiagnosticSink, allow: Option<Located<'_>>) {
     if let Some(value) = allow.filter(|value| value.contains('@')) {
         sink.mask(value.at());
     }
 }
 
-fn networks(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Vec<Network>> {
+fn networks(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<Network>> {
     match fields.optional("networks") {
         Some(value) => value.several(sink, "[\"private\", \"10.1.0.0/16\"]"),
         None => Some(Vec::new()),
@@ -134,7 +135,7 @@ fn networks(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Vec<Network>> {
 }
 
 /// The first rule that allows a request decides all about it, so one that is covered never acts.
-fn covered(sink: &mut Sink, at: &Range<usize>, earlier: &Range<usize>, more: bool) {
+fn covered(sink: &mut DiagnosticSink, at: &Range<usize>, earlier: &Range<usize>, more: bool) {
     let warning = sink.warning(at.clone(), "this rule never acts: an earlier one allows all that it does");
     warning.also(earlier.clone(), "the earlier rule").expected("never reached");
     if more {
@@ -143,7 +144,7 @@ fn covered(sink: &mut Sink, at: &Range<usize>, earlier: &Range<usize>, more: boo
 }
 
 /// Warns of a host that is known to lie where the rule opens no network.
-fn closed(sink: &mut Sink, at: &Range<usize>, host: &HostPattern, networks: &[Network]) {
+fn closed(sink: &mut DiagnosticSink, at: &Range<usize>, host: &HostPattern, networks: &[Network]) {
     let Some((class, addresses)) = local(host) else { return };
     if !addresses.iter().any(|address| networks.iter().any(|network| network.contains(*address))) {
         let opening = addresses.first().map(|address| Network::opening(*address)).unwrap_or_default();

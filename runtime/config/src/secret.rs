@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
-use deputy_core::grant::{Algorithm, JwtGrant, Operation, Purpose, SecretGrant, Sigv4Grant};
+use deputy_core::grant::{JwtGrant, SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
 use deputy_core::{SecretName, SecretSource, Span};
 
-use crate::diagnostic::Sink;
-use crate::nearest::nearest;
-use crate::value::{Fields, Key, Value, invalid, listed, shown};
+use crate::diagnostic::DiagnosticSink;
+use crate::suggest::nearest;
+use crate::value::{Key, Located, TableReader, invalid, listed, shown};
 
 /// The secrets of one instance. One whose definition is wrong is there too, so that its uses are no second error.
 #[derive(Debug, Default)]
@@ -36,13 +36,13 @@ struct Word(String);
 struct Claim(String);
 
 impl Secrets {
-    pub(crate) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Self {
+    pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Self {
         let entries = value.entries(sink, "[instances.NAME.secrets.NAME]");
         Self { list: entries.into_iter().map(|(key, value)| read(sink, base, key, value)).collect() }
     }
 
     /// The name of a secret that a rule uses.
-    pub(crate) fn named(&self, sink: &mut Sink, value: Value<'_>) -> Option<SecretName> {
+    pub(crate) fn named(&self, sink: &mut DiagnosticSink, value: Located<'_>) -> Option<SecretName> {
         let text = value.text(sink, "\"NAME\"")?;
         if let Some(secret) = self.list.iter().find(|secret| secret.written == text) {
             return secret.name.clone();
@@ -58,7 +58,7 @@ impl Secrets {
     }
 
     /// What can only be seen when all secrets and their uses are known.
-    pub(crate) fn check(&self, sink: &mut Sink, used: &BTreeSet<SecretName>) {
+    pub(crate) fn check(&self, sink: &mut DiagnosticSink, used: &BTreeSet<SecretName>) {
         let mut sources: BTreeMap<String, &Secret> = BTreeMap::new();
         for secret in &self.list {
             let (Some(name), Some(source)) = (&secret.name, &secret.source) else { continue };
@@ -101,11 +101,11 @@ impl Secrets {
     }
 }
 
-fn purposes(grant: &SecretGrant) -> (Option<Operation>, bool) {
-    (grant.purpose().map(Purpose::operation), grant.reveals())
+fn purposes(grant: &SecretGrant) -> (Option<SecretOperation>, bool) {
+    (grant.purpose().map(SecretPurpose::operation), grant.reveals())
 }
 
-fn read(sink: &mut Sink, base: &Path, key: Key<'_>, value: Value<'_>) -> Secret {
+fn read(sink: &mut DiagnosticSink, base: &Path, key: Key<'_>, value: Located<'_>) -> Secret {
     let mut secret = Secret {
         name: key.parsed(sink),
         at: key.at,
@@ -127,7 +127,7 @@ fn read(sink: &mut Sink, base: &Path, key: Key<'_>, value: Value<'_>) -> Secret 
 }
 
 /// A table that says where one value is, and nothing else.
-pub(crate) fn place(sink: &mut Sink, base: &Path, value: Value<'_>, like: &str) -> Option<SecretSource> {
+pub(crate) fn place(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>, like: &str) -> Option<SecretSource> {
     if !value.is_table() {
         // The value itself, perhaps.
         sink.mask(value.at());
@@ -141,7 +141,7 @@ pub(crate) fn place(sink: &mut Sink, base: &Path, value: Value<'_>, like: &str) 
 }
 
 /// The one source.
-fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<SecretSource> {
+fn source(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) -> Option<SecretSource> {
     let mut sources = Vec::new();
     if let Some(value) = fields.optional("file") {
         sources.push(("file", value.at(), value.path(sink, base).map(SecretSource::File)));
@@ -175,7 +175,7 @@ fn source(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>) -> Option<Secre
 }
 
 /// A program and its arguments; a relative program with a slash in it is relative to the configuration.
-fn command(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Vec<String>> {
+fn command(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<Vec<String>> {
     let mut words = Vec::new();
     for element in value.list(sink, "[\"pass\", \"show\", \"aws\"]")? {
         words.push(element.text(sink, "\"…\"")?.to_owned());
@@ -192,7 +192,13 @@ fn command(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Vec<String>
 }
 
 /// A string that may be a secret's value by mistake, so it is not shown when it is wrong.
-fn text(sink: &mut Sink, value: Value<'_>, like: &str, plain: impl Fn(&str) -> bool, kind: &str) -> Option<String> {
+fn text(
+    sink: &mut DiagnosticSink,
+    value: Located<'_>,
+    like: &str,
+    plain: impl Fn(&str) -> bool,
+    kind: &str,
+) -> Option<String> {
     let text = value.text(sink, like)?;
     if plain(text) {
         return Some(text.to_owned());
@@ -203,28 +209,28 @@ fn text(sink: &mut Sink, value: Value<'_>, like: &str, plain: impl Fn(&str) -> b
 }
 
 /// What may be done with the secret.
-fn grant(sink: &mut Sink, fields: &mut Fields<'_>) -> SecretGrant {
+fn grant(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> SecretGrant {
     let mut purposes = Vec::new();
-    let mut add = |at: Range<usize>, purpose: Option<Purpose>| purposes.extend(purpose.map(|p| (at, p)));
-    for (key, purpose) in [("hmac-sha256", Purpose::HmacSha256), ("pbkdf2", Purpose::Pbkdf2)] {
+    let mut add = |at: Range<usize>, purpose: Option<SecretPurpose>| purposes.extend(purpose.map(|p| (at, p)));
+    for (key, purpose) in [("hmac-sha256", SecretPurpose::HmacSha256), ("pbkdf2", SecretPurpose::Pbkdf2)] {
         if let Some(value) = fields.optional(key) {
             add(value.at(), value.flag(sink).and_then(|granted| granted.then_some(purpose)));
         }
     }
     if let Some(value) = fields.optional("jwt") {
-        add(value.at(), jwt(sink, value).map(Purpose::Jwt));
+        add(value.at(), jwt(sink, value).map(SecretPurpose::Jwt));
     }
     if let Some(value) = fields.optional("sign") {
-        add(value.at(), sign(sink, value).map(Purpose::Sign));
+        add(value.at(), sign(sink, value).map(SecretPurpose::Sign));
     }
     if let Some(value) = fields.optional("sigv4") {
-        add(value.at(), sigv4(sink, value).map(Purpose::Sigv4));
+        add(value.at(), sigv4(sink, value).map(SecretPurpose::Sigv4));
     }
     let reveal = fields.optional("reveal").and_then(|value| value.flag(sink)).unwrap_or_default();
 
     purposes.sort_by_key(|(at, _)| at.start);
     let (places, purposes): (Vec<_>, Vec<_>) = purposes.into_iter().unzip();
-    let purpose = match Purpose::only(purposes) {
+    let purpose = match SecretPurpose::only(purposes) {
         Ok(purpose) => purpose,
         Err(error) => {
             if let [first, second, ..] = places.as_slice() {
@@ -236,7 +242,7 @@ fn grant(sink: &mut Sink, fields: &mut Fields<'_>) -> SecretGrant {
     SecretGrant::new(purpose, reveal)
 }
 
-fn sigv4(sink: &mut Sink, value: Value<'_>) -> Option<Sigv4Grant> {
+fn sigv4(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Sigv4Grant> {
     let mut fields = value.table(sink, "{ services = [\"sts\"], regions = [\"eu-west-1\"] }")?;
     let services = words(sink, &mut fields, "services", "[\"sts\"]");
     let regions = words(sink, &mut fields, "regions", "[\"eu-west-1\"]");
@@ -247,12 +253,17 @@ fn sigv4(sink: &mut Sink, value: Value<'_>) -> Option<Sigv4Grant> {
     }
 }
 
-fn words(sink: &mut Sink, fields: &mut Fields<'_>, key: &'static str, like: &str) -> Option<Vec<String>> {
+fn words(
+    sink: &mut DiagnosticSink,
+    fields: &mut TableReader<'_>,
+    key: &'static str,
+    like: &str,
+) -> Option<Vec<String>> {
     let words: Vec<Word> = fields.required(sink, key, like)?.several(sink, like)?;
     Some(words.into_iter().map(|Word(word)| word).collect())
 }
 
-fn jwt(sink: &mut Sink, value: Value<'_>) -> Option<JwtGrant> {
+fn jwt(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<JwtGrant> {
     let like = "{ algorithms = [\"RS256\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }";
     let mut fields = value.table(sink, like)?;
     let algorithms = algorithms(sink, &mut fields);
@@ -267,7 +278,7 @@ fn jwt(sink: &mut Sink, value: Value<'_>) -> Option<JwtGrant> {
 }
 
 /// Tokens count in seconds.
-fn lifetime(sink: &mut Sink, value: Value<'_>) -> Option<Span> {
+fn lifetime(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Span> {
     let span: Span = value.parsed(sink, "\"10m\"")?;
     let (least, most) = (Span::secs(1), Span::secs(366 * 86_400));
     if span < least || span > most || !span.as_millis().is_multiple_of(1000) {
@@ -278,19 +289,19 @@ fn lifetime(sink: &mut Sink, value: Value<'_>) -> Option<Span> {
     Some(span)
 }
 
-fn claims(sink: &mut Sink, fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<String>> {
+fn claims(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>, key: &'static str) -> Option<Vec<String>> {
     let claims: Vec<Claim> = fields.required(sink, key, "[\"…\"]")?.several(sink, "[\"…\"]")?;
     Some(claims.into_iter().map(|Claim(claim)| claim).collect())
 }
 
-fn sign(sink: &mut Sink, value: Value<'_>) -> Option<Vec<Algorithm>> {
+fn sign(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<SignatureAlgorithm>> {
     let mut fields = value.table(sink, "{ algorithms = [\"ES256\"] }")?;
     let algorithms = algorithms(sink, &mut fields);
     fields.finish(sink);
     algorithms
 }
 
-fn algorithms(sink: &mut Sink, fields: &mut Fields<'_>) -> Option<Vec<Algorithm>> {
+fn algorithms(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<SignatureAlgorithm>> {
     fields.required(sink, "algorithms", "[\"ES256\"]")?.several(sink, "[\"ES256\"]")
 }
 

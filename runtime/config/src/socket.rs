@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::diagnostic::Sink;
-use crate::value::Value;
+use crate::diagnostic::DiagnosticSink;
+use crate::value::Located;
 
 /// The mode of a socket: its owner may read and write, its group perhaps, and nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ fn octal(text: &str) -> Option<u32> {
 }
 
 /// A path that a socket can have.
-pub(crate) fn path(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<PathBuf> {
+pub(crate) fn path(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<PathBuf> {
     let path = value.path(sink, base)?;
     let length = path.as_os_str().as_bytes().len();
     if length > LONGEST {

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use deputy_core::schedule::{Budget, UpstreamName};
 
-use crate::diagnostic::Sink;
-use crate::nearest::nearest;
-use crate::value::{Key, Value, listed, shown};
+use crate::diagnostic::DiagnosticSink;
+use crate::suggest::nearest;
+use crate::value::{Key, Located, listed, shown};
 
 /// The budget of each service and endpoint that has none of its own. It is none that instances share.
 const DEFAULT: &str = "default";
@@ -28,7 +28,7 @@ struct Upstream {
 }
 
 impl Upstreams {
-    pub(crate) fn read(sink: &mut Sink, value: Value<'_>) -> Self {
+    pub(crate) fn read(sink: &mut DiagnosticSink, value: Located<'_>) -> Self {
         let mut upstreams = Self::default();
         for (key, value) in value.entries(sink, "[upstreams.NAME]") {
             if key.name == DEFAULT {
@@ -46,7 +46,7 @@ impl Upstreams {
     }
 
     /// The upstream of an instance.
-    pub(crate) fn named(&self, sink: &mut Sink, value: Value<'_>) -> Option<UpstreamName> {
+    pub(crate) fn named(&self, sink: &mut DiagnosticSink, value: Located<'_>) -> Option<UpstreamName> {
         let text = value.text(sink, "\"NAME\"")?;
         if let Some(upstream) = self.list.iter().find(|upstream| upstream.written == text) {
             return upstream.name.clone();
@@ -68,7 +68,7 @@ impl Upstreams {
     }
 
     /// What can only be seen when all uses are known.
-    pub(crate) fn check(&self, sink: &mut Sink, used: &BTreeSet<UpstreamName>) {
+    pub(crate) fn check(&self, sink: &mut DiagnosticSink, used: &BTreeSet<UpstreamName>) {
         for upstream in &self.list {
             if upstream.name.as_ref().is_some_and(|name| !used.contains(name)) {
                 sink.warning(upstream.at.clone(), format!("nothing uses the upstream `{}`", upstream.written))
@@ -85,7 +85,7 @@ impl Upstreams {
 }
 
 /// Both numbers are asked for: what one of them should be follows from the other in no service's documentation.
-fn budget(sink: &mut Sink, key: &Key<'_>, value: Value<'_>) -> Option<Budget> {
+fn budget(sink: &mut DiagnosticSink, key: &Key<'_>, value: Located<'_>) -> Option<Budget> {
     let mut fields = value.table(sink, &format!("[upstreams.{}]", shown(key.name)))?;
     let per_minute = fields.required(sink, "calls-per-minute", "600");
     let per_minute = per_minute.and_then(|v| v.number(sink, "600", 1..=1_000_000));

@@ -10,12 +10,12 @@ use deputy_core::schedule::Ratio;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Diagnostic, Sink};
-use crate::nearest::nearest;
+use crate::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::suggest::nearest;
 
 /// A value and its place.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Value<'t>(&'t Spanned<DeValue<'t>>);
+pub(crate) struct Located<'t>(&'t Spanned<DeValue<'t>>);
 
 /// A key and its place.
 #[derive(Debug, Clone)]
@@ -27,19 +27,19 @@ pub(crate) struct Key<'t> {
 /// A table whose keys are asked for one by one; what is left over in the end is unknown.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Fields<'t> {
+pub(crate) struct TableReader<'t> {
     table: &'t DeTable<'t>,
     at: Range<usize>,
     known: Vec<&'static str>,
 }
 
-impl<'t> Value<'t> {
+impl<'t> Located<'t> {
     pub(crate) fn at(self) -> Range<usize> {
         self.0.span()
     }
 
     /// A string. `like` says what could stand there, for the error: `"64MiB"`.
-    pub(crate) fn text(self, sink: &mut Sink, like: &str) -> Option<&'t str> {
+    pub(crate) fn text(self, sink: &mut DiagnosticSink, like: &str) -> Option<&'t str> {
         match self.0.get_ref() {
             DeValue::String(text) => Some(text),
             _ => self.wrong(sink, "a string", like),
@@ -47,7 +47,7 @@ impl<'t> Value<'t> {
     }
 
     /// A string that is read into a value.
-    pub(crate) fn parsed<T: FromStr<Err: Display>>(self, sink: &mut Sink, like: &str) -> Option<T> {
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(self, sink: &mut DiagnosticSink, like: &str) -> Option<T> {
         let text = self.text(sink, like)?;
         match text.parse() {
             Ok(value) => Some(value),
@@ -56,19 +56,19 @@ impl<'t> Value<'t> {
     }
 
     /// A value that was read and is refused, with the reason as `deputy-core` gives it: `what is wrong: what to write`.
-    pub(crate) fn invalid<T>(self, sink: &mut Sink, error: &dyn Display) -> Option<T> {
+    pub(crate) fn invalid<T>(self, sink: &mut DiagnosticSink, error: &dyn Display) -> Option<T> {
         invalid(sink, self.at(), error);
         None
     }
 
-    pub(crate) fn flag(self, sink: &mut Sink) -> Option<bool> {
+    pub(crate) fn flag(self, sink: &mut DiagnosticSink) -> Option<bool> {
         match self.0.get_ref() {
             DeValue::Boolean(flag) => Some(*flag),
             _ => self.wrong(sink, "true or false", "true"),
         }
     }
 
-    pub(crate) fn count(self, sink: &mut Sink, like: &str) -> Option<u32> {
+    pub(crate) fn count(self, sink: &mut DiagnosticSink, like: &str) -> Option<u32> {
         match self.0.get_ref() {
             DeValue::Integer(integer) => {
                 let count = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
@@ -82,19 +82,19 @@ impl<'t> Value<'t> {
     }
 
     /// A number within these bounds.
-    pub(crate) fn number(self, sink: &mut Sink, like: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
+    pub(crate) fn number(self, sink: &mut DiagnosticSink, like: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
         let count = self.count(sink, like)?;
         bounded(sink, self.at(), count, bounds)
     }
 
     /// A duration within these bounds.
-    pub(crate) fn span(self, sink: &mut Sink, like: &str, bounds: RangeInclusive<Span>) -> Option<Span> {
+    pub(crate) fn span(self, sink: &mut DiagnosticSink, like: &str, bounds: RangeInclusive<Span>) -> Option<Span> {
         let span = self.parsed(sink, like)?;
         bounded(sink, self.at(), span, bounds)
     }
 
     /// A share within these bounds: `0.75`, also as a string.
-    pub(crate) fn ratio(self, sink: &mut Sink, like: &str, bounds: RangeInclusive<Ratio>) -> Option<Ratio> {
+    pub(crate) fn ratio(self, sink: &mut DiagnosticSink, like: &str, bounds: RangeInclusive<Ratio>) -> Option<Ratio> {
         let ratio = match self.0.get_ref() {
             DeValue::String(text) => text.parse(),
             DeValue::Integer(_) | DeValue::Float(_) => self.literal()?.parse(),
@@ -107,7 +107,7 @@ impl<'t> Value<'t> {
     }
 
     /// One of a few words.
-    pub(crate) fn choice<T: Copy>(self, sink: &mut Sink, choices: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(self, sink: &mut DiagnosticSink, choices: &[(&'static str, T)]) -> Option<T> {
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
         let text = self.text(sink, &format!("one of {}", listed(&words)))?;
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
@@ -122,7 +122,7 @@ impl<'t> Value<'t> {
     }
 
     /// A path, relative to the folder of the configuration.
-    pub(crate) fn path(self, sink: &mut Sink, base: &Path) -> Option<PathBuf> {
+    pub(crate) fn path(self, sink: &mut DiagnosticSink, base: &Path) -> Option<PathBuf> {
         let text = self.text(sink, "\"/path/to/file\"")?;
         if text.is_empty() || text.contains('\0') {
             sink.error(self.at(), "not a path").expected("the path of a file, relative to this one");
@@ -132,19 +132,19 @@ impl<'t> Value<'t> {
     }
 
     /// A list with at least one element.
-    pub(crate) fn list(self, sink: &mut Sink, like: &str) -> Option<Vec<Value<'t>>> {
+    pub(crate) fn list(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<Located<'t>>> {
         match self.0.get_ref() {
             DeValue::Array(array) if array.is_empty() => {
                 sink.error(self.at(), "this list is empty").expected(format!("at least one element, such as {like}"));
                 None
             }
-            DeValue::Array(array) => Some(array.iter().map(Value).collect()),
+            DeValue::Array(array) => Some(array.iter().map(Located).collect()),
             _ => self.wrong(sink, "a list", like),
         }
     }
 
     /// A list of strings that are read into values, each once.
-    pub(crate) fn several<T>(self, sink: &mut Sink, like: &str) -> Option<Vec<T>>
+    pub(crate) fn several<T>(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<T>>
     where
         T: FromStr<Err: Display> + PartialEq,
     {
@@ -165,7 +165,7 @@ impl<'t> Value<'t> {
     }
 
     /// A list of strings that are read into names, each with its place. A name that comes twice is an error.
-    pub(crate) fn distinct<T>(self, sink: &mut Sink, like: &str) -> Option<Vec<(T, Range<usize>)>>
+    pub(crate) fn distinct<T>(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<(T, Range<usize>)>>
     where
         T: FromStr<Err: Display> + PartialEq,
     {
@@ -190,9 +190,9 @@ impl<'t> Value<'t> {
     }
 
     /// A list of tables, `[[…]]`.
-    pub(crate) fn tables(self, sink: &mut Sink, like: &str) -> Vec<Fields<'t>> {
+    pub(crate) fn tables(self, sink: &mut DiagnosticSink, like: &str) -> Vec<TableReader<'t>> {
         match self.0.get_ref() {
-            DeValue::Array(array) => array.iter().filter_map(|value| Value(value).table(sink, like)).collect(),
+            DeValue::Array(array) => array.iter().filter_map(|value| Located(value).table(sink, like)).collect(),
             _ => {
                 self.wrong::<()>(sink, "a list of tables", like);
                 Vec::new()
@@ -200,18 +200,18 @@ impl<'t> Value<'t> {
         }
     }
 
-    pub(crate) fn table(self, sink: &mut Sink, like: &str) -> Option<Fields<'t>> {
+    pub(crate) fn table(self, sink: &mut DiagnosticSink, like: &str) -> Option<TableReader<'t>> {
         match self.0.get_ref() {
-            DeValue::Table(table) => Some(Fields::new(table, self.at())),
+            DeValue::Table(table) => Some(TableReader::new(table, self.at())),
             _ => self.wrong(sink, "a table", like),
         }
     }
 
     /// All entries of a table whose keys the operator chooses, in the order of the file.
-    pub(crate) fn entries(self, sink: &mut Sink, like: &str) -> Vec<(Key<'t>, Value<'t>)> {
+    pub(crate) fn entries(self, sink: &mut DiagnosticSink, like: &str) -> Vec<(Key<'t>, Located<'t>)> {
         match self.0.get_ref() {
             DeValue::Table(table) => {
-                let entry = |(key, value): (&'t Spanned<_>, _)| (Key::new(key), Value(value));
+                let entry = |(key, value): (&'t Spanned<_>, _)| (Key::new(key), Located(value));
                 let mut entries: Vec<_> = table.iter().map(entry).collect();
                 entries.sort_by_key(|(key, _)| key.at.start);
                 entries
@@ -251,7 +251,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    fn wrong<T>(self, sink: &mut Sink, kind: &str, like: &str) -> Option<T> {
+    fn wrong<T>(self, sink: &mut DiagnosticSink, kind: &str, like: &str) -> Option<T> {
         let found = match self.0.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a whole number",
@@ -268,8 +268,8 @@ impl<'t> Value<'t> {
 
 /// Reads a value that may be left out: `None` if it is wrong, `Some(None)` if it is not there.
 pub(crate) fn optional<'t, T>(
-    value: Option<Value<'t>>,
-    read: impl FnOnce(Value<'t>) -> Option<T>,
+    value: Option<Located<'t>>,
+    read: impl FnOnce(Located<'t>) -> Option<T>,
 ) -> Option<Option<T>> {
     match value {
         Some(value) => read(value).map(Some),
@@ -278,7 +278,7 @@ pub(crate) fn optional<'t, T>(
 }
 
 /// The value, if it lies within the bounds.
-pub(crate) fn bounded<T>(sink: &mut Sink, at: Range<usize>, value: T, bounds: RangeInclusive<T>) -> Option<T>
+pub(crate) fn bounded<T>(sink: &mut DiagnosticSink, at: Range<usize>, value: T, bounds: RangeInclusive<T>) -> Option<T>
 where
     T: PartialOrd + Display,
 {
@@ -292,7 +292,7 @@ where
 }
 
 /// An error of `deputy-core` at its place: what stands behind the last colon says what to write.
-pub(crate) fn invalid<'s>(sink: &'s mut Sink, at: Range<usize>, error: &dyn Display) -> &'s mut Diagnostic {
+pub(crate) fn invalid<'s>(sink: &'s mut DiagnosticSink, at: Range<usize>, error: &dyn Display) -> &'s mut Diagnostic {
     let text = error.to_string();
     match text.rsplit_once(": ") {
         Some((wrong, right)) => sink.error(at, wrong).expected(right),
@@ -306,7 +306,7 @@ impl<'t> Key<'t> {
     }
 
     /// The key, read into a name.
-    pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, sink: &mut Sink) -> Option<T> {
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, sink: &mut DiagnosticSink) -> Option<T> {
         match self.name.parse() {
             Ok(name) => Some(name),
             Err(error) => {
@@ -317,7 +317,7 @@ impl<'t> Key<'t> {
     }
 }
 
-impl<'t> Fields<'t> {
+impl<'t> TableReader<'t> {
     pub(crate) fn new(table: &'t DeTable<'t>, at: Range<usize>) -> Self {
         Self { table, at, known: Vec::new() }
     }
@@ -327,12 +327,12 @@ impl<'t> Fields<'t> {
         self.at.clone()
     }
 
-    pub(crate) fn optional(&mut self, key: &'static str) -> Option<Value<'t>> {
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<Located<'t>> {
         self.known.push(key);
-        self.table.iter().find(|(own, _)| own.get_ref() == key).map(|(_, value)| Value(value))
+        self.table.iter().find(|(own, _)| own.get_ref() == key).map(|(_, value)| Located(value))
     }
 
-    pub(crate) fn required(&mut self, sink: &mut Sink, key: &'static str, like: &str) -> Option<Value<'t>> {
+    pub(crate) fn required(&mut self, sink: &mut DiagnosticSink, key: &'static str, like: &str) -> Option<Located<'t>> {
         let value = self.optional(key);
         if value.is_none() {
             sink.error(self.at(), format!("`{key}` is missing")).expected(format!("needs {key} = {like}"));
@@ -346,7 +346,7 @@ impl<'t> Fields<'t> {
     }
 
     /// Reports the keys that nobody asked for and returns their values.
-    pub(crate) fn finish(self, sink: &mut Sink) -> Vec<Value<'t>> {
+    pub(crate) fn finish(self, sink: &mut DiagnosticSink) -> Vec<Located<'t>> {
         let mut unknown = Vec::new();
         for (key, value) in self.table.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
             let written = key.get_ref().as_ref();
@@ -359,7 +359,7 @@ impl<'t> Fields<'t> {
                 None => error.expected("not a key of this table"),
             };
             error.hint(format!("the keys here are {}", listed(&known)));
-            unknown.push(Value(value));
+            unknown.push(Located(value));
         }
         unknown
     }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config};
+use deputy_config::{Colour, CoordinatorFile};
 use deputy_core::Digest;
 use insta::assert_snapshot;
 
@@ -76,7 +76,7 @@ fn digest(byte: u8) -> Option<Digest> {
 }
 
 fn canonical(text: &str) -> String {
-    let config = Config::parse(text, Path::new("/etc/deputy/deputy.toml"));
+    let config = CoordinatorFile::parse(text, Path::new("/etc/deputy/deputy.toml"));
     let config = config.map_err(|errors| errors.render(Colour::Never)).unwrap();
     let entry = config.instances.values().next().unwrap();
     entry.canonical(if entry.component.is_some() { digest(0xab) } else { None })
@@ -267,7 +267,7 @@ fn the_order_of_rules_is_no_formatting() {
 
 #[test]
 fn another_component_changes_the_text() {
-    let config = Config::parse(ALL, Path::new("deputy.toml")).unwrap();
+    let config = CoordinatorFile::parse(ALL, Path::new("deputy.toml")).unwrap();
     let entry = config.instances.values().next().unwrap();
     assert_ne!(entry.canonical(digest(1)), entry.canonical(digest(2)));
     assert_ne!(entry.canonical(digest(1)), entry.canonical(None));

@@ -4,22 +4,24 @@
 
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Colour, Config, Coordinator, Entry, Workers};
-use deputy_core::schedule::{Budget, CallRate, Mode, Policy, Prefer, Ratio, Retry, Revoke, UpstreamName, When};
+use deputy_config::{Colour, CoordinatorFile, CoordinatorSection, InstanceEntry, WorkersSection};
+use deputy_core::schedule::{
+    Budget, CallRate, ObtainMode, Policy, PreferredSource, Ratio, RetryPolicy, RevocationPolicy, Switch, UpstreamName,
+};
 use deputy_core::{FileSource, SecretSource, Span};
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
 
-fn parse(text: &str) -> Config {
-    Config::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
+fn parse(text: &str) -> CoordinatorFile {
+    CoordinatorFile::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
 }
 
 /// The one instance of a text.
-fn only(text: &str) -> Entry {
+fn only(text: &str) -> InstanceEntry {
     parse(text).instances.into_values().next().unwrap()
 }
 
-fn entry(config: &Config, name: &str) -> Entry {
+fn entry(config: &CoordinatorFile, name: &str) -> InstanceEntry {
     config.instances.values().find(|entry| entry.name.as_str() == name).unwrap().clone()
 }
 
@@ -30,14 +32,14 @@ fn upstream(name: &str) -> UpstreamName {
 #[test]
 fn the_coordinator_is_as_the_file_says() {
     let coordinator = parse(FULL).coordinator;
-    let expected = Coordinator {
+    let expected = CoordinatorSection {
         calls: 64,
         key: Some(SecretSource::Credential("state-key".into())),
         health: Some("[::1]:8270".parse().unwrap()),
         control: Some(PathBuf::from("/etc/deputy/run/control.sock")),
         control_mode: "0660".parse().unwrap(),
         shutdown: Span::secs(60),
-        workers: Some(Workers {
+        workers: Some(WorkersSection {
             listen: "0.0.0.0:8271".parse().unwrap(),
             advertise: "coordinator.example:8271".parse().unwrap(),
             certificate_life: Span::secs(86_400),
@@ -51,7 +53,7 @@ fn the_coordinator_is_as_the_file_says() {
 
 #[test]
 fn each_key_of_the_coordinator_has_a_default() {
-    let default = Coordinator::default();
+    let default = CoordinatorSection::default();
     assert_eq!((default.calls, default.shutdown), (32, Span::secs(10)));
     assert_eq!((&default.key, default.health, &default.control), (&None, None, &None));
     assert_eq!((default.control_mode.bits(), default.workers.clone()), (0o600, None));
@@ -76,7 +78,7 @@ fn the_key_of_the_state_is_where_secrets_may_be() {
 fn a_socket_whose_path_the_system_can_take_is_taken() {
     let control = |length: usize| format!("[coordinator]\ncontrol = \"/{}\"", "a".repeat(length - 1));
     assert!(parse(&control(107)).coordinator.control.is_some());
-    assert!(Config::parse(&control(108), Path::new("deputy.toml")).is_err());
+    assert!(CoordinatorFile::parse(&control(108), Path::new("deputy.toml")).is_err());
 }
 
 #[test]
@@ -118,15 +120,15 @@ fn the_order_of_the_tables_does_not_matter() {
 #[test]
 fn a_policy_is_as_the_file_says() {
     let expected = Policy {
-        mode: Mode::OnDemand(Span::secs(900)),
+        mode: ObtainMode::OnDemand(Span::secs(900)),
         ratio: Ratio::thousandths(800),
         jitter: Ratio::thousandths(50),
         calls: CallRate { interval: Span::secs(2), per_hour: 500 },
         lifetime: Some(Span::secs(7200)),
         max_lifetime: Some(Span::secs(7 * 86_400)),
-        retry: Retry { floor: Span::millis(500), most: Span::secs(600), slow: Span::secs(120) },
-        revoke: Revoke { replaced: None, removed: None, shutdown: When::Revoke },
-        prefer: Prefer::File,
+        retry: RetryPolicy { floor: Span::millis(500), most: Span::secs(600), slow: Span::secs(120) },
+        revoke: RevocationPolicy { replaced: None, removed: None, shutdown: Switch::Revoke },
+        prefer: PreferredSource::File,
     };
     assert_eq!(entry(&parse(FULL), "s3-prod").policy, expected);
 }
@@ -141,12 +143,12 @@ fn each_part_of_a_policy_has_a_default_of_its_own() {
     let ratio = |text: &str| policy(text).ratio;
     assert_eq!(policy("renew = { jitter = 0 }"), Policy { jitter: Ratio::thousandths(0), ..default.clone() });
     assert_eq!(ratio("renew = { ratio = 0.5 }"), ratio("renew = { ratio = \"0.5\" }"));
-    assert_eq!(policy("obtain = \"on-demand\"").mode, Mode::OnDemand(Span::secs(600)));
+    assert_eq!(policy("obtain = \"on-demand\"").mode, ObtainMode::OnDemand(Span::secs(600)));
     let calls = CallRate { per_hour: 7, ..default.calls };
     assert_eq!(policy("renew = { per-hour = 7 }"), Policy { calls, ..default.clone() });
-    let retry = Retry { most: Span::secs(9), ..default.retry };
+    let retry = RetryPolicy { most: Span::secs(9), ..default.retry };
     assert_eq!(policy("retry = { most = \"9s\" }"), Policy { retry, ..default.clone() });
-    let revoke = Revoke { replaced: Some(Span::secs(0)), ..default.revoke };
+    let revoke = RevocationPolicy { replaced: Some(Span::secs(0)), ..default.revoke };
     assert_eq!(policy("revoke = { replaced = \"0s\" }"), Policy { revoke, ..default });
 }
 
@@ -154,7 +156,7 @@ fn each_part_of_a_policy_has_a_default_of_its_own() {
 fn what_is_not_written_of_the_delays_follows_the_floor() {
     let retry = only("[instances.a]\ncomponent = \"a\"\nretry = { floor = \"10m\" }").policy.retry;
     let floor = Span::secs(600);
-    assert_eq!(retry, Retry { floor, most: floor, slow: floor });
+    assert_eq!(retry, RetryPolicy { floor, most: floor, slow: floor });
 }
 
 #[test]

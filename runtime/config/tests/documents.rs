@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config, Coordinator, Finding, OnChange, SocketMode, WorkerConfig};
-use deputy_core::schedule::{Budget, Mode, Policy, Prefer};
+use deputy_config::{Colour, CoordinatorFile, CoordinatorSection, Finding, OnChange, SocketMode, WorkerConfig};
+use deputy_core::schedule::{Budget, ObtainMode, Policy, PreferredSource};
 use deputy_core::{Expired, FileMode, Limits, Span};
 
 const REFERENCES: &str = include_str!("../../../docs/configuration.md");
@@ -85,8 +85,8 @@ fn blocks(document: &str) -> String {
     text
 }
 
-fn read(document: &str) -> Config {
-    let config = Config::parse(&blocks(document), Path::new("deputy.toml"));
+fn read(document: &str) -> CoordinatorFile {
+    let config = CoordinatorFile::parse(&blocks(document), Path::new("deputy.toml"));
     let config = config.map_err(|errors| errors.render(Colour::Never)).unwrap();
     assert_eq!(config.warnings.render(Colour::Never), "");
     config
@@ -133,7 +133,7 @@ fn read_worker(document: &str) -> WorkerConfig {
 #[test]
 fn the_references_name_every_key() {
     let (coordinator, worker) = references();
-    let errors = Config::parse(ALL_TABLES, Path::new("deputy.toml")).unwrap_err();
+    let errors = CoordinatorFile::parse(ALL_TABLES, Path::new("deputy.toml")).unwrap_err();
     names_every_key(coordinator, ALL_TABLES, &errors.findings());
     let errors = WorkerConfig::parse(ALL_OF_A_WORKER, Path::new("worker.toml")).unwrap_err();
     names_every_key(worker, ALL_OF_A_WORKER, &errors.findings());
@@ -166,23 +166,24 @@ fn the_defaults_in_the_reference_of_a_worker_are_the_defaults() {
 fn the_defaults_in_the_reference_are_the_defaults() {
     let config = read(references().0);
     let entry = |name: &str| config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
-    let default = Coordinator::default();
-    let Coordinator { key, health, control, workers, .. } = config.coordinator.clone();
-    assert_eq!(config.coordinator, Coordinator { key, health, control, workers, ..default });
+    let default = CoordinatorSection::default();
+    let CoordinatorSection { key, health, control, workers, .. } = config.coordinator.clone();
+    assert_eq!(config.coordinator, CoordinatorSection { key, health, control, workers, ..default });
     assert_eq!(config.default_budget, Budget::DEFAULT);
     assert_eq!(entry("api").component.as_ref().unwrap().limits, Limits::default());
     let default = Policy::default();
     assert_eq!(entry("api").policy, default);
-    assert_eq!(default.prefer, Prefer::Component);
-    let on_demand = Config::parse("[instances.a]\ncomponent = \"a\"\nobtain = \"on-demand\"", Path::new("")).unwrap();
+    assert_eq!(default.prefer, PreferredSource::Component);
+    let on_demand =
+        CoordinatorFile::parse("[instances.a]\ncomponent = \"a\"\nobtain = \"on-demand\"", Path::new("")).unwrap();
     let mode = on_demand.instances.values().next().unwrap().policy.mode;
     let written = Policy {
         mode,
         lifetime: Some(Span::secs(3600)),
         max_lifetime: Some(Span::secs(7 * 86_400)),
-        prefer: Prefer::File,
+        prefer: PreferredSource::File,
         ..default
     };
     assert_eq!(entry("s3-lab").policy, written);
-    assert_eq!(mode, Mode::OnDemand(Span::secs(600)));
+    assert_eq!(mode, ObtainMode::OnDemand(Span::secs(600)));
 }

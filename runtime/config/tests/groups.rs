@@ -4,20 +4,20 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config, Group, ReceiverComponent, Workers};
-use deputy_core::{Limit, SomeLimits, Span};
+use deputy_config::{Colour, CoordinatorFile, ReceiverComponent, WorkerGroup, WorkersSection};
+use deputy_core::{Limit, LimitOverrides, Span};
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
 
-fn parse(text: &str) -> Config {
-    Config::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
+fn parse(text: &str) -> CoordinatorFile {
+    CoordinatorFile::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
 }
 
 fn wrong(text: &str) -> String {
-    Config::parse(text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never)
+    CoordinatorFile::parse(text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never)
 }
 
-fn group(config: &Config, name: &str) -> Group {
+fn group(config: &CoordinatorFile, name: &str) -> WorkerGroup {
     config.groups[&name.parse().unwrap()].clone()
 }
 
@@ -34,7 +34,7 @@ fn an_instance_is_delivered_to_the_groups_that_it_names_and_to_no_other() {
     );
     let names: Vec<_> = config.groups.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["analytics", "etl", "hadoop"], "also without a table");
-    let hadoop = Group { instances: ["mounted".parse().unwrap()].into(), ..Group::default() };
+    let hadoop = WorkerGroup { instances: ["mounted".parse().unwrap()].into(), ..WorkerGroup::default() };
     assert_eq!(group(&config, "hadoop"), hadoop);
     assert_eq!(group(&config, "etl").instances, ["s3-prod".parse().unwrap()].into());
 }
@@ -47,7 +47,8 @@ fn a_groups_receivers_are_as_the_file_says() {
         sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
         settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
         instances: ["s3-prod".parse().unwrap()].into(),
-        limits: SomeLimits::new([(Limit::Memory, 32 << 20), (Limit::OutputFiles, 10), (Limit::Wall, 90_000)]).unwrap(),
+        limits: LimitOverrides::new([(Limit::Memory, 32 << 20), (Limit::OutputFiles, 10), (Limit::Wall, 90_000)])
+            .unwrap(),
     };
     assert_eq!(receivers, [("aws".parse().unwrap(), expected)].into());
 }
@@ -76,7 +77,7 @@ fn workers_are_told_where_the_coordinator_listens_unless_something_else_is_said(
         ("listen = \"0.0.0.0:8271\"\nadvertise = \"deputy.example:443\"", "0.0.0.0:8271", "deputy.example:443"),
         ("listen = \"10.0.0.1:8271\"\nadvertise = \"192.0.2.1:8271\"", "10.0.0.1:8271", "192.0.2.1:8271"),
     ] {
-        let expected = Workers {
+        let expected = WorkersSection {
             listen: listen.parse().unwrap(),
             advertise: advertise.parse().unwrap(),
             certificate_life: Span::secs(86_400),

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config};
-use deputy_core::grant::{Algorithm, Claims, Host, HttpTarget, Operation, Scheme, Target};
-use deputy_core::{Asker, Instance, Limit, Refusal, SecretName, Timestamp};
+use deputy_config::{Colour, CoordinatorFile};
+use deputy_core::grant::{Host, HttpTarget, JwtClaims, Scheme, SecretOperation, SignatureAlgorithm, Target};
+use deputy_core::{Instance, Limit, PolicyDenial, Principal, SecretName, Timestamp};
 use toml::{Table, Value};
 
 const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
@@ -24,7 +24,7 @@ impl Editor {
 
     fn instance(&self) -> Instance {
         let text: String = self.0.iter().map(|(key, value)| format!("{key} = {}\n", inline(value))).collect();
-        let config = Config::parse(&text, Path::new("deputy.toml"));
+        let config = CoordinatorFile::parse(&text, Path::new("deputy.toml"));
         let config = config.unwrap_or_else(|errors| panic!("{}\n{text}", errors.render(Colour::Never)));
         assert!(!config.warnings.render(Colour::Never).contains("never acts"), "{text}");
         config.instances.values().next().unwrap().component.clone().unwrap()
@@ -84,20 +84,20 @@ fn remove(config: &mut Table, purpose: &str) {
 
 /// Follows hints until `attempt` is allowed.
 #[track_caller]
-fn mended(lines: &str, attempt: impl Fn(&Instance) -> Result<(), Refusal>) -> Vec<String> {
+fn mended(lines: &str, attempt: impl Fn(&Instance) -> Result<(), PolicyDenial>) -> Vec<String> {
     mended_with(lines, attempt, &str::to_owned)
 }
 
 #[track_caller]
 fn mended_with(
     lines: &str,
-    attempt: impl Fn(&Instance) -> Result<(), Refusal>,
+    attempt: impl Fn(&Instance) -> Result<(), PolicyDenial>,
     fill: &dyn Fn(&str) -> String,
 ) -> Vec<String> {
     let mut editor = Editor::open(lines);
     let mut hints = Vec::new();
     while let Err(refusal) = attempt(&editor.instance()) {
-        let hint = refusal.fix(Asker::Instance(&editor.instance()));
+        let hint = refusal.fix(Principal::Instance(&editor.instance()));
         let hint = hint.unwrap_or_else(|| panic!("no hint for: {refusal}"));
         assert!(!hints.contains(&hint), "the same hint twice: {hint}");
         editor.apply(&hint, fill);
@@ -109,7 +109,7 @@ fn mended_with(
 }
 
 /// One request, to a host that resolves to this address.
-fn request(method: &str, url: &str, address: &str) -> impl Fn(&Instance) -> Result<(), Refusal> {
+fn request(method: &str, url: &str, address: &str) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap());
     let target = HttpTarget::parse(scheme, authority, method, path).unwrap();
@@ -118,7 +118,7 @@ fn request(method: &str, url: &str, address: &str) -> impl Fn(&Instance) -> Resu
 }
 
 /// One connection by TCP, to a name that resolves to this address.
-fn connection(host: &str, port: u16, address: &str) -> impl Fn(&Instance) -> Result<(), Refusal> {
+fn connection(host: &str, port: u16, address: &str) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
     let target = Target::new(Scheme::Tcp, host.parse().unwrap(), port);
     let address = address.parse().unwrap();
     move |instance| instance.grant.permit_tcp(&target)?.pin(&[address]).map(drop)
@@ -226,7 +226,7 @@ fn hint_for_a_socket_opens_the_address() {
         let connect = |instance: &Instance| {
             let target = Target::new(Scheme::Tcp, Host::Address(address.ip()), address.port());
             let pinned = instance.grant.permit_tcp(&target).and_then(|permit| permit.pin(&[address.ip()]));
-            pinned.map(drop).map_err(|_| Refusal::Socket { address })
+            pinned.map(drop).map_err(|_| PolicyDenial::Socket { address })
         };
         assert_eq!(mended(rules, connect).len(), 1);
     }
@@ -238,8 +238,8 @@ fn key() -> SecretName {
 
 /// Opens the secret `key` and uses it.
 fn using(
-    attempt: impl Fn(&SecretName, &deputy_core::grant::SecretGrant) -> Result<(), Refusal>,
-) -> impl Fn(&Instance) -> Result<(), Refusal> {
+    attempt: impl Fn(&SecretName, &deputy_core::grant::SecretGrant) -> Result<(), PolicyDenial>,
+) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
     move |instance| {
         let (name, grant) = instance.grant.secret("key")?;
         attempt(name, grant)
@@ -256,14 +256,19 @@ fn informed(hint: &str) -> String {
         .fold(filled, |hint, (key, value)| hint.replace(&format!("{key} = [\"…\"]"), &format!("{key} = [\"{value}\"]")))
 }
 
-fn sign(region: &str, service: &str) -> impl Fn(&Instance) -> Result<(), Refusal> {
+fn sign(region: &str, service: &str) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
     let digest = "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
     let text = format!("AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/{region}/{service}/aws4_request\n{digest}");
     using(move |name, grant| grant.permit_sigv4(name, text.parse().unwrap(), NOW).map(drop))
 }
 
-fn token(algorithm: Algorithm, issuer: &str, audience: &str, life: u64) -> impl Fn(&Instance) -> Result<(), Refusal> {
-    let claims = Claims {
+fn token(
+    algorithm: SignatureAlgorithm,
+    issuer: &str,
+    audience: &str,
+    life: u64,
+) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
+    let claims = JwtClaims {
         issuer: issuer.to_owned(),
         audiences: vec![audience.to_owned()],
         issued_at: NOW.as_secs(),
@@ -288,14 +293,14 @@ fn hint_for_a_secret_lets_it_be_used() {
 #[test]
 fn hint_for_an_operation_grants_it_in_place_of_another() {
     let purposes = ["", "hmac-sha256 = true", "sigv4 = { services = [\"sts\"], regions = [\"eu-west-1\"] }"];
-    let bare = [Operation::HmacSha256, Operation::Pbkdf2, Operation::Reveal];
+    let bare = [SecretOperation::HmacSha256, SecretOperation::Pbkdf2, SecretOperation::Reveal];
     for purpose in purposes {
         let lines = format!("{SECRET}{purpose}");
         for operation in bare.into_iter().filter(|operation| !purpose.starts_with(operation.key())) {
             mended_with(&lines, using(move |name, grant| grant.permit_bare(name, operation)), &informed);
         }
-        mended_with(&lines, token(Algorithm::Es256, "me", "them", 600), &informed);
-        mended_with(&lines, using(|name, grant| grant.permit_sign(name, Algorithm::Es256)), &informed);
+        mended_with(&lines, token(SignatureAlgorithm::Es256, "me", "them", 600), &informed);
+        mended_with(&lines, using(|name, grant| grant.permit_sign(name, SignatureAlgorithm::Es256)), &informed);
         if !purpose.starts_with("sigv4") {
             mended_with(&lines, sign("eu-west-1", "sts"), &informed);
         }
@@ -318,20 +323,20 @@ fn hint_for_a_narrow_grant_widens_it_and_keeps_what_was_there() {
     for jwt in [inline, table] {
         let jwt = SECRET.to_owned() + jwt;
         for (algorithm, issuer, audience, life) in [
-            (Algorithm::Es256, "me", "them", 600),
-            (Algorithm::Rs256, "you \"quoted\"", "them", 600),
-            (Algorithm::Rs256, "me", "https://idp.example/ü\\", 600),
-            (Algorithm::Rs256, "me", "them", 601),
-            (Algorithm::EdDsa, "you", "others", 86_400),
+            (SignatureAlgorithm::Es256, "me", "them", 600),
+            (SignatureAlgorithm::Rs256, "you \"quoted\"", "them", 600),
+            (SignatureAlgorithm::Rs256, "me", "https://idp.example/ü\\", 600),
+            (SignatureAlgorithm::Rs256, "me", "them", 601),
+            (SignatureAlgorithm::EdDsa, "you", "others", 86_400),
         ] {
             mended(&jwt, |instance| {
                 token(algorithm, issuer, audience, life)(instance)?;
-                token(Algorithm::Rs256, "me", "them", 600)(instance)
+                token(SignatureAlgorithm::Rs256, "me", "them", 600)(instance)
             });
         }
     }
     let signs = SECRET.to_owned() + "sign = { algorithms = [\"RS256\"] }";
-    mended(&signs, using(|name, grant| grant.permit_sign(name, Algorithm::EdDsa)));
+    mended(&signs, using(|name, grant| grant.permit_sign(name, SignatureAlgorithm::EdDsa)));
 }
 
 #[test]
@@ -340,12 +345,12 @@ fn hint_for_a_lifetime_that_no_line_allows_is_none() {
         + "jwt = { algorithms = [\"RS256\"], issuers = [\"me\"], audiences = [\"them\"], max-lifetime = \"10m\" }";
     let instance = Editor::open(&jwt).instance();
     for life in [0, 367 * 86_400] {
-        let refusal = token(Algorithm::Rs256, "me", "them", life)(&instance).unwrap_err();
-        assert_eq!(refusal.fix(Asker::Instance(&instance)), None, "{refusal}");
+        let refusal = token(SignatureAlgorithm::Rs256, "me", "them", life)(&instance).unwrap_err();
+        assert_eq!(refusal.fix(Principal::Instance(&instance)), None, "{refusal}");
     }
     // One that begins tomorrow is no longer than it may be.
-    let refusal = Refusal::Lifetime { secret: key(), seconds: 300 };
-    assert_eq!(refusal.fix(Asker::Instance(&instance)), None);
+    let refusal = PolicyDenial::Lifetime { secret: key(), seconds: 300 };
+    assert_eq!(refusal.fix(Principal::Instance(&instance)), None);
 }
 
 #[test]
@@ -356,7 +361,7 @@ fn hint_for_a_limit_raises_it_until_its_greatest_value() {
             for _ in 0..40 {
                 let instance = editor.instance();
                 let before = instance.limits.amount(limit).number();
-                let hint = Refusal::Limit(limit).fix(Asker::Instance(&instance)).unwrap();
+                let hint = PolicyDenial::Limit(limit).fix(Principal::Instance(&instance)).unwrap();
                 if hint.contains("is the greatest value") {
                     assert_eq!(before, *limit.bounds().end(), "{hint}");
                     break;

@@ -4,30 +4,30 @@
 
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Colour, Config, ConfigErrors, Coordinator, Entry};
+use deputy_config::{Colour, ConfigErrors, CoordinatorFile, CoordinatorSection, InstanceEntry};
 use deputy_core::grant::{
-    Algorithm, Form, Host, HttpTarget, Injection, JwtGrant, Operation, Place, Purpose, Scheme, Sigv4Grant, Target,
-    TargetError,
+    Host, HttpTarget, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Scheme, SecretOperation, SecretPurpose,
+    SignatureAlgorithm, Sigv4Grant, Target, TargetError,
 };
 use deputy_core::schedule::{Budget, Policy};
-use deputy_core::{Asker, ByteSize, Instance, Limit, Limits, Refusal, SecretName, SecretSource, Span};
+use deputy_core::{ByteSize, Instance, Limit, Limits, PolicyDenial, Principal, SecretName, SecretSource, Span};
 use proptest::prelude::*;
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
 
-fn parse(text: &str) -> Config {
-    Config::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
+fn parse(text: &str) -> CoordinatorFile {
+    CoordinatorFile::parse(text, Path::new("/etc/deputy/deputy.toml")).map_err(|e| e.render(Colour::Never)).unwrap()
 }
 
 fn name(text: &str) -> SecretName {
     text.parse().unwrap()
 }
 
-fn entry<'c>(config: &'c Config, name: &str) -> &'c Entry {
+fn entry<'c>(config: &'c CoordinatorFile, name: &str) -> &'c InstanceEntry {
     config.instances.values().find(|entry| entry.name.as_str() == name).unwrap()
 }
 
-fn instance(config: &Config, name: &str) -> Instance {
+fn instance(config: &CoordinatorFile, name: &str) -> Instance {
     entry(config, name).component.clone().unwrap()
 }
 
@@ -48,7 +48,7 @@ fn what_is_left_out_has_its_default() {
     let entry = config.instances.values().next().unwrap();
     assert!(entry.enabled && entry.file.is_none() && entry.service.is_none() && entry.upstream.is_none());
     assert_eq!(entry.policy, Policy::default());
-    assert_eq!(config.coordinator, Coordinator::default());
+    assert_eq!(config.coordinator, CoordinatorSection::default());
     assert_eq!((config.default_budget, config.budgets.len()), (Budget::DEFAULT, 0));
     let instance = instance(&config, "a");
     assert_eq!(instance.component, Path::new("/etc/deputy/a.wasm"));
@@ -77,7 +77,7 @@ fn relative_paths_are_relative_to_the_file() {
         SecretSource::Command(vec!["pass".into(), "show".into(), "client-key".into()])
     );
 
-    let here = Config::parse("[instances.a]\ncomponent = \"a.wasm\"", Path::new("deputy.toml")).unwrap();
+    let here = CoordinatorFile::parse("[instances.a]\ncomponent = \"a.wasm\"", Path::new("deputy.toml")).unwrap();
     assert_eq!(instance(&here, "a").component, Path::new("a.wasm"));
 }
 
@@ -88,7 +88,7 @@ fn what_is_loaded_from_a_file_has_absolute_paths() {
     #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
     std::fs::write(&path, "[instances.a]\ncomponent = \"a.wasm\"").unwrap();
     let relative = Path::new(".").join(folder.path().file_name().unwrap()).join("deputy.toml");
-    let config = Config::load(&relative).unwrap();
+    let config = CoordinatorFile::load(&relative).unwrap();
     assert_eq!(config.path, relative);
     assert_eq!(instance(&config, "a").component, std::path::absolute(folder.path()).unwrap().join("a.wasm"));
 }
@@ -105,7 +105,7 @@ fn every_key_arrives_where_it_belongs() {
     );
     let key = &s3.grant.secrets[&name("aws-key")];
     let sigv4 = Sigv4Grant::new(vec!["sts".into()], vec!["eu-west-1".into()]).unwrap();
-    assert_eq!(key.purpose(), Some(&Purpose::Sigv4(sigv4)));
+    assert_eq!(key.purpose(), Some(&SecretPurpose::Sigv4(sigv4)));
     assert!(!key.reveals());
     assert!(!s3.grant.secrets[&name("web-identity-token")].opens());
     assert_eq!(s3.sources[&name("web-identity-token")], SecretSource::Environment("WEB_IDENTITY_TOKEN".into()));
@@ -114,9 +114,9 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(
         send.inject,
         [Injection {
-            place: Place::Field("WebIdentityToken".into()),
+            place: InjectionPoint::Field("WebIdentityToken".into()),
             secret: name("web-identity-token"),
-            form: Form::Plain { prefix: String::new() },
+            form: InjectionEncoding::Plain { prefix: String::new() },
         }]
     );
     let sts = "https://sts.eu-west-1.amazonaws.com";
@@ -128,21 +128,21 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(oauth.limits, Limits::default());
     let secret = |key: &str| &oauth.grant.secrets[&name(key)];
     let jwt = JwtGrant::new(
-        vec![Algorithm::Rs256, Algorithm::EdDsa],
+        vec![SignatureAlgorithm::Rs256, SignatureAlgorithm::EdDsa],
         vec!["me".into()],
         vec!["https://idp.example/token".into()],
         Span::secs(600),
     );
-    assert_eq!(secret("client-key").purpose(), Some(&Purpose::Jwt(jwt.unwrap())));
+    assert_eq!(secret("client-key").purpose(), Some(&SecretPurpose::Jwt(jwt.unwrap())));
     assert!(secret("password").reveals() && secret("password").purpose().is_none());
     assert_eq!(oauth.sources[&name("password")], SecretSource::Credential("oauth-password".into()));
-    assert_eq!(secret("scram").purpose(), Some(&Purpose::Pbkdf2));
-    assert_eq!(secret("signer").purpose(), Some(&Purpose::Sign(vec![Algorithm::Es256])));
-    assert_eq!(secret("bare").purpose(), Some(&Purpose::HmacSha256));
+    assert_eq!(secret("scram").purpose(), Some(&SecretPurpose::Pbkdf2));
+    assert_eq!(secret("signer").purpose(), Some(&SecretPurpose::Sign(vec![SignatureAlgorithm::Es256])));
+    assert_eq!(secret("bare").purpose(), Some(&SecretPurpose::HmacSha256));
     let inject = &oauth.grant.http[0].send.inject;
-    assert_eq!(inject[0].place, Place::Header("authorization".into()));
-    assert_eq!(inject[0].form, Form::Plain { prefix: "Bearer ".into() });
-    assert_eq!(inject[2].form, Form::Basic { user: "user".into() });
+    assert_eq!(inject[0].place, InjectionPoint::Header("authorization".into()));
+    assert_eq!(inject[0].form, InjectionEncoding::Plain { prefix: "Bearer ".into() });
+    assert_eq!(inject[2].form, InjectionEncoding::Basic { user: "user".into() });
     let broker = Target::new(Scheme::Tcp, "broker.example.com".parse().unwrap(), 9093);
     let permit = oauth.grant.permit_tcp(&broker).unwrap();
     assert!(permit.pin(&["10.1.2.3".parse().unwrap()]).is_ok());
@@ -166,43 +166,43 @@ fn every_fix_of_a_refusal_is_understood() {
     let class = deputy_core::grant::AddressClass::Private;
     let address = "10.0.0.1".parse().unwrap();
     let mut refusals = vec![
-        Refusal::Address { target: target.clone(), address, class },
-        Refusal::Address { target: tcp.clone(), address, class },
-        Refusal::Algorithm { secret: secret.clone(), algorithm: Algorithm::Es256 },
-        Refusal::Audience { secret: secret.clone(), audience: "https://idp.example/\"".into() },
-        Refusal::Audience { secret: secret.clone(), audience: "\"] reveal = true [2J\\".into() },
-        Refusal::Host { target: target.clone() },
-        Refusal::Host { target: tcp },
-        Refusal::Issuer { secret: secret.clone(), issuer: "me".into() },
-        Refusal::Lifetime { secret: secret.clone(), seconds: 3600 },
-        Refusal::Method { target: target.clone(), method: "GET".parse().unwrap() },
-        Refusal::Name { host: Host::Name("a.example".into()) },
-        Refusal::Path { target: target.clone(), path: "/v1".into() },
-        Refusal::Port { target: target.clone() },
-        Refusal::Region { secret: secret.clone(), region: "eu-west-1".into() },
-        Refusal::Scheme { target },
-        Refusal::Secret { name: "key".into() },
-        Refusal::Service { secret: secret.clone(), service: "sts".into() },
-        Refusal::Socket { address: "10.0.0.1:22".parse().unwrap() },
+        PolicyDenial::Address { target: target.clone(), address, class },
+        PolicyDenial::Address { target: tcp.clone(), address, class },
+        PolicyDenial::Algorithm { secret: secret.clone(), algorithm: SignatureAlgorithm::Es256 },
+        PolicyDenial::Audience { secret: secret.clone(), audience: "https://idp.example/\"".into() },
+        PolicyDenial::Audience { secret: secret.clone(), audience: "\"] reveal = true [2J\\".into() },
+        PolicyDenial::Host { target: target.clone() },
+        PolicyDenial::Host { target: tcp },
+        PolicyDenial::Issuer { secret: secret.clone(), issuer: "me".into() },
+        PolicyDenial::Lifetime { secret: secret.clone(), seconds: 3600 },
+        PolicyDenial::Method { target: target.clone(), method: "GET".parse().unwrap() },
+        PolicyDenial::Name { host: Host::Name("a.example".into()) },
+        PolicyDenial::Path { target: target.clone(), path: "/v1".into() },
+        PolicyDenial::Port { target: target.clone() },
+        PolicyDenial::Region { secret: secret.clone(), region: "eu-west-1".into() },
+        PolicyDenial::Scheme { target },
+        PolicyDenial::Secret { name: "key".into() },
+        PolicyDenial::Service { secret: secret.clone(), service: "sts".into() },
+        PolicyDenial::Socket { address: "10.0.0.1:22".parse().unwrap() },
     ];
-    refusals.extend(Limit::ALL.map(Refusal::Limit));
+    refusals.extend(Limit::ALL.map(PolicyDenial::Limit));
     let operations = [
-        Operation::HmacSha256,
-        Operation::Jwt,
-        Operation::Pbkdf2,
-        Operation::Reveal,
-        Operation::Sign,
-        Operation::Sigv4,
+        SecretOperation::HmacSha256,
+        SecretOperation::Jwt,
+        SecretOperation::Pbkdf2,
+        SecretOperation::Reveal,
+        SecretOperation::Sign,
+        SecretOperation::Sigv4,
     ];
-    refusals.extend(operations.map(|operation| Refusal::Operation { secret: secret.clone(), operation }));
+    refusals.extend(operations.map(|operation| PolicyDenial::Operation { secret: secret.clone(), operation }));
     let named_a = instance(&parse("[instances.a]\ncomponent = \"a\""), "a");
     for refusal in refusals {
-        let fix = refusal.fix(Asker::Instance(&named_a)).unwrap();
-        if matches!(refusal, Refusal::Limit(Limit::Instances | Limit::TableElements)) {
+        let fix = refusal.fix(Principal::Instance(&named_a)).unwrap();
+        if matches!(refusal, PolicyDenial::Limit(Limit::Instances | Limit::TableElements)) {
             assert!(fix.contains("is the greatest value"), "{fix}");
             continue;
         }
-        let Err(ConfigErrors::Invalid(findings)) = Config::parse(&fix, Path::new("deputy.toml")) else {
+        let Err(ConfigErrors::Invalid(findings)) = CoordinatorFile::parse(&fix, Path::new("deputy.toml")) else {
             panic!("without a component there is no instance: {fix}");
         };
         for finding in findings.findings() {
@@ -221,29 +221,32 @@ fn oauth2_basic_is_a_form_of_its_own_and_excludes_the_others() {
         )
     };
     let config = instance(&parse(&lines("oauth2-basic = \"https://me:8443/\"")), "a");
-    assert_eq!(config.grant.http[0].send.inject[0].form, Form::OauthBasic { client: "https://me:8443/".into() });
+    assert_eq!(
+        config.grant.http[0].send.inject[0].form,
+        InjectionEncoding::OauthBasic { client: "https://me:8443/".into() }
+    );
     for content in [
         "basic = \"me\", oauth2-basic = \"me\"",
         "prefix = \"x\", oauth2-basic = \"me\"",
         "oauth2-basic = \"\"",
         "oauth2-basic = \"a\\u0000\"",
     ] {
-        assert!(Config::parse(&lines(content), Path::new("deputy.toml")).is_err(), "{content}");
+        assert!(CoordinatorFile::parse(&lines(content), Path::new("deputy.toml")).is_err(), "{content}");
     }
 }
 
 #[test]
 fn what_can_never_be_allowed_has_no_fix() {
-    let forged = Refusal::Secret { name: "a]\nreveal = true\n[b".into() };
+    let forged = PolicyDenial::Secret { name: "a]\nreveal = true\n[b".into() };
     let named_a = instance(&parse("[instances.a]\ncomponent = \"a\""), "a");
-    for refusal in [Refusal::Listen, Refusal::Udp, Refusal::Target(TargetError::Userinfo), forged] {
-        assert_eq!(refusal.fix(Asker::Instance(&named_a)), None);
+    for refusal in [PolicyDenial::Listen, PolicyDenial::Udp, PolicyDenial::Target(TargetError::Userinfo), forged] {
+        assert_eq!(refusal.fix(Principal::Instance(&named_a)), None);
     }
 }
 
 #[test]
 fn a_finding_has_file_line_column_message_and_what_was_expected() {
-    let errors = Config::parse("[instances.a]\ncomponent = 1", Path::new("deputy.toml")).unwrap_err();
+    let errors = CoordinatorFile::parse("[instances.a]\ncomponent = 1", Path::new("deputy.toml")).unwrap_err();
     assert_eq!(
         serde_json::to_string(&errors.findings()).unwrap(),
         r#"[{"severity":"error","file":"deputy.toml","line":2,"column":13,"message":"a string was expected here, not a whole number","expected":"write \"/path/to/file\""}]"#
@@ -252,7 +255,7 @@ fn a_finding_has_file_line_column_message_and_what_was_expected() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
-    let errors = Config::load(Path::new("/nowhere/deputy.toml")).unwrap_err();
+    let errors = CoordinatorFile::load(Path::new("/nowhere/deputy.toml")).unwrap_err();
     assert!(
         errors.render(Colour::Never).starts_with("cannot read the configuration /nowhere/deputy.toml: No such file")
     );
@@ -265,22 +268,22 @@ fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
     {
         #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
         std::fs::write(&path, content).unwrap();
-        assert!(Config::load(&path).unwrap_err().render(Colour::Never).contains(reason));
+        assert!(CoordinatorFile::load(&path).unwrap_err().render(Colour::Never).contains(reason));
     }
-    assert!(Config::load(folder.path()).is_err());
+    assert!(CoordinatorFile::load(folder.path()).is_err());
 }
 
 #[test]
 fn only_the_first_findings_are_shown_and_the_others_counted() {
     let text: String = (0..60).map(|i| format!("k{i} = 1\n")).collect();
-    let shown = Config::parse(&text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
+    let shown = CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
     assert_eq!(shown.matches("error: ").count(), 50);
     assert!(shown.ends_with("\nand 10 more\n"));
 }
 
 #[test]
 fn colours_are_used_when_asked_for() {
-    let errors = Config::parse("a = 1", Path::new("deputy.toml")).unwrap_err();
+    let errors = CoordinatorFile::parse("a = 1", Path::new("deputy.toml")).unwrap_err();
     assert!(errors.render(Colour::Always).contains('\u{1b}'));
     assert!(!errors.render(Colour::Never).contains('\u{1b}'));
 }
@@ -289,7 +292,7 @@ fn colours_are_used_when_asked_for() {
 fn a_control_character_of_the_file_does_not_reach_the_terminal() {
     let text = "\"a\\u001b[2J\" = 1\n[instances.a]\ncomponent = \"\u{9b}2J\" \nx\u{7f} = \"\u{202e}\"";
     for text in [text, "\"a\\u001b[2J\" = \"\u{9b}2J\u{202e}\"", "a = '''\r\r'''\r"] {
-        let shown = Config::parse(text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
+        let shown = CoordinatorFile::parse(text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
         let odd = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!shown.contains(odd), "{shown:?}");
     }
@@ -297,7 +300,7 @@ fn a_control_character_of_the_file_does_not_reach_the_terminal() {
 
 /// Reads and shows a text in every way; what is wrong in it must not matter.
 fn digest(text: &str) {
-    match Config::parse(text, Path::new("deputy.toml")) {
+    match CoordinatorFile::parse(text, Path::new("deputy.toml")) {
         Ok(config) => drop(config.warnings.render(Colour::Never)),
         Err(errors) => {
             assert!(!errors.findings().is_empty());

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Colour, Config, ConfigErrors, Diagnostics, WorkerConfig};
+use deputy_config::{Colour, ConfigErrors, CoordinatorFile, Diagnostics, WorkerConfig};
 
 /// A folder that could not be seen must not pass: at least so many samples are in it.
 fn samples(kind: &str, floor: usize) -> Vec<(String, String)> {
@@ -37,7 +37,7 @@ fn parse(kind: &str, text: &str) -> Result<Diagnostics, ConfigErrors> {
     if kind.starts_with("worker/") {
         WorkerConfig::parse(text, Path::new("worker.toml")).map(|config| config.warnings)
     } else {
-        Config::parse(text, Path::new("deputy.toml")).map(|config| config.warnings)
+        CoordinatorFile::parse(text, Path::new("deputy.toml")).map(|config| config.warnings)
     }
 }
 

@@ -9,8 +9,8 @@ use deputy_config::{
     SocketMode, WorkerConfig, WorkerReceiver,
 };
 use deputy_core::{
-    Account, Asker, Expired, FileMode, HookCommand, HookSignal, Limit, Limits, ReceiverName, Refusal, SecretSource,
-    SomeLimits, Span,
+    Account, Expired, FileMode, HookCommand, HookSignal, Limit, LimitOverrides, Limits, PolicyDenial, Principal,
+    ReceiverName, SecretSource, Span,
 };
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ fn a_receiver_of_its_own_is_as_the_file_says() {
         sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
         settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
         instances: ["s3-prod", "s3-lab"].map(|name| name.parse().unwrap()).into(),
-        limits: SomeLimits::new([(Limit::Memory, 32 << 20)]).unwrap(),
+        limits: LimitOverrides::new([(Limit::Memory, 32 << 20)]).unwrap(),
     };
     let on_change = OnChange::Signal { signal: HookSignal::Hup, pid_file: "/run/app.pid".into() };
     let publish = Publish {
@@ -82,7 +82,7 @@ fn what_a_receiver_does_not_say_is_as_the_worker_has_it() {
 fn of_a_receiver_that_the_coordinator_chose_the_publishing_and_the_limits_are_said() {
     let config = parse(FULL);
     let chosen = receiver(&config, "chosen");
-    let limits = SomeLimits::new([(Limit::Cpu, 300_000), (Limit::OutputFiles, 10)]).unwrap();
+    let limits = LimitOverrides::new([(Limit::Cpu, 300_000), (Limit::OutputFiles, 10)]).unwrap();
     assert_eq!((chosen.component(), &chosen.choice), (None, &Choice::Coordinator(limits)));
     assert_eq!(&chosen.publish, config.publish(&receiver_name("chosen")));
     assert_eq!((chosen.publish.owner, chosen.publish.expired), (Some(Account::Id(0)), Expired::Remove));
@@ -95,14 +95,14 @@ fn of_a_receiver_that_the_coordinator_chose_the_publishing_and_the_limits_are_sa
 fn what_the_operator_is_told_of_a_refusal_can_stand_in_this_file() {
     let name = receiver_name("aws");
     let limits = Limits::default();
-    let fix = |refusal: Refusal| refusal.fix(Asker::Receiver(&name, &limits)).unwrap();
+    let fix = |refusal: PolicyDenial| refusal.fix(Principal::Receiver(&name, &limits)).unwrap();
     for limit in Limit::ALL.into_iter().filter(|limit| !matches!(limit, Limit::Instances | Limit::TableElements)) {
         let twice = 2 * Limits::default().amount(limit).number();
-        let raised = SomeLimits::new([(limit, twice)]).unwrap();
-        let text = fix(Refusal::Limit(limit));
+        let raised = LimitOverrides::new([(limit, twice)]).unwrap();
+        let text = fix(PolicyDenial::Limit(limit));
         assert_eq!(receiver(&parse(&text), "aws").choice, Choice::Coordinator(raised), "{text}");
     }
-    assert!(parse(&fix(Refusal::Secret { name: "a\n[b]".into() })).receivers.is_empty());
+    assert!(parse(&fix(PolicyDenial::Secret { name: "a\n[b]".into() })).receivers.is_empty());
 }
 
 #[test]

@@ -4,12 +4,12 @@
 //! was used since would be good again.
 
 use deputy_core::SecretBytes;
-use deputy_store::{Expected, Key, Kind, Prefix, Store, StoreError, overwrite};
+use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, overwrite};
 
 use crate::workers::{AUTHORITY, WORKER};
 
 /// What is in a backup.
-const KINDS: [Kind; 3] = [AUTHORITY, WORKER, Kind::new("configuration")];
+const KINDS: [Namespace; 3] = [AUTHORITY, WORKER, Namespace::new("configuration")];
 
 /// Which values a restore writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +40,17 @@ pub enum BackupError {
     OtherAuthority,
     /// Something else is in it.
     #[error("the backup holds {0}, which no backup of this version does")]
-    Foreign(Key),
+    Foreign(StoreKey),
 }
 
 /// Reads what a backup has.
 ///
 /// # Errors
 /// If something can't be read, or is damaged: a backup without it would be none.
-pub async fn backed_up(store: &dyn Store) -> Result<Vec<(Key, SecretBytes)>, BackupError> {
+pub async fn backed_up(store: &dyn Store) -> Result<Vec<(StoreKey, SecretBytes)>, BackupError> {
     let mut values = Vec::new();
     for kind in KINDS {
-        for key in store.list(&Prefix::Kind(kind)).await? {
+        for key in store.list(&KeyPrefix::Kind(kind)).await? {
             if let Some(entry) = store.get(&key).await? {
                 values.push((key, entry.value));
             }
@@ -65,7 +65,7 @@ pub async fn backed_up(store: &dyn Store) -> Result<Vec<(Key, SecretBytes)>, Bac
 /// If the backup has another authority, before anything is written; or if something can't be.
 pub async fn restore(
     store: &dyn Store,
-    values: &[(Key, SecretBytes)],
+    values: &[(StoreKey, SecretBytes)],
     restoring: Restoring,
 ) -> Result<RestoreSummary, BackupError> {
     for (key, value) in values {
@@ -87,14 +87,14 @@ pub async fn restore(
             continue;
         }
         store.quarantine(key).await?;
-        overwrite(store, key, value, Expected::Absent).await?;
+        overwrite(store, key, value, ExpectedVersion::Absent).await?;
         summary.written += 1;
     }
     Ok(summary)
 }
 
 /// The value, if it is there and whole.
-async fn whole(store: &dyn Store, key: &Key) -> Result<Option<SecretBytes>, StoreError> {
+async fn whole(store: &dyn Store, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
     match store.get(key).await {
         Err(StoreError::Damaged { .. }) => Ok(None),
         entry => Ok(entry?.map(|entry| entry.value)),

@@ -4,28 +4,28 @@ use std::path::Path;
 
 use deputy_core::{GroupName, SecretBytes, Span};
 use deputy_link::{TokenId, WorkerId};
-use deputy_local::{ClientError, Given, Peer, segment};
+use deputy_local::{ReceivedPayload, SocketClientError, SocketPeer, segment};
 use http::Method;
 
-use crate::control::{Reloaded, Removals, TokenList, WorkerList};
-use crate::status::{InstanceStatus, Status};
+use crate::control::{ReloadReply, Removals, TokenList, WorkerList};
+use crate::status::{CoordinatorStatus, InstanceStatus};
 use crate::workers::WorkerQuery;
 
 /// Asks a coordinator over its control socket.
 #[derive(Debug, Clone)]
-pub struct Client(deputy_local::Client);
+pub struct ControlClient(deputy_local::SocketClient);
 
-impl Client {
+impl ControlClient {
     /// Of the coordinator that listens there.
-    pub fn new(socket: &Path, peer: Peer) -> Self {
-        Self(deputy_local::Client::new(socket, peer))
+    pub fn new(socket: &Path, peer: SocketPeer) -> Self {
+        Self(deputy_local::SocketClient::new(socket, peer))
     }
 
     /// What is held and why.
     ///
     /// # Errors
     /// If nobody answers.
-    pub async fn status(&self) -> Result<Status, ClientError> {
+    pub async fn status(&self) -> Result<CoordinatorStatus, SocketClientError> {
         self.0.json(Method::GET, "/v1/status").await
     }
 
@@ -33,7 +33,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or there is no such instance.
-    pub async fn instance(&self, name: &str) -> Result<InstanceStatus, ClientError> {
+    pub async fn instance(&self, name: &str) -> Result<InstanceStatus, SocketClientError> {
         self.0.json(Method::GET, &format!("/v1/instances/{}", segment(name))).await
     }
 
@@ -41,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or it can't be.
-    pub async fn renew(&self, name: &str) -> Result<(), ClientError> {
+    pub async fn renew(&self, name: &str) -> Result<(), SocketClientError> {
         self.0.send(Method::POST, &format!("/v1/instances/{}/renew", segment(name))).await.map(drop)
     }
 
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or it can't be.
-    pub async fn revoke(&self, name: &str) -> Result<(), ClientError> {
+    pub async fn revoke(&self, name: &str) -> Result<(), SocketClientError> {
         self.0.send(Method::POST, &format!("/v1/instances/{}/revoke", segment(name))).await.map(drop)
     }
 
@@ -57,7 +57,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or something in it is wrong, or it removes more than it may.
-    pub async fn reload(&self, removals: Removals) -> Result<Reloaded, ClientError> {
+    pub async fn reload(&self, removals: Removals) -> Result<ReloadReply, SocketClientError> {
         let path = match removals {
             Removals::Few => "/v1/reload",
             Removals::Any => "/v1/reload?remove=any",
@@ -69,7 +69,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or there is none in that time.
-    pub async fn lease(&self, name: &str, wait: Span) -> Result<Given, ClientError> {
+    pub async fn lease(&self, name: &str, wait: Span) -> Result<ReceivedPayload, SocketClientError> {
         self.0.lease(name, wait).await
     }
 
@@ -77,7 +77,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or the coordinator has none.
-    pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerList, ClientError> {
+    pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerList, SocketClientError> {
         let pairs = [
             ("after", query.after.map(|after| after.to_string())),
             ("limit", query.limit.map(|limit| limit.to_string())),
@@ -95,7 +95,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or there is no such worker.
-    pub async fn remove_worker(&self, worker: WorkerId) -> Result<(), ClientError> {
+    pub async fn remove_worker(&self, worker: WorkerId) -> Result<(), SocketClientError> {
         self.0.send(Method::POST, &format!("/v1/workers/{worker}/remove")).await.map(drop)
     }
 
@@ -103,7 +103,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or there is no such worker.
-    pub async fn ban_worker(&self, worker: WorkerId) -> Result<(), ClientError> {
+    pub async fn ban_worker(&self, worker: WorkerId) -> Result<(), SocketClientError> {
         self.0.send(Method::POST, &format!("/v1/workers/{worker}/ban")).await.map(drop)
     }
 
@@ -111,7 +111,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or the coordinator has no workers.
-    pub async fn tokens(&self) -> Result<TokenList, ClientError> {
+    pub async fn tokens(&self) -> Result<TokenList, SocketClientError> {
         self.0.json(Method::GET, "/v1/tokens").await
     }
 
@@ -119,7 +119,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or the coordinator has no workers.
-    pub async fn create_token(&self, group: &GroupName, uses: u32, life: Span) -> Result<NewToken, ClientError> {
+    pub async fn create_token(&self, group: &GroupName, uses: u32, life: Span) -> Result<NewToken, SocketClientError> {
         let path = format!("/v1/tokens?group={group}&uses={uses}&ttl={life}");
         let (head, body) = self.0.send(Method::POST, &path).await?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -136,7 +136,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or there is no such token.
-    pub async fn revoke_token(&self, token: TokenId) -> Result<(), ClientError> {
+    pub async fn revoke_token(&self, token: TokenId) -> Result<(), SocketClientError> {
         self.0.send(Method::POST, &format!("/v1/tokens/{token}/revoke")).await.map(drop)
     }
 }

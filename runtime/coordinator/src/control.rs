@@ -21,22 +21,22 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::{GroupName, InstanceName, Span};
-use deputy_link::{Standing, WorkerId};
+use deputy_link::{EnrolmentStatus, WorkerId};
 use deputy_local::ControlError;
 use deputy_local::reply::{self, SCHEMA, json};
-use deputy_observe::{Clock, Handler};
+use deputy_observe::{Clock, HttpHandler};
 use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::board::Board;
-use crate::handle::{AskError, Changed, Handle};
-use crate::workers::{TokenStatus, WorkerAskError, WorkerQuery, WorkerStatus, Workers};
+use crate::handle::{CoordinatorHandle, ReloadSummary, RequestError};
+use crate::lease_board::LeaseBoard;
+use crate::workers::{TokenStatus, WorkerQuery, WorkerRequestError, WorkerStatus, Workers};
 
 /// Reads the configuration again.
 #[async_trait]
 pub trait Reload: Send + Sync + 'static {
     /// Reads all of it and applies it, or says why nothing of it is applied.
-    async fn reload(&self, removals: Removals) -> Result<Reloaded, ControlError>;
+    async fn reload(&self, removals: Removals) -> Result<ReloadReply, ControlError>;
 }
 
 /// How much of what is in use another configuration may lack.
@@ -50,8 +50,8 @@ pub enum Removals {
 
 /// Answers the operator.
 pub struct Control {
-    handle: Handle,
-    board: Arc<Board>,
+    handle: CoordinatorHandle,
+    board: Arc<LeaseBoard>,
     clock: Arc<dyn Clock>,
     reload: Arc<dyn Reload>,
     /// None if no address is configured at which they could come in.
@@ -60,7 +60,7 @@ pub struct Control {
 
 /// What a reload changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reloaded {
+pub struct ReloadReply {
     /// The version of this form.
     pub schema: u32,
     /// Instances that are new.
@@ -105,9 +105,9 @@ struct Done {
     done: &'static str,
 }
 
-impl Reloaded {
+impl ReloadReply {
     /// What a configuration changed, with what an operator should know about it.
-    pub fn new(changed: Changed, warnings: Vec<String>) -> Self {
+    pub fn new(changed: ReloadSummary, warnings: Vec<String>) -> Self {
         let names = |names: Vec<InstanceName>| names.iter().map(ToString::to_string).collect();
         Self {
             schema: SCHEMA,
@@ -122,7 +122,12 @@ impl Reloaded {
 
 impl Control {
     /// For a coordinator.
-    pub fn new(handle: Handle, board: Arc<Board>, clock: Arc<dyn Clock>, reload: Arc<dyn Reload>) -> Self {
+    pub fn new(
+        handle: CoordinatorHandle,
+        board: Arc<LeaseBoard>,
+        clock: Arc<dyn Clock>,
+        reload: Arc<dyn Reload>,
+    ) -> Self {
         Self { handle, board, clock, reload, workers: None }
     }
 
@@ -153,8 +158,8 @@ impl Control {
             }
             (&Method::POST, ["v1", "workers", id, word @ ("remove" | "ban")]) => {
                 let (standing, done) = match *word {
-                    "ban" => (Standing::Banned, "ban"),
-                    _ => (Standing::Removed, "remove"),
+                    "ban" => (EnrolmentStatus::Banned, "ban"),
+                    _ => (EnrolmentStatus::Removed, "remove"),
                 };
                 self.workers()?.shut_out(parsed(id)?, standing).await?;
                 json(&Done { schema: SCHEMA, done })
@@ -200,7 +205,7 @@ impl Control {
             let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
             head.push(("deputy-other-groups", groups.join(", ")));
         }
-        Ok(reply::secret(reply::Secret { head, text: string.reveal() }))
+        Ok(reply::secret(reply::SecretReply { head, text: string.reveal() }))
     }
 
     async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
@@ -241,7 +246,7 @@ impl Control {
     }
 }
 
-impl Handler for Control {
+impl HttpHandler for Control {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
     }
@@ -256,25 +261,25 @@ impl Handler for Control {
     }
 }
 
-impl From<AskError> for ControlError {
-    fn from(error: AskError) -> Self {
+impl From<RequestError> for ControlError {
+    fn from(error: RequestError) -> Self {
         let kind = match &error {
-            AskError::CannotRevoke(_) => "cannot-revoke",
-            AskError::FileOnly(_) => "file-only",
-            AskError::Loading(_) | AskError::Starting => "starting",
-            AskError::Stopping => "stopping",
-            AskError::Unknown(_) => "unknown",
+            RequestError::CannotRevoke(_) => "cannot-revoke",
+            RequestError::FileOnly(_) => "file-only",
+            RequestError::Loading(_) | RequestError::Starting => "starting",
+            RequestError::Stopping => "stopping",
+            RequestError::Unknown(_) => "unknown",
         };
         Self::new(kind, &error.to_string())
     }
 }
 
-impl From<WorkerAskError> for ControlError {
-    fn from(error: WorkerAskError) -> Self {
+impl From<WorkerRequestError> for ControlError {
+    fn from(error: WorkerRequestError) -> Self {
         let kind = match &error {
-            WorkerAskError::Kept(_) => "internal",
-            WorkerAskError::Stopping => "stopping",
-            WorkerAskError::UnknownToken(_) | WorkerAskError::UnknownWorker(_) => "unknown",
+            WorkerRequestError::Kept(_) => "internal",
+            WorkerRequestError::Stopping => "stopping",
+            WorkerRequestError::UnknownToken(_) | WorkerRequestError::UnknownWorker(_) => "unknown",
         };
         Self::new(kind, &error.to_string())
     }
@@ -314,5 +319,5 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlEr
 fn given(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
     tracing::info!(%instance, revision = %lease.revision, "given out over the control socket");
     let Lease { revision, obtained_at, valid_until, payload, .. } = lease.clone();
-    reply::given(reply::Lease { service, revision, obtained_at, valid_until, payload })
+    reply::given(reply::LeaseReply { service, revision, obtained_at, valid_until, payload })
 }

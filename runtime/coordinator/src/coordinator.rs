@@ -6,28 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::{
-    Action, Begin, CallNumber, Configuration, Event, Kind, Mono, Notice, Now, Outcome, Record, Schedule, Ticket, View,
-    Work,
+    CallOutcome, FailureKind, InitialBudget, InstanceSnapshot, LeaseRecord, MonotonicTime, Now, OperatorEvent,
+    ProviderCall, SaveId, Schedule, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
 };
 use deputy_core::{InstanceName, Span, in_one_line};
-use deputy_observe::{Clock, Metrics, UpstreamMetrics};
-use deputy_sources::Surroundings;
-use deputy_store::{Key, Lock, Store, StoreError};
+use deputy_observe::{Clock, CoordinatorMetrics, UpstreamMetrics};
+use deputy_sources::SourceContext;
+use deputy_store::{Store, StoreError, StoreKey, StoreLock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument;
 
-use crate::board::Board;
-use crate::files::{FilePlan, Look};
-use crate::handle::{AskError, Handle, Input};
-use crate::keeper::{KeepError, Keeper};
-use crate::lanes::{Lanes, Write};
+use crate::event_log;
+use crate::file_watcher::{FileObservation, FilePlan};
+use crate::handle::{CoordinatorCommand, CoordinatorHandle, RequestError};
+use crate::lease_board::LeaseBoard;
+use crate::lease_store::{LeaseStore, LeaseStoreError};
 use crate::loading::Loading;
-use crate::notice;
 use crate::provider::Provider;
 use crate::providers::Providers;
-use crate::status::{InstanceStatus, OrphanStatus, Status, UpstreamStatus, metrics};
+use crate::status::{CoordinatorStatus, InstanceStatus, OrphanStatus, UpstreamStatus, metrics};
 use crate::workers::{Deliveries, Workers};
+use crate::write_queue::{PendingWrite, WriteQueue};
 
 /// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
 const LOOK: Span = Span::secs(1);
@@ -42,17 +42,17 @@ const LAST_WRITES: Span = Span::secs(3);
 pub const LOCK: &str = "lock/coordinator";
 
 /// What a coordinator is made with.
-pub struct Options {
+pub struct CoordinatorOptions {
     /// Where its state is.
     pub store: Arc<dyn Store>,
     /// What it counts into.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<CoordinatorMetrics>,
     /// Where it publishes.
-    pub board: Arc<Board>,
+    pub board: Arc<LeaseBoard>,
     /// What it reads the time from.
     pub clock: Arc<dyn Clock>,
     /// Where the places of files are found from.
-    pub surroundings: Arc<Surroundings>,
+    pub surroundings: Arc<SourceContext>,
     /// For jitter.
     pub seed: u64,
     /// How long calls under way may go on when it stops.
@@ -62,9 +62,9 @@ pub struct Options {
 }
 
 /// A configuration with what can be called.
-pub struct Setup {
+pub struct CoordinatorConfig {
     /// For the schedule.
-    pub configuration: Configuration,
+    pub configuration: ScheduleConfig,
     /// The components of those instances that have one.
     pub providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
     /// The files of those that have one.
@@ -77,7 +77,7 @@ pub struct Setup {
 
 /// Why there is no coordinator.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum CoordinatorError {
     /// Another one runs, or the store fails.
     #[error("the state can't be used")]
     Store(#[from] StoreError),
@@ -89,52 +89,52 @@ pub enum StartError {
 /// Keeps every lease alive.
 pub struct Coordinator {
     pub(crate) schedule: Schedule,
-    pub(crate) options: Options,
-    keeper: Arc<Keeper>,
+    pub(crate) options: CoordinatorOptions,
+    keeper: Arc<LeaseStore>,
     since: Now,
-    inputs: mpsc::Receiver<Input>,
-    pub(crate) sender: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<CoordinatorCommand>,
+    pub(crate) sender: mpsc::Sender<CoordinatorCommand>,
     pub(crate) providers: Providers,
     work: JoinSet<Ended>,
-    calls: BTreeMap<CallNumber, Running>,
+    calls: BTreeMap<ScheduledCallId, Running>,
     tasks: HashMap<Id, Task>,
-    lanes: Lanes,
+    lanes: WriteQueue,
     /// What was last seen of each file.
-    pub(crate) looks: BTreeMap<InstanceName, Look>,
+    pub(crate) looks: BTreeMap<InstanceName, FileObservation>,
     pub(crate) watching: JoinSet<()>,
     /// What of the state is to be cleared when all else runs.
-    leftovers: Vec<Key>,
+    leftovers: Vec<StoreKey>,
     /// The configuration that was applied last, with what of it is loaded.
-    pub(crate) configuration: Option<Configuration>,
+    pub(crate) configuration: Option<ScheduleConfig>,
     /// How many configurations there were.
     pub(crate) generation: u64,
     pub(crate) loading: Loading,
     pub(crate) started: watch::Sender<bool>,
     /// Those who get what is published; none if no address is configured at which they could come in.
     pub(crate) workers: Option<Workers>,
-    stop_at: Option<Mono>,
+    stop_at: Option<MonotonicTime>,
     /// Held as long as this process writes.
-    _lock: Lock,
+    _lock: StoreLock,
 }
 
 struct Running {
     abort: AbortHandle,
     instance: InstanceName,
     function: &'static str,
-    began: Mono,
+    began: MonotonicTime,
 }
 
 /// What a task is about, should it panic.
 #[derive(Debug, Clone)]
 enum Task {
-    Call(CallNumber),
-    Write(Ticket, InstanceName),
+    Call(ScheduledCallId),
+    Write(SaveId, InstanceName),
 }
 
 enum Ended {
-    Call(CallNumber, Outcome),
-    Saved(Ticket, Result<(), KeepError>),
-    Forgotten(Ticket, Result<(), KeepError>),
+    Call(ScheduledCallId, CallOutcome),
+    Saved(SaveId, Result<(), LeaseStoreError>),
+    Forgotten(SaveId, Result<(), LeaseStoreError>),
 }
 
 impl Coordinator {
@@ -142,11 +142,11 @@ impl Coordinator {
     ///
     /// # Errors
     /// If another coordinator has the lock, or the state can't be read.
-    pub async fn open(options: Options) -> Result<(Self, Handle), StartError> {
-        let name: Key = LOCK.parse().map_err(|error| StartError::Restore(Box::new(error)))?;
+    pub async fn open(options: CoordinatorOptions) -> Result<(Self, CoordinatorHandle), CoordinatorError> {
+        let name: StoreKey = LOCK.parse().map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
         let lock = options.store.lock(&name).await?;
-        let keeper = Arc::new(Keeper::new(Arc::clone(&options.store)));
-        let restored = keeper.restore().await.map_err(|error| StartError::Restore(Box::new(error)))?;
+        let keeper = Arc::new(LeaseStore::new(Arc::clone(&options.store)));
+        let restored = keeper.restore().await.map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
         for error in restored.damaged.iter().take(DAMAGED_SHOWN) {
             tracing::error!(%error, "a lease can't be used: it is obtained anew");
         }
@@ -154,7 +154,7 @@ impl Coordinator {
             tracing::error!(damaged = restored.damaged.len(), "leases can't be used: they are obtained anew");
         }
         // Who has a predecessor does not know how much of the budgets it used. The first fencing number is 1.
-        let begin = if lock.fencing() > 1 { Begin::Empty } else { Begin::Full };
+        let begin = if lock.fencing() > 1 { InitialBudget::Empty } else { InitialBudget::Full };
         let schedule = Schedule::new(begin, options.seed);
         let since = options.clock.now();
         tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state was read");
@@ -172,7 +172,7 @@ impl Coordinator {
         }
         let (sender, inputs) = mpsc::channel(1024);
         let (started, when_started) = watch::channel(false);
-        let handle = Handle::new(sender.clone(), Arc::clone(&options.surroundings), when_started);
+        let handle = CoordinatorHandle::new(sender.clone(), Arc::clone(&options.surroundings), when_started);
         let coordinator = Self {
             schedule,
             options,
@@ -184,7 +184,7 @@ impl Coordinator {
             work: JoinSet::new(),
             calls: BTreeMap::new(),
             tasks: HashMap::new(),
-            lanes: Lanes::default(),
+            lanes: WriteQueue::default(),
             looks: BTreeMap::new(),
             watching: JoinSet::new(),
             leftovers: restored.leftovers,
@@ -224,13 +224,13 @@ impl Coordinator {
             tokio::select! {
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
                 Some(input) = self.inputs.recv() => self.input(input),
-                () = elapsed(wait) => self.handle(Event::Woke),
+                () = elapsed(wait) => self.handle(ScheduleEvent::TimerFired),
             }
         }
         tracing::info!("stopped");
     }
 
-    pub(crate) fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: ScheduleEvent) {
         self.schedule.handle(self.options.clock.now(), event);
     }
 
@@ -240,27 +240,30 @@ impl Coordinator {
         wake.min(stop).min(LOOK).duration()
     }
 
-    fn input(&mut self, input: Input) {
+    fn input(&mut self, input: CoordinatorCommand) {
         // Who asked may have gone: then nobody needs the answer.
         match input {
-            Input::Event(Event::Stop) => self.stop(),
-            Input::Event(Event::Asked(name)) if self.loading.contains(&name) => self.loading.ask(name),
-            Input::Event(event) => self.handle(event),
-            Input::Configure(configure, reply) => drop(reply.send(self.configure(*configure))),
-            Input::Loaded(generation, loaded, reply) => drop(reply.send(self.loaded(generation, *loaded))),
+            CoordinatorCommand::Event(ScheduleEvent::Stop) => self.stop(),
+            CoordinatorCommand::Event(ScheduleEvent::LeaseRequested(name)) if self.loading.contains(&name) => {
+                self.loading.ask(name)
+            }
+            CoordinatorCommand::Event(event) => self.handle(event),
+            CoordinatorCommand::Configure(configure, reply) => drop(reply.send(self.configure(*configure))),
+            CoordinatorCommand::Loaded(generation, loaded, reply) => drop(reply.send(self.loaded(generation, *loaded))),
             // What was seen before the last reload is not what is there now.
-            Input::File(generation, name, look) if generation == self.generation => self.look(name, look),
-            Input::File(..) => {}
-            Input::Instance(name, reply) => {
+            CoordinatorCommand::File(generation, name, look) if generation == self.generation => self.look(name, look),
+            CoordinatorCommand::File(..) => {}
+            CoordinatorCommand::Instance(name, reply) => {
                 let now = self.options.clock.now();
                 let status = self.schedule.view(&name, now).map(|view| self.instance(&view, now));
                 let status = status.or_else(|| self.loading_instance(&name));
-                let unknown =
-                    || if self.generation == 0 { AskError::Starting } else { AskError::Unknown(name.to_string()) };
+                let unknown = || {
+                    if self.generation == 0 { RequestError::Starting } else { RequestError::Unknown(name.to_string()) }
+                };
                 drop(reply.send(status.ok_or_else(unknown)));
             }
-            Input::Alive(reply) => drop(reply.send(())),
-            Input::Leases(reply) => {
+            CoordinatorCommand::Alive(reply) => drop(reply.send(())),
+            CoordinatorCommand::Leases(reply) => {
                 let now = self.options.clock.now();
                 let leases = self.schedule.views(now).map(|view| metrics(&view, now)).chain(self.loading_metrics());
                 let leases = leases.collect();
@@ -271,16 +274,16 @@ impl Coordinator {
                 });
                 drop(reply.send((leases, upstreams.collect())));
             }
-            Input::Status(reply) => drop(reply.send(self.status())),
+            CoordinatorCommand::Status(reply) => drop(reply.send(self.status())),
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> CoordinatorStatus {
         let now = self.options.clock.now();
         let scheduled = self.schedule.views(now).map(|view| self.instance(&view, now));
         let mut instances: Vec<_> = scheduled.chain(self.loading_instances()).collect();
         instances.sort_by(|one, other| one.name.cmp(&other.name));
-        Status {
+        CoordinatorStatus {
             schema: deputy_local::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -294,15 +297,15 @@ impl Coordinator {
         }
     }
 
-    fn instance(&self, view: &View<'_>, now: Now) -> InstanceStatus {
+    fn instance(&self, view: &InstanceSnapshot<'_>, now: Now) -> InstanceStatus {
         InstanceStatus::of(view, self.looks.get(view.name), now)
     }
 
     /// What a file holds now.
-    pub(crate) fn look(&mut self, name: InstanceName, look: Look) {
+    pub(crate) fn look(&mut self, name: InstanceName, look: FileObservation) {
         let found = look.as_ref().ok().cloned();
         self.looks.insert(name.clone(), look);
-        self.handle(Event::Found(name, found));
+        self.handle(ScheduleEvent::FileObserved(name, found));
     }
 
     fn stop(&mut self) {
@@ -311,7 +314,7 @@ impl Coordinator {
             tracing::info!(calls = self.calls.len(), "stopping");
             self.stop_at = Some(now.mono.plus(self.options.shutdown));
             self.watching = JoinSet::new();
-            self.handle(Event::Stop);
+            self.handle(ScheduleEvent::Stop);
         }
     }
 
@@ -324,8 +327,8 @@ impl Coordinator {
         for (call, running) in std::mem::take(&mut self.calls) {
             running.abort.abort();
             tracing::warn!(instance = %running.instance, function = running.function, "a call was cut off");
-            let cut = Outcome::Failed(Kind::Unavailable, "the coordinator stopped".to_owned());
-            self.handle(Event::Finished(call, cut));
+            let cut = CallOutcome::Failed(FailureKind::Unavailable, "the coordinator stopped".to_owned());
+            self.handle(ScheduleEvent::Finished(call, cut));
         }
         self.stop_at = Some(now.mono.plus(LAST_WRITES));
         false
@@ -335,31 +338,31 @@ impl Coordinator {
     pub(crate) fn act(&mut self) {
         while let Some(action) = self.schedule.next_action() {
             match action {
-                Action::Call(call, name, work) => self.call(call, name, work),
-                Action::Cancel(call) => {
+                ScheduleAction::Call(call, name, work) => self.call(call, name, work),
+                ScheduleAction::Cancel(call) => {
                     if let Some(running) = self.calls.remove(&call) {
                         running.abort.abort();
                     }
                 }
-                Action::Detach(call) => {
+                ScheduleAction::Detach(call) => {
                     if let Some(running) = self.calls.get(&call) {
                         let Running { instance, function, .. } = running;
                         tracing::info!(%instance, function, %call, "gave up a call: what it still brings is revoked");
                     }
                 }
-                Action::Forget(ticket, name) => self.write(ticket, name, None),
-                Action::Publish(name, lease) => {
+                ScheduleAction::Forget(ticket, name) => self.write(ticket, name, None),
+                ScheduleAction::Publish(name, lease) => {
                     tracing::info!(
                         instance = %name, revision = %lease.revision, valid_until = %lease.valid_until, "published"
                     );
                     self.options.board.publish(name, lease);
                 }
-                Action::Save(ticket, name, record) => self.write(ticket, name, Some(record)),
-                Action::Tell(told) => {
+                ScheduleAction::Save(ticket, name, record) => self.write(ticket, name, Some(record)),
+                ScheduleAction::Notify(told) => {
                     self.count(&told);
-                    notice::log(&told);
+                    event_log::log(&told);
                 }
-                Action::Withdraw(name) => {
+                ScheduleAction::Withdraw(name) => {
                     tracing::info!(instance = %name, "withdrawn");
                     self.options.board.withdraw(&name);
                 }
@@ -367,17 +370,17 @@ impl Coordinator {
         }
     }
 
-    fn count(&self, notice: &Notice) {
+    fn count(&self, notice: &OperatorEvent) {
         match notice {
-            Notice::ClockJumped(_) => self.options.metrics.jumped(),
-            Notice::RevokeGivenUp(instance, _, why) => {
+            OperatorEvent::ClockJumped(_) => self.options.metrics.jumped(),
+            OperatorEvent::RevokeGivenUp(instance, _, why) => {
                 self.options.metrics.not_revoked(instance.as_str(), why.word());
             }
             _ => {}
         }
     }
 
-    fn call(&mut self, call: CallNumber, instance: InstanceName, work: Work) {
+    fn call(&mut self, call: ScheduledCallId, instance: InstanceName, work: ProviderCall) {
         let now = self.options.clock.now();
         let function = work.word();
         if self.schedule.view(&instance, now).is_some_and(|view| view.failures > 0) {
@@ -390,7 +393,10 @@ impl Coordinator {
         let task = async move {
             let outcome = match provider {
                 Some(provider) => provider.call(&work).await,
-                None => Outcome::Failed(Kind::Misconfigured, "the component that obtained it is not loaded".to_owned()),
+                None => CallOutcome::Failed(
+                    FailureKind::Misconfigured,
+                    "the component that obtained it is not loaded".to_owned(),
+                ),
             };
             Ended::Call(call, outcome)
         };
@@ -399,15 +405,15 @@ impl Coordinator {
         self.calls.insert(call, Running { abort, instance, function, began: now.mono });
     }
 
-    fn write(&mut self, ticket: Ticket, name: InstanceName, record: Option<Record>) {
-        if let Some(write) = self.lanes.enter(Write { ticket, name, record }) {
+    fn write(&mut self, ticket: SaveId, name: InstanceName, record: Option<LeaseRecord>) {
+        if let Some(write) = self.lanes.enter(PendingWrite { ticket, name, record }) {
             self.begin_write(write);
         }
     }
 
-    fn begin_write(&mut self, write: Write) {
+    fn begin_write(&mut self, write: PendingWrite) {
         let keeper = Arc::clone(&self.keeper);
-        let Write { ticket, name, record } = write;
+        let PendingWrite { ticket, name, record } = write;
         let of = name.clone();
         let abort = self.work.spawn(async move {
             match record {
@@ -434,7 +440,7 @@ impl Coordinator {
                 match (ended, task) {
                     (Ended::Call(call, outcome), _) => self.called(call, outcome),
                     (Ended::Saved(ticket, written) | Ended::Forgotten(ticket, written), task) => {
-                        let lost = matches!(&written, Err(KeepError::Store(StoreError::LockLost { .. })));
+                        let lost = matches!(&written, Err(LeaseStoreError::Store(StoreError::LockLost { .. })));
                         self.written(ticket, written.map_err(|error| in_one_line(&error)));
                         if lost && self.stop_at.is_none() {
                             tracing::error!("another coordinator uses the state: this one stops");
@@ -450,7 +456,10 @@ impl Coordinator {
                 Some(_) if error.is_cancelled() => {}
                 Some(Task::Call(call)) => {
                     tracing::error!("a call panicked: this is a bug, please report it");
-                    self.called(call, Outcome::Failed(Kind::Internal, "the call panicked: this is a bug".to_owned()));
+                    self.called(
+                        call,
+                        CallOutcome::Failed(FailureKind::Internal, "the call panicked: this is a bug".to_owned()),
+                    );
                 }
                 Some(Task::Write(ticket, name)) => {
                     self.next_write(&name);
@@ -461,25 +470,25 @@ impl Coordinator {
         }
     }
 
-    fn called(&mut self, call: CallNumber, outcome: Outcome) {
+    fn called(&mut self, call: ScheduledCallId, outcome: CallOutcome) {
         let now = self.options.clock.now();
         let outcome = kept(outcome);
         // One that was cancelled may have ended at the same time.
         let Some(running) = self.calls.remove(&call) else { return };
         let word = match &outcome {
-            Outcome::Failed(kind, _) => kind.word(),
-            Outcome::NotRequired => "not-required",
-            Outcome::Obtained(_) | Outcome::Revoked => "done",
+            CallOutcome::Failed(kind, _) => kind.word(),
+            CallOutcome::NotRequired => "not-required",
+            CallOutcome::Obtained(_) | CallOutcome::Revoked => "done",
         };
         let took = now.mono.since(running.began).duration();
         self.options.metrics.called(running.instance.as_str(), running.function, word, took.as_secs_f64());
-        self.handle(Event::Finished(call, outcome));
+        self.handle(ScheduleEvent::Finished(call, outcome));
     }
 
-    fn written(&mut self, ticket: Ticket, written: Result<(), String>) {
+    fn written(&mut self, ticket: SaveId, written: Result<(), String>) {
         let (outcome, event) = match written {
-            Ok(()) => (deputy_observe::Outcome::Done, Event::Saved(ticket)),
-            Err(error) => (deputy_observe::Outcome::Failed, Event::SaveFailed(ticket, error)),
+            Ok(()) => (deputy_observe::AuditOutcome::Done, ScheduleEvent::Saved(ticket)),
+            Err(error) => (deputy_observe::AuditOutcome::Failed, ScheduleEvent::SaveFailed(ticket, error)),
         };
         self.options.metrics.saved(outcome);
         self.handle(event);
@@ -487,11 +496,11 @@ impl Coordinator {
 }
 
 /// What was obtained, unless it can never be saved: then it is not given out, and the call has failed.
-fn kept(outcome: Outcome) -> Outcome {
+fn kept(outcome: CallOutcome) -> CallOutcome {
     match outcome {
-        Outcome::Obtained(tokens) if !Keeper::fits(tokens.payload.len()) => {
+        CallOutcome::Obtained(tokens) if !LeaseStore::fits(tokens.payload.len()) => {
             let message = format!("the payload has {} bytes, too many to be saved", tokens.payload.len());
-            Outcome::Failed(Kind::OverLimit, message)
+            CallOutcome::Failed(FailureKind::OverLimit, message)
         }
         outcome => outcome,
     }

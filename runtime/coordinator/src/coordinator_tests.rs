@@ -2,29 +2,33 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::rand::SystemRandom;
 use deputy_core::Span;
-use deputy_core::schedule::{Abilities, Budget, Fingerprint, Plan, Policy, UpstreamName};
-use deputy_observe::{Handler, SystemClock};
-use deputy_store::{Directory, MasterKey};
+use deputy_core::schedule::{Budget, ConfigFingerprint, InstancePlan, OptionalExports, Policy, UpstreamName};
+use deputy_observe::{HttpHandler, SystemClock};
+use deputy_store::{DirectoryStore, MasterKey};
 use http::{Request, StatusCode};
 
 use super::*;
-use crate::control::{Control, Reload, Reloaded};
+use crate::control::{Control, Reload, ReloadReply};
 use crate::loading::Loaded;
 use deputy_local::ControlError;
 
 /// A coordinator with state of its own.
-async fn open(folder: &std::path::Path) -> (Coordinator, Handle) {
+async fn open(folder: &std::path::Path) -> (Coordinator, CoordinatorHandle) {
     open_knowing(folder, Arc::default(), &[]).await
 }
 
 /// The same with a board to look at, and with instances that its configuration will have.
-async fn open_knowing(folder: &std::path::Path, board: Arc<Board>, known: &[&str]) -> (Coordinator, Handle) {
-    let store = Directory::open(folder, key_of_tests(), random()).await.unwrap();
+async fn open_knowing(
+    folder: &std::path::Path,
+    board: Arc<LeaseBoard>,
+    known: &[&str],
+) -> (Coordinator, CoordinatorHandle) {
+    let store = DirectoryStore::open(folder, key_of_tests(), random()).await.unwrap();
     Coordinator::open(options(store, board, known)).await.unwrap()
 }
 
-async fn try_open(folder: &std::path::Path) -> Result<(Coordinator, Handle), StartError> {
-    let store = Directory::open(folder, key_of_tests(), random()).await.unwrap();
+async fn try_open(folder: &std::path::Path) -> Result<(Coordinator, CoordinatorHandle), CoordinatorError> {
+    let store = DirectoryStore::open(folder, key_of_tests(), random()).await.unwrap();
     Coordinator::open(options(store, Arc::default(), &[])).await
 }
 
@@ -33,13 +37,13 @@ fn key_of_tests() -> MasterKey {
     MasterKey::parse(&key).unwrap()
 }
 
-fn options(store: Directory, board: Arc<Board>, known: &[&str]) -> Options {
-    Options {
+fn options(store: DirectoryStore, board: Arc<LeaseBoard>, known: &[&str]) -> CoordinatorOptions {
+    CoordinatorOptions {
         store: Arc::new(store),
         metrics: Arc::default(),
         board,
         clock: Arc::new(SystemClock::default()),
-        surroundings: Arc::new(Surroundings::of_process()),
+        surroundings: Arc::new(SourceContext::of_process()),
         seed: 1,
         shutdown: Span::secs(1),
         known: known.iter().map(|name| name.parse().unwrap()).collect(),
@@ -52,18 +56,18 @@ fn random() -> deputy_store::Random {
 }
 
 /// One instance, whose component can't be called.
-fn setup(name: &str) -> Setup {
-    let plan = Plan {
+fn setup(name: &str) -> CoordinatorConfig {
+    let plan = InstancePlan {
         policy: Policy::default(),
         upstream: UpstreamName::derived("test", "here"),
         account: None,
         service: None,
-        component: Some(Abilities::default()),
-        fingerprint: Fingerprint::default(),
+        component: Some(OptionalExports::default()),
+        fingerprint: ConfigFingerprint::default(),
     };
     let plans = BTreeMap::from([(name.parse().unwrap(), plan)]);
-    let configuration = Configuration { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };
-    Setup {
+    let configuration = ScheduleConfig { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };
+    CoordinatorConfig {
         configuration,
         providers: BTreeMap::new(),
         files: FilePlan::new(),
@@ -77,7 +81,7 @@ struct Never;
 
 #[async_trait::async_trait]
 impl Reload for Never {
-    async fn reload(&self, _: crate::Removals) -> Result<Reloaded, ControlError> {
+    async fn reload(&self, _: crate::Removals) -> Result<ReloadReply, ControlError> {
         Err(ControlError::new("misconfigured", "a test has no file"))
     }
 }
@@ -87,16 +91,16 @@ struct Hour;
 
 #[async_trait::async_trait]
 impl Provider for Hour {
-    async fn call(&self, _: &Work) -> Outcome {
+    async fn call(&self, _: &ProviderCall) -> CallOutcome {
         let payload = deputy_core::SecretBytes::new(b"the payload".to_vec());
         let valid_until = Some(SystemClock::default().now().wall.plus(Span::secs(3600)));
-        Outcome::Obtained(deputy_core::Tokens { payload, valid_until })
+        CallOutcome::Obtained(deputy_core::Tokens { payload, valid_until })
     }
 }
 
 /// Has leases of these instances saved, as an earlier process did.
 async fn saved(folder: &std::path::Path, names: &[&str]) {
-    let board = Arc::new(Board::default());
+    let board = Arc::new(LeaseBoard::default());
     let (coordinator, handle) = open_knowing(folder, Arc::clone(&board), &[]).await;
     let mut all = setup("s3");
     let plan = all.configuration.plans.values().next().cloned().unwrap();
@@ -118,7 +122,7 @@ async fn what_was_good_before_a_restart_is_given_out_while_components_are_being_
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     saved(&state, &["kept", "gone"]).await;
-    let board = Arc::new(Board::default());
+    let board = Arc::new(LeaseBoard::default());
     // `gone` is no longer configured.
     let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept"]).await;
     let control = Control::new(handle.clone(), Arc::clone(&board), Arc::new(SystemClock::default()), Arc::new(Never));
@@ -142,19 +146,19 @@ async fn what_was_good_before_a_restart_is_given_out_while_components_are_being_
 async fn what_a_later_version_saved_is_neither_used_nor_lost() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    let key = Key::of_instance(&deputy_store::Kind::new("lease"), &"s3".parse().unwrap());
+    let key = StoreKey::of_instance(&deputy_store::Namespace::new("lease"), &"s3".parse().unwrap());
     let head = br#"{"format":2}"#;
     let record = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
     let written = {
-        let store = Directory::open(&state, key_of_tests(), random()).await.unwrap();
+        let store = DirectoryStore::open(&state, key_of_tests(), random()).await.unwrap();
         let value = deputy_core::SecretBytes::new(record.clone());
-        store.put(&key, &value, deputy_store::Expected::Absent).await.unwrap()
+        store.put(&key, &value, deputy_store::ExpectedVersion::Absent).await.unwrap()
     };
     for _ in 0..2 {
-        let Err(StartError::Restore(error)) = try_open(&state).await else { panic!("it starts") };
+        let Err(CoordinatorError::Restore(error)) = try_open(&state).await else { panic!("it starts") };
         assert!(error.to_string().contains("format 2") && error.to_string().contains("newer"), "{error}");
     }
-    let store = Directory::open(&state, key_of_tests(), random()).await.unwrap();
+    let store = DirectoryStore::open(&state, key_of_tests(), random()).await.unwrap();
     let entry = store.get(&key).await.unwrap().unwrap();
     assert_eq!((entry.version, entry.value.expose()), (written, record.as_slice()));
 }
@@ -166,12 +170,12 @@ async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
     let ask = async {
         let status = handle.status().await.unwrap();
         assert!(status.starting && !status.ready && status.instances.is_empty());
-        assert_eq!(handle.instance("s3").await, Err(AskError::Starting));
-        assert_eq!(handle.renew("s3").await, Err(AskError::Starting));
+        assert_eq!(handle.instance("s3").await, Err(RequestError::Starting));
+        assert_eq!(handle.renew("s3").await, Err(RequestError::Starting));
         handle.stop().await.unwrap();
     };
     tokio::join!(coordinator.run(), ask);
-    assert_eq!(handle.status().await, Err(AskError::Stopping));
+    assert_eq!(handle.status().await, Err(RequestError::Stopping));
 }
 
 #[tokio::test]
@@ -194,7 +198,7 @@ async fn who_wants_a_lease_waits_for_the_end_of_the_start() {
 }
 
 /// The same, being loaded.
-fn loading(name: &str) -> Setup {
+fn loading(name: &str) -> CoordinatorConfig {
     let mut setup = setup(name);
     setup.configuration.plans.clear();
     setup.loading.insert(name.parse().unwrap());
@@ -219,7 +223,7 @@ async fn loading_for_an_older_configuration_is_not_used() {
         assert!(!handle.loaded(old.generation, loaded("old")).await.unwrap());
         let status = handle.status().await.unwrap();
         assert_eq!((status.starting, status.instances.len()), (false, 1));
-        assert_eq!(handle.instance("old").await, Err(AskError::Unknown("old".to_owned())));
+        assert_eq!(handle.instance("old").await, Err(RequestError::Unknown("old".to_owned())));
         handle.stop().await.unwrap();
     };
     tokio::join!(coordinator.run(), ask);
@@ -230,7 +234,7 @@ async fn loading_one_instance_keeps_no_other_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     saved(&state, &["kept", "other"]).await;
-    let board = Arc::new(Board::default());
+    let board = Arc::new(LeaseBoard::default());
     let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept", "slow", "other"]).await;
     let ask = async {
         let mut first = loading("slow");
@@ -244,7 +248,7 @@ async fn loading_one_instance_keeps_no_other_waiting() {
         let slow = handle.instance("slow").await.unwrap();
         assert!(slow.is_loading() && !slow.ready, "{slow:?}");
         assert!(!handle.status().await.unwrap().ready);
-        assert_eq!(handle.renew("slow").await, Err(AskError::Loading("slow".parse().unwrap())));
+        assert_eq!(handle.renew("slow").await, Err(RequestError::Loading("slow".parse().unwrap())));
 
         let mut changes = board.changes();
         assert!(handle.loaded(generation, loaded("quick")).await.unwrap());
@@ -273,7 +277,7 @@ async fn loading_one_instance_keeps_no_other_waiting() {
         assert!(handle.instance("kept").await.unwrap().lease.is_some());
         // A configuration without it withdraws it.
         handle.configure(setup("other")).await.unwrap();
-        assert_eq!(handle.instance("kept").await, Err(AskError::Unknown("kept".to_owned())));
+        assert_eq!(handle.instance("kept").await, Err(RequestError::Unknown("kept".to_owned())));
         handle.stop().await.unwrap();
     };
     tokio::join!(coordinator.run(), ask);
@@ -282,14 +286,14 @@ async fn loading_one_instance_keeps_no_other_waiting() {
 #[tokio::test]
 async fn loading_remembers_that_a_lease_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let board = Arc::new(Board::default());
+    let board = Arc::new(LeaseBoard::default());
     let (coordinator, handle) = open_knowing(&folder.path().join("state"), Arc::clone(&board), &[]).await;
     let ask = async {
         let generation = handle.configure(loading("lazy")).await.unwrap().generation;
         handle.asked("lazy").await.unwrap();
         let mut loaded = loaded("lazy");
         for plan in loaded.plans.values_mut() {
-            plan.policy.mode = deputy_core::schedule::Mode::OnDemand(Span::secs(60));
+            plan.policy.mode = deputy_core::schedule::ObtainMode::OnDemand(Span::secs(60));
         }
         let mut changes = board.changes();
         assert!(handle.loaded(generation, loaded).await.unwrap());

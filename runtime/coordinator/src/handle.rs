@@ -3,42 +3,42 @@
 use std::sync::Arc;
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::Event;
+use deputy_core::schedule::ScheduleEvent;
 use deputy_observe::{LeaseMetrics, UpstreamMetrics};
-use deputy_sources::Surroundings;
+use deputy_sources::SourceContext;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::coordinator::Setup;
-use crate::files::{Files, Look};
+use crate::coordinator::CoordinatorConfig;
+use crate::file_watcher::{FileObservation, FileWatcher};
 use crate::loading::Loaded;
-use crate::status::{InstanceStatus, Status};
+use crate::status::{CoordinatorStatus, InstanceStatus};
 
 /// What comes in to the loop.
-pub(crate) enum Input {
-    Event(Event),
-    Configure(Box<Configure>, oneshot::Sender<Changed>),
+pub(crate) enum CoordinatorCommand {
+    Event(ScheduleEvent),
+    Configure(Box<Configure>, oneshot::Sender<ReloadSummary>),
     /// For the configuration of this generation.
     Loaded(u64, Box<Loaded>, oneshot::Sender<bool>),
     /// Of the files of this generation.
-    File(u64, InstanceName, Look),
-    Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, AskError>>),
+    File(u64, InstanceName, FileObservation),
+    Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, RequestError>>),
     Alive(oneshot::Sender<()>),
-    Leases(oneshot::Sender<Leases>),
-    Status(oneshot::Sender<Status>),
+    Leases(oneshot::Sender<HeldMetrics>),
+    Status(oneshot::Sender<CoordinatorStatus>),
 }
 
 /// A configuration that is ready to be used.
 pub(crate) struct Configure {
-    pub(crate) setup: Setup,
-    pub(crate) files: Files,
+    pub(crate) setup: CoordinatorConfig,
+    pub(crate) files: FileWatcher,
 }
 
 /// What the metrics show of what is held.
-pub(crate) type Leases = (Vec<LeaseMetrics>, Vec<UpstreamMetrics>);
+pub(crate) type HeldMetrics = (Vec<LeaseMetrics>, Vec<UpstreamMetrics>);
 
 /// What another configuration changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changed {
+pub struct ReloadSummary {
     /// Instances that are new.
     pub added: Vec<InstanceName>,
     /// Instances of which something changed.
@@ -53,17 +53,17 @@ pub struct Changed {
 
 /// Speaks to a coordinator that runs. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle {
-    inputs: mpsc::Sender<Input>,
+pub struct CoordinatorHandle {
+    inputs: mpsc::Sender<CoordinatorCommand>,
     /// Where the places of files are found from.
-    here: Arc<Surroundings>,
+    here: Arc<SourceContext>,
     /// Whether there is a configuration.
     started: watch::Receiver<bool>,
 }
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
+pub enum RequestError {
     /// Its component can't.
     #[error(
         "{0} can't be revoked: its component exports no revocation; what it holds expires by itself, and `deputy renew {0}` replaces it now"
@@ -87,14 +87,18 @@ pub enum AskError {
 }
 
 impl Configure {
-    pub(crate) async fn new(mut setup: Setup, here: &Arc<Surroundings>) -> Self {
-        let files = Files::first(std::mem::take(&mut setup.files), here).await;
+    pub(crate) async fn new(mut setup: CoordinatorConfig, here: &Arc<SourceContext>) -> Self {
+        let files = FileWatcher::first(std::mem::take(&mut setup.files), here).await;
         Self { setup, files }
     }
 }
 
-impl Handle {
-    pub(crate) fn new(inputs: mpsc::Sender<Input>, here: Arc<Surroundings>, started: watch::Receiver<bool>) -> Self {
+impl CoordinatorHandle {
+    pub(crate) fn new(
+        inputs: mpsc::Sender<CoordinatorCommand>,
+        here: Arc<SourceContext>,
+        started: watch::Receiver<bool>,
+    ) -> Self {
         Self { inputs, here, started }
     }
 
@@ -113,60 +117,60 @@ impl Handle {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn status(&self) -> Result<Status, AskError> {
-        self.ask(Input::Status).await
+    pub async fn status(&self) -> Result<CoordinatorStatus, RequestError> {
+        self.ask(CoordinatorCommand::Status).await
     }
 
     /// Comes back when the loop has gone round.
-    pub(crate) async fn alive(&self) -> Result<(), AskError> {
-        self.ask(Input::Alive).await
+    pub(crate) async fn alive(&self) -> Result<(), RequestError> {
+        self.ask(CoordinatorCommand::Alive).await
     }
 
     /// What is held, for the metrics.
-    pub(crate) async fn leases(&self) -> Result<Leases, AskError> {
-        self.ask(Input::Leases).await
+    pub(crate) async fn leases(&self) -> Result<HeldMetrics, RequestError> {
+        self.ask(CoordinatorCommand::Leases).await
     }
 
     /// One instance.
     ///
     /// # Errors
     /// If there is none, or the coordinator is stopping.
-    pub async fn instance(&self, name: &str) -> Result<InstanceStatus, AskError> {
-        let unknown = || AskError::Unknown(name.to_owned());
+    pub async fn instance(&self, name: &str) -> Result<InstanceStatus, RequestError> {
+        let unknown = || RequestError::Unknown(name.to_owned());
         let parsed: InstanceName = name.parse().map_err(|_| unknown())?;
-        self.ask(|reply| Input::Instance(parsed, reply)).await?
+        self.ask(|reply| CoordinatorCommand::Instance(parsed, reply)).await?
     }
 
     /// Obtains another lease now; the one that is held stays good until then.
     ///
     /// # Errors
     /// If it can't be.
-    pub async fn renew(&self, name: &str) -> Result<(), AskError> {
+    pub async fn renew(&self, name: &str) -> Result<(), RequestError> {
         let (instance, _) = self.with_component(name).await?;
-        self.send(Event::Renew(instance)).await
+        self.send(ScheduleEvent::Renew(instance)).await
     }
 
     /// Revokes all that an instance holds now, and then obtains another lease.
     ///
     /// # Errors
     /// If it can't be.
-    pub async fn revoke(&self, name: &str) -> Result<(), AskError> {
+    pub async fn revoke(&self, name: &str) -> Result<(), RequestError> {
         let (instance, status) = self.with_component(name).await?;
         if !status.revokes {
-            return Err(AskError::CannotRevoke(instance));
+            return Err(RequestError::CannotRevoke(instance));
         }
-        self.send(Event::Revoke(instance)).await
+        self.send(ScheduleEvent::Revoke(instance)).await
     }
 
     /// Says that somebody wants the lease of an instance.
     ///
     /// # Errors
     /// If there is none, or the coordinator is stopping.
-    pub async fn asked(&self, name: &str) -> Result<InstanceName, AskError> {
-        let unknown = |_| AskError::Unknown(name.to_owned());
+    pub async fn asked(&self, name: &str) -> Result<InstanceName, RequestError> {
+        let unknown = |_| RequestError::Unknown(name.to_owned());
         let status = self.instance(name).await?;
         let instance: InstanceName = status.name.parse().map_err(unknown)?;
-        self.send(Event::Asked(instance.clone())).await?;
+        self.send(ScheduleEvent::LeaseRequested(instance.clone())).await?;
         Ok(instance)
     }
 
@@ -174,25 +178,25 @@ impl Handle {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub(crate) async fn used(&self, instance: InstanceName, users: u32) -> Result<(), AskError> {
-        self.send(Event::Used(instance, users)).await
+    pub(crate) async fn used(&self, instance: InstanceName, users: u32) -> Result<(), RequestError> {
+        self.send(ScheduleEvent::Used(instance, users)).await
     }
 
     /// Asks it to stop.
     ///
     /// # Errors
     /// If it is stopping already.
-    pub async fn stop(&self) -> Result<(), AskError> {
-        self.send(Event::Stop).await
+    pub async fn stop(&self) -> Result<(), RequestError> {
+        self.send(ScheduleEvent::Stop).await
     }
 
     /// Takes another configuration.
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn configure(&self, setup: Setup) -> Result<Changed, AskError> {
+    pub async fn configure(&self, setup: CoordinatorConfig) -> Result<ReloadSummary, RequestError> {
         let configure = Configure::new(setup, &self.here).await;
-        self.ask(|reply| Input::Configure(Box::new(configure), reply)).await
+        self.ask(|reply| CoordinatorCommand::Configure(Box::new(configure), reply)).await
     }
 
     /// Says what was loaded for the configuration of this number. False if another configuration was applied meanwhile:
@@ -200,29 +204,29 @@ impl Handle {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn loaded(&self, generation: u64, loaded: Loaded) -> Result<bool, AskError> {
-        self.ask(|reply| Input::Loaded(generation, Box::new(loaded), reply)).await
+    pub async fn loaded(&self, generation: u64, loaded: Loaded) -> Result<bool, RequestError> {
+        self.ask(|reply| CoordinatorCommand::Loaded(generation, Box::new(loaded), reply)).await
     }
 
-    async fn with_component(&self, name: &str) -> Result<(InstanceName, InstanceStatus), AskError> {
+    async fn with_component(&self, name: &str) -> Result<(InstanceName, InstanceStatus), RequestError> {
         let status = self.instance(name).await?;
-        let instance: InstanceName = status.name.parse().map_err(|_| AskError::Unknown(name.to_owned()))?;
+        let instance: InstanceName = status.name.parse().map_err(|_| RequestError::Unknown(name.to_owned()))?;
         if status.is_loading() {
-            Err(AskError::Loading(instance))
+            Err(RequestError::Loading(instance))
         } else if status.component {
             Ok((instance, status))
         } else {
-            Err(AskError::FileOnly(instance))
+            Err(RequestError::FileOnly(instance))
         }
     }
 
-    async fn send(&self, event: Event) -> Result<(), AskError> {
-        self.inputs.send(Input::Event(event)).await.map_err(|_| AskError::Stopping)
+    async fn send(&self, event: ScheduleEvent) -> Result<(), RequestError> {
+        self.inputs.send(CoordinatorCommand::Event(event)).await.map_err(|_| RequestError::Stopping)
     }
 
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, AskError> {
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> CoordinatorCommand) -> Result<T, RequestError> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(question(reply)).await.map_err(|_| AskError::Stopping)?;
-        answer.await.map_err(|_| AskError::Stopping)
+        self.inputs.send(question(reply)).await.map_err(|_| RequestError::Stopping)?;
+        answer.await.map_err(|_| RequestError::Stopping)
     }
 }

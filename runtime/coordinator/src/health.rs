@@ -3,27 +3,27 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_observe::{Audit, Handler, Metrics, Vitals, probe};
+use deputy_observe::{Audit, CoordinatorMetrics, HealthCheck, HttpHandler, probe};
 use http::{Request, Response};
 
-use crate::handle::Handle;
+use crate::handle::CoordinatorHandle;
 use crate::status::InstanceStatus;
 
 /// Answers probes and scrapers.
-pub struct Health {
-    handle: Handle,
-    metrics: Arc<Metrics>,
+pub struct CoordinatorHealth {
+    handle: CoordinatorHandle,
+    metrics: Arc<CoordinatorMetrics>,
     audit: Arc<Audit>,
 }
 
-impl Health {
+impl CoordinatorHealth {
     /// For a coordinator.
-    pub fn new(handle: Handle, metrics: Arc<Metrics>, audit: Arc<Audit>) -> Self {
+    pub fn new(handle: CoordinatorHandle, metrics: Arc<CoordinatorMetrics>, audit: Arc<Audit>) -> Self {
         Self { handle, metrics, audit }
     }
 }
 
-impl Vitals for Health {
+impl HealthCheck for CoordinatorHealth {
     async fn alive(&self) -> Result<(), String> {
         self.handle.alive().await.map_err(|error| format!("{error}\n"))
     }
@@ -54,7 +54,7 @@ impl Vitals for Health {
     }
 }
 
-impl Handler for Health {
+impl HttpHandler for CoordinatorHealth {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         probe(self, &request).await
     }

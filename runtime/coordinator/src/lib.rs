@@ -9,37 +9,37 @@
 //! payload; what a person may see of an instance is its [`status`].
 
 mod backup;
-mod board;
 mod client;
 mod control;
 mod coordinator;
-mod files;
+mod event_log;
+mod file_watcher;
 mod handle;
 mod health;
-mod keeper;
-mod lanes;
+mod lease_board;
+mod lease_record;
+mod lease_store;
 mod loading;
-mod notice;
 mod provider;
 mod providers;
-mod record;
 mod shape;
 pub mod status;
 mod workers;
+mod write_queue;
 
 pub use backup::{BackupError, RestoreSummary, Restoring, backed_up, restore};
-pub use board::Board;
-pub use client::{Client, NewToken};
-pub use control::{Control, Reload, Reloaded, Removals, TokenList, WorkerList};
-pub use coordinator::{Coordinator, LOCK, Options, Setup, StartError};
+pub use client::{ControlClient, NewToken};
+pub use control::{Control, Reload, ReloadReply, Removals, TokenList, WorkerList};
+pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorError, CoordinatorOptions, LOCK};
 pub use deputy_observe::{Clock, SystemClock};
-pub use files::FilePlan;
-pub use handle::{AskError, Changed, Handle};
-pub use health::Health;
+pub use file_watcher::FilePlan;
+pub use handle::{CoordinatorHandle, ReloadSummary, RequestError};
+pub use health::CoordinatorHealth;
+pub use lease_board::LeaseBoard;
 pub use loading::Loaded;
 pub use provider::Provider;
 pub use shape::{GroupShape, Lost, Shape, ShapeError};
 pub use workers::{
-    AppliedStatus, BookError, Deliveries, GroupDeliveries, Had, TokenStatus, WorkerAskError, WorkerOptions, WorkerPage,
-    WorkerQuery, WorkerState, WorkerStatus, WorkerTasks, Workers, WorkersError,
+    AppliedStatus, Deliveries, EnrolmentError, GroupDeliveries, Had, TokenStatus, WorkerOptions, WorkerPage,
+    WorkerQuery, WorkerRequestError, WorkerState, WorkerStatus, WorkerTasks, Workers, WorkersError,
 };

@@ -9,11 +9,11 @@ use std::mem;
 use std::sync::Arc;
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::{Configuration, Event, Lease, Plan, Record};
+use deputy_core::schedule::{InstancePlan, Lease, LeaseRecord, ScheduleConfig, ScheduleEvent};
 use deputy_observe::LeaseMetrics;
 
 use crate::coordinator::Coordinator;
-use crate::handle::{Changed, Configure};
+use crate::handle::{Configure, ReloadSummary};
 use crate::provider::Provider;
 use crate::status::{InstanceStatus, loading_metrics};
 use crate::workers::Deliveries;
@@ -22,7 +22,7 @@ use crate::workers::Deliveries;
 #[derive(Default)]
 pub struct Loaded {
     /// Their plans.
-    pub plans: BTreeMap<InstanceName, Plan>,
+    pub plans: BTreeMap<InstanceName, InstancePlan>,
     /// What their calls go to.
     pub providers: BTreeMap<InstanceName, Arc<dyn Provider>>,
     /// What each group of workers gets now, if that changed.
@@ -33,7 +33,7 @@ pub struct Loaded {
 #[derive(Default)]
 pub(crate) struct Loading {
     /// What was saved for instances that the schedule does not know.
-    restored: BTreeMap<InstanceName, Record>,
+    restored: BTreeMap<InstanceName, LeaseRecord>,
     /// Those whose saved lease was published at the start.
     published: BTreeSet<InstanceName>,
     instances: BTreeSet<InstanceName>,
@@ -43,7 +43,7 @@ pub(crate) struct Loading {
 
 impl Loading {
     /// What was saved for an instance, and whether its lease was published.
-    pub(crate) fn restore(&mut self, name: InstanceName, record: Record, published: bool) {
+    pub(crate) fn restore(&mut self, name: InstanceName, record: LeaseRecord, published: bool) {
         if published {
             self.published.insert(name.clone());
         }
@@ -60,7 +60,7 @@ impl Loading {
     }
 
     /// What was saved for instances that are not being loaded.
-    fn take_restored(&mut self) -> BTreeMap<InstanceName, Record> {
+    fn take_restored(&mut self) -> BTreeMap<InstanceName, LeaseRecord> {
         let (kept, taken) =
             mem::take(&mut self.restored).into_iter().partition(|(name, _)| self.instances.contains(name));
         self.restored = kept;
@@ -74,7 +74,7 @@ impl Loading {
 
 impl Coordinator {
     /// Applies a configuration, to the schedule and to what workers get.
-    pub(crate) fn configure(&mut self, Configure { setup, mut files }: Configure) -> Changed {
+    pub(crate) fn configure(&mut self, Configure { setup, mut files }: Configure) -> ReloadSummary {
         let changed = self.changed(&setup.configuration, &setup.loading);
         self.loading.instances = setup.loading;
         for (name, record) in self.loading.take_restored() {
@@ -82,7 +82,7 @@ impl Coordinator {
             if self.loading.published.remove(&name) && !setup.configuration.plans.contains_key(&name) {
                 self.options.board.withdraw(&name);
             }
-            self.handle(Event::Restored(name, record));
+            self.handle(ScheduleEvent::Restored(name, record));
         }
         for (name, provider) in setup.providers {
             if let Some(plan) = setup.configuration.plans.get(&name) {
@@ -92,7 +92,7 @@ impl Coordinator {
         // What was found in a file that is no longer named is nobody's.
         let unnamed = mem::take(&mut self.looks).into_keys().filter(|name| !files.has(name));
         for name in unnamed.collect::<Vec<_>>() {
-            self.handle(Event::Found(name, None));
+            self.handle(ScheduleEvent::FileObserved(name, None));
         }
         for (name, look) in mem::take(&mut files.looks) {
             self.look(name, look);
@@ -102,11 +102,11 @@ impl Coordinator {
         self.configuration = Some(setup.configuration.clone());
         // What was decided under the last configuration is done under it: a call takes the component that it was meant for.
         self.act();
-        self.handle(Event::Configured(setup.configuration));
+        self.handle(ScheduleEvent::Configured(setup.configuration));
         self.providers.prune_all(&self.schedule);
         self.deliver(setup.deliveries);
         self.started.send_replace(true);
-        Changed { generation: self.generation, ..changed }
+        ReloadSummary { generation: self.generation, ..changed }
     }
 
     /// Takes in what was loaded for a configuration; false if there is another one by now.
@@ -127,16 +127,16 @@ impl Coordinator {
                 self.loading.instances.remove(name);
                 self.loading.published.remove(name);
                 if let Some(record) = self.loading.restored.remove(name) {
-                    self.handle(Event::Restored(name.clone(), record));
+                    self.handle(ScheduleEvent::Restored(name.clone(), record));
                 }
             }
-            self.handle(Event::Configured(configuration));
+            self.handle(ScheduleEvent::Configured(configuration));
             for name in &names {
                 self.providers.prune(name, &self.schedule);
             }
             for name in names {
                 if self.loading.asked.remove(&name) {
-                    self.handle(Event::Asked(name));
+                    self.handle(ScheduleEvent::LeaseRequested(name));
                 }
             }
         }
@@ -147,9 +147,9 @@ impl Coordinator {
     }
 
     /// What a configuration changes about the instances.
-    fn changed(&self, configuration: &Configuration, loading: &BTreeSet<InstanceName>) -> Changed {
+    fn changed(&self, configuration: &ScheduleConfig, loading: &BTreeSet<InstanceName>) -> ReloadSummary {
         let now = self.options.clock.now();
-        let mut changed = Changed::default();
+        let mut changed = ReloadSummary::default();
         for (name, plan) in &configuration.plans {
             match self.schedule.view(name, now) {
                 None => changed.added.push(name.clone()),

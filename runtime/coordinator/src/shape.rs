@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use deputy_core::{SecretBytes, Timestamp};
-use deputy_store::{Expected, Key, KeyError, Store, StoreError, overwrite};
+use deputy_store::{ExpectedVersion, Store, StoreError, StoreKey, StoreKeyError, overwrite};
 use serde::{Deserialize, Serialize};
 
 /// One removal is a change; several are suspicious if they are more than one in so many.
@@ -58,7 +58,7 @@ pub enum ShapeError {
     Encode(#[from] serde_json::Error),
     /// The key is no key.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] StoreKeyError),
 }
 
 impl Shape {
@@ -127,12 +127,12 @@ impl Shape {
     /// If the store fails.
     pub async fn save(&self, store: &dyn Store) -> Result<(), ShapeError> {
         let bytes = SecretBytes::new(serde_json::to_vec(self)?);
-        overwrite(store, &key()?, &bytes, Expected::Absent).await?;
+        overwrite(store, &key()?, &bytes, ExpectedVersion::Absent).await?;
         Ok(())
     }
 }
 
-fn key() -> Result<Key, KeyError> {
+fn key() -> Result<StoreKey, StoreKeyError> {
     "configuration/names".parse()
 }
 

@@ -1,18 +1,18 @@
 //! What the coordinator holds and why, for people and programs. Never a payload.
 
-use deputy_core::schedule::{Doing, Lease, Now, Readiness, UpstreamView, View};
+use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Lease, Now, Readiness, UpstreamSnapshot};
 use deputy_core::{InstanceName, ServiceName, Span, Timestamp};
 use deputy_observe::LeaseMetrics;
 use serde::{Deserialize, Serialize};
 
-use crate::files::Look;
+use crate::file_watcher::FileObservation;
 
 /// The state of an instance whose component is being loaded.
 const LOADING: &str = "loading";
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
+pub struct CoordinatorStatus {
     /// The version of this form. It grows when a field goes or changes its meaning.
     pub schema: u32,
     /// The program's version.
@@ -69,7 +69,7 @@ pub struct InstanceStatus {
     /// Calls that failed since.
     pub failures: u32,
     /// The last failure.
-    pub trouble: Option<TroubleStatus>,
+    pub trouble: Option<FailureStatus>,
     /// Why the instance's file brings nothing, if it has one.
     pub file_trouble: Option<String>,
     /// Why the lease that is given out is not saved: a restart would lose it.
@@ -109,7 +109,7 @@ pub struct LeaseStatus {
 
 /// A failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TroubleStatus {
+pub struct FailureStatus {
     /// Its kind: one of the words of the exit codes, or `throttled`.
     pub kind: String,
     /// What was said.
@@ -147,7 +147,7 @@ pub struct UpstreamStatus {
 }
 
 impl InstanceStatus {
-    pub(crate) fn of(view: &View<'_>, look: Option<&Look>, now: Now) -> Self {
+    pub(crate) fn of(view: &InstanceSnapshot<'_>, look: Option<&FileObservation>, now: Now) -> Self {
         let file_trouble = look.and_then(|look| file_trouble(look, now));
         let ready = matches!(view.readiness, Readiness::Ready | Readiness::NotNeeded);
         let abilities = view.plan.component.unwrap_or_default();
@@ -162,7 +162,7 @@ impl InstanceStatus {
             next_in_ms: view.next.map(|time| between(now.wall, time)),
             last_success: view.last_success.map(|time| time.to_string()),
             failures: view.failures,
-            trouble: view.trouble.map(|trouble| TroubleStatus {
+            trouble: view.trouble.map(|trouble| FailureStatus {
                 kind: trouble.kind.to_string(),
                 message: trouble.message.clone(),
                 at: trouble.at.to_string(),
@@ -239,7 +239,7 @@ impl LeaseStatus {
 }
 
 impl UpstreamStatus {
-    pub(crate) fn of(view: &UpstreamView<'_>) -> Self {
+    pub(crate) fn of(view: &UpstreamSnapshot<'_>) -> Self {
         Self {
             name: view.name.to_string(),
             waiting: view.waiting,
@@ -256,7 +256,7 @@ impl OrphanStatus {
 }
 
 /// An instance for the metrics.
-pub(crate) fn metrics(view: &View<'_>, now: Now) -> LeaseMetrics {
+pub(crate) fn metrics(view: &InstanceSnapshot<'_>, now: Now) -> LeaseMetrics {
     let lease = view.lease;
     LeaseMetrics {
         instance: view.name.to_string(),
@@ -304,23 +304,23 @@ fn between(from: Timestamp, to: Timestamp) -> i64 {
     i64::try_from(difference).unwrap_or(i64::MAX)
 }
 
-fn state(doing: &Doing) -> &'static str {
+fn state(doing: &InstanceActivity) -> &'static str {
     match doing {
-        Doing::Calling("obtain", _) => "obtaining",
-        Doing::Calling("renew", _) => "renewing",
-        Doing::Calling(..) => "revoking",
-        Doing::Holding => "holding",
-        Doing::Leaving => "leaving",
-        Doing::NoFile => "no-file",
-        Doing::NotRequired => "not-required",
-        Doing::Retrying => "retrying",
-        Doing::Saving(_) => "saving",
-        Doing::Unused => "unused",
-        Doing::Waiting(_) => "waiting",
+        InstanceActivity::Calling("obtain", _) => "obtaining",
+        InstanceActivity::Calling("renew", _) => "renewing",
+        InstanceActivity::Calling(..) => "revoking",
+        InstanceActivity::Holding => "holding",
+        InstanceActivity::Leaving => "leaving",
+        InstanceActivity::NoFile => "no-file",
+        InstanceActivity::NotRequired => "not-required",
+        InstanceActivity::Retrying => "retrying",
+        InstanceActivity::Saving(_) => "saving",
+        InstanceActivity::Unused => "unused",
+        InstanceActivity::Waiting(_) => "waiting",
     }
 }
 
-fn file_trouble(look: &Look, now: Now) -> Option<String> {
+fn file_trouble(look: &FileObservation, now: Now) -> Option<String> {
     match look {
         Err(error) => Some(error.clone()),
         Ok(found) if found.valid_until <= now.wall => Some(format!(
@@ -331,7 +331,7 @@ fn file_trouble(look: &Look, now: Now) -> Option<String> {
     }
 }
 
-fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
+fn reason(view: &InstanceSnapshot<'_>, file_trouble: Option<&str>) -> String {
     let held = match view.readiness {
         Readiness::Ready => "",
         Readiness::NotNeeded => "",
@@ -339,28 +339,30 @@ fn reason(view: &View<'_>, file_trouble: Option<&str>) -> String {
         Readiness::Expired => "the lease ended; ",
     };
     let goes_on = match &view.doing {
-        Doing::Calling(function, span) => format!("{function} is under way for {}", rough(*span)),
-        Doing::Holding => "held".to_owned(),
-        Doing::Leaving => match view.leaves_in {
+        InstanceActivity::Calling(function, span) => format!("{function} is under way for {}", rough(*span)),
+        InstanceActivity::Holding => "held".to_owned(),
+        InstanceActivity::Leaving => match view.leaves_in {
             Some(span) => format!("no longer configured: its lease is kept for {}, should it come back", rough(span)),
             None => "no longer configured".to_owned(),
         },
-        Doing::NoFile => file_trouble.unwrap_or("its file was not looked at yet").to_owned(),
-        Doing::NotRequired => "the component needs no tokens".to_owned(),
-        Doing::Retrying => match view.trouble {
+        InstanceActivity::NoFile => file_trouble.unwrap_or("its file was not looked at yet").to_owned(),
+        InstanceActivity::NotRequired => "the component needs no tokens".to_owned(),
+        InstanceActivity::Retrying => match view.trouble {
             Some(trouble) => format!("{} {}: {}", trouble.kind, times(view.failures), trouble.message),
             None => "it is due".to_owned(),
         },
-        Doing::Saving(0) => "being saved".to_owned(),
-        Doing::Saving(failures) => {
+        InstanceActivity::Saving(0) => "being saved".to_owned(),
+        InstanceActivity::Saving(failures) => {
             format!("saving it failed {}: {}", times(*failures), view.unsaved.unwrap_or("see the log"))
         }
-        Doing::Unused => "on demand, and nobody uses it".to_owned(),
-        Doing::Waiting(None) => "waits for its turn".to_owned(),
-        Doing::Waiting(Some(span)) => format!("waits for the budget of {}: {}", view.plan.upstream, rough(*span)),
+        InstanceActivity::Unused => "on demand, and nobody uses it".to_owned(),
+        InstanceActivity::Waiting(None) => "waits for its turn".to_owned(),
+        InstanceActivity::Waiting(Some(span)) => {
+            format!("waits for the budget of {}: {}", view.plan.upstream, rough(*span))
+        }
     };
     match (view.given_unsaved, &view.doing, view.unsaved) {
-        (true, Doing::Saving(_), _) => format!("{held}unsaved; {goes_on}"),
+        (true, InstanceActivity::Saving(_), _) => format!("{held}unsaved; {goes_on}"),
         (true, _, Some(error)) => format!("{held}{goes_on}; unsaved: {error}"),
         _ => format!("{held}{goes_on}"),
     }

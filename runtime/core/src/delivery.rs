@@ -13,7 +13,7 @@ pub struct Delivery {
     /// By which receivers are matched.
     pub service: ServiceName,
     /// Which lease of the instance.
-    pub stamp: Stamp,
+    pub stamp: LeaseVersion,
     /// When it ends.
     pub valid_until: Timestamp,
     /// Opaque here.
@@ -23,7 +23,7 @@ pub struct Delivery {
 /// Tells one lease of an instance from another. The revision alone does not: where the coordinator's record was damaged,
 /// it begins again at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Stamp {
+pub struct LeaseVersion {
     /// The number of the lease.
     pub revision: Revision,
     /// When it was obtained.

@@ -12,34 +12,34 @@
 #[cfg(test)]
 extern crate self as deputy_core;
 
-mod chain;
 mod delivery;
+mod denial;
+mod error_chain;
 pub mod grant;
 mod hook;
 mod instance;
+mod limit_overrides;
 mod limits;
 mod name;
 mod output;
 mod publish;
 mod receiver;
-mod refusal;
 pub mod schedule;
 mod secret;
-mod some_limits;
-mod token;
-mod unit;
+mod tokens;
+mod units;
 
-pub use chain::in_one_line;
-pub use delivery::{Delivery, Stamp};
+pub use delivery::{Delivery, LeaseVersion};
+pub use denial::{PolicyDenial, Principal};
+pub use error_chain::in_one_line;
 pub use hook::{HookCommand, HookCommandError, HookSignal};
 pub use instance::{Digest, DigestError, FileSource, Instance, SecretSource};
-pub use limits::{Amount, Limit, Limits};
+pub use limit_overrides::{LimitError, LimitOverrides};
+pub use limits::{Limit, LimitValue, Limits};
 pub use name::{GroupName, InstanceName, NameError, ReceiverName, SecretName, ServiceName};
 pub use output::{OutputPath, OutputPathError, Outputs};
 pub use publish::{Account, AccountError, Expired, FileMode, FileModeError};
 pub use receiver::{ReceiverPlan, Services, ServicesError};
-pub use refusal::{Asker, Refusal};
 pub use secret::SecretBytes;
-pub use some_limits::{LimitError, SomeLimits};
-pub use token::{Failure, Timestamp, Tokens};
-pub use unit::{ByteSize, Span, UnitError};
+pub use tokens::{ProviderFailure, Timestamp, Tokens};
+pub use units::{ByteSize, Span, UnitError};

@@ -59,7 +59,7 @@ pub struct Limits {
 
 /// How much a limit allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Amount {
+pub enum LimitValue {
     /// So many.
     Count(u32),
     /// So many bytes.
@@ -69,7 +69,7 @@ pub enum Amount {
 }
 
 /// Where a limit is kept.
-pub(crate) enum Slot<'l> {
+pub(crate) enum LimitField<'l> {
     Count(&'l mut u32),
     Size(&'l mut ByteSize),
     Time(&'l mut Span),
@@ -236,55 +236,55 @@ impl Limits {
     pub const MOST_TABLE_ELEMENTS: u32 = 100_000;
 
     /// The value of one limit. Where each is kept is said once, in `slot`, so this asks a copy.
-    pub fn amount(&self, limit: Limit) -> Amount {
+    pub fn amount(&self, limit: Limit) -> LimitValue {
         match self.clone().slot(limit) {
-            Slot::Count(count) => Amount::Count(*count),
-            Slot::Size(size) => Amount::Size(*size),
-            Slot::Time(time) => Amount::Time(*time),
+            LimitField::Count(count) => LimitValue::Count(*count),
+            LimitField::Size(size) => LimitValue::Size(*size),
+            LimitField::Time(time) => LimitValue::Time(*time),
         }
     }
 
     /// The value of one limit, as the configuration writes it.
     pub fn shown(&self, limit: Limit) -> String {
         match self.amount(limit) {
-            Amount::Count(count) => count.to_string(),
-            Amount::Size(size) => quoted(size),
-            Amount::Time(time) => quoted(time),
+            LimitValue::Count(count) => count.to_string(),
+            LimitValue::Size(size) => quoted(size),
+            LimitValue::Time(time) => quoted(time),
         }
     }
 
     /// Where a limit is kept.
-    pub(crate) fn slot(&mut self, limit: Limit) -> Slot<'_> {
+    pub(crate) fn slot(&mut self, limit: Limit) -> LimitField<'_> {
         match limit {
-            Limit::Argument => Slot::Size(&mut self.argument),
-            Limit::BetweenBytes => Slot::Time(&mut self.between_bytes),
-            Limit::Connect => Slot::Time(&mut self.connect),
-            Limit::Cpu => Slot::Time(&mut self.cpu),
-            Limit::Exchange => Slot::Time(&mut self.exchange),
-            Limit::FirstByte => Slot::Time(&mut self.first_byte),
-            Limit::Handles => Slot::Count(&mut self.handles),
-            Limit::Headers => Slot::Size(&mut self.headers),
-            Limit::Instances => Slot::Count(&mut self.instances),
-            Limit::LogBytes => Slot::Size(&mut self.log_bytes),
-            Limit::LogLines => Slot::Count(&mut self.log_lines),
-            Limit::Memory => Slot::Size(&mut self.memory),
-            Limit::OutputBytes => Slot::Size(&mut self.output_bytes),
-            Limit::OutputFiles => Slot::Count(&mut self.output_files),
-            Limit::Payload => Slot::Size(&mut self.payload),
-            Limit::Received => Slot::Size(&mut self.received),
-            Limit::Requests => Slot::Count(&mut self.requests),
-            Limit::Response => Slot::Size(&mut self.response),
-            Limit::SecretOperations => Slot::Count(&mut self.secret_operations),
-            Limit::Sent => Slot::Size(&mut self.sent),
-            Limit::TableElements => Slot::Count(&mut self.table_elements),
-            Limit::Tls => Slot::Time(&mut self.tls),
-            Limit::Url => Slot::Size(&mut self.url),
-            Limit::Wall => Slot::Time(&mut self.wall),
+            Limit::Argument => LimitField::Size(&mut self.argument),
+            Limit::BetweenBytes => LimitField::Time(&mut self.between_bytes),
+            Limit::Connect => LimitField::Time(&mut self.connect),
+            Limit::Cpu => LimitField::Time(&mut self.cpu),
+            Limit::Exchange => LimitField::Time(&mut self.exchange),
+            Limit::FirstByte => LimitField::Time(&mut self.first_byte),
+            Limit::Handles => LimitField::Count(&mut self.handles),
+            Limit::Headers => LimitField::Size(&mut self.headers),
+            Limit::Instances => LimitField::Count(&mut self.instances),
+            Limit::LogBytes => LimitField::Size(&mut self.log_bytes),
+            Limit::LogLines => LimitField::Count(&mut self.log_lines),
+            Limit::Memory => LimitField::Size(&mut self.memory),
+            Limit::OutputBytes => LimitField::Size(&mut self.output_bytes),
+            Limit::OutputFiles => LimitField::Count(&mut self.output_files),
+            Limit::Payload => LimitField::Size(&mut self.payload),
+            Limit::Received => LimitField::Size(&mut self.received),
+            Limit::Requests => LimitField::Count(&mut self.requests),
+            Limit::Response => LimitField::Size(&mut self.response),
+            Limit::SecretOperations => LimitField::Count(&mut self.secret_operations),
+            Limit::Sent => LimitField::Size(&mut self.sent),
+            Limit::TableElements => LimitField::Count(&mut self.table_elements),
+            Limit::Tls => LimitField::Time(&mut self.tls),
+            Limit::Url => LimitField::Size(&mut self.url),
+            Limit::Wall => LimitField::Time(&mut self.wall),
         }
     }
 }
 
-impl Amount {
+impl LimitValue {
     /// As a number: a count as it is, a size in bytes, a time in milliseconds.
     pub fn number(self) -> u64 {
         match self {

@@ -1,7 +1,7 @@
 //! What an import means, in plain words: the one list that `inspect` and `check` read a component's imports by.
 
-use deputy_core::grant::{Grant, HttpRule, Operation, Paths, Purpose};
-use deputy_sandbox::{Inspection, Kind};
+use deputy_core::grant::{Grant, HttpRule, PathRules, SecretOperation, SecretPurpose};
+use deputy_sandbox::{ComponentInfo, ComponentKind};
 
 /// Something that a component can only do through an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Capability {
     Names,
     Outputs,
     Random,
-    Secret(Operation),
+    Secret(SecretOperation),
     Tcp,
     Time,
     Udp,
@@ -22,7 +22,7 @@ pub(crate) enum Capability {
 
 /// Who decides about a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leave {
+pub(crate) enum Permission {
     /// Everybody has it.
     Always,
     /// The operator, by a grant.
@@ -48,12 +48,12 @@ const KNOWN: [&str; 8] = [
 impl Capability {
     /// All of them, the most telling first.
     pub(crate) const ALL: [Self; 17] = [
-        Self::Secret(Operation::Reveal),
-        Self::Secret(Operation::Sigv4),
-        Self::Secret(Operation::Jwt),
-        Self::Secret(Operation::HmacSha256),
-        Self::Secret(Operation::Pbkdf2),
-        Self::Secret(Operation::Sign),
+        Self::Secret(SecretOperation::Reveal),
+        Self::Secret(SecretOperation::Sigv4),
+        Self::Secret(SecretOperation::Jwt),
+        Self::Secret(SecretOperation::HmacSha256),
+        Self::Secret(SecretOperation::Pbkdf2),
+        Self::Secret(SecretOperation::Sign),
         Self::Http,
         Self::Tcp,
         Self::Names,
@@ -96,12 +96,12 @@ impl Capability {
             Self::Names => "look up host names",
             Self::Outputs => "put files in front of the workload",
             Self::Random => "take random numbers",
-            Self::Secret(Operation::HmacSha256) => "take a bare HMAC-SHA256 with a secret",
-            Self::Secret(Operation::Jwt) => "sign JSON Web Tokens with a secret",
-            Self::Secret(Operation::Pbkdf2) => "take a bare PBKDF2 of a secret",
-            Self::Secret(Operation::Reveal) => "read a secret's value",
-            Self::Secret(Operation::Sign) => "sign anything with a secret",
-            Self::Secret(Operation::Sigv4) => "sign requests of AWS (SigV4) with a secret",
+            Self::Secret(SecretOperation::HmacSha256) => "take a bare HMAC-SHA256 with a secret",
+            Self::Secret(SecretOperation::Jwt) => "sign JSON Web Tokens with a secret",
+            Self::Secret(SecretOperation::Pbkdf2) => "take a bare PBKDF2 of a secret",
+            Self::Secret(SecretOperation::Reveal) => "read a secret's value",
+            Self::Secret(SecretOperation::Sign) => "sign anything with a secret",
+            Self::Secret(SecretOperation::Sigv4) => "sign requests of AWS (SigV4) with a secret",
             Self::Tcp => "open a socket",
             Self::Time => "tell the time",
             Self::Udp => "send UDP datagrams",
@@ -109,18 +109,20 @@ impl Capability {
     }
 
     /// Who decides about it for a component of this kind.
-    pub(crate) fn leave(self, kind: Kind) -> Leave {
+    pub(crate) fn leave(self, kind: ComponentKind) -> Permission {
         match (self, kind) {
-            (Self::Environment | Self::Files | Self::Input | Self::Udp, _) => Leave::Never,
-            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, Kind::Provider) => Leave::Granted,
-            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, Kind::Receiver) => Leave::Never,
-            (Self::Logs | Self::Random | Self::Time, _) | (Self::Outputs, Kind::Receiver) => Leave::Always,
-            (Self::Outputs, Kind::Provider) => Leave::Never,
+            (Self::Environment | Self::Files | Self::Input | Self::Udp, _) => Permission::Never,
+            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Provider) => Permission::Granted,
+            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Receiver) => Permission::Never,
+            (Self::Logs | Self::Random | Self::Time, _) | (Self::Outputs, ComponentKind::Receiver) => {
+                Permission::Always
+            }
+            (Self::Outputs, ComponentKind::Provider) => Permission::Never,
         }
     }
 
     /// Whether a component with these imports can ask for it. What it does not import it can never do.
-    pub(crate) fn imported(self, inspection: &Inspection) -> bool {
+    pub(crate) fn imported(self, inspection: &ComponentInfo) -> bool {
         let any = |interfaces: &[&str]| interfaces.iter().any(|interface| inspection.import(interface).is_some());
         match self {
             Self::Environment => inspection.uses("wasi:cli/environment", "get-environment"),
@@ -131,12 +133,12 @@ impl Capability {
             Self::Names => inspection.uses("wasi:sockets/ip-name-lookup", "resolve-addresses"),
             Self::Outputs => inspection.uses("delegation:tokens/outputs", "put"),
             Self::Random => any(&["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"]),
-            Self::Secret(Operation::HmacSha256) => inspection.uses(SECRETS, "[method]secret.hmac-sha256"),
-            Self::Secret(Operation::Jwt) => inspection.uses(SECRETS, "[method]secret.jwt"),
-            Self::Secret(Operation::Pbkdf2) => inspection.uses(SECRETS, "[method]secret.pbkdf2-hmac-sha256"),
-            Self::Secret(Operation::Reveal) => inspection.uses("delegation:tokens/secret-values", "reveal"),
-            Self::Secret(Operation::Sign) => inspection.uses(SECRETS, "[method]secret.sign"),
-            Self::Secret(Operation::Sigv4) => inspection.uses(SECRETS, "[method]secret.sigv4"),
+            Self::Secret(SecretOperation::HmacSha256) => inspection.uses(SECRETS, "[method]secret.hmac-sha256"),
+            Self::Secret(SecretOperation::Jwt) => inspection.uses(SECRETS, "[method]secret.jwt"),
+            Self::Secret(SecretOperation::Pbkdf2) => inspection.uses(SECRETS, "[method]secret.pbkdf2-hmac-sha256"),
+            Self::Secret(SecretOperation::Reveal) => inspection.uses("delegation:tokens/secret-values", "reveal"),
+            Self::Secret(SecretOperation::Sign) => inspection.uses(SECRETS, "[method]secret.sign"),
+            Self::Secret(SecretOperation::Sigv4) => inspection.uses(SECRETS, "[method]secret.sigv4"),
             Self::Tcp => inspection.uses("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
             Self::Time => any(&["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"]),
             Self::Udp => inspection.uses("wasi:sockets/udp-create-socket", "create-udp-socket"),
@@ -151,8 +153,8 @@ impl Capability {
             Self::Tcp => grant.tcp.iter().map(ToString::to_string).collect(),
             Self::Secret(operation) => (grant.secrets.iter())
                 .filter(|(_, secret)| match operation {
-                    Operation::Reveal => secret.reveals(),
-                    _ => secret.purpose().map(Purpose::operation) == Some(operation),
+                    SecretOperation::Reveal => secret.reveals(),
+                    _ => secret.purpose().map(SecretPurpose::operation) == Some(operation),
                 })
                 .map(|(name, _)| name.to_string())
                 .collect(),
@@ -165,15 +167,15 @@ impl Capability {
 fn request(rule: &HttpRule) -> String {
     let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
     let paths: Vec<_> = match &rule.paths {
-        Paths::Any => Vec::new(),
-        Paths::Under(prefixes) => prefixes.iter().map(ToString::to_string).collect(),
+        PathRules::Any => Vec::new(),
+        PathRules::Prefixes(prefixes) => prefixes.iter().map(ToString::to_string).collect(),
     };
     let parts = [methods.join("|"), rule.pattern.to_string(), paths.join("|")];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Imported interfaces of packages that nobody here knows.
-pub(crate) fn strange(inspection: &Inspection) -> impl Iterator<Item = &str> {
+pub(crate) fn strange(inspection: &ComponentInfo) -> impl Iterator<Item = &str> {
     let interfaces = inspection.imports.iter().map(|import| import.interface.as_str());
     interfaces.filter(|interface| !KNOWN.iter().any(|package| interface.starts_with(package)))
 }
@@ -184,15 +186,15 @@ mod tests {
     use deputy_core::Digest;
     use deputy_sandbox::Import;
 
-    fn importing(imports: &[(&str, &[&str])]) -> Inspection {
+    fn importing(imports: &[(&str, &[&str])]) -> ComponentInfo {
         let import = |(interface, functions): &(&str, &[&str])| Import {
             interface: (*interface).to_owned(),
             functions: functions.iter().map(|function| (*function).to_owned()).collect(),
         };
-        Inspection {
+        ComponentInfo {
             digest: Digest::new([0; 32]),
             size: 1,
-            kind: Kind::Provider,
+            kind: ComponentKind::Provider,
             renews: false,
             revokes: false,
             imports: imports.iter().map(import).collect(),
@@ -216,16 +218,16 @@ mod tests {
         let can: Vec<_> = Capability::ALL.iter().filter(|c| c.imported(&signs)).map(|c| c.key()).collect();
         assert_eq!(can, ["sigv4"]);
         let reads = importing(&[("delegation:tokens/secret-values@0.1.0", &["reveal"])]);
-        assert!(Capability::Secret(Operation::Reveal).imported(&reads));
+        assert!(Capability::Secret(SecretOperation::Reveal).imported(&reads));
     }
 
     #[test]
     fn a_receiver_has_files_and_nothing_that_is_granted_and_a_provider_the_other_way_round() {
         let of = |kind, leave| Capability::ALL.into_iter().filter(|c| c.leave(kind) == leave).collect::<Vec<_>>();
-        assert!(of(Kind::Receiver, Leave::Granted).is_empty());
-        assert!(of(Kind::Receiver, Leave::Always).contains(&Capability::Outputs));
-        assert!(of(Kind::Provider, Leave::Never).contains(&Capability::Outputs));
-        assert!(of(Kind::Provider, Leave::Granted).contains(&Capability::Http));
+        assert!(of(ComponentKind::Receiver, Permission::Granted).is_empty());
+        assert!(of(ComponentKind::Receiver, Permission::Always).contains(&Capability::Outputs));
+        assert!(of(ComponentKind::Provider, Permission::Never).contains(&Capability::Outputs));
+        assert!(of(ComponentKind::Provider, Permission::Granted).contains(&Capability::Http));
     }
 
     #[test]

@@ -6,19 +6,19 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use deputy_config::{Colour, Config, Entry, Finding};
+use deputy_config::{Colour, CoordinatorFile, Finding, InstanceEntry};
 use deputy_core::{FileSource, Instance, SecretName, in_one_line};
-use deputy_sandbox::{Inspection, Provider, Sandbox, SecretFault};
+use deputy_sandbox::{ComponentInfo, LoadedProvider, Sandbox, SecretFault};
 use serde::Serialize;
 
-use crate::capability::{Capability, Leave, strange};
+use crate::capability::{Capability, Permission, strange};
+use crate::check_groups::{self, GroupJson, WorkersJson};
 use crate::cli;
 use crate::context::{Context, SCHEMA};
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
-use crate::groups::{self, GroupJson, WorkersJson};
 use crate::inspect::ComponentJson;
-use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, harmless, painted};
+use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, sanitize, styled};
 use crate::removal;
 use crate::sandbox;
 use crate::table::Table;
@@ -110,20 +110,20 @@ struct SecretJson {
     error: Option<String>,
 }
 
-pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exit, CommandError> {
+pub(crate) async fn run(context: &Context, arguments: &cli::CheckArgs) -> Result<Exit, CommandError> {
     if let Some(path) = context.names_worker()? {
         return worker::check(context, &path, arguments).await;
     }
     let config = context.configuration()?;
-    context.printer.note(&config.warnings.render(Colour::Always));
+    context.printer.stderr(&config.warnings.render(Colour::Always));
     if !config.warnings.is_empty() {
-        context.printer.note("\n");
+        context.printer.stderr("\n");
     }
     if let Some(proxy) = context.unused_proxy() {
-        context.printer.say(WARNING, "warning", &proxy);
+        context.printer.labelled(WARNING, "warning", &proxy);
     }
     if let Some(warning) = removal::no_instance(&config) {
-        context.printer.say(WARNING, "warning", warning);
+        context.printer.labelled(WARNING, "warning", warning);
     }
     let (state, key) = (context.state_dir(Some(&config)), config.coordinator.key.as_ref());
     let sandbox = sandbox::open_beside(state, key, Arc::new(sandbox::nobody())).await?;
@@ -137,9 +137,9 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     }
     let mut groups = Vec::new();
     for (name, group) in &config.groups {
-        let checked = groups::check(&sandbox, name, group).await;
+        let checked = check_groups::check(&sandbox, name, group).await;
         if !arguments.json {
-            context.data(&groups::shown(&checked))?;
+            context.data(&check_groups::shown(&checked))?;
         }
         groups.push(checked);
     }
@@ -152,13 +152,13 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Check) -> Result<Exi
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
-fn json(config: &Config, ok: bool, instances: Vec<InstanceJson>, groups: Vec<GroupJson>) -> CheckJson {
+fn json(config: &CoordinatorFile, ok: bool, instances: Vec<InstanceJson>, groups: Vec<GroupJson>) -> CheckJson {
     let warnings = config.warnings.findings().collect();
     let workers = config.coordinator.workers.as_ref().map(WorkersJson::from);
     CheckJson { schema: SCHEMA, ok, config: config.path.display().to_string(), warnings, instances, workers, groups }
 }
 
-async fn check(sandbox: &Sandbox, entry: &Entry) -> InstanceJson {
+async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJson {
     let mut checked = InstanceJson {
         name: entry.name.to_string(),
         enabled: entry.enabled,
@@ -209,7 +209,7 @@ fn readable(path: &Path) -> io::Result<()> {
     File::open(path).map(drop)
 }
 
-async fn loaded(provider: &Provider, instance: &Instance) -> Loaded {
+async fn loaded(provider: &LoadedProvider, instance: &Instance) -> Loaded {
     let inspection = provider.inspection();
     let (service, required) = (provider.service_name().await, provider.tokens_required().await);
     let failed = |error: deputy_sandbox::CallError| error.to_string();
@@ -227,9 +227,9 @@ async fn loaded(provider: &Provider, instance: &Instance) -> Loaded {
 }
 
 /// What is imported and granted, imported and not granted, granted and not imported.
-fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Granted>, Vec<&'static str>, Vec<Granted>) {
+fn compare(inspection: &ComponentInfo, instance: &Instance) -> (Vec<Granted>, Vec<&'static str>, Vec<Granted>) {
     let (mut granted, mut not_granted, mut unused) = (Vec::new(), Vec::new(), Vec::new());
-    for capability in Capability::ALL.into_iter().filter(|c| c.leave(inspection.kind) == Leave::Granted) {
+    for capability in Capability::ALL.into_iter().filter(|c| c.leave(inspection.kind) == Permission::Granted) {
         let grants = capability.granted(&instance.grant);
         let entry = Granted { capability: capability.key(), words: capability.words(), grants };
         match (capability.imported(inspection), entry.grants.is_empty()) {
@@ -243,7 +243,7 @@ fn compare(inspection: &Inspection, instance: &Instance) -> (Vec<Granted>, Vec<&
     (granted, not_granted, unused)
 }
 
-async fn secrets(provider: &Provider, instance: &Instance) -> Vec<SecretJson> {
+async fn secrets(provider: &LoadedProvider, instance: &Instance) -> Vec<SecretJson> {
     let source = |name: &SecretName| instance.sources.get(name).map_or("", |source| source.kind());
     let json = |(name, result): (SecretName, Result<(), SecretFault>)| SecretJson {
         source: source(&name),
@@ -269,7 +269,7 @@ fn shown(instance: &InstanceJson) -> String {
         (true, true) => (GOOD, "ok"),
         (true, false) => (ERROR, "not ok"),
     };
-    let mut text = format!("{}: {}\n", painted(HEADING, &instance.name), painted(style, word));
+    let mut text = format!("{}: {}\n", styled(HEADING, &instance.name), styled(style, word));
     let mut table = Table::default();
     if let Some(component) = &instance.component {
         table.row(["component", component]);
@@ -285,15 +285,15 @@ fn shown(instance: &InstanceJson) -> String {
     }
     text.push_str(&table.render(2));
     if let Some(error) = &instance.error {
-        text.push_str(&format!("  {}\n", painted(ERROR, harmless(&error.message))));
-        error.causes.iter().for_each(|cause| text.push_str(&format!("    because {}\n", harmless(cause))));
+        text.push_str(&format!("  {}\n", styled(ERROR, sanitize(&error.message))));
+        error.causes.iter().for_each(|cause| text.push_str(&format!("    because {}\n", sanitize(cause))));
     }
     if let Some(loaded) = &instance.loaded {
         for (title, answer) in
             [("service", loaded.service.error()), ("tokens-required", loaded.tokens_required.error())]
         {
             if let Some(error) = answer {
-                text.push_str(&format!("  {} {}\n", painted(ERROR, title), harmless(error)));
+                text.push_str(&format!("  {} {}\n", styled(ERROR, title), sanitize(error)));
             }
         }
         text.push_str(&compared(loaded));
@@ -359,18 +359,18 @@ fn compared(loaded: &Loaded) -> String {
     };
     let words = |words: &[&str]| words.iter().map(|words| ((*words).to_owned(), String::new())).collect::<Vec<_>>();
     section("imported and granted".to_owned(), rows(&loaded.granted));
-    section(painted(WARNING, "imported and not granted"), words(&loaded.not_granted));
-    section(painted(WARNING, "granted and not imported"), rows(&loaded.unused));
+    section(styled(WARNING, "imported and not granted"), words(&loaded.not_granted));
+    section(styled(WARNING, "granted and not imported"), rows(&loaded.unused));
     let unknown = loaded.unknown_imports.iter().map(String::as_str).collect::<Vec<_>>();
-    section(painted(WARNING, "imported and unknown"), words(&unknown));
+    section(styled(WARNING, "imported and unknown"), words(&unknown));
     text
 }
 
-fn summary(config: &Config, instances: &[InstanceJson], groups: &[GroupJson]) -> String {
+fn summary(config: &CoordinatorFile, instances: &[InstanceJson], groups: &[GroupJson]) -> String {
     let count = |predicate: fn(&&InstanceJson) -> bool| instances.iter().filter(predicate).count();
     let enabled = count(|instance| instance.enabled);
     let wrong = count(|instance| !instance.ok) + groups.iter().filter(|group| !group.ok).count();
-    let path = harmless(&config.path.display().to_string());
+    let path = sanitize(&config.path.display().to_string());
     let number = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let mut text = format!("{path}: {}", number(enabled, "instance"));
     if !groups.is_empty() {
@@ -380,7 +380,7 @@ fn summary(config: &Config, instances: &[InstanceJson], groups: &[GroupJson]) ->
         text.push_str(&format!(", workers come in at {}", workers.advertise));
     }
     match wrong {
-        0 => format!("{text}, {}\n", painted(GOOD, "all ok")),
-        wrong => format!("{text}, {}\n", painted(ERROR, format!("{wrong} not ok"))),
+        0 => format!("{text}, {}\n", styled(GOOD, "all ok")),
+        wrong => format!("{text}, {}\n", styled(ERROR, format!("{wrong} not ok"))),
     }
 }

@@ -10,7 +10,7 @@ use deputy_coordinator::WorkerState;
 use deputy_core::{GroupName, InstanceName, Span};
 use deputy_link::{TokenId, WorkerId};
 
-use crate::exec::Target;
+use crate::exec::VariableTarget;
 use crate::exit::Exit;
 use crate::table::Table;
 
@@ -102,16 +102,16 @@ pub(crate) enum Command {
   deputy check --config /etc/deputy/deputy.toml
   deputy check --config /etc/deputy/worker.toml
   deputy check --json | jq .ok")]
-    Check(Check),
+    Check(CheckArgs),
     /// Compile one component from standard input to standard output
     #[command(hide = true)]
-    CompileComponent(CompileComponent),
+    CompileComponent(CompileComponentArgs),
     /// Print a script that completes deputy's command line in a shell
     #[command(after_help = "Examples:
   deputy completions bash > /etc/bash_completion.d/deputy
   deputy completions zsh > ~/.zfunc/_deputy
   deputy completions fish > ~/.config/fish/completions/deputy.fish")]
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Call a program with what instances hold in its environment
     ///
     /// Asks the coordinator or worker that runs, and then becomes the program: signals, exit code and process number are
@@ -122,10 +122,10 @@ pub(crate) enum Command {
   deputy exec s3-prod -- aws s3 ls
   deputy exec hdfs --file-env HADOOP_TOKEN_FILE_LOCATION -- hdfs dfs -ls /
   deputy exec s3-prod api --env API_TOKEN=api --config worker.toml -- ./job")]
-    Exec(Exec),
+    Exec(ExecArgs),
     /// Explain the codes with which deputy ends
     #[command(after_help = exit_codes_help())]
-    ExitCodes(ExitCodes),
+    ExitCodes(ExitCodesArgs),
     /// Print what an instance holds, or write it to a file
     ///
     /// Asks the coordinator that runs, or with a worker's configuration or socket the worker. An instance that is obtained
@@ -135,7 +135,7 @@ pub(crate) enum Command {
   deputy get s3-prod --config worker.toml
   deputy get s3-prod --wait 30s --reveal | jq -r .AccessKeyId
   deputy get s3-prod --json")]
-    Get(Get),
+    Get(GetArgs),
     /// Say what a component is, what it can do and what it can never do
     ///
     /// A component can only do what it imports, so its import list says what it can never do, whatever it is granted
@@ -143,7 +143,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   deputy inspect s3-sts.wasm
   deputy inspect s3-sts.wasm --json | jq -r .sha256")]
-    Inspect(Inspect),
+    Inspect(InspectArgs),
     /// Obtain credentials once
     ///
     /// Calls the provider of one instance once. The audit trail goes to stderr; what was obtained is not shown unless
@@ -153,7 +153,7 @@ pub(crate) enum Command {
   deputy obtain s3-prod --out credentials.json
   deputy obtain s3-prod --reveal | jq -r .AccessKeyId
   deputy obtain s3-prod --json --audit audit.jsonl")]
-    Obtain(Obtain),
+    Obtain(ObtainArgs),
     /// Have the coordinator read its configuration again
     ///
     /// A configuration with an error in it changes nothing. A good one restarts the instances that it changes, a changed
@@ -161,14 +161,14 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   deputy reload
   deputy reload --json | jq -r .changed[]")]
-    Reload(Reload),
+    Reload(ReloadArgs),
     /// Have the coordinator obtain another lease now
     ///
     /// The lease that is held stays good until then.
     #[command(after_help = "Examples:
   deputy renew s3-prod
   deputy renew s3-prod --json")]
-    Renew(OfInstance),
+    Renew(InstanceArgs),
     /// Have the coordinator revoke all that an instance holds
     ///
     /// Nobody is given the lease any longer from then on, and another one is obtained. Only a component that exports
@@ -176,7 +176,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   deputy revoke oauth-lab
   deputy revoke oauth-lab --json")]
-    Revoke(OfInstance),
+    Revoke(InstanceArgs),
     /// Keep a lease for every instance, until a signal ends it
     ///
     /// Obtains, renews in time, saves what it holds, sealed, in the state directory, and serves it again after a restart.
@@ -185,14 +185,14 @@ pub(crate) enum Command {
   deputy run
   deputy run --config /etc/deputy/deputy.toml
   deputy run --audit - --log warn")]
-    Run(Run),
+    Run(RunArgs),
     /// Say what the coordinator holds, and why
     #[command(after_help = "Examples:
   deputy status
   deputy status s3-prod
   deputy status --watch
   deputy status --json | jq .ready")]
-    Status(Status),
+    Status(StatusArgs),
     /// Back up what can't be obtained anew, put it back, or change the key
     #[command(after_help = "Examples:
   deputy state backup /backup/deputy.sealed
@@ -205,7 +205,7 @@ pub(crate) enum Command {
   deputy token create --group analytics --uses 20 --ttl 1h --out join
   deputy token list
   deputy token revoke 9f31c07a52d84e66")]
-    Token(Token),
+    Token(TokenArgs),
     /// List workers and what they have applied, and shut them out
     #[command(after_help = "Examples:
   deputy workers
@@ -213,7 +213,7 @@ pub(crate) enum Command {
   deputy workers --json | jq '.workers[] | select(.connected | not)'
   deputy workers remove 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66")]
-    Workers(Workers),
+    Workers(WorkersArgs),
     /// Receive what this machine may have, and apply it, until a signal ends it
     ///
     /// Joins the coordinator once, with a join string, and is known to it from then on. Runs the receivers of its group and
@@ -223,13 +223,13 @@ pub(crate) enum Command {
   deputy worker --join join.txt --output /run/deputy
   deputy worker --config /etc/deputy/worker.toml
   deputy worker status")]
-    Worker(Worker),
+    Worker(WorkerArgs),
 }
 
 /// What a worker is asked.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Worker {
+pub(crate) struct WorkerArgs {
     #[command(subcommand)]
     pub(crate) command: Option<WorkerCommand>,
     /// The join string, or a file with it; - is stdin. Only needed once: other users of the machine can see arguments
@@ -250,11 +250,11 @@ pub(crate) enum WorkerCommand {
   deputy worker status
   deputy worker status --config /etc/deputy/worker.toml
   deputy worker status --json | jq .ready")]
-    Status(WorkerStatus),
+    Status(WorkerStatusArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct WorkerStatus {
+pub(crate) struct WorkerStatusArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -264,7 +264,7 @@ pub(crate) struct WorkerStatus {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Token {
+pub(crate) struct TokenArgs {
     #[command(subcommand)]
     pub(crate) command: TokenCommand,
 }
@@ -338,21 +338,21 @@ pub(crate) enum TokenCommand {
   deputy token create --group analytics
   deputy token create --group analytics --uses 20 --ttl 1h --out join
   deputy token create --group analytics --json | jq -r .join")]
-    Create(CreateToken),
+    Create(CreateTokenArgs),
     /// List the tokens that can still be used
     #[command(after_help = "Examples:
   deputy token list
   deputy token list --json | jq -r .tokens[].id")]
-    List(OfCoordinator),
+    List(CoordinatorArgs),
     /// Take a token back; workers that joined with it stay
     #[command(after_help = "Examples:
   deputy token revoke 9f31c07a52d84e66
   deputy token revoke 9f31c07a52d84e66 --json")]
-    Revoke(OfToken),
+    Revoke(TokenIdArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CreateToken {
+pub(crate) struct CreateTokenArgs {
     /// The group whose workers it makes: what they get is in `deliver-to` of the instances
     #[arg(long)]
     pub(crate) group: GroupName,
@@ -369,32 +369,32 @@ pub(crate) struct CreateToken {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: ControlSocketArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OfCoordinator {
+pub(crate) struct CoordinatorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: ControlSocketArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OfToken {
+pub(crate) struct TokenIdArgs {
     /// The token's id, as `deputy token list` prints it
     pub(crate) token: TokenId,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: ControlSocketArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Workers {
+pub(crate) struct WorkersArgs {
     #[command(subcommand)]
     pub(crate) command: Option<WorkersCommand>,
     #[command(flatten)]
@@ -414,7 +414,7 @@ pub(crate) struct ListWorkers {
     #[arg(long, value_name = "INSTANCE")]
     pub(crate) instance: Option<InstanceName>,
     #[command(flatten)]
-    pub(crate) of: OfCoordinator,
+    pub(crate) of: CoordinatorArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -423,49 +423,49 @@ pub(crate) enum WorkersCommand {
     #[command(after_help = "Examples:
   deputy workers ban 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66 --json")]
-    Ban(OfWorker),
+    Ban(WorkerIdArgs),
     /// Shut a worker out at once; with another token it may join again
     #[command(after_help = "Examples:
   deputy workers remove 9f31c07a52d84e66
   deputy workers remove 9f31c07a52d84e66 --json")]
-    Remove(OfWorker),
+    Remove(WorkerIdArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OfWorker {
+pub(crate) struct WorkerIdArgs {
     /// The worker's id, as `deputy workers` prints it
     pub(crate) worker: WorkerId,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: ControlSocketArgs,
 }
 
 /// Where somebody is who gives out leases.
 #[derive(Debug, Args)]
-pub(crate) struct EitherSocket {
+pub(crate) struct LeaseSocketArgs {
     /// The socket of a coordinator or a worker [default: see the configuration of either]
     #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Exec {
+pub(crate) struct ExecArgs {
     /// The names of instances
     #[arg(required = true, value_name = "INSTANCE")]
     pub(crate) instances: Vec<String>,
     /// Put what an instance holds, as it is, into a variable; NAME=INSTANCE if several are named
     #[arg(long, value_name = "NAME[=INSTANCE]")]
-    pub(crate) env: Vec<Target>,
+    pub(crate) env: Vec<VariableTarget>,
     /// Put it into a file in memory, and the file's path into a variable
     #[arg(long, value_name = "NAME[=INSTANCE]")]
-    pub(crate) file_env: Vec<Target>,
+    pub(crate) file_env: Vec<VariableTarget>,
     /// How long to wait until there is something, at most 60s
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = wait)]
     pub(crate) wait: Span,
     #[command(flatten)]
-    pub(crate) socket: EitherSocket,
+    pub(crate) socket: LeaseSocketArgs,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
@@ -473,25 +473,25 @@ pub(crate) struct Exec {
 
 /// Where the coordinator is.
 #[derive(Debug, Args)]
-pub(crate) struct Socket {
+pub(crate) struct ControlSocketArgs {
     /// The coordinator's socket [default: see `control` in the configuration]
     #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OfInstance {
+pub(crate) struct InstanceArgs {
     /// The name of an instance
     pub(crate) instance: String,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: ControlSocketArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Get {
+pub(crate) struct GetArgs {
     /// The name of an instance
     pub(crate) instance: String,
     /// Print what it holds, and nothing else, on stdout
@@ -507,11 +507,11 @@ pub(crate) struct Get {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: EitherSocket,
+    pub(crate) socket: LeaseSocketArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Reload {
+pub(crate) struct ReloadArgs {
     /// Use it even if it lacks more than a third of the instances, receivers or deliveries that are in use
     #[arg(long)]
     pub(crate) remove: bool,
@@ -519,11 +519,11 @@ pub(crate) struct Reload {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: ControlSocketArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub(crate) struct RunArgs {
     /// Start even if the configuration lacks more than a third of what the last one had
     #[arg(long)]
     pub(crate) remove: bool,
@@ -533,7 +533,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Status {
+pub(crate) struct StatusArgs {
     /// One instance alone, with all that is known of it
     pub(crate) instance: Option<String>,
     /// Ask again every second, until interrupted
@@ -543,18 +543,18 @@ pub(crate) struct Status {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) socket: Socket,
+    pub(crate) socket: ControlSocketArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CompileComponent {
+pub(crate) struct CompileComponentArgs {
     /// Bytes of address space
     pub(crate) memory: u64,
     /// Seconds of CPU time
@@ -562,20 +562,20 @@ pub(crate) struct CompileComponent {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Completions {
+pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: Shell,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ExitCodes {
+pub(crate) struct ExitCodesArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Inspect {
+pub(crate) struct InspectArgs {
     /// The component
     #[arg(value_name = "FILE.wasm", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
@@ -585,7 +585,7 @@ pub(crate) struct Inspect {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Obtain {
+pub(crate) struct ObtainArgs {
     /// The name of an instance in the configuration
     pub(crate) instance: String,
     /// Print what was obtained, and nothing else, on stdout
@@ -647,13 +647,13 @@ impl From<Colours> for ColorChoice {
 impl Command {
     /// Whether it runs until a signal ends it.
     pub(crate) fn runs_for_weeks(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Worker(Worker { command: None, .. }))
+        matches!(self, Self::Run(_) | Self::Worker(WorkerArgs { command: None, .. }))
     }
 
     /// Whether stdout is to hold one JSON object, whatever happens.
     pub(crate) fn json(&self) -> bool {
         match self {
-            Self::Check(Check { json }) | Self::ExitCodes(ExitCodes { json }) => *json,
+            Self::Check(CheckArgs { json }) | Self::ExitCodes(ExitCodesArgs { json }) => *json,
             Self::Inspect(inspect) => inspect.json,
             Self::Obtain(obtain) => obtain.json,
             Self::Get(get) => get.json,
@@ -665,17 +665,17 @@ impl Command {
                 StateCommand::Restore(of) => of.json,
                 StateCommand::Rekey(of) => of.json,
             },
-            Self::Token(Token { command }) => match command {
+            Self::Token(TokenArgs { command }) => match command {
                 TokenCommand::Create(create) => create.json,
                 TokenCommand::List(list) => list.json,
                 TokenCommand::Revoke(of) => of.json,
             },
-            Self::Workers(Workers { command: Some(WorkersCommand::Ban(of) | WorkersCommand::Remove(of)), .. }) => {
-                of.json
-            }
-            Self::Workers(Workers { command: None, list }) => list.of.json,
-            Self::Worker(Worker { command: Some(WorkerCommand::Status(status)), .. }) => status.json,
-            Self::Worker(Worker { command: None, .. }) => false,
+            Self::Workers(WorkersArgs {
+                command: Some(WorkersCommand::Ban(of) | WorkersCommand::Remove(of)), ..
+            }) => of.json,
+            Self::Workers(WorkersArgs { command: None, list }) => list.of.json,
+            Self::Worker(WorkerArgs { command: Some(WorkerCommand::Status(status)), .. }) => status.json,
+            Self::Worker(WorkerArgs { command: None, .. }) => false,
             Self::CompileComponent(_) | Self::Completions(_) | Self::Exec(_) | Self::Run(_) => false,
         }
     }

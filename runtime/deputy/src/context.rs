@@ -3,16 +3,16 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Config, Places, Program, WorkerConfig};
-use deputy_local::Peer;
+use deputy_config::{ConfigKind, ConfigPaths, CoordinatorFile, WorkerConfig};
+use deputy_local::SocketPeer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::cli::Global;
+use crate::environment::EnvConfig;
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
 use crate::print::Printer;
-use crate::surroundings::Surroundings;
 
 /// The version of what the commands print as JSON. It grows when a field goes or changes its meaning.
 pub(crate) const SCHEMA: u32 = 1;
@@ -31,7 +31,7 @@ pub(crate) struct Context {
     pub(crate) printer: Printer,
     config: Option<PathBuf>,
     state: Option<PathBuf>,
-    surroundings: Surroundings,
+    surroundings: EnvConfig,
 }
 
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ struct Failed<'a> {
 }
 
 impl Context {
-    pub(crate) fn new(printer: Printer, global: &Global, surroundings: Surroundings) -> Self {
+    pub(crate) fn new(printer: Printer, global: &Global, surroundings: EnvConfig) -> Self {
         Self { printer, config: global.config.clone(), state: global.state.clone(), surroundings }
     }
 
@@ -53,13 +53,13 @@ impl Context {
     }
 
     /// Reads the configuration.
-    pub(crate) fn configuration(&self) -> Result<Config, CommandError> {
-        Ok(Config::load(self.named().unwrap_or(Path::new(COORDINATOR)))?)
+    pub(crate) fn configuration(&self) -> Result<CoordinatorFile, CommandError> {
+        Ok(CoordinatorFile::load(self.named().unwrap_or(Path::new(COORDINATOR)))?)
     }
 
     /// Reads the configuration if somebody named one, for commands that can do without.
-    pub(crate) fn named_configuration(&self) -> Result<Option<Config>, CommandError> {
-        Ok(self.named().map(Config::load).transpose()?)
+    pub(crate) fn named_configuration(&self) -> Result<Option<CoordinatorFile>, CommandError> {
+        Ok(self.named().map(CoordinatorFile::load).transpose()?)
     }
 
     fn named(&self) -> Option<&Path> {
@@ -67,7 +67,7 @@ impl Context {
     }
 
     /// The state directory; the configuration has its say if there is one.
-    pub(crate) fn state_dir(&self, config: Option<&Config>) -> Option<PathBuf> {
+    pub(crate) fn state_dir(&self, config: Option<&CoordinatorFile>) -> Option<PathBuf> {
         self.surroundings.state_dir(self.state.as_deref(), config.and_then(|config| config.state_dir.as_deref()))
     }
 
@@ -79,7 +79,7 @@ impl Context {
     /// The file that somebody named, if it is a worker's.
     pub(crate) fn names_worker(&self) -> Result<Option<PathBuf>, CommandError> {
         let Some(path) = self.named() else { return Ok(None) };
-        Ok((Places::load(path)?.program == Program::Worker).then(|| path.to_owned()))
+        Ok((ConfigPaths::load(path)?.program == ConfigKind::Worker).then(|| path.to_owned()))
     }
 
     /// A worker's configuration: the one that was named, or that lies here, or one that says nothing.
@@ -93,39 +93,43 @@ impl Context {
 
     /// The socket of a coordinator or a worker, and which it is: where somebody named it, or where the configuration has it,
     /// whatever is wrong in that. A worker's configuration leads to the worker.
-    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
-        self.socket_of(Program::Coordinator, named)
+    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
+        self.socket_of(ConfigKind::Coordinator, named)
     }
 
     /// The socket of whoever gives out leases here: the coordinator's, or the worker's where a `worker.toml` and no
     /// `deputy.toml` lies in the current folder.
-    pub(crate) fn either_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+    pub(crate) fn either_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
         let is_worker = Path::new(WORKER).exists() && !Path::new(COORDINATOR).exists();
-        self.socket_of(if is_worker { Program::Worker } else { Program::Coordinator }, named)
+        self.socket_of(if is_worker { ConfigKind::Worker } else { ConfigKind::Coordinator }, named)
     }
 
     /// A worker's socket: where somebody named it, or where the worker's configuration has it.
-    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
-        self.socket_of(Program::Worker, named)
+    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
+        self.socket_of(ConfigKind::Worker, named)
     }
 
     /// Where nobody names a file, the one of this program is looked at that lies in the current folder.
-    fn socket_of(&self, usual: Program, named: Option<&Path>) -> Result<Option<(PathBuf, Peer)>, CommandError> {
+    fn socket_of(
+        &self,
+        usual: ConfigKind,
+        named: Option<&Path>,
+    ) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
         if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
-            return Ok(Some((socket.to_owned(), Peer::Named)));
+            return Ok(Some((socket.to_owned(), SocketPeer::Named)));
         }
         let file = Path::new(match usual {
-            Program::Coordinator => COORDINATOR,
-            Program::Worker => WORKER,
+            ConfigKind::Coordinator => COORDINATOR,
+            ConfigKind::Worker => WORKER,
         });
         let places = match self.named().or(Some(file).filter(|path| path.exists())) {
-            Some(path) => Places::load(path)?,
-            None => Places { program: usual, ..Places::default() },
+            Some(path) => ConfigPaths::load(path)?,
+            None => ConfigPaths { program: usual, ..ConfigPaths::default() },
         };
         let (configured, flag) = (places.state_dir.as_deref(), self.state.as_deref());
         let (state, name, peer) = match places.program {
-            Program::Coordinator => (self.surroundings.state_dir(flag, configured), SOCKET, Peer::Coordinator),
-            Program::Worker => (self.worker_state_dir(configured), WORKER_SOCKET, Peer::Worker),
+            ConfigKind::Coordinator => (self.surroundings.state_dir(flag, configured), SOCKET, SocketPeer::Coordinator),
+            ConfigKind::Worker => (self.worker_state_dir(configured), WORKER_SOCKET, SocketPeer::Worker),
         };
         let socket = places.socket.or_else(|| state.map(|state| state.join(name)));
         Ok(socket.map(|socket| (socket, peer)))
@@ -153,12 +157,12 @@ impl Context {
 
     /// Prints text on stdout. A reader that has gone away has seen enough.
     pub(crate) fn data(&self, text: &str) -> Result<(), CommandError> {
-        written(self.printer.data(text))
+        written(self.printer.stdout(text))
     }
 
     /// Prints text on stdout for somebody who may go away at any time. Says whether somebody still reads.
     pub(crate) fn shown(&self, text: &str) -> Result<bool, CommandError> {
-        match self.printer.data(text) {
+        match self.printer.stdout(text) {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
             result => written(result).map(|()| true),
         }

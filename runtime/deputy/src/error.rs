@@ -9,7 +9,7 @@ use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::print::{ERROR, HINT, Printer, harmless, indented};
+use crate::print::{ERROR, HINT, Printer, indented, sanitize};
 
 /// A failed command: the error with its chain, what may help, and the code to end with.
 #[derive(Debug)]
@@ -80,29 +80,29 @@ impl CommandError {
         match &self.report {
             Report::Chain(error) => {
                 let (message, causes) = chain(error.as_ref());
-                printer.say(ERROR, "error", &message);
+                printer.labelled(ERROR, "error", &message);
                 for cause in causes {
-                    printer.note(&format!("  because {}\n", harmless(&cause)));
+                    printer.stderr(&format!("  because {}\n", sanitize(&cause)));
                 }
             }
             Report::Refused(error) => {
-                printer.note(&indented(&error.details, ""));
-                printer.say(ERROR, "error", &error.message);
+                printer.stderr(&indented(&error.details, ""));
+                printer.labelled(ERROR, "error", &error.message);
             }
             Report::Findings(ConfigErrors::Invalid(findings)) => {
-                printer.note(&findings.render(Colour::Always));
+                printer.stderr(&findings.render(Colour::Always));
                 let (count, path) = (findings.len(), findings.path().display());
                 let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
-                printer.note("\n");
-                printer.say(ERROR, "error", &format!("{errors} in {path}: nothing was started"));
+                printer.stderr("\n");
+                printer.labelled(ERROR, "error", &format!("{errors} in {path}: nothing was started"));
             }
             Report::Findings(error @ ConfigErrors::Unreadable { source, .. }) => {
-                printer.say(ERROR, "error", &error.to_string());
-                printer.note(&format!("  because {}\n", harmless(&source.to_string())));
+                printer.labelled(ERROR, "error", &error.to_string());
+                printer.stderr(&format!("  because {}\n", sanitize(&source.to_string())));
             }
         }
         for hint in &self.hints {
-            printer.say(HINT, "hint", hint);
+            printer.labelled(HINT, "hint", hint);
         }
     }
 

@@ -16,19 +16,19 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::str::FromStr;
 
-use deputy_local::Given;
+use deputy_local::ReceivedPayload;
 use deputy_payloads::AwsCredentials;
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
 
 use crate::cli;
 use crate::context::Context;
-use crate::control::either;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::lease_commands::either;
 
 /// A variable, and perhaps the instance that it is for: `NAME` or `NAME=INSTANCE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct VariableTarget {
     variable: String,
     instance: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Target {
 #[error(
     "not a variable's name, with letters, digits and underscores; perhaps with an instance after it: NAME=INSTANCE"
 )]
-pub(crate) struct TargetError;
+pub(crate) struct VariableTargetError;
 
 /// How a payload is handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,21 +74,21 @@ enum ExecError {
 
 /// Variables to set and to take away, with the files that some of them name.
 #[derive(Default)]
-struct Surroundings {
+struct ChildEnv {
     set: BTreeMap<String, OsString>,
     /// Of which instance each variable is, those too that are taken away.
     owners: BTreeMap<String, String>,
     files: Vec<OwnedFd>,
 }
 
-pub(crate) async fn run(context: &Context, arguments: &cli::Exec) -> Result<Exit, CommandError> {
+pub(crate) async fn run(context: &Context, arguments: &cli::ExecArgs) -> Result<Exit, CommandError> {
     // What is wrong is said before anything is given out.
     let plan = Plan::of(arguments)?;
     let Some((program, words)) = arguments.command.split_first() else {
         return Err(CommandError::new(Exit::Misconfigured, "no program to call"));
     };
     let client = either(context, &arguments.socket)?;
-    let mut surroundings = Surroundings::default();
+    let mut surroundings = ChildEnv::default();
     for (instance, targets) in &plan.instances {
         let given = client.lease(instance, arguments.wait).await?;
         surroundings.add(instance, targets, &given)?;
@@ -118,7 +118,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Exec) -> Result<Exit
 }
 
 impl<'a> Plan<'a> {
-    fn of(arguments: &'a cli::Exec) -> Result<Self, ExecError> {
+    fn of(arguments: &'a cli::ExecArgs) -> Result<Self, ExecError> {
         let mut instances: Vec<(&str, Vec<(Way, &str)>)> = Vec::new();
         let mut names = BTreeSet::new();
         for name in &arguments.instances {
@@ -144,9 +144,9 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Surroundings {
+impl ChildEnv {
     /// Hands over what one instance holds: in the variables that were named, or else in those of its service.
-    fn add(&mut self, instance: &str, targets: &[(Way, &str)], given: &Given) -> Result<(), CommandError> {
+    fn add(&mut self, instance: &str, targets: &[(Way, &str)], given: &ReceivedPayload) -> Result<(), CommandError> {
         if targets.is_empty() {
             return Ok(self.of_service(instance, given)?);
         }
@@ -161,7 +161,7 @@ impl Surroundings {
         Ok(())
     }
 
-    fn of_service(&mut self, instance: &str, given: &Given) -> Result<(), ExecError> {
+    fn of_service(&mut self, instance: &str, given: &ReceivedPayload) -> Result<(), ExecError> {
         let service = given.service.as_deref().unwrap_or("not known yet");
         if service != "s3" {
             return Err(ExecError::Service { instance: instance.to_owned(), service: service.to_owned() });
@@ -185,7 +185,7 @@ impl Surroundings {
 
     /// A file in memory, for this user alone, that nobody can change. It is read by its path below this process's number,
     /// which the program takes over: so the program's own children can read it, too, while it runs.
-    fn file(&mut self, given: &Given) -> Result<OsString, CommandError> {
+    fn file(&mut self, given: &ReceivedPayload) -> Result<OsString, CommandError> {
         let failed = |error: io::Error| CommandError::new(Exit::Failed, error).context("cannot make a file in memory");
         let file = memory(given.payload.expose()).map_err(failed)?;
         let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
@@ -205,7 +205,7 @@ impl Surroundings {
 }
 
 /// The whole payload, as a variable can hold it.
-fn value(instance: &str, given: &Given) -> Result<OsString, ExecError> {
+fn value(instance: &str, given: &ReceivedPayload) -> Result<OsString, ExecError> {
     let payload = given.payload.expose();
     if payload.contains(&0) {
         let why = "there is a zero byte in it; --file-env hands it over in a file".to_owned();
@@ -227,10 +227,10 @@ fn memory(payload: &[u8]) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-impl FromStr for Target {
-    type Err = TargetError;
+impl FromStr for VariableTarget {
+    type Err = VariableTargetError;
 
-    fn from_str(text: &str) -> Result<Self, TargetError> {
+    fn from_str(text: &str) -> Result<Self, VariableTargetError> {
         let (variable, instance) = match text.split_once('=') {
             Some((variable, instance)) => (variable, Some(instance.to_owned())),
             None => (text, None),
@@ -238,7 +238,11 @@ impl FromStr for Target {
         let begins = variable.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let plain = variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let named = instance.as_ref().is_none_or(|instance| !instance.is_empty());
-        if begins && plain && named { Ok(Self { variable: variable.to_owned(), instance }) } else { Err(TargetError) }
+        if begins && plain && named {
+            Ok(Self { variable: variable.to_owned(), instance })
+        } else {
+            Err(VariableTargetError)
+        }
     }
 }
 
@@ -265,8 +269,8 @@ mod tests {
 
     use deputy_core::SecretBytes;
 
-    fn given(service: Option<&str>, payload: &[u8]) -> Given {
-        Given {
+    fn given(service: Option<&str>, payload: &[u8]) -> ReceivedPayload {
+        ReceivedPayload {
             payload: SecretBytes::new(payload.to_vec()),
             revision: Some(1),
             valid_until: Some("2100-01-01T00:00:00.000Z".into()),
@@ -274,13 +278,13 @@ mod tests {
         }
     }
 
-    fn set(surroundings: &Surroundings) -> Vec<(&str, &str)> {
+    fn set(surroundings: &ChildEnv) -> Vec<(&str, &str)> {
         surroundings.set.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
     }
 
     #[test]
     fn credentials_for_s3_go_into_the_variables_of_aws_and_no_other_ones_stay() {
-        let mut surroundings = Surroundings::default();
+        let mut surroundings = ChildEnv::default();
         let payload = br#"{"AccessKeyId":"AKIA","SecretAccessKey":"hunter2"}"#;
         surroundings.add("a", &[], &given(Some("s3"), payload)).unwrap();
         assert_eq!(
@@ -304,14 +308,14 @@ mod tests {
     #[test]
     fn exec_judges_payloads_of_aws_as_the_vectors_say() {
         for (accepted, payload) in VECTORS {
-            let result = Surroundings::default().of_service("a", &given(Some("s3"), payload.as_bytes()));
+            let result = ChildEnv::default().of_service("a", &given(Some("s3"), payload.as_bytes()));
             assert_eq!(result.is_ok(), accepted, "{payload}");
         }
     }
 
     #[test]
     fn a_payload_is_never_part_of_an_error() {
-        let mut surroundings = Surroundings::default();
+        let mut surroundings = ChildEnv::default();
         for given in [given(Some("s3"), b"hunter2"), given(Some("hdfs"), b"hunter2"), given(None, b"hunter2")] {
             let error = surroundings.of_service("a", &given).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -322,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_variable_is_for_one_instance() {
-        let mut surroundings = Surroundings::default();
+        let mut surroundings = ChildEnv::default();
         surroundings.add("a", &[(Way::Value, "A"), (Way::Value, "B")], &given(None, b"payload")).unwrap();
         assert_eq!(set(&surroundings), [("A", "payload"), ("B", "payload")]);
         assert!(surroundings.add("b", &[(Way::Value, "A")], &given(None, b"other")).is_err());
@@ -330,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_file_in_memory_can_be_read_again_and_again_and_changed_by_nobody() {
-        let mut surroundings = Surroundings::default();
+        let mut surroundings = ChildEnv::default();
         surroundings.add("a", &[(Way::File, "FILE")], &given(None, b"\0payload")).unwrap();
         let path = surroundings.set["FILE"].clone();
         for _ in 0..2 {
@@ -343,14 +347,14 @@ mod tests {
 
     #[test]
     fn a_target_is_a_variable_and_perhaps_an_instance() {
-        let target = |variable: &str, instance: Option<&str>| Target {
+        let target = |variable: &str, instance: Option<&str>| VariableTarget {
             variable: variable.to_owned(),
             instance: instance.map(str::to_owned),
         };
         assert_eq!("TOKEN".parse(), Ok(target("TOKEN", None)));
         assert_eq!("_t0=s3-prod".parse(), Ok(target("_t0", Some("s3-prod"))));
         for text in ["", "=", "=a", "A=", "0A", "A-B", "A B", "\u{c4}", "A\n"] {
-            assert_eq!(text.parse::<Target>(), Err(TargetError), "{text:?}");
+            assert_eq!(text.parse::<VariableTarget>(), Err(VariableTargetError), "{text:?}");
         }
     }
 

@@ -9,19 +9,21 @@ mod capability;
 mod check;
 mod cli;
 mod context;
-mod control;
 mod error;
 mod exec;
 mod exit;
+mod lease_commands;
 
-mod groups;
+mod audit_printer;
+mod call_report;
+mod check_groups;
+mod environment;
+mod fd_limit;
 mod inspect;
+mod load;
 mod log;
 mod obtain;
-mod open_files;
-mod outcome;
 mod output;
-mod prepare;
 mod print;
 mod provider;
 mod receiver_settings;
@@ -31,9 +33,7 @@ mod run;
 mod sandbox;
 mod state;
 mod status;
-mod surroundings;
 mod table;
-mod trail;
 mod worker;
 mod workers;
 
@@ -48,10 +48,10 @@ use serde::Serialize;
 
 use crate::cli::{Cli, Colours, Command, LogLevel};
 use crate::context::{Context, SCHEMA};
+use crate::environment::EnvConfig;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::Printer;
-use crate::surroundings::Surroundings;
 
 /// How long work on files that was begun may still take when a command has ended.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         return deputy_sandbox::compile_child(limits.memory, limits.seconds);
     }
     let printer = Printer::new(cli.global.color.into());
-    let surroundings = Surroundings::read();
+    let surroundings = EnvConfig::read();
     let level = level(&cli, &surroundings);
     let context = Context::new(printer, &cli.global, surroundings);
     let log = match log::start(*level.as_ref().unwrap_or(&LogLevel::Warn), &cli.command, printer) {
@@ -98,7 +98,7 @@ fn close() -> Result<(), CommandError> {
         .map_err(|error| CommandError::new(Exit::Internal, error).context("cannot close this process to others"))
 }
 
-fn level(cli: &Cli, surroundings: &Surroundings) -> Result<LogLevel, CommandError> {
+fn level(cli: &Cli, surroundings: &EnvConfig) -> Result<LogLevel, CommandError> {
     match (cli.global.log, surroundings.log.as_deref()) {
         (Some(level), _) => Ok(level),
         (None, Some(text)) => LogLevel::from_str(text, true).map_err(|_| {
@@ -118,18 +118,18 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Completions(arguments) => completions(context, arguments),
         Command::Exec(arguments) => block_on(exec::run(context, arguments)),
         Command::ExitCodes(arguments) => exit_codes(context, arguments),
-        Command::Get(arguments) => block_on(control::get(context, arguments)),
+        Command::Get(arguments) => block_on(lease_commands::get(context, arguments)),
         Command::Inspect(arguments) => block_on(inspect::run(context, arguments)),
         Command::Obtain(arguments) => block_on(obtain::run(context, arguments, now())),
-        Command::Reload(arguments) => block_on(control::reload(context, arguments)),
-        Command::Renew(arguments) => block_on(control::renew(context, arguments)),
-        Command::Revoke(arguments) => block_on(control::revoke(context, arguments)),
+        Command::Reload(arguments) => block_on(lease_commands::reload(context, arguments)),
+        Command::Renew(arguments) => block_on(lease_commands::renew(context, arguments)),
+        Command::Revoke(arguments) => block_on(lease_commands::revoke(context, arguments)),
         Command::Run(arguments) => block_on(run::run(context, arguments)),
         Command::State(arguments) => block_on(state::run(context, &arguments.command)),
         Command::Status(arguments) => block_on(status::run(context, arguments)),
         Command::Token(arguments) => block_on(workers::token(context, arguments)),
         Command::Workers(arguments) => block_on(workers::workers(context, arguments)),
-        Command::Worker(cli::Worker { command: Some(cli::WorkerCommand::Status(arguments)), .. }) => {
+        Command::Worker(cli::WorkerArgs { command: Some(cli::WorkerCommand::Status(arguments)), .. }) => {
             block_on(worker::status(context, arguments))
         }
         Command::Worker(arguments) => block_on(worker::run(context, arguments)),
@@ -152,14 +152,14 @@ fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn completions(context: &Context, arguments: &cli::Completions) -> Result<Exit, CommandError> {
+fn completions(context: &Context, arguments: &cli::CompletionsArgs) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "deputy", &mut script);
     context.data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
 
-fn exit_codes(context: &Context, arguments: &cli::ExitCodes) -> Result<Exit, CommandError> {
+fn exit_codes(context: &Context, arguments: &cli::ExitCodesArgs) -> Result<Exit, CommandError> {
     #[derive(Serialize)]
     struct Codes {
         schema: u32,

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use std::path::Path;
 
-use deputy_config::{Config, Entry};
-use deputy_core::{Asker, Instance, Span, Timestamp, Tokens};
-use deputy_observe::{Audit, Outcome};
+use deputy_config::{CoordinatorFile, InstanceEntry};
+use deputy_core::{Instance, Principal, Span, Timestamp, Tokens};
+use deputy_observe::{Audit, AuditOutcome};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::audit_printer;
+use crate::call_report::{self, CallErrorJson, RefusalJson, UsageJson};
 use crate::cli;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::outcome::{self, CallErrorJson, RefusalJson, UsageJson};
-use crate::output::Output;
+use crate::output::PayloadFile;
 use crate::print::{Printer, WARNING};
 use crate::sandbox;
 use crate::table::Table;
-use crate::trail;
 
 /// The call, for a program to read. Never the payload.
 #[derive(Serialize)]
@@ -38,19 +38,19 @@ struct ObtainJson<'a> {
     error: Option<CallErrorJson>,
 }
 
-pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timestamp) -> Result<Exit, CommandError> {
+pub(crate) async fn run(context: &Context, arguments: &cli::ObtainArgs, now: Timestamp) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
     let entry = find(&config, &arguments.instance)?;
     let instance = component(entry)?;
     if !entry.enabled {
         let text = format!("{} is not enabled: it is called because you name it", entry.name);
-        context.printer.say(WARNING, "warning", &text);
+        context.printer.labelled(WARNING, "warning", &text);
     }
     if let Some(proxy) = context.unused_proxy() {
-        context.printer.say(WARNING, "warning", &proxy);
+        context.printer.labelled(WARNING, "warning", &proxy);
     }
     // Before anything is obtained it is known that it can be kept.
-    let output = arguments.out.as_deref().map(Output::prepare).transpose();
+    let output = arguments.out.as_deref().map(PayloadFile::prepare).transpose();
     let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;
     let audit = Arc::new(audit(context.printer, arguments, &config)?);
     let (state, key) = (context.state_dir(Some(&config)), config.coordinator.key.as_ref());
@@ -65,8 +65,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
         return Err(error.hint("what it had asked the service for may have been granted: see the audit trail"));
     };
     audit.flush().await;
-    let exit = outcome::exit(&call);
-    outcome::print(context.printer, &call, instance, &config.path.display().to_string());
+    let exit = call_report::exit(&call);
+    call_report::print(context.printer, &call, instance, &config.path.display().to_string());
 
     let out = match (&call.result, output) {
         (Ok(tokens), Some(output)) => {
@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
     };
     if arguments.json {
         let service = signals.interrupting(service(context, &config, instance)).await.flatten();
-        let refusals = outcome::refusals(&call.refusals, Asker::Instance(instance));
+        let refusals = call_report::refusals(&call.refusals, Principal::Instance(instance));
         let tokens = call.result.as_ref().ok();
         context.json(&ObtainJson {
             schema: SCHEMA,
@@ -89,7 +89,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Obtain, now: Timesta
             out: out.map(|path| path.display().to_string()),
             usage: call.usage.into(),
             refusals,
-            error: outcome::error(&call),
+            error: call_report::error(&call),
         })?;
     } else if let Ok(tokens) = &call.result {
         if arguments.reveal {
@@ -126,7 +126,7 @@ impl Signals {
     }
 }
 
-fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Entry, CommandError> {
+fn find<'c>(config: &'c CoordinatorFile, name: &str) -> Result<&'c InstanceEntry, CommandError> {
     let found = config.instances.values().find(|instance| instance.name.as_str() == name);
     found.ok_or_else(|| {
         let path = config.path.display();
@@ -140,7 +140,7 @@ fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Entry, CommandError> {
 }
 
 /// What is called.
-fn component(entry: &Entry) -> Result<&Instance, CommandError> {
+fn component(entry: &InstanceEntry) -> Result<&Instance, CommandError> {
     entry.component.as_ref().ok_or_else(|| {
         let error =
             CommandError::new(Exit::Misconfigured, format!("{} has no component that could be called", entry.name));
@@ -153,12 +153,12 @@ fn component(entry: &Entry) -> Result<&Instance, CommandError> {
     })
 }
 
-fn audit_on_stdout(arguments: &cli::Obtain) -> bool {
+fn audit_on_stdout(arguments: &cli::ObtainArgs) -> bool {
     arguments.audit.as_deref() == Some(Path::new("-"))
 }
 
 /// The trail: for people on stderr, and as JSON lines where they are wanted.
-fn audit(printer: Printer, arguments: &cli::Obtain, config: &Config) -> Result<Audit, CommandError> {
+fn audit(printer: Printer, arguments: &cli::ObtainArgs, config: &CoordinatorFile) -> Result<Audit, CommandError> {
     let audit = if audit_on_stdout(arguments) {
         if arguments.json || arguments.reveal {
             let error = "stdout holds one thing: --audit - excludes --json and --reveal";
@@ -170,15 +170,15 @@ fn audit(printer: Printer, arguments: &cli::Obtain, config: &Config) -> Result<A
     };
     Ok(audit.watched(move |event| {
         // How it ended follows, and says all of it.
-        if event.outcome != Outcome::Begun {
-            printer.note(&trail::line(event));
+        if event.outcome != AuditOutcome::Begun {
+            printer.stderr(&audit_printer::line(event));
         }
     }))
 }
 
 /// The service by the component's own word. It is asked in a sandbox of its own: the trail tells of the one call that
 /// was asked for. Without an answer there is nothing to tell.
-async fn service(context: &Context, config: &Config, instance: &Instance) -> Option<String> {
+async fn service(context: &Context, config: &CoordinatorFile, instance: &Instance) -> Option<String> {
     let (state, key) = (context.state_dir(Some(config)), config.coordinator.key.as_ref());
     let sandbox = sandbox::open_beside(state, key, Arc::new(sandbox::nobody())).await.ok()?;
     let call = sandbox.load(instance).await.ok()?.service_name().await;

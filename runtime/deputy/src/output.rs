@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 /// A file that is ready to take a payload. Dropped without one, it leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct PayloadFile {
     path: PathBuf,
     folder: File,
     file: NamedTempFile,
@@ -18,7 +18,7 @@ pub(crate) struct Output {
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OutputError {
+pub(crate) enum PayloadFileError {
     /// Something else than a file is there.
     #[error("{} is there and is no regular file: it is left alone", path.display())]
     Irregular { path: PathBuf },
@@ -30,16 +30,16 @@ pub(crate) enum OutputError {
     Write { path: PathBuf, source: io::Error },
 }
 
-impl Output {
+impl PayloadFile {
     /// Makes sure, before anything is obtained, that the payload will have a place.
-    pub(crate) fn prepare(path: &Path) -> Result<Self, OutputError> {
+    pub(crate) fn prepare(path: &Path) -> Result<Self, PayloadFileError> {
         let path = path.to_owned();
-        let failed = |source| OutputError::Write { path: path.clone(), source };
+        let failed = |source| PayloadFileError::Write { path: path.clone(), source };
         let Some(name) = path.file_name().and_then(OsStr::to_str) else {
-            return Err(OutputError::Nameless { path });
+            return Err(PayloadFileError::Nameless { path });
         };
         match path.symlink_metadata() {
-            Ok(there) if !there.is_file() => return Err(OutputError::Irregular { path }),
+            Ok(there) if !there.is_file() => return Err(PayloadFileError::Irregular { path }),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
@@ -56,7 +56,7 @@ impl Output {
     }
 
     /// Writes the payload and puts it in its place; what was there before stays whole until then.
-    pub(crate) fn commit(self, payload: &[u8]) -> Result<(), OutputError> {
+    pub(crate) fn commit(self, payload: &[u8]) -> Result<(), PayloadFileError> {
         let Self { path, folder, mut file } = self;
         let write = || -> io::Result<()> {
             file.write_all(payload)?;
@@ -64,7 +64,7 @@ impl Output {
             file.persist(&path)?;
             folder.sync_all()
         };
-        write().map_err(|source| OutputError::Write { path, source })
+        write().map_err(|source| PayloadFileError::Write { path, source })
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         for payload in [b"one".as_slice(), b"second"] {
-            Output::prepare(&path).unwrap().commit(payload).unwrap();
+            PayloadFile::prepare(&path).unwrap().commit(payload).unwrap();
             assert_eq!(fs::read(&path).unwrap(), payload);
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
             assert_eq!(names(folder.path()), ["token"]);
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn what_was_prepared_and_not_used_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        drop(Output::prepare(&folder.path().join("token")).unwrap());
+        drop(PayloadFile::prepare(&folder.path().join("token")).unwrap());
         assert!(names(folder.path()).is_empty());
     }
 
@@ -106,10 +106,14 @@ mod tests {
         let (link, target) = (folder.path().join("link"), folder.path().join("target"));
         symlink(&target, &link).unwrap();
         for path in [link.as_path(), folder.path(), Path::new("/dev/null")] {
-            assert!(matches!(Output::prepare(path), Err(OutputError::Irregular { .. })), "{}", path.display());
+            assert!(
+                matches!(PayloadFile::prepare(path), Err(PayloadFileError::Irregular { .. })),
+                "{}",
+                path.display()
+            );
         }
-        assert!(matches!(Output::prepare(Path::new("/")), Err(OutputError::Nameless { .. })));
-        assert!(matches!(Output::prepare(Path::new("/nowhere/token")), Err(OutputError::Write { .. })));
+        assert!(matches!(PayloadFile::prepare(Path::new("/")), Err(PayloadFileError::Nameless { .. })));
+        assert!(matches!(PayloadFile::prepare(Path::new("/nowhere/token")), Err(PayloadFileError::Write { .. })));
         assert_eq!(names(folder.path()), ["link"]);
     }
 }

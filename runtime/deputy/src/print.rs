@@ -28,7 +28,7 @@ impl Printer {
     }
 
     /// Data. Without a reader there is nothing more to say.
-    pub(crate) fn data(self, text: &str) -> io::Result<()> {
+    pub(crate) fn stdout(self, text: &str) -> io::Result<()> {
         let mut stream = AutoStream::new(io::stdout().lock(), self.colour);
         stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
     }
@@ -40,7 +40,7 @@ impl Printer {
             // Control characters in it would be the component's words to the terminal.
             for chunk in String::from_utf8_lossy(bytes).split_inclusive('\n') {
                 let line = chunk.strip_suffix('\n');
-                stream.write_all(harmless(line.unwrap_or(chunk)).as_bytes())?;
+                stream.write_all(sanitize(line.unwrap_or(chunk)).as_bytes())?;
                 stream.write_all(b"\n")?;
             }
         } else {
@@ -50,14 +50,14 @@ impl Printer {
     }
 
     /// Anything else. Nobody can be told that stderr is gone.
-    pub(crate) fn note(self, text: &str) {
+    pub(crate) fn stderr(self, text: &str) {
         let mut stream = AutoStream::new(io::stderr().lock(), self.colour);
         drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
     }
 
     /// A line on stderr that begins with a word such as `error`.
-    pub(crate) fn say(self, style: Style, word: &str, text: &str) {
-        self.note(&format!("{}: {}\n", painted(style, word), harmless(text)));
+    pub(crate) fn labelled(self, style: Style, word: &str, text: &str) {
+        self.stderr(&format!("{}: {}\n", styled(style, word), sanitize(text)));
     }
 
     /// Whether stderr shows colours.
@@ -71,12 +71,12 @@ impl Printer {
 }
 
 /// A text in a style; the stream takes the style away where it is not seen.
-pub(crate) fn painted(style: Style, text: impl Display) -> String {
+pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
 /// A text without characters that do something: control characters, and those that turn the direction of writing.
-pub(crate) fn harmless(text: &str) -> String {
+pub(crate) fn sanitize(text: &str) -> String {
     let acts = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
@@ -85,7 +85,7 @@ pub(crate) fn harmless(text: &str) -> String {
 
 /// Lines, each behind an indent, each harmless.
 pub(crate) fn indented(text: &str, indent: &str) -> String {
-    text.lines().map(|line| format!("{indent}{}\n", harmless(line))).collect()
+    text.lines().map(|line| format!("{indent}{}\n", sanitize(line))).collect()
 }
 
 /// A number of bytes for people: `412 KiB`.
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_acts_on_a_terminal_is_taken_out() {
         assert_eq!(
-            harmless("a\u{1b}[31m\r\n\u{9b}b\u{202e}c\u{7f}ß"),
+            sanitize("a\u{1b}[31m\r\n\u{9b}b\u{202e}c\u{7f}ß"),
             "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}ß"
         );
         assert_eq!(indented("a\nb\u{7}\n", "  "), "  a\n  b\u{fffd}\n");

@@ -4,86 +4,86 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deputy_coordinator::Provider;
-use deputy_core::schedule::{Kind, Lease, Outcome, Work};
-use deputy_core::{Asker, Failure, Instance, Refusal, SecretBytes, Tokens};
+use deputy_core::schedule::{CallOutcome, FailureKind, Lease, ProviderCall};
+use deputy_core::{Instance, PolicyDenial, Principal, ProviderFailure, SecretBytes, Tokens};
 use deputy_sandbox::{Call, CallError};
 
+use crate::call_report;
 use crate::exit::Exit;
-use crate::outcome;
 
 /// One instance's component.
-pub(crate) struct Sandboxed {
+pub(crate) struct SandboxedProvider {
     instance: Instance,
-    provider: Arc<deputy_sandbox::Provider>,
+    provider: Arc<deputy_sandbox::LoadedProvider>,
     config: String,
 }
 
 /// An instance whose component can't be loaded.
-pub(crate) struct Unloaded {
+pub(crate) struct UnloadedProvider {
     pub(crate) why: String,
 }
 
-impl Sandboxed {
+impl SandboxedProvider {
     /// `config` is the file that a refusal tells to change.
-    pub(crate) fn new(instance: Instance, provider: Arc<deputy_sandbox::Provider>, config: String) -> Self {
+    pub(crate) fn new(instance: Instance, provider: Arc<deputy_sandbox::LoadedProvider>, config: String) -> Self {
         Self { instance, provider, config }
     }
 
-    async fn obtain(&self) -> Outcome {
+    async fn obtain(&self) -> CallOutcome {
         let required = self.provider.tokens_required().await;
         match required.result {
             Ok(true) => {}
-            Ok(false) => return Outcome::NotRequired,
+            Ok(false) => return CallOutcome::NotRequired,
             Err(_) => return self.failed(&required),
         }
         let call = self.provider.obtain().await;
         self.ended(call)
     }
 
-    fn ended(&self, call: Call<Tokens>) -> Outcome {
+    fn ended(&self, call: Call<Tokens>) -> CallOutcome {
         match call.result {
             Ok(tokens) => {
                 self.tell(&call.refusals);
-                Outcome::Obtained(tokens)
+                CallOutcome::Obtained(tokens)
             }
             Err(_) => self.failed(&call),
         }
     }
 
-    fn failed<T>(&self, call: &Call<T>) -> Outcome {
+    fn failed<T>(&self, call: &Call<T>) -> CallOutcome {
         self.tell(&call.refusals);
-        let Err(error) = &call.result else { return Outcome::NotRequired };
+        let Err(error) = &call.result else { return CallOutcome::NotRequired };
         if !call.log_tail.trim().is_empty() {
             tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "the component wrote last");
         }
-        let message = match outcome::secrets(&call.secret_faults) {
+        let message = match call_report::secrets(&call.secret_faults) {
             Some(faults) => format!("{faults}; the component said: {}", message(error)),
             None => message(error),
         };
-        Outcome::Failed(kind(call, error), message)
+        CallOutcome::Failed(kind(call, error), message)
     }
 
     /// What was refused, with the lines that would allow it.
-    fn tell(&self, refusals: &[Refusal]) {
-        for refusal in outcome::refusals(refusals, Asker::Instance(&self.instance)) {
+    fn tell(&self, refusals: &[PolicyDenial]) {
+        for refusal in call_report::refusals(refusals, Principal::Instance(&self.instance)) {
             let fix = refusal.fix.as_deref().unwrap_or_default();
             tracing::warn!(code = refusal.code, fix, config = %self.config, "refused: {}", refusal.message);
         }
     }
 }
 
-pub(crate) fn kind<T>(call: &Call<T>, error: &CallError) -> Kind {
-    if let CallError::Failure(Failure::Throttled { retry_after, .. }) = error {
-        return Kind::Throttled(*retry_after);
+pub(crate) fn kind<T>(call: &Call<T>, error: &CallError) -> FailureKind {
+    if let CallError::Failure(ProviderFailure::Throttled { retry_after, .. }) = error {
+        return FailureKind::Throttled(*retry_after);
     }
-    match outcome::exit(call) {
-        Exit::Broken => Kind::Broken,
-        Exit::Denied => Kind::Denied,
-        Exit::Misconfigured => Kind::Misconfigured,
-        Exit::OverLimit => Kind::OverLimit,
-        Exit::Refused => Kind::Refused,
-        Exit::Unavailable => Kind::Unavailable,
-        Exit::Done | Exit::Failed | Exit::Internal => Kind::Internal,
+    match call_report::exit(call) {
+        Exit::Broken => FailureKind::Broken,
+        Exit::Denied => FailureKind::Denied,
+        Exit::Misconfigured => FailureKind::Misconfigured,
+        Exit::OverLimit => FailureKind::OverLimit,
+        Exit::Refused => FailureKind::Refused,
+        Exit::Unavailable => FailureKind::Unavailable,
+        Exit::Done | Exit::Failed | Exit::Internal => FailureKind::Internal,
     }
 }
 
@@ -91,8 +91,10 @@ pub(crate) fn kind<T>(call: &Call<T>, error: &CallError) -> Kind {
 pub(crate) fn message(error: &CallError) -> String {
     match error {
         CallError::Failure(failure) => match failure {
-            Failure::Denied(text) | Failure::Misconfigured(text) | Failure::Unavailable(text) => text.clone(),
-            Failure::Throttled { message, .. } => message.clone(),
+            ProviderFailure::Denied(text)
+            | ProviderFailure::Misconfigured(text)
+            | ProviderFailure::Unavailable(text) => text.clone(),
+            ProviderFailure::Throttled { message, .. } => message.clone(),
         },
         error => error.to_string(),
     }
@@ -103,21 +105,21 @@ fn tokens(lease: &Lease) -> Tokens {
     Tokens { payload: SecretBytes::new(lease.payload.expose().to_vec()), valid_until: Some(lease.valid_until) }
 }
 
-fn unable(function: &str) -> Outcome {
-    Outcome::Failed(Kind::Misconfigured, format!("the component does not export {function}"))
+fn unable(function: &str) -> CallOutcome {
+    CallOutcome::Failed(FailureKind::Misconfigured, format!("the component does not export {function}"))
 }
 
 #[async_trait]
-impl Provider for Sandboxed {
-    async fn call(&self, work: &Work) -> Outcome {
+impl Provider for SandboxedProvider {
+    async fn call(&self, work: &ProviderCall) -> CallOutcome {
         match work {
-            Work::Obtain => self.obtain().await,
-            Work::Renew(lease) => match self.provider.renew(&tokens(lease)).await {
+            ProviderCall::Obtain => self.obtain().await,
+            ProviderCall::Renew(lease) => match self.provider.renew(&tokens(lease)).await {
                 Some(call) => self.ended(call),
                 None => unable("renewal"),
             },
-            Work::Revoke(lease) => match self.provider.revoke(&tokens(lease)).await {
-                Some(call) if call.result.is_ok() => Outcome::Revoked,
+            ProviderCall::Revoke(lease) => match self.provider.revoke(&tokens(lease)).await {
+                Some(call) if call.result.is_ok() => CallOutcome::Revoked,
                 Some(call) => self.failed(&call),
                 None => unable("revocation"),
             },
@@ -126,8 +128,8 @@ impl Provider for Sandboxed {
 }
 
 #[async_trait]
-impl Provider for Unloaded {
-    async fn call(&self, _: &Work) -> Outcome {
-        Outcome::Failed(Kind::Misconfigured, self.why.clone())
+impl Provider for UnloadedProvider {
+    async fn call(&self, _: &ProviderCall) -> CallOutcome {
+        CallOutcome::Failed(FailureKind::Misconfigured, self.why.clone())
     }
 }

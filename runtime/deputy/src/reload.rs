@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deputy_config::{Colour, Config, ConfigErrors, Coordinator as Coordinates, Finding};
-use deputy_coordinator::{AskError, Deliveries, Handle, Loaded, Lost, Reload, Reloaded, Removals, Shape};
+use deputy_config::{Colour, ConfigErrors, CoordinatorFile, CoordinatorSection as Coordinates, Finding};
+use deputy_coordinator::{
+    CoordinatorHandle, Deliveries, Loaded, Lost, Reload, ReloadReply, Removals, RequestError, Shape,
+};
 use deputy_core::in_one_line;
 use deputy_local::ControlError;
 use deputy_observe::Audit;
@@ -17,7 +19,7 @@ use deputy_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 
-use crate::prepare::{Part, Preparer, Ready};
+use crate::load::{ComponentLoader, Part, Ready};
 use crate::removal;
 
 /// More warnings of a configuration than these are counted and not repeated.
@@ -34,8 +36,8 @@ const WAITING: usize = 16;
 
 /// Applies configurations.
 pub(crate) struct Reloader {
-    preparer: Arc<Preparer>,
-    handle: Handle,
+    preparer: Arc<ComponentLoader>,
+    handle: CoordinatorHandle,
     audit: Arc<Audit>,
     requests: mpsc::Receiver<Request>,
     /// Where the names of the configuration in use are kept for the next start.
@@ -50,11 +52,11 @@ pub(crate) struct Reloads(mpsc::Sender<Request>);
 /// A reload that may lack so much, and who asked for it.
 type Request = (Removals, Reply);
 
-type Reply = oneshot::Sender<Result<Reloaded, ControlError>>;
+type Reply = oneshot::Sender<Result<ReloadReply, ControlError>>;
 
 /// The configuration that is in use.
 struct Current {
-    config: Arc<Config>,
+    config: Arc<CoordinatorFile>,
     generation: u64,
     deliveries: Deliveries,
     failed: BTreeMap<Part, String>,
@@ -63,7 +65,7 @@ struct Current {
 
 /// A configuration that takes its place once all of it is loaded.
 struct Candidate {
-    config: Arc<Config>,
+    config: Arc<CoordinatorFile>,
     warnings: Vec<String>,
     reply: Reply,
     loaded: Vec<Done>,
@@ -81,7 +83,7 @@ type Done = (Part, Result<Ready, String>);
 
 impl Reloads {
     /// Whatever becomes of who asked, a reload that has begun goes on.
-    async fn ask(&self, removals: Removals) -> Option<Result<Reloaded, ControlError>> {
+    async fn ask(&self, removals: Removals) -> Option<Result<ReloadReply, ControlError>> {
         let (reply, answer) = oneshot::channel();
         self.0.send((removals, reply)).await.ok()?;
         answer.await.ok()
@@ -90,17 +92,17 @@ impl Reloads {
 
 #[async_trait]
 impl Reload for Reloads {
-    async fn reload(&self, removals: Removals) -> Result<Reloaded, ControlError> {
-        self.ask(removals).await.unwrap_or_else(|| Err(AskError::Stopping.into()))
+    async fn reload(&self, removals: Removals) -> Result<ReloadReply, ControlError> {
+        self.ask(removals).await.unwrap_or_else(|| Err(RequestError::Stopping.into()))
     }
 }
 
 impl Reloader {
     /// `before` has the names in the configuration of the process before this one.
     pub(crate) fn new(
-        preparer: Preparer,
-        config: Config,
-        handle: Handle,
+        preparer: ComponentLoader,
+        config: CoordinatorFile,
+        handle: CoordinatorHandle,
         audit: Arc<Audit>,
         store: Arc<dyn Store>,
         before: &Shape,
@@ -123,7 +125,7 @@ impl Reloader {
         self.serve().await.ok();
     }
 
-    async fn serve(&mut self) -> Result<(), AskError> {
+    async fn serve(&mut self) -> Result<(), RequestError> {
         self.begin().await?;
         let mut retry = Box::pin(pause(LOAD_AGAIN));
         loop {
@@ -142,13 +144,13 @@ impl Reloader {
     }
 
     /// Applies the configuration of the start, and begins to load it.
-    async fn begin(&mut self) -> Result<(), AskError> {
+    async fn begin(&mut self) -> Result<(), RequestError> {
         let current = &mut self.current;
-        let mut setup = Preparer::unloaded(&current.config);
+        let mut setup = ComponentLoader::unloaded(&current.config);
         setup.deliveries.before = std::mem::take(&mut current.deliveries.before);
         current.deliveries = setup.deliveries.clone();
         current.generation = self.handle.configure(setup).await?.generation;
-        let parts = Preparer::parts(&current.config);
+        let parts = ComponentLoader::parts(&current.config);
         tracing::info!(components = parts.len(), "loading components; the first time they are compiled");
         for part in parts {
             current.loading.add(&self.preparer, &current.config, part);
@@ -157,7 +159,7 @@ impl Reloader {
     }
 
     /// Takes in parts that are loaded, or can't be.
-    async fn loaded(&mut self, done: Done) -> Result<(), AskError> {
+    async fn loaded(&mut self, done: Done) -> Result<(), RequestError> {
         let mut loaded = Loaded::default();
         self.current.take(done, &mut loaded);
         let gather = async {
@@ -188,7 +190,7 @@ impl Reloader {
     async fn read(&mut self, removals: Removals, reply: Reply) {
         // First, since a rotation of the log does not wait for a good configuration.
         let reopened = self.audit.reopen().await;
-        let config = match Config::load(&self.current.config.path) {
+        let config = match CoordinatorFile::load(&self.current.config.path) {
             Ok(config) => Arc::new(config),
             Err(error) => {
                 reply.send(Err(invalid(&error))).ok();
@@ -202,7 +204,7 @@ impl Reloader {
             return;
         }
         let mut loading = Loading::default();
-        for part in Preparer::parts(&config) {
+        for part in ComponentLoader::parts(&config) {
             loading.add(&self.preparer, &config, part);
         }
         let mut warnings = self.current.warnings(&config);
@@ -211,7 +213,7 @@ impl Reloader {
     }
 
     /// Takes in a part of the candidate, or applies it if there are no more.
-    async fn advance(&mut self, done: Option<Done>) -> Result<(), AskError> {
+    async fn advance(&mut self, done: Option<Done>) -> Result<(), RequestError> {
         match (done, &mut self.candidate) {
             (Some(done), Some(candidate)) => candidate.loaded.push(done),
             (None, candidate) => {
@@ -225,7 +227,7 @@ impl Reloader {
     }
 
     /// Applies a configuration, unless something in it can't be loaded that could be before.
-    async fn apply(&mut self, candidate: Candidate) -> Result<(), AskError> {
+    async fn apply(&mut self, candidate: Candidate) -> Result<(), RequestError> {
         let Candidate { config, warnings, reply, loaded, .. } = candidate;
         if let Some(refusal) = self.current.refusal(&loaded) {
             reply.send(Err(refusal)).ok();
@@ -238,7 +240,7 @@ impl Reloader {
             failed: BTreeMap::new(),
             loading: Loading::default(),
         };
-        let mut setup = Preparer::unloaded(&next.config);
+        let mut setup = ComponentLoader::unloaded(&next.config);
         next.deliveries = std::mem::take(&mut setup.deliveries);
         let mut taken = Loaded::default();
         for done in loaded {
@@ -252,7 +254,7 @@ impl Reloader {
         next.generation = changed.generation;
         self.current = next;
         removal::keep(&self.current.config, &*self.store, self.preparer.now()).await;
-        reply.send(Ok(Reloaded::new(changed, warnings))).ok();
+        reply.send(Ok(ReloadReply::new(changed, warnings))).ok();
         self.preparer.prune().await;
         Ok(())
     }
@@ -273,7 +275,7 @@ impl Current {
                 tracing::error!(%part, %why, "cannot be loaded; tried again every {} s", LOAD_AGAIN.as_secs());
                 self.failed.insert(part.clone(), why.clone());
                 if let Part::Instance(name) = &part
-                    && let Some(failed) = Preparer::failed(&self.config, name, why)
+                    && let Some(failed) = ComponentLoader::failed(&self.config, name, why)
                 {
                     self.add(part, Ready::Instance(failed), loaded);
                 }
@@ -319,7 +321,7 @@ impl Current {
     }
 
     /// What an operator should know of a configuration that follows.
-    fn warnings(&self, config: &Config) -> Vec<String> {
+    fn warnings(&self, config: &CoordinatorFile) -> Vec<String> {
         let mut warnings = warnings(config);
         let calls = config.coordinator.calls;
         let before = Coordinates { calls, ..self.config.coordinator.clone() };
@@ -331,7 +333,7 @@ impl Current {
 }
 
 impl Loading {
-    fn add(&mut self, preparer: &Arc<Preparer>, config: &Arc<Config>, part: Part) {
+    fn add(&mut self, preparer: &Arc<ComponentLoader>, config: &Arc<CoordinatorFile>, part: Part) {
         let (preparer, config, of) = (Arc::clone(preparer), Arc::clone(config), part.clone());
         let task = self.tasks.spawn(async move { preparer.load(&config, &of).await });
         self.parts.insert(task.id(), part);
@@ -377,7 +379,7 @@ async fn pause(time: Duration) {
 }
 
 /// What has no effect, or another one than it seems.
-pub(crate) fn warnings(config: &Config) -> Vec<String> {
+pub(crate) fn warnings(config: &CoordinatorFile) -> Vec<String> {
     let told = |finding: Finding| {
         let expected = finding.expected.map(|expected| format!(" ({expected})")).unwrap_or_default();
         format!("{}:{}:{}: {}{expected}", finding.file, finding.line, finding.column, finding.message)
@@ -390,7 +392,7 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-fn cut_short(config: &Config, lost: &Lost) -> ControlError {
+fn cut_short(config: &CoordinatorFile, lost: &Lost) -> ControlError {
     let path = config.path.display();
     let message = format!(
         "{path} looks cut short, and nothing was changed: {lost}; if that is meant, use `deputy reload --remove`"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_config::Config;
+use deputy_config::CoordinatorFile;
 use deputy_coordinator::{GroupShape, Had, Shape};
 use deputy_core::{GroupName, Timestamp};
 use deputy_store::Store;
@@ -11,12 +11,12 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 
 /// Reports a configuration without an instance: it is valid, and hardly what was meant.
-pub(crate) fn no_instance(config: &Config) -> Option<&'static str> {
+pub(crate) fn no_instance(config: &CoordinatorFile) -> Option<&'static str> {
     config.instances.is_empty().then_some("there is no instance in the configuration: was its file cut short?")
 }
 
 /// The names in a configuration.
-pub(crate) fn shape(config: &Config) -> Shape {
+pub(crate) fn shape(config: &CoordinatorFile) -> Shape {
     let groups = config.groups.iter().map(|(name, group)| {
         let instances = group.instances.iter().map(ToString::to_string).collect();
         let receivers = group.receivers.keys().map(ToString::to_string).collect();
@@ -27,7 +27,7 @@ pub(crate) fn shape(config: &Config) -> Shape {
 
 /// Compares the configuration of a start with the one that was in use before it.
 /// Gives the names of that one.
-pub(crate) async fn at_start(config: &Config, store: &dyn Store, remove: bool) -> Result<Shape, CommandError> {
+pub(crate) async fn at_start(config: &CoordinatorFile, store: &dyn Store, remove: bool) -> Result<Shape, CommandError> {
     let next = shape(config);
     let before = Shape::load(store).await;
     let before = before.map_err(|error| CommandError::new(Exit::Failed, error).context("cannot use the state"))?;
@@ -53,7 +53,7 @@ pub(crate) fn had(shape: &Shape) -> BTreeMap<GroupName, Had> {
 }
 
 /// Keeps the names for the next start, which does without them if that fails. Only who has the coordinator's lock may.
-pub(crate) async fn keep(config: &Config, store: &dyn Store, now: Timestamp) {
+pub(crate) async fn keep(config: &CoordinatorFile, store: &dyn Store, now: Timestamp) {
     let before = Shape::load(store).await.ok().flatten().unwrap_or_default();
     if let Err(error) = shape(config).aged(&before, now).save(store).await {
         tracing::warn!(%error, "the names of the configuration could not be saved for the next start");

@@ -7,18 +7,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
-use deputy_config::Config;
+use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
-    Board, BookError, Control, Coordinator, Handle, Health, Options, Reload, Reloaded, Removals, SystemClock,
-    WorkerOptions, Workers, WorkersError,
+    Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, EnrolmentError, LeaseBoard, Reload,
+    ReloadReply, Removals, SystemClock, WorkerOptions, Workers, WorkersError,
 };
-use deputy_link::server::Limits;
-use deputy_link::{AuthorityError, Lives};
+use deputy_link::server::ServerLimits;
+use deputy_link::{AuthorityError, CertificateLifetimes};
 use deputy_local::{ControlError, SocketFile};
-use deputy_observe::{Audit, Clock as _, Listener, Metrics, listen, serve};
+use deputy_observe::{Audit, Clock as _, CoordinatorMetrics, HttpListener, listen, serve};
 use deputy_sandbox::CodeCache;
-use deputy_sources::Surroundings;
-use deputy_store::{Directory, Random, Store, StoreError};
+use deputy_sources::SourceContext;
+use deputy_store::{DirectoryStore, Random, Store, StoreError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,33 +27,33 @@ use crate::cli;
 use crate::context::{Context, SOCKET};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::open_files;
-use crate::prepare::Preparer;
+use crate::fd_limit;
+use crate::load::ComponentLoader;
 use crate::reload::{Reloader, Reloads, warnings};
 use crate::removal;
 use crate::sandbox;
 
-pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit, CommandError> {
+pub(crate) async fn run(context: &Context, arguments: &cli::RunArgs) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
     let Some(state) = context.state_dir(Some(&config)) else { return Err(sandbox::no_state()) };
     for warning in warnings(&config).into_iter().chain(context.unused_proxy()) {
         tracing::warn!("{warning}");
     }
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(CoordinatorMetrics::default());
     let audit = Arc::new(audit(arguments, &config, &metrics)?);
-    let here = Arc::new(Surroundings::of_process());
+    let here = Arc::new(SourceContext::of_process());
     let random = random();
     let key = sandbox::master_key(&state, config.coordinator.key.as_ref(), &here, Arc::clone(&random)).await;
     let key = key.map_err(|error| failed(error, "cannot have the key that seals the state"))?;
     let cache = CodeCache { state_dir: state.clone(), key: sandbox::cache_key(&key)? };
     let sandbox = sandbox::open(cache, Arc::clone(&audit))?;
     let calls = sandbox.clone();
-    let store = Directory::open(&state, key, Arc::clone(&random)).await;
+    let store = DirectoryStore::open(&state, key, Arc::clone(&random)).await;
     let store = store.map_err(|error| failed(error, "cannot use the state"))?;
-    let (board, clock) = (Arc::new(Board::default()), Arc::new(SystemClock::default()));
+    let (board, clock) = (Arc::new(LeaseBoard::default()), Arc::new(SystemClock::default()));
     let store: Arc<dyn Store> = Arc::new(store);
     let before = removal::at_start(&config, &*store, arguments.remove).await?;
-    let options = Options {
+    let options = CoordinatorOptions {
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),
@@ -82,8 +82,8 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
             let options = WorkerOptions {
                 listen: workers.listen,
                 advertise: workers.advertise.to_string(),
-                lives: Lives { authority: workers.authority_life, worker: workers.certificate_life },
-                limits: open_files::room(Limits { heartbeat: workers.heartbeat, ..Limits::default() }),
+                lives: CertificateLifetimes { authority: workers.authority_life, worker: workers.certificate_life },
+                limits: fd_limit::room(ServerLimits { heartbeat: workers.heartbeat, ..ServerLimits::default() }),
                 store: Arc::clone(&store),
                 board: Arc::clone(&board),
                 clock: Arc::clone(&clock) as _,
@@ -98,7 +98,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     };
     let (workers, worker_tasks) = workers.unzip();
 
-    let preparer = Preparer::new(sandbox, Arc::clone(&clock) as _);
+    let preparer = ComponentLoader::new(sandbox, Arc::clone(&clock) as _);
     let (reloader, reloads) = Reloader::new(preparer, config, handle.clone(), Arc::clone(&audit), store, &before);
     let reloads = Arc::new(reloads);
     let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloads) as _).with_workers(workers.clone());
@@ -107,7 +107,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Run) -> Result<Exit,
     tasks.spawn(serve(control, Arc::new(commands)));
     if let Some((address, listener)) = health {
         tracing::info!(%address, "/livez, /readyz and /metrics are here");
-        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics, Arc::clone(&audit)))));
+        tasks.spawn(serve(listener, Arc::new(CoordinatorHealth::new(handle.clone(), metrics, Arc::clone(&audit)))));
     }
     tasks.spawn(obey(signals, handle, reloads));
     tasks.spawn(reloader.run());
@@ -141,7 +141,7 @@ fn no_workers(error: WorkersError) -> CommandError {
     let is_damage = matches!(
         error,
         WorkersError::Book(
-            BookError::Store(StoreError::Damaged { .. }) | BookError::Authority(AuthorityError::Kept(_))
+            EnrolmentError::Store(StoreError::Damaged { .. }) | EnrolmentError::Authority(AuthorityError::Kept(_))
         )
     );
     let error = failed(error, "cannot let workers in");
@@ -160,7 +160,11 @@ pub(crate) fn port(error: io::Error, address: std::net::SocketAddr) -> CommandEr
 }
 
 /// The log of what components did, counted as it is written.
-fn audit(arguments: &cli::Run, config: &Config, metrics: &Arc<Metrics>) -> Result<Audit, CommandError> {
+fn audit(
+    arguments: &cli::RunArgs,
+    config: &CoordinatorFile,
+    metrics: &Arc<CoordinatorMetrics>,
+) -> Result<Audit, CommandError> {
     let audit = sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?;
     let metrics = Arc::clone(metrics);
     Ok(audit.watched(move |event| metrics.audited(event)))
@@ -179,12 +183,16 @@ pub(crate) fn seed(random: &Random) -> Result<u64, CommandError> {
 }
 
 /// Listens at a socket's path.
-pub(crate) fn listen_local(path: &Path, mode: u32, key: &'static str) -> Result<(Listener, SocketFile), CommandError> {
+pub(crate) fn listen_local(
+    path: &Path,
+    mode: u32,
+    key: &'static str,
+) -> Result<(HttpListener, SocketFile), CommandError> {
     let (listener, file) = SocketFile::listen(path, mode).map_err(|error| {
         let hint = format!("{key} names the socket; it is {}", path.display());
         failed(error, "cannot listen for commands").hint(hint)
     })?;
-    Ok((Listener::Unix(listener), file))
+    Ok((HttpListener::Unix(listener), file))
 }
 
 /// What the operating system tells us.
@@ -204,10 +212,10 @@ impl Signals {
     }
 }
 
-type Reloading = Pin<Box<dyn Future<Output = Result<Reloaded, ControlError>> + Send>>;
+type Reloading = Pin<Box<dyn Future<Output = Result<ReloadReply, ControlError>> + Send>>;
 
 /// Does what the signals say. A reload may take minutes, and delays no end.
-async fn obey(mut signals: Signals, handle: Handle, reloads: Arc<Reloads>) {
+async fn obey(mut signals: Signals, handle: CoordinatorHandle, reloads: Arc<Reloads>) {
     let mut reloading: Option<Reloading> = None;
     loop {
         tokio::select! {
@@ -226,14 +234,14 @@ async fn obey(mut signals: Signals, handle: Handle, reloads: Arc<Reloads>) {
 }
 
 /// Never, while nothing is reloaded.
-async fn finished(reloading: &mut Option<Reloading>) -> Result<Reloaded, ControlError> {
+async fn finished(reloading: &mut Option<Reloading>) -> Result<ReloadReply, ControlError> {
     match reloading {
         Some(reloading) => reloading.await,
         None => pending().await,
     }
 }
 
-fn report(result: Result<Reloaded, ControlError>) {
+fn report(result: Result<ReloadReply, ControlError>) {
     match result {
         Ok(reloaded) => {
             for warning in &reloaded.warnings {

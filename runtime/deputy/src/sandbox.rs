@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use deputy_core::{SecretSource, in_one_line};
 use deputy_observe::Audit;
-use deputy_sandbox::{CacheKey, CodeCache, Compiler, Options, Sandbox, SystemResolver};
-use deputy_sources::Surroundings;
+use deputy_sandbox::{CacheKey, CodeCache, Compiler, Sandbox, SandboxOptions, SystemResolver};
+use deputy_sources::SourceContext;
 use deputy_store::{MasterKey, MasterKeyError, Random};
 
 use crate::error::CommandError;
@@ -28,7 +28,7 @@ pub(crate) async fn open_beside(
     audit: Arc<Audit>,
 ) -> Result<Sandbox, CommandError> {
     let state_dir = state_dir.ok_or_else(no_state)?;
-    let here = Surroundings::of_process();
+    let here = SourceContext::of_process();
     let cache = match master_key(&state_dir, key, &here, random()).await {
         Ok(key) => Some(CodeCache { state_dir, key: cache_key(&key)? }),
         Err(error @ (MasterKeyError::Source(_) | MasterKeyError::Gone(_))) => {
@@ -53,7 +53,7 @@ pub(crate) fn open(cache: CodeCache, audit: Arc<Audit>) -> Result<Sandbox, Comma
 pub(crate) async fn master_key(
     state_dir: &Path,
     configured: Option<&SecretSource>,
-    here: &Surroundings,
+    here: &SourceContext,
     random: Random,
 ) -> Result<MasterKey, MasterKeyError> {
     match configured {
@@ -71,7 +71,7 @@ pub(crate) fn cache_key(key: &MasterKey) -> Result<CacheKey, CommandError> {
 fn sandbox(cache: Option<CodeCache>, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
     let program = std::env::current_exe().map_err(|error| CommandError::new(Exit::Internal, error))?;
     let compiler = Compiler::new(program, vec![OsString::from(COMPILE)]);
-    Ok(Sandbox::new(Options { cache, compiler, audit, resolver: Arc::new(SystemResolver) })?)
+    Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver: Arc::new(SystemResolver) })?)
 }
 
 pub(crate) fn no_state() -> CommandError {

@@ -4,18 +4,20 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use deputy_config::Config;
+use deputy_config::CoordinatorFile;
 use deputy_coordinator::{BackupError, LOCK, Restoring, backed_up, restore};
 use deputy_core::SecretSource;
-use deputy_sources::Surroundings;
-use deputy_store::{Archive, ArchiveError, Directory, Key, MAX_ARCHIVE, MasterKey, MasterKeyError, Store, rekey};
+use deputy_sources::SourceContext;
+use deputy_store::{
+    Archive, ArchiveError, DirectoryStore, MAX_ARCHIVE, MasterKey, MasterKeyError, Store, StoreKey, rekey,
+};
 use serde::Serialize;
 
 use crate::cli::{StateBackup, StateCommand, StateRekey, StateRestore};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::PayloadFile;
 use crate::run::{failed, random};
 use crate::sandbox;
 
@@ -32,14 +34,14 @@ struct DoneJson<'a> {
 /// The state that the commands are about.
 struct State {
     path: PathBuf,
-    config: Config,
-    here: Surroundings,
+    config: CoordinatorFile,
+    here: SourceContext,
 }
 
 pub(crate) async fn run(context: &Context, command: &StateCommand) -> Result<Exit, CommandError> {
     let config = context.configuration()?;
     let path = context.state_dir(Some(&config)).ok_or_else(sandbox::no_state)?;
-    let state = State { path, config, here: Surroundings::of_process() };
+    let state = State { path, config, here: SourceContext::of_process() };
     match command {
         StateCommand::Backup(arguments) => backup(context, &state, arguments).await,
         StateCommand::Restore(arguments) => put_back(context, &state, arguments).await,
@@ -56,14 +58,14 @@ impl State {
         key.map_err(no_key)
     }
 
-    async fn open(&self) -> Result<Directory, CommandError> {
-        let store = Directory::open(&self.path, self.key().await?, random()).await;
+    async fn open(&self) -> Result<DirectoryStore, CommandError> {
+        let store = DirectoryStore::open(&self.path, self.key().await?, random()).await;
         store.map_err(|error| failed(error, "cannot use the state"))
     }
 }
 
 async fn backup(context: &Context, state: &State, arguments: &StateBackup) -> Result<Exit, CommandError> {
-    let output = Output::prepare(&arguments.file).map_err(|error| CommandError::new(Exit::Failed, error))?;
+    let output = PayloadFile::prepare(&arguments.file).map_err(|error| CommandError::new(Exit::Failed, error))?;
     let store = state.open().await?;
     let values = backed_up(&store).await.map_err(|error| failed(error, "cannot read the state"))?;
     let archive = Archive { made_ms: crate::now().as_millis(), values };
@@ -86,7 +88,7 @@ async fn put_back(context: &Context, state: &State, arguments: &StateRestore) ->
     let sealed = read(&arguments.file).map_err(|error| failed(error, "cannot read the backup"))?;
     let archive = Archive::open(sealed, &state.key().await?).map_err(not_open)?;
     let store = state.open().await?;
-    let lock: Key = LOCK.parse().map_err(|error| CommandError::new(Exit::Internal, error))?;
+    let lock: StoreKey = LOCK.parse().map_err(|error| CommandError::new(Exit::Internal, error))?;
     let lock = store.lock(&lock).await.map_err(|error| failed(error, "cannot restore while a coordinator runs"))?;
     let restoring = if arguments.replace { Restoring::All } else { Restoring::Missing };
     let summary = restore(&store, &archive.values, restoring).await.map_err(not_restored)?;

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use deputy_coordinator::Client;
-use deputy_coordinator::status::{InstanceStatus, NotRevokedStatus, Status};
+use deputy_coordinator::ControlClient;
+use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, NotRevokedStatus};
 use deputy_core::Span;
-use deputy_local::ClientError;
+use deputy_local::SocketClientError;
 use serde::Serialize;
 
 use crate::cli;
 use crate::context::Context;
-use crate::control::client;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::print::{HEADING, WARNING, painted};
+use crate::lease_commands::client;
+use crate::print::{HEADING, WARNING, styled};
 use crate::table::Table;
 
 /// How often a watched status is asked for again.
@@ -22,7 +22,7 @@ const PACE: Duration = Duration::from_secs(1);
 /// So much of a reason is in a table: all of it is in the story of its instance.
 const REASON: usize = 120;
 
-pub(crate) async fn run(context: &Context, arguments: &cli::Status) -> Result<Exit, CommandError> {
+pub(crate) async fn run(context: &Context, arguments: &cli::StatusArgs) -> Result<Exit, CommandError> {
     let client = client(context, &arguments.socket)?;
     if !arguments.watch {
         context.data(&text(&client, arguments).await?)?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Status) -> Result<Ex
                 Ok(text) => break text,
                 Err(error) if error.may_pass() => {
                     if !is_away {
-                        context.printer.say(WARNING, "warning", &format!("{error}; waiting for it"));
+                        context.printer.labelled(WARNING, "warning", &format!("{error}; waiting for it"));
                     }
                     is_away = true;
                     if !context.is_read() {
@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Status) -> Result<Ex
 }
 
 /// What is shown at one moment.
-async fn text(client: &Client, arguments: &cli::Status) -> Result<String, ClientError> {
+async fn text(client: &ControlClient, arguments: &cli::StatusArgs) -> Result<String, SocketClientError> {
     match (&arguments.instance, arguments.json) {
         (Some(name), true) => client.instance(name).await.map(|instance| line(&instance)),
         (Some(name), false) => client.instance(name).await.map(|instance| story(&instance)),
@@ -70,7 +70,7 @@ fn line(object: &impl Serialize) -> String {
 }
 
 /// All instances, a line each.
-fn overview(status: &Status) -> String {
+fn overview(status: &CoordinatorStatus) -> String {
     let mut table = Table::default();
     table.row(["INSTANCE", "SERVICE", "STATE", "REVISION", "VALID FOR", "NEXT IN", "WHY"]);
     for instance in &status.instances {
@@ -103,7 +103,7 @@ fn overview(status: &Status) -> String {
             brief(orphan.kept_for_ms)
         ));
     }
-    format!("{}\n{rows}{end}\n", painted(HEADING, head))
+    format!("{}\n{rows}{end}\n", styled(HEADING, head))
 }
 
 /// One instance, with all that is known of it.

@@ -1,6 +1,6 @@
 //! Columns under each other.
 
-use crate::print::harmless;
+use crate::print::sanitize;
 
 /// No column is cut below this, so that what it is about can be read.
 const NARROWEST: usize = 8;
@@ -13,7 +13,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().map(|cell| harmless(&cell.into())).collect());
+        self.rows.push(cells.into_iter().map(|cell| sanitize(&cell.into())).collect());
     }
 
     /// The rows, no wider than that. The widest columns are cut first.

@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::context::{Context, SCHEMA};
-use crate::control::client;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::Output;
-use crate::print::{HEADING, WARNING, painted};
+use crate::lease_commands::client;
+use crate::output::PayloadFile;
+use crate::print::{HEADING, WARNING, styled};
 use crate::status::brief;
 use crate::table::Table;
 
@@ -33,7 +33,7 @@ struct DoneJson {
     id: String,
 }
 
-pub(crate) async fn token(context: &Context, arguments: &cli::Token) -> Result<Exit, CommandError> {
+pub(crate) async fn token(context: &Context, arguments: &cli::TokenArgs) -> Result<Exit, CommandError> {
     match &arguments.command {
         cli::TokenCommand::Create(arguments) => create(context, arguments).await,
         cli::TokenCommand::List(arguments) => tokens(context, arguments).await,
@@ -45,7 +45,7 @@ pub(crate) async fn token(context: &Context, arguments: &cli::Token) -> Result<E
     }
 }
 
-pub(crate) async fn workers(context: &Context, arguments: &cli::Workers) -> Result<Exit, CommandError> {
+pub(crate) async fn workers(context: &Context, arguments: &cli::WorkersArgs) -> Result<Exit, CommandError> {
     match &arguments.command {
         None => list(context, &arguments.list).await,
         Some(cli::WorkersCommand::Ban(arguments)) => {
@@ -70,8 +70,8 @@ fn done(context: &Context, json: bool, done: &'static str, id: &str, text: &str)
     Ok(Exit::Done)
 }
 
-async fn create(context: &Context, arguments: &cli::CreateToken) -> Result<Exit, CommandError> {
-    let output = arguments.out.as_deref().map(Output::prepare).transpose();
+async fn create(context: &Context, arguments: &cli::CreateTokenArgs) -> Result<Exit, CommandError> {
+    let output = arguments.out.as_deref().map(PayloadFile::prepare).transpose();
     let output = output.map_err(|error| CommandError::new(Exit::Failed, error))?;
     let token =
         client(context, &arguments.socket)?.create_token(&arguments.group, arguments.uses, arguments.ttl).await?;
@@ -85,7 +85,7 @@ async fn create(context: &Context, arguments: &cli::CreateToken) -> Result<Exit,
             "nothing is delivered to the group {group}, only to {others}: `deliver-to` of an instance names the groups \
              that get it"
         );
-        context.printer.say(WARNING, "warning", &text);
+        context.printer.labelled(WARNING, "warning", &text);
     }
     let join = std::str::from_utf8(token.join.expose()).unwrap_or_default();
     if arguments.json {
@@ -105,14 +105,14 @@ async fn create(context: &Context, arguments: &cli::CreateToken) -> Result<Exit,
         context.payload(b"\n")?;
     }
     let uses = if arguments.uses == 1 { "one worker".to_owned() } else { format!("{} workers", arguments.uses) };
-    context.printer.note(&format!(
+    context.printer.stderr(&format!(
         "token {}: {uses} of the group {} can join until {}\n",
         token.id, arguments.group, token.expires
     ));
     Ok(Exit::Done)
 }
 
-async fn tokens(context: &Context, arguments: &cli::OfCoordinator) -> Result<Exit, CommandError> {
+async fn tokens(context: &Context, arguments: &cli::CoordinatorArgs) -> Result<Exit, CommandError> {
     let list = client(context, &arguments.socket)?.tokens().await?;
     if arguments.json {
         context.json(&list)?;
@@ -200,5 +200,5 @@ fn applied(applied: &AppliedStatus) -> String {
 fn headed(table: &Table) -> String {
     let text = table.render(0);
     let (head, rows) = text.split_once('\n').unwrap_or((&text, ""));
-    format!("{}\n{rows}", painted(HEADING, head))
+    format!("{}\n{rows}", styled(HEADING, head))
 }

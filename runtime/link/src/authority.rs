@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::certificate::{COORDINATOR, at, worker_name};
-use crate::join::Fingerprint;
+use crate::join::AuthorityFingerprint;
 use crate::name::{KeyDigest, WorkerId};
 
 /// How long certificates are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lives {
+pub struct CertificateLifetimes {
     /// An authority's.
     pub authority: Span,
     /// A worker's, and the coordinator's own.
@@ -34,7 +34,7 @@ pub struct Lives {
 
 /// Who vouches for the coordinator and its workers.
 pub struct Authority {
-    lives: Lives,
+    lives: CertificateLifetimes,
     signing: Slot,
     next: Option<Slot>,
     past: Vec<Trusted>,
@@ -55,7 +55,7 @@ struct Trusted {
 }
 
 /// A certificate with its key: the coordinator's own, for a while.
-pub struct Served {
+pub struct ServerCertificate {
     /// The certificate, and that of the authority, by whose fingerprint a new worker knows it.
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.
@@ -64,7 +64,7 @@ pub struct Served {
 
 /// Whether what is kept has to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turned {
+pub enum RotationOutcome {
     /// An authority was made, took over, or ended.
     Changed,
     /// All is as it was.
@@ -86,7 +86,7 @@ pub enum AuthorityError {
 }
 
 /// A request for a certificate whose signature was checked. Nothing but its key is used.
-pub struct Requested(rcgen::PublicKey);
+pub struct CertificateRequest(rcgen::PublicKey);
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -112,7 +112,7 @@ struct KeptTrusted {
 
 const FORMAT: u32 = 1;
 
-impl Requested {
+impl CertificateRequest {
     /// Reads a request.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Authority {
     ///
     /// # Errors
     /// If the library fails.
-    pub fn found(now: Timestamp, lives: Lives) -> Result<Self, AuthorityError> {
+    pub fn found(now: Timestamp, lives: CertificateLifetimes) -> Result<Self, AuthorityError> {
         Ok(Self { lives, signing: Slot::new(now, lives.authority)?, next: None, past: Vec::new() })
     }
 
@@ -143,7 +143,7 @@ impl Authority {
     ///
     /// # Errors
     /// If the bytes are none.
-    pub fn restored(bytes: &[u8], lives: Lives) -> Result<Self, AuthorityError> {
+    pub fn restored(bytes: &[u8], lives: CertificateLifetimes) -> Result<Self, AuthorityError> {
         let kept: Kept = serde_json::from_slice(bytes).map_err(|error| AuthorityError::Kept(error.into()))?;
         if kept.format != FORMAT {
             let text =
@@ -175,27 +175,27 @@ impl Authority {
     ///
     /// # Errors
     /// If the library fails; then all is as it was.
-    pub fn turn(&mut self, now: Timestamp) -> Result<Turned, AuthorityError> {
-        let mut turned = Turned::Nothing;
+    pub fn rotate(&mut self, now: Timestamp) -> Result<RotationOutcome, AuthorityError> {
+        let mut turned = RotationOutcome::Nothing;
         if self.next_is_ahead(now) {
             self.next = None;
-            turned = Turned::Changed;
+            turned = RotationOutcome::Changed;
         }
         if self.next.is_none() && now >= self.signing.trusted.after(1, 2) {
             self.next = Some(Slot::new(now, self.lives.authority)?);
-            turned = Turned::Changed;
+            turned = RotationOutcome::Changed;
         }
         if now >= self.takes_over_at()
             && let Some(next) = self.next.take()
         {
             self.past.push(self.signing.trusted.clone());
             self.signing = next;
-            turned = Turned::Changed;
+            turned = RotationOutcome::Changed;
         }
         let before = self.past.len();
         self.past.retain(|trusted| now < trusted.ends);
         if self.past.len() != before {
-            turned = Turned::Changed;
+            turned = RotationOutcome::Changed;
         }
         Ok(turned)
     }
@@ -232,8 +232,8 @@ impl Authority {
     }
 
     /// Of the one that signs: for join strings.
-    pub fn fingerprint(&self) -> Fingerprint {
-        crate::certificate::fingerprint(&self.signing.trusted.certificate).unwrap_or(Fingerprint([0; 32]))
+    pub fn fingerprint(&self) -> AuthorityFingerprint {
+        crate::certificate::fingerprint(&self.signing.trusted.certificate).unwrap_or(AuthorityFingerprint([0; 32]))
     }
 
     /// The key of the one that signs, from which keys for other purposes may follow, each by a name of its own.
@@ -249,7 +249,7 @@ impl Authority {
         &self,
         now: Timestamp,
         worker: WorkerId,
-        request: &Requested,
+        request: &CertificateRequest,
     ) -> Result<CertificateDer<'static>, AuthorityError> {
         let params = self.params(now, now, &worker_name(worker), ExtendedKeyUsagePurpose::ClientAuth)?;
         Ok(params.signed_by(&request.0, &self.signing.issuer()?)?.der().clone())
@@ -260,13 +260,13 @@ impl Authority {
     ///
     /// # Errors
     /// If the library fails.
-    pub fn serve(&self, now: Timestamp) -> Result<Served, AuthorityError> {
+    pub fn serve(&self, now: Timestamp) -> Result<ServerCertificate, AuthorityError> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
         let begins = now.min(self.signing.trusted.begins);
         let params = self.params(begins, now, COORDINATOR, ExtendedKeyUsagePurpose::ServerAuth)?;
         let certificate = params.signed_by(&key, &self.signing.issuer()?)?.der().clone();
         let chain = vec![certificate, self.signing.trusted.certificate.clone()];
-        Ok(Served { chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) })
+        Ok(ServerCertificate { chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) })
     }
 
     fn params(

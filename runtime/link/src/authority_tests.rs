@@ -1,9 +1,10 @@
 use super::*;
-use crate::certificate::{Peer, fingerprint};
-use crate::identity::Key;
+use crate::certificate::{PeerCertificate, fingerprint};
+use crate::identity::WorkerKey;
 
 const DAY: u64 = 86_400_000;
-const LIVES: Lives = Lives { authority: Span::millis(180 * DAY), worker: Span::millis(DAY) };
+const LIVES: CertificateLifetimes =
+    CertificateLifetimes { authority: Span::millis(180 * DAY), worker: Span::millis(DAY) };
 
 fn day(day: u64) -> Timestamp {
     // Certificates have no dates before 1970, and skew goes back a little.
@@ -14,15 +15,15 @@ fn founded() -> Authority {
     Authority::found(day(0), LIVES).unwrap()
 }
 
-fn requested() -> Requested {
-    Requested::new(&Key::new().unwrap().request().unwrap()).unwrap()
+fn requested() -> CertificateRequest {
+    CertificateRequest::new(&WorkerKey::new().unwrap().request().unwrap()).unwrap()
 }
 
 #[test]
 fn a_certificate_names_the_worker_its_key_and_its_life() {
     let request = requested();
     let worker = WorkerId::from_bytes(*b"worker-1");
-    let peer = Peer::of(&founded().certify(day(1), worker, &request).unwrap()).unwrap();
+    let peer = PeerCertificate::of(&founded().certify(day(1), worker, &request).unwrap()).unwrap();
     assert_eq!((peer.worker, peer.key), (worker, request.key()));
     assert_eq!((peer.begins, peer.ends), (day(1).minus(Span::secs(300)), day(2)));
 }
@@ -34,7 +35,7 @@ fn no_certificate_outlives_its_authority() {
         WorkerId::from_bytes([1; 8]),
         &requested(),
     );
-    assert_eq!(Peer::of(&certificate.unwrap()).unwrap().ends, day(180));
+    assert_eq!(PeerCertificate::of(&certificate.unwrap()).unwrap().ends, day(180));
 }
 
 #[test]
@@ -42,21 +43,21 @@ fn the_next_authority_is_published_at_half_life_and_signs_when_a_sixth_is_left()
     let mut authority = founded();
     let first = authority.fingerprint();
     assert_eq!(authority.turns_at(), day(90));
-    assert_eq!(authority.turn(day(89)).unwrap(), Turned::Nothing);
-    assert_eq!(authority.turn(day(90)).unwrap(), Turned::Changed);
+    assert_eq!(authority.rotate(day(89)).unwrap(), RotationOutcome::Nothing);
+    assert_eq!(authority.rotate(day(90)).unwrap(), RotationOutcome::Changed);
     assert_eq!(
         (authority.trusted().len(), authority.fingerprint() == first),
         (2, true),
         "published, and does not sign"
     );
     assert_eq!(authority.turns_at(), day(150));
-    assert_eq!(authority.turn(day(149)).unwrap(), Turned::Nothing);
-    assert_eq!(authority.turn(day(150)).unwrap(), Turned::Changed);
+    assert_eq!(authority.rotate(day(149)).unwrap(), RotationOutcome::Nothing);
+    assert_eq!(authority.rotate(day(150)).unwrap(), RotationOutcome::Changed);
     assert_ne!(authority.fingerprint(), first);
     assert_eq!(authority.trusted().len(), 2, "whom the first certified is still known");
     let (first, second) = (authority.trusted()[0].clone(), authority.trusted()[1].clone());
     assert_eq!(authority.turns_at(), day(180));
-    assert_eq!(authority.turn(day(180)).unwrap(), Turned::Changed);
+    assert_eq!(authority.rotate(day(180)).unwrap(), RotationOutcome::Changed);
     let trusted = authority.trusted();
     assert!(!trusted.contains(&first) && trusted[0] == second, "the first has ended");
     assert_eq!(trusted.len(), 2, "and it is half life of the second");
@@ -66,10 +67,10 @@ fn the_next_authority_is_published_at_half_life_and_signs_when_a_sixth_is_left()
 fn who_slept_through_half_life_gives_workers_time_to_learn_before_the_next_signs() {
     let mut authority = founded();
     let first = authority.fingerprint();
-    authority.turn(day(160)).unwrap();
+    authority.rotate(day(160)).unwrap();
     assert_eq!(authority.fingerprint(), first);
     assert_eq!(authority.turns_at(), day(162), "two lives of a certificate later");
-    authority.turn(day(162)).unwrap();
+    authority.rotate(day(162)).unwrap();
     assert_ne!(authority.fingerprint(), first);
 }
 
@@ -77,7 +78,7 @@ fn who_slept_through_half_life_gives_workers_time_to_learn_before_the_next_signs
 fn who_slept_through_the_whole_life_begins_anew() {
     let mut authority = founded();
     let first = authority.fingerprint();
-    authority.turn(day(500)).unwrap();
+    authority.rotate(day(500)).unwrap();
     assert_ne!(authority.fingerprint(), first);
     assert_eq!(authority.trusted().len(), 1);
     assert!(authority.turns_at() > day(500));
@@ -86,7 +87,7 @@ fn who_slept_through_the_whole_life_begins_anew() {
 #[test]
 fn an_authority_survives_being_kept() {
     let mut authority = founded();
-    authority.turn(day(90)).unwrap();
+    authority.rotate(day(90)).unwrap();
     let again = Authority::restored(authority.encode().unwrap().expose(), LIVES).unwrap();
     assert_eq!((again.fingerprint(), again.trusted()), (authority.fingerprint(), authority.trusted()));
     again.certify(day(91), WorkerId::from_bytes([1; 8]), &requested()).unwrap();
@@ -104,10 +105,10 @@ fn what_is_no_authority_or_of_a_later_version_is_not_used() {
 
 #[test]
 fn a_request_that_its_key_did_not_sign_is_refused() {
-    let mut request = Key::new().unwrap().request().unwrap();
-    Requested::new(&request).unwrap();
+    let mut request = WorkerKey::new().unwrap().request().unwrap();
+    CertificateRequest::new(&request).unwrap();
     let last = request.len() - 1;
     request[last] ^= 1;
-    assert!(matches!(Requested::new(&request), Err(AuthorityError::Request(_))));
-    assert!(matches!(Requested::new(b"garbage"), Err(AuthorityError::Request(_))));
+    assert!(matches!(CertificateRequest::new(&request), Err(AuthorityError::Request(_))));
+    assert!(matches!(CertificateRequest::new(b"garbage"), Err(AuthorityError::Request(_))));
 }

@@ -23,9 +23,9 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::authority::Served;
+use crate::authority::ServerCertificate;
 use crate::clock::{Clock, TlsClock};
-use crate::join::Fingerprint;
+use crate::join::AuthorityFingerprint;
 use crate::name::{KeyDigest, WorkerId};
 
 /// The coordinator's name in its certificate, wherever it runs.
@@ -38,7 +38,7 @@ const PROTOCOL: &[u8] = b"deputy/1";
 
 /// Who somebody is, by its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerCertificate {
     /// Which worker.
     pub worker: WorkerId,
     /// Its key.
@@ -59,7 +59,7 @@ pub(crate) fn at(time: Timestamp) -> ::time::OffsetDateTime {
     ::time::OffsetDateTime::UNIX_EPOCH + std::time::Duration::from_secs(time.as_secs())
 }
 
-impl Peer {
+impl PeerCertificate {
     /// What a certificate says. It was checked by TLS, now or when the ticket was made that brought it.
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
@@ -79,11 +79,11 @@ impl Peer {
 }
 
 /// Of an authority's key.
-pub(crate) fn fingerprint(authority: &CertificateDer<'_>) -> Option<Fingerprint> {
+pub(crate) fn fingerprint(authority: &CertificateDer<'_>) -> Option<AuthorityFingerprint> {
     let (_, parsed) = X509Certificate::from_der(authority).ok()?;
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, parsed.public_key().raw).as_ref());
-    Some(Fingerprint(hash))
+    Some(AuthorityFingerprint(hash))
 }
 
 /// Whether one of these authorities issued a coordinator's certificate, which may have ended since it was shown.
@@ -120,7 +120,7 @@ fn roots(trusted: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, Erro
 /// each time, from the certificate that the ticket brings.
 pub(crate) fn server(
     trusted: &[CertificateDer<'static>],
-    served: Served,
+    served: ServerCertificate,
     tickets: Arc<dyn ProducesTickets>,
     clock: Clock,
 ) -> Result<Arc<ServerConfig>, Error> {
@@ -153,7 +153,7 @@ pub(crate) fn client(
 }
 
 /// The side of a worker that joins.
-pub(crate) fn stranger(authority: Fingerprint) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn stranger(authority: AuthorityFingerprint) -> Result<Arc<ClientConfig>, Error> {
     let mut config = ClientConfig::builder_with_provider(crypto())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
@@ -166,7 +166,7 @@ pub(crate) fn stranger(authority: Fingerprint) -> Result<Arc<ClientConfig>, Erro
 /// Trusts the authority of one fingerprint, which comes with the coordinator's certificate.
 #[derive(Debug)]
 struct Pinned {
-    authority: Fingerprint,
+    authority: AuthorityFingerprint,
     crypto: Arc<CryptoProvider>,
 }
 

@@ -12,7 +12,7 @@ mod set_back;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{Mono, Now};
+use deputy_core::schedule::{MonotonicTime, Now};
 use deputy_core::{GroupName, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -22,20 +22,20 @@ use crate::name::{KeyDigest, WorkerId};
 /// All tokens and workers.
 #[derive(Debug, Clone, Default)]
 pub struct Enrolment {
-    tokens: BTreeMap<TokenId, Token>,
-    workers: BTreeMap<WorkerId, Worker>,
+    tokens: BTreeMap<TokenId, JoinToken>,
+    workers: BTreeMap<WorkerId, EnrolledWorker>,
     /// Who is let in by which key, the newest of each.
     by_key: BTreeMap<KeyDigest, WorkerId>,
     banned: BTreeSet<KeyDigest>,
     /// Since when it is so that a worker need not be listed any more, by the clock that nobody sets.
-    over: BTreeMap<WorkerId, Mono>,
+    over: BTreeMap<WorkerId, MonotonicTime>,
     /// Likewise, since when a token is expired.
-    spent: BTreeMap<TokenId, Mono>,
+    spent: BTreeMap<TokenId, MonotonicTime>,
 }
 
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Token {
+pub struct JoinToken {
     /// Which.
     pub id: TokenId,
     /// Of its secret.
@@ -69,7 +69,7 @@ const PENDING: usize = 1024;
 
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worker {
+pub struct EnrolledWorker {
     /// Which.
     pub id: WorkerId,
     /// Its group: what it may have.
@@ -84,21 +84,21 @@ pub struct Worker {
     /// The key of the one before, which is good until the newest was used.
     pub previous: Option<KeyDigest>,
     /// How often it renewed.
-    pub sequence: Sequence,
+    pub sequence: RenewalCount,
     /// When the last of its certificates ends, in milliseconds since 1970.
     pub ends_ms: u64,
     /// Whether it is let in.
-    pub standing: Standing,
+    pub standing: EnrolmentStatus,
 }
 
 /// How often a worker renewed its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct Sequence(pub u64);
+pub struct RenewalCount(pub u64);
 
 /// Whether a worker is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum EnrolmentStatus {
     /// It is.
     Active,
     /// An operator keeps it out for good.
@@ -122,7 +122,7 @@ const BELIEVED: Span = Span::secs(86_400);
 
 /// What somebody shows who wants to join.
 #[derive(Debug)]
-pub struct Presented<'p> {
+pub struct JoinRequest<'p> {
     /// The token.
     pub token: TokenId,
     /// Its secret.
@@ -133,20 +133,20 @@ pub struct Presented<'p> {
 
 /// What a worker shows that wants another certificate.
 #[derive(Debug, Clone, Copy)]
-pub struct Renewal {
+pub struct RenewalRequest {
     /// Who it is, by its certificate.
     pub worker: WorkerId,
     /// The key of that certificate.
     pub current: KeyDigest,
     /// One more than that of the last renewal that was answered.
-    pub sequence: Sequence,
+    pub sequence: RenewalCount,
     /// The key to certify.
     pub key: KeyDigest,
 }
 
 /// Why somebody may not join. For the audit: who asked is told the same in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JoinRefused {
+pub enum JoinDenied {
     /// The key is an operator's enemy.
     #[error("the key is banned")]
     Banned,
@@ -166,10 +166,10 @@ pub enum JoinRefused {
 
 /// Why a worker gets no other certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RenewRefused {
+pub enum RenewalDenied {
     /// It is not let in at all.
     #[error(transparent)]
-    Refused(#[from] WorkerRefused),
+    Refused(#[from] AdmissionDenied),
     /// Two used its identity: it is locked from now on.
     #[error(
         "the identity of {worker} is used twice (renewal {asked:?} after {known:?}): it is locked; find out which machine \
@@ -179,15 +179,15 @@ pub enum RenewRefused {
         /// Who.
         worker: WorkerId,
         /// The renewal that was asked for.
-        asked: Sequence,
+        asked: RenewalCount,
         /// The last that was answered.
-        known: Sequence,
+        known: RenewalCount,
     },
 }
 
 /// Why a worker is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WorkerRefused {
+pub enum AdmissionDenied {
     /// An operator keeps it out.
     #[error("the worker {0} is banned")]
     Banned(WorkerId),
@@ -208,29 +208,29 @@ pub enum WorkerRefused {
     Unknown(WorkerId),
 }
 
-impl Token {
-    fn pending_workers(&self) -> impl Iterator<Item = Worker> {
+impl JoinToken {
+    fn pending_workers(&self) -> impl Iterator<Item = EnrolledWorker> {
         self.pending.iter().map(|pending| pending.worker(self))
     }
 }
 
 impl PendingJoin {
-    fn worker(&self, token: &Token) -> Worker {
-        Worker {
+    fn worker(&self, token: &JoinToken) -> EnrolledWorker {
+        EnrolledWorker {
             id: self.worker,
             group: token.group.clone(),
             token: token.id,
             joined_ms: self.joined_ms,
             key: self.key,
             previous: None,
-            sequence: Sequence(0),
+            sequence: RenewalCount(0),
             ends_ms: self.joined_ms,
-            standing: Standing::Active,
+            standing: EnrolmentStatus::Active,
         }
     }
 }
 
-impl JoinRefused {
+impl JoinDenied {
     /// What who asked is told: not which of all reasons it was.
     pub const TOLD: &'static str =
         "the join string is not good: it expired, was used or revoked; ask for a new one (`deputy token create`)";
@@ -238,19 +238,22 @@ impl JoinRefused {
 
 impl Enrolment {
     /// What was saved.
-    pub fn restored(tokens: impl IntoIterator<Item = Token>, workers: impl IntoIterator<Item = Worker>) -> Self {
+    pub fn restored(
+        tokens: impl IntoIterator<Item = JoinToken>,
+        workers: impl IntoIterator<Item = EnrolledWorker>,
+    ) -> Self {
         let tokens = tokens.into_iter().map(|token| (token.id, token)).collect();
         let workers: BTreeMap<_, _> = workers.into_iter().map(|worker| (worker.id, worker)).collect();
-        let banned = workers.values().filter(|worker| worker.standing == Standing::Banned);
+        let banned = workers.values().filter(|worker| worker.standing == EnrolmentStatus::Banned);
         let banned = banned.flat_map(|worker| [Some(worker.key), worker.previous]).flatten();
-        let active = workers.values().filter(|worker| worker.standing == Standing::Active);
+        let active = workers.values().filter(|worker| worker.standing == EnrolmentStatus::Active);
         let by_key = active.map(|worker| (worker.key, worker.id)).collect();
         Self { tokens, banned: banned.collect(), by_key, workers, over: BTreeMap::new(), spent: BTreeMap::new() }
     }
 
     /// Makes the workers again that a crash left in their tokens alone. Returns whose records have to be written.
     pub fn recover(&mut self) -> Vec<WorkerId> {
-        let pending: Vec<Worker> = self.tokens.values().flat_map(Token::pending_workers).collect();
+        let pending: Vec<EnrolledWorker> = self.tokens.values().flat_map(JoinToken::pending_workers).collect();
         let mut changed = Vec::new();
         for worker in pending {
             if !self.workers.contains_key(&worker.id) {
@@ -269,22 +272,22 @@ impl Enrolment {
     }
 
     /// All tokens that can still be used.
-    pub fn tokens(&self, now: Timestamp) -> impl Iterator<Item = &Token> {
+    pub fn tokens(&self, now: Timestamp) -> impl Iterator<Item = &JoinToken> {
         self.tokens.values().filter(move |token| token.uses > 0 && now.as_millis() < token.expires_ms)
     }
 
     /// All workers, also those that are not let in.
-    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+    pub fn workers(&self) -> impl Iterator<Item = &EnrolledWorker> {
         self.workers.values()
     }
 
     /// One token.
-    pub fn token(&self, token: TokenId) -> Option<&Token> {
+    pub fn token(&self, token: TokenId) -> Option<&JoinToken> {
         self.tokens.get(&token)
     }
 
     /// One worker.
-    pub fn worker(&self, worker: WorkerId) -> Option<&Worker> {
+    pub fn worker(&self, worker: WorkerId) -> Option<&EnrolledWorker> {
         self.workers.get(&worker)
     }
 
@@ -297,12 +300,12 @@ impl Enrolment {
     ///
     /// # Errors
     /// If it is not.
-    pub fn standing(&self, worker: WorkerId) -> Result<(), WorkerRefused> {
-        refuse(self.workers.get(&worker).ok_or(WorkerRefused::Unknown(worker))?)
+    pub fn standing(&self, worker: WorkerId) -> Result<(), AdmissionDenied> {
+        refuse(self.workers.get(&worker).ok_or(AdmissionDenied::Unknown(worker))?)
     }
 
     /// Adds a token.
-    pub fn add(&mut self, token: Token) {
+    pub fn add(&mut self, token: JoinToken) {
         self.tokens.insert(token.id, token);
     }
 
@@ -325,15 +328,15 @@ impl Enrolment {
 
     /// Lets go of workers that can't come back as who they were, and gives them. Who is banned stays, because its keys are
     /// banned by that.
-    pub fn forget(&mut self, now: Now) -> Vec<Worker> {
-        let is_over = |worker: &&Worker| {
+    pub fn forget(&mut self, now: Now) -> Vec<EnrolledWorker> {
+        let is_over = |worker: &&EnrolledWorker| {
             let end = Timestamp::from_millis(worker.ends_ms).plus(LISTED);
-            worker.standing != Standing::Banned && now.wall >= end
+            worker.standing != EnrolmentStatus::Banned && now.wall >= end
         };
         let over = self.workers.values().filter(is_over).map(|worker| worker.id);
         self.over = over.map(|id| (id, self.over.get(&id).copied().unwrap_or(now.mono))).collect();
         let gone = self.over.extract_if(.., |_, since| now.mono.since(*since) >= BELIEVED);
-        let gone: Vec<Worker> = gone.filter_map(|(id, _)| self.workers.remove(&id)).collect();
+        let gone: Vec<EnrolledWorker> = gone.filter_map(|(id, _)| self.workers.remove(&id)).collect();
         for worker in &gone {
             // Its key may be another worker's by now.
             if self.by_key.get(&worker.key) == Some(&worker.id) {
@@ -354,23 +357,28 @@ impl Enrolment {
     ///
     /// # Errors
     /// If the token is not good, or the key is banned.
-    pub fn join(&mut self, now: Timestamp, shown: &Presented<'_>, fresh: WorkerId) -> Result<Worker, JoinRefused> {
+    pub fn join(
+        &mut self,
+        now: Timestamp,
+        shown: &JoinRequest<'_>,
+        fresh: WorkerId,
+    ) -> Result<EnrolledWorker, JoinDenied> {
         let token = self.tokens.get_mut(&shown.token).filter(|token| token.hash.is_of(shown.secret));
-        let token = token.ok_or(JoinRefused::Unknown(shown.token))?;
+        let token = token.ok_or(JoinDenied::Unknown(shown.token))?;
         if self.banned.contains(&shown.key) {
-            return Err(JoinRefused::Banned);
+            return Err(JoinDenied::Banned);
         }
         let known = self.by_key.get(&shown.key).and_then(|id| self.workers.get(id));
-        if let Some(again) = known.filter(|worker| worker.token == token.id && worker.sequence == Sequence(0)) {
+        if let Some(again) = known.filter(|worker| worker.token == token.id && worker.sequence == RenewalCount(0)) {
             return Ok(again.clone());
         }
         if now.as_millis() >= token.expires_ms {
-            return Err(JoinRefused::Expired(token.id));
+            return Err(JoinDenied::Expired(token.id));
         }
         if token.pending.len() >= PENDING {
-            return Err(JoinRefused::Pending(token.id));
+            return Err(JoinDenied::Pending(token.id));
         }
-        token.uses = token.uses.checked_sub(1).ok_or(JoinRefused::UsedUp(token.id))?;
+        token.uses = token.uses.checked_sub(1).ok_or(JoinDenied::UsedUp(token.id))?;
         let pending = PendingJoin { worker: fresh, key: shown.key, joined_ms: now.as_millis() };
         token.pending.push(pending);
         let worker = pending.worker(token);
@@ -379,10 +387,10 @@ impl Enrolment {
     }
 
     /// Adds a worker. One key is one worker: one that joins anew gives up its old place, which is returned.
-    fn enter(&mut self, worker: Worker) -> Option<WorkerId> {
+    fn enter(&mut self, worker: EnrolledWorker) -> Option<WorkerId> {
         let old = self.by_key.insert(worker.key, worker.id);
         if let Some(old) = old.and_then(|old| self.workers.get_mut(&old)) {
-            old.standing = Standing::Removed;
+            old.standing = EnrolmentStatus::Removed;
         }
         self.workers.insert(worker.id, worker);
         old
@@ -392,13 +400,13 @@ impl Enrolment {
     ///
     /// # Errors
     /// If it is not let in, or if its identity turns out to be used twice, by which it is locked.
-    pub fn renew(&mut self, shown: &Renewal) -> Result<Worker, RenewRefused> {
-        let worker = self.workers.get_mut(&shown.worker).ok_or(WorkerRefused::Unknown(shown.worker))?;
+    pub fn renew(&mut self, shown: &RenewalRequest) -> Result<EnrolledWorker, RenewalDenied> {
+        let worker = self.workers.get_mut(&shown.worker).ok_or(AdmissionDenied::Unknown(shown.worker))?;
         refuse(worker)?;
         let from_newest = shown.current == worker.key;
         let from_previous = worker.previous == Some(shown.current);
-        let counted = worker.sequence != Sequence::UNKNOWN;
-        let next = if counted { Sequence(worker.sequence.0.saturating_add(1)) } else { shown.sequence };
+        let counted = worker.sequence != RenewalCount::UNKNOWN;
+        let next = if counted { RenewalCount(worker.sequence.0.saturating_add(1)) } else { shown.sequence };
         if from_newest && shown.sequence == next {
             worker.previous = Some(worker.key);
             self.by_key.remove(&worker.key);
@@ -410,9 +418,9 @@ impl Enrolment {
         if from_previous && shown.sequence == worker.sequence && shown.key == worker.key {
             return Ok(worker.clone());
         }
-        worker.standing = Standing::Locked;
+        worker.standing = EnrolmentStatus::Locked;
         self.by_key.remove(&worker.key);
-        Err(RenewRefused::Copied { worker: worker.id, asked: shown.sequence, known: worker.sequence })
+        Err(RenewalDenied::Copied { worker: worker.id, asked: shown.sequence, known: worker.sequence })
     }
 
     /// The group of a worker that comes with a certificate of this key. Its older certificate is no longer good once the
@@ -421,33 +429,34 @@ impl Enrolment {
     ///
     /// # Errors
     /// If it is not let in.
-    pub fn admit(&mut self, worker: WorkerId, key: KeyDigest) -> Result<(GroupName, Noted), WorkerRefused> {
-        let worker = self.workers.get_mut(&worker).ok_or(WorkerRefused::Unknown(worker))?;
+    pub fn admit(&mut self, worker: WorkerId, key: KeyDigest) -> Result<(GroupName, AdmissionChange), AdmissionDenied> {
+        let worker = self.workers.get_mut(&worker).ok_or(AdmissionDenied::Unknown(worker))?;
         refuse(worker)?;
         if worker.key == key {
-            let noted = if worker.previous.take().is_some() { Noted::Changed } else { Noted::Nothing };
+            let noted =
+                if worker.previous.take().is_some() { AdmissionChange::Changed } else { AdmissionChange::Nothing };
             return Ok((worker.group.clone(), noted));
         }
         if worker.previous == Some(key) {
-            return Ok((worker.group.clone(), Noted::Nothing));
+            return Ok((worker.group.clone(), AdmissionChange::Nothing));
         }
         // Somebody has a newer one, and used it: one of the two is a copy, and nobody can tell which.
-        worker.standing = Standing::Locked;
+        worker.standing = EnrolmentStatus::Locked;
         self.by_key.remove(&worker.key);
-        Err(WorkerRefused::OldKey(worker.id))
+        Err(AdmissionDenied::OldKey(worker.id))
     }
 
     /// Shuts a worker out: it may join again, or it may not. Gives it as it is then.
     ///
     /// # Errors
     /// If there is none.
-    pub fn shut_out(&mut self, worker: WorkerId, standing: Standing) -> Result<Worker, WorkerRefused> {
-        let found = self.workers.get_mut(&worker).ok_or(WorkerRefused::Unknown(worker))?;
+    pub fn shut_out(&mut self, worker: WorkerId, standing: EnrolmentStatus) -> Result<EnrolledWorker, AdmissionDenied> {
+        let found = self.workers.get_mut(&worker).ok_or(AdmissionDenied::Unknown(worker))?;
         found.standing = standing;
-        if standing != Standing::Active {
+        if standing != EnrolmentStatus::Active {
             self.by_key.remove(&found.key);
         }
-        if standing == Standing::Banned {
+        if standing == EnrolmentStatus::Banned {
             self.banned.insert(found.key);
             self.banned.extend(found.previous);
         }
@@ -457,19 +466,19 @@ impl Enrolment {
 
 /// Whether admitting a worker changed what is to be saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
+pub enum AdmissionChange {
     /// It did.
     Changed,
     /// It did not.
     Nothing,
 }
 
-fn refuse(worker: &Worker) -> Result<(), WorkerRefused> {
+fn refuse(worker: &EnrolledWorker) -> Result<(), AdmissionDenied> {
     match worker.standing {
-        Standing::Active => Ok(()),
-        Standing::Banned => Err(WorkerRefused::Banned(worker.id)),
-        Standing::Locked => Err(WorkerRefused::Locked(worker.id)),
-        Standing::Removed => Err(WorkerRefused::Removed(worker.id)),
+        EnrolmentStatus::Active => Ok(()),
+        EnrolmentStatus::Banned => Err(AdmissionDenied::Banned(worker.id)),
+        EnrolmentStatus::Locked => Err(AdmissionDenied::Locked(worker.id)),
+        EnrolmentStatus::Removed => Err(AdmissionDenied::Removed(worker.id)),
     }
 }
 

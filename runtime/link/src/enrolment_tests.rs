@@ -16,7 +16,7 @@ fn secret() -> TokenSecret {
 
 /// Both clocks, of which one may have been set.
 fn now(wall: u64, mono: u64) -> Now {
-    Now { wall: at(wall), mono: Mono::from_millis(mono) }
+    Now { wall: at(wall), mono: MonotonicTime::from_millis(mono) }
 }
 
 /// Who is forgotten when this is so for a day.
@@ -35,16 +35,16 @@ fn at(millis: u64) -> Timestamp {
 fn book() -> Enrolment {
     let group = "analytics".parse().unwrap();
     let mut book = Enrolment::default();
-    book.add(Token { id: TOKEN, hash: secret().hash(), group, uses: 2, expires_ms: 1000, pending: Vec::new() });
+    book.add(JoinToken { id: TOKEN, hash: secret().hash(), group, uses: 2, expires_ms: 1000, pending: Vec::new() });
     book
 }
 
-fn join(book: &mut Enrolment, now: u64, key: KeyDigest, fresh: u8) -> Result<Worker, JoinRefused> {
-    book.join(at(now), &Presented { token: TOKEN, secret: &secret(), key }, id(fresh))
+fn join(book: &mut Enrolment, now: u64, key: KeyDigest, fresh: u8) -> Result<EnrolledWorker, JoinDenied> {
+    book.join(at(now), &JoinRequest { token: TOKEN, secret: &secret(), key }, id(fresh))
 }
 
-fn renewal(current: u8, sequence: u64, new: u8) -> Renewal {
-    Renewal { worker: id(1), current: key(current), sequence: Sequence(sequence), key: key(new) }
+fn renewal(current: u8, sequence: u64, new: u8) -> RenewalRequest {
+    RenewalRequest { worker: id(1), current: key(current), sequence: RenewalCount(sequence), key: key(new) }
 }
 
 /// A book with the worker 1, whose key is 1.
@@ -57,14 +57,14 @@ fn joined() -> Enrolment {
 #[test]
 fn a_good_token_makes_a_worker_of_its_group() {
     let worker = join(&mut book(), 999, key(1), 1).unwrap();
-    assert_eq!((worker.id, worker.group.as_str(), worker.standing), (id(1), "analytics", Standing::Active));
+    assert_eq!((worker.id, worker.group.as_str(), worker.standing), (id(1), "analytics", EnrolmentStatus::Active));
 }
 
 #[test]
 fn a_token_makes_as_many_workers_as_it_has_uses() {
     let mut book = joined();
     join(&mut book, 0, key(2), 2).unwrap();
-    assert_eq!(join(&mut book, 0, key(3), 3), Err(JoinRefused::UsedUp(TOKEN)));
+    assert_eq!(join(&mut book, 0, key(3), 3), Err(JoinDenied::UsedUp(TOKEN)));
     assert_eq!(book.tokens(at(0)).count(), 0);
 }
 
@@ -83,20 +83,20 @@ fn who_repeats_itself_with_the_same_key_spends_nothing_and_stays_who_it_is() {
 fn a_stolen_join_string_is_of_no_use_once_it_is_used_up_expired_or_revoked() {
     let mut book = joined();
     join(&mut book, 0, key(2), 2).unwrap();
-    assert_eq!(join(&mut book, 0, key(66), 66), Err(JoinRefused::UsedUp(TOKEN)));
+    assert_eq!(join(&mut book, 0, key(66), 66), Err(JoinDenied::UsedUp(TOKEN)));
     let mut book = self::book();
-    assert_eq!(join(&mut book, 1000, key(66), 66), Err(JoinRefused::Expired(TOKEN)));
+    assert_eq!(join(&mut book, 1000, key(66), 66), Err(JoinDenied::Expired(TOKEN)));
     assert!(book.revoke(TOKEN));
     assert!(!book.revoke(TOKEN));
-    assert_eq!(join(&mut book, 0, key(66), 66), Err(JoinRefused::Unknown(TOKEN)));
+    assert_eq!(join(&mut book, 0, key(66), 66), Err(JoinDenied::Unknown(TOKEN)));
 }
 
 #[test]
 fn a_wrong_secret_and_an_unknown_token_look_the_same() {
     let mut book = book();
     let wrong = TokenSecret::new(&mut [2; 32]);
-    let refused = book.join(at(0), &Presented { token: TOKEN, secret: &wrong, key: key(1) }, id(1));
-    assert_eq!(refused, Err(JoinRefused::Unknown(TOKEN)));
+    let refused = book.join(at(0), &JoinRequest { token: TOKEN, secret: &wrong, key: key(1) }, id(1));
+    assert_eq!(refused, Err(JoinDenied::Unknown(TOKEN)));
     assert_eq!(book.workers().count(), 0);
     assert_eq!(book.tokens(at(0)).next().unwrap().uses, 2);
 }
@@ -105,12 +105,12 @@ fn a_wrong_secret_and_an_unknown_token_look_the_same() {
 fn a_worker_that_renews_has_a_new_key_and_the_old_one_is_good_until_the_new_one_was_used() {
     let mut book = joined();
     let worker = book.renew(&renewal(1, 1, 2)).unwrap();
-    assert_eq!((worker.key, worker.sequence), (key(2), Sequence(1)));
-    assert_eq!(book.admit(id(1), key(1)).unwrap().1, Noted::Nothing);
-    assert_eq!(book.admit(id(1), key(2)).unwrap().1, Noted::Changed);
-    assert_eq!(book.admit(id(1), key(2)).unwrap().1, Noted::Nothing);
-    assert_eq!(book.admit(id(1), key(1)), Err(WorkerRefused::OldKey(id(1))));
-    assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Locked(id(1))), "one of the two is a copy");
+    assert_eq!((worker.key, worker.sequence), (key(2), RenewalCount(1)));
+    assert_eq!(book.admit(id(1), key(1)).unwrap().1, AdmissionChange::Nothing);
+    assert_eq!(book.admit(id(1), key(2)).unwrap().1, AdmissionChange::Changed);
+    assert_eq!(book.admit(id(1), key(2)).unwrap().1, AdmissionChange::Nothing);
+    assert_eq!(book.admit(id(1), key(1)), Err(AdmissionDenied::OldKey(id(1))));
+    assert_eq!(book.admit(id(1), key(2)), Err(AdmissionDenied::Locked(id(1))), "one of the two is a copy");
     assert_eq!(book.active_with(key(2)), None);
 }
 
@@ -118,8 +118,8 @@ fn a_worker_that_renews_has_a_new_key_and_the_old_one_is_good_until_the_new_one_
 fn a_renewal_whose_answer_was_lost_is_repeated() {
     let mut book = joined();
     book.renew(&renewal(1, 1, 2)).unwrap();
-    assert_eq!(book.renew(&renewal(1, 1, 2)).unwrap().sequence, Sequence(1));
-    assert_eq!(book.renew(&renewal(2, 2, 3)).unwrap().sequence, Sequence(2));
+    assert_eq!(book.renew(&renewal(1, 1, 2)).unwrap().sequence, RenewalCount(1));
+    assert_eq!(book.renew(&renewal(2, 2, 3)).unwrap().sequence, RenewalCount(2));
 }
 
 #[test]
@@ -128,45 +128,45 @@ fn a_copied_identity_locks_the_worker_whoever_comes_first() {
     for copy in [renewal(1, 1, 66), renewal(1, 0, 66), renewal(1, 2, 66)] {
         let mut book = joined();
         book.renew(&renewal(1, 1, 2)).unwrap();
-        assert!(matches!(book.renew(&copy), Err(RenewRefused::Copied { .. })), "{copy:?}");
+        assert!(matches!(book.renew(&copy), Err(RenewalDenied::Copied { .. })), "{copy:?}");
         for key in [key(1), key(2), key(66)] {
-            assert_eq!(book.admit(id(1), key), Err(WorkerRefused::Locked(id(1))));
+            assert_eq!(book.admit(id(1), key), Err(AdmissionDenied::Locked(id(1))));
         }
-        assert_eq!(book.renew(&renewal(2, 2, 3)), Err(WorkerRefused::Locked(id(1)).into()));
+        assert_eq!(book.renew(&renewal(2, 2, 3)), Err(AdmissionDenied::Locked(id(1)).into()));
     }
     // The copy renewed first; the worker comes then.
     let mut book = joined();
     book.renew(&renewal(1, 1, 66)).unwrap();
-    assert!(matches!(book.renew(&renewal(1, 1, 2)), Err(RenewRefused::Copied { .. })));
+    assert!(matches!(book.renew(&renewal(1, 1, 2)), Err(RenewalDenied::Copied { .. })));
     // A number that was never given.
-    assert!(matches!(joined().renew(&renewal(1, 7, 2)), Err(RenewRefused::Copied { .. })));
+    assert!(matches!(joined().renew(&renewal(1, 7, 2)), Err(RenewalDenied::Copied { .. })));
 }
 
 #[test]
 fn a_removed_worker_is_not_let_in_and_may_join_again() {
     let mut book = joined();
-    book.shut_out(id(1), Standing::Removed).unwrap();
-    assert_eq!(book.admit(id(1), key(1)), Err(WorkerRefused::Removed(id(1))));
-    assert_eq!(book.renew(&renewal(1, 1, 2)), Err(WorkerRefused::Removed(id(1)).into()));
+    book.shut_out(id(1), EnrolmentStatus::Removed).unwrap();
+    assert_eq!(book.admit(id(1), key(1)), Err(AdmissionDenied::Removed(id(1))));
+    assert_eq!(book.renew(&renewal(1, 1, 2)), Err(AdmissionDenied::Removed(id(1)).into()));
     assert_eq!(join(&mut book, 0, key(1), 2).unwrap().id, id(2));
     assert_eq!(book.admit(id(2), key(1)).unwrap().0.as_str(), "analytics");
-    assert_eq!(book.admit(id(1), key(1)), Err(WorkerRefused::Removed(id(1))));
+    assert_eq!(book.admit(id(1), key(1)), Err(AdmissionDenied::Removed(id(1))));
 }
 
 #[test]
 fn a_banned_worker_may_not_join_again_with_any_key_that_it_had_also_after_a_restart() {
     let mut book = joined();
     book.renew(&renewal(1, 1, 2)).unwrap();
-    book.shut_out(id(1), Standing::Banned).unwrap();
+    book.shut_out(id(1), EnrolmentStatus::Banned).unwrap();
     for known in [key(1), key(2)] {
-        assert_eq!(join(&mut book, 0, known, 9), Err(JoinRefused::Banned));
+        assert_eq!(join(&mut book, 0, known, 9), Err(JoinDenied::Banned));
     }
     let tokens: Vec<_> = book.tokens.values().cloned().collect();
     let mut restored = Enrolment::restored(tokens, book.workers().cloned());
     for known in [key(1), key(2)] {
-        assert_eq!(join(&mut restored, 0, known, 9), Err(JoinRefused::Banned));
+        assert_eq!(join(&mut restored, 0, known, 9), Err(JoinDenied::Banned));
     }
-    assert_eq!(restored.admit(id(1), key(2)), Err(WorkerRefused::Banned(id(1))));
+    assert_eq!(restored.admit(id(1), key(2)), Err(AdmissionDenied::Banned(id(1))));
 }
 
 #[test]
@@ -176,10 +176,17 @@ fn one_key_is_one_worker() {
     book.admit(id(1), key(2)).unwrap();
     let other: GroupName = "other".parse().unwrap();
     let token = TokenId::from_bytes(*b"token--2");
-    book.add(Token { id: token, hash: secret().hash(), group: other, uses: 1, expires_ms: 1000, pending: Vec::new() });
-    let worker = book.join(at(0), &Presented { token, secret: &secret(), key: key(2) }, id(5)).unwrap();
+    book.add(JoinToken {
+        id: token,
+        hash: secret().hash(),
+        group: other,
+        uses: 1,
+        expires_ms: 1000,
+        pending: Vec::new(),
+    });
+    let worker = book.join(at(0), &JoinRequest { token, secret: &secret(), key: key(2) }, id(5)).unwrap();
     assert_eq!(worker.group.as_str(), "other");
-    assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Removed(id(1))));
+    assert_eq!(book.admit(id(1), key(2)), Err(AdmissionDenied::Removed(id(1))));
 }
 
 #[test]
@@ -195,10 +202,10 @@ fn join_that_only_its_token_remembers_is_recovered() {
     again.written(id(1));
     assert!(again.token(TOKEN).unwrap().pending.is_empty());
     // A worker that is there is as its own record says.
-    book.shut_out(id(1), Standing::Banned).unwrap();
+    book.shut_out(id(1), EnrolmentStatus::Banned).unwrap();
     let mut third = Enrolment::restored(book.token(TOKEN).cloned(), book.worker(id(1)).cloned());
     assert!(third.recover().is_empty());
-    assert_eq!(third.worker(id(1)).unwrap().standing, Standing::Banned);
+    assert_eq!(third.worker(id(1)).unwrap().standing, EnrolmentStatus::Banned);
 }
 
 #[test]
@@ -207,34 +214,34 @@ fn join_that_is_recovered_takes_the_place_of_an_older_worker() {
     let old = book.worker(id(1)).cloned();
     let token = TokenId::from_bytes(*b"token--2");
     let group = "analytics".parse().unwrap();
-    book.add(Token { id: token, hash: secret().hash(), group, uses: 1, expires_ms: 1000, pending: Vec::new() });
-    book.join(at(1), &Presented { token, secret: &secret(), key: key(1) }, id(2)).unwrap();
+    book.add(JoinToken { id: token, hash: secret().hash(), group, uses: 1, expires_ms: 1000, pending: Vec::new() });
+    book.join(at(1), &JoinRequest { token, secret: &secret(), key: key(1) }, id(2)).unwrap();
     let mut again = Enrolment::restored(book.token(token).cloned(), old);
     assert_eq!(again.recover(), [id(2), id(1)]);
     assert_eq!(again.active_with(key(1)), Some(id(2)));
-    assert_eq!(again.worker(id(1)).unwrap().standing, Standing::Removed);
+    assert_eq!(again.worker(id(1)).unwrap().standing, EnrolmentStatus::Removed);
 }
 
 #[test]
 fn join_is_refused_when_too_many_are_not_written() {
     let mut book = Enrolment::default();
     let group: GroupName = "analytics".parse().unwrap();
-    book.add(Token { id: TOKEN, hash: secret().hash(), group, uses: 2000, expires_ms: 1000, pending: Vec::new() });
+    book.add(JoinToken { id: TOKEN, hash: secret().hash(), group, uses: 2000, expires_ms: 1000, pending: Vec::new() });
     let mut join = |number: u64| {
         let (mut bytes, worker) = ([0; 32], WorkerId::from_bytes(number.to_be_bytes()));
         bytes[..8].copy_from_slice(&number.to_be_bytes());
-        book.join(at(0), &Presented { token: TOKEN, secret: &secret(), key: KeyDigest(bytes) }, worker)
+        book.join(at(0), &JoinRequest { token: TOKEN, secret: &secret(), key: KeyDigest(bytes) }, worker)
     };
     assert!((0..1024).all(|number| join(number).is_ok()));
-    assert_eq!(join(1024), Err(JoinRefused::Pending(TOKEN)));
+    assert_eq!(join(1024), Err(JoinDenied::Pending(TOKEN)));
     assert!(join(1).is_ok(), "a repetition spends nothing");
 }
 
 #[test]
 fn a_stranger_is_told_the_same_whatever_the_reason() {
-    assert!(JoinRefused::TOLD.contains("deputy token create"));
-    assert_eq!(joined().admit(id(9), key(9)), Err(WorkerRefused::Unknown(id(9))));
-    assert_eq!(joined().admit(id(1), key(9)), Err(WorkerRefused::OldKey(id(1))));
+    assert!(JoinDenied::TOLD.contains("deputy token create"));
+    assert_eq!(joined().admit(id(9), key(9)), Err(AdmissionDenied::Unknown(id(9))));
+    assert_eq!(joined().admit(id(1), key(9)), Err(AdmissionDenied::OldKey(id(1))));
 }
 
 #[test]
@@ -253,7 +260,7 @@ fn tokens_are_forgotten_an_hour_after_they_expired_and_not_before() {
 fn who_joined_in_time_and_did_not_hear_of_it_may_repeat_itself_after_the_end_of_the_token() {
     let mut book = joined();
     assert_eq!(join(&mut book, 5000, key(1), 2).unwrap().id, id(1));
-    assert_eq!(join(&mut book, 5000, key(2), 2), Err(JoinRefused::Expired(TOKEN)));
+    assert_eq!(join(&mut book, 5000, key(2), 2), Err(JoinDenied::Expired(TOKEN)));
 }
 
 #[test]
@@ -261,7 +268,7 @@ fn what_is_saved_survives_the_round_trip() {
     let book = joined();
     let (token, worker) = (book.tokens[&TOKEN].clone(), book.workers[&id(1)].clone());
     let text = serde_json::to_string(&(&token, &worker)).unwrap();
-    assert_eq!(serde_json::from_str::<(Token, Worker)>(&text).unwrap(), (token, worker));
+    assert_eq!(serde_json::from_str::<(JoinToken, EnrolledWorker)>(&text).unwrap(), (token, worker));
 }
 
 #[test]
@@ -276,13 +283,13 @@ fn workers_are_forgotten_a_week_after_their_last_certificate_ended_and_not_befor
     assert!(forgotten(&mut book, WEEK + 8999).is_empty());
     assert_eq!(forgotten(&mut book, WEEK + 9000), [id(1)]);
     assert_eq!((book.workers().count(), book.active_with(key(2))), (0, None));
-    assert_eq!(book.admit(id(1), key(2)), Err(WorkerRefused::Unknown(id(1))));
+    assert_eq!(book.admit(id(1), key(2)), Err(AdmissionDenied::Unknown(id(1))));
 }
 
 #[test]
 fn who_is_locked_or_removed_is_forgotten_in_its_time_and_who_is_banned_is_not() {
     const LONG: u64 = 8 * 86_400_000;
-    for standing in [Standing::Locked, Standing::Removed] {
+    for standing in [EnrolmentStatus::Locked, EnrolmentStatus::Removed] {
         let mut book = joined();
         book.certified(id(1), at(5000));
         book.shut_out(id(1), standing).unwrap();
@@ -290,18 +297,18 @@ fn who_is_locked_or_removed_is_forgotten_in_its_time_and_who_is_banned_is_not() 
         assert_eq!(forgotten(&mut book, LONG), [id(1)], "{standing:?}");
     }
     let mut book = joined();
-    book.shut_out(id(1), Standing::Banned).unwrap();
+    book.shut_out(id(1), EnrolmentStatus::Banned).unwrap();
     assert!(forgotten(&mut book, LONG).is_empty());
     let tokens: Vec<_> = book.tokens.values().cloned().collect();
     let mut restored = Enrolment::restored(tokens, book.workers().cloned());
-    assert_eq!(join(&mut restored, 0, key(1), 2), Err(JoinRefused::Banned));
+    assert_eq!(join(&mut restored, 0, key(1), 2), Err(JoinDenied::Banned));
 }
 
 #[test]
 fn a_key_that_is_another_worker_s_by_now_stays_with_it() {
     const LONG: u64 = 8 * 86_400_000;
     let mut book = joined();
-    book.shut_out(id(1), Standing::Removed).unwrap();
+    book.shut_out(id(1), EnrolmentStatus::Removed).unwrap();
     join(&mut book, 0, key(1), 2).unwrap();
     book.certified(id(2), at(LONG));
     assert_eq!(forgotten(&mut book, LONG), [id(1)]);

@@ -2,22 +2,23 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::message::{
-    Applied, Authorities, Bound, Certified, Complete, Delivered, Down, Fetch, Goodbye, Join, Known, Piece, Ping,
-    Refused, Renew, Reply, Request, Subscribe, Up, Update, Welcome, Withdrawn,
+    ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, ComponentChunk, Delivered, Fetch, Join,
+    KnownLease, Ping, ReceiverBound, Refused, Renew, ServerMessage, ServerMessageKind, Shutdown, SnapshotEnd,
+    Subscribe, Update, Welcome, Withdrawn,
 };
 
-fn applied(failure: &str) -> Up {
-    let what = Known { instance: "s3-prod".to_owned(), revision: 7, obtained_ms: 8 };
-    Request::Applied(Applied { what: Some(what), failure: failure.to_owned() }).into()
+fn applied(failure: &str) -> ClientMessage {
+    let what = KnownLease { instance: "s3-prod".to_owned(), revision: 7, obtained_ms: 8 };
+    ClientMessageKind::Applied(ApplyReport { what: Some(what), failure: failure.to_owned() }).into()
 }
 
-async fn read(bytes: &[u8], limit: usize) -> Result<Option<Up>, FrameError> {
+async fn read(bytes: &[u8], limit: usize) -> Result<Option<ClientMessage>, FrameError> {
     Frames::default().next(&mut &*bytes, limit).await
 }
 
 #[tokio::test]
 async fn messages_come_out_as_they_went_in_however_they_are_cut() {
-    let messages = [applied(""), applied(&"why ".repeat(5000)), Request::Ping(Ping {}).into(), applied("x")];
+    let messages = [applied(""), applied(&"why ".repeat(5000)), ClientMessageKind::Ping(Ping {}).into(), applied("x")];
     let whole: Vec<u8> = messages.iter().flat_map(|message| encode(message).to_vec()).collect();
     for size in [1, 2, 3, 5, 100, 4096, whole.len()] {
         let (mut near, mut far) = tokio::io::duplex(64 << 10);
@@ -30,9 +31,9 @@ async fn messages_come_out_as_they_went_in_however_they_are_cut() {
         let mut frames = Frames::default();
         let reading = async {
             for message in &messages {
-                assert_eq!(frames.next::<Up>(&mut near, FROM_WORKER).await.unwrap().as_ref(), Some(message));
+                assert_eq!(frames.next::<ClientMessage>(&mut near, FROM_WORKER).await.unwrap().as_ref(), Some(message));
             }
-            assert_eq!(frames.next::<Up>(&mut near, FROM_WORKER).await.unwrap(), None);
+            assert_eq!(frames.next::<ClientMessage>(&mut near, FROM_WORKER).await.unwrap(), None);
         };
         tokio::join!(writing, reading);
         assert!(frames.buffer.capacity() <= AHEAD, "an idle connection holds next to no buffer");
@@ -41,13 +42,13 @@ async fn messages_come_out_as_they_went_in_however_they_are_cut() {
 
 #[tokio::test]
 async fn frames_that_are_sent_together_come_apart_again() {
-    let messages = [applied(""), Request::Ping(Ping {}).into(), applied("why")];
+    let messages = [applied(""), ClientMessageKind::Ping(Ping {}).into(), applied("why")];
     let all = joined(&messages.each_ref().map(encode));
     let (mut frames, mut stream) = (Frames::default(), &*all);
     for message in &messages {
-        assert_eq!(frames.next::<Up>(&mut stream, FROM_WORKER).await.unwrap().as_ref(), Some(message));
+        assert_eq!(frames.next::<ClientMessage>(&mut stream, FROM_WORKER).await.unwrap().as_ref(), Some(message));
     }
-    assert_eq!(frames.next::<Up>(&mut stream, FROM_WORKER).await.unwrap(), None);
+    assert_eq!(frames.next::<ClientMessage>(&mut stream, FROM_WORKER).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -74,7 +75,7 @@ async fn garbage_is_no_message_and_half_a_frame_no_end() {
 async fn what_a_later_version_says_is_skipped() {
     // Field 99 with a length of 3, which nobody knows.
     let frame = [0, 0, 0, 6, 0x9a, 0x06, 3, 1, 2, 3];
-    assert_eq!(read(&frame, FROM_WORKER).await.unwrap(), Some(Up { request: None }));
+    assert_eq!(read(&frame, FROM_WORKER).await.unwrap(), Some(ClientMessage { request: None }));
 }
 
 /// A large frame, and after it as many empty ones as fit into twice that size.
@@ -108,11 +109,11 @@ async fn frame_flood_is_read_no_further_than_one_frame_ahead() {
         let (bytes, count) = flood(size);
         let (mut stream, mut frames) = (Counted { bytes: &bytes, reads: 0 }, Frames::default());
         for number in 0..count {
-            assert!(frames.next::<Up>(&mut stream, size).await.unwrap().is_some());
+            assert!(frames.next::<ClientMessage>(&mut stream, size).await.unwrap().is_some());
             let ahead = frames.unread().len();
             assert!(ahead <= AHEAD && frames.buffer.capacity() <= 2 * AHEAD, "{number}: {ahead}");
         }
-        assert!(frames.next::<Up>(&mut stream, size).await.unwrap().is_none());
+        assert!(frames.next::<ClientMessage>(&mut stream, size).await.unwrap().is_none());
         assert!(stream.reads <= size / READ + 4 * count / AHEAD + 16, "{}", stream.reads);
     }
 }
@@ -132,7 +133,7 @@ async fn frame_flood_lets_other_tasks_of_its_thread_run() {
     let flood = tokio::spawn(async {
         let (bytes, _) = flood(FROM_WORKER);
         let (mut stream, mut frames) = (&*bytes, Frames::default());
-        while frames.next::<Up>(&mut stream, FROM_WORKER).await.unwrap().is_some() {}
+        while frames.next::<ClientMessage>(&mut stream, FROM_WORKER).await.unwrap().is_some() {}
     });
     flood.await.unwrap();
     other.abort();
@@ -143,23 +144,23 @@ async fn frame_flood_lets_other_tasks_of_its_thread_run() {
 const CANARY: &[u8] = b"canary-of-the-link";
 
 /// Each message that a worker sends, with a canary wherever it holds bytes.
-fn requests() -> Vec<Request> {
-    let (bytes, known) = (CANARY.to_vec(), Known::default());
+fn requests() -> Vec<ClientMessageKind> {
+    let (bytes, known) = (CANARY.to_vec(), KnownLease::default());
     let all = vec![
-        Request::Join(Join { token: bytes.clone(), secret: bytes.clone(), request: bytes.clone() }),
-        Request::Renew(Renew { sequence: 1, request: bytes.clone() }),
-        Request::Subscribe(Subscribe { known: vec![known.clone()], ..Subscribe::default() }),
-        Request::Applied(Applied { what: Some(known), failure: String::new() }),
-        Request::Fetch(Fetch { digest: bytes }),
-        Request::Ping(Ping {}),
+        ClientMessageKind::Join(Join { token: bytes.clone(), secret: bytes.clone(), request: bytes.clone() }),
+        ClientMessageKind::Renew(Renew { sequence: 1, request: bytes.clone() }),
+        ClientMessageKind::Subscribe(Subscribe { known: vec![known.clone()], ..Subscribe::default() }),
+        ClientMessageKind::Applied(ApplyReport { what: Some(known), failure: String::new() }),
+        ClientMessageKind::Fetch(Fetch { digest: bytes }),
+        ClientMessageKind::Ping(Ping {}),
     ];
-    let number = |request: &Request| match request {
-        Request::Join(_) => 0,
-        Request::Renew(_) => 1,
-        Request::Subscribe(_) => 2,
-        Request::Applied(_) => 3,
-        Request::Fetch(_) => 4,
-        Request::Ping(_) => 5,
+    let number = |request: &ClientMessageKind| match request {
+        ClientMessageKind::Join(_) => 0,
+        ClientMessageKind::Renew(_) => 1,
+        ClientMessageKind::Subscribe(_) => 2,
+        ClientMessageKind::Applied(_) => 3,
+        ClientMessageKind::Fetch(_) => 4,
+        ClientMessageKind::Ping(_) => 5,
     };
     // Whoever adds a message adds it to both.
     assert!(all.iter().map(number).eq(0..6));
@@ -167,36 +168,36 @@ fn requests() -> Vec<Request> {
 }
 
 /// The same of a coordinator.
-fn replies() -> Vec<Reply> {
+fn replies() -> Vec<ServerMessageKind> {
     let (bytes, list) = (CANARY.to_vec(), vec![CANARY.to_vec()]);
     let certified = Certified { certificate: bytes.clone(), authorities: list.clone(), ..Certified::default() };
     let all = vec![
-        Reply::Certified(certified),
-        Reply::Refused(Refused::default()),
-        Reply::Welcome(Welcome::default()),
-        Reply::Update(Update { payload: bytes.clone(), ..Update::default() }),
-        Reply::Withdrawn(Withdrawn::default()),
-        Reply::Bound(Bound { component: bytes.clone(), ..Bound::default() }),
-        Reply::Complete(Complete::default()),
-        Reply::Authorities(Authorities { certificates: list }),
-        Reply::Piece(Piece { digest: bytes.clone(), size: 1, bytes }),
-        Reply::Pong(Ping {}),
-        Reply::Goodbye(Goodbye::default()),
-        Reply::Delivered(Delivered::default()),
+        ServerMessageKind::Certified(certified),
+        ServerMessageKind::Refused(Refused::default()),
+        ServerMessageKind::Welcome(Welcome::default()),
+        ServerMessageKind::Update(Update { payload: bytes.clone(), ..Update::default() }),
+        ServerMessageKind::Withdrawn(Withdrawn::default()),
+        ServerMessageKind::Bound(ReceiverBound { component: bytes.clone(), ..ReceiverBound::default() }),
+        ServerMessageKind::Complete(SnapshotEnd::default()),
+        ServerMessageKind::Authorities(Authorities { certificates: list }),
+        ServerMessageKind::Piece(ComponentChunk { digest: bytes.clone(), size: 1, bytes }),
+        ServerMessageKind::Pong(Ping {}),
+        ServerMessageKind::Goodbye(Shutdown::default()),
+        ServerMessageKind::Delivered(Delivered::default()),
     ];
-    let number = |reply: &Reply| match reply {
-        Reply::Certified(_) => 0,
-        Reply::Refused(_) => 1,
-        Reply::Welcome(_) => 2,
-        Reply::Update(_) => 3,
-        Reply::Withdrawn(_) => 4,
-        Reply::Bound(_) => 5,
-        Reply::Complete(_) => 6,
-        Reply::Authorities(_) => 7,
-        Reply::Piece(_) => 8,
-        Reply::Pong(_) => 9,
-        Reply::Goodbye(_) => 10,
-        Reply::Delivered(_) => 11,
+    let number = |reply: &ServerMessageKind| match reply {
+        ServerMessageKind::Certified(_) => 0,
+        ServerMessageKind::Refused(_) => 1,
+        ServerMessageKind::Welcome(_) => 2,
+        ServerMessageKind::Update(_) => 3,
+        ServerMessageKind::Withdrawn(_) => 4,
+        ServerMessageKind::Bound(_) => 5,
+        ServerMessageKind::Complete(_) => 6,
+        ServerMessageKind::Authorities(_) => 7,
+        ServerMessageKind::Piece(_) => 8,
+        ServerMessageKind::Pong(_) => 9,
+        ServerMessageKind::Goodbye(_) => 10,
+        ServerMessageKind::Delivered(_) => 11,
     };
     assert!(all.iter().map(number).eq(0..12));
     all
@@ -206,12 +207,12 @@ fn replies() -> Vec<Reply> {
 fn no_message_shows_a_payload_a_secret_or_any_other_bytes() {
     let listed = format!("{CANARY:?}");
     let (listed, line) = (listed.trim_matches(['[', ']']).to_owned(), format!("{},", CANARY[0]));
-    let requests = requests()
-        .into_iter()
-        .flat_map(|request| [format!("{request:?}"), format!("{request:#?}"), format!("{:?}", Up::from(request))]);
+    let requests = requests().into_iter().flat_map(|request| {
+        [format!("{request:?}"), format!("{request:#?}"), format!("{:?}", ClientMessage::from(request))]
+    });
     let replies = replies()
         .into_iter()
-        .flat_map(|reply| [format!("{reply:?}"), format!("{reply:#?}"), format!("{:?}", Down::from(reply))]);
+        .flat_map(|reply| [format!("{reply:?}"), format!("{reply:#?}"), format!("{:?}", ServerMessage::from(reply))]);
     for text in requests.chain(replies) {
         assert!(!text.contains("canary") && !text.contains(&listed) && !text.contains(&line), "{text}");
     }

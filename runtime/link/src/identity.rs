@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-use crate::certificate::{self, Peer};
-use crate::join::Fingerprint;
+use crate::certificate::{self, PeerCertificate};
+use crate::join::AuthorityFingerprint;
 use crate::message::Certified;
 use crate::name::WorkerId;
 
 /// A key that was made here.
 #[derive(Serialize, Deserialize, Clone)]
-pub struct Key(Zeroizing<Vec<u8>>);
+pub struct WorkerKey(Zeroizing<Vec<u8>>);
 
 /// Who a worker is.
 #[derive(Serialize, Deserialize, Clone)]
-pub struct Identity {
+pub struct WorkerIdentity {
     format: u32,
     /// Which worker.
     pub worker: WorkerId,
@@ -34,8 +34,8 @@ pub struct Identity {
     /// How often the certificate was renewed.
     pub(crate) sequence: u64,
     /// The key to be certified next, if somebody may have heard of it.
-    pub(crate) pending: Option<Key>,
-    key: Key,
+    pub(crate) pending: Option<WorkerKey>,
+    key: WorkerKey,
     certificate: Vec<u8>,
     authorities: Vec<Vec<u8>>,
 }
@@ -68,7 +68,7 @@ const AUTHORITIES: usize = 16;
 /// Bytes of one authority's certificate.
 const AUTHORITY: usize = 4 << 10;
 
-impl Key {
+impl WorkerKey {
     /// A new one.
     ///
     /// # Errors
@@ -90,11 +90,11 @@ impl Key {
     }
 }
 
-impl Identity {
+impl WorkerIdentity {
     /// From what the coordinator answered to a request for this key.
-    pub(crate) fn new(certified: Certified, key: Key, address: String) -> Result<Self, IdentityError> {
+    pub(crate) fn new(certified: Certified, key: WorkerKey, address: String) -> Result<Self, IdentityError> {
         let certificate = CertificateDer::from(certified.certificate.as_slice());
-        let peer = Peer::of(&certificate).ok_or(IdentityError::Certified)?;
+        let peer = PeerCertificate::of(&certificate).ok_or(IdentityError::Certified)?;
         let worker = certified.worker.parse().map_err(|_| IdentityError::Certified)?;
         let group = certified.group.parse().map_err(|_| IdentityError::Certified)?;
         if peer.worker != worker || certified.authorities.is_empty() {
@@ -189,7 +189,7 @@ impl Identity {
     }
 
     /// Whether the authority of a join string is among those that it trusts.
-    pub fn knows(&self, authority: Fingerprint) -> bool {
+    pub fn knows(&self, authority: AuthorityFingerprint) -> bool {
         self.trusted().iter().any(|certificate| certificate::fingerprint(certificate) == Some(authority))
     }
 
@@ -206,8 +206,8 @@ impl Identity {
         Ok(certificate::client(&self.trusted(), self.certificate.clone().into(), key)?)
     }
 
-    fn peer(&self) -> Option<Peer> {
-        Peer::of(&CertificateDer::from(self.certificate.as_slice()))
+    fn peer(&self) -> Option<PeerCertificate> {
+        PeerCertificate::of(&CertificateDer::from(self.certificate.as_slice()))
     }
 }
 
@@ -216,7 +216,7 @@ fn bounded(authorities: &[Vec<u8>]) -> Result<(), IdentityError> {
     if sound { Ok(()) } else { Err(IdentityError::Certified) }
 }
 
-impl std::fmt::Debug for Identity {
+impl std::fmt::Debug for WorkerIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {} at {}", self.worker, self.group, self.address)
     }

@@ -24,7 +24,7 @@ pub struct JoinString {
     /// What makes it good.
     pub secret: TokenSecret,
     /// Which authority vouches for the coordinator.
-    pub authority: Fingerprint,
+    pub authority: AuthorityFingerprint,
     /// Where the coordinator is: `host:port`.
     pub address: String,
 }
@@ -43,11 +43,11 @@ pub struct TokenHash([u8; 32]);
 
 /// The SHA-256 of the authority's public key (SubjectPublicKeyInfo).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fingerprint(pub [u8; 32]);
+pub struct AuthorityFingerprint(pub [u8; 32]);
 
 /// A text is no join string. It is not repeated: it may be one with a letter missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JoinError {
+pub enum JoinStringError {
     /// Not at all.
     #[error("this is no join string: it begins with \"dj1.\", as `deputy token create` prints it")]
     Prefix,
@@ -81,29 +81,29 @@ impl JoinString {
 }
 
 impl FromStr for JoinString {
-    type Err = JoinError;
+    type Err = JoinStringError;
 
-    fn from_str(text: &str) -> Result<Self, JoinError> {
+    fn from_str(text: &str) -> Result<Self, JoinStringError> {
         let text = text.trim();
         let Some(encoded) = text.strip_prefix(PREFIX) else {
             let later = text.strip_prefix("dj").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-            return Err(if later { JoinError::Version } else { JoinError::Prefix });
+            return Err(if later { JoinStringError::Version } else { JoinStringError::Prefix });
         };
-        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| JoinError::Damaged)?);
-        let (token, rest) = bytes.split_first_chunk::<8>().ok_or(JoinError::Damaged)?;
-        let (secret, rest) = rest.split_first_chunk::<32>().ok_or(JoinError::Damaged)?;
-        let (authority, address) = rest.split_first_chunk::<32>().ok_or(JoinError::Damaged)?;
-        let address = std::str::from_utf8(address).map_err(|_| JoinError::Damaged)?;
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| JoinStringError::Damaged)?);
+        let (token, rest) = bytes.split_first_chunk::<8>().ok_or(JoinStringError::Damaged)?;
+        let (secret, rest) = rest.split_first_chunk::<32>().ok_or(JoinStringError::Damaged)?;
+        let (authority, address) = rest.split_first_chunk::<32>().ok_or(JoinStringError::Damaged)?;
+        let address = std::str::from_utf8(address).map_err(|_| JoinStringError::Damaged)?;
         let sound = address.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic()) && port.parse::<u16>().is_ok_and(|p| p > 0)
         });
         if !sound {
-            return Err(JoinError::Damaged);
+            return Err(JoinStringError::Damaged);
         }
         Ok(Self {
             token: TokenId(u64::from_be_bytes(*token)),
             secret: TokenSecret(Zeroizing::new(*secret)),
-            authority: Fingerprint(*authority),
+            authority: AuthorityFingerprint(*authority),
             address: address.to_owned(),
         })
     }
@@ -199,7 +199,7 @@ mod tests {
         JoinString {
             token: TokenId::from_bytes(*b"token-id"),
             secret: TokenSecret::new(&mut [7; 32]),
-            authority: Fingerprint([9; 32]),
+            authority: AuthorityFingerprint([9; 32]),
             address: "coordinator.example:8271".to_owned(),
         }
     }
@@ -224,16 +224,16 @@ mod tests {
             let error = text[..end].parse::<JoinString>().unwrap_err();
             assert!(end < 4 || !error.to_string().contains(&text[4..]), "{end}");
         }
-        assert_eq!("dj2.AAAA".parse::<JoinString>().unwrap_err(), JoinError::Version);
-        assert_eq!("hvs.AAAA".parse::<JoinString>().unwrap_err(), JoinError::Prefix);
-        assert_eq!(format!("{}!", text.as_str()).parse::<JoinString>().unwrap_err(), JoinError::Damaged);
+        assert_eq!("dj2.AAAA".parse::<JoinString>().unwrap_err(), JoinStringError::Version);
+        assert_eq!("hvs.AAAA".parse::<JoinString>().unwrap_err(), JoinStringError::Prefix);
+        assert_eq!(format!("{}!", text.as_str()).parse::<JoinString>().unwrap_err(), JoinStringError::Damaged);
     }
 
     #[test]
     fn an_address_without_host_or_port_is_damage() {
         for address in ["", "host", "host:", ":8271", "host:0", "host:65536", "a b:1", "host\n:1"] {
             let text = JoinString { address: address.to_owned(), ..join() }.reveal();
-            assert_eq!(text.parse::<JoinString>().unwrap_err(), JoinError::Damaged, "{address:?}");
+            assert_eq!(text.parse::<JoinString>().unwrap_err(), JoinStringError::Damaged, "{address:?}");
         }
         for address in ["[::1]:8271", "192.0.2.1:1"] {
             let text = JoinString { address: address.to_owned(), ..join() }.reveal();

@@ -16,31 +16,33 @@ pub mod client;
 mod clock;
 mod enrolment;
 mod frame;
-mod held;
-mod hub;
+mod group_feed;
 mod identity;
 mod join;
 mod limits;
 pub mod message;
 mod name;
-mod refusal;
+mod protocol_error;
 pub mod server;
 #[cfg(test)]
 mod testing;
 mod text;
-mod timer;
+mod timing;
+mod worker_state;
 
-pub use authority::{Authority, AuthorityError, Lives, Requested, Served, Turned};
-pub use certificate::{COORDINATOR, Peer};
+pub use authority::{
+    Authority, AuthorityError, CertificateLifetimes, CertificateRequest, RotationOutcome, ServerCertificate,
+};
+pub use certificate::{COORDINATOR, PeerCertificate};
 pub use clock::Clock;
 pub use enrolment::{
-    Enrolment, JoinRefused, Noted, PendingJoin, Presented, RenewRefused, Renewal, Sequence, Standing, Token, Worker,
-    WorkerRefused,
+    AdmissionChange, AdmissionDenied, EnrolledWorker, Enrolment, EnrolmentStatus, JoinDenied, JoinRequest, JoinToken,
+    PendingJoin, RenewalCount, RenewalDenied, RenewalRequest,
 };
 pub use frame::{FrameError, Frames, encode};
-pub use held::{Binding, Held, Report};
-pub use hub::{Encoded, Group, Hub};
-pub use identity::{Identity, IdentityError, Key};
-pub use join::{Fingerprint, JoinError, JoinString, TokenHash, TokenId, TokenIdError, TokenSecret};
+pub use group_feed::{EncodedLease, GroupFeed, GroupFeeds};
+pub use identity::{IdentityError, WorkerIdentity, WorkerKey};
+pub use join::{AuthorityFingerprint, JoinString, JoinStringError, TokenHash, TokenId, TokenIdError, TokenSecret};
 pub use name::{KeyDigest, WorkerId, WorkerIdError};
-pub use refusal::{Code, CodeError, Refusal};
+pub use protocol_error::{ErrorCode, ErrorCodeError, ProtocolError};
+pub use worker_state::{DeliveryReport, ReceiverBinding, WorkerState};

@@ -1,12 +1,12 @@
 //! What a call of a receiver may use, as it travels: numbers that are anybody's until they are parsed.
 
-use deputy_core::{Limit, LimitError, SomeLimits};
+use deputy_core::{Limit, LimitError, LimitOverrides};
 
 use crate::message::ReceiverLimits;
 
 impl ReceiverLimits {
     /// Limits as a message; none if none is set.
-    pub(crate) fn of(limits: &SomeLimits) -> Option<Box<Self>> {
+    pub(crate) fn of(limits: &LimitOverrides) -> Option<Box<Self>> {
         let mut message = Self::default();
         for (limit, number) in limits.iter() {
             *message.slot(limit) = Some(number);
@@ -18,9 +18,9 @@ impl ReceiverLimits {
     ///
     /// # Errors
     /// If one of them is not within its bounds.
-    pub(crate) fn parsed(&self) -> Result<SomeLimits, LimitError> {
+    pub(crate) fn parsed(&self) -> Result<LimitOverrides, LimitError> {
         let mut message = self.clone();
-        SomeLimits::new(Limit::ALL.into_iter().filter_map(|limit| Some((limit, (*message.slot(limit))?))))
+        LimitOverrides::new(Limit::ALL.into_iter().filter_map(|limit| Some((limit, (*message.slot(limit))?))))
     }
 
     fn slot(&mut self, limit: Limit) -> &mut Option<u64> {
@@ -60,12 +60,13 @@ mod tests {
     use super::*;
 
     /// Each limit with a number of its own.
-    fn all() -> SomeLimits {
-        SomeLimits::new((1..).zip(Limit::ALL).map(|(number, limit)| (limit, limit.bounds().start() + number))).unwrap()
+    fn all() -> LimitOverrides {
+        LimitOverrides::new((1..).zip(Limit::ALL).map(|(number, limit)| (limit, limit.bounds().start() + number)))
+            .unwrap()
     }
 
     /// What comes of limits at the other end.
-    fn sent(limits: &SomeLimits) -> SomeLimits {
+    fn sent(limits: &LimitOverrides) -> LimitOverrides {
         let message = ReceiverLimits::of(limits).unwrap();
         ReceiverLimits::decode(message.encode_to_vec().as_slice()).unwrap().parsed().unwrap()
     }
@@ -74,15 +75,15 @@ mod tests {
     fn every_limit_arrives_as_it_was_sent_and_brings_no_other_along() {
         assert_eq!(sent(&all()), all());
         for limit in Limit::ALL {
-            let one = SomeLimits::new([(limit, *limit.bounds().end())]).unwrap();
+            let one = LimitOverrides::new([(limit, *limit.bounds().end())]).unwrap();
             assert_eq!(sent(&one), one, "{limit}");
         }
     }
 
     #[test]
     fn who_sets_no_limit_sends_nothing() {
-        assert_eq!(ReceiverLimits::of(&SomeLimits::default()), None);
-        assert_eq!(ReceiverLimits::default().parsed(), Ok(SomeLimits::default()));
+        assert_eq!(ReceiverLimits::of(&LimitOverrides::default()), None);
+        assert_eq!(ReceiverLimits::default().parsed(), Ok(LimitOverrides::default()));
     }
 
     #[test]

@@ -11,15 +11,15 @@ use prost::{Message, Oneof};
 
 /// What a worker says.
 #[derive(Clone, PartialEq, Message)]
-pub struct Up {
+pub struct ClientMessage {
     /// One of these.
-    #[prost(oneof = "Request", tags = "1, 2, 3, 4, 5, 6")]
-    pub request: Option<Request>,
+    #[prost(oneof = "ClientMessageKind", tags = "1, 2, 3, 4, 5, 6")]
+    pub request: Option<ClientMessageKind>,
 }
 
 /// What a worker may say.
 #[derive(Clone, PartialEq, Oneof)]
-pub enum Request {
+pub enum ClientMessageKind {
     /// Let me in: the one thing that somebody without a certificate may say.
     #[prost(message, tag = "1")]
     Join(Join),
@@ -31,7 +31,7 @@ pub enum Request {
     Subscribe(Subscribe),
     /// What became of what was sent.
     #[prost(message, tag = "4")]
-    Applied(Applied),
+    Applied(ApplyReport),
     /// Send me a component.
     #[prost(message, tag = "5")]
     Fetch(Fetch),
@@ -42,15 +42,15 @@ pub enum Request {
 
 /// What the coordinator says.
 #[derive(Clone, PartialEq, Message)]
-pub struct Down {
+pub struct ServerMessage {
     /// One of these.
-    #[prost(oneof = "Reply", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
-    pub reply: Option<Reply>,
+    #[prost(oneof = "ServerMessageKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    pub reply: Option<ServerMessageKind>,
 }
 
 /// What the coordinator may say.
 #[derive(Clone, PartialEq, Oneof)]
-pub enum Reply {
+pub enum ServerMessageKind {
     /// You are in.
     #[prost(message, tag = "1")]
     Certified(Certified),
@@ -68,22 +68,22 @@ pub enum Reply {
     Withdrawn(Withdrawn),
     /// A receiver for your group.
     #[prost(message, tag = "6")]
-    Bound(Bound),
+    Bound(ReceiverBound),
     /// All that you may have is these; what you have beside them is no longer yours.
     #[prost(message, tag = "7")]
-    Complete(Complete),
+    Complete(SnapshotEnd),
     /// Whom to trust from now on.
     #[prost(message, tag = "8")]
     Authorities(Authorities),
     /// A piece of a component.
     #[prost(message, tag = "9")]
-    Piece(Piece),
+    Piece(ComponentChunk),
     /// I am here, too.
     #[prost(message, tag = "10")]
     Pong(Ping),
     /// I am going; come back then.
     #[prost(message, tag = "11")]
-    Goodbye(Goodbye),
+    Goodbye(Shutdown),
     /// The instances of your group.
     #[prost(message, tag = "12")]
     Delivered(Delivered),
@@ -145,7 +145,7 @@ pub struct Subscribe {
     pub instances: Vec<String>,
     /// What it has already, and need not be sent.
     #[prost(message, repeated, tag = "2")]
-    pub known: Vec<Known>,
+    pub known: Vec<KnownLease>,
     /// Its version.
     #[prost(string, tag = "3")]
     pub version: String,
@@ -156,7 +156,7 @@ pub struct Subscribe {
 
 /// A lease that a worker has.
 #[derive(Clone, PartialEq, Message)]
-pub struct Known {
+pub struct KnownLease {
     /// Of which instance.
     #[prost(string, tag = "1")]
     pub instance: String,
@@ -170,10 +170,10 @@ pub struct Known {
 
 /// What became of a lease.
 #[derive(Clone, PartialEq, Message)]
-pub struct Applied {
+pub struct ApplyReport {
     /// Which.
     #[prost(message, optional, tag = "1")]
-    pub what: Option<Known>,
+    pub what: Option<KnownLease>,
     /// Why it is not applied; empty if it is.
     #[prost(string, tag = "2")]
     pub failure: String,
@@ -255,7 +255,7 @@ pub struct Withdrawn {
 /// A receiver.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub struct Bound {
+pub struct ReceiverBound {
     /// Its name.
     #[prost(string, tag = "1")]
     pub receiver: String,
@@ -353,7 +353,7 @@ pub struct ReceiverLimits {
 
 /// The end of what is sent at first.
 #[derive(Clone, PartialEq, Message)]
-pub struct Complete {
+pub struct SnapshotEnd {
     /// All instances that the worker may have, also if there is no lease of them at the moment; without those of which the
     /// lease was taken back.
     #[prost(string, repeated, tag = "1")]
@@ -375,7 +375,7 @@ pub struct Authorities {
 /// A piece of a component, in order.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub struct Piece {
+pub struct ComponentChunk {
     /// Of which.
     #[prost(bytes = "vec", tag = "1")]
     pub digest: Vec<u8>,
@@ -398,7 +398,7 @@ pub struct Delivered {
 
 /// The coordinator is going.
 #[derive(Clone, PartialEq, Message)]
-pub struct Goodbye {
+pub struct Shutdown {
     /// Come back at a random moment within this time, in milliseconds.
     #[prost(uint64, tag = "1")]
     pub spread_ms: u64,
@@ -415,7 +415,7 @@ macro_rules! closed {
     )*};
 }
 
-closed!(Authorities, Bound, Certified, Fetch, Join, Piece, Renew);
+closed!(Authorities, ReceiverBound, Certified, Fetch, Join, ComponentChunk, Renew);
 
 impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -427,14 +427,14 @@ impl fmt::Debug for Update {
     }
 }
 
-impl From<Request> for Up {
-    fn from(request: Request) -> Self {
+impl From<ClientMessageKind> for ClientMessage {
+    fn from(request: ClientMessageKind) -> Self {
         Self { request: Some(request) }
     }
 }
 
-impl From<Reply> for Down {
-    fn from(reply: Reply) -> Self {
+impl From<ServerMessageKind> for ServerMessage {
+    fn from(reply: ServerMessageKind) -> Self {
         Self { reply: Some(reply) }
     }
 }

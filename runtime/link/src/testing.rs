@@ -7,19 +7,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_core::{Span, Timestamp};
 
-use crate::client::{Client, Keep, Link, Options};
+use crate::client::{ClientOptions, IdentityStore, Link, LinkClient};
 use crate::message::Certified;
 use crate::name::WorkerId;
-use crate::{Authority, Held, Identity, Key, Lives, Requested};
+use crate::{Authority, CertificateLifetimes, CertificateRequest, WorkerIdentity, WorkerKey, WorkerState};
 
-pub(crate) const LIVES: Lives = Lives { authority: Span::secs(864_000), worker: Span::secs(86_400) };
+pub(crate) const LIVES: CertificateLifetimes =
+    CertificateLifetimes { authority: Span::secs(864_000), worker: Span::secs(86_400) };
 
 /// Keeps nothing.
 pub(crate) struct Nowhere;
 
 #[async_trait]
-impl Keep for Nowhere {
-    async fn keep(&self, _: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+impl IdentityStore for Nowhere {
+    async fn keep(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
 }
@@ -34,7 +35,7 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn certified(authority: &Authority, now: Timestamp, sequence: u64, request: &[u8]) -> Certified {
     let worker = WorkerId::from_bytes([7; 8]);
     Certified {
-        certificate: authority.certify(now, worker, &Requested::new(request).unwrap()).unwrap().to_vec(),
+        certificate: authority.certify(now, worker, &CertificateRequest::new(request).unwrap()).unwrap().to_vec(),
         worker: worker.to_string(),
         group: "analytics".to_owned(),
         sequence,
@@ -43,17 +44,17 @@ pub(crate) fn certified(authority: &Authority, now: Timestamp, sequence: u64, re
 }
 
 /// A worker that was certified at that time.
-pub(crate) fn identity(authority: &Authority, now: Timestamp, address: String) -> Identity {
-    let key = Key::new().unwrap();
-    Identity::new(certified(authority, now, 0, &key.request().unwrap()), key, address).unwrap()
+pub(crate) fn identity(authority: &Authority, now: Timestamp, address: String) -> WorkerIdentity {
+    let key = WorkerKey::new().unwrap();
+    WorkerIdentity::new(certified(authority, now, 0, &key.request().unwrap()), key, address).unwrap()
 }
 
-pub(crate) fn client(identity: Identity, keep: Arc<dyn Keep>) -> (Client, Link) {
-    Client::new(Options {
+pub(crate) fn client(identity: WorkerIdentity, keep: Arc<dyn IdentityStore>) -> (LinkClient, Link) {
+    LinkClient::new(ClientOptions {
         identity,
         keep,
         wanted: BTreeSet::new(),
-        held: Held::default(),
+        held: WorkerState::default(),
         version: String::new(),
         host: String::new(),
         clock: now,

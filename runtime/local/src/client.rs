@@ -28,14 +28,14 @@ const AGAIN: Duration = Duration::from_millis(200);
 
 /// Asks over a socket.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct SocketClient {
     socket: PathBuf,
-    peer: Peer,
+    peer: SocketPeer,
 }
 
 /// Who is asked, as far as that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
+pub enum SocketPeer {
     /// The coordinator of a configuration.
     Coordinator,
     /// Whoever listens at a socket that somebody named.
@@ -46,7 +46,7 @@ pub enum Peer {
 
 /// A payload that was given out.
 #[derive(Debug)]
-pub struct Given {
+pub struct ReceivedPayload {
     /// The payload.
     pub payload: SecretBytes,
     /// Its revision.
@@ -59,12 +59,12 @@ pub struct Given {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub enum SocketClientError {
     /// Nobody listens.
     #[error("no {} answers at {}: {}", peer.name(), socket.display(), peer.start())]
     Connect {
         /// Who was asked.
-        peer: Peer,
+        peer: SocketPeer,
         /// The socket.
         socket: PathBuf,
         /// Why.
@@ -74,7 +74,7 @@ pub enum ClientError {
     #[error("the socket {} is not open to this user: become its user, or, with {}, one of its group", socket.display(), peer.mode())]
     Forbidden {
         /// Who was asked.
-        peer: Peer,
+        peer: SocketPeer,
         /// The socket.
         socket: PathBuf,
         /// Why.
@@ -87,7 +87,7 @@ pub enum ClientError {
     #[error("the {} ended the connection before it had answered; its log says why", peer.name())]
     Broken {
         /// Who was asked.
-        peer: Peer,
+        peer: SocketPeer,
         /// How it ended.
         source: hyper::Error,
     },
@@ -95,13 +95,13 @@ pub enum ClientError {
     #[error("the {}'s answer can't be understood: {why}; is it of another version?", peer.name())]
     Answer {
         /// Who was asked.
-        peer: Peer,
+        peer: SocketPeer,
         /// What is wrong with it.
         why: String,
     },
 }
 
-impl ClientError {
+impl SocketClientError {
     /// Whether the same question may have an answer a moment later: nobody listens yet, the other end stopped before it
     /// answered, or it has too much to do.
     pub fn may_pass(&self) -> bool {
@@ -113,7 +113,7 @@ impl ClientError {
     }
 }
 
-impl Peer {
+impl SocketPeer {
     fn name(self) -> &'static str {
         match self {
             Self::Coordinator => "coordinator",
@@ -144,9 +144,9 @@ struct Failed {
     error: ControlError,
 }
 
-impl Client {
+impl SocketClient {
     /// Of whoever listens there.
-    pub fn new(socket: &Path, peer: Peer) -> Self {
+    pub fn new(socket: &Path, peer: SocketPeer) -> Self {
         Self { socket: socket.to_owned(), peer }
     }
 
@@ -155,7 +155,7 @@ impl Client {
     ///
     /// # Errors
     /// If nobody answers, or there is none in that time.
-    pub async fn lease(&self, name: &str, wait: Span) -> Result<Given, ClientError> {
+    pub async fn lease(&self, name: &str, wait: Span) -> Result<ReceivedPayload, SocketClientError> {
         let began = now();
         let mut left = wait;
         loop {
@@ -172,11 +172,11 @@ impl Client {
         }
     }
 
-    async fn lease_once(&self, name: &str, wait: Span) -> Result<Given, ClientError> {
+    async fn lease_once(&self, name: &str, wait: Span) -> Result<ReceivedPayload, SocketClientError> {
         let (head, body) =
             self.send(Method::GET, &format!("/v1/instances/{}/lease?wait={wait}", segment(name))).await?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Given {
+        Ok(ReceivedPayload {
             payload: SecretBytes::new(body.to_vec()),
             revision: header("deputy-revision").and_then(|text| text.parse().ok()),
             valid_until: header("deputy-valid-until"),
@@ -184,32 +184,32 @@ impl Client {
         })
     }
 
-    fn no_connection(&self, source: io::Error) -> ClientError {
+    fn no_connection(&self, source: io::Error) -> SocketClientError {
         let (peer, socket) = (self.peer, self.socket.clone());
         match source.kind() {
-            io::ErrorKind::PermissionDenied => ClientError::Forbidden { peer, socket, source },
-            _ => ClientError::Connect { peer, socket, source },
+            io::ErrorKind::PermissionDenied => SocketClientError::Forbidden { peer, socket, source },
+            _ => SocketClientError::Connect { peer, socket, source },
         }
     }
 
-    fn broke(&self, source: hyper::Error) -> ClientError {
+    fn broke(&self, source: hyper::Error) -> SocketClientError {
         let is_gone = source.is_closed() || source.is_canceled() || source.is_incomplete_message();
         let by_the_system = std::error::Error::source(&source).is_some_and(|cause| cause.is::<io::Error>());
         if is_gone || by_the_system {
-            return ClientError::Broken { peer: self.peer, source };
+            return SocketClientError::Broken { peer: self.peer, source };
         }
         self.unclear(source)
     }
 
-    fn unclear(&self, why: impl ToString) -> ClientError {
-        ClientError::Answer { peer: self.peer, why: why.to_string() }
+    fn unclear(&self, why: impl ToString) -> SocketClientError {
+        SocketClientError::Answer { peer: self.peer, why: why.to_string() }
     }
 
     /// Asks for an object.
     ///
     /// # Errors
     /// If nobody answers, the other end refuses, or answers something else.
-    pub async fn json<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+    pub async fn json<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, SocketClientError> {
         let (_, body) = self.send(method, path).await?;
         serde_json::from_slice(&body).map_err(|error| self.unclear(error))
     }
@@ -222,14 +222,14 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-    ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), ClientError> {
+    ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), SocketClientError> {
         let exchange = tokio::time::timeout(ANSWER, self.exchange(method, path)).await;
         let (head, body) = exchange.map_err(|_| self.unclear("it took too long"))??;
         if head.status == StatusCode::OK {
             return Ok((head, body));
         }
         match serde_json::from_slice::<Failed>(&body) {
-            Ok(failed) => Err(ClientError::Refused(failed.error)),
+            Ok(failed) => Err(SocketClientError::Refused(failed.error)),
             Err(_) => Err(self.unclear(format!("status {}", head.status))),
         }
     }
@@ -238,7 +238,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-    ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), ClientError> {
+    ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), SocketClientError> {
         let connected = UnixStream::connect(&self.socket).await;
         let stream = connected.map_err(|source| self.no_connection(source))?;
         let broke = |error: hyper::Error| self.broke(error);

@@ -9,7 +9,7 @@ mod error;
 pub mod reply;
 mod socket;
 
-pub use client::{Client, ClientError, Given, Peer, segment};
+pub use client::{ReceivedPayload, SocketClient, SocketClientError, SocketPeer, segment};
 pub use error::ControlError;
 pub use reply::SCHEMA;
 pub use socket::SocketFile;

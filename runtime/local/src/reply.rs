@@ -21,7 +21,7 @@ const JSON: &str = "application/json";
 
 /// A lease that is given out.
 #[derive(Debug, Clone)]
-pub struct Lease {
+pub struct LeaseReply {
     /// Of which service, if that is known.
     pub service: Option<String>,
     /// Its number.
@@ -83,7 +83,7 @@ pub fn refused(error: &ControlError) -> Response<Bytes> {
 }
 
 /// The one answer with a payload in it. Its copy lives as long as the answer.
-pub fn given(lease: Lease) -> Response<Bytes> {
+pub fn given(lease: LeaseReply) -> Response<Bytes> {
     let bytes = Bytes::from_owner(Payload(lease.payload));
     let mut response = answer(StatusCode::OK, "application/octet-stream", bytes);
     let head = [
@@ -100,7 +100,7 @@ pub fn given(lease: Lease) -> Response<Bytes> {
 }
 
 /// A secret that is given out once, as text, and what goes with it.
-pub struct Secret {
+pub struct SecretReply {
     /// Names and values in the answer's head.
     pub head: Vec<(&'static str, String)>,
     /// The secret.
@@ -108,7 +108,7 @@ pub struct Secret {
 }
 
 /// The same of another secret. Its copy lives as long as the answer.
-pub fn secret(secret: Secret) -> Response<Bytes> {
+pub fn secret(secret: SecretReply) -> Response<Bytes> {
     let payload = Arc::new(SecretBytes::new(secret.text.as_bytes().to_vec()));
     let mut response = answer(StatusCode::OK, "application/octet-stream", Bytes::from_owner(Payload(payload)));
     for (name, value) in secret.head {
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_service_that_is_no_header_is_left_out() {
-        let lease = |service: Option<&str>| Lease {
+        let lease = |service: Option<&str>| LeaseReply {
             service: service.map(str::to_owned),
             revision: Revision(7),
             obtained_at: Timestamp::from_millis(0),

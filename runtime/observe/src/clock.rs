@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use deputy_core::Timestamp;
-use deputy_core::schedule::{Mono, Now};
+use deputy_core::schedule::{MonotonicTime, Now};
 
 /// Reads both clocks.
 pub trait Clock: Send + Sync {
@@ -30,6 +30,6 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let went_by = Instant::now().saturating_duration_since(self.begin);
         let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        Now { mono: Mono::from_millis(millis(went_by)), wall: Timestamp::from_millis(millis(since)) }
+        Now { mono: MonotonicTime::from_millis(millis(went_by)), wall: Timestamp::from_millis(millis(since)) }
     }
 }

@@ -5,24 +5,24 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::Actor;
+use crate::AuditSubject;
 
 /// One audit event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Event {
+pub struct AuditEvent {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
     /// Who acted.
     #[serde(flatten)]
-    pub actor: Actor,
+    pub actor: AuditSubject,
     /// The call in which it acted; 0 if it was in none.
     #[serde(skip_serializing_if = "CallId::is_none")]
     pub call: CallId,
     /// What it did.
     #[serde(flatten)]
-    pub what: What,
+    pub what: AuditAction,
     /// How that ended.
-    pub outcome: Outcome,
+    pub outcome: AuditOutcome,
     /// The refusal's code, or a word for the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -35,11 +35,11 @@ pub struct CallId(pub u64);
 /// What a component did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum What {
+pub enum AuditAction {
     /// A receiver's `accept` ended.
     Accept {
         /// What it was given.
-        deliveries: Vec<Accepted>,
+        deliveries: Vec<AcceptedDelivery>,
         /// How many files it put. Nobody sees them unless the outcome is `done`.
         files: u32,
         /// Their bytes.
@@ -140,7 +140,7 @@ impl CallId {
 
 /// A delivery that a receiver was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Accepted {
+pub struct AcceptedDelivery {
     /// Of which instance.
     pub instance: String,
     /// Which lease of it.
@@ -150,7 +150,7 @@ pub struct Accepted {
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum AuditOutcome {
     /// Allowed, and about to leave this process. Another event says how it ended, unless the process did not live to
     /// write it.
     Begun,

@@ -5,20 +5,20 @@
 //! file and bytes) and how it ended. It is one JSON line. It never holds a secret's value, a payload, a query string, or a text of a component's
 //! choosing that is longer than the limits allow or holds control characters (JSON escapes those).
 
-mod actor;
 mod audit;
+mod audit_subject;
 mod clock;
 mod event;
+mod health;
+mod http_server;
 mod metrics;
-mod probe;
-mod serve;
 mod worker_metrics;
 
-pub use actor::Actor;
 pub use audit::{Audit, AuditError, AuditStatus, Receipt};
+pub use audit_subject::AuditSubject;
 pub use clock::{Clock, SystemClock};
-pub use event::{Accepted, CallId, Event, Outcome, What};
-pub use metrics::{LeaseMetrics, METRICS_TYPE, Metrics, UpstreamMetrics};
-pub use probe::{Vitals, answer, plain, probe};
-pub use serve::{Handler, Listener, listen, serve};
+pub use event::{AcceptedDelivery, AuditAction, AuditEvent, AuditOutcome, CallId};
+pub use health::{HealthCheck, answer, plain, probe};
+pub use http_server::{HttpHandler, HttpListener, listen, serve};
+pub use metrics::{CoordinatorMetrics, LeaseMetrics, METRICS_TYPE, UpstreamMetrics};
 pub use worker_metrics::{DeliveryMetrics, WorkerMetrics, WorkerSnapshot};

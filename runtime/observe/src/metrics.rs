@@ -15,14 +15,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::audit::{AuditMetrics, AuditStatus};
-use crate::{Actor, Event, Outcome, What};
+use crate::{AuditAction, AuditEvent, AuditOutcome, AuditSubject};
 
 /// The media type of what [`Metrics::text`] gives.
 pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics of a coordinator.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct CoordinatorMetrics {
     registry: Registry,
     calls: Family<CallLabels, Counter>,
     call_duration: Family<FunctionLabels, Histogram>,
@@ -163,7 +163,7 @@ struct OutcomeLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct UseLabels {
     #[prometheus(flatten)]
-    actor: Actor,
+    actor: AuditSubject,
     capability: String,
     outcome: String,
 }
@@ -171,7 +171,7 @@ struct UseLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RefusalLabels {
     #[prometheus(flatten)]
-    actor: Actor,
+    actor: AuditSubject,
     code: String,
 }
 
@@ -183,7 +183,7 @@ struct LimitLabels {
 /// Seconds: from a local answer to the longest call that the default limits allow.
 const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
 
-impl Default for Metrics {
+impl Default for CoordinatorMetrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("deputy");
         let calls = Family::default();
@@ -260,7 +260,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl CoordinatorMetrics {
     /// A call of the schedule ended; `outcome` is `done` or the kind of failure.
     pub fn called(&self, instance: &str, function: &str, outcome: &str, seconds: f64) {
         let (instance, function) = (instance.to_owned(), function.to_owned());
@@ -276,7 +276,7 @@ impl Metrics {
     }
 
     /// State was written, or could not be.
-    pub fn saved(&self, outcome: Outcome) {
+    pub fn saved(&self, outcome: AuditOutcome) {
         self.saves.get_or_create(&OutcomeLabels { outcome: word(outcome).to_owned() }).inc();
     }
 
@@ -292,7 +292,7 @@ impl Metrics {
     }
 
     /// A worker said of a lease that it is applied, or that it can't be.
-    pub fn reported(&self, instance: &str, outcome: Outcome) {
+    pub fn reported(&self, instance: &str, outcome: AuditOutcome) {
         let outcome = word(outcome).to_owned();
         self.worker_reports.get_or_create(&ReportLabels { instance: instance.to_owned(), outcome }).inc();
     }
@@ -318,22 +318,22 @@ impl Metrics {
     }
 
     /// A component did something, or a worker asked for something.
-    pub fn audited(&self, event: &Event) {
+    pub fn audited(&self, event: &AuditEvent) {
         // The event of its end counts it.
-        if event.outcome == Outcome::Begun {
+        if event.outcome == AuditOutcome::Begun {
             return;
         }
         let capability = match &event.what {
-            What::Accept { .. } => return self.called_into("accept", event),
-            What::Call { function, .. } => return self.called_into(function, event),
-            What::Dropped { .. } => return,
-            What::Http { .. } => "http",
-            What::Name { .. } => "name",
-            What::Output { .. } => "output",
-            What::Secret { .. } => "secret",
-            What::Tcp { .. } => "tcp",
-            What::Wasi { .. } => "wasi",
-            What::Worker { operation, .. } => {
+            AuditAction::Accept { .. } => return self.called_into("accept", event),
+            AuditAction::Call { function, .. } => return self.called_into(function, event),
+            AuditAction::Dropped { .. } => return,
+            AuditAction::Http { .. } => "http",
+            AuditAction::Name { .. } => "name",
+            AuditAction::Output { .. } => "output",
+            AuditAction::Secret { .. } => "secret",
+            AuditAction::Tcp { .. } => "tcp",
+            AuditAction::Wasi { .. } => "wasi",
+            AuditAction::Worker { operation, .. } => {
                 let labels =
                     WorkerLabels { operation: (*operation).to_owned(), outcome: word(event.outcome).to_owned() };
                 self.worker_events.get_or_create(&labels).inc();
@@ -346,12 +346,12 @@ impl Metrics {
             outcome: word(event.outcome).to_owned(),
         };
         self.capability_uses.get_or_create(&labels).inc();
-        if let (Outcome::Refused, Some(code)) = (event.outcome, &event.code) {
+        if let (AuditOutcome::Refused, Some(code)) = (event.outcome, &event.code) {
             self.refusals.get_or_create(&RefusalLabels { actor: event.actor.clone(), code: code.clone() }).inc();
         }
     }
 
-    fn called_into(&self, function: &str, event: &Event) {
+    fn called_into(&self, function: &str, event: &AuditEvent) {
         self.sandbox_calls.get_or_create(&FunctionLabels { function: function.to_owned() }).inc();
         if let Some(limit) = event.code.as_deref().and_then(|code| code.strip_prefix("over-limit:")) {
             self.sandbox_limits.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
@@ -439,13 +439,13 @@ pub(crate) fn histogram() -> Histogram {
     Histogram::new(BOUNDS)
 }
 
-pub(crate) fn word(outcome: Outcome) -> &'static str {
+pub(crate) fn word(outcome: AuditOutcome) -> &'static str {
     match outcome {
-        Outcome::Begun => "begun",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Done => "done",
-        Outcome::Failed => "failed",
-        Outcome::Refused => "refused",
+        AuditOutcome::Begun => "begun",
+        AuditOutcome::Cancelled => "cancelled",
+        AuditOutcome::Done => "done",
+        AuditOutcome::Failed => "failed",
+        AuditOutcome::Refused => "refused",
     }
 }
 
@@ -454,25 +454,25 @@ mod tests {
     use super::*;
     use crate::CallId;
 
-    fn event(what: What, outcome: Outcome, code: Option<&str>) -> Event {
+    fn event(what: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> AuditEvent {
         let time = "2026-01-01T00:00:00.000Z".to_owned();
-        let actor = Actor::Instance("s3".parse().unwrap());
-        Event { time, actor, call: CallId(1), what, outcome, code: code.map(str::to_owned) }
+        let actor = AuditSubject::Instance("s3".parse().unwrap());
+        AuditEvent { time, actor, call: CallId(1), what, outcome, code: code.map(str::to_owned) }
     }
 
     #[test]
     fn what_components_do_is_counted_by_kind_and_end() {
-        let metrics = Metrics::default();
-        let name = || What::Name { host: "a\"b\nc".into() };
-        metrics.audited(&event(name(), Outcome::Done, None));
-        metrics.audited(&event(name(), Outcome::Refused, Some("host-not-granted")));
-        let call = What::Call { function: "obtain", millis: 3 };
-        metrics.audited(&event(call, Outcome::Refused, Some("over-limit:memory")));
-        let receiver = Actor::Receiver("aws".parse().unwrap());
-        let put = What::Output { path: "a\"b\nc".into(), bytes: 1 };
-        metrics.audited(&Event { actor: receiver.clone(), ..event(put, Outcome::Done, None) });
-        let accept = What::Accept { deliveries: Vec::new(), files: 1, bytes: 1, millis: 1 };
-        metrics.audited(&Event { actor: receiver, ..event(accept, Outcome::Failed, Some("trap")) });
+        let metrics = CoordinatorMetrics::default();
+        let name = || AuditAction::Name { host: "a\"b\nc".into() };
+        metrics.audited(&event(name(), AuditOutcome::Done, None));
+        metrics.audited(&event(name(), AuditOutcome::Refused, Some("host-not-granted")));
+        let call = AuditAction::Call { function: "obtain", millis: 3 };
+        metrics.audited(&event(call, AuditOutcome::Refused, Some("over-limit:memory")));
+        let receiver = AuditSubject::Receiver("aws".parse().unwrap());
+        let put = AuditAction::Output { path: "a\"b\nc".into(), bytes: 1 };
+        metrics.audited(&AuditEvent { actor: receiver.clone(), ..event(put, AuditOutcome::Done, None) });
+        let accept = AuditAction::Accept { deliveries: Vec::new(), files: 1, bytes: 1, millis: 1 };
+        metrics.audited(&AuditEvent { actor: receiver, ..event(accept, AuditOutcome::Failed, Some("trap")) });
         let text = metrics.text(&[], &[]).unwrap();
         for line in [
             "deputy_capability_uses_total{receiver=\"aws\",capability=\"output\",outcome=\"done\"} 1",
@@ -491,7 +491,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_is_gone_is_gone_from_the_next_answer() {
-        let metrics = Metrics::default();
+        let metrics = CoordinatorMetrics::default();
         let lease = LeaseMetrics {
             instance: "s3".into(),
             service: "s3".into(),

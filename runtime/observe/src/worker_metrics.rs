@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::Outcome;
+use crate::AuditOutcome;
 use crate::audit::{AuditMetrics, AuditStatus};
 use crate::metrics::{histogram, word};
 
@@ -131,7 +131,7 @@ impl WorkerMetrics {
     }
 
     /// The coordinator was told of a delivery.
-    pub fn reported(&self, instance: &str, outcome: Outcome) {
+    pub fn reported(&self, instance: &str, outcome: AuditOutcome) {
         let labels = ReportLabels { instance: instance.to_owned(), outcome: word(outcome).to_owned() };
         self.reports.get_or_create(&labels).inc();
     }
@@ -148,7 +148,7 @@ impl WorkerMetrics {
     }
 
     /// The workload was told, or could not be.
-    pub fn told(&self, receiver: &str, outcome: Outcome) {
+    pub fn told(&self, receiver: &str, outcome: AuditOutcome) {
         let labels = RunLabels { receiver: receiver.to_owned(), outcome: word(outcome).to_owned() };
         self.hooks.get_or_create(&labels).inc();
     }
@@ -248,10 +248,10 @@ mod tests {
     fn counted() -> WorkerMetrics {
         let metrics = WorkerMetrics::default();
         metrics.received("prod");
-        metrics.reported("prod", Outcome::Done);
+        metrics.reported("prod", AuditOutcome::Done);
         metrics.ran("aws", "broken", 0.1);
         metrics.switched("aws");
-        metrics.told("aws", Outcome::Failed);
+        metrics.told("aws", AuditOutcome::Failed);
         metrics
     }
 

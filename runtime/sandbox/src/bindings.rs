@@ -27,7 +27,7 @@ wasmtime::component::bindgen!({
         default: trappable,
     },
     exports: { default: async },
-    with: { "delegation:tokens/secrets.secret": crate::secrets::Handle },
+    with: { "delegation:tokens/secrets.secret": crate::secrets::SecretHandle },
 });
 
 /// The exports of receivers.

@@ -1,11 +1,11 @@
 //! One call: what comes back, and how its end is told apart.
 
-use deputy_core::{Failure, Limit, Refusal, Span};
+use deputy_core::{Limit, PolicyDenial, ProviderFailure, Span};
 use deputy_observe::CallId;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::account::Usage;
+use crate::call_budget::CallUsage;
 use crate::limiter::OverLimit;
 use crate::secret_fault::SecretFault;
 
@@ -17,14 +17,14 @@ pub struct Call<T> {
     /// What the component answered.
     pub result: Result<T, CallError>,
     /// What the component was refused, once each, whether it told or not.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<PolicyDenial>,
     /// The limits within which a server or a name server did not answer, once each. They are no refusals: neither the
     /// component nor the configuration is at fault.
     pub timeouts: Vec<Limit>,
     /// Which secrets the operator's part of it could not use, whether the component told or not.
     pub secret_faults: Vec<SecretFault>,
     /// What it used.
-    pub usage: Usage,
+    pub usage: CallUsage,
     /// The end of what it wrote to standard error, with control characters escaped and known secrets blanked out.
     pub log_tail: String,
 }
@@ -34,7 +34,7 @@ pub struct Call<T> {
 pub enum CallError {
     /// The component said why.
     #[error(transparent)]
-    Failure(#[from] Failure),
+    Failure(#[from] ProviderFailure),
     /// The host is at fault.
     #[error("the sandbox failed: {0}; this is a bug, please report it")]
     Internal(String),

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use deputy_core::{Failure, Refusal, Span};
-use deputy_observe::{CallId, Outcome};
+use deputy_core::{PolicyDenial, ProviderFailure, Span};
+use deputy_observe::{AuditOutcome, CallId};
 
-use crate::account::Account;
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::{Call, CallError, Interruption};
+use crate::call_budget::CallBudget;
 use crate::guest_log::GuestLog;
 use crate::open_call::OpenCall;
 use crate::redact::Redactor;
@@ -18,7 +18,7 @@ const FAILURE_TEXT: usize = 2000;
 /// A call that the component has ended and the host has not yet judged.
 pub(crate) struct Ended<T> {
     pub(crate) id: CallId,
-    pub(crate) account: Arc<Account>,
+    pub(crate) account: Arc<CallBudget>,
     pub(crate) record: Arc<OpenCall>,
     pub(crate) log: GuestLog,
     pub(crate) redactor: Arc<Redactor>,
@@ -33,12 +33,12 @@ impl<T> Ended<T> {
             result = Err(Interruption::Audit.into());
         }
         let (outcome, code) = match &result {
-            Ok(_) => (Outcome::Done, None),
+            Ok(_) => (AuditOutcome::Done, None),
             Err(CallError::Limit(limit)) => {
-                self.account.refuse(Refusal::Limit(*limit));
-                (Outcome::Refused, Some(format!("over-limit:{limit}")))
+                self.account.refuse(PolicyDenial::Limit(*limit));
+                (AuditOutcome::Refused, Some(format!("over-limit:{limit}")))
             }
-            Err(error) => (Outcome::Failed, Some(word(error).to_owned())),
+            Err(error) => (AuditOutcome::Failed, Some(word(error).to_owned())),
         };
         let receipt = self.record.close(outcome, code.as_deref());
         if self.account.judge(receipt.written().await).is_err() {
@@ -58,10 +58,10 @@ impl<T> Ended<T> {
 
 fn word(error: &CallError) -> &'static str {
     match error {
-        CallError::Failure(Failure::Denied(_)) => "denied",
-        CallError::Failure(Failure::Misconfigured(_)) => "misconfigured",
-        CallError::Failure(Failure::Throttled { .. }) => "throttled",
-        CallError::Failure(Failure::Unavailable(_)) => "unavailable",
+        CallError::Failure(ProviderFailure::Denied(_)) => "denied",
+        CallError::Failure(ProviderFailure::Misconfigured(_)) => "misconfigured",
+        CallError::Failure(ProviderFailure::Throttled { .. }) => "throttled",
+        CallError::Failure(ProviderFailure::Unavailable(_)) => "unavailable",
         CallError::Internal(_) => "internal",
         CallError::Interrupted(Interruption::Audit) => "audit-unavailable",
         CallError::Interrupted(Interruption::Network(_)) => "no-answer",
@@ -73,14 +73,15 @@ fn word(error: &CallError) -> &'static str {
 }
 
 /// A component's failure, bounded, in one line, and without the values of secrets.
-pub(crate) fn told(failure: wit::Failure, redactor: &Redactor) -> Failure {
+pub(crate) fn told(failure: wit::Failure, redactor: &Redactor) -> ProviderFailure {
     let clean = |text: String| redactor.clean(&text, FAILURE_TEXT);
     match failure {
-        wit::Failure::Denied(text) => Failure::Denied(clean(text)),
-        wit::Failure::Misconfigured(text) => Failure::Misconfigured(clean(text)),
-        wit::Failure::Throttled(throttle) => {
-            Failure::Throttled { message: clean(throttle.message), retry_after: Span::millis(throttle.retry_after_ms) }
-        }
-        wit::Failure::Unavailable(text) => Failure::Unavailable(clean(text)),
+        wit::Failure::Denied(text) => ProviderFailure::Denied(clean(text)),
+        wit::Failure::Misconfigured(text) => ProviderFailure::Misconfigured(clean(text)),
+        wit::Failure::Throttled(throttle) => ProviderFailure::Throttled {
+            message: clean(throttle.message),
+            retry_after: Span::millis(throttle.retry_after_ms),
+        },
+        wit::Failure::Unavailable(text) => ProviderFailure::Unavailable(clean(text)),
     }
 }

@@ -11,20 +11,20 @@
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
 
-mod account;
 mod bindings;
 mod blocking;
-mod cache;
 mod call;
-mod caller;
+mod call_budget;
+mod call_context;
 mod clock;
 mod compile;
+mod compile_cache;
+mod component_info;
 mod ended;
 mod engine;
 mod guest_log;
 mod http;
-mod inspection;
-mod lent;
+mod invoke;
 mod limiter;
 mod logging;
 mod network;
@@ -39,26 +39,26 @@ mod refusal_budget;
 mod running;
 mod sandbox;
 mod secret_fault;
+mod secret_provider;
 mod secret_values;
 mod secrets;
 mod sockets;
-mod state;
 #[cfg(test)]
 mod testing;
 mod threads;
 mod time_budget;
-mod values;
 mod waiting;
 mod watchdog;
+mod wiped;
 
-pub use account::Usage;
-pub use cache::{CacheError, CacheKey};
 pub use call::{Call, CallError, Interruption};
+pub use call_budget::CallUsage;
 pub use compile::{CompileError, Compiler, compile_child};
+pub use compile_cache::{CacheError, CacheKey};
+pub use component_info::{ComponentInfo, ComponentKind, Import};
 pub use http::HttpPolicyError;
-pub use inspection::{Import, Inspection, Kind};
 pub use network::{Resolver, SystemResolver};
-pub use provider::Provider;
-pub use receiver::Receiver;
-pub use sandbox::{CodeCache, LoadError, Options, Sandbox, SandboxError};
+pub use provider::LoadedProvider;
+pub use receiver::LoadedReceiver;
+pub use sandbox::{CodeCache, LoadError, Sandbox, SandboxError, SandboxOptions};
 pub use secret_fault::SecretFault;

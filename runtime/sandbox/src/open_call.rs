@@ -2,22 +2,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_observe::{Accepted, Outcome, Receipt, What};
+use deputy_observe::{AcceptedDelivery, AuditAction, AuditOutcome, Receipt};
 
-use crate::account::{Account, Usage};
+use crate::call_budget::{CallBudget, CallUsage};
 use crate::watchdog::{Watch, Watchdog};
 
 /// What is called, for the records.
 pub(crate) enum Function {
     /// A receiver's `accept`, with what it is given.
-    Accept(Vec<Accepted>),
+    Accept(Vec<AcceptedDelivery>),
     /// Any other, by its name.
     Named(&'static str),
 }
 
 /// A call whose event is not written yet. Dropping it writes the event as cancelled.
 pub(crate) struct OpenCall {
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     name: &'static str,
     function: Mutex<Option<Function>>,
 }
@@ -30,18 +30,18 @@ impl Function {
         }
     }
 
-    fn what(self, usage: Usage, millis: u64) -> What {
+    fn what(self, usage: CallUsage, millis: u64) -> AuditAction {
         match self {
             Self::Accept(deliveries) => {
-                What::Accept { deliveries, files: usage.output_files, bytes: usage.output_bytes, millis }
+                AuditAction::Accept { deliveries, files: usage.output_files, bytes: usage.output_bytes, millis }
             }
-            Self::Named(function) => What::Call { function, millis },
+            Self::Named(function) => AuditAction::Call { function, millis },
         }
     }
 }
 
 impl OpenCall {
-    pub(crate) fn new(account: Arc<Account>, function: Function) -> Self {
+    pub(crate) fn new(account: Arc<CallBudget>, function: Function) -> Self {
         Self { account, name: function.name(), function: Mutex::new(Some(function)) }
     }
 
@@ -51,7 +51,7 @@ impl OpenCall {
     }
 
     /// Hands the event to the audit log, unless that was done.
-    pub(crate) fn close(&self, outcome: Outcome, code: Option<&str>) -> Receipt {
+    pub(crate) fn close(&self, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
         let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(function) = function else { return Receipt::none() };
         let millis = u64::try_from(self.account.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -61,6 +61,6 @@ impl OpenCall {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.close(Outcome::Cancelled, None).detach();
+        self.close(AuditOutcome::Cancelled, None).detach();
     }
 }

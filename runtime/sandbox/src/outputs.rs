@@ -5,18 +5,18 @@
 
 use std::sync::Arc;
 
-use deputy_core::{OutputPath, Outputs, Refusal, SecretBytes};
-use deputy_observe::What;
+use deputy_core::{OutputPath, Outputs, PolicyDenial, SecretBytes};
+use deputy_observe::AuditAction;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::account::Account;
 use crate::bindings::delegation::tokens::outputs::{self, OutputError};
+use crate::call_budget::CallBudget;
 use crate::record::Record;
 use crate::redact::bounded;
 
 /// Whether a call's files are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Files {
+pub(crate) enum OutputMode {
     /// None are: it is no receiver's, or it is not there to leave any.
     Refused,
     /// They are staged.
@@ -24,17 +24,17 @@ pub(crate) enum Files {
 }
 
 /// The files of one call.
-pub(crate) struct Staging {
-    files: Files,
-    account: Arc<Account>,
+pub(crate) struct OutputStage {
+    files: OutputMode,
+    account: Arc<CallBudget>,
     staged: Outputs,
 }
 
 /// Bytes of a path that are looked at: more than any good one has, so that what is cut off is refused as too long.
 const SHOWN_PATH: usize = 1024;
 
-impl Staging {
-    pub(crate) fn new(files: Files, account: Arc<Account>) -> Self {
+impl OutputStage {
+    pub(crate) fn new(files: OutputMode, account: Arc<CallBudget>) -> Self {
         Self { files, account, staged: Outputs::default() }
     }
 
@@ -43,14 +43,14 @@ impl Staging {
         std::mem::take(&mut self.staged)
     }
 
-    fn stage(&mut self, path: &str, contents: SecretBytes) -> Result<(), Refusal> {
-        if self.files == Files::Refused {
-            return Err(Refusal::Outputs);
+    fn stage(&mut self, path: &str, contents: SecretBytes) -> Result<(), PolicyDenial> {
+        if self.files == OutputMode::Refused {
+            return Err(PolicyDenial::Outputs);
         }
         let shown = || path.to_owned();
-        let path: OutputPath = path.parse().map_err(|_| Refusal::OutputPath { path: shown() })?;
+        let path: OutputPath = path.parse().map_err(|_| PolicyDenial::OutputPath { path: shown() })?;
         if self.staged.files.keys().any(|other| other.collides(&path)) {
-            return Err(Refusal::OutputTaken { path: shown() });
+            return Err(PolicyDenial::OutputTaken { path: shown() });
         }
         self.account.take_output(contents.len())?;
         self.staged.files.insert(path, contents);
@@ -58,11 +58,11 @@ impl Staging {
     }
 }
 
-impl outputs::Host for Staging {
+impl outputs::Host for OutputStage {
     fn put(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), OutputError>> {
         let contents = SecretBytes::new(contents);
         let path = bounded(path, SHOWN_PATH, false);
-        let what = What::Output { path: path.clone(), bytes: contents.len() as u64 };
+        let what = AuditAction::Output { path: path.clone(), bytes: contents.len() as u64 };
         let mut record = Record::begin(&self.account, what);
         Ok(match self.stage(&path, contents) {
             Ok(()) => {
@@ -75,18 +75,18 @@ impl outputs::Host for Staging {
 }
 
 /// What the component is told: its own words and a limit's name.
-fn convert_refusal(refusal: &Refusal) -> OutputError {
+fn convert_refusal(refusal: &PolicyDenial) -> OutputError {
     let text = refusal.guest();
     match refusal {
-        Refusal::Limit(_) => OutputError::TooLarge(text),
-        Refusal::OutputPath { .. } | Refusal::OutputTaken { .. } => OutputError::InvalidPath(text),
+        PolicyDenial::Limit(_) => OutputError::TooLarge(text),
+        PolicyDenial::OutputPath { .. } | PolicyDenial::OutputTaken { .. } => OutputError::InvalidPath(text),
         _ => OutputError::Denied(text),
     }
 }
 
 /// Adds the interface to a linker.
-pub(crate) fn link<T: Send>(linker: &mut Linker<T>, get: fn(&mut T) -> &mut Staging) -> wasmtime::Result<()> {
-    outputs::add_to_linker::<T, HasSelf<Staging>>(linker, get)
+pub(crate) fn link<T: Send>(linker: &mut Linker<T>, get: fn(&mut T) -> &mut OutputStage) -> wasmtime::Result<()> {
+    outputs::add_to_linker::<T, HasSelf<OutputStage>>(linker, get)
 }
 
 #[cfg(test)]
@@ -94,20 +94,20 @@ mod tests {
     use super::*;
     use crate::testing::Book;
     use deputy_core::{ByteSize, Limits};
-    use deputy_observe::Outcome;
+    use deputy_observe::AuditOutcome;
 
-    fn staging(files: Files, limits: Limits) -> (Staging, Book) {
+    fn staging(files: OutputMode, limits: Limits) -> (OutputStage, Book) {
         let book = Book::new(limits);
-        (Staging::new(files, Arc::clone(&book.account)), book)
+        (OutputStage::new(files, Arc::clone(&book.account)), book)
     }
 
-    fn put(staging: &mut Staging, path: &str, contents: &str) -> Result<(), OutputError> {
+    fn put(staging: &mut OutputStage, path: &str, contents: &str) -> Result<(), OutputError> {
         outputs::Host::put(staging, path.to_owned(), contents.as_bytes().to_vec()).unwrap()
     }
 
     #[test]
     fn what_was_put_is_handed_out_once_and_recorded_without_its_contents() {
-        let (mut staging, book) = staging(Files::Staged, Limits::default());
+        let (mut staging, book) = staging(OutputMode::Staged, Limits::default());
         put(&mut staging, "credentials", "hunter2").unwrap();
         put(&mut staging, "conf/core-site.xml", "").unwrap();
         let outputs = staging.take();
@@ -115,14 +115,14 @@ mod tests {
         assert_eq!(files, [("conf/core-site.xml", b"".as_slice()), ("credentials", b"hunter2")]);
         assert!(staging.take().files.is_empty());
         let events = book.events();
-        assert!(events.iter().all(|event| event.outcome == Outcome::Done));
-        assert_eq!(events[0].what, What::Output { path: "credentials".into(), bytes: 7 });
+        assert!(events.iter().all(|event| event.outcome == AuditOutcome::Done));
+        assert_eq!(events[0].what, AuditAction::Output { path: "credentials".into(), bytes: 7 });
         assert!(!format!("{events:?}").contains("hunter2"));
     }
 
     #[test]
     fn a_path_that_leaves_or_is_taken_is_refused_and_takes_nothing() {
-        let (mut staging, book) = staging(Files::Staged, Limits::default());
+        let (mut staging, book) = staging(OutputMode::Staged, Limits::default());
         put(&mut staging, "a/b", "1").unwrap();
         for path in ["../x", "/x", "", ".x", "a//b", "CON:", &"x/".repeat(100_000)] {
             assert!(matches!(put(&mut staging, path, "2"), Err(OutputError::InvalidPath(_))), "{path:?}");
@@ -131,7 +131,7 @@ mod tests {
             assert!(matches!(put(&mut staging, path, "2"), Err(OutputError::InvalidPath(_))), "{path:?}");
         }
         assert_eq!((book.account.usage().output_files, book.account.usage().output_bytes), (1, 1));
-        let codes: Vec<_> = book.account.refusals().iter().map(Refusal::code).collect();
+        let codes: Vec<_> = book.account.refusals().iter().map(PolicyDenial::code).collect();
         assert_eq!(codes, [["odd-output-path"; 7].as_slice(), &["output-path-taken"; 3]].concat());
         assert!(format!("{:?}", book.events()).len() < 20_000, "a long path is cut");
         assert_eq!(staging.take().files.len(), 1);
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn both_limits_are_told_from_a_bad_path() {
         let limits = Limits { output_files: 1, output_bytes: ByteSize::bytes(3), ..Limits::default() };
-        let (mut staging, book) = staging(Files::Staged, limits);
+        let (mut staging, book) = staging(OutputMode::Staged, limits);
         let over = |limit: &str| Err::<(), _>(OutputError::TooLarge(format!("over the limit `{limit}`")));
         assert_eq!(format!("{:?}", put(&mut staging, "a", "1234")), format!("{:?}", over("output-bytes")));
         put(&mut staging, "a", "123").unwrap();
@@ -151,11 +151,11 @@ mod tests {
 
     #[test]
     fn who_may_leave_none_is_told_so_whatever_the_path() {
-        let (mut staging, book) = staging(Files::Refused, Limits::default());
+        let (mut staging, book) = staging(OutputMode::Refused, Limits::default());
         for path in ["credentials", "../x"] {
             assert!(matches!(put(&mut staging, path, "1"), Err(OutputError::Denied(_))));
         }
-        assert_eq!(book.account.refusals(), [Refusal::Outputs]);
+        assert_eq!(book.account.refusals(), [PolicyDenial::Outputs]);
         assert!(staging.take().files.is_empty());
     }
 }

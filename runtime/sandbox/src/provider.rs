@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deputy_core::{Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens, in_one_line};
-use deputy_observe::Actor;
+use deputy_observe::AuditSubject;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wasmtime::Store;
@@ -14,44 +14,44 @@ use crate::bindings::renews::{RenewsTokens, RenewsTokensPre};
 use crate::bindings::revokes::{RevokesTokens, RevokesTokensPre};
 use crate::bindings::{Provider as Bound, ProviderPre as BoundPre};
 use crate::call::{Call, CallError};
-use crate::caller::Caller;
+use crate::call_context::{CallState, InstanceContext};
+use crate::component_info::{ComponentInfo, ComponentKind};
 use crate::ended::Ended;
 use crate::http::HttpPolicy;
-use crate::inspection::{Inspection, Kind};
-use crate::lent::Lent;
+use crate::invoke::Invoker;
 use crate::open_call::Function;
-use crate::outputs::Files;
+use crate::outputs::OutputMode;
 use crate::redact::Redactor;
 use crate::sandbox::{LoadError, Loaded, Shared};
 use crate::secret_fault::SecretFault;
 use crate::secrets::SecretStore;
-use crate::state::{Bindings, State};
+use crate::wiped::WipeOnDrop;
 
 /// A provider that is loaded, with the grants of one instance.
-pub struct Provider {
-    caller: Caller,
-    inspection: Inspection,
+pub struct LoadedProvider {
+    caller: Invoker,
+    inspection: ComponentInfo,
     /// Keeps it in the cache's memory.
     _component: Arc<Component>,
-    obtains: BoundPre<State>,
-    renews: Option<RenewsTokensPre<State>>,
-    revokes: Option<RevokesTokensPre<State>>,
+    obtains: BoundPre<CallState>,
+    renews: Option<RenewsTokensPre<CallState>>,
+    revokes: Option<RevokesTokensPre<CallState>>,
     secrets: Arc<SecretStore>,
     /// With the instance's grant, and with none.
-    granted: Bindings,
-    bare: Bindings,
+    granted: InstanceContext,
+    bare: InstanceContext,
 }
 
-impl Provider {
+impl LoadedProvider {
     pub(crate) fn new(
         shared: Arc<Shared>,
         instance: Instance,
-        linked: InstancePre<State>,
+        linked: InstancePre<CallState>,
         Loaded { component, inspection }: Loaded,
     ) -> Result<Self, LoadError> {
         let path = || instance.component.clone();
-        if inspection.kind != Kind::Provider {
-            return Err(LoadError::Kind { path: path(), wanted: Kind::Provider });
+        if inspection.kind != ComponentKind::Provider {
+            return Err(LoadError::Kind { path: path(), wanted: ComponentKind::Provider });
         }
         let other_type = |source| LoadError::Import { path: path(), source };
         let renews = inspection.renews.then(|| RenewsTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
@@ -61,19 +61,19 @@ impl Provider {
         let secrets = Arc::new(SecretStore::new(&instance.sources));
         let http = HttpPolicy::new(&instance, Arc::clone(&secrets) as _)
             .map_err(|source| LoadError::Http { instance: instance.name.to_string(), source })?;
-        let granted = Bindings {
+        let granted = InstanceContext {
             http,
-            files: Files::Refused,
+            files: OutputMode::Refused,
             resolver: Arc::clone(&shared.resolver),
             secrets: Arc::clone(&secrets),
         };
-        let bare = Bindings::bare(&shared.resolver, &secrets, Files::Refused);
-        let caller = Caller::new(shared, Actor::Instance(instance.name), &instance.settings, instance.limits);
+        let bare = InstanceContext::bare(&shared.resolver, &secrets, OutputMode::Refused);
+        let caller = Invoker::new(shared, AuditSubject::Instance(instance.name), &instance.settings, instance.limits);
         Ok(Self { caller, inspection, _component: component, obtains, renews, revokes, secrets, granted, bare })
     }
 
     /// What the component is.
-    pub fn inspection(&self) -> &Inspection {
+    pub fn inspection(&self) -> &ComponentInfo {
         &self.inspection
     }
 
@@ -134,7 +134,7 @@ impl Provider {
     /// Prolongs tokens; `None` if the component can't.
     pub async fn renew(&self, tokens: &Tokens) -> Option<Call<Tokens>> {
         let (renews, settings) = (self.renews.clone()?, self.caller.settings());
-        let lent = Lent::tokens(tokens);
+        let lent = WipeOnDrop::tokens(tokens);
         let call = self.call("renew", &self.granted, Some(tokens), move |store| {
             async move {
                 let provider: RenewsTokens = renews.instantiate_async(&mut *store).await?;
@@ -148,7 +148,7 @@ impl Provider {
     /// Makes the service refuse tokens; `None` if the component can't.
     pub async fn revoke(&self, tokens: &Tokens) -> Option<Call<()>> {
         let (revokes, settings) = (self.revokes.clone()?, self.caller.settings());
-        let lent = Lent::tokens(tokens);
+        let lent = WipeOnDrop::tokens(tokens);
         let call = self.call("revoke", &self.granted, Some(tokens), move |store| {
             async move {
                 let provider: RevokesTokens = revokes.instantiate_async(&mut *store).await?;
@@ -162,9 +162,9 @@ impl Provider {
     async fn call<T: Send + 'static>(
         &self,
         function: &'static str,
-        bindings: &Bindings,
+        bindings: &InstanceContext,
         lent: Option<&Tokens>,
-        run: impl for<'a> FnOnce(&'a mut Store<State>) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
+        run: impl for<'a> FnOnce(&'a mut Store<CallState>) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
         + Send
         + 'static,
     ) -> Ended<T> {
@@ -192,10 +192,10 @@ mod tests {
     /// Calls run as tasks beside each other.
     #[test]
     fn a_call_can_move_between_threads() {
-        fn movable<F: Future + Send>(_: impl FnOnce(&'static Provider) -> F) {}
-        movable(Provider::service_name);
-        movable(Provider::tokens_required);
-        movable(Provider::obtain);
+        fn movable<F: Future + Send>(_: impl FnOnce(&'static LoadedProvider) -> F) {}
+        movable(LoadedProvider::service_name);
+        movable(LoadedProvider::tokens_required);
+        movable(LoadedProvider::obtain);
         movable(|provider| async { provider.renew(&tokens()).await });
         movable(|provider| async { provider.revoke(&tokens()).await });
     }

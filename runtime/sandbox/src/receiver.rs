@@ -7,56 +7,56 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deputy_core::{Delivery, Outputs, ReceiverPlan, Services};
-use deputy_observe::{Accepted, Actor};
+use deputy_observe::{AcceptedDelivery, AuditSubject};
 use futures::FutureExt;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::receives::{TokenReceiver, TokenReceiverPre};
 use crate::call::{Call, CallError};
-use crate::caller::Caller;
-use crate::inspection::{Inspection, Kind};
-use crate::lent::Lent;
+use crate::call_context::{CallState, InstanceContext};
+use crate::component_info::{ComponentInfo, ComponentKind};
+use crate::invoke::Invoker;
 use crate::open_call::Function;
-use crate::outputs::Files;
+use crate::outputs::OutputMode;
 use crate::redact::Redactor;
 use crate::running::Run;
 use crate::sandbox::{LoadError, Loaded, Shared};
 use crate::secrets::SecretStore;
-use crate::state::{Bindings, State};
+use crate::wiped::WipeOnDrop;
 
 /// A receiver that is loaded.
-pub struct Receiver {
-    caller: Caller,
-    inspection: Inspection,
+pub struct LoadedReceiver {
+    caller: Invoker,
+    inspection: ComponentInfo,
     /// Keeps it in the cache's memory.
     _component: Arc<Component>,
-    receives: TokenReceiverPre<State>,
+    receives: TokenReceiverPre<CallState>,
     /// When it may leave files, and when not.
-    accepting: Bindings,
-    bare: Bindings,
+    accepting: InstanceContext,
+    bare: InstanceContext,
 }
 
-impl Receiver {
+impl LoadedReceiver {
     pub(crate) fn new(
         shared: Arc<Shared>,
         plan: ReceiverPlan,
-        linked: InstancePre<State>,
+        linked: InstancePre<CallState>,
         Loaded { component, inspection }: Loaded,
     ) -> Result<Self, LoadError> {
         let path = || plan.component.clone();
-        if inspection.kind != Kind::Receiver {
-            return Err(LoadError::Kind { path: path(), wanted: Kind::Receiver });
+        if inspection.kind != ComponentKind::Receiver {
+            return Err(LoadError::Kind { path: path(), wanted: ComponentKind::Receiver });
         }
         let receives = TokenReceiverPre::new(linked).map_err(|source| LoadError::Import { path: path(), source })?;
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
-        let bind = |files| Bindings::bare(&shared.resolver, &secrets, files);
-        let (accepting, bare) = (bind(Files::Staged), bind(Files::Refused));
-        let caller = Caller::new(shared, Actor::Receiver(plan.name), &plan.settings, plan.limits);
+        let bind = |files| InstanceContext::bare(&shared.resolver, &secrets, files);
+        let (accepting, bare) = (bind(OutputMode::Staged), bind(OutputMode::Refused));
+        let caller = Invoker::new(shared, AuditSubject::Receiver(plan.name), &plan.settings, plan.limits);
         Ok(Self { caller, inspection, _component: component, receives, accepting, bare })
     }
 
     /// What the component is.
-    pub fn inspection(&self) -> &Inspection {
+    pub fn inspection(&self) -> &ComponentInfo {
         &self.inspection
     }
 
@@ -81,7 +81,7 @@ impl Receiver {
     /// Has it apply all current deliveries of the instances that are bound to it. What it left is for the caller to
     /// publish, all of it at once.
     pub async fn accept(&self, deliveries: &[Delivery]) -> Call<Outputs> {
-        let accepted = |delivery: &Delivery| Accepted {
+        let accepted = |delivery: &Delivery| AcceptedDelivery {
             instance: delivery.instance.to_string(),
             revision: delivery.stamp.revision.0,
         };
@@ -90,7 +90,7 @@ impl Receiver {
         let redactor = Redactor::new(Vec::new());
         deliveries.iter().for_each(|delivery| redactor.learn(&delivery.instance, &delivery.payload));
         let (receives, settings) = (self.receives.clone(), self.caller.settings());
-        let lent = Lent::deliveries(deliveries);
+        let lent = WipeOnDrop::deliveries(deliveries);
         let run: Run<Outputs> = Box::new(move |store| {
             async move {
                 let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
@@ -112,8 +112,8 @@ mod tests {
     /// Calls run as tasks beside each other.
     #[test]
     fn a_call_can_move_between_threads() {
-        fn movable<F: Future + Send>(_: impl FnOnce(&'static Receiver) -> F) {}
-        movable(Receiver::services);
+        fn movable<F: Future + Send>(_: impl FnOnce(&'static LoadedReceiver) -> F) {}
+        movable(LoadedReceiver::services);
         movable(|receiver| receiver.accept(&[]));
     }
 }

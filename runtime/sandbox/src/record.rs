@@ -2,45 +2,45 @@
 
 use std::sync::Arc;
 
-use deputy_core::{Limit, Refusal};
-use deputy_observe::{Outcome, What};
+use deputy_core::{Limit, PolicyDenial};
+use deputy_observe::{AuditAction, AuditOutcome};
 
-use crate::account::{Account, Unrecorded};
+use crate::call_budget::{CallBudget, Unrecorded};
 
 /// An audit event that is written when it is dropped, as cancelled unless something better is known: what a killed call
 /// was about to do is recorded too.
 pub(crate) struct Record {
-    account: Arc<Account>,
-    what: Option<What>,
-    outcome: Outcome,
+    account: Arc<CallBudget>,
+    what: Option<AuditAction>,
+    outcome: AuditOutcome,
     code: Option<String>,
 }
 
 impl Record {
-    pub(crate) fn begin(account: &Arc<Account>, what: What) -> Self {
+    pub(crate) fn begin(account: &Arc<CallBudget>, what: AuditAction) -> Self {
         account.begin_record();
-        Self { account: Arc::clone(account), what: Some(what), outcome: Outcome::Cancelled, code: None }
+        Self { account: Arc::clone(account), what: Some(what), outcome: AuditOutcome::Cancelled, code: None }
     }
 
     /// What will be written, to add what became known.
-    pub(crate) fn what(&mut self) -> Option<&mut What> {
+    pub(crate) fn what(&mut self) -> Option<&mut AuditAction> {
         self.what.as_mut()
     }
 
     /// Records that the use begins, before anything leaves this process. What can't be recorded may not go.
     pub(crate) async fn announce(&self) -> Result<(), Unrecorded> {
         match &self.what {
-            Some(what) => self.account.recorded(what.clone(), Outcome::Begun, None).await,
+            Some(what) => self.account.recorded(what.clone(), AuditOutcome::Begun, None).await,
             None => Ok(()),
         }
     }
 
     pub(crate) fn done(&mut self) {
-        self.outcome = Outcome::Done;
+        self.outcome = AuditOutcome::Done;
     }
 
     pub(crate) fn failed(&mut self, code: impl Into<String>) {
-        self.outcome = Outcome::Failed;
+        self.outcome = AuditOutcome::Failed;
         self.code = Some(code.into());
     }
 
@@ -51,10 +51,10 @@ impl Record {
     }
 
     /// Notes the refusal in the account, too, and hands it back.
-    pub(crate) fn refused(&mut self, refusal: Refusal) -> Refusal {
-        self.outcome = Outcome::Refused;
+    pub(crate) fn refused(&mut self, refusal: PolicyDenial) -> PolicyDenial {
+        self.outcome = AuditOutcome::Refused;
         self.code = Some(match &refusal {
-            Refusal::Limit(limit) => format!("over-limit:{limit}"),
+            PolicyDenial::Limit(limit) => format!("over-limit:{limit}"),
             other => other.code().to_owned(),
         });
         self.account.refuse(refusal)
@@ -84,15 +84,15 @@ mod tests {
     use crate::testing::Book;
     use deputy_core::Limits;
 
-    fn udp() -> What {
-        What::Wasi { operation: "udp" }
+    fn udp() -> AuditAction {
+        AuditAction::Wasi { operation: "udp" }
     }
 
     #[test]
     fn a_record_that_is_dropped_is_written_as_cancelled() {
         let book = Book::new(Limits::default());
         drop(Record::begin(&book.account, udp()));
-        assert_eq!(book.ending(), (Outcome::Cancelled, None));
+        assert_eq!(book.ending(), (AuditOutcome::Cancelled, None));
     }
 
     #[tokio::test]
@@ -100,9 +100,9 @@ mod tests {
         let book = Book::new(Limits::default());
         let mut record = Record::begin(&book.account, udp());
         record.announce().await.unwrap();
-        assert_eq!(book.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [Outcome::Begun]);
+        assert_eq!(book.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Begun]);
         record.done();
         record.close().unwrap();
-        assert_eq!(book.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [Outcome::Done]);
+        assert_eq!(book.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Done]);
     }
 }

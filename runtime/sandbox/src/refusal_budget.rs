@@ -4,7 +4,7 @@
 //! are always recorded. What is suppressed is counted in the audit log.
 
 use deputy_core::Span;
-use deputy_observe::Actor;
+use deputy_observe::AuditSubject;
 use deputy_support::KeyedRateLimiter;
 
 /// Recorded refusals of one call.
@@ -27,11 +27,11 @@ impl Default for RefusalBudget {
 
 impl RefusalBudget {
     /// Whether one more refusal may be recorded now.
-    pub(crate) fn take(&self, actor: &Actor, now: deputy_core::Timestamp) -> bool {
+    pub(crate) fn take(&self, actor: &AuditSubject, now: deputy_core::Timestamp) -> bool {
         let key = match actor {
-            Actor::Instance(name) => format!("instance {name}"),
-            Actor::Receiver(name) => format!("receiver {name}"),
-            Actor::Worker(id) => format!("worker {id}"),
+            AuditSubject::Instance(name) => format!("instance {name}"),
+            AuditSubject::Receiver(name) => format!("receiver {name}"),
+            AuditSubject::Worker(id) => format!("worker {id}"),
         };
         self.0.acquire(key, now).is_some()
     }
@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn refusal_budget_is_each_actors_own_and_comes_back() {
         let budget = RefusalBudget::default();
-        let (one, other) = (Actor::Instance("s3".parse().unwrap()), Actor::Receiver("s3".parse().unwrap()));
+        let (one, other) =
+            (AuditSubject::Instance("s3".parse().unwrap()), AuditSubject::Receiver("s3".parse().unwrap()));
         let at = |secs: u64| Timestamp::from_millis(1_000_000_000 + secs * 1000);
         let taken = |actor, secs| (0..2 * REFUSALS_OF_AN_HOUR).filter(|_| budget.take(actor, at(secs))).count();
         assert_eq!(taken(&one, 0), REFUSALS_OF_AN_HOUR as usize);

@@ -8,14 +8,14 @@ use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::account::Account;
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::{CallError, Interruption, classify};
+use crate::call_budget::CallBudget;
+use crate::call_context::CallState;
 use crate::ended::told;
 use crate::open_call::OpenCall;
 use crate::redact::Redactor;
 use crate::sandbox::Shared;
-use crate::state::State;
 use crate::threads::Unwanted;
 use crate::time_budget::{CheckEveryCall, Metered, TimeBudget, Verdict};
 
@@ -24,14 +24,14 @@ const SETTLING: Duration = Duration::from_secs(1);
 
 /// What a call does with its store: it makes an instance and calls one function of it.
 pub(crate) type Run<T> =
-    Box<dyn for<'a> FnOnce(&'a mut Store<State>) -> BoxFuture<'a, wasmtime::Result<Answer<T>>> + Send>;
+    Box<dyn for<'a> FnOnce(&'a mut Store<CallState>) -> BoxFuture<'a, wasmtime::Result<Answer<T>>> + Send>;
 
 type Answer<T> = Result<T, wit::Failure>;
 
 /// What a call keeps until it is over, whoever still waits for it. Dropped in this order: the call's event, if nothing
 /// better is known of its end, is written before its slot is free.
 pub(crate) struct Running {
-    pub(crate) account: Arc<Account>,
+    pub(crate) account: Arc<CallBudget>,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) record: Arc<OpenCall>,
     pub(crate) _slot: Option<OwnedSemaphorePermit>,
@@ -51,7 +51,7 @@ enum End<T> {
 /// Runs a call. When nobody waits for it any more it is ended, and its end is recorded all the same.
 pub(crate) async fn run<T: Send + 'static>(
     running: Running,
-    state: State,
+    state: CallState,
     run: Run<T>,
     mut unwanted: Unwanted,
 ) -> Result<T, CallError> {
@@ -92,7 +92,7 @@ pub(crate) async fn run<T: Send + 'static>(
     }
 }
 
-fn store(shared: &Shared, account: &Account, state: State) -> Store<State> {
+fn store(shared: &Shared, account: &CallBudget, state: CallState) -> Store<CallState> {
     let (limits, budget) = (account.limits(), account.time());
     let mut store = Store::new(shared.engine(), state);
     store.limiter(|state| &mut state.limiter);
@@ -109,7 +109,7 @@ fn fuel(limits: &Limits) -> usize {
 }
 
 /// At each tick that finds the component computing, its budget is checked and other calls get their turn.
-fn check_at_ticks(store: &mut Store<State>, budget: Arc<TimeBudget>) {
+fn check_at_ticks(store: &mut Store<CallState>, budget: Arc<TimeBudget>) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| match budget.check()? {
         Verdict::Continue => Ok(UpdateDeadline::Continue(1)),

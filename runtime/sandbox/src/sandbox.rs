@@ -15,22 +15,22 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::blocking::blocking;
-use crate::cache::{Cache, CacheError, CacheKey};
+use crate::call_context::{self, CallState};
 use crate::clock;
 use crate::compile::Compiler;
+use crate::compile_cache::{Cache, CacheError, CacheKey};
+use crate::component_info::{ComponentInfo, ComponentKind};
 use crate::engine::{self, CONCURRENT_CALLS, Ticker};
 use crate::http::HttpPolicyError;
-use crate::inspection::{Inspection, Kind};
 use crate::network::Resolver;
-use crate::provider::Provider;
-use crate::receiver::Receiver;
+use crate::provider::LoadedProvider;
+use crate::receiver::LoadedReceiver;
 use crate::refusal_budget::RefusalBudget;
-use crate::state::{self, State};
 use crate::threads::CallThreads;
 use crate::watchdog::Watchdog;
 
 /// What a sandbox is made with.
-pub struct Options {
+pub struct SandboxOptions {
     /// Where compiled code is kept. `None`: nowhere, each process compiles what it needs.
     pub cache: Option<CodeCache>,
     /// How components are compiled.
@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     /// Held while a component's file is read.
     reading: Arc<Semaphore>,
     engine: Engine,
-    linker: Linker<State>,
+    linker: Linker<CallState>,
 }
 
 /// Why there is no sandbox.
@@ -163,7 +163,7 @@ pub enum LoadError {
         /// The component.
         path: PathBuf,
         /// What it should be.
-        wanted: Kind,
+        wanted: ComponentKind,
     },
 }
 
@@ -182,7 +182,7 @@ impl Shared {
         &self.engine
     }
 
-    fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<State>, LoadError> {
+    fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<CallState>, LoadError> {
         let linked = self.linker.instantiate_pre(component);
         linked.map_err(|source| LoadError::Import { path: path.to_owned(), source })
     }
@@ -199,10 +199,10 @@ impl Sandbox {
     ///
     /// # Errors
     /// If the state directory can't be used or is open to others, or if the engine can't be started.
-    pub fn new(options: Options) -> Result<Self, SandboxError> {
+    pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
         let engine = engine::engine()?;
         let mut linker = Linker::new(&engine);
-        state::link(&mut linker)?;
+        call_context::link(&mut linker)?;
         let kept = options.cache.as_ref().map(|cache| (cache.state_dir.as_path(), cache.key.clone()));
         let shared = Shared {
             audit: options.audit,
@@ -225,12 +225,12 @@ impl Sandbox {
     ///
     /// # Errors
     /// If one of these fails; the component's own code can't make it.
-    pub async fn load(&self, instance: &Instance) -> Result<Provider, LoadError> {
+    pub async fn load(&self, instance: &Instance) -> Result<LoadedProvider, LoadError> {
         let loaded = self.component(&instance.component, instance.sha256).await?;
         let (shared, instance) = (Arc::clone(&self.shared), instance.clone());
         blocking(move || {
             let linked = shared.link(&instance.component, &loaded.component)?;
-            Provider::new(shared, instance, linked, loaded)
+            LoadedProvider::new(shared, instance, linked, loaded)
         })
         .await
     }
@@ -239,12 +239,12 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn load_receiver(&self, plan: &ReceiverPlan) -> Result<Receiver, LoadError> {
+    pub async fn load_receiver(&self, plan: &ReceiverPlan) -> Result<LoadedReceiver, LoadError> {
         let loaded = self.component(&plan.component, plan.sha256).await?;
         let (shared, plan) = (Arc::clone(&self.shared), plan.clone());
         blocking(move || {
             let linked = shared.link(&plan.component, &loaded.component)?;
-            Receiver::new(shared, plan, linked, loaded)
+            LoadedReceiver::new(shared, plan, linked, loaded)
         })
         .await
     }
@@ -253,7 +253,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
+    pub async fn inspect(&self, path: &Path) -> Result<ComponentInfo, LoadError> {
         Ok(self.component(path, None).await?.inspection)
     }
 
@@ -290,7 +290,7 @@ impl Sandbox {
         };
         drop(slot);
         let (engine, of) = (self.shared.engine.clone(), Arc::clone(&component));
-        let inspection = blocking(move || Inspection::of(&engine, &of, digest, size)).await;
+        let inspection = blocking(move || ComponentInfo::of(&engine, &of, digest, size)).await;
         let inspection = inspection.ok_or_else(|| LoadError::World { path: path.to_owned() })?;
         Ok(Loaded { component, inspection })
     }
@@ -316,7 +316,7 @@ impl Sandbox {
 pub(crate) struct Loaded {
     /// The cache does not release it while somebody has this.
     pub(crate) component: Arc<Component>,
-    pub(crate) inspection: Inspection,
+    pub(crate) inspection: ComponentInfo,
 }
 
 /// The digest of a file and its size, by way of a small buffer: most components are compiled already, and then nobody

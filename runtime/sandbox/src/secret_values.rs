@@ -6,10 +6,10 @@ use wasmtime::component::{HasData, Linker, Resource};
 
 use crate::bindings::delegation::tokens::secret_values;
 use crate::bindings::delegation::tokens::secrets::SecretError;
-use crate::secrets::{Handle, SecretsView};
+use crate::secrets::{SecretHandle, SecretsView};
 
 impl secret_values::Host for SecretsView<'_> {
-    async fn reveal(&mut self, secret: Resource<Handle>) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
+    async fn reveal(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
         self.value(secret).await
     }
 }

@@ -8,23 +8,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deputy_core::grant::{Grant, HttpRule, Paths, Send as SendOptions, TcpRule};
+use deputy_core::grant::{Grant, HttpRule, PathRules, RequestOptions as SendOptions, TcpRule};
 use deputy_core::{Instance, Limits, SecretBytes, SecretName};
-use deputy_observe::{Actor, Audit, CallId, Event, Outcome};
+use deputy_observe::{Audit, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::account::Account;
+use crate::call_budget::CallBudget;
 use crate::network::Resolver;
-use crate::values::{SecretValues, ValueError};
+use crate::secret_provider::{SecretProvider, ValueError};
 
 /// A rule that allows all methods and paths, and loopback.
 pub(crate) fn http(pattern: &str) -> HttpRule {
     HttpRule {
         pattern: pattern.parse().unwrap(),
         methods: Vec::new(),
-        paths: Paths::Any,
+        paths: PathRules::Any,
         networks: vec!["loopback".parse().unwrap()],
         send: SendOptions::default(),
     }
@@ -49,30 +49,34 @@ pub(crate) fn instance(http: Vec<HttpRule>, limits: Limits) -> Instance {
 
 /// An account, and the log behind it.
 pub(crate) struct Book {
-    pub(crate) account: Arc<Account>,
+    pub(crate) account: Arc<CallBudget>,
     audit: Arc<Audit>,
 }
 
 impl Book {
     pub(crate) fn new(limits: Limits) -> Self {
         let audit = Arc::new(Audit::memory());
-        let account =
-            Arc::new(Account::new(Actor::Instance("lab".parse().unwrap()), CallId(1), limits, Arc::clone(&audit)));
+        let account = Arc::new(CallBudget::new(
+            AuditSubject::Instance("lab".parse().unwrap()),
+            CallId(1),
+            limits,
+            Arc::clone(&audit),
+        ));
         Self { account, audit }
     }
 
     /// What was recorded so far, oldest first, which is then forgotten.
-    pub(crate) fn all_events(&self) -> Vec<Event> {
+    pub(crate) fn all_events(&self) -> Vec<AuditEvent> {
         self.audit.take()
     }
 
     /// The same without what was recorded of a use before it began.
-    pub(crate) fn events(&self) -> Vec<Event> {
-        self.all_events().into_iter().filter(|event| event.outcome != Outcome::Begun).collect()
+    pub(crate) fn events(&self) -> Vec<AuditEvent> {
+        self.all_events().into_iter().filter(|event| event.outcome != AuditOutcome::Begun).collect()
     }
 
     /// The one event that was recorded, as outcome and code.
-    pub(crate) fn ending(&self) -> (Outcome, Option<String>) {
+    pub(crate) fn ending(&self) -> (AuditOutcome, Option<String>) {
         let events = self.events();
         assert_eq!(events.len(), 1, "{events:?}");
         events.into_iter().next().map(|event| (event.outcome, event.code)).unwrap()
@@ -133,7 +137,7 @@ impl Values {
 }
 
 #[async_trait]
-impl SecretValues for Values {
+impl SecretProvider for Values {
     async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
         let values = self.0.lock().unwrap();
         let value = values.get(name.as_str()).ok_or_else(|| ValueError(format!("secret {name} is gone")))?;

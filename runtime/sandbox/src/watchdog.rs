@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use deputy_observe::{Actor, CallId};
+use deputy_observe::{AuditSubject, CallId};
 use tokio::time::Instant;
 
-use crate::account::Account;
+use crate::call_budget::CallBudget;
 use crate::clock::monotonic;
 
 /// How often the running calls are looked at.
@@ -34,7 +34,7 @@ struct Running(Mutex<BTreeMap<CallId, Watched>>);
 
 /// A call as the watchdog sees it.
 struct Watched {
-    actor: Actor,
+    actor: AuditSubject,
     function: &'static str,
     begun: Instant,
     ends: Instant,
@@ -56,7 +56,7 @@ impl Watchdog {
     }
 
     /// Watches a call, which should be over soon after its limit `wall`.
-    pub(crate) fn watch(&self, account: &Account, function: &'static str) -> Watch {
+    pub(crate) fn watch(&self, account: &CallBudget, function: &'static str) -> Watch {
         let (id, actor, begun) = (account.call(), account.actor().clone(), account.time().begun());
         let watched = Watched { actor, function, begun, ends: account.time().ends(), looks: 0 };
         let first = {

@@ -13,21 +13,21 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStdout, Command};
 use zeroize::Zeroizing;
 
-use crate::{Form, Place, ProcessGroup, SourceError, Surroundings};
+use crate::{ProcessGroup, SourceContext, SourceError, SourceLocation, ValueShape};
 
 /// How long a program may take.
 pub(crate) const TIME: Duration = Duration::from_secs(10);
 
 /// Runs a program and takes what it prints.
-pub(crate) async fn read(words: &[String], form: Form, here: &Surroundings) -> Result<SecretBytes, SourceError> {
+pub(crate) async fn read(words: &[String], form: ValueShape, here: &SourceContext) -> Result<SecretBytes, SourceError> {
     within(TIME, words, form, here).await
 }
 
 pub(crate) async fn within(
     time: Duration,
     words: &[String],
-    form: Form,
-    here: &Surroundings,
+    form: ValueShape,
+    here: &SourceContext,
 ) -> Result<SecretBytes, SourceError> {
     let (program, arguments) = words.split_first().ok_or_else(|| SourceError::Program(String::new()))?;
     // A relative path would mean another program after a change of folder.
@@ -46,7 +46,7 @@ pub(crate) async fn within(
     let mut child = command.spawn().map_err(start)?;
     let output = child.stdout.take();
     let mut group = ProcessGroup::of(&child);
-    let place = || Place::Command(program.clone());
+    let place = || SourceLocation::Command(program.clone());
     let failed = |source| SourceError::Read { place: place(), source };
     let work = async {
         let mut buffer = Zeroizing::new(vec![0; form.most().saturating_add(1)]);

@@ -37,7 +37,7 @@ pub enum SourceError {
     Credentials(String),
     /// Nothing there.
     #[error("{0} is empty: put the value there")]
-    Empty(Place),
+    Empty(SourceLocation),
     /// A file whose group can read it.
     #[error("{} is open to others (mode {mode:04o}): {mend}", path.display())]
     Exposed {
@@ -75,7 +75,7 @@ pub enum SourceError {
     #[error("{place} can't be read")]
     Read {
         /// What.
-        place: Place,
+        place: SourceLocation,
         /// Why.
         source: io::Error,
     },
@@ -83,7 +83,7 @@ pub enum SourceError {
     #[error("{place} holds more than {} bytes: is it the right one?", limit.as_u64())]
     Size {
         /// What.
-        place: Place,
+        place: SourceLocation,
         /// How much it may hold.
         limit: ByteSize,
     },
@@ -105,7 +105,7 @@ pub enum SourceError {
 
 /// A source, as an error names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SourceLocation {
     /// The output of a program.
     Command(String),
     /// A file.
@@ -114,7 +114,7 @@ pub enum Place {
     Variable(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(program) => write!(f, "the output of the command {program}"),

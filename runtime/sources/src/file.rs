@@ -12,21 +12,25 @@ use deputy_core::SecretBytes;
 use rustix::fs::{FsWord, Mode, OFlags, StatVfsMountFlags, fstatfs, fstatvfs};
 use zeroize::Zeroizing;
 
-use crate::{Fingerprint, Form, Place, SourceError};
+use crate::{FileFingerprint, SourceError, SourceLocation, ValueShape};
 
 /// Reads a file beside the runtime's threads: a disk may be slow, a network's file system may hang.
 #[expect(
     clippy::disallowed_methods,
     reason = "it can't be cancelled and reads no more than the form allows; where a file system hangs, the call's own time ends first"
 )]
-pub(crate) async fn read(path: PathBuf, form: Form, user: u32) -> Result<(SecretBytes, Fingerprint), SourceError> {
-    let place = Place::File(path.clone());
+pub(crate) async fn read(
+    path: PathBuf,
+    form: ValueShape,
+    user: u32,
+) -> Result<(SecretBytes, FileFingerprint), SourceError> {
+    let place = SourceLocation::File(path.clone());
     let lost = |error| SourceError::Read { place, source: io::Error::other(error) };
     tokio::task::spawn_blocking(move || read_now(&path, form, user)).await.map_err(lost)?
 }
 
-fn read_now(path: &Path, form: Form, user: u32) -> Result<(SecretBytes, Fingerprint), SourceError> {
-    let place = || Place::File(path.to_owned());
+fn read_now(path: &Path, form: ValueShape, user: u32) -> Result<(SecretBytes, FileFingerprint), SourceError> {
+    let place = || SourceLocation::File(path.to_owned());
     let failed = |source| SourceError::Read { place: place(), source };
     // Without `NONBLOCK` opening a fifo waits for its writer; without `NOCTTY` a terminal may become ours.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -52,8 +56,8 @@ fn read_now(path: &Path, form: Form, user: u32) -> Result<(SecretBytes, Fingerpr
         }
     }
     let after = file.metadata().map_err(failed)?;
-    let fingerprint = Fingerprint::of(&before);
-    if filled != size || !fingerprint.same_contents(&Fingerprint::of(&after)) {
+    let fingerprint = FileFingerprint::of(&before);
+    if filled != size || !fingerprint.same_contents(&FileFingerprint::of(&after)) {
         return Err(SourceError::Changing(path.to_owned()));
     }
     Ok((form.finish(buffer.get(..filled).unwrap_or_default(), place())?, fingerprint))

@@ -25,7 +25,7 @@ fn me() -> u32 {
 }
 
 fn value(path: &Path) -> Vec<u8> {
-    read_now(path, Form::SECRET, me()).unwrap().0.expose().to_vec()
+    read_now(path, ValueShape::SECRET, me()).unwrap().0.expose().to_vec()
 }
 
 #[test]
@@ -47,13 +47,13 @@ fn one_newline_at_the_end_is_not_part_of_the_value() {
 fn an_empty_value_is_refused() {
     for contents in ["", "\n", "\r\n"] {
         let (_folder, path) = folder(contents.as_bytes(), 0o600);
-        assert!(matches!(read_now(&path, Form::SECRET, me()), Err(SourceError::Empty(_))));
+        assert!(matches!(read_now(&path, ValueShape::SECRET, me()), Err(SourceError::Empty(_))));
     }
 }
 
 #[test]
 fn bytes_are_taken_as_they_are_and_bounded_too() {
-    let form = Form::bytes(ByteSize::mib(1));
+    let form = ValueShape::bytes(ByteSize::mib(1));
     let contents = [vec![b'a'; (1 << 20) - 2], b"\r\n".to_vec()].concat();
     let (_folder, path) = folder(&contents, 0o600);
     assert_eq!(read_now(&path, form, me()).unwrap().0.expose(), contents);
@@ -65,10 +65,10 @@ fn bytes_are_taken_as_they_are_and_bounded_too() {
 #[tokio::test]
 async fn a_value_comes_with_the_fingerprint_of_its_file() {
     let (_folder, path) = folder(b"hunter2", 0o600);
-    let (_, fingerprint) = read_now(&path, Form::SECRET, me()).unwrap();
-    assert_eq!(Fingerprint::of_file(&path).await.unwrap(), fingerprint);
+    let (_, fingerprint) = read_now(&path, ValueShape::SECRET, me()).unwrap();
+    assert_eq!(FileFingerprint::of_file(&path).await.unwrap(), fingerprint);
     put(&path, b"hunter22", 0o600);
-    assert_ne!(Fingerprint::of_file(&path).await.unwrap(), fingerprint);
+    assert_ne!(FileFingerprint::of_file(&path).await.unwrap(), fingerprint);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_size_is_bounded() {
     assert_eq!(value(&path).len(), KEY);
     for size in [KEY + 1, KEY + 3, 1 << 20] {
         put(&path, &vec![b'a'; size], 0o600);
-        assert!(matches!(read_now(&path, Form::SECRET, me()), Err(SourceError::Size { .. })), "{size}");
+        assert!(matches!(read_now(&path, ValueShape::SECRET, me()), Err(SourceError::Size { .. })), "{size}");
     }
 }
 
@@ -85,7 +85,7 @@ fn the_size_is_bounded() {
 fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
     for mode in [0o644, 0o604, 0o640, 0o602, 0o620, 0o601, 0o666] {
         let (_folder, path) = folder(b"hunter2", mode);
-        let error = read_now(&path, Form::SECRET, me()).unwrap_err().to_string();
+        let error = read_now(&path, ValueShape::SECRET, me()).unwrap_err().to_string();
         assert!(error.contains(&format!("`chmod 600 {}`", path.display())), "{error}");
         assert!(error.contains(&format!("{mode:04o}")), "{error}");
         // And the command does mend it.
@@ -162,10 +162,10 @@ fn links_are_followed_and_what_they_lead_to_is_checked() {
     symlink(&path, &link).unwrap();
     assert_eq!(value(&link), b"hunter2");
     put(&path, b"hunter2", 0o644);
-    assert!(matches!(read_now(&link, Form::SECRET, me()), Err(SourceError::Exposed { .. })));
+    assert!(matches!(read_now(&link, ValueShape::SECRET, me()), Err(SourceError::Exposed { .. })));
     let dangling = folder.path().join("dangling");
     symlink("nowhere", &dangling).unwrap();
-    let error = read_now(&dangling, Form::SECRET, me()).unwrap_err();
+    let error = read_now(&dangling, ValueShape::SECRET, me()).unwrap_err();
     assert!(error.to_string().contains("dangling can't be read"), "{error}");
 }
 
@@ -177,8 +177,8 @@ fn what_is_not_a_file_is_refused_at_once() {
     let socket = folder.path().join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     for (path, expected) in [(folder.path(), "a directory"), (&fifo, "a fifo"), (Path::new("/dev/null"), "a device")] {
-        let error = read_now(path, Form::SECRET, me()).unwrap_err().to_string();
+        let error = read_now(path, ValueShape::SECRET, me()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    assert!(matches!(read_now(&socket, Form::SECRET, me()), Err(SourceError::Read { .. })));
+    assert!(matches!(read_now(&socket, ValueShape::SECRET, me()), Err(SourceError::Read { .. })));
 }

@@ -13,11 +13,11 @@ use std::path::Path;
 
 use deputy_core::Timestamp;
 
-use crate::{Place, SourceError};
+use crate::{SourceError, SourceLocation};
 
 /// What of a file changes when its contents do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint {
+pub struct FileFingerprint {
     device: u64,
     inode: u64,
     length: u64,
@@ -26,14 +26,14 @@ pub struct Fingerprint {
     changed: (i64, i64),
 }
 
-impl Fingerprint {
+impl FileFingerprint {
     /// That of a file as it is now. Links are followed, as they are for reading.
     #[expect(
         clippy::disallowed_methods,
         reason = "it can't be cancelled and is one look at a directory; where a file system hangs, one thread waits"
     )]
     pub async fn of_file(path: &Path) -> Result<Self, SourceError> {
-        let place = Place::File(path.to_owned());
+        let place = SourceLocation::File(path.to_owned());
         let path = path.to_owned();
         let looked = tokio::task::spawn_blocking(move || std::fs::metadata(path)).await;
         let metadata = looked.unwrap_or_else(|lost| Err(io::Error::other(lost)));

@@ -13,23 +13,23 @@ async fn every_way_to_put_a_new_value_there_shows() {
     put(&path, "first");
     put(&other, "other");
     symlink(&path, &link).unwrap();
-    let first = Fingerprint::of_file(&path).await.unwrap();
-    assert_eq!(Fingerprint::of_file(&path).await.unwrap(), first);
-    assert_eq!(Fingerprint::of_file(&link).await.unwrap(), first, "links are followed");
+    let first = FileFingerprint::of_file(&path).await.unwrap();
+    assert_eq!(FileFingerprint::of_file(&path).await.unwrap(), first);
+    assert_eq!(FileFingerprint::of_file(&link).await.unwrap(), first, "links are followed");
     // A link that leads elsewhere.
     std::fs::remove_file(&link).unwrap();
     symlink(&other, &link).unwrap();
-    assert_ne!(Fingerprint::of_file(&link).await.unwrap(), first);
+    assert_ne!(FileFingerprint::of_file(&link).await.unwrap(), first);
     // Another length.
     put(&path, "second");
-    let second = Fingerprint::of_file(&path).await.unwrap();
+    let second = FileFingerprint::of_file(&path).await.unwrap();
     assert_ne!(second, first);
     // Another file with the same length and the same time of writing, as `cp -p` and `mv` leave it.
     put(&other, "third!");
     let times = std::fs::FileTimes::new().set_modified(std::fs::metadata(&path).unwrap().modified().unwrap());
     std::fs::File::options().write(true).open(&other).unwrap().set_times(times).unwrap();
     std::fs::rename(&other, &path).unwrap();
-    let third = Fingerprint::of_file(&path).await.unwrap();
+    let third = FileFingerprint::of_file(&path).await.unwrap();
     assert_ne!(third, second);
     assert_eq!(third.modified(), second.modified());
 }
@@ -45,14 +45,14 @@ async fn the_time_of_writing_is_a_timestamp() {
     };
     let epoch = std::time::SystemTime::UNIX_EPOCH;
     set(epoch + std::time::Duration::from_millis(1_700_000_000_123));
-    assert_eq!(Fingerprint::of_file(&path).await.unwrap().modified(), Timestamp::from_millis(1_700_000_000_123));
+    assert_eq!(FileFingerprint::of_file(&path).await.unwrap().modified(), Timestamp::from_millis(1_700_000_000_123));
     set(epoch - std::time::Duration::from_secs(5));
-    assert_eq!(Fingerprint::of_file(&path).await.unwrap().modified(), Timestamp::from_millis(0));
+    assert_eq!(FileFingerprint::of_file(&path).await.unwrap().modified(), Timestamp::from_millis(0));
 }
 
 #[tokio::test]
 async fn a_missing_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Fingerprint::of_file(&folder.path().join("token")).await.unwrap_err().to_string();
+    let error = FileFingerprint::of_file(&folder.path().join("token")).await.unwrap_err().to_string();
     assert!(error.contains("token can't be read"), "{error}");
 }

@@ -2,11 +2,11 @@
 
 use deputy_core::{ByteSize, SecretBytes};
 
-use crate::{Place, SourceError};
+use crate::{SourceError, SourceLocation};
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
+pub struct ValueShape {
     limit: ByteSize,
     ending: Ending,
 }
@@ -18,7 +18,7 @@ enum Ending {
     Cut,
 }
 
-impl Form {
+impl ValueShape {
     /// A key or password: 64 KiB of text, four times the largest RSA key.
     pub const SECRET: Self = Self::text(ByteSize::kib(64));
 
@@ -40,12 +40,12 @@ impl Form {
         })
     }
 
-    pub(crate) fn size(self, place: Place) -> SourceError {
+    pub(crate) fn size(self, place: SourceLocation) -> SourceError {
         SourceError::Size { place, limit: self.limit }
     }
 
     /// The value in what was read.
-    pub(crate) fn finish(self, read: &[u8], place: Place) -> Result<SecretBytes, SourceError> {
+    pub(crate) fn finish(self, read: &[u8], place: SourceLocation) -> Result<SecretBytes, SourceError> {
         let value = match self.ending {
             Ending::Kept => read,
             Ending::Cut => read.strip_suffix(b"\n").map_or(read, |line| line.strip_suffix(b"\r").unwrap_or(line)),

@@ -21,14 +21,14 @@ use std::path::{Path, PathBuf};
 use deputy_core::{SecretBytes, SecretSource};
 use zeroize::Zeroizing;
 
-pub use error::{Place, SourceError};
-pub use fingerprint::Fingerprint;
-pub use form::Form;
+pub use error::{SourceError, SourceLocation};
+pub use fingerprint::FileFingerprint;
+pub use form::ValueShape;
 pub use group::ProcessGroup;
 
 /// What a process knows about itself when it starts and that sources depend on.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
+pub struct SourceContext {
     /// `$CREDENTIALS_DIRECTORY`
     credentials: Option<PathBuf>,
     /// `$HOME`
@@ -41,7 +41,7 @@ pub struct Surroundings {
     variable: fn(&str) -> Option<OsString>,
 }
 
-impl Surroundings {
+impl SourceContext {
     /// Those of this process.
     pub fn of_process() -> Self {
         let variable = |name: &str| std::env::var_os(name);
@@ -61,7 +61,7 @@ impl Surroundings {
 }
 
 /// Reads a source's value.
-pub async fn read(source: &SecretSource, form: Form, here: &Surroundings) -> Result<SecretBytes, SourceError> {
+pub async fn read(source: &SecretSource, form: ValueShape, here: &SourceContext) -> Result<SecretBytes, SourceError> {
     match source {
         SecretSource::Command(words) => command::read(words, form, here).await,
         SecretSource::Credential(name) => Ok(read_file(&credential(name, here)?, form, here).await?.0),
@@ -73,13 +73,13 @@ pub async fn read(source: &SecretSource, form: Form, here: &Surroundings) -> Res
 /// Reads a file's value, by the same rules, with the fingerprint of what was read.
 pub async fn read_file(
     path: &Path,
-    form: Form,
-    here: &Surroundings,
-) -> Result<(SecretBytes, Fingerprint), SourceError> {
+    form: ValueShape,
+    here: &SourceContext,
+) -> Result<(SecretBytes, FileFingerprint), SourceError> {
     file::read(path.to_owned(), form, here.user).await
 }
 
-fn credential(name: &str, here: &Surroundings) -> Result<PathBuf, SourceError> {
+fn credential(name: &str, here: &SourceContext) -> Result<PathBuf, SourceError> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(SourceError::CredentialName(name.to_owned()));
     }
@@ -87,10 +87,10 @@ fn credential(name: &str, here: &Surroundings) -> Result<PathBuf, SourceError> {
     Ok(folder.join(name))
 }
 
-fn variable(name: &str, form: Form, here: &Surroundings) -> Result<SecretBytes, SourceError> {
+fn variable(name: &str, form: ValueShape, here: &SourceContext) -> Result<SecretBytes, SourceError> {
     use std::os::unix::ffi::OsStringExt as _;
     let value = (here.variable)(name).ok_or_else(|| SourceError::Variable(name.to_owned()))?;
-    form.finish(&Zeroizing::new(value.into_vec()), Place::Variable(name.to_owned()))
+    form.finish(&Zeroizing::new(value.into_vec()), SourceLocation::Variable(name.to_owned()))
 }
 
 #[cfg(test)]

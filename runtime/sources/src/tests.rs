@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 /// Bytes that a secret may have.
 const KEY: usize = 64 << 10;
 
-fn surroundings() -> Surroundings {
-    Surroundings {
+fn surroundings() -> SourceContext {
+    SourceContext {
         credentials: None,
         home: Some("/nonexistent".into()),
         path: Some("/usr/bin:/bin".into()),
@@ -19,24 +19,24 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 async fn run(program: &[&str]) -> Result<Vec<u8>, SourceError> {
-    let value = read(&SecretSource::Command(words(program)), Form::SECRET, &surroundings()).await?;
+    let value = read(&SecretSource::Command(words(program)), ValueShape::SECRET, &surroundings()).await?;
     Ok(value.expose().to_vec())
 }
 
 #[tokio::test]
 async fn a_variable_is_read_and_a_missing_one_named() {
     let source = |name: &str| SecretSource::Environment(name.to_owned());
-    assert_eq!(read(&source("KEY"), Form::SECRET, &surroundings()).await.unwrap().expose(), b"hunter2");
-    let error = read(&source("KEX"), Form::SECRET, &surroundings()).await.unwrap_err().to_string();
+    assert_eq!(read(&source("KEY"), ValueShape::SECRET, &surroundings()).await.unwrap().expose(), b"hunter2");
+    let error = read(&source("KEX"), ValueShape::SECRET, &surroundings()).await.unwrap_err().to_string();
     assert!(error.contains("KEX is not set"), "{error}");
 }
 
 #[tokio::test]
 async fn the_surroundings_of_the_process_have_its_variables() {
-    let surroundings = Surroundings::of_process();
+    let surroundings = SourceContext::of_process();
     let source = SecretSource::Environment("PATH".to_owned());
     assert_eq!(
-        read(&source, Form::SECRET, &surroundings).await.unwrap().expose(),
+        read(&source, ValueShape::SECRET, &surroundings).await.unwrap().expose(),
         std::env::var("PATH").unwrap().as_bytes()
     );
     assert_eq!(surroundings.path, std::env::var_os("PATH"));
@@ -51,16 +51,16 @@ async fn a_credential_is_a_file_in_the_folder_that_systemd_names() {
     let path = folder.path().join("key");
     std::fs::write(&path, "hunter2").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
-    let here = Surroundings { credentials: Some(folder.path().to_owned()), ..surroundings() };
+    let here = SourceContext { credentials: Some(folder.path().to_owned()), ..surroundings() };
     let source = |name: &str| SecretSource::Credential(name.to_owned());
-    assert_eq!(read(&source("key"), Form::SECRET, &here).await.unwrap().expose(), b"hunter2");
+    assert_eq!(read(&source("key"), ValueShape::SECRET, &here).await.unwrap().expose(), b"hunter2");
     for name in ["", ".", "..", "../key", "a/key", "/etc/passwd", "key\0"] {
         assert!(
-            matches!(read(&source(name), Form::SECRET, &here).await, Err(SourceError::CredentialName(_))),
+            matches!(read(&source(name), ValueShape::SECRET, &here).await, Err(SourceError::CredentialName(_))),
             "{name:?}"
         );
     }
-    let error = read(&source("key"), Form::SECRET, &surroundings()).await.unwrap_err().to_string();
+    let error = read(&source("key"), ValueShape::SECRET, &surroundings()).await.unwrap_err().to_string();
     assert!(error.contains("LoadCredential=key:"), "{error}");
 }
 
@@ -145,8 +145,9 @@ async fn a_command_that_takes_too_long_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let start = Instant::now();
-    let error =
-        command::within(Duration::from_secs(2), &sleeper(&file), Form::SECRET, &surroundings()).await.unwrap_err();
+    let error = command::within(Duration::from_secs(2), &sleeper(&file), ValueShape::SECRET, &surroundings())
+        .await
+        .unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
     assert!(matches!(error, SourceError::Time(_)) && error.to_string().contains("was killed"), "{error}");
     gone(&numbers(&file).unwrap()).await;
@@ -169,5 +170,5 @@ async fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_children() 
 }
 
 async fn run_sleeper(file: &Path) {
-    drop(command::within(Duration::from_secs(60), &sleeper(file), Form::SECRET, &surroundings()).await);
+    drop(command::within(Duration::from_secs(60), &sleeper(file), ValueShape::SECRET, &surroundings()).await);
 }

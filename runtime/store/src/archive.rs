@@ -6,8 +6,8 @@
 use deputy_core::{ByteSize, SecretBytes};
 use serde::{Deserialize, Serialize};
 
-use crate::seal::{self, Draft, Label};
-use crate::{Damage, Key, MasterKey, Random, Version, envelope};
+use crate::seal::{self, Plaintext, SealLabel};
+use crate::{Corruption, MasterKey, Random, StoreKey, Version, framing};
 
 /// The version of the head.
 const FORMAT: u32 = 1;
@@ -21,7 +21,7 @@ pub struct Archive {
     /// When they were read, in milliseconds since 1970.
     pub made_ms: u64,
     /// Each with its key.
-    pub values: Vec<(Key, SecretBytes)>,
+    pub values: Vec<(StoreKey, SecretBytes)>,
 }
 
 /// Bytes are no archive, or none is made.
@@ -29,7 +29,7 @@ pub struct Archive {
 pub enum ArchiveError {
     /// It does not open.
     #[error("the backup does not open: {0}")]
-    Damaged(#[from] Damage),
+    Damaged(#[from] Corruption),
     /// It opens, and is something else.
     #[error("the backup opens, and is not what deputy writes")]
     Malformed,
@@ -65,9 +65,9 @@ impl Archive {
     pub fn seal(&self, master: &MasterKey, random: &Random) -> Result<Vec<u8>, ArchiveError> {
         let heads = self.values.iter().map(|(key, value)| ValueHead { key: key.to_string(), length: value.len() });
         let head = serde_json::to_vec(&Head { format: FORMAT, made_ms: self.made_ms, values: heads.collect() })?;
-        let whole = envelope::join(&head, self.values.iter().map(|(_, value)| value));
-        let draft = Draft::new(whole.expose());
-        draft.seal(&Label::of_archive(), Version::new(0), master, &**random).map_err(|_| ArchiveError::Random)
+        let whole = framing::join(&head, self.values.iter().map(|(_, value)| value));
+        let draft = Plaintext::new(whole.expose());
+        draft.seal(&SealLabel::of_archive(), Version::new(0), master, &**random).map_err(|_| ArchiveError::Random)
     }
 
     /// The values of these sealed bytes.
@@ -75,8 +75,8 @@ impl Archive {
     /// # Errors
     /// If they were changed or cut, or sealed with another key, or are no archive.
     pub fn open(bytes: Vec<u8>, master: &MasterKey) -> Result<Self, ArchiveError> {
-        let (_, whole) = seal::open(bytes, &Label::of_archive(), master)?;
-        let (head, mut rest) = envelope::split(whole.expose()).ok_or(ArchiveError::Malformed)?;
+        let (_, whole) = seal::open(bytes, &SealLabel::of_archive(), master)?;
+        let (head, mut rest) = framing::split(whole.expose()).ok_or(ArchiveError::Malformed)?;
         let head: Head = serde_json::from_slice(head).map_err(|_| ArchiveError::Malformed)?;
         if head.format != FORMAT {
             return Err(ArchiveError::Format(head.format));
@@ -84,7 +84,7 @@ impl Archive {
         let mut values = Vec::new();
         for ValueHead { key, length } in head.values {
             let key = key.parse().map_err(|_| ArchiveError::Malformed)?;
-            values.push((key, envelope::take(&mut rest, length).ok_or(ArchiveError::Malformed)?));
+            values.push((key, framing::take(&mut rest, length).ok_or(ArchiveError::Malformed)?));
         }
         if !rest.is_empty() {
             return Err(ArchiveError::Malformed);
@@ -133,6 +133,6 @@ mod tests {
             assert!(Archive::open(changed, &master(0)).is_err(), "byte {at}");
             assert!(Archive::open(bytes[..at].to_vec(), &master(0)).is_err(), "cut at {at}");
         }
-        assert!(matches!(Archive::open(bytes, &master(1)), Err(ArchiveError::Damaged(Damage::Unsealed))));
+        assert!(matches!(Archive::open(bytes, &master(1)), Err(ArchiveError::Damaged(Corruption::Unsealed))));
     }
 }

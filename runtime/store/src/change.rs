@@ -9,20 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
-use crate::{Key, Prefix, Version};
+use crate::{KeyPrefix, StoreKey, Version};
 
 /// What became of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The key.
-    pub key: Key,
+    pub key: StoreKey,
     /// What became of it.
-    pub event: Event,
+    pub event: ChangeKind,
 }
 
 /// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum ChangeKind {
     /// It was removed, or set aside as damaged.
     Deleted,
     /// It was written.
@@ -37,7 +37,7 @@ pub struct Changes {
 
 /// The store's end.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers(Mutex<Vec<(Prefix, Weak<Pending>)>>);
+pub(crate) struct Watchers(Mutex<Vec<(KeyPrefix, Weak<Pending>)>>);
 
 #[derive(Debug, Default)]
 struct Pending {
@@ -48,8 +48,8 @@ struct Pending {
 #[derive(Debug, Default)]
 struct State {
     /// The keys in the order in which they first changed.
-    order: VecDeque<Key>,
-    last: HashMap<Key, Event>,
+    order: VecDeque<StoreKey>,
+    last: HashMap<StoreKey, ChangeKind>,
     is_over: bool,
 }
 
@@ -86,7 +86,7 @@ impl State {
 }
 
 impl Watchers {
-    pub(crate) fn watch(&self, prefix: Prefix) -> Changes {
+    pub(crate) fn watch(&self, prefix: KeyPrefix) -> Changes {
         let pending = Arc::new(Pending::default());
         lock(&self.0).push((prefix, Arc::downgrade(&pending)));
         Changes { pending }

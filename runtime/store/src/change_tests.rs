@@ -1,37 +1,40 @@
 use super::*;
-use crate::Kind;
+use crate::Namespace;
 
 fn put(name: &str, version: u64) -> Change {
-    Change { key: key(name), event: Event::Put(Version::new(version)) }
+    Change { key: key(name), event: ChangeKind::Put(Version::new(version)) }
 }
 
-fn key(name: &str) -> Key {
+fn key(name: &str) -> StoreKey {
     name.parse().unwrap()
 }
 
 #[tokio::test]
 async fn a_watcher_hears_of_its_kind_in_order_and_of_each_key_the_last() {
     let watchers = Watchers::default();
-    let mut leases = watchers.watch(Prefix::Kind(Kind::new("lease")));
-    let mut all = watchers.watch(Prefix::All);
+    let mut leases = watchers.watch(KeyPrefix::Kind(Namespace::new("lease")));
+    let mut all = watchers.watch(KeyPrefix::All);
     for change in [put("lease/a", 1), put("worker/a", 2), put("lease/b", 3), put("lease/a", 4)] {
         watchers.announce(&change);
     }
     assert_eq!(leases.next().await, Some(put("lease/a", 4)));
     assert_eq!(leases.next().await, Some(put("lease/b", 3)));
-    watchers.announce(&Change { key: key("lease/a"), event: Event::Deleted });
-    assert_eq!(leases.next().await, Some(Change { key: key("lease/a"), event: Event::Deleted }));
+    watchers.announce(&Change { key: key("lease/a"), event: ChangeKind::Deleted });
+    assert_eq!(leases.next().await, Some(Change { key: key("lease/a"), event: ChangeKind::Deleted }));
     drop(watchers);
     assert_eq!(leases.next().await, None);
     let rest: Vec<Change> = [all.next().await, all.next().await, all.next().await].into_iter().flatten().collect();
-    assert_eq!(rest, [Change { key: key("lease/a"), event: Event::Deleted }, put("worker/a", 2), put("lease/b", 3)]);
+    assert_eq!(
+        rest,
+        [Change { key: key("lease/a"), event: ChangeKind::Deleted }, put("worker/a", 2), put("lease/b", 3)]
+    );
     assert_eq!(all.next().await, None);
 }
 
 #[tokio::test]
 async fn a_watcher_that_waits_is_woken() {
     let watchers = Watchers::default();
-    let mut changes = watchers.watch(Prefix::All);
+    let mut changes = watchers.watch(KeyPrefix::All);
     let (next, ()) = tokio::join!(changes.next(), async { watchers.announce(&put("lease/a", 1)) });
     assert_eq!(next, Some(put("lease/a", 1)));
 }
@@ -39,7 +42,7 @@ async fn a_watcher_that_waits_is_woken() {
 #[test]
 fn a_watcher_that_is_gone_leaves_nothing_behind() {
     let watchers = Watchers::default();
-    drop(watchers.watch(Prefix::All));
+    drop(watchers.watch(KeyPrefix::All));
     watchers.announce(&put("lease/a", 1));
     assert!(lock(&watchers.0).is_empty());
 }

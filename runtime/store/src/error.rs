@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use deputy_core::ByteSize;
 use rustix::io::Errno;
 
-use crate::{Key, Version};
+use crate::{StoreKey, Version};
 
 /// A store does not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum StoreError {
     #[error("{key} is not what it was expected to be ({}): read it again and decide anew", holds(.found))]
     Conflict {
         /// The key.
-        key: Key,
+        key: StoreKey,
         /// What it holds.
         found: Option<Version>,
     },
@@ -25,9 +25,9 @@ pub enum StoreError {
     #[error("{key} is damaged: {why}")]
     Damaged {
         /// The key.
-        key: Key,
+        key: StoreKey,
         /// What is wrong with it.
-        why: Damage,
+        why: Corruption,
     },
     /// The system does not allow it.
     #[error("cannot {doing} {}: give this process's user the rights to it", path.display())]
@@ -118,7 +118,7 @@ pub enum StoreError {
     #[error("the lock {name} is held by {}: wait for it to end, or end it", holder(.pid))]
     Locked {
         /// The lock.
-        name: Key,
+        name: StoreKey,
         /// Who, if they said so.
         pid: Option<u32>,
     },
@@ -152,7 +152,7 @@ pub enum StoreError {
     #[error("the value of {key} has {size} bytes, more than {} that a store takes", limit.as_u64())]
     TooLarge {
         /// The key.
-        key: Key,
+        key: StoreKey,
         /// How much.
         size: usize,
         /// How much it may be.
@@ -162,7 +162,7 @@ pub enum StoreError {
 
 /// Why a value can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
+pub enum Corruption {
     /// The end or more is missing.
     #[error("its file was cut off")]
     Cut,

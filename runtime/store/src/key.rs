@@ -11,27 +11,27 @@ use deputy_core::InstanceName;
 
 /// What sort of thing is kept: `lease`, `worker`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(Cow<'static, str>);
+pub struct Namespace(Cow<'static, str>);
 
 /// The name of one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    kind: Kind,
+pub struct StoreKey {
+    kind: Namespace,
     name: String,
 }
 
 /// Which keys are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Prefix {
+pub enum KeyPrefix {
     /// All there are.
     All,
     /// Those of one kind.
-    Kind(Kind),
+    Kind(Namespace),
 }
 
 /// A text is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub enum StoreKeyError {
     /// No slash in it.
     #[error("{0:?} is not a key: write a kind and a name, such as \"lease/s3-prod\"")]
     Form(String),
@@ -46,7 +46,7 @@ pub enum KeyError {
 const LONGEST_KIND: usize = 32;
 const LONGEST_NAME: usize = 128;
 
-impl Kind {
+impl Namespace {
     /// A kind that the program's text names. For constants: `const LEASE: Kind = Kind::new("lease");` does not compile
     /// if the text is no kind.
     pub const fn new(text: &'static str) -> Self {
@@ -60,23 +60,23 @@ impl Kind {
     }
 }
 
-impl Key {
+impl StoreKey {
     /// The key of a kind and a name.
-    pub fn new(kind: &Kind, name: &str) -> Result<Self, KeyError> {
+    pub fn new(kind: &Namespace, name: &str) -> Result<Self, StoreKeyError> {
         if !is_name(name) {
-            return Err(KeyError::Name(shown(name)));
+            return Err(StoreKeyError::Name(shown(name)));
         }
         Ok(Self { kind: kind.clone(), name: name.to_owned() })
     }
 
     /// What is kept of an instance.
-    pub fn of_instance(kind: &Kind, name: &InstanceName) -> Self {
+    pub fn of_instance(kind: &Namespace, name: &InstanceName) -> Self {
         // The names of instances obey a stricter rule.
         Self { kind: kind.clone(), name: name.as_str().to_owned() }
     }
 
     /// The first half.
-    pub fn kind(&self) -> &Kind {
+    pub fn kind(&self) -> &Namespace {
         &self.kind
     }
 
@@ -86,9 +86,9 @@ impl Key {
     }
 }
 
-impl Prefix {
+impl KeyPrefix {
     /// Whether the key is one of them.
-    pub fn contains(&self, key: &Key) -> bool {
+    pub fn contains(&self, key: &StoreKey) -> bool {
         match self {
             Self::All => true,
             Self::Kind(kind) => key.kind == *kind,
@@ -96,30 +96,30 @@ impl Prefix {
     }
 }
 
-impl FromStr for Kind {
-    type Err = KeyError;
+impl FromStr for Namespace {
+    type Err = StoreKeyError;
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        if is_kind(text) { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(KeyError::Kind(shown(text))) }
+    fn from_str(text: &str) -> Result<Self, StoreKeyError> {
+        if is_kind(text) { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(StoreKeyError::Kind(shown(text))) }
     }
 }
 
-impl FromStr for Key {
-    type Err = KeyError;
+impl FromStr for StoreKey {
+    type Err = StoreKeyError;
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        let (kind, name) = text.split_once('/').ok_or_else(|| KeyError::Form(shown(text)))?;
+    fn from_str(text: &str) -> Result<Self, StoreKeyError> {
+        let (kind, name) = text.split_once('/').ok_or_else(|| StoreKeyError::Form(shown(text)))?;
         Self::new(&kind.parse()?, name)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)
     }

@@ -1,14 +1,14 @@
 use super::*;
 use proptest::prelude::*;
 
-const LEASE: Kind = Kind::new("lease");
+const LEASE: Namespace = Namespace::new("lease");
 
 #[test]
 fn an_instances_name_makes_a_key() {
     let name: InstanceName = "s3-prod".parse().unwrap();
-    let key = Key::of_instance(&LEASE, &name);
+    let key = StoreKey::of_instance(&LEASE, &name);
     assert_eq!((key.to_string().as_str(), key.kind(), key.name()), ("lease/s3-prod", &LEASE, "s3-prod"));
-    assert_eq!(key, Key::new(&LEASE, "s3-prod").unwrap());
+    assert_eq!(key, StoreKey::new(&LEASE, "s3-prod").unwrap());
 }
 
 #[test]
@@ -34,28 +34,28 @@ fn a_text_that_could_be_taken_for_something_else_is_no_key() {
         &format!("lease/{long}"),
         &format!("{long}/a"),
     ] {
-        let error = text.parse::<Key>().unwrap_err().to_string();
+        let error = text.parse::<StoreKey>().unwrap_err().to_string();
         assert!(error.contains(": "), "{error}");
     }
 }
 
 #[test]
 fn a_prefix_contains_its_kind_alone() {
-    let [lease, other]: [Key; 2] = ["lease/a", "leases/a"].map(|text| text.parse().unwrap());
-    assert!(Prefix::All.contains(&lease) && Prefix::All.contains(&other));
-    assert!(Prefix::Kind(LEASE).contains(&lease) && !Prefix::Kind(LEASE).contains(&other));
+    let [lease, other]: [StoreKey; 2] = ["lease/a", "leases/a"].map(|text| text.parse().unwrap());
+    assert!(KeyPrefix::All.contains(&lease) && KeyPrefix::All.contains(&other));
+    assert!(KeyPrefix::Kind(LEASE).contains(&lease) && !KeyPrefix::Kind(LEASE).contains(&other));
 }
 
 proptest! {
     #[test]
     fn every_key_survives_the_round_trip(text in "[a-z]([a-z-]{0,20}[a-z])?/[a-z0-9]([a-z0-9-]{0,120}[a-z0-9])?") {
-        let key: Key = text.parse().unwrap();
+        let key: StoreKey = text.parse().unwrap();
         prop_assert_eq!(key.to_string(), text);
     }
 
     #[test]
     fn what_is_taken_is_safe_in_a_file_name(text in "\\PC{0,12}/\\PC{0,12}") {
-        if let Ok(key) = text.parse::<Key>() {
+        if let Ok(key) = text.parse::<StoreKey>() {
             let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             prop_assert!(key.kind().as_str().chars().chain(key.name().chars()).all(safe));
             prop_assert_eq!(key.to_string(), text);

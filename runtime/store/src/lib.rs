@@ -12,8 +12,8 @@
 mod archive;
 mod change;
 mod directory;
-pub mod envelope;
 mod error;
+pub mod framing;
 mod key;
 mod lock;
 mod master;
@@ -23,13 +23,13 @@ mod store;
 use std::sync::Arc;
 
 pub use archive::{Archive, ArchiveError, MAX_ARCHIVE};
-pub use change::{Change, Changes, Event};
-pub use directory::{Content, Directory, Folder, rekey};
-pub use error::{Damage, StoreError};
-pub use key::{Key, KeyError, Kind, Prefix};
-pub use lock::{Held, Lock};
+pub use change::{Change, ChangeKind, Changes};
+pub use directory::{DirectoryStore, Folder, FolderEntry, rekey};
+pub use error::{Corruption, StoreError};
+pub use key::{KeyPrefix, Namespace, StoreKey, StoreKeyError};
+pub use lock::{LockGuard, StoreLock};
 pub use master::{MasterKey, MasterKeyError};
-pub use store::{Entry, Expected, MAX_VALUE, Store, Version, overwrite};
+pub use store::{ExpectedVersion, MAX_VALUE, Store, StoredValue, Version, overwrite};
 
 /// Where salts and names of temporary files come from.
 pub type Random = Arc<dyn aws_lc_rs::rand::SecureRandom + Send + Sync>;

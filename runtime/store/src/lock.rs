@@ -8,23 +8,23 @@ use std::fmt;
 use async_trait::async_trait;
 
 /// A lock, held until it is dropped.
-pub struct Lock {
+pub struct StoreLock {
     fencing: u64,
-    held: Box<dyn Held>,
+    held: Box<dyn LockGuard>,
 }
 
 /// What holds a lock in one kind of store, and lets go of it when it is dropped.
 #[async_trait]
-pub trait Held: Send + Sync {
+pub trait LockGuard: Send + Sync {
     /// Ends when somebody else may have the lock. A store whose lock lasts as long as the process never says so.
     async fn lost(&self) {
         std::future::pending().await
     }
 }
 
-impl Lock {
+impl StoreLock {
     /// A lock that was taken.
-    pub fn new(fencing: u64, held: Box<dyn Held>) -> Self {
+    pub fn new(fencing: u64, held: Box<dyn LockGuard>) -> Self {
         Self { fencing, held }
     }
 
@@ -39,7 +39,7 @@ impl Lock {
     }
 }
 
-impl fmt::Debug for Lock {
+impl fmt::Debug for StoreLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock").field("fencing", &self.fencing).finish_non_exhaustive()
     }

@@ -14,7 +14,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use deputy_core::{ByteSize, SecretBytes, SecretSource};
-use deputy_sources::{Form, SourceError, Surroundings};
+use deputy_sources::{SourceContext, SourceError, ValueShape};
 use zeroize::Zeroizing;
 
 use crate::directory::has_state;
@@ -93,15 +93,15 @@ impl MasterKey {
     }
 
     /// The key from where the operator put it.
-    pub async fn read(source: &SecretSource, here: &Surroundings) -> Result<Self, MasterKeyError> {
+    pub async fn read(source: &SecretSource, here: &SourceContext) -> Result<Self, MasterKeyError> {
         // The bytes as they are: a raw key may end with a newline.
-        let value = deputy_sources::read(source, Form::bytes(ByteSize::bytes(256)), here).await?;
+        let value = deputy_sources::read(source, ValueShape::bytes(ByteSize::bytes(256)), here).await?;
         Self::parse(value.expose())
     }
 
     /// The key in the state directory itself, made now if neither it nor any state is there. See the module on what
     /// such a key is good for.
-    pub async fn of_state(state: &Path, here: &Surroundings, random: Random) -> Result<Self, MasterKeyError> {
+    pub async fn of_state(state: &Path, here: &SourceContext, random: Random) -> Result<Self, MasterKeyError> {
         let path = state.join(FILE);
         // Whoever changed the key may have been killed before its file had its name.
         let has_state = has_state(state).await?;

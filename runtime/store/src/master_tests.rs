@@ -9,8 +9,8 @@ fn random() -> Random {
     Arc::new(aws_lc_rs::rand::SystemRandom::new())
 }
 
-fn here() -> Surroundings {
-    Surroundings::of_process()
+fn here() -> SourceContext {
+    SourceContext::of_process()
 }
 
 #[test]
@@ -86,7 +86,7 @@ async fn a_state_directory_gets_one_key_and_a_lost_one_is_not_replaced() {
     let key = of_state().await.unwrap();
     assert_eq!(one.unwrap().0.expose(), key.0.expose());
     assert_eq!(two.unwrap().0.expose(), key.0.expose());
-    drop(crate::Directory::open(&state, key, random()).await.unwrap());
+    drop(crate::DirectoryStore::open(&state, key, random()).await.unwrap());
     std::fs::remove_file(state.join("key")).unwrap();
     let error = of_state().await.unwrap_err();
     assert!(matches!(error, MasterKeyError::Gone(_)) && error.to_string().contains("put it back"), "{error}");

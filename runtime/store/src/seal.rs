@@ -18,7 +18,7 @@ use aws_lc_rs::rand::SecureRandom;
 use deputy_core::SecretBytes;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{Damage, Key, MasterKey, Version};
+use crate::{Corruption, MasterKey, StoreKey, Version};
 
 const MAGIC: &[u8; 7] = b"deputyS";
 const FORMAT: u8 = 1;
@@ -29,17 +29,17 @@ const TAG: usize = 16;
 pub(crate) const OVERHEAD: usize = HEADER + TAG;
 
 /// The name of what is sealed, as it goes into the key and under the tag.
-pub(crate) struct Label(Vec<u8>);
+pub(crate) struct SealLabel(Vec<u8>);
 
 /// A value that waits for its version: it is copied once, to where it will be encrypted.
-pub(crate) struct Draft(Zeroizing<Vec<u8>>);
+pub(crate) struct Plaintext(Zeroizing<Vec<u8>>);
 
 /// No chance, or a value beyond what AES-GCM takes.
 #[derive(Debug)]
-pub(crate) struct Unsealable;
+pub(crate) struct SealError;
 
-impl Label {
-    pub(crate) fn of_key(key: &Key) -> Self {
+impl SealLabel {
+    pub(crate) fn of_key(key: &StoreKey) -> Self {
         Self(format!("key {key}").into_bytes())
     }
 
@@ -54,7 +54,7 @@ impl Label {
     }
 }
 
-impl Draft {
+impl Plaintext {
     pub(crate) fn new(value: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(value.len() + OVERHEAD);
         bytes.extend_from_slice(MAGIC);
@@ -66,52 +66,56 @@ impl Draft {
 
     pub(crate) fn seal(
         mut self,
-        label: &Label,
+        label: &SealLabel,
         version: Version,
         master: &MasterKey,
         random: &dyn SecureRandom,
-    ) -> Result<Vec<u8>, Unsealable> {
-        let (header, value) = self.0.split_at_mut_checked(HEADER).ok_or(Unsealable)?;
+    ) -> Result<Vec<u8>, SealError> {
+        let (header, value) = self.0.split_at_mut_checked(HEADER).ok_or(SealError)?;
         if let Some(room) = header.get_mut(8..16) {
             room.copy_from_slice(&version.as_u64().to_be_bytes());
         }
-        let salt = header.get_mut(16..).ok_or(Unsealable)?;
-        random.fill(salt).map_err(|_| Unsealable)?;
-        let key = master.file_key(&AES_256_GCM, salt, &[MAGIC, &[FORMAT], &label.0]).ok_or(Unsealable)?;
+        let salt = header.get_mut(16..).ok_or(SealError)?;
+        random.fill(salt).map_err(|_| SealError)?;
+        let key = master.file_key(&AES_256_GCM, salt, &[MAGIC, &[FORMAT], &label.0]).ok_or(SealError)?;
         let associated = [&*header, &label.0].concat();
         let nonce = Nonce::assume_unique_for_key([0; 12]);
-        let tag = key.seal_in_place_separate_tag(nonce, Aad::from(associated), value).map_err(|_| Unsealable)?;
+        let tag = key.seal_in_place_separate_tag(nonce, Aad::from(associated), value).map_err(|_| SealError)?;
         self.0.extend_from_slice(tag.as_ref());
         Ok(std::mem::take(&mut *self.0))
     }
 }
 
 /// The value in a sealed file, and its version.
-pub(crate) fn open(mut file: Vec<u8>, label: &Label, master: &MasterKey) -> Result<(Version, SecretBytes), Damage> {
+pub(crate) fn open(
+    mut file: Vec<u8>,
+    label: &SealLabel,
+    master: &MasterKey,
+) -> Result<(Version, SecretBytes), Corruption> {
     let version = check(&file)?;
-    let (header, sealed) = file.split_at_mut_checked(HEADER).ok_or(Damage::Cut)?;
-    let salt = header.get(16..).ok_or(Damage::Cut)?;
-    let key = master.file_key(&AES_256_GCM, salt, &[MAGIC, &[FORMAT], &label.0]).ok_or(Damage::Unsealed)?;
+    let (header, sealed) = file.split_at_mut_checked(HEADER).ok_or(Corruption::Cut)?;
+    let salt = header.get(16..).ok_or(Corruption::Cut)?;
+    let key = master.file_key(&AES_256_GCM, salt, &[MAGIC, &[FORMAT], &label.0]).ok_or(Corruption::Unsealed)?;
     let associated = [&*header, &label.0].concat();
     let nonce = Nonce::assume_unique_for_key([0; 12]);
-    let value = key.open_in_place(nonce, Aad::from(associated), sealed).map_err(|_| Damage::Unsealed)?;
+    let value = key.open_in_place(nonce, Aad::from(associated), sealed).map_err(|_| Corruption::Unsealed)?;
     let secret = SecretBytes::new(value.to_vec());
     value.zeroize();
     Ok((version, secret))
 }
 
 /// The version that a file claims to have, if it looks like one of ours.
-fn check(file: &[u8]) -> Result<Version, Damage> {
+fn check(file: &[u8]) -> Result<Version, Corruption> {
     let known = file.len().min(MAGIC.len());
     if file.get(..known) != MAGIC.get(..known) {
-        return Err(Damage::Foreign);
+        return Err(Corruption::Foreign);
     }
     match file.get(7) {
         Some(&FORMAT) if file.len() >= OVERHEAD => {}
-        Some(&FORMAT) | None => return Err(Damage::Cut),
-        Some(&other) => return Err(Damage::Format(other)),
+        Some(&FORMAT) | None => return Err(Corruption::Cut),
+        Some(&other) => return Err(Corruption::Format(other)),
     }
-    let version: [u8; 8] = file.get(8..16).and_then(|bytes| bytes.try_into().ok()).ok_or(Damage::Cut)?;
+    let version: [u8; 8] = file.get(8..16).and_then(|bytes| bytes.try_into().ok()).ok_or(Corruption::Cut)?;
     Ok(Version::new(u64::from_be_bytes(version)))
 }
 

@@ -14,18 +14,18 @@ fn master(byte: u8) -> MasterKey {
     MasterKey::parse(&key).unwrap()
 }
 
-fn label(key: &str) -> Label {
-    Label::of_key(&key.parse().unwrap())
+fn label(key: &str) -> SealLabel {
+    SealLabel::of_key(&key.parse().unwrap())
 }
 
 fn sealed() -> Vec<u8> {
-    Draft::new(VALUE).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap()
+    Plaintext::new(VALUE).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap()
 }
 
 #[test]
 fn what_was_sealed_opens_with_its_version() {
     for value in [b"".as_slice(), VALUE, &vec![7; 1 << 20]] {
-        let file = Draft::new(value).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap();
+        let file = Plaintext::new(value).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap();
         assert_eq!(file.len(), value.len() + OVERHEAD);
         let (version, opened) = open(file, &label("lease/a"), &master(1)).unwrap();
         assert_eq!((version, opened.expose()), (Version::new(7), value));
@@ -41,9 +41,9 @@ fn every_bit_counts() {
             file[at] ^= 1 << bit;
             let why = open(file, &label("lease/a"), &master(1)).unwrap_err();
             match at {
-                0..7 => assert_eq!(why, Damage::Foreign),
-                7 => assert!(matches!(why, Damage::Format(_))),
-                _ => assert_eq!(why, Damage::Unsealed),
+                0..7 => assert_eq!(why, Corruption::Foreign),
+                7 => assert!(matches!(why, Corruption::Format(_))),
+                _ => assert_eq!(why, Corruption::Unsealed),
             }
         }
     }
@@ -54,11 +54,11 @@ fn every_missing_or_added_byte_counts() {
     let file = sealed();
     for length in 0..file.len() {
         let why = open(file[..length].to_vec(), &label("lease/a"), &master(1)).unwrap_err();
-        let expected = if length < OVERHEAD { Damage::Cut } else { Damage::Unsealed };
+        let expected = if length < OVERHEAD { Corruption::Cut } else { Corruption::Unsealed };
         assert_eq!(why, expected, "{length}");
     }
     let longer = [file.as_slice(), &[0]].concat();
-    assert_eq!(open(longer, &label("lease/a"), &master(1)).unwrap_err(), Damage::Unsealed);
+    assert_eq!(open(longer, &label("lease/a"), &master(1)).unwrap_err(), Corruption::Unsealed);
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn another_name_or_master_key_does_not_open_it() {
     for (label, master) in [
         (label("lease/b"), master(1)),
         (label("worker/a"), master(1)),
-        (Label::of_record(), master(1)),
+        (SealLabel::of_record(), master(1)),
         (label("lease/a"), master(2)),
     ] {
-        assert_eq!(open(sealed(), &label, &master).unwrap_err(), Damage::Unsealed);
+        assert_eq!(open(sealed(), &label, &master).unwrap_err(), Corruption::Unsealed);
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use async_trait::async_trait;
 use deputy_core::{ByteSize, SecretBytes};
 
-use crate::{Changes, Key, Lock, Prefix, StoreError};
+use crate::{Changes, KeyPrefix, StoreError, StoreKey, StoreLock};
 
 /// The largest value: the largest payload that a configuration allows, and room for what is kept beside it.
 pub const MAX_VALUE: ByteSize = ByteSize::kib(2 * 1024 + 64);
@@ -22,7 +22,7 @@ pub struct Version(u64);
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub struct Entry {
+pub struct StoredValue {
     /// The value.
     pub value: SecretBytes,
     /// What the next writer has to name.
@@ -31,7 +31,7 @@ pub struct Entry {
 
 /// What a writer believes that it replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedVersion {
     /// Nothing.
     Absent,
     /// The value of this version.
@@ -45,41 +45,41 @@ pub enum Expected {
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The keys that have a value, whole or damaged, in their order.
-    async fn list(&self, prefix: &Prefix) -> Result<Vec<Key>, StoreError>;
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError>;
 
     /// The value, if there is one. [`StoreError::Damaged`] is about this key alone: see [`Store::quarantine`].
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError>;
+    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError>;
 
     /// Writes a value that survives the power cut after this call; [`StoreError::Conflict`] if the key holds something
     /// else than expected. When it fails for want of room or rights the old value is whole.
-    async fn put(&self, key: &Key, value: &SecretBytes, expected: Expected) -> Result<Version, StoreError>;
+    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError>;
 
     /// Removes a value; [`StoreError::Conflict`] if the key holds something else or nothing.
-    async fn delete(&self, key: &Key, expected: Version) -> Result<(), StoreError>;
+    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError>;
 
     /// Sets a damaged value aside, where a person can look at it, so that the key is free again. Does nothing to a value
     /// that is whole.
-    async fn quarantine(&self, key: &Key) -> Result<(), StoreError>;
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError>;
 
     /// What changes from now on. Who lists after this call misses nothing.
-    async fn watch(&self, prefix: Prefix) -> Result<Changes, StoreError>;
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError>;
 
     /// Takes the lock of this name, which has nothing to do with the value of that key, or fails at once with
     /// [`StoreError::Locked`]. It ends with the [`Lock`], or with the process, however that ends.
-    async fn lock(&self, name: &Key) -> Result<Lock, StoreError>;
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError>;
 }
 
 /// Writes a value for who is the only writer of a key: a write whose end nobody saw may have taken place, and then what is
 /// there is its own.
 pub async fn overwrite(
     store: &dyn Store,
-    key: &Key,
+    key: &StoreKey,
     value: &SecretBytes,
-    expected: Expected,
+    expected: ExpectedVersion,
 ) -> Result<Version, StoreError> {
     match store.put(key, value, expected).await {
         Err(StoreError::Conflict { found, .. }) => {
-            store.put(key, value, found.map_or(Expected::Absent, Expected::Version)).await
+            store.put(key, value, found.map_or(ExpectedVersion::Absent, ExpectedVersion::Version)).await
         }
         written => written,
     }
@@ -103,7 +103,7 @@ impl fmt::Display for Version {
     }
 }
 
-impl Expected {
+impl ExpectedVersion {
     /// What is expected to be found.
     pub(crate) fn version(self) -> Option<Version> {
         match self {

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use deputy_core::{ByteSize, Digest, in_one_line};
-use deputy_link::Held;
-use deputy_link::client::{Phase, State};
-use deputy_store::{Content, Folder, Random, StoreError};
+use deputy_link::WorkerState;
+use deputy_link::client::{LinkPhase, LinkState};
+use deputy_store::{Folder, FolderEntry, Random, StoreError};
 use tokio::sync::watch;
 
 /// The largest component. A Python one has 40 MiB.
@@ -21,7 +21,7 @@ const END: &str = ".wasm";
 
 /// A folder of components. Cheap to clone.
 #[derive(Clone)]
-pub struct Components {
+pub struct ComponentStore {
     folder: Arc<Folder>,
     path: PathBuf,
     random: Random,
@@ -48,7 +48,7 @@ pub enum ComponentError {
     Panicked,
 }
 
-impl Components {
+impl ComponentStore {
     /// Those in a directory, which is made if it is not there, and is nobody else's.
     ///
     /// # Errors
@@ -72,9 +72,9 @@ impl Components {
             let _there = own.removing.read().unwrap_or_else(PoisonError::into_inner);
             let name = file(digest);
             match own.folder.read(&name, MAX_COMPONENT.as_usize())? {
-                Content::Absent => Ok(None),
-                Content::Bytes(bytes) if digest_of(&bytes) == digest => Ok(Some(bytes)),
-                Content::Bytes(_) | Content::Damaged(_) => {
+                FolderEntry::Absent => Ok(None),
+                FolderEntry::Bytes(bytes) if digest_of(&bytes) == digest => Ok(Some(bytes)),
+                FolderEntry::Bytes(_) | FolderEntry::Damaged(_) => {
                     let file = own.path.join(&name);
                     tracing::warn!(file = %file.display(), "a component that was kept is damaged: it is fetched again");
                     own.folder.remove(&name)?;
@@ -109,11 +109,11 @@ impl Components {
 
     /// Removes what is no longer bound, each time that the coordinator has said all that is, for as long as the link lasts.
     /// What is known from before alone removes nothing.
-    pub async fn follow(self, mut held: watch::Receiver<Arc<Held>>, mut state: watch::Receiver<State>) {
+    pub async fn follow(self, mut held: watch::Receiver<Arc<WorkerState>>, mut state: watch::Receiver<LinkState>) {
         let mut before = None;
         loop {
             // All that there is was sent when it is connected.
-            if state.wait_for(|state| state.phase == Phase::Connected).await.is_err() {
+            if state.wait_for(|state| state.phase == LinkPhase::Connected).await.is_err() {
                 return;
             }
             let now = bound(&held.borrow_and_update());
@@ -152,7 +152,7 @@ impl Components {
     }
 }
 
-fn bound(held: &Held) -> BTreeSet<Digest> {
+fn bound(held: &WorkerState) -> BTreeSet<Digest> {
     held.receivers.values().map(|binding| binding.component).collect()
 }
 
@@ -183,15 +183,15 @@ mod tests {
     use std::time::Duration;
 
     use deputy_core::Timestamp;
-    use deputy_link::Binding;
+    use deputy_link::ReceiverBinding;
     use tokio::task::JoinSet;
     use tokio::time::timeout;
 
     use super::*;
     use crate::testing::{put, random};
 
-    async fn open(path: PathBuf) -> Components {
-        Components::open(path, random()).await.unwrap()
+    async fn open(path: PathBuf) -> ComponentStore {
+        ComponentStore::open(path, random()).await.unwrap()
     }
 
     #[tokio::test]
@@ -212,23 +212,23 @@ mod tests {
     }
 
     /// With a receiver of each of these components.
-    fn held(components: &[&[u8]]) -> Arc<Held> {
-        let mut held = Held { complete: true, ..Held::default() };
+    fn held(components: &[&[u8]]) -> Arc<WorkerState> {
+        let mut held = WorkerState { complete: true, ..WorkerState::default() };
         for (number, component) in components.iter().enumerate() {
-            let binding = Binding {
+            let binding = ReceiverBinding {
                 component: digest_of(component),
                 settings: BTreeMap::new(),
                 instances: BTreeSet::new(),
-                limits: deputy_core::SomeLimits::default(),
+                limits: deputy_core::LimitOverrides::default(),
             };
             held.receivers.insert(format!("receiver-{number}").parse().unwrap(), binding);
         }
         Arc::new(held)
     }
 
-    fn state(phase: Phase) -> State {
+    fn state(phase: LinkPhase) -> LinkState {
         let never = Timestamp::from_millis(0);
-        State {
+        LinkState {
             phase,
             since: never,
             heard: None,
@@ -249,14 +249,14 @@ mod tests {
         }
         let there = |component: &[u8]| path.join(format!("{}.wasm", digest_of(component))).exists();
         let (holds, held_now) = watch::channel(held(&[b"one", b"two"]));
-        let (says, says_now) = watch::channel(state(Phase::Connecting));
+        let (says, says_now) = watch::channel(state(LinkPhase::Connecting));
         let mut following = JoinSet::new();
         following.spawn(components.clone().follow(held_now, says_now));
 
         // What was bound before the coordinator was heard is no reason to remove anything.
         assert!(timeout(Duration::from_millis(200), following.join_next()).await.is_err());
         assert!(there(b"one") && there(b"two") && there(b"three"));
-        says.send_replace(state(Phase::Connected));
+        says.send_replace(state(LinkPhase::Connected));
         until(|| !there(b"three")).await;
         assert!(there(b"one") && there(b"two"));
         holds.send_replace(held(&[b"two"]));

@@ -4,7 +4,7 @@ use deputy_core::Timestamp;
 
 /// The link at one moment.
 #[derive(Debug, Clone)]
-pub struct Connection {
+pub struct ConnectionSnapshot {
     /// Who this worker is, as the coordinator knows it.
     pub worker: String,
     /// Its group.
@@ -12,7 +12,7 @@ pub struct Connection {
     /// Where the coordinator is.
     pub coordinator: String,
     /// What the link does.
-    pub phase: Phase,
+    pub phase: ConnectionPhase,
     /// Since when.
     pub since: Timestamp,
     /// When the coordinator was last heard of.
@@ -27,7 +27,7 @@ pub struct Connection {
 
 /// What the link does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum ConnectionPhase {
     /// It tries to connect, or waits before it tries again.
     Connecting,
     /// It is connected, and was given all that there is.
@@ -36,7 +36,7 @@ pub enum Phase {
     Out,
 }
 
-impl Phase {
+impl ConnectionPhase {
     /// One word.
     pub fn word(self) -> &'static str {
         match self {

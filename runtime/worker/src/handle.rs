@@ -5,35 +5,35 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_local::ControlError;
-use deputy_observe::{Audit, Handler, Vitals, WorkerMetrics, WorkerSnapshot, probe};
+use deputy_observe::{Audit, HealthCheck, HttpHandler, WorkerMetrics, WorkerSnapshot, probe};
 use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::connection::Phase;
+use crate::connection::ConnectionPhase;
 use crate::endpoint;
-use crate::status::Status;
+use crate::status::WorkerReport;
 
 /// What comes in to the loop.
-pub(crate) enum Input {
+pub(crate) enum WorkerCommand {
     Alive(oneshot::Sender<()>),
     Snapshot(oneshot::Sender<WorkerSnapshot>),
-    Status(oneshot::Sender<Status>),
+    Status(oneshot::Sender<WorkerReport>),
     Stop,
 }
 
 /// Speaks to a worker that runs. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle {
-    inputs: mpsc::Sender<Input>,
+pub struct WorkerHandle {
+    inputs: mpsc::Sender<WorkerCommand>,
 }
 
 /// The loop has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the worker is stopping")]
-pub struct Stopping;
+pub struct WorkerStopping;
 
-impl Handle {
-    pub(crate) fn new(inputs: mpsc::Sender<Input>) -> Self {
+impl WorkerHandle {
+    pub(crate) fn new(inputs: mpsc::Sender<WorkerCommand>) -> Self {
         Self { inputs }
     }
 
@@ -41,56 +41,56 @@ impl Handle {
     ///
     /// # Errors
     /// If the worker is stopping.
-    pub async fn status(&self) -> Result<Status, Stopping> {
-        self.ask(Input::Status).await
+    pub async fn status(&self) -> Result<WorkerReport, WorkerStopping> {
+        self.ask(WorkerCommand::Status).await
     }
 
     /// Asks it to stop. What is published stays.
     ///
     /// # Errors
     /// If it is stopping already.
-    pub async fn stop(&self) -> Result<(), Stopping> {
-        self.inputs.send(Input::Stop).await.map_err(|_| Stopping)
+    pub async fn stop(&self) -> Result<(), WorkerStopping> {
+        self.inputs.send(WorkerCommand::Stop).await.map_err(|_| WorkerStopping)
     }
 
     /// The same as JSON.
     async fn json(&self) -> Result<serde_json::Value, ControlError> {
-        let stopping = |error: Stopping| ControlError::new("stopping", &error.to_string());
+        let stopping = |error: WorkerStopping| ControlError::new("stopping", &error.to_string());
         let status = self.status().await.map_err(stopping)?;
         serde_json::to_value(status).map_err(|error| ControlError::new("internal", &error.to_string()))
     }
 
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Stopping> {
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> WorkerCommand) -> Result<T, WorkerStopping> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(question(reply)).await.map_err(|_| Stopping)?;
-        answer.await.map_err(|_| Stopping)
+        self.inputs.send(question(reply)).await.map_err(|_| WorkerStopping)?;
+        answer.await.map_err(|_| WorkerStopping)
     }
 }
 
 #[async_trait]
-impl endpoint::Status for Handle {
+impl endpoint::StatusSource for WorkerHandle {
     async fn status(&self) -> Result<serde_json::Value, ControlError> {
         self.json().await
     }
 }
 
 /// Answers probes and scrapers.
-pub struct Health {
-    handle: Handle,
+pub struct WorkerHealth {
+    handle: WorkerHandle,
     metrics: Arc<WorkerMetrics>,
     audit: Arc<Audit>,
 }
 
-impl Health {
+impl WorkerHealth {
     /// For a worker.
-    pub fn new(handle: Handle, metrics: Arc<WorkerMetrics>, audit: Arc<Audit>) -> Self {
+    pub fn new(handle: WorkerHandle, metrics: Arc<WorkerMetrics>, audit: Arc<Audit>) -> Self {
         Self { handle, metrics, audit }
     }
 }
 
-impl Vitals for Health {
+impl HealthCheck for WorkerHealth {
     async fn alive(&self) -> Result<(), String> {
-        self.handle.ask(Input::Alive).await.map_err(|error| format!("{error}\n"))
+        self.handle.ask(WorkerCommand::Alive).await.map_err(|error| format!("{error}\n"))
     }
 
     /// One line for each reason not to be ready: a receiver, an instance without a lease or with one that has ended, or that
@@ -111,7 +111,7 @@ impl Vitals for Health {
         if let Some(trouble) = trouble {
             text.push_str(&format!("not ready: {}\n", harmless(&trouble)));
         }
-        if status.connection.state == Phase::Out.word() {
+        if status.connection.state == ConnectionPhase::Out.word() {
             let why = status.connection.error.as_deref().unwrap_or_default();
             text.push_str(&format!("not ready: the coordinator does not let this worker in: {}\n", harmless(why)));
         }
@@ -141,7 +141,7 @@ impl Vitals for Health {
     }
 
     async fn metrics(&self) -> Result<String, String> {
-        let now = self.handle.ask(Input::Snapshot).await.map_err(|error| format!("{error}\n"))?;
+        let now = self.handle.ask(WorkerCommand::Snapshot).await.map_err(|error| format!("{error}\n"))?;
         self.metrics.audit(&self.audit.status());
         self.metrics.text(&now).map_err(|_| "the metrics can't be written\n".to_owned())
     }
@@ -152,7 +152,7 @@ fn harmless(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-impl Handler for Health {
+impl HttpHandler for WorkerHealth {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         probe(self, &request).await
     }

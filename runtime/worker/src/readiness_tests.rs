@@ -13,7 +13,7 @@ fn of_group(instances: &[&str], receivers: &[(&str, &[&str])]) -> Running {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readyz_names_each_instance_without_a_lease() {
     let worker = of_group(&["a", "b"], &[("aws", &["a", "b"])]);
-    let rests = |status: &Status| status.receivers[0].state == "nothing";
+    let rests = |status: &WorkerReport| status.receivers[0].state == "nothing";
     worker.until("it is said", async |status| status.absent.len() == 2 && rests(status)).await;
     let line = |name| format!("{name} not ready: the coordinator has no lease of it: `deputy status` there says why\n");
     let (code, text) = worker.ask("/readyz").await;
@@ -47,7 +47,7 @@ async fn output_that_somebody_removes_is_published_and_told_again() {
     worker.until("it is told", async |_| worker.told().len() == 2).await;
     fs::remove_file(worker.out("aws/s3")).unwrap();
     worker.until("the file is back", async |status| status.ready && !worker.read("aws/s3").is_empty()).await;
-    let rests = |status: &Status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running);
+    let rests = |status: &WorkerReport| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running);
     worker.until("it is told", async |status| rests(status) && worker.told().len() == 3).await;
     // What can't be published again is said.
     fs::rename(out(), worker.folder.path().join("gone too")).unwrap();
@@ -64,7 +64,7 @@ async fn output_that_somebody_removes_is_published_and_told_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hook_that_fails_once_is_tried_again_without_another_lease() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut held = Held { complete: true, ..Held::default() };
+    let mut held = WorkerState { complete: true, ..WorkerState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let script = "echo run >> \"$0\"/told; test -e \"$0\"/started";
     let mut worker = Running::start_in(folder, held, |folder| hook(script, folder, Span::secs(20)));
@@ -74,7 +74,8 @@ async fn hook_that_fails_once_is_tried_again_without_another_lease() {
     let (code, text) = worker.ask("/readyz").await;
     assert!(code == StatusCode::OK && text.starts_with("ready\naws: the workload was not told: /bin/sh "), "{text}");
     put(worker.folder.path().join("started"), "");
-    let is_told = |status: &Status| status.receivers[0].hook.as_ref().is_some_and(|it| !it.running && it.failures == 0);
+    let is_told =
+        |status: &WorkerReport| status.receivers[0].hook.as_ref().is_some_and(|it| !it.running && it.failures == 0);
     worker.until("it succeeded", async |status| is_told(status)).await;
     assert_eq!(worker.ask("/readyz").await.1, "ready\n");
     let count = worker.told().len();
@@ -136,7 +137,9 @@ async fn a_worker_that_is_not_let_in_is_not_ready_however_well_the_rest_is() {
     let mut worker = Running::start(&[("aws", &["s3"])]);
     worker.gets("s3", 1);
     assert_eq!(worker.report().await, "s3:1 ok");
-    for (phase, ready) in [(Phase::Connecting, true), (Phase::Out, false), (Phase::Connected, true)] {
+    for (phase, ready) in
+        [(ConnectionPhase::Connecting, true), (ConnectionPhase::Out, false), (ConnectionPhase::Connected, true)]
+    {
         *worker.phase.lock().unwrap() = phase;
         let (code, text) = worker.ask("/readyz").await;
         let said = "not ready: the coordinator does not let this worker in: it was removed\n";

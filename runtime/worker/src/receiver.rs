@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deputy_core::schedule::Kind;
-use deputy_core::{Delivery, Failure, Outputs, ReceiverName, Services};
-use deputy_link::Binding;
+use deputy_core::schedule::FailureKind;
+use deputy_core::{Delivery, Outputs, ProviderFailure, ReceiverName, Services};
+use deputy_link::ReceiverBinding;
 
 /// Turns deliveries into files.
 #[async_trait]
@@ -20,9 +20,9 @@ pub trait Receiver: Send + Sync {
 
 /// Makes receivers of their bindings: has the component brought by its digest, checks and loads it.
 #[async_trait]
-pub trait Loader: Send + Sync {
+pub trait ReceiverLoader: Send + Sync {
     /// The receiver of a binding. It ends by itself.
-    async fn load(&self, name: &ReceiverName, binding: &Binding) -> Result<Arc<dyn Receiver>, AcceptError>;
+    async fn load(&self, name: &ReceiverName, binding: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError>;
 }
 
 /// A receiver did not accept, or can't be called.
@@ -30,18 +30,18 @@ pub trait Loader: Send + Sync {
 #[error("{kind}: {message}")]
 pub struct AcceptError {
     /// When to try again: see [`Kind::is_slow`] and [`Kind::Throttled`].
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// For the operator: short, printable, and without any secret.
     pub message: String,
 }
 
-impl From<&Failure> for AcceptError {
-    fn from(failure: &Failure) -> Self {
+impl From<&ProviderFailure> for AcceptError {
+    fn from(failure: &ProviderFailure) -> Self {
         let (kind, message) = match failure {
-            Failure::Denied(message) => (Kind::Denied, message),
-            Failure::Misconfigured(message) => (Kind::Misconfigured, message),
-            Failure::Throttled { message, retry_after } => (Kind::Throttled(*retry_after), message),
-            Failure::Unavailable(message) => (Kind::Unavailable, message),
+            ProviderFailure::Denied(message) => (FailureKind::Denied, message),
+            ProviderFailure::Misconfigured(message) => (FailureKind::Misconfigured, message),
+            ProviderFailure::Throttled { message, retry_after } => (FailureKind::Throttled(*retry_after), message),
+            ProviderFailure::Unavailable(message) => (FailureKind::Unavailable, message),
         };
         Self { kind, message: message.clone() }
     }

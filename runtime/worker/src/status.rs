@@ -7,17 +7,17 @@ use deputy_core::{InstanceName, ReceiverName, Timestamp};
 use deputy_observe::{DeliveryMetrics, WorkerSnapshot};
 use serde::{Deserialize, Serialize};
 
-use crate::connection::{Connection, Phase};
-use crate::machine::{Absence, Doing, InstanceView, Machine, ReceiverView};
-use crate::plan::{Plan, Plans};
-use crate::seat::Seat;
+use crate::connection::{ConnectionPhase, ConnectionSnapshot};
+use crate::receiver_policy::{ReceiverPolicies, ReceiverPolicy};
+use crate::receiver_runner::ReceiverRunner;
+use crate::reconciler::{Absence, DeliverySnapshot, ReceiverActivity, ReceiverSnapshot, Reconciler};
 
 /// The version of the status' form.
 pub const SCHEMA: u32 = 1;
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
+pub struct WorkerReport {
     /// The version of this form. It grows when a field goes or changes its meaning.
     pub schema: u32,
     /// The program's version.
@@ -45,7 +45,7 @@ pub struct Status {
     #[serde(default)]
     pub group_is_empty: bool,
     /// Each delivery, by its instance.
-    pub instances: Vec<InstanceStatus>,
+    pub instances: Vec<DeliveryStatus>,
     /// Each receiver, by name.
     pub receivers: Vec<ReceiverStatus>,
     /// Receivers of its group that the coordinator can't load at the moment, and of which there is nothing from before.
@@ -90,7 +90,7 @@ pub struct ConnectionStatus {
 
 /// What is held of one instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InstanceStatus {
+pub struct DeliveryStatus {
     /// Its name.
     pub name: String,
     /// Its service.
@@ -138,7 +138,7 @@ pub struct ReceiverStatus {
     /// Runs that failed since the last that did not.
     pub failures: u32,
     /// The last failure.
-    pub trouble: Option<TroubleStatus>,
+    pub trouble: Option<FailureReport>,
     /// When it is tried again, in milliseconds from now.
     pub retry_in_ms: Option<u64>,
     /// How the workload was last told, if it has a hook that ran.
@@ -158,7 +158,7 @@ pub struct UnitStatus {
 
 /// A failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TroubleStatus {
+pub struct FailureReport {
     /// Its kind, as a coordinator's.
     pub kind: String,
     /// What was said.
@@ -184,16 +184,16 @@ pub struct HookStatus {
     pub retry_in_ms: Option<u64>,
 }
 
-impl Status {
+impl WorkerReport {
     pub(crate) fn of(
-        machine: &Machine,
-        plans: &Plans,
-        seats: &BTreeMap<ReceiverName, Seat>,
-        connection: &Connection,
+        machine: &Reconciler,
+        plans: &ReceiverPolicies,
+        seats: &BTreeMap<ReceiverName, ReceiverRunner>,
+        connection: &ConnectionSnapshot,
         since: Timestamp,
         now: Now,
     ) -> Self {
-        let instances: Vec<_> = machine.instances().map(|view| InstanceStatus::of(&view, now)).collect();
+        let instances: Vec<_> = machine.instances().map(|view| DeliveryStatus::of(&view, now)).collect();
         let receivers: Vec<_> = machine
             .receivers(now)
             .map(|view| ReceiverStatus::of(&view, plans.plan(view.name), seats.get(view.name), now))
@@ -218,12 +218,12 @@ impl Status {
 
     /// The same for the metrics.
     pub(crate) fn snapshot(
-        machine: &Machine,
-        seats: &BTreeMap<ReceiverName, Seat>,
-        connection: &Connection,
+        machine: &Reconciler,
+        seats: &BTreeMap<ReceiverName, ReceiverRunner>,
+        connection: &ConnectionSnapshot,
         now: Now,
     ) -> WorkerSnapshot {
-        let delivery = |view: InstanceView<'_>| DeliveryMetrics {
+        let delivery = |view: DeliverySnapshot<'_>| DeliveryMetrics {
             instance: view.delivery.instance.to_string(),
             service: view.delivery.service.to_string(),
             expiry: view.delivery.valid_until.as_secs(),
@@ -231,7 +231,7 @@ impl Status {
             applied: matches!(view.applied, Some(Ok(()))).then_some(view.delivery.stamp.revision.0),
         };
         WorkerSnapshot {
-            connected: (connection.phase == Phase::Connected).into(),
+            connected: (connection.phase == ConnectionPhase::Connected).into(),
             contact_age: connection.heard.map(|heard| now.wall.since(heard).as_millis() / 1000),
             ready: is_ready(machine, seats, connection, now).into(),
             deliveries: machine.instances().map(delivery).collect(),
@@ -240,12 +240,17 @@ impl Status {
     }
 }
 
-fn is_ready(machine: &Machine, seats: &BTreeMap<ReceiverName, Seat>, connection: &Connection, now: Now) -> bool {
+fn is_ready(
+    machine: &Reconciler,
+    seats: &BTreeMap<ReceiverName, ReceiverRunner>,
+    connection: &ConnectionSnapshot,
+    now: Now,
+) -> bool {
     let is_good = machine.instances().all(|view| view.delivery.is_valid(now.wall));
-    let is_let_in = connection.phase != Phase::Out;
+    let is_let_in = connection.phase != ConnectionPhase::Out;
     let is_there = machine.is_complete() && machine.missing().next().is_none();
     let has_all = machine.absent().is_empty() && !machine.is_for_nothing();
-    let answers = |view: &ReceiverView<'_>| seats.get(view.name).is_none_or(|seat| seat.hangs(now.mono).is_none());
+    let answers = |view: &ReceiverSnapshot<'_>| seats.get(view.name).is_none_or(|seat| seat.hangs(now.mono).is_none());
     let receives = machine.receivers(now).all(|view| view.is_ready() && answers(&view));
     is_let_in && is_there && has_all && is_good && receives
 }
@@ -261,7 +266,7 @@ impl AbsentStatus {
 }
 
 impl ConnectionStatus {
-    fn of(connection: &Connection, now: Now) -> Self {
+    fn of(connection: &ConnectionSnapshot, now: Now) -> Self {
         Self {
             worker: connection.worker.clone(),
             group: connection.group.clone(),
@@ -277,8 +282,8 @@ impl ConnectionStatus {
     }
 }
 
-impl InstanceStatus {
-    fn of(view: &InstanceView<'_>, now: Now) -> Self {
+impl DeliveryStatus {
+    fn of(view: &DeliverySnapshot<'_>, now: Now) -> Self {
         let delivery = view.delivery;
         let left = i128::from(delivery.valid_until.as_millis()) - i128::from(now.wall.as_millis());
         let (state, reason) = match &view.applied {
@@ -303,14 +308,14 @@ impl InstanceStatus {
 }
 
 impl ReceiverStatus {
-    fn of(view: &ReceiverView<'_>, plan: &Plan, seat: Option<&Seat>, now: Now) -> Self {
+    fn of(view: &ReceiverSnapshot<'_>, plan: &ReceiverPolicy, seat: Option<&ReceiverRunner>, now: Now) -> Self {
         let hangs = seat.and_then(|seat| seat.hangs(now.mono)).map(|span| {
             let folder = plan.directory.display();
             format!("{folder} has not answered for {span}: does its file system hang?")
         });
         let unit = view.published.and_then(|published| {
             let number = published.unit?.number();
-            let files = seat.map(Seat::files).unwrap_or_default();
+            let files = seat.map(ReceiverRunner::files).unwrap_or_default();
             Some(UnitStatus { number, published_at: published.since.map(|since| since.to_string()), files })
         });
         let hook = (view.is_telling || view.told.is_some()).then(|| HookStatus {
@@ -330,13 +335,13 @@ impl ReceiverStatus {
             path: plan.directory.join(view.name.as_str()).display().to_string(),
             unit,
             failures: view.failures,
-            trouble: view.trouble.map(|trouble| TroubleStatus {
+            trouble: view.trouble.map(|trouble| FailureReport {
                 kind: trouble.kind.to_string(),
                 message: trouble.message.clone(),
                 at: trouble.at.to_string(),
             }),
             retry_in_ms: match view.doing {
-                Doing::Retrying(wait) => Some(wait.as_millis()),
+                ReceiverActivity::Retrying(wait) => Some(wait.as_millis()),
                 _ => None,
             },
             hook,
@@ -344,13 +349,13 @@ impl ReceiverStatus {
     }
 }
 
-fn word(doing: Doing) -> &'static str {
+fn word(doing: ReceiverActivity) -> &'static str {
     match doing {
-        Doing::Applied => "applied",
-        Doing::Applying(_) => "applying",
-        Doing::Leaving => "leaving",
-        Doing::Nothing => "nothing",
-        Doing::Retrying(_) => "retrying",
-        Doing::Waiting => "waiting",
+        ReceiverActivity::Applied => "applied",
+        ReceiverActivity::Applying(_) => "applying",
+        ReceiverActivity::Leaving => "leaving",
+        ReceiverActivity::Nothing => "nothing",
+        ReceiverActivity::Retrying(_) => "retrying",
+        ReceiverActivity::Waiting => "waiting",
     }
 }

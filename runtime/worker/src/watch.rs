@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::Mono;
+use deputy_core::schedule::MonotonicTime;
 use deputy_core::{ReceiverName, Span};
 use deputy_support::Backoff;
 
@@ -19,14 +19,14 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct Turn {
-    next: Mono,
+    next: MonotonicTime,
     is_looking: bool,
     backoff: Backoff,
 }
 
 impl Watch {
     /// Whether it is time to look at a receiver's unit; if so, the look has begun.
-    pub(crate) fn begins(&mut self, receiver: &ReceiverName, now: Mono) -> bool {
+    pub(crate) fn begins(&mut self, receiver: &ReceiverName, now: MonotonicTime) -> bool {
         let Some(turn) = self.turns.get_mut(receiver) else {
             let turn = Turn { next: now.plus(EVERY), is_looking: false, backoff: Backoff::new(EVERY, MOST) };
             self.turns.insert(receiver.clone(), turn);
@@ -38,7 +38,7 @@ impl Watch {
     }
 
     /// A look has ended.
-    pub(crate) fn ended(&mut self, receiver: &ReceiverName, is_there: bool, now: Mono, random: u16) {
+    pub(crate) fn ended(&mut self, receiver: &ReceiverName, is_there: bool, now: MonotonicTime, random: u16) {
         let Some(turn) = self.turns.get_mut(receiver) else { return };
         turn.is_looking = false;
         let wait = if is_there {
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn watch_looks_once_at_a_time_and_less_often_at_what_is_removed() {
         let (mut watch, aws) = (Watch::default(), "aws".parse().unwrap());
-        let at = |seconds: u64| Mono::from_millis(seconds * 1000);
+        let at = |seconds: u64| MonotonicTime::from_millis(seconds * 1000);
         assert!(!watch.begins(&aws, at(0)), "it was just published");
         assert!(!watch.begins(&aws, at(4)) && watch.begins(&aws, at(5)));
         assert!(!watch.begins(&aws, at(500)), "one look at a time");

@@ -4,36 +4,36 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::schedule::{Kind, Mono, Now};
+use deputy_core::schedule::{FailureKind, MonotonicTime, Now};
 use deputy_core::{InstanceName, ReceiverName, Span, in_one_line};
-use deputy_link::{Held, Report};
+use deputy_link::{DeliveryReport, WorkerState};
 use deputy_observe::{Clock, WorkerMetrics};
 use deputy_store::Random;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
-use crate::connection::Connection;
-use crate::handle::{Handle, Input};
-use crate::hook::{Hook, Occasion};
-use crate::machine::{Action, Event, Machine, Notice, Outcome, Run, RunNumber};
-use crate::notice;
-use crate::plan::Plans;
-use crate::receiver::{AcceptError, Loader};
-use crate::seat::Seat;
-use crate::status::Status;
-use crate::unit::{Switch, UnitName};
+use crate::connection::ConnectionSnapshot;
+use crate::event_log;
+use crate::handle::{WorkerCommand, WorkerHandle};
+use crate::hook::{Hook, HookContext};
+use crate::receiver::{AcceptError, ReceiverLoader};
+use crate::receiver_policy::ReceiverPolicies;
+use crate::receiver_runner::ReceiverRunner;
+use crate::reconciler::{ReceiverRun, Reconciler, ReconcilerAction, ReconcilerEvent, RunId, RunOutcome, WorkerEvent};
+use crate::status::WorkerReport;
+use crate::unit::{PublishOutcome, UnitName};
 use crate::watch::Watch;
 
 /// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
 const LOOK: Span = Span::secs(1);
 
 /// What a worker is made with.
-pub struct Options {
+pub struct WorkerOptions {
     /// What its operator says.
-    pub plans: Arc<Plans>,
+    pub plans: Arc<ReceiverPolicies>,
     /// What brings receivers.
-    pub loader: Arc<dyn Loader>,
+    pub loader: Arc<dyn ReceiverLoader>,
     /// What it counts into.
     pub metrics: Arc<WorkerMetrics>,
     /// What it reads the time from.
@@ -43,28 +43,28 @@ pub struct Options {
     /// For jitter.
     pub seed: u64,
     /// What is held: from the start what is kept from before, then what the link brings.
-    pub held: watch::Receiver<Arc<Held>>,
+    pub held: watch::Receiver<Arc<WorkerState>>,
     /// Where reports go.
-    pub reports: mpsc::Sender<Report>,
+    pub reports: mpsc::Sender<DeliveryReport>,
     /// How the link is.
-    pub connection: Box<dyn Fn() -> Connection + Send + Sync>,
+    pub connection: Box<dyn Fn() -> ConnectionSnapshot + Send + Sync>,
 }
 
 /// Applies what is held.
 pub struct Worker {
-    options: Options,
-    machine: Machine,
+    options: WorkerOptions,
+    machine: Reconciler,
     since: Now,
     /// When the machine last handled anything.
-    looked_at: Mono,
-    inputs: mpsc::Receiver<Input>,
-    seats: BTreeMap<ReceiverName, Seat>,
+    looked_at: MonotonicTime,
+    inputs: mpsc::Receiver<WorkerCommand>,
+    seats: BTreeMap<ReceiverName, ReceiverRunner>,
     work: JoinSet<Ended>,
     tasks: HashMap<Id, Task>,
     /// What each receiver published last.
     units: BTreeMap<ReceiverName, Option<UnitName>>,
     /// What the coordinator has still to be told: of each instance the newest.
-    outbox: VecDeque<Report>,
+    outbox: VecDeque<DeliveryReport>,
     /// When to look whether that is still there.
     watch: Watch,
     chance: fastrand::Rng,
@@ -77,13 +77,13 @@ pub struct Worker {
 enum Task {
     Hook(ReceiverName),
     Look(ReceiverName, UnitName),
-    Run(RunNumber, ReceiverName, Mono),
+    Run(RunId, ReceiverName, MonotonicTime),
 }
 
 enum Ended {
     Hook(Result<(), String>),
     Look(Result<(), String>),
-    Run(Outcome),
+    Run(RunOutcome),
 }
 
 /// Whether what is held may still change.
@@ -96,10 +96,10 @@ enum Source {
 
 impl Worker {
     /// A worker that does nothing yet, and what others have of it.
-    pub fn new(options: Options) -> (Self, Handle) {
+    pub fn new(options: WorkerOptions) -> (Self, WorkerHandle) {
         let (sender, inputs) = mpsc::channel(64);
         let worker = Self {
-            machine: Machine::new(Arc::clone(&options.plans), options.seed),
+            machine: Reconciler::new(Arc::clone(&options.plans), options.seed),
             since: options.clock.now(),
             looked_at: options.clock.now().mono,
             inputs,
@@ -113,13 +113,13 @@ impl Worker {
             source: Source::Flows,
             options,
         };
-        (worker, Handle::new(sender))
+        (worker, WorkerHandle::new(sender))
     }
 
     /// Applies what is held until it is [stopped](Handle::stop). What is published stays.
     pub async fn run(mut self) {
         let first = Arc::clone(&self.options.held.borrow_and_update());
-        self.handle(Event::Held(first));
+        self.handle(ReconcilerEvent::Held(first));
         let reports = self.options.reports.clone();
         loop {
             self.act();
@@ -128,18 +128,18 @@ impl Worker {
             tokio::select! {
                 Some(ended) = self.work.join_next_with_id() => self.ended(ended),
                 Some(input) = self.inputs.recv() => match input {
-                    Input::Stop => break,
+                    WorkerCommand::Stop => break,
                     other => self.input(other),
                 },
                 changed = self.options.held.changed(), if self.source == Source::Flows => self.held(changed),
                 permit = reports.reserve(), if !self.outbox.is_empty() => self.send(permit.ok()),
-                () = elapsed(wait) => self.handle(Event::Woke),
+                () = elapsed(wait) => self.handle(ReconcilerEvent::Woke),
             }
         }
         tracing::info!("stopped: what is published stays");
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: ReconcilerEvent) {
         let now = self.options.clock.now();
         self.looked_at = now.mono;
         self.machine.handle(now, event);
@@ -152,20 +152,20 @@ impl Worker {
         self.machine.wake_at(now).map_or(look, |at| at.min(look)).since(now.mono).duration()
     }
 
-    fn input(&mut self, input: Input) {
+    fn input(&mut self, input: WorkerCommand) {
         let now = self.options.clock.now();
         // Who asked may have gone: then nobody needs the answer.
         match input {
-            Input::Alive(reply) => drop(reply.send(())),
-            Input::Snapshot(reply) => {
-                drop(reply.send(Status::snapshot(&self.machine, &self.seats, &(self.options.connection)(), now)));
+            WorkerCommand::Alive(reply) => drop(reply.send(())),
+            WorkerCommand::Snapshot(reply) => {
+                drop(reply.send(WorkerReport::snapshot(&self.machine, &self.seats, &(self.options.connection)(), now)));
             }
-            Input::Status(reply) => {
+            WorkerCommand::Status(reply) => {
                 let connection = (self.options.connection)();
                 let (plans, since) = (&self.options.plans, self.since.wall);
-                drop(reply.send(Status::of(&self.machine, plans, &self.seats, &connection, since, now)));
+                drop(reply.send(WorkerReport::of(&self.machine, plans, &self.seats, &connection, since, now)));
             }
-            Input::Stop => {}
+            WorkerCommand::Stop => {}
         }
     }
 
@@ -176,10 +176,10 @@ impl Worker {
             return;
         }
         let newest = Arc::clone(&self.options.held.borrow_and_update());
-        self.handle(Event::Held(newest));
+        self.handle(ReconcilerEvent::Held(newest));
     }
 
-    fn send(&mut self, permit: Option<mpsc::Permit<'_, Report>>) {
+    fn send(&mut self, permit: Option<mpsc::Permit<'_, DeliveryReport>>) {
         match permit {
             Some(permit) => {
                 if let Some(report) = self.outbox.pop_front() {
@@ -195,41 +195,41 @@ impl Worker {
     fn act(&mut self) {
         while let Some(action) = self.machine.next_action() {
             match action {
-                Action::Forget(receiver) => {
+                ReconcilerAction::Forget(receiver) => {
                     tracing::info!(%receiver, "is no longer bound, and nothing of it is published");
                     self.seats.remove(&receiver);
                     self.units.remove(&receiver);
                     self.watch.forget(&receiver);
                 }
-                Action::Hook(receiver, instances) => self.tell(receiver, instances),
-                Action::Notice(notice) => {
-                    if let Notice::Received(instance, _) = &notice {
+                ReconcilerAction::Hook(receiver, instances) => self.tell(receiver, instances),
+                ReconcilerAction::Notice(notice) => {
+                    if let WorkerEvent::Received(instance, _) = &notice {
                         self.options.metrics.received(instance.as_str());
                     }
-                    notice::log(&notice);
+                    event_log::log(&notice);
                 }
-                Action::Report(report) => self.report(report),
-                Action::Run(run) => self.begin(run),
+                ReconcilerAction::Report(report) => self.report(report),
+                ReconcilerAction::Run(run) => self.begin(run),
             }
         }
     }
 
-    fn report(&mut self, report: Report) {
+    fn report(&mut self, report: DeliveryReport) {
         let outcome = match &report.result {
-            Ok(()) => deputy_observe::Outcome::Done,
-            Err(_) => deputy_observe::Outcome::Failed,
+            Ok(()) => deputy_observe::AuditOutcome::Done,
+            Err(_) => deputy_observe::AuditOutcome::Failed,
         };
         self.options.metrics.reported(report.instance.as_str(), outcome);
         self.outbox.retain(|before| before.instance != report.instance);
         self.outbox.push_back(report);
     }
 
-    fn seat(&mut self, name: &ReceiverName) -> Seat {
-        let make = || Seat::new(name, self.options.plans.plan(name), Arc::clone(&self.options.random));
+    fn seat(&mut self, name: &ReceiverName) -> ReceiverRunner {
+        let make = || ReceiverRunner::new(name, self.options.plans.plan(name), Arc::clone(&self.options.random));
         self.seats.entry(name.clone()).or_insert_with(make).clone()
     }
 
-    fn begin(&mut self, run: Run) {
+    fn begin(&mut self, run: ReceiverRun) {
         let (number, receiver) = (run.number, run.receiver.clone());
         let seat = self.seat(&receiver);
         let (loader, clock) = (Arc::clone(&self.options.loader), Arc::clone(&self.options.clock));
@@ -259,7 +259,7 @@ impl Worker {
         let now = self.options.clock.now().mono;
         self.watch.ended(&receiver, result.is_ok(), now, self.chance.u16(..));
         if let Err(why) = result {
-            self.handle(Event::Vanished(receiver, unit, why));
+            self.handle(ReconcilerEvent::Vanished(receiver, unit, why));
         }
     }
 
@@ -290,7 +290,7 @@ impl Worker {
             }
             (Some(Task::Run(number, receiver, began)), _) => {
                 let message = "the run panicked: this is a bug".to_owned();
-                let outcome = Outcome::Failed(AcceptError { kind: Kind::Internal, message });
+                let outcome = RunOutcome::Failed(AcceptError { kind: FailureKind::Internal, message });
                 self.ran(number, &receiver, began, outcome);
             }
             (Some(Task::Look(receiver, unit)), Some(Ended::Look(result))) => self.looked(receiver, unit, result),
@@ -305,34 +305,34 @@ impl Worker {
         }
     }
 
-    fn ran(&mut self, number: RunNumber, receiver: &ReceiverName, began: Mono, outcome: Outcome) {
+    fn ran(&mut self, number: RunId, receiver: &ReceiverName, began: MonotonicTime, outcome: RunOutcome) {
         let took = self.options.clock.now().mono.since(began);
         let word = match &outcome {
-            Outcome::Applied { .. } => "done",
-            Outcome::Failed(error) => error.kind.word(),
+            RunOutcome::Applied { .. } => "done",
+            RunOutcome::Failed(error) => error.kind.word(),
         };
         self.options.metrics.ran(receiver.as_str(), word, took.duration().as_secs_f64());
-        if let Outcome::Applied { published, .. } = &outcome {
+        if let RunOutcome::Applied { published, .. } = &outcome {
             self.units.insert(receiver.clone(), published.unit);
-            if published.switch == Switch::Done {
+            if published.switch == PublishOutcome::Done {
                 self.options.metrics.switched(receiver.as_str());
                 let unit = published.unit.map(UnitName::number);
                 tracing::info!(%receiver, unit, %took, "published");
             }
         }
-        self.handle(Event::Ran(number, outcome));
+        self.handle(ReconcilerEvent::Ran(number, outcome));
     }
 
     fn was_told(&mut self, receiver: ReceiverName, result: Result<(), String>) {
         let outcome = match &result {
-            Ok(()) => deputy_observe::Outcome::Done,
+            Ok(()) => deputy_observe::AuditOutcome::Done,
             Err(error) => {
                 tracing::error!(%receiver, error, "a hook failed and is tried again: what is published stays");
-                deputy_observe::Outcome::Failed
+                deputy_observe::AuditOutcome::Failed
             }
         };
         self.options.metrics.told(receiver.as_str(), outcome);
-        self.handle(Event::Told(receiver, result));
+        self.handle(ReconcilerEvent::Told(receiver, result));
     }
 }
 
@@ -341,12 +341,12 @@ async fn told(
     hook: Option<&Hook>,
     receiver: &ReceiverName,
     instances: &BTreeSet<InstanceName>,
-    seat: &Seat,
+    seat: &ReceiverRunner,
     unit: Option<UnitName>,
     clock: Arc<dyn Clock>,
 ) -> Result<(), String> {
     let Some(hook) = hook else { return Ok(()) };
-    let occasion = Occasion { receiver, link: seat.link(), instances };
+    let occasion = HookContext { receiver, link: seat.link(), instances };
     hook.run(occasion).await.map_err(|error| in_one_line(&error))?;
     if let Some(unit) = unit
         && let Err(error) = seat.tell(unit, clock).await

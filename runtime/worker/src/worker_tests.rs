@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use deputy_core::schedule::Revision;
 use deputy_core::{
-    Delivery, Digest, Expired, HookCommand, Outputs, SecretBytes, Services, SomeLimits, Stamp, Timestamp,
+    Delivery, Digest, Expired, HookCommand, LeaseVersion, LimitOverrides, Outputs, SecretBytes, Services, Timestamp,
 };
-use deputy_link::Binding;
-use deputy_observe::{Audit, Handler as _, SystemClock};
+use deputy_link::ReceiverBinding;
+use deputy_observe::{Audit, HttpHandler as _, SystemClock};
 use http::{Request, StatusCode};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::connection::Phase;
-use crate::handle::Health;
-use crate::plan::Plan;
+use crate::connection::ConnectionPhase;
+use crate::handle::WorkerHealth;
 use crate::receiver::Receiver;
+use crate::receiver_policy::ReceiverPolicy;
 use crate::testing::{put, random};
-use crate::unit::Access;
+use crate::unit::FileAccess;
 
 #[path = "readiness_tests.rs"]
 mod readiness;
@@ -50,7 +50,7 @@ impl Receiver for Copies {
             self.goes_on.notified().await;
         }
         if self.fails.load(Ordering::SeqCst) {
-            return Err(AcceptError { kind: Kind::Broken, message: "it broke off".to_owned() });
+            return Err(AcceptError { kind: FailureKind::Broken, message: "it broke off".to_owned() });
         }
         let file = |delivery: &Delivery| {
             let bytes = delivery.payload.expose().to_vec();
@@ -81,8 +81,8 @@ impl Shelf {
 }
 
 #[async_trait]
-impl Loader for Shelf {
-    async fn load(&self, name: &ReceiverName, _: &Binding) -> Result<Arc<dyn Receiver>, AcceptError> {
+impl ReceiverLoader for Shelf {
+    async fn load(&self, name: &ReceiverName, _: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError> {
         Ok(self.of(name.as_str()))
     }
 }
@@ -91,14 +91,14 @@ impl Loader for Shelf {
 struct Running {
     folder: Arc<tempfile::TempDir>,
     shelf: Arc<Shelf>,
-    held: watch::Sender<Arc<Held>>,
-    reports: mpsc::Receiver<Report>,
-    handle: Handle,
-    health: Health,
-    phase: Arc<Mutex<Phase>>,
+    held: watch::Sender<Arc<WorkerState>>,
+    reports: mpsc::Receiver<DeliveryReport>,
+    handle: WorkerHandle,
+    health: WorkerHealth,
+    phase: Arc<Mutex<ConnectionPhase>>,
     running: JoinSet<()>,
     clock: Arc<Ahead>,
-    seats: BTreeMap<ReceiverName, Seat>,
+    seats: BTreeMap<ReceiverName, ReceiverRunner>,
 }
 
 /// A clock that a test can set forward.
@@ -125,7 +125,7 @@ fn hook(script: &str, folder: &Path, limit: Span) -> Hook {
 
 impl Running {
     fn start(receivers: &[(&str, &[&str])]) -> Self {
-        let mut held = Held { complete: true, ..Held::default() };
+        let mut held = WorkerState { complete: true, ..WorkerState::default() };
         for (name, instances) in receivers {
             held.receivers.insert(name.parse().unwrap(), binding(instances));
         }
@@ -133,17 +133,17 @@ impl Running {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), held, |folder| hook(script, folder, Span::secs(20)))
     }
 
-    fn start_in(folder: Arc<tempfile::TempDir>, held: Held, hook: impl Fn(&Path) -> Hook) -> Self {
-        let plan = Plan {
+    fn start_in(folder: Arc<tempfile::TempDir>, held: WorkerState, hook: impl Fn(&Path) -> Hook) -> Self {
+        let plan = ReceiverPolicy {
             directory: folder.path().join("out"),
-            access: Access::default(),
+            access: FileAccess::default(),
             hook: Some(hook(folder.path())),
             expired: Expired::Remove,
-            limits: SomeLimits::default(),
+            limits: LimitOverrides::default(),
         };
-        let mut retry = Plans::RETRY;
+        let mut retry = ReceiverPolicies::RETRY;
         (retry.floor, retry.most) = (Span::millis(50), Span::millis(100));
-        let plans = Plans {
+        let plans = ReceiverPolicies {
             default: plan,
             receivers: BTreeMap::new(),
             bindings: BTreeMap::new(),
@@ -156,12 +156,12 @@ impl Running {
         // Nobody may depend on how many fit.
         let (reporter, reports) = mpsc::channel(1);
         let metrics = Arc::new(WorkerMetrics::default());
-        let phase = Arc::new(Mutex::new(Phase::Connected));
+        let phase = Arc::new(Mutex::new(ConnectionPhase::Connected));
         let shown = Arc::clone(&phase);
         let clock = Arc::new(Ahead::default());
-        let options = Options {
+        let options = WorkerOptions {
             plans: Arc::new(plans),
-            loader: Arc::clone(&shelf) as Arc<dyn Loader>,
+            loader: Arc::clone(&shelf) as Arc<dyn ReceiverLoader>,
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock) as _,
             random: random(),
@@ -170,14 +170,14 @@ impl Running {
             reports: reporter,
             connection: Box::new(move || {
                 let phase = *shown.lock().unwrap();
-                Connection {
+                ConnectionSnapshot {
                     worker: "0123456789abcdef".to_owned(),
                     group: "analytics".to_owned(),
                     coordinator: "coordinator:8271".to_owned(),
                     phase,
                     since: Timestamp::from_millis(1),
                     heard: Some(Timestamp::from_millis(2)),
-                    error: (phase == Phase::Out).then(|| "it was\nremoved".to_owned()),
+                    error: (phase == ConnectionPhase::Out).then(|| "it was\nremoved".to_owned()),
                     certificate_ends: None,
                     refused: Vec::new(),
                 }
@@ -188,7 +188,7 @@ impl Running {
         let seats = names.into_iter().map(|name| (name.clone(), worker.seat(&name))).collect();
         let mut running = JoinSet::new();
         running.spawn(worker.run());
-        let health = Health::new(handle.clone(), metrics, Arc::new(Audit::memory()));
+        let health = WorkerHealth::new(handle.clone(), metrics, Arc::new(Audit::memory()));
         Self { folder, shelf, held, reports, handle, health, phase, running, clock, seats }
     }
 
@@ -223,7 +223,7 @@ impl Running {
         format!("{}:{} {said}", report.instance, report.stamp.revision)
     }
 
-    async fn until(&self, what: &str, is_so: impl AsyncFn(&Status) -> bool) {
+    async fn until(&self, what: &str, is_so: impl AsyncFn(&WorkerReport) -> bool) {
         for _ in 0..2000 {
             if is_so(&self.handle.status().await.unwrap()).await {
                 return;
@@ -250,10 +250,10 @@ async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-fn binding(instances: &[&str]) -> Binding {
+fn binding(instances: &[&str]) -> ReceiverBinding {
     let instances = instances.iter().map(|name| name.parse().unwrap()).collect();
-    let limits = SomeLimits::default();
-    Binding { component: Digest::new([1; 32]), settings: BTreeMap::new(), instances, limits }
+    let limits = LimitOverrides::default();
+    ReceiverBinding { component: Digest::new([1; 32]), settings: BTreeMap::new(), instances, limits }
 }
 
 fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Delivery {
@@ -261,7 +261,7 @@ fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Deliver
     Delivery {
         instance: instance.parse().unwrap(),
         service: service.parse().unwrap(),
-        stamp: Stamp { revision: Revision(revision), obtained_at: now },
+        stamp: LeaseVersion { revision: Revision(revision), obtained_at: now },
         valid_until: now.plus(life),
         payload: Arc::new(SecretBytes::new(format!("{CANARY} {instance} {revision}").into_bytes())),
     }
@@ -392,7 +392,7 @@ async fn a_restart_finds_what_is_published_and_tells_nobody_again() {
     worker.gets("s3", 1);
     worker.report().await;
     worker.until("told", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running)).await;
-    let held = Held::clone(&worker.held.borrow());
+    let held = WorkerState::clone(&worker.held.borrow());
     let before = fs::read_link(worker.out("aws")).unwrap();
     let folder = worker.stop().await;
     // What is kept is all that there is: the coordinator is down.
@@ -410,7 +410,7 @@ async fn a_restart_finds_what_is_published_and_tells_nobody_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workload_that_was_not_told_before_the_end_is_told_by_the_next_start() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut held = Held { complete: true, ..Held::default() };
+    let mut held = WorkerState { complete: true, ..WorkerState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let delivery = delivery("s3", "s3", 1, Span::secs(3600));
     held.deliveries.insert(delivery.instance.clone(), delivery);
@@ -425,7 +425,7 @@ async fn a_workload_that_was_not_told_before_the_end_is_told_by_the_next_start()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_that_hangs_or_fails_takes_nothing_back_and_runs_once_more_for_all_that_came() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut held = Held { complete: true, ..Held::default() };
+    let mut held = WorkerState { complete: true, ..WorkerState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let script = "echo run >> \"$0\"/told; sleep 1000";
     let mut worker = Running::start_in(folder, held, |folder| hook(script, folder, Span::millis(1500)));

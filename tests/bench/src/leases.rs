@@ -9,14 +9,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
-use deputy_coordinator::{Board, Coordinator, Deliveries, Handle, Options, Provider, Setup, SystemClock};
+use deputy_coordinator::{
+    Coordinator, CoordinatorConfig, CoordinatorHandle, CoordinatorOptions, Deliveries, LeaseBoard, Provider,
+    SystemClock,
+};
 use deputy_core::schedule::{
-    Abilities, Budget, CallRate, Configuration, Fingerprint, Outcome, Plan, Policy, Ratio, Retry, UpstreamName, Work,
+    Budget, CallOutcome, CallRate, ConfigFingerprint, InstancePlan, OptionalExports, Policy, ProviderCall, Ratio,
+    RetryPolicy, ScheduleConfig, UpstreamName,
 };
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
-use deputy_observe::Metrics;
-use deputy_sources::Surroundings;
-use deputy_store::{Directory, MasterKey, Random};
+use deputy_observe::CoordinatorMetrics;
+use deputy_sources::SourceContext;
+use deputy_store::{DirectoryStore, MasterKey, Random};
 use tokio::task::JoinSet;
 
 use crate::Result;
@@ -140,7 +144,7 @@ struct Quick {
 
 #[async_trait]
 impl Provider for Quick {
-    async fn call(&self, _: &Work) -> Outcome {
+    async fn call(&self, _: &ProviderCall) -> CallOutcome {
         let now = micros();
         let due = self.due.load(Ordering::Relaxed);
         if self.calls.fetch_add(1, Ordering::Relaxed) == 1 {
@@ -159,22 +163,22 @@ struct Slow;
 
 #[async_trait]
 impl Provider for Slow {
-    async fn call(&self, _: &Work) -> Outcome {
+    async fn call(&self, _: &ProviderCall) -> CallOutcome {
         pause(SLOW).await;
         tokens(micros() / 1000 + 3_600_000)
     }
 }
 
 /// A kilobyte, as credentials with a session token have.
-fn tokens(valid_until: u64) -> Outcome {
+fn tokens(valid_until: u64) -> CallOutcome {
     let payload = SecretBytes::new(vec![b'x'; 1024]);
-    Outcome::Obtained(Tokens { payload, valid_until: Some(Timestamp::from_millis(valid_until)) })
+    CallOutcome::Obtained(Tokens { payload, valid_until: Some(Timestamp::from_millis(valid_until)) })
 }
 
 /// A coordinator with state of its own.
 struct Running {
-    board: Arc<Board>,
-    handle: Handle,
+    board: Arc<LeaseBoard>,
+    handle: CoordinatorHandle,
     task: JoinSet<()>,
     _state: tempfile::TempDir,
 }
@@ -184,13 +188,13 @@ impl Running {
         let state = tempfile::tempdir()?;
         let folder = state.path().join("state");
         let random: Random = Arc::new(SystemRandom::new());
-        let surroundings = Arc::new(Surroundings::of_process());
+        let surroundings = Arc::new(SourceContext::of_process());
         let key = MasterKey::of_state(&folder, &surroundings, Arc::clone(&random)).await?;
-        let store = Directory::open(&folder, key, random).await?;
-        let board = Arc::new(Board::default());
-        let (coordinator, handle) = Coordinator::open(Options {
+        let store = DirectoryStore::open(&folder, key, random).await?;
+        let board = Arc::new(LeaseBoard::default());
+        let (coordinator, handle) = Coordinator::open(CoordinatorOptions {
             store: Arc::new(store),
-            metrics: Arc::new(Metrics::default()),
+            metrics: Arc::new(CoordinatorMetrics::default()),
             board: Arc::clone(&board),
             clock: Arc::new(SystemClock::default()),
             surroundings,
@@ -202,10 +206,10 @@ impl Running {
         let plans = (0..instances).map(|number| Ok((name(number)?, plan()))).collect::<Result<_>>()?;
         let providers = (0..instances).map(|number| Ok((name(number)?, make(number)))).collect::<Result<_>>()?;
         let budget = Budget { per_minute: 60_000_000, burst: 1_000_000 };
-        let configuration = Configuration { plans, default_budget: budget, budgets: BTreeMap::new(), calls };
+        let configuration = ScheduleConfig { plans, default_budget: budget, budgets: BTreeMap::new(), calls };
         let mut task = JoinSet::new();
         let (loading, deliveries) = (BTreeSet::new(), Deliveries::default());
-        let setup = Setup { configuration, providers, files: BTreeMap::new(), loading, deliveries };
+        let setup = CoordinatorConfig { configuration, providers, files: BTreeMap::new(), loading, deliveries };
         task.spawn(coordinator.run());
         handle.configure(setup).await?;
         Ok(Self { board, handle, task, _state: state })
@@ -224,19 +228,19 @@ fn name(number: usize) -> Result<InstanceName> {
     Ok(format!("instance-{number}").parse()?)
 }
 
-fn plan() -> Plan {
+fn plan() -> InstancePlan {
     let upstream = UpstreamName::derived("bench", "here");
-    let retry = Retry { floor: Span::millis(10), ..Retry::default() };
+    let retry = RetryPolicy { floor: Span::millis(10), ..RetryPolicy::default() };
     let calls = CallRate { interval: Span::millis(10), per_hour: 1_000_000 };
     // Without jitter a provider knows when it is due.
     let policy = Policy { jitter: Ratio::thousandths(0), retry, calls, ..Policy::default() };
-    Plan {
+    InstancePlan {
         policy,
         upstream,
         account: None,
         service: None,
-        component: Some(Abilities::default()),
-        fingerprint: Fingerprint::default(),
+        component: Some(OptionalExports::default()),
+        fingerprint: ConfigFingerprint::default(),
     }
 }
 

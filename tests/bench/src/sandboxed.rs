@@ -8,10 +8,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use deputy_core::grant::{Grant, HttpRule, Paths, Purpose, SecretGrant, Send, Sigv4Grant};
+use deputy_core::grant::{Grant, HttpRule, PathRules, RequestOptions, SecretGrant, SecretPurpose, Sigv4Grant};
 use deputy_core::{Instance, Limits, SecretBytes, SecretSource};
 use deputy_observe::Audit;
-use deputy_sandbox::{CacheKey, CodeCache, Compiler, Options, Provider, Sandbox, SystemResolver};
+use deputy_sandbox::{CacheKey, CodeCache, Compiler, LoadedProvider, Sandbox, SandboxOptions, SystemResolver};
 use deputy_test_servers::guest;
 
 use crate::Result;
@@ -19,7 +19,7 @@ use crate::Result;
 /// A sandbox whose state is in this folder.
 pub(crate) fn sandbox(folder: &Path) -> Result<Sandbox> {
     let audit = Audit::file(&folder.join("audit.jsonl"))?;
-    Ok(Sandbox::new(Options {
+    Ok(Sandbox::new(SandboxOptions {
         cache: Some(CodeCache { state_dir: folder.join("state"), key: CacheKey::new(&SecretBytes::new(vec![1; 32])) }),
         compiler: Compiler::new(env::current_exe()?, vec!["compile-child".into()]),
         audit: Arc::new(audit),
@@ -41,7 +41,7 @@ pub(crate) fn instance(component: &str, settings: &[(&str, &str)]) -> Result<Ins
 }
 
 /// The S3 provider, which assumes a role at a local server: one signature, one request.
-pub(crate) async fn s3(sandbox: &Sandbox, folder: &Path, port: u16) -> Result<Provider> {
+pub(crate) async fn s3(sandbox: &Sandbox, folder: &Path, port: u16) -> Result<LoadedProvider> {
     let endpoint = format!("http://127.0.0.1:{port}");
     let mut instance = instance("s3-sts", &[ROLE, REGION, ("endpoint", &endpoint)])?;
     let key = folder.join("aws-key");
@@ -50,14 +50,14 @@ pub(crate) async fn s3(sandbox: &Sandbox, folder: &Path, port: u16) -> Result<Pr
         file.write_all(br#"{"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "bench"}"#)?;
     }
     let sigv4 = Sigv4Grant::new(vec!["sts".to_owned()], vec![REGION.1.to_owned()])?;
-    instance.grant.secrets.insert("aws-key".parse()?, SecretGrant::new(Some(Purpose::Sigv4(sigv4)), false));
+    instance.grant.secrets.insert("aws-key".parse()?, SecretGrant::new(Some(SecretPurpose::Sigv4(sigv4)), false));
     instance.sources.insert("aws-key".parse()?, SecretSource::File(key));
     instance.grant.http.push(rule(&endpoint)?);
     Ok(sandbox.load(&instance).await?)
 }
 
 /// An OAuth 2.0 provider of this language.
-pub(crate) async fn oauth2(sandbox: &Sandbox, component: &str, port: u16) -> Result<Provider> {
+pub(crate) async fn oauth2(sandbox: &Sandbox, component: &str, port: u16) -> Result<LoadedProvider> {
     let host = format!("http://127.0.0.1:{port}");
     let mut instance = instance(component, &[("token-url", &format!("{host}/token"))])?;
     instance.grant.http.push(rule(&host)?);
@@ -71,8 +71,8 @@ fn rule(host: &str) -> Result<HttpRule> {
     Ok(HttpRule {
         pattern: host.parse()?,
         methods: vec!["POST".parse()?],
-        paths: Paths::Any,
+        paths: PathRules::Any,
         networks: vec!["loopback".parse()?],
-        send: Send::default(),
+        send: RequestOptions::default(),
     })
 }

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use deputy_core::{GroupName, Span};
-use deputy_link::server::{Limits, Roster, Server, Tls};
-use deputy_link::{Authority, Group, Hub};
+use deputy_link::server::{LinkServer, ServerLimits, ServerTls, Sessions};
+use deputy_link::{Authority, GroupFeed, GroupFeeds};
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -20,16 +20,16 @@ pub(crate) struct Coordinator {
     // As `deputy run` has it.
     runtime: Runtime,
     door: Arc<Door>,
-    hub: Arc<Hub>,
-    roster: Arc<Roster>,
+    hub: Arc<GroupFeeds>,
+    roster: Arc<Sessions>,
     address: SocketAddr,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Coordinator {
-    pub(crate) fn start(door: Door, roster: Roster) -> Result<Self> {
+    pub(crate) fn start(door: Door, roster: Sessions) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(GroupFeeds::default());
         hub.trust(door.authority().trusted().iter().map(|der| der.to_vec()).collect());
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let (door, roster) = (Arc::new(door), Arc::new(roster));
@@ -56,9 +56,9 @@ impl Coordinator {
         let tls = Arc::new(self.tls()?);
         let (desk, hub, roster) = (Arc::clone(&self.door), Arc::clone(&self.hub), Arc::clone(&self.roster));
         // The bare workers give no sign of life but their word.
-        let limits = Limits { heartbeat: Span::secs(600), ..Limits::default() };
+        let limits = ServerLimits { heartbeat: Span::secs(600), ..ServerLimits::default() };
         let address = self.address;
-        let server = self.runtime.block_on(async { Server::bind(address, desk, hub, roster, tls, limits) })?;
+        let server = self.runtime.block_on(async { LinkServer::bind(address, desk, hub, roster, tls, limits) })?;
         self.address = server.address()?;
         let (stop, stopped) = watch::channel(false);
         self.running = Some((stop, self.runtime.spawn(server.run(stopped))));
@@ -66,9 +66,9 @@ impl Coordinator {
     }
 
     /// With a certificate that was just made, of the authority as it was kept.
-    pub(crate) fn tls(&self) -> Result<Tls> {
+    pub(crate) fn tls(&self) -> Result<ServerTls> {
         let kept = self.door.authority().encode()?;
-        Ok(Tls::new(now(), &Authority::restored(kept.expose(), LIVES)?, Arc::new(now))?)
+        Ok(ServerTls::new(now(), &Authority::restored(kept.expose(), LIVES)?, Arc::new(now))?)
     }
 
     /// A port beside it, where as many connections may wait as at the link's.
@@ -81,11 +81,11 @@ impl Coordinator {
     }
 
     /// The group that all workers are of.
-    pub(crate) fn group(&self) -> Result<Arc<Group>> {
+    pub(crate) fn group(&self) -> Result<Arc<GroupFeed>> {
         Ok(self.hub.group(&GROUP.parse::<GroupName>()?))
     }
 
-    pub(crate) fn roster(&self) -> &Roster {
+    pub(crate) fn roster(&self) -> &Sessions {
         &self.roster
     }
 

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Digest, GroupName, InstanceName, Span, Timestamp};
 use deputy_link::message::Certified;
-use deputy_link::server::Desk;
+use deputy_link::server::LinkHandler;
 use deputy_link::{
-    Authority, Code, Enrolment, JoinString, Lives, Peer, Presented, Refusal, Requested, Token, TokenId, TokenSecret,
-    WorkerId,
+    Authority, CertificateLifetimes, CertificateRequest, Enrolment, ErrorCode, JoinRequest, JoinString, JoinToken,
+    PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId,
 };
 
 use crate::Result;
@@ -21,7 +21,8 @@ use crate::Result;
 pub(crate) const GROUP: &str = "bench";
 
 /// How long certificates are good.
-pub(crate) const LIVES: Lives = Lives { authority: Span::secs(180 * 86_400), worker: Span::secs(86_400) };
+pub(crate) const LIVES: CertificateLifetimes =
+    CertificateLifetimes { authority: Span::secs(180 * 86_400), worker: Span::secs(86_400) };
 
 /// The desk.
 pub(crate) struct Door {
@@ -46,7 +47,7 @@ impl Door {
     pub(crate) fn token(&self, address: String) -> Result<JoinString> {
         let (id, secret) = (TokenId::from_bytes(*b"the-only"), TokenSecret::new(&mut [7; 32]));
         let expires_ms = now().plus(Span::secs(86_400)).as_millis();
-        self.book().add(Token {
+        self.book().add(JoinToken {
             id,
             hash: secret.hash(),
             group: GROUP.parse()?,
@@ -63,20 +64,22 @@ impl Door {
 }
 
 #[async_trait]
-impl Desk for Door {
+impl LinkHandler for Door {
     async fn join(
         &self,
         _: SocketAddr,
         token: TokenId,
         secret: TokenSecret,
         request: Vec<u8>,
-    ) -> Result<Certified, Refusal> {
-        let request = Requested::new(&request).map_err(|error| Refusal::new(Code::Malformed, error))?;
+    ) -> Result<Certified, ProtocolError> {
+        let request =
+            CertificateRequest::new(&request).map_err(|error| ProtocolError::new(ErrorCode::Malformed, error))?;
         let fresh = WorkerId::from_bytes(self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        let shown = Presented { token, secret: &secret, key: request.key() };
-        let worker = self.book().join(now(), &shown, fresh).map_err(|error| Refusal::new(Code::BadJoin, error))?;
+        let shown = JoinRequest { token, secret: &secret, key: request.key() };
+        let worker =
+            self.book().join(now(), &shown, fresh).map_err(|error| ProtocolError::new(ErrorCode::BadJoin, error))?;
         let certificate = self.authority.certify(now(), worker.id, &request);
-        let certificate = certificate.map_err(|error| Refusal::new(Code::Internal, error))?;
+        let certificate = certificate.map_err(|error| ProtocolError::new(ErrorCode::Internal, error))?;
         Ok(Certified {
             certificate: certificate.to_vec(),
             worker: worker.id.to_string(),
@@ -86,13 +89,13 @@ impl Desk for Door {
         })
     }
 
-    async fn renew(&self, _: SocketAddr, _: Peer, _: u64, _: Vec<u8>) -> Result<Certified, Refusal> {
-        Err(Refusal::new(Code::Internal, "no run lasts half a day"))
+    async fn renew(&self, _: SocketAddr, _: PeerCertificate, _: u64, _: Vec<u8>) -> Result<Certified, ProtocolError> {
+        Err(ProtocolError::new(ErrorCode::Internal, "no run lasts half a day"))
     }
 
-    async fn admit(&self, _: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
+    async fn admit(&self, _: SocketAddr, peer: PeerCertificate) -> Result<GroupName, ProtocolError> {
         let admitted = self.book().admit(peer.worker, peer.key);
-        admitted.map(|(group, _)| group).map_err(|error| Refusal::new(Code::Removed, error))
+        admitted.map(|(group, _)| group).map_err(|error| ProtocolError::new(ErrorCode::Removed, error))
     }
 
     async fn subscribed(
@@ -101,12 +104,12 @@ impl Desk for Door {
         _: WorkerId,
         _: &GroupName,
         _: Option<Vec<InstanceName>>,
-    ) -> Vec<Refusal> {
+    ) -> Vec<ProtocolError> {
         Vec::new()
     }
 
-    fn component(&self, _: SocketAddr, _: WorkerId, _: &GroupName, digest: Digest) -> Result<Bytes, Refusal> {
-        Err(Refusal::about(Code::Component, digest, "there are none"))
+    fn component(&self, _: SocketAddr, _: WorkerId, _: &GroupName, digest: Digest) -> Result<Bytes, ProtocolError> {
+        Err(ProtocolError::about(ErrorCode::Component, digest, "there are none"))
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {

@@ -8,7 +8,7 @@ use std::{io, thread};
 
 use bytes::Bytes;
 use deputy_link::encode;
-use deputy_link::message::{Complete, Down, Reply, Request, Up};
+use deputy_link::message::{ClientMessage, ClientMessageKind, ServerMessage, ServerMessageKind, SnapshotEnd};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use prost::Message;
@@ -51,7 +51,7 @@ impl Floor {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (port, waker) = (listener.local_addr()?.port(), Waker::new(poll.registry(), ORDERS)?);
         let (sender, frames) = channel();
-        let complete = encode(&Down::from(Reply::Complete(Complete::default())));
+        let complete = encode(&ServerMessage::from(ServerMessageKind::Complete(SnapshotEnd::default())));
         let sessions = BTreeMap::new();
         let mut floor = Loop { poll, listener, config, sessions, next: FIRST, frames, tracker, complete };
         thread::spawn(move || {
@@ -112,9 +112,9 @@ impl Loop {
     fn hear(&mut self, number: usize) -> Result {
         let Some(session) = self.sessions.get_mut(&number) else { return Ok(()) };
         let (tracker, mut subscribed) = (&self.tracker, false);
-        let stands = session.read(|frame| match Up::decode(frame).ok().and_then(|up| up.request) {
-            Some(Request::Applied(applied)) => tracker.note(applied.what.map_or(0, |what| what.revision)),
-            Some(Request::Subscribe(_)) => subscribed = true,
+        let stands = session.read(|frame| match ClientMessage::decode(frame).ok().and_then(|up| up.request) {
+            Some(ClientMessageKind::Applied(applied)) => tracker.note(applied.what.map_or(0, |what| what.revision)),
+            Some(ClientMessageKind::Subscribe(_)) => subscribed = true,
             _ => {}
         })?;
         if stands == Stands::Closed {

@@ -8,8 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use deputy_link::client::join;
-use deputy_link::message::{Applied, Down, Known, Reply, Request, Subscribe, Up};
-use deputy_link::{JoinString, Key, encode};
+use deputy_link::message::{
+    ApplyReport, ClientMessage, ClientMessageKind, KnownLease, ServerMessage, ServerMessageKind, Subscribe,
+};
+use deputy_link::{JoinString, WorkerKey, encode};
 use mio::{Events, Poll, Token, Waker};
 use prost::Message;
 use rustls::ClientConfig;
@@ -179,14 +181,17 @@ impl Load {
             return Ok(());
         }
         let (mut complete, mut acks) = (false, Vec::new());
-        let stands = session.read(|frame| match Down::decode(frame).ok().and_then(|down| down.reply) {
-            Some(Reply::Update(update)) => {
+        let stands = session.read(|frame| match ServerMessage::decode(frame).ok().and_then(|down| down.reply) {
+            Some(ServerMessageKind::Update(update)) => {
                 let (revision, obtained_ms) = (update.revision, update.obtained_ms);
-                let what = Known { instance: update.instance, revision, obtained_ms };
-                acks.push(encode(&Up::from(Request::Applied(Applied { what: Some(what), failure: String::new() }))));
+                let what = KnownLease { instance: update.instance, revision, obtained_ms };
+                acks.push(encode(&ClientMessage::from(ClientMessageKind::Applied(ApplyReport {
+                    what: Some(what),
+                    failure: String::new(),
+                }))));
             }
-            Some(Reply::Complete(_)) => complete = true,
-            Some(Reply::Refused(refused)) => eprintln!("worker {number} is refused: {}", refused.message),
+            Some(ServerMessageKind::Complete(_)) => complete = true,
+            Some(ServerMessageKind::Refused(refused)) => eprintln!("worker {number} is refused: {}", refused.message),
             _ => {}
         })?;
         if stands == Stands::Closed {
@@ -201,7 +206,10 @@ impl Load {
             self.resumed += usize::from(session.is_resumed());
             let instances = [INSTANCE, FILLER].into_iter().take(if with == Handshake::Greedy { 2 } else { 1 });
             let instances = instances.map(str::to_owned).collect();
-            session.send(&encode(&Up::from(Request::Subscribe(Subscribe { instances, ..Subscribe::default() }))))?;
+            session.send(&encode(&ClientMessage::from(ClientMessageKind::Subscribe(Subscribe {
+                instances,
+                ..Subscribe::default()
+            }))))?;
             worker.phase = Phase::Subscribed;
         }
         if complete && worker.phase == Phase::Subscribed {
@@ -223,7 +231,7 @@ fn made(string: &str, count: usize) -> Result<Vec<Worker>> {
         let (mut joins, mut workers) = (JoinSet::new(), Vec::with_capacity(count));
         for _ in 0..count {
             let string = Arc::clone(&string);
-            joins.spawn(async move { join(&string, Key::new()?).await });
+            joins.spawn(async move { join(&string, WorkerKey::new()?).await });
             if joins.len() >= JOINS {
                 workers.push(Worker::new(joins.join_next().await.ok_or("no join")??.as_ref())?);
             }
@@ -236,7 +244,7 @@ fn made(string: &str, count: usize) -> Result<Vec<Worker>> {
 }
 
 impl Worker {
-    fn new(identity: Result<&deputy_link::Identity, &deputy_link::client::JoinFailed>) -> Result<Self> {
+    fn new(identity: Result<&deputy_link::WorkerIdentity, &deputy_link::client::JoinFailure>) -> Result<Self> {
         let tickets = identity.map_err(ToString::to_string)?.tls()?;
         let mut full = ClientConfig::clone(&tickets);
         full.resumption = Resumption::disabled();

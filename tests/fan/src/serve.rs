@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, SecretBytes, Span, Stamp};
-use deputy_link::message::{Down, Reply, Update};
-use deputy_link::server::Roster;
-use deputy_link::{Encoded, Group, encode};
+use deputy_core::{Delivery, LeaseVersion, SecretBytes, Span};
+use deputy_link::message::{ServerMessage, ServerMessageKind, Update};
+use deputy_link::server::Sessions;
+use deputy_link::{EncodedLease, GroupFeed, encode};
 use serde::{Deserialize, Serialize};
 
 use crate::child::reply;
@@ -69,7 +69,7 @@ pub(crate) struct Hello {
 
 struct Site {
     coordinator: Coordinator,
-    group: Arc<Group>,
+    group: Arc<GroupFeed>,
     floor: Floor,
     tracker: Arc<Tracker>,
     revision: u64,
@@ -78,8 +78,8 @@ struct Site {
 pub(crate) fn serve() -> Result {
     let tracker = Arc::new(Tracker::default());
     let counting = Arc::clone(&tracker);
-    let observer = Box::new(move |_: &_, report: &deputy_link::Report| counting.note(report.stamp.revision.0));
-    let coordinator = Coordinator::start(Door::new()?, Roster::new(Arc::new(now), Some(observer)))?;
+    let observer = Box::new(move |_: &_, report: &deputy_link::DeliveryReport| counting.note(report.stamp.revision.0));
+    let coordinator = Coordinator::start(Door::new()?, Sessions::new(Arc::new(now), Some(observer)))?;
     let floor = Floor::start(coordinator.listener()?, coordinator.tls()?.config(), Arc::clone(&tracker))?;
     let (group, link, join) = (coordinator.group()?, coordinator.port(), coordinator.join_string()?);
     let mut site = Site { coordinator, group, floor, tracker, revision: 0 };
@@ -143,11 +143,11 @@ impl Site {
         Ok(())
     }
 
-    fn encoded(&self, instance: &str, size: usize) -> Result<Encoded> {
-        Ok(Encoded::new(&Delivery {
+    fn encoded(&self, instance: &str, size: usize) -> Result<EncodedLease> {
+        Ok(EncodedLease::new(&Delivery {
             instance: instance.parse()?,
             service: SERVICE.parse()?,
-            stamp: Stamp { revision: Revision(self.revision), obtained_at: now() },
+            stamp: LeaseVersion { revision: Revision(self.revision), obtained_at: now() },
             valid_until: now().plus(Span::secs(3600)),
             payload: Arc::new(SecretBytes::new(vec![b'x'; size])),
         }))
@@ -156,7 +156,7 @@ impl Site {
 
 /// The same bytes, for the floor.
 fn frame(revision: u64) -> Bytes {
-    encode(&Down::from(Reply::Update(Update {
+    encode(&ServerMessage::from(ServerMessageKind::Update(Update {
         instance: INSTANCE.to_owned(),
         service: SERVICE.to_owned(),
         revision,

@@ -2,13 +2,13 @@
 
 use deputy_core::{HookCommand, HookCommandError};
 
-use crate::diagnostic::Sink;
-use crate::value::{Value, invalid};
+use crate::diagnostic::DiagnosticSink;
+use crate::value::{Located, invalid};
 
 const LIKE: &str = "[\"/usr/bin/systemctl\", \"reload\", \"app\"]";
 
 /// `["/usr/bin/systemctl", "reload", "app"]`
-pub(super) fn read(sink: &mut Sink, value: Value<'_>) -> Option<HookCommand> {
+pub(super) fn read(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<HookCommand> {
     let elements = value.list(sink, LIKE)?;
     let words: Option<Vec<String>> =
         elements.iter().map(|element| Some(element.text(sink, "\"…\"")?.to_owned())).collect();

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use deputy_core::InstanceName;
 
 use crate::address;
-use crate::diagnostic::Sink;
+use crate::diagnostic::DiagnosticSink;
 use crate::socket::{self, SocketMode};
-use crate::value::{Fields, Value, optional};
+use crate::value::{Located, TableReader, optional};
 
 use super::Wanted;
 
@@ -42,7 +42,7 @@ pub struct AwsEndpoint {
 }
 
 /// Reads `[endpoints]`.
-pub(super) fn read(sink: &mut Sink, base: &Path, wanted: Option<&Wanted>, value: Value<'_>) -> Endpoints {
+pub(super) fn read(sink: &mut DiagnosticSink, base: &Path, wanted: Option<&Wanted>, value: Located<'_>) -> Endpoints {
     let Some(mut fields) = value.table(sink, "[endpoints]") else { return Endpoints::default() };
     let socket = fields.optional("socket").and_then(|value| unix(sink, base, value));
     let written = fields.optional("aws").map(|value| value.tables(sink, "[[endpoints.aws]]")).unwrap_or_default();
@@ -56,7 +56,7 @@ pub(super) fn read(sink: &mut Sink, base: &Path, wanted: Option<&Wanted>, value:
     Endpoints { socket, aws: known.into_iter().filter_map(Aws::into_endpoint).collect() }
 }
 
-fn unix(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<SocketEndpoint> {
+fn unix(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<SocketEndpoint> {
     let mut fields = value.table(sink, "[endpoints.socket]")?;
     let path = optional(fields.optional("path"), |v| socket::path(sink, base, v));
     let mode = optional(fields.optional("mode"), |v| v.parsed(sink, "\"0600\""));
@@ -66,12 +66,12 @@ fn unix(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<SocketEndpoint
 
 /// One endpoint with the places of its parts.
 struct Aws<'t> {
-    listen: Option<(SocketAddr, Value<'t>)>,
+    listen: Option<(SocketAddr, Located<'t>)>,
     instance: Option<InstanceName>,
-    token_file: Option<(PathBuf, Value<'t>)>,
+    token_file: Option<(PathBuf, Located<'t>)>,
 }
 
-fn aws<'t>(sink: &mut Sink, base: &Path, wanted: Option<&Wanted>, mut fields: Fields<'t>) -> Aws<'t> {
+fn aws<'t>(sink: &mut DiagnosticSink, base: &Path, wanted: Option<&Wanted>, mut fields: TableReader<'t>) -> Aws<'t> {
     let listen = fields.required(sink, "listen", "\"127.0.0.1:9911\"");
     let listen = listen.and_then(|value| Some((loopback(sink, value)?, value)));
     let named = fields.required(sink, "instance", "\"s3-prod\"");
@@ -85,7 +85,7 @@ fn aws<'t>(sink: &mut Sink, base: &Path, wanted: Option<&Wanted>, mut fields: Fi
     Aws { listen, instance, token_file }
 }
 
-fn loopback(sink: &mut Sink, value: Value<'_>) -> Option<SocketAddr> {
+fn loopback(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<SocketAddr> {
     let address = address::read(sink, value, "\"127.0.0.1:9911\"")?;
     if !address.ip().to_canonical().is_loopback() {
         sink.error(value.at(), "other machines could ask here for credentials, in the clear")
@@ -101,7 +101,7 @@ fn loopback(sink: &mut Sink, value: Value<'_>) -> Option<SocketAddr> {
 
 impl Aws<'_> {
     /// Notes what it has that another one has already.
-    fn differs(&self, sink: &mut Sink, others: &[Self]) {
+    fn differs(&self, sink: &mut DiagnosticSink, others: &[Self]) {
         for other in others {
             if let (Some((own, value)), Some((address, first))) = (&self.listen, &other.listen)
                 && own == address

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use deputy_core::{HookCommand, HookSignal, Span};
 
-use crate::diagnostic::Sink;
-use crate::value::{Fields, Value, optional};
+use crate::diagnostic::DiagnosticSink;
+use crate::value::{Located, TableReader, optional};
 
 use super::command;
 
@@ -31,7 +31,7 @@ pub enum OnChange {
 const TIMEOUT: Span = Span::secs(10);
 
 /// `{ signal = "HUP", pid-file = "app.pid" }` or `{ command = ["/usr/bin/app", "reload"], timeout = "10s" }`
-pub(super) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<OnChange> {
+pub(super) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<OnChange> {
     let mut fields = value.table(sink, "{ signal = \"HUP\", pid-file = \"app.pid\" }")?;
     let command = optional(fields.optional("command"), |v| command::read(sink, v));
     let timeout =
@@ -49,7 +49,7 @@ pub(super) fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<OnC
 }
 
 /// Whether the keys go together: one of the two, and what belongs to it.
-fn together(sink: &mut Sink, fields: &Fields<'_>) -> bool {
+fn together(sink: &mut DiagnosticSink, fields: &TableReader<'_>) -> bool {
     let mut sound = true;
     match (fields.key("command"), fields.key("signal")) {
         (None, None) => {

@@ -15,12 +15,12 @@ use deputy_core::{InstanceName, ReceiverName, SecretSource};
 
 use crate::address;
 use crate::config::{absolute, read};
-use crate::diagnostic::{ConfigErrors, Diagnostics, Sink};
-use crate::nearest::nearest;
+use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::receiver::names;
 use crate::secret;
-use crate::syntax;
-use crate::value::{Fields, Value, listed, optional, shown};
+use crate::suggest::nearest;
+use crate::toml_syntax;
+use crate::value::{Located, TableReader, listed, optional, shown};
 
 pub use self::endpoint::{AwsEndpoint, Endpoints, SocketEndpoint};
 pub use self::hook::OnChange;
@@ -94,12 +94,12 @@ impl WorkerConfig {
     }
 
     fn parse_in(text: &str, path: &Path, place: &Path) -> Result<Self, ConfigErrors> {
-        let mut sink = Sink::default();
+        let mut sink = DiagnosticSink::default();
         let base = place.parent().unwrap_or(Path::new(""));
-        let table = syntax::parse(&mut sink, text);
+        let table = toml_syntax::parse(&mut sink, text);
         let (mut own, mut receivers, mut endpoints) = (None, BTreeMap::new(), Endpoints::default());
         if let Some(table) = &table {
-            let mut fields = Fields::new(table.get_ref(), 0..0);
+            let mut fields = TableReader::new(table.get_ref(), 0..0);
             let written = fields.optional("worker");
             own = written.map_or(Some(Own::default()), |v| Own::read(&mut sink, base, v));
             let written = fields.optional("receivers");
@@ -133,7 +133,7 @@ impl WorkerConfig {
 
 impl Own {
     /// Reads `[worker]`; `None` if an error was noted.
-    fn read(sink: &mut Sink, base: &Path, value: Value<'_>) -> Option<Self> {
+    fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<Self> {
         let mut fields = value.table(sink, "[worker]")?;
         let state = optional(fields.optional("state"), |v| v.path(sink, base));
         let audit = optional(fields.optional("audit"), |v| v.path(sink, base));
@@ -159,7 +159,7 @@ impl Own {
 
 impl Wanted {
     /// Whether an instance can come to this worker. What never does is an error at this place.
-    fn check(&self, sink: &mut Sink, instance: &InstanceName, at: Range<usize>) -> bool {
+    fn check(&self, sink: &mut DiagnosticSink, instance: &InstanceName, at: Range<usize>) -> bool {
         let Some((wanted, list)) = self.0.as_ref().filter(|(wanted, _)| !wanted.contains(instance)) else {
             return true;
         };

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use deputy_core::{Account, Expired, FileMode};
 
-use crate::diagnostic::Sink;
-use crate::value::{Fields, Value, optional};
+use crate::diagnostic::DiagnosticSink;
+use crate::value::{Located, TableReader, optional};
 
 use super::hook::{self, OnChange};
 
@@ -27,7 +27,12 @@ pub struct Publish {
 }
 
 /// Reads what a receiver's table says; `None` if an error was noted.
-pub(super) fn read(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>, worker: &Publish) -> Option<Publish> {
+pub(super) fn read(
+    sink: &mut DiagnosticSink,
+    base: &Path,
+    fields: &mut TableReader<'_>,
+    worker: &Publish,
+) -> Option<Publish> {
     let output = optional(fields.optional("output"), |v| v.path(sink, base));
     let mode = optional(fields.optional("mode"), |v| mode(sink, v));
     let owner = optional(fields.optional("owner"), |v| account(sink, v));
@@ -45,11 +50,11 @@ pub(super) fn read(sink: &mut Sink, base: &Path, fields: &mut Fields<'_>, worker
 }
 
 /// `expired = "remove"`
-pub(super) fn on_expiry(sink: &mut Sink, value: Value<'_>) -> Option<Expired> {
+pub(super) fn on_expiry(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Expired> {
     value.choice(sink, &[("keep", Expired::Keep), ("remove", Expired::Remove)])
 }
 
-fn mode(sink: &mut Sink, value: Value<'_>) -> Option<FileMode> {
+fn mode(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<FileMode> {
     let mode: FileMode = value.parsed(sink, "\"0600\"")?;
     if mode.is_for_all() {
         sink.warning(value.at(), "every user of this machine can read these credentials")
@@ -59,7 +64,7 @@ fn mode(sink: &mut Sink, value: Value<'_>) -> Option<FileMode> {
 }
 
 /// A name, or a number, which is as well understood without quotes.
-fn account(sink: &mut Sink, value: Value<'_>) -> Option<Account> {
+fn account(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Account> {
     if !value.is_number() {
         return value.parsed(sink, "\"app\" or 1000");
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deputy_core::{ReceiverName, SomeLimits};
+use deputy_core::{LimitOverrides, ReceiverName};
 
-use crate::diagnostic::Sink;
+use crate::diagnostic::DiagnosticSink;
 use crate::receiver::{OF_COMPONENTS, Parts, ReceiverComponent};
-use crate::value::{Value, shown};
+use crate::value::{Located, shown};
 
 use super::Own;
 use super::publish::{self, Publish};
@@ -27,7 +27,7 @@ pub enum Choice {
     /// The worker: it is its own.
     Worker(ReceiverComponent),
     /// The coordinator. Of these limits the worker has the last word; the others are as the coordinator says.
-    Coordinator(SomeLimits),
+    Coordinator(LimitOverrides),
 }
 
 impl WorkerReceiver {
@@ -42,10 +42,10 @@ impl WorkerReceiver {
 
 /// All receivers with a table. Where [worker] itself is wrong, nothing is held against it.
 pub(super) fn read(
-    sink: &mut Sink,
+    sink: &mut DiagnosticSink,
     base: &Path,
     worker: Option<&Own>,
-    value: Value<'_>,
+    value: Located<'_>,
 ) -> BTreeMap<ReceiverName, WorkerReceiver> {
     let mut receivers = BTreeMap::new();
     for (key, value) in value.entries(sink, "[receivers.NAME]") {
@@ -58,7 +58,13 @@ pub(super) fn read(
     receivers
 }
 
-fn one(sink: &mut Sink, base: &Path, worker: Option<&Own>, like: &str, value: Value<'_>) -> Option<WorkerReceiver> {
+fn one(
+    sink: &mut DiagnosticSink,
+    base: &Path,
+    worker: Option<&Own>,
+    like: &str,
+    value: Located<'_>,
+) -> Option<WorkerReceiver> {
     let mut fields = value.table(sink, like)?;
     let default = worker.map(|worker| worker.publish.clone()).unwrap_or_default();
     let publish = publish::read(sink, base, &mut fields, &default);

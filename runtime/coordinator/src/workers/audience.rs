@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use deputy_core::schedule::Lease;
 use deputy_core::{GroupName, InstanceName, ReceiverName};
-use deputy_link::{Binding, Group};
+use deputy_link::{GroupFeed, ReceiverBinding};
 
 use super::{Deliveries, Had};
 
@@ -18,7 +18,7 @@ pub(super) struct Audience {
     /// Which groups had an instance under the last configuration, also of an earlier process.
     had: BTreeMap<GroupName, Had>,
     /// The receivers as they are bound; of an earlier process, nothing but their names is known.
-    bound: BTreeMap<(GroupName, ReceiverName), Binding>,
+    bound: BTreeMap<(GroupName, ReceiverName), ReceiverBinding>,
 }
 
 impl Audience {
@@ -41,7 +41,7 @@ impl Audience {
     pub(super) fn may_have(
         &self,
         plan: &Deliveries,
-        (name, group): (&GroupName, &Group),
+        (name, group): (&GroupName, &GroupFeed),
         instance: &InstanceName,
         lease: &Lease,
     ) -> bool {
@@ -52,7 +52,12 @@ impl Audience {
     }
 
     /// Whether a receiver may be bound so, and if it may, that it is.
-    pub(super) fn may_bind(&mut self, of: (GroupName, ReceiverName), binding: &Binding, has_stale: bool) -> bool {
+    pub(super) fn may_bind(
+        &mut self,
+        of: (GroupName, ReceiverName),
+        binding: &ReceiverBinding,
+        has_stale: bool,
+    ) -> bool {
         let (group, receiver) = &of;
         let may = match self.bound.get(&of) {
             Some(bound) => !has_stale || bound == binding,

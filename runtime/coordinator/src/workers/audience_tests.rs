@@ -2,22 +2,22 @@
 
 use super::*;
 
-const OLD: Fingerprint = Fingerprint([1; 16]);
-const NEW: Fingerprint = Fingerprint([2; 16]);
+const OLD: ConfigFingerprint = ConfigFingerprint([1; 16]);
+const NEW: ConfigFingerprint = ConfigFingerprint([2; 16]);
 
 fn name() -> InstanceName {
     "s3".parse().unwrap()
 }
 
 /// These groups get the instance, which has this configuration. `setting` is the receiver's.
-fn plan(groups: &[&str], fingerprint: Fingerprint, setting: &str) -> Deliveries {
+fn plan(groups: &[&str], fingerprint: ConfigFingerprint, setting: &str) -> Deliveries {
     let mut plan = Deliveries { fingerprints: BTreeMap::from([(name(), fingerprint)]), ..Deliveries::default() };
     for group in groups {
-        let binding = Binding {
+        let binding = ReceiverBinding {
             component: Digest::new([7; 32]),
             settings: BTreeMap::from([("is".to_owned(), setting.to_owned())]),
             instances: BTreeSet::from([name()]),
-            limits: SomeLimits::default(),
+            limits: LimitOverrides::default(),
         };
         let given = GroupDeliveries {
             instances: BTreeSet::from([name()]),
@@ -48,7 +48,7 @@ async fn delivery_of_an_old_lease_reaches_no_new_group_and_no_new_receiver() {
     site.workers.deliver(plan(&["had", "new"], NEW, "new"));
     let late = site.worker("had").await;
     late.has("s3", 1).await;
-    new.is(Phase::Connected).await;
+    new.is(LinkPhase::Connected).await;
     pause(200).await;
     assert_eq!((holds(&new), setting(&new), setting(&had).as_deref()), (None, None, Some("old")));
     assert_eq!(holds(&had), Some(1), "what it had, it has");
@@ -72,7 +72,7 @@ async fn delivery_of_an_old_lease_after_a_restart_reaches_those_who_had_it() {
     site.workers.deliver(first);
     let (had, new) = (site.worker("had").await, site.worker("new").await);
     had.has("s3", 1).await;
-    new.is(Phase::Connected).await;
+    new.is(LinkPhase::Connected).await;
     pause(200).await;
     assert_eq!(holds(&new), None);
     site.publish_of(NEW, "s3", 2, "s3 2".to_owned());

@@ -25,7 +25,7 @@ impl Site {
 
     /// A worker that joins and connects.
     async fn connects(&self) {
-        soon(self.worker("analytics").await.is(Phase::Connected)).await;
+        soon(self.worker("analytics").await.is(LinkPhase::Connected)).await;
     }
 }
 
@@ -33,14 +33,14 @@ impl Site {
 async fn clock_that_was_wrong_for_a_moment_keeps_nobody_out() {
     let site = site(How::default()).await;
     let before = site.worker("analytics").await;
-    before.is(Phase::Connected).await;
+    before.is(LinkPhase::Connected).await;
     let authority = site.token("analytics", 1).await.authority;
     // A process that has just begun has nothing to hold the clock against, and makes certificates by it.
     for wrong in [HOURS, DAYS] {
         site.set(wrong).await;
         site.set(0).await;
         site.connects().await;
-        Worker::start(before.identity(), &[]).is(Phase::Connected).await;
+        Worker::start(before.identity(), &[]).is(LinkPhase::Connected).await;
         assert_eq!(site.token("analytics", 1).await.authority, authority);
     }
     // One that has seen it steady issues no certificate by it, and lets in whom it knows.
@@ -50,14 +50,14 @@ async fn clock_that_was_wrong_for_a_moment_keeps_nobody_out() {
     for wrong in [HOURS, DAYS] {
         site.set(STEADY + wrong).await;
         let string = site.token("analytics", 1).await;
-        let key = Key::new().unwrap();
+        let key = WorkerKey::new().unwrap();
         let refused = join(&string, key.clone()).await.unwrap_err();
-        assert!(matches!(&refused, JoinFailed::Refused(refusal) if refusal.code == Code::Clock), "{refused}");
+        assert!(matches!(&refused, JoinFailure::Refused(refusal) if refusal.code == ErrorCode::Clock), "{refused}");
         assert!(refused.is_transient());
-        Worker::start(before.identity(), &[]).is(Phase::Connected).await;
+        Worker::start(before.identity(), &[]).is(LinkPhase::Connected).await;
         site.set(STEADY).await;
         let joined = Worker::start(join(&string, key).await.unwrap(), &[]);
-        joined.is(Phase::Connected).await;
+        joined.is(LinkPhase::Connected).await;
         assert_eq!(site.token("analytics", 1).await.authority, authority);
     }
     // Tokens are as good as they were.

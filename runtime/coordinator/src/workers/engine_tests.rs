@@ -8,8 +8,8 @@ use super::*;
 struct Full;
 
 #[async_trait::async_trait]
-impl Keep for Full {
-    async fn keep(&self, _: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+impl IdentityStore for Full {
+    async fn keep(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         Err("no space left on device".into())
     }
 }
@@ -61,7 +61,7 @@ async fn an_engine_with_a_join_string_that_is_no_good_is_told_so_at_once() {
     let _link = soon(Engine::new("engine-1.0").join(&string)).await.unwrap();
     let error = soon(Engine::new("engine-2.0").join(&string)).await.err().unwrap();
     assert!(
-        matches!(&error, EngineError::Join(JoinFailed::Refused(refusal)) if refusal.code == Code::BadJoin),
+        matches!(&error, EngineError::Join(JoinFailure::Refused(refusal)) if refusal.code == ErrorCode::BadJoin),
         "{error}"
     );
     assert_eq!(site.workers.workers().await.unwrap().len(), 1);

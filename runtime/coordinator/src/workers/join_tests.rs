@@ -2,13 +2,13 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use deputy_store::{Changes, Entry, Expected, Key as StoreKey, Lock, Prefix, Version};
+use deputy_store::{Changes, ExpectedVersion, KeyPrefix, StoreKey, StoreLock, StoredValue, Version};
 
 use super::*;
 
 /// A store whose process dies after so many writes: nothing comes back from it then.
 struct Dying {
-    store: Directory,
+    store: DirectoryStore,
     left: AtomicUsize,
 }
 
@@ -23,15 +23,15 @@ impl Dying {
 
 #[async_trait::async_trait]
 impl Store for Dying {
-    async fn list(&self, prefix: &Prefix) -> Result<Vec<StoreKey>, StoreError> {
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
         self.store.list(prefix).await
     }
 
-    async fn get(&self, key: &StoreKey) -> Result<Option<Entry>, StoreError> {
+    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
         self.store.get(key).await
     }
 
-    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: Expected) -> Result<Version, StoreError> {
+    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
         self.write().await;
         self.store.put(key, value, expected).await
     }
@@ -45,11 +45,11 @@ impl Store for Dying {
         self.store.quarantine(key).await
     }
 
-    async fn watch(&self, prefix: Prefix) -> Result<Changes, StoreError> {
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
         self.store.watch(prefix).await
     }
 
-    async fn lock(&self, name: &StoreKey) -> Result<Lock, StoreError> {
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         self.store.lock(name).await
     }
 }
@@ -80,8 +80,8 @@ async fn join_that_a_crash_cuts_off_ends_well_when_it_is_repeated() {
         site.deliver(&[]);
         let strings: Vec<Arc<JoinString>> = strings.into_iter().map(Arc::new).collect();
         let shared = std::iter::once(&strings[0]).chain(&strings);
-        let asked: Vec<(Arc<JoinString>, Key)> =
-            shared.map(|string| (Arc::clone(string), Key::new().unwrap())).collect();
+        let asked: Vec<(Arc<JoinString>, WorkerKey)> =
+            shared.map(|string| (Arc::clone(string), WorkerKey::new().unwrap())).collect();
         let mut joins = tokio::task::JoinSet::new();
         for (string, key) in asked.clone() {
             joins.spawn(async move { join(&string, key).await });
@@ -107,10 +107,10 @@ async fn join_that_a_crash_cuts_off_ends_well_when_it_is_repeated() {
         assert!(answered.is_subset(&joined), "{survived}");
         // Nobody else gets anything for these tokens, and no worker is there beside those that know it.
         for string in &strings {
-            assert!(join(string, Key::new().unwrap()).await.is_err(), "{survived}: a use was not spent");
+            assert!(join(string, WorkerKey::new().unwrap()).await.is_err(), "{survived}: a use was not spent");
         }
         let workers = site.workers.workers().await.unwrap();
-        let active = workers.iter().filter(|worker| worker.standing == Standing::Active).count();
+        let active = workers.iter().filter(|worker| worker.standing == EnrolmentStatus::Active).count();
         assert_eq!((joined.len(), active, workers.len()), (JOINS, JOINS, JOINS), "{survived}");
         site.end().await;
     }

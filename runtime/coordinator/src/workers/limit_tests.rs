@@ -1,17 +1,17 @@
 //! What a worker does too often: it is counted, and bounded, and costs nobody else anything.
 
-use deputy_link::message::{Fetch, Renew, Request, Subscribe, Up};
-use deputy_observe::Outcome;
+use deputy_link::message::{ClientMessage, ClientMessageKind, Fetch, Renew, Subscribe};
+use deputy_observe::AuditOutcome;
 
 use super::hostile::certified;
 use super::*;
 
-fn frame(request: Request) -> Vec<u8> {
-    deputy_link::encode(&Up::from(request)).to_vec()
+fn frame(request: ClientMessageKind) -> Vec<u8> {
+    deputy_link::encode(&ClientMessage::from(request)).to_vec()
 }
 
 /// Sends what it can until the coordinator ends the connection. Returns how many bytes came back.
-async fn say(site: &Site, identity: &Identity, bytes: &[u8]) -> usize {
+async fn say(site: &Site, identity: &WorkerIdentity, bytes: &[u8]) -> usize {
     let (mut reader, mut writer) = tokio::io::split(certified(site, identity).await);
     let writing = async {
         drop(writer.write_all(bytes).await);
@@ -44,8 +44,8 @@ async fn frame_flood_of_one_worker_delays_no_other() {
     let site = site(How::default()).await;
     site.deliver(&[("analytics", &["s3-prod"])]);
     let worker = site.worker("analytics").await;
-    worker.is(Phase::Connected).await;
-    let hostile = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    worker.is(LinkPhase::Connected).await;
+    let hostile = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
     // 512 KiB: a message of a later version as long as a frame may be, and as many empty frames as fit beside it.
     let length: u32 = 256 << 10;
     let unknown = [&[0x9a, 0x06, 0xfb, 0xff, 0x0f][..], &vec![1; length as usize - 5]].concat();
@@ -66,9 +66,9 @@ async fn frame_flood_of_one_worker_delays_no_other() {
 async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
     let site = site(How::default()).await;
     let worker = site.worker("analytics").await;
-    worker.is(Phase::Connected).await;
+    worker.is(LinkPhase::Connected).await;
     let identity = worker.identity();
-    site.workers.shut_out(worker.id(), Standing::Removed).await.unwrap();
+    site.workers.shut_out(worker.id(), EnrolmentStatus::Removed).await.unwrap();
     drop(worker);
     site.events("connect");
     let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
@@ -85,7 +85,9 @@ async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
         soon(async { while tries.join_next().await.is_some() {} }).await;
     }
     let events = site.events("connect");
-    assert!(events.iter().all(|event| event.outcome == Outcome::Refused && event.code.as_deref() == Some("removed")));
+    assert!(
+        events.iter().all(|event| event.outcome == AuditOutcome::Refused && event.code.as_deref() == Some("removed"))
+    );
     let (recorded, suppressed) = (events.len() as u64, site.suppressed("connect"));
     assert!(
         (1..=90).contains(&recorded) && suppressed >= 20 && recorded + suppressed <= 150,
@@ -93,8 +95,8 @@ async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
     );
     // Somebody else is refused as visibly as ever.
     let other = site.worker("analytics").await;
-    other.is(Phase::Connected).await;
-    site.workers.shut_out(other.id(), Standing::Banned).await.unwrap();
+    other.is(LinkPhase::Connected).await;
+    site.workers.shut_out(other.id(), EnrolmentStatus::Banned).await.unwrap();
     Worker::start(other.identity(), &[]).out().await;
     assert!(site.events("connect").iter().any(|event| event.code.as_deref() == Some("banned")));
 }
@@ -102,15 +104,15 @@ async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_that_make_no_sense_end_the_connection() {
     let site = site(How::default()).await;
-    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
-    let bad = frame(Request::Renew(Renew { sequence: 1, request: vec![7; 64] }));
+    let identity = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
+    let bad = frame(ClientMessageKind::Renew(Renew { sequence: 1, request: vec![7; 64] }));
     say(&site, &identity, &bad.repeat(5000)).await;
     let events = site.events("renew");
     assert!((1..=90).contains(&events.len()), "{}", events.len());
     assert!(events.iter().all(|event| event.code.as_deref() == Some("malformed")));
     assert!(site.suppressed("renew") > 0);
     // It was slowed down, and not locked.
-    Worker::start(identity, &[]).is(Phase::Connected).await;
+    Worker::start(identity, &[]).is(LinkPhase::Connected).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,17 +142,22 @@ async fn reports_of_what_was_never_sent_are_not_shown() {
     let sent = worker.link.held.borrow().deliveries[&"s3-prod".parse::<InstanceName>().unwrap()].stamp;
     let later = sent.obtained_at.plus(Span::secs(1));
     for stamp in [
-        Stamp { revision: Revision(6), ..sent },
-        Stamp { revision: Revision(u64::MAX), ..sent },
-        Stamp { obtained_at: later, ..sent },
+        LeaseVersion { revision: Revision(6), ..sent },
+        LeaseVersion { revision: Revision(u64::MAX), ..sent },
+        LeaseVersion { obtained_at: later, ..sent },
     ] {
-        worker.link.reports.send(Report { instance: "s3-prod".parse().unwrap(), stamp, result: Ok(()) }).await.unwrap();
+        worker
+            .link
+            .reports
+            .send(DeliveryReport { instance: "s3-prod".parse().unwrap(), stamp, result: Ok(()) })
+            .await
+            .unwrap();
     }
-    let old = Stamp { revision: Revision(4), ..sent };
+    let old = LeaseVersion { revision: Revision(4), ..sent };
     worker
         .link
         .reports
-        .send(Report { instance: "s3-prod".parse().unwrap(), stamp: old, result: Ok(()) })
+        .send(DeliveryReport { instance: "s3-prod".parse().unwrap(), stamp: old, result: Ok(()) })
         .await
         .unwrap();
     until(async || site.status(&worker).await.applied[0].revision.is_some()).await;
@@ -160,11 +167,11 @@ async fn reports_of_what_was_never_sent_are_not_shown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connection_that_is_silent_ends_with_its_certificate() {
-    let lives = Lives { authority: Span::secs(3600), worker: Span::secs(3) };
+    let lives = CertificateLifetimes { authority: Span::secs(3600), worker: Span::secs(3) };
     let site = site(How { lives, heartbeat: Span::secs(20) }).await;
-    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let identity = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
     let begun = wall();
-    say(&site, &identity, &frame(Request::Subscribe(Subscribe::default()))).await;
+    say(&site, &identity, &frame(ClientMessageKind::Subscribe(Subscribe::default()))).await;
     assert!(wall().since(begun) < Span::secs(15), "three heartbeats are a minute");
     assert!(wall() >= identity.ends());
 }
@@ -173,8 +180,8 @@ async fn connection_that_is_silent_ends_with_its_certificate() {
 async fn refusals_are_recorded_up_to_a_bound_for_each_kind() {
     let site = site(How::default()).await;
     site.deliver(&[("analytics", &["s3-prod"])]);
-    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
-    let fetch = frame(Request::Fetch(Fetch { digest: vec![1; 32] }));
+    let identity = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
+    let fetch = frame(ClientMessageKind::Fetch(Fetch { digest: vec![1; 32] }));
     for _ in 0..3 {
         say(&site, &identity, &fetch.repeat(101)).await;
     }
@@ -182,6 +189,6 @@ async fn refusals_are_recorded_up_to_a_bound_for_each_kind() {
     assert!((120..=125).contains(&recorded), "{recorded}");
     assert_eq!(recorded + site.suppressed("fetch"), 303, "what is not recorded is counted");
     // Another kind of refusal is recorded as ever.
-    Worker::start(identity, &["secret"]).is(Phase::Connected).await;
+    Worker::start(identity, &["secret"]).is(LinkPhase::Connected).await;
     assert_eq!(site.events("subscribe").len(), 1);
 }

@@ -6,11 +6,11 @@
 //! worker removed or banned) reaches the connections through the roster, at once.
 
 mod audience;
-mod book;
-mod deliver;
-mod desk;
+mod enrolment_actor;
+mod enrolment_records;
+mod fanout;
+mod link_handler;
 mod recorder;
-mod records;
 mod status;
 mod trusted_clock;
 
@@ -19,23 +19,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_core::schedule::Fingerprint;
+use deputy_core::schedule::ConfigFingerprint;
 use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, Span, Timestamp};
-use deputy_link::server::{Limits, Roster, Server, Tls, TlsError};
-use deputy_link::{AuthorityError, Binding, Hub, JoinString, Lives, Standing, TokenId, WorkerId};
-use deputy_observe::{Audit, Metrics};
+use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, Sessions};
+use deputy_link::{
+    AuthorityError, CertificateLifetimes, EnrolmentStatus, GroupFeeds, JoinString, ReceiverBinding, TokenId, WorkerId,
+};
+use deputy_observe::{Audit, CoordinatorMetrics};
 use deputy_store::{Random, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::board::Board;
-use crate::handle::Handle;
-use book::{Ask, Book};
+use crate::handle::CoordinatorHandle;
+use crate::lease_board::LeaseBoard;
 use deputy_observe::Clock;
-use desk::Front;
+use enrolment_actor::{EnrolmentActor, EnrolmentCommand};
+use link_handler::ServerHandler;
 use trusted_clock::TrustedClock;
 
-pub use book::BookError;
-pub(crate) use records::{AUTHORITY, WORKER};
+pub use enrolment_actor::EnrolmentError;
+pub(crate) use enrolment_records::{AUTHORITY, WORKER};
 pub use status::{AppliedStatus, TokenStatus, WorkerPage, WorkerQuery, WorkerState, WorkerStatus};
 
 /// What workers are let in with.
@@ -45,13 +47,13 @@ pub struct WorkerOptions {
     /// Where they are told that it is: `host:port`.
     pub advertise: String,
     /// How long certificates are good.
-    pub lives: Lives,
+    pub lives: CertificateLifetimes,
     /// How connections are treated.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// Where tokens, workers and the authority are kept.
     pub store: Arc<dyn Store>,
     /// Where what is given out is found.
-    pub board: Arc<Board>,
+    pub board: Arc<LeaseBoard>,
     /// What it reads the time from.
     pub clock: Arc<dyn Clock>,
     /// For the identities that it makes.
@@ -59,9 +61,9 @@ pub struct WorkerOptions {
     /// Where it writes who came and who was refused.
     pub audit: Arc<Audit>,
     /// What it counts into.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<CoordinatorMetrics>,
     /// Whom it tells which instances are in use.
-    pub handle: Handle,
+    pub handle: CoordinatorHandle,
 }
 
 /// What each group gets.
@@ -70,7 +72,7 @@ pub struct Deliveries {
     /// By group.
     pub groups: BTreeMap<GroupName, GroupDeliveries>,
     /// The configuration of each instance: a lease of another one goes to nobody who did not have it.
-    pub fingerprints: BTreeMap<InstanceName, Fingerprint>,
+    pub fingerprints: BTreeMap<InstanceName, ConfigFingerprint>,
     /// What each group had before this process began.
     pub before: BTreeMap<GroupName, Had>,
 }
@@ -90,7 +92,7 @@ pub struct GroupDeliveries {
     /// The leases.
     pub instances: BTreeSet<InstanceName>,
     /// The receivers. Of one that can't be loaded now there is nothing but its name: workers keep what they have of it.
-    pub receivers: BTreeMap<ReceiverName, Option<Binding>>,
+    pub receivers: BTreeMap<ReceiverName, Option<ReceiverBinding>>,
     /// The components of the receivers.
     pub components: BTreeMap<Digest, Bytes>,
 }
@@ -100,13 +102,13 @@ pub struct GroupDeliveries {
 pub enum WorkersError {
     /// What is kept of them.
     #[error("what is kept of workers can't be used")]
-    Book(#[from] BookError),
+    Book(#[from] EnrolmentError),
     /// The certificates.
     #[error("the coordinator's certificates can't be made")]
     Authority(#[from] AuthorityError),
     /// TLS.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] ServerTlsError),
     /// The address.
     #[error("cannot listen for workers at {0}: `listen` in [coordinator] names the address")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -118,10 +120,10 @@ pub enum WorkersError {
 /// Lets workers in and gives them what they may have. Cheap to clone.
 #[derive(Clone)]
 pub struct Workers {
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::Sender<EnrolmentCommand>,
     deliveries: watch::Sender<Arc<Deliveries>>,
-    hub: Arc<Hub>,
-    roster: Arc<Roster>,
+    hub: Arc<GroupFeeds>,
+    roster: Arc<Sessions>,
     advertise: Arc<str>,
     address: SocketAddr,
     clock: Arc<TrustedClock>,
@@ -129,14 +131,14 @@ pub struct Workers {
 
 /// What runs beside: all of it is awaited together.
 pub struct WorkerTasks {
-    book: Book,
-    server: Server,
-    deliver: deliver::Deliver,
+    book: EnrolmentActor,
+    server: LinkServer,
+    deliver: fanout::Fanout,
 }
 
 /// A question has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkerAskError {
+pub enum WorkerRequestError {
     /// No such token.
     #[error("there is no token {0}: `deputy token list` lists those that can be used")]
     UnknownToken(TokenId),
@@ -163,24 +165,31 @@ impl Workers {
             let clock = Arc::clone(&clock);
             Arc::new(move || clock.wall())
         };
-        let (hub, (asks, asked)) = (Arc::new(Hub::default()), mpsc::channel(1024));
+        let (hub, (asks, asked)) = (Arc::new(GroupFeeds::default()), mpsc::channel(1024));
         let (audit, metrics) = (options.audit, options.metrics);
-        let roster = Arc::new(Roster::new(
+        let roster = Arc::new(Sessions::new(
             Arc::clone(&wall),
-            Some(desk::observer(Arc::clone(&metrics), Arc::clone(&clock) as _)),
+            Some(link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _)),
         ));
-        let book = Book::open(options.store, options.lives, options.random, Arc::clone(&clock), asked).await?;
-        let tls = Arc::new(Tls::new(now, book.authority(), wall)?);
+        let book =
+            EnrolmentActor::open(options.store, options.lives, options.random, Arc::clone(&clock), asked).await?;
+        let tls = Arc::new(ServerTls::new(now, book.authority(), wall)?);
         let book = book.serving(Arc::clone(&tls), Arc::clone(&hub), Arc::clone(&roster));
         let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
-        let desk =
-            Front::new(asks.clone(), deliveries.subscribe(), Arc::clone(&clock) as _, audit, Arc::clone(&metrics));
+        let desk = ServerHandler::new(
+            asks.clone(),
+            deliveries.subscribe(),
+            Arc::clone(&clock) as _,
+            audit,
+            Arc::clone(&metrics),
+        );
         let listen = |error| WorkersError::Listen(options.listen, error);
         let (hub_of_server, roster_of_server) = (Arc::clone(&hub), Arc::clone(&roster));
-        let server = Server::bind(options.listen, Arc::new(desk), hub_of_server, roster_of_server, tls, options.limits);
+        let server =
+            LinkServer::bind(options.listen, Arc::new(desk), hub_of_server, roster_of_server, tls, options.limits);
         let server = server.map_err(listen)?;
         let address = server.address().map_err(listen)?;
-        let deliver = deliver::Deliver::new(
+        let deliver = fanout::Fanout::new(
             options.board,
             Arc::clone(&hub),
             Arc::clone(&roster),
@@ -213,9 +222,9 @@ impl Workers {
         group: GroupName,
         uses: u32,
         life: Span,
-    ) -> Result<(JoinString, Timestamp), WorkerAskError> {
+    ) -> Result<(JoinString, Timestamp), WorkerRequestError> {
         let (token, secret, authority, expires) =
-            self.ask(|reply| Ask::CreateToken { group, uses, life, reply }).await??;
+            self.ask(|reply| EnrolmentCommand::CreateToken { group, uses, life, reply }).await??;
         let address = self.advertise.to_string();
         Ok((JoinString { token, secret, authority, address }, expires))
     }
@@ -229,23 +238,23 @@ impl Workers {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn tokens(&self) -> Result<Vec<TokenStatus>, WorkerAskError> {
-        self.ask(Ask::Tokens).await
+    pub async fn tokens(&self) -> Result<Vec<TokenStatus>, WorkerRequestError> {
+        self.ask(EnrolmentCommand::Tokens).await
     }
 
     /// Takes a token back. Workers that it made stay.
     ///
     /// # Errors
     /// If there is none, or it can't be written down.
-    pub async fn revoke_token(&self, token: TokenId) -> Result<(), WorkerAskError> {
-        self.ask(|reply| Ask::RevokeToken(token, reply)).await?
+    pub async fn revoke_token(&self, token: TokenId) -> Result<(), WorkerRequestError> {
+        self.ask(|reply| EnrolmentCommand::RevokeToken(token, reply)).await?
     }
 
     /// All workers, in the order of their ids.
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn workers(&self) -> Result<Vec<WorkerStatus>, WorkerAskError> {
+    pub async fn workers(&self) -> Result<Vec<WorkerStatus>, WorkerRequestError> {
         self.picked(|_| true, |found| found.collect()).await
     }
 
@@ -253,16 +262,16 @@ impl Workers {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn worker_page(&self, query: &WorkerQuery) -> Result<WorkerPage, WorkerAskError> {
+    pub async fn worker_page(&self, query: &WorkerQuery) -> Result<WorkerPage, WorkerRequestError> {
         self.picked(|worker| query.may_pick(worker), |found| WorkerPage::of(found, query)).await
     }
 
     async fn picked<T>(
         &self,
-        pick: impl Fn(&deputy_link::Worker) -> bool,
+        pick: impl Fn(&deputy_link::EnrolledWorker) -> bool,
         collect: impl FnOnce(&mut dyn Iterator<Item = WorkerStatus>) -> T,
-    ) -> Result<T, WorkerAskError> {
-        let enrolled = self.ask(Ask::Workers).await?;
+    ) -> Result<T, WorkerRequestError> {
+        let enrolled = self.ask(EnrolmentCommand::Workers).await?;
         let present: BTreeMap<_, _> = self.roster.all().into_iter().map(|one| (one.worker, one)).collect();
         let now = self.clock.now().wall;
         let groups = self.hub.groups();
@@ -277,14 +286,17 @@ impl Workers {
     ///
     /// # Errors
     /// If there is none, or it can't be written down: then it is cut off all the same, until the next start.
-    pub async fn shut_out(&self, worker: WorkerId, standing: Standing) -> Result<(), WorkerAskError> {
-        self.ask(|reply| Ask::ShutOut(worker, standing, reply)).await?
+    pub async fn shut_out(&self, worker: WorkerId, standing: EnrolmentStatus) -> Result<(), WorkerRequestError> {
+        self.ask(|reply| EnrolmentCommand::ShutOut(worker, standing, reply)).await?
     }
 
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, WorkerAskError> {
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> EnrolmentCommand,
+    ) -> Result<T, WorkerRequestError> {
         let (reply, answer) = oneshot::channel();
-        self.asks.send(question(reply)).await.map_err(|_| WorkerAskError::Stopping)?;
-        answer.await.map_err(|_| WorkerAskError::Stopping)
+        self.asks.send(question(reply)).await.map_err(|_| WorkerRequestError::Stopping)?;
+        answer.await.map_err(|_| WorkerRequestError::Stopping)
     }
 }
 

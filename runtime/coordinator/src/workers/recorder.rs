@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use deputy_core::{InstanceName, Span};
 use deputy_link::server::Origin;
-use deputy_link::{Code, Refusal, WorkerId};
-use deputy_observe::{Actor, Audit, CallId, Clock, Event, Metrics, Outcome, Receipt, What};
+use deputy_link::{ErrorCode, ProtocolError, WorkerId};
+use deputy_observe::{
+    Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId, Clock, CoordinatorMetrics, Receipt,
+};
 use deputy_support::KeyedRateLimiter;
 
-use super::book::Told;
+use super::enrolment_actor::Rejection;
 
 /// In this time so many refusals of one kind are recorded for one worker, and for one origin.
 const PERIOD: Span = Span::secs(3600);
@@ -28,8 +30,8 @@ const ORIGINS: usize = 64;
 pub(super) struct Recorder {
     clock: Arc<dyn Clock>,
     audit: Arc<Audit>,
-    metrics: Arc<Metrics>,
-    workers: KeyedRateLimiter<(WorkerId, &'static str, Code)>,
+    metrics: Arc<CoordinatorMetrics>,
+    workers: KeyedRateLimiter<(WorkerId, &'static str, ErrorCode)>,
     origins: KeyedRateLimiter<(Origin, &'static str)>,
 }
 
@@ -45,32 +47,37 @@ pub(super) struct About<'a> {
 
 /// An answer, and the receipt of the event that records it.
 pub(super) struct Recorded<T> {
-    answer: Result<T, Refusal>,
+    answer: Result<T, ProtocolError>,
     receipt: Receipt,
 }
 
 impl<T> Recorded<T> {
     /// The answer, once its event is written. What can't be recorded does not happen; a refusal need not wait.
-    pub(super) async fn settled(self) -> Result<T, Refusal> {
+    pub(super) async fn settled(self) -> Result<T, ProtocolError> {
         let value = self.answer?;
         let recorded = self.receipt.written().await;
-        recorded.map_err(|_| Refusal::new(Code::Internal, "the coordinator can't write its audit log"))?;
+        recorded.map_err(|_| ProtocolError::new(ErrorCode::Internal, "the coordinator can't write its audit log"))?;
         Ok(value)
     }
 }
 
 impl Recorder {
-    pub(super) fn new(clock: Arc<dyn Clock>, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, audit: Arc<Audit>, metrics: Arc<CoordinatorMetrics>) -> Self {
         let workers = KeyedRateLimiter::new(PER_WORKER, PERIOD, WORKERS);
         let origins = KeyedRateLimiter::new(PER_ORIGIN, PERIOD, ORIGINS);
         Self { clock, audit, metrics, workers, origins }
     }
 
     /// Hands the result of an operation to the audit log, whose writer may be slow.
-    pub(super) fn record<T>(&self, operation: &'static str, about: About<'_>, result: Result<T, Told>) -> Recorded<T> {
+    pub(super) fn record<T>(
+        &self,
+        operation: &'static str,
+        about: About<'_>,
+        result: Result<T, Rejection>,
+    ) -> Recorded<T> {
         match result {
             Ok(value) => {
-                let receipt = self.audit.submit(self.event(operation, about, Outcome::Done, None));
+                let receipt = self.audit.submit(self.event(operation, about, AuditOutcome::Done, None));
                 Recorded { answer: Ok(value), receipt }
             }
             Err(told) => {
@@ -81,7 +88,7 @@ impl Recorder {
     }
 
     /// Records a refusal, or counts it if there were too many like it.
-    pub(super) fn refused(&self, operation: &'static str, about: About<'_>, told: &Told) {
+    pub(super) fn refused(&self, operation: &'static str, about: About<'_>, told: &Rejection) {
         let (now, code) = (self.clock.now().wall, told.refusal.code);
         let permit = match about.worker {
             Some(worker) => self.workers.acquire((worker, operation, code), now),
@@ -91,16 +98,22 @@ impl Recorder {
         let worker = about.worker.as_ref().map(tracing::field::display);
         tracing::warn!(from = %about.from, worker, operation, suppressed, "a worker is refused: {}", told.why);
         // It is refused whether that is recorded or not.
-        self.audit.submit(self.event(operation, about, Outcome::Refused, Some(code.to_string()))).detach();
+        self.audit.submit(self.event(operation, about, AuditOutcome::Refused, Some(code.to_string()))).detach();
     }
 
-    fn event(&self, operation: &'static str, about: About<'_>, outcome: Outcome, code: Option<String>) -> Event {
+    fn event(
+        &self,
+        operation: &'static str,
+        about: About<'_>,
+        outcome: AuditOutcome,
+        code: Option<String>,
+    ) -> AuditEvent {
         let worker = about.worker.map_or_else(|| "-".to_owned(), |worker| worker.to_string());
-        Event {
+        AuditEvent {
             time: self.clock.now().wall.to_string(),
-            actor: Actor::Worker(worker),
+            actor: AuditSubject::Worker(worker),
             call: CallId::NONE,
-            what: What::Worker {
+            what: AuditAction::Worker {
                 operation,
                 group: about.group.to_owned(),
                 instance: about.instance.map(ToString::to_string),

@@ -3,20 +3,20 @@
 use super::*;
 
 /// What the group gets: one instance, and this of one receiver.
-fn plan(binding: Option<Binding>) -> Deliveries {
+fn plan(binding: Option<ReceiverBinding>) -> Deliveries {
     let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
     let receivers = BTreeMap::from([("aws".parse().unwrap(), binding)]);
     let given = GroupDeliveries { instances, receivers, ..GroupDeliveries::default() };
     Deliveries { groups: BTreeMap::from([(group("analytics"), given)]), ..Deliveries::default() }
 }
 
-fn binding(component: u8) -> Binding {
+fn binding(component: u8) -> ReceiverBinding {
     let instances = BTreeSet::from(["s3-prod".parse().unwrap()]);
-    let (settings, limits) = (BTreeMap::new(), SomeLimits::default());
-    Binding { component: Digest::new([component; 32]), settings, instances, limits }
+    let (settings, limits) = (BTreeMap::new(), LimitOverrides::default());
+    ReceiverBinding { component: Digest::new([component; 32]), settings, instances, limits }
 }
 
-fn bound(held: &Held) -> Option<&Binding> {
+fn bound(held: &WorkerState) -> Option<&ReceiverBinding> {
     held.receivers.get(&"aws".parse().unwrap())
 }
 
@@ -28,14 +28,14 @@ async fn a_receiver_that_cannot_be_loaded_when_the_coordinator_starts_stays_with
     let worker = site.worker("analytics").await;
     worker.holds(|held| bound(held) == Some(&binding(1))).await;
     let folder = site.end().await;
-    worker.is(Phase::Connecting).await;
+    worker.is(LinkPhase::Connecting).await;
 
     let site = site_in(folder, address, How::default()).await;
     site.workers.deliver(plan(None));
-    worker.is(Phase::Connected).await;
+    worker.is(LinkPhase::Connected).await;
     assert_eq!(bound(&worker.link.held.borrow()), Some(&binding(1)));
     let late = site.worker("analytics").await;
-    late.is(Phase::Connected).await;
+    late.is(LinkPhase::Connected).await;
     assert_eq!(bound(&late.link.held.borrow()), None, "there is nothing that it could be given");
     let missing = |worker: &Worker| worker.link.held.borrow().missing.len();
     assert_eq!((missing(&late), missing(&worker)), (1, 0));
@@ -55,12 +55,12 @@ async fn a_receiver_that_cannot_be_loaded_when_the_coordinator_starts_stays_with
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_been_gone_for_long_is_forgotten_and_who_is_banned_is_not() {
     // Each start of an engine that keeps its identity in memory is a new worker.
-    let lives = Lives { worker: Span::secs(60), ..How::default().lives };
+    let lives = CertificateLifetimes { worker: Span::secs(60), ..How::default().lives };
     let site = site(How { lives, ..How::default() }).await;
     let (gone, banned) = (site.worker("analytics").await, site.worker("analytics").await);
-    gone.is(Phase::Connected).await;
-    banned.is(Phase::Connected).await;
-    site.workers.shut_out(banned.id(), Standing::Banned).await.unwrap();
+    gone.is(LinkPhase::Connected).await;
+    banned.is(LinkPhase::Connected).await;
+    site.workers.shut_out(banned.id(), EnrolmentStatus::Banned).await.unwrap();
     let (gone_id, banned_id) = (gone.id(), banned.id());
     drop(gone);
     let count = async || site.workers.workers().await.unwrap().len();
@@ -76,8 +76,8 @@ async fn who_has_been_gone_for_long_is_forgotten_and_who_is_banned_is_not() {
     site.token("analytics", 1).await;
     assert_eq!((count().await, site.workers.roster.all().len()), (1, 1));
     assert!(matches!(
-        site.workers.shut_out(gone_id, Standing::Removed).await,
-        Err(WorkerAskError::UnknownWorker(worker)) if worker == gone_id
+        site.workers.shut_out(gone_id, EnrolmentStatus::Removed).await,
+        Err(WorkerRequestError::UnknownWorker(worker)) if worker == gone_id
     ));
 
     let folder = site.end().await;

@@ -4,11 +4,11 @@ use super::*;
 
 /// A worker that is connected, has subscribed, and does what the test has it do.
 async fn bare(site: &Site) -> tokio_rustls::client::TlsStream<TcpStream> {
-    let identity = join(&site.token("analytics", 1).await, Key::new().unwrap()).await.unwrap();
+    let identity = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
     let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
     let connector = tokio_rustls::TlsConnector::from(identity.tls().unwrap());
     let mut stream = connector.connect(name, connect(site).await).await.unwrap();
-    say(&mut stream, deputy_link::message::Request::Subscribe(deputy_link::message::Subscribe::default()))
+    say(&mut stream, deputy_link::message::ClientMessageKind::Subscribe(deputy_link::message::Subscribe::default()))
         .await
         .unwrap();
     stream
@@ -16,9 +16,9 @@ async fn bare(site: &Site) -> tokio_rustls::client::TlsStream<TcpStream> {
 
 async fn say(
     stream: &mut tokio_rustls::client::TlsStream<TcpStream>,
-    request: deputy_link::message::Request,
+    request: deputy_link::message::ClientMessageKind,
 ) -> std::io::Result<()> {
-    stream.write_all(&deputy_link::encode(&deputy_link::message::Up::from(request))).await?;
+    stream.write_all(&deputy_link::encode(&deputy_link::message::ClientMessage::from(request))).await?;
     stream.flush().await
 }
 
@@ -28,7 +28,7 @@ async fn a_worker_that_is_never_heard_of_again_delays_nobody_and_is_let_go() {
     site.deliver(&[("analytics", &["s3-prod"])]);
     let _stuck = bare(&site).await;
     let worker = site.worker("analytics").await;
-    worker.is(Phase::Connected).await;
+    worker.is(LinkPhase::Connected).await;
     until(async || site.workers.roster.connected() == 2).await;
     for revision in 1..100 {
         site.publish("s3-prod", revision);
@@ -44,11 +44,11 @@ async fn a_worker_that_reads_nothing_delays_nobody_and_is_let_go_though_it_speak
     site.deliver(&[("analytics", &["s3-prod", "large"])]);
     let mut stuck = bare(&site).await;
     let worker = site.worker("analytics").await;
-    worker.is(Phase::Connected).await;
+    worker.is(LinkPhase::Connected).await;
     until(async || site.workers.roster.connected() == 2).await;
     // More than two sockets' buffers hold.
     site.publish_text("large", 1, "x".repeat(12 << 20));
-    let ping = || deputy_link::message::Request::Ping(deputy_link::message::Ping {});
+    let ping = || deputy_link::message::ClientMessageKind::Ping(deputy_link::message::Ping {});
     for revision in 1..100 {
         site.publish("s3-prod", revision);
         worker.has("s3-prod", revision).await;

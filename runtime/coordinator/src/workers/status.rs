@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use deputy_core::{GroupName, InstanceName, Stamp, Timestamp};
-use deputy_link::server::Present;
-use deputy_link::{Standing, Token, Worker, WorkerId};
+use deputy_core::{GroupName, InstanceName, LeaseVersion, Timestamp};
+use deputy_link::server::WorkerSession;
+use deputy_link::{EnrolledWorker, EnrolmentStatus, JoinToken, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// A token that can still be used.
@@ -31,7 +31,7 @@ pub struct WorkerStatus {
     /// Its group.
     pub group: String,
     /// `active`, `banned`, `locked` or `removed`.
-    pub standing: Standing,
+    pub standing: EnrolmentStatus,
     /// Whether it is connected now.
     pub connected: bool,
     /// From where it came last.
@@ -113,7 +113,7 @@ pub struct AppliedStatus {
 }
 
 impl TokenStatus {
-    pub(super) fn new(token: &Token, now: Timestamp) -> Self {
+    pub(super) fn new(token: &JoinToken, now: Timestamp) -> Self {
         let expires = Timestamp::from_millis(token.expires_ms);
         Self {
             id: token.id.to_string(),
@@ -144,7 +144,7 @@ impl WorkerPage {
 
 impl WorkerQuery {
     /// Whether a worker is looked at at all.
-    pub(super) fn may_pick(&self, worker: &Worker) -> bool {
+    pub(super) fn may_pick(&self, worker: &EnrolledWorker) -> bool {
         self.after.is_none_or(|after| after < worker.id)
             && self.group.as_ref().is_none_or(|group| *group == worker.group)
     }
@@ -192,22 +192,22 @@ impl WorkerStatus {
     /// How it stands.
     pub fn state(&self) -> WorkerState {
         match (self.standing, self.connected) {
-            (Standing::Active, true) => WorkerState::Connected,
-            (Standing::Active, false) => WorkerState::Away,
-            (Standing::Banned, _) => WorkerState::Banned,
-            (Standing::Locked, _) => WorkerState::Locked,
-            (Standing::Removed, _) => WorkerState::Removed,
+            (EnrolmentStatus::Active, true) => WorkerState::Connected,
+            (EnrolmentStatus::Active, false) => WorkerState::Away,
+            (EnrolmentStatus::Banned, _) => WorkerState::Banned,
+            (EnrolmentStatus::Locked, _) => WorkerState::Locked,
+            (EnrolmentStatus::Removed, _) => WorkerState::Removed,
         }
     }
 
     pub(super) fn new(
-        worker: &Worker,
-        present: Option<&Present>,
-        leases: &BTreeMap<InstanceName, Stamp>,
+        worker: &EnrolledWorker,
+        present: Option<&WorkerSession>,
+        leases: &BTreeMap<InstanceName, LeaseVersion>,
         now: Timestamp,
     ) -> Self {
-        let reported = present.map(Present::applied).unwrap_or_default();
-        let about = present.map(Present::about);
+        let reported = present.map(WorkerSession::applied).unwrap_or_default();
+        let about = present.map(WorkerSession::about);
         let names: std::collections::BTreeSet<_> = leases.keys().chain(reported.keys()).collect();
         let applied = names.into_iter().map(|instance| {
             let (newest, said) = (leases.get(instance), reported.get(instance));

@@ -11,7 +11,7 @@ fn worker(number: usize, instances: usize) -> WorkerStatus {
     WorkerStatus {
         id: format!("{number:016x}"),
         group: "etl".into(),
-        standing: if number.is_multiple_of(2) { Standing::Active } else { Standing::Banned },
+        standing: if number.is_multiple_of(2) { EnrolmentStatus::Active } else { EnrolmentStatus::Banned },
         connected: false,
         address: None,
         version: None,
@@ -59,7 +59,7 @@ fn workers_page_is_bounded_by_what_it_holds_of_instances() {
 fn workers_are_filtered_by_state_and_instance() {
     let banned = WorkerQuery { state: Some(WorkerState::Banned), ..WorkerQuery::default() };
     let found = pages(10, 1, banned).concat();
-    assert!(found.len() == 5 && found.iter().all(|worker| worker.standing == Standing::Banned));
+    assert!(found.len() == 5 && found.iter().all(|worker| worker.standing == EnrolmentStatus::Banned));
     let instance = |name: &str| WorkerQuery { instance: Some(name.parse().unwrap()), ..WorkerQuery::default() };
     let found = pages(10, 3, instance("instance-2")).concat();
     assert!(found.len() == 10 && found.iter().all(|worker| worker.applied.len() == 1));

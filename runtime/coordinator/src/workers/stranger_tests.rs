@@ -28,9 +28,9 @@ async fn who_has_no_certificate_may_say_one_small_thing() {
     let site = site(How::default()).await;
     site.deliver(&[("analytics", &["s3-prod"])]);
     site.publish("s3-prod", 1);
-    let subscribe = deputy_link::encode(&deputy_link::message::Up::from(deputy_link::message::Request::Subscribe(
-        deputy_link::message::Subscribe::default(),
-    )));
+    let subscribe = deputy_link::encode(&deputy_link::message::ClientMessage::from(
+        deputy_link::message::ClientMessageKind::Subscribe(deputy_link::message::Subscribe::default()),
+    ));
     let garbage = [&[0, 0, 0, 4][..], &[0xff; 4]].concat();
     let oversized = [&[0, 0, 0x20, 1][..], &[1; 8193]].concat();
     let name = ServerName::try_from("coordinator.deputy.internal").unwrap();

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use deputy_core::schedule::{Fingerprint, Lease, Now, Origin, Revision};
-use deputy_core::{Limit, SecretBytes, SomeLimits, Stamp};
-use deputy_link::client::{Client, JoinFailed, Keep, Link, Options, Out, Phase, join};
-use deputy_link::{Code, Held, Identity, Key, Report};
-use deputy_observe::{Event, What};
-use deputy_sources::Surroundings;
-use deputy_store::{Directory, MasterKey};
+use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, Now, Revision};
+use deputy_core::{LeaseVersion, Limit, LimitOverrides, SecretBytes};
+use deputy_link::client::{
+    ClientOptions, ClientStopped, IdentityStore, JoinFailure, Link, LinkClient, LinkPhase, join,
+};
+use deputy_link::{DeliveryReport, ErrorCode, WorkerIdentity, WorkerKey, WorkerState};
+use deputy_observe::{AuditAction, AuditEvent};
+use deputy_sources::SourceContext;
+use deputy_store::{DirectoryStore, MasterKey};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,22 +52,25 @@ struct Site {
     _folder: tempfile::TempDir,
     clock: Arc<Ahead>,
     workers: Workers,
-    board: Arc<Board>,
+    board: Arc<LeaseBoard>,
     audit: Arc<Audit>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<CoordinatorMetrics>,
     stop: watch::Sender<bool>,
     running: JoinHandle<()>,
 }
 
 #[derive(Clone, Copy)]
 struct How {
-    lives: Lives,
+    lives: CertificateLifetimes,
     heartbeat: Span,
 }
 
 impl Default for How {
     fn default() -> Self {
-        Self { lives: Lives { authority: Span::secs(180 * 86_400), worker: DAY }, heartbeat: Span::secs(10) }
+        Self {
+            lives: CertificateLifetimes { authority: Span::secs(180 * 86_400), worker: DAY },
+            heartbeat: Span::secs(10),
+        }
     }
 }
 
@@ -112,21 +117,27 @@ async fn site_with(
     folder: tempfile::TempDir,
     listen: SocketAddr,
     how: How,
-    kept_in: impl FnOnce(Directory) -> Arc<dyn Store>,
+    kept_in: impl FnOnce(DirectoryStore) -> Arc<dyn Store>,
 ) -> Site {
     let key = MasterKey::parse(&(0..32).map(|byte| byte * 7).collect::<Vec<u8>>()).unwrap();
-    let store = Directory::open(&folder.path().join("state"), key, random()).await.unwrap();
+    let store = DirectoryStore::open(&folder.path().join("state"), key, random()).await.unwrap();
     let (inputs, mut nobody) = mpsc::channel(64);
     beside(async move { while nobody.recv().await.is_some() {} });
-    let here = Arc::new(Surroundings::of_process());
-    let handle = Handle::new(inputs, here, watch::Sender::new(true).subscribe());
+    let here = Arc::new(SourceContext::of_process());
+    let handle = CoordinatorHandle::new(inputs, here, watch::Sender::new(true).subscribe());
     let clock = Arc::new(Ahead::default());
-    let (board, audit, metrics) = (Arc::new(Board::default()), Arc::new(Audit::memory()), Arc::new(Metrics::default()));
+    let (board, audit, metrics) =
+        (Arc::new(LeaseBoard::default()), Arc::new(Audit::memory()), Arc::new(CoordinatorMetrics::default()));
     let options = WorkerOptions {
         listen,
         advertise: String::new(),
         lives: how.lives,
-        limits: Limits { heartbeat: how.heartbeat, greeting: Span::secs(1), write: Span::secs(2), ..Limits::default() },
+        limits: ServerLimits {
+            heartbeat: how.heartbeat,
+            greeting: Span::secs(1),
+            write: Span::secs(2),
+            ..ServerLimits::default()
+        },
         store: kept_in(store),
         board: Arc::clone(&board),
         clock: Arc::clone(&clock) as _,
@@ -159,7 +170,7 @@ impl Site {
     /// A worker of a group, with an identity of its own.
     async fn worker(&self, name: &str) -> Worker {
         let string = self.token(name, 1).await;
-        Worker::start(join(&string, Key::new().unwrap()).await.unwrap(), &[])
+        Worker::start(join(&string, WorkerKey::new().unwrap()).await.unwrap(), &[])
     }
 
     /// These groups get these instances.
@@ -177,10 +188,10 @@ impl Site {
     }
 
     fn publish_text(&self, name: &str, revision: u64, text: String) {
-        self.publish_of(Fingerprint::default(), name, revision, text);
+        self.publish_of(ConfigFingerprint::default(), name, revision, text);
     }
 
-    fn publish_of(&self, fingerprint: Fingerprint, name: &str, revision: u64, text: String) {
+    fn publish_of(&self, fingerprint: ConfigFingerprint, name: &str, revision: u64, text: String) {
         let now = wall();
         let lease = Lease {
             revision: Revision(revision),
@@ -189,7 +200,7 @@ impl Site {
             obtained_at: now,
             issued_at: now,
             valid_until: now.plus(Span::secs(3600)),
-            origin: Origin::Component,
+            origin: LeaseOrigin::Component,
             fingerprint,
         };
         self.board.publish(name.parse().unwrap(), lease);
@@ -200,10 +211,10 @@ impl Site {
         self.workers.workers().await.unwrap().into_iter().find(|status| status.id == id).unwrap()
     }
 
-    fn events(&self, operation: &str) -> Vec<Event> {
+    fn events(&self, operation: &str) -> Vec<AuditEvent> {
         let events = self.audit.take().into_iter();
         events
-            .filter(|event| matches!(&event.what, What::Worker { operation: found, .. } if *found == operation))
+            .filter(|event| matches!(&event.what, AuditAction::Worker { operation: found, .. } if *found == operation))
             .collect()
     }
 
@@ -223,11 +234,11 @@ impl Site {
 
 /// What was written down of an identity.
 #[derive(Default)]
-struct Kept(Mutex<Option<Identity>>);
+struct Kept(Mutex<Option<WorkerIdentity>>);
 
 #[async_trait::async_trait]
-impl Keep for Kept {
-    async fn keep(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+impl IdentityStore for Kept {
+    async fn keep(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         *self.0.lock().unwrap() = Some(identity.clone());
         Ok(())
     }
@@ -238,21 +249,21 @@ struct Worker {
     link: Link,
     kept: Arc<Kept>,
     running: JoinHandle<()>,
-    out: Arc<Mutex<Option<Out>>>,
+    out: Arc<Mutex<Option<ClientStopped>>>,
 }
 
 impl Worker {
-    fn start(identity: Identity, wanted: &[&str]) -> Self {
+    fn start(identity: WorkerIdentity, wanted: &[&str]) -> Self {
         Self::start_by(wall, identity, wanted)
     }
 
-    fn start_by(clock: fn() -> Timestamp, identity: Identity, wanted: &[&str]) -> Self {
+    fn start_by(clock: fn() -> Timestamp, identity: WorkerIdentity, wanted: &[&str]) -> Self {
         let kept = Arc::new(Kept(Mutex::new(Some(identity.clone()))));
-        let (client, link) = Client::new(Options {
+        let (client, link) = LinkClient::new(ClientOptions {
             identity,
             keep: Arc::clone(&kept) as _,
             wanted: wanted.iter().map(|name| name.parse().unwrap()).collect(),
-            held: Held::default(),
+            held: WorkerState::default(),
             version: "1.2.3".to_owned(),
             host: "machine".to_owned(),
             clock,
@@ -271,12 +282,12 @@ impl Worker {
         self.kept.0.lock().unwrap().as_ref().unwrap().worker
     }
 
-    fn identity(&self) -> Identity {
+    fn identity(&self) -> WorkerIdentity {
         self.kept.0.lock().unwrap().clone().unwrap()
     }
 
     /// Waits until what it holds is so.
-    async fn holds(&self, so: impl FnMut(&Arc<Held>) -> bool) {
+    async fn holds(&self, so: impl FnMut(&Arc<WorkerState>) -> bool) {
         let mut held = self.link.held.clone();
         let came = soon(held.wait_for(so)).await.is_ok();
         assert!(came, "the worker went: {:?}", self.out.lock().unwrap());
@@ -284,28 +295,28 @@ impl Worker {
 
     async fn has(&self, name: &str, revision: u64) {
         let (name, payload) = (name.parse().unwrap(), format!("{name} {revision}"));
-        let so = |held: &Arc<Held>| {
+        let so = |held: &Arc<WorkerState>| {
             held.deliveries.get(&name).is_some_and(|delivery| delivery.payload.expose() == payload.as_bytes())
         };
         self.holds(so).await;
     }
 
-    async fn is(&self, phase: Phase) {
+    async fn is(&self, phase: LinkPhase) {
         let mut state = self.link.state.clone();
         let came = soon(state.wait_for(|state| state.phase == phase)).await.is_ok();
         assert!(came, "{phase:?} wanted, and it went: {:?}", self.out.lock().unwrap());
     }
 
     async fn out(&self) -> String {
-        self.is(Phase::Out).await;
+        self.is(LinkPhase::Out).await;
         until(async || self.out.lock().unwrap().is_some()).await;
         self.out.lock().unwrap().as_ref().unwrap().to_string()
     }
 
     async fn applied(&self, name: &str, result: Result<(), String>) {
         let name: InstanceName = name.parse().unwrap();
-        let stamp: Stamp = self.link.held.borrow().deliveries[&name].stamp;
-        self.link.reports.send(Report { instance: name, stamp, result }).await.unwrap();
+        let stamp: LeaseVersion = self.link.held.borrow().deliveries[&name].stamp;
+        self.link.reports.send(DeliveryReport { instance: name, stamp, result }).await.unwrap();
     }
 }
 
@@ -341,7 +352,7 @@ async fn a_worker_gets_what_its_group_may_have_and_every_change_of_it() {
     site.publish("secret", 1);
     let worker = site.worker("analytics").await;
     worker.has("s3-prod", 1).await;
-    worker.is(Phase::Connected).await;
+    worker.is(LinkPhase::Connected).await;
     for revision in 2..50 {
         site.publish("s3-prod", revision);
     }
@@ -397,19 +408,19 @@ async fn who_wants_more_than_its_group_has_is_told_which_line_would_allow_it_and
     site.publish("s3-prod", 1);
     site.publish("secret", 1);
     let string = site.token("analytics", 1).await;
-    let identity = join(&string, Key::new().unwrap()).await.unwrap();
+    let identity = join(&string, WorkerKey::new().unwrap()).await.unwrap();
     let worker = Worker::start(identity, &["s3-prod", "secret", "never-there"]);
     worker.has("s3-prod", 1).await;
-    worker.is(Phase::Connected).await;
+    worker.is(LinkPhase::Connected).await;
     let refused = worker.link.state.borrow().refused.clone();
     let about: Vec<&str> = refused.iter().map(|refusal| refusal.subject.as_str()).collect();
     assert_eq!(about, ["never-there", "secret"]);
-    assert!(refused.iter().all(|refusal| refusal.code == Code::NotDelivered));
+    assert!(refused.iter().all(|refusal| refusal.code == ErrorCode::NotDelivered));
     assert!(refused[1].message.contains("deliver-to = [\"analytics\"] in [instances.secret]"), "{}", refused[1]);
     let events = site.events("subscribe");
     assert_eq!(events.len(), 2);
     assert_eq!(events[1].code.as_deref(), Some("not-delivered"));
-    assert!(matches!(&events[1].what, What::Worker { instance: Some(name), .. } if name == "secret"));
+    assert!(matches!(&events[1].what, AuditAction::Worker { instance: Some(name), .. } if name == "secret"));
     site.publish("secret", 2);
     site.publish("s3-prod", 2);
     worker.has("s3-prod", 2).await;
@@ -428,14 +439,14 @@ async fn a_restart_is_survived_and_nothing_is_sent_twice() {
     until(async || site.status(&worker).await.applied[0].current).await;
     let lease = site.board.lease(&"s3-prod".parse().unwrap()).unwrap();
     let folder = site.end().await;
-    worker.is(Phase::Connecting).await;
+    worker.is(LinkPhase::Connecting).await;
     worker.has("s3-prod", 1).await;
     let payload = Arc::as_ptr(&worker.link.held.borrow().deliveries.values().next().unwrap().payload);
 
     let site = site_in(folder, address, How::default()).await;
     site.board.publish("s3-prod".parse().unwrap(), lease);
     site.deliver(&[("analytics", &["s3-prod"])]);
-    worker.is(Phase::Connected).await;
+    worker.is(LinkPhase::Connected).await;
     // What it has applied is said again, since the coordinator has forgotten.
     until(async || site.status(&worker).await.applied.first().is_some_and(|applied| applied.current)).await;
     let now = Arc::as_ptr(&worker.link.held.borrow().deliveries.values().next().unwrap().payload);
@@ -451,13 +462,13 @@ async fn a_receiver_and_its_component_come_with_the_group() {
     let mut hash = [0; 32];
     hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &component).as_ref());
     let digest = Digest::new(hash);
-    let binding = |settings: &[(&str, &str)], limits: &SomeLimits| Binding {
+    let binding = |settings: &[(&str, &str)], limits: &LimitOverrides| ReceiverBinding {
         component: digest,
         settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         instances: BTreeSet::from(["s3-prod".parse().unwrap()]),
         limits: limits.clone(),
     };
-    let plan = |binding: Binding| {
+    let plan = |binding: ReceiverBinding| {
         let mut deliveries = Deliveries::default();
         let receivers = BTreeMap::from([("aws".parse().unwrap(), Some(binding))]);
         let components = BTreeMap::from([(digest, component.clone())]);
@@ -465,7 +476,7 @@ async fn a_receiver_and_its_component_come_with_the_group() {
         deliveries.groups.insert(group("analytics"), GroupDeliveries { instances, receivers, components });
         deliveries
     };
-    let (none, memory) = (SomeLimits::default(), SomeLimits::new([(Limit::Memory, 32 << 20)]).unwrap());
+    let (none, memory) = (LimitOverrides::default(), LimitOverrides::new([(Limit::Memory, 32 << 20)]).unwrap());
     site.workers.deliver(plan(binding(&[], &none)));
     let (worker, other) = (site.worker("analytics").await, site.worker("other").await);
     worker.holds(|held| held.receivers.get(&"aws".parse().unwrap()) == Some(&binding(&[], &none))).await;

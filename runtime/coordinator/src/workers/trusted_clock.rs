@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_core::schedule::{Mono, Now};
+use deputy_core::schedule::{MonotonicTime, Now};
 use deputy_core::{Span, Timestamp};
 use deputy_observe::Clock;
 
@@ -38,7 +38,7 @@ struct Judgement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reading {
     origin: u64,
-    since: Mono,
+    since: MonotonicTime,
 }
 
 /// What became of a reading.
@@ -145,7 +145,7 @@ impl Reading {
     }
 }
 
-fn wall(origin: u64, mono: Mono) -> Timestamp {
+fn wall(origin: u64, mono: MonotonicTime) -> Timestamp {
     Timestamp::from_millis(origin.wrapping_add(mono.as_millis()))
 }
 
@@ -156,7 +156,7 @@ mod tests {
     const HOUR: u64 = 3_600_000;
 
     fn at(mono: u64, wall: u64) -> Now {
-        Now { mono: Mono::from_millis(mono * 1000), wall: Timestamp::from_millis(wall * 1000) }
+        Now { mono: MonotonicTime::from_millis(mono * 1000), wall: Timestamp::from_millis(wall * 1000) }
     }
 
     /// Steady for an hour, with the wall clock 1,000 s ahead.
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn trusted(judgement: &Judgement, mono: u64) -> u64 {
-        wall(judgement.trusted.origin, Mono::from_millis(mono * 1000)).as_secs()
+        wall(judgement.trusted.origin, MonotonicTime::from_millis(mono * 1000)).as_secs()
     }
 
     #[test]

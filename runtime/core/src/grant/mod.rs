@@ -15,17 +15,20 @@ mod target;
 
 pub use address::{AddressClass, Network, NetworkError};
 pub use host::{Host, HostError, HostPattern};
-pub use rule::{Form, HttpPattern, HttpRule, Injection, Method, PathPrefix, Paths, Place, RuleError, Send, TcpRule};
+pub use rule::{
+    HttpPattern, HttpRule, Injection, InjectionEncoding, InjectionPoint, Method, PathPrefix, PathRules, RequestOptions,
+    RuleError, TcpRule,
+};
 pub use secret::{
-    Algorithm, AlgorithmError, Claims, JwtGrant, JwtPermit, Operation, Purpose, SecretGrant, SecretGrantError,
-    Sigv4Grant, Sigv4Permit, StringToSign, StringToSignError,
+    AlgorithmError, JwtClaims, JwtGrant, JwtPermit, SecretGrant, SecretGrantError, SecretOperation, SecretPurpose,
+    SignatureAlgorithm, Sigv4Grant, Sigv4Permit, StringToSign, StringToSignError,
 };
 pub use target::{HttpTarget, Scheme, Target, TargetError};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::{Refusal, SecretName};
+use crate::{PolicyDenial, SecretName};
 
 /// What the operator lets one instance do. The default lets it do nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,8 +64,8 @@ impl Grant {
     ///
     /// # Errors
     /// A refusal that says which part no rule allows: host, then scheme, port, method, path.
-    pub fn permit_http(&self, request: &HttpTarget) -> Result<Permit, Refusal> {
-        let mut refusal = Refusal::Host { target: request.target().clone() };
+    pub fn permit_http(&self, request: &HttpTarget) -> Result<Permit, PolicyDenial> {
+        let mut refusal = PolicyDenial::Host { target: request.target().clone() };
         for (index, rule) in self.http.iter().enumerate() {
             match rule.judge(request) {
                 Ok(()) => {
@@ -83,8 +86,8 @@ impl Grant {
     ///
     /// # Errors
     /// A refusal that says whether the host or the port is not granted.
-    pub fn permit_tcp(&self, target: &Target) -> Result<Permit, Refusal> {
-        let mut refusal = Refusal::Host { target: target.clone() };
+    pub fn permit_tcp(&self, target: &Target) -> Result<Permit, PolicyDenial> {
+        let mut refusal = PolicyDenial::Host { target: target.clone() };
         for (index, rule) in self.tcp.iter().enumerate() {
             if !rule.host.matches(target.host()) {
                 continue;
@@ -92,7 +95,7 @@ impl Grant {
             if rule.port == target.port() {
                 return Ok(Permit { target: target.clone(), rule: index, networks: rule.networks.clone() });
             }
-            refusal = Refusal::Port { target: target.clone() };
+            refusal = PolicyDenial::Port { target: target.clone() };
         }
         Err(refusal)
     }
@@ -101,7 +104,7 @@ impl Grant {
     ///
     /// # Errors
     /// [`Refusal::Name`] if no rule names the host.
-    pub fn permit_name(&self, host: &Host) -> Result<Vec<Permit>, Refusal> {
+    pub fn permit_name(&self, host: &Host) -> Result<Vec<Permit>, PolicyDenial> {
         let permits: Vec<_> = (self.tcp.iter().enumerate())
             .filter(|(_, rule)| rule.host.matches(host))
             .map(|(index, rule)| Permit {
@@ -110,17 +113,17 @@ impl Grant {
                 networks: rule.networks.clone(),
             })
             .collect();
-        if permits.is_empty() { Err(Refusal::Name { host: host.clone() }) } else { Ok(permits) }
+        if permits.is_empty() { Err(PolicyDenial::Name { host: host.clone() }) } else { Ok(permits) }
     }
 
     /// What was granted of a secret.
     ///
     /// # Errors
     /// [`Refusal::Secret`] if the name is not granted, or only for the host's own use.
-    pub fn secret(&self, name: &str) -> Result<(&SecretName, &SecretGrant), Refusal> {
+    pub fn secret(&self, name: &str) -> Result<(&SecretName, &SecretGrant), PolicyDenial> {
         (self.secrets.iter())
             .find(|(granted, grant)| granted.as_str() == name && grant.opens())
-            .ok_or_else(|| Refusal::Secret { name: name.chars().take(63).collect() })
+            .ok_or_else(|| PolicyDenial::Secret { name: name.chars().take(63).collect() })
     }
 }
 
@@ -140,12 +143,12 @@ impl Permit {
     ///
     /// # Errors
     /// [`Refusal::Address`] with the first address that is not granted.
-    pub fn pin(self, addresses: &[IpAddr]) -> Result<Pinned, Refusal> {
+    pub fn pin(self, addresses: &[IpAddr]) -> Result<Pinned, PolicyDenial> {
         for &address in addresses {
             let class = AddressClass::of(address);
             let granted = class == AddressClass::Public || self.networks.iter().any(|n| n.contains(address));
             if !granted {
-                return Err(Refusal::Address { target: self.target, address, class });
+                return Err(PolicyDenial::Address { target: self.target, address, class });
             }
         }
         let port = self.target.port();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::target::{port, split};
 use super::{HostError, HostPattern, HttpTarget, Network, Scheme, Target, TargetError};
-use crate::{Refusal, SecretName};
+use crate::{PolicyDenial, SecretName};
 
 /// Where an HTTP rule leads: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,16 +24,16 @@ pub struct HttpRule {
     /// With which methods; empty for all but CONNECT and TRACE.
     pub methods: Vec<Method>,
     /// To which paths.
-    pub paths: Paths,
+    pub paths: PathRules,
     /// At which addresses, beside public ones.
     pub networks: Vec<Network>,
     /// What the host does with an allowed request.
-    pub send: Send,
+    pub send: RequestOptions,
 }
 
 /// What the host does with a request that a rule allows. The component knows nothing of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Send {
+pub struct RequestOptions {
     /// PEM certificates to trust instead of the system's.
     pub roots: Option<PathBuf>,
     /// PEM certificate chain to present to the server, and the secret that holds its PEM key.
@@ -46,16 +46,16 @@ pub struct Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injection {
     /// Where to. What the component put there itself is replaced.
-    pub place: Place,
+    pub place: InjectionPoint,
     /// Which one.
     pub secret: SecretName,
     /// In which form.
-    pub form: Form,
+    pub form: InjectionEncoding,
 }
 
 /// Where in a request a secret goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum InjectionPoint {
     /// A field of an `application/x-www-form-urlencoded` body.
     Field(String),
     /// A header, in lower case.
@@ -64,7 +64,7 @@ pub enum Place {
 
 /// In which form a secret goes into a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
+pub enum InjectionEncoding {
     /// `Basic`, then user and secret in Base64 (RFC 7617).
     Basic {
         /// The user.
@@ -95,11 +95,11 @@ pub struct TcpRule {
 
 /// Which paths a rule allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Paths {
+pub enum PathRules {
     /// All.
     Any,
     /// Those under one of these.
-    Under(Vec<PathPrefix>),
+    Prefixes(Vec<PathPrefix>),
 }
 
 /// `/v1/auth`: allows itself and what is below it, `/v1/auth/login`, but not `/v1/authors`. `/` allows all plain paths.
@@ -164,18 +164,18 @@ impl HttpRule {
     }
 
     /// `Ok` if the rule allows the request, else the first part that it does not allow.
-    pub(super) fn judge(&self, request: &HttpTarget) -> Result<(), Refusal> {
+    pub(super) fn judge(&self, request: &HttpTarget) -> Result<(), PolicyDenial> {
         let target = request.target();
         if !self.pattern.host.matches(target.host()) {
-            Err(Refusal::Host { target: target.clone() })
+            Err(PolicyDenial::Host { target: target.clone() })
         } else if self.pattern.scheme != target.scheme() {
-            Err(Refusal::Scheme { target: target.clone() })
+            Err(PolicyDenial::Scheme { target: target.clone() })
         } else if self.pattern.port != target.port() {
-            Err(Refusal::Port { target: target.clone() })
+            Err(PolicyDenial::Port { target: target.clone() })
         } else if !self.methods.is_empty() && !self.methods.contains(request.method()) {
-            Err(Refusal::Method { target: target.clone(), method: request.method().clone() })
+            Err(PolicyDenial::Method { target: target.clone(), method: request.method().clone() })
         } else if !self.paths.allow(request.path()) {
-            Err(Refusal::Path { target: target.clone(), path: request.path().to_owned() })
+            Err(PolicyDenial::Path { target: target.clone(), path: request.path().to_owned() })
         } else {
             Ok(())
         }
@@ -251,13 +251,13 @@ impl fmt::Display for TcpRule {
     }
 }
 
-impl Paths {
+impl PathRules {
     /// Whether the path may be requested. Where paths are named, one that a server could read in another way (dot
     /// segments, encoded slashes or dots, backslashes, empty segments, parameters) is under none of them.
     pub fn allow(&self, path: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Under(prefixes) => plain(path) && prefixes.iter().any(|prefix| prefix.has(path)),
+            Self::Prefixes(prefixes) => plain(path) && prefixes.iter().any(|prefix| prefix.has(path)),
         }
     }
 
@@ -265,8 +265,8 @@ impl Paths {
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) => true,
-            (Self::Under(_), Self::Any) => false,
-            (Self::Under(own), Self::Under(others)) => others.iter().all(|o| own.iter().any(|p| p.has(&o.0))),
+            (Self::Prefixes(_), Self::Any) => false,
+            (Self::Prefixes(own), Self::Prefixes(others)) => others.iter().all(|o| own.iter().any(|p| p.has(&o.0))),
         }
     }
 }
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_path_prefix_ends_at_a_segment() {
-        let paths = |prefix: &str| Paths::Under(vec![prefix.parse().unwrap()]);
+        let paths = |prefix: &str| PathRules::Prefixes(vec![prefix.parse().unwrap()]);
         for (prefix, path, allowed) in [
             ("/v1/auth", "/v1/auth", true),
             ("/v1/auth", "/v1/auth/", true),
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_path_that_a_server_could_read_otherwise_is_under_no_prefix() {
-        let root = Paths::Under(vec!["/".parse().unwrap()]);
+        let root = PathRules::Prefixes(vec!["/".parse().unwrap()]);
         for path in [
             "/a/../b",
             "/a/./b",
@@ -416,7 +416,7 @@ mod tests {
             "/a%3bx",
         ] {
             assert!(!root.allow(path), "{path}");
-            assert!(Paths::Any.allow(path), "{path}");
+            assert!(PathRules::Any.allow(path), "{path}");
             assert_eq!(path.parse::<PathPrefix>(), Err(RuleError::Path), "{path}");
         }
         for path in ["", "a", "/a?b", "/a#b", "/a b", "/a*"] {

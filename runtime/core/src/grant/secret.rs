@@ -8,18 +8,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Refusal, SecretName, Span, Timestamp};
+use crate::{PolicyDenial, SecretName, Span, Timestamp};
 
 /// What one instance may do with one secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretGrant {
-    purpose: Option<Purpose>,
+    purpose: Option<SecretPurpose>,
     reveal: bool,
 }
 
 /// The one purpose that a secret serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Purpose {
+pub enum SecretPurpose {
     /// Bare HMAC-SHA256.
     HmacSha256,
     /// JSON Web Tokens.
@@ -27,14 +27,14 @@ pub enum Purpose {
     /// Bare PBKDF2-HMAC-SHA256.
     Pbkdf2,
     /// Bare signatures.
-    Sign(Vec<Algorithm>),
+    Sign(Vec<SignatureAlgorithm>),
     /// AWS Signature Version 4.
     Sigv4(Sigv4Grant),
 }
 
 /// An operation of the contract's `secrets` and `secret-values`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
+pub enum SecretOperation {
     /// `secret.hmac-sha256`
     HmacSha256,
     /// `secret.jwt`
@@ -51,7 +51,7 @@ pub enum Operation {
 
 /// A signature algorithm by its JOSE name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Algorithm {
+pub enum SignatureAlgorithm {
     /// Ed25519.
     EdDsa,
     /// ECDSA on P-256 with SHA-256.
@@ -67,7 +67,7 @@ pub enum SecretGrantError {
     #[error(
         "a secret serves one purpose, not {0} and {1}: what {1} yields could be used to get around what limits {0}"
     )]
-    Purposes(Operation, Operation),
+    Purposes(SecretOperation, SecretOperation),
     /// A purpose that allows nothing.
     #[error("`{0}` is empty, so nothing could be signed: name at least one")]
     Empty(&'static str),
@@ -97,7 +97,7 @@ pub struct Sigv4Permit(StringToSign);
 /// Which JSON Web Tokens may be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtGrant {
-    algorithms: BTreeSet<Algorithm>,
+    algorithms: BTreeSet<SignatureAlgorithm>,
     issuers: BTreeSet<String>,
     audiences: BTreeSet<String>,
     max_lifetime: Span,
@@ -105,7 +105,7 @@ pub struct JwtGrant {
 
 /// The claims of a JSON Web Token that a grant is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
+pub struct JwtClaims {
     /// `iss`
     pub issuer: String,
     /// `aud`, one or several.
@@ -119,16 +119,16 @@ pub struct Claims {
 /// Leave to sign one JSON Web Token.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct JwtPermit(Algorithm);
+pub struct JwtPermit(SignatureAlgorithm);
 
 impl SecretGrant {
     /// A grant for one purpose, or for none: then only the host uses the secret, to add it to requests.
-    pub fn new(purpose: Option<Purpose>, reveal: bool) -> Self {
+    pub fn new(purpose: Option<SecretPurpose>, reveal: bool) -> Self {
         Self { purpose, reveal }
     }
 
     /// The purpose.
-    pub fn purpose(&self) -> Option<&Purpose> {
+    pub fn purpose(&self) -> Option<&SecretPurpose> {
         self.purpose.as_ref()
     }
 
@@ -146,18 +146,23 @@ impl SecretGrant {
     ///
     /// # Errors
     /// If the operation, the service, the region or the day is not granted.
-    pub fn permit_sigv4(&self, name: &SecretName, text: StringToSign, now: Timestamp) -> Result<Sigv4Permit, Refusal> {
-        let Some(Purpose::Sigv4(grant)) = &self.purpose else {
-            return Err(Refusal::Operation { secret: name.clone(), operation: Operation::Sigv4 });
+    pub fn permit_sigv4(
+        &self,
+        name: &SecretName,
+        text: StringToSign,
+        now: Timestamp,
+    ) -> Result<Sigv4Permit, PolicyDenial> {
+        let Some(SecretPurpose::Sigv4(grant)) = &self.purpose else {
+            return Err(PolicyDenial::Operation { secret: name.clone(), operation: SecretOperation::Sigv4 });
         };
         if !grant.services.contains(&text.service) {
-            return Err(Refusal::Service { secret: name.clone(), service: text.service });
+            return Err(PolicyDenial::Service { secret: name.clone(), service: text.service });
         }
         if !grant.regions.contains(&text.region) {
-            return Err(Refusal::Region { secret: name.clone(), region: text.region });
+            return Err(PolicyDenial::Region { secret: name.clone(), region: text.region });
         }
         if !near(&text.day, now) {
-            return Err(Refusal::Day { secret: name.clone(), day: text.day });
+            return Err(PolicyDenial::Day { secret: name.clone(), day: text.day });
         }
         Ok(Sigv4Permit(text))
     }
@@ -169,31 +174,31 @@ impl SecretGrant {
     pub fn permit_jwt(
         &self,
         name: &SecretName,
-        algorithm: Algorithm,
-        claims: &Claims,
+        algorithm: SignatureAlgorithm,
+        claims: &JwtClaims,
         now: Timestamp,
-    ) -> Result<JwtPermit, Refusal> {
+    ) -> Result<JwtPermit, PolicyDenial> {
         let secret = name.clone();
-        let Some(Purpose::Jwt(grant)) = &self.purpose else {
-            return Err(Refusal::Operation { secret, operation: Operation::Jwt });
+        let Some(SecretPurpose::Jwt(grant)) = &self.purpose else {
+            return Err(PolicyDenial::Operation { secret, operation: SecretOperation::Jwt });
         };
         if !grant.algorithms.contains(&algorithm) {
-            return Err(Refusal::Algorithm { secret, algorithm });
+            return Err(PolicyDenial::Algorithm { secret, algorithm });
         }
         if !grant.issuers.contains(&claims.issuer) {
-            return Err(Refusal::Issuer { secret, issuer: claims.issuer.clone() });
+            return Err(PolicyDenial::Issuer { secret, issuer: claims.issuer.clone() });
         }
         if let Some(audience) = claims.audiences.iter().find(|a| !grant.audiences.contains(*a)) {
-            return Err(Refusal::Audience { secret, audience: audience.clone() });
+            return Err(PolicyDenial::Audience { secret, audience: audience.clone() });
         }
         if claims.audiences.is_empty() {
-            return Err(Refusal::Audience { secret, audience: String::new() });
+            return Err(PolicyDenial::Audience { secret, audience: String::new() });
         }
         // A token that begins later than now (clocks differ by a minute) would outlive what was granted.
         let lifetime = claims.expires_at.saturating_sub(claims.issued_at);
         let late = claims.issued_at > now.as_secs().saturating_add(60);
         if late || claims.expires_at <= claims.issued_at || lifetime > grant.max_lifetime.as_millis() / 1000 {
-            return Err(Refusal::Lifetime { secret, seconds: lifetime });
+            return Err(PolicyDenial::Lifetime { secret, seconds: lifetime });
         }
         Ok(JwtPermit(algorithm))
     }
@@ -202,30 +207,30 @@ impl SecretGrant {
     ///
     /// # Errors
     /// [`Refusal::Operation`] if it is not granted.
-    pub fn permit_bare(&self, name: &SecretName, operation: Operation) -> Result<(), Refusal> {
+    pub fn permit_bare(&self, name: &SecretName, operation: SecretOperation) -> Result<(), PolicyDenial> {
         let granted = match operation {
-            Operation::HmacSha256 => self.purpose == Some(Purpose::HmacSha256),
-            Operation::Pbkdf2 => self.purpose == Some(Purpose::Pbkdf2),
-            Operation::Reveal => self.reveal,
-            Operation::Jwt | Operation::Sign | Operation::Sigv4 => false, // these have a permit of their own
+            SecretOperation::HmacSha256 => self.purpose == Some(SecretPurpose::HmacSha256),
+            SecretOperation::Pbkdf2 => self.purpose == Some(SecretPurpose::Pbkdf2),
+            SecretOperation::Reveal => self.reveal,
+            SecretOperation::Jwt | SecretOperation::Sign | SecretOperation::Sigv4 => false, // these have a permit of their own
         };
-        if granted { Ok(()) } else { Err(Refusal::Operation { secret: name.clone(), operation }) }
+        if granted { Ok(()) } else { Err(PolicyDenial::Operation { secret: name.clone(), operation }) }
     }
 
     /// Checks a bare signature.
     ///
     /// # Errors
     /// If the operation or the algorithm is not granted.
-    pub fn permit_sign(&self, name: &SecretName, algorithm: Algorithm) -> Result<(), Refusal> {
+    pub fn permit_sign(&self, name: &SecretName, algorithm: SignatureAlgorithm) -> Result<(), PolicyDenial> {
         match &self.purpose {
-            Some(Purpose::Sign(algorithms)) if algorithms.contains(&algorithm) => Ok(()),
-            Some(Purpose::Sign(_)) => Err(Refusal::Algorithm { secret: name.clone(), algorithm }),
-            _ => Err(Refusal::Operation { secret: name.clone(), operation: Operation::Sign }),
+            Some(SecretPurpose::Sign(algorithms)) if algorithms.contains(&algorithm) => Ok(()),
+            Some(SecretPurpose::Sign(_)) => Err(PolicyDenial::Algorithm { secret: name.clone(), algorithm }),
+            _ => Err(PolicyDenial::Operation { secret: name.clone(), operation: SecretOperation::Sign }),
         }
     }
 }
 
-impl Purpose {
+impl SecretPurpose {
     /// The one purpose among those that an operator wrote.
     ///
     /// # Errors
@@ -238,13 +243,13 @@ impl Purpose {
     }
 
     /// The operation that serves it.
-    pub fn operation(&self) -> Operation {
+    pub fn operation(&self) -> SecretOperation {
         match self {
-            Self::HmacSha256 => Operation::HmacSha256,
-            Self::Jwt(_) => Operation::Jwt,
-            Self::Pbkdf2 => Operation::Pbkdf2,
-            Self::Sign(_) => Operation::Sign,
-            Self::Sigv4(_) => Operation::Sigv4,
+            Self::HmacSha256 => SecretOperation::HmacSha256,
+            Self::Jwt(_) => SecretOperation::Jwt,
+            Self::Pbkdf2 => SecretOperation::Pbkdf2,
+            Self::Sign(_) => SecretOperation::Sign,
+            Self::Sigv4(_) => SecretOperation::Sigv4,
         }
     }
 }
@@ -281,7 +286,7 @@ impl JwtGrant {
     /// # Errors
     /// If one of them is empty.
     pub fn new(
-        algorithms: Vec<Algorithm>,
+        algorithms: Vec<SignatureAlgorithm>,
         issuers: Vec<String>,
         audiences: Vec<String>,
         max_lifetime: Span,
@@ -304,7 +309,7 @@ impl JwtGrant {
     }
 
     /// The algorithms, in order.
-    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+    pub fn algorithms(&self) -> impl Iterator<Item = SignatureAlgorithm> {
         self.algorithms.iter().copied()
     }
 
@@ -390,7 +395,7 @@ impl Sigv4Permit {
 
 impl JwtPermit {
     /// The algorithm to sign with.
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> SignatureAlgorithm {
         self.0
     }
 }
@@ -405,7 +410,7 @@ fn near(day: &str, now: Timestamp) -> bool {
     })
 }
 
-impl Operation {
+impl SecretOperation {
     /// The key that grants it.
     pub fn key(self) -> &'static str {
         match self {
@@ -419,7 +424,7 @@ impl Operation {
     }
 }
 
-impl fmt::Display for Operation {
+impl fmt::Display for SecretOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.key())
     }
@@ -430,7 +435,7 @@ impl fmt::Display for Operation {
 #[error("not a signature algorithm: write \"RS256\", \"ES256\" or \"EdDSA\"")]
 pub struct AlgorithmError;
 
-impl FromStr for Algorithm {
+impl FromStr for SignatureAlgorithm {
     type Err = AlgorithmError;
 
     fn from_str(text: &str) -> Result<Self, AlgorithmError> {
@@ -438,7 +443,7 @@ impl FromStr for Algorithm {
     }
 }
 
-impl Algorithm {
+impl SignatureAlgorithm {
     /// The JOSE name.
     pub fn name(self) -> &'static str {
         match self {
@@ -449,7 +454,7 @@ impl Algorithm {
     }
 }
 
-impl fmt::Display for Algorithm {
+impl fmt::Display for SignatureAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

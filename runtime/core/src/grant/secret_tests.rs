@@ -13,20 +13,25 @@ fn to_sign(day: &str, region: &str, service: &str) -> String {
 
 fn sigv4() -> SecretGrant {
     let grant = Sigv4Grant::new(vec!["sts".into()], vec!["eu-west-1".into(), "us-east-1".into()]).unwrap();
-    SecretGrant::new(Some(Purpose::Sigv4(grant)), false)
+    SecretGrant::new(Some(SecretPurpose::Sigv4(grant)), false)
 }
 
 fn jwt() -> SecretGrant {
-    let grant = JwtGrant::new(vec![Algorithm::Rs256], vec!["me".into()], vec!["a".into(), "b".into()], Span::secs(600));
-    SecretGrant::new(Some(Purpose::Jwt(grant.unwrap())), false)
+    let grant = JwtGrant::new(
+        vec![SignatureAlgorithm::Rs256],
+        vec!["me".into()],
+        vec!["a".into(), "b".into()],
+        Span::secs(600),
+    );
+    SecretGrant::new(Some(SecretPurpose::Jwt(grant.unwrap())), false)
 }
 
-fn claims() -> Claims {
+fn claims() -> JwtClaims {
     let now = NOW.as_secs();
-    Claims { issuer: "me".into(), audiences: vec!["a".into()], issued_at: now, expires_at: now + 600 }
+    JwtClaims { issuer: "me".into(), audiences: vec!["a".into()], issued_at: now, expires_at: now + 600 }
 }
 
-fn code<T: fmt::Debug>(result: Result<T, Refusal>) -> &'static str {
+fn code<T: fmt::Debug>(result: Result<T, PolicyDenial>) -> &'static str {
     result.unwrap_err().code()
 }
 
@@ -97,54 +102,54 @@ fn only_a_string_to_sign_is_one() {
 
 #[test]
 fn a_granted_token_is_permitted() {
-    let permit = jwt().permit_jwt(&key(), Algorithm::Rs256, &claims(), NOW).unwrap();
-    assert_eq!(permit.algorithm(), Algorithm::Rs256);
-    let both = Claims { audiences: vec!["a".into(), "b".into()], ..claims() };
-    assert!(jwt().permit_jwt(&key(), Algorithm::Rs256, &both, NOW).is_ok());
-    let skewed = Claims { issued_at: claims().issued_at + 60, expires_at: claims().expires_at + 60, ..claims() };
-    assert!(jwt().permit_jwt(&key(), Algorithm::Rs256, &skewed, NOW).is_ok());
+    let permit = jwt().permit_jwt(&key(), SignatureAlgorithm::Rs256, &claims(), NOW).unwrap();
+    assert_eq!(permit.algorithm(), SignatureAlgorithm::Rs256);
+    let both = JwtClaims { audiences: vec!["a".into(), "b".into()], ..claims() };
+    assert!(jwt().permit_jwt(&key(), SignatureAlgorithm::Rs256, &both, NOW).is_ok());
+    let skewed = JwtClaims { issued_at: claims().issued_at + 60, expires_at: claims().expires_at + 60, ..claims() };
+    assert!(jwt().permit_jwt(&key(), SignatureAlgorithm::Rs256, &skewed, NOW).is_ok());
 }
 
 #[test]
 fn what_the_jwt_grant_does_not_name_is_refused_by_its_own_code() {
     let at = claims().issued_at;
     for (claims, expected) in [
-        (Claims { issuer: "you".into(), ..claims() }, "issuer-not-granted"),
-        (Claims { audiences: vec!["c".into()], ..claims() }, "audience-not-granted"),
-        (Claims { audiences: vec!["a".into(), "c".into()], ..claims() }, "audience-not-granted"),
-        (Claims { audiences: vec![], ..claims() }, "audience-not-granted"),
-        (Claims { expires_at: at + 601, ..claims() }, "lifetime-not-granted"),
-        (Claims { expires_at: at, ..claims() }, "lifetime-not-granted"),
-        (Claims { expires_at: at - 1, ..claims() }, "lifetime-not-granted"),
-        (Claims { issued_at: at + 61, expires_at: at + 62, ..claims() }, "lifetime-not-granted"),
-        (Claims { issued_at: 0, ..claims() }, "lifetime-not-granted"),
-        (Claims { expires_at: u64::MAX, ..claims() }, "lifetime-not-granted"),
+        (JwtClaims { issuer: "you".into(), ..claims() }, "issuer-not-granted"),
+        (JwtClaims { audiences: vec!["c".into()], ..claims() }, "audience-not-granted"),
+        (JwtClaims { audiences: vec!["a".into(), "c".into()], ..claims() }, "audience-not-granted"),
+        (JwtClaims { audiences: vec![], ..claims() }, "audience-not-granted"),
+        (JwtClaims { expires_at: at + 601, ..claims() }, "lifetime-not-granted"),
+        (JwtClaims { expires_at: at, ..claims() }, "lifetime-not-granted"),
+        (JwtClaims { expires_at: at - 1, ..claims() }, "lifetime-not-granted"),
+        (JwtClaims { issued_at: at + 61, expires_at: at + 62, ..claims() }, "lifetime-not-granted"),
+        (JwtClaims { issued_at: 0, ..claims() }, "lifetime-not-granted"),
+        (JwtClaims { expires_at: u64::MAX, ..claims() }, "lifetime-not-granted"),
     ] {
-        assert_eq!(code(jwt().permit_jwt(&key(), Algorithm::Rs256, &claims, NOW)), expected, "{claims:?}");
+        assert_eq!(code(jwt().permit_jwt(&key(), SignatureAlgorithm::Rs256, &claims, NOW)), expected, "{claims:?}");
     }
-    assert_eq!(code(jwt().permit_jwt(&key(), Algorithm::Es256, &claims(), NOW)), "algorithm-not-granted");
+    assert_eq!(code(jwt().permit_jwt(&key(), SignatureAlgorithm::Es256, &claims(), NOW)), "algorithm-not-granted");
 }
 
 #[test]
 fn each_operation_needs_its_own_grant() {
     let text = || to_sign("20150830", "us-east-1", "sts").parse().unwrap();
     let grants = [
-        (Operation::Sigv4, sigv4()),
-        (Operation::Jwt, jwt()),
-        (Operation::HmacSha256, SecretGrant::new(Some(Purpose::HmacSha256), false)),
-        (Operation::Pbkdf2, SecretGrant::new(Some(Purpose::Pbkdf2), false)),
-        (Operation::Sign, SecretGrant::new(Some(Purpose::Sign(vec![Algorithm::Rs256])), false)),
-        (Operation::Reveal, SecretGrant::new(None, true)),
+        (SecretOperation::Sigv4, sigv4()),
+        (SecretOperation::Jwt, jwt()),
+        (SecretOperation::HmacSha256, SecretGrant::new(Some(SecretPurpose::HmacSha256), false)),
+        (SecretOperation::Pbkdf2, SecretGrant::new(Some(SecretPurpose::Pbkdf2), false)),
+        (SecretOperation::Sign, SecretGrant::new(Some(SecretPurpose::Sign(vec![SignatureAlgorithm::Rs256])), false)),
+        (SecretOperation::Reveal, SecretGrant::new(None, true)),
     ];
     for (granted, grant) in grants {
         assert!(grant.opens());
         for (operation, answer) in [
-            (Operation::Sigv4, grant.permit_sigv4(&key(), text(), NOW).map(drop)),
-            (Operation::Jwt, grant.permit_jwt(&key(), Algorithm::Rs256, &claims(), NOW).map(drop)),
-            (Operation::HmacSha256, grant.permit_bare(&key(), Operation::HmacSha256)),
-            (Operation::Pbkdf2, grant.permit_bare(&key(), Operation::Pbkdf2)),
-            (Operation::Sign, grant.permit_sign(&key(), Algorithm::Rs256)),
-            (Operation::Reveal, grant.permit_bare(&key(), Operation::Reveal)),
+            (SecretOperation::Sigv4, grant.permit_sigv4(&key(), text(), NOW).map(drop)),
+            (SecretOperation::Jwt, grant.permit_jwt(&key(), SignatureAlgorithm::Rs256, &claims(), NOW).map(drop)),
+            (SecretOperation::HmacSha256, grant.permit_bare(&key(), SecretOperation::HmacSha256)),
+            (SecretOperation::Pbkdf2, grant.permit_bare(&key(), SecretOperation::Pbkdf2)),
+            (SecretOperation::Sign, grant.permit_sign(&key(), SignatureAlgorithm::Rs256)),
+            (SecretOperation::Reveal, grant.permit_bare(&key(), SecretOperation::Reveal)),
         ] {
             if operation == granted {
                 assert_eq!(answer, Ok(()));
@@ -152,19 +157,22 @@ fn each_operation_needs_its_own_grant() {
                 assert_eq!(code(answer), "operation-not-granted", "{granted} does not grant {operation}");
             }
         }
-        assert_eq!(grant.permit_bare(&key(), Operation::Sign).map_err(|r| r.code()), Err("operation-not-granted"));
+        assert_eq!(
+            grant.permit_bare(&key(), SecretOperation::Sign).map_err(|r| r.code()),
+            Err("operation-not-granted")
+        );
     }
 }
 
 #[test]
 fn an_operation_is_called_by_the_key_that_grants_it() {
     for (operation, key) in [
-        (Operation::HmacSha256, "hmac-sha256"),
-        (Operation::Jwt, "jwt"),
-        (Operation::Pbkdf2, "pbkdf2"),
-        (Operation::Reveal, "reveal"),
-        (Operation::Sign, "sign"),
-        (Operation::Sigv4, "sigv4"),
+        (SecretOperation::HmacSha256, "hmac-sha256"),
+        (SecretOperation::Jwt, "jwt"),
+        (SecretOperation::Pbkdf2, "pbkdf2"),
+        (SecretOperation::Reveal, "reveal"),
+        (SecretOperation::Sign, "sign"),
+        (SecretOperation::Sigv4, "sigv4"),
     ] {
         assert_eq!((operation.key(), operation.to_string().as_str()), (key, key));
     }
@@ -172,8 +180,8 @@ fn an_operation_is_called_by_the_key_that_grants_it() {
 
 #[test]
 fn a_bare_signature_needs_its_algorithm() {
-    let grant = SecretGrant::new(Some(Purpose::Sign(vec![Algorithm::Rs256])), false);
-    assert_eq!(code(grant.permit_sign(&key(), Algorithm::EdDsa)), "algorithm-not-granted");
+    let grant = SecretGrant::new(Some(SecretPurpose::Sign(vec![SignatureAlgorithm::Rs256])), false);
+    assert_eq!(code(grant.permit_sign(&key(), SignatureAlgorithm::EdDsa)), "algorithm-not-granted");
 }
 
 #[test]
@@ -186,10 +194,10 @@ fn a_secret_without_purpose_is_for_the_host_alone() {
 
 #[test]
 fn a_secret_serves_one_purpose() {
-    let error = Purpose::only(vec![sigv4().purpose().unwrap().clone(), Purpose::HmacSha256]).unwrap_err();
-    assert_eq!(error, SecretGrantError::Purposes(Operation::Sigv4, Operation::HmacSha256));
-    assert_eq!(Purpose::only(vec![]), Ok(None));
-    assert_eq!(Purpose::only(vec![Purpose::Pbkdf2]), Ok(Some(Purpose::Pbkdf2)));
+    let error = SecretPurpose::only(vec![sigv4().purpose().unwrap().clone(), SecretPurpose::HmacSha256]).unwrap_err();
+    assert_eq!(error, SecretGrantError::Purposes(SecretOperation::Sigv4, SecretOperation::HmacSha256));
+    assert_eq!(SecretPurpose::only(vec![]), Ok(None));
+    assert_eq!(SecretPurpose::only(vec![SecretPurpose::Pbkdf2]), Ok(Some(SecretPurpose::Pbkdf2)));
 }
 
 #[test]
@@ -197,7 +205,7 @@ fn a_grant_that_allows_nothing_is_a_mistake() {
     let some = || vec!["x".to_owned()];
     assert_eq!(Sigv4Grant::new(vec![], some()), Err(SecretGrantError::Empty("services")));
     assert_eq!(Sigv4Grant::new(some(), vec![]), Err(SecretGrantError::Empty("regions")));
-    let rs = || vec![Algorithm::Rs256];
+    let rs = || vec![SignatureAlgorithm::Rs256];
     assert_eq!(JwtGrant::new(vec![], some(), some(), Span::secs(1)), Err(SecretGrantError::Empty("algorithms")));
     assert_eq!(JwtGrant::new(rs(), vec![], some(), Span::secs(1)), Err(SecretGrantError::Empty("issuers")));
     assert_eq!(JwtGrant::new(rs(), some(), vec![], Span::secs(1)), Err(SecretGrantError::Empty("audiences")));
@@ -205,10 +213,10 @@ fn a_grant_that_allows_nothing_is_a_mistake() {
 
 #[test]
 fn an_algorithm_survives_the_round_trip() {
-    for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
+    for algorithm in [SignatureAlgorithm::EdDsa, SignatureAlgorithm::Es256, SignatureAlgorithm::Rs256] {
         assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
     }
     for text in ["", "rs256", "HS256", "none"] {
-        assert_eq!(text.parse::<Algorithm>(), Err(AlgorithmError));
+        assert_eq!(text.parse::<SignatureAlgorithm>(), Err(AlgorithmError));
     }
 }

@@ -6,12 +6,12 @@ fn rule(pattern: &str, methods: &[&str], paths: &[&str], networks: &[&str]) -> H
         pattern: pattern.parse().unwrap(),
         methods: methods.iter().map(|m| m.parse().unwrap()).collect(),
         paths: if paths.is_empty() {
-            Paths::Any
+            PathRules::Any
         } else {
-            Paths::Under(paths.iter().map(|p| p.parse().unwrap()).collect())
+            PathRules::Prefixes(paths.iter().map(|p| p.parse().unwrap()).collect())
         },
         networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
-        send: Send::default(),
+        send: RequestOptions::default(),
     }
 }
 
@@ -115,7 +115,7 @@ fn tcp_is_judged_by_host_and_port() {
 #[test]
 fn a_secret_for_the_host_alone_cannot_be_opened() {
     let name = |text: &str| text.parse::<SecretName>().unwrap();
-    let open = SecretGrant::new(Some(Purpose::HmacSha256), false);
+    let open = SecretGrant::new(Some(SecretPurpose::HmacSha256), false);
     let grant =
         Grant { secrets: [(name("host"), SecretGrant::default()), (name("open"), open)].into(), ..Grant::default() };
     assert_eq!(grant.secret("open").unwrap().0, &name("open"));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{NameError, Span};
 
-use super::clock::Mono;
+use super::clock::MonotonicTime;
 use super::policy::CallRate;
 
 /// How many calls an upstream bears.
@@ -28,12 +28,12 @@ pub(super) struct Bucket {
     budget: Budget,
     call: u64,
     drops: u64,
-    at: Mono,
+    at: MonotonicTime,
 }
 
 /// With how much a budget begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begin {
+pub enum InitialBudget {
     /// With nothing: who ran before may have used all of it just now.
     Empty,
     /// With a whole burst: nobody ran before.
@@ -75,10 +75,10 @@ impl fmt::Display for UpstreamName {
 }
 
 impl Bucket {
-    pub(super) fn new(budget: Budget, begin: Begin, now: Mono) -> Self {
+    pub(super) fn new(budget: Budget, begin: InitialBudget, now: MonotonicTime) -> Self {
         let drops = match begin {
-            Begin::Empty => 0,
-            Begin::Full => u64::MAX,
+            InitialBudget::Empty => 0,
+            InitialBudget::Full => u64::MAX,
         };
         let mut bucket = Self { budget, call: BY_THE_MINUTE, drops, at: now };
         bucket.fill(now);
@@ -86,7 +86,7 @@ impl Bucket {
     }
 
     /// A full one that counts by the hour.
-    pub(super) fn hourly(rate: CallRate, now: Mono) -> Self {
+    pub(super) fn hourly(rate: CallRate, now: MonotonicTime) -> Self {
         let budget = Budget { per_minute: rate.per_hour, burst: rate.burst() };
         let mut bucket = Self { budget, call: BY_THE_HOUR, drops: u64::MAX, at: now };
         bucket.fill(now);
@@ -94,7 +94,7 @@ impl Bucket {
     }
 
     /// Takes one call, or says when there will be one.
-    pub(super) fn take(&mut self, now: Mono) -> Result<(), Mono> {
+    pub(super) fn take(&mut self, now: MonotonicTime) -> Result<(), MonotonicTime> {
         self.fill(now);
         match self.drops.checked_sub(self.call) {
             Some(rest) => {
@@ -107,31 +107,31 @@ impl Bucket {
     }
 
     /// How many calls may be made at once.
-    pub(super) fn level(&mut self, now: Mono) -> u64 {
+    pub(super) fn level(&mut self, now: MonotonicTime) -> u64 {
         self.fill(now);
         self.drops / self.call
     }
 
     /// When there is a call, at the earliest now.
-    pub(super) fn free_at(&mut self, now: Mono) -> Mono {
+    pub(super) fn free_at(&mut self, now: MonotonicTime) -> MonotonicTime {
         self.fill(now);
         let missing = self.call.saturating_sub(self.drops);
         self.at.plus(Span::millis(missing.div_ceil(self.rate())))
     }
 
     /// Lets nothing be saved up.
-    pub(super) fn empty(&mut self, now: Mono) {
+    pub(super) fn empty(&mut self, now: MonotonicTime) {
         (self.drops, self.at) = (0, now.max(self.at));
     }
 
     /// Keeps what is there under another budget.
-    pub(super) fn resize(&mut self, budget: Budget, now: Mono) {
+    pub(super) fn resize(&mut self, budget: Budget, now: MonotonicTime) {
         self.fill(now);
         self.budget = budget;
         self.fill(now);
     }
 
-    fn fill(&mut self, now: Mono) {
+    fn fill(&mut self, now: MonotonicTime) {
         let brought = now.since(self.at).as_millis().saturating_mul(self.rate());
         // A budget that allows nothing would keep everybody waiting for ever.
         let most = u64::from(self.budget.burst.max(1)) * self.call;
@@ -149,13 +149,13 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    fn at(millis: u64) -> Mono {
-        Mono::from_millis(millis)
+    fn at(millis: u64) -> MonotonicTime {
+        MonotonicTime::from_millis(millis)
     }
 
     #[test]
     fn a_burst_is_followed_by_the_steady_pace() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, Begin::Full, at(0));
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
         for _ in 0..3 {
             assert_eq!(bucket.take(at(0)), Ok(()));
         }
@@ -167,13 +167,13 @@ mod tests {
 
     #[test]
     fn who_may_have_run_before_begins_with_nothing() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, Begin::Empty, at(0));
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Empty, at(0));
         assert_eq!(bucket.take(at(0)), Err(at(1000)));
     }
 
     #[test]
     fn no_more_than_a_burst_is_saved_up() {
-        let mut bucket = Bucket::new(Budget { per_minute: 600, burst: 2 }, Begin::Full, at(0));
+        let mut bucket = Bucket::new(Budget { per_minute: 600, burst: 2 }, InitialBudget::Full, at(0));
         for _ in 0..2 {
             assert_eq!(bucket.take(at(3_600_000)), Ok(()));
         }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn seven_calls_a_minute_are_not_rounded_to_six_or_eight() {
-        let mut bucket = Bucket::new(Budget { per_minute: 7, burst: 1 }, Begin::Empty, at(0));
+        let mut bucket = Bucket::new(Budget { per_minute: 7, burst: 1 }, InitialBudget::Empty, at(0));
         let (mut now, mut calls) = (at(0), 0);
         while now < at(600_000) {
             match bucket.take(now) {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_budget_of_nothing_is_the_least_budget() {
-        let mut bucket = Bucket::new(Budget { per_minute: 0, burst: 0 }, Begin::Full, at(0));
+        let mut bucket = Bucket::new(Budget { per_minute: 0, burst: 0 }, InitialBudget::Full, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));
         assert_eq!(bucket.take(at(0)), Err(at(60_000)));
         assert_eq!(bucket.take(at(60_000)), Ok(()));
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn who_comes_during_a_pause_waits_for_its_end_and_for_the_first_call_after_it() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, Begin::Full, at(0));
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
         bucket.empty(at(30_000));
         assert_eq!(bucket.take(at(10_000)), Err(at(31_000)));
         bucket.resize(Budget { per_minute: 600, burst: 3 }, at(20_000));
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_smaller_budget_takes_what_was_saved_up() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 100 }, Begin::Full, at(0));
+        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 100 }, InitialBudget::Full, at(0));
         bucket.resize(Budget { per_minute: 60, burst: 1 }, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));
         assert_eq!(bucket.take(at(0)), Err(at(1000)));

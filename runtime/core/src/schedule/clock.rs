@@ -7,18 +7,18 @@ pub(super) const CLOCK_TOLERANCE: Span = Span::secs(2);
 
 /// A point of a clock that only goes forward, in milliseconds since some point of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Mono(u64);
+pub struct MonotonicTime(u64);
 
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// For delays. It may stand still while the machine sleeps.
-    pub mono: Mono,
+    pub mono: MonotonicTime,
     /// For expiries. It may jump either way.
     pub wall: Timestamp,
 }
 
-impl Mono {
+impl MonotonicTime {
     /// From milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
@@ -43,7 +43,7 @@ impl Mono {
 
 impl Now {
     /// When the wait for a wall time ends, if no clock jumps.
-    pub fn mono_at(self, wall: Timestamp) -> Mono {
+    pub fn mono_at(self, wall: Timestamp) -> MonotonicTime {
         self.mono.plus(wall.since(self.wall))
     }
 }

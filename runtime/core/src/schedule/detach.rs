@@ -12,12 +12,12 @@ use crate::{InstanceName, Timestamp, Tokens};
 
 use super::budget::Budget;
 use super::clock::Now;
-use super::event::{Action, CallNumber, Outcome, Work};
-use super::lease::{Lease, Origin, Retired, Revision};
+use super::event::{CallOutcome, ProviderCall, ScheduleAction, ScheduledCallId};
+use super::instance_state::{InstancePhase, InstanceState, Membership};
+use super::lease::{Lease, LeaseOrigin, RetiredLease, Revision};
 use super::machine::Schedule;
-use super::policy::Fingerprint;
+use super::policy::ConfigFingerprint;
 use super::revocation::{NotRevoked, Revocation};
-use super::slot::{Phase, Slot, Stay};
 
 /// How often a change of its configuration has an instance called at once. One that changes more often is called later,
 /// with whatever holds then.
@@ -44,7 +44,7 @@ pub(super) enum GivenUp {
 /// A call that its instance no longer waits for.
 #[derive(Debug)]
 pub(super) struct Detached {
-    pub(super) call: CallNumber,
+    pub(super) call: ScheduledCallId,
     pub(super) made: Made,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Detached {
 #[derive(Debug, Clone)]
 pub(super) struct Made {
     pub(super) began: Now,
-    pub(super) fingerprint: Fingerprint,
+    pub(super) fingerprint: ConfigFingerprint,
     /// When the tokens were issued that it renews.
     pub(super) issued_at: Option<Timestamp>,
     /// Whether an operator revoked what it brings.
@@ -63,13 +63,15 @@ impl Schedule {
     /// Ends the call of an instance, if one is under way, or at least does not wait for it.
     pub(super) fn give_up(&mut self, name: &InstanceName, why: GivenUp) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        let Phase::Calling { call, work, began, fingerprint, revoked: was_revoked } = &mut slot.phase else { return };
+        let InstancePhase::Calling { call, work, began, fingerprint, revoked: was_revoked } = &mut slot.phase else {
+            return;
+        };
         *was_revoked |= why == GivenUp::Revoked;
         let call = *call;
         let issued_at = match work {
-            Work::Revoke(_) => return self.cut(name),
-            Work::Renew(lease) => Some(lease.issued_at),
-            Work::Obtain => None,
+            ProviderCall::Revoke(_) => return self.cut(name),
+            ProviderCall::Renew(lease) => Some(lease.issued_at),
+            ProviderCall::Obtain => None,
         };
         let made = Made { began: *began, fingerprint: *fingerprint, issued_at, revoked: *was_revoked };
         if why == GivenUp::Changed && slot.given_up >= IN_A_ROW {
@@ -84,21 +86,21 @@ impl Schedule {
         }
         slot.given_up += 1;
         slot.detached = Some(Detached { call, made });
-        slot.phase = Phase::Resting;
-        self.actions.push_back(Action::Detach(call));
+        slot.phase = InstancePhase::Resting;
+        self.actions.push_back(ScheduleAction::Detach(call));
     }
 
     /// The end of a call that was detached; whether it was one.
     pub(super) fn detached_ended(
         &mut self,
         name: &InstanceName,
-        call: CallNumber,
-        outcome: Outcome,
+        call: ScheduledCallId,
+        outcome: CallOutcome,
         now: Now,
-    ) -> Option<Outcome> {
+    ) -> Option<CallOutcome> {
         let slot = self.slots.get_mut(name)?;
         let Some(detached) = slot.detached.take_if(|detached| detached.call == call) else { return Some(outcome) };
-        if let Outcome::Obtained(tokens) = outcome {
+        if let CallOutcome::Obtained(tokens) = outcome {
             slot.came_late(&detached.made, tokens, now);
         }
         self.settle(name, now);
@@ -106,13 +108,13 @@ impl Schedule {
     }
 }
 
-impl Slot {
+impl InstanceState {
     /// Tokens came that nobody wants any longer.
     pub(super) fn came_late(&mut self, made: &Made, tokens: Tokens, now: Now) {
         let revoke = &self.plan.policy.revoke;
         let wanted = match self.stay {
-            Stay::Leaving => revoke.removed.is_some(),
-            Stay::Configured => made.revoked || revoke.replaced.is_some(),
+            Membership::Leaving => revoke.removed.is_some(),
+            Membership::Configured => made.revoked || revoke.replaced.is_some(),
         };
         if !wanted {
             return;
@@ -125,7 +127,7 @@ impl Slot {
             obtained_at,
             issued_at: made.issued_at.unwrap_or(obtained_at),
             valid_until: self.life_of(tokens.valid_until, obtained_at),
-            origin: Origin::Component,
+            origin: LeaseOrigin::Component,
             fingerprint: made.fingerprint,
         });
     }
@@ -137,7 +139,7 @@ impl Slot {
         for mut lease in late.into_iter().filter(|lease| lease.is_valid(now.wall)) {
             self.record.revision = Revision(self.record.revision.0.saturating_add(1));
             lease.revision = self.record.revision;
-            given_up.extend(self.add_retired(Retired { lease, revoke_at: now.wall }));
+            given_up.extend(self.add_retired(RetiredLease { lease, revoke_at: now.wall }));
         }
         self.record.revision != before
     }

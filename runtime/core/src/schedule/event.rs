@@ -6,54 +6,54 @@ use std::fmt;
 use crate::{InstanceName, Span, Timestamp, Tokens};
 
 use super::budget::{Budget, UpstreamName};
-use super::lease::{Found, Lease, Record, Revision};
-use super::policy::{Fingerprint, Plan};
+use super::failure::{FailureKind, FailureRecord};
+use super::lease::{FilePayload, Lease, LeaseRecord, Revision};
+use super::policy::{ConfigFingerprint, InstancePlan};
 use super::revocation::NotRevoked;
-use super::trouble::{Kind, Trouble};
 
 /// The number of a call that the schedule asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallNumber(pub u64);
+pub struct ScheduledCallId(pub u64);
 
 /// The number of a save that the schedule asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub struct SaveId(pub u64);
 
 /// What happened.
 #[derive(Debug)]
-pub enum Event {
+pub enum ScheduleEvent {
     /// Somebody asked for the lease of an instance, as a worker or a person does who needs it once.
-    Asked(InstanceName),
+    LeaseRequested(InstanceName),
     /// There is a configuration, the first or another one.
-    Configured(Configuration),
+    Configured(ScheduleConfig),
     /// A call ended.
-    Finished(CallNumber, Outcome),
+    Finished(ScheduledCallId, CallOutcome),
     /// The file of an instance holds this now, or nothing that is good. It may come before the configuration that has the
     /// instance, and has to come again for one that was removed and comes back.
-    Found(InstanceName, Option<Found>),
+    FileObserved(InstanceName, Option<FilePayload>),
     /// The operator wants another lease now; the one that is held stays good until then.
     Renew(InstanceName),
     /// What was saved before the process began; comes before the first configuration, and after it is ignored.
-    Restored(InstanceName, Record),
+    Restored(InstanceName, LeaseRecord),
     /// The operator wants no lease of an instance to be good any longer, and then another one.
     Revoke(InstanceName),
     /// What was to be saved could not be.
-    SaveFailed(Ticket, String),
+    SaveFailed(SaveId, String),
     /// What was to be saved is.
-    Saved(Ticket),
+    Saved(SaveId),
     /// The coordinator is asked to stop.
     Stop,
     /// So many workers use an instance now. Of one that is not configured, nothing is remembered.
     Used(InstanceName, u32),
     /// Time went by.
-    Woke,
+    TimerFired,
 }
 
 /// All instances, all budgets, and how many calls there may be at once.
 #[derive(Debug, Clone)]
-pub struct Configuration {
+pub struct ScheduleConfig {
     /// The instances that are enabled.
-    pub plans: BTreeMap<InstanceName, Plan>,
+    pub plans: BTreeMap<InstanceName, InstancePlan>,
     /// What an upstream bears of which nobody said anything.
     pub default_budget: Budget,
     /// What the others bear.
@@ -64,9 +64,9 @@ pub struct Configuration {
 
 /// What came of a call.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// Nothing.
-    Failed(Kind, String),
+    Failed(FailureKind, String),
     /// The component says that it needs no tokens.
     NotRequired,
     /// Tokens, obtained or renewed.
@@ -77,28 +77,28 @@ pub enum Outcome {
 
 /// What is to be done, in this order. What is to be saved and forgotten of one instance happens in this order as well.
 #[derive(Debug)]
-pub enum Action {
+pub enum ScheduleAction {
     /// Call the instance's component, and report the end as [`Event::Finished`].
-    Call(CallNumber, InstanceName, Work),
+    Call(ScheduledCallId, InstanceName, ProviderCall),
     /// End a call; its end is not waited for, and is ignored.
-    Cancel(CallNumber),
+    Cancel(ScheduledCallId),
     /// Let a call go on that its instance no longer waits for, and report its end all the same: what it brings is revoked.
-    Detach(CallNumber),
+    Detach(ScheduledCallId),
     /// Delete what is saved for an instance. Where nobody configures it, this is not tried again before the next start.
-    Forget(Ticket, InstanceName),
+    Forget(SaveId, InstanceName),
     /// Give the lease to those who may have it.
     Publish(InstanceName, Lease),
     /// Keep this for an instance, instead of what was kept.
-    Save(Ticket, InstanceName, Record),
+    Save(SaveId, InstanceName, LeaseRecord),
     /// Tell the operator.
-    Tell(Notice),
+    Notify(OperatorEvent),
     /// There is no lease any longer.
     Withdraw(InstanceName),
 }
 
 /// What a component is called for.
 #[derive(Debug, Clone)]
-pub enum Work {
+pub enum ProviderCall {
     /// Ask whether tokens are required, and obtain them.
     Obtain,
     /// Prolong a lease.
@@ -109,7 +109,7 @@ pub enum Work {
 
 /// What an operator should learn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum OperatorEvent {
     /// The clock on the wall was set, or the machine slept: by so many milliseconds more than went by.
     ClockJumped(i64),
     /// A lease ended before there was another one.
@@ -117,22 +117,22 @@ pub enum Notice {
     /// The service gave no expiry, or one in the past (a wrong clock?): this one is assumed.
     ExpiryAssumed(InstanceName, Option<Timestamp>, Timestamp),
     /// A call failed; it is tried again after this time.
-    Failed(InstanceName, Trouble, Span),
+    Failed(InstanceName, FailureRecord, Span),
     /// An instance for which something is kept is not configured: it is deleted then, unless the instance comes back.
     Orphaned(InstanceName, Timestamp),
     /// A lease is given out although it could not be saved: the one before is about to end.
     PublishedUnsaved(InstanceName, Revision),
     /// A lease could not be revoked; it is tried again after this time.
-    RevokeFailed(InstanceName, Revision, Trouble, Span),
+    RevokeFailed(InstanceName, Revision, FailureRecord, Span),
     /// A lease was not revoked, and will not be.
     RevokeGivenUp(InstanceName, Revision, NotRevoked),
     /// State could not be saved, and what depends on it waits; it is tried again after this time.
     SaveFailed(InstanceName, String, Span),
 }
 
-impl Work {
+impl ProviderCall {
     /// Under which configuration the payload was obtained that the component is given; `None` if it gets none.
-    pub fn payload_of(&self) -> Option<Fingerprint> {
+    pub fn payload_of(&self) -> Option<ConfigFingerprint> {
         match self {
             Self::Obtain => None,
             Self::Renew(lease) | Self::Revoke(lease) => Some(lease.fingerprint),
@@ -149,7 +149,7 @@ impl Work {
     }
 }
 
-impl fmt::Display for CallNumber {
+impl fmt::Display for ScheduledCallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

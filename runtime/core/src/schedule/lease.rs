@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{SecretBytes, ServiceName, Timestamp};
 
-use super::policy::Fingerprint;
+use super::policy::ConfigFingerprint;
 
 /// The number of a lease of one instance. A later lease has a greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -26,14 +26,14 @@ pub struct Lease {
     /// When it ends. Always known: what the service said, capped, or else assumed.
     pub valid_until: Timestamp,
     /// Where it came from.
-    pub origin: Origin,
+    pub origin: LeaseOrigin,
     /// Under which configuration.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: ConfigFingerprint,
 }
 
 /// Where a lease came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum LeaseOrigin {
     /// The instance's component.
     Component,
     /// A file that another program maintains.
@@ -42,7 +42,7 @@ pub enum Origin {
 
 /// A lease that is no longer given out and waits to be revoked.
 #[derive(Debug, Clone)]
-pub struct Retired {
+pub struct RetiredLease {
     /// The lease.
     pub lease: Lease,
     /// When to revoke it.
@@ -51,20 +51,20 @@ pub struct Retired {
 
 /// All that outlives the process for one instance.
 #[derive(Debug, Clone, Default)]
-pub struct Record {
+pub struct LeaseRecord {
     /// The greatest revision that was given to a lease.
     pub revision: Revision,
     /// What is held.
     pub lease: Option<Lease>,
     /// What is to be revoked.
-    pub retired: Vec<Retired>,
+    pub retired: Vec<RetiredLease>,
     /// Until when this is kept if the instance is no longer configured.
     pub removed: Option<Timestamp>,
 }
 
 /// A payload that another program maintains.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FilePayload {
     /// What the file holds.
     pub payload: Arc<SecretBytes>,
     /// Since when.

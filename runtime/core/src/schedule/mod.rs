@@ -51,42 +51,45 @@
 //!   configuration is now is kept, and one that is held is replaced by an answer under the same, former configuration; no
 //!   other answer under a former one is used.
 
+mod advance;
 mod budget;
-mod change;
 mod clock;
+mod completion;
 pub mod delay;
 mod detach;
-mod ends;
+mod due;
 mod event;
+mod failure;
+mod instance_state;
 mod lease;
+mod lease_transitions;
 mod machine;
-mod plans;
+mod persist;
 mod policy;
 mod queue;
 mod ratio;
+mod reconfigure;
 mod removal;
 mod revocation;
-mod saves;
-mod settle;
-mod slot;
-mod trouble;
+mod snapshot;
 mod unsaved;
-mod view;
-mod wants;
 
 #[cfg(test)]
 mod tests;
 
-pub use budget::{Begin, Budget, UpstreamName};
-pub use clock::{Mono, Now};
-pub use event::{Action, CallNumber, Configuration, Event, Notice, Outcome, Ticket, Work};
-pub use lease::{Found, Lease, Origin, Record, Retired, Revision};
+pub use budget::{Budget, InitialBudget, UpstreamName};
+pub use clock::{MonotonicTime, Now};
+pub use event::{
+    CallOutcome, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
+};
+pub use failure::{FailureKind, FailureRecord};
+pub use lease::{FilePayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease, Revision};
 pub use machine::Schedule;
 pub use policy::{
-    ASSUMED_LIFETIME, Abilities, Account, CallRate, Fingerprint, Mode, Plan, Policy, Prefer, Retry, Revoke, When,
+    ASSUMED_LIFETIME, Account, CallRate, ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports, Policy,
+    PreferredSource, RetryPolicy, RevocationPolicy, Switch,
 };
 pub use ratio::{Ratio, RatioError};
 pub use removal::{ORPHAN_GRACE, REMOVAL_GRACE};
 pub use revocation::{Abandoned, MOST_RETIRED, NotRevoked};
-pub use trouble::{Kind, Trouble};
-pub use view::{Doing, Readiness, UpstreamView, View};
+pub use snapshot::{InstanceActivity, InstanceSnapshot, Readiness, UpstreamSnapshot};

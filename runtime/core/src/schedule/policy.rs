@@ -10,7 +10,7 @@ use super::removal::REMOVAL_GRACE;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Always, or only while somebody asks.
-    pub mode: Mode,
+    pub mode: ObtainMode,
     /// After which share of a lease's life it is replaced.
     pub ratio: Ratio,
     /// By which share of that time, at most and by chance, it is replaced earlier.
@@ -22,16 +22,16 @@ pub struct Policy {
     /// How often the component is called for tokens at most.
     pub calls: CallRate,
     /// How failures are tried again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// What is revoked.
-    pub revoke: Revoke,
+    pub revoke: RevocationPolicy,
     /// Who wins where an instance has a component and a file.
-    pub prefer: Prefer,
+    pub prefer: PreferredSource,
 }
 
 /// When an instance has a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum ObtainMode {
     /// At any time.
     Always,
     /// From when somebody first asks until nobody has used it for this time.
@@ -40,7 +40,7 @@ pub enum Mode {
 
 /// Who wins where an instance has a component and a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prefer {
+pub enum PreferredSource {
     /// The component; the file where it has brought nothing that is valid.
     Component,
     /// The file; the component where the file holds nothing that is valid, or grows old.
@@ -59,7 +59,7 @@ pub struct CallRate {
 /// How failures are tried again. No delay is shorter than `floor`, and none is longer than a third of what is left of
 /// the lease, unless the floor or the service itself asks for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// The least delay. The first one is up to twice as long, by chance.
     pub floor: Span,
     /// The greatest delay; delays double until then.
@@ -70,18 +70,18 @@ pub struct Retry {
 
 /// What is revoked, if the component can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revoke {
+pub struct RevocationPolicy {
     /// A lease that was replaced, so long after it; `None` leaves it to expire.
     pub replaced: Option<Span>,
     /// The lease of an instance that is no longer configured, so long after its removal; `None` leaves it to expire.
     pub removed: Option<Span>,
     /// Every lease when the coordinator stops.
-    pub shutdown: When,
+    pub shutdown: Switch,
 }
 
 /// Whether something is done. (A `bool` would not say what.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub enum Switch {
     /// It is done.
     Revoke,
     /// It is left to expire.
@@ -90,7 +90,7 @@ pub enum When {
 
 /// What the coordinator knows of an instance beside its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct InstancePlan {
     /// How its lease is kept.
     pub policy: Policy,
     /// Who counts its calls.
@@ -100,15 +100,15 @@ pub struct Plan {
     /// The service, if the component told.
     pub service: Option<ServiceName>,
     /// What its component can do; `None` if a file is all it has.
-    pub component: Option<Abilities>,
+    pub component: Option<OptionalExports>,
     /// Of everything that makes its tokens what they are: component, settings, grants, secrets' places. A lease that
     /// was obtained under another one is replaced.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: ConfigFingerprint,
 }
 
 /// What a component exports beside `provider`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Abilities {
+pub struct OptionalExports {
     /// `renewal`
     pub renews: bool,
     /// `revocation`
@@ -117,9 +117,9 @@ pub struct Abilities {
 
 /// Of an instance's configuration. Equal ones obtain equal things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Fingerprint(pub [u8; 16]);
+pub struct ConfigFingerprint(pub [u8; 16]);
 
-impl Fingerprint {
+impl ConfigFingerprint {
     /// Of an instance whose component is not loaded: no lease has it.
     pub const UNKNOWN: Self = Self([0; 16]);
 
@@ -139,15 +139,15 @@ pub const ASSUMED_LIFETIME: Span = Span::secs(3600);
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            mode: Mode::Always,
+            mode: ObtainMode::Always,
             ratio: Ratio::thousandths(750),
             jitter: Ratio::thousandths(100),
             lifetime: None,
             max_lifetime: None,
             calls: CallRate::default(),
-            retry: Retry::default(),
-            revoke: Revoke::default(),
-            prefer: Prefer::Component,
+            retry: RetryPolicy::default(),
+            revoke: RevocationPolicy::default(),
+            prefer: PreferredSource::Component,
         }
     }
 }
@@ -155,7 +155,7 @@ impl Default for Policy {
 /// No delay is shorter, whatever the floor: a floor of nothing would be a call after the other.
 const LEAST_FLOOR: Span = Span::millis(10);
 
-impl Retry {
+impl RetryPolicy {
     /// The least delay.
     pub(super) fn least(&self) -> Span {
         self.floor.max(LEAST_FLOOR)
@@ -175,14 +175,14 @@ impl Default for CallRate {
     }
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self { floor: Span::secs(1), most: Span::secs(300), slow: Span::secs(60) }
     }
 }
 
-impl Default for Revoke {
+impl Default for RevocationPolicy {
     fn default() -> Self {
-        Self { replaced: Some(Span::secs(300)), removed: Some(REMOVAL_GRACE), shutdown: When::Expire }
+        Self { replaced: Some(Span::secs(300)), removed: Some(REMOVAL_GRACE), shutdown: Switch::Expire }
     }
 }

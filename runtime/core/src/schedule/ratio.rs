@@ -21,20 +21,20 @@ impl Ratio {
     }
 
     /// This share of a time.
-    pub fn of(self, span: Span) -> Span {
+    pub fn apply(self, span: Span) -> Span {
         let millis = u128::from(span.as_millis()) * u128::from(self.0) / 1000;
         Span::millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     /// What is left beside this share.
     #[must_use]
-    pub const fn rest(self) -> Self {
+    pub const fn complement(self) -> Self {
         Self(1000 - self.0)
     }
 
     /// A share of this share, `part` being uniform over all of `u16`.
     #[must_use]
-    pub fn scaled(self, part: u16) -> Self {
+    pub fn scale(self, part: u16) -> Self {
         let scaled = u32::from(self.0) * u32::from(part) / u32::from(u16::MAX);
         Self::thousandths(u16::try_from(scaled).unwrap_or(1000))
     }
@@ -90,10 +90,10 @@ mod tests {
 
     #[test]
     fn a_share_of_the_longest_time_does_not_overflow() {
-        assert_eq!(Ratio::thousandths(1000).of(Span::millis(u64::MAX)), Span::millis(u64::MAX));
-        assert_eq!(Ratio::thousandths(500).of(Span::millis(100)), Span::millis(50));
-        assert_eq!(Ratio::thousandths(500).scaled(u16::MAX), Ratio::thousandths(500));
-        assert_eq!(Ratio::thousandths(500).scaled(0), Ratio::thousandths(0));
-        assert_eq!(Ratio::thousandths(250).rest(), Ratio::thousandths(750));
+        assert_eq!(Ratio::thousandths(1000).apply(Span::millis(u64::MAX)), Span::millis(u64::MAX));
+        assert_eq!(Ratio::thousandths(500).apply(Span::millis(100)), Span::millis(50));
+        assert_eq!(Ratio::thousandths(500).scale(u16::MAX), Ratio::thousandths(500));
+        assert_eq!(Ratio::thousandths(500).scale(0), Ratio::thousandths(0));
+        assert_eq!(Ratio::thousandths(250).complement(), Ratio::thousandths(750));
     }
 }

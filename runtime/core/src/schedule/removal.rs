@@ -7,14 +7,14 @@
 
 use crate::{InstanceName, Span, Timestamp};
 
-use super::clock::{Mono, Now};
+use super::clock::{MonotonicTime, Now};
 use super::detach::GivenUp;
-use super::event::{Action, Notice, Ticket};
-use super::lease::{Lease, Origin, Record, Revision};
+use super::event::{OperatorEvent, SaveId, ScheduleAction};
+use super::instance_state::{InstanceState, Membership};
+use super::lease::{Lease, LeaseOrigin, LeaseRecord, Revision};
 use super::machine::Schedule;
-use super::policy::{Plan, When};
+use super::policy::{InstancePlan, Switch};
 use super::revocation::NotRevoked;
-use super::slot::{Slot, Stay};
 
 /// How long what an instance held is kept after its removal if its configuration does not say.
 pub const REMOVAL_GRACE: Span = Span::secs(600);
@@ -25,27 +25,27 @@ pub const ORPHAN_GRACE: Span = Span::secs(86_400);
 /// What is kept for an instance that was not configured when the process began.
 #[derive(Debug)]
 pub(super) struct Orphan {
-    record: Record,
-    until: Mono,
+    record: LeaseRecord,
+    until: MonotonicTime,
 }
 
 impl Schedule {
     pub(super) fn leave(&mut self, name: &InstanceName, now: Now) {
-        if self.slots.get(name).is_none_or(|slot| slot.stay == Stay::Leaving) {
+        if self.slots.get(name).is_none_or(|slot| slot.stay == Membership::Leaving) {
             return;
         }
         self.unqueue(name, now);
         self.give_up(name, GivenUp::Removed);
         self.withdraw(name); // whatever is being saved
         if let Some(slot) = self.slots.get_mut(name) {
-            slot.stay = Stay::Leaving;
+            slot.stay = Membership::Leaving;
             slot.leaves_at = Some(now.mono.plus(slot.removal_grace()));
         }
         self.settle(name, now);
     }
 
     /// An instance that was leaving is configured again: what it holds is its own if nothing changed.
-    pub(super) fn take_up(&mut self, name: &InstanceName, plan: &Plan, now: Now) {
+    pub(super) fn take_up(&mut self, name: &InstanceName, plan: &InstancePlan, now: Now) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.leaves_at = None;
         let mut given_up = Vec::new();
@@ -68,18 +68,18 @@ impl Schedule {
                 continue;
             }
             let until = now.wall.plus(grace);
-            self.tell(Notice::Orphaned(name.clone(), until));
+            self.tell(OperatorEvent::Orphaned(name.clone(), until));
             if record.removed.is_none() {
                 record.removed = Some(until);
-                let ticket = Ticket(self.number());
-                self.actions.push_back(Action::Save(ticket, name.clone(), record.clone()));
+                let ticket = SaveId(self.number());
+                self.actions.push_back(ScheduleAction::Save(ticket, name.clone(), record.clone()));
             }
             self.orphans.insert(name, Orphan { record, until: now.mono.plus(grace) });
         }
     }
 
     /// Takes what is kept for an instance that is configured now.
-    pub(super) fn adopt_orphan(&mut self, name: &InstanceName) -> Option<Record> {
+    pub(super) fn adopt_orphan(&mut self, name: &InstanceName) -> Option<LeaseRecord> {
         self.restored.remove(name).or_else(|| self.orphans.remove(name).map(|orphan| orphan.record))
     }
 
@@ -95,16 +95,16 @@ impl Schedule {
         }
     }
 
-    fn forget_orphan(&mut self, name: InstanceName, record: &Record, now: Timestamp) {
+    fn forget_orphan(&mut self, name: InstanceName, record: &LeaseRecord, now: Timestamp) {
         for revision in record.live(now) {
-            self.tell(Notice::RevokeGivenUp(name.clone(), revision, NotRevoked::Reconfigured));
+            self.tell(OperatorEvent::RevokeGivenUp(name.clone(), revision, NotRevoked::Reconfigured));
         }
-        let ticket = Ticket(self.number());
-        self.actions.push_back(Action::Forget(ticket, name));
+        let ticket = SaveId(self.number());
+        self.actions.push_back(ScheduleAction::Forget(ticket, name));
     }
 
     /// When the first orphan is to be looked at.
-    pub(super) fn orphans_wake_at(&self, now: Now) -> Option<Mono> {
+    pub(super) fn orphans_wake_at(&self, now: Now) -> Option<MonotonicTime> {
         let ends =
             |orphan: &Orphan| orphan.record.ends().map_or(orphan.until, |end| orphan.until.min(now.mono_at(end)));
         self.orphans.values().map(ends).min()
@@ -116,14 +116,14 @@ impl Schedule {
     }
 }
 
-impl Slot {
+impl InstanceState {
     fn removal_grace(&self) -> Span {
         self.plan.policy.revoke.removed.unwrap_or(REMOVAL_GRACE)
     }
 
     /// What becomes of the lease of an instance that was removed.
-    pub(super) fn removed(&self) -> When {
-        if self.plan.policy.revoke.removed.is_some() { When::Revoke } else { When::Expire }
+    pub(super) fn removed(&self) -> Switch {
+        if self.plan.policy.revoke.removed.is_some() { Switch::Revoke } else { Switch::Expire }
     }
 
     /// Whether what it holds is still kept after its removal.
@@ -135,8 +135,8 @@ impl Slot {
     /// Writes down that it was removed, or that it is back; whether that changed something.
     pub(super) fn note_removal(&mut self, now: Now) -> bool {
         match (self.stay, self.record.removed) {
-            (Stay::Configured, Some(_)) => self.record.removed = None,
-            (Stay::Leaving, None) if self.is_kept(now) => {
+            (Membership::Configured, Some(_)) => self.record.removed = None,
+            (Membership::Leaving, None) if self.is_kept(now) => {
                 self.record.removed = Some(now.wall.plus(self.removal_grace()));
             }
             _ => return false,
@@ -145,16 +145,16 @@ impl Slot {
     }
 
     /// Whether what it holds was obtained under another configuration than this one.
-    pub(super) fn is_foreign_to(&self, plan: &Plan) -> bool {
+    pub(super) fn is_foreign_to(&self, plan: &InstancePlan) -> bool {
         let lease = self.record.lease.as_ref();
         plan.fingerprint.is_known() && lease.is_some_and(|lease| lease.fingerprint != plan.fingerprint)
     }
 }
 
-impl Record {
+impl LeaseRecord {
     /// The leases that are still good and would have to be revoked.
     fn live(&self, now: Timestamp) -> impl Iterator<Item = Revision> {
-        let live = self.all().filter(move |lease| lease.is_valid(now) && lease.origin == Origin::Component);
+        let live = self.all().filter(move |lease| lease.is_valid(now) && lease.origin == LeaseOrigin::Component);
         live.map(|lease| lease.revision)
     }
 

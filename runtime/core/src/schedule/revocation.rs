@@ -8,11 +8,11 @@ use std::fmt;
 
 use crate::{InstanceName, Timestamp};
 
-use super::event::{CallNumber, Notice, Work};
-use super::lease::{Retired, Revision};
+use super::event::{OperatorEvent, ProviderCall, ScheduledCallId};
+use super::instance_state::{InstancePhase, InstanceState};
+use super::lease::{RetiredLease, Revision};
 use super::machine::Schedule;
-use super::policy::{Abilities, Fingerprint, Plan};
-use super::slot::{Phase, Slot};
+use super::policy::{ConfigFingerprint, InstancePlan, OptionalExports};
 
 /// Why a lease was not revoked although it should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +46,7 @@ pub struct Abandoned {
 /// What is remembered of a configuration that was replaced.
 #[derive(Debug)]
 pub(super) struct Former {
-    pub(super) component: Abilities,
+    pub(super) component: OptionalExports,
 }
 
 /// What can be done about the revocation of a lease.
@@ -69,9 +69,9 @@ impl Revocation {
     }
 }
 
-impl Slot {
+impl InstanceState {
     /// Whether a lease that was obtained under this fingerprint can be revoked.
-    pub(super) fn revocation(&self, of: Fingerprint) -> Revocation {
+    pub(super) fn revocation(&self, of: ConfigFingerprint) -> Revocation {
         let current = self.plan.component.filter(|_| of == self.plan.fingerprint);
         match current.or_else(|| self.former.get(&of).map(|former| former.component)) {
             Some(component) if component.revokes => Revocation::Possible,
@@ -82,7 +82,7 @@ impl Slot {
     }
 
     /// Has a lease revoked later. Gives the one back that there is no room for: the one that ends first.
-    pub(super) fn add_retired(&mut self, retired: Retired) -> Option<(Revision, NotRevoked)> {
+    pub(super) fn add_retired(&mut self, retired: RetiredLease) -> Option<(Revision, NotRevoked)> {
         let waiting = &mut self.record.retired;
         waiting.push(retired);
         if waiting.len() <= MOST_RETIRED {
@@ -93,9 +93,9 @@ impl Slot {
     }
 
     /// Whether this call revokes what a former configuration obtained, perhaps at another service.
-    pub(super) fn calls_former(&self, call: CallNumber) -> bool {
+    pub(super) fn calls_former(&self, call: ScheduledCallId) -> bool {
         match &self.phase {
-            Phase::Calling { call: own, work: Work::Revoke(lease), .. } => {
+            InstancePhase::Calling { call: own, work: ProviderCall::Revoke(lease), .. } => {
                 *own == call && lease.fingerprint != self.plan.fingerprint
             }
             _ => false,
@@ -103,11 +103,11 @@ impl Slot {
     }
 
     /// The configurations that obtained what is held, waits to be revoked, or may still be brought by a call.
-    fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+    fn fingerprints(&self) -> impl Iterator<Item = ConfigFingerprint> {
         let record = &self.record;
         let leases = record.lease.iter().chain(record.retired.iter().map(|retired| &retired.lease)).chain(&self.late);
         let calling = match &self.phase {
-            Phase::Calling { fingerprint, .. } => Some(*fingerprint),
+            InstancePhase::Calling { fingerprint, .. } => Some(*fingerprint),
             _ => None,
         };
         let detached = self.detached.as_ref().map(|detached| detached.made.fingerprint);
@@ -116,11 +116,11 @@ impl Slot {
 
     /// Remembers what the configuration that is about to be replaced can do for the leases that it obtained.
     pub(super) fn keep_former(&mut self) {
-        let Plan { fingerprint, component, .. } = &self.plan;
+        let InstancePlan { fingerprint, component, .. } = &self.plan;
         if let Some(component) = component.filter(|_| fingerprint.is_known()) {
             self.former.insert(*fingerprint, Former { component });
         }
-        let needed: Vec<Fingerprint> = self.fingerprints().collect();
+        let needed: Vec<ConfigFingerprint> = self.fingerprints().collect();
         self.former.retain(|fingerprint, _| needed.contains(fingerprint));
     }
 }
@@ -132,12 +132,12 @@ impl Schedule {
             let count = slot.abandoned.as_ref().map_or(0, |abandoned| abandoned.count).saturating_add(1);
             slot.abandoned = Some(Abandoned { count, revision, why, at });
         }
-        self.tell(Notice::RevokeGivenUp(name.clone(), revision, why));
+        self.tell(OperatorEvent::RevokeGivenUp(name.clone(), revision, why));
     }
 
     /// The configurations of an instance whose components may still be called: the current one, and those that obtained
     /// what is held or waits to be revoked.
-    pub fn fingerprints(&self, name: &InstanceName) -> impl Iterator<Item = Fingerprint> {
+    pub fn fingerprints(&self, name: &InstanceName) -> impl Iterator<Item = ConfigFingerprint> {
         self.slots.get(name).into_iter().flat_map(|slot| slot.fingerprints().chain([slot.plan.fingerprint]))
     }
 }

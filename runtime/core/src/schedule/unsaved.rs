@@ -7,11 +7,11 @@
 
 use crate::{InstanceName, Timestamp};
 
-use super::clock::{Mono, Now};
-use super::event::{Action, Notice};
+use super::clock::{MonotonicTime, Now};
+use super::event::{OperatorEvent, ScheduleAction};
+use super::instance_state::{InstancePhase, InstanceState, Membership, RunState};
 use super::lease::Lease;
 use super::machine::Schedule;
-use super::slot::{Life, Phase, Slot, Stay};
 
 /// The last part of a lease's life, in which it is about to end: one tenth.
 const LAST_PART: u64 = 10;
@@ -20,7 +20,7 @@ const LAST_PART: u64 = 10;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unsaved {
     pub(super) failures: u32,
-    pub(super) again: Mono,
+    pub(super) again: MonotonicTime,
 }
 
 impl Schedule {
@@ -31,20 +31,20 @@ impl Schedule {
         let is_due = slot.unsaved_due_at(life, now).is_some_and(|at| at <= now.wall);
         let Some(lease) = slot.valid(now.wall).filter(|_| is_due).cloned() else { return };
         slot.published = Some(lease.clone());
-        self.tell(Notice::PublishedUnsaved(name.clone(), lease.revision));
-        self.actions.push_back(Action::Publish(name.clone(), lease));
+        self.tell(OperatorEvent::PublishedUnsaved(name.clone(), lease.revision));
+        self.actions.push_back(ScheduleAction::Publish(name.clone(), lease));
     }
 
     /// Lets an instance go on whose record can't be saved and whose lease is given out all the same; whether it does.
     pub(super) fn go_on_unsaved(&mut self, name: &InstanceName, now: Now) -> bool {
         let life = self.life;
         let Some(slot) = self.slots.get_mut(name) else { return false };
-        let Phase::Saving { failures, again: Some(again), .. } = slot.phase else { return false };
-        if life != Life::Running || !slot.is_given_unsaved() || !slot.is_due(now) {
+        let InstancePhase::Saving { failures, again: Some(again), .. } = slot.phase else { return false };
+        if life != RunState::Running || !slot.is_given_unsaved() || !slot.is_due(now) {
             return false;
         }
         slot.unsaved_record = Some(Unsaved { failures, again });
-        slot.phase = Phase::Resting;
+        slot.phase = InstancePhase::Resting;
         true
     }
 
@@ -52,7 +52,7 @@ impl Schedule {
     pub(super) fn save_unsaved(&mut self, name: &InstanceName, now: Now) -> bool {
         let life = self.life;
         let Some(slot) = self.slots.get(name) else { return false };
-        let is_due = |unsaved: Unsaved| unsaved.again <= now.mono || life == Life::Stopping;
+        let is_due = |unsaved: Unsaved| unsaved.again <= now.mono || life == RunState::Stopping;
         if !slot.unsaved_record.is_some_and(is_due) {
             return false;
         }
@@ -62,11 +62,11 @@ impl Schedule {
     }
 }
 
-impl Slot {
+impl InstanceState {
     /// When what is held is given out although it could not be saved, if it is to be.
-    pub(super) fn unsaved_due_at(&self, life: Life, now: Now) -> Option<Timestamp> {
-        let Phase::Saving { again: Some(_), .. } = self.phase else { return None };
-        if self.stay != Stay::Configured || self.ends(life, now).is_some() {
+    pub(super) fn unsaved_due_at(&self, life: RunState, now: Now) -> Option<Timestamp> {
+        let InstancePhase::Saving { again: Some(_), .. } = self.phase else { return None };
+        if self.stay != Membership::Configured || self.ends(life, now).is_some() {
             return None;
         }
         let held = self.valid(now.wall)?;

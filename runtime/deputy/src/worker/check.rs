@@ -8,9 +8,9 @@ use std::sync::Arc;
 use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
 use deputy_core::{ByteSize, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line};
 use deputy_sandbox::Sandbox;
-use deputy_sources::{Form, SourceError, Surroundings};
-use deputy_worker::Plans;
-use deputy_worker::unit::{self, UnitError};
+use deputy_sources::{SourceContext, SourceError, ValueShape};
+use deputy_worker::ReceiverPolicies;
+use deputy_worker::unit::{self, PublishError};
 use serde::Serialize;
 
 use super::plans;
@@ -18,7 +18,7 @@ use crate::cli;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::print::{ERROR, GOOD, HEADING, harmless, painted};
+use crate::print::{ERROR, GOOD, HEADING, sanitize, styled};
 use crate::receiver_settings;
 use crate::sandbox;
 use crate::table::Table;
@@ -63,9 +63,9 @@ struct ReceiverJson {
 
 /// Reads the configuration, loads the worker's own receivers, and looks whether what it says of files and hooks can be
 /// done. Joins nobody and applies nothing.
-pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::Check) -> Result<Exit, CommandError> {
+pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::CheckArgs) -> Result<Exit, CommandError> {
     let config = WorkerConfig::load(path)?;
-    context.printer.note(&config.warnings.render(Colour::Always));
+    context.printer.stderr(&config.warnings.render(Colour::Always));
     let Some(state) = context.worker_state_dir(config.state_dir.as_deref()) else { return Err(sandbox::no_state()) };
     let plans = plans::plans(&config, &state).await?;
     let sandbox = sandbox::open_beside(Some(state), config.key.as_ref(), Arc::new(sandbox::nobody())).await?;
@@ -96,22 +96,22 @@ pub(crate) async fn check(context: &Context, path: &Path, arguments: &cli::Check
     } else {
         let mut shown: String = receivers.iter().map(shown).collect();
         for (path, error) in places.filter_map(|place| Some((&place.path, place.error.as_ref()?))) {
-            shown.push_str(&format!("{}: {}\n", painted(ERROR, harmless(path)), harmless(error)));
+            shown.push_str(&format!("{}: {}\n", styled(ERROR, sanitize(path)), sanitize(error)));
         }
         let (style, word) = if ok { (GOOD, "ok") } else { (ERROR, "not ok") };
-        context.data(&format!("{shown}{}: {}\n", config.path.display(), painted(style, word)))?;
+        context.data(&format!("{shown}{}: {}\n", config.path.display(), styled(style, word)))?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
 /// The directories of the receivers. One that belongs to somebody else may be right for the user that the worker is to run
 /// as.
-fn directories(plans: &Plans) -> Vec<PlaceJson> {
+fn directories(plans: &ReceiverPolicies) -> Vec<PlaceJson> {
     let all = [&plans.default].into_iter().chain(plans.receivers.values()).map(|plan| &plan.directory);
     let all: BTreeSet<&PathBuf> = all.collect();
     let place = |path: &PathBuf| {
         let found = unit::check(path);
-        let ok = !matches!(&found, Err(error) if error.is_slow() && !matches!(error, UnitError::Owner { .. }));
+        let ok = !matches!(&found, Err(error) if error.is_slow() && !matches!(error, PublishError::Owner { .. }));
         PlaceJson { path: path.display().to_string(), ok, error: found.err().map(|error| in_one_line(&error)) }
     };
     all.into_iter().map(place).collect()
@@ -119,11 +119,11 @@ fn directories(plans: &Plans) -> Vec<PlaceJson> {
 
 /// The file of the join string, and that of the key. The join string may be gone since it was used.
 async fn files(config: &WorkerConfig) -> Vec<PlaceJson> {
-    let here = Surroundings::of_process();
+    let here = SourceContext::of_process();
     let mut files = Vec::new();
     for (source, is_needed) in [(&config.join, false), (&config.key, true)] {
         let Some(source @ SecretSource::File(path)) = source else { continue };
-        let found = deputy_sources::read(source, Form::bytes(ByteSize::kib(4)), &here).await;
+        let found = deputy_sources::read(source, ValueShape::bytes(ByteSize::kib(4)), &here).await;
         let error = match found {
             Err(SourceError::Read { source, .. }) if !is_needed && source.kind() == io::ErrorKind::NotFound => None,
             found => found.err(),
@@ -159,12 +159,12 @@ fn shown(receiver: &ReceiverJson) -> String {
     }
     for (name, value) in [("sha256", &receiver.sha256), ("because", &receiver.error)] {
         if let Some(value) = value {
-            table.row([name, &harmless(value)]);
+            table.row([name, &sanitize(value)]);
         }
     }
     if !receiver.instances.is_empty() {
         table.row(["for", &receiver.instances.join(", ")]);
     }
     table.row(["files in", &receiver.output]);
-    format!("receiver {}: {}\n{}\n", painted(HEADING, &receiver.name), painted(style, word), table.render(2))
+    format!("receiver {}: {}\n{}\n", styled(HEADING, &receiver.name), styled(style, word), table.render(2))
 }

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_core::{ByteSize, SecretBytes, SecretSource, Timestamp};
-use deputy_link::client::{JoinFailed, Keep, Out, join};
-use deputy_link::{Identity, JoinString, Key as WorkerKey, TokenId};
-use deputy_sources::{Form, Surroundings};
-use deputy_store::{Expected, Key, Kind, Store, StoreError, overwrite};
+use deputy_link::client::{ClientStopped, IdentityStore, JoinFailure, join};
+use deputy_link::{JoinString, TokenId, WorkerIdentity, WorkerKey};
+use deputy_sources::{SourceContext, ValueShape};
+use deputy_store::{ExpectedVersion, Namespace, Store, StoreError, StoreKey, overwrite};
 use zeroize::Zeroizing;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::run::failed;
 
-const IDENTITY: Kind = Kind::new("identity");
+const IDENTITY: Namespace = Namespace::new("identity");
 
 /// Where identities are kept.
 pub(super) struct Identities {
@@ -58,13 +58,13 @@ impl Identities {
     }
 
     async fn write(&self, name: &str, value: &SecretBytes) -> Result<(), CommandError> {
-        let written = overwrite(&*self.store, &key(name)?, value, Expected::Absent).await;
+        let written = overwrite(&*self.store, &key(name)?, value, ExpectedVersion::Absent).await;
         written.map(drop).map_err(|error| failed(error, "cannot write down who this worker is"))
     }
 
     /// Notes why the link ended, for the next start, if the coordinator's word ended it.
-    pub(super) async fn ended(&self, identity: &str, out: &Out) {
-        let Out::Refused(_) = out else { return };
+    pub(super) async fn ended(&self, identity: &str, out: &ClientStopped) {
+        let ClientStopped::Refused(_) = out else { return };
         if let Err(error) = self.write("out", &SecretBytes::new(identity.as_bytes().to_vec())).await {
             // The next start hears it from the coordinator again.
             tracing::warn!("it can't be noted that this worker is not let in: {}", error.json().message);
@@ -72,14 +72,14 @@ impl Identities {
     }
 
     /// How good an identity is, as far as that is known without asking.
-    async fn standing(&self, identity: &Identity, now: Timestamp) -> Result<Standing, CommandError> {
+    async fn standing(&self, identity: &WorkerIdentity, now: Timestamp) -> Result<Standing, CommandError> {
         let out = self.read("out").await?;
         let is_out = out.is_some_and(|out| out.expose() == identity.worker.to_string().as_bytes());
         Ok(if is_out || now >= identity.ends() { Standing::Over } else { Standing::Good })
     }
 
     /// Joins. The key is written down before anybody hears of it, so that who is interrupted asks again with the same one.
-    async fn join(&self, string: &JoinString) -> Result<Identity, CommandError> {
+    async fn join(&self, string: &JoinString) -> Result<WorkerIdentity, CommandError> {
         let internal = |error: serde_json::Error| CommandError::new(Exit::Internal, error);
         let begun = self.read("joining").await?.and_then(|bytes| serde_json::from_slice(bytes.expose()).ok());
         let joining = match begun {
@@ -115,10 +115,10 @@ impl Identities {
 }
 
 #[async_trait]
-impl Keep for Identities {
-    async fn keep(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let key = Key::new(&IDENTITY, "worker")?;
-        overwrite(&*self.store, &key, &identity.encode()?, Expected::Absent).await?;
+impl IdentityStore for Identities {
+    async fn keep(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let key = StoreKey::new(&IDENTITY, "worker")?;
+        overwrite(&*self.store, &key, &identity.encode()?, ExpectedVersion::Absent).await?;
         Ok(())
     }
 }
@@ -139,12 +139,12 @@ pub(super) async fn identity(
     identities: &Identities,
     argument: Option<&OsStr>,
     configured: Option<&SecretSource>,
-    here: &Surroundings,
+    here: &SourceContext,
     now: Timestamp,
-) -> Result<Identity, CommandError> {
+) -> Result<WorkerIdentity, CommandError> {
     let known = match identities.read("worker").await? {
         Some(bytes) => {
-            let identity = Identity::restored(bytes.expose());
+            let identity = WorkerIdentity::restored(bytes.expose());
             Some(identity.map_err(|error| CommandError::new(Exit::Failed, error))?)
         }
         None => None,
@@ -156,7 +156,7 @@ pub(super) async fn identity(
     let string = match (argument, configured) {
         (Some(argument), _) => Some(given(argument)?),
         (None, Some(source)) if standing == Standing::Good => anothers(source, known.as_ref(), here).await,
-        (None, Some(source)) => match deputy_sources::read(source, Form::text(ByteSize::kib(4)), here).await {
+        (None, Some(source)) => match deputy_sources::read(source, ValueShape::text(ByteSize::kib(4)), here).await {
             Ok(text) => Some(parsed(text.expose())?),
             // It may be gone since it was used.
             Err(error) if known.is_some() => {
@@ -192,9 +192,9 @@ pub(super) async fn identity(
 
 /// The configured join string if it is of a coordinator with another authority than the one that this worker joined, as
 /// after the loss of that one's state: nobody there knows this worker's certificate, however good it is.
-async fn anothers(source: &SecretSource, known: Option<&Identity>, here: &Surroundings) -> Option<JoinString> {
+async fn anothers(source: &SecretSource, known: Option<&WorkerIdentity>, here: &SourceContext) -> Option<JoinString> {
     // It may be gone since it was used.
-    let text = deputy_sources::read(source, Form::text(ByteSize::kib(4)), here).await.ok()?;
+    let text = deputy_sources::read(source, ValueShape::text(ByteSize::kib(4)), here).await.ok()?;
     let string = parsed(text.expose()).ok()?;
     let is_anothers = known.is_some_and(|known| !known.knows(string.authority));
     if is_anothers {
@@ -228,21 +228,21 @@ fn given(argument: &OsStr) -> Result<JoinString, CommandError> {
 
 fn parsed(text: &[u8]) -> Result<JoinString, CommandError> {
     let text = std::str::from_utf8(text).unwrap_or_default();
-    text.parse().map_err(|error: deputy_link::JoinError| CommandError::new(Exit::Misconfigured, error))
+    text.parse().map_err(|error: deputy_link::JoinStringError| CommandError::new(Exit::Misconfigured, error))
 }
 
-fn cannot_join(error: JoinFailed) -> CommandError {
+fn cannot_join(error: JoinFailure) -> CommandError {
     let exit = match &error {
-        JoinFailed::Away(..) | JoinFailed::Clock(..) => Exit::Unavailable,
-        JoinFailed::Refused(_) => Exit::Denied,
-        JoinFailed::Stranger(_) => Exit::Misconfigured,
-        JoinFailed::Identity(_) => Exit::Internal,
+        JoinFailure::Away(..) | JoinFailure::Clock(..) => Exit::Unavailable,
+        JoinFailure::Refused(_) => Exit::Denied,
+        JoinFailure::Stranger(_) => Exit::Misconfigured,
+        JoinFailure::Identity(_) => Exit::Internal,
     };
     CommandError::new(exit, error).context("cannot join the coordinator")
 }
 
-fn key(name: &str) -> Result<Key, CommandError> {
-    Key::new(&IDENTITY, name).map_err(|error| CommandError::new(Exit::Internal, error))
+fn key(name: &str) -> Result<StoreKey, CommandError> {
+    StoreKey::new(&IDENTITY, name).map_err(|error| CommandError::new(Exit::Internal, error))
 }
 
 #[expect(clippy::disallowed_methods, reason = "nothing tells when the coordinator is back")]

@@ -15,16 +15,16 @@ use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
 use deputy_core::{Timestamp, in_one_line};
-use deputy_link::Held;
-use deputy_link::client::{Client, Options as LinkOptions};
+use deputy_link::WorkerState;
+use deputy_link::client::{ClientOptions as LinkOptions, LinkClient};
 use deputy_observe::{Audit, Clock, SystemClock, WorkerMetrics, listen, serve};
 use deputy_sandbox::{CacheKey, CodeCache};
-use deputy_sources::Surroundings;
-use deputy_store::{Directory, Random, Store};
-use deputy_worker::cache::{CacheError, Claim};
-use deputy_worker::components::Components;
-use deputy_worker::endpoint::{Aws, Leases, Local, TokenFile};
-use deputy_worker::{Connection, Handle, Health, Options, Phase, Worker};
+use deputy_sources::SourceContext;
+use deputy_store::{DirectoryStore, Random, Store};
+use deputy_worker::cache::{LeaseCacheError, StateDirLock};
+use deputy_worker::components::ComponentStore;
+use deputy_worker::endpoint::{AwsEndpoint, LeaseAccess, LocalEndpoint, TokenFile};
+use deputy_worker::{ConnectionPhase, ConnectionSnapshot, Worker, WorkerHandle, WorkerHealth, WorkerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -33,29 +33,29 @@ use crate::cli;
 use crate::context::{Context, WORKER_SOCKET};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::open_files;
+use crate::fd_limit;
 use crate::run::{failed, listen_local, random, seed};
 use crate::sandbox;
 use identity::Identities;
-use receiver::Sandboxed;
+use receiver::SandboxedReceivers;
 
 pub(crate) use check::check;
 pub(crate) use status::status;
 
-pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Exit, CommandError> {
-    open_files::raise();
+pub(crate) async fn run(context: &Context, arguments: &cli::WorkerArgs) -> Result<Exit, CommandError> {
+    fd_limit::raise();
     let mut config = context.worker_configuration()?;
     if let Some(output) = &arguments.output {
         let output = std::path::absolute(output).map_err(|error| failed(error, "cannot use the output folder"))?;
         config.publish.output = Some(output);
     }
     let Some(state) = context.worker_state_dir(config.state_dir.as_deref()) else { return Err(sandbox::no_state()) };
-    let here = Arc::new(Surroundings::of_process());
+    let here = Arc::new(SourceContext::of_process());
     let random = random();
     let (store, cache_key) = open_state(&config, &state, &here, &random).await?;
     let plans = Arc::new(plans::plans(&config, &state).await?);
 
-    let claim = Claim::take(Arc::clone(&store)).await.map_err(unusable)?;
+    let claim = StateDirLock::take(Arc::clone(&store)).await.map_err(unusable)?;
 
     let identities = Arc::new(Identities::new(store));
     let (argument, configured) = (arguments.join.as_deref(), config.join.as_ref());
@@ -70,7 +70,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let (used, in_use) = watch::channel(Arc::new(held.clone()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (address, group) = (identity.address.clone(), identity.group.to_string());
-    let (client, link) = Client::new(LinkOptions {
+    let (client, link) = LinkClient::new(LinkOptions {
         identity,
         keep: Arc::clone(&identities) as _,
         wanted: config.instances.clone().unwrap_or_default(),
@@ -84,13 +84,13 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     let audit = Arc::new(sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?);
     let sandbox = sandbox::open(CodeCache { state_dir: state.clone(), key: cache_key }, Arc::clone(&audit))?;
     let calls = sandbox.clone();
-    let components = Components::open(state.join("components"), Arc::clone(&random)).await;
+    let components = ComponentStore::open(state.join("components"), Arc::clone(&random)).await;
     let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
     let following = components.clone().follow(link.held.clone(), link.state.clone());
-    let loader = Sandboxed::new(sandbox, components, link.clone(), &config);
+    let loader = SandboxedReceivers::new(sandbox, components, link.clone(), &config);
     let name = worker.clone();
     let state_of_link = link.state.clone();
-    let (worker, handle) = Worker::new(Options {
+    let (worker, handle) = Worker::new(WorkerOptions {
         plans,
         loader: Arc::new(loader),
         metrics: Arc::clone(&metrics),
@@ -107,7 +107,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
     if let Some(address) = config.health {
         let listener = listen(address).await.map_err(|error| crate::run::port(error, address))?;
         tracing::info!(%address, "/livez, /readyz and /metrics are here");
-        tasks.spawn(serve(listener, Arc::new(Health::new(handle.clone(), metrics, Arc::clone(&audit)))));
+        tasks.spawn(serve(listener, Arc::new(WorkerHealth::new(handle.clone(), metrics, Arc::clone(&audit)))));
     }
     tasks.spawn(cache.follow(link.held.clone(), used));
     tasks.spawn(following);
@@ -133,17 +133,17 @@ pub(crate) async fn run(context: &Context, arguments: &cli::Worker) -> Result<Ex
 async fn open_state(
     config: &WorkerConfig,
     state: &Path,
-    here: &Surroundings,
+    here: &SourceContext,
     random: &Random,
 ) -> Result<(Arc<dyn Store>, CacheKey), CommandError> {
     let key = sandbox::master_key(state, config.key.as_ref(), here, Arc::clone(random)).await;
     let key = key.map_err(|error| failed(error, "cannot have the key that seals the state"))?;
     let cache_key = sandbox::cache_key(&key)?;
-    let store = Directory::open(state, key, Arc::clone(random)).await;
+    let store = DirectoryStore::open(state, key, Arc::clone(random)).await;
     Ok((Arc::new(store.map_err(|error| failed(error, "cannot use the state"))?), cache_key))
 }
 
-fn unusable(error: CacheError) -> CommandError {
+fn unusable(error: LeaseCacheError) -> CommandError {
     failed(error, "cannot use the state")
 }
 
@@ -152,18 +152,18 @@ async fn endpoints(
     tasks: &mut JoinSet<()>,
     config: &WorkerConfig,
     state: &Path,
-    held: &watch::Receiver<Arc<Held>>,
-    handle: &Handle,
+    held: &watch::Receiver<Arc<WorkerState>>,
+    handle: &WorkerHandle,
     random: &Random,
-    here: &Surroundings,
+    here: &SourceContext,
 ) -> Result<deputy_local::SocketFile, CommandError> {
     let configured = config.endpoints.socket.as_ref();
-    let leases = if configured.is_some() { Leases::Given } else { Leases::Withheld };
+    let leases = if configured.is_some() { LeaseAccess::Given } else { LeaseAccess::Withheld };
     let socket: PathBuf =
         configured.and_then(|socket| socket.path.clone()).unwrap_or_else(|| state.join(WORKER_SOCKET));
     let mode = configured.map(|socket| socket.mode).unwrap_or_default().bits();
     let (listener, file) = listen_local(&socket, mode, "`path` in [endpoints.socket]")?;
-    let local = Local::new(held.clone(), Arc::new(wall), Arc::new(handle.clone()), leases);
+    let local = LocalEndpoint::new(held.clone(), Arc::new(wall), Arc::new(handle.clone()), leases);
     tasks.spawn(serve(listener, Arc::new(local)));
     for aws in &config.endpoints.aws {
         let token = TokenFile::open(&aws.token_file, &**random, here, Arc::new(wall)).await;
@@ -172,9 +172,9 @@ async fn endpoints(
             let hint = format!("`listen` in [[endpoints.aws]] names the address {}", aws.listen);
             failed(error, "cannot listen for AWS's libraries").hint(hint)
         })?;
-        let url = format!("http://{}{}", aws.listen, Aws::path(&aws.instance));
+        let url = format!("http://{}{}", aws.listen, AwsEndpoint::path(&aws.instance));
         tracing::info!(instance = %aws.instance, url, "AWS's libraries can ask here");
-        let endpoint = Aws::new(aws.instance.clone(), token, held.clone(), Arc::new(wall));
+        let endpoint = AwsEndpoint::new(aws.instance.clone(), token, held.clone(), Arc::new(wall));
         tasks.spawn(serve(listener, Arc::new(endpoint)));
     }
     Ok(file)
@@ -185,18 +185,18 @@ fn connection(
     worker: &str,
     group: &str,
     coordinator: &str,
-    state: &watch::Receiver<deputy_link::client::State>,
-) -> Connection {
-    use deputy_link::client::Phase as Linked;
+    state: &watch::Receiver<deputy_link::client::LinkState>,
+) -> ConnectionSnapshot {
+    use deputy_link::client::LinkPhase as Linked;
     let state = state.borrow();
-    Connection {
+    ConnectionSnapshot {
         worker: worker.to_owned(),
         group: group.to_owned(),
         coordinator: coordinator.to_owned(),
         phase: match state.phase {
-            Linked::Connecting => Phase::Connecting,
-            Linked::Connected => Phase::Connected,
-            Linked::Out => Phase::Out,
+            Linked::Connecting => ConnectionPhase::Connecting,
+            Linked::Connected => ConnectionPhase::Connected,
+            Linked::Out => ConnectionPhase::Out,
         },
         since: state.since,
         heard: state.heard,
@@ -207,7 +207,7 @@ fn connection(
 }
 
 /// Ends the worker at a signal. What is published stays.
-fn obey(handle: Handle, audit: Arc<Audit>) -> Result<impl Future<Output = ()> + Send + 'static, CommandError> {
+fn obey(handle: WorkerHandle, audit: Arc<Audit>) -> Result<impl Future<Output = ()> + Send + 'static, CommandError> {
     let signal = |kind| signal(kind).map_err(|error| CommandError::new(Exit::Failed, error));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut hangup = signal(SignalKind::hangup())?;

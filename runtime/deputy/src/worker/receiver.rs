@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deputy_config::WorkerConfig;
-use deputy_core::schedule::Kind;
-use deputy_core::{Asker, Delivery, Digest, Limits, Outputs, ReceiverName, ReceiverPlan, Services, in_one_line};
-use deputy_link::Binding;
+use deputy_core::schedule::FailureKind;
+use deputy_core::{Delivery, Digest, Limits, Outputs, Principal, ReceiverName, ReceiverPlan, Services, in_one_line};
+use deputy_link::ReceiverBinding;
 use deputy_link::client::Link;
 use deputy_sandbox::{Call, Sandbox};
-use deputy_worker::components::Components;
-use deputy_worker::{AcceptError, Loader, Receiver};
+use deputy_worker::components::ComponentStore;
+use deputy_worker::{AcceptError, Receiver, ReceiverLoader};
 
-use crate::outcome;
+use crate::call_report;
 use crate::provider::{kind, message};
 
 /// Brings components: the worker's own from where they are, the coordinator's by their digest.
-pub(super) struct Sandboxed {
+pub(super) struct SandboxedReceivers {
     sandbox: Sandbox,
-    components: Components,
+    components: ComponentStore,
     link: Link,
     own: BTreeMap<ReceiverName, Own>,
 }
@@ -33,12 +33,12 @@ struct Own {
 struct Loaded {
     name: ReceiverName,
     limits: Limits,
-    receiver: deputy_sandbox::Receiver,
+    receiver: deputy_sandbox::LoadedReceiver,
     services: Services,
 }
 
-impl Sandboxed {
-    pub(super) fn new(sandbox: Sandbox, components: Components, link: Link, config: &WorkerConfig) -> Self {
+impl SandboxedReceivers {
+    pub(super) fn new(sandbox: Sandbox, components: ComponentStore, link: Link, config: &WorkerConfig) -> Self {
         let own = config.receivers.iter().filter_map(|(name, receiver)| {
             let component = receiver.component()?;
             Some((name.clone(), Own { component: component.component.clone(), sha256: component.sha256 }))
@@ -49,7 +49,7 @@ impl Sandboxed {
     /// The component's file, which has this digest.
     async fn file(&self, digest: Digest) -> Result<PathBuf, AcceptError> {
         let failed = |error: &(dyn std::error::Error + 'static)| AcceptError {
-            kind: Kind::Unavailable,
+            kind: FailureKind::Unavailable,
             message: in_one_line(error),
         };
         if self.components.load(digest).await.map_err(|error| failed(&error))?.is_none() {
@@ -62,8 +62,8 @@ impl Sandboxed {
 }
 
 #[async_trait]
-impl Loader for Sandboxed {
-    async fn load(&self, name: &ReceiverName, binding: &Binding) -> Result<Arc<dyn Receiver>, AcceptError> {
+impl ReceiverLoader for SandboxedReceivers {
+    async fn load(&self, name: &ReceiverName, binding: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError> {
         let (component, sha256) = match self.own.get(name) {
             Some(own) => (own.component.clone(), own.sha256),
             None => (self.file(binding.component).await?, Some(binding.component)),
@@ -72,7 +72,7 @@ impl Loader for Sandboxed {
         let plan = ReceiverPlan { name: name.clone(), component, sha256, settings, limits };
         let receiver = self.sandbox.load_receiver(&plan).await;
         let receiver =
-            receiver.map_err(|error| AcceptError { kind: Kind::Misconfigured, message: in_one_line(&error) })?;
+            receiver.map_err(|error| AcceptError { kind: FailureKind::Misconfigured, message: in_one_line(&error) })?;
         let services = ended(receiver.services().await, &plan.name, &plan.limits)?;
         // One that this one takes the place of is let go of the next time.
         let removed = self.sandbox.prune().await;
@@ -95,7 +95,7 @@ impl Receiver for Loaded {
 }
 
 fn ended<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
-    for refusal in outcome::refusals(&call.refusals, Asker::Receiver(name, limits)) {
+    for refusal in call_report::refusals(&call.refusals, Principal::Receiver(name, limits)) {
         let fix = refusal.fix.as_deref().unwrap_or_default();
         tracing::warn!(receiver = %name, call = %call.id, code = refusal.code, fix, "refused: {}", refusal.message);
     }
@@ -105,5 +105,5 @@ fn ended<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, Ac
         }
         return Err(AcceptError { kind: kind(&call, error), message: message(error) });
     }
-    call.result.map_err(|error| AcceptError { kind: Kind::Internal, message: message(&error) })
+    call.result.map_err(|error| AcceptError { kind: FailureKind::Internal, message: message(&error) })
 }

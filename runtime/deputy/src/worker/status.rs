@@ -1,33 +1,33 @@
 //! `deputy worker status`
 
-use deputy_local::Client;
-use deputy_worker::status::{ConnectionStatus, InstanceStatus, ReceiverStatus, Status};
+use deputy_local::SocketClient;
+use deputy_worker::status::{ConnectionStatus, DeliveryStatus, ReceiverStatus, WorkerReport};
 use http::Method;
 
 use crate::cli;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::print::{HEADING, painted};
+use crate::print::{HEADING, styled};
 use crate::status::{brief, valid_for};
 use crate::table::Table;
 
-pub(crate) async fn status(context: &Context, arguments: &cli::WorkerStatus) -> Result<Exit, CommandError> {
+pub(crate) async fn status(context: &Context, arguments: &cli::WorkerStatusArgs) -> Result<Exit, CommandError> {
     let (socket, peer) = context.worker_socket(arguments.socket.as_deref())?.ok_or_else(crate::sandbox::no_state)?;
-    let client = Client::new(&socket, peer);
+    let client = SocketClient::new(&socket, peer);
     if arguments.json {
         // As it came: a worker of a newer version may say more.
         let status: serde_json::Value = client.json(Method::GET, "/v1/status").await?;
         context.json(&status)?;
     } else {
-        let status: Status = client.json(Method::GET, "/v1/status").await?;
+        let status: WorkerReport = client.json(Method::GET, "/v1/status").await?;
         context.data(&shown(&status, context.width()))?;
     }
     Ok(Exit::Done)
 }
 
 /// Who it is, what it holds, and what its receivers made of that.
-fn shown(status: &Status, width: Option<usize>) -> String {
+fn shown(status: &WorkerReport, width: Option<usize>) -> String {
     let mut text = summary(status, width);
     if !status.instances.is_empty() {
         let mut table = Table::default();
@@ -44,7 +44,7 @@ fn shown(status: &Status, width: Option<usize>) -> String {
     text
 }
 
-fn summary(status: &Status, width: Option<usize>) -> String {
+fn summary(status: &WorkerReport, width: Option<usize>) -> String {
     let connection = &status.connection;
     let mut table = Table::default();
     table.row(["worker", &format!("{}, of the group {}", connection.worker, connection.group)]);
@@ -85,7 +85,7 @@ fn link(connection: &ConnectionStatus) -> String {
     format!("{}, {} since {}, {heard}", connection.coordinator, connection.state, connection.since)
 }
 
-fn instance_row(instance: &InstanceStatus) -> [String; 6] {
+fn instance_row(instance: &DeliveryStatus) -> [String; 6] {
     [
         instance.name.clone(),
         instance.service.clone(),
@@ -120,7 +120,7 @@ fn receiver_row(receiver: &ReceiverStatus) -> [String; 5] {
 fn headed(table: &Table, width: Option<usize>) -> String {
     let text = table.render_within(width);
     let (head, rows) = text.split_once('\n').unwrap_or((&text, ""));
-    format!("\n{}\n{rows}", painted(HEADING, head))
+    format!("\n{}\n{rows}", styled(HEADING, head))
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     use anstream::adapter::strip_str;
 
     /// As a worker answers, with a receiver that fails for a long reason.
-    fn status() -> Status {
+    fn status() -> WorkerReport {
         serde_json::from_value(serde_json::json!({
             "schema": 1, "version": "0.1.0", "pid": 7, "since": "2026-01-01T00:00:00.000Z",
             "now": "2026-01-01T01:00:00.000Z", "complete": true, "ready": false, "missing": [],

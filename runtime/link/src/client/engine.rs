@@ -21,18 +21,18 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use deputy_core::{InstanceName, Timestamp};
 use tokio::time::timeout;
 
-use super::{Client, JoinFailed, Keep, Link, Options, join};
-use crate::held::Held;
-use crate::identity::{Identity, Key};
+use super::{ClientOptions, IdentityStore, JoinFailure, Link, LinkClient, join};
+use crate::identity::{WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
-use crate::timer::pause;
+use crate::timing::pause;
+use crate::worker_state::WorkerState;
 
 /// A worker inside of another program.
 pub struct Engine {
     version: String,
     host: String,
     wanted: BTreeSet<InstanceName>,
-    keep: Arc<dyn Keep>,
+    keep: Arc<dyn IdentityStore>,
 }
 
 /// An engine did not become a worker.
@@ -40,7 +40,7 @@ pub struct Engine {
 pub enum EngineError {
     /// The coordinator is away, or is another one, or says no.
     #[error(transparent)]
-    Join(#[from] JoinFailed),
+    Join(#[from] JoinFailure),
     /// It joined, and would have to do so again at its next start.
     #[error("this engine has joined, but who it is can't be written down, so it does not go on")]
     Keep(#[source] Box<dyn Error + Send + Sync>),
@@ -50,8 +50,8 @@ pub enum EngineError {
 struct InMemory;
 
 #[async_trait]
-impl Keep for InMemory {
-    async fn keep(&self, _: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+impl IdentityStore for InMemory {
+    async fn keep(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
 }
@@ -85,7 +85,7 @@ impl Engine {
 
     /// Keeps its identity there, so that it is the same worker after a restart: it then [resumes](Self::resume).
     #[must_use]
-    pub fn kept_by(mut self, keep: Arc<dyn Keep>) -> Self {
+    pub fn kept_by(mut self, keep: Arc<dyn IdentityStore>) -> Self {
         self.keep = keep;
         self
     }
@@ -96,7 +96,7 @@ impl Engine {
     /// # Errors
     /// If it is away for longer, or is another one, or says no; or if the identity can't be kept.
     pub async fn join(self, string: &JoinString) -> Result<Link, EngineError> {
-        let key = Key::new().map_err(JoinFailed::from)?;
+        let key = WorkerKey::new().map_err(JoinFailure::from)?;
         let mut last = None;
         let joining = async {
             loop {
@@ -108,19 +108,19 @@ impl Engine {
             }
         };
         let joined = timeout(PATIENCE, joining).await;
-        let away = || JoinFailed::Away(string.address.clone(), "it does not answer".to_owned());
+        let away = || JoinFailure::Away(string.address.clone(), "it does not answer".to_owned());
         let identity = joined.unwrap_or_else(|_| Err(last.unwrap_or_else(away)))?;
         self.keep.keep(&identity).await.map_err(EngineError::Keep)?;
         Ok(self.resume(identity))
     }
 
     /// Goes on as the worker that it was. It stays connected for as long as somebody has the link.
-    pub fn resume(self, identity: Identity) -> Link {
-        let (client, link) = Client::new(Options {
+    pub fn resume(self, identity: WorkerIdentity) -> Link {
+        let (client, link) = LinkClient::new(ClientOptions {
             identity,
             keep: self.keep,
             wanted: self.wanted,
-            held: Held::default(),
+            held: WorkerState::default(),
             version: self.version,
             host: self.host,
             clock: wall,
@@ -132,7 +132,7 @@ impl Engine {
 }
 
 #[expect(clippy::disallowed_methods, reason = "it ends by itself when nobody has the link any more")]
-fn stay(client: Client) {
+fn stay(client: LinkClient) {
     tokio::spawn(async move {
         let out = client.run().await;
         tracing::warn!("the link to the coordinator has ended: {out}");

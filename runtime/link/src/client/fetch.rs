@@ -9,15 +9,15 @@ use deputy_core::Digest;
 use tokio::time::Instant;
 
 use super::Answer;
-use crate::message::Piece;
-use crate::refusal::Refusal;
+use crate::message::ComponentChunk;
+use crate::protocol_error::ProtocolError;
 
 /// A component did not come.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
     /// The coordinator's word.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(ProtocolError),
     /// What came is something else.
     #[error("the coordinator sent something else than the component {0}")]
     Digest(Digest),
@@ -93,7 +93,7 @@ impl Fetches {
     }
 
     /// A piece has come.
-    pub(super) fn piece(&mut self, piece: &Piece, now: Instant) {
+    pub(super) fn piece(&mut self, piece: &ComponentChunk, now: Instant) {
         let Ok(wanted) = <[u8; 32]>::try_from(piece.digest.as_slice()).map(Digest::new) else { return };
         let Some(fetch) = self.under_way.get_mut(&wanted) else { return };
         // Nothing is not a piece.
@@ -112,7 +112,7 @@ impl Fetches {
     }
 
     /// The coordinator said no; whether that was to one of these.
-    pub(super) fn refused(&mut self, refusal: &Refusal) -> bool {
+    pub(super) fn refused(&mut self, refusal: &ProtocolError) -> bool {
         let wanted = refusal.subject.parse().ok().filter(|digest| self.under_way.contains_key(digest));
         if let Some(digest) = wanted {
             self.end(digest, &Err(FetchError::Refused(refusal.clone())));
@@ -132,7 +132,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::timer;
+    use crate::timing;
 
     const COMPONENT: &[u8] = b"component";
 
@@ -142,13 +142,13 @@ mod tests {
         Digest::new(hash)
     }
 
-    fn piece(bytes: &[u8]) -> Piece {
-        Piece { digest: wanted().as_bytes().to_vec(), size: COMPONENT.len() as u64, bytes: bytes.to_vec() }
+    fn piece(bytes: &[u8]) -> ComponentChunk {
+        ComponentChunk { digest: wanted().as_bytes().to_vec(), size: COMPONENT.len() as u64, bytes: bytes.to_vec() }
     }
 
     #[test]
     fn a_component_is_given_up_when_nothing_of_it_came_for_a_minute_and_pieces_of_nothing_are_nothing() {
-        let (begun, mut fetches) = (timer::now(), Fetches::default());
+        let (begun, mut fetches) = (timing::now(), Fetches::default());
         let at = |secs| begun + Duration::from_secs(secs);
         let (answer, mut answered) = oneshot::channel();
         assert_eq!(fetches.due(), None);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_time_without_a_coordinator_does_not_count() {
-        let (begun, mut fetches) = (timer::now(), Fetches::default());
+        let (begun, mut fetches) = (timing::now(), Fetches::default());
         let (answer, mut answered) = oneshot::channel();
         assert!(fetches.add(wanted(), answer, begun));
         let later = begun + Duration::from_secs(3600);

@@ -5,8 +5,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::*;
-use crate::message::{Piece, Ping};
-use crate::timer;
+use crate::message::{ComponentChunk, Ping};
+use crate::timing;
 
 /// What is fetched: one half of it comes at once.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -17,14 +17,14 @@ fn digest() -> Digest {
     Digest::new(hash)
 }
 
-async fn say(stream: &mut Served<TcpStream>, reply: Reply) {
-    stream.write_all(&encode(&Down::from(reply))).await.unwrap();
+async fn say(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {
+    stream.write_all(&encode(&ServerMessage::from(reply))).await.unwrap();
     stream.flush().await.unwrap();
 }
 
 async fn send(stream: &mut Served<TcpStream>, bytes: &[u8]) {
     let (digest, size) = (digest().as_bytes().to_vec(), COMPONENT.len() as u64);
-    say(stream, Reply::Piece(Piece { digest, size, bytes: bytes.to_vec() })).await;
+    say(stream, ServerMessageKind::Piece(ComponentChunk { digest, size, bytes: bytes.to_vec() })).await;
 }
 
 /// Each time that it is asked for the component it sends the first half and, after the next of these times, the second.
@@ -34,15 +34,15 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
     let mut due: Option<Instant> = None;
     loop {
         tokio::select! {
-            up = frames.next::<Up>(&mut stream, FROM_WORKER) => match up.unwrap().unwrap().request.unwrap() {
-                Request::Ping(_) => say(&mut stream, Reply::Pong(Ping {})).await,
-                Request::Fetch(_) => {
+            up = frames.next::<ClientMessage>(&mut stream, FROM_WORKER) => match up.unwrap().unwrap().request.unwrap() {
+                ClientMessageKind::Ping(_) => say(&mut stream, ServerMessageKind::Pong(Ping {})).await,
+                ClientMessageKind::Fetch(_) => {
                     send(&mut stream, first).await;
-                    due = rests.next().map(|rest| timer::now() + rest);
+                    due = rests.next().map(|rest| timing::now() + rest);
                 }
                 other => panic!("{other:?}"),
             },
-            () = sleep_until(due.unwrap_or_else(timer::now)), if due.is_some() => {
+            () = sleep_until(due.unwrap_or_else(timing::now)), if due.is_some() => {
                 send(&mut stream, second).await;
                 due = None;
             }
@@ -54,19 +54,19 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
 async fn a_component_of_which_nothing_more_comes_is_given_up_and_one_that_is_slow_is_not() {
     let authority = Authority::found(now(), LIVES).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let tls = Tls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));
     client.fetches = Fetches::new(Duration::from_millis(600));
     let mut beside = JoinSet::new();
     beside.spawn(async move { drop(client.run().await) });
     let stream = accept(&listener, &tls).await;
-    link.state.wait_for(|state| state.phase == Phase::Connected).await.unwrap();
+    link.state.wait_for(|state| state.phase == LinkPhase::Connected).await.unwrap();
     beside.spawn(serve(stream, [Duration::from_millis(200), Duration::from_secs(3600)]));
 
     let ask = || timeout(Duration::from_secs(20), link.fetch(digest()));
     assert_eq!(ask().await.unwrap().unwrap(), COMPONENT[..]);
     let error = ask().await.unwrap().unwrap_err();
     assert!(matches!(error, FetchError::Stalled(stalled) if stalled == digest()), "{error}");
-    assert_eq!(link.state.borrow().phase, Phase::Connected, "leases go on");
+    assert_eq!(link.state.borrow().phase, LinkPhase::Connected, "leases go on");
 }

@@ -8,17 +8,17 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{CONNECTING, Lost, dial};
+use super::{CONNECTING, ConnectionLost, dial};
 use crate::certificate;
 use crate::frame::{FROM_STRANGER, Frames, encode};
-use crate::identity::{Identity, IdentityError, Key};
+use crate::identity::{IdentityError, WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
-use crate::message::{Down, Join, Reply, Request, Up};
-use crate::refusal::Refusal;
+use crate::message::{ClientMessage, ClientMessageKind, Join, ServerMessage, ServerMessageKind};
+use crate::protocol_error::ProtocolError;
 
 /// A worker could not join.
 #[derive(Debug, thiserror::Error)]
-pub enum JoinFailed {
+pub enum JoinFailure {
     /// Try again: the coordinator is away. A token is not spent by this.
     #[error("the coordinator at {0} can't be reached: {1}")]
     Away(String, String),
@@ -33,13 +33,13 @@ pub enum JoinFailed {
     Stranger(String),
     /// The coordinator's word.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(ProtocolError),
     /// What came back makes no sense, or no key can be made.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
 
-impl JoinFailed {
+impl JoinFailure {
     /// Whether it may be different the next time.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -55,7 +55,7 @@ impl JoinFailed {
 ///
 /// # Errors
 /// If the coordinator is away, or is another one, or says no.
-pub async fn join(string: &JoinString, key: Key) -> Result<Identity, JoinFailed> {
+pub async fn join(string: &JoinString, key: WorkerKey) -> Result<WorkerIdentity, JoinFailure> {
     let tls = certificate::stranger(string.authority).map_err(IdentityError::from)?;
     let address = &string.address;
     let stream = dial(address, TlsConnector::from(tls)).await;
@@ -65,41 +65,45 @@ pub async fn join(string: &JoinString, key: Key) -> Result<Identity, JoinFailed>
         secret: string.secret.expose().to_vec(),
         request: key.request()?,
     };
-    let mut up = Up::from(Request::Join(join));
+    let mut up = ClientMessage::from(ClientMessageKind::Join(join));
     let frame = encode(&up);
-    if let Some(Request::Join(join)) = &mut up.request {
+    if let Some(ClientMessageKind::Join(join)) = &mut up.request {
         zeroize::Zeroize::zeroize(&mut join.secret);
     }
     let asking = async {
         stream.write_all(&frame).await?;
         stream.flush().await?;
-        Ok::<_, Lost>(Frames::default().next::<Down>(&mut stream, FROM_STRANGER).await?)
+        Ok::<_, ConnectionLost>(Frames::default().next::<ServerMessage>(&mut stream, FROM_STRANGER).await?)
     };
-    let answer = timeout(CONNECTING, asking).await.unwrap_or_else(|_| Err(Lost::Timeout(address.clone())));
+    let answer = timeout(CONNECTING, asking).await.unwrap_or_else(|_| Err(ConnectionLost::Timeout(address.clone())));
     match answer.map_err(|lost| failed(address, &lost))?.and_then(|down| down.reply) {
-        Some(Reply::Certified(certified)) => joined(string, Identity::new(certified, key, address.clone())?),
-        Some(Reply::Refused(refused)) => Err(JoinFailed::Refused(refused.into())),
+        Some(ServerMessageKind::Certified(certified)) => {
+            joined(string, WorkerIdentity::new(certified, key, address.clone())?)
+        }
+        Some(ServerMessageKind::Refused(refused)) => Err(JoinFailure::Refused(refused.into())),
         Some(_) => Err(IdentityError::Certified.into()),
-        None => Err(JoinFailed::Away(address.clone(), "it closed the connection".to_owned())),
+        None => Err(JoinFailure::Away(address.clone(), "it closed the connection".to_owned())),
     }
 }
 
 /// An identity with which the worker can come back.
-fn joined(string: &JoinString, identity: Identity) -> Result<Identity, JoinFailed> {
+fn joined(string: &JoinString, identity: WorkerIdentity) -> Result<WorkerIdentity, JoinFailure> {
     if !identity.knows(string.authority) {
         return Err(IdentityError::Certified.into());
     }
     if identity.begins().as_secs() > UnixTime::now().as_secs() {
-        return Err(JoinFailed::Clock(string.address.clone(), "the worker's certificate is not valid yet"));
+        return Err(JoinFailure::Clock(string.address.clone(), "the worker's certificate is not valid yet"));
     }
     Ok(identity)
 }
 
-fn failed(address: &str, lost: &Lost) -> JoinFailed {
+fn failed(address: &str, lost: &ConnectionLost) -> JoinFailure {
     let tls = |error: &io::Error| error.get_ref().is_some_and(|error| error.is::<rustls::Error>());
     match lost {
-        Lost::Clock(_) => JoinFailed::Clock(address.to_owned(), "the coordinator's certificate is not valid"),
-        Lost::Connect(_, error) if tls(error) => JoinFailed::Stranger(address.to_owned()),
-        lost => JoinFailed::Away(address.to_owned(), in_one_line(lost)),
+        ConnectionLost::Clock(_) => {
+            JoinFailure::Clock(address.to_owned(), "the coordinator's certificate is not valid")
+        }
+        ConnectionLost::Connect(_, error) if tls(error) => JoinFailure::Stranger(address.to_owned()),
+        lost => JoinFailure::Away(address.to_owned(), in_one_line(lost)),
     }
 }

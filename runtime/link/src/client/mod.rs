@@ -32,33 +32,33 @@ use tokio_rustls::client::TlsStream;
 
 use crate::certificate::COORDINATOR;
 use crate::frame::FrameError;
-use crate::held::{Held, Report};
-use crate::identity::{Identity, IdentityError};
-use crate::refusal::Refusal;
-use crate::timer::{self, pause};
+use crate::identity::{IdentityError, WorkerIdentity};
+use crate::protocol_error::ProtocolError;
+use crate::timing::{self, pause};
+use crate::worker_state::{DeliveryReport, WorkerState};
 
 pub use engine::{Engine, EngineError};
 pub use fetch::FetchError;
 use fetch::Fetches;
-pub use join::{JoinFailed, join};
+pub use join::{JoinFailure, join};
 
 /// Where an identity is kept.
 #[async_trait]
-pub trait Keep: Send + Sync {
+pub trait IdentityStore: Send + Sync {
     /// Writes it down, so that it survives a power cut.
-    async fn keep(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>>;
+    async fn keep(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
 /// What a client is made with.
-pub struct Options {
+pub struct ClientOptions {
     /// Who it is.
-    pub identity: Identity,
+    pub identity: WorkerIdentity,
     /// Where that is kept.
-    pub keep: Arc<dyn Keep>,
+    pub keep: Arc<dyn IdentityStore>,
     /// The instances that it wants; all that it may have if there are none.
     pub wanted: BTreeSet<InstanceName>,
     /// What it holds from before.
-    pub held: Held,
+    pub held: WorkerState,
     /// Its version, for `deputy workers`.
     pub version: String,
     /// The name of its machine, likewise.
@@ -70,21 +70,21 @@ pub struct Options {
 }
 
 /// Stays connected.
-pub struct Client {
-    identity: Identity,
+pub struct LinkClient {
+    identity: WorkerIdentity,
     /// Of that identity, until it changes: the tickets are in it, with which a worker comes back at less cost to both.
     tls: Option<Arc<ClientConfig>>,
-    keep: Arc<dyn Keep>,
+    keep: Arc<dyn IdentityStore>,
     wanted: BTreeSet<InstanceName>,
     version: String,
     host: String,
     clock: fn() -> Timestamp,
     rng: Rng,
-    held: watch::Sender<Arc<Held>>,
-    state: watch::Sender<State>,
-    reports: mpsc::Receiver<Report>,
+    held: watch::Sender<Arc<WorkerState>>,
+    state: watch::Sender<LinkState>,
+    reports: mpsc::Receiver<DeliveryReport>,
     /// The newest report of each instance: said again after each return, since the coordinator may have forgotten.
-    said: BTreeMap<InstanceName, Report>,
+    said: BTreeMap<InstanceName, DeliveryReport>,
     asked: mpsc::Receiver<(Digest, Answer)>,
     fetches: Fetches,
     /// Within which time to come back.
@@ -107,11 +107,11 @@ type Answer = oneshot::Sender<Result<Bytes, FetchError>>;
 #[derive(Clone)]
 pub struct Link {
     /// What is held now.
-    pub held: watch::Receiver<Arc<Held>>,
+    pub held: watch::Receiver<Arc<WorkerState>>,
     /// How the connection is.
-    pub state: watch::Receiver<State>,
+    pub state: watch::Receiver<LinkState>,
     /// For reports of what was applied.
-    pub reports: mpsc::Sender<Report>,
+    pub reports: mpsc::Sender<DeliveryReport>,
     /// What it reads the time from, by which leases end.
     pub clock: fn() -> Timestamp,
     asks: mpsc::Sender<(Digest, Answer)>,
@@ -119,9 +119,9 @@ pub struct Link {
 
 /// How the connection is.
 #[derive(Debug, Clone)]
-pub struct State {
+pub struct LinkState {
     /// What it does.
-    pub phase: Phase,
+    pub phase: LinkPhase,
     /// Since when.
     pub since: Timestamp,
     /// When the coordinator was last heard of.
@@ -133,12 +133,12 @@ pub struct State {
     /// When the certificate ends.
     pub certificate_ends: Timestamp,
     /// What the coordinator refused on the present connection.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<ProtocolError>,
 }
 
 /// What the client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum LinkPhase {
     /// It tries to connect, or waits before it tries again.
     Connecting,
     /// It is connected, and was given all that it may have.
@@ -149,10 +149,10 @@ pub enum Phase {
 
 /// Why the client stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum Out {
+pub enum ClientStopped {
     /// The coordinator's word.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(ProtocolError),
     /// Its identity can't be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -163,7 +163,7 @@ pub enum Out {
 
 /// Why one connection ended.
 #[derive(Debug, thiserror::Error)]
-enum Lost {
+enum ConnectionLost {
     #[error("the coordinator said goodbye")]
     Goodbye,
     #[error("{0} can't be reached")]
@@ -190,12 +190,12 @@ enum Lost {
     #[error("the coordinator says what makes no sense: {0}")]
     Nonsense(&'static str),
     #[error("it refuses: {0}")]
-    Refused(Refusal),
+    Refused(ProtocolError),
     #[error(transparent)]
-    Out(#[from] Out),
+    Out(#[from] ClientStopped),
 }
 
-impl Lost {
+impl ConnectionLost {
     /// Whether nobody ended the connection on purpose.
     fn is_broken(&self) -> bool {
         matches!(self, Self::Closed | Self::Frame(FrameError::Io(_)) | Self::Goodbye | Self::Io(_) | Self::Silent)
@@ -234,12 +234,12 @@ impl Link {
     }
 }
 
-impl Client {
+impl LinkClient {
     /// A client that does nothing yet, and what others have of it.
-    pub fn new(options: Options) -> (Self, Link) {
+    pub fn new(options: ClientOptions) -> (Self, Link) {
         let (held, when_held) = watch::channel(Arc::new(options.held));
-        let state = State {
-            phase: Phase::Connecting,
+        let state = LinkState {
+            phase: LinkPhase::Connecting,
             since: (options.clock)(),
             heard: None,
             error: None,
@@ -276,44 +276,44 @@ impl Client {
     }
 
     /// Stays connected until that is of no use any more, and says why. What is held stays held.
-    pub async fn run(mut self) -> Out {
+    pub async fn run(mut self) -> ClientStopped {
         loop {
             let out = match self.connection().await {
-                Lost::Out(out) => out,
-                Lost::Refused(refusal) if refusal.code.is_final() => Out::Refused(refusal),
-                lost @ Lost::Expired(..) => {
+                ConnectionLost::Out(out) => out,
+                ConnectionLost::Refused(refusal) if refusal.code.is_final() => ClientStopped::Refused(refusal),
+                lost @ ConnectionLost::Expired(..) => {
                     self.expired(&lost);
                     tokio::select! {
                         () = pause(LONGEST_WAIT.duration()) => continue,
-                        () = self.held.closed() => Out::Unused,
+                        () = self.held.closed() => ClientStopped::Unused,
                     }
                 }
                 lost => {
                     let wait = self.lost(&lost);
                     tokio::select! {
                         () = pause(wait) => continue,
-                        () = self.held.closed() => Out::Unused,
+                        () = self.held.closed() => ClientStopped::Unused,
                     }
                 }
             };
-            self.enter(Phase::Out, Some(out.to_string()));
+            self.enter(LinkPhase::Out, Some(out.to_string()));
             return out;
         }
     }
 
     /// One connection, from its beginning to its end.
-    async fn connection(&mut self) -> Lost {
+    async fn connection(&mut self) -> ConnectionLost {
         if (self.clock)() >= self.identity.ends() {
             let why = self.unsaved.clone().unwrap_or_else(|| "there was no coordinator to renew it".to_owned());
-            return Lost::Expired(self.identity.ends(), why);
+            return ConnectionLost::Expired(self.identity.ends(), why);
         }
         let tls = match self.tls.take().map_or_else(|| self.identity.tls(), Ok) {
             Ok(tls) => Arc::clone(self.tls.insert(tls)),
-            Err(error) => return Out::from(error).into(),
+            Err(error) => return ClientStopped::from(error).into(),
         };
         let stream = tokio::select! {
             stream = dial(&self.identity.address, TlsConnector::from(tls)) => stream,
-            () = self.held.closed() => return Out::Unused.into(),
+            () = self.held.closed() => return ClientStopped::Unused.into(),
         };
         match stream {
             Ok(stream) => session::run(self, stream).await,
@@ -322,17 +322,17 @@ impl Client {
     }
 
     /// Nobody lets it in, unless the clock that says so is wrong and is set right: so it looks again.
-    fn expired(&self, lost: &Lost) {
+    fn expired(&self, lost: &ConnectionLost) {
         let error = lost.to_string();
-        if self.state.borrow().phase != Phase::Out {
+        if self.state.borrow().phase != LinkPhase::Out {
             tracing::error!("{error}");
         }
-        self.enter(Phase::Out, Some(error));
+        self.enter(LinkPhase::Out, Some(error));
     }
 
     /// Notes a loss; how long to wait.
-    fn lost(&mut self, lost: &Lost) -> Duration {
-        let was_connected = self.state.borrow().phase == Phase::Connected;
+    fn lost(&mut self, lost: &ConnectionLost) -> Duration {
+        let was_connected = self.state.borrow().phase == LinkPhase::Connected;
         let failures = if was_connected { 0 } else { self.state.borrow().failures };
         let error = in_one_line(lost);
         if was_connected || failures == 0 {
@@ -340,16 +340,16 @@ impl Client {
         }
         let wait = self.wait(lost);
         self.state.send_modify(|state| state.failures = failures.saturating_add(1));
-        self.enter(Phase::Connecting, Some(error));
+        self.enter(LinkPhase::Connecting, Some(error));
         wait
     }
 
-    fn wait(&mut self, lost: &Lost) -> Duration {
+    fn wait(&mut self, lost: &ConnectionLost) -> Duration {
         let backoff = match self.complete_at.take() {
             None => &mut self.attempts,
             Some(at) => {
                 self.attempts.reset();
-                if timer::now().saturating_duration_since(at) >= GOOD {
+                if timing::now().saturating_duration_since(at) >= GOOD {
                     self.losses.reset();
                 }
                 &mut self.losses
@@ -358,7 +358,9 @@ impl Client {
         let is_first = backoff.failures() == 0;
         let wait = backoff.fail(self.rng.u16(..));
         let wait = if self.attempts.failures() == 0 && lost.is_broken() { wait.min(BROKEN_WAIT) } else { wait };
-        if matches!(lost, Lost::Clock(_)) || matches!(lost, Lost::Refused(refusal) if refusal.code.is_about_clocks()) {
+        if matches!(lost, ConnectionLost::Clock(_))
+            || matches!(lost, ConnectionLost::Refused(refusal) if refusal.code.is_about_clocks())
+        {
             // Either of the two clocks may be set right.
             return self.within(LONGEST_WAIT);
         }
@@ -370,7 +372,7 @@ impl Client {
         Duration::from_millis(self.rng.u64(0..=time.as_millis()))
     }
 
-    fn enter(&self, phase: Phase, error: Option<String>) {
+    fn enter(&self, phase: LinkPhase, error: Option<String>) {
         let now = (self.clock)();
         self.state.send_modify(|state| {
             if state.phase != phase {
@@ -384,17 +386,17 @@ impl Client {
 /// A connection on which the handshake is done. That the coordinator does not like the worker's certificate is seen
 /// later, when something is read.
 #[expect(clippy::disallowed_methods, reason = "the address is the operator's, from the join string")]
-async fn dial(address: &str, tls: TlsConnector) -> Result<TlsStream<TcpStream>, Lost> {
-    let name = COORDINATOR.try_into().map_err(|_| Lost::Nonsense("its name"))?;
+async fn dial(address: &str, tls: TlsConnector) -> Result<TlsStream<TcpStream>, ConnectionLost> {
+    let name = COORDINATOR.try_into().map_err(|_| ConnectionLost::Nonsense("its name"))?;
     let connecting = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         tls.connect(name, stream).await
     };
     match timeout(CONNECTING, Box::pin(connecting)).await {
-        Ok(Err(error)) if is_about_clocks(&error) => Err(Lost::Clock(address.to_owned())),
-        Ok(stream) => stream.map_err(|error| Lost::Connect(address.to_owned(), error)),
-        Err(_) => Err(Lost::Timeout(address.to_owned())),
+        Ok(Err(error)) if is_about_clocks(&error) => Err(ConnectionLost::Clock(address.to_owned())),
+        Ok(stream) => stream.map_err(|error| ConnectionLost::Connect(address.to_owned(), error)),
+        Err(_) => Err(ConnectionLost::Timeout(address.to_owned())),
     }
 }
 
@@ -408,10 +410,10 @@ fn is_about_clocks(error: &io::Error) -> bool {
 }
 
 /// What TLS says when the coordinator does not accept the certificate.
-fn refused_by_tls(error: &io::Error) -> Option<Refusal> {
+fn refused_by_tls(error: &io::Error) -> Option<ProtocolError> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     match error {
-        rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired) => Some(Refusal::expired()),
+        rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired) => Some(ProtocolError::expired()),
         _ => None,
     }
 }

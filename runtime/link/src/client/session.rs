@@ -5,22 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, InstanceName, ReceiverName, SecretBytes, Span, Stamp, Timestamp, in_one_line};
+use deputy_core::{
+    Delivery, Digest, InstanceName, LeaseVersion, ReceiverName, SecretBytes, Span, Timestamp, in_one_line,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_rustls::client::TlsStream;
 
-use super::{Client, Lost, Phase, refused_by_tls};
+use super::{ConnectionLost, LinkClient, LinkPhase, refused_by_tls};
 use crate::frame::{FROM_COORDINATOR, FrameError, Frames, encode};
-use crate::held::{Binding, Held, Report};
-use crate::identity::{Identity, Key};
+use crate::identity::{WorkerIdentity, WorkerKey};
 use crate::message::{
-    Applied, Authorities, Bound, Certified, Complete, Delivered, Down, Fetch, Known, Ping, ReceiverLimits, Renew,
-    Reply, Request, Subscribe, Up, Update, Welcome,
+    ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, Delivered, Fetch, KnownLease, Ping,
+    ReceiverBound, ReceiverLimits, Renew, ServerMessage, ServerMessageKind, SnapshotEnd, Subscribe, Update, Welcome,
 };
-use crate::refusal::{Code, Refusal};
-use crate::timer;
+use crate::protocol_error::{ErrorCode, ProtocolError};
+use crate::timing;
+use crate::worker_state::{DeliveryReport, ReceiverBinding, WorkerState};
 
 /// Before the coordinator has said how often it wants to hear of the worker.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -32,7 +34,7 @@ const WRITING: Duration = Duration::from_secs(30);
 const REFUSALS: usize = 100;
 
 struct Session<'c> {
-    client: &'c mut Client,
+    client: &'c mut LinkClient,
     stream: TlsStream<TcpStream>,
     heartbeat: Duration,
     renewal: Renewal,
@@ -61,51 +63,52 @@ const LEAST_WAIT: Duration = Duration::from_millis(500);
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
 /// Until the connection ends; says why it did.
-pub(super) async fn run(client: &mut Client, stream: TlsStream<TcpStream>) -> Lost {
+pub(super) async fn run(client: &mut LinkClient, stream: TlsStream<TcpStream>) -> ConnectionLost {
     client.complete_at = None;
-    let renewal = Renewal::NotBefore(timer::now());
+    let renewal = Renewal::NotBefore(timing::now());
     let mut session = Session { client, stream, heartbeat: HEARTBEAT, renewal, delivered: None, early: 0 };
     match session.run().await {
         // Never: a session ends with a reason.
         Ok(never) => match never {},
-        Err(Lost::Io(error) | Lost::Frame(FrameError::Io(error))) => match refused_by_tls(&error) {
-            Some(refusal) => Lost::Refused(refusal),
-            None => Lost::Io(error),
+        Err(ConnectionLost::Io(error) | ConnectionLost::Frame(FrameError::Io(error))) => match refused_by_tls(&error) {
+            Some(refusal) => ConnectionLost::Refused(refusal),
+            None => ConnectionLost::Io(error),
         },
         Err(lost) => lost,
     }
 }
 
-enum Never {}
+enum Infallible {}
 
 impl Session<'_> {
-    async fn run(&mut self) -> Result<Never, Lost> {
+    async fn run(&mut self) -> Result<Infallible, ConnectionLost> {
         self.client.state.send_modify(|state| state.refused.clear());
         self.subscribe().await?;
         let mut frames = Frames::default();
-        let mut heard = timer::now();
-        let mut ping = interval_at(timer::now() + self.heartbeat, self.heartbeat);
+        let mut heard = timing::now();
+        let mut ping = interval_at(timing::now() + self.heartbeat, self.heartbeat);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let chance = self.client.rng.f64();
         loop {
             let period = self.heartbeat;
             if ping.period() != period {
-                ping = interval_at(timer::now() + period, period);
+                ping = interval_at(timing::now() + period, period);
                 ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
             }
             let mut renew = match self.client.unsaved {
                 None => self.until(self.client.identity.renew_at(chance)),
-                Some(_) => timer::now(),
+                Some(_) => timing::now(),
             };
             if let Renewal::NotBefore(time) = self.renewal {
                 renew = renew.max(time);
             }
             // Before all is there, what was not answered by the connection before is not asked for yet.
-            let fetched = self.client.fetches.due().filter(|_| self.client.state.borrow().phase == Phase::Connected);
+            let fetched =
+                self.client.fetches.due().filter(|_| self.client.state.borrow().phase == LinkPhase::Connected);
             tokio::select! {
-                down = frames.next::<Down>(&mut self.stream, FROM_COORDINATOR) => {
-                    let down = down?.ok_or(Lost::Closed)?;
-                    heard = timer::now();
+                down = frames.next::<ServerMessage>(&mut self.stream, FROM_COORDINATOR) => {
+                    let down = down?.ok_or(ConnectionLost::Closed)?;
+                    heard = timing::now();
                     let now = (self.client.clock)();
                     self.client.state.send_if_modified(|state| {
                         state.heard = Some(now);
@@ -118,15 +121,15 @@ impl Session<'_> {
                     self.client.said.insert(report.instance.clone(), report);
                 }
                 Some((digest, answer)) = self.client.asked.recv() => {
-                    if self.client.fetches.add(digest, answer, timer::now()) {
+                    if self.client.fetches.add(digest, answer, timing::now()) {
                         self.ask(digest).await?;
                     }
                 }
-                _ = ping.tick() => self.say(Request::Ping(Ping {})).await?,
-                () = sleep_until(heard + 3 * period) => return Err(Lost::Silent),
+                _ = ping.tick() => self.say(ClientMessageKind::Ping(Ping {})).await?,
+                () = sleep_until(heard + 3 * period) => return Err(ConnectionLost::Silent),
                 () = sleep_until(renew), if self.renewal != Renewal::Asked => self.renew(chance).await?,
-                () = sleep_until(fetched.unwrap_or(heard)), if fetched.is_some() => self.client.fetches.expire(timer::now()),
-                () = self.client.held.closed() => return Err(super::Out::Unused.into()),
+                () = sleep_until(fetched.unwrap_or(heard)), if fetched.is_some() => self.client.fetches.expire(timing::now()),
+                () = self.client.held.closed() => return Err(super::ClientStopped::Unused.into()),
             }
         }
     }
@@ -135,10 +138,10 @@ impl Session<'_> {
     fn until(&self, time: Timestamp) -> Instant {
         let left = time.since((self.client.clock)());
         // Looked at again at least so often, since machines sleep.
-        timer::now() + left.min(Span::secs(60)).duration()
+        timing::now() + left.min(Span::secs(60)).duration()
     }
 
-    async fn subscribe(&mut self) -> Result<(), Lost> {
+    async fn subscribe(&mut self) -> Result<(), ConnectionLost> {
         let known = self
             .client
             .held
@@ -153,47 +156,48 @@ impl Session<'_> {
             version: self.client.version.clone(),
             host: self.client.host.clone(),
         };
-        self.say(Request::Subscribe(subscribe)).await
+        self.say(ClientMessageKind::Subscribe(subscribe)).await
     }
 
-    async fn said(&mut self, down: Down) -> Result<(), Lost> {
+    async fn said(&mut self, down: ServerMessage) -> Result<(), ConnectionLost> {
         // Of a later version.
         let Some(reply) = down.reply else { return Ok(()) };
         match reply {
-            Reply::Update(update) => self.update(update)?,
-            Reply::Withdrawn(withdrawn) => {
-                let instance: InstanceName = withdrawn.instance.parse().map_err(|_| Lost::Nonsense("an instance"))?;
+            ServerMessageKind::Update(update) => self.update(update)?,
+            ServerMessageKind::Withdrawn(withdrawn) => {
+                let instance: InstanceName =
+                    withdrawn.instance.parse().map_err(|_| ConnectionLost::Nonsense("an instance"))?;
                 self.change(|held| {
                     held.deliveries.remove(&instance);
                 });
             }
-            Reply::Bound(bound) => self.bound(&bound)?,
-            Reply::Complete(complete) => self.complete(&complete).await?,
-            Reply::Delivered(delivered) => self.delivered(&delivered)?,
-            Reply::Welcome(welcome) => self.welcome(&welcome),
-            Reply::Pong(_) => {}
-            Reply::Piece(piece) => self.client.fetches.piece(&piece, timer::now()),
-            Reply::Authorities(authorities) => self.authorities(authorities).await?,
-            Reply::Certified(certified) => self.certified(certified).await?,
-            Reply::Refused(refused) => self.refused(refused.into())?,
-            Reply::Goodbye(goodbye) => {
+            ServerMessageKind::Bound(bound) => self.bound(&bound)?,
+            ServerMessageKind::Complete(complete) => self.complete(&complete).await?,
+            ServerMessageKind::Delivered(delivered) => self.delivered(&delivered)?,
+            ServerMessageKind::Welcome(welcome) => self.welcome(&welcome),
+            ServerMessageKind::Pong(_) => {}
+            ServerMessageKind::Piece(piece) => self.client.fetches.piece(&piece, timing::now()),
+            ServerMessageKind::Authorities(authorities) => self.authorities(authorities).await?,
+            ServerMessageKind::Certified(certified) => self.certified(certified).await?,
+            ServerMessageKind::Refused(refused) => self.refused(refused.into())?,
+            ServerMessageKind::Goodbye(goodbye) => {
                 self.client.spread = Span::millis(goodbye.spread_ms).min(super::LONGEST_WAIT);
-                return Err(Lost::Goodbye);
+                return Err(ConnectionLost::Goodbye);
             }
         }
         Ok(())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Held)) {
+    fn change(&self, change: impl FnOnce(&mut WorkerState)) {
         self.client.held.send_modify(|held| change(Arc::make_mut(held)));
     }
 
-    fn update(&self, update: Update) -> Result<(), Lost> {
+    fn update(&self, update: Update) -> Result<(), ConnectionLost> {
         let payload = Arc::new(SecretBytes::new(update.payload));
         let delivery = Delivery {
-            instance: update.instance.parse().map_err(|_| Lost::Nonsense("an instance"))?,
-            service: update.service.parse().map_err(|_| Lost::Nonsense("a service"))?,
-            stamp: Stamp {
+            instance: update.instance.parse().map_err(|_| ConnectionLost::Nonsense("an instance"))?,
+            service: update.service.parse().map_err(|_| ConnectionLost::Nonsense("a service"))?,
+            stamp: LeaseVersion {
                 revision: Revision(update.revision),
                 obtained_at: Timestamp::from_millis(update.obtained_ms),
             },
@@ -207,8 +211,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn bound(&self, bound: &Bound) -> Result<(), Lost> {
-        let receiver = bound.receiver.parse().map_err(|_| Lost::Nonsense("a receiver"))?;
+    fn bound(&self, bound: &ReceiverBound) -> Result<(), ConnectionLost> {
+        let receiver = bound.receiver.parse().map_err(|_| ConnectionLost::Nonsense("a receiver"))?;
         if bound.component.is_empty() {
             self.change(|held| {
                 held.receivers.remove(&receiver);
@@ -216,14 +220,15 @@ impl Session<'_> {
             });
             return Ok(());
         }
-        let component = <[u8; 32]>::try_from(bound.component.as_slice()).map_err(|_| Lost::Nonsense("a digest"))?;
+        let component =
+            <[u8; 32]>::try_from(bound.component.as_slice()).map_err(|_| ConnectionLost::Nonsense("a digest"))?;
         let instances: Result<_, _> = bound.instances.iter().map(|name| name.parse()).collect();
         let limits = bound.limits.as_deref().map(ReceiverLimits::parsed).transpose();
-        let binding = Binding {
+        let binding = ReceiverBinding {
             component: Digest::new(component),
             settings: bound.settings.clone(),
-            instances: instances.map_err(|_| Lost::Nonsense("an instance"))?,
-            limits: limits.map_err(|_| Lost::Nonsense("a limit"))?.unwrap_or_default(),
+            instances: instances.map_err(|_| ConnectionLost::Nonsense("an instance"))?,
+            limits: limits.map_err(|_| ConnectionLost::Nonsense("a limit"))?.unwrap_or_default(),
         };
         self.change(|held| {
             held.missing.remove(&receiver);
@@ -233,20 +238,20 @@ impl Session<'_> {
     }
 
     /// The instances of the group. Before all that there is was sent, the list from before goes with what is held.
-    fn delivered(&mut self, delivered: &Delivered) -> Result<(), Lost> {
+    fn delivered(&mut self, delivered: &Delivered) -> Result<(), ConnectionLost> {
         let instances: Result<BTreeSet<_>, _> = delivered.instances.iter().map(|name| name.parse()).collect();
-        self.delivered = Some(instances.map_err(|_| Lost::Nonsense("an instance"))?);
-        if self.client.state.borrow().phase == Phase::Connected {
+        self.delivered = Some(instances.map_err(|_| ConnectionLost::Nonsense("an instance"))?);
+        if self.client.state.borrow().phase == LinkPhase::Connected {
             self.change(|held| held.delivered.clone_from(&self.delivered));
         }
         Ok(())
     }
 
     /// All that there is was sent: what is not in the list is no longer the worker's.
-    async fn complete(&mut self, complete: &Complete) -> Result<(), Lost> {
+    async fn complete(&mut self, complete: &SnapshotEnd) -> Result<(), ConnectionLost> {
         let instances: BTreeSet<&str> = complete.instances.iter().map(String::as_str).collect();
         let receivers: Result<BTreeSet<ReceiverName>, _> = complete.receivers.iter().map(|name| name.parse()).collect();
-        let receivers = receivers.map_err(|_| Lost::Nonsense("a receiver"))?;
+        let receivers = receivers.map_err(|_| ConnectionLost::Nonsense("a receiver"))?;
         self.change(|held| {
             held.deliveries.retain(|instance, _| instances.contains(instance.as_str()));
             held.receivers.retain(|receiver, _| receivers.contains(receiver));
@@ -255,15 +260,15 @@ impl Session<'_> {
             held.complete = true;
         });
         self.client.state.send_modify(|state| state.failures = 0);
-        self.client.complete_at = Some(timer::now());
-        self.client.enter(Phase::Connected, self.client.unsaved.clone());
+        self.client.complete_at = Some(timing::now());
+        self.client.enter(LinkPhase::Connected, self.client.unsaved.clone());
         tracing::info!(instances = instances.len(), "connected to the coordinator");
-        let said: Vec<Report> = self.client.said.values().cloned().collect();
+        let said: Vec<DeliveryReport> = self.client.said.values().cloned().collect();
         for report in said.iter().filter(|report| instances.contains(report.instance.as_str())) {
             self.report(report).await?;
         }
         self.client.said.retain(|instance, _| instances.contains(instance.as_str()));
-        for digest in self.client.fetches.restart(timer::now()) {
+        for digest in self.client.fetches.restart(timing::now()) {
             self.ask(digest).await?;
         }
         Ok(())
@@ -274,13 +279,13 @@ impl Session<'_> {
         self.client.spread = Span::millis(welcome.spread_ms).min(super::LONGEST_WAIT);
     }
 
-    fn refused(&mut self, refusal: Refusal) -> Result<(), Lost> {
+    fn refused(&mut self, refusal: ProtocolError) -> Result<(), ConnectionLost> {
         if self.client.fetches.refused(&refusal) {
             return Ok(());
         }
         tracing::warn!(code = %refusal.code, subject = refusal.subject, "the coordinator refuses: {refusal}");
         // The rest of the connection goes on.
-        if refusal.code == Code::NotDelivered {
+        if refusal.code == ErrorCode::NotDelivered {
             self.client.state.send_modify(|state| {
                 if state.refused.len() < REFUSALS {
                     state.refused.push(refusal);
@@ -289,15 +294,15 @@ impl Session<'_> {
             return Ok(());
         }
         if self.renewal == Renewal::Asked && refusal.code.is_passing() {
-            self.renewal = Renewal::NotBefore(timer::now() + RENEW_AGAIN);
+            self.renewal = Renewal::NotBefore(timing::now() + RENEW_AGAIN);
             return Ok(());
         }
-        Err(Lost::Refused(refusal))
+        Err(ConnectionLost::Refused(refusal))
     }
 
-    async fn authorities(&mut self, authorities: Authorities) -> Result<(), Lost> {
+    async fn authorities(&mut self, authorities: Authorities) -> Result<(), ConnectionLost> {
         let mut next = self.client.identity.clone();
-        let changed = next.trust(authorities.certificates).map_err(|_| Lost::Nonsense("an authority"))?;
+        let changed = next.trust(authorities.certificates).map_err(|_| ConnectionLost::Nonsense("an authority"))?;
         if !changed {
             return Ok(());
         }
@@ -310,14 +315,14 @@ impl Session<'_> {
     }
 
     /// Whoever would trust others than the coordinator that it speaks to could not come back.
-    fn check_authorities(&self, identity: &Identity) -> Result<(), Lost> {
+    fn check_authorities(&self, identity: &WorkerIdentity) -> Result<(), ConnectionLost> {
         let shown = self.stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let known = shown.is_some_and(|certificate| identity.trusts(certificate));
-        if known { Ok(()) } else { Err(Lost::Nonsense("authorities of which none is its own")) }
+        if known { Ok(()) } else { Err(ConnectionLost::Nonsense("authorities of which none is its own")) }
     }
 
     /// Asks to certify a key that is written down first.
-    async fn renew(&mut self, chance: f64) -> Result<(), Lost> {
+    async fn renew(&mut self, chance: f64) -> Result<(), ConnectionLost> {
         if self.client.unsaved.is_some() && !self.save_again().await {
             return Ok(());
         }
@@ -327,7 +332,7 @@ impl Session<'_> {
         let pending = match self.client.identity.pending.clone() {
             Some(pending) => pending,
             None => {
-                let key = Key::new().map_err(super::Out::from)?;
+                let key = WorkerKey::new().map_err(super::ClientStopped::from)?;
                 let mut next = self.client.identity.clone();
                 next.pending = Some(key.clone());
                 let saved = self.save(&next).await;
@@ -340,25 +345,26 @@ impl Session<'_> {
                 key
             }
         };
-        let request = pending.request().map_err(super::Out::from)?;
+        let request = pending.request().map_err(super::ClientStopped::from)?;
         self.renewal = Renewal::Asked;
-        self.say(Request::Renew(Renew { sequence: self.client.identity.sequence + 1, request })).await
+        self.say(ClientMessageKind::Renew(Renew { sequence: self.client.identity.sequence + 1, request })).await
     }
 
-    async fn certified(&mut self, certified: Certified) -> Result<(), Lost> {
-        let pending = self.client.identity.pending.clone().ok_or(Lost::Nonsense("a certificate nobody asked for"))?;
+    async fn certified(&mut self, certified: Certified) -> Result<(), ConnectionLost> {
+        let pending =
+            self.client.identity.pending.clone().ok_or(ConnectionLost::Nonsense("a certificate nobody asked for"))?;
         let worker = self.client.identity.worker;
-        let next = Identity::new(certified, pending, self.client.identity.address.clone());
-        let next = next.map_err(|_| Lost::Nonsense("a certificate for another key"))?;
+        let next = WorkerIdentity::new(certified, pending, self.client.identity.address.clone());
+        let next = next.map_err(|_| ConnectionLost::Nonsense("a certificate for another key"))?;
         if next.worker != worker || next.sequence != self.client.identity.sequence + 1 {
-            return Err(Lost::Nonsense("another worker's certificate"));
+            return Err(ConnectionLost::Nonsense("another worker's certificate"));
         }
         self.check_authorities(&next)?;
         if self.is_early(&next) {
             return Ok(());
         }
         let saved = self.save(&next).await;
-        self.renewal = Renewal::NotBefore(timer::now());
+        self.renewal = Renewal::NotBefore(timing::now());
         // The coordinator knows a repetition by its key, which is written. One that is not can only go on.
         if saved.is_ok() || self.is_last_chance() {
             self.adopt(next);
@@ -372,13 +378,13 @@ impl Session<'_> {
 
     /// Whether a certificate begins in the future. The coordinator's clock may be wrong, and is right the next time; if it
     /// stays so, it is ours.
-    fn is_early(&mut self, next: &Identity) -> bool {
+    fn is_early(&mut self, next: &WorkerIdentity) -> bool {
         if next.begins() <= (self.client.clock)() || self.early >= EARLY || self.is_last_chance() {
             return false;
         }
         self.early += 1;
         tracing::warn!(begins = %next.begins(), "the new certificate is not valid yet: compare the clocks; asking again");
-        self.renewal = Renewal::NotBefore(timer::now() + RENEW_AGAIN.min(self.left() / 20));
+        self.renewal = Renewal::NotBefore(timing::now() + RENEW_AGAIN.min(self.left() / 20));
         true
     }
 
@@ -393,7 +399,7 @@ impl Session<'_> {
         self.left() < self.client.identity.life().duration() / 10
     }
 
-    async fn save(&self, next: &Identity) -> Result<(), String> {
+    async fn save(&self, next: &WorkerIdentity) -> Result<(), String> {
         self.client.keep.keep(next).await.map_err(|error| {
             let error = in_one_line(&*error);
             format!("the worker's identity cannot be written ({error})")
@@ -415,7 +421,7 @@ impl Session<'_> {
             let wait = self.client.saving.fail(self.client.rng.u16(..)).duration().min(self.left() / 4);
             // What was asked for is answered, whether this is written or not.
             if self.renewal != Renewal::Asked {
-                self.renewal = Renewal::NotBefore(timer::now() + wait.max(LEAST_WAIT));
+                self.renewal = Renewal::NotBefore(timing::now() + wait.max(LEAST_WAIT));
             }
             if !was_unsaved {
                 let ends = self.client.identity.ends();
@@ -428,35 +434,40 @@ impl Session<'_> {
             }
         }
         self.client.unsaved = error;
-        if self.client.state.borrow().phase == Phase::Connected {
-            self.client.enter(Phase::Connected, self.client.unsaved.clone());
+        if self.client.state.borrow().phase == LinkPhase::Connected {
+            self.client.enter(LinkPhase::Connected, self.client.unsaved.clone());
         }
         is_saved || self.is_last_chance()
     }
 
-    fn adopt(&mut self, next: Identity) {
+    fn adopt(&mut self, next: WorkerIdentity) {
         (self.client.identity, self.client.tls) = (next, None);
     }
 
-    async fn report(&mut self, report: &Report) -> Result<(), Lost> {
+    async fn report(&mut self, report: &DeliveryReport) -> Result<(), ConnectionLost> {
         let failure = report.result.as_ref().err().cloned().unwrap_or_default();
-        self.say(Request::Applied(Applied { what: Some(known(&report.instance, report.stamp)), failure })).await
+        self.say(ClientMessageKind::Applied(ApplyReport { what: Some(known(&report.instance, report.stamp)), failure }))
+            .await
     }
 
-    async fn ask(&mut self, digest: Digest) -> Result<(), Lost> {
-        self.say(Request::Fetch(Fetch { digest: digest.as_bytes().to_vec() })).await
+    async fn ask(&mut self, digest: Digest) -> Result<(), ConnectionLost> {
+        self.say(ClientMessageKind::Fetch(Fetch { digest: digest.as_bytes().to_vec() })).await
     }
 
-    async fn say(&mut self, request: Request) -> Result<(), Lost> {
-        let frame = encode(&Up::from(request));
+    async fn say(&mut self, request: ClientMessageKind) -> Result<(), ConnectionLost> {
+        let frame = encode(&ClientMessage::from(request));
         let writing = async {
             self.stream.write_all(&frame).await?;
             self.stream.flush().await
         };
-        Ok(timeout(WRITING, writing).await.map_err(|_| Lost::Silent)??)
+        Ok(timeout(WRITING, writing).await.map_err(|_| ConnectionLost::Silent)??)
     }
 }
 
-fn known(instance: &InstanceName, stamp: Stamp) -> Known {
-    Known { instance: instance.to_string(), revision: stamp.revision.0, obtained_ms: stamp.obtained_at.as_millis() }
+fn known(instance: &InstanceName, stamp: LeaseVersion) -> KnownLease {
+    KnownLease {
+        instance: instance.to_string(),
+        revision: stamp.revision.0,
+        obtained_ms: stamp.obtained_at.as_millis(),
+    }
 }

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
-use deputy_core::{Limit, SomeLimits};
+use deputy_core::{Limit, LimitOverrides};
 use rustls::HandshakeKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -12,25 +12,27 @@ use tokio_rustls::server::TlsStream as Served;
 use super::*;
 use crate::Authority;
 use crate::frame::{FROM_WORKER, Frames, encode};
-use crate::message::{Bound, Complete, Down, ReceiverLimits, Reply, Request, Up};
-use crate::server::Tls;
+use crate::message::{
+    ClientMessage, ClientMessageKind, ReceiverBound, ReceiverLimits, ServerMessage, ServerMessageKind, SnapshotEnd,
+};
+use crate::server::ServerTls;
 use crate::testing::{LIVES, Nowhere, certified, client, identity, now};
 
 #[path = "fetch_tests.rs"]
 mod fetch;
 
 /// Lets a worker in, and hears what it wants.
-async fn accept(listener: &TcpListener, tls: &Tls) -> Served<TcpStream> {
+async fn accept(listener: &TcpListener, tls: &ServerTls) -> Served<TcpStream> {
     accept_into(listener, tls, &mut Frames::default()).await
 }
 
 /// Likewise; what the worker says next may be in `frames` already.
-async fn accept_into(listener: &TcpListener, tls: &Tls, frames: &mut Frames) -> Served<TcpStream> {
+async fn accept_into(listener: &TcpListener, tls: &ServerTls, frames: &mut Frames) -> Served<TcpStream> {
     let (socket, _) = listener.accept().await.unwrap();
     let mut stream = TlsAcceptor::from(tls.config()).accept(socket).await.unwrap();
-    let up: Up = frames.next(&mut stream, FROM_WORKER).await.unwrap().unwrap();
-    assert!(matches!(up.request, Some(Request::Subscribe(_))));
-    let complete = encode(&Down::from(Reply::Complete(Complete::default())));
+    let up: ClientMessage = frames.next(&mut stream, FROM_WORKER).await.unwrap().unwrap();
+    assert!(matches!(up.request, Some(ClientMessageKind::Subscribe(_))));
+    let complete = encode(&ServerMessage::from(ServerMessageKind::Complete(SnapshotEnd::default())));
     stream.write_all(&complete).await.unwrap();
     stream.flush().await.unwrap();
     stream
@@ -46,20 +48,20 @@ async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_i
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
         // A coordinator that was restarted meanwhile, or another one.
         let restored = Authority::restored(kept.expose(), LIVES).unwrap();
-        let tls = Tls::new(now(), &restored, Arc::new(now)).unwrap();
+        let tls = ServerTls::new(now(), &restored, Arc::new(now)).unwrap();
         let coming = client.connection();
         let serving = async {
             let stream = accept(&listener, &tls).await;
-            link.state.wait_for(|state| state.phase == Phase::Connected).await.unwrap();
+            link.state.wait_for(|state| state.phase == LinkPhase::Connected).await.unwrap();
             stream.get_ref().1.handshake_kind()
         };
         let (_, kind) = tokio::join!(coming, serving);
         assert_eq!(kind, Some(expected));
-        client.enter(Phase::Connecting, None);
+        client.enter(LinkPhase::Connecting, None);
     }
     client.identity = identity(&authority, now(), client.identity.address.clone());
     client.tls = None;
-    let tls = Tls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
     let serving = async { accept(&listener, &tls).await.get_ref().1.handshake_kind() };
     let (_, kind) = tokio::join!(client.connection(), serving);
     assert_eq!(kind, Some(HandshakeKind::Full));
@@ -68,12 +70,12 @@ async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_i
 /// Fails when it is told to, and else keeps.
 struct Fragile {
     fails: Mutex<VecDeque<bool>>,
-    kept: Mutex<Identity>,
+    kept: Mutex<WorkerIdentity>,
 }
 
 #[async_trait]
-impl Keep for Fragile {
-    async fn keep(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+impl IdentityStore for Fragile {
+    async fn keep(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         if self.fails.lock().unwrap().pop_front().unwrap_or_default() {
             return Err("the disk is full".into());
         }
@@ -83,18 +85,18 @@ impl Keep for Fragile {
 }
 
 /// Sends an answer.
-async fn answer(stream: &mut Served<TcpStream>, reply: Reply) {
-    stream.write_all(&encode(&Down::from(reply))).await.unwrap();
+async fn answer(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {
+    stream.write_all(&encode(&ServerMessage::from(reply))).await.unwrap();
     stream.flush().await.unwrap();
 }
 
 /// The next request for a certificate.
 async fn renewal(stream: &mut Served<TcpStream>, frames: &mut Frames) -> crate::message::Renew {
     loop {
-        let up: Up = frames.next(stream, FROM_WORKER).await.unwrap().unwrap();
+        let up: ClientMessage = frames.next(stream, FROM_WORKER).await.unwrap().unwrap();
         match up.request {
-            Some(Request::Renew(renew)) => return renew,
-            Some(Request::Ping(_)) => {}
+            Some(ClientMessageKind::Renew(renew)) => return renew,
+            Some(ClientMessageKind::Ping(_)) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -104,16 +106,16 @@ async fn renewal(stream: &mut Served<TcpStream>, frames: &mut Frames) -> crate::
 /// not told to fail.
 struct Renewing {
     authority: Authority,
-    tls: Tls,
+    tls: ServerTls,
     listener: TcpListener,
     keep: Arc<Fragile>,
-    client: Client,
+    client: LinkClient,
     link: Link,
 }
 
-async fn renewing(lives: crate::Lives, age: u64, fails: &[bool]) -> Renewing {
+async fn renewing(lives: crate::CertificateLifetimes, age: u64, fails: &[bool]) -> Renewing {
     let authority = Authority::found(now().minus(Span::secs(200_000)), lives).unwrap();
-    let tls = Tls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let identity = identity(&authority, now().minus(Span::secs(age)), address);
@@ -135,14 +137,14 @@ async fn renewal_waits_on_its_connection_for_a_disk_that_fails() {
     let serving = async {
         let mut frames = Frames::default();
         let mut stream = accept_into(&listener, &tls, &mut frames).await;
-        let unsaved = |state: &State| state.error.as_ref().is_some_and(|error| error.contains("the disk is full"));
+        let unsaved = |state: &LinkState| state.error.as_ref().is_some_and(|error| error.contains("the disk is full"));
         soon(link.state.clone().wait_for(unsaved)).await.unwrap();
-        assert_eq!(link.state.borrow().phase, Phase::Connected, "what is delivered goes on");
+        assert_eq!(link.state.borrow().phase, LinkPhase::Connected, "what is delivered goes on");
         let mut asked = Vec::new();
         for _ in 0..2 {
             let renew = soon(renewal(&mut stream, &mut frames)).await;
             asked.push((renew.sequence, renew.request.clone()));
-            answer(&mut stream, Reply::Certified(certified(&authority, now(), 1, &renew.request))).await;
+            answer(&mut stream, ServerMessageKind::Certified(certified(&authority, now(), 1, &renew.request))).await;
         }
         // The one that was not written was asked for again with the same key, as after a restart.
         assert_eq!(asked[0], asked[1]);
@@ -153,7 +155,7 @@ async fn renewal_waits_on_its_connection_for_a_disk_that_fails() {
         assert!(connected.is_err(), "one connection was enough");
     };
     let (lost, ()) = tokio::join!(client.connection(), serving);
-    assert!(matches!(lost, Lost::Io(_) | Lost::Closed), "{lost}");
+    assert!(matches!(lost, ConnectionLost::Io(_) | ConnectionLost::Closed), "{lost}");
     assert_eq!((client.identity.sequence, &client.unsaved), (1, &None));
     let kept = keep.kept.lock().unwrap();
     assert_eq!(kept.encode().unwrap().expose(), client.identity.encode().unwrap().expose());
@@ -166,9 +168,9 @@ async fn renewal_goes_on_unsaved_when_the_certificate_is_about_to_end() {
         let mut frames = Frames::default();
         let mut stream = accept_into(&listener, &tls, &mut frames).await;
         let renew = soon(renewal(&mut stream, &mut frames)).await;
-        answer(&mut stream, Reply::Certified(certified(&authority, now(), 1, &renew.request))).await;
+        answer(&mut stream, ServerMessageKind::Certified(certified(&authority, now(), 1, &renew.request))).await;
         let mut state = link.state.clone();
-        let renewed = |state: &State| state.certificate_ends > now().plus(Span::secs(80_000));
+        let renewed = |state: &LinkState| state.certificate_ends > now().plus(Span::secs(80_000));
         assert!(soon(state.wait_for(renewed)).await.unwrap().error.as_ref().unwrap().contains("the disk is full"));
         // It is written as soon as that is possible.
         soon(state.wait_for(|state| state.error.is_none())).await.unwrap();
@@ -180,7 +182,7 @@ async fn renewal_goes_on_unsaved_when_the_certificate_is_about_to_end() {
 
 #[tokio::test]
 async fn renewal_asks_again_for_a_certificate_that_is_not_valid_yet() {
-    let lives = crate::Lives { worker: Span::secs(60), ..LIVES };
+    let lives = crate::CertificateLifetimes { worker: Span::secs(60), ..LIVES };
     let Renewing { authority, tls, listener, mut client, link, .. } = renewing(lives, 35, &[]).await;
     let serving = async {
         let mut frames = Frames::default();
@@ -189,7 +191,7 @@ async fn renewal_asks_again_for_a_certificate_that_is_not_valid_yet() {
             let renew = soon(renewal(&mut stream, &mut frames)).await;
             assert_eq!(renew.sequence, 1);
             let certified = certified(&authority, now().plus(Span::secs(ahead)), 1, &renew.request);
-            answer(&mut stream, Reply::Certified(certified)).await;
+            answer(&mut stream, ServerMessageKind::Certified(certified)).await;
         }
         soon(link.state.clone().wait_for(|state| state.certificate_ends > now().plus(Span::secs(50)))).await.unwrap();
     };
@@ -208,18 +210,18 @@ async fn authorities_are_checked_before_they_are_trusted() {
     for (number, certificates) in wrong.into_iter().enumerate() {
         let serving = async {
             let mut stream = accept(&listener, &tls).await;
-            answer(&mut stream, Reply::Authorities(crate::message::Authorities { certificates })).await;
+            answer(&mut stream, ServerMessageKind::Authorities(crate::message::Authorities { certificates })).await;
             stream
         };
         let (lost, _stream) = tokio::join!(client.connection(), serving);
-        assert!(matches!(lost, Lost::Nonsense(_)), "{number}: {lost:?}");
+        assert!(matches!(lost, ConnectionLost::Nonsense(_)), "{number}: {lost:?}");
         assert_eq!(keep.kept.lock().unwrap().encode().unwrap().expose(), before.expose(), "{number}");
         assert_eq!(client.identity.encode().unwrap().expose(), before.expose(), "{number}");
     }
     let serving = async {
         let mut stream = accept(&listener, &tls).await;
         let certificates = vec![own, other];
-        answer(&mut stream, Reply::Authorities(crate::message::Authorities { certificates })).await;
+        answer(&mut stream, ServerMessageKind::Authorities(crate::message::Authorities { certificates })).await;
         soon(async {
             while keep.kept.lock().unwrap().encode().unwrap().expose() == before.expose() {
                 pause(Duration::from_millis(5)).await;
@@ -252,32 +254,32 @@ async fn reconnect_slows_down_when_connections_do_not_last() {
 #[tokio::test]
 async fn reconnect_begins_anew_after_a_connection_that_lasted() {
     let mut client = renewing(LIVES, 0, &[]).await.client;
-    let waits: Vec<_> = (0..20).map(|_| client.wait(&Lost::Timeout(String::new()))).collect();
+    let waits: Vec<_> = (0..20).map(|_| client.wait(&ConnectionLost::Timeout(String::new()))).collect();
     let longest = LONGEST_WAIT.duration();
     assert!(
         waits.iter().all(|wait| *wait <= longest) && waits[10..].iter().all(|wait| *wait >= longest / 2),
         "{waits:?}"
     );
     // Ended on purpose, as a copy of this worker ends it, or broken.
-    for (lost, longest) in [(Lost::Nonsense(""), longest), (Lost::Closed, BROKEN_WAIT.duration())] {
+    for (lost, longest) in [(ConnectionLost::Nonsense(""), longest), (ConnectionLost::Closed, BROKEN_WAIT.duration())] {
         for _ in 0..20 {
-            client.complete_at = Some(timer::now());
+            client.complete_at = Some(timing::now());
             client.wait(&lost);
         }
-        client.complete_at = Some(timer::now());
+        client.complete_at = Some(timing::now());
         let wait = client.wait(&lost);
         assert!((longest / 2..=longest).contains(&wait), "{wait:?}");
-        client.complete_at = timer::now().checked_sub(GOOD);
+        client.complete_at = timing::now().checked_sub(GOOD);
         assert!(client.wait(&lost) <= FIRST_WAIT.duration());
     }
-    assert!(client.wait(&Lost::Timeout(String::new())) <= FIRST_WAIT.duration());
+    assert!(client.wait(&ConnectionLost::Timeout(String::new())) <= FIRST_WAIT.duration());
 }
 
 #[tokio::test]
 async fn clock_that_differs_from_the_coordinator_s_is_named_and_is_not_final() {
     let Renewing { authority, listener, mut client, link: _link, .. } = renewing(LIVES, 0, &[]).await;
     // By our clock its certificate has ended.
-    let tls = Tls::new(now().minus(Span::secs(100_000)), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now().minus(Span::secs(100_000)), &authority, Arc::new(now)).unwrap();
     let string = crate::JoinString {
         token: crate::TokenId::from_bytes([1; 8]),
         secret: crate::TokenSecret::new(&mut [1; 32]),
@@ -291,11 +293,11 @@ async fn clock_that_differs_from_the_coordinator_s_is_named_and_is_not_final() {
         }
     };
     let asking = async {
-        let failed = join(&string, crate::Key::new().unwrap()).await.unwrap_err();
-        assert!(matches!(failed, JoinFailed::Clock(..)) && failed.is_transient(), "{failed}");
+        let failed = join(&string, crate::WorkerKey::new().unwrap()).await.unwrap_err();
+        assert!(matches!(failed, JoinFailure::Clock(..)) && failed.is_transient(), "{failed}");
         assert!(failed.to_string().contains("compare the clocks"), "{failed}");
         let lost = client.connection().await;
-        assert!(matches!(lost, Lost::Clock(_)), "{lost}");
+        assert!(matches!(lost, ConnectionLost::Clock(_)), "{lost}");
     };
     soon(async { tokio::join!(serving, asking) }).await;
 }
@@ -305,37 +307,37 @@ async fn clock_that_differs_from_the_coordinator_s_is_named_and_is_not_final() {
 #[tokio::test]
 async fn limits_of_a_receiver_are_held_as_they_were_said_or_not_at_all() {
     let authority = Authority::found(now(), LIVES).unwrap();
-    let tls = Tls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));
     let name: deputy_core::ReceiverName = "aws".parse().unwrap();
-    let bound = |limits: Option<ReceiverLimits>| Bound {
+    let bound = |limits: Option<ReceiverLimits>| ReceiverBound {
         receiver: name.to_string(),
         component: vec![7; 32],
         instances: vec!["s3".to_owned()],
         limits: limits.map(Box::new),
-        ..Bound::default()
+        ..ReceiverBound::default()
     };
     let wall = |wall_ms| Some(ReceiverLimits { wall_ms: Some(wall_ms), ..ReceiverLimits::default() });
-    let five_seconds = SomeLimits::new([(Limit::Wall, 5000)]).unwrap();
-    let sound = [(None, SomeLimits::default()), (wall(5000), five_seconds.clone())];
+    let five_seconds = LimitOverrides::new([(Limit::Wall, 5000)]).unwrap();
+    let sound = [(None, LimitOverrides::default()), (wall(5000), five_seconds.clone())];
     let wrong = [wall(0), wall(3_600_001), wall(u64::MAX)];
     for nonsense in wrong {
         let serving = async {
             let mut stream = accept(&listener, &tls).await;
             for (limits, expected) in sound.clone() {
-                stream.write_all(&encode(&Down::from(Reply::Bound(bound(limits))))).await.unwrap();
+                stream.write_all(&encode(&ServerMessage::from(ServerMessageKind::Bound(bound(limits))))).await.unwrap();
                 stream.flush().await.unwrap();
-                let held = |held: &Arc<Held>| held.receivers.get(&name).is_some_and(|it| it.limits == expected);
+                let held = |held: &Arc<WorkerState>| held.receivers.get(&name).is_some_and(|it| it.limits == expected);
                 drop(link.held.wait_for(held).await.unwrap());
             }
-            stream.write_all(&encode(&Down::from(Reply::Bound(bound(nonsense))))).await.unwrap();
+            stream.write_all(&encode(&ServerMessage::from(ServerMessageKind::Bound(bound(nonsense))))).await.unwrap();
             stream.flush().await.unwrap();
             stream
         };
         let (lost, _) = tokio::join!(client.connection(), serving);
-        assert!(matches!(lost, Lost::Nonsense("a limit")), "{lost:?}");
+        assert!(matches!(lost, ConnectionLost::Nonsense("a limit")), "{lost:?}");
         assert_eq!(link.held.borrow().receivers[&name].limits, five_seconds);
     }
 }

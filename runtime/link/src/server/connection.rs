@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deputy_core::schedule::Revision;
-use deputy_core::{Digest, GroupName, InstanceName, Span, Stamp, Timestamp};
+use deputy_core::{Digest, GroupName, InstanceName, LeaseVersion, Span, Timestamp};
 use deputy_support::RateLimiter;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -20,18 +20,19 @@ use tokio_rustls::server::TlsStream;
 use zeroize::Zeroize;
 
 use super::Shared;
-use super::roster::{Cut, Present, Roster};
-use super::visitors::Visitor;
-use crate::certificate::Peer;
+use super::pending_connections::PendingConnection;
+use super::sessions::{Disconnect, Sessions, WorkerSession};
+use crate::certificate::PeerCertificate;
 use crate::frame::{FROM_STRANGER, FROM_WORKER, FrameError, Frames, encode, joined};
-use crate::held::Report;
-use crate::hub::{Cursor, Group};
+use crate::group_feed::{FeedCursor, GroupFeed};
 use crate::join::{TokenId, TokenSecret};
 use crate::message::{
-    Applied, Down, Fetch, Goodbye, Join, Known, Piece, Ping, Renew, Reply, Request, Subscribe, Up, Welcome,
+    ApplyReport, ClientMessage, ClientMessageKind, ComponentChunk, Fetch, Join, KnownLease, Ping, Renew, ServerMessage,
+    ServerMessageKind, Shutdown, Subscribe, Welcome,
 };
-use crate::refusal::{Code, Refusal};
-use crate::timer;
+use crate::protocol_error::{ErrorCode, ProtocolError};
+use crate::timing;
+use crate::worker_state::DeliveryReport;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ enum End {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(ProtocolError),
 }
 
 impl End {
@@ -69,7 +70,7 @@ const TOGETHER: usize = 16 << 10;
 /// How long a worker that is cut off is told why.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, visitor: Visitor) {
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, visitor: PendingConnection) {
     let from = visitor.from();
     let Some((stream, peer)) = greet(&shared, stream, &visitor).await else { return };
     let result = match peer {
@@ -85,7 +86,11 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, visitor: Visit
 }
 
 /// The handshake, and who it is with. Its memory is given back before the connection goes on.
-async fn greet(shared: &Shared, stream: TcpStream, visitor: &Visitor) -> Option<(TlsStream<TcpStream>, Option<Peer>)> {
+async fn greet(
+    shared: &Shared,
+    stream: TcpStream,
+    visitor: &PendingConnection,
+) -> Option<(TlsStream<TcpStream>, Option<PeerCertificate>)> {
     let suspicious = |what: &str| shared.desk.suspicious(visitor.from(), what);
     let shaking = async {
         let _place = visitor.place().await;
@@ -99,7 +104,7 @@ async fn greet(shared: &Shared, stream: TcpStream, visitor: &Visitor) -> Option<
             let peer = match shown {
                 None => None,
                 Some(certificate) => {
-                    let peer = Peer::of(certificate);
+                    let peer = PeerCertificate::of(certificate);
                     if peer.is_none() {
                         suspicious("its certificate is no worker's");
                         return None;
@@ -123,46 +128,47 @@ async fn greet(shared: &Shared, stream: TcpStream, visitor: &Visitor) -> Option<
 /// Somebody without a certificate may ask for one, and that is all.
 async fn stranger(shared: &Shared, mut stream: TlsStream<TcpStream>, from: SocketAddr) -> Result<(), End> {
     let mut frames = Frames::default();
-    let first = timeout(shared.limits.greeting.duration(), frames.next::<Up>(&mut stream, FROM_STRANGER)).await;
+    let first =
+        timeout(shared.limits.greeting.duration(), frames.next::<ClientMessage>(&mut stream, FROM_STRANGER)).await;
     let Some(up) = first.map_err(|_| End::Silent)?? else { return Ok(()) };
     let reply = match up.request {
-        Some(Request::Join(join)) => join_in(shared, from, join).await,
-        _ => Err(Refusal::new(Code::Malformed, "who has no certificate may only join")),
+        Some(ClientMessageKind::Join(join)) => join_in(shared, from, join).await,
+        _ => Err(ProtocolError::new(ErrorCode::Malformed, "who has no certificate may only join")),
     };
     let refused = reply.as_ref().err().cloned();
-    let reply = reply.unwrap_or_else(|refusal| Reply::Refused(refusal.into()));
-    send(shared, &mut stream, &encode(&Down::from(reply))).await?;
+    let reply = reply.unwrap_or_else(|refusal| ServerMessageKind::Refused(refusal.into()));
+    send(shared, &mut stream, &encode(&ServerMessage::from(reply))).await?;
     stream.shutdown().await?;
     refused.map_or(Ok(()), |refusal| Err(End::Refused(refusal)))
 }
 
-async fn join_in(shared: &Shared, from: SocketAddr, mut join: Join) -> Result<Reply, Refusal> {
-    let malformed = || Refusal::new(Code::Malformed, "the token is not of the right size");
+async fn join_in(shared: &Shared, from: SocketAddr, mut join: Join) -> Result<ServerMessageKind, ProtocolError> {
+    let malformed = || ProtocolError::new(ErrorCode::Malformed, "the token is not of the right size");
     let token = <[u8; 8]>::try_from(join.token.as_slice()).map_err(|_| malformed());
     let secret = <[u8; 32]>::try_from(join.secret.as_slice()).map_err(|_| malformed());
     join.secret.zeroize();
     let (token, mut secret) = (TokenId::from_bytes(token?), secret?);
     let secret = TokenSecret::new(&mut secret);
-    shared.desk.join(from, token, secret, join.request).await.map(Reply::Certified)
+    shared.desk.join(from, token, secret, join.request).await.map(ServerMessageKind::Certified)
 }
 
 /// A worker's connection, while it lasts.
 struct Session<'s> {
     shared: &'s Shared,
-    peer: Peer,
-    group: Arc<Group>,
-    present: Arc<Present>,
+    peer: PeerCertificate,
+    group: Arc<GroupFeed>,
+    present: Arc<WorkerSession>,
     /// When it gave its last sign of life, by a clock that nobody sets.
     heard: Instant,
     stream: TlsStream<TcpStream>,
     /// What it was certified on this connection, and by which renewal. That it has heard of it is known when it goes on
     /// from there.
-    renewed: Option<(u64, Peer)>,
+    renewed: Option<(u64, PeerCertificate)>,
     messages: RateLimiter,
     /// How often it wanted a component that is not for it.
     refusals: u32,
     /// Once it subscribed.
-    cursor: Option<Cursor>,
+    cursor: Option<FeedCursor>,
     in_frame: Frame,
 }
 
@@ -183,7 +189,7 @@ fn message_rate() -> RateLimiter {
 }
 
 fn count(messages: &RateLimiter, now: Timestamp) -> Result<(), End> {
-    let too_many = || End::Refused(Refusal::new(Code::Malformed, "message rate exceeded"));
+    let too_many = || End::Refused(ProtocolError::new(ErrorCode::Malformed, "message rate exceeded"));
     messages.acquire(now).map(drop).ok_or_else(too_many)
 }
 
@@ -194,14 +200,19 @@ enum Frame {
     Within,
 }
 
-async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, visitor: Visitor, peer: Peer) -> Result<(), End> {
+async fn worker(
+    shared: &Shared,
+    mut stream: TlsStream<TcpStream>,
+    visitor: PendingConnection,
+    peer: PeerCertificate,
+) -> Result<(), End> {
     let from = visitor.from();
     let cuts_before = shared.roster.cuts();
     let group = match admit(shared, from, peer).await {
         Ok(group) => group,
         Err(refusal) => {
-            if refusal.code == Code::Throttled {
-                timer::pause(THROTTLED).await;
+            if refusal.code == ErrorCode::Throttled {
+                timing::pause(THROTTLED).await;
             }
             return refuse(shared, &mut stream, refusal).await;
         }
@@ -220,7 +231,7 @@ async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, visitor: Visi
         peer,
         group: shared.hub.group(&group),
         present: Arc::clone(&present.1),
-        heard: timer::now(),
+        heard: timing::now(),
         stream,
         renewed: None,
         messages: message_rate(),
@@ -231,26 +242,26 @@ async fn worker(shared: &Shared, mut stream: TlsStream<TcpStream>, visitor: Visi
     // Whoever is shut out is cut off wherever it is, also in the middle of a frame.
     tokio::select! {
         biased;
-        cut = cuts => session.cut(cut.unwrap_or(Cut::Goodbye)).await,
+        cut = cuts => session.cut(cut.unwrap_or(Disconnect::Goodbye)).await,
         end = session.run() => end,
     }
 }
 
-async fn admit(shared: &Shared, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal> {
+async fn admit(shared: &Shared, from: SocketAddr, peer: PeerCertificate) -> Result<GroupName, ProtocolError> {
     if shared.roster.connected() >= shared.limits.workers {
-        return Err(Refusal::new(Code::Internal, "the coordinator has as many workers as it can have"));
+        return Err(ProtocolError::new(ErrorCode::Internal, "the coordinator has as many workers as it can have"));
     }
     shared.desk.admit(from, peer).await
 }
 
-async fn refuse(shared: &Shared, stream: &mut TlsStream<TcpStream>, refusal: Refusal) -> Result<(), End> {
-    send(shared, stream, &encode(&Down::from(Reply::Refused(refusal.clone().into())))).await?;
+async fn refuse(shared: &Shared, stream: &mut TlsStream<TcpStream>, refusal: ProtocolError) -> Result<(), End> {
+    send(shared, stream, &encode(&ServerMessage::from(ServerMessageKind::Refused(refusal.clone().into())))).await?;
     stream.shutdown().await?;
     Err(End::Refused(refusal))
 }
 
 /// Notes that a worker has left, however its task ends.
-struct Departing<'r>(&'r Roster, Arc<Present>);
+struct Departing<'r>(&'r Sessions, Arc<WorkerSession>);
 
 impl Drop for Departing<'_> {
     fn drop(&mut self) {
@@ -264,14 +275,14 @@ impl Session<'_> {
         let mut wake = self.group.subscribe();
         // One timer for the whole connection, looked at when it is over: ten thousand that are set anew with each message
         // cost more than the messages.
-        let mut overdue = pin!(sleep_until(timer::now() + self.left()));
+        let mut overdue = pin!(sleep_until(timing::now() + self.left()));
         loop {
             // For the same reason, one place among those to be woken, from one push to the next.
             let mut waking = pin!(wake.recv());
             let woken = loop {
                 tokio::select! {
                     woken = &mut waking, if self.cursor.is_some() => break woken,
-                    up = frames.next::<Up>(&mut self.stream, FROM_WORKER) => match up? {
+                    up = frames.next::<ClientMessage>(&mut self.stream, FROM_WORKER) => match up? {
                         Some(up) => self.said(up).await?,
                         None => return Ok(()),
                     },
@@ -279,7 +290,7 @@ impl Session<'_> {
                         self.check_certificate().await?;
                         match self.left() {
                             Duration::ZERO => return Err(End::Silent),
-                            left => overdue.as_mut().reset(timer::now() + left),
+                            left => overdue.as_mut().reset(timing::now() + left),
                         }
                     }
                 }
@@ -295,7 +306,7 @@ impl Session<'_> {
     /// How long the connection may still last if the worker stays silent.
     fn left(&self) -> Duration {
         let silence = Duration::from_millis(self.shared.limits.heartbeat.as_millis().saturating_mul(3));
-        let silence = silence.saturating_sub(timer::now().saturating_duration_since(self.heard));
+        let silence = silence.saturating_sub(timing::now().saturating_duration_since(self.heard));
         silence.min(self.certificate_ends().since(self.shared.roster.now()).duration())
     }
 
@@ -309,43 +320,48 @@ impl Session<'_> {
         if self.shared.roster.now() < self.certificate_ends() {
             return Ok(());
         }
-        self.cut(Cut::Refused(Refusal::expired())).await
+        self.cut(Disconnect::Refused(ProtocolError::expired())).await
     }
 
-    async fn said(&mut self, up: Up) -> Result<(), End> {
-        self.heard = timer::now();
+    async fn said(&mut self, up: ClientMessage) -> Result<(), End> {
+        self.heard = timing::now();
         self.shared.roster.heard(&self.present);
         self.check_certificate().await?;
         count(&self.messages, self.shared.roster.now())?;
         match up.request {
-            Some(Request::Applied(applied)) => self.applied(applied),
-            Some(Request::Ping(Ping {})) => self.reply(Reply::Pong(Ping {})).await,
-            Some(Request::Subscribe(subscribe)) => self.subscribe(subscribe).await,
-            Some(Request::Renew(renew)) => self.renew(renew).await,
-            Some(Request::Fetch(fetch)) => self.fetch(fetch).await,
-            Some(Request::Join(_)) => Err(End::Refused(Refusal::new(Code::Malformed, "a worker joins once"))),
+            Some(ClientMessageKind::Applied(applied)) => self.applied(applied),
+            Some(ClientMessageKind::Ping(Ping {})) => self.reply(ServerMessageKind::Pong(Ping {})).await,
+            Some(ClientMessageKind::Subscribe(subscribe)) => self.subscribe(subscribe).await,
+            Some(ClientMessageKind::Renew(renew)) => self.renew(renew).await,
+            Some(ClientMessageKind::Fetch(fetch)) => self.fetch(fetch).await,
+            Some(ClientMessageKind::Join(_)) => {
+                Err(End::Refused(ProtocolError::new(ErrorCode::Malformed, "a worker joins once")))
+            }
             // Of a later version.
             None => Ok(()),
         }
     }
 
-    fn applied(&self, applied: Applied) -> Result<(), End> {
-        let malformed = || End::Refused(Refusal::new(Code::Malformed, "it reports on nothing"));
+    fn applied(&self, applied: ApplyReport) -> Result<(), End> {
+        let malformed = || End::Refused(ProtocolError::new(ErrorCode::Malformed, "it reports on nothing"));
         let (instance, stamp) = applied.what.as_ref().and_then(known).ok_or_else(malformed)?;
         // What it was never sent it can't have applied.
         if self.group.newest(&instance).is_some_and(|newest| was_sent(stamp, newest)) {
             let result = if applied.failure.is_empty() { Ok(()) } else { Err(applied.failure) };
-            self.shared.roster.report(&self.present, Report { instance, stamp, result });
+            self.shared.roster.report(&self.present, DeliveryReport { instance, stamp, result });
         }
         Ok(())
     }
 
     async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
         if self.cursor.is_some() {
-            return Err(End::Refused(Refusal::new(Code::Malformed, "a worker subscribes once")));
+            return Err(End::Refused(ProtocolError::new(ErrorCode::Malformed, "a worker subscribes once")));
         }
         if subscribe.instances.len() > NAMES {
-            return Err(End::Refused(Refusal::new(Code::Malformed, "it wants more instances than one may name")));
+            return Err(End::Refused(ProtocolError::new(
+                ErrorCode::Malformed,
+                "it wants more instances than one may name",
+            )));
         }
         self.present.introduce(&subscribe.version, &subscribe.host);
         let mut wanted = None;
@@ -353,7 +369,9 @@ impl Session<'_> {
             let parsed: Result<BTreeSet<InstanceName>, _> =
                 subscribe.instances.iter().map(|name| name.parse()).collect();
             wanted =
-                Some(parsed.map_err(|_| End::Refused(Refusal::new(Code::Malformed, "it wants what is no instance")))?);
+                Some(parsed.map_err(|_| {
+                    End::Refused(ProtocolError::new(ErrorCode::Malformed, "it wants what is no instance"))
+                })?);
         }
         let listed = wanted.as_ref().map(|wanted| wanted.iter().cloned().collect());
         let known: BTreeMap<_, _> = subscribe.known.iter().filter_map(known).collect();
@@ -364,9 +382,9 @@ impl Session<'_> {
         };
         let refusals =
             self.shared.desk.subscribed(self.present.address, self.peer.worker, &self.present.group, listed).await;
-        let refusals = refusals.into_iter().map(|refusal| Reply::Refused(refusal.into()));
-        let replies = [Reply::Welcome(welcome)].into_iter().chain(refusals);
-        let mut frames: Vec<Bytes> = replies.map(|reply| encode(&Down::from(reply))).collect();
+        let refusals = refusals.into_iter().map(|refusal| ServerMessageKind::Refused(refusal.into()));
+        let replies = [ServerMessageKind::Welcome(welcome)].into_iter().chain(refusals);
+        let mut frames: Vec<Bytes> = replies.map(|reply| encode(&ServerMessage::from(reply))).collect();
         let (items, cursor) = self.group.snapshot(wanted, &known);
         self.cursor = Some(cursor);
         frames.extend(items);
@@ -404,44 +422,48 @@ impl Session<'_> {
         }
         let reply = match self.shared.desk.renew(self.present.address, self.peer, renew.sequence, renew.request).await {
             Ok(certified) => {
-                self.renewed = Peer::of(&certified.certificate.as_slice().into()).map(|peer| (renew.sequence, peer));
-                Reply::Certified(certified)
+                self.renewed =
+                    PeerCertificate::of(&certified.certificate.as_slice().into()).map(|peer| (renew.sequence, peer));
+                ServerMessageKind::Certified(certified)
             }
-            Err(refusal) if refusal.code.is_final() || refusal.code == Code::Throttled => {
-                return self.cut(Cut::Refused(refusal)).await;
+            Err(refusal) if refusal.code.is_final() || refusal.code == ErrorCode::Throttled => {
+                return self.cut(Disconnect::Refused(refusal)).await;
             }
-            Err(refusal) => Reply::Refused(refusal.into()),
+            Err(refusal) => ServerMessageKind::Refused(refusal.into()),
         };
         self.reply(reply).await
     }
 
     async fn fetch(&mut self, fetch: Fetch) -> Result<(), End> {
         let digest = <[u8; 32]>::try_from(fetch.digest.as_slice()).map(Digest::new);
-        let digest = digest.map_err(|_| End::Refused(Refusal::new(Code::Malformed, "it fetches what is no digest")))?;
+        let digest = digest
+            .map_err(|_| End::Refused(ProtocolError::new(ErrorCode::Malformed, "it fetches what is no digest")))?;
         let (from, worker, group) = (self.present.address, self.peer.worker, &self.present.group);
         let component = match self.shared.desk.component(from, worker, group, digest) {
             Ok(component) => component,
             Err(refusal) => {
                 self.refusals += 1;
-                self.reply(Reply::Refused(refusal.into())).await?;
-                let again = Refusal::new(Code::Malformed, "it wants what it may not have, again and again");
+                self.reply(ServerMessageKind::Refused(refusal.into())).await?;
+                let again = ProtocolError::new(ErrorCode::Malformed, "it wants what it may not have, again and again");
                 return if self.refusals > REFUSALS { Err(End::Refused(again)) } else { Ok(()) };
             }
         };
         let size = component.len() as u64;
         for piece in component.chunks(PIECE) {
-            let piece = Piece { digest: fetch.digest.clone(), size, bytes: piece.to_vec() };
-            self.reply(Reply::Piece(piece)).await?;
+            let piece = ComponentChunk { digest: fetch.digest.clone(), size, bytes: piece.to_vec() };
+            self.reply(ServerMessageKind::Piece(piece)).await?;
             self.push().await?;
         }
         Ok(())
     }
 
     /// The worker is told why, if that is possible.
-    async fn cut(&mut self, cut: Cut) -> Result<(), End> {
+    async fn cut(&mut self, cut: Disconnect) -> Result<(), End> {
         let (reply, end) = match cut {
-            Cut::Goodbye => (Reply::Goodbye(Goodbye { spread_ms: self.spread_ms() }), Ok(())),
-            Cut::Refused(refusal) => (Reply::Refused(refusal.clone().into()), Err(End::Refused(refusal))),
+            Disconnect::Goodbye => (ServerMessageKind::Goodbye(Shutdown { spread_ms: self.spread_ms() }), Ok(())),
+            Disconnect::Refused(refusal) => {
+                (ServerMessageKind::Refused(refusal.clone().into()), Err(End::Refused(refusal)))
+            }
         };
         if self.in_frame == Frame::Between {
             let telling = async {
@@ -454,8 +476,8 @@ impl Session<'_> {
         end
     }
 
-    async fn reply(&mut self, reply: Reply) -> Result<(), End> {
-        self.send(&encode(&Down::from(reply))).await
+    async fn reply(&mut self, reply: ServerMessageKind) -> Result<(), End> {
+        self.send(&encode(&ServerMessage::from(reply))).await
     }
 
     async fn send(&mut self, frame: &Bytes) -> Result<(), End> {
@@ -484,12 +506,13 @@ async fn send(shared: &Shared, stream: &mut TlsStream<TcpStream>, frame: &Bytes)
 }
 
 /// Whether a lease may have been sent, if this is the newest.
-fn was_sent(stamp: Stamp, newest: Stamp) -> bool {
+fn was_sent(stamp: LeaseVersion, newest: LeaseVersion) -> bool {
     stamp == newest || stamp.revision < newest.revision
 }
 
-fn known(known: &Known) -> Option<(InstanceName, Stamp)> {
-    let stamp = Stamp { revision: Revision(known.revision), obtained_at: Timestamp::from_millis(known.obtained_ms) };
+fn known(known: &KnownLease) -> Option<(InstanceName, LeaseVersion)> {
+    let stamp =
+        LeaseVersion { revision: Revision(known.revision), obtained_at: Timestamp::from_millis(known.obtained_ms) };
     Some((known.instance.parse().ok()?, stamp))
 }
 
@@ -502,7 +525,7 @@ mod tests {
         let messages = message_rate();
         let (now, later) = (Timestamp::from_millis(60_000), Timestamp::from_millis(120_000));
         assert!((0..MESSAGES).all(|_| count(&messages, now).is_ok()));
-        assert!(matches!(count(&messages, now), Err(End::Refused(refusal)) if refusal.code == Code::Malformed));
+        assert!(matches!(count(&messages, now), Err(End::Refused(refusal)) if refusal.code == ErrorCode::Malformed));
         assert!(count(&messages, later).is_ok());
     }
 }

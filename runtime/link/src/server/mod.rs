@@ -7,10 +7,10 @@
 //! What it knows of enrolment is the [`Desk`]; what is given out is in the [`Hub`]; who is there is in the [`Roster`].
 
 mod connection;
-mod roster;
+mod pending_connections;
+mod sessions;
 mod tickets;
 mod tls;
-mod visitors;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,22 +24,22 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::certificate::Peer;
-use crate::hub::Hub;
+use crate::certificate::PeerCertificate;
+use crate::group_feed::GroupFeeds;
 use crate::join::{TokenId, TokenSecret};
 use crate::message::Certified;
 use crate::name::WorkerId;
-use crate::refusal::Refusal;
-use crate::timer::pause;
+use crate::protocol_error::ProtocolError;
+use crate::timing::pause;
 
-pub use roster::{Observer, Present, Roster};
-pub use tls::{Tls, TlsError};
-pub use visitors::Origin;
-use visitors::Visitors;
+pub use pending_connections::Origin;
+use pending_connections::PendingConnections;
+pub use sessions::{ReportObserver, Sessions, WorkerSession};
+pub use tls::{ServerTls, ServerTlsError};
 
 /// Who decides on workers.
 #[async_trait]
-pub trait Desk: Send + Sync {
+pub trait LinkHandler: Send + Sync {
     /// Somebody shows a token and a request for a certificate (PKCS#10). Once begun it must come to its end, also if who
     /// asked has gone.
     async fn join(
@@ -48,13 +48,19 @@ pub trait Desk: Send + Sync {
         token: TokenId,
         secret: TokenSecret,
         request: Vec<u8>,
-    ) -> Result<Certified, Refusal>;
+    ) -> Result<Certified, ProtocolError>;
 
     /// A worker wants another certificate. As with [`Self::join`].
-    async fn renew(&self, from: SocketAddr, peer: Peer, sequence: u64, request: Vec<u8>) -> Result<Certified, Refusal>;
+    async fn renew(
+        &self,
+        from: SocketAddr,
+        peer: PeerCertificate,
+        sequence: u64,
+        request: Vec<u8>,
+    ) -> Result<Certified, ProtocolError>;
 
     /// The group of a worker that connects.
-    async fn admit(&self, from: SocketAddr, peer: Peer) -> Result<GroupName, Refusal>;
+    async fn admit(&self, from: SocketAddr, peer: PeerCertificate) -> Result<GroupName, ProtocolError>;
 
     /// A worker wants these instances, or all it may have; gives those that it may not.
     async fn subscribed(
@@ -63,7 +69,7 @@ pub trait Desk: Send + Sync {
         worker: WorkerId,
         group: &GroupName,
         wanted: Option<Vec<InstanceName>>,
-    ) -> Vec<Refusal>;
+    ) -> Vec<ProtocolError>;
 
     /// A receiver's component, if the worker's group has it.
     ///
@@ -75,7 +81,7 @@ pub trait Desk: Send + Sync {
         worker: WorkerId,
         group: &GroupName,
         digest: Digest,
-    ) -> Result<Bytes, Refusal>;
+    ) -> Result<Bytes, ProtocolError>;
 
     /// A handshake failed, or somebody broke the rules.
     fn suspicious(&self, from: SocketAddr, what: &str);
@@ -83,7 +89,7 @@ pub trait Desk: Send + Sync {
 
 /// How the server treats connections.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Workers that are connected at once.
     pub workers: usize,
     /// Connections beside them, of which it is not known yet who they are; from one origin half as many.
@@ -100,7 +106,7 @@ pub struct Limits {
     pub returns: u64,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             workers: 50_000,
@@ -114,7 +120,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ServerLimits {
     /// As many connections as a process can have that may open so many files. Some of those are for the rest of it.
     #[must_use]
     pub fn within(self, files: u64) -> Self {
@@ -129,40 +135,40 @@ impl Limits {
 const BACKLOG: u32 = 4096;
 
 /// Serves workers.
-pub struct Server {
+pub struct LinkServer {
     shared: Arc<Shared>,
     listener: TcpListener,
 }
 
 /// What all connections share.
 struct Shared {
-    desk: Arc<dyn Desk>,
-    hub: Arc<Hub>,
-    roster: Arc<Roster>,
-    tls: Arc<Tls>,
-    limits: Limits,
-    visitors: Arc<Visitors>,
+    desk: Arc<dyn LinkHandler>,
+    hub: Arc<GroupFeeds>,
+    roster: Arc<Sessions>,
+    tls: Arc<ServerTls>,
+    limits: ServerLimits,
+    visitors: Arc<PendingConnections>,
 }
 
-impl Server {
+impl LinkServer {
     /// Listens.
     ///
     /// # Errors
     /// If the address is not to be had.
     pub fn bind(
         address: SocketAddr,
-        desk: Arc<dyn Desk>,
-        hub: Arc<Hub>,
-        roster: Arc<Roster>,
-        tls: Arc<Tls>,
-        limits: Limits,
+        desk: Arc<dyn LinkHandler>,
+        hub: Arc<GroupFeeds>,
+        roster: Arc<Sessions>,
+        tls: Arc<ServerTls>,
+        limits: ServerLimits,
     ) -> std::io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A restart need not wait for the last connections of the process before.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
-        let visitors = Visitors::new(limits.visitors, limits.handshakes);
+        let visitors = PendingConnections::new(limits.visitors, limits.handshakes);
         Ok(Self { shared: Arc::new(Shared { desk, hub, roster, tls, limits, visitors }), listener })
     }
 

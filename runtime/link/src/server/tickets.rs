@@ -18,7 +18,7 @@ use rustls::server::ProducesTickets;
 use crate::clock::Clock;
 
 /// Seals and opens tickets.
-pub(super) struct Tickets {
+pub(super) struct SessionTickets {
     root: Prk,
     clock: Clock,
     /// Those that were made, by their numbers: of the present period, and of the one before.
@@ -32,7 +32,7 @@ const PERIOD: u32 = 6 * 3600;
 /// for it.
 type Number = [u8; 8];
 
-impl Tickets {
+impl SessionTickets {
     /// With keys that follow from `secret`, which is as long as a key.
     pub(super) fn new(secret: &[u8], clock: Clock) -> Self {
         Self { root: Salt::new(HKDF_SHA256, &[]).extract(secret), clock, keys: RwLock::default() }
@@ -57,7 +57,7 @@ impl Tickets {
     }
 }
 
-impl ProducesTickets for Tickets {
+impl ProducesTickets for SessionTickets {
     fn enabled(&self) -> bool {
         true
     }
@@ -98,7 +98,7 @@ impl ProducesTickets for Tickets {
     }
 }
 
-impl std::fmt::Debug for Tickets {
+impl std::fmt::Debug for SessionTickets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("tickets")
     }
@@ -112,12 +112,12 @@ mod tests {
 
     const HOUR: u64 = 3600;
 
-    fn by(secret: &[u8], hour: u64) -> Tickets {
-        Tickets::new(secret, Arc::new(move || Timestamp::from_millis((60 + hour) * HOUR * 1000)))
+    fn by(secret: &[u8], hour: u64) -> SessionTickets {
+        SessionTickets::new(secret, Arc::new(move || Timestamp::from_millis((60 + hour) * HOUR * 1000)))
     }
 
     /// Of one authority, at this hour since a period began.
-    fn at(hour: u64) -> Tickets {
+    fn at(hour: u64) -> SessionTickets {
         by(&[7; 32], hour)
     }
 

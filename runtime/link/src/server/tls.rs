@@ -6,20 +6,20 @@ use deputy_core::Timestamp;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
-use super::tickets::Tickets;
+use super::tickets::SessionTickets;
 use crate::authority::{Authority, AuthorityError};
 use crate::certificate;
 use crate::clock::Clock;
 
 /// The TLS of now.
-pub struct Tls {
+pub struct ServerTls {
     current: RwLock<Arc<ServerConfig>>,
     clock: Clock,
 }
 
 /// There is none.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub enum ServerTlsError {
     /// The authority fails.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -28,12 +28,12 @@ pub enum TlsError {
     Tls(#[from] rustls::Error),
 }
 
-impl Tls {
+impl ServerTls {
     /// Of this authority. `clock` says which certificates and tickets are good.
     ///
     /// # Errors
     /// If the library fails.
-    pub fn new(now: Timestamp, authority: &Authority, clock: Clock) -> Result<Self, TlsError> {
+    pub fn new(now: Timestamp, authority: &Authority, clock: Clock) -> Result<Self, ServerTlsError> {
         Ok(Self { current: RwLock::new(config(now, authority, &clock)?), clock })
     }
 
@@ -41,7 +41,7 @@ impl Tls {
     ///
     /// # Errors
     /// If the library fails; then all is as it was.
-    pub fn renew(&self, now: Timestamp, authority: &Authority) -> Result<(), TlsError> {
+    pub fn renew(&self, now: Timestamp, authority: &Authority) -> Result<(), ServerTlsError> {
         let next = config(now, authority, &self.clock)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
@@ -57,7 +57,7 @@ impl Tls {
     }
 }
 
-fn config(now: Timestamp, authority: &Authority, clock: &Clock) -> Result<Arc<ServerConfig>, TlsError> {
-    let tickets = Arc::new(Tickets::new(authority.secret(), Arc::clone(clock)));
+fn config(now: Timestamp, authority: &Authority, clock: &Clock) -> Result<Arc<ServerConfig>, ServerTlsError> {
+    let tickets = Arc::new(SessionTickets::new(authority.secret(), Arc::clone(clock)));
     Ok(certificate::server(&authority.trusted(), authority.serve(now)?, tickets, Arc::clone(clock))?)
 }

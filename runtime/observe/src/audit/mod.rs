@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::Event;
+use crate::AuditEvent;
 use queue::{Entry, Queue};
 use target::{LogFile, Target};
 use writer::Writer;
@@ -42,10 +42,10 @@ pub struct Audit {
     watch: Option<Watch>,
 }
 
-type Watch = Box<dyn Fn(&Event) + Send + Sync>;
+type Watch = Box<dyn Fn(&AuditEvent) + Send + Sync>;
 
 enum Sink {
-    Memory(Mutex<Vec<Event>>),
+    Memory(Mutex<Vec<AuditEvent>>),
     Nowhere,
     Thread(Running),
 }
@@ -122,7 +122,7 @@ impl Audit {
 
     /// Shows each event to somebody, too, before it is recorded.
     #[must_use]
-    pub fn watched(self, watch: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+    pub fn watched(self, watch: impl Fn(&AuditEvent) + Send + Sync + 'static) -> Self {
         Self { watch: Some(Box::new(watch)), ..self }
     }
 
@@ -131,12 +131,12 @@ impl Audit {
     ///
     /// # Errors
     /// If it is not written: what it would have recorded must not happen.
-    pub fn record(&self, event: Event) -> Result<(), AuditError> {
+    pub fn record(&self, event: AuditEvent) -> Result<(), AuditError> {
         self.submit(event).wait()
     }
 
     /// Hands one event to the writer, and never waits. The receipt tells whether it was written.
-    pub fn submit(&self, event: Event) -> Receipt {
+    pub fn submit(&self, event: AuditEvent) -> Receipt {
         if let Some(watch) = &self.watch {
             watch(&event);
         }
@@ -180,7 +180,7 @@ impl Audit {
     }
 
     /// The events that memory holds, oldest first, which it then forgets. None for a file or stream.
-    pub fn take(&self) -> Vec<Event> {
+    pub fn take(&self) -> Vec<AuditEvent> {
         match &self.sink {
             Sink::Memory(events) => std::mem::take(&mut *events.lock().unwrap_or_else(PoisonError::into_inner)),
             Sink::Nowhere | Sink::Thread(_) => Vec::new(),
@@ -195,7 +195,7 @@ impl Drop for Running {
 }
 
 /// An event in one line, which is written in one piece, so that lines of several processes do not mix.
-fn line(event: &Event) -> Result<Vec<u8>, AuditError> {
+fn line(event: &AuditEvent) -> Result<Vec<u8>, AuditError> {
     let mut line = serde_json::to_vec(event).map_err(|error| AuditError::Write(Arc::new(error.into())))?;
     line.push(b'\n');
     Ok(line)

@@ -2,16 +2,20 @@
 #![expect(clippy::disallowed_methods, reason = "files of the tests, and a wait for the writer's thread")]
 
 use super::*;
-use crate::{Accepted, Actor, CallId, Outcome, What};
+use crate::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject, CallId};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
-fn event() -> Event {
-    Event {
+fn event() -> AuditEvent {
+    AuditEvent {
         time: "2026-01-01T00:00:00.000Z".into(),
-        actor: Actor::Instance("s3".parse().unwrap()),
+        actor: AuditSubject::Instance("s3".parse().unwrap()),
         call: CallId(7),
-        what: What::Secret { secret: "aws-key".into(), operation: "sigv4".into(), scope: "sts/eu-west-1".into() },
-        outcome: Outcome::Done,
+        what: AuditAction::Secret {
+            secret: "aws-key".into(),
+            operation: "sigv4".into(),
+            scope: "sts/eu-west-1".into(),
+        },
+        outcome: AuditOutcome::Done,
         code: None,
     }
 }
@@ -30,9 +34,9 @@ fn an_event_is_one_json_line_in_a_private_file() {
 
 #[test]
 fn an_accepted_delivery_is_told_by_its_instance_and_revision_and_the_receiver_by_its_own_key() {
-    let deliveries = vec![Accepted { instance: "s3-prod".into(), revision: 4 }];
-    let what = What::Accept { deliveries, files: 2, bytes: 812, millis: 3 };
-    let event = Event { actor: Actor::Receiver("aws".parse().unwrap()), what, ..event() };
+    let deliveries = vec![AcceptedDelivery { instance: "s3-prod".into(), revision: 4 }];
+    let what = AuditAction::Accept { deliveries, files: 2, bytes: 812, millis: 3 };
+    let event = AuditEvent { actor: AuditSubject::Receiver("aws".parse().unwrap()), what, ..event() };
     let line = r#"{"time":"2026-01-01T00:00:00.000Z","receiver":"aws","call":7,"event":"accept","deliveries":[{"instance":"s3-prod","revision":4}],"files":2,"bytes":812,"millis":3,"outcome":"done"}"#;
     assert_eq!(serde_json::to_string(&event).unwrap(), line);
 }
@@ -56,9 +60,12 @@ fn a_file_that_cannot_be_opened_is_an_error_that_names_it() {
 fn a_text_of_a_component_cannot_begin_a_line_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let what =
-        What::Secret { secret: "a\n{\"forged\":1}\u{1b}[2J".into(), operation: "open".into(), scope: String::new() };
-    Audit::file(&path).unwrap().record(Event { what, ..event() }).unwrap();
+    let what = AuditAction::Secret {
+        secret: "a\n{\"forged\":1}\u{1b}[2J".into(),
+        operation: "open".into(),
+        scope: String::new(),
+    };
+    Audit::file(&path).unwrap().record(AuditEvent { what, ..event() }).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 1);
     assert!(!text.contains('\u{1b}'));
@@ -192,8 +199,8 @@ fn audit_queue_is_bounded_and_says_what_it_lost() {
 #[test]
 fn audit_queue_is_bounded_in_bytes() {
     let audit = Audit::stream(Disk::default()).unwrap();
-    let what = What::Name { host: "a".repeat(1 << 20) };
-    let large = Event { what, ..event() };
+    let what = AuditAction::Name { host: "a".repeat(1 << 20) };
+    let large = AuditEvent { what, ..event() };
     for _ in 0..8 {
         audit.submit(large.clone()).detach();
     }

@@ -8,9 +8,9 @@ use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit}
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use crate::cache::MAX_CODE;
+use crate::call_context::{self, CallState};
+use crate::compile_cache::MAX_CODE;
 use crate::engine;
-use crate::state::{self, State};
 
 /// The exit code by which the child says that the component is at fault.
 pub(super) const INVALID: u8 = 65;
@@ -145,8 +145,8 @@ fn load(code: &[u8]) -> Result<(), Failure> {
     let component = unsafe { Component::deserialize(&engine, code) }.map_err(|error| {
         (INVALID, format!("it begins with more memory, tables or instances than any limit allows: {error:#}"))
     })?;
-    let mut linker = Linker::<State>::new(&engine);
-    state::link(&mut linker).map_err(failed)?;
+    let mut linker = Linker::<CallState>::new(&engine);
+    call_context::link(&mut linker).map_err(failed)?;
     // An import that is not there is for the parent to tell: here it matters that the answer came soon.
     linker.instantiate_pre(&component).map(drop).ok();
     Ok(())

@@ -23,7 +23,7 @@ use tokio::process::{Child, Command};
 
 pub use self::child::compile_child;
 use self::child::{FAILED, INVALID, Stage, UNWRITTEN};
-use crate::cache::{Code, Draft};
+use crate::compile_cache::{Code, Draft};
 
 /// How to start the compile child, and what it may use.
 #[derive(Debug, Clone)]

@@ -12,11 +12,11 @@ mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_core::{InstanceName, Limit, ReceiverName, Refusal};
+use deputy_core::{InstanceName, Limit, PolicyDenial, ReceiverName};
 use deputy_observe::CallId;
 use tracing::field::{DisplayValue, display};
 
-use crate::account::Account;
+use crate::call_budget::CallBudget;
 use crate::redact::{Redactor, bounded, escape};
 use line::{MAX_LINE, Pending, Tail};
 
@@ -30,7 +30,7 @@ const LOOKED_AT: usize = 64 << 10;
 pub(crate) struct GuestLog(Arc<Inner>);
 
 struct Inner {
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     call: CallId,
     redactor: Arc<Redactor>,
     state: Mutex<State>,
@@ -74,7 +74,7 @@ pub(crate) enum Level {
 }
 
 impl GuestLog {
-    pub(crate) fn new(account: Arc<Account>, call: CallId, redactor: Arc<Redactor>) -> Self {
+    pub(crate) fn new(account: Arc<CallBudget>, call: CallId, redactor: Arc<Redactor>) -> Self {
         Self(Arc::new(Inner { account, call, redactor, state: Mutex::default() }))
     }
 
@@ -241,7 +241,7 @@ impl Inner {
             }
             state.finished = true;
             if let Some(limit) = state.over {
-                inner.account.refuse(Refusal::Limit(limit));
+                inner.account.refuse(PolicyDenial::Limit(limit));
                 let ((instance, receiver, call), dropped) = (inner.whose(), state.dropped);
                 let now = inner.account.limits().shown(limit);
                 let least = if state.dropped_more { "at least " } else { "" };

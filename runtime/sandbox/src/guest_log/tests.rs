@@ -1,13 +1,14 @@
 use super::capture::Capture;
 use super::*;
 use deputy_core::{ByteSize, Limits, SecretBytes};
-use deputy_observe::{Actor, Audit};
+use deputy_observe::{Audit, AuditSubject};
 use wasmtime_wasi::cli::{IsTerminal as _, StdoutStream as _};
 
 const VALUE: &str = "hunter2hunter2";
 
 fn log_with(limits: Limits, values: &[&str]) -> GuestLog {
-    let account = Account::new(Actor::Instance("s3".parse().unwrap()), CallId(7), limits, Arc::new(Audit::memory()));
+    let account =
+        CallBudget::new(AuditSubject::Instance("s3".parse().unwrap()), CallId(7), limits, Arc::new(Audit::memory()));
     let value = |value: &&str| ("key".parse().unwrap(), Arc::new(SecretBytes::new((*value).into())));
     GuestLog::new(Arc::new(account), CallId(7), Arc::new(Redactor::new(values.iter().map(value).collect())))
 }
@@ -170,7 +171,7 @@ fn over_the_limit_of_lines_one_line_says_how_many_were_dropped() {
     assert_eq!(lines.len(), 4);
     assert!(lines[3].starts_with("WARN deputy::guest message=10002 lines were dropped: over the limit `log-lines`"));
     assert!(lines[3].contains("instance=s3 call=7") && lines[3].contains("dropped=10002"), "{}", lines[3]);
-    assert_eq!(log.0.account.refusals(), [Refusal::Limit(Limit::LogLines)]);
+    assert_eq!(log.0.account.refusals(), [PolicyDenial::Limit(Limit::LogLines)]);
 }
 
 #[test]
@@ -183,7 +184,7 @@ fn over_the_limit_of_bytes_nothing_more_is_told() {
     });
     assert_eq!(lines.len(), 3);
     assert!(lines[2].contains("2 lines were dropped: over the limit `log-bytes`, which is \"10B\""), "{}", lines[2]);
-    assert_eq!(log.0.account.refusals(), [Refusal::Limit(Limit::LogBytes)]);
+    assert_eq!(log.0.account.refusals(), [PolicyDenial::Limit(Limit::LogBytes)]);
 }
 
 #[test]

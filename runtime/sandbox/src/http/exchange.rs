@@ -12,7 +12,7 @@ use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use bytes::Bytes;
 use deputy_core::grant::{HttpTarget, Permit, Scheme, Target};
-use deputy_core::{Limit, Refusal};
+use deputy_core::{Limit, PolicyDenial};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
@@ -21,15 +21,15 @@ use tokio::net::TcpStream;
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::incoming::Incoming;
+use super::exchange_record::{BodyFailure, ExchangeRecord};
+use super::failure::{RequestFailure, RequestPhase};
+use super::incoming::ResponseBody;
 use super::inject::inject;
-use super::ledger::{Ledger, Trouble};
 use super::origin_form;
-use super::outgoing::{Outgoing, section};
+use super::outgoing::{RequestBody, section};
 use super::policy::HttpPolicy;
-use super::stop::{Phase, Stop};
-use crate::account::Account;
-use crate::network::{self, Deadline, Resolver, Stream, Tls};
+use crate::call_budget::CallBudget;
+use crate::network::{self, Deadline, Resolver, RuleTls, Stream};
 use crate::secret_fault::SecretFault;
 
 /// What a request says of who made it, where the component says nothing.
@@ -43,9 +43,9 @@ const HEADERS: std::ops::RangeInclusive<usize> = 100..=16_384;
 /// One request under way.
 pub(super) struct Exchange {
     pub(super) policy: Arc<HttpPolicy>,
-    pub(super) account: Arc<Account>,
+    pub(super) account: Arc<CallBudget>,
     pub(super) resolver: Arc<dyn Resolver>,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: ExchangeRecord,
     pub(super) options: RequestOptions,
     pub(super) whole: Deadline,
 }
@@ -53,7 +53,7 @@ pub(super) struct Exchange {
 type Answer = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>);
 
 impl Exchange {
-    pub(super) async fn run(mut self, request: Request<Outgoing>) -> Result<Response<WasiBody>, Error> {
+    pub(super) async fn run(mut self, request: Request<RequestBody>) -> Result<Response<WasiBody>, Error> {
         let waiting = self.account.wait_for_network();
         let ended = self.steps(request).await;
         drop(waiting);
@@ -61,14 +61,15 @@ impl Exchange {
             Ok((response, connection)) => {
                 let (account, whole, asked) = (self.account, self.whole, self.options.between_bytes_timeout);
                 let ledger = self.ledger;
-                let body = |body| Incoming::new(body, account, ledger, whole, asked, Some(connection)).boxed_unsync();
+                let body =
+                    |body| ResponseBody::new(body, account, ledger, whole, asked, Some(connection)).boxed_unsync();
                 Ok(response.map(body))
             }
             Err(stop) => Err(stop.end(&mut self.ledger)),
         }
     }
 
-    async fn steps(&mut self, request: Request<Outgoing>) -> Result<Answer, Stop> {
+    async fn steps(&mut self, request: Request<RequestBody>) -> Result<Answer, RequestFailure> {
         let (mut head, mut body) = request.into_parts();
         // One that is refused counts as well: to be refused costs a component nothing else.
         self.account.take_request()?;
@@ -88,22 +89,27 @@ impl Exchange {
     }
 
     /// What is to be reached, unless its description is too long or can be read in two ways.
-    fn target(&self, head: &Parts) -> Result<HttpTarget, Stop> {
+    fn target(&self, head: &Parts) -> Result<HttpTarget, RequestFailure> {
         let limits = self.account.limits();
         let path = origin_form(&head.uri);
         let scheme = head.uri.scheme_str().unwrap_or_default();
         let authority = head.uri.authority().map_or("", |authority| authority.as_str());
         if (scheme.len() + 3 + authority.len() + path.len()) as u64 > limits.url.as_u64() {
-            return Err(Refusal::Limit(Limit::Url).into());
+            return Err(PolicyDenial::Limit(Limit::Url).into());
         }
         if section(&head.headers) as u64 > limits.headers.as_u64() {
-            return Err(Refusal::Limit(Limit::Headers).into());
+            return Err(PolicyDenial::Limit(Limit::Headers).into());
         }
         let target = HttpTarget::parse(scheme, authority, head.method.as_str(), &path);
-        Ok(target.map_err(Refusal::Target)?)
+        Ok(target.map_err(PolicyDenial::Target)?)
     }
 
-    async fn inject(&mut self, permit: &Permit, head: &mut Parts, body: &mut Outgoing) -> Result<(), Stop> {
+    async fn inject(
+        &mut self,
+        permit: &Permit,
+        head: &mut Parts,
+        body: &mut RequestBody,
+    ) -> Result<(), RequestFailure> {
         let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
         for injection in &rule.send.inject {
             self.ledger.note_injected(injection.secret.to_string());
@@ -114,23 +120,24 @@ impl Exchange {
 
     /// Records the request before it leaves, with the secrets that leave with it. The key of a client certificate does not
     /// leave, but it is used.
-    async fn announce(&mut self, rule: usize) -> Result<(), Stop> {
+    async fn announce(&mut self, rule: usize) -> Result<(), RequestFailure> {
         let key = self.policy.rule(rule).and_then(|(_, tls)| tls?.key().map(ToString::to_string));
         if let Some(key) = key {
             self.ledger.note_injected(key);
         }
-        let unrecorded = |error| Stop::failed("audit-unavailable", Error::InternalError(None)).because(error);
+        let unrecorded = |error| RequestFailure::failed("audit-unavailable", Error::InternalError(None)).because(error);
         self.ledger.record().announce().await.map_err(unrecorded)
     }
 
     /// Resolves, pins and connects, all under one limit.
-    async fn connect(&mut self, permit: Permit) -> Result<TcpStream, Stop> {
+    async fn connect(&mut self, permit: Permit) -> Result<TcpStream, RequestFailure> {
         let limit = self.account.limits().connect;
         let deadline = self.whole.step(limit, Limit::Connect, self.options.connect_timeout);
         let resolved = deadline.run(network::resolve(&*self.resolver, permit.target().host())).await;
-        let addresses = resolved
-            .map_err(|late| Stop::late(late, Phase::Connect))?
-            .map_err(|error| Stop::failed("dns", Error::DnsError { rcode: None, info_code: None }).because(error))?;
+        let addresses =
+            resolved.map_err(|late| RequestFailure::late(late, RequestPhase::Connect))?.map_err(|error| {
+                RequestFailure::failed("dns", Error::DnsError { rcode: None, info_code: None }).because(error)
+            })?;
         let pinned = permit.pin(&addresses)?;
         if let Some(first) = pinned.addresses().first() {
             self.ledger.note_address(first.ip());
@@ -142,8 +149,8 @@ impl Exchange {
         Ok(stream)
     }
 
-    async fn secure(&self, rule: usize, target: &Target, stream: TcpStream) -> Result<Stream, Stop> {
-        let tls: &Tls = match (target.scheme(), self.policy.rule(rule)) {
+    async fn secure(&self, rule: usize, target: &Target, stream: TcpStream) -> Result<Stream, RequestFailure> {
+        let tls: &RuleTls = match (target.scheme(), self.policy.rule(rule)) {
             (Scheme::Http, Some(_)) => return Ok(Stream::Plain(stream)),
             (Scheme::Https, Some((_, Some(tls)))) => tls,
             _ => return Err(unknown_rule()),
@@ -151,24 +158,24 @@ impl Exchange {
         let key = match tls.key() {
             Some(name) => {
                 let value = self.whole.run(self.policy.secrets().value(name)).await;
-                let value = value.map_err(|late| Stop::late(late, Phase::Whole))?;
-                Some(
-                    value
-                        .map_err(|error| Stop::secret("secret-unavailable", SecretFault::Source(error.to_string())))?,
-                )
+                let value = value.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))?;
+                Some(value.map_err(|error| {
+                    RequestFailure::secret("secret-unavailable", SecretFault::Source(error.to_string()))
+                })?)
             }
             None => None,
         };
-        let config = self.whole.run(tls.config(key)).await.map_err(|late| Stop::late(late, Phase::Whole))?;
         let config =
-            config.map_err(|error| Stop::secret("client-certificate", SecretFault::Value(error.to_string())))?;
+            self.whole.run(tls.config(key)).await.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))?;
+        let config = config
+            .map_err(|error| RequestFailure::secret("client-certificate", SecretFault::Value(error.to_string())))?;
         let asked = self.options.connect_timeout;
         let deadline = self.whole.step(self.account.limits().tls, Limit::Tls, asked);
         Ok(network::handshake(stream, target.host(), config, deadline).await?)
     }
 
     /// Sends the request and waits for the head of the answer. The time for that begins when the request is out.
-    async fn exchange(&self, stream: Stream, mut request: Request<Outgoing>) -> Result<Answer, Stop> {
+    async fn exchange(&self, stream: Stream, mut request: Request<RequestBody>) -> Result<Answer, RequestFailure> {
         let headers = self.account.limits().headers.as_usize();
         let mut client = http1::Builder::new();
         client.max_header_size(headers).max_buf_size(headers.max(64 * 1024));
@@ -188,55 +195,55 @@ impl Exchange {
                 _ = sent => None,
             }
         });
-        let answer = match early.await.map_err(|late| Stop::late(late, Phase::Whole))? {
+        let answer = match early.await.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))? {
             Some(answer) => answer,
             None => {
                 let asked = self.options.first_byte_timeout;
                 let deadline = self.whole.step(self.account.limits().first_byte, Limit::FirstByte, asked);
-                deadline.run(answer).await.map_err(|late| Stop::late(late, Phase::FirstByte))?
+                deadline.run(answer).await.map_err(|late| RequestFailure::late(late, RequestPhase::FirstByte))?
             }
         };
         Ok((answer.map_err(|error| self.broken(&error))?, connection))
     }
 
     /// Whether the component may have this answer.
-    fn judge(&mut self, answer: &Response<hyper::body::Incoming>) -> Result<(), Stop> {
+    fn judge(&mut self, answer: &Response<hyper::body::Incoming>) -> Result<(), RequestFailure> {
         self.ledger.note_status(answer.status().as_u16());
         let (limits, bytes) = (self.account.limits(), section(answer.headers()));
         self.account.take_received(bytes)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Stop::failed("upgrade", Error::HttpUpgradeFailed));
+            return Err(RequestFailure::failed("upgrade", Error::HttpUpgradeFailed));
         }
         if answer.body().size_hint().lower() > limits.response.as_u64() {
-            return Err(Refusal::Limit(Limit::Response).into());
+            return Err(PolicyDenial::Limit(Limit::Response).into());
         }
         self.ledger.record().done();
         Ok(())
     }
 
     /// What an error of the connection means: the component's own body may have been the reason.
-    fn broken(&self, error: &hyper::Error) -> Stop {
+    fn broken(&self, error: &hyper::Error) -> RequestFailure {
         match self.ledger.meter().trouble() {
-            Some(Trouble::Refused(refusal)) => return refusal.clone().into(),
-            Some(Trouble::Aborted) => return Stop::failed("request-aborted", Error::HttpProtocolError),
+            Some(BodyFailure::Refused(refusal)) => return refusal.clone().into(),
+            Some(BodyFailure::Aborted) => return RequestFailure::failed("request-aborted", Error::HttpProtocolError),
             None => {}
         }
         if error.is_parse_too_large() {
             headers_too_large()
         } else if error.is_parse() {
-            Stop::failed("protocol", Error::HttpProtocolError).because(error)
+            RequestFailure::failed("protocol", Error::HttpProtocolError).because(error)
         } else if is_tls(error) {
             // With TLS 1.3 a server judges the client's certificate when the handshake is over.
-            Stop::failed("tls", Error::TlsProtocolError).because(error)
+            RequestFailure::failed("tls", Error::TlsProtocolError).because(error)
         } else {
-            Stop::failed("connection-closed", Error::ConnectionTerminated).because(error)
+            RequestFailure::failed("connection-closed", Error::ConnectionTerminated).because(error)
         }
     }
 }
 
 /// Origin form, and what the host itself says to the next hop.
-fn normalise(head: &mut Parts, target: &Target) -> Result<(), Stop> {
-    let invalid = || Stop::failed("uri", Error::HttpRequestUriInvalid);
+fn normalise(head: &mut Parts, target: &Target) -> Result<(), RequestFailure> {
+    let invalid = || RequestFailure::failed("uri", Error::HttpRequestUriInvalid);
     head.uri = PathAndQuery::try_from(origin_form(&head.uri)).map(Uri::from).map_err(|_| invalid())?;
     let host = match target.scheme().default_port() {
         Some(port) if port == target.port() => target.host().to_string(),
@@ -264,11 +271,11 @@ fn is_tls(error: &hyper::Error) -> bool {
     io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-fn headers_too_large() -> Stop {
-    Stop::refused(Refusal::Limit(Limit::Headers), Error::HttpResponseHeaderSectionSize(None))
+fn headers_too_large() -> RequestFailure {
+    RequestFailure::refused(PolicyDenial::Limit(Limit::Headers), Error::HttpResponseHeaderSectionSize(None))
 }
 
 /// A permit of another grant: a bug of ours, told as a refusal.
-fn unknown_rule() -> Stop {
-    Stop::failed("internal", Error::HttpRequestDenied)
+fn unknown_rule() -> RequestFailure {
+    RequestFailure::failed("internal", Error::HttpRequestDenied)
 }

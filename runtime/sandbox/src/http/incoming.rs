@@ -7,29 +7,29 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deputy_core::{Limit, Refusal};
+use deputy_core::{Limit, PolicyDenial};
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::Error;
 
-use super::ledger::{Ledger, Meter};
+use super::exchange_record::{BodyMeter, ExchangeRecord};
+use super::failure::{RequestFailure, RequestPhase};
 use super::outgoing::section;
-use super::stop::{Phase, Stop};
-use crate::account::Account;
+use crate::call_budget::CallBudget;
 use crate::network::{Deadline, Timer};
 use crate::waiting::Waiting;
 
 /// An answer's body.
-pub(crate) struct Incoming<B> {
+pub(crate) struct ResponseBody<B> {
     /// None when it is over.
     open: Option<Open<B>>,
 }
 
 struct Open<B> {
     body: B,
-    account: Arc<Account>,
-    ledger: Ledger,
-    meter: Arc<Meter>,
+    account: Arc<CallBudget>,
+    ledger: ExchangeRecord,
+    meter: Arc<BodyMeter>,
     /// Bytes that may still come.
     left: u64,
     /// Between two pieces, as the component asked for.
@@ -42,11 +42,11 @@ struct Open<B> {
     _connection: Option<AbortOnDropJoinHandle<()>>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Incoming<B> {
+impl<B: Body<Data = Bytes> + Unpin> ResponseBody<B> {
     pub(crate) fn new(
         body: B,
-        account: Arc<Account>,
-        ledger: Ledger,
+        account: Arc<CallBudget>,
+        ledger: ExchangeRecord,
         whole: Deadline,
         asked: Option<Duration>,
         connection: Option<AbortOnDropJoinHandle<()>>,
@@ -62,14 +62,14 @@ impl<B: Body<Data = Bytes> + Unpin> Incoming<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Open<B> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestFailure>>> {
         if let Poll::Ready(late) = Pin::new(&mut self.end).poll(context) {
-            return Poll::Ready(Some(Err(Stop::late(late, Phase::Body))));
+            return Poll::Ready(Some(Err(RequestFailure::late(late, RequestPhase::Body))));
         }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Ready(Some(Err(_))) => {
-                Poll::Ready(Some(Err(Stop::failed("response-incomplete", Error::HttpResponseIncomplete))))
+                Poll::Ready(Some(Err(RequestFailure::failed("response-incomplete", Error::HttpResponseIncomplete))))
             }
             Poll::Ready(Some(Ok(frame))) => {
                 self.next = None;
@@ -82,25 +82,25 @@ impl<B: Body<Data = Bytes> + Unpin> Open<B> {
                 let (next, _) = self.next.get_or_insert_with(|| {
                     (whole.step(span, Limit::BetweenBytes, asked).timer(), account.wait_for_network())
                 });
-                Pin::new(next).poll(context).map(|late| Some(Err(Stop::late(late, Phase::Body))))
+                Pin::new(next).poll(context).map(|late| Some(Err(RequestFailure::late(late, RequestPhase::Body))))
             }
         }
     }
 
-    fn take(&mut self, frame: &Frame<Bytes>) -> Result<(), Stop> {
+    fn take(&mut self, frame: &Frame<Bytes>) -> Result<(), RequestFailure> {
         if let Some(trailers) = frame.trailers_ref() {
             // How large they may be is the connection's to know, as with the head.
             return Ok(self.account.take_received(section(trailers))?);
         }
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        self.left = self.left.checked_sub(bytes as u64).ok_or(Refusal::Limit(Limit::Response))?;
+        self.left = self.left.checked_sub(bytes as u64).ok_or(PolicyDenial::Limit(Limit::Response))?;
         self.account.take_received(bytes)?;
         self.meter.add_received(bytes);
         Ok(())
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Incoming<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = Error;
 

@@ -8,18 +8,18 @@ use ::http::{HeaderName, HeaderValue, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use deputy_core::grant::{Form, Injection, Place};
-use deputy_core::{Limit, Refusal, SecretBytes};
+use deputy_core::grant::{Injection, InjectionEncoding, InjectionPoint};
+use deputy_core::{Limit, PolicyDenial, SecretBytes};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::Error;
 use zeroize::Zeroizing;
 
+use super::failure::{RequestFailure, RequestPhase};
 use super::form::{encode, is_form, with_field};
-use super::outgoing::Outgoing;
-use super::stop::{Phase, Stop};
+use super::outgoing::RequestBody;
 use crate::network::Deadline;
 use crate::secret_fault::SecretFault;
-use crate::values::SecretValues;
+use crate::secret_provider::SecretProvider;
 
 /// Why a secret can't be added. Never the secret itself.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ enum InjectError {
     Name { name: String },
 }
 
-impl From<InjectError> for Stop {
+impl From<InjectError> for RequestFailure {
     fn from(error: InjectError) -> Self {
         match error {
             // The component's own body, or a name that no header has.
@@ -47,8 +47,8 @@ impl From<InjectError> for Stop {
 /// Whether a value can go where this sends it.
 pub(super) fn judge(injection: &Injection, value: &SecretBytes) -> Result<(), String> {
     match &injection.place {
-        Place::Field(_) => Ok(()),
-        Place::Header(_) => header_value(injection, value).map(drop).map_err(|error| error.to_string()),
+        InjectionPoint::Field(_) => Ok(()),
+        InjectionPoint::Header(_) => header_value(injection, value).map(drop).map_err(|error| error.to_string()),
     }
 }
 
@@ -64,22 +64,22 @@ fn header_value(injection: &Injection, value: &SecretBytes) -> Result<HeaderValu
 /// Adds one rule's credentials.
 pub(super) async fn inject(
     injections: &[Injection],
-    secrets: &dyn SecretValues,
+    secrets: &dyn SecretProvider,
     head: &mut Parts,
-    body: &mut Outgoing,
+    body: &mut RequestBody,
     whole: Deadline,
     most: u64,
-) -> Result<(), Stop> {
+) -> Result<(), RequestFailure> {
     let mut form = None;
     for injection in injections {
         let value = secret(secrets, injection, whole).await?;
         let secret = || injection.secret.to_string();
         match &injection.place {
-            Place::Header(name) => {
+            InjectionPoint::Header(name) => {
                 let name = name.parse::<HeaderName>().map_err(|_| InjectError::Name { name: name.clone() })?;
                 head.headers.insert(name, header_value(injection, &value)?);
             }
-            Place::Field(name) => {
+            InjectionPoint::Field(name) => {
                 let before = match form.take() {
                     Some(form) => form,
                     None if takes_a_form(head) => read(body, whole, most).await?,
@@ -96,28 +96,35 @@ pub(super) async fn inject(
     Ok(())
 }
 
-async fn secret(secrets: &dyn SecretValues, injection: &Injection, whole: Deadline) -> Result<Arc<SecretBytes>, Stop> {
-    let value = whole.run(secrets.value(&injection.secret)).await.map_err(|late| Stop::late(late, Phase::Whole))?;
-    value.map_err(|error| Stop::secret("secret-unavailable", SecretFault::Source(error.to_string())))
+async fn secret(
+    secrets: &dyn SecretProvider,
+    injection: &Injection,
+    whole: Deadline,
+) -> Result<Arc<SecretBytes>, RequestFailure> {
+    let value = whole
+        .run(secrets.value(&injection.secret))
+        .await
+        .map_err(|late| RequestFailure::late(late, RequestPhase::Whole))?;
+    value.map_err(|error| RequestFailure::secret("secret-unavailable", SecretFault::Source(error.to_string())))
 }
 
 /// The secret in its form, in memory that is wiped and did not grow.
-fn rendered(form: &Form, secret: &[u8]) -> Zeroizing<Vec<u8>> {
+fn rendered(form: &InjectionEncoding, secret: &[u8]) -> Zeroizing<Vec<u8>> {
     match form {
-        Form::Plain { prefix } => {
+        InjectionEncoding::Plain { prefix } => {
             let mut out = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.len()));
             out.extend_from_slice(prefix.as_bytes());
             out.extend_from_slice(secret);
             out
         }
-        Form::Basic { user } => {
+        InjectionEncoding::Basic { user } => {
             let mut pair = Zeroizing::new(Vec::with_capacity(user.len() + 1 + secret.len()));
             pair.extend_from_slice(user.as_bytes());
             pair.push(b':');
             pair.extend_from_slice(secret);
             basic(&pair)
         }
-        Form::OauthBasic { client } => {
+        InjectionEncoding::OauthBasic { client } => {
             let mut pair = Zeroizing::new(Vec::with_capacity(3 * (client.len() + secret.len()) + 1));
             encode(client.as_bytes(), &mut pair);
             pair.push(b':');
@@ -142,20 +149,20 @@ fn takes_a_form(head: &Parts) -> bool {
 }
 
 /// All of the component's body: a form is small, and what it may be is limited like what may leave.
-async fn read(body: &mut Outgoing, whole: Deadline, most: u64) -> Result<Zeroizing<Vec<u8>>, Stop> {
+async fn read(body: &mut RequestBody, whole: Deadline, most: u64) -> Result<Zeroizing<Vec<u8>>, RequestFailure> {
     let mut form = Zeroizing::new(Vec::new());
     let read = async {
-        let Some(body) = body.body() else { return Ok::<(), Stop>(()) };
+        let Some(body) = body.body() else { return Ok::<(), RequestFailure>(()) };
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Stop::failed("request-aborted", error))?;
+            let frame = frame.map_err(|error| RequestFailure::failed("request-aborted", error))?;
             let data = frame.data_ref().map_or(&[][..], |data| data);
             if (form.len() + data.len()) as u64 > most {
-                return Err(Refusal::Limit(Limit::Sent).into());
+                return Err(PolicyDenial::Limit(Limit::Sent).into());
             }
             form.extend_from_slice(data);
         }
         Ok(())
     };
-    whole.run(read).await.map_err(|late| Stop::late(late, Phase::Whole))??;
+    whole.run(read).await.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))??;
     Ok(form)
 }

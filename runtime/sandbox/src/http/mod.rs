@@ -5,13 +5,13 @@
 //! text.
 
 mod exchange;
+mod exchange_record;
+mod failure;
 mod form;
 mod incoming;
 mod inject;
-mod ledger;
 mod outgoing;
 mod policy;
-mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -19,26 +19,26 @@ use std::sync::Arc;
 
 use ::http::{HeaderName, Request, Response, Uri, header, uri};
 use deputy_core::Limit;
-use deputy_observe::What;
+use deputy_observe::AuditAction;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks,
 };
 
-use crate::account::Account;
+use crate::call_budget::CallBudget;
 use crate::network::{Deadline, Resolver};
 use exchange::Exchange;
-use ledger::Ledger;
-use outgoing::{Drains, Outgoing};
+use exchange_record::ExchangeRecord;
+use outgoing::{BodyDrains, RequestBody};
 pub(crate) use policy::HttpPolicy;
 pub use policy::HttpPolicyError;
 
 /// What `wasmtime-wasi-http` asks during one call. Everything that a call starts ends when this is dropped.
-pub(crate) struct Hooks {
+pub(crate) struct HttpHooks {
     policy: Arc<HttpPolicy>,
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
-    drains: Drains,
+    drains: BodyDrains,
 }
 
 /// Bytes of one write to a request's body; two of these are buffered per request.
@@ -47,17 +47,21 @@ const CHUNK: usize = 64 * 1024;
 type Work = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Work)>> + Send>;
 
-impl Hooks {
-    pub(crate) fn new(policy: Arc<HttpPolicy>, account: Arc<Account>, resolver: Arc<dyn Resolver>) -> Self {
-        Self { policy, account, resolver, drains: Drains::default() }
+impl HttpHooks {
+    pub(crate) fn new(policy: Arc<HttpPolicy>, account: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
+        Self { policy, account, resolver, drains: BodyDrains::default() }
     }
 
-    fn begin(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>) -> (Exchange, Request<Outgoing>) {
-        let ledger = Ledger::begin(&self.account, what(&request));
+    fn begin(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> (Exchange, Request<RequestBody>) {
+        let ledger = ExchangeRecord::begin(&self.account, what(&request));
         let whole = Deadline::after(self.account.limits().exchange, Limit::Exchange);
         let meter = ledger.meter();
         let request =
-            request.map(|body| Outgoing::new(body, Arc::clone(&self.account), meter, self.drains.weak(), whole));
+            request.map(|body| RequestBody::new(body, Arc::clone(&self.account), meter, self.drains.weak(), whole));
         let exchange = Exchange {
             policy: Arc::clone(&self.policy),
             account: Arc::clone(&self.account),
@@ -70,7 +74,7 @@ impl Hooks {
     }
 }
 
-impl WasiHttpHooks for Hooks {
+impl WasiHttpHooks for HttpHooks {
     fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Work) -> Answer {
         let (exchange, request) = self.begin(request, options);
         Box::new(async move {
@@ -116,11 +120,11 @@ fn forbidden(name: &HeaderName) -> bool {
 
 /// What is recorded of a request, before anything about it is known to be sound: no user information, no query, and no
 /// more of a text than is worth reading.
-fn what(request: &Request<WasiBody>) -> What {
+fn what(request: &Request<WasiBody>) -> AuditAction {
     let (uri, cut) = (request.uri(), |text: &str| text.chars().take(1024).collect::<String>());
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
-    What::Http {
+    AuditAction::Http {
         method: cut(request.method().as_str()),
         target: cut(&format!("{}://{host}", uri.scheme_str().unwrap_or_default())),
         path: cut(uri.path()),

@@ -16,15 +16,15 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::ledger::{Meter, Trouble};
-use crate::account::Account;
+use super::exchange_record::{BodyFailure, BodyMeter};
+use crate::call_budget::CallBudget;
 use crate::network::Deadline;
 
 /// A request body on its way out.
-pub(crate) struct Outgoing {
+pub(crate) struct RequestBody {
     body: Option<WasiBody>,
-    account: Arc<Account>,
-    meter: Arc<Meter>,
+    account: Arc<CallBudget>,
+    meter: Arc<BodyMeter>,
     drains: Weak<Mutex<JoinSet<()>>>,
     whole: Deadline,
     /// Dropped with the rest when nothing more will be sent.
@@ -33,9 +33,9 @@ pub(crate) struct Outgoing {
 
 /// The tasks of one call that take bodies nobody sends any more.
 #[derive(Default)]
-pub(crate) struct Drains(Arc<Mutex<JoinSet<()>>>);
+pub(crate) struct BodyDrains(Arc<Mutex<JoinSet<()>>>);
 
-impl Drains {
+impl BodyDrains {
     pub(crate) fn weak(&self) -> Weak<Mutex<JoinSet<()>>> {
         Arc::downgrade(&self.0)
     }
@@ -46,11 +46,11 @@ impl Drains {
     }
 }
 
-impl Outgoing {
+impl RequestBody {
     pub(crate) fn new(
         body: WasiBody,
-        account: Arc<Account>,
-        meter: Arc<Meter>,
+        account: Arc<CallBudget>,
+        meter: Arc<BodyMeter>,
         drains: Weak<Mutex<JoinSet<()>>>,
         whole: Deadline,
     ) -> Self {
@@ -75,7 +75,7 @@ impl Outgoing {
     }
 }
 
-impl Body for Outgoing {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -87,14 +87,14 @@ impl Body for Outgoing {
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
-                self.meter.troubled(Trouble::Aborted);
+                self.meter.troubled(BodyFailure::Aborted);
                 self.body = None;
                 Poll::Ready(Some(Err(error)))
             }
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) + frame.trailers_ref().map_or(0, section);
                 if let Err(refusal) = self.account.take_sent(bytes) {
-                    self.meter.troubled(Trouble::Refused(refusal));
+                    self.meter.troubled(BodyFailure::Refused(refusal));
                     return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
                 }
                 self.meter.add_sent(bytes);
@@ -112,7 +112,7 @@ impl Body for Outgoing {
     }
 }
 
-impl Drop for Outgoing {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
         let (Some(drains), Ok(runtime)) = (self.drains.upgrade(), tokio::runtime::Handle::try_current()) else {

@@ -7,16 +7,16 @@ use deputy_core::grant::{Grant, HttpRule, Scheme, SecretGrant};
 use deputy_core::{Instance, InstanceName, SecretBytes, SecretName};
 
 use super::inject;
-use crate::network::Tls;
+use crate::network::RuleTls;
+use crate::secret_provider::SecretProvider;
 use crate::secrets;
-use crate::values::SecretValues;
 
 /// What one instance may send, and how.
 pub(crate) struct HttpPolicy {
     grant: Arc<Grant>,
     /// By rule; none for rules without TLS.
-    tls: Arc<[Option<Tls>]>,
-    secrets: Arc<dyn SecretValues>,
+    tls: Arc<[Option<RuleTls>]>,
+    secrets: Arc<dyn SecretProvider>,
 }
 
 /// A rule that can't be obeyed.
@@ -30,9 +30,9 @@ pub struct HttpPolicyError {
 
 impl HttpPolicy {
     /// Reads the files that the rules name.
-    pub(crate) fn new(instance: &Instance, secrets: Arc<dyn SecretValues>) -> Result<Self, HttpPolicyError> {
+    pub(crate) fn new(instance: &Instance, secrets: Arc<dyn SecretProvider>) -> Result<Self, HttpPolicyError> {
         let tls = |rule: &HttpRule| match rule.pattern.scheme() {
-            Scheme::Https => Tls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
+            Scheme::Https => RuleTls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
                 instance: instance.name.clone(),
                 rule: rule.pattern.to_string(),
                 source: source.into(),
@@ -44,12 +44,12 @@ impl HttpPolicy {
     }
 
     /// Nothing at all.
-    pub(crate) fn nothing(secrets: Arc<dyn SecretValues>) -> Self {
+    pub(crate) fn nothing(secrets: Arc<dyn SecretProvider>) -> Self {
         Self { grant: Arc::default(), tls: Arc::new([]), secrets }
     }
 
     /// The same for one call, whose log must not show the secrets that it was given.
-    pub(crate) fn for_call(&self, secrets: Arc<dyn SecretValues>) -> Self {
+    pub(crate) fn for_call(&self, secrets: Arc<dyn SecretProvider>) -> Self {
         Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets }
     }
 
@@ -75,11 +75,11 @@ impl HttpPolicy {
     }
 
     /// A rule and its TLS.
-    pub(super) fn rule(&self, index: usize) -> Option<(&HttpRule, Option<&Tls>)> {
+    pub(super) fn rule(&self, index: usize) -> Option<(&HttpRule, Option<&RuleTls>)> {
         Some((self.grant.http.get(index)?, self.tls.get(index)?.as_ref()))
     }
 
-    pub(super) fn secrets(&self) -> &dyn SecretValues {
+    pub(super) fn secrets(&self) -> &dyn SecretProvider {
         &*self.secrets
     }
 }

@@ -5,14 +5,14 @@ use std::io;
 use deputy_core::grant::Pinned;
 use tokio::net::TcpStream;
 
-use super::{Deadline, Late};
+use super::{Deadline, DeadlineExceeded};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     /// Nobody answered in time.
     #[error(transparent)]
-    Late(#[from] Late),
+    Late(#[from] DeadlineExceeded),
     /// The network or the host said no.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -14,12 +14,12 @@ use crate::clock::monotonic;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
-    cause: Cause,
+    cause: DeadlineCause,
 }
 
 /// Whose wish a deadline is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum DeadlineCause {
     /// The component asked for less time than it may have.
     Component,
     /// The operator's limit.
@@ -29,27 +29,27 @@ pub(crate) enum Cause {
 /// It took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it took too long")]
-pub(crate) struct Late(pub(crate) Cause);
+pub(crate) struct DeadlineExceeded(pub(crate) DeadlineCause);
 
 impl Deadline {
     /// This long from now.
     pub(crate) fn after(span: Span, limit: Limit) -> Self {
-        Self { at: from_now(span.duration()), cause: Cause::Limit(limit) }
+        Self { at: from_now(span.duration()), cause: DeadlineCause::Limit(limit) }
     }
 
     /// The deadline of one step inside this one: no later than this one, nor than the step's own limit, nor than what
     /// the component asked for.
     pub(crate) fn step(self, span: Span, limit: Limit, asked: Option<Duration>) -> Self {
         let step = match asked {
-            Some(asked) if asked < span.duration() => Self { at: from_now(asked), cause: Cause::Component },
+            Some(asked) if asked < span.duration() => Self { at: from_now(asked), cause: DeadlineCause::Component },
             _ => Self::after(span, limit),
         };
         if step.at < self.at { step } else { self }
     }
 
     /// Runs a future until then.
-    pub(crate) async fn run<F: Future>(self, future: F) -> Result<F::Output, Late> {
-        tokio::time::timeout_at(self.at, future).await.map_err(|_| Late(self.cause))
+    pub(crate) async fn run<F: Future>(self, future: F) -> Result<F::Output, DeadlineExceeded> {
+        tokio::time::timeout_at(self.at, future).await.map_err(|_| DeadlineExceeded(self.cause))
     }
 
     /// An equal share of what is left, for one of several attempts.
@@ -68,14 +68,14 @@ impl Deadline {
 /// Waits for a deadline.
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
-    cause: Cause,
+    cause: DeadlineCause,
 }
 
 impl Future for Timer {
-    type Output = Late;
+    type Output = DeadlineExceeded;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Late> {
-        self.sleep.as_mut().poll(context).map(|()| Late(self.cause))
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<DeadlineExceeded> {
+        self.sleep.as_mut().poll(context).map(|()| DeadlineExceeded(self.cause))
     }
 }
 

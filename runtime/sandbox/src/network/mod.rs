@@ -12,8 +12,8 @@ mod tests;
 mod tls;
 
 pub(crate) use connect::{ConnectError, connect};
-pub(crate) use deadline::{Cause, Deadline, Late, Timer};
+pub(crate) use deadline::{Deadline, DeadlineCause, DeadlineExceeded, Timer};
 pub(crate) use resolve::resolve;
 pub use resolve::{Resolver, SystemResolver};
 pub(crate) use stream::Stream;
-pub(crate) use tls::{HandshakeError, Tls, handshake};
+pub(crate) use tls::{HandshakeError, RuleTls, handshake};

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use deputy_core::grant::{Host, Send};
+use deputy_core::grant::{Host, RequestOptions};
 use deputy_core::{SecretBytes, SecretName};
-use deputy_sources::Fingerprint;
+use deputy_sources::FileFingerprint;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, ServerName,
@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::{Deadline, Late, Stream};
+use super::{Deadline, DeadlineExceeded, Stream};
 use crate::blocking::blocking;
 use crate::clock;
 use crate::pem::{PemError, PrivateKey, private_key};
@@ -31,7 +31,7 @@ use crate::pem::{PemError, PrivateKey, private_key};
 const GRACE: Duration = Duration::from_secs(60);
 
 /// TLS for one rule.
-pub(crate) struct Tls {
+pub(crate) struct RuleTls {
     files: Arc<Files>,
     ready: Mutex<Option<Ready>>,
 }
@@ -54,13 +54,13 @@ struct Ready {
 /// The files as they were. One that is not there has no fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    roots: Option<Fingerprint>,
-    client: Option<Fingerprint>,
+    roots: Option<FileFingerprint>,
+    client: Option<FileFingerprint>,
 }
 
 /// Why there is no TLS to be had.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsError {
+pub(crate) enum RuleTlsError {
     /// A file without certificates, or one that can't be read.
     #[error("cannot read PEM certificates from {}: {source}", path.display())]
     Certificates {
@@ -114,7 +114,7 @@ pub(crate) enum HandshakeError {
     Certificate(rustls::CertificateError),
     /// It took too long.
     #[error(transparent)]
-    Late(#[from] Late),
+    Late(#[from] DeadlineExceeded),
     /// Something else.
     #[error("the TLS handshake failed: {0}")]
     Other(std::io::Error),
@@ -130,9 +130,9 @@ static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
     Arc::new(roots)
 });
 
-impl Tls {
+impl RuleTls {
     /// Reads the files that a rule names.
-    pub(crate) fn load(send: &Send) -> Result<Self, TlsError> {
+    pub(crate) fn load(send: &RequestOptions) -> Result<Self, RuleTlsError> {
         let files = Files { roots: send.roots.clone(), client: send.client.clone() };
         files.roots()?;
         if let Some((path, _)) = &files.client {
@@ -147,12 +147,12 @@ impl Tls {
     }
 
     /// Whether this is the client certificate's key, for a report to the operator.
-    pub(crate) fn judge(&self, key: &SecretBytes) -> Result<(), TlsError> {
+    pub(crate) fn judge(&self, key: &SecretBytes) -> Result<(), RuleTlsError> {
         self.files.build(Some(key)).map(drop)
     }
 
     /// The configuration with this key; the last one, sessions included, as long as the key and the files stay the same.
-    pub(crate) async fn config(&self, key: Option<Arc<SecretBytes>>) -> Result<Arc<ClientConfig>, TlsError> {
+    pub(crate) async fn config(&self, key: Option<Arc<SecretBytes>>) -> Result<Arc<ClientConfig>, RuleTlsError> {
         let mut ready = self.ready.lock().await;
         // Before the files are read: what is written while they are is seen the next time.
         let seen = self.files.look().await;
@@ -180,7 +180,7 @@ impl Ready {
     }
 
     /// The last configuration, for a while, although the files that took the place of its own can't be used.
-    fn despite(&mut self, error: &TlsError, seen: Seen, now: Instant) -> Option<Arc<ClientConfig>> {
+    fn despite(&mut self, error: &RuleTlsError, seen: Seen, now: Instant) -> Option<Arc<ClientConfig>> {
         if seen == self.seen {
             return None;
         }
@@ -202,22 +202,22 @@ impl Files {
         }
     }
 
-    fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
+    fn roots(&self) -> Result<Arc<RootCertStore>, RuleTlsError> {
         match &self.roots {
             Some(path) => roots(path),
-            None if SYSTEM.is_empty() => Err(TlsError::Roots),
+            None if SYSTEM.is_empty() => Err(RuleTlsError::Roots),
             None => Ok(Arc::clone(&SYSTEM)),
         }
     }
 
-    fn build(&self, key: Option<&SecretBytes>) -> Result<ClientConfig, TlsError> {
+    fn build(&self, key: Option<&SecretBytes>) -> Result<ClientConfig, RuleTlsError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::Versions)?
+            .map_err(RuleTlsError::Versions)?
             .with_root_certificates(self.roots()?);
         let mut config = match (&self.client, key) {
             (Some((path, secret)), Some(key)) => {
-                let wrong = |source| TlsError::Key { secret: secret.clone(), path: path.clone(), source };
+                let wrong = |source| RuleTlsError::Key { secret: secret.clone(), path: path.clone(), source };
                 let certified = certified(certificates(path)?, key).map_err(wrong)?;
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
@@ -228,8 +228,8 @@ impl Files {
     }
 }
 
-async fn fingerprint(path: Option<&Path>) -> Option<Fingerprint> {
-    Fingerprint::of_file(path?).await.ok()
+async fn fingerprint(path: Option<&Path>) -> Option<FileFingerprint> {
+    FileFingerprint::of_file(path?).await.ok()
 }
 
 /// A certificate with its key. What is decoded of the key is wiped; the library wipes what it keeps.
@@ -249,16 +249,16 @@ fn certified(chain: Vec<CertificateDer<'static>>, key: &SecretBytes) -> Result<C
     }
 }
 
-fn roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+fn roots(path: &Path) -> Result<Arc<RootCertStore>, RuleTlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|source| TlsError::Root { path: path.to_owned(), source })?;
+        roots.add(certificate).map_err(|source| RuleTlsError::Root { path: path.to_owned(), source })?;
     }
     Ok(Arc::new(roots))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |source| TlsError::Certificates { path: path.to_owned(), source };
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RuleTlsError> {
+    let wrong = |source| RuleTlsError::Certificates { path: path.to_owned(), source };
     let found: Vec<_> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)?;
     if found.is_empty() { Err(wrong(pem::Error::NoItemsFound)) } else { Ok(found) }
 }

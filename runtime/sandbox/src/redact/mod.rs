@@ -4,7 +4,7 @@
 //! that nobody expects. The fence is that it may not read it.
 
 mod escape;
-mod forms;
+mod secret_variants;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deputy_core::{SecretBytes, SecretName};
 
 pub(crate) use escape::escape;
-use forms::Forms;
+use secret_variants::SecretVariants;
 
 /// Knows the secrets of one call.
 pub(crate) struct Redactor {
@@ -23,7 +23,7 @@ struct Known {
     /// What the operator calls each: a secret's name, or the instance's whose payload it is.
     values: Vec<(String, Arc<SecretBytes>)>,
     /// Made when first needed: most calls print nothing.
-    forms: Option<Arc<Forms>>,
+    forms: Option<Arc<SecretVariants>>,
 }
 
 impl Redactor {
@@ -64,10 +64,10 @@ impl Redactor {
         self.forms().longest()
     }
 
-    fn forms(&self) -> Arc<Forms> {
+    fn forms(&self) -> Arc<SecretVariants> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { values, forms } = &mut *known;
-        Arc::clone(forms.get_or_insert_with(|| Arc::new(Forms::of(values))))
+        Arc::clone(forms.get_or_insert_with(|| Arc::new(SecretVariants::of(values))))
     }
 }
 

@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use deputy_core::{SecretBytes, SecretName};
 
 use crate::redact::Redactor;
-use crate::values::{SecretValues, ValueError};
+use crate::secret_provider::{SecretProvider, ValueError};
 
 /// Hands out values and has the call's redactor know each of them, also those that were rotated away since.
 pub(crate) struct CallValues {
-    source: Arc<dyn SecretValues>,
+    source: Arc<dyn SecretProvider>,
     redactor: Arc<Redactor>,
 }
 
 impl CallValues {
-    pub(crate) fn new(source: Arc<dyn SecretValues>, redactor: Arc<Redactor>) -> Self {
+    pub(crate) fn new(source: Arc<dyn SecretProvider>, redactor: Arc<Redactor>) -> Self {
         Self { source, redactor }
     }
 
@@ -26,7 +26,7 @@ impl CallValues {
 }
 
 #[async_trait]
-impl SecretValues for CallValues {
+impl SecretProvider for CallValues {
     async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
         let value = self.source.value(name).await?;
         self.redactor.learn(name, &value);

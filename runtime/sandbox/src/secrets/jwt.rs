@@ -6,11 +6,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deputy_core::grant::{Algorithm, Claims, JwtPermit, SecretGrant};
-use deputy_core::{Refusal, SecretBytes, SecretName, Timestamp};
+use deputy_core::grant::{JwtClaims, JwtPermit, SecretGrant, SignatureAlgorithm};
+use deputy_core::{PolicyDenial, SecretBytes, SecretName, Timestamp};
 use serde_json::{Map, Value};
 
-use super::key::{KeyError, SigningKey};
+use super::key::{SigningKey, SigningKeyError};
 
 /// Bytes of claims.
 const MAX_CLAIMS: usize = 16 << 10;
@@ -21,14 +21,14 @@ const REGISTERED: [&str; 7] = ["aud", "exp", "iat", "iss", "jti", "nbf", "sub"];
 
 /// What a component wants signed.
 #[derive(Debug)]
-pub(super) struct Proposal {
-    claims: Claims,
+pub(super) struct JwtRequest {
+    claims: JwtClaims,
     payload: String,
     key_id: Option<String>,
 }
 
 /// A token that may be signed.
-pub(super) struct Token {
+pub(super) struct UnsignedJwt {
     permit: JwtPermit,
     signed_part: String,
 }
@@ -56,7 +56,7 @@ pub(super) enum ClaimsError {
     Time(&'static str),
 }
 
-impl Proposal {
+impl JwtRequest {
     /// Reads claims and key id.
     pub(super) fn read(claims: &str, key_id: Option<&str>) -> Result<Self, ClaimsError> {
         if key_id.is_some_and(|id| id.len() > MAX_KEY_ID) {
@@ -75,7 +75,7 @@ impl Proposal {
         if object.contains_key("nbf") {
             time("nbf")?;
         }
-        let claims = Claims {
+        let claims = JwtClaims {
             issuer: object.get("iss").and_then(Value::as_str).ok_or(ClaimsError::Issuer)?.to_owned(),
             audiences: audiences(object.get("aud")).ok_or(ClaimsError::Audience)?,
             issued_at: time("iat")?,
@@ -94,9 +94,9 @@ impl Proposal {
         self,
         grant: &SecretGrant,
         name: &SecretName,
-        algorithm: Algorithm,
+        algorithm: SignatureAlgorithm,
         now: Timestamp,
-    ) -> Result<Token, Refusal> {
+    ) -> Result<UnsignedJwt, PolicyDenial> {
         let permit = grant.permit_jwt(name, algorithm, &self.claims, now)?;
         let mut header = Map::new();
         header.insert("alg".to_owned(), permit.algorithm().name().into());
@@ -106,13 +106,13 @@ impl Proposal {
         }
         let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
         let signed_part = format!("{}.{}", encode(Value::Object(header).to_string()), encode(self.payload));
-        Ok(Token { permit, signed_part })
+        Ok(UnsignedJwt { permit, signed_part })
     }
 }
 
-impl Token {
+impl UnsignedJwt {
     /// Signs it.
-    pub(super) fn sign(self, value: &SecretBytes) -> Result<String, KeyError> {
+    pub(super) fn sign(self, value: &SecretBytes) -> Result<String, SigningKeyError> {
         let signature = SigningKey::read(value, self.permit.algorithm())?.sign(self.signed_part.as_bytes())?;
         Ok(format!("{}.{}", self.signed_part, URL_SAFE_NO_PAD.encode(signature)))
     }

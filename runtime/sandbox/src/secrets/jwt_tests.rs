@@ -1,7 +1,7 @@
 use super::*;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use deputy_core::Span;
-use deputy_core::grant::{JwtGrant, Purpose};
+use deputy_core::grant::{JwtGrant, SecretPurpose};
 
 use crate::secrets::key::tests::vector;
 
@@ -14,12 +14,12 @@ fn name() -> SecretName {
 
 fn grant() -> SecretGrant {
     let (issuers, audiences) = (vec!["deputy".into()], vec!["sts".into(), "iam".into()]);
-    let grant = JwtGrant::new(vec![Algorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap();
-    SecretGrant::new(Some(Purpose::Jwt(grant)), false)
+    let grant = JwtGrant::new(vec![SignatureAlgorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap();
+    SecretGrant::new(Some(SecretPurpose::Jwt(grant)), false)
 }
 
-fn permit(claims: &str) -> Result<Token, Refusal> {
-    Proposal::read(claims, None).unwrap().permit(&grant(), &name(), Algorithm::EdDsa, NOW)
+fn permit(claims: &str) -> Result<UnsignedJwt, PolicyDenial> {
+    JwtRequest::read(claims, None).unwrap().permit(&grant(), &name(), SignatureAlgorithm::EdDsa, NOW)
 }
 
 fn part(token: &str, index: usize) -> Value {
@@ -32,9 +32,9 @@ fn key() -> SecretBytes {
 
 #[test]
 fn a_token_verifies_and_says_what_was_asked_for() {
-    let proposal = Proposal::read(CLAIMS, Some("k\"1")).unwrap();
+    let proposal = JwtRequest::read(CLAIMS, Some("k\"1")).unwrap();
     assert_eq!(proposal.scope(), "deputy for sts");
-    let token = proposal.permit(&grant(), &name(), Algorithm::EdDsa, NOW).unwrap().sign(&key()).unwrap();
+    let token = proposal.permit(&grant(), &name(), SignatureAlgorithm::EdDsa, NOW).unwrap().sign(&key()).unwrap();
     let jwk: Value = serde_json::from_str(vector!("eddsa.jwk.json")).unwrap();
     let public = URL_SAFE_NO_PAD.decode(jwk["x"].as_str().unwrap()).unwrap();
     let (signed, signature) = token.rsplit_once('.').unwrap();
@@ -75,9 +75,9 @@ fn what_is_no_set_of_claims_is_refused() {
         (&CLAIMS.replace("1000000000,", "null,"), ClaimsError::Time("iat")),
         (&CLAIMS.replace("\"iat\"", "\"nbf\": 0.5, \"iat\""), ClaimsError::Time("nbf")),
     ] {
-        assert_eq!(Proposal::read(text, None).unwrap_err(), error, "{text}");
+        assert_eq!(JwtRequest::read(text, None).unwrap_err(), error, "{text}");
     }
-    assert_eq!(Proposal::read(CLAIMS, Some(&"k".repeat(257))).unwrap_err(), ClaimsError::KeyId);
+    assert_eq!(JwtRequest::read(CLAIMS, Some(&"k".repeat(257))).unwrap_err(), ClaimsError::KeyId);
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn a_name_that_a_verifier_could_take_for_a_registered_one_is_refused() {
         ("\\u0049ss", "iss"),
     ] {
         let claims = CLAIMS.replacen('{', &format!("{{\"{name}\": \"other\", "), 1);
-        assert_eq!(Proposal::read(&claims, None).unwrap_err(), ClaimsError::Lookalike(registered), "{name}");
+        assert_eq!(JwtRequest::read(&claims, None).unwrap_err(), ClaimsError::Lookalike(registered), "{name}");
     }
-    Proposal::read(&CLAIMS.replacen('{', "{\"scope\": \"a\", \"sub\": \"b\", ", 1), None).unwrap();
+    JwtRequest::read(&CLAIMS.replacen('{', "{\"scope\": \"a\", \"sub\": \"b\", ", 1), None).unwrap();
 }
 
 #[test]
@@ -131,6 +131,6 @@ fn what_the_grant_does_not_allow_has_its_own_code() {
     ] {
         assert_eq!(permit(&claims).err().unwrap().code(), code, "{claims}");
     }
-    let other = Proposal::read(CLAIMS, None).unwrap().permit(&grant(), &name(), Algorithm::Rs256, NOW);
+    let other = JwtRequest::read(CLAIMS, None).unwrap().permit(&grant(), &name(), SignatureAlgorithm::Rs256, NOW);
     assert_eq!(other.err().unwrap().code(), "algorithm-not-granted");
 }

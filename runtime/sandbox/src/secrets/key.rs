@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed2551
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deputy_core::SecretBytes;
-use deputy_core::grant::Algorithm;
+use deputy_core::grant::SignatureAlgorithm;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -24,19 +24,19 @@ pub(super) enum SigningKey {
 
 /// Why a secret's value is no signing key, or did not sign. Never quotes it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum KeyError {
+pub(super) enum SigningKeyError {
     /// Neither of the two forms.
     #[error("its value is no private key: give one in PEM, or as a JWK")]
     Form,
     /// A JWK for something else.
     #[error("its JWK is not one for {0}: {1} is needed")]
-    Jwk(Algorithm, &'static str),
+    Jwk(SignatureAlgorithm, &'static str),
     /// Unreadable PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The library's word for what is wrong.
     #[error("its key is not one for {0}, or is damaged, or is too small ({1})")]
-    Rejected(Algorithm, aws_lc_rs::error::KeyRejected),
+    Rejected(SignatureAlgorithm, aws_lc_rs::error::KeyRejected),
     /// No chance, or a fault of the key that only signing shows.
     #[error("its key did not sign")]
     Sign,
@@ -44,29 +44,29 @@ pub(super) enum KeyError {
 
 impl SigningKey {
     /// Reads a key for one algorithm.
-    pub(super) fn read(value: &SecretBytes, algorithm: Algorithm) -> Result<Self, KeyError> {
-        let text = std::str::from_utf8(value.expose()).map_err(|_| KeyError::Form)?;
+    pub(super) fn read(value: &SecretBytes, algorithm: SignatureAlgorithm) -> Result<Self, SigningKeyError> {
+        let text = std::str::from_utf8(value.expose()).map_err(|_| SigningKeyError::Form)?;
         if text.trim_start().starts_with('{') {
             return Self::from_jwk(text, algorithm);
         }
         if !text.contains("-----BEGIN ") {
-            return Err(KeyError::Form);
+            return Err(SigningKeyError::Form);
         }
         let key = pem::private_key(text)?;
-        let rejected = |error| KeyError::Rejected(algorithm, error);
+        let rejected = |error| SigningKeyError::Rejected(algorithm, error);
         match (algorithm, &key) {
-            (Algorithm::Rs256, PrivateKey::Pkcs1(der)) => rsa::KeyPair::from_der(der).map(Self::rsa),
+            (SignatureAlgorithm::Rs256, PrivateKey::Pkcs1(der)) => rsa::KeyPair::from_der(der).map(Self::rsa),
             // What is of another kind is refused with the library's word for it.
-            (Algorithm::Rs256, PrivateKey::Pkcs8(der) | PrivateKey::Sec1(der)) => {
+            (SignatureAlgorithm::Rs256, PrivateKey::Pkcs8(der) | PrivateKey::Sec1(der)) => {
                 rsa::KeyPair::from_pkcs8(der).map(Self::rsa)
             }
-            (Algorithm::Es256, PrivateKey::Sec1(der)) => {
+            (SignatureAlgorithm::Es256, PrivateKey::Sec1(der)) => {
                 EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Self::p256)
             }
-            (Algorithm::Es256, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
+            (SignatureAlgorithm::Es256, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der)) => {
                 EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Self::p256)
             }
-            (Algorithm::EdDsa, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der) | PrivateKey::Sec1(der)) => {
+            (SignatureAlgorithm::EdDsa, PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der) | PrivateKey::Sec1(der)) => {
                 // openssl writes the first version of PKCS#8, which has no public key to check the private one against.
                 Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::ed25519)
             }
@@ -74,17 +74,19 @@ impl SigningKey {
         .map_err(rejected)
     }
 
-    fn from_jwk(text: &str, algorithm: Algorithm) -> Result<Self, KeyError> {
+    fn from_jwk(text: &str, algorithm: SignatureAlgorithm) -> Result<Self, SigningKeyError> {
         // serde_json's own error would quote the value.
-        let jwk: Jwk = serde_json::from_str(text).map_err(|_| KeyError::Form)?;
-        let rejected = |error| KeyError::Rejected(algorithm, error);
+        let jwk: Jwk = serde_json::from_str(text).map_err(|_| SigningKeyError::Form)?;
+        let rejected = |error| SigningKeyError::Rejected(algorithm, error);
         if jwk.alg.as_deref().is_some_and(|alg| alg != algorithm.name()) {
-            return Err(KeyError::Jwk(algorithm, "the right \"alg\", or none,"));
+            return Err(SigningKeyError::Jwk(algorithm, "the right \"alg\", or none,"));
         }
         match (algorithm, jwk.kty.as_str(), jwk.crv.as_deref()) {
-            (Algorithm::Rs256, "RSA", _) => {
+            (SignatureAlgorithm::Rs256, "RSA", _) => {
                 let need = |part: &Option<Part>| {
-                    part.as_ref().map(|p| p.0.clone()).ok_or(KeyError::Jwk(algorithm, "n, e, d, p, q, dp, dq and qi"))
+                    part.as_ref()
+                        .map(|p| p.0.clone())
+                        .ok_or(SigningKeyError::Jwk(algorithm, "n, e, d, p, q, dp, dq and qi"))
                 };
                 let components = KeyPairComponents {
                     public_key: PublicKeyComponents { n: need(&jwk.n)?, e: need(&jwk.e)? },
@@ -97,35 +99,41 @@ impl SigningKey {
                 };
                 rsa::KeyPair::from_components(&components).map(Self::rsa).map_err(rejected)
             }
-            (Algorithm::Es256, "EC", Some("P-256")) => {
+            (SignatureAlgorithm::Es256, "EC", Some("P-256")) => {
                 let (Some(d), Some(x), Some(y)) = (&jwk.d, &jwk.x, &jwk.y) else {
-                    return Err(KeyError::Jwk(algorithm, "d, x and y"));
+                    return Err(SigningKeyError::Jwk(algorithm, "d, x and y"));
                 };
                 let point = [[4].as_slice(), &x.0, &y.0].concat();
                 EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &d.0, &point)
                     .map(Self::p256)
                     .map_err(rejected)
             }
-            (Algorithm::EdDsa, "OKP", Some("Ed25519")) => {
-                let (Some(d), Some(x)) = (&jwk.d, &jwk.x) else { return Err(KeyError::Jwk(algorithm, "d and x")) };
+            (SignatureAlgorithm::EdDsa, "OKP", Some("Ed25519")) => {
+                let (Some(d), Some(x)) = (&jwk.d, &jwk.x) else {
+                    return Err(SigningKeyError::Jwk(algorithm, "d and x"));
+                };
                 Ed25519KeyPair::from_seed_and_public_key(&d.0, &x.0).map(Self::ed25519).map_err(rejected)
             }
-            (Algorithm::Rs256, ..) => Err(KeyError::Jwk(algorithm, "\"kty\": \"RSA\"")),
-            (Algorithm::Es256, ..) => Err(KeyError::Jwk(algorithm, "\"kty\": \"EC\" and \"crv\": \"P-256\"")),
-            (Algorithm::EdDsa, ..) => Err(KeyError::Jwk(algorithm, "\"kty\": \"OKP\" and \"crv\": \"Ed25519\"")),
+            (SignatureAlgorithm::Rs256, ..) => Err(SigningKeyError::Jwk(algorithm, "\"kty\": \"RSA\"")),
+            (SignatureAlgorithm::Es256, ..) => {
+                Err(SigningKeyError::Jwk(algorithm, "\"kty\": \"EC\" and \"crv\": \"P-256\""))
+            }
+            (SignatureAlgorithm::EdDsa, ..) => {
+                Err(SigningKeyError::Jwk(algorithm, "\"kty\": \"OKP\" and \"crv\": \"Ed25519\""))
+            }
         }
     }
 
     /// Signs. A signature is made to be shown.
-    pub(super) fn sign(&self, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+    pub(super) fn sign(&self, data: &[u8]) -> Result<Vec<u8>, SigningKeyError> {
         match self {
             Self::Ed25519(key) => Ok(key.sign(data).as_ref().to_vec()),
             Self::P256(key) => {
-                key.sign(chance(), data).map(|signature| signature.as_ref().to_vec()).map_err(|_| KeyError::Sign)
+                key.sign(chance(), data).map(|signature| signature.as_ref().to_vec()).map_err(|_| SigningKeyError::Sign)
             }
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, chance(), data, &mut signature).map_err(|_| KeyError::Sign)?;
+                key.sign(&RSA_PKCS1_SHA256, chance(), data, &mut signature).map_err(|_| SigningKeyError::Sign)?;
                 Ok(signature)
             }
         }

@@ -9,7 +9,7 @@ macro_rules! vector {
 }
 pub(crate) use vector;
 
-fn read(text: &str, algorithm: Algorithm) -> Result<SigningKey, KeyError> {
+fn read(text: &str, algorithm: SignatureAlgorithm) -> Result<SigningKey, SigningKeyError> {
     SigningKey::read(&SecretBytes::new(text.into()), algorithm)
 }
 
@@ -32,7 +32,7 @@ fn member(jwk: &str, name: &str) -> Vec<u8> {
 fn rs256_signs_as_rfc_7515_does_from_every_form_of_the_key() {
     let (part, signature) = published(vector!("rs256.jws"));
     for key in [vector!("rs256.jwk.json"), vector!("rs256.pkcs8.pem"), vector!("rs256.pkcs1.pem")] {
-        assert_eq!(read(key, Algorithm::Rs256).unwrap().sign(&part).unwrap(), signature);
+        assert_eq!(read(key, SignatureAlgorithm::Rs256).unwrap().sign(&part).unwrap(), signature);
     }
 }
 
@@ -40,7 +40,7 @@ fn rs256_signs_as_rfc_7515_does_from_every_form_of_the_key() {
 fn eddsa_signs_as_rfc_8037_does_from_every_form_of_the_key() {
     let (part, signature) = published(vector!("eddsa.jws"));
     for key in [vector!("eddsa.jwk.json"), vector!("eddsa.pkcs8.pem")] {
-        assert_eq!(read(key, Algorithm::EdDsa).unwrap().sign(&part).unwrap(), signature);
+        assert_eq!(read(key, SignatureAlgorithm::EdDsa).unwrap().sign(&part).unwrap(), signature);
     }
 }
 
@@ -52,7 +52,7 @@ fn es256_signs_what_the_public_key_of_rfc_7515_verifies() {
     let (part, signature) = published(vector!("es256.jws"));
     public.verify(&part, &signature).unwrap();
     for key in [jwk, vector!("es256.pkcs8.pem"), vector!("es256.sec1.pem")] {
-        let key = read(key, Algorithm::Es256).unwrap();
+        let key = read(key, SignatureAlgorithm::Es256).unwrap();
         let (one, two) = (key.sign(&part).unwrap(), key.sign(&part).unwrap());
         public.verify(&part, &one).unwrap();
         assert_eq!(one.len(), 64);
@@ -64,7 +64,7 @@ fn es256_signs_what_the_public_key_of_rfc_7515_verifies() {
 fn a_key_that_another_tool_made_is_read() {
     let p256 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-    for (pair, algorithm) in [(p256, Algorithm::Es256), (ed25519, Algorithm::EdDsa)] {
+    for (pair, algorithm) in [(p256, SignatureAlgorithm::Es256), (ed25519, SignatureAlgorithm::EdDsa)] {
         let windows = pair.serialize_pem().replace('\n', "\r\n");
         for text in [pair.serialize_pem(), windows, format!("a comment\n{}\n", pair.serialize_pem())] {
             read(&text, algorithm).unwrap().sign(b"data").unwrap();
@@ -76,18 +76,26 @@ fn a_key_that_another_tool_made_is_read() {
 fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
     let convert = "openssl pkcs8 -topk8 -nocrypt";
     for (key, algorithm, expected) in [
-        (vector!("es256.sec1.pem"), Algorithm::Rs256, "not one for RS256"),
-        (vector!("es256.sec1.pem"), Algorithm::EdDsa, "not one for EdDSA"),
-        (vector!("rs256.encrypted.pem"), Algorithm::Rs256, convert),
-        (vector!("rs256.proc-type.pem"), Algorithm::Rs256, convert),
-        (vector!("ed25519.openssh.pem"), Algorithm::EdDsa, "PKCS#8"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", Algorithm::Rs256, "holds no private key"),
-        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", Algorithm::Rs256, "can't be decoded"),
-        ("-----BEGIN PRIVATE KEY-----\nA?AA\n-----END PRIVATE KEY-----", Algorithm::Rs256, "can't be decoded"),
-        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", Algorithm::Rs256, "not one for RS256"),
-        ("hunter2", Algorithm::EdDsa, "no private key"),
-        ("{", Algorithm::EdDsa, "no private key"),
-        ("\u{ff}", Algorithm::EdDsa, "no private key"),
+        (vector!("es256.sec1.pem"), SignatureAlgorithm::Rs256, "not one for RS256"),
+        (vector!("es256.sec1.pem"), SignatureAlgorithm::EdDsa, "not one for EdDSA"),
+        (vector!("rs256.encrypted.pem"), SignatureAlgorithm::Rs256, convert),
+        (vector!("rs256.proc-type.pem"), SignatureAlgorithm::Rs256, convert),
+        (vector!("ed25519.openssh.pem"), SignatureAlgorithm::EdDsa, "PKCS#8"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            SignatureAlgorithm::Rs256,
+            "holds no private key",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", SignatureAlgorithm::Rs256, "can't be decoded"),
+        ("-----BEGIN PRIVATE KEY-----\nA?AA\n-----END PRIVATE KEY-----", SignatureAlgorithm::Rs256, "can't be decoded"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+            SignatureAlgorithm::Rs256,
+            "not one for RS256",
+        ),
+        ("hunter2", SignatureAlgorithm::EdDsa, "no private key"),
+        ("{", SignatureAlgorithm::EdDsa, "no private key"),
+        ("\u{ff}", SignatureAlgorithm::EdDsa, "no private key"),
     ] {
         let error = read(key, algorithm).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
@@ -97,12 +105,12 @@ fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
 #[test]
 fn a_key_signs_for_no_algorithm_but_its_own() {
     let keys = [
-        (Algorithm::Rs256, [vector!("rs256.jwk.json"), vector!("rs256.pkcs8.pem")]),
-        (Algorithm::Es256, [vector!("es256.jwk.json"), vector!("es256.pkcs8.pem")]),
-        (Algorithm::EdDsa, [vector!("eddsa.jwk.json"), vector!("eddsa.pkcs8.pem")]),
+        (SignatureAlgorithm::Rs256, [vector!("rs256.jwk.json"), vector!("rs256.pkcs8.pem")]),
+        (SignatureAlgorithm::Es256, [vector!("es256.jwk.json"), vector!("es256.pkcs8.pem")]),
+        (SignatureAlgorithm::EdDsa, [vector!("eddsa.jwk.json"), vector!("eddsa.pkcs8.pem")]),
     ];
     for (own, texts) in keys {
-        for other in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
+        for other in [SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256, SignatureAlgorithm::EdDsa] {
             for text in texts {
                 assert_eq!(read(text, other).is_ok(), own == other, "{own} as {other}");
             }
@@ -120,11 +128,11 @@ fn a_jwk_that_says_another_algorithm_or_lacks_a_part_is_refused() {
         (jwk.replace("nWGx", "nWGy"), "InconsistentComponents"),
         (jwk.replace("nWGx", "nW!x"), "no private key"),
     ] {
-        let error = read(&text, Algorithm::EdDsa).err().unwrap().to_string();
+        let error = read(&text, SignatureAlgorithm::EdDsa).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
     let alone = vector!("rs256.jwk.json").replace("\"qi\"", "\"other\"");
-    assert!(read(&alone, Algorithm::Rs256).err().unwrap().to_string().contains("qi"));
+    assert!(read(&alone, SignatureAlgorithm::Rs256).err().unwrap().to_string().contains("qi"));
 }
 
 #[test]
@@ -132,7 +140,7 @@ fn no_error_quotes_a_key() {
     for file in [vector!("rs256.pkcs8.pem"), vector!("es256.sec1.pem"), vector!("eddsa.jwk.json")] {
         // Each damage leaves the rest of the key in the text.
         for damaged in [file.replacen('A', "?", 1), file.replacen("--", "", 1), file.replacen('"', "", 1)] {
-            for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
+            for algorithm in [SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256, SignatureAlgorithm::EdDsa] {
                 let Err(error) = read(&damaged, algorithm) else { continue };
                 let shown = format!("{error} {error:?}");
                 let line = file.lines().max_by_key(|line| line.len()).unwrap();

@@ -17,25 +17,25 @@ mod store;
 
 use std::sync::Arc;
 
-use deputy_core::grant::{Algorithm, Grant, Operation, SecretGrant};
-use deputy_core::{Limit, Refusal, SecretBytes, SecretName, Timestamp};
-use deputy_observe::What;
+use deputy_core::grant::{Grant, SecretGrant, SecretOperation, SignatureAlgorithm};
+use deputy_core::{Limit, PolicyDenial, SecretBytes, SecretName, Timestamp};
+use deputy_observe::AuditAction;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 pub(crate) use call::CallValues;
 pub(crate) use fitness::judge;
 pub(crate) use store::SecretStore;
 
-use crate::account::Account;
 use crate::bindings::delegation::tokens::secrets::{self, SecretError, Sigv4Signature};
+use crate::call_budget::CallBudget;
 use crate::record::Record;
 use crate::secret_fault::SecretFault;
-use crate::values::SecretValues;
+use crate::secret_provider::SecretProvider;
 
 /// An open secret, as a component holds it: its name, not its value.
 #[derive(Debug)]
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct Handle {
+pub struct SecretHandle {
     name: SecretName,
 }
 
@@ -43,7 +43,7 @@ pub struct Handle {
 pub(crate) struct Secrets {
     grant: Arc<Grant>,
     values: Arc<CallValues>,
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     now: fn() -> Timestamp,
     /// Whether the limit on operations was passed. What is tried after that is refused without another audit event, so
     /// that a loop can't fill the operator's disk.
@@ -64,7 +64,7 @@ enum Error {
     /// The argument is not what the operation takes.
     Invalid(String),
     /// Not granted, or over a limit.
-    Refused(Refusal),
+    Refused(PolicyDenial),
     /// The operator's part fails; the text is for the operator alone.
     Unavailable(SecretFault),
 }
@@ -73,7 +73,7 @@ impl Secrets {
     pub(crate) fn new(
         grant: Arc<Grant>,
         values: Arc<CallValues>,
-        account: Arc<Account>,
+        account: Arc<CallBudget>,
         now: fn() -> Timestamp,
     ) -> Self {
         Self { grant, values, account, now, spent: false }
@@ -81,11 +81,11 @@ impl Secrets {
 
     /// Begins the audit record of one operation and takes the operation from the account.
     fn begin(&mut self, secret: String, operation: &str) -> Result<Record, SecretError> {
-        let over = Refusal::Limit(Limit::SecretOperations);
+        let over = PolicyDenial::Limit(Limit::SecretOperations);
         if self.spent {
             return Err(convert_error(Error::Refused(over)));
         }
-        let what = What::Secret { secret, operation: operation.to_owned(), scope: String::new() };
+        let what = AuditAction::Secret { secret, operation: operation.to_owned(), scope: String::new() };
         let mut record = Record::begin(&self.account, what);
         self.account.take_secret_operation().map_err(|refusal| {
             self.spent = true;
@@ -136,29 +136,29 @@ impl Secrets {
     /// Refuses an argument that is over the limit.
     fn sized(&self, argument: &[u8]) -> Result<(), Error> {
         if argument.len() > self.account.limits().argument.as_usize() {
-            return Err(Error::Refused(Refusal::Limit(Limit::Argument)));
+            return Err(Error::Refused(PolicyDenial::Limit(Limit::Argument)));
         }
         Ok(())
     }
 
     /// Notes in the record what the grant is asked for.
     fn scope(&self, record: &mut Record, text: &str) {
-        if let Some(What::Secret { scope, .. }) = record.what() {
+        if let Some(AuditAction::Secret { scope, .. }) = record.what() {
             *scope = self.values.redactor().clean(text, 200);
         }
     }
 
     /// The refusal with the component's own texts bounded, escaped and blanked: it goes into the operator's report, and
     /// a component that may read one secret could put its value into the issuer that it asks another to sign for.
-    fn cleaned(&self, refusal: Refusal) -> Refusal {
+    fn cleaned(&self, refusal: PolicyDenial) -> PolicyDenial {
         let clean = |text: String| self.values.redactor().clean(&text, 200);
         match refusal {
-            Refusal::Audience { secret, audience } => Refusal::Audience { secret, audience: clean(audience) },
-            Refusal::Day { secret, day } => Refusal::Day { secret, day: clean(day) },
-            Refusal::Issuer { secret, issuer } => Refusal::Issuer { secret, issuer: clean(issuer) },
-            Refusal::Region { secret, region } => Refusal::Region { secret, region: clean(region) },
-            Refusal::Secret { name } => Refusal::Secret { name: clean(name) },
-            Refusal::Service { secret, service } => Refusal::Service { secret, service: clean(service) },
+            PolicyDenial::Audience { secret, audience } => PolicyDenial::Audience { secret, audience: clean(audience) },
+            PolicyDenial::Day { secret, day } => PolicyDenial::Day { secret, day: clean(day) },
+            PolicyDenial::Issuer { secret, issuer } => PolicyDenial::Issuer { secret, issuer: clean(issuer) },
+            PolicyDenial::Region { secret, region } => PolicyDenial::Region { secret, region: clean(region) },
+            PolicyDenial::Secret { name } => PolicyDenial::Secret { name: clean(name) },
+            PolicyDenial::Service { secret, service } => PolicyDenial::Service { secret, service: clean(service) },
             other => other,
         }
     }
@@ -180,18 +180,21 @@ macro_rules! operation {
 
 impl SecretsView<'_> {
     /// The name of an open secret. A handle that does not exist is a trap, as for every resource.
-    fn name(&self, secret: &Resource<Handle>) -> wasmtime::Result<SecretName> {
+    fn name(&self, secret: &Resource<SecretHandle>) -> wasmtime::Result<SecretName> {
         Ok(self.table.get(secret)?.name.clone())
     }
 
     /// The operation of `secret-values`.
-    pub(crate) async fn value(&mut self, secret: Resource<Handle>) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, Operation::Reveal, |name, _record| self.secrets.reveal(name))
+    pub(crate) async fn value(
+        &mut self,
+        secret: Resource<SecretHandle>,
+    ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
+        operation!(self, secret, SecretOperation::Reveal, |name, _record| self.secrets.reveal(name))
     }
 }
 
 impl secrets::Host for SecretsView<'_> {
-    async fn open(&mut self, mut name: String) -> wasmtime::Result<Result<Resource<Handle>, SecretError>> {
+    async fn open(&mut self, mut name: String) -> wasmtime::Result<Result<Resource<SecretHandle>, SecretError>> {
         name.truncate(name.floor_char_boundary(LONGEST_NAME));
         let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone()).map_err(Error::Refused);
         let shown = match &granted {
@@ -203,10 +206,10 @@ impl secrets::Host for SecretsView<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let result = match granted {
-            Ok(name) => match self.table.push(Handle { name }) {
+            Ok(name) => match self.table.push(SecretHandle { name }) {
                 Ok(handle) => Ok(handle),
                 Err(full) => {
-                    record.refused(Refusal::Limit(Limit::Handles));
+                    record.refused(PolicyDenial::Limit(Limit::Handles));
                     return Err(full.into());
                 }
             },
@@ -219,20 +222,24 @@ impl secrets::Host for SecretsView<'_> {
 impl secrets::HostSecret for SecretsView<'_> {
     async fn sigv4(
         &mut self,
-        secret: Resource<Handle>,
+        secret: Resource<SecretHandle>,
         string_to_sign: String,
     ) -> wasmtime::Result<Result<Sigv4Signature, SecretError>> {
-        operation!(self, secret, Operation::Sigv4, |name, record| self.secrets.sigv4(record, name, &string_to_sign))
+        operation!(self, secret, SecretOperation::Sigv4, |name, record| self.secrets.sigv4(
+            record,
+            name,
+            &string_to_sign
+        ))
     }
 
     async fn jwt(
         &mut self,
-        secret: Resource<Handle>,
+        secret: Resource<SecretHandle>,
         algorithm: secrets::Algorithm,
         claims: String,
         key_id: Option<String>,
     ) -> wasmtime::Result<Result<String, SecretError>> {
-        operation!(self, secret, Operation::Jwt, |name, record| self.secrets.jwt(
+        operation!(self, secret, SecretOperation::Jwt, |name, record| self.secrets.jwt(
             record,
             name,
             convert_algorithm(algorithm),
@@ -243,30 +250,30 @@ impl secrets::HostSecret for SecretsView<'_> {
 
     async fn hmac_sha256(
         &mut self,
-        secret: Resource<Handle>,
+        secret: Resource<SecretHandle>,
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, Operation::HmacSha256, |name, _record| self.secrets.hmac_sha256(name, data))
+        operation!(self, secret, SecretOperation::HmacSha256, |name, _record| self.secrets.hmac_sha256(name, data))
     }
 
     async fn pbkdf2_hmac_sha256(
         &mut self,
-        secret: Resource<Handle>,
+        secret: Resource<SecretHandle>,
         salt: Vec<u8>,
         iterations: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, Operation::Pbkdf2, |name, _record| self
+        operation!(self, secret, SecretOperation::Pbkdf2, |name, _record| self
             .secrets
             .pbkdf2_hmac_sha256(name, salt, iterations))
     }
 
     async fn sign(
         &mut self,
-        secret: Resource<Handle>,
+        secret: Resource<SecretHandle>,
         algorithm: secrets::Algorithm,
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, Operation::Sign, |name, record| self.secrets.sign(
+        operation!(self, secret, SecretOperation::Sign, |name, record| self.secrets.sign(
             record,
             name,
             convert_algorithm(algorithm),
@@ -274,7 +281,7 @@ impl secrets::HostSecret for SecretsView<'_> {
         ))
     }
 
-    fn drop(&mut self, secret: Resource<Handle>) -> wasmtime::Result<()> {
+    fn drop(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<()> {
         self.table.delete(secret)?;
         Ok(())
     }
@@ -284,18 +291,18 @@ impl secrets::HostSecret for SecretsView<'_> {
 fn convert_error(error: Error) -> SecretError {
     match error {
         Error::Invalid(text) => SecretError::Invalid(text),
-        Error::Refused(refusal @ Refusal::Limit(Limit::Argument)) => SecretError::Invalid(refusal.guest()),
+        Error::Refused(refusal @ PolicyDenial::Limit(Limit::Argument)) => SecretError::Invalid(refusal.guest()),
         Error::Refused(refusal) => SecretError::Denied(refusal.guest()),
         // Why is the operator's business: a path or a program's name tells the component about the machine.
         Error::Unavailable(_) => SecretError::Unavailable("the secret is not available".to_owned()),
     }
 }
 
-fn convert_algorithm(algorithm: secrets::Algorithm) -> Algorithm {
+fn convert_algorithm(algorithm: secrets::Algorithm) -> SignatureAlgorithm {
     match algorithm {
-        secrets::Algorithm::Rs256 => Algorithm::Rs256,
-        secrets::Algorithm::Es256 => Algorithm::Es256,
-        secrets::Algorithm::Eddsa => Algorithm::EdDsa,
+        secrets::Algorithm::Rs256 => SignatureAlgorithm::Rs256,
+        secrets::Algorithm::Es256 => SignatureAlgorithm::Es256,
+        secrets::Algorithm::Eddsa => SignatureAlgorithm::EdDsa,
     }
 }
 

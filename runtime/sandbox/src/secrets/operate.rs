@@ -7,11 +7,11 @@ use std::thread::available_parallelism;
 
 use aws_lc_rs::{hmac, pbkdf2};
 use deputy_core::SecretName;
-use deputy_core::grant::{Algorithm, Operation, StringToSign, StringToSignError};
+use deputy_core::grant::{SecretOperation, SignatureAlgorithm, StringToSign, StringToSignError};
 
 use tokio::sync::Semaphore;
 
-use super::jwt::Proposal;
+use super::jwt::JwtRequest;
 use super::key::SigningKey;
 use super::sigv4;
 use super::{Error, Secrets};
@@ -49,12 +49,12 @@ impl Secrets {
         &self,
         record: &mut Record,
         name: &SecretName,
-        algorithm: Algorithm,
+        algorithm: SignatureAlgorithm,
         claims: &str,
         key_id: Option<&str>,
     ) -> Result<String, Error> {
         let grant = self.granted(name)?;
-        let proposal = Proposal::read(claims, key_id).map_err(|error| Error::Invalid(error.to_string()))?;
+        let proposal = JwtRequest::read(claims, key_id).map_err(|error| Error::Invalid(error.to_string()))?;
         self.scope(record, &proposal.scope());
         let token = proposal.permit(grant, name, algorithm, (self.now)()).map_err(Error::Refused)?;
         let value = self.value(name).await?;
@@ -62,7 +62,7 @@ impl Secrets {
     }
 
     pub(super) async fn hmac_sha256(&self, name: &SecretName, data: Vec<u8>) -> Result<Vec<u8>, Error> {
-        self.granted(name)?.permit_bare(name, Operation::HmacSha256).map_err(Error::Refused)?;
+        self.granted(name)?.permit_bare(name, SecretOperation::HmacSha256).map_err(Error::Refused)?;
         self.sized(&data)?;
         let value = self.value(name).await?;
         self.off_thread(move || {
@@ -78,7 +78,7 @@ impl Secrets {
         salt: Vec<u8>,
         iterations: u32,
     ) -> Result<Vec<u8>, Error> {
-        self.granted(name)?.permit_bare(name, Operation::Pbkdf2).map_err(Error::Refused)?;
+        self.granted(name)?.permit_bare(name, SecretOperation::Pbkdf2).map_err(Error::Refused)?;
         self.sized(&salt)?;
         let (true, Some(iterations)) = (ITERATIONS.contains(&iterations), NonZeroU32::new(iterations)) else {
             return Err(Error::Invalid("iterations must be between 4,096 and 1,000,000".to_owned()));
@@ -96,7 +96,7 @@ impl Secrets {
         &self,
         record: &mut Record,
         name: &SecretName,
-        algorithm: Algorithm,
+        algorithm: SignatureAlgorithm,
         data: Vec<u8>,
     ) -> Result<Vec<u8>, Error> {
         let grant = self.granted(name)?;
@@ -110,7 +110,7 @@ impl Secrets {
     }
 
     pub(super) async fn reveal(&self, name: &SecretName) -> Result<Vec<u8>, Error> {
-        self.granted(name)?.permit_bare(name, Operation::Reveal).map_err(Error::Refused)?;
+        self.granted(name)?.permit_bare(name, SecretOperation::Reveal).map_err(Error::Refused)?;
         // The copy is the component's; the generated bindings drop it without wiping it.
         Ok(self.value(name).await?.expose().to_vec())
     }

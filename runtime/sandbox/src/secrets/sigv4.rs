@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 /// A signature, and who signed if the secret says so.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Signed {
+pub(super) struct Sigv4Signature {
     /// The id that goes with the secret key.
     pub(super) access_key_id: Option<String>,
     /// 64 lower-case hexadecimal digits.
@@ -75,7 +75,7 @@ pub(super) fn scope(text: &str) -> String {
 }
 
 /// Signs what the grant permitted.
-pub(super) fn sign(permit: Sigv4Permit, value: &SecretBytes) -> Result<Signed, KeyPairError> {
+pub(super) fn sign(permit: Sigv4Permit, value: &SecretBytes) -> Result<Sigv4Signature, KeyPairError> {
     let pair = KeyPair::read(value)?;
     let signature = Derived::first(&pair.secret)
         .next(permit.day())
@@ -86,7 +86,7 @@ pub(super) fn sign(permit: Sigv4Permit, value: &SecretBytes) -> Result<Signed, K
         .into_public(
             "the last link: its text is a permitted string to sign, which is not what any key is derived from",
         );
-    Ok(Signed { access_key_id: pair.id, signature })
+    Ok(Sigv4Signature { access_key_id: pair.id, signature })
 }
 
 /// Whether a value can sign.

@@ -1,5 +1,5 @@
 use super::*;
-use deputy_core::grant::{Purpose, SecretGrant, Sigv4Grant};
+use deputy_core::grant::{SecretGrant, SecretPurpose, Sigv4Grant};
 use deputy_core::{SecretName, Timestamp};
 
 const KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -8,7 +8,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
 
 fn permit(text: &str) -> Sigv4Permit {
     let grant = Sigv4Grant::new(vec!["service".into(), "iam".into()], vec!["us-east-1".into()]).unwrap();
-    let grant = SecretGrant::new(Some(Purpose::Sigv4(grant)), false);
+    let grant = SecretGrant::new(Some(SecretPurpose::Sigv4(grant)), false);
     let name: SecretName = "aws-key".parse().unwrap();
     grant.permit_sigv4(&name, text.parse().unwrap(), NOW).unwrap()
 }
@@ -48,7 +48,7 @@ fn a_secret_in_the_form_of_a_credential_process_brings_its_id() {
         format!(r#"{{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "{KEY}", "SessionToken": null}}"#),
     ] {
         let signed = sign(permit(TEXT), &value(&text)).unwrap();
-        assert_eq!(signed, Signed { access_key_id: Some("AKIDEXAMPLE".into()), signature: SIGNATURE.into() });
+        assert_eq!(signed, Sigv4Signature { access_key_id: Some("AKIDEXAMPLE".into()), signature: SIGNATURE.into() });
     }
 }
 

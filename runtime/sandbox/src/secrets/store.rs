@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use deputy_core::{SecretBytes, SecretName, SecretSource, Timestamp, in_one_line};
-use deputy_sources::{Form, SourceError, Surroundings};
+use deputy_sources::{SourceContext, SourceError, ValueShape};
 
 use crate::clock;
-use crate::values::{SecretValues, ValueError};
+use crate::secret_provider::{SecretProvider, ValueError};
 
 /// How long the output of a command is good.
 const COMMAND_MILLIS: u64 = 60_000;
@@ -24,7 +24,7 @@ const COMMAND_MILLIS: u64 = 60_000;
 /// The secrets of one instance.
 pub(crate) struct SecretStore {
     entries: BTreeMap<SecretName, Entry>,
-    surroundings: Surroundings,
+    surroundings: SourceContext,
     now: fn() -> Timestamp,
 }
 
@@ -44,12 +44,12 @@ struct Last {
 impl SecretStore {
     /// A store that has read nothing yet.
     pub(crate) fn new(sources: &BTreeMap<SecretName, SecretSource>) -> Self {
-        Self::with(sources, Surroundings::of_process(), clock::now)
+        Self::with(sources, SourceContext::of_process(), clock::now)
     }
 
     pub(super) fn with(
         sources: &BTreeMap<SecretName, SecretSource>,
-        surroundings: Surroundings,
+        surroundings: SourceContext,
         now: fn() -> Timestamp,
     ) -> Self {
         let entry = |source: &SecretSource| Entry {
@@ -87,13 +87,13 @@ impl SecretStore {
         {
             return Ok(last.value);
         }
-        let value = deputy_sources::read(&entry.source, Form::SECRET, &self.surroundings).await?;
+        let value = deputy_sources::read(&entry.source, ValueShape::SECRET, &self.surroundings).await?;
         Ok(entry.keep(value, read_at))
     }
 }
 
 #[async_trait]
-impl SecretValues for SecretStore {
+impl SecretProvider for SecretStore {
     async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
         let entry = self.entries.get(name).ok_or_else(|| {
             ValueError(format!("secret {name} has no source: give it `file`, `env`, `credential` or `command`"))

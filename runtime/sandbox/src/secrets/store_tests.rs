@@ -7,8 +7,8 @@ fn name() -> SecretName {
     "key".parse().unwrap()
 }
 
-fn surroundings() -> Surroundings {
-    Surroundings::of_process()
+fn surroundings() -> SourceContext {
+    SourceContext::of_process()
 }
 
 fn store(source: SecretSource, now: fn() -> Timestamp) -> SecretStore {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::vec;
 
 use deputy_core::grant::{Grant, Host, HostError, TargetError};
-use deputy_core::{Limit, Refusal};
-use deputy_observe::What;
+use deputy_core::{Limit, PolicyDenial};
+use deputy_observe::AuditAction;
 use tokio::sync::Semaphore;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
@@ -16,13 +16,13 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, SocketResult};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
 use super::{Known, SocketsView};
-use crate::account::Account;
-use crate::network::{Cause, Deadline, Late, Resolver, resolve};
+use crate::call_budget::CallBudget;
+use crate::network::{Deadline, DeadlineCause, DeadlineExceeded, Resolver, resolve};
 use crate::record::Record;
 
 /// A lookup, and then its answer. In the table in the place of WASI's own.
-pub(super) enum Lookup {
-    Waiting(AbortOnDropJoinHandle<Result<Vec<IpAddr>, ErrorCode>>, Arc<Account>),
+pub(super) enum NameLookup {
+    Waiting(AbortOnDropJoinHandle<Result<Vec<IpAddr>, ErrorCode>>, Arc<CallBudget>),
     Done(Result<vec::IntoIter<IpAddr>, ErrorCode>),
 }
 
@@ -32,7 +32,7 @@ const LONGEST_NAME: usize = 1024;
 struct Query {
     host: Host,
     grant: Arc<Grant>,
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
     known: Known,
     turns: Arc<Semaphore>,
@@ -66,8 +66,8 @@ impl Query {
                 self.record.failed("dns");
                 return Err(ErrorCode::NameUnresolvable);
             }
-            Err(Late(cause)) => {
-                if let Cause::Limit(limit) = cause {
+            Err(DeadlineExceeded(cause)) => {
+                if let DeadlineCause::Limit(limit) = cause {
                     self.record.timed_out("dns-timeout", limit);
                 }
                 return Err(ErrorCode::TemporaryResolverFailure);
@@ -79,7 +79,7 @@ impl Query {
         Ok(addresses)
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> ErrorCode {
+    fn refuse(&mut self, refusal: PolicyDenial) -> ErrorCode {
         self.record.refused(refusal);
         ErrorCode::AccessDenied
     }
@@ -94,7 +94,7 @@ impl ip_name_lookup::Host for SocketsView<'_> {
         self.table.get(&network)?;
         let name = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
         let shown = name.chars().take(253).collect();
-        let mut record = Record::begin(&self.sockets.account, What::Name { host: shown });
+        let mut record = Record::begin(&self.sockets.account, AuditAction::Name { host: shown });
         if let Err(refusal) = self.sockets.account.take_request() {
             record.refused(refusal);
             return Err(ErrorCode::AccessDenied.into());
@@ -102,7 +102,7 @@ impl ip_name_lookup::Host for SocketsView<'_> {
         let host = match parse(name) {
             Ok(host) => host,
             Err(error) => {
-                record.refused(Refusal::Target(TargetError::Host(error)));
+                record.refused(PolicyDenial::Target(TargetError::Host(error)));
                 return Err(ErrorCode::InvalidArgument.into());
             }
         };
@@ -116,7 +116,7 @@ impl ip_name_lookup::Host for SocketsView<'_> {
             record,
         };
         let account = Arc::clone(&self.sockets.account);
-        let stream = self.table.push(Lookup::Waiting(spawn(query.run()), account))?;
+        let stream = self.table.push(NameLookup::Waiting(spawn(query.run()), account))?;
         Ok(Resource::new_own(stream.rep()))
     }
 }
@@ -132,16 +132,16 @@ fn parse(name: &str) -> Result<Host, HostError> {
 impl ip_name_lookup::HostResolveAddressStream for SocketsView<'_> {
     fn resolve_next_address(&mut self, stream: Resource<ResolveAddressStream>) -> SocketResult<Option<IpAddress>> {
         let lookup = self.table.get_mut(&own(&stream))?;
-        if let Lookup::Waiting(answer, _) = lookup {
+        if let NameLookup::Waiting(answer, _) = lookup {
             match poll_noop(std::pin::pin!(answer)) {
-                Some(answer) => *lookup = Lookup::Done(answer.map(Vec::into_iter)),
+                Some(answer) => *lookup = NameLookup::Done(answer.map(Vec::into_iter)),
                 None => return Err(ErrorCode::WouldBlock.into()),
             }
         }
         match lookup {
-            Lookup::Done(Ok(addresses)) => Ok(addresses.next().map(IpAddress::from)),
-            Lookup::Done(Err(code)) => Err(SocketError::from(*code)),
-            Lookup::Waiting(..) => Err(ErrorCode::WouldBlock.into()),
+            NameLookup::Done(Ok(addresses)) => Ok(addresses.next().map(IpAddress::from)),
+            NameLookup::Done(Err(code)) => Err(SocketError::from(*code)),
+            NameLookup::Waiting(..) => Err(ErrorCode::WouldBlock.into()),
         }
     }
 
@@ -150,18 +150,18 @@ impl ip_name_lookup::HostResolveAddressStream for SocketsView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<Lookup>::new_own(stream.rep()))?;
+        self.table.delete(Resource::<NameLookup>::new_own(stream.rep()))?;
         Ok(())
     }
 }
 
 /// The table's own entry behind a component's handle.
-fn own(stream: &Resource<ResolveAddressStream>) -> Resource<Lookup> {
+fn own(stream: &Resource<ResolveAddressStream>) -> Resource<NameLookup> {
     Resource::new_borrow(stream.rep())
 }
 
 #[async_trait::async_trait]
-impl Pollable for Lookup {
+impl Pollable for NameLookup {
     async fn ready(&mut self) {
         if let Self::Waiting(answer, account) = self {
             let _waiting = account.wait_for_network();

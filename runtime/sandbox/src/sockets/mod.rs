@@ -17,9 +17,9 @@ mod udp;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_core::Refusal;
+use deputy_core::PolicyDenial;
 use deputy_core::grant::{Grant, Host, Pinned, Scheme, Target};
-use deputy_observe::What;
+use deputy_observe::AuditAction;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
@@ -28,14 +28,14 @@ use wasmtime_wasi::p2::bindings::sockets::{
 };
 use wasmtime_wasi::p2::{SocketError, SocketResult};
 
-use crate::account::Account;
+use crate::call_budget::CallBudget;
 use crate::network::Resolver;
 use crate::record::Record;
 
 /// What one call may reach over TCP, and what it has looked up.
 pub(crate) struct Sockets {
     grant: Arc<Grant>,
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
     known: Known,
     /// Lookups at once: each may hold a thread of the process.
@@ -82,13 +82,13 @@ pub(crate) fn link<T: Send + 'static>(
 }
 
 impl Sockets {
-    pub(crate) fn new(grant: Arc<Grant>, account: Arc<Account>, resolver: Arc<dyn Resolver>) -> Self {
+    pub(crate) fn new(grant: Arc<Grant>, account: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
         let lookups = Arc::new(Semaphore::new(LOOKUPS));
         Self { grant, account, resolver, known: Known::default(), lookups }
     }
 
     /// Leave to connect to this address: under the name that led to it, or by itself.
-    fn pin(&self, address: SocketAddr) -> Result<Pinned, Refusal> {
+    fn pin(&self, address: SocketAddr) -> Result<Pinned, PolicyDenial> {
         let ip = address.ip().to_canonical();
         let hosts = self.known.hosts_at(ip).into_iter().chain([Host::Address(ip)]);
         hosts
@@ -97,12 +97,12 @@ impl Sockets {
                 self.grant.permit_tcp(&target).ok()?.pin(&[ip]).ok()
             })
             .next()
-            .ok_or(Refusal::Socket { address: SocketAddr::new(ip, address.port()) })
+            .ok_or(PolicyDenial::Socket { address: SocketAddr::new(ip, address.port()) })
     }
 
     /// Records what is never allowed, and gives what the component is told.
-    fn never(&self, operation: &'static str, refusal: Refusal) -> SocketError {
-        Record::begin(&self.account, What::Wasi { operation }).refused(refusal);
+    fn never(&self, operation: &'static str, refusal: PolicyDenial) -> SocketError {
+        Record::begin(&self.account, AuditAction::Wasi { operation }).refused(refusal);
         ErrorCode::AccessDenied.into()
     }
 }
@@ -152,7 +152,7 @@ impl tcp_create_socket::Host for SocketsView<'_> {
         &mut self,
         family: network::IpAddressFamily,
     ) -> SocketResult<wasmtime::component::Resource<wasi_tcp::TcpSocket>> {
-        let socket = socket::Socket::new(family, Arc::clone(&self.sockets.account));
+        let socket = socket::TcpSocketState::new(family, Arc::clone(&self.sockets.account));
         Ok(tcp::handle(self.table.push(socket)?))
     }
 }

@@ -5,7 +5,7 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 /// What a component set, or the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Options {
+pub(super) struct SocketOptions {
     pub(super) keep_alive: bool,
     pub(super) keep_alive_idle: u64,
     pub(super) keep_alive_interval: u64,
@@ -15,7 +15,7 @@ pub(super) struct Options {
     pub(super) send_buffer: u64,
 }
 
-impl Default for Options {
+impl Default for SocketOptions {
     fn default() -> Self {
         Self {
             keep_alive: false,

@@ -9,17 +9,17 @@ use wasmtime_wasi::p2::Pollable;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
-use super::options::Options;
+use super::options::SocketOptions;
 use super::stream::Halves;
-use crate::account::Account;
-use crate::network::{self, Cause, ConnectError, Deadline, Late};
+use crate::call_budget::CallBudget;
+use crate::network::{self, ConnectError, Deadline, DeadlineCause, DeadlineExceeded};
 use crate::record::Record;
 
 /// A component's TCP socket.
-pub(super) struct Socket {
+pub(super) struct TcpSocketState {
     pub(super) family: IpAddressFamily,
-    pub(super) options: Options,
-    account: Arc<Account>,
+    pub(super) options: SocketOptions,
+    account: Arc<CallBudget>,
     state: State,
 }
 
@@ -32,9 +32,9 @@ enum State {
     Closed,
 }
 
-impl Socket {
-    pub(super) fn new(family: IpAddressFamily, account: Arc<Account>) -> Self {
-        Self { family, options: Options::default(), account, state: State::New }
+impl TcpSocketState {
+    pub(super) fn new(family: IpAddressFamily, account: Arc<CallBudget>) -> Self {
+        Self { family, options: SocketOptions::default(), account, state: State::New }
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -100,8 +100,8 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Resu
             record.done();
             Ok(stream)
         }
-        Err(ConnectError::Late(Late(cause))) => {
-            if let Cause::Limit(limit) = cause {
+        Err(ConnectError::Late(DeadlineExceeded(cause))) => {
+            if let DeadlineCause::Limit(limit) = cause {
                 record.timed_out("connect-timeout", limit);
             }
             Err(ErrorCode::Timeout)
@@ -118,7 +118,7 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Resu
 }
 
 #[async_trait::async_trait]
-impl Pollable for Socket {
+impl Pollable for TcpSocketState {
     async fn ready(&mut self) {
         if let State::Connecting(attempt) = &mut self.state {
             let _waiting = self.account.wait_for_network();

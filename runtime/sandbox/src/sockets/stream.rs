@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
-use deputy_core::{Limit, Refusal};
-use deputy_observe::What;
+use deputy_core::{Limit, PolicyDenial};
+use deputy_observe::AuditAction;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::account::Account;
+use crate::call_budget::CallBudget;
 use crate::network::Deadline;
 use crate::record::Record;
 
@@ -25,13 +25,13 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct Halves {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     read: Mutex<Option<Arc<OwnedReadHalf>>>,
     write: Mutex<Option<Arc<OwnedWriteHalf>>>,
 }
 
 impl Halves {
-    pub(super) fn new(stream: TcpStream, account: Arc<Account>) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, account: Arc<CallBudget>) -> io::Result<Self> {
         let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
         let (read, write) = stream.into_split();
         let (read, write) = (Mutex::new(Some(Arc::new(read))), Mutex::new(Some(Arc::new(write))));
@@ -55,24 +55,24 @@ impl Halves {
         *self.write.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn over(&self, refusal: Refusal) -> StreamError {
+    fn over(&self, refusal: PolicyDenial) -> StreamError {
         self.close_read();
         self.close_write();
-        Record::begin(&self.account, What::Tcp { address: self.remote.to_string() }).refused(refusal);
+        Record::begin(&self.account, AuditAction::Tcp { address: self.remote.to_string() }).refused(refusal);
         StreamError::LastOperationFailed(ErrorCode::AccessDenied.into())
     }
 }
 
 /// What comes in.
-pub(super) struct Input(pub(super) Arc<Halves>);
+pub(super) struct TcpInput(pub(super) Arc<Halves>);
 
 /// What goes out, and what the network would not take yet.
-pub(super) struct Output {
+pub(super) struct TcpOutput {
     halves: Arc<Halves>,
     waiting: VecDeque<u8>,
 }
 
-impl Input {
+impl TcpInput {
     fn closed(&self, error: Option<&io::Error>) -> StreamError {
         self.0.close_read();
         broken(error)
@@ -80,7 +80,7 @@ impl Input {
 }
 
 #[async_trait::async_trait]
-impl InputStream for Input {
+impl InputStream for TcpInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let Some(half) = self.0.reader() else { return Err(StreamError::Closed) };
         if size == 0 {
@@ -101,7 +101,7 @@ impl InputStream for Input {
 }
 
 #[async_trait::async_trait]
-impl Pollable for Input {
+impl Pollable for TcpInput {
     async fn ready(&mut self) {
         let _waiting = self.0.account.wait_for_network();
         if let Some(half) = self.0.reader() {
@@ -111,7 +111,7 @@ impl Pollable for Input {
     }
 }
 
-impl Output {
+impl TcpOutput {
     pub(super) fn new(halves: Arc<Halves>) -> Self {
         Self { halves, waiting: VecDeque::new() }
     }
@@ -134,7 +134,7 @@ impl Output {
 }
 
 #[async_trait::async_trait]
-impl OutputStream for Output {
+impl OutputStream for TcpOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if !self.waiting.is_empty() || bytes.len() > CHUNK {
             return Err(StreamError::trap("wrote more than check-write allowed"));
@@ -165,7 +165,7 @@ impl OutputStream for Output {
 }
 
 #[async_trait::async_trait]
-impl Pollable for Output {
+impl Pollable for TcpOutput {
     async fn ready(&mut self) {
         let _waiting = self.halves.account.wait_for_network();
         while let Some(half) = self.halves.writer() {
@@ -176,13 +176,13 @@ impl Pollable for Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for TcpOutput {
     fn drop(&mut self) {
         self.halves.close_write();
     }
 }
 
-impl Drop for Input {
+impl Drop for TcpInput {
     fn drop(&mut self) {
         self.0.close_read();
     }

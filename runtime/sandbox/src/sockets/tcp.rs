@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use deputy_core::{Limit, Refusal};
-use deputy_observe::What;
+use deputy_core::{Limit, PolicyDenial};
+use deputy_observe::AuditAction;
 use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Network};
 use wasmtime_wasi::p2::bindings::sockets::tcp::{self, ShutdownType, TcpSocket};
@@ -15,23 +15,23 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, SocketResu
 
 use super::SocketsView;
 use super::options::set;
-use super::socket::Socket;
-use super::stream::{Halves, Input, Output};
+use super::socket::TcpSocketState;
+use super::stream::{Halves, TcpInput, TcpOutput};
 use crate::network::Deadline;
 use crate::record::Record;
 
 /// The table's own entry behind a component's handle.
-fn own(socket: &Resource<TcpSocket>) -> Resource<Socket> {
+fn own(socket: &Resource<TcpSocket>) -> Resource<TcpSocketState> {
     Resource::new_borrow(socket.rep())
 }
 
 /// A component's handle for a new entry of the table.
-pub(super) fn handle(socket: Resource<Socket>) -> Resource<TcpSocket> {
+pub(super) fn handle(socket: Resource<TcpSocketState>) -> Resource<TcpSocket> {
     Resource::new_own(socket.rep())
 }
 
 impl SocketsView<'_> {
-    fn socket(&mut self, socket: &Resource<TcpSocket>) -> Result<&mut Socket, ResourceTableError> {
+    fn socket(&mut self, socket: &Resource<TcpSocket>) -> Result<&mut TcpSocketState, ResourceTableError> {
         self.table.get_mut(&own(socket))
     }
 }
@@ -48,7 +48,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         self.table.get(&network)?;
         let remote = SocketAddr::from(remote);
         let account = Arc::clone(&self.sockets.account);
-        let mut record = Record::begin(&account, What::Tcp { address: remote.to_string() });
+        let mut record = Record::begin(&account, AuditAction::Tcp { address: remote.to_string() });
         let judged = account.take_request().and_then(|()| self.sockets.pin(remote));
         let pinned = match judged {
             Ok(pinned) => pinned,
@@ -84,8 +84,8 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         let halves = Halves::new(stream, Arc::clone(&self.sockets.account));
         let halves = Arc::new(halves.map_err(|_| ErrorCode::ConnectionReset)?);
         socket.connected(Arc::clone(&halves));
-        let input: DynInputStream = Box::new(Input(Arc::clone(&halves)));
-        let output: DynOutputStream = Box::new(Output::new(halves));
+        let input: DynInputStream = Box::new(TcpInput(Arc::clone(&halves)));
+        let output: DynOutputStream = Box::new(TcpOutput::new(halves));
         Ok((self.table.push_child(input, &own(&this))?, self.table.push_child(output, &own(&this))?))
     }
 
@@ -105,7 +105,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
     }
 
     fn drop(&mut self, this: Resource<TcpSocket>) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<Socket>::new_own(this.rep()))?;
+        self.table.delete(Resource::<TcpSocketState>::new_own(this.rep()))?;
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         _: Resource<Network>,
         _: IpSocketAddress,
     ) -> SocketResult<()> {
-        Err(self.sockets.never("tcp.bind", Refusal::Listen))
+        Err(self.sockets.never("tcp.bind", PolicyDenial::Listen))
     }
 
     fn finish_bind(&mut self, _: Resource<TcpSocket>) -> SocketResult<()> {
@@ -137,7 +137,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
     }
 
     async fn start_listen(&mut self, _: Resource<TcpSocket>) -> SocketResult<()> {
-        Err(self.sockets.never("tcp.listen", Refusal::Listen))
+        Err(self.sockets.never("tcp.listen", PolicyDenial::Listen))
     }
 
     fn finish_listen(&mut self, _: Resource<TcpSocket>) -> SocketResult<()> {
@@ -148,7 +148,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         &mut self,
         _: Resource<TcpSocket>,
     ) -> SocketResult<(Resource<TcpSocket>, Resource<DynInputStream>, Resource<DynOutputStream>)> {
-        Err(self.sockets.never("tcp.accept", Refusal::Listen))
+        Err(self.sockets.never("tcp.accept", PolicyDenial::Listen))
     }
 
     fn is_listening(&mut self, _: Resource<TcpSocket>) -> wasmtime::Result<bool> {

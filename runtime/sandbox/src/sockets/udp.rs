@@ -1,6 +1,6 @@
 //! `wasi:sockets/udp-create-socket`: there are no such sockets, so WASI's functions for them are never reached.
 
-use deputy_core::Refusal;
+use deputy_core::PolicyDenial;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::SocketResult;
 use wasmtime_wasi::p2::bindings::sockets::network::IpAddressFamily;
@@ -10,6 +10,6 @@ use super::SocketsView;
 
 impl udp_create_socket::Host for SocketsView<'_> {
     async fn create_udp_socket(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
-        Err(self.sockets.never("udp.create", Refusal::Udp))
+        Err(self.sockets.never("udp.create", PolicyDenial::Udp))
     }
 }

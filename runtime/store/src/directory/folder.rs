@@ -13,7 +13,7 @@ use aws_lc_rs::rand::SecureRandom;
 use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, flock, openat, renameat, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::{Damage, StoreError};
+use crate::{Corruption, StoreError};
 
 const STAGED: &str = ".staged-";
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -25,17 +25,17 @@ pub struct Folder {
 }
 
 /// What there is under a name.
-pub enum Content {
+pub enum FolderEntry {
     /// Nothing.
     Absent,
     /// A file with these bytes.
     Bytes(Vec<u8>),
     /// Something that can't be one of those that were written.
-    Damaged(Damage),
+    Damaged(Corruption),
 }
 
 /// A whole file without its name, which is removed unless it is published.
-pub(super) struct Staged<'a> {
+pub(super) struct StagedFile<'a> {
     folder: &'a Folder,
     name: String,
     file: File,
@@ -101,27 +101,27 @@ impl Folder {
     }
 
     /// A file's bytes, if there are not more than that. A name is one without slashes, here and below.
-    pub fn read(&self, name: &str, most: usize) -> Result<Content, StoreError> {
+    pub fn read(&self, name: &str, most: usize) -> Result<FolderEntry, StoreError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat(&self.directory, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(Content::Absent),
-            Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Ok(Content::Damaged(Damage::Kind)),
+            Err(Errno::NOENT) => return Ok(FolderEntry::Absent),
+            Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Ok(FolderEntry::Damaged(Corruption::Kind)),
             Err(error) => return Err(self.error("read", name, error)),
         };
         let failed = |error| StoreError::of_io("read", &self.path.join(name), error);
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Ok(Content::Damaged(Damage::Kind));
+            return Ok(FolderEntry::Damaged(Corruption::Kind));
         }
         let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
         if size > most {
-            return Ok(Content::Damaged(Damage::Long));
+            return Ok(FolderEntry::Damaged(Corruption::Long));
         }
         match fill(file, size) {
-            Ok(bytes) => Ok(Content::Bytes(bytes)),
+            Ok(bytes) => Ok(FolderEntry::Bytes(bytes)),
             Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
-                Ok(Content::Damaged(Damage::Unreadable))
+                Ok(FolderEntry::Damaged(Corruption::Unreadable))
             }
             Err(error) => Err(failed(error)),
         }
@@ -134,14 +134,14 @@ impl Folder {
     }
 
     /// Writes a file whole, without its name yet.
-    pub(super) fn stage(&self, bytes: &[u8], random: &dyn SecureRandom) -> Result<Staged<'_>, StoreError> {
+    pub(super) fn stage(&self, bytes: &[u8], random: &dyn SecureRandom) -> Result<StagedFile<'_>, StoreError> {
         let mut number = [0; 16];
         random.fill(&mut number).map_err(|_| StoreError::Random)?;
         let name = format!("{STAGED}{:032x}", u128::from_be_bytes(number));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let failed = |error| StoreError::of_io("write to", &self.path, error);
         let file = openat(&self.directory, &name, flags, PRIVATE).map_err(|error| failed(error.into()))?;
-        let mut staged = Staged { folder: self, name, file: file.into(), is_published: false };
+        let mut staged = StagedFile { folder: self, name, file: file.into(), is_published: false };
         let written = staged.file.write_all(bytes).and_then(|()| staged.file.sync_all());
         written.map_err(failed)?;
         Ok(staged)
@@ -201,7 +201,7 @@ impl Folder {
     }
 }
 
-impl Staged<'_> {
+impl StagedFile<'_> {
     /// Gives it its name, in place of who had it. The caller syncs the directory.
     pub(super) fn publish(mut self, name: &str) -> Result<(), StoreError> {
         self.folder.rename(&self.name, name)?;
@@ -210,7 +210,7 @@ impl Staged<'_> {
     }
 }
 
-impl Drop for Staged<'_> {
+impl Drop for StagedFile<'_> {
     fn drop(&mut self) {
         if !self.is_published
             && let Err(error) = self.folder.remove(&self.name)

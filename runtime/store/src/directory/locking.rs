@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use rustix::fs::{FlockOperation, OFlags, flock, fstat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::folder::{Content, Folder};
+use super::folder::{Folder, FolderEntry};
 use super::{Inner, held, names};
-use crate::{Key, Lock, StoreError};
+use crate::{StoreError, StoreKey, StoreLock};
 
 /// Holds the directory's guard: of this process by the mutex, of others by the file in it.
-pub(super) struct Guard<'a>(MutexGuard<'a, OwnedFd>);
+pub(super) struct DirectoryGuard<'a>(MutexGuard<'a, OwnedFd>);
 
 /// Open for reading alone: what is open for writing keeps a file system from being made read-only, for as long as the
 /// process lives.
@@ -38,7 +38,7 @@ struct HeldLock {
     held: Arc<Held>,
 }
 
-impl<'a> Guard<'a> {
+impl<'a> DirectoryGuard<'a> {
     /// Waits for it. Nobody holds it for longer than it takes to read one file and rename another.
     pub(super) fn take(file: MutexGuard<'a, OwnedFd>, folder: &Folder) -> Result<Self, StoreError> {
         match retry_on_intr(|| flock(&*file, FlockOperation::LockExclusive)) {
@@ -48,14 +48,14 @@ impl<'a> Guard<'a> {
     }
 }
 
-impl Drop for Guard<'_> {
+impl Drop for DirectoryGuard<'_> {
     fn drop(&mut self) {
         unlock(&*self.0);
     }
 }
 
 impl Inner {
-    pub(super) fn lock(&self, name: &Key) -> Result<Lock, StoreError> {
+    pub(super) fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         let path = names::lock(name);
         let file = self.folder.open_lock(&path, OFlags::RDONLY)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -68,7 +68,7 @@ impl Inner {
         if let Err(error) = self.sign(&path) {
             tracing::warn!(%error, lock = %name, "the lock is held, but its file doesn't say by whom");
         }
-        Ok(Lock::new(fencing, Box::new(held)))
+        Ok(StoreLock::new(fencing, Box::new(held)))
     }
 
     fn hold(&self, path: &str, file: OwnedFd) -> Result<HeldLock, StoreError> {
@@ -109,14 +109,14 @@ impl Inner {
     /// Who says in the file that they hold the lock.
     fn holder(&self, path: &str) -> Option<u32> {
         match self.folder.read(path, 32) {
-            Ok(Content::Bytes(bytes)) => std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok(),
+            Ok(FolderEntry::Bytes(bytes)) => std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok(),
             _ => None,
         }
     }
 }
 
 #[async_trait]
-impl crate::Held for HeldLock {}
+impl crate::LockGuard for HeldLock {}
 
 impl Drop for HeldLock {
     fn drop(&mut self) {

@@ -30,15 +30,15 @@ use async_trait::async_trait;
 use deputy_core::SecretBytes;
 use rustix::fs::OFlags;
 
-pub use self::folder::{Content, Folder};
-use self::locking::Guard;
-use self::record::Sequence;
+pub use self::folder::{Folder, FolderEntry};
+use self::locking::DirectoryGuard;
+use self::record::VersionRange;
 pub use self::rekey::rekey;
 use crate::change::Watchers;
-use crate::seal::{self, Draft, Label, OVERHEAD};
+use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
 use crate::{
-    Change, Changes, Damage, Entry, Event, Expected, Key, Lock, MAX_VALUE, MasterKey, Prefix, Random, Store,
-    StoreError, Version,
+    Change, ChangeKind, Changes, Corruption, ExpectedVersion, KeyPrefix, MAX_VALUE, MasterKey, Random, Store,
+    StoreError, StoreKey, StoreLock, StoredValue, Version,
 };
 
 /// Keys that share a turn: enough that two rarely do.
@@ -48,7 +48,7 @@ const TURNS: u64 = 64;
 const KEPT: u8 = 3;
 
 /// A store in a directory.
-pub struct Directory {
+pub struct DirectoryStore {
     inner: Arc<Inner>,
     /// One of them is held during each operation on a key, so that those take effect in the order of their callers.
     turns: Vec<Arc<tokio::sync::Mutex<()>>>,
@@ -60,7 +60,7 @@ struct Inner {
     random: Random,
     guard: Mutex<OwnedFd>,
     locks: Arc<locking::Held>,
-    sequence: Mutex<Sequence>,
+    sequence: Mutex<VersionRange>,
     watchers: Watchers,
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn has_state(path: &Path) -> Result<bool, StoreError> {
     .await
 }
 
-impl Directory {
+impl DirectoryStore {
     /// Opens the store in a directory, which is made if it is not there. Fails if anyone else can look into it, and with
     /// [`StoreError::KeyMismatch`], before anything is touched, if the key is not the one that it was sealed with.
     pub async fn open(path: &Path, master: MasterKey, random: Random) -> Result<Self, StoreError> {
@@ -88,8 +88,8 @@ impl Directory {
     /// have gone.
     async fn in_turn<T: Send + 'static>(
         &self,
-        key: &Key,
-        work: impl FnOnce(&Inner, &Key) -> Result<T, StoreError> + Send + 'static,
+        key: &StoreKey,
+        work: impl FnOnce(&Inner, &StoreKey) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -163,18 +163,18 @@ impl Inner {
     }
 
     /// Nobody else commits until the guard is dropped.
-    fn guard(&self) -> Result<Guard<'_>, StoreError> {
-        Guard::take(held(&self.guard), &self.folder)
+    fn guard(&self) -> Result<DirectoryGuard<'_>, StoreError> {
+        DirectoryGuard::take(held(&self.guard), &self.folder)
     }
 
-    fn list(&self, prefix: &Prefix) -> Result<Vec<Key>, StoreError> {
-        let mut keys: Vec<Key> = self.folder.names()?.iter().filter_map(|name| names::key(name)).collect();
+    fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
+        let mut keys: Vec<StoreKey> = self.folder.names()?.iter().filter_map(|name| names::key(name)).collect();
         keys.retain(|key| prefix.contains(key));
         keys.sort();
         Ok(keys)
     }
 
-    fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+    fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
         match self.look(key)? {
             None => Ok(None),
             Some(Ok(entry)) => Ok(Some(entry)),
@@ -183,26 +183,26 @@ impl Inner {
     }
 
     /// The value, whole or damaged, if there is one.
-    fn look(&self, key: &Key) -> Result<Option<Result<Entry, Damage>>, StoreError> {
+    fn look(&self, key: &StoreKey) -> Result<Option<Result<StoredValue, Corruption>>, StoreError> {
         Ok(match self.folder.read(&names::file(key), MAX_VALUE.as_usize() + OVERHEAD)? {
-            Content::Absent => None,
-            Content::Damaged(why) => Some(Err(why)),
-            Content::Bytes(bytes) => {
-                let opened = seal::open(bytes, &Label::of_key(key), &self.master);
-                Some(opened.map(|(version, value)| Entry { value, version }))
+            FolderEntry::Absent => None,
+            FolderEntry::Damaged(why) => Some(Err(why)),
+            FolderEntry::Bytes(bytes) => {
+                let opened = seal::open(bytes, &SealLabel::of_key(key), &self.master);
+                Some(opened.map(|(version, value)| StoredValue { value, version }))
             }
         })
     }
 
     /// Refuses if the key holds something else than expected. To be asked with the guard held.
-    fn compare(&self, key: &Key, expected: Expected) -> Result<(), StoreError> {
+    fn compare(&self, key: &StoreKey, expected: ExpectedVersion) -> Result<(), StoreError> {
         let found = self.get(key)?.map(|entry| entry.version);
         if found == expected.version() { Ok(()) } else { Err(StoreError::Conflict { key: key.clone(), found }) }
     }
 
-    fn put(&self, key: &Key, draft: Draft, expected: Expected) -> Result<Version, StoreError> {
+    fn put(&self, key: &StoreKey, draft: Plaintext, expected: ExpectedVersion) -> Result<Version, StoreError> {
         let version = Version::new(self.next()?);
-        let sealed = draft.seal(&Label::of_key(key), version, &self.master, &*self.random);
+        let sealed = draft.seal(&SealLabel::of_key(key), version, &self.master, &*self.random);
         let staged = self.folder.stage(&sealed.map_err(|_| StoreError::Random)?, &*self.random)?;
         {
             let _guard = self.guard()?;
@@ -212,21 +212,21 @@ impl Inner {
         }
         // Seen from now on, whether or not the disk takes it.
         let synced = self.folder.sync();
-        self.watchers.announce(&Change { key: key.clone(), event: Event::Put(version) });
+        self.watchers.announce(&Change { key: key.clone(), event: ChangeKind::Put(version) });
         synced.map(|()| version)
     }
 
-    fn delete(&self, key: &Key, expected: Version) -> Result<(), StoreError> {
+    fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
         {
             let _guard = self.guard()?;
             self.verify_locks()?;
-            self.compare(key, Expected::Version(expected))?;
+            self.compare(key, ExpectedVersion::Version(expected))?;
             self.folder.remove(&names::file(key))?;
         }
         self.gone(key)
     }
 
-    fn quarantine(&self, key: &Key) -> Result<(), StoreError> {
+    fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         {
             let _guard = self.guard()?;
             let Some(Err(why)) = self.look(key)? else { return Ok(()) };
@@ -240,50 +240,50 @@ impl Inner {
         self.gone(key)
     }
 
-    fn gone(&self, key: &Key) -> Result<(), StoreError> {
+    fn gone(&self, key: &StoreKey) -> Result<(), StoreError> {
         let synced = self.folder.sync();
-        self.watchers.announce(&Change { key: key.clone(), event: Event::Deleted });
+        self.watchers.announce(&Change { key: key.clone(), event: ChangeKind::Deleted });
         synced
     }
 }
 
 #[async_trait]
-impl Store for Directory {
-    async fn list(&self, prefix: &Prefix) -> Result<Vec<Key>, StoreError> {
+impl Store for DirectoryStore {
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
         let (inner, prefix) = (Arc::clone(&self.inner), prefix.clone());
         blocking(self.inner.folder.path(), move || inner.list(&prefix)).await
     }
 
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
         self.in_turn(key, Inner::get).await
     }
 
-    async fn put(&self, key: &Key, value: &SecretBytes, expected: Expected) -> Result<Version, StoreError> {
+    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
         if value.len() > MAX_VALUE.as_usize() {
             return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
         }
-        let draft = Draft::new(value.expose());
+        let draft = Plaintext::new(value.expose());
         self.in_turn(key, move |inner, key| inner.put(key, draft, expected)).await
     }
 
-    async fn delete(&self, key: &Key, expected: Version) -> Result<(), StoreError> {
+    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
         self.in_turn(key, move |inner, key| inner.delete(key, expected)).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<(), StoreError> {
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.in_turn(key, Inner::quarantine).await
     }
 
-    async fn watch(&self, prefix: Prefix) -> Result<Changes, StoreError> {
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
         Ok(self.inner.watchers.watch(prefix))
     }
 
-    async fn lock(&self, name: &Key) -> Result<Lock, StoreError> {
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         self.in_turn(name, Inner::lock).await
     }
 }
 
-impl std::fmt::Debug for Directory {
+impl std::fmt::Debug for DirectoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Directory").field("path", &self.inner.folder.path()).finish_non_exhaustive()
     }

@@ -3,28 +3,28 @@
 //! A key's halves hold no dot and no key's file begins with one, so each file has one meaning; what has none is somebody
 //! else's and left alone.
 
-use crate::Key;
+use crate::StoreKey;
 
 const SEALED: &str = ".sealed";
 
 /// The file of a key.
-pub(super) fn file(key: &Key) -> String {
+pub(super) fn file(key: &StoreKey) -> String {
     format!("{}.{}{SEALED}", key.kind(), key.name())
 }
 
 /// The key of a file.
-pub(super) fn key(file: &str) -> Option<Key> {
+pub(super) fn key(file: &str) -> Option<StoreKey> {
     let (kind, name) = file.strip_suffix(SEALED)?.split_once('.')?;
-    Key::new(&kind.parse().ok()?, name).ok()
+    StoreKey::new(&kind.parse().ok()?, name).ok()
 }
 
 /// The file of a damaged value.
-pub(super) fn damaged(key: &Key, number: u8) -> String {
+pub(super) fn damaged(key: &StoreKey, number: u8) -> String {
     format!("{}.damaged-{number}", file(key))
 }
 
 /// The file of a lock.
-pub(super) fn lock(key: &Key) -> String {
+pub(super) fn lock(key: &StoreKey) -> String {
     format!(".lock.{}.{}", key.kind(), key.name())
 }
 
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_file_leads_back_to_its_key_and_no_other_file_to_any() {
-        let key: Key = "lease/s3-prod".parse().unwrap();
+        let key: StoreKey = "lease/s3-prod".parse().unwrap();
         assert_eq!(file(&key), "lease.s3-prod.sealed");
         assert_eq!(super::key(&file(&key)), Some(key.clone()));
         for other in [

@@ -9,10 +9,10 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::folder::Content;
+use super::folder::FolderEntry;
 use super::{Inner, held, names};
-use crate::seal::{self, Draft, Label, OVERHEAD};
-use crate::{Damage, StoreError, Version};
+use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
+use crate::{Corruption, StoreError, Version};
 
 /// The record's file.
 pub(super) const FILE: &str = ".store";
@@ -25,7 +25,7 @@ const LEAP: u64 = 1 << 32;
 
 /// The numbers that this process may give out.
 #[derive(Default)]
-pub(super) struct Sequence {
+pub(super) struct VersionRange {
     next: u64,
     /// The first that it may not.
     end: u64,
@@ -49,7 +49,7 @@ impl Inner {
             let _guard = self.guard()?;
             let next = self.reserved()?.unwrap_or(1).max(sequence.end);
             let end = next.saturating_add(BLOCK);
-            *sequence = Sequence { next, end, record: Some(self.write(end)?) };
+            *sequence = VersionRange { next, end, record: Some(self.write(end)?) };
         }
         let number = sequence.next;
         sequence.next += 1;
@@ -57,7 +57,7 @@ impl Inner {
     }
 
     /// Whether no other process has taken numbers since.
-    fn is_current(&self, sequence: &Sequence) -> bool {
+    fn is_current(&self, sequence: &VersionRange) -> bool {
         let ours = sequence.record.as_ref().and_then(|record| record.metadata().ok()).map(|record| record.ino());
         ours.is_some() && ours == self.folder.inode(FILE)
     }
@@ -65,21 +65,21 @@ impl Inner {
     /// The first number that nobody has taken, unless the directory is new.
     fn reserved(&self) -> Result<Option<u64>, StoreError> {
         let why = match self.folder.read(FILE, OVERHEAD + 8)? {
-            Content::Bytes(bytes) => match seal::open(bytes, &Label::of_record(), &self.master) {
+            FolderEntry::Bytes(bytes) => match seal::open(bytes, &SealLabel::of_record(), &self.master) {
                 Ok((_, value)) => match value.expose().try_into() {
                     Ok(bytes) => return Ok(Some(u64::from_be_bytes(bytes))),
-                    Err(_) => Damage::Cut,
+                    Err(_) => Corruption::Cut,
                 },
                 Err(why) => why,
             },
-            Content::Damaged(why) => why,
-            Content::Absent => Damage::Cut,
+            FolderEntry::Damaged(why) => why,
+            FolderEntry::Absent => Corruption::Cut,
         };
         self.recovered(why)
     }
 
     /// The same from the values alone.
-    fn recovered(&self, why: Damage) -> Result<Option<u64>, StoreError> {
+    fn recovered(&self, why: Corruption) -> Result<Option<u64>, StoreError> {
         let path = || self.folder.path().to_owned();
         let mut seen = 0_usize;
         let mut greatest: Option<Version> = None;
@@ -96,7 +96,7 @@ impl Inner {
                 tracing::warn!(%why, "the store's own record is damaged, and is made anew: the values are not affected");
                 Ok(Some(version.as_u64().saturating_add(LEAP)))
             }
-            (None, Damage::Format(found)) => Err(StoreError::Format { path: path(), found }),
+            (None, Corruption::Format(found)) => Err(StoreError::Format { path: path(), found }),
             (None, _) if seen == 0 && self.folder.inode(FILE).is_none() => Ok(None),
             (None, _) => Err(StoreError::KeyMismatch { path: path() }),
         }
@@ -104,8 +104,8 @@ impl Inner {
 
     /// To be called with the guard held.
     fn write(&self, reserved: u64) -> Result<File, StoreError> {
-        let draft = Draft::new(&reserved.to_be_bytes());
-        let sealed = draft.seal(&Label::of_record(), Version::new(0), &self.master, &*self.random);
+        let draft = Plaintext::new(&reserved.to_be_bytes());
+        let sealed = draft.seal(&SealLabel::of_record(), Version::new(0), &self.master, &*self.random);
         let staged = self.folder.stage(&sealed.map_err(|_| StoreError::Random)?, &*self.random)?;
         staged.publish(FILE)?;
         self.folder.sync()?;

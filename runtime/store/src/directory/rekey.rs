@@ -10,7 +10,7 @@ use deputy_core::SecretBytes;
 
 use super::folder::Folder;
 use super::{Inner, blocking, names, record};
-use crate::seal::{Draft, Label};
+use crate::seal::{Plaintext, SealLabel};
 use crate::{MasterKey, Random, StoreError, Version};
 
 const NEW: &str = ".rekey-";
@@ -48,12 +48,12 @@ impl Inner {
             if let Some(key) = names::key(&name)
                 && let Some(Ok(entry)) = self.look(&key)?
             {
-                self.seal_beside(&name, &Label::of_key(&key), entry.version, entry.value.expose(), new)?;
+                self.seal_beside(&name, &SealLabel::of_key(&key), entry.version, entry.value.expose(), new)?;
                 count += 1;
             }
         }
         let next = self.next()?.to_be_bytes();
-        self.seal_beside(record::FILE, &Label::of_record(), Version::new(0), &next, new)?;
+        self.seal_beside(record::FILE, &SealLabel::of_record(), Version::new(0), &next, new)?;
         if let Some(text) = key_file {
             self.folder.write(&format!("{NEW}key"), text.expose(), &*self.random)?;
         }
@@ -65,12 +65,12 @@ impl Inner {
     fn seal_beside(
         &self,
         name: &str,
-        label: &Label,
+        label: &SealLabel,
         version: Version,
         value: &[u8],
         new: &MasterKey,
     ) -> Result<(), StoreError> {
-        let sealed = Draft::new(value).seal(label, version, new, &*self.random).map_err(|_| StoreError::Random)?;
+        let sealed = Plaintext::new(value).seal(label, version, new, &*self.random).map_err(|_| StoreError::Random)?;
         self.folder.write(&format!("{NEW}{name}"), &sealed, &*self.random)
     }
 }

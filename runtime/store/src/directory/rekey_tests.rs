@@ -14,7 +14,7 @@ async fn filled() -> Lab {
 }
 
 async fn opens_with(lab: &Lab, byte: u8) -> bool {
-    match super::super::Directory::open(&lab.path(), master(byte), random()).await {
+    match super::super::DirectoryStore::open(&lab.path(), master(byte), random()).await {
         Ok(store) => {
             for number in 0..5 {
                 assert_eq!(store.text(&format!("lease/i{number}")).await.unwrap(), format!("value {number}"));
@@ -34,7 +34,7 @@ async fn rekey_seals_everything_anew() {
     assert_eq!(rekey(&lab.path(), master(1), master(2), random(), None).await.unwrap(), 5);
     assert!(!opens_with(&lab, 1).await && opens_with(&lab, 2).await);
     assert!(!lab.names().iter().any(|name| name.starts_with(".rekey")), "{:?}", lab.names());
-    let store = super::super::Directory::open(&lab.path(), master(2), random()).await.unwrap();
+    let store = super::super::DirectoryStore::open(&lab.path(), master(2), random()).await.unwrap();
     assert_eq!(store.get(&"lease/i3".parse().unwrap()).await.unwrap().unwrap().version, before);
     assert!(store.write("lease/new", "later").await > before, "versions go on");
 }

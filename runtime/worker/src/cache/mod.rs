@@ -20,16 +20,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::{InstanceName, SecretBytes, Stamp, in_one_line};
-use deputy_link::Held;
-use deputy_store::{Expected, Key, KeyError, Kind, Lock, Prefix, Store, StoreError, Version, overwrite};
+use deputy_core::{InstanceName, LeaseVersion, SecretBytes, in_one_line};
+use deputy_link::WorkerState;
+use deputy_store::{
+    ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreKeyError, StoreLock, Version, overwrite,
+};
 use tokio::sync::watch;
 
-use record::RecordError;
+use record::CacheRecordError;
 
-const DELIVERY: Kind = Kind::new("delivery");
-const INDEX: Kind = Kind::new("index");
-const LOCK: Kind = Kind::new("lock");
+const DELIVERY: Namespace = Namespace::new("delivery");
+const INDEX: Namespace = Namespace::new("index");
+const LOCK: Namespace = Namespace::new("lock");
 
 /// How long to wait after a write that failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -39,27 +41,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A state directory that no other worker uses for as long as this lives. Who is about to join claims it first: one that
 /// came too late would write down who it is over who the other one is.
-pub struct Claim {
+pub struct StateDirLock {
     store: Arc<dyn Store>,
-    lock: Arc<Lock>,
+    lock: Arc<StoreLock>,
 }
 
 /// Keeps what is held.
-pub struct Cache {
+pub struct LeaseCache {
     store: Arc<dyn Store>,
-    index: Key,
+    index: StoreKey,
     /// Whose it is: what another worker kept is of no use.
     worker: String,
-    versions: BTreeMap<Key, Version>,
+    versions: BTreeMap<StoreKey, Version>,
     /// What is known to be on the disk.
     kept: Option<Kept>,
-    _lock: Arc<Lock>,
+    _lock: Arc<StoreLock>,
 }
 
 /// What of it is on the disk.
 #[derive(PartialEq)]
 struct Kept {
-    deliveries: BTreeMap<InstanceName, Stamp>,
+    deliveries: BTreeMap<InstanceName, LeaseVersion>,
     index: SecretIndex,
 }
 
@@ -74,7 +76,7 @@ impl PartialEq for SecretIndex {
 
 /// What is held is not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum CacheError {
+pub enum LeaseCacheError {
     /// By the store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,16 +85,16 @@ pub enum CacheError {
     Encode(#[from] serde_json::Error),
     /// A name.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] StoreKeyError),
 }
 
-impl Claim {
+impl StateDirLock {
     /// Takes a store that is used for nothing but a worker.
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another worker uses it.
-    pub async fn take(store: Arc<dyn Store>) -> Result<Self, CacheError> {
-        let lock = Arc::new(store.lock(&Key::new(&LOCK, "worker")?).await?);
+    pub async fn take(store: Arc<dyn Store>) -> Result<Self, LeaseCacheError> {
+        let lock = Arc::new(store.lock(&StoreKey::new(&LOCK, "worker")?).await?);
         Ok(Self { store, lock })
     }
 
@@ -100,24 +102,24 @@ impl Claim {
     ///
     /// # Errors
     /// If there can be no such cache.
-    pub fn cache(&self, worker: &str) -> Result<Cache, CacheError> {
+    pub fn cache(&self, worker: &str) -> Result<LeaseCache, LeaseCacheError> {
         let (store, lock) = (Arc::clone(&self.store), Arc::clone(&self.lock));
-        let index = Key::new(&INDEX, "all")?;
-        Ok(Cache { store, index, worker: worker.to_owned(), versions: BTreeMap::new(), kept: None, _lock: lock })
+        let index = StoreKey::new(&INDEX, "all")?;
+        Ok(LeaseCache { store, index, worker: worker.to_owned(), versions: BTreeMap::new(), kept: None, _lock: lock })
     }
 }
 
-impl Cache {
+impl LeaseCache {
     /// What was held when it was last written. What can't be used is told and left out; what has expired is there, since
     /// it is the operator who says what becomes of it.
-    pub async fn restore(&mut self) -> Held {
+    pub async fn restore(&mut self) -> WorkerState {
         let index = match self.read(&self.index.clone(), record::decode_index).await {
             Ok(Some(index)) => index,
-            Ok(None) => return Held::default(),
-            Err(()) => (Held::default(), BTreeMap::new()),
+            Ok(None) => return WorkerState::default(),
+            Err(()) => (WorkerState::default(), BTreeMap::new()),
         };
         let (mut held, mut missing) = index;
-        let keys = self.store.list(&Prefix::Kind(DELIVERY)).await.unwrap_or_else(|error| {
+        let keys = self.store.list(&KeyPrefix::Kind(DELIVERY)).await.unwrap_or_else(|error| {
             tracing::warn!(error = in_one_line(&error), "what was held can't be read");
             Vec::new()
         });
@@ -145,8 +147,8 @@ impl Cache {
 
     async fn read<T>(
         &mut self,
-        key: &Key,
-        decode: impl FnOnce(&str, &[u8]) -> Result<T, RecordError>,
+        key: &StoreKey,
+        decode: impl FnOnce(&str, &[u8]) -> Result<T, CacheRecordError>,
     ) -> Result<Option<T>, ()> {
         let error: String = match self.store.get(key).await {
             Ok(None) => return Ok(None),
@@ -172,7 +174,7 @@ impl Cache {
 
     /// Follows what is held, until nobody changes it any more, and gives it on to those who use it: all of it, once it is
     /// kept.
-    pub async fn follow(mut self, mut held: watch::Receiver<Arc<Held>>, used: watch::Sender<Arc<Held>>) {
+    pub async fn follow(mut self, mut held: watch::Receiver<Arc<WorkerState>>, used: watch::Sender<Arc<WorkerState>>) {
         loop {
             let newest = Arc::clone(&held.borrow_and_update());
             let kept = {
@@ -205,7 +207,7 @@ impl Cache {
     ///
     /// # Errors
     /// If it can't be. What was not written is written with the next.
-    pub async fn keep(&mut self, held: &Held) -> Result<(), CacheError> {
+    pub async fn keep(&mut self, held: &WorkerState) -> Result<(), LeaseCacheError> {
         // While the coordinator is still sending, what was kept may be more than this.
         if !held.complete {
             return Ok(());
@@ -224,11 +226,11 @@ impl Cache {
         for (name, delivery) in &held.deliveries {
             let is_kept = before.as_ref().is_some_and(|before| before.deliveries.get(name) == Some(&delivery.stamp));
             if !is_kept {
-                let (key, value) = (Key::of_instance(&DELIVERY, name), record::encode(&self.worker, delivery)?);
+                let (key, value) = (StoreKey::of_instance(&DELIVERY, name), record::encode(&self.worker, delivery)?);
                 self.put_or_remove(&key, &value).await?;
             }
         }
-        for key in self.store.list(&Prefix::Kind(DELIVERY)).await? {
+        for key in self.store.list(&KeyPrefix::Kind(DELIVERY)).await? {
             let is_held = held.deliveries.keys().any(|name| name.as_str() == key.name());
             if !is_held {
                 self.remove(&key).await?;
@@ -242,7 +244,7 @@ impl Cache {
     }
 
     /// A start from what was there before would go back. That nothing is there it can say, and wait for the coordinator.
-    async fn put_or_remove(&mut self, key: &Key, value: &SecretBytes) -> Result<(), CacheError> {
+    async fn put_or_remove(&mut self, key: &StoreKey, value: &SecretBytes) -> Result<(), LeaseCacheError> {
         let put = self.put(key, value).await;
         if put.is_err()
             && let Err(error) = self.remove(key).await
@@ -253,14 +255,14 @@ impl Cache {
         put
     }
 
-    async fn put(&mut self, key: &Key, value: &SecretBytes) -> Result<(), CacheError> {
-        let expected = self.versions.get(key).copied().map_or(Expected::Absent, Expected::Version);
+    async fn put(&mut self, key: &StoreKey, value: &SecretBytes) -> Result<(), LeaseCacheError> {
+        let expected = self.versions.get(key).copied().map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
         let version = overwrite(&*self.store, key, value, expected).await?;
         self.versions.insert(key.clone(), version);
         Ok(())
     }
 
-    async fn remove(&mut self, key: &Key) -> Result<(), CacheError> {
+    async fn remove(&mut self, key: &StoreKey) -> Result<(), LeaseCacheError> {
         self.versions.remove(key);
         match self.store.get(key).await {
             Ok(Some(entry)) => Ok(self.store.delete(key, entry.version).await?),
@@ -272,18 +274,18 @@ impl Cache {
 }
 
 /// The leases that are on the disk before any of `wanted` is written, as far as there will be others in their place.
-fn on_disk(wanted: &Kept, before: Option<&Kept>) -> BTreeMap<InstanceName, Stamp> {
+fn on_disk(wanted: &Kept, before: Option<&Kept>) -> BTreeMap<InstanceName, LeaseVersion> {
     let old = |name: &InstanceName| before.and_then(|before| before.deliveries.get(name)).copied();
     wanted.deliveries.iter().map(|(name, stamp)| (name.clone(), old(name).unwrap_or(*stamp))).collect()
 }
 
 /// Numbers alone do not tell: a coordinator that lost its state begins anew.
-fn is_older(stamp: Stamp, than: Stamp) -> bool {
+fn is_older(stamp: LeaseVersion, than: LeaseVersion) -> bool {
     (stamp.obtained_at, stamp.revision) < (than.obtained_at, than.revision)
 }
 
 /// While the coordinator is still sending, what was there before is used.
-fn give(used: &watch::Sender<Arc<Held>>, held: &Arc<Held>) {
+fn give(used: &watch::Sender<Arc<WorkerState>>, held: &Arc<WorkerState>) {
     if held.complete {
         // Nobody uses it any more: then nobody has to have it.
         used.send_replace(Arc::clone(held));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, Limit, SecretBytes, SomeLimits, Stamp, Timestamp};
-use deputy_link::{Binding, Held};
-use deputy_store::envelope;
+use deputy_core::{Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, SecretBytes, Timestamp};
+use deputy_link::{ReceiverBinding, WorkerState};
+use deputy_store::framing;
 use serde::{Deserialize, Serialize};
 
 /// The version of both heads.
@@ -14,7 +14,7 @@ const FORMAT: u32 = 1;
 
 /// Bytes that are of no use here.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RecordError {
+pub(super) enum CacheRecordError {
     /// Of a later version.
     #[error("it has format {0}, which this version of deputy does not know")]
     Format(u32),
@@ -76,24 +76,27 @@ pub(super) fn encode(worker: &str, delivery: &Delivery) -> Result<SecretBytes, s
         valid_until: delivery.valid_until.as_millis(),
         payload: delivery.payload.len(),
     })?;
-    Ok(envelope::join(&head, std::iter::once(&*delivery.payload)))
+    Ok(framing::join(&head, std::iter::once(&*delivery.payload)))
 }
 
 /// The delivery of these bytes.
-pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, RecordError> {
-    let (head, mut payloads) = envelope::split(bytes).ok_or(RecordError::Malformed)?;
+pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, CacheRecordError> {
+    let (head, mut payloads) = framing::split(bytes).ok_or(CacheRecordError::Malformed)?;
     let head: DeliveryHead = head_of(head)?;
-    let payload = envelope::take(&mut payloads, head.payload).ok_or(RecordError::Malformed)?;
+    let payload = framing::take(&mut payloads, head.payload).ok_or(CacheRecordError::Malformed)?;
     if !payloads.is_empty() {
-        return Err(RecordError::Malformed);
+        return Err(CacheRecordError::Malformed);
     }
     if head.worker != worker {
-        return Err(RecordError::Foreign);
+        return Err(CacheRecordError::Foreign);
     }
     Ok(Delivery {
-        instance: head.instance.parse().map_err(|_| RecordError::Malformed)?,
-        service: head.service.parse().map_err(|_| RecordError::Malformed)?,
-        stamp: Stamp { revision: Revision(head.revision), obtained_at: Timestamp::from_millis(head.obtained_at) },
+        instance: head.instance.parse().map_err(|_| CacheRecordError::Malformed)?,
+        service: head.service.parse().map_err(|_| CacheRecordError::Malformed)?,
+        stamp: LeaseVersion {
+            revision: Revision(head.revision),
+            obtained_at: Timestamp::from_millis(head.obtained_at),
+        },
         valid_until: Timestamp::from_millis(head.valid_until),
         payload: Arc::new(payload),
     })
@@ -102,12 +105,12 @@ pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, RecordError
 /// The bytes of all the rest, with the leases that are on the disk.
 pub(super) fn encode_index(
     worker: &str,
-    held: &Held,
-    stamps: &BTreeMap<InstanceName, Stamp>,
+    held: &WorkerState,
+    stamps: &BTreeMap<InstanceName, LeaseVersion>,
 ) -> Result<SecretBytes, serde_json::Error> {
-    let stamp = |stamp: &Stamp| (stamp.revision.0, stamp.obtained_at.as_millis());
-    let names = |binding: &Binding| binding.instances.iter().map(ToString::to_string).collect();
-    let binding = |binding: &Binding| BindingHead {
+    let stamp = |stamp: &LeaseVersion| (stamp.revision.0, stamp.obtained_at.as_millis());
+    let names = |binding: &ReceiverBinding| binding.instances.iter().map(ToString::to_string).collect();
+    let binding = |binding: &ReceiverBinding| BindingHead {
         component: binding.component.to_string(),
         settings: binding.settings.clone(),
         instances: names(binding),
@@ -121,38 +124,38 @@ pub(super) fn encode_index(
         receivers: held.receivers.iter().map(|(name, it)| (name.to_string(), binding(it))).collect(),
         delivered: held.delivered.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
     })?;
-    Ok(envelope::join(&head, std::iter::empty()))
+    Ok(framing::join(&head, std::iter::empty()))
 }
 
 /// The deliveries that there should be, each with the oldest lease that it can be of, if that is known.
-pub(super) type Expected = BTreeMap<String, Option<Stamp>>;
+pub(super) type Expected = BTreeMap<String, Option<LeaseVersion>>;
 
 /// What was held, without the deliveries, and those that there should be.
-pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, Expected), RecordError> {
-    let (head, []) = envelope::split(bytes).ok_or(RecordError::Malformed)? else {
-        return Err(RecordError::Malformed);
+pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(WorkerState, Expected), CacheRecordError> {
+    let (head, []) = framing::split(bytes).ok_or(CacheRecordError::Malformed)? else {
+        return Err(CacheRecordError::Malformed);
     };
     let head: IndexHead = head_of(head)?;
     if head.worker != worker {
-        return Err(RecordError::Foreign);
+        return Err(CacheRecordError::Foreign);
     }
-    let mut held = Held { complete: true, ..Held::default() };
+    let mut held = WorkerState { complete: true, ..WorkerState::default() };
     if let Some(delivered) = head.delivered {
         let delivered: Result<_, _> = delivered.iter().map(|name| name.parse()).collect();
-        held.delivered = Some(delivered.map_err(|_| RecordError::Malformed)?);
+        held.delivered = Some(delivered.map_err(|_| CacheRecordError::Malformed)?);
     }
     for (name, binding) in head.receivers {
-        let name = name.parse().map_err(|_| RecordError::Malformed)?;
+        let name = name.parse().map_err(|_| CacheRecordError::Malformed)?;
         let instances: Result<_, _> = binding.instances.iter().map(|name| name.parse()).collect();
-        let binding = Binding {
-            component: binding.component.parse().map_err(|_| RecordError::Malformed)?,
+        let binding = ReceiverBinding {
+            component: binding.component.parse().map_err(|_| CacheRecordError::Malformed)?,
             settings: binding.settings,
-            instances: instances.map_err(|_| RecordError::Malformed)?,
+            instances: instances.map_err(|_| CacheRecordError::Malformed)?,
             limits: limits_of(&binding.limits)?,
         };
         held.receivers.insert(name, binding);
     }
-    let stamp = |(revision, obtained): &(u64, u64)| Stamp {
+    let stamp = |(revision, obtained): &(u64, u64)| LeaseVersion {
         revision: Revision(*revision),
         obtained_at: Timestamp::from_millis(*obtained),
     };
@@ -163,19 +166,19 @@ pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(Held, Expected
     Ok((held, expected.collect()))
 }
 
-fn limits_of(written: &BTreeMap<String, u64>) -> Result<SomeLimits, RecordError> {
+fn limits_of(written: &BTreeMap<String, u64>) -> Result<LimitOverrides, CacheRecordError> {
     let limits: Option<Vec<_>> = written.iter().map(|(key, number)| Some((Limit::of_key(key)?, *number))).collect();
-    SomeLimits::new(limits.ok_or(RecordError::Malformed)?).map_err(|_| RecordError::Malformed)
+    LimitOverrides::new(limits.ok_or(CacheRecordError::Malformed)?).map_err(|_| CacheRecordError::Malformed)
 }
 
-fn head_of<'d, T: Deserialize<'d>>(head: &'d [u8]) -> Result<T, RecordError> {
+fn head_of<'d, T: Deserialize<'d>>(head: &'d [u8]) -> Result<T, CacheRecordError> {
     #[derive(Deserialize)]
     struct Version {
         format: u32,
     }
-    let version: Version = serde_json::from_slice(head).map_err(|_| RecordError::Malformed)?;
+    let version: Version = serde_json::from_slice(head).map_err(|_| CacheRecordError::Malformed)?;
     if version.format != FORMAT {
-        return Err(RecordError::Format(version.format));
+        return Err(CacheRecordError::Format(version.format));
     }
-    serde_json::from_slice(head).map_err(|_| RecordError::Malformed)
+    serde_json::from_slice(head).map_err(|_| CacheRecordError::Malformed)
 }

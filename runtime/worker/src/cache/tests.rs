@@ -3,9 +3,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, Limit, SecretBytes, SomeLimits, Timestamp};
-use deputy_link::Binding;
-use deputy_store::{Directory, MasterKey};
+use deputy_core::{Delivery, Digest, Limit, LimitOverrides, SecretBytes, Timestamp};
+use deputy_link::ReceiverBinding;
+use deputy_store::{DirectoryStore, MasterKey};
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -13,20 +13,20 @@ use crate::testing::{put, random};
 
 async fn store(folder: &Path) -> Result<Arc<dyn Store>, StoreError> {
     let key: Vec<u8> = (0..32).map(|byte| byte * 7).collect();
-    Ok(Arc::new(Directory::open(folder, MasterKey::parse(&key).unwrap(), random()).await?))
+    Ok(Arc::new(DirectoryStore::open(folder, MasterKey::parse(&key).unwrap(), random()).await?))
 }
 
-async fn open(folder: &Path) -> Cache {
+async fn open(folder: &Path) -> LeaseCache {
     opened(folder, "w1").await
 }
 
-async fn opened(folder: &Path, worker: &str) -> Cache {
-    Claim::take(store(folder).await.unwrap()).await.unwrap().cache(worker).unwrap()
+async fn opened(folder: &Path, worker: &str) -> LeaseCache {
+    StateDirLock::take(store(folder).await.unwrap()).await.unwrap().cache(worker).unwrap()
 }
 
-fn held(deliveries: &[(&str, u64)]) -> Held {
-    let limits = SomeLimits::new(Limit::ALL.map(|limit| (limit, *limit.bounds().end()))).unwrap();
-    let binding = Binding {
+fn held(deliveries: &[(&str, u64)]) -> WorkerState {
+    let limits = LimitOverrides::new(Limit::ALL.map(|limit| (limit, *limit.bounds().end()))).unwrap();
+    let binding = ReceiverBinding {
         component: Digest::new([7; 32]),
         settings: BTreeMap::from([("profile".to_owned(), "default".to_owned())]),
         instances: ["a", "b"].map(|name| name.parse().unwrap()).into(),
@@ -37,23 +37,23 @@ fn held(deliveries: &[(&str, u64)]) -> Held {
         let delivery = Delivery {
             instance: instance.clone(),
             service: "s3".parse().unwrap(),
-            stamp: Stamp { revision: Revision(*revision), obtained_at: Timestamp::from_millis(*revision) },
+            stamp: LeaseVersion { revision: Revision(*revision), obtained_at: Timestamp::from_millis(*revision) },
             valid_until: Timestamp::from_millis(revision + 1000),
             payload: Arc::new(SecretBytes::new(format!("payload of {name} {revision}").into_bytes())),
         };
         (instance, delivery)
     };
-    Held {
+    WorkerState {
         deliveries: deliveries.iter().map(delivery).collect(),
         receivers: BTreeMap::from([("aws".parse().unwrap(), binding)]),
         delivered: Some(["a", "b", "d"].map(|name| name.parse().unwrap()).into()),
         complete: true,
-        ..Held::default()
+        ..WorkerState::default()
     }
 }
 
 /// All of it, with the payloads.
-fn shown(held: &Held) -> String {
+fn shown(held: &WorkerState) -> String {
     let payloads = held.deliveries.values().map(|it| String::from_utf8_lossy(it.payload.expose()));
     format!("{held:?} {:?}", payloads.collect::<Vec<_>>())
 }
@@ -63,7 +63,7 @@ async fn what_is_held_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
-    assert_eq!(shown(&cache.restore().await), shown(&Held::default()), "nobody knows anything yet");
+    assert_eq!(shown(&cache.restore().await), shown(&WorkerState::default()), "nobody knows anything yet");
     for held in
         [held(&[("a", 1), ("b", 1)]), held(&[("a", 2), ("b", 1)]), held(&[("a", 3)]), held(&[("a", 3), ("c", 1)])]
     {
@@ -85,7 +85,7 @@ async fn what_the_coordinator_is_still_sending_takes_nothing_away() {
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
     cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
-    let half = Held { complete: false, ..held(&[("a", 2)]) };
+    let half = WorkerState { complete: false, ..held(&[("a", 2)]) };
     cache.keep(&half).await.unwrap();
     drop(cache);
     assert_eq!(open(&state).await.restore().await.deliveries.len(), 2);
@@ -149,7 +149,7 @@ async fn what_another_worker_kept_is_of_no_use() {
     cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
     drop(cache);
     let mut other = opened(&state, "w2").await;
-    assert_eq!(shown(&other.restore().await), shown(&Held::default()));
+    assert_eq!(shown(&other.restore().await), shown(&WorkerState::default()));
     other.keep(&held(&[("a", 9)])).await.unwrap();
     drop(other);
     let mut again = opened(&state, "w2").await;
@@ -160,8 +160,8 @@ async fn what_another_worker_kept_is_of_no_use() {
 async fn two_workers_do_not_share_a_state() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(&folder.path().join("state")).await;
-    let second = Claim::take(store(&folder.path().join("state")).await.unwrap()).await;
-    assert!(matches!(second, Err(CacheError::Store(StoreError::Locked { .. }))));
+    let second = StateDirLock::take(store(&folder.path().join("state")).await.unwrap()).await;
+    assert!(matches!(second, Err(LeaseCacheError::Store(StoreError::Locked { .. }))));
     drop(first);
     open(&folder.path().join("state")).await;
 }
@@ -170,8 +170,8 @@ async fn two_workers_do_not_share_a_state() {
 async fn it_follows_and_ends_with_who_it_follows() {
     let folder = tempfile::tempdir().unwrap();
     let cache = open(&folder.path().join("state")).await;
-    let (sender, receiver) = watch::channel(Arc::new(Held::default()));
-    let (used, in_use) = watch::channel(Arc::new(Held::default()));
+    let (sender, receiver) = watch::channel(Arc::new(WorkerState::default()));
+    let (used, in_use) = watch::channel(Arc::new(WorkerState::default()));
     let following = cache.follow(receiver, used);
     let change = async {
         for revision in 1..50 {
@@ -192,15 +192,15 @@ fn limits_of_an_index_are_none_or_within_their_bounds() {
     let index = |limits: &str| {
         let binding = format!(r#"{{"component":"{}","settings":{{}},"instances":["a"]{limits}}}"#, "07".repeat(32));
         let head = format!(r#"{{"format":1,"worker":"w1","instances":[],"receivers":{{"aws":{binding}}}}}"#);
-        let bytes = deputy_store::envelope::join(head.as_bytes(), std::iter::empty());
+        let bytes = deputy_store::framing::join(head.as_bytes(), std::iter::empty());
         record::decode_index("w1", bytes.expose())
     };
     let (held, _) = index("").unwrap();
-    assert_eq!(held.receivers.values().next().unwrap().limits, SomeLimits::default());
+    assert_eq!(held.receivers.values().next().unwrap().limits, LimitOverrides::default());
     assert!(index(r#","limits":{"wall":1000}"#).is_ok());
     for limits in [r#"{"wall":0}"#, r#"{"wall":3600001}"#, r#"{"wall":-1}"#, r#"{"walls":1000}"#, "[]"] {
         let error = index(&format!(r#","limits":{limits}"#)).unwrap_err();
-        assert!(matches!(error, RecordError::Malformed), "{limits}");
+        assert!(matches!(error, CacheRecordError::Malformed), "{limits}");
     }
 }
 
@@ -219,8 +219,8 @@ fn no_part_of_a_record_is_one() {
     assert!(record::decode("w1", index.expose()).is_err());
     assert!(record::decode_index("w1", &[index.expose(), b"x"].concat()).is_err());
     let later = br#"{"format":2,"else":1}"#;
-    let later = deputy_store::envelope::join(later, std::iter::empty());
-    assert!(matches!(record::decode("w1", later.expose()), Err(RecordError::Format(2))));
+    let later = deputy_store::framing::join(later, std::iter::empty());
+    assert!(matches!(record::decode("w1", later.expose()), Err(CacheRecordError::Format(2))));
 }
 
 /// A disk that is full when it is told so, and does not answer while nobody lets it.
@@ -232,15 +232,15 @@ struct Disk {
 
 #[async_trait::async_trait]
 impl Store for Disk {
-    async fn list(&self, prefix: &Prefix) -> Result<Vec<Key>, StoreError> {
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
         self.store.list(prefix).await
     }
 
-    async fn get(&self, key: &Key) -> Result<Option<deputy_store::Entry>, StoreError> {
+    async fn get(&self, key: &StoreKey) -> Result<Option<deputy_store::StoredValue>, StoreError> {
         self.store.get(key).await
     }
 
-    async fn put(&self, key: &Key, value: &SecretBytes, expected: Expected) -> Result<Version, StoreError> {
+    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
         self.answers.acquire().await.unwrap().forget();
         if self.is_full.load(Ordering::Relaxed) {
             let source = std::io::ErrorKind::StorageFull.into();
@@ -249,19 +249,19 @@ impl Store for Disk {
         self.store.put(key, value, expected).await
     }
 
-    async fn delete(&self, key: &Key, expected: Version) -> Result<(), StoreError> {
+    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
         self.store.delete(key, expected).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<(), StoreError> {
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.store.quarantine(key).await
     }
 
-    async fn watch(&self, prefix: Prefix) -> Result<deputy_store::Changes, StoreError> {
+    async fn watch(&self, prefix: KeyPrefix) -> Result<deputy_store::Changes, StoreError> {
         self.store.watch(prefix).await
     }
 
-    async fn lock(&self, name: &Key) -> Result<Lock, StoreError> {
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         self.store.lock(name).await
     }
 }
@@ -272,9 +272,9 @@ async fn what_is_held_is_used_when_it_is_kept_or_when_nothing_older_is() {
     let place = folder.path().join("state");
     let store = store(&place).await.unwrap();
     let disk = Arc::new(Disk { store, is_full: AtomicBool::new(false), answers: Semaphore::new(0) });
-    let cache = Claim::take(Arc::clone(&disk) as _).await.unwrap().cache("w1").unwrap();
+    let cache = StateDirLock::take(Arc::clone(&disk) as _).await.unwrap().cache("w1").unwrap();
     let (sender, receiver) = watch::channel(Arc::new(held(&[("a", 1), ("b", 1)])));
-    let (used, mut in_use) = watch::channel(Arc::new(Held::default()));
+    let (used, mut in_use) = watch::channel(Arc::new(WorkerState::default()));
     let following = cache.follow(receiver, used);
     let change = async {
         // The index and two leases: the last of them is not written yet.

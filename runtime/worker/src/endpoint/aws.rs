@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Span, Timestamp};
-use deputy_link::Held;
-use deputy_observe::Handler;
+use deputy_link::WorkerState;
+use deputy_observe::HttpHandler;
 use deputy_payloads::AwsCredentials;
 use deputy_support::RateLimiter;
 use http::header::{self, HeaderValue};
@@ -28,11 +28,11 @@ use super::Clock;
 use super::token_file::TokenFile;
 
 /// Gives out the credentials of one instance.
-pub struct Aws {
+pub struct AwsEndpoint {
     instance: InstanceName,
     path: String,
     token: TokenFile,
-    held: watch::Receiver<Arc<Held>>,
+    held: watch::Receiver<Arc<WorkerState>>,
     clock: Clock,
     /// Lines of the log: every program of the machine can ask.
     refusals: RateLimiter,
@@ -79,9 +79,14 @@ enum Refused {
     NotAws(InstanceName),
 }
 
-impl Aws {
+impl AwsEndpoint {
     /// For one instance, to those who show the token.
-    pub fn new(instance: InstanceName, token: TokenFile, held: watch::Receiver<Arc<Held>>, clock: Clock) -> Self {
+    pub fn new(
+        instance: InstanceName,
+        token: TokenFile,
+        held: watch::Receiver<Arc<WorkerState>>,
+        clock: Clock,
+    ) -> Self {
         let path = Self::path(&instance);
         let (refusals, answers) = (RateLimiter::new(LINES, MINUTE), RateLimiter::new(LINES, MINUTE));
         Self { path, instance, token, held, clock, refusals, answers }
@@ -138,7 +143,7 @@ impl Aws {
     }
 }
 
-impl Handler for Aws {
+impl HttpHandler for AwsEndpoint {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         self.judge(&request).await.unwrap_or_else(|refused| {
             let (status, code) = refused.code();

@@ -7,21 +7,21 @@ const PATH: &str = "/v1/credentials/s3-prod";
 const PAYLOAD: &str = r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"hunter2","SessionToken":"tok","Expiration":"2099-01-01T00:00:00Z"}"#;
 
 struct World {
-    aws: Aws,
-    sender: watch::Sender<Arc<Held>>,
+    aws: AwsEndpoint,
+    sender: watch::Sender<Arc<WorkerState>>,
     _folder: tempfile::TempDir,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file that only this test reads, and randomness that it does not use")]
-async fn at(now: u64, held: Arc<Held>) -> World {
+async fn at(now: u64, held: Arc<WorkerState>) -> World {
     let (sender, receiver) = watch::channel(held);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     std::fs::write(&file, TOKEN).unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let here = deputy_sources::Surroundings::of_process();
+    let here = deputy_sources::SourceContext::of_process();
     let token = TokenFile::open(&file, &aws_lc_rs::rand::SystemRandom::new(), &here, clock(now)).await.unwrap();
-    World { aws: Aws::new("s3-prod".parse().unwrap(), token, receiver, clock(now)), sender, _folder: folder }
+    World { aws: AwsEndpoint::new("s3-prod".parse().unwrap(), token, receiver, clock(now)), sender, _folder: folder }
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<()> {

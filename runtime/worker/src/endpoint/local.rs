@@ -12,9 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName};
-use deputy_link::Held;
+use deputy_link::WorkerState;
 use deputy_local::{ControlError, reply};
-use deputy_observe::Handler;
+use deputy_observe::HttpHandler;
 use http::{Method, Request, Response};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -23,14 +23,14 @@ use super::Clock;
 
 /// What the worker says of itself.
 #[async_trait]
-pub trait Status: Send + Sync {
+pub trait StatusSource: Send + Sync {
     /// All of it, as JSON.
     async fn status(&self) -> Result<Value, ControlError>;
 }
 
 /// Whether leases are given out at the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leases {
+pub enum LeaseAccess {
     /// To everybody who may connect.
     Given,
     /// To nobody: the operator has not said so.
@@ -38,16 +38,21 @@ pub enum Leases {
 }
 
 /// Answers the programs of this machine that may connect to the socket: they may have every lease.
-pub struct Local {
-    held: watch::Receiver<Arc<Held>>,
+pub struct LocalEndpoint {
+    held: watch::Receiver<Arc<WorkerState>>,
     clock: Clock,
-    status: Arc<dyn Status>,
-    leases: Leases,
+    status: Arc<dyn StatusSource>,
+    leases: LeaseAccess,
 }
 
-impl Local {
+impl LocalEndpoint {
     /// For what a worker holds.
-    pub fn new(held: watch::Receiver<Arc<Held>>, clock: Clock, status: Arc<dyn Status>, leases: Leases) -> Self {
+    pub fn new(
+        held: watch::Receiver<Arc<WorkerState>>,
+        clock: Clock,
+        status: Arc<dyn StatusSource>,
+        leases: LeaseAccess,
+    ) -> Self {
         Self { held, clock, status, leases }
     }
 
@@ -61,7 +66,7 @@ impl Local {
     }
 
     async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
-        if self.leases == Leases::Withheld {
+        if self.leases == LeaseAccess::Withheld {
             let why = "this worker gives out no leases here: [endpoints.socket] in its configuration has it do so";
             return Err(ControlError::new("misconfigured", why));
         }
@@ -70,7 +75,8 @@ impl Local {
             .parse()
             .map_err(|_| ControlError::new("unknown", &format!("{name:?} is not the name of an instance")))?;
         let mut held = self.held.clone();
-        let good = |held: &Arc<Held>| held.deliveries.get(&instance).filter(|d| d.is_valid((self.clock)())).cloned();
+        let good =
+            |held: &Arc<WorkerState>| held.deliveries.get(&instance).filter(|d| d.is_valid((self.clock)())).cloned();
         let found = async {
             loop {
                 if let Some(delivery) = good(&held.borrow_and_update()) {
@@ -98,7 +104,7 @@ impl Local {
     }
 }
 
-impl Handler for Local {
+impl HttpHandler for LocalEndpoint {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
     }
@@ -116,7 +122,7 @@ fn given(delivery: Delivery) -> Response<Bytes> {
     let Delivery { instance, service, stamp, valid_until, payload } = delivery;
     tracing::info!(%instance, revision = %stamp.revision, "given out over the worker's socket");
     let service = Some(service.to_string());
-    reply::given(reply::Lease {
+    reply::given(reply::LeaseReply {
         service,
         revision: stamp.revision,
         obtained_at: stamp.obtained_at,

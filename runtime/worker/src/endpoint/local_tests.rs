@@ -1,8 +1,8 @@
 use super::*;
 
 use deputy_core::Span;
-use deputy_local::{Client, ClientError, Peer, SocketFile};
-use deputy_observe::{Listener, serve};
+use deputy_local::{SocketClient, SocketClientError, SocketFile, SocketPeer};
+use deputy_observe::{HttpListener, serve};
 use tokio::task::JoinSet;
 
 use crate::endpoint::testing::{clock, held};
@@ -10,7 +10,7 @@ use crate::endpoint::testing::{clock, held};
 struct Ready;
 
 #[async_trait]
-impl Status for Ready {
+impl StatusSource for Ready {
     async fn status(&self) -> Result<Value, ControlError> {
         Ok(serde_json::json!({ "schema": 1, "ready": true }))
     }
@@ -18,29 +18,29 @@ impl Status for Ready {
 
 /// A worker's socket, as programs find it.
 struct World {
-    client: Client,
-    sender: watch::Sender<Arc<Held>>,
+    client: SocketClient,
+    sender: watch::Sender<Arc<WorkerState>>,
     _served: JoinSet<()>,
     _file: SocketFile,
     _folder: tempfile::TempDir,
 }
 
-fn at(now: u64, held: Arc<Held>) -> World {
+fn at(now: u64, held: Arc<WorkerState>) -> World {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("worker.sock");
     let (listener, file) = SocketFile::listen(&path, 0o600).unwrap();
     let (sender, receiver) = watch::channel(held);
-    let local = Arc::new(Local::new(receiver, clock(now), Arc::new(Ready), Leases::Given));
+    let local = Arc::new(LocalEndpoint::new(receiver, clock(now), Arc::new(Ready), LeaseAccess::Given));
     let mut served = JoinSet::new();
-    served.spawn(serve(Listener::Unix(listener), local));
-    let client = Client::new(&path, Peer::Worker);
+    served.spawn(serve(HttpListener::Unix(listener), local));
+    let client = SocketClient::new(&path, SocketPeer::Worker);
     World { client, sender, _served: served, _file: file, _folder: folder }
 }
 
 impl World {
     async fn refused(&self, name: &str) -> ControlError {
         match self.client.lease(name, Span::millis(10)).await {
-            Err(ClientError::Refused(error)) => error,
+            Err(SocketClientError::Refused(error)) => error,
             other => panic!("{other:?}"),
         }
     }
@@ -103,15 +103,15 @@ async fn a_worker_says_what_it_holds_and_obtains_nothing() {
         (Method::GET, "/v1/instances/s3-prod/lease/more"),
         (Method::GET, "/"),
     ] {
-        let Err(ClientError::Refused(error)) = world.client.send(method, path).await else { panic!("{path}") };
+        let Err(SocketClientError::Refused(error)) = world.client.send(method, path).await else { panic!("{path}") };
         assert_eq!(error.kind, "request", "{path}");
     }
 }
 
 #[tokio::test]
 async fn without_a_word_in_the_configuration_nothing_is_given_out() {
-    let (_sender, held) = watch::channel(Arc::new(Held::default()));
-    let local = Local::new(held, clock(0), Arc::new(Ready), Leases::Withheld);
+    let (_sender, held) = watch::channel(Arc::new(WorkerState::default()));
+    let local = LocalEndpoint::new(held, clock(0), Arc::new(Ready), LeaseAccess::Withheld);
     let lease = Request::get("/v1/instances/s3-prod/lease").body(()).unwrap();
     assert_eq!(local.answer(lease).await.status(), http::StatusCode::UNPROCESSABLE_ENTITY);
     let status = Request::get("/v1/status").body(()).unwrap();

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use deputy_core::Timestamp;
 
-pub use aws::Aws;
-pub use local::{Leases, Local, Status};
-pub use token::{Token, TokenError};
+pub use aws::AwsEndpoint;
+pub use local::{LeaseAccess, LocalEndpoint, StatusSource};
+pub use token::{EndpointToken, EndpointTokenError};
 pub use token_file::TokenFile;
 
 /// What the wall clock shows.

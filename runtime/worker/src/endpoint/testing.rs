@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, SecretBytes, Stamp, Timestamp};
-use deputy_link::Held;
+use deputy_core::{Delivery, InstanceName, LeaseVersion, SecretBytes, Timestamp};
+use deputy_link::WorkerState;
 
 use super::Clock;
 
@@ -12,13 +12,13 @@ use super::Clock;
 pub(super) const HOUR: Timestamp = Timestamp::from_millis(3_600_999);
 
 /// One lease of `s3-prod`.
-pub(super) fn held(payload: &str) -> Arc<Held> {
+pub(super) fn held(payload: &str) -> Arc<WorkerState> {
     let instance: InstanceName = "s3-prod".parse().unwrap();
-    let stamp = Stamp { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
+    let stamp = LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
     let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
     let service = "s3".parse().unwrap();
     let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: HOUR, payload };
-    Arc::new(Held { deliveries: [(instance, delivery)].into(), complete: true, ..Held::default() })
+    Arc::new(WorkerState { deliveries: [(instance, delivery)].into(), complete: true, ..WorkerState::default() })
 }
 
 /// A clock that stands still.

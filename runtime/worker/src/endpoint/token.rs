@@ -13,16 +13,16 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use aws_lc_rs::rand::SecureRandom;
 use deputy_core::ByteSize;
-use deputy_sources::{Form, SourceError, Surroundings, read_file};
+use deputy_sources::{SourceContext, SourceError, ValueShape, read_file};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 /// A token, as a hash.
-pub struct Token(Digest);
+pub struct EndpointToken(Digest);
 
 /// There is no token.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub enum EndpointTokenError {
     /// The file can't be used.
     #[error("cannot use the token of an endpoint")]
     Read(#[source] SourceError),
@@ -55,13 +55,17 @@ const LEAST: usize = 16;
 /// Longer ones may not go into a header.
 const MOST: ByteSize = ByteSize::kib(4);
 
-impl Token {
+impl EndpointToken {
     /// Reads a token's file. One that is not there is made, with a token of 32 random bytes in hexadecimal digits, for its
     /// owner alone.
     ///
     /// # Errors
     /// If others can read the file or change it, or it can't be made.
-    pub async fn open(path: &Path, random: &dyn SecureRandom, here: &Surroundings) -> Result<Self, TokenError> {
+    pub async fn open(
+        path: &Path,
+        random: &dyn SecureRandom,
+        here: &SourceContext,
+    ) -> Result<Self, EndpointTokenError> {
         if !path.exists() {
             make(path, random)?;
         }
@@ -69,9 +73,9 @@ impl Token {
     }
 
     /// Reads a token's file.
-    pub(super) async fn read(path: &Path, here: &Surroundings) -> Result<Self, TokenError> {
-        let (token, _) = read_file(path, Form::bytes(MOST), here).await.map_err(TokenError::Read)?;
-        Self::of(token.expose()).ok_or_else(|| TokenError::Unsound { path: path.to_owned() })
+    pub(super) async fn read(path: &Path, here: &SourceContext) -> Result<Self, EndpointTokenError> {
+        let (token, _) = read_file(path, ValueShape::bytes(MOST), here).await.map_err(EndpointTokenError::Read)?;
+        Self::of(token.expose()).ok_or_else(|| EndpointTokenError::Unsound { path: path.to_owned() })
     }
 
     /// Of a text that can be sent as a header and is long enough.
@@ -87,10 +91,10 @@ impl Token {
 }
 
 /// Makes a token's file, whole or not at all. If another process was faster, its file stays.
-fn make(path: &Path, random: &dyn SecureRandom) -> Result<(), TokenError> {
-    let failed = |source| TokenError::Write { path: path.to_owned(), source };
+fn make(path: &Path, random: &dyn SecureRandom) -> Result<(), EndpointTokenError> {
+    let failed = |source| EndpointTokenError::Write { path: path.to_owned(), source };
     let mut bytes = Zeroizing::new([0; 32]);
-    random.fill(bytes.as_mut()).map_err(|_| TokenError::Random)?;
+    random.fill(bytes.as_mut()).map_err(|_| EndpointTokenError::Random)?;
     let mut text = Zeroizing::new(String::with_capacity(64));
     for byte in bytes.iter() {
         text.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
@@ -110,7 +114,7 @@ fn placed(file: NamedTempFile, path: &Path) -> io::Result<()> {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for EndpointToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[token]")
     }

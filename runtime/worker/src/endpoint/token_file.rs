@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SecureRandom;
 use deputy_core::in_one_line;
-use deputy_sources::{Fingerprint, Surroundings};
+use deputy_sources::{FileFingerprint, SourceContext};
 use tokio::sync::Mutex;
 
 use super::Clock;
-use super::token::{Token, TokenError};
+use super::token::{EndpointToken, EndpointTokenError};
 
 /// How long the last token is good after its file can't be used any more: it may be being written.
 const GRACE: Duration = Duration::from_secs(60);
@@ -18,15 +18,15 @@ const GRACE: Duration = Duration::from_secs(60);
 /// The token of an endpoint.
 pub struct TokenFile {
     path: PathBuf,
-    here: Surroundings,
+    here: SourceContext,
     clock: Clock,
     last: Mutex<Last>,
 }
 
 struct Last {
-    token: Arc<Token>,
+    token: Arc<EndpointToken>,
     /// Of the file that was looked at last; `None` if it is not there.
-    seen: Option<Fingerprint>,
+    seen: Option<FileFingerprint>,
     /// Since when the file can't be used, in milliseconds of the wall clock.
     failed_at: Option<u64>,
 }
@@ -39,10 +39,10 @@ impl TokenFile {
     pub async fn open(
         path: &Path,
         random: &dyn SecureRandom,
-        here: &Surroundings,
+        here: &SourceContext,
         clock: Clock,
-    ) -> Result<Self, TokenError> {
-        let token = Token::open(path, random, here).await?;
+    ) -> Result<Self, EndpointTokenError> {
+        let token = EndpointToken::open(path, random, here).await?;
         // Unknown: the first use reads the file again, so that no change in between is missed.
         let last = Last { token: Arc::new(token), seen: None, failed_at: None };
         Ok(Self { path: path.to_owned(), here: here.clone(), clock, last: Mutex::new(last) })
@@ -53,12 +53,12 @@ impl TokenFile {
         self.current().await.is_some_and(|token| token.is(shown))
     }
 
-    async fn current(&self) -> Option<Arc<Token>> {
+    async fn current(&self) -> Option<Arc<EndpointToken>> {
         let mut last = self.last.lock().await;
-        let seen = Fingerprint::of_file(&self.path).await.ok();
+        let seen = FileFingerprint::of_file(&self.path).await.ok();
         let unchanged = last.seen == seen && seen.is_some();
         if !unchanged {
-            match Token::read(&self.path, &self.here).await {
+            match EndpointToken::read(&self.path, &self.here).await {
                 Ok(token) => *last = Last { token: Arc::new(token), seen, failed_at: None },
                 Err(error) => {
                     if last.failed_at.is_none() || last.seen != seen {

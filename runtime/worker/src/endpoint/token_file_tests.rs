@@ -20,7 +20,7 @@ fn put(path: &Path, text: &str) {
 async fn open(path: &Path, time: &Arc<AtomicU64>) -> TokenFile {
     let time = Arc::clone(time);
     let clock: Clock = Arc::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)));
-    TokenFile::open(path, &SystemRandom::new(), &Surroundings::of_process(), clock).await.unwrap()
+    TokenFile::open(path, &SystemRandom::new(), &SourceContext::of_process(), clock).await.unwrap()
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-async fn open(path: &Path) -> Result<Token, TokenError> {
-    Token::open(path, &random(), &Surroundings::of_process()).await
+async fn open(path: &Path) -> Result<EndpointToken, EndpointTokenError> {
+    EndpointToken::open(path, &random(), &SourceContext::of_process()).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
@@ -66,9 +66,9 @@ async fn a_token_that_others_could_read_or_guess_or_that_cannot_be_sent_is_refus
         let text = text.trim();
         assert!(text.is_empty() || !format!("{error} {error:?}").contains(text), "{error:?}");
     }
-    assert!(matches!(open(folder.path()).await, Err(TokenError::Read(_))));
+    assert!(matches!(open(folder.path()).await, Err(EndpointTokenError::Read(_))));
     let nowhere = folder.path().join("none/token");
-    assert!(matches!(open(&nowhere).await, Err(TokenError::Write { .. })));
+    assert!(matches!(open(&nowhere).await, Err(EndpointTokenError::Write { .. })));
     // A link to nothing is not followed to make a file elsewhere.
     let link = folder.path().join("link");
     symlink(folder.path().join("elsewhere"), &link).unwrap();

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::Child;
 
-use super::{HookError, Occasion};
+use super::{HookContext, HookError};
 
 /// Bytes of the output that are kept.
 const KEPT: usize = 2048;
@@ -27,7 +27,7 @@ const PIPE: usize = 64 << 10;
 /// Lines of it that are shown.
 const LINES: usize = 10;
 
-pub(super) async fn run(command: &HookCommand, limit: Span, occasion: Occasion<'_>) -> Result<(), HookError> {
+pub(super) async fn run(command: &HookCommand, limit: Span, occasion: HookContext<'_>) -> Result<(), HookError> {
     let program = command.program().to_owned();
     let failed = |source| HookError::Io { doing: "start", what: program.clone(), source };
     let (output, input) = io::pipe().map_err(failed)?;

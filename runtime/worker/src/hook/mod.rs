@@ -29,7 +29,7 @@ pub enum Hook {
 
 /// What the workload is told about.
 #[derive(Debug, Clone, Copy)]
-pub struct Occasion<'o> {
+pub struct HookContext<'o> {
     /// Whose unit.
     pub receiver: &'o ReceiverName,
     /// Where the link to it is. If nothing is published any more, nothing is there.
@@ -101,7 +101,7 @@ impl Hook {
     ///
     /// # Errors
     /// If it was not told, or could not do what it was told.
-    pub async fn run(&self, occasion: Occasion<'_>) -> Result<(), HookError> {
+    pub async fn run(&self, occasion: HookContext<'_>) -> Result<(), HookError> {
         match self {
             Self::Command(command, limit) => command::run(command, *limit, occasion).await,
             Self::Signal(path, signal) => pid_file::signal(path.clone(), number(*signal)).await,

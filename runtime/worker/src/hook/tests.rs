@@ -13,7 +13,7 @@ fn command(words: &[&str], limit: Span) -> Hook {
 async fn run(hook: &Hook) -> Result<(), HookError> {
     let (receiver, link) = ("aws".parse().unwrap(), Path::new("/run/out/aws"));
     let instances = ["s3-lab", "s3-prod"].map(|name| name.parse().unwrap()).into();
-    hook.run(Occasion { receiver: &receiver, link, instances: &instances }).await
+    hook.run(HookContext { receiver: &receiver, link, instances: &instances }).await
 }
 
 async fn shell(script: &str) -> Result<(), HookError> {

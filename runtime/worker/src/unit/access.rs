@@ -5,7 +5,7 @@ use rustix::fs::{Gid, Mode, Uid};
 
 /// Mode and owner of the files of a unit. Its directories follow: who may read a file may look into them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Access {
+pub struct FileAccess {
     /// The mode of each file.
     pub mode: FileMode,
     /// To whom they are given, if not to who runs this.
@@ -31,7 +31,7 @@ pub enum AccessError {
     },
 }
 
-impl Access {
+impl FileAccess {
     /// Whether somebody else is to use what is published.
     pub(super) fn is_shared(&self) -> bool {
         self.mode.bits() & 0o077 != 0 || self.owner.is_some() || self.group.is_some()

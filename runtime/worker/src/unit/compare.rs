@@ -9,19 +9,19 @@ use deputy_core::{OutputPath, Outputs};
 use rustix::fs::{Mode, OFlags, Stat, fstat, openat};
 use zeroize::Zeroizing;
 
-use super::place::{DIRECTORY, Place, names};
-use super::{Access, UnitName};
+use super::publish_dir::{DIRECTORY, PublishDir, names};
+use super::{FileAccess, UnitName};
 
 /// At a time.
 const CHUNK: usize = 16 << 10;
 
 /// What can't be read is not the same: it is written anew.
-pub(super) fn holds(place: &Place, unit: UnitName, outputs: &Outputs, access: &Access) -> bool {
+pub(super) fn holds(place: &PublishDir, unit: UnitName, outputs: &Outputs, access: &FileAccess) -> bool {
     let root = openat(&place.container, unit.to_string(), DIRECTORY, Mode::empty());
     root.is_ok_and(|root| directory(&root, "", outputs, access).unwrap_or(false))
 }
 
-fn directory(here: &OwnedFd, path: &str, outputs: &Outputs, access: &Access) -> std::io::Result<bool> {
+fn directory(here: &OwnedFd, path: &str, outputs: &Outputs, access: &FileAccess) -> std::io::Result<bool> {
     if !has_access(&fstat(here)?, access, access.of_directories()) {
         return Ok(false);
     }
@@ -59,7 +59,7 @@ fn child<'f>(file: &'f OutputPath, directory: &str) -> Option<&'f str> {
     rest.split('/').next()
 }
 
-fn has_access(stat: &Stat, access: &Access, mode: Mode) -> bool {
+fn has_access(stat: &Stat, access: &FileAccess, mode: Mode) -> bool {
     let user = access.owner.unwrap_or_else(rustix::process::geteuid).as_raw();
     stat.st_mode & 0o7777 == mode.as_raw_mode()
         && stat.st_uid == user

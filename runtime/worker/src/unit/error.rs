@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 /// A unit is not published. What was published before is whole.
 #[derive(Debug, thiserror::Error)]
-pub enum UnitError {
+pub enum PublishError {
     /// Two processes would undo each other's work.
     #[error("another process publishes to {}: end it, or give one of the two another directory", .0.display())]
     Busy(PathBuf),
@@ -60,7 +60,7 @@ pub enum UnitError {
     Taken(PathBuf),
 }
 
-impl UnitError {
+impl PublishError {
     pub(super) fn of_system(doing: &'static str, path: &Path, error: Errno) -> Self {
         Self::of_io(doing, path, error.into())
     }

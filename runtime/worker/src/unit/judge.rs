@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Stat, StatxAttributes, StatxFlags, fstat, statx};
 
-use super::UnitError;
+use super::PublishError;
 
 /// Who may own a directory beside the user of this process.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,8 @@ struct Directory<'p> {
 }
 
 /// Refuses a directory in which others can replace what is there.
-pub(super) fn directory(directory: &OwnedFd, path: &Path, trusted: Trusted) -> Result<(), UnitError> {
-    let stat = fstat(directory).map_err(|error| UnitError::of_system("look at", path, error))?;
+pub(super) fn directory(directory: &OwnedFd, path: &Path, trusted: Trusted) -> Result<(), PublishError> {
+    let stat = fstat(directory).map_err(|error| PublishError::of_system("look at", path, error))?;
     let found = Directory { path, ..Directory::of(&stat, is_volume(directory)) };
     found.owned(trusted)?;
     // In a sticky one, such as /tmp, nobody can remove or rename what is another's.
@@ -42,14 +42,14 @@ pub(super) fn directory(directory: &OwnedFd, path: &Path, trusted: Trusted) -> R
 }
 
 /// Refuses a place if others can replace a directory on the way to it. What does not exist yet is made by us.
-pub(super) fn way(path: &Path) -> Result<(), UnitError> {
+pub(super) fn way(path: &Path) -> Result<(), PublishError> {
     let above: Vec<PathBuf> = path.ancestors().skip(1).map(Path::to_owned).collect();
     let real = above.iter().find_map(|above| above.canonicalize().ok());
     let real: Vec<PathBuf> = real.iter().flat_map(|real| real.ancestors()).map(Path::to_owned).collect();
     above.iter().chain(&real).try_for_each(|above| ancestor(above))
 }
 
-fn ancestor(path: &Path) -> Result<(), UnitError> {
+fn ancestor(path: &Path) -> Result<(), PublishError> {
     // What can't be looked at can't be passed either: opening the directory itself says so.
     let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
     let found = Directory { path, ..Directory::from(&metadata) };
@@ -75,16 +75,16 @@ impl Directory<'_> {
         self.mode & 0o1000 != 0
     }
 
-    fn owned(&self, trusted: Trusted) -> Result<(), UnitError> {
+    fn owned(&self, trusted: Trusted) -> Result<(), PublishError> {
         let user = rustix::process::geteuid().as_raw();
         if self.owner == user || (trusted == Trusted::Root && self.owner == 0) {
             return Ok(());
         }
-        Err(UnitError::Owner { path: self.path.to_owned(), owner: self.owner, user })
+        Err(PublishError::Owner { path: self.path.to_owned(), owner: self.owner, user })
     }
 
-    fn exposed(&self) -> UnitError {
-        UnitError::Exposed { path: self.path.to_owned(), mode: self.mode }
+    fn exposed(&self) -> PublishError {
+        PublishError::Exposed { path: self.path.to_owned(), mode: self.mode }
     }
 }
 

@@ -22,11 +22,11 @@
 mod access;
 mod compare;
 mod error;
+mod gc;
 mod judge;
 mod name;
-mod place;
-mod staged;
-mod sweep;
+mod publish_dir;
+mod staged_unit;
 
 #[cfg(test)]
 mod tests;
@@ -35,18 +35,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use deputy_core::schedule::Mono;
+use deputy_core::schedule::MonotonicTime;
 use deputy_core::{Outputs, ReceiverName, Span, Timestamp};
 use deputy_store::Random;
 use rustix::fs::{AtFlags, readlinkat, renameat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
 
-pub use access::{Access, AccessError, group, user};
-pub use error::UnitError;
+pub use access::{AccessError, FileAccess, group, user};
+pub use error::PublishError;
 pub use name::UnitName;
 
-use place::Place;
-use staged::Staged;
+use publish_dir::PublishDir;
+use staged_unit::StagedUnit;
 
 /// Names the unit of which the workload was told.
 const TOLD: &str = ".told";
@@ -58,37 +58,37 @@ const LINGER: Span = Span::secs(10);
 const MOST: usize = 32;
 
 /// Publishes the units of one receiver.
-pub struct Units {
+pub struct UnitPublisher {
     directory: PathBuf,
     name: ReceiverName,
-    access: Access,
+    access: FileAccess,
     random: Random,
     open: Option<Open>,
 }
 
 /// The place, and what was switched there.
 struct Open {
-    place: Place,
+    place: PublishDir,
     /// What was published before, the oldest first, and when it was replaced.
-    replaced: VecDeque<(UnitName, Mono)>,
+    replaced: VecDeque<(UnitName, MonotonicTime)>,
 }
 
 /// What is published now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishedUnit {
     /// The unit, if there is one.
     pub unit: Option<UnitName>,
     /// Whether there was another one, or none, before.
-    pub switch: Switch,
+    pub switch: PublishOutcome,
     /// Whether the workload was told of it.
-    pub told: Told,
+    pub told: HookNotified,
     /// When it was published, by the link's own time.
     pub since: Option<Timestamp>,
 }
 
 /// Whether the link leads elsewhere than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switch {
+pub enum PublishOutcome {
     /// It does.
     Done,
     /// What was to be published was there already.
@@ -97,7 +97,7 @@ pub enum Switch {
 
 /// Whether the workload was told of what is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum HookNotified {
     /// It was not, or nobody knows.
     NotYet,
     /// It was.
@@ -108,13 +108,13 @@ pub enum Told {
 ///
 /// # Errors
 /// If it is none, or others could replace what is published.
-pub fn check(directory: &Path) -> Result<(), UnitError> {
-    place::check(directory)
+pub fn check(directory: &Path) -> Result<(), PublishError> {
+    publish_dir::check(directory)
 }
 
-impl Units {
+impl UnitPublisher {
     /// For a receiver whose link is to be in this directory. Nothing is touched yet.
-    pub fn new(directory: PathBuf, name: ReceiverName, access: Access, random: Random) -> Self {
+    pub fn new(directory: PathBuf, name: ReceiverName, access: FileAccess, random: Random) -> Self {
         Self { directory, name, access, random, open: None }
     }
 
@@ -125,7 +125,7 @@ impl Units {
 
     /// Publishes these files in place of those before. If it fails, those before are whole, unless only the last sync
     /// failed: then the new ones are, and the next call syncs them.
-    pub fn publish(&mut self, outputs: &Outputs, now: Mono) -> Result<Published, UnitError> {
+    pub fn publish(&mut self, outputs: &Outputs, now: MonotonicTime) -> Result<PublishedUnit, PublishError> {
         let (access, random) = (self.access, self.random.clone());
         let open = self.open(now)?;
         let current = open.place.current()?;
@@ -135,11 +135,11 @@ impl Units {
             open.place.sync_link()?;
             let told = told(&open.place, unit);
             let since = open.place.since();
-            return Ok(Published { unit: Some(unit), switch: Switch::NotNeeded, told, since });
+            return Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::NotNeeded, told, since });
         }
         let number = current.map_or(1, |unit| unit.number().saturating_add(1));
         let unit = UnitName::new(number, &*random)?;
-        let staged = Staged::write(&open.place, unit, outputs, &access).inspect_err(|_| {
+        let staged = StagedUnit::write(&open.place, unit, outputs, &access).inspect_err(|_| {
             // It may be room that is missing.
             open.replaced.drain(..open.replaced.len().saturating_sub(1));
             sweep_all(&open.place, current, &open.replaced);
@@ -148,32 +148,37 @@ impl Units {
         open.replaced.extend(current.map(|current| (current, now)));
         open.sweep(Some(unit), now);
         let since = open.place.since();
-        Ok(Published { unit: Some(unit), switch: Switch::Done, told: Told::NotYet, since })
+        Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::Done, told: HookNotified::NotYet, since })
     }
 
     /// Removes the link and every unit: nothing is published any more.
-    pub fn withdraw(&mut self, now: Mono) -> Result<Published, UnitError> {
+    pub fn withdraw(&mut self, now: MonotonicTime) -> Result<PublishedUnit, PublishError> {
         let is_gone = |name: &str| {
             let found = std::fs::symlink_metadata(self.directory.join(name));
             found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
         if is_gone(self.name.as_str()) && is_gone(&format!(".{}", self.name)) {
-            return Ok(Published { unit: None, switch: Switch::NotNeeded, told: Told::Already, since: None });
+            return Ok(PublishedUnit {
+                unit: None,
+                switch: PublishOutcome::NotNeeded,
+                told: HookNotified::Already,
+                since: None,
+            });
         }
         let open = self.open(now)?;
         let place = &open.place;
         let switch = if place.current()?.is_some() {
             unlinkat(&place.directory, place.link_name(), AtFlags::empty())
-                .map_err(|error| UnitError::of_system("remove", &place.link, error))?;
-            Switch::Done
+                .map_err(|error| PublishError::of_system("remove", &place.link, error))?;
+            PublishOutcome::Done
         } else {
-            Switch::NotNeeded
+            PublishOutcome::NotNeeded
         };
         place.sync_link()?;
         open.replaced.clear();
-        sweep::sweep(place, &[])?;
-        let told = if switch == Switch::Done { Told::NotYet } else { Told::Already };
-        Ok(Published { unit: None, switch, told, since: None })
+        gc::sweep(place, &[])?;
+        let told = if switch == PublishOutcome::Done { HookNotified::NotYet } else { HookNotified::Already };
+        Ok(PublishedUnit { unit: None, switch, told, since: None })
     }
 
     /// Whether a unit is still what the link leads to, with these files.
@@ -201,21 +206,21 @@ impl Units {
     }
 
     /// Notes that the workload was told of a unit, so that a later start doesn't tell it once more.
-    pub fn tell(&mut self, unit: UnitName, now: Mono) -> Result<(), UnitError> {
+    pub fn tell(&mut self, unit: UnitName, now: MonotonicTime) -> Result<(), PublishError> {
         let chance = UnitName::new(unit.number(), &*self.random)?;
         let place = &self.open(now)?.place;
-        let link = sweep::link_name(chance);
+        let link = gc::link_name(chance);
         let failed = |error| place.error("write", TOLD, error);
         symlinkat(unit.to_string(), &place.container, &link).map_err(failed)?;
         renameat(&place.container, &link, &place.container, TOLD).map_err(failed)
     }
 
     /// The place, opened anew if the path leads elsewhere by now: a directory on a tmpfs may have been made again.
-    fn open(&mut self, now: Mono) -> Result<&mut Open, UnitError> {
+    fn open(&mut self, now: MonotonicTime) -> Result<&mut Open, PublishError> {
         let open = match self.open.take().filter(|open| open.place.is_current(&self.directory)) {
             Some(open) => open,
             None => {
-                let place = Place::open(&self.directory, &self.name, &self.access)?;
+                let place = PublishDir::open(&self.directory, &self.name, &self.access)?;
                 let current = place.current()?;
                 let replaced = before(&place, current)?.into_iter().map(|unit| (unit, now)).collect();
                 let mut open = Open { replaced, place };
@@ -229,8 +234,8 @@ impl Units {
 
 impl Open {
     /// Removes what nobody is reading any more. What can't be removed is tried again at the next switch.
-    fn sweep(&mut self, current: Option<UnitName>, now: Mono) {
-        let is_over = |(_, since): &(UnitName, Mono)| now.since(*since) >= LINGER;
+    fn sweep(&mut self, current: Option<UnitName>, now: MonotonicTime) {
+        let is_over = |(_, since): &(UnitName, MonotonicTime)| now.since(*since) >= LINGER;
         while self.replaced.len() > MOST || (self.replaced.len() > 1 && self.replaced.front().is_some_and(is_over)) {
             self.replaced.pop_front();
         }
@@ -238,28 +243,28 @@ impl Open {
     }
 }
 
-fn sweep_all(place: &Place, current: Option<UnitName>, replaced: &VecDeque<(UnitName, Mono)>) {
+fn sweep_all(place: &PublishDir, current: Option<UnitName>, replaced: &VecDeque<(UnitName, MonotonicTime)>) {
     let keep: Vec<UnitName> = current.into_iter().chain(replaced.iter().map(|(unit, _)| *unit)).collect();
-    if let Err(error) = sweep::sweep(place, &keep) {
+    if let Err(error) = gc::sweep(place, &keep) {
         let error = deputy_core::in_one_line(&error);
         tracing::warn!(error, "what is no longer published could not be removed; the next switch tries again");
     }
 }
 
 /// The unit before the current one, which somebody may be reading. What has a greater number was never published.
-fn before(place: &Place, current: Option<UnitName>) -> Result<Option<UnitName>, UnitError> {
+fn before(place: &PublishDir, current: Option<UnitName>) -> Result<Option<UnitName>, PublishError> {
     let Some(current) = current else { return Ok(None) };
     let units = place.names()?.into_iter().filter_map(|name| name.parse::<UnitName>().ok());
     Ok(units.filter(|unit| unit.number() < current.number()).max())
 }
 
-fn told(place: &Place, unit: UnitName) -> Told {
+fn told(place: &PublishDir, unit: UnitName) -> HookNotified {
     match readlinkat(&place.container, TOLD, Vec::new()) {
-        Ok(told) if told.to_bytes() == unit.to_string().as_bytes() => Told::Already,
-        Ok(_) | Err(Errno::NOENT) => Told::NotYet,
+        Ok(told) if told.to_bytes() == unit.to_string().as_bytes() => HookNotified::Already,
+        Ok(_) | Err(Errno::NOENT) => HookNotified::NotYet,
         Err(error) => {
             tracing::warn!(%error, place = %place.path.display(), "nobody knows whether the workload was told: it is told again");
-            Told::NotYet
+            HookNotified::NotYet
         }
     }
 }

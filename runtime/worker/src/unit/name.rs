@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::rand::SecureRandom;
 
-use super::UnitError;
+use super::PublishError;
 
 /// The name of a unit's directory: `7-00c0ffee00c0ffee`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +15,9 @@ pub struct UnitName {
 }
 
 impl UnitName {
-    pub(super) fn new(number: u64, random: &dyn SecureRandom) -> Result<Self, UnitError> {
+    pub(super) fn new(number: u64, random: &dyn SecureRandom) -> Result<Self, PublishError> {
         let mut bytes = [0; 8];
-        random.fill(&mut bytes).map_err(|_| UnitError::Random)?;
+        random.fill(&mut bytes).map_err(|_| PublishError::Random)?;
         Ok(Self { number, chance: u64::from_be_bytes(bytes) })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::Span;
 
 use super::super::budget::Budget;
-use super::super::clock::Mono;
+use super::super::clock::MonotonicTime;
 use super::Place;
 use super::pace::Pace;
 
@@ -13,8 +13,8 @@ use super::pace::Pace;
 pub(super) struct Lane {
     places: BTreeSet<Place>,
     /// The same, those with a lease, by when that is at risk.
-    at_risk: BTreeSet<(Mono, Place)>,
-    paused_until: Mono,
+    at_risk: BTreeSet<(MonotonicTime, Place)>,
+    paused_until: MonotonicTime,
     /// How fast it may go after it was throttled.
     pace: Option<Pace>,
     /// Where it stands in the queue's indexes.
@@ -27,9 +27,9 @@ pub(super) enum Stands {
     #[default]
     Nowhere,
     /// It may be called now: who first, and whose lease is at risk first.
-    Ready { first: Place, at_risk: Option<(Mono, Place)> },
+    Ready { first: Place, at_risk: Option<(MonotonicTime, Place)> },
     /// It may not, until this time.
-    Paused(Mono),
+    Paused(MonotonicTime),
 }
 
 impl Lane {
@@ -48,7 +48,7 @@ impl Lane {
     }
 
     /// One is called.
-    pub(super) fn take(&mut self, place: &Place, now: Mono) {
+    pub(super) fn take(&mut self, place: &Place, now: MonotonicTime) {
         self.remove(place);
         if let Some(pace) = &mut self.pace {
             pace.take(now);
@@ -59,13 +59,13 @@ impl Lane {
         self.places.len()
     }
 
-    pub(super) fn limit(&mut self, budget: Budget, now: Mono) {
+    pub(super) fn limit(&mut self, budget: Budget, now: MonotonicTime) {
         if let Some(pace) = &mut self.pace {
             pace.limit(budget.per_minute, now);
         }
     }
 
-    pub(super) fn throttled(&mut self, budget: Budget, began: Mono, pause: Option<Span>, now: Mono) {
+    pub(super) fn throttled(&mut self, budget: Budget, began: MonotonicTime, pause: Option<Span>, now: MonotonicTime) {
         self.pace.get_or_insert_with(|| Pace::new(budget.per_minute, now)).cut(began, now);
         if let Some(pause) = pause {
             self.paused_until = self.paused_until.max(now.plus(pause));
@@ -73,17 +73,17 @@ impl Lane {
     }
 
     /// Whether that changed anything.
-    pub(super) fn answered(&mut self, began: Mono, now: Mono) -> bool {
+    pub(super) fn answered(&mut self, began: MonotonicTime, now: MonotonicTime) -> bool {
         self.pace.as_mut().is_some_and(|pace| pace.grow(began, now))
     }
 
     /// Whether forgetting the lane changes nothing.
-    pub(super) fn is_idle(&self, now: Mono) -> bool {
+    pub(super) fn is_idle(&self, now: MonotonicTime) -> bool {
         self.places.is_empty() && self.pace.is_none() && self.paused_until <= now
     }
 
     /// Where it belongs now.
-    pub(super) fn standing(&mut self, now: Mono) -> Stands {
+    pub(super) fn standing(&mut self, now: MonotonicTime) -> Stands {
         self.pace.take_if(|pace| pace.is_over(now));
         let at_risk = self.at_risk.first().cloned();
         let Some(first) = self.places.first().cloned() else { return Stands::Nowhere };

@@ -23,19 +23,19 @@ use crate::{InstanceName, Span};
 pub(super) use self::shares::{Admission, Shares};
 
 use self::lane::{Lane, Stands};
-use super::budget::{Begin, Bucket, Budget, UpstreamName};
-use super::clock::Mono;
+use super::budget::{Bucket, Budget, InitialBudget, UpstreamName};
+use super::clock::MonotonicTime;
 use super::policy::Account;
 
 /// A place in the queue: what for, since when, and who. Tokens come before revocations, whoever waits longer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) task: Task,
-    pub(super) due: Mono,
+    pub(super) due: MonotonicTime,
     pub(super) name: InstanceName,
     pub(super) account: Option<Account>,
     /// When the lease of this instance is at risk, if it has one that is valid.
-    pub(super) at_risk: Option<Mono>,
+    pub(super) at_risk: Option<MonotonicTime>,
 }
 
 /// What to wait and be called for, the more urgent first.
@@ -56,20 +56,20 @@ pub(super) struct Turn {
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    begin: Begin,
+    begin: InitialBudget,
     /// Since when nobody but this queue calls, under these budgets.
-    began: Option<Mono>,
+    began: Option<MonotonicTime>,
     default: Budget,
     budgets: BTreeMap<UpstreamName, Budget>,
     upstreams: BTreeMap<UpstreamName, Upstream>,
     /// Upstreams that may be called, by their first place.
     heads: BTreeSet<(Place, UpstreamName)>,
     /// The same upstreams by when the first lease is at risk.
-    at_risk: BTreeSet<(Mono, UpstreamName)>,
+    at_risk: BTreeSet<(MonotonicTime, UpstreamName)>,
     /// Upstreams without budget, by when they have some.
-    dry: BTreeSet<(Mono, UpstreamName)>,
+    dry: BTreeSet<(MonotonicTime, UpstreamName)>,
     /// Lanes that may not be called, by when they may.
-    paused: BTreeSet<(Mono, UpstreamName, Option<Account>)>,
+    paused: BTreeSet<(MonotonicTime, UpstreamName, Option<Account>)>,
 }
 
 #[derive(Debug)]
@@ -79,8 +79,8 @@ struct Upstream {
     /// The first place of each lane that may be called now.
     ready: BTreeSet<Place>,
     /// The place in each of these lanes whose lease is at risk first.
-    at_risk: BTreeSet<(Mono, Place)>,
-    dry_until: Option<Mono>,
+    at_risk: BTreeSet<(MonotonicTime, Place)>,
+    dry_until: Option<MonotonicTime>,
     /// How many calls had to wait for the budget.
     waits: u64,
     shown: Shown,
@@ -90,12 +90,12 @@ struct Upstream {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Shown {
     head: Option<Place>,
-    at_risk: Option<Mono>,
-    dry: Option<Mono>,
+    at_risk: Option<MonotonicTime>,
+    dry: Option<MonotonicTime>,
 }
 
 impl Queue {
-    pub(super) fn new(begin: Begin) -> Self {
+    pub(super) fn new(begin: InitialBudget) -> Self {
         Self {
             begin,
             began: None,
@@ -109,7 +109,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn configure(&mut self, default: Budget, budgets: BTreeMap<UpstreamName, Budget>, now: Mono) {
+    pub(super) fn configure(&mut self, default: Budget, budgets: BTreeMap<UpstreamName, Budget>, now: MonotonicTime) {
         if self.began.is_none() || (self.default, &self.budgets) != (default, &budgets) {
             // What was saved up under another budget is not known of an upstream that nobody waited for.
             self.began = Some(now);
@@ -131,13 +131,13 @@ impl Queue {
         }
     }
 
-    pub(super) fn add(&mut self, upstream: &UpstreamName, place: Place, now: Mono) {
+    pub(super) fn add(&mut self, upstream: &UpstreamName, place: Place, now: MonotonicTime) {
         let account = place.account;
         self.lane(upstream, account, now).add(place);
         self.stand(upstream, account, now);
     }
 
-    pub(super) fn remove(&mut self, upstream: &UpstreamName, place: &Place, now: Mono) {
+    pub(super) fn remove(&mut self, upstream: &UpstreamName, place: &Place, now: MonotonicTime) {
         if let Some(lane) = self.upstreams.get_mut(upstream).and_then(|found| found.lanes.get_mut(&place.account)) {
             lane.remove(place);
             self.stand(upstream, place.account, now);
@@ -150,9 +150,9 @@ impl Queue {
         &mut self,
         upstream: &UpstreamName,
         account: Option<Account>,
-        began: Mono,
+        began: MonotonicTime,
         pause: Option<Span>,
-        now: Mono,
+        now: MonotonicTime,
     ) {
         let budget = self.budget(upstream);
         self.lane(upstream, account, now).throttled(budget, began, pause, now);
@@ -160,7 +160,13 @@ impl Queue {
     }
 
     /// The service answered a call that began then, and did not throttle it.
-    pub(super) fn answered(&mut self, upstream: &UpstreamName, account: Option<Account>, began: Mono, now: Mono) {
+    pub(super) fn answered(
+        &mut self,
+        upstream: &UpstreamName,
+        account: Option<Account>,
+        began: MonotonicTime,
+        now: MonotonicTime,
+    ) {
         let lane = self.upstreams.get_mut(upstream).and_then(|found| found.lanes.get_mut(&account));
         if lane.is_some_and(|lane| lane.answered(began, now)) {
             self.stand(upstream, account, now);
@@ -168,7 +174,7 @@ impl Queue {
     }
 
     /// The next who may be called, if anybody may; the call is counted.
-    pub(super) fn next(&mut self, shares: &Shares, now: Mono) -> Option<Turn> {
+    pub(super) fn next(&mut self, shares: &Shares, now: MonotonicTime) -> Option<Turn> {
         self.release(now);
         loop {
             let (name, admission) = self.choose(shares, now)?;
@@ -195,7 +201,7 @@ impl Queue {
     }
 
     /// When the next may be called who waits. Nobody may be called before that, unless a call ends.
-    pub(super) fn wake_at(&self, now: Mono) -> Option<Mono> {
+    pub(super) fn wake_at(&self, now: MonotonicTime) -> Option<MonotonicTime> {
         let dry = self.dry.first().map(|(at, _)| *at);
         let paused = self.paused.first().map(|(at, ..)| *at);
         // Whoever still waits in an upstream that may be called waits for a place, and may get one that is kept.
@@ -204,7 +210,7 @@ impl Queue {
     }
 
     /// Until when nobody who waits for this upstream with this account is called, as far as that is known.
-    pub(super) fn blocked_until(&self, upstream: &UpstreamName, account: Option<Account>) -> Option<Mono> {
+    pub(super) fn blocked_until(&self, upstream: &UpstreamName, account: Option<Account>) -> Option<MonotonicTime> {
         let upstream = self.upstreams.get(upstream)?;
         let paused = upstream.lanes.get(&account).and_then(|lane| match lane.stands {
             Stands::Paused(until) => Some(until),
@@ -214,7 +220,7 @@ impl Queue {
     }
 
     /// All upstreams that were ever waited for, with how many wait now, how many had to, and until when nobody is called.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize, u64, Option<Mono>)> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize, u64, Option<MonotonicTime>)> {
         self.upstreams.iter().map(|(name, upstream)| {
             let waiting = upstream.lanes.values().map(Lane::waiting).sum();
             let paused = upstream.lanes.values().filter_map(|lane| match lane.stands {
@@ -227,7 +233,7 @@ impl Queue {
     }
 
     /// The upstream that is called next, and which place its call takes.
-    fn choose(&self, shares: &Shares, now: Mono) -> Option<(UpstreamName, Admission)> {
+    fn choose(&self, shares: &Shares, now: MonotonicTime) -> Option<(UpstreamName, Admission)> {
         let general = shares.has_place(Admission::General).then_some(&self.heads).into_iter().flatten();
         let general = general.map(|(_, name)| name).find(|name| shares.admits(name, Admission::General));
         if let Some(name) = general {
@@ -239,7 +245,7 @@ impl Queue {
     }
 
     /// Lets those go whose time has come.
-    fn release(&mut self, now: Mono) {
+    fn release(&mut self, now: MonotonicTime) {
         while let Some((_, name, account)) = self.paused.first().filter(|(at, ..)| *at <= now).cloned() {
             self.stand(&name, account, now);
         }
@@ -253,7 +259,7 @@ impl Queue {
     }
 
     /// An upstream that nobody waited for has saved up its calls since the beginning.
-    fn lane(&mut self, name: &UpstreamName, account: Option<Account>, now: Mono) -> &mut Lane {
+    fn lane(&mut self, name: &UpstreamName, account: Option<Account>, now: MonotonicTime) -> &mut Lane {
         let budget = self.budget(name);
         let (begin, began) = (self.begin, self.began.unwrap_or(now));
         let upstream = self.upstreams.entry(name.clone()).or_insert_with(|| Upstream {
@@ -269,7 +275,7 @@ impl Queue {
     }
 
     /// Puts a lane where it belongs now. One that nobody needs is forgotten.
-    fn stand(&mut self, name: &UpstreamName, account: Option<Account>, now: Mono) {
+    fn stand(&mut self, name: &UpstreamName, account: Option<Account>, now: MonotonicTime) {
         let Some(upstream) = self.upstreams.get_mut(name) else { return };
         let Some(lane) = upstream.lanes.get_mut(&account) else { return };
         let stands = lane.standing(now);
@@ -302,7 +308,7 @@ impl Queue {
     }
 
     /// Puts an upstream where it belongs in the queue's indexes.
-    fn show(&mut self, name: &UpstreamName, now: Mono) {
+    fn show(&mut self, name: &UpstreamName, now: MonotonicTime) {
         let Some(upstream) = self.upstreams.get_mut(name) else { return };
         upstream.dry_until = upstream.dry_until.filter(|until| *until > now);
         let shown = match (upstream.ready.first(), upstream.dry_until) {

@@ -6,8 +6,8 @@
 
 use crate::Span;
 
-use super::super::budget::{Begin, Bucket, Budget};
-use super::super::clock::Mono;
+use super::super::budget::{Bucket, Budget, InitialBudget};
+use super::super::clock::MonotonicTime;
 
 /// The slowest pace is this part of the budget.
 pub(crate) const SLOWEST: u32 = 32;
@@ -31,21 +31,21 @@ pub(super) struct Pace {
     /// The rate at which it was throttled last.
     ceiling: u32,
     /// When it was slowed down last.
-    cut: Option<Mono>,
-    grown: Mono,
+    cut: Option<MonotonicTime>,
+    grown: MonotonicTime,
     bucket: Bucket,
 }
 
 impl Pace {
     /// Of an account that went as fast as the budget allows.
-    pub(super) fn new(per_minute: u32, now: Mono) -> Self {
+    pub(super) fn new(per_minute: u32, now: MonotonicTime) -> Self {
         let limit = per_minute.max(1);
-        let bucket = Bucket::new(even(limit), Begin::Empty, now);
+        let bucket = Bucket::new(even(limit), InitialBudget::Empty, now);
         Self { limit, rate: limit, ceiling: limit, cut: None, grown: now, bucket }
     }
 
     /// Another budget.
-    pub(super) fn limit(&mut self, per_minute: u32, now: Mono) {
+    pub(super) fn limit(&mut self, per_minute: u32, now: MonotonicTime) {
         let (before, limit) = (self.limit, per_minute.max(1));
         self.limit = limit;
         self.ceiling = scaled(self.ceiling, limit, before);
@@ -53,7 +53,7 @@ impl Pace {
     }
 
     /// A call that began then was throttled. Of the calls that were under way together, one slows it down.
-    pub(super) fn cut(&mut self, began: Mono, now: Mono) {
+    pub(super) fn cut(&mut self, began: MonotonicTime, now: MonotonicTime) {
         self.recover(now);
         if self.cut.is_some_and(|cut| began < cut.plus(HALVES)) {
             return;
@@ -67,7 +67,7 @@ impl Pace {
     }
 
     /// A call that began then was answered. Whether it goes faster now.
-    pub(super) fn grow(&mut self, began: Mono, now: Mono) -> bool {
+    pub(super) fn grow(&mut self, began: MonotonicTime, now: MonotonicTime) -> bool {
         self.recover(now);
         if self.rate == self.limit || self.cut.is_some_and(|cut| began < cut.plus(RESTS)) {
             return false;
@@ -83,32 +83,32 @@ impl Pace {
     }
 
     /// When the next call may be made.
-    pub(super) fn free_at(&mut self, now: Mono) -> Mono {
+    pub(super) fn free_at(&mut self, now: MonotonicTime) -> MonotonicTime {
         self.recover(now);
         self.bucket.free_at(now)
     }
 
     /// Counts a call.
-    pub(super) fn take(&mut self, now: Mono) {
+    pub(super) fn take(&mut self, now: MonotonicTime) {
         // It was looked at before: there is one.
         self.bucket.take(now).ok();
     }
 
     /// Whether it goes as fast as the budget, and was not throttled lately.
-    pub(super) fn is_over(&mut self, now: Mono) -> bool {
+    pub(super) fn is_over(&mut self, now: MonotonicTime) -> bool {
         self.recover(now);
         self.rate == self.limit && self.cut.is_none_or(|cut| now.since(cut) >= DOUBLES)
     }
 
     /// Few calls teach little: an account that is seldom called is not slow for ever.
-    fn recover(&mut self, now: Mono) {
+    fn recover(&mut self, now: MonotonicTime) {
         while self.rate < self.limit && now.since(self.grown) >= DOUBLES {
             self.grown = self.grown.plus(DOUBLES);
             self.go(self.rate.saturating_mul(2).min(self.limit), now);
         }
     }
 
-    fn go(&mut self, rate: u32, now: Mono) {
+    fn go(&mut self, rate: u32, now: MonotonicTime) {
         self.rate = rate;
         self.bucket.resize(even(rate), now);
     }
@@ -129,8 +129,8 @@ fn even(per_minute: u32) -> Budget {
 mod tests {
     use super::*;
 
-    fn at(millis: u64) -> Mono {
-        Mono::from_millis(millis)
+    fn at(millis: u64) -> MonotonicTime {
+        MonotonicTime::from_millis(millis)
     }
 
     #[test]

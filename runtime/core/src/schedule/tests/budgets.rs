@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use super::world::{Did, World, lasting, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{Begin, Budget, Doing, Kind, Mono, Now, Outcome, Schedule};
+use crate::schedule::{
+    Budget, CallOutcome, FailureKind, InitialBudget, InstanceActivity, MonotonicTime, Now, Schedule,
+};
 
 /// A thousand instances of one upstream, whose calls take 200 ms.
 fn thousand(budget: Budget) -> World {
@@ -68,7 +70,9 @@ fn who_waits_for_a_budget_is_shown_with_how_long() {
     world.reload();
     let waiting = |world: &World| {
         let views = world.schedule.views(world.now());
-        views.filter(|view| matches!(view.doing, Doing::Waiting(Some(left)) if left == Span::secs(1))).count()
+        views
+            .filter(|view| matches!(view.doing, InstanceActivity::Waiting(Some(left)) if left == Span::secs(1)))
+            .count()
     };
     assert_eq!(waiting(&world), 998);
     let upstreams: Vec<_> = world.schedule.upstreams(world.now()).collect();
@@ -99,7 +103,7 @@ fn a_revocation_counts_as_a_call_and_comes_after_tokens() {
     world.bring("r", Span::secs(36_000));
     world.remove("r");
     assert_eq!(world.word("r"), "revoke");
-    world.fail("r", Kind::Unavailable);
+    world.fail("r", FailureKind::Unavailable);
     world.pass(Span::secs(30)); // it waits for the next call
     world.plan("a", plain());
     world.until_called("a");
@@ -116,7 +120,7 @@ fn a_service_that_flaps_costs_no_more_than_the_budget() {
             calls += 1;
             let outcome = match calls % 2 {
                 0 => lasting(now, Span::secs(60)),
-                _ => super::world::failed(Kind::Unavailable),
+                _ => super::world::failed(FailureKind::Unavailable),
             };
             Some((Span::millis(5), outcome))
         });
@@ -141,7 +145,7 @@ fn a_changed_budget_counts_at_once_and_gives_no_second_burst() {
 }
 
 /// A service with a budget of its own: in no second it answers more than so many calls, and throttles all others.
-fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> Outcome + Clone {
+fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> CallOutcome + Clone {
     let answered = Rc::new(RefCell::new(VecDeque::<u64>::new()));
     move |now| {
         let mut answered = answered.borrow_mut();
@@ -149,7 +153,7 @@ fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> Outcome + Clone 
             answered.pop_front();
         }
         if answered.len() >= per_second {
-            return super::world::failed(Kind::Throttled(told));
+            return super::world::failed(FailureKind::Throttled(told));
         }
         answered.push_back(now.mono.as_millis());
         lasting(now, Span::secs(3600))
@@ -206,11 +210,11 @@ fn the_same_seed_and_events_make_the_same_history() {
 
 #[test]
 fn nobody_is_called_before_there_is_a_configuration() {
-    let mut schedule = Schedule::new(Begin::Full, 1);
+    let mut schedule = Schedule::new(InitialBudget::Full, 1);
     let now = World::silent(1).now();
-    schedule.handle(now, crate::schedule::Event::Woke);
-    schedule.handle(now, crate::schedule::Event::Asked(name("a")));
+    schedule.handle(now, crate::schedule::ScheduleEvent::TimerFired);
+    schedule.handle(now, crate::schedule::ScheduleEvent::LeaseRequested(name("a")));
     assert!(schedule.next_action().is_none());
-    assert_eq!(schedule.wake_at(now), None::<Mono>);
+    assert_eq!(schedule.wake_at(now), None::<MonotonicTime>);
     assert_eq!(schedule.views(now).count(), 0);
 }

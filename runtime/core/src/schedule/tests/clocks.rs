@@ -1,6 +1,8 @@
 use super::world::{World, file, lasting, name, plain, plan, revoking};
 use crate::Span;
-use crate::schedule::{Budget, Doing, Event, Kind, Notice, Outcome, Prefer, Ratio, Readiness};
+use crate::schedule::{
+    Budget, CallOutcome, FailureKind, InstanceActivity, OperatorEvent, PreferredSource, Ratio, Readiness, ScheduleEvent,
+};
 
 const HOUR: Span = Span::secs(3600);
 const HOUR_MS: i64 = 3_600_000;
@@ -26,7 +28,7 @@ fn clock_set_back_is_not_forgotten_by_a_reload() {
     world.pass(Span::secs(60));
     world.configuration.default_budget = Budget { per_minute: 1, burst: 1 };
     world.reload();
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
     world.bring("a", HOUR);
     world.jump(-HOUR_MS);
     assert_eq!(world.word("a"), "nothing", "it waits for the budget");
@@ -38,12 +40,12 @@ fn clock_set_back_is_not_forgotten_by_a_reload() {
 fn clock_jump_lets_a_revocation_end_that_ends_just_then() {
     let mut world = World::new([("a", revoking())]);
     world.bring("a", HOUR);
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
     world.bring("a", HOUR);
     world.until_called("a");
     assert_eq!(world.word("a"), "revoke");
     world.set(-HOUR_MS);
-    world.end("a", Outcome::Revoked);
+    world.end("a", CallOutcome::Revoked);
     assert_eq!((world.view("a").retired, world.word("a")), (0, "obtain"));
 }
 
@@ -69,16 +71,16 @@ fn clock_set_back_while_a_lease_is_saved_makes_it_due() {
 
 #[test]
 fn clock_set_back_does_not_hurry_a_failed_instance_or_a_file() {
-    let mut world = World::new([("a", plain()), ("f", plan(|plan| plan.policy.prefer = Prefer::File))]);
+    let mut world = World::new([("a", plain()), ("f", plan(|plan| plan.policy.prefer = PreferredSource::File))]);
     world.bring("f", HOUR);
     let found = file("x", world.now().wall, Span::secs(86_400));
-    world.handle(Event::Found(name("f"), found));
+    world.handle(ScheduleEvent::FileObserved(name("f"), found));
     world.bring("a", HOUR);
     world.until_called("a");
-    world.fail("a", Kind::Denied);
+    world.fail("a", FailureKind::Denied);
     world.jump(-HOUR_MS);
     assert_eq!((world.word("a"), world.word("f")), ("nothing", "nothing"));
-    assert_eq!(world.view("a").doing, Doing::Retrying);
+    assert_eq!(world.view("a").doing, InstanceActivity::Retrying);
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn a_clock_that_is_set_forward_has_everything_due_done_at_once() {
     world.bring("b", Span::secs(86_400));
     world.jump(2 * HOUR_MS);
     assert_eq!((world.word("a"), world.word("b")), ("obtain", "nothing"));
-    assert!(world.notices().any(|notice| matches!(notice, Notice::Expired(..))));
+    assert!(world.notices().any(|notice| matches!(notice, OperatorEvent::Expired(..))));
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn a_jump_is_told_with_its_size_and_drift_is_not() {
     let told: Vec<i64> = world
         .notices()
         .filter_map(|notice| match notice {
-            Notice::ClockJumped(by) => Some(*by),
+            OperatorEvent::ClockJumped(by) => Some(*by),
             _ => None,
         })
         .collect();

@@ -1,17 +1,20 @@
 use super::world::{Did, World, failed, lasting, name, plain, plan, revoking};
 use crate::Span;
-use crate::schedule::{Event, Fingerprint, Kind, MOST_RETIRED, NotRevoked, Notice, Outcome, Plan, Revoke, Work};
+use crate::schedule::{
+    CallOutcome, ConfigFingerprint, FailureKind, InstancePlan, MOST_RETIRED, NotRevoked, OperatorEvent, ProviderCall,
+    RevocationPolicy, ScheduleEvent,
+};
 
 const HOUR: Span = Span::secs(3600);
 
-fn with_settings(number: u8, like: Plan) -> Plan {
-    Plan { fingerprint: Fingerprint([number; 16]), ..like }
+fn with_settings(number: u8, like: InstancePlan) -> InstancePlan {
+    InstancePlan { fingerprint: ConfigFingerprint([number; 16]), ..like }
 }
 
 /// The revision that is being revoked.
 fn revoked(world: &World) -> Option<u64> {
     match world.work("a") {
-        Some(Work::Revoke(lease)) => Some(lease.revision.0),
+        Some(ProviderCall::Revoke(lease)) => Some(lease.revision.0),
         _ => None,
     }
 }
@@ -26,7 +29,7 @@ fn reload_that_alternates_settings_lets_calls_end() {
         for takes in [50, 1000, 7000] {
             let mut world = World::new([("a", with_settings(1, like()))]);
             world.serve("a", move |work, now| match work {
-                Work::Revoke(_) => Some((Span::millis(10), Outcome::Revoked)),
+                ProviderCall::Revoke(_) => Some((Span::millis(10), CallOutcome::Revoked)),
                 _ => Some((Span::millis(takes), lasting(now, Span::secs(60)))),
             });
             world.bring("a", Span::secs(60));
@@ -37,11 +40,11 @@ fn reload_that_alternates_settings_lets_calls_end() {
             }
             let calls = world.called("a").iter().filter(|(_, word)| *word == "obtain").count();
             assert!(calls <= 120, "{calls} calls in 90 s, which take {takes} ms");
-            let expired = world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count();
+            let expired = world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count();
             assert_eq!(expired, 0, "the lease is lost, with calls that take {takes} ms");
             world.pass(Span::secs(20));
             let lease = world.view("a").lease.unwrap();
-            assert_eq!(lease.fingerprint, Fingerprint([2; 16]), "in the end, it is of the last configuration");
+            assert_eq!(lease.fingerprint, ConfigFingerprint([2; 16]), "in the end, it is of the last configuration");
         }
     }
 }
@@ -73,7 +76,7 @@ fn reload_during_an_obtain_revokes_what_it_brings() {
 #[test]
 fn revoke_during_an_obtain_revokes_what_it_brings() {
     let mut world = World::new([("a", revoking())]);
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     assert_eq!((world.word("a"), detached(&world)), ("obtain", 1));
     let now = world.now();
     world.end_detached("a", lasting(now, HOUR));
@@ -81,7 +84,7 @@ fn revoke_during_an_obtain_revokes_what_it_brings() {
     world.bring("a", HOUR);
     assert_eq!(world.published.len(), 1);
     assert!(revoked(&world).is_some_and(|revision| Some(revision) != world.revision("a")));
-    world.end("a", Outcome::Revoked);
+    world.end("a", CallOutcome::Revoked);
     assert_eq!((world.view("a").retired, world.word("a")), (0, "nothing"));
 }
 
@@ -90,7 +93,7 @@ fn revoke_again_and_again_revokes_all_that_was_brought() {
     let mut world = World::new([("a", revoking())]);
     let (mut brought, mut gone) = (0, 0);
     for round in 0..200 {
-        world.handle(Event::Revoke(name("a")));
+        world.handle(ScheduleEvent::Revoke(name("a")));
         if round % 3 == 0 && world.has_detached("a") {
             let now = world.now();
             world.end_detached("a", lasting(now, HOUR));
@@ -102,7 +105,7 @@ fn revoke_again_and_again_revokes_all_that_was_brought() {
                 brought += 1;
             }
             "revoke" => {
-                world.end("a", Outcome::Revoked);
+                world.end("a", CallOutcome::Revoked);
                 gone += 1;
             }
             _ => {}
@@ -110,12 +113,12 @@ fn revoke_again_and_again_revokes_all_that_was_brought() {
         world.pass(Span::millis(500));
     }
     while world.has_detached("a") {
-        world.end_detached("a", failed(Kind::Unavailable));
+        world.end_detached("a", failed(FailureKind::Unavailable));
     }
     while world.word("a") != "nothing" {
         match world.word("a") {
             "revoke" => {
-                world.end("a", Outcome::Revoked);
+                world.end("a", CallOutcome::Revoked);
                 gone += 1;
             }
             _ => {
@@ -125,7 +128,7 @@ fn revoke_again_and_again_revokes_all_that_was_brought() {
         }
     }
     assert!(brought > 50, "{brought}");
-    let too_many = |notice: &&Notice| matches!(notice, Notice::RevokeGivenUp(_, _, NotRevoked::TooMany));
+    let too_many = |notice: &&OperatorEvent| matches!(notice, OperatorEvent::RevokeGivenUp(_, _, NotRevoked::TooMany));
     let given_up = world.notices().filter(too_many).count();
     assert_eq!(gone + given_up + 1, brought, "all but the one that is held, and those that are reported");
     assert!(gone >= MOST_RETIRED, "{gone} were revoked");
@@ -140,19 +143,19 @@ fn remove_during_an_obtain_waits_for_the_answer_and_revokes_it() {
     let now = world.now();
     world.end_detached("a", lasting(now, HOUR));
     assert_eq!(revoked(&world), Some(1));
-    world.end("a", Outcome::Revoked);
+    world.end("a", CallOutcome::Revoked);
     assert!(world.disk.is_empty() && world.published.is_empty());
     assert_eq!(world.schedule.views(world.now()).count(), 0);
 }
 
 #[test]
 fn remove_during_an_obtain_that_fails_forgets_the_instance() {
-    let leaves = Revoke { removed: None, ..Revoke::default() };
+    let leaves = RevocationPolicy { removed: None, ..RevocationPolicy::default() };
     let expiring = plan(|plan| {
         plan.component = revoking().component;
         plan.policy.revoke = leaves;
     });
-    for (plan, outcome) in [(revoking(), failed(Kind::Unavailable)), (expiring, Outcome::NotRequired)] {
+    for (plan, outcome) in [(revoking(), failed(FailureKind::Unavailable)), (expiring, CallOutcome::NotRequired)] {
         let mut world = World::new([("a", plan)]);
         world.remove("a");
         world.end_detached("a", outcome);
@@ -163,9 +166,9 @@ fn remove_during_an_obtain_that_fails_forgets_the_instance() {
 #[test]
 fn stop_waits_for_a_call_that_was_given_up_and_keeps_what_it_brings() {
     let mut world = World::new([("a", revoking())]);
-    world.handle(Event::Revoke(name("a")));
-    world.handle(Event::Stop);
-    world.fail("a", Kind::Unavailable);
+    world.handle(ScheduleEvent::Revoke(name("a")));
+    world.handle(ScheduleEvent::Stop);
+    world.fail("a", FailureKind::Unavailable);
     assert!(!world.schedule.is_stopped());
     let now = world.now();
     world.end_detached("a", lasting(now, HOUR));
@@ -182,7 +185,8 @@ fn late_tokens_are_left_to_expire_where_that_is_configured() {
             plan.policy.revoke.replaced = None;
         }),
     )]);
-    let changed = Plan { fingerprint: Fingerprint([2; 16]), ..world.configuration.plans[&name("a")].clone() };
+    let changed =
+        InstancePlan { fingerprint: ConfigFingerprint([2; 16]), ..world.configuration.plans[&name("a")].clone() };
     world.plan("a", changed);
     let now = world.now();
     world.end_detached("a", lasting(now, HOUR));

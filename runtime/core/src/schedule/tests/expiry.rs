@@ -1,5 +1,5 @@
 use super::world::{World, plain, plan, renewing, until};
-use crate::schedule::{Doing, Kind, Notice, Readiness, Work};
+use crate::schedule::{FailureKind, InstanceActivity, OperatorEvent, ProviderCall, Readiness};
 use crate::{Span, Timestamp};
 
 const HOUR: Span = Span::secs(3600);
@@ -9,7 +9,7 @@ fn capped(life: Span) -> World {
 }
 
 fn assumed(world: &World) -> usize {
-    world.notices().filter(|notice| matches!(notice, Notice::ExpiryAssumed(..))).count()
+    world.notices().filter(|notice| matches!(notice, OperatorEvent::ExpiryAssumed(..))).count()
 }
 
 #[test]
@@ -33,7 +33,9 @@ fn an_expiry_in_the_past_counts_as_none() {
         let mut world = capped(Span::secs(900));
         let past = world.now().wall.minus(Span::millis(ago));
         world.end("a", until(Some(past)));
-        assert!(matches!(world.notices().next(), Some(Notice::ExpiryAssumed(_, told, _)) if *told == Some(past)));
+        assert!(
+            matches!(world.notices().next(), Some(OperatorEvent::ExpiryAssumed(_, told, _)) if *told == Some(past))
+        );
         assert_eq!(world.until_called("a"), 675_000, "{ago} ms ago");
     }
 }
@@ -47,11 +49,11 @@ fn expiry_in_the_past_is_a_failed_obtain_without_a_lifetime() {
         let view = world.view("a");
         assert_eq!(
             (view.readiness, view.doing, view.failures),
-            (Readiness::Missing, Doing::Retrying, 1),
+            (Readiness::Missing, InstanceActivity::Retrying, 1),
             "{ago} ms ago"
         );
         let trouble = view.trouble.unwrap();
-        assert_eq!(trouble.kind, Kind::Broken);
+        assert_eq!(trouble.kind, FailureKind::Broken);
         assert!(trouble.message.contains(&past.to_string()) && trouble.message.contains("`lifetime`"), "{trouble:?}");
         assert!(world.published.is_empty() && world.disk.is_empty());
         assert!(world.until_called("a") <= 2000, "and is tried again like any other");
@@ -112,7 +114,7 @@ fn the_lifetime_caps_a_renewal_as_well() {
     for _ in 0..5 {
         world.bring("a", HOUR);
         assert_eq!(world.until_called("a"), 6000);
-        assert!(matches!(world.work("a"), Some(Work::Renew(_))));
+        assert!(matches!(world.work("a"), Some(ProviderCall::Renew(_))));
     }
 }
 
@@ -121,7 +123,7 @@ fn a_life_of_a_moment_is_no_hot_loop() {
     let mut world = World::new([("a", plain())]);
     world.serve("a", |_, now| Some((Span::millis(0), until(Some(now.wall.plus(Span::millis(1)))))));
     world.end("a", until(None));
-    world.handle(crate::schedule::Event::Renew(super::world::name("a")));
+    world.handle(crate::schedule::ScheduleEvent::Renew(super::world::name("a")));
     world.pass(Span::secs(60));
     let calls = world.called("a").len();
     assert!((55..=62).contains(&calls), "{calls} calls in a minute, one for each floor");

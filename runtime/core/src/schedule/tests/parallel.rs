@@ -1,6 +1,6 @@
 use super::world::{Did, World, distinct, failed, lasting, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{Doing, Kind, Notice, Work};
+use crate::schedule::{FailureKind, InstanceActivity, OperatorEvent, ProviderCall};
 
 fn fifty() -> (World, Vec<String>) {
     let names: Vec<String> = (0..50).map(|n| format!("a{n}")).collect();
@@ -17,7 +17,8 @@ fn no_more_calls_are_made_at_once_than_configured() {
     assert_eq!(world.under_way().len(), 8);
     world.bring("a0", Span::secs(3600));
     assert_eq!(world.under_way().len(), 8, "the next takes its place");
-    let waiting = world.schedule.views(world.now()).filter(|view| matches!(view.doing, Doing::Waiting(None))).count();
+    let waiting =
+        world.schedule.views(world.now()).filter(|view| matches!(view.doing, InstanceActivity::Waiting(None))).count();
     assert_eq!(waiting, 41, "and who waits is shown");
 }
 
@@ -59,7 +60,7 @@ fn one_of_fifty_hangs_and_delays_nobody() {
         assert!(times.len() >= 79, "{text} was called {} times", times.len());
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 46_000), "{text} was late");
     }
-    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count(), 0);
 }
 
 /// So many instances of each service that hang until the limits end their calls, and ten of one that answers. The ones
@@ -71,7 +72,7 @@ fn hanging(services: usize, instances: usize, life: u64) -> World {
         let text = format!("a{n:03}");
         let service = format!("hangs{}", n % services);
         world.configuration.plans.insert(name(&text), plan(|plan| plan.upstream = upstream(&service)));
-        world.serve(&text, |_, _| Some((Span::secs(60), failed(Kind::OverLimit))));
+        world.serve(&text, |_, _| Some((Span::secs(60), failed(FailureKind::OverLimit))));
     }
     for n in 0..10 {
         let text = format!("good{n}");
@@ -89,7 +90,11 @@ fn parallel_hanging_service_leaves_places_to_another() {
         world.pass(Span::secs(1));
         assert_eq!(world.published.len(), 10, "all of them have a lease within a second");
         world.pass(Span::secs(3600));
-        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0, "{life} s");
+        assert_eq!(
+            world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count(),
+            0,
+            "{life} s"
+        );
         let hung = world.log.iter().filter(|(_, did)| matches!(did, Did::Call(text, _) if text.starts_with('a')));
         assert!(hung.count() > 500, "and the one that hangs is tried, too");
     }
@@ -107,14 +112,18 @@ fn parallel_hanging_services_leave_a_lease_at_risk_a_place() {
         world.reload();
         world.pass(Span::secs(2 * life));
         assert_eq!(world.published.len(), 10);
-        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0, "{life} s");
+        assert_eq!(
+            world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count(),
+            0,
+            "{life} s"
+        );
     }
 }
 
 #[test]
 fn one_of_fifty_fails_and_delays_nobody() {
     let (mut world, names) = fifty();
-    world.serve("a0", |_, _| Some((Span::millis(5), failed(Kind::Broken))));
+    world.serve("a0", |_, _| Some((Span::millis(5), failed(FailureKind::Broken))));
     for text in names.iter().skip(1) {
         world.serve(text, |_, now| Some((Span::millis(50), lasting(now, Span::secs(60)))));
     }
@@ -122,7 +131,7 @@ fn one_of_fifty_fails_and_delays_nobody() {
     world.pass(Span::secs(600));
     assert_eq!(world.published.len(), 49);
     assert_eq!(distinct(world.published.keys().map(|name| name.as_str())), 49);
-    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count(), 0);
 }
 
 #[test]
@@ -147,7 +156,7 @@ fn who_was_due_first_is_called_first() {
 fn a_hanging_revocation_keeps_no_tokens_waiting() {
     let mut world = World::new([("a", super::world::revoking())]);
     world.serve("a", |work, now| match work {
-        Work::Revoke(_) => None,
+        ProviderCall::Revoke(_) => None,
         _ => Some((Span::millis(10), lasting(now, Span::secs(1000)))),
     });
     world.bring("a", Span::secs(1000));

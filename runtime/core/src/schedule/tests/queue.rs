@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::schedule::queue::{Admission, Place, Queue, Shares, Task};
-use crate::schedule::{Account, Begin, Budget, Mono, UpstreamName};
+use crate::schedule::{Account, Budget, InitialBudget, MonotonicTime, UpstreamName};
 use crate::{InstanceName, Span};
 
 fn name(text: &str) -> InstanceName {
@@ -12,8 +12,8 @@ fn upstream(text: &str) -> UpstreamName {
     text.parse().unwrap()
 }
 
-fn at(millis: u64) -> Mono {
-    Mono::from_millis(millis)
+fn at(millis: u64) -> MonotonicTime {
+    MonotonicTime::from_millis(millis)
 }
 
 fn place(due: u64, who: &str) -> Place {
@@ -21,14 +21,14 @@ fn place(due: u64, who: &str) -> Place {
 }
 
 /// The next who may be called while there are places for everybody.
-fn next(queue: &mut Queue, now: Mono) -> Option<InstanceName> {
+fn next(queue: &mut Queue, now: MonotonicTime) -> Option<InstanceName> {
     let mut shares = Shares::new();
     shares.configure(1000, false);
     queue.next(&shares, now).map(|turn| turn.place.name)
 }
 
 fn queue(per_minute: u32, burst: u32) -> Queue {
-    let mut queue = Queue::new(Begin::Full);
+    let mut queue = Queue::new(InitialBudget::Full);
     queue.configure(Budget { per_minute, burst }, BTreeMap::new(), at(0));
     queue
 }
@@ -69,7 +69,7 @@ fn tokens_come_before_revocations() {
 
 #[test]
 fn an_upstream_that_is_new_has_saved_up_its_calls_since_the_beginning() {
-    let mut queue = Queue::new(Begin::Empty);
+    let mut queue = Queue::new(InitialBudget::Empty);
     queue.configure(Budget { per_minute: 1, burst: 1 }, BTreeMap::new(), at(0));
     queue.add(&upstream("u"), place(70_000, "a"), at(70_000));
     assert_eq!(next(&mut queue, at(70_000)), Some(name("a")));
@@ -77,7 +77,7 @@ fn an_upstream_that_is_new_has_saved_up_its_calls_since_the_beginning() {
 
 #[test]
 fn what_a_new_upstream_saved_up_counts_from_the_last_change_of_the_budgets() {
-    let mut queue = Queue::new(Begin::Empty);
+    let mut queue = Queue::new(InitialBudget::Empty);
     queue.configure(Budget { per_minute: 1, burst: 5 }, BTreeMap::new(), at(0));
     queue.configure(Budget { per_minute: 60_000, burst: 5 }, BTreeMap::new(), at(1000));
     queue.add(&upstream("u"), place(1000, "a"), at(1000));

@@ -1,6 +1,6 @@
 use super::world::{World, failed, lasting, name, plain, plan};
 use crate::Span;
-use crate::schedule::{CallRate, Doing, Event, Kind, Notice, Retry, Revision};
+use crate::schedule::{CallRate, FailureKind, InstanceActivity, OperatorEvent, RetryPolicy, Revision, ScheduleEvent};
 
 const HOUR: Span = Span::secs(3600);
 
@@ -25,10 +25,10 @@ fn rate_of_calls_is_not_the_components_to_choose() {
 
 #[test]
 fn rate_of_calls_is_bounded_however_quickly_they_fail() {
-    let retry = Retry { floor: Span::millis(10), most: Span::millis(10), slow: Span::millis(10) };
+    let retry = RetryPolicy { floor: Span::millis(10), most: Span::millis(10), slow: Span::millis(10) };
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
-    world.serve("a", |_, _| Some((Span::millis(1), failed(Kind::Broken))));
-    world.fail("a", Kind::Broken);
+    world.serve("a", |_, _| Some((Span::millis(1), failed(FailureKind::Broken))));
+    world.fail("a", FailureKind::Broken);
     let calls = calls_in(&mut world, HOUR);
     assert!((1000..=1200).contains(&calls), "{calls}");
 }
@@ -52,7 +52,7 @@ fn rate_of_calls_lets_leases_of_six_seconds_live() {
     world.serve_for("a", Span::secs(6));
     world.bring("a", Span::secs(6));
     world.pass(Span::secs(6 * 3600));
-    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count(), 0);
 }
 
 #[test]
@@ -64,8 +64,12 @@ fn rate_of_calls_does_not_hold_an_operator_back() {
     assert_eq!(world.word("a"), "nothing");
     let view = world.view("a");
     let next = view.next.unwrap().since(world.now().wall);
-    assert_eq!((view.doing, next), (Doing::Retrying, Span::secs(720 - 60)), "what is shown is when it is called");
-    world.handle(Event::Renew(name("a")));
+    assert_eq!(
+        (view.doing, next),
+        (InstanceActivity::Retrying, Span::secs(720 - 60)),
+        "what is shown is when it is called"
+    );
+    world.handle(ScheduleEvent::Renew(name("a")));
     assert_eq!(world.word("a"), "obtain");
     world.bring("a", HOUR);
     assert_eq!(world.view("a").lease.unwrap().revision, Revision(2));

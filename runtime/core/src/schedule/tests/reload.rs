@@ -1,18 +1,21 @@
 use super::world::{Did, Saves, World, name, plain, plan, renewing, revoking, upstream};
 use crate::Span;
-use crate::schedule::{Doing, Event, Fingerprint, Kind, Notice, Outcome, Plan, Ratio, Retry, Work};
+use crate::schedule::{
+    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, OperatorEvent, ProviderCall, Ratio,
+    RetryPolicy, ScheduleEvent,
+};
 
 const HOUR: Span = Span::secs(3600);
 
-fn changed() -> Plan {
-    plan(|plan| plan.fingerprint = Fingerprint([2; 16]))
+fn changed() -> InstancePlan {
+    plan(|plan| plan.fingerprint = ConfigFingerprint([2; 16]))
 }
 
 #[test]
 fn an_unchanged_instance_keeps_its_revision_and_its_call() {
     let mut world = World::new([("held", plain()), ("called", plain()), ("failed", plain())]);
     world.bring("held", HOUR);
-    world.fail("failed", Kind::Denied);
+    world.fail("failed", FailureKind::Denied);
     let call = world.call("called");
     let before = world.log.len();
     world.plan("new", plain());
@@ -36,7 +39,7 @@ fn a_changed_instance_is_obtained_anew_and_the_old_lease_served_until_then() {
 #[test]
 fn a_changed_instance_is_not_left_in_its_old_call_or_its_old_trouble() {
     let mut world = World::new([("called", plain()), ("failed", plain())]);
-    world.fail("failed", Kind::Misconfigured);
+    world.fail("failed", FailureKind::Misconfigured);
     let call = world.call("called").unwrap();
     world.plan("called", changed());
     world.plan("failed", changed());
@@ -86,9 +89,9 @@ fn a_shorter_lifetime_counts_for_the_lease_that_is_held_as_well() {
 fn another_policy_does_not_cut_a_call() {
     let mut world = World::new([("a", plain())]);
     let call = world.call("a");
-    world.plan("a", plan(|plan| plan.policy.retry = Retry { floor: Span::secs(7), ..Retry::default() }));
+    world.plan("a", plan(|plan| plan.policy.retry = RetryPolicy { floor: Span::secs(7), ..RetryPolicy::default() }));
     assert_eq!(world.call("a"), call);
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     assert!(world.until_called("a") >= 7000);
 }
 
@@ -97,7 +100,7 @@ fn another_policy_does_not_shorten_the_delay_after_a_failure() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
     world.until_called("a");
-    world.fail("a", Kind::Throttled(Span::secs(100)));
+    world.fail("a", FailureKind::Throttled(Span::secs(100)));
     world.plan("a", plan(|plan| plan.policy.ratio = Ratio::thousandths(100)));
     assert!(world.until_called("a") >= 100_000);
 }
@@ -106,9 +109,9 @@ fn another_policy_does_not_shorten_the_delay_after_a_failure() {
 fn another_upstream_is_used_from_the_next_call_on() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
     world.bring("b", Span::secs(40));
-    world.fail("a", Kind::Throttled(Span::secs(200)));
+    world.fail("a", FailureKind::Throttled(Span::secs(200)));
     world.pass(Span::secs(32));
-    assert!(matches!(world.view("b").doing, Doing::Waiting(_)));
+    assert!(matches!(world.view("b").doing, InstanceActivity::Waiting(_)));
     world.plan("b", plan(|plan| plan.upstream = upstream("other")));
     assert_eq!(world.word("b"), "obtain", "there nobody is told to wait");
 }
@@ -118,14 +121,17 @@ fn an_instance_that_is_removed_and_added_again_while_it_leaves_goes_on() {
     let mut world = World::new([("a", revoking())]);
     world.bring("a", HOUR);
     world.remove("a");
-    assert_eq!((world.word("a"), world.view("a").doing), ("revoke", Doing::Calling("revoke", Span::secs(0))));
+    assert_eq!(
+        (world.word("a"), world.view("a").doing),
+        ("revoke", InstanceActivity::Calling("revoke", Span::secs(0)))
+    );
     world.plan("a", revoking());
     assert_eq!(world.word("a"), "obtain");
     world.bring("a", HOUR);
     assert_eq!(world.revision("a"), Some(2), "numbers go on");
-    assert!(matches!(world.work("a"), Some(Work::Revoke(lease)) if lease.revision.0 == 1));
-    world.end("a", Outcome::Revoked);
-    assert_eq!((world.disk.len(), world.view("a").doing), (1, Doing::Holding));
+    assert!(matches!(world.work("a"), Some(ProviderCall::Revoke(lease)) if lease.revision.0 == 1));
+    world.end("a", CallOutcome::Revoked);
+    assert_eq!((world.disk.len(), world.view("a").doing), (1, InstanceActivity::Holding));
 }
 
 #[test]
@@ -148,7 +154,7 @@ fn an_instance_that_is_removed_during_its_call_is_cut_and_forgotten() {
     let call = world.call("a").unwrap();
     world.remove("a");
     assert_eq!(world.did(&Did::Cancel("a".to_owned())), 1);
-    world.handle(Event::Finished(call, super::world::lasting(world.now(), HOUR)));
+    world.handle(ScheduleEvent::Finished(call, super::world::lasting(world.now(), HOUR)));
     assert!(world.published.is_empty());
     assert_eq!(world.schedule.views(world.now()).count(), 0);
 }
@@ -158,12 +164,12 @@ fn a_wish_to_revoke_survives_a_reload() {
     let mut world = World::new([("a", revoking())]);
     world.saves = Saves::Hold;
     world.bring("a", HOUR);
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     world.plan(
         "a",
         plan(|plan| {
             plan.component = revoking().component;
-            plan.fingerprint = Fingerprint([2; 16]);
+            plan.fingerprint = ConfigFingerprint([2; 16]);
         }),
     );
     world.release();
@@ -179,5 +185,5 @@ fn the_same_configuration_again_does_nothing() {
         world.reload();
     }
     assert_eq!(world.log.len(), before);
-    assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Orphaned(..))).count(), 0);
+    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Orphaned(..))).count(), 0);
 }

@@ -3,22 +3,22 @@
 use super::world::{World, failed, name, plain, revoking};
 use crate::Span;
 use crate::schedule::{
-    Doing, Event, Fingerprint, Kind, NotRevoked, Notice, ORPHAN_GRACE, Outcome, Plan, REMOVAL_GRACE, Readiness,
-    Revision, Revoke, Work,
+    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, NotRevoked, ORPHAN_GRACE,
+    OperatorEvent, ProviderCall, REMOVAL_GRACE, Readiness, Revision, RevocationPolicy, ScheduleEvent,
 };
 
 const DAY: Span = Span::secs(86_400);
 const HALF: Span = Span::secs(300);
 
 /// One whose lease is kept for the default time.
-fn kept() -> Plan {
+fn kept() -> InstancePlan {
     let mut plan = revoking();
-    plan.policy.revoke = Revoke::default();
+    plan.policy.revoke = RevocationPolicy::default();
     plan
 }
 
-fn changed() -> Plan {
-    Plan { fingerprint: Fingerprint([2; 16]), ..kept() }
+fn changed() -> InstancePlan {
+    InstancePlan { fingerprint: ConfigFingerprint([2; 16]), ..kept() }
 }
 
 /// One instance that holds a lease for ten days.
@@ -41,11 +41,11 @@ fn removal_withdraws_at_once_and_revokes_after_the_grace() {
     let view = world.view("a");
     assert_eq!(
         (view.doing, view.readiness, view.leaves_in),
-        (Doing::Leaving, Readiness::NotNeeded, Some(REMOVAL_GRACE))
+        (InstanceActivity::Leaving, Readiness::NotNeeded, Some(REMOVAL_GRACE))
     );
     assert_eq!(world.until_called("a"), REMOVAL_GRACE.as_millis());
     assert_eq!(world.word("a"), "revoke");
-    world.end("a", Outcome::Revoked);
+    world.end("a", CallOutcome::Revoked);
     assert_eq!(world.disk.len(), 1);
     assert_eq!(world.revision("b"), Some(1));
 }
@@ -58,7 +58,7 @@ fn removal_that_is_undone_takes_the_lease_up_again() {
     world.plan("a", kept());
     assert_eq!((world.revision("a"), calls(&world)), (Some(1), vec!["obtain"]));
     world.pass(DAY);
-    assert_eq!((world.view("a").doing, calls(&world)), (Doing::Holding, vec!["obtain"]));
+    assert_eq!((world.view("a").doing, calls(&world)), (InstanceActivity::Holding, vec!["obtain"]));
     assert_eq!(world.disk[&name("a")].removed, None);
     world.crash();
     assert_eq!(world.revision("a"), Some(1));
@@ -76,7 +76,7 @@ fn removal_that_ends_with_another_configuration_revokes_the_old_lease() {
         "what another configuration got is not its own"
     );
     world.bring("a", DAY);
-    assert!(matches!(world.work("a"), Some(Work::Revoke(lease)) if lease.fingerprint == kept().fingerprint));
+    assert!(matches!(world.work("a"), Some(ProviderCall::Revoke(lease)) if lease.fingerprint == kept().fingerprint));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn removal_before_a_restart_is_reported_when_the_grace_is_over() {
     world.crash();
     world.pass(REMOVAL_GRACE);
     assert_eq!((world.disk.len(), calls(&world)), (1, vec!["obtain"]));
-    let told = Notice::RevokeGivenUp(name("a"), Revision(1), NotRevoked::Reconfigured);
+    let told = OperatorEvent::RevokeGivenUp(name("a"), Revision(1), NotRevoked::Reconfigured);
     assert!(world.notices().any(|notice| *notice == told));
 }
 
@@ -111,7 +111,7 @@ fn removal_during_a_restart_keeps_the_lease_for_a_day() {
     let mut world = world();
     world.configuration.plans.clear();
     world.crash();
-    let told = world.notices().filter(|notice| matches!(notice, Notice::Orphaned(..))).count();
+    let told = world.notices().filter(|notice| matches!(notice, OperatorEvent::Orphaned(..))).count();
     assert_eq!((told, world.disk.len(), world.schedule.orphans(world.now()).count()), (2, 2, 2));
     world.pass(Span::secs(3600));
     world.plan("a", kept());
@@ -129,7 +129,7 @@ fn removal_during_a_restart_and_another_configuration_publishes_nothing_old() {
     assert_eq!(world.revision("a"), None);
     world.until_called("a");
     assert_eq!(world.word("a"), "obtain");
-    let told = Notice::RevokeGivenUp(name("a"), Revision(1), NotRevoked::Reconfigured);
+    let told = OperatorEvent::RevokeGivenUp(name("a"), Revision(1), NotRevoked::Reconfigured);
     assert!(world.notices().any(|notice| *notice == told));
 }
 
@@ -147,9 +147,9 @@ fn removal_is_not_hurried_by_a_clock_that_jumps() {
 fn removal_is_hurried_by_an_operator() {
     let mut world = world();
     world.remove("a");
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     assert_eq!(world.word("a"), "revoke");
-    world.end("a", Outcome::Revoked);
+    world.end("a", CallOutcome::Revoked);
     assert_eq!(world.disk.len(), 1);
 }
 
@@ -160,14 +160,17 @@ fn removal_of_a_lease_that_ends_meanwhile_leaves_nothing() {
     world.remove("a");
     world.pass(Span::secs(60));
     assert_eq!((world.disk.len(), calls(&world)), (0, vec!["obtain"]));
-    assert!(!world.notices().any(|notice| matches!(notice, Notice::Expired(..))), "nobody waits for another one");
+    assert!(
+        !world.notices().any(|notice| matches!(notice, OperatorEvent::Expired(..))),
+        "nobody waits for another one"
+    );
 }
 
 #[test]
 fn removal_keeps_the_lease_when_the_coordinator_stops() {
     let mut world = world();
     world.remove("a");
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     assert!(world.schedule.is_stopped());
     assert_eq!((world.disk.len(), calls(&world)), (2, vec!["obtain"]));
 }
@@ -175,12 +178,12 @@ fn removal_keeps_the_lease_when_the_coordinator_stops() {
 #[test]
 fn removal_goes_on_revoking_what_was_replaced_before() {
     let mut world = world();
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
     world.bring("a", DAY);
     world.remove("a");
     assert_eq!(world.until_called("a"), 300_000);
-    assert!(matches!(world.work("a"), Some(Work::Revoke(lease)) if lease.revision == Revision(1)));
-    world.end("a", failed(Kind::Unavailable));
+    assert!(matches!(world.work("a"), Some(ProviderCall::Revoke(lease)) if lease.revision == Revision(1)));
+    world.end("a", failed(FailureKind::Unavailable));
     world.serve_for("a", DAY);
     world.pass(REMOVAL_GRACE);
     assert_eq!(world.disk.len(), 1);

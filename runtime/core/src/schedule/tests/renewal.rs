@@ -1,5 +1,5 @@
 use super::world::{World, lasting, plain, plan, renewing};
-use crate::schedule::{Abilities, Kind, Notice, Outcome, Ratio, Work};
+use crate::schedule::{CallOutcome, FailureKind, OperatorEvent, OptionalExports, ProviderCall, Ratio};
 use crate::{Span, Timestamp};
 
 const HOUR: Span = Span::secs(3600);
@@ -44,7 +44,7 @@ fn a_component_that_renews_is_asked_to_renew() {
     assert_eq!(world.word("a"), "obtain");
     world.bring("a", HOUR);
     world.until_called("a");
-    assert!(matches!(world.work("a"), Some(Work::Renew(lease)) if lease.revision.0 == 1));
+    assert!(matches!(world.work("a"), Some(ProviderCall::Renew(lease)) if lease.revision.0 == 1));
     world.bring("a", HOUR);
     assert_eq!(world.revision("a"), Some(2));
 }
@@ -62,7 +62,7 @@ fn a_lease_that_reached_its_maximum_lifetime_is_obtained_anew() {
     let mut world = World::new([(
         "a",
         plan(|plan| {
-            plan.component = Some(Abilities { renews: true, revokes: false });
+            plan.component = Some(OptionalExports { renews: true, revokes: false });
             plan.policy.max_lifetime = Some(Span::secs(2 * 3600));
         }),
     )]);
@@ -94,7 +94,13 @@ fn a_renewal_that_gains_nothing_is_followed_by_an_obtain() {
 
 #[test]
 fn a_renewal_that_is_denied_or_breaks_is_followed_by_an_obtain() {
-    for kind in [Kind::Denied, Kind::Misconfigured, Kind::Broken, Kind::Refused, Kind::Internal] {
+    for kind in [
+        FailureKind::Denied,
+        FailureKind::Misconfigured,
+        FailureKind::Broken,
+        FailureKind::Refused,
+        FailureKind::Internal,
+    ] {
         let mut world = World::new([("a", renewing())]);
         world.bring("a", HOUR);
         world.until_called("a");
@@ -111,17 +117,17 @@ fn renewal_out_of_time_is_tried_again_before_an_obtain() {
         world.bring("a", life);
         world.until_called("a");
         assert_eq!((begun, world.word("a")), ("obtain", "renew"));
-        world.fail("a", Kind::OverLimit);
+        world.fail("a", FailureKind::OverLimit);
         world.until_called("a");
         assert_eq!(world.word("a"), "renew", "the service may have been slow for once");
-        world.fail("a", Kind::OverLimit);
+        world.fail("a", FailureKind::OverLimit);
         assert_eq!((world.until_called("a"), world.word("a")), (1000, "obtain"));
     }
 }
 
 #[test]
 fn a_renewal_that_finds_nobody_is_tried_as_a_renewal_again() {
-    for kind in [Kind::Unavailable, Kind::Throttled(Span::secs(5))] {
+    for kind in [FailureKind::Unavailable, FailureKind::Throttled(Span::secs(5))] {
         let mut world = World::new([("a", renewing())]);
         world.bring("a", HOUR);
         world.until_called("a");
@@ -136,13 +142,15 @@ fn a_lease_that_ended_is_obtained_and_not_renewed() {
     let mut world = World::new([("a", renewing())]);
     world.bring("a", HOUR);
     world.serve("a", |work, now| match work {
-        Work::Renew(_) => Some((Span::millis(0), Outcome::Failed(Kind::Unavailable, "no".to_owned()))),
+        ProviderCall::Renew(_) => {
+            Some((Span::millis(0), CallOutcome::Failed(FailureKind::Unavailable, "no".to_owned())))
+        }
         _ => Some((Span::millis(0), lasting(now, HOUR))),
     });
     world.pass(Span::secs(3700));
     assert_eq!(world.called("a").last().map(|(_, word)| *word), Some("obtain"));
     assert_eq!(world.revision("a"), Some(2));
-    let expired = world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count();
+    let expired = world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count();
     assert_eq!(expired, 1, "its end is told, and once");
 }
 
@@ -162,7 +170,7 @@ fn a_renewed_lease_remembers_when_the_first_was_obtained() {
 fn an_operator_who_wishes_another_lease_gets_it_now_and_not_the_old_one_for_longer() {
     let mut world = World::new([("a", renewing())]);
     world.bring("a", HOUR);
-    world.handle(crate::schedule::Event::Renew(super::world::name("a")));
+    world.handle(crate::schedule::ScheduleEvent::Renew(super::world::name("a")));
     assert_eq!(world.word("a"), "obtain");
     assert_eq!(world.revision("a"), Some(1), "the old one stays until then");
     world.bring("a", HOUR);
@@ -174,7 +182,7 @@ fn a_wish_during_a_renewal_is_followed_by_an_obtain() {
     let mut world = World::new([("a", renewing())]);
     world.bring("a", HOUR);
     world.until_called("a");
-    world.handle(crate::schedule::Event::Renew(super::world::name("a")));
+    world.handle(crate::schedule::ScheduleEvent::Renew(super::world::name("a")));
     assert_eq!(world.word("a"), "renew", "it is called already");
     world.bring("a", HOUR);
     assert_eq!(world.word("a"), "obtain");
@@ -184,7 +192,7 @@ fn a_wish_during_a_renewal_is_followed_by_an_obtain() {
 fn wishes_during_an_obtain_are_one() {
     let mut world = World::new([("a", plain())]);
     for _ in 0..3 {
-        world.handle(crate::schedule::Event::Renew(super::world::name("a")));
+        world.handle(crate::schedule::ScheduleEvent::Renew(super::world::name("a")));
     }
     world.bring("a", HOUR);
     assert_eq!((world.called("a").len(), world.word("a")), (1, "nothing"));

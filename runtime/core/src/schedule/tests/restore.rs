@@ -1,6 +1,6 @@
 use super::world::{World, name, plain, plan, renewing, revoking};
 use crate::Span;
-use crate::schedule::{Event, Fingerprint, Notice, Readiness, Record, Work};
+use crate::schedule::{ConfigFingerprint, LeaseRecord, OperatorEvent, ProviderCall, Readiness, ScheduleEvent};
 
 const HOUR: Span = Span::secs(3600);
 
@@ -24,7 +24,7 @@ fn a_restored_lease_can_be_renewed() {
     world.bring("a", HOUR);
     world.crash();
     world.until_called("a");
-    assert!(matches!(world.work("a"), Some(Work::Renew(lease)) if lease.revision.0 == 1));
+    assert!(matches!(world.work("a"), Some(ProviderCall::Renew(lease)) if lease.revision.0 == 1));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_lease_of_another_configuration_is_served_while_it_is_replaced() {
         name("a"),
         plan(|plan| {
             plan.component = renewing().component;
-            plan.fingerprint = Fingerprint([2; 16]);
+            plan.fingerprint = ConfigFingerprint([2; 16]);
         }),
     );
     world.crash();
@@ -78,7 +78,7 @@ fn what_is_saved_of_an_instance_that_is_not_configured_is_told_and_forgotten() {
     world.bring("b", HOUR);
     world.configuration.plans.remove(&name("a"));
     world.crash();
-    assert!(world.notices().any(|notice| matches!(notice, Notice::Orphaned(of, _) if *of == name("a"))));
+    assert!(world.notices().any(|notice| matches!(notice, OperatorEvent::Orphaned(of, _) if *of == name("a"))));
     assert_eq!(world.disk.len(), 2, "it may come back");
     world.pass(Span::secs(3600));
     assert_eq!(world.disk.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["b"]);
@@ -100,7 +100,7 @@ fn a_damaged_record_costs_only_the_lease_in_it() {
 #[test]
 fn an_empty_record_is_no_lease() {
     let mut world = World::silent(1);
-    world.handle(Event::Restored(name("a"), Record::default()));
+    world.handle(ScheduleEvent::Restored(name("a"), LeaseRecord::default()));
     world.plan("a", plain());
     assert_eq!(world.word("a"), "obtain");
 }
@@ -110,7 +110,7 @@ fn what_is_restored_too_late_harms_nobody() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
     let record = world.disk[&name("a")].clone();
-    world.handle(Event::Restored(name("a"), record));
+    world.handle(ScheduleEvent::Restored(name("a"), record));
     world.reload();
     assert_eq!((world.revision("a"), world.disk.len()), (Some(1), 1));
 }

@@ -1,11 +1,13 @@
 use super::world::{World, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{Account, Doing, Event, Kind, Notice, Outcome, Readiness, Retry};
+use crate::schedule::{
+    Account, CallOutcome, FailureKind, InstanceActivity, OperatorEvent, Readiness, RetryPolicy, ScheduleEvent,
+};
 
 /// The waits that are told, in milliseconds.
 fn waits(world: &World) -> Vec<u64> {
     let told = world.notices().filter_map(|notice| match notice {
-        Notice::Failed(_, _, wait) => Some(wait.as_millis()),
+        OperatorEvent::Failed(_, _, wait) => Some(wait.as_millis()),
         _ => None,
     });
     told.collect()
@@ -17,7 +19,7 @@ fn delays_double_from_the_floor_to_the_greatest_with_jitter() {
         let mut world = World::silent(seed);
         world.plan("a", plain());
         for _ in 0..12 {
-            world.fail("a", Kind::Unavailable);
+            world.fail("a", FailureKind::Unavailable);
             let told = *waits(&world).last().unwrap();
             assert_eq!(world.until_called("a"), told, "what is told is what is done");
         }
@@ -35,7 +37,7 @@ fn those_who_failed_together_come_back_apart() {
     world.configuration.plans = names.iter().map(|text| (name(text), plain())).collect();
     world.reload();
     for text in &names {
-        world.fail(text, Kind::Unavailable);
+        world.fail(text, FailureKind::Unavailable);
     }
     let mut waits = waits(&world);
     waits.sort_unstable();
@@ -47,14 +49,14 @@ fn those_who_failed_together_come_back_apart() {
 fn a_success_begins_the_delays_anew() {
     let mut world = World::new([("a", plain())]);
     for _ in 0..5 {
-        world.fail("a", Kind::Unavailable);
+        world.fail("a", FailureKind::Unavailable);
         world.until_called("a");
     }
     assert!(*waits(&world).last().unwrap() >= 16_000);
     world.bring("a", Span::secs(3600));
     assert_eq!((world.view("a").failures, world.view("a").trouble), (0, None));
     world.until_called("a");
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     assert!(*waits(&world).last().unwrap() <= 2000);
 }
 
@@ -69,7 +71,7 @@ fn no_delay_is_longer_than_a_third_of_what_is_left() {
         if left < 3000 {
             break;
         }
-        world.fail("a", Kind::Unavailable);
+        world.fail("a", FailureKind::Unavailable);
         let wait = *waits(&world).last().unwrap();
         assert!(wait <= (left / 3).max(1000), "{wait} of {left}");
         assert!(wait >= 1000, "{wait}");
@@ -87,12 +89,12 @@ fn retry_begins_anew_when_the_lease_ends() {
         world.until_called("a");
         let ends = world.view("a").lease.unwrap().valid_until;
         while world.now().wall < ends {
-            world.fail("a", Kind::Unavailable);
+            world.fail("a", FailureKind::Unavailable);
             world.until_called("a");
         }
         assert!(waits(&world).len() > 4, "hurried tries come before the end: {:?}", waits(&world));
         for most in [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
-            world.fail("a", Kind::Unavailable);
+            world.fail("a", FailureKind::Unavailable);
             let wait = world.until_called("a");
             assert!((most / 2..=most).contains(&wait), "{wait} of {most} after the end");
         }
@@ -108,7 +110,7 @@ fn retry_after_a_restart_is_bounded_by_the_usual_life_as_well() {
     world.crash();
     world.pass(Span::secs(1));
     for _ in 0..8 {
-        world.fail("a", Kind::Unavailable);
+        world.fail("a", FailureKind::Unavailable);
         assert!(world.until_called("a") <= 30_000);
     }
 }
@@ -125,7 +127,7 @@ fn retry_outage_longer_than_the_leases_ends_promptly() {
                 world.configuration.plans.insert(name(&text), plain());
                 world.serve(&text, move |_, now| {
                     let outcome = if (away.0..away.1).contains(&now.mono) {
-                        super::world::failed(Kind::Unavailable)
+                        super::world::failed(FailureKind::Unavailable)
                     } else {
                         super::world::lasting(now, Span::secs(life))
                     };
@@ -143,19 +145,19 @@ fn retry_outage_longer_than_the_leases_ends_promptly() {
 
 #[test]
 fn the_floor_holds_however_little_is_left() {
-    let retry = Retry { floor: Span::secs(10), ..Retry::default() };
+    let retry = RetryPolicy { floor: Span::secs(10), ..RetryPolicy::default() };
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
     world.bring("a", Span::secs(12));
     world.until_called("a");
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     assert!(world.until_called("a") >= 10_000);
 }
 
 #[test]
 fn a_floor_of_nothing_is_no_hot_loop() {
-    let retry = Retry { floor: Span::millis(0), most: Span::millis(0), slow: Span::millis(0) };
+    let retry = RetryPolicy { floor: Span::millis(0), most: Span::millis(0), slow: Span::millis(0) };
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
-    for kind in [Kind::Unavailable, Kind::Denied, Kind::Throttled(Span::millis(0))] {
+    for kind in [FailureKind::Unavailable, FailureKind::Denied, FailureKind::Throttled(Span::millis(0))] {
         world.fail("a", kind);
         assert!(world.until_called("a") >= 10, "{kind}");
     }
@@ -163,7 +165,7 @@ fn a_floor_of_nothing_is_no_hot_loop() {
 
 #[test]
 fn what_only_the_operator_can_mend_is_tried_slowly() {
-    for kind in [Kind::Misconfigured, Kind::Denied, Kind::Refused] {
+    for kind in [FailureKind::Misconfigured, FailureKind::Denied, FailureKind::Refused] {
         let mut world = World::new([("a", plain())]);
         world.bring("a", Span::secs(60));
         world.until_called("a");
@@ -181,7 +183,7 @@ fn a_service_that_throttles_is_asked_no_sooner_than_it_said() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", Span::secs(3600));
     world.until_called("a");
-    world.fail("a", Kind::Throttled(Span::secs(90)));
+    world.fail("a", FailureKind::Throttled(Span::secs(90)));
     let wait = world.until_called("a");
     assert!((90_000..=99_000).contains(&wait), "{wait}");
 }
@@ -190,7 +192,7 @@ fn a_service_that_throttles_is_asked_no_sooner_than_it_said() {
 fn retry_throttled_without_a_delay_backs_off() {
     let mut world = World::new([("a", plain())]);
     for after in [0, 0, 0, 5, 5, 5, 5, 5, 5] {
-        world.fail("a", Kind::Throttled(Span::secs(after)));
+        world.fail("a", FailureKind::Throttled(Span::secs(after)));
         world.until_called("a");
     }
     for (failures, wait) in waits(&world).into_iter().enumerate() {
@@ -202,7 +204,7 @@ fn retry_throttled_without_a_delay_backs_off() {
 #[test]
 fn an_absurd_delay_is_capped() {
     let mut world = World::new([("a", plain())]);
-    world.fail("a", Kind::Throttled(Span::secs(400 * 86_400)));
+    world.fail("a", FailureKind::Throttled(Span::secs(400 * 86_400)));
     let wait = world.until_called("a");
     assert!((3_600_000..=3_960_000).contains(&wait), "{wait}");
 }
@@ -211,13 +213,13 @@ fn an_absurd_delay_is_capped() {
 fn who_throttles_one_is_left_alone_by_everybody() {
     let mut world =
         World::new([("a", plain()), ("b", plain()), ("other", plan(|plan| plan.upstream = upstream("other")))]);
-    world.fail("b", Kind::Unavailable);
+    world.fail("b", FailureKind::Unavailable);
     world.bring("other", Span::secs(60));
-    world.fail("a", Kind::Throttled(Span::secs(120)));
+    world.fail("a", FailureKind::Throttled(Span::secs(120)));
     world.pass(Span::secs(60));
     assert_eq!(world.word("other"), "obtain", "another upstream goes on");
     assert_eq!(world.word("b"), "nothing", "it was due after two seconds");
-    assert!(matches!(world.view("b").doing, Doing::Waiting(Some(_))));
+    assert!(matches!(world.view("b").doing, InstanceActivity::Waiting(Some(_))));
     assert_eq!(world.schedule.upstreams(world.now()).filter(|upstream| upstream.waiting == 1).count(), 1);
     world.pass(Span::secs(59));
     assert_eq!(world.word("b"), "nothing");
@@ -228,8 +230,8 @@ fn who_throttles_one_is_left_alone_by_everybody() {
 #[test]
 fn one_component_does_not_stop_everybody_for_longer_than_the_greatest_delay() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
-    world.fail("b", Kind::Unavailable);
-    world.fail("a", Kind::Throttled(Span::secs(86_400)));
+    world.fail("b", FailureKind::Unavailable);
+    world.fail("a", FailureKind::Throttled(Span::secs(86_400)));
     let wait = world.until_called("b");
     assert!((300_000..301_000).contains(&wait), "{wait}");
 }
@@ -241,13 +243,13 @@ fn retry_told_an_hour_still_tries_before_the_lease_ends() {
         world.bring("a", Span::secs(life));
         world.until_called("a");
         let ends = world.view("a").lease.unwrap().valid_until;
-        world.fail("a", Kind::Throttled(Span::secs(3600)));
+        world.fail("a", FailureKind::Throttled(Span::secs(3600)));
         let wait = world.until_called("a");
         let left = life * 1000 / 4;
         assert!((left / 2..=left / 5 * 4).contains(&wait), "{wait} of {left}");
         assert!(world.now().wall < ends, "{life} s");
         world.bring("a", Span::secs(life));
-        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).count(), 0);
+        assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count(), 0);
     }
 }
 
@@ -262,7 +264,7 @@ fn retry_one_told_an_hour_costs_no_other_its_lease() {
             world.serve(&text, move |_, now| {
                 calls += 1;
                 let outcome = match (n, calls) {
-                    (0, 2) => super::world::failed(Kind::Throttled(Span::secs(3600))),
+                    (0, 2) => super::world::failed(FailureKind::Throttled(Span::secs(3600))),
                     _ => super::world::lasting(now, Span::secs(life)),
                 };
                 Some((Span::millis(50), outcome))
@@ -270,9 +272,10 @@ fn retry_one_told_an_hour_costs_no_other_its_lease() {
         }
         world.reload();
         world.pass(Span::secs(life * 10));
-        let ended: Vec<&Notice> = world.notices().filter(|notice| matches!(notice, Notice::Expired(..))).collect();
+        let ended: Vec<&OperatorEvent> =
+            world.notices().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).collect();
         assert!(ended.is_empty(), "{life} s: {ended:?}");
-        assert_eq!(world.notices().filter(|notice| matches!(notice, Notice::Failed(..))).count(), 1);
+        assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 1);
     }
 }
 
@@ -282,12 +285,12 @@ fn retry_leaves_other_accounts_of_a_throttled_upstream_alone() {
     let (one, two) = (Some(Account([1; 16])), Some(Account([2; 16])));
     let mut world = World::new([("a", of(one)), ("b", of(one)), ("c", of(two)), ("d", of(None))]);
     for text in ["b", "c", "d"] {
-        world.fail(text, Kind::Unavailable);
+        world.fail(text, FailureKind::Unavailable);
     }
-    world.fail("a", Kind::Throttled(Span::secs(120)));
+    world.fail("a", FailureKind::Throttled(Span::secs(120)));
     world.pass(Span::secs(60));
     assert_eq!(["b", "c", "d"].map(|text| world.word(text)), ["nothing", "obtain", "obtain"]);
-    assert!(matches!(world.view("b").doing, Doing::Waiting(Some(left)) if left == Span::secs(60)));
+    assert!(matches!(world.view("b").doing, InstanceActivity::Waiting(Some(left)) if left == Span::secs(60)));
     world.pass(Span::secs(60));
     assert_eq!(world.word("b"), "obtain");
 }
@@ -297,10 +300,10 @@ fn an_old_lease_stays_published_while_another_one_fails() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", Span::secs(3600));
     world.until_called("a");
-    world.fail("a", Kind::Unavailable);
+    world.fail("a", FailureKind::Unavailable);
     assert_eq!((world.revision("a"), world.view("a").readiness), (Some(1), Readiness::Ready));
-    assert_eq!(world.view("a").doing, Doing::Retrying);
-    world.serve("a", |_, _| Some((Span::millis(0), super::world::failed(Kind::Unavailable))));
+    assert_eq!(world.view("a").doing, InstanceActivity::Retrying);
+    world.serve("a", |_, _| Some((Span::millis(0), super::world::failed(FailureKind::Unavailable))));
     world.pass(Span::secs(900));
     assert_eq!(world.view("a").readiness, Readiness::Expired);
 }
@@ -308,8 +311,11 @@ fn an_old_lease_stays_published_while_another_one_fails() {
 #[test]
 fn a_component_that_needs_no_tokens_is_asked_again_later() {
     let mut world = World::new([("a", plain())]);
-    world.end("a", Outcome::NotRequired);
-    assert_eq!((world.view("a").doing, world.view("a").readiness), (Doing::NotRequired, Readiness::NotNeeded));
+    world.end("a", CallOutcome::NotRequired);
+    assert_eq!(
+        (world.view("a").doing, world.view("a").readiness),
+        (InstanceActivity::NotRequired, Readiness::NotNeeded)
+    );
     assert_eq!(world.until_called("a"), 600_000);
     world.bring("a", Span::secs(60));
     assert_eq!(world.view("a").readiness, Readiness::Ready);
@@ -320,7 +326,7 @@ fn a_lease_that_is_no_longer_needed_ends_without_alarm() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", Span::secs(60));
     world.until_called("a");
-    world.end("a", Outcome::NotRequired);
+    world.end("a", CallOutcome::NotRequired);
     world.pass(Span::secs(60));
     assert_eq!(world.view("a").readiness, Readiness::NotNeeded);
     assert_eq!(world.notices().count(), 0);
@@ -332,6 +338,6 @@ fn the_end_of_a_call_that_is_not_known_changes_nothing() {
     let call = world.call("a").unwrap();
     world.bring("a", Span::secs(3600));
     let before = world.log.len();
-    world.handle(Event::Finished(call, super::world::failed(Kind::Broken)));
+    world.handle(ScheduleEvent::Finished(call, super::world::failed(FailureKind::Broken)));
     assert_eq!((world.log.len(), world.view("a").failures), (before, 0));
 }

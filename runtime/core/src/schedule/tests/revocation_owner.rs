@@ -3,27 +3,28 @@
 use super::world::{World, name, plain, plan, renewing, revoking, upstream};
 use crate::Span;
 use crate::schedule::{
-    Doing, Event, Fingerprint, Kind, MOST_RETIRED, NotRevoked, Notice, Outcome, Plan, Revision, Work,
+    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, MOST_RETIRED, NotRevoked,
+    OperatorEvent, ProviderCall, Revision, ScheduleEvent,
 };
 
 const HOUR: Span = Span::secs(3600);
-const OLD: Fingerprint = Fingerprint([1; 16]);
-const NEW: Fingerprint = Fingerprint([2; 16]);
+const OLD: ConfigFingerprint = ConfigFingerprint([1; 16]);
+const NEW: ConfigFingerprint = ConfigFingerprint([2; 16]);
 
 /// Another service, whose component can revoke or not.
-fn reconfigured(like: Plan) -> Plan {
-    Plan { fingerprint: NEW, upstream: upstream("other"), ..like }
+fn reconfigured(like: InstancePlan) -> InstancePlan {
+    InstancePlan { fingerprint: NEW, upstream: upstream("other"), ..like }
 }
 
 /// The lease that is being revoked, and under which configuration it was obtained.
-fn revoked(world: &World) -> Option<(u64, Fingerprint)> {
+fn revoked(world: &World) -> Option<(u64, ConfigFingerprint)> {
     match world.work("a") {
-        Some(Work::Revoke(lease)) => Some((lease.revision.0, lease.fingerprint)),
+        Some(ProviderCall::Revoke(lease)) => Some((lease.revision.0, lease.fingerprint)),
         _ => None,
     }
 }
 
-fn at_hand(world: &World) -> Vec<Fingerprint> {
+fn at_hand(world: &World) -> Vec<ConfigFingerprint> {
     let mut all: Vec<_> = world.schedule.fingerprints(&name("a")).collect();
     all.sort();
     all.dedup();
@@ -31,7 +32,7 @@ fn at_hand(world: &World) -> Vec<Fingerprint> {
 }
 
 fn given_up(world: &World, why: NotRevoked) -> bool {
-    world.notices().any(|notice| *notice == Notice::RevokeGivenUp(name("a"), Revision(1), why))
+    world.notices().any(|notice| *notice == OperatorEvent::RevokeGivenUp(name("a"), Revision(1), why))
 }
 
 #[test]
@@ -43,14 +44,14 @@ fn revocation_after_a_reload_is_the_old_configurations() {
         if new.component.is_some() {
             world.bring("a", HOUR);
         } else {
-            world.handle(Event::Revoke(name("a")));
+            world.handle(ScheduleEvent::Revoke(name("a")));
         }
         assert_eq!(at_hand(&world), [OLD, NEW], "the old component can still be called");
         if revoked(&world).is_none() {
             world.until_called("a");
         }
         assert_eq!(revoked(&world), Some((1, OLD)));
-        world.end("a", Outcome::Revoked);
+        world.end("a", CallOutcome::Revoked);
         assert_eq!((at_hand(&world), world.view("a").retired), (vec![NEW], 0));
         assert_eq!(world.view("a").abandoned, None);
     }
@@ -61,17 +62,17 @@ fn revocation_survives_several_reloads() {
     let mut world = World::new([("a", revoking())]);
     world.bring("a", HOUR);
     for number in 2..5 {
-        world.plan("a", Plan { fingerprint: Fingerprint([number; 16]), ..revoking() });
+        world.plan("a", InstancePlan { fingerprint: ConfigFingerprint([number; 16]), ..revoking() });
         world.bring("a", HOUR);
     }
     for number in 1..4_u8 {
         if revoked(&world).is_none() {
             world.until_called("a");
         }
-        assert_eq!(revoked(&world), Some((number.into(), Fingerprint([number; 16]))));
-        world.end("a", Outcome::Revoked);
+        assert_eq!(revoked(&world), Some((number.into(), ConfigFingerprint([number; 16]))));
+        world.end("a", CallOutcome::Revoked);
     }
-    assert_eq!(at_hand(&world), [Fingerprint([4; 16])]);
+    assert_eq!(at_hand(&world), [ConfigFingerprint([4; 16])]);
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn revocation_is_not_another_configurations_after_a_restart() {
         let mut world = World::new([("a", revoking())]);
         world.bring("a", HOUR);
         if !held {
-            world.handle(Event::Renew(name("a")));
+            world.handle(ScheduleEvent::Renew(name("a")));
             world.bring("a", HOUR);
         }
         world.configuration.plans.insert(name("a"), reconfigured(revoking()));
@@ -102,7 +103,7 @@ fn revocation_by_an_operator_says_when_nobody_can() {
     world.bring("a", HOUR);
     world.configuration.plans.insert(name("a"), reconfigured(revoking()));
     world.crash();
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     assert_eq!(world.revision("a"), None, "it is withdrawn all the same");
     assert!(given_up(&world, NotRevoked::Reconfigured));
 }
@@ -111,11 +112,13 @@ fn revocation_by_an_operator_says_when_nobody_can() {
 fn revocation_waits_for_a_component_that_is_not_loaded() {
     let mut world = World::new([("a", revoking())]);
     world.bring("a", HOUR);
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
     world.bring("a", HOUR);
-    let unloaded = Plan { fingerprint: Fingerprint::UNKNOWN, ..revoking() };
+    let unloaded = InstancePlan { fingerprint: ConfigFingerprint::UNKNOWN, ..revoking() };
     world.configuration.plans.insert(name("a"), unloaded);
-    world.serve("a", |_, _| Some((Span::millis(10), Outcome::Failed(Kind::Misconfigured, "not there".to_owned()))));
+    world.serve("a", |_, _| {
+        Some((Span::millis(10), CallOutcome::Failed(FailureKind::Misconfigured, "not there".to_owned())))
+    });
     world.crash();
     world.pass(Span::secs(600));
     assert_eq!((world.view("a").retired, world.view("a").abandoned), (1, None));
@@ -123,7 +126,7 @@ fn revocation_waits_for_a_component_that_is_not_loaded() {
     world.plan("a", revoking());
     world.pass(Span::secs(600));
     assert_eq!(world.view("a").retired, 0);
-    assert_eq!(world.view("a").doing, Doing::Holding);
+    assert_eq!(world.view("a").doing, InstanceActivity::Holding);
     assert_eq!(world.revision("a"), Some(2), "what it holds was obtained under this configuration");
 }
 
@@ -134,9 +137,9 @@ fn revocation_that_is_throttled_pauses_the_old_upstream() {
     world.bring("a", HOUR);
     world.plan("a", reconfigured(revoking()));
     world.bring("a", Span::secs(600));
-    world.handle(Event::Used(name("a"), 1));
+    world.handle(ScheduleEvent::Used(name("a"), 1));
     assert_eq!(world.until_called("a"), 300_000);
-    world.fail("a", Kind::Throttled(Span::secs(200)));
+    world.fail("a", FailureKind::Throttled(Span::secs(200)));
     assert_eq!(world.until_called("a"), 150_000, "the new upstream is not throttled");
 }
 
@@ -146,7 +149,7 @@ fn renewal_is_never_another_configurations() {
     world.bring("a", HOUR);
     world.plan("a", reconfigured(renewing()));
     assert_eq!(world.word("a"), "obtain");
-    assert_eq!(world.work("a").and_then(Work::payload_of), None);
+    assert_eq!(world.work("a").and_then(ProviderCall::payload_of), None);
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn revocations_that_wait_are_bounded_and_the_rest_is_reported() {
     let mut world = World::new([("a", revoking())]);
     for _ in 0..MOST_RETIRED + 3 {
         world.bring("a", HOUR);
-        world.handle(Event::Renew(name("a")));
+        world.handle(ScheduleEvent::Renew(name("a")));
     }
     assert_eq!(world.view("a").retired, MOST_RETIRED);
     assert_eq!(

@@ -1,6 +1,6 @@
 use super::world::{Did, Saves, World, lasting, name, plain, plan, revoking};
 use crate::Span;
-use crate::schedule::{Doing, Event, Notice, Readiness, Revoke};
+use crate::schedule::{InstanceActivity, OperatorEvent, Readiness, RevocationPolicy, ScheduleEvent};
 
 const HOUR: Span = Span::secs(3600);
 
@@ -9,7 +9,7 @@ fn nothing_is_published_before_it_is_saved() {
     let mut world = World::new([("a", plain())]);
     world.saves = Saves::Hold;
     world.bring("a", HOUR);
-    assert_eq!((world.view("a").doing, world.view("a").readiness), (Doing::Saving(0), Readiness::Missing));
+    assert_eq!((world.view("a").doing, world.view("a").readiness), (InstanceActivity::Saving(0), Readiness::Missing));
     world.pass(Span::secs(60));
     assert!(world.published.is_empty());
     world.release();
@@ -26,9 +26,9 @@ fn a_save_that_fails_is_told_and_tried_again() {
     world.pass(Span::secs(600));
     let saves = world.did(&Did::Save("a".to_owned()));
     assert!((30..=100).contains(&saves), "{saves} in ten minutes: from half a second to 15 seconds apart");
-    let told = world.notices().filter(|notice| matches!(notice, Notice::SaveFailed(..))).count();
+    let told = world.notices().filter(|notice| matches!(notice, OperatorEvent::SaveFailed(..))).count();
     assert_eq!(told, saves);
-    assert!(matches!(world.view("a").doing, Doing::Saving(failures) if failures as usize == saves));
+    assert!(matches!(world.view("a").doing, InstanceActivity::Saving(failures) if failures as usize == saves));
     assert!(world.view("a").unsaved.is_some());
     world.saves = Saves::Succeed;
     world.pass(Span::secs(15));
@@ -57,7 +57,7 @@ fn a_failing_disk_keeps_nobody_but_itself_waiting() {
     world.saves = Saves::Hold;
     world.bring("a", HOUR);
     world.saves = Saves::Succeed;
-    world.handle(Event::Renew(name("b")));
+    world.handle(ScheduleEvent::Renew(name("b")));
     world.bring("b", HOUR);
     assert_eq!(world.revision("b"), Some(2));
 }
@@ -81,7 +81,7 @@ fn what_an_operator_revokes_is_withdrawn_although_the_disk_is_full() {
     world.bring("a", HOUR);
     world.pass(Span::secs(60));
     assert_eq!(world.revision("a"), Some(1));
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     assert_eq!((world.revision("a"), world.word("a")), (None, "nothing"), "but nothing is called before it is saved");
     world.pass(Span::secs(60));
     assert_eq!(world.view("a").retired, 2, "the one that was never given out as well");
@@ -95,7 +95,7 @@ fn what_is_revoked_while_it_is_being_saved_is_never_published() {
     let mut world = World::new([("a", revoking())]);
     world.saves = Saves::Hold;
     world.bring("a", HOUR);
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     world.release();
     assert_eq!(world.did(&Did::Publish("a".to_owned(), 1)), 0);
     assert_eq!(world.word("a"), "obtain");
@@ -106,13 +106,13 @@ fn what_is_revoked_or_removed_is_withdrawn_although_something_is_being_saved() {
     let mut world = World::new([("a", revoking()), ("b", revoking())]);
     for text in ["a", "b"] {
         world.bring(text, HOUR);
-        world.handle(Event::Renew(name(text)));
+        world.handle(ScheduleEvent::Renew(name(text)));
     }
     world.saves = Saves::Hold;
     for text in ["a", "b"] {
         world.bring(text, HOUR);
     }
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     world.remove("b");
     assert!(world.published.is_empty());
     world.release();
@@ -124,8 +124,8 @@ fn a_wish_to_renew_does_not_take_a_wish_to_revoke_back() {
     let mut world = World::new([("a", revoking())]);
     world.saves = Saves::Hold;
     world.bring("a", HOUR);
-    world.handle(Event::Revoke(name("a")));
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
     world.release();
     assert_eq!((world.view("a").retired, world.did(&Did::Publish("a".to_owned(), 1))), (1, 0));
 }
@@ -142,7 +142,7 @@ fn what_is_removed_while_it_is_being_saved_is_never_published() {
 
 #[test]
 fn a_revocation_begins_when_it_is_saved_that_it_is_to_happen() {
-    let revoke = Revoke { removed: Some(Span::millis(0)), ..Revoke::default() };
+    let revoke = RevocationPolicy { removed: Some(Span::millis(0)), ..RevocationPolicy::default() };
     let mut world = World::new([(
         "a",
         plan(|plan| {
@@ -165,7 +165,7 @@ fn forgetting_that_fails_is_tried_again() {
     world.saves = Saves::Fail;
     world.remove("a");
     world.pass(Span::secs(60));
-    assert_eq!(world.view("a").doing, Doing::Leaving);
+    assert_eq!(world.view("a").doing, InstanceActivity::Leaving);
     assert!(!world.disk.is_empty());
     world.saves = Saves::Succeed;
     world.pass(Span::secs(15));
@@ -177,10 +177,10 @@ fn forgetting_that_fails_is_tried_again() {
 fn a_ticket_that_is_not_known_changes_nothing() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
     let before = world.log.len();
-    world.handle(Event::Saved(crate::schedule::Ticket(999)));
-    world.handle(Event::SaveFailed(crate::schedule::Ticket(999), String::new()));
+    world.handle(ScheduleEvent::Saved(crate::schedule::SaveId(999)));
+    world.handle(ScheduleEvent::SaveFailed(crate::schedule::SaveId(999), String::new()));
     assert_eq!(world.log.len(), before);
     world.end("a", lasting(world.now(), HOUR));
     assert_eq!(world.revision("a"), Some(2));

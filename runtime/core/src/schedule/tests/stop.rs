@@ -1,6 +1,6 @@
 use super::world::{Did, Saves, World, lasting, name, plain, renewing, revoking};
 use crate::Span;
-use crate::schedule::{Event, Kind, Outcome};
+use crate::schedule::{CallOutcome, FailureKind, ScheduleEvent};
 
 const HOUR: Span = Span::secs(3600);
 
@@ -9,7 +9,7 @@ fn who_has_nothing_under_way_is_stopped_at_once() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
     assert!(!world.schedule.is_stopped());
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     assert!(world.schedule.is_stopped());
     assert_eq!(world.schedule.wake_at(world.now()), None);
     assert_eq!(world.revision("a"), Some(1), "what is held stays good");
@@ -18,7 +18,7 @@ fn who_has_nothing_under_way_is_stopped_at_once() {
 #[test]
 fn what_a_call_under_way_brings_is_kept() {
     let mut world = World::new([("a", plain())]);
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     assert!(!world.schedule.is_stopped());
     world.bring("a", HOUR);
     assert!(world.schedule.is_stopped());
@@ -30,8 +30,8 @@ fn what_a_call_under_way_brings_is_kept() {
 #[test]
 fn a_call_under_way_that_fails_is_not_tried_again() {
     let mut world = World::new([("a", plain())]);
-    world.handle(Event::Stop);
-    world.fail("a", Kind::Unavailable);
+    world.handle(ScheduleEvent::Stop);
+    world.fail("a", FailureKind::Unavailable);
     assert!(world.schedule.is_stopped());
     world.pass(Span::secs(3600));
     assert_eq!(world.called("a").len(), 1);
@@ -50,9 +50,14 @@ fn nothing_new_begins() {
     world.bring("held", Span::secs(60));
     world.pass(Span::secs(50));
     let calls = world.log.iter().filter(|(_, did)| matches!(did, Did::Call(..))).count();
-    world.handle(Event::Stop);
-    world.fail(if world.word("b") == "nothing" { "held" } else { "b" }, Kind::Unavailable);
-    for event in [Event::Renew(name("a")), Event::Asked(name("a")), Event::Used(name("a"), 1), Event::Woke] {
+    world.handle(ScheduleEvent::Stop);
+    world.fail(if world.word("b") == "nothing" { "held" } else { "b" }, FailureKind::Unavailable);
+    for event in [
+        ScheduleEvent::Renew(name("a")),
+        ScheduleEvent::LeaseRequested(name("a")),
+        ScheduleEvent::Used(name("a"), 1),
+        ScheduleEvent::TimerFired,
+    ] {
         world.handle(event);
     }
     world.plan("new", plain());
@@ -66,7 +71,7 @@ fn what_is_being_saved_is_saved_first() {
     let mut world = World::new([("a", plain())]);
     world.saves = Saves::Fail;
     world.bring("a", HOUR);
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.pass(Span::secs(60));
     assert!(!world.schedule.is_stopped());
     world.saves = Saves::Succeed;
@@ -81,7 +86,7 @@ fn a_replaced_lease_whose_time_comes_is_revoked_after_the_next_start() {
     world.bring("a", HOUR);
     world.until_called("a");
     world.bring("a", HOUR);
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.pass(Span::secs(400));
     assert!(world.schedule.is_stopped());
     assert_eq!(world.word("a"), "nothing");
@@ -96,10 +101,10 @@ fn what_left_is_revoked_before_the_stop_because_nobody_could_later() {
     world.bring("a", HOUR);
     world.saves = Saves::Hold;
     world.remove("a");
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.release();
     assert_eq!((world.word("a"), world.schedule.is_stopped()), ("revoke", false));
-    world.end("a", Outcome::Revoked);
+    world.end("a", CallOutcome::Revoked);
     assert!(world.schedule.is_stopped() && world.disk.is_empty());
 }
 
@@ -107,8 +112,8 @@ fn what_left_is_revoked_before_the_stop_because_nobody_could_later() {
 fn actions_that_nobody_took_yet_belong_to_what_is_under_way() {
     let mut world = World::new([("a", plain())]);
     let call = world.call("a").unwrap();
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     let now = world.now();
-    world.schedule.handle(now, Event::Finished(call, lasting(now, HOUR)));
+    world.schedule.handle(now, ScheduleEvent::Finished(call, lasting(now, HOUR)));
     assert!(!world.schedule.is_stopped());
 }

@@ -2,13 +2,15 @@
 
 use super::world::{Did, Saves, World, name, plain, plan, revoking};
 use crate::Span;
-use crate::schedule::{Abilities, Doing, Event, Notice, Outcome, Readiness, Revision, Work};
+use crate::schedule::{
+    CallOutcome, InstanceActivity, OperatorEvent, OptionalExports, ProviderCall, Readiness, Revision, ScheduleEvent,
+};
 
 const HOUR: Span = Span::secs(3600);
 
 fn told(world: &World) -> Vec<u64> {
     let told = world.notices().filter_map(|notice| match notice {
-        Notice::PublishedUnsaved(_, revision) => Some(revision.0),
+        OperatorEvent::PublishedUnsaved(_, revision) => Some(revision.0),
         _ => None,
     });
     told.collect()
@@ -38,7 +40,7 @@ fn unsaved_lease_is_published_when_the_old_one_is_about_to_end() {
 fn unsaved_leases_are_replaced_for_as_long_as_the_disk_is_full() {
     let mut world = World::new([
         ("a", plain()),
-        ("b", plan(|plan| plan.component = Some(Abilities { renews: true, revokes: false }))),
+        ("b", plan(|plan| plan.component = Some(OptionalExports { renews: true, revokes: false }))),
     ]);
     for text in ["a", "b"] {
         world.bring(text, HOUR);
@@ -51,7 +53,7 @@ fn unsaved_leases_are_replaced_for_as_long_as_the_disk_is_full() {
             assert_eq!(world.view(text).readiness, Readiness::Ready, "{text}:\n{}", world.story());
         }
     }
-    assert!(!world.notices().any(|notice| matches!(notice, Notice::Expired(..))));
+    assert!(!world.notices().any(|notice| matches!(notice, OperatorEvent::Expired(..))));
     let saves = world.did(&Did::Save("a".to_owned()));
     assert!(saves > 1000, "{saves} tries in a day");
     world.saves = Saves::Succeed;
@@ -70,7 +72,7 @@ fn unsaved_leases_that_are_short_do_not_lapse() {
         world.pass(Span::millis(500));
         assert_eq!(world.view("a").readiness, Readiness::Ready, "{}", world.story());
     }
-    assert!(!world.notices().any(|notice| matches!(notice, Notice::Expired(..))), "{}", world.story());
+    assert!(!world.notices().any(|notice| matches!(notice, OperatorEvent::Expired(..))), "{}", world.story());
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn unsaved_lease_is_published_at_once_where_there_is_none() {
     world.saves = Saves::Fail;
     world.bring("a", HOUR);
     assert_eq!((world.revision("a"), world.view("a").readiness), (Some(2), Readiness::Ready));
-    assert!(matches!(world.view("a").doing, Doing::Saving(_)));
+    assert!(matches!(world.view("a").doing, InstanceActivity::Saving(_)));
 }
 
 #[test]
@@ -108,15 +110,15 @@ fn unsaved_lease_that_was_revoked_is_not_published() {
     let mut world = World::new([("a", revoking())]);
     world.bring("a", HOUR);
     world.saves = Saves::Fail;
-    world.handle(Event::Renew(name("a")));
+    world.handle(ScheduleEvent::Renew(name("a")));
     world.bring("a", HOUR);
-    world.handle(Event::Revoke(name("a")));
+    world.handle(ScheduleEvent::Revoke(name("a")));
     world.pass(HOUR);
     assert_eq!((world.revision("a"), told(&world)), (None, vec![]));
     world.saves = Saves::Succeed;
     world.pass(Span::secs(15));
-    assert!(matches!(world.work("a"), Some(Work::Obtain)));
-    world.end("a", Outcome::NotRequired);
+    assert!(matches!(world.work("a"), Some(ProviderCall::Obtain)));
+    world.end("a", CallOutcome::NotRequired);
 }
 
 #[test]
@@ -127,7 +129,7 @@ fn unsaved_lease_is_saved_before_the_stop() {
     world.saves = Saves::Fail;
     world.pass(Span::secs(86_400));
     world.saves = Saves::Succeed;
-    world.handle(Event::Stop);
+    world.handle(ScheduleEvent::Stop);
     world.pass(Span::secs(15));
     assert!(world.schedule.is_stopped());
     assert_eq!(world.disk[&name("a")].lease.as_ref().map(|lease| lease.revision.0), world.revision("a"));

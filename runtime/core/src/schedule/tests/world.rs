@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use deputy_core::schedule::{
-    Abilities, Action, Begin, Budget, CallNumber, Configuration, Event, Fingerprint, Found, Kind, Lease, Mono, Notice,
-    Now, Outcome, Plan, Policy, Ratio, Record, Revoke, Schedule, Ticket, UpstreamName, View, Work,
+    Budget, CallOutcome, ConfigFingerprint, FailureKind, FilePayload, InitialBudget, InstancePlan, InstanceSnapshot,
+    Lease, LeaseRecord, MonotonicTime, Now, OperatorEvent, OptionalExports, Policy, ProviderCall, Ratio,
+    RevocationPolicy, SaveId, Schedule, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId, UpstreamName,
 };
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
 
@@ -24,7 +25,7 @@ pub(crate) enum Did {
     Forget(String),
     Publish(String, u64),
     Save(String),
-    Tell(Notice),
+    Tell(OperatorEvent),
     Withdraw(String),
 }
 
@@ -38,19 +39,19 @@ pub(crate) enum Saves {
 }
 
 /// After what time a call ends, and how; `None` if the test ends it.
-type Service = Box<dyn FnMut(&Work, Now) -> Option<(Span, Outcome)>>;
+type Service = Box<dyn FnMut(&ProviderCall, Now) -> Option<(Span, CallOutcome)>>;
 
 pub(crate) struct World {
     pub(crate) schedule: Schedule,
-    pub(crate) configuration: Configuration,
-    pub(crate) disk: BTreeMap<InstanceName, Record>,
+    pub(crate) configuration: ScheduleConfig,
+    pub(crate) disk: BTreeMap<InstanceName, LeaseRecord>,
     pub(crate) published: BTreeMap<InstanceName, Lease>,
     pub(crate) log: Vec<Entry>,
     pub(crate) saves: Saves,
-    calls: BTreeMap<CallNumber, (InstanceName, Work)>,
-    detached: BTreeMap<CallNumber, InstanceName>,
-    ends: BTreeMap<(Mono, CallNumber), Outcome>,
-    held: Vec<(Ticket, InstanceName, Option<Record>)>,
+    calls: BTreeMap<ScheduledCallId, (InstanceName, ProviderCall)>,
+    detached: BTreeMap<ScheduledCallId, InstanceName>,
+    ends: BTreeMap<(MonotonicTime, ScheduledCallId), CallOutcome>,
+    held: Vec<(SaveId, InstanceName, Option<LeaseRecord>)>,
     services: BTreeMap<InstanceName, Service>,
     mono: u64,
     wall: u64,
@@ -63,7 +64,7 @@ const WALL: u64 = 1_700_000_000_000;
 
 impl World {
     /// A world in which nobody ran before, with these instances.
-    pub(crate) fn new<const N: usize>(plans: [(&str, Plan); N]) -> Self {
+    pub(crate) fn new<const N: usize>(plans: [(&str, InstancePlan); N]) -> Self {
         let mut world = Self::silent(1);
         world.configuration.plans = plans.into_iter().map(|(text, plan)| (name(text), plan)).collect();
         world.reload();
@@ -73,8 +74,8 @@ impl World {
     /// A world in which nobody ran before, without a configuration.
     pub(crate) fn silent(seed: u64) -> Self {
         Self {
-            schedule: Schedule::new(Begin::Full, seed),
-            configuration: Configuration {
+            schedule: Schedule::new(InitialBudget::Full, seed),
+            configuration: ScheduleConfig {
                 plans: BTreeMap::new(),
                 default_budget: Budget { per_minute: 60_000, burst: 1000 },
                 budgets: BTreeMap::new(),
@@ -96,7 +97,7 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { mono: Mono::from_millis(self.mono), wall: Timestamp::from_millis(self.wall) }
+        Now { mono: MonotonicTime::from_millis(self.mono), wall: Timestamp::from_millis(self.wall) }
     }
 
     /// Milliseconds since the world began, by the clock that only goes forward.
@@ -105,11 +106,11 @@ impl World {
     }
 
     pub(crate) fn reload(&mut self) {
-        self.handle(Event::Configured(self.configuration.clone()));
+        self.handle(ScheduleEvent::Configured(self.configuration.clone()));
     }
 
     /// Gives an instance another plan, or a first one.
-    pub(crate) fn plan(&mut self, text: &str, plan: Plan) {
+    pub(crate) fn plan(&mut self, text: &str, plan: InstancePlan) {
         self.configuration.plans.insert(name(text), plan);
         self.reload();
     }
@@ -127,31 +128,35 @@ impl World {
         self.held.clear();
         self.published.clear();
         self.seed += 1;
-        self.schedule = Schedule::new(Begin::Empty, self.seed);
+        self.schedule = Schedule::new(InitialBudget::Empty, self.seed);
         for (name, record) in self.disk.clone() {
-            self.handle(Event::Restored(name, record));
+            self.handle(ScheduleEvent::Restored(name, record));
         }
         self.reload();
     }
 
     /// The calls of an instance end so from now on.
-    pub(crate) fn serve(&mut self, text: &str, service: impl FnMut(&Work, Now) -> Option<(Span, Outcome)> + 'static) {
+    pub(crate) fn serve(
+        &mut self,
+        text: &str,
+        service: impl FnMut(&ProviderCall, Now) -> Option<(Span, CallOutcome)> + 'static,
+    ) {
         self.services.insert(name(text), Box::new(service));
     }
 
     /// Its calls take no time and bring tokens that live so long.
     pub(crate) fn serve_for(&mut self, text: &str, life: Span) {
         self.serve(text, move |work, now| match work {
-            Work::Revoke(_) => Some((Span::millis(0), Outcome::Revoked)),
+            ProviderCall::Revoke(_) => Some((Span::millis(0), CallOutcome::Revoked)),
             _ => Some((Span::millis(0), lasting(now, life))),
         });
     }
 
     /// Ends the call of an instance.
-    pub(crate) fn end(&mut self, text: &str, outcome: Outcome) {
+    pub(crate) fn end(&mut self, text: &str, outcome: CallOutcome) {
         let call = self.call(text).unwrap_or_else(|| panic!("{text} is not called:\n{}", self.story()));
         self.calls.remove(&call);
-        self.handle(Event::Finished(call, outcome));
+        self.handle(ScheduleEvent::Finished(call, outcome));
     }
 
     pub(crate) fn has_detached(&self, text: &str) -> bool {
@@ -159,11 +164,11 @@ impl World {
     }
 
     /// Ends the call that an instance gave up.
-    pub(crate) fn end_detached(&mut self, text: &str, outcome: Outcome) {
+    pub(crate) fn end_detached(&mut self, text: &str, outcome: CallOutcome) {
         let call = self.detached.iter().find(|(_, name)| name.as_str() == text).map(|(call, _)| *call);
         let call = call.unwrap_or_else(|| panic!("{text} gave up no call:\n{}", self.story()));
         self.detached.remove(&call);
-        self.handle(Event::Finished(call, outcome));
+        self.handle(ScheduleEvent::Finished(call, outcome));
     }
 
     /// Ends the call of an instance with tokens that live so long from now on.
@@ -171,20 +176,20 @@ impl World {
         self.end(text, lasting(self.now(), life));
     }
 
-    pub(crate) fn fail(&mut self, text: &str, kind: Kind) {
+    pub(crate) fn fail(&mut self, text: &str, kind: FailureKind) {
         self.end(text, failed(kind));
     }
 
     /// What an instance is called for now, if it is.
-    pub(crate) fn work(&self, text: &str) -> Option<&Work> {
+    pub(crate) fn work(&self, text: &str) -> Option<&ProviderCall> {
         self.call(text).map(|call| &self.calls[&call].1)
     }
 
     pub(crate) fn word(&self, text: &str) -> &'static str {
-        self.work(text).map_or("nothing", Work::word)
+        self.work(text).map_or("nothing", ProviderCall::word)
     }
 
-    pub(crate) fn call(&self, text: &str) -> Option<CallNumber> {
+    pub(crate) fn call(&self, text: &str) -> Option<ScheduledCallId> {
         self.calls.iter().find(|(_, (called, _))| called.as_str() == text).map(|(call, _)| *call)
     }
 
@@ -194,7 +199,7 @@ impl World {
     }
 
     /// Takes in one event, and carries out what follows from it.
-    pub(crate) fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: ScheduleEvent) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             self.schedule.handle(self.now(), event);
@@ -207,9 +212,9 @@ impl World {
         }
     }
 
-    fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
+    fn act(&mut self, action: ScheduleAction, events: &mut VecDeque<ScheduleEvent>) {
         let did = match action {
-            Action::Call(call, name, work) => {
+            ScheduleAction::Call(call, name, work) => {
                 assert!(self.call(name.as_str()).is_none(), "two calls of {name}:\n{}", self.story());
                 let did = Did::Call(name.to_string(), work.word());
                 let now = self.now();
@@ -222,22 +227,22 @@ impl World {
                 assert!(under_way <= self.configuration.calls.max(1), "too many calls:\n{}", self.story());
                 did
             }
-            Action::Cancel(call) => {
+            ScheduleAction::Cancel(call) => {
                 self.ends.retain(|(_, other), _| *other != call);
                 let (name, _) = self.calls.remove(&call).expect("only what is called can be cancelled");
                 Did::Cancel(name.to_string())
             }
-            Action::Detach(call) => {
+            ScheduleAction::Detach(call) => {
                 let (name, _) = self.calls.remove(&call).expect("only what is called can be detached");
                 assert!(!self.detached.values().any(|other| *other == name), "two detached calls of {name}");
                 self.detached.insert(call, name.clone());
                 Did::Detach(name.to_string())
             }
-            Action::Forget(ticket, name) => {
+            ScheduleAction::Forget(ticket, name) => {
                 self.store(ticket, name.clone(), None, events);
                 Did::Forget(name.to_string())
             }
-            Action::Publish(name, lease) => {
+            ScheduleAction::Publish(name, lease) => {
                 let saved = self.disk.get(&name).and_then(|record| record.lease.as_ref());
                 let is_saved = saved.is_some_and(|saved| saved.revision == lease.revision);
                 assert!(
@@ -250,12 +255,12 @@ impl World {
                 self.published.insert(name, lease);
                 did
             }
-            Action::Save(ticket, name, record) => {
+            ScheduleAction::Save(ticket, name, record) => {
                 self.store(ticket, name.clone(), Some(record), events);
                 Did::Save(name.to_string())
             }
-            Action::Tell(notice) => Did::Tell(notice),
-            Action::Withdraw(name) => {
+            ScheduleAction::Notify(notice) => Did::Tell(notice),
+            ScheduleAction::Withdraw(name) => {
                 assert!(self.published.remove(&name).is_some(), "there was nothing to withdraw from {name}");
                 Did::Withdraw(name.to_string())
             }
@@ -263,18 +268,24 @@ impl World {
         self.log.push((self.age(), did));
     }
 
-    fn store(&mut self, ticket: Ticket, name: InstanceName, record: Option<Record>, events: &mut VecDeque<Event>) {
+    fn store(
+        &mut self,
+        ticket: SaveId,
+        name: InstanceName,
+        record: Option<LeaseRecord>,
+        events: &mut VecDeque<ScheduleEvent>,
+    ) {
         match self.saves {
             Saves::Succeed => {
                 self.write(name, record);
-                events.push_back(Event::Saved(ticket));
+                events.push_back(ScheduleEvent::Saved(ticket));
             }
-            Saves::Fail => events.push_back(Event::SaveFailed(ticket, "disk full".to_owned())),
+            Saves::Fail => events.push_back(ScheduleEvent::SaveFailed(ticket, "disk full".to_owned())),
             Saves::Hold => self.held.push((ticket, name, record)),
         }
     }
 
-    fn write(&mut self, name: InstanceName, record: Option<Record>) {
+    fn write(&mut self, name: InstanceName, record: Option<LeaseRecord>) {
         match record {
             Some(record) => self.disk.insert(name, record),
             None => self.disk.remove(&name),
@@ -286,7 +297,7 @@ impl World {
         self.saves = Saves::Succeed;
         for (ticket, name, record) in std::mem::take(&mut self.held) {
             self.write(name, record);
-            self.handle(Event::Saved(ticket));
+            self.handle(ScheduleEvent::Saved(ticket));
         }
     }
 
@@ -307,7 +318,7 @@ impl World {
     }
 
     /// Goes to the next thing that happens, or else to `until`; whether there was one.
-    fn happen(&mut self, until: Mono) -> bool {
+    fn happen(&mut self, until: MonotonicTime) -> bool {
         let end = self.ends.keys().next().copied();
         let wake = self.schedule.wake_at(self.now());
         let Some(at) = wake.into_iter().chain(end.map(|(at, _)| at)).min().filter(|at| *at <= until) else {
@@ -319,14 +330,14 @@ impl World {
             let outcome = self.ends.remove(&end).expect("it was just there");
             self.calls.remove(&end.1);
             self.detached.remove(&end.1);
-            self.handle(Event::Finished(end.1, outcome));
+            self.handle(ScheduleEvent::Finished(end.1, outcome));
         } else {
-            self.handle(Event::Woke);
+            self.handle(ScheduleEvent::TimerFired);
         }
         true
     }
 
-    fn go(&mut self, to: Mono) {
+    fn go(&mut self, to: MonotonicTime) {
         let went_by = to.as_millis().saturating_sub(self.mono);
         self.mono += went_by;
         self.wall += went_by;
@@ -335,7 +346,7 @@ impl World {
     /// The clock on the wall is set, by so many milliseconds, and the shell notices.
     pub(crate) fn jump(&mut self, millis: i64) {
         self.set(millis);
-        self.handle(Event::Woke);
+        self.handle(ScheduleEvent::TimerFired);
     }
 
     /// The clock on the wall is set while no process runs that could notice.
@@ -344,7 +355,7 @@ impl World {
     }
 
     /// What is shown of an instance.
-    pub(crate) fn view(&self, text: &str) -> View<'_> {
+    pub(crate) fn view(&self, text: &str) -> InstanceSnapshot<'_> {
         self.schedule.view(&name(text), self.now()).expect("an instance")
     }
 
@@ -366,7 +377,7 @@ impl World {
         self.log.iter().filter(|(_, other)| other == did).count()
     }
 
-    pub(crate) fn notices(&self) -> impl Iterator<Item = &Notice> {
+    pub(crate) fn notices(&self) -> impl Iterator<Item = &OperatorEvent> {
         self.log.iter().filter_map(|(_, did)| match did {
             Did::Tell(notice) => Some(notice),
             _ => None,
@@ -385,31 +396,31 @@ pub(crate) fn name(text: &str) -> InstanceName {
 }
 
 /// An instance without jitter, whose component can do nothing but obtain, changed so.
-pub(crate) fn plan(change: impl FnOnce(&mut Plan)) -> Plan {
+pub(crate) fn plan(change: impl FnOnce(&mut InstancePlan)) -> InstancePlan {
     // What is removed ends at once: the grace has tests of its own.
-    let revoke = Revoke { removed: Some(Span::millis(0)), ..Revoke::default() };
-    let mut plan = Plan {
+    let revoke = RevocationPolicy { removed: Some(Span::millis(0)), ..RevocationPolicy::default() };
+    let mut plan = InstancePlan {
         policy: Policy { jitter: Ratio::thousandths(0), revoke, ..Policy::default() },
         upstream: upstream("up"),
         account: None,
         service: None,
-        component: Some(Abilities::default()),
-        fingerprint: Fingerprint([1; 16]),
+        component: Some(OptionalExports::default()),
+        fingerprint: ConfigFingerprint([1; 16]),
     };
     change(&mut plan);
     plan
 }
 
-pub(crate) fn plain() -> Plan {
+pub(crate) fn plain() -> InstancePlan {
     plan(|_| {})
 }
 
-pub(crate) fn renewing() -> Plan {
-    plan(|plan| plan.component = Some(Abilities { renews: true, revokes: false }))
+pub(crate) fn renewing() -> InstancePlan {
+    plan(|plan| plan.component = Some(OptionalExports { renews: true, revokes: false }))
 }
 
-pub(crate) fn revoking() -> Plan {
-    plan(|plan| plan.component = Some(Abilities { renews: false, revokes: true }))
+pub(crate) fn revoking() -> InstancePlan {
+    plan(|plan| plan.component = Some(OptionalExports { renews: false, revokes: true }))
 }
 
 pub(crate) fn upstream(text: &str) -> UpstreamName {
@@ -417,23 +428,23 @@ pub(crate) fn upstream(text: &str) -> UpstreamName {
 }
 
 /// Tokens that live so long from now on.
-pub(crate) fn lasting(now: Now, life: Span) -> Outcome {
+pub(crate) fn lasting(now: Now, life: Span) -> CallOutcome {
     until(Some(now.wall.plus(life)))
 }
 
 /// Tokens of which the service says this.
-pub(crate) fn until(valid_until: Option<Timestamp>) -> Outcome {
-    Outcome::Obtained(Tokens { payload: SecretBytes::new(b"tokens".to_vec()), valid_until })
+pub(crate) fn until(valid_until: Option<Timestamp>) -> CallOutcome {
+    CallOutcome::Obtained(Tokens { payload: SecretBytes::new(b"tokens".to_vec()), valid_until })
 }
 
-pub(crate) fn failed(kind: Kind) -> Outcome {
-    Outcome::Failed(kind, "no".to_owned())
+pub(crate) fn failed(kind: FailureKind) -> CallOutcome {
+    CallOutcome::Failed(kind, "no".to_owned())
 }
 
 /// What a file holds.
-pub(crate) fn file(text: &str, since: Timestamp, life: Span) -> Option<Found> {
+pub(crate) fn file(text: &str, since: Timestamp, life: Span) -> Option<FilePayload> {
     let payload = Arc::new(SecretBytes::new(text.as_bytes().to_vec()));
-    Some(Found { payload, since, valid_until: since.plus(life) })
+    Some(FilePayload { payload, since, valid_until: since.plus(life) })
 }
 
 /// The names in a log, once each.

@@ -1,8 +1,8 @@
 //! An answer's body by itself, from a source that does as a test says.
 
 use super::*;
-use crate::http::incoming::Incoming;
-use crate::http::ledger::Ledger;
+use crate::http::exchange_record::ExchangeRecord;
+use crate::http::incoming::ResponseBody;
 use ::http::HeaderMap;
 use deputy_core::{ByteSize, Limit, Span};
 use futures::FutureExt;
@@ -17,7 +17,7 @@ fn body(limits: Limits, asked: Option<Duration>) -> (WasiBody, Source, Book) {
     let (source, mut frames) = mpsc::unbounded_channel();
     let frames = futures::stream::poll_fn(move |context| frames.poll_recv(context));
     let book = Book::new(limits);
-    let what = What::Http {
+    let what = AuditAction::Http {
         method: "GET".into(),
         target: String::new(),
         path: String::new(),
@@ -28,9 +28,9 @@ fn body(limits: Limits, asked: Option<Duration>) -> (WasiBody, Source, Book) {
         injected: vec![],
     };
     let whole = crate::network::Deadline::after(book.account.limits().exchange, Limit::Exchange);
-    let mut ledger = Ledger::begin(&book.account, what);
+    let mut ledger = ExchangeRecord::begin(&book.account, what);
     ledger.record().done();
-    let body = Incoming::new(StreamBody::new(frames), Arc::clone(&book.account), ledger, whole, asked, None);
+    let body = ResponseBody::new(StreamBody::new(frames), Arc::clone(&book.account), ledger, whole, asked, None);
     (body.boxed_unsync(), source, book)
 }
 
@@ -63,7 +63,7 @@ async fn nothing_comes_after_a_limit() {
     assert!(next(&mut body).await.unwrap().is_ok());
     assert!(matches!(next(&mut body).await, Some(Err(Error::HttpResponseBodySize(None)))));
     assert!(source.is_closed(), "the connection is let go at once");
-    assert_eq!(book.ending(), (Outcome::Refused, Some("over-limit:response".into())));
+    assert_eq!(book.ending(), (AuditOutcome::Refused, Some("over-limit:response".into())));
     assert!(next(&mut body).await.is_none());
 }
 
@@ -97,7 +97,7 @@ async fn the_time_between_bytes_begins_anew_with_each_piece() {
 async fn a_component_may_wait_less_between_bytes() {
     let (mut body, _source, book) = body(Limits::default(), Some(Duration::from_millis(50)));
     assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
-    assert_eq!(book.ending(), (Outcome::Failed, Some("body-timeout".into())));
+    assert_eq!(book.ending(), (AuditOutcome::Failed, Some("body-timeout".into())));
     assert!(book.account.refusals().is_empty());
 }
 
@@ -122,5 +122,5 @@ async fn a_source_that_breaks_is_told_without_its_text() {
     source.send(Err("at 10.0.0.1")).unwrap();
     let Some(Err(error)) = next(&mut body).await else { panic!("no error") };
     assert_eq!(format!("{error:?}"), "HttpResponseIncomplete");
-    assert_eq!(book.ending(), (Outcome::Failed, Some("response-incomplete".into())));
+    assert_eq!(book.ending(), (AuditOutcome::Failed, Some("response-incomplete".into())));
 }

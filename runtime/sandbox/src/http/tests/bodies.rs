@@ -74,7 +74,7 @@ async fn a_body_that_is_written_piece_by_piece_arrives() {
     let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
     let response = write_first(&mut lab, &format!("http://a.example:{}/", server.port()), 100).await.unwrap();
     assert_eq!(text(response).await.unwrap(), "102400");
-    assert_eq!(lab.http(), (Outcome::Done, Some(200), 102_400, 6));
+    assert_eq!(lab.http(), (AuditOutcome::Done, Some(200), 102_400, 6));
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_body_is_taken_to_its_end_when_nobody_listens() {
         let mut lab = lab(vec![http(&format!("http://a.example:{port}"))]);
         let error = write_first(&mut lab, &format!("http://a.example:{port}/"), 300).await.unwrap_err();
         assert_eq!(format!("{error:?}"), "ConnectionRefused");
-        assert_eq!(lab.book.ending(), (Outcome::Failed, Some("connection-refused".into())));
+        assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("connection-refused".into())));
     }
 }
 
@@ -158,7 +158,7 @@ async fn trailers_of_a_request_count_as_sent_and_stay_here() {
     let frames = [Ok(Frame::data(Bytes::from_static(b"abc"))), Ok(Frame::trailers(trailers))];
     let body = StreamBody::new(futures::stream::iter(frames)).boxed_unsync();
     lab.send(post(&format!("http://a.example:{}/", server.port()), body)).await.unwrap();
-    assert_eq!(lab.http(), (Outcome::Done, Some(204), 3 + 6 + 4 + 4, 0));
+    assert_eq!(lab.http(), (AuditOutcome::Done, Some(204), 3 + 6 + 4 + 4, 0));
     assert!(!requests.only().contains("x-late"));
 }
 
@@ -210,7 +210,7 @@ async fn a_body_that_the_component_gives_up_is_no_whole_request() {
     writer.body.abort();
     let error = sent.await.map(drop).unwrap_err();
     assert_eq!(format!("{error:?}"), "HttpProtocolError");
-    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("request-aborted".into())));
+    assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("request-aborted".into())));
 }
 
 #[tokio::test]

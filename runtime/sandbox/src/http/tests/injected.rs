@@ -1,20 +1,20 @@
 use super::*;
 use crate::testing::{Requests, Server, http};
-use deputy_core::grant::{Form, Injection, Place};
+use deputy_core::grant::{Injection, InjectionEncoding, InjectionPoint};
 
 const SECRET: &str = "hunter2&=+\u{e9}";
 
-fn header(name: &str, secret: &str, form: Form) -> Injection {
-    Injection { place: Place::Header(name.into()), secret: secret.parse().unwrap(), form }
+fn header(name: &str, secret: &str, form: InjectionEncoding) -> Injection {
+    Injection { place: InjectionPoint::Header(name.into()), secret: secret.parse().unwrap(), form }
 }
 
 fn field(name: &str, secret: &str) -> Injection {
-    let form = Form::Plain { prefix: String::new() };
-    Injection { place: Place::Field(name.into()), secret: secret.parse().unwrap(), form }
+    let form = InjectionEncoding::Plain { prefix: String::new() };
+    Injection { place: InjectionPoint::Field(name.into()), secret: secret.parse().unwrap(), form }
 }
 
 fn bearer(secret: &str) -> Injection {
-    header("authorization", secret, Form::Plain { prefix: "Bearer ".into() })
+    header("authorization", secret, InjectionEncoding::Plain { prefix: "Bearer ".into() })
 }
 
 async fn adding(inject: Vec<Injection>) -> (Lab, String, Requests, Server) {
@@ -47,7 +47,7 @@ async fn a_header_is_added_in_place_of_what_the_component_sent() {
     assert!(seen.contains("authorization: Bearer abc\r\n"), "{seen}");
     assert!(!seen.contains("mine") && !seen.contains("again"), "{seen}");
     let events = lab.book.events();
-    let What::Http { injected, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { injected, .. } = &events[0].what else { panic!("{events:?}") };
     assert_eq!(injected, &["plain"]);
     assert!(!format!("{events:?}").contains("abc"));
 }
@@ -58,7 +58,7 @@ async fn an_added_header_does_not_show_where_headers_are_printed() {
     let (mut head, body) = get("http://a.example/").into_parts();
     let whole = crate::network::Deadline::after(deputy_core::Span::secs(9), deputy_core::Limit::Exchange);
     let (account, drains) = (Arc::clone(&lab.book.account), lab.hooks.drains.weak());
-    let mut body = crate::http::outgoing::Outgoing::new(body, account, Arc::default(), drains, whole);
+    let mut body = crate::http::outgoing::RequestBody::new(body, account, Arc::default(), drains, whole);
     let values = Values::of(&[("plain", "abc")]);
     crate::http::inject::inject(&[bearer("plain")], &*values, &mut head, &mut body, whole, 0).await.unwrap();
     assert_eq!(head.headers["authorization"], "Bearer abc");
@@ -67,7 +67,7 @@ async fn an_added_header_does_not_show_where_headers_are_printed() {
 
 #[tokio::test]
 async fn basic_is_user_and_secret_in_base64() {
-    let basic = header("authorization", "plain", Form::Basic { user: "me".into() });
+    let basic = header("authorization", "plain", InjectionEncoding::Basic { user: "me".into() });
     let (mut lab, url, requests, _server) = adding(vec![basic]).await;
     lab.get(&url).await.unwrap();
     let seen = requests.only();
@@ -76,7 +76,7 @@ async fn basic_is_user_and_secret_in_base64() {
 
 #[tokio::test]
 async fn oauth2_basic_form_encodes_both_halves() {
-    let basic = header("authorization", "key", Form::OauthBasic { client: "https://me/?a=b c".into() });
+    let basic = header("authorization", "key", InjectionEncoding::OauthBasic { client: "https://me/?a=b c".into() });
     let (mut lab, url, requests, _server) = adding(vec![basic]).await;
     lab.get(&url).await.unwrap();
     let seen = requests.only();
@@ -98,7 +98,7 @@ async fn a_field_is_added_to_a_form_and_its_length_is_put_right() {
     assert_eq!(body, "grant_type=client_credentials&client_secret=hunter2%26%3D%2B%C3%A9&k=abc");
     assert!(head.contains(&format!("content-length: {}\r\n", body.len())) && !head.contains("chunked"), "{head}");
     let (outcome, _, sent, _) = lab.http();
-    assert_eq!((outcome, sent), (Outcome::Done, body.len() as u64));
+    assert_eq!((outcome, sent), (AuditOutcome::Done, body.len() as u64));
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_field_is_added_to_nothing_but_a_form() {
         let error = lab.send(request.body(bytes("a=1")).unwrap()).await.unwrap_err();
         assert_eq!(format!("{error:?}"), "ConfigurationError", "{headers:?}");
         assert!(requests.all().is_empty());
-        assert_eq!(lab.book.ending(), (Outcome::Failed, Some("injection".into())));
+        assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("injection".into())));
     }
 }
 
@@ -138,7 +138,7 @@ async fn a_secret_that_is_not_to_be_had_stops_the_request() {
     let error = lab.get(&url).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "ConfigurationError");
     assert!(requests.all().is_empty());
-    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("secret-unavailable".into())));
+    assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("secret-unavailable".into())));
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_request_that_is_not_allowed_gets_no_secret() {
     let error = lab.get(&url.replace("a.example", "b.example")).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "HttpRequestDenied");
     let events = lab.book.events();
-    let What::Http { injected, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { injected, .. } = &events[0].what else { panic!("{events:?}") };
     assert!(injected.is_empty() && requests.all().is_empty());
 }
 

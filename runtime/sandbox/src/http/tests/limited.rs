@@ -18,11 +18,11 @@ async fn over(server: &Server, limits: Limits) -> (String, Vec<String>) {
     };
     let (outcome, code) = lab.book.ending();
     if lab.book.account.timeouts().is_empty() {
-        assert_eq!(outcome, Outcome::Refused);
+        assert_eq!(outcome, AuditOutcome::Refused);
         assert_eq!(code, lab.limits().first().map(|limit| format!("over-limit:{limit}")));
     } else {
         // The server is at fault, and neither the component nor the limit.
-        assert_eq!((outcome, lab.refusals()), (Outcome::Failed, Vec::new()));
+        assert_eq!((outcome, lab.refusals()), (AuditOutcome::Failed, Vec::new()));
         assert!(code.as_deref().is_some_and(|code| code.ends_with("timeout")), "{code:?}");
     }
     (format!("{error:?}"), lab.limits())
@@ -116,7 +116,7 @@ async fn a_body_that_says_it_is_too_long_is_refused_unread() {
     let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
     let error = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap_err();
     assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("HttpResponseBodySize(None)", vec!["response".into()]));
-    assert_eq!(lab.http(), (Outcome::Refused, Some(200), 0, 0));
+    assert_eq!(lab.http(), (AuditOutcome::Refused, Some(200), 0, 0));
 }
 
 #[tokio::test]
@@ -264,12 +264,12 @@ async fn a_component_may_wait_for_less_but_not_for_longer_than_its_limits() {
         let error = hasty.send_in(get(&url), asked(wait)).await.unwrap_err();
         assert_eq!(format!("{error:?}"), "ConnectionReadTimeout");
         assert!(hasty.refusals().is_empty(), "its own wish is no limit");
-        assert_eq!(hasty.book.ending(), (Outcome::Failed, Some("first-byte-timeout".into())));
+        assert_eq!(hasty.book.ending(), (AuditOutcome::Failed, Some("first-byte-timeout".into())));
     }
 
     let mut hasty = with(vec![rule], Limits::default(), Values::of(&[]), Arc::new(Silent));
     let options = RequestOptions { connect_timeout: Some(Duration::from_millis(50)), ..RequestOptions::default() };
     let error = hasty.send_in(get(&url), options).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "ConnectionTimeout");
-    assert_eq!(hasty.book.ending(), (Outcome::Failed, Some("connect-timeout".into())));
+    assert_eq!(hasty.book.ending(), (AuditOutcome::Failed, Some("connect-timeout".into())));
 }

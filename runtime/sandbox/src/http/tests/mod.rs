@@ -16,17 +16,17 @@ use ::http::{Request, Response};
 use bytes::Bytes;
 use deputy_core::Limits;
 use deputy_core::grant::HttpRule;
-use deputy_observe::{Outcome, What};
+use deputy_observe::{AuditAction, AuditOutcome};
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::{Hooks, HttpPolicy};
+use super::{HttpHooks, HttpPolicy};
 use crate::network::Resolver;
 use crate::testing::{Book, Values, instance, names};
 
 /// One call of an instance.
 pub(super) struct Lab {
-    pub(super) hooks: Hooks,
+    pub(super) hooks: HttpHooks,
     pub(super) book: Book,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn limited(rules: Vec<HttpRule>, limits: Limits) -> Lab {
 pub(super) fn with(rules: Vec<HttpRule>, limits: Limits, values: Arc<Values>, resolver: Arc<dyn Resolver>) -> Lab {
     let policy = HttpPolicy::new(&instance(rules, limits.clone()), values).unwrap();
     let book = Book::new(limits);
-    Lab { hooks: Hooks::new(Arc::new(policy), Arc::clone(&book.account), resolver), book }
+    Lab { hooks: HttpHooks::new(Arc::new(policy), Arc::clone(&book.account), resolver), book }
 }
 
 impl Lab {
@@ -78,11 +78,11 @@ impl Lab {
     }
 
     /// The outcome, status, sent and received of the only event.
-    pub(super) fn http(&self) -> (Outcome, Option<u16>, u64, u64) {
+    pub(super) fn http(&self) -> (AuditOutcome, Option<u16>, u64, u64) {
         let events = self.book.events();
         assert_eq!(events.len(), 1, "{events:?}");
         match &events[0].what {
-            What::Http { status, sent, received, .. } => (events[0].outcome, *status, *sent, *received),
+            AuditAction::Http { status, sent, received, .. } => (events[0].outcome, *status, *sent, *received),
             other => panic!("{other:?}"),
         }
     }

@@ -28,10 +28,10 @@ async fn a_granted_request_is_answered_and_recorded_with_what_it_moved() {
     assert!(usage.sent > 6 && usage.received > 5, "heads count too: {usage:?}");
     let events = lab.book.events();
     let [event] = &events[..] else { panic!("{events:?}") };
-    assert_eq!((event.outcome, &event.code), (Outcome::Done, &None));
+    assert_eq!((event.outcome, &event.code), (AuditOutcome::Done, &None));
     assert_eq!(
         event.what,
-        What::Http {
+        AuditAction::Http {
             method: "POST".into(),
             target: format!("http://a.example:{port}"),
             path: "/x/y".into(),
@@ -51,7 +51,7 @@ async fn the_record_is_written_when_the_body_ends_and_not_before() {
     let response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
     assert!(lab.book.events().is_empty());
     assert_eq!(text(response).await.unwrap(), "ok");
-    assert_eq!(lab.http(), (Outcome::Done, Some(200), 0, 2));
+    assert_eq!(lab.http(), (AuditOutcome::Done, Some(200), 0, 2));
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn an_answer_without_a_body_is_recorded_at_once() {
     let (server, _) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
     let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
     let _response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
-    assert_eq!(lab.http(), (Outcome::Done, Some(204), 0, 0));
+    assert_eq!(lab.http(), (AuditOutcome::Done, Some(204), 0, 0));
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_body_that_the_component_drops_early_is_still_a_request_that_was_done(
     let (server, _) = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
     drop(lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap());
-    assert_eq!(lab.http(), (Outcome::Done, Some(200), 0, 0));
+    assert_eq!(lab.http(), (AuditOutcome::Done, Some(200), 0, 0));
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn the_address_that_answered_is_the_one_recorded() {
     let (answer, ()) = tokio::join!(lab.get(&url), serve);
     answer.unwrap();
     let events = lab.book.events();
-    let What::Http { address, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { address, .. } = &events[0].what else { panic!("{events:?}") };
     assert_eq!(address, &Some("127.0.0.2".parse().unwrap()));
 }
 
@@ -141,7 +141,7 @@ async fn an_upgrade_is_not_an_answer() {
     let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
     let error = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap_err();
     assert!(matches!(error, Error::HttpUpgradeFailed), "{error:?}");
-    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("upgrade".into())));
+    assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("upgrade".into())));
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_server_that_closes_early_or_talks_nonsense_is_a_failure_with_a_plain_
         let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
         let error = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap_err();
         assert_eq!(format!("{error:?}"), guest, "{answer:?}");
-        assert_eq!(lab.book.ending(), (Outcome::Failed, Some(code.into())), "{answer:?}");
+        assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some(code.into())), "{answer:?}");
     }
 }
 
@@ -167,7 +167,7 @@ async fn a_body_that_breaks_off_is_a_failure() {
     let response = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
     let error = text(response).await.unwrap_err();
     assert!(matches!(error, Error::HttpResponseIncomplete), "{error:?}");
-    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("response-incomplete".into())));
+    assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("response-incomplete".into())));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_name_that_nobody_knows_is_a_dns_failure_and_no_refusal() {
     let mut lab = lab(vec![http("http://nowhere.example")]);
     let error = lab.get("http://nowhere.example/").await.unwrap_err();
     assert!(matches!(error, Error::DnsError { rcode: None, info_code: None }), "{error:?}");
-    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("dns".into())));
+    assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("dns".into())));
     assert!(lab.refusals().is_empty());
 }
 
@@ -185,7 +185,7 @@ async fn an_answer_without_addresses_is_a_dns_failure_too() {
     let mut lab = with(vec![http("http://a.example")], Limits::default(), Values::of(&[]), resolver);
     let error = lab.get("http://a.example/").await.unwrap_err();
     assert!(matches!(error, Error::DnsError { .. }), "{error:?}");
-    assert_eq!(lab.book.ending(), (Outcome::Failed, Some("dns".into())));
+    assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("dns".into())));
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn a_call_that_ends_in_the_middle_of_a_request_closes_the_connection_and_i
     let sent = Pin::from(lab.hooks.send_request(get(&url), None, Box::new(async { Ok(()) })));
     tokio::time::timeout(Duration::from_millis(200), sent).await.err().expect("no answer");
     eventually(|| closed.load(Ordering::SeqCst)).await;
-    assert_eq!(lab.book.ending(), (Outcome::Cancelled, None));
+    assert_eq!(lab.book.ending(), (AuditOutcome::Cancelled, None));
 }
 
 #[tokio::test]

@@ -1,23 +1,23 @@
 use super::*;
 use crate::testing::{Names, Server, http};
-use deputy_core::grant::Paths;
+use deputy_core::grant::PathRules;
 
 /// What a component that is not allowed to is told, and what is recorded.
-async fn denied(lab: &mut Lab, request: Request<WasiBody>) -> (Outcome, Option<String>) {
+async fn denied(lab: &mut Lab, request: Request<WasiBody>) -> (AuditOutcome, Option<String>) {
     let error = lab.send(request).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "HttpRequestDenied");
     lab.book.ending()
 }
 
-fn refused(code: &str) -> (Outcome, Option<String>) {
-    (Outcome::Refused, Some(code.into()))
+fn refused(code: &str) -> (AuditOutcome, Option<String>) {
+    (AuditOutcome::Refused, Some(code.into()))
 }
 
 #[tokio::test]
 async fn refusal_by_each_part_of_a_rule_looks_nothing_up() {
     let mut rule = http("https://a.example:8443");
     rule.methods = vec!["GET".parse().unwrap()];
-    rule.paths = Paths::Under(vec!["/v1".parse().unwrap()]);
+    rule.paths = PathRules::Prefixes(vec!["/v1".parse().unwrap()]);
     for (method, url, code) in [
         ("GET", "https://b.example:8443/v1", "host-not-granted"),
         ("GET", "https://x.a.example:8443/v1", "host-not-granted"),
@@ -40,7 +40,7 @@ async fn refusal_by_each_part_of_a_rule_looks_nothing_up() {
         assert_eq!(denied(&mut lab, request).await, refused(code), "{method} {url}");
         assert_eq!(lab.refusals(), [code]);
         // To be refused is a request as well.
-        assert_eq!(lab.book.account.usage(), crate::Usage { requests: 1, ..crate::Usage::default() });
+        assert_eq!(lab.book.account.usage(), crate::CallUsage { requests: 1, ..crate::CallUsage::default() });
     }
 }
 
@@ -58,7 +58,7 @@ async fn no_more_of_a_text_is_recorded_than_is_worth_reading() {
     lab.get(&format!("https://a.example/{}", "x".repeat(20_000))).await.unwrap_err();
     assert_eq!(lab.limits(), ["url"]);
     let events = lab.book.events();
-    let What::Http { path, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { path, .. } = &events[0].what else { panic!("{events:?}") };
     assert_eq!(path.len(), 256);
     assert_eq!(lab.hooks.drains.held(), 0, "and an empty body is nothing to take");
 }
@@ -90,7 +90,7 @@ async fn a_granted_name_that_leads_to_an_inner_address_is_refused_like_a_host_th
         let error = lab.get("http://a.example/").await.unwrap_err();
         assert_eq!(format!("{error:?}"), "HttpRequestDenied", "{addresses:?}");
         let events = lab.book.events();
-        let What::Http { address, .. } = &events[0].what else { panic!("{events:?}") };
+        let AuditAction::Http { address, .. } = &events[0].what else { panic!("{events:?}") };
         assert!(address.is_some(), "the operator sees which");
         assert_eq!(events[0].code.as_deref(), Some("address-not-granted"), "{addresses:?}");
     }

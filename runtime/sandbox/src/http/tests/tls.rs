@@ -110,7 +110,7 @@ async fn a_certificate_of_another_name_or_of_nobody_known_is_refused() {
         let mut lab = lab(vec![trusting(&server, roots.clone())]);
         let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
         assert_eq!(format!("{error:?}"), "TlsCertificateError", "{name}");
-        assert_eq!(lab.book.ending(), (Outcome::Failed, Some("tls-certificate".into())));
+        assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("tls-certificate".into())));
         assert!(requests.all().is_empty());
     }
 }
@@ -156,7 +156,7 @@ async fn a_client_certificate_is_presented_and_its_key_may_change() {
         lab.book.events();
         values.0.lock().unwrap().insert("key".into(), wrong);
         assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "ConfigurationError");
-        assert_eq!(lab.book.ending(), (Outcome::Failed, Some("client-certificate".into())));
+        assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("client-certificate".into())));
     }
 }
 
@@ -249,7 +249,7 @@ async fn a_server_that_wants_a_certificate_gets_no_request_without_one() {
     let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
     assert!(!format!("{error:?}").contains("Internal"), "{error:?}");
     let (outcome, code) = lab.book.ending();
-    assert_eq!((outcome, code.as_deref()), (Outcome::Failed, Some("tls")));
+    assert_eq!((outcome, code.as_deref()), (AuditOutcome::Failed, Some("tls")));
     assert!(requests.all().is_empty());
 }
 

@@ -33,15 +33,15 @@ fn values() -> Vec<String> {
 #[tokio::test]
 async fn whatever_the_value_and_the_operation_it_is_shown_nowhere() {
     let (capture, _guard) = Capture::start();
-    let all = vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
+    let all = vec![SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256, SignatureAlgorithm::EdDsa];
     let (issuers, audiences) = (vec!["deputy".to_owned()], vec!["sts".to_owned()]);
     let jwt = JwtGrant::new(all.clone(), issuers, audiences, Span::secs(600)).unwrap();
     let mut world = World::new(&[
         ("aws", sigv4(&["sts"], &["us-east-1"])),
-        ("jwt", only(Purpose::Jwt(jwt))),
-        ("sign", only(Purpose::Sign(all))),
-        ("mac", only(Purpose::HmacSha256)),
-        ("password", only(Purpose::Pbkdf2)),
+        ("jwt", only(SecretPurpose::Jwt(jwt))),
+        ("sign", only(SecretPurpose::Sign(all))),
+        ("mac", only(SecretPurpose::HmacSha256)),
+        ("password", only(SecretPurpose::Pbkdf2)),
     ]);
     for value in values() {
         let mut results = Vec::new();
@@ -90,7 +90,7 @@ async fn a_component_that_may_read_a_value_cannot_have_the_host_write_it_down() 
     check(&events.join("\n"));
     let refusals = world.account.refusals();
     assert_eq!(refusals.len(), 5);
-    check(&format!("{refusals:?} {}", refusals.iter().map(Refusal::guest).collect::<String>()));
+    check(&format!("{refusals:?} {}", refusals.iter().map(PolicyDenial::guest).collect::<String>()));
 }
 
 #[tokio::test]
@@ -122,6 +122,6 @@ async fn no_source_shows_a_value_in_its_errors() {
 #[test]
 fn what_can_be_printed_prints_no_value() {
     let value = Arc::new(SecretBytes::new(CANARY.into()));
-    check(&format!("{value:?} {:?}", Handle { name: "key".parse().unwrap() }));
+    check(&format!("{value:?} {:?}", SecretHandle { name: "key".parse().unwrap() }));
     // `Secrets`, `SecretStore`, `CallValues`, `Redactor`, `GuestLog`, `SigningKey` and `Derived` have no `Debug` at all.
 }

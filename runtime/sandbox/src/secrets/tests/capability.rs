@@ -67,7 +67,7 @@ async fn what_is_no_argument_of_an_operation_is_invalid() {
     let mut world = World::new(&[
         ("aws-key", sigv4(&["sts"], &["us-east-1"])),
         ("key", jwt()),
-        ("password", only(Purpose::Pbkdf2)),
+        ("password", only(SecretPurpose::Pbkdf2)),
     ]);
     world.values.set("password", "pencil");
     let aws = world.open("aws-key").await.unwrap();
@@ -86,11 +86,11 @@ async fn what_is_no_argument_of_an_operation_is_invalid() {
 
 #[tokio::test]
 async fn the_bare_operations_give_what_the_rfcs_say() {
-    let all = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa].to_vec();
+    let all = [SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256, SignatureAlgorithm::EdDsa].to_vec();
     let mut world = World::new(&[
-        ("mac", only(Purpose::HmacSha256)),
-        ("password", only(Purpose::Pbkdf2)),
-        ("key", only(Purpose::Sign(all))),
+        ("mac", only(SecretPurpose::HmacSha256)),
+        ("password", only(SecretPurpose::Pbkdf2)),
+        ("key", only(SecretPurpose::Sign(all))),
     ]);
     // RFC 4231, case 2.
     world.values.set("mac", "Jefe");
@@ -142,9 +142,9 @@ async fn a_secret_serves_its_one_purpose_only() {
     let grants = [
         ("aws-key", sigv4(&["sts"], &["us-east-1"])),
         ("key", jwt()),
-        ("mac", only(Purpose::HmacSha256)),
-        ("password", only(Purpose::Pbkdf2)),
-        ("signer", only(Purpose::Sign(vec![Algorithm::EdDsa]))),
+        ("mac", only(SecretPurpose::HmacSha256)),
+        ("password", only(SecretPurpose::Pbkdf2)),
+        ("signer", only(SecretPurpose::Sign(vec![SignatureAlgorithm::EdDsa]))),
         ("plain", reveal()),
     ];
     let mut world = World::new(&grants);
@@ -206,7 +206,7 @@ async fn why_a_source_fails_is_for_the_operator_alone() {
 #[tokio::test]
 async fn operations_are_counted_and_a_loop_does_not_fill_the_audit_log() {
     let limits = Limits { secret_operations: 3, ..Limits::default() };
-    let mut world = World::with(limits, &[("mac", only(Purpose::HmacSha256))]);
+    let mut world = World::with(limits, &[("mac", only(SecretPurpose::HmacSha256))]);
     world.values.set("mac", "Jefe");
     let mac = world.open("mac").await.unwrap();
     for _ in 0..2 {
@@ -221,14 +221,15 @@ async fn operations_are_counted_and_a_loop_does_not_fill_the_audit_log() {
     let events = world.events();
     assert_eq!(events.len(), 4);
     assert_eq!(events[3], "hmac-sha256|mac||refused|over-limit:secret-operations");
-    assert_eq!(world.account.refusals(), [Refusal::Limit(Limit::SecretOperations)]);
+    assert_eq!(world.account.refusals(), [PolicyDenial::Limit(Limit::SecretOperations)]);
 }
 
 #[tokio::test]
 async fn an_argument_is_bounded() {
     let limits = Limits { argument: ByteSize::bytes(100), ..Limits::default() };
-    let sign = Purpose::Sign(vec![Algorithm::EdDsa]);
-    let grants = [("mac", only(Purpose::HmacSha256)), ("password", only(Purpose::Pbkdf2)), ("key", only(sign))];
+    let sign = SecretPurpose::Sign(vec![SignatureAlgorithm::EdDsa]);
+    let grants =
+        [("mac", only(SecretPurpose::HmacSha256)), ("password", only(SecretPurpose::Pbkdf2)), ("key", only(sign))];
     let mut world = World::with(limits, &grants);
     world.values.set("mac", "Jefe");
     world.values.set("password", "Jefe");
@@ -247,12 +248,12 @@ async fn an_argument_is_bounded() {
             assert!(ok || matches!(result, Err(SecretError::Invalid(text)) if text.contains("`argument`")));
         }
     }
-    assert_eq!(world.account.refusals(), [Refusal::Limit(Limit::Argument)]);
+    assert_eq!(world.account.refusals(), [PolicyDenial::Limit(Limit::Argument)]);
 }
 
 #[tokio::test]
 async fn handles_are_bounded_and_given_back() {
-    let mut world = World::new(&[("mac", only(Purpose::HmacSha256))]);
+    let mut world = World::new(&[("mac", only(SecretPurpose::HmacSha256))]);
     world.table.set_max_capacity(2);
     for _ in 0..100 {
         let secret = world.open("mac").await.unwrap();
@@ -263,12 +264,12 @@ async fn handles_are_bounded_and_given_back() {
     drop(world.events());
     assert!(world.view().open("mac".to_owned()).await.is_err(), "a trap");
     assert_eq!(world.events(), ["open|mac||refused|over-limit:handles"]);
-    assert_eq!(world.account.refusals(), [Refusal::Limit(Limit::Handles)]);
+    assert_eq!(world.account.refusals(), [PolicyDenial::Limit(Limit::Handles)]);
 }
 
 #[tokio::test]
 async fn a_handle_that_is_not_there_is_a_trap() {
-    let mut world = World::new(&[("mac", only(Purpose::HmacSha256))]);
+    let mut world = World::new(&[("mac", only(SecretPurpose::HmacSha256))]);
     assert!(world.view().hmac_sha256(Resource::new_borrow(7), Vec::new()).await.is_err());
     assert!(world.events().is_empty());
 }
@@ -277,7 +278,7 @@ async fn a_handle_that_is_not_there_is_a_trap() {
 struct Never;
 
 #[async_trait]
-impl SecretValues for Never {
+impl SecretProvider for Never {
     async fn value(&self, _: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
         std::future::pending().await
     }
@@ -285,7 +286,7 @@ impl SecretValues for Never {
 
 #[tokio::test]
 async fn an_operation_that_the_call_did_not_live_to_see_is_recorded() {
-    let mut world = World::new(&[("mac", only(Purpose::HmacSha256))]);
+    let mut world = World::new(&[("mac", only(SecretPurpose::HmacSha256))]);
     let redactor = Arc::new(Redactor::new(Vec::new()));
     world.secrets.values = Arc::new(CallValues::new(Arc::new(Never), redactor));
     let mac = world.open("mac").await.unwrap();

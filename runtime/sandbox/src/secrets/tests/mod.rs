@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deputy_core::grant::{Algorithm, Grant, JwtGrant, Purpose, SecretGrant, Sigv4Grant};
-use deputy_core::{Limits, Refusal, SecretBytes, SecretName, Span, Timestamp};
-use deputy_observe::{Actor, Audit, CallId, Event, Outcome, What};
+use deputy_core::grant::{Grant, JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
+use deputy_core::{Limits, PolicyDenial, SecretBytes, SecretName, Span, Timestamp};
+use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use wasmtime::component::{Resource, ResourceTable};
 
-use super::{CallValues, Handle, Secrets, SecretsView};
-use crate::account::Account;
+use super::{CallValues, SecretHandle, Secrets, SecretsView};
 use crate::bindings::delegation::tokens::secret_values::Host as _;
 use crate::bindings::delegation::tokens::secrets::{self as wit, Host as _, HostSecret as _, SecretError};
+use crate::call_budget::CallBudget;
 use crate::redact::Redactor;
-use crate::values::{SecretValues, ValueError};
+use crate::secret_provider::{SecretProvider, ValueError};
 
 /// 2015-08-30T12:36:00Z
 const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
@@ -35,7 +35,7 @@ impl Values {
 }
 
 #[async_trait]
-impl SecretValues for Values {
+impl SecretProvider for Values {
     async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
         let value = self.0.lock().unwrap().get(name.as_str()).cloned();
         value.map(|v| Arc::new(SecretBytes::new(v))).ok_or_else(|| ValueError("/etc/key can't be read".into()))
@@ -47,7 +47,7 @@ struct World {
     secrets: Secrets,
     table: ResourceTable,
     values: Arc<Values>,
-    account: Arc<Account>,
+    account: Arc<CallBudget>,
     audit: Arc<Audit>,
 }
 
@@ -58,10 +58,14 @@ impl World {
 
     fn with(limits: Limits, grants: &[(&str, SecretGrant)]) -> Self {
         let audit = Arc::new(Audit::memory());
-        let account =
-            Arc::new(Account::new(Actor::Instance("s3".parse().unwrap()), CallId(7), limits, Arc::clone(&audit)));
+        let account = Arc::new(CallBudget::new(
+            AuditSubject::Instance("s3".parse().unwrap()),
+            CallId(7),
+            limits,
+            Arc::clone(&audit),
+        ));
         let values = Arc::new(Values::default());
-        let source = Arc::clone(&values) as Arc<dyn SecretValues>;
+        let source = Arc::clone(&values) as Arc<dyn SecretProvider>;
         let call = Arc::new(CallValues::new(source, Arc::new(Redactor::new(Vec::new()))));
         let secrets = grants.iter().map(|(name, grant)| (name.parse().unwrap(), grant.clone())).collect();
         let grant = Arc::new(Grant { secrets, ..Grant::default() });
@@ -98,20 +102,20 @@ impl World {
     }
 
     async fn reveal(&mut self, secret: u32) -> Result<Vec<u8>, SecretError> {
-        self.view().reveal(Resource::<Handle>::new_borrow(secret)).await.unwrap()
+        self.view().reveal(Resource::<SecretHandle>::new_borrow(secret)).await.unwrap()
     }
 
     /// The events since the last time: operation, secret, scope, outcome and code.
     fn events(&self) -> Vec<String> {
-        let shown = |event: Event| {
-            let What::Secret { secret, operation, scope } = event.what else { panic!("{:?}", event.what) };
+        let shown = |event: AuditEvent| {
+            let AuditAction::Secret { secret, operation, scope } = event.what else { panic!("{:?}", event.what) };
             let code = event.code.unwrap_or_default();
             let outcome = match event.outcome {
-                Outcome::Begun => "begun",
-                Outcome::Cancelled => "cancelled",
-                Outcome::Done => "done",
-                Outcome::Failed => "failed",
-                Outcome::Refused => "refused",
+                AuditOutcome::Begun => "begun",
+                AuditOutcome::Cancelled => "cancelled",
+                AuditOutcome::Done => "done",
+                AuditOutcome::Failed => "failed",
+                AuditOutcome::Refused => "refused",
             };
             [operation, secret, scope, outcome.to_owned(), code].join("|")
         };
@@ -119,22 +123,22 @@ impl World {
     }
 
     fn refusals(&self) -> Vec<&'static str> {
-        self.account.refusals().iter().map(Refusal::code).collect()
+        self.account.refusals().iter().map(PolicyDenial::code).collect()
     }
 }
 
 fn sigv4(services: &[&str], regions: &[&str]) -> SecretGrant {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    SecretGrant::new(Some(Purpose::Sigv4(Sigv4Grant::new(texts(services), texts(regions)).unwrap())), false)
+    SecretGrant::new(Some(SecretPurpose::Sigv4(Sigv4Grant::new(texts(services), texts(regions)).unwrap())), false)
 }
 
 fn jwt() -> SecretGrant {
     let (issuers, audiences) = (vec!["deputy".to_owned()], vec!["sts".to_owned()]);
-    let grant = JwtGrant::new(vec![Algorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap();
-    SecretGrant::new(Some(Purpose::Jwt(grant)), false)
+    let grant = JwtGrant::new(vec![SignatureAlgorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap();
+    SecretGrant::new(Some(SecretPurpose::Jwt(grant)), false)
 }
 
-fn only(purpose: Purpose) -> SecretGrant {
+fn only(purpose: SecretPurpose) -> SecretGrant {
     SecretGrant::new(Some(purpose), false)
 }
 

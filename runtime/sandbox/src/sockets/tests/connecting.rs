@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Deaf, Server, Silent, tcp};
 use deputy_core::{Limit, Span};
-use deputy_observe::What;
+use deputy_observe::AuditAction;
 
 async fn server() -> Server {
     Server::start(|stream| async move {
@@ -26,8 +26,8 @@ async fn where_a_granted_name_led_may_be_connected_to() {
     assert_eq!(SocketAddr::from(remote), server.address);
     assert_eq!(lab.book.account.usage().requests, 2, "the look-up and the connection");
     let events = lab.book.events();
-    assert_eq!(events[1].what, What::Tcp { address: server.address.to_string() });
-    assert_eq!((events.len(), events[1].outcome), (2, Outcome::Done));
+    assert_eq!(events[1].what, AuditAction::Tcp { address: server.address.to_string() });
+    assert_eq!((events.len(), events[1].outcome), (2, AuditOutcome::Done));
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn an_address_that_nobody_looked_up_may_not_be_connected_to() {
     let rule = tcp(&format!("a.example:{}", server.port()));
     let mut lab = lab(vec![rule], Limits::default(), leading_to(&["127.0.0.1"]));
     assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(lab.refusals(), [Refusal::Socket { address: server.address }]);
+    assert_eq!(lab.refusals(), [PolicyDenial::Socket { address: server.address }]);
     assert_eq!(lab.endings(), [refused("socket-not-granted")]);
     assert_eq!(lab.book.account.usage().requests, 1);
 }
@@ -83,7 +83,7 @@ async fn an_ipv4_address_in_ipv6_clothes_is_judged_as_itself_and_not_connected_t
     let mapped = at(&server, "::ffff:127.0.0.1");
     let mut strange = lab(vec![], Limits::default(), Arc::new(Silent));
     assert_eq!(code(strange.connect(mapped).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(strange.refusals(), [Refusal::Socket { address: server.address }]);
+    assert_eq!(strange.refusals(), [PolicyDenial::Socket { address: server.address }]);
     let mut granted = lab(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(Silent));
     assert_eq!(code(granted.connect(mapped).await.map(drop)), ErrorCode::InvalidArgument);
 }
@@ -105,7 +105,7 @@ async fn connections_are_counted_and_the_one_too_many_is_refused() {
         assert!(lab.connect(server.address).await.is_ok());
     }
     assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(lab.refusals(), [Refusal::Limit(Limit::Requests)]);
+    assert_eq!(lab.refusals(), [PolicyDenial::Limit(Limit::Requests)]);
     assert_eq!(lab.endings(), [done(), done(), refused("over-limit:requests")]);
 }
 
@@ -114,7 +114,7 @@ async fn nobody_listening_is_a_refused_connection_and_no_refusal_of_ours() {
     let address = drop_address(server().await);
     let mut lab = lab(vec![tcp(&address.to_string())], Limits::default(), Arc::new(Silent));
     assert_eq!(code(lab.connect(address).await.map(drop)), ErrorCode::ConnectionRefused);
-    assert_eq!(lab.endings(), [(Outcome::Failed, Some("connection-refused".into()))]);
+    assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("connection-refused".into()))]);
 }
 
 fn drop_address(server: Server) -> SocketAddr {
@@ -131,7 +131,7 @@ async fn connecting_has_a_limit() {
     let mut lab = lab(vec![tcp(&deaf.address.to_string())], limits, Arc::new(Silent));
     assert_eq!(code(lab.connect(deaf.address).await.map(drop)), ErrorCode::Timeout);
     assert_eq!((lab.refusals(), lab.timeouts()), (vec![], vec![Limit::Connect]));
-    assert_eq!(lab.endings(), [(Outcome::Failed, Some("connect-timeout".into()))]);
+    assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("connect-timeout".into()))]);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_socket_connects_once() {
     assert_eq!(code(lab.view().finish_connect(borrow(&socket)).map(drop)), ErrorCode::NotInProgress);
     lab.start(&socket, server.address).map_err(|_| ()).unwrap();
     assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
-    lab.ready(&Resource::<socket::Socket>::new_borrow(socket.rep())).await;
+    lab.ready(&Resource::<socket::TcpSocketState>::new_borrow(socket.rep())).await;
     assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
     assert!(lab.view().finish_connect(borrow(&socket)).is_ok());
     assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::InvalidState);
@@ -157,5 +157,5 @@ async fn a_socket_that_is_dropped_gives_up_connecting() {
     lab.start(&socket, server.address).map_err(|_| ()).unwrap();
     wasi_tcp::HostTcpSocket::drop(&mut lab.view(), socket).unwrap();
     crate::testing::pause(20).await;
-    assert_eq!(lab.endings(), [(Outcome::Cancelled, None)]);
+    assert_eq!(lab.endings(), [(AuditOutcome::Cancelled, None)]);
 }

@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use deputy_core::grant::TcpRule;
-use deputy_core::{Limit, Limits, Refusal};
-use deputy_observe::Outcome;
+use deputy_core::{Limit, Limits, PolicyDenial};
+use deputy_observe::AuditOutcome;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::instance_network::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{Host as _, HostResolveAddressStream as _};
@@ -69,7 +69,7 @@ impl Lab {
             ip_name_lookup::HostResolveAddressStream::subscribe(&mut self.view(), Resource::new_borrow(stream.rep()))
                 .expect("a pollable");
         self.table.delete(pollable).unwrap();
-        self.ready(&Resource::<lookup::Lookup>::new_borrow(stream.rep())).await;
+        self.ready(&Resource::<lookup::NameLookup>::new_borrow(stream.rep())).await;
         let mut found = Vec::new();
         while let Some(address) = self.view().resolve_next_address(Resource::new_borrow(stream.rep()))? {
             found.push(match address {
@@ -94,7 +94,7 @@ impl Lab {
     pub(super) async fn connect(&mut self, to: SocketAddr) -> SocketResult<Connected> {
         let socket = self.socket_of(if to.is_ipv4() { IpAddressFamily::Ipv4 } else { IpAddressFamily::Ipv6 });
         self.start(&socket, to)?;
-        self.ready(&Resource::<socket::Socket>::new_borrow(socket.rep())).await;
+        self.ready(&Resource::<socket::TcpSocketState>::new_borrow(socket.rep())).await;
         let (input, output) = self.view().finish_connect(borrow(&socket))?;
         Ok(Connected { socket, input, output })
     }
@@ -108,7 +108,7 @@ impl Lab {
     }
 
     /// What was refused, in order.
-    pub(super) fn refusals(&self) -> Vec<Refusal> {
+    pub(super) fn refusals(&self) -> Vec<PolicyDenial> {
         self.book.account.refusals()
     }
 
@@ -118,7 +118,7 @@ impl Lab {
     }
 
     /// Outcome and code of each event, oldest first.
-    pub(super) fn endings(&self) -> Vec<(Outcome, Option<String>)> {
+    pub(super) fn endings(&self) -> Vec<(AuditOutcome, Option<String>)> {
         self.book.events().into_iter().map(|event| (event.outcome, event.code)).collect()
     }
 }
@@ -133,10 +133,10 @@ pub(super) fn borrow(socket: &Resource<TcpSocket>) -> Resource<TcpSocket> {
     Resource::new_borrow(socket.rep())
 }
 
-pub(super) fn refused(code: &str) -> (Outcome, Option<String>) {
-    (Outcome::Refused, Some(code.into()))
+pub(super) fn refused(code: &str) -> (AuditOutcome, Option<String>) {
+    (AuditOutcome::Refused, Some(code.into()))
 }
 
-pub(super) fn done() -> (Outcome, Option<String>) {
-    (Outcome::Done, None)
+pub(super) fn done() -> (AuditOutcome, Option<String>) {
+    (AuditOutcome::Done, None)
 }

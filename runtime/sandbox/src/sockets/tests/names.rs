@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Silent, tcp};
 use deputy_core::{Limit, Span};
-use deputy_observe::What;
+use deputy_observe::AuditAction;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 #[tokio::test]
@@ -10,9 +10,9 @@ async fn a_name_that_a_rule_names_is_resolved_and_recorded() {
     let found = lab.look_up("A.example").await.map_err(|_| ()).unwrap();
     assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap(), "8.8.8.8".parse().unwrap()]);
     let events = lab.book.events();
-    assert_eq!((events.len(), events[0].outcome), (1, Outcome::Done));
-    assert_eq!(events[0].what, What::Name { host: "A.example".into() });
-    assert_eq!(lab.book.account.usage(), crate::Usage { requests: 1, ..crate::Usage::default() });
+    assert_eq!((events.len(), events[0].outcome), (1, AuditOutcome::Done));
+    assert_eq!(events[0].what, AuditAction::Name { host: "A.example".into() });
+    assert_eq!(lab.book.account.usage(), crate::CallUsage { requests: 1, ..crate::CallUsage::default() });
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_name_that_nobody_knows_is_a_failure_and_no_refusal() {
     for resolver in [leading_to(&[]), Arc::new(Names::default())] {
         let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), resolver);
         assert_eq!(code(lab.look_up("a.example").await), ErrorCode::NameUnresolvable);
-        assert_eq!(lab.endings(), [(Outcome::Failed, Some("dns".into()))]);
+        assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("dns".into()))]);
     }
 }
 
@@ -81,7 +81,7 @@ async fn a_resolver_that_never_answers_is_the_connect_limits() {
     let mut lab = lab(vec![tcp("a.example:1")], limits, Arc::new(Silent));
     assert_eq!(code(lab.look_up("a.example").await), ErrorCode::TemporaryResolverFailure);
     assert_eq!((lab.refusals(), lab.timeouts()), (vec![], vec![Limit::Connect]));
-    assert_eq!(lab.endings(), [(Outcome::Failed, Some("dns-timeout".into()))]);
+    assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("dns-timeout".into()))]);
 }
 
 /// Counts those who ask at the same time, and answers each with an address of its own.
@@ -143,7 +143,7 @@ async fn no_more_of_a_name_is_recorded_than_a_name_can_have() {
     let mut lab = lab(vec![], Limits::default(), Arc::new(Silent));
     assert_eq!(code(lab.look_up(&"x".repeat(100_000)).await), ErrorCode::InvalidArgument);
     let events = lab.book.events();
-    assert_eq!(events[0].what, What::Name { host: "x".repeat(253) });
+    assert_eq!(events[0].what, AuditAction::Name { host: "x".repeat(253) });
 }
 
 #[tokio::test]
@@ -155,5 +155,5 @@ async fn asking_again_too_early_is_would_block_and_dropping_ends_the_lookup() {
     assert_eq!(code(next), ErrorCode::WouldBlock);
     ip_name_lookup::HostResolveAddressStream::drop(&mut lab.view(), stream).unwrap();
     crate::testing::pause(20).await;
-    assert_eq!(lab.endings(), [(Outcome::Cancelled, None)]);
+    assert_eq!(lab.endings(), [(AuditOutcome::Cancelled, None)]);
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{Silent, tcp};
-use deputy_observe::What;
+use deputy_observe::AuditAction;
 use wasmtime::Engine;
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -22,17 +22,17 @@ async fn nobody_binds_listens_accepts_or_speaks_udp() {
     let events = lab.book.events();
     let seen: Vec<_> =
         events.iter().map(|event| (&event.what, event.outcome, event.code.as_deref().unwrap())).collect();
-    let wasi = |operation| What::Wasi { operation };
+    let wasi = |operation| AuditAction::Wasi { operation };
     assert_eq!(
         seen,
         [
-            (&wasi("tcp.bind"), Outcome::Refused, "listening-not-allowed"),
-            (&wasi("tcp.listen"), Outcome::Refused, "listening-not-allowed"),
-            (&wasi("tcp.accept"), Outcome::Refused, "listening-not-allowed"),
-            (&wasi("udp.create"), Outcome::Refused, "udp-not-allowed"),
+            (&wasi("tcp.bind"), AuditOutcome::Refused, "listening-not-allowed"),
+            (&wasi("tcp.listen"), AuditOutcome::Refused, "listening-not-allowed"),
+            (&wasi("tcp.accept"), AuditOutcome::Refused, "listening-not-allowed"),
+            (&wasi("udp.create"), AuditOutcome::Refused, "udp-not-allowed"),
         ]
     );
-    assert_eq!(lab.refusals(), [Refusal::Listen, Refusal::Udp]);
+    assert_eq!(lab.refusals(), [PolicyDenial::Listen, PolicyDenial::Udp]);
     assert_eq!(code(lab.view().finish_bind(borrow(&socket))), ErrorCode::NotInProgress);
     assert_eq!(code(lab.view().finish_listen(borrow(&socket))), ErrorCode::NotInProgress);
     assert_eq!(code(lab.view().set_listen_backlog_size(borrow(&socket), 1)), ErrorCode::NotSupported);

@@ -69,7 +69,7 @@ async fn what_is_sent_over_the_limit_does_not_leave() {
     assert!(matches!(over, StreamError::LastOperationFailed(_)), "{over:?}");
     assert!(matches!(lab.output(&connected).check_write(), Err(StreamError::Closed)));
     assert!(matches!(lab.input(&connected).read(1), Err(StreamError::Closed)));
-    assert_eq!(lab.refusals(), [Refusal::Limit(Limit::Sent)]);
+    assert_eq!(lab.refusals(), [PolicyDenial::Limit(Limit::Sent)]);
     assert_eq!(lab.endings(), [refused("over-limit:sent")]);
     eventually(|| heard.lock().unwrap().is_some()).await;
     assert_eq!(heard.lock().unwrap().as_deref(), Some(&b"0123456789"[..]));
@@ -88,7 +88,7 @@ async fn what_comes_in_over_the_limit_is_not_handed_over() {
         }
     };
     assert!(got <= 9 && matches!(over, StreamError::LastOperationFailed(_)), "{got} {over:?}");
-    assert_eq!(lab.refusals(), [Refusal::Limit(Limit::Received)]);
+    assert_eq!(lab.refusals(), [PolicyDenial::Limit(Limit::Received)]);
     assert!(matches!(lab.input(&connected).read(1), Err(StreamError::Closed)));
 }
 

@@ -5,9 +5,9 @@ use futures::future::join_all;
 async fn what_was_put_is_there_after_a_restart() {
     let lab = Lab::new();
     let store = lab.store().await;
-    let first = store.put(&parsed("lease/a"), &value("one"), Expected::Absent).await.unwrap();
-    let second = store.put(&parsed("lease/b"), &value(""), Expected::Absent).await.unwrap();
-    let third = store.put(&parsed("lease/a"), &value("two"), Expected::Version(first)).await.unwrap();
+    let first = store.put(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent).await.unwrap();
+    let second = store.put(&parsed("lease/b"), &value(""), ExpectedVersion::Absent).await.unwrap();
+    let third = store.put(&parsed("lease/a"), &value("two"), ExpectedVersion::Version(first)).await.unwrap();
     assert!(first < second && second < third);
     for store in [store, lab.store().await] {
         let entry = store.get(&parsed("lease/a")).await.unwrap().unwrap();
@@ -21,7 +21,7 @@ async fn what_was_put_is_there_after_a_restart() {
 async fn the_trait_is_all_that_is_needed() {
     let lab = Lab::new();
     let store: Arc<dyn Store> = Arc::new(lab.store().await);
-    let version = store.put(&parsed("lease/a"), &value("one"), Expected::Absent).await.unwrap();
+    let version = store.put(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent).await.unwrap();
     store.delete(&parsed("lease/a"), version).await.unwrap();
     assert!(store.get(&parsed("lease/a")).await.unwrap().is_none());
 }
@@ -31,9 +31,11 @@ async fn who_does_not_know_what_is_there_replaces_nothing() {
     let lab = Lab::new();
     let store = lab.store().await;
     let key = parsed("lease/a");
-    let stale = store.put(&key, &value("one"), Expected::Absent).await.unwrap();
-    let version = store.put(&key, &value("two"), Expected::Version(stale)).await.unwrap();
-    for expected in [Expected::Absent, Expected::Version(stale), Expected::Version(Version::new(999))] {
+    let stale = store.put(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
+    let version = store.put(&key, &value("two"), ExpectedVersion::Version(stale)).await.unwrap();
+    for expected in
+        [ExpectedVersion::Absent, ExpectedVersion::Version(stale), ExpectedVersion::Version(Version::new(999))]
+    {
         let error = store.put(&key, &value("three"), expected).await.unwrap_err();
         assert!(matches!(&error, StoreError::Conflict { found: Some(found), .. } if *found == version), "{error}");
         assert!(error.to_string().contains("read it again"), "{error}");
@@ -43,7 +45,7 @@ async fn who_does_not_know_what_is_there_replaces_nothing() {
     assert_eq!(store.text("lease/a").await.unwrap(), "two");
     let other = parsed("lease/b");
     for error in [
-        store.put(&other, &value("three"), Expected::Version(version)).await.unwrap_err(),
+        store.put(&other, &value("three"), ExpectedVersion::Version(version)).await.unwrap_err(),
         store.delete(&other, version).await.unwrap_err(),
     ] {
         assert!(matches!(error, StoreError::Conflict { found: None, .. }), "{error}");
@@ -56,13 +58,13 @@ async fn a_version_never_comes_again_for_a_key_that_was_deleted() {
     let lab = Lab::new();
     let store = lab.store().await;
     let key = parsed("lease/a");
-    let first = store.put(&key, &value("one"), Expected::Absent).await.unwrap();
+    let first = store.put(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
     store.delete(&key, first).await.unwrap();
     drop(store);
     let store = lab.store().await;
-    let second = store.put(&key, &value("two"), Expected::Absent).await.unwrap();
+    let second = store.put(&key, &value("two"), ExpectedVersion::Absent).await.unwrap();
     assert!(second > first);
-    assert!(store.put(&key, &value("three"), Expected::Version(first)).await.is_err());
+    assert!(store.put(&key, &value("three"), ExpectedVersion::Version(first)).await.is_err());
 }
 
 #[tokio::test]
@@ -77,8 +79,11 @@ async fn a_list_has_the_keys_of_its_kind_and_no_other_file() {
         overwrite(&lab.path().join(name), b"x");
     }
     std::fs::create_dir(lab.path().join("components")).unwrap();
-    assert_eq!(store.list(&Prefix::All).await.unwrap(), ["lease/a", "lease/b", "worker/a"].map(parsed));
-    assert_eq!(store.list(&Prefix::Kind(Kind::new("lease"))).await.unwrap(), ["lease/a", "lease/b"].map(parsed));
+    assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), ["lease/a", "lease/b", "worker/a"].map(parsed));
+    assert_eq!(
+        store.list(&KeyPrefix::Kind(Namespace::new("lease"))).await.unwrap(),
+        ["lease/a", "lease/b"].map(parsed)
+    );
 }
 
 #[tokio::test]
@@ -89,7 +94,7 @@ async fn of_many_writers_of_one_version_one_wins() {
     let key = parsed("lease/a");
     let texts: Vec<String> = (0..32).map(|number| number.to_string()).collect();
     let values: Vec<SecretBytes> = texts.iter().map(|text| value(text)).collect();
-    let puts = values.iter().map(|value| store.put(&key, value, Expected::Version(version)));
+    let puts = values.iter().map(|value| store.put(&key, value, ExpectedVersion::Version(version)));
     let won: Vec<usize> =
         join_all(puts).await.iter().enumerate().filter(|(_, put)| put.is_ok()).map(|(index, _)| index).collect();
     assert_eq!(won.len(), 1);
@@ -102,9 +107,9 @@ async fn the_operations_on_a_key_take_effect_in_order() {
     let store = lab.store().await;
     let key = parsed("lease/a");
     let (one, two) = (value("one"), value("two"));
-    let put = store.put(&key, &one, Expected::Absent);
+    let put = store.put(&key, &one, ExpectedVersion::Absent);
     let get = store.get(&key);
-    let (put, got, again) = tokio::join!(put, get, store.put(&key, &two, Expected::Absent));
+    let (put, got, again) = tokio::join!(put, get, store.put(&key, &two, ExpectedVersion::Absent));
     assert_eq!(got.unwrap().unwrap().version, put.unwrap());
     assert!(again.is_err());
 }
@@ -113,15 +118,15 @@ async fn the_operations_on_a_key_take_effect_in_order() {
 async fn a_put_that_nobody_waits_for_is_announced_all_the_same() {
     let lab = Lab::new();
     let store = lab.store().await;
-    let mut changes = store.watch(Prefix::All).await.unwrap();
+    let mut changes = store.watch(KeyPrefix::All).await.unwrap();
     let one = value("one");
     for number in 0..1000 {
         let key = parsed(&format!("lease/{number}"));
         // A disk that is quick may be done before anybody could stop to wait.
-        let was_waited_for = waits(store.put(&key, &one, Expected::Absent)).await;
+        let was_waited_for = waits(store.put(&key, &one, ExpectedVersion::Absent)).await;
         let change = changes.next().await.unwrap();
         let entry = store.get(&key).await.unwrap().unwrap();
-        assert_eq!(change, Change { key, event: Event::Put(entry.version) });
+        assert_eq!(change, Change { key, event: ChangeKind::Put(entry.version) });
         if was_waited_for {
             return;
         }
@@ -133,13 +138,13 @@ async fn a_put_that_nobody_waits_for_is_announced_all_the_same() {
 async fn watchers_hear_of_what_was_written_and_removed() {
     let lab = Lab::new();
     let store = lab.store().await;
-    let mut changes = store.watch(Prefix::Kind(Kind::new("lease"))).await.unwrap();
+    let mut changes = store.watch(KeyPrefix::Kind(Namespace::new("lease"))).await.unwrap();
     store.write("worker/a", "one").await;
     let version = store.write("lease/a", "one").await;
     let key = parsed("lease/a");
-    assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: Event::Put(version) });
+    assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: ChangeKind::Put(version) });
     store.delete(&key, version).await.unwrap();
-    assert_eq!(changes.next().await.unwrap(), Change { key, event: Event::Deleted });
+    assert_eq!(changes.next().await.unwrap(), Change { key, event: ChangeKind::Deleted });
     drop(store);
     assert_eq!(changes.next().await, None);
 }
@@ -149,10 +154,10 @@ async fn a_value_has_a_greatest_size() {
     let lab = Lab::new();
     let store = lab.store().await;
     let most = SecretBytes::new(vec![7; MAX_VALUE.as_usize()]);
-    store.put(&parsed("lease/a"), &most, Expected::Absent).await.unwrap();
+    store.put(&parsed("lease/a"), &most, ExpectedVersion::Absent).await.unwrap();
     assert_eq!(store.get(&parsed("lease/a")).await.unwrap().unwrap().value.expose(), most.expose());
     let more = SecretBytes::new(vec![7; MAX_VALUE.as_usize() + 1]);
-    let error = store.put(&parsed("lease/b"), &more, Expected::Absent).await.unwrap_err();
+    let error = store.put(&parsed("lease/b"), &more, ExpectedVersion::Absent).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { .. }), "{error}");
 }
 
@@ -163,7 +168,7 @@ async fn neither_a_value_nor_the_master_key_is_in_a_file_or_a_text() {
     let store = lab.store().await;
     let version = store.write("lease/a", CANARY).await;
     let entry = store.get(&parsed("lease/a")).await.unwrap();
-    let error = store.put(&parsed("lease/a"), &value(CANARY), Expected::Absent).await.unwrap_err();
+    let error = store.put(&parsed("lease/a"), &value(CANARY), ExpectedVersion::Absent).await.unwrap_err();
     let mut seen = format!("{store:?} {entry:?} {version:?} {error} {error:?}").into_bytes();
     let _lock = store.lock(&parsed("leader/all")).await.unwrap();
     overwrite(&lab.file("lease/b"), b"garbage");

@@ -116,15 +116,16 @@ async fn count(folder: &Path) {
     add(&store, 100).await;
 }
 
-pub(super) async fn add(store: &Directory, times: u32) {
+pub(super) async fn add(store: &DirectoryStore, times: u32) {
     let key = parsed("count/all");
     for _ in 0..times {
         loop {
             let (number, expected) = match store.get(&key).await.unwrap() {
-                Some(Entry { value, version }) => {
-                    (std::str::from_utf8(value.expose()).unwrap().parse::<u32>().unwrap(), Expected::Version(version))
-                }
-                None => (0, Expected::Absent),
+                Some(StoredValue { value, version }) => (
+                    std::str::from_utf8(value.expose()).unwrap().parse::<u32>().unwrap(),
+                    ExpectedVersion::Version(version),
+                ),
+                None => (0, ExpectedVersion::Absent),
             };
             match store.put(&key, &value(&(number + 1).to_string()), expected).await {
                 Ok(_) => break,
@@ -141,14 +142,14 @@ async fn fill(folder: &Path) {
     let key = parsed("lease/a");
     let old = store.write("lease/a", "old").await;
     let large = SecretBytes::new(vec![7; 256 << 10]);
-    for expected in [Expected::Absent, Expected::Version(old)] {
-        let key = if expected == Expected::Absent { parsed("lease/b") } else { key.clone() };
+    for expected in [ExpectedVersion::Absent, ExpectedVersion::Version(old)] {
+        let key = if expected == ExpectedVersion::Absent { parsed("lease/b") } else { key.clone() };
         let error = store.put(&key, &large, expected).await.unwrap_err();
         assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
         assert!(error.to_string().contains("free some space"), "{error}");
     }
     assert_eq!(store.text("lease/a").await.unwrap(), "old");
-    assert_eq!(store.list(&Prefix::All).await.unwrap(), std::slice::from_ref(&key));
+    assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), std::slice::from_ref(&key));
     let names = Folder::open(folder).unwrap().names().unwrap();
     assert!(!names.iter().any(|name| folder::is_staged(name)), "{names:?}");
     // What fits is taken again, and what is there can be removed.
@@ -166,7 +167,7 @@ async fn read_only(folder: &Path) {
     assert!(remounted.success());
     let key = parsed("lease/a");
     for error in [
-        store.put(&key, &value("new"), Expected::Version(version)).await.unwrap_err(),
+        store.put(&key, &value("new"), ExpectedVersion::Version(version)).await.unwrap_err(),
         store.delete(&key, version).await.unwrap_err(),
         open(&folder.join("new")).await.unwrap_err(),
     ] {

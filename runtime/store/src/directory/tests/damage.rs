@@ -2,7 +2,7 @@ use super::*;
 use std::os::unix::fs::symlink;
 
 /// A store with a value to damage and one beside it.
-async fn two(lab: &Lab) -> Directory {
+async fn two(lab: &Lab) -> DirectoryStore {
     let store = lab.store().await;
     store.write("lease/a", "hunter2").await;
     store.write("lease/b", "other").await;
@@ -47,10 +47,10 @@ async fn files_that_change_places_are_damaged_both() {
     std::fs::rename(&a, &aside).unwrap();
     std::fs::rename(&b, &a).unwrap();
     std::fs::rename(&aside, &b).unwrap();
-    assert_eq!(store.damage("lease/a").await, Some(Damage::Unsealed));
-    assert_eq!(store.damage("lease/b").await, Some(Damage::Unsealed));
+    assert_eq!(store.damage("lease/a").await, Some(Corruption::Unsealed));
+    assert_eq!(store.damage("lease/b").await, Some(Corruption::Unsealed));
     std::fs::copy(lab.path().join(".store"), &a).unwrap();
-    assert_eq!(store.damage("lease/a").await, Some(Damage::Unsealed));
+    assert_eq!(store.damage("lease/a").await, Some(Corruption::Unsealed));
 }
 
 #[tokio::test]
@@ -61,35 +61,35 @@ async fn what_is_no_file_is_damage_and_no_link_is_followed() {
     let whole = lab.path().join("elsewhere");
     std::fs::rename(&file, &whole).unwrap();
     symlink(&whole, &file).unwrap();
-    assert_eq!(store.damage("lease/a").await, Some(Damage::Kind));
+    assert_eq!(store.damage("lease/a").await, Some(Corruption::Kind));
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
-    assert_eq!(store.damage("lease/a").await, Some(Damage::Kind));
+    assert_eq!(store.damage("lease/a").await, Some(Corruption::Kind));
     store.quarantine(&parsed("lease/a")).await.unwrap();
     std::fs::File::options().append(true).open(lab.file("lease/b")).unwrap().set_len(1 << 30).unwrap();
-    assert_eq!(store.damage("lease/b").await, Some(Damage::Long));
+    assert_eq!(store.damage("lease/b").await, Some(Corruption::Long));
 }
 
 #[tokio::test]
 async fn a_damaged_value_is_not_replaced_until_it_was_set_aside() {
     let lab = Lab::new();
     let store = two(&lab).await;
-    let mut changes = store.watch(Prefix::All).await.unwrap();
+    let mut changes = store.watch(KeyPrefix::All).await.unwrap();
     let key = parsed("lease/a");
     let version = store.get(&key).await.unwrap().unwrap().version;
     overwrite(&lab.file("lease/a"), b"garbage");
-    for expected in [Expected::Absent, Expected::Version(version)] {
+    for expected in [ExpectedVersion::Absent, ExpectedVersion::Version(version)] {
         let error = store.put(&key, &value("new"), expected).await.unwrap_err();
-        assert!(matches!(error, StoreError::Damaged { why: Damage::Foreign, .. }), "{error}");
+        assert!(matches!(error, StoreError::Damaged { why: Corruption::Foreign, .. }), "{error}");
     }
     assert!(matches!(store.delete(&key, version).await, Err(StoreError::Damaged { .. })));
-    assert_eq!(store.list(&Prefix::All).await.unwrap(), ["lease/a", "lease/b"].map(parsed));
+    assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), ["lease/a", "lease/b"].map(parsed));
     store.quarantine(&key).await.unwrap();
-    assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: Event::Deleted });
+    assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: ChangeKind::Deleted });
     assert_eq!(std::fs::read(lab.path().join("lease.a.sealed.damaged-1")).unwrap(), b"garbage");
     assert!(store.get(&key).await.unwrap().is_none());
-    assert_eq!(store.list(&Prefix::All).await.unwrap(), [parsed("lease/b")]);
-    let new = store.put(&key, &value("new"), Expected::Absent).await.unwrap();
+    assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), [parsed("lease/b")]);
+    let new = store.put(&key, &value("new"), ExpectedVersion::Absent).await.unwrap();
     assert!(new > version);
 }
 
@@ -124,7 +124,7 @@ async fn an_older_file_in_place_of_a_newer_one_shows_to_who_knows_the_newer_vers
     let old = std::fs::read(lab.file("lease/a")).unwrap();
     let version = store.write("lease/a", "newer").await;
     overwrite(&lab.file("lease/a"), &old);
-    let error = store.put(&parsed("lease/a"), &value("newest"), Expected::Version(version)).await.unwrap_err();
+    let error = store.put(&parsed("lease/a"), &value("newest"), ExpectedVersion::Version(version)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Conflict { found: Some(found), .. } if *found < version), "{error}");
     // To everybody else it looks well: the module of the seal says so.
     assert_eq!(store.text("lease/a").await.unwrap(), "hunter2");

@@ -1,7 +1,7 @@
 use super::child::Other;
 use super::*;
 
-fn leader() -> Key {
+fn leader() -> StoreKey {
     parsed("leader/all")
 }
 
@@ -77,7 +77,8 @@ async fn lock_whose_file_another_process_replaced_ends_all_writes() {
     let mut other = Other::start("hold", &lab.path());
     other.says().unwrap();
     let refused = async || {
-        let error = store.put(&parsed("leader/all"), &value("mine"), Expected::Version(version)).await.unwrap_err();
+        let error =
+            store.put(&parsed("leader/all"), &value("mine"), ExpectedVersion::Version(version)).await.unwrap_err();
         assert!(matches!(error, StoreError::LockLost { .. }), "{error}");
         assert!(error.to_string().contains(".lock.leader.all"), "{error}");
         let error = store.delete(&parsed("leader/all"), version).await.unwrap_err();

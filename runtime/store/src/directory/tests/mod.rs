@@ -10,7 +10,7 @@ mod room;
 use std::path::PathBuf;
 
 use super::*;
-use crate::Kind;
+use crate::Namespace;
 use tempfile::TempDir;
 
 /// A state directory.
@@ -27,7 +27,7 @@ impl Lab {
         self.folder.path().join("state")
     }
 
-    pub(super) async fn store(&self) -> Directory {
+    pub(super) async fn store(&self) -> DirectoryStore {
         open(&self.path()).await.unwrap()
     }
 
@@ -51,11 +51,11 @@ pub(super) fn master(byte: u8) -> MasterKey {
     MasterKey::parse(&key).unwrap()
 }
 
-pub(super) async fn open(path: &Path) -> Result<Directory, StoreError> {
-    Directory::open(path, master(1), random()).await
+pub(super) async fn open(path: &Path) -> Result<DirectoryStore, StoreError> {
+    DirectoryStore::open(path, master(1), random()).await
 }
 
-fn parsed(key: &str) -> Key {
+fn parsed(key: &str) -> StoreKey {
     key.parse().unwrap()
 }
 
@@ -75,11 +75,11 @@ async fn waits(future: impl Future) -> bool {
 }
 
 /// What is easier to say with texts.
-impl Directory {
+impl DirectoryStore {
     pub(super) async fn write(&self, key: &str, text: &str) -> Version {
         let expected = match self.get(&parsed(key)).await.unwrap() {
-            Some(entry) => Expected::Version(entry.version),
-            None => Expected::Absent,
+            Some(entry) => ExpectedVersion::Version(entry.version),
+            None => ExpectedVersion::Absent,
         };
         self.put(&parsed(key), &value(text), expected).await.unwrap()
     }
@@ -89,7 +89,7 @@ impl Directory {
         entry.map(|entry| String::from_utf8(entry.value.expose().to_vec()).unwrap())
     }
 
-    async fn damage(&self, key: &str) -> Option<Damage> {
+    async fn damage(&self, key: &str) -> Option<Corruption> {
         match self.get(&parsed(key)).await {
             Err(StoreError::Damaged { key: named, why }) if named == parsed(key) => Some(why),
             Ok(_) => None,

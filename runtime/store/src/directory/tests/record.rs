@@ -1,7 +1,7 @@
 use super::*;
 
-async fn open_with(lab: &Lab, byte: u8) -> Result<Directory, StoreError> {
-    Directory::open(&lab.path(), master(byte), random()).await
+async fn open_with(lab: &Lab, byte: u8) -> Result<DirectoryStore, StoreError> {
+    DirectoryStore::open(&lab.path(), master(byte), random()).await
 }
 
 fn record(lab: &Lab) -> PathBuf {

@@ -6,7 +6,7 @@ fn all_files_of_a_unit_are_behind_one_link() {
     let directory = folder.path().join("made/out");
     let mut units = units(&directory);
     let published = units.publish(&outputs(&[("a", "1"), ("conf/b", "2"), ("conf/deep/c", "")]), NOW).unwrap();
-    assert_eq!((published.switch, published.told), (Switch::Done, Told::NotYet));
+    assert_eq!((published.switch, published.told), (PublishOutcome::Done, HookNotified::NotYet));
     assert_eq!(published.unit.unwrap().number(), 1);
     assert_eq!(
         (read(&directory, "a"), read(&directory, "conf/b"), read(&directory, "conf/deep/c")),
@@ -27,7 +27,7 @@ fn all_files_of_a_unit_are_behind_one_link() {
 fn the_unit_before_stays_until_the_next_switch_and_no_longer() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
-    let hour = |number: u64| Mono::from_millis(number * 3_600_000);
+    let hour = |number: u64| MonotonicTime::from_millis(number * 3_600_000);
     let first = units.publish(&alike(1), hour(1)).unwrap().unit.unwrap();
     let second = units.publish(&alike(2), hour(2)).unwrap().unit.unwrap();
     assert_eq!(there(folder.path()), [first.to_string(), second.to_string()]);
@@ -47,11 +47,11 @@ fn where_switches_come_one_upon_the_other_a_reader_has_time_and_the_disk_an_end(
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     for number in 1..=40_u64 {
-        units.publish(&alike(number), Mono::from_millis(number)).unwrap();
+        units.publish(&alike(number), MonotonicTime::from_millis(number)).unwrap();
         let kept = usize::try_from(number).unwrap().min(MOST + 1);
         assert_eq!(there(folder.path()).len(), kept);
     }
-    units.publish(&alike(41), Mono::from_millis(10_030)).unwrap();
+    units.publish(&alike(41), MonotonicTime::from_millis(10_030)).unwrap();
     assert_eq!(there(folder.path()).len(), 41 - 29, "those that were replaced less than ten seconds ago");
 }
 
@@ -67,7 +67,7 @@ fn what_is_there_already_is_not_switched_again() {
     let before = (look("aws"), look("aws/a"), look(".aws"));
     for _ in 0..2 {
         let again = units.publish(&alike(1), NOW).unwrap();
-        assert_eq!((again.unit, again.switch), (first.unit, Switch::NotNeeded));
+        assert_eq!((again.unit, again.switch), (first.unit, PublishOutcome::NotNeeded));
         // Also by a process that starts.
         units = {
             drop(units);
@@ -100,8 +100,8 @@ fn what_somebody_changed_in_a_unit_is_written_anew() {
     ];
     for harm in harms {
         harm();
-        assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
-        assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::NotNeeded);
+        assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, PublishOutcome::Done);
+        assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, PublishOutcome::NotNeeded);
     }
     assert_eq!(mode(&real().join("b")), 0o600);
 }
@@ -110,14 +110,14 @@ fn what_somebody_changed_in_a_unit_is_written_anew() {
 fn mode_and_owner_are_those_of_the_configuration_before_anybody_sees_the_files() {
     let folder = tempfile::tempdir().unwrap();
     units(folder.path()).publish(&alike(1), NOW).unwrap();
-    let mut access = Access { mode: "0640".parse().unwrap(), ..Access::default() };
+    let mut access = FileAccess { mode: "0640".parse().unwrap(), ..FileAccess::default() };
     if rustix::process::geteuid().is_root() {
-        access = Access { owner: Some(Uid::from_raw(4711)), group: Some(Gid::from_raw(4712)), ..access };
+        access = FileAccess { owner: Some(Uid::from_raw(4711)), group: Some(Gid::from_raw(4712)), ..access };
     }
     let mut units = units_for(folder.path(), access);
     // The same bytes for others are another unit.
-    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
-    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::NotNeeded);
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, PublishOutcome::Done);
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, PublishOutcome::NotNeeded);
     let real = fs::canonicalize(units.link()).unwrap();
     for (path, expected) in [("", 0o750), ("a", 0o640), ("conf", 0o750), ("conf/deep", 0o750), ("conf/deep/c", 0o640)] {
         let stat = fs::symlink_metadata(real.join(path)).unwrap();
@@ -136,13 +136,13 @@ fn what_is_withdrawn_is_gone_with_all_that_was_before() {
     units.publish(&alike(1), NOW).unwrap();
     units.publish(&alike(2), NOW).unwrap();
     let withdrawn = units.withdraw(NOW).unwrap();
-    assert_eq!((withdrawn.unit, withdrawn.switch), (None, Switch::Done));
+    assert_eq!((withdrawn.unit, withdrawn.switch), (None, PublishOutcome::Done));
     assert_eq!((names(folder.path()), there(folder.path())), (vec![".aws".to_owned()], vec![]));
-    assert_eq!(units.withdraw(NOW).unwrap().switch, Switch::NotNeeded);
-    assert_eq!(units.publish(&alike(3), NOW).unwrap().switch, Switch::Done);
+    assert_eq!(units.withdraw(NOW).unwrap().switch, PublishOutcome::NotNeeded);
+    assert_eq!(units.publish(&alike(3), NOW).unwrap().switch, PublishOutcome::Done);
     // Where nothing was ever published, nothing is made.
     let empty = folder.path().join("empty");
-    assert_eq!(self::units(&empty).withdraw(NOW).unwrap().switch, Switch::NotNeeded);
+    assert_eq!(self::units(&empty).withdraw(NOW).unwrap().switch, PublishOutcome::NotNeeded);
     assert!(!empty.exists());
 }
 
@@ -153,9 +153,9 @@ fn a_directory_that_was_made_again_is_published_to() {
     let mut units = units(&directory);
     units.publish(&alike(1), NOW).unwrap();
     fs::remove_dir_all(&directory).unwrap();
-    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, PublishOutcome::Done);
     fs::remove_dir_all(directory.join(".aws")).unwrap();
-    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::Done);
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, PublishOutcome::Done);
     assert_eq!(read(&directory, "a"), "1".repeat(300));
 }
 
@@ -163,15 +163,15 @@ fn a_directory_that_was_made_again_is_published_to() {
 fn it_is_remembered_of_which_unit_the_workload_was_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
-    let told = |units: &mut Units, number| units.publish(&alike(number), NOW).unwrap().told;
-    assert_eq!(told(&mut units, 1), Told::NotYet);
-    assert_eq!(told(&mut units, 1), Told::NotYet, "the hook did not run yet");
+    let told = |units: &mut UnitPublisher, number| units.publish(&alike(number), NOW).unwrap().told;
+    assert_eq!(told(&mut units, 1), HookNotified::NotYet);
+    assert_eq!(told(&mut units, 1), HookNotified::NotYet, "the hook did not run yet");
     let unit = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
     units.tell(unit, NOW).unwrap();
     drop(units);
     let mut units = self::units(folder.path());
-    assert_eq!(told(&mut units, 1), Told::Already);
-    assert_eq!(told(&mut units, 2), Told::NotYet);
+    assert_eq!(told(&mut units, 1), HookNotified::Already);
+    assert_eq!(told(&mut units, 2), HookNotified::NotYet);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_file_that_is_a_directory_too_is_refused_and_nothing_is_left_of_it() {
     let mut units = units(folder.path());
     let first = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
     let error = units.publish(&outputs(&[("conf", "file"), ("conf-d", ""), ("conf/a", "")]), NOW).unwrap_err();
-    assert!(matches!(&error, UnitError::Collision(path) if path.as_str() == "conf"), "{error}");
+    assert!(matches!(&error, PublishError::Collision(path) if path.as_str() == "conf"), "{error}");
     assert_eq!(there(folder.path()), [first.to_string()]);
     assert_eq!(read(folder.path(), "a"), "1".repeat(300));
 }
@@ -189,8 +189,8 @@ fn a_file_that_is_a_directory_too_is_refused_and_nothing_is_left_of_it() {
 fn a_receiver_that_writes_nothing_has_an_empty_unit() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
-    assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, Switch::Done);
-    assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, Switch::NotNeeded);
+    assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, PublishOutcome::Done);
+    assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, PublishOutcome::NotNeeded);
     assert!(names(&folder.path().join("aws")).is_empty());
 }
 
@@ -201,10 +201,10 @@ fn every_mode_of_the_configuration_can_be_published_again_and_again() {
     for mode in modes {
         count += 1;
         let folder = tempfile::tempdir().unwrap();
-        let mut units = units_for(folder.path(), Access { mode, ..Access::default() });
+        let mut units = units_for(folder.path(), FileAccess { mode, ..FileAccess::default() });
         for number in 1..3 {
-            assert_eq!(units.publish(&alike(number), NOW).unwrap().switch, Switch::Done, "{mode}");
-            assert_eq!(units.publish(&alike(number), NOW).unwrap().switch, Switch::NotNeeded, "{mode}");
+            assert_eq!(units.publish(&alike(number), NOW).unwrap().switch, PublishOutcome::Done, "{mode}");
+            assert_eq!(units.publish(&alike(number), NOW).unwrap().switch, PublishOutcome::NotNeeded, "{mode}");
         }
         let real = fs::canonicalize(units.link()).unwrap();
         assert_eq!(self::mode(&real.join("conf/deep/c")), mode.bits());

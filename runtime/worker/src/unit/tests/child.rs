@@ -92,7 +92,7 @@ fn a_process_that_is_killed_leaves_one_whole_unit_and_the_next_one_goes_on() {
         least = lengths[0];
         // Whoever starts removes what is not led to, but for the one before.
         let mut units = units(folder.path());
-        assert_eq!(units.publish(&of_length(least), NOW).unwrap().switch, Switch::NotNeeded);
+        assert_eq!(units.publish(&of_length(least), NOW).unwrap().switch, PublishOutcome::NotNeeded);
         let there = there(folder.path());
         assert!((1..=2).contains(&there.len()), "{there:?}");
         assert!(there.iter().all(|name| name.parse::<UnitName>().unwrap().number() <= least), "{there:?} at {least}");
@@ -104,8 +104,8 @@ fn many(folder: &Path) {
     let paths: Vec<String> = (0..500).map(|number| format!("d{number}/e/f{number}")).collect();
     let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), path.as_str())).collect();
     let mut units = units(folder);
-    assert_eq!(units.publish(&outputs(&files), NOW).unwrap().switch, Switch::Done);
-    assert_eq!(units.publish(&outputs(&files), NOW).unwrap().switch, Switch::NotNeeded);
+    assert_eq!(units.publish(&outputs(&files), NOW).unwrap().switch, PublishOutcome::Done);
+    assert_eq!(units.publish(&outputs(&files), NOW).unwrap().switch, PublishOutcome::NotNeeded);
     assert!(paths.iter().all(|path| read(folder, path) == *path));
     units.withdraw(NOW).unwrap();
     say("done");
@@ -140,7 +140,7 @@ fn fill(folder: &Path) {
     assert!(units.publish(&alike(2), NOW).is_err());
     assert_eq!(read(&directory, "conf/deep/c"), "1".repeat(300));
     assert_eq!(there(&directory), [first.to_string()]);
-    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, Switch::NotNeeded, "what is there needs no room");
+    assert_eq!(units.publish(&alike(1), NOW).unwrap().switch, PublishOutcome::NotNeeded, "what is there needs no room");
     drop(filler);
     fs::remove_file(folder.join("filler")).unwrap();
     units.publish(&alike(3), NOW).unwrap();
@@ -168,7 +168,7 @@ fn volume(folder: &Path) {
     allow(&folder.join("open"), 0o777);
     for directory in [folder.join("open"), folder.join("open/out")] {
         for error in [check(&directory).unwrap_err(), units(&directory).publish(&alike(1), NOW).err().unwrap()] {
-            assert!(matches!(&error, UnitError::Exposed { path, .. } if *path == folder.join("open")), "{error:?}");
+            assert!(matches!(&error, PublishError::Exposed { path, .. } if *path == folder.join("open")), "{error:?}");
         }
     }
     say("done");
@@ -200,8 +200,8 @@ fn start_mounted(part: &str, folder: &Path, options: &str) -> (Child, BufReader<
 /// Publishes with a umask under which nobody else may do anything.
 fn mask(folder: &Path) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let shared = Access { mode: "0640".parse().unwrap(), ..Access::default() };
-    for (directory, access) in [("shared/deep", shared), ("private/deep", Access::default())] {
+    let shared = FileAccess { mode: "0640".parse().unwrap(), ..FileAccess::default() };
+    for (directory, access) in [("shared/deep", shared), ("private/deep", FileAccess::default())] {
         units_for(&folder.join(directory), access).publish(&alike(1), NOW).unwrap();
     }
     let modes = ["shared", "shared/deep", "shared/deep/aws/", "private", "private/deep"];

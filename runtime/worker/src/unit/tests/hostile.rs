@@ -1,7 +1,7 @@
 use super::*;
 
 /// What an operator has there, which must be as it was afterwards.
-fn is_refused(directory: &Path, why: impl Fn(&UnitError) -> bool) {
+fn is_refused(directory: &Path, why: impl Fn(&PublishError) -> bool) {
     let error = units(directory).publish(&alike(1), NOW).unwrap_err();
     assert!(why(&error), "{error:?}");
     assert!(error.is_slow());
@@ -13,7 +13,7 @@ fn is_refused(directory: &Path, why: impl Fn(&UnitError) -> bool) {
 fn a_name_that_something_else_has_is_left_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
-    let taken = |error: &UnitError| matches!(error, UnitError::Taken(path) if *path == directory.join("aws"));
+    let taken = |error: &PublishError| matches!(error, PublishError::Taken(path) if *path == directory.join("aws"));
     put(directory.join("aws"), "mine");
     is_refused(directory, taken);
     assert_eq!(fs::read_to_string(directory.join("aws")).unwrap(), "mine");
@@ -24,7 +24,7 @@ fn a_name_that_something_else_has_is_left_to_it() {
     for target in ["/etc", "elsewhere", ".aws", ".aws/", ".aws/../elsewhere", ".aws/1-0", ".other/1-0000000000000000"] {
         symlink(target, directory.join("aws")).unwrap();
         is_refused(directory, taken);
-        assert!(matches!(units(directory).withdraw(NOW), Err(UnitError::Taken(_))));
+        assert!(matches!(units(directory).withdraw(NOW), Err(PublishError::Taken(_))));
         assert_eq!(fs::read_link(directory.join("aws")).unwrap(), Path::new(target));
         fs::remove_file(directory.join("aws")).unwrap();
     }
@@ -42,7 +42,7 @@ fn a_name_that_something_else_has_is_left_to_it() {
 fn a_hidden_directory_of_somebody_elses_is_left_to_him() {
     let folder = tempfile::tempdir().unwrap();
     let hidden = folder.path().join(".aws");
-    let foreign = |error: &UnitError| matches!(error, UnitError::Foreign(path) if *path == hidden);
+    let foreign = |error: &PublishError| matches!(error, PublishError::Foreign(path) if *path == hidden);
     // As in a home.
     fs::create_dir(&hidden).unwrap();
     put(hidden.join("credentials"), "mine");
@@ -60,11 +60,11 @@ fn a_hidden_directory_of_somebody_elses_is_left_to_him() {
     fs::remove_file(&hidden).unwrap();
     fs::create_dir(&hidden).unwrap();
     allow(&hidden, 0o777);
-    is_refused(folder.path(), |error| matches!(error, UnitError::Exposed { mode: 0o777, .. }));
+    is_refused(folder.path(), |error| matches!(error, PublishError::Exposed { mode: 0o777, .. }));
     if rustix::process::geteuid().is_root() {
         allow(&hidden, 0o711);
         std::os::unix::fs::chown(&hidden, Some(4711), None).unwrap();
-        is_refused(folder.path(), |error| matches!(error, UnitError::Owner { owner: 4711, .. }));
+        is_refused(folder.path(), |error| matches!(error, PublishError::Owner { owner: 4711, .. }));
     }
 }
 
@@ -75,7 +75,7 @@ fn a_directory_in_which_others_can_replace_the_link_is_refused() {
     fs::create_dir(&directory).unwrap();
     for mode in [0o777, 0o775, 0o757, 0o722] {
         allow(&directory, mode);
-        is_refused(&directory, |error| matches!(error, UnitError::Exposed { mode: found, .. } if *found == mode));
+        is_refused(&directory, |error| matches!(error, PublishError::Exposed { mode: found, .. } if *found == mode));
     }
     assert!(names(&directory).is_empty());
     // Nobody else can rename there.
@@ -84,12 +84,12 @@ fn a_directory_in_which_others_can_replace_the_link_is_refused() {
     open.publish(&alike(1), NOW).unwrap();
     // It is judged at each switch.
     allow(&directory, 0o777);
-    assert!(matches!(open.publish(&alike(2), NOW), Err(UnitError::Exposed { .. })));
+    assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::Exposed { .. })));
     assert_eq!(read(&directory, "a"), "1".repeat(300));
     if rustix::process::geteuid().is_root() {
         allow(&directory, 0o755);
         std::os::unix::fs::chown(&directory, Some(4711), None).unwrap();
-        assert!(matches!(open.publish(&alike(2), NOW), Err(UnitError::Owner { owner: 4711, .. })));
+        assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::Owner { owner: 4711, .. })));
     }
 }
 
@@ -99,19 +99,19 @@ fn a_path_that_becomes_a_link_is_not_followed() {
     let (directory, elsewhere) = (folder.path().join("out"), folder.path().join("elsewhere"));
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, &directory).unwrap();
-    is_refused(&directory, |error| matches!(error, UnitError::Kind(_)));
+    is_refused(&directory, |error| matches!(error, PublishError::Kind(_)));
     let slash = folder.path().join("out/");
-    assert!(matches!(units(&slash).publish(&alike(1), NOW), Err(UnitError::Kind(_))));
+    assert!(matches!(units(&slash).publish(&alike(1), NOW), Err(PublishError::Kind(_))));
     fs::remove_file(&directory).unwrap();
     // Meanwhile.
     let mut open = units(&directory);
     open.publish(&alike(1), NOW).unwrap();
     fs::rename(&directory, folder.path().join("moved")).unwrap();
     symlink(&elsewhere, &directory).unwrap();
-    assert!(matches!(open.publish(&alike(2), NOW), Err(UnitError::Kind(_))));
+    assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::Kind(_))));
     assert!(names(&elsewhere).is_empty());
     put(folder.path().join("file"), "");
-    is_refused(&folder.path().join("file"), |error| matches!(error, UnitError::Kind(_)));
+    is_refused(&folder.path().join("file"), |error| matches!(error, PublishError::Kind(_)));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn links_in_a_unit_lead_no_removal_astray() {
     symlink(treasure.join("file"), real.join("more")).unwrap();
     let pipe = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(rustix::fs::CWD, real.join("pipe"), pipe, rustix::fs::Mode::RWXU, 0).unwrap();
-    let minute = |number: u64| Mono::from_millis(number * 60_000);
+    let minute = |number: u64| MonotonicTime::from_millis(number * 60_000);
     units.publish(&alike(2), minute(2)).unwrap();
     units.publish(&alike(3), minute(3)).unwrap();
     assert!(!real.exists());
@@ -169,7 +169,7 @@ fn two_processes_do_not_publish_to_one_place() {
     let mut first = units(folder.path());
     first.publish(&alike(1), NOW).unwrap();
     let error = units(folder.path()).publish(&alike(2), NOW).unwrap_err();
-    assert!(matches!(error, UnitError::Busy(_)) && !error.is_slow(), "{error}");
+    assert!(matches!(error, PublishError::Busy(_)) && !error.is_slow(), "{error}");
     drop(first);
     units(folder.path()).publish(&alike(2), NOW).unwrap();
 }
@@ -178,7 +178,7 @@ fn two_processes_do_not_publish_to_one_place() {
 fn unit_that_cannot_be_removed_keeps_no_other_from_being_removed() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
-    let hour = |number: u64| Mono::from_millis(number * 3_600_000);
+    let hour = |number: u64| MonotonicTime::from_millis(number * 3_600_000);
     let mut names = Vec::new();
     for number in 0..4 {
         names.push(units.publish(&alike(number), hour(number)).unwrap().unit.unwrap());
@@ -217,7 +217,7 @@ fn directory_below_one_that_others_can_write_to_is_refused() {
             match published {
                 Ok(_) => assert!(is_good, "{mode:o}"),
                 Err(error) => {
-                    let names_it = matches!(&error, UnitError::Exposed { path, mode: found } if
+                    let names_it = matches!(&error, PublishError::Exposed { path, mode: found } if
                         fs::canonicalize(path).unwrap() == open && *found == mode);
                     assert!(names_it && !is_good && error.is_slow(), "{error:?}");
                 }
@@ -228,9 +228,9 @@ fn directory_below_one_that_others_can_write_to_is_refused() {
         // The group of all who share it, and somebody else's.
         allow(&open, 0o775);
         std::os::unix::fs::chown(&open, None, Some(4712)).unwrap();
-        assert!(matches!(check(&open.join("out")), Err(UnitError::Exposed { .. })));
+        assert!(matches!(check(&open.join("out")), Err(PublishError::Exposed { .. })));
         allow(&open, 0o755);
         std::os::unix::fs::chown(&open, Some(4711), None).unwrap();
-        assert!(matches!(check(&open.join("out")), Err(UnitError::Owner { owner: 4711, .. })));
+        assert!(matches!(check(&open.join("out")), Err(PublishError::Owner { owner: 4711, .. })));
     }
 }

@@ -9,19 +9,19 @@ use super::*;
 use crate::testing::{put, random};
 
 /// A time for tests in which none goes by.
-const NOW: Mono = Mono::from_millis(0);
+const NOW: MonotonicTime = MonotonicTime::from_millis(0);
 
 mod basics;
 mod child;
 mod hostile;
 mod readers;
 
-fn units(directory: &Path) -> Units {
-    units_for(directory, Access::default())
+fn units(directory: &Path) -> UnitPublisher {
+    units_for(directory, FileAccess::default())
 }
 
-fn units_for(directory: &Path, access: Access) -> Units {
-    Units::new(directory.to_owned(), "aws".parse().unwrap(), access, random())
+fn units_for(directory: &Path, access: FileAccess) -> UnitPublisher {
+    UnitPublisher::new(directory.to_owned(), "aws".parse().unwrap(), access, random())
 }
 
 fn outputs(files: &[(&str, &str)]) -> Outputs {

@@ -1,0 +1,101 @@
+//! Where the coordinator or worker of a configuration is found, whatever else is wrong in the file.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{absolute, read};
+use crate::diagnostic::{ConfigErrors, DiagnosticSink};
+use crate::toml_syntax;
+use crate::value::TableReader;
+
+/// What a command has to know that speaks to a coordinator or a worker. Nobody keeps an operator from asking what runs because the
+/// file is wrong that is to run next.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ConfigPaths {
+    /// Whose configuration it is.
+    pub program: ConfigKind,
+    /// Where the program keeps its state.
+    pub state_dir: Option<PathBuf>,
+    /// The Unix socket on which commands come in.
+    pub socket: Option<PathBuf>,
+}
+
+/// Whose configuration a file is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ConfigKind {
+    /// The coordinator's, `deputy.toml`.
+    #[default]
+    Coordinator,
+    /// A worker's, `worker.toml`: there is a `[worker]` in it, or an `[endpoints]`.
+    Worker,
+}
+
+impl ConfigPaths {
+    /// Reads a file. What is wrong in it says nothing.
+    ///
+    /// # Errors
+    /// If it can't be read at all.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let text = read(path)?;
+        Ok(Self::parse_in(&text, absolute(path)?.parent().unwrap_or(Path::new(""))))
+    }
+
+    fn parse_in(text: &str, base: &Path) -> Self {
+        let mut sink = DiagnosticSink::default();
+        let table = toml_syntax::recovered(text);
+        let mut fields = TableReader::new(table.get_ref(), 0..0);
+        // A worker has its state in its own table, and its socket among its endpoints.
+        let worker = fields.optional("worker").and_then(|value| value.table(&mut sink, ""));
+        let endpoints = fields.optional("endpoints").and_then(|value| value.table(&mut sink, ""));
+        if worker.is_some() || endpoints.is_some() {
+            let socket = endpoints.and_then(|mut fields| fields.optional("socket")?.table(&mut sink, ""));
+            return Self {
+                program: ConfigKind::Worker,
+                state_dir: worker.and_then(|mut fields| fields.optional("state")?.path(&mut sink, base)),
+                socket: socket.and_then(|mut fields| fields.optional("path")?.path(&mut sink, base)),
+            };
+        }
+        let state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
+        let coordinator = fields.optional("coordinator").and_then(|value| value.table(&mut sink, ""));
+        let socket = coordinator.and_then(|mut fields| fields.optional("control")?.path(&mut sink, base));
+        Self { program: ConfigKind::Coordinator, state_dir, socket }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRONG: [&str; 5] =
+        ["", "nonsense = 1", "[instances.a]\ncomponent = 1", "this is no TOML", "[instances.a]\nb = \"c"];
+
+    fn places(text: &str) -> ConfigPaths {
+        ConfigPaths::parse_in(text, Path::new("/base"))
+    }
+
+    #[test]
+    fn places_are_found_whatever_is_wrong_beside_them() {
+        for wrong in WRONG {
+            let found = places(&format!("state = \"state\"\n[coordinator]\ncontrol = \"/run/deputy.sock\"\n{wrong}\n"));
+            let (state_dir, socket) = (Some("/base/state".into()), Some("/run/deputy.sock".into()));
+            assert_eq!(found, ConfigPaths { program: ConfigKind::Coordinator, state_dir, socket }, "{wrong}");
+        }
+        assert_eq!(places("state = 1\ncoordinator = 2"), ConfigPaths::default());
+    }
+
+    #[test]
+    fn a_workers_places_are_found_whatever_is_wrong_beside_them() {
+        for wrong in WRONG {
+            let found =
+                places(&format!("[worker]\nstate = \"state\"\n[endpoints.socket]\npath = \"a.sock\"\n{wrong}\n"));
+            let (state_dir, socket) = (Some("/base/state".into()), Some("/base/a.sock".into()));
+            assert_eq!(found, ConfigPaths { program: ConfigKind::Worker, state_dir, socket }, "{wrong}");
+        }
+        for text in ["[worker]", "[endpoints]\nsocket = 1", "[worker]\nstate = 1\n[endpoints.socket]\npath = 2"] {
+            assert_eq!(
+                places(text),
+                ConfigPaths { program: ConfigKind::Worker, state_dir: None, socket: None },
+                "{text}"
+            );
+        }
+    }
+}

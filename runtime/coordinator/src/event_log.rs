@@ -1,0 +1,53 @@
+//! What the schedule wants told, as log events.
+
+use deputy_core::schedule::{NotRevoked, OperatorEvent};
+
+/// Writes it to the log: loudly where only a person can mend it.
+pub(crate) fn log(notice: &OperatorEvent) {
+    match notice {
+        OperatorEvent::ClockJumped(millis) => {
+            tracing::warn!(seconds = millis / 1000, "the clock was set, or the machine slept: what is due is done now");
+        }
+        OperatorEvent::Expired(instance, revision) => {
+            tracing::error!(%instance, %revision, "the lease ended before there was another one");
+        }
+        OperatorEvent::ExpiryAssumed(instance, told, assumed) => match told {
+            Some(told) => tracing::warn!(
+                %instance, %told, %assumed,
+                "the service gave an expiry in the past (is a clock wrong?): the configured lifetime counts"
+            ),
+            None => tracing::debug!(%instance, %assumed, "the service gave no expiry: the configured lifetime counts"),
+        },
+        OperatorEvent::Failed(instance, trouble, wait) if trouble.kind.is_slow() => tracing::error!(
+            %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
+            "a call failed, and only a change will mend it"
+        ),
+        OperatorEvent::Failed(instance, trouble, wait) => tracing::warn!(
+            %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait, "a call failed"
+        ),
+        OperatorEvent::Orphaned(instance, until) => tracing::warn!(
+            %instance, kept_until = %until,
+            "an instance is not configured that holds a lease: the lease is kept sealed, and is not revoked. Configure the \
+             instance again to use it"
+        ),
+        OperatorEvent::PublishedUnsaved(instance, revision) => tracing::error!(
+            %instance, %revision,
+            "a lease is given out unsaved, since the one before is about to end: a restart would lose it"
+        ),
+        OperatorEvent::RevokeFailed(instance, revision, trouble, wait) => tracing::warn!(
+            %instance, %revision, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
+            "a lease could not be revoked"
+        ),
+        OperatorEvent::RevokeGivenUp(instance, revision, NotRevoked::Reconfigured) => tracing::error!(
+            %instance, %revision, reason = NotRevoked::Reconfigured.word(),
+            "a lease was not revoked and stays valid until it ends: {}; revoke it at the service if it must end sooner",
+            NotRevoked::Reconfigured
+        ),
+        OperatorEvent::RevokeGivenUp(instance, revision, why) => {
+            tracing::warn!(%instance, %revision, reason = why.word(), "a lease was not revoked: {why}");
+        }
+        OperatorEvent::SaveFailed(instance, error, wait) => tracing::error!(
+            %instance, %error, retry_in = %wait, "state could not be saved: what was obtained is not given out yet"
+        ),
+    }
+}

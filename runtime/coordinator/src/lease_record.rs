@@ -1,0 +1,252 @@
+//! What is kept of an instance, as bytes: its record, and each lease that waits to be revoked in a record of its own.
+//!
+//! An [`envelope`]: the head is JSON, and names everything but the payloads, and their lengths. A lease that waits is named
+//! in the instance's record, with the time of its revocation, and kept under its own key: so no number of them makes a
+//! record that is too large to be written.
+
+use std::sync::Arc;
+
+use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, LeaseRecord, RetiredLease, Revision};
+use deputy_core::{SecretBytes, Timestamp};
+use deputy_store::framing;
+use serde::{Deserialize, Serialize};
+
+/// The version of the head.
+const FORMAT: u32 = 1;
+
+/// Bytes that are no record.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LeaseRecordError {
+    /// Of a later version.
+    #[error("it has format {0}, which this version of deputy does not know: run the newer one again")]
+    Format(u32),
+    /// Not what `encode` makes.
+    #[error("it is not what deputy writes")]
+    Malformed,
+}
+
+/// An instance's record, and what is kept beside it.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) record: LeaseRecord,
+    /// The leases that wait to be revoked and have a record of their own.
+    pub(crate) waiting: Vec<(Revision, Timestamp)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    revision: u64,
+    lease: Option<LeaseHead>,
+    /// As versions wrote it that kept waiting leases in this record.
+    #[serde(default)]
+    retired: Vec<RetiredHead>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<WaitingHead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    removed: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LeaseHead {
+    revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    obtained_at: u64,
+    issued_at: u64,
+    valid_until: u64,
+    origin: OriginHead,
+    fingerprint: [u8; 16],
+    payload: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RetiredHead {
+    lease: LeaseHead,
+    revoke_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WaitingHead {
+    revision: u64,
+    revoke_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum OriginHead {
+    Component,
+    File,
+}
+
+/// The bytes of a record, without the leases that wait to be revoked.
+pub(crate) fn encode(record: &LeaseRecord) -> Result<SecretBytes, serde_json::Error> {
+    let waiting = record
+        .retired
+        .iter()
+        .map(|retired| WaitingHead { revision: retired.lease.revision.0, revoke_at: retired.revoke_at.as_millis() });
+    let head = serde_json::to_vec(&Head {
+        format: FORMAT,
+        revision: record.revision.0,
+        lease: record.lease.as_ref().map(lease_head),
+        retired: Vec::new(),
+        waiting: waiting.collect(),
+        removed: record.removed.map(Timestamp::as_millis),
+    })?;
+    Ok(framing::join(&head, record.lease.iter().map(|lease| &*lease.payload)))
+}
+
+/// The bytes of a lease that waits to be revoked.
+pub(crate) fn encode_waiting(lease: &Lease) -> Result<SecretBytes, serde_json::Error> {
+    encode(&LeaseRecord { revision: lease.revision, lease: Some(lease.clone()), ..LeaseRecord::default() })
+}
+
+/// The record of these bytes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, LeaseRecordError> {
+    let (head, mut payloads) = framing::split(bytes).ok_or(LeaseRecordError::Malformed)?;
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let version: Version = serde_json::from_slice(head).map_err(|_| LeaseRecordError::Malformed)?;
+    if version.format != FORMAT {
+        return Err(LeaseRecordError::Format(version.format));
+    }
+    let head: Head = serde_json::from_slice(head).map_err(|_| LeaseRecordError::Malformed)?;
+    let lease = head.lease.map(|head| lease(head, &mut payloads)).transpose()?;
+    let mut retired = Vec::new();
+    for head in head.retired {
+        let revoke_at = Timestamp::from_millis(head.revoke_at);
+        retired.push(RetiredLease { lease: self::lease(head.lease, &mut payloads)?, revoke_at });
+    }
+    if !payloads.is_empty() {
+        return Err(LeaseRecordError::Malformed);
+    }
+    let waiting = head.waiting.iter();
+    let waiting = waiting.map(|head| (Revision(head.revision), Timestamp::from_millis(head.revoke_at))).collect();
+    let removed = head.removed.map(Timestamp::from_millis);
+    Ok(Decoded { record: LeaseRecord { revision: Revision(head.revision), lease, retired, removed }, waiting })
+}
+
+fn lease_head(lease: &Lease) -> LeaseHead {
+    LeaseHead {
+        revision: lease.revision.0,
+        service: lease.service.as_ref().map(ToString::to_string),
+        obtained_at: lease.obtained_at.as_millis(),
+        issued_at: lease.issued_at.as_millis(),
+        valid_until: lease.valid_until.as_millis(),
+        origin: match lease.origin {
+            LeaseOrigin::Component => OriginHead::Component,
+            LeaseOrigin::File => OriginHead::File,
+        },
+        fingerprint: lease.fingerprint.0,
+        payload: lease.payload.len(),
+    }
+}
+
+fn lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, LeaseRecordError> {
+    let payload = framing::take(payloads, head.payload).ok_or(LeaseRecordError::Malformed)?;
+    Ok(Lease {
+        revision: Revision(head.revision),
+        service: head.service.map(|service| service.parse()).transpose().map_err(|_| LeaseRecordError::Malformed)?,
+        payload: Arc::new(payload),
+        obtained_at: Timestamp::from_millis(head.obtained_at),
+        issued_at: Timestamp::from_millis(head.issued_at),
+        valid_until: Timestamp::from_millis(head.valid_until),
+        origin: match head.origin {
+            OriginHead::Component => LeaseOrigin::Component,
+            OriginHead::File => LeaseOrigin::File,
+        },
+        fingerprint: ConfigFingerprint(head.fingerprint),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(revision: u64, payload: &[u8]) -> Lease {
+        Lease {
+            revision: Revision(revision),
+            service: Some("s3".parse().unwrap()),
+            payload: Arc::new(SecretBytes::new(payload.to_vec())),
+            obtained_at: Timestamp::from_millis(revision),
+            issued_at: Timestamp::from_millis(revision + 1),
+            valid_until: Timestamp::from_millis(u64::MAX - revision),
+            origin: if revision.is_multiple_of(2) { LeaseOrigin::Component } else { LeaseOrigin::File },
+            fingerprint: ConfigFingerprint([7; 16]),
+        }
+    }
+
+    fn record() -> LeaseRecord {
+        let retired = |lease| RetiredLease { lease, revoke_at: Timestamp::from_millis(99) };
+        LeaseRecord {
+            revision: Revision(9),
+            lease: Some(made(9, b"the payload")),
+            retired: vec![retired(made(7, b"")), retired(made(8, b"another"))],
+            removed: Some(Timestamp::from_millis(77)),
+        }
+    }
+
+    /// As it was written when waiting leases were in the record.
+    fn old() -> Vec<u8> {
+        let head = serde_json::to_vec(&Head {
+            format: FORMAT,
+            revision: 9,
+            lease: Some(lease_head(&made(9, b"the payload"))),
+            retired: vec![RetiredHead { lease: lease_head(&made(8, b"another")), revoke_at: 99 }],
+            waiting: Vec::new(),
+            removed: None,
+        });
+        let payloads = [SecretBytes::new(b"the payload".to_vec()), SecretBytes::new(b"another".to_vec())];
+        framing::join(&head.unwrap(), payloads.iter()).expose().to_vec()
+    }
+
+    #[test]
+    fn a_record_survives_the_round_trip() {
+        for record in [record(), LeaseRecord::default()] {
+            let bytes = encode(&record).unwrap();
+            let read = decode(bytes.expose()).unwrap();
+            let named: Vec<_> =
+                record.retired.iter().map(|retired| (retired.lease.revision, retired.revoke_at)).collect();
+            assert_eq!(read.waiting, named);
+            let bare = LeaseRecord { retired: Vec::new(), ..record };
+            assert_eq!(format!("{:?}", read.record), format!("{bare:?}"));
+        }
+        let lease = made(8, b"another");
+        let read = decode(encode_waiting(&lease).unwrap().expose()).unwrap();
+        assert_eq!(format!("{:?}", read.record.lease), format!("{:?}", Some(lease)));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_has_its_waiting_leases() {
+        let read = decode(&old()).unwrap();
+        assert_eq!((read.record.retired.len(), read.waiting.len()), (1, 0));
+        assert_eq!(read.record.retired[0].lease.payload.expose(), b"another");
+    }
+
+    #[test]
+    fn no_part_of_a_record_is_one() {
+        for bytes in [encode(&record()).unwrap().expose().to_vec(), old()] {
+            for end in 0..bytes.len() {
+                assert!(decode(&bytes[..end]).is_err(), "{end} bytes");
+            }
+            assert!(decode(&[bytes, b"x".to_vec()].concat()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_told_apart() {
+        let head = br#"{"format":2,"something":"else"}"#;
+        let bytes = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
+        assert!(matches!(decode(&bytes), Err(LeaseRecordError::Format(2))));
+    }
+
+    #[test]
+    fn a_payload_is_not_in_the_head_and_not_in_debug() {
+        assert!(!format!("{:?}", record()).contains("payload\""));
+        let bytes = encode(&record()).unwrap();
+        let text = String::from_utf8_lossy(bytes.expose()).into_owned();
+        assert!(text.ends_with("the payload") && !text.contains("another"));
+    }
+}

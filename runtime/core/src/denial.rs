@@ -1,0 +1,330 @@
+//! What was not allowed, for three readers.
+//!
+//! - The component learns what it sent and a code, nothing else: [`Refusal::guest`]. A resolved address in it would make
+//!   every refusal an answer to a question about the inner network.
+//! - The audit log gets the code, the target and the resolved address.
+//! - The operator gets the lines of configuration that would allow it: [`Refusal::fix`]. A receiver is granted nothing,
+//!   so of one the operator is told that no line does.
+
+mod fix;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::grant::{AddressClass, Host, Method, SecretOperation, SignatureAlgorithm, Target, TargetError};
+use crate::{Instance, Limit, Limits, ReceiverName, SecretName};
+
+/// Who asked for what was not allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal<'a> {
+    /// A provider, on behalf of this instance.
+    Instance(&'a Instance),
+    /// This receiver, with these limits.
+    Receiver(&'a ReceiverName, &'a Limits),
+}
+
+impl Principal<'_> {
+    /// What a call of it may use.
+    fn limits(&self) -> &Limits {
+        match self {
+            Self::Instance(instance) => &instance.limits,
+            Self::Receiver(_, limits) => limits,
+        }
+    }
+}
+
+/// Something that was not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyDenial {
+    /// A host resolved to an address that is not granted.
+    Address {
+        /// What was to be reached.
+        target: Target,
+        /// Where it leads.
+        address: IpAddr,
+        /// What is there.
+        class: AddressClass,
+    },
+    /// A signature algorithm.
+    Algorithm {
+        /// The secret.
+        secret: SecretName,
+        /// The algorithm.
+        algorithm: SignatureAlgorithm,
+    },
+    /// An audience of a JSON Web Token.
+    Audience {
+        /// The secret.
+        secret: SecretName,
+        /// The audience.
+        audience: String,
+    },
+    /// A day to sign for that is not about today.
+    Day {
+        /// The secret.
+        secret: SecretName,
+        /// `YYYYMMDD`
+        day: String,
+    },
+    /// A host that no rule names.
+    Host {
+        /// What was to be reached.
+        target: Target,
+    },
+    /// An issuer of a JSON Web Token.
+    Issuer {
+        /// The secret.
+        secret: SecretName,
+        /// The issuer.
+        issuer: String,
+    },
+    /// A lifetime of a JSON Web Token.
+    Lifetime {
+        /// The secret.
+        secret: SecretName,
+        /// From `iat` to `exp`.
+        seconds: u64,
+    },
+    /// A limit.
+    Limit(Limit),
+    /// Listening for connections.
+    Listen,
+    /// A method that no rule for the host names.
+    Method {
+        /// What was to be reached.
+        target: Target,
+        /// The method.
+        method: Method,
+    },
+    /// A name that no TCP rule names was to be resolved.
+    Name {
+        /// The name.
+        host: Host,
+    },
+    /// An operation on a secret.
+    Operation {
+        /// The secret.
+        secret: SecretName,
+        /// The operation.
+        operation: SecretOperation,
+    },
+    /// A file of a receiver at a place where none can be.
+    OutputPath {
+        /// What it asked for: no path of plain names below the output directory.
+        path: String,
+    },
+    /// A file of a receiver at a place that another one of this call has.
+    OutputTaken {
+        /// The path.
+        path: String,
+    },
+    /// Files of a component that is not there to leave any.
+    Outputs,
+    /// A path that no rule for the host names.
+    Path {
+        /// What was to be reached.
+        target: Target,
+        /// The path.
+        path: String,
+    },
+    /// A port that no rule for the host names.
+    Port {
+        /// What was to be reached.
+        target: Target,
+    },
+    /// A region to sign for.
+    Region {
+        /// The secret.
+        secret: SecretName,
+        /// The region.
+        region: String,
+    },
+    /// A scheme that no rule for the host names.
+    Scheme {
+        /// What was to be reached.
+        target: Target,
+    },
+    /// A secret.
+    Secret {
+        /// What the component called it.
+        name: String,
+    },
+    /// A service to sign for.
+    Service {
+        /// The secret.
+        secret: SecretName,
+        /// The service.
+        service: String,
+    },
+    /// A TCP connection to an address that was not resolved from a granted name and is not granted itself.
+    Socket {
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// A request that has no unambiguous target.
+    Target(TargetError),
+    /// UDP.
+    Udp,
+}
+
+impl PolicyDenial {
+    /// What scripts and tests compare.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "address-not-granted",
+            Self::Algorithm { .. } => "algorithm-not-granted",
+            Self::Audience { .. } => "audience-not-granted",
+            Self::Day { .. } => "day-not-granted",
+            Self::Host { .. } => "host-not-granted",
+            Self::Issuer { .. } => "issuer-not-granted",
+            Self::Lifetime { .. } => "lifetime-not-granted",
+            Self::Limit(_) => "over-limit",
+            Self::Listen => "listening-not-allowed",
+            Self::Method { .. } => "method-not-granted",
+            Self::Name { .. } => "name-not-granted",
+            Self::Operation { .. } => "operation-not-granted",
+            Self::OutputPath { .. } => "odd-output-path",
+            Self::OutputTaken { .. } => "output-path-taken",
+            Self::Outputs => "outputs-not-allowed",
+            Self::Path { .. } => "path-not-granted",
+            Self::Port { .. } => "port-not-granted",
+            Self::Region { .. } => "region-not-granted",
+            Self::Scheme { .. } => "scheme-not-granted",
+            Self::Secret { .. } => "secret-not-granted",
+            Self::Service { .. } => "service-not-granted",
+            Self::Socket { .. } => "socket-not-granted",
+            Self::Target(error) => match error {
+                TargetError::Host(_) => "odd-host",
+                TargetError::Method => "odd-method",
+                TargetError::Path => "odd-path",
+                TargetError::Port => "odd-port",
+                TargetError::Scheme => "odd-scheme",
+                TargetError::Userinfo => "userinfo-not-allowed",
+            },
+            Self::Udp => "udp-not-allowed",
+        }
+    }
+
+    /// What the component is told: what it sent, and that it is not allowed.
+    pub fn guest(&self) -> String {
+        match self {
+            // Nothing about the address, not even that there is one: a name is either granted and reachable, or not.
+            Self::Address { target, .. } => format!("{target} is not granted"),
+            other => other.to_string(),
+        }
+    }
+
+    /// The resolved address, for the audit log alone.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address { address, .. } => Some(*address),
+            Self::Socket { address } => Some(address.ip()),
+            _ => None,
+        }
+    }
+
+    /// The lines of configuration that would allow it, or `None` where nothing does. They begin with a comment that says
+    /// where they go: a new rule or table, or one that is there already and is to be changed, since a second one like it
+    /// would never act. What an instance could be granted, no receiver can: then it says that, and where to go instead.
+    pub fn fix(&self, asker: Principal<'_>) -> Option<String> {
+        match (self, asker) {
+            (Self::Limit(limit), asker) => Some(fix::limit(*limit, asker)),
+            (refusal, Principal::Instance(instance)) => fix::grant(refusal, instance),
+            (refusal, Principal::Receiver(..)) if refusal.is_for_nobody() => None,
+            (_, Principal::Receiver(..)) => {
+                Some(format!("# [{asker}] has no grant; what it needs has to come from the provider"))
+            }
+        }
+    }
+
+    /// Whether no line allows it, whoever asks.
+    fn is_for_nobody(&self) -> bool {
+        matches!(
+            self,
+            Self::Day { .. }
+                | Self::Listen
+                | Self::OutputPath { .. }
+                | Self::OutputTaken { .. }
+                | Self::Outputs
+                | Self::Target(_)
+                | Self::Udp
+        )
+    }
+
+    /// How far a request came along the parts of a rule; the nearest miss is the one worth telling.
+    pub(crate) fn nearness(&self) -> u8 {
+        match self {
+            Self::Scheme { .. } => 1,
+            Self::Port { .. } => 2,
+            Self::Method { .. } => 3,
+            Self::Path { .. } => 4,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Principal<'_> {
+    /// As the configuration names its table: `instances.s3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instance(instance) => write!(f, "instances.{}", instance.name),
+            Self::Receiver(name, _) => write!(f, "receivers.{name}"),
+        }
+    }
+}
+
+impl fmt::Display for PolicyDenial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { target, address, class } => {
+                write!(f, "{target} leads to {address}, a {class} address, which is not granted")
+            }
+            Self::Algorithm { secret, algorithm } => {
+                write!(f, "signing with {algorithm} is not granted for secret {secret}")
+            }
+            Self::Audience { secret, audience } => {
+                write!(f, "audience {audience:?} is not granted for secret {secret}")
+            }
+            Self::Day { secret, day } => {
+                write!(f, "signing for the day {day}, which is not today's, is refused for secret {secret}")
+            }
+            Self::Host { target } => write!(f, "{target} is not granted"),
+            Self::Issuer { secret, issuer } => write!(f, "issuer {issuer:?} is not granted for secret {secret}"),
+            Self::Lifetime { secret, seconds } => {
+                write!(f, "a token from `iat` to `exp` of {seconds} s is not granted for secret {secret}")
+            }
+            Self::Limit(limit) => write!(f, "over the limit `{limit}`"),
+            Self::Listen => f.write_str("listening for connections is not allowed"),
+            Self::Method { target, method } => write!(f, "{method} to {target} is not granted"),
+            Self::Name { host } => write!(f, "resolving {host} is not granted"),
+            Self::Operation { secret, operation } => {
+                write!(f, "operation {operation} is not granted for secret {secret}")
+            }
+            Self::OutputPath { path } => write!(
+                f,
+                "{path:?} is not the path of an output: use plain names with slashes between, such as `conf/core-site.xml`"
+            ),
+            Self::OutputTaken { path } => {
+                write!(f, "{path:?} was put already, or has to be a file and a directory at once")
+            }
+            Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
+            Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),
+            Self::Port { target } => write!(f, "{target}: this port is not granted"),
+            Self::Region { secret, region } => {
+                write!(f, "signing for region {region} is not granted for secret {secret}")
+            }
+            Self::Scheme { target } => write!(f, "{target}: this scheme is not granted"),
+            Self::Secret { name } => write!(f, "secret {name:?} is not granted"),
+            Self::Service { secret, service } => {
+                write!(f, "signing for service {service} is not granted for secret {secret}")
+            }
+            Self::Socket { address } => write!(f, "connecting to {address} is not granted"),
+            Self::Target(error) => write!(f, "not a request that can be granted: {error}"),
+            Self::Udp => f.write_str("UDP is not allowed"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "denial_tests.rs"]
+mod tests;

@@ -1,0 +1,255 @@
+use super::*;
+use crate::grant::{Grant, HostError, Scheme};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn target(scheme: Scheme) -> Target {
+    Target::parse(scheme, "a.example:8443").unwrap()
+}
+
+fn https() -> Target {
+    target(Scheme::Https)
+}
+
+fn secret() -> SecretName {
+    "key".parse().unwrap()
+}
+
+fn address(target: Target, address: &str) -> PolicyDenial {
+    let address = address.parse().unwrap();
+    PolicyDenial::Address { target, address, class: AddressClass::of(address) }
+}
+
+fn socket(address: &str) -> PolicyDenial {
+    PolicyDenial::Socket { address: address.parse().unwrap() }
+}
+
+fn operation(operation: SecretOperation) -> PolicyDenial {
+    PolicyDenial::Operation { secret: secret(), operation }
+}
+
+/// The instance `s3`, which is granted nothing, with default limits.
+fn instance() -> Instance {
+    Instance {
+        name: "s3".parse().unwrap(),
+        component: PathBuf::new(),
+        sha256: None,
+        settings: BTreeMap::new(),
+        grant: Grant::default(),
+        sources: BTreeMap::new(),
+        limits: Limits::default(),
+    }
+}
+
+/// The lines that would allow it there.
+fn fix(refusal: &PolicyDenial) -> Option<String> {
+    refusal.fix(Principal::Instance(&instance()))
+}
+
+#[track_caller]
+fn fixed(refusal: &PolicyDenial, table: &str, line: &str) {
+    assert_eq!(fix(refusal).as_deref(), Some(format!("{table}\n{line}").as_str()), "{refusal}");
+}
+
+const NEW_RULE: &str = "# a new rule:";
+const TABLE: &str = "# in this table, in place of what it says of it now:";
+
+#[test]
+fn a_refused_request_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
+    let fixed = |refusal, more: &str| {
+        fixed(
+            &refusal,
+            &format!("{NEW_RULE}\n[[instances.s3.http]]"),
+            &format!("allow = \"https://a.example:8443\"{more}"),
+        );
+    };
+    fixed(PolicyDenial::Host { target: https() }, "");
+    fixed(PolicyDenial::Port { target: https() }, "");
+    fixed(PolicyDenial::Scheme { target: https() }, "");
+    fixed(PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() }, "\nmethods = [\"PUT\"]");
+    fixed(PolicyDenial::Path { target: https(), path: "/v1".into() }, "\npaths = [\"/v1\"]");
+    fixed(address(https(), "10.0.0.1"), "\nnetworks = [\"private\"]");
+    fixed(address(https(), "192.0.2.1"), "\nnetworks = [\"192.0.2.1/32\"]");
+}
+
+#[test]
+fn a_refused_connection_is_allowed_by_a_rule_for_it_and_for_nothing_else() {
+    let fixed = |refusal, line: &str| fixed(&refusal, &format!("{NEW_RULE}\n[[instances.s3.tcp]]"), line);
+    fixed(PolicyDenial::Host { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
+    fixed(PolicyDenial::Port { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
+    fixed(address(target(Scheme::Tcp), "::1"), "allow = \"a.example:8443\"\nnetworks = [\"loopback\"]");
+    fixed(PolicyDenial::Name { host: "a.example".parse().unwrap() }, "allow = \"a.example:PORT\"");
+    fixed(socket("8.8.8.8:53"), "allow = \"8.8.8.8:53\"");
+    fixed(socket("127.0.0.1:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
+    fixed(socket("[::ffff:127.0.0.1]:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
+    fixed(socket("[fd00::1]:53"), "allow = \"[fd00::1]:53\"\nnetworks = [\"private\"]");
+}
+
+#[test]
+fn a_refused_use_of_a_secret_is_allowed_by_a_line_of_its_table() {
+    let fixed = |refusal, line: &str| fixed(&refusal, &format!("{TABLE}\n[instances.s3.secrets.key]"), line);
+    let text = || "x \"y\"".to_owned();
+    fixed(
+        PolicyDenial::Algorithm { secret: secret(), algorithm: SignatureAlgorithm::Es256 },
+        "sign.algorithms = [\"ES256\"]",
+    );
+    fixed(PolicyDenial::Audience { secret: secret(), audience: text() }, r#"jwt.audiences = ["x \"y\""]"#);
+    fixed(PolicyDenial::Issuer { secret: secret(), issuer: text() }, r#"jwt.issuers = ["x \"y\""]"#);
+    fixed(PolicyDenial::Lifetime { secret: secret(), seconds: 601 }, "jwt.max-lifetime = \"601s\"");
+    fixed(PolicyDenial::Region { secret: secret(), region: "eu-west-2".into() }, "sigv4.regions = [\"eu-west-2\"]");
+    fixed(PolicyDenial::Service { secret: secret(), service: "s3".into() }, "sigv4.services = [\"s3\"]");
+    fixed(operation(SecretOperation::HmacSha256), "hmac-sha256 = true");
+    fixed(operation(SecretOperation::Pbkdf2), "pbkdf2 = true");
+    fixed(operation(SecretOperation::Reveal), "reveal = true");
+    fixed(operation(SecretOperation::Sign), "sign = { algorithms = [\"…\"] }");
+    fixed(operation(SecretOperation::Sigv4), "sigv4 = { services = [\"…\"], regions = [\"…\"] }");
+    fixed(
+        operation(SecretOperation::Jwt),
+        "jwt = { algorithms = [\"…\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }",
+    );
+    let lines = fix(&PolicyDenial::Secret { name: "key".into() }).unwrap();
+    assert!(lines.starts_with("# a new table:\n[instances.s3.secrets.key]\nfile = \"…\""), "{lines}");
+    assert!(lines.contains("\nsigv4 = {") && lines.contains("# or jwt, sign,"), "{lines}");
+}
+
+#[test]
+fn a_limit_is_shown_higher_than_it_is_now() {
+    let table = format!("{TABLE}\n[instances.s3.limits]");
+    fixed(&PolicyDenial::Limit(Limit::Requests), &table, "requests = 32 # 16 now");
+    fixed(&PolicyDenial::Limit(Limit::Wall), &table, "wall = \"2m\" # \"1m\" now");
+    let greatest = "# instances = 64 is the greatest value that there is";
+    assert_eq!(fix(&PolicyDenial::Limit(Limit::Instances)).as_deref(), Some(greatest));
+}
+
+#[test]
+fn what_no_line_allows_has_no_fix() {
+    for refusal in [
+        PolicyDenial::Day { secret: secret(), day: "20150830".into() },
+        PolicyDenial::Listen,
+        PolicyDenial::OutputPath { path: "../x".into() },
+        PolicyDenial::OutputTaken { path: "x".into() },
+        PolicyDenial::Outputs,
+        PolicyDenial::Target(TargetError::Path),
+        PolicyDenial::Udp,
+    ] {
+        assert_eq!((fix(&refusal), fix_of_receiver(&refusal)), (None, None), "{refusal}");
+    }
+}
+
+/// The same for the receiver `aws`.
+fn fix_of_receiver(refusal: &PolicyDenial) -> Option<String> {
+    refusal.fix(Principal::Receiver(&"aws".parse().unwrap(), &Limits::default()))
+}
+
+#[test]
+fn of_a_receiver_nothing_is_told_that_would_grant_it_anything() {
+    let told = "# [receivers.aws] has no grant; what it needs has to come from the provider";
+    for refusal in [
+        address(https(), "10.0.0.1"),
+        PolicyDenial::Algorithm { secret: secret(), algorithm: SignatureAlgorithm::Es256 },
+        PolicyDenial::Audience { secret: secret(), audience: "x".into() },
+        PolicyDenial::Host { target: https() },
+        PolicyDenial::Host { target: target(Scheme::Tcp) },
+        PolicyDenial::Issuer { secret: secret(), issuer: "x".into() },
+        PolicyDenial::Lifetime { secret: secret(), seconds: 601 },
+        PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() },
+        PolicyDenial::Name { host: "a.example".parse().unwrap() },
+        operation(SecretOperation::Reveal),
+        PolicyDenial::Path { target: https(), path: "/v1".into() },
+        PolicyDenial::Port { target: https() },
+        PolicyDenial::Region { secret: secret(), region: "eu-west-2".into() },
+        PolicyDenial::Scheme { target: https() },
+        PolicyDenial::Secret { name: "key".into() },
+        PolicyDenial::Secret { name: "a\nb = 1".into() },
+        PolicyDenial::Service { secret: secret(), service: "s3".into() },
+        socket("10.0.0.1:53"),
+    ] {
+        assert_eq!(fix_of_receiver(&refusal).as_deref(), Some(told), "{refusal}");
+        assert!(!refusal.guest().contains("receivers."), "{refusal}");
+    }
+}
+
+#[test]
+fn a_limit_of_a_receiver_is_set_in_its_own_table() {
+    let shown = format!("{TABLE}\n[receivers.aws.limits]\noutput-files = 128 # 64 now");
+    assert_eq!(fix_of_receiver(&PolicyDenial::Limit(Limit::OutputFiles)), Some(shown));
+}
+
+#[test]
+fn a_text_of_a_component_stays_within_its_quotes() {
+    for (text, shown) in [("a\"]x = \"b", r#"a\"]x = \"b"#), ("a\\", r"a\\"), ("ä … 漢", "ä … 漢")] {
+        let refusal = PolicyDenial::Audience { secret: secret(), audience: text.into() };
+        let table = format!("{TABLE}\n[instances.s3.secrets.key]");
+        fixed(&refusal, &table, &format!("jwt.audiences = [\"{shown}\"]"));
+    }
+    // What no configuration can name has no lines.
+    for text in ["", "a\nx = \"b", "\u{7f}\u{9b}\0"] {
+        assert_eq!(fix(&PolicyDenial::Audience { secret: secret(), audience: text.into() }), None, "{text:?}");
+        assert_eq!(fix(&PolicyDenial::Issuer { secret: secret(), issuer: text.into() }), None, "{text:?}");
+        assert_eq!(fix(&PolicyDenial::Region { secret: secret(), region: text.into() }), None, "{text:?}");
+    }
+    for name in ["", "a\nb = 1", "a.b", "A", "a]"] {
+        assert_eq!(fix(&PolicyDenial::Secret { name: name.into() }), None, "{name:?}");
+    }
+}
+
+#[test]
+fn only_the_audit_log_learns_a_resolved_address() {
+    for (refusal, ip) in [(address(https(), "10.0.0.1"), "10.0.0.1"), (socket("[fd00::1]:53"), "fd00::1")] {
+        assert_eq!(refusal.address(), Some(ip.parse().unwrap()));
+    }
+    assert_eq!(PolicyDenial::Host { target: https() }.address(), None);
+    let refusal = address(https(), "10.0.0.1");
+    assert_eq!(refusal.guest(), PolicyDenial::Host { target: https() }.guest(), "a name is granted or not");
+    let shown = "https://a.example:8443 leads to 10.0.0.1, a private address, which is not granted";
+    assert_eq!(refusal.to_string(), shown);
+}
+
+/// Each kind once, with its code and the text that the component is told.
+#[test]
+fn every_refusal_has_a_code_and_says_what_was_asked_for() {
+    let (name, text) = (secret, || "x".to_owned());
+    let all = [
+        (address(https(), "10.0.0.1"), "address-not-granted", "https://a.example:8443"),
+        (
+            PolicyDenial::Algorithm { secret: name(), algorithm: SignatureAlgorithm::EdDsa },
+            "algorithm-not-granted",
+            "EdDSA",
+        ),
+        (PolicyDenial::Audience { secret: name(), audience: text() }, "audience-not-granted", "audience \"x\""),
+        (PolicyDenial::Day { secret: name(), day: text() }, "day-not-granted", "the day x,"),
+        (PolicyDenial::Host { target: https() }, "host-not-granted", "https://a.example:8443"),
+        (PolicyDenial::Issuer { secret: name(), issuer: text() }, "issuer-not-granted", "issuer \"x\""),
+        (PolicyDenial::Lifetime { secret: name(), seconds: 601 }, "lifetime-not-granted", "601 s"),
+        (PolicyDenial::Limit(Limit::Wall), "over-limit", "`wall`"),
+        (PolicyDenial::Listen, "listening-not-allowed", "listening"),
+        (
+            PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() },
+            "method-not-granted",
+            "PUT to https:",
+        ),
+        (PolicyDenial::Name { host: "b.example".parse().unwrap() }, "name-not-granted", "b.example"),
+        (operation(SecretOperation::Sigv4), "operation-not-granted", "sigv4"),
+        (PolicyDenial::OutputPath { path: "../x".into() }, "odd-output-path", "\"../x\" is not the path"),
+        (PolicyDenial::OutputTaken { path: text() }, "output-path-taken", "\"x\" was put already"),
+        (PolicyDenial::Outputs, "outputs-not-allowed", "leaving files is for receivers"),
+        (PolicyDenial::Path { target: https(), path: "/x".into() }, "path-not-granted", "\"/x\" of https:"),
+        (PolicyDenial::Port { target: https() }, "port-not-granted", "8443: this port"),
+        (PolicyDenial::Region { secret: name(), region: text() }, "region-not-granted", "region x"),
+        (PolicyDenial::Scheme { target: https() }, "scheme-not-granted", "this scheme"),
+        (PolicyDenial::Secret { name: text() }, "secret-not-granted", "secret \"x\""),
+        (PolicyDenial::Service { secret: name(), service: text() }, "service-not-granted", "service x"),
+        (socket("10.0.0.1:1"), "socket-not-granted", "10.0.0.1:1"),
+        (PolicyDenial::Target(TargetError::Host(HostError::Odd)), "odd-host", "the host is neither"),
+        (PolicyDenial::Target(TargetError::Method), "odd-method", "the method"),
+        (PolicyDenial::Target(TargetError::Path), "odd-path", "the path"),
+        (PolicyDenial::Target(TargetError::Port), "odd-port", "the port"),
+        (PolicyDenial::Target(TargetError::Scheme), "odd-scheme", "the scheme"),
+        (PolicyDenial::Target(TargetError::Userinfo), "userinfo-not-allowed", "user information"),
+        (PolicyDenial::Udp, "udp-not-allowed", "UDP"),
+    ];
+    for (refusal, code, told) in all {
+        assert_eq!(refusal.code(), code);
+        assert!(refusal.guest().contains(told), "{}", refusal.guest());
+    }
+}

@@ -1,0 +1,128 @@
+//! The audit trail for people: one line for each use of a capability.
+
+use deputy_observe::{AuditAction, AuditEvent, AuditOutcome};
+
+use crate::print::{ERROR, FAINT, GOOD, WARNING, bytes, sanitize, styled};
+
+/// One line, with its end.
+pub(crate) fn line(event: &AuditEvent) -> String {
+    let (style, word) = match event.outcome {
+        AuditOutcome::Begun => (FAINT, "begun"),
+        AuditOutcome::Cancelled => (WARNING, "cancelled"),
+        AuditOutcome::Done => (GOOD, "done"),
+        AuditOutcome::Failed => (WARNING, "failed"),
+        AuditOutcome::Refused => (ERROR, "refused"),
+    };
+    let clock = event.time.get(11..23).unwrap_or(&event.time);
+    let code = event.code.as_ref().map(|code| format!(" [{}]", sanitize(code))).unwrap_or_default();
+    format!(
+        "{} {} {}{code}\n",
+        styled(FAINT, format!("audit {clock} {}", event.actor)),
+        styled(style, format!("{word:9}")),
+        sanitize(&what(&event.what))
+    )
+}
+
+fn what(what: &AuditAction) -> String {
+    match what {
+        AuditAction::Accept { deliveries, files, bytes: size, millis } => {
+            let given: Vec<_> =
+                deliveries.iter().map(|it| format!("{} revision {}", it.instance, it.revision)).collect();
+            let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
+            format!("accept {given}: {files} files, {}, {millis} ms", bytes(*size))
+        }
+        AuditAction::Call { function, millis } => format!("call {function}, {millis} ms"),
+        AuditAction::Dropped { events } => format!("{events} refusals more than the trail holds"),
+        AuditAction::Http { method, target, path, address, status, sent, received, injected } => {
+            let mut text = format!("{method} {target}{path}");
+            if let Some(address) = address {
+                text.push_str(&format!(" at {address}"));
+            }
+            if let Some(status) = status {
+                text.push_str(&format!(", status {status}"));
+            }
+            if *sent > 0 || *received > 0 {
+                text.push_str(&format!(", sent {}, received {}", bytes(*sent), bytes(*received)));
+            }
+            if !injected.is_empty() {
+                text.push_str(&format!(", with secret {}", injected.join(", ")));
+            }
+            text
+        }
+        AuditAction::Name { host } => format!("look up {host}"),
+        AuditAction::Output { path, bytes: size } => format!("put {path}, {}", bytes(*size)),
+        AuditAction::Secret { secret, operation, scope } if scope.is_empty() => format!("secret {secret}: {operation}"),
+        AuditAction::Secret { secret, operation, scope } => format!("secret {secret}: {operation} for {scope}"),
+        AuditAction::Tcp { address } => format!("connect to {address}"),
+        AuditAction::Worker { operation, group, .. } => format!("{operation} {group}"),
+        AuditAction::Wasi { operation } => format!("wasi {operation}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anstream::adapter::strip_str;
+    use deputy_observe::{AcceptedDelivery, AuditSubject, CallId};
+
+    fn shown(what: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> String {
+        let event = AuditEvent {
+            time: "2026-01-01T12:34:56.789Z".into(),
+            actor: AuditSubject::Instance("s3".parse().unwrap()),
+            call: CallId(1),
+            what,
+            outcome,
+            code: code.map(str::to_owned),
+        };
+        strip_str(&line(&event)).to_string()
+    }
+
+    #[test]
+    fn a_line_says_who_when_how_it_ended_and_what_it_was() {
+        let http = |status, injected: &[&str]| AuditAction::Http {
+            method: "POST".into(),
+            target: "https://sts.example:443".into(),
+            path: "/\u{1b}[2J".into(),
+            address: Some([192, 0, 2, 1].into()),
+            status,
+            sent: 450,
+            received: 2048,
+            injected: injected.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        assert_eq!(
+            shown(http(Some(200), &["token"]), AuditOutcome::Done, None),
+            "audit 12:34:56.789 s3 done      POST https://sts.example:443/\u{fffd}[2J at 192.0.2.1, status 200, \
+             sent 450 B, received 2.0 KiB, with secret token\n"
+        );
+        let secret = |scope: &str| AuditAction::Secret {
+            secret: "aws-key".into(),
+            operation: "sigv4".into(),
+            scope: scope.into(),
+        };
+        assert_eq!(
+            shown(secret("iam/eu-west-1"), AuditOutcome::Refused, Some("service-not-granted")),
+            "audit 12:34:56.789 s3 refused   secret aws-key: sigv4 for iam/eu-west-1 [service-not-granted]\n"
+        );
+        assert_eq!(
+            shown(secret(""), AuditOutcome::Cancelled, None),
+            "audit 12:34:56.789 s3 cancelled secret aws-key: sigv4\n"
+        );
+        assert_eq!(
+            shown(AuditAction::Call { function: "obtain", millis: 80 }, AuditOutcome::Failed, Some("denied")),
+            "audit 12:34:56.789 s3 failed    call obtain, 80 ms [denied]\n"
+        );
+        let deliveries = vec![AcceptedDelivery { instance: "s3-prod".into(), revision: 4 }];
+        assert_eq!(
+            shown(AuditAction::Accept { deliveries, files: 2, bytes: 812, millis: 3 }, AuditOutcome::Done, None),
+            "audit 12:34:56.789 s3 done      accept s3-prod revision 4: 2 files, 812 B, 3 ms\n"
+        );
+        assert_eq!(
+            shown(
+                AuditAction::Output { path: "../a".into(), bytes: 12 },
+                AuditOutcome::Refused,
+                Some("odd-output-path")
+            ),
+            "audit 12:34:56.789 s3 refused   put ../a, 12 B [odd-output-path]\n"
+        );
+    }
+}

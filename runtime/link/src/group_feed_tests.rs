@@ -1,0 +1,233 @@
+use deputy_core::schedule::Revision;
+use deputy_core::{Limit, LimitOverrides, SecretBytes, Timestamp};
+use prost::Message;
+
+use super::*;
+
+fn stamp(revision: u64) -> LeaseVersion {
+    LeaseVersion { revision: Revision(revision), obtained_at: Timestamp::from_millis(revision * 1000) }
+}
+
+fn lease(instance: &str, revision: u64) -> EncodedLease {
+    EncodedLease::new(&Delivery {
+        instance: instance.parse().unwrap(),
+        service: "s3".parse().unwrap(),
+        stamp: stamp(revision),
+        valid_until: Timestamp::from_millis(9_000_000),
+        payload: Arc::new(SecretBytes::new(format!("{instance} {revision}").into_bytes())),
+    })
+}
+
+/// A group that may have these.
+fn group(instances: &[&str]) -> GroupFeed {
+    let group = GroupFeed::default();
+    group.allow(instances.iter().map(|name| name.parse().unwrap()).collect());
+    group
+}
+
+fn binding() -> ReceiverBinding {
+    let instances = BTreeSet::from(["a".parse().unwrap()]);
+    let limits = LimitOverrides::default();
+    ReceiverBinding { component: deputy_core::Digest::new([7; 32]), settings: BTreeMap::new(), instances, limits }
+}
+
+fn reply(frame: &Bytes) -> ServerMessageKind {
+    ServerMessage::decode(&frame[4..]).unwrap().reply.unwrap()
+}
+
+/// The instances of the group, as often as they are named.
+fn delivered(frames: &[Bytes]) -> Vec<String> {
+    let names = frames.iter().filter_map(|frame| match reply(frame) {
+        ServerMessageKind::Delivered(delivered) => Some(delivered.instances.join(",")),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// What frames say of leases, receivers and authorities, in short.
+fn said(frames: &[Bytes]) -> Vec<String> {
+    let replies = frames.iter().map(reply).filter(|reply| !matches!(reply, ServerMessageKind::Delivered(_)));
+    let said = replies.map(|reply| match reply {
+        ServerMessageKind::Update(update) => {
+            format!("{} {}", update.instance, String::from_utf8(update.payload).unwrap())
+        }
+        ServerMessageKind::Withdrawn(withdrawn) => format!("-{}", withdrawn.instance),
+        ServerMessageKind::Bound(bound) => {
+            format!("{}{}", if bound.component.is_empty() { "-" } else { "+" }, bound.receiver)
+        }
+        ServerMessageKind::Complete(complete) => {
+            format!("={} {}", complete.instances.join(","), complete.receivers.join(","))
+        }
+        ServerMessageKind::Authorities(authorities) => format!("authorities {}", authorities.certificates.len()),
+        other => panic!("{other:?}"),
+    });
+    said.collect()
+}
+
+fn all(group: &GroupFeed) -> (Vec<String>, FeedCursor) {
+    let (frames, cursor) = group.snapshot(None, &BTreeMap::new());
+    (said(&frames), cursor)
+}
+
+#[test]
+fn a_worker_gets_all_there_is_and_then_what_changes() {
+    let group = group(&["a", "b"]);
+    group.publish(&lease("a", 1));
+    group.bind(&"aws".parse().unwrap(), &binding());
+    let (first, mut cursor) = all(&group);
+    assert_eq!(first, ["+aws", "a a 1", "=a,b aws"]);
+    assert!(group.after(&mut cursor).is_empty());
+    group.publish(&lease("b", 1));
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 1"]);
+    group.withdraw(&"a".parse().unwrap());
+    group.unbind(&"aws".parse().unwrap());
+    assert_eq!(said(&group.after(&mut cursor)), ["-a", "-aws"]);
+    assert_eq!(all(&group).0, ["b b 1", "=b "], "who comes later does not hear of what is gone");
+}
+
+#[test]
+fn who_was_away_gets_the_newest_of_each_and_nothing_twice() {
+    let group = GroupFeed::default();
+    let (_, mut cursor) = all(&group);
+    for revision in 1..=1000 {
+        group.publish(&lease("a", revision));
+        group.publish(&lease("b", revision));
+    }
+    group.publish(&lease("a", 1001));
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 1000", "a a 1001"]);
+    assert!(group.after(&mut cursor).is_empty());
+    assert_eq!((group.read().order.len(), group.read().items.len()), (2, 2), "nothing piles up");
+}
+
+#[test]
+fn what_a_worker_has_already_is_named_and_not_sent() {
+    let group = group(&["a", "b"]);
+    group.publish(&lease("a", 3));
+    group.publish(&lease("b", 3));
+    let same_number_of_another_time = LeaseVersion { obtained_at: Timestamp::from_millis(1), ..stamp(3) };
+    let known = BTreeMap::from([("a".parse().unwrap(), stamp(3)), ("b".parse().unwrap(), same_number_of_another_time)]);
+    let (frames, _) = group.snapshot(None, &known);
+    assert_eq!(said(&frames), ["b b 3", "=a,b "]);
+}
+
+#[test]
+fn who_wants_some_gets_those_alone() {
+    let group = group(&["a", "b"]);
+    group.publish(&lease("a", 1));
+    group.publish(&lease("b", 1));
+    let (frames, mut cursor) = group.snapshot(Some(BTreeSet::from(["b".parse().unwrap()])), &BTreeMap::new());
+    assert_eq!(said(&frames), ["b b 1", "=b "]);
+    group.publish(&lease("a", 2));
+    assert!(group.after(&mut cursor).is_empty());
+    group.publish(&lease("b", 2));
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 2"]);
+}
+
+#[test]
+fn what_is_the_same_wakes_nobody() {
+    let group = GroupFeed::default();
+    group.bind(&"aws".parse().unwrap(), &binding());
+    let mut wake = group.subscribe();
+    group.bind(&"aws".parse().unwrap(), &binding());
+    group.withdraw(&"never-there".parse().unwrap());
+    group.unbind(&"never-there".parse().unwrap());
+    assert!(wake.try_recv().is_err());
+    group.publish(&lease("a", 1));
+    assert!(wake.try_recv().is_ok());
+}
+
+#[test]
+fn limits_of_a_receiver_are_sent_and_sent_again_when_they_change() {
+    let (group, name) = (GroupFeed::default(), "aws".parse().unwrap());
+    let limits = |memory| LimitOverrides::new([(Limit::Memory, memory)]).unwrap();
+    let sent = |frames: &[Bytes]| match ServerMessage::decode(&frames[0][4..]).unwrap().reply {
+        Some(ServerMessageKind::Bound(bound)) => bound.limits.and_then(|limits| limits.memory_bytes),
+        other => panic!("{other:?}"),
+    };
+    group.bind(&name, &binding());
+    let (first, mut cursor) = group.snapshot(None, &BTreeMap::new());
+    assert_eq!(sent(&first), None);
+    for memory in [1 << 20, 2 << 20] {
+        group.bind(&name, &ReceiverBinding { limits: limits(memory), ..binding() });
+        assert_eq!(sent(&group.after(&mut cursor)), Some(memory));
+        group.bind(&name, &ReceiverBinding { limits: limits(memory), ..binding() });
+        assert!(group.after(&mut cursor).is_empty(), "they are the same");
+    }
+    group.bind(&name, &binding());
+    assert_eq!(sent(&group.after(&mut cursor)), None);
+}
+
+#[test]
+fn groups_have_nothing_of_each_other() {
+    let hub = GroupFeeds::default();
+    let (one, other) = (hub.group(&"one".parse().unwrap()), hub.group(&"other".parse().unwrap()));
+    one.publish(&lease("a", 1));
+    assert_eq!(all(&other).0, ["= "]);
+    assert!(Arc::ptr_eq(&one, &hub.group(&"one".parse().unwrap())));
+    hub.trust(vec![vec![1], vec![2]]);
+    let (_, mut cursor) = all(&other);
+    hub.trust(vec![vec![3]]);
+    assert_eq!(said(&other.after(&mut cursor)), ["authorities 1"]);
+}
+
+#[test]
+fn a_shared_frame_is_one_allocation() {
+    let lease = lease("a", 1);
+    let (one, other) = (GroupFeed::default(), GroupFeed::default());
+    one.publish(&lease);
+    other.publish(&lease);
+    let frame = |group: &GroupFeed| group.snapshot(None, &BTreeMap::new()).0[0].as_ptr();
+    assert_eq!(frame(&one), frame(&other));
+}
+
+#[test]
+fn what_a_group_may_have_stays_its_own_while_there_is_no_lease_and_what_is_taken_back_does_not() {
+    let group = group(&["a", "b", "c"]);
+    group.publish(&lease("a", 1));
+    group.publish(&lease("b", 1));
+    let (_, mut cursor) = all(&group);
+    group.expire(&"a".parse().unwrap());
+    assert!(group.after(&mut cursor).is_empty(), "who has it sees for itself that it has expired");
+    group.withdraw(&"b".parse().unwrap());
+    assert_eq!(said(&group.after(&mut cursor)), ["-b"]);
+    assert_eq!(all(&group).0, ["=a,c "]);
+    group.publish(&lease("a", 2));
+    group.publish(&lease("b", 2));
+    assert_eq!(all(&group).0, ["a a 2", "b b 2", "=a,b,c "]);
+    group.allow(BTreeSet::from(["b".parse().unwrap()]));
+    assert_eq!(all(&group).0, ["b b 2", "=b "]);
+    assert_eq!(said(&group.after(&mut cursor)), ["b b 2", "-a"]);
+}
+
+#[test]
+fn a_receiver_that_cannot_be_given_out_now_stays_with_who_has_it_until_it_is_taken_back() {
+    let (group, aws) = (GroupFeed::default(), "aws".parse().unwrap());
+    group.keep(&aws);
+    let (first, mut cursor) = all(&group);
+    assert_eq!(first, ["= aws"], "listed, and not sent");
+    group.bind(&aws, &binding());
+    assert_eq!(said(&group.after(&mut cursor)), ["+aws"]);
+    assert_eq!(all(&group).0, ["+aws", "= aws"]);
+    group.keep(&aws);
+    assert!(group.after(&mut cursor).is_empty());
+    assert_eq!(all(&group).0, ["= aws"]);
+    assert_eq!(group.receivers(), BTreeSet::from([aws.clone()]));
+    // No longer configured: now it is to go, wherever it is.
+    group.unbind(&aws);
+    assert_eq!(said(&group.after(&mut cursor)), ["-aws"]);
+    assert_eq!(all(&group).0, ["= "]);
+}
+
+#[test]
+fn delivered_names_all_instances_and_only_changes() {
+    let group = group(&["a", "b"]);
+    let wanted = Some(BTreeSet::from(["b".parse().unwrap(), "c".parse().unwrap()]));
+    let (frames, mut cursor) = group.snapshot(wanted, &BTreeMap::new());
+    assert_eq!(delivered(&frames), ["a,b"], "whatever the worker wants, and without a lease");
+    assert!(matches!(reply(frames.last().unwrap()), ServerMessageKind::Complete(_)), "before all is complete");
+    group.allow(BTreeSet::from(["a".parse().unwrap(), "b".parse().unwrap()]));
+    assert!(group.after(&mut cursor).is_empty());
+    group.allow(BTreeSet::new());
+    assert_eq!(delivered(&group.after(&mut cursor)), [""]);
+    assert_eq!(delivered(&group.snapshot(None, &BTreeMap::new()).0), [""]);
+}

@@ -1,0 +1,132 @@
+//! What a store holds: the state of one call, and how the capabilities reach their part of it.
+
+use std::sync::Arc;
+
+use deputy_core::{Limits, Outputs};
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::bindings::delegation::tokens::types;
+use crate::call_budget::CallBudget;
+use crate::clock;
+use crate::guest_log::GuestLog;
+use crate::http::{HttpHooks, HttpPolicy};
+use crate::limiter::Limiter;
+use crate::logging;
+use crate::network::Resolver;
+use crate::outputs::{self, OutputMode, OutputStage};
+use crate::redact::Redactor;
+use crate::secret_values;
+use crate::secrets::{self, CallValues, SecretStore, Secrets, SecretsView};
+use crate::sockets::{self, Sockets, SocketsView};
+
+/// What an instance brings to each of its calls.
+pub(crate) struct InstanceContext {
+    pub(crate) http: HttpPolicy,
+    pub(crate) files: OutputMode,
+    pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) secrets: Arc<SecretStore>,
+}
+
+impl InstanceContext {
+    /// Without any grant.
+    pub(crate) fn bare(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, files: OutputMode) -> Self {
+        let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
+        Self { http, files, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
+    }
+}
+
+/// The state of one call.
+pub(crate) struct CallState {
+    pub(crate) limiter: Limiter,
+    hooks: HttpHooks,
+    http: WasiHttpCtx,
+    log: GuestLog,
+    outputs: OutputStage,
+    secrets: Secrets,
+    sockets: Sockets,
+    table: ResourceTable,
+    wasi: WasiCtx,
+}
+
+impl CallState {
+    pub(crate) fn new(
+        bindings: &InstanceContext,
+        account: &Arc<CallBudget>,
+        log: &GuestLog,
+        redactor: &Arc<Redactor>,
+    ) -> Self {
+        let (limits, grant) = (account.limits(), bindings.http.grant());
+        let values = Arc::new(CallValues::new(Arc::clone(&bindings.secrets) as _, Arc::clone(redactor)));
+        let policy = Arc::new(bindings.http.for_call(Arc::clone(&values) as _));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles as usize);
+        let mut http = WasiHttpCtx::new();
+        // Counts what headers take in memory, several times what they take on the wire, where the limit is checked.
+        http.set_field_size_limit(limits.headers.as_usize().saturating_mul(4));
+        Self {
+            limiter: Limiter::new(limits),
+            hooks: HttpHooks::new(policy, Arc::clone(account), Arc::clone(&bindings.resolver)),
+            http,
+            log: log.clone(),
+            outputs: OutputStage::new(bindings.files, Arc::clone(account)),
+            secrets: Secrets::new(Arc::clone(grant), values, Arc::clone(account), clock::now),
+            sockets: Sockets::new(Arc::clone(grant), Arc::clone(account), Arc::clone(&bindings.resolver)),
+            table,
+            wasi: wasi(limits, log),
+        }
+    }
+
+    /// The files that the call has put.
+    pub(crate) fn take_outputs(&mut self) -> Outputs {
+        self.outputs.take()
+    }
+}
+
+/// WASI without arguments, environment, files and network; what it prints goes to the log. Its own sockets are not
+/// linked, and would be refused: they know addresses and no names.
+fn wasi(limits: &Limits, log: &GuestLog) -> WasiCtx {
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(log.stdout()).stderr(log.stderr());
+    wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    wasi.max_random_size(limits.argument.as_u64());
+    wasi.build()
+}
+
+/// Adds every interface that a component may import: WASI 0.2, and the contract's capabilities.
+pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    sockets::link(linker, |state| SocketsView { sockets: &mut state.sockets, table: &mut state.table })?;
+    secrets::link(linker, secrets_view)?;
+    secret_values::link(linker, secrets_view)?;
+    logging::link(linker, |state| &mut state.log)?;
+    outputs::link(linker, |state| &mut state.outputs)?;
+    types::add_to_linker::<CallState, HasTypes>(linker, |_| HasTypes)
+}
+
+fn secrets_view(state: &mut CallState) -> SecretsView<'_> {
+    SecretsView { secrets: &mut state.secrets, table: &mut state.table }
+}
+
+/// The contract's `types` have no functions, but components import them.
+struct HasTypes;
+
+impl HasData for HasTypes {
+    type Data<'a> = HasTypes;
+}
+
+impl types::Host for HasTypes {}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a component is, read from its compiled form: what it exports, and what it can ever ask for.
+
+use std::fmt;
+
+use deputy_core::Digest;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+/// What a component is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentInfo {
+    /// The SHA-256 of its file.
+    pub digest: Digest,
+    /// The size of its file in bytes.
+    pub size: u64,
+    /// What it is for.
+    pub kind: ComponentKind,
+    /// Whether it can prolong tokens.
+    pub renews: bool,
+    /// Whether it can revoke tokens.
+    pub revokes: bool,
+    /// Everything that it can ask the host for, by the name of the interface.
+    pub imports: Vec<Import>,
+}
+
+/// What a component is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComponentKind {
+    /// It obtains tokens.
+    Provider,
+    /// It applies tokens.
+    Receiver,
+}
+
+impl fmt::Display for ComponentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Provider => "provider",
+            Self::Receiver => "receiver",
+        })
+    }
+}
+
+/// One imported interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// `wasi:http/outgoing-handler@0.2.12`
+    pub interface: String,
+    /// The functions that are imported of it, in the contract's spelling; empty if it is imported for its types.
+    pub functions: Vec<String>,
+}
+
+const CONTRACT: &str = "delegation:tokens";
+
+impl ComponentInfo {
+    /// Reads a component's type; `None` if it is neither a provider nor a receiver of this contract.
+    pub(crate) fn of(engine: &Engine, component: &Component, digest: Digest, size: u64) -> Option<Self> {
+        let own = component.component_type();
+        let exports = |interface: &str| {
+            let name = format!("{CONTRACT}/{interface}@0.1.0");
+            own.exports(engine)
+                .any(|(export, item)| export == name && matches!(item.ty, ComponentItem::ComponentInstance(_)))
+        };
+        let kind = if exports("provider") {
+            ComponentKind::Provider
+        } else if exports("receiver") {
+            ComponentKind::Receiver
+        } else {
+            return None;
+        };
+        let imports = own.imports(engine).map(|(name, item)| import(engine, name, &item.ty)).collect();
+        Some(Self { digest, size, kind, renews: exports("renewal"), revokes: exports("revocation"), imports })
+    }
+
+    /// The import of an interface, whatever its version: `wasi:http/outgoing-handler`.
+    pub fn import(&self, interface: &str) -> Option<&Import> {
+        self.imports.iter().find(|import| import.name() == interface)
+    }
+
+    /// Whether a function of an interface is imported.
+    pub fn uses(&self, interface: &str, function: &str) -> bool {
+        self.import(interface).is_some_and(|import| import.functions.iter().any(|own| own == function))
+    }
+}
+
+impl Import {
+    /// The interface without its version.
+    pub fn name(&self) -> &str {
+        self.interface.split_once('@').map_or(&self.interface, |(name, _)| name)
+    }
+}
+
+fn import(engine: &Engine, name: &str, item: &ComponentItem) -> Import {
+    let functions = match item {
+        ComponentItem::ComponentInstance(instance) => (instance.exports(engine))
+            .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+            .map(|(function, _)| function.to_owned())
+            .collect(),
+        _ => Vec::new(),
+    };
+    Import { interface: name.to_owned(), functions }
+}

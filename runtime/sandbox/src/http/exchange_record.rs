@@ -1,0 +1,113 @@
+//! What one request did, for the audit log and for the two bodies that count for it. It decides nothing.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use deputy_core::PolicyDenial;
+use deputy_core::grant::HttpTarget;
+use deputy_observe::{AuditAction, AuditSubject};
+
+use crate::call_budget::CallBudget;
+use crate::record::Record;
+use crate::secret_fault::SecretFault;
+
+/// The audit record of one request, written with the final counts when it is dropped.
+pub(crate) struct ExchangeRecord {
+    account: Arc<CallBudget>,
+    record: Record,
+    meter: Arc<BodyMeter>,
+}
+
+/// What the bodies of one request counted, and what went wrong in the component's.
+#[derive(Default)]
+pub(crate) struct BodyMeter {
+    sent: AtomicU64,
+    received: AtomicU64,
+    trouble: OnceLock<BodyFailure>,
+}
+
+/// Why a component's body did not reach its end.
+#[derive(Debug, Clone)]
+pub(crate) enum BodyFailure {
+    /// The component gave it up.
+    Aborted,
+    /// It went over a limit.
+    Refused(PolicyDenial),
+}
+
+impl ExchangeRecord {
+    pub(crate) fn begin(account: &Arc<CallBudget>, what: AuditAction) -> Self {
+        Self { account: Arc::clone(account), record: Record::begin(account, what), meter: Arc::default() }
+    }
+
+    pub(crate) fn actor(&self) -> &AuditSubject {
+        self.account.actor()
+    }
+
+    pub(crate) fn note_fault(&self, fault: SecretFault) {
+        self.account.note_fault(fault);
+    }
+
+    pub(crate) fn meter(&self) -> Arc<BodyMeter> {
+        Arc::clone(&self.meter)
+    }
+
+    pub(crate) fn record(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
+    /// What is really reached, in its one form: host in lower case, port written out.
+    pub(crate) fn note_target(&mut self, closed: &HttpTarget) {
+        if let Some(AuditAction::Http { target, path, .. }) = self.record.what() {
+            *target = closed.target().to_string();
+            *path = closed.path().to_owned();
+        }
+    }
+
+    pub(crate) fn note_address(&mut self, at: IpAddr) {
+        if let Some(AuditAction::Http { address, .. }) = self.record.what() {
+            *address = Some(at);
+        }
+    }
+
+    pub(crate) fn note_status(&mut self, code: u16) {
+        if let Some(AuditAction::Http { status, .. }) = self.record.what() {
+            *status = Some(code);
+        }
+    }
+
+    pub(crate) fn note_injected(&mut self, secret: String) {
+        if let Some(AuditAction::Http { injected, .. }) = self.record.what() {
+            injected.push(secret);
+        }
+    }
+}
+
+impl Drop for ExchangeRecord {
+    fn drop(&mut self) {
+        if let Some(AuditAction::Http { sent, received, .. }) = self.record.what() {
+            *sent = self.meter.sent.load(Ordering::Relaxed);
+            *received = self.meter.received.load(Ordering::Relaxed);
+        }
+    }
+}
+
+impl BodyMeter {
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes the first trouble; what follows from it is not news.
+    pub(crate) fn troubled(&self, trouble: BodyFailure) {
+        self.trouble.get_or_init(|| trouble);
+    }
+
+    pub(crate) fn trouble(&self) -> Option<&BodyFailure> {
+        self.trouble.get()
+    }
+}

@@ -1,0 +1,176 @@
+//! The forms in which a secret's value may turn up in a text.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use deputy_core::SecretBytes;
+use serde_json::Value;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// A shorter value is looked for as it is alone: its encoded forms are too common in innocent texts.
+const ENCODED_FROM: usize = 6;
+/// So is a longer one: its forms would take forty times its size, and no line of a log shows that much.
+const ENCODED_UPTO: usize = 64 << 10;
+/// A part of a value (a line of a key, a member of a JSON object) is a secret of its own from this length on.
+const PART_FROM: usize = 8;
+/// Members of a JSON object that are no secrets: identifiers and public keys.
+const PUBLIC: [&str; 14] = [
+    "AccessKeyId",
+    "Expiration",
+    "alg",
+    "auth_uri",
+    "client_email",
+    "crv",
+    "e",
+    "key_ops",
+    "kid",
+    "kty",
+    "n",
+    "use",
+    "x",
+    "y",
+];
+
+/// What is looked for. Everything in it can give a secret away: it is wiped, and has no `Debug`.
+pub(super) struct SecretVariants {
+    forms: Vec<Form>,
+    /// The forms that begin with a byte, the longest first.
+    by_first: Vec<Vec<usize>>,
+    longest: usize,
+}
+
+struct Form {
+    bytes: Zeroizing<Vec<u8>>,
+    marker: Arc<str>,
+}
+
+impl SecretVariants {
+    pub(super) fn of(values: &[(String, Arc<SecretBytes>)]) -> Self {
+        let mut forms = Vec::new();
+        for (name, value) in values {
+            let marker: Arc<str> = format!("[secret {name}]").into();
+            let mut add = |bytes: Vec<u8>| {
+                if !bytes.is_empty() {
+                    forms.push(Form { bytes: Zeroizing::new(bytes), marker: Arc::clone(&marker) });
+                }
+            };
+            let value = value.expose();
+            all_forms(value, &mut add);
+            for part in parts(value) {
+                all_forms(&part, &mut add);
+            }
+        }
+        forms.sort_by(|a, b| b.bytes.len().cmp(&a.bytes.len()).then_with(|| a.bytes.cmp(&b.bytes)));
+        forms.dedup_by(|a, b| a.bytes == b.bytes);
+        let mut by_first = vec![Vec::new(); 256];
+        for (index, form) in forms.iter().enumerate() {
+            if let Some(list) = form.bytes.first().and_then(|first| by_first.get_mut(usize::from(*first))) {
+                list.push(index);
+            }
+        }
+        let longest = forms.first().map_or(0, |form| form.bytes.len());
+        Self { forms, by_first, longest }
+    }
+
+    pub(super) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    pub(super) fn blank(&self, raw: &[u8], upto: usize) -> Vec<u8> {
+        let mut blanked = Vec::with_capacity(raw.len().min(upto));
+        let mut at = 0;
+        while at < upto
+            && let Some((first, _)) = raw.get(at..).and_then(<[u8]>::split_first)
+        {
+            match self.at(raw.get(at..).unwrap_or_default()) {
+                Some(form) => {
+                    blanked.extend_from_slice(form.marker.as_bytes());
+                    at += form.bytes.len();
+                }
+                None => {
+                    blanked.push(*first);
+                    at += 1;
+                }
+            }
+        }
+        blanked
+    }
+
+    /// The longest form that a text begins with.
+    fn at(&self, text: &[u8]) -> Option<&Form> {
+        let candidates = self.by_first.get(usize::from(*text.first()?))?;
+        candidates.iter().filter_map(|index| self.forms.get(*index)).find(|form| text.starts_with(&form.bytes))
+    }
+}
+
+/// The value as it is, as JSON and debug outputs write it, in hexadecimal, percent-encoded, and in base64 (also inside of
+/// a longer text that was encoded as a whole, such as `user:password`).
+fn all_forms(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
+    add(value.to_vec());
+    if !(ENCODED_FROM..=ENCODED_UPTO).contains(&value.len()) {
+        return;
+    }
+    if let Ok(text) = std::str::from_utf8(value) {
+        let inside =
+            |quoted: String| quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().as_bytes().to_vec();
+        add(inside(format!("{text:?}")));
+        if let Ok(json) = serde_json::to_string(text) {
+            add(inside(json));
+        }
+    }
+    for digits in [b"0123456789abcdef", b"0123456789ABCDEF"] {
+        let digit = |nibble: u8| digits.get(usize::from(nibble)).copied().unwrap_or(b'?');
+        add(value.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect());
+        for (kept, plus) in [(b"-._~".as_slice(), false), (b"-._*", true), (b"-_.!~*'()", false), (b"-._~/", false)] {
+            let mut encoded = Vec::with_capacity(value.len() * 3);
+            for &byte in value {
+                match byte {
+                    b' ' if plus => encoded.push(b'+'),
+                    byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => encoded.push(byte),
+                    byte => encoded.extend([b'%', digit(byte >> 4), digit(byte & 15)]),
+                }
+            }
+            add(encoded);
+        }
+    }
+    for letters in [alphabet::STANDARD, alphabet::URL_SAFE] {
+        let engine = GeneralPurpose::new(&letters, NO_PAD);
+        add(engine.encode(value).into_bytes());
+        for before in 0..3 {
+            let shifted = Zeroizing::new([vec![0; before], value.to_vec()].concat());
+            // Only whole letters of the value: the first may hold bits of what is before it, the last of what follows.
+            let (from, to) = ((before * 8).div_ceil(6), shifted.len() * 8 / 6);
+            add(engine.encode(&*shifted).as_bytes().get(from..to).unwrap_or_default().to_vec());
+        }
+    }
+}
+
+/// The lines of a key in PEM, and the texts of a JSON object, however deep: each may be printed alone.
+fn parts(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let mut parts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+    let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    if value.contains(&b'\n') {
+        let secret = |line: &&[u8]| line.len() >= PART_FROM && !line.starts_with(b"-----");
+        parts.extend(lines.filter(secret).map(|line| Zeroizing::new(line.to_vec())));
+    }
+    if value.trim_ascii_start().starts_with(b"{")
+        && let Ok(object) = serde_json::from_slice(value)
+    {
+        texts(object, &mut parts);
+    }
+    parts
+}
+
+/// The reader of JSON has bounded how deep this goes.
+fn texts(value: Value, parts: &mut Vec<Zeroizing<Vec<u8>>>) {
+    match value {
+        Value::Array(items) => items.into_iter().for_each(|item| texts(item, parts)),
+        Value::Object(members) => {
+            let secret = members.into_iter().filter(|(name, _)| !PUBLIC.contains(&name.as_str()));
+            secret.for_each(|(_, member)| texts(member, parts));
+        }
+        Value::String(text) if text.len() >= PART_FROM => parts.push(Zeroizing::new(text.into_bytes())),
+        _ => {}
+    }
+}
