@@ -111,7 +111,7 @@ fn the_finest_log_has_no_secret_that_the_host_sends_or_gets() {
         );
         let run = home.deputy(&["--log", "trace", "obtain", "pod", "--audit", "audit.jsonl"]).ends_with(code);
         assert!(!run.stdout.contains(TOKEN) && !run.stderr.contains(TOKEN), "{}{}", run.stdout, run.stderr);
-        let logged = run.stderr.contains("an HTTP request failed");
+        let logged = run.stderr.contains("HTTP request failed");
         assert_eq!(logged, code == exit::UNAVAILABLE, "{}", run.stderr);
     }
     let request = server.request();

@@ -48,7 +48,7 @@ fn a_file_is_given_out_like_any_lease_and_a_new_one_replaces_it() {
     assert!(run.stderr.contains("its tokens come from a file"), "{}", run.stderr);
 
     fs::remove_file(home.path("secrets/token")).unwrap();
-    running.until("the warning", || running.log().contains("the file of an instance can't be used"));
+    running.until("the warning", || running.log().contains("payload file unusable"));
     let pod = running.now("pod");
     assert_eq!((&pod["ready"], &pod["lease"]["revision"]), (&true.into(), &2.into()), "what was held is good: {pod}");
 }

@@ -67,7 +67,7 @@ fn a_good_file_restarts_what_it_changes_and_leaves_all_else_alone() {
 
     // When a token is replaced changes no token.
     home.edit("[instances.second]\n", "[instances.second]\nrenew = { ratio = 0.5 }\n");
-    let told = || running.log().matches("the configuration was read again").count();
+    let told = || running.log().matches("configuration reloaded").count();
     let before = told();
     running.signal("HUP");
     running.until("the log", || told() > before);

@@ -98,7 +98,8 @@ fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
     let text = reading.join().unwrap();
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let dropped: u64 = lines.iter().filter_map(|line| line["fields"]["dropped"].as_u64()).sum();
-    let written = lines.iter().filter(|line| line["fields"]["message"] == "given out over the control socket").count();
+    let written =
+        lines.iter().filter(|line| line["fields"]["message"] == "payload sent over the control socket").count();
     assert_eq!(written as u64 + dropped, 6000, "{dropped} dropped");
     assert!(dropped > 0);
 }

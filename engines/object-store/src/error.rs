@@ -8,7 +8,7 @@ use deputy_core::{InstanceName, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
     /// None came in time.
-    #[error("the coordinator sent no lease of {instance} within {waited:?}: {why}")]
+    #[error("no lease of {instance} arrived within {waited:?}: {why}")]
     Absent {
         /// Of which instance.
         instance: InstanceName,
@@ -18,7 +18,7 @@ pub enum LeaseError {
         why: String,
     },
     /// The one that is held has ended.
-    #[error("the lease of {instance} ended at {ended}, and the coordinator sent no other: {why}")]
+    #[error("the lease of {instance} expired at {ended} and was not replaced: {why}")]
     Expired {
         /// Of which instance.
         instance: InstanceName,
@@ -37,7 +37,7 @@ pub enum LeaseError {
     #[error("{0}")]
     Refused(String),
     /// This engine is no worker any more.
-    #[error("there will be no lease of {instance}: {why}")]
+    #[error("no lease of {instance} can arrive: {why}")]
     Out {
         /// Of which instance.
         instance: InstanceName,

@@ -172,7 +172,7 @@ impl Control {
                 self.workers()?.revoke_token(parsed(id)?).await?;
                 json(&Done { schema: SCHEMA, done: "revoke" })
             }
-            _ => Err(ControlError::new("request", "there is nothing at this path for this method")),
+            _ => Err(ControlError::new("request", "no such path for this method")),
         }
     }
 
@@ -198,7 +198,7 @@ impl Control {
         }
         let workers = self.workers()?;
         let (string, expires) = workers.create_token(group.clone(), uses, life).await?;
-        tracing::info!(token = %string.token, %group, uses, %expires, "a token was made");
+        tracing::info!(token = %string.token, %group, uses, %expires, "join token created");
         let mut head = vec![("deputy-token", string.token.to_string()), ("deputy-expires", expires.to_string())];
         let groups = workers.groups();
         if !groups.is_empty() && !groups.contains(&group) {
@@ -317,7 +317,7 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlEr
 }
 
 fn given(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
-    tracing::info!(%instance, revision = %lease.revision, "given out over the control socket");
+    tracing::info!(%instance, revision = %lease.revision, "payload sent over the control socket");
     let Lease { revision, obtained_at, valid_until, payload, .. } = lease.clone();
     reply::given(reply::LeaseReply { service, revision, obtained_at, valid_until, payload })
 }

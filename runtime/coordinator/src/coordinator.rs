@@ -79,10 +79,10 @@ pub struct CoordinatorConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
     /// Another one runs, or the store fails.
-    #[error("the state can't be used")]
+    #[error("cannot open the state directory")]
     Store(#[from] StoreError),
     /// The records can't be read.
-    #[error("the leases that are kept can't be read")]
+    #[error("cannot read the saved leases")]
     Restore(#[source] Box<dyn Error + Send + Sync>),
 }
 
@@ -148,7 +148,7 @@ impl Coordinator {
         let keeper = Arc::new(LeaseStore::new(Arc::clone(&options.store)));
         let restored = keeper.restore().await.map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
         for error in restored.damaged.iter().take(DAMAGED_SHOWN) {
-            tracing::error!(%error, "a lease can't be used: it is obtained anew");
+            tracing::error!(%error, "lease record unusable; obtaining a new lease");
         }
         if restored.damaged.len() > DAMAGED_SHOWN {
             tracing::error!(damaged = restored.damaged.len(), "leases can't be used: they are obtained anew");
@@ -157,7 +157,7 @@ impl Coordinator {
         let begin = if lock.fencing() > 1 { InitialBudget::Empty } else { InitialBudget::Full };
         let schedule = Schedule::new(begin, options.seed);
         let since = options.clock.now();
-        tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state was read");
+        tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state restored");
         let mut loading = Loading::default();
         for (name, record) in restored.records {
             // Components may have to be compiled first, for minutes after an upgrade: nobody has to wait for that.
@@ -321,12 +321,12 @@ impl Coordinator {
     /// Ends the calls that still go on; whether there is nothing more to wait for.
     fn cut(&mut self, now: Now) -> bool {
         if self.calls.is_empty() {
-            tracing::warn!("some state could not be saved in time");
+            tracing::warn!("shutdown deadline passed before all state was saved");
             return true;
         }
         for (call, running) in std::mem::take(&mut self.calls) {
             running.abort.abort();
-            tracing::warn!(instance = %running.instance, function = running.function, "a call was cut off");
+            tracing::warn!(instance = %running.instance, function = running.function, "call cancelled by shutdown");
             let cut = CallOutcome::Failed(FailureKind::Unavailable, "the coordinator stopped".to_owned());
             self.handle(ScheduleEvent::Finished(call, cut));
         }
@@ -363,7 +363,7 @@ impl Coordinator {
                     event_log::log(&told);
                 }
                 ScheduleAction::Withdraw(name) => {
-                    tracing::info!(instance = %name, "withdrawn");
+                    tracing::info!(instance = %name, "lease withdrawn");
                     self.options.board.withdraw(&name);
                 }
             }
@@ -455,7 +455,7 @@ impl Coordinator {
             Err(error) => match self.tasks.remove(&error.id()) {
                 Some(_) if error.is_cancelled() => {}
                 Some(Task::Call(call)) => {
-                    tracing::error!("a call panicked: this is a bug, please report it");
+                    tracing::error!("call panicked; this is a bug, please report it");
                     self.called(
                         call,
                         CallOutcome::Failed(FailureKind::Internal, "the call panicked: this is a bug".to_owned()),

@@ -6,10 +6,13 @@ use deputy_core::schedule::{NotRevoked, OperatorEvent};
 pub(crate) fn log(notice: &OperatorEvent) {
     match notice {
         OperatorEvent::ClockJumped(millis) => {
-            tracing::warn!(seconds = millis / 1000, "the clock was set, or the machine slept: what is due is done now");
+            tracing::warn!(
+                seconds = millis / 1000,
+                "clock jump detected (clock set, or machine suspended); running everything that is due"
+            );
         }
         OperatorEvent::Expired(instance, revision) => {
-            tracing::error!(%instance, %revision, "the lease ended before there was another one");
+            tracing::error!(%instance, %revision, "lease expired before it was replaced");
         }
         OperatorEvent::ExpiryAssumed(instance, told, assumed) => match told {
             Some(told) => tracing::warn!(
@@ -20,10 +23,10 @@ pub(crate) fn log(notice: &OperatorEvent) {
         },
         OperatorEvent::Failed(instance, trouble, wait) if trouble.kind.is_slow() => tracing::error!(
             %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
-            "a call failed, and only a change will mend it"
+            "call failed; a configuration change is needed"
         ),
         OperatorEvent::Failed(instance, trouble, wait) => tracing::warn!(
-            %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait, "a call failed"
+            %instance, kind = %trouble.kind, error = %trouble.message, retry_in = %wait, "call failed"
         ),
         OperatorEvent::Orphaned(instance, until) => tracing::warn!(
             %instance, kept_until = %until,
@@ -36,7 +39,7 @@ pub(crate) fn log(notice: &OperatorEvent) {
         ),
         OperatorEvent::RevokeFailed(instance, revision, trouble, wait) => tracing::warn!(
             %instance, %revision, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
-            "a lease could not be revoked"
+            "revocation failed"
         ),
         OperatorEvent::RevokeGivenUp(instance, revision, NotRevoked::Reconfigured) => tracing::error!(
             %instance, %revision, reason = NotRevoked::Reconfigured.word(),
@@ -47,7 +50,7 @@ pub(crate) fn log(notice: &OperatorEvent) {
             tracing::warn!(%instance, %revision, reason = why.word(), "a lease was not revoked: {why}");
         }
         OperatorEvent::SaveFailed(instance, error, wait) => tracing::error!(
-            %instance, %error, retry_in = %wait, "state could not be saved: what was obtained is not given out yet"
+            %instance, %error, retry_in = %wait, "saving the lease failed; it stays unpublished"
         ),
     }
 }

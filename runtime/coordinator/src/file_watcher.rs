@@ -121,7 +121,7 @@ impl Watched {
             Err(error) => failed(&error, self.seen.as_ref())?,
         };
         if let Err(error) = &look {
-            tracing::warn!(instance = %name, %error, "the file of an instance can't be used");
+            tracing::warn!(instance = %name, %error, "payload file unusable");
         }
         self.seen = Some(seen);
         Some(look)

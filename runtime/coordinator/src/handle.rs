@@ -70,7 +70,7 @@ pub enum RequestError {
     )]
     CannotRevoke(InstanceName),
     /// It has no component.
-    #[error("{0} has no component that could be called: its tokens come from a file")]
+    #[error("{0} has no component to call: its tokens come from a file")]
     FileOnly(InstanceName),
     /// Its component is not there yet.
     #[error("the component of {0} is being loaded: `deputy status {0}` shows when it is")]

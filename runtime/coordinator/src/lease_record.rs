@@ -18,10 +18,10 @@ const FORMAT: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LeaseRecordError {
     /// Of a later version.
-    #[error("it has format {0}, which this version of deputy does not know: run the newer one again")]
+    #[error("the record has format {0}, which this version of deputy does not support: run the newer one again")]
     Format(u32),
     /// Not what `encode` makes.
-    #[error("it is not what deputy writes")]
+    #[error("the record is not in a format of deputy")]
     Malformed,
 }
 

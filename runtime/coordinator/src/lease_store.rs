@@ -39,7 +39,7 @@ pub(crate) enum LeaseStoreError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It can't be written down.
-    #[error("the record can't be encoded: this is a bug, please report it")]
+    #[error("cannot encode the record; this is a bug, please report it")]
     Encode(#[from] serde_json::Error),
     /// A name is none of a key.
     #[error(transparent)]

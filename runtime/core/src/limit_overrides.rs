@@ -16,7 +16,7 @@ pub struct LimitOverrides(BTreeMap<Limit, u64>);
 
 /// A limit can't be what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{number} is no value of the limit `{limit}`: from {} to {}", .limit.bounds().start(), .limit.bounds().end())]
+#[error("{number} is not a valid value of the limit `{limit}`: from {} to {}", .limit.bounds().start(), .limit.bounds().end())]
 pub struct LimitError {
     /// Which.
     pub limit: Limit,
@@ -157,7 +157,7 @@ mod tests {
             }
         }
         let error = LimitError { limit: Limit::Instances, number: 65 };
-        assert_eq!(error.to_string(), "65 is no value of the limit `instances`: from 1 to 64");
+        assert_eq!(error.to_string(), "65 is not a valid value of the limit `instances`: from 1 to 64");
     }
 
     #[test]

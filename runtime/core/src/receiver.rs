@@ -41,7 +41,7 @@ pub enum ServicesError {
     #[error("the services of a receiver: {0}")]
     Name(#[from] crate::NameError),
     /// There are none.
-    #[error("the services of a receiver: there are none; a receiver names at least one, or `*` for all")]
+    #[error("the receiver names no services: it must name at least one, or `*` for all")]
     None,
 }
 

@@ -132,7 +132,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, fi
             printer.labelled(HINT, "hint", &format!("try again in {retry_after}"));
         }
         if !call.log_tail.trim().is_empty() {
-            printer.stderr("the component wrote last:\n");
+            printer.stderr("call failed; last lines of the component's stderr:\n");
             printer.stderr(&indented(&call.log_tail, "  | "));
         }
     }

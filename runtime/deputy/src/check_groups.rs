@@ -47,7 +47,7 @@ struct ReceiverJson {
 /// The component of a receiver can't be one.
 #[derive(Debug, thiserror::Error)]
 enum ReceiverError {
-    #[error("{path} is a provider: a receiver exports `receiver`")]
+    #[error("{path} is a provider, not a receiver: a receiver exports `receiver`")]
     Provider { path: String },
     #[error("{path} has the SHA-256 {found}, which is not the configured one")]
     Digest { path: String, found: String },

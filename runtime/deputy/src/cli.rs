@@ -14,7 +14,7 @@ use crate::exec::VariableTarget;
 use crate::exit::Exit;
 use crate::table::Table;
 
-/// Obtains short-lived credentials with connectors that nobody has to trust
+/// Obtains, renews and delivers short-lived credentials with sandboxed connectors
 ///
 /// Each connector is a WebAssembly component in a sandbox: it reaches only the hosts, and uses only the secrets, that
 /// the configuration grants it.
@@ -64,7 +64,7 @@ pub(crate) struct Global {
     /// The folder for compiled components and other state [default: see `state` in the configuration]
     #[arg(long, global = true, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
-    /// When to use colours
+    /// When to colour the output
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Colours::Auto)]
     pub(crate) color: Colours,
     /// How much to log on stderr [default: info of `run`, warn of all others]
@@ -72,7 +72,7 @@ pub(crate) struct Global {
     pub(crate) log: Option<LogLevel>,
 }
 
-/// When to use colours.
+/// When to colour the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Colours {
     Always,
@@ -112,81 +112,81 @@ pub(crate) enum Command {
   deputy completions zsh > ~/.zfunc/_deputy
   deputy completions fish > ~/.config/fish/completions/deputy.fish")]
     Completions(CompletionsArgs),
-    /// Call a program with what instances hold in its environment
+    /// Run a program with the leases of instances in its environment
     ///
-    /// Asks the coordinator or worker that runs, and then becomes the program: signals, exit code and process number are
-    /// the program's own. Credentials for S3 go into the variables that AWS's libraries read; of any service, --env and
-    /// --file-env hand over what is held as it is. What a program was given does not change while it runs, and it leaves
+    /// Asks the running coordinator or worker, then becomes the program: signals, exit code and process ID are
+    /// the program's own. S3 credentials go into the variables that AWS libraries read; for any service, --env and
+    /// --file-env pass the payload unchanged. The credentials do not change while the program runs, and it leaves
     /// no core dump.
     #[command(after_help = "Examples:
   deputy exec s3-prod -- aws s3 ls
   deputy exec hdfs --file-env HADOOP_TOKEN_FILE_LOCATION -- hdfs dfs -ls /
   deputy exec s3-prod api --env API_TOKEN=api --config worker.toml -- ./job")]
     Exec(ExecArgs),
-    /// Explain the codes with which deputy ends
+    /// Explain deputy's exit codes
     #[command(after_help = exit_codes_help())]
     ExitCodes(ExitCodesArgs),
-    /// Print what an instance holds, or write it to a file
+    /// Print the payload of an instance's lease, or write it to a file
     ///
-    /// Asks the coordinator that runs, or with a worker's configuration or socket the worker. An instance that is obtained
-    /// on demand is obtained by asking the coordinator, and kept for a while.
+    /// Asks the running coordinator, or the worker if its configuration or socket is given. For an on-demand instance, asking
+    /// makes the coordinator obtain a lease, which it keeps for a while.
     #[command(after_help = "Examples:
   deputy get s3-prod --out credentials.json
   deputy get s3-prod --config worker.toml
   deputy get s3-prod --wait 30s --reveal | jq -r .AccessKeyId
   deputy get s3-prod --json")]
     Get(GetArgs),
-    /// Say what a component is, what it can do and what it can never do
+    /// Show what a component is, what it can do and what it can never do
     ///
     /// A component can only do what it imports, so its import list says what it can never do, whatever it is granted
-    /// and whoever wrote it.
+    /// and regardless of its author.
     #[command(after_help = "Examples:
   deputy inspect s3-sts.wasm
   deputy inspect s3-sts.wasm --json | jq -r .sha256")]
     Inspect(InspectArgs),
     /// Obtain credentials once
     ///
-    /// Calls the provider of one instance once. The audit trail goes to stderr; what was obtained is not shown unless
-    /// asked for with --reveal or written with --out.
+    /// Calls the provider of one instance once. The audit trail goes to stderr; the payload is not shown unless
+    /// --reveal prints it or --out writes it.
     #[command(after_help = "Examples:
   deputy obtain s3-prod
   deputy obtain s3-prod --out credentials.json
   deputy obtain s3-prod --reveal | jq -r .AccessKeyId
   deputy obtain s3-prod --json --audit audit.jsonl")]
     Obtain(ObtainArgs),
-    /// Have the coordinator read its configuration again
+    /// Reload the coordinator's configuration
     ///
-    /// A configuration with an error in it changes nothing. A good one restarts the instances that it changes, a changed
+    /// A configuration with an error changes nothing. A valid one restarts the instances that it changes, a changed
     /// component included, and leaves all others alone. SIGHUP does the same.
     #[command(after_help = "Examples:
   deputy reload
   deputy reload --json | jq -r .changed[]")]
     Reload(ReloadArgs),
-    /// Have the coordinator obtain another lease now
+    /// Make the coordinator obtain a new lease now
     ///
-    /// The lease that is held stays good until then.
+    /// The current lease stays valid until then.
     #[command(after_help = "Examples:
   deputy renew s3-prod
   deputy renew s3-prod --json")]
     Renew(InstanceArgs),
-    /// Have the coordinator revoke all that an instance holds
+    /// Make the coordinator revoke the lease of an instance
     ///
-    /// Nobody is given the lease any longer from then on, and another one is obtained. Only a component that exports
-    /// revocation can do that: `deputy inspect` says which.
+    /// The lease is withdrawn at once, and a new one is obtained. Only a component that exports
+    /// `revocation` supports this: `deputy inspect` shows it.
     #[command(after_help = "Examples:
   deputy revoke oauth-lab
   deputy revoke oauth-lab --json")]
     Revoke(InstanceArgs),
-    /// Keep a lease for every instance, until a signal ends it
+    /// Run the coordinator: keep a valid lease for every instance
     ///
-    /// Obtains, renews in time, saves what it holds, sealed, in the state directory, and serves it again after a restart.
-    /// SIGTERM ends it, SIGHUP has it read the configuration again. `deputy status` says what it holds and why.
+    /// Obtains and renews leases, saves them sealed in the state directory, and restores them after a restart.
+    /// SIGTERM stops it, SIGHUP reloads the configuration. `deputy status` shows all leases and failures.
     #[command(after_help = "Examples:
   deputy run
   deputy run --config /etc/deputy/deputy.toml
   deputy run --audit - --log warn")]
     Run(RunArgs),
-    /// Say what the coordinator holds, and why
+    /// Show the coordinator's instances, leases and failures
     #[command(after_help = "Examples:
   deputy status
   deputy status s3-prod
@@ -199,14 +199,14 @@ pub(crate) enum Command {
   deputy state restore /backup/deputy.sealed
   deputy state rekey")]
     State(State),
-    /// Make, list and take back what new workers join with
+    /// Create, list and revoke the join tokens of new workers
     #[command(after_help = "Examples:
   deputy token create --group analytics
   deputy token create --group analytics --uses 20 --ttl 1h --out join
   deputy token list
   deputy token revoke 9f31c07a52d84e66")]
     Token(TokenArgs),
-    /// List workers and what they have applied, and shut them out
+    /// List workers with what they applied, remove or ban them
     #[command(after_help = "Examples:
   deputy workers
   deputy workers --group etl --worker-state connected
@@ -214,11 +214,11 @@ pub(crate) enum Command {
   deputy workers remove 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66")]
     Workers(WorkersArgs),
-    /// Receive what this machine may have, and apply it, until a signal ends it
+    /// Run a worker: receive leases and publish them as files
     ///
-    /// Joins the coordinator once, with a join string, and is known to it from then on. Runs the receivers of its group and
-    /// its own, each of whose files appear as one unit in the output folder. What it applied stays when the coordinator is
-    /// away, and when it ends.
+    /// Joins the coordinator once, with a join string, and keeps its identity from then on. Runs the receivers of its group and
+    /// its own; the files of each receiver appear as one unit in the output folder. Published files stay when the coordinator is
+    /// unreachable and when the worker stops.
     #[command(after_help = "Examples:
   deputy worker --join join.txt --output /run/deputy
   deputy worker --config /etc/deputy/worker.toml
@@ -245,7 +245,7 @@ pub(crate) struct WorkerArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
-    /// Say what the worker holds and what its receivers applied
+    /// Show the worker's leases and what its receivers applied
     #[command(after_help = "Examples:
   deputy worker status
   deputy worker status --config /etc/deputy/worker.toml
@@ -330,21 +330,21 @@ pub(crate) struct StateRekey {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token, and print the string that workers join with
+    /// Create a join token and print its join string
     ///
-    /// Who has the string can become a worker of the group until the token is used up, expires or is revoked. It is
+    /// Anyone with the join string can enrol a worker in the group until the token is used up, expires or is revoked. It is
     /// printed once; the coordinator keeps a hash of it.
     #[command(after_help = "Examples:
   deputy token create --group analytics
   deputy token create --group analytics --uses 20 --ttl 1h --out join
   deputy token create --group analytics --json | jq -r .join")]
     Create(CreateTokenArgs),
-    /// List the tokens that can still be used
+    /// List the usable join tokens
     #[command(after_help = "Examples:
   deputy token list
   deputy token list --json | jq -r .tokens[].id")]
     List(CoordinatorArgs),
-    /// Take a token back; workers that joined with it stay
+    /// Revoke a join token; workers that enrolled with it stay
     #[command(after_help = "Examples:
   deputy token revoke 9f31c07a52d84e66
   deputy token revoke 9f31c07a52d84e66 --json")]
@@ -353,13 +353,13 @@ pub(crate) enum TokenCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateTokenArgs {
-    /// The group whose workers it makes: what they get is in `deliver-to` of the instances
+    /// The group of the new workers: `deliver-to` of an instance names the groups that get it
     #[arg(long)]
     pub(crate) group: GroupName,
-    /// How many workers may join with it
+    /// How many workers may enrol with it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: u32,
-    /// How long it can be used, at most 30d
+    /// How long it is valid, at most 30d
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub(crate) ttl: Span,
     /// Write the string to a file that only its owner can read (mode 0600), and not to stdout
@@ -419,12 +419,12 @@ pub(crate) struct ListWorkers {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersCommand {
-    /// Shut a worker out at once, and never let its key in again
+    /// Disconnect a worker at once and refuse its key from then on
     #[command(after_help = "Examples:
   deputy workers ban 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66 --json")]
     Ban(WorkerIdArgs),
-    /// Shut a worker out at once; with another token it may join again
+    /// Disconnect a worker at once; it may enrol again with a new token
     #[command(after_help = "Examples:
   deputy workers remove 9f31c07a52d84e66
   deputy workers remove 9f31c07a52d84e66 --json")]
@@ -455,13 +455,13 @@ pub(crate) struct ExecArgs {
     /// The names of instances
     #[arg(required = true, value_name = "INSTANCE")]
     pub(crate) instances: Vec<String>,
-    /// Put what an instance holds, as it is, into a variable; NAME=INSTANCE if several are named
+    /// Put an instance's payload into a variable; NAME=INSTANCE if several instances are named
     #[arg(long, value_name = "NAME[=INSTANCE]")]
     pub(crate) env: Vec<VariableTarget>,
-    /// Put it into a file in memory, and the file's path into a variable
+    /// Put the payload into an in-memory file, and the file's path into a variable
     #[arg(long, value_name = "NAME[=INSTANCE]")]
     pub(crate) file_env: Vec<VariableTarget>,
-    /// How long to wait until there is something, at most 60s
+    /// How long to wait for a lease, at most 60s
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = wait)]
     pub(crate) wait: Span,
     #[command(flatten)]
@@ -494,16 +494,16 @@ pub(crate) struct InstanceArgs {
 pub(crate) struct GetArgs {
     /// The name of an instance
     pub(crate) instance: String,
-    /// Print what it holds, and nothing else, on stdout
+    /// Print the payload, and nothing else, on stdout
     #[arg(long, conflicts_with = "json")]
     pub(crate) reveal: bool,
-    /// Write what it holds to a file that only its owner can read (mode 0600)
+    /// Write the payload to a file that only its owner can read (mode 0600)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: Option<PathBuf>,
-    /// How long to wait until there is something, at most 60s
+    /// How long to wait for a lease, at most 60s
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = wait)]
     pub(crate) wait: Span,
-    /// Print one JSON object, without what it holds
+    /// Print one JSON object, without the payload
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -534,9 +534,9 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// One instance alone, with all that is known of it
+    /// Show one instance in detail
     pub(crate) instance: Option<String>,
-    /// Ask again every second, until interrupted
+    /// Refresh every second until interrupted
     #[arg(long)]
     pub(crate) watch: bool,
     /// Print one JSON object, or one per line with --watch
@@ -588,13 +588,13 @@ pub(crate) struct InspectArgs {
 pub(crate) struct ObtainArgs {
     /// The name of an instance in the configuration
     pub(crate) instance: String,
-    /// Print what was obtained, and nothing else, on stdout
+    /// Print the payload, and nothing else, on stdout
     #[arg(long, conflicts_with = "json")]
     pub(crate) reveal: bool,
-    /// Write what was obtained to a file that only its owner can read (mode 0600)
+    /// Write the payload to a file that only its owner can read (mode 0600)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: Option<PathBuf>,
-    /// Print one JSON object, without what was obtained
+    /// Print one JSON object, without the payload
     #[arg(long)]
     pub(crate) json: bool,
     /// Append the audit trail as JSON lines to a file, too; - is stdout [default: see `audit` in the configuration]

@@ -62,13 +62,13 @@ enum ExecError {
     Twice(String),
     #[error("{0} is not among the instances that are named")]
     Unnamed(String),
-    #[error("{0} could be of any of the instances: say of which, {0}=INSTANCE")]
+    #[error("{0} is ambiguous between the instances: write {0}=INSTANCE")]
     Ambiguous(String),
     #[error("{variable} would be set twice, for {first} and for {second}")]
     Conflict { variable: String, first: String, second: String },
-    #[error("nothing is known of how a program takes what {instance} holds: its service is {service}")]
+    #[error("`deputy exec` has no default variables for the service {service} of {instance}")]
     Service { instance: String, service: String },
-    #[error("what {instance} holds can't be put into variables: {why}")]
+    #[error("the payload of {instance} does not fit into variables: {why}")]
     Payload { instance: String, why: String },
 }
 

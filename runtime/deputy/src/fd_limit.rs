@@ -19,7 +19,7 @@ pub(crate) fn room(limits: ServerLimits) -> ServerLimits {
     if room.workers < limits.workers {
         tracing::warn!(
             workers = room.workers,
-            "the limit on open files leaves room for so many workers: raise it (`LimitNOFILE` of a service, `ulimit -n`)"
+            "open-file limit bounds the number of workers; raise it (`LimitNOFILE` of a service, `ulimit -n`)"
         );
     }
     room

@@ -20,7 +20,7 @@ pub(crate) struct PayloadFile {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PayloadFileError {
     /// Something else than a file is there.
-    #[error("{} is there and is no regular file: it is left alone", path.display())]
+    #[error("{} exists and is not a regular file", path.display())]
     Irregular { path: PathBuf },
     /// The path does not name a file.
     #[error("{} is not the path of a file", path.display())]

@@ -54,7 +54,7 @@ impl SandboxedProvider {
         self.tell(&call.refusals);
         let Err(error) = &call.result else { return CallOutcome::NotRequired };
         if !call.log_tail.trim().is_empty() {
-            tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "the component wrote last");
+            tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "call failed; last lines of the component's stderr");
         }
         let message = match call_report::secrets(&call.secret_faults) {
             Some(faults) => format!("{faults}; the component said: {}", message(error)),
@@ -67,7 +67,7 @@ impl SandboxedProvider {
     fn tell(&self, refusals: &[PolicyDenial]) {
         for refusal in call_report::refusals(refusals, Principal::Instance(&self.instance)) {
             let fix = refusal.fix.as_deref().unwrap_or_default();
-            tracing::warn!(code = refusal.code, fix, config = %self.config, "refused: {}", refusal.message);
+            tracing::warn!(code = refusal.code, fix, config = %self.config, "denied by policy: {}", refusal.message);
         }
     }
 }

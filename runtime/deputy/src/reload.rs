@@ -151,7 +151,7 @@ impl Reloader {
         current.deliveries = setup.deliveries.clone();
         current.generation = self.handle.configure(setup).await?.generation;
         let parts = ComponentLoader::parts(&current.config);
-        tracing::info!(components = parts.len(), "loading components; the first time they are compiled");
+        tracing::info!(components = parts.len(), "loading components (the first load compiles them)");
         for part in parts {
             current.loading.add(&self.preparer, &current.config, part);
         }

@@ -103,10 +103,10 @@ pub(crate) async fn run(context: &Context, arguments: &cli::RunArgs) -> Result<E
     let reloads = Arc::new(reloads);
     let commands = Control::new(handle.clone(), board, clock, Arc::clone(&reloads) as _).with_workers(workers.clone());
     let mut tasks = JoinSet::new();
-    tracing::info!(socket = %socket.display(), "commands come in here");
+    tracing::info!(socket = %socket.display(), "control socket listening");
     tasks.spawn(serve(control, Arc::new(commands)));
     if let Some((address, listener)) = health {
-        tracing::info!(%address, "/livez, /readyz and /metrics are here");
+        tracing::info!(%address, "health endpoint listening");
         tasks.spawn(serve(listener, Arc::new(CoordinatorHealth::new(handle.clone(), metrics, Arc::clone(&audit)))));
     }
     tasks.spawn(obey(signals, handle, reloads));
@@ -115,7 +115,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::RunArgs) -> Result<E
     let coordinator = coordinator.with_workers(workers.clone());
     let serve_workers = async {
         if let (Some(workers), Some(tasks)) = (workers, worker_tasks) {
-            tracing::info!(address = %workers.address(), "workers come in here");
+            tracing::info!(address = %workers.address(), "listening for workers");
             tasks.run(stopped).await;
         }
     };
@@ -249,9 +249,11 @@ fn report(result: Result<ReloadReply, ControlError>) {
             }
             tracing::info!(
                 added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed,
-                unchanged = reloaded.unchanged, "the configuration was read again"
+                unchanged = reloaded.unchanged, "configuration reloaded"
             );
         }
-        Err(error) => tracing::error!(details = %error.details, "nothing was changed: {error}"),
+        Err(error) => {
+            tracing::error!(details = %error.details, "reload failed; the current configuration stays in effect: {error}")
+        }
     }
 }

@@ -75,13 +75,13 @@ pub enum RotationOutcome {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// What is kept is no authority.
-    #[error("what is kept of the certificate authority can't be read")]
+    #[error("cannot read the saved certificate authority")]
     Kept(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The request is none.
-    #[error("the request for a certificate can't be used: it must be PKCS#10, signed with the key that it is for")]
+    #[error("invalid certificate request: it must be PKCS#10, signed with its own key")]
     Request(#[source] rcgen::Error),
     /// The library.
-    #[error("a certificate can't be made: this is a bug, please report it")]
+    #[error("cannot create a certificate; this is a bug, please report it")]
     Make(#[from] rcgen::Error),
 }
 

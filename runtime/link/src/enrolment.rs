@@ -157,7 +157,7 @@ pub enum JoinDenied {
     #[error("the token {0} has {PENDING} joins that are not written yet")]
     Pending(TokenId),
     /// No such token, or another secret.
-    #[error("there is no token {0}, or its secret is another")]
+    #[error("there is no token {0} with this secret")]
     Unknown(TokenId),
     /// All uses are spent.
     #[error("the token {0} is used up")]
@@ -192,7 +192,7 @@ pub enum AdmissionDenied {
     #[error("the worker {0} is banned")]
     Banned(WorkerId),
     /// Two used its identity.
-    #[error("the worker {0} is locked, because its identity was used twice: it has to join again")]
+    #[error("the worker {0} is locked because its identity was used twice: it must join again")]
     Locked(WorkerId),
     /// It shows a certificate that a newer one replaced.
     #[error(
@@ -201,10 +201,10 @@ pub enum AdmissionDenied {
     )]
     OldKey(WorkerId),
     /// An operator removed it.
-    #[error("the worker {0} was removed: it has to join again")]
+    #[error("the worker {0} was removed: it must join again")]
     Removed(WorkerId),
     /// Nobody knows it.
-    #[error("there is no worker {0}: it has to join again")]
+    #[error("there is no worker {0}: it must join again")]
     Unknown(WorkerId),
 }
 

@@ -44,19 +44,19 @@ pub struct WorkerIdentity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// What the coordinator sent makes no sense.
-    #[error("the coordinator certified something else than was asked for")]
+    #[error("the coordinator's certificate does not match the request")]
     Certified,
     /// What is kept is none.
-    #[error("what is kept of the worker's identity can't be read")]
+    #[error("cannot read the saved worker identity")]
     Kept(#[source] serde_json::Error),
     /// It was written by a later version.
-    #[error("the worker's identity has format {0}, and this deputy knows {FORMAT}: use the version that wrote it")]
+    #[error("the worker identity has format {0}, and this version supports {FORMAT}: use the version that wrote it")]
     Format(u32),
     /// The library.
-    #[error("a key can't be made: this is a bug, please report it")]
+    #[error("cannot create a key; this is a bug, please report it")]
     Key(#[from] rcgen::Error),
     /// The library.
-    #[error("the certificates can't be used")]
+    #[error("cannot use the certificates")]
     Tls(#[from] rustls::Error),
 }
 

@@ -52,7 +52,7 @@ pub enum JoinStringError {
     #[error("this is no join string: it begins with \"dj1.\", as `deputy token create` prints it")]
     Prefix,
     /// Of a later version.
-    #[error("this join string is of a version that this deputy does not know: use the version of its coordinator")]
+    #[error("this join string has an unsupported version: use the same version of deputy as the coordinator")]
     Version,
     /// Cut or changed.
     #[error("this join string is damaged: copy all of it, as `deputy token create` printed it")]

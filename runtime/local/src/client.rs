@@ -61,7 +61,7 @@ pub struct ReceivedPayload {
 #[derive(Debug, thiserror::Error)]
 pub enum SocketClientError {
     /// Nobody listens.
-    #[error("no {} answers at {}: {}", peer.name(), socket.display(), peer.start())]
+    #[error("no {} is listening at {}: {}", peer.name(), socket.display(), peer.start())]
     Connect {
         /// Who was asked.
         peer: SocketPeer,
@@ -92,7 +92,7 @@ pub enum SocketClientError {
         source: hyper::Error,
     },
     /// The answer is not one.
-    #[error("the {}'s answer can't be understood: {why}; is it of another version?", peer.name())]
+    #[error("cannot understand the {}'s reply: {why}; does it run another version?", peer.name())]
     Answer {
         /// Who was asked.
         peer: SocketPeer,
@@ -224,7 +224,7 @@ impl SocketClient {
         path: &str,
     ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), SocketClientError> {
         let exchange = tokio::time::timeout(ANSWER, self.exchange(method, path)).await;
-        let (head, body) = exchange.map_err(|_| self.unclear("it took too long"))??;
+        let (head, body) = exchange.map_err(|_| self.unclear("timed out"))??;
         if head.status == StatusCode::OK {
             return Ok((head, body));
         }

@@ -85,7 +85,7 @@ pub async fn serve(listener: HttpListener, handler: Arc<impl HttpHandler>) {
         let stream = match accepted {
             Ok(stream) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                tracing::warn!(%error, "accepting a connection failed");
                 accept_backoff().await;
                 continue;
             }
@@ -212,7 +212,7 @@ async fn connection(
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).half_close(false);
     let served = tokio::time::timeout(WHOLE, server.serve_connection(TokioIo::new(stream), service)).await;
     if let Ok(Err(error)) = served {
-        tracing::debug!(%error, "a connection broke");
+        tracing::debug!(%error, "connection lost");
     }
 }
 

@@ -187,17 +187,17 @@ impl Default for CoordinatorMetrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("deputy");
         let calls = Family::default();
-        registry.register("calls", "Calls that the schedule made, by how they ended", calls.clone());
+        registry.register("calls", "Provider calls by outcome", calls.clone());
         let call_duration = Family::new_with_constructor(histogram as fn() -> Histogram);
-        registry.register("call_duration_seconds", "How long the schedule's calls took", call_duration.clone());
+        registry.register("call_duration_seconds", "Duration of provider calls", call_duration.clone());
         let call_seconds = Family::default();
-        registry.register("call_seconds", "Time that the schedule's calls took in all", call_seconds.clone());
+        registry.register("call_seconds", "Total time spent in provider calls", call_seconds.clone());
         let retries = Family::default();
-        registry.register("retries", "Calls that followed a failed one", retries.clone());
+        registry.register("retries", "Provider calls that were retries", retries.clone());
         let saves = Family::default();
-        registry.register("saves", "Writes of state, by how they ended", saves.clone());
+        registry.register("saves", "Writes of lease records by outcome", saves.clone());
         let jumps = Counter::default();
-        registry.register("clock_jumps", "Times that the clock was set, or the machine slept", jumps.clone());
+        registry.register("clock_jumps", "Clock jumps detected (clock set, or machine suspended)", jumps.clone());
         let not_revoked = Family::default();
         registry.register(
             "leases_not_revoked",
@@ -205,27 +205,19 @@ impl Default for CoordinatorMetrics {
             not_revoked.clone(),
         );
         let capability_uses = Family::default();
-        registry.register(
-            "capability_uses",
-            "Uses of a capability by components, by how they ended",
-            capability_uses.clone(),
-        );
+        registry.register("capability_uses", "Capability uses by components, by outcome", capability_uses.clone());
         let refusals = Family::default();
-        registry.register("refusals", "What components were refused, by code", refusals.clone());
+        registry.register("refusals", "Capability uses denied by policy, by code", refusals.clone());
         let sandbox_calls = Family::default();
         registry.register("sandbox_calls", "Calls into components, by function", sandbox_calls.clone());
         let sandbox_limits = Family::default();
-        registry.register("sandbox_limits", "Limits of the sandbox that ended a call", sandbox_limits.clone());
+        registry.register("sandbox_limits", "Calls ended by a sandbox limit", sandbox_limits.clone());
         let worker_events = Family::default();
-        registry.register("link_events", "What workers asked for, by how it ended", worker_events.clone());
+        registry.register("link_events", "Worker requests by operation and outcome", worker_events.clone());
         let worker_reports = Family::default();
-        registry.register("link_reports", "What workers said of leases", worker_reports.clone());
+        registry.register("link_reports", "Lease reports received from workers, by result", worker_reports.clone());
         let worker_faults = Counter::default();
-        registry.register(
-            "link_faults",
-            "Connections for workers that were ended, because they broke the rules",
-            worker_faults.clone(),
-        );
+        registry.register("link_faults", "Worker connections closed for breaking the protocol", worker_faults.clone());
         let worker_suppressed = Family::default();
         registry.register(
             "link_suppressed",
@@ -233,7 +225,7 @@ impl Default for CoordinatorMetrics {
             worker_suppressed.clone(),
         );
         let workers = Gauge::default();
-        registry.register("workers", "Workers that are connected", workers.clone());
+        registry.register("workers", "Connected workers", workers.clone());
         let audit = AuditMetrics::register(&mut registry);
         let held = Mutex::new(Held::new(&mut registry));
         Self {
@@ -379,19 +371,19 @@ impl Held {
             registry.register(name, help, family.clone());
             family
         };
-        let expiry = gauge("lease_expiry_timestamp_seconds", "When the lease that is given out ends");
-        let obtained = gauge("lease_obtained_timestamp_seconds", "When the lease that is given out was obtained");
-        let age = gauge("lease_age_seconds", "How long ago the lease that is given out was obtained");
-        let revision = gauge("lease_revision", "The number of the lease that is given out");
-        let last_success = gauge("last_success_timestamp_seconds", "When a call last brought something");
-        let failures = gauge("failures_in_a_row", "Calls that failed since the last that did not");
-        let ready = gauge("ready", "Whether those who need the lease can have it");
-        let retired = gauge("leases_to_revoke", "Replaced leases that wait to be revoked");
+        let expiry = gauge("lease_expiry_timestamp_seconds", "Expiry of the published lease");
+        let obtained = gauge("lease_obtained_timestamp_seconds", "Time at which the published lease was obtained");
+        let age = gauge("lease_age_seconds", "Age of the published lease");
+        let revision = gauge("lease_revision", "Revision of the published lease");
+        let last_success = gauge("last_success_timestamp_seconds", "Time of the last successful provider call");
+        let failures = gauge("failures_in_a_row", "Consecutive failed provider calls");
+        let ready = gauge("ready", "Whether the instance has a valid published lease");
+        let retired = gauge("leases_to_revoke", "Retired leases waiting for revocation");
         let unsaved = gauge("lease_unsaved", "Whether the lease that is given out is not saved");
         let waiting = Family::default();
-        registry.register("upstream_waiting", "Instances that wait to be called", waiting.clone());
+        registry.register("upstream_waiting", "Instances waiting for a provider call", waiting.clone());
         let waits = Family::default();
-        registry.register("budget_waits", "Calls that had to wait for their upstream's budget", waits.clone());
+        registry.register("budget_waits", "Provider calls delayed by their upstream's rate limit", waits.clone());
         Self { expiry, obtained, age, revision, last_success, failures, ready, retired, unsaved, waiting, waits }
     }
 

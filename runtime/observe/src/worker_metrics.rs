@@ -103,21 +103,17 @@ impl Default for WorkerMetrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("deputy_worker");
         let received = Family::default();
-        registry.register("received", "Deliveries that came", received.clone());
+        registry.register("received", "Deliveries received", received.clone());
         let reports = Family::default();
-        registry.register(
-            "reports",
-            "What the coordinator was told of deliveries: that they are applied, or why not",
-            reports.clone(),
-        );
+        registry.register("reports", "Delivery reports sent to the coordinator, by result", reports.clone());
         let runs = Family::default();
-        registry.register("runs", "Runs of receivers with what they publish, by how they ended", runs.clone());
+        registry.register("runs", "Receiver runs, publication included, by outcome", runs.clone());
         let run_duration = Family::new_with_constructor(histogram as fn() -> Histogram);
-        registry.register("run_duration_seconds", "How long runs of receivers took", run_duration.clone());
+        registry.register("run_duration_seconds", "Duration of receiver runs", run_duration.clone());
         let switches = Family::default();
-        registry.register("switches", "Times that another unit was published, or none any more", switches.clone());
+        registry.register("switches", "Units published or withdrawn", switches.clone());
         let hooks = Family::default();
-        registry.register("hooks", "Times that the workload was told, by how that ended", hooks.clone());
+        registry.register("hooks", "Hook runs by outcome", hooks.clone());
         let audit = AuditMetrics::register(&mut registry);
         let held = Mutex::new(Held::new(&mut registry));
         Self { registry, received, reports, runs, run_duration, switches, hooks, audit, held }
@@ -179,20 +175,20 @@ impl Held {
             registry.register(name, help, gauge.clone());
             gauge
         };
-        let connected = gauge("connected", "Whether it is connected to the coordinator");
+        let connected = gauge("connected", "Whether the worker is connected to the coordinator");
         let contact_age =
-            gauge("contact_age_seconds", "How long ago it last heard of the coordinator, or -1 if it never did");
-        let ready = gauge("ready", "Whether the workload has all that it should have, and newer can come");
+            gauge("contact_age_seconds", "Time since the last message from the coordinator, or -1 before the first");
+        let ready = gauge("ready", "Whether everything for this worker is published and the link is up");
         let mut family = |name, help| {
             let family: Family<DeliveryLabels, Gauge> = Family::default();
             registry.register(name, help, family.clone());
             family
         };
-        let expiry = family("delivery_expiry_timestamp_seconds", "When the lease that is held ends");
-        let revision = family("delivery_revision", "The number of the lease that is held");
-        let applied = family("applied_revision", "The number of the lease that is held, if it is applied");
+        let expiry = family("delivery_expiry_timestamp_seconds", "Expiry of the held lease");
+        let revision = family("delivery_revision", "Revision of the held lease");
+        let applied = family("applied_revision", "Revision of the held lease, if applied");
         let failures = Family::default();
-        registry.register("failures_in_a_row", "Runs that failed since the last that did not", failures.clone());
+        registry.register("failures_in_a_row", "Consecutive failed receiver runs", failures.clone());
         Self { connected, contact_age, ready, expiry, revision, applied, failures }
     }
 

@@ -42,13 +42,13 @@ pub enum CallError {
     #[error(transparent)]
     Interrupted(#[from] Interruption),
     /// The component answered something that the contract does not allow.
-    #[error("the component's answer is not valid: {0}")]
+    #[error("the component returned an invalid result: {0}")]
     Invalid(String),
     /// A limit ended the call.
     #[error("over the limit `{0}`")]
     Limit(Limit),
     /// The component broke off.
-    #[error("the component broke off: {reason}")]
+    #[error("the component trapped: {reason}")]
     Trap {
         /// Wasmtime's word for it.
         reason: String,

@@ -269,7 +269,7 @@ impl CallBudget {
         refusal
     }
 
-    /// Notes for the operator's report that a secret could not be used.
+    /// Notes for the operator's report that using a secret failed.
     pub(crate) fn note_fault(&self, fault: SecretFault) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         if faults.len() < MOST_FAULTS && !faults.contains(&fault) {
@@ -339,7 +339,7 @@ impl CallBudget {
         written.map_err(|error| {
             self.unrecorded.store(true, Ordering::SeqCst);
             let error = in_one_line(&error);
-            tracing::error!(instance = %self.actor, call = %self.call, %error, "an audit event could not be written");
+            tracing::error!(instance = %self.actor, call = %self.call, %error, "writing an audit event failed");
             Unrecorded
         })
     }

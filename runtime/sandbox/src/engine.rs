@@ -55,7 +55,7 @@ pub(crate) fn engine() -> Result<Engine, wasmtime::Error> {
     let calls = u32::try_from(CONCURRENT_CALLS).unwrap_or(u32::MAX);
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls, calls * MEMORIES)));
     Engine::new(&pooled).or_else(|error| {
-        tracing::info!(%error, "no room for a pool of instances: allocating them one by one");
+        tracing::info!(%error, "instance pool not available; allocating instances on demand");
         Engine::new(&config())
     })
 }

@@ -19,13 +19,13 @@ pub(crate) enum PrivateKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PemError {
     /// Base64 that isn't.
-    #[error("its PEM can't be decoded: copy the key's file whole, from -----BEGIN to -----END")]
+    #[error("the secret's PEM cannot be decoded: copy the whole key file, from -----BEGIN to -----END")]
     Broken,
     /// With a passphrase.
-    #[error("its key is encrypted, and there is nobody to ask for the passphrase: {CONVERT}")]
+    #[error("the secret's key is encrypted, and no passphrase can be provided: {CONVERT}")]
     Encrypted,
     /// No private key among what is there.
-    #[error("its PEM holds no private key: a line `-----BEGIN PRIVATE KEY-----` is needed")]
+    #[error("the secret's PEM holds no private key: a line `-----BEGIN PRIVATE KEY-----` is required")]
     Missing,
     /// Something else.
     #[error(

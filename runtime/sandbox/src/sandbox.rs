@@ -76,10 +76,10 @@ pub(crate) struct Shared {
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The cache.
-    #[error("the cache of compiled components can't be used")]
+    #[error("cannot use the cache of compiled components")]
     Cache(#[from] CacheError),
     /// The engine.
-    #[error("the engine can't be started: this is a bug, please report it")]
+    #[error("cannot start the WebAssembly engine; this is a bug, please report it")]
     Engine(#[from] wasmtime::Error),
     /// Threads.
     #[error("the threads for components can't be started")]
@@ -90,7 +90,7 @@ pub enum SandboxError {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It can't be compiled.
-    #[error("{} can't be compiled", path.display())]
+    #[error("cannot compile {}", path.display())]
     Cache {
         /// The component.
         path: PathBuf,
@@ -114,7 +114,7 @@ pub enum LoadError {
         expected: Digest,
     },
     /// What its HTTP rules name can't be used.
-    #[error("the HTTP rules of {instance} can't be used")]
+    #[error("cannot use the HTTP rules of {instance}")]
     Http {
         /// The instance.
         instance: String,
@@ -130,7 +130,7 @@ pub enum LoadError {
         limit: Span,
     },
     /// It imports what no grant can give.
-    #[error("{} asks for more than the contract and WASI 0.2 have", path.display())]
+    #[error("{} imports interfaces beyond the contract and WASI 0.2", path.display())]
     Import {
         /// The component.
         path: PathBuf,
@@ -146,19 +146,19 @@ pub enum LoadError {
         source: io::Error,
     },
     /// It is larger than any component should be.
-    #[error("{} is larger than 256 MiB, which no component needs", path.display())]
+    #[error("{} is larger than 256 MiB, the limit for a component", path.display())]
     Size {
         /// The component.
         path: PathBuf,
     },
     /// It is a component, but neither a provider nor a receiver.
-    #[error("{} exports neither delegation:tokens/provider@0.1.0 nor delegation:tokens/receiver@0.1.0: it is no connector", path.display())]
+    #[error("{} exports neither delegation:tokens/provider@0.1.0 nor delegation:tokens/receiver@0.1.0, so it is not a connector", path.display())]
     World {
         /// The component.
         path: PathBuf,
     },
     /// It is a connector of the other kind.
-    #[error("{} is no {wanted}: name it where the other kind of component belongs", path.display())]
+    #[error("{} is not a {wanted}: configure it where the other kind of component belongs", path.display())]
     Kind {
         /// The component.
         path: PathBuf,

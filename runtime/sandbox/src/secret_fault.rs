@@ -1,11 +1,11 @@
-//! Why a secret could not be used: for the operator alone, since a component is told no more than that it is not available.
+//! Why using a secret failed: for the operator alone, since a component is told no more than that it is not available.
 
 use std::fmt;
 
 /// More of them are in the log only.
 pub(crate) const MOST_FAULTS: usize = 16;
 
-/// Why a secret could not be used. It never holds a value, nor a part of one.
+/// Why using a secret failed. It never holds a value, nor a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
     /// Its source gave no value. It may give one later.

@@ -27,7 +27,7 @@ pub enum SourceError {
         status: std::process::ExitStatus,
     },
     /// A name that leads out of the folder of credentials.
-    #[error("{0:?} is no name of a systemd credential: give the name alone, without a path")]
+    #[error("{0:?} is not the name of a systemd credential: write the name alone, without a path")]
     CredentialName(String),
     /// No folder of credentials.
     #[error(
@@ -72,7 +72,7 @@ pub enum SourceError {
     )]
     Program(String),
     /// The system refused.
-    #[error("{place} can't be read")]
+    #[error("cannot read {place}")]
     Read {
         /// What.
         place: SourceLocation,
@@ -88,7 +88,7 @@ pub enum SourceError {
         limit: ByteSize,
     },
     /// A program that could not be started.
-    #[error("the command {program} can't be started")]
+    #[error("cannot start the command {program}")]
     Start {
         /// The program.
         program: String,

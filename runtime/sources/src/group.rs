@@ -26,7 +26,7 @@ impl Drop for ProcessGroup {
             && let Err(error) = kill_process_group(group, Signal::KILL)
             && error != rustix::io::Errno::SRCH
         {
-            tracing::warn!(%error, "a program that took too long could not be killed");
+            tracing::warn!(%error, "killing a command that exceeded its time limit failed");
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum ArchiveError {
     #[error("the backup can't be encoded")]
     Encode(#[from] serde_json::Error),
     /// The random number generator failed.
-    #[error("the system gives no random bytes")]
+    #[error("the system's random number generator failed")]
     Random,
 }
 

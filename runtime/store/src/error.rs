@@ -14,7 +14,7 @@ use crate::{StoreKey, Version};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another wrote in between.
-    #[error("{key} is not what it was expected to be ({}): read it again and decide anew", holds(.found))]
+    #[error("{key} changed in the meantime ({}): read it again", holds(.found))]
     Conflict {
         /// The key.
         key: StoreKey,
@@ -136,7 +136,7 @@ pub enum StoreError {
         user: u32,
     },
     /// There is no chance to be had from the system.
-    #[error("the system gives no random bytes")]
+    #[error("the system's random number generator failed")]
     Random,
     /// The file system takes nothing.
     #[error("cannot {doing} {}: its file system is read-only; mount it writable or move the state directory", path.display())]
@@ -149,7 +149,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Too much.
-    #[error("the value of {key} has {size} bytes, more than {} that a store takes", limit.as_u64())]
+    #[error("the value of {key} has {size} bytes, more than the store's limit of {}", limit.as_u64())]
     TooLarge {
         /// The key.
         key: StoreKey,
@@ -164,22 +164,22 @@ pub enum StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Corruption {
     /// The end or more is missing.
-    #[error("its file was cut off")]
+    #[error("its file is truncated")]
     Cut,
     /// The format is one of the future.
-    #[error("its file has format {0}, which this version does not know")]
+    #[error("its file has format {0}, which this version does not support")]
     Format(u8),
     /// It was not written by a store.
-    #[error("its file is none of a store's")]
+    #[error("its file is not one of a store")]
     Foreign,
     /// No file.
-    #[error("there is a link, a directory or a device in place of its file")]
+    #[error("its file is a link, a directory or a device")]
     Kind,
     /// Longer than any that was written.
-    #[error("its file is longer than any value")]
+    #[error("its file is larger than a value may be")]
     Long,
     /// The disk doesn't give it back.
-    #[error("the disk can't read its file")]
+    #[error("reading its file failed")]
     Unreadable,
     /// It doesn't open.
     #[error("its file was changed, is another key's, or was sealed with another master key")]

@@ -32,7 +32,7 @@ pub struct MasterKey(SecretBytes);
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
     /// The file can't be made.
-    #[error("cannot make the key file {}", path.display())]
+    #[error("cannot create the key file {}", path.display())]
     Create {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum MasterKeyError {
     #[error("a key can't be derived from the master key: this is a bug, please report it")]
     Derive,
     /// There is one already.
-    #[error("the key file {} is there already: use it, or move it away to have a new key made", .0.display())]
+    #[error("the key file {} exists already: use it, or move it away to create a new key", .0.display())]
     Exists(PathBuf),
     /// Not 32 bytes.
     #[error(
@@ -59,7 +59,7 @@ pub enum MasterKeyError {
     )]
     Gone(PathBuf),
     /// No chance to be had from the system.
-    #[error("the system gives no random bytes")]
+    #[error("the system's random number generator failed")]
     Random,
     /// It can't be read.
     #[error(transparent)]

@@ -36,7 +36,7 @@ pub enum ComponentError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Somebody sent another one.
-    #[error("what was sent has the digest {found}, not {asked}: it is not used")]
+    #[error("the coordinator sent a component with digest {found} instead of {asked}; it is discarded")]
     Digest {
         /// The one that was asked for.
         asked: Digest,
@@ -44,7 +44,7 @@ pub enum ComponentError {
         found: Digest,
     },
     /// A task panicked.
-    #[error("the work on a component panicked: this is a bug, please report it")]
+    #[error("loading a component panicked; this is a bug, please report it")]
     Panicked,
 }
 
@@ -76,7 +76,7 @@ impl ComponentStore {
                 FolderEntry::Bytes(bytes) if digest_of(&bytes) == digest => Ok(Some(bytes)),
                 FolderEntry::Bytes(_) | FolderEntry::Damaged(_) => {
                     let file = own.path.join(&name);
-                    tracing::warn!(file = %file.display(), "a component that was kept is damaged: it is fetched again");
+                    tracing::warn!(file = %file.display(), "cached component damaged; fetching it again");
                     own.folder.remove(&name)?;
                     Ok(None)
                 }
@@ -123,7 +123,7 @@ impl ComponentStore {
                     Ok(()) => before = Some(now),
                     Err(error) => {
                         let error = in_one_line(&error);
-                        tracing::warn!(error, "a component that nothing is bound to can't be removed");
+                        tracing::warn!(error, "removing an unused component failed");
                     }
                 }
             }

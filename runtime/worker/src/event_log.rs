@@ -6,15 +6,15 @@ use crate::reconciler::WorkerEvent;
 pub(crate) fn log(notice: &WorkerEvent) {
     match notice {
         WorkerEvent::Expired(instance, stamp) => {
-            tracing::error!(%instance, revision = %stamp.revision, "a lease ended before there was another one");
+            tracing::error!(%instance, revision = %stamp.revision, "lease expired before the coordinator sent its replacement");
         }
         WorkerEvent::Failed(receiver, trouble, wait) if trouble.kind.is_slow() => tracing::error!(
             %receiver, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
-            "a receiver failed, and only a change will mend it; what was published stays"
+            "receiver failed; a configuration change is needed; the published unit stays"
         ),
         WorkerEvent::Failed(receiver, trouble, wait) => tracing::warn!(
             %receiver, kind = %trouble.kind, error = %trouble.message, retry_in = %wait,
-            "a receiver failed; what was published stays"
+            "receiver failed; the published unit stays"
         ),
         WorkerEvent::NotDelivered(instance, named) => tracing::warn!(
             %instance, named_by = %named,
@@ -32,8 +32,8 @@ pub(crate) fn log(notice: &WorkerEvent) {
             tracing::warn!(%receiver, why, "a published unit is gone: it is published again");
         }
         WorkerEvent::Received(instance, stamp) => {
-            tracing::debug!(%instance, revision = %stamp.revision, "to be applied");
+            tracing::debug!(%instance, revision = %stamp.revision, "lease received; applying it");
         }
-        WorkerEvent::Withdrawn(instance) => tracing::info!(%instance, "is no longer for this worker"),
+        WorkerEvent::Withdrawn(instance) => tracing::info!(%instance, "instance withdrawn from this worker"),
     }
 }

@@ -136,7 +136,7 @@ impl Worker {
                 () = elapsed(wait) => self.handle(ReconcilerEvent::Woke),
             }
         }
-        tracing::info!("stopped: what is published stays");
+        tracing::info!("worker stopped; published units stay");
     }
 
     fn handle(&mut self, event: ReconcilerEvent) {
@@ -172,7 +172,7 @@ impl Worker {
     fn held(&mut self, changed: Result<(), watch::error::RecvError>) {
         if changed.is_err() {
             self.source = Source::Ended;
-            tracing::warn!("the link to the coordinator has ended: what is held stays");
+            tracing::warn!("link to the coordinator closed; held leases stay in use");
             return;
         }
         let newest = Arc::clone(&self.options.held.borrow_and_update());
@@ -196,7 +196,7 @@ impl Worker {
         while let Some(action) = self.machine.next_action() {
             match action {
                 ReconcilerAction::Forget(receiver) => {
-                    tracing::info!(%receiver, "is no longer bound, and nothing of it is published");
+                    tracing::info!(%receiver, "receiver unbound; its files are removed");
                     self.seats.remove(&receiver);
                     self.units.remove(&receiver);
                     self.watch.forget(&receiver);
@@ -351,7 +351,7 @@ async fn told(
     if let Some(unit) = unit
         && let Err(error) = seat.tell(unit, clock).await
     {
-        tracing::warn!(%error, "it can't be noted that the workload was told: the next start tells it again");
+        tracing::warn!(%error, "saving the hook state failed; the next start runs the hook again");
     }
     Ok(())
 }

@@ -105,7 +105,7 @@ fn see(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u64)
 fn leases_are_served_again(lines: &[Line]) -> String {
     // With a little time left: it is looked at a moment before anything is given out.
     let good = |line: &Line, until: &str| log::millis_between(&line.at, until) > 100;
-    let lives: Vec<&[Line]> = lines.split(|line| line.message == "state was read").skip(1).collect();
+    let lives: Vec<&[Line]> = lines.split(|line| line.message == "state restored").skip(1).collect();
     assert!(lives.len() > KILLS / 2, "only {} processes came so far as to read their state", lives.len());
     let mut given: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
     let (mut again, mut slowest) = (0, 0);

@@ -94,7 +94,7 @@ fn all_well(fleet: &Fleet, revision: u64) -> bool {
 
 /// Each delay is at least the floor, at most what was said, and kept; they grow. Gives how many tries there were.
 fn backoff(lines: &[Line]) -> usize {
-    let failed = |line: &&Line| line.message == "a call failed";
+    let failed = |line: &&Line| line.message == "call failed";
     for name in (0..INSTANCES).flat_map(|number| [format!("long-{number:03}"), format!("short-{number:03}")]) {
         let own: Vec<&Line> = lines.iter().filter(failed).filter(|line| line.instance() == name).collect();
         assert!(own.len() >= 2, "{name} failed {} times", own.len());

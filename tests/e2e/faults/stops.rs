@@ -44,7 +44,7 @@ fn a_call_that_is_under_way_at_a_signal_ends_and_what_it_brought_is_served_by_th
     let took = stopped_during_a_call(&fleet, &server);
     assert!(took < Duration::from_secs(20), "it waited for more than the call: {took:?}");
     let running = Running::start(&fleet.home);
-    assert!(log::lines(&running).iter().all(|line| line.message != "a call was cut off"));
+    assert!(log::lines(&running).iter().all(|line| line.message != "call cancelled by shutdown"));
     for name in ["slow-000", "web-000"] {
         assert_eq!(fleet.given(name).revision, 1, "{name}");
     }
@@ -64,7 +64,8 @@ fn a_call_that_does_not_end_is_cut_off_at_the_deadline_and_the_state_is_kept() {
     let took = stopped_during_a_call(&fleet, &server);
     assert!((Duration::from_secs(1)..Duration::from_secs(15)).contains(&took), "{took:?}");
     let running = Running::start(&fleet.home);
-    let cut: Vec<_> = log::lines(&running).into_iter().filter(|line| line.message == "a call was cut off").collect();
+    let cut: Vec<_> =
+        log::lines(&running).into_iter().filter(|line| line.message == "call cancelled by shutdown").collect();
     assert!(matches!(&cut[..], [line] if line.instance() == "slow-000"), "{cut:?}");
     fleet.until_ready(&running);
     assert_eq!(server.calls_of("web-000").len(), 1, "its lease was kept");

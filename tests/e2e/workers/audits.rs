@@ -12,7 +12,7 @@ fn audit_on_a_full_disk_lets_no_worker_in() {
     site.home.edit("audit = \"audit.jsonl\"", "audit = \"/dev/full\"");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until("the refusal", || worker.log().contains("the coordinator can't write its audit log"));
+    worker.until("the refusal", || worker.log().contains("the coordinator cannot write its audit log"));
     assert!(site.workers().iter().all(|worker| worker["connected"] == false));
     site.home.edit("audit = \"/dev/full\"", "audit = \"audit.jsonl\"");
 }

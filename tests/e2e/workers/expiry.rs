@@ -62,7 +62,9 @@ fn a_lease_that_nobody_replaces_is_kept_or_removed_as_the_worker_s_operator_says
     assert!(!site.link("remover", "app").exists());
     for worker in [&keeper, &remover] {
         worker.until("it is not ready", || worker.status().unwrap()["ready"] == false);
-        worker.until("it says why", || worker.log().contains("a lease ended before there was another one"));
+        worker.until("it says why", || {
+            worker.log().contains("lease expired before the coordinator sent its replacement")
+        });
     }
     site.give_text("creds", &Payload::new("creds", 2, LONG).text());
     keeper.until_published("app", "creds", 2);

@@ -18,7 +18,7 @@ use crate::script::Script;
 const SOON: Duration = Duration::from_secs(10);
 
 /// What a coordinator says of who does not read: after thirty seconds.
-const STALLED: &str = "it does not read what it is sent";
+const STALLED: &str = "peer does not read what is sent";
 
 /// Payloads that sockets do not hold for long.
 const LARGE: [&str; 4] = ["large-a", "large-b", "large-c", "large-d"];

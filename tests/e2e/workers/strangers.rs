@@ -87,7 +87,7 @@ fn copied(site: &Site) -> Worker<'_> {
     assert!(Command::new("cp").arg("-a").arg(own).arg(copy).status().unwrap().success());
     let worker = site.again("worker");
     // It has written down the newer one: if it had not, it would ask for the same again.
-    worker.until("it renews its certificate", || worker.log().contains("the certificate of this worker was renewed"));
+    worker.until("it renews its certificate", || worker.log().contains("worker certificate renewed"));
     worker
 }
 

@@ -142,7 +142,7 @@ impl EnrolmentActor {
             None => {
                 let authority = Authority::found(now, lives)?;
                 records.write(&key, Some(&authority.encode()?)).await?;
-                tracing::info!("a certificate authority for workers was made");
+                tracing::info!("worker certificate authority created");
                 authority
             }
         };
@@ -196,7 +196,7 @@ impl EnrolmentActor {
             self.dirty.extend(token_key(token));
         }
         for worker in self.enrolment.forget(now) {
-            tracing::info!(worker = %worker.id, "its last certificate ended long ago: it is not listed any more");
+            tracing::info!(worker = %worker.id, "worker forgotten: its last certificate expired long ago");
             self.dirty.extend(worker_key(worker.id));
             // What is written of its token may still say that it joined.
             if self.enrolment.token(worker.token).is_some() {
@@ -220,7 +220,9 @@ impl EnrolmentActor {
         if self.authority_is_due(now) {
             match self.turn_authority(now.wall).await {
                 Ok(next) => turned = next,
-                Err(error) => tracing::error!(error = %in_one_line(&error), "the certificate authority can't go on"),
+                Err(error) => {
+                    tracing::error!(error = %in_one_line(&error), "rotating the certificate authority failed")
+                }
             }
         }
         let half = Span::millis(self.lives.worker.as_millis() / 2);
@@ -236,7 +238,7 @@ impl EnrolmentActor {
         if turned == RotationOutcome::Changed {
             self.records.write(&authority_key()?, Some(&next.encode()?)).await?;
             self.authority = next;
-            tracing::info!("the certificate authority for workers took its next step");
+            tracing::info!("worker certificate authority rotated");
         }
         Ok(turned)
     }
@@ -247,7 +249,7 @@ impl EnrolmentActor {
         match serving.tls.renew(now, &self.authority) {
             Ok(()) => self.served_at = now,
             Err(error) => {
-                tracing::error!(error = %in_one_line(&error), "the coordinator's certificate can't be renewed");
+                tracing::error!(error = %in_one_line(&error), "renewing the coordinator's certificate failed");
             }
         }
         if turned == RotationOutcome::Changed {

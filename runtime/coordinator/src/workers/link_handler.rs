@@ -62,7 +62,7 @@ pub(super) fn observer(metrics: Arc<CoordinatorMetrics>, clock: Arc<dyn Clock>) 
             None => metrics.worker_suppressed("apply"),
             Some(suppressed) => tracing::warn!(
                 worker = %present.worker, instance = %report.instance, revision = %report.stamp.revision, reason, suppressed,
-                "a worker can't apply a lease"
+                "worker failed to apply the lease"
             ),
         }
     })
@@ -139,7 +139,7 @@ impl LinkHandler for ServerHandler {
                 Err(_) => (None, String::new()),
             };
             if let Ok(certified) = &joined {
-                tracing::info!(worker = certified.worker, group, %from, %token, "a worker joined");
+                tracing::info!(worker = certified.worker, group, %from, %token, "worker enrolled");
             }
             recorder.record("join", About { from, worker, group: &group, instance: None }, joined)
         };
@@ -206,7 +206,7 @@ impl LinkHandler for ServerHandler {
             refused.push(refusal);
         }
         if let Some(more) = refused.len().checked_sub(NAMED).filter(|more| *more > 0) {
-            tracing::debug!(%from, %worker, more, "a worker wants still more instances that it may not have");
+            tracing::debug!(%from, %worker, more, "worker keeps asking for instances outside its group");
         }
         refused
     }
@@ -232,7 +232,7 @@ impl LinkHandler for ServerHandler {
     fn suspicious(&self, from: SocketAddr, what: &str) {
         self.metrics.worker_fault();
         if let Some(suppressed) = self.faults.acquire(Origin::of(from.ip()), self.clock.now().wall) {
-            tracing::warn!(%from, suppressed, "a connection for workers was ended: {what}");
+            tracing::warn!(%from, suppressed, "worker connection closed: {what}");
         }
     }
 }

@@ -101,10 +101,10 @@ pub struct GroupDeliveries {
 #[derive(Debug, thiserror::Error)]
 pub enum WorkersError {
     /// What is kept of them.
-    #[error("what is kept of workers can't be used")]
+    #[error("cannot read the enrolment records")]
     Book(#[from] EnrolmentError),
     /// The certificates.
-    #[error("the coordinator's certificates can't be made")]
+    #[error("cannot create the coordinator's certificates")]
     Authority(#[from] AuthorityError),
     /// TLS.
     #[error(transparent)]
@@ -146,7 +146,7 @@ pub enum WorkerRequestError {
     #[error("there is no worker {0}: `deputy workers` lists them")]
     UnknownWorker(WorkerId),
     /// It is not written down, so it is not so.
-    #[error("it can't be written down: {0}")]
+    #[error("cannot save the change: {0}")]
     Kept(String),
     /// The coordinator is stopping.
     #[error("the coordinator is stopping")]

@@ -56,7 +56,7 @@ impl<T> Recorded<T> {
     pub(super) async fn settled(self) -> Result<T, ProtocolError> {
         let value = self.answer?;
         let recorded = self.receipt.written().await;
-        recorded.map_err(|_| ProtocolError::new(ErrorCode::Internal, "the coordinator can't write its audit log"))?;
+        recorded.map_err(|_| ProtocolError::new(ErrorCode::Internal, "the coordinator cannot write its audit log"))?;
         Ok(value)
     }
 }

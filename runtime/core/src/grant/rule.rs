@@ -134,7 +134,7 @@ pub enum RuleError {
     #[error("nothing may follow the host and port: name paths with `paths = [\"/…\"]`")]
     Tail,
     /// `user@host`
-    #[error("a rule holds no user information: add credentials with `headers` from a secret")]
+    #[error("a rule cannot contain user information: add credentials with `headers` from a secret")]
     Userinfo,
 }
 

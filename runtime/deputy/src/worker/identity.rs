@@ -49,7 +49,7 @@ impl Identities {
         match self.store.get(&key).await {
             Ok(entry) => Ok(entry.map(|entry| entry.value)),
             Err(error @ StoreError::Damaged { .. }) => {
-                tracing::error!(%error, "the worker's identity is damaged and set aside: it has to join again");
+                tracing::error!(%error, "worker identity damaged and quarantined; the worker must join again");
                 self.store.quarantine(&key).await.map_err(|error| failed(error, "cannot use the state"))?;
                 Ok(None)
             }
@@ -67,7 +67,7 @@ impl Identities {
         let ClientStopped::Refused(_) = out else { return };
         if let Err(error) = self.write("out", &SecretBytes::new(identity.as_bytes().to_vec())).await {
             // The next start hears it from the coordinator again.
-            tracing::warn!("it can't be noted that this worker is not let in: {}", error.json().message);
+            tracing::warn!("saving that this worker is locked out failed: {}", error.json().message);
         }
     }
 
@@ -101,11 +101,11 @@ impl Identities {
                     self.write("worker", &bytes).await?;
                     let token = SecretBytes::new(string.token.to_string().into_bytes());
                     self.write("token", &token).await?;
-                    tracing::info!(worker = %identity.worker, group = %identity.group, "joined");
+                    tracing::info!(worker = %identity.worker, group = %identity.group, "worker enrolled");
                     return Ok(identity);
                 }
                 Err(error) if error.is_transient() => {
-                    tracing::warn!("cannot join yet: {error}");
+                    tracing::warn!("enrolment failed; retrying: {error}");
                     pause(Duration::from_millis(waits.next().unwrap_or(10_000))).await;
                 }
                 Err(error) => return Err(cannot_join(error)),
@@ -160,7 +160,7 @@ pub(super) async fn identity(
             Ok(text) => Some(parsed(text.expose())?),
             // It may be gone since it was used.
             Err(error) if known.is_some() => {
-                tracing::warn!(%error, "this worker has to join again, and there is no join string");
+                tracing::warn!(%error, "worker must join again, but no join string is configured");
                 None
             }
             Err(error) => return Err(failed(error, "cannot read the join string")),
@@ -176,7 +176,7 @@ pub(super) async fn identity(
         (Some(string), Some(known)) => match identities.join(&string).await {
             Ok(identity) => Ok(identity),
             Err(error) => {
-                tracing::warn!("cannot join anew, so the worker stays who it was: {}", error.json().message);
+                tracing::warn!("enrolment failed; keeping the current identity: {}", error.json().message);
                 Ok(known)
             }
         },

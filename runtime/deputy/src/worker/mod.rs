@@ -106,7 +106,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::WorkerArgs) -> Resul
     let file = endpoints(&mut tasks, &config, &state, &in_use, &handle, &random, &here).await?;
     if let Some(address) = config.health {
         let listener = listen(address).await.map_err(|error| crate::run::port(error, address))?;
-        tracing::info!(%address, "/livez, /readyz and /metrics are here");
+        tracing::info!(%address, "health endpoint listening");
         tasks.spawn(serve(listener, Arc::new(WorkerHealth::new(handle.clone(), metrics, Arc::clone(&audit)))));
     }
     tasks.spawn(cache.follow(link.held.clone(), used));
@@ -117,7 +117,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::WorkerArgs) -> Resul
     tasks.spawn(async move {
         let out = client.run().await;
         identities.ended(&name, &out).await;
-        tracing::error!("the coordinator is lost: {out}; what is held stays in use{again}");
+        tracing::error!("link to the coordinator closed: {out}; held leases stay in use{again}");
     });
     worker.run().await;
     // Calls that were cut off are in the audit trail before the program ends.
@@ -173,7 +173,7 @@ async fn endpoints(
             failed(error, "cannot listen for AWS's libraries").hint(hint)
         })?;
         let url = format!("http://{}{}", aws.listen, AwsEndpoint::path(&aws.instance));
-        tracing::info!(instance = %aws.instance, url, "AWS's libraries can ask here");
+        tracing::info!(instance = %aws.instance, url, "AWS endpoint listening");
         let endpoint = AwsEndpoint::new(aws.instance.clone(), token, held.clone(), Arc::new(wall));
         tasks.spawn(serve(listener, Arc::new(endpoint)));
     }

@@ -53,7 +53,7 @@ impl SandboxedReceivers {
             message: in_one_line(error),
         };
         if self.components.load(digest).await.map_err(|error| failed(&error))?.is_none() {
-            tracing::info!(%digest, "fetching a receiver's component");
+            tracing::info!(%digest, "fetching the receiver's component");
             let bytes = self.link.fetch(digest).await.map_err(|error| failed(&error))?;
             self.components.keep(digest, bytes.to_vec()).await.map_err(|error| failed(&error))?;
         }
@@ -97,11 +97,11 @@ impl Receiver for Loaded {
 fn ended<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
     for refusal in call_report::refusals(&call.refusals, Principal::Receiver(name, limits)) {
         let fix = refusal.fix.as_deref().unwrap_or_default();
-        tracing::warn!(receiver = %name, call = %call.id, code = refusal.code, fix, "refused: {}", refusal.message);
+        tracing::warn!(receiver = %name, call = %call.id, code = refusal.code, fix, "denied by policy: {}", refusal.message);
     }
     if let Err(error) = &call.result {
         if !call.log_tail.trim().is_empty() {
-            tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "the component wrote last");
+            tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "call failed; last lines of the component's stderr");
         }
         return Err(AcceptError { kind: kind(&call, error), message: message(error) });
     }

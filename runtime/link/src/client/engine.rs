@@ -42,7 +42,7 @@ pub enum EngineError {
     #[error(transparent)]
     Join(#[from] JoinFailure),
     /// It joined, and would have to do so again at its next start.
-    #[error("this engine has joined, but who it is can't be written down, so it does not go on")]
+    #[error("this engine has enrolled, but saving its identity failed")]
     Keep(#[source] Box<dyn Error + Send + Sync>),
 }
 
@@ -135,7 +135,7 @@ impl Engine {
 fn stay(client: LinkClient) {
     tokio::spawn(async move {
         let out = client.run().await;
-        tracing::warn!("the link to the coordinator has ended: {out}");
+        tracing::warn!("link to the coordinator closed: {out}");
     });
 }
 

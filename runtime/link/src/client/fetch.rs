@@ -19,16 +19,16 @@ pub enum FetchError {
     #[error("{0}")]
     Refused(ProtocolError),
     /// What came is something else.
-    #[error("the coordinator sent something else than the component {0}")]
+    #[error("the coordinator sent data that is not the component {0}")]
     Digest(Digest),
     /// It is larger than any component should be.
-    #[error("the component {0} is larger than 256 MiB, which no component needs")]
+    #[error("the component {0} is larger than 256 MiB, the limit for a component")]
     Size(Digest),
     /// The coordinator is there, and nothing of it comes.
-    #[error("the coordinator is there, and sends nothing more of the component {0}")]
+    #[error("the coordinator is connected but stopped sending the component {0}")]
     Stalled(Digest),
     /// The client has stopped.
-    #[error("there is no connection to the coordinator any more")]
+    #[error("the connection to the coordinator closed")]
     Stopped,
 }
 

@@ -20,7 +20,7 @@ use crate::protocol_error::ProtocolError;
 #[derive(Debug, thiserror::Error)]
 pub enum JoinFailure {
     /// Try again: the coordinator is away. A token is not spent by this.
-    #[error("the coordinator at {0} can't be reached: {1}")]
+    #[error("cannot reach the coordinator at {0}: {1}")]
     Away(String, String),
     /// Try again: one of the two clocks is wrong.
     #[error("cannot join the coordinator at {0} by the clock of this machine, {1}: compare the clocks of both")]

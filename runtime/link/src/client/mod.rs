@@ -157,16 +157,16 @@ pub enum ClientStopped {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// Nobody has the link any more.
-    #[error("nobody uses the link any more")]
+    #[error("the link is no longer in use")]
     Unused,
 }
 
 /// Why one connection ended.
 #[derive(Debug, thiserror::Error)]
 enum ConnectionLost {
-    #[error("the coordinator said goodbye")]
+    #[error("the coordinator is shutting down")]
     Goodbye,
-    #[error("{0} can't be reached")]
+    #[error("cannot reach {0}")]
     Connect(String, #[source] io::Error),
     #[error(
         "the certificate of the coordinator at {0} is not valid by the clock of this machine: compare the clocks of both"
@@ -181,15 +181,15 @@ enum ConnectionLost {
          again (`deputy token create` on the coordinator, `deputy worker --join …` here)"
     )]
     Expired(Timestamp, String),
-    #[error("the coordinator was silent for too long")]
+    #[error("the coordinator was idle for too long")]
     Silent,
     #[error("the connection broke")]
     Frame(#[from] FrameError),
     #[error("the connection broke")]
     Io(#[from] io::Error),
-    #[error("the coordinator says what makes no sense: {0}")]
+    #[error("protocol error: invalid {0}")]
     Nonsense(&'static str),
-    #[error("it refuses: {0}")]
+    #[error("the coordinator refused: {0}")]
     Refused(ProtocolError),
     #[error(transparent)]
     Out(#[from] ClientStopped),
@@ -336,7 +336,7 @@ impl LinkClient {
         let failures = if was_connected { 0 } else { self.state.borrow().failures };
         let error = in_one_line(lost);
         if was_connected || failures == 0 {
-            tracing::warn!(%error, "there is no coordinator: what is held stays in use");
+            tracing::warn!(%error, "connection to the coordinator lost; held leases stay in use");
         }
         let wait = self.wait(lost);
         self.state.send_modify(|state| state.failures = failures.saturating_add(1));

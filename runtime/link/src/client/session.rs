@@ -283,7 +283,7 @@ impl Session<'_> {
         if self.client.fetches.refused(&refusal) {
             return Ok(());
         }
-        tracing::warn!(code = %refusal.code, subject = refusal.subject, "the coordinator refuses: {refusal}");
+        tracing::warn!(code = %refusal.code, subject = refusal.subject, "coordinator refused a request: {refusal}");
         // The rest of the connection goes on.
         if refusal.code == ErrorCode::NotDelivered {
             self.client.state.send_modify(|state| {
@@ -370,7 +370,7 @@ impl Session<'_> {
             self.adopt(next);
             let ends = self.client.identity.ends();
             self.client.state.send_modify(|state| state.certificate_ends = ends);
-            tracing::info!(until = %ends, "the certificate of this worker was renewed");
+            tracing::info!(until = %ends, "worker certificate renewed");
         }
         self.note(saved);
         Ok(())

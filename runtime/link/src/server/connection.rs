@@ -39,9 +39,9 @@ use crate::worker_state::DeliveryReport;
 enum End {
     #[error("it has no certificate, and did not ask for one in time")]
     Mute,
-    #[error("it was silent for too long")]
+    #[error("peer idle for too long")]
     Silent,
-    #[error("it does not read what it is sent")]
+    #[error("peer does not read what is sent")]
     Stalled,
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -79,9 +79,9 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, visitor: Pendi
     };
     match result {
         Ok(()) => {}
-        Err(End::Io(error) | End::Frame(FrameError::Io(error))) => tracing::debug!(%from, %error, "a connection broke"),
+        Err(End::Io(error) | End::Frame(FrameError::Io(error))) => tracing::debug!(%from, %error, "connection lost"),
         Err(end @ (End::Frame(_) | End::Refused(_) | End::Mute)) => shared.desk.suspicious(from, &end.to_string()),
-        Err(end) => tracing::info!(%from, %end, "a connection was ended"),
+        Err(end) => tracing::info!(%from, %end, "worker connection closed"),
     }
 }
 
@@ -133,7 +133,7 @@ async fn stranger(shared: &Shared, mut stream: TlsStream<TcpStream>, from: Socke
     let Some(up) = first.map_err(|_| End::Silent)?? else { return Ok(()) };
     let reply = match up.request {
         Some(ClientMessageKind::Join(join)) => join_in(shared, from, join).await,
-        _ => Err(ProtocolError::new(ErrorCode::Malformed, "who has no certificate may only join")),
+        _ => Err(ProtocolError::new(ErrorCode::Malformed, "unauthenticated peers may only send Join")),
     };
     let refused = reply.as_ref().err().cloned();
     let reply = reply.unwrap_or_else(|refusal| ServerMessageKind::Refused(refusal.into()));
@@ -444,7 +444,8 @@ impl Session<'_> {
             Err(refusal) => {
                 self.refusals += 1;
                 self.reply(ServerMessageKind::Refused(refusal.into())).await?;
-                let again = ProtocolError::new(ErrorCode::Malformed, "it wants what it may not have, again and again");
+                let again =
+                    ProtocolError::new(ErrorCode::Malformed, "too many requests for components outside the group");
                 return if self.refusals > REFUSALS { Err(End::Refused(again)) } else { Ok(()) };
             }
         };

@@ -198,7 +198,7 @@ impl LinkServer {
                     Err(error) => {
                         // Out of files, as a rule: those that end give theirs back.
                         if let Some(suppressed) = refused.acquire(self.shared.roster.now()) {
-                            tracing::warn!(%error, suppressed, "a worker's connection can't be accepted");
+                            tracing::warn!(%error, suppressed, "accepting a worker connection failed");
                         }
                         pause(Duration::from_millis(50)).await;
                     }

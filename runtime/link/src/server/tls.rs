@@ -24,7 +24,7 @@ pub enum ServerTlsError {
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     /// The library fails.
-    #[error("TLS can't be set up: this is a bug, please report it")]
+    #[error("cannot set up TLS; this is a bug, please report it")]
     Tls(#[from] rustls::Error),
 }
 

@@ -48,7 +48,7 @@ pub struct Compiler {
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// It is none, or one that this engine refuses.
-    #[error("not a component that can run here: {0}")]
+    #[error("not a component that deputy can run: {0}")]
     Invalid(String),
     /// The child ran out of memory, or died for another reason.
     #[error(

@@ -247,7 +247,7 @@ impl Inner {
                 let least = if state.dropped_more { "at least " } else { "" };
                 tracing::warn!(
                     target: "deputy::guest", instance, receiver, %call, stream = "host", dropped,
-                    "{least}{dropped} lines were dropped: over the limit `{limit}`, which is {now}"
+                    "{least}dropped {dropped} lines over the limit `{limit}` ({now})"
                 );
             }
         });

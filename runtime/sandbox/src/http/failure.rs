@@ -116,12 +116,12 @@ impl RequestFailure {
             Cause::Failed { code, reason } => {
                 if let Some(reason) = reason {
                     let reason = reason.escape_debug();
-                    tracing::warn!(instance = %ledger.actor(), code, %reason, "an HTTP request failed");
+                    tracing::warn!(instance = %ledger.actor(), code, %reason, "HTTP request failed");
                 }
                 ledger.record().failed(code);
             }
             Cause::Secret { code, fault } => {
-                tracing::warn!(instance = %ledger.actor(), code, reason = %fault, "an HTTP request failed");
+                tracing::warn!(instance = %ledger.actor(), code, reason = %fault, "HTTP request failed");
                 ledger.record().failed(code);
                 ledger.note_fault(fault);
             }

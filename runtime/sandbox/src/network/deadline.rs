@@ -28,7 +28,7 @@ pub(crate) enum DeadlineCause {
 
 /// It took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it took too long")]
+#[error("timed out")]
 pub(crate) struct DeadlineExceeded(pub(crate) DeadlineCause);
 
 impl Deadline {

@@ -123,7 +123,7 @@ pub(crate) enum HandshakeError {
 static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "some of the system's root certificates could not be read");
+        tracing::warn!(%error, "reading some of the system's root certificates failed");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);

@@ -26,19 +26,19 @@ pub(super) enum SigningKey {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SigningKeyError {
     /// Neither of the two forms.
-    #[error("its value is no private key: give one in PEM, or as a JWK")]
+    #[error("the secret is not a private key: provide one in PEM or as a JWK")]
     Form,
     /// A JWK for something else.
-    #[error("its JWK is not one for {0}: {1} is needed")]
+    #[error("the secret's JWK does not fit {0}: {1} is required")]
     Jwk(SignatureAlgorithm, &'static str),
     /// Unreadable PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The library's word for what is wrong.
-    #[error("its key is not one for {0}, or is damaged, or is too small ({1})")]
+    #[error("the secret's key does not fit {0}, is damaged or too small ({1})")]
     Rejected(SignatureAlgorithm, aws_lc_rs::error::KeyRejected),
     /// No chance, or a fault of the key that only signing shows.
-    #[error("its key did not sign")]
+    #[error("signing with the secret's key failed")]
     Sign,
 }
 

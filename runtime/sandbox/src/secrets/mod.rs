@@ -116,7 +116,7 @@ impl Secrets {
             }
             Err(Error::Unavailable(fault)) => {
                 record.failed("unavailable");
-                tracing::warn!(instance = %self.account.actor(), reason = %fault, "a secret could not be used");
+                tracing::warn!(instance = %self.account.actor(), reason = %fault, "using a secret failed");
                 self.account.note_fault(fault.clone());
                 Err(convert_error(Error::Unavailable(fault)))
             }

@@ -38,7 +38,7 @@ pub(super) enum KeyPairError {
     )]
     Bare(usize),
     /// A JSON text of another form.
-    #[error("its value begins as JSON but is not {FORM}: give that, or the secret key alone")]
+    #[error("the secret begins like JSON but is not {FORM}: provide that, or the secret key alone")]
     Form,
     /// A temporary key.
     #[error(

@@ -215,7 +215,7 @@ impl Drop for StagedFile<'_> {
         if !self.is_published
             && let Err(error) = self.folder.remove(&self.name)
         {
-            tracing::warn!(%error, "a file could not be removed; the next start does it");
+            tracing::warn!(%error, "removing a temporary file failed; the next start retries");
         }
     }
 }

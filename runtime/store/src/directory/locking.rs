@@ -66,7 +66,7 @@ impl Inner {
         let held = self.hold(&path, file)?;
         let fencing = self.next()?;
         if let Err(error) = self.sign(&path) {
-            tracing::warn!(%error, lock = %name, "the lock is held, but its file doesn't say by whom");
+            tracing::warn!(%error, lock = %name, "lock held by an unknown process: its file is not readable");
         }
         Ok(StoreLock::new(fencing, Box::new(held)))
     }
@@ -129,6 +129,6 @@ impl Drop for HeldLock {
 
 fn unlock(file: impl std::os::fd::AsFd) {
     if let Err(error) = flock(file, FlockOperation::Unlock) {
-        tracing::warn!(%error, "a lock could not be let go of");
+        tracing::warn!(%error, "releasing a lock failed");
     }
 }

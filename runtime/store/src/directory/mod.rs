@@ -157,7 +157,7 @@ impl Inner {
     fn clean(&self) -> Result<(), StoreError> {
         let count = self.folder.clean()?;
         if count > 0 {
-            tracing::info!(count, "removed files of writings that were cut off by a crash; their old values hold");
+            tracing::info!(count, "removed temporary files of interrupted writes; the previous values stay");
         }
         Ok(())
     }
@@ -235,7 +235,7 @@ impl Inner {
             let is_free = |name: &String| self.folder.inode(name).is_none();
             let free = (1..KEPT).map(aside).find(is_free).unwrap_or_else(|| aside(KEPT));
             self.folder.rename(&names::file(key), &free)?;
-            tracing::warn!(%key, %why, file = free, "a damaged value was set aside");
+            tracing::warn!(%key, %why, file = free, "damaged record quarantined");
         }
         self.gone(key)
     }

@@ -93,7 +93,7 @@ impl Inner {
         }
         match (greatest, why) {
             (Some(version), _) => {
-                tracing::warn!(%why, "the store's own record is damaged, and is made anew: the values are not affected");
+                tracing::warn!(%why, "version record damaged; rebuilding it (values are not affected)");
                 Ok(Some(version.as_u64().saturating_add(LEAP)))
             }
             (None, Corruption::Format(found)) => Err(StoreError::Format { path: path(), found }),

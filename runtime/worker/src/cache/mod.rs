@@ -81,7 +81,7 @@ pub enum LeaseCacheError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It can't be written down.
-    #[error("what is held can't be encoded: this is a bug, please report it")]
+    #[error("cannot encode the cache record; this is a bug, please report it")]
     Encode(#[from] serde_json::Error),
     /// A name.
     #[error(transparent)]
@@ -120,7 +120,7 @@ impl LeaseCache {
         };
         let (mut held, mut missing) = index;
         let keys = self.store.list(&KeyPrefix::Kind(DELIVERY)).await.unwrap_or_else(|error| {
-            tracing::warn!(error = in_one_line(&error), "what was held can't be read");
+            tracing::warn!(error = in_one_line(&error), "reading the lease cache failed");
             Vec::new()
         });
         for key in keys {
@@ -141,7 +141,7 @@ impl LeaseCache {
             held.deliveries.insert(delivery.instance.clone(), delivery);
         }
         held.complete &= missing.is_empty();
-        tracing::info!(deliveries = held.deliveries.len(), missing = missing.len(), "what was held before was read");
+        tracing::info!(deliveries = held.deliveries.len(), missing = missing.len(), "lease cache read");
         held
     }
 
@@ -163,12 +163,12 @@ impl LeaseCache {
                 if matches!(error, StoreError::Damaged { .. })
                     && let Err(error) = self.store.quarantine(key).await
                 {
-                    tracing::warn!(%key, error = in_one_line(&error), "what is damaged can't be set aside");
+                    tracing::warn!(%key, error = in_one_line(&error), "quarantining a damaged cache record failed");
                 }
                 in_one_line(&error)
             }
         };
-        tracing::warn!(%key, error, "what was kept can't be used: the coordinator has to send it");
+        tracing::warn!(%key, error, "cache record unusable; waiting for the coordinator to send it");
         Err(())
     }
 
@@ -183,7 +183,7 @@ impl LeaseCache {
                     match tokio::time::timeout(PATIENCE, &mut keeping).await {
                         Ok(kept) => break kept,
                         Err(_) => {
-                            tracing::warn!("the disk does not answer: what is held is used before it is kept");
+                            tracing::warn!("state disk not responding; applying leases before they are cached");
                             give(&used, &held.borrow());
                         }
                     }
@@ -192,7 +192,10 @@ impl LeaseCache {
             give(&used, &newest);
             if let Err(error) = kept {
                 let error = in_one_line(&error);
-                tracing::warn!(error, "what is held could not be kept: a start without the coordinator would lack it");
+                tracing::warn!(
+                    error,
+                    "writing the lease cache failed; a start without the coordinator would lack these leases"
+                );
                 // Something newer may have room, or rights.
                 if let Ok(Err(_)) = tokio::time::timeout(AGAIN, held.changed()).await {
                     return;
@@ -250,7 +253,7 @@ impl LeaseCache {
             && let Err(error) = self.remove(key).await
         {
             let error = in_one_line(&error);
-            tracing::warn!(%key, error, "what was kept before can't be removed: the next start may go back to it");
+            tracing::warn!(%key, error, "removing an older cache record failed; the next start may use it");
         }
         put
     }

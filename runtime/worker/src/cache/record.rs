@@ -16,13 +16,13 @@ const FORMAT: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CacheRecordError {
     /// Of a later version.
-    #[error("it has format {0}, which this version of deputy does not know")]
+    #[error("the record has format {0}, which this version of deputy does not support")]
     Format(u32),
     /// Of another worker.
-    #[error("it is another worker's")]
+    #[error("the record belongs to another worker")]
     Foreign,
     /// Not what was written here.
-    #[error("it is not what deputy writes")]
+    #[error("the record is not in a format of deputy")]
     Malformed,
 }
 

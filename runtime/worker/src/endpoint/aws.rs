@@ -63,19 +63,19 @@ struct Failed<'e> {
 /// Why there is nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Refused {
-    #[error("this address answers to 127.0.0.1, localhost and the like alone")]
+    #[error("this endpoint serves only requests with a loopback `Host`, such as 127.0.0.1 or localhost")]
     Host,
-    #[error("the Authorization header does not hold the token of this endpoint")]
+    #[error("the Authorization header does not hold this endpoint's token")]
     Token,
-    #[error("GET alone")]
+    #[error("only GET is supported")]
     Method,
-    #[error("there is nothing at this path")]
+    #[error("no such path")]
     Path,
     #[error("{0} is not held here: `deputy worker status` tells why")]
     NotHeld(InstanceName),
     #[error("{0} expired at {1} and was not replaced yet")]
     Expired(InstanceName, Timestamp),
-    #[error("{0} can't be given to a library of AWS's: it holds no credentials of AWS")]
+    #[error("{0} does not hold AWS credentials")]
     NotAws(InstanceName),
 }
 
@@ -136,7 +136,7 @@ impl AwsEndpoint {
         if let Some(suppressed) = self.answers.acquire((self.clock)()) {
             tracing::info!(
                 instance = %self.instance, revision = %delivery.stamp.revision, suppressed,
-                "given out over the endpoint for AWS"
+                "credentials sent over the AWS endpoint"
             );
         }
         Ok(answer(StatusCode::OK, Bytes::from_owner(text)))
@@ -150,7 +150,7 @@ impl HttpHandler for AwsEndpoint {
             if matches!(refused, Refused::Host | Refused::Token)
                 && let Some(suppressed) = self.refusals.acquire((self.clock)())
             {
-                tracing::warn!(instance = %self.instance, code, suppressed, "refused at the endpoint for AWS");
+                tracing::warn!(instance = %self.instance, code, suppressed, "AWS endpoint refused a request");
             }
             let text = serde_json::to_vec(&Failed { code, message: &refused.to_string() });
             answer(status, text.unwrap_or_default().into())

@@ -120,7 +120,7 @@ impl HttpHandler for LocalEndpoint {
 
 fn given(delivery: Delivery) -> Response<Bytes> {
     let Delivery { instance, service, stamp, valid_until, payload } = delivery;
-    tracing::info!(%instance, revision = %stamp.revision, "given out over the worker's socket");
+    tracing::info!(%instance, revision = %stamp.revision, "payload sent over the worker's socket");
     let service = Some(service.to_string());
     reply::given(reply::LeaseReply {
         service,

@@ -24,7 +24,7 @@ pub struct EndpointToken(Digest);
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointTokenError {
     /// The file can't be used.
-    #[error("cannot use the token of an endpoint")]
+    #[error("cannot use the endpoint's token")]
     Read(#[source] SourceError),
     /// What is in the file can't be sent as a header.
     #[error(
@@ -37,7 +37,7 @@ pub enum EndpointTokenError {
         path: PathBuf,
     },
     /// The file can't be made.
-    #[error("cannot make the token's file {}", path.display())]
+    #[error("cannot create the token file {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum EndpointTokenError {
         source: io::Error,
     },
     /// The system has no random numbers.
-    #[error("the system has no random numbers for a token")]
+    #[error("the system's random number generator failed")]
     Random,
 }
 

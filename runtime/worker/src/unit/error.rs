@@ -53,7 +53,7 @@ pub enum PublishError {
         user: u32,
     },
     /// There is no chance to be had from the system.
-    #[error("the system gives no random bytes")]
+    #[error("the system's random number generator failed")]
     Random,
     /// Something else has the name.
     #[error("{} is not a link that deputy made: move it away, or name the receiver otherwise", .0.display())]

@@ -247,7 +247,7 @@ fn sweep_all(place: &PublishDir, current: Option<UnitName>, replaced: &VecDeque<
     let keep: Vec<UnitName> = current.into_iter().chain(replaced.iter().map(|(unit, _)| *unit)).collect();
     if let Err(error) = gc::sweep(place, &keep) {
         let error = deputy_core::in_one_line(&error);
-        tracing::warn!(error, "what is no longer published could not be removed; the next switch tries again");
+        tracing::warn!(error, "removing an old unit failed; the next publication retries");
     }
 }
 
@@ -263,7 +263,7 @@ fn told(place: &PublishDir, unit: UnitName) -> HookNotified {
         Ok(told) if told.to_bytes() == unit.to_string().as_bytes() => HookNotified::Already,
         Ok(_) | Err(Errno::NOENT) => HookNotified::NotYet,
         Err(error) => {
-            tracing::warn!(%error, place = %place.path.display(), "nobody knows whether the workload was told: it is told again");
+            tracing::warn!(%error, place = %place.path.display(), "hook state unknown; running the hook again");
             HookNotified::NotYet
         }
     }

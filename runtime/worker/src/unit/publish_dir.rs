@@ -47,7 +47,7 @@ impl Drop for Locked {
     fn drop(&mut self) {
         // Said and not left to closing: a child that is being started may still have the file.
         if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
-            tracing::warn!(%error, "the lock of a receiver's directory could not be let go of");
+            tracing::warn!(%error, "unlocking the receiver's directory failed");
         }
     }
 }

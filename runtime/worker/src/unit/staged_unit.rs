@@ -168,7 +168,7 @@ impl Drop for StagedUnit<'_> {
         if !self.is_published
             && let Err(error) = gc::remove(&self.place.container, &self.name.to_string())
         {
-            tracing::warn!(%error, "a unit that was not published could not be removed; the next start does it");
+            tracing::warn!(%error, "removing an unpublished unit failed; the next start retries");
         }
     }
 }
