@@ -17,7 +17,6 @@ use settings::Config;
 
 mod bindings {
     #![allow(
-        missing_docs,
         unsafe_code,
         unused_qualifications,
         reason = "generated from the contract, documented there"

@@ -18,7 +18,6 @@ use value::Payloads;
 
 mod bindings {
     #![allow(
-        missing_docs,
         unsafe_code,
         unused_qualifications,
         reason = "generated from the contract, documented there"

@@ -8,6 +8,8 @@
 //!
 //! This crate never does I/O, reads no clock, knows no runtime and no file format: time and addresses are arguments.
 
+#![deny(missing_docs)]
+
 // The tests' world names the crate as one from outside does, because tests/conformance has it too.
 #[cfg(test)]
 extern crate self as deputy_core;

@@ -7,6 +7,8 @@
 //!
 //! An engine written in Rust needs this module and nothing else of Deputy: see [`Engine`], which gives it a [`Link`].
 
+#![deny(missing_docs)]
+
 mod engine;
 mod fetch;
 mod join;
