@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use deputy_core::schedule::Revision;
 use deputy_core::{Delivery, InstanceName, LeaseVersion, SecretBytes, Timestamp};
+use deputy_http_server::{HttpListener, serve};
 use deputy_link::WorkerState;
 use deputy_local::{ControlError, SocketFile};
-use deputy_observe::{HttpListener, serve};
 use deputy_worker::endpoint::{Clock, LeaseAccess, LocalEndpoint, StatusSource};
 use deputy_worker::status::{AbsentStatus, ConnectionStatus, DeliveryStatus, WorkerReport};
 use insta::assert_snapshot;

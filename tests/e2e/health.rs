@@ -71,9 +71,9 @@ fn readiness_has_a_reason_for_each_instance() {
     for (method, path, status, body) in [
         ("GET", "/livez", 200, "ok\n"),
         ("HEAD", "/livez", 200, ""),
-        ("GET", "/", 404, "there are /livez, /readyz and /metrics\n"),
-        ("GET", "/v1/status", 404, "there are /livez, /readyz and /metrics\n"),
-        ("POST", "/livez", 405, "GET alone\n"),
+        ("GET", "/", 404, "no such path: try /livez, /readyz or /metrics\n"),
+        ("GET", "/v1/status", 404, "no such path: try /livez, /readyz or /metrics\n"),
+        ("POST", "/livez", 405, "only GET is supported\n"),
     ] {
         let answer = ask(port, method, path);
         assert_eq!((answer.status, answer.body.as_str()), (status, body), "{method} {path}");

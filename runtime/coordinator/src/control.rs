@@ -21,10 +21,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::{GroupName, InstanceName, Span};
+use deputy_http_server::HttpHandler;
 use deputy_link::{EnrolmentStatus, WorkerId};
 use deputy_local::ControlError;
 use deputy_local::reply::{self, SCHEMA, json};
-use deputy_observe::{Clock, HttpHandler};
+use deputy_observe::Clock;
 use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 

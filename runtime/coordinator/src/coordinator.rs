@@ -10,7 +10,8 @@ use deputy_core::schedule::{
     ProviderCall, SaveId, Schedule, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
 };
 use deputy_core::{InstanceName, Span, in_one_line};
-use deputy_observe::{Clock, CoordinatorMetrics, UpstreamMetrics};
+use deputy_metrics::{CoordinatorMetrics, UpstreamMetrics};
+use deputy_observe::Clock;
 use deputy_sources::SourceContext;
 use deputy_store::{Store, StoreError, StoreKey, StoreLock};
 use tokio::sync::{mpsc, watch};
@@ -372,9 +373,9 @@ impl Coordinator {
 
     fn count(&self, notice: &OperatorEvent) {
         match notice {
-            OperatorEvent::ClockJumped(_) => self.options.metrics.jumped(),
+            OperatorEvent::ClockJumped(_) => self.options.metrics.record_clock_jump(),
             OperatorEvent::RevokeGivenUp(instance, _, why) => {
-                self.options.metrics.not_revoked(instance.as_str(), why.word());
+                self.options.metrics.record_not_revoked(instance.as_str(), why.word());
             }
             _ => {}
         }
@@ -384,7 +385,7 @@ impl Coordinator {
         let now = self.options.clock.now();
         let function = work.word();
         if self.schedule.view(&instance, now).is_some_and(|view| view.failures > 0) {
-            self.options.metrics.retried(instance.as_str());
+            self.options.metrics.record_retry(instance.as_str());
         }
         let current = self.schedule.view(&instance, now).map(|view| view.plan.fingerprint);
         let provider =
@@ -481,7 +482,7 @@ impl Coordinator {
             CallOutcome::Obtained(_) | CallOutcome::Revoked => "done",
         };
         let took = now.mono.since(running.began).duration();
-        self.options.metrics.called(running.instance.as_str(), running.function, word, took.as_secs_f64());
+        self.options.metrics.record_call(running.instance.as_str(), running.function, word, took.as_secs_f64());
         self.handle(ScheduleEvent::Finished(call, outcome));
     }
 
@@ -490,7 +491,7 @@ impl Coordinator {
             Ok(()) => (deputy_observe::AuditOutcome::Done, ScheduleEvent::Saved(ticket)),
             Err(error) => (deputy_observe::AuditOutcome::Failed, ScheduleEvent::SaveFailed(ticket, error)),
         };
-        self.options.metrics.saved(outcome);
+        self.options.metrics.record_save(outcome);
         self.handle(event);
     }
 }

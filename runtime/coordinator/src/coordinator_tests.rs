@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use aws_lc_rs::rand::SystemRandom;
 use deputy_core::Span;
 use deputy_core::schedule::{Budget, ConfigFingerprint, InstancePlan, OptionalExports, Policy, UpstreamName};
-use deputy_observe::{HttpHandler, SystemClock};
+use deputy_http_server::HttpHandler;
+use deputy_observe::SystemClock;
 use deputy_store::{DirectoryStore, MasterKey};
 use http::{Request, StatusCode};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::ScheduleEvent;
-use deputy_observe::{LeaseMetrics, UpstreamMetrics};
+use deputy_metrics::{LeaseMetrics, UpstreamMetrics};
 use deputy_sources::SourceContext;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_observe::{Audit, CoordinatorMetrics, HealthCheck, HttpHandler, probe};
+use deputy_http_server::{HealthCheck, HttpHandler, probe};
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::Audit;
 use http::{Request, Response};
 
 use crate::handle::CoordinatorHandle;
@@ -49,8 +51,8 @@ impl HealthCheck for CoordinatorHealth {
 
     async fn metrics(&self) -> Result<String, String> {
         let (leases, upstreams) = self.handle.leases().await.map_err(|_| "stopping\n".to_owned())?;
-        self.metrics.audit(&self.audit.status());
-        self.metrics.text(&leases, &upstreams).map_err(|_| "the metrics can't be written\n".to_owned())
+        self.metrics.set_audit_status(&self.audit.status());
+        self.metrics.encode(&leases, &upstreams).map_err(|_| "metrics cannot be encoded\n".to_owned())
     }
 }
 

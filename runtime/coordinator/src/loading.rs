@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::{InstancePlan, Lease, LeaseRecord, ScheduleConfig, ScheduleEvent};
-use deputy_observe::LeaseMetrics;
+use deputy_metrics::LeaseMetrics;
 
 use crate::coordinator::Coordinator;
 use crate::handle::{Configure, ReloadSummary};

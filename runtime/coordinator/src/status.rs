@@ -2,7 +2,7 @@
 
 use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Lease, Now, Readiness, UpstreamSnapshot};
 use deputy_core::{InstanceName, ServiceName, Span, Timestamp};
-use deputy_observe::LeaseMetrics;
+use deputy_metrics::LeaseMetrics;
 use serde::{Deserialize, Serialize};
 
 use crate::file_watcher::FileObservation;

@@ -12,10 +12,12 @@ use deputy_coordinator::{
     Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, EnrolmentError, LeaseBoard, Reload,
     ReloadReply, Removals, SystemClock, WorkerOptions, Workers, WorkersError,
 };
+use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::server::ServerLimits;
 use deputy_link::{AuthorityError, CertificateLifetimes};
 use deputy_local::{ControlError, SocketFile};
-use deputy_observe::{Audit, Clock as _, CoordinatorMetrics, HttpListener, listen, serve};
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::{Audit, Clock as _};
 use deputy_sandbox::CodeCache;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, Random, Store, StoreError};
@@ -167,7 +169,7 @@ fn audit(
 ) -> Result<Audit, CommandError> {
     let audit = sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?;
     let metrics = Arc::clone(metrics);
-    Ok(audit.watched(move |event| metrics.audited(event)))
+    Ok(audit.watched(move |event| metrics.record_event(event)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's entry brings the randomness")]

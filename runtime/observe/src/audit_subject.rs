@@ -3,7 +3,6 @@
 use std::fmt;
 
 use deputy_core::{InstanceName, ReceiverName};
-use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Who acts. The two kinds have names of their own, so one name may stand for one of each: every record says which.
@@ -34,8 +33,8 @@ impl AuditSubject {
         }
     }
 
-    /// As a key and its value: in audit events and as a metric's label.
-    fn pair(&self) -> (&'static str, &str) {
+    /// The key and value that stand for the subject in audit events and as a metric label.
+    pub fn kind_and_name(&self) -> (&'static str, &str) {
         match self {
             Self::Instance(name) => ("instance", name.as_str()),
             Self::Receiver(name) => ("receiver", name.as_str()),
@@ -46,21 +45,15 @@ impl AuditSubject {
 
 impl fmt::Display for AuditSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.pair().1)
+        f.write_str(self.kind_and_name().1)
     }
 }
 
 impl Serialize for AuditSubject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (kind, name) = self.pair();
+        let (kind, name) = self.kind_and_name();
         let mut map = serializer.serialize_map(Some(1))?;
         map.serialize_entry(kind, name)?;
         map.end()
-    }
-}
-
-impl EncodeLabelSet for AuditSubject {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
-        [self.pair()].encode(encoder)
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use deputy_http_server::{HealthCheck, HttpHandler, probe};
 use deputy_local::ControlError;
-use deputy_observe::{Audit, HealthCheck, HttpHandler, WorkerMetrics, WorkerSnapshot, probe};
+use deputy_metrics::{WorkerMetrics, WorkerSnapshot};
+use deputy_observe::Audit;
 use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
@@ -142,8 +144,8 @@ impl HealthCheck for WorkerHealth {
 
     async fn metrics(&self) -> Result<String, String> {
         let now = self.handle.ask(WorkerCommand::Snapshot).await.map_err(|error| format!("{error}\n"))?;
-        self.metrics.audit(&self.audit.status());
-        self.metrics.text(&now).map_err(|_| "the metrics can't be written\n".to_owned())
+        self.metrics.set_audit_status(&self.audit.status());
+        self.metrics.encode(&now).map_err(|_| "metrics cannot be encoded\n".to_owned())
     }
 }
 

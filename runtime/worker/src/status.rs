@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deputy_core::schedule::Now;
 use deputy_core::{InstanceName, ReceiverName, Timestamp};
-use deputy_observe::{DeliveryMetrics, WorkerSnapshot};
+use deputy_metrics::{DeliveryMetrics, WorkerSnapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::{ConnectionPhase, ConnectionSnapshot};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use deputy_core::schedule::{FailureKind, MonotonicTime, Now};
 use deputy_core::{InstanceName, ReceiverName, Span, in_one_line};
 use deputy_link::{DeliveryReport, WorkerState};
-use deputy_observe::{Clock, WorkerMetrics};
+use deputy_metrics::WorkerMetrics;
+use deputy_observe::Clock;
 use deputy_store::Random;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -204,7 +205,7 @@ impl Worker {
                 ReconcilerAction::Hook(receiver, instances) => self.tell(receiver, instances),
                 ReconcilerAction::Notice(notice) => {
                     if let WorkerEvent::Received(instance, _) = &notice {
-                        self.options.metrics.received(instance.as_str());
+                        self.options.metrics.record_delivery(instance.as_str());
                     }
                     event_log::log(&notice);
                 }
@@ -219,7 +220,7 @@ impl Worker {
             Ok(()) => deputy_observe::AuditOutcome::Done,
             Err(_) => deputy_observe::AuditOutcome::Failed,
         };
-        self.options.metrics.reported(report.instance.as_str(), outcome);
+        self.options.metrics.record_report(report.instance.as_str(), outcome);
         self.outbox.retain(|before| before.instance != report.instance);
         self.outbox.push_back(report);
     }
@@ -311,11 +312,11 @@ impl Worker {
             RunOutcome::Applied { .. } => "done",
             RunOutcome::Failed(error) => error.kind.word(),
         };
-        self.options.metrics.ran(receiver.as_str(), word, took.duration().as_secs_f64());
+        self.options.metrics.record_run(receiver.as_str(), word, took.duration().as_secs_f64());
         if let RunOutcome::Applied { published, .. } = &outcome {
             self.units.insert(receiver.clone(), published.unit);
             if published.switch == PublishOutcome::Done {
-                self.options.metrics.switched(receiver.as_str());
+                self.options.metrics.record_switch(receiver.as_str());
                 let unit = published.unit.map(UnitName::number);
                 tracing::info!(%receiver, unit, %took, "published");
             }
@@ -331,7 +332,7 @@ impl Worker {
                 deputy_observe::AuditOutcome::Failed
             }
         };
-        self.options.metrics.told(receiver.as_str(), outcome);
+        self.options.metrics.record_hook(receiver.as_str(), outcome);
         self.handle(ReconcilerEvent::Told(receiver, result));
     }
 }

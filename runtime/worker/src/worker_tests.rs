@@ -8,8 +8,9 @@ use deputy_core::schedule::Revision;
 use deputy_core::{
     Delivery, Digest, Expired, HookCommand, LeaseVersion, LimitOverrides, Outputs, SecretBytes, Services, Timestamp,
 };
+use deputy_http_server::HttpHandler as _;
 use deputy_link::ReceiverBinding;
-use deputy_observe::{Audit, HttpHandler as _, SystemClock};
+use deputy_observe::{Audit, SystemClock};
 use http::{Request, StatusCode};
 use tokio::sync::Notify;
 

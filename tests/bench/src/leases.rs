@@ -18,7 +18,7 @@ use deputy_core::schedule::{
     RetryPolicy, ScheduleConfig, UpstreamName,
 };
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
-use deputy_observe::CoordinatorMetrics;
+use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Random};
 use tokio::task::JoinSet;

@@ -4,15 +4,17 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     (
         "deputy",
         &[
             "deputy-config",
             "deputy-coordinator",
             "deputy-core",
+            "deputy-http-server",
             "deputy-link",
             "deputy-local",
+            "deputy-metrics",
             "deputy-observe",
             "deputy-payloads",
             "deputy-sandbox",
@@ -27,8 +29,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
         "deputy-coordinator",
         &[
             "deputy-core",
+            "deputy-http-server",
             "deputy-link",
             "deputy-local",
+            "deputy-metrics",
             "deputy-observe",
             "deputy-sources",
             "deputy-store",
@@ -36,8 +40,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
         ],
     ),
     ("deputy-core", &[]),
+    ("deputy-http-server", &["deputy-core", "deputy-support"]),
     ("deputy-link", &["deputy-core", "deputy-support"]),
     ("deputy-local", &["deputy-core", "deputy-support"]),
+    ("deputy-metrics", &["deputy-observe"]),
     ("deputy-observe", &["deputy-core", "deputy-support"]),
     ("deputy-payloads", &[]),
     ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources", "deputy-support"]),
@@ -48,8 +54,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
         "deputy-worker",
         &[
             "deputy-core",
+            "deputy-http-server",
             "deputy-link",
             "deputy-local",
+            "deputy-metrics",
             "deputy-observe",
             "deputy-payloads",
             "deputy-sources",
@@ -66,7 +74,7 @@ const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"]
 const PLACES: [(&str, &[&str]); 5] = [
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config"]),
-    ("hyper", &["deputy-bench", "deputy-local", "deputy-observe", "deputy-sandbox"]),
+    ("hyper", &["deputy-bench", "deputy-http-server", "deputy-local", "deputy-sandbox"]),
     ("clap", &["deputy", "deputy-bench", "deputy-fan", "xtask"]),
     ("annotate-snippets", &["deputy-config"]),
 ];

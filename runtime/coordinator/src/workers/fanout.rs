@@ -11,7 +11,8 @@ use deputy_core::schedule::Lease;
 use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion};
 use deputy_link::server::Sessions;
 use deputy_link::{EncodedLease, GroupFeeds, ReceiverBinding};
-use deputy_observe::{Clock, CoordinatorMetrics};
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::Clock;
 use tokio::sync::watch;
 
 use super::Deliveries;
@@ -222,7 +223,7 @@ impl Fanout {
             let count = groups.entry(present.group.clone()).or_default();
             *count = count.saturating_add(1);
         }
-        self.metrics.connected(self.roster.connected());
+        self.metrics.set_connected_workers(self.roster.connected());
         let plan = Arc::clone(&self.plan.borrow());
         let mut users: BTreeMap<InstanceName, u32> = BTreeMap::new();
         for (name, count) in groups {

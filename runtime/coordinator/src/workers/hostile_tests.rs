@@ -50,7 +50,7 @@ async fn what_a_worker_may_not_say_ends_its_own_connection_and_no_other() {
         assert_eq!(worker.link.state.borrow().failures, 0, "{what}");
     }
     assert!(site.status(&worker).await.connected);
-    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 10"));
+    assert!(site.metrics.encode(&[], &[]).unwrap().contains("deputy_link_faults_total 10"));
     let refused = site.events("fetch");
     assert!(refused.len() == 101 && refused.iter().all(|event| event.code.as_deref() == Some("component")));
 }
@@ -84,5 +84,5 @@ async fn who_tries_join_strings_that_are_no_good_fills_no_audit_log() {
         site.events("join").iter().filter(|event| event.outcome == deputy_observe::AuditOutcome::Refused).count();
     // Permits come back while it goes on.
     assert!((300..310).contains(&refused), "{refused}");
-    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 400"), "all are counted");
+    assert!(site.metrics.encode(&[], &[]).unwrap().contains("deputy_link_faults_total 400"), "all are counted");
 }

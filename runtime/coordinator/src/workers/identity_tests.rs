@@ -138,7 +138,7 @@ async fn by_the_coordinator_s_clock_a_certificate_ends_on_a_connection_with_a_ti
     let again = Worker::start_by(behind, identity, &[]);
     soon(again.link.state.clone().wait_for(ended)).await.unwrap();
     assert!(again.link.held.borrow().deliveries.is_empty() && worker.link.held.borrow().deliveries.is_empty());
-    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 2"), "{left}");
+    assert!(site.metrics.encode(&[], &[]).unwrap().contains("deputy_link_faults_total 2"), "{left}");
     // Neither is out for good: it comes back when the clocks agree.
     assert!(again.out.lock().unwrap().is_none() && worker.out.lock().unwrap().is_none());
 }

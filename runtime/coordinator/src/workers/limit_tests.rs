@@ -29,7 +29,7 @@ async fn say(site: &Site, identity: &WorkerIdentity, bytes: &[u8]) -> usize {
 
 impl Site {
     fn counted(&self, line: &str) -> u64 {
-        let text = self.metrics.text(&[], &[]).unwrap();
+        let text = self.metrics.encode(&[], &[]).unwrap();
         let found = text.lines().find_map(|found| found.strip_prefix(line)).unwrap_or("0");
         found.trim().parse().unwrap()
     }

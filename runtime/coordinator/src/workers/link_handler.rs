@@ -12,7 +12,8 @@ use deputy_core::{Digest, GroupName, InstanceName, Span};
 use deputy_link::message::Certified;
 use deputy_link::server::{LinkHandler, Origin, ReportObserver};
 use deputy_link::{ErrorCode, PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId};
-use deputy_observe::{Audit, AuditOutcome, Clock, CoordinatorMetrics};
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::{Audit, AuditOutcome, Clock};
 use deputy_support::KeyedRateLimiter;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -56,10 +57,10 @@ pub(super) fn observer(metrics: Arc<CoordinatorMetrics>, clock: Arc<dyn Clock>) 
     let failures = KeyedRateLimiter::new(FAILURES, HOUR, WORKERS);
     Box::new(move |present, report| {
         let outcome = if report.result.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
-        metrics.reported(report.instance.as_str(), outcome);
+        metrics.record_report(report.instance.as_str(), outcome);
         let Err(reason) = &report.result else { return };
         match failures.acquire(present.worker, clock.now().wall) {
-            None => metrics.worker_suppressed("apply"),
+            None => metrics.record_suppressed("apply"),
             Some(suppressed) => tracing::warn!(
                 worker = %present.worker, instance = %report.instance, revision = %report.stamp.revision, reason, suppressed,
                 "worker failed to apply the lease"
@@ -114,7 +115,7 @@ impl ServerHandler {
         if limiter.acquire(peer.worker, self.clock.now().wall).is_some() {
             return Ok(());
         }
-        self.metrics.worker_suppressed(operation);
+        self.metrics.record_suppressed(operation);
         let message = "this worker asks too often, or somebody has a copy of its identity: come back in a minute";
         Err(ProtocolError::new(ErrorCode::Throttled, message))
     }
@@ -230,7 +231,7 @@ impl LinkHandler for ServerHandler {
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {
-        self.metrics.worker_fault();
+        self.metrics.record_link_fault();
         if let Some(suppressed) = self.faults.acquire(Origin::of(from.ip()), self.clock.now().wall) {
             tracing::warn!(%from, suppressed, "worker connection closed: {what}");
         }

@@ -25,7 +25,8 @@ use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, S
 use deputy_link::{
     AuthorityError, CertificateLifetimes, EnrolmentStatus, GroupFeeds, JoinString, ReceiverBinding, TokenId, WorkerId,
 };
-use deputy_observe::{Audit, CoordinatorMetrics};
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::Audit;
 use deputy_store::{Random, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use deputy_core::{InstanceName, Span};
 use deputy_link::server::Origin;
 use deputy_link::{ErrorCode, ProtocolError, WorkerId};
-use deputy_observe::{
-    Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId, Clock, CoordinatorMetrics, Receipt,
-};
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId, Clock, Receipt};
 use deputy_support::KeyedRateLimiter;
 
 use super::enrolment_actor::Rejection;
@@ -94,7 +93,7 @@ impl Recorder {
             Some(worker) => self.workers.acquire((worker, operation, code), now),
             None => self.origins.acquire((Origin::of(about.from.ip()), operation), now),
         };
-        let Some(suppressed) = permit else { return self.metrics.worker_suppressed(operation) };
+        let Some(suppressed) = permit else { return self.metrics.record_suppressed(operation) };
         let worker = about.worker.as_ref().map(tracing::field::display);
         tracing::warn!(from = %about.from, worker, operation, suppressed, "a worker is refused: {}", told.why);
         // It is refused whether that is recorded or not.

@@ -20,7 +20,7 @@ async fn older_tls_and_no_tls_at_all_get_nowhere() {
     // Who says nothing is let go.
     let mut silent = connect(&site).await;
     assert_eq!(soon(silent.read(&mut [0; 16])).await.unwrap_or(0), 0);
-    assert!(site.metrics.text(&[], &[]).unwrap().contains("deputy_link_faults_total 3"));
+    assert!(site.metrics.encode(&[], &[]).unwrap().contains("deputy_link_faults_total 3"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

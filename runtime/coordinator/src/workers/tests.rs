@@ -392,7 +392,7 @@ async fn the_coordinator_knows_what_each_worker_has_applied_or_why_not() {
     until(async || site.status(&worker).await.applied[0].failure.is_some()).await;
     let status = site.status(&worker).await;
     assert_eq!(status.applied[0].failure.as_deref(), Some("no room[31m on the disk"));
-    let text = site.metrics.text(&[], &[]).unwrap();
+    let text = site.metrics.encode(&[], &[]).unwrap();
     let page = include_str!("../../../../docs/operations.md");
     for name in ["deputy_link_events_total", "deputy_link_reports_total", "deputy_link_faults_total"] {
         assert!(page.contains(&format!("| `{name}` | counter |")), "{name}");

@@ -15,9 +15,11 @@ use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
 use deputy_core::{Timestamp, in_one_line};
+use deputy_http_server::{listen, serve};
 use deputy_link::WorkerState;
 use deputy_link::client::{ClientOptions as LinkOptions, LinkClient};
-use deputy_observe::{Audit, Clock, SystemClock, WorkerMetrics, listen, serve};
+use deputy_metrics::WorkerMetrics;
+use deputy_observe::{Audit, Clock, SystemClock};
 use deputy_sandbox::{CacheKey, CodeCache};
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, Random, Store};

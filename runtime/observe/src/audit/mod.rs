@@ -7,7 +7,6 @@
 //! missing as soon as one can be written again.
 
 mod error;
-mod metrics;
 mod queue;
 mod receipt;
 mod target;
@@ -30,7 +29,6 @@ use target::{LogFile, Target};
 use writer::Writer;
 
 pub use error::AuditError;
-pub(crate) use metrics::AuditMetrics;
 pub use receipt::Receipt;
 
 /// The longest that an event's recorder waits for it to be written.

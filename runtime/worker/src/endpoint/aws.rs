@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Span, Timestamp};
+use deputy_http_server::HttpHandler;
 use deputy_link::WorkerState;
-use deputy_observe::HttpHandler;
 use deputy_payloads::AwsCredentials;
 use deputy_support::RateLimiter;
 use http::header::{self, HeaderValue};

@@ -1,8 +1,8 @@
 use super::*;
 
 use deputy_core::Span;
+use deputy_http_server::{HttpListener, serve};
 use deputy_local::{SocketClient, SocketClientError, SocketFile, SocketPeer};
-use deputy_observe::{HttpListener, serve};
 use tokio::task::JoinSet;
 
 use crate::endpoint::testing::{clock, held};

@@ -1,0 +1,58 @@
+//! One connection, until its client or its deadline ends it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::HttpHandler;
+use crate::slot::{Slot, SlotGuard};
+
+/// Deadline for a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Deadline for a whole connection. It covers a reload that compiles components.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(360);
+
+const MAX_HEAD_BYTES: usize = 16 << 10;
+
+pub(crate) async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    handler: Arc<impl HttpHandler>,
+    guard: &SlotGuard,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let handler = Arc::clone(&handler);
+        let slot = Arc::clone(&guard.0);
+        async move {
+            let response = respond(&slot, &*handler, request.map(|_| ())).await;
+            Ok::<_, Infallible>(response.map(Full::new))
+        }
+    });
+    let mut server = http1::Builder::new();
+    // With `half_close(false)` a client that ends its half of the connection is gone: work on its request ends at once.
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES).half_close(false);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+        tracing::debug!(%error, "HTTP connection failed");
+    }
+}
+
+async fn respond(slot: &Slot, handler: &impl HttpHandler, request: Request<()>) -> Response<Bytes> {
+    slot.begin_request();
+    let waits = handler.waits(&request);
+    let mut response = if waits && !slot.begin_wait() { handler.busy() } else { handler.answer(request).await };
+    if waits {
+        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    }
+    slot.end_request();
+    response
+}

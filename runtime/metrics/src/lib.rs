@@ -1,0 +1,22 @@
+//! The metrics of a coordinator and of a worker, in the OpenMetrics text format.
+//!
+//! Events are counted where they happen. What is held (leases, upstreams, deliveries) is a snapshot that each scrape
+//! replaces as a whole. No label holds text that a component or a server chose. Names and labels are stable, since
+//! dashboards depend on them.
+
+mod audit;
+mod coordinator;
+#[cfg(test)]
+mod coordinator_tests;
+mod labels;
+mod leases;
+mod table;
+mod worker;
+mod worker_snapshot;
+#[cfg(test)]
+mod worker_tests;
+
+pub use coordinator::CoordinatorMetrics;
+pub use leases::{LeaseMetrics, UpstreamMetrics};
+pub use worker::WorkerMetrics;
+pub use worker_snapshot::{DeliveryMetrics, WorkerSnapshot};
