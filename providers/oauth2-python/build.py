@@ -3,7 +3,7 @@
     python3 build.py oauth2 OUT.wasm
 
 The module `oauth2` gets the world `oauth2-provider` of wit/worlds.wit, and so on. WASI's WIT is taken from the crate
-wasip2, which the providers in Rust use as well; without Cargo, `--wasi` names another folder that holds it.
+wasip2, which the kit for Rust uses as well; without Cargo, `--wasi` names another folder that holds it.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def wasi() -> pathlib.Path:
-    command = ["cargo", "metadata", "--format-version", "1", "--manifest-path", str(HERE / "../Cargo.toml")]
+    command = ["cargo", "metadata", "--format-version", "1", "--manifest-path", str(HERE / "../../kit/rust/Cargo.toml")]
     metadata = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     manifest = next(package["manifest_path"] for package in metadata["packages"] if package["name"] == "wasip2")
     return pathlib.Path(manifest).parent / "wit"

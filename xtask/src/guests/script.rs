@@ -76,7 +76,7 @@ fn build(
 
 /// The WIT of WASI 0.2.12, as the crate `wasip2` holds it: no copy of it lies in this tree.
 fn wasi(workspace: &Workspace) -> Result<PathBuf> {
-    let manifest = workspace.path("providers/Cargo.toml");
+    let manifest = workspace.path("kit/rust/Cargo.toml");
     let run = Run::new("cargo").args(["metadata", "--locked", "--format-version", "1", "--manifest-path"]);
     let metadata = run.arg(manifest).json()?;
     let mut packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
@@ -85,7 +85,7 @@ fn wasi(workspace: &Workspace) -> Result<PathBuf> {
     let folder = manifest.and_then(Path::parent).map(|folder| folder.join("wit"));
     folder
         .filter(|folder| folder.is_dir())
-        .ok_or_else(|| Failure::new("the providers' crate `wasip2` has no folder `wit`"))
+        .ok_or_else(|| Failure::new("the crate `wasip2`, which kit/rust depends on, has no folder `wit`"))
 }
 
 /// A tool that must be there.

@@ -11,8 +11,9 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "engines/object-store/Cargo.toml",
+    "kit/rust/Cargo.toml",
     "providers/Cargo.toml",
     "receivers/Cargo.toml",
     "tests/fuzz/Cargo.toml",
