@@ -17,10 +17,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::connection::serve_connection;
-use crate::slot::{OpenConnection, Slot, SlotGuard, make_room};
+use crate::slot::{OpenConnection, Slot, SlotGuard, acquire_slot};
 use crate::text_response;
 
-/// Connections at once. Beyond that, the oldest idle one is closed.
+/// Connections at once. Beyond that, the one that has been idle longest is closed.
 const MAX_CONNECTIONS: usize = 64;
 
 /// Requests that wait at once. Further ones get [`HttpHandler::busy`].
@@ -84,9 +84,8 @@ pub async fn serve(listener: HttpListener, handler: Arc<impl HttpHandler>) {
                 continue;
             }
         };
-        make_room(&mut open, MAX_CONNECTIONS);
         // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Some(permit) = acquire_slot(&slots, &mut open).await else { return };
         let slot = Arc::new(Slot::new(permit, Arc::clone(&waiting)));
         let guard = SlotGuard(Arc::clone(&slot));
         let handler = Arc::clone(&handler);
@@ -132,3 +131,6 @@ async fn accept_backoff() {
 pub async fn listen(address: SocketAddr) -> io::Result<HttpListener> {
     Ok(HttpListener::Tcp(TcpListener::bind(address).await?))
 }
+
+#[cfg(test)]
+mod tests;

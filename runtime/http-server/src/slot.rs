@@ -3,22 +3,27 @@
 //! A request that waits for something to happen has a slot of its own kind, so that all others are answered meanwhile.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+
+/// A connection does not count as idle for this long after it was accepted or answered: its request may be on the way,
+/// or its task may not have run yet.
+const IDLE_GRACE: Duration = Duration::from_millis(250);
 
 /// What a connection occupies.
 pub(crate) struct Slot {
-    activity: AtomicU8,
+    activity: Mutex<Activity>,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     waiting: Arc<Semaphore>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Activity {
-    Idle,
+    IdleSince(Instant),
     Answering,
     /// The request waits for something to happen. It is the last one of its connection.
     Waiting,
@@ -35,17 +40,19 @@ pub(crate) struct OpenConnection {
 
 impl Slot {
     pub(crate) fn new(permit: OwnedSemaphorePermit, waiting: Arc<Semaphore>) -> Self {
-        Self { activity: AtomicU8::new(Activity::Idle as u8), permit: Mutex::new(Some(permit)), waiting }
+        let activity = Mutex::new(Activity::IdleSince(now()));
+        Self { activity, permit: Mutex::new(Some(permit)), waiting }
     }
 
     pub(crate) fn begin_request(&self) {
-        self.set(Activity::Answering);
+        *self.activity() = Activity::Answering;
     }
 
     /// From here on the connection makes room for others, even if its client reads the response slowly.
     pub(crate) fn end_request(&self) {
-        if !self.is(Activity::Waiting) {
-            self.set(Activity::Idle);
+        let mut activity = self.activity();
+        if *activity == Activity::Answering {
+            *activity = Activity::IdleSince(now());
         }
     }
 
@@ -53,7 +60,7 @@ impl Slot {
     pub(crate) fn begin_wait(&self) -> bool {
         let Ok(permit) = Arc::clone(&self.waiting).try_acquire_owned() else { return false };
         self.replace_permit(Some(permit));
-        self.set(Activity::Waiting);
+        *self.activity() = Activity::Waiting;
         true
     }
 
@@ -61,12 +68,15 @@ impl Slot {
         *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = permit;
     }
 
-    fn set(&self, activity: Activity) {
-        self.activity.store(activity as u8, Ordering::Relaxed);
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is(&self, activity: Activity) -> bool {
-        self.activity.load(Ordering::Relaxed) == activity as u8
+    fn idle_since(&self) -> Option<Instant> {
+        match *self.activity() {
+            Activity::IdleSince(since) => Some(since),
+            Activity::Answering | Activity::Waiting => None,
+        }
     }
 }
 
@@ -76,14 +86,33 @@ impl Drop for SlotGuard {
     }
 }
 
-/// When `limit` connections are open, ends the oldest idle one.
-pub(crate) fn make_room(open: &mut VecDeque<OpenConnection>, limit: usize) {
-    open.retain(|connection| !connection.task.is_finished());
-    let occupied = open.iter().filter(|connection| !connection.slot.is(Activity::Waiting)).count();
-    if occupied >= limit
-        && let Some(idle) = open.iter().position(|connection| connection.slot.is(Activity::Idle))
-        && let Some(connection) = open.remove(idle)
+/// Waits for a free slot. While there is none, ends the connection that has been idle longest.
+pub(crate) async fn acquire_slot(
+    slots: &Arc<Semaphore>,
+    open: &mut VecDeque<OpenConnection>,
+) -> Option<OwnedSemaphorePermit> {
+    loop {
+        open.retain(|connection| !connection.task.is_finished());
+        if slots.available_permits() == 0 {
+            end_longest_idle(open);
+        }
+        if let Ok(permit) = timeout(IDLE_GRACE, Arc::clone(slots).acquire_owned()).await {
+            return permit.ok();
+        }
+    }
+}
+
+fn end_longest_idle(open: &mut VecDeque<OpenConnection>) {
+    let idle = open.iter().enumerate().filter_map(|(index, connection)| Some((connection.slot.idle_since()?, index)));
+    if let Some((since, index)) = idle.min()
+        && now().saturating_duration_since(since) >= IDLE_GRACE
+        && let Some(connection) = open.remove(index)
     {
         connection.task.abort();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures how long a connection is idle, for this server alone")]
+fn now() -> Instant {
+    Instant::now()
 }
