@@ -19,12 +19,10 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use deputy_core::{InstanceName, Timestamp};
-use tokio::time::timeout;
 
-use super::{ClientOptions, IdentityStore, JoinFailure, Link, LinkClient, join};
+use super::{ClientOptions, IdentityStore, JoinFailure, Link, LinkClient, join_until};
 use crate::identity::{WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
-use crate::timing::pause;
 use crate::worker_state::WorkerState;
 
 /// A worker inside of another program.
@@ -56,9 +54,8 @@ impl IdentityStore for InMemory {
     }
 }
 
-/// How long a coordinator that is away is asked again, and how soon.
+/// How long joining may take in all.
 const PATIENCE: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// An engine, as `deputy workers` shows its version: a name without spaces. It wants all that its group gets, and keeps its identity in
@@ -97,19 +94,7 @@ impl Engine {
     /// If it is away for longer, or is another one, or says no; or if the identity can't be kept.
     pub async fn join(self, string: &JoinString) -> Result<Link, EngineError> {
         let key = WorkerKey::new().map_err(JoinFailure::from)?;
-        let mut last = None;
-        let joining = async {
-            loop {
-                match join(string, key.clone()).await {
-                    Err(error) if error.is_transient() => last = Some(error),
-                    ended => return ended,
-                }
-                pause(AGAIN).await;
-            }
-        };
-        let joined = timeout(PATIENCE, joining).await;
-        let away = || JoinFailure::Away(string.address.clone(), "it does not answer".to_owned());
-        let identity = joined.unwrap_or_else(|_| Err(last.unwrap_or_else(away)))?;
+        let identity = join_until(string, &key, Some(PATIENCE), seed(), |_| {}).await?;
         self.keep.keep(&identity).await.map_err(EngineError::Keep)?;
         Ok(self.resume(identity))
     }

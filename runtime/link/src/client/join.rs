@@ -1,8 +1,11 @@
 //! From a join string to an identity.
 
 use std::io;
+use std::time::Duration;
 
-use deputy_core::in_one_line;
+use deputy_core::{Span, in_one_line};
+use deputy_support::Backoff;
+use fastrand::Rng;
 use rustls::pki_types::UnixTime;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -15,6 +18,11 @@ use crate::identity::{IdentityError, WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
 use crate::message::{ClientMessage, ClientMessageKind, Join, ServerMessage, ServerMessageKind};
 use crate::protocol_error::ProtocolError;
+use crate::timing::pause;
+
+/// The delay between two attempts to join, at first and at most.
+const FIRST_RETRY: Span = Span::millis(200);
+const LAST_RETRY: Span = Span::secs(10);
 
 /// A worker could not join.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +91,45 @@ pub async fn join(string: &JoinString, key: WorkerKey) -> Result<WorkerIdentity,
         Some(ServerMessageKind::Refused(refused)) => Err(JoinFailure::Refused(refused.into())),
         Some(_) => Err(IdentityError::Certified.into()),
         None => Err(JoinFailure::Away(address.clone(), "it closed the connection".to_owned())),
+    }
+}
+
+/// [Joins](join), and tries again with the same key after each [transient](JoinFailure::is_transient) failure, which
+/// `on_retry` gets. The delay between attempts grows to 10 s; `seed` randomises it. With a `limit` it gives up after that
+/// time, without one it never does.
+///
+/// Both kinds of worker use it: [`Engine`](super::Engine) with a limit, `deputy worker` without one.
+///
+/// # Errors
+/// The first failure that is not transient, or the last one before the limit.
+pub async fn join_until(
+    string: &JoinString,
+    key: &WorkerKey,
+    limit: Option<Duration>,
+    seed: u64,
+    on_retry: impl Fn(&JoinFailure),
+) -> Result<WorkerIdentity, JoinFailure> {
+    let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+    let mut rng = Rng::with_seed(seed);
+    let mut last = None;
+    let attempts = async {
+        loop {
+            match join(string, key.clone()).await {
+                Err(error) if error.is_transient() => {
+                    on_retry(&error);
+                    last = Some(error);
+                }
+                result => return result,
+            }
+            pause(backoff.fail(rng.u16(..)).duration()).await;
+        }
+    };
+    let Some(limit) = limit else { return attempts.await };
+    match timeout(limit, attempts).await {
+        Ok(result) => result,
+        Err(_) => {
+            Err(last.unwrap_or_else(|| JoinFailure::Away(string.address.clone(), "it does not answer".to_owned())))
+        }
     }
 }
 

@@ -42,7 +42,7 @@ use crate::worker_state::{DeliveryReport, WorkerState};
 pub use engine::{Engine, EngineError};
 pub use fetch::FetchError;
 use fetch::Fetches;
-pub use join::{JoinFailure, join};
+pub use join::{JoinFailure, join, join_until};
 
 /// Where an identity is kept.
 #[async_trait]
