@@ -70,6 +70,8 @@ pub(super) struct InstanceState {
     pub(super) unsaved: Option<String>,
     /// What is still to be saved while other things go on.
     pub(super) unsaved_record: Option<Unsaved>,
+    /// The lease that was published unsaved last, until a record is saved.
+    pub(super) published_unsaved: Option<Revision>,
     pub(super) last_success: Option<Timestamp>,
     pub(super) renewable: Renewable,
     pub(super) required: Required,
@@ -192,6 +194,7 @@ impl InstanceState {
             trouble: None,
             unsaved: None,
             unsaved_record: None,
+            published_unsaved: None,
             last_success: None,
             renewable: Renewable::Perhaps,
             required: Required::Yes,

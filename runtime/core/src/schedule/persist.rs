@@ -30,6 +30,7 @@ impl Schedule {
             _ => return,
         }
         slot.unsaved = None;
+        slot.published_unsaved = None;
         let published = slot.published.as_ref().map(|lease| lease.revision);
         if slot.stay == Membership::Configured
             && slot.ends(self.life, now).is_none()

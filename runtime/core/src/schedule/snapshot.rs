@@ -39,7 +39,7 @@ pub struct InstanceSnapshot<'s> {
     pub trouble: Option<&'s FailureRecord>,
     /// Why what it holds could not be saved when that was last tried.
     pub unsaved: Option<&'s str>,
-    /// Whether it is given out all the same.
+    /// Whether the lease that is given out is unsaved. The one that is held may be another by now.
     pub given_unsaved: bool,
     /// When a call last brought something.
     pub last_success: Option<Timestamp>,
@@ -118,7 +118,7 @@ impl<'s> InstanceSnapshot<'s> {
             failures: slot.failures,
             trouble: slot.trouble.as_ref(),
             unsaved: slot.unsaved.as_deref(),
-            given_unsaved: slot.is_given_unsaved(),
+            given_unsaved: slot.is_published_unsaved(),
             last_success: slot.last_success,
             next,
         }

@@ -31,6 +31,7 @@ impl Schedule {
         let is_due = slot.unsaved_due_at(life, now).is_some_and(|at| at <= now.wall);
         let Some(lease) = slot.valid(now.wall).filter(|_| is_due).cloned() else { return };
         slot.published = Some(lease.clone());
+        slot.published_unsaved = Some(lease.revision);
         self.tell(OperatorEvent::PublishedUnsaved(name.clone(), lease.revision));
         self.actions.push_back(ScheduleAction::Publish(name.clone(), lease));
     }
@@ -76,6 +77,11 @@ impl InstanceState {
             Some(given) => Some(begin_of_end(given)),
             None => Some(now.wall),
         }
+    }
+
+    /// Whether the published lease is unsaved, also when another one is held by now.
+    pub(super) fn is_published_unsaved(&self) -> bool {
+        self.published.as_ref().is_some_and(|lease| self.published_unsaved == Some(lease.revision))
     }
 
     /// Whether what is held is given out, and not saved.

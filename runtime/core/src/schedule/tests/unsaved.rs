@@ -37,6 +37,25 @@ fn unsaved_lease_is_published_when_the_old_one_is_about_to_end() {
 }
 
 #[test]
+fn unsaved_lease_stays_marked_while_another_one_is_held() {
+    let mut world = World::new([("a", plain())]);
+    world.bring("a", HOUR);
+    world.until_called("a");
+    world.saves = Saves::Fail;
+    world.bring("a", HOUR);
+    world.pass(Span::secs(560));
+    assert_eq!((world.revision("a"), world.view("a").given_unsaved), (Some(2), true));
+    world.until_called("a");
+    world.bring("a", HOUR);
+    let view = world.view("a");
+    assert_eq!((view.lease.map(|lease| lease.revision.0), view.given_unsaved), (Some(2), true));
+    assert!(view.unsaved.is_some(), "{}", world.story());
+    world.saves = Saves::Succeed;
+    world.pass(Span::secs(60));
+    assert_eq!((world.revision("a"), world.view("a").given_unsaved), (Some(3), false));
+}
+
+#[test]
 fn unsaved_leases_are_replaced_for_as_long_as_the_disk_is_full() {
     let mut world = World::new([
         ("a", plain()),
