@@ -114,7 +114,7 @@ fn without_what_it_needs_the_program_is_not_called() {
     let coordinator = Coordinator::start(&home);
     let run = coordinator.run(&["exec", "s3", "--wait", "100ms", "--", "/bin/sh", "-c", "echo called"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{}", run.stderr);
-    assert!(run.stderr.contains("s3 can't be given out"), "{}", run.stderr);
+    assert!(run.stderr.contains("s3 is not ready"), "{}", run.stderr);
 }
 
 #[test]

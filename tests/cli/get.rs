@@ -72,7 +72,7 @@ fn who_gets_nothing_in_time_is_told_why() {
     assert_snapshot!(home.shown(&run), @"
     exit code 3
     ----- stderr
-    error: s3 can't be given out: no lease yet; denied once: GetSessionToken: 403 AccessDenied: told by STS
+    error: s3 is not ready: no lease yet; denied once: GetSessionToken: 403 AccessDenied: told by STS
     ");
     assert_eq!(home.read("credentials.json"), "old");
     let run = coordinator.run(&["get", "s3", "--wait", "61s"]);

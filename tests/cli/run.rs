@@ -65,15 +65,15 @@ fn a_socket_that_was_left_behind_is_taken_over_and_nothing_else() {
     };
     fs::remove_file(&socket).unwrap();
     let other = UnixListener::bind(&socket).unwrap();
-    refused("another process listens there");
+    refused("another process is listening there");
     drop(other);
     fs::remove_file(&socket).unwrap();
     fs::write(&socket, "a file").unwrap();
-    refused("something else than a socket is there");
+    refused("the path exists and is not a socket");
     assert_eq!(home.read("commands.sock"), "a file");
     fs::remove_file(&socket).unwrap();
     fs::create_dir(&socket).unwrap();
-    refused("something else than a socket is there");
+    refused("the path exists and is not a socket");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn who_gets_nothing_of_a_worker_is_told_why() {
     assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml", "--wait", "10ms"]), @"
     exit code 4
     ----- stderr
-    error: s3 can't be given out: the coordinator delivers nothing of that name here: is this worker's group in its `deliver-to`, and does the coordinator hold a lease of it?
+    error: s3 is not ready: the coordinator delivers no such instance here: is this worker's group in its `deliver-to`, and does the coordinator hold a lease of it?
     ");
     assert_snapshot!(home.snapshot(&["renew", "s3", "--config", "worker.toml"]), @"
     exit code 2

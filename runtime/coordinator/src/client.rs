@@ -4,10 +4,12 @@ use std::path::Path;
 
 use deputy_core::{GroupName, SecretBytes, Span};
 use deputy_link::{TokenId, WorkerId};
-use deputy_local::{ReceivedPayload, SocketClientError, SocketPeer, segment};
-use http::Method;
+use deputy_local::{
+    ControlRequest, OTHER_GROUPS, Parameters, ReceivedPayload, SocketClientError, SocketPeer, TOKEN_EXPIRES, TOKEN_ID,
+};
 
-use crate::control::{ReloadReply, Removals, TokenList, WorkerList};
+use crate::control::{ReloadReply, TokenList, WorkerList};
+use crate::parameters::{JoinTokenRequest, Removals};
 use crate::status::{CoordinatorStatus, InstanceStatus};
 use crate::workers::WorkerQuery;
 
@@ -26,7 +28,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers.
     pub async fn status(&self) -> Result<CoordinatorStatus, SocketClientError> {
-        self.0.json(Method::GET, "/v1/status").await
+        self.0.json(&ControlRequest::Status, &Parameters::default()).await
     }
 
     /// The same of one instance.
@@ -34,7 +36,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or there is no such instance.
     pub async fn instance(&self, name: &str) -> Result<InstanceStatus, SocketClientError> {
-        self.0.json(Method::GET, &format!("/v1/instances/{}", segment(name))).await
+        self.0.json(&ControlRequest::Instance(name.to_owned()), &Parameters::default()).await
     }
 
     /// Obtains another lease now.
@@ -42,7 +44,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or it can't be.
     pub async fn renew(&self, name: &str) -> Result<(), SocketClientError> {
-        self.0.send(Method::POST, &format!("/v1/instances/{}/renew", segment(name))).await.map(drop)
+        self.command(&ControlRequest::Renew(name.to_owned())).await
     }
 
     /// Revokes what is held.
@@ -50,7 +52,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or it can't be.
     pub async fn revoke(&self, name: &str) -> Result<(), SocketClientError> {
-        self.0.send(Method::POST, &format!("/v1/instances/{}/revoke", segment(name))).await.map(drop)
+        self.command(&ControlRequest::Revoke(name.to_owned())).await
     }
 
     /// Reads the configuration again.
@@ -58,11 +60,11 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or something in it is wrong, or it removes more than it may.
     pub async fn reload(&self, removals: Removals) -> Result<ReloadReply, SocketClientError> {
-        let path = match removals {
-            Removals::Few => "/v1/reload",
-            Removals::Any => "/v1/reload?remove=any",
-        };
-        self.0.json(Method::POST, path).await
+        self.0.json(&ControlRequest::Reload, &removals.encode()).await
+    }
+
+    async fn command(&self, request: &ControlRequest) -> Result<(), SocketClientError> {
+        self.0.send(request, &Parameters::default()).await.map(drop)
     }
 
     /// The payload of an instance.
@@ -78,17 +80,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or the coordinator has none.
     pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerList, SocketClientError> {
-        let pairs = [
-            ("after", query.after.map(|after| after.to_string())),
-            ("limit", query.limit.map(|limit| limit.to_string())),
-            ("group", query.group.as_ref().map(ToString::to_string)),
-            ("state", query.state.map(|state| state.word().to_owned())),
-            ("instance", query.instance.as_ref().map(ToString::to_string)),
-        ];
-        // None of these has a letter in it that means something in a query.
-        let pairs: Vec<String> =
-            pairs.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))).collect();
-        self.0.json(Method::GET, &format!("/v1/workers?{}", pairs.join("&"))).await
+        self.0.json(&ControlRequest::Workers, &query.encode()).await
     }
 
     /// Shuts a worker out; it may join again.
@@ -96,7 +88,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or there is no such worker.
     pub async fn remove_worker(&self, worker: WorkerId) -> Result<(), SocketClientError> {
-        self.0.send(Method::POST, &format!("/v1/workers/{worker}/remove")).await.map(drop)
+        self.command(&ControlRequest::RemoveWorker(worker.to_string())).await
     }
 
     /// Shuts a worker out for good.
@@ -104,7 +96,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or there is no such worker.
     pub async fn ban_worker(&self, worker: WorkerId) -> Result<(), SocketClientError> {
-        self.0.send(Method::POST, &format!("/v1/workers/{worker}/ban")).await.map(drop)
+        self.command(&ControlRequest::BanWorker(worker.to_string())).await
     }
 
     /// All tokens that can be used.
@@ -112,7 +104,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or the coordinator has no workers.
     pub async fn tokens(&self) -> Result<TokenList, SocketClientError> {
-        self.0.json(Method::GET, "/v1/tokens").await
+        self.0.json(&ControlRequest::Tokens, &Parameters::default()).await
     }
 
     /// Makes a token.
@@ -120,14 +112,13 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or the coordinator has no workers.
     pub async fn create_token(&self, group: &GroupName, uses: u32, life: Span) -> Result<NewToken, SocketClientError> {
-        let path = format!("/v1/tokens?group={group}&uses={uses}&ttl={life}");
-        let (head, body) = self.0.send(Method::POST, &path).await?;
+        let request = JoinTokenRequest { group: group.clone(), uses, ttl: life };
+        let (head, body) = self.0.send(&ControlRequest::CreateToken, &request.encode()).await?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (id, expires) = (header("deputy-token"), header("deputy-expires"));
         Ok(NewToken {
-            other_groups: header("deputy-other-groups"),
-            id: id.unwrap_or_default(),
-            expires: expires.unwrap_or_default(),
+            other_groups: header(OTHER_GROUPS),
+            id: header(TOKEN_ID).unwrap_or_default(),
+            expires: header(TOKEN_EXPIRES).unwrap_or_default(),
             join: SecretBytes::new(body.to_vec()),
         })
     }
@@ -137,7 +128,7 @@ impl ControlClient {
     /// # Errors
     /// If nobody answers, or there is no such token.
     pub async fn revoke_token(&self, token: TokenId) -> Result<(), SocketClientError> {
-        self.0.send(Method::POST, &format!("/v1/tokens/{token}/revoke")).await.map(drop)
+        self.command(&ControlRequest::RevokeToken(token.to_string())).await
     }
 }
 

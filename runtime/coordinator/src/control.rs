@@ -1,18 +1,5 @@
 //! The operator's way in: HTTP with JSON over a Unix socket, whose file's mode says who may use it.
-//!
-//! | request | does |
-//! |---|---|
-//! | `GET /v1/status` | says what is held and why |
-//! | `GET /v1/instances/NAME` | the same of one instance |
-//! | `GET /v1/instances/NAME/lease?wait=10s` | gives its payload out, once there is one; it counts as use |
-//! | `POST /v1/instances/NAME/renew` | obtains another lease now |
-//! | `POST /v1/instances/NAME/revoke` | revokes what is held, and obtains another lease |
-//! | `POST /v1/reload` | reads the configuration again; with `?remove=any` also one that removes much |
-//! | `GET /v1/workers?after=ID&limit=1000&group=G&state=connected&instance=NAME` | lists workers and what they have applied, a page of them |
-//! | `POST /v1/workers/ID/remove`, `…/ban` | shuts a worker out, which may join again, or may not |
-//! | `GET /v1/tokens` | lists tokens that can be used |
-//! | `POST /v1/tokens?group=G&uses=1&ttl=10m` | makes a token, and gives out its join string |
-//! | `POST /v1/tokens/ID/revoke` | takes a token back |
+//! [`ControlRequest`] lists the requests, [`parameters`](crate::parameters) what they take.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,17 +7,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
-use deputy_core::{GroupName, InstanceName, Span};
+use deputy_core::{InstanceName, LeaseVersion, SecretBytes, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::{EnrolmentStatus, WorkerId};
-use deputy_local::ControlError;
-use deputy_local::reply::{self, SCHEMA, json};
+use deputy_local::reply::{self, json};
+use deputy_local::{
+    ControlError, ControlRequest, OTHER_GROUPS, Parameters, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
+};
 use deputy_observe::Clock;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::handle::{CoordinatorHandle, ReloadSummary, RequestError};
 use crate::lease_board::LeaseBoard;
+use crate::parameters::{JoinTokenRequest, Removals};
 use crate::workers::{TokenStatus, WorkerQuery, WorkerRequestError, WorkerStatus, Workers};
 
 /// Reads the configuration again.
@@ -38,15 +28,6 @@ use crate::workers::{TokenStatus, WorkerQuery, WorkerRequestError, WorkerStatus,
 pub trait Reload: Send + Sync + 'static {
     /// Reads all of it and applies it, or says why nothing of it is applied.
     async fn reload(&self, removals: Removals) -> Result<ReloadReply, ControlError>;
-}
-
-/// How much of what is in use another configuration may lack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removals {
-    /// Less than what suggests that its file was cut short.
-    Few,
-    /// All of it: the operator says so.
-    Any,
 }
 
 /// Answers the operator.
@@ -97,9 +78,6 @@ pub struct TokenList {
     pub tokens: Vec<TokenStatus>,
 }
 
-/// The longest that a token lives.
-const LONGEST_TOKEN: Span = Span::secs(30 * 86_400);
-
 #[derive(Serialize)]
 struct Done {
     schema: u32,
@@ -139,41 +117,41 @@ impl Control {
     }
 
     async fn route(&self, request: &Request<()>) -> Result<Response<Bytes>, ControlError> {
-        let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
-        match (request.method(), path.as_slice()) {
-            (&Method::GET, ["v1", "status"]) => json(&self.handle.status().await?),
-            (&Method::GET, ["v1", "instances", name]) => json(&self.handle.instance(name).await?),
-            (&Method::GET, ["v1", "instances", name, "lease"]) => self.lease(name, request.uri().query()).await,
-            (&Method::POST, ["v1", "instances", name, "renew"]) => {
+        let parameters = Parameters::decode(request.uri().query());
+        let Some(request) = ControlRequest::of(request) else {
+            return Err(ControlError::new("request", "no such path for this method"));
+        };
+        match &request {
+            ControlRequest::BanWorker(id) => {
+                self.workers()?.shut_out(parsed(id)?, EnrolmentStatus::Banned).await?;
+                json(&Done { schema: SCHEMA, done: "ban" })
+            }
+            ControlRequest::CreateToken => self.create_token(JoinTokenRequest::decode(&parameters)?).await,
+            ControlRequest::Instance(name) => json(&self.handle.instance(name).await?),
+            ControlRequest::Lease(name) => self.lease(name, lease_wait(&parameters)?).await,
+            ControlRequest::Reload => json(&self.reload.reload(Removals::decode(&parameters)?).await?),
+            ControlRequest::RemoveWorker(id) => {
+                self.workers()?.shut_out(parsed(id)?, EnrolmentStatus::Removed).await?;
+                json(&Done { schema: SCHEMA, done: "remove" })
+            }
+            ControlRequest::Renew(name) => {
                 self.handle.renew(name).await?;
                 json(&Done { schema: SCHEMA, done: "renew" })
             }
-            (&Method::POST, ["v1", "instances", name, "revoke"]) => {
+            ControlRequest::Revoke(name) => {
                 self.handle.revoke(name).await?;
                 json(&Done { schema: SCHEMA, done: "revoke" })
             }
-            (&Method::POST, ["v1", "reload"]) => json(&self.reload.reload(removals(request.uri().query())?).await?),
-            (&Method::GET, ["v1", "workers"]) => {
-                let page = self.workers()?.worker_page(&worker_query(request.uri().query())?).await?;
-                json(&WorkerList { schema: SCHEMA, workers: page.workers, next: page.next })
-            }
-            (&Method::POST, ["v1", "workers", id, word @ ("remove" | "ban")]) => {
-                let (standing, done) = match *word {
-                    "ban" => (EnrolmentStatus::Banned, "ban"),
-                    _ => (EnrolmentStatus::Removed, "remove"),
-                };
-                self.workers()?.shut_out(parsed(id)?, standing).await?;
-                json(&Done { schema: SCHEMA, done })
-            }
-            (&Method::GET, ["v1", "tokens"]) => {
-                json(&TokenList { schema: SCHEMA, tokens: self.workers()?.tokens().await? })
-            }
-            (&Method::POST, ["v1", "tokens"]) => self.create_token(request.uri().query().unwrap_or_default()).await,
-            (&Method::POST, ["v1", "tokens", id, "revoke"]) => {
+            ControlRequest::RevokeToken(id) => {
                 self.workers()?.revoke_token(parsed(id)?).await?;
                 json(&Done { schema: SCHEMA, done: "revoke" })
             }
-            _ => Err(ControlError::new("request", "no such path for this method")),
+            ControlRequest::Status => json(&self.handle.status().await?),
+            ControlRequest::Tokens => json(&TokenList { schema: SCHEMA, tokens: self.workers()?.tokens().await? }),
+            ControlRequest::Workers => {
+                let page = self.workers()?.worker_page(&WorkerQuery::decode(&parameters)?).await?;
+                json(&WorkerList { schema: SCHEMA, workers: page.workers, next: page.next })
+            }
         }
     }
 
@@ -182,35 +160,22 @@ impl Control {
         self.workers.as_ref().ok_or_else(|| ControlError::new("misconfigured", hint))
     }
 
-    /// The one answer with a join string in it.
-    async fn create_token(&self, query: &str) -> Result<Response<Bytes>, ControlError> {
-        let (mut group, mut uses, mut life) = (None, 1, Span::secs(600));
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            match name {
-                "group" => group = Some(parsed::<GroupName>(value)?),
-                "uses" => uses = parsed::<u32>(value)?,
-                "ttl" => life = parsed::<Span>(value)?,
-                _ => return Err(ControlError::new("request", "a token has a group, uses, and a ttl")),
-            }
-        }
-        let group = group.ok_or_else(|| ControlError::new("request", "a token is for a group"))?;
-        if uses == 0 || life.as_millis() == 0 || life > LONGEST_TOKEN {
-            return Err(ControlError::new("request", "a token has at least one use, and lives for 30 days at most"));
-        }
+    /// The one reply with a join string in it.
+    async fn create_token(&self, request: JoinTokenRequest) -> Result<Response<Bytes>, ControlError> {
+        let JoinTokenRequest { group, uses, ttl } = request;
         let workers = self.workers()?;
-        let (string, expires) = workers.create_token(group.clone(), uses, life).await?;
+        let (string, expires) = workers.create_token(group.clone(), uses, ttl).await?;
         tracing::info!(token = %string.token, %group, uses, %expires, "join token created");
-        let mut head = vec![("deputy-token", string.token.to_string()), ("deputy-expires", expires.to_string())];
+        let mut headers = vec![(TOKEN_ID, string.token.to_string()), (TOKEN_EXPIRES, expires.to_string())];
         let groups = workers.groups();
         if !groups.is_empty() && !groups.contains(&group) {
             let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-            head.push(("deputy-other-groups", groups.join(", ")));
+            headers.push((OTHER_GROUPS, groups.join(", ")));
         }
-        Ok(reply::secret(reply::SecretReply { head, text: string.reveal() }))
+        Ok(reply::secret(headers, Arc::new(SecretBytes::new(string.reveal().as_bytes().to_vec()))))
     }
 
-    async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
-        let wait = reply::wait(query)?;
+    async fn lease(&self, name: &str, wait: Span) -> Result<Response<Bytes>, ControlError> {
         let valid = |name: &InstanceName| self.board.lease(name).filter(|lease| lease.is_valid(self.clock.now().wall));
         // What was good before a restart is given out while components are still being loaded.
         if !self.handle.has_started()
@@ -240,7 +205,7 @@ impl Control {
         match found.unwrap_or_else(|_| valid(&instance)) {
             Some(lease) => Ok(given(&instance, &lease, status.service)),
             None => {
-                let error = ControlError::new("not-ready", &format!("{name} can't be given out: {}", status.reason));
+                let error = ControlError::new("not-ready", &format!("{name} is not ready: {}", status.reason));
                 Err(ControlError { cause: status.trouble.map(|trouble| trouble.kind), ..error })
             }
         }
@@ -249,12 +214,12 @@ impl Control {
 
 impl HttpHandler for Control {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
+        self.route(&request).await.unwrap_or_else(|error| reply::error(&error))
     }
 
     /// A reload compiles components.
     fn waits(&self, request: &Request<()>) -> bool {
-        reply::waits(request) || request.uri().path() == "/v1/reload"
+        reply::is_waiting(request) || ControlRequest::of(request) == Some(ControlRequest::Reload)
     }
 
     fn busy(&self) -> Response<Bytes> {
@@ -286,39 +251,12 @@ impl From<WorkerRequestError> for ControlError {
     }
 }
 
-/// Which workers are asked for. What is left out says nothing.
-fn worker_query(query: Option<&str>) -> Result<WorkerQuery, ControlError> {
-    let mut wanted = WorkerQuery::default();
-    for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
-        match name {
-            "after" => wanted.after = Some(parsed(value)?),
-            "limit" => wanted.limit = Some(parsed(value)?),
-            "group" => wanted.group = Some(parsed(value)?),
-            "state" => wanted.state = Some(parsed(value)?),
-            "instance" => wanted.instance = Some(parsed(value)?),
-            _ => {
-                let names = "workers are asked for with `after`, `limit`, `group`, `state` and `instance`";
-                return Err(ControlError::new("request", names));
-            }
-        }
-    }
-    Ok(wanted)
-}
-
-fn removals(query: Option<&str>) -> Result<Removals, ControlError> {
-    match query {
-        None | Some("") => Ok(Removals::Few),
-        Some("remove=any") => Ok(Removals::Any),
-        Some(_) => Err(ControlError::new("request", "a reload takes nothing but remove=any")),
-    }
-}
-
 fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlError> {
     text.parse().map_err(|error: T::Err| ControlError::new("request", &error.to_string()))
 }
 
 fn given(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
     tracing::info!(%instance, revision = %lease.revision, "payload sent over the control socket");
-    let Lease { revision, obtained_at, valid_until, payload, .. } = lease.clone();
-    reply::given(reply::LeaseReply { service, revision, obtained_at, valid_until, payload })
+    let version = LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at };
+    reply::lease(version, service.as_deref(), lease.valid_until, Arc::clone(&lease.payload))
 }

@@ -20,6 +20,7 @@ mod lease_board;
 mod lease_record;
 mod lease_store;
 mod loading;
+mod parameters;
 mod provider;
 mod providers;
 mod shape;
@@ -29,7 +30,7 @@ mod write_queue;
 
 pub use backup::{BackupError, RestoreSummary, Restoring, backed_up, restore};
 pub use client::{ControlClient, NewToken};
-pub use control::{Control, Reload, ReloadReply, Removals, TokenList, WorkerList};
+pub use control::{Control, Reload, ReloadReply, TokenList, WorkerList};
 pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorError, CoordinatorOptions, LOCK};
 pub use deputy_observe::{Clock, SystemClock};
 pub use file_watcher::FilePlan;
@@ -37,6 +38,7 @@ pub use handle::{CoordinatorHandle, ReloadSummary, RequestError};
 pub use health::CoordinatorHealth;
 pub use lease_board::LeaseBoard;
 pub use loading::Loaded;
+pub use parameters::Removals;
 pub use provider::Provider;
 pub use shape::{GroupShape, Lost, Shape, ShapeError};
 pub use workers::{

@@ -2,6 +2,7 @@
 
 use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Lease, Now, Readiness, UpstreamSnapshot};
 use deputy_core::{InstanceName, ServiceName, Span, Timestamp};
+use deputy_local::{FailureStatus, signed_millis};
 use deputy_metrics::LeaseMetrics;
 use serde::{Deserialize, Serialize};
 
@@ -107,17 +108,6 @@ pub struct LeaseStatus {
     pub bytes: usize,
 }
 
-/// A failure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FailureStatus {
-    /// Its kind: one of the words of the exit codes, or `throttled`.
-    pub kind: String,
-    /// What was said.
-    pub message: String,
-    /// When, RFC 3339.
-    pub at: String,
-}
-
 /// Leases that were not revoked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotRevokedStatus {
@@ -159,14 +149,10 @@ impl InstanceStatus {
             state: state(&view.doing).to_owned(),
             lease: view.lease.map(|lease| LeaseStatus::of(lease, now)),
             next: view.next.map(|time| time.to_string()),
-            next_in_ms: view.next.map(|time| between(now.wall, time)),
+            next_in_ms: view.next.map(|time| signed_millis(now.wall, time)),
             last_success: view.last_success.map(|time| time.to_string()),
             failures: view.failures,
-            trouble: view.trouble.map(|trouble| FailureStatus {
-                kind: trouble.kind.to_string(),
-                message: trouble.message.clone(),
-                at: trouble.at.to_string(),
-            }),
+            trouble: view.trouble.map(FailureStatus::from),
             file_trouble,
             unsaved: view.unsaved.filter(|_| view.given_unsaved).map(str::to_owned),
             to_revoke: view.retired,
@@ -231,7 +217,7 @@ impl LeaseStatus {
             revision: lease.revision.0,
             obtained_at: lease.obtained_at.to_string(),
             valid_until: lease.valid_until.to_string(),
-            valid_for_ms: between(now.wall, lease.valid_until),
+            valid_for_ms: signed_millis(now.wall, lease.valid_until),
             origin: lease.origin.word().to_owned(),
             bytes: lease.payload.len(),
         }
@@ -297,11 +283,6 @@ fn times(failures: u32) -> String {
 /// Without milliseconds where there are seconds.
 fn rough(span: Span) -> Span {
     if span >= Span::secs(1) { Span::secs(span.as_millis() / 1000) } else { span }
-}
-
-fn between(from: Timestamp, to: Timestamp) -> i64 {
-    let difference = i128::from(to.as_millis()) - i128::from(from.as_millis());
-    i64::try_from(difference).unwrap_or(i64::MAX)
 }
 
 fn state(doing: &InstanceActivity) -> &'static str {

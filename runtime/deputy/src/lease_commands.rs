@@ -148,7 +148,7 @@ impl From<SocketClientError> for CommandError {
             error @ SocketClientError::Forbidden { .. } => Self::new(Exit::Misconfigured, error),
             error @ (SocketClientError::Connect { .. }
             | SocketClientError::Broken { .. }
-            | SocketClientError::Answer { .. }) => Self::new(Exit::Unavailable, error),
+            | SocketClientError::InvalidReply { .. }) => Self::new(Exit::Unavailable, error),
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::StatusArgs) -> Resul
             pause().await;
             match text(&client, arguments).await {
                 Ok(text) => break text,
-                Err(error) if error.may_pass() => {
+                Err(error) if error.is_transient() => {
                     if !is_away {
                         context.printer.labelled(WARNING, "warning", &format!("{error}; waiting for it"));
                     }

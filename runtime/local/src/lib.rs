@@ -1,15 +1,25 @@
-//! Commands over a Unix socket of this machine, whose file's mode says who may give them.
+//! Commands over a Unix socket of this machine; the mode of the socket's file decides who may connect.
 //!
-//! A coordinator and a worker answer at such a socket, in the same words: HTTP with JSON, and for a lease its payload as
-//! the body with what it is in the head. So `deputy get` is one command, whoever it asks. Here are both ends:
-//! [`SocketFile`] and [`reply`] of those who answer, [`Client`] of those who ask. What is answered is theirs.
+//! A coordinator and a worker serve the same API on such a socket: HTTP with JSON, and for a lease its payload as the body
+//! and its metadata as headers. So `deputy get` is one command for both. This crate has both ends: [`SocketFile`] and
+//! [`reply`] for servers, [`SocketClient`] for commands. [`ControlRequest`] and [`Parameters`] define what travels.
 
 mod client;
-mod error;
+mod client_error;
+mod control_error;
+mod headers;
+mod parameters;
 pub mod reply;
-mod socket;
+mod request;
+mod socket_file;
+mod status;
 
-pub use client::{ReceivedPayload, SocketClient, SocketClientError, SocketPeer, segment};
-pub use error::ControlError;
+pub use client::{ReceivedPayload, SocketClient};
+pub use client_error::{SocketClientError, SocketPeer};
+pub use control_error::ControlError;
+pub use headers::{OTHER_GROUPS, TOKEN_EXPIRES, TOKEN_ID};
+pub use parameters::Parameters;
 pub use reply::SCHEMA;
-pub use socket::SocketFile;
+pub use request::{ControlRequest, lease_wait};
+pub use socket_file::SocketFile;
+pub use status::{FailureStatus, signed_millis};

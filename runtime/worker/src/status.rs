@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use deputy_core::schedule::Now;
 use deputy_core::{InstanceName, ReceiverName, Timestamp};
+use deputy_local::{FailureStatus, SCHEMA, signed_millis};
 use deputy_metrics::{DeliveryMetrics, WorkerSnapshot};
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +12,6 @@ use crate::connection::{ConnectionPhase, ConnectionSnapshot};
 use crate::receiver_policy::{ReceiverPolicies, ReceiverPolicy};
 use crate::receiver_runner::ReceiverRunner;
 use crate::reconciler::{Absence, DeliverySnapshot, ReceiverActivity, ReceiverSnapshot, Reconciler};
-
-/// The version of the status' form.
-pub const SCHEMA: u32 = 1;
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,7 +136,7 @@ pub struct ReceiverStatus {
     /// Runs that failed since the last that did not.
     pub failures: u32,
     /// The last failure.
-    pub trouble: Option<FailureReport>,
+    pub trouble: Option<FailureStatus>,
     /// When it is tried again, in milliseconds from now.
     pub retry_in_ms: Option<u64>,
     /// How the workload was last told, if it has a hook that ran.
@@ -154,17 +152,6 @@ pub struct UnitStatus {
     pub published_at: Option<String>,
     /// Its files.
     pub files: Vec<String>,
-}
-
-/// A failure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FailureReport {
-    /// Its kind, as a coordinator's.
-    pub kind: String,
-    /// What was said.
-    pub message: String,
-    /// When, RFC 3339.
-    pub at: String,
 }
 
 /// How the workload was told.
@@ -285,7 +272,6 @@ impl ConnectionStatus {
 impl DeliveryStatus {
     fn of(view: &DeliverySnapshot<'_>, now: Now) -> Self {
         let delivery = view.delivery;
-        let left = i128::from(delivery.valid_until.as_millis()) - i128::from(now.wall.as_millis());
         let (state, reason) = match &view.applied {
             Some(Ok(())) => ("applied", None),
             Some(Err(why)) => ("failed", Some(why.clone())),
@@ -297,7 +283,7 @@ impl DeliveryStatus {
             revision: delivery.stamp.revision.0,
             obtained_at: delivery.stamp.obtained_at.to_string(),
             valid_until: delivery.valid_until.to_string(),
-            valid_for_ms: i64::try_from(left).unwrap_or(i64::MAX),
+            valid_for_ms: signed_millis(now.wall, delivery.valid_until),
             received_at: view.received.to_string(),
             age_ms: now.wall.since(view.received).as_millis(),
             bytes: delivery.payload.len(),
@@ -335,11 +321,7 @@ impl ReceiverStatus {
             path: plan.directory.join(view.name.as_str()).display().to_string(),
             unit,
             failures: view.failures,
-            trouble: view.trouble.map(|trouble| FailureReport {
-                kind: trouble.kind.to_string(),
-                message: trouble.message.clone(),
-                at: trouble.at.to_string(),
-            }),
+            trouble: view.trouble.map(FailureStatus::from),
             retry_in_ms: match view.doing {
                 ReceiverActivity::Retrying(wait) => Some(wait.as_millis()),
                 _ => None,

@@ -1,8 +1,7 @@
 //! `deputy worker status`
 
-use deputy_local::SocketClient;
+use deputy_local::{ControlRequest, Parameters, SocketClient};
 use deputy_worker::status::{ConnectionStatus, DeliveryStatus, ReceiverStatus, WorkerReport};
-use http::Method;
 
 use crate::cli;
 use crate::context::Context;
@@ -17,10 +16,10 @@ pub(crate) async fn status(context: &Context, arguments: &cli::WorkerStatusArgs)
     let client = SocketClient::new(&socket, peer);
     if arguments.json {
         // As it came: a worker of a newer version may say more.
-        let status: serde_json::Value = client.json(Method::GET, "/v1/status").await?;
+        let status: serde_json::Value = client.json(&ControlRequest::Status, &Parameters::default()).await?;
         context.json(&status)?;
     } else {
-        let status: WorkerReport = client.json(Method::GET, "/v1/status").await?;
+        let status: WorkerReport = client.json(&ControlRequest::Status, &Parameters::default()).await?;
         context.data(&shown(&status, context.width()))?;
     }
     Ok(Exit::Done)

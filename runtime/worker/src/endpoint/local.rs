@@ -1,43 +1,37 @@
-//! The Unix socket of a worker: `deputy get`, `deputy exec` and `deputy worker status`.
+//! The control socket of a worker, for `deputy get`, `deputy exec` and `deputy worker status`.
 //!
-//! | request | does |
-//! |---|---|
-//! | `GET /v1/status` | says what is held and applied |
-//! | `GET /v1/instances/NAME/lease?wait=10s` | gives its payload out, once there is one |
-//!
-//! It speaks as a coordinator's control socket does, and does less: a worker obtains, renews and revokes nothing.
+//! It serves two requests of a coordinator's control socket, status and lease: a worker obtains, renews and revokes nothing.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deputy_core::{Delivery, InstanceName};
+use deputy_core::{Delivery, InstanceName, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::WorkerState;
-use deputy_local::{ControlError, reply};
-use http::{Method, Request, Response};
+use deputy_local::{ControlError, ControlRequest, Parameters, lease_wait, reply};
+use http::{Request, Response};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Clock;
 
-/// What the worker says of itself.
+/// The worker's status, as JSON.
 #[async_trait]
 pub trait StatusSource: Send + Sync {
-    /// All of it, as JSON.
     async fn status(&self) -> Result<Value, ControlError>;
 }
 
-/// Whether leases are given out at the socket.
+/// Whether the socket serves leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseAccess {
-    /// To everybody who may connect.
+    /// To every program that may connect.
     Given,
-    /// To nobody: the operator has not said so.
+    /// Not configured.
     Withheld,
 }
 
-/// Answers the programs of this machine that may connect to the socket: they may have every lease.
+/// Serves the programs of this machine that may connect to the socket. They may have every lease.
 pub struct LocalEndpoint {
     held: watch::Receiver<Arc<WorkerState>>,
     clock: Clock,
@@ -46,7 +40,6 @@ pub struct LocalEndpoint {
 }
 
 impl LocalEndpoint {
-    /// For what a worker holds.
     pub fn new(
         held: watch::Receiver<Arc<WorkerState>>,
         clock: Clock,
@@ -57,60 +50,61 @@ impl LocalEndpoint {
     }
 
     async fn route(&self, request: &Request<()>) -> Result<Response<Bytes>, ControlError> {
-        let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
-        match (request.method(), path.as_slice()) {
-            (&Method::GET, ["v1", "status"]) => reply::json(&self.status.status().await?),
-            (&Method::GET, ["v1", "instances", name, "lease"]) => self.lease(name, request.uri().query()).await,
+        match ControlRequest::of(request) {
+            Some(ControlRequest::Lease(name)) => {
+                self.lease(&name, lease_wait(&Parameters::decode(request.uri().query()))?).await
+            }
+            Some(ControlRequest::Status) => reply::json(&self.status.status().await?),
             _ => Err(ControlError::new("request", "a worker does not do this: ask its coordinator")),
         }
     }
 
-    async fn lease(&self, name: &str, query: Option<&str>) -> Result<Response<Bytes>, ControlError> {
+    async fn lease(&self, name: &str, wait: Span) -> Result<Response<Bytes>, ControlError> {
         if self.leases == LeaseAccess::Withheld {
-            let why = "this worker gives out no leases here: [endpoints.socket] in its configuration has it do so";
-            return Err(ControlError::new("misconfigured", why));
+            let hint = "this worker serves no leases on its socket; add [endpoints.socket] to its configuration";
+            return Err(ControlError::new("misconfigured", hint));
         }
-        let wait = reply::wait(query)?;
         let instance: InstanceName = name
             .parse()
-            .map_err(|_| ControlError::new("unknown", &format!("{name:?} is not the name of an instance")))?;
-        let mut held = self.held.clone();
-        let good =
-            |held: &Arc<WorkerState>| held.deliveries.get(&instance).filter(|d| d.is_valid((self.clock)())).cloned();
-        let found = async {
-            loop {
-                if let Some(delivery) = good(&held.borrow_and_update()) {
-                    return Some(delivery);
-                }
-                held.changed().await.ok()?;
-            }
-        };
-        match tokio::time::timeout(wait.duration(), found).await.unwrap_or_default() {
-            Some(delivery) => Ok(given(delivery)),
-            None => Err(self.nothing(&instance)),
+            .map_err(|_| ControlError::new("unknown", &format!("{name:?} is not a valid instance name")))?;
+        match tokio::time::timeout(wait.duration(), self.valid_delivery(&instance)).await.unwrap_or_default() {
+            Some(delivery) => Ok(lease_reply(delivery)),
+            None => Err(self.not_ready(&instance)),
         }
     }
 
-    fn nothing(&self, instance: &InstanceName) -> ControlError {
+    /// Waits until a valid lease is held. `None` if nothing will be delivered any more.
+    async fn valid_delivery(&self, instance: &InstanceName) -> Option<Delivery> {
+        let mut held = self.held.clone();
+        loop {
+            let delivery = held.borrow_and_update().deliveries.get(instance).cloned();
+            if let Some(delivery) = delivery.filter(|delivery| delivery.is_valid((self.clock)())) {
+                return Some(delivery);
+            }
+            held.changed().await.ok()?;
+        }
+    }
+
+    fn not_ready(&self, instance: &InstanceName) -> ControlError {
         let held = Arc::clone(&self.held.borrow());
-        let why = match (held.deliveries.get(instance), held.complete) {
-            (Some(delivery), _) => format!("it expired at {}, and no other was delivered", delivery.valid_until),
-            (None, true) => "the coordinator delivers nothing of that name here: is this worker's group in its \
+        let reason = match (held.deliveries.get(instance), held.complete) {
+            (Some(delivery), _) => format!("it expired at {} and was not replaced yet", delivery.valid_until),
+            (None, true) => "the coordinator delivers no such instance here: is this worker's group in its \
                              `deliver-to`, and does the coordinator hold a lease of it?"
                 .to_owned(),
             (None, false) => "nothing was delivered yet".to_owned(),
         };
-        ControlError::new("not-ready", &format!("{instance} can't be given out: {why}"))
+        ControlError::new("not-ready", &format!("{instance} is not ready: {reason}"))
     }
 }
 
 impl HttpHandler for LocalEndpoint {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        self.route(&request).await.unwrap_or_else(|error| reply::refused(&error))
+        self.route(&request).await.unwrap_or_else(|error| reply::error(&error))
     }
 
     fn waits(&self, request: &Request<()>) -> bool {
-        reply::waits(request)
+        reply::is_waiting(request)
     }
 
     fn busy(&self) -> Response<Bytes> {
@@ -118,17 +112,10 @@ impl HttpHandler for LocalEndpoint {
     }
 }
 
-fn given(delivery: Delivery) -> Response<Bytes> {
+fn lease_reply(delivery: Delivery) -> Response<Bytes> {
     let Delivery { instance, service, stamp, valid_until, payload } = delivery;
     tracing::info!(%instance, revision = %stamp.revision, "payload sent over the worker's socket");
-    let service = Some(service.to_string());
-    reply::given(reply::LeaseReply {
-        service,
-        revision: stamp.revision,
-        obtained_at: stamp.obtained_at,
-        valid_until,
-        payload,
-    })
+    reply::lease(stamp, Some(service.as_str()), valid_until, payload)
 }
 
 #[cfg(test)]

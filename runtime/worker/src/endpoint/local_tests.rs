@@ -19,6 +19,7 @@ impl StatusSource for Ready {
 /// A worker's socket, as programs find it.
 struct World {
     client: SocketClient,
+    endpoint: Arc<LocalEndpoint>,
     sender: watch::Sender<Arc<WorkerState>>,
     _served: JoinSet<()>,
     _file: SocketFile,
@@ -32,9 +33,9 @@ fn at(now: u64, held: Arc<WorkerState>) -> World {
     let (sender, receiver) = watch::channel(held);
     let local = Arc::new(LocalEndpoint::new(receiver, clock(now), Arc::new(Ready), LeaseAccess::Given));
     let mut served = JoinSet::new();
-    served.spawn(serve(HttpListener::Unix(listener), local));
+    served.spawn(serve(HttpListener::Unix(listener), Arc::clone(&local)));
     let client = SocketClient::new(&path, SocketPeer::Worker);
-    World { client, sender, _served: served, _file: file, _folder: folder }
+    World { client, endpoint: local, sender, _served: served, _file: file, _folder: folder }
 }
 
 impl World {
@@ -91,20 +92,22 @@ async fn who_gets_nothing_is_told_why() {
 }
 
 #[tokio::test]
-async fn a_worker_says_what_it_holds_and_obtains_nothing() {
+async fn local_endpoint_serves_status_and_leases_and_nothing_else() {
     let world = at(0, held("payload"));
-    let status: Value = world.client.json(Method::GET, "/v1/status").await.unwrap();
+    let status: Value = world.client.json(&ControlRequest::Status, &Parameters::default()).await.unwrap();
     assert_eq!(status["ready"], true);
     for (method, path) in [
-        (Method::POST, "/v1/instances/s3-prod/renew"),
-        (Method::POST, "/v1/instances/s3-prod/revoke"),
-        (Method::POST, "/v1/reload"),
-        (Method::POST, "/v1/instances/s3-prod/lease"),
-        (Method::GET, "/v1/instances/s3-prod/lease/more"),
-        (Method::GET, "/"),
+        ("POST", "/v1/instances/s3-prod/renew"),
+        ("POST", "/v1/instances/s3-prod/revoke"),
+        ("POST", "/v1/reload"),
+        ("POST", "/v1/instances/s3-prod/lease"),
+        ("GET", "/v1/instances/s3-prod/lease/more"),
+        ("GET", "/"),
     ] {
-        let Err(SocketClientError::Refused(error)) = world.client.send(method, path).await else { panic!("{path}") };
-        assert_eq!(error.kind, "request", "{path}");
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let response = world.endpoint.answer(request).await;
+        let reply: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!((response.status().as_u16(), &reply["error"]["kind"]), (400, &"request".into()), "{path}");
     }
 }
 

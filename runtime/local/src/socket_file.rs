@@ -1,4 +1,4 @@
-//! The file of a socket: made for those who may use it, and removed by those who made it.
+//! The file of a socket: created for those who may connect, removed by the process that created it.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -8,50 +8,48 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-/// A socket's file, which goes with this value: unless the next process has put its own there already.
+/// A socket's file, removed on drop unless another process has replaced it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    identity: Option<(u64, u64)>,
+    identity: Option<FileId>,
 }
 
+/// Device and inode.
+type FileId = (u64, u64);
+
 impl SocketFile {
-    /// Listens at a path, open to those whom the mode lets in. A socket that a process left behind which is gone is taken
-    /// over.
-    ///
-    /// # Errors
-    /// If another process listens there, something else is there, or the system refuses.
+    /// Listens at a path with this mode. Takes over a socket that a dead process left behind.
     pub fn listen(path: &Path, mode: u32) -> io::Result<(UnixListener, Self)> {
-        if let Ok(there) = fs::symlink_metadata(path) {
-            if !there.file_type().is_socket() {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else than a socket is there"));
+        if let Ok(existing) = fs::symlink_metadata(path) {
+            if !existing.file_type().is_socket() {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path exists and is not a socket"));
             }
             if UnixStream::connect(path).is_ok() {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"));
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process is listening there"));
             }
             fs::remove_file(path)?;
         }
-        // Made where nobody else can come, and opened to others then, if at all.
-        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+        // For its owner alone until the mode is set.
+        let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(path);
-        rustix::process::umask(before);
+        rustix::process::umask(umask);
         let listener = listener?;
-        let file = Self { path: path.to_owned(), identity: identity(path) };
+        let file = Self { path: path.to_owned(), identity: file_id(path) };
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         Ok((listener, file))
     }
 }
 
-/// Which file is at a path.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
+fn file_id(path: &Path) -> Option<FileId> {
+    fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.identity.is_some() && identity(&self.path) == self.identity {
-            // One that stays is in nobody's way.
-            drop(fs::remove_file(&self.path));
+        if self.identity.is_some() && file_id(&self.path) == self.identity {
+            // The next process takes over one that stays.
+            fs::remove_file(&self.path).ok();
         }
     }
 }
@@ -61,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_is_there_as_long_as_somebody_listens_for_those_who_may() {
+    async fn socket_file_has_its_mode_and_goes_with_its_listener() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
         for mode in [0o600, 0o660] {
@@ -74,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_left_behind_is_taken_over_and_nothing_else() {
+    async fn socket_file_takes_over_a_dead_socket_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -82,7 +80,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let (_other, second) = SocketFile::listen(&path, 0o600).unwrap();
         drop(first);
-        assert!(path.exists(), "the next process's own stays");
+        assert!(path.exists(), "the next process's socket stays");
         drop(second);
         #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
         fs::write(&path, "a file").unwrap();
