@@ -121,7 +121,7 @@ fn get_waits_for_a_coordinator_that_is_not_there_yet() {
         });
     }
     let run = beside(&home, &["get", "s3", "--wait", "300ms"]);
-    assert!(run.code == Some(4) && run.stderr.contains("no coordinator answers"), "{}", run.stderr);
+    assert!(run.code == Some(4) && run.stderr.contains("no coordinator is listening"), "{}", run.stderr);
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn get_beside_a_workers_configuration_asks_the_worker() {
     home.write("worker.toml", "[worker]\nstate = \"worker-state\"\n");
     let run = home.run_with(&["get", "s3", "--wait", "0s"], &[("DEPUTY_STATE", "")]);
     assert_eq!(run.code, Some(4), "{}", run.stderr);
-    assert!(run.stderr.contains("no worker answers at") && !run.stderr.contains("deputy run"), "{}", run.stderr);
+    assert!(run.stderr.contains("no worker is listening at") && !run.stderr.contains("deputy run"), "{}", run.stderr);
     home.write("deputy.toml", "");
     let run = home.run_with(&["get", "s3", "--wait", "0s"], &[("DEPUTY_STATE", "")]);
-    assert!(run.stderr.contains("no coordinator answers at"), "{}", run.stderr);
+    assert!(run.stderr.contains("no coordinator is listening at"), "{}", run.stderr);
 }

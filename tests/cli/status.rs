@@ -49,7 +49,7 @@ fn where_no_coordinator_runs_its_socket_and_the_remedy_are_named() {
     {
         let run = beside(&home, arguments);
         assert_eq!((run.code, run.stdout.as_str()), (Some(4), ""), "{arguments:?}");
-        let told = format!("no coordinator answers at {}: start one with `deputy run`", socket.display());
+        let told = format!("no coordinator is listening at {}: start one with `deputy run`", socket.display());
         assert!(run.stderr.contains(&told), "{arguments:?}: {}", run.stderr);
     }
     let run = beside(&home, &["status", "--json"]);

@@ -149,7 +149,7 @@ fn who_gets_nothing_of_a_worker_is_told_why() {
     assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml"]), @"
     exit code 4
     ----- stderr
-    error: no worker answers at [HOME]/worker.sock: is one running, with [endpoints.socket] in its configuration?
+    error: no worker is listening at [HOME]/worker.sock: is one running, with [endpoints.socket] in its configuration?
       because No such file or directory (os error 2)
     ");
     assert_snapshot!(home.snapshot(&["get", "s3", "--socket", "worker.sock"]), @"
@@ -201,7 +201,7 @@ fn a_workers_configuration_is_checked_with_its_receivers() {
     home.write("worker.toml", "[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\ncomponent = \"worker.toml\"\ninstances = [\"s3\"]\n");
     let bad = home.run(&["check", "--config", "worker.toml"]);
     assert_eq!(bad.code, Some(1), "{}", bad.stdout);
-    assert!(bad.stdout.contains("can't be compiled"), "{}", bad.stdout);
+    assert!(bad.stdout.contains("cannot compile"), "{}", bad.stdout);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_lease_is_renewed_until_its_longest_life_and_then_obtained_anew() {
     let lives = gaps(&script.calls("vault", "obtain"));
     assert!(lives[0] < secs(9), "{lives:?}");
     running.until("no gap", || running.now("vault")["ready"] == true);
-    assert!(!running.log().contains("the lease ended before"), "{}", running.log());
+    assert!(!running.log().contains("lease expired before it was replaced"), "{}", running.log());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn who_is_denied_is_tried_again_slowly_and_the_status_says_so() {
     let story = home.deputy(&["status", "s3"]).ends_with(exit::OK).stdout;
     assert!(story.contains("last failure  denied: the service is denied\n"), "{story}");
     assert!(story.contains("failed calls  1 since the last success\n"), "{story}");
-    assert!(running.log().contains("only a change will mend it"), "{}", running.log());
+    assert!(running.log().contains("a configuration change is needed"), "{}", running.log());
     running.until("a lease", || running.revision("s3") == 1);
     assert!(gaps(&script.calls("s3", "obtain"))[0] >= secs(4));
     let after = running.now("s3");
@@ -237,5 +237,5 @@ fn throttled_for_an_hour_costs_no_other_instance_its_lease() {
     let all = |least: u64| ["i0", "i1", "i2", "i3"].iter().all(|name| running.revision(name) >= least);
     running.until("the third leases", || all(3));
     let log = running.log();
-    assert!(!log.contains("the lease ended before"), "{log}");
+    assert!(!log.contains("lease expired before it was replaced"), "{log}");
 }

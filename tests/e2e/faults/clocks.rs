@@ -53,7 +53,7 @@ fn offset(fleet: &Fleet) -> impl AsRef<Path> + AsRef<std::ffi::OsStr> {
 
 /// Whether these jumps were told, in seconds, and no others. The clocks are read one after the other.
 fn told(running: &Running<'_>, jumps: &[i64]) -> bool {
-    let lines = log::lines(running).into_iter().filter(|line| line.message.starts_with("the clock was set"));
+    let lines = log::lines(running).into_iter().filter(|line| line.message.starts_with("clock jump detected"));
     let told: Vec<i64> = lines.map(|line| line.number("seconds")).collect();
     assert!(told.len() <= jumps.len(), "{told:?}");
     told.len() == jumps.len() && told.iter().zip(jumps).all(|(told, jump)| told.abs_diff(*jump) <= 1)

@@ -148,7 +148,7 @@ fn leases(fleet: &Fleet) -> Vec<Lease> {
 }
 
 fn failed_saves(running: &Running<'_>) -> Vec<Line> {
-    let failed = |line: &Line| line.message.starts_with("state could not be saved");
+    let failed = |line: &Line| line.message.starts_with("saving the lease failed");
     log::lines(running).into_iter().filter(failed).collect()
 }
 

@@ -22,7 +22,7 @@ fn a_certificate_is_renewed_while_there_is_a_coordinator_and_ends_where_there_wa
     away.kill();
     let stopped = now();
     coordinator.until("two renewals", || site.workers().iter().any(|worker| worker["renewals"].as_u64() >= Some(2)));
-    assert!(!worker.log().contains("there is no coordinator"), "{}", worker.log());
+    assert!(!worker.log().contains("connection to the coordinator lost"), "{}", worker.log());
     thread::sleep(Duration::from_secs(11).saturating_sub(now().saturating_sub(stopped)));
 
     site.give("creds", 2);

@@ -65,7 +65,7 @@ fn a_worker_that_could_not_keep_the_newest_does_not_go_back_when_it_is_killed_an
     disk.fill();
     site.give("creds", 2);
     worker.until_published("app", "creds", 2);
-    worker.until("it can not keep that", || worker.log().contains("could not be kept"));
+    worker.until("it can not keep that", || worker.log().contains("writing the lease cache failed"));
     worker.kill();
     disk.empty();
     let worker = site.worker_as("worker", disk.enter(&site.command("worker")));

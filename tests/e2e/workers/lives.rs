@@ -60,7 +60,7 @@ fn a_coordinator_that_comes_back_takes_nothing_away_and_hears_again_what_is_appl
         worker.until_link("connected");
         coordinator.until("it hears of what is applied", || is_current(&site, 1));
     }
-    assert!(!worker.log().contains("no longer"), "{}", worker.log());
+    assert!(!worker.log().contains("withdrawn from this worker"), "{}", worker.log());
     site.give("creds", 2);
     worker.until_published("app", "creds", 2);
     coordinator.until("it hears of that", || is_current(&site, 2));

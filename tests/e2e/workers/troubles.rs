@@ -120,7 +120,7 @@ fn a_component_that_was_damaged_while_the_coordinator_was_away_takes_nothing_fro
     worker.until_link("connected");
     site.give("creds", 3);
     worker.until_published("app", "creds", 3);
-    assert!(!worker.log().contains("no longer"), "{}", worker.log());
+    assert!(!worker.log().contains("withdrawn from this worker"), "{}", worker.log());
 
     fs::write(&component, &whole).unwrap();
     site.ask(&["reload"]).ends_with(exit::OK);
