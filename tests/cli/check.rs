@@ -237,9 +237,11 @@ headers = { authorization = { secret = "token", prefix = "Bearer " } }
     assert!(!(run.stdout.clone() + &run.stderr).contains("hunter2"), "{}", run.stdout);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     let secrets = seen["instances"][0]["loaded"]["secrets"].as_array().unwrap().clone();
-    for (name, words) in
-        [("aws-key", "is no AWS secret access key"), ("signer", "is not a private key"), ("token", "cannot be a header")]
-    {
+    for (name, words) in [
+        ("aws-key", "is no AWS secret access key"),
+        ("signer", "is not a private key"),
+        ("token", "cannot be a header"),
+    ] {
         let secret = secrets.iter().find(|secret| secret["name"] == name).unwrap();
         assert_eq!(secret["ok"], false, "{secret}");
         assert!(secret["error"].as_str().unwrap().contains(words), "{secret}");

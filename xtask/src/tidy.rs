@@ -2,8 +2,11 @@
 //!
 //! A scan that sees too little fails: a rule about files that it does not find would always hold.
 
+mod absence;
 mod arrows;
 mod coverage;
+mod names;
+mod phrases;
 mod shape;
 mod tree;
 mod unused;
@@ -19,7 +22,8 @@ use crate::workspace::Workspace;
 use self::tree::Tree;
 
 /// What a scan of this repository sees at the least.
-const FLOORS: Floors = Floors { files: 800, crates: 12, dependencies: 250, guests: 135, limits: 24, codes: 28 };
+const FLOORS: Floors =
+    Floors { files: 800, crates: 12, dependencies: 250, guests: 135, limits: 24, codes: 28, tests: 1700 };
 
 /// How much of each kind a scan has to see.
 struct Floors {
@@ -35,6 +39,8 @@ struct Floors {
     limits: usize,
     /// Codes of refusals.
     codes: usize,
+    /// Tests.
+    tests: usize,
 }
 
 /// Something that is not as it should be.
@@ -93,8 +99,11 @@ fn scan(tree: &Tree, floors: &Floors) -> Findings {
     let mut findings = Findings::default();
     findings.saw(tree.files().len(), floors.files, "text files");
     findings.saw(tree.packages().len(), floors.crates, "crates");
+    absence::check(tree, &mut findings);
     arrows::check(tree, &mut findings);
     coverage::check(tree, floors, &mut findings);
+    names::check(tree, floors.tests, &mut findings);
+    phrases::check(tree, &mut findings);
     shape::check(tree, &mut findings);
     unused::check(tree, floors.dependencies, &mut findings);
     words::check(tree, &mut findings);

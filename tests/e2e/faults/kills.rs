@@ -136,7 +136,8 @@ fn leases_are_served_again(lines: &[Line]) -> String {
             again += 1;
         }
     }
-    let complaint = lines.iter().find(|line| line.level == "ERROR" && !line.message.starts_with("lease expired before"));
+    let complaint =
+        lines.iter().find(|line| line.level == "ERROR" && !line.message.starts_with("lease expired before"));
     assert!(complaint.is_none(), "{complaint:?}");
     assert!(again >= INSTANCES, "only {again} leases were good when a process was killed");
     format!("{again} good leases served again, the slowest {slowest} ms after its process began")

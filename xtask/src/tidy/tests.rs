@@ -5,11 +5,12 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::arrows::ARROWS;
 use super::tree::Tree;
 use super::{Findings, Floors, scan};
 use crate::process::Run;
 
-const NO_FLOORS: Floors = Floors { files: 0, crates: 0, dependencies: 0, guests: 0, limits: 0, codes: 0 };
+const NO_FLOORS: Floors = Floors { files: 0, crates: 0, dependencies: 0, guests: 0, limits: 0, codes: 0, tests: 0 };
 
 const FLOOD: &str = "#[test]\nfn log_lines_flood() {}\n";
 const CODE: &str = "const CODE: &str = \"host-not-granted\";\n";
@@ -20,21 +21,7 @@ struct Repository(TempDir);
 impl Repository {
     fn tidy() -> Self {
         let repository = Self(tempfile::tempdir().unwrap());
-        let members = [
-            "config",
-            "coordinator",
-            "core",
-            "deputy",
-            "link",
-            "local",
-            "observe",
-            "payloads",
-            "sandbox",
-            "sources",
-            "store",
-            "support",
-            "worker",
-        ];
+        let members = ARROWS.map(|(name, _)| name.strip_prefix("deputy-").unwrap_or(name));
         repository.write(
             "Cargo.toml",
             "[workspace]\nresolver = \"3\"\nmembers = [\"runtime/*\"]\nexclude = [\"tests/guests\"]\n",
@@ -113,9 +100,9 @@ fn a_tidy_tree_passes() {
 
 #[test]
 fn a_scan_that_sees_too_little_fails() {
-    let floors = Floors { files: 1000, crates: 100, dependencies: 9, guests: 2, limits: 2, codes: 2 };
+    let floors = Floors { files: 1000, crates: 100, dependencies: 9, guests: 2, limits: 2, codes: 2, tests: 2 };
     let found = Repository::tidy().scan(&floors);
-    for kind in ["text files", "crates", "dependencies", "hostile guests", "limits", "codes of refusals"] {
+    for kind in ["text files", "crates", "dependencies", "hostile guests", "limits", "codes of refusals", "tests"] {
         assert!(found.iter().any(|finding| finding.contains(kind)), "nothing about {kind}: {found:#?}");
     }
 }
@@ -274,4 +261,47 @@ fn what_git_ignores_is_not_looked_at() {
     tree.write("target/bad.rs", "no documentation\n");
     assert!(tree.scan(&NO_FLOORS).is_empty());
     assert!(Path::new(tree.0.path()).join("target/bad.rs").is_file());
+}
+
+#[test]
+fn tidy_finds_a_phrase_also_across_lines() {
+    let (first, second) = ("no", "body");
+    for text in [format!("// For {first}{second}.\n"), format!("// Two {}\n// {}, one is old.\n", "of", "which")] {
+        let tree = Repository::tidy();
+        tree.append("runtime/observe/src/lib.rs", &text);
+        tree.finds(&["runtime/observe/src/lib.rs:2", "says"]);
+    }
+    let tree = Repository::tidy();
+    tree.append("runtime/observe/src/lib.rs", "// A nobodyish word, whose parts are fine.\n");
+    assert!(tree.scan(&NO_FLOORS).is_empty());
+}
+
+#[test]
+fn tidy_finds_a_public_type_that_is_defined_twice() {
+    let tree = Repository::tidy();
+    tree.append("runtime/observe/src/lib.rs", "pub(crate) struct Lease<T>(T);\nstruct Slot;\n");
+    tree.append("runtime/store/src/lib.rs", "pub enum Lease {}\npub struct Slot;\n");
+    tree.finds(&["runtime/observe/src/lib.rs", "public type Lease", "runtime/store/src/lib.rs"]);
+}
+
+#[test]
+fn tidy_finds_a_test_whose_name_is_long_or_has_no_subject() {
+    for name in ["a_lease_is_kept", "x".repeat(61).as_str()] {
+        let tree = Repository::tidy();
+        tree.append("runtime/store/src/lib.rs", &format!("#[test]\n#[ignore]\nfn {name}() {{}}\nfn a_helper() {{}}\n"));
+        tree.finds(&["runtime/store/src/lib.rs:4", name]);
+    }
+}
+
+#[test]
+fn tidy_finds_an_absent_text_that_nothing_prints() {
+    let tree = Repository::tidy();
+    tree.append("runtime/store/src/lib.rs", "const TEXT: &str = \"lease expired\";\n");
+    tree.append("tests/hostile/attempts.rs", "fn f(log: &str) { assert!(!log.contains(\"lease expired\")); }\n");
+    assert!(tree.scan(&NO_FLOORS).is_empty());
+    tree.append(
+        "tests/hostile/attempts.rs",
+        "fn g(log: &str) { assert!(!log.contains(\"lease ended\"), \"{log}\"); }\n",
+    );
+    tree.finds(&["tests/hostile/attempts.rs:6", "lease ended"]);
 }
