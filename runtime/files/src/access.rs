@@ -1,0 +1,82 @@
+//! Who owns a file or directory, and what others may do with it: the one judgement for state, caches, published units,
+//! secret files and pid files.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+use crate::FileError;
+
+/// Owner, group and permission bits of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    pub owner: u32,
+    pub group: u32,
+    pub mode: u32,
+}
+
+/// Whose a file may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// The user of this process alone.
+    User,
+    /// The user of this process, or root.
+    UserOrRoot,
+}
+
+impl Access {
+    /// Reads it from what was opened, so that nothing can be put in its place between the check and the use.
+    pub fn of(file: impl AsFd) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(Self { owner: stat.st_uid, group: stat.st_gid, mode: stat.st_mode & 0o7777 })
+    }
+
+    /// Whether it is a directory in which a user can rename and remove only files of their own, such as /tmp.
+    pub fn is_sticky(self) -> bool {
+        self.mode & 0o1000 != 0
+    }
+
+    /// Fails if it belongs to a user who is not trusted with it.
+    pub fn check_owner(self, path: &Path, owners: Owners, fix: impl FnOnce() -> String) -> Result<(), FileError> {
+        let is_trusted = self.owner == geteuid().as_raw()
+            || (owners == Owners::UserOrRoot && self.owner == rustix::fs::Uid::ROOT.as_raw());
+        if is_trusted { Ok(()) } else { Err(FileError::Owner { path: path.to_owned(), owner: self.owner, fix: fix() }) }
+    }
+
+    /// Fails if one of the forbidden permission bits is set.
+    pub fn check_mode(self, path: &Path, forbidden: u32, fix: impl FnOnce() -> String) -> Result<(), FileError> {
+        if self.mode & forbidden == 0 {
+            return Ok(());
+        }
+        Err(FileError::Exposed { path: path.to_owned(), mode: self.mode, fix: fix() })
+    }
+
+    /// Fails unless a directory belongs to the user of this process and is closed to everyone else.
+    pub fn check_private_dir(self, path: &Path) -> Result<(), FileError> {
+        let quoted = shell_quoted(path);
+        self.check_owner(path, Owners::User, || format!("`sudo chown {} {quoted}`", geteuid().as_raw()))?;
+        self.check_mode(path, 0o077, || format!("`chmod 700 {quoted}`"))
+    }
+}
+
+/// A path as a shell takes it.
+pub fn shell_quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c));
+    if is_plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_quoted_path_is_one_word() {
+        let quoted = |path: &str| shell_quoted(Path::new(path));
+        assert_eq!(quoted("/etc/key-1_a.pem"), "/etc/key-1_a.pem");
+        assert_eq!(quoted("/etc/my key"), "'/etc/my key'");
+        assert_eq!(quoted("/etc/$(id)'s"), r"'/etc/$(id)'\''s'");
+    }
+}
