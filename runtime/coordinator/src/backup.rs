@@ -50,7 +50,7 @@ pub enum BackupError {
 pub async fn backed_up(store: &dyn Store) -> Result<Vec<(StoreKey, SecretBytes)>, BackupError> {
     let mut values = Vec::new();
     for kind in KINDS {
-        for key in store.list(&KeyPrefix::Kind(kind)).await? {
+        for key in store.list(&KeyPrefix::Namespace(kind)).await? {
             if let Some(entry) = store.get(&key).await? {
                 values.push((key, entry.value));
             }
@@ -69,11 +69,11 @@ pub async fn restore(
     restoring: Restoring,
 ) -> Result<RestoreSummary, BackupError> {
     for (key, value) in values {
-        if !KINDS.contains(key.kind()) {
+        if !KINDS.contains(key.namespace()) {
             return Err(BackupError::Foreign(key.clone()));
         }
         let is_other = |there: &SecretBytes| there.expose() != value.expose();
-        if *key.kind() == AUTHORITY
+        if *key.namespace() == AUTHORITY
             && restoring == Restoring::Missing
             && whole(store, key).await?.is_some_and(|there| is_other(&there))
         {

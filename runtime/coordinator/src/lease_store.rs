@@ -71,8 +71,8 @@ impl LeaseStore {
     pub(crate) async fn restore(&self) -> Result<RestoredLeases, LeaseStoreError> {
         let mut restored = RestoredLeases::default();
         let mut unnamed: BTreeMap<StoreKey, ()> =
-            self.store.list(&KeyPrefix::Kind(RETIRED)).await?.into_iter().map(|key| (key, ())).collect();
-        for key in self.store.list(&KeyPrefix::Kind(LEASE)).await? {
+            self.store.list(&KeyPrefix::Namespace(RETIRED)).await?.into_iter().map(|key| (key, ())).collect();
+        for key in self.store.list(&KeyPrefix::Namespace(LEASE)).await? {
             let Ok(name) = key.name().parse::<InstanceName>() else { continue };
             let Some(Decoded { mut record, waiting }) = self.usable(&key, &mut restored).await? else { continue };
             for (revision, revoke_at) in waiting {
@@ -120,7 +120,7 @@ impl LeaseStore {
         for key in leftovers {
             let cleared = match self.store.get(&key).await {
                 Err(StoreError::Damaged { .. }) => self.store.quarantine(&key).await,
-                Ok(Some(entry)) if *key.kind() == RETIRED && !self.versions().contains_key(&key) => {
+                Ok(Some(entry)) if *key.namespace() == RETIRED && !self.versions().contains_key(&key) => {
                     self.store.delete(&key, entry.version).await
                 }
                 other => other.map(drop),
@@ -210,7 +210,7 @@ impl LeaseStore {
         let versions = self.versions();
         let begin = StoreKey::of_instance(&RETIRED, name);
         let near = versions.range(begin..).map(|(key, _)| key);
-        let near = near.take_while(|key| *key.kind() == RETIRED && key.name().starts_with(name.as_str()));
+        let near = near.take_while(|key| *key.namespace() == RETIRED && key.name().starts_with(name.as_str()));
         let is_of = |key: &&StoreKey| key.name().rsplit_once('-').is_some_and(|(of, _)| of == name.as_str());
         near.filter(is_of).cloned().collect()
     }

@@ -1,7 +1,7 @@
-//! Some values in one sealed file: a backup, which opens whole or not at all.
+//! Values in one sealed file: a backup, which opens whole or not at all.
 //!
-//! It is sealed with the state's own master key, so it can lie where a copy of the state may, and is of no use without the
-//! key. An [`envelope`]: the head is JSON and has the keys, and how long each value is.
+//! It is sealed with the state's own master key, so it can lie where a copy of the state may, and is useless without the
+//! key. See [`framing`]: the head is JSON and holds the keys and the length of each value.
 
 use deputy_core::{ByteSize, SecretBytes};
 use serde::{Deserialize, Serialize};
@@ -9,37 +9,30 @@ use serde::{Deserialize, Serialize};
 use crate::seal::{self, Plaintext, SealLabel};
 use crate::{Corruption, MasterKey, Random, StoreKey, Version, framing};
 
-/// The version of the head.
+/// The format of the head.
 const FORMAT: u32 = 1;
 
-/// The largest archive that is read.
 pub const MAX_ARCHIVE: ByteSize = ByteSize::mib(256);
 
-/// Values with their keys.
 #[derive(Debug, Default)]
 pub struct Archive {
-    /// When they were read, in milliseconds since 1970.
+    /// When the values were read, in milliseconds since 1970.
     pub made_ms: u64,
-    /// Each with its key.
     pub values: Vec<(StoreKey, SecretBytes)>,
 }
 
-/// Bytes are no archive, or none is made.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// It does not open.
     #[error("the backup does not open: {0}")]
     Damaged(#[from] Corruption),
-    /// It opens, and is something else.
-    #[error("the backup opens, and is not what deputy writes")]
+    #[error("the backup was sealed with this key, but not by `deputy state backup`")]
     Malformed,
-    /// Of a later version.
-    #[error("the backup has format {0}, which this version of deputy does not know: use the newer one")]
+    #[error(
+        "the backup has format {0}, which this version of deputy does not support: use the version that wrote it, or a newer one"
+    )]
     Format(u32),
-    /// It can't be encoded.
-    #[error("the backup can't be encoded")]
+    #[error("cannot encode the backup")]
     Encode(#[from] serde_json::Error),
-    /// The random number generator failed.
     #[error("the system's random number generator failed")]
     Random,
 }
@@ -58,22 +51,14 @@ struct ValueHead {
 }
 
 impl Archive {
-    /// The sealed bytes of these values.
-    ///
-    /// # Errors
-    /// If there is no random number, or the names can't be encoded.
     pub fn seal(&self, master: &MasterKey, random: &Random) -> Result<Vec<u8>, ArchiveError> {
         let heads = self.values.iter().map(|(key, value)| ValueHead { key: key.to_string(), length: value.len() });
         let head = serde_json::to_vec(&Head { format: FORMAT, made_ms: self.made_ms, values: heads.collect() })?;
         let whole = framing::join(&head, self.values.iter().map(|(_, value)| value));
-        let draft = Plaintext::new(whole.expose());
-        draft.seal(&SealLabel::of_archive(), Version::new(0), master, &**random).map_err(|_| ArchiveError::Random)
+        let plaintext = Plaintext::new(whole.expose());
+        plaintext.seal(&SealLabel::of_archive(), Version::new(0), master, &**random).map_err(|_| ArchiveError::Random)
     }
 
-    /// The values of these sealed bytes.
-    ///
-    /// # Errors
-    /// If they were changed or cut, or sealed with another key, or are no archive.
     pub fn open(bytes: Vec<u8>, master: &MasterKey) -> Result<Self, ArchiveError> {
         let (_, whole) = seal::open(bytes, &SealLabel::of_archive(), master)?;
         let (head, mut rest) = framing::split(whole.expose()).ok_or(ArchiveError::Malformed)?;
@@ -99,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
+    #[expect(clippy::disallowed_methods, reason = "a test's own random numbers")]
     fn random() -> Random {
         Arc::new(aws_lc_rs::rand::SystemRandom::new())
     }
@@ -125,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn backup_that_was_changed_or_is_anothers_does_not_open() {
+    fn backup_that_was_changed_or_has_another_key_does_not_open() {
         let bytes = archive().seal(&master(0), &random()).unwrap();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();

@@ -1,8 +1,8 @@
 //! Telling watchers what changed.
 //!
-//! A watcher has one entry for each key that changed since it looked, the last change of each: a slow one misses
-//! intermediate versions, never the last one, and takes no more memory than there are keys. So nobody waits for a
-//! watcher, and there is no "lagged" to handle.
+//! A watcher has one entry for each key that changed since its last read, with the last change: a slow watcher misses
+//! intermediate versions, never the last one, and takes no more memory than there are keys. So no writer waits for a
+//! watcher, and no watcher has to handle that it lagged behind.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,38 +11,34 @@ use tokio::sync::Notify;
 
 use crate::{KeyPrefix, StoreKey, Version};
 
-/// What became of a key.
+/// One key that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The key.
     pub key: StoreKey,
-    /// What became of it.
     pub event: ChangeKind,
 }
 
-/// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It was removed, or set aside as damaged.
+    /// The value was deleted, or quarantined as damaged.
     Deleted,
-    /// It was written.
     Put(Version),
 }
 
-/// A watcher's end.
+/// The watcher's half.
 #[derive(Debug)]
 pub struct Changes {
     pending: Arc<Pending>,
 }
 
-/// The store's end.
+/// The store's half.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers(Mutex<Vec<(KeyPrefix, Weak<Pending>)>>);
 
 #[derive(Debug, Default)]
 struct Pending {
     state: Mutex<State>,
-    news: Notify,
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -50,11 +46,11 @@ struct State {
     /// The keys in the order in which they first changed.
     order: VecDeque<StoreKey>,
     last: HashMap<StoreKey, ChangeKind>,
-    is_over: bool,
+    is_closed: bool,
 }
 
 impl Changes {
-    /// The next change, or nothing when the store is gone. Nothing is lost when the future is dropped.
+    /// The next change, or `None` when the store is closed. Cancel safe.
     pub async fn next(&mut self) -> Option<Change> {
         loop {
             {
@@ -62,11 +58,11 @@ impl Changes {
                 if let Some(change) = state.take() {
                     return Some(change);
                 }
-                if state.is_over {
+                if state.is_closed {
                     return None;
                 }
             }
-            self.pending.news.notified().await;
+            self.pending.changed.notified().await;
         }
     }
 }
@@ -97,7 +93,7 @@ impl Watchers {
             let Some(pending) = pending.upgrade() else { return false };
             if prefix.contains(&change.key) {
                 lock(&pending.state).add(change);
-                pending.news.notify_one();
+                pending.changed.notify_one();
             }
             true
         });
@@ -107,8 +103,8 @@ impl Watchers {
 impl Drop for Watchers {
     fn drop(&mut self) {
         for pending in lock(&self.0).iter().filter_map(|(_, pending)| pending.upgrade()) {
-            lock(&pending.state).is_over = true;
-            pending.news.notify_one();
+            lock(&pending.state).is_closed = true;
+            pending.changed.notify_one();
         }
     }
 }

@@ -10,9 +10,9 @@ fn key(name: &str) -> StoreKey {
 }
 
 #[tokio::test]
-async fn a_watcher_hears_of_its_kind_in_order_and_of_each_key_the_last() {
+async fn watch_reports_the_last_change_of_each_key_in_order() {
     let watchers = Watchers::default();
-    let mut leases = watchers.watch(KeyPrefix::Kind(Namespace::new("lease")));
+    let mut leases = watchers.watch(KeyPrefix::Namespace(Namespace::new("lease")));
     let mut all = watchers.watch(KeyPrefix::All);
     for change in [put("lease/a", 1), put("worker/a", 2), put("lease/b", 3), put("lease/a", 4)] {
         watchers.announce(&change);
@@ -32,7 +32,7 @@ async fn a_watcher_hears_of_its_kind_in_order_and_of_each_key_the_last() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_waits_is_woken() {
+async fn watch_wakes_a_waiting_watcher() {
     let watchers = Watchers::default();
     let mut changes = watchers.watch(KeyPrefix::All);
     let (next, ()) = tokio::join!(changes.next(), async { watchers.announce(&put("lease/a", 1)) });
@@ -40,7 +40,7 @@ async fn a_watcher_that_waits_is_woken() {
 }
 
 #[test]
-fn a_watcher_that_is_gone_leaves_nothing_behind() {
+fn watch_forgets_a_dropped_watcher() {
     let watchers = Watchers::default();
     drop(watchers.watch(KeyPrefix::All));
     watchers.announce(&put("lease/a", 1));

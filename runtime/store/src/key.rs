@@ -1,7 +1,7 @@
-//! Under which name a value is kept: `lease/s3-prod`.
+//! The name of a value: `lease/s3-prod`.
 //!
-//! Both halves are of letters, digits and hyphens alone, so that a key is safe in a file name, in the subject of a
-//! message and in a log line, and survives the way there and back.
+//! Both halves consist of letters, digits and hyphens alone, so that a key is safe in a file name, in the subject of a
+//! message and in a log line, and can be parsed from there.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,89 +9,76 @@ use std::str::FromStr;
 
 use deputy_core::InstanceName;
 
-/// What sort of thing is kept: `lease`, `worker`.
+/// The first half of a key, for all values of one sort: `lease`, `worker`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Namespace(Cow<'static, str>);
 
 /// The name of one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreKey {
-    kind: Namespace,
+    namespace: Namespace,
     name: String,
 }
 
-/// Which keys are meant.
+/// A set of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPrefix {
-    /// All there are.
     All,
-    /// Those of one kind.
-    Kind(Namespace),
+    Namespace(Namespace),
 }
 
-/// A text is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreKeyError {
-    /// No slash in it.
-    #[error("{0:?} is not a key: write a kind and a name, such as \"lease/s3-prod\"")]
+    #[error("{0:?} is not a key: write a namespace and a name, such as \"lease/s3-prod\"")]
     Form(String),
-    /// The first half.
-    #[error("{0:?} is not a kind: use 1 to 32 lower-case letters and inner hyphens")]
-    Kind(String),
-    /// The second half.
+    #[error("{0:?} is not a namespace: use 1 to 32 lower-case letters and inner hyphens")]
+    Namespace(String),
     #[error("{0:?} is not a key's name: use 1 to 128 lower-case letters, digits and inner hyphens")]
     Name(String),
 }
 
-const LONGEST_KIND: usize = 32;
-const LONGEST_NAME: usize = 128;
+const MAX_NAMESPACE_LENGTH: usize = 32;
+const MAX_NAME_LENGTH: usize = 128;
 
 impl Namespace {
-    /// A kind that the program's text names. For constants: `const LEASE: Kind = Kind::new("lease");` does not compile
-    /// if the text is no kind.
+    /// For constants: `const LEASE: Namespace = Namespace::new("lease");` does not compile if the text is no namespace.
     pub const fn new(text: &'static str) -> Self {
-        assert!(is_kind(text), "not a kind: use 1 to 32 lower-case letters and inner hyphens");
+        assert!(is_namespace(text), "not a namespace: use 1 to 32 lower-case letters and inner hyphens");
         Self(Cow::Borrowed(text))
     }
 
-    /// The kind as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl StoreKey {
-    /// The key of a kind and a name.
-    pub fn new(kind: &Namespace, name: &str) -> Result<Self, StoreKeyError> {
+    pub fn new(namespace: &Namespace, name: &str) -> Result<Self, StoreKeyError> {
         if !is_name(name) {
-            return Err(StoreKeyError::Name(shown(name)));
+            return Err(StoreKeyError::Name(truncated(name)));
         }
-        Ok(Self { kind: kind.clone(), name: name.to_owned() })
+        Ok(Self { namespace: namespace.clone(), name: name.to_owned() })
     }
 
-    /// What is kept of an instance.
-    pub fn of_instance(kind: &Namespace, name: &InstanceName) -> Self {
-        // The names of instances obey a stricter rule.
-        Self { kind: kind.clone(), name: name.as_str().to_owned() }
+    pub fn of_instance(namespace: &Namespace, name: &InstanceName) -> Self {
+        // The rule for the names of instances is stricter.
+        Self { namespace: namespace.clone(), name: name.as_str().to_owned() }
     }
 
-    /// The first half.
-    pub fn kind(&self) -> &Namespace {
-        &self.kind
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
-    /// The second half.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
 impl KeyPrefix {
-    /// Whether the key is one of them.
     pub fn contains(&self, key: &StoreKey) -> bool {
         match self {
             Self::All => true,
-            Self::Kind(kind) => key.kind == *kind,
+            Self::Namespace(namespace) => key.namespace == *namespace,
         }
     }
 }
@@ -100,7 +87,11 @@ impl FromStr for Namespace {
     type Err = StoreKeyError;
 
     fn from_str(text: &str) -> Result<Self, StoreKeyError> {
-        if is_kind(text) { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(StoreKeyError::Kind(shown(text))) }
+        if is_namespace(text) {
+            Ok(Self(Cow::Owned(text.to_owned())))
+        } else {
+            Err(StoreKeyError::Namespace(truncated(text)))
+        }
     }
 }
 
@@ -108,8 +99,8 @@ impl FromStr for StoreKey {
     type Err = StoreKeyError;
 
     fn from_str(text: &str) -> Result<Self, StoreKeyError> {
-        let (kind, name) = text.split_once('/').ok_or_else(|| StoreKeyError::Form(shown(text)))?;
-        Self::new(&kind.parse()?, name)
+        let (namespace, name) = text.split_once('/').ok_or_else(|| StoreKeyError::Form(truncated(text)))?;
+        Self::new(&namespace.parse()?, name)
     }
 }
 
@@ -121,24 +112,24 @@ impl fmt::Display for Namespace {
 
 impl fmt::Display for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
-const fn is_kind(text: &str) -> bool {
-    text.len() <= LONGEST_KIND && has_form(text.as_bytes(), false)
+const fn is_namespace(text: &str) -> bool {
+    text.len() <= MAX_NAMESPACE_LENGTH && has_syntax(text.as_bytes(), false)
 }
 
 const fn is_name(text: &str) -> bool {
-    text.len() <= LONGEST_NAME && has_form(text.as_bytes(), true)
+    text.len() <= MAX_NAME_LENGTH && has_syntax(text.as_bytes(), true)
 }
 
-/// Letters and, where they are wanted, digits, with hyphens between them.
-const fn has_form(mut rest: &[u8], digits: bool) -> bool {
+/// Whether a text consists of lower-case letters and, if allowed, digits, with hyphens between them.
+const fn has_syntax(mut rest: &[u8], allows_digits: bool) -> bool {
     let mut before = None;
     while let [byte, others @ ..] = rest {
-        let plain = byte.is_ascii_lowercase() || (digits && byte.is_ascii_digit());
-        if !plain && (*byte != b'-' || before.is_none() || others.is_empty()) {
+        let is_plain = byte.is_ascii_lowercase() || (allows_digits && byte.is_ascii_digit());
+        if !is_plain && (*byte != b'-' || before.is_none() || others.is_empty()) {
             return false;
         }
         before = Some(*byte);
@@ -147,8 +138,8 @@ const fn has_form(mut rest: &[u8], digits: bool) -> bool {
     before.is_some()
 }
 
-/// Of what somebody else wrote, as much as a line takes.
-fn shown(text: &str) -> String {
+/// As much of a foreign text as fits into a line of an error.
+fn truncated(text: &str) -> String {
     text.chars().take(80).collect()
 }
 

@@ -1,7 +1,7 @@
 //! A lock that one process holds.
 //!
-//! The fencing number is for whoever the holder gives orders to: a holder that was thought dead and wakes up again has a
-//! smaller number than the one that followed it.
+//! Whatever the holder commands can refuse a smaller fencing number than it has seen: a holder that was thought dead and
+//! wakes up again has a smaller number than its successor.
 
 use std::fmt;
 
@@ -13,27 +13,27 @@ pub struct StoreLock {
     held: Box<dyn LockGuard>,
 }
 
-/// What holds a lock in one kind of store, and lets go of it when it is dropped.
+/// Holds a lock in one kind of store, and releases it on drop.
 #[async_trait]
 pub trait LockGuard: Send + Sync {
-    /// Ends when somebody else may have the lock. A store whose lock lasts as long as the process never says so.
+    /// Resolves when another process may have the lock. Never, in a store whose locks last as long as the process.
     async fn lost(&self) {
         std::future::pending().await
     }
 }
 
 impl StoreLock {
-    /// A lock that was taken.
     pub fn new(fencing: u64, held: Box<dyn LockGuard>) -> Self {
         Self { fencing, held }
     }
 
-    /// Greater than that of every holder before, of this lock and of all others in the store.
+    /// The fencing number: greater than that of every earlier holder, of this lock and of all others in the store.
     pub fn fencing(&self) -> u64 {
         self.fencing
     }
 
-    /// Ends when somebody else may have the lock, which in a replicated store happens to who can't reach it.
+    /// Resolves when another process may have the lock. In a replicated store, that happens to a holder that cannot reach
+    /// the store.
     pub async fn lost(&self) {
         self.held.lost().await;
     }
@@ -41,6 +41,6 @@ impl StoreLock {
 
 impl fmt::Debug for StoreLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock").field("fencing", &self.fencing).finish_non_exhaustive()
+        f.debug_struct("StoreLock").field("fencing", &self.fencing).finish_non_exhaustive()
     }
 }

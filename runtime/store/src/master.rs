@@ -1,12 +1,12 @@
 //! The key that all others are derived from.
 //!
-//! An operator names where it is: a file, a systemd credential, a variable or a program. Who names nothing gets one in
-//! the state directory itself. Such a key keeps the state secret from nobody who can copy the whole directory; sealing
-//! then finds damage and mix-ups, and protects copies that leave the key out. Only a key from elsewhere (best: a systemd
-//! credential bound to the machine's TPM) protects a stolen disk or backup.
+//! The operator configures its source: a file, a systemd credential, a variable or a program. Without one, it is generated
+//! in the state directory itself. Such a key does not keep the state secret from a thief who copies the whole directory;
+//! sealing then finds damage and mix-ups, and protects copies that leave the key out. Only a key from elsewhere (best: a
+//! systemd credential bound to the machine's TPM) protects a stolen disk or backup.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{Algorithm, LessSafeKey, UnboundKey};
@@ -14,6 +14,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use deputy_core::{ByteSize, SecretBytes, SecretSource};
+use deputy_files::{FileError, StagedFile, ambient};
 use deputy_sources::{SourceContext, SourceError, ValueShape};
 use zeroize::Zeroizing;
 
@@ -22,58 +23,44 @@ use crate::{Random, StoreError};
 
 const SIZE: usize = 32;
 
-/// The name of the key's file in a state directory.
+/// In a state directory.
 const FILE: &str = "key";
 
-/// 32 bytes that nobody can guess.
+/// 32 random bytes.
 pub struct MasterKey(SecretBytes);
 
-/// There is no master key to be had.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
-    /// The file can't be made.
     #[error("cannot create the key file {}", path.display())]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The library fails.
-    #[error("a key can't be derived from the master key: this is a bug, please report it")]
+    Create { path: PathBuf, source: io::Error },
+    #[error("cannot derive a key from the master key: this is a bug, please report it")]
     Derive,
-    /// There is one already.
     #[error("the key file {} exists already: use it, or move it away to create a new key", .0.display())]
     Exists(PathBuf),
-    /// Not 32 bytes.
     #[error(
-        "the master key is not 32 bytes long, nor 64 hexadecimal or 44 base64 digits: make one with \
+        "the master key must be 32 bytes, or 64 hexadecimal or 44 base64 digits: create one with \
          `openssl rand -base64 32`"
     )]
     Form,
-    /// The key is gone and the state is not.
     #[error(
-        "the key file {} is gone, but the directory has state that was sealed with it: put it back, or move the \
-         directory away to begin with an empty one",
+        "the key file {} is missing, but the directory has state that was sealed with it: put it back, or move the \
+         directory away to start with an empty one",
         .0.display()
     )]
     Gone(PathBuf),
-    /// No chance to be had from the system.
     #[error("the system's random number generator failed")]
     Random,
-    /// It can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The state directory can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Text, or one byte again and again.
-    #[error("the master key can be guessed: it must be random bytes, as `openssl rand -base64 32` makes them")]
+    /// Text, or one byte repeated.
+    #[error("the master key can be guessed: it must be random bytes, as `openssl rand -base64 32` prints them")]
     Weak,
 }
 
 impl MasterKey {
-    /// The key in 32 bytes, or in their hexadecimal or base64 digits with or without a newline.
+    /// Parses 32 bytes, or their hexadecimal or base64 digits with or without a newline.
     pub fn parse(bytes: &[u8]) -> Result<Self, MasterKeyError> {
         let key = match <[u8; SIZE]>::try_from(bytes) {
             // Sixteen bytes in hexadecimal digits, or a passphrase.
@@ -92,48 +79,45 @@ impl MasterKey {
         Ok(Self(SecretBytes::new(key.to_vec())))
     }
 
-    /// The key from where the operator put it.
-    pub async fn read(source: &SecretSource, here: &SourceContext) -> Result<Self, MasterKeyError> {
+    pub async fn read(source: &SecretSource, context: &SourceContext) -> Result<Self, MasterKeyError> {
         // The bytes as they are: a raw key may end with a newline.
-        let value = deputy_sources::read(source, ValueShape::bytes(ByteSize::bytes(256)), here).await?;
+        let value = deputy_sources::read(source, ValueShape::bytes(ByteSize::bytes(256)), context).await?;
         Self::parse(value.expose())
     }
 
-    /// The key in the state directory itself, made now if neither it nor any state is there. See the module on what
-    /// such a key is good for.
-    pub async fn of_state(state: &Path, here: &SourceContext, random: Random) -> Result<Self, MasterKeyError> {
+    /// The key in the state directory itself, generated if the directory has neither a key nor state. See the module on
+    /// what such a key protects.
+    pub async fn of_state(state: &Path, context: &SourceContext, random: Random) -> Result<Self, MasterKeyError> {
         let path = state.join(FILE);
-        // Whoever changed the key may have been killed before its file had its name.
+        // Before the key's file is looked for: this finishes a change of the key, which may rename that file.
         let has_state = has_state(state).await?;
-        if !is_there(&path)? {
+        if !exists(&path)? {
             if has_state {
                 return Err(MasterKeyError::Gone(path));
             }
             match Self::generate_file(path.clone(), random).await {
-                // Another process made it in the meantime.
+                // Another process was faster.
                 Err(MasterKeyError::Exists(_)) => {}
-                made => return made,
+                generated => return generated,
             }
         }
-        Self::read(&SecretSource::File(path), here).await
+        Self::read(&SecretSource::File(path), context).await
     }
 
-    /// Makes a new key and a file of it, in base64, for this user alone. The file is there whole or not at all.
+    /// Generates a key and its file, in base64, for this user alone. The file appears whole or not at all.
     #[expect(
         clippy::disallowed_methods,
         reason = "it can't be cancelled; it writes one line, and ends soon unless the file system hangs"
     )]
     pub async fn generate_file(path: PathBuf, random: Random) -> Result<Self, MasterKeyError> {
-        let failed = |path, error| MasterKeyError::Create { path, source: io::Error::other(error) };
-        let shown = path.clone();
-        let made = tokio::task::spawn_blocking(move || Self::generate_now(&path, &random)).await;
-        made.unwrap_or_else(|lost| Err(failed(shown, lost)))
+        let task = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || Self::generate_now(&path, &random)
+        });
+        task.await.unwrap_or_else(|panicked| Err(MasterKeyError::Create { path, source: io::Error::other(panicked) }))
     }
 
-    /// A new key that is nowhere yet, and the text of a file of it.
-    ///
-    /// # Errors
-    /// If there is no random number.
+    /// Generates a key, and the text of its file.
     pub fn generate(random: &Random) -> Result<(Self, SecretBytes), MasterKeyError> {
         let mut key = Zeroizing::new([0; SIZE]);
         random.fill(key.as_mut()).map_err(|_| MasterKeyError::Random)?;
@@ -144,24 +128,15 @@ impl MasterKey {
     }
 
     fn generate_now(path: &Path, random: &Random) -> Result<Self, MasterKeyError> {
-        let failed = |source| MasterKeyError::Create { path: path.to_owned(), source };
         let (key, line) = Self::generate(random)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".key-").tempfile_in(folder).map_err(failed)?;
-        file.write_all(line.expose()).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        write_new(path, line.expose()).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => MasterKeyError::Exists(path.to_owned()),
-            _ => failed(error.error),
+            _ => MasterKeyError::Create { path: path.to_owned(), source },
         })?;
-        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(key)
     }
 
-    /// Another key of 32 bytes, for one purpose that is not sealing. Who has it learns nothing about this one.
-    ///
-    /// # Errors
-    /// If the library fails, which it does not for this length.
+    /// Derives another key of 32 bytes, for one purpose that is not sealing. It reveals nothing about this one.
     pub fn derive(&self, purpose: &str) -> Result<SecretBytes, MasterKeyError> {
         // Sealing has salts of 32 bytes, and so no key in common with this.
         let derived = Salt::new(HKDF_SHA256, b"deputy: derived keys").extract(self.0.expose());
@@ -172,7 +147,6 @@ impl MasterKey {
         Ok(SecretBytes::new(key.to_vec()))
     }
 
-    /// A key for one file.
     pub(crate) fn file_key(&self, algorithm: &'static Algorithm, salt: &[u8], info: &[&[u8]]) -> Option<LessSafeKey> {
         let derived = Salt::new(HKDF_SHA256, salt).extract(self.0.expose());
         let key = derived.expand(info, algorithm).ok()?;
@@ -186,12 +160,14 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-fn is_there(path: &Path) -> Result<bool, MasterKeyError> {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(StoreError::of_io("look at", path, error).into()),
-    }
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    ambient::exists(path).map_err(|error| FileError::new("inspect", path, error).into())
+}
+
+/// Writes a file that must not exist.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename)?;
+    StagedFile::write(&ambient::open_parent(path)?, ".key-", bytes)?.publish_new(name)
 }
 
 fn hexadecimal(text: &[u8]) -> Option<Zeroizing<[u8; SIZE]>> {
@@ -209,11 +185,11 @@ fn hexadecimal(text: &[u8]) -> Option<Zeroizing<[u8; SIZE]>> {
 }
 
 fn base64(text: &[u8]) -> Option<Zeroizing<[u8; SIZE]>> {
-    let mut room = Zeroizing::new([0; SIZE + 4]);
+    let mut decoded = Zeroizing::new([0; SIZE + 4]);
     for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
-        if let Ok(SIZE) = engine.decode_slice(text, room.as_mut()) {
+        if let Ok(SIZE) = engine.decode_slice(text, decoded.as_mut()) {
             let mut key = Zeroizing::new([0; SIZE]);
-            key.copy_from_slice(room.get(..SIZE)?);
+            key.copy_from_slice(decoded.get(..SIZE)?);
             return Some(key);
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 const RAW: [u8; 32] = *b"\n1234567890123456789012345678901";
 
-#[expect(clippy::disallowed_methods, reason = "a test's own chance")]
+#[expect(clippy::disallowed_methods, reason = "a test's own random numbers")]
 fn random() -> Random {
     Arc::new(aws_lc_rs::rand::SystemRandom::new())
 }
@@ -14,7 +14,7 @@ fn here() -> SourceContext {
 }
 
 #[test]
-fn a_key_is_bytes_or_their_digits() {
+fn master_key_is_bytes_or_their_digits() {
     let hex = "0A31323334353637383930313233343536373839303132333435363738393031";
     let base64 = "CjEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
     let texts = [hex.to_owned(), hex.to_lowercase(), format!("{hex}\n"), base64.to_owned(), format!("{base64}\r\n")];
@@ -28,7 +28,7 @@ fn a_key_is_bytes_or_their_digits() {
 }
 
 #[test]
-fn what_is_no_key_or_could_be_guessed_is_refused_and_not_shown() {
+fn master_key_that_is_malformed_or_weak_is_refused_unshown() {
     for text in ["", "hunter2", &"hunter2".repeat(9), "zz".repeat(32).as_str()] {
         let error = MasterKey::parse(text.as_bytes()).unwrap_err();
         assert!(matches!(error, MasterKeyError::Form), "{text}");
@@ -41,13 +41,13 @@ fn what_is_no_key_or_could_be_guessed_is_refused_and_not_shown() {
 }
 
 #[test]
-fn debug_shows_nothing_of_a_key() {
+fn master_key_debug_shows_nothing() {
     assert_eq!(format!("{:?}", MasterKey::parse(&RAW).unwrap()), "MasterKey");
 }
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-async fn a_raw_key_that_ends_with_a_newline_is_read_whole() {
+async fn master_key_in_raw_bytes_may_end_with_a_newline() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     let mut raw = RAW;
@@ -62,7 +62,7 @@ async fn a_raw_key_that_ends_with_a_newline_is_read_whole() {
 }
 
 #[tokio::test]
-async fn a_generated_key_is_read_back_and_never_replaced() {
+async fn master_key_file_is_read_back_and_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     let key = MasterKey::generate_file(path.clone(), random()).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_generated_key_is_read_back_and_never_replaced() {
 }
 
 #[tokio::test]
-async fn a_state_directory_gets_one_key_and_a_lost_one_is_not_replaced() {
+async fn master_key_of_a_state_directory_is_not_replaced_if_lost() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let here = here();

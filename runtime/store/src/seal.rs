@@ -1,54 +1,59 @@
 //! What a sealed file holds.
 //!
-//! | bytes | what |
+//! | bytes | contents |
 //! |---|---|
 //! | 0–6 | `deputyS` |
 //! | 7 | the format, 1 |
 //! | 8–15 | the version of the value, big-endian |
-//! | 16–47 | a salt, random for each writing |
+//! | 16–47 | a salt, random for each write |
 //! | 48– | the value, encrypted with AES-256-GCM, and the tag of 16 bytes |
 //!
 //! The file's key is HKDF-SHA-256 of the master key with the salt and, as the info, the format and the name of what is
 //! sealed. Since no two files have the same key, the nonce is zero. The header and the name are authenticated with the
-//! value: a file that is changed, cut off, given another name or another version does not open. What does open is an
-//! older file of the same name: that a value was rolled back shows only to who remembers its version.
+//! value: a file that is changed, truncated, given another name or another version does not open. An older file of the
+//! same name does open: only a caller that remembers a value's version notices that it was rolled back.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce};
 use aws_lc_rs::rand::SecureRandom;
 use deputy_core::SecretBytes;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{Corruption, MasterKey, StoreKey, Version};
+use crate::{Corruption, MasterKey, StoreError, StoreKey, Version};
 
 const MAGIC: &[u8; 7] = b"deputyS";
 const FORMAT: u8 = 1;
 const HEADER: usize = 48;
 const TAG: usize = 16;
 
-/// Bytes that sealing adds.
+/// Bytes that sealing adds to a value.
 pub(crate) const OVERHEAD: usize = HEADER + TAG;
 
 /// The name of what is sealed, as it goes into the key and under the tag.
 pub(crate) struct SealLabel(Vec<u8>);
 
-/// A value that waits for its version: it is copied once, to where it will be encrypted.
+/// A value before its version is known. It is copied once, to the place where it will be encrypted.
 pub(crate) struct Plaintext(Zeroizing<Vec<u8>>);
 
-/// No chance, or a value beyond what AES-GCM takes.
+/// The random number generator failed, or the plaintext exceeds the limit of AES-GCM.
 #[derive(Debug)]
 pub(crate) struct SealError;
+
+impl From<SealError> for StoreError {
+    fn from(_: SealError) -> Self {
+        Self::Random
+    }
+}
 
 impl SealLabel {
     pub(crate) fn of_key(key: &StoreKey) -> Self {
         Self(format!("key {key}").into_bytes())
     }
 
-    /// An archive of values.
     pub(crate) fn of_archive() -> Self {
         Self(b"archive".to_vec())
     }
 
-    /// That of the store's own record.
+    /// That of the version record.
     pub(crate) fn of_record() -> Self {
         Self(b"record".to_vec())
     }
@@ -72,8 +77,8 @@ impl Plaintext {
         random: &dyn SecureRandom,
     ) -> Result<Vec<u8>, SealError> {
         let (header, value) = self.0.split_at_mut_checked(HEADER).ok_or(SealError)?;
-        if let Some(room) = header.get_mut(8..16) {
-            room.copy_from_slice(&version.as_u64().to_be_bytes());
+        if let Some(field) = header.get_mut(8..16) {
+            field.copy_from_slice(&version.as_u64().to_be_bytes());
         }
         let salt = header.get_mut(16..).ok_or(SealError)?;
         random.fill(salt).map_err(|_| SealError)?;
@@ -104,7 +109,7 @@ pub(crate) fn open(
     Ok((version, secret))
 }
 
-/// The version that a file claims to have, if it looks like one of ours.
+/// The version that a file claims to have, if it looks like a sealed file.
 fn check(file: &[u8]) -> Result<Version, Corruption> {
     let known = file.len().min(MAGIC.len());
     if file.get(..known) != MAGIC.get(..known) {

@@ -3,7 +3,7 @@ use aws_lc_rs::rand::SystemRandom;
 
 const VALUE: &[u8] = b"hunter2";
 
-#[expect(clippy::disallowed_methods, reason = "a test's own chance")]
+#[expect(clippy::disallowed_methods, reason = "a test's own random numbers")]
 fn random() -> SystemRandom {
     SystemRandom::new()
 }
@@ -23,7 +23,7 @@ fn sealed() -> Vec<u8> {
 }
 
 #[test]
-fn what_was_sealed_opens_with_its_version() {
+fn seal_opens_with_the_version_that_was_sealed() {
     for value in [b"".as_slice(), VALUE, &vec![7; 1 << 20]] {
         let file = Plaintext::new(value).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap();
         assert_eq!(file.len(), value.len() + OVERHEAD);
@@ -33,7 +33,7 @@ fn what_was_sealed_opens_with_its_version() {
 }
 
 #[test]
-fn every_bit_counts() {
+fn seal_rejects_every_flipped_bit() {
     let file = sealed();
     for at in 0..file.len() {
         for bit in 0..8 {
@@ -50,7 +50,7 @@ fn every_bit_counts() {
 }
 
 #[test]
-fn every_missing_or_added_byte_counts() {
+fn seal_rejects_every_missing_or_added_byte() {
     let file = sealed();
     for length in 0..file.len() {
         let why = open(file[..length].to_vec(), &label("lease/a"), &master(1)).unwrap_err();
@@ -62,7 +62,7 @@ fn every_missing_or_added_byte_counts() {
 }
 
 #[test]
-fn another_name_or_master_key_does_not_open_it() {
+fn seal_rejects_another_name_or_master_key() {
     for (label, master) in [
         (label("lease/b"), master(1)),
         (label("worker/a"), master(1)),
@@ -74,7 +74,7 @@ fn another_name_or_master_key_does_not_open_it() {
 }
 
 #[test]
-fn no_two_files_have_the_same_salt_or_bytes() {
+fn seal_never_repeats_a_salt_or_ciphertext() {
     let (one, two) = (sealed(), sealed());
     assert_eq!(one[..16], two[..16]);
     assert!(one[16..].iter().zip(&two[16..]).filter(|(a, b)| a == b).count() < 10);

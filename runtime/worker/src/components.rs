@@ -1,83 +1,67 @@
-//! Components of receivers that the coordinator gave out, by their digest, so that each is fetched once and a worker
-//! starts while the coordinator is down.
+//! Components of receivers that the coordinator sent, by their digest, so that each is fetched once and a worker starts
+//! while the coordinator is down.
 //!
-//! What is read is compared with the digest that it is asked by, each time: who could write to the file could not write
-//! another component. What nothing is bound to any more is removed when the coordinator has said what is.
+//! A component is compared with its digest each time that it is read, so a changed file is never run. Components that no
+//! receiver is bound to are removed when the coordinator has sent all bindings.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use deputy_core::{ByteSize, Digest, in_one_line};
+use deputy_files::{FileError, FileRead, PrivateDir};
 use deputy_link::WorkerState;
 use deputy_link::client::{LinkPhase, LinkState};
-use deputy_store::{Folder, FolderEntry, Random, StoreError};
 use tokio::sync::watch;
 
 /// The largest component. A Python one has 40 MiB.
 pub const MAX_COMPONENT: ByteSize = ByteSize::mib(256);
 
-const END: &str = ".wasm";
+const EXTENSION: &str = ".wasm";
 
-/// A folder of components. Cheap to clone.
+/// A directory of components. Cheap to clone.
 #[derive(Clone)]
 pub struct ComponentStore {
-    folder: Arc<Folder>,
-    path: PathBuf,
-    random: Random,
-    /// Who removes is alone here, so that nobody finds what is being removed.
+    dir: Arc<PrivateDir>,
+    /// Removal takes the write lock, so that a component is never loaded while it is being removed.
     removing: Arc<RwLock<()>>,
 }
 
-/// A component is not kept.
+/// A component cannot be loaded or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// By the disk.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Somebody sent another one.
+    File(#[from] FileError),
     #[error("the coordinator sent a component with digest {found} instead of {asked}; it is discarded")]
-    Digest {
-        /// The one that was asked for.
-        asked: Digest,
-        /// The one of what came.
-        found: Digest,
-    },
-    /// A task panicked.
+    Digest { asked: Digest, found: Digest },
     #[error("loading a component panicked; this is a bug, please report it")]
     Panicked,
 }
 
 impl ComponentStore {
-    /// Those in a directory, which is made if it is not there, and is nobody else's.
-    ///
-    /// # Errors
-    /// If it can't be used.
-    pub async fn open(path: PathBuf, random: Random) -> Result<Self, ComponentError> {
+    /// Opens a directory that no other process uses; it is created if it is missing.
+    pub async fn open(path: PathBuf) -> Result<Self, ComponentError> {
         blocking(move || {
-            let folder = Folder::open(&path)?;
-            folder.clean()?;
-            Ok(Self { folder: Arc::new(folder), path, random, removing: Arc::default() })
+            let dir = PrivateDir::open(&path)?;
+            dir.remove_staged()?;
+            Ok(Self { dir: Arc::new(dir), removing: Arc::default() })
         })
         .await
     }
 
-    /// A component, if it is kept. One that is damaged is removed.
-    ///
-    /// # Errors
-    /// If the disk fails.
+    /// Reads a component, if it is kept. A damaged one is removed.
     pub async fn load(&self, digest: Digest) -> Result<Option<Vec<u8>>, ComponentError> {
-        let own = self.clone();
+        let store = self.clone();
         blocking(move || {
-            let _there = own.removing.read().unwrap_or_else(PoisonError::into_inner);
-            let name = file(digest);
-            match own.folder.read(&name, MAX_COMPONENT.as_usize())? {
-                FolderEntry::Absent => Ok(None),
-                FolderEntry::Bytes(bytes) if digest_of(&bytes) == digest => Ok(Some(bytes)),
-                FolderEntry::Bytes(_) | FolderEntry::Damaged(_) => {
-                    let file = own.path.join(&name);
+            let _shared = store.removing.read().unwrap_or_else(PoisonError::into_inner);
+            let name = file_name(digest);
+            match store.dir.read(&name, MAX_COMPONENT.as_usize())? {
+                FileRead::Absent => Ok(None),
+                FileRead::Bytes(bytes) if digest_of(&bytes) == digest => Ok(Some(bytes)),
+                FileRead::Bytes(_) | FileRead::Unusable(_) => {
+                    let file = store.path(digest);
                     tracing::warn!(file = %file.display(), "cached component damaged; fetching it again");
-                    own.folder.remove(&name)?;
+                    store.dir.remove(&name)?;
                     Ok(None)
                 }
             }
@@ -85,42 +69,39 @@ impl ComponentStore {
         .await
     }
 
-    /// Where the component of a digest is, if it is kept. Who reads it compares its digest.
+    /// Where the component of a digest is, if it is kept. The reader has to compare its digest.
     pub fn path(&self, digest: Digest) -> PathBuf {
-        self.path.join(file(digest))
+        self.dir.path().join(file_name(digest))
     }
 
-    /// Keeps a component.
-    ///
-    /// # Errors
-    /// If it has another digest, or can't be written.
+    /// Writes a component, unless it has another digest.
     pub async fn keep(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), ComponentError> {
-        let own = self.clone();
+        let store = self.clone();
         blocking(move || {
             let found = digest_of(&bytes);
             if found != digest {
                 return Err(ComponentError::Digest { asked: digest, found });
             }
-            let _there = own.removing.read().unwrap_or_else(PoisonError::into_inner);
-            Ok(own.folder.write(&file(digest), &bytes, &*own.random)?)
+            let _shared = store.removing.read().unwrap_or_else(PoisonError::into_inner);
+            Ok(store.dir.write(&file_name(digest), &bytes)?)
         })
         .await
     }
 
-    /// Removes what is no longer bound, each time that the coordinator has said all that is, for as long as the link lasts.
-    /// What is known from before alone removes nothing.
+    /// Removes components that no receiver is bound to, each time after the coordinator has sent a whole snapshot, until the
+    /// link ends. Bindings from the cache alone remove nothing.
     pub async fn follow(self, mut held: watch::Receiver<Arc<WorkerState>>, mut state: watch::Receiver<LinkState>) {
-        let mut before = None;
+        let mut pruned = None;
         loop {
-            // All that there is was sent when it is connected.
+            // From then on the snapshot is whole.
             if state.wait_for(|state| state.phase == LinkPhase::Connected).await.is_err() {
                 return;
             }
             let now = bound(&held.borrow_and_update());
-            if before.as_ref() != Some(&now) {
+            if pruned.as_ref() != Some(&now) {
                 let held = held.clone();
                 match self.prune(move || bound(&held.borrow())).await {
-                    Ok(()) => before = Some(now),
+                    Ok(()) => pruned = Some(now),
                     Err(error) => {
                         let error = in_one_line(&error);
                         tracing::warn!(error, "removing an unused component failed");
@@ -133,17 +114,17 @@ impl ComponentStore {
         }
     }
 
-    /// Removes those that are not bound. What is bound is asked when nobody else is here: who came before needs what was
-    /// bound then.
+    /// Removes components that are not bound. The bindings are read under the lock: a component that is being kept belongs
+    /// to a binding that is known by then.
     async fn prune(&self, bound: impl FnOnce() -> BTreeSet<Digest> + Send + 'static) -> Result<(), ComponentError> {
-        let own = self.clone();
+        let store = self.clone();
         blocking(move || {
-            let _alone = own.removing.write().unwrap_or_else(PoisonError::into_inner);
+            let _exclusive = store.removing.write().unwrap_or_else(PoisonError::into_inner);
             let bound = bound();
-            for name in own.folder.names()? {
-                let digest = name.strip_suffix(END).and_then(|digits| digits.parse::<Digest>().ok());
+            for name in store.dir.names()? {
+                let digest = name.strip_suffix(EXTENSION).and_then(|digits| digits.parse::<Digest>().ok());
                 if digest.is_some_and(|digest| !bound.contains(&digest)) {
-                    own.folder.remove(&name)?;
+                    store.dir.remove(&name)?;
                 }
             }
             Ok(())
@@ -156,8 +137,8 @@ fn bound(held: &WorkerState) -> BTreeSet<Digest> {
     held.receivers.values().map(|binding| binding.component).collect()
 }
 
-fn file(digest: Digest) -> String {
-    format!("{digest}{END}")
+fn file_name(digest: Digest) -> String {
+    format!("{digest}{EXTENSION}")
 }
 
 /// The SHA-256 of a component.
@@ -188,10 +169,10 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::testing::{put, random};
+    use crate::testing::put;
 
     async fn open(path: PathBuf) -> ComponentStore {
-        ComponentStore::open(path, random()).await.unwrap()
+        ComponentStore::open(path).await.unwrap()
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 15] = [
+pub(super) const ARROWS: [(&str, &[&str]); 16] = [
     (
         "deputy",
         &[
@@ -12,6 +12,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 15] = [
             "deputy-coordinator",
             "deputy-core",
             "deputy-http-server",
+            "deputy-files",
             "deputy-link",
             "deputy-local",
             "deputy-metrics",
@@ -41,20 +42,22 @@ pub(super) const ARROWS: [(&str, &[&str]); 15] = [
     ),
     ("deputy-core", &[]),
     ("deputy-http-server", &["deputy-core", "deputy-support"]),
+    ("deputy-files", &[]),
     ("deputy-link", &["deputy-core", "deputy-support"]),
     ("deputy-local", &["deputy-core", "deputy-support"]),
     ("deputy-metrics", &["deputy-observe"]),
     ("deputy-observe", &["deputy-core", "deputy-support"]),
     ("deputy-payloads", &[]),
-    ("deputy-sandbox", &["deputy-core", "deputy-observe", "deputy-sources", "deputy-support"]),
-    ("deputy-sources", &["deputy-core", "deputy-support"]),
-    ("deputy-store", &["deputy-core", "deputy-sources", "deputy-support"]),
+    ("deputy-sandbox", &["deputy-core", "deputy-files", "deputy-observe", "deputy-sources", "deputy-support"]),
+    ("deputy-sources", &["deputy-core", "deputy-files", "deputy-support"]),
+    ("deputy-store", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-support", &["deputy-core"]),
     (
         "deputy-worker",
         &[
             "deputy-core",
             "deputy-http-server",
+            "deputy-files",
             "deputy-link",
             "deputy-local",
             "deputy-metrics",
@@ -71,7 +74,8 @@ pub(super) const ARROWS: [(&str, &[&str]); 15] = [
 const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"];
 
 /// Dependencies that have one place: whose name begins so, and the only packages that may have them.
-const PLACES: [(&str, &[&str]); 5] = [
+const PLACES: [(&str, &[&str]); 6] = [
+    ("cap-", &["deputy-files", "deputy-sandbox", "deputy-store", "deputy-worker"]),
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config"]),
     ("hyper", &["deputy-bench", "deputy-http-server", "deputy-local", "deputy-sandbox"]),

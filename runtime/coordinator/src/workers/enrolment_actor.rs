@@ -272,9 +272,9 @@ impl EnrolmentActor {
     /// Writes what changed; what fails stays to be written. Tokens come first, since they hold the joins that they paid
     /// for: a worker is written when its token is.
     async fn write(&mut self) -> Result<(), String> {
-        let tokens = self.dirty.iter().filter(|key| *key.kind() == TOKEN).cloned().collect();
+        let tokens = self.dirty.iter().filter(|key| *key.namespace() == TOKEN).cloned().collect();
         let tokens = self.write_these(tokens).await;
-        let rest = self.dirty.iter().filter(|key| *key.kind() != TOKEN && !self.waits_for_token(key));
+        let rest = self.dirty.iter().filter(|key| *key.namespace() != TOKEN && !self.waits_for_token(key));
         let rest = rest.cloned().collect();
         self.write_these(rest).await.and(tokens)
     }
@@ -317,9 +317,9 @@ impl EnrolmentActor {
 
     /// What is to be kept under a key now; nothing if it is to go.
     fn value(&self, key: &StoreKey) -> Result<Option<SecretBytes>, String> {
-        let value = if *key.kind() == TOKEN {
+        let value = if *key.namespace() == TOKEN {
             key.name().parse().ok().and_then(|id| self.enrolment.token(id)).map(encoded).transpose()
-        } else if *key.kind() == WORKER {
+        } else if *key.namespace() == WORKER {
             key.name().parse().ok().and_then(|id| self.enrolment.worker(id)).map(encoded).transpose()
         } else {
             return Err(format!("{key} is not a record of a worker or a token"));
@@ -561,7 +561,7 @@ fn token_key(token: TokenId) -> Option<StoreKey> {
 }
 
 fn worker_of(key: &StoreKey) -> Option<WorkerId> {
-    if *key.kind() == WORKER { key.name().parse().ok() } else { None }
+    if *key.namespace() == WORKER { key.name().parse().ok() } else { None }
 }
 
 fn trusted(authority: &Authority) -> Vec<Vec<u8>> {

@@ -33,7 +33,7 @@ impl EnrolmentRecords {
     /// All values of a kind. What is damaged is set aside and told: it costs itself alone.
     pub(super) async fn all<T: DeserializeOwned>(&self, kind: Namespace) -> Result<Vec<T>, StoreError> {
         let (mut values, mut damaged) = (Vec::new(), Vec::new());
-        for key in self.store.list(&KeyPrefix::Kind(kind.clone())).await? {
+        for key in self.store.list(&KeyPrefix::Namespace(kind.clone())).await? {
             let why = match self.read(&key).await {
                 Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
                     Ok(value) => {

@@ -86,7 +86,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::WorkerArgs) -> Resul
     let audit = Arc::new(sandbox::audit(arguments.audit.as_deref().or(config.audit.as_deref()))?);
     let sandbox = sandbox::open(CodeCache { state_dir: state.clone(), key: cache_key }, Arc::clone(&audit))?;
     let calls = sandbox.clone();
-    let components = ComponentStore::open(state.join("components"), Arc::clone(&random)).await;
+    let components = ComponentStore::open(state.join("components")).await;
     let components = components.map_err(|error| failed(error, "cannot keep receivers' components"))?;
     let following = components.clone().follow(link.held.clone(), link.state.clone());
     let loader = SandboxedReceivers::new(sandbox, components, link.clone(), &config);

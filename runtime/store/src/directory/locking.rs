@@ -1,115 +1,119 @@
 //! Locks between processes.
 //!
-//! They are locks on open files (`flock`): the system lets go of them when the process ends, however it ends. Their
-//! files are never removed, since who has locked a removed file excludes nobody.
+//! They are locks on open files (`flock`): the system releases them when the process ends, however it ends. Their files
+//! are never removed, since a lock on a removed file excludes no other process.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::OwnedFd;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use rustix::fs::{FlockOperation, OFlags, flock, fstat};
-use rustix::io::{Errno, retry_on_intr};
+use cap_std::fs::OpenOptions;
+use deputy_files::{FileError, FileRead, PrivateDir, sys};
 
-use super::folder::{Folder, FolderEntry};
-use super::{Inner, held, names};
+use super::{GUARD, Inner, lock, names};
 use crate::{StoreError, StoreKey, StoreLock};
 
-/// Holds the directory's guard: of this process by the mutex, of others by the file in it.
-pub(super) struct DirectoryGuard<'a>(MutexGuard<'a, OwnedFd>);
+/// Holds the directory's guard: against threads by the mutex, against processes by the file in it.
+pub(super) struct DirectoryGuard<'a>(MutexGuard<'a, File>);
 
-/// Open for reading alone: what is open for writing keeps a file system from being made read-only, for as long as the
-/// process lives.
 /// The locks that are held through one store, by the names of their files.
 #[derive(Default)]
-pub(super) struct Held(Mutex<BTreeMap<String, LockFile>>);
+pub(super) struct HeldLocks(Mutex<BTreeMap<String, LockFile>>);
 
 /// An open file that is locked.
 struct LockFile {
-    file: OwnedFd,
+    file: File,
     inode: u64,
 }
 
-/// Lets go of a lock when it is dropped.
+/// Releases a lock on drop.
 struct HeldLock {
-    path: String,
-    held: Arc<Held>,
+    file_name: String,
+    held: Arc<HeldLocks>,
 }
 
 impl<'a> DirectoryGuard<'a> {
-    /// Waits for it. Nobody holds it for longer than it takes to read one file and rename another.
-    pub(super) fn take(file: MutexGuard<'a, OwnedFd>, folder: &Folder) -> Result<Self, StoreError> {
-        match retry_on_intr(|| flock(&*file, FlockOperation::LockExclusive)) {
+    /// Waits for it. It is held for no longer than it takes to read one file and rename another.
+    pub(super) fn take(file: MutexGuard<'a, File>, dir: &PrivateDir) -> Result<Self, StoreError> {
+        match sys::lock(&*file) {
             Ok(()) => Ok(Self(file)),
-            Err(error) => Err(folder.error("lock", ".guard", error)),
+            Err(error) => Err(dir.error("lock", GUARD, error).into()),
         }
     }
 }
 
 impl Drop for DirectoryGuard<'_> {
     fn drop(&mut self) {
-        unlock(&*self.0);
+        sys::unlock(&*self.0);
     }
 }
 
 impl Inner {
     pub(super) fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
-        let path = names::lock(name);
-        let file = self.folder.open_lock(&path, OFlags::RDONLY)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(StoreError::Locked { name: name.clone(), pid: self.holder(&path) }),
-            Err(error) => return Err(self.folder.error("lock", &path, error)),
+        let file_name = names::lock(name);
+        let file = sys::open_lock_file(self.dir.dir(), &file_name)
+            .map_err(|error| self.dir.error("open", &file_name, error))?;
+        if !sys::try_lock(&file).map_err(|error| self.dir.error("lock", &file_name, error))? {
+            return Err(StoreError::Locked { name: name.clone(), pid: self.holder(&file_name) });
         }
-        let held = self.hold(&path, file)?;
-        let fencing = self.next()?;
-        if let Err(error) = self.sign(&path) {
-            tracing::warn!(%error, lock = %name, "lock held by an unknown process: its file is not readable");
+        let held = self.hold(&file_name, file)?;
+        let fencing = self.next_version()?;
+        if let Err(error) = self.write_pid(&file_name) {
+            tracing::warn!(%error, lock = %name, "writing the process ID to a lock file failed; the lock is held");
         }
         Ok(StoreLock::new(fencing, Box::new(held)))
     }
 
-    fn hold(&self, path: &str, file: OwnedFd) -> Result<HeldLock, StoreError> {
-        let inode = fstat(&file).map_err(|error| self.folder.error("look at", path, error))?.st_ino;
-        held(&self.locks.0).insert(path.to_owned(), LockFile { file, inode });
-        Ok(HeldLock { path: path.to_owned(), held: Arc::clone(&self.locks) })
+    fn hold(&self, file_name: &str, file: File) -> Result<HeldLock, StoreError> {
+        let inode = self.inode_of(file_name, &file)?;
+        lock(&self.locks.0).insert(file_name.to_owned(), LockFile { file, inode });
+        Ok(HeldLock { file_name: file_name.to_owned(), held: Arc::clone(&self.locks) })
     }
 
-    /// Makes sure, with the guard held, that the locks of this store still exclude others. Whoever has locked a removed file
-    /// excludes nobody: one that is missing is made and locked anew, and one that another process made is lost for good.
+    /// Checks that the locks of this store still exclude others. The caller holds the guard. A lock on a removed file
+    /// excludes no other process: a missing file is created and locked again, and a lock whose file another process
+    /// created is lost for good.
     pub(super) fn verify_locks(&self) -> Result<(), StoreError> {
-        for (path, lock) in held(&self.locks.0).iter_mut() {
-            match self.folder.inode(path) {
-                Some(inode) if inode == lock.inode => continue,
-                Some(_) => return Err(self.lock_lost(path)),
+        for (file_name, held) in lock(&self.locks.0).iter_mut() {
+            match self.dir.inode(file_name) {
+                Some(inode) if inode == held.inode => continue,
+                Some(_) => return Err(self.lock_lost(file_name)),
                 None => {}
             }
-            tracing::error!(file = path, "the file of a lock was removed: it is made anew; nobody else may touch it");
-            let file = self.folder.open_lock(path, OFlags::RDONLY | OFlags::EXCL)?;
-            flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| self.lock_lost(path))?;
-            lock.inode = fstat(&file).map_err(|error| self.folder.error("look at", path, error))?.st_ino;
-            lock.file = file;
+            tracing::error!(file = file_name, "lock file removed; creating it again (only deputy may touch it)");
+            let file = sys::create_lock_file(self.dir.dir(), file_name)
+                .map_err(|error| self.dir.error("open", file_name, error))?;
+            if !sys::try_lock(&file).is_ok_and(|is_locked| is_locked) {
+                return Err(self.lock_lost(file_name));
+            }
+            held.inode = self.inode_of(file_name, &file)?;
+            held.file = file;
         }
         Ok(())
     }
 
-    fn lock_lost(&self, path: &str) -> StoreError {
-        StoreError::LockLost { path: self.folder.path().join(path) }
+    fn inode_of(&self, file_name: &str, file: &File) -> Result<u64, FileError> {
+        let metadata = file.metadata().map_err(|error| self.dir.error("inspect", file_name, error))?;
+        Ok(metadata.ino())
     }
 
-    /// Says in the file who holds the lock.
-    fn sign(&self, path: &str) -> Result<(), StoreError> {
-        let mut file = File::from(self.folder.open_lock(path, OFlags::WRONLY | OFlags::TRUNC)?);
-        let written = writeln!(file, "{}", std::process::id());
-        written.map_err(|error| StoreError::of_io("write to", &self.folder.path().join(path), error))
+    fn lock_lost(&self, file_name: &str) -> StoreError {
+        StoreError::LockLost { path: self.dir.path().join(file_name) }
     }
 
-    /// Who says in the file that they hold the lock.
-    fn holder(&self, path: &str) -> Option<u32> {
-        match self.folder.read(path, 32) {
-            Ok(FolderEntry::Bytes(bytes)) => std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok(),
+    /// Writes the holder's process ID into the lock's file, for people. The locked handle stays open for reading alone.
+    fn write_pid(&self, file_name: &str) -> io::Result<()> {
+        let mut file = self.dir.dir().open_with(file_name, OpenOptions::new().write(true).truncate(true))?;
+        writeln!(file, "{}", std::process::id())
+    }
+
+    /// The process ID in a lock's file, if there is one.
+    fn holder(&self, file_name: &str) -> Option<u32> {
+        match self.dir.read(file_name, 32) {
+            Ok(FileRead::Bytes(bytes)) => std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok(),
             _ => None,
         }
     }
@@ -120,15 +124,8 @@ impl crate::LockGuard for HeldLock {}
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        if let Some(lock) = held(&self.held.0).remove(&self.path) {
-            // Said and not left to closing: a child that is being started may still have the file.
-            unlock(&lock.file);
+        if let Some(held) = lock(&self.held.0).remove(&self.file_name) {
+            sys::unlock(&held.file);
         }
-    }
-}
-
-fn unlock(file: impl std::os::fd::AsFd) {
-    if let Err(error) = flock(file, FlockOperation::Unlock) {
-        tracing::warn!(%error, "releasing a lock failed");
     }
 }

@@ -1,31 +1,28 @@
 //! The names of files.
 //!
-//! A key's halves hold no dot and no key's file begins with one, so each file has one meaning; what has none is somebody
-//! else's and left alone.
+//! A key's halves hold no dot and no key's file begins with one, so each file has one meaning; other files are left alone.
 
 use crate::StoreKey;
 
 const SEALED: &str = ".sealed";
 
-/// The file of a key.
 pub(super) fn file(key: &StoreKey) -> String {
-    format!("{}.{}{SEALED}", key.kind(), key.name())
+    format!("{}.{}{SEALED}", key.namespace(), key.name())
 }
 
-/// The key of a file.
+/// The key whose value a file holds.
 pub(super) fn key(file: &str) -> Option<StoreKey> {
-    let (kind, name) = file.strip_suffix(SEALED)?.split_once('.')?;
-    StoreKey::new(&kind.parse().ok()?, name).ok()
+    let (namespace, name) = file.strip_suffix(SEALED)?.split_once('.')?;
+    StoreKey::new(&namespace.parse().ok()?, name).ok()
 }
 
-/// The file of a damaged value.
+/// The file of a quarantined value.
 pub(super) fn damaged(key: &StoreKey, number: u8) -> String {
     format!("{}.damaged-{number}", file(key))
 }
 
-/// The file of a lock.
 pub(super) fn lock(key: &StoreKey) -> String {
-    format!(".lock.{}.{}", key.kind(), key.name())
+    format!(".lock.{}.{}", key.namespace(), key.name())
 }
 
 #[cfg(test)]
@@ -33,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_leads_back_to_its_key_and_no_other_file_to_any() {
+    fn file_name_maps_back_to_its_key_and_no_other_name_does() {
         let key: StoreKey = "lease/s3-prod".parse().unwrap();
         assert_eq!(file(&key), "lease.s3-prod.sealed");
         assert_eq!(super::key(&file(&key)), Some(key.clone()));

@@ -1,27 +1,23 @@
 //! Another master key for a directory: all of it or nothing, whenever the process is killed.
 //!
-//! Every value is sealed anew in a file beside the old one, `.rekey-<name>`. When all of them are on the disk, the mark
-//! `.rekeyed` is written; from then on the new files are the state, and whoever opens the directory next finishes giving
-//! them their names. Before that mark the old files are the state, and the new ones are leftovers.
+//! Every value is sealed anew in a file beside the old one, `.rekey-<name>`. When all of them are on the disk, the marker
+//! `.rekeyed` is written; from then on the new files are the state, and the next process that opens the directory
+//! finishes renaming them. Before that marker the old files are the state, and the new ones are leftovers.
 
 use std::path::Path;
 
 use deputy_core::SecretBytes;
+use deputy_files::{FileError, PrivateDir};
 
-use super::folder::Folder;
-use super::{Inner, blocking, names, record};
+use super::{Inner, blocking, claim, names, record};
 use crate::seal::{Plaintext, SealLabel};
 use crate::{MasterKey, Random, StoreError, Version};
 
 const NEW: &str = ".rekey-";
-const MARK: &str = ".rekeyed";
+const MARKER: &str = ".rekeyed";
 
-/// Seals everything in a directory with another key. `key_file` is the text of a new key file in the directory, for a
-/// state that keeps its key itself. Gives how many values there were.
-///
-/// # Errors
-/// If another process uses the directory, the old key does not fit, or something can't be written: then the old key is
-/// the right one.
+/// Seals everything in a directory with another key, and returns the number of values. `key_file` is the text of a new
+/// key file in the directory, for a state that keeps its key itself. If this fails, the old key is the right one.
 pub async fn rekey(
     path: &Path,
     old: MasterKey,
@@ -32,7 +28,7 @@ pub async fn rekey(
     let owned = path.to_owned();
     blocking(path, move || {
         let inner = Inner::open(&owned, old, random)?;
-        if !inner.folder.claim() {
+        if !claim(&inner.dir) {
             return Err(StoreError::InUse { path: owned });
         }
         inner.reseal(&new, key_file.as_ref())
@@ -43,22 +39,22 @@ pub async fn rekey(
 impl Inner {
     fn reseal(&self, new: &MasterKey, key_file: Option<&SecretBytes>) -> Result<usize, StoreError> {
         let mut count = 0;
-        for name in self.folder.names()? {
-            // What is damaged stays so.
+        for name in self.dir.names()? {
+            // A damaged value stays as it is.
             if let Some(key) = names::key(&name)
-                && let Some(Ok(entry)) = self.look(&key)?
+                && let Some(Ok(value)) = self.read(&key)?
             {
-                self.seal_beside(&name, &SealLabel::of_key(&key), entry.version, entry.value.expose(), new)?;
+                self.seal_beside(&name, &SealLabel::of_key(&key), value.version, value.value.expose(), new)?;
                 count += 1;
             }
         }
-        let next = self.next()?.to_be_bytes();
+        let next = self.next_version()?.to_be_bytes();
         self.seal_beside(record::FILE, &SealLabel::of_record(), Version::new(0), &next, new)?;
         if let Some(text) = key_file {
-            self.folder.write(&format!("{NEW}key"), text.expose(), &*self.random)?;
+            self.dir.write(&format!("{NEW}key"), text.expose())?;
         }
-        self.folder.write(MARK, b"", &*self.random)?;
-        self.folder.finish_rekey()?;
+        self.dir.write(MARKER, b"")?;
+        finish(&self.dir)?;
         Ok(count)
     }
 
@@ -70,34 +66,29 @@ impl Inner {
         value: &[u8],
         new: &MasterKey,
     ) -> Result<(), StoreError> {
-        let sealed = Plaintext::new(value).seal(label, version, new, &*self.random).map_err(|_| StoreError::Random)?;
-        self.folder.write(&format!("{NEW}{name}"), &sealed, &*self.random)
+        let sealed = Plaintext::new(value).seal(label, version, new, &*self.random)?;
+        Ok(self.dir.write(&format!("{NEW}{name}"), &sealed)?)
     }
 }
 
-impl Folder {
-    /// Finishes what a process that changed the key could not, or removes what it only began.
-    pub(super) fn finish_rekey(&self) -> Result<(), StoreError> {
-        if self.inode(MARK).is_none() {
-            return Ok(());
-        }
-        for name in self.names()? {
-            if let Some(to) = name.strip_prefix(NEW) {
-                self.rename(&name, to)?;
-            }
-        }
-        self.sync()?;
-        self.remove(MARK)?;
-        self.sync()
+/// Finishes a change of the key that was decided and then interrupted.
+pub(super) fn finish(dir: &PrivateDir) -> Result<(), FileError> {
+    if dir.inode(MARKER).is_none() {
+        return Ok(());
     }
+    for name in dir.names()? {
+        if let Some(final_name) = name.strip_prefix(NEW) {
+            dir.rename(&name, final_name)?;
+        }
+    }
+    dir.sync()?;
+    dir.remove(MARKER)?;
+    dir.sync()
+}
 
-    /// Removes what a process that was to change the key began and did not finish.
-    pub(super) fn drop_rekey(&self) -> Result<(), StoreError> {
-        for name in self.names()?.iter().filter(|name| name.starts_with(NEW)) {
-            self.remove(name)?;
-        }
-        Ok(())
-    }
+/// Removes what a change of the key left that was interrupted before it was decided.
+pub(super) fn discard(dir: &PrivateDir) -> Result<(), FileError> {
+    dir.names()?.iter().filter(|name| name.starts_with(NEW)).try_for_each(|name| dir.remove(name))
 }
 
 #[cfg(test)]

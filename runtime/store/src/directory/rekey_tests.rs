@@ -1,20 +1,20 @@
 use std::fs;
 
-use super::super::tests::{Lab, master, open, random};
+use super::super::tests::{StateDir, master, open, random};
 use super::*;
 use crate::Store;
 
-async fn filled() -> Lab {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn filled() -> StateDir {
+    let state = StateDir::new();
+    let store = state.store().await;
     for number in 0..5 {
         store.write(&format!("lease/i{number}"), &format!("value {number}")).await;
     }
-    lab
+    state
 }
 
-async fn opens_with(lab: &Lab, byte: u8) -> bool {
-    match super::super::DirectoryStore::open(&lab.path(), master(byte), random()).await {
+async fn opens_with(state: &StateDir, byte: u8) -> bool {
+    match super::super::DirectoryStore::open(&state.path(), master(byte), random()).await {
         Ok(store) => {
             for number in 0..5 {
                 assert_eq!(store.text(&format!("lease/i{number}")).await.unwrap(), format!("value {number}"));
@@ -29,12 +29,12 @@ async fn opens_with(lab: &Lab, byte: u8) -> bool {
 
 #[tokio::test]
 async fn rekey_seals_everything_anew() {
-    let lab = filled().await;
-    let before = lab.store().await.get(&"lease/i3".parse().unwrap()).await.unwrap().unwrap().version;
-    assert_eq!(rekey(&lab.path(), master(1), master(2), random(), None).await.unwrap(), 5);
-    assert!(!opens_with(&lab, 1).await && opens_with(&lab, 2).await);
-    assert!(!lab.names().iter().any(|name| name.starts_with(".rekey")), "{:?}", lab.names());
-    let store = super::super::DirectoryStore::open(&lab.path(), master(2), random()).await.unwrap();
+    let state = filled().await;
+    let before = state.store().await.get(&"lease/i3".parse().unwrap()).await.unwrap().unwrap().version;
+    assert_eq!(rekey(&state.path(), master(1), master(2), random(), None).await.unwrap(), 5);
+    assert!(!opens_with(&state, 1).await && opens_with(&state, 2).await);
+    assert!(!state.names().iter().any(|name| name.starts_with(".rekey")), "{:?}", state.names());
+    let store = super::super::DirectoryStore::open(&state.path(), master(2), random()).await.unwrap();
     assert_eq!(store.get(&"lease/i3".parse().unwrap()).await.unwrap().unwrap().version, before);
     assert!(store.write("lease/new", "later").await > before, "versions go on");
 }
@@ -43,10 +43,10 @@ async fn rekey_seals_everything_anew() {
 #[tokio::test]
 async fn rekey_that_is_killed_leaves_one_key_that_fits() {
     // Before the mark: leftovers.
-    let lab = filled().await;
-    fs::copy(lab.file("lease/i1"), lab.path().join(".rekey-lease.i1.sealed")).unwrap();
-    assert!(opens_with(&lab, 1).await);
-    assert!(!lab.names().iter().any(|name| name.starts_with(".rekey")));
+    let state = filled().await;
+    fs::copy(state.file("lease/i1"), state.path().join(".rekey-lease.i1.sealed")).unwrap();
+    assert!(opens_with(&state, 1).await);
+    assert!(!state.names().iter().any(|name| name.starts_with(".rekey")));
 
     // After it, with any number of files renamed.
     for renamed in 0..=6 {
@@ -67,13 +67,13 @@ async fn rekey_that_is_killed_leaves_one_key_that_fits() {
 
 #[tokio::test]
 async fn rekey_is_refused_while_another_process_uses_the_directory() {
-    let lab = filled().await;
-    let store = lab.store().await;
-    let refused = rekey(&lab.path(), master(1), master(2), random(), None).await;
+    let state = filled().await;
+    let store = state.store().await;
+    let refused = rekey(&state.path(), master(1), master(2), random(), None).await;
     assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
     drop(store);
-    let refused = rekey(&lab.path(), master(3), master(2), random(), None).await;
+    let refused = rekey(&state.path(), master(3), master(2), random(), None).await;
     assert!(matches!(refused, Err(StoreError::KeyMismatch { .. })), "{refused:?}");
-    drop(open(&lab.path()).await.unwrap());
-    assert!(opens_with(&lab, 1).await);
+    drop(open(&state.path()).await.unwrap());
+    assert!(opens_with(&state, 1).await);
 }

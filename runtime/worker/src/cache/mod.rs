@@ -119,7 +119,7 @@ impl LeaseCache {
             Err(()) => (WorkerState::default(), BTreeMap::new()),
         };
         let (mut held, mut missing) = index;
-        let keys = self.store.list(&KeyPrefix::Kind(DELIVERY)).await.unwrap_or_else(|error| {
+        let keys = self.store.list(&KeyPrefix::Namespace(DELIVERY)).await.unwrap_or_else(|error| {
             tracing::warn!(error = in_one_line(&error), "reading the lease cache failed");
             Vec::new()
         });
@@ -233,7 +233,7 @@ impl LeaseCache {
                 self.put_or_remove(&key, &value).await?;
             }
         }
-        for key in self.store.list(&KeyPrefix::Kind(DELIVERY)).await? {
+        for key in self.store.list(&KeyPrefix::Namespace(DELIVERY)).await? {
             let is_held = held.deliveries.keys().any(|name| name.as_str() == key.name());
             if !is_held {
                 self.remove(&key).await?;

@@ -244,7 +244,7 @@ impl Store for Disk {
         self.answers.acquire().await.unwrap().forget();
         if self.is_full.load(Ordering::Relaxed) {
             let source = std::io::ErrorKind::StorageFull.into();
-            return Err(StoreError::Full { doing: "write", path: key.name().into(), source });
+            return Err(deputy_files::FileError::Full { doing: "write", path: key.name().into(), source }.into());
         }
         self.store.put(key, value, expected).await
     }

@@ -10,9 +10,9 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn nobody_else_can_look_at_what_is_made() {
-    let lab = Lab::new();
-    let path = lab.folder.path().join("new/state");
+async fn access_to_created_files_is_for_the_owner_alone() {
+    let state = StateDir::new();
+    let path = state.folder.path().join("new/state");
     let store = open(&path).await.unwrap();
     store.write("lease/a", "hunter2").await;
     let _lock = store.lock(&parsed("leader/all")).await.unwrap();
@@ -25,69 +25,57 @@ async fn nobody_else_can_look_at_what_is_made() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_open_to_others_is_refused_with_the_command_that_mends_it() {
-    let lab = Lab::new();
-    drop(lab.store().await);
+async fn access_for_others_is_refused_with_the_command_that_fixes_it() {
+    let state = StateDir::new();
+    drop(state.store().await);
     for wrong in [0o750, 0o705, 0o770, 0o701, 0o710, 0o1777] {
-        set_mode(&lab.path(), wrong);
-        let error = open(&lab.path()).await.unwrap_err();
-        assert!(matches!(error, StoreError::Exposed { .. }), "{error}");
-        assert!(error.to_string().contains(&format!("`chmod 700 {}`", lab.path().display())), "{error}");
+        set_mode(&state.path(), wrong);
+        let error = open(&state.path()).await.unwrap_err();
+        assert!(matches!(error, StoreError::File(FileError::Exposed { .. })), "{error}");
+        assert!(error.to_string().contains(&format!("`chmod 700 {}`", state.path().display())), "{error}");
     }
-    set_mode(&lab.path(), 0o700);
-    drop(lab.store().await);
+    set_mode(&state.path(), 0o700);
+    drop(state.store().await);
 }
 
 #[tokio::test]
-async fn a_directory_of_somebody_else_is_refused() {
-    let lab = Lab::new();
+async fn access_to_a_directory_of_another_user_is_refused() {
+    let state = StateDir::new();
     let (path, user) = if rustix::process::geteuid().is_root() {
-        drop(lab.store().await);
-        std::os::unix::fs::chown(lab.path(), Some(65534), None).unwrap();
-        (lab.path(), 0)
+        drop(state.store().await);
+        std::os::unix::fs::chown(state.path(), Some(65534), None).unwrap();
+        (state.path(), 0)
     } else {
         (PathBuf::from("/"), rustix::process::geteuid().as_raw())
     };
     let error = open(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Owner { .. }), "{error}");
+    assert!(matches!(error, StoreError::File(FileError::Owner { .. })), "{error}");
     assert!(error.to_string().contains(&format!("sudo chown {user} ")), "{error}");
 }
 
 #[tokio::test]
-async fn a_link_or_a_file_is_no_state_directory() {
-    let lab = Lab::new();
-    drop(lab.store().await);
-    let [link, file, dangling] = ["link", "file", "dangling"].map(|name| lab.folder.path().join(name));
-    symlink(lab.path(), &link).unwrap();
+async fn access_through_a_link_or_to_a_file_is_refused() {
+    let state = StateDir::new();
+    drop(state.store().await);
+    let [link, file, dangling] = ["link", "file", "dangling"].map(|name| state.folder.path().join(name));
+    symlink(state.path(), &link).unwrap();
     symlink("nowhere", &dangling).unwrap();
     overwrite(&file, b"");
     for path in [&link, &link.join(""), &file, &dangling] {
         let error = open(path).await.unwrap_err();
-        assert!(matches!(error, StoreError::Kind { .. }), "{error}");
+        assert!(matches!(error, StoreError::File(FileError::NotADirectory(_))), "{error}");
     }
 }
 
 #[tokio::test]
-async fn what_happens_to_the_path_afterwards_changes_nothing() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn access_ignores_what_replaces_the_path_later() {
+    let state = StateDir::new();
+    let store = state.store().await;
     store.write("lease/a", "one").await;
-    let elsewhere = lab.folder.path().join("elsewhere");
-    std::fs::rename(lab.path(), &elsewhere).unwrap();
-    std::fs::create_dir(lab.path()).unwrap();
+    let elsewhere = state.folder.path().join("elsewhere");
+    std::fs::rename(state.path(), &elsewhere).unwrap();
+    std::fs::create_dir(state.path()).unwrap();
     store.write("lease/a", "two").await;
-    assert_eq!(std::fs::read_dir(lab.path()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0);
     assert_eq!(open(&elsewhere).await.unwrap().text("lease/a").await.unwrap(), "two");
-}
-
-#[test]
-fn what_the_system_says_becomes_what_an_operator_can_do() {
-    use rustix::io::Errno;
-    let error = |errno| StoreError::of_system("write to", Path::new("/state"), errno);
-    assert!(matches!(error(Errno::NOSPC), StoreError::Full { .. }));
-    assert!(matches!(error(Errno::DQUOT), StoreError::Full { .. }));
-    assert!(matches!(error(Errno::ROFS), StoreError::ReadOnly { .. }));
-    assert!(matches!(error(Errno::ACCESS), StoreError::Denied { .. }));
-    assert!(matches!(error(Errno::IO), StoreError::Io { .. }));
-    assert_eq!(error(Errno::IO).to_string(), "cannot write to /state");
 }

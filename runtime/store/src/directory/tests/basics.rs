@@ -2,14 +2,14 @@ use super::*;
 use futures::future::join_all;
 
 #[tokio::test]
-async fn what_was_put_is_there_after_a_restart() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn put_survives_a_restart() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let first = store.put(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent).await.unwrap();
     let second = store.put(&parsed("lease/b"), &value(""), ExpectedVersion::Absent).await.unwrap();
     let third = store.put(&parsed("lease/a"), &value("two"), ExpectedVersion::Version(first)).await.unwrap();
     assert!(first < second && second < third);
-    for store in [store, lab.store().await] {
+    for store in [store, state.store().await] {
         let entry = store.get(&parsed("lease/a")).await.unwrap().unwrap();
         assert_eq!((entry.value.expose(), entry.version), (b"two".as_slice(), third));
         assert_eq!(store.text("lease/b").await.unwrap(), "");
@@ -18,18 +18,18 @@ async fn what_was_put_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_trait_is_all_that_is_needed() {
-    let lab = Lab::new();
-    let store: Arc<dyn Store> = Arc::new(lab.store().await);
+async fn store_is_used_through_its_trait_alone() {
+    let state = StateDir::new();
+    let store: Arc<dyn Store> = Arc::new(state.store().await);
     let version = store.put(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent).await.unwrap();
     store.delete(&parsed("lease/a"), version).await.unwrap();
     assert!(store.get(&parsed("lease/a")).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn who_does_not_know_what_is_there_replaces_nothing() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn put_with_another_expected_version_replaces_nothing() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let key = parsed("lease/a");
     let stale = store.put(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
     let version = store.put(&key, &value("two"), ExpectedVersion::Version(stale)).await.unwrap();
@@ -50,46 +50,46 @@ async fn who_does_not_know_what_is_there_replaces_nothing() {
     ] {
         assert!(matches!(error, StoreError::Conflict { found: None, .. }), "{error}");
     }
-    assert_eq!(lab.names().iter().filter(|name| folder::is_staged(name)).count(), 0);
+    assert_eq!(state.names().iter().filter(|name| deputy_files::is_staged(name)).count(), 0);
 }
 
 #[tokio::test]
-async fn a_version_never_comes_again_for_a_key_that_was_deleted() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn version_is_not_reused_after_a_delete() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let key = parsed("lease/a");
     let first = store.put(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
     store.delete(&key, first).await.unwrap();
     drop(store);
-    let store = lab.store().await;
+    let store = state.store().await;
     let second = store.put(&key, &value("two"), ExpectedVersion::Absent).await.unwrap();
     assert!(second > first);
     assert!(store.put(&key, &value("three"), ExpectedVersion::Version(first)).await.is_err());
 }
 
 #[tokio::test]
-async fn a_list_has_the_keys_of_its_kind_and_no_other_file() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn list_returns_the_keys_of_a_namespace_and_no_other_file() {
+    let state = StateDir::new();
+    let store = state.store().await;
     for key in ["worker/a", "lease/b", "lease/a"] {
         store.write(key, "value").await;
     }
     let _lock = store.lock(&parsed("leader/all")).await.unwrap();
     for name in ["key", "lease.c", "lease.d.sealed.damaged-1", ".staged-00", "README.sealed"] {
-        overwrite(&lab.path().join(name), b"x");
+        overwrite(&state.path().join(name), b"x");
     }
-    std::fs::create_dir(lab.path().join("components")).unwrap();
+    std::fs::create_dir(state.path().join("components")).unwrap();
     assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), ["lease/a", "lease/b", "worker/a"].map(parsed));
     assert_eq!(
-        store.list(&KeyPrefix::Kind(Namespace::new("lease"))).await.unwrap(),
+        store.list(&KeyPrefix::Namespace(Namespace::new("lease"))).await.unwrap(),
         ["lease/a", "lease/b"].map(parsed)
     );
 }
 
 #[tokio::test]
-async fn of_many_writers_of_one_version_one_wins() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn put_of_one_version_succeeds_for_one_of_many_writers() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let version = store.write("lease/a", "start").await;
     let key = parsed("lease/a");
     let texts: Vec<String> = (0..32).map(|number| number.to_string()).collect();
@@ -102,9 +102,9 @@ async fn of_many_writers_of_one_version_one_wins() {
 }
 
 #[tokio::test]
-async fn the_operations_on_a_key_take_effect_in_order() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn operations_on_a_key_take_effect_in_order() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let key = parsed("lease/a");
     let (one, two) = (value("one"), value("two"));
     let put = store.put(&key, &one, ExpectedVersion::Absent);
@@ -115,15 +115,15 @@ async fn the_operations_on_a_key_take_effect_in_order() {
 }
 
 #[tokio::test]
-async fn a_put_that_nobody_waits_for_is_announced_all_the_same() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn put_whose_future_is_dropped_is_announced() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let mut changes = store.watch(KeyPrefix::All).await.unwrap();
     let one = value("one");
     for number in 0..1000 {
         let key = parsed(&format!("lease/{number}"));
         // A disk that is quick may be done before anybody could stop to wait.
-        let was_waited_for = waits(store.put(&key, &one, ExpectedVersion::Absent)).await;
+        let was_waited_for = is_pending(store.put(&key, &one, ExpectedVersion::Absent)).await;
         let change = changes.next().await.unwrap();
         let entry = store.get(&key).await.unwrap().unwrap();
         assert_eq!(change, Change { key, event: ChangeKind::Put(entry.version) });
@@ -135,10 +135,10 @@ async fn a_put_that_nobody_waits_for_is_announced_all_the_same() {
 }
 
 #[tokio::test]
-async fn watchers_hear_of_what_was_written_and_removed() {
-    let lab = Lab::new();
-    let store = lab.store().await;
-    let mut changes = store.watch(KeyPrefix::Kind(Namespace::new("lease"))).await.unwrap();
+async fn watch_reports_puts_and_deletes() {
+    let state = StateDir::new();
+    let store = state.store().await;
+    let mut changes = store.watch(KeyPrefix::Namespace(Namespace::new("lease"))).await.unwrap();
     store.write("worker/a", "one").await;
     let version = store.write("lease/a", "one").await;
     let key = parsed("lease/a");
@@ -150,9 +150,9 @@ async fn watchers_hear_of_what_was_written_and_removed() {
 }
 
 #[tokio::test]
-async fn a_value_has_a_greatest_size() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn put_beyond_the_size_limit_is_refused() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let most = SecretBytes::new(vec![7; MAX_VALUE.as_usize()]);
     store.put(&parsed("lease/a"), &most, ExpectedVersion::Absent).await.unwrap();
     assert_eq!(store.get(&parsed("lease/a")).await.unwrap().unwrap().value.expose(), most.expose());
@@ -162,20 +162,20 @@ async fn a_value_has_a_greatest_size() {
 }
 
 #[tokio::test]
-async fn neither_a_value_nor_the_master_key_is_in_a_file_or_a_text() {
+async fn secrets_are_in_no_file_name_error_or_debug_output() {
     const CANARY: &str = "canary-Zx8qLw3nRt5v";
-    let lab = Lab::new();
-    let store = lab.store().await;
+    let state = StateDir::new();
+    let store = state.store().await;
     let version = store.write("lease/a", CANARY).await;
     let entry = store.get(&parsed("lease/a")).await.unwrap();
     let error = store.put(&parsed("lease/a"), &value(CANARY), ExpectedVersion::Absent).await.unwrap_err();
     let mut seen = format!("{store:?} {entry:?} {version:?} {error} {error:?}").into_bytes();
     let _lock = store.lock(&parsed("leader/all")).await.unwrap();
-    overwrite(&lab.file("lease/b"), b"garbage");
+    overwrite(&state.file("lease/b"), b"garbage");
     let error = store.get(&parsed("lease/b")).await.unwrap_err();
     store.quarantine(&parsed("lease/b")).await.unwrap();
     seen.extend_from_slice(format!("{error} {error:?}").as_bytes());
-    let files = std::fs::read_dir(lab.path()).unwrap();
+    let files = std::fs::read_dir(state.path()).unwrap();
     let mut count = 0;
     for file in files {
         let path = file.unwrap().path();

@@ -1,41 +1,41 @@
-//! Other processes, which are this test program once more: a variable says what part it plays.
+//! Other processes: this test program once more, with a variable that names its role.
 
 use super::*;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-const PART: &str = "DEPUTY_STORE_TEST_PART";
-const FOLDER: &str = "DEPUTY_STORE_TEST_FOLDER";
+const ROLE: &str = "DEPUTY_STORE_TEST_ROLE";
+const STATE_DIR: &str = "DEPUTY_STORE_TEST_STATE_DIR";
 
-/// What begins a line for the parent.
+/// Begins a line for the parent.
 const MARK: &str = "@ ";
 
-/// A process that plays a part. It is killed on drop, if it still runs.
-pub(super) struct Other {
+/// A process with a role. It is killed on drop, if it still runs.
+pub(super) struct OtherProcess {
     process: Child,
     output: BufReader<ChildStdout>,
 }
 
-impl Other {
+impl OtherProcess {
     pub(super) fn start(part: &str, folder: &Path) -> Self {
-        Self::start_in(part, folder, &[])
+        Self::start_through(part, folder, &[])
     }
 
-    /// By way of another program, which begins it at the end of its own arguments.
-    pub(super) fn start_in(part: &str, folder: &Path, by: &[&str]) -> Self {
+    /// Through another program, which starts the command at the end of its own arguments.
+    pub(super) fn start_through(part: &str, folder: &Path, by: &[&str]) -> Self {
         let test = std::env::current_exe().unwrap();
         let mut words: Vec<_> = by.iter().map(Into::into).collect();
         words.push(test.into_os_string());
         let mut command = Command::new(words.remove(0));
-        command.args(words).args(["--exact", "directory::tests::child::plays_its_part", "--nocapture"]);
-        command.env(PART, part).env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(words).args(["--exact", "directory::tests::child::child_process_entry_point", "--nocapture"]);
+        command.env(ROLE, part).env(STATE_DIR, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         Self { process, output }
     }
 
-    /// What it says next, if it doesn't end before.
-    pub(super) fn says(&mut self) -> Option<String> {
+    /// The next line that it prints, if it does not end before.
+    pub(super) fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
         while self.output.read_line(&mut line).unwrap() > 0 {
             // The test harness may have begun the line.
@@ -51,36 +51,35 @@ impl Other {
         self.process.id()
     }
 
-    /// Kills it in the middle of what it does.
     pub(super) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Waits until it ends by itself.
-    pub(super) fn ends_well(mut self) {
-        while self.says().is_some() {}
+    /// Waits until it ends by itself, successfully.
+    pub(super) fn finish(mut self) {
+        while self.next_line().is_some() {}
         assert!(self.process.wait().unwrap().success());
     }
 }
 
-impl Drop for Other {
+impl Drop for OtherProcess {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
     }
 }
 
-#[expect(clippy::print_stdout, reason = "that is how the parent hears of it")]
+#[expect(clippy::print_stdout, reason = "the parent reads it")]
 fn say(text: impl std::fmt::Display) {
     println!("{MARK}{text}");
     io::stdout().flush().unwrap();
 }
 
-/// Of itself this is no test.
+/// A test only if another one starts it.
 #[tokio::test]
-async fn plays_its_part() {
-    let (Ok(part), Some(folder)) = (std::env::var(PART), std::env::var_os(FOLDER)) else { return };
+async fn child_process_entry_point() {
+    let (Ok(part), Some(folder)) = (std::env::var(ROLE), std::env::var_os(STATE_DIR)) else { return };
     let folder = PathBuf::from(folder);
     match part.as_str() {
         "count" => count(&folder).await,
@@ -100,7 +99,7 @@ async fn hold(folder: &Path) {
     std::future::pending().await
 }
 
-/// Writes until it is killed, and says what was promised.
+/// Writes until it is killed, and prints what was promised.
 async fn write(folder: &Path) {
     let store = open(folder).await.unwrap();
     for number in 0_u64.. {
@@ -136,7 +135,7 @@ pub(super) async fn add(store: &DirectoryStore, times: u32) {
     }
 }
 
-/// Fills what there is room for. Whatever is refused must leave the old value whole.
+/// Fills the disk. A put that fails must leave the old value whole.
 async fn fill(folder: &Path) {
     let store = open(folder).await.unwrap();
     let key = parsed("lease/a");
@@ -145,20 +144,20 @@ async fn fill(folder: &Path) {
     for expected in [ExpectedVersion::Absent, ExpectedVersion::Version(old)] {
         let key = if expected == ExpectedVersion::Absent { parsed("lease/b") } else { key.clone() };
         let error = store.put(&key, &large, expected).await.unwrap_err();
-        assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+        assert!(matches!(error, StoreError::File(FileError::Full { .. })), "{error:?}");
         assert!(error.to_string().contains("free some space"), "{error}");
     }
     assert_eq!(store.text("lease/a").await.unwrap(), "old");
     assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), std::slice::from_ref(&key));
-    let names = Folder::open(folder).unwrap().names().unwrap();
-    assert!(!names.iter().any(|name| folder::is_staged(name)), "{names:?}");
-    // What fits is taken again, and what is there can be removed.
+    let names = PrivateDir::open(folder).unwrap().names().unwrap();
+    assert!(!names.iter().any(|name| deputy_files::is_staged(name)), "{names:?}");
+    // What fits is written again, and values can be deleted.
     let new = store.write("lease/a", "new").await;
     store.delete(&key, new).await.unwrap();
     say("done");
 }
 
-/// Writes where nothing can be written.
+/// Writes to a read-only file system.
 async fn read_only(folder: &Path) {
     let store = open(folder).await.unwrap();
     let version = store.write("lease/a", "old").await;
@@ -171,7 +170,7 @@ async fn read_only(folder: &Path) {
         store.delete(&key, version).await.unwrap_err(),
         open(&folder.join("new")).await.unwrap_err(),
     ] {
-        assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+        assert!(matches!(error, StoreError::File(FileError::ReadOnly { .. })), "{error:?}");
         assert!(error.to_string().contains("read-only"), "{error}");
     }
     assert_eq!(store.text("lease/a").await.unwrap(), "old");

@@ -2,18 +2,18 @@ use super::*;
 use std::os::unix::fs::symlink;
 
 /// A store with a value to damage and one beside it.
-async fn two(lab: &Lab) -> DirectoryStore {
-    let store = lab.store().await;
+async fn two(state: &StateDir) -> DirectoryStore {
+    let store = state.store().await;
     store.write("lease/a", "hunter2").await;
     store.write("lease/b", "other").await;
     store
 }
 
 #[tokio::test]
-async fn every_byte_that_is_changed_costs_that_key_alone() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
-    let file = lab.file("lease/a");
+async fn damage_of_any_byte_costs_that_key_alone() {
+    let state = StateDir::new();
+    let store = two(&state).await;
+    let file = state.file("lease/a");
     let whole = std::fs::read(&file).unwrap();
     for at in 0..whole.len() {
         let mut changed = whole.clone();
@@ -27,10 +27,10 @@ async fn every_byte_that_is_changed_costs_that_key_alone() {
 }
 
 #[tokio::test]
-async fn every_byte_that_is_missing_costs_that_key_alone() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
-    let file = lab.file("lease/a");
+async fn damage_by_truncation_costs_that_key_alone() {
+    let state = StateDir::new();
+    let store = two(&state).await;
+    let file = state.file("lease/a");
     let whole = std::fs::read(&file).unwrap();
     for length in 0..whole.len() {
         overwrite(&file, &whole[..length]);
@@ -40,25 +40,25 @@ async fn every_byte_that_is_missing_costs_that_key_alone() {
 }
 
 #[tokio::test]
-async fn files_that_change_places_are_damaged_both() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
-    let [a, b, aside] = [lab.file("lease/a"), lab.file("lease/b"), lab.path().join("aside")];
+async fn damage_by_swapped_files_is_found_in_both() {
+    let state = StateDir::new();
+    let store = two(&state).await;
+    let [a, b, aside] = [state.file("lease/a"), state.file("lease/b"), state.path().join("aside")];
     std::fs::rename(&a, &aside).unwrap();
     std::fs::rename(&b, &a).unwrap();
     std::fs::rename(&aside, &b).unwrap();
     assert_eq!(store.damage("lease/a").await, Some(Corruption::Unsealed));
     assert_eq!(store.damage("lease/b").await, Some(Corruption::Unsealed));
-    std::fs::copy(lab.path().join(".store"), &a).unwrap();
+    std::fs::copy(state.path().join(".store"), &a).unwrap();
     assert_eq!(store.damage("lease/a").await, Some(Corruption::Unsealed));
 }
 
 #[tokio::test]
-async fn what_is_no_file_is_damage_and_no_link_is_followed() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
-    let file = lab.file("lease/a");
-    let whole = lab.path().join("elsewhere");
+async fn damage_by_a_link_or_directory_is_found_and_not_followed() {
+    let state = StateDir::new();
+    let store = two(&state).await;
+    let file = state.file("lease/a");
+    let whole = state.path().join("elsewhere");
     std::fs::rename(&file, &whole).unwrap();
     symlink(&whole, &file).unwrap();
     assert_eq!(store.damage("lease/a").await, Some(Corruption::Kind));
@@ -66,18 +66,18 @@ async fn what_is_no_file_is_damage_and_no_link_is_followed() {
     std::fs::create_dir(&file).unwrap();
     assert_eq!(store.damage("lease/a").await, Some(Corruption::Kind));
     store.quarantine(&parsed("lease/a")).await.unwrap();
-    std::fs::File::options().append(true).open(lab.file("lease/b")).unwrap().set_len(1 << 30).unwrap();
+    File::options().append(true).open(state.file("lease/b")).unwrap().set_len(1 << 30).unwrap();
     assert_eq!(store.damage("lease/b").await, Some(Corruption::Long));
 }
 
 #[tokio::test]
-async fn a_damaged_value_is_not_replaced_until_it_was_set_aside() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
+async fn damaged_value_is_not_replaced_before_its_quarantine() {
+    let state = StateDir::new();
+    let store = two(&state).await;
     let mut changes = store.watch(KeyPrefix::All).await.unwrap();
     let key = parsed("lease/a");
     let version = store.get(&key).await.unwrap().unwrap().version;
-    overwrite(&lab.file("lease/a"), b"garbage");
+    overwrite(&state.file("lease/a"), b"garbage");
     for expected in [ExpectedVersion::Absent, ExpectedVersion::Version(version)] {
         let error = store.put(&key, &value("new"), expected).await.unwrap_err();
         assert!(matches!(error, StoreError::Damaged { why: Corruption::Foreign, .. }), "{error}");
@@ -86,7 +86,7 @@ async fn a_damaged_value_is_not_replaced_until_it_was_set_aside() {
     assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), ["lease/a", "lease/b"].map(parsed));
     store.quarantine(&key).await.unwrap();
     assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: ChangeKind::Deleted });
-    assert_eq!(std::fs::read(lab.path().join("lease.a.sealed.damaged-1")).unwrap(), b"garbage");
+    assert_eq!(std::fs::read(state.path().join("lease.a.sealed.damaged-1")).unwrap(), b"garbage");
     assert!(store.get(&key).await.unwrap().is_none());
     assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), [parsed("lease/b")]);
     let new = store.put(&key, &value("new"), ExpectedVersion::Absent).await.unwrap();
@@ -94,38 +94,38 @@ async fn a_damaged_value_is_not_replaced_until_it_was_set_aside() {
 }
 
 #[tokio::test]
-async fn what_is_whole_or_absent_is_not_set_aside() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
+async fn quarantine_ignores_whole_and_absent_values() {
+    let state = StateDir::new();
+    let store = two(&state).await;
     for key in ["lease/a", "lease/none"] {
         store.quarantine(&parsed(key)).await.unwrap();
     }
     assert_eq!(store.text("lease/a").await.unwrap(), "hunter2");
-    assert!(!lab.names().iter().any(|name| name.contains("damaged")));
+    assert!(!state.names().iter().any(|name| name.contains("damaged")));
 }
 
 #[tokio::test]
-async fn few_damaged_files_are_kept() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
+async fn quarantine_keeps_few_files() {
+    let state = StateDir::new();
+    let store = two(&state).await;
     for number in 1..=6 {
-        overwrite(&lab.file("lease/a"), format!("garbage {number}").as_bytes());
+        overwrite(&state.file("lease/a"), format!("garbage {number}").as_bytes());
         store.quarantine(&parsed("lease/a")).await.unwrap();
     }
-    let kept = [1, 2, 3].map(|n| std::fs::read(lab.path().join(format!("lease.a.sealed.damaged-{n}"))).unwrap());
+    let kept = [1, 2, 3].map(|n| std::fs::read(state.path().join(format!("lease.a.sealed.damaged-{n}"))).unwrap());
     assert_eq!(kept, [b"garbage 1", b"garbage 2", b"garbage 6"]);
-    assert_eq!(lab.names().iter().filter(|name| name.contains("damaged")).count(), 3);
+    assert_eq!(state.names().iter().filter(|name| name.contains("damaged")).count(), 3);
 }
 
 #[tokio::test]
-async fn an_older_file_in_place_of_a_newer_one_shows_to_who_knows_the_newer_version() {
-    let lab = Lab::new();
-    let store = two(&lab).await;
-    let old = std::fs::read(lab.file("lease/a")).unwrap();
+async fn rollback_shows_to_a_caller_with_the_newer_version() {
+    let state = StateDir::new();
+    let store = two(&state).await;
+    let old = std::fs::read(state.file("lease/a")).unwrap();
     let version = store.write("lease/a", "newer").await;
-    overwrite(&lab.file("lease/a"), &old);
+    overwrite(&state.file("lease/a"), &old);
     let error = store.put(&parsed("lease/a"), &value("newest"), ExpectedVersion::Version(version)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Conflict { found: Some(found), .. } if *found < version), "{error}");
-    // To everybody else it looks well: the module of the seal says so.
+    // To everybody else it looks well: the module `seal` says so.
     assert_eq!(store.text("lease/a").await.unwrap(), "hunter2");
 }

@@ -1,4 +1,4 @@
-use super::child::Other;
+use super::child::OtherProcess;
 use super::*;
 
 fn leader() -> StoreKey {
@@ -6,11 +6,11 @@ fn leader() -> StoreKey {
 }
 
 #[tokio::test]
-async fn a_lock_excludes_another_process_and_says_who_holds_it() {
-    let lab = Lab::new();
-    let store = lab.store().await;
-    let mut other = Other::start("hold", &lab.path());
-    let fencing: u64 = other.says().unwrap().parse().unwrap();
+async fn lock_excludes_another_process_and_names_its_holder() {
+    let state = StateDir::new();
+    let store = state.store().await;
+    let mut other = OtherProcess::start("hold", &state.path());
+    let fencing: u64 = other.next_line().unwrap().parse().unwrap();
     let error = store.lock(&leader()).await.unwrap_err();
     assert!(matches!(error, StoreError::Locked { pid: Some(pid), .. } if pid == other.id()), "{error}");
     assert!(error.to_string().contains(&format!("held by process {}", other.id())), "{error}");
@@ -23,13 +23,13 @@ async fn a_lock_excludes_another_process_and_says_who_holds_it() {
 }
 
 #[tokio::test]
-async fn the_fencing_number_grows_over_holders_that_are_killed() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn lock_fencing_number_grows_across_killed_holders() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let mut last = 0;
     for _ in 0..5 {
-        let mut other = Other::start("hold", &lab.path());
-        let theirs: u64 = other.says().unwrap().parse().unwrap();
+        let mut other = OtherProcess::start("hold", &state.path());
+        let theirs: u64 = other.next_line().unwrap().parse().unwrap();
         other.kill();
         let ours = store.lock(&leader()).await.unwrap().fencing();
         assert!(last < theirs && theirs < ours, "{last} {theirs} {ours}");
@@ -38,17 +38,17 @@ async fn the_fencing_number_grows_over_holders_that_are_killed() {
 }
 
 #[tokio::test]
-async fn a_lock_ends_when_it_is_dropped_and_never_before() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn lock_is_released_on_drop_and_not_before() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let lock = store.lock(&leader()).await.unwrap();
     let error = store.lock(&leader()).await.unwrap_err();
     assert!(matches!(error, StoreError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
-    assert!(lab.store().await.lock(&leader()).await.is_err());
-    assert!(waits(lock.lost()).await);
+    assert!(state.store().await.lock(&leader()).await.is_err());
+    assert!(is_pending(lock.lost()).await);
     // Not with the store that it came from.
     drop(store);
-    let store = lab.store().await;
+    let store = state.store().await;
     assert!(store.lock(&leader()).await.is_err());
     let fencing = lock.fencing();
     drop(lock);
@@ -56,26 +56,26 @@ async fn a_lock_ends_when_it_is_dropped_and_never_before() {
 }
 
 #[tokio::test]
-async fn a_holder_that_did_not_say_who_it_is_holds_the_lock_all_the_same() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn lock_is_held_by_a_holder_without_a_process_id() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let _lock = store.lock(&leader()).await.unwrap();
     for text in [b"".as_slice(), b"nobody", b"\xff", &[b'1'; 99]] {
-        overwrite(&lab.path().join(".lock.leader.all"), text);
+        overwrite(&state.path().join(".lock.leader.all"), text);
         let error = store.lock(&leader()).await.unwrap_err();
         assert!(error.to_string().contains("held by another process"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn lock_whose_file_another_process_replaced_ends_all_writes() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn lock_file_replaced_by_another_process_ends_all_writes() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let _lock = store.lock(&leader()).await.unwrap();
     let version = store.write("leader/all", "ours").await;
-    std::fs::remove_file(lab.path().join(".lock.leader.all")).unwrap();
-    let mut other = Other::start("hold", &lab.path());
-    other.says().unwrap();
+    std::fs::remove_file(state.path().join(".lock.leader.all")).unwrap();
+    let mut other = OtherProcess::start("hold", &state.path());
+    other.next_line().unwrap();
     let refused = async || {
         let error =
             store.put(&parsed("leader/all"), &value("mine"), ExpectedVersion::Version(version)).await.unwrap_err();
@@ -91,13 +91,13 @@ async fn lock_whose_file_another_process_replaced_ends_all_writes() {
 }
 
 #[tokio::test]
-async fn lock_whose_file_was_removed_is_taken_again() {
-    let lab = Lab::new();
-    let store = lab.store().await;
+async fn lock_file_that_was_removed_is_locked_again() {
+    let state = StateDir::new();
+    let store = state.store().await;
     let lock = store.lock(&leader()).await.unwrap();
-    std::fs::remove_file(lab.path().join(".lock.leader.all")).unwrap();
+    std::fs::remove_file(state.path().join(".lock.leader.all")).unwrap();
     store.write("leader/all", "value").await;
-    assert!(matches!(lab.store().await.lock(&leader()).await, Err(StoreError::Locked { .. })));
+    assert!(matches!(state.store().await.lock(&leader()).await, Err(StoreError::Locked { .. })));
     drop(lock);
-    assert!(lab.store().await.lock(&leader()).await.is_ok());
+    assert!(state.store().await.lock(&leader()).await.is_ok());
 }

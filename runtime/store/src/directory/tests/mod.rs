@@ -3,9 +3,9 @@ mod basics;
 mod child;
 mod crash;
 mod damage;
+mod full_disk;
 mod locks;
 mod record;
-mod room;
 
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ use crate::Namespace;
 use tempfile::TempDir;
 
 /// A state directory.
-pub(super) struct Lab {
+pub(super) struct StateDir {
     folder: TempDir,
 }
 
-impl Lab {
+impl StateDir {
     pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -36,11 +36,11 @@ impl Lab {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        Folder::open(&self.path()).unwrap().names().unwrap()
+        PrivateDir::open(&self.path()).unwrap().names().unwrap()
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own chance")]
+#[expect(clippy::disallowed_methods, reason = "a test's own random numbers")]
 pub(super) fn random() -> Random {
     Arc::new(aws_lc_rs::rand::SystemRandom::new())
 }
@@ -70,7 +70,7 @@ fn overwrite(path: &Path, bytes: &[u8]) {
 }
 
 /// Whether a future that was asked once is not at its end.
-async fn waits(future: impl Future) -> bool {
+async fn is_pending(future: impl Future) -> bool {
     tokio::time::timeout(std::time::Duration::ZERO, future).await.is_err()
 }
 
