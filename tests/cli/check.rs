@@ -11,7 +11,7 @@ use crate::home::{Home, s3};
 const ENDPOINT: &str = "http://127.0.0.1:1";
 
 #[test]
-fn a_sound_configuration_is_ok() {
+fn check_accepts_a_valid_configuration() {
     let home = Home::with_s3(ENDPOINT, "");
     assert_snapshot!(home.snapshot(&["check"]), @"
     exit code 0
@@ -30,7 +30,7 @@ fn a_sound_configuration_is_ok() {
 }
 
 #[test]
-fn what_is_imported_is_held_against_what_is_granted() {
+fn check_compares_imports_with_grants() {
     let home = Home::with(
         r#"[instances.s3]
 component = "s3-sts.wasm"
@@ -95,7 +95,7 @@ enabled = false
 }
 
 #[test]
-fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
+fn check_shows_every_error_with_its_line() {
     let home =
         Home::with("[instances.s3]\ncomponent = \"s3-sts.wasm\"\nenabeld = true\nsettings = { duration = 3600 }\n");
     assert_snapshot!(home.snapshot(&["check"]), @r#"
@@ -142,7 +142,7 @@ fn a_wrong_configuration_is_shown_line_by_line_and_nothing_starts() {
 }
 
 #[test]
-fn without_a_configuration_the_ways_to_name_one_are_told() {
+fn check_without_a_file_explains_how_to_name_one() {
     assert_snapshot!(Home::empty().snapshot(&["check"]), @"
     exit code 2
     ----- stderr
@@ -153,7 +153,7 @@ fn without_a_configuration_the_ways_to_name_one_are_told() {
 }
 
 #[test]
-fn a_configuration_can_be_named_in_two_ways() {
+fn check_takes_the_file_from_flag_or_environment() {
     let home = Home::with("nonsense");
     home.write("other.toml", "");
     assert_eq!(home.run(&["check", "--config", "other.toml"]).code, Some(0));
@@ -162,7 +162,7 @@ fn a_configuration_can_be_named_in_two_ways() {
 }
 
 #[test]
-fn what_would_fail_later_is_found() {
+fn check_finds_what_would_fail_at_run_time() {
     let home = Home::with(&format!(
         r#"{}
 [instances.changed]
@@ -249,7 +249,7 @@ headers = { authorization = { secret = "token", prefix = "Bearer " } }
 }
 
 #[test]
-fn what_a_file_brings_is_shown_beside_a_component_and_without_one() {
+fn check_shows_file_sources_with_and_without_component() {
     let home = Home::with_s3(
         ENDPOINT,
         r#"
@@ -326,7 +326,7 @@ enabled = false
 }
 
 #[test]
-fn a_check_is_one_object_for_programs() {
+fn check_json_is_one_object() {
     let home = Home::with_s3(ENDPOINT, "[instances.missing]\ncomponent = \"missing.wasm\"\n");
     let run = home.run(&["check", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
@@ -341,7 +341,7 @@ fn a_check_is_one_object_for_programs() {
 }
 
 #[test]
-fn without_a_root_certificate_on_the_machine_a_file_of_them_is_asked_for() {
+fn check_asks_for_roots_where_the_system_has_none() {
     let home = Home::with(&s3("https://sts.example.com"));
     home.write("none.pem", "");
     let none = home.path("none.pem");

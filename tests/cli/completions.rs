@@ -3,7 +3,7 @@
 use crate::home::Home;
 
 #[test]
-fn every_shell_has_a_script_that_knows_the_commands() {
+fn completions_of_every_shell_know_the_commands() {
     let home = Home::empty();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let run = home.run(&["completions", shell]);

@@ -75,7 +75,7 @@ fn exec_leaves_no_other_identity_for_aws() {
 }
 
 #[test]
-fn what_is_held_is_on_no_command_line() {
+fn exec_puts_no_payload_on_a_command_line() {
     let home = Home::empty();
     let _worker = Worker::start(&home, &[("s3", "s3", "hunter2"), ("hdfs", "hdfs", "hunter3")]);
     let options = ["s3", "hdfs", "--env", "A=s3", "--file-env", "B=hdfs", "--config", "worker.toml"];
@@ -86,7 +86,7 @@ fn what_is_held_is_on_no_command_line() {
 }
 
 #[test]
-fn a_file_in_memory_serves_the_program_and_those_that_it_calls() {
+fn exec_memory_file_serves_the_program_and_its_children() {
     let home = Home::empty();
     let _worker = Worker::start(&home, &[("hdfs", "hdfs", "binary\u{1}payload")]);
     let options = ["hdfs", "--file-env", "TOKEN", "--config", "worker.toml"];
@@ -109,7 +109,7 @@ fn exit_code_and_signals_and_process_are_the_programs_own() {
 }
 
 #[test]
-fn without_what_it_needs_the_program_is_not_called() {
+fn exec_starts_no_program_without_its_credentials() {
     let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
     let run = coordinator.run(&["exec", "s3", "--wait", "100ms", "--", "/bin/sh", "-c", "echo called"]);
@@ -118,7 +118,7 @@ fn without_what_it_needs_the_program_is_not_called() {
 }
 
 #[test]
-fn what_cannot_be_handed_over_as_asked_is_told() {
+fn exec_reports_payloads_that_fit_no_variable() {
     let home = Home::empty();
     let _worker = Worker::start(&home, &[("s3", "s3", "hunter2"), ("hdfs", "hdfs", "hunter2\0")]);
     let told = |arguments: &[&str]| {

@@ -12,7 +12,7 @@ use crate::home::Home;
 use crate::service::{SESSION, failing, granting};
 
 #[test]
-fn what_is_held_is_not_shown_unless_asked_for() {
+fn get_hides_the_payload_by_default() {
     let home = Home::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
@@ -46,7 +46,7 @@ fn what_is_held_is_not_shown_unless_asked_for() {
 }
 
 #[test]
-fn what_is_held_is_written_for_its_owner_alone() {
+fn get_writes_files_only_the_owner_can_read() {
     let home = Home::with_s3(&granting(), "");
     home.write("credentials.json", "old");
     let coordinator = Coordinator::start(&home);
@@ -63,7 +63,7 @@ fn what_is_held_is_written_for_its_owner_alone() {
 }
 
 #[test]
-fn who_gets_nothing_in_time_is_told_why() {
+fn get_explains_a_timeout() {
     let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
     home.write("credentials.json", "old");
@@ -80,7 +80,7 @@ fn who_gets_nothing_in_time_is_told_why() {
 }
 
 #[test]
-fn who_asks_for_another_lease_is_told_what_happens() {
+fn get_of_an_on_demand_instance_reports_the_call() {
     let home = Home::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();

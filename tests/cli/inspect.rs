@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::home::Home;
 
 #[test]
-fn a_component_is_described_in_plain_words() {
+fn inspect_describes_a_component_in_plain_words() {
     let home = Home::with("");
     assert_snapshot!(home.snapshot(&["inspect", "s3-sts.wasm"]), @"
     exit code 0
@@ -44,7 +44,7 @@ fn a_component_is_described_in_plain_words() {
 }
 
 #[test]
-fn a_component_is_described_for_programs() {
+fn inspect_json_describes_a_component() {
     let home = Home::with("");
     let run = home.run(&["inspect", "s3-sts.wasm", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
@@ -62,7 +62,7 @@ fn a_component_is_described_for_programs() {
 }
 
 #[test]
-fn a_receiver_is_described_by_what_it_accepts_and_is_granted_nothing() {
+fn inspect_shows_what_a_receiver_accepts() {
     let home = Home::with("");
     for receiver in ["aws-credentials", "files"] {
         std::fs::copy(deputy_test_servers::guest(receiver).unwrap(), home.path(&format!("{receiver}.wasm"))).unwrap();
@@ -110,7 +110,7 @@ fn a_receiver_is_described_by_what_it_accepts_and_is_granted_nothing() {
 }
 
 #[test]
-fn what_is_no_component_is_said_to_be_none() {
+fn inspect_refuses_a_file_that_is_not_a_component() {
     let home = Home::with("");
     home.write("text.wasm", "not a component");
     assert_snapshot!(home.snapshot(&["inspect", "text.wasm"]), @"
@@ -131,7 +131,7 @@ fn what_is_no_component_is_said_to_be_none() {
 }
 
 #[test]
-fn a_configuration_that_is_named_must_be_sound_and_one_that_is_not_is_not_read() {
+fn inspect_reads_only_a_named_configuration() {
     let home = Home::with("nonsense");
     assert_eq!(home.run(&["inspect", "s3-sts.wasm"]).code, Some(0));
     assert_eq!(home.run(&["inspect", "s3-sts.wasm", "--config", "deputy.toml"]).code, Some(2));
@@ -139,7 +139,7 @@ fn a_configuration_that_is_named_must_be_sound_and_one_that_is_not_is_not_read()
 }
 
 #[test]
-fn the_state_folder_of_a_configuration_that_is_named_is_used() {
+fn inspect_uses_the_state_directory_of_the_file() {
     let home = Home::with("state = \"own\"");
     let run = home.run_with(&["inspect", "s3-sts.wasm", "--config", "deputy.toml"], &[("DEPUTY_STATE", "")]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
@@ -161,7 +161,7 @@ fn state_that_others_can_read_is_not_used() {
 }
 
 #[test]
-fn without_a_place_for_state_the_ways_to_name_one_are_told() {
+fn inspect_without_state_explains_how_to_name_it() {
     let home = Home::with("");
     let run = home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_STATE", ""), ("HOME", "")]);
     assert_snapshot!(home.shown(&run), @"

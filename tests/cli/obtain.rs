@@ -9,7 +9,7 @@ use crate::home::{Home, s3};
 use crate::service::{SESSION, answering, failing, granting};
 
 #[test]
-fn what_was_obtained_is_not_shown() {
+fn obtain_hides_the_payload_by_default() {
     let home = Home::with_s3(&granting(), "");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 0
@@ -28,7 +28,7 @@ fn what_was_obtained_is_not_shown() {
 }
 
 #[test]
-fn a_revealed_payload_is_all_that_stdout_holds() {
+fn obtain_reveal_prints_only_the_payload() {
     let home = Home::with_s3(&granting(), "");
     let run = home.run(&["obtain", "s3", "--reveal"]);
     assert_eq!(run.code, Some(0));
@@ -38,7 +38,7 @@ fn a_revealed_payload_is_all_that_stdout_holds() {
 }
 
 #[test]
-fn a_payload_is_written_for_its_owner_alone() {
+fn obtain_writes_files_only_the_owner_can_read() {
     let home = Home::with_s3(&granting(), "");
     home.write("credentials.json", "old");
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "credentials.json"]), @"
@@ -64,7 +64,7 @@ fn a_payload_is_written_for_its_owner_alone() {
 }
 
 #[test]
-fn what_cannot_be_kept_is_not_obtained() {
+fn obtain_makes_no_call_if_the_output_cannot_be_written() {
     let home = Home::with_s3(&granting(), "");
     symlink(home.path("elsewhere"), home.path("link")).unwrap();
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "link"]), @"
@@ -82,7 +82,7 @@ fn what_cannot_be_kept_is_not_obtained() {
 }
 
 #[test]
-fn a_failed_call_writes_nothing() {
+fn obtain_that_fails_writes_nothing() {
     let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
     home.write("credentials.json", "old");
     assert_eq!(home.run(&["obtain", "s3", "--out", "credentials.json"]).code, Some(3));
@@ -90,7 +90,7 @@ fn a_failed_call_writes_nothing() {
 }
 
 #[test]
-fn a_call_is_one_object_for_programs() {
+fn obtain_json_is_one_object() {
     let home = Home::with_s3(&granting(), "");
     let run = home.run(&["obtain", "s3", "--json", "--out", "credentials.json"]);
     assert_eq!(run.code, Some(0));
@@ -119,7 +119,7 @@ fn a_call_is_one_object_for_programs() {
 }
 
 #[test]
-fn what_is_refused_is_told_with_the_lines_that_would_allow_it() {
+fn obtain_shows_the_lines_that_would_permit_a_denial() {
     let endpoint = granting();
     let config = s3(&endpoint).replace("[[instances.s3.http]]", "[[instances.s3.http]]\nmethods = [\"GET\"]");
     let home = Home::with(&config);
@@ -148,7 +148,7 @@ fn what_is_refused_is_told_with_the_lines_that_would_allow_it() {
 }
 
 #[test]
-fn a_service_that_says_no_is_denied() {
+fn obtain_denied_by_the_service_exits_denied() {
     let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 3
@@ -162,7 +162,7 @@ fn a_service_that_says_no_is_denied() {
 }
 
 #[test]
-fn a_service_that_asks_to_slow_down_is_unavailable_until_then() {
+fn obtain_throttled_shows_when_to_retry() {
     let home = Home::with_s3(&failing(400, "retry-after: 7\r\n", "Throttling"), "");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 4
@@ -179,13 +179,13 @@ fn a_service_that_asks_to_slow_down_is_unavailable_until_then() {
 }
 
 #[test]
-fn a_service_that_fails_is_unavailable() {
+fn obtain_of_a_failing_service_exits_unavailable() {
     let home = Home::with_s3(&answering(503, "", "<html>"), "");
     assert_eq!(home.run(&["obtain", "s3"]).code, Some(4));
 }
 
 #[test]
-fn a_component_over_a_limit_is_told_which() {
+fn obtain_names_the_limit_that_ended_the_call() {
     let home = Home::with_s3(&granting(), "[instances.s3.limits]\nresponse = \"10B\"\n");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @r#"
     exit code 6
@@ -245,7 +245,7 @@ fn settings_that_the_provider_finds_wrong_are_misconfigured() {
 }
 
 #[test]
-fn an_instance_that_is_not_there_is_misconfigured() {
+fn obtain_of_an_unknown_instance_exits_misconfigured() {
     let home = Home::with_s3(&granting(), "");
     assert_snapshot!(home.snapshot(&["obtain", "s4"]), @r#"
     exit code 2
@@ -262,7 +262,7 @@ fn an_instance_that_is_not_there_is_misconfigured() {
 }
 
 #[test]
-fn an_instance_without_a_component_cannot_be_called() {
+fn obtain_of_a_file_instance_exits_misconfigured() {
     let home = Home::with("[instances.hdfs]\nservice = \"hdfs\"\nfile = { path = \"token\", lifetime = \"1h\" }\n");
     assert_snapshot!(home.snapshot(&["obtain", "hdfs"]), @"
     exit code 2
@@ -273,7 +273,7 @@ fn an_instance_without_a_component_cannot_be_called() {
 }
 
 #[test]
-fn an_instance_that_is_not_enabled_is_called_when_it_is_named() {
+fn obtain_calls_a_disabled_instance_by_name() {
     let home = Home::with(&s3(&granting()).replace("component =", "enabled = false\ncomponent ="));
     let run = home.run(&["obtain", "s3"]);
     assert_eq!(run.code, Some(0));
@@ -281,7 +281,7 @@ fn an_instance_that_is_not_enabled_is_called_when_it_is_named() {
 }
 
 #[test]
-fn the_trail_is_kept_where_the_configuration_or_the_command_line_says() {
+fn audit_goes_where_file_or_flag_says() {
     let home = Home::with(&format!("audit = \"trail.jsonl\"\n{}", s3(&granting())));
     let events = |name: &str| -> Vec<Value> {
         home.read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -301,7 +301,7 @@ fn the_trail_is_kept_where_the_configuration_or_the_command_line_says() {
 }
 
 #[test]
-fn the_trail_can_be_all_that_stdout_holds() {
+fn audit_can_be_the_only_output_of_obtain() {
     let home = Home::with_s3(&granting(), "");
     let run = home.run(&["obtain", "s3", "--audit", "-"]);
     assert_eq!(run.code, Some(0));
@@ -317,7 +317,7 @@ fn the_trail_can_be_all_that_stdout_holds() {
 }
 
 #[test]
-fn no_process_of_the_program_leaves_a_core_dump() {
+fn core_dumps_are_off_in_every_process() {
     let config = s3(&granting()).replace("file = \"aws-key\"", "command = [\"./limit\"]");
     let home = Home::with(&config);
     let folder = home.path("");

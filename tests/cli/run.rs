@@ -17,7 +17,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_second_one_on_the_same_state_is_refused_and_names_the_first() {
+fn run_refuses_a_locked_state_and_names_its_holder() {
     let home = Home::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     let run = beside(&home, &["run"]);
@@ -28,7 +28,7 @@ fn a_second_one_on_the_same_state_is_refused_and_names_the_first() {
 }
 
 #[test]
-fn a_bad_configuration_starts_nothing() {
+fn run_starts_nothing_with_an_invalid_file() {
     let home = Home::with("[instances.s3]\ncomponent = \"s3-sts.wasm\"\nlifetme = \"1h\"\n");
     let run = beside(&home, &["run"]);
     assert_eq!(run.code, Some(2));
@@ -37,7 +37,7 @@ fn a_bad_configuration_starts_nothing() {
 }
 
 #[test]
-fn the_socket_is_for_its_owner_or_for_the_group_that_is_configured() {
+fn socket_mode_is_owner_only_or_configured_group() {
     for (lines, expected) in [("", 0o600), ("control-mode = \"0660\"\n", 0o660)] {
         let home = Home::with_s3(&granting(), &format!("[coordinator]\ncontrol = \"commands.sock\"\n{lines}"));
         let coordinator = Coordinator::start(&home);
@@ -50,7 +50,7 @@ fn the_socket_is_for_its_owner_or_for_the_group_that_is_configured() {
 }
 
 #[test]
-fn a_socket_that_was_left_behind_is_taken_over_and_nothing_else() {
+fn socket_left_behind_is_replaced_but_no_other_file() {
     let home = Home::with_s3(&granting(), "[coordinator]\ncontrol = \"commands.sock\"\n");
     let socket = home.path("commands.sock");
     let coordinator = Coordinator::start(&home);
@@ -77,7 +77,7 @@ fn a_socket_that_was_left_behind_is_taken_over_and_nothing_else() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn run_names_a_port_that_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let home = Home::with_s3(&granting(), &format!("[coordinator]\nhealth = \"{address}\"\n"));
@@ -91,7 +91,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_log_that_no_terminal_shows_is_an_object_on_each_line() {
+fn log_without_a_terminal_is_json_lines() {
     let home = Home::with_s3(&granting(), "");
     let coordinator = Coordinator::start_with(&home, &["--log", "trace"]);
     coordinator.until("a lease", || coordinator.log().contains("published"));
@@ -108,7 +108,7 @@ fn a_log_that_no_terminal_shows_is_an_object_on_each_line() {
 }
 
 #[test]
-fn the_audit_trail_can_be_all_that_stdout_holds() {
+fn audit_can_be_the_only_output_of_run() {
     let home = Home::with_s3(&granting(), "");
     let coordinator = Coordinator::start_with(&home, &["--audit", "trail.jsonl"]);
     coordinator.until("a lease", || coordinator.log().contains("published"));

@@ -30,7 +30,7 @@ mod usage;
 mod worker;
 
 #[test]
-fn every_file_here_is_part_of_the_tests() {
+fn suite_includes_every_file() {
     let known = include_str!("runner.rs");
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cli")).unwrap();
     let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());

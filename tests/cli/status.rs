@@ -41,7 +41,7 @@ fn shown(home: &Home, run: &Run) -> String {
 }
 
 #[test]
-fn where_no_coordinator_runs_its_socket_and_the_remedy_are_named() {
+fn commands_without_a_coordinator_name_socket_and_fix() {
     let home = home();
     let socket = state(&home).join("control.sock");
     for arguments in
@@ -62,7 +62,7 @@ fn where_no_coordinator_runs_its_socket_and_the_remedy_are_named() {
 }
 
 #[test]
-fn a_lease_is_shown_in_a_table_and_with_its_story() {
+fn status_shows_a_lease_in_the_table_and_in_detail() {
     let home = home();
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
@@ -93,7 +93,7 @@ fn a_lease_is_shown_in_a_table_and_with_its_story() {
 }
 
 #[test]
-fn a_failure_is_shown_with_what_was_said() {
+fn status_shows_a_failure_with_its_reason() {
     let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
@@ -124,7 +124,7 @@ fn a_failure_is_shown_with_what_was_said() {
 }
 
 #[test]
-fn the_status_for_programs_has_the_same_and_no_payload() {
+fn status_json_has_no_payload() {
     let home = home();
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
@@ -163,7 +163,7 @@ fn the_status_for_programs_has_the_same_and_no_payload() {
 }
 
 #[test]
-fn an_instance_that_is_not_there_is_misconfigured() {
+fn status_of_an_unknown_instance_exits_misconfigured() {
     let home = home();
     let coordinator = Coordinator::start(&home);
     for command in ["status", "renew", "revoke", "get"] {
@@ -177,7 +177,7 @@ fn an_instance_that_is_not_there_is_misconfigured() {
 }
 
 #[test]
-fn a_watched_status_is_printed_again_and_has_no_escape_codes_for_a_program() {
+fn status_watch_has_no_escape_codes_in_a_pipe() {
     let home = home();
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();

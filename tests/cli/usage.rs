@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::home::Home;
 
 #[test]
-fn without_a_command_the_help_is_shown() {
+fn usage_without_a_command_shows_help() {
     let run = Home::empty().run(&[]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
     assert!(run.stderr.contains("Usage: deputy [OPTIONS] <COMMAND>") && run.stderr.contains("Examples:"));
@@ -27,7 +27,7 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn a_wrong_command_line_is_misconfigured() {
+fn usage_errors_exit_misconfigured() {
     let home = Home::empty();
     assert_snapshot!(home.snapshot(&["obtian"]), @"
     exit code 2
@@ -95,7 +95,7 @@ fn colours_are_used_when_asked_for_and_never_in_json() {
 }
 
 #[test]
-fn a_level_of_logging_that_is_none_is_misconfigured() {
+fn log_level_that_is_unknown_exits_misconfigured() {
     let home = Home::empty();
     let run = home.run_with(&["exit-codes"], &[("DEPUTY_LOG", "loud")]);
     assert_snapshot!(home.shown(&run), @"
@@ -109,7 +109,7 @@ fn a_level_of_logging_that_is_none_is_misconfigured() {
 }
 
 #[test]
-fn the_hidden_compiler_does_not_run_without_its_limits() {
+fn compile_child_refuses_to_run_without_limits() {
     assert_eq!(Home::empty().run(&["compile-component"]).code, Some(2));
     assert!(!Home::empty().run(&["help"]).stdout.contains("compile-component"));
 }

@@ -114,7 +114,7 @@ impl Worker {
 }
 
 #[test]
-fn a_worker_gives_out_what_it_holds_as_a_coordinator_does() {
+fn worker_socket_serves_get_and_exec() {
     let home = Home::empty();
     let _worker = Worker::start(&home, &[("s3", "s3", SESSION)]);
     assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml"]), @"
@@ -132,7 +132,7 @@ fn a_worker_gives_out_what_it_holds_as_a_coordinator_does() {
 }
 
 #[test]
-fn who_gets_nothing_of_a_worker_is_told_why() {
+fn worker_socket_explains_a_missing_lease() {
     let home = Home::empty();
     let worker = Worker::start(&home, &[]);
     assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml", "--wait", "10ms"]), @"
@@ -161,7 +161,7 @@ fn who_gets_nothing_of_a_worker_is_told_why() {
 }
 
 #[test]
-fn a_worker_says_what_it_holds() {
+fn worker_status_shows_leases_and_receivers() {
     let home = Home::empty();
     let _worker = Worker::start(&home, &[]);
     assert_snapshot!(home.snapshot(&["worker", "status"]), @"
@@ -183,7 +183,7 @@ fn a_worker_says_what_it_holds() {
 }
 
 #[test]
-fn a_workers_configuration_is_checked_with_its_receivers() {
+fn check_of_a_worker_loads_its_receivers() {
     let home = Home::empty();
     let component = deputy_test_servers::guest("aws-credentials").unwrap().display().to_string();
     home.write(
@@ -227,7 +227,7 @@ fn check_finds_settings_that_a_receiver_does_not_know() {
 }
 
 #[test]
-fn check_takes_every_mode_of_the_documents_and_shows_the_line_of_another() {
+fn check_takes_every_documented_file_mode() {
     let home = Home::empty();
     let write = |mode: &str| {
         home.write(

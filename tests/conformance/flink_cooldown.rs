@@ -23,7 +23,7 @@ fn wish(world: &mut World) {
 
 /// `reobtainShouldRespectCooldown`: a request 10 s after the cycle before is carried out 50 s later.
 #[test]
-fn a_request_soon_after_a_call_waits_for_the_rest_of_the_minute() {
+fn cooldown_delays_a_request_within_the_minute() {
     let mut world = spaced();
     world.pass(Span::secs(10));
     wish(&mut world);
@@ -32,7 +32,7 @@ fn a_request_soon_after_a_call_waits_for_the_rest_of_the_minute() {
 
 /// `reobtainShouldRunImmediatelyAfterCooldownWindowElapses`
 #[test]
-fn a_request_after_the_minute_is_carried_out_at_once() {
+fn cooldown_ends_after_a_minute() {
     let mut world = spaced();
     world.pass(Span::secs(60));
     wish(&mut world);
@@ -57,7 +57,7 @@ fn calls_are_spaced_and_not_requests() {
 /// `broughtForwardReobtainMustMoveCooldownAnchor`, `failedBringForwardMustPreservePreviousCooldownAnchor`: what counts is
 /// when a call really began, not when it was asked for or ended.
 #[test]
-fn the_minute_counts_from_the_beginning_of_the_call() {
+fn cooldown_counts_from_the_start_of_the_call() {
     let mut world = spaced();
     world.pass(Span::secs(10));
     wish(&mut world);
@@ -70,7 +70,7 @@ fn the_minute_counts_from_the_beginning_of_the_call() {
 
 /// `queuedRenewalServingDemandMustAnchorCooldownAtCycleStart`
 #[test]
-fn a_call_that_had_to_queue_counts_from_when_it_began() {
+fn cooldown_of_a_queued_call_counts_from_its_start() {
     let mut world = spaced();
     world.pass(Span::secs(120));
     world.configuration.calls = 1;
@@ -88,7 +88,7 @@ fn a_call_that_had_to_queue_counts_from_when_it_began() {
 /// `periodicRenewalWithoutDemandMustNotMoveCooldownAnchor`. Deputy differs: the service counts every call, and so does
 /// the budget.
 #[test]
-fn a_renewal_without_a_request_counts_as_well() {
+fn cooldown_counts_scheduled_renewals() {
     let mut world = World::silent(1);
     world.configuration.default_budget = COOLDOWN;
     world.plan("a", plain());
@@ -101,7 +101,7 @@ fn a_renewal_without_a_request_counts_as_well() {
 
 /// `cooldownMustBeImmuneToWallClockJumps`: by -1 h and by +2 h.
 #[test]
-fn the_minute_is_immune_to_jumps_of_the_clock_on_the_wall() {
+fn cooldown_ignores_wall_clock_jumps() {
     for jump in [-3_600_000, 7_200_000] {
         let mut world = spaced();
         world.pass(Span::secs(10));
@@ -124,7 +124,7 @@ fn another_process_may_not_call_sooner_than_the_one_before_it() {
 
 /// Two upstreams have two budgets; Flink's cooldown is the manager's. (PR 28639 has no test for it.)
 #[test]
-fn one_upstream_does_not_space_another() {
+fn cooldown_is_per_upstream() {
     let mut world = spaced();
     world.plan(
         "b",

@@ -16,7 +16,7 @@ const RETRY: RetryPolicy = RetryPolicy { floor: Span::secs(10), most: Span::secs
 
 /// `startTokensUpdateShouldScheduleRenewal`: two cycles fail, and the third brings tokens.
 #[test]
-fn a_call_that_fails_is_scheduled_again_until_it_brings_tokens() {
+fn retry_goes_on_until_a_call_succeeds() {
     let mut world = World::new([("a", plain())]);
     let mut calls = 0;
     world.serve("a", move |_, now| {
@@ -32,14 +32,14 @@ fn a_call_that_fails_is_scheduled_again_until_it_brings_tokens() {
 /// `calculateRenewalDelayShouldConsiderRenewalRatio`: now 100, until 200, ratio 0.5: 50.
 /// Deputy differs: jitter brings it forward by up to a tenth, if that is configured.
 #[test]
-fn the_delay_until_a_renewal_considers_the_ratio() {
+fn renewal_delay_follows_the_ratio() {
     let policy = Policy { ratio: Ratio::thousandths(500), jitter: Ratio::thousandths(0), ..Policy::default() };
     assert_eq!(delay::renewal(&policy, Span::millis(100), u16::MAX), Span::millis(50));
 }
 
 /// `calculateRetryDelayShouldDoubleOnConsecutiveFailures`: from 10 s to 80 s in four steps, within the jitter.
 #[test]
-fn the_delay_until_the_next_try_doubles_with_each_failure_in_a_row() {
+fn retry_delay_doubles_with_each_failure() {
     for (failures, most) in [(1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (6, 300), (40, 300)] {
         let longest = delay::retry(&RETRY, &trouble(), failures, None, 0);
         let shortest = delay::retry(&RETRY, &trouble(), failures, None, u16::MAX);
@@ -49,7 +49,7 @@ fn the_delay_until_the_next_try_doubles_with_each_failure_in_a_row() {
 
 /// `calculateRetryDelayShouldResetAfterSuccess`
 #[test]
-fn a_success_begins_the_delays_anew() {
+fn retry_delay_restarts_after_a_success() {
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = RETRY))]);
     for _ in 0..3 {
         world.fail("a", FailureKind::Unavailable);
@@ -63,7 +63,7 @@ fn a_success_begins_the_delays_anew() {
 
 /// `calculateRetryDelayShouldCapToTtlBound`: with 30 s left, the next try is in 10 s at the latest.
 #[test]
-fn the_delay_until_the_next_try_is_no_more_than_a_third_of_what_is_left() {
+fn retry_delay_is_at_most_a_third_of_the_lease() {
     for failures in [1, 4, 20] {
         for chance in [0, u16::MAX / 2, u16::MAX] {
             let wait = delay::retry(&RETRY, &trouble(), failures, Some(Span::secs(30)), chance);
@@ -99,7 +99,7 @@ fn retry_after_expiry_backs_off_up_to_the_usual_life() {
 /// `submissionRetryDelayMustRespectMinimumAndConfiguredBackoff`: 0 and 100 ms become 1 s, 2.5 s stay.
 /// Deputy differs: the minimum is the operator's, and 10 ms where the operator says nothing at all.
 #[test]
-fn no_delay_is_below_the_minimum() {
+fn retry_delay_has_a_minimum() {
     for (floor, least) in [(0, 10), (100, 100), (2500, 2500)] {
         let retry = RetryPolicy { floor: Span::millis(floor), ..RETRY };
         let wait = delay::retry(&retry, &trouble(), 1, Some(Span::millis(1)), u16::MAX);
@@ -110,7 +110,7 @@ fn no_delay_is_below_the_minimum() {
 /// A `validUntil` in the past gives Flink a delay of -750 ms for -1000 ms, and so a hot loop (seen, not tested there).
 /// Here it is a failed call, which backs off.
 #[test]
-fn an_expiry_in_the_past_is_no_hot_loop() {
+fn expiry_in_the_past_causes_no_hot_loop() {
     let mut world = World::new([("a", plain())]);
     world.serve("a", |_, now| Some((Span::millis(1), until(Some(now.wall.minus(Span::secs(1)))))));
     world.end("a", until(None));
@@ -132,7 +132,7 @@ fn where_there_is_no_date_the_configured_lifetime_is_one() {
 /// Flink's next cycle is at `min(validUntil)` over all providers, so that all are obtained as often as the shortest.
 /// Deputy differs: each instance has a schedule of its own.
 #[test]
-fn who_lives_long_is_not_obtained_as_often_as_who_lives_shortly() {
+fn renewal_is_rarer_for_long_leases() {
     let mut world = World::new([("long", plain()), ("short", plain())]);
     world.serve_for("short", Span::secs(60));
     world.bring("long", HOUR);

@@ -17,7 +17,7 @@ fn on_demand() -> InstancePlan {
 
 /// `registerJobShouldTriggerImmediateRenewalAndTrackJob`: the first use obtains at once, and the end of it removes.
 #[test]
-fn the_first_use_obtains_at_once_and_the_last_one_removes() {
+fn job_start_obtains_and_job_end_removes() {
     let mut world = World::new([("a", on_demand())]);
     world.handle(ScheduleEvent::Used(name("a"), 1));
     assert_eq!(world.word("a"), "obtain");
@@ -30,7 +30,7 @@ fn the_first_use_obtains_at_once_and_the_last_one_removes() {
 
 /// `registerJobShouldBeIdempotent`
 #[test]
-fn a_second_user_obtains_nothing() {
+fn job_that_shares_an_instance_obtains_nothing() {
     let mut world = World::new([("a", on_demand())]);
     for users in [1, 1, 2, 2] {
         world.handle(ScheduleEvent::Used(name("a"), users));
@@ -42,7 +42,7 @@ fn a_second_user_obtains_nothing() {
 
 /// `failedFirstRegistrationMustRethrowWithoutTouchingOtherJobs`
 #[test]
-fn a_new_instance_that_fails_touches_no_other() {
+fn job_whose_instance_fails_touches_no_other() {
     let mut world = World::new([("old", plain())]);
     world.bring("old", HOUR);
     let before = world.log.len();
@@ -54,7 +54,7 @@ fn a_new_instance_that_fails_touches_no_other() {
 
 /// `registerJobFailureWithLinkageErrorMustRollBackProviders`: a component that breaks leaves nothing behind.
 #[test]
-fn a_component_that_breaks_leaves_nothing_behind() {
+fn job_whose_component_traps_leaves_nothing() {
     let mut world = World::new([("a", plain())]);
     world.fail("a", FailureKind::Broken);
     assert!(world.disk.is_empty() && world.published.is_empty());
@@ -64,7 +64,7 @@ fn a_component_that_breaks_leaves_nothing_behind() {
 
 /// `failedRegistrationIsNotTrackedUntilARetrySucceeds`
 #[test]
-fn an_instance_that_fails_is_not_ready_until_a_retry_succeeds() {
+fn job_is_not_ready_until_a_retry_succeeds() {
     let mut world = World::new([("a", plain())]);
     world.fail("a", FailureKind::Unavailable);
     assert_eq!(world.view("a").readiness, Readiness::Missing);
@@ -75,7 +75,7 @@ fn an_instance_that_fails_is_not_ready_until_a_retry_succeeds() {
 
 /// `failedReregistrationMustNotWipePreviousRegistration`
 #[test]
-fn a_changed_instance_that_fails_keeps_what_it_had() {
+fn job_keeps_its_lease_when_a_changed_instance_fails() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
     world.plan("a", plan(|plan| plan.fingerprint = ConfigFingerprint([2; 16])));
@@ -87,7 +87,7 @@ fn a_changed_instance_that_fails_keeps_what_it_had() {
 
 /// `unregisterJobShouldSwallowProviderFailure`, `unregisterJobShouldSwallowLinkageError`: cleaning up goes on.
 #[test]
-fn a_revocation_that_fails_does_not_stop_the_cleaning_up_of_others() {
+fn job_cleanup_continues_after_a_failed_revocation() {
     let mut world = World::new([("a", revoking()), ("b", revoking())]);
     world.bring("a", HOUR);
     world.bring("b", HOUR);
@@ -103,7 +103,7 @@ fn a_revocation_that_fails_does_not_stop_the_cleaning_up_of_others() {
 /// `failedUnregistrationMustDropTheJob`. Deputy differs: it tries on until the lease has ended by itself, and then drops
 /// the instance.
 #[test]
-fn an_instance_whose_revocation_fails_for_ever_is_dropped_in_the_end() {
+fn job_is_dropped_when_revocation_never_succeeds() {
     let mut world = World::new([("a", revoking())]);
     world.bring("a", HOUR);
     world.serve("a", |_, _| Some((Span::millis(5), crate::world::failed(FailureKind::Broken))));
@@ -117,7 +117,7 @@ fn an_instance_whose_revocation_fails_for_ever_is_dropped_in_the_end() {
 /// Untested in Flink: one of two providers throws, and no token of either is delivered; the next cycle is in an hour.
 /// Deputy differs: FLIP-211 said that one provider must have no effect on the others, and here it has none.
 #[test]
-fn one_that_fails_has_no_effect_on_the_others() {
+fn job_failure_has_no_effect_on_others() {
     let mut world = World::new([("good", plain()), ("bad", plain())]);
     world.fail("bad", FailureKind::Broken);
     world.bring("good", HOUR);

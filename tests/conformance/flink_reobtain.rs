@@ -53,7 +53,7 @@ fn requests_while_obtains_fail_are_one_each() {
 
 /// `periodicRenewalMustNotCancelPendingOnDemandReobtain`: what waits is not lost because a renewal comes due.
 #[test]
-fn a_renewal_that_comes_due_does_not_lose_a_request_that_waits() {
+fn reobtain_request_survives_a_due_renewal() {
     let mut world = held();
     world.configuration.calls = 1;
     world.plan("hangs", plain());
@@ -67,7 +67,7 @@ fn a_renewal_that_comes_due_does_not_lose_a_request_that_waits() {
 
 /// `reobtainShouldBeIgnoredWhenNotStarted`, `reobtainBeforeStartMustNotScheduleObtainCycle`
 #[test]
-fn a_request_before_there_is_a_configuration_is_ignored() {
+fn reobtain_request_before_configuration_is_ignored() {
     let mut world = World::silent(1);
     wish(&mut world);
     world.pass(HOUR);
@@ -77,7 +77,7 @@ fn a_request_before_there_is_a_configuration_is_ignored() {
 /// `schedulerFailureMustNotWedgeSubsequentReobtains`: what failed does not block the next request. Flink's scheduler
 /// fails there; here a call or a disk does.
 #[test]
-fn a_failure_does_not_block_the_next_request() {
+fn reobtain_after_a_failure_is_not_blocked() {
     let mut world = held();
     wish(&mut world);
     world.fail("a", FailureKind::Internal);
@@ -94,7 +94,7 @@ fn a_failure_does_not_block_the_next_request() {
 /// `schedulerRejectionMustRetryWithoutAnotherRequest`, `ioRejectionMustRetryWithoutAnotherRequest`,
 /// `rejectedOnDemandReplacementMustRetainRenewalProgress`
 #[test]
-fn what_could_not_be_done_is_done_later_without_another_request() {
+fn reobtain_request_is_kept_until_it_is_possible() {
     let mut world = held();
     wish(&mut world);
     world.fail("a", FailureKind::Internal);
@@ -109,7 +109,7 @@ fn what_could_not_be_done_is_done_later_without_another_request() {
 
 /// `staleIoRejectionMustNotReplaceNewerCycle`: the end of an old call changes nothing about the new one.
 #[test]
-fn the_end_of_a_call_that_was_cut_does_not_touch_the_call_after_it() {
+fn reobtain_ignores_the_end_of_an_aborted_call() {
     let mut world = World::new([("a", plain())]);
     let old = world.call("a").unwrap();
     world.plan("a", plan(|plan| plan.fingerprint = ConfigFingerprint([2; 16])));
@@ -121,7 +121,7 @@ fn the_end_of_a_call_that_was_cut_does_not_touch_the_call_after_it() {
 /// `retryMustBringPendingOnDemandReobtainForward`: there, a retry takes a pending request with it.
 /// Deputy differs: a request waits for no retry in the first place.
 #[test]
-fn a_request_during_a_delay_is_carried_out_at_once() {
+fn reobtain_request_cuts_a_delay_short() {
     let mut world = held();
     wish(&mut world);
     world.fail("a", FailureKind::Denied);

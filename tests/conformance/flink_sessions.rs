@@ -15,7 +15,7 @@ fn revoked_at_shutdown() -> InstancePlan {
 
 /// `startShouldBeIdempotent`: the second listener is never called. (Released: `Manager is already started`.)
 #[test]
-fn the_same_configuration_twice_is_one_start() {
+fn session_started_twice_starts_once() {
     let mut world = World::new([("a", plain())]);
     world.reload();
     world.bring("a", HOUR);
@@ -25,7 +25,7 @@ fn the_same_configuration_twice_is_one_start() {
 
 /// `startAfterCloseMustFail`. Deputy differs: it does not fail, and nothing comes of it; another process starts anew.
 #[test]
-fn a_configuration_after_the_stop_obtains_nothing() {
+fn session_configured_after_its_stop_obtains_nothing() {
     let mut world = World::silent(1);
     world.handle(ScheduleEvent::Stop);
     world.plan("a", plain());
@@ -35,7 +35,7 @@ fn a_configuration_after_the_stop_obtains_nothing() {
 
 /// `closeShouldCloseProvidersExactlyOnce`: a component has nothing to close; what ends with the session are leases.
 #[test]
-fn a_second_stop_revokes_nothing_a_second_time() {
+fn session_stopped_twice_revokes_once() {
     let mut world = World::new([("a", revoked_at_shutdown())]);
     world.bring("a", HOUR);
     world.handle(ScheduleEvent::Stop);
@@ -49,7 +49,7 @@ fn a_second_stop_revokes_nothing_a_second_time() {
 /// `closeShouldEndSessionAndUnregisterJobs`, `stopShouldUnregisterAllRegisteredJobs`.
 /// Deputy differs: leases are given back at a stop only where that is configured, and kept for the next start elsewhere.
 #[test]
-fn a_stop_revokes_all_where_that_is_configured() {
+fn session_stop_revokes_where_configured() {
     let mut world = World::new([("a", revoked_at_shutdown()), ("b", revoked_at_shutdown()), ("kept", revoking())]);
     for text in ["a", "b", "kept"] {
         world.bring(text, HOUR);
@@ -63,7 +63,7 @@ fn a_stop_revokes_all_where_that_is_configured() {
 
 /// `stopShouldKeepProvidersUsableForSubsequentStart`, "restart after stop works", `startAfterStopMustResetRetryState`
 #[test]
-fn the_next_start_begins_without_the_failures_of_the_last() {
+fn session_restart_forgets_failures() {
     let mut world = World::new([("a", plain())]);
     for _ in 0..6 {
         world.fail("a", FailureKind::Unavailable);
@@ -79,7 +79,7 @@ fn the_next_start_begins_without_the_failures_of_the_last() {
 
 /// `ioShutdownMustNotScheduleAnotherRetry`, `stoppedSessionSchedulingRetryMustNotSubmitWork` (without restart)
 #[test]
-fn a_retry_of_a_stopped_session_does_nothing() {
+fn session_stop_cancels_retries() {
     let mut world = World::new([("waits", plain()), ("fails", plain())]);
     world.fail("waits", FailureKind::Unavailable);
     world.handle(ScheduleEvent::Stop);
@@ -91,7 +91,7 @@ fn a_retry_of_a_stopped_session_does_nothing() {
 
 /// `stoppedSessionSchedulingRetryMustNotSubmitWork` (with restart): the next session makes its own calls, and no others.
 #[test]
-fn a_retry_of_a_stopped_session_does_nothing_in_the_next_one() {
+fn session_retry_has_no_effect_in_the_next_session() {
     let mut world = World::new([("a", plain())]);
     world.fail("a", FailureKind::Unavailable);
     world.handle(ScheduleEvent::Stop);
@@ -105,7 +105,7 @@ fn a_retry_of_a_stopped_session_does_nothing_in_the_next_one() {
 
 /// `waitingCycleMustNotObtainAfterSessionEnds` (with and without restart)
 #[test]
-fn who_waits_when_the_session_ends_is_not_called() {
+fn session_end_cancels_queued_calls() {
     let mut world = World::silent(1);
     world.configuration.calls = 1;
     world.plan("hangs", plain());
@@ -122,7 +122,7 @@ fn who_waits_when_the_session_ends_is_not_called() {
 /// `inFlightCycleMustNotNotifyListenerAfterStop`. Deputy differs: what a call brings that was under way is saved and
 /// given out, because the service has made it already; nothing new begins.
 #[test]
-fn what_was_under_way_at_the_stop_is_kept() {
+fn session_stop_keeps_the_result_of_a_running_call() {
     let mut world = World::new([("a", plain())]);
     world.handle(ScheduleEvent::Stop);
     world.bring("a", HOUR);
@@ -131,7 +131,7 @@ fn what_was_under_way_at_the_stop_is_kept() {
 
 /// `inFlightCycleMustNotDeliverIntoTheNextSession`: the number of a call of another process is not known.
 #[test]
-fn what_was_under_way_is_not_delivered_into_the_next_session() {
+fn session_result_is_not_delivered_into_the_next() {
     let mut world = World::new([("other", plain()), ("a", plain())]);
     world.bring("other", HOUR);
     world.handle(ScheduleEvent::Renew(name("other")));

@@ -8,7 +8,7 @@ use crate::world::{World, file, name, plain, plan, until};
 
 /// "start sends UpdateDelegationTokens"
 #[test]
-fn the_start_obtains_and_gives_out() {
+fn spark_start_obtains_and_distributes() {
     let mut world = World::new([("a", plain())]);
     assert_eq!(world.word("a"), "obtain");
     world.bring("a", HOUR);
@@ -17,7 +17,7 @@ fn the_start_obtains_and_gives_out() {
 
 /// "not-required not called". Deputy differs: the component itself says so, and is asked again after a while.
 #[test]
-fn what_is_not_required_is_not_obtained() {
+fn spark_obtains_nothing_that_is_not_required() {
     let mut world = World::new([("a", plain())]);
     world.end("a", CallOutcome::NotRequired);
     assert_eq!((world.view("a").readiness, world.published.len()), (Readiness::NotNeeded, 0));
@@ -26,7 +26,7 @@ fn what_is_not_required_is_not_obtained() {
 
 /// "failure does not stop others", "throwing provider skipped"
 #[test]
-fn a_failure_does_not_stop_others() {
+fn spark_failure_does_not_stop_others() {
     let mut world = World::new([("a", plain()), ("b", plain()), ("c", plain())]);
     world.fail("b", FailureKind::Internal);
     world.bring("a", HOUR);
@@ -47,7 +47,7 @@ fn where_all_fail_nothing_is_given_out_and_all_are_tried_again() {
 
 /// "partial without expiry is sent"
 #[test]
-fn what_has_no_expiry_is_given_out_although_others_fail() {
+fn spark_tokens_without_expiry_survive_others_failures() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
     world.fail("a", FailureKind::Unavailable);
     world.end("b", until(None));
@@ -67,7 +67,7 @@ fn where_nobody_says_when_it_is_renewed_all_the_same() {
 
 /// "disable hadoopfs", per-service disable: what is no longer enabled is no longer obtained.
 #[test]
-fn what_is_disabled_is_not_obtained() {
+fn spark_disabled_provider_is_not_called() {
     let mut world = World::new([("a", plain()), ("b", plain())]);
     world.bring("a", HOUR);
     world.remove("a");
@@ -78,7 +78,7 @@ fn what_is_disabled_is_not_obtained() {
 
 /// SPARK-29082: no failure where there are no credentials.
 #[test]
-fn a_configuration_without_instances_is_one() {
+fn spark_empty_configuration_is_valid() {
     let mut world = World::new([]);
     world.pass(HOUR);
     assert!(world.log.is_empty());
@@ -88,7 +88,7 @@ fn a_configuration_without_instances_is_one() {
 
 /// SPARK-23361: after a restart of the application master, expired tokens were handed on.
 #[test]
-fn a_restart_hands_no_expired_lease_on() {
+fn spark_restart_publishes_no_expired_lease() {
     let mut world = World::new([("a", plain())]);
     world.bring("a", HOUR);
     world.handle(ScheduleEvent::Stop);
@@ -101,7 +101,7 @@ fn a_restart_hands_no_expired_lease_on() {
 /// `HADOOP_TOKEN_FILE_LOCATION`: Spark obtains no token for a service that is in the file already. Flink overwrites it.
 /// Deputy differs: the operator says who wins.
 #[test]
-fn what_a_file_holds_is_not_obtained_where_the_file_is_preferred() {
+fn spark_preferred_file_prevents_a_call() {
     for (prefer, origin) in
         [(PreferredSource::File, LeaseOrigin::File), (PreferredSource::Component, LeaseOrigin::Component)]
     {

@@ -8,7 +8,7 @@ use crate::world::{World, file, lasting, name, plain, plan, until};
 
 /// "start acquires and calls back", "rotation gives version 1, 2", "monotonic versions"
 #[test]
-fn each_rotation_has_the_next_version() {
+fn credentials_version_grows_with_each_rotation() {
     let mut world = World::new([("a", plain())]);
     for version in 1..=5 {
         world.bring("a", HOUR);
@@ -20,7 +20,7 @@ fn each_rotation_has_the_next_version() {
 /// "fail-fast on empty token", "missing file". Deputy differs: who starts first and who is there a minute later is not
 /// for an operator to arrange; it is tried again, and told.
 #[test]
-fn a_start_without_credentials_is_tried_again_and_told() {
+fn credentials_missing_at_start_are_retried_and_reported() {
     let mut world = World::new([("file", plan(|plan| plan.component = None)), ("component", plain())]);
     world.handle(ScheduleEvent::FileObserved(name("file"), None));
     world.fail("component", FailureKind::Misconfigured);
@@ -34,7 +34,7 @@ fn a_start_without_credentials_is_tried_again_and_told() {
 /// "properties applied once, not overwritten, not on renewal" has no meaning here; that an identity token is read again
 /// when it rotates has.
 #[test]
-fn a_token_that_another_program_rotates_is_given_out_again() {
+fn credentials_rotated_by_a_file_are_published() {
     let mut world = World::new([("a", plan(|plan| plan.component = None))]);
     for version in 1..=3 {
         let found = file(&format!("identity {version}"), world.now().wall, HOUR);
@@ -46,7 +46,7 @@ fn a_token_that_another_program_rotates_is_given_out_again() {
 
 /// "delay with margin / min interval". Deputy differs: a ratio, not a margin; the floor is the least interval.
 #[test]
-fn what_ends_at_once_is_obtained_again_after_the_least_interval() {
+fn credentials_that_expire_at_once_respect_the_interval() {
     let retry = RetryPolicy { floor: Span::secs(30), ..RetryPolicy::default() };
     let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
     world.bring("a", Span::secs(1));
@@ -64,7 +64,7 @@ fn where_no_expiry_is_known_there_is_a_delay_all_the_same() {
 
 /// "backoff grows / capped / zero-safe"
 #[test]
-fn the_backoff_grows_is_capped_and_bears_a_zero() {
+fn credentials_backoff_grows_to_its_cap_and_accepts_zero() {
     let trouble =
         FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at: World::silent(1).now().wall };
     let retry = RetryPolicy { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
@@ -78,7 +78,7 @@ fn the_backoff_grows_is_capped_and_bears_a_zero() {
 
 /// "provider isolation", "coexistence with Kerberos manager and mutual failure isolation"
 #[test]
-fn a_kind_that_fails_for_ever_does_not_touch_the_others() {
+fn credentials_that_always_fail_touch_no_others() {
     let mut world = World::new([("oidc", plain()), ("hadoop", plain())]);
     world.serve("oidc", |_, _| Some((Span::millis(5), crate::world::failed(FailureKind::Unavailable))));
     world.serve_for("hadoop", HOUR);
@@ -100,7 +100,7 @@ fn where_all_fail_each_failure_is_told() {
 
 /// "stop does not close providers, waits for the running renewal"
 #[test]
-fn a_stop_waits_for_the_running_call() {
+fn credentials_stop_waits_for_a_running_call() {
     let mut world = World::new([("a", plain())]);
     world.serve("a", |_, now| Some((Span::secs(20), lasting(now, HOUR))));
     world.bring("a", Span::secs(60));

@@ -28,7 +28,7 @@ fn planted() -> Vec<String> {
 }
 
 #[test]
-fn a_planted_secret_is_found_in_every_place_and_form() {
+fn canary_search_finds_every_place_and_encoding() {
     let home = home();
     assert_eq!(home.leak(b"nothing", b"to see"), None);
     let planted = planted();
@@ -52,7 +52,7 @@ fn a_planted_secret_is_found_in_every_place_and_form() {
 
 #[test]
 #[should_panic(expected = "a secret is in")]
-fn a_test_whose_run_finds_a_secret_lying_about_fails() {
+fn canary_in_the_output_fails_the_test() {
     let home = home();
     fs::write(home.path("notes.txt"), CANARY).unwrap();
     drop(home.deputy(&["exit-codes"]));
@@ -60,7 +60,7 @@ fn a_test_whose_run_finds_a_secret_lying_about_fails() {
 
 /// The secret is read by the component, which writes it to the log in several ways.
 #[test]
-fn the_finest_log_has_no_secret_that_a_component_writes_to_it() {
+fn trace_log_has_no_secret_that_a_component_logs() {
     let home = home().instance(
         "chatty",
         "log-secret-value",
@@ -78,7 +78,7 @@ fn the_finest_log_has_no_secret_that_a_component_writes_to_it() {
 
 /// The secret goes out in a header and in a form, and what comes back holds another one.
 #[test]
-fn the_finest_log_has_no_secret_that_the_host_sends_or_gets() {
+fn trace_log_has_no_secret_that_the_host_sends() {
     const TOKEN: &str = "canary-of-the-answer";
     let answer = format!(
         "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAX\

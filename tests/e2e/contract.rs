@@ -109,7 +109,7 @@ fn build(folder: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn a_provider_is_built_from_the_folder_of_the_contract_alone() {
+fn contract_folder_suffices_to_build_a_provider() {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("author.wasm");
     fs::write(&component, build(folder.path())).unwrap();

@@ -44,7 +44,7 @@ fn credentials_rotate_and_each_of_them_opens_the_store() {
 }
 
 #[test]
-fn a_lease_that_is_good_is_served_after_a_kill_and_not_obtained_again() {
+fn coordinator_serves_a_valid_lease_after_a_kill() {
     let home = s3::home_with("lifetime = \"10m\"\n");
     let running = Running::start(&home);
     running.until("a lease", || running.revision("s3") == 1);

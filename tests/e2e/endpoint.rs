@@ -118,7 +118,7 @@ fn key_id(payload: &str) -> String {
 }
 
 #[test]
-fn the_aws_cli_reads_an_object_with_what_it_finds_by_its_environment() {
+fn endpoint_serves_the_aws_cli() {
     let endpoint = Endpoint::start();
     let payload = endpoint.deliver(1, Duration::from_secs(3600));
     object(&payload, "endpoint").unwrap();
@@ -154,7 +154,7 @@ fn boto3_goes_on_reading_while_credentials_are_replaced() {
 }
 
 #[test]
-fn what_has_expired_is_given_to_no_library() {
+fn endpoint_serves_no_expired_credentials() {
     let endpoint = Endpoint::start();
     endpoint.deliver(1, Duration::ZERO);
     let refused = endpoint.cli(&endpoint.environment()).unwrap_err().to_string();

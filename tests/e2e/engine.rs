@@ -84,7 +84,7 @@ fn worker(home: &Home) -> Value {
 }
 
 #[test]
-fn an_engine_lists_a_bucket_while_its_credentials_are_replaced_and_ends_when_it_is_removed() {
+fn engine_lists_a_bucket_through_rotations_until_removed() {
     s3::object(&s3::obtained(), "listed").unwrap();
     let home = home();
     let running = Running::start(&home);
@@ -109,7 +109,7 @@ fn an_engine_lists_a_bucket_while_its_credentials_are_replaced_and_ends_when_it_
 }
 
 #[test]
-fn an_engine_of_another_group_is_told_at_once_that_the_instance_is_not_its_own() {
+fn engine_of_another_group_fails_at_once() {
     let home = home();
     let running = Running::start(&home);
     let said = Engine::start(&home, "others", "s3").end(&home);

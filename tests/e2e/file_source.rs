@@ -30,7 +30,7 @@ fn origin(instance: &Value) -> &str {
 }
 
 #[test]
-fn a_file_is_given_out_like_any_lease_and_a_new_one_replaces_it() {
+fn file_source_is_published_and_replaced() {
     let script = Script::granting();
     let mut home = script.home();
     home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
@@ -54,7 +54,7 @@ fn a_file_is_given_out_like_any_lease_and_a_new_one_replaces_it() {
 }
 
 #[test]
-fn a_file_that_others_can_write_is_not_taken_and_the_status_says_why() {
+fn file_source_writable_by_others_is_refused() {
     let script = Script::granting();
     let mut home = script.home();
     home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
@@ -76,7 +76,7 @@ fn a_file_that_others_can_write_is_not_taken_and_the_status_says_why() {
 }
 
 #[test]
-fn a_preferred_file_comes_first_and_the_component_when_it_is_gone() {
+fn file_source_preferred_wins_until_it_is_removed() {
     let script = Script::new(|call| lease(call, Duration::from_secs(3600)));
     let lines = script.lines(
         "both",
@@ -99,7 +99,7 @@ fn a_preferred_file_comes_first_and_the_component_when_it_is_gone() {
 }
 
 #[test]
-fn a_file_fills_in_where_the_component_that_is_preferred_fails() {
+fn file_source_replaces_a_failing_component() {
     let works = Arc::new(AtomicBool::new(false));
     let does_it = Arc::clone(&works);
     let script = Script::new(move |call| {

@@ -117,17 +117,17 @@ fn form_field_of_another_setting_is_refused_by_javascript() {
 }
 
 #[test]
-fn what_python_sends_has_what_the_host_added() {
+fn python_request_has_the_injected_header() {
     sends_what_the_host_added("oauth2-python");
 }
 
 #[test]
-fn what_javascript_sends_has_what_the_host_added() {
+fn javascript_request_has_the_injected_header() {
     sends_what_the_host_added("oauth2-javascript");
 }
 
 #[test]
-fn a_token_made_in_python_has_the_mac_of_a_secret_that_python_never_saw() {
+fn python_token_has_the_mac_of_an_unseen_secret() {
     const KEY: &str = "a key for HMAC, of thirty-two bytes or more";
     let lines = r#"
         [instances.signed.settings]
@@ -162,12 +162,12 @@ fn a_refused_connection_is_no_trap(component: &str, tries: usize) {
 }
 
 #[test]
-fn a_refused_connection_is_no_trap_in_python() {
+fn python_sees_a_refused_connection_as_an_error() {
     a_refused_connection_is_no_trap("oauth2-python", 5);
 }
 
 #[test]
-fn a_refused_connection_is_no_trap_in_javascript() {
+fn javascript_sees_a_refused_connection_as_an_error() {
     a_refused_connection_is_no_trap("oauth2-javascript", 20);
 }
 
@@ -207,17 +207,17 @@ fn refusal(home: &Home) -> String {
 }
 
 #[test]
-fn the_lines_of_a_refusal_are_what_was_missing_in_python() {
+fn python_denial_shows_the_missing_lines() {
     the_lines_of_a_refusal_are_what_was_missing("oauth2-python");
 }
 
 #[test]
-fn the_lines_of_a_refusal_are_what_was_missing_in_javascript() {
+fn javascript_denial_shows_the_missing_lines() {
     the_lines_of_a_refusal_are_what_was_missing("oauth2-javascript");
 }
 
 #[test]
-fn sixteen_megabytes_less_than_the_default_serve_python_and_javascript() {
+fn languages_run_below_the_default_memory_limit() {
     let server = servers::oauth2();
     let host = format!("http://127.0.0.1:{}", server.port());
     for component in ["oauth2-python", "oauth2-javascript"] {

@@ -28,7 +28,7 @@ fn gaps(calls: &[Call]) -> Vec<Duration> {
 }
 
 #[test]
-fn who_needs_no_tokens_is_ready_and_never_obtained() {
+fn lifecycle_instance_without_tokens_is_ready() {
     let script = Script::granting();
     let lines = script.lines("idle", "").replace(".settings]", ".settings]\nrequired = \"false\"");
     let home = script.home().instance("idle", "benign-lifecycle", &lines);
@@ -42,7 +42,7 @@ fn who_needs_no_tokens_is_ready_and_never_obtained() {
 }
 
 #[test]
-fn a_lease_is_renewed_until_its_longest_life_and_then_obtained_anew() {
+fn lifecycle_renews_to_the_longest_life_then_obtains() {
     let script = Script::new(|call| lease(call, secs(3)));
     let lines = script.lines("vault", "max-lifetime = \"9s\"\nretry = { floor = \"50ms\" }");
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
@@ -61,7 +61,7 @@ fn a_lease_is_renewed_until_its_longest_life_and_then_obtained_anew() {
 }
 
 #[test]
-fn what_can_not_be_renewed_any_longer_is_obtained() {
+fn lifecycle_obtains_when_renewal_is_refused() {
     let script = Script::new(|call| if call.function == "renew" { failure("denied") } else { lease(call, secs(2)) });
     let lines = script.lines("vault", "retry = { floor = \"50ms\" }");
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
@@ -72,7 +72,7 @@ fn what_can_not_be_renewed_any_longer_is_obtained() {
 }
 
 #[test]
-fn who_can_not_renew_is_obtained_each_time() {
+fn lifecycle_obtains_without_renewal_support() {
     let script = Script::new(|call| lease(call, secs(1)));
     let lines = script.lines("sts", "retry = { floor = \"50ms\" }");
     let home = script.home().instance("sts", "benign-obtain", &lines);
@@ -82,7 +82,7 @@ fn who_can_not_renew_is_obtained_each_time() {
 }
 
 #[test]
-fn a_lease_without_a_sensible_end_lives_as_long_as_the_configuration_says() {
+fn lifecycle_lifetime_replaces_an_invalid_expiry() {
     let script = Script::new(|call| match call.instance.as_str() {
         "past" => ending_at(call, 1000),
         "long" => lease(call, secs(86_400)),
@@ -108,7 +108,7 @@ fn a_lease_without_a_sensible_end_lives_as_long_as_the_configuration_says() {
 }
 
 #[test]
-fn who_is_throttled_waits_as_long_as_it_was_told_and_so_do_all_of_its_upstream() {
+fn lifecycle_throttling_pauses_the_whole_upstream() {
     let script = Script::new(|call| match (call.instance.as_str(), call.number) {
         ("first", 2) => throttled(1500),
         _ => lease(call, secs(3600)),
@@ -138,7 +138,7 @@ fn who_is_throttled_waits_as_long_as_it_was_told_and_so_do_all_of_its_upstream()
 }
 
 #[test]
-fn who_is_denied_is_tried_again_slowly_and_the_status_says_so() {
+fn lifecycle_denied_call_is_retried_slowly() {
     let script = Script::new(|call| if call.number == 1 { failure("denied") } else { lease(call, secs(3600)) });
     let lines = script.lines("s3", "retry = { floor = \"10ms\", slow = \"4s\" }");
     let home = script.home().instance("s3", "benign-obtain", &lines);
@@ -158,7 +158,7 @@ fn who_is_denied_is_tried_again_slowly_and_the_status_says_so() {
 }
 
 #[test]
-fn what_is_had_on_demand_is_obtained_when_asked_for_and_revoked_when_nobody_uses_it() {
+fn lifecycle_on_demand_obtains_on_use_and_revokes_idle() {
     let script = Script::granting();
     let lines = script.lines("lab", "obtain = \"on-demand\"\nunused = \"2s\"\nretry = { floor = \"50ms\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);

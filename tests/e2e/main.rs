@@ -45,7 +45,7 @@ mod wasmtime_cli;
 mod workers;
 
 #[test]
-fn every_file_here_is_part_of_the_tests() {
+fn suite_includes_every_file() {
     for (known, folder, least) in [
         (include_str!("main.rs"), "", 10),
         (include_str!("faults.rs"), "/faults", 11),

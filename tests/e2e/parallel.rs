@@ -41,7 +41,7 @@ fn ten_slow_services_are_called_at_the_same_time() {
 }
 
 #[test]
-fn one_of_fifty_hangs_and_delays_nobody() {
+fn parallel_hanging_instance_delays_no_other() {
     let script = Script::new(|call| {
         if call.instance == "i7" {
             thread::sleep(Duration::from_secs(3600));
@@ -68,7 +68,7 @@ fn one_of_fifty_hangs_and_delays_nobody() {
 }
 
 #[test]
-fn a_first_start_has_its_whole_burst_and_a_restart_none_of_it() {
+fn parallel_restart_has_no_burst() {
     let script = Script::granting();
     let mut home = many(&script, 4, "upstream = \"sts\"");
     home.add("[upstreams.sts]\ncalls-per-minute = 6\nburst = 3");

@@ -58,7 +58,7 @@ fn read(folder: &Path, file: &str) -> String {
 }
 
 #[test]
-fn the_page_s_own_payload_becomes_the_files_that_it_says() {
+fn receivers_documented_payload_makes_the_documented_files() {
     let folder = plugged("aws-credentials");
     let [_, script] = PAGE.blocks(HEADING);
     let script = PAGE.replace(&PAGE.replace(script, "AKIA…", "AKIA"), "\"…\"", "\"secret\"");
@@ -107,7 +107,7 @@ fn boto3_reads_what_aws_credentials_wrote_of_real_credentials() {
 }
 
 #[test]
-fn a_payload_that_is_none_is_a_failure_that_names_the_instance_and_repeats_nothing() {
+fn receivers_invalid_payload_names_the_instance_only() {
     let folder = plugged("aws-credentials");
     for payload in ["hunter2", "{\"Version\":1,\"AccessKeyId\":\"AKIA\",\"SecretAccessKey\":\"hunter2\\n[default]\"}"] {
         let printed = accept(folder.path(), "", payload);
@@ -118,7 +118,7 @@ fn a_payload_that_is_none_is_a_failure_that_names_the_instance_and_repeats_nothi
 }
 
 #[test]
-fn a_shell_and_dotenv_read_the_same_values_from_an_environment_file() {
+fn receivers_env_file_reads_alike_in_shell_and_dotenv() {
     let folder = plugged("files");
     let payload = r#"{"AccessKeyId":"AKIA/+=","token":"$(exit 1) `x` \"y\" #z; & ~ é","line":"a\nb'c"}"#;
     let lines = "ID={{ s3-prod.AccessKeyId }}\\nTOKEN=Bearer {{ s3-prod.token }}\\nLINE={{ s3-prod.line | base64 }}";
@@ -140,7 +140,7 @@ print('|'.join(v[name] for name in ('ID', 'TOKEN', 'LINE')))
 }
 
 #[test]
-fn a_payload_is_written_as_it_is_and_into_a_template() {
+fn receivers_write_payloads_raw_and_in_templates() {
     let folder = plugged("files");
     let payload = r#"{"AccessKeyId":"AK\"IA"}"#;
     assert_eq!(accept(folder.path(), "", payload), "ok\n");

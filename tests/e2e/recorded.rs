@@ -55,7 +55,7 @@ fn outcomes(events: &[Value], kind: &str) -> Vec<String> {
 }
 
 #[test]
-fn obtain_that_is_killed_leaves_the_secret_that_left_in_the_audit() {
+fn audit_of_a_killed_obtain_has_the_secret_used() {
     let script = hanging();
     let home = home(&script, "");
     let mut child = obtaining(&home, &script);
@@ -68,7 +68,7 @@ fn obtain_that_is_killed_leaves_the_secret_that_left_in_the_audit() {
 }
 
 #[test]
-fn obtain_that_is_interrupted_records_how_the_request_and_the_call_ended() {
+fn audit_of_an_interrupted_obtain_has_both_outcomes() {
     for name in ["TERM", "INT"] {
         let script = hanging();
         let home = home(&script, "");
@@ -110,7 +110,7 @@ fn obtain_that_cannot_be_recorded_sends_nothing() {
 
 /// A process that was stopped while a call waited is not a component that took too long.
 #[test]
-fn call_in_flight_through_a_stop_is_tried_again_and_not_over_limit() {
+fn audit_of_a_stopped_call_names_no_limit() {
     let script = Script::new(|call| match call.number {
         1 => {
             thread::sleep(Duration::from_secs(600));

@@ -31,7 +31,7 @@ fn revisions(running: &Running<'_>) -> (u64, u64) {
 }
 
 #[test]
-fn a_bad_file_changes_nothing_and_its_faults_are_shown_with_their_lines() {
+fn reload_of_an_invalid_file_changes_nothing() {
     let script = Script::granting();
     let home = home(&script);
     let running = start(&home);
@@ -56,7 +56,7 @@ fn a_bad_file_changes_nothing_and_its_faults_are_shown_with_their_lines() {
 }
 
 #[test]
-fn a_good_file_restarts_what_it_changes_and_leaves_all_else_alone() {
+fn reload_restarts_only_what_changed() {
     let script = Script::granting();
     let home = home(&script);
     let running = start(&home);
@@ -81,7 +81,7 @@ fn a_good_file_restarts_what_it_changes_and_leaves_all_else_alone() {
 }
 
 #[test]
-fn what_changes_at_the_next_start_alone_is_told() {
+fn reload_reports_what_needs_a_restart() {
     let script = Script::granting();
     let mut home = home(&script);
     home.add("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.nobody]\ncalls-per-minute = 1\nburst = 1");
@@ -98,7 +98,7 @@ fn what_changes_at_the_next_start_alone_is_told() {
 }
 
 #[test]
-fn a_component_of_other_bytes_under_the_same_path_is_another_one() {
+fn reload_notices_new_bytes_under_the_same_path() {
     let script = Script::granting();
     let home = home(&script);
     let running = start(&home);
@@ -121,7 +121,7 @@ fn a_component_of_other_bytes_under_the_same_path_is_another_one() {
 }
 
 #[test]
-fn who_has_no_component_at_the_start_fails_alone_and_comes_alive_with_it() {
+fn reload_loads_a_component_missing_at_start() {
     let script = Script::granting();
     let home = home(&script);
     fs::rename(home.path("second.wasm"), home.path("elsewhere.wasm")).unwrap();

@@ -30,7 +30,7 @@ fn given(home: &Home, instance: &str) -> String {
 }
 
 #[test]
-fn a_lease_that_was_replaced_is_revoked_after_its_grace() {
+fn revocation_of_a_replaced_lease_follows_its_grace() {
     let script = Script::granting();
     let lines = script.lines("lab", "revoke = { replaced = \"3s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
@@ -48,7 +48,7 @@ fn a_lease_that_was_replaced_is_revoked_after_its_grace() {
 }
 
 #[test]
-fn an_operator_revokes_what_is_held_and_another_lease_is_obtained() {
+fn revocation_by_the_operator_obtains_a_new_lease() {
     let script = Script::granting();
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
     let home = home.instance("sts", "benign-obtain", &script.lines("sts", ""));
@@ -71,7 +71,7 @@ fn an_operator_revokes_what_is_held_and_another_lease_is_obtained() {
 }
 
 #[test]
-fn what_leaves_the_configuration_is_revoked_and_forgotten() {
+fn revocation_of_a_removed_instance_forgets_it() {
     let script = Script::granting();
     let home =
         script.home().instance("gone", "benign-lifecycle", &script.lines("gone", "revoke = { removed = \"0s\" }"));
@@ -96,7 +96,7 @@ fn what_leaves_the_configuration_is_revoked_and_forgotten() {
 }
 
 #[test]
-fn a_stop_revokes_where_it_is_configured_and_nowhere_else() {
+fn revocation_at_stop_is_configured_per_instance() {
     let script = Script::granting();
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", "revoke = { shutdown = true }"));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
@@ -113,7 +113,7 @@ fn a_stop_revokes_where_it_is_configured_and_nowhere_else() {
 }
 
 #[test]
-fn a_revocation_that_fails_is_tried_again_and_reported() {
+fn revocation_that_fails_is_retried_and_reported() {
     let script = Script::new(|call| match (call.function.as_str(), call.number) {
         ("revoke", 1) => failure("unavailable"),
         ("revoke", 2) => failure("denied"),
@@ -139,7 +139,7 @@ fn a_revocation_that_fails_is_tried_again_and_reported() {
 }
 
 #[test]
-fn what_is_to_be_revoked_waits_for_a_component_that_is_not_there() {
+fn revocation_waits_for_a_missing_component() {
     let script = Script::granting();
     let mut home = script.home();
     let component = home.path("lab.wasm");
@@ -164,7 +164,7 @@ fn what_is_to_be_revoked_waits_for_a_component_that_is_not_there() {
 }
 
 #[test]
-fn who_does_not_end_is_cut_off_when_the_coordinator_stops() {
+fn revocation_that_hangs_is_aborted_at_stop() {
     let script = Script::new(|call| {
         if call.number > 1 {
             thread::sleep(Duration::from_secs(3600));

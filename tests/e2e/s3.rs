@@ -103,13 +103,13 @@ pub(crate) fn object_at(endpoint: &str, payload: &str, key: &str) -> Result<Stri
 }
 
 #[test]
-fn an_independent_client_writes_and_reads_an_object_with_what_was_obtained() {
+fn s3_credentials_work_in_an_independent_client() {
     let home = home(Seaweed::SECRET_KEY);
     assert_eq!(object(&payload(&home), "obtained").unwrap(), "written with obtained credentials\n");
 }
 
 #[test]
-fn a_session_token_that_was_tampered_with_opens_nothing() {
+fn s3_tampered_session_token_is_rejected() {
     let text = payload(&home(Seaweed::SECRET_KEY));
     let mut payload: Value = serde_json::from_str(&text).unwrap();
     let mut token = payload["SessionToken"].as_str().unwrap().to_owned();
@@ -122,7 +122,7 @@ fn a_session_token_that_was_tampered_with_opens_nothing() {
 }
 
 #[test]
-fn a_wrong_key_is_denied_and_nothing_is_written() {
+fn s3_wrong_key_is_denied_and_writes_nothing() {
     let home = home("wrong/wrong/wrong/wrong/wrong/wrong/wrong");
     let run = home.deputy(&["obtain", "s3", "--out", "payload.json"]).ends_with(exit::DENIED);
     assert!(run.stderr.contains("AssumeRole"), "{}", run.stderr);
@@ -130,7 +130,7 @@ fn a_wrong_key_is_denied_and_nothing_is_written() {
 }
 
 #[test]
-fn the_audit_shows_that_the_key_was_used_and_never_read() {
+fn s3_audit_shows_the_key_used_and_never_read() {
     let home = home(Seaweed::SECRET_KEY);
     drop(payload(&home));
     let events = home.audit("audit.jsonl");
@@ -161,7 +161,7 @@ fn the_audit_shows_that_the_key_was_used_and_never_read() {
 }
 
 #[test]
-fn a_payload_is_printed_when_it_is_asked_for_and_only_then() {
+fn s3_payload_is_printed_only_on_request() {
     let home = home(Seaweed::SECRET_KEY);
     for args in [&["obtain", "s3"][..], &["obtain", "s3", "--json"]] {
         let run = home.deputy(args).ends_with(exit::OK);
@@ -173,7 +173,7 @@ fn a_payload_is_printed_when_it_is_asked_for_and_only_then() {
 }
 
 #[test]
-fn what_is_written_is_for_its_owner_alone_even_where_a_file_was_open_to_all() {
+fn s3_output_file_becomes_owner_only() {
     let home = home(Seaweed::SECRET_KEY);
     fs::write(home.path("payload.json"), "old").unwrap();
     fs::set_permissions(home.path("payload.json"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -185,7 +185,7 @@ fn what_is_written_is_for_its_owner_alone_even_where_a_file_was_open_to_all() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_not_used() {
+fn s3_key_file_readable_by_others_is_refused() {
     let home = home(Seaweed::SECRET_KEY);
     fs::set_permissions(home.path("secrets/aws-key"), fs::Permissions::from_mode(0o640)).unwrap();
     let run = home.deputy(&["obtain", "s3", "--out", "payload.json"]);
@@ -195,7 +195,7 @@ fn a_key_that_others_can_read_is_not_used() {
 }
 
 #[test]
-fn a_region_that_is_not_granted_is_refused_with_the_line_that_grants_it() {
+fn s3_ungranted_region_is_denied_with_its_fix() {
     let mut home = home(Seaweed::SECRET_KEY);
     home.replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
     let run =

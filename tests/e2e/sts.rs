@@ -83,7 +83,7 @@ fn get_session_token_brings_credentials() {
 }
 
 #[test]
-fn a_web_identity_that_only_the_host_knows_brings_credentials() {
+fn sts_web_identity_known_only_to_the_host_works() {
     let home = pod(&servers::moto().endpoint(), &web_identity());
     let args = ["obtain", "pod", "--out", "payload.json", "--audit", "audit.jsonl"];
     home.deputy(&args).ends_with(exit::OK);
@@ -98,7 +98,7 @@ fn a_web_identity_that_only_the_host_knows_brings_credentials() {
 }
 
 #[test]
-fn a_web_identity_goes_into_the_form_encoded_and_once() {
+fn sts_web_identity_is_encoded_once_in_the_form() {
     let (server, token) = (Local::answering(200, "", SESSION), web_identity());
     let home = pod(&server.endpoint(), &token);
     home.deputy(&["obtain", "pod"]).ends_with(exit::OK);
@@ -115,7 +115,7 @@ fn a_web_identity_goes_into_the_form_encoded_and_once() {
 }
 
 #[test]
-fn what_sts_says_decides_the_exit_code() {
+fn sts_errors_decide_the_exit_code() {
     let error = |code: &str| {
         format!("<ErrorResponse><Error><Code>{code}</Code><Message>told</Message></Error></ErrorResponse>")
     };
@@ -179,7 +179,7 @@ print(signer.signature(signer.string_to_sign(request, signer.canonical_request(r
 ";
 
 #[test]
-fn a_signature_is_the_one_that_botocore_makes_of_the_same_request() {
+fn sts_signature_equals_botocores() {
     let policy = r#"policy = '{"Version": "2012-10-17", "Statement": [{"Resource": "arn:aws:s3:::b/ü & ~*%2F+"}]}'"#;
     for (path, settings) in [
         ("", "operation = \"get-session-token\"".to_owned()),
@@ -224,7 +224,7 @@ fn endpoint_of_another_service_may_know_other_roles_and_lives() {
 }
 
 #[test]
-fn missing_endpoint_is_told_beside_the_rule_that_would_grant_aws() {
+fn sts_missing_endpoint_is_named_in_the_denial() {
     let server = Local::answering(200, "", SESSION);
     let mut home = home(&server.endpoint(), ROLE);
     home.replace(&format!("endpoint = \"{}\"\n", server.endpoint()), "\n");

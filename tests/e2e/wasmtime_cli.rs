@@ -33,7 +33,7 @@ fn plugged(endpoint: &str, id: &str, key: &str) -> String {
 }
 
 #[test]
-fn the_commands_without_secrets_work() {
+fn wasmtime_cli_runs_the_commands_without_secrets() {
     let script = PAGE.replace(PAGE.blocks(HEADING)[0], "http://127.0.0.1:8080/token", &servers::oauth2().token_url());
     let printed = shell(author().path(), &script);
     let (name, token) = printed.split_once('\n').unwrap();
@@ -42,7 +42,7 @@ fn the_commands_without_secrets_work() {
 }
 
 #[test]
-fn the_commands_with_secrets_reach_a_real_sts() {
+fn wasmtime_cli_with_secrets_reaches_a_real_sts() {
     let script = plugged(&servers::seaweed().endpoint(), Seaweed::ACCESS_KEY, Seaweed::SECRET_KEY);
     let script = PAGE.replace(&script, "arn:aws:iam::role/worker", Seaweed::ROLE_ARN);
     let printed = shell(author().path(), &script);
@@ -51,21 +51,21 @@ fn the_commands_with_secrets_reach_a_real_sts() {
 }
 
 #[test]
-fn a_wrong_key_is_denied_as_the_contract_has_it() {
+fn wasmtime_cli_wrong_key_is_denied_by_the_contract() {
     let script = plugged(&servers::seaweed().endpoint(), Seaweed::ACCESS_KEY, "wrong");
     let printed = shell(author().path(), &script);
     assert!(printed.starts_with("err(denied(\"AssumeRole: "), "{printed}");
 }
 
 #[test]
-fn the_other_operations_are_answered_by_moto() {
+fn wasmtime_cli_other_operations_reach_moto() {
     let script = plugged(&servers::moto().endpoint(), "AKIAIOSFODNN7EXAMPLE", "any");
     let session = PAGE.replace(&script, ",\n           {name: \"role-arn\", value: \"arn:aws:iam::role/worker\"}", "");
     assert!(payload(&shell(author().path(), &session)).contains("\"AccessKeyId\":"));
 }
 
 #[test]
-fn every_export_can_be_called_with_nothing_but_wasi_0_2() {
+fn wasmtime_cli_calls_every_export_with_wasi_only() {
     const OPTIONS: &str = "-S p3=n -W concurrency-support=n";
     assert!(PAGE.text.contains(OPTIONS));
     let nobody = Refusing::new();

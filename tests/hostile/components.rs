@@ -35,14 +35,14 @@ fn invalid(bytes: &[u8], how: &str) {
 }
 
 #[test]
-fn a_file_that_is_not_wasm_is_refused() {
+fn component_that_is_not_wasm_is_refused() {
     invalid(b"", "unexpected end");
     invalid(b"#!/bin/sh\nexit 0\n", "");
     invalid(&[0xff; 10_000], "");
 }
 
 #[test]
-fn a_truncated_component_is_refused() {
+fn component_truncated_is_refused() {
     let whole = std::fs::read(guest_file("benign")).unwrap();
     for length in [1, 4, 7, 9, 100, whole.len() / 2, whole.len() - 1] {
         invalid(&whole[..length], "");
@@ -52,7 +52,7 @@ fn a_truncated_component_is_refused() {
 }
 
 #[test]
-fn a_component_with_a_flipped_bit_is_refused_or_harmless() {
+fn component_with_a_flipped_bit_is_refused_or_harmless() {
     let whole = std::fs::read(guest_file("benign")).unwrap();
     let sandbox = &host().sandbox;
     host().attack(|| {
@@ -75,12 +75,12 @@ fn a_component_with_a_flipped_bit_is_refused_or_harmless() {
 }
 
 #[test]
-fn a_core_module_is_refused() {
+fn component_that_is_a_core_module_is_refused() {
     invalid(&bombs::memory(1).finish(), "component");
 }
 
 #[test]
-fn a_compiled_component_is_refused() {
+fn component_already_compiled_is_refused() {
     // Machine code of an attacker's choice must never be taken for the cache's own.
     let case = Case::new("benign").setting("name", "you");
     host().runtime.block_on(host().sandbox.load(&case.instance)).map(drop).unwrap();
@@ -92,7 +92,7 @@ fn a_compiled_component_is_refused() {
 }
 
 #[test]
-fn a_component_of_another_world_is_refused() {
+fn component_of_another_world_is_refused() {
     for bytes in [Component::new().finish(), bombs::holding(&bombs::memory(1))] {
         let error = refused(&bytes);
         assert!(matches!(error, LoadError::World { .. }), "{}", chain(&error));
@@ -108,7 +108,7 @@ fn import_unknown() {
 }
 
 #[test]
-fn a_component_with_another_digest_than_the_operator_wrote_is_refused() {
+fn component_with_another_digest_is_refused() {
     let mut case = Case::new("benign");
     case.instance.sha256 = Some("0".repeat(64).parse().unwrap());
     let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
@@ -116,7 +116,7 @@ fn a_component_with_another_digest_than_the_operator_wrote_is_refused() {
 }
 
 #[test]
-fn a_file_larger_than_any_component_is_refused_unread() {
+fn component_too_large_is_refused_unread() {
     let file = private_file(b"");
     OpenOptions::new().write(true).open(&file).unwrap().set_len(300 << 20).unwrap();
     let begun = Instant::now();
@@ -126,7 +126,7 @@ fn a_file_larger_than_any_component_is_refused_unread() {
 }
 
 #[test]
-fn a_file_without_an_end_is_refused() {
+fn component_from_an_endless_file_is_refused() {
     for file in ["/dev/zero", "/dev", "/nowhere/at/all.wasm"] {
         let case = Case::of("endless", Path::new(file));
         let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
@@ -136,7 +136,7 @@ fn a_file_without_an_end_is_refused() {
 
 /// A module whose table or memory is larger than any limit when it begins.
 #[test]
-fn a_component_that_begins_with_more_than_any_limit_is_refused_or_ended() {
+fn component_that_starts_over_a_limit_is_refused() {
     let memory = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(65_536), 1));
     let table = private_file(&bombs::with_instances("table-elements-bomb", &bombs::table(10_000_000), 1));
     for (file, limit) in [(memory, Limit::Memory), (table, Limit::TableElements)] {
@@ -202,7 +202,7 @@ fn folder_of(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_component_that_takes_long_to_compile_costs_one_child() {
+fn compile_time_bomb_costs_one_child() {
     let compiler = Compiler { time: Span::secs(2), ..compiler() };
     let bomb = bombs::holding(&bombs::tangled_functions(64, 2_000));
     explodes("slow", &bomb, compiler, |error| matches!(error, CompileError::Slow(_)));
@@ -211,7 +211,7 @@ fn a_component_that_takes_long_to_compile_costs_one_child() {
 /// Many cores can compute for longer than the clock on the wall shows, and no machine has to have them for this test:
 /// the shell lowers the child's limit.
 #[test]
-fn a_component_that_takes_much_cpu_time_to_compile_costs_one_child() {
+fn compile_cpu_bomb_costs_one_child() {
     let own = compiler();
     let script = format!("exec '{}' compile-component \"$0\" 2", own.program.display());
     let compiler = Compiler { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], ..own };
@@ -222,14 +222,14 @@ fn a_component_that_takes_much_cpu_time_to_compile_costs_one_child() {
 }
 
 #[test]
-fn a_component_that_takes_much_memory_to_compile_costs_one_child() {
+fn compile_memory_bomb_costs_one_child() {
     let compiler = Compiler { memory: ByteSize::mib(512), time: Span::secs(60), ..compiler() };
     let bomb = bombs::holding(&bombs::tangled_functions(1, 20_000));
     explodes("large", &bomb, compiler, |error| matches!(error, CompileError::Killed { .. }));
 }
 
 #[test]
-fn a_component_whose_instances_multiply_costs_one_child_or_is_refused() {
+fn compile_instance_bomb_costs_one_child() {
     let bomb = bombs::laughs(9);
     assert!(bomb.len() < 2_000, "{}", bomb.len());
     let compiler = Compiler { memory: ByteSize::mib(512), time: Span::secs(10), ..compiler() };
@@ -240,7 +240,7 @@ fn a_component_whose_instances_multiply_costs_one_child_or_is_refused() {
 
 /// A million components in which there is nothing: 2 KB that compile, and would then cost 100 MiB for each call.
 #[test]
-fn a_component_whose_empty_instances_multiply_is_refused_before_it_is_loaded() {
+fn load_of_an_empty_instance_bomb_is_refused() {
     let bomb = bombs::empty_laughs(6);
     assert!(bomb.len() < 2_000, "{}", bomb.len());
     explodes("empty-laughs", &bomb, compiler(), |error| {
@@ -249,7 +249,7 @@ fn a_component_whose_empty_instances_multiply_is_refused_before_it_is_loaded() {
 }
 
 #[test]
-fn a_component_that_was_refused_costs_no_child_again() {
+fn compile_refusal_is_remembered() {
     let compiler = Compiler { time: Span::secs(2), ..compiler() };
     let bomb = private_file(&bombs::holding(&bombs::tangled_functions(64, 2_000)));
     let sandbox = small("remembered", compiler);

@@ -413,7 +413,7 @@ fn sent_tcp() {
 
 /// Limits are a call's own: what one used up, the next has again.
 #[test]
-fn what_a_call_used_up_the_next_has_again() {
+fn limits_are_per_call() {
     let server = Server::good();
     let case = Case::with_url("requests-many", "http", server.port()).setting("count", 4).limits(|l| l.requests = 4);
     host().attack(|| {

@@ -55,7 +55,7 @@ fn sources() -> String {
 }
 
 #[test]
-fn every_guest_has_a_test_of_its_name() {
+fn suite_has_a_test_for_every_guest() {
     let (guests, sources) = (stems(&tests_folder().join("guests/examples")), sources());
     assert!(guests.len() >= LEAST_GUESTS, "only {} guests", guests.len());
     let tested = |guest: &&String| sources.contains(&format!("#[test]\nfn {guest}() {{"));

@@ -37,7 +37,7 @@ fn end<T: crate::harness::Brought>(seen: &Seen<T>) -> (u32, u64, AuditOutcome, O
 }
 
 #[test]
-fn a_receiver_gets_all_deliveries_and_leaves_files() {
+fn receiver_gets_all_deliveries_and_puts_files() {
     let given = vec![delivery("s3-prod", 7, b"tokens"), delivery("s3-lab", 3, &[0, 0xff]), delivery("empty", 1, b"")];
     let seen = Bound::new("benign-receiver").given(given).accept();
     let expected = [
@@ -251,7 +251,7 @@ fn deliveries_that_are_larger_than_the_memory_end_the_call() {
 }
 
 #[test]
-fn a_provider_is_no_receiver_and_a_receiver_no_provider() {
+fn receiver_and_provider_are_not_interchangeable() {
     let (provider, receiver) = (Bound::new("benign"), Case::new("benign-receiver"));
     let (one, other) = host().attack(|| {
         host().runtime.block_on(async {
@@ -266,7 +266,7 @@ fn a_provider_is_no_receiver_and_a_receiver_no_provider() {
 }
 
 #[test]
-fn a_receiver_with_another_digest_than_expected_is_refused() {
+fn receiver_with_another_digest_is_refused() {
     let mut bound = Bound::new("benign-receiver");
     bound.plan.sha256 = Some("0".repeat(64).parse().unwrap());
     let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load_receiver(&bound.plan)));

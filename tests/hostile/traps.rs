@@ -55,7 +55,7 @@ fn trap_text_not_utf8() {
 
 /// A trap is no limit, and no limit a trap: the operator must be able to tell.
 #[test]
-fn a_component_that_ran_out_of_memory_is_told_from_one_that_broke_off() {
+fn trap_by_memory_limit_differs_from_other_traps() {
     Case::new("memory-bomb").obtain().ended_by(Limit::Memory);
     Case::new("trap-panic").setting("url", "").obtain().trapped("unreachable");
 }

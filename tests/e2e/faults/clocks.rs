@@ -69,7 +69,7 @@ fn budget_was_held(server: &StandIn) {
 }
 
 #[test]
-fn a_clock_set_two_hours_forward_has_each_lease_obtained_again_once_and_within_the_budget() {
+fn clock_two_hours_ahead_obtains_each_lease_once() {
     let server = StandIn::generous();
     let fleet = fleet(&server, "1h");
     let running = start(&fleet);
@@ -97,7 +97,7 @@ fn a_clock_set_two_hours_forward_has_each_lease_obtained_again_once_and_within_t
 }
 
 #[test]
-fn a_clock_set_an_hour_back_delays_no_renewal_and_set_right_again_brings_no_storm() {
+fn clock_an_hour_behind_delays_no_renewal() {
     let server = StandIn::generous();
     let fleet = fleet(&server, "20s");
     let running = start(&fleet);

@@ -31,7 +31,7 @@ const DAMAGES: [(&str, Damage); 5] = [
 ];
 
 #[test]
-fn a_damaged_file_costs_the_lease_in_it_and_no_other() {
+fn damage_of_a_record_costs_only_its_lease() {
     let server = StandIn::generous();
     let fleet = fleet(&server, "");
     let running = Running::start(&fleet.home);
@@ -68,7 +68,7 @@ fn a_damaged_file_costs_the_lease_in_it_and_no_other() {
 }
 
 #[test]
-fn a_wrong_key_is_told_and_nothing_is_touched() {
+fn damage_wrong_master_key_is_reported_and_changes_nothing() {
     let (right, wrong) = (base64(&(0..32).collect::<Vec<u8>>()), base64(&(1..33).collect::<Vec<u8>>()));
     let server = StandIn::generous();
     let fleet = fleet(&server, "key = { file = \"secrets/state-key\" }");

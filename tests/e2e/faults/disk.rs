@@ -16,12 +16,12 @@ use crate::script::Script;
 const POLICY: &str = "lifetime = \"60s\"\nrenew = { ratio = 0.1, jitter = 0.5 }\nretry = { floor = \"100ms\" }";
 
 #[test]
-fn a_full_disk_keeps_what_is_new_from_being_given_out_until_there_is_room() {
+fn disk_full_delays_publication_until_there_is_room() {
     nothing_new_is_given_out(Namespace::fill, Namespace::empty, "no room to write to");
 }
 
 #[test]
-fn a_read_only_disk_keeps_what_is_new_from_being_given_out_until_it_is_writable() {
+fn disk_read_only_delays_publication_until_writable() {
     let (ro, rw) = (|disk: &mut Namespace| disk.remount("ro"), |disk: &mut Namespace| disk.remount("rw"));
     nothing_new_is_given_out(ro, rw, "its file system is read-only");
 }
@@ -30,7 +30,7 @@ fn a_read_only_disk_keeps_what_is_new_from_being_given_out_until_it_is_writable(
 const SHORT: &str = "lifetime = \"8s\"\nrenew = { ratio = 0.5, jitter = 0.1 }\nretry = { floor = \"100ms\" }";
 
 #[test]
-fn unsaved_leases_are_given_out_and_replaced_while_a_disk_stays_full() {
+fn disk_that_stays_full_publishes_unsaved_leases() {
     let server = StandIn::generous();
     let fleet = Fleet::new(6000, 20, "").with("web", 3, &server.endpoint(), SHORT);
     fleet.home.hide(CANARY);

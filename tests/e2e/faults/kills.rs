@@ -30,7 +30,7 @@ const LATE: i64 = 1500;
 type Life = (Instant, Instant);
 
 #[test]
-fn through_two_hundred_rotations_and_ten_kills_no_lease_is_lost_and_no_revision_goes_back() {
+fn kills_lose_no_lease_and_set_no_revision_back() {
     let mut chance = Chance::from_environment();
     let policy = format!("lifetime = \"{LIFETIME}ms\"\nretry = {{ floor = \"50ms\" }}");
     let fleet = Fleet::new(12_000, 40, "").with("web", INSTANCES, &servers::seaweed().endpoint(), &policy);

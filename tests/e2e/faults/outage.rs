@@ -22,7 +22,7 @@ const LONG: &str =
 const SHORT: &str = "lifetime = \"2s\"\nretry = { floor = \"100ms\", most = \"2s\" }";
 
 #[test]
-fn leases_that_outlive_an_outage_have_no_gap_and_all_others_come_back_after_it() {
+fn outage_causes_no_gap_for_leases_that_outlive_it() {
     let place = Place::new().unwrap();
     let seaweed = Seaweed::start_at(&place).unwrap();
     servers::make_bucket(&seaweed);

@@ -35,7 +35,7 @@ fn stopped_during_a_call(fleet: &Fleet, server: &StandIn) -> Duration {
 }
 
 #[test]
-fn a_call_that_is_under_way_at_a_signal_ends_and_what_it_brought_is_served_by_the_next_process() {
+fn stop_saves_the_result_of_a_running_call() {
     let server = StandIn::deciding(|_, name| match name {
         "slow-000" => Answer::Late(Duration::from_secs(3)),
         _ => Answer::Credentials,
@@ -55,7 +55,7 @@ fn a_call_that_is_under_way_at_a_signal_ends_and_what_it_brought_is_served_by_th
 }
 
 #[test]
-fn a_call_that_does_not_end_is_cut_off_at_the_deadline_and_the_state_is_kept() {
+fn stop_aborts_a_hanging_call_at_the_deadline() {
     let server = StandIn::deciding(|calls, name| {
         let first = calls.iter().all(|call| call.caller != name);
         if name == "slow-000" && first { Answer::Nothing } else { Answer::Credentials }
@@ -76,7 +76,7 @@ fn a_call_that_does_not_end_is_cut_off_at_the_deadline_and_the_state_is_kept() {
 
 /// The server's process is stopped, so its port takes connections and nobody answers.
 #[test]
-fn a_server_that_hangs_delays_no_instance_of_another_one_and_is_asked_again_when_it_goes_on() {
+fn paused_server_delays_no_other_upstream() {
     const OTHERS: usize = 19;
     let (server, hanging) = (StandIn::generous(), Moto::start().unwrap());
     let policy = "lifetime = \"2s\"\nretry = { floor = \"100ms\", most = \"1s\" }";

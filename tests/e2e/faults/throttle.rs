@@ -64,7 +64,7 @@ fn served_count(calls: &[Call]) -> usize {
 }
 
 #[test]
-fn a_thousand_instances_that_start_at_once_keep_within_the_budget_and_none_is_lost() {
+fn throttle_thousand_instances_stay_within_the_budget() {
     const PER_SECOND: usize = 80;
     const BURST: usize = 20;
     let server = bearing(2 * PER_SECOND);
@@ -84,7 +84,7 @@ fn a_thousand_instances_that_start_at_once_keep_within_the_budget_and_none_is_lo
 }
 
 #[test]
-fn a_thousand_instances_whose_budget_is_too_large_are_throttled_now_and_then_and_none_is_lost() {
+fn throttle_by_the_service_loses_no_instance() {
     const BEARS: usize = 120;
     let server = bearing(BEARS);
     let (calls, took) = started(&server, 60_000, 1000);

@@ -22,7 +22,7 @@ fn until_failed(worker: &Worker<'_>, why: &str) {
 }
 
 #[test]
-fn a_receiver_that_goes_over_a_limit_of_the_coordinators_is_ended_and_the_limit_named() {
+fn limits_of_the_coordinator_end_a_receiver() {
     let site = site("cpu-loop-after-put", "limits = { cpu = \"300ms\" }");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -42,7 +42,7 @@ fn a_receiver_that_goes_over_a_limit_of_the_coordinators_is_ended_and_the_limit_
 }
 
 #[test]
-fn a_worker_has_the_last_word_on_the_limits_of_a_receiver_that_the_coordinator_chose() {
+fn limits_of_the_worker_override_the_coordinators() {
     let site = site("cpu-loop-after-put", "limits = { cpu = \"300ms\" }");
     let _coordinator = site.coordinator();
     site.configure("worker", "[receivers.app]\nlimits = { cpu = \"10s\", wall = \"500ms\" }");
@@ -52,7 +52,7 @@ fn a_worker_has_the_last_word_on_the_limits_of_a_receiver_that_the_coordinator_c
 }
 
 #[test]
-fn what_a_receiver_is_refused_is_told_as_something_that_nobody_can_grant_it() {
+fn denial_of_a_receiver_says_it_cannot_be_granted() {
     let settings = "settings = { url = \"http://127.0.0.1:1\", name = \"inner.example\", address = \"127.0.0.1:1\" }";
     let site = site("secret-not-granted-to-receiver", settings);
     let _coordinator = site.coordinator();

@@ -133,7 +133,7 @@ impl Machine {
 }
 
 #[test]
-fn the_aws_cli_copies_and_lists_with_whatever_a_worker_gives_it_through_a_rotation() {
+fn worker_serves_the_aws_cli_through_a_rotation() {
     let machine = Machine::new();
     let coordinator = machine.site.coordinator();
     let worker = machine.site.worker("worker");

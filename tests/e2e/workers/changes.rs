@@ -11,7 +11,7 @@ use super::watcher::Watcher;
 use crate::deputy::exit;
 
 #[test]
-fn what_is_no_longer_delivered_to_a_group_is_withdrawn_and_what_is_arrives() {
+fn delivery_change_withdraws_and_publishes() {
     let site = Site::usual("").instance("extra", "any", &[GROUP]);
     let _coordinator = site.coordinator();
     let component = guest("files").unwrap();
@@ -65,7 +65,7 @@ fn receivers_of_a_group_come_and_go_with_their_files() {
 }
 
 #[test]
-fn a_command_is_run_when_the_unit_is_there_and_once_for_each() {
+fn hook_command_runs_once_per_published_unit() {
     let site = Site::usual("");
     let _coordinator = site.coordinator();
     let told = site.home.path("secrets/told");
@@ -109,7 +109,7 @@ fn worker_hook(status: &serde_json::Value) -> Option<(bool, Option<String>)> {
 }
 
 #[test]
-fn a_command_that_fails_is_told_and_changes_nothing_of_what_is_published() {
+fn hook_failure_is_reported_and_keeps_the_unit() {
     let site = Site::usual("");
     let _coordinator = site.coordinator();
     site.configure("worker", "[receivers.app]\non-change = { command = [\"/bin/false\"] }");
@@ -124,7 +124,7 @@ fn a_command_that_fails_is_told_and_changes_nothing_of_what_is_published() {
 }
 
 #[test]
-fn a_process_gets_a_signal_and_finds_the_unit_that_it_is_about() {
+fn hook_signal_arrives_after_the_unit() {
     let site = Site::usual("");
     let _coordinator = site.coordinator();
     let (pid_file, heard) = (site.home.path("app.pid"), site.home.path("secrets/heard"));

@@ -52,7 +52,7 @@ fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
 }
 
 #[test]
-fn boto3_reads_and_writes_with_what_a_worker_gives_it_and_with_what_comes_next() {
+fn worker_endpoint_serves_boto3_through_a_rotation() {
     let site = Site::new("").instance("s3", "s3", &[GROUP]);
     let give = || {
         let payload = s3::obtained();

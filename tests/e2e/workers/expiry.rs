@@ -12,7 +12,7 @@ use super::watcher::Watcher;
 use crate::deputy::exit;
 
 #[test]
-fn a_certificate_is_renewed_while_there_is_a_coordinator_and_ends_where_there_was_none() {
+fn certificate_expires_without_a_coordinator() {
     let site = Site::usual("certificate-life = \"10s\"\nauthority-life = \"100s\"");
     let coordinator = site.coordinator();
     let (worker, away) = (site.worker("worker"), site.worker("away"));
@@ -43,7 +43,7 @@ fn a_certificate_is_renewed_while_there_is_a_coordinator_and_ends_where_there_wa
 }
 
 #[test]
-fn a_lease_that_nobody_replaces_is_kept_or_removed_as_the_worker_s_operator_says() {
+fn expired_lease_is_kept_or_removed_as_configured() {
     let site = Site::usual("");
     site.home.edit("lifetime = \"1h\"", "lifetime = \"6s\"");
     // It begins when the file is written, so there is none before everybody is there.
@@ -72,7 +72,7 @@ fn a_lease_that_nobody_replaces_is_kept_or_removed_as_the_worker_s_operator_says
 }
 
 #[test]
-fn a_worker_whose_clock_is_behind_is_told_that_its_certificate_has_ended() {
+fn certificate_expiry_is_reported_despite_a_slow_clock() {
     let site = Site::usual("certificate-life = \"10s\"");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");

@@ -9,7 +9,7 @@ use super::watcher::Watcher;
 use crate::faults::namespace::Namespace;
 
 #[test]
-fn a_full_disk_leaves_the_unit_before_whole_and_the_newer_one_comes_when_there_is_room() {
+fn worker_disk_full_keeps_the_previous_unit() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let mut disk = Namespace::with_small_disk(&site.home.path("secrets/worker"), "256k");
@@ -51,7 +51,7 @@ fn a_full_disk_leaves_the_unit_before_whole_and_the_newer_one_comes_when_there_i
 }
 
 #[test]
-fn a_worker_that_could_not_keep_the_newest_does_not_go_back_when_it_is_killed_and_starts_again() {
+fn worker_disk_full_never_goes_back_after_a_kill() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let mut disk = Namespace::with_small_disk(&site.home.path("worker-state"), "64m");

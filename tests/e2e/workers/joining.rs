@@ -6,7 +6,7 @@ use super::site::{GROUP, Site, Worker};
 use crate::deputy::exit;
 
 #[test]
-fn a_join_string_that_was_stolen_is_good_for_nothing_once_it_was_used() {
+fn enrolment_join_string_works_once() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let token = site.token(GROUP, &[]);
@@ -43,7 +43,7 @@ fn unused_tokens(site: &Site) -> usize {
 }
 
 #[test]
-fn a_join_string_that_was_made_anew_in_the_configuration_makes_nobody_else_of_a_worker_that_is_well() {
+fn enrolment_new_join_string_keeps_a_valid_identity() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     deploy(&site);
@@ -67,7 +67,7 @@ fn a_join_string_that_was_made_anew_in_the_configuration_makes_nobody_else_of_a_
 }
 
 #[test]
-fn who_was_shut_out_joins_by_a_new_string_in_the_configuration_when_it_is_started_again() {
+fn enrolment_removed_worker_joins_with_a_new_string() {
     let site = Site::usual("");
     let _coordinator = site.coordinator();
     deploy(&site);
@@ -94,7 +94,7 @@ fn who_was_shut_out_joins_by_a_new_string_in_the_configuration_when_it_is_starte
 }
 
 #[test]
-fn a_token_that_was_revoked_or_has_expired_lets_nobody_in() {
+fn enrolment_refuses_revoked_and_expired_tokens() {
     let site = Site::usual("");
     let _coordinator = site.coordinator();
     let (revoked, expired) = (site.token(GROUP, &["--uses", "5"]), site.token(GROUP, &["--ttl", "1s"]));
@@ -110,7 +110,7 @@ fn a_token_that_was_revoked_or_has_expired_lets_nobody_in() {
 }
 
 #[test]
-fn who_answers_in_the_coordinator_s_place_gets_no_token_and_gives_no_lease() {
+fn enrolment_impostor_gets_no_token() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let (used, fresh) = (site.token(GROUP, &[]), site.token(GROUP, &[]));
@@ -138,7 +138,7 @@ fn who_answers_in_the_coordinator_s_place_gets_no_token_and_gives_no_lease() {
 }
 
 #[test]
-fn a_worker_of_another_group_is_refused_what_it_wants_and_nothing_else_changes() {
+fn group_limits_what_a_worker_can_fetch() {
     let site = Site::usual("").instance("theirs", "any", &["etl"]);
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -172,7 +172,7 @@ fn a_worker_of_another_group_is_refused_what_it_wants_and_nothing_else_changes()
 }
 
 #[test]
-fn mistakes_on_the_way_to_a_worker_are_told_with_what_mends_them() {
+fn enrolment_mistakes_are_reported_with_their_fix() {
     let site = Site::usual("");
     let _coordinator = site.coordinator();
     let out = site.home.path("secrets/typo");

@@ -24,7 +24,7 @@ const KILLS: usize = 15;
 const LIFE: Duration = Duration::from_secs(10);
 
 #[test]
-fn through_two_hundred_rotations_and_kills_of_either_side_no_unit_is_torn_lost_or_expired() {
+fn kills_of_either_side_tear_no_unit() {
     let script = Script::new(|call| {
         let payload = Payload::new(&call.instance, u64::try_from(call.number).unwrap(), LIFE);
         format!("payload {}\nvalid-until {}\n", payload.text(), payload.until)

@@ -41,7 +41,7 @@ fn late_workers_get_what_is_there_and_all_get_what_comes() {
 }
 
 #[test]
-fn a_coordinator_that_comes_back_takes_nothing_away_and_hears_again_what_is_applied() {
+fn restart_of_the_coordinator_withdraws_nothing() {
     // Of the second instance there has never been a lease.
     let site = Site::usual("").instance("never", "any", &[GROUP]);
     fs::remove_file(site.home.path("secrets/never.payload")).unwrap();
@@ -74,7 +74,7 @@ fn is_current(site: &Site, revision: u64) -> bool {
 }
 
 #[test]
-fn a_worker_that_was_killed_or_stopped_goes_on_where_it_was() {
+fn restart_of_a_worker_continues_where_it_was() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -97,7 +97,7 @@ fn a_worker_that_was_killed_or_stopped_goes_on_where_it_was() {
 }
 
 #[test]
-fn without_a_coordinator_a_worker_starts_from_what_it_kept_and_says_how_old_that_is() {
+fn restart_without_a_coordinator_uses_the_cache() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -127,7 +127,7 @@ fn without_a_coordinator_a_worker_starts_from_what_it_kept_and_says_how_old_that
 }
 
 #[test]
-fn a_state_that_another_key_sealed_is_left_alone_and_so_is_what_is_published() {
+fn state_sealed_by_another_key_is_left_alone() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -151,7 +151,7 @@ fn a_state_that_another_key_sealed_is_left_alone_and_so_is_what_is_published() {
 }
 
 #[test]
-fn a_second_worker_of_one_state_directory_ends_and_spends_no_token() {
+fn state_directory_admits_one_worker() {
     let site = Site::usual("");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");

@@ -61,7 +61,7 @@ fn is_current(site: &Site, id: &str) -> bool {
 }
 
 #[test]
-fn while_a_worker_is_paused_all_others_get_each_lease_and_then_it_has_the_newest_at_once() {
+fn paused_worker_delays_no_other_and_catches_up() {
     let script = granting();
     let site = site(&script);
     let coordinator = site.coordinator();
@@ -110,7 +110,7 @@ fn while_a_worker_is_paused_all_others_get_each_lease_and_then_it_has_the_newest
 }
 
 #[test]
-fn who_reads_nothing_is_let_go_however_much_there_is_for_it_and_delays_nobody_until_then() {
+fn paused_reader_is_disconnected() {
     let site = LARGE.iter().fold(Site::usual(""), |site, name| site.instance(name, "any", &[GROUP]));
     let coordinator = site.coordinator();
     let (paused, other) = (site.worker("paused"), site.worker("other"));
@@ -156,7 +156,7 @@ fn who_reads_nothing_is_let_go_however_much_there_is_for_it_and_delays_nobody_un
 }
 
 #[test]
-fn a_worker_that_is_paused_at_any_moment_shows_whole_units() {
+fn paused_worker_shows_whole_units() {
     const PAUSES: u64 = 30;
     let mut chance = Chance::from_environment();
     let script = granting();

@@ -5,7 +5,7 @@ use super::watcher::Watcher;
 use crate::deputy::exit;
 
 #[test]
-fn who_is_removed_is_cut_off_at_once_keeps_its_unit_and_may_join_again() {
+fn removed_worker_is_disconnected_and_may_join_again() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let (worker, other) = (site.worker("worker"), site.worker("other"));
@@ -40,7 +40,7 @@ fn who_is_removed_is_cut_off_at_once_keeps_its_unit_and_may_join_again() {
 }
 
 #[test]
-fn who_is_banned_is_not_let_in_by_anything_that_it_has() {
+fn banned_worker_is_refused_with_any_credential() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let token = site.token(GROUP, &["--uses", "2"]);

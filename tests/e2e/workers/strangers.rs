@@ -58,7 +58,7 @@ except OSError as error:
 ";
 
 #[test]
-fn old_tls_garbage_and_oversized_frames_end_their_own_connection_and_no_other() {
+fn garbage_ends_only_its_own_connection() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -92,7 +92,7 @@ fn copied(site: &Site) -> Worker<'_> {
 }
 
 #[test]
-fn a_copied_identity_is_noticed_when_it_renews_and_then_lets_neither_in() {
+fn copied_identity_is_locked_at_its_renewal() {
     let site = Site::usual(SHORT);
     let coordinator = site.coordinator();
     let worker = copied(&site);
@@ -114,7 +114,7 @@ fn a_copied_identity_is_noticed_when_it_renews_and_then_lets_neither_in() {
 }
 
 #[test]
-fn a_copied_identity_that_comes_after_the_worker_renewed_gets_nothing_and_locks_both_out() {
+fn copied_identity_after_a_renewal_locks_both() {
     let site = Site::usual(SHORT);
     let coordinator = site.coordinator();
     copied(&site).kill();

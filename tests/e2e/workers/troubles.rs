@@ -18,7 +18,7 @@ fn said(site: &Site, worker: &str, instance: &str) -> Value {
 }
 
 #[test]
-fn a_receiver_that_computes_for_ever_keeps_no_other_waiting_and_is_ended() {
+fn receiver_that_loops_delays_no_other() {
     let site = Site::usual("").instance("odd", "hostile", &[GROUP]);
     let coordinator = site.coordinator();
     site.configure(
@@ -54,7 +54,7 @@ fn a_receiver_that_computes_for_ever_keeps_no_other_waiting_and_is_ended() {
 }
 
 #[test]
-fn of_a_receiver_that_traps_the_unit_before_stays_and_the_coordinator_shows_why() {
+fn receiver_trap_keeps_the_unit_and_is_reported() {
     let mut site = Site::new("").instance("odd", "hostile", &[GROUP]);
     let component = site.home.path("receiver.wasm");
     fs::copy(guest("benign-receiver").unwrap(), &component).unwrap();
@@ -93,7 +93,7 @@ fn of_a_receiver_that_traps_the_unit_before_stays_and_the_coordinator_shows_why(
 }
 
 #[test]
-fn a_component_that_was_damaged_while_the_coordinator_was_away_takes_nothing_from_the_workers() {
+fn receiver_component_damage_withdraws_nothing() {
     let mut site = Site::new("").instance("creds", "any", &[GROUP]);
     let component = site.home.path("receiver.wasm");
     let whole = fs::read(guest("files").unwrap()).unwrap();
@@ -133,7 +133,7 @@ fn a_component_that_was_damaged_while_the_coordinator_was_away_takes_nothing_fro
 }
 
 #[test]
-fn a_receiver_that_fails_for_one_payload_goes_on_with_the_next() {
+fn receiver_failure_is_retried_with_the_next_payload() {
     let mut site = Site::new("").instance("creds", "any", &[GROUP]);
     let component = guest("files").unwrap();
     site.home.add(&format!(

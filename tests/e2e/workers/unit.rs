@@ -79,7 +79,7 @@ impl Unit {
 }
 
 #[test]
-fn a_unit_of_two_revisions_or_of_half_a_file_is_torn() {
+fn unit_check_detects_torn_units() {
     let (old, new) = (Payload::new("a", 1, Duration::ZERO).text(), Payload::new("a", 2, Duration::ZERO).text());
     let torn = |files: &[(&str, &str)]| {
         let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));

@@ -18,7 +18,7 @@ fn metric(port: u16, name: &str) -> Option<f64> {
 }
 
 #[test]
-fn probes_and_scrapers_see_what_is_applied_how_old_it_is_and_when_the_coordinator_is_away() {
+fn worker_health_shows_age_and_connection() {
     let site = Site::usual("");
     let coordinator = site.coordinator();
     let [port] = free_ports().unwrap();

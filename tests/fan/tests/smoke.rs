@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn a_hundred_workers_have_every_lease_also_when_some_read_nothing_and_after_they_all_came_at_once() {
+fn fanout_reaches_a_hundred_workers_despite_slow_ones() {
     let output = Command::new(env!("CARGO_BIN_EXE_deputy-fan"))
         .args(["--json", "--workers", "100", "--rounds", "1", "--loads", "1"])
         .env_remove("DEPUTY_FLINK_JAR")
@@ -25,7 +25,7 @@ fn a_hundred_workers_have_every_lease_also_when_some_read_nothing_and_after_they
 }
 
 #[test]
-fn a_jar_of_flink_that_is_not_there_is_said_before_anything_is_measured() {
+fn fanout_reports_a_missing_flink_jar_first() {
     let output = Command::new(env!("CARGO_BIN_EXE_deputy-fan"))
         .args(["--workers", "1"])
         .env("DEPUTY_FLINK_JAR", "no-such.jar")

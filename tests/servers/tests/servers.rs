@@ -30,7 +30,7 @@ fn assume(endpoint: &str, secret: &str) -> Result<String, deputy_test_servers::E
 }
 
 #[test]
-fn seaweed_gives_a_session_that_reads_and_writes_and_refuses_a_wrong_key() {
+fn seaweed_sessions_work_and_wrong_keys_fail() {
     let seaweed = Seaweed::start().unwrap();
     assert_eq!(assume(&seaweed.endpoint(), Seaweed::SECRET_KEY).unwrap(), "hello\n");
     let refused = assume(&seaweed.endpoint(), "a/wrong/key").unwrap_err().to_string();
@@ -38,7 +38,7 @@ fn seaweed_gives_a_session_that_reads_and_writes_and_refuses_a_wrong_key() {
 }
 
 #[test]
-fn seaweed_that_is_killed_and_started_again_has_its_objects_and_knows_its_sessions() {
+fn seaweed_restart_keeps_objects_and_sessions() {
     let place = Place::new().unwrap();
     let seaweed = Seaweed::start_at(&place).unwrap();
     let assume = format!("{ASSUME}print(c['AccessKeyId'], c['SecretAccessKey'], c['SessionToken'])");
@@ -64,7 +64,7 @@ print(sts.get_session_token()['Credentials']['AccessKeyId'])";
 }
 
 #[test]
-fn a_server_that_is_stopped_hangs_until_it_goes_on() {
+fn server_paused_hangs_until_resumed() {
     let moto = Moto::start().unwrap();
     moto.server().signal("STOP").unwrap();
     assert!(get(moto.port(), "/moto-api/data.json").is_none());
@@ -83,7 +83,7 @@ print(json.load(urllib.request.urlopen(os.environ['URL'], data=form))['token_typ
 }
 
 #[test]
-fn a_server_ends_with_its_folder_when_it_is_dropped() {
+fn server_ends_with_its_folder_on_drop() {
     let server = OAuth2::start().unwrap();
     let (port, folder) = (server.port(), server.server().folder().to_owned());
     assert!(get(port, "/jwks").is_some());

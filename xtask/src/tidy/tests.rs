@@ -93,13 +93,13 @@ fn manifest(name: &str, dependencies: &str) -> String {
 }
 
 #[test]
-fn a_tidy_tree_passes() {
+fn tidy_tree_passes() {
     let found = Repository::tidy().scan(&NO_FLOORS);
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
-fn a_scan_that_sees_too_little_fails() {
+fn tidy_scan_that_sees_too_little_fails() {
     let floors = Floors { files: 1000, crates: 100, dependencies: 9, guests: 2, limits: 2, codes: 2, tests: 2 };
     let found = Repository::tidy().scan(&floors);
     for kind in ["text files", "crates", "dependencies", "hostile guests", "limits", "codes of refusals", "tests"] {
@@ -108,7 +108,7 @@ fn a_scan_that_sees_too_little_fails() {
 }
 
 #[test]
-fn a_dependency_against_the_arrows_is_found() {
+fn tidy_finds_a_dependency_against_the_arrows() {
     let tree = Repository::tidy();
     tree.write("runtime/config/Cargo.toml", &manifest("deputy-config", "deputy-observe = { path = \"../observe\" }"));
     tree.append("runtime/config/src/lib.rs", "use deputy_observe;\n");
@@ -116,7 +116,7 @@ fn a_dependency_against_the_arrows_is_found() {
 }
 
 #[test]
-fn a_runtime_in_the_pure_crate_is_found() {
+fn tidy_finds_a_runtime_in_the_pure_crate() {
     let tree = Repository::tidy();
     tree.write("runtime/core/Cargo.toml", &manifest("deputy-core", "tokio = \"1\""));
     tree.append("runtime/core/src/lib.rs", "use tokio as _;\n");
@@ -124,7 +124,7 @@ fn a_runtime_in_the_pure_crate_is_found() {
 }
 
 #[test]
-fn wasmtime_elsewhere_than_in_the_sandbox_is_found() {
+fn tidy_finds_wasmtime_outside_the_sandbox() {
     let tree = Repository::tidy();
     tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "wasmtime-environ = \"48\""));
     tree.append("runtime/observe/src/lib.rs", "extern crate wasmtime_environ;\n");
@@ -135,7 +135,7 @@ fn wasmtime_elsewhere_than_in_the_sandbox_is_found() {
 }
 
 #[test]
-fn toml_elsewhere_than_in_the_configuration_is_found() {
+fn tidy_finds_toml_outside_the_configuration() {
     let tree = Repository::tidy();
     tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "toml = \"1\""));
     tree.append("runtime/observe/src/lib.rs", "extern crate toml;\n");
@@ -143,7 +143,7 @@ fn toml_elsewhere_than_in_the_configuration_is_found() {
 }
 
 #[test]
-fn dependency_that_no_code_names_is_found() {
+fn tidy_finds_an_unused_dependency() {
     for text in ["", "//! bytes::Bytes\n", "// use bytes::Bytes;\n", "fn bytes() {}\n", "use my_bytes::Bytes;\n"] {
         let tree = Repository::tidy();
         tree.write("runtime/store/Cargo.toml", &manifest("deputy-store", "bytes = \"1\""));
@@ -161,7 +161,7 @@ fn dependency_that_no_code_names_is_found() {
 }
 
 #[test]
-fn dependency_of_tests_alone_is_looked_for_in_the_tests() {
+fn tidy_looks_for_dev_dependencies_in_tests() {
     let tree = Repository::tidy();
     let manifest = manifest("deputy-store", "[dev-dependencies]\nbytes = \"1\"");
     tree.write("runtime/store/Cargo.toml", &manifest);
@@ -174,7 +174,7 @@ fn dependency_of_tests_alone_is_looked_for_in_the_tests() {
 }
 
 #[test]
-fn a_crate_without_a_row_is_found() {
+fn tidy_finds_a_crate_without_a_row() {
     let tree = Repository::tidy();
     tree.write("runtime/extra/Cargo.toml", &manifest("deputy-extra", ""));
     tree.write("runtime/extra/src/lib.rs", "//! New.\n");
@@ -184,14 +184,14 @@ fn a_crate_without_a_row_is_found() {
 }
 
 #[test]
-fn a_limit_that_no_guest_tries_is_found() {
+fn tidy_finds_a_limit_that_no_guest_tries() {
     let tree = Repository::tidy();
     tree.write("runtime/core/src/limits.rs", "//! Limits.\npub enum Limit {\n    LogLines,\n    WallTime,\n}\n");
     tree.finds(&["tests/guests/examples/wall_time_*.rs", "WallTime"]);
 }
 
 #[test]
-fn a_guest_that_no_test_runs_is_found() {
+fn tidy_finds_a_guest_that_no_test_runs() {
     let tree = Repository::tidy();
     tree.append("tests/guests/Cargo.toml", "[[example]]\nname = \"cpu_loop\"\npath = \"examples/cpu_loop.rs\"\n");
     tree.write("tests/guests/examples/cpu_loop.rs", "//! Hostile.\n");
@@ -199,7 +199,7 @@ fn a_guest_that_no_test_runs_is_found() {
 }
 
 #[test]
-fn a_guest_that_nobody_builds_is_found() {
+fn tidy_finds_a_guest_that_is_not_built() {
     let tree = Repository::tidy();
     tree.write("tests/guests/examples/more/cpu_loop.rs", "//! Hostile.\n");
     tree.append("tests/hostile/attempts.rs", "fn cpu_loop() {}\n");
@@ -208,28 +208,28 @@ fn a_guest_that_nobody_builds_is_found() {
 }
 
 #[test]
-fn a_code_that_no_test_expects_is_found() {
+fn tidy_finds_a_code_that_no_test_expects() {
     let tree = Repository::tidy();
     tree.write("tests/hostile/attempts.rs", &format!("//! Attempts.\n{FLOOD}// {CODE}"));
     tree.finds(&["host-not-granted"]);
 }
 
 #[test]
-fn a_file_that_is_too_long_is_found() {
+fn tidy_finds_a_file_that_is_too_long() {
     let tree = Repository::tidy();
     tree.append("runtime/observe/src/lib.rs", &"// line\n".repeat(900));
     tree.finds(&["runtime/observe/src/lib.rs", "901 lines"]);
 }
 
 #[test]
-fn a_file_without_documentation_is_found() {
+fn tidy_finds_a_file_without_documentation() {
     let tree = Repository::tidy();
     tree.write("runtime/observe/src/lib.rs", "fn undocumented() {}\n");
     tree.finds(&["runtime/observe/src/lib.rs", "`//! `"]);
 }
 
 #[test]
-fn a_file_that_nobody_compiles_is_found() {
+fn tidy_finds_a_file_that_is_not_compiled() {
     let tree = Repository::tidy();
     tree.write("runtime/observe/src/forgotten.rs", "//! Forgotten.\n");
     tree.finds(&["runtime/observe/src/forgotten.rs", "nobody compiles it"]);
@@ -238,7 +238,7 @@ fn a_file_that_nobody_compiles_is_found() {
 }
 
 #[test]
-fn a_path_of_a_machine_and_a_host_of_a_registry_are_found() {
+fn tidy_finds_machine_paths_and_registry_hosts() {
     let tree = Repository::tidy();
     tree.write("notes.md", &format!("see {}{}notes\n", "/ro", "ot/"));
     tree.finds(&["notes.md:1", "machine"]);
@@ -248,14 +248,14 @@ fn a_path_of_a_machine_and_a_host_of_a_registry_are_found() {
 }
 
 #[test]
-fn a_large_file_is_found() {
+fn tidy_finds_a_large_file() {
     let tree = Repository::tidy();
     tree.write("data.bin", &"\u{0}".repeat((1 << 20) + 1));
     tree.finds(&["data.bin", "1048577 bytes"]);
 }
 
 #[test]
-fn what_git_ignores_is_not_looked_at() {
+fn tidy_skips_what_git_ignores() {
     let tree = Repository::tidy();
     tree.write(".gitignore", "/target/\n");
     tree.write("target/bad.rs", "no documentation\n");
