@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, LeaseVersion, SecretBytes, Timestamp};
+use deputy_core::time::{Clock, MonotonicTime, Now};
+use deputy_core::{Delivery, InstanceName, LeaseVersion, Revision, SecretBytes, Timestamp};
 use deputy_http_server::{HttpListener, serve};
 use deputy_link::WorkerState;
 use deputy_local::{ControlError, SocketFile};
-use deputy_worker::endpoint::{Clock, LeaseAccess, LocalEndpoint, StatusSource};
+use deputy_worker::endpoint::{LeaseAccess, LocalEndpoint, StatusSource};
 use deputy_worker::status::{AbsentStatus, ConnectionStatus, DeliveryStatus, WorkerReport};
 use insta::assert_snapshot;
 use tokio::runtime::Runtime;
@@ -99,7 +99,8 @@ impl Worker {
             held.deliveries.insert(instance, delivery);
         }
         let (sender, receiver) = watch::channel(Arc::new(held));
-        let clock: Clock = Arc::new(|| Timestamp::from_millis(0));
+        let clock: Arc<dyn Clock> =
+            Arc::new(|| Now { mono: MonotonicTime::default(), wall: Timestamp::from_millis(0) });
         let runtime = Runtime::new().unwrap();
         let file = runtime.block_on(async {
             let (listener, file) = SocketFile::listen(&home.path("worker.sock"), 0o600).unwrap();

@@ -1,7 +1,9 @@
 //! When to renew, and when to try again.
 
 use deputy_core::Span;
-use deputy_core::schedule::{FailureKind, FailureRecord, OperatorEvent, Policy, Ratio, RetryPolicy, delay};
+use deputy_core::failure::{FailureKind, FailureRecord};
+use deputy_core::retry::RetryPolicy;
+use deputy_core::schedule::{OperatorEvent, Policy, Ratio};
 
 use crate::HOUR;
 use crate::world::{World, failed, lasting, plain, plan, until};
@@ -34,15 +36,15 @@ fn retry_goes_on_until_a_call_succeeds() {
 #[test]
 fn renewal_delay_follows_the_ratio() {
     let policy = Policy { ratio: Ratio::thousandths(500), jitter: Ratio::thousandths(0), ..Policy::default() };
-    assert_eq!(delay::renewal(&policy, Span::millis(100), u16::MAX), Span::millis(50));
+    assert_eq!(policy.renewal_delay(Span::millis(100), u16::MAX), Span::millis(50));
 }
 
 /// `calculateRetryDelayShouldDoubleOnConsecutiveFailures`: from 10 s to 80 s in four steps, within the jitter.
 #[test]
 fn retry_delay_doubles_with_each_failure() {
     for (failures, most) in [(1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (6, 300), (40, 300)] {
-        let longest = delay::retry(&RETRY, &trouble(), failures, None, 0);
-        let shortest = delay::retry(&RETRY, &trouble(), failures, None, u16::MAX);
+        let longest = RETRY.delay(trouble().kind, failures, None, 0);
+        let shortest = RETRY.delay(trouble().kind, failures, None, u16::MAX);
         assert_eq!((shortest, longest), (Span::millis(most * 500), Span::secs(most)), "after {failures}");
     }
 }
@@ -66,7 +68,7 @@ fn retry_delay_restarts_after_a_success() {
 fn retry_delay_is_at_most_a_third_of_the_lease() {
     for failures in [1, 4, 20] {
         for chance in [0, u16::MAX / 2, u16::MAX] {
-            let wait = delay::retry(&RETRY, &trouble(), failures, Some(Span::secs(30)), chance);
+            let wait = RETRY.delay(trouble().kind, failures, Some(Span::secs(30)), chance);
             assert_eq!(wait, Span::secs(10), "after {failures}");
         }
     }
@@ -102,7 +104,7 @@ fn retry_after_expiry_backs_off_up_to_the_usual_life() {
 fn retry_delay_has_a_minimum() {
     for (floor, least) in [(0, 10), (100, 100), (2500, 2500)] {
         let retry = RetryPolicy { floor: Span::millis(floor), ..RETRY };
-        let wait = delay::retry(&retry, &trouble(), 1, Some(Span::millis(1)), u16::MAX);
+        let wait = retry.delay(trouble().kind, 1, Some(Span::millis(1)), u16::MAX);
         assert_eq!(wait, Span::millis(least));
     }
 }

@@ -1,8 +1,9 @@
 //! Flink's jobs, which register for tokens: instances that are added, used and removed here.
 
 use deputy_core::Span;
+use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    CallOutcome, ConfigFingerprint, FailureKind, InstancePlan, ObtainMode, OperatorEvent, Readiness, ScheduleEvent,
+    CallOutcome, ConfigFingerprint, InstancePlan, ObtainMode, OperatorEvent, Readiness, ScheduleEvent,
 };
 
 use crate::HOUR;

@@ -1,7 +1,8 @@
 //! Obtaining again when somebody asks: `reobtainDelegationTokens` there, the operator's wish here.
 
 use deputy_core::Span;
-use deputy_core::schedule::{Budget, ConfigFingerprint, FailureKind, ScheduleEvent};
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{Budget, ConfigFingerprint, ScheduleEvent};
 
 use crate::HOUR;
 use crate::world::{Did, Saves, World, name, plain, plan};

@@ -1,7 +1,8 @@
 //! Start, stop, and what is under way in between.
 
 use deputy_core::Span;
-use deputy_core::schedule::{CallOutcome, FailureKind, InstancePlan, RevocationPolicy, ScheduleEvent, Switch};
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{CallOutcome, InstancePlan, RevocationPolicy, ScheduleEvent, Switch};
 
 use crate::HOUR;
 use crate::world::{Did, World, lasting, name, plain, plan, revoking};

@@ -1,7 +1,8 @@
 //! Spark's `HadoopDelegationTokenManagerSuite`, `NonKerberosCredentialsSuite`, and what its users found.
 
 use deputy_core::Span;
-use deputy_core::schedule::{CallOutcome, FailureKind, LeaseOrigin, PreferredSource, Readiness, ScheduleEvent};
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{CallOutcome, LeaseOrigin, PreferredSource, Readiness, ScheduleEvent};
 
 use crate::HOUR;
 use crate::world::{World, file, name, plain, plan, until};

@@ -1,7 +1,9 @@
 //! Spark's `UserCredentialManagerSuite` (SPARK-57703, unreleased).
 
 use deputy_core::Span;
-use deputy_core::schedule::{FailureKind, FailureRecord, OperatorEvent, RetryPolicy, ScheduleEvent, delay};
+use deputy_core::failure::{FailureKind, FailureRecord};
+use deputy_core::retry::RetryPolicy;
+use deputy_core::schedule::{OperatorEvent, ScheduleEvent};
 
 use crate::HOUR;
 use crate::world::{World, file, lasting, name, plain, plan, until};
@@ -68,12 +70,11 @@ fn credentials_backoff_grows_to_its_cap_and_accepts_zero() {
     let trouble =
         FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at: World::silent(1).now().wall };
     let retry = RetryPolicy { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
-    let waits: Vec<u64> =
-        (1..=12).map(|failures| delay::retry(&retry, &trouble, failures, None, 0).as_millis()).collect();
+    let waits: Vec<u64> = (1..=12).map(|failures| retry.delay(trouble.kind, failures, None, 0).as_millis()).collect();
     assert!(waits.is_sorted() && waits[11] == 600_000, "{waits:?}");
-    assert_eq!(delay::retry(&retry, &trouble, u32::MAX, None, 0), Span::secs(600));
+    assert_eq!(retry.delay(trouble.kind, u32::MAX, None, 0), Span::secs(600));
     let zero = RetryPolicy { floor: Span::secs(0), most: Span::secs(0), slow: Span::secs(0) };
-    assert!(delay::retry(&zero, &trouble, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
+    assert!(zero.delay(trouble.kind, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
 }
 
 /// "provider isolation", "coexistence with Kerberos manager and mutual failure isolation"

@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, LeaseVersion, SecretBytes, Timestamp};
+use deputy_core::time::Clock;
+use deputy_core::{Delivery, InstanceName, LeaseVersion, Revision, SecretBytes, Timestamp};
 use deputy_http_server::{listen, serve};
 use deputy_link::WorkerState;
 use deputy_sources::SourceContext;
+use deputy_support::SystemClock;
 use deputy_test_servers::{Error, aws, boto, free_ports};
-use deputy_worker::endpoint::{AwsEndpoint, Clock, TokenFile};
+use deputy_worker::endpoint::{AwsEndpoint, TokenFile};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -57,7 +58,7 @@ impl Endpoint {
         let (held, receiver) = watch::channel(Arc::default());
         let [port] = free_ports().unwrap();
         let token_file = home.path("secrets/endpoint.token");
-        let clock: Clock = Arc::new(now);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let instance: InstanceName = "s3".parse().unwrap();
         let uri = format!("http://127.0.0.1:{port}{}", AwsEndpoint::path(&instance));
         runtime.block_on(async {
@@ -77,8 +78,8 @@ impl Endpoint {
         let delivery = Delivery {
             instance: instance.clone(),
             service: "s3".parse().unwrap(),
-            stamp: LeaseVersion { revision: Revision(revision), obtained_at: now() },
-            valid_until: Timestamp::from_millis(now().as_millis() + millis),
+            stamp: LeaseVersion { revision: Revision(revision), obtained_at: SystemClock::wall() },
+            valid_until: Timestamp::from_millis(SystemClock::wall().as_millis() + millis),
             payload: Arc::new(SecretBytes::new(payload.clone().into_bytes())),
         };
         let held = WorkerState {
@@ -105,11 +106,6 @@ impl Endpoint {
             environment,
         )
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
 }
 
 fn key_id(payload: &str) -> String {

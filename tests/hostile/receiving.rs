@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, LeaseVersion, Limits, OutputPath, Outputs, ReceiverPlan, SecretBytes, Timestamp};
+use deputy_core::{
+    Delivery, LeaseVersion, Limits, OutputPath, Outputs, ReceiverPlan, Revision, SecretBytes, Timestamp,
+};
 use deputy_sandbox::LoadedReceiver;
 
 use crate::harness::{Seen, host, seen};

@@ -7,6 +7,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deputy_core::grant::{JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
+use deputy_core::time::CivilDate;
 use deputy_core::{Limits, Span, Timestamp};
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ fn now() -> u64 {
 /// `YYYYMMDD`, so many days from today.
 fn day(from_today: i64) -> String {
     let at = now().checked_add_signed(from_today * 86_400).unwrap();
-    let (year, month, date) = Timestamp::from_millis(at * 1000).date();
+    let CivilDate { year, month, day: date } = Timestamp::from_millis(at * 1000).date();
     format!("{year:04}{month:02}{date:02}")
 }
 

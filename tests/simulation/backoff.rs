@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::delay::LONGEST_THROTTLE;
-use deputy_core::schedule::{FailureKind, InstancePlan, Lease, Now, ProviderCall};
+use deputy_core::failure::FailureKind;
+use deputy_core::retry::LONGEST_THROTTLE;
+use deputy_core::schedule::{InstancePlan, Lease, ProviderCall};
+use deputy_core::time::Now;
 use deputy_core::{InstanceName, Span};
 
 use crate::counts::Counts;

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::delay::LONGEST_LIFE;
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::LONGEST_LIFE;
 use deputy_core::schedule::{
-    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, InstanceSnapshot, Lease, LeaseOrigin,
-    LeaseRecord, MonotonicTime, Now, PreferredSource, ProviderCall, Readiness, Revision, ScheduleConfig, ScheduleEvent,
-    Switch, UpstreamName,
+    CallOutcome, ConfigFingerprint, InstanceActivity, InstancePlan, InstanceSnapshot, Lease, LeaseOrigin, LeaseRecord,
+    PreferredSource, ProviderCall, Readiness, ScheduleConfig, ScheduleEvent, Switch, UpstreamName,
 };
-use deputy_core::{InstanceName, Span};
+use deputy_core::time::{MonotonicTime, Now};
+use deputy_core::{InstanceName, Revision, Span};
 
 use crate::backoff::Backoff;
 use crate::counts::Counts;

@@ -1,7 +1,7 @@
 //! Time: what is true, and what the two clocks make of it.
 
 use deputy_core::Timestamp;
-use deputy_core::schedule::{MonotonicTime, Now};
+use deputy_core::time::{MonotonicTime, Now};
 
 pub(crate) struct Clocks {
     /// Milliseconds that really went by. Services and budgets live by it.

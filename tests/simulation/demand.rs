@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{InstancePlan, MonotonicTime, ObtainMode};
+use deputy_core::schedule::{InstancePlan, ObtainMode};
+use deputy_core::time::MonotonicTime;
 use deputy_core::{InstanceName, Span};
 
 #[derive(Default)]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{
     Account, Budget, CallRate, ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports, Policy, PreferredSource,
-    Ratio, RetryPolicy, RevocationPolicy, ScheduleConfig, Switch, UpstreamName,
+    Ratio, RevocationPolicy, ScheduleConfig, Switch, UpstreamName,
 };
 use deputy_core::{InstanceName, Span};
 use fastrand::Rng;

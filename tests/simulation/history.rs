@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::{
-    ConfigFingerprint, InitialBudget, Lease, LeaseRecord, MonotonicTime, ProviderCall, Schedule, ScheduleConfig,
-    ScheduleEvent, ScheduledCallId,
+    ConfigFingerprint, InitialBudget, Lease, LeaseRecord, ProviderCall, Schedule, ScheduleConfig, ScheduleEvent,
+    ScheduledCallId,
 };
+use deputy_core::time::MonotonicTime;
 use fastrand::Rng;
 
 use crate::budget::Budgets;

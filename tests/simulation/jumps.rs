@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{Lease, LeaseOrigin, Now, Revision};
-use deputy_core::{InstanceName, Span};
+use deputy_core::schedule::{Lease, LeaseOrigin};
+use deputy_core::time::Now;
+use deputy_core::{InstanceName, Revision, Span};
 
 /// Smaller differences between the clocks are drift.
 const TOLERANCE: u64 = 2000;

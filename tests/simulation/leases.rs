@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{
-    ASSUMED_LIFETIME, CallOutcome, ConfigFingerprint, InstancePlan, Lease, LeaseOrigin, LeaseRecord, MonotonicTime,
-    Now, ProviderCall, RetiredLease, Revision, Switch,
+    ASSUMED_LIFETIME, CallOutcome, ConfigFingerprint, InstancePlan, Lease, LeaseOrigin, LeaseRecord, ProviderCall,
+    RetiredLease, Switch,
 };
-use deputy_core::{InstanceName, Span, Timestamp};
+use deputy_core::time::{MonotonicTime, Now};
+use deputy_core::{InstanceName, Revision, Span, Timestamp};
 
 use crate::service::{number, payload};
 

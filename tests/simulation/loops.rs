@@ -1,6 +1,5 @@
 //! Whether it rests between two things that it does.
-
-use deputy_core::schedule::MonotonicTime;
+use deputy_core::time::MonotonicTime;
 
 #[derive(Default)]
 pub(crate) struct Loops {

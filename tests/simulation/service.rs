@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use deputy_core::schedule::{CallOutcome, FailureKind, FilePayload, Lease, ProviderCall};
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{CallOutcome, FilePayload, Lease, ProviderCall};
 use deputy_core::{SecretBytes, Span, Timestamp, Tokens};
 use fastrand::Rng;
 

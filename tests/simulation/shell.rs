@@ -223,8 +223,8 @@ impl History {
         }
     }
 
-    fn throttled(&mut self, name: &InstanceName, kind: deputy_core::schedule::FailureKind) {
-        if let deputy_core::schedule::FailureKind::Throttled(after) = kind {
+    fn throttled(&mut self, name: &InstanceName, kind: deputy_core::failure::FailureKind) {
+        if let deputy_core::failure::FailureKind::Throttled(after) = kind {
             self.counts.throttled += 1;
             let plan = self.checks.plan(name);
             let pause = after.min(plan.policy.retry.most);

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{
-    Account, InstanceActivity, InstancePlan, InstanceSnapshot, MonotonicTime, Now, ProviderCall, ScheduleConfig,
-    UpstreamName,
+    Account, InstanceActivity, InstancePlan, InstanceSnapshot, ProviderCall, ScheduleConfig, UpstreamName,
 };
+use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Span};
 
 use crate::budget::{pace, slowest_pace};

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{SecretBytes, Span};
+use deputy_core::{SecretBytes, Span, Revision};
 use deputy_link::Refusal;
 
 use super::*;

@@ -1,9 +1,8 @@
 //! How an instance's tokens are kept: when they are obtained, renewed, tried again and revoked.
 
 use deputy_core::Span;
-use deputy_core::schedule::{
-    CallRate, ObtainMode, Policy, PreferredSource, Ratio, RetryPolicy, RevocationPolicy, Switch,
-};
+use deputy_core::retry::RetryPolicy;
+use deputy_core::schedule::{CallRate, ObtainMode, Policy, PreferredSource, Ratio, RevocationPolicy, Switch};
 
 use crate::diagnostic::DiagnosticSink;
 use crate::value::{Located, TableReader, optional};

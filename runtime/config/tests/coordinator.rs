@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use deputy_config::{Colour, CoordinatorFile, CoordinatorSection, InstanceEntry, WorkersSection};
+use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{
-    Budget, CallRate, ObtainMode, Policy, PreferredSource, Ratio, RetryPolicy, RevocationPolicy, Switch, UpstreamName,
+    Budget, CallRate, ObtainMode, Policy, PreferredSource, Ratio, RevocationPolicy, Switch, UpstreamName,
 };
 use deputy_core::{FileSource, SecretSource, Span};
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
+use deputy_core::time::Clock;
 use deputy_core::{InstanceName, LeaseVersion, SecretBytes, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::{EnrolmentStatus, WorkerId};
@@ -14,7 +15,6 @@ use deputy_local::reply::{self, json};
 use deputy_local::{
     ControlError, ControlRequest, OTHER_GROUPS, Parameters, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
 };
-use deputy_observe::Clock;
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 

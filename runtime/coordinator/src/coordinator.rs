@@ -5,13 +5,14 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    CallOutcome, FailureKind, InitialBudget, InstanceSnapshot, LeaseRecord, MonotonicTime, Now, OperatorEvent,
-    ProviderCall, SaveId, Schedule, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
+    CallOutcome, InitialBudget, InstanceSnapshot, LeaseRecord, OperatorEvent, ProviderCall, SaveId, Schedule,
+    ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
 };
+use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{InstanceName, Span, in_one_line};
 use deputy_metrics::{CoordinatorMetrics, UpstreamMetrics};
-use deputy_observe::Clock;
 use deputy_sources::SourceContext;
 use deputy_store::{Store, StoreError, StoreKey, StoreLock};
 use tokio::sync::{mpsc, watch};

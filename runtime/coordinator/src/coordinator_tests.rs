@@ -4,8 +4,8 @@ use aws_lc_rs::rand::SystemRandom;
 use deputy_core::Span;
 use deputy_core::schedule::{Budget, ConfigFingerprint, InstancePlan, OptionalExports, Policy, UpstreamName};
 use deputy_http_server::HttpHandler;
-use deputy_observe::SystemClock;
 use deputy_store::{DirectoryStore, MasterKey};
+use deputy_support::SystemClock;
 use http::{Request, StatusCode};
 
 use super::*;

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, LeaseRecord, RetiredLease, Revision};
-use deputy_core::{SecretBytes, Timestamp};
+use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
+use deputy_core::{Revision, SecretBytes, Timestamp};
 use deputy_store::framing;
 use serde::{Deserialize, Serialize};
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_core::InstanceName;
-use deputy_core::schedule::{Lease, LeaseRecord, RetiredLease, Revision};
+use deputy_core::schedule::{Lease, LeaseRecord, RetiredLease};
+use deputy_core::{InstanceName, Revision};
 use deputy_store::{
     ExpectedVersion, KeyPrefix, MAX_VALUE, Namespace, Store, StoreError, StoreKey, StoreKeyError, Version, overwrite,
 };

@@ -32,7 +32,6 @@ pub use backup::{BackupError, RestoreSummary, Restoring, backed_up, restore};
 pub use client::{ControlClient, NewToken};
 pub use control::{Control, Reload, ReloadReply, TokenList, WorkerList};
 pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorError, CoordinatorOptions, LOCK};
-pub use deputy_observe::{Clock, SystemClock};
 pub use file_watcher::FilePlan;
 pub use handle::{CoordinatorHandle, ReloadSummary, RequestError};
 pub use health::CoordinatorHealth;

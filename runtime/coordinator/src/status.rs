@@ -1,6 +1,7 @@
 //! What the coordinator holds and why, for people and programs. Never a payload.
 
-use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Lease, Now, Readiness, UpstreamSnapshot};
+use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Lease, Readiness, UpstreamSnapshot};
+use deputy_core::time::Now;
 use deputy_core::{InstanceName, ServiceName, Span, Timestamp};
 use deputy_local::{FailureStatus, signed_millis};
 use deputy_metrics::LeaseMetrics;

@@ -1,37 +1,29 @@
-//! A lease on its way to those who use it.
+//! A lease on its way to a receiver.
+
+#![deny(missing_docs)]
 
 use std::sync::Arc;
 
-use crate::schedule::Revision;
-use crate::{InstanceName, SecretBytes, ServiceName, Timestamp};
+use crate::time::Timestamp;
+use crate::{InstanceName, LeaseVersion, SecretBytes, ServiceName};
 
 /// What a worker gets of a lease.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Whose it is.
+    /// The instance that obtained it.
     pub instance: InstanceName,
-    /// By which receivers are matched.
+    /// Receivers are matched by it.
     pub service: ServiceName,
     /// Which lease of the instance.
     pub stamp: LeaseVersion,
-    /// When it ends.
+    /// The expiry.
     pub valid_until: Timestamp,
     /// Opaque here.
     pub payload: Arc<SecretBytes>,
 }
 
-/// Tells one lease of an instance from another. The revision alone does not: where the coordinator's record was damaged,
-/// it begins again at 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LeaseVersion {
-    /// The number of the lease.
-    pub revision: Revision,
-    /// When it was obtained.
-    pub obtained_at: Timestamp,
-}
-
 impl Delivery {
-    /// Whether it is still good.
+    /// Whether it has not expired.
     pub fn is_valid(&self, now: Timestamp) -> bool {
         now < self.valid_until
     }

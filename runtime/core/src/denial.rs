@@ -6,6 +6,8 @@
 //! - The operator gets the lines of configuration that would allow it: [`Refusal::fix`]. A receiver is granted nothing,
 //!   so of one the operator is told that no line does.
 
+#![deny(missing_docs)]
+
 mod fix;
 
 use std::fmt;

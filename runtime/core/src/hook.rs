@@ -1,5 +1,7 @@
 //! How a workload is told of a change: a command, or a signal. Both are the operator's words.
 
+#![deny(missing_docs)]
+
 use std::fmt;
 
 /// A program by its full path, and its arguments. No shell reads them.

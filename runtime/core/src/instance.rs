@@ -1,5 +1,7 @@
 //! One configured instance: which component, with which settings, grants, secrets and limits; or which file.
 
+#![deny(missing_docs)]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

@@ -8,8 +8,6 @@
 //!
 //! This crate never does I/O, reads no clock, knows no runtime and no file format: time and addresses are arguments.
 
-#![deny(missing_docs)]
-
 // The tests' world names the crate as one from outside does, because tests/conformance has it too.
 #[cfg(test)]
 extern crate self as deputy_core;
@@ -17,6 +15,7 @@ extern crate self as deputy_core;
 mod delivery;
 mod denial;
 mod error_chain;
+pub mod failure;
 pub mod grant;
 mod hook;
 mod instance;
@@ -26,14 +25,18 @@ mod name;
 mod output;
 mod publish;
 mod receiver;
+pub mod retry;
+mod revision;
 pub mod schedule;
 mod secret;
+pub mod time;
 mod tokens;
 mod units;
 
-pub use delivery::{Delivery, LeaseVersion};
+pub use delivery::Delivery;
 pub use denial::{PolicyDenial, Principal};
 pub use error_chain::in_one_line;
+pub use failure::ProviderFailure;
 pub use hook::{HookCommand, HookCommandError, HookSignal};
 pub use instance::{Digest, DigestError, FileSource, Instance, SecretSource};
 pub use limit_overrides::{LimitError, LimitOverrides};
@@ -42,6 +45,8 @@ pub use name::{GroupName, InstanceName, NameError, ReceiverName, SecretName, Ser
 pub use output::{OutputPath, OutputPathError, Outputs};
 pub use publish::{Account, AccountError, Expired, FileMode, FileModeError};
 pub use receiver::{ReceiverPlan, Services, ServicesError};
+pub use revision::{LeaseVersion, Revision};
 pub use secret::SecretBytes;
-pub use tokens::{ProviderFailure, Timestamp, Tokens};
-pub use units::{ByteSize, Span, UnitError};
+pub use time::{Span, Timestamp};
+pub use tokens::Tokens;
+pub use units::{ByteSize, UnitError};

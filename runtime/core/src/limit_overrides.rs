@@ -4,6 +4,8 @@
 //! here and nowhere else: nothing is zero, and nothing is so large that one component could exhaust a usual machine, or so
 //! large that the engine has no room for it. A limit that is never reached would promise what nobody gets.
 
+#![deny(missing_docs)]
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 

@@ -1,5 +1,7 @@
 //! What one call may use. Each limit has a default that serves providers in all five languages.
 
+#![deny(missing_docs)]
+
 use std::fmt;
 
 use crate::{ByteSize, Span};

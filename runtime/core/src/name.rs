@@ -2,6 +2,8 @@
 //!
 //! All obey one rule, so that a name is safe in a file name, a log line, a TOML key and a metric's label.
 
+#![deny(missing_docs)]
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,5 +1,7 @@
 //! What a receiver leaves for the workload: files, published as one.
 
+#![deny(missing_docs)]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;

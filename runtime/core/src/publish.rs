@@ -1,5 +1,7 @@
 //! How published files look: their mode, whose they are, and what becomes of them when their lease ends.
 
+#![deny(missing_docs)]
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,5 +1,7 @@
 //! A receiver as it is called: which component, with which settings and limits, and what it accepts.
 
+#![deny(missing_docs)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;

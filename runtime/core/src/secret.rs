@@ -1,5 +1,7 @@
 //! Bytes that are wiped when they are dropped and cannot be printed.
 
+#![deny(missing_docs)]
+
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretBox};

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_config::{CoordinatorFile, InstanceEntry, ReceiverComponent};
-use deputy_coordinator::{Clock, CoordinatorConfig, Deliveries, GroupDeliveries, Provider};
-use deputy_core::schedule::{
-    Account, ConfigFingerprint, InstancePlan, MonotonicTime, OptionalExports, ScheduleConfig, UpstreamName,
-};
+use deputy_coordinator::{CoordinatorConfig, Deliveries, GroupDeliveries, Provider};
+use deputy_core::schedule::{Account, ConfigFingerprint, InstancePlan, OptionalExports, ScheduleConfig, UpstreamName};
+use deputy_core::time::{Clock, MonotonicTime};
 use deputy_core::{
     Digest, GroupName, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, SecretSource, ServiceName, Span,
     Timestamp, in_one_line,

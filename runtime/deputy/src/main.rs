@@ -39,10 +39,10 @@ mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, ValueEnum};
-use deputy_core::Timestamp;
+use deputy_support::SystemClock;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use serde::Serialize;
 
@@ -120,7 +120,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::ExitCodes(arguments) => exit_codes(context, arguments),
         Command::Get(arguments) => block_on(lease_commands::get(context, arguments)),
         Command::Inspect(arguments) => block_on(inspect::run(context, arguments)),
-        Command::Obtain(arguments) => block_on(obtain::run(context, arguments, now())),
+        Command::Obtain(arguments) => block_on(obtain::run(context, arguments, SystemClock::wall())),
         Command::Reload(arguments) => block_on(lease_commands::reload(context, arguments)),
         Command::Renew(arguments) => block_on(lease_commands::renew(context, arguments)),
         Command::Revoke(arguments) => block_on(lease_commands::revoke(context, arguments)),
@@ -144,12 +144,6 @@ fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result
     // A thread that waits for a file system that hangs does not keep the process.
     runtime.shutdown_timeout(SHUTDOWN);
     ended
-}
-
-#[expect(clippy::disallowed_methods, reason = "the program's entry asks the clock")]
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn completions(context: &Context, arguments: &cli::CompletionsArgs) -> Result<Exit, CommandError> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deputy_coordinator::Provider;
-use deputy_core::schedule::{CallOutcome, FailureKind, Lease, ProviderCall};
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
 use deputy_core::{Instance, PolicyDenial, Principal, ProviderFailure, SecretBytes, Tokens};
 use deputy_sandbox::{Call, CallError};
 

@@ -1,7 +1,7 @@
 //! Whether a receiver takes its settings. It is called once without deliveries, and what it leaves is thrown away: a
 //! receiver reads its settings before all else, and refuses those that it does not know.
 
-use deputy_core::schedule::FailureKind;
+use deputy_core::failure::FailureKind;
 use deputy_sandbox::LoadedReceiver;
 
 use crate::provider::{kind, message};

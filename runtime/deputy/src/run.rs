@@ -10,17 +10,19 @@ use aws_lc_rs::rand::SystemRandom;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
     Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, EnrolmentError, LeaseBoard, Reload,
-    ReloadReply, Removals, SystemClock, WorkerOptions, Workers, WorkersError,
+    ReloadReply, Removals, WorkerOptions, Workers, WorkersError,
 };
+use deputy_core::time::Clock as _;
 use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::server::ServerLimits;
 use deputy_link::{AuthorityError, CertificateLifetimes};
 use deputy_local::{ControlError, SocketFile};
 use deputy_metrics::CoordinatorMetrics;
-use deputy_observe::{Audit, Clock as _};
+use deputy_observe::Audit;
 use deputy_sandbox::CodeCache;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, Random, Store, StoreError};
+use deputy_support::SystemClock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -11,6 +11,7 @@ use deputy_sources::SourceContext;
 use deputy_store::{
     Archive, ArchiveError, DirectoryStore, MAX_ARCHIVE, MasterKey, MasterKeyError, Store, StoreKey, rekey,
 };
+use deputy_support::SystemClock;
 use serde::Serialize;
 
 use crate::cli::{StateBackup, StateCommand, StateRekey, StateRestore};
@@ -68,7 +69,7 @@ async fn backup(context: &Context, state: &State, arguments: &StateBackup) -> Re
     let output = PayloadFile::prepare(&arguments.file).map_err(|error| CommandError::new(Exit::Failed, error))?;
     let store = state.open().await?;
     let values = backed_up(&store).await.map_err(|error| failed(error, "cannot read the state"))?;
-    let archive = Archive { made_ms: crate::now().as_millis(), values };
+    let archive = Archive { made_ms: SystemClock::wall().as_millis(), values };
     let sealed =
         archive.seal(&state.key().await?, &random()).map_err(|error| failed(error, "cannot make the backup"))?;
     output.commit(&sealed).map_err(|error| CommandError::new(Exit::Failed, error))?;

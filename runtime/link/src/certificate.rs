@@ -24,9 +24,10 @@ use rustls::{
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::authority::ServerCertificate;
-use crate::clock::{Clock, TlsClock};
+use crate::clock::TlsClock;
 use crate::join::AuthorityFingerprint;
 use crate::name::{KeyDigest, WorkerId};
+use deputy_core::time::Clock;
 
 /// The coordinator's name in its certificate, wherever it runs.
 pub const COORDINATOR: &str = "coordinator.deputy.internal";
@@ -122,7 +123,7 @@ pub(crate) fn server(
     trusted: &[CertificateDer<'static>],
     served: ServerCertificate,
     tickets: Arc<dyn ProducesTickets>,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
 ) -> Result<Arc<ServerConfig>, Error> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots(trusted)?, crypto()).allow_unauthenticated().build();

@@ -1,22 +1,18 @@
-//! The wall clock of the coordinator's half: one for certificates, tickets and connections.
+//! The clock by which TLS judges certificates.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::Timestamp;
+use deputy_core::time::Clock;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-/// Reads a wall clock.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The clock by which TLS judges certificates.
-pub(crate) struct TlsClock(pub(crate) Clock);
+pub(crate) struct TlsClock(pub(crate) Arc<dyn Clock>);
 
 impl TimeProvider for TlsClock {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_millis((self.0)().as_millis())))
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(self.0.now().wall.as_millis())))
     }
 }
 

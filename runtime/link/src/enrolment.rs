@@ -12,7 +12,7 @@ mod set_back;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{MonotonicTime, Now};
+use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{GroupName, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 

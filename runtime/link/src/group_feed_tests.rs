@@ -1,5 +1,4 @@
-use deputy_core::schedule::Revision;
-use deputy_core::{Limit, LimitOverrides, SecretBytes, Timestamp};
+use deputy_core::{Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
 use prost::Message;
 
 use super::*;

@@ -27,14 +27,12 @@ pub mod server;
 #[cfg(test)]
 mod testing;
 mod text;
-mod timing;
 mod worker_state;
 
 pub use authority::{
     Authority, AuthorityError, CertificateLifetimes, CertificateRequest, RotationOutcome, ServerCertificate,
 };
 pub use certificate::{COORDINATOR, PeerCertificate};
-pub use clock::Clock;
 pub use enrolment::{
     AdmissionChange, AdmissionDenied, EnrolledWorker, Enrolment, EnrolmentStatus, JoinDenied, JoinRequest, JoinToken,
     PendingJoin, RenewalCount, RenewalDenied, RenewalRequest,

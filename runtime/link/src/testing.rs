@@ -5,7 +5,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use deputy_core::time::Clock;
 use deputy_core::{Span, Timestamp};
+use deputy_support::SystemClock;
 
 use crate::client::{ClientOptions, IdentityStore, Link, LinkClient};
 use crate::message::Certified;
@@ -25,10 +27,12 @@ impl IdentityStore for Nowhere {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "certificates of now")]
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::default())
+}
+
 pub(crate) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
+    SystemClock::wall()
 }
 
 /// What an authority answers to a request.
@@ -57,7 +61,7 @@ pub(crate) fn client(identity: WorkerIdentity, keep: Arc<dyn IdentityStore>) -> 
         held: WorkerState::default(),
         version: String::new(),
         host: String::new(),
-        clock: now,
+        clock: clock(),
         seed: 1,
     })
 }

@@ -82,9 +82,9 @@ impl AsRef<[u8]> for SecretBody {
 
 #[cfg(test)]
 mod tests {
-    use deputy_core::schedule::Revision;
 
     use super::*;
+    use deputy_core::Revision;
 
     #[test]
     fn lease_reply_leaves_out_a_service_that_no_header_can_hold() {

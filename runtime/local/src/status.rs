@@ -1,7 +1,7 @@
 //! What the status of a coordinator and that of a worker have in common.
 
 use deputy_core::Timestamp;
-use deputy_core::schedule::FailureRecord;
+use deputy_core::failure::FailureRecord;
 use serde::{Deserialize, Serialize};
 
 /// The last failure of a provider or a receiver.

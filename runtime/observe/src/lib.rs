@@ -6,10 +6,8 @@
 
 mod audit;
 mod audit_subject;
-mod clock;
 mod event;
 
 pub use audit::{Audit, AuditError, AuditStatus, Receipt};
 pub use audit_subject::AuditSubject;
-pub use clock::{Clock, SystemClock};
 pub use event::{AcceptedDelivery, AuditAction, AuditEvent, AuditOutcome, CallId};

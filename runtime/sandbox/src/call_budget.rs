@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use deputy_core::grant::{Host, Target};
 use deputy_core::{Limit, Limits, PolicyDenial, in_one_line};
 use deputy_observe::{Audit, AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
+use deputy_support::SystemClock;
 use tokio::sync::Notify;
 
-use crate::clock;
 use crate::redact::{Redactor, bounded};
 use crate::refusal_budget::{REFUSALS_OF_A_CALL, RefusalBudget};
 use crate::secret_fault::{MOST_FAULTS, SecretFault};
@@ -354,7 +354,7 @@ impl CallBudget {
 
     fn may_record_refusal(&self) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed) < REFUSALS_OF_A_CALL
-            && self.refusal_budget.take(&self.actor, clock::now())
+            && self.refusal_budget.take(&self.actor, SystemClock::wall())
     }
 
     fn write(&self, mut what: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
@@ -370,7 +370,7 @@ impl CallBudget {
             _ => {}
         }
         self.audit.submit(AuditEvent {
-            time: clock::now().to_string(),
+            time: SystemClock::wall().to_string(),
             actor: self.actor.clone(),
             call: self.call,
             what,

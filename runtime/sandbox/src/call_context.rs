@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use deputy_core::{Limits, Outputs};
+use deputy_support::SystemClock;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::bindings::delegation::tokens::types;
 use crate::call_budget::CallBudget;
-use crate::clock;
 use crate::guest_log::GuestLog;
 use crate::http::{HttpHooks, HttpPolicy};
 use crate::limiter::Limiter;
@@ -71,7 +71,7 @@ impl CallState {
             http,
             log: log.clone(),
             outputs: OutputStage::new(bindings.files, Arc::clone(account)),
-            secrets: Secrets::new(Arc::clone(grant), values, Arc::clone(account), clock::now),
+            secrets: Secrets::new(Arc::clone(grant), values, Arc::clone(account), SystemClock::wall),
             sockets: Sockets::new(Arc::clone(grant), Arc::clone(account), Arc::clone(&bindings.resolver)),
             table,
             wasi: wasi(limits, log),

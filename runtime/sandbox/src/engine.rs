@@ -13,7 +13,7 @@ use deputy_core::{Limits, Span};
 use tokio::time::Instant;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::clock::monotonic;
+use deputy_support::timer_now;
 
 /// How often a computing component is interrupted, and so the grain of the limit `cpu`.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -117,7 +117,7 @@ const STOPPED: u64 = 1_000_000_000;
 impl Ticker {
     pub(crate) fn new(engine: &Engine) -> Result<Self, std::io::Error> {
         let (running, last, stopped) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        let pulse = Arc::new(Pulse { running, origin: monotonic(), last, stopped });
+        let pulse = Arc::new(Pulse { running, origin: timer_now(), last, stopped });
         let (engine, own) = (engine.weak(), Arc::clone(&pulse));
         let thread = thread::Builder::new().name("deputy-ticker".into()).spawn(move || tick(&engine, &own))?;
         Ok(Self { pulse, thread })
@@ -146,7 +146,7 @@ impl Ticking {
 
 impl Pulse {
     fn now(&self) -> u64 {
-        let since = monotonic().saturating_duration_since(self.origin);
+        let since = timer_now().saturating_duration_since(self.origin);
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 

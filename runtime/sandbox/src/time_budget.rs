@@ -16,9 +16,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 use wasmtime::{CallHook, CallHookHandler, StoreContextMut};
 
-use crate::clock::monotonic;
 use crate::engine::TICK;
 use crate::limiter::OverLimit;
+use deputy_support::timer_now;
 
 /// Between two checks that ask the system for the thread's processor time, which takes a few hundred nanoseconds.
 const GRAIN: Duration = Duration::from_millis(1);
@@ -51,7 +51,7 @@ impl TimeBudget {
         Self {
             cpu: nanos(limits.cpu.duration()),
             wall: limits.wall.duration(),
-            begun: monotonic(),
+            begun: timer_now(),
             used: AtomicU64::new(0),
             slice_began: AtomicU64::new(0),
             looked: AtomicU64::new(0),
@@ -75,7 +75,7 @@ impl TimeBudget {
 
     /// Whether the call may go on. To be asked on the thread that polls the call.
     pub(crate) fn check(&self) -> Result<Verdict, OverLimit> {
-        let elapsed = monotonic().saturating_duration_since(self.begun);
+        let elapsed = timer_now().saturating_duration_since(self.begun);
         if elapsed >= self.wall {
             return Err(OverLimit(Limit::Wall));
         }

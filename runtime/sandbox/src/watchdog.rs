@@ -14,7 +14,7 @@ use deputy_observe::{AuditSubject, CallId};
 use tokio::time::Instant;
 
 use crate::call_budget::CallBudget;
-use crate::clock::monotonic;
+use deputy_support::timer_now;
 
 /// How often the running calls are looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -87,7 +87,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let ended = self.running.lock().remove(&self.id);
         if let Some(Watched { actor, function, begun, .. }) = ended.filter(|watched| watched.looks >= OVERDUE) {
-            let ran = monotonic().saturating_duration_since(begun).as_millis();
+            let ran = timer_now().saturating_duration_since(begun).as_millis();
             tracing::warn!(instance = %actor, call = %self.id, function, ran_ms = ran, "the overdue call has ended");
         }
     }
@@ -116,7 +116,7 @@ fn watch(running: &Weak<Running>) {
 }
 
 fn report_overdue(calls: &Running) {
-    let now = monotonic();
+    let now = timer_now();
     let mut overdue = Vec::new();
     for (id, watched) in calls.lock().iter_mut().filter(|(_, watched)| watched.ends <= now) {
         watched.looks = watched.looks.saturating_add(1);

@@ -1,6 +1,7 @@
 //! Exponential backoff with jitter.
 
 use deputy_core::Span;
+use deputy_core::retry::exponential;
 
 /// Doubles from `min` to `max` with each failure in a row.
 #[derive(Debug, Clone)]
@@ -19,9 +20,9 @@ impl Backoff {
     /// Counts a failure. Returns how long to wait: between half of the current delay and all of it. `random` is uniform
     /// over all of `u16`.
     pub fn fail(&mut self, random: u16) -> Span {
-        let doubled = self.min.as_millis().saturating_mul(1 << self.failures.min(40)).min(self.max.as_millis());
+        let delay = exponential(self.min, self.max, self.failures, random);
         self.failures = self.failures.saturating_add(1);
-        Span::millis(doubled - (doubled / 2).saturating_mul(u64::from(random)) / u64::from(u16::MAX))
+        delay
     }
 
     /// Starts again from `min`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deputy_core::schedule::FailureKind;
+use deputy_core::failure::FailureKind;
 use deputy_core::{Delivery, Outputs, ProviderFailure, ReceiverName, Services};
 use deputy_link::ReceiverBinding;
 

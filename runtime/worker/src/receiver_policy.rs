@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use deputy_core::schedule::RetryPolicy;
+use deputy_core::retry::RetryPolicy;
 use deputy_core::{Expired, InstanceName, LimitOverrides, ReceiverName, Span};
 use deputy_link::ReceiverBinding;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_core::schedule::{FailureKind, MonotonicTime};
+use deputy_core::failure::FailureKind;
+use deputy_core::time::{Clock, MonotonicTime};
 use deputy_core::{Delivery, InstanceName, OutputPath, ReceiverName, Span, in_one_line};
 use deputy_link::ReceiverBinding;
-use deputy_observe::Clock;
 use deputy_store::Random;
 
 use crate::receiver::{AcceptError, Receiver, ReceiverLoader};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::Now;
+use deputy_core::time::Now;
 use deputy_core::{InstanceName, ReceiverName, Timestamp};
 use deputy_local::{FailureStatus, SCHEMA, signed_millis};
 use deputy_metrics::{DeliveryMetrics, WorkerSnapshot};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::MonotonicTime;
+use deputy_core::time::MonotonicTime;
 use deputy_core::{ReceiverName, Span};
 use deputy_support::Backoff;
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::schedule::{FailureKind, MonotonicTime, Now};
+use deputy_core::failure::FailureKind;
+use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{InstanceName, ReceiverName, Span, in_one_line};
 use deputy_link::{DeliveryReport, WorkerState};
 use deputy_metrics::WorkerMetrics;
-use deputy_observe::Clock;
 use deputy_store::Random;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};

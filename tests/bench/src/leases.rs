@@ -11,16 +11,17 @@ use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
 use deputy_coordinator::{
     Coordinator, CoordinatorConfig, CoordinatorHandle, CoordinatorOptions, Deliveries, LeaseBoard, Provider,
-    SystemClock,
 };
+use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{
     Budget, CallOutcome, CallRate, ConfigFingerprint, InstancePlan, OptionalExports, Policy, ProviderCall, Ratio,
-    RetryPolicy, ScheduleConfig, UpstreamName,
+    ScheduleConfig, UpstreamName,
 };
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Random};
+use deputy_support::SystemClock;
 use tokio::task::JoinSet;
 
 use crate::Result;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use deputy_core::{GroupName, Span};
 use deputy_link::server::{LinkServer, ServerLimits, ServerTls, Sessions};
 use deputy_link::{Authority, GroupFeed, GroupFeeds};
+use deputy_support::SystemClock;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -68,7 +69,7 @@ impl Coordinator {
     /// With a certificate that was just made, of the authority as it was kept.
     pub(crate) fn tls(&self) -> Result<ServerTls> {
         let kept = self.door.authority().encode()?;
-        Ok(ServerTls::new(now(), &Authority::restored(kept.expose(), LIVES)?, Arc::new(now))?)
+        Ok(ServerTls::new(now(), &Authority::restored(kept.expose(), LIVES)?, Arc::new(SystemClock::default()))?)
     }
 
     /// A port beside it, where as many connections may wait as at the link's.

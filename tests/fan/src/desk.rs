@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use deputy_link::{
     Authority, CertificateLifetimes, CertificateRequest, Enrolment, ErrorCode, JoinRequest, JoinString, JoinToken,
     PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId,
 };
+use deputy_support::SystemClock;
 
 use crate::Result;
 
@@ -122,6 +122,5 @@ impl LinkHandler for Door {
 
 /// The time of day.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemClock::wall()
 }

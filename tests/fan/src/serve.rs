@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, LeaseVersion, SecretBytes, Span};
+use deputy_core::{Delivery, LeaseVersion, Revision, SecretBytes, Span};
 use deputy_link::message::{ServerMessage, ServerMessageKind, Update};
 use deputy_link::server::Sessions;
 use deputy_link::{EncodedLease, GroupFeed, encode};
+use deputy_support::SystemClock;
 use serde::{Deserialize, Serialize};
 
 use crate::child::reply;
@@ -79,7 +79,8 @@ pub(crate) fn serve() -> Result {
     let tracker = Arc::new(Tracker::default());
     let counting = Arc::clone(&tracker);
     let observer = Box::new(move |_: &_, report: &deputy_link::DeliveryReport| counting.note(report.stamp.revision.0));
-    let coordinator = Coordinator::start(Door::new()?, Sessions::new(Arc::new(now), Some(observer)))?;
+    let coordinator =
+        Coordinator::start(Door::new()?, Sessions::new(Arc::new(SystemClock::default()), Some(observer)))?;
     let floor = Floor::start(coordinator.listener()?, coordinator.tls()?.config(), Arc::clone(&tracker))?;
     let (group, link, join) = (coordinator.group()?, coordinator.port(), coordinator.join_string()?);
     let mut site = Site { coordinator, group, floor, tracker, revision: 0 };

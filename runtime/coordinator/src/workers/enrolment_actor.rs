@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::schedule::{MonotonicTime, Now};
+use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{GroupName, SecretBytes, Span, Timestamp, in_one_line};
 use deputy_link::message::Certified;
 use deputy_link::server::{ServerTls, Sessions};
@@ -26,7 +26,6 @@ use super::WorkerRequestError;
 use super::enrolment_records::{AUTHORITY, EnrolmentRecords, TOKEN, WORKER, encoded};
 use super::status::TokenStatus;
 use super::trusted_clock::TrustedClock;
-use deputy_observe::Clock;
 
 /// What comes in.
 pub(super) enum EnrolmentCommand {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::Lease;
+use deputy_core::time::Clock;
 use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion};
 use deputy_link::server::Sessions;
 use deputy_link::{EncodedLease, GroupFeeds, ReceiverBinding};
 use deputy_metrics::CoordinatorMetrics;
-use deputy_observe::Clock;
 use tokio::sync::watch;
 
 use super::Deliveries;

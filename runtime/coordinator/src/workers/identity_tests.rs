@@ -112,8 +112,12 @@ async fn a_worker_whose_certificate_ended_says_how_to_come_back() {
 }
 
 /// The clock of a worker that does not know how late it is.
-fn behind() -> Timestamp {
-    wall().minus(Span::secs(3600))
+fn behind() -> Arc<dyn Clock> {
+    let clock = SystemClock::default();
+    Arc::new(move || {
+        let Now { mono, wall } = clock.now();
+        Now { mono, wall: wall.minus(Span::secs(3600)) }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +127,7 @@ async fn by_the_coordinator_s_clock_a_certificate_ends_on_a_connection_with_a_ti
     site.deliver(&[("analytics", &["s3-prod"])]);
     let string = site.token("analytics", 1).await;
     let identity = join(&string, WorkerKey::new().unwrap()).await.unwrap();
-    let worker = Worker::start_by(behind, identity.clone(), &[]);
+    let worker = Worker::start_by(behind(), identity.clone(), &[]);
     worker.is(LinkPhase::Connected).await;
 
     // The connection ends with its certificate, and no lease comes after that.
@@ -135,7 +139,7 @@ async fn by_the_coordinator_s_clock_a_certificate_ends_on_a_connection_with_a_ti
     site.publish("s3-prod", 1);
     let left = wall();
     // Who has a ticket comes as far as to be asked who it is; who has none does not get through the handshake.
-    let again = Worker::start_by(behind, identity, &[]);
+    let again = Worker::start_by(behind(), identity, &[]);
     soon(again.link.state.clone().wait_for(ended)).await.unwrap();
     assert!(again.link.held.borrow().deliveries.is_empty() && worker.link.held.borrow().deliveries.is_empty());
     assert!(site.metrics.encode(&[], &[]).unwrap().contains("deputy_link_faults_total 2"), "{left}");

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deputy_core::schedule::ConfigFingerprint;
+use deputy_core::time::Clock;
 use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, Span, Timestamp};
 use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, Sessions};
 use deputy_link::{
@@ -32,7 +33,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
-use deputy_observe::Clock;
 use enrolment_actor::{EnrolmentActor, EnrolmentCommand};
 use link_handler::ServerHandler;
 use trusted_clock::TrustedClock;
@@ -162,19 +162,15 @@ impl Workers {
     pub async fn open(options: WorkerOptions) -> Result<(Self, WorkerTasks), WorkersError> {
         let clock = Arc::new(TrustedClock::new(Arc::clone(&options.clock)));
         let now = clock.wall();
-        let wall: deputy_link::Clock = {
-            let clock = Arc::clone(&clock);
-            Arc::new(move || clock.wall())
-        };
         let (hub, (asks, asked)) = (Arc::new(GroupFeeds::default()), mpsc::channel(1024));
         let (audit, metrics) = (options.audit, options.metrics);
         let roster = Arc::new(Sessions::new(
-            Arc::clone(&wall),
+            Arc::clone(&clock) as _,
             Some(link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _)),
         ));
         let book =
             EnrolmentActor::open(options.store, options.lives, options.random, Arc::clone(&clock), asked).await?;
-        let tls = Arc::new(ServerTls::new(now, book.authority(), wall)?);
+        let tls = Arc::new(ServerTls::new(now, book.authority(), Arc::clone(&clock) as _)?);
         let book = book.serving(Arc::clone(&tls), Arc::clone(&hub), Arc::clone(&roster));
         let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
         let desk = ServerHandler::new(

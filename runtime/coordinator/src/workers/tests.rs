@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, Now, Revision};
-use deputy_core::{LeaseVersion, Limit, LimitOverrides, SecretBytes};
+use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin};
+use deputy_core::time::Now;
+use deputy_core::{LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes};
 use deputy_link::client::{
     ClientOptions, ClientStopped, IdentityStore, JoinFailure, Link, LinkClient, LinkPhase, join,
 };
@@ -16,13 +17,13 @@ use deputy_link::{DeliveryReport, ErrorCode, WorkerIdentity, WorkerKey, WorkerSt
 use deputy_observe::{AuditAction, AuditEvent};
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey};
+use deputy_support::SystemClock;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use deputy_observe::SystemClock;
 
 #[path = "audience_tests.rs"]
 mod audience;
@@ -254,10 +255,10 @@ struct Worker {
 
 impl Worker {
     fn start(identity: WorkerIdentity, wanted: &[&str]) -> Self {
-        Self::start_by(wall, identity, wanted)
+        Self::start_by(Arc::new(SystemClock::default()), identity, wanted)
     }
 
-    fn start_by(clock: fn() -> Timestamp, identity: WorkerIdentity, wanted: &[&str]) -> Self {
+    fn start_by(clock: Arc<dyn Clock>, identity: WorkerIdentity, wanted: &[&str]) -> Self {
         let kept = Arc::new(Kept(Mutex::new(Some(identity.clone()))));
         let (client, link) = LinkClient::new(ClientOptions {
             identity,

@@ -8,9 +8,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_core::schedule::{MonotonicTime, Now};
+use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{Span, Timestamp};
-use deputy_observe::Clock;
 
 /// How long a reading has to be steady before it is trusted.
 const SETTLE: Span = Span::secs(300);

@@ -7,6 +7,8 @@
 //! [`Target`] has nothing optional left in it: default ports are filled in, userinfo and odd hosts refused. [`Permit`]
 //! and [`Pinned`] can't be made or copied outside this module, and each step consumes the one before it.
 
+#![deny(missing_docs)]
+
 mod address;
 mod host;
 mod rule;

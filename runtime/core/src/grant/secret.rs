@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::time::CivilDate;
 use crate::{PolicyDenial, SecretName, Span, Timestamp};
 
 /// What one instance may do with one secret.
@@ -405,7 +406,7 @@ fn near(day: &str, now: Timestamp) -> bool {
     const DAY: u64 = 86_400_000;
     let millis = now.as_millis();
     [millis.saturating_sub(DAY), millis, millis.saturating_add(DAY)].into_iter().any(|at| {
-        let (year, month, date) = Timestamp::from_millis(at).date();
+        let CivilDate { year, month, day: date } = Timestamp::from_millis(at).date();
         format!("{year:04}{month:02}{date:02}") == day
     })
 }

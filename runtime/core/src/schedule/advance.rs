@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::InstanceName;
 
-use super::clock::Now;
 use super::event::{OperatorEvent, ProviderCall, ScheduleAction, ScheduledCallId};
 use super::instance_state::{InstancePhase, Membership, Required, RunState};
 use super::machine::{Running, Schedule};
 use super::policy::Switch;
 use super::queue::Task;
+use crate::time::Now;
 
 impl Schedule {
     /// Looks at every instance whose time has come.

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::{NameError, Span};
 
-use super::clock::MonotonicTime;
 use super::policy::CallRate;
+use crate::time::MonotonicTime;
 
 /// How many calls an upstream bears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

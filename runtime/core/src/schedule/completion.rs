@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::{InstanceName, Span, Timestamp, Tokens};
+use crate::{InstanceName, Revision, Span, Timestamp, Tokens};
 
-use super::clock::Now;
-use super::delay;
 use super::detach::Made;
 use super::event::{CallOutcome, OperatorEvent, ProviderCall, ScheduleAction, ScheduledCallId};
-use super::failure::{FailureKind, FailureRecord};
 use super::instance_state::{DueTime, InstancePhase, InstanceState, Membership, Renewable, Required};
-use super::lease::{Lease, LeaseOrigin, Revision};
+use super::lease::{Lease, LeaseOrigin};
 use super::machine::Schedule;
 use super::policy::{ASSUMED_LIFETIME, ConfigFingerprint};
+use crate::failure::{FailureKind, FailureRecord};
+use crate::time::Now;
 
 /// How often a component that needs no tokens is asked again.
 const ASK_AGAIN: Span = Span::secs(600);
@@ -156,7 +155,7 @@ impl Schedule {
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.count_failure(now.wall);
         let retry = slot.retry(now.wall);
-        let mut wait = delay::retry(&retry, &trouble, slot.attempts, slot.left(now.wall), chance);
+        let mut wait = retry.delay(trouble.kind, slot.attempts, slot.left(now.wall), chance);
         if matches!(work, ProviderCall::Renew(_)) && !slot.renews_again(trouble.kind) {
             // What can't be renewed can perhaps be obtained.
             slot.renewable = Renewable::Exhausted;
@@ -171,7 +170,7 @@ impl Schedule {
         let chance = self.chance.u16(..);
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.revoke_failures = slot.revoke_failures.saturating_add(1);
-        let wait = delay::retry(&slot.plan.policy.retry, &trouble, slot.revoke_failures, None, chance);
+        let wait = slot.plan.policy.retry.delay(trouble.kind, slot.revoke_failures, None, chance);
         slot.revoke_after = now.mono.plus(wait);
         // One that can't be revoked keeps no other waiting until it expires.
         let retired = &mut slot.record.retired;

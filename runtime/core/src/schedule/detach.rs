@@ -8,16 +8,16 @@
 
 use std::sync::Arc;
 
-use crate::{InstanceName, Timestamp, Tokens};
+use crate::{InstanceName, Revision, Timestamp, Tokens};
 
 use super::budget::Budget;
-use super::clock::Now;
 use super::event::{CallOutcome, ProviderCall, ScheduleAction, ScheduledCallId};
 use super::instance_state::{InstancePhase, InstanceState, Membership};
-use super::lease::{Lease, LeaseOrigin, RetiredLease, Revision};
+use super::lease::{Lease, LeaseOrigin, RetiredLease};
 use super::machine::Schedule;
 use super::policy::ConfigFingerprint;
 use super::revocation::{NotRevoked, Revocation};
+use crate::time::Now;
 
 /// How often a change of its configuration has an instance called at once. One that changes more often is called later,
 /// with whatever holds then.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use crate::{InstanceName, SecretBytes, Span, Timestamp};
 
-use super::clock::{CLOCK_TOLERANCE, MonotonicTime, Now};
-use super::delay;
 use super::event::ProviderCall;
 use super::instance_state::{
     ConsumedPayload, DueTime, InstancePhase, InstanceState, Membership, OperatorRequest, Renewable, RunState,
 };
 use super::lease::{FilePayload, Lease, LeaseOrigin};
+use super::machine::CLOCK_TOLERANCE;
 use super::policy::{PreferredSource, Switch};
 use super::queue::{Place, Task};
+use crate::time::{MonotonicTime, Now};
 
 impl InstanceState {
     /// Whether tokens are wanted from the component, sooner or later.
@@ -79,7 +79,7 @@ impl InstanceState {
     /// Whether the component would not be called already if this were given out.
     fn is_young(&self, found: &FilePayload, now: Now) -> bool {
         let life = found.valid_until.since(found.since);
-        found.since.plus(delay::renewal(&self.plan.policy, life, u16::MAX)) > now.wall
+        found.since.plus(self.plan.policy.renewal_delay(life, u16::MAX)) > now.wall
     }
 
     /// The retired lease that is to be revoked now, if one is.
@@ -126,7 +126,7 @@ impl InstanceState {
         let life = lease.valid_until.since(lease.obtained_at);
         // It may have been obtained when it was allowed to live longer.
         let cap = self.plan.policy.lifetime.filter(|_| lease.origin == LeaseOrigin::Component);
-        let rest = delay::renewal(&self.plan.policy, cap.map_or(life, |cap| cap.min(life)), chance);
+        let rest = self.plan.policy.renewal_delay(cap.map_or(life, |cap| cap.min(life)), chance);
         // By whichever clock it is older: the one on the wall may have been set back since.
         let age = self.obtained.map_or(Span::millis(0), |at| now.mono.since(at)).max(now.wall.since(lease.obtained_at));
         let left = Span::millis(rest.as_millis().saturating_sub(age.as_millis()));

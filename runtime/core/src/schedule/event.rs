@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{InstanceName, Span, Timestamp, Tokens};
+use crate::{InstanceName, Revision, Span, Timestamp, Tokens};
 
 use super::budget::{Budget, UpstreamName};
-use super::failure::{FailureKind, FailureRecord};
-use super::lease::{FilePayload, Lease, LeaseRecord, Revision};
+use super::lease::{FilePayload, Lease, LeaseRecord};
 use super::policy::{ConfigFingerprint, InstancePlan};
 use super::revocation::NotRevoked;
+use crate::failure::{FailureKind, FailureRecord};
 
 /// The number of a call that the schedule asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

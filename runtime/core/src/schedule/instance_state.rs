@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{SecretBytes, Span, Timestamp};
+use crate::{Revision, SecretBytes, Span, Timestamp};
 
 use super::budget::{Bucket, InitialBudget};
-use super::clock::{MonotonicTime, Now};
 use super::detach::{CHANGES, Detached};
 use super::event::{ProviderCall, SaveId, ScheduledCallId};
-use super::failure::{FailureKind, FailureRecord};
-use super::lease::{FilePayload, Lease, LeaseOrigin, LeaseRecord, Revision};
-use super::policy::{ASSUMED_LIFETIME, ConfigFingerprint, InstancePlan, ObtainMode, RetryPolicy};
+use super::lease::{FilePayload, Lease, LeaseOrigin, LeaseRecord};
+use super::policy::{ASSUMED_LIFETIME, ConfigFingerprint, InstancePlan, ObtainMode};
 use super::queue::Place;
 use super::revocation::{Abandoned, Former};
 use super::unsaved::Unsaved;
+use crate::failure::{FailureKind, FailureRecord};
+use crate::retry::RetryPolicy;
+use crate::time::{MonotonicTime, Now};
 
 #[derive(Debug)]
 pub(super) struct InstanceState {

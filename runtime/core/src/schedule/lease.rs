@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{SecretBytes, ServiceName, Timestamp};
+use crate::time::Timestamp;
+use crate::{Revision, SecretBytes, ServiceName};
 
 use super::policy::ConfigFingerprint;
-
-/// The number of a lease of one instance. A later lease has a greater one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Revision(pub u64);
 
 /// Tokens with all that is known of them.
 #[derive(Debug, Clone)]
@@ -77,11 +74,5 @@ impl Lease {
     /// Whether it is still good.
     pub fn is_valid(&self, now: Timestamp) -> bool {
         now < self.valid_until
-    }
-}
-
-impl std::fmt::Display for Revision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
     }
 }

@@ -1,14 +1,14 @@
 //! What is held changes without a call: it ends, or a file takes its place.
 
-use crate::InstanceName;
+use crate::{InstanceName, Revision};
 
-use super::clock::Now;
 use super::event::ScheduleAction;
 use super::instance_state::{DueTime, InstanceState, Membership, OperatorRequest, RunState};
-use super::lease::{FilePayload, Lease, LeaseOrigin, RetiredLease, Revision};
+use super::lease::{FilePayload, Lease, LeaseOrigin, RetiredLease};
 use super::machine::Schedule;
 use super::policy::Switch;
 use super::revocation::{NotRevoked, Revocation};
+use crate::time::Now;
 
 impl Schedule {
     /// Whether what is held has to change before anything is called: then that is being saved now.

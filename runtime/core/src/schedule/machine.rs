@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::{InstanceName, Span, Timestamp};
 
 use super::budget::{InitialBudget, UpstreamName};
-use super::clock::{CLOCK_TOLERANCE, MonotonicTime, Now};
 use super::detach::GivenUp;
 use super::event::{CallOutcome, OperatorEvent, SaveId, ScheduleAction, ScheduleEvent, ScheduledCallId};
-use super::failure::FailureKind;
 use super::instance_state::{DueTime, InstancePhase, InstanceState, OperatorRequest, Required, RunState};
 use super::lease::{FilePayload, LeaseRecord};
 use super::policy::Account;
 use super::queue::{Admission, Queue, Shares};
 use super::removal::Orphan;
 use super::snapshot::{InstanceSnapshot, UpstreamSnapshot};
+use crate::failure::FailureKind;
+use crate::time::{MonotonicTime, Now};
+
+/// Differences between the clocks of less than this are drift.
+pub(super) const CLOCK_TOLERANCE: Span = Span::secs(2);
 
 /// All instances with their leases.
 #[derive(Debug)]

@@ -53,13 +53,10 @@
 
 mod advance;
 mod budget;
-mod clock;
 mod completion;
-pub mod delay;
 mod detach;
 mod due;
 mod event;
-mod failure;
 mod instance_state;
 mod lease;
 mod lease_transitions;
@@ -78,16 +75,14 @@ mod unsaved;
 mod tests;
 
 pub use budget::{Budget, InitialBudget, UpstreamName};
-pub use clock::{MonotonicTime, Now};
 pub use event::{
     CallOutcome, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
 };
-pub use failure::{FailureKind, FailureRecord};
-pub use lease::{FilePayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease, Revision};
+pub use lease::{FilePayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
 pub use machine::Schedule;
 pub use policy::{
-    ASSUMED_LIFETIME, Account, CallRate, ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports, Policy,
-    PreferredSource, RetryPolicy, RevocationPolicy, Switch,
+    ASSUMED_LIFETIME, Account, CallRate, ConfigFingerprint, InstancePlan, LONGEST_LIFE, ObtainMode, OptionalExports,
+    Policy, PreferredSource, RevocationPolicy, Switch,
 };
 pub use ratio::{Ratio, RatioError};
 pub use removal::{ORPHAN_GRACE, REMOVAL_GRACE};

@@ -2,13 +2,12 @@
 
 use crate::{InstanceName, Span};
 
-use super::clock::Now;
-use super::delay;
 use super::event::{OperatorEvent, SaveId, ScheduleAction};
-use super::failure::{FailureKind, FailureRecord};
 use super::instance_state::{InstancePhase, Membership};
 use super::machine::Schedule;
-use super::policy::RetryPolicy;
+use crate::failure::{FailureKind, FailureRecord};
+use crate::retry::RetryPolicy;
+use crate::time::Now;
 
 /// How saving is tried again: state is small, and a full disk is emptied by somebody.
 const SAVE_RETRY: RetryPolicy = RetryPolicy { floor: Span::millis(500), most: Span::secs(15), slow: Span::millis(500) };
@@ -56,7 +55,7 @@ impl Schedule {
         }
         *failures = failures.saturating_add(1);
         let trouble = FailureRecord { kind: FailureKind::Internal, message: why.clone(), at: now.wall };
-        let wait = delay::retry(&SAVE_RETRY, &trouble, *failures, None, chance);
+        let wait = SAVE_RETRY.delay(trouble.kind, *failures, None, chance);
         *again = Some(now.mono.plus(wait));
         slot.unsaved = Some(why.clone());
         self.tell(OperatorEvent::SaveFailed(name.clone(), why, wait));

@@ -1,6 +1,8 @@
 //! What the operator said about when to obtain, renew, try again and revoke.
 
-use crate::{ServiceName, Span};
+use crate::ServiceName;
+use crate::retry::RetryPolicy;
+use crate::time::Span;
 
 use super::budget::UpstreamName;
 use super::ratio::Ratio;
@@ -54,18 +56,6 @@ pub struct CallRate {
     pub interval: Span,
     /// Calls in an hour in the long run, a fifth of them at once. At least one is allowed.
     pub per_hour: u32,
-}
-
-/// How failures are tried again. No delay is shorter than `floor`, and none is longer than a third of what is left of
-/// the lease, unless the floor or the service itself asks for more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// The least delay. The first one is up to twice as long, by chance.
-    pub floor: Span,
-    /// The greatest delay; delays double until then.
-    pub most: Span,
-    /// The least delay after what only a change of the configuration or of the account will mend.
-    pub slow: Span,
 }
 
 /// What is revoked, if the component can.
@@ -133,7 +123,10 @@ impl ConfigFingerprint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(pub [u8; 16]);
 
-/// The life of a lease of which neither service nor configuration say anything.
+/// The longest life by which a renewal is timed: a lease that never expires is renewed all the same.
+pub const LONGEST_LIFE: Span = Span::secs(366 * 86_400);
+
+/// The life of a lease if neither service nor configuration say anything.
 pub const ASSUMED_LIFETIME: Span = Span::secs(3600);
 
 impl Default for Policy {
@@ -152,13 +145,10 @@ impl Default for Policy {
     }
 }
 
-/// No delay is shorter, whatever the floor: a floor of nothing would be a call after the other.
-const LEAST_FLOOR: Span = Span::millis(10);
-
-impl RetryPolicy {
-    /// The least delay.
-    pub(super) fn least(&self) -> Span {
-        self.floor.max(LEAST_FLOOR)
+impl Policy {
+    /// How long after it was obtained a lease of this life is replaced. `random` is uniform over all of `u16`.
+    pub fn renewal_delay(&self, life: Span, random: u16) -> Span {
+        self.jitter.scale(random).complement().apply(self.ratio.apply(life.min(LONGEST_LIFE)))
     }
 }
 
@@ -172,12 +162,6 @@ impl CallRate {
 impl Default for CallRate {
     fn default() -> Self {
         Self { interval: Span::secs(1), per_hour: 1000 }
-    }
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self { floor: Span::secs(1), most: Span::secs(300), slow: Span::secs(60) }
     }
 }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use crate::InstanceName;
 
 use super::budget::{Bucket, UpstreamName};
-use super::clock::Now;
 use super::detach::{GivenUp, SELDOM};
 use super::event::{ScheduleAction, ScheduleConfig};
 use super::instance_state::{DueTime, InstanceState, Membership, OperatorRequest, Renewable, Required};
 use super::lease::LeaseRecord;
 use super::machine::Schedule;
 use super::policy::InstancePlan;
+use crate::time::Now;
 
 impl Schedule {
     pub(super) fn configured(&mut self, configuration: ScheduleConfig, now: Now) {

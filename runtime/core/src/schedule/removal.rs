@@ -5,16 +5,16 @@
 //! is it revoked and deleted. After a restart the component of such an instance is not at hand: what it holds is kept as
 //! well, and never revoked.
 
-use crate::{InstanceName, Span, Timestamp};
+use crate::{InstanceName, Revision, Span, Timestamp};
 
-use super::clock::{MonotonicTime, Now};
 use super::detach::GivenUp;
 use super::event::{OperatorEvent, SaveId, ScheduleAction};
 use super::instance_state::{InstanceState, Membership};
-use super::lease::{Lease, LeaseOrigin, LeaseRecord, Revision};
+use super::lease::{Lease, LeaseOrigin, LeaseRecord};
 use super::machine::Schedule;
 use super::policy::{InstancePlan, Switch};
 use super::revocation::NotRevoked;
+use crate::time::{MonotonicTime, Now};
 
 /// How long what an instance held is kept after its removal if its configuration does not say.
 pub const REMOVAL_GRACE: Span = Span::secs(600);

@@ -6,11 +6,11 @@
 
 use std::fmt;
 
-use crate::{InstanceName, Timestamp};
+use crate::{InstanceName, Revision, Timestamp};
 
 use super::event::{OperatorEvent, ProviderCall, ScheduledCallId};
 use super::instance_state::{InstancePhase, InstanceState};
-use super::lease::{RetiredLease, Revision};
+use super::lease::RetiredLease;
 use super::machine::Schedule;
 use super::policy::{ConfigFingerprint, InstancePlan, OptionalExports};
 

@@ -3,14 +3,14 @@
 use crate::{InstanceName, Span, Timestamp};
 
 use super::budget::UpstreamName;
-use super::clock::Now;
 use super::event::ProviderCall;
-use super::failure::FailureRecord;
 use super::instance_state::{InstancePhase, InstanceState, Membership, Required};
 use super::lease::{Lease, LeaseOrigin};
 use super::policy::InstancePlan;
 use super::queue::{Queue, Task};
 use super::revocation::Abandoned;
+use crate::failure::FailureRecord;
+use crate::time::Now;
 
 /// One instance.
 #[derive(Debug, Clone)]

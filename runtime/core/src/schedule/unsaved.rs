@@ -7,11 +7,11 @@
 
 use crate::{InstanceName, Timestamp};
 
-use super::clock::{MonotonicTime, Now};
 use super::event::{OperatorEvent, ScheduleAction};
 use super::instance_state::{InstancePhase, InstanceState, Membership, RunState};
 use super::lease::Lease;
 use super::machine::Schedule;
+use crate::time::{MonotonicTime, Now};
 
 /// The last part of a lease's life, in which it is about to end: one tenth.
 const LAST_PART: u64 = 10;

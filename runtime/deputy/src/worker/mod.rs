@@ -14,15 +14,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
-use deputy_core::{Timestamp, in_one_line};
+use deputy_core::in_one_line;
+use deputy_core::time::Clock;
 use deputy_http_server::{listen, serve};
 use deputy_link::WorkerState;
 use deputy_link::client::{ClientOptions as LinkOptions, LinkClient};
 use deputy_metrics::WorkerMetrics;
-use deputy_observe::{Audit, Clock, SystemClock};
+use deputy_observe::Audit;
 use deputy_sandbox::{CacheKey, CodeCache};
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, Random, Store};
+use deputy_support::SystemClock;
 use deputy_worker::cache::{LeaseCacheError, StateDirLock};
 use deputy_worker::components::ComponentStore;
 use deputy_worker::endpoint::{AwsEndpoint, LeaseAccess, LocalEndpoint, TokenFile};
@@ -61,7 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::WorkerArgs) -> Resul
 
     let identities = Arc::new(Identities::new(store));
     let (argument, configured) = (arguments.join.as_deref(), config.join.as_ref());
-    let identity = identity::identity(&identities, argument, configured, &here, wall()).await?;
+    let identity = identity::identity(&identities, argument, configured, &here, SystemClock::wall()).await?;
     let worker = identity.worker.to_string();
     let mut cache = claim.cache(&worker).map_err(unusable)?;
     // What can't be read is no error: the coordinator has it all.
@@ -79,7 +81,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::WorkerArgs) -> Resul
         held,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: host(),
-        clock: wall,
+        clock: Arc::clone(&clock),
         seed: seed(&random)?,
     });
     let metrics = Arc::new(WorkerMetrics::default());
@@ -165,10 +167,11 @@ async fn endpoints(
         configured.and_then(|socket| socket.path.clone()).unwrap_or_else(|| state.join(WORKER_SOCKET));
     let mode = configured.map(|socket| socket.mode).unwrap_or_default().bits();
     let (listener, file) = listen_local(&socket, mode, "`path` in [endpoints.socket]")?;
-    let local = LocalEndpoint::new(held.clone(), Arc::new(wall), Arc::new(handle.clone()), leases);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let local = LocalEndpoint::new(held.clone(), Arc::clone(&clock), Arc::new(handle.clone()), leases);
     tasks.spawn(serve(listener, Arc::new(local)));
     for aws in &config.endpoints.aws {
-        let token = TokenFile::open(&aws.token_file, &**random, here, Arc::new(wall)).await;
+        let token = TokenFile::open(&aws.token_file, &**random, here, Arc::clone(&clock)).await;
         let token = token.map_err(|error| failed(error, "cannot have the token of an endpoint"))?;
         let listener = listen(aws.listen).await.map_err(|error| {
             let hint = format!("`listen` in [[endpoints.aws]] names the address {}", aws.listen);
@@ -176,7 +179,7 @@ async fn endpoints(
         })?;
         let url = format!("http://{}{}", aws.listen, AwsEndpoint::path(&aws.instance));
         tracing::info!(instance = %aws.instance, url, "AWS endpoint listening");
-        let endpoint = AwsEndpoint::new(aws.instance.clone(), token, held.clone(), Arc::new(wall));
+        let endpoint = AwsEndpoint::new(aws.instance.clone(), token, held.clone(), Arc::clone(&clock));
         tasks.spawn(serve(listener, Arc::new(endpoint)));
     }
     Ok(file)
@@ -236,11 +239,4 @@ async fn reopen(audit: &Audit) {
 /// The name of this machine, for `deputy workers`. Without one it has none.
 fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
-}
-
-/// What the wall clock shows.
-#[expect(clippy::disallowed_methods, reason = "the link takes the clock as a function")]
-fn wall() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

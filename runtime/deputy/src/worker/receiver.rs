@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deputy_config::WorkerConfig;
-use deputy_core::schedule::FailureKind;
+use deputy_core::failure::FailureKind;
 use deputy_core::{Delivery, Digest, Limits, Outputs, Principal, ReceiverName, ReceiverPlan, Services, in_one_line};
 use deputy_link::ReceiverBinding;
 use deputy_link::client::Link;

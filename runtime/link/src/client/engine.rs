@@ -14,11 +14,12 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use deputy_core::{InstanceName, Timestamp};
+use deputy_core::InstanceName;
+use deputy_support::SystemClock;
 
 use super::{ClientOptions, IdentityStore, JoinFailure, Link, LinkClient, join_until};
 use crate::identity::{WorkerIdentity, WorkerKey};
@@ -108,7 +109,7 @@ impl Engine {
             held: WorkerState::default(),
             version: self.version,
             host: self.host,
-            clock: wall,
+            clock: Arc::new(SystemClock::default()),
             seed: seed(),
         });
         stay(client);
@@ -124,20 +125,13 @@ fn stay(client: LinkClient) {
     });
 }
 
-/// What the wall clock shows.
-#[expect(clippy::disallowed_methods, reason = "an engine's entry point: it has no clock to hand over")]
-fn wall() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// For jitter: without it all engines of a fleet would come back at once.
 #[expect(clippy::disallowed_methods, reason = "an engine's entry point: it has no chance to hand over")]
 fn seed() -> u64 {
     let mut bytes = [0; 8];
     // Where there is no chance, the clock is better than nothing.
     if SystemRandom::new().fill(&mut bytes).is_err() {
-        return wall().as_millis();
+        return SystemClock::wall().as_millis();
     }
     u64::from_ne_bytes(bytes)
 }

@@ -132,7 +132,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::timing;
+    use deputy_support::timer_now;
 
     const COMPONENT: &[u8] = b"component";
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_component_is_given_up_when_nothing_of_it_came_for_a_minute_and_pieces_of_nothing_are_nothing() {
-        let (begun, mut fetches) = (timing::now(), Fetches::default());
+        let (begun, mut fetches) = (timer_now(), Fetches::default());
         let at = |secs| begun + Duration::from_secs(secs);
         let (answer, mut answered) = oneshot::channel();
         assert_eq!(fetches.due(), None);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_time_without_a_coordinator_does_not_count() {
-        let (begun, mut fetches) = (timing::now(), Fetches::default());
+        let (begun, mut fetches) = (timer_now(), Fetches::default());
         let (answer, mut answered) = oneshot::channel();
         assert!(fetches.add(wanted(), answer, begun));
         let later = begun + Duration::from_secs(3600);

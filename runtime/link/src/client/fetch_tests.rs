@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::*;
 use crate::message::{ComponentChunk, Ping};
-use crate::timing;
+use deputy_support::timer_now;
 
 /// What is fetched: one half of it comes at once.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -38,11 +38,11 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
                 ClientMessageKind::Ping(_) => say(&mut stream, ServerMessageKind::Pong(Ping {})).await,
                 ClientMessageKind::Fetch(_) => {
                     send(&mut stream, first).await;
-                    due = rests.next().map(|rest| timing::now() + rest);
+                    due = rests.next().map(|rest| timer_now() + rest);
                 }
                 other => panic!("{other:?}"),
             },
-            () = sleep_until(due.unwrap_or_else(timing::now)), if due.is_some() => {
+            () = sleep_until(due.unwrap_or_else(timer_now)), if due.is_some() => {
                 send(&mut stream, second).await;
                 due = None;
             }
@@ -54,7 +54,7 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
 async fn a_component_of_which_nothing_more_comes_is_given_up_and_one_that_is_slow_is_not() {
     let authority = Authority::found(now(), LIVES).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));
     client.fetches = Fetches::new(Duration::from_millis(600));

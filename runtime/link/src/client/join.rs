@@ -18,7 +18,7 @@ use crate::identity::{IdentityError, WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
 use crate::message::{ClientMessage, ClientMessageKind, Join, ServerMessage, ServerMessageKind};
 use crate::protocol_error::ProtocolError;
-use crate::timing::pause;
+use deputy_support::pause;
 
 /// The delay between two attempts to join, at first and at most.
 const FIRST_RETRY: Span = Span::millis(200);

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use deputy_core::time::Clock;
 use deputy_core::{Digest, InstanceName, Span, Timestamp, in_one_line};
 use deputy_support::Backoff;
 use fastrand::Rng;
@@ -36,8 +37,8 @@ use crate::certificate::COORDINATOR;
 use crate::frame::FrameError;
 use crate::identity::{IdentityError, WorkerIdentity};
 use crate::protocol_error::ProtocolError;
-use crate::timing::{self, pause};
 use crate::worker_state::{DeliveryReport, WorkerState};
+use deputy_support::{pause, timer_now};
 
 pub use engine::{Engine, EngineError};
 pub use fetch::FetchError;
@@ -66,7 +67,7 @@ pub struct ClientOptions {
     /// The name of its machine, likewise.
     pub host: String,
     /// What it reads the time from.
-    pub clock: fn() -> Timestamp,
+    pub clock: Arc<dyn Clock>,
     /// For jitter.
     pub seed: u64,
 }
@@ -80,7 +81,7 @@ pub struct LinkClient {
     wanted: BTreeSet<InstanceName>,
     version: String,
     host: String,
-    clock: fn() -> Timestamp,
+    clock: Arc<dyn Clock>,
     rng: Rng,
     held: watch::Sender<Arc<WorkerState>>,
     state: watch::Sender<LinkState>,
@@ -115,7 +116,7 @@ pub struct Link {
     /// For reports of what was applied.
     pub reports: mpsc::Sender<DeliveryReport>,
     /// What it reads the time from, by which leases end.
-    pub clock: fn() -> Timestamp,
+    pub clock: Arc<dyn Clock>,
     asks: mpsc::Sender<(Digest, Answer)>,
 }
 
@@ -242,7 +243,7 @@ impl LinkClient {
         let (held, when_held) = watch::channel(Arc::new(options.held));
         let state = LinkState {
             phase: LinkPhase::Connecting,
-            since: (options.clock)(),
+            since: options.clock.now().wall,
             heard: None,
             error: None,
             failures: 0,
@@ -259,7 +260,7 @@ impl LinkClient {
             wanted: options.wanted,
             version: options.version,
             host: options.host,
-            clock: options.clock,
+            clock: Arc::clone(&options.clock),
             rng: Rng::with_seed(options.seed),
             held,
             state,
@@ -305,7 +306,7 @@ impl LinkClient {
 
     /// One connection, from its beginning to its end.
     async fn connection(&mut self) -> ConnectionLost {
-        if (self.clock)() >= self.identity.ends() {
+        if self.clock.now().wall >= self.identity.ends() {
             let why = self.unsaved.clone().unwrap_or_else(|| "there was no coordinator to renew it".to_owned());
             return ConnectionLost::Expired(self.identity.ends(), why);
         }
@@ -351,7 +352,7 @@ impl LinkClient {
             None => &mut self.attempts,
             Some(at) => {
                 self.attempts.reset();
-                if timing::now().saturating_duration_since(at) >= GOOD {
+                if timer_now().saturating_duration_since(at) >= GOOD {
                     self.losses.reset();
                 }
                 &mut self.losses
@@ -375,7 +376,7 @@ impl LinkClient {
     }
 
     fn enter(&self, phase: LinkPhase, error: Option<String>) {
-        let now = (self.clock)();
+        let now = self.clock.now().wall;
         self.state.send_modify(|state| {
             if state.phase != phase {
                 state.since = now;

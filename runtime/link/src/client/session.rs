@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::schedule::Revision;
 use deputy_core::{
-    Delivery, Digest, InstanceName, LeaseVersion, ReceiverName, SecretBytes, Span, Timestamp, in_one_line,
+    Delivery, Digest, InstanceName, LeaseVersion, ReceiverName, Revision, SecretBytes, Span, Timestamp, in_one_line,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -21,8 +20,8 @@ use crate::message::{
     ReceiverBound, ReceiverLimits, Renew, ServerMessage, ServerMessageKind, SnapshotEnd, Subscribe, Update, Welcome,
 };
 use crate::protocol_error::{ErrorCode, ProtocolError};
-use crate::timing;
 use crate::worker_state::{DeliveryReport, ReceiverBinding, WorkerState};
+use deputy_support::timer_now;
 
 /// Before the coordinator has said how often it wants to hear of the worker.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -65,7 +64,7 @@ const RENEW_AGAIN: Duration = Duration::from_secs(30);
 /// Until the connection ends; says why it did.
 pub(super) async fn run(client: &mut LinkClient, stream: TlsStream<TcpStream>) -> ConnectionLost {
     client.complete_at = None;
-    let renewal = Renewal::NotBefore(timing::now());
+    let renewal = Renewal::NotBefore(timer_now());
     let mut session = Session { client, stream, heartbeat: HEARTBEAT, renewal, delivered: None, early: 0 };
     match session.run().await {
         // Never: a session ends with a reason.
@@ -85,19 +84,19 @@ impl Session<'_> {
         self.client.state.send_modify(|state| state.refused.clear());
         self.subscribe().await?;
         let mut frames = Frames::default();
-        let mut heard = timing::now();
-        let mut ping = interval_at(timing::now() + self.heartbeat, self.heartbeat);
+        let mut heard = timer_now();
+        let mut ping = interval_at(timer_now() + self.heartbeat, self.heartbeat);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let chance = self.client.rng.f64();
         loop {
             let period = self.heartbeat;
             if ping.period() != period {
-                ping = interval_at(timing::now() + period, period);
+                ping = interval_at(timer_now() + period, period);
                 ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
             }
             let mut renew = match self.client.unsaved {
                 None => self.until(self.client.identity.renew_at(chance)),
-                Some(_) => timing::now(),
+                Some(_) => timer_now(),
             };
             if let Renewal::NotBefore(time) = self.renewal {
                 renew = renew.max(time);
@@ -108,8 +107,8 @@ impl Session<'_> {
             tokio::select! {
                 down = frames.next::<ServerMessage>(&mut self.stream, FROM_COORDINATOR) => {
                     let down = down?.ok_or(ConnectionLost::Closed)?;
-                    heard = timing::now();
-                    let now = (self.client.clock)();
+                    heard = timer_now();
+                    let now = self.client.clock.now().wall;
                     self.client.state.send_if_modified(|state| {
                         state.heard = Some(now);
                         false
@@ -121,14 +120,14 @@ impl Session<'_> {
                     self.client.said.insert(report.instance.clone(), report);
                 }
                 Some((digest, answer)) = self.client.asked.recv() => {
-                    if self.client.fetches.add(digest, answer, timing::now()) {
+                    if self.client.fetches.add(digest, answer, timer_now()) {
                         self.ask(digest).await?;
                     }
                 }
                 _ = ping.tick() => self.say(ClientMessageKind::Ping(Ping {})).await?,
                 () = sleep_until(heard + 3 * period) => return Err(ConnectionLost::Silent),
                 () = sleep_until(renew), if self.renewal != Renewal::Asked => self.renew(chance).await?,
-                () = sleep_until(fetched.unwrap_or(heard)), if fetched.is_some() => self.client.fetches.expire(timing::now()),
+                () = sleep_until(fetched.unwrap_or(heard)), if fetched.is_some() => self.client.fetches.expire(timer_now()),
                 () = self.client.held.closed() => return Err(super::ClientStopped::Unused.into()),
             }
         }
@@ -136,9 +135,9 @@ impl Session<'_> {
 
     /// When that is by the clock of timers, which a step of the other clock does not reach.
     fn until(&self, time: Timestamp) -> Instant {
-        let left = time.since((self.client.clock)());
+        let left = time.since(self.client.clock.now().wall);
         // Looked at again at least so often, since machines sleep.
-        timing::now() + left.min(Span::secs(60)).duration()
+        timer_now() + left.min(Span::secs(60)).duration()
     }
 
     async fn subscribe(&mut self) -> Result<(), ConnectionLost> {
@@ -176,7 +175,7 @@ impl Session<'_> {
             ServerMessageKind::Delivered(delivered) => self.delivered(&delivered)?,
             ServerMessageKind::Welcome(welcome) => self.welcome(&welcome),
             ServerMessageKind::Pong(_) => {}
-            ServerMessageKind::Piece(piece) => self.client.fetches.piece(&piece, timing::now()),
+            ServerMessageKind::Piece(piece) => self.client.fetches.piece(&piece, timer_now()),
             ServerMessageKind::Authorities(authorities) => self.authorities(authorities).await?,
             ServerMessageKind::Certified(certified) => self.certified(certified).await?,
             ServerMessageKind::Refused(refused) => self.refused(refused.into())?,
@@ -260,7 +259,7 @@ impl Session<'_> {
             held.complete = true;
         });
         self.client.state.send_modify(|state| state.failures = 0);
-        self.client.complete_at = Some(timing::now());
+        self.client.complete_at = Some(timer_now());
         self.client.enter(LinkPhase::Connected, self.client.unsaved.clone());
         tracing::info!(instances = instances.len(), "connected to the coordinator");
         let said: Vec<DeliveryReport> = self.client.said.values().cloned().collect();
@@ -268,7 +267,7 @@ impl Session<'_> {
             self.report(report).await?;
         }
         self.client.said.retain(|instance, _| instances.contains(instance.as_str()));
-        for digest in self.client.fetches.restart(timing::now()) {
+        for digest in self.client.fetches.restart(timer_now()) {
             self.ask(digest).await?;
         }
         Ok(())
@@ -294,7 +293,7 @@ impl Session<'_> {
             return Ok(());
         }
         if self.renewal == Renewal::Asked && refusal.code.is_passing() {
-            self.renewal = Renewal::NotBefore(timing::now() + RENEW_AGAIN);
+            self.renewal = Renewal::NotBefore(timer_now() + RENEW_AGAIN);
             return Ok(());
         }
         Err(ConnectionLost::Refused(refusal))
@@ -326,7 +325,7 @@ impl Session<'_> {
         if self.client.unsaved.is_some() && !self.save_again().await {
             return Ok(());
         }
-        if (self.client.clock)() < self.client.identity.renew_at(chance) {
+        if self.client.clock.now().wall < self.client.identity.renew_at(chance) {
             return Ok(());
         }
         let pending = match self.client.identity.pending.clone() {
@@ -364,7 +363,7 @@ impl Session<'_> {
             return Ok(());
         }
         let saved = self.save(&next).await;
-        self.renewal = Renewal::NotBefore(timing::now());
+        self.renewal = Renewal::NotBefore(timer_now());
         // The coordinator knows a repetition by its key, which is written. One that is not can only go on.
         if saved.is_ok() || self.is_last_chance() {
             self.adopt(next);
@@ -379,18 +378,18 @@ impl Session<'_> {
     /// Whether a certificate begins in the future. The coordinator's clock may be wrong, and is right the next time; if it
     /// stays so, it is ours.
     fn is_early(&mut self, next: &WorkerIdentity) -> bool {
-        if next.begins() <= (self.client.clock)() || self.early >= EARLY || self.is_last_chance() {
+        if next.begins() <= self.client.clock.now().wall || self.early >= EARLY || self.is_last_chance() {
             return false;
         }
         self.early += 1;
         tracing::warn!(begins = %next.begins(), "the new certificate is not valid yet: compare the clocks; asking again");
-        self.renewal = Renewal::NotBefore(timing::now() + RENEW_AGAIN.min(self.left() / 20));
+        self.renewal = Renewal::NotBefore(timer_now() + RENEW_AGAIN.min(self.left() / 20));
         true
     }
 
     /// How long the certificate is still good.
     fn left(&self) -> Duration {
-        self.client.identity.ends().since((self.client.clock)()).duration()
+        self.client.identity.ends().since(self.client.clock.now().wall).duration()
     }
 
     /// Whether the certificate is about to end. An identity that only this process knows is then better than none: it is
@@ -421,7 +420,7 @@ impl Session<'_> {
             let wait = self.client.saving.fail(self.client.rng.u16(..)).duration().min(self.left() / 4);
             // What was asked for is answered, whether this is written or not.
             if self.renewal != Renewal::Asked {
-                self.renewal = Renewal::NotBefore(timing::now() + wait.max(LEAST_WAIT));
+                self.renewal = Renewal::NotBefore(timer_now() + wait.max(LEAST_WAIT));
             }
             if !was_unsaved {
                 let ends = self.client.identity.ends();

@@ -16,7 +16,7 @@ use crate::message::{
     ClientMessage, ClientMessageKind, ReceiverBound, ReceiverLimits, ServerMessage, ServerMessageKind, SnapshotEnd,
 };
 use crate::server::ServerTls;
-use crate::testing::{LIVES, Nowhere, certified, client, identity, now};
+use crate::testing::{LIVES, Nowhere, certified, client, clock, identity, now};
 
 #[path = "fetch_tests.rs"]
 mod fetch;
@@ -48,7 +48,7 @@ async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_i
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
         // A coordinator that was restarted meanwhile, or another one.
         let restored = Authority::restored(kept.expose(), LIVES).unwrap();
-        let tls = ServerTls::new(now(), &restored, Arc::new(now)).unwrap();
+        let tls = ServerTls::new(now(), &restored, clock()).unwrap();
         let coming = client.connection();
         let serving = async {
             let stream = accept(&listener, &tls).await;
@@ -61,7 +61,7 @@ async fn who_comes_back_shows_its_ticket_and_shakes_hands_in_full_only_when_it_i
     }
     client.identity = identity(&authority, now(), client.identity.address.clone());
     client.tls = None;
-    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let serving = async { accept(&listener, &tls).await.get_ref().1.handshake_kind() };
     let (_, kind) = tokio::join!(client.connection(), serving);
     assert_eq!(kind, Some(HandshakeKind::Full));
@@ -115,7 +115,7 @@ struct Renewing {
 
 async fn renewing(lives: crate::CertificateLifetimes, age: u64, fails: &[bool]) -> Renewing {
     let authority = Authority::found(now().minus(Span::secs(200_000)), lives).unwrap();
-    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let identity = identity(&authority, now().minus(Span::secs(age)), address);
@@ -263,13 +263,13 @@ async fn reconnect_begins_anew_after_a_connection_that_lasted() {
     // Ended on purpose, as a copy of this worker ends it, or broken.
     for (lost, longest) in [(ConnectionLost::Nonsense(""), longest), (ConnectionLost::Closed, BROKEN_WAIT.duration())] {
         for _ in 0..20 {
-            client.complete_at = Some(timing::now());
+            client.complete_at = Some(timer_now());
             client.wait(&lost);
         }
-        client.complete_at = Some(timing::now());
+        client.complete_at = Some(timer_now());
         let wait = client.wait(&lost);
         assert!((longest / 2..=longest).contains(&wait), "{wait:?}");
-        client.complete_at = timing::now().checked_sub(GOOD);
+        client.complete_at = timer_now().checked_sub(GOOD);
         assert!(client.wait(&lost) <= FIRST_WAIT.duration());
     }
     assert!(client.wait(&ConnectionLost::Timeout(String::new())) <= FIRST_WAIT.duration());
@@ -279,7 +279,7 @@ async fn reconnect_begins_anew_after_a_connection_that_lasted() {
 async fn clock_that_differs_from_the_coordinator_s_is_named_and_is_not_final() {
     let Renewing { authority, listener, mut client, link: _link, .. } = renewing(LIVES, 0, &[]).await;
     // By our clock its certificate has ended.
-    let tls = ServerTls::new(now().minus(Span::secs(100_000)), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now().minus(Span::secs(100_000)), &authority, clock()).unwrap();
     let string = crate::JoinString {
         token: crate::TokenId::from_bytes([1; 8]),
         secret: crate::TokenSecret::new(&mut [1; 32]),
@@ -307,7 +307,7 @@ async fn clock_that_differs_from_the_coordinator_s_is_named_and_is_not_final() {
 #[tokio::test]
 async fn limits_of_a_receiver_are_held_as_they_were_said_or_not_at_all() {
     let authority = Authority::found(now(), LIVES).unwrap();
-    let tls = ServerTls::new(now(), &authority, Arc::new(now)).unwrap();
+    let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));

@@ -9,8 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use deputy_core::schedule::Revision;
-use deputy_core::{Digest, GroupName, InstanceName, LeaseVersion, Span, Timestamp};
+use deputy_core::{Digest, GroupName, InstanceName, LeaseVersion, Revision, Span, Timestamp};
 use deputy_support::RateLimiter;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -31,8 +30,8 @@ use crate::message::{
     ServerMessageKind, Shutdown, Subscribe, Welcome,
 };
 use crate::protocol_error::{ErrorCode, ProtocolError};
-use crate::timing;
 use crate::worker_state::DeliveryReport;
+use deputy_support::{pause, timer_now};
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -212,7 +211,7 @@ async fn worker(
         Ok(group) => group,
         Err(refusal) => {
             if refusal.code == ErrorCode::Throttled {
-                timing::pause(THROTTLED).await;
+                pause(THROTTLED).await;
             }
             return refuse(shared, &mut stream, refusal).await;
         }
@@ -231,7 +230,7 @@ async fn worker(
         peer,
         group: shared.hub.group(&group),
         present: Arc::clone(&present.1),
-        heard: timing::now(),
+        heard: timer_now(),
         stream,
         renewed: None,
         messages: message_rate(),
@@ -275,7 +274,7 @@ impl Session<'_> {
         let mut wake = self.group.subscribe();
         // One timer for the whole connection, looked at when it is over: ten thousand that are set anew with each message
         // cost more than the messages.
-        let mut overdue = pin!(sleep_until(timing::now() + self.left()));
+        let mut overdue = pin!(sleep_until(timer_now() + self.left()));
         loop {
             // For the same reason, one place among those to be woken, from one push to the next.
             let mut waking = pin!(wake.recv());
@@ -290,7 +289,7 @@ impl Session<'_> {
                         self.check_certificate().await?;
                         match self.left() {
                             Duration::ZERO => return Err(End::Silent),
-                            left => overdue.as_mut().reset(timing::now() + left),
+                            left => overdue.as_mut().reset(timer_now() + left),
                         }
                     }
                 }
@@ -306,7 +305,7 @@ impl Session<'_> {
     /// How long the connection may still last if the worker stays silent.
     fn left(&self) -> Duration {
         let silence = Duration::from_millis(self.shared.limits.heartbeat.as_millis().saturating_mul(3));
-        let silence = silence.saturating_sub(timing::now().saturating_duration_since(self.heard));
+        let silence = silence.saturating_sub(timer_now().saturating_duration_since(self.heard));
         silence.min(self.certificate_ends().since(self.shared.roster.now()).duration())
     }
 
@@ -324,7 +323,7 @@ impl Session<'_> {
     }
 
     async fn said(&mut self, up: ClientMessage) -> Result<(), End> {
-        self.heard = timing::now();
+        self.heard = timer_now();
         self.shared.roster.heard(&self.present);
         self.check_certificate().await?;
         count(&self.messages, self.shared.roster.now())?;

@@ -30,7 +30,7 @@ use crate::join::{TokenId, TokenSecret};
 use crate::message::Certified;
 use crate::name::WorkerId;
 use crate::protocol_error::ProtocolError;
-use crate::timing::pause;
+use deputy_support::pause;
 
 pub use pending_connections::Origin;
 use pending_connections::PendingConnections;

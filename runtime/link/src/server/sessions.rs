@@ -8,17 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deputy_core::{GroupName, InstanceName, LeaseVersion, Timestamp};
 use tokio::sync::oneshot;
 
-use crate::clock::Clock;
 use crate::name::WorkerId;
 use crate::protocol_error::{ErrorCode, ProtocolError};
 use crate::worker_state::DeliveryReport;
+use deputy_core::time::Clock;
 
 /// All workers that were there since the coordinator started.
 pub struct Sessions {
     present: Mutex<BTreeMap<WorkerId, Arc<WorkerSession>>>,
     connected: AtomicUsize,
     cuts: AtomicU64,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
     observer: Option<ReportObserver>,
 }
 
@@ -62,7 +62,7 @@ const REASON: usize = 500;
 
 impl Sessions {
     /// Nobody yet.
-    pub fn new(clock: Clock, observer: Option<ReportObserver>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, observer: Option<ReportObserver>) -> Self {
         let (connected, cuts) = (AtomicUsize::new(0), AtomicU64::new(0));
         Self { present: Mutex::default(), connected, cuts, clock, observer }
     }
@@ -103,7 +103,7 @@ impl Sessions {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.clock.now().wall
     }
 
     /// A worker has come. An older connection of it, which may not have noticed its own end, is cut off.

@@ -7,9 +7,9 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::client::{ClientStopped, LinkPhase};
-use crate::testing::{LIVES, Nowhere, client, identity, now};
-use crate::timing;
+use crate::testing::{LIVES, Nowhere, client, clock, identity, now};
 use crate::{Authority, ErrorCode};
+use deputy_support::timer_now;
 
 /// Lets everybody in. Whoever comes first is removed by an operator at the moment that this is said.
 struct Hesitant {
@@ -70,8 +70,8 @@ struct Site {
 #[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
 fn serve(limits: ServerLimits) -> Site {
     let authority = Authority::found(now(), LIVES).unwrap();
-    let tls = Arc::new(ServerTls::new(now(), &authority, Arc::new(now)).unwrap());
-    let roster = Arc::new(Sessions::new(Arc::new(now), None));
+    let tls = Arc::new(ServerTls::new(now(), &authority, clock()).unwrap());
+    let roster = Arc::new(Sessions::new(clock(), None));
     let (asked, faults) = (AtomicUsize::new(0), Mutex::default());
     let desk = Arc::new(Hesitant { roster: Arc::clone(&roster), asked, faults });
     let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
@@ -117,11 +117,11 @@ async fn who_says_nothing_takes_up_what_is_for_strangers_and_nothing_else() {
 async fn the_wait_for_a_handshake_is_part_of_its_time() {
     let site = serve(ServerLimits { handshakes: 2, greeting: Span::secs(1), ..ServerLimits::default() });
     let (mut first, mut second) = (site.stranger().await, site.stranger().await);
-    let begun = timing::now();
+    let begun = timer_now();
     // The first one has the only place of its origin, so the other never gets to shake hands.
     assert_eq!(second.read(&mut [0; 16]).await.unwrap_or(0), 0);
     assert_eq!(first.read(&mut [0; 16]).await.unwrap_or(0), 0);
-    assert!(timing::now() - begun < Duration::from_millis(1900), "both began at once");
+    assert!(timer_now() - begun < Duration::from_millis(1900), "both began at once");
 }
 
 #[test]

@@ -15,12 +15,12 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rustls::server::ProducesTickets;
 
-use crate::clock::Clock;
+use deputy_core::time::Clock;
 
 /// Seals and opens tickets.
 pub(super) struct SessionTickets {
     root: Prk,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
     /// Those that were made, by their numbers: of the present period, and of the one before.
     keys: RwLock<BTreeMap<Number, Arc<LessSafeKey>>>,
 }
@@ -34,12 +34,12 @@ type Number = [u8; 8];
 
 impl SessionTickets {
     /// With keys that follow from `secret`, which is as long as a key.
-    pub(super) fn new(secret: &[u8], clock: Clock) -> Self {
+    pub(super) fn new(secret: &[u8], clock: Arc<dyn Clock>) -> Self {
         Self { root: Salt::new(HKDF_SHA256, &[]).extract(secret), clock, keys: RwLock::default() }
     }
 
     fn period(&self) -> u64 {
-        (self.clock)().as_secs() / u64::from(PERIOD)
+        self.clock.now().wall.as_secs() / u64::from(PERIOD)
     }
 
     fn key(&self, number: Number) -> Option<Arc<LessSafeKey>> {
@@ -107,13 +107,20 @@ impl std::fmt::Debug for SessionTickets {
 #[cfg(test)]
 mod tests {
     use deputy_core::Timestamp;
+    use deputy_core::time::{MonotonicTime, Now};
 
     use super::*;
 
     const HOUR: u64 = 3600;
 
     fn by(secret: &[u8], hour: u64) -> SessionTickets {
-        SessionTickets::new(secret, Arc::new(move || Timestamp::from_millis((60 + hour) * HOUR * 1000)))
+        SessionTickets::new(
+            secret,
+            Arc::new(move || Now {
+                mono: MonotonicTime::default(),
+                wall: Timestamp::from_millis((60 + hour) * HOUR * 1000),
+            }),
+        )
     }
 
     /// Of one authority, at this hour since a period began.

@@ -9,12 +9,12 @@ use tokio_rustls::TlsAcceptor;
 use super::tickets::SessionTickets;
 use crate::authority::{Authority, AuthorityError};
 use crate::certificate;
-use crate::clock::Clock;
+use deputy_core::time::Clock;
 
 /// The TLS of now.
 pub struct ServerTls {
     current: RwLock<Arc<ServerConfig>>,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
 }
 
 /// There is none.
@@ -33,7 +33,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// If the library fails.
-    pub fn new(now: Timestamp, authority: &Authority, clock: Clock) -> Result<Self, ServerTlsError> {
+    pub fn new(now: Timestamp, authority: &Authority, clock: Arc<dyn Clock>) -> Result<Self, ServerTlsError> {
         Ok(Self { current: RwLock::new(config(now, authority, &clock)?), clock })
     }
 
@@ -57,7 +57,7 @@ impl ServerTls {
     }
 }
 
-fn config(now: Timestamp, authority: &Authority, clock: &Clock) -> Result<Arc<ServerConfig>, ServerTlsError> {
+fn config(now: Timestamp, authority: &Authority, clock: &Arc<dyn Clock>) -> Result<Arc<ServerConfig>, ServerTlsError> {
     let tickets = Arc::new(SessionTickets::new(authority.secret(), Arc::clone(clock)));
     Ok(certificate::server(&authority.trusted(), authority.serve(now)?, tickets, Arc::clone(clock))?)
 }

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use deputy_core::{Digest, in_one_line};
+use deputy_support::timer_now;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -187,7 +188,7 @@ impl Slot<'_> {
         if let Some(component) = &self.entry.component {
             return Ok(Some(Arc::clone(component)));
         }
-        if let Some((error, again)) = self.entry.refusals.active(clock::monotonic())
+        if let Some((error, again)) = self.entry.refusals.active(timer_now())
             && let Some(error) = error.of_component()
         {
             tracing::info!(component = %self.digest, %again, "compiling a component was refused before and is not tried yet");
@@ -200,7 +201,7 @@ impl Slot<'_> {
     pub(crate) async fn compile(&mut self, bytes: &[u8]) -> Result<Arc<Component>, CacheError> {
         let compiled = self.cache.compile(self.digest, bytes).await;
         if let Err(CacheError::Compile(error)) = &compiled {
-            self.entry.refusals.note(error, clock::monotonic());
+            self.entry.refusals.note(error, timer_now());
         }
         compiled.map(|component| self.keep(component))
     }

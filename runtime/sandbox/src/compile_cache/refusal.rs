@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn refusal_holds_longer_each_time_and_an_hour_at_most() {
-        let now = crate::clock::monotonic();
+        let now = deputy_support::timer_now();
         let mut refusals = Refusals::default();
         assert!(refusals.active(now).is_none());
         refusals.note(&CompileError::Invalid("bad".into()), now);
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn refusal_is_not_what_the_machine_could_not_do() {
-        let now = crate::clock::monotonic();
+        let now = deputy_support::timer_now();
         let mut refusals = Refusals::default();
         let source = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
         refusals.note(&CompileError::Start { program: "deputy".into(), source }, now);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use deputy_core::{Limit, Span};
 use tokio::time::{Instant, Sleep};
 
-use crate::clock::monotonic;
+use deputy_support::timer_now;
 
 /// A moment by which something must be over.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ impl Deadline {
     /// An equal share of what is left, for one of several attempts.
     pub(crate) fn share(self, attempts: usize) -> Self {
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).max(1);
-        let left = self.at.saturating_duration_since(monotonic());
+        let left = self.at.saturating_duration_since(timer_now());
         Self { at: from_now(left / attempts), cause: self.cause }
     }
 
@@ -82,6 +82,6 @@ impl Future for Timer {
 /// So long from now, or so far away that nothing waits for it: a component may ask for centuries.
 fn from_now(span: Duration) -> Instant {
     const FAR: Duration = Duration::from_hours(10_000);
-    let now = monotonic();
+    let now = timer_now();
     now.checked_add(span.min(FAR)).unwrap_or(now)
 }

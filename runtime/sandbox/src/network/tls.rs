@@ -10,6 +10,7 @@ use std::time::Duration;
 use deputy_core::grant::{Host, RequestOptions};
 use deputy_core::{SecretBytes, SecretName};
 use deputy_sources::FileFingerprint;
+use deputy_support::timer_now;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, ServerName,
@@ -23,7 +24,6 @@ use tokio_rustls::TlsConnector;
 
 use super::{Deadline, DeadlineExceeded, Stream};
 use crate::blocking::blocking;
-use crate::clock;
 use crate::pem::{PemError, PrivateKey, private_key};
 
 /// How long the last configuration is used after a file of it can't be used any more. Whoever replaces a certificate and
@@ -166,7 +166,7 @@ impl RuleTls {
                 *ready = Some(Ready { config: Arc::clone(&config), key, seen, failed: None });
                 Ok(config)
             }
-            Err(error) => match ready.as_mut().and_then(|last| last.despite(&error, seen, clock::monotonic())) {
+            Err(error) => match ready.as_mut().and_then(|last| last.despite(&error, seen, timer_now())) {
                 Some(config) => Ok(config),
                 None => Err(error),
             },

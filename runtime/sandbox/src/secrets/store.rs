@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use deputy_core::{SecretBytes, SecretName, SecretSource, Timestamp, in_one_line};
 use deputy_sources::{SourceContext, SourceError, ValueShape};
+use deputy_support::SystemClock;
 
-use crate::clock;
 use crate::secret_provider::{SecretProvider, ValueError};
 
 /// How long the output of a command is good.
@@ -44,7 +44,7 @@ struct Last {
 impl SecretStore {
     /// A store that has read nothing yet.
     pub(crate) fn new(sources: &BTreeMap<SecretName, SecretSource>) -> Self {
-        Self::with(sources, SourceContext::of_process(), clock::now)
+        Self::with(sources, SourceContext::of_process(), SystemClock::wall)
     }
 
     pub(super) fn with(

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, SecretBytes, Timestamp};
+use deputy_core::{Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
 use deputy_link::{ReceiverBinding, WorkerState};
 use deputy_store::framing;
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, Digest, Limit, LimitOverrides, SecretBytes, Timestamp};
+use deputy_core::{Delivery, Digest, Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
 use deputy_link::ReceiverBinding;
 use deputy_store::{DirectoryStore, MasterKey};
 use tokio::sync::Semaphore;

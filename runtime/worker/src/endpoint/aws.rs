@@ -24,8 +24,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use super::Clock;
 use super::token_file::TokenFile;
+use deputy_core::time::Clock;
 
 /// Gives out the credentials of one instance.
 pub struct AwsEndpoint {
@@ -33,7 +33,7 @@ pub struct AwsEndpoint {
     path: String,
     token: TokenFile,
     held: watch::Receiver<Arc<WorkerState>>,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
     /// Lines of the log: every program of the machine can ask.
     refusals: RateLimiter,
     answers: RateLimiter,
@@ -85,7 +85,7 @@ impl AwsEndpoint {
         instance: InstanceName,
         token: TokenFile,
         held: watch::Receiver<Arc<WorkerState>>,
-        clock: Clock,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let path = Self::path(&instance);
         let (refusals, answers) = (RateLimiter::new(LINES, MINUTE), RateLimiter::new(LINES, MINUTE));
@@ -114,7 +114,7 @@ impl AwsEndpoint {
         }
         let held = Arc::clone(&self.held.borrow());
         let delivery = held.deliveries.get(&self.instance).ok_or_else(|| Refused::NotHeld(self.instance.clone()))?;
-        if !delivery.is_valid((self.clock)()) {
+        if !delivery.is_valid(self.clock.now().wall) {
             return Err(Refused::Expired(self.instance.clone(), delivery.valid_until));
         }
         self.given(delivery)
@@ -133,7 +133,7 @@ impl AwsEndpoint {
         // Large enough from the start, with every character escaped: what grows leaves copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(payload.len().saturating_mul(6).saturating_add(256)));
         serde_json::to_writer(&mut *text, &given).map_err(|_| not_aws())?;
-        if let Some(suppressed) = self.answers.acquire((self.clock)()) {
+        if let Some(suppressed) = self.answers.acquire(self.clock.now().wall) {
             tracing::info!(
                 instance = %self.instance, revision = %delivery.stamp.revision, suppressed,
                 "credentials sent over the AWS endpoint"
@@ -148,7 +148,7 @@ impl HttpHandler for AwsEndpoint {
         self.judge(&request).await.unwrap_or_else(|refused| {
             let (status, code) = refused.code();
             if matches!(refused, Refused::Host | Refused::Token)
-                && let Some(suppressed) = self.refusals.acquire((self.clock)())
+                && let Some(suppressed) = self.refusals.acquire(self.clock.now().wall)
             {
                 tracing::warn!(instance = %self.instance, code, suppressed, "AWS endpoint refused a request");
             }

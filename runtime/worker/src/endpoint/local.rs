@@ -14,7 +14,7 @@ use http::{Request, Response};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::Clock;
+use deputy_core::time::Clock;
 
 /// The worker's status, as JSON.
 #[async_trait]
@@ -34,7 +34,7 @@ pub enum LeaseAccess {
 /// Serves the programs of this machine that may connect to the socket. They may have every lease.
 pub struct LocalEndpoint {
     held: watch::Receiver<Arc<WorkerState>>,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
     status: Arc<dyn StatusSource>,
     leases: LeaseAccess,
 }
@@ -42,7 +42,7 @@ pub struct LocalEndpoint {
 impl LocalEndpoint {
     pub fn new(
         held: watch::Receiver<Arc<WorkerState>>,
-        clock: Clock,
+        clock: Arc<dyn Clock>,
         status: Arc<dyn StatusSource>,
         leases: LeaseAccess,
     ) -> Self {
@@ -78,7 +78,7 @@ impl LocalEndpoint {
         let mut held = self.held.clone();
         loop {
             let delivery = held.borrow_and_update().deliveries.get(instance).cloned();
-            if let Some(delivery) = delivery.filter(|delivery| delivery.is_valid((self.clock)())) {
+            if let Some(delivery) = delivery.filter(|delivery| delivery.is_valid(self.clock.now().wall)) {
                 return Some(delivery);
             }
             held.changed().await.ok()?;

@@ -11,14 +11,7 @@ mod testing;
 mod token;
 mod token_file;
 
-use std::sync::Arc;
-
-use deputy_core::Timestamp;
-
 pub use aws::AwsEndpoint;
 pub use local::{LeaseAccess, LocalEndpoint, StatusSource};
 pub use token::{EndpointToken, EndpointTokenError};
 pub use token_file::TokenFile;
-
-/// What the wall clock shows.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

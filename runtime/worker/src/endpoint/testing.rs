@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{Delivery, InstanceName, LeaseVersion, SecretBytes, Timestamp};
+use deputy_core::time::{Clock, MonotonicTime, Now};
+use deputy_core::{Delivery, InstanceName, LeaseVersion, Revision, SecretBytes, Timestamp};
 use deputy_link::WorkerState;
-
-use super::Clock;
 
 /// When what is held ends.
 pub(super) const HOUR: Timestamp = Timestamp::from_millis(3_600_999);
@@ -22,6 +20,6 @@ pub(super) fn held(payload: &str) -> Arc<WorkerState> {
 }
 
 /// A clock that stands still.
-pub(super) fn clock(now: u64) -> Clock {
-    Arc::new(move || Timestamp::from_millis(now))
+pub(super) fn clock(now: u64) -> Arc<dyn Clock> {
+    Arc::new(move || Now { mono: MonotonicTime::default(), wall: Timestamp::from_millis(now) })
 }

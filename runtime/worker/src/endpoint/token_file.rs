@@ -9,8 +9,8 @@ use deputy_core::in_one_line;
 use deputy_sources::{FileFingerprint, SourceContext};
 use tokio::sync::Mutex;
 
-use super::Clock;
 use super::token::{EndpointToken, EndpointTokenError};
+use deputy_core::time::Clock;
 
 /// How long the last token is good after its file can't be used any more: it may be being written.
 const GRACE: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(60);
 pub struct TokenFile {
     path: PathBuf,
     here: SourceContext,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
     last: Mutex<Last>,
 }
 
@@ -40,7 +40,7 @@ impl TokenFile {
         path: &Path,
         random: &dyn SecureRandom,
         here: &SourceContext,
-        clock: Clock,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, EndpointTokenError> {
         let token = EndpointToken::open(path, random, here).await?;
         // Unknown: the first use reads the file again, so that no change in between is missed.
@@ -68,7 +68,7 @@ impl TokenFile {
                             "the token file of an endpoint cannot be used; the last token is good for {} s", GRACE.as_secs()
                         );
                     }
-                    let now = (self.clock)().as_millis();
+                    let now = self.clock.now().wall.as_millis();
                     last.failed_at.get_or_insert(now);
                     last.seen = seen;
                 }
@@ -76,7 +76,7 @@ impl TokenFile {
         }
         let good = last.failed_at.is_none_or(|at| {
             // A clock that was set back makes it old, not young.
-            (self.clock)().as_millis().checked_sub(at).is_some_and(|age| u128::from(age) < GRACE.as_millis())
+            self.clock.now().wall.as_millis().checked_sub(at).is_some_and(|age| u128::from(age) < GRACE.as_millis())
         });
         good.then(|| Arc::clone(&last.token))
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand::SystemRandom;
 use deputy_core::Timestamp;
+use deputy_core::time::{Clock, MonotonicTime, Now};
 
 /// Puts a file there as a program that rotates tokens does.
 #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
@@ -19,7 +20,10 @@ fn put(path: &Path, text: &str) {
 #[expect(clippy::disallowed_methods, reason = "a test brings the randomness")]
 async fn open(path: &Path, time: &Arc<AtomicU64>) -> TokenFile {
     let time = Arc::clone(time);
-    let clock: Clock = Arc::new(move || Timestamp::from_millis(time.load(Ordering::SeqCst)));
+    let clock: Arc<dyn Clock> = Arc::new(move || Now {
+        mono: MonotonicTime::default(),
+        wall: Timestamp::from_millis(time.load(Ordering::SeqCst)),
+    });
     TokenFile::open(path, &SystemRandom::new(), &SourceContext::of_process(), clock).await.unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deputy_core::schedule::FailureRecord;
+use deputy_core::failure::FailureRecord;
 use deputy_core::{Delivery, InstanceName, LeaseVersion, ReceiverName, Span};
 use deputy_link::{DeliveryReport, ReceiverBinding, WorkerState};
 

@@ -27,7 +27,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use deputy_core::schedule::{FailureKind, FailureRecord, MonotonicTime, Now, delay};
+use deputy_core::failure::{FailureKind, FailureRecord};
+use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{Delivery, Expired, InstanceName, LeaseVersion, ReceiverName, Timestamp};
 use deputy_link::{ReceiverBinding, WorkerState};
 use deputy_support::Backoff;
@@ -276,7 +277,7 @@ impl Reconciler {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let count = slot.failed.as_ref().map_or(0, |failed| failed.count).saturating_add(1);
         let trouble = FailureRecord { kind: error.kind, message: error.message, at: now.wall };
-        let mut wait = delay::retry(&self.plans.retry, &trouble, count, None, chance);
+        let mut wait = self.plans.retry.delay(trouble.kind, count, None, chance);
         if let FailureKind::Throttled(_) = trouble.kind {
             // It calls no service that could ask for more.
             wait = wait.min(self.plans.retry.most);

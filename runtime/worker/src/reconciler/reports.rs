@@ -1,6 +1,6 @@
 //! What the coordinator is told of each delivery: once, since the link says it again to a coordinator that comes back.
 
-use deputy_core::schedule::Now;
+use deputy_core::time::Now;
 use deputy_core::{Delivery, InstanceName};
 use deputy_link::DeliveryReport;
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deputy_core::schedule::{FailureRecord, MonotonicTime, Now};
+use deputy_core::failure::FailureRecord;
+use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, LeaseVersion, Timestamp};
 use deputy_link::ReceiverBinding;
 use deputy_support::Backoff;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{FailureRecord, MonotonicTime, Now};
+use deputy_core::failure::FailureRecord;
+use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{Delivery, InstanceName, ReceiverName, Span, Timestamp};
 
 use deputy_link::ReceiverBinding;

@@ -35,7 +35,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use deputy_core::schedule::MonotonicTime;
+use deputy_core::time::MonotonicTime;
 use deputy_core::{Outputs, ReceiverName, Span, Timestamp};
 use deputy_store::Random;
 use rustix::fs::{AtFlags, readlinkat, renameat, statat, symlinkat, unlinkat};

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::Span;
 
 use super::super::budget::Budget;
-use super::super::clock::MonotonicTime;
 use super::Place;
 use super::pace::Pace;
+use crate::time::MonotonicTime;
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {

@@ -24,8 +24,8 @@ pub(super) use self::shares::{Admission, Shares};
 
 use self::lane::{Lane, Stands};
 use super::budget::{Bucket, Budget, InitialBudget, UpstreamName};
-use super::clock::MonotonicTime;
 use super::policy::Account;
+use crate::time::MonotonicTime;
 
 /// A place in the queue: what for, since when, and who. Tokens come before revocations, whoever waits longer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

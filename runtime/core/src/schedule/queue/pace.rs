@@ -7,7 +7,7 @@
 use crate::Span;
 
 use super::super::budget::{Bucket, Budget, InitialBudget};
-use super::super::clock::MonotonicTime;
+use crate::time::MonotonicTime;
 
 /// The slowest pace is this part of the budget.
 pub(crate) const SLOWEST: u32 = 32;

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::world::{Did, World, lasting, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{
-    Budget, CallOutcome, FailureKind, InitialBudget, InstanceActivity, MonotonicTime, Now, Schedule,
-};
+use crate::failure::FailureKind;
+use crate::schedule::{Budget, CallOutcome, InitialBudget, InstanceActivity, Schedule};
+use crate::time::{MonotonicTime, Now};
 
 /// A thousand instances of one upstream, whose calls take 200 ms.
 fn thousand(budget: Budget) -> World {

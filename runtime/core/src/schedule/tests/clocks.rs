@@ -1,7 +1,8 @@
 use super::world::{World, file, lasting, name, plain, plan, revoking};
 use crate::Span;
+use crate::failure::FailureKind;
 use crate::schedule::{
-    Budget, CallOutcome, FailureKind, InstanceActivity, OperatorEvent, PreferredSource, Ratio, Readiness, ScheduleEvent,
+    Budget, CallOutcome, InstanceActivity, OperatorEvent, PreferredSource, Ratio, Readiness, ScheduleEvent,
 };
 
 const HOUR: Span = Span::secs(3600);

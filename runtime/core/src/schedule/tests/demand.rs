@@ -1,8 +1,8 @@
 use super::world::{Did, World, name, plan, revoking};
 use crate::Span;
+use crate::failure::FailureKind;
 use crate::schedule::{
-    FailureKind, InstanceActivity, InstancePlan, ObtainMode, OptionalExports, Readiness, RevocationPolicy,
-    ScheduleEvent,
+    InstanceActivity, InstancePlan, ObtainMode, OptionalExports, Readiness, RevocationPolicy, ScheduleEvent,
 };
 
 const GRACE: Span = Span::secs(600);

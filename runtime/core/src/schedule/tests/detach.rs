@@ -1,7 +1,8 @@
 use super::world::{Did, World, failed, lasting, name, plain, plan, revoking};
 use crate::Span;
+use crate::failure::FailureKind;
 use crate::schedule::{
-    CallOutcome, ConfigFingerprint, FailureKind, InstancePlan, MOST_RETIRED, NotRevoked, OperatorEvent, ProviderCall,
+    CallOutcome, ConfigFingerprint, InstancePlan, MOST_RETIRED, NotRevoked, OperatorEvent, ProviderCall,
     RevocationPolicy, ScheduleEvent,
 };
 

@@ -1,5 +1,6 @@
 use super::world::{World, plain, plan, renewing, until};
-use crate::schedule::{FailureKind, InstanceActivity, OperatorEvent, ProviderCall, Readiness};
+use crate::failure::FailureKind;
+use crate::schedule::{InstanceActivity, OperatorEvent, ProviderCall, Readiness};
 use crate::{Span, Timestamp};
 
 const HOUR: Span = Span::secs(3600);

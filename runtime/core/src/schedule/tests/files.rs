@@ -1,7 +1,8 @@
 use super::world::{Saves, World, file, name, plan, revoking};
 use crate::Span;
+use crate::failure::FailureKind;
 use crate::schedule::{
-    FailureKind, FilePayload, InstanceActivity, InstancePlan, LeaseOrigin, PreferredSource, Readiness, ScheduleEvent,
+    FilePayload, InstanceActivity, InstancePlan, LeaseOrigin, PreferredSource, Readiness, ScheduleEvent,
 };
 
 const HOUR: Span = Span::secs(3600);

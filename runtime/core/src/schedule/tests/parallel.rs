@@ -1,6 +1,7 @@
 use super::world::{Did, World, distinct, failed, lasting, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{FailureKind, InstanceActivity, OperatorEvent, ProviderCall};
+use crate::failure::FailureKind;
+use crate::schedule::{InstanceActivity, OperatorEvent, ProviderCall};
 
 fn fifty() -> (World, Vec<String>) {
     let names: Vec<String> = (0..50).map(|n| format!("a{n}")).collect();

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use crate::schedule::queue::{Admission, Place, Queue, Shares, Task};
-use crate::schedule::{Account, Budget, InitialBudget, MonotonicTime, UpstreamName};
+use crate::schedule::{Account, Budget, InitialBudget, UpstreamName};
+use crate::time::MonotonicTime;
 use crate::{InstanceName, Span};
 
 fn name(text: &str) -> InstanceName {

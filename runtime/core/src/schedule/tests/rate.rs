@@ -1,6 +1,8 @@
 use super::world::{World, failed, lasting, name, plain, plan};
-use crate::Span;
-use crate::schedule::{CallRate, FailureKind, InstanceActivity, OperatorEvent, RetryPolicy, Revision, ScheduleEvent};
+use crate::failure::FailureKind;
+use crate::retry::RetryPolicy;
+use crate::schedule::{CallRate, InstanceActivity, OperatorEvent, ScheduleEvent};
+use crate::{Revision, Span};
 
 const HOUR: Span = Span::secs(3600);
 

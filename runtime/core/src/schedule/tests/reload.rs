@@ -1,8 +1,9 @@
 use super::world::{Did, Saves, World, name, plain, plan, renewing, revoking, upstream};
 use crate::Span;
+use crate::failure::FailureKind;
+use crate::retry::RetryPolicy;
 use crate::schedule::{
-    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, OperatorEvent, ProviderCall, Ratio,
-    RetryPolicy, ScheduleEvent,
+    CallOutcome, ConfigFingerprint, InstanceActivity, InstancePlan, OperatorEvent, ProviderCall, Ratio, ScheduleEvent,
 };
 
 const HOUR: Span = Span::secs(3600);

@@ -1,11 +1,12 @@
 //! What an instance held is kept for a grace time after its removal.
 
 use super::world::{World, failed, name, plain, revoking};
-use crate::Span;
+use crate::failure::FailureKind;
 use crate::schedule::{
-    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, NotRevoked, ORPHAN_GRACE,
-    OperatorEvent, ProviderCall, REMOVAL_GRACE, Readiness, Revision, RevocationPolicy, ScheduleEvent,
+    CallOutcome, ConfigFingerprint, InstanceActivity, InstancePlan, NotRevoked, ORPHAN_GRACE, OperatorEvent,
+    ProviderCall, REMOVAL_GRACE, Readiness, RevocationPolicy, ScheduleEvent,
 };
+use crate::{Revision, Span};
 
 const DAY: Span = Span::secs(86_400);
 const HALF: Span = Span::secs(300);

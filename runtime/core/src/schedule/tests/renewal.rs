@@ -1,5 +1,6 @@
 use super::world::{World, lasting, plain, plan, renewing};
-use crate::schedule::{CallOutcome, FailureKind, OperatorEvent, OptionalExports, ProviderCall, Ratio};
+use crate::failure::FailureKind;
+use crate::schedule::{CallOutcome, OperatorEvent, OptionalExports, ProviderCall, Ratio};
 use crate::{Span, Timestamp};
 
 const HOUR: Span = Span::secs(3600);

@@ -1,8 +1,8 @@
 use super::world::{World, name, plain, plan, upstream};
 use crate::Span;
-use crate::schedule::{
-    Account, CallOutcome, FailureKind, InstanceActivity, OperatorEvent, Readiness, RetryPolicy, ScheduleEvent,
-};
+use crate::failure::FailureKind;
+use crate::retry::RetryPolicy;
+use crate::schedule::{Account, CallOutcome, InstanceActivity, OperatorEvent, Readiness, ScheduleEvent};
 
 /// The waits that are told, in milliseconds.
 fn waits(world: &World) -> Vec<u64> {

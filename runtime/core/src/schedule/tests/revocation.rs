@@ -1,9 +1,10 @@
 use super::world::{World, failed, lasting, name, plain, plan, revoking};
-use crate::Span;
+use crate::failure::FailureKind;
 use crate::schedule::{
-    CallOutcome, FailureKind, InstancePlan, NotRevoked, OperatorEvent, OptionalExports, ProviderCall, REMOVAL_GRACE,
-    Readiness, Revision, RevocationPolicy, ScheduleEvent, Switch,
+    CallOutcome, InstancePlan, NotRevoked, OperatorEvent, OptionalExports, ProviderCall, REMOVAL_GRACE, Readiness,
+    RevocationPolicy, ScheduleEvent, Switch,
 };
+use crate::{Revision, Span};
 
 const HOUR: Span = Span::secs(3600);
 

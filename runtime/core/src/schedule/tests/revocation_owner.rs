@@ -1,11 +1,12 @@
 //! A lease is revoked by the configuration that obtained it, or not at all.
 
 use super::world::{World, name, plain, plan, renewing, revoking, upstream};
-use crate::Span;
+use crate::failure::FailureKind;
 use crate::schedule::{
-    CallOutcome, ConfigFingerprint, FailureKind, InstanceActivity, InstancePlan, MOST_RETIRED, NotRevoked,
-    OperatorEvent, ProviderCall, Revision, ScheduleEvent,
+    CallOutcome, ConfigFingerprint, InstanceActivity, InstancePlan, MOST_RETIRED, NotRevoked, OperatorEvent,
+    ProviderCall, ScheduleEvent,
 };
+use crate::{Revision, Span};
 
 const HOUR: Span = Span::secs(3600);
 const OLD: ConfigFingerprint = ConfigFingerprint([1; 16]);

@@ -1,6 +1,7 @@
 use super::world::{Did, Saves, World, lasting, name, plain, renewing, revoking};
 use crate::Span;
-use crate::schedule::{CallOutcome, FailureKind, ScheduleEvent};
+use crate::failure::FailureKind;
+use crate::schedule::{CallOutcome, ScheduleEvent};
 
 const HOUR: Span = Span::secs(3600);
 

@@ -1,10 +1,10 @@
 //! A disk that takes nothing ends no lease.
 
 use super::world::{Did, Saves, World, name, plain, plan, revoking};
-use crate::Span;
 use crate::schedule::{
-    CallOutcome, InstanceActivity, OperatorEvent, OptionalExports, ProviderCall, Readiness, Revision, ScheduleEvent,
+    CallOutcome, InstanceActivity, OperatorEvent, OptionalExports, ProviderCall, Readiness, ScheduleEvent,
 };
+use crate::{Revision, Span};
 
 const HOUR: Span = Span::secs(3600);
 

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    Budget, CallOutcome, ConfigFingerprint, FailureKind, FilePayload, InitialBudget, InstancePlan, InstanceSnapshot,
-    Lease, LeaseRecord, MonotonicTime, Now, OperatorEvent, OptionalExports, Policy, ProviderCall, Ratio,
-    RevocationPolicy, SaveId, Schedule, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId, UpstreamName,
+    Budget, CallOutcome, ConfigFingerprint, FilePayload, InitialBudget, InstancePlan, InstanceSnapshot, Lease,
+    LeaseRecord, OperatorEvent, OptionalExports, Policy, ProviderCall, Ratio, RevocationPolicy, SaveId, Schedule,
+    ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId, UpstreamName,
 };
+use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
 
 /// What the shell did, and when: milliseconds since the world began.

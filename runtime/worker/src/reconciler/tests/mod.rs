@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{Digest, HookSignal, LimitOverrides, SecretBytes, Span};
+use deputy_core::{Digest, HookSignal, LimitOverrides, Revision, SecretBytes, Span};
 use deputy_link::DeliveryReport;
 
 use super::*;

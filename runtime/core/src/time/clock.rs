@@ -1,11 +1,8 @@
-//! The two clocks, as arguments: one tells when something expires, the other how long to wait.
+//! The two clocks: the wall clock says when something expires, the monotonic clock how long to wait.
 
-use crate::{Span, Timestamp};
+use super::{Span, Timestamp};
 
-/// Differences between the clocks of less than this are drift.
-pub(super) const CLOCK_TOLERANCE: Span = Span::secs(2);
-
-/// A point of a clock that only goes forward, in milliseconds since some point of its own.
+/// A point of a clock that only goes forward, in milliseconds since an arbitrary origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct MonotonicTime(u64);
 
@@ -18,24 +15,33 @@ pub struct Now {
     pub wall: Timestamp,
 }
 
+/// Reads both clocks. A closure is one, too.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Now;
+}
+
+impl<F: Fn() -> Now + Send + Sync> Clock for F {
+    fn now(&self) -> Now {
+        self()
+    }
+}
+
 impl MonotonicTime {
-    /// From milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// In milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// So much later.
+    /// Adds a span; saturates.
     #[must_use]
     pub fn plus(self, span: Span) -> Self {
         Self(self.0.saturating_add(span.as_millis()))
     }
 
-    /// From an earlier point to this one; nothing if the other is later.
+    /// The span from `earlier` to this time, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Span {
         Span::millis(self.0.saturating_sub(earlier.0))
     }

@@ -1,0 +1,67 @@
+//! How long to wait after a failure.
+
+use crate::failure::FailureKind;
+use crate::time::Span;
+
+/// The longest delay that a service can ask for.
+pub const LONGEST_THROTTLE: Span = Span::secs(3600);
+
+/// No delay is shorter, whatever the floor: a floor of zero would be one call after the other.
+const LEAST_FLOOR: Span = Span::millis(10);
+
+/// How failures are retried. No delay is shorter than `floor`, and none is longer than a third of what is left of the
+/// lease, unless the floor or the service itself asks for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The least delay. The first one is up to twice as long, by chance.
+    pub floor: Span,
+    /// The greatest delay; delays double until then.
+    pub most: Span,
+    /// The least delay after a failure that only a change of the configuration or of the account can mend.
+    pub slow: Span,
+}
+
+impl RetryPolicy {
+    /// The least delay.
+    pub fn least(&self) -> Span {
+        self.floor.max(LEAST_FLOOR)
+    }
+
+    /// The delay after the `failures`-th failure in a row. `left` is what is left of the lease, if there is a valid one;
+    /// `random` is uniform over all of `u16`.
+    ///
+    /// The delay doubles up to the configured maximum, or to a third of what is left. A service that asks for a longer
+    /// one gets it, but no more than two thirds of what is left: there is always an attempt before the lease ends.
+    pub fn delay(&self, kind: FailureKind, failures: u32, left: Option<Span>, random: u16) -> Span {
+        let least = if kind.is_slow() { self.slow.max(self.least()) } else { self.least() };
+        let third = left.map_or(self.most, |left| Span::millis(left.as_millis() / 3));
+        let most = self.most.min(third).max(least);
+        let backoff = exponential(least, most, failures, random).max(least);
+        let FailureKind::Throttled(after) = kind else { return backoff };
+        let requested = lengthened(after.min(LONGEST_THROTTLE), random).max(backoff);
+        match left {
+            Some(left) => requested.min(Span::millis(left.as_millis() / 3 * 2)).max(least),
+            None => requested,
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { floor: Span::secs(1), most: Span::secs(300), slow: Span::secs(60) }
+    }
+}
+
+/// `base`, doubled this many times up to `max`, with jitter: between half of it and all of it, so that callers that
+/// failed together do not retry together. `random` is uniform over all of `u16`.
+pub fn exponential(base: Span, max: Span, doublings: u32, random: u16) -> Span {
+    let doubled = base.as_millis().saturating_mul(1 << doublings.min(40)).min(max.as_millis());
+    let cut = u128::from(doubled / 2) * u128::from(random) / u128::from(u16::MAX);
+    Span::millis(doubled - u64::try_from(cut).unwrap_or(doubled))
+}
+
+/// Up to a tenth longer: callers that a service told to wait equally long should not return together either.
+fn lengthened(span: Span, random: u16) -> Span {
+    let tenth = span.as_millis() / 10;
+    Span::millis(span.as_millis() + tenth * u64::from(random) / u64::from(u16::MAX))
+}
