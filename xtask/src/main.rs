@@ -10,6 +10,7 @@ mod digest;
 mod failure;
 mod guests;
 mod process;
+mod proto;
 mod say;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Chore {
     Demo,
     /// Builds every guest component into `target/guests`
     Guests,
+    /// Generates the Rust types of the link's messages from `link.proto`
+    Proto,
     /// Runs every check and every test
     Test {
         /// Runs this part and no other; may be given more than once
@@ -71,6 +74,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Bench { arguments } => bench::run(&workspace, arguments),
         Chore::Demo => demo::run(&workspace),
         Chore::Guests => guests::build(&workspace),
+        Chore::Proto => proto::generate(&workspace),
         Chore::Test { only } => test::run(&workspace, only),
         Chore::Tidy => tidy::check(&workspace),
         Chore::Tools => tools::install(&workspace),

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
-use crate::{demo, guests, tidy, tools};
+use crate::{demo, guests, proto, tidy, tools};
 
 /// How many tests there are at the least: a run that finds fewer has lost some.
 const LEAST: usize = 1200;
@@ -25,6 +25,8 @@ pub(crate) enum Part {
     Fmt,
     /// The rules of the tree
     Tidy,
+    /// The generated messages of the link
+    Proto,
     /// The test servers and tools
     Tools,
     /// Licences, banned crates and sources of the dependencies
@@ -91,6 +93,7 @@ impl Part {
         match self {
             Self::Fmt => "checking the formatting",
             Self::Tidy => "checking the rules of the tree",
+            Self::Proto => "comparing the generated messages of the link with link.proto",
             Self::Tools => "installing test servers and tools",
             Self::Deny => "checking what the program is made of",
             Self::Guests => "building the guest components",
@@ -105,6 +108,7 @@ impl Part {
         match self {
             Self::Fmt => fmt(workspace),
             Self::Tidy => tidy::check(workspace),
+            Self::Proto => proto::check(workspace),
             Self::Tools => tools::install(workspace),
             Self::Deny => deny(workspace),
             Self::Guests => guests::build(workspace),
@@ -122,7 +126,7 @@ fn cargo(workspace: &Workspace, folder: &str) -> Run {
 }
 
 fn fmt(workspace: &Workspace) -> Result<()> {
-    for folder in [""].iter().chain(&GUESTS).chain(&ENGINES).chain(&["tests/fuzz"]) {
+    for folder in [""].iter().chain(&GUESTS).chain(&ENGINES).chain(&["tests/fuzz", proto::FOLDER]) {
         cargo(workspace, folder)
             .args(["fmt", "--all", "--check"])
             .shown()
@@ -144,8 +148,8 @@ fn deny(workspace: &Workspace) -> Result<()> {
     for folder in GUESTS {
         check(folder).args(LESS).args(["bans", "licenses", "sources"]).quiet()?;
     }
-    // What is banned is banned from the program: object_store brings what it likes into an engine.
-    for folder in ENGINES {
+    // What is banned is banned from the program: object_store brings what it likes into an engine, and so do chores.
+    for folder in ENGINES.iter().chain([&proto::FOLDER]) {
         check(folder).args(LESS).args(["licenses", "sources"]).quiet()?;
     }
     Ok(())
@@ -173,6 +177,8 @@ fn clippy(workspace: &Workspace) -> Result<()> {
         let lint = cargo(workspace, folder).args(["clippy", "--all-targets", "--locked", "--quiet", "--target-dir"]);
         lint.arg(workspace.engines()).args(STRICT).shown()?;
     }
+    let lint = cargo(workspace, proto::FOLDER).args(["clippy", "--all-targets", "--locked", "--quiet", "--target-dir"]);
+    lint.arg(workspace.target("proto")).args(STRICT).shown()?;
     Ok(())
 }
 

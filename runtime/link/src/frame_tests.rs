@@ -2,14 +2,14 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::message::{
-    ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, ComponentChunk, Delivered, Fetch, Join,
-    KnownLease, Ping, ReceiverBound, Refused, Renew, ServerMessage, ServerMessageKind, Shutdown, SnapshotEnd,
-    Subscribe, Update, Welcome, Withdrawn,
+    ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, ComponentChunk, FetchComponent,
+    GroupInstances, Join, KnownLease, LeaseUpdate, LeaseWithdrawn, Ping, ReceiverBound, Refusal, RenewCertificate,
+    ServerMessage, ServerMessageKind, Shutdown, SnapshotEnd, Subscribe, Welcome,
 };
 
 fn applied(failure: &str) -> ClientMessage {
     let what = KnownLease { instance: "s3-prod".to_owned(), revision: 7, obtained_ms: 8 };
-    ClientMessageKind::Applied(ApplyReport { what: Some(what), failure: failure.to_owned() }).into()
+    ClientMessageKind::ApplyReport(ApplyReport { lease: Some(what), failure: failure.to_owned() }).into()
 }
 
 async fn read(bytes: &[u8], limit: usize) -> Result<Option<ClientMessage>, FrameError> {
@@ -75,7 +75,7 @@ async fn garbage_is_no_message_and_half_a_frame_no_end() {
 async fn what_a_later_version_says_is_skipped() {
     // Field 99 with a length of 3, which nobody knows.
     let frame = [0, 0, 0, 6, 0x9a, 0x06, 3, 1, 2, 3];
-    assert_eq!(read(&frame, FROM_WORKER).await.unwrap(), Some(ClientMessage { request: None }));
+    assert_eq!(read(&frame, FROM_WORKER).await.unwrap(), Some(ClientMessage { kind: None }));
 }
 
 /// A large frame, and after it as many empty ones as fit into twice that size.
@@ -148,18 +148,18 @@ fn requests() -> Vec<ClientMessageKind> {
     let (bytes, known) = (CANARY.to_vec(), KnownLease::default());
     let all = vec![
         ClientMessageKind::Join(Join { token: bytes.clone(), secret: bytes.clone(), request: bytes.clone() }),
-        ClientMessageKind::Renew(Renew { sequence: 1, request: bytes.clone() }),
+        ClientMessageKind::RenewCertificate(RenewCertificate { sequence: 1, request: bytes.clone() }),
         ClientMessageKind::Subscribe(Subscribe { known: vec![known.clone()], ..Subscribe::default() }),
-        ClientMessageKind::Applied(ApplyReport { what: Some(known), failure: String::new() }),
-        ClientMessageKind::Fetch(Fetch { digest: bytes }),
+        ClientMessageKind::ApplyReport(ApplyReport { lease: Some(known), failure: String::new() }),
+        ClientMessageKind::FetchComponent(FetchComponent { digest: bytes }),
         ClientMessageKind::Ping(Ping {}),
     ];
     let number = |request: &ClientMessageKind| match request {
         ClientMessageKind::Join(_) => 0,
-        ClientMessageKind::Renew(_) => 1,
+        ClientMessageKind::RenewCertificate(_) => 1,
         ClientMessageKind::Subscribe(_) => 2,
-        ClientMessageKind::Applied(_) => 3,
-        ClientMessageKind::Fetch(_) => 4,
+        ClientMessageKind::ApplyReport(_) => 3,
+        ClientMessageKind::FetchComponent(_) => 4,
         ClientMessageKind::Ping(_) => 5,
     };
     // Whoever adds a message adds it to both.
@@ -173,31 +173,31 @@ fn replies() -> Vec<ServerMessageKind> {
     let certified = Certified { certificate: bytes.clone(), authorities: list.clone(), ..Certified::default() };
     let all = vec![
         ServerMessageKind::Certified(certified),
-        ServerMessageKind::Refused(Refused::default()),
+        ServerMessageKind::Refusal(Refusal::default()),
         ServerMessageKind::Welcome(Welcome::default()),
-        ServerMessageKind::Update(Update { payload: bytes.clone(), ..Update::default() }),
-        ServerMessageKind::Withdrawn(Withdrawn::default()),
-        ServerMessageKind::Bound(ReceiverBound { component: bytes.clone(), ..ReceiverBound::default() }),
-        ServerMessageKind::Complete(SnapshotEnd::default()),
+        ServerMessageKind::LeaseUpdate(LeaseUpdate { payload: bytes.clone(), ..LeaseUpdate::default() }),
+        ServerMessageKind::LeaseWithdrawn(LeaseWithdrawn::default()),
+        ServerMessageKind::ReceiverBound(ReceiverBound { component: bytes.clone(), ..ReceiverBound::default() }),
+        ServerMessageKind::SnapshotEnd(SnapshotEnd::default()),
         ServerMessageKind::Authorities(Authorities { certificates: list }),
-        ServerMessageKind::Piece(ComponentChunk { digest: bytes.clone(), size: 1, bytes }),
+        ServerMessageKind::ComponentChunk(ComponentChunk { digest: bytes.clone(), size: 1, bytes }),
         ServerMessageKind::Pong(Ping {}),
-        ServerMessageKind::Goodbye(Shutdown::default()),
-        ServerMessageKind::Delivered(Delivered::default()),
+        ServerMessageKind::Shutdown(Shutdown::default()),
+        ServerMessageKind::GroupInstances(GroupInstances::default()),
     ];
     let number = |reply: &ServerMessageKind| match reply {
         ServerMessageKind::Certified(_) => 0,
-        ServerMessageKind::Refused(_) => 1,
+        ServerMessageKind::Refusal(_) => 1,
         ServerMessageKind::Welcome(_) => 2,
-        ServerMessageKind::Update(_) => 3,
-        ServerMessageKind::Withdrawn(_) => 4,
-        ServerMessageKind::Bound(_) => 5,
-        ServerMessageKind::Complete(_) => 6,
+        ServerMessageKind::LeaseUpdate(_) => 3,
+        ServerMessageKind::LeaseWithdrawn(_) => 4,
+        ServerMessageKind::ReceiverBound(_) => 5,
+        ServerMessageKind::SnapshotEnd(_) => 6,
         ServerMessageKind::Authorities(_) => 7,
-        ServerMessageKind::Piece(_) => 8,
+        ServerMessageKind::ComponentChunk(_) => 8,
         ServerMessageKind::Pong(_) => 9,
-        ServerMessageKind::Goodbye(_) => 10,
-        ServerMessageKind::Delivered(_) => 11,
+        ServerMessageKind::Shutdown(_) => 10,
+        ServerMessageKind::GroupInstances(_) => 11,
     };
     assert!(all.iter().map(number).eq(0..12));
     all

@@ -14,8 +14,8 @@ use tokio::sync::broadcast;
 
 use crate::frame::encode;
 use crate::message::{
-    Authorities, Delivered, ReceiverBound, ReceiverLimits, ServerMessage, ServerMessageKind, SnapshotEnd, Update,
-    Withdrawn,
+    Authorities, GroupInstances, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits, ServerMessage,
+    ServerMessageKind, SnapshotEnd,
 };
 use crate::worker_state::ReceiverBinding;
 
@@ -49,7 +49,7 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Authorities,
-    Delivered,
+    GroupInstances,
     Receiver(ReceiverName),
     Instance(InstanceName),
 }
@@ -87,7 +87,7 @@ pub(crate) struct FeedCursor {
 impl EncodedLease {
     /// Encodes a lease, for as many as will get it.
     pub fn new(delivery: &Delivery) -> Self {
-        let update = Update {
+        let update = LeaseUpdate {
             instance: delivery.instance.to_string(),
             service: delivery.service.to_string(),
             revision: delivery.stamp.revision.0,
@@ -95,9 +95,9 @@ impl EncodedLease {
             valid_until_ms: delivery.valid_until.as_millis(),
             payload: delivery.payload.expose().to_vec(),
         };
-        let mut message = ServerMessage::from(ServerMessageKind::Update(update));
+        let mut message = ServerMessage::from(ServerMessageKind::LeaseUpdate(update));
         let frame = encode(&message);
-        if let Some(ServerMessageKind::Update(update)) = &mut message.reply {
+        if let Some(ServerMessageKind::LeaseUpdate(update)) = &mut message.kind {
             zeroize::Zeroize::zeroize(&mut update.payload);
         }
         Self { instance: delivery.instance.clone(), stamp: delivery.stamp, valid_until: delivery.valid_until, frame }
@@ -157,9 +157,12 @@ impl GroupFeed {
     /// Says what the group may have. What it may no longer have is taken back, and all workers hear the new list.
     pub fn allow(&self, instances: BTreeSet<InstanceName>) {
         let gone: Vec<InstanceName> = self.leases().into_keys().filter(|name| !instances.contains(name)).collect();
-        let delivered = Delivered { instances: instances.iter().map(ToString::to_string).collect() };
+        let delivered = GroupInstances { instances: instances.iter().map(ToString::to_string).collect() };
         self.write().allowed = instances;
-        self.put_if_changed(Name::Delivered, encode(&ServerMessage::from(ServerMessageKind::Delivered(delivered))));
+        self.put_if_changed(
+            Name::GroupInstances,
+            encode(&ServerMessage::from(ServerMessageKind::GroupInstances(delivered))),
+        );
         gone.iter().for_each(|instance| self.withdraw(instance));
     }
 
@@ -172,8 +175,13 @@ impl GroupFeed {
     pub fn withdraw(&self, instance: &InstanceName) {
         let name = Name::Instance(instance.clone());
         if self.has(&name) {
-            let withdrawn = Withdrawn { instance: instance.to_string() };
-            self.put(name, None, Presence::Gone, encode(&ServerMessage::from(ServerMessageKind::Withdrawn(withdrawn))));
+            let withdrawn = LeaseWithdrawn { instance: instance.to_string() };
+            self.put(
+                name,
+                None,
+                Presence::Gone,
+                encode(&ServerMessage::from(ServerMessageKind::LeaseWithdrawn(withdrawn))),
+            );
         }
     }
 
@@ -195,7 +203,7 @@ impl GroupFeed {
         self.write().kept.remove(receiver);
         self.put_if_changed(
             Name::Receiver(receiver.clone()),
-            encode(&ServerMessage::from(ServerMessageKind::Bound(bound))),
+            encode(&ServerMessage::from(ServerMessageKind::ReceiverBound(bound))),
         );
     }
 
@@ -213,7 +221,7 @@ impl GroupFeed {
         let was_kept = self.write().kept.remove(receiver);
         if was_kept || self.has(&name) {
             let bound = ReceiverBound { receiver: receiver.to_string(), ..ReceiverBound::default() };
-            self.put(name, None, Presence::Gone, encode(&ServerMessage::from(ServerMessageKind::Bound(bound))));
+            self.put(name, None, Presence::Gone, encode(&ServerMessage::from(ServerMessageKind::ReceiverBound(bound))));
         }
     }
 
@@ -260,7 +268,7 @@ impl GroupFeed {
             state.items.iter().filter(|(name, item)| item.is_there == Presence::There && cursor.wants(name))
         {
             match name {
-                Name::Authorities | Name::Delivered => {}
+                Name::Authorities | Name::GroupInstances => {}
                 Name::Receiver(receiver) => complete.receivers.push(receiver.to_string()),
                 Name::Instance(instance) => {
                     if item.stamp == known.get(instance).copied() {
@@ -279,7 +287,7 @@ impl GroupFeed {
         let wanted = |instance: &&InstanceName| cursor.wanted.as_ref().is_none_or(|wanted| wanted.contains(*instance));
         let instances = state.allowed.iter().filter(|instance| wanted(instance) && !gone(instance));
         complete.instances = instances.map(ToString::to_string).collect();
-        frames.push(encode(&ServerMessage::from(ServerMessageKind::Complete(complete))));
+        frames.push(encode(&ServerMessage::from(ServerMessageKind::SnapshotEnd(complete))));
         (frames, cursor)
     }
 

@@ -31,13 +31,13 @@ fn binding() -> ReceiverBinding {
 }
 
 fn reply(frame: &Bytes) -> ServerMessageKind {
-    ServerMessage::decode(&frame[4..]).unwrap().reply.unwrap()
+    ServerMessage::decode(&frame[4..]).unwrap().kind.unwrap()
 }
 
 /// The instances of the group, as often as they are named.
 fn delivered(frames: &[Bytes]) -> Vec<String> {
     let names = frames.iter().filter_map(|frame| match reply(frame) {
-        ServerMessageKind::Delivered(delivered) => Some(delivered.instances.join(",")),
+        ServerMessageKind::GroupInstances(delivered) => Some(delivered.instances.join(",")),
         _ => None,
     });
     names.collect()
@@ -45,16 +45,16 @@ fn delivered(frames: &[Bytes]) -> Vec<String> {
 
 /// What frames say of leases, receivers and authorities, in short.
 fn said(frames: &[Bytes]) -> Vec<String> {
-    let replies = frames.iter().map(reply).filter(|reply| !matches!(reply, ServerMessageKind::Delivered(_)));
+    let replies = frames.iter().map(reply).filter(|reply| !matches!(reply, ServerMessageKind::GroupInstances(_)));
     let said = replies.map(|reply| match reply {
-        ServerMessageKind::Update(update) => {
+        ServerMessageKind::LeaseUpdate(update) => {
             format!("{} {}", update.instance, String::from_utf8(update.payload).unwrap())
         }
-        ServerMessageKind::Withdrawn(withdrawn) => format!("-{}", withdrawn.instance),
-        ServerMessageKind::Bound(bound) => {
+        ServerMessageKind::LeaseWithdrawn(withdrawn) => format!("-{}", withdrawn.instance),
+        ServerMessageKind::ReceiverBound(bound) => {
             format!("{}{}", if bound.component.is_empty() { "-" } else { "+" }, bound.receiver)
         }
-        ServerMessageKind::Complete(complete) => {
+        ServerMessageKind::SnapshotEnd(complete) => {
             format!("={} {}", complete.instances.join(","), complete.receivers.join(","))
         }
         ServerMessageKind::Authorities(authorities) => format!("authorities {}", authorities.certificates.len()),
@@ -139,8 +139,8 @@ fn what_is_the_same_wakes_nobody() {
 fn limits_of_a_receiver_are_sent_and_sent_again_when_they_change() {
     let (group, name) = (GroupFeed::default(), "aws".parse().unwrap());
     let limits = |memory| LimitOverrides::new([(Limit::Memory, memory)]).unwrap();
-    let sent = |frames: &[Bytes]| match ServerMessage::decode(&frames[0][4..]).unwrap().reply {
-        Some(ServerMessageKind::Bound(bound)) => bound.limits.and_then(|limits| limits.memory_bytes),
+    let sent = |frames: &[Bytes]| match ServerMessage::decode(&frames[0][4..]).unwrap().kind {
+        Some(ServerMessageKind::ReceiverBound(bound)) => bound.limits.and_then(|limits| limits.memory_bytes),
         other => panic!("{other:?}"),
     };
     group.bind(&name, &binding());
@@ -223,7 +223,7 @@ fn delivered_names_all_instances_and_only_changes() {
     let wanted = Some(BTreeSet::from(["b".parse().unwrap(), "c".parse().unwrap()]));
     let (frames, mut cursor) = group.snapshot(wanted, &BTreeMap::new());
     assert_eq!(delivered(&frames), ["a,b"], "whatever the worker wants, and without a lease");
-    assert!(matches!(reply(frames.last().unwrap()), ServerMessageKind::Complete(_)), "before all is complete");
+    assert!(matches!(reply(frames.last().unwrap()), ServerMessageKind::SnapshotEnd(_)), "before all is complete");
     group.allow(BTreeSet::from(["a".parse().unwrap(), "b".parse().unwrap()]));
     assert!(group.after(&mut cursor).is_empty());
     group.allow(BTreeSet::new());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::message::Refused;
+use crate::message::Refusal;
 
 /// What kind of no it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,15 +121,15 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-impl From<ProtocolError> for Refused {
+impl From<ProtocolError> for Refusal {
     fn from(refusal: ProtocolError) -> Self {
         Self { code: refusal.code.to_string(), message: refusal.message, subject: refusal.subject }
     }
 }
 
-impl From<Refused> for ProtocolError {
+impl From<Refusal> for ProtocolError {
     /// A code of a later version is taken for a failure that may pass.
-    fn from(refused: Refused) -> Self {
+    fn from(refused: Refusal) -> Self {
         let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(400).collect();
         Self {
             code: refused.code.parse().unwrap_or(ErrorCode::Internal),
@@ -147,7 +147,7 @@ mod tests {
     fn a_refusal_survives_the_way_over_the_wire() {
         for (code, _) in CODES {
             let refusal = ProtocolError::about(code, "s3-prod", "it says why");
-            assert_eq!(ProtocolError::from(Refused::from(refusal.clone())), refusal);
+            assert_eq!(ProtocolError::from(Refusal::from(refusal.clone())), refusal);
             assert_eq!(code.to_string().parse(), Ok(code));
         }
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_code_that_nobody_knows_may_pass() {
         let refused =
-            Refused { code: "of-tomorrow".to_owned(), message: "a\u{1b}[31m\nb".to_owned(), subject: String::new() };
+            Refusal { code: "of-tomorrow".to_owned(), message: "a\u{1b}[31m\nb".to_owned(), subject: String::new() };
         let refusal = ProtocolError::from(refused);
         assert_eq!((refusal.code, refusal.message.as_str()), (ErrorCode::Internal, "a[31mb"));
         assert!(!refusal.code.is_final());

@@ -51,7 +51,7 @@ impl Floor {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (port, waker) = (listener.local_addr()?.port(), Waker::new(poll.registry(), ORDERS)?);
         let (sender, frames) = channel();
-        let complete = encode(&ServerMessage::from(ServerMessageKind::Complete(SnapshotEnd::default())));
+        let complete = encode(&ServerMessage::from(ServerMessageKind::SnapshotEnd(SnapshotEnd::default())));
         let sessions = BTreeMap::new();
         let mut floor = Loop { poll, listener, config, sessions, next: FIRST, frames, tracker, complete };
         thread::spawn(move || {
@@ -112,8 +112,10 @@ impl Loop {
     fn hear(&mut self, number: usize) -> Result {
         let Some(session) = self.sessions.get_mut(&number) else { return Ok(()) };
         let (tracker, mut subscribed) = (&self.tracker, false);
-        let stands = session.read(|frame| match ClientMessage::decode(frame).ok().and_then(|up| up.request) {
-            Some(ClientMessageKind::Applied(applied)) => tracker.note(applied.what.map_or(0, |what| what.revision)),
+        let stands = session.read(|frame| match ClientMessage::decode(frame).ok().and_then(|up| up.kind) {
+            Some(ClientMessageKind::ApplyReport(applied)) => {
+                tracker.note(applied.lease.map_or(0, |what| what.revision))
+            }
             Some(ClientMessageKind::Subscribe(_)) => subscribed = true,
             _ => {}
         })?;

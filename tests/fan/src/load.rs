@@ -181,17 +181,17 @@ impl Load {
             return Ok(());
         }
         let (mut complete, mut acks) = (false, Vec::new());
-        let stands = session.read(|frame| match ServerMessage::decode(frame).ok().and_then(|down| down.reply) {
-            Some(ServerMessageKind::Update(update)) => {
+        let stands = session.read(|frame| match ServerMessage::decode(frame).ok().and_then(|down| down.kind) {
+            Some(ServerMessageKind::LeaseUpdate(update)) => {
                 let (revision, obtained_ms) = (update.revision, update.obtained_ms);
                 let what = KnownLease { instance: update.instance, revision, obtained_ms };
-                acks.push(encode(&ClientMessage::from(ClientMessageKind::Applied(ApplyReport {
-                    what: Some(what),
+                acks.push(encode(&ClientMessage::from(ClientMessageKind::ApplyReport(ApplyReport {
+                    lease: Some(what),
                     failure: String::new(),
                 }))));
             }
-            Some(ServerMessageKind::Complete(_)) => complete = true,
-            Some(ServerMessageKind::Refused(refused)) => eprintln!("worker {number} is refused: {}", refused.message),
+            Some(ServerMessageKind::SnapshotEnd(_)) => complete = true,
+            Some(ServerMessageKind::Refusal(refused)) => eprintln!("worker {number} is refused: {}", refused.message),
             _ => {}
         })?;
         if stands == Stands::Closed {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deputy_core::{Delivery, LeaseVersion, Revision, SecretBytes, Span};
-use deputy_link::message::{ServerMessage, ServerMessageKind, Update};
+use deputy_link::message::{LeaseUpdate, ServerMessage, ServerMessageKind};
 use deputy_link::server::Sessions;
 use deputy_link::{EncodedLease, GroupFeed, encode};
 use deputy_support::SystemClock;
@@ -157,7 +157,7 @@ impl Site {
 
 /// The same bytes, for the floor.
 fn frame(revision: u64) -> Bytes {
-    encode(&ServerMessage::from(ServerMessageKind::Update(Update {
+    encode(&ServerMessage::from(ServerMessageKind::LeaseUpdate(LeaseUpdate {
         instance: INSTANCE.to_owned(),
         service: SERVICE.to_owned(),
         revision,

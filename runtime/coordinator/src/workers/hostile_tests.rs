@@ -1,6 +1,6 @@
 //! A worker that is let in, and says what no worker may say.
 
-use deputy_link::message::{ApplyReport, ClientMessage, ClientMessageKind, Fetch, Join, Subscribe};
+use deputy_link::message::{ApplyReport, ClientMessage, ClientMessageKind, FetchComponent, Join, Subscribe};
 
 use super::*;
 
@@ -29,13 +29,13 @@ async fn what_a_worker_may_not_say_ends_its_own_connection_and_no_other() {
         (vec![0, 4, 0, 1], "a frame that is too long by a byte"),
         ([&[0, 0, 0, 4][..], &[0xff; 4]].concat(), "no message"),
         (frame(ClientMessageKind::Join(Join::default())), "joining again"),
-        (frame(ClientMessageKind::Applied(ApplyReport::default())), "a report on nothing"),
+        (frame(ClientMessageKind::ApplyReport(ApplyReport::default())), "a report on nothing"),
         (frame(ClientMessageKind::Subscribe(no_instance)), "what is no name"),
-        (frame(ClientMessageKind::Fetch(Fetch { digest: vec![1; 31] })), "what is no digest"),
+        (frame(ClientMessageKind::FetchComponent(FetchComponent { digest: vec![1; 31] })), "what is no digest"),
         (many, "more names than one may want"),
         (twice, "subscribing twice"),
         (
-            frame(ClientMessageKind::Fetch(Fetch { digest: vec![1; 32] })).repeat(101),
+            frame(ClientMessageKind::FetchComponent(FetchComponent { digest: vec![1; 32] })).repeat(101),
             "what is not for it, again and again",
         ),
     ];

@@ -1,6 +1,6 @@
 //! What a worker does too often: it is counted, and bounded, and costs nobody else anything.
 
-use deputy_link::message::{ClientMessage, ClientMessageKind, Fetch, Renew, Subscribe};
+use deputy_link::message::{ClientMessage, ClientMessageKind, FetchComponent, RenewCertificate, Subscribe};
 use deputy_observe::AuditOutcome;
 
 use super::hostile::certified;
@@ -105,7 +105,7 @@ async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
 async fn renewals_that_make_no_sense_end_the_connection() {
     let site = site(How::default()).await;
     let identity = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
-    let bad = frame(ClientMessageKind::Renew(Renew { sequence: 1, request: vec![7; 64] }));
+    let bad = frame(ClientMessageKind::RenewCertificate(RenewCertificate { sequence: 1, request: vec![7; 64] }));
     say(&site, &identity, &bad.repeat(5000)).await;
     let events = site.events("renew");
     assert!((1..=90).contains(&events.len()), "{}", events.len());
@@ -181,7 +181,7 @@ async fn refusals_are_recorded_up_to_a_bound_for_each_kind() {
     let site = site(How::default()).await;
     site.deliver(&[("analytics", &["s3-prod"])]);
     let identity = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
-    let fetch = frame(ClientMessageKind::Fetch(Fetch { digest: vec![1; 32] }));
+    let fetch = frame(ClientMessageKind::FetchComponent(FetchComponent { digest: vec![1; 32] }));
     for _ in 0..3 {
         say(&site, &identity, &fetch.repeat(101)).await;
     }

@@ -24,7 +24,7 @@ async fn say(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {
 
 async fn send(stream: &mut Served<TcpStream>, bytes: &[u8]) {
     let (digest, size) = (digest().as_bytes().to_vec(), COMPONENT.len() as u64);
-    say(stream, ServerMessageKind::Piece(ComponentChunk { digest, size, bytes: bytes.to_vec() })).await;
+    say(stream, ServerMessageKind::ComponentChunk(ComponentChunk { digest, size, bytes: bytes.to_vec() })).await;
 }
 
 /// Each time that it is asked for the component it sends the first half and, after the next of these times, the second.
@@ -34,9 +34,9 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
     let mut due: Option<Instant> = None;
     loop {
         tokio::select! {
-            up = frames.next::<ClientMessage>(&mut stream, FROM_WORKER) => match up.unwrap().unwrap().request.unwrap() {
+            up = frames.next::<ClientMessage>(&mut stream, FROM_WORKER) => match up.unwrap().unwrap().kind.unwrap() {
                 ClientMessageKind::Ping(_) => say(&mut stream, ServerMessageKind::Pong(Ping {})).await,
-                ClientMessageKind::Fetch(_) => {
+                ClientMessageKind::FetchComponent(_) => {
                     send(&mut stream, first).await;
                     due = rests.next().map(|rest| timer_now() + rest);
                 }

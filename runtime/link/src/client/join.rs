@@ -75,7 +75,7 @@ pub async fn join(string: &JoinString, key: WorkerKey) -> Result<WorkerIdentity,
     };
     let mut up = ClientMessage::from(ClientMessageKind::Join(join));
     let frame = encode(&up);
-    if let Some(ClientMessageKind::Join(join)) = &mut up.request {
+    if let Some(ClientMessageKind::Join(join)) = &mut up.kind {
         zeroize::Zeroize::zeroize(&mut join.secret);
     }
     let asking = async {
@@ -84,11 +84,11 @@ pub async fn join(string: &JoinString, key: WorkerKey) -> Result<WorkerIdentity,
         Ok::<_, ConnectionLost>(Frames::default().next::<ServerMessage>(&mut stream, FROM_STRANGER).await?)
     };
     let answer = timeout(CONNECTING, asking).await.unwrap_or_else(|_| Err(ConnectionLost::Timeout(address.clone())));
-    match answer.map_err(|lost| failed(address, &lost))?.and_then(|down| down.reply) {
+    match answer.map_err(|lost| failed(address, &lost))?.and_then(|down| down.kind) {
         Some(ServerMessageKind::Certified(certified)) => {
             joined(string, WorkerIdentity::new(certified, key, address.clone())?)
         }
-        Some(ServerMessageKind::Refused(refused)) => Err(JoinFailure::Refused(refused.into())),
+        Some(ServerMessageKind::Refusal(refused)) => Err(JoinFailure::Refused(refused.into())),
         Some(_) => Err(IdentityError::Certified.into()),
         None => Err(JoinFailure::Away(address.clone(), "it closed the connection".to_owned())),
     }

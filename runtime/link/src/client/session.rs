@@ -16,8 +16,9 @@ use super::{ConnectionLost, LinkClient, LinkPhase, refused_by_tls};
 use crate::frame::{FROM_COORDINATOR, FrameError, Frames, encode};
 use crate::identity::{WorkerIdentity, WorkerKey};
 use crate::message::{
-    ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, Delivered, Fetch, KnownLease, Ping,
-    ReceiverBound, ReceiverLimits, Renew, ServerMessage, ServerMessageKind, SnapshotEnd, Subscribe, Update, Welcome,
+    ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, FetchComponent, GroupInstances, KnownLease,
+    LeaseUpdate, Ping, ReceiverBound, ReceiverLimits, RenewCertificate, ServerMessage, ServerMessageKind, SnapshotEnd,
+    Subscribe, Welcome,
 };
 use crate::protocol_error::{ErrorCode, ProtocolError};
 use crate::worker_state::{DeliveryReport, ReceiverBinding, WorkerState};
@@ -160,26 +161,26 @@ impl Session<'_> {
 
     async fn said(&mut self, down: ServerMessage) -> Result<(), ConnectionLost> {
         // Of a later version.
-        let Some(reply) = down.reply else { return Ok(()) };
+        let Some(reply) = down.kind else { return Ok(()) };
         match reply {
-            ServerMessageKind::Update(update) => self.update(update)?,
-            ServerMessageKind::Withdrawn(withdrawn) => {
+            ServerMessageKind::LeaseUpdate(update) => self.update(update)?,
+            ServerMessageKind::LeaseWithdrawn(withdrawn) => {
                 let instance: InstanceName =
                     withdrawn.instance.parse().map_err(|_| ConnectionLost::Nonsense("an instance"))?;
                 self.change(|held| {
                     held.deliveries.remove(&instance);
                 });
             }
-            ServerMessageKind::Bound(bound) => self.bound(&bound)?,
-            ServerMessageKind::Complete(complete) => self.complete(&complete).await?,
-            ServerMessageKind::Delivered(delivered) => self.delivered(&delivered)?,
+            ServerMessageKind::ReceiverBound(bound) => self.bound(&bound)?,
+            ServerMessageKind::SnapshotEnd(complete) => self.complete(&complete).await?,
+            ServerMessageKind::GroupInstances(delivered) => self.delivered(&delivered)?,
             ServerMessageKind::Welcome(welcome) => self.welcome(&welcome),
             ServerMessageKind::Pong(_) => {}
-            ServerMessageKind::Piece(piece) => self.client.fetches.piece(&piece, timer_now()),
+            ServerMessageKind::ComponentChunk(piece) => self.client.fetches.piece(&piece, timer_now()),
             ServerMessageKind::Authorities(authorities) => self.authorities(authorities).await?,
             ServerMessageKind::Certified(certified) => self.certified(certified).await?,
-            ServerMessageKind::Refused(refused) => self.refused(refused.into())?,
-            ServerMessageKind::Goodbye(goodbye) => {
+            ServerMessageKind::Refusal(refused) => self.refused(refused.into())?,
+            ServerMessageKind::Shutdown(goodbye) => {
                 self.client.spread = Span::millis(goodbye.spread_ms).min(super::LONGEST_WAIT);
                 return Err(ConnectionLost::Goodbye);
             }
@@ -191,7 +192,7 @@ impl Session<'_> {
         self.client.held.send_modify(|held| change(Arc::make_mut(held)));
     }
 
-    fn update(&self, update: Update) -> Result<(), ConnectionLost> {
+    fn update(&self, update: LeaseUpdate) -> Result<(), ConnectionLost> {
         let payload = Arc::new(SecretBytes::new(update.payload));
         let delivery = Delivery {
             instance: update.instance.parse().map_err(|_| ConnectionLost::Nonsense("an instance"))?,
@@ -237,7 +238,7 @@ impl Session<'_> {
     }
 
     /// The instances of the group. Before all that there is was sent, the list from before goes with what is held.
-    fn delivered(&mut self, delivered: &Delivered) -> Result<(), ConnectionLost> {
+    fn delivered(&mut self, delivered: &GroupInstances) -> Result<(), ConnectionLost> {
         let instances: Result<BTreeSet<_>, _> = delivered.instances.iter().map(|name| name.parse()).collect();
         self.delivered = Some(instances.map_err(|_| ConnectionLost::Nonsense("an instance"))?);
         if self.client.state.borrow().phase == LinkPhase::Connected {
@@ -346,7 +347,11 @@ impl Session<'_> {
         };
         let request = pending.request().map_err(super::ClientStopped::from)?;
         self.renewal = Renewal::Asked;
-        self.say(ClientMessageKind::Renew(Renew { sequence: self.client.identity.sequence + 1, request })).await
+        self.say(ClientMessageKind::RenewCertificate(RenewCertificate {
+            sequence: self.client.identity.sequence + 1,
+            request,
+        }))
+        .await
     }
 
     async fn certified(&mut self, certified: Certified) -> Result<(), ConnectionLost> {
@@ -445,12 +450,15 @@ impl Session<'_> {
 
     async fn report(&mut self, report: &DeliveryReport) -> Result<(), ConnectionLost> {
         let failure = report.result.as_ref().err().cloned().unwrap_or_default();
-        self.say(ClientMessageKind::Applied(ApplyReport { what: Some(known(&report.instance, report.stamp)), failure }))
-            .await
+        self.say(ClientMessageKind::ApplyReport(ApplyReport {
+            lease: Some(known(&report.instance, report.stamp)),
+            failure,
+        }))
+        .await
     }
 
     async fn ask(&mut self, digest: Digest) -> Result<(), ConnectionLost> {
-        self.say(ClientMessageKind::Fetch(Fetch { digest: digest.as_bytes().to_vec() })).await
+        self.say(ClientMessageKind::FetchComponent(FetchComponent { digest: digest.as_bytes().to_vec() })).await
     }
 
     async fn say(&mut self, request: ClientMessageKind) -> Result<(), ConnectionLost> {

@@ -31,8 +31,8 @@ async fn accept_into(listener: &TcpListener, tls: &ServerTls, frames: &mut Frame
     let (socket, _) = listener.accept().await.unwrap();
     let mut stream = TlsAcceptor::from(tls.config()).accept(socket).await.unwrap();
     let up: ClientMessage = frames.next(&mut stream, FROM_WORKER).await.unwrap().unwrap();
-    assert!(matches!(up.request, Some(ClientMessageKind::Subscribe(_))));
-    let complete = encode(&ServerMessage::from(ServerMessageKind::Complete(SnapshotEnd::default())));
+    assert!(matches!(up.kind, Some(ClientMessageKind::Subscribe(_))));
+    let complete = encode(&ServerMessage::from(ServerMessageKind::SnapshotEnd(SnapshotEnd::default())));
     stream.write_all(&complete).await.unwrap();
     stream.flush().await.unwrap();
     stream
@@ -91,11 +91,11 @@ async fn answer(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {
 }
 
 /// The next request for a certificate.
-async fn renewal(stream: &mut Served<TcpStream>, frames: &mut Frames) -> crate::message::Renew {
+async fn renewal(stream: &mut Served<TcpStream>, frames: &mut Frames) -> crate::message::RenewCertificate {
     loop {
         let up: ClientMessage = frames.next(stream, FROM_WORKER).await.unwrap().unwrap();
-        match up.request {
-            Some(ClientMessageKind::Renew(renew)) => return renew,
+        match up.kind {
+            Some(ClientMessageKind::RenewCertificate(renew)) => return renew,
             Some(ClientMessageKind::Ping(_)) => {}
             other => panic!("{other:?}"),
         }
@@ -327,12 +327,18 @@ async fn limits_of_a_receiver_are_held_as_they_were_said_or_not_at_all() {
         let serving = async {
             let mut stream = accept(&listener, &tls).await;
             for (limits, expected) in sound.clone() {
-                stream.write_all(&encode(&ServerMessage::from(ServerMessageKind::Bound(bound(limits))))).await.unwrap();
+                stream
+                    .write_all(&encode(&ServerMessage::from(ServerMessageKind::ReceiverBound(bound(limits)))))
+                    .await
+                    .unwrap();
                 stream.flush().await.unwrap();
                 let held = |held: &Arc<WorkerState>| held.receivers.get(&name).is_some_and(|it| it.limits == expected);
                 drop(link.held.wait_for(held).await.unwrap());
             }
-            stream.write_all(&encode(&ServerMessage::from(ServerMessageKind::Bound(bound(nonsense))))).await.unwrap();
+            stream
+                .write_all(&encode(&ServerMessage::from(ServerMessageKind::ReceiverBound(bound(nonsense)))))
+                .await
+                .unwrap();
             stream.flush().await.unwrap();
             stream
         };

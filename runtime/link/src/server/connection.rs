@@ -26,8 +26,8 @@ use crate::frame::{FROM_STRANGER, FROM_WORKER, FrameError, Frames, encode, joine
 use crate::group_feed::{FeedCursor, GroupFeed};
 use crate::join::{TokenId, TokenSecret};
 use crate::message::{
-    ApplyReport, ClientMessage, ClientMessageKind, ComponentChunk, Fetch, Join, KnownLease, Ping, Renew, ServerMessage,
-    ServerMessageKind, Shutdown, Subscribe, Welcome,
+    ApplyReport, ClientMessage, ClientMessageKind, ComponentChunk, FetchComponent, Join, KnownLease, Ping,
+    RenewCertificate, ServerMessage, ServerMessageKind, Shutdown, Subscribe, Welcome,
 };
 use crate::protocol_error::{ErrorCode, ProtocolError};
 use crate::worker_state::DeliveryReport;
@@ -130,12 +130,12 @@ async fn stranger(shared: &Shared, mut stream: TlsStream<TcpStream>, from: Socke
     let first =
         timeout(shared.limits.greeting.duration(), frames.next::<ClientMessage>(&mut stream, FROM_STRANGER)).await;
     let Some(up) = first.map_err(|_| End::Silent)?? else { return Ok(()) };
-    let reply = match up.request {
+    let reply = match up.kind {
         Some(ClientMessageKind::Join(join)) => join_in(shared, from, join).await,
         _ => Err(ProtocolError::new(ErrorCode::Malformed, "unauthenticated peers may only send Join")),
     };
     let refused = reply.as_ref().err().cloned();
-    let reply = reply.unwrap_or_else(|refusal| ServerMessageKind::Refused(refusal.into()));
+    let reply = reply.unwrap_or_else(|refusal| ServerMessageKind::Refusal(refusal.into()));
     send(shared, &mut stream, &encode(&ServerMessage::from(reply))).await?;
     stream.shutdown().await?;
     refused.map_or(Ok(()), |refusal| Err(End::Refused(refusal)))
@@ -254,7 +254,7 @@ async fn admit(shared: &Shared, from: SocketAddr, peer: PeerCertificate) -> Resu
 }
 
 async fn refuse(shared: &Shared, stream: &mut TlsStream<TcpStream>, refusal: ProtocolError) -> Result<(), End> {
-    send(shared, stream, &encode(&ServerMessage::from(ServerMessageKind::Refused(refusal.clone().into())))).await?;
+    send(shared, stream, &encode(&ServerMessage::from(ServerMessageKind::Refusal(refusal.clone().into())))).await?;
     stream.shutdown().await?;
     Err(End::Refused(refusal))
 }
@@ -327,12 +327,12 @@ impl Session<'_> {
         self.shared.roster.heard(&self.present);
         self.check_certificate().await?;
         count(&self.messages, self.shared.roster.now())?;
-        match up.request {
-            Some(ClientMessageKind::Applied(applied)) => self.applied(applied),
+        match up.kind {
+            Some(ClientMessageKind::ApplyReport(applied)) => self.applied(applied),
             Some(ClientMessageKind::Ping(Ping {})) => self.reply(ServerMessageKind::Pong(Ping {})).await,
             Some(ClientMessageKind::Subscribe(subscribe)) => self.subscribe(subscribe).await,
-            Some(ClientMessageKind::Renew(renew)) => self.renew(renew).await,
-            Some(ClientMessageKind::Fetch(fetch)) => self.fetch(fetch).await,
+            Some(ClientMessageKind::RenewCertificate(renew)) => self.renew(renew).await,
+            Some(ClientMessageKind::FetchComponent(fetch)) => self.fetch(fetch).await,
             Some(ClientMessageKind::Join(_)) => {
                 Err(End::Refused(ProtocolError::new(ErrorCode::Malformed, "a worker joins once")))
             }
@@ -343,7 +343,7 @@ impl Session<'_> {
 
     fn applied(&self, applied: ApplyReport) -> Result<(), End> {
         let malformed = || End::Refused(ProtocolError::new(ErrorCode::Malformed, "it reports on nothing"));
-        let (instance, stamp) = applied.what.as_ref().and_then(known).ok_or_else(malformed)?;
+        let (instance, stamp) = applied.lease.as_ref().and_then(known).ok_or_else(malformed)?;
         // What it was never sent it can't have applied.
         if self.group.newest(&instance).is_some_and(|newest| was_sent(stamp, newest)) {
             let result = if applied.failure.is_empty() { Ok(()) } else { Err(applied.failure) };
@@ -381,7 +381,7 @@ impl Session<'_> {
         };
         let refusals =
             self.shared.desk.subscribed(self.present.address, self.peer.worker, &self.present.group, listed).await;
-        let refusals = refusals.into_iter().map(|refusal| ServerMessageKind::Refused(refusal.into()));
+        let refusals = refusals.into_iter().map(|refusal| ServerMessageKind::Refusal(refusal.into()));
         let replies = [ServerMessageKind::Welcome(welcome)].into_iter().chain(refusals);
         let mut frames: Vec<Bytes> = replies.map(|reply| encode(&ServerMessage::from(reply))).collect();
         let (items, cursor) = self.group.snapshot(wanted, &known);
@@ -415,7 +415,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn renew(&mut self, renew: Renew) -> Result<(), End> {
+    async fn renew(&mut self, renew: RenewCertificate) -> Result<(), End> {
         if let Some((_, peer)) = self.renewed.take_if(|(sequence, _)| *sequence < renew.sequence) {
             self.peer = peer;
         }
@@ -428,12 +428,12 @@ impl Session<'_> {
             Err(refusal) if refusal.code.is_final() || refusal.code == ErrorCode::Throttled => {
                 return self.cut(Disconnect::Refused(refusal)).await;
             }
-            Err(refusal) => ServerMessageKind::Refused(refusal.into()),
+            Err(refusal) => ServerMessageKind::Refusal(refusal.into()),
         };
         self.reply(reply).await
     }
 
-    async fn fetch(&mut self, fetch: Fetch) -> Result<(), End> {
+    async fn fetch(&mut self, fetch: FetchComponent) -> Result<(), End> {
         let digest = <[u8; 32]>::try_from(fetch.digest.as_slice()).map(Digest::new);
         let digest = digest
             .map_err(|_| End::Refused(ProtocolError::new(ErrorCode::Malformed, "it fetches what is no digest")))?;
@@ -442,7 +442,7 @@ impl Session<'_> {
             Ok(component) => component,
             Err(refusal) => {
                 self.refusals += 1;
-                self.reply(ServerMessageKind::Refused(refusal.into())).await?;
+                self.reply(ServerMessageKind::Refusal(refusal.into())).await?;
                 let again =
                     ProtocolError::new(ErrorCode::Malformed, "too many requests for components outside the group");
                 return if self.refusals > REFUSALS { Err(End::Refused(again)) } else { Ok(()) };
@@ -451,7 +451,7 @@ impl Session<'_> {
         let size = component.len() as u64;
         for piece in component.chunks(PIECE) {
             let piece = ComponentChunk { digest: fetch.digest.clone(), size, bytes: piece.to_vec() };
-            self.reply(ServerMessageKind::Piece(piece)).await?;
+            self.reply(ServerMessageKind::ComponentChunk(piece)).await?;
             self.push().await?;
         }
         Ok(())
@@ -460,9 +460,9 @@ impl Session<'_> {
     /// The worker is told why, if that is possible.
     async fn cut(&mut self, cut: Disconnect) -> Result<(), End> {
         let (reply, end) = match cut {
-            Disconnect::Goodbye => (ServerMessageKind::Goodbye(Shutdown { spread_ms: self.spread_ms() }), Ok(())),
+            Disconnect::Goodbye => (ServerMessageKind::Shutdown(Shutdown { spread_ms: self.spread_ms() }), Ok(())),
             Disconnect::Refused(refusal) => {
-                (ServerMessageKind::Refused(refusal.clone().into()), Err(End::Refused(refusal)))
+                (ServerMessageKind::Refusal(refusal.clone().into()), Err(End::Refused(refusal)))
             }
         };
         if self.in_frame == Frame::Between {

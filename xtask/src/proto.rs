@@ -1,0 +1,26 @@
+//! `cargo xtask proto`: generates the Rust types of the link's messages from `link.proto`.
+//!
+//! The generator in `xtask/proto` is a workspace of its own, so that its dependencies do not change how the program's
+//! are built.
+
+use crate::failure::Result;
+use crate::process::Run;
+use crate::workspace::Workspace;
+
+/// The generator's workspace.
+pub(crate) const FOLDER: &str = "xtask/proto";
+
+/// Writes the generated file.
+pub(crate) fn generate(workspace: &Workspace) -> Result<()> {
+    generator(workspace).shown()
+}
+
+/// Fails if the generated file is not what the generator makes of `link.proto` now.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    generator(workspace).args(["--", "--check"]).shown()
+}
+
+fn generator(workspace: &Workspace) -> Run {
+    let run = Run::new("cargo").dir(&workspace.path(FOLDER)).args(["run", "--locked", "--quiet", "--target-dir"]);
+    run.arg(workspace.target("proto"))
+}
