@@ -170,8 +170,8 @@ impl From<LoadError> for CommandError {
 fn of_cache(error: &CacheError) -> Exit {
     match error {
         CacheError::Compile(error) | CacheError::Refused(error) => of_compiler(error),
-        CacheError::Exposed { .. } => Exit::Misconfigured,
-        CacheError::Io { .. } => Exit::Failed,
+        CacheError::File(error) if error.is_lasting() => Exit::Misconfigured,
+        CacheError::File(_) => Exit::Failed,
         CacheError::Load(_) => Exit::Internal,
     }
 }

@@ -23,5 +23,5 @@ pub mod sys;
 pub use access::{Access, Owners, shell_quoted};
 pub use error::FileError;
 pub use private_dir::{PrivateDir, is_staged, names};
-pub use read::{FileRead, Unusable, fill, read_regular};
+pub use read::{FileOpen, FileRead, Unusable, fill, open_regular, read_regular};
 pub use staged::{StagedFile, write_file};

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::{Dir, File, MetadataExt as _};
+use cap_std::fs::{Dir, MetadataExt as _};
 
-use crate::{Access, FileError, FileRead, StagedFile, ambient, read, read_regular, sys};
+use crate::{Access, FileError, FileOpen, FileRead, StagedFile, ambient, open_regular, read_regular, sys};
 
 /// How the name of a file begins that is being written.
 const STAGED: &str = ".staged-";
@@ -54,9 +54,9 @@ impl PrivateDir {
         read_regular(&self.dir, name, limit).map_err(|error| self.error("read", name, error))
     }
 
-    /// Opens a file for reading. No link is followed.
-    pub fn open_file(&self, name: &str) -> Result<File, FileError> {
-        read::open(&self.dir, name).map_err(|error| self.error("open", name, error))
+    /// Opens a regular file for reading. No link is followed.
+    pub fn open_file(&self, name: &str) -> Result<FileOpen, FileError> {
+        open_regular(&self.dir, name).map_err(|error| self.error("open", name, error))
     }
 
     /// Writes a file that is there, whole and on the disk, when this returns; if it fails, what was there before is whole.

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
-use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt as _};
+use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -26,35 +26,46 @@ pub enum Unusable {
     Unreadable,
 }
 
-/// Opens a file of a directory for reading, without following a link and without waiting for the writer of a fifo.
-pub(crate) fn open(dir: &Dir, name: &str) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).follow(FollowSymlinks::No).nonblock(true).custom_flags(OFlags::NOCTTY.bits().cast_signed());
-    dir.open_with(name, &options)
+/// What opening a name for reading found.
+#[derive(Debug)]
+pub enum FileOpen {
+    Absent,
+    /// A link, a directory, a socket or a device.
+    Irregular,
+    Regular(File, Metadata),
 }
 
-/// Reads a regular file of a directory, if it holds at most `limit` bytes.
-pub fn read_regular(dir: &Dir, name: &str, limit: usize) -> io::Result<FileRead> {
-    let mut file = match open(dir, name) {
+/// Opens a file of a directory for reading, without following a link and without waiting for the writer of a fifo.
+pub fn open_regular(dir: &Dir, name: &str) -> io::Result<FileOpen> {
+    let mut options = OpenOptions::new();
+    options.read(true).follow(FollowSymlinks::No).nonblock(true).custom_flags(OFlags::NOCTTY.bits().cast_signed());
+    let file = match dir.open_with(name, &options) {
         Ok(file) => file,
         Err(error) => {
             return match Errno::from_io_error(&error) {
-                Some(Errno::NOENT) => Ok(FileRead::Absent),
-                Some(Errno::LOOP | Errno::NXIO | Errno::NODEV) => Ok(FileRead::Unusable(Unusable::Irregular)),
+                Some(Errno::NOENT) => Ok(FileOpen::Absent),
+                Some(Errno::LOOP | Errno::NXIO | Errno::NODEV) => Ok(FileOpen::Irregular),
                 _ => Err(error),
             };
         }
     };
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok(FileRead::Unusable(Unusable::Irregular));
-    }
+    Ok(if metadata.is_file() { FileOpen::Regular(file, metadata) } else { FileOpen::Irregular })
+}
+
+/// Reads a regular file of a directory, if it holds at most `limit` bytes.
+pub fn read_regular(dir: &Dir, name: &str, limit: usize) -> io::Result<FileRead> {
+    let (file, metadata) = match open_regular(dir, name)? {
+        FileOpen::Absent => return Ok(FileRead::Absent),
+        FileOpen::Irregular => return Ok(FileRead::Unusable(Unusable::Irregular)),
+        FileOpen::Regular(file, metadata) => (file, metadata),
+    };
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > limit {
         return Ok(FileRead::Unusable(Unusable::TooLong));
     }
     let mut bytes = vec![0; size];
-    match fill(&mut file, &mut bytes) {
+    match fill(file, &mut bytes) {
         Ok(filled) => {
             bytes.truncate(filled);
             Ok(FileRead::Bytes(bytes))

@@ -5,7 +5,7 @@
 //! a path of several components.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 
 use cap_std::fs::Dir;
@@ -43,6 +43,13 @@ pub fn open_lock_file(dir: &Dir, name: &str) -> io::Result<File> {
 /// As [`open_lock_file`], and fails if the file exists.
 pub fn create_lock_file(dir: &Dir, name: &str) -> io::Result<File> {
     Ok(openat(dir, name, LOCK_FILE | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)?.into())
+}
+
+/// Replaces the contents of a file in place, for the note in a lock file: a file that was renamed over it would not be
+/// locked. No link is followed.
+pub fn overwrite(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    File::from(openat(dir, name, flags, Mode::empty())?).write_all(bytes)
 }
 
 const LOCK_FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);

@@ -1,32 +1,32 @@
-//! Compiled components, kept by what they were made of.
+//! Compiled components, by the digest that they were compiled from.
 //!
 //! A file's name holds the digest of the component, the engine's version and its options. Its content is followed by a
 //! tag under a key that only this installation has. To load a file, it is copied into memory, the copy is authenticated
 //! and sealed, and the copy is mapped: what another process or a failing disk does to the file meanwhile or afterwards
-//! has no effect. A file that fails is set aside, and its component is compiled again.
+//! has no effect. A file that fails is quarantined, and its component is compiled again.
 //!
-//! Without a folder nothing is kept: each process compiles what it needs.
+//! Without a state directory nothing is kept: each process compiles what it needs.
 
-mod folder;
+mod code_dir;
 mod key;
 mod memory_file;
 mod refusal;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use deputy_core::{Digest, in_one_line};
+use deputy_files::FileError;
 use deputy_support::timer_now;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use self::folder::Folder;
-pub(crate) use self::folder::MAX_CODE;
+use self::code_dir::CodeDir;
+pub(crate) use self::code_dir::MAX_CODE;
 pub use self::key::CacheKey;
 pub(crate) use self::memory_file::{Code, Draft};
 use self::refusal::Refusals;
@@ -34,7 +34,7 @@ use crate::blocking::blocking;
 use crate::clock;
 use crate::compile::{CompileError, Compiler};
 
-/// How many digests are remembered that are neither loaded nor being loaded.
+/// Digests that are remembered and neither loaded nor being loaded.
 const REMEMBERED: usize = 1024;
 
 /// Compiles components once and keeps the code.
@@ -44,7 +44,7 @@ pub(crate) struct Cache {
     engine_hash: u64,
     compiler: Compiler,
     compiling: Semaphore,
-    folder: Option<Arc<Folder>>,
+    dir: Option<Arc<CodeDir>>,
     entries: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<Entry>>>>,
 }
 
@@ -55,7 +55,7 @@ struct Entry {
     refusals: Refusals,
 }
 
-/// The entry of one digest, held until it is known what it is.
+/// The entry of one digest, locked while its component is loaded or compiled.
 pub(crate) struct Slot<'c> {
     cache: &'c Cache,
     digest: Digest,
@@ -65,26 +65,11 @@ pub(crate) struct Slot<'c> {
 /// Why there is no compiled code.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// The component can't be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// A folder that others own or can write to.
-    #[error("{} must belong to this user and be closed to others: chown and `chmod {mode:o} {}`", path.display(), path.display())]
-    Exposed {
-        /// Which.
-        path: PathBuf,
-        /// The mode that it should have.
-        mode: u32,
-    },
-    /// Reading or writing failed.
-    #[error("cannot use {}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Code that was just compiled can't be loaded.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Code that was just compiled cannot be loaded.
     #[error("compiled code cannot be loaded: this is a bug, please report it")]
     Load(#[source] wasmtime::Error),
     /// The same component was refused a moment ago, and is not compiled again yet.
@@ -95,12 +80,12 @@ pub enum CacheError {
 impl Cache {
     /// A cache that keeps code in `components` below the state directory, or for this process alone.
     pub(crate) fn new(engine: Engine, compiler: Compiler, kept: Option<(&Path, CacheKey)>) -> Result<Self, CacheError> {
-        let folder = kept.map(|(state, key)| Folder::open(state, key, clock::system())).transpose()?.map(Arc::new);
+        let dir = kept.map(|(state, key)| CodeDir::open(state, key, clock::system())).transpose()?.map(Arc::new);
         let mut hasher = DefaultHasher::new(); // the engine's version is in its hash
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine_hash = hasher.finish();
         let compiling = Semaphore::new(compiler.parallel.max(1));
-        Ok(Self { engine, engine_hash, compiler, compiling, folder, entries: Mutex::default() })
+        Ok(Self { engine, engine_hash, compiler, compiling, dir, entries: Mutex::default() })
     }
 
     /// The slot of a component of this digest. Several that ask for the same wait for one.
@@ -129,25 +114,29 @@ impl Cache {
                 Err(_) => used.push(*digest),
             }
         }
-        let Some(folder) = &self.folder else { return 0 };
-        folder.prune(&used.into_iter().map(|digest| folder.name(digest, self.engine_hash)).collect(), now)
+        let Some(dir) = &self.dir else { return 0 };
+        dir.prune(&used.into_iter().map(|digest| dir.name(digest, self.engine_hash)).collect(), now)
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<Entry>>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what is kept. `None` if it is not there or can't be used.
+    /// Reads compiled code. `None` if there is none, or none that is usable.
     async fn read(&self, digest: Digest) -> Result<Option<Component>, CacheError> {
-        let Some(folder) = self.folder.clone() else { return Ok(None) };
-        let (engine, name) = (self.engine.clone(), folder.name(digest, self.engine_hash));
+        let Some(dir) = self.dir.clone() else { return Ok(None) };
+        let name = dir.name(digest, self.engine_hash);
+        let engine = self.engine.clone();
         blocking(move || {
-            let code = match folder.read(&name) {
+            let code = match dir.read(&name) {
                 Ok(Some(code)) => code,
                 Ok(None) => return Ok(None),
                 // It costs a compilation, and no lease.
                 Err(error) => {
-                    tracing::warn!(error = in_one_line(&error), "compiled code cannot be read");
+                    tracing::warn!(
+                        error = in_one_line(&error),
+                        "reading compiled code failed; compiling the component again"
+                    );
                     return Ok(None);
                 }
             };
@@ -155,7 +144,7 @@ impl Cache {
                 Ok(component) => Ok(Some(component)),
                 // Compiled on a machine with other instructions, for example: a state directory moves.
                 Err(error) => {
-                    folder.set_aside(&name, &format!("it does not fit this machine: {error:#}"));
+                    dir.quarantine(&name, &format!("it does not fit this machine: {error:#}"));
                     Ok(None)
                 }
             }
@@ -167,14 +156,17 @@ impl Cache {
         // The semaphore is never closed.
         let _place = self.compiling.acquire().await;
         let code = self.compiler.compile(component).await?;
-        let kept = self.folder.clone().map(|folder| (folder.name(digest, self.engine_hash), folder));
+        let kept = self.dir.clone().map(|dir| (dir.name(digest, self.engine_hash), dir));
         let engine = self.engine.clone();
         blocking(move || {
-            if let Some((name, folder)) = kept
-                && let Err(error) = folder.write(&name, &code)
+            if let Some((name, dir)) = kept
+                && let Err(error) = dir.write(&name, &code)
             {
                 // A disk that is full or read-only costs a compilation at each start, and no lease.
-                tracing::warn!(error = in_one_line(&error), "compiled code cannot be kept for the next start");
+                tracing::warn!(
+                    error = in_one_line(&error),
+                    "writing compiled code failed; the next start compiles the component again"
+                );
             }
             load(&engine, &code).map_err(CacheError::Load)
         })
@@ -213,7 +205,7 @@ impl Slot<'_> {
     }
 }
 
-/// Whether a component is in memory, or may be in a moment.
+/// Whether a component is loaded, or being loaded.
 fn is_loaded(entry: &tokio::sync::Mutex<Entry>) -> bool {
     entry.try_lock().map_or(true, |entry| entry.component.is_some())
 }
@@ -226,8 +218,4 @@ fn is_loaded(entry: &tokio::sync::Mutex<Entry>) -> bool {
 fn load(engine: &Engine, code: &Code) -> Result<Component, wasmtime::Error> {
     // SAFETY: `Code` comes from the compile child or from a file whose tag was right, and nothing can write to it.
     unsafe { Component::deserialize_file(engine, code.path()) }
-}
-
-fn io_error(path: &Path, source: io::Error) -> CacheError {
-    CacheError::Io { path: path.to_owned(), source }
 }

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use cap_std::fs::OpenOptions;
 use deputy_files::{FileError, FileRead, PrivateDir, sys};
 
 use super::{GUARD, Inner, lock, names};
@@ -106,8 +105,7 @@ impl Inner {
 
     /// Writes the holder's process ID into the lock's file, for people. The locked handle stays open for reading alone.
     fn write_pid(&self, file_name: &str) -> io::Result<()> {
-        let mut file = self.dir.dir().open_with(file_name, OpenOptions::new().write(true).truncate(true))?;
-        writeln!(file, "{}", std::process::id())
+        sys::overwrite(self.dir.dir(), file_name, format!("{}\n", std::process::id()).as_bytes())
     }
 
     /// The process ID in a lock's file, if there is one.

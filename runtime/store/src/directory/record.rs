@@ -7,7 +7,7 @@
 //! with a leap over all numbers that may have been given out.
 
 use cap_std::fs::{File, MetadataExt as _};
-use deputy_files::FileRead;
+use deputy_files::{FileOpen, FileRead};
 
 use super::{Inner, lock, names};
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
@@ -48,7 +48,7 @@ impl Inner {
             let _guard = self.guard()?;
             let next = self.reserved()?.unwrap_or(1).max(range.end);
             let end = next.saturating_add(BLOCK);
-            *range = VersionRange { next, end, record: Some(self.write_record(end)?) };
+            *range = VersionRange { next, end, record: self.write_record(end)? };
         }
         let number = range.next;
         range.next += 1;
@@ -102,10 +102,13 @@ impl Inner {
     }
 
     /// The caller holds the guard.
-    fn write_record(&self, reserved: u64) -> Result<File, StoreError> {
+    fn write_record(&self, reserved: u64) -> Result<Option<File>, StoreError> {
         let plaintext = Plaintext::new(&reserved.to_be_bytes());
         let sealed = plaintext.seal(&SealLabel::of_record(), Version::new(0), &self.master, &*self.random)?;
         self.dir.write(FILE, &sealed)?;
-        Ok(self.dir.open_file(FILE)?)
+        Ok(match self.dir.open_file(FILE)? {
+            FileOpen::Regular(file, _) => Some(file),
+            FileOpen::Absent | FileOpen::Irregular => None,
+        })
     }
 }

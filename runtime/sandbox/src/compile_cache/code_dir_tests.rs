@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "files that only these tests read")]
 
-use std::os::unix::fs::symlink;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use deputy_core::SecretBytes;
 use tempfile::TempDir;
@@ -17,8 +18,8 @@ fn state() -> TempDir {
     state
 }
 
-fn open(state: &TempDir, byte: u8) -> Folder {
-    Folder::open(state.path(), key(byte), later()).unwrap()
+fn open(state: &TempDir, byte: u8) -> CodeDir {
+    CodeDir::open(state.path(), key(byte), later()).unwrap()
 }
 
 /// Long after all that a test writes.
@@ -43,8 +44,8 @@ fn native() -> Vec<u8> {
     (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
-fn names(folder: &Folder) -> Vec<String> {
-    let mut names: Vec<_> = folder.entries().map(|entry| entry.file_name().into_string().unwrap()).collect();
+fn names(folder: &CodeDir) -> Vec<String> {
+    let mut names: Vec<_> = folder.entries().unwrap().map(|entry| entry.name).collect();
     names.sort();
     names
 }
@@ -63,11 +64,11 @@ fn cache_reads_back_what_it_wrote() {
 }
 
 #[test]
-fn cache_sets_damaged_files_aside() {
+fn cache_quarantines_damaged_files() {
     let state = state();
     let folder = open(&state, 1);
     let name = folder.name("abc", 5);
-    let path = folder.path.join(&name);
+    let path = folder.dir.path().join(&name);
     folder.write(&name, &code(&native())).unwrap();
     let whole = fs::read(&path).unwrap();
     let flipped = |at: usize| {
@@ -93,7 +94,7 @@ fn cache_sets_damaged_files_aside() {
         fs::write(&path, &bytes).unwrap();
         assert!(folder.read(&name).unwrap().is_none(), "{} bytes", bytes.len());
         assert_eq!(names(&folder), [format!("{name}.damaged")]);
-        assert_eq!(fs::read(folder.path.join(format!("{name}.damaged"))).unwrap(), bytes);
+        assert_eq!(fs::read(folder.dir.path().join(format!("{name}.damaged"))).unwrap(), bytes);
     }
     fs::write(&path, &whole).unwrap();
     assert!(folder.read(&name).unwrap().is_some());
@@ -105,7 +106,7 @@ fn cache_refuses_a_file_under_another_name_or_key() {
     let (folder, other) = (open(&state, 1), open(&state, 2));
     let (name, stolen) = (folder.name("abc", 5), folder.name("def", 5));
     folder.write(&name, &code(&native())).unwrap();
-    fs::copy(folder.path.join(&name), folder.path.join(&stolen)).unwrap();
+    fs::copy(folder.dir.path().join(&name), folder.dir.path().join(&stolen)).unwrap();
     assert!(folder.read(&stolen).unwrap().is_none());
     assert!(other.read(&name).unwrap().is_none());
     assert_ne!(name, other.name("abc", 5), "two keys would fight for one file");
@@ -116,7 +117,7 @@ fn cache_follows_no_link_and_waits_for_no_fifo() {
     let state = state();
     let folder = open(&state, 1);
     let name = folder.name("abc", 5);
-    let path = folder.path.join(&name);
+    let path = folder.dir.path().join(&name);
     folder.write(&name, &code(&native())).unwrap();
     let elsewhere = state.path().join("elsewhere");
     fs::rename(&path, &elsewhere).unwrap();
@@ -127,13 +128,13 @@ fn cache_follows_no_link_and_waits_for_no_fifo() {
 }
 
 #[test]
-fn cache_loads_from_memory_that_the_file_no_longer_reaches() {
+fn cache_ignores_changes_of_a_file_after_loading_it() {
     let state = state();
     let folder = open(&state, 1);
     let name = folder.name("abc", 5);
     folder.write(&name, &code(&native())).unwrap();
     let loaded = folder.read(&name).unwrap().unwrap();
-    fs::write(folder.path.join(&name), vec![0; 900_000]).unwrap();
+    fs::write(folder.dir.path().join(&name), vec![0; 900_000]).unwrap();
     assert_eq!(content(&loaded), native());
 }
 
@@ -141,14 +142,14 @@ fn cache_loads_from_memory_that_the_file_no_longer_reaches() {
 fn cache_removes_unfinished_files_but_not_those_being_written() {
     let state = state();
     let folder = open(&state, 1);
-    let left = folder.path.join(format!("{WRITING}abandoned"));
-    let busy = folder.path.join(format!("{WRITING}busy"));
+    let left = folder.dir.path().join(format!("{WRITING}abandoned"));
+    let busy = folder.dir.path().join(format!("{WRITING}busy"));
     fs::write(&left, "half").unwrap();
     fs::write(&busy, "half").unwrap();
     let writer = File::open(&busy).unwrap();
-    flock(&writer, FlockOperation::LockExclusive).unwrap();
+    sys::lock(&writer).unwrap();
     drop(folder);
-    let young = Folder::open(state.path(), key(1), SystemTime::UNIX_EPOCH).unwrap();
+    let young = CodeDir::open(state.path(), key(1), SystemTime::UNIX_EPOCH).unwrap();
     assert_eq!(names(&young).len(), 2);
     let folder = open(&state, 1);
     assert_eq!(names(&folder), [format!("{WRITING}busy")]);
@@ -161,7 +162,7 @@ fn cache_prunes_by_age_and_size_but_nothing_that_is_used() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let put = |name: &str, bytes: u64, loaded_at: SystemTime| {
-        let file = File::create(folder.path.join(name)).unwrap();
+        let file = File::create(folder.dir.path().join(name)).unwrap();
         file.set_len(bytes).unwrap();
         file.set_modified(loaded_at).unwrap();
     };
@@ -179,12 +180,12 @@ fn cache_prunes_by_age_and_size_but_nothing_that_is_used() {
 }
 
 #[test]
-fn cache_notes_when_a_file_was_loaded() {
+fn cache_records_when_a_file_was_loaded() {
     let state = state();
     let folder = open(&state, 1);
     let name = folder.name("abc", 5);
     folder.write(&name, &code(b"code")).unwrap();
-    let path = folder.path.join(&name);
+    let path = folder.dir.path().join(&name);
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
     File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
     folder.read(&name).unwrap().unwrap();

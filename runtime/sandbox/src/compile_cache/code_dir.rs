@@ -1,0 +1,220 @@
+//! The files of the cache: compiled code, each followed by a tag that authenticates it under its name.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `<component>-<engine>-<key>.cwasm` | compiled code and its tag; the name holds the component's digest |
+//! | `….cwasm.damaged` | one that failed authentication, the last of its name |
+//! | `.compiling-<random>` | a file being written, locked by its writer |
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use cap_std::fs::{DirEntry, File, Metadata};
+use deputy_files::{FileError, FileOpen, PrivateDir, StagedFile, fill, sys};
+
+use super::CacheError;
+use super::key::{CacheKey, TAG};
+use super::memory_file::{Code, Draft};
+
+/// The largest compiled code.
+pub(crate) const MAX_CODE: u64 = 1 << 30;
+
+/// How long a file is kept that is not loaded.
+const MAX_AGE: Duration = Duration::from_secs(30 * 86_400);
+
+/// How many bytes are kept that this process does not use.
+const MAX_UNUSED: u64 = 1 << 30;
+
+/// How old an unlocked file has to be to count as unfinished.
+const UNFINISHED: Duration = Duration::from_secs(60);
+
+/// Why a file is quarantined that was changed, truncated, or not written by this installation.
+const UNAUTHENTIC: &str = "it failed authentication";
+
+const WRITING: &str = ".compiling-";
+const DAMAGED: &str = ".damaged";
+
+/// A directory of compiled code, closed to other users.
+pub(super) struct CodeDir {
+    dir: PrivateDir,
+    key: CacheKey,
+    key_id: String,
+}
+
+impl CodeDir {
+    /// Opens `components` below the state directory, creates it if it is missing, and removes files that a process left
+    /// unfinished.
+    pub(super) fn open(state: &Path, key: CacheKey, now: SystemTime) -> Result<Self, CacheError> {
+        let state = PrivateDir::open(state)?;
+        let code = Self { dir: PrivateDir::open(&state.path().join("components"))?, key_id: key.id(), key };
+        code.remove_unfinished(now)?;
+        Ok(code)
+    }
+
+    /// The name of a component's file. `engine` stands for the engine's version and options.
+    pub(super) fn name(&self, component: impl std::fmt::Display, engine: u64) -> String {
+        format!("{component}-{engine:016x}-{}.cwasm", self.key_id)
+    }
+
+    /// Copies a file into memory, and returns it if the copy is authentic. A file that is not is quarantined.
+    pub(super) fn read(&self, name: &str) -> Result<Option<Code>, CacheError> {
+        let code = match self.dir.open_file(name)? {
+            FileOpen::Absent => return Ok(None),
+            FileOpen::Irregular => None,
+            FileOpen::Regular(file, metadata) => {
+                let code = self.authenticate(name, &file, &metadata);
+                let code = code.map_err(|error| self.dir.error("read", name, error))?;
+                if code.is_some() {
+                    touch(&file);
+                }
+                code
+            }
+        };
+        if code.is_none() {
+            self.quarantine(name, UNAUTHENTIC);
+        }
+        Ok(code)
+    }
+
+    /// The code of a file whose tag is right.
+    fn authenticate(&self, name: &str, file: &File, metadata: &Metadata) -> io::Result<Option<Code>> {
+        let Some(length) = metadata.len().checked_sub(TAG as u64).filter(|length| *length <= MAX_CODE) else {
+            return Ok(None);
+        };
+        let mut draft = Draft::new()?;
+        let mut tagger = self.key.tagger(name);
+        let mut buffer = vec![0; 64 << 10];
+        let mut remaining = length;
+        while remaining > 0 {
+            let size = usize::try_from(remaining).unwrap_or(usize::MAX).min(buffer.len());
+            let piece = buffer.get_mut(..size).unwrap_or_default();
+            if fill(file, piece)? < size {
+                return Ok(None);
+            }
+            tagger.update(piece);
+            draft.write_all(piece)?;
+            remaining -= size as u64;
+        }
+        let mut tag = [0; TAG];
+        let is_authentic = fill(file, &mut tag)? == TAG && tagger.matches(&tag);
+        if is_authentic { draft.seal().map(Some) } else { Ok(None) }
+    }
+
+    /// Writes a file, which appears whole or not at all.
+    pub(super) fn write(&self, name: &str, code: &Code) -> Result<(), CacheError> {
+        self.try_write(name, code).map_err(|error| self.dir.error("write", name, error).into())
+    }
+
+    fn try_write(&self, name: &str, code: &Code) -> io::Result<()> {
+        let mut staged = StagedFile::create(self.dir.dir(), WRITING)?;
+        // Another process that starts now leaves a locked file alone.
+        sys::try_lock(staged.file())?;
+        let mut tagger = self.key.tagger(name);
+        code.read(|piece| {
+            tagger.update(piece);
+            staged.file().write_all(piece)
+        })?;
+        staged.file().write_all(&tagger.finish())?;
+        staged.file().sync_all()?;
+        staged.publish(name)?;
+        sys::sync_dir(self.dir.dir())
+    }
+
+    /// Moves a damaged file out of the way for the operator to inspect, the last one of each name.
+    pub(super) fn quarantine(&self, name: &str, why: &str) {
+        let file = self.dir.path().join(name);
+        let quarantined = format!("{name}{DAMAGED}");
+        match self.dir.rename(name, &quarantined) {
+            Ok(()) => tracing::error!(
+                file = %file.display(), why, moved_to = quarantined,
+                "compiled code quarantined; compiling the component again"
+            ),
+            Err(error) => tracing::error!(
+                file = %file.display(), why, %error,
+                "compiled code is unusable and cannot be quarantined; compiling the component again"
+            ),
+        }
+    }
+
+    /// Removes what a killed process had not finished: its files are no longer locked. A young file may be one that its
+    /// writer is about to lock.
+    fn remove_unfinished(&self, now: SystemTime) -> Result<(), FileError> {
+        for entry in self.entries()?.filter(|entry| entry.name.starts_with(WRITING)) {
+            let age = now.duration_since(entry.modified).unwrap_or_default();
+            if age >= UNFINISHED
+                && let FileOpen::Regular(file, _) = self.dir.open_file(&entry.name)?
+                && sys::try_lock(&file).unwrap_or(false)
+                && let Err(error) = self.dir.remove(&entry.name)
+            {
+                tracing::warn!(%error, "removing an unfinished file of the compile cache failed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes files that are not in use: those last loaded long ago, and the oldest beyond the limit on bytes. Returns the
+    /// number of removed files.
+    pub(super) fn prune(&self, used: &BTreeSet<String>, now: SystemTime) -> usize {
+        let mut unused: Vec<Entry> = match self.entries() {
+            Ok(entries) => entries.filter(|entry| is_code(&entry.name) && !used.contains(&entry.name)).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "pruning the compile cache failed");
+                return 0;
+            }
+        };
+        unused.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
+        let mut kept = 0_u64;
+        let mut removed = 0;
+        for entry in unused {
+            let is_old = now.duration_since(entry.modified).is_ok_and(|age| age > MAX_AGE);
+            kept = kept.saturating_add(entry.bytes);
+            if !is_old && kept <= MAX_UNUSED {
+                continue;
+            }
+            match self.dir.remove(&entry.name) {
+                Ok(()) => removed += 1,
+                Err(error) => tracing::warn!(%error, "removing old compiled code failed"),
+            }
+        }
+        removed
+    }
+
+    fn entries(&self) -> Result<impl Iterator<Item = Entry>, FileError> {
+        let entries = self.dir.dir().entries().map_err(|error| FileError::new("list", self.dir.path(), error))?;
+        Ok(entries.filter_map(|entry| Entry::of(&entry.ok()?)))
+    }
+}
+
+/// A file of the cache.
+struct Entry {
+    name: String,
+    bytes: u64,
+    /// When it was loaded last: see [`touch`].
+    modified: SystemTime,
+}
+
+impl Entry {
+    fn of(entry: &DirEntry) -> Option<Self> {
+        let metadata = entry.metadata().ok()?;
+        let modified = metadata.modified().ok()?.into_std();
+        Some(Self { name: entry.file_name().into_string().ok()?, bytes: metadata.len(), modified })
+    }
+}
+
+/// Whether a file is compiled code of any version of this program, quarantined or not.
+fn is_code(name: &str) -> bool {
+    name.strip_suffix(DAMAGED).unwrap_or(name).ends_with(".cwasm")
+}
+
+/// Records that a file was loaded now. A failure only makes pruning less exact.
+fn touch(file: &File) {
+    if let Err(error) = sys::touch(file) {
+        tracing::debug!(%error, "recording the use of compiled code failed");
+    }
+}
+
+#[cfg(test)]
+#[path = "code_dir_tests.rs"]
+mod tests;
