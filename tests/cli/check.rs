@@ -238,7 +238,7 @@ headers = { authorization = { secret = "token", prefix = "Bearer " } }
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     let secrets = seen["instances"][0]["loaded"]["secrets"].as_array().unwrap().clone();
     for (name, words) in [
-        ("aws-key", "is no AWS secret access key"),
+        ("aws-key", "is not an AWS secret access key"),
         ("signer", "is not a private key"),
         ("token", "cannot be a header"),
     ] {

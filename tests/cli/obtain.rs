@@ -210,7 +210,7 @@ fn secret_that_is_no_key_is_misconfigured_and_told() {
     home.write("aws-key", "two words");
     let run = home.run(&["obtain", "s3"]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
-    let told = "error: s3: misconfigured: secret aws-key: its value is no AWS secret access key";
+    let told = "error: s3: misconfigured: secret aws-key: the secret is not an AWS secret access key";
     assert!(run.stderr.contains(told), "{}", run.stderr);
 }
 

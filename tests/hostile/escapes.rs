@@ -51,11 +51,11 @@ fn operation_in_bare_question() {
             let provider = host.sandbox.load(&case.instance).await.unwrap();
             let service = provider.service_name().await;
             assert_eq!(service.result.unwrap().as_str(), "refused");
-            assert_eq!(service.refusals[0].code(), "secret-not-granted");
+            assert_eq!(service.denials[0].code(), "secret-not-granted");
             let required = provider.tokens_required().await;
             let told = ProviderFailure::Denied("err HttpRequestDenied".to_owned());
             assert_eq!(required.result.unwrap_err(), CallError::Failure(told));
-            assert_eq!(required.refusals[0].code(), "host-not-granted");
+            assert_eq!(required.denials[0].code(), "host-not-granted");
             assert_eq!(server.heard(), [""; 0]);
             // The grant itself is good.
             let obtained = provider.obtain().await.result.unwrap();
@@ -101,7 +101,7 @@ fn path_holds_secret() {
     assert!(seen.lines()[0].starts_with("ok 200 "), "{seen:?}");
     seen.refused(&["host-not-granted", "method-not-granted", "name-not-granted", "secret-not-granted"]);
     let report = seen.call.result.as_ref().map(|_| "").map_err(|error| error.to_string());
-    let known = format!("{:?} {:?} {:?} {report:?}", seen.events, seen.call.refusals, seen.call.log_tail);
+    let known = format!("{:?} {:?} {:?} {report:?}", seen.events, seen.call.denials, seen.call.log_tail);
     assert!(!known.to_lowercase().contains(value), "the operator's records hold a secret: {known}");
     assert!(!host().log_of_call(seen.call.id).contains(value));
 }

@@ -342,7 +342,7 @@ impl<T: Brought> Seen<T> {
     pub(crate) fn over(&self, limit: Limit) -> &Self {
         let refusal = PolicyDenial::Limit(limit);
         assert_eq!(refusal.code(), "over-limit");
-        assert!(self.call.refusals.contains(&refusal), "{self:?}");
+        assert!(self.call.denials.contains(&refusal), "{self:?}");
         self.audited(&format!("over-limit:{limit}"))
     }
 
@@ -350,7 +350,7 @@ impl<T: Brought> Seen<T> {
     #[track_caller]
     pub(crate) fn unanswered(&self, limit: Limit, code: &str) -> &Self {
         assert!(self.call.timeouts.contains(&limit), "{self:?}");
-        assert!(!self.call.refusals.contains(&PolicyDenial::Limit(limit)), "{self:?}");
+        assert!(!self.call.denials.contains(&PolicyDenial::Limit(limit)), "{self:?}");
         let failed = |event: &AuditEvent| event.outcome == AuditOutcome::Failed && event.code.as_deref() == Some(code);
         assert!(self.events.iter().any(failed), "no audit event says {code}: {self:?}");
         self
@@ -367,7 +367,7 @@ impl<T: Brought> Seen<T> {
     /// Exactly these codes were refused, in any order and number, and both records say so.
     #[track_caller]
     pub(crate) fn refused(&self, codes: &[&str]) -> &Self {
-        let mut found: Vec<_> = self.call.refusals.iter().map(PolicyDenial::code).collect();
+        let mut found: Vec<_> = self.call.denials.iter().map(PolicyDenial::code).collect();
         let mut expected = codes.to_vec();
         for codes in [&mut found, &mut expected] {
             codes.sort_unstable();
@@ -418,8 +418,8 @@ impl<T: Brought> std::fmt::Debug for Seen<T> {
             Ok(brought) => Ok(String::from_utf8_lossy(brought.report()).chars().take(4000).collect::<String>()),
             Err(error) => Err(error),
         };
-        let Call { refusals, usage, log_tail, .. } = &self.call;
-        write!(f, "{report:#?}\nrefusals {refusals:#?}\n{usage:?}\nlog {log_tail:?}\nevents")?;
+        let Call { denials, usage, log_tail, .. } = &self.call;
+        write!(f, "{report:#?}\ndenials {denials:#?}\n{usage:?}\nlog {log_tail:?}\nevents")?;
         self.events
             .iter()
             .try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.what))
@@ -430,6 +430,6 @@ impl<T: Brought> std::fmt::Debug for Seen<T> {
 fn report<T: Brought>(call: &Call<T>) -> String {
     match &call.result {
         Ok(brought) => String::from_utf8(brought.report().to_vec()).expect("text"),
-        Err(error) => panic!("no report: {error:?}, refused {:?}, log {:?}", call.refusals, call.log_tail),
+        Err(error) => panic!("no report: {error:?}, refused {:?}, log {:?}", call.denials, call.log_tail),
     }
 }

@@ -278,7 +278,7 @@ fn leads_to(guest: &str, addresses: &[&str], bad: &str, more: fn(&mut HttpRule))
     let refused =
         |what: &AuditAction| matches!(what, AuditAction::Http { address: Some(address), .. } if *address == bad);
     assert!(seen.events.iter().any(|event| refused(&event.what)), "{seen:?}");
-    assert_eq!(seen.call.refusals[0].address(), Some(bad));
+    assert_eq!(seen.call.denials[0].address(), Some(bad));
 }
 
 #[test]

@@ -41,12 +41,12 @@ fn log_control_characters() {
 /// The limit was passed, the component does not know, and the log ends with one line that says how much is missing.
 #[track_caller]
 fn log_ended_by(seen: &Seen, limit: Limit, dropped: u64) {
-    assert_eq!(seen.call.refusals, [PolicyDenial::Limit(limit)], "{seen:?}");
+    assert_eq!(seen.call.denials, [PolicyDenial::Limit(limit)], "{seen:?}");
     assert_eq!(seen.report(), "wrote");
     assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
     let log = host().log_of_call(seen.call.id);
     let last = log.lines().last().expect("a line");
-    assert!(last.contains(&format!("{dropped} lines were dropped: over the limit `{limit}`")), "{last}");
+    assert!(last.contains(&format!("dropped {dropped} lines over the limit `{limit}`")), "{last}");
     assert!(log.len() < 200 << 10, "{}", log.len());
 }
 

@@ -18,7 +18,7 @@ const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE";
 fn shows_no_payload<T: crate::harness::Brought>(seen: &Seen<T>) {
     let told = seen.call.result.as_ref().map(|_| ()).map_err(ToString::to_string);
     let log = host().log_of_call(seen.call.id);
-    let known = format!("{told:?} {:?} {:?} {:?} {log}", seen.events, seen.call.refusals, seen.call.log_tail);
+    let known = format!("{told:?} {:?} {:?} {:?} {log}", seen.events, seen.call.denials, seen.call.log_tail);
     assert!(!known.contains(PAYLOAD), "{known}");
     for secret in [KEY, TOKEN] {
         let (left, right) = secret.split_at(secret.len() / 2);
@@ -190,7 +190,7 @@ fn outputs_not_allowed_in_bare_question() {
     let bound = Bound::new("outputs-not-allowed-in-bare-question");
     host().attack(|| {
         let call = host().runtime.block_on(bound.load().services());
-        assert_eq!(call.refusals, [PolicyDenial::Outputs]);
+        assert_eq!(call.denials, [PolicyDenial::Outputs]);
         let Ok(Services::Named(names)) = call.result else { panic!("{:?}", call.result) };
         assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["denied"]);
     });

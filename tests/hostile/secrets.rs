@@ -206,10 +206,10 @@ fn operation_derives_key() {
     seen.refused(
         &["algorithm-not-granted", "operation-not-granted", "region-not-granted", "service-not-granted"]
             .into_iter()
-            .filter(|code| seen.call.refusals.iter().any(|refusal| refusal.code() == *code))
+            .filter(|code| seen.call.denials.iter().any(|refusal| refusal.code() == *code))
             .collect::<Vec<_>>(),
     );
-    assert!(seen.call.refusals.iter().any(|refusal| refusal.code() == "operation-not-granted"));
+    assert!(seen.call.denials.iter().any(|refusal| refusal.code() == "operation-not-granted"));
 }
 
 // JSON Web Tokens.

@@ -14,7 +14,7 @@ fn address_not_granted_tcp() {
         seen.refused(&["address-not-granted"]);
         assert_eq!(seen.report(), "err \"resolve-next-address access-denied\"");
         assert_eq!(
-            seen.call.refusals[0].address().unwrap().to_canonical(),
+            seen.call.denials[0].address().unwrap().to_canonical(),
             address.parse::<std::net::IpAddr>().unwrap().to_canonical()
         );
     }

@@ -57,10 +57,10 @@ pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
         Err(CallError::Limit(_)) => return Exit::OverLimit,
         Err(error) => error,
     };
-    if call.refusals.iter().any(|refusal| !matches!(refusal, PolicyDenial::Limit(_))) {
+    if call.denials.iter().any(|refusal| !matches!(refusal, PolicyDenial::Limit(_))) {
         return Exit::Refused;
     }
-    if !call.refusals.is_empty() {
+    if !call.denials.is_empty() {
         return Exit::OverLimit;
     }
     if let Some(exit) = exit_of_secrets(&call.secret_faults) {
@@ -136,7 +136,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, fi
             printer.stderr(&indented(&call.log_tail, "  | "));
         }
     }
-    let refusals = refusals(&call.refusals, Principal::Instance(instance));
+    let refusals = refusals(&call.denials, Principal::Instance(instance));
     for refusal in &refusals {
         let style = if call.result.is_err() { ERROR } else { WARNING };
         printer.labelled(style, "refused", &format!("{} [{}]", refusal.message, refusal.code));
@@ -159,11 +159,11 @@ mod tests {
     use deputy_observe::CallId;
     use deputy_sandbox::Interruption;
 
-    fn call(result: Result<(), CallError>, refusals: Vec<PolicyDenial>) -> Call<()> {
+    fn call(result: Result<(), CallError>, denials: Vec<PolicyDenial>) -> Call<()> {
         Call {
             id: CallId(1),
             result,
-            refusals,
+            denials,
             timeouts: Vec::new(),
             secret_faults: Vec::new(),
             usage: CallUsage::default(),
@@ -240,7 +240,7 @@ mod tests {
             assert_eq!(exit(&call), expected);
             let text = error(&call).unwrap().message;
             assert!(text.contains("secret ") && text.ends_with("; the component said: denied: no"), "{text}");
-            let refused = Call { refusals: vec![PolicyDenial::Udp], ..call };
+            let refused = Call { denials: vec![PolicyDenial::Udp], ..call };
             assert_eq!(exit(&refused), Exit::Refused);
         }
         let call = Call { secret_faults: vec![value()], ..call(Ok(()), Vec::new()) };

@@ -210,7 +210,7 @@ fn readable(path: &Path) -> io::Result<()> {
 }
 
 async fn loaded(provider: &LoadedProvider, instance: &Instance) -> Loaded {
-    let inspection = provider.inspection();
+    let inspection = provider.info();
     let (service, required) = (provider.service_name().await, provider.tokens_required().await);
     let failed = |error: deputy_sandbox::CallError| error.to_string();
     let (granted, not_granted, unused) = compare(inspection, instance);

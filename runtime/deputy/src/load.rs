@@ -159,7 +159,7 @@ impl ComponentLoader {
             limits: Limits::default().with(&written.limits),
         };
         let receiver = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
-        let (digest, size) = (receiver.inspection().digest, receiver.inspection().size);
+        let (digest, size) = (receiver.info().digest, receiver.info().size);
         let path = written.component.display();
         let failed = |error| format!("cannot read {path}: {error}");
         let file = tokio::fs::File::open(&written.component).await.map_err(failed)?;
@@ -180,7 +180,7 @@ impl ComponentLoader {
         instance: &Instance,
     ) -> Result<Loaded, String> {
         let provider = self.sandbox.load(instance).await.map_err(|error| in_one_line(&error))?;
-        let inspection = provider.inspection();
+        let inspection = provider.info();
         let abilities = OptionalExports { renews: inspection.renews, revokes: inspection.revokes };
         let digest = inspection.digest;
         let service = self.service(&provider, digest).await?;

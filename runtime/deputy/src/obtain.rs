@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: &cli::ObtainArgs, now: Tim
     };
     if arguments.json {
         let service = signals.interrupting(service(context, &config, instance)).await.flatten();
-        let refusals = call_report::refusals(&call.refusals, Principal::Instance(instance));
+        let refusals = call_report::refusals(&call.denials, Principal::Instance(instance));
         let tokens = call.result.as_ref().ok();
         context.json(&ObtainJson {
             schema: SCHEMA,

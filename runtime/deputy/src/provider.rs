@@ -44,7 +44,7 @@ impl SandboxedProvider {
     fn ended(&self, call: Call<Tokens>) -> CallOutcome {
         match call.result {
             Ok(tokens) => {
-                self.tell(&call.refusals);
+                self.tell(&call.denials);
                 CallOutcome::Obtained(tokens)
             }
             Err(_) => self.failed(&call),
@@ -52,7 +52,7 @@ impl SandboxedProvider {
     }
 
     fn failed<T>(&self, call: &Call<T>) -> CallOutcome {
-        self.tell(&call.refusals);
+        self.tell(&call.denials);
         let Err(error) = &call.result else { return CallOutcome::NotRequired };
         if !call.log_tail.trim().is_empty() {
             tracing::warn!(call = %call.id, stderr = %call.log_tail.trim(), "call failed; last lines of the component's stderr");

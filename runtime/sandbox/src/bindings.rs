@@ -27,7 +27,8 @@ wasmtime::component::bindgen!({
         default: trappable,
     },
     exports: { default: async },
-    with: { "delegation:tokens/secrets.secret": crate::secrets::SecretHandle },
+    trappable_error_type: { "delegation:tokens/secrets.secret-error" => crate::secrets::error::SecretUseError },
+    with: { "delegation:tokens/secrets.secret": crate::secrets::handle::SecretHandle },
 });
 
 /// The exports of receivers.

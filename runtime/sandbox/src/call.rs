@@ -5,9 +5,9 @@ use deputy_observe::CallId;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::call_budget::CallUsage;
 use crate::limiter::OverLimit;
 use crate::secret_fault::SecretFault;
+use crate::usage::CallUsage;
 
 /// What came of a call.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Call<T> {
     /// What the component answered.
     pub result: Result<T, CallError>,
     /// What the component was refused, once each, whether it told or not.
-    pub refusals: Vec<PolicyDenial>,
-    /// The limits within which a server or a name server did not answer, once each. They are no refusals: neither the
+    pub denials: Vec<PolicyDenial>,
+    /// The limits within which a server or a name server did not answer, once each. They are no denials: neither the
     /// component nor the configuration is at fault.
     pub timeouts: Vec<Limit>,
     /// Which secrets the operator's part of it could not use, whether the component told or not.

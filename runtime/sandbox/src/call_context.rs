@@ -31,7 +31,7 @@ pub(crate) struct InstanceContext {
 
 impl InstanceContext {
     /// Without any grant.
-    pub(crate) fn bare(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, files: OutputMode) -> Self {
+    pub(crate) fn ungranted(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, files: OutputMode) -> Self {
         let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
         Self { http, files, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
     }
@@ -53,11 +53,11 @@ pub(crate) struct CallState {
 impl CallState {
     pub(crate) fn new(
         bindings: &InstanceContext,
-        account: &Arc<CallBudget>,
+        budget: &Arc<CallBudget>,
         log: &GuestLog,
         redactor: &Arc<Redactor>,
     ) -> Self {
-        let (limits, grant) = (account.limits(), bindings.http.grant());
+        let (limits, grant) = (budget.limits(), bindings.http.grant());
         let values = Arc::new(CallValues::new(Arc::clone(&bindings.secrets) as _, Arc::clone(redactor)));
         let policy = Arc::new(bindings.http.for_call(Arc::clone(&values) as _));
         let mut table = ResourceTable::new();
@@ -67,12 +67,12 @@ impl CallState {
         http.set_field_size_limit(limits.headers.as_usize().saturating_mul(4));
         Self {
             limiter: Limiter::new(limits),
-            hooks: HttpHooks::new(policy, Arc::clone(account), Arc::clone(&bindings.resolver)),
+            hooks: HttpHooks::new(policy, Arc::clone(budget), Arc::clone(&bindings.resolver)),
             http,
             log: log.clone(),
-            outputs: OutputStage::new(bindings.files, Arc::clone(account)),
-            secrets: Secrets::new(Arc::clone(grant), values, Arc::clone(account), SystemClock::wall),
-            sockets: Sockets::new(Arc::clone(grant), Arc::clone(account), Arc::clone(&bindings.resolver)),
+            outputs: OutputStage::new(bindings.files, Arc::clone(budget)),
+            secrets: Secrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
+            sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&bindings.resolver)),
             table,
             wasi: wasi(limits, log),
         }

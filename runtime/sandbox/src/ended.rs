@@ -18,7 +18,7 @@ const FAILURE_TEXT: usize = 2000;
 /// A call that the component has ended and the host has not yet judged.
 pub(crate) struct Ended<T> {
     pub(crate) id: CallId,
-    pub(crate) account: Arc<CallBudget>,
+    pub(crate) budget: Arc<CallBudget>,
     pub(crate) record: Arc<OpenCall>,
     pub(crate) log: GuestLog,
     pub(crate) redactor: Arc<Redactor>,
@@ -29,28 +29,28 @@ impl<T> Ended<T> {
     /// Judges the answer, and writes the call's audit event. What can't be recorded is not handed out.
     pub(crate) async fn and_then<U>(self, judge: impl FnOnce(T, &Redactor) -> Result<U, CallError>) -> Call<U> {
         let mut result = self.result.and_then(|value| judge(value, &self.redactor));
-        if self.account.is_unrecorded() {
+        if self.budget.audit.is_unrecorded() {
             result = Err(Interruption::Audit.into());
         }
         let (outcome, code) = match &result {
             Ok(_) => (AuditOutcome::Done, None),
             Err(CallError::Limit(limit)) => {
-                self.account.refuse(PolicyDenial::Limit(*limit));
+                self.budget.deny(PolicyDenial::Limit(*limit));
                 (AuditOutcome::Refused, Some(format!("over-limit:{limit}")))
             }
             Err(error) => (AuditOutcome::Failed, Some(word(error).to_owned())),
         };
         let receipt = self.record.close(outcome, code.as_deref());
-        if self.account.judge(receipt.written().await).is_err() {
+        if self.budget.audit.check_written(receipt.written().await).is_err() {
             result = Err(Interruption::Audit.into());
         }
         Call {
             id: self.id,
             result,
-            refusals: self.account.refusals(),
-            timeouts: self.account.timeouts(),
-            secret_faults: self.account.faults(),
-            usage: self.account.usage(),
+            denials: self.budget.findings.denials(),
+            timeouts: self.budget.findings.timeouts(),
+            secret_faults: self.budget.findings.faults(),
+            usage: self.budget.usage.snapshot(),
             log_tail: self.log.tail(),
         }
     }

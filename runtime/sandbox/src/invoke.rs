@@ -1,16 +1,15 @@
 //! How every call is made, whatever the component is for.
 //!
-//! Each call gets a store, an instance and an account of its own, and all three are gone when it ends: what a call
+//! Each call gets a store, an instance and an budget of its own, and all three are gone when it ends: what a call
 //! starts (requests, timers, tasks) belongs to its store. The call runs on threads for calls alone; whoever asked for it
 //! waits on its own, and has a result soon after the limit `wall` even if the call does not end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use deputy_core::{Limit, Limits, PolicyDenial};
-use deputy_observe::{AuditSubject, CallId};
+use deputy_observe::AuditSubject;
 use tokio::task::JoinError;
 use tracing::Instrument;
 
@@ -23,14 +22,14 @@ use crate::guest_log::GuestLog;
 use crate::open_call::{Function, OpenCall};
 use crate::redact::Redactor;
 use crate::running::{self, Run, Running};
-use crate::sandbox::Shared;
+use crate::shared::SandboxShared;
 
 /// How long after `wall` a call's own end is waited for: it settles what it has begun.
 const OVERDUE: Duration = Duration::from_secs(2);
 
 /// Makes the calls of one configured component.
 pub(crate) struct Invoker {
-    shared: Arc<Shared>,
+    shared: Arc<SandboxShared>,
     actor: AuditSubject,
     settings: Arc<wit::Settings>,
     limits: Limits,
@@ -38,7 +37,7 @@ pub(crate) struct Invoker {
 
 impl Invoker {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SandboxShared>,
         actor: AuditSubject,
         settings: &BTreeMap<String, String>,
         limits: Limits,
@@ -67,27 +66,32 @@ impl Invoker {
     ) -> Ended<T> {
         // The semaphore is never closed, and a call without a slot would only be one too many for the pool.
         let slot = Arc::clone(&self.shared.slots).acquire_owned().await.ok();
-        let id = CallId(self.shared.calls.fetch_add(1, Ordering::Relaxed));
-        let account = CallBudget::new(self.actor.clone(), id, self.limits.clone(), Arc::clone(&self.shared.audit));
-        let account = Arc::new(account.with_refusal_budget(Arc::clone(&self.shared.refusals)));
+        let id = self.shared.next_call();
+        let budget = Arc::new(CallBudget::sharing(
+            Arc::clone(&self.shared.denials),
+            self.actor.clone(),
+            id,
+            self.limits.clone(),
+            Arc::clone(&self.shared.audit),
+        ));
         let redactor = Arc::new(redactor);
-        account.blank_with(Arc::clone(&redactor));
-        let log = GuestLog::new(Arc::clone(&account), id, Arc::clone(&redactor));
-        let state = CallState::new(bindings, &account, &log, &redactor);
-        let record = Arc::new(OpenCall::new(Arc::clone(&account), function));
+        budget.audit.redact_with(Arc::clone(&redactor));
+        let log = GuestLog::new(Arc::clone(&budget), id, Arc::clone(&redactor));
+        let state = CallState::new(bindings, &budget, &log, &redactor);
+        let record = Arc::new(OpenCall::new(Arc::clone(&budget), function));
         let running = Running {
             shared: Arc::clone(&self.shared),
-            account: Arc::clone(&account),
+            budget: Arc::clone(&budget),
             redactor: Arc::clone(&redactor),
             _slot: slot,
             record: Arc::clone(&record),
         };
-        let result = self.result(running, state, run, &account).await;
+        let result = self.result(running, state, run, &budget).await;
         if let Err(CallError::Limit(limit)) = &result {
-            account.refuse(PolicyDenial::Limit(*limit));
+            budget.deny(PolicyDenial::Limit(*limit));
         }
         log.finish();
-        Ended { id, account, record, log, redactor, result }
+        Ended { id, budget, record, log, redactor, result }
     }
 
     /// Has the call run, and gives it up when it is overdue.
@@ -96,13 +100,13 @@ impl Invoker {
         running: Running,
         state: CallState,
         run: Run<T>,
-        account: &CallBudget,
+        budget: &CallBudget,
     ) -> Result<T, CallError> {
         let task = |unwanted| running::run(running, state, run, unwanted).in_current_span();
         let Some(mut task) = self.shared.threads.spawn(task) else {
             return Err(CallError::Internal("its threads are gone".to_owned()));
         };
-        let ends = account.time().ends();
+        let ends = budget.time().ends();
         let ended = match tokio::time::timeout_at(ends, task.join()).await {
             Ok(ended) => Ok(ended),
             // Measured from now on: a process that was stopped goes on here as soon as there.
@@ -122,5 +126,4 @@ fn lost(error: &JoinError) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "invoke_tests.rs"]
 mod tests;

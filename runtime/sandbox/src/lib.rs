@@ -2,8 +2,8 @@
 //!
 //! A [`Sandbox`] is a process's engine and cache; [`Sandbox::load`] makes a [`Provider`] of an instance's component and
 //! its grants, [`Sandbox::load_receiver`] a [`Receiver`], which has none; each of their calls runs in a fresh instance
-//! that is thrown away. What a component can reach is in one file or folder per capability: [`http`], [`sockets`],
-//! [`secrets`], [`secret_values`], [`logging`], [`outputs`], and what `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's account, acts, and
+//! that is discarded. What a component can reach is in one file or folder per capability: [`http`], [`sockets`],
+//! [`secrets`], [`secret_values`], [`logging`], [`outputs`], and what `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's budget, acts, and
 //! leaves an audit event.
 //!
 //! Only this crate knows wasmtime. It never keeps a component's state from one call to the next, never opens a socket
@@ -11,54 +11,62 @@
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
 
+mod audit_record;
 mod bindings;
 mod blocking;
 mod call;
+mod call_audit;
 mod call_budget;
 mod call_context;
 mod clock;
 mod compile;
 mod compile_cache;
+mod component_file;
 mod component_info;
+mod denial_budget;
 mod ended;
 mod engine;
+mod findings;
 mod guest_log;
 mod http;
 mod invoke;
 mod limiter;
+mod load_error;
+mod loaded_component;
 mod logging;
 mod network;
+mod network_wait;
 mod open_call;
 mod outputs;
 mod pem;
 mod provider;
 mod receiver;
-mod record;
 mod redact;
-mod refusal_budget;
 mod running;
 mod sandbox;
 mod secret_fault;
 mod secret_provider;
 mod secret_values;
 mod secrets;
+mod shared;
 mod sockets;
 #[cfg(test)]
 mod testing;
 mod threads;
 mod time_budget;
-mod waiting;
+mod usage;
 mod watchdog;
 mod wiped;
 
 pub use call::{Call, CallError, Interruption};
-pub use call_budget::CallUsage;
 pub use compile::{CompileError, Compiler, compile_child};
 pub use compile_cache::{CacheError, CacheKey};
 pub use component_info::{ComponentInfo, ComponentKind, Import};
 pub use http::HttpPolicyError;
+pub use load_error::LoadError;
 pub use network::{Resolver, SystemResolver};
 pub use provider::LoadedProvider;
 pub use receiver::LoadedReceiver;
-pub use sandbox::{CodeCache, LoadError, Sandbox, SandboxError, SandboxOptions};
+pub use sandbox::{CodeCache, Sandbox, SandboxError, SandboxOptions};
 pub use secret_fault::SecretFault;
+pub use usage::CallUsage;

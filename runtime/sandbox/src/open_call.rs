@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deputy_observe::{AcceptedDelivery, AuditAction, AuditOutcome, Receipt};
 
-use crate::call_budget::{CallBudget, CallUsage};
+use crate::call_budget::CallBudget;
+use crate::usage::CallUsage;
 use crate::watchdog::{Watch, Watchdog};
 
 /// What is called, for the records.
@@ -17,7 +18,7 @@ pub(crate) enum Function {
 
 /// A call whose event is not written yet. Dropping it writes the event as cancelled.
 pub(crate) struct OpenCall {
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     name: &'static str,
     function: Mutex<Option<Function>>,
 }
@@ -41,21 +42,21 @@ impl Function {
 }
 
 impl OpenCall {
-    pub(crate) fn new(account: Arc<CallBudget>, function: Function) -> Self {
-        Self { account, name: function.name(), function: Mutex::new(Some(function)) }
+    pub(crate) fn new(budget: Arc<CallBudget>, function: Function) -> Self {
+        Self { budget, name: function.name(), function: Mutex::new(Some(function)) }
     }
 
     /// Has the watchdog report the call when it is overdue.
     pub(crate) fn watch(&self, watchdog: &Watchdog) -> Watch {
-        watchdog.watch(&self.account, self.name)
+        watchdog.watch(&self.budget, self.name)
     }
 
     /// Hands the event to the audit log, unless that was done.
     pub(crate) fn close(&self, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
         let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(function) = function else { return Receipt::none() };
-        let millis = u64::try_from(self.account.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.account.close(function.what(self.account.usage(), millis), outcome, code)
+        let millis = u64::try_from(self.budget.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.budget.audit.close(function.what(self.budget.usage.snapshot(), millis), outcome, code)
     }
 }
 

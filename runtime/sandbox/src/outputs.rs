@@ -9,9 +9,9 @@ use deputy_core::{OutputPath, Outputs, PolicyDenial, SecretBytes};
 use deputy_observe::AuditAction;
 use wasmtime::component::{HasSelf, Linker};
 
+use crate::audit_record::AuditRecord;
 use crate::bindings::delegation::tokens::outputs::{self, OutputError};
 use crate::call_budget::CallBudget;
-use crate::record::Record;
 use crate::redact::bounded;
 
 /// Whether a call's files are taken.
@@ -26,7 +26,7 @@ pub(crate) enum OutputMode {
 /// The files of one call.
 pub(crate) struct OutputStage {
     files: OutputMode,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     staged: Outputs,
 }
 
@@ -34,8 +34,8 @@ pub(crate) struct OutputStage {
 const SHOWN_PATH: usize = 1024;
 
 impl OutputStage {
-    pub(crate) fn new(files: OutputMode, account: Arc<CallBudget>) -> Self {
-        Self { files, account, staged: Outputs::default() }
+    pub(crate) fn new(files: OutputMode, budget: Arc<CallBudget>) -> Self {
+        Self { files, budget, staged: Outputs::default() }
     }
 
     /// All files, of which the call then has none.
@@ -52,7 +52,7 @@ impl OutputStage {
         if self.staged.files.keys().any(|other| other.collides(&path)) {
             return Err(PolicyDenial::OutputTaken { path: shown() });
         }
-        self.account.take_output(contents.len())?;
+        self.budget.usage.take_output(contents.len())?;
         self.staged.files.insert(path, contents);
         Ok(())
     }
@@ -63,21 +63,21 @@ impl outputs::Host for OutputStage {
         let contents = SecretBytes::new(contents);
         let path = bounded(path, SHOWN_PATH, false);
         let what = AuditAction::Output { path: path.clone(), bytes: contents.len() as u64 };
-        let mut record = Record::begin(&self.account, what);
+        let mut record = AuditRecord::begin(&self.budget, what);
         Ok(match self.stage(&path, contents) {
             Ok(()) => {
                 record.done();
                 record.close().map_err(|error| OutputError::Denied(error.to_string()))
             }
-            Err(refusal) => Err(convert_refusal(&record.refused(refusal))),
+            Err(denial) => Err(convert_refusal(&record.denied(denial))),
         })
     }
 }
 
 /// What the component is told: its own words and a limit's name.
-fn convert_refusal(refusal: &PolicyDenial) -> OutputError {
-    let text = refusal.guest();
-    match refusal {
+fn convert_refusal(denial: &PolicyDenial) -> OutputError {
+    let text = denial.guest();
+    match denial {
         PolicyDenial::Limit(_) => OutputError::TooLarge(text),
         PolicyDenial::OutputPath { .. } | PolicyDenial::OutputTaken { .. } => OutputError::InvalidPath(text),
         _ => OutputError::Denied(text),
@@ -98,7 +98,7 @@ mod tests {
 
     fn staging(files: OutputMode, limits: Limits) -> (OutputStage, Book) {
         let book = Book::new(limits);
-        (OutputStage::new(files, Arc::clone(&book.account)), book)
+        (OutputStage::new(files, Arc::clone(&book.budget)), book)
     }
 
     fn put(staging: &mut OutputStage, path: &str, contents: &str) -> Result<(), OutputError> {
@@ -130,8 +130,8 @@ mod tests {
         for path in ["a/b", "a", "a/b/c"] {
             assert!(matches!(put(&mut staging, path, "2"), Err(OutputError::InvalidPath(_))), "{path:?}");
         }
-        assert_eq!((book.account.usage().output_files, book.account.usage().output_bytes), (1, 1));
-        let codes: Vec<_> = book.account.refusals().iter().map(PolicyDenial::code).collect();
+        assert_eq!((book.budget.usage.snapshot().output_files, book.budget.usage.snapshot().output_bytes), (1, 1));
+        let codes: Vec<_> = book.budget.findings.denials().iter().map(PolicyDenial::code).collect();
         assert_eq!(codes, [["odd-output-path"; 7].as_slice(), &["output-path-taken"; 3]].concat());
         assert!(format!("{:?}", book.events()).len() < 20_000, "a long path is cut");
         assert_eq!(staging.take().files.len(), 1);
@@ -155,7 +155,7 @@ mod tests {
         for path in ["credentials", "../x"] {
             assert!(matches!(put(&mut staging, path, "1"), Err(OutputError::Denied(_))));
         }
-        assert_eq!(book.account.refusals(), [PolicyDenial::Outputs]);
+        assert_eq!(book.budget.findings.denials(), [PolicyDenial::Outputs]);
         assert!(staging.take().files.is_empty());
     }
 }

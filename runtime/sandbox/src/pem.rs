@@ -29,7 +29,7 @@ pub(crate) enum PemError {
     Missing,
     /// Something else.
     #[error(
-        "its key is of a kind that isn't read: give one whose PEM begins with -----BEGIN PRIVATE KEY----- (PKCS#8)"
+        "the secret's key is of an unsupported kind: provide one whose PEM begins with -----BEGIN PRIVATE KEY----- (PKCS#8)"
     )]
     Unknown,
 }

@@ -19,18 +19,20 @@ use crate::component_info::{ComponentInfo, ComponentKind};
 use crate::ended::Ended;
 use crate::http::HttpPolicy;
 use crate::invoke::Invoker;
+use crate::load_error::LoadError;
+use crate::loaded_component::LoadedComponent;
 use crate::open_call::Function;
 use crate::outputs::OutputMode;
 use crate::redact::Redactor;
-use crate::sandbox::{LoadError, Loaded, Shared};
 use crate::secret_fault::SecretFault;
 use crate::secrets::SecretStore;
+use crate::shared::SandboxShared;
 use crate::wiped::WipeOnDrop;
 
 /// A provider that is loaded, with the grants of one instance.
 pub struct LoadedProvider {
-    caller: Invoker,
-    inspection: ComponentInfo,
+    invoker: Invoker,
+    info: ComponentInfo,
     /// Keeps it in the cache's memory.
     _component: Arc<Component>,
     obtains: BoundPre<CallState>,
@@ -39,24 +41,23 @@ pub struct LoadedProvider {
     secrets: Arc<SecretStore>,
     /// With the instance's grant, and with none.
     granted: InstanceContext,
-    bare: InstanceContext,
+    ungranted: InstanceContext,
 }
 
 impl LoadedProvider {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SandboxShared>,
         instance: Instance,
         linked: InstancePre<CallState>,
-        Loaded { component, inspection }: Loaded,
+        LoadedComponent { component, info }: LoadedComponent,
     ) -> Result<Self, LoadError> {
         let path = || instance.component.clone();
-        if inspection.kind != ComponentKind::Provider {
-            return Err(LoadError::Kind { path: path(), wanted: ComponentKind::Provider });
+        if info.kind != ComponentKind::Provider {
+            return Err(LoadError::Kind { path: path(), expected: ComponentKind::Provider });
         }
         let other_type = |source| LoadError::Import { path: path(), source };
-        let renews = inspection.renews.then(|| RenewsTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
-        let revokes =
-            inspection.revokes.then(|| RevokesTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
+        let renews = info.renews.then(|| RenewsTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
+        let revokes = info.revokes.then(|| RevokesTokensPre::new(linked.clone())).transpose().map_err(other_type)?;
         let obtains = BoundPre::new(linked).map_err(other_type)?;
         let secrets = Arc::new(SecretStore::new(&instance.sources));
         let http = HttpPolicy::new(&instance, Arc::clone(&secrets) as _)
@@ -67,14 +68,14 @@ impl LoadedProvider {
             resolver: Arc::clone(&shared.resolver),
             secrets: Arc::clone(&secrets),
         };
-        let bare = InstanceContext::bare(&shared.resolver, &secrets, OutputMode::Refused);
-        let caller = Invoker::new(shared, AuditSubject::Instance(instance.name), &instance.settings, instance.limits);
-        Ok(Self { caller, inspection, _component: component, obtains, renews, revokes, secrets, granted, bare })
+        let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Refused);
+        let invoker = Invoker::new(shared, AuditSubject::Instance(instance.name), &instance.settings, instance.limits);
+        Ok(Self { invoker, info, _component: component, obtains, renews, revokes, secrets, granted, ungranted })
     }
 
     /// What the component is.
-    pub fn inspection(&self) -> &ComponentInfo {
-        &self.inspection
+    pub fn info(&self) -> &ComponentInfo {
+        &self.info
     }
 
     /// Reads every secret of the instance once, and says which are not to be had, or are not what they are used for.
@@ -93,7 +94,7 @@ impl LoadedProvider {
     /// Asks for the service's name, without any grant.
     pub async fn service_name(&self) -> Call<ServiceName> {
         let obtains = self.obtains.clone();
-        let call = self.call("service-name", &self.bare, None, move |store| {
+        let call = self.call("service-name", &self.ungranted, None, move |store| {
             async move {
                 let provider = obtains.instantiate_async(&mut *store).await?;
                 provider.delegation_tokens_provider().call_service_name(store).await.map(Ok)
@@ -107,8 +108,8 @@ impl LoadedProvider {
 
     /// Asks whether the instance needs tokens, without any grant.
     pub async fn tokens_required(&self) -> Call<bool> {
-        let (obtains, settings) = (self.obtains.clone(), self.caller.settings());
-        let call = self.call("tokens-required", &self.bare, None, move |store| {
+        let (obtains, settings) = (self.obtains.clone(), self.invoker.settings());
+        let call = self.call("tokens-required", &self.ungranted, None, move |store| {
             async move {
                 let provider = obtains.instantiate_async(&mut *store).await?;
                 provider.delegation_tokens_provider().call_tokens_required(store, &settings).await
@@ -120,7 +121,7 @@ impl LoadedProvider {
 
     /// Obtains tokens.
     pub async fn obtain(&self) -> Call<Tokens> {
-        let (obtains, settings) = (self.obtains.clone(), self.caller.settings());
+        let (obtains, settings) = (self.obtains.clone(), self.invoker.settings());
         let call = self.call("obtain", &self.granted, None, move |store| {
             async move {
                 let provider: Bound = obtains.instantiate_async(&mut *store).await?;
@@ -133,7 +134,7 @@ impl LoadedProvider {
 
     /// Prolongs tokens; `None` if the component can't.
     pub async fn renew(&self, tokens: &Tokens) -> Option<Call<Tokens>> {
-        let (renews, settings) = (self.renews.clone()?, self.caller.settings());
+        let (renews, settings) = (self.renews.clone()?, self.invoker.settings());
         let lent = WipeOnDrop::tokens(tokens);
         let call = self.call("renew", &self.granted, Some(tokens), move |store| {
             async move {
@@ -147,7 +148,7 @@ impl LoadedProvider {
 
     /// Makes the service refuse tokens; `None` if the component can't.
     pub async fn revoke(&self, tokens: &Tokens) -> Option<Call<()>> {
-        let (revokes, settings) = (self.revokes.clone()?, self.caller.settings());
+        let (revokes, settings) = (self.revokes.clone()?, self.invoker.settings());
         let lent = WipeOnDrop::tokens(tokens);
         let call = self.call("revoke", &self.granted, Some(tokens), move |store| {
             async move {
@@ -173,12 +174,12 @@ impl LoadedProvider {
             // What it is given it may misuse: its log and its failures must not show it.
             redactor.learn(&"payload", &Arc::new(SecretBytes::new(tokens.payload.expose().to_vec())));
         }
-        self.caller.call(Function::Named(function), bindings, redactor, Box::new(run)).await
+        self.invoker.call(Function::Named(function), bindings, redactor, Box::new(run)).await
     }
 
     fn tokens(&self, tokens: wit::Tokens) -> Result<Tokens, CallError> {
         let payload = SecretBytes::new(tokens.payload);
-        if payload.len() > self.caller.limits().payload.as_usize() {
+        if payload.len() > self.invoker.limits().payload.as_usize() {
             return Err(CallError::Limit(Limit::Payload));
         }
         Ok(Tokens { payload, valid_until: tokens.valid_until.map(Timestamp::from_millis) })

@@ -16,48 +16,50 @@ use crate::call::{Call, CallError};
 use crate::call_context::{CallState, InstanceContext};
 use crate::component_info::{ComponentInfo, ComponentKind};
 use crate::invoke::Invoker;
+use crate::load_error::LoadError;
+use crate::loaded_component::LoadedComponent;
 use crate::open_call::Function;
 use crate::outputs::OutputMode;
 use crate::redact::Redactor;
 use crate::running::Run;
-use crate::sandbox::{LoadError, Loaded, Shared};
 use crate::secrets::SecretStore;
+use crate::shared::SandboxShared;
 use crate::wiped::WipeOnDrop;
 
 /// A receiver that is loaded.
 pub struct LoadedReceiver {
-    caller: Invoker,
-    inspection: ComponentInfo,
+    invoker: Invoker,
+    info: ComponentInfo,
     /// Keeps it in the cache's memory.
     _component: Arc<Component>,
     receives: TokenReceiverPre<CallState>,
     /// When it may leave files, and when not.
     accepting: InstanceContext,
-    bare: InstanceContext,
+    ungranted: InstanceContext,
 }
 
 impl LoadedReceiver {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SandboxShared>,
         plan: ReceiverPlan,
         linked: InstancePre<CallState>,
-        Loaded { component, inspection }: Loaded,
+        LoadedComponent { component, info }: LoadedComponent,
     ) -> Result<Self, LoadError> {
         let path = || plan.component.clone();
-        if inspection.kind != ComponentKind::Receiver {
-            return Err(LoadError::Kind { path: path(), wanted: ComponentKind::Receiver });
+        if info.kind != ComponentKind::Receiver {
+            return Err(LoadError::Kind { path: path(), expected: ComponentKind::Receiver });
         }
         let receives = TokenReceiverPre::new(linked).map_err(|source| LoadError::Import { path: path(), source })?;
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
-        let bind = |files| InstanceContext::bare(&shared.resolver, &secrets, files);
-        let (accepting, bare) = (bind(OutputMode::Staged), bind(OutputMode::Refused));
-        let caller = Invoker::new(shared, AuditSubject::Receiver(plan.name), &plan.settings, plan.limits);
-        Ok(Self { caller, inspection, _component: component, receives, accepting, bare })
+        let bind = |files| InstanceContext::ungranted(&shared.resolver, &secrets, files);
+        let (accepting, ungranted) = (bind(OutputMode::Staged), bind(OutputMode::Refused));
+        let invoker = Invoker::new(shared, AuditSubject::Receiver(plan.name), &plan.settings, plan.limits);
+        Ok(Self { invoker, info, _component: component, receives, accepting, ungranted })
     }
 
     /// What the component is.
-    pub fn inspection(&self) -> &ComponentInfo {
-        &self.inspection
+    pub fn info(&self) -> &ComponentInfo {
+        &self.info
     }
 
     /// Asks for the services whose payloads it understands.
@@ -71,14 +73,14 @@ impl LoadedReceiver {
             .boxed()
         });
         let function = Function::Named("services");
-        let call = self.caller.call(function, &self.bare, Redactor::new(Vec::new()), run);
+        let call = self.invoker.call(function, &self.ungranted, Redactor::new(Vec::new()), run);
         let parse = |names: Vec<String>, _: &Redactor| {
             Services::parse(names.iter().map(String::as_str)).map_err(|error| CallError::Invalid(error.to_string()))
         };
         call.await.and_then(parse).await
     }
 
-    /// Has it apply all current deliveries of the instances that are bound to it. What it left is for the caller to
+    /// Has it apply all current deliveries of the instances that are bound to it. What it left is for the invoker to
     /// publish, all of it at once.
     pub async fn accept(&self, deliveries: &[Delivery]) -> Call<Outputs> {
         let accepted = |delivery: &Delivery| AcceptedDelivery {
@@ -89,7 +91,7 @@ impl LoadedReceiver {
         // What it is given it may misuse: its log and its failures must not show it.
         let redactor = Redactor::new(Vec::new());
         deliveries.iter().for_each(|delivery| redactor.learn(&delivery.instance, &delivery.payload));
-        let (receives, settings) = (self.receives.clone(), self.caller.settings());
+        let (receives, settings) = (self.receives.clone(), self.invoker.settings());
         let lent = WipeOnDrop::deliveries(deliveries);
         let run: Run<Outputs> = Box::new(move |store| {
             async move {
@@ -100,7 +102,7 @@ impl LoadedReceiver {
             }
             .boxed()
         });
-        let call = self.caller.call(function, &self.accepting, redactor, run);
+        let call = self.invoker.call(function, &self.accepting, redactor, run);
         call.await.and_then(|outputs, _| Ok(outputs)).await
     }
 }

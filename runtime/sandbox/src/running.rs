@@ -15,7 +15,7 @@ use crate::call_context::CallState;
 use crate::ended::told;
 use crate::open_call::OpenCall;
 use crate::redact::Redactor;
-use crate::sandbox::Shared;
+use crate::shared::SandboxShared;
 use crate::threads::Unwanted;
 use crate::time_budget::{CheckEveryCall, Metered, TimeBudget, Verdict};
 
@@ -31,11 +31,11 @@ type Answer<T> = Result<T, wit::Failure>;
 /// What a call keeps until it is over, whoever still waits for it. Dropped in this order: the call's event, if nothing
 /// better is known of its end, is written before its slot is free.
 pub(crate) struct Running {
-    pub(crate) account: Arc<CallBudget>,
+    pub(crate) budget: Arc<CallBudget>,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) record: Arc<OpenCall>,
     pub(crate) _slot: Option<OwnedSemaphorePermit>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<SandboxShared>,
 }
 
 /// How a call's function came to its end.
@@ -55,17 +55,17 @@ pub(crate) async fn run<T: Send + 'static>(
     run: Run<T>,
     mut unwanted: Unwanted,
 ) -> Result<T, CallError> {
-    let Running { account, redactor, record, shared, .. } = &running;
+    let Running { budget, redactor, record, shared, .. } = &running;
     let _watch = record.watch(&shared.watchdog);
     let ticking = shared.ticker.tick();
-    let mut store = store(shared, account, state);
+    let mut store = store(shared, budget, state);
     let end = {
-        let mut call = Metered::new(Arc::clone(account.time()), run(&mut store));
+        let mut call = Metered::new(Arc::clone(budget.time()), run(&mut store));
         tokio::select! {
-            returned = tokio::time::timeout_at(account.time().ends(), &mut call) => match returned {
+            returned = tokio::time::timeout_at(budget.time().ends(), &mut call) => match returned {
                 Ok(returned) => End::Returned(returned),
                 // Asked before what it waits for is dropped.
-                Err(_) => End::TimeOver { awaits_network: account.awaits_network() },
+                Err(_) => End::TimeOver { awaits_network: budget.awaits_network() },
             },
             () = unwanted.wait() => End::Unwanted,
         }
@@ -74,7 +74,7 @@ pub(crate) async fn run<T: Send + 'static>(
     drop(ticking);
     drop(store); // ends what the call has begun, so that its audit events come before the call's own
     // Nothing that is aborted takes longer than its thread takes to get to it.
-    tokio::time::timeout(SETTLING, account.settle()).await.ok();
+    tokio::time::timeout(SETTLING, budget.audit.settle()).await.ok();
     let result = match end {
         End::Unwanted => Err(CallError::Internal("nobody waited for its end".to_owned())),
         End::TimeOver { awaits_network: true } => Err(Interruption::Network(Limit::Wall).into()),
@@ -92,14 +92,14 @@ pub(crate) async fn run<T: Send + 'static>(
     }
 }
 
-fn store(shared: &Shared, account: &CallBudget, state: CallState) -> Store<CallState> {
-    let (limits, budget) = (account.limits(), account.time());
-    let mut store = Store::new(shared.engine(), state);
+fn store(shared: &SandboxShared, budget: &CallBudget, state: CallState) -> Store<CallState> {
+    let limits = budget.limits();
+    let mut store = Store::new(&shared.engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_max_component_handles(limits.handles as usize);
     store.set_hostcall_fuel(fuel(limits));
-    check_at_ticks(&mut store, Arc::clone(budget));
-    store.call_hook_async(CheckEveryCall(Arc::clone(budget)));
+    check_at_ticks(&mut store, Arc::clone(budget.time()));
+    store.call_hook_async(CheckEveryCall(Arc::clone(budget.time())));
     store
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// More of them are in the log only.
-pub(crate) const MOST_FAULTS: usize = 16;
+pub(crate) const MAX_FAULTS: usize = 16;
 
 /// Why using a secret failed. It never holds a value, nor a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

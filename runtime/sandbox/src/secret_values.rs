@@ -5,11 +5,10 @@
 use wasmtime::component::{HasData, Linker, Resource};
 
 use crate::bindings::delegation::tokens::secret_values;
-use crate::bindings::delegation::tokens::secrets::SecretError;
-use crate::secrets::{SecretHandle, SecretsView};
+use crate::secrets::{SecretHandle, SecretUseError, SecretsView};
 
 impl secret_values::Host for SecretsView<'_> {
-    async fn reveal(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
+    async fn reveal(&mut self, secret: Resource<SecretHandle>) -> Result<Vec<u8>, SecretUseError> {
         self.value(secret).await
     }
 }

@@ -47,22 +47,22 @@ pub(crate) fn instance(http: Vec<HttpRule>, limits: Limits) -> Instance {
     }
 }
 
-/// An account, and the log behind it.
+/// An budget, and the log behind it.
 pub(crate) struct Book {
-    pub(crate) account: Arc<CallBudget>,
+    pub(crate) budget: Arc<CallBudget>,
     audit: Arc<Audit>,
 }
 
 impl Book {
     pub(crate) fn new(limits: Limits) -> Self {
         let audit = Arc::new(Audit::memory());
-        let account = Arc::new(CallBudget::new(
+        let budget = Arc::new(CallBudget::new(
             AuditSubject::Instance("lab".parse().unwrap()),
             CallId(1),
             limits,
             Arc::clone(&audit),
         ));
-        Self { account, audit }
+        Self { budget, audit }
     }
 
     /// What was recorded so far, oldest first, which is then forgotten.
@@ -83,7 +83,7 @@ impl Book {
     }
 }
 
-/// Waits, a few seconds at most, for something that other tasks bring about.
+/// NetworkWaits, a few seconds at most, for something that other tasks bring about.
 pub(crate) async fn eventually(reached: impl Fn() -> bool) {
     for _ in 0..500 {
         if reached() {

@@ -70,7 +70,7 @@ impl<T> CallTask<T> {
 }
 
 impl Unwanted {
-    /// Waits until nobody waits for the task any more.
+    /// NetworkWaits until nobody waits for the task any more.
     pub(crate) async fn wait(&mut self) {
         // Nothing is ever sent: the sender is dropped.
         (&mut self.0).await.ok();

@@ -56,9 +56,9 @@ impl Watchdog {
     }
 
     /// Watches a call, which should be over soon after its limit `wall`.
-    pub(crate) fn watch(&self, account: &CallBudget, function: &'static str) -> Watch {
-        let (id, actor, begun) = (account.call(), account.actor().clone(), account.time().begun());
-        let watched = Watched { actor, function, begun, ends: account.time().ends(), looks: 0 };
+    pub(crate) fn watch(&self, budget: &CallBudget, function: &'static str) -> Watch {
+        let (id, actor, begun) = (budget.audit.call(), budget.audit.subject().clone(), budget.time().begun());
+        let watched = Watched { actor, function, begun, ends: budget.time().ends(), looks: 0 };
         let first = {
             let mut running = self.running.lock();
             running.insert(id, watched);

@@ -72,7 +72,7 @@ pub(crate) async fn measure(report: &mut Report, count: usize) -> Result {
     let folder = tempfile::tempdir()?;
     let sandbox = sandbox(folder.path())?;
     let s3 = sandbox.load(&instance("s3-sts", &[ROLE, REGION])?).await?;
-    let code = bare::code(&folder.path().join("state"), &s3.inspection().digest)?;
+    let code = bare::code(&folder.path().join("state"), &s3.info().digest)?;
     let bare_s3 = Bare::new(bare::engine()?, &code)?;
 
     let (bare, sandboxed) = in_turns!(count,
@@ -95,7 +95,7 @@ pub(crate) async fn measure(report: &mut Report, count: usize) -> Result {
 
     let greeted = [("name", "bench")];
     let benign = sandbox.load(&instance("benign", &greeted)?).await?;
-    let code = bare::code(&folder.path().join("state"), &benign.inspection().digest)?;
+    let code = bare::code(&folder.path().join("state"), &benign.info().digest)?;
     let bare_benign = Bare::new(bare::engine()?, &code)?;
     let asked = settings(&greeted);
     let (bare, sandboxed, native) = in_turns!(count,

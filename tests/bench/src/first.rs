@@ -15,7 +15,7 @@ pub(crate) async fn measure(report: &mut Report, loads: usize) -> Result {
     let folder = tempfile::tempdir()?;
     for (component, language) in COMPONENTS {
         eprintln!("compiling {component}, once");
-        let digest = sandbox(folder.path())?.load(&instance(component, &[])?).await?.inspection().digest;
+        let digest = sandbox(folder.path())?.load(&instance(component, &[])?).await?.info().digest;
         let code = bare::code(&folder.path().join("state"), &digest)?;
         let (mut bare, mut sandboxed): (Vec<Duration>, Vec<Duration>) = Default::default();
         for _ in 0..loads {

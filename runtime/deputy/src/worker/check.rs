@@ -147,7 +147,7 @@ async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverCompon
     };
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
     receiver_settings::check(&receiver).await.map_err(|said| format!("it does not take its settings: {said}"))?;
-    Ok(receiver.inspection().digest.to_string())
+    Ok(receiver.info().digest.to_string())
 }
 
 fn shown(receiver: &ReceiverJson) -> String {

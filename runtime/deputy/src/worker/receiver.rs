@@ -95,7 +95,7 @@ impl Receiver for Loaded {
 }
 
 fn ended<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
-    for refusal in call_report::refusals(&call.refusals, Principal::Receiver(name, limits)) {
+    for refusal in call_report::refusals(&call.denials, Principal::Receiver(name, limits)) {
         let fix = refusal.fix.as_deref().unwrap_or_default();
         tracing::warn!(receiver = %name, call = %call.id, code = refusal.code, fix, "denied by policy: {}", refusal.message);
     }

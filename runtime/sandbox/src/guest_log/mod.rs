@@ -30,7 +30,7 @@ const LOOKED_AT: usize = 64 << 10;
 pub(crate) struct GuestLog(Arc<Inner>);
 
 struct Inner {
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     call: CallId,
     redactor: Arc<Redactor>,
     state: Mutex<State>,
@@ -74,8 +74,8 @@ pub(crate) enum Level {
 }
 
 impl GuestLog {
-    pub(crate) fn new(account: Arc<CallBudget>, call: CallId, redactor: Arc<Redactor>) -> Self {
-        Self(Arc::new(Inner { account, call, redactor, state: Mutex::default() }))
+    pub(crate) fn new(budget: Arc<CallBudget>, call: CallId, redactor: Arc<Redactor>) -> Self {
+        Self(Arc::new(Inner { budget, call, redactor, state: Mutex::default() }))
     }
 
     /// The component's standard output.
@@ -171,7 +171,7 @@ impl Inner {
             state.drop_lines(raw);
             return;
         }
-        let limits = self.account.limits();
+        let limits = self.budget.limits();
         let most = limits.log_bytes.as_usize().max(LOOKED_AT);
         let beyond = raw.get(most..upto).unwrap_or_default();
         let upto = upto.min(most);
@@ -211,7 +211,7 @@ impl Inner {
 
     /// An instance or a receiver, and its call; what is none is not printed.
     fn whose(&self) -> (Option<DisplayValue<&InstanceName>>, Option<DisplayValue<&ReceiverName>>, CallId) {
-        let actor = self.account.actor();
+        let actor = self.budget.audit.subject();
         (actor.instance().map(display), actor.receiver().map(display), self.call)
     }
 
@@ -241,13 +241,13 @@ impl Inner {
             }
             state.finished = true;
             if let Some(limit) = state.over {
-                inner.account.refuse(PolicyDenial::Limit(limit));
+                inner.budget.deny(PolicyDenial::Limit(limit));
                 let ((instance, receiver, call), dropped) = (inner.whose(), state.dropped);
-                let now = inner.account.limits().shown(limit);
+                let now = inner.budget.limits().shown(limit);
                 let least = if state.dropped_more { "at least " } else { "" };
                 tracing::warn!(
                     target: "deputy::guest", instance, receiver, %call, stream = "host", dropped,
-                    "{least}dropped {dropped} lines over the limit `{limit}` ({now})"
+                    "dropped {least}{dropped} lines over the limit `{limit}` ({now})"
                 );
             }
         });

@@ -7,10 +7,10 @@ use wasmtime_wasi::cli::{IsTerminal as _, StdoutStream as _};
 const VALUE: &str = "hunter2hunter2";
 
 fn log_with(limits: Limits, values: &[&str]) -> GuestLog {
-    let account =
+    let budget =
         CallBudget::new(AuditSubject::Instance("s3".parse().unwrap()), CallId(7), limits, Arc::new(Audit::memory()));
     let value = |value: &&str| ("key".parse().unwrap(), Arc::new(SecretBytes::new((*value).into())));
-    GuestLog::new(Arc::new(account), CallId(7), Arc::new(Redactor::new(values.iter().map(value).collect())))
+    GuestLog::new(Arc::new(budget), CallId(7), Arc::new(Redactor::new(values.iter().map(value).collect())))
 }
 
 fn log() -> GuestLog {
@@ -169,9 +169,9 @@ fn over_the_limit_of_lines_one_line_says_how_many_were_dropped() {
         log.write(Source::Stdout, b"unfinished");
     });
     assert_eq!(lines.len(), 4);
-    assert!(lines[3].starts_with("WARN deputy::guest message=10002 lines were dropped: over the limit `log-lines`"));
+    assert!(lines[3].starts_with("WARN deputy::guest message=dropped 10002 lines over the limit `log-lines`"));
     assert!(lines[3].contains("instance=s3 call=7") && lines[3].contains("dropped=10002"), "{}", lines[3]);
-    assert_eq!(log.0.account.refusals(), [PolicyDenial::Limit(Limit::LogLines)]);
+    assert_eq!(log.0.budget.findings.denials(), [PolicyDenial::Limit(Limit::LogLines)]);
 }
 
 #[test]
@@ -183,22 +183,22 @@ fn over_the_limit_of_bytes_nothing_more_is_told() {
         }
     });
     assert_eq!(lines.len(), 3);
-    assert!(lines[2].contains("2 lines were dropped: over the limit `log-bytes`, which is \"10B\""), "{}", lines[2]);
-    assert_eq!(log.0.account.refusals(), [PolicyDenial::Limit(Limit::LogBytes)]);
+    assert!(lines[2].contains("dropped 2 lines over the limit `log-bytes` (\"10B\")"), "{}", lines[2]);
+    assert_eq!(log.0.budget.findings.denials(), [PolicyDenial::Limit(Limit::LogBytes)]);
 }
 
 #[test]
 fn within_the_limits_nothing_is_refused() {
     let limits = Limits { log_lines: 2, log_bytes: ByteSize::bytes(2), ..Limits::default() };
     let (lines, log) = seen(log_with(limits, &[]), |log| log.write(Source::Stdout, b"1\n2\n"));
-    assert_eq!((lines.len(), log.0.account.refusals()), (2, Vec::new()));
+    assert_eq!((lines.len(), log.0.budget.findings.denials()), (2, Vec::new()));
 }
 
 #[test]
 fn escapes_count_as_what_they_take() {
     let limits = Limits { log_bytes: ByteSize::bytes(10), ..Limits::default() };
     let (lines, _) = seen(log_with(limits, &[]), |log| log.write(Source::Stdout, b"\x01\x01\x01\n"));
-    assert!(lines[0].contains("1 lines were dropped"), "{lines:?}");
+    assert!(lines[0].contains("dropped 1 lines"), "{lines:?}");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn log_that_is_full_looks_at_little_of_what_it_drops() {
         log.log(Level::Info, "second");
         log.log(Level::Info, &"\n".repeat(4 << 20));
     });
-    let dropped = format!("at least {} lines were dropped", LOOKED_AT + 2);
+    let dropped = format!("dropped at least {} lines", LOOKED_AT + 2);
     assert!(lines.last().is_some_and(|line| line.contains(&dropped)), "{lines:?}");
 }
 
@@ -270,6 +270,6 @@ fn log_takes_no_more_of_one_message_than_it_has_room_for() {
     let limits = Limits { log_lines: 1_000_000, ..Limits::default() };
     let (lines, _) = seen(log_with(limits, &[]), |log| log.log(Level::Info, &"x\n".repeat(2 << 20)));
     assert_eq!(lines.len(), LOOKED_AT / 2 + 2);
-    let dropped = format!("{} lines were dropped", (2 << 20) - LOOKED_AT / 2);
+    let dropped = format!("dropped {} lines", (2 << 20) - LOOKED_AT / 2);
     assert!(lines.last().is_some_and(|line| line.contains(&dropped)), "{:?}", lines.last());
 }

@@ -29,7 +29,7 @@ use super::origin_form;
 use super::outgoing::{RequestBody, section};
 use super::policy::HttpPolicy;
 use crate::call_budget::CallBudget;
-use crate::network::{self, Deadline, Resolver, RuleTls, Stream};
+use crate::network::{self, Connection, Deadline, Resolver, RuleTls};
 use crate::secret_fault::SecretFault;
 
 /// What a request says of who made it, where the component says nothing.
@@ -43,9 +43,9 @@ const HEADERS: std::ops::RangeInclusive<usize> = 100..=16_384;
 /// One request under way.
 pub(super) struct Exchange {
     pub(super) policy: Arc<HttpPolicy>,
-    pub(super) account: Arc<CallBudget>,
+    pub(super) budget: Arc<CallBudget>,
     pub(super) resolver: Arc<dyn Resolver>,
-    pub(super) ledger: ExchangeRecord,
+    pub(super) record: ExchangeRecord,
     pub(super) options: RequestOptions,
     pub(super) whole: Deadline,
 }
@@ -54,31 +54,31 @@ type Answer = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>);
 
 impl Exchange {
     pub(super) async fn run(mut self, request: Request<RequestBody>) -> Result<Response<WasiBody>, Error> {
-        let waiting = self.account.wait_for_network();
+        let waiting = self.budget.wait_for_network();
         let ended = self.steps(request).await;
         drop(waiting);
         match ended {
             Ok((response, connection)) => {
-                let (account, whole, asked) = (self.account, self.whole, self.options.between_bytes_timeout);
-                let ledger = self.ledger;
+                let (budget, whole, asked) = (self.budget, self.whole, self.options.between_bytes_timeout);
+                let record = self.record;
                 let body =
-                    |body| ResponseBody::new(body, account, ledger, whole, asked, Some(connection)).boxed_unsync();
+                    |body| ResponseBody::new(body, budget, record, whole, asked, Some(connection)).boxed_unsync();
                 Ok(response.map(body))
             }
-            Err(stop) => Err(stop.end(&mut self.ledger)),
+            Err(failure) => Err(failure.end(&mut self.record)),
         }
     }
 
     async fn steps(&mut self, request: Request<RequestBody>) -> Result<Answer, RequestFailure> {
         let (mut head, mut body) = request.into_parts();
         // One that is refused counts as well: to be refused costs a component nothing else.
-        self.account.take_request()?;
+        self.budget.usage.take_request()?;
         let target = self.target(&head)?;
-        self.ledger.note_target(&target);
+        self.record.note_target(&target);
         let permit = self.policy.grant().permit_http(&target)?;
         normalise(&mut head, target.target())?;
         self.inject(&permit, &mut head, &mut body).await?;
-        self.account.take_sent(request_line(&head) + section(&head.headers))?;
+        self.budget.usage.take_sent(request_line(&head) + section(&head.headers))?;
         let rule = permit.rule();
         self.announce(rule).await?;
         let stream = self.connect(permit).await?;
@@ -90,7 +90,7 @@ impl Exchange {
 
     /// What is to be reached, unless its description is too long or can be read in two ways.
     fn target(&self, head: &Parts) -> Result<HttpTarget, RequestFailure> {
-        let limits = self.account.limits();
+        let limits = self.budget.limits();
         let path = origin_form(&head.uri);
         let scheme = head.uri.scheme_str().unwrap_or_default();
         let authority = head.uri.authority().map_or("", |authority| authority.as_str());
@@ -112,9 +112,9 @@ impl Exchange {
     ) -> Result<(), RequestFailure> {
         let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
         for injection in &rule.send.inject {
-            self.ledger.note_injected(injection.secret.to_string());
+            self.record.note_injected(injection.secret.to_string());
         }
-        let most = self.account.limits().sent.as_u64();
+        let most = self.budget.limits().sent.as_u64();
         inject(&rule.send.inject, self.policy.secrets(), head, body, self.whole, most).await
     }
 
@@ -123,15 +123,15 @@ impl Exchange {
     async fn announce(&mut self, rule: usize) -> Result<(), RequestFailure> {
         let key = self.policy.rule(rule).and_then(|(_, tls)| tls?.key().map(ToString::to_string));
         if let Some(key) = key {
-            self.ledger.note_injected(key);
+            self.record.note_injected(key);
         }
         let unrecorded = |error| RequestFailure::failed("audit-unavailable", Error::InternalError(None)).because(error);
-        self.ledger.record().announce().await.map_err(unrecorded)
+        self.record.audit().announce().await.map_err(unrecorded)
     }
 
     /// Resolves, pins and connects, all under one limit.
     async fn connect(&mut self, permit: Permit) -> Result<TcpStream, RequestFailure> {
-        let limit = self.account.limits().connect;
+        let limit = self.budget.limits().connect;
         let deadline = self.whole.step(limit, Limit::Connect, self.options.connect_timeout);
         let resolved = deadline.run(network::resolve(&*self.resolver, permit.target().host())).await;
         let addresses =
@@ -140,18 +140,18 @@ impl Exchange {
             })?;
         let pinned = permit.pin(&addresses)?;
         if let Some(first) = pinned.addresses().first() {
-            self.ledger.note_address(first.ip());
+            self.record.note_address(first.ip());
         }
         let stream = network::connect(pinned, deadline).await?;
         if let Ok(peer) = stream.peer_addr() {
-            self.ledger.note_address(peer.ip());
+            self.record.note_address(peer.ip());
         }
         Ok(stream)
     }
 
-    async fn secure(&self, rule: usize, target: &Target, stream: TcpStream) -> Result<Stream, RequestFailure> {
+    async fn secure(&self, rule: usize, target: &Target, stream: TcpStream) -> Result<Connection, RequestFailure> {
         let tls: &RuleTls = match (target.scheme(), self.policy.rule(rule)) {
-            (Scheme::Http, Some(_)) => return Ok(Stream::Plain(stream)),
+            (Scheme::Http, Some(_)) => return Ok(Connection::Left(stream)),
             (Scheme::Https, Some((_, Some(tls)))) => tls,
             _ => return Err(unknown_rule()),
         };
@@ -170,13 +170,13 @@ impl Exchange {
         let config = config
             .map_err(|error| RequestFailure::secret("client-certificate", SecretFault::Value(error.to_string())))?;
         let asked = self.options.connect_timeout;
-        let deadline = self.whole.step(self.account.limits().tls, Limit::Tls, asked);
+        let deadline = self.whole.step(self.budget.limits().tls, Limit::Tls, asked);
         Ok(network::handshake(stream, target.host(), config, deadline).await?)
     }
 
     /// Sends the request and waits for the head of the answer. The time for that begins when the request is out.
-    async fn exchange(&self, stream: Stream, mut request: Request<RequestBody>) -> Result<Answer, RequestFailure> {
-        let headers = self.account.limits().headers.as_usize();
+    async fn exchange(&self, stream: Connection, mut request: Request<RequestBody>) -> Result<Answer, RequestFailure> {
+        let headers = self.budget.limits().headers.as_usize();
         let mut client = http1::Builder::new();
         client.max_header_size(headers).max_buf_size(headers.max(64 * 1024));
         client.max_headers((headers / BYTES_OF_A_HEADER).clamp(*HEADERS.start(), *HEADERS.end()));
@@ -199,7 +199,7 @@ impl Exchange {
             Some(answer) => answer,
             None => {
                 let asked = self.options.first_byte_timeout;
-                let deadline = self.whole.step(self.account.limits().first_byte, Limit::FirstByte, asked);
+                let deadline = self.whole.step(self.budget.limits().first_byte, Limit::FirstByte, asked);
                 deadline.run(answer).await.map_err(|late| RequestFailure::late(late, RequestPhase::FirstByte))?
             }
         };
@@ -208,23 +208,23 @@ impl Exchange {
 
     /// Whether the component may have this answer.
     fn judge(&mut self, answer: &Response<hyper::body::Incoming>) -> Result<(), RequestFailure> {
-        self.ledger.note_status(answer.status().as_u16());
-        let (limits, bytes) = (self.account.limits(), section(answer.headers()));
-        self.account.take_received(bytes)?;
+        self.record.note_status(answer.status().as_u16());
+        let (limits, bytes) = (self.budget.limits(), section(answer.headers()));
+        self.budget.usage.take_received(bytes)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(RequestFailure::failed("upgrade", Error::HttpUpgradeFailed));
         }
         if answer.body().size_hint().lower() > limits.response.as_u64() {
             return Err(PolicyDenial::Limit(Limit::Response).into());
         }
-        self.ledger.record().done();
+        self.record.audit().done();
         Ok(())
     }
 
     /// What an error of the connection means: the component's own body may have been the reason.
     fn broken(&self, error: &hyper::Error) -> RequestFailure {
-        match self.ledger.meter().trouble() {
-            Some(BodyFailure::Refused(refusal)) => return refusal.clone().into(),
+        match self.record.meter().failure() {
+            Some(BodyFailure::Refused(denial)) => return denial.clone().into(),
             Some(BodyFailure::Aborted) => return RequestFailure::failed("request-aborted", Error::HttpProtocolError),
             None => {}
         }
@@ -272,10 +272,10 @@ fn is_tls(error: &hyper::Error) -> bool {
 }
 
 fn headers_too_large() -> RequestFailure {
-    RequestFailure::refused(PolicyDenial::Limit(Limit::Headers), Error::HttpResponseHeaderSectionSize(None))
+    RequestFailure::denied(PolicyDenial::Limit(Limit::Headers), Error::HttpResponseHeaderSectionSize(None))
 }
 
-/// A permit of another grant: a bug of ours, told as a refusal.
+/// A permit of another grant: a bug of ours, told as a denial.
 fn unknown_rule() -> RequestFailure {
     RequestFailure::failed("internal", Error::HttpRequestDenied)
 }

@@ -8,14 +8,14 @@ use deputy_core::PolicyDenial;
 use deputy_core::grant::HttpTarget;
 use deputy_observe::{AuditAction, AuditSubject};
 
+use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
-use crate::record::Record;
 use crate::secret_fault::SecretFault;
 
 /// The audit record of one request, written with the final counts when it is dropped.
 pub(crate) struct ExchangeRecord {
-    account: Arc<CallBudget>,
-    record: Record,
+    budget: Arc<CallBudget>,
+    record: AuditRecord,
     meter: Arc<BodyMeter>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct ExchangeRecord {
 pub(crate) struct BodyMeter {
     sent: AtomicU64,
     received: AtomicU64,
-    trouble: OnceLock<BodyFailure>,
+    failure: OnceLock<BodyFailure>,
 }
 
 /// Why a component's body did not reach its end.
@@ -37,48 +37,48 @@ pub(crate) enum BodyFailure {
 }
 
 impl ExchangeRecord {
-    pub(crate) fn begin(account: &Arc<CallBudget>, what: AuditAction) -> Self {
-        Self { account: Arc::clone(account), record: Record::begin(account, what), meter: Arc::default() }
+    pub(crate) fn begin(budget: &Arc<CallBudget>, what: AuditAction) -> Self {
+        Self { budget: Arc::clone(budget), record: AuditRecord::begin(budget, what), meter: Arc::default() }
     }
 
     pub(crate) fn actor(&self) -> &AuditSubject {
-        self.account.actor()
+        self.budget.audit.subject()
     }
 
     pub(crate) fn note_fault(&self, fault: SecretFault) {
-        self.account.note_fault(fault);
+        self.budget.findings.note_fault(fault);
     }
 
     pub(crate) fn meter(&self) -> Arc<BodyMeter> {
         Arc::clone(&self.meter)
     }
 
-    pub(crate) fn record(&mut self) -> &mut Record {
+    pub(crate) fn audit(&mut self) -> &mut AuditRecord {
         &mut self.record
     }
 
     /// What is really reached, in its one form: host in lower case, port written out.
     pub(crate) fn note_target(&mut self, closed: &HttpTarget) {
-        if let Some(AuditAction::Http { target, path, .. }) = self.record.what() {
+        if let Some(AuditAction::Http { target, path, .. }) = self.record.action() {
             *target = closed.target().to_string();
             *path = closed.path().to_owned();
         }
     }
 
     pub(crate) fn note_address(&mut self, at: IpAddr) {
-        if let Some(AuditAction::Http { address, .. }) = self.record.what() {
+        if let Some(AuditAction::Http { address, .. }) = self.record.action() {
             *address = Some(at);
         }
     }
 
     pub(crate) fn note_status(&mut self, code: u16) {
-        if let Some(AuditAction::Http { status, .. }) = self.record.what() {
+        if let Some(AuditAction::Http { status, .. }) = self.record.action() {
             *status = Some(code);
         }
     }
 
     pub(crate) fn note_injected(&mut self, secret: String) {
-        if let Some(AuditAction::Http { injected, .. }) = self.record.what() {
+        if let Some(AuditAction::Http { injected, .. }) = self.record.action() {
             injected.push(secret);
         }
     }
@@ -86,7 +86,7 @@ impl ExchangeRecord {
 
 impl Drop for ExchangeRecord {
     fn drop(&mut self) {
-        if let Some(AuditAction::Http { sent, received, .. }) = self.record.what() {
+        if let Some(AuditAction::Http { sent, received, .. }) = self.record.action() {
             *sent = self.meter.sent.load(Ordering::Relaxed);
             *received = self.meter.received.load(Ordering::Relaxed);
         }
@@ -103,11 +103,11 @@ impl BodyMeter {
     }
 
     /// Notes the first trouble; what follows from it is not news.
-    pub(crate) fn troubled(&self, trouble: BodyFailure) {
-        self.trouble.get_or_init(|| trouble);
+    pub(crate) fn fail(&self, failure: BodyFailure) {
+        self.failure.get_or_init(|| failure);
     }
 
-    pub(crate) fn trouble(&self) -> Option<&BodyFailure> {
-        self.trouble.get()
+    pub(crate) fn failure(&self) -> Option<&BodyFailure> {
+        self.failure.get()
     }
 }

@@ -45,8 +45,8 @@ pub(crate) enum RequestPhase {
 }
 
 impl From<PolicyDenial> for RequestFailure {
-    fn from(refusal: PolicyDenial) -> Self {
-        let guest = match &refusal {
+    fn from(denial: PolicyDenial) -> Self {
+        let guest = match &denial {
             PolicyDenial::Limit(Limit::Url) => Error::HttpRequestUriTooLong,
             PolicyDenial::Limit(Limit::Headers) => Error::HttpRequestHeaderSectionSize(None),
             PolicyDenial::Limit(Limit::Requests) => Error::ConnectionLimitReached,
@@ -55,14 +55,14 @@ impl From<PolicyDenial> for RequestFailure {
             // A refused address is the same as a refused host, and as any other part that is not granted.
             _ => Error::HttpRequestDenied,
         };
-        Self { guest, why: Cause::Refused(refusal) }
+        Self { guest, why: Cause::Refused(denial) }
     }
 }
 
 impl RequestFailure {
-    /// A refusal that the component is told in other words than the usual.
-    pub(crate) fn refused(refusal: PolicyDenial, guest: Error) -> Self {
-        Self { guest, why: Cause::Refused(refusal) }
+    /// A denial that the component is told in other words than the usual.
+    pub(crate) fn denied(denial: PolicyDenial, guest: Error) -> Self {
+        Self { guest, why: Cause::Refused(denial) }
     }
 
     pub(crate) fn failed(code: &'static str, guest: Error) -> Self {
@@ -101,29 +101,29 @@ impl RequestFailure {
     }
 
     /// Writes it down and gives what the component is told.
-    pub(crate) fn end(self, ledger: &mut ExchangeRecord) -> Error {
+    pub(crate) fn end(self, record: &mut ExchangeRecord) -> Error {
         match self.why {
-            Cause::Refused(refusal) => {
-                if let Some(address) = refusal.address() {
-                    ledger.note_address(address);
+            Cause::Refused(denial) => {
+                if let Some(address) = denial.address() {
+                    record.note_address(address);
                 }
-                ledger.record().refused(refusal);
+                record.audit().denied(denial);
             }
             Cause::Late { code, limit } => {
-                tracing::warn!(instance = %ledger.actor(), code, %limit, "the server of an HTTP request did not answer");
-                ledger.record().timed_out(code, limit);
+                tracing::warn!(instance = %record.actor(), code, %limit, "the server of an HTTP request did not answer");
+                record.audit().timed_out(code, limit);
             }
             Cause::Failed { code, reason } => {
                 if let Some(reason) = reason {
                     let reason = reason.escape_debug();
-                    tracing::warn!(instance = %ledger.actor(), code, %reason, "HTTP request failed");
+                    tracing::warn!(instance = %record.actor(), code, %reason, "HTTP request failed");
                 }
-                ledger.record().failed(code);
+                record.audit().failed(code);
             }
             Cause::Secret { code, fault } => {
-                tracing::warn!(instance = %ledger.actor(), code, reason = %fault, "HTTP request failed");
-                ledger.record().failed(code);
-                ledger.note_fault(fault);
+                tracing::warn!(instance = %record.actor(), code, reason = %fault, "HTTP request failed");
+                record.audit().failed(code);
+                record.note_fault(fault);
             }
         }
         self.guest

@@ -17,7 +17,7 @@ use super::failure::{RequestFailure, RequestPhase};
 use super::outgoing::section;
 use crate::call_budget::CallBudget;
 use crate::network::{Deadline, Timer};
-use crate::waiting::Waiting;
+use crate::network_wait::NetworkWait;
 
 /// An answer's body.
 pub(crate) struct ResponseBody<B> {
@@ -27,8 +27,8 @@ pub(crate) struct ResponseBody<B> {
 
 struct Open<B> {
     body: B,
-    account: Arc<CallBudget>,
-    ledger: ExchangeRecord,
+    budget: Arc<CallBudget>,
+    record: ExchangeRecord,
     meter: Arc<BodyMeter>,
     /// Bytes that may still come.
     left: u64,
@@ -38,15 +38,15 @@ struct Open<B> {
     /// For the whole exchange.
     end: Timer,
     /// For the next piece; runs only while the component waits for one.
-    next: Option<(Timer, Waiting)>,
+    next: Option<(Timer, NetworkWait)>,
     _connection: Option<AbortOnDropJoinHandle<()>>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> ResponseBody<B> {
     pub(crate) fn new(
         body: B,
-        account: Arc<CallBudget>,
-        ledger: ExchangeRecord,
+        budget: Arc<CallBudget>,
+        record: ExchangeRecord,
         whole: Deadline,
         asked: Option<Duration>,
         connection: Option<AbortOnDropJoinHandle<()>>,
@@ -54,9 +54,9 @@ impl<B: Body<Data = Bytes> + Unpin> ResponseBody<B> {
         if body.is_end_stream() {
             return Self { open: None };
         }
-        let (left, meter) = (account.limits().response.as_u64(), ledger.meter());
+        let (left, meter) = (budget.limits().response.as_u64(), record.meter());
         let end = whole.timer();
-        let open = Open { body, account, ledger, meter, left, asked, whole, end, next: None, _connection: connection };
+        let open = Open { body, budget, record, meter, left, asked, whole, end, next: None, _connection: connection };
         Self { open: Some(open) }
     }
 }
@@ -77,10 +77,10 @@ impl<B: Body<Data = Bytes> + Unpin> Open<B> {
             }
             Poll::Pending => {
                 let (whole, asked) = (self.whole, self.asked);
-                let span = self.account.limits().between_bytes;
-                let account = &self.account;
+                let span = self.budget.limits().between_bytes;
+                let budget = &self.budget;
                 let (next, _) = self.next.get_or_insert_with(|| {
-                    (whole.step(span, Limit::BetweenBytes, asked).timer(), account.wait_for_network())
+                    (whole.step(span, Limit::BetweenBytes, asked).timer(), budget.wait_for_network())
                 });
                 Pin::new(next).poll(context).map(|late| Some(Err(RequestFailure::late(late, RequestPhase::Body))))
             }
@@ -90,11 +90,11 @@ impl<B: Body<Data = Bytes> + Unpin> Open<B> {
     fn take(&mut self, frame: &Frame<Bytes>) -> Result<(), RequestFailure> {
         if let Some(trailers) = frame.trailers_ref() {
             // How large they may be is the connection's to know, as with the head.
-            return Ok(self.account.take_received(section(trailers))?);
+            return Ok(self.budget.usage.take_received(section(trailers))?);
         }
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.left = self.left.checked_sub(bytes as u64).ok_or(PolicyDenial::Limit(Limit::Response))?;
-        self.account.take_received(bytes)?;
+        self.budget.usage.take_received(bytes)?;
         self.meter.add_received(bytes);
         Ok(())
     }
@@ -108,8 +108,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
         let Some(open) = &mut self.open else { return Poll::Ready(None) };
         match std::task::ready!(open.poll(context)) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-            Some(Err(stop)) => {
-                let error = stop.end(&mut open.ledger);
+            Some(Err(failure)) => {
+                let error = failure.end(&mut open.record);
                 self.open = None;
                 Poll::Ready(Some(Err(error)))
             }

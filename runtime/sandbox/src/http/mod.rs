@@ -36,7 +36,7 @@ pub use policy::HttpPolicyError;
 /// What `wasmtime-wasi-http` asks during one call. Everything that a call starts ends when this is dropped.
 pub(crate) struct HttpHooks {
     policy: Arc<HttpPolicy>,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
     drains: BodyDrains,
 }
@@ -48,8 +48,8 @@ type Work = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Work)>> + Send>;
 
 impl HttpHooks {
-    pub(crate) fn new(policy: Arc<HttpPolicy>, account: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
-        Self { policy, account, resolver, drains: BodyDrains::default() }
+    pub(crate) fn new(policy: Arc<HttpPolicy>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
+        Self { policy, budget, resolver, drains: BodyDrains::default() }
     }
 
     fn begin(
@@ -57,16 +57,16 @@ impl HttpHooks {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> (Exchange, Request<RequestBody>) {
-        let ledger = ExchangeRecord::begin(&self.account, what(&request));
-        let whole = Deadline::after(self.account.limits().exchange, Limit::Exchange);
-        let meter = ledger.meter();
+        let record = ExchangeRecord::begin(&self.budget, what(&request));
+        let whole = Deadline::after(self.budget.limits().exchange, Limit::Exchange);
+        let meter = record.meter();
         let request =
-            request.map(|body| RequestBody::new(body, Arc::clone(&self.account), meter, self.drains.weak(), whole));
+            request.map(|body| RequestBody::new(body, Arc::clone(&self.budget), meter, self.drains.weak(), whole));
         let exchange = Exchange {
             policy: Arc::clone(&self.policy),
-            account: Arc::clone(&self.account),
+            budget: Arc::clone(&self.budget),
             resolver: Arc::clone(&self.resolver),
-            ledger,
+            record,
             options: options.unwrap_or_default(),
             whole,
         };
@@ -87,7 +87,7 @@ impl WasiHttpHooks for HttpHooks {
         Arc::new(forbidden)
     }
 
-    /// All of them, so that an odd scheme is refused where refusals are recorded.
+    /// All of them, so that an odd scheme is refused where denials are recorded.
     fn is_supported_scheme(&mut self, _: &uri::Scheme) -> bool {
         true
     }

@@ -23,7 +23,7 @@ use crate::network::Deadline;
 /// A request body on its way out.
 pub(crate) struct RequestBody {
     body: Option<WasiBody>,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     meter: Arc<BodyMeter>,
     drains: Weak<Mutex<JoinSet<()>>>,
     whole: Deadline,
@@ -49,12 +49,12 @@ impl BodyDrains {
 impl RequestBody {
     pub(crate) fn new(
         body: WasiBody,
-        account: Arc<CallBudget>,
+        budget: Arc<CallBudget>,
         meter: Arc<BodyMeter>,
         drains: Weak<Mutex<JoinSet<()>>>,
         whole: Deadline,
     ) -> Self {
-        Self { body: Some(body), account, meter, drains, whole, _open: None }
+        Self { body: Some(body), budget, meter, drains, whole, _open: None }
     }
 
     /// Ends when nothing more will be sent.
@@ -87,14 +87,14 @@ impl Body for RequestBody {
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
-                self.meter.troubled(BodyFailure::Aborted);
+                self.meter.fail(BodyFailure::Aborted);
                 self.body = None;
                 Poll::Ready(Some(Err(error)))
             }
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) + frame.trailers_ref().map_or(0, section);
-                if let Err(refusal) = self.account.take_sent(bytes) {
-                    self.meter.troubled(BodyFailure::Refused(refusal));
+                if let Err(denial) = self.budget.usage.take_sent(bytes) {
+                    self.meter.fail(BodyFailure::Refused(denial));
                     return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
                 }
                 self.meter.add_sent(bytes);
@@ -118,7 +118,7 @@ impl Drop for RequestBody {
         let (Some(drains), Ok(runtime)) = (self.drains.upgrade(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        let (whole, most) = (self.whole, self.account.limits().sent.as_u64());
+        let (whole, most) = (self.whole, self.budget.limits().sent.as_u64());
         let mut drains = drains.lock().unwrap_or_else(PoisonError::into_inner);
         while drains.try_join_next().is_some() {}
         drains.spawn_on(

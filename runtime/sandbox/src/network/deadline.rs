@@ -65,7 +65,7 @@ impl Deadline {
     }
 }
 
-/// Waits for a deadline.
+/// NetworkWaits for a deadline.
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
     cause: DeadlineCause,

@@ -15,5 +15,5 @@ pub(crate) use connect::{ConnectError, connect};
 pub(crate) use deadline::{Deadline, DeadlineCause, DeadlineExceeded, Timer};
 pub(crate) use resolve::resolve;
 pub use resolve::{Resolver, SystemResolver};
-pub(crate) use stream::Stream;
+pub(crate) use stream::Connection;
 pub(crate) use tls::{HandshakeError, RuleTls, handshake};

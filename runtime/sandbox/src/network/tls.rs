@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::{Deadline, DeadlineExceeded, Stream};
+use super::{Connection, Deadline, DeadlineExceeded};
 use crate::blocking::blocking;
 use crate::pem::{PemError, PrivateKey, private_key};
 
@@ -269,7 +269,7 @@ pub(crate) async fn handshake(
     host: &Host,
     config: Arc<ClientConfig>,
     deadline: Deadline,
-) -> Result<Stream, HandshakeError> {
+) -> Result<Connection, HandshakeError> {
     let name = match host {
         Host::Address(address) => ServerName::from(*address),
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| {
@@ -277,7 +277,7 @@ pub(crate) async fn handshake(
         })?,
     };
     match deadline.run(TlsConnector::from(config).connect(name, stream)).await? {
-        Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+        Ok(stream) => Ok(Connection::Right(Box::new(stream))),
         Err(error) => Err(match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(rustls::Error::InvalidCertificate(wrong)) => HandshakeError::Certificate(wrong.clone()),
             _ => HandshakeError::Other(error),

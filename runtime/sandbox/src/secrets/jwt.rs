@@ -132,5 +132,4 @@ fn folded(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "jwt_tests.rs"]
 mod tests;

@@ -196,5 +196,4 @@ fn chance() -> &'static dyn SecureRandom {
 }
 
 #[cfg(test)]
-#[path = "key_tests.rs"]
 pub(super) mod tests;

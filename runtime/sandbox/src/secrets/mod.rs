@@ -1,6 +1,6 @@
 //! The capability `secrets`: secrets that a component uses and never reads.
 //!
-//! Every operation goes the same way: the audit record is begun, one operation is taken from the account, the grant is
+//! Every operation goes the same way: the audit record is begun, one operation is taken from the budget, the grant is
 //! asked, and only then is the value fetched, used and let go. The value is fetched at each use, so that a secret that
 //! was rotated after it was opened is used in its new form.
 //!
@@ -8,7 +8,9 @@
 //! key's text reaches a log, an audit event or an error.
 
 mod call;
+pub(crate) mod error;
 mod fitness;
+pub(crate) mod handle;
 mod jwt;
 mod key;
 mod operate;
@@ -23,27 +25,22 @@ use deputy_observe::AuditAction;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 pub(crate) use call::CallValues;
+pub(crate) use error::SecretUseError;
 pub(crate) use fitness::judge;
+pub(crate) use handle::SecretHandle;
 pub(crate) use store::SecretStore;
 
+use crate::audit_record::AuditRecord;
 use crate::bindings::delegation::tokens::secrets::{self, SecretError, Sigv4Signature};
 use crate::call_budget::CallBudget;
-use crate::record::Record;
 use crate::secret_fault::SecretFault;
 use crate::secret_provider::SecretProvider;
-
-/// An open secret, as a component holds it: its name, not its value.
-#[derive(Debug)]
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct SecretHandle {
-    name: SecretName,
-}
 
 /// What one call may do with secrets.
 pub(crate) struct Secrets {
     grant: Arc<Grant>,
     values: Arc<CallValues>,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     now: fn() -> Timestamp,
     /// Whether the limit on operations was passed. What is tried after that is refused without another audit event, so
     /// that a loop can't fill the operator's disk.
@@ -57,102 +54,92 @@ pub(crate) struct SecretsView<'a> {
 }
 
 /// Bytes of a secret's name that are looked at: more than any has, so that none is granted that was cut off.
-const LONGEST_NAME: usize = 1024;
-
-/// Why an operation did not succeed.
-enum Error {
-    /// The argument is not what the operation takes.
-    Invalid(String),
-    /// Not granted, or over a limit.
-    Refused(PolicyDenial),
-    /// The operator's part fails; the text is for the operator alone.
-    Unavailable(SecretFault),
-}
+const MAX_NAME: usize = 1024;
 
 impl Secrets {
     pub(crate) fn new(
         grant: Arc<Grant>,
         values: Arc<CallValues>,
-        account: Arc<CallBudget>,
+        budget: Arc<CallBudget>,
         now: fn() -> Timestamp,
     ) -> Self {
-        Self { grant, values, account, now, spent: false }
+        Self { grant, values, budget, now, spent: false }
     }
 
-    /// Begins the audit record of one operation and takes the operation from the account.
-    fn begin(&mut self, secret: String, operation: &str) -> Result<Record, SecretError> {
-        let over = PolicyDenial::Limit(Limit::SecretOperations);
+    /// Begins the audit record of one operation and takes the operation from the budget.
+    fn begin(&mut self, secret: String, operation: &str) -> Result<AuditRecord, SecretUseError> {
+        let over_limit = PolicyDenial::Limit(Limit::SecretOperations);
         if self.spent {
-            return Err(convert_error(Error::Refused(over)));
+            return Err(SecretUseError::Denied(over_limit));
         }
         let what = AuditAction::Secret { secret, operation: operation.to_owned(), scope: String::new() };
-        let mut record = Record::begin(&self.account, what);
-        self.account.take_secret_operation().map_err(|refusal| {
+        let mut record = AuditRecord::begin(&self.budget, what);
+        self.budget.usage.take_secret_operation().map_err(|denial| {
             self.spent = true;
-            convert_error(Error::Refused(record.refused(refusal)))
+            SecretUseError::Denied(record.denied(denial))
         })?;
         Ok(record)
     }
 
-    /// Ends the audit record with what became of the operation, tells the operator why a secret failed, and the
-    /// component what it may know.
-    fn end<T>(&self, mut record: Record, result: Result<T, Error>) -> Result<T, SecretError> {
+    /// Ends the audit record with the operation's outcome, and reports to the operator why a secret failed.
+    fn end<T>(&self, mut record: AuditRecord, result: Result<T, SecretUseError>) -> Result<T, SecretUseError> {
         match result {
             Ok(value) => {
                 record.done();
                 // The component has nothing of it yet.
-                record
-                    .close()
-                    .map(|()| value)
-                    .map_err(|error| convert_error(Error::Unavailable(SecretFault::Source(error.to_string()))))
+                record.close().map_err(|error| SecretUseError::Unavailable(SecretFault::Source(error.to_string())))?;
+                Ok(value)
             }
-            Err(Error::Refused(refusal)) => {
-                let refusal = record.refused(self.cleaned(refusal));
-                Err(convert_error(Error::Refused(refusal)))
+            Err(SecretUseError::Denied(denial)) => {
+                Err(SecretUseError::Denied(record.denied(self.redact_denial(denial))))
             }
-            Err(Error::Invalid(text)) => {
+            Err(SecretUseError::Invalid(text)) => {
                 record.failed("invalid");
-                Err(convert_error(Error::Invalid(text)))
+                Err(SecretUseError::Invalid(text))
             }
-            Err(Error::Unavailable(fault)) => {
+            Err(SecretUseError::Unavailable(fault)) => {
                 record.failed("unavailable");
-                tracing::warn!(instance = %self.account.actor(), reason = %fault, "using a secret failed");
-                self.account.note_fault(fault.clone());
-                Err(convert_error(Error::Unavailable(fault)))
+                tracing::warn!(instance = %self.budget.audit.subject(), reason = %fault, "using a secret failed");
+                self.budget.findings.note_fault(fault.clone());
+                Err(SecretUseError::Unavailable(fault))
+            }
+            Err(SecretUseError::Trap(error)) => {
+                record.denied(PolicyDenial::Limit(Limit::Handles));
+                Err(SecretUseError::Trap(error))
             }
         }
     }
 
-    /// What was granted of an open secret.
-    fn granted(&self, name: &SecretName) -> Result<&SecretGrant, Error> {
-        self.grant.secret(name.as_str()).map(|(_, grant)| grant).map_err(Error::Refused)
+    /// The grant of an open secret.
+    fn granted(&self, name: &SecretName) -> Result<&SecretGrant, SecretUseError> {
+        self.grant.secret(name.as_str()).map(|(_, grant)| grant).map_err(SecretUseError::Denied)
     }
 
-    /// Its value.
-    async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, Error> {
-        self.values.value(name).await.map_err(|error| Error::Unavailable(SecretFault::Source(error.to_string())))
+    async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, SecretUseError> {
+        let value = self.values.value(name).await;
+        value.map_err(|error| SecretUseError::Unavailable(SecretFault::Source(error.to_string())))
     }
 
     /// Refuses an argument that is over the limit.
-    fn sized(&self, argument: &[u8]) -> Result<(), Error> {
-        if argument.len() > self.account.limits().argument.as_usize() {
-            return Err(Error::Refused(PolicyDenial::Limit(Limit::Argument)));
+    fn sized(&self, argument: &[u8]) -> Result<(), SecretUseError> {
+        if argument.len() > self.budget.limits().argument.as_usize() {
+            return Err(SecretUseError::Denied(PolicyDenial::Limit(Limit::Argument)));
         }
         Ok(())
     }
 
     /// Notes in the record what the grant is asked for.
-    fn scope(&self, record: &mut Record, text: &str) {
-        if let Some(AuditAction::Secret { scope, .. }) = record.what() {
+    fn scope(&self, record: &mut AuditRecord, text: &str) {
+        if let Some(AuditAction::Secret { scope, .. }) = record.action() {
             *scope = self.values.redactor().clean(text, 200);
         }
     }
 
-    /// The refusal with the component's own texts bounded, escaped and blanked: it goes into the operator's report, and
+    /// The denial with the component's own texts bounded, escaped and blanked: it goes into the operator's report, and
     /// a component that may read one secret could put its value into the issuer that it asks another to sign for.
-    fn cleaned(&self, refusal: PolicyDenial) -> PolicyDenial {
+    fn redact_denial(&self, denial: PolicyDenial) -> PolicyDenial {
         let clean = |text: String| self.values.redactor().clean(&text, 200);
-        match refusal {
+        match denial {
             PolicyDenial::Audience { secret, audience } => PolicyDenial::Audience { secret, audience: clean(audience) },
             PolicyDenial::Day { secret, day } => PolicyDenial::Day { secret, day: clean(day) },
             PolicyDenial::Issuer { secret, issuer } => PolicyDenial::Issuer { secret, issuer: clean(issuer) },
@@ -164,58 +151,54 @@ impl Secrets {
     }
 }
 
-/// One operation on an open secret, from its record to its outcome.
-macro_rules! operation {
-    ($view:ident, $secret:ident, $operation:expr, |$name:ident, $record:ident| $body:expr) => {{
-        let $name = &$view.name(&$secret)?;
-        let mut record = match $view.secrets.begin($name.to_string(), $operation.key()) {
-            Ok(record) => record,
-            Err(error) => return Ok(Err(error)),
-        };
-        let $record = &mut record;
-        let result = $body.await;
-        Ok($view.secrets.end(record, result))
-    }};
-}
-
 impl SecretsView<'_> {
-    /// The name of an open secret. A handle that does not exist is a trap, as for every resource.
-    fn name(&self, secret: &Resource<SecretHandle>) -> wasmtime::Result<SecretName> {
-        Ok(self.table.get(secret)?.name.clone())
+    /// Begins one operation on an open secret. A handle that does not exist is a trap, as for every resource.
+    fn begin(
+        &mut self,
+        secret: &Resource<SecretHandle>,
+        operation: SecretOperation,
+    ) -> Result<(SecretName, AuditRecord), SecretUseError> {
+        let name = self.table.get(secret)?.name.clone();
+        let record = self.secrets.begin(name.to_string(), operation.key())?;
+        Ok((name, record))
     }
 
     /// The operation of `secret-values`.
-    pub(crate) async fn value(
-        &mut self,
-        secret: Resource<SecretHandle>,
-    ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, SecretOperation::Reveal, |name, _record| self.secrets.reveal(name))
+    pub(crate) async fn value(&mut self, secret: Resource<SecretHandle>) -> Result<Vec<u8>, SecretUseError> {
+        let (name, record) = self.begin(&secret, SecretOperation::Reveal)?;
+        let result = self.secrets.reveal(&name).await;
+        self.secrets.end(record, result)
     }
 }
 
 impl secrets::Host for SecretsView<'_> {
-    async fn open(&mut self, mut name: String) -> wasmtime::Result<Result<Resource<SecretHandle>, SecretError>> {
-        name.truncate(name.floor_char_boundary(LONGEST_NAME));
-        let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone()).map_err(Error::Refused);
-        let shown = match &granted {
+    async fn open(&mut self, mut name: String) -> Result<Resource<SecretHandle>, SecretUseError> {
+        name.truncate(name.floor_char_boundary(MAX_NAME));
+        let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone());
+        let printable = match &granted {
             Ok(name) => name.to_string(),
             Err(_) => self.secrets.values.redactor().clean(&name, 80),
         };
-        let mut record = match self.secrets.begin(shown, "open") {
-            Ok(record) => record,
-            Err(error) => return Ok(Err(error)),
+        let record = self.secrets.begin(printable, "open")?;
+        let handle = match granted {
+            Ok(name) => self.table.push(SecretHandle { name }).map_err(SecretUseError::Trap),
+            Err(denial) => Err(SecretUseError::Denied(denial)),
         };
-        let result = match granted {
-            Ok(name) => match self.table.push(SecretHandle { name }) {
-                Ok(handle) => Ok(handle),
-                Err(full) => {
-                    record.refused(PolicyDenial::Limit(Limit::Handles));
-                    return Err(full.into());
-                }
-            },
-            Err(error) => Err(error),
-        };
-        Ok(self.secrets.end(record, result))
+        self.secrets.end(record, handle)
+    }
+
+    /// The only place that knows the contract's error variants.
+    fn convert_secret_error(&mut self, error: SecretUseError) -> wasmtime::Result<SecretError> {
+        match error {
+            SecretUseError::Invalid(text) => Ok(SecretError::Invalid(text)),
+            SecretUseError::Denied(denial @ PolicyDenial::Limit(Limit::Argument)) => {
+                Ok(SecretError::Invalid(denial.guest()))
+            }
+            SecretUseError::Denied(denial) => Ok(SecretError::Denied(denial.guest())),
+            // The reason is for the operator: a path or a program's name tells the component about the machine.
+            SecretUseError::Unavailable(_) => Ok(SecretError::Unavailable("the secret is not available".to_owned())),
+            SecretUseError::Trap(error) => Err(error.into()),
+        }
     }
 }
 
@@ -224,12 +207,10 @@ impl secrets::HostSecret for SecretsView<'_> {
         &mut self,
         secret: Resource<SecretHandle>,
         string_to_sign: String,
-    ) -> wasmtime::Result<Result<Sigv4Signature, SecretError>> {
-        operation!(self, secret, SecretOperation::Sigv4, |name, record| self.secrets.sigv4(
-            record,
-            name,
-            &string_to_sign
-        ))
+    ) -> Result<Sigv4Signature, SecretUseError> {
+        let (name, mut record) = self.begin(&secret, SecretOperation::Sigv4)?;
+        let result = self.secrets.sigv4(&mut record, &name, &string_to_sign).await;
+        self.secrets.end(record, result)
     }
 
     async fn jwt(
@@ -238,22 +219,17 @@ impl secrets::HostSecret for SecretsView<'_> {
         algorithm: secrets::Algorithm,
         claims: String,
         key_id: Option<String>,
-    ) -> wasmtime::Result<Result<String, SecretError>> {
-        operation!(self, secret, SecretOperation::Jwt, |name, record| self.secrets.jwt(
-            record,
-            name,
-            convert_algorithm(algorithm),
-            &claims,
-            key_id.as_deref()
-        ))
+    ) -> Result<String, SecretUseError> {
+        let (name, mut record) = self.begin(&secret, SecretOperation::Jwt)?;
+        let algorithm = convert_algorithm(algorithm);
+        let result = self.secrets.jwt(&mut record, &name, algorithm, &claims, key_id.as_deref()).await;
+        self.secrets.end(record, result)
     }
 
-    async fn hmac_sha256(
-        &mut self,
-        secret: Resource<SecretHandle>,
-        data: Vec<u8>,
-    ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, SecretOperation::HmacSha256, |name, _record| self.secrets.hmac_sha256(name, data))
+    async fn hmac_sha256(&mut self, secret: Resource<SecretHandle>, data: Vec<u8>) -> Result<Vec<u8>, SecretUseError> {
+        let (name, record) = self.begin(&secret, SecretOperation::HmacSha256)?;
+        let result = self.secrets.hmac_sha256(&name, data).await;
+        self.secrets.end(record, result)
     }
 
     async fn pbkdf2_hmac_sha256(
@@ -261,10 +237,10 @@ impl secrets::HostSecret for SecretsView<'_> {
         secret: Resource<SecretHandle>,
         salt: Vec<u8>,
         iterations: u32,
-    ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, SecretOperation::Pbkdf2, |name, _record| self
-            .secrets
-            .pbkdf2_hmac_sha256(name, salt, iterations))
+    ) -> Result<Vec<u8>, SecretUseError> {
+        let (name, record) = self.begin(&secret, SecretOperation::Pbkdf2)?;
+        let result = self.secrets.pbkdf2_hmac_sha256(&name, salt, iterations).await;
+        self.secrets.end(record, result)
     }
 
     async fn sign(
@@ -272,29 +248,15 @@ impl secrets::HostSecret for SecretsView<'_> {
         secret: Resource<SecretHandle>,
         algorithm: secrets::Algorithm,
         data: Vec<u8>,
-    ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
-        operation!(self, secret, SecretOperation::Sign, |name, record| self.secrets.sign(
-            record,
-            name,
-            convert_algorithm(algorithm),
-            data
-        ))
+    ) -> Result<Vec<u8>, SecretUseError> {
+        let (name, mut record) = self.begin(&secret, SecretOperation::Sign)?;
+        let result = self.secrets.sign(&mut record, &name, convert_algorithm(algorithm), data).await;
+        self.secrets.end(record, result)
     }
 
     fn drop(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<()> {
         self.table.delete(secret)?;
         Ok(())
-    }
-}
-
-/// The only place that knows the contract's error variants.
-fn convert_error(error: Error) -> SecretError {
-    match error {
-        Error::Invalid(text) => SecretError::Invalid(text),
-        Error::Refused(refusal @ PolicyDenial::Limit(Limit::Argument)) => SecretError::Invalid(refusal.guest()),
-        Error::Refused(refusal) => SecretError::Denied(refusal.guest()),
-        // Why is the operator's business: a path or a program's name tells the component about the machine.
-        Error::Unavailable(_) => SecretError::Unavailable("the secret is not available".to_owned()),
     }
 }
 

@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 use super::jwt::JwtRequest;
 use super::key::SigningKey;
 use super::sigv4;
-use super::{Error, Secrets};
+use super::{SecretUseError, Secrets};
+use crate::audit_record::AuditRecord;
 use crate::bindings::delegation::tokens::secrets::Sigv4Signature;
-use crate::record::Record;
 use crate::secret_fault::SecretFault;
 use crate::time_budget::thread_time;
 
@@ -28,18 +28,18 @@ const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 impl Secrets {
     pub(super) async fn sigv4(
         &self,
-        record: &mut Record,
+        record: &mut AuditRecord,
         name: &SecretName,
         text: &str,
-    ) -> Result<Sigv4Signature, Error> {
+    ) -> Result<Sigv4Signature, SecretUseError> {
         let grant = self.granted(name)?;
-        let invalid = |error: StringToSignError| Error::Invalid(error.to_string());
+        let invalid = |error: StringToSignError| SecretUseError::Invalid(error.to_string());
         if text.len() > MAX_STRING_TO_SIGN {
             return Err(invalid(StringToSignError));
         }
         let parsed: StringToSign = text.parse().map_err(invalid)?;
         self.scope(record, &sigv4::scope(text));
-        let permit = grant.permit_sigv4(name, parsed, (self.now)()).map_err(Error::Refused)?;
+        let permit = grant.permit_sigv4(name, parsed, (self.now)()).map_err(SecretUseError::Denied)?;
         let value = self.value(name).await?;
         let signed = sigv4::sign(permit, &value).map_err(|error| unusable(name, &error))?;
         Ok(Sigv4Signature { access_key_id: signed.access_key_id, signature: signed.signature })
@@ -47,22 +47,22 @@ impl Secrets {
 
     pub(super) async fn jwt(
         &self,
-        record: &mut Record,
+        record: &mut AuditRecord,
         name: &SecretName,
         algorithm: SignatureAlgorithm,
         claims: &str,
         key_id: Option<&str>,
-    ) -> Result<String, Error> {
+    ) -> Result<String, SecretUseError> {
         let grant = self.granted(name)?;
-        let proposal = JwtRequest::read(claims, key_id).map_err(|error| Error::Invalid(error.to_string()))?;
+        let proposal = JwtRequest::read(claims, key_id).map_err(|error| SecretUseError::Invalid(error.to_string()))?;
         self.scope(record, &proposal.scope());
-        let token = proposal.permit(grant, name, algorithm, (self.now)()).map_err(Error::Refused)?;
+        let token = proposal.permit(grant, name, algorithm, (self.now)()).map_err(SecretUseError::Denied)?;
         let value = self.value(name).await?;
         self.off_thread(move || token.sign(&value)).await?.map_err(|error| unusable(name, &error))
     }
 
-    pub(super) async fn hmac_sha256(&self, name: &SecretName, data: Vec<u8>) -> Result<Vec<u8>, Error> {
-        self.granted(name)?.permit_bare(name, SecretOperation::HmacSha256).map_err(Error::Refused)?;
+    pub(super) async fn hmac_sha256(&self, name: &SecretName, data: Vec<u8>) -> Result<Vec<u8>, SecretUseError> {
+        self.granted(name)?.permit_bare(name, SecretOperation::HmacSha256).map_err(SecretUseError::Denied)?;
         self.sized(&data)?;
         let value = self.value(name).await?;
         self.off_thread(move || {
@@ -77,11 +77,11 @@ impl Secrets {
         name: &SecretName,
         salt: Vec<u8>,
         iterations: u32,
-    ) -> Result<Vec<u8>, Error> {
-        self.granted(name)?.permit_bare(name, SecretOperation::Pbkdf2).map_err(Error::Refused)?;
+    ) -> Result<Vec<u8>, SecretUseError> {
+        self.granted(name)?.permit_bare(name, SecretOperation::Pbkdf2).map_err(SecretUseError::Denied)?;
         self.sized(&salt)?;
         let (true, Some(iterations)) = (ITERATIONS.contains(&iterations), NonZeroU32::new(iterations)) else {
-            return Err(Error::Invalid("iterations must be between 4,096 and 1,000,000".to_owned()));
+            return Err(SecretUseError::Invalid("iterations must be between 4,096 and 1,000,000".to_owned()));
         };
         let value = self.value(name).await?;
         self.off_thread(move || {
@@ -94,14 +94,14 @@ impl Secrets {
 
     pub(super) async fn sign(
         &self,
-        record: &mut Record,
+        record: &mut AuditRecord,
         name: &SecretName,
         algorithm: SignatureAlgorithm,
         data: Vec<u8>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Vec<u8>, SecretUseError> {
         let grant = self.granted(name)?;
         self.scope(record, algorithm.name());
-        grant.permit_sign(name, algorithm).map_err(Error::Refused)?;
+        grant.permit_sign(name, algorithm).map_err(SecretUseError::Denied)?;
         self.sized(&data)?;
         let value = self.value(name).await?;
         self.off_thread(move || SigningKey::read(&value, algorithm)?.sign(&data))
@@ -109,15 +109,15 @@ impl Secrets {
             .map_err(|error| unusable(name, &error))
     }
 
-    pub(super) async fn reveal(&self, name: &SecretName) -> Result<Vec<u8>, Error> {
-        self.granted(name)?.permit_bare(name, SecretOperation::Reveal).map_err(Error::Refused)?;
+    pub(super) async fn reveal(&self, name: &SecretName) -> Result<Vec<u8>, SecretUseError> {
+        self.granted(name)?.permit_bare(name, SecretOperation::Reveal).map_err(SecretUseError::Denied)?;
         // The copy is the component's; the generated bindings drop it without wiping it.
         Ok(self.value(name).await?.expose().to_vec())
     }
 }
 
-fn unusable(name: &SecretName, error: &dyn std::error::Error) -> Error {
-    Error::Unavailable(SecretFault::Value(format!("secret {name}: {error}")))
+fn unusable(name: &SecretName, error: &dyn std::error::Error) -> SecretUseError {
+    SecretUseError::Unavailable(SecretFault::Value(format!("secret {name}: {error}")))
 }
 
 /// One operation for each processor: more at once would only take turns, and hold a thread each.
@@ -131,12 +131,15 @@ impl Secrets {
         reason = "it can't be cancelled and needn't be: arguments are bounded, so it ends within about a second, and a \
                   call has one at a time"
     )]
-    async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, SecretUseError> {
         let ended_early = |error: &dyn fmt::Display| {
-            Error::Unavailable(SecretFault::Source(format!("an operation on a secret ended early: {error}")))
+            SecretUseError::Unavailable(SecretFault::Source(format!("an operation on a secret ended early: {error}")))
         };
         let turn = PROCESSORS.acquire().await.map_err(|error| ended_early(&error))?;
-        let time = Arc::clone(self.account.time());
+        let time = Arc::clone(self.budget.time());
         let charged = move || {
             let _turn = turn;
             let begun = thread_time();

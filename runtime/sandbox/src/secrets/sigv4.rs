@@ -33,8 +33,8 @@ pub(super) struct Sigv4Signature {
 pub(super) enum KeyPairError {
     /// Not one line of printable characters.
     #[error(
-        "its value is no AWS secret access key: give the key alone, or {FORM}; it has {0} bytes and is not one line of \
-         printable characters"
+        "the secret is not an AWS secret access key: provide the key alone, or {FORM}; it has {0} bytes and is not one \
+         line of printable characters"
     )]
     Bare(usize),
     /// A JSON text of another form.
@@ -42,8 +42,8 @@ pub(super) enum KeyPairError {
     Form,
     /// A temporary key.
     #[error(
-        "its value has a SessionToken, and temporary keys can't sign here yet: the token itself would have to be shown to \
-         the component; give a long-lived key"
+        "the secret has a SessionToken, and temporary keys are not supported: the component would have to see the token; \
+         provide a long-lived key"
     )]
     Session,
 }
@@ -152,5 +152,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "sigv4_tests.rs"]
 mod tests;

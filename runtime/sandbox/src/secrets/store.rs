@@ -130,5 +130,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;

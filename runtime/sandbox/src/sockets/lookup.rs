@@ -16,9 +16,9 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, SocketResult};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
 use super::{Known, SocketsView};
+use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::{Deadline, DeadlineCause, DeadlineExceeded, Resolver, resolve};
-use crate::record::Record;
 
 /// A lookup, and then its answer. In the table in the place of WASI's own.
 pub(super) enum NameLookup {
@@ -32,11 +32,11 @@ const LONGEST_NAME: usize = 1024;
 struct Query {
     host: Host,
     grant: Arc<Grant>,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
     known: Known,
     turns: Arc<Semaphore>,
-    record: Record,
+    record: AuditRecord,
 }
 
 impl Query {
@@ -53,9 +53,9 @@ impl Query {
     }
 
     async fn steps(&mut self) -> Result<Vec<IpAddr>, ErrorCode> {
-        let permits = self.grant.permit_name(&self.host).map_err(|refusal| self.refuse(refusal))?;
+        let permits = self.grant.permit_name(&self.host).map_err(|denial| self.refuse(denial))?;
         self.record.announce().await.map_err(|_| ErrorCode::TemporaryResolverFailure)?;
-        let deadline = Deadline::after(self.account.limits().connect, Limit::Connect);
+        let deadline = Deadline::after(self.budget.limits().connect, Limit::Connect);
         let looked_up = deadline.run(async {
             let _turn = self.turns.acquire().await;
             resolve(&*self.resolver, &self.host).await
@@ -74,13 +74,13 @@ impl Query {
             }
         };
         for permit in permits {
-            permit.pin(&addresses).map(drop).map_err(|refusal| self.refuse(refusal))?;
+            permit.pin(&addresses).map(drop).map_err(|denial| self.refuse(denial))?;
         }
         Ok(addresses)
     }
 
-    fn refuse(&mut self, refusal: PolicyDenial) -> ErrorCode {
-        self.record.refused(refusal);
+    fn refuse(&mut self, denial: PolicyDenial) -> ErrorCode {
+        self.record.denied(denial);
         ErrorCode::AccessDenied
     }
 }
@@ -94,29 +94,29 @@ impl ip_name_lookup::Host for SocketsView<'_> {
         self.table.get(&network)?;
         let name = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
         let shown = name.chars().take(253).collect();
-        let mut record = Record::begin(&self.sockets.account, AuditAction::Name { host: shown });
-        if let Err(refusal) = self.sockets.account.take_request() {
-            record.refused(refusal);
+        let mut record = AuditRecord::begin(&self.sockets.budget, AuditAction::Name { host: shown });
+        if let Err(denial) = self.sockets.budget.usage.take_request() {
+            record.denied(denial);
             return Err(ErrorCode::AccessDenied.into());
         }
         let host = match parse(name) {
             Ok(host) => host,
             Err(error) => {
-                record.refused(PolicyDenial::Target(TargetError::Host(error)));
+                record.denied(PolicyDenial::Target(TargetError::Host(error)));
                 return Err(ErrorCode::InvalidArgument.into());
             }
         };
         let query = Query {
             host,
             grant: Arc::clone(&self.sockets.grant),
-            account: Arc::clone(&self.sockets.account),
+            budget: Arc::clone(&self.sockets.budget),
             resolver: Arc::clone(&self.sockets.resolver),
             known: self.sockets.known.clone(),
             turns: Arc::clone(&self.sockets.lookups),
             record,
         };
-        let account = Arc::clone(&self.sockets.account);
-        let stream = self.table.push(NameLookup::Waiting(spawn(query.run()), account))?;
+        let budget = Arc::clone(&self.sockets.budget);
+        let stream = self.table.push(NameLookup::Waiting(spawn(query.run()), budget))?;
         Ok(Resource::new_own(stream.rep()))
     }
 }
@@ -163,8 +163,8 @@ fn own(stream: &Resource<ResolveAddressStream>) -> Resource<NameLookup> {
 #[async_trait::async_trait]
 impl Pollable for NameLookup {
     async fn ready(&mut self) {
-        if let Self::Waiting(answer, account) = self {
-            let _waiting = account.wait_for_network();
+        if let Self::Waiting(answer, budget) = self {
+            let _waiting = budget.wait_for_network();
             *self = Self::Done(answer.await.map(Vec::into_iter));
         }
     }

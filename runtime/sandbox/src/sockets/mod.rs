@@ -28,14 +28,14 @@ use wasmtime_wasi::p2::bindings::sockets::{
 };
 use wasmtime_wasi::p2::{SocketError, SocketResult};
 
+use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::Resolver;
-use crate::record::Record;
 
 /// What one call may reach over TCP, and what it has looked up.
 pub(crate) struct Sockets {
     grant: Arc<Grant>,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
     known: Known,
     /// Lookups at once: each may hold a thread of the process.
@@ -82,9 +82,9 @@ pub(crate) fn link<T: Send + 'static>(
 }
 
 impl Sockets {
-    pub(crate) fn new(grant: Arc<Grant>, account: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
+    pub(crate) fn new(grant: Arc<Grant>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
         let lookups = Arc::new(Semaphore::new(LOOKUPS));
-        Self { grant, account, resolver, known: Known::default(), lookups }
+        Self { grant, budget, resolver, known: Known::default(), lookups }
     }
 
     /// Leave to connect to this address: under the name that led to it, or by itself.
@@ -101,8 +101,8 @@ impl Sockets {
     }
 
     /// Records what is never allowed, and gives what the component is told.
-    fn never(&self, operation: &'static str, refusal: PolicyDenial) -> SocketError {
-        Record::begin(&self.account, AuditAction::Wasi { operation }).refused(refusal);
+    fn never(&self, operation: &'static str, denial: PolicyDenial) -> SocketError {
+        AuditRecord::begin(&self.budget, AuditAction::Wasi { operation }).denied(denial);
         ErrorCode::AccessDenied.into()
     }
 }
@@ -152,7 +152,7 @@ impl tcp_create_socket::Host for SocketsView<'_> {
         &mut self,
         family: network::IpAddressFamily,
     ) -> SocketResult<wasmtime::component::Resource<wasi_tcp::TcpSocket>> {
-        let socket = socket::TcpSocketState::new(family, Arc::clone(&self.sockets.account));
+        let socket = socket::TcpSocketState::new(family, Arc::clone(&self.sockets.budget));
         Ok(tcp::handle(self.table.push(socket)?))
     }
 }

@@ -11,15 +11,15 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
 use super::options::SocketOptions;
 use super::stream::Halves;
+use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::{self, ConnectError, Deadline, DeadlineCause, DeadlineExceeded};
-use crate::record::Record;
 
 /// A component's TCP socket.
 pub(super) struct TcpSocketState {
     pub(super) family: IpAddressFamily,
     pub(super) options: SocketOptions,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     state: State,
 }
 
@@ -33,8 +33,8 @@ enum State {
 }
 
 impl TcpSocketState {
-    pub(super) fn new(family: IpAddressFamily, account: Arc<CallBudget>) -> Self {
-        Self { family, options: SocketOptions::default(), account, state: State::New }
+    pub(super) fn new(family: IpAddressFamily, budget: Arc<CallBudget>) -> Self {
+        Self { family, options: SocketOptions::default(), budget, state: State::New }
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -46,7 +46,7 @@ impl TcpSocketState {
     }
 
     /// Begins to connect. Dropping the socket ends it.
-    pub(super) fn start(&mut self, pinned: Pinned, deadline: Deadline, record: Record) {
+    pub(super) fn start(&mut self, pinned: Pinned, deadline: Deadline, record: AuditRecord) {
         self.state = State::Connecting(spawn(attempt(pinned, deadline, record)));
     }
 
@@ -89,7 +89,7 @@ impl TcpSocketState {
     }
 }
 
-async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Result<TcpStream, ErrorCode> {
+async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) -> Result<TcpStream, ErrorCode> {
     use std::io::ErrorKind::ConnectionRefused;
     if record.announce().await.is_err() {
         record.failed("audit-unavailable");
@@ -121,7 +121,7 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: Record) -> Resu
 impl Pollable for TcpSocketState {
     async fn ready(&mut self) {
         if let State::Connecting(attempt) = &mut self.state {
-            let _waiting = self.account.wait_for_network();
+            let _waiting = self.budget.wait_for_network();
             self.state = State::Ready(attempt.await);
         }
     }

@@ -14,9 +14,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::Deadline;
-use crate::record::Record;
 
 /// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
@@ -25,17 +25,17 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct Halves {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     read: Mutex<Option<Arc<OwnedReadHalf>>>,
     write: Mutex<Option<Arc<OwnedWriteHalf>>>,
 }
 
 impl Halves {
-    pub(super) fn new(stream: TcpStream, account: Arc<CallBudget>) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, budget: Arc<CallBudget>) -> io::Result<Self> {
         let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
         let (read, write) = stream.into_split();
         let (read, write) = (Mutex::new(Some(Arc::new(read))), Mutex::new(Some(Arc::new(write))));
-        Ok(Self { local, remote, account, read, write })
+        Ok(Self { local, remote, budget, read, write })
     }
 
     fn reader(&self) -> Option<Arc<OwnedReadHalf>> {
@@ -55,10 +55,10 @@ impl Halves {
         *self.write.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn over(&self, refusal: PolicyDenial) -> StreamError {
+    fn over(&self, denial: PolicyDenial) -> StreamError {
         self.close_read();
         self.close_write();
-        Record::begin(&self.account, AuditAction::Tcp { address: self.remote.to_string() }).refused(refusal);
+        AuditRecord::begin(&self.budget, AuditAction::Tcp { address: self.remote.to_string() }).denied(denial);
         StreamError::LastOperationFailed(ErrorCode::AccessDenied.into())
     }
 }
@@ -90,7 +90,7 @@ impl InputStream for TcpInput {
         match half.try_read(&mut buffer) {
             Ok(0) => Err(self.closed(None)),
             Ok(bytes) => {
-                self.0.account.take_received(bytes).map_err(|refusal| self.0.over(refusal))?;
+                self.0.budget.usage.take_received(bytes).map_err(|denial| self.0.over(denial))?;
                 buffer.truncate(bytes);
                 Ok(buffer.freeze())
             }
@@ -103,7 +103,7 @@ impl InputStream for TcpInput {
 #[async_trait::async_trait]
 impl Pollable for TcpInput {
     async fn ready(&mut self) {
-        let _waiting = self.0.account.wait_for_network();
+        let _waiting = self.0.budget.wait_for_network();
         if let Some(half) = self.0.reader() {
             // An error shows in the next read.
             half.readable().await.ok();
@@ -142,7 +142,7 @@ impl OutputStream for TcpOutput {
         if self.halves.writer().is_none() {
             return Err(StreamError::Closed);
         }
-        self.halves.account.take_sent(bytes.len()).map_err(|refusal| self.halves.over(refusal))?;
+        self.halves.budget.usage.take_sent(bytes.len()).map_err(|denial| self.halves.over(denial))?;
         self.waiting.extend(bytes);
         self.push()
     }
@@ -158,7 +158,7 @@ impl OutputStream for TcpOutput {
 
     /// A component may drop the stream right after its last write.
     async fn cancel(&mut self) {
-        let limit = self.halves.account.limits().between_bytes;
+        let limit = self.halves.budget.limits().between_bytes;
         // What the peer does not take in this time is lost, as with any socket that is closed.
         Deadline::after(limit, Limit::BetweenBytes).run(self.ready()).await.ok();
     }
@@ -167,7 +167,7 @@ impl OutputStream for TcpOutput {
 #[async_trait::async_trait]
 impl Pollable for TcpOutput {
     async fn ready(&mut self) {
-        let _waiting = self.halves.account.wait_for_network();
+        let _waiting = self.halves.budget.wait_for_network();
         while let Some(half) = self.halves.writer() {
             if half.writable().await.is_err() || self.push().is_err() || self.waiting.is_empty() {
                 return;

@@ -17,8 +17,8 @@ use super::SocketsView;
 use super::options::set;
 use super::socket::TcpSocketState;
 use super::stream::{Halves, TcpInput, TcpOutput};
+use crate::audit_record::AuditRecord;
 use crate::network::Deadline;
-use crate::record::Record;
 
 /// The table's own entry behind a component's handle.
 fn own(socket: &Resource<TcpSocket>) -> Resource<TcpSocketState> {
@@ -47,13 +47,13 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
     ) -> SocketResult<()> {
         self.table.get(&network)?;
         let remote = SocketAddr::from(remote);
-        let account = Arc::clone(&self.sockets.account);
-        let mut record = Record::begin(&account, AuditAction::Tcp { address: remote.to_string() });
-        let judged = account.take_request().and_then(|()| self.sockets.pin(remote));
+        let budget = Arc::clone(&self.sockets.budget);
+        let mut record = AuditRecord::begin(&budget, AuditAction::Tcp { address: remote.to_string() });
+        let judged = budget.usage.take_request().and_then(|()| self.sockets.pin(remote));
         let pinned = match judged {
             Ok(pinned) => pinned,
-            Err(refusal) => {
-                record.refused(refusal);
+            Err(denial) => {
+                record.denied(denial);
                 return Err(ErrorCode::AccessDenied.into());
             }
         };
@@ -71,7 +71,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
             record.failed("socket-state");
             return Err(wrong.into());
         }
-        socket.start(pinned, Deadline::after(account.limits().connect, Limit::Connect), record);
+        socket.start(pinned, Deadline::after(budget.limits().connect, Limit::Connect), record);
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
         let socket = self.table.get_mut(&own(&this))?;
         let stream = socket.finish()?;
-        let halves = Halves::new(stream, Arc::clone(&self.sockets.account));
+        let halves = Halves::new(stream, Arc::clone(&self.sockets.budget));
         let halves = Arc::new(halves.map_err(|_| ErrorCode::ConnectionReset)?);
         socket.connected(Arc::clone(&halves));
         let input: DynInputStream = Box::new(TcpInput(Arc::clone(&halves)));

@@ -27,10 +27,10 @@ fn body(limits: Limits, asked: Option<Duration>) -> (WasiBody, Source, Book) {
         received: 0,
         injected: vec![],
     };
-    let whole = crate::network::Deadline::after(book.account.limits().exchange, Limit::Exchange);
-    let mut ledger = ExchangeRecord::begin(&book.account, what);
-    ledger.record().done();
-    let body = ResponseBody::new(StreamBody::new(frames), Arc::clone(&book.account), ledger, whole, asked, None);
+    let whole = crate::network::Deadline::after(book.budget.limits().exchange, Limit::Exchange);
+    let mut record = ExchangeRecord::begin(&book.budget, what);
+    record.audit().done();
+    let body = ResponseBody::new(StreamBody::new(frames), Arc::clone(&book.budget), record, whole, asked, None);
     (body.boxed_unsync(), source, book)
 }
 
@@ -50,7 +50,7 @@ async fn trailers_are_counted_as_what_comes_in_and_not_as_the_body() {
         let trailers = HeaderMap::from_iter([("a".parse().unwrap(), "b".parse().unwrap())]);
         source.send(Ok(Frame::trailers(trailers))).unwrap();
         assert_eq!(next(&mut body).await.unwrap().is_ok(), passes);
-        assert_eq!(book.account.refusals().is_empty(), passes);
+        assert_eq!(book.budget.findings.denials().is_empty(), passes);
     }
 }
 
@@ -79,7 +79,7 @@ async fn a_component_that_does_not_ask_is_not_kept_waiting_for() {
     source.send(data("b")).unwrap();
     assert!(next(&mut body).await.unwrap().is_ok(), "its own time is not the server's");
     assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
-    assert_eq!((book.account.refusals(), book.account.timeouts()), (vec![], vec![Limit::BetweenBytes]));
+    assert_eq!((book.budget.findings.denials(), book.budget.findings.timeouts()), (vec![], vec![Limit::BetweenBytes]));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_component_may_wait_less_between_bytes() {
     let (mut body, _source, book) = body(Limits::default(), Some(Duration::from_millis(50)));
     assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
     assert_eq!(book.ending(), (AuditOutcome::Failed, Some("body-timeout".into())));
-    assert!(book.account.refusals().is_empty());
+    assert!(book.budget.findings.denials().is_empty());
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn an_exchange_ends_even_when_there_is_always_a_next_piece() {
         }
     };
     assert!(matches!(error, Error::HttpResponseTimeout), "{error:?}");
-    assert_eq!((book.account.refusals(), book.account.timeouts()), (vec![], vec![Limit::Exchange]));
+    assert_eq!((book.budget.findings.denials(), book.budget.findings.timeouts()), (vec![], vec![Limit::Exchange]));
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ async fn a_body_is_taken_to_its_end_when_the_request_is_refused() {
     let mut lab = lab(vec![]);
     let error = write_first(&mut lab, "http://a.example/", 300).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "HttpRequestDenied");
-    let usage = lab.book.account.usage();
+    let usage = lab.book.budget.usage.snapshot();
     assert_eq!(usage.sent, 0, "nothing of it left");
 }
 

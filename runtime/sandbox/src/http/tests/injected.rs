@@ -32,7 +32,7 @@ fn form(url: &str, body: &'static str) -> Request<WasiBody> {
 
 /// Neither the audit log nor what a component gets holds the secret.
 fn silent(lab: &Lab, error: &dyn std::fmt::Debug) {
-    let all = format!("{:?} {error:?} {:?}", lab.book.events(), lab.book.account.refusals());
+    let all = format!("{:?} {error:?} {:?}", lab.book.events(), lab.book.budget.findings.denials());
     for secret in [SECRET, "abc", "a\\nb", "hunter2", "YWJj"] {
         assert!(!all.contains(secret), "{all}");
     }
@@ -57,8 +57,8 @@ async fn an_added_header_does_not_show_where_headers_are_printed() {
     let (lab, ..) = adding(vec![]).await;
     let (mut head, body) = get("http://a.example/").into_parts();
     let whole = crate::network::Deadline::after(deputy_core::Span::secs(9), deputy_core::Limit::Exchange);
-    let (account, drains) = (Arc::clone(&lab.book.account), lab.hooks.drains.weak());
-    let mut body = crate::http::outgoing::RequestBody::new(body, account, Arc::default(), drains, whole);
+    let (budget, drains) = (Arc::clone(&lab.book.budget), lab.hooks.drains.weak());
+    let mut body = crate::http::outgoing::RequestBody::new(body, budget, Arc::default(), drains, whole);
     let values = Values::of(&[("plain", "abc")]);
     crate::http::inject::inject(&[bearer("plain")], &*values, &mut head, &mut body, whole, 0).await.unwrap();
     assert_eq!(head.headers["authorization"], "Bearer abc");

@@ -17,12 +17,12 @@ async fn over(server: &Server, limits: Limits) -> (String, Vec<String>) {
         Err(error) => error,
     };
     let (outcome, code) = lab.book.ending();
-    if lab.book.account.timeouts().is_empty() {
+    if lab.book.budget.findings.timeouts().is_empty() {
         assert_eq!(outcome, AuditOutcome::Refused);
         assert_eq!(code, lab.limits().first().map(|limit| format!("over-limit:{limit}")));
     } else {
         // The server is at fault, and neither the component nor the limit.
-        assert_eq!((outcome, lab.refusals()), (AuditOutcome::Failed, Vec::new()));
+        assert_eq!((outcome, lab.denials()), (AuditOutcome::Failed, Vec::new()));
         assert!(code.as_deref().is_some_and(|code| code.ends_with("timeout")), "{code:?}");
     }
     (format!("{error:?}"), lab.limits())
@@ -56,7 +56,7 @@ async fn a_requests_headers_may_be_as_long_as_their_limit_and_no_longer() {
     assert!(!matches!(exact.send(request()).await, Err(Error::HttpRequestHeaderSectionSize(_))));
     let mut lab = limited(vec![rule], of(9));
     assert_eq!(format!("{:?}", lab.send(request()).await.unwrap_err()), "HttpRequestHeaderSectionSize(None)");
-    assert_eq!((lab.limits(), lab.book.account.usage().requests), (vec!["headers".to_owned()], 1));
+    assert_eq!((lab.limits(), lab.book.budget.usage.snapshot().requests), (vec!["headers".to_owned()], 1));
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn a_component_may_wait_for_less_but_not_for_longer_than_its_limits() {
         let mut hasty = limited(vec![rule.clone()], Limits::default());
         let error = hasty.send_in(get(&url), asked(wait)).await.unwrap_err();
         assert_eq!(format!("{error:?}"), "ConnectionReadTimeout");
-        assert!(hasty.refusals().is_empty(), "its own wish is no limit");
+        assert!(hasty.denials().is_empty(), "its own wish is no limit");
         assert_eq!(hasty.book.ending(), (AuditOutcome::Failed, Some("first-byte-timeout".into())));
     }
 

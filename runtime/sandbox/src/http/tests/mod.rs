@@ -41,7 +41,7 @@ pub(super) fn limited(rules: Vec<HttpRule>, limits: Limits) -> Lab {
 pub(super) fn with(rules: Vec<HttpRule>, limits: Limits, values: Arc<Values>, resolver: Arc<dyn Resolver>) -> Lab {
     let policy = HttpPolicy::new(&instance(rules, limits.clone()), values).unwrap();
     let book = Book::new(limits);
-    Lab { hooks: HttpHooks::new(Arc::new(policy), Arc::clone(&book.account), resolver), book }
+    Lab { hooks: HttpHooks::new(Arc::new(policy), Arc::clone(&book.budget), resolver), book }
 }
 
 impl Lab {
@@ -65,16 +65,16 @@ impl Lab {
     }
 
     /// What was refused, as the codes that tests compare.
-    pub(super) fn refusals(&self) -> Vec<String> {
-        self.book.account.refusals().iter().map(|refusal| refusal.code().to_owned()).collect()
+    pub(super) fn denials(&self) -> Vec<String> {
+        self.book.budget.findings.denials().iter().map(|denial| denial.code().to_owned()).collect()
     }
 
     /// The limits that the component exceeded, and those within which its server did not answer.
     pub(super) fn limits(&self) -> Vec<String> {
         let limit = |text: String| text.strip_prefix("over the limit ").map(|rest| rest.trim_matches('`').to_owned());
-        let exceeded = self.book.account.refusals();
-        let exceeded = exceeded.iter().filter_map(|refusal| limit(refusal.to_string()));
-        exceeded.chain(self.book.account.timeouts().iter().map(ToString::to_string)).collect()
+        let exceeded = self.book.budget.findings.denials();
+        let exceeded = exceeded.iter().filter_map(|denial| limit(denial.to_string()));
+        exceeded.chain(self.book.budget.findings.timeouts().iter().map(ToString::to_string)).collect()
     }
 
     /// The outcome, status, sent and received of the only event.

@@ -23,7 +23,7 @@ async fn a_granted_request_is_answered_and_recorded_with_what_it_moved() {
     }
     assert_eq!(body, "body!!");
 
-    let usage = lab.book.account.usage();
+    let usage = lab.book.budget.usage.snapshot();
     assert_eq!(usage.requests, 1);
     assert!(usage.sent > 6 && usage.received > 5, "heads count too: {usage:?}");
     let events = lab.book.events();
@@ -113,7 +113,7 @@ async fn a_redirect_is_an_answer_like_any_other() {
     assert_eq!(response.status().as_u16(), 302);
     assert_eq!(response.headers()[header::LOCATION], "http://169.254.169.254/");
     requests.only();
-    assert_eq!(lab.book.account.usage().requests, 1);
+    assert_eq!(lab.book.budget.usage.snapshot().requests, 1);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_name_that_nobody_knows_is_a_dns_failure_and_no_refusal() {
     let error = lab.get("http://nowhere.example/").await.unwrap_err();
     assert!(matches!(error, Error::DnsError { rcode: None, info_code: None }), "{error:?}");
     assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("dns".into())));
-    assert!(lab.refusals().is_empty());
+    assert!(lab.denials().is_empty());
 }
 
 #[tokio::test]

@@ -38,9 +38,9 @@ async fn refusal_by_each_part_of_a_rule_looks_nothing_up() {
         let mut lab = with(vec![rule.clone()], Limits::default(), Values::of(&[]), Arc::new(crate::testing::Silent));
         let request = Request::builder().method(method).uri(url).body(bytes("")).unwrap();
         assert_eq!(denied(&mut lab, request).await, refused(code), "{method} {url}");
-        assert_eq!(lab.refusals(), [code]);
+        assert_eq!(lab.denials(), [code]);
         // To be refused is a request as well.
-        assert_eq!(lab.book.account.usage(), crate::CallUsage { requests: 1, ..crate::CallUsage::default() });
+        assert_eq!(lab.book.budget.usage.snapshot(), crate::CallUsage { requests: 1, ..crate::CallUsage::default() });
     }
 }
 

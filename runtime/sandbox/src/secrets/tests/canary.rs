@@ -62,7 +62,7 @@ async fn whatever_the_value_and_the_operation_it_is_shown_nowhere() {
     assert!(!capture.lines().is_empty());
     check(&capture.lines().join("\n"));
     check(&format!("{:?}", world.audit.take()));
-    check(&format!("{:?}", world.account.refusals()));
+    check(&format!("{:?}", world.budget.findings.denials()));
 }
 
 #[tokio::test]
@@ -88,9 +88,9 @@ async fn a_component_that_may_read_a_value_cannot_have_the_host_write_it_down() 
     let events = world.events();
     assert_eq!(events.iter().filter(|event| event.contains("[secret plain]")).count(), 5, "{events:?}");
     check(&events.join("\n"));
-    let refusals = world.account.refusals();
-    assert_eq!(refusals.len(), 5);
-    check(&format!("{refusals:?} {}", refusals.iter().map(PolicyDenial::guest).collect::<String>()));
+    let denials = world.budget.findings.denials();
+    assert_eq!(denials.len(), 5);
+    check(&format!("{denials:?} {}", denials.iter().map(PolicyDenial::guest).collect::<String>()));
 }
 
 #[tokio::test]

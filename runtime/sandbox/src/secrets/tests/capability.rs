@@ -16,7 +16,7 @@ async fn only_a_granted_secret_is_opened() {
     assert_eq!(events[1], "open|other||refused|secret-not-granted");
     assert_eq!(events[4], "open|aws-key\\u{0}||refused|secret-not-granted");
     assert_eq!(events.len(), 7);
-    assert_eq!(world.refusals().len(), 6);
+    assert_eq!(world.denials().len(), 6);
 }
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_name_without_an_end_is_kept_short() {
     let mut world = World::new(&[]);
     assert!(world.open(&"a".repeat(1 << 20)).await.is_err());
     assert!(world.events()[0].len() < 200);
-    assert!(world.account.refusals()[0].to_string().len() < 200);
+    assert!(world.budget.findings.denials()[0].to_string().len() < 200);
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_secret_serves_its_one_purpose_only() {
         let expected: Vec<_> = (0..results.len()).map(|operation| operation == index).collect();
         assert_eq!(results.as_slice(), expected, "{name}");
     }
-    assert_eq!(world.refusals().iter().filter(|code| **code == "operation-not-granted").count(), 30);
+    assert_eq!(world.denials().iter().filter(|code| **code == "operation-not-granted").count(), 30);
 }
 
 #[tokio::test]
@@ -197,10 +197,10 @@ async fn why_a_source_fails_is_for_the_operator_alone() {
     assert!(matches!(world.jwt(key, wit::Algorithm::Eddsa, CLAIMS).await, Err(SecretError::Unavailable(_))));
     let lines = capture.lines();
     assert!(lines[0].contains("/etc/key can't be read") && lines[0].contains("instance=s3"), "{lines:?}");
-    assert!(lines[1].contains("no AWS secret access key"), "{lines:?}");
-    assert!(lines[2].contains("secret key: its value is no private key"), "{lines:?}");
+    assert!(lines[1].contains("not an AWS secret access key"), "{lines:?}");
+    assert!(lines[2].contains("secret key: the secret is not a private key"), "{lines:?}");
     assert!(world.events()[1].ends_with("|failed|unavailable"));
-    assert_eq!(world.refusals(), [""; 0]);
+    assert_eq!(world.denials(), [""; 0]);
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn operations_are_counted_and_a_loop_does_not_fill_the_audit_log() {
     let events = world.events();
     assert_eq!(events.len(), 4);
     assert_eq!(events[3], "hmac-sha256|mac||refused|over-limit:secret-operations");
-    assert_eq!(world.account.refusals(), [PolicyDenial::Limit(Limit::SecretOperations)]);
+    assert_eq!(world.budget.findings.denials(), [PolicyDenial::Limit(Limit::SecretOperations)]);
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn an_argument_is_bounded() {
             assert!(ok || matches!(result, Err(SecretError::Invalid(text)) if text.contains("`argument`")));
         }
     }
-    assert_eq!(world.account.refusals(), [PolicyDenial::Limit(Limit::Argument)]);
+    assert_eq!(world.budget.findings.denials(), [PolicyDenial::Limit(Limit::Argument)]);
 }
 
 #[tokio::test]
@@ -262,9 +262,10 @@ async fn handles_are_bounded_and_given_back() {
     world.open("mac").await.unwrap();
     world.open("mac").await.unwrap();
     drop(world.events());
-    assert!(world.view().open("mac".to_owned()).await.is_err(), "a trap");
+    let error = world.view().open("mac".to_owned()).await.unwrap_err();
+    assert!(world.view().convert_secret_error(error).is_err(), "a trap");
     assert_eq!(world.events(), ["open|mac||refused|over-limit:handles"]);
-    assert_eq!(world.account.refusals(), [PolicyDenial::Limit(Limit::Handles)]);
+    assert_eq!(world.budget.findings.denials(), [PolicyDenial::Limit(Limit::Handles)]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use deputy_core::{Limits, PolicyDenial, SecretBytes, SecretName, Span, Timestamp
 use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use wasmtime::component::{Resource, ResourceTable};
 
-use super::{CallValues, SecretHandle, Secrets, SecretsView};
+use super::{CallValues, SecretHandle, SecretUseError, Secrets, SecretsView};
 use crate::bindings::delegation::tokens::secret_values::Host as _;
 use crate::bindings::delegation::tokens::secrets::{self as wit, Host as _, HostSecret as _, SecretError};
 use crate::call_budget::CallBudget;
@@ -47,7 +47,7 @@ struct World {
     secrets: Secrets,
     table: ResourceTable,
     values: Arc<Values>,
-    account: Arc<CallBudget>,
+    budget: Arc<CallBudget>,
     audit: Arc<Audit>,
 }
 
@@ -58,7 +58,7 @@ impl World {
 
     fn with(limits: Limits, grants: &[(&str, SecretGrant)]) -> Self {
         let audit = Arc::new(Audit::memory());
-        let account = Arc::new(CallBudget::new(
+        let budget = Arc::new(CallBudget::new(
             AuditSubject::Instance("s3".parse().unwrap()),
             CallId(7),
             limits,
@@ -69,40 +69,52 @@ impl World {
         let call = Arc::new(CallValues::new(source, Arc::new(Redactor::new(Vec::new()))));
         let secrets = grants.iter().map(|(name, grant)| (name.parse().unwrap(), grant.clone())).collect();
         let grant = Arc::new(Grant { secrets, ..Grant::default() });
-        let secrets = Secrets::new(grant, call, Arc::clone(&account), || NOW);
-        Self { secrets, table: ResourceTable::new(), values, account, audit }
+        let secrets = Secrets::new(grant, call, Arc::clone(&budget), || NOW);
+        Self { secrets, table: ResourceTable::new(), values, budget, audit }
     }
 
     fn view(&mut self) -> SecretsView<'_> {
         SecretsView { secrets: &mut self.secrets, table: &mut self.table }
     }
 
+    /// What the component gets of an outcome.
+    fn convert<T>(&mut self, result: Result<T, SecretUseError>) -> Result<T, SecretError> {
+        result.map_err(|error| self.view().convert_secret_error(error).unwrap())
+    }
+
     async fn open(&mut self, name: &str) -> Result<u32, SecretError> {
-        self.view().open(name.to_owned()).await.unwrap().map(|handle| handle.rep())
+        let opened = self.view().open(name.to_owned()).await;
+        self.convert(opened).map(|handle| handle.rep())
     }
 
     async fn sigv4(&mut self, secret: u32, text: &str) -> Result<wit::Sigv4Signature, SecretError> {
-        self.view().sigv4(Resource::new_borrow(secret), text.to_owned()).await.unwrap()
+        let result = self.view().sigv4(Resource::new_borrow(secret), text.to_owned()).await;
+        self.convert(result)
     }
 
     async fn jwt(&mut self, secret: u32, algorithm: wit::Algorithm, claims: &str) -> Result<String, SecretError> {
-        self.view().jwt(Resource::new_borrow(secret), algorithm, claims.to_owned(), None).await.unwrap()
+        let result = self.view().jwt(Resource::new_borrow(secret), algorithm, claims.to_owned(), None).await;
+        self.convert(result)
     }
 
     async fn hmac(&mut self, secret: u32, data: &[u8]) -> Result<Vec<u8>, SecretError> {
-        self.view().hmac_sha256(Resource::new_borrow(secret), data.to_vec()).await.unwrap()
+        let result = self.view().hmac_sha256(Resource::new_borrow(secret), data.to_vec()).await;
+        self.convert(result)
     }
 
     async fn pbkdf2(&mut self, secret: u32, salt: &[u8], iterations: u32) -> Result<Vec<u8>, SecretError> {
-        self.view().pbkdf2_hmac_sha256(Resource::new_borrow(secret), salt.to_vec(), iterations).await.unwrap()
+        let result = self.view().pbkdf2_hmac_sha256(Resource::new_borrow(secret), salt.to_vec(), iterations).await;
+        self.convert(result)
     }
 
     async fn sign(&mut self, secret: u32, algorithm: wit::Algorithm, data: &[u8]) -> Result<Vec<u8>, SecretError> {
-        self.view().sign(Resource::new_borrow(secret), algorithm, data.to_vec()).await.unwrap()
+        let result = self.view().sign(Resource::new_borrow(secret), algorithm, data.to_vec()).await;
+        self.convert(result)
     }
 
     async fn reveal(&mut self, secret: u32) -> Result<Vec<u8>, SecretError> {
-        self.view().reveal(Resource::<SecretHandle>::new_borrow(secret)).await.unwrap()
+        let result = self.view().reveal(Resource::<SecretHandle>::new_borrow(secret)).await;
+        self.convert(result)
     }
 
     /// The events since the last time: operation, secret, scope, outcome and code.
@@ -122,8 +134,8 @@ impl World {
         self.audit.take().into_iter().map(shown).collect()
     }
 
-    fn refusals(&self) -> Vec<&'static str> {
-        self.account.refusals().iter().map(PolicyDenial::code).collect()
+    fn denials(&self) -> Vec<&'static str> {
+        self.budget.findings.denials().iter().map(PolicyDenial::code).collect()
     }
 }
 

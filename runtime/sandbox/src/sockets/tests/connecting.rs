@@ -24,7 +24,7 @@ async fn where_a_granted_name_led_may_be_connected_to() {
     let connected = lab.connect(server.address).await.map_err(|_| ()).unwrap();
     let remote = lab.view().remote_address(borrow(&connected.socket)).map_err(|_| ()).unwrap();
     assert_eq!(SocketAddr::from(remote), server.address);
-    assert_eq!(lab.book.account.usage().requests, 2, "the look-up and the connection");
+    assert_eq!(lab.book.budget.usage.snapshot().requests, 2, "the look-up and the connection");
     let events = lab.book.events();
     assert_eq!(events[1].what, AuditAction::Tcp { address: server.address.to_string() });
     assert_eq!((events.len(), events[1].outcome), (2, AuditOutcome::Done));
@@ -36,9 +36,9 @@ async fn an_address_that_nobody_looked_up_may_not_be_connected_to() {
     let rule = tcp(&format!("a.example:{}", server.port()));
     let mut lab = lab(vec![rule], Limits::default(), leading_to(&["127.0.0.1"]));
     assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(lab.refusals(), [PolicyDenial::Socket { address: server.address }]);
+    assert_eq!(lab.denials(), [PolicyDenial::Socket { address: server.address }]);
     assert_eq!(lab.endings(), [refused("socket-not-granted")]);
-    assert_eq!(lab.book.account.usage().requests, 1);
+    assert_eq!(lab.book.budget.usage.snapshot().requests, 1);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn an_ipv4_address_in_ipv6_clothes_is_judged_as_itself_and_not_connected_t
     let mapped = at(&server, "::ffff:127.0.0.1");
     let mut strange = lab(vec![], Limits::default(), Arc::new(Silent));
     assert_eq!(code(strange.connect(mapped).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(strange.refusals(), [PolicyDenial::Socket { address: server.address }]);
+    assert_eq!(strange.denials(), [PolicyDenial::Socket { address: server.address }]);
     let mut granted = lab(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(Silent));
     assert_eq!(code(granted.connect(mapped).await.map(drop)), ErrorCode::InvalidArgument);
 }
@@ -105,7 +105,7 @@ async fn connections_are_counted_and_the_one_too_many_is_refused() {
         assert!(lab.connect(server.address).await.is_ok());
     }
     assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(lab.refusals(), [PolicyDenial::Limit(Limit::Requests)]);
+    assert_eq!(lab.denials(), [PolicyDenial::Limit(Limit::Requests)]);
     assert_eq!(lab.endings(), [done(), done(), refused("over-limit:requests")]);
 }
 
@@ -130,7 +130,7 @@ async fn connecting_has_a_limit() {
     let limits = Limits { connect: Span::millis(100), ..Limits::default() };
     let mut lab = lab(vec![tcp(&deaf.address.to_string())], limits, Arc::new(Silent));
     assert_eq!(code(lab.connect(deaf.address).await.map(drop)), ErrorCode::Timeout);
-    assert_eq!((lab.refusals(), lab.timeouts()), (vec![], vec![Limit::Connect]));
+    assert_eq!((lab.denials(), lab.timeouts()), (vec![], vec![Limit::Connect]));
     assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("connect-timeout".into()))]);
 }
 

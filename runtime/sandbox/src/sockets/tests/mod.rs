@@ -33,7 +33,7 @@ pub(super) struct Lab {
 pub(super) fn lab(rules: Vec<TcpRule>, limits: Limits, resolver: Arc<dyn Resolver>) -> Lab {
     let book = Book::new(limits);
     let grant = Arc::new(Grant { tcp: rules, ..Grant::default() });
-    let sockets = Sockets::new(grant, Arc::clone(&book.account), resolver);
+    let sockets = Sockets::new(grant, Arc::clone(&book.budget), resolver);
     Lab { sockets, table: ResourceTable::new(), book }
 }
 
@@ -56,7 +56,7 @@ impl Lab {
         WasiSocketsCtxView { ctx: &mut stock, table: &mut self.table }.instance_network().unwrap()
     }
 
-    /// Waits as `pollable.block` does.
+    /// NetworkWaits as `pollable.block` does.
     pub(super) async fn ready<T: Pollable>(&mut self, resource: &Resource<T>) {
         let entry = self.table.get_mut(&Resource::<T>::new_borrow(resource.rep())).unwrap();
         tokio::time::timeout(std::time::Duration::from_secs(10), entry.ready()).await.expect("ready");
@@ -108,13 +108,13 @@ impl Lab {
     }
 
     /// What was refused, in order.
-    pub(super) fn refusals(&self) -> Vec<PolicyDenial> {
-        self.book.account.refusals()
+    pub(super) fn denials(&self) -> Vec<PolicyDenial> {
+        self.book.budget.findings.denials()
     }
 
     /// The limits within which nobody answered.
     pub(super) fn timeouts(&self) -> Vec<Limit> {
-        self.book.account.timeouts()
+        self.book.budget.findings.timeouts()
     }
 
     /// Outcome and code of each event, oldest first.

@@ -12,7 +12,7 @@ async fn a_name_that_a_rule_names_is_resolved_and_recorded() {
     let events = lab.book.events();
     assert_eq!((events.len(), events[0].outcome), (1, AuditOutcome::Done));
     assert_eq!(events[0].what, AuditAction::Name { host: "A.example".into() });
-    assert_eq!(lab.book.account.usage(), crate::CallUsage { requests: 1, ..crate::CallUsage::default() });
+    assert_eq!(lab.book.budget.usage.snapshot(), crate::CallUsage { requests: 1, ..crate::CallUsage::default() });
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_resolver_that_never_answers_is_the_connect_limits() {
     let limits = Limits { connect: Span::millis(50), ..Limits::default() };
     let mut lab = lab(vec![tcp("a.example:1")], limits, Arc::new(Silent));
     assert_eq!(code(lab.look_up("a.example").await), ErrorCode::TemporaryResolverFailure);
-    assert_eq!((lab.refusals(), lab.timeouts()), (vec![], vec![Limit::Connect]));
+    assert_eq!((lab.denials(), lab.timeouts()), (vec![], vec![Limit::Connect]));
     assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("dns-timeout".into()))]);
 }
 

@@ -32,7 +32,7 @@ async fn nobody_binds_listens_accepts_or_speaks_udp() {
             (&wasi("udp.create"), AuditOutcome::Refused, "udp-not-allowed"),
         ]
     );
-    assert_eq!(lab.refusals(), [PolicyDenial::Listen, PolicyDenial::Udp]);
+    assert_eq!(lab.denials(), [PolicyDenial::Listen, PolicyDenial::Udp]);
     assert_eq!(code(lab.view().finish_bind(borrow(&socket))), ErrorCode::NotInProgress);
     assert_eq!(code(lab.view().finish_listen(borrow(&socket))), ErrorCode::NotInProgress);
     assert_eq!(code(lab.view().set_listen_backlog_size(borrow(&socket), 1)), ErrorCode::NotSupported);

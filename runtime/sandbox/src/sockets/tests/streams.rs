@@ -54,7 +54,7 @@ async fn bytes_go_both_ways_and_are_counted() {
     lab.view().shutdown(borrow(&connected.socket), send).map_err(|_| ()).unwrap();
     eventually(|| heard.lock().unwrap().is_some()).await;
     assert_eq!(heard.lock().unwrap().as_deref(), Some(&b"good day"[..]));
-    let usage = lab.book.account.usage();
+    let usage = lab.book.budget.usage.snapshot();
     assert_eq!((usage.requests, usage.sent, usage.received), (1, 8, 5));
     assert!(matches!(lab.output(&connected).check_write(), Err(StreamError::Closed)));
 }
@@ -69,7 +69,7 @@ async fn what_is_sent_over_the_limit_does_not_leave() {
     assert!(matches!(over, StreamError::LastOperationFailed(_)), "{over:?}");
     assert!(matches!(lab.output(&connected).check_write(), Err(StreamError::Closed)));
     assert!(matches!(lab.input(&connected).read(1), Err(StreamError::Closed)));
-    assert_eq!(lab.refusals(), [PolicyDenial::Limit(Limit::Sent)]);
+    assert_eq!(lab.denials(), [PolicyDenial::Limit(Limit::Sent)]);
     assert_eq!(lab.endings(), [refused("over-limit:sent")]);
     eventually(|| heard.lock().unwrap().is_some()).await;
     assert_eq!(heard.lock().unwrap().as_deref(), Some(&b"0123456789"[..]));
@@ -88,7 +88,7 @@ async fn what_comes_in_over_the_limit_is_not_handed_over() {
         }
     };
     assert!(got <= 9 && matches!(over, StreamError::LastOperationFailed(_)), "{got} {over:?}");
-    assert_eq!(lab.refusals(), [PolicyDenial::Limit(Limit::Received)]);
+    assert_eq!(lab.denials(), [PolicyDenial::Limit(Limit::Received)]);
     assert!(matches!(lab.input(&connected).read(1), Err(StreamError::Closed)));
 }
 

@@ -76,8 +76,8 @@ fn a_key_that_another_tool_made_is_read() {
 fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
     let convert = "openssl pkcs8 -topk8 -nocrypt";
     for (key, algorithm, expected) in [
-        (vector!("es256.sec1.pem"), SignatureAlgorithm::Rs256, "not one for RS256"),
-        (vector!("es256.sec1.pem"), SignatureAlgorithm::EdDsa, "not one for EdDSA"),
+        (vector!("es256.sec1.pem"), SignatureAlgorithm::Rs256, "does not fit RS256"),
+        (vector!("es256.sec1.pem"), SignatureAlgorithm::EdDsa, "does not fit EdDSA"),
         (vector!("rs256.encrypted.pem"), SignatureAlgorithm::Rs256, convert),
         (vector!("rs256.proc-type.pem"), SignatureAlgorithm::Rs256, convert),
         (vector!("ed25519.openssh.pem"), SignatureAlgorithm::EdDsa, "PKCS#8"),
@@ -86,16 +86,20 @@ fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
             SignatureAlgorithm::Rs256,
             "holds no private key",
         ),
-        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", SignatureAlgorithm::Rs256, "can't be decoded"),
-        ("-----BEGIN PRIVATE KEY-----\nA?AA\n-----END PRIVATE KEY-----", SignatureAlgorithm::Rs256, "can't be decoded"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", SignatureAlgorithm::Rs256, "cannot be decoded"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nA?AA\n-----END PRIVATE KEY-----",
+            SignatureAlgorithm::Rs256,
+            "cannot be decoded",
+        ),
         (
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
             SignatureAlgorithm::Rs256,
-            "not one for RS256",
+            "does not fit RS256",
         ),
-        ("hunter2", SignatureAlgorithm::EdDsa, "no private key"),
-        ("{", SignatureAlgorithm::EdDsa, "no private key"),
-        ("\u{ff}", SignatureAlgorithm::EdDsa, "no private key"),
+        ("hunter2", SignatureAlgorithm::EdDsa, "not a private key"),
+        ("{", SignatureAlgorithm::EdDsa, "not a private key"),
+        ("\u{ff}", SignatureAlgorithm::EdDsa, "not a private key"),
     ] {
         let error = read(key, algorithm).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
@@ -126,7 +130,7 @@ fn a_jwk_that_says_another_algorithm_or_lacks_a_part_is_refused() {
         (jwk.replace("Ed25519", "X25519"), "\"Ed25519\""),
         (jwk.replace("\"d\"", "\"e\""), "d and x"),
         (jwk.replace("nWGx", "nWGy"), "InconsistentComponents"),
-        (jwk.replace("nWGx", "nW!x"), "no private key"),
+        (jwk.replace("nWGx", "nW!x"), "not a private key"),
     ] {
         let error = read(&text, SignatureAlgorithm::EdDsa).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
@@ -35,7 +35,7 @@ fn acceptor() -> (TlsAcceptor, String) {
     (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
 }
 
-async fn over_tls(server: &Server, certificate: &str) -> Stream {
+async fn over_tls(server: &Server, certificate: &str) -> Connection {
     let mut roots = tempfile::NamedTempFile::new().unwrap();
     roots.write_all(certificate.as_bytes()).unwrap();
     let tls = RuleTls::load(&SendOptions { roots: Some(roots.path().to_owned()), ..SendOptions::default() }).unwrap();
@@ -99,7 +99,7 @@ async fn who_shuts_down_says_so_with_tls_and_without() {
         let server = server.await;
         let mut stream = match tls {
             true => over_tls(&server, &certificate).await,
-            false => Stream::Plain(plain(&server).await),
+            false => Connection::Left(plain(&server).await),
         };
         stream.write_all(b"good-bye").await.unwrap();
         stream.shutdown().await.unwrap();

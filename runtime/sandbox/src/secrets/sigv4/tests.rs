@@ -59,10 +59,10 @@ fn a_value_of_another_form_is_refused_and_not_quoted() {
         (format!("[default]\naws_secret_access_key = {KEY}"), "one line"),
         (format!("{KEY} {KEY}"), "one line"),
         (format!("{KEY}é"), "one line"),
-        (format!(r#"{{"SecretAccessKey": "{KEY}"}}"#), "begins as JSON"),
-        (format!(r#"{{"AccessKeyId": "a b", "SecretAccessKey": "{KEY}"}}"#), "begins as JSON"),
-        (format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": ["{KEY}"]}}"#), "begins as JSON"),
-        (format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": "{KEY}""#), "begins as JSON"),
+        (format!(r#"{{"SecretAccessKey": "{KEY}"}}"#), "begins like JSON"),
+        (format!(r#"{{"AccessKeyId": "a b", "SecretAccessKey": "{KEY}"}}"#), "begins like JSON"),
+        (format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": ["{KEY}"]}}"#), "begins like JSON"),
+        (format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": "{KEY}""#), "begins like JSON"),
         (session, "SessionToken"),
     ] {
         let error = sign(permit(TEXT), &value(&text)).unwrap_err();

@@ -5,32 +5,33 @@ use std::sync::Arc;
 use deputy_core::{Limit, PolicyDenial};
 use deputy_observe::{AuditAction, AuditOutcome};
 
-use crate::call_budget::{CallBudget, Unrecorded};
+use crate::call_audit::Unrecorded;
+use crate::call_budget::CallBudget;
 
-/// An audit event that is written when it is dropped, as cancelled unless something better is known: what a killed call
-/// was about to do is recorded too.
-pub(crate) struct Record {
-    account: Arc<CallBudget>,
-    what: Option<AuditAction>,
+/// An audit event that is written when this is dropped, as cancelled unless an outcome was set: the last action of a killed
+/// call is recorded too.
+pub(crate) struct AuditRecord {
+    budget: Arc<CallBudget>,
+    action: Option<AuditAction>,
     outcome: AuditOutcome,
     code: Option<String>,
 }
 
-impl Record {
-    pub(crate) fn begin(account: &Arc<CallBudget>, what: AuditAction) -> Self {
-        account.begin_record();
-        Self { account: Arc::clone(account), what: Some(what), outcome: AuditOutcome::Cancelled, code: None }
+impl AuditRecord {
+    pub(crate) fn begin(budget: &Arc<CallBudget>, action: AuditAction) -> Self {
+        budget.audit.begin_record();
+        Self { budget: Arc::clone(budget), action: Some(action), outcome: AuditOutcome::Cancelled, code: None }
     }
 
-    /// What will be written, to add what became known.
-    pub(crate) fn what(&mut self) -> Option<&mut AuditAction> {
-        self.what.as_mut()
+    /// The action to be written, to add what became known meanwhile.
+    pub(crate) fn action(&mut self) -> Option<&mut AuditAction> {
+        self.action.as_mut()
     }
 
-    /// Records that the use begins, before anything leaves this process. What can't be recorded may not go.
+    /// Records that the use begins, before anything leaves this process. What can't be recorded must not be sent.
     pub(crate) async fn announce(&self) -> Result<(), Unrecorded> {
-        match &self.what {
-            Some(what) => self.account.recorded(what.clone(), AuditOutcome::Begun, None).await,
+        match &self.action {
+            Some(action) => self.budget.audit.record_async(action.clone(), AuditOutcome::Begun, None).await,
             None => Ok(()),
         }
     }
@@ -44,37 +45,37 @@ impl Record {
         self.code = Some(code.into());
     }
 
-    /// The network did not answer within this limit: a failure, and no refusal.
+    /// The network did not answer within this limit: a failure, and no denial.
     pub(crate) fn timed_out(&mut self, code: &'static str, limit: Limit) {
-        self.account.timed_out(limit);
+        self.budget.findings.note_timeout(limit);
         self.failed(code);
     }
 
-    /// Notes the refusal in the account, too, and hands it back.
-    pub(crate) fn refused(&mut self, refusal: PolicyDenial) -> PolicyDenial {
+    /// Notes the denial in the budget, too, and hands it back.
+    pub(crate) fn denied(&mut self, denial: PolicyDenial) -> PolicyDenial {
         self.outcome = AuditOutcome::Refused;
-        self.code = Some(match &refusal {
+        self.code = Some(match &denial {
             PolicyDenial::Limit(limit) => format!("over-limit:{limit}"),
             other => other.code().to_owned(),
         });
-        self.account.refuse(refusal)
+        self.budget.deny(denial)
     }
 
-    /// Writes the event now, for whoever may only go on when it is written.
+    /// Writes the event now, for a caller that may only go on when it is written.
     pub(crate) fn close(mut self) -> Result<(), Unrecorded> {
-        match self.what.take() {
-            Some(what) => self.account.record(what, self.outcome, self.code.as_deref()),
+        match self.action.take() {
+            Some(action) => self.budget.audit.record(action, self.outcome, self.code.as_deref()),
             None => Ok(()),
         }
     }
 }
 
-impl Drop for Record {
+impl Drop for AuditRecord {
     fn drop(&mut self) {
-        if let Some(what) = self.what.take() {
-            self.account.note(what, self.outcome, self.code.as_deref());
+        if let Some(action) = self.action.take() {
+            self.budget.audit.note(action, self.outcome, self.code.as_deref());
         }
-        self.account.end_record();
+        self.budget.audit.end_record();
     }
 }
 
@@ -91,14 +92,14 @@ mod tests {
     #[test]
     fn a_record_that_is_dropped_is_written_as_cancelled() {
         let book = Book::new(Limits::default());
-        drop(Record::begin(&book.account, udp()));
+        drop(AuditRecord::begin(&book.budget, udp()));
         assert_eq!(book.ending(), (AuditOutcome::Cancelled, None));
     }
 
     #[tokio::test]
     async fn record_is_announced_before_and_written_once_after() {
         let book = Book::new(Limits::default());
-        let mut record = Record::begin(&book.account, udp());
+        let mut record = AuditRecord::begin(&book.budget, udp());
         record.announce().await.unwrap();
         assert_eq!(book.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Begun]);
         record.done();

@@ -1,4 +1,4 @@
-//! How many refusals of one component are recorded: per call, and per hour over all its calls.
+//! How many denials of one component are recorded: per call, and per hour over all its calls.
 //!
 //! Refusals cost a component nothing, so their number is the component's choice; successes are bounded by its limits and
 //! are always recorded. What is suppressed is counted in the audit log.
@@ -7,26 +7,26 @@ use deputy_core::Span;
 use deputy_observe::AuditSubject;
 use deputy_support::KeyedRateLimiter;
 
-/// Recorded refusals of one call.
-pub(crate) const REFUSALS_OF_A_CALL: u64 = 100;
+/// Recorded denials of one call.
+pub(crate) const DENIALS_PER_CALL: u64 = 100;
 
-/// Recorded refusals of one instance or receiver in an hour.
-const REFUSALS_OF_AN_HOUR: u32 = 1_000;
+/// Recorded denials of one instance or receiver in an hour.
+const DENIALS_PER_HOUR: u32 = 1_000;
 
 /// More instances and receivers than a coordinator has.
 const ACTORS: usize = 100_000;
 
 /// The hourly budget of each instance and receiver of a process.
-pub(crate) struct RefusalBudget(KeyedRateLimiter<String>);
+pub(crate) struct DenialBudget(KeyedRateLimiter<String>);
 
-impl Default for RefusalBudget {
+impl Default for DenialBudget {
     fn default() -> Self {
-        Self(KeyedRateLimiter::new(REFUSALS_OF_AN_HOUR, Span::secs(3600), ACTORS))
+        Self(KeyedRateLimiter::new(DENIALS_PER_HOUR, Span::secs(3600), ACTORS))
     }
 }
 
-impl RefusalBudget {
-    /// Whether one more refusal may be recorded now.
+impl DenialBudget {
+    /// Whether one more denial may be recorded now.
     pub(crate) fn take(&self, actor: &AuditSubject, now: deputy_core::Timestamp) -> bool {
         let key = match actor {
             AuditSubject::Instance(name) => format!("instance {name}"),
@@ -44,13 +44,13 @@ mod tests {
 
     #[test]
     fn refusal_budget_is_each_actors_own_and_comes_back() {
-        let budget = RefusalBudget::default();
+        let budget = DenialBudget::default();
         let (one, other) =
             (AuditSubject::Instance("s3".parse().unwrap()), AuditSubject::Receiver("s3".parse().unwrap()));
         let at = |secs: u64| Timestamp::from_millis(1_000_000_000 + secs * 1000);
-        let taken = |actor, secs| (0..2 * REFUSALS_OF_AN_HOUR).filter(|_| budget.take(actor, at(secs))).count();
-        assert_eq!(taken(&one, 0), REFUSALS_OF_AN_HOUR as usize);
-        assert_eq!(taken(&other, 0), REFUSALS_OF_AN_HOUR as usize);
-        assert_eq!(taken(&one, 1800), REFUSALS_OF_AN_HOUR as usize / 2);
+        let taken = |actor, secs| (0..2 * DENIALS_PER_HOUR).filter(|_| budget.take(actor, at(secs))).count();
+        assert_eq!(taken(&one, 0), DENIALS_PER_HOUR as usize);
+        assert_eq!(taken(&other, 0), DENIALS_PER_HOUR as usize);
+        assert_eq!(taken(&one, 1800), DENIALS_PER_HOUR as usize / 2);
     }
 }

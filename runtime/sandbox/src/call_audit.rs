@@ -1,0 +1,311 @@
+//! The audit events of one call.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use deputy_core::grant::{Host, Target};
+use deputy_core::{PolicyDenial, in_one_line};
+use deputy_observe::{Audit, AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
+use deputy_support::SystemClock;
+use tokio::sync::Notify;
+
+use crate::denial_budget::{DENIALS_PER_CALL, DenialBudget};
+use crate::redact::{Redactor, bounded};
+
+/// Writes the audit events of one call, with the values of its secrets blanked.
+pub(crate) struct CallAudit {
+    subject: AuditSubject,
+    call: CallId,
+    audit: Arc<Audit>,
+    denials: Arc<DenialBudget>,
+    /// Denials to be recorded, whether they were or not.
+    denied: AtomicU64,
+    /// Denials that were not recorded.
+    suppressed: AtomicU64,
+    /// Whether an event could not be written.
+    unrecorded: AtomicBool,
+    /// Records begun and not yet written.
+    open: AtomicU32,
+    written: Notify,
+    redactor: OnceLock<Arc<Redactor>>,
+}
+
+/// An event could not be written, so what it would have recorded may not be done. The log says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log cannot be written")]
+pub(crate) struct Unrecorded;
+
+/// The longest text of the component that is recorded, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// The same for a denied use, which costs a component nothing.
+const MAX_DENIED_TEXT: usize = 256;
+
+impl CallAudit {
+    pub(crate) fn new(subject: AuditSubject, call: CallId, audit: Arc<Audit>, denials: Arc<DenialBudget>) -> Self {
+        Self {
+            subject,
+            call,
+            audit,
+            denials,
+            denied: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+            unrecorded: AtomicBool::new(false),
+            open: AtomicU32::new(0),
+            written: Notify::new(),
+            redactor: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn subject(&self) -> &AuditSubject {
+        &self.subject
+    }
+
+    pub(crate) fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// Blanks the values that this redactor knows in all events: a component may read one secret and request a path that
+    /// holds it.
+    pub(crate) fn redact_with(&self, redactor: Arc<Redactor>) {
+        self.redactor.get_or_init(|| redactor);
+    }
+
+    /// Counts a record as open until [`end_record`](Self::end_record).
+    pub(crate) fn begin_record(&self) {
+        self.open.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn end_record(&self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        self.written.notify_waiters();
+    }
+
+    /// Waits until every open record is written. An aborted task is dropped by its thread a little after the abort.
+    pub(crate) async fn settle(&self) {
+        loop {
+            let written = self.written.notified();
+            if self.open.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            written.await;
+        }
+    }
+
+    /// Whether an event of the call could not be written.
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        self.unrecorded.load(Ordering::SeqCst)
+    }
+
+    /// Records an event and blocks until it is written. Only a bounded number of denials is written; the rest is counted.
+    pub(crate) fn record(
+        &self,
+        action: AuditAction,
+        outcome: AuditOutcome,
+        code: Option<&str>,
+    ) -> Result<(), Unrecorded> {
+        self.check_written(self.submit(action, outcome, code).wait())
+    }
+
+    /// The same without blocking the thread.
+    pub(crate) async fn record_async(
+        &self,
+        action: AuditAction,
+        outcome: AuditOutcome,
+        code: Option<&str>,
+    ) -> Result<(), Unrecorded> {
+        let receipt = self.submit(action, outcome, code);
+        self.check_written(receipt.written().await)
+    }
+
+    /// Hands an event to the audit log and does not wait: for what has happened already.
+    pub(crate) fn note(&self, action: AuditAction, outcome: AuditOutcome, code: Option<&str>) {
+        self.submit(action, outcome, code).detach();
+    }
+
+    /// Hands the call's own event, which is never suppressed, to the audit log, after an event with the number of those
+    /// that were.
+    pub(crate) fn close(&self, action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
+        let events = self.suppressed.load(Ordering::Relaxed);
+        if events > 0 {
+            self.write(AuditAction::Dropped { events }, AuditOutcome::Refused, None).detach();
+        }
+        self.write(action, outcome, code)
+    }
+
+    /// Remembers a failed write: what the event would have recorded must not happen, and the call ends as unavailable.
+    pub(crate) fn check_written(&self, written: Result<(), AuditError>) -> Result<(), Unrecorded> {
+        written.map_err(|error| {
+            self.unrecorded.store(true, Ordering::SeqCst);
+            let error = in_one_line(&error);
+            tracing::error!(instance = %self.subject, call = %self.call, %error, "writing an audit event failed");
+            Unrecorded
+        })
+    }
+
+    /// A denial without the values of secrets: a component may read one and request a host of that name.
+    pub(crate) fn redact_denial(&self, denial: PolicyDenial) -> PolicyDenial {
+        match denial {
+            PolicyDenial::Address { target, address, class } => {
+                PolicyDenial::Address { target: self.redact_target(&target), address, class }
+            }
+            PolicyDenial::Host { target } => PolicyDenial::Host { target: self.redact_target(&target) },
+            PolicyDenial::Method { target, method } => {
+                let text = method.to_string();
+                let method = if self.redact(&text) == text { method } else { "BLANKED".parse().unwrap_or(method) };
+                PolicyDenial::Method { target: self.redact_target(&target), method }
+            }
+            PolicyDenial::Name { host } => PolicyDenial::Name { host: self.redact_host(&host) },
+            PolicyDenial::OutputPath { path } => PolicyDenial::OutputPath { path: self.redact(&path) },
+            PolicyDenial::OutputTaken { path } => PolicyDenial::OutputTaken { path: self.redact(&path) },
+            PolicyDenial::Path { target, path } => {
+                PolicyDenial::Path { target: self.redact_target(&target), path: self.redact(&path) }
+            }
+            PolicyDenial::Port { target } => PolicyDenial::Port { target: self.redact_target(&target) },
+            PolicyDenial::Scheme { target } => PolicyDenial::Scheme { target: self.redact_target(&target) },
+            other => other,
+        }
+    }
+
+    fn redact_target(&self, target: &Target) -> Target {
+        Target::new(target.scheme(), self.redact_host(target.host()), target.port())
+    }
+
+    fn redact_host(&self, host: &Host) -> Host {
+        let text = host.to_string();
+        if self.redact(&text) == text { host.clone() } else { Host::Name("blanked.invalid".to_owned()) }
+    }
+
+    fn redact(&self, text: &str) -> String {
+        self.redact_to(text, MAX_TEXT)
+    }
+
+    /// A text of the component without the values of secrets, also where it changed the case of one.
+    fn redact_to(&self, text: &str, max: usize) -> String {
+        let Some(redactor) = self.redactor.get() else { return bounded(text.to_owned(), max, false) };
+        let cleaned = redactor.clean(text, max);
+        let lower = redactor.clean(&text.to_lowercase(), max);
+        let hidden = lower.contains("[secret ") && !cleaned.contains("[secret ");
+        if hidden { "[secret]".to_owned() } else { cleaned }
+    }
+
+    fn submit(&self, action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
+        if outcome == AuditOutcome::Refused && !self.may_record_denial() {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+            return Receipt::none();
+        }
+        self.write(action, outcome, code)
+    }
+
+    fn may_record_denial(&self) -> bool {
+        self.denied.fetch_add(1, Ordering::Relaxed) < DENIALS_PER_CALL
+            && self.denials.take(&self.subject, SystemClock::wall())
+    }
+
+    fn write(&self, mut action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
+        let max = if outcome == AuditOutcome::Refused { MAX_DENIED_TEXT } else { MAX_TEXT };
+        match &mut action {
+            AuditAction::Http { method, target, path, .. } => {
+                for text in [method, target, path] {
+                    *text = self.redact_to(text, max);
+                }
+            }
+            AuditAction::Name { host } => *host = self.redact_to(host, max),
+            AuditAction::Output { path, .. } => *path = self.redact_to(path, max),
+            _ => {}
+        }
+        self.audit.submit(AuditEvent {
+            time: SystemClock::wall().to_string(),
+            actor: self.subject.clone(),
+            call: self.call,
+            what: action,
+            outcome,
+            code: code.map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UDP: AuditAction = AuditAction::Wasi { operation: "udp" };
+    const OBTAIN: AuditAction = AuditAction::Call { function: "obtain", millis: 1 };
+
+    fn call_audit(call: u64, audit: &Arc<Audit>, denials: &Arc<DenialBudget>) -> CallAudit {
+        let subject = AuditSubject::Instance("s3".parse().unwrap());
+        CallAudit::new(subject, CallId(call), Arc::clone(audit), Arc::clone(denials))
+    }
+
+    #[test]
+    fn audit_counts_suppressed_denials_and_keeps_the_calls_own_event() {
+        let audit = Arc::new(Audit::memory());
+        let call = call_audit(1, &audit, &Arc::default());
+        for _ in 0..DENIALS_PER_CALL + 7 {
+            call.record(UDP, AuditOutcome::Refused, Some("udp-not-allowed")).unwrap();
+        }
+        call.close(OBTAIN, AuditOutcome::Done, None).detach();
+        let events = audit.take();
+        assert_eq!(events.len() as u64, DENIALS_PER_CALL + 2);
+        let [.., dropped, call] = events.as_slice() else { panic!("two at least") };
+        assert_eq!(dropped.what, AuditAction::Dropped { events: 7 });
+        assert_eq!(call.what, OBTAIN);
+    }
+
+    #[test]
+    fn audit_keeps_every_success_whatever_was_denied_before() {
+        let audit = Arc::new(Audit::memory());
+        let call = call_audit(1, &audit, &Arc::default());
+        let secret = AuditAction::Secret { secret: "key".into(), operation: "sigv4".into(), scope: String::new() };
+        for _ in 0..5_000 {
+            call.record(secret.clone(), AuditOutcome::Refused, Some("secret-not-granted")).unwrap();
+        }
+        for _ in 0..5_000 {
+            call.record(secret.clone(), AuditOutcome::Done, None).unwrap();
+        }
+        let done = audit.take().iter().filter(|event| event.outcome == AuditOutcome::Done).count();
+        assert_eq!(done, 5_000);
+    }
+
+    #[test]
+    fn audit_bounds_denials_of_an_instance_by_the_hour() {
+        let audit = Arc::new(Audit::memory());
+        let denials = Arc::default();
+        for id in 0..50 {
+            let call = call_audit(id, &audit, &denials);
+            for _ in 0..DENIALS_PER_CALL {
+                let action = AuditAction::Name { host: "x".repeat(5_000) };
+                call.record(action, AuditOutcome::Refused, Some("name-not-granted")).unwrap();
+            }
+            call.close(OBTAIN, AuditOutcome::Done, None).detach();
+        }
+        let events = audit.take();
+        let denied = events.iter().filter(|event| matches!(event.what, AuditAction::Name { .. })).count();
+        // The budget refills evenly, so a slow run may see one or two more.
+        assert!((1_000..1_010).contains(&denied), "{denied}");
+        let suppressed = events.iter().filter_map(|event| match event.what {
+            AuditAction::Dropped { events } => Some(events),
+            _ => None,
+        });
+        assert_eq!(suppressed.sum::<u64>() + denied as u64, 5_000);
+        let longest = events.iter().map(|event| serde_json::to_string(event).unwrap().len()).max();
+        assert!(longest < Some(600), "{longest:?}");
+    }
+
+    #[test]
+    fn audit_failure_is_an_error_and_is_remembered() {
+        struct Full;
+        impl std::io::Write for Full {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let call = call_audit(1, &Arc::new(Audit::stream(Full).unwrap()), &Arc::default());
+        assert!(!call.is_unrecorded());
+        assert_eq!(call.record(UDP, AuditOutcome::Done, None), Err(Unrecorded));
+        assert!(call.is_unrecorded());
+    }
+}

@@ -1,0 +1,45 @@
+//! Why a component is not loaded.
+
+use std::io;
+use std::path::PathBuf;
+
+use deputy_core::{Digest, Span};
+
+use crate::compile_cache::CacheError;
+use crate::component_info::ComponentKind;
+use crate::http::HttpPolicyError;
+
+/// Why a component is not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its code could not be compiled, or not be loaded from the cache.
+    #[error("cannot compile {}", path.display())]
+    Cache { path: PathBuf, source: CacheError },
+    /// The file is not the one that was read a moment ago.
+    #[error("{} changed while it was loaded: try again when the file is complete", path.display())]
+    Changed { path: PathBuf },
+    /// The file's digest is not the configured one.
+    #[error("{} has the SHA-256 {found}, not {expected}: restore the file, or set `sha256` if the change is yours", path.display())]
+    Digest { path: PathBuf, found: Digest, expected: Digest },
+    /// A file that an HTTP rule names can't be used.
+    #[error("cannot use the HTTP rules of {instance}")]
+    Http { instance: String, source: HttpPolicyError },
+    /// The file system does not answer.
+    #[error("reading the component {} took longer than {limit}: is its file system reachable?", path.display())]
+    Hangs { path: PathBuf, limit: Span },
+    /// The component imports an interface that no grant can give.
+    #[error("{} imports interfaces beyond the contract and WASI 0.2", path.display())]
+    Import { path: PathBuf, source: wasmtime::Error },
+    /// The file can't be read.
+    #[error("cannot read the component {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// The file is larger than any component should be.
+    #[error("{} is larger than 256 MiB, the limit for a component", path.display())]
+    Size { path: PathBuf },
+    /// A component, but neither a provider nor a receiver.
+    #[error("{} exports neither delegation:tokens/provider@0.1.0 nor delegation:tokens/receiver@0.1.0, so it is not a connector", path.display())]
+    World { path: PathBuf },
+    /// A connector of the other kind.
+    #[error("{} is not a {expected}: configure it where the other kind of component belongs", path.display())]
+    Kind { path: PathBuf, expected: ComponentKind },
+}

@@ -1,0 +1,74 @@
+//! From a component's file to a component that can be linked: read, checked, compiled.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use deputy_core::{Digest, Span};
+use wasmtime::component::Component;
+
+use crate::blocking::blocking;
+use crate::component_file;
+use crate::component_info::ComponentInfo;
+use crate::load_error::LoadError;
+use crate::shared::SandboxShared;
+
+/// Component files that are read at once.
+pub(crate) const MAX_READERS: usize = 8;
+/// How long one read may take.
+const READ_TIMEOUT: Span = Span::secs(60);
+/// How long a read may wait for others.
+const QUEUE_TIMEOUT: Span = Span::secs(600);
+
+/// A component, and what it is.
+pub(crate) struct LoadedComponent {
+    /// The cache keeps the component in memory as long as this is referenced.
+    pub(crate) component: Arc<Component>,
+    pub(crate) info: ComponentInfo,
+}
+
+impl LoadedComponent {
+    /// Reads and compiles a component. Runs nothing of it.
+    pub(crate) async fn load(shared: &SandboxShared, path: &Path, expected: Option<Digest>) -> Result<Self, LoadError> {
+        let file = path.to_owned();
+        let (digest, size) = read_file(shared, path, move || component_file::digest(&file)).await?;
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            return Err(LoadError::Digest { path: path.to_owned(), found: digest, expected });
+        }
+        let component = compile(shared, path, digest).await?;
+        let engine = shared.engine.clone();
+        let inspected = Arc::clone(&component);
+        let info = blocking(move || ComponentInfo::of(&engine, &inspected, digest, size)).await;
+        let info = info.ok_or_else(|| LoadError::World { path: path.to_owned() })?;
+        Ok(Self { component, info })
+    }
+}
+
+/// The compiled component, from the cache if it is there.
+async fn compile(shared: &SandboxShared, path: &Path, digest: Digest) -> Result<Arc<Component>, LoadError> {
+    let mut slot = shared.cache.slot(digest).await;
+    let cached = slot.load().await.map_err(|source| LoadError::Cache { path: path.to_owned(), source })?;
+    if let Some(component) = cached {
+        return Ok(component);
+    }
+    let file = path.to_owned();
+    let bytes = read_file(shared, path, move || component_file::read(&file, digest)).await?;
+    slot.compile(&bytes).await.map_err(|source| LoadError::Cache { path: path.to_owned(), source })
+}
+
+/// Reads a component's file beside the runtime's threads, few at once: a hanging file system keeps the thread.
+async fn read_file<T: Send + 'static>(
+    shared: &SandboxShared,
+    path: &Path,
+    read: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    let permit = tokio::time::timeout(QUEUE_TIMEOUT.duration(), Arc::clone(&shared.readers).acquire_owned())
+        .await
+        .map_err(|_| LoadError::Hangs { path: path.to_owned(), limit: QUEUE_TIMEOUT })?;
+    let read = blocking(move || {
+        let _permit = permit;
+        read()
+    });
+    tokio::time::timeout(READ_TIMEOUT.duration(), read)
+        .await
+        .map_err(|_| LoadError::Hangs { path: path.to_owned(), limit: READ_TIMEOUT })?
+}

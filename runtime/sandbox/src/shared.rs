@@ -1,0 +1,50 @@
+//! What all components of a process share.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deputy_observe::{Audit, CallId};
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use crate::call_context::CallState;
+use crate::compile_cache::Cache;
+use crate::denial_budget::DenialBudget;
+use crate::engine::Ticker;
+use crate::load_error::LoadError;
+use crate::network::Resolver;
+use crate::threads::CallThreads;
+use crate::watchdog::Watchdog;
+
+/// What all components of a process share: nothing that one of them could write to.
+pub(crate) struct SandboxShared {
+    pub(crate) audit: Arc<Audit>,
+    /// The id of the next call.
+    pub(crate) next_call: AtomicU64,
+    pub(crate) denials: Arc<DenialBudget>,
+    pub(crate) resolver: Arc<dyn Resolver>,
+    /// One permit per concurrent call, held until the call's end is recorded.
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) threads: CallThreads,
+    pub(crate) ticker: Ticker,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) cache: Cache,
+    /// Held while a component's file is read.
+    pub(crate) readers: Arc<Semaphore>,
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<CallState>,
+}
+
+impl SandboxShared {
+    pub(crate) fn next_call(&self) -> CallId {
+        CallId(self.next_call.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Links a component against every interface that a grant can give.
+    pub(crate) fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<CallState>, LoadError> {
+        let linked = self.linker.instantiate_pre(component);
+        linked.map_err(|source| LoadError::Import { path: path.to_owned(), source })
+    }
+}
