@@ -1,9 +1,11 @@
 //! A bound on how often something happens: token buckets, alone and one per key.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use deputy_core::{Span, Timestamp};
+
+use crate::LockUnpoisoned;
 
 /// A token bucket. It holds `burst` permits and gains them all back, evenly, in `period`.
 ///
@@ -54,7 +56,7 @@ impl RateLimiter {
 
     /// Takes a permit. Returns how many attempts were suppressed since the last permit, or `None` if there is no permit.
     pub fn acquire(&self, now: Timestamp) -> Option<u64> {
-        lock(&self.bucket).acquire(self.rate, now)
+        self.bucket.lock_unpoisoned().acquire(self.rate, now)
     }
 }
 
@@ -68,7 +70,7 @@ impl<K: Ord> KeyedRateLimiter<K> {
     /// Takes a permit of the key. Returns how many of its attempts were suppressed since its last permit, or `None` if
     /// there is no permit.
     pub fn acquire(&self, key: K, now: Timestamp) -> Option<u64> {
-        let mut buckets = lock(&self.buckets);
+        let mut buckets = self.buckets.lock_unpoisoned();
         if let Some(bucket) = buckets.by_key.get_mut(&key) {
             return bucket.acquire(self.rate, now);
         }
@@ -83,7 +85,7 @@ impl<K: Ord> KeyedRateLimiter<K> {
 
     /// How many keys are tracked.
     pub fn tracked(&self) -> usize {
-        lock(&self.buckets).by_key.len()
+        self.buckets.lock_unpoisoned().by_key.len()
     }
 }
 
@@ -137,10 +139,6 @@ impl Bucket {
         self.refill(rate, now);
         self.level == rate.capacity()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
