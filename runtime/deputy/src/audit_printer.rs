@@ -1,12 +1,11 @@
-//! The audit trail for people: one line for each use of a capability.
+//! The audit trail on stderr: one line for each use of a capability.
 
 use deputy_observe::{AuditAction, AuditEvent, AuditOutcome};
 
 use crate::print::{ERROR, FAINT, GOOD, WARNING, bytes, sanitize, styled};
 
-/// One line, with its end.
 pub(crate) fn line(event: &AuditEvent) -> String {
-    let (style, word) = match event.outcome {
+    let (style, outcome) = match event.outcome {
         AuditOutcome::Begun => (FAINT, "begun"),
         AuditOutcome::Cancelled => (WARNING, "cancelled"),
         AuditOutcome::Done => (GOOD, "done"),
@@ -18,21 +17,23 @@ pub(crate) fn line(event: &AuditEvent) -> String {
     format!(
         "{} {} {}{code}\n",
         styled(FAINT, format!("audit {clock} {}", event.actor)),
-        styled(style, format!("{word:9}")),
-        sanitize(&what(&event.what))
+        styled(style, format!("{outcome:9}")),
+        sanitize(&action_text(&event.what))
     )
 }
 
-fn what(what: &AuditAction) -> String {
-    match what {
+fn action_text(action: &AuditAction) -> String {
+    match action {
         AuditAction::Accept { deliveries, files, bytes: size, millis } => {
-            let given: Vec<_> =
-                deliveries.iter().map(|it| format!("{} revision {}", it.instance, it.revision)).collect();
-            let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
-            format!("accept {given}: {files} files, {}, {millis} ms", bytes(*size))
+            let revisions: Vec<_> = deliveries
+                .iter()
+                .map(|delivery| format!("{} revision {}", delivery.instance, delivery.revision))
+                .collect();
+            let revisions = if revisions.is_empty() { "nothing".to_owned() } else { revisions.join(", ") };
+            format!("accept {revisions}: {files} files, {}, {millis} ms", bytes(*size))
         }
         AuditAction::Call { function, millis } => format!("call {function}, {millis} ms"),
-        AuditAction::Dropped { events } => format!("{events} refusals more than the trail holds"),
+        AuditAction::Dropped { events } => format!("{events} more denials, which are not listed"),
         AuditAction::Http { method, target, path, address, status, sent, received, injected } => {
             let mut text = format!("{method} {target}{path}");
             if let Some(address) = address {
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_who_when_how_it_ended_and_what_it_was() {
+    fn audit_line_has_time_instance_outcome_and_action() {
         let http = |status, injected: &[&str]| AuditAction::Http {
             method: "POST".into(),
             target: "https://sts.example:443".into(),

@@ -1,4 +1,4 @@
-//! What an import means, in plain words: the one list that `inspect` and `check` read a component's imports by.
+//! What a component's imports let it do, as `inspect` and `check` show it.
 
 use deputy_core::grant::{Grant, HttpRule, PathRules, SecretOperation, SecretPurpose};
 use deputy_sandbox::{ComponentInfo, ComponentKind};
@@ -20,21 +20,19 @@ pub(crate) enum Capability {
     Udp,
 }
 
-/// Who decides about a capability.
+/// Whether a component has a capability that it imports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Permission {
-    /// Everybody has it.
+pub(crate) enum Decision {
     Always,
-    /// The operator, by a grant.
-    Granted,
-    /// Nobody has it, whatever they import.
+    /// The operator decides.
+    ByGrant,
     Never,
 }
 
 const SECRETS: &str = "delegation:tokens/secrets";
 
-/// Packages of which an interface that is not named here is no capability: types, streams, ways to end.
-const KNOWN: [&str; 8] = [
+/// Interfaces of these packages that stand for no capability are harmless: types, streams, exit.
+const KNOWN_PACKAGES: [&str; 8] = [
     "delegation:tokens/",
     "wasi:cli/",
     "wasi:clocks/",
@@ -46,7 +44,7 @@ const KNOWN: [&str; 8] = [
 ];
 
 impl Capability {
-    /// All of them, the most telling first.
+    /// The most interesting first.
     pub(crate) const ALL: [Self; 17] = [
         Self::Secret(SecretOperation::Reveal),
         Self::Secret(SecretOperation::Sigv4),
@@ -85,7 +83,7 @@ impl Capability {
         }
     }
 
-    /// For people, behind "it can" or "it can never".
+    /// For people, after "can" or "cannot".
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Environment => "read environment variables",
@@ -94,61 +92,59 @@ impl Capability {
             Self::Input => "read standard input",
             Self::Logs => "write log lines",
             Self::Names => "look up host names",
-            Self::Outputs => "put files in front of the workload",
-            Self::Random => "take random numbers",
-            Self::Secret(SecretOperation::HmacSha256) => "take a bare HMAC-SHA256 with a secret",
+            Self::Outputs => "publish files for the workload",
+            Self::Random => "read random numbers",
+            Self::Secret(SecretOperation::HmacSha256) => "compute an HMAC-SHA256 of any data with a secret",
             Self::Secret(SecretOperation::Jwt) => "sign JSON Web Tokens with a secret",
-            Self::Secret(SecretOperation::Pbkdf2) => "take a bare PBKDF2 of a secret",
+            Self::Secret(SecretOperation::Pbkdf2) => "derive keys from a secret with PBKDF2",
             Self::Secret(SecretOperation::Reveal) => "read a secret's value",
-            Self::Secret(SecretOperation::Sign) => "sign anything with a secret",
-            Self::Secret(SecretOperation::Sigv4) => "sign requests of AWS (SigV4) with a secret",
-            Self::Tcp => "open a socket",
-            Self::Time => "tell the time",
+            Self::Secret(SecretOperation::Sign) => "sign any data with a secret",
+            Self::Secret(SecretOperation::Sigv4) => "sign AWS requests (SigV4) with a secret",
+            Self::Tcp => "open TCP connections",
+            Self::Time => "read the time",
             Self::Udp => "send UDP datagrams",
         }
     }
 
-    /// Who decides about it for a component of this kind.
-    pub(crate) fn leave(self, kind: ComponentKind) -> Permission {
+    pub(crate) fn decision(self, kind: ComponentKind) -> Decision {
         match (self, kind) {
-            (Self::Environment | Self::Files | Self::Input | Self::Udp, _) => Permission::Never,
-            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Provider) => Permission::Granted,
-            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Receiver) => Permission::Never,
-            (Self::Logs | Self::Random | Self::Time, _) | (Self::Outputs, ComponentKind::Receiver) => {
-                Permission::Always
-            }
-            (Self::Outputs, ComponentKind::Provider) => Permission::Never,
+            (Self::Environment | Self::Files | Self::Input | Self::Udp, _) => Decision::Never,
+            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Provider) => Decision::ByGrant,
+            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Receiver) => Decision::Never,
+            (Self::Logs | Self::Random | Self::Time, _) | (Self::Outputs, ComponentKind::Receiver) => Decision::Always,
+            (Self::Outputs, ComponentKind::Provider) => Decision::Never,
         }
     }
 
-    /// Whether a component with these imports can ask for it. What it does not import it can never do.
-    pub(crate) fn imported(self, inspection: &ComponentInfo) -> bool {
-        let any = |interfaces: &[&str]| interfaces.iter().any(|interface| inspection.import(interface).is_some());
+    /// Whether the component imports it. What it does not import it can never do.
+    pub(crate) fn is_imported(self, info: &ComponentInfo) -> bool {
         match self {
-            Self::Environment => inspection.uses("wasi:cli/environment", "get-environment"),
-            Self::Files => inspection.uses("wasi:filesystem/preopens", "get-directories"),
-            Self::Http => inspection.uses("wasi:http/outgoing-handler", "handle"),
-            Self::Input => inspection.uses("wasi:cli/stdin", "get-stdin"),
-            Self::Logs => any(&["delegation:tokens/logging", "wasi:cli/stdout", "wasi:cli/stderr"]),
-            Self::Names => inspection.uses("wasi:sockets/ip-name-lookup", "resolve-addresses"),
-            Self::Outputs => inspection.uses("delegation:tokens/outputs", "put"),
-            Self::Random => any(&["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"]),
-            Self::Secret(SecretOperation::HmacSha256) => inspection.uses(SECRETS, "[method]secret.hmac-sha256"),
-            Self::Secret(SecretOperation::Jwt) => inspection.uses(SECRETS, "[method]secret.jwt"),
-            Self::Secret(SecretOperation::Pbkdf2) => inspection.uses(SECRETS, "[method]secret.pbkdf2-hmac-sha256"),
-            Self::Secret(SecretOperation::Reveal) => inspection.uses("delegation:tokens/secret-values", "reveal"),
-            Self::Secret(SecretOperation::Sign) => inspection.uses(SECRETS, "[method]secret.sign"),
-            Self::Secret(SecretOperation::Sigv4) => inspection.uses(SECRETS, "[method]secret.sigv4"),
-            Self::Tcp => inspection.uses("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
-            Self::Time => any(&["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"]),
-            Self::Udp => inspection.uses("wasi:sockets/udp-create-socket", "create-udp-socket"),
+            Self::Environment => info.uses("wasi:cli/environment", "get-environment"),
+            Self::Files => info.uses("wasi:filesystem/preopens", "get-directories"),
+            Self::Http => info.uses("wasi:http/outgoing-handler", "handle"),
+            Self::Input => info.uses("wasi:cli/stdin", "get-stdin"),
+            Self::Logs => any_import(info, &["delegation:tokens/logging", "wasi:cli/stdout", "wasi:cli/stderr"]),
+            Self::Names => info.uses("wasi:sockets/ip-name-lookup", "resolve-addresses"),
+            Self::Outputs => info.uses("delegation:tokens/outputs", "put"),
+            Self::Random => {
+                any_import(info, &["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"])
+            }
+            Self::Secret(SecretOperation::HmacSha256) => info.uses(SECRETS, "[method]secret.hmac-sha256"),
+            Self::Secret(SecretOperation::Jwt) => info.uses(SECRETS, "[method]secret.jwt"),
+            Self::Secret(SecretOperation::Pbkdf2) => info.uses(SECRETS, "[method]secret.pbkdf2-hmac-sha256"),
+            Self::Secret(SecretOperation::Reveal) => info.uses("delegation:tokens/secret-values", "reveal"),
+            Self::Secret(SecretOperation::Sign) => info.uses(SECRETS, "[method]secret.sign"),
+            Self::Secret(SecretOperation::Sigv4) => info.uses(SECRETS, "[method]secret.sigv4"),
+            Self::Tcp => info.uses("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
+            Self::Time => any_import(info, &["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"]),
+            Self::Udp => info.uses("wasi:sockets/udp-create-socket", "create-udp-socket"),
         }
     }
 
-    /// What the operator granted of it, one text for each rule or secret.
+    /// What of it is granted, one text for each rule or secret.
     pub(crate) fn granted(self, grant: &Grant) -> Vec<String> {
         match self {
-            Self::Http => grant.http.iter().map(request).collect(),
+            Self::Http => grant.http.iter().map(http_rule).collect(),
             Self::Names => grant.tcp.iter().map(|rule| rule.host.to_string()).collect(),
             Self::Tcp => grant.tcp.iter().map(ToString::to_string).collect(),
             Self::Secret(operation) => (grant.secrets.iter())
@@ -163,8 +159,8 @@ impl Capability {
     }
 }
 
-/// A rule for requests in one line: `POST https://sts.example /v1`.
-fn request(rule: &HttpRule) -> String {
+/// `POST https://sts.example /v1`.
+fn http_rule(rule: &HttpRule) -> String {
     let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
     let paths: Vec<_> = match &rule.paths {
         PathRules::Any => Vec::new(),
@@ -174,10 +170,14 @@ fn request(rule: &HttpRule) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Imported interfaces of packages that nobody here knows.
-pub(crate) fn strange(inspection: &ComponentInfo) -> impl Iterator<Item = &str> {
-    let interfaces = inspection.imports.iter().map(|import| import.interface.as_str());
-    interfaces.filter(|interface| !KNOWN.iter().any(|package| interface.starts_with(package)))
+fn any_import(info: &ComponentInfo, interfaces: &[&str]) -> bool {
+    interfaces.iter().any(|interface| info.import(interface).is_some())
+}
+
+/// Imported interfaces of unknown packages.
+pub(crate) fn unknown_imports(info: &ComponentInfo) -> impl Iterator<Item = &str> {
+    let interfaces = info.imports.iter().map(|import| import.interface.as_str());
+    interfaces.filter(|interface| !KNOWN_PACKAGES.iter().any(|package| interface.starts_with(package)))
 }
 
 #[cfg(test)]
@@ -202,36 +202,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_imported_can_never_be_done() {
+    fn capability_needs_its_import() {
         let nothing = importing(&[]);
         for capability in Capability::ALL {
-            assert!(!capability.imported(&nothing), "{capability:?}");
+            assert!(!capability.is_imported(&nothing), "{capability:?}");
         }
         // An interface that is imported for its types alone.
         let types = importing(&[("delegation:tokens/secrets@0.1.0", &[]), ("wasi:filesystem/types@0.2.12", &["x"])]);
-        assert!(Capability::ALL.iter().all(|capability| !capability.imported(&types)));
+        assert!(Capability::ALL.iter().all(|capability| !capability.is_imported(&types)));
     }
 
     #[test]
-    fn each_operation_of_a_secret_is_a_capability_of_its_own() {
+    fn capability_of_each_secret_operation_is_its_own() {
         let signs = importing(&[("delegation:tokens/secrets@0.1.0", &["open", "[method]secret.sigv4"])]);
-        let can: Vec<_> = Capability::ALL.iter().filter(|c| c.imported(&signs)).map(|c| c.key()).collect();
+        let can: Vec<_> = Capability::ALL.iter().filter(|c| c.is_imported(&signs)).map(|c| c.key()).collect();
         assert_eq!(can, ["sigv4"]);
         let reads = importing(&[("delegation:tokens/secret-values@0.1.0", &["reveal"])]);
-        assert!(Capability::Secret(SecretOperation::Reveal).imported(&reads));
+        assert!(Capability::Secret(SecretOperation::Reveal).is_imported(&reads));
     }
 
     #[test]
-    fn a_receiver_has_files_and_nothing_that_is_granted_and_a_provider_the_other_way_round() {
-        let of = |kind, leave| Capability::ALL.into_iter().filter(|c| c.leave(kind) == leave).collect::<Vec<_>>();
-        assert!(of(ComponentKind::Receiver, Permission::Granted).is_empty());
-        assert!(of(ComponentKind::Receiver, Permission::Always).contains(&Capability::Outputs));
-        assert!(of(ComponentKind::Provider, Permission::Never).contains(&Capability::Outputs));
-        assert!(of(ComponentKind::Provider, Permission::Granted).contains(&Capability::Http));
+    fn capability_decisions_depend_on_the_kind_of_component() {
+        let of =
+            |kind, decision| Capability::ALL.into_iter().filter(|c| c.decision(kind) == decision).collect::<Vec<_>>();
+        assert!(of(ComponentKind::Receiver, Decision::ByGrant).is_empty());
+        assert!(of(ComponentKind::Receiver, Decision::Always).contains(&Capability::Outputs));
+        assert!(of(ComponentKind::Provider, Decision::Never).contains(&Capability::Outputs));
+        assert!(of(ComponentKind::Provider, Decision::ByGrant).contains(&Capability::Http));
     }
 
     #[test]
-    fn keys_and_words_differ() {
+    fn capability_keys_and_words_are_unique() {
         for (index, capability) in Capability::ALL.iter().enumerate() {
             for other in Capability::ALL.iter().skip(index + 1) {
                 assert_ne!(capability.key(), other.key());
@@ -241,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn an_import_of_another_package_is_strange() {
-        let inspection = importing(&[("wasi:io/streams@0.2.12", &[]), ("evil:gpu/mine@1.0.0", &["go"])]);
-        assert_eq!(strange(&inspection).collect::<Vec<_>>(), ["evil:gpu/mine@1.0.0"]);
+    fn capability_of_an_unknown_package_is_reported() {
+        let info = importing(&[("wasi:io/streams@0.2.12", &[]), ("evil:gpu/mine@1.0.0", &["go"])]);
+        assert_eq!(unknown_imports(&info).collect::<Vec<_>>(), ["evil:gpu/mine@1.0.0"]);
     }
 }

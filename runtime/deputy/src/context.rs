@@ -1,203 +1,252 @@
-//! What every command needs: the streams, the configuration, the state directory.
+//! What every command needs: streams, configuration, state directory, sockets.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use aws_lc_rs::rand::SystemRandom;
 use deputy_config::{ConfigKind, ConfigPaths, CoordinatorFile, WorkerConfig};
+use deputy_core::{SecretSource, Timestamp};
+use deputy_host::{Platform, coordinator, sandbox, worker};
 use deputy_local::SocketPeer;
+use deputy_observe::Audit;
+use deputy_sandbox::Sandbox;
+use deputy_sources::SourceContext;
+use deputy_support::SystemClock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::cli::Global;
+use crate::commands::compile_component;
 use crate::environment::EnvConfig;
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
-use crate::print::Printer;
+use crate::print::{Printer, WARNING};
 
-/// The version of what the commands print as JSON. It grows when a field goes or changes its meaning.
+/// The version of the JSON that commands print. It grows when a field is removed or changes its meaning.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// The coordinator's socket in the state directory.
-pub(crate) const SOCKET: &str = "control.sock";
-
-/// A worker's socket in its state directory.
-pub(crate) const WORKER_SOCKET: &str = "worker.sock";
-
-/// The configurations that are looked for in the current folder.
-const COORDINATOR: &str = "deputy.toml";
-const WORKER: &str = "worker.toml";
+/// The configuration files that are used if they are in the current directory and no other one is named.
+const COORDINATOR_FILE: &str = "deputy.toml";
+const WORKER_FILE: &str = "worker.toml";
 
 pub(crate) struct Context {
     pub(crate) printer: Printer,
     config: Option<PathBuf>,
-    state: Option<PathBuf>,
-    surroundings: EnvConfig,
+    state_dir: Option<PathBuf>,
+    environment: EnvConfig,
 }
 
 #[derive(Serialize)]
-struct Failed<'a> {
+struct FailedJson<'a> {
     schema: u32,
     error: &'a ErrorJson,
 }
 
 impl Context {
-    pub(crate) fn new(printer: Printer, global: &Global, surroundings: EnvConfig) -> Self {
-        Self { printer, config: global.config.clone(), state: global.state.clone(), surroundings }
+    pub(crate) fn new(printer: Printer, global: &Global, environment: EnvConfig) -> Self {
+        Self { printer, config: global.config.clone(), state_dir: global.state.clone(), environment }
     }
 
-    /// What an operator should know whose environment names a proxy.
-    pub(crate) fn unused_proxy(&self) -> Option<String> {
-        let names = self.surroundings.proxies.join(", ");
-        let text = "is set and not used: requests of components go straight to the hosts that are granted";
-        (!names.is_empty()).then(|| format!("{names} {text}"))
+    #[expect(clippy::disallowed_methods, reason = "the program's entry point brings the randomness")]
+    pub(crate) fn platform(&self) -> Result<Platform, CommandError> {
+        Ok(Platform {
+            compiler: compile_component::compiler()?,
+            random: Arc::new(SystemRandom::new()),
+            sources: Arc::new(SourceContext::of_process()),
+        })
     }
 
-    /// Reads the configuration.
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemClock::wall()
+    }
+
+    pub(crate) fn unused_proxy_warning(&self) -> Option<String> {
+        let names = &self.environment.proxies;
+        (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!("{names} is set and not used: components connect directly to the hosts that they are granted")
+        })
+    }
+
+    pub(crate) fn print_unused_proxy_warning(&self) {
+        if let Some(warning) = self.unused_proxy_warning() {
+            self.printer.labelled(WARNING, "warning", &warning);
+        }
+    }
+
+    /// The coordinator's configuration.
     pub(crate) fn configuration(&self) -> Result<CoordinatorFile, CommandError> {
-        Ok(CoordinatorFile::load(self.named().unwrap_or(Path::new(COORDINATOR)))?)
+        Ok(CoordinatorFile::load(self.named_config().unwrap_or(Path::new(COORDINATOR_FILE)))?)
     }
 
-    /// Reads the configuration if somebody named one, for commands that can do without.
+    /// The coordinator's configuration if one is named, for commands that can do without.
     pub(crate) fn named_configuration(&self) -> Result<Option<CoordinatorFile>, CommandError> {
-        Ok(self.named().map(CoordinatorFile::load).transpose()?)
+        Ok(self.named_config().map(CoordinatorFile::load).transpose()?)
     }
 
-    fn named(&self) -> Option<&Path> {
-        self.config.as_deref().or(self.surroundings.config.as_deref())
-    }
-
-    /// The state directory; the configuration has its say if there is one.
-    pub(crate) fn state_dir(&self, config: Option<&CoordinatorFile>) -> Option<PathBuf> {
-        self.surroundings.state_dir(self.state.as_deref(), config.and_then(|config| config.state_dir.as_deref()))
-    }
-
-    /// A worker's state directory. By default it lies beside a coordinator's of the same user.
-    pub(crate) fn worker_state_dir(&self, configured: Option<&Path>) -> Option<PathBuf> {
-        self.surroundings.worker_state_dir(self.state.as_deref(), configured)
-    }
-
-    /// The file that somebody named, if it is a worker's.
-    pub(crate) fn names_worker(&self) -> Result<Option<PathBuf>, CommandError> {
-        let Some(path) = self.named() else { return Ok(None) };
+    /// The named configuration file, if it is a worker's.
+    pub(crate) fn named_worker_config(&self) -> Result<Option<PathBuf>, CommandError> {
+        let Some(path) = self.named_config() else { return Ok(None) };
         Ok((ConfigPaths::load(path)?.program == ConfigKind::Worker).then(|| path.to_owned()))
     }
 
-    /// A worker's configuration: the one that was named, or that lies here, or one that says nothing.
+    /// The worker's configuration: the named file, the one in the current directory, or the defaults.
     pub(crate) fn worker_configuration(&self) -> Result<WorkerConfig, CommandError> {
-        let file = Path::new(WORKER);
-        match self.named().or(Some(file).filter(|path| path.exists())) {
+        match self.config_or(WORKER_FILE) {
             Some(path) => Ok(WorkerConfig::load(path)?),
-            None => Ok(WorkerConfig::parse("", file)?),
+            None => Ok(WorkerConfig::parse("", Path::new(WORKER_FILE))?),
         }
     }
 
-    /// The socket of a coordinator or a worker, and which it is: where somebody named it, or where the configuration has it,
-    /// whatever is wrong in that. A worker's configuration leads to the worker.
-    pub(crate) fn socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
-        self.socket_of(ConfigKind::Coordinator, named)
+    fn named_config(&self) -> Option<&Path> {
+        self.config.as_deref().or(self.environment.config.as_deref())
     }
 
-    /// The socket of whoever gives out leases here: the coordinator's, or the worker's where a `worker.toml` and no
-    /// `deputy.toml` lies in the current folder.
-    pub(crate) fn either_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
-        let is_worker = Path::new(WORKER).exists() && !Path::new(COORDINATOR).exists();
-        self.socket_of(if is_worker { ConfigKind::Worker } else { ConfigKind::Coordinator }, named)
+    fn config_or<'a>(&'a self, file: &'a str) -> Option<&'a Path> {
+        self.named_config().or(Some(Path::new(file)).filter(|path| path.exists()))
     }
 
-    /// A worker's socket: where somebody named it, or where the worker's configuration has it.
-    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
-        self.socket_of(ConfigKind::Worker, named)
+    /// The coordinator's state directory.
+    pub(crate) fn state_dir(&self, config: Option<&CoordinatorFile>) -> Result<PathBuf, CommandError> {
+        let configured = config.and_then(|config| config.state_dir.as_deref());
+        self.environment.state_dir(self.state_dir.as_deref(), configured).ok_or_else(no_state_dir)
     }
 
-    /// Where nobody names a file, the one of this program is looked at that lies in the current folder.
-    fn socket_of(
+    /// The worker's state directory. By default it is beside that of a coordinator of the same user.
+    pub(crate) fn worker_state_dir(&self, configured: Option<&Path>) -> Result<PathBuf, CommandError> {
+        self.environment.worker_state_dir(self.state_dir.as_deref(), configured).ok_or_else(no_state_dir)
+    }
+
+    /// A sandbox for a command that does not open the state.
+    pub(crate) async fn sandbox(&self, config: &CoordinatorFile, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
+        self.open_sandbox(self.state_dir(Some(config))?, config.coordinator.key.as_ref(), audit).await
+    }
+
+    /// The same for a command that has no configuration.
+    pub(crate) async fn sandbox_without_config(&self, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
+        self.open_sandbox(self.state_dir(None)?, None, audit).await
+    }
+
+    async fn open_sandbox(
         &self,
-        usual: ConfigKind,
-        named: Option<&Path>,
-    ) -> Result<Option<(PathBuf, SocketPeer)>, CommandError> {
-        if let Some(socket) = named.or(self.surroundings.socket.as_deref()) {
-            return Ok(Some((socket.to_owned(), SocketPeer::Named)));
+        state_dir: PathBuf,
+        key: Option<&SecretSource>,
+        audit: Arc<Audit>,
+    ) -> Result<Sandbox, CommandError> {
+        Ok(sandbox::open_without_state(state_dir, key, audit, &self.platform()?).await?)
+    }
+
+    /// The coordinator's socket, or the worker's if the named configuration is a worker's, and which of them it is.
+    pub(crate) fn control_socket(&self, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
+        self.socket(ConfigKind::Coordinator, named)
+    }
+
+    /// The socket of a process that gives out leases: the coordinator's, or the worker's where the current directory has a
+    /// `worker.toml` and no `deputy.toml`.
+    pub(crate) fn lease_socket(&self, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
+        let is_worker = Path::new(WORKER_FILE).exists() && !Path::new(COORDINATOR_FILE).exists();
+        self.socket(if is_worker { ConfigKind::Worker } else { ConfigKind::Coordinator }, named)
+    }
+
+    pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
+        self.socket(ConfigKind::Worker, named)
+    }
+
+    /// The named socket, or the one of the configuration, of which errors elsewhere do not matter. `default` is the kind of
+    /// configuration to look for if none is named.
+    fn socket(&self, default: ConfigKind, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
+        if let Some(socket) = named.or(self.environment.socket.as_deref()) {
+            return Ok((socket.to_owned(), SocketPeer::Named));
         }
-        let file = Path::new(match usual {
-            ConfigKind::Coordinator => COORDINATOR,
-            ConfigKind::Worker => WORKER,
-        });
-        let places = match self.named().or(Some(file).filter(|path| path.exists())) {
+        let file = match default {
+            ConfigKind::Coordinator => COORDINATOR_FILE,
+            ConfigKind::Worker => WORKER_FILE,
+        };
+        let paths = match self.config_or(file) {
             Some(path) => ConfigPaths::load(path)?,
-            None => ConfigPaths { program: usual, ..ConfigPaths::default() },
+            None => ConfigPaths { program: default, ..ConfigPaths::default() },
         };
-        let (configured, flag) = (places.state_dir.as_deref(), self.state.as_deref());
-        let (state, name, peer) = match places.program {
-            ConfigKind::Coordinator => (self.surroundings.state_dir(flag, configured), SOCKET, SocketPeer::Coordinator),
-            ConfigKind::Worker => (self.worker_state_dir(configured), WORKER_SOCKET, SocketPeer::Worker),
+        let peer = match paths.program {
+            ConfigKind::Coordinator => SocketPeer::Coordinator,
+            ConfigKind::Worker => SocketPeer::Worker,
         };
-        let socket = places.socket.or_else(|| state.map(|state| state.join(name)));
-        Ok(socket.map(|socket| (socket, peer)))
+        if let Some(socket) = paths.socket {
+            return Ok((socket, peer));
+        }
+        let configured = paths.state_dir.as_deref();
+        Ok(match paths.program {
+            ConfigKind::Coordinator => {
+                let state_dir = self.environment.state_dir(self.state_dir.as_deref(), configured);
+                (state_dir.ok_or_else(no_state_dir)?.join(coordinator::SOCKET), peer)
+            }
+            ConfigKind::Worker => (self.worker_state_dir(configured)?.join(worker::SOCKET), peer),
+        })
     }
 
-    /// What clears the terminal, if stdout is one.
+    /// The control sequence that clears the terminal, if stdout is one.
     pub(crate) fn clear(&self) -> &'static str {
-        if std::io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" }
+        if io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" }
     }
 
-    /// How many columns stdout has: those of the terminal, or what COLUMNS says. None for a program that reads it.
+    /// The width of stdout in columns: the terminal's, or that of `COLUMNS`. `None` if a program reads it.
     pub(crate) fn width(&self) -> Option<usize> {
-        let stdout = std::io::stdout();
+        let stdout = io::stdout();
         let terminal = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten();
-        let columns = terminal.map(|size| usize::from(size.ws_col)).or(self.surroundings.columns);
+        let columns = terminal.map(|size| usize::from(size.ws_col)).or(self.environment.columns);
         columns.filter(|columns| *columns > 0)
     }
 
-    /// Prints an object on stdout.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<(), CommandError> {
-        let mut text = serde_json::to_string(object).map_err(|error| CommandError::new(Exit::Internal, error))?;
-        text.push('\n');
-        self.data(&text)
+        let text = serde_json::to_string(object).map_err(|error| CommandError::new(Exit::Internal, error))?;
+        self.stdout(&(text + "\n"))
     }
 
-    /// Prints text on stdout. A reader that has gone away has seen enough.
-    pub(crate) fn data(&self, text: &str) -> Result<(), CommandError> {
-        written(self.printer.stdout(text))
+    /// Prints on stdout. That its reader is gone is no error.
+    pub(crate) fn stdout(&self, text: &str) -> Result<(), CommandError> {
+        self.stdout_if_read(text)?;
+        Ok(())
     }
 
-    /// Prints text on stdout for somebody who may go away at any time. Says whether somebody still reads.
-    pub(crate) fn shown(&self, text: &str) -> Result<bool, CommandError> {
-        match self.printer.stdout(text) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-            result => written(result).map(|()| true),
-        }
+    /// Prints on stdout, and returns whether it still has a reader.
+    pub(crate) fn stdout_if_read(&self, text: &str) -> Result<bool, CommandError> {
+        is_written(self.printer.stdout(text))
     }
 
-    /// Whether somebody reads stdout, as far as that can be known without writing to it.
-    pub(crate) fn is_read(&self) -> bool {
-        let stdout = std::io::stdout();
-        let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
-        let gone = PollFlags::ERR | PollFlags::HUP;
-        // What can't be asked, such as a file on some systems, is read.
-        poll(&mut looked, Some(&Timespec::default())).is_err() || looked.iter().all(|fd| !fd.revents().intersects(gone))
-    }
-
-    /// Prints a payload on stdout.
     pub(crate) fn payload(&self, bytes: &[u8]) -> Result<(), CommandError> {
-        written(self.printer.payload(bytes))
+        is_written(self.printer.payload(bytes))?;
+        Ok(())
     }
 
-    /// Tells of an error, on stderr and, if asked for, as an object on stdout.
+    /// Whether stdout has a reader, as far as that can be known without writing to it.
+    pub(crate) fn is_stdout_read(&self) -> bool {
+        let stdout = io::stdout();
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        let closed = PollFlags::ERR | PollFlags::HUP;
+        // Some systems cannot poll files, which always count as read.
+        poll(&mut fds, Some(&Timespec::default())).is_err() || fds.iter().all(|fd| !fd.revents().intersects(closed))
+    }
+
+    /// Prints an error, on stderr and, with `json`, as an object on stdout.
     pub(crate) fn fail(&self, error: &CommandError, json: bool) -> Exit {
         if json {
-            // If stdout is gone, stderr still tells.
-            drop(self.json(&Failed { schema: SCHEMA, error: &error.json() }));
+            // If stdout is closed, stderr has the error.
+            self.json(&FailedJson { schema: SCHEMA, error: &error.json() }).ok();
         }
         error.print(self.printer);
         error.exit()
     }
 }
 
-fn written(result: std::io::Result<()>) -> Result<(), CommandError> {
+fn no_state_dir() -> CommandError {
+    CommandError::new(Exit::Misconfigured, "no state directory")
+        .hint("name one with --state DIR, in DEPUTY_STATE, or as `state` in the configuration")
+}
+
+fn is_written(result: io::Result<()>) -> Result<bool, CommandError> {
     match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CommandError::new(Exit::Failed, error).context("cannot write to stdout"))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandError::new(Exit::Failed, error).context("cannot write to stdout")),
     }
 }

@@ -1,8 +1,9 @@
-//! The codes with which the program ends. Scripts compare them: a code never changes its meaning.
+//! The program's exit codes. Scripts compare them: a code never changes its meaning.
 
 use std::process::ExitCode;
 
-/// How the program ends.
+use deputy_core::failure::FailureKind;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -35,7 +36,7 @@ impl Exit {
         self as u8
     }
 
-    /// One word, for programs.
+    /// For programs.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -50,18 +51,32 @@ impl Exit {
         }
     }
 
-    /// One line, for people.
+    /// For people.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "it worked",
-            Self::Failed => "`check` found a fault, or a file could not be written",
-            Self::Misconfigured => "wrong usage, configuration or settings",
-            Self::Denied => "the service understood, and refused",
-            Self::Unavailable => "the service, coordinator or worker gave no answer, or asked to wait: try again",
-            Self::Refused => "the sandbox refused something that the component tried",
-            Self::OverLimit => "the component went over one of its limits",
-            Self::Broken => "the component broke off, or its answer was not valid",
-            Self::Internal => "a bug of deputy's own: please report it",
+            Self::Done => "the command succeeded",
+            Self::Failed => "`check` found an error, or a file could not be written",
+            Self::Misconfigured => "the command line, the configuration or a setting is wrong",
+            Self::Denied => "the service denied the request",
+            Self::Unavailable => "the service, coordinator or worker did not answer, or asked to wait: try again",
+            Self::Refused => "the sandbox denied something that the component tried",
+            Self::OverLimit => "the component exceeded one of its limits",
+            Self::Broken => "the component crashed, or returned an invalid result",
+            Self::Internal => "a bug in deputy: please report it",
+        }
+    }
+}
+
+impl From<FailureKind> for Exit {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Broken => Self::Broken,
+            FailureKind::Denied => Self::Denied,
+            FailureKind::Internal => Self::Internal,
+            FailureKind::Misconfigured => Self::Misconfigured,
+            FailureKind::OverLimit => Self::OverLimit,
+            FailureKind::Refused => Self::Refused,
+            FailureKind::Throttled(_) | FailureKind::Unavailable => Self::Unavailable,
         }
     }
 }
@@ -77,10 +92,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_and_words_differ_and_codes_never_change() {
-        let shown: Vec<_> = Exit::ALL.iter().map(|exit| format!("{} {}", exit.code(), exit.word())).collect();
+    fn exit_codes_never_change() {
+        let codes: Vec<_> = Exit::ALL.iter().map(|exit| format!("{} {}", exit.code(), exit.word())).collect();
         assert_eq!(
-            shown,
+            codes,
             [
                 "0 done",
                 "1 failed",
@@ -93,5 +108,15 @@ mod tests {
                 "70 internal"
             ]
         );
+    }
+
+    #[test]
+    fn exit_code_has_the_word_of_the_failure() {
+        for kind in FailureKind::ALL {
+            match kind {
+                FailureKind::Throttled(_) => assert_eq!(Exit::from(kind), Exit::Unavailable),
+                kind => assert_eq!(Exit::from(kind).word(), kind.word()),
+            }
+        }
     }
 }

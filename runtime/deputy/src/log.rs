@@ -1,8 +1,7 @@
-//! The log: events of our own crates on stderr.
+//! The log on stderr.
 //!
-//! A process that serves never waits for whoever reads its log: lines go through a bounded queue to a thread, and those
-//! for which there is no room are dropped and counted. A command that ends soon writes its own lines, so that they stand
-//! in order with what else it prints.
+//! A daemon never waits for the reader of its log: lines go through a bounded queue to a thread, and are dropped and counted when
+//! the queue is full. Other commands write directly, so that the log and what they print stay in order.
 
 mod writer;
 
@@ -18,39 +17,42 @@ use crate::cli::{Command, LogLevel};
 use crate::print::Printer;
 use writer::LogWriter;
 
-/// What remains to be done for the log when the process ends.
+/// The running log. A command that is no daemon has no queue.
 pub(crate) struct Log(Option<LogWriter>);
 
-/// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Lines,
+enum LogFormat {
+    Text,
     Json,
 }
 
-impl Form {
-    /// A service whose log no terminal shows is read by programs.
+impl LogFormat {
+    /// JSON for a daemon whose log goes to no terminal.
     fn of(command: &Command) -> Self {
-        if command.runs_for_weeks() && !io::stderr().is_terminal() { Self::Json } else { Self::Lines }
+        if command.is_daemon() && !io::stderr().is_terminal() { Self::Json } else { Self::Text }
     }
 }
 
-/// Begins the log.
 pub(crate) fn start(level: LogLevel, command: &Command, printer: Printer) -> io::Result<Log> {
-    let form = Form::of(command);
-    if !command.runs_for_weeks() {
-        init(level, form, printer, io::stderr);
+    let format = LogFormat::of(command);
+    if !command.is_daemon() {
+        init(level, format, printer, io::stderr);
         return Ok(Log(None));
     }
-    let writer = LogWriter::start(io::stderr(), form == Form::Json)?;
-    init(level, form, printer, writer.clone());
-    // The default one would wait for the reader of stderr.
+    let writer = LogWriter::start(io::stderr(), format == LogFormat::Json)?;
+    init(level, format, printer, writer.clone());
+    // The default hook would wait for the reader of stderr.
     panic::set_hook(Box::new(log_panic));
     Ok(Log(Some(writer)))
 }
 
-/// Events of our own crates alone: what others log may hold what they were handed.
-fn init(level: LogLevel, form: Form, printer: Printer, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
+/// Logs events of Deputy's crates alone: those of dependencies may have secrets that were passed to them.
+fn init(
+    level: LogLevel,
+    format: LogFormat,
+    printer: Printer,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+) {
     let level = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -60,10 +62,10 @@ fn init(level: LogLevel, form: Form, printer: Printer, writer: impl for<'w> Make
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let ours = Targets::new().with_target("deputy", level);
-    let format = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(printer.colours_notes());
-    match form {
-        Form::Lines => tracing_subscriber::registry().with(format).with(ours).init(),
-        Form::Json => tracing_subscriber::registry().with(format.json().with_ansi(false)).with(ours).init(),
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(printer.colours_stderr());
+    match format {
+        LogFormat::Text => tracing_subscriber::registry().with(layer).with(ours).init(),
+        LogFormat::Json => tracing_subscriber::registry().with(layer.json().with_ansi(false)).with(ours).init(),
     }
 }
 
@@ -74,8 +76,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 }
 
 impl Log {
-    /// Waits a moment for what is queued to be written. Says whether stderr is still read: what is printed there when it
-    /// is not would keep the process from ending.
+    /// Waits a moment for the queue, and returns whether it was written. If stderr is not read, printing an error there would keep
+    /// the process from ending.
     pub(crate) fn is_read(&self) -> bool {
         self.0.as_ref().is_none_or(LogWriter::flush)
     }

@@ -1,177 +1,123 @@
-//! The program `deputy`: the command line over configuration and sandbox.
+//! The program `deputy`: it reads the command line and the environment once, runs one command, and ends with an exit code
+//! that is documented (`deputy help exit-codes`).
 //!
-//! It reads its surroundings once, turns arguments and `deputy.toml` into parsed values, and prints: data on stdout,
-//! everything else on stderr, errors once with their chain. Its exit codes are documented (`deputy help exit-codes`).
-//! It never prints a secret, and a payload only with `--reveal`; it leaves no core dump, and no other process of the
-//! same user can look into it.
-
-mod capability;
-mod check;
-mod cli;
-mod context;
-mod error;
-mod exec;
-mod exit;
-mod lease_commands;
+//! Data goes to stdout, everything else to stderr, an error once and with its causes. It never prints a secret, prints a
+//! payload only with `--reveal`, leaves no core dump, and is closed to debuggers of other processes of the same user.
 
 mod audit_printer;
 mod call_report;
-mod check_groups;
+mod capability;
+mod cli;
+mod commands;
+mod context;
 mod environment;
-mod fd_limit;
-mod inspect;
-mod load;
+mod error;
+mod exit;
 mod log;
-mod obtain;
-mod output;
+mod payload_file;
 mod print;
-mod provider;
-mod receiver_settings;
-mod reload;
-mod removal;
-mod run;
-mod sandbox;
-mod state;
-mod status;
+mod relative_time;
+mod signals;
 mod table;
-mod worker;
-mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, ValueEnum};
-use deputy_support::SystemClock;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, ValueEnum};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use serde::Serialize;
 
-use crate::cli::{Cli, Colours, Command, LogLevel};
-use crate::context::{Context, SCHEMA};
+use crate::cli::{Cli, Command, LogLevel, When};
+use crate::context::Context;
 use crate::environment::EnvConfig;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::Printer;
 
-/// How long work on files that was begun may still take when a command has ended.
+/// How long file operations that were begun may still take when a command has ended.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let closed = close();
+    let hardened = harden_process();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let command = Cli::command().color(Colours::asked(&arguments).for_clap());
-    let cli = match command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors, and go to stdout. Nobody can be told that the stream is gone.
-            drop(error.print());
-            return if error.use_stderr() { Exit::Misconfigured.into() } else { ExitCode::SUCCESS };
-        }
+    let command = Cli::command().color(When::of_arguments(&arguments).for_clap());
+    let matches = match command.try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return print_usage(&error),
     };
-    if let Command::CompileComponent(limits) = &cli.command {
-        return deputy_sandbox::compile_child(limits.memory, limits.seconds);
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return print_usage(&error),
+    };
+    if let Command::CompileComponent(arguments) = &cli.command {
+        return arguments.run();
     }
+    let json = wants_json(&matches);
     let printer = Printer::new(cli.global.color.into());
-    let surroundings = EnvConfig::read();
-    let level = level(&cli, &surroundings);
-    let context = Context::new(printer, &cli.global, surroundings);
+    let environment = EnvConfig::read();
+    let level = log_level(&cli, &environment);
+    let context = Context::new(printer, &cli.global, environment);
     let log = match log::start(*level.as_ref().unwrap_or(&LogLevel::Warn), &cli.command, printer) {
         Ok(log) => log,
         Err(error) => {
             let error = CommandError::new(Exit::Failed, error).context("cannot start the log");
-            return context.fail(&error, cli.command.json()).into();
+            return context.fail(&error, json).into();
         }
     };
-    let ended = closed.and(level).and_then(|_| run(&context, &cli.command));
-    match (log.is_read(), ended) {
+    let result = hardened.and(level).and_then(|_| block_on(commands::run(&context, &cli.command)));
+    match (log.is_read(), result) {
         (_, Ok(exit)) => exit.into(),
-        (true, Err(error)) => context.fail(&error, cli.command.json()).into(),
+        (true, Err(error)) => context.fail(&error, json).into(),
         (false, Err(error)) => error.exit().into(),
     }
 }
 
-/// What this process holds is in no core dump, and in no debugger of another process of this user.
-fn close() -> Result<(), CommandError> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    setrlimit(Resource::Core, none)
-        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
-        .map_err(|error| CommandError::new(Exit::Internal, error).context("cannot close this process to others"))
+/// Help and version are no errors, and go to stdout.
+fn print_usage(error: &clap::Error) -> ExitCode {
+    // If the stream is closed, there is nothing else to tell it to.
+    error.print().ok();
+    if error.use_stderr() { Exit::Misconfigured.into() } else { ExitCode::SUCCESS }
 }
 
-fn level(cli: &Cli, surroundings: &EnvConfig) -> Result<LogLevel, CommandError> {
-    match (cli.global.log, surroundings.log.as_deref()) {
+/// Keeps secrets of this process out of core dumps, and out of debuggers of other processes of this user.
+fn harden_process() -> Result<(), CommandError> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
+        .map_err(|error| {
+            CommandError::new(Exit::Internal, error)
+                .context("cannot protect this process from core dumps and debuggers")
+        })
+}
+
+/// Whether stdout has to hold one JSON object, also if the command fails.
+fn wants_json(matches: &ArgMatches) -> bool {
+    match matches.subcommand() {
+        Some((_, matches)) => wants_json(matches),
+        None => matches.try_get_one("json").ok().flatten().copied().unwrap_or_default(),
+    }
+}
+
+fn log_level(cli: &Cli, environment: &EnvConfig) -> Result<LogLevel, CommandError> {
+    match (cli.global.log, environment.log.as_deref()) {
         (Some(level), _) => Ok(level),
         (None, Some(text)) => LogLevel::from_str(text, true).map_err(|_| {
-            let error = CommandError::new(Exit::Misconfigured, format!("DEPUTY_LOG is {text:?}, which is no level"));
-            error.hint("the levels are off, error, warn, info, debug, trace")
+            let error = format!("the environment variable DEPUTY_LOG has the unknown log level {text:?}");
+            CommandError::new(Exit::Misconfigured, error).hint("use off, error, warn, info, debug or trace")
         }),
-        // What runs for weeks tells what it does; what ends soon tells what is wrong.
-        (None, None) if cli.command.runs_for_weeks() => Ok(LogLevel::Info),
+        (None, None) if cli.command.is_daemon() => Ok(LogLevel::Info),
         (None, None) => Ok(LogLevel::Warn),
     }
 }
 
-fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
-    match command {
-        Command::Check(arguments) => block_on(check::run(context, arguments)),
-        Command::CompileComponent(_) => Ok(Exit::Internal), // has its own way out, in `main`
-        Command::Completions(arguments) => completions(context, arguments),
-        Command::Exec(arguments) => block_on(exec::run(context, arguments)),
-        Command::ExitCodes(arguments) => exit_codes(context, arguments),
-        Command::Get(arguments) => block_on(lease_commands::get(context, arguments)),
-        Command::Inspect(arguments) => block_on(inspect::run(context, arguments)),
-        Command::Obtain(arguments) => block_on(obtain::run(context, arguments, SystemClock::wall())),
-        Command::Reload(arguments) => block_on(lease_commands::reload(context, arguments)),
-        Command::Renew(arguments) => block_on(lease_commands::renew(context, arguments)),
-        Command::Revoke(arguments) => block_on(lease_commands::revoke(context, arguments)),
-        Command::Run(arguments) => block_on(run::run(context, arguments)),
-        Command::State(arguments) => block_on(state::run(context, &arguments.command)),
-        Command::Status(arguments) => block_on(status::run(context, arguments)),
-        Command::Token(arguments) => block_on(workers::token(context, arguments)),
-        Command::Workers(arguments) => block_on(workers::workers(context, arguments)),
-        Command::Worker(cli::WorkerArgs { command: Some(cli::WorkerCommand::Status(arguments)), .. }) => {
-            block_on(worker::status(context, arguments))
-        }
-        Command::Worker(arguments) => block_on(worker::run(context, arguments)),
-    }
-}
-
 fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| CommandError::new(Exit::Failed, error).context("cannot start the runtime"))?;
-    let ended = runtime.block_on(command);
-    // A thread that waits for a file system that hangs does not keep the process.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot start the runtime"))?;
+    let result = runtime.block_on(command);
+    // A thread that is stuck in a file system must not keep the process from ending.
     runtime.shutdown_timeout(SHUTDOWN);
-    ended
-}
-
-fn completions(context: &Context, arguments: &cli::CompletionsArgs) -> Result<Exit, CommandError> {
-    let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "deputy", &mut script);
-    context.data(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::Done)
-}
-
-fn exit_codes(context: &Context, arguments: &cli::ExitCodesArgs) -> Result<Exit, CommandError> {
-    #[derive(Serialize)]
-    struct Codes {
-        schema: u32,
-        codes: Vec<Code>,
-    }
-    #[derive(Serialize)]
-    struct Code {
-        code: u8,
-        word: &'static str,
-        meaning: &'static str,
-    }
-    if arguments.json {
-        let code = |exit: Exit| Code { code: exit.code(), word: exit.word(), meaning: exit.meaning() };
-        context.json(&Codes { schema: SCHEMA, codes: Exit::ALL.into_iter().map(code).collect() })?;
-    } else {
-        context.data(&cli::exit_codes().render(0))?;
-    }
-    Ok(Exit::Done)
+    result
 }
 
 #[cfg(test)]
@@ -183,7 +129,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the threads end with the test's process")]
-    fn a_thread_that_waits_for_files_does_not_keep_the_process() {
+    fn shutdown_does_not_wait_for_a_stuck_file_operation() {
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || {
             let command = async {

@@ -1,7 +1,7 @@
-//! Everything that the program prints: data on stdout, the rest on stderr, each with colours only where they are seen.
+//! Everything that the program prints: data on stdout, all else on stderr, in colour where that is wanted.
 //!
-//! Texts may come from components and servers, so none reaches a stream with control characters in it. Only payloads
-//! that were asked for go out as they are, and only where no terminal reads them.
+//! Texts may come from components and servers, so they are stripped of control characters. Only payloads are printed as they are,
+//! and only if stdout is no terminal.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -9,7 +9,6 @@ use std::io::{self, IsTerminal, Write};
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Effects, Style};
 
-/// The program's two streams.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
     colour: ColorChoice,
@@ -27,17 +26,15 @@ impl Printer {
         Self { colour }
     }
 
-    /// Data. Without a reader there is nothing more to say.
     pub(crate) fn stdout(self, text: &str) -> io::Result<()> {
         let mut stream = AutoStream::new(io::stdout().lock(), self.colour);
         stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
     }
 
-    /// A payload: as it is, but made harmless for a terminal.
+    /// A payload as it is, or stripped of control characters for a terminal.
     pub(crate) fn payload(self, bytes: &[u8]) -> io::Result<()> {
         let mut stream = io::stdout().lock();
         if stream.is_terminal() {
-            // Control characters in it would be the component's words to the terminal.
             for chunk in String::from_utf8_lossy(bytes).split_inclusive('\n') {
                 let line = chunk.strip_suffix('\n');
                 stream.write_all(sanitize(line.unwrap_or(chunk)).as_bytes())?;
@@ -49,19 +46,18 @@ impl Printer {
         stream.flush()
     }
 
-    /// Anything else. Nobody can be told that stderr is gone.
+    /// If stderr is closed, there is nothing else to report it to.
     pub(crate) fn stderr(self, text: &str) {
         let mut stream = AutoStream::new(io::stderr().lock(), self.colour);
-        drop(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
+        stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).ok();
     }
 
-    /// A line on stderr that begins with a word such as `error`.
-    pub(crate) fn labelled(self, style: Style, word: &str, text: &str) {
-        self.stderr(&format!("{}: {}\n", styled(style, word), sanitize(text)));
+    /// A line on stderr that begins with a label such as `error`.
+    pub(crate) fn labelled(self, style: Style, label: &str, text: &str) {
+        self.stderr(&format!("{}: {}\n", styled(style, label), sanitize(text)));
     }
 
-    /// Whether stderr shows colours.
-    pub(crate) fn colours_notes(self) -> bool {
+    pub(crate) fn colours_stderr(self) -> bool {
         let choice = match self.colour {
             ColorChoice::Auto => AutoStream::choice(&io::stderr()),
             choice => choice,
@@ -70,25 +66,26 @@ impl Printer {
     }
 }
 
-/// A text in a style; the stream takes the style away where it is not seen.
+/// A text in a style, which the stream removes if it shows no colours.
 pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A text without characters that do something: control characters, and those that turn the direction of writing.
+/// Replaces control characters, and those that change the direction of writing.
 pub(crate) fn sanitize(text: &str) -> String {
-    let acts = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if acts(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if acts_on_terminal(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// Lines, each behind an indent, each harmless.
+fn acts_on_terminal(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Sanitized lines, each after an indent.
 pub(crate) fn indented(text: &str, indent: &str) -> String {
     text.lines().map(|line| format!("{indent}{}\n", sanitize(line))).collect()
 }
 
-/// A number of bytes for people: `412 KiB`.
+/// A size such as `412 KiB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
@@ -109,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_taken_out() {
+    fn print_replaces_what_acts_on_a_terminal() {
         assert_eq!(
             sanitize("a\u{1b}[31m\r\n\u{9b}b\u{202e}c\u{7f}ß"),
             "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}ß"
@@ -118,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_short() {
+    fn print_shows_short_sizes() {
         for (size, shown) in [
             (0, "0 B"),
             (1023, "1023 B"),

@@ -1,11 +1,16 @@
-//! Columns under each other.
+//! Tables of texts.
 
-use crate::print::sanitize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// No column is cut below this, so that what it is about can be read.
-const NARROWEST: usize = 8;
+use crate::print::{HEADING, sanitize, styled};
 
-/// Rows of texts; each column is as wide as its widest text.
+/// Columns are not truncated below this width, so that their texts can be recognised.
+const MIN_WIDTH: usize = 8;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// Rows of texts. Each column is as wide as its widest text.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -16,35 +21,50 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| sanitize(&cell.into())).collect());
     }
 
-    /// The rows, no wider than that. The widest columns are cut first.
+    pub(crate) fn render(&self, indent: usize) -> String {
+        self.render_columns(indent, &self.widths())
+    }
+
+    /// Truncates the widest columns so that rows fit into `width`.
     pub(crate) fn render_within(&self, width: Option<usize>) -> String {
         let mut widths = self.widths();
-        let gaps = 2 * widths.len().saturating_sub(1);
+        let gaps = GAP * widths.len().saturating_sub(1);
         while let Some(width) = width
             && let Some(excess) = (widths.iter().sum::<usize>() + gaps).checked_sub(width).filter(|excess| *excess > 0)
-            && let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > NARROWEST)
+            && let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > MIN_WIDTH)
         {
-            // In steps, so that another column that is the widest by then is cut as well.
-            *widest = widest.saturating_sub(excess.div_ceil(2)).max(NARROWEST);
+            // In steps, so that another column that is the widest by then is truncated as well.
+            *widest = widest.saturating_sub(excess.div_ceil(2)).max(MIN_WIDTH);
         }
-        let rows = self.rows.iter().map(|row| row.iter().zip(&widths).map(|(cell, width)| cut(cell, *width)).collect());
-        Self { rows: rows.collect() }.render(0)
+        self.render_columns(0, &widths)
+    }
+
+    /// The same, with the first row as the heading.
+    pub(crate) fn render_with_heading(&self, width: Option<usize>) -> String {
+        let text = self.render_within(width);
+        let (heading, rows) = text.split_once('\n').unwrap_or((&text, ""));
+        format!("{}\n{rows}", styled(HEADING, heading))
     }
 
     fn widths(&self) -> Vec<usize> {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
-        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max();
-        (0..columns).map(|column| width(column).unwrap_or_default()).collect()
+        let mut widths: Vec<usize> = Vec::new();
+        for row in &self.rows {
+            widths.resize(widths.len().max(row.len()), 0);
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.width().max(*width);
+            }
+        }
+        widths
     }
 
-    /// The rows, each behind an indent.
-    pub(crate) fn render(&self, indent: usize) -> String {
-        let widths = self.widths();
+    fn render_columns(&self, indent: usize, widths: &[usize]) -> String {
         let mut text = String::new();
         for row in &self.rows {
             let mut line = " ".repeat(indent);
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:width$}  "));
+            for (cell, width) in row.iter().zip(widths) {
+                let cell = truncate(cell, *width);
+                line.push_str(&cell);
+                line.push_str(&" ".repeat(width.saturating_sub(cell.width()) + GAP));
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -53,11 +73,19 @@ impl Table {
     }
 }
 
-fn cut(cell: &str, width: usize) -> String {
-    if cell.chars().count() <= width {
-        return cell.to_owned();
+fn truncate(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
     }
-    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    let mut truncated = String::new();
+    let mut left = width.saturating_sub(1);
+    for c in text.chars() {
+        let Some(rest) = left.checked_sub(c.width().unwrap_or_default()) else { break };
+        left = rest;
+        truncated.push(c);
+    }
+    truncated.push('…');
+    truncated
 }
 
 #[cfg(test)]
@@ -65,11 +93,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_text() {
+    fn table_columns_are_as_wide_as_their_widest_text() {
         let mut table = Table::default();
         table.row(["a", "b", "c"]);
         table.row(["ßß", "", "d\u{1b}[2J"]);
         table.row(["only"]);
         assert_eq!(table.render(1), " a     b  c\n ßß       d\u{fffd}[2J\n only\n");
+    }
+
+    #[test]
+    fn table_aligns_wide_and_combining_characters() {
+        let mut table = Table::default();
+        table.row(["日本", "x"]);
+        table.row(["e\u{301}", "y"]);
+        assert_eq!(table.render(0), "日本  x\ne\u{301}     y\n");
+    }
+
+    #[test]
+    fn table_truncates_by_columns() {
+        let mut table = Table::default();
+        table.row(["日本語日本語日本語", "z"]);
+        let text = table.render_within(Some(12));
+        assert_eq!(text, "日本語日…  z\n");
+        assert!(text.lines().all(|line| line.width() <= 12));
     }
 }

@@ -4,18 +4,17 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 16] = [
+pub(super) const ARROWS: [(&str, &[&str]); 17] = [
     (
         "deputy",
         &[
             "deputy-config",
             "deputy-coordinator",
             "deputy-core",
-            "deputy-http-server",
             "deputy-files",
+            "deputy-host",
             "deputy-link",
             "deputy-local",
-            "deputy-metrics",
             "deputy-observe",
             "deputy-payloads",
             "deputy-sandbox",
@@ -41,6 +40,25 @@ pub(super) const ARROWS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("deputy-core", &[]),
+    (
+        "deputy-host",
+        &[
+            "deputy-config",
+            "deputy-coordinator",
+            "deputy-core",
+            "deputy-files",
+            "deputy-http-server",
+            "deputy-link",
+            "deputy-local",
+            "deputy-metrics",
+            "deputy-observe",
+            "deputy-sandbox",
+            "deputy-sources",
+            "deputy-store",
+            "deputy-support",
+            "deputy-worker",
+        ],
+    ),
     ("deputy-http-server", &["deputy-core", "deputy-support"]),
     ("deputy-files", &[]),
     ("deputy-link", &["deputy-core", "deputy-support"]),

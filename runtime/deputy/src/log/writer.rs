@@ -1,4 +1,4 @@
-//! Lines on their way to stderr: a bounded queue, and the one thread that waits for the reader.
+//! The bounded queue of log lines, and the thread that writes them.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -8,35 +8,39 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that may wait.
-const LINES: usize = 4096;
+/// Lines in the queue, at most.
+const MAX_LINES: usize = 4096;
 
-/// Bytes of all lines that wait.
-const BYTES: usize = 1 << 20;
+/// Bytes of all lines in the queue, at most.
+const MAX_BYTES: usize = 1 << 20;
 
-/// How long the end of the process waits for the last lines.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long [`LogWriter::flush`] waits.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Puts lines into the queue, and never waits. Cheap to clone.
+/// Adds lines to the queue, and never waits. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct LogWriter(Arc<Queue>);
+pub(super) struct LogWriter(Arc<LogQueue>);
 
-struct Queue {
-    state: Mutex<State>,
+struct LogQueue {
+    lines: Mutex<QueuedLines>,
     filled: Condvar,
     emptied: Condvar,
     json: bool,
 }
 
 #[derive(Default)]
-struct State {
+struct QueuedLines {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     dropped: u64,
     writing: bool,
 }
 
-impl State {
+impl QueuedLines {
+    fn is_pending(&self) -> bool {
+        self.writing || self.dropped > 0 || !self.lines.is_empty()
+    }
+
     fn push(&mut self, line: Vec<u8>) {
         self.bytes += line.len();
         self.lines.push_back(line);
@@ -46,71 +50,73 @@ impl State {
 impl LogWriter {
     /// Starts the thread, which ends with the process.
     pub(super) fn start(stream: impl Write + Send + 'static, json: bool) -> io::Result<Self> {
-        let (filled, emptied) = (Condvar::new(), Condvar::new());
-        let queue = Arc::new(Queue { state: Mutex::default(), filled, emptied, json });
-        let own = Arc::clone(&queue);
-        thread::Builder::new().name("log".to_owned()).spawn(move || own.write(stream))?;
-        Ok(Self(queue))
+        let queue = Arc::new(LogQueue::new(json));
+        let writer = Self(Arc::clone(&queue));
+        thread::Builder::new().name("log".to_owned()).spawn(move || queue.write(stream))?;
+        Ok(writer)
     }
 
-    /// Waits a moment until nothing is queued. Says whether that is so.
+    /// Waits a moment for the queue to be empty, and returns whether it is.
     pub(super) fn flush(&self) -> bool {
-        let waits = |state: &mut State| state.writing || state.dropped > 0 || !state.lines.is_empty();
-        let waited = self.0.emptied.wait_timeout_while(self.0.state(), FAREWELL, waits);
+        let waited = self.0.emptied.wait_timeout_while(self.0.lock(), FLUSH_TIMEOUT, |queued| queued.is_pending());
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
-impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl LogQueue {
+    fn new(json: bool) -> Self {
+        Self { lines: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new(), json }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueuedLines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, line: &[u8]) {
-        let mut state = self.state();
-        // The report stands where the lines are missing.
-        let report = (state.dropped > 0).then(|| self.report(state.dropped));
+        let mut queued = self.lock();
+        // The report comes where the lines are missing.
+        let report = (queued.dropped > 0).then(|| self.report(queued.dropped));
         let added = line.len().saturating_add(report.as_ref().map_or(0, Vec::len));
-        if state.lines.len() >= LINES || state.bytes.saturating_add(added) > BYTES {
-            state.dropped = state.dropped.saturating_add(1);
+        if queued.lines.len() >= MAX_LINES || queued.bytes.saturating_add(added) > MAX_BYTES {
+            queued.dropped = queued.dropped.saturating_add(1);
             return;
         }
         if let Some(report) = report {
-            state.dropped = 0;
-            state.push(report);
+            queued.dropped = 0;
+            queued.push(report);
         }
-        state.push(line.to_owned());
+        queued.push(line.to_owned());
         self.filled.notify_one();
     }
 
-    /// Writes what comes. A stream that is gone takes its lines along.
+    /// Writes lines forever. Lines for a closed stream are lost.
     fn write(&self, mut stream: impl Write) {
         loop {
             let next = self.next();
-            drop(stream.write_all(&next).and_then(|()| stream.flush()));
+            stream.write_all(&next).and_then(|()| stream.flush()).ok();
         }
     }
 
     fn next(&self) -> Vec<u8> {
-        let mut state = self.state();
-        state.writing = false;
+        let mut queued = self.lock();
+        queued.writing = false;
         loop {
-            if let Some(line) = state.lines.pop_front() {
-                state.bytes = state.bytes.saturating_sub(line.len());
-                state.writing = true;
+            if let Some(line) = queued.lines.pop_front() {
+                queued.bytes = queued.bytes.saturating_sub(line.len());
+                queued.writing = true;
                 return line;
             }
-            if state.dropped > 0 {
-                state.writing = true;
-                return self.report(std::mem::take(&mut state.dropped));
+            if queued.dropped > 0 {
+                queued.writing = true;
+                return self.report(std::mem::take(&mut queued.dropped));
             }
             self.emptied.notify_all();
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            queued = self.filled.wait(queued).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn report(&self, dropped: u64) -> Vec<u8> {
-        let text = "lines of the log were dropped, because stderr was not read";
+        let text = "log lines dropped because stderr was not read";
         let line = if self.json {
             serde_json::json!({
                 "level": "WARN",
@@ -126,7 +132,7 @@ impl Queue {
 }
 
 impl Write for LogWriter {
-    /// The subscriber writes each line at once.
+    /// The subscriber writes whole lines.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line);
         Ok(line.len())
@@ -174,7 +180,7 @@ mod tests {
         let ((allow, allowed), (lines, read)) = (mpsc::channel(), mpsc::channel());
         let mut writer = LogWriter::start(Pipe { allowed, lines }, true).unwrap();
         // One line may be with the thread.
-        let most = LINES + 1;
+        let most = MAX_LINES + 1;
         for number in 0..most + 7 {
             writer.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
@@ -191,25 +197,24 @@ mod tests {
             }
             kept.push(line);
         };
-        assert!((LINES..=most).contains(&kept.len()), "{}", kept.len());
+        assert!((MAX_LINES..=most).contains(&kept.len()), "{}", kept.len());
         assert_eq!(report["fields"]["dropped"], most + 7 - kept.len());
         assert!(writer.flush());
     }
 
     #[test]
     fn log_queue_is_bounded_in_bytes() {
-        let (filled, emptied) = (Condvar::new(), Condvar::new());
-        let queue = Queue { state: Mutex::default(), filled, emptied, json: false };
-        let quarter = vec![b'a'; BYTES / 4];
+        let queue = LogQueue::new(false);
+        let quarter = vec![b'a'; MAX_BYTES / 4];
         for _ in 0..8 {
             queue.push(&quarter);
         }
-        assert_eq!(queue.state().dropped, 4);
+        assert_eq!(queue.lock().dropped, 4);
         queue.next();
         queue.push(&quarter);
-        assert_eq!(queue.state().dropped, 5, "the line and the report together are over the bound");
+        assert_eq!(queue.lock().dropped, 5, "the line and the report together are over the bound");
         queue.push(b"short");
-        let state = queue.state();
-        assert!(state.bytes <= BYTES && state.dropped == 0, "{} bytes, {} dropped", state.bytes, state.dropped);
+        let queued = queue.lock();
+        assert!(queued.bytes <= MAX_BYTES && queued.dropped == 0, "{} bytes, {} dropped", queued.bytes, queued.dropped);
     }
 }

@@ -1,0 +1,136 @@
+//! What `deputy check` finds out about groups of workers and their receivers.
+
+use std::collections::BTreeSet;
+
+use deputy_config::{ReceiverComponent, WorkerGroup, WorkersSection};
+use deputy_core::{GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
+use deputy_host::rejected_settings;
+use deputy_sandbox::{ComponentKind, Sandbox};
+use serde::Serialize;
+
+use crate::commands::inspect::ComponentJson;
+use crate::error::{CommandError, ErrorJson};
+use crate::exit::Exit;
+use crate::print::{ERROR, GOOD, HEADING, bytes, sanitize, styled};
+use crate::table::Table;
+
+/// Where workers connect.
+#[derive(Serialize)]
+pub(super) struct WorkersJson {
+    listen: String,
+    advertise: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct GroupJson {
+    name: String,
+    pub(super) ok: bool,
+    instances: Vec<String>,
+    receivers: Vec<GroupReceiverJson>,
+}
+
+#[derive(Serialize)]
+struct GroupReceiverJson {
+    name: String,
+    ok: bool,
+    component: String,
+    instances: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loaded: Option<ComponentJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorJson>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReceiverError {
+    #[error("{path} is a provider, not a receiver: a receiver exports the interface `receiver`")]
+    Provider { path: String },
+    #[error("{path} has another SHA-256 than the configured one: {found}")]
+    Digest { path: String, found: String },
+    #[error("the receiver rejects its settings: {message}")]
+    Settings { message: String },
+}
+
+impl From<&WorkersSection> for WorkersJson {
+    fn from(workers: &WorkersSection) -> Self {
+        Self { listen: workers.listen.to_string(), advertise: workers.advertise.to_string() }
+    }
+}
+
+pub(super) async fn check(sandbox: &Sandbox, name: &GroupName, group: &WorkerGroup) -> GroupJson {
+    let mut receivers = Vec::new();
+    for (name, receiver) in &group.receivers {
+        receivers.push(check_receiver(sandbox, name, receiver).await);
+    }
+    let ok = receivers.iter().all(|receiver| receiver.ok);
+    GroupJson { name: name.to_string(), ok, instances: names(&group.instances), receivers }
+}
+
+async fn check_receiver(sandbox: &Sandbox, name: &ReceiverName, receiver: &ReceiverComponent) -> GroupReceiverJson {
+    let loaded = load(sandbox, name, receiver).await;
+    let error = loaded.as_ref().err().map(CommandError::json);
+    GroupReceiverJson {
+        name: name.to_string(),
+        ok: error.is_none(),
+        component: receiver.component.display().to_string(),
+        instances: names(&receiver.instances),
+        loaded: loaded.ok(),
+        error,
+    }
+}
+
+async fn load(
+    sandbox: &Sandbox,
+    name: &ReceiverName,
+    receiver: &ReceiverComponent,
+) -> Result<ComponentJson, CommandError> {
+    let info = sandbox.inspect(&receiver.component).await?;
+    let path = receiver.component.display().to_string();
+    if receiver.sha256.is_some_and(|digest| digest != info.digest) {
+        let found = info.digest.to_string();
+        return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Digest { path, found }));
+    }
+    if let ComponentKind::Provider = info.kind {
+        return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Provider { path }));
+    }
+    let plan = ReceiverPlan {
+        name: name.clone(),
+        component: receiver.component.clone(),
+        sha256: receiver.sha256,
+        settings: receiver.settings.clone(),
+        limits: Limits::default().with(&receiver.limits),
+    };
+    match rejected_settings(&sandbox.load_receiver(&plan).await?).await {
+        Some(message) => Err(CommandError::new(Exit::Misconfigured, ReceiverError::Settings { message })),
+        None => Ok(ComponentJson::from(&info)),
+    }
+}
+
+fn names(names: &BTreeSet<InstanceName>) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+impl GroupJson {
+    pub(super) fn text(&self) -> String {
+        let (style, state) = if self.ok { (GOOD, "ok") } else { (ERROR, "not ok") };
+        let mut text = format!("group {}: {}\n", styled(HEADING, &self.name), styled(style, state));
+        let mut table = Table::default();
+        table.row(["gets", &self.instances.join(", ")]);
+        for receiver in &self.receivers {
+            table.row(["receiver", &format!("{}, for {}", receiver.name, receiver.instances.join(", "))]);
+            table.row(["component", &receiver.component]);
+            if let Some(loaded) = &receiver.loaded {
+                table.row(["", &format!("{}, {}", loaded.kind, bytes(loaded.size))]);
+                table.row(["sha256", &loaded.sha256]);
+            }
+        }
+        text.push_str(&table.render(2));
+        for receiver in &self.receivers {
+            let Some(error) = &receiver.error else { continue };
+            text.push_str(&format!("  {}: {}\n", styled(ERROR, &receiver.name), sanitize(&error.message)));
+            error.causes.iter().for_each(|cause| text.push_str(&format!("    because {}\n", sanitize(cause))));
+        }
+        text.push('\n');
+        text
+    }
+}

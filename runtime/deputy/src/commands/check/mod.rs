@@ -1,0 +1,125 @@
+//! `deputy check`
+
+mod groups;
+mod instance;
+mod worker;
+
+use std::sync::Arc;
+
+use clap::Args;
+use deputy_config::{Colour, CoordinatorFile, Finding};
+use deputy_host::coordinator::no_instance_warning;
+use deputy_observe::Audit;
+use serde::Serialize;
+
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::{ERROR, GOOD, WARNING, sanitize, styled};
+use groups::{GroupJson, WorkersJson};
+use instance::InstanceJson;
+
+/// Check the configuration, the secrets and the components
+///
+/// Reads the configuration, reads every secret, loads every component that is enabled, and compares what each one imports with
+/// what it is granted. Obtains nothing. Checks a worker's configuration in the same way.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy check
+  deputy check --config /etc/deputy/deputy.toml
+  deputy check --config /etc/deputy/worker.toml
+  deputy check --json | jq .ok")]
+pub(crate) struct CheckArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct CoordinatorCheckJson {
+    schema: u32,
+    ok: bool,
+    config: String,
+    warnings: Vec<Finding>,
+    instances: Vec<InstanceJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<WorkersJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupJson>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &CheckArgs) -> Result<Exit, CommandError> {
+    match context.named_worker_config()? {
+        Some(path) => worker::check(context, &path, arguments.json).await,
+        None => check_coordinator(context, arguments.json).await,
+    }
+}
+
+async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, CommandError> {
+    let config = context.configuration()?;
+    print_warnings(context, &config);
+    let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
+    let mut instances = Vec::new();
+    for entry in config.instances.values() {
+        let checked = instance::check(&sandbox, entry).await;
+        if !json {
+            context.stdout(&checked.text())?;
+        }
+        instances.push(checked);
+    }
+    let mut groups = Vec::new();
+    for (name, group) in &config.groups {
+        let checked = groups::check(&sandbox, name, group).await;
+        if !json {
+            context.stdout(&checked.text())?;
+        }
+        groups.push(checked);
+    }
+    let ok = instances.iter().all(|instance| instance.ok) && groups.iter().all(|group| group.ok);
+    if json {
+        context.json(&CoordinatorCheckJson {
+            schema: SCHEMA,
+            ok,
+            config: config.path.display().to_string(),
+            warnings: config.warnings.findings().collect(),
+            instances,
+            workers: config.coordinator.workers.as_ref().map(WorkersJson::from),
+            groups,
+        })?;
+    } else {
+        context.stdout(&summary(&config, &instances, &groups))?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+fn print_warnings(context: &Context, config: &CoordinatorFile) {
+    context.printer.stderr(&config.warnings.render(Colour::Always));
+    if !config.warnings.is_empty() {
+        context.printer.stderr("\n");
+    }
+    context.print_unused_proxy_warning();
+    if let Some(warning) = no_instance_warning(config) {
+        context.printer.labelled(WARNING, "warning", warning);
+    }
+}
+
+fn summary(config: &CoordinatorFile, instances: &[InstanceJson], groups: &[GroupJson]) -> String {
+    let enabled = instances.iter().filter(|instance| instance.enabled).count();
+    let failed =
+        instances.iter().filter(|instance| !instance.ok).count() + groups.iter().filter(|group| !group.ok).count();
+    let mut text = format!("{}: {}", sanitize(&config.path.display().to_string()), count(enabled, "instance"));
+    if !groups.is_empty() {
+        text.push_str(&format!(", {}", count(groups.len(), "group")));
+    }
+    if let Some(workers) = &config.coordinator.workers {
+        text.push_str(&format!(", workers connect to {}", workers.advertise));
+    }
+    match failed {
+        0 => format!("{text}, {}\n", styled(GOOD, "all ok")),
+        failed => format!("{text}, {}\n", styled(ERROR, format!("{failed} not ok"))),
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

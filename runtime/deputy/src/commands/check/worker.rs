@@ -1,0 +1,205 @@
+//! `deputy check` of a worker's configuration.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
+use deputy_core::{ByteSize, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line};
+use deputy_host::rejected_settings;
+use deputy_host::sandbox::open_without_state;
+use deputy_host::worker::receiver_policies;
+use deputy_observe::Audit;
+use deputy_sandbox::Sandbox;
+use deputy_sources::{SourceContext, SourceError, ValueShape};
+use deputy_worker::ReceiverPolicies;
+use deputy_worker::unit::{self, PublishError};
+use serde::Serialize;
+
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::{ERROR, GOOD, HEADING, sanitize, styled};
+use crate::table::Table;
+
+#[derive(Serialize)]
+struct WorkerCheckJson {
+    schema: u32,
+    ok: bool,
+    config: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Finding>,
+    receivers: Vec<WorkerReceiverJson>,
+    /// In which files are published.
+    directories: Vec<PathJson>,
+    /// The files that the worker reads.
+    files: Vec<PathJson>,
+}
+
+#[derive(Serialize)]
+struct PathJson {
+    path: String,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// A receiver of the worker's own, or its settings for one that the coordinator chooses.
+#[derive(Serialize)]
+struct WorkerReceiverJson {
+    name: String,
+    ok: bool,
+    output: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    instances: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Loads the worker's own receivers, and checks its directories and files. Joins no coordinator and applies nothing.
+pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<Exit, CommandError> {
+    let config = WorkerConfig::load(path)?;
+    context.printer.stderr(&config.warnings.render(Colour::Always));
+    context.print_unused_proxy_warning();
+    let state_dir = context.worker_state_dir(config.state_dir.as_deref())?;
+    let policies = receiver_policies(&config, &state_dir).await?;
+    let platform = context.platform()?;
+    let sandbox = open_without_state(state_dir, config.key.as_ref(), Arc::new(Audit::nowhere()), &platform).await?;
+    let mut receivers = Vec::new();
+    for (name, receiver) in &config.receivers {
+        let output = policies.plan(name).directory.join(name.as_str());
+        receivers.push(check_receiver(&sandbox, name, receiver.component(), &output).await);
+    }
+    let directories = check_directories(&policies);
+    let files = check_files(&config, &platform.sources).await;
+    let ok = receivers.iter().all(|receiver| receiver.ok) && directories.iter().chain(&files).all(|path| path.ok);
+    let checked = WorkerCheckJson {
+        schema: SCHEMA,
+        ok,
+        config: config.path.display().to_string(),
+        warnings: config.warnings.findings().collect(),
+        receivers,
+        directories,
+        files,
+    };
+    if json {
+        context.json(&checked)?;
+    } else {
+        context.stdout(&checked.text())?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+async fn check_receiver(
+    sandbox: &Sandbox,
+    name: &ReceiverName,
+    component: Option<&ReceiverComponent>,
+    output: &Path,
+) -> WorkerReceiverJson {
+    let loaded = match component {
+        Some(component) => Some(load(sandbox, name, component).await),
+        None => None,
+    };
+    WorkerReceiverJson {
+        name: name.to_string(),
+        ok: !matches!(loaded, Some(Err(_))),
+        output: output.display().to_string(),
+        component: component.map(|component| component.component.display().to_string()),
+        sha256: loaded.as_ref().and_then(|loaded| loaded.as_ref().ok()).cloned(),
+        instances: component.iter().flat_map(|component| &component.instances).map(ToString::to_string).collect(),
+        error: loaded.and_then(Result::err),
+    }
+}
+
+/// The directories of receivers. That one belongs to another user is no error: the worker may run as that user.
+fn check_directories(policies: &ReceiverPolicies) -> Vec<PathJson> {
+    let directories: BTreeSet<&PathBuf> =
+        [&policies.default].into_iter().chain(policies.receivers.values()).map(|policy| &policy.directory).collect();
+    directories
+        .into_iter()
+        .map(|directory| {
+            let error = unit::check(directory).err();
+            PathJson {
+                path: directory.display().to_string(),
+                ok: error.as_ref().is_none_or(|error| !error.is_slow() || matches!(error, PublishError::Owner { .. })),
+                error: error.map(|error| in_one_line(&error)),
+            }
+        })
+        .collect()
+}
+
+/// The files of the join string and of the key. A used join string may be gone.
+async fn check_files(config: &WorkerConfig, sources: &SourceContext) -> Vec<PathJson> {
+    let mut files = Vec::new();
+    for (source, is_required) in [(&config.join, false), (&config.key, true)] {
+        let Some(source @ SecretSource::File(path)) = source else { continue };
+        let error = deputy_sources::read(source, ValueShape::bytes(ByteSize::kib(4)), sources).await.err();
+        let error = error.filter(|error| is_required || !is_not_found(error));
+        files.push(PathJson {
+            path: path.display().to_string(),
+            // The worker may run as the user that owns it.
+            ok: matches!(error, None | Some(SourceError::Owner { .. })),
+            error: error.map(|error| in_one_line(&error)),
+        });
+    }
+    files
+}
+
+fn is_not_found(error: &SourceError) -> bool {
+    matches!(error, SourceError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+/// The component's SHA-256, or why it cannot be loaded.
+async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverComponent) -> Result<String, String> {
+    let plan = ReceiverPlan {
+        name: name.clone(),
+        component: component.component.clone(),
+        sha256: component.sha256,
+        settings: component.settings.clone(),
+        limits: Limits::default().with(&component.limits),
+    };
+    let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+    match rejected_settings(&receiver).await {
+        Some(message) => Err(format!("the receiver rejects its settings: {message}")),
+        None => Ok(receiver.inspection().digest.to_string()),
+    }
+}
+
+impl WorkerCheckJson {
+    fn text(&self) -> String {
+        let mut text: String = self.receivers.iter().map(WorkerReceiverJson::text).collect();
+        for path in self.directories.iter().chain(&self.files) {
+            if let Some(error) = &path.error {
+                text.push_str(&format!("{}: {}\n", styled(ERROR, sanitize(&path.path)), sanitize(error)));
+            }
+        }
+        text.push_str(&format!("{}: {}\n", self.config, ok_or_not(self.ok)));
+        text
+    }
+}
+
+impl WorkerReceiverJson {
+    fn text(&self) -> String {
+        let mut table = Table::default();
+        table.row(["component", self.component.as_deref().unwrap_or("chosen by the coordinator")]);
+        for (label, value) in [("sha256", &self.sha256), ("because", &self.error)] {
+            if let Some(value) = value {
+                table.row([label, value]);
+            }
+        }
+        if !self.instances.is_empty() {
+            table.row(["for", &self.instances.join(", ")]);
+        }
+        table.row(["files in", &self.output]);
+        let heading = styled(HEADING, &self.name);
+        format!("receiver {heading}: {}\n{}\n", ok_or_not(self.ok), table.render(2))
+    }
+}
+
+fn ok_or_not(ok: bool) -> String {
+    if ok { styled(GOOD, "ok") } else { styled(ERROR, "not ok") }
+}

@@ -1,0 +1,27 @@
+//! `deputy completions`
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+/// Print a script that completes deputy's command line in a shell
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy completions bash > /etc/bash_completion.d/deputy
+  deputy completions zsh > ~/.zfunc/_deputy
+  deputy completions fish > ~/.config/fish/completions/deputy.fish")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+pub(crate) fn run(context: &Context, arguments: &CompletionsArgs) -> Result<Exit, CommandError> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "deputy", &mut script);
+    context.stdout(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,234 @@
+//! `deputy inspect`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueHint};
+use deputy_core::grant::Grant;
+use deputy_core::{Instance, Limits, NameError, ReceiverPlan, Services, in_one_line};
+use deputy_observe::Audit;
+use deputy_sandbox::{ComponentInfo, ComponentKind, Import, Sandbox};
+use serde::Serialize;
+
+use crate::capability::{Capability, Decision, unknown_imports};
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::{HEADING, bytes, sanitize, styled};
+use crate::table::Table;
+
+/// Show what a component is, what it can do and what it can never do
+///
+/// A component can only do what it imports, so its list of imports says what it can never do, whatever it is granted and whoever
+/// wrote it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy inspect s3-sts.wasm
+  deputy inspect s3-sts.wasm --json | jq -r .sha256")]
+pub(crate) struct InspectArgs {
+    /// The component
+    #[arg(value_name = "FILE.wasm", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ComponentJson {
+    pub(crate) kind: String,
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+    pub(crate) exports: ExportsJson,
+    pub(crate) imports: Vec<ImportJson>,
+}
+
+/// The contract's optional interfaces.
+#[derive(Serialize)]
+pub(crate) struct ExportsJson {
+    pub(crate) renewal: bool,
+    pub(crate) revocation: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ImportJson {
+    interface: String,
+    functions: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct InspectJson<'a> {
+    schema: u32,
+    path: String,
+    /// `null` for a receiver.
+    service: Option<&'a str>,
+    /// Of a receiver: names, or `*` for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    services: Option<&'a [String]>,
+    #[serde(flatten)]
+    component: ComponentJson,
+    can_if_granted: Vec<&'static str>,
+    /// Without a grant.
+    can: Vec<&'static str>,
+    /// Imported, and given to no component.
+    in_vain: Vec<&'static str>,
+    cannot: Vec<&'static str>,
+    unknown_imports: Vec<&'a str>,
+}
+
+impl From<&ComponentInfo> for ComponentJson {
+    fn from(info: &ComponentInfo) -> Self {
+        Self {
+            kind: info.kind.to_string(),
+            sha256: info.digest.to_string(),
+            size: info.size,
+            exports: ExportsJson { renewal: info.renews, revocation: info.revokes },
+            imports: info.imports.iter().map(ImportJson::from).collect(),
+        }
+    }
+}
+
+impl From<&Import> for ImportJson {
+    fn from(import: &Import) -> Self {
+        Self { interface: import.interface.clone(), functions: import.functions.clone() }
+    }
+}
+
+pub(crate) async fn run(context: &Context, arguments: &InspectArgs) -> Result<Exit, CommandError> {
+    let audit = Arc::new(Audit::nowhere());
+    let sandbox = match context.named_configuration()? {
+        Some(config) => context.sandbox(&config, audit).await?,
+        None => context.sandbox_without_config(audit).await?,
+    };
+    let info = sandbox.inspect(&arguments.file).await?;
+    let services = services(&sandbox, &arguments.file, &info).await;
+    if arguments.json {
+        context.json(&json(&arguments.file, &info, services.as_deref().ok()))?;
+    } else {
+        context.stdout(&text(&arguments.file, &info, &services))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The services that the component names, or why it does not. It is called without a grant.
+async fn services(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Vec<String>, String> {
+    match info.kind {
+        ComponentKind::Provider => {
+            let instance = Instance {
+                name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
+                component: path.to_owned(),
+                sha256: Some(info.digest),
+                settings: BTreeMap::new(),
+                grant: Grant::default(),
+                sources: BTreeMap::new(),
+                limits: Limits::default(),
+            };
+            let provider = sandbox.load(&instance).await.map_err(|error| in_one_line(&error))?;
+            let service = provider.service_name().await.result.map_err(|error| error.to_string())?;
+            Ok(vec![service.to_string()])
+        }
+        ComponentKind::Receiver => {
+            let plan = ReceiverPlan {
+                name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
+                component: path.to_owned(),
+                sha256: Some(info.digest),
+                settings: BTreeMap::new(),
+                limits: Limits::default(),
+            };
+            let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+            Ok(match receiver.services().await.result.map_err(|error| error.to_string())? {
+                Services::Any => vec!["*".to_owned()],
+                Services::Named(names) => names.iter().map(ToString::to_string).collect(),
+            })
+        }
+    }
+}
+
+fn json<'a>(path: &Path, info: &'a ComponentInfo, services: Option<&'a [String]>) -> InspectJson<'a> {
+    InspectJson {
+        schema: SCHEMA,
+        path: path.display().to_string(),
+        service: services
+            .filter(|_| info.kind == ComponentKind::Provider)
+            .and_then(<[String]>::first)
+            .map(String::as_str),
+        services: services.filter(|_| info.kind == ComponentKind::Receiver),
+        component: ComponentJson::from(info),
+        can_if_granted: keys(&imported(info, Decision::ByGrant)),
+        can: keys(&imported(info, Decision::Always)),
+        in_vain: keys(&imported(info, Decision::Never)),
+        cannot: keys(&not_imported(info)),
+        unknown_imports: unknown_imports(info).collect(),
+    }
+}
+
+fn keys(capabilities: &[Capability]) -> Vec<&'static str> {
+    capabilities.iter().map(|capability| capability.key()).collect()
+}
+
+fn imported(info: &ComponentInfo, decision: Decision) -> Vec<Capability> {
+    Capability::ALL.into_iter().filter(|c| c.decision(info.kind) == decision && c.is_imported(info)).collect()
+}
+
+/// Capabilities that a component of this kind could have and does not import.
+fn not_imported(info: &ComponentInfo) -> Vec<Capability> {
+    Capability::ALL
+        .into_iter()
+        .filter(|c| !c.is_imported(info))
+        .filter(|c| *c != Capability::Outputs || info.kind == ComponentKind::Receiver)
+        .collect()
+}
+
+fn text(path: &Path, info: &ComponentInfo, services: &Result<Vec<String>, String>) -> String {
+    let mut text = format!("{}\n", styled(HEADING, sanitize(&path.display().to_string())));
+    text.push_str(&facts(info, services).render(2));
+    let never = match info.kind {
+        ComponentKind::Provider => "Never, whatever it is granted",
+        ComponentKind::Receiver => "Never",
+    };
+    let cannot: Vec<String> = not_imported(info).iter().map(|c| format!("cannot {}", c.words())).collect();
+    text.push_str(&section("Can, where the operator grants it", words(&imported(info, Decision::ByGrant))));
+    text.push_str(&section("Can", words(&imported(info, Decision::Always))));
+    text.push_str(&section(never, cannot));
+    text.push_str(&section("Imports, but no component may", words(&imported(info, Decision::Never))));
+    text.push_str(&section("Imports that deputy does not know", unknown_imports(info).map(str::to_owned).collect()));
+    text
+}
+
+fn facts(info: &ComponentInfo, services: &Result<Vec<String>, String>) -> Table {
+    let mut table = Table::default();
+    table.row(["kind", &info.kind.to_string()]);
+    let title = match info.kind {
+        ComponentKind::Provider => "service",
+        ComponentKind::Receiver => "services",
+    };
+    match services {
+        Ok(names) if names.iter().any(|name| name == "*") => table.row([title, "all"]),
+        Ok(names) => table.row([title, &names.join(", ")]),
+        Err(reason) => table.row([title, &format!("unknown: {reason}")]),
+    }
+    if info.kind == ComponentKind::Provider {
+        table.row(["renews", yes_or_no(info.renews)]);
+        table.row(["revokes", yes_or_no(info.revokes)]);
+    }
+    table.row(["size", &bytes(info.size)]);
+    table.row(["sha256", &info.digest.to_string()]);
+    table
+}
+
+fn section(title: &str, lines: Vec<String>) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {}\n", sanitize(line))).collect();
+    format!("\n{}\n{lines}", styled(HEADING, title))
+}
+
+fn words(capabilities: &[Capability]) -> Vec<String> {
+    capabilities.iter().map(|capability| capability.words().to_owned()).collect()
+}
+
+fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}

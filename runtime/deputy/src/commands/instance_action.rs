@@ -1,0 +1,42 @@
+//! What `deputy renew` and `deputy revoke` share: both ask the coordinator to do something with one instance.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::socket_args::ControlSocketArgs;
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+#[derive(Debug, Args)]
+pub(crate) struct InstanceArgs {
+    /// The name of an instance
+    pub(crate) instance: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    pub(crate) socket: ControlSocketArgs,
+}
+
+#[derive(Serialize)]
+struct InstanceActionJson<'a> {
+    schema: u32,
+    done: &'static str,
+    instance: &'a str,
+}
+
+/// Prints that the coordinator has begun it.
+pub(crate) fn print(
+    context: &Context,
+    arguments: &InstanceArgs,
+    action: &'static str,
+    text: &str,
+) -> Result<Exit, CommandError> {
+    if arguments.json {
+        context.json(&InstanceActionJson { schema: SCHEMA, done: action, instance: &arguments.instance })?;
+    } else {
+        context.stdout(&format!("{}: {text}\n", arguments.instance))?;
+    }
+    Ok(Exit::Done)
+}

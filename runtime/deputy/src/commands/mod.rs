@@ -1,0 +1,49 @@
+//! One file for each command: its arguments, and what it does with them.
+
+pub(crate) mod check;
+pub(crate) mod compile_component;
+pub(crate) mod completions;
+pub(crate) mod exec;
+pub(crate) mod exit_codes;
+pub(crate) mod get;
+pub(crate) mod inspect;
+mod instance_action;
+pub(crate) mod obtain;
+pub(crate) mod reload;
+pub(crate) mod renew;
+pub(crate) mod revoke;
+pub(crate) mod run;
+mod socket_args;
+pub(crate) mod state;
+pub(crate) mod status;
+pub(crate) mod token;
+pub(crate) mod worker;
+pub(crate) mod workers;
+
+use crate::cli::Command;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
+    match command {
+        Command::Check(arguments) => check::run(context, arguments).await,
+        // `main` runs it without a runtime.
+        Command::CompileComponent(_) => Ok(Exit::Internal),
+        Command::Completions(arguments) => completions::run(context, arguments),
+        Command::Exec(arguments) => exec::run(context, arguments).await,
+        Command::ExitCodes(arguments) => exit_codes::run(context, arguments),
+        Command::Get(arguments) => get::run(context, arguments).await,
+        Command::Inspect(arguments) => inspect::run(context, arguments).await,
+        Command::Obtain(arguments) => obtain::run(context, arguments).await,
+        Command::Reload(arguments) => reload::run(context, arguments).await,
+        Command::Renew(arguments) => renew::run(context, arguments).await,
+        Command::Revoke(arguments) => revoke::run(context, arguments).await,
+        Command::Run(arguments) => run::run(context, arguments).await,
+        Command::State(arguments) => state::run(context, arguments).await,
+        Command::Status(arguments) => status::run(context, arguments).await,
+        Command::Token(arguments) => token::run(context, arguments).await,
+        Command::Workers(arguments) => workers::run(context, arguments).await,
+        Command::Worker(arguments) => worker::run(context, arguments).await,
+    }
+}

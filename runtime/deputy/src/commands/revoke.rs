@@ -1,0 +1,26 @@
+//! `deputy revoke`
+
+use clap::Args;
+
+use super::instance_action::{self, InstanceArgs};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+/// Make the coordinator revoke the lease of an instance
+///
+/// The lease is withdrawn at once, and a new one is obtained. Only a component that exports `revocation` supports this:
+/// `deputy inspect` shows it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy revoke oauth-lab
+  deputy revoke oauth-lab --json")]
+pub(crate) struct RevokeArgs {
+    #[command(flatten)]
+    target: InstanceArgs,
+}
+
+pub(crate) async fn run(context: &Context, RevokeArgs { target }: &RevokeArgs) -> Result<Exit, CommandError> {
+    target.socket.client(context)?.revoke(&target.instance).await?;
+    instance_action::print(context, target, "revoke", "revoking its leases; `deputy status` shows when that is done")
+}

@@ -1,0 +1,169 @@
+//! `deputy state`
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueHint};
+use deputy_coordinator::Restoring;
+use deputy_host::state::StateDirectory;
+use deputy_store::MAX_ARCHIVE;
+use serde::Serialize;
+
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::payload_file::PayloadFile;
+
+/// Back up what cannot be obtained again, restore it, or change the master key
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy state backup /backup/deputy.sealed
+  deputy state restore /backup/deputy.sealed
+  deputy state rekey")]
+pub(crate) struct StateArgs {
+    #[command(subcommand)]
+    command: StateSubcommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StateSubcommand {
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
+    Rekey(RekeyArgs),
+}
+
+/// Write the certificate authority and the records of workers to a sealed file
+///
+/// Works while a coordinator runs. The file can be opened only with the master key, which is not in it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy state backup /backup/deputy.sealed")]
+struct BackupArgs {
+    /// The file to write
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Restore from a backup what is missing or damaged in the state
+///
+/// Does not work while a coordinator runs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy state restore /backup/deputy.sealed
+  deputy state restore --replace /backup/deputy.sealed")]
+struct RestoreArgs {
+    /// The backup
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Replace what is in the state as well
+    #[arg(long)]
+    replace: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Seal the state with another master key
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy state rekey
+  deputy state rekey --new-key /etc/deputy/new.key")]
+struct RekeyArgs {
+    /// The file of the new key [default: generate one, if the current key is in the state directory]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    new_key: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct StateActionJson<'a> {
+    schema: u32,
+    done: &'static str,
+    file: Option<&'a Path>,
+    values: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<usize>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &StateArgs) -> Result<Exit, CommandError> {
+    let config = context.configuration()?;
+    let state = StateDirectory {
+        path: context.state_dir(Some(&config))?,
+        key: config.coordinator.key,
+        platform: context.platform()?,
+    };
+    match &arguments.command {
+        StateSubcommand::Backup(arguments) => backup(context, &state, arguments).await?,
+        StateSubcommand::Restore(arguments) => restore(context, &state, arguments).await?,
+        StateSubcommand::Rekey(arguments) => rekey(context, &state, arguments).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn backup(context: &Context, state: &StateDirectory, arguments: &BackupArgs) -> Result<(), CommandError> {
+    let file = PayloadFile::prepare(&arguments.file)?;
+    let (sealed, values) = state.backup(context.now()).await?;
+    file.commit(&sealed)?;
+    if arguments.json {
+        let file = Some(arguments.file.as_path());
+        return context.json(&StateActionJson { schema: SCHEMA, done: "backup", file, values, kept: None });
+    }
+    context.stdout(&format!(
+        "{values} values in {}, sealed with the master key: keep a copy of that key in another place\n",
+        arguments.file.display()
+    ))
+}
+
+async fn restore(context: &Context, state: &StateDirectory, arguments: &RestoreArgs) -> Result<(), CommandError> {
+    let sealed = read(&arguments.file)
+        .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the backup"))?;
+    let restoring = if arguments.replace { Restoring::All } else { Restoring::Missing };
+    let summary = state.restore(sealed, restoring).await?;
+    if arguments.json {
+        return context.json(&StateActionJson {
+            schema: SCHEMA,
+            done: "restore",
+            file: Some(&arguments.file),
+            values: summary.written,
+            kept: Some(summary.kept),
+        });
+    }
+    context.stdout(&format!(
+        "{} values restored, {} unchanged\nworkers that enrolled after the backup must enrol again; repeat each removal and ban \
+         of a worker since the backup\n",
+        summary.written, summary.kept
+    ))
+}
+
+async fn rekey(context: &Context, state: &StateDirectory, arguments: &RekeyArgs) -> Result<(), CommandError> {
+    let values = state.rekey(arguments.new_key.clone()).await?;
+    if arguments.json {
+        let file = arguments.new_key.as_deref();
+        return context.json(&StateActionJson { schema: SCHEMA, done: "rekey", file, values, kept: None });
+    }
+    let next_step = match &arguments.new_key {
+        Some(path) => {
+            format!("write key = {{ file = {:?} }} in [coordinator] before the next start", path.display())
+        }
+        None => "the new key is in the state directory".to_owned(),
+    };
+    context.stdout(&format!(
+        "{values} values sealed with the new key; {next_step}; old backups need the old key, so make a new backup\n"
+    ))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+    File::open(path)?.take(MAX_ARCHIVE.as_u64() + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_ARCHIVE.as_u64() {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_ARCHIVE}")));
+    }
+    Ok(bytes)
+}

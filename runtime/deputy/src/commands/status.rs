@@ -1,0 +1,216 @@
+//! `deputy status`
+
+use std::time::Duration;
+
+use clap::Args;
+use deputy_coordinator::ControlClient;
+use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus};
+use deputy_local::SocketClientError;
+use deputy_support::pause;
+use serde::Serialize;
+
+use super::socket_args::ControlSocketArgs;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::WARNING;
+use crate::relative_time::{in_or_ago, short_time, valid_for};
+use crate::table::Table;
+
+/// How often `--watch` asks.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Reasons are truncated to this many characters in the overview. `deputy status INSTANCE` has all of it.
+const MAX_REASON: usize = 120;
+
+/// Show the coordinator's instances, leases and failures
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy status
+  deputy status s3-prod
+  deputy status --watch
+  deputy status --json | jq .ready")]
+pub(crate) struct StatusArgs {
+    /// Show one instance in detail
+    instance: Option<String>,
+    /// Refresh every second until interrupted
+    #[arg(long)]
+    watch: bool,
+    /// Print one JSON object, or one per line with --watch
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: ControlSocketArgs,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &StatusArgs) -> Result<Exit, CommandError> {
+    let client = arguments.socket.client(context)?;
+    let text = text(&client, arguments).await?;
+    if arguments.watch {
+        watch(context, &client, arguments, text).await?;
+    } else {
+        context.stdout(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints the status again and again while stdout has a reader. A coordinator that is away may come back.
+async fn watch(
+    context: &Context,
+    client: &ControlClient,
+    arguments: &StatusArgs,
+    first: String,
+) -> Result<(), CommandError> {
+    let clear = if arguments.json { "" } else { context.clear() };
+    let mut next: Result<String, SocketClientError> = Ok(first);
+    let mut is_away = false;
+    loop {
+        match next {
+            Ok(text) => {
+                is_away = false;
+                if !context.stdout_if_read(&format!("{clear}{text}"))? {
+                    return Ok(());
+                }
+            }
+            Err(error) if error.is_transient() => {
+                if !is_away {
+                    context.printer.labelled(WARNING, "warning", &format!("{error}; waiting for it"));
+                }
+                is_away = true;
+                if !context.is_stdout_read() {
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        pause(REFRESH).await;
+        next = text(client, arguments).await;
+    }
+}
+
+async fn text(client: &ControlClient, arguments: &StatusArgs) -> Result<String, SocketClientError> {
+    match (&arguments.instance, arguments.json) {
+        (Some(name), true) => client.instance(name).await.map(|instance| json_line(&instance)),
+        (Some(name), false) => client.instance(name).await.map(|instance| details(&instance)),
+        (None, true) => client.status().await.map(|status| json_line(&status)),
+        (None, false) => client.status().await.map(|status| overview(&status)),
+    }
+}
+
+fn json_line(object: &impl Serialize) -> String {
+    // It came as JSON, so it can be written as JSON.
+    serde_json::to_string(object).unwrap_or_default() + "\n"
+}
+
+/// All instances, a line each.
+fn overview(status: &CoordinatorStatus) -> String {
+    let mut table = Table::default();
+    table.row(["INSTANCE", "SERVICE", "STATE", "REVISION", "VALID FOR", "NEXT IN", "WHY"]);
+    for instance in &status.instances {
+        let lease = instance.lease.as_ref();
+        table.row([
+            instance.name.clone(),
+            or_dash(instance.service.clone()),
+            instance.state.clone(),
+            or_dash(lease.map(|lease| lease.revision.to_string())),
+            or_dash(lease.map(|lease| valid_for(lease.valid_for_ms))),
+            or_dash(instance.next_in_ms.map(|millis| short_time(millis.max(0).unsigned_abs()))),
+            truncate(&instance.reason),
+        ]);
+    }
+    format!("{}{}\n", table.render_with_heading(None), summary(status))
+}
+
+fn summary(status: &CoordinatorStatus) -> String {
+    let ready = status.instances.iter().filter(|instance| instance.ready).count();
+    let mut summary = if status.starting {
+        "starting: components are being loaded".to_owned()
+    } else {
+        format!("{ready} of {} ready", status.instances.len())
+    };
+    for upstream in status.upstreams.iter().filter(|upstream| upstream.waiting > 0) {
+        let verb = if upstream.waiting == 1 { "waits" } else { "wait" };
+        summary.push_str(&format!("; {} {verb} for {}", upstream.waiting, upstream.name));
+    }
+    for orphan in &status.orphans {
+        let time = short_time(orphan.kept_for_ms);
+        summary.push_str(&format!("; {} is not configured: its lease is kept for {time}", orphan.name));
+    }
+    summary
+}
+
+/// One instance, with all that is known of it.
+fn details(instance: &InstanceStatus) -> String {
+    let mut table = Table::default();
+    table.row(["instance", &instance.name]);
+    table.row(["service", instance.service.as_deref().unwrap_or("-")]);
+    table.row(["state", &instance.state]);
+    table.row(["ready", if instance.ready { "yes" } else { "no" }]);
+    table.row(["why", &instance.reason]);
+    match &instance.lease {
+        Some(lease) => {
+            table.row(["revision", &format!("{}, from the {}", lease.revision, lease.origin)]);
+            table.row(["payload", &format!("{} bytes: `deputy get` prints it", lease.bytes)]);
+            table.row(["obtained at", &lease.obtained_at]);
+            table.row(["valid until", &format!("{}, {}", lease.valid_until, in_or_ago(lease.valid_for_ms))]);
+        }
+        None => table.row(["lease", "none"]),
+    }
+    let next_call = instance.next.as_ref().zip(instance.next_in_ms);
+    table.row(["next call", &or_dash(next_call.map(|(at, left)| format!("{at}, {}", in_or_ago(left))))]);
+    table.row(["last success", instance.last_success.as_deref().unwrap_or("none since the start")]);
+    if let Some(failure) = &instance.trouble {
+        table.row(["last failure", &format!("{}: {}", failure.kind, failure.message)]);
+        table.row(["failed at", &failure.at]);
+        table.row(["failed calls", &format!("{} since the last success", instance.failures)]);
+    }
+    if let Some(error) = &instance.file_trouble {
+        table.row(["file", error]);
+    }
+    if let Some(error) = &instance.unsaved {
+        table.row(["unsaved", error]);
+    }
+    if instance.to_revoke > 0 {
+        table.row(["to revoke", &instance.to_revoke.to_string()]);
+    }
+    if let Some(not_revoked) = &instance.not_revoked {
+        let last = format!("at {} revision {}: {}", not_revoked.at, not_revoked.revision, not_revoked.message);
+        table.row(["not revoked", &format!("{} since the start; {last}", not_revoked.count)]);
+    }
+    table.row(["upstream", &instance.upstream]);
+    table.row(["supports", supported_calls(instance)]);
+    table.render(0)
+}
+
+fn supported_calls(instance: &InstanceStatus) -> &'static str {
+    match (instance.component, instance.renews, instance.revokes) {
+        (false, ..) => "no calls: its tokens come from a file",
+        (true, true, true) => "obtain, renew, revoke",
+        (true, true, false) => "obtain, renew",
+        (true, false, true) => "obtain, revoke",
+        (true, false, false) => "obtain",
+    }
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+fn truncate(reason: &str) -> String {
+    match reason.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+        None => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_truncates_long_reasons_between_characters() {
+        let long = "ü".repeat(MAX_REASON + 1);
+        assert_eq!(truncate(&long), "ü".repeat(MAX_REASON) + "…");
+        assert_eq!(truncate(&"ü".repeat(MAX_REASON)), "ü".repeat(MAX_REASON));
+    }
+}

@@ -1,0 +1,182 @@
+//! `deputy worker status`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use deputy_local::{ControlRequest, Parameters, SocketClient};
+use deputy_worker::status::{ConnectionStatus, DeliveryStatus, ReceiverStatus, WorkerReport};
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::relative_time::{short_time, valid_for};
+use crate::table::Table;
+
+/// Show the worker's leases and what its receivers applied
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy worker status
+  deputy worker status --config /etc/deputy/worker.toml
+  deputy worker status --json | jq .ready")]
+pub(crate) struct WorkerStatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// The worker's socket [default: see [endpoints.socket] in its configuration]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
+    socket: Option<PathBuf>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &WorkerStatusArgs) -> Result<Exit, CommandError> {
+    let (socket, peer) = context.worker_socket(arguments.socket.as_deref())?;
+    let client = SocketClient::new(&socket, peer);
+    if arguments.json {
+        // Untyped, since a newer worker may have more fields.
+        let status: serde_json::Value = client.json(&ControlRequest::Status, &Parameters::default()).await?;
+        context.json(&status)?;
+    } else {
+        let status: WorkerReport = client.json(&ControlRequest::Status, &Parameters::default()).await?;
+        context.stdout(&text(&status, context.width()))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(status: &WorkerReport, width: Option<usize>) -> String {
+    let mut text = summary(status, width);
+    if !status.instances.is_empty() {
+        let mut table = Table::default();
+        table.row(["INSTANCE", "SERVICE", "REVISION", "VALID FOR", "STATE", "WHY"]);
+        status.instances.iter().for_each(|instance| table.row(instance_row(instance)));
+        text.push_str(&format!("\n{}", table.render_with_heading(width)));
+    }
+    if !status.receivers.is_empty() {
+        let mut table = Table::default();
+        table.row(["RECEIVER", "STATE", "UNIT", "FILES AT", "WHY"]);
+        status.receivers.iter().for_each(|receiver| table.row(receiver_row(receiver)));
+        text.push_str(&format!("\n{}", table.render_with_heading(width)));
+    }
+    text
+}
+
+fn summary(status: &WorkerReport, width: Option<usize>) -> String {
+    let connection = &status.connection;
+    let mut table = Table::default();
+    table.row(["worker", &format!("{}, group {}", connection.worker, connection.group)]);
+    table.row(["coordinator", &link(connection)]);
+    if let Some(error) = &connection.error {
+        table.row(["last error", error]);
+    }
+    if let Some(ends) = &connection.certificate_ends {
+        table.row(["certificate", &format!("valid until {ends}")]);
+    }
+    table.row(["ready", if status.ready { "yes" } else { "no" }]);
+    if !status.complete {
+        table.row(["incomplete", "the coordinator has not sent all leases of this worker yet"]);
+    }
+    if !status.missing.is_empty() {
+        table.row(["missing", &format!("the coordinator cannot load these receivers: {}", status.missing.join(", "))]);
+    }
+    if status.group_is_empty {
+        table.row([
+            "empty",
+            "no instance is delivered to this worker's group: name the group in `deliver-to` of an instance",
+        ]);
+    }
+    for absent in &status.absent {
+        table.row(["no lease", &absent.message]);
+    }
+    for refused in &connection.refused {
+        table.row(["refused", refused]);
+    }
+    for warning in &status.warnings {
+        table.row(["warning", warning]);
+    }
+    table.row(["version", &format!("{}, process {}, running since {}", status.version, status.pid, status.since)]);
+    table.render_within(width)
+}
+
+fn link(connection: &ConnectionStatus) -> String {
+    let contact = match connection.last_contact_age_ms {
+        Some(age) => format!("last contact {} ago", short_time(age)),
+        None => "no contact yet".to_owned(),
+    };
+    format!("{}, {} since {}, {contact}", connection.coordinator, connection.state, connection.since)
+}
+
+fn instance_row(instance: &DeliveryStatus) -> [String; 6] {
+    [
+        instance.name.clone(),
+        instance.service.clone(),
+        instance.revision.to_string(),
+        valid_for(instance.valid_for_ms),
+        instance.state.clone(),
+        instance.reason.clone().unwrap_or_default(),
+    ]
+}
+
+fn receiver_row(receiver: &ReceiverStatus) -> [String; 5] {
+    let unit = receiver.unit.as_ref();
+    let mut reasons: Vec<String> = receiver.reason.iter().cloned().collect();
+    if let Some(failure) = &receiver.trouble {
+        reasons.push(format!("failed {} times in a row: {}: {}", receiver.failures, failure.kind, failure.message));
+    }
+    if let Some(left) = receiver.retry_in_ms {
+        reasons.push(format!("next attempt in {}", short_time(left)));
+    }
+    if let Some(error) = receiver.hook.as_ref().and_then(|hook| hook.error.as_ref()) {
+        reasons.push(format!("hook: {error}"));
+    }
+    [
+        receiver.name.clone(),
+        receiver.state.clone(),
+        unit.map_or_else(|| "-".to_owned(), |unit| format!("{} ({} files)", unit.number, unit.files.len())),
+        receiver.path.clone(),
+        reasons.join("; "),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anstream::adapter::strip_str;
+
+    /// A worker with a receiver whose failure has a long message.
+    fn status() -> WorkerReport {
+        serde_json::from_value(serde_json::json!({
+            "schema": 1, "version": "0.1.0", "pid": 7, "since": "2026-01-01T00:00:00.000Z",
+            "now": "2026-01-01T01:00:00.000Z", "complete": true, "ready": false, "missing": [],
+            "connection": {
+                "worker": "9f31c07a52d84e66", "group": "etl", "coordinator": "deputy.example:8271",
+                "state": "connected", "since": "2026-01-01T00:00:01.000Z", "last_contact": null,
+                "last_contact_age_ms": 2000, "error": null, "certificate_ends": "2026-01-02T00:00:00.000Z",
+                "refused": [],
+            },
+            "instances": [{
+                "name": "s3-prod", "service": "s3", "revision": 4, "obtained_at": "", "valid_until": "",
+                "valid_for_ms": 61000, "received_at": "", "age_ms": 0, "bytes": 100, "state": "failed",
+                "reason": "it failed ".repeat(30),
+            }],
+            "receivers": [{
+                "name": "aws", "component": null, "instances": ["s3-prod"], "state": "retrying", "ready": false,
+                "path": "/run/deputy/aws", "unit": {"number": 3, "published_at": null, "files": ["credentials"]},
+                "failures": 2, "trouble": {"kind": "broken", "message": "no room ".repeat(40), "at": ""},
+                "retry_in_ms": 5000, "hook": null,
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn worker_status_fits_the_terminal() {
+        for width in [80, 100] {
+            let text = strip_str(&text(&status(), Some(width))).to_string();
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= width, "{widest} columns of {width}:\n{text}");
+            for part in ["9f31c07a52d84e66, group etl", "s3-prod", "/run/deputy/aws", "retrying", "1m1s", "…"] {
+                assert!(text.contains(part), "{part} is not in\n{text}");
+            }
+        }
+        let text = strip_str(&text(&status(), None)).to_string();
+        assert!(text.contains("next attempt in 5s") && !text.contains('…'), "{text}");
+    }
+}

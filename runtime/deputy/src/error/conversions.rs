@@ -1,0 +1,188 @@
+//! Which exit code an error of another crate gets, and the hints for it.
+
+use std::io;
+
+use deputy_config::ConfigErrors;
+use deputy_coordinator::{BackupError, EnrolmentError, WorkersError};
+use deputy_core::failure::FailureKind;
+use deputy_host::HostError;
+use deputy_host::worker::EnrolmentFailure;
+use deputy_link::AuthorityError;
+use deputy_link::client::JoinFailure;
+use deputy_local::SocketClientError;
+use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
+use deputy_store::{MasterKeyError, StoreError};
+
+use super::{CommandError, Report};
+use crate::exit::Exit;
+use crate::payload_file::PayloadFileError;
+
+impl From<ConfigErrors> for CommandError {
+    fn from(error: ConfigErrors) -> Self {
+        let is_missing =
+            matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
+        let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new() };
+        if is_missing { error.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { error }
+    }
+}
+
+impl From<PayloadFileError> for CommandError {
+    fn from(error: PayloadFileError) -> Self {
+        Self::new(Exit::Failed, error)
+    }
+}
+
+impl From<HostError> for CommandError {
+    fn from(error: HostError) -> Self {
+        let exit = exit_of_host(&error);
+        let hints = hints(&error);
+        hints.into_iter().fold(Self::new(exit, error), CommandError::hint)
+    }
+}
+
+fn exit_of_host(error: &HostError) -> Exit {
+    match error {
+        HostError::Archive(_)
+        | HostError::MasterKey(MasterKeyError::Store(_))
+        | HostError::NewKeyUnnamed
+        | HostError::ReceiverAccess(_)
+        | HostError::Truncated { .. } => Exit::Misconfigured,
+        HostError::Enrolment(error) => exit_of_enrolment(error),
+        HostError::MasterKey(MasterKeyError::Derive) | HostError::Random | HostError::StoreKey(_) => Exit::Internal,
+        HostError::Sandbox(error) => exit_of_sandbox(error),
+        _ => Exit::Failed,
+    }
+}
+
+fn exit_of_enrolment(error: &EnrolmentFailure) -> Exit {
+    match error {
+        EnrolmentFailure::Join(JoinFailure::Away(..) | JoinFailure::Clock(..)) => Exit::Unavailable,
+        EnrolmentFailure::Join(JoinFailure::Refused(_)) => Exit::Denied,
+        EnrolmentFailure::Join(JoinFailure::Stranger(_))
+        | EnrolmentFailure::JoinString(_)
+        | EnrolmentFailure::NotEnrolled => Exit::Misconfigured,
+        EnrolmentFailure::Encode(_)
+        | EnrolmentFailure::Join(JoinFailure::Identity(_))
+        | EnrolmentFailure::StoreKey(_) => Exit::Internal,
+        EnrolmentFailure::Identity(_)
+        | EnrolmentFailure::JoinStringSource(_)
+        | EnrolmentFailure::Read(_)
+        | EnrolmentFailure::Save(_) => Exit::Failed,
+    }
+}
+
+fn hints(error: &HostError) -> Vec<String> {
+    match error {
+        HostError::Archive(_) => vec![
+            "a backup needs the master key of the time when it was made: `key` in [coordinator], or the file `key` in the \
+             state directory"
+                .to_owned(),
+        ],
+        HostError::AwsEndpoint { .. } => vec!["`listen` in [[endpoints.aws]] names the address".to_owned()],
+        HostError::ControlSocket { key, .. } => vec![format!("{key} names the socket")],
+        HostError::Enrolment(EnrolmentFailure::NotEnrolled) => vec![
+            "`deputy token create --group GROUP` on the coordinator prints a join string: pass it here with --join, or name \
+             its file as `join` in [worker]"
+                .to_owned(),
+        ],
+        HostError::Health { key, .. } => vec![format!("{key} names the address: does another process use it?")],
+        HostError::NewKeyUnnamed => {
+            vec!["`openssl rand -base64 32 > new.key`, then `deputy state rekey --new-key new.key`".to_owned()]
+        }
+        HostError::ReceiverComponent { name, .. } => {
+            vec![format!("`component` in [receivers.{name}] names the file")]
+        }
+        HostError::Restore(BackupError::OtherAuthority) => vec![
+            "`deputy state restore --replace` replaces the state's authority by that of the backup; workers that enrolled \
+             since must enrol again"
+                .to_owned(),
+        ],
+        HostError::Truncated { .. } => {
+            vec!["if that is intended, start once with `deputy run --remove`, which withdraws the removed leases".to_owned()]
+        }
+        HostError::Workers(error) if is_authority_damaged(error) => vec![
+            "restore the authority with `deputy state restore BACKUP`".to_owned(),
+            "without a backup, move `authority.workers.sealed` out of the state directory: the coordinator creates a new \
+             authority, and every worker must join again with a new join string (`deputy token create`)"
+                .to_owned(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// Without the authority's record all workers are lost, so that it is not replaced unless the operator asks for it.
+fn is_authority_damaged(error: &WorkersError) -> bool {
+    matches!(
+        error,
+        WorkersError::Book(
+            EnrolmentError::Store(StoreError::Damaged { .. }) | EnrolmentError::Authority(AuthorityError::Kept(_))
+        )
+    )
+}
+
+impl From<SandboxError> for CommandError {
+    fn from(error: SandboxError) -> Self {
+        Self::new(exit_of_sandbox(&error), error)
+    }
+}
+
+fn exit_of_sandbox(error: &SandboxError) -> Exit {
+    match error {
+        SandboxError::Cache(error) => exit_of_cache(error),
+        SandboxError::Engine(_) => Exit::Internal,
+        SandboxError::Threads(_) => Exit::Failed,
+    }
+}
+
+impl From<LoadError> for CommandError {
+    fn from(error: LoadError) -> Self {
+        let exit = match &error {
+            LoadError::Cache { source, .. } => exit_of_cache(source),
+            _ => Exit::Misconfigured,
+        };
+        Self::new(exit, error)
+    }
+}
+
+fn exit_of_cache(error: &CacheError) -> Exit {
+    match error {
+        CacheError::Compile(error) | CacheError::Refused(error) => exit_of_compiler(error),
+        CacheError::Exposed { .. } => Exit::Misconfigured,
+        CacheError::Io { .. } => Exit::Failed,
+        CacheError::Load(_) => Exit::Internal,
+    }
+}
+
+fn exit_of_compiler(error: &CompileError) -> Exit {
+    match error {
+        CompileError::Killed { .. } | CompileError::Load { .. } | CompileError::Slow(_) => Exit::OverLimit,
+        CompileError::Invalid(_) => Exit::Misconfigured,
+        CompileError::Failed(_) | CompileError::Start { .. } | CompileError::Unwritten(_) => Exit::Failed,
+    }
+}
+
+impl From<SocketClientError> for CommandError {
+    fn from(error: SocketClientError) -> Self {
+        match error {
+            SocketClientError::Refused(refused) => {
+                let exit = match refused.kind.as_str() {
+                    // The code that the failed call would have if the command had made it.
+                    "not-ready" => refused.cause.as_deref().map_or(Exit::Unavailable, exit_of_failure),
+                    "busy" | "starting" | "stopping" => Exit::Unavailable,
+                    "internal" => Exit::Internal,
+                    _ => Exit::Misconfigured,
+                };
+                Self::refused(exit, refused)
+            }
+            error @ SocketClientError::Forbidden { .. } => Self::new(Exit::Misconfigured, error),
+            error @ (SocketClientError::Connect { .. }
+            | SocketClientError::Broken { .. }
+            | SocketClientError::InvalidReply { .. }) => Self::new(Exit::Unavailable, error),
+        }
+    }
+}
+
+/// The code for the last failure of an instance, by its word.
+fn exit_of_failure(word: &str) -> Exit {
+    FailureKind::ALL.into_iter().find(|kind| kind.word() == word).map_or(Exit::Unavailable, Exit::from)
+}

@@ -1,0 +1,60 @@
+//! What kind of failure a failed call is. The kind decides when the call is repeated, and with which code a command ends.
+
+use deputy_core::failure::FailureKind;
+use deputy_core::{PolicyDenial, ProviderFailure};
+use deputy_sandbox::{Call, CallError, SecretFault};
+
+/// The kind of a call's failure; `None` if the call succeeded.
+///
+/// A service that asked to wait is believed first. Then a denial says more than what the component made of it: a component
+/// that may not reach its service reports the service as unavailable. The same holds for a secret that could not be used,
+/// and for a component that broke off because its service did not answer.
+pub fn failure_kind<T>(call: &Call<T>) -> Option<FailureKind> {
+    let error = call.result.as_ref().err()?;
+    Some(match error {
+        CallError::Internal(_) => FailureKind::Internal,
+        CallError::Interrupted(_) => FailureKind::Unavailable,
+        CallError::Limit(_) => FailureKind::OverLimit,
+        CallError::Failure(ProviderFailure::Throttled { retry_after, .. }) => FailureKind::Throttled(*retry_after),
+        _ if call.refusals.iter().any(|denial| !matches!(denial, PolicyDenial::Limit(_))) => FailureKind::Refused,
+        _ if !call.refusals.is_empty() => FailureKind::OverLimit,
+        // Only another value mends a wrong one; a source that failed may work later.
+        _ if call.secret_faults.iter().any(|fault| matches!(fault, SecretFault::Value(_))) => {
+            FailureKind::Misconfigured
+        }
+        _ if !call.secret_faults.is_empty() => FailureKind::Unavailable,
+        CallError::Failure(ProviderFailure::Denied(_)) => FailureKind::Denied,
+        CallError::Failure(ProviderFailure::Misconfigured(_)) => FailureKind::Misconfigured,
+        CallError::Failure(ProviderFailure::Unavailable(_)) => FailureKind::Unavailable,
+        CallError::Invalid(_) | CallError::Trap { .. } if !call.timeouts.is_empty() => FailureKind::Unavailable,
+        CallError::Invalid(_) | CallError::Trap { .. } => FailureKind::Broken,
+    })
+}
+
+/// A failure's message without its kind, which is shown beside it.
+pub(crate) fn failure_message(error: &CallError) -> String {
+    match error {
+        CallError::Failure(
+            ProviderFailure::Denied(text) | ProviderFailure::Misconfigured(text) | ProviderFailure::Unavailable(text),
+        ) => text.clone(),
+        CallError::Failure(ProviderFailure::Throttled { message, .. }) => message.clone(),
+        error => error.to_string(),
+    }
+}
+
+/// What went wrong with a call's secrets. It belongs before the component's own message, which it explains.
+pub fn secret_fault_text(faults: &[SecretFault]) -> Option<String> {
+    let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// Logs what a failed call's component wrote to its standard error.
+pub(crate) fn log_stderr<T>(call: &Call<T>) {
+    let stderr = call.log_tail.trim();
+    if !stderr.is_empty() {
+        tracing::warn!(call = %call.id, stderr, "call failed; last lines of the component's stderr");
+    }
+}
+
+#[cfg(test)]
+mod tests;

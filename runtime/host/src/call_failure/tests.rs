@@ -1,0 +1,97 @@
+use deputy_core::{Limit, Span};
+use deputy_observe::CallId;
+use deputy_sandbox::{CallUsage, Interruption};
+
+use super::*;
+
+fn call(result: Result<(), CallError>, refusals: Vec<PolicyDenial>) -> Call<()> {
+    Call {
+        id: CallId(1),
+        result,
+        refusals,
+        timeouts: Vec::new(),
+        secret_faults: Vec::new(),
+        usage: CallUsage::default(),
+        log_tail: String::new(),
+    }
+}
+
+fn denied() -> CallError {
+    CallError::Failure(ProviderFailure::Denied("no".into()))
+}
+
+fn trap() -> CallError {
+    CallError::Trap { reason: "a".into() }
+}
+
+fn throttled() -> CallError {
+    CallError::Failure(ProviderFailure::Throttled { message: "slow".into(), retry_after: Span::secs(30) })
+}
+
+#[test]
+fn failure_kind_of_each_call_error() {
+    assert_eq!(failure_kind(&call(Ok(()), Vec::new())), None);
+    for (error, expected) in [
+        (denied(), FailureKind::Denied),
+        (CallError::Failure(ProviderFailure::Misconfigured("a".into())), FailureKind::Misconfigured),
+        (throttled(), FailureKind::Throttled(Span::secs(30))),
+        (CallError::Failure(ProviderFailure::Unavailable("a".into())), FailureKind::Unavailable),
+        (CallError::Internal("a".into()), FailureKind::Internal),
+        (CallError::Invalid("a".into()), FailureKind::Broken),
+        (CallError::Limit(Limit::Cpu), FailureKind::OverLimit),
+        (trap(), FailureKind::Broken),
+    ] {
+        assert_eq!(failure_kind(&call(Err(error), Vec::new())), Some(expected));
+    }
+}
+
+#[test]
+fn failure_kind_of_a_call_with_denials() {
+    let limit = PolicyDenial::Limit(Limit::Requests);
+    for (error, refusals, expected) in [
+        (denied(), vec![PolicyDenial::Udp], FailureKind::Refused),
+        (trap(), vec![PolicyDenial::Udp], FailureKind::Refused),
+        (denied(), vec![limit.clone()], FailureKind::OverLimit),
+        (denied(), vec![limit.clone(), PolicyDenial::Udp], FailureKind::Refused),
+        (CallError::Limit(Limit::Wall), vec![PolicyDenial::Udp], FailureKind::OverLimit),
+        (CallError::Internal("a".into()), vec![PolicyDenial::Udp], FailureKind::Internal),
+        (throttled(), vec![PolicyDenial::Udp], FailureKind::Throttled(Span::secs(30))),
+    ] {
+        assert_eq!(failure_kind(&call(Err(error), refusals)), Some(expected));
+    }
+    assert_eq!(failure_kind(&call(Ok(()), vec![PolicyDenial::Udp, limit])), None);
+}
+
+#[test]
+fn failure_kind_of_a_call_whose_server_timed_out() {
+    for (error, refusals, expected) in [
+        (trap(), Vec::new(), FailureKind::Unavailable),
+        (CallError::Invalid("a".into()), Vec::new(), FailureKind::Unavailable),
+        (CallError::Interrupted(Interruption::Network(Limit::Wall)), Vec::new(), FailureKind::Unavailable),
+        (CallError::Interrupted(Interruption::Stopped(Span::secs(9))), Vec::new(), FailureKind::Unavailable),
+        (CallError::Interrupted(Interruption::Audit), Vec::new(), FailureKind::Unavailable),
+        (denied(), Vec::new(), FailureKind::Denied),
+        (trap(), vec![PolicyDenial::Udp], FailureKind::Refused),
+        (CallError::Limit(Limit::Cpu), Vec::new(), FailureKind::OverLimit),
+    ] {
+        let call = Call { timeouts: vec![Limit::FirstByte], ..call(Err(error), refusals) };
+        assert_eq!(failure_kind(&call), Some(expected));
+    }
+}
+
+#[test]
+fn failure_kind_of_a_call_whose_secrets_failed() {
+    let source = || SecretFault::Source("secret a: /x can't be read".into());
+    let value = || SecretFault::Value("secret b: its value is no key".into());
+    for (secret_faults, expected) in [
+        (vec![source()], FailureKind::Unavailable),
+        (vec![value()], FailureKind::Misconfigured),
+        (vec![source(), value()], FailureKind::Misconfigured),
+    ] {
+        let call = Call { secret_faults, ..call(Err(denied()), Vec::new()) };
+        assert_eq!(failure_kind(&call), Some(expected));
+        let refused = Call { refusals: vec![PolicyDenial::Udp], ..call };
+        assert_eq!(failure_kind(&refused), Some(FailureKind::Refused));
+    }
+    assert_eq!(failure_kind(&Call { secret_faults: vec![value()], ..call(Ok(()), Vec::new()) }), None);
+}

@@ -1,0 +1,136 @@
+//! Loads one component of a configuration at a time.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use deputy_config::{CoordinatorFile, InstanceEntry, ReceiverComponent};
+use deputy_core::schedule::{ConfigFingerprint, OptionalExports};
+use deputy_core::time::Clock;
+use deputy_core::{Digest, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, Timestamp, in_one_line};
+use deputy_link::ReceiverBinding;
+use deputy_sandbox::Sandbox;
+use tokio::io::AsyncReadExt as _;
+
+use super::configured_component::{ConfiguredComponent, LoadedComponent, LoadedInstance};
+use super::instance_plan::{ComponentFacts, instance_plan};
+use super::sandboxed_provider::{SandboxedProvider, UnloadedProvider};
+use super::service_names::ServiceNames;
+
+pub(crate) struct ComponentLoader {
+    sandbox: Sandbox,
+    clock: Arc<dyn Clock>,
+    services: ServiceNames,
+}
+
+impl ComponentLoader {
+    pub(crate) fn new(sandbox: Sandbox, clock: Arc<dyn Clock>) -> Self {
+        Self { sandbox, services: ServiceNames::new(Arc::clone(&clock)), clock }
+    }
+
+    pub(crate) async fn load(
+        &self,
+        config: &CoordinatorFile,
+        component: &ConfiguredComponent,
+    ) -> Result<LoadedComponent, String> {
+        let not_configured = || format!("{component} is not configured");
+        match component {
+            ConfiguredComponent::Instance(name) => {
+                let entry = config.instances.get(name).ok_or_else(not_configured)?;
+                let instance = entry.component.as_ref().ok_or_else(not_configured)?;
+                self.load_instance(config, entry, instance).await.map(LoadedComponent::Instance)
+            }
+            ConfiguredComponent::Receiver(group, name) => {
+                let section = config.groups.get(group).and_then(|group| group.receivers.get(name));
+                let receiver = section.ok_or_else(not_configured)?;
+                let (digest, bytes) = self.load_receiver(name, receiver).await?;
+                let binding = ReceiverBinding {
+                    component: digest,
+                    settings: receiver.settings.clone(),
+                    instances: receiver.instances.clone(),
+                    limits: receiver.limits.clone(),
+                };
+                Ok(LoadedComponent::Receiver(binding, bytes))
+            }
+        }
+    }
+
+    async fn load_instance(
+        &self,
+        config: &CoordinatorFile,
+        entry: &InstanceEntry,
+        instance: &Instance,
+    ) -> Result<LoadedInstance, String> {
+        let provider = self.sandbox.load(instance).await.map_err(|error| in_one_line(&error))?;
+        let info = provider.inspection();
+        let facts = ComponentFacts {
+            service: Some(self.services.get(&provider).await?),
+            exports: Some(OptionalExports { renews: info.renews, revokes: info.revokes }),
+            digest: Some(info.digest),
+        };
+        let plan = instance_plan(entry, facts);
+        let config = config.path.display().to_string();
+        let provider = Arc::new(SandboxedProvider::new(instance.clone(), provider, config));
+        Ok(LoadedInstance { plan, provider })
+    }
+
+    /// The coordinator inspects a receiver's component and sends it to workers, and never calls it.
+    async fn load_receiver(
+        &self,
+        name: &ReceiverName,
+        receiver: &ReceiverComponent,
+    ) -> Result<(Digest, Bytes), String> {
+        let plan = ReceiverPlan {
+            name: name.clone(),
+            component: receiver.component.clone(),
+            sha256: receiver.sha256,
+            settings: receiver.settings.clone(),
+            limits: Limits::default().with(&receiver.limits),
+        };
+        let loaded = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+        let path = receiver.component.display();
+        let bytes = read_at_most(&receiver.component, loaded.inspection().size.saturating_add(1)).await;
+        let bytes = bytes.map_err(|error| format!("cannot read {path}: {error}"))?;
+        if sha256(&bytes) == loaded.inspection().digest {
+            Ok((loaded.inspection().digest, Bytes::from(bytes)))
+        } else {
+            Err(format!("{path} changed while it was loaded: try again when it is completely written"))
+        }
+    }
+
+    /// Removes compiled components that are no longer used.
+    pub(crate) async fn prune(&self) {
+        let removed = self.sandbox.prune().await;
+        if removed > 0 {
+            tracing::info!(files = removed, "removed compiled components that are not used");
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+}
+
+/// An instance whose component cannot be loaded: its calls fail, and affect no other instance.
+pub(crate) fn unloadable(config: &CoordinatorFile, name: &InstanceName, error: String) -> Option<LoadedInstance> {
+    // The component may export revocation, so leases that are to be revoked wait until it is known.
+    let exports = OptionalExports { renews: false, revokes: true };
+    let facts = ComponentFacts { exports: Some(exports), ..ComponentFacts::default() };
+    let mut plan = instance_plan(config.instances.get(name)?, facts);
+    plan.fingerprint = ConfigFingerprint::UNKNOWN;
+    Some(LoadedInstance { plan, provider: Arc::new(UnloadedProvider { error }) })
+}
+
+async fn read_at_most(path: &std::path::Path, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let file = tokio::fs::File::open(path).await?;
+    let mut contents = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+    file.take(bytes).read_to_end(&mut contents).await?;
+    Ok(contents)
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    Digest::new(hash)
+}

@@ -1,0 +1,233 @@
+//! `deputy run`: the coordinator put together.
+
+mod component_loader;
+mod configured_component;
+mod effective_config;
+mod instance_plan;
+mod loading_tasks;
+mod reload_report;
+mod reloader;
+mod removal;
+mod sandboxed_provider;
+mod service_names;
+mod unloaded_config;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deputy_config::{CoordinatorFile, CoordinatorSection};
+use deputy_coordinator::{
+    Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, LeaseBoard, Reload as _, Removals,
+    Shape, WorkerOptions, WorkerTasks, Workers,
+};
+use deputy_core::time::Clock as _;
+use deputy_http_server::{HttpListener, listen, serve};
+use deputy_link::CertificateLifetimes;
+use deputy_link::server::ServerLimits;
+use deputy_local::SocketFile;
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::Audit;
+use deputy_sandbox::{CodeCache, Sandbox};
+use deputy_store::{DirectoryStore, Store};
+use deputy_support::SystemClock;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::error::HostError;
+use crate::platform::Platform;
+use crate::{fd_limit, local_socket, sandbox};
+use component_loader::ComponentLoader;
+use reloader::{ReloadHandle, Reloader};
+
+pub use reload_report::config_warnings;
+pub use removal::no_instance_warning;
+
+/// The coordinator's socket in the state directory.
+pub const SOCKET: &str = "control.sock";
+
+pub struct CoordinatorProcessOptions {
+    pub config: CoordinatorFile,
+    pub state_dir: PathBuf,
+    /// The audit log, if not the one of the configuration.
+    pub audit: Option<PathBuf>,
+    /// Whether the configuration may lack much of what the last one had.
+    pub removals: Removals,
+    pub platform: Platform,
+}
+
+/// A coordinator that listens, and obtains nothing before [`CoordinatorProcess::run`].
+pub struct CoordinatorProcess {
+    coordinator: Coordinator,
+    handle: CoordinatorHandle,
+    workers: Option<(Workers, WorkerTasks)>,
+    reloader: Reloader,
+    reloads: Arc<ReloadHandle>,
+    previous: Shape,
+    /// Ends with the process, and removes the socket's file.
+    control: (HttpListener, SocketFile),
+    control_path: PathBuf,
+    health: Option<(SocketAddr, HttpListener)>,
+    board: Arc<LeaseBoard>,
+    clock: Arc<SystemClock>,
+    metrics: Arc<CoordinatorMetrics>,
+    audit: Arc<Audit>,
+    sandbox: Sandbox,
+}
+
+/// Where a coordinator listens.
+pub struct CoordinatorAddresses<'a> {
+    pub control: &'a Path,
+    pub health: Option<SocketAddr>,
+    pub workers: Option<SocketAddr>,
+}
+
+/// Stops and reloads a running coordinator. Cheap to clone.
+#[derive(Clone)]
+pub struct CoordinatorControls {
+    handle: CoordinatorHandle,
+    reloads: Arc<ReloadHandle>,
+}
+
+impl CoordinatorProcess {
+    pub async fn build(options: CoordinatorProcessOptions) -> Result<Self, HostError> {
+        let CoordinatorProcessOptions { config, state_dir, audit, removals, platform } = options;
+        let metrics = Arc::new(CoordinatorMetrics::default());
+        let audit = Arc::new(counted_audit(audit.as_deref().or(config.audit.as_deref()), &metrics)?);
+        let key = sandbox::master_key(&state_dir, config.coordinator.key.as_ref(), &platform).await;
+        let key = key.map_err(HostError::MasterKey)?;
+        let cache = CodeCache { state_dir: state_dir.clone(), key: sandbox::cache_key(&key)? };
+        let sandbox = sandbox::open(Some(cache), Arc::clone(&audit), &platform)?;
+        let store = DirectoryStore::open(&state_dir, key, Arc::clone(&platform.random)).await;
+        let store: Arc<dyn Store> = Arc::new(store.map_err(HostError::State)?);
+        let previous = removal::check_at_start(&config, &*store, removals).await?;
+        let board = Arc::new(LeaseBoard::default());
+        let clock = Arc::new(SystemClock::default());
+        let (coordinator, handle) = Coordinator::open(CoordinatorOptions {
+            store: Arc::clone(&store),
+            metrics: Arc::clone(&metrics),
+            board: Arc::clone(&board),
+            clock: Arc::clone(&clock) as _,
+            surroundings: Arc::clone(&platform.sources),
+            seed: platform.seed()?,
+            shutdown: config.coordinator.shutdown,
+            known: config.instances.values().filter(|entry| entry.enabled).map(|entry| entry.name.clone()).collect(),
+        })
+        .await
+        .map_err(HostError::Coordinator)?;
+        removal::save_shape(&config, &*store, clock.now().wall).await;
+
+        // Listen before anything is obtained, so that a wrong address costs nothing.
+        let control_path = config.coordinator.control.clone().unwrap_or_else(|| state_dir.join(SOCKET));
+        let mode = config.coordinator.control_mode.bits();
+        let control = local_socket::listen(&control_path, mode, "`control` in [coordinator]")?;
+        let health = listen_for_health(&config.coordinator).await?;
+        let workers = match &config.coordinator.workers {
+            Some(section) => Some(
+                Workers::open(WorkerOptions {
+                    listen: section.listen,
+                    advertise: section.advertise.to_string(),
+                    lives: CertificateLifetimes { authority: section.authority_life, worker: section.certificate_life },
+                    limits: fd_limit::bound(ServerLimits { heartbeat: section.heartbeat, ..ServerLimits::default() }),
+                    store: Arc::clone(&store),
+                    board: Arc::clone(&board),
+                    clock: Arc::clone(&clock) as _,
+                    random: Arc::clone(&platform.random),
+                    audit: Arc::clone(&audit),
+                    metrics: Arc::clone(&metrics),
+                    handle: handle.clone(),
+                })
+                .await
+                .map_err(HostError::Workers)?,
+            ),
+            None => None,
+        };
+        let loader = ComponentLoader::new(sandbox.clone(), Arc::clone(&clock) as _);
+        let (reloader, reloads) = Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store);
+        let reloads = Arc::new(reloads);
+        Ok(Self {
+            coordinator,
+            handle,
+            workers,
+            reloader,
+            reloads,
+            previous,
+            control,
+            control_path,
+            health,
+            board,
+            clock,
+            metrics,
+            audit,
+            sandbox,
+        })
+    }
+
+    pub fn addresses(&self) -> CoordinatorAddresses<'_> {
+        CoordinatorAddresses {
+            control: &self.control_path,
+            health: self.health.as_ref().map(|(address, _)| *address),
+            workers: self.workers.as_ref().map(|(workers, _)| workers.address()),
+        }
+    }
+
+    pub fn controls(&self) -> CoordinatorControls {
+        CoordinatorControls { handle: self.handle.clone(), reloads: Arc::clone(&self.reloads) }
+    }
+
+    /// Runs until it is stopped, and then until calls, writes and connections have ended.
+    pub async fn run(self) {
+        let (workers, worker_tasks) = self.workers.unzip();
+        let (listener, socket_file) = self.control;
+        let control = Control::new(self.handle.clone(), self.board, self.clock, self.reloads as _);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, Arc::new(control.with_workers(workers.clone()))));
+        if let Some((_, listener)) = self.health {
+            let health = CoordinatorHealth::new(self.handle, self.metrics, Arc::clone(&self.audit));
+            tasks.spawn(serve(listener, Arc::new(health)));
+        }
+        tasks.spawn(async move { self.reloader.run(&self.previous).await });
+        let (stop, stopped) = watch::channel(false);
+        let serve_workers = async {
+            if let Some(worker_tasks) = worker_tasks {
+                worker_tasks.run(stopped).await;
+            }
+        };
+        let keep_leases = async {
+            self.coordinator.with_workers(workers).run().await;
+            stop.send_replace(true);
+        };
+        tokio::join!(keep_leases, serve_workers);
+        // Calls that were cut off are in the audit log before the program ends.
+        self.sandbox.settle().await;
+        drop(tasks);
+        drop(socket_file);
+        self.audit.flush().await;
+    }
+}
+
+impl CoordinatorControls {
+    /// Begins to stop. Does nothing if it is stopping.
+    pub async fn stop(&self) {
+        self.handle.stop().await.ok();
+    }
+
+    /// Reads the configuration again, as the operator's `reload` does, and logs the result.
+    pub async fn reload(&self) {
+        reload_report::log(&self.reloads.reload(Removals::Few).await);
+    }
+}
+
+async fn listen_for_health(config: &CoordinatorSection) -> Result<Option<(SocketAddr, HttpListener)>, HostError> {
+    let Some(address) = config.health else { return Ok(None) };
+    let listener = listen(address).await;
+    let listener =
+        listener.map_err(|source| HostError::Health { address, key: "`health` in [coordinator]", source })?;
+    Ok(Some((address, listener)))
+}
+
+/// The audit log, whose events the metrics count.
+fn counted_audit(path: Option<&Path>, metrics: &Arc<CoordinatorMetrics>) -> Result<Audit, HostError> {
+    let metrics = Arc::clone(metrics);
+    Ok(sandbox::open_audit(path)?.watched(move |event| metrics.record_event(event)))
+}

@@ -1,0 +1,234 @@
+//! One task puts all configurations into effect, one after the other: that of the start, and those of SIGHUP and of the
+//! operator's `reload`.
+//!
+//! The first configuration is applied before its components are loaded, and each component when it is ready. A later one is
+//! applied as a whole once all of it is loaded, or not at all. What cannot be loaded is retried.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deputy_config::CoordinatorFile;
+use deputy_coordinator::{
+    CoordinatorHandle, Had, Loaded, Reload, ReloadReply, ReloadSummary, Removals, RequestError, Shape,
+};
+use deputy_core::{GroupName, in_one_line};
+use deputy_local::ControlError;
+use deputy_observe::Audit;
+use deputy_store::Store;
+use deputy_support::pause;
+use tokio::sync::{mpsc, oneshot};
+
+use super::component_loader::ComponentLoader;
+use super::configured_component::ConfiguredComponent;
+use super::effective_config::EffectiveConfig;
+use super::loading_tasks::{LoadResult, LoadingTasks};
+use super::unloaded_config::unloaded_config;
+use super::{reload_report, removal};
+
+/// How often components that could not be loaded are retried.
+pub(crate) const LOAD_RETRY: Duration = Duration::from_secs(30);
+
+/// How long loaded components are gathered: for each message the coordinator looks at all instances.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Reload requests that may be queued.
+const QUEUE: usize = 16;
+
+pub(crate) struct Reloader {
+    loader: Arc<ComponentLoader>,
+    handle: CoordinatorHandle,
+    audit: Arc<Audit>,
+    requests: mpsc::Receiver<ReloadRequest>,
+    store: Arc<dyn Store>,
+    current: EffectiveConfig,
+    candidate: Option<Candidate>,
+}
+
+/// Requests reloads.
+pub(crate) struct ReloadHandle(mpsc::Sender<ReloadRequest>);
+
+type ReloadRequest = (Removals, ReplySender);
+
+type ReplySender = oneshot::Sender<Result<ReloadReply, ControlError>>;
+
+/// A configuration that takes effect once all of it is loaded.
+struct Candidate {
+    config: Arc<CoordinatorFile>,
+    warnings: Vec<String>,
+    reply: ReplySender,
+    results: Vec<LoadResult>,
+    loading: LoadingTasks,
+}
+
+#[async_trait]
+impl Reload for ReloadHandle {
+    /// A reload that has begun goes on if the caller goes away.
+    async fn reload(&self, removals: Removals) -> Result<ReloadReply, ControlError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send((removals, reply)).await.map_err(|_| RequestError::Stopping)?;
+        answer.await.map_err(|_| RequestError::Stopping)?
+    }
+}
+
+impl Reloader {
+    pub(crate) fn new(
+        loader: ComponentLoader,
+        config: CoordinatorFile,
+        handle: CoordinatorHandle,
+        audit: Arc<Audit>,
+        store: Arc<dyn Store>,
+    ) -> (Self, ReloadHandle) {
+        let (sender, requests) = mpsc::channel(QUEUE);
+        let current = EffectiveConfig::new(Arc::new(config), Default::default());
+        let loader = Arc::new(loader);
+        (Self { loader, handle, audit, requests, store, current, candidate: None }, ReloadHandle(sender))
+    }
+
+    /// Runs until the coordinator stops. `previous` has the names of the configuration of the process before this one.
+    pub(crate) async fn run(mut self, previous: &Shape) {
+        // The only error is that the coordinator has stopped.
+        self.serve(removal::previous_deliveries(previous)).await.ok();
+    }
+
+    async fn serve(&mut self, previous: BTreeMap<GroupName, Had>) -> Result<(), RequestError> {
+        self.start(previous).await?;
+        let mut retry = Box::pin(pause(LOAD_RETRY));
+        loop {
+            tokio::select! {
+                Some(result) = self.current.loading.next() => self.loaded(result).await?,
+                result = next_result(&mut self.candidate) => self.advance(result).await?,
+                Some((removals, reply)) = self.requests.recv(), if self.candidate.is_none() => {
+                    self.read(removals, reply).await;
+                }
+                () = &mut retry => {
+                    self.retry_failed();
+                    retry.set(pause(LOAD_RETRY));
+                }
+            }
+        }
+    }
+
+    async fn start(&mut self, previous: BTreeMap<GroupName, Had>) -> Result<(), RequestError> {
+        self.put_into_effect(Arc::clone(&self.current.config), previous, Vec::new()).await?;
+        let components = ConfiguredComponent::all(&self.current.config);
+        tracing::info!(components = components.len(), "loading components (the first load compiles them)");
+        self.current.loading.start(&self.loader, &self.current.config, components);
+        Ok(())
+    }
+
+    /// The one way in for a configuration, with what of it is loaded.
+    async fn put_into_effect(
+        &mut self,
+        config: Arc<CoordinatorFile>,
+        previous: BTreeMap<GroupName, Had>,
+        results: Vec<LoadResult>,
+    ) -> Result<ReloadSummary, RequestError> {
+        let mut configuration = unloaded_config(&config);
+        configuration.deliveries.before = previous;
+        let mut next = EffectiveConfig::new(config, configuration.deliveries);
+        let mut loaded = Loaded::default();
+        for result in results {
+            next.record(result, &mut loaded);
+        }
+        configuration.loading.retain(|name| !loaded.plans.contains_key(name));
+        configuration.configuration.plans.extend(loaded.plans);
+        configuration.providers.extend(loaded.providers);
+        configuration.deliveries = next.deliveries.clone();
+        let summary = self.handle.configure(configuration).await?;
+        next.generation = summary.generation;
+        self.current = next;
+        Ok(summary)
+    }
+
+    /// Passes on components of the current configuration as they are loaded.
+    async fn loaded(&mut self, result: LoadResult) -> Result<(), RequestError> {
+        let mut loaded = Loaded::default();
+        self.current.record(result, &mut loaded);
+        let gather = async {
+            while let Some(result) = self.current.loading.next().await {
+                self.current.record(result, &mut loaded);
+            }
+        };
+        // What was recorded before the timeout counts as well.
+        tokio::time::timeout(GATHER, gather).await.ok();
+        if !loaded.plans.is_empty() || loaded.deliveries.is_some() {
+            self.handle.loaded(self.current.generation, loaded).await?;
+        }
+        if self.current.loading.is_empty() {
+            self.loader.prune().await;
+        }
+        Ok(())
+    }
+
+    fn retry_failed(&mut self) {
+        let EffectiveConfig { config, failed, loading, .. } = &mut self.current;
+        let components: Vec<_> = failed.keys().filter(|component| !loading.contains(component)).cloned().collect();
+        loading.start(&self.loader, config, components);
+    }
+
+    /// Reads the configuration again, and begins to load it.
+    async fn read(&mut self, removals: Removals, reply: ReplySender) {
+        // Even if the configuration is invalid: log rotation does not wait for a valid one.
+        let reopened = self.audit.reopen().await;
+        let config = match self.read_config(removals) {
+            Ok(config) => Arc::new(config),
+            Err(error) => {
+                reply.send(Err(error)).ok();
+                return;
+            }
+        };
+        let mut loading = LoadingTasks::default();
+        loading.start(&self.loader, &config, ConfiguredComponent::all(&config));
+        let mut warnings = reload_report::reload_warnings(&self.current.config, &config);
+        warnings.extend(reopened.err().map(|error| in_one_line(&error)));
+        self.candidate = Some(Candidate { config, warnings, reply, results: Vec::new(), loading });
+    }
+
+    fn read_config(&self, removals: Removals) -> Result<CoordinatorFile, ControlError> {
+        let current = &self.current.config;
+        let next = CoordinatorFile::load(&current.path).map_err(|error| reload_report::invalid(&error))?;
+        match removal::shape(current).lost(&removal::shape(&next)) {
+            Some(lost) if removals == Removals::Few => Err(reload_report::truncated(&next, &lost)),
+            _ => Ok(next),
+        }
+    }
+
+    /// Takes the next result of the candidate; `None` means that it is complete.
+    async fn advance(&mut self, result: Option<LoadResult>) -> Result<(), RequestError> {
+        match (result, &mut self.candidate) {
+            (Some(result), Some(candidate)) => candidate.results.push(result),
+            (None, candidate) => {
+                if let Some(candidate) = candidate.take() {
+                    self.apply(candidate).await?;
+                }
+            }
+            (Some(_), None) => {}
+        }
+        Ok(())
+    }
+
+    /// Applies the candidate, unless a component in it cannot be loaded that could be before.
+    async fn apply(&mut self, candidate: Candidate) -> Result<(), RequestError> {
+        let Candidate { config, warnings, reply, results, .. } = candidate;
+        let failures = self.current.new_failures(&results);
+        if !failures.is_empty() {
+            reply.send(Err(reload_report::not_loaded(&failures))).ok();
+            return Ok(());
+        }
+        let summary = self.put_into_effect(config, BTreeMap::new(), results).await?;
+        removal::save_shape(&self.current.config, &*self.store, self.loader.now()).await;
+        reply.send(Ok(ReloadReply::new(summary, warnings))).ok();
+        self.loader.prune().await;
+        Ok(())
+    }
+}
+
+/// The candidate's next result, and `None` after the last; pending without a candidate.
+async fn next_result(candidate: &mut Option<Candidate>) -> Option<LoadResult> {
+    match candidate {
+        Some(candidate) => candidate.loading.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,81 @@
+//! Why a process cannot start, or a command on its state cannot do its work.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use deputy_coordinator::{BackupError, CoordinatorError, ShapeError, WorkersError};
+use deputy_core::ReceiverName;
+use deputy_observe::AuditError;
+use deputy_sandbox::SandboxError;
+use deputy_store::{ArchiveError, MasterKeyError, StoreError, StoreKeyError};
+use deputy_worker::cache::LeaseCacheError;
+use deputy_worker::components::ComponentError;
+use deputy_worker::endpoint::EndpointTokenError;
+use deputy_worker::unit::AccessError;
+
+use crate::worker::EnrolmentFailure;
+
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("cannot use the backup")]
+    Archive(#[source] ArchiveError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error("cannot listen for AWS SDKs at {address}")]
+    AwsEndpoint { address: SocketAddr, source: io::Error },
+    #[error("cannot read the state")]
+    Backup(#[source] BackupError),
+    #[error("cannot open the directory of receivers' components")]
+    ComponentStore(#[source] ComponentError),
+    #[error("cannot listen for commands at {}", path.display())]
+    ControlSocket {
+        path: PathBuf,
+        /// The configuration that chooses the path.
+        key: &'static str,
+        source: io::Error,
+    },
+    #[error("cannot start the coordinator")]
+    Coordinator(#[source] CoordinatorError),
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentFailure),
+    #[error("cannot use the token file of an AWS endpoint")]
+    EndpointToken(#[source] EndpointTokenError),
+    #[error("cannot listen for health checks and metrics at {address}")]
+    Health {
+        address: SocketAddr,
+        /// The configuration that chooses the address.
+        key: &'static str,
+        source: io::Error,
+    },
+    #[error("cannot use the cache of leases in the state directory")]
+    LeaseCache(#[source] LeaseCacheError),
+    #[error("cannot read the master key")]
+    MasterKey(#[source] MasterKeyError),
+    #[error("the key is not in the state directory: name the new one")]
+    NewKeyUnnamed,
+    #[error("cannot read the names of the previous configuration")]
+    PreviousConfiguration(#[source] ShapeError),
+    #[error("the system's random number generator failed")]
+    Random,
+    #[error("cannot read the component of the receiver {name}, {}", path.display())]
+    ReceiverComponent { name: ReceiverName, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    ReceiverAccess(#[from] AccessError),
+    #[error("cannot change the key of the state")]
+    Rekey(#[source] StoreError),
+    #[error("nothing was restored")]
+    Restore(#[source] BackupError),
+    #[error("cannot restore while a coordinator runs")]
+    RestoreLock(#[source] StoreError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("cannot open the state directory")]
+    State(#[source] StoreError),
+    #[error(transparent)]
+    StoreKey(#[from] StoreKeyError),
+    #[error("{} looks truncated: {lost}", config.display())]
+    Truncated { config: PathBuf, lost: String },
+    #[error("cannot serve workers")]
+    Workers(#[source] WorkersError),
+}

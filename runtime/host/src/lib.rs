@@ -1,0 +1,23 @@
+//! What makes a coordinator and a worker out of their configuration: it loads components, binds them to the schedule and to
+//! workers, applies each new configuration, joins a worker to its coordinator, and puts the processes together.
+//!
+//! [`coordinator::CoordinatorProcess`] is `deputy run`, [`worker::WorkerProcess`] is `deputy worker`; both are built, listen,
+//! and run until they are told to stop. The commands that run beside them take the sandbox and the state from here too.
+//!
+//! **Never** prints, ends the process, or knows the command line.
+
+mod call_failure;
+pub mod coordinator;
+mod error;
+mod fd_limit;
+mod local_socket;
+mod platform;
+mod receiver_settings;
+pub mod sandbox;
+pub mod state;
+pub mod worker;
+
+pub use self::call_failure::{failure_kind, secret_fault_text};
+pub use self::error::HostError;
+pub use self::platform::Platform;
+pub use self::receiver_settings::rejected_settings;

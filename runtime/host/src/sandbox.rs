@@ -1,0 +1,67 @@
+//! The sandbox of a process or a command, with its cache of compiled components.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deputy_core::{SecretSource, in_one_line};
+use deputy_observe::Audit;
+use deputy_sandbox::{CacheKey, CodeCache, Sandbox, SandboxOptions, SystemResolver};
+use deputy_store::{MasterKey, MasterKeyError};
+
+use crate::error::HostError;
+use crate::platform::Platform;
+
+/// Derives the key that authenticates compiled components from the master key.
+const CACHE_KEY_PURPOSE: &str = "authenticate compiled components";
+
+/// A sandbox for a command that has not opened the state. Compiled components are cached if the command can read the
+/// master key, which may be readable by the service alone.
+pub async fn open_without_state(
+    state_dir: PathBuf,
+    key: Option<&SecretSource>,
+    audit: Arc<Audit>,
+    platform: &Platform,
+) -> Result<Sandbox, HostError> {
+    let cache = match master_key(&state_dir, key, platform).await {
+        Ok(key) => Some(CodeCache { state_dir, key: cache_key(&key)? }),
+        Err(error @ (MasterKeyError::Source(_) | MasterKeyError::Gone(_))) => {
+            tracing::warn!(
+                error = in_one_line(&error),
+                "cannot read the master key: components are compiled for this command alone"
+            );
+            None
+        }
+        Err(error) => return Err(HostError::MasterKey(error)),
+    };
+    open(cache, audit, platform)
+}
+
+pub(crate) fn open(cache: Option<CodeCache>, audit: Arc<Audit>, platform: &Platform) -> Result<Sandbox, HostError> {
+    let compiler = platform.compiler.clone();
+    Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver: Arc::new(SystemResolver) })?)
+}
+
+/// The master key: from its configured source, or from the state directory.
+pub(crate) async fn master_key(
+    state_dir: &Path,
+    configured: Option<&SecretSource>,
+    platform: &Platform,
+) -> Result<MasterKey, MasterKeyError> {
+    match configured {
+        Some(source) => MasterKey::read(source, &platform.sources).await,
+        None => MasterKey::of_state(state_dir, &platform.sources, Arc::clone(&platform.random)).await,
+    }
+}
+
+pub(crate) fn cache_key(key: &MasterKey) -> Result<CacheKey, HostError> {
+    Ok(CacheKey::new(&key.derive(CACHE_KEY_PURPOSE).map_err(HostError::MasterKey)?))
+}
+
+/// The audit log: a file, standard output for `-`, or none.
+pub fn open_audit(path: Option<&Path>) -> Result<Audit, HostError> {
+    Ok(match path {
+        Some(path) if path == Path::new("-") => Audit::stdout()?,
+        Some(path) => Audit::file(path)?,
+        None => Audit::nowhere(),
+    })
+}

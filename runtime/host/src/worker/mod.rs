@@ -1,0 +1,253 @@
+//! `deputy worker`: the worker put together.
+//!
+//! The link's client owns the connection and the identity, the worker's loop what is applied, the cache what survives a
+//! restart. When the coordinator ends the worker's enrolment, the rest goes on: what is published stays.
+
+mod endpoints;
+mod enrolment;
+mod identity_records;
+mod join_watch;
+mod link_status;
+mod receiver_policies;
+mod sandboxed_receiver;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deputy_config::WorkerConfig;
+use deputy_core::in_one_line;
+use deputy_core::time::Clock;
+use deputy_http_server::{HttpListener, listen, serve};
+use deputy_link::client::{ClientOptions, Link, LinkClient};
+use deputy_link::{JoinString, WorkerState};
+use deputy_metrics::WorkerMetrics;
+use deputy_observe::Audit;
+use deputy_sandbox::{CacheKey, CodeCache, Sandbox};
+use deputy_store::{DirectoryStore, Store};
+use deputy_support::SystemClock;
+use deputy_worker::cache::{LeaseCache, StateDirLock};
+use deputy_worker::components::ComponentStore;
+use deputy_worker::{Worker, WorkerHandle, WorkerHealth, WorkerOptions};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::error::HostError;
+use crate::platform::Platform;
+use crate::{fd_limit, sandbox};
+use endpoints::Endpoints;
+use enrolment::JoinStrings;
+use identity_records::IdentityRecords;
+use join_watch::JoinWatch;
+use link_status::LinkStatus;
+use sandboxed_receiver::SandboxedReceivers;
+
+pub use enrolment::EnrolmentFailure;
+pub use receiver_policies::receiver_policies;
+
+/// A worker's socket in its state directory.
+pub const SOCKET: &str = "worker.sock";
+
+pub struct WorkerProcessOptions {
+    pub config: WorkerConfig,
+    pub state_dir: PathBuf,
+    /// The join string of the command line.
+    pub join: Option<JoinString>,
+    /// The audit log, if not the one of the configuration.
+    pub audit: Option<PathBuf>,
+    /// Of the program, for the coordinator's list of workers.
+    pub version: &'static str,
+    pub platform: Platform,
+}
+
+/// A worker that has joined and listens, and applies nothing before [`WorkerProcess::run`].
+pub struct WorkerProcess {
+    worker: Worker,
+    handle: WorkerHandle,
+    name: String,
+    client: LinkClient,
+    link: Link,
+    join_watch: Option<JoinWatch>,
+    records: Arc<IdentityRecords>,
+    cache: LeaseCache,
+    /// What is in the cache, and so in use.
+    cached: watch::Sender<Arc<WorkerState>>,
+    components: ComponentStore,
+    endpoints: Endpoints,
+    health: Option<(SocketAddr, HttpListener)>,
+    metrics: Arc<WorkerMetrics>,
+    audit: Arc<Audit>,
+    sandbox: Sandbox,
+    state_lock: StateDirLock,
+}
+
+/// Where a worker listens.
+pub struct WorkerAddresses<'a> {
+    pub socket: &'a Path,
+    pub health: Option<SocketAddr>,
+}
+
+/// Stops a running worker, and reopens its audit log. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkerControls {
+    handle: WorkerHandle,
+    audit: Arc<Audit>,
+}
+
+impl WorkerProcess {
+    /// Joins the coordinator if the worker has no identity, for as long as that takes.
+    pub async fn build(options: WorkerProcessOptions) -> Result<Self, HostError> {
+        let WorkerProcessOptions { config, state_dir, join, audit, version, platform } = options;
+        fd_limit::raise();
+        let (store, cache_key) = open_state(&config, &state_dir, &platform).await?;
+        let policies = Arc::new(receiver_policies(&config, &state_dir).await?);
+        let state_lock = StateDirLock::take(Arc::clone(&store)).await.map_err(HostError::LeaseCache)?;
+
+        let records = Arc::new(IdentityRecords::new(store));
+        let strings = JoinStrings { argument: join, configured: config.join.as_ref(), sources: &platform.sources };
+        let identity = enrolment::identity(&records, strings, platform.seed()?, SystemClock::wall()).await?;
+        let name = identity.worker.to_string();
+        let mut cache = state_lock.cache(&name).map_err(HostError::LeaseCache)?;
+        // Records that cannot be read are no error: the coordinator has them all.
+        let held = cache.restore().await;
+        tracing::info!(
+            worker = name, group = %identity.group, coordinator = identity.address, held = held.deliveries.len(),
+            "starting"
+        );
+
+        let link_status = LinkStatus::new(&identity);
+        let join_watch = config.join.clone().map(|source| JoinWatch::new(source, &records, &platform));
+        let (cached, in_use) = watch::channel(Arc::new(held.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let (client, link) = LinkClient::new(ClientOptions {
+            identity,
+            keep: Arc::clone(&records) as _,
+            wanted: config.instances.clone().unwrap_or_default(),
+            held,
+            version: version.to_owned(),
+            host: host_name(),
+            clock: Arc::clone(&clock),
+            seed: platform.seed()?,
+        });
+        let metrics = Arc::new(WorkerMetrics::default());
+        let audit = Arc::new(sandbox::open_audit(audit.as_deref().or(config.audit.as_deref()))?);
+        let code_cache = CodeCache { state_dir: state_dir.clone(), key: cache_key };
+        let sandbox = sandbox::open(Some(code_cache), Arc::clone(&audit), &platform)?;
+        let components = ComponentStore::open(state_dir.join("components")).await;
+        let components = components.map_err(HostError::ComponentStore)?;
+        let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), link.clone(), &config);
+        let link_state = link.state.clone();
+        let (worker, handle) = Worker::new(WorkerOptions {
+            plans: policies,
+            loader: Arc::new(receivers),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&platform.random),
+            seed: platform.seed()?,
+            held: in_use.clone(),
+            reports: link.reports.clone(),
+            connection: Box::new(move || link_status.snapshot(&link_state.borrow())),
+        });
+        let endpoints = Endpoints::open(&config, &state_dir, &in_use, &clock, &platform).await?;
+        let health = listen_for_health(&config).await?;
+        Ok(Self {
+            worker,
+            handle,
+            name,
+            client,
+            link,
+            join_watch,
+            records,
+            cache,
+            cached,
+            components,
+            endpoints,
+            health,
+            metrics,
+            audit,
+            sandbox,
+            state_lock,
+        })
+    }
+
+    pub fn addresses(&self) -> WorkerAddresses<'_> {
+        WorkerAddresses {
+            socket: self.endpoints.socket_path(),
+            health: self.health.as_ref().map(|(address, _)| *address),
+        }
+    }
+
+    pub fn controls(&self) -> WorkerControls {
+        WorkerControls { handle: self.handle.clone(), audit: Arc::clone(&self.audit) }
+    }
+
+    /// Runs until it is stopped, and then until calls have ended. What is published stays.
+    pub async fn run(self) {
+        let mut tasks = JoinSet::new();
+        let socket_file = self.endpoints.serve(&mut tasks, &self.handle);
+        if let Some((_, listener)) = self.health {
+            let health = WorkerHealth::new(self.handle.clone(), self.metrics, Arc::clone(&self.audit));
+            tasks.spawn(serve(listener, Arc::new(health)));
+        }
+        tasks.spawn(self.cache.follow(self.link.held.clone(), self.cached));
+        tasks.spawn(self.components.follow(self.link.held.clone(), self.link.state.clone()));
+        let hint = match self.join_watch {
+            Some(_) => "; a new join string where `join` in [worker] points is used at the next start",
+            None => "",
+        };
+        if let Some(join_watch) = self.join_watch {
+            tasks.spawn(join_watch.run(self.link.state.clone()));
+        }
+        let (client, records, name) = (self.client, self.records, self.name);
+        tasks.spawn(async move {
+            let reason = client.run().await;
+            records.link_stopped(&name, &reason).await;
+            tracing::error!("link to the coordinator closed: {reason}; held leases stay in use{hint}");
+        });
+        self.worker.run().await;
+        // Calls that were cut off are in the audit log before the program ends.
+        self.sandbox.settle().await;
+        drop(tasks);
+        drop(socket_file);
+        self.audit.flush().await;
+        drop(self.state_lock);
+    }
+}
+
+impl WorkerControls {
+    /// Begins to stop. Does nothing if it is stopping.
+    pub async fn stop(&self) {
+        self.handle.stop().await.ok();
+    }
+
+    /// Opens the audit log again, as after a rotation, and logs the result. The configuration stays.
+    pub async fn reopen_audit(&self) {
+        match self.audit.reopen().await {
+            Ok(()) => tracing::info!("SIGHUP: the audit log was reopened; worker.toml is read only at startup"),
+            Err(error) => tracing::error!(error = in_one_line(&error), "SIGHUP: the audit log was not reopened"),
+        }
+    }
+}
+
+/// The sealed state, and the key of the compile cache, which comes from the same master key.
+async fn open_state(
+    config: &WorkerConfig,
+    state_dir: &Path,
+    platform: &Platform,
+) -> Result<(Arc<dyn Store>, CacheKey), HostError> {
+    let key = sandbox::master_key(state_dir, config.key.as_ref(), platform).await.map_err(HostError::MasterKey)?;
+    let cache_key = sandbox::cache_key(&key)?;
+    let store = DirectoryStore::open(state_dir, key, Arc::clone(&platform.random)).await.map_err(HostError::State)?;
+    Ok((Arc::new(store), cache_key))
+}
+
+async fn listen_for_health(config: &WorkerConfig) -> Result<Option<(SocketAddr, HttpListener)>, HostError> {
+    let Some(address) = config.health else { return Ok(None) };
+    let listener = listen(address).await;
+    let listener = listener.map_err(|source| HostError::Health { address, key: "`health` in [worker]", source })?;
+    Ok(Some((address, listener)))
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,108 @@
+//! Receivers in the sandbox, as the worker calls them.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deputy_config::{ReceiverComponent, WorkerConfig};
+use deputy_core::failure::FailureKind;
+use deputy_core::{Delivery, Digest, Limits, Outputs, Principal, ReceiverName, ReceiverPlan, Services, in_one_line};
+use deputy_link::ReceiverBinding;
+use deputy_link::client::Link;
+use deputy_sandbox::{Call, LoadedReceiver, Sandbox};
+use deputy_worker::components::ComponentStore;
+use deputy_worker::{AcceptError, Receiver, ReceiverLoader};
+
+use crate::call_failure::{failure_kind, failure_message, log_stderr};
+
+/// Loads receivers: those of the worker's configuration from their files, the coordinator's by their digest.
+pub(crate) struct SandboxedReceivers {
+    sandbox: Sandbox,
+    components: ComponentStore,
+    link: Link,
+    configured: BTreeMap<ReceiverName, ReceiverComponent>,
+}
+
+struct SandboxedReceiver {
+    name: ReceiverName,
+    limits: Limits,
+    receiver: LoadedReceiver,
+    services: Services,
+}
+
+impl SandboxedReceivers {
+    pub(crate) fn new(sandbox: Sandbox, components: ComponentStore, link: Link, config: &WorkerConfig) -> Self {
+        let configured = config.receivers.iter();
+        let configured = configured.filter_map(|(name, receiver)| Some((name.clone(), receiver.component()?.clone())));
+        Self { sandbox, components, link, configured: configured.collect() }
+    }
+
+    /// The file of the component with this digest, which the coordinator sends if it is not there.
+    async fn fetch(&self, digest: Digest) -> Result<PathBuf, AcceptError> {
+        if self.components.load(digest).await.map_err(|error| unavailable(&error))?.is_none() {
+            tracing::info!(%digest, "fetching the receiver's component");
+            let bytes = self.link.fetch(digest).await.map_err(|error| unavailable(&error))?;
+            self.components.keep(digest, bytes.to_vec()).await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(self.components.path(digest))
+    }
+}
+
+fn unavailable(error: &(dyn Error + 'static)) -> AcceptError {
+    AcceptError { kind: FailureKind::Unavailable, message: in_one_line(error) }
+}
+
+#[async_trait]
+impl ReceiverLoader for SandboxedReceivers {
+    async fn load(&self, name: &ReceiverName, binding: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError> {
+        let (component, sha256) = match self.configured.get(name) {
+            Some(configured) => (configured.component.clone(), configured.sha256),
+            None => (self.fetch(binding.component).await?, Some(binding.component)),
+        };
+        let plan = ReceiverPlan {
+            name: name.clone(),
+            component,
+            sha256,
+            settings: binding.settings.clone(),
+            limits: Limits::default().with(&binding.limits),
+        };
+        let receiver = self
+            .sandbox
+            .load_receiver(&plan)
+            .await
+            .map_err(|error| AcceptError { kind: FailureKind::Misconfigured, message: in_one_line(&error) })?;
+        let services = result(receiver.services().await, &plan.name, &plan.limits)?;
+        // The receiver that this one replaces is still in use, and pruned the next time.
+        let removed = self.sandbox.prune().await;
+        if removed > 0 {
+            tracing::info!(files = removed, "removed compiled components that are not used");
+        }
+        Ok(Arc::new(SandboxedReceiver { name: plan.name, limits: plan.limits, receiver, services }))
+    }
+}
+
+#[async_trait]
+impl Receiver for SandboxedReceiver {
+    fn services(&self) -> &Services {
+        &self.services
+    }
+
+    async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError> {
+        result(self.receiver.accept(deliveries).await, &self.name, &self.limits)
+    }
+}
+
+fn result<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
+    for denial in &call.refusals {
+        let fix = denial.fix(Principal::Receiver(name, limits)).unwrap_or_default();
+        tracing::warn!(receiver = %name, call = %call.id, code = denial.code(), fix, "denied by policy: {denial}");
+    }
+    let kind = failure_kind(&call);
+    if kind.is_some() {
+        log_stderr(&call);
+    }
+    call.result
+        .map_err(|error| AcceptError { kind: kind.unwrap_or(FailureKind::Internal), message: failure_message(&error) })
+}
