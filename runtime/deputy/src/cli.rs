@@ -1,4 +1,4 @@
-//! The command line as a whole: options of all commands, and the commands, each of which has its own file.
+//! The command line as a whole: options of all commands, and the commands, whose arguments are in their own files.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;

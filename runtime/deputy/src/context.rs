@@ -153,7 +153,7 @@ impl Context {
         self.socket(ConfigKind::Worker, named)
     }
 
-    /// The named socket, or the one of the configuration, of which errors elsewhere do not matter. `default` is the kind of
+    /// The named socket, or the one of the configuration, which may have errors elsewhere. `default` is the kind of
     /// configuration to look for if none is named.
     fn socket(&self, default: ConfigKind, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
         if let Some(socket) = named.or(self.environment.socket.as_deref()) {

@@ -17,7 +17,7 @@ use deputy_worker::unit::AccessError;
 use crate::worker::EnrolmentFailure;
 
 #[derive(Debug, thiserror::Error)]
-pub enum HostError {
+pub enum ProcessError {
     #[error("cannot use the backup")]
     Archive(#[source] ArchiveError),
     #[error(transparent)]

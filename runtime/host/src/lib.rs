@@ -2,7 +2,7 @@
 //! workers, applies each new configuration, joins a worker to its coordinator, and puts the processes together.
 //!
 //! [`coordinator::CoordinatorProcess`] is `deputy run`, [`worker::WorkerProcess`] is `deputy worker`; both are built, listen,
-//! and run until they are told to stop. The commands that run beside them take the sandbox and the state from here too.
+//! and run until they are stopped. The commands that run beside them take the sandbox and the state from here too.
 //!
 //! **Never** prints, ends the process, or knows the command line.
 
@@ -18,6 +18,6 @@ pub mod state;
 pub mod worker;
 
 pub use self::call_failure::{failure_kind, secret_fault_text};
-pub use self::error::HostError;
+pub use self::error::ProcessError;
 pub use self::platform::Platform;
 pub use self::receiver_settings::rejected_settings;

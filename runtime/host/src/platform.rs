@@ -17,9 +17,9 @@ pub struct Platform {
 
 impl Platform {
     /// A random number, for jitter.
-    pub(crate) fn seed(&self) -> Result<u64, crate::HostError> {
+    pub(crate) fn seed(&self) -> Result<u64, crate::ProcessError> {
         let mut bytes = [0; 8];
-        self.random.fill(&mut bytes).map_err(|_| crate::HostError::Random)?;
+        self.random.fill(&mut bytes).map_err(|_| crate::ProcessError::Random)?;
         Ok(u64::from_le_bytes(bytes))
     }
 }

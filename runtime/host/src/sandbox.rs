@@ -8,7 +8,7 @@ use deputy_observe::Audit;
 use deputy_sandbox::{CacheKey, CodeCache, Sandbox, SandboxOptions, SystemResolver};
 use deputy_store::{MasterKey, MasterKeyError};
 
-use crate::error::HostError;
+use crate::error::ProcessError;
 use crate::platform::Platform;
 
 /// Derives the key that authenticates compiled components from the master key.
@@ -21,7 +21,7 @@ pub async fn open_without_state(
     key: Option<&SecretSource>,
     audit: Arc<Audit>,
     platform: &Platform,
-) -> Result<Sandbox, HostError> {
+) -> Result<Sandbox, ProcessError> {
     let cache = match master_key(&state_dir, key, platform).await {
         Ok(key) => Some(CodeCache { state_dir, key: cache_key(&key)? }),
         Err(error @ (MasterKeyError::Source(_) | MasterKeyError::Gone(_))) => {
@@ -31,12 +31,12 @@ pub async fn open_without_state(
             );
             None
         }
-        Err(error) => return Err(HostError::MasterKey(error)),
+        Err(error) => return Err(ProcessError::MasterKey(error)),
     };
     open(cache, audit, platform)
 }
 
-pub(crate) fn open(cache: Option<CodeCache>, audit: Arc<Audit>, platform: &Platform) -> Result<Sandbox, HostError> {
+pub(crate) fn open(cache: Option<CodeCache>, audit: Arc<Audit>, platform: &Platform) -> Result<Sandbox, ProcessError> {
     let compiler = platform.compiler.clone();
     Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver: Arc::new(SystemResolver) })?)
 }
@@ -53,12 +53,12 @@ pub(crate) async fn master_key(
     }
 }
 
-pub(crate) fn cache_key(key: &MasterKey) -> Result<CacheKey, HostError> {
-    Ok(CacheKey::new(&key.derive(CACHE_KEY_PURPOSE).map_err(HostError::MasterKey)?))
+pub(crate) fn cache_key(key: &MasterKey) -> Result<CacheKey, ProcessError> {
+    Ok(CacheKey::new(&key.derive(CACHE_KEY_PURPOSE).map_err(ProcessError::MasterKey)?))
 }
 
 /// The audit log: a file, standard output for `-`, or none.
-pub fn open_audit(path: Option<&Path>) -> Result<Audit, HostError> {
+pub fn open_audit(path: Option<&Path>) -> Result<Audit, ProcessError> {
     Ok(match path {
         Some(path) if path == Path::new("-") => Audit::stdout()?,
         Some(path) => Audit::file(path)?,

@@ -7,7 +7,7 @@ use deputy_coordinator::{LOCK, RestoreSummary, Restoring, backed_up, restore};
 use deputy_core::{SecretSource, Timestamp};
 use deputy_store::{Archive, DirectoryStore, MasterKey, Store, StoreKey, rekey};
 
-use crate::error::HostError;
+use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::sandbox::master_key;
 
@@ -20,50 +20,50 @@ pub struct StateDirectory {
 
 impl StateDirectory {
     /// The sealed backup, and how many values are in it.
-    pub async fn backup(&self, now: Timestamp) -> Result<(Vec<u8>, usize), HostError> {
-        let values = backed_up(&self.open().await?).await.map_err(HostError::Backup)?;
+    pub async fn backup(&self, now: Timestamp) -> Result<(Vec<u8>, usize), ProcessError> {
+        let values = backed_up(&self.open().await?).await.map_err(ProcessError::Backup)?;
         let archive = Archive { made_ms: now.as_millis(), values };
-        let sealed = archive.seal(&self.master_key().await?, &self.platform.random).map_err(HostError::Archive)?;
+        let sealed = archive.seal(&self.master_key().await?, &self.platform.random).map_err(ProcessError::Archive)?;
         Ok((sealed, archive.values.len()))
     }
 
     /// Writes the values of a sealed backup. Fails while a coordinator runs.
-    pub async fn restore(&self, sealed: Vec<u8>, restoring: Restoring) -> Result<RestoreSummary, HostError> {
-        let archive = Archive::open(sealed, &self.master_key().await?).map_err(HostError::Archive)?;
+    pub async fn restore(&self, sealed: Vec<u8>, restoring: Restoring) -> Result<RestoreSummary, ProcessError> {
+        let archive = Archive::open(sealed, &self.master_key().await?).map_err(ProcessError::Archive)?;
         let store = self.open().await?;
         let lock: StoreKey = LOCK.parse()?;
-        let lock = store.lock(&lock).await.map_err(HostError::RestoreLock)?;
-        let summary = restore(&store, &archive.values, restoring).await.map_err(HostError::Restore);
+        let lock = store.lock(&lock).await.map_err(ProcessError::RestoreLock)?;
+        let summary = restore(&store, &archive.values, restoring).await.map_err(ProcessError::Restore);
         drop(lock);
         summary
     }
 
     /// Seals the state with another key: that of `new_key`, or a generated one where the key is in the state directory.
     /// Returns how many values were sealed.
-    pub async fn rekey(&self, new_key: Option<PathBuf>) -> Result<usize, HostError> {
+    pub async fn rekey(&self, new_key: Option<PathBuf>) -> Result<usize, ProcessError> {
         let old = self.master_key().await?;
         let random = Arc::clone(&self.platform.random);
         let (new, file) = match (new_key, &self.key) {
             (Some(path), _) => {
                 let source = SecretSource::File(path);
-                let key = MasterKey::read(&source, &self.platform.sources).await.map_err(HostError::MasterKey)?;
+                let key = MasterKey::read(&source, &self.platform.sources).await.map_err(ProcessError::MasterKey)?;
                 (key, None)
             }
             (None, None) => {
-                let (key, text) = MasterKey::generate(&random).map_err(HostError::MasterKey)?;
+                let (key, text) = MasterKey::generate(&random).map_err(ProcessError::MasterKey)?;
                 (key, Some(text))
             }
-            (None, Some(_)) => return Err(HostError::NewKeyUnnamed),
+            (None, Some(_)) => return Err(ProcessError::NewKeyUnnamed),
         };
-        rekey(&self.path, old, new, random, file).await.map_err(HostError::Rekey)
+        rekey(&self.path, old, new, random, file).await.map_err(ProcessError::Rekey)
     }
 
-    async fn master_key(&self) -> Result<MasterKey, HostError> {
-        master_key(&self.path, self.key.as_ref(), &self.platform).await.map_err(HostError::MasterKey)
+    async fn master_key(&self) -> Result<MasterKey, ProcessError> {
+        master_key(&self.path, self.key.as_ref(), &self.platform).await.map_err(ProcessError::MasterKey)
     }
 
-    async fn open(&self) -> Result<DirectoryStore, HostError> {
+    async fn open(&self) -> Result<DirectoryStore, ProcessError> {
         let random = Arc::clone(&self.platform.random);
-        DirectoryStore::open(&self.path, self.master_key().await?, random).await.map_err(HostError::State)
+        DirectoryStore::open(&self.path, self.master_key().await?, random).await.map_err(ProcessError::State)
     }
 }

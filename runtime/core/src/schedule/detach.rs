@@ -63,6 +63,9 @@ impl Schedule {
     /// Ends the call of an instance, if one is under way, or at least does not wait for it.
     pub(super) fn give_up(&mut self, name: &InstanceName, why: GivenUp) {
         let Some(slot) = self.slots.get_mut(name) else { return };
+        if let Some(detached) = &mut slot.detached {
+            detached.made.revoked |= why == GivenUp::Revoked;
+        }
         let InstancePhase::Calling { call, work, began, fingerprint, revoked: was_revoked } = &mut slot.phase else {
             return;
         };

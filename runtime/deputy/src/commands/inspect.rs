@@ -20,8 +20,7 @@ use crate::table::Table;
 
 /// Show what a component is, what it can do and what it can never do
 ///
-/// A component can only do what it imports, so its list of imports says what it can never do, whatever it is granted and whoever
-/// wrote it.
+/// A component can only do what it imports. So its imports say what it can never do, whatever it is granted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy inspect s3-sts.wasm

@@ -139,7 +139,7 @@ fn summary(status: &CoordinatorStatus) -> String {
     summary
 }
 
-/// One instance, with all that is known of it.
+/// One instance in detail.
 fn details(instance: &InstanceStatus) -> String {
     let mut table = Table::default();
     table.row(["instance", &instance.name]);

@@ -5,7 +5,7 @@ use std::io;
 use deputy_config::ConfigErrors;
 use deputy_coordinator::{BackupError, EnrolmentError, WorkersError};
 use deputy_core::failure::FailureKind;
-use deputy_host::HostError;
+use deputy_host::ProcessError;
 use deputy_host::worker::EnrolmentFailure;
 use deputy_link::AuthorityError;
 use deputy_link::client::JoinFailure;
@@ -32,24 +32,26 @@ impl From<PayloadFileError> for CommandError {
     }
 }
 
-impl From<HostError> for CommandError {
-    fn from(error: HostError) -> Self {
+impl From<ProcessError> for CommandError {
+    fn from(error: ProcessError) -> Self {
         let exit = exit_of_host(&error);
         let hints = hints(&error);
         hints.into_iter().fold(Self::new(exit, error), CommandError::hint)
     }
 }
 
-fn exit_of_host(error: &HostError) -> Exit {
+fn exit_of_host(error: &ProcessError) -> Exit {
     match error {
-        HostError::Archive(_)
-        | HostError::MasterKey(MasterKeyError::Store(_))
-        | HostError::NewKeyUnnamed
-        | HostError::ReceiverAccess(_)
-        | HostError::Truncated { .. } => Exit::Misconfigured,
-        HostError::Enrolment(error) => exit_of_enrolment(error),
-        HostError::MasterKey(MasterKeyError::Derive) | HostError::Random | HostError::StoreKey(_) => Exit::Internal,
-        HostError::Sandbox(error) => exit_of_sandbox(error),
+        ProcessError::Archive(_)
+        | ProcessError::MasterKey(MasterKeyError::Store(_))
+        | ProcessError::NewKeyUnnamed
+        | ProcessError::ReceiverAccess(_)
+        | ProcessError::Truncated { .. } => Exit::Misconfigured,
+        ProcessError::Enrolment(error) => exit_of_enrolment(error),
+        ProcessError::MasterKey(MasterKeyError::Derive) | ProcessError::Random | ProcessError::StoreKey(_) => {
+            Exit::Internal
+        }
+        ProcessError::Sandbox(error) => exit_of_sandbox(error),
         _ => Exit::Failed,
     }
 }
@@ -71,36 +73,36 @@ fn exit_of_enrolment(error: &EnrolmentFailure) -> Exit {
     }
 }
 
-fn hints(error: &HostError) -> Vec<String> {
+fn hints(error: &ProcessError) -> Vec<String> {
     match error {
-        HostError::Archive(_) => vec![
+        ProcessError::Archive(_) => vec![
             "a backup needs the master key of the time when it was made: `key` in [coordinator], or the file `key` in the \
              state directory"
                 .to_owned(),
         ],
-        HostError::AwsEndpoint { .. } => vec!["`listen` in [[endpoints.aws]] names the address".to_owned()],
-        HostError::ControlSocket { key, .. } => vec![format!("{key} names the socket")],
-        HostError::Enrolment(EnrolmentFailure::NotEnrolled) => vec![
+        ProcessError::AwsEndpoint { .. } => vec!["`listen` in [[endpoints.aws]] names the address".to_owned()],
+        ProcessError::ControlSocket { key, .. } => vec![format!("{key} names the socket")],
+        ProcessError::Enrolment(EnrolmentFailure::NotEnrolled) => vec![
             "`deputy token create --group GROUP` on the coordinator prints a join string: pass it here with --join, or name \
              its file as `join` in [worker]"
                 .to_owned(),
         ],
-        HostError::Health { key, .. } => vec![format!("{key} names the address: does another process use it?")],
-        HostError::NewKeyUnnamed => {
+        ProcessError::Health { key, .. } => vec![format!("{key} names the address: does another process use it?")],
+        ProcessError::NewKeyUnnamed => {
             vec!["`openssl rand -base64 32 > new.key`, then `deputy state rekey --new-key new.key`".to_owned()]
         }
-        HostError::ReceiverComponent { name, .. } => {
+        ProcessError::ReceiverComponent { name, .. } => {
             vec![format!("`component` in [receivers.{name}] names the file")]
         }
-        HostError::Restore(BackupError::OtherAuthority) => vec![
+        ProcessError::Restore(BackupError::OtherAuthority) => vec![
             "`deputy state restore --replace` replaces the state's authority by that of the backup; workers that enrolled \
              since must enrol again"
                 .to_owned(),
         ],
-        HostError::Truncated { .. } => {
+        ProcessError::Truncated { .. } => {
             vec!["if that is intended, start once with `deputy run --remove`, which withdraws the removed leases".to_owned()]
         }
-        HostError::Workers(error) if is_authority_damaged(error) => vec![
+        ProcessError::Workers(error) if is_authority_damaged(error) => vec![
             "restore the authority with `deputy state restore BACKUP`".to_owned(),
             "without a backup, move `authority.workers.sealed` out of the state directory: the coordinator creates a new \
              authority, and every worker must join again with a new join string (`deputy token create`)"

@@ -34,7 +34,7 @@ use deputy_support::SystemClock;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::error::HostError;
+use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::{fd_limit, local_socket, sandbox};
 use component_loader::ComponentLoader;
@@ -90,16 +90,16 @@ pub struct CoordinatorControls {
 }
 
 impl CoordinatorProcess {
-    pub async fn build(options: CoordinatorProcessOptions) -> Result<Self, HostError> {
+    pub async fn build(options: CoordinatorProcessOptions) -> Result<Self, ProcessError> {
         let CoordinatorProcessOptions { config, state_dir, audit, removals, platform } = options;
         let metrics = Arc::new(CoordinatorMetrics::default());
         let audit = Arc::new(counted_audit(audit.as_deref().or(config.audit.as_deref()), &metrics)?);
         let key = sandbox::master_key(&state_dir, config.coordinator.key.as_ref(), &platform).await;
-        let key = key.map_err(HostError::MasterKey)?;
+        let key = key.map_err(ProcessError::MasterKey)?;
         let cache = CodeCache { state_dir: state_dir.clone(), key: sandbox::cache_key(&key)? };
         let sandbox = sandbox::open(Some(cache), Arc::clone(&audit), &platform)?;
         let store = DirectoryStore::open(&state_dir, key, Arc::clone(&platform.random)).await;
-        let store: Arc<dyn Store> = Arc::new(store.map_err(HostError::State)?);
+        let store: Arc<dyn Store> = Arc::new(store.map_err(ProcessError::State)?);
         let previous = removal::check_at_start(&config, &*store, removals).await?;
         let board = Arc::new(LeaseBoard::default());
         let clock = Arc::new(SystemClock::default());
@@ -114,7 +114,7 @@ impl CoordinatorProcess {
             known: config.instances.values().filter(|entry| entry.enabled).map(|entry| entry.name.clone()).collect(),
         })
         .await
-        .map_err(HostError::Coordinator)?;
+        .map_err(ProcessError::Coordinator)?;
         removal::save_shape(&config, &*store, clock.now().wall).await;
 
         // Listen before anything is obtained, so that a wrong address costs nothing.
@@ -138,7 +138,7 @@ impl CoordinatorProcess {
                     handle: handle.clone(),
                 })
                 .await
-                .map_err(HostError::Workers)?,
+                .map_err(ProcessError::Workers)?,
             ),
             None => None,
         };
@@ -218,16 +218,16 @@ impl CoordinatorControls {
     }
 }
 
-async fn listen_for_health(config: &CoordinatorSection) -> Result<Option<(SocketAddr, HttpListener)>, HostError> {
+async fn listen_for_health(config: &CoordinatorSection) -> Result<Option<(SocketAddr, HttpListener)>, ProcessError> {
     let Some(address) = config.health else { return Ok(None) };
     let listener = listen(address).await;
     let listener =
-        listener.map_err(|source| HostError::Health { address, key: "`health` in [coordinator]", source })?;
+        listener.map_err(|source| ProcessError::Health { address, key: "`health` in [coordinator]", source })?;
     Ok(Some((address, listener)))
 }
 
 /// The audit log, whose events the metrics count.
-fn counted_audit(path: Option<&Path>, metrics: &Arc<CoordinatorMetrics>) -> Result<Audit, HostError> {
+fn counted_audit(path: Option<&Path>, metrics: &Arc<CoordinatorMetrics>) -> Result<Audit, ProcessError> {
     let metrics = Arc::clone(metrics);
     Ok(sandbox::open_audit(path)?.watched(move |event| metrics.record_event(event)))
 }

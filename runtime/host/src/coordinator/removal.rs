@@ -7,7 +7,7 @@ use deputy_coordinator::{GroupShape, Had, Removals, Shape};
 use deputy_core::{GroupName, Timestamp};
 use deputy_store::Store;
 
-use crate::error::HostError;
+use crate::error::ProcessError;
 
 /// A warning about a configuration without an instance: it is valid, and hardly intended.
 pub fn no_instance_warning(config: &CoordinatorFile) -> Option<&'static str> {
@@ -29,11 +29,11 @@ pub(crate) async fn check_at_start(
     config: &CoordinatorFile,
     store: &dyn Store,
     removals: Removals,
-) -> Result<Shape, HostError> {
-    let previous = Shape::load(store).await.map_err(HostError::PreviousConfiguration)?.unwrap_or_default();
+) -> Result<Shape, ProcessError> {
+    let previous = Shape::load(store).await.map_err(ProcessError::PreviousConfiguration)?.unwrap_or_default();
     match previous.lost(&shape(config)) {
         Some(lost) if removals == Removals::Few => {
-            Err(HostError::Truncated { config: config.path.clone(), lost: lost.to_string() })
+            Err(ProcessError::Truncated { config: config.path.clone(), lost: lost.to_string() })
         }
         _ => Ok(previous),
     }

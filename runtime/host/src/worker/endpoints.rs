@@ -14,12 +14,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::SOCKET;
-use crate::error::HostError;
+use crate::error::ProcessError;
 use crate::local_socket;
 use crate::platform::Platform;
 
 /// Listeners that do not answer yet.
-pub(crate) struct Endpoints {
+pub(crate) struct EndpointServers {
     held: watch::Receiver<Arc<WorkerState>>,
     clock: Arc<dyn Clock>,
     socket_path: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Endpoints {
     aws: Vec<(HttpListener, AwsEndpoint)>,
 }
 
-impl Endpoints {
+impl EndpointServers {
     /// The socket for the status is always there; it gives leases out if the configuration has it.
     pub(crate) async fn open(
         config: &WorkerConfig,
@@ -37,7 +37,7 @@ impl Endpoints {
         held: &watch::Receiver<Arc<WorkerState>>,
         clock: &Arc<dyn Clock>,
         platform: &Platform,
-    ) -> Result<Self, HostError> {
+    ) -> Result<Self, ProcessError> {
         let configured = config.endpoints.socket.as_ref();
         let path = configured.and_then(|socket| socket.path.clone());
         let socket_path = path.unwrap_or_else(|| state_dir.join(SOCKET));
@@ -47,9 +47,9 @@ impl Endpoints {
         for section in &config.endpoints.aws {
             let token =
                 TokenFile::open(&section.token_file, &*platform.random, &platform.sources, Arc::clone(clock)).await;
-            let token = token.map_err(HostError::EndpointToken)?;
+            let token = token.map_err(ProcessError::EndpointToken)?;
             let listener = listen(section.listen).await;
-            let listener = listener.map_err(|source| HostError::AwsEndpoint { address: section.listen, source })?;
+            let listener = listener.map_err(|source| ProcessError::AwsEndpoint { address: section.listen, source })?;
             let url = format!("http://{}{}", section.listen, AwsEndpoint::path(&section.instance));
             tracing::info!(instance = %section.instance, url, "AWS endpoint listening");
             let endpoint = AwsEndpoint::new(section.instance.clone(), token, held.clone(), Arc::clone(clock));

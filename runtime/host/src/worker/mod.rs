@@ -32,10 +32,10 @@ use deputy_worker::{Worker, WorkerHandle, WorkerHealth, WorkerOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::error::HostError;
+use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::{fd_limit, sandbox};
-use endpoints::Endpoints;
+use endpoints::EndpointServers;
 use enrolment::JoinStrings;
 use identity_records::IdentityRecords;
 use join_watch::JoinWatch;
@@ -73,7 +73,7 @@ pub struct WorkerProcess {
     /// What is in the cache, and so in use.
     cached: watch::Sender<Arc<WorkerState>>,
     components: ComponentStore,
-    endpoints: Endpoints,
+    endpoints: EndpointServers,
     health: Option<(SocketAddr, HttpListener)>,
     metrics: Arc<WorkerMetrics>,
     audit: Arc<Audit>,
@@ -96,18 +96,18 @@ pub struct WorkerControls {
 
 impl WorkerProcess {
     /// Joins the coordinator if the worker has no identity, for as long as that takes.
-    pub async fn build(options: WorkerProcessOptions) -> Result<Self, HostError> {
+    pub async fn build(options: WorkerProcessOptions) -> Result<Self, ProcessError> {
         let WorkerProcessOptions { config, state_dir, join, audit, version, platform } = options;
         fd_limit::raise();
         let (store, cache_key) = open_state(&config, &state_dir, &platform).await?;
         let policies = Arc::new(receiver_policies(&config, &state_dir).await?);
-        let state_lock = StateDirLock::take(Arc::clone(&store)).await.map_err(HostError::LeaseCache)?;
+        let state_lock = StateDirLock::take(Arc::clone(&store)).await.map_err(ProcessError::LeaseCache)?;
 
         let records = Arc::new(IdentityRecords::new(store));
         let strings = JoinStrings { argument: join, configured: config.join.as_ref(), sources: &platform.sources };
         let identity = enrolment::identity(&records, strings, platform.seed()?, SystemClock::wall()).await?;
         let name = identity.worker.to_string();
-        let mut cache = state_lock.cache(&name).map_err(HostError::LeaseCache)?;
+        let mut cache = state_lock.cache(&name).map_err(ProcessError::LeaseCache)?;
         // Records that cannot be read are no error: the coordinator has them all.
         let held = cache.restore().await;
         tracing::info!(
@@ -134,7 +134,7 @@ impl WorkerProcess {
         let code_cache = CodeCache { state_dir: state_dir.clone(), key: cache_key };
         let sandbox = sandbox::open(Some(code_cache), Arc::clone(&audit), &platform)?;
         let components = ComponentStore::open(state_dir.join("components")).await;
-        let components = components.map_err(HostError::ComponentStore)?;
+        let components = components.map_err(ProcessError::ComponentStore)?;
         let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), link.clone(), &config);
         let link_state = link.state.clone();
         let (worker, handle) = Worker::new(WorkerOptions {
@@ -148,7 +148,7 @@ impl WorkerProcess {
             reports: link.reports.clone(),
             connection: Box::new(move || link_status.snapshot(&link_state.borrow())),
         });
-        let endpoints = Endpoints::open(&config, &state_dir, &in_use, &clock, &platform).await?;
+        let endpoints = EndpointServers::open(&config, &state_dir, &in_use, &clock, &platform).await?;
         let health = listen_for_health(&config).await?;
         Ok(Self {
             worker,
@@ -234,17 +234,18 @@ async fn open_state(
     config: &WorkerConfig,
     state_dir: &Path,
     platform: &Platform,
-) -> Result<(Arc<dyn Store>, CacheKey), HostError> {
-    let key = sandbox::master_key(state_dir, config.key.as_ref(), platform).await.map_err(HostError::MasterKey)?;
+) -> Result<(Arc<dyn Store>, CacheKey), ProcessError> {
+    let key = sandbox::master_key(state_dir, config.key.as_ref(), platform).await.map_err(ProcessError::MasterKey)?;
     let cache_key = sandbox::cache_key(&key)?;
-    let store = DirectoryStore::open(state_dir, key, Arc::clone(&platform.random)).await.map_err(HostError::State)?;
+    let store =
+        DirectoryStore::open(state_dir, key, Arc::clone(&platform.random)).await.map_err(ProcessError::State)?;
     Ok((Arc::new(store), cache_key))
 }
 
-async fn listen_for_health(config: &WorkerConfig) -> Result<Option<(SocketAddr, HttpListener)>, HostError> {
+async fn listen_for_health(config: &WorkerConfig) -> Result<Option<(SocketAddr, HttpListener)>, ProcessError> {
     let Some(address) = config.health else { return Ok(None) };
     let listener = listen(address).await;
-    let listener = listener.map_err(|source| HostError::Health { address, key: "`health` in [worker]", source })?;
+    let listener = listener.map_err(|source| ProcessError::Health { address, key: "`health` in [worker]", source })?;
     Ok(Some((address, listener)))
 }
 

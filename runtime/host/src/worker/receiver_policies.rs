@@ -11,10 +11,10 @@ use deputy_worker::hook::Hook;
 use deputy_worker::unit::{AccessError, FileAccess, group, user};
 use deputy_worker::{ReceiverPolicies, ReceiverPolicy};
 
-use crate::error::HostError;
+use crate::error::ProcessError;
 
 /// The policies of all receivers, and the bindings of those that the worker's own configuration chooses.
-pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Result<ReceiverPolicies, HostError> {
+pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Result<ReceiverPolicies, ProcessError> {
     let mut policies = ReceiverPolicies {
         default: policy(&config.publish, LimitOverrides::default(), state_dir)?,
         receivers: BTreeMap::new(),
@@ -36,8 +36,8 @@ pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Resul
     Ok(policies)
 }
 
-async fn binding(name: &ReceiverName, component: &ReceiverComponent) -> Result<ReceiverBinding, HostError> {
-    let bytes = tokio::fs::read(&component.component).await.map_err(|source| HostError::ReceiverComponent {
+async fn binding(name: &ReceiverName, component: &ReceiverComponent) -> Result<ReceiverBinding, ProcessError> {
+    let bytes = tokio::fs::read(&component.component).await.map_err(|source| ProcessError::ReceiverComponent {
         name: name.clone(),
         path: component.component.clone(),
         source,

@@ -90,6 +90,29 @@ fn revoke_during_an_obtain_revokes_what_it_brings() {
 }
 
 #[test]
+fn revoke_after_a_reload_revokes_what_the_detached_call_brings() {
+    let expiring = |number| {
+        let mut plan = with_settings(number, revoking());
+        plan.policy.revoke = RevocationPolicy { replaced: None, ..plan.policy.revoke };
+        plan
+    };
+    for is_revoked in [false, true] {
+        let mut world = World::new([("a", expiring(1))]);
+        world.plan("a", expiring(2));
+        assert_eq!((world.word("a"), detached(&world)), ("obtain", 1));
+        if is_revoked {
+            world.handle(ScheduleEvent::Revoke(name("a")));
+        }
+        let now = world.now();
+        world.end_detached("a", lasting(now, HOUR));
+        while world.word("a") == "obtain" {
+            world.bring("a", HOUR);
+        }
+        assert_eq!(revoked(&world).is_some(), is_revoked, "replaced leases are left to expire, revoked ones are not");
+    }
+}
+
+#[test]
 fn revoke_again_and_again_revokes_all_that_was_brought() {
     let mut world = World::new([("a", revoking())]);
     let (mut brought, mut gone) = (0, 0);
