@@ -89,7 +89,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
             printer.stderr(&indented(&call.log_tail, "  | "));
         }
     }
-    let denials = denials(&call.refusals, Principal::Instance(instance));
+    let denials = denials(&call.denials, Principal::Instance(instance));
     let style = if call.result.is_err() { ERROR } else { WARNING };
     for denial in &denials {
         printer.labelled(style, "denied by policy", &format!("{} [{}]", denial.message, denial.code));
@@ -118,7 +118,7 @@ mod tests {
         Call {
             id: CallId(1),
             result,
-            refusals: Vec::new(),
+            denials: Vec::new(),
             timeouts: Vec::new(),
             secret_faults: Vec::new(),
             usage: CallUsage::default(),
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(exit(&call(Ok(()))), Exit::Done);
         assert_eq!(exit(&call(Err(throttled()))), Exit::Unavailable);
         assert_eq!(exit(&call(Err(CallError::Limit(Limit::Cpu)))), Exit::OverLimit);
-        let refused = Call { refusals: vec![PolicyDenial::Udp], ..call(Err(CallError::Invalid("a".into()))) };
+        let refused = Call { denials: vec![PolicyDenial::Udp], ..call(Err(CallError::Invalid("a".into()))) };
         assert_eq!(exit(&refused), Exit::Refused);
     }
 

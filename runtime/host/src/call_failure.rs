@@ -16,8 +16,8 @@ pub fn failure_kind<T>(call: &Call<T>) -> Option<FailureKind> {
         CallError::Interrupted(_) => FailureKind::Unavailable,
         CallError::Limit(_) => FailureKind::OverLimit,
         CallError::Failure(ProviderFailure::Throttled { retry_after, .. }) => FailureKind::Throttled(*retry_after),
-        _ if call.refusals.iter().any(|denial| !matches!(denial, PolicyDenial::Limit(_))) => FailureKind::Refused,
-        _ if !call.refusals.is_empty() => FailureKind::OverLimit,
+        _ if call.denials.iter().any(|denial| !matches!(denial, PolicyDenial::Limit(_))) => FailureKind::Refused,
+        _ if !call.denials.is_empty() => FailureKind::OverLimit,
         // Only another value mends a wrong one; a source that failed may work later.
         _ if call.secret_faults.iter().any(|fault| matches!(fault, SecretFault::Value(_))) => {
             FailureKind::Misconfigured

@@ -181,7 +181,7 @@ fn json<'a>(
         payload_bytes: tokens.map(|tokens| tokens.payload.len()),
         out: out.map(|path| path.display().to_string()),
         usage: call.usage.into(),
-        refusals: call_report::denials(&call.refusals, Principal::Instance(instance)),
+        refusals: call_report::denials(&call.denials, Principal::Instance(instance)),
         error: call_report::error_json(call),
     }
 }

@@ -149,8 +149,8 @@ impl From<LoadError> for CommandError {
 fn exit_of_cache(error: &CacheError) -> Exit {
     match error {
         CacheError::Compile(error) | CacheError::Refused(error) => exit_of_compiler(error),
-        CacheError::Exposed { .. } => Exit::Misconfigured,
-        CacheError::Io { .. } => Exit::Failed,
+        CacheError::File(error) if error.is_lasting() => Exit::Misconfigured,
+        CacheError::File(_) => Exit::Failed,
         CacheError::Load(_) => Exit::Internal,
     }
 }

@@ -4,11 +4,11 @@ use deputy_sandbox::{CallUsage, Interruption};
 
 use super::*;
 
-fn call(result: Result<(), CallError>, refusals: Vec<PolicyDenial>) -> Call<()> {
+fn call(result: Result<(), CallError>, denials: Vec<PolicyDenial>) -> Call<()> {
     Call {
         id: CallId(1),
         result,
-        refusals,
+        denials,
         timeouts: Vec::new(),
         secret_faults: Vec::new(),
         usage: CallUsage::default(),
@@ -48,7 +48,7 @@ fn failure_kind_of_each_call_error() {
 #[test]
 fn failure_kind_of_a_call_with_denials() {
     let limit = PolicyDenial::Limit(Limit::Requests);
-    for (error, refusals, expected) in [
+    for (error, denials, expected) in [
         (denied(), vec![PolicyDenial::Udp], FailureKind::Refused),
         (trap(), vec![PolicyDenial::Udp], FailureKind::Refused),
         (denied(), vec![limit.clone()], FailureKind::OverLimit),
@@ -57,14 +57,14 @@ fn failure_kind_of_a_call_with_denials() {
         (CallError::Internal("a".into()), vec![PolicyDenial::Udp], FailureKind::Internal),
         (throttled(), vec![PolicyDenial::Udp], FailureKind::Throttled(Span::secs(30))),
     ] {
-        assert_eq!(failure_kind(&call(Err(error), refusals)), Some(expected));
+        assert_eq!(failure_kind(&call(Err(error), denials)), Some(expected));
     }
     assert_eq!(failure_kind(&call(Ok(()), vec![PolicyDenial::Udp, limit])), None);
 }
 
 #[test]
 fn failure_kind_of_a_call_whose_server_timed_out() {
-    for (error, refusals, expected) in [
+    for (error, denials, expected) in [
         (trap(), Vec::new(), FailureKind::Unavailable),
         (CallError::Invalid("a".into()), Vec::new(), FailureKind::Unavailable),
         (CallError::Interrupted(Interruption::Network(Limit::Wall)), Vec::new(), FailureKind::Unavailable),
@@ -74,7 +74,7 @@ fn failure_kind_of_a_call_whose_server_timed_out() {
         (trap(), vec![PolicyDenial::Udp], FailureKind::Refused),
         (CallError::Limit(Limit::Cpu), Vec::new(), FailureKind::OverLimit),
     ] {
-        let call = Call { timeouts: vec![Limit::FirstByte], ..call(Err(error), refusals) };
+        let call = Call { timeouts: vec![Limit::FirstByte], ..call(Err(error), denials) };
         assert_eq!(failure_kind(&call), Some(expected));
     }
 }
@@ -90,7 +90,7 @@ fn failure_kind_of_a_call_whose_secrets_failed() {
     ] {
         let call = Call { secret_faults, ..call(Err(denied()), Vec::new()) };
         assert_eq!(failure_kind(&call), Some(expected));
-        let refused = Call { refusals: vec![PolicyDenial::Udp], ..call };
+        let refused = Call { denials: vec![PolicyDenial::Udp], ..call };
         assert_eq!(failure_kind(&refused), Some(FailureKind::Refused));
     }
     assert_eq!(failure_kind(&Call { secret_faults: vec![value()], ..call(Ok(()), Vec::new()) }), None);

@@ -62,7 +62,7 @@ impl ComponentLoader {
         instance: &Instance,
     ) -> Result<LoadedInstance, String> {
         let provider = self.sandbox.load(instance).await.map_err(|error| in_one_line(&error))?;
-        let info = provider.inspection();
+        let info = provider.info();
         let facts = ComponentFacts {
             service: Some(self.services.get(&provider).await?),
             exports: Some(OptionalExports { renews: info.renews, revokes: info.revokes }),
@@ -89,10 +89,10 @@ impl ComponentLoader {
         };
         let loaded = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
         let path = receiver.component.display();
-        let bytes = read_at_most(&receiver.component, loaded.inspection().size.saturating_add(1)).await;
+        let bytes = read_at_most(&receiver.component, loaded.info().size.saturating_add(1)).await;
         let bytes = bytes.map_err(|error| format!("cannot read {path}: {error}"))?;
-        if sha256(&bytes) == loaded.inspection().digest {
-            Ok((loaded.inspection().digest, Bytes::from(bytes)))
+        if sha256(&bytes) == loaded.info().digest {
+            Ok((loaded.info().digest, Bytes::from(bytes)))
         } else {
             Err(format!("{path} changed while it was loaded: try again when it is completely written"))
         }

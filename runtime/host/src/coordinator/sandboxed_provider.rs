@@ -56,7 +56,7 @@ impl SandboxedProvider {
 
     /// Logs what was denied, with the configuration that would permit it.
     fn log_denials<T>(&self, call: &Call<T>) {
-        for denial in &call.refusals {
+        for denial in &call.denials {
             let fix = denial.fix(Principal::Instance(&self.instance)).unwrap_or_default();
             tracing::warn!(code = denial.code(), fix, config = %self.config, "denied by policy: {denial}");
         }

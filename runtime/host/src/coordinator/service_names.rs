@@ -38,7 +38,7 @@ impl ServiceNames {
     }
 
     pub(crate) async fn get(&self, provider: &LoadedProvider) -> Result<ServiceName, String> {
-        let digest = provider.inspection().digest;
+        let digest = provider.info().digest;
         match self.lock().get(&digest) {
             Some(NamedService::Named(service)) => return Ok(service.clone()),
             Some(NamedService::Failed { error, retry_at, .. }) if self.clock.now().mono < *retry_at => {

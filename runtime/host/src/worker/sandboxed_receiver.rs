@@ -95,7 +95,7 @@ impl Receiver for SandboxedReceiver {
 }
 
 fn result<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, AcceptError> {
-    for denial in &call.refusals {
+    for denial in &call.denials {
         let fix = denial.fix(Principal::Receiver(name, limits)).unwrap_or_default();
         tracing::warn!(receiver = %name, call = %call.id, code = denial.code(), fix, "denied by policy: {denial}");
     }

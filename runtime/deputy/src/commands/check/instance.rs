@@ -142,7 +142,7 @@ fn open(path: &Path) -> io::Result<()> {
 
 impl LoadedJson {
     async fn check(provider: &LoadedProvider, instance: &Instance) -> Self {
-        let info = provider.inspection();
+        let info = provider.info();
         let service = provider.service_name().await.result.map(|service| service.to_string());
         let mut checked = Self {
             component: ComponentJson::from(info),

@@ -165,7 +165,7 @@ async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverCompon
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
     match rejected_settings(&receiver).await {
         Some(message) => Err(format!("the receiver rejects its settings: {message}")),
-        None => Ok(receiver.inspection().digest.to_string()),
+        None => Ok(receiver.info().digest.to_string()),
     }
 }
 
