@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::home::{Home, s3};
+use crate::home::{TestEnvironment, s3};
 
 const ENDPOINT: &str = "http://127.0.0.1:1";
 
 #[test]
 fn check_accepts_a_valid_configuration() {
-    let home = Home::with_s3(ENDPOINT, "");
+    let home = TestEnvironment::with_s3(ENDPOINT, "");
     assert_snapshot!(home.snapshot(&["check"]), @"
     exit code 0
     ----- stdout
@@ -31,7 +31,7 @@ fn check_accepts_a_valid_configuration() {
 
 #[test]
 fn check_compares_imports_with_grants() {
-    let home = Home::with(
+    let home = TestEnvironment::with(
         r#"[instances.s3]
 component = "s3-sts.wasm"
 settings = { region = "eu-west-1" }
@@ -96,8 +96,9 @@ enabled = false
 
 #[test]
 fn check_shows_every_error_with_its_line() {
-    let home =
-        Home::with("[instances.s3]\ncomponent = \"s3-sts.wasm\"\nenabeld = true\nsettings = { duration = 3600 }\n");
+    let home = TestEnvironment::with(
+        "[instances.s3]\ncomponent = \"s3-sts.wasm\"\nenabeld = true\nsettings = { duration = 3600 }\n",
+    );
     assert_snapshot!(home.snapshot(&["check"]), @r#"
     exit code 2
     ----- stderr
@@ -143,7 +144,7 @@ fn check_shows_every_error_with_its_line() {
 
 #[test]
 fn check_without_a_file_explains_how_to_name_one() {
-    assert_snapshot!(Home::empty().snapshot(&["check"]), @"
+    assert_snapshot!(TestEnvironment::empty().snapshot(&["check"]), @"
     exit code 2
     ----- stderr
     error: cannot read the configuration deputy.toml
@@ -154,7 +155,7 @@ fn check_without_a_file_explains_how_to_name_one() {
 
 #[test]
 fn check_takes_the_file_from_flag_or_environment() {
-    let home = Home::with("nonsense");
+    let home = TestEnvironment::with("nonsense");
     home.write("other.toml", "");
     assert_eq!(home.run(&["check", "--config", "other.toml"]).code, Some(0));
     assert_eq!(home.run_with(&["check"], &[("DEPUTY_CONFIG", "other.toml")]).code, Some(0));
@@ -163,7 +164,7 @@ fn check_takes_the_file_from_flag_or_environment() {
 
 #[test]
 fn check_finds_what_would_fail_at_run_time() {
-    let home = Home::with(&format!(
+    let home = TestEnvironment::with(&format!(
         r#"{}
 [instances.changed]
 component = "s3-sts.wasm"
@@ -227,7 +228,7 @@ file = "token"
 allow = "https://api.example.com"
 headers = { authorization = { secret = "token", prefix = "Bearer " } }
 "#;
-    let home = Home::with_s3("http://127.0.0.1:1", lines);
+    let home = TestEnvironment::with_s3("http://127.0.0.1:1", lines);
     for (name, value) in [("signer", "hunter2"), ("token", "hunter2\nhunter2"), ("aws-key", "two hunter2")] {
         home.write(name, value);
         home.close(name);
@@ -250,7 +251,7 @@ headers = { authorization = { secret = "token", prefix = "Bearer " } }
 
 #[test]
 fn check_shows_file_sources_with_and_without_component() {
-    let home = Home::with_s3(
+    let home = TestEnvironment::with_s3(
         ENDPOINT,
         r#"
 [instances.s3.file]
@@ -327,7 +328,7 @@ enabled = false
 
 #[test]
 fn check_json_is_one_object() {
-    let home = Home::with_s3(ENDPOINT, "[instances.missing]\ncomponent = \"missing.wasm\"\n");
+    let home = TestEnvironment::with_s3(ENDPOINT, "[instances.missing]\ncomponent = \"missing.wasm\"\n");
     let run = home.run(&["check", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -342,7 +343,7 @@ fn check_json_is_one_object() {
 
 #[test]
 fn check_asks_for_roots_where_the_system_has_none() {
-    let home = Home::with(&s3("https://sts.example.com"));
+    let home = TestEnvironment::with(&s3("https://sts.example.com"));
     home.write("none.pem", "");
     let none = home.path("none.pem");
     let none = [("SSL_CERT_FILE", none.to_str().unwrap()), ("SSL_CERT_DIR", home.path("no-folder").to_str().unwrap())]
@@ -354,7 +355,7 @@ fn check_asks_for_roots_where_the_system_has_none() {
 
 #[test]
 fn groups_show_what_their_workers_get() {
-    let home = Home::with_s3(
+    let home = TestEnvironment::with_s3(
         ENDPOINT,
         r#"
 [instances.mounted]
@@ -421,7 +422,7 @@ instances = ["mounted"]
 
 #[test]
 fn check_warns_of_a_proxy_that_is_not_used() {
-    let home = Home::with_s3("https://sts.example.com", "");
+    let home = TestEnvironment::with_s3("https://sts.example.com", "");
     let run = home.run_with(&["check"], &[("HTTPS_PROXY", "http://user:canary@proxy:3128")]);
     assert!(run.stderr.contains("warning: HTTPS_PROXY is set and not used"), "{}", run.stderr);
     assert!(!run.stderr.contains("canary"), "{}", run.stderr);

@@ -7,20 +7,20 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::home::{Home, Run};
+use crate::home::{CommandOutput, TestEnvironment};
 
 /// How long anything may take on a machine with two busy cores.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `deputy run`, with state of its own. It is killed when this is dropped.
 pub(crate) struct Coordinator<'h> {
-    home: &'h Home,
+    home: &'h TestEnvironment,
     child: Child,
 }
 
 impl<'h> Coordinator<'h> {
     /// Starts it, and waits until it answers and has loaded its components.
-    pub(crate) fn start(home: &'h Home) -> Self {
+    pub(crate) fn start(home: &'h TestEnvironment) -> Self {
         let this = Self::start_with(home, &[]);
         this.until("it has started", || {
             let status = this.run(&["status", "--json"]).stdout;
@@ -30,7 +30,7 @@ impl<'h> Coordinator<'h> {
     }
 
     /// Starts it with options, and waits for nothing.
-    pub(crate) fn start_with(home: &'h Home, options: &[&str]) -> Self {
+    pub(crate) fn start_with(home: &'h TestEnvironment, options: &[&str]) -> Self {
         compiled(home);
         let log = File::create(home.path("run.log")).unwrap();
         let mut command = home.command(&[("DEPUTY_STATE", state(home).to_str().unwrap())]);
@@ -43,7 +43,7 @@ impl<'h> Coordinator<'h> {
     }
 
     /// Runs the program beside it, on the same state.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
         beside(self.home, arguments)
     }
 
@@ -83,18 +83,18 @@ impl Drop for Coordinator<'_> {
 }
 
 /// Runs the program on the state that a coordinator has in this home, or would have.
-pub(crate) fn beside(home: &Home, arguments: &[&str]) -> Run {
+pub(crate) fn beside(home: &TestEnvironment, arguments: &[&str]) -> CommandOutput {
     home.run_with(arguments, &[("DEPUTY_STATE", state(home).to_str().unwrap())])
 }
 
 /// Where that is.
-pub(crate) fn state(home: &Home) -> PathBuf {
+pub(crate) fn state(home: &TestEnvironment) -> PathBuf {
     home.path("state")
 }
 
 /// Puts the compiled provider there, with the key that authenticates it: compiling takes longer than all else.
-fn compiled(home: &Home) {
-    let (from, to) = (Home::shared_state().join("components"), state(home).join("components"));
+fn compiled(home: &TestEnvironment) {
+    let (from, to) = (TestEnvironment::shared_state().join("components"), state(home).join("components"));
     if to.exists() {
         return;
     }
@@ -107,5 +107,5 @@ fn compiled(home: &Home) {
             fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
-    fs::copy(Home::shared_state().join("key"), state(home).join("key")).unwrap();
+    fs::copy(TestEnvironment::shared_state().join("key"), state(home).join("key")).unwrap();
 }

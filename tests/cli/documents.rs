@@ -4,7 +4,7 @@ use std::fs;
 
 use deputy_test_servers::guest;
 
-use crate::home::Home;
+use crate::home::TestEnvironment;
 use crate::service::{SESSION, answering};
 
 const WORKERS: &str = include_str!("../../docs/workers.md");
@@ -32,7 +32,7 @@ fn documents_sample_for_workers_passes_check_and_obtains() {
         .replace(granted, &format!("allow = \"{endpoint}\"\nnetworks = [\"loopback\"]"))
         .replace(region, &format!("{region}, endpoint = \"{endpoint}\""))
         .replace("file = \"aws-key.json\"", "file = \"aws-key\"");
-    let home = Home::with(&sample);
+    let home = TestEnvironment::with(&sample);
     fs::copy(guest("aws-credentials").unwrap(), home.path("aws-credentials.wasm")).unwrap();
     let check = home.run(&["check"]);
     assert_eq!(check.code, Some(0), "{}{}", check.stdout, check.stderr);

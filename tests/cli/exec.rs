@@ -6,19 +6,19 @@ use std::process::{Command, Stdio};
 use insta::assert_snapshot;
 
 use crate::coordinator::{Coordinator, state};
-use crate::home::Home;
+use crate::home::TestEnvironment;
 use crate::service::{SESSION, failing, granting};
 use crate::worker::Worker;
 
 /// What tells somebody else's session token.
 const STRAY: (&str, &str) = ("AWS_SESSION_TOKEN", "somebody-elses");
 
-fn home() -> Home {
-    Home::with_s3(&granting(), "")
+fn home() -> TestEnvironment {
+    TestEnvironment::with_s3(&granting(), "")
 }
 
 /// `deputy exec` with these options, calling a shell with this script.
-fn shell(home: &Home, options: &[&str], script: &str) -> Command {
+fn shell(home: &TestEnvironment, options: &[&str], script: &str) -> Command {
     let state = state(home);
     let mut command = home.command(&[("DEPUTY_STATE", state.to_str().unwrap()), ("PATH", "/usr/bin:/bin"), STRAY]);
     command.arg("exec").args(options).args(["--", "/bin/sh", "-c", script]);
@@ -76,7 +76,7 @@ fn exec_leaves_no_other_identity_for_aws() {
 
 #[test]
 fn exec_puts_no_payload_on_a_command_line() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let _worker = Worker::start(&home, &[("s3", "s3", "hunter2"), ("hdfs", "hdfs", "hunter3")]);
     let options = ["s3", "hdfs", "--env", "A=s3", "--file-env", "B=hdfs", "--config", "worker.toml"];
     let seen = printed(shell(&home, &options, "tr '\\0' ' ' < /proc/$$/cmdline; echo; echo $A; cat $B"));
@@ -87,7 +87,7 @@ fn exec_puts_no_payload_on_a_command_line() {
 
 #[test]
 fn exec_memory_file_serves_the_program_and_its_children() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let _worker = Worker::start(&home, &[("hdfs", "hdfs", "binary\u{1}payload")]);
     let options = ["hdfs", "--file-env", "TOKEN", "--config", "worker.toml"];
     // A Python that closes what it did not open, as it does for those whom it calls.
@@ -98,7 +98,7 @@ fn exec_memory_file_serves_the_program_and_its_children() {
 
 #[test]
 fn exit_code_and_signals_and_process_are_the_programs_own() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let _worker = Worker::start(&home, &[("hdfs", "hdfs", "payload")]);
     let options = ["hdfs", "--env", "TOKEN", "--config", "worker.toml"];
     assert_eq!(shell(&home, &options, "exit 42").status().unwrap().code(), Some(42));
@@ -110,7 +110,7 @@ fn exit_code_and_signals_and_process_are_the_programs_own() {
 
 #[test]
 fn exec_starts_no_program_without_its_credentials() {
-    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let home = TestEnvironment::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
     let run = coordinator.run(&["exec", "s3", "--wait", "100ms", "--", "/bin/sh", "-c", "echo called"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{}", run.stderr);
@@ -119,7 +119,7 @@ fn exec_starts_no_program_without_its_credentials() {
 
 #[test]
 fn exec_reports_payloads_that_fit_no_variable() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let _worker = Worker::start(&home, &[("s3", "s3", "hunter2"), ("hdfs", "hdfs", "hunter2\0")]);
     let told = |arguments: &[&str]| {
         let run = home.run(&[&["exec", "--config", "worker.toml"], arguments, &["--", "/bin/echo", "called"]].concat());

@@ -8,12 +8,12 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::coordinator::{Coordinator, beside, state};
-use crate::home::Home;
+use crate::home::TestEnvironment;
 use crate::service::{SESSION, failing, granting};
 
 #[test]
 fn get_hides_the_payload_by_default() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
     assert_snapshot!(home.shown(&coordinator.run(&["get", "s3"])), @"
@@ -47,7 +47,7 @@ fn get_hides_the_payload_by_default() {
 
 #[test]
 fn get_writes_files_only_the_owner_can_read() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     home.write("credentials.json", "old");
     let coordinator = Coordinator::start(&home);
     let run = coordinator.run(&["get", "s3", "--wait", "30s", "--out", "credentials.json"]);
@@ -64,7 +64,7 @@ fn get_writes_files_only_the_owner_can_read() {
 
 #[test]
 fn get_explains_a_timeout() {
-    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let home = TestEnvironment::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
     home.write("credentials.json", "old");
     coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
@@ -81,7 +81,7 @@ fn get_explains_a_timeout() {
 
 #[test]
 fn get_of_an_on_demand_instance_reports_the_call() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
     assert_snapshot!(home.shown(&coordinator.run(&["renew", "s3"])), @"
@@ -100,7 +100,7 @@ fn get_of_an_on_demand_instance_reports_the_call() {
 
 #[test]
 fn get_waits_for_a_coordinator_that_is_not_there_yet() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
     coordinator.kill();
@@ -126,7 +126,7 @@ fn get_waits_for_a_coordinator_that_is_not_there_yet() {
 
 #[test]
 fn get_that_waits_keeps_no_place_of_others() {
-    let home = Home::with_s3(&failing(503, "", "Slow"), "");
+    let home = TestEnvironment::with_s3(&failing(503, "", "Slow"), "");
     let coordinator = Coordinator::start(&home);
     let socket = state(&home).join("control.sock");
     let request = b"GET /v1/instances/s3/lease?wait=60s HTTP/1.1\r\nhost: deputy\r\n\r\n";
@@ -160,7 +160,7 @@ fn get_that_waits_keeps_no_place_of_others() {
 
 #[test]
 fn get_beside_a_workers_configuration_asks_the_worker() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     home.write("worker.toml", "[worker]\nstate = \"worker-state\"\n");
     let run = home.run_with(&["get", "s3", "--wait", "0s"], &[("DEPUTY_STATE", "")]);
     assert_eq!(run.code, Some(4), "{}", run.stderr);

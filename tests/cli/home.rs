@@ -15,19 +15,19 @@ use crate::service::SESSION;
 const KEY: &str = "canary-of-the-operators-key";
 
 /// A folder with a configuration, a key and the S3 provider.
-pub(crate) struct Home {
+pub(crate) struct TestEnvironment {
     folder: TempDir,
 }
 
 /// What the program did.
 #[must_use]
-pub(crate) struct Run {
+pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Home {
+impl TestEnvironment {
     /// Without a configuration.
     pub(crate) fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
@@ -70,16 +70,16 @@ impl Home {
     }
 
     /// Runs the program.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, &[])
     }
 
     /// Runs the program with environment variables.
-    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
         let output = self.command(variables).args(arguments).output().unwrap();
         self.search(&output, arguments);
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        CommandOutput { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
     /// The program in this folder, with environment variables, ready for its arguments.
@@ -120,7 +120,7 @@ impl Home {
         self.shown(&self.run(arguments))
     }
 
-    pub(crate) fn shown(&self, run: &Run) -> String {
+    pub(crate) fn shown(&self, run: &CommandOutput) -> String {
         let mut text = format!("exit code {}", run.code.unwrap());
         for (name, stream) in [("stdout", &run.stdout), ("stderr", &run.stderr)] {
             if !stream.is_empty() {

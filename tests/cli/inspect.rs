@@ -3,11 +3,11 @@
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::home::Home;
+use crate::home::TestEnvironment;
 
 #[test]
 fn inspect_describes_a_component_in_plain_words() {
-    let home = Home::with("");
+    let home = TestEnvironment::with("");
     assert_snapshot!(home.snapshot(&["inspect", "s3-sts.wasm"]), @"
     exit code 0
     ----- stdout
@@ -45,7 +45,7 @@ fn inspect_describes_a_component_in_plain_words() {
 
 #[test]
 fn inspect_json_describes_a_component() {
-    let home = Home::with("");
+    let home = TestEnvironment::with("");
     let run = home.run(&["inspect", "s3-sts.wasm", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -63,7 +63,7 @@ fn inspect_json_describes_a_component() {
 
 #[test]
 fn inspect_shows_what_a_receiver_accepts() {
-    let home = Home::with("");
+    let home = TestEnvironment::with("");
     for receiver in ["aws-credentials", "files"] {
         std::fs::copy(deputy_test_servers::guest(receiver).unwrap(), home.path(&format!("{receiver}.wasm"))).unwrap();
     }
@@ -111,7 +111,7 @@ fn inspect_shows_what_a_receiver_accepts() {
 
 #[test]
 fn inspect_refuses_a_file_that_is_not_a_component() {
-    let home = Home::with("");
+    let home = TestEnvironment::with("");
     home.write("text.wasm", "not a component");
     assert_snapshot!(home.snapshot(&["inspect", "text.wasm"]), @"
     exit code 2
@@ -132,7 +132,7 @@ fn inspect_refuses_a_file_that_is_not_a_component() {
 
 #[test]
 fn inspect_reads_only_a_named_configuration() {
-    let home = Home::with("nonsense");
+    let home = TestEnvironment::with("nonsense");
     assert_eq!(home.run(&["inspect", "s3-sts.wasm"]).code, Some(0));
     assert_eq!(home.run(&["inspect", "s3-sts.wasm", "--config", "deputy.toml"]).code, Some(2));
     assert_eq!(home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_CONFIG", "deputy.toml")]).code, Some(2));
@@ -140,7 +140,7 @@ fn inspect_reads_only_a_named_configuration() {
 
 #[test]
 fn inspect_uses_the_state_directory_of_the_file() {
-    let home = Home::with("state = \"own\"");
+    let home = TestEnvironment::with("state = \"own\"");
     let run = home.run_with(&["inspect", "s3-sts.wasm", "--config", "deputy.toml"], &[("DEPUTY_STATE", "")]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     assert_eq!(home.mode("own"), 0o700);
@@ -150,7 +150,7 @@ fn inspect_uses_the_state_directory_of_the_file() {
 
 #[test]
 fn state_that_others_can_read_is_not_used() {
-    let home = Home::with("");
+    let home = TestEnvironment::with("");
     std::fs::create_dir(home.path("state")).unwrap();
     std::fs::set_permissions(home.path("state"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     assert_snapshot!(home.snapshot(&["inspect", "s3-sts.wasm", "--state", "state"]), @"
@@ -162,7 +162,7 @@ fn state_that_others_can_read_is_not_used() {
 
 #[test]
 fn inspect_without_state_explains_how_to_name_it() {
-    let home = Home::with("");
+    let home = TestEnvironment::with("");
     let run = home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_STATE", ""), ("HOME", "")]);
     assert_snapshot!(home.shown(&run), @"
     exit code 2

@@ -5,12 +5,12 @@ use std::os::unix::fs::symlink;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::home::{Home, s3};
+use crate::home::{TestEnvironment, s3};
 use crate::service::{SESSION, answering, failing, granting};
 
 #[test]
 fn obtain_hides_the_payload_by_default() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 0
     ----- stdout
@@ -29,7 +29,7 @@ fn obtain_hides_the_payload_by_default() {
 
 #[test]
 fn obtain_reveal_prints_only_the_payload() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let run = home.run(&["obtain", "s3", "--reveal"]);
     assert_eq!(run.code, Some(0));
     let payload: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -39,7 +39,7 @@ fn obtain_reveal_prints_only_the_payload() {
 
 #[test]
 fn obtain_writes_files_only_the_owner_can_read() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     home.write("credentials.json", "old");
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "credentials.json"]), @"
     exit code 0
@@ -65,7 +65,7 @@ fn obtain_writes_files_only_the_owner_can_read() {
 
 #[test]
 fn obtain_makes_no_call_if_the_output_cannot_be_written() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     symlink(home.path("elsewhere"), home.path("link")).unwrap();
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "link"]), @"
     exit code 1
@@ -83,7 +83,7 @@ fn obtain_makes_no_call_if_the_output_cannot_be_written() {
 
 #[test]
 fn obtain_that_fails_writes_nothing() {
-    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let home = TestEnvironment::with_s3(&failing(403, "", "AccessDenied"), "");
     home.write("credentials.json", "old");
     assert_eq!(home.run(&["obtain", "s3", "--out", "credentials.json"]).code, Some(3));
     assert_eq!(home.read("credentials.json"), "old");
@@ -91,7 +91,7 @@ fn obtain_that_fails_writes_nothing() {
 
 #[test]
 fn obtain_json_is_one_object() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let run = home.run(&["obtain", "s3", "--json", "--out", "credentials.json"]);
     assert_eq!(run.code, Some(0));
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -122,7 +122,7 @@ fn obtain_json_is_one_object() {
 fn obtain_shows_the_lines_that_would_permit_a_denial() {
     let endpoint = granting();
     let config = s3(&endpoint).replace("[[instances.s3.http]]", "[[instances.s3.http]]\nmethods = [\"GET\"]");
-    let home = Home::with(&config);
+    let home = TestEnvironment::with(&config);
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @r#"
     exit code 5
     ----- stderr
@@ -149,7 +149,7 @@ fn obtain_shows_the_lines_that_would_permit_a_denial() {
 
 #[test]
 fn obtain_denied_by_the_service_exits_denied() {
-    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let home = TestEnvironment::with_s3(&failing(403, "", "AccessDenied"), "");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 3
     ----- stderr
@@ -163,7 +163,7 @@ fn obtain_denied_by_the_service_exits_denied() {
 
 #[test]
 fn obtain_throttled_shows_when_to_retry() {
-    let home = Home::with_s3(&failing(400, "retry-after: 7\r\n", "Throttling"), "");
+    let home = TestEnvironment::with_s3(&failing(400, "retry-after: 7\r\n", "Throttling"), "");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 4
     ----- stderr
@@ -180,13 +180,13 @@ fn obtain_throttled_shows_when_to_retry() {
 
 #[test]
 fn obtain_of_a_failing_service_exits_unavailable() {
-    let home = Home::with_s3(&answering(503, "", "<html>"), "");
+    let home = TestEnvironment::with_s3(&answering(503, "", "<html>"), "");
     assert_eq!(home.run(&["obtain", "s3"]).code, Some(4));
 }
 
 #[test]
 fn obtain_names_the_limit_that_ended_the_call() {
-    let home = Home::with_s3(&granting(), "[instances.s3.limits]\nresponse = \"10B\"\n");
+    let home = TestEnvironment::with_s3(&granting(), "[instances.s3.limits]\nresponse = \"10B\"\n");
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @r#"
     exit code 6
     ----- stderr
@@ -206,7 +206,7 @@ fn obtain_names_the_limit_that_ended_the_call() {
 
 #[test]
 fn secret_that_is_no_key_is_misconfigured_and_told() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     home.write("aws-key", "two words");
     let run = home.run(&["obtain", "s3"]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
@@ -221,7 +221,7 @@ fn secret_of_a_header_that_cannot_be_read_is_told() {
         "networks = [\"loopback\"]",
         "networks = [\"loopback\"]\nheaders = { x-token = { secret = \"token\" } }",
     );
-    let home = Home::with(&format!("{config}\n{lines}"));
+    let home = TestEnvironment::with(&format!("{config}\n{lines}"));
     let run = home.run(&["obtain", "s3"]);
     assert_eq!(run.code, Some(4), "{}", run.stderr);
     assert!(run.stderr.contains("error: s3: unavailable: secret token: "), "{}", run.stderr);
@@ -235,7 +235,7 @@ fn secret_of_a_header_that_cannot_be_read_is_told() {
 
 #[test]
 fn settings_that_the_provider_finds_wrong_are_misconfigured() {
-    let home = Home::with(&s3(&granting()).replace("region = \"eu-west-1\"", "regoin = \"eu-west-1\""));
+    let home = TestEnvironment::with(&s3(&granting()).replace("region = \"eu-west-1\"", "regoin = \"eu-west-1\""));
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 2
     ----- stderr
@@ -246,14 +246,14 @@ fn settings_that_the_provider_finds_wrong_are_misconfigured() {
 
 #[test]
 fn obtain_of_an_unknown_instance_exits_misconfigured() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     assert_snapshot!(home.snapshot(&["obtain", "s4"]), @r#"
     exit code 2
     ----- stderr
     error: there is no instance "s4" in deputy.toml
     hint: the instances are s3
     "#);
-    assert_snapshot!(Home::with("").snapshot(&["obtain", "s4"]), @r#"
+    assert_snapshot!(TestEnvironment::with("").snapshot(&["obtain", "s4"]), @r#"
     exit code 2
     ----- stderr
     error: there is no instance "s4" in deputy.toml
@@ -263,7 +263,8 @@ fn obtain_of_an_unknown_instance_exits_misconfigured() {
 
 #[test]
 fn obtain_of_a_file_instance_exits_misconfigured() {
-    let home = Home::with("[instances.hdfs]\nservice = \"hdfs\"\nfile = { path = \"token\", lifetime = \"1h\" }\n");
+    let home =
+        TestEnvironment::with("[instances.hdfs]\nservice = \"hdfs\"\nfile = { path = \"token\", lifetime = \"1h\" }\n");
     assert_snapshot!(home.snapshot(&["obtain", "hdfs"]), @"
     exit code 2
     ----- stderr
@@ -274,7 +275,7 @@ fn obtain_of_a_file_instance_exits_misconfigured() {
 
 #[test]
 fn obtain_calls_a_disabled_instance_by_name() {
-    let home = Home::with(&s3(&granting()).replace("component =", "enabled = false\ncomponent ="));
+    let home = TestEnvironment::with(&s3(&granting()).replace("component =", "enabled = false\ncomponent ="));
     let run = home.run(&["obtain", "s3"]);
     assert_eq!(run.code, Some(0));
     assert!(run.stderr.starts_with("warning: s3 is not enabled"), "{}", run.stderr);
@@ -282,7 +283,7 @@ fn obtain_calls_a_disabled_instance_by_name() {
 
 #[test]
 fn audit_goes_where_file_or_flag_says() {
-    let home = Home::with(&format!("audit = \"trail.jsonl\"\n{}", s3(&granting())));
+    let home = TestEnvironment::with(&format!("audit = \"trail.jsonl\"\n{}", s3(&granting())));
     let events = |name: &str| -> Vec<Value> {
         home.read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
@@ -302,7 +303,7 @@ fn audit_goes_where_file_or_flag_says() {
 
 #[test]
 fn audit_can_be_the_only_output_of_obtain() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let run = home.run(&["obtain", "s3", "--audit", "-"]);
     assert_eq!(run.code, Some(0));
     let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -319,7 +320,7 @@ fn audit_can_be_the_only_output_of_obtain() {
 #[test]
 fn core_dumps_are_off_in_every_process() {
     let config = s3(&granting()).replace("file = \"aws-key\"", "command = [\"./limit\"]");
-    let home = Home::with(&config);
+    let home = TestEnvironment::with(&config);
     let folder = home.path("");
     let script =
         format!("cd {}; ulimit -c > core-limit; ulimit -Hc >> core-limit; exec /bin/cat aws-key", folder.display());

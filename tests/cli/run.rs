@@ -9,7 +9,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::coordinator::{Coordinator, beside, state};
-use crate::home::Home;
+use crate::home::TestEnvironment;
 use crate::service::granting;
 
 fn mode(path: &Path) -> u32 {
@@ -18,7 +18,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn run_refuses_a_locked_state_and_names_its_holder() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     let run = beside(&home, &["run"]);
     assert_eq!(run.code, Some(1));
@@ -29,7 +29,7 @@ fn run_refuses_a_locked_state_and_names_its_holder() {
 
 #[test]
 fn run_starts_nothing_with_an_invalid_file() {
-    let home = Home::with("[instances.s3]\ncomponent = \"s3-sts.wasm\"\nlifetme = \"1h\"\n");
+    let home = TestEnvironment::with("[instances.s3]\ncomponent = \"s3-sts.wasm\"\nlifetme = \"1h\"\n");
     let run = beside(&home, &["run"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("deputy.toml:3:1") && run.stderr.contains("nothing was started"), "{}", run.stderr);
@@ -39,7 +39,8 @@ fn run_starts_nothing_with_an_invalid_file() {
 #[test]
 fn socket_mode_is_owner_only_or_configured_group() {
     for (lines, expected) in [("", 0o600), ("control-mode = \"0660\"\n", 0o660)] {
-        let home = Home::with_s3(&granting(), &format!("[coordinator]\ncontrol = \"commands.sock\"\n{lines}"));
+        let home =
+            TestEnvironment::with_s3(&granting(), &format!("[coordinator]\ncontrol = \"commands.sock\"\n{lines}"));
         let coordinator = Coordinator::start(&home);
         let socket = home.path("commands.sock");
         assert!(fs::symlink_metadata(&socket).unwrap().file_type().is_socket());
@@ -51,7 +52,7 @@ fn socket_mode_is_owner_only_or_configured_group() {
 
 #[test]
 fn socket_left_behind_is_replaced_but_no_other_file() {
-    let home = Home::with_s3(&granting(), "[coordinator]\ncontrol = \"commands.sock\"\n");
+    let home = TestEnvironment::with_s3(&granting(), "[coordinator]\ncontrol = \"commands.sock\"\n");
     let socket = home.path("commands.sock");
     let coordinator = Coordinator::start(&home);
     coordinator.kill();
@@ -80,7 +81,7 @@ fn socket_left_behind_is_replaced_but_no_other_file() {
 fn run_names_a_port_that_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let home = Home::with_s3(&granting(), &format!("[coordinator]\nhealth = \"{address}\"\n"));
+    let home = TestEnvironment::with_s3(&granting(), &format!("[coordinator]\nhealth = \"{address}\"\n"));
     assert_snapshot!(home.shown(&beside(&home, &["run", "--log", "off"])), @"
     exit code 1
     ----- stderr
@@ -92,7 +93,7 @@ fn run_names_a_port_that_is_in_use() {
 
 #[test]
 fn log_without_a_terminal_is_json_lines() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start_with(&home, &["--log", "trace"]);
     coordinator.until("a lease", || coordinator.log().contains("published"));
     let log = coordinator.log();
@@ -109,7 +110,7 @@ fn log_without_a_terminal_is_json_lines() {
 
 #[test]
 fn audit_can_be_the_only_output_of_run() {
-    let home = Home::with_s3(&granting(), "");
+    let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start_with(&home, &["--audit", "trail.jsonl"]);
     coordinator.until("a lease", || coordinator.log().contains("published"));
     let trail = home.read("trail.jsonl");

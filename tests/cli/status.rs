@@ -8,16 +8,16 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::coordinator::{Coordinator, beside, state};
-use crate::home::{Home, Run};
+use crate::home::{CommandOutput, TestEnvironment};
 use crate::service::{failing, granting};
 
 /// A home whose leases live an hour.
-fn home() -> Home {
-    Home::with(&crate::home::s3(&granting()).replace("component =", "lifetime = \"1h\"\ncomponent ="))
+fn home() -> TestEnvironment {
+    TestEnvironment::with(&crate::home::s3(&granting()).replace("component =", "lifetime = \"1h\"\ncomponent ="))
 }
 
 /// The run as one text, without what differs from run to run; the widths of columns do.
-fn shown(home: &Home, run: &Run) -> String {
+fn shown(home: &TestEnvironment, run: &CommandOutput) -> String {
     let mask = |word: &str| {
         let bare = word.trim_end_matches([',', '.']);
         let rest = &word[bare.len()..];
@@ -94,7 +94,7 @@ fn status_shows_a_lease_in_the_table_and_in_detail() {
 
 #[test]
 fn status_shows_a_failure_with_its_reason() {
-    let home = Home::with_s3(&failing(403, "", "AccessDenied"), "");
+    let home = TestEnvironment::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
     assert_snapshot!(shown(&home, &coordinator.run(&["status"])), @"
@@ -202,7 +202,7 @@ fn status_watch_has_no_escape_codes_in_a_pipe() {
 }
 
 /// `deputy status` that watches, and what it prints.
-fn watching(home: &Home, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
+fn watching(home: &TestEnvironment, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
     let state = state(home);
     let mut command = home.command(&[("DEPUTY_STATE", state.to_str().unwrap())]);
     command.args(["status", "--watch"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());

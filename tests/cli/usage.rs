@@ -2,18 +2,18 @@
 
 use insta::assert_snapshot;
 
-use crate::home::Home;
+use crate::home::TestEnvironment;
 
 #[test]
 fn usage_without_a_command_shows_help() {
-    let run = Home::empty().run(&[]);
+    let run = TestEnvironment::empty().run(&[]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
     assert!(run.stderr.contains("Usage: deputy [OPTIONS] <COMMAND>") && run.stderr.contains("Examples:"));
 }
 
 #[test]
 fn help_and_version_are_data() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     assert_snapshot!(home.snapshot(&["--version"]), @"
     exit code 0
     ----- stdout
@@ -28,7 +28,7 @@ fn help_and_version_are_data() {
 
 #[test]
 fn usage_errors_exit_misconfigured() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     assert_snapshot!(home.snapshot(&["obtian"]), @"
     exit code 2
     ----- stderr
@@ -61,7 +61,7 @@ fn usage_errors_exit_misconfigured() {
 
 #[test]
 fn exit_codes_are_explained() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     assert_snapshot!(home.snapshot(&["exit-codes"]), @"
     exit code 0
     ----- stdout
@@ -82,7 +82,7 @@ fn exit_codes_are_explained() {
 
 #[test]
 fn colours_are_used_when_asked_for_and_never_in_json() {
-    let home = Home::with("[instances.a]\ncomponent = 1\n");
+    let home = TestEnvironment::with("[instances.a]\ncomponent = 1\n");
     let coloured = |arguments: &[&str]| {
         let run = home.run(arguments);
         (run.stdout.contains('\u{1b}'), run.stderr.contains('\u{1b}'))
@@ -96,7 +96,7 @@ fn colours_are_used_when_asked_for_and_never_in_json() {
 
 #[test]
 fn log_level_that_is_unknown_exits_misconfigured() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let run = home.run_with(&["exit-codes"], &[("DEPUTY_LOG", "loud")]);
     assert_snapshot!(home.shown(&run), @"
     exit code 2
@@ -110,6 +110,6 @@ fn log_level_that_is_unknown_exits_misconfigured() {
 
 #[test]
 fn compile_child_refuses_to_run_without_limits() {
-    assert_eq!(Home::empty().run(&["compile-component"]).code, Some(2));
-    assert!(!Home::empty().run(&["help"]).stdout.contains("compile-component"));
+    assert_eq!(TestEnvironment::empty().run(&["compile-component"]).code, Some(2));
+    assert!(!TestEnvironment::empty().run(&["help"]).stdout.contains("compile-component"));
 }

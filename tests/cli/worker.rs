@@ -13,7 +13,7 @@ use insta::assert_snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::home::Home;
+use crate::home::TestEnvironment;
 use crate::service::SESSION;
 
 /// 2099.
@@ -87,7 +87,7 @@ impl StatusSource for Said {
 
 impl Worker {
     /// At `worker.sock` in a home, which `worker.toml` names.
-    pub(crate) fn start(home: &Home, holds: &[(&str, &str, &str)]) -> Self {
+    pub(crate) fn start(home: &TestEnvironment, holds: &[(&str, &str, &str)]) -> Self {
         home.write("worker.toml", "[worker]\noutput = \"out\"\n[endpoints.socket]\npath = \"worker.sock\"\n");
         let mut held = WorkerState { complete: true, ..WorkerState::default() };
         for (name, service, payload) in holds {
@@ -116,7 +116,7 @@ impl Worker {
 
 #[test]
 fn worker_socket_serves_get_and_exec() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let _worker = Worker::start(&home, &[("s3", "s3", SESSION)]);
     assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml"]), @"
     exit code 0
@@ -134,7 +134,7 @@ fn worker_socket_serves_get_and_exec() {
 
 #[test]
 fn worker_socket_explains_a_missing_lease() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let worker = Worker::start(&home, &[]);
     assert_snapshot!(home.snapshot(&["get", "s3", "--config", "worker.toml", "--wait", "10ms"]), @"
     exit code 4
@@ -163,7 +163,7 @@ fn worker_socket_explains_a_missing_lease() {
 
 #[test]
 fn worker_status_shows_leases_and_receivers() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let _worker = Worker::start(&home, &[]);
     assert_snapshot!(home.snapshot(&["worker", "status"]), @"
     exit code 0
@@ -185,7 +185,7 @@ fn worker_status_shows_leases_and_receivers() {
 
 #[test]
 fn check_of_a_worker_loads_its_receivers() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let component = deputy_test_servers::guest("aws-credentials").unwrap().display().to_string();
     home.write(
         "worker.toml",
@@ -207,7 +207,7 @@ fn check_of_a_worker_loads_its_receivers() {
 
 #[test]
 fn check_finds_settings_that_a_receiver_does_not_know() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let component = deputy_test_servers::guest("aws-credentials").unwrap().display().to_string();
     let receiver = format!("component = \"{component}\"\ninstances = [\"s3\"]\nsettings = {{ defualt = \"s3\" }}\n");
     home.write("worker.toml", &format!("[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\n{receiver}"));
@@ -229,7 +229,7 @@ fn check_finds_settings_that_a_receiver_does_not_know() {
 
 #[test]
 fn check_takes_every_documented_file_mode() {
-    let home = Home::empty();
+    let home = TestEnvironment::empty();
     let write = |mode: &str| {
         home.write(
             "worker.toml",

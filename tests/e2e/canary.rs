@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use crate::deputy::{Home, base64, exit};
+use crate::deputy::{TestEnvironment, base64, exit};
 use crate::local::{Local, Refusing};
 
 /// With letters that every form writes in another way.
 const CANARY: &str = "canary/of+the operator?~\u{fc}";
 
-fn home() -> Home {
-    Home::new().secret("key", CANARY)
+fn home() -> TestEnvironment {
+    TestEnvironment::new().secret("key", CANARY)
 }
 
 /// How a secret may look that a program printed, and how others print it.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use wit_component::ComponentEncoder;
 
-use crate::deputy::{Home, exit};
+use crate::deputy::{TestEnvironment, exit};
 
 const MANIFEST: &str = r#"
 [workspace]
@@ -125,7 +125,7 @@ fn contract_folder_suffices_to_build_a_provider() {
         "#,
         component.display()
     );
-    let mut home = Home::new().secret("key", "0123456789abcdef0123456789abcdef");
+    let mut home = TestEnvironment::new().secret("key", "0123456789abcdef0123456789abcdef");
     home.add(&lines);
 
     let seen = home.deputy(&["inspect", component.to_str().unwrap(), "--json"]).ends_with(exit::OK).json();

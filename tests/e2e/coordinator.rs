@@ -4,17 +4,17 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
 use crate::s3;
 
 /// The instance `s3`, whose leases live three seconds.
-fn home() -> Home {
+fn home() -> TestEnvironment {
     s3::home_with("lifetime = \"3s\"\nretry = { floor = \"100ms\" }\n")
 }
 
 /// What is given out for an instance now, as an operator gets it.
-fn given(home: &Home) -> String {
+fn given(home: &TestEnvironment) -> String {
     home.deputy(&["get", "s3", "--wait", "30s", "--out", "given.json"]).ends_with(exit::OK);
     fs::read_to_string(home.path("given.json")).unwrap()
 }
@@ -22,7 +22,7 @@ fn given(home: &Home) -> String {
 #[test]
 fn credentials_rotate_and_each_of_them_opens_the_store() {
     let home = home();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     let (mut keys, mut seen) = (Vec::new(), 0);
     for _ in 0..3 {
         running.until("the next lease", || running.revision("s3") > seen);
@@ -46,12 +46,12 @@ fn credentials_rotate_and_each_of_them_opens_the_store() {
 #[test]
 fn coordinator_serves_a_valid_lease_after_a_kill() {
     let home = s3::home_with("lifetime = \"10m\"\n");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("s3") == 1);
     let before = running.instance("s3")["lease"].clone();
     let payload = given(&home);
     running.kill();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     let after = running.instance("s3")["lease"].clone();
     assert_eq!(before["revision"], after["revision"]);
     assert_eq!(before["valid_until"], after["valid_until"]);

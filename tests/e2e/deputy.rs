@@ -22,7 +22,7 @@ pub(crate) mod exit {
 }
 
 /// A folder with a configuration, secrets and state: a machine that has nothing else.
-pub(crate) struct Home {
+pub(crate) struct TestEnvironment {
     folder: TempDir,
     state: PathBuf,
     config: String,
@@ -30,13 +30,13 @@ pub(crate) struct Home {
 }
 
 /// What the program did.
-pub(crate) struct Run {
+pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Home {
+impl TestEnvironment {
     /// With state of its own: every component is compiled anew.
     pub(crate) fn new() -> Self {
         Self::with_state("state")
@@ -167,7 +167,7 @@ impl Home {
 
     /// Runs the program and sees that it told no secret to anybody.
     #[must_use]
-    pub(crate) fn deputy(&self, args: &[&str]) -> Run {
+    pub(crate) fn deputy(&self, args: &[&str]) -> CommandOutput {
         let run = self.output(args);
         if let Some(leak) = self.leak(run.stdout.as_bytes(), run.stderr.as_bytes()) {
             panic!("{leak}");
@@ -177,16 +177,16 @@ impl Home {
 
     /// Runs the program for somebody who asks again and again: what it told is searched at the end.
     #[must_use]
-    pub(crate) fn ask(&self, args: &[&str]) -> Run {
+    pub(crate) fn ask(&self, args: &[&str]) -> CommandOutput {
         let run = self.output(args);
         self.said("who-asked-stdout", &run.stdout);
         self.said("who-asked-stderr", &run.stderr);
         run
     }
 
-    fn output(&self, args: &[&str]) -> Run {
+    fn output(&self, args: &[&str]) -> CommandOutput {
         let output = self.command().args(args).stdin(Stdio::null()).output().unwrap();
-        Run {
+        CommandOutput {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -227,7 +227,7 @@ impl Home {
         let mut places = vec![("stdout".into(), stdout.to_vec()), ("stderr".into(), stderr.to_vec())];
         files(self.folder.path(), &mut places);
         assert!(places.len() >= 3, "nothing was searched");
-        let wanted = Wanted::new(self.canaries.lock().unwrap().iter().flat_map(|value| forms(value)));
+        let wanted = SecretSearch::new(self.canaries.lock().unwrap().iter().flat_map(|value| encodings(value)));
         places.iter().find_map(|(place, bytes)| {
             wanted.found_in(bytes).map(|form| format!("a secret is in {} as {form}", place.display()))
         })
@@ -246,9 +246,9 @@ pub(crate) fn copy_compiled(from: &Path, to: &Path) {
 }
 
 /// Texts to look for, by their first two bytes: one walk through what is searched finds any of them.
-struct Wanted(Vec<Vec<String>>);
+struct SecretSearch(Vec<Vec<String>>);
 
-impl Wanted {
+impl SecretSearch {
     fn new(forms: impl Iterator<Item = String>) -> Self {
         let mut by_start = vec![Vec::new(); 1 << 16];
         for form in forms {
@@ -269,7 +269,7 @@ fn start(bytes: &[u8]) -> usize {
     usize::from(bytes[0]) << 8 | usize::from(bytes[1])
 }
 
-impl Run {
+impl CommandOutput {
     /// Sees that the program ended with this code.
     #[track_caller]
     pub(crate) fn ends_with(self, code: i32) -> Self {
@@ -301,7 +301,7 @@ fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     }
 }
 
-fn forms(value: &str) -> Vec<String> {
+fn encodings(value: &str) -> Vec<String> {
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
     let percent =
         |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") };

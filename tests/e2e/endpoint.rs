@@ -18,7 +18,7 @@ use deputy_worker::endpoint::{AwsEndpoint, TokenFile};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::deputy::{Home, exit};
+use crate::deputy::{TestEnvironment, exit};
 use crate::s3::{home_with, object};
 use crate::servers;
 
@@ -46,7 +46,7 @@ print('read', read > 1)
 struct Endpoint {
     runtime: Runtime,
     held: watch::Sender<Arc<WorkerState>>,
-    home: Home,
+    home: TestEnvironment,
     uri: String,
     token_file: PathBuf,
 }

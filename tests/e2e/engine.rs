@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use deputy_test_servers::{engine, free_ports};
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
-use crate::running::{PATIENCE, Running};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::{PATIENCE, RunningCoordinator};
 use crate::{s3, servers};
 
 /// A coordinator whose instance `s3` lives three seconds, and is delivered to the group `engines`.
-fn home() -> Home {
+fn home() -> TestEnvironment {
     let mut home = s3::home_with("lifetime = \"3s\"\nretry = { floor = \"100ms\" }\ndeliver-to = [\"engines\"]\n");
     let [port] = free_ports().unwrap();
     home.add(&format!("[coordinator]\nlisten = \"127.0.0.1:{port}\"\n"));
@@ -27,7 +27,7 @@ struct Engine {
 }
 
 impl Engine {
-    fn start(home: &Home, group: &str, instance: &str) -> Self {
+    fn start(home: &TestEnvironment, group: &str, instance: &str) -> Self {
         let args = ["token", "create", "--group", group, "--out", "secrets/join"];
         home.deputy(&args).ends_with(exit::OK);
         let log = |name: &str| File::create(home.path(name)).unwrap();
@@ -45,7 +45,7 @@ impl Engine {
     }
 
     /// Waits until it has ended, and gives what it said last.
-    fn end(mut self, home: &Home) -> String {
+    fn end(mut self, home: &TestEnvironment) -> String {
         let begun = Instant::now();
         while self.ended().is_none() {
             assert!(begun.elapsed() < PATIENCE, "it goes on");
@@ -65,7 +65,7 @@ impl Drop for Engine {
 }
 
 /// The keys with which the bucket was listed, each once and in order.
-fn keys(home: &Home) -> Vec<String> {
+fn keys(home: &TestEnvironment) -> Vec<String> {
     let listed = fs::read_to_string(home.path("listed")).unwrap();
     let mut keys: Vec<String> = Vec::new();
     for line in listed.lines() {
@@ -79,7 +79,7 @@ fn keys(home: &Home) -> Vec<String> {
 }
 
 /// What the coordinator says of its only worker.
-fn worker(home: &Home) -> Value {
+fn worker(home: &TestEnvironment) -> Value {
     home.deputy(&["workers", "--json"]).ends_with(exit::OK).json()["workers"][0].clone()
 }
 
@@ -87,7 +87,7 @@ fn worker(home: &Home) -> Value {
 fn engine_lists_a_bucket_through_rotations_until_removed() {
     s3::object(&s3::obtained(), "listed").unwrap();
     let home = home();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     let mut engine = Engine::start(&home, "engines", "s3");
     running.until("three leases were listed with", || {
         assert_eq!(engine.ended(), None, "{}", fs::read_to_string(home.path("engine.log")).unwrap());
@@ -111,7 +111,7 @@ fn engine_lists_a_bucket_through_rotations_until_removed() {
 #[test]
 fn engine_of_another_group_fails_at_once() {
     let home = home();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     let said = Engine::start(&home, "others", "s3").end(&home);
     assert!(said.contains("s3 is not delivered to the group others"), "{said}");
     assert!(keys(&home).is_empty());

@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, failure, lease, payload};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, failure, lease, payload};
 
 /// Puts a text into a file below `secrets`, whole at once, as programs do that maintain tokens.
-fn put(home: &Home, name: &str, text: &str) {
+fn put(home: &TestEnvironment, name: &str, text: &str) {
     let beside = home.path("secrets/.new");
     fs::write(&beside, text).unwrap();
     fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
     fs::rename(beside, home.path("secrets").join(name)).unwrap();
 }
 
-fn given(home: &Home, instance: &str) -> String {
+fn given(home: &TestEnvironment, instance: &str) -> String {
     home.deputy(&["get", instance, "--wait", "30s", "--out", "secrets/given"]).ends_with(exit::OK);
     fs::read_to_string(home.path("secrets/given")).unwrap()
 }
@@ -31,11 +31,11 @@ fn origin(instance: &Value) -> &str {
 
 #[test]
 fn file_source_is_published_and_replaced() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let mut home = script.home();
     home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
     put(&home, "token", "canary-of-a-payload: the first");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("pod") == 1);
     let pod = running.now("pod");
     assert_eq!((&pod["state"], &pod["service"], origin(&pod)), (&"holding".into(), &"kubernetes".into(), "file"));
@@ -55,12 +55,12 @@ fn file_source_is_published_and_replaced() {
 
 #[test]
 fn file_source_writable_by_others_is_refused() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let mut home = script.home();
     home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
     put(&home, "token", "canary-of-a-payload");
     fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o622)).unwrap();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the reason", || running.now("pod")["reason"].as_str().unwrap().contains("chmod 600"));
     let pod = running.now("pod");
     assert_eq!(
@@ -77,14 +77,14 @@ fn file_source_writable_by_others_is_refused() {
 
 #[test]
 fn file_source_preferred_wins_until_it_is_removed() {
-    let script = Script::new(|call| lease(call, Duration::from_secs(3600)));
+    let script = ScriptedServer::new(|call| lease(call, Duration::from_secs(3600)));
     let lines = script.lines(
         "both",
         "prefer = \"file\"\nfile = { path = \"secrets/token\", lifetime = \"6s\" }\nretry = { floor = \"50ms\" }",
     );
     let home = script.home().instance("both", "benign-obtain", &lines);
     put(&home, "token", "canary-of-a-payload: from the file");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("both") > 0);
     assert_eq!((origin(&running.now("both")), script.count("both", "obtain")), ("file", 0));
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
@@ -102,7 +102,7 @@ fn file_source_preferred_wins_until_it_is_removed() {
 fn file_source_replaces_a_failing_component() {
     let works = Arc::new(AtomicBool::new(false));
     let does_it = Arc::clone(&works);
-    let script = Script::new(move |call| {
+    let script = ScriptedServer::new(move |call| {
         if does_it.load(Ordering::Relaxed) { lease(call, Duration::from_secs(3600)) } else { failure("unavailable") }
     });
     let lines = script.lines(
@@ -111,7 +111,7 @@ fn file_source_replaces_a_failing_component() {
     );
     let home = script.home().instance("both", "benign-obtain", &lines);
     put(&home, "token", "canary-of-a-payload: from the file");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.now("both")["ready"] == true);
     let both = running.now("both");
     assert_eq!((origin(&both), &both["lease"]["revision"]), ("file", &1.into()), "{both}");

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use deputy_test_servers::free_ports;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, failure, lease, throttled};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, failure, lease, throttled};
 
 /// What the page for operators says of the metrics.
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
@@ -23,7 +23,7 @@ struct Answer {
 }
 
 /// A home whose coordinator tells of its health at this port.
-fn with_health(mut home: Home) -> (Home, u16) {
+fn with_health(mut home: TestEnvironment) -> (TestEnvironment, u16) {
     let port = free_ports::<1>().unwrap()[0];
     home.add(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\""));
     (home, port)
@@ -52,7 +52,7 @@ fn metrics(port: u16) -> BTreeMap<String, f64> {
 
 #[test]
 fn readiness_has_a_reason_for_each_instance() {
-    let script = Script::new(|call| match (call.instance.as_str(), call.number) {
+    let script = ScriptedServer::new(|call| match (call.instance.as_str(), call.number) {
         ("bad", 1) => failure("denied"),
         _ => lease(call, Duration::from_secs(3600)),
     });
@@ -60,7 +60,7 @@ fn readiness_has_a_reason_for_each_instance() {
     let home = script.home().instance("bad", "benign-obtain", &lines);
     let home = home.instance("good", "benign-obtain", &script.lines("good", ""));
     let (home, port) = with_health(home);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the answers", || running.now("good")["ready"] == true && running.now("bad")["failures"] == 1);
     let answer = ask(port, "GET", "/readyz");
     let reasons = "bad not ready: no lease yet; denied once: the service is denied\ngood ready: held\n";
@@ -82,7 +82,7 @@ fn readiness_has_a_reason_for_each_instance() {
 
 #[test]
 fn metrics_count_what_happened_by_instance_and_kind() {
-    let script = Script::new(|call| match (call.instance.as_str(), call.function.as_str(), call.number) {
+    let script = ScriptedServer::new(|call| match (call.instance.as_str(), call.function.as_str(), call.number) {
         ("vault", "obtain", 1) => failure("unavailable"),
         ("vault", "obtain", 2) => throttled(100),
         ("vault", "revoke", _) => String::new(),
@@ -100,7 +100,7 @@ fn metrics_count_what_happened_by_instance_and_kind() {
     let mut home = home.instance("long", "benign-obtain", &script.lines("long", "limits = { payload = \"16B\" }"));
     home.add("[upstreams.default]\ncalls-per-minute = 600\nburst = 1");
     let (home, port) = with_health(home);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("vault") == 1);
     home.deputy(&["renew", "vault"]).ends_with(exit::OK);
     running.until("another", || running.revision("vault") == 2 && running.now("vault")["to_revoke"] == 0);
@@ -178,9 +178,9 @@ fn assert_page_has(text: &str) {
 
 #[test]
 fn slow_clients_keep_no_probe_waiting() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let (home, port) = with_health(script.home());
-    let _running = Running::start(&home);
+    let _running = RunningCoordinator::start(&home);
     // More than there are places, each with half a request.
     let slow: Vec<TcpStream> = (0..100)
         .map(|_| {
@@ -201,9 +201,9 @@ fn slow_clients_keep_no_probe_waiting() {
 
 #[test]
 fn nothing_listens_that_nobody_asked_for() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("lab") == 1);
     assert!(!running.log().contains("/livez"), "{}", running.log());
 }

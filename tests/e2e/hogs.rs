@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use deputy_test_servers::{free_ports, guest, with_straight_line_calls};
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, lease};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, lease};
 
 /// Two instances that burn processor time whenever they are called, for anything, with this limit.
-fn with_hogs(mut home: Home, cpu: &str) -> Home {
+fn with_hogs(mut home: TestEnvironment, cpu: &str) -> TestEnvironment {
     write_hog(&home);
     for name in ["hog-a", "hog-b"] {
         // Two components: what is known of one is not taken for the other.
@@ -21,7 +21,7 @@ fn with_hogs(mut home: Home, cpu: &str) -> Home {
     home
 }
 
-fn write_hog(home: &Home) {
+fn write_hog(home: &TestEnvironment) {
     let component = fs::read(guest("log-lines-million").unwrap()).unwrap();
     for (name, calls) in [("hog-a", 20_000), ("hog-b", 20_001)] {
         fs::write(home.path(name).with_extension("wasm"), with_straight_line_calls(&component, calls, 4_000_000))
@@ -43,12 +43,12 @@ fn ask(port: u16, path: &str) -> (u16, Duration) {
 /// They burn when they are loaded, again every 30 s, and at each reload, all of which the test brings about.
 #[test]
 fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
-    let script = Script::new(|call| lease(call, Duration::from_secs(4)));
+    let script = ScriptedServer::new(|call| lease(call, Duration::from_secs(4)));
     let lines = script.lines("good", "retry = { floor = \"100ms\" }");
     let port = free_ports::<1>().unwrap()[0];
     let mut home = with_hogs(script.home().instance("good", "benign-obtain", &lines), "3s");
     home.add(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\"\nshutdown = \"2s\""));
-    let running = Running::start_unseen(&home);
+    let running = RunningCoordinator::start_unseen(&home);
     running.until("health", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
     let begun = Instant::now();
     let (mut answers, mut renewed) = (0, false);
@@ -75,7 +75,7 @@ fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
 
 #[test]
 fn inspect_ends_a_hog_by_its_limits() {
-    let home = Home::new();
+    let home = TestEnvironment::new();
     write_hog(&home);
     let begun = Instant::now();
     let run = home.deputy(&["inspect", "hog-a.wasm"]).ends_with(exit::OK);

@@ -3,16 +3,18 @@
 use deputy_test_servers::boto;
 use serde_json::Value;
 
-use crate::deputy::{Home, base64, exit};
+use crate::deputy::{TestEnvironment, base64, exit};
 use crate::local::{Local, Refusing};
 use crate::servers;
 
 const CLIENT_SECRET: &str = "client/secret+that only=the&host%knows";
 
 /// A machine with the instance `api` of an OAuth 2.0 provider, and what stands below its settings.
-fn home(component: &str, token_url: &str, lines: &str) -> Home {
+fn home(component: &str, token_url: &str, lines: &str) -> TestEnvironment {
     let settings = format!("[instances.api.settings]\ntoken-url = \"{token_url}\"\nscope = \"read write\"\n{lines}");
-    Home::with_compiled(component).secret("client-secret", CLIENT_SECRET).instance("api", component, &settings)
+    TestEnvironment::with_compiled(component)
+        .secret("client-secret", CLIENT_SECRET)
+        .instance("api", component, &settings)
 }
 
 /// The rule for a server, in which the host adds the client's secret.
@@ -137,8 +139,11 @@ fn python_token_has_the_mac_of_an_unseen_secret() {
         file = "secrets/signing-key"
         hmac-sha256 = true
         "#;
-    let home =
-        Home::with_compiled("signed-python").secret("signing-key", KEY).instance("signed", "signed-python", lines);
+    let home = TestEnvironment::with_compiled("signed-python").secret("signing-key", KEY).instance(
+        "signed",
+        "signed-python",
+        lines,
+    );
     let run = home.deputy(&["obtain", "signed", "--reveal", "--audit", "audit.jsonl"]).ends_with(exit::OK);
     let script = "
 import base64, hashlib, hmac, json, os
@@ -199,7 +204,7 @@ fn lines(text: &str) -> String {
 }
 
 /// The code of the last refusal.
-fn refusal(home: &Home) -> String {
+fn refusal(home: &TestEnvironment) -> String {
     let events = home.audit("audit.jsonl");
     let refused = events.iter().rfind(|event| event["event"] == "http").unwrap();
     assert_eq!(refused["outcome"], "refused");

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::deputy::exit;
-use crate::running::Running;
-use crate::script::{Call, Script, ending_at, endless, failure, lease, payload, throttled};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedCall, ScriptedServer, ending_at, endless, failure, lease, payload, throttled};
 
 /// Long enough for a call that should not be made.
 const A_WHILE: Duration = Duration::from_millis(700);
@@ -23,16 +23,16 @@ fn word<'v>(instance: &'v Value, key: &str) -> &'v str {
 }
 
 /// The times between calls.
-fn gaps(calls: &[Call]) -> Vec<Duration> {
+fn gaps(calls: &[ScriptedCall]) -> Vec<Duration> {
     calls.windows(2).map(|pair| pair[1].at - pair[0].at).collect()
 }
 
 #[test]
 fn lifecycle_instance_without_tokens_is_ready() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let lines = script.lines("idle", "").replace(".settings]", ".settings]\nrequired = \"false\"");
     let home = script.home().instance("idle", "benign-lifecycle", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("its word", || word(&running.now("idle"), "state") == "not-required");
     let idle = running.now("idle");
     assert_eq!((idle["ready"].as_bool(), &idle["lease"]), (Some(true), &Value::Null), "{idle}");
@@ -43,10 +43,10 @@ fn lifecycle_instance_without_tokens_is_ready() {
 
 #[test]
 fn lifecycle_renews_to_the_longest_life_then_obtains() {
-    let script = Script::new(|call| lease(call, secs(3)));
+    let script = ScriptedServer::new(|call| lease(call, secs(3)));
     let lines = script.lines("vault", "max-lifetime = \"9s\"\nretry = { floor = \"50ms\" }");
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the second one", || script.count("vault", "obtain") == 2);
     let functions = script.functions("vault");
     let renewals = functions.len() - 2;
@@ -62,10 +62,11 @@ fn lifecycle_renews_to_the_longest_life_then_obtains() {
 
 #[test]
 fn lifecycle_obtains_when_renewal_is_refused() {
-    let script = Script::new(|call| if call.function == "renew" { failure("denied") } else { lease(call, secs(2)) });
+    let script =
+        ScriptedServer::new(|call| if call.function == "renew" { failure("denied") } else { lease(call, secs(2)) });
     let lines = script.lines("vault", "retry = { floor = \"50ms\" }");
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the second one", || running.revision("vault") == 2);
     assert_eq!(script.functions("vault"), ["obtain", "renew", "obtain"]);
     assert_eq!(running.now("vault")["trouble"], Value::Null);
@@ -73,17 +74,17 @@ fn lifecycle_obtains_when_renewal_is_refused() {
 
 #[test]
 fn lifecycle_obtains_without_renewal_support() {
-    let script = Script::new(|call| lease(call, secs(1)));
+    let script = ScriptedServer::new(|call| lease(call, secs(1)));
     let lines = script.lines("sts", "retry = { floor = \"50ms\" }");
     let home = script.home().instance("sts", "benign-obtain", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the third one", || running.revision("sts") >= 3);
     assert!(gaps(&script.calls("sts", "obtain")).iter().all(|gap| *gap > secs(1) / 2));
 }
 
 #[test]
 fn lifecycle_lifetime_replaces_an_invalid_expiry() {
-    let script = Script::new(|call| match call.instance.as_str() {
+    let script = ScriptedServer::new(|call| match call.instance.as_str() {
         "past" => ending_at(call, 1000),
         "long" => lease(call, secs(86_400)),
         _ => endless(call),
@@ -93,7 +94,7 @@ fn lifecycle_lifetime_replaces_an_invalid_expiry() {
         home = home.instance(name, "benign-lifecycle", &script.lines(name, "lifetime = \"30s\""));
     }
     let home = home.instance("short", "benign-obtain", &script.lines("short", "lifetime = \"1s\""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     for name in ["silent", "past", "long"] {
         running.until("a lease", || running.revision(name) == 1);
         let left = running.now(name)["lease"]["valid_for_ms"].as_i64().unwrap();
@@ -109,7 +110,7 @@ fn lifecycle_lifetime_replaces_an_invalid_expiry() {
 
 #[test]
 fn lifecycle_throttling_pauses_the_whole_upstream() {
-    let script = Script::new(|call| match (call.instance.as_str(), call.number) {
+    let script = ScriptedServer::new(|call| match (call.instance.as_str(), call.number) {
         ("first", 2) => throttled(1500),
         _ => lease(call, secs(3600)),
     });
@@ -117,7 +118,7 @@ fn lifecycle_throttling_pauses_the_whole_upstream() {
     for name in ["first", "second"] {
         home = home.instance(name, "benign-obtain", &script.lines(name, "retry = { floor = \"50ms\" }"));
     }
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("both", || running.revision("first") == 1 && running.revision("second") == 1);
     home.deputy(&["renew", "first"]).ends_with(exit::OK);
     running.until("the answer", || running.now("first")["failures"] == 1);
@@ -139,10 +140,10 @@ fn lifecycle_throttling_pauses_the_whole_upstream() {
 
 #[test]
 fn lifecycle_denied_call_is_retried_slowly() {
-    let script = Script::new(|call| if call.number == 1 { failure("denied") } else { lease(call, secs(3600)) });
+    let script = ScriptedServer::new(|call| if call.number == 1 { failure("denied") } else { lease(call, secs(3600)) });
     let lines = script.lines("s3", "retry = { floor = \"10ms\", slow = \"4s\" }");
     let home = script.home().instance("s3", "benign-obtain", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the answer", || running.now("s3")["failures"] == 1);
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     let why = "no lease yet; denied once: the service is denied";
@@ -159,10 +160,10 @@ fn lifecycle_denied_call_is_retried_slowly() {
 
 #[test]
 fn lifecycle_on_demand_obtains_on_use_and_revokes_idle() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let lines = script.lines("lab", "obtain = \"on-demand\"\nunused = \"2s\"\nretry = { floor = \"50ms\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     thread::sleep(A_WHILE);
     let lab = running.now("lab");
     assert_eq!((word(&lab, "state"), lab["ready"].as_bool()), ("unused", Some(true)), "{lab}");
@@ -186,12 +187,12 @@ fn lifecycle_on_demand_obtains_on_use_and_revokes_idle() {
 
 #[test]
 fn expiry_in_the_past_is_a_failed_obtain() {
-    let script = Script::new(|call| match call.number {
+    let script = ScriptedServer::new(|call| match call.number {
         1 => ending_at(call, 1000),
         _ => lease(call, secs(3600)),
     });
     let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"2s\" }"));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the failure", || running.now("sts")["failures"] == 1);
     let status = running.now("sts");
     assert_eq!((&status["ready"], &status["trouble"]["kind"]), (&false.into(), &"broken".into()), "{status}");
@@ -206,13 +207,13 @@ fn retry_after_an_outage_that_outlasts_the_lease_is_prompt() {
     const LIFE: Duration = Duration::from_secs(3);
     let first = Arc::new(OnceLock::<Instant>::new());
     let began = Arc::clone(&first);
-    let script = Script::new(move |call| {
+    let script = ScriptedServer::new(move |call| {
         let since = call.at.duration_since(*began.get_or_init(|| call.at));
         let away = call.number > 1 && since < LIFE + secs(2);
         if away { failure("unavailable") } else { lease(call, LIFE) }
     });
     let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"50ms\" }"));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a second lease", || running.revision("sts") == 2);
     let calls = script.calls("sts", "obtain");
     let back = *first.get().unwrap() + LIFE + secs(2);
@@ -224,7 +225,7 @@ fn retry_after_an_outage_that_outlasts_the_lease_is_prompt() {
 
 #[test]
 fn throttled_for_an_hour_costs_no_other_instance_its_lease() {
-    let script = Script::new(|call| match (call.instance.as_str(), call.number) {
+    let script = ScriptedServer::new(|call| match (call.instance.as_str(), call.number) {
         ("i0", 2) => throttled(3_600_000),
         _ => lease(call, secs(8)),
     });
@@ -232,7 +233,7 @@ fn throttled_for_an_hour_costs_no_other_instance_its_lease() {
     for name in ["i0", "i1", "i2", "i3"] {
         home = home.instance(name, "benign-obtain", &script.lines(name, "retry = { floor = \"50ms\" }"));
     }
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the answer", || script.count("i0", "obtain") >= 2);
     let all = |least: u64| ["i0", "i1", "i2", "i3"].iter().all(|name| running.revision(name) >= least);
     running.until("the third leases", || all(3));

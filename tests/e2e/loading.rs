@@ -5,15 +5,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, lease};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, lease};
 
 #[path = "../hostile/tangled.rs"]
 mod tangled;
 
 /// Adds an instance whose component takes two minutes to be refused.
-fn with_slow(home: Home, script: &Script) -> Home {
+fn with_slow(home: TestEnvironment, script: &ScriptedServer) -> TestEnvironment {
     let bomb = tangled::holding(&tangled::tangled_functions(64, 4_000));
     fs::write(home.path("slow.wasm"), bomb).unwrap();
     let component = home.path("slow.wasm");
@@ -24,10 +24,10 @@ fn with_slow(home: Home, script: &Script) -> Home {
 
 #[test]
 fn loading_a_slow_component_delays_no_other_instance() {
-    let script = Script::new(|call| lease(call, Duration::from_secs(4)));
+    let script = ScriptedServer::new(|call| lease(call, Duration::from_secs(4)));
     let home = script.home().instance("quick", "benign-obtain", &script.lines("quick", "retry = { floor = \"50ms\" }"));
     let home = with_slow(home, &script);
-    let running = Running::start_unseen(&home);
+    let running = RunningCoordinator::start_unseen(&home);
     let loading = || {
         let slow = running.now("slow");
         slow["state"] == "loading" && slow["ready"] == false
@@ -48,9 +48,9 @@ fn loading_a_slow_component_delays_no_other_instance() {
 
 #[test]
 fn loading_ends_with_the_process_that_was_killed() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = with_slow(script.home(), &script);
-    let running = Running::start_unseen(&home);
+    let running = RunningCoordinator::start_unseen(&home);
     let mut children = Vec::new();
     running.until("a compiler", || {
         children = compilers(running.pid());
@@ -66,9 +66,9 @@ fn loading_ends_with_the_process_that_was_killed() {
 
 #[test]
 fn loading_sets_damaged_code_aside_and_compiles_again() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = script.home().instance("first", "benign-obtain", &script.lines("first", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("first") == 1);
     assert_eq!(running.stop(), Some(exit::OK));
 
@@ -81,7 +81,7 @@ fn loading_sets_damaged_code_aside_and_compiles_again() {
         for file in code(&home, ".cwasm") {
             damage(&file);
         }
-        let running = Running::start(&home);
+        let running = RunningCoordinator::start(&home);
         home.deputy(&["renew", "first"]).ends_with(exit::OK);
         running.until("a lease", || running.revision("first") == number);
         assert!(running.log().contains("failed authentication"), "{}", running.log());
@@ -90,7 +90,7 @@ fn loading_sets_damaged_code_aside_and_compiles_again() {
     }
     // What was compiled again is used at the next start.
     fs::remove_file(&code(&home, ".damaged")[0]).unwrap();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     home.deputy(&["renew", "first"]).ends_with(exit::OK);
     running.until("a lease", || running.revision("first") == 5);
     assert_eq!(running.stop(), Some(exit::OK));
@@ -98,7 +98,7 @@ fn loading_sets_damaged_code_aside_and_compiles_again() {
 }
 
 /// The files of compiled code whose names end like this.
-fn code(home: &Home, end: &str) -> Vec<PathBuf> {
+fn code(home: &TestEnvironment, end: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(home.state().join("components")).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.to_str().unwrap().ends_with(end)).collect()
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use deputy_core::Timestamp;
 
-use crate::deputy::Home;
+use crate::deputy::TestEnvironment;
 
 /// One answer, and what must become of it.
 struct Case {
@@ -153,7 +153,7 @@ fn millis() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-fn judge(home: &Home, case: &Case) {
+fn judge(home: &TestEnvironment, case: &Case) {
     let before = millis();
     let run = home.deputy(&["obtain", &case.name, "--json", "--out", &case.name]);
     let (seen, after) = (run.json(), millis());
@@ -183,7 +183,7 @@ fn judge(home: &Home, case: &Case) {
 
 fn reads_answers_as_services_write_them(component: &str) {
     let (port, cases) = (serve(), cases());
-    let mut home = Home::with_compiled(component);
+    let mut home = TestEnvironment::with_compiled(component);
     for case in &cases {
         let name = &case.name;
         let lines = format!(

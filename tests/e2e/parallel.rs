@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, lease};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, lease};
 
 /// Long enough for a call that should not be made.
 const A_WHILE: Duration = Duration::from_millis(700);
 
 /// This many instances `i0`, `i1`, …
-fn many(script: &Script, count: usize, lines: &str) -> Home {
+fn many(script: &ScriptedServer, count: usize, lines: &str) -> TestEnvironment {
     let mut home = script.home();
     for number in 0..count {
         let name = format!("i{number}");
@@ -25,12 +25,12 @@ fn many(script: &Script, count: usize, lines: &str) -> Home {
 
 #[test]
 fn ten_slow_services_are_called_at_the_same_time() {
-    let script = Script::new(|call| {
+    let script = ScriptedServer::new(|call| {
         thread::sleep(Duration::from_millis(300));
         lease(call, Duration::from_secs(3600))
     });
     let home = many(&script, 10, "");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("all leases", || running.all()["ready"] == true);
     let began: Vec<Instant> =
         (0..10).flat_map(|i| script.calls(&format!("i{i}"), "obtain")).map(|call| call.at).collect();
@@ -42,7 +42,7 @@ fn ten_slow_services_are_called_at_the_same_time() {
 
 #[test]
 fn parallel_hanging_instance_delays_no_other() {
-    let script = Script::new(|call| {
+    let script = ScriptedServer::new(|call| {
         if call.instance == "i7" {
             thread::sleep(Duration::from_secs(3600));
         }
@@ -50,7 +50,7 @@ fn parallel_hanging_instance_delays_no_other() {
     });
     let mut home = many(&script, 50, "retry = { floor = \"50ms\" }");
     home.add("[upstreams.default]\ncalls-per-minute = 60000\nburst = 1000\n[coordinator]\nshutdown = \"0s\"");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     let others = |status: &Value, least: u64| {
         let instances = status["instances"].as_array().unwrap().iter().filter(|instance| instance["name"] != "i7");
         let held: Vec<_> = instances.map(|instance| instance["lease"]["revision"].as_u64().unwrap_or(0)).collect();
@@ -69,11 +69,11 @@ fn parallel_hanging_instance_delays_no_other() {
 
 #[test]
 fn parallel_restart_has_no_burst() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let mut home = many(&script, 4, "upstream = \"sts\"");
     home.add("[upstreams.sts]\ncalls-per-minute = 6\nburst = 3");
-    let running = Running::start(&home);
-    let held = |running: &Running<'_>| (0..4).filter(|i| running.revision(&format!("i{i}")) == 1).count();
+    let running = RunningCoordinator::start(&home);
+    let held = |running: &RunningCoordinator<'_>| (0..4).filter(|i| running.revision(&format!("i{i}")) == 1).count();
     running.until("the burst", || held(&running) == 3);
     let waiting = running.all()["instances"].as_array().unwrap().iter().find(|one| one["state"] == "waiting").cloned();
     let reason = waiting.unwrap()["reason"].as_str().unwrap().to_owned();
@@ -82,7 +82,7 @@ fn parallel_restart_has_no_burst() {
     assert!(shown.ends_with("3 of 4 ready; 1 waits for sts\n"), "{shown}");
     running.kill();
     // Whoever ran before may have used it up a moment ago.
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     let calls = |i: usize| script.count(&format!("i{i}"), "obtain");
     let before: usize = (0..4).map(calls).sum();
     thread::sleep(A_WHILE);
@@ -93,7 +93,7 @@ fn parallel_restart_has_no_burst() {
 
 #[test]
 fn parallel_hanging_service_leaves_calls_to_another() {
-    let script = Script::new(|call| {
+    let script = ScriptedServer::new(|call| {
         if call.instance.starts_with("hangs") {
             thread::sleep(Duration::from_secs(3600));
         }
@@ -114,7 +114,7 @@ fn parallel_hanging_service_leaves_calls_to_another() {
          [upstreams.there]\ncalls-per-minute = 60000\nburst = 1000\n\
          [coordinator]\ncalls = 8\nshutdown = \"0s\"",
     );
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     let sound = |least: u64| (0..5).all(|number| running.revision(&format!("sound-{number}")) >= least);
     running.until("the first leases", || sound(1));
     let hanging = (0..30).filter(|number| script.count(&format!("hangs-{number}"), "obtain") > 0).count();

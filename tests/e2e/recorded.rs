@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::deputy::{Home, exit};
-use crate::running::{PATIENCE, Running};
-use crate::script::Script;
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::{PATIENCE, RunningCoordinator};
+use crate::script::ScriptedServer;
 
 const TOKEN: &str = "canary-token-that-the-host-adds";
 
 /// A service that takes requests and never answers.
-fn hanging() -> Script {
-    Script::new(|_| {
+fn hanging() -> ScriptedServer {
+    ScriptedServer::new(|_| {
         thread::sleep(Duration::from_secs(600));
         String::new()
     })
 }
 
 /// The instance `api`, to whose requests the host adds a secret.
-fn home(script: &Script, lines: &str) -> Home {
+fn home(script: &ScriptedServer, lines: &str) -> TestEnvironment {
     let rules = script.lines("api", lines);
     let added = "headers = { authorization = { secret = \"token\", prefix = \"Bearer \" } }\n\
                  [instances.api.secrets.token]\nfile = \"secrets/token\"";
@@ -31,7 +31,7 @@ fn home(script: &Script, lines: &str) -> Home {
 }
 
 /// `deputy obtain`, once the request with the secret is at the service.
-fn obtaining(home: &Home, script: &Script) -> Child {
+fn obtaining(home: &TestEnvironment, script: &ScriptedServer) -> Child {
     let mut command = home.command();
     let child =
         command.args(["obtain", "api"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -88,7 +88,7 @@ fn run_that_is_stopped_records_the_call_that_it_cut_off() {
     let script = hanging();
     let mut home = home(&script, "");
     home.add("[coordinator]\nshutdown = \"0s\"");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the call", || script.count("api", "obtain") == 1);
     assert_eq!(running.stop(), Some(exit::OK));
     let events = home.whole_audit("audit.jsonl");
@@ -101,7 +101,7 @@ fn run_that_is_stopped_records_the_call_that_it_cut_off() {
 /// The audit's disk is full from the start: `/dev/full` takes nothing.
 #[test]
 fn obtain_that_cannot_be_recorded_sends_nothing() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script, "");
     let run = home.deputy(&["obtain", "api", "--audit", "/dev/full"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("audit log"), "{}", run.stderr);
@@ -111,7 +111,7 @@ fn obtain_that_cannot_be_recorded_sends_nothing() {
 /// A process that was stopped while a call waited is not a component that took too long.
 #[test]
 fn audit_of_a_stopped_call_names_no_limit() {
-    let script = Script::new(|call| match call.number {
+    let script = ScriptedServer::new(|call| match call.number {
         1 => {
             thread::sleep(Duration::from_secs(600));
             String::new()
@@ -119,7 +119,7 @@ fn audit_of_a_stopped_call_names_no_limit() {
         _ => crate::script::lease(call, Duration::from_secs(3600)),
     });
     let home = home(&script, "retry = { floor = \"1s\" }\nlimits = { wall = \"4s\" }");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the call", || script.count("api", "obtain") == 1);
     running.signal("STOP");
     thread::sleep(Duration::from_secs(7));

@@ -5,12 +5,12 @@ use std::fs;
 use deputy_test_servers::guest;
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::Script;
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::ScriptedServer;
 
 /// Two instances that hold a lease, each of a component in a file of its own.
-fn home(script: &Script) -> Home {
+fn home(script: &ScriptedServer) -> TestEnvironment {
     let mut home = script.home();
     for name in ["first", "second"] {
         fs::copy(guest("benign-lifecycle").unwrap(), home.path(&format!("{name}.wasm"))).unwrap();
@@ -20,19 +20,19 @@ fn home(script: &Script) -> Home {
     home
 }
 
-fn start<'h>(home: &'h Home) -> Running<'h> {
-    let running = Running::start(home);
+fn start<'h>(home: &'h TestEnvironment) -> RunningCoordinator<'h> {
+    let running = RunningCoordinator::start(home);
     running.until("leases", || revisions(&running) == (1, 1));
     running
 }
 
-fn revisions(running: &Running<'_>) -> (u64, u64) {
+fn revisions(running: &RunningCoordinator<'_>) -> (u64, u64) {
     (running.revision("first"), running.revision("second"))
 }
 
 #[test]
 fn reload_of_an_invalid_file_changes_nothing() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script);
     let running = start(&home);
     home.edit("[instances.second]\n", "[instances.second]\nlifetme = \"1h\"\n");
@@ -57,7 +57,7 @@ fn reload_of_an_invalid_file_changes_nothing() {
 
 #[test]
 fn reload_restarts_only_what_changed() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script);
     let running = start(&home);
     home.edit("/first\"\n", "/first\"\nregion = \"elsewhere\"\n");
@@ -82,7 +82,7 @@ fn reload_restarts_only_what_changed() {
 
 #[test]
 fn reload_reports_what_needs_a_restart() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let mut home = home(&script);
     home.add("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.nobody]\ncalls-per-minute = 1\nburst = 1");
     let running = start(&home);
@@ -99,7 +99,7 @@ fn reload_reports_what_needs_a_restart() {
 
 #[test]
 fn reload_notices_new_bytes_under_the_same_path() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script);
     let running = start(&home);
     // A section that means nothing.
@@ -122,10 +122,10 @@ fn reload_notices_new_bytes_under_the_same_path() {
 
 #[test]
 fn reload_loads_a_component_missing_at_start() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script);
     fs::rename(home.path("second.wasm"), home.path("elsewhere.wasm")).unwrap();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the other one", || running.revision("first") == 1);
     running.until("the failure", || running.now("second")["trouble"] != Value::Null);
     let second = running.now("second");

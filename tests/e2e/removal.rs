@@ -2,28 +2,28 @@
 
 use std::fs;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, payload};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, payload};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-fn home(script: &Script, lines: &str) -> Home {
-    let add = |home: Home, name: &&str| home.instance(name, "benign-lifecycle", &script.lines(name, lines));
+fn home(script: &ScriptedServer, lines: &str) -> TestEnvironment {
+    let add = |home: TestEnvironment, name: &&str| home.instance(name, "benign-lifecycle", &script.lines(name, lines));
     NAMES.iter().fold(script.home(), add)
 }
 
-fn start(home: &Home) -> Running<'_> {
-    let running = Running::start(home);
+fn start(home: &TestEnvironment) -> RunningCoordinator<'_> {
+    let running = RunningCoordinator::start(home);
     running.until("leases", || NAMES.iter().all(|name| running.revision(name) == 1));
     running
 }
 
-fn config(home: &Home) -> String {
+fn config(home: &TestEnvironment) -> String {
     fs::read_to_string(home.path("deputy.toml")).unwrap()
 }
 
-fn write(home: &Home, config: &str) {
+fn write(home: &TestEnvironment, config: &str) {
     fs::write(home.path("deputy.toml"), config).unwrap();
 }
 
@@ -32,13 +32,13 @@ fn cut(config: &str, name: &str) -> String {
     config.split(&format!("[instances.{name}]\n")).next().unwrap().to_owned()
 }
 
-fn revocations(script: &Script) -> usize {
+fn revocations(script: &ScriptedServer) -> usize {
     NAMES.iter().map(|name| script.count(name, "revoke")).sum()
 }
 
 #[test]
 fn removal_of_most_instances_needs_the_operators_word() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script, "revoke = { removed = \"0s\" }");
     let running = start(&home);
     let whole = config(&home);
@@ -60,7 +60,7 @@ fn removal_of_most_instances_needs_the_operators_word() {
 
 #[test]
 fn removal_of_an_instance_is_undone_within_its_grace() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script, "revoke = { removed = \"1h\" }");
     let running = start(&home);
     let whole = config(&home);
@@ -81,7 +81,7 @@ fn removal_of_an_instance_is_undone_within_its_grace() {
 
 #[test]
 fn removal_of_an_instance_revokes_when_the_grace_is_over() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script, "revoke = { removed = \"1s\" }");
     let running = start(&home);
     write(&home, &cut(&config(&home), "d"));
@@ -93,21 +93,21 @@ fn removal_of_an_instance_revokes_when_the_grace_is_over() {
 
 #[test]
 fn removal_by_a_start_keeps_every_lease() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = home(&script, "");
     assert_eq!(start(&home).stop(), Some(exit::OK));
     let whole = config(&home);
     write(&home, "");
     let run = home.deputy(&["check"]);
     assert!(run.stderr.contains("there is no instance"), "{}", run.stderr);
-    let mut running = Running::start_unseen(&home);
+    let mut running = RunningCoordinator::start_unseen(&home);
     assert_eq!(running.end(), Some(exit::MISCONFIGURED));
     let complaint = running.complaint();
     assert!(complaint.contains("it lacks 4 of 4 instances") && complaint.contains("--remove"), "{complaint}");
 
     // One that is missing is no reason not to start.
     write(&home, &cut(&whole, "d"));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     assert_eq!(running.all()["orphans"][0]["name"], "d");
     write(&home, &whole);
     home.deputy(&["reload"]).ends_with(exit::OK);

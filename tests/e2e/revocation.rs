@@ -7,34 +7,34 @@ use std::time::{Duration, Instant};
 use deputy_test_servers::guest;
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, failure, lease, payload};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, failure, lease, payload};
 
 /// Long enough for a call that should not be made.
 const A_WHILE: Duration = Duration::from_millis(700);
 
-fn hour(call: &crate::script::Call) -> String {
+fn hour(call: &crate::script::ScriptedCall) -> String {
     lease(call, Duration::from_secs(3600))
 }
 
 /// The payloads that were revoked.
-fn revoked(script: &Script, instance: &str) -> Vec<String> {
+fn revoked(script: &ScriptedServer, instance: &str) -> Vec<String> {
     script.calls(instance, "revoke").into_iter().map(|call| call.payload).collect()
 }
 
 /// What an operator gets of an instance.
-fn given(home: &Home, instance: &str) -> String {
+fn given(home: &TestEnvironment, instance: &str) -> String {
     home.deputy(&["get", instance, "--out", "secrets/given"]).ends_with(exit::OK);
     fs::read_to_string(home.path("secrets/given")).unwrap()
 }
 
 #[test]
 fn revocation_of_a_replaced_lease_follows_its_grace() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let lines = script.lines("lab", "revoke = { replaced = \"3s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("lab") == 1);
     let run = home.deputy(&["renew", "lab"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "lab: another lease is being obtained; `deputy status` tells when it is there\n");
@@ -49,10 +49,10 @@ fn revocation_of_a_replaced_lease_follows_its_grace() {
 
 #[test]
 fn revocation_by_the_operator_obtains_a_new_lease() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
     let home = home.instance("sts", "benign-obtain", &script.lines("sts", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("leases", || running.revision("lab") == 1 && running.revision("sts") == 1);
     let run = home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "lab: what it holds is being revoked; `deputy status` tells when that is done\n");
@@ -72,12 +72,12 @@ fn revocation_by_the_operator_obtains_a_new_lease() {
 
 #[test]
 fn revocation_of_a_removed_instance_forgets_it() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home =
         script.home().instance("gone", "benign-lifecycle", &script.lines("gone", "revoke = { removed = \"0s\" }"));
     let home = home.instance("left", "benign-lifecycle", &script.lines("left", "revoke = { removed = false }"));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("leases", || ["gone", "left", "kept"].iter().all(|name| running.revision(name) == 1));
     for name in ["gone", "left"] {
         home.edit(&format!("[instances.{name}]\n"), &format!("[instances.{name}]\nenabled = false\n"));
@@ -97,16 +97,16 @@ fn revocation_of_a_removed_instance_forgets_it() {
 
 #[test]
 fn revocation_at_stop_is_configured_per_instance() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", "revoke = { shutdown = true }"));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("leases", || running.revision("lab") == 1 && running.revision("kept") == 1);
     assert_eq!(running.stop(), Some(exit::OK));
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
     assert_eq!(revoked(&script, "kept"), [""; 0]);
 
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     assert_eq!(running.revision("kept"), 1, "it is served at once");
     running.until("another one", || running.revision("lab") == 2);
     assert_eq!(script.functions("kept"), ["obtain"]);
@@ -114,7 +114,7 @@ fn revocation_at_stop_is_configured_per_instance() {
 
 #[test]
 fn revocation_that_fails_is_retried_and_reported() {
-    let script = Script::new(|call| match (call.function.as_str(), call.number) {
+    let script = ScriptedServer::new(|call| match (call.function.as_str(), call.number) {
         ("revoke", 1) => failure("unavailable"),
         ("revoke", 2) => failure("denied"),
         ("revoke", _) => String::new(),
@@ -122,7 +122,7 @@ fn revocation_that_fails_is_retried_and_reported() {
     });
     let lines = script.lines("lab", "retry = { floor = \"2s\", slow = \"2s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("lab") == 1);
     home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
     running.until("the first try", || script.count("lab", "revoke") == 1);
@@ -140,17 +140,17 @@ fn revocation_that_fails_is_retried_and_reported() {
 
 #[test]
 fn revocation_waits_for_a_missing_component() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let mut home = script.home();
     let component = home.path("lab.wasm");
     fs::copy(guest("benign-lifecycle").unwrap(), &component).unwrap();
     let lines = script.lines("lab", "revoke = { replaced = \"0s\" }\nretry = { floor = \"50ms\", slow = \"50ms\" }");
     home.add(&format!("[instances.lab]\ncomponent = \"lab.wasm\"\n{lines}"));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("lab") == 1);
     running.kill();
     fs::rename(&component, home.path("elsewhere.wasm")).unwrap();
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("what was held", || running.revision("lab") == 1);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 1), "it is as good as before");
     home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
@@ -165,7 +165,7 @@ fn revocation_waits_for_a_missing_component() {
 
 #[test]
 fn revocation_that_hangs_is_aborted_at_stop() {
-    let script = Script::new(|call| {
+    let script = ScriptedServer::new(|call| {
         if call.number > 1 {
             thread::sleep(Duration::from_secs(3600));
         }
@@ -174,7 +174,7 @@ fn revocation_that_hangs_is_aborted_at_stop() {
     let mut home = script.home();
     home.add("[coordinator]\nshutdown = \"500ms\"");
     let home = home.instance("slow", "benign-lifecycle", &script.lines("slow", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("slow") == 1);
     home.deputy(&["renew", "slow"]).ends_with(exit::OK);
     running.until("the call", || script.count("slow", "obtain") == 2);
@@ -183,13 +183,13 @@ fn revocation_that_hangs_is_aborted_at_stop() {
     assert!((A_WHILE / 2..Duration::from_secs(5)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     let log = fs::read_to_string(home.path("run.log")).unwrap();
     assert!(log.contains("call cancelled by shutdown"), "{log}");
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     assert_eq!((running.revision("slow"), script.count("slow", "obtain")), (1, 2), "what it held is good");
 }
 
 #[test]
 fn revoke_during_an_obtain_revokes_what_it_brings() {
-    let script = Script::new(|call| match (call.function.as_str(), call.number) {
+    let script = ScriptedServer::new(|call| match (call.function.as_str(), call.number) {
         ("obtain", 1) => {
             thread::sleep(Duration::from_secs(3));
             hour(call)
@@ -198,7 +198,7 @@ fn revoke_during_an_obtain_revokes_what_it_brings() {
         _ => hour(call),
     });
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the call", || script.count("lab", "obtain") == 1);
     home.ask(&["revoke", "lab"]).ends_with(exit::OK);
     running.until("another lease", || running.revision("lab") == 1);
@@ -211,7 +211,7 @@ fn revoke_during_an_obtain_revokes_what_it_brings() {
 
 #[test]
 fn remove_during_an_obtain_revokes_what_it_brings() {
-    let script = Script::new(|call| match call.function.as_str() {
+    let script = ScriptedServer::new(|call| match call.function.as_str() {
         "obtain" => {
             thread::sleep(Duration::from_secs(3));
             hour(call)
@@ -220,7 +220,7 @@ fn remove_during_an_obtain_revokes_what_it_brings() {
     });
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("the call", || script.count("lab", "obtain") == 1);
     home.edit("[instances.lab]\n", "[instances.lab]\nenabled = false\n");
     home.deputy(&["reload"]).ends_with(exit::OK);

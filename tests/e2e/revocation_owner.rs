@@ -2,32 +2,32 @@
 
 use std::fs;
 
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::{Script, payload};
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::{ScriptedServer, payload};
 
 const LINES: &str = "revoke = { replaced = \"1s\" }";
 
 /// Everything that a service was sent of a lease: the payloads of its renewals and revocations.
-fn received(script: &Script) -> Vec<String> {
+fn received(script: &ScriptedServer) -> Vec<String> {
     let calls = ["renew", "revoke"].into_iter().flat_map(|function| script.calls("lab", function));
     calls.map(|call| call.payload).collect()
 }
 
-fn home(old: &Script) -> Home {
+fn home(old: &ScriptedServer) -> TestEnvironment {
     old.home().instance("lab", "benign-lifecycle", &old.lines("lab", LINES))
 }
 
 /// Lets the instance ask another service, with another grant.
-fn move_to(home: &Home, old: &Script, new: &Script) {
+fn move_to(home: &TestEnvironment, old: &ScriptedServer, new: &ScriptedServer) {
     home.edit(&old.lines("lab", LINES), &new.lines("lab", LINES));
 }
 
 #[test]
 fn revocation_after_a_reload_goes_to_the_old_service() {
-    let (old, new) = (Script::granting(), Script::granting());
+    let (old, new) = (ScriptedServer::granting(), ScriptedServer::granting());
     let home = home(&old);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("lab") == 1);
     move_to(&home, &old, &new);
     home.deputy(&["reload"]).ends_with(exit::OK);
@@ -40,13 +40,13 @@ fn revocation_after_a_reload_goes_to_the_old_service() {
 
 #[test]
 fn revocation_after_a_restart_with_other_settings_is_left_out() {
-    let (old, new) = (Script::granting(), Script::granting());
+    let (old, new) = (ScriptedServer::granting(), ScriptedServer::granting());
     let home = home(&old);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("a lease", || running.revision("lab") == 1);
     running.kill();
     move_to(&home, &old, &new);
-    let running = Running::start(&home);
+    let running = RunningCoordinator::start(&home);
     running.until("another lease", || running.revision("lab") == 2);
     running.until("the report", || running.now("lab")["not_revoked"]["count"] == 1);
     let not_revoked = &running.now("lab")["not_revoked"];

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
+use crate::deputy::{TestEnvironment, exit};
 
 /// How long anything may take on a machine with two busy cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `deputy run` in a home. It is killed when this is dropped.
-pub(crate) struct Running<'h> {
-    home: &'h Home,
+pub(crate) struct RunningCoordinator<'h> {
+    home: &'h TestEnvironment,
     child: Child,
 }
 
@@ -27,21 +27,21 @@ pub(crate) fn is_loaded(status: &Value) -> bool {
     status["starting"] == false && instances.iter().all(|instance| instance["state"] != "loading")
 }
 
-impl<'h> Running<'h> {
+impl<'h> RunningCoordinator<'h> {
     /// Starts it, and waits until it answers and has loaded its components.
-    pub(crate) fn start(home: &'h Home) -> Self {
+    pub(crate) fn start(home: &'h TestEnvironment) -> Self {
         let running = Self::start_unseen(home);
         running.until("it has started", || running.asked("/v1/status").is_some_and(|status| is_loaded(&status)));
         running
     }
 
     /// Starts it, and waits for nothing.
-    pub(crate) fn start_unseen(home: &'h Home) -> Self {
+    pub(crate) fn start_unseen(home: &'h TestEnvironment) -> Self {
         Self::start_as(home, home.command())
     }
 
     /// The same with a command of the home that was changed, such as one in another environment.
-    pub(crate) fn start_as(home: &'h Home, mut command: Command) -> Self {
+    pub(crate) fn start_as(home: &'h TestEnvironment, mut command: Command) -> Self {
         let log = File::options().create(true).append(true).open(home.path("run.log")).unwrap();
         let command = command.args(["run", "--log", "debug"]).stderr(log);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
@@ -159,7 +159,7 @@ pub(crate) fn asked(socket: &Path, path: &str) -> Option<Value> {
     serde_json::from_str(body).ok()
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningCoordinator<'_> {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             drop(self.child.kill());

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use deputy_test_servers::{Error, Seaweed, boto};
 use serde_json::Value;
 
-use crate::deputy::{Home, exit};
+use crate::deputy::{TestEnvironment, exit};
 use crate::servers;
 
 /// Writes an object and reads it again, with the credentials of AWS's `credential_process` and nothing else.
@@ -21,30 +21,30 @@ print(s3.get_object(Bucket='bucket', Key=os.environ['KEY'])['Body'].read().decod
 ";
 
 /// A machine with the instance `s3`, which assumes the role with this secret key.
-fn home(secret_key: &str) -> Home {
+fn home(secret_key: &str) -> TestEnvironment {
     made(secret_key, "")
 }
 
 /// The same with the right key, and with lines of its own below `[instances.s3]`. What it does is audited.
-pub(crate) fn home_with(lines: &str) -> Home {
+pub(crate) fn home_with(lines: &str) -> TestEnvironment {
     let mut home = made(Seaweed::SECRET_KEY, lines);
     home.put_first("audit = \"audit.jsonl\"\n");
     home
 }
 
-fn made(secret_key: &str, first: &str) -> Home {
+fn made(secret_key: &str, first: &str) -> TestEnvironment {
     let lines = lines("s3", &servers::seaweed().endpoint(), first);
-    with_key(Home::new(), secret_key).instance("s3", "s3-sts", &lines)
+    with_key(TestEnvironment::new(), secret_key).instance("s3", "s3-sts", &lines)
 }
 
 /// Gives a home the key that its instances sign with.
-pub(crate) fn with_key(home: Home, secret_key: &str) -> Home {
+pub(crate) fn with_key(home: TestEnvironment, secret_key: &str) -> TestEnvironment {
     put_key(&home, secret_key);
     home
 }
 
 /// The same with one that is there.
-pub(crate) fn put_key(home: &Home, secret_key: &str) {
+pub(crate) fn put_key(home: &TestEnvironment, secret_key: &str) {
     let id = Seaweed::ACCESS_KEY;
     home.put_secret("aws-key", &format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#));
     home.hide(secret_key);
@@ -81,7 +81,7 @@ pub(crate) fn obtained() -> String {
 }
 
 /// Obtains into a file and gives its text.
-fn payload(home: &Home) -> String {
+fn payload(home: &TestEnvironment) -> String {
     let run = home.deputy(&["obtain", "s3", "--out", "payload.json", "--audit", "audit.jsonl"]).ends_with(exit::OK);
     let text = fs::read_to_string(home.path("payload.json")).unwrap();
     let payload: Value = serde_json::from_str(&text).unwrap();

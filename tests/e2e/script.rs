@@ -7,21 +7,21 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::deputy::Home;
+use crate::deputy::TestEnvironment;
 use crate::local::read;
 
 /// What every payload is recognised by.
 const PAYLOAD: &str = "canary-of-a-payload";
 
 /// A running service.
-pub(crate) struct Script {
+pub(crate) struct ScriptedServer {
     port: u16,
-    calls: Arc<Mutex<Vec<Call>>>,
+    calls: Arc<Mutex<Vec<ScriptedCall>>>,
 }
 
 /// One call.
 #[derive(Debug, Clone)]
-pub(crate) struct Call {
+pub(crate) struct ScriptedCall {
     pub(crate) instance: String,
     /// `obtain`, `renew` or `revoke`.
     pub(crate) function: String,
@@ -32,9 +32,9 @@ pub(crate) struct Call {
     pub(crate) at: Instant,
 }
 
-impl Script {
+impl ScriptedServer {
     /// It answers with the lines of [`lease`] and its siblings. A closure that waits keeps nobody else waiting.
-    pub(crate) fn new(answer: impl Fn(&Call) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(answer: impl Fn(&ScriptedCall) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (calls, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
@@ -64,8 +64,8 @@ impl Script {
     }
 
     /// A machine without instances, on which no payload may be seen.
-    pub(crate) fn home(&self) -> Home {
-        Home::with_script().canary(PAYLOAD)
+    pub(crate) fn home(&self) -> TestEnvironment {
+        TestEnvironment::with_script().canary(PAYLOAD)
     }
 
     /// What stands below `[instances.NAME]` of an instance that asks here: these lines, and where to ask.
@@ -78,7 +78,7 @@ impl Script {
     }
 
     /// All calls so far of one function of an instance.
-    pub(crate) fn calls(&self, instance: &str, function: &str) -> Vec<Call> {
+    pub(crate) fn calls(&self, instance: &str, function: &str) -> Vec<ScriptedCall> {
         let calls = self.calls.lock().unwrap();
         calls.iter().filter(|call| call.instance == instance && call.function == function).cloned().collect()
     }
@@ -95,11 +95,11 @@ impl Script {
     }
 }
 
-fn note(calls: &Mutex<Vec<Call>>, instance: &str, function: &str, payload: &str) -> Call {
+fn note(calls: &Mutex<Vec<ScriptedCall>>, instance: &str, function: &str, payload: &str) -> ScriptedCall {
     let mut calls = calls.lock().unwrap();
     let number = calls.iter().filter(|call| call.instance == instance && call.function == function).count() + 1;
     let (instance, function) = (instance.to_owned(), function.to_owned());
-    let call = Call { instance, function, payload: payload.to_owned(), number, at: Instant::now() };
+    let call = ScriptedCall { instance, function, payload: payload.to_owned(), number, at: Instant::now() };
     calls.push(call.clone());
     call
 }
@@ -110,18 +110,18 @@ pub(crate) fn payload(instance: &str, function: &str, number: usize) -> String {
 }
 
 /// Tokens that say nothing of their end.
-pub(crate) fn endless(call: &Call) -> String {
+pub(crate) fn endless(call: &ScriptedCall) -> String {
     format!("payload {}\n", payload(&call.instance, &call.function, call.number))
 }
 
 /// Tokens that are good for so long.
-pub(crate) fn lease(call: &Call, life: Duration) -> String {
+pub(crate) fn lease(call: &ScriptedCall, life: Duration) -> String {
     let until = SystemTime::now() + life;
     ending_at(call, until.duration_since(UNIX_EPOCH).unwrap().as_millis())
 }
 
 /// Tokens that end at this time.
-pub(crate) fn ending_at(call: &Call, millis: impl Display) -> String {
+pub(crate) fn ending_at(call: &ScriptedCall, millis: impl Display) -> String {
     endless(call) + &format!("valid-until {millis}\n")
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use deputy_test_servers::boto;
 use serde_json::Value;
 
-use crate::deputy::{Home, base64, exit};
+use crate::deputy::{TestEnvironment, base64, exit};
 use crate::local::Local;
 use crate::servers;
 
@@ -19,7 +19,7 @@ const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><Acces
     </Credentials></AssumeRoleResult></AssumeRoleResponse>";
 
 /// A machine with the instance `s3`, these settings and the key of AWS's documentation, whose id is a setting.
-fn home(endpoint: &str, settings: &str) -> Home {
+fn home(endpoint: &str, settings: &str) -> TestEnvironment {
     let host = endpoint.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     let lines = format!(
         r#"
@@ -38,13 +38,13 @@ fn home(endpoint: &str, settings: &str) -> Home {
         networks = ["loopback"]
         "#
     );
-    Home::new().secret("aws-key", KEY).instance("s3", "s3-sts", &lines)
+    TestEnvironment::new().secret("aws-key", KEY).instance("s3", "s3-sts", &lines)
 }
 
 const ROLE: &str = "role-arn = \"arn:aws:iam::123456789012:role/worker\"";
 
 /// A machine with the instance `pod`, whose requests get a web identity from the host.
-fn pod(endpoint: &str, token: &str) -> Home {
+fn pod(endpoint: &str, token: &str) -> TestEnvironment {
     let lines = format!(
         r#"
         [instances.pod.settings]
@@ -63,7 +63,7 @@ fn pod(endpoint: &str, token: &str) -> Home {
         form = {{ WebIdentityToken = {{ secret = "web-identity-token" }} }}
         "#
     );
-    Home::new().secret("web-identity-token", token).instance("pod", "s3-sts", &lines)
+    TestEnvironment::new().secret("web-identity-token", token).instance("pod", "s3-sts", &lines)
 }
 
 /// A token with letters that a form must encode. moto looks at its claims' form alone.

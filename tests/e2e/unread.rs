@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use deputy_test_servers::{free_ports, get};
 use rustix::fs::{CWD, FileType, mknodat};
 
-use crate::deputy::Home;
+use crate::deputy::TestEnvironment;
 use crate::running::{PATIENCE, asked};
-use crate::script::Script;
+use crate::script::ScriptedServer;
 
 /// A coordinator with a port for its health, whose streams a test reads or not.
 struct Serving {
@@ -20,7 +20,7 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(home: &Home, port: u16, options: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
+    fn start(home: &TestEnvironment, port: u16, options: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
         let mut command = home.command();
         let command = command.arg("run").args(options).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         Self { child: command.spawn().unwrap(), port }
@@ -68,7 +68,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// A home with one instance and a port for its health.
-fn home(script: &Script, first: &str) -> (Home, u16) {
+fn home(script: &ScriptedServer, first: &str) -> (TestEnvironment, u16) {
     let [port] = free_ports().unwrap();
     let mut home = script.home().instance("a", "benign-obtain", &script.lines("a", ""));
     home.add(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\""));
@@ -78,7 +78,7 @@ fn home(script: &Script, first: &str) -> (Home, u16) {
 
 #[test]
 fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let (home, port) = home(&script, "");
     let mut serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::piped());
     serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
@@ -106,7 +106,7 @@ fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
 
 #[test]
 fn log_that_is_not_read_does_not_keep_the_process_from_ending() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let (home, port) = home(&script, "");
     let serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::piped());
     serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
@@ -118,7 +118,7 @@ fn log_that_is_not_read_does_not_keep_the_process_from_ending() {
 
 #[test]
 fn audit_that_is_not_read_refuses_and_keeps_all_else_alive() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let (home, port) = home(&script, "");
     let pipe = home.path("audit.pipe");
     mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -146,7 +146,7 @@ fn audit_that_is_not_read_refuses_and_keeps_all_else_alive() {
 
 #[test]
 fn audit_to_an_unread_stdout_stops_nothing_else() {
-    let script = Script::new(|call| crate::script::lease(call, Duration::from_secs(1)));
+    let script = ScriptedServer::new(|call| crate::script::lease(call, Duration::from_secs(1)));
     let (home, port) = home(&script, "[upstreams.default]\ncalls-per-minute = 6000\nburst = 100\n");
     let serving = Serving::start(&home, port, &["--audit", "-"], Stdio::piped(), Stdio::null());
     // Each call leaves some 700 bytes.
@@ -166,7 +166,7 @@ fn audit_to_an_unread_stdout_stops_nothing_else() {
 
 #[test]
 fn audit_file_is_reopened_on_sighup_and_on_reload() {
-    let script = Script::granting();
+    let script = ScriptedServer::granting();
     let (home, port) = home(&script, "audit = \"audit.jsonl\"\n");
     let serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::null());
     serving.until("it is ready", || serving.status_of("/readyz") == Some(200));

@@ -9,7 +9,7 @@ use deputy_sandbox::{CacheError, CompileError, Compiler, LoadError, Resolver, Sa
 use wasm_encoder::Component;
 
 use crate::bombs;
-use crate::harness::{Case, host};
+use crate::harness::{Attack, host};
 use crate::surroundings::{cache, chain, compiler, folder, guest_file, private_file};
 
 /// Why these bytes are not loaded.
@@ -17,7 +17,7 @@ use crate::surroundings::{cache, chain, compiler, folder, guest_file, private_fi
 fn refused(bytes: &[u8]) -> LoadError {
     let file = private_file(bytes);
     host()
-        .attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("refused", &file).instance)))
+        .attack(|| host().runtime.block_on(host().sandbox.load(&Attack::of("refused", &file).instance)))
         .err()
         .expect("it is loaded")
 }
@@ -60,7 +60,7 @@ fn component_with_a_flipped_bit_is_refused_or_harmless() {
             let mut bytes = whole.clone();
             let at = 8 + step * (whole.len() - 9) / 24;
             bytes[at] ^= 1 << (step % 8);
-            let case = Case::of("flipped", &private_file(&bytes)).setting("name", "you");
+            let case = Attack::of("flipped", &private_file(&bytes)).setting("name", "you");
             let limited = case.limits(|l| (l.cpu, l.wall) = (Span::millis(200), Span::secs(2)));
             host().runtime.block_on(async {
                 match sandbox.load(&limited.instance).await {
@@ -82,7 +82,7 @@ fn component_that_is_a_core_module_is_refused() {
 #[test]
 fn component_already_compiled_is_refused() {
     // Machine code of an attacker's choice must never be taken for the cache's own.
-    let case = Case::new("benign").setting("name", "you");
+    let case = Attack::new("benign").setting("name", "you");
     host().runtime.block_on(host().sandbox.load(&case.instance)).map(drop).unwrap();
     let cache = host().folder().join("state/components");
     let code = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
@@ -101,7 +101,7 @@ fn component_of_another_world_is_refused() {
 
 #[test]
 fn import_unknown() {
-    let case = Case::new("import-unknown");
+    let case = Attack::new("import-unknown");
     let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
     let Err(error @ LoadError::Import { .. }) = loaded else { panic!("{:?}", loaded.err()) };
     assert!(chain(&error).contains("other:host/backdoor"), "{}", chain(&error));
@@ -109,7 +109,7 @@ fn import_unknown() {
 
 #[test]
 fn component_with_another_digest_is_refused() {
-    let mut case = Case::new("benign");
+    let mut case = Attack::new("benign");
     case.instance.sha256 = Some("0".repeat(64).parse().unwrap());
     let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
     assert!(matches!(loaded, Err(LoadError::Digest { .. })));
@@ -120,7 +120,7 @@ fn component_too_large_is_refused_unread() {
     let file = private_file(b"");
     OpenOptions::new().write(true).open(&file).unwrap().set_len(300 << 20).unwrap();
     let begun = Instant::now();
-    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&Case::of("large", &file).instance)));
+    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&Attack::of("large", &file).instance)));
     assert!(matches!(loaded, Err(LoadError::Size { .. })));
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
@@ -128,7 +128,7 @@ fn component_too_large_is_refused_unread() {
 #[test]
 fn component_from_an_endless_file_is_refused() {
     for file in ["/dev/zero", "/dev", "/nowhere/at/all.wasm"] {
-        let case = Case::of("endless", Path::new(file));
+        let case = Attack::of("endless", Path::new(file));
         let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
         assert!(matches!(loaded, Err(LoadError::Size { .. } | LoadError::Read { .. })), "{file}");
     }
@@ -140,7 +140,7 @@ fn component_that_starts_over_a_limit_is_refused() {
     let memory = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(65_536), 1));
     let table = private_file(&bombs::with_instances("table-elements-bomb", &bombs::table(10_000_000), 1));
     for (file, limit) in [(memory, Limit::Memory), (table, Limit::TableElements)] {
-        let case = Case::of("begins-large", &file);
+        let case = Attack::of("begins-large", &file);
         match host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance))) {
             Ok(_) => drop(case.obtain().ended_by(limit)),
             Err(error) => {

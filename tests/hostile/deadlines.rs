@@ -9,7 +9,7 @@ use deputy_sandbox::{CallError, Interruption};
 use deputy_test_servers::with_straight_line_calls;
 
 use crate::bombs;
-use crate::harness::{Case, host};
+use crate::harness::{Attack, host};
 use crate::servers::{Full, Server};
 use crate::surroundings::{guest_file, private_file};
 
@@ -20,7 +20,7 @@ fn between_bytes_stall() {
     let server = Server::stalling("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf");
     let limit = Span::millis(300);
     let seen =
-        Case::with_url("between-bytes-stall", "http", server.port()).limits(|l| l.between_bytes = limit).obtain();
+        Attack::with_url("between-bytes-stall", "http", server.port()).limits(|l| l.between_bytes = limit).obtain();
     seen.unanswered(Limit::BetweenBytes, "body-timeout");
     assert_eq!(seen.report(), "200 4 err other connection read timeout");
     seen.soon_after(limit);
@@ -29,7 +29,7 @@ fn between_bytes_stall() {
 #[test]
 fn connect_backlog_full() {
     let (server, limit) = (Full::start(), Span::millis(300));
-    let seen = Case::with_url("connect-backlog-full", "http", server.port()).limits(|l| l.connect = limit).obtain();
+    let seen = Attack::with_url("connect-backlog-full", "http", server.port()).limits(|l| l.connect = limit).obtain();
     seen.unanswered(Limit::Connect, "connect-timeout");
     assert_eq!(seen.report(), "err ConnectionTimeout");
     seen.soon_after(limit);
@@ -39,7 +39,7 @@ fn connect_backlog_full() {
 fn connect_name_never_resolves() {
     let (name, limit) = (host().silent_name(), Span::millis(300));
     let url = format!("http://{name}");
-    let case = Case::new("connect-name-never-resolves").setting("url", &url).http(&url);
+    let case = Attack::new("connect-name-never-resolves").setting("url", &url).http(&url);
     let seen = case.limits(|l| l.connect = limit).obtain();
     seen.unanswered(Limit::Connect, "connect-timeout");
     assert_eq!(seen.report(), "err ConnectionTimeout");
@@ -49,7 +49,7 @@ fn connect_name_never_resolves() {
 #[test]
 fn connect_tcp_backlog_full() {
     let (server, limit) = (Full::start(), Span::millis(300));
-    let seen = Case::with_port("connect-tcp-backlog-full", server.port()).limits(|l| l.connect = limit).obtain();
+    let seen = Attack::with_port("connect-tcp-backlog-full", server.port()).limits(|l| l.connect = limit).obtain();
     seen.unanswered(Limit::Connect, "connect-timeout");
     assert_eq!(seen.report(), "err \"finish-connect timeout\"");
     seen.soon_after(limit);
@@ -58,7 +58,7 @@ fn connect_tcp_backlog_full() {
 #[test]
 fn tls_never_shakes_hands() {
     let (server, limit) = (Server::silent(), Span::millis(300));
-    let seen = Case::with_url("tls-never-shakes-hands", "https", server.port()).limits(|l| l.tls = limit).obtain();
+    let seen = Attack::with_url("tls-never-shakes-hands", "https", server.port()).limits(|l| l.tls = limit).obtain();
     seen.unanswered(Limit::Tls, "tls-timeout");
     assert_eq!(seen.report(), "err ConnectionTimeout");
     seen.soon_after(limit);
@@ -67,7 +67,7 @@ fn tls_never_shakes_hands() {
 #[test]
 fn first_byte_never() {
     let (server, limit) = (Server::stalling(""), Span::millis(300));
-    let seen = Case::with_url("first-byte-never", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
+    let seen = Attack::with_url("first-byte-never", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
     seen.unanswered(Limit::FirstByte, "first-byte-timeout");
     assert_eq!(seen.report(), "err ConnectionReadTimeout");
     seen.soon_after(limit);
@@ -77,7 +77,7 @@ fn first_byte_never() {
 fn first_byte_own_deadlines() {
     let (server, limit) = (Server::stalling(""), Span::millis(300));
     let seen =
-        Case::with_url("first-byte-own-deadlines", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
+        Attack::with_url("first-byte-own-deadlines", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
     // No time and a nanosecond are the component's own wish; of the centuries it gets what the operator gives.
     seen.unanswered(Limit::FirstByte, "first-byte-timeout");
     let lines = seen.lines();
@@ -90,7 +90,7 @@ fn first_byte_own_deadlines() {
 fn first_byte_informational_endless() {
     let hint = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
     let (server, limit) = (Server::endless("", hint, Duration::from_millis(20)), Span::millis(300));
-    let case = Case::with_url("first-byte-informational-endless", "http", server.port());
+    let case = Attack::with_url("first-byte-informational-endless", "http", server.port());
     let seen = case.limits(|l| l.first_byte = limit).obtain();
     seen.unanswered(Limit::FirstByte, "first-byte-timeout");
     assert_eq!(seen.report(), "err ConnectionReadTimeout");
@@ -101,7 +101,7 @@ fn first_byte_informational_endless() {
 fn exchange_drip() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
     let (server, limit) = (Server::endless(head, b"x", Duration::from_millis(20)), Span::millis(500));
-    let seen = Case::with_url("exchange-drip", "http", server.port()).limits(|l| l.exchange = limit).obtain();
+    let seen = Attack::with_url("exchange-drip", "http", server.port()).limits(|l| l.exchange = limit).obtain();
     seen.unanswered(Limit::Exchange, "timeout");
     assert!(
         seen.report().starts_with("200 ") && seen.report().ends_with(" err other HTTP response timeout"),
@@ -113,7 +113,7 @@ fn exchange_drip() {
 #[test]
 fn exchange_body_never_read() {
     let (server, limit) = (Server::stalling(""), Span::millis(500));
-    let case = Case::with_url("exchange-body-never-read", "http", server.port());
+    let case = Attack::with_url("exchange-body-never-read", "http", server.port());
     let seen = case.limits(|l| (l.exchange, l.sent) = (limit, ByteSize::mib(1024))).obtain();
     seen.unanswered(Limit::Exchange, "timeout");
     assert_eq!(seen.lines()[1], "err \"HttpResponseTimeout\"");
@@ -125,38 +125,38 @@ fn exchange_body_never_read() {
 #[test]
 fn cpu_endless_loop() {
     let limit = Span::millis(300);
-    let seen = Case::new("cpu-endless-loop").limits(|l| l.cpu = limit).obtain();
+    let seen = Attack::new("cpu-endless-loop").limits(|l| l.cpu = limit).obtain();
     seen.ended_by(Limit::Cpu).soon_after(limit);
 }
 
 #[test]
 fn cpu_endless_host_calls() {
-    let seen = Case::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::millis(300)).obtain();
+    let seen = Attack::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::millis(300)).obtain();
     seen.ended_by(Limit::Cpu);
 }
 
 #[test]
 fn cpu_loop_at_start() {
-    let seen = Case::new("cpu-loop-at-start").limits(|l| l.cpu = Span::millis(300)).obtain();
+    let seen = Attack::new("cpu-loop-at-start").limits(|l| l.cpu = Span::millis(300)).obtain();
     seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
 }
 
 #[test]
 fn cpu_loop_in_realloc() {
-    let case = Case::new("cpu-loop-in-realloc").setting("a", "setting");
+    let case = Attack::new("cpu-loop-in-realloc").setting("a", "setting");
     let seen = case.limits(|l| l.cpu = Span::millis(300)).obtain();
     seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
 }
 
 #[test]
 fn cpu_loop_in_post_return() {
-    let seen = Case::new("cpu-loop-in-post-return").limits(|l| l.cpu = Span::millis(300)).obtain();
+    let seen = Attack::new("cpu-loop-in-post-return").limits(|l| l.cpu = Span::millis(300)).obtain();
     seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
 }
 
 #[test]
 fn cpu_endless_renewal() {
-    let case = Case::new("cpu-endless-renewal").limits(|l| l.cpu = Span::millis(300));
+    let case = Attack::new("cpu-endless-renewal").limits(|l| l.cpu = Span::millis(300));
     host().attack(|| {
         let host = host();
         host.runtime.block_on(async {
@@ -181,21 +181,21 @@ fn cpu_endless_renewal() {
 #[test]
 fn wall_sleep() {
     let limit = Span::millis(300);
-    let seen = Case::new("wall-sleep").limits(|l| l.wall = limit).obtain();
+    let seen = Attack::new("wall-sleep").limits(|l| l.wall = limit).obtain();
     seen.ended_by(Limit::Wall).soon_after(limit);
 }
 
 #[test]
 fn wall_naps() {
     let limit = Span::millis(500);
-    let seen = Case::new("wall-naps").limits(|l| l.wall = limit).obtain();
+    let seen = Attack::new("wall-naps").limits(|l| l.wall = limit).obtain();
     seen.ended_by(Limit::Wall).soon_after(limit);
 }
 
 #[test]
 fn wall_silent_connection() {
     let (server, limit) = (Server::silent(), Span::millis(300));
-    let seen = Case::with_port("wall-silent-connection", server.port()).limits(|l| l.wall = limit).obtain();
+    let seen = Attack::with_port("wall-silent-connection", server.port()).limits(|l| l.wall = limit).obtain();
     let interrupted = CallError::Interrupted(Interruption::Network(Limit::Wall));
     assert_eq!(seen.call.result.as_ref().err(), Some(&interrupted), "{seen:?}");
     let end = seen.events.last().expect("an event");
@@ -206,11 +206,11 @@ fn wall_silent_connection() {
 // Straight lines: host calls between which the component itself never looks at the clock.
 
 /// A component that does nothing else whenever it is instantiated, for whatever call.
-fn straight_line(calls: u32) -> Case {
+fn straight_line(calls: u32) -> Attack {
     let guest = std::fs::read(guest_file("log-lines-million")).unwrap();
     let bomb = private_file(&with_straight_line_calls(&guest, calls, 4_000_000));
     // Each message is all that an argument may be.
-    Case::of("straight-line", &bomb)
+    Attack::of("straight-line", &bomb)
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn cpu_straight_line_service_name() {
 #[test]
 fn cpu_straight_line_fills() {
     let guest = bombs::with_instances("cpu-endless-loop", &bombs::straight_line_fills(1024, 5_000), 1);
-    let case = Case::of("straight-line-fills", &private_file(&guest));
+    let case = Attack::of("straight-line-fills", &private_file(&guest));
     let seen = case.limits(|l| (l.cpu, l.memory) = (Span::millis(300), ByteSize::mib(128))).obtain();
     seen.ended_by(Limit::Cpu);
     assert!(seen.took < Duration::from_secs(5), "{:?}", seen.took);
@@ -255,7 +255,7 @@ fn cpu_straight_line_fills() {
 fn calls_beside_straight_lines_are_served() {
     let threads = std::thread::available_parallelism().unwrap().get().max(2);
     let attack = straight_line(20_000).limits(|l| l.cpu = Span::secs(2));
-    let other = Case::new("benign").setting("name", "you");
+    let other = Attack::new("benign").setting("name", "you");
     host().attack(|| {
         let host = host();
         let attack = Arc::new(host.runtime.block_on(host.sandbox.load(&attack.instance)).unwrap());
@@ -288,9 +288,9 @@ fn calls_beside_straight_lines_are_served() {
 fn calls_beside_endless_loops_are_served() {
     let (server, name) = (Server::good(), host().name(&["127.0.0.1"]));
     let url = format!("http://{name}:{}", server.port());
-    let looping = Case::new("cpu-endless-loop").limits(|l| l.cpu = Span::secs(1));
-    let talking = Case::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::secs(1));
-    let other = Case::new("benign-http").setting("url", &url).setting("count", 2).http(&url);
+    let looping = Attack::new("cpu-endless-loop").limits(|l| l.cpu = Span::secs(1));
+    let talking = Attack::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::secs(1));
+    let other = Attack::new("benign-http").setting("url", &url).setting("count", 2).http(&url);
     host().attack(|| {
         let host = host();
         host.runtime.block_on(async {

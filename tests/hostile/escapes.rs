@@ -5,28 +5,28 @@ use deputy_core::grant::SecretGrant;
 use deputy_core::{ByteSize, ProviderFailure, SecretBytes, Span, Tokens};
 use deputy_sandbox::CallError;
 
-use crate::harness::{Case, Obtained, host};
+use crate::harness::{Attack, ObtainReport, host};
 use crate::servers::Server;
 
 #[test]
 fn environment_read() {
-    let seen = Case::new("environment-read").obtain();
+    let seen = Attack::new("environment-read").obtain();
     assert_eq!(seen.unrefused().lines(), ["ok []", "ok []", "ok None", "err true"]);
 }
 
 #[test]
 fn files_read() {
-    assert_eq!(Case::new("files-read").obtain().unrefused().report(), "");
+    assert_eq!(Attack::new("files-read").obtain().unrefused().report(), "");
 }
 
 #[test]
 fn files_forged_descriptor() {
-    Case::new("files-forged-descriptor").obtain().trapped("handle").unrefused();
+    Attack::new("files-forged-descriptor").obtain().trapped("handle").unrefused();
 }
 
 #[test]
 fn state_of_earlier_call() {
-    let case = Case::new("state-of-earlier-call");
+    let case = Attack::new("state-of-earlier-call");
     host().attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         let first = provider.obtained().report();
@@ -36,14 +36,14 @@ fn state_of_earlier_call() {
         }
     });
     // Nor does another instance of the same component find anything.
-    assert!(Case::new("state-of-earlier-call").obtain().report().starts_with("0 0 "));
+    assert!(Attack::new("state-of-earlier-call").obtain().report().starts_with("0 0 "));
 }
 
 #[test]
 fn operation_in_bare_question() {
     let (server, name) = (Server::good(), host().name(&["127.0.0.1"]));
     let url = format!("http://{name}:{}", server.port());
-    let case = Case::new("operation-in-bare-question").http(&url).setting("url", &url);
+    let case = Attack::new("operation-in-bare-question").http(&url).setting("url", &url);
     let case = case.secret("key", "value", SecretGrant::new(None, true));
     host().attack(|| {
         let host = host();
@@ -66,7 +66,7 @@ fn operation_in_bare_question() {
 
 #[test]
 fn service_name_odd() {
-    let case = Case::new("service-name-odd");
+    let case = Attack::new("service-name-odd");
     host().attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         let call = host().runtime.block_on(provider.service_name());
@@ -78,7 +78,7 @@ fn service_name_odd() {
 #[test]
 fn error_text_full_of_secrets() {
     let value = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-    let case = Case::new("error-text-full-of-secrets").setting("secret", "key");
+    let case = Attack::new("error-text-full-of-secrets").setting("secret", "key");
     let seen = case.secret("key", value, SecretGrant::new(None, true)).obtain();
     let Err(CallError::Failure(ProviderFailure::Denied(text))) = &seen.call.result else { panic!("{seen:?}") };
     assert!(!text.contains(value), "{text}");
@@ -92,7 +92,7 @@ fn error_text_full_of_secrets() {
 fn path_holds_secret() {
     let (server, name, value) = (Server::good(), host().name(&["127.0.0.1"]), "mf2hi5dsovuw45dfonzg63tf");
     let url = format!("http://{name}:{}", server.port());
-    let case = Case::new("path-holds-secret").setting("secret", "key").setting("url", &url);
+    let case = Attack::new("path-holds-secret").setting("secret", "key").setting("url", &url);
     let case = case.secret("key", value, SecretGrant::new(None, true)).http_with(&url, |rule| {
         rule.methods = vec!["GET".parse().unwrap()];
         rule.networks = vec!["loopback".parse().unwrap()];
@@ -108,7 +108,7 @@ fn path_holds_secret() {
 
 #[test]
 fn error_text_for_ever() {
-    let seen = Case::new("error-text-for-ever").setting("message", "later").obtain();
+    let seen = Attack::new("error-text-for-ever").setting("message", "later").obtain();
     let Err(CallError::Failure(failure @ ProviderFailure::Throttled { retry_after, .. })) = &seen.call.result else {
         panic!("{seen:?}")
     };
@@ -118,7 +118,7 @@ fn error_text_for_ever() {
 
 #[test]
 fn payload_valid_for_ever() {
-    let seen = Case::new("payload-valid-for-ever").obtain();
+    let seen = Attack::new("payload-valid-for-ever").obtain();
     let Tokens { payload, valid_until } = seen.call.result.as_ref().unwrap();
     assert_eq!(payload.expose(), b"tokens");
     let until = valid_until.expect("a time");
@@ -129,7 +129,7 @@ fn payload_valid_for_ever() {
 /// Tokens are handed to a renewal whole, whatever its component makes of them.
 #[test]
 fn tokens_that_are_passed_to_a_component_are_within_its_limits() {
-    let case = Case::new("cpu-endless-renewal").limits(|l| (l.cpu, l.memory) = (Span::millis(100), ByteSize::mib(4)));
+    let case = Attack::new("cpu-endless-renewal").limits(|l| (l.cpu, l.memory) = (Span::millis(100), ByteSize::mib(4)));
     host().attack(|| {
         let host = host();
         let provider = host.runtime.block_on(host.sandbox.load(&case.instance)).unwrap();

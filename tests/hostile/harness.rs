@@ -18,7 +18,7 @@ use crate::servers::Server;
 use crate::surroundings::{Answer, Log, Names, cache, chain, compiler, folder, guest_file, memory, private_file};
 
 /// The one host.
-pub(crate) struct Host {
+pub(crate) struct TestHost {
     pub(crate) runtime: Runtime,
     pub(crate) sandbox: Sandbox,
     folder: PathBuf,
@@ -28,11 +28,11 @@ pub(crate) struct Host {
     names: Arc<Names>,
     /// Held to attack, and alone to look how the host is.
     turn: RwLock<()>,
-    usual: OnceLock<Usual>,
+    usual: OnceLock<HealthyProvider>,
 }
 
 /// How the host is when nobody attacks it.
-struct Usual {
+struct HealthyProvider {
     computing: LoadedProvider,
     requesting: LoadedProvider,
     quickest: Duration,
@@ -48,12 +48,12 @@ const GROWTH: usize = 96 << 20;
 const SLOWER: (u32, Duration) = (10, Duration::from_millis(20));
 
 /// The host, which the first test makes.
-pub(crate) fn host() -> &'static Host {
-    static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(Host::start)
+pub(crate) fn host() -> &'static TestHost {
+    static HOST: OnceLock<TestHost> = OnceLock::new();
+    HOST.get_or_init(TestHost::start)
 }
 
-impl Host {
+impl TestHost {
     fn start() -> Self {
         let folder = folder("host");
         let audit = Arc::new(Audit::memory());
@@ -121,19 +121,19 @@ impl Host {
     }
 
     /// The host's usual state, from before the first attack.
-    fn usual(&self) -> &Usual {
+    fn usual(&self) -> &HealthyProvider {
         self.usual.get_or_init(|| {
             let server = Server::good();
-            let computing = self.provider(&Case::new("benign").setting("name", "you").instance);
+            let computing = self.provider(&Attack::new("benign").setting("name", "you").instance);
             let name = self.name(&["127.0.0.1"]);
             let url = format!("http://{name}:{}", server.port());
-            let requesting = Case::new("benign-http").setting("url", &url).setting("count", "2").http(&url);
+            let requesting = Attack::new("benign-http").setting("url", &url).setting("count", "2").http(&url);
             let requesting = self.provider(&requesting.instance);
             let quickest = (0..20).map(|_| self.compute(&computing)).min().unwrap();
             for _ in 0..5 {
                 self.request(&requesting);
             }
-            Usual { computing, requesting, quickest, memory: memory(), _server: server }
+            HealthyProvider { computing, requesting, quickest, memory: memory(), _server: server }
         })
     }
 
@@ -180,18 +180,18 @@ impl Host {
 
 /// One instance of one component.
 #[must_use]
-pub(crate) struct Case {
+pub(crate) struct Attack {
     pub(crate) instance: Instance,
 }
 
 /// What came of a call.
-pub(crate) struct Seen<T = Tokens> {
+pub(crate) struct AttackReport<T = Tokens> {
     pub(crate) call: Call<T>,
     pub(crate) events: Vec<AuditEvent>,
     pub(crate) took: Duration,
 }
 
-impl Case {
+impl Attack {
     /// An instance without settings and grants, with default limits.
     pub(crate) fn new(guest: &str) -> Self {
         Self::of(guest, &guest_file(guest))
@@ -272,50 +272,50 @@ impl Case {
     }
 
     /// Calls `obtain`.
-    pub(crate) fn obtain(self) -> Seen {
+    pub(crate) fn obtain(self) -> AttackReport {
         host().attack(|| host().provider(&self.instance).obtained())
     }
 }
 
 /// Calls of a provider that is loaded, with what was seen of them. For use within [`Host::attack`].
-pub(crate) trait Obtained {
-    fn obtained(&self) -> Seen;
+pub(crate) trait ObtainReport {
+    fn obtained(&self) -> AttackReport;
 }
 
-impl Obtained for LoadedProvider {
-    fn obtained(&self) -> Seen {
-        seen(async { self.obtain().await })
+impl ObtainReport for LoadedProvider {
+    fn obtained(&self) -> AttackReport {
+        run_to_report(async { self.obtain().await })
     }
 }
 
 /// A call, with what was seen of it. For use within [`Host::attack`].
-pub(crate) fn seen<T>(call: impl Future<Output = Call<T>>) -> Seen<T> {
+pub(crate) fn run_to_report<T>(call: impl Future<Output = Call<T>>) -> AttackReport<T> {
     let begun = Instant::now();
     let call = host().runtime.block_on(async {
         // Longer than every limit that a test sets: then the host does not end the call.
         tokio::time::timeout(Duration::from_secs(30), call).await.expect("the call does not end")
     });
-    Seen { events: host().events(call.id), call, took: begun.elapsed() }
+    AttackReport { events: host().events(call.id), call, took: begun.elapsed() }
 }
 
 /// What a component brings, of which a part is its report.
-pub(crate) trait Brought {
+pub(crate) trait GuestReport {
     fn report(&self) -> &[u8];
 }
 
-impl Brought for Tokens {
+impl GuestReport for Tokens {
     fn report(&self) -> &[u8] {
         self.payload.expose()
     }
 }
 
-impl Brought for Outputs {
+impl GuestReport for Outputs {
     fn report(&self) -> &[u8] {
         self.files.iter().find(|(path, _)| path.as_str() == "report").map_or(b"", |(_, text)| text.expose())
     }
 }
 
-impl<T: Brought> Seen<T> {
+impl<T: GuestReport> AttackReport<T> {
     /// What the component reported.
     pub(crate) fn report(&self) -> String {
         report(&self.call)
@@ -412,7 +412,7 @@ impl<T: Brought> Seen<T> {
     }
 }
 
-impl<T: Brought> std::fmt::Debug for Seen<T> {
+impl<T: GuestReport> std::fmt::Debug for AttackReport<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let report = match &self.call.result {
             Ok(brought) => Ok(String::from_utf8_lossy(brought.report()).chars().take(4000).collect::<String>()),
@@ -427,7 +427,7 @@ impl<T: Brought> std::fmt::Debug for Seen<T> {
 }
 
 #[track_caller]
-fn report<T: Brought>(call: &Call<T>) -> String {
+fn report<T: GuestReport>(call: &Call<T>) -> String {
     match &call.result {
         Ok(brought) => String::from_utf8(brought.report().to_vec()).expect("text"),
         Err(error) => panic!("no report: {error:?}, refused {:?}, log {:?}", call.denials, call.log_tail),

@@ -3,7 +3,7 @@
 use deputy_core::grant::{HttpRule, PathRules};
 use deputy_observe::AuditAction;
 
-use crate::harness::{Case, Seen, host};
+use crate::harness::{Attack, AttackReport, host};
 use crate::servers::Server;
 
 /// A name that leads to this machine.
@@ -22,7 +22,7 @@ const DENIED: &str = "err HttpRequestDenied";
 
 /// Nothing arrived, nobody was asked for the name, and the component heard only that it is denied.
 #[track_caller]
-fn denied(seen: &Seen, code: &str, server: &Server) {
+fn denied(seen: &AttackReport, code: &str, server: &Server) {
     seen.refused(&[code]);
     assert!(seen.lines().iter().all(|line| line == DENIED), "{seen:?}");
     assert_eq!(server.heard(), [""; 0]);
@@ -34,7 +34,7 @@ fn denied(seen: &Seen, code: &str, server: &Server) {
 fn host_not_granted() {
     let (server, granted, other) = (Server::good(), here(), here());
     let seen =
-        Case::new("host-not-granted").http(&url(&granted, &server)).setting("url", url(&other, &server)).obtain();
+        Attack::new("host-not-granted").http(&url(&granted, &server)).setting("url", url(&other, &server)).obtain();
     denied(&seen, "host-not-granted", &server);
     assert_eq!(host().asked(&other), 0, "a refused name was resolved, which tells its owner something");
 }
@@ -45,13 +45,13 @@ fn host_like_granted() {
     let port = server.port();
     let like = |names: &[String]| names.iter().map(|n| format!("http://{n}:{port}")).collect::<Vec<_>>().join("\n");
     let names = ["x.{}", "evil-{}", "evil{}", "{}.evil.test", "{}x", "{}-x", "www.{}"].map(|n| n.replace("{}", &name));
-    let seen = Case::new("host-like-granted").http(&url(&name, &server)).setting("urls", like(&names)).obtain();
+    let seen = Attack::new("host-like-granted").http(&url(&name, &server)).setting("urls", like(&names)).obtain();
     denied(&seen, "host-not-granted", &server);
     assert_eq!(seen.lines().len(), names.len());
 
     let below = format!("*.{name}");
     let names = ["{}", "evil{}", "x{}", "x.{}.evil.test"].map(|n| n.replace("{}", &name));
-    let seen = Case::new("host-like-granted").http(&url(&below, &server)).setting("urls", like(&names)).obtain();
+    let seen = Attack::new("host-like-granted").http(&url(&below, &server)).setting("urls", like(&names)).obtain();
     denied(&seen, "host-not-granted", &server);
     assert!(!host().asked_in_vain().iter().any(|asked| asked.contains(&name)), "a refused name was resolved");
 }
@@ -60,7 +60,7 @@ fn host_like_granted() {
 fn scheme_not_granted() {
     let (server, name) = (Server::good(), here());
     let granted = format!("https://{name}:{}", server.port());
-    let seen = Case::new("scheme-not-granted").http(&granted).setting("url", url(&name, &server)).obtain();
+    let seen = Attack::new("scheme-not-granted").http(&granted).setting("url", url(&name, &server)).obtain();
     denied(&seen, "scheme-not-granted", &server);
 }
 
@@ -68,7 +68,7 @@ fn scheme_not_granted() {
 fn port_not_granted() {
     let (server, name) = (Server::good(), here());
     let granted = format!("http://{name}");
-    let seen = Case::new("port-not-granted").http(&granted).setting("url", url(&name, &server)).obtain();
+    let seen = Attack::new("port-not-granted").http(&granted).setting("url", url(&name, &server)).obtain();
     denied(&seen, "port-not-granted", &server);
 }
 
@@ -78,7 +78,7 @@ fn host_absolute_form() {
     let url = url(&name, &server);
     let paths =
         "http://other.test/\nother.test/\n*\n@other.test/\n//other.test/\n/http://other.test/\n?http://other.test/";
-    let seen = Case::new("host-absolute-form").http(&url).setting("url", &url).setting("paths", paths).obtain();
+    let seen = Attack::new("host-absolute-form").http(&url).setting("url", &url).setting("paths", paths).obtain();
     seen.unrefused();
     assert_eq!(seen.lines(), [["err set-path-with-query"; 4].as_slice(), &["ok 200 hello"; 3]].concat());
     let lines: Vec<_> = server.heard().iter().map(|head| head.lines().next().unwrap().to_owned()).collect();
@@ -92,7 +92,7 @@ fn host_absolute_form() {
 fn host_header_forged() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("host-header-forged").http(&url).setting("url", &url).obtain();
+    let seen = Attack::new("host-header-forged").http(&url).setting("url", &url).obtain();
     assert_eq!(seen.lines(), ["err append Forbidden"; 7]);
     assert_eq!(server.heard(), [""; 0]);
 }
@@ -101,7 +101,7 @@ fn host_header_forged() {
 fn host_header_split() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("host-header-split").http(&url).setting("url", &url).obtain();
+    let seen = Attack::new("host-header-split").http(&url).setting("url", &url).obtain();
     let expected = [
         "err append InvalidSyntax",
         "err append InvalidSyntax",
@@ -117,7 +117,7 @@ fn host_header_split() {
 fn host_missing() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("host-missing").http(&url).setting("url", &url).obtain();
+    let seen = Attack::new("host-missing").http(&url).setting("url", &url).obtain();
     // Without a scheme it is HTTPS; without an authority or a path it is no URL.
     seen.refused(&["scheme-not-granted"]);
     let expected = [DENIED, "err HttpRequestUriInvalid", "err set-authority", "err HttpProtocolError"];
@@ -132,7 +132,7 @@ fn method_not_granted() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
     let get = |rule: &mut HttpRule| rule.methods = vec!["GET".parse().unwrap()];
-    let seen = Case::new("method-not-granted").http_with(&url, get).setting("url", &url).obtain();
+    let seen = Attack::new("method-not-granted").http_with(&url, get).setting("url", &url).obtain();
     denied(&seen, "method-not-granted", &server);
     assert_eq!((seen.lines().len(), seen.requests().len()), (3, 3));
 }
@@ -164,12 +164,12 @@ fn path_not_granted() {
         "/secret?/v1/auth",
     ];
     let urls = |paths: &[&str]| paths.iter().map(|path| format!("{base}{path}")).collect::<Vec<_>>().join("\n");
-    let seen = Case::new("path-not-granted").http_with(&base, under).setting("urls", urls(&bad)).obtain();
+    let seen = Attack::new("path-not-granted").http_with(&base, under).setting("urls", urls(&bad)).obtain();
     denied(&seen, "path-not-granted", &server);
     assert_eq!(seen.lines().len(), bad.len());
 
     let good = ["/v1/auth", "/v1/auth/", "/v1/auth/x?y=../z"];
-    let seen = Case::new("path-not-granted").http_with(&base, under).setting("urls", urls(&good)).obtain();
+    let seen = Attack::new("path-not-granted").http_with(&base, under).setting("urls", urls(&good)).obtain();
     assert_eq!(seen.unrefused().lines(), ["ok 200 hello"; 3]);
 }
 
@@ -181,7 +181,7 @@ fn path_smuggled_request() {
         rule.paths = PathRules::Prefixes(vec!["/".parse().unwrap()]);
         rule.networks = vec!["loopback".parse().unwrap()];
     };
-    let seen = Case::new("path-smuggled-request").http_with(&url, under).setting("url", &url).obtain();
+    let seen = Attack::new("path-smuggled-request").http_with(&url, under).setting("url", &url).obtain();
     assert_eq!(seen.lines().len(), 4);
     let heard = server.heard();
     assert!(!heard.iter().any(|request| request.contains("hidden")), "{heard:?}");
@@ -191,11 +191,11 @@ fn path_smuggled_request() {
 
 /// Everything is refused with these codes, or was not even a request; nothing arrives.
 #[track_caller]
-fn odd(guest: &str, urls: &[String], codes: &[&str], refused: usize) -> Seen {
+fn odd(guest: &str, urls: &[String], codes: &[&str], refused: usize) -> AttackReport {
     let (server, granted) = (Server::good(), here());
     let urls: Vec<_> = urls.iter().map(|url| url.replace("{granted}", &granted)).collect();
     let urls: Vec<_> = urls.iter().map(|url| url.replace("{port}", &server.port().to_string())).collect();
-    let case = Case::new(guest).http(&url(&granted, &server)).http(&format!("http://{granted}"));
+    let case = Attack::new(guest).http(&url(&granted, &server)).http(&format!("http://{granted}"));
     let seen = case.setting("urls", urls.join("\n")).obtain();
     seen.refused(codes);
     let lines = seen.lines();
@@ -260,7 +260,7 @@ fn userinfo_in_url() {
 fn odd_method() {
     let (server, name) = (Server::good(), here());
     let url = url(&name, &server);
-    let seen = Case::new("odd-method").http(&url).setting("url", &url).obtain();
+    let seen = Attack::new("odd-method").http(&url).setting("url", &url).obtain();
     denied(&seen, "odd-method", &server);
     assert_eq!(seen.lines().len(), 4);
 }
@@ -272,7 +272,7 @@ fn odd_method() {
 fn leads_to(guest: &str, addresses: &[&str], bad: &str, more: fn(&mut HttpRule)) {
     let (server, name) = (Server::good(), host().name(addresses));
     let url = url(&name, &server);
-    let seen = Case::new(guest).http_with(&url, more).setting("url", &url).obtain();
+    let seen = Attack::new(guest).http_with(&url, more).setting("url", &url).obtain();
     denied(&seen, "address-not-granted", &server);
     let bad = bad.parse().unwrap();
     let refused =
@@ -331,7 +331,7 @@ fn address_mixed_with_granted() {
 fn address_changes_between_requests() {
     let (server, name) = (Server::good(), host().changing_name(&["127.0.0.1", "169.254.169.254"]));
     let url = url(&name, &server);
-    let seen = Case::new("address-changes-between-requests").http(&url).setting("url", &url).obtain();
+    let seen = Attack::new("address-changes-between-requests").http(&url).setting("url", &url).obtain();
     seen.refused(&["address-not-granted"]);
     assert_eq!(seen.lines(), ["ok 200 hello", DENIED]);
     // Once for each request: what was judged is what is connected to.
@@ -343,7 +343,7 @@ fn address_literal_not_granted() {
     let server = Server::good();
     let hosts = ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0", "[::]"];
     let urls = hosts.map(|host| url(host, &server));
-    let case = urls.iter().fold(Case::new("address-literal-not-granted"), |case, url| case.http_with(url, public));
+    let case = urls.iter().fold(Attack::new("address-literal-not-granted"), |case, url| case.http_with(url, public));
     let seen = case.setting("urls", urls.join("\n")).obtain();
     seen.refused(&["address-not-granted"]);
     assert_eq!(seen.lines(), [DENIED; 6]);
@@ -363,7 +363,7 @@ fn host_redirect_followed() {
     let (other, name) = (Server::good(), here());
     let server = redirecting(&url(&here(), &other));
     let url = url(&name, &server);
-    let seen = Case::new("host-redirect-followed").http(&url).setting("url", &url).obtain();
+    let seen = Attack::new("host-redirect-followed").http(&url).setting("url", &url).obtain();
     seen.refused(&["host-not-granted"]);
     assert_eq!(seen.lines(), ["302", DENIED]);
     assert_eq!((server.heard().len(), other.heard().len()), (1, 0));
@@ -374,7 +374,7 @@ fn address_redirect_to_metadata() {
     let (inner, name) = (host().name(&["169.254.169.254"]), here());
     let server = redirecting(&format!("http://{inner}/latest/meta-data/"));
     let url = url(&name, &server);
-    let case = Case::new("address-redirect-to-metadata").http(&url).http(&format!("http://{inner}"));
+    let case = Attack::new("address-redirect-to-metadata").http(&url).http(&format!("http://{inner}"));
     let seen = case.setting("url", &url).obtain();
     seen.refused(&["address-not-granted"]);
     assert_eq!(seen.lines(), ["302", DENIED]);

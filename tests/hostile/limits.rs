@@ -7,25 +7,25 @@ use deputy_core::{ByteSize, Limit, Span};
 use deputy_observe::{AuditAction, AuditOutcome};
 
 use crate::bombs;
-use crate::harness::{Case, Obtained, host};
+use crate::harness::{Attack, ObtainReport, host};
 use crate::servers::{Full, Server, response};
 use crate::surroundings::private_file;
 
-fn with_hmac(guest: &str) -> Case {
+fn with_hmac(guest: &str) -> Attack {
     let grant = SecretGrant::new(Some(SecretPurpose::HmacSha256), false);
-    Case::new(guest).setting("secret", "key").secret("key", "a key", grant)
+    Attack::new(guest).setting("secret", "key").secret("key", "a key", grant)
 }
 
 // Arguments.
 
 #[test]
 fn argument_huge_log() {
-    Case::new("argument-huge-log").obtain().ended_by(Limit::Argument);
+    Attack::new("argument-huge-log").obtain().ended_by(Limit::Argument);
 }
 
 #[test]
 fn argument_huge_list() {
-    Case::new("argument-huge-list").obtain().ended_by(Limit::Argument);
+    Attack::new("argument-huge-list").obtain().ended_by(Limit::Argument);
 }
 
 #[test]
@@ -35,14 +35,14 @@ fn argument_huge_data() {
 
 #[test]
 fn argument_poll_list() {
-    Case::new("argument-poll-list").limits(|l| l.wall = Span::secs(5)).obtain().ended_by(Limit::Argument);
+    Attack::new("argument-poll-list").limits(|l| l.wall = Span::secs(5)).obtain().ended_by(Limit::Argument);
 }
 
 // Handles.
 
 #[test]
 fn handles_thousands() {
-    Case::new("handles-thousands").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-thousands").obtain().ended_by(Limit::Handles);
 }
 
 #[test]
@@ -52,17 +52,17 @@ fn handles_secrets() {
 
 #[test]
 fn handles_pollables() {
-    Case::new("handles-pollables").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-pollables").obtain().ended_by(Limit::Handles);
 }
 
 #[test]
 fn handles_sockets() {
-    Case::new("handles-sockets").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-sockets").obtain().ended_by(Limit::Handles);
 }
 
 #[test]
 fn handles_unsent_bodies() {
-    Case::new("handles-unsent-bodies").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-unsent-bodies").obtain().ended_by(Limit::Handles);
 }
 
 // Headers and URLs.
@@ -70,7 +70,7 @@ fn handles_unsent_bodies() {
 #[test]
 fn headers_large() {
     let server = Server::good();
-    let case = Case::with_url("headers-large", "http", server.port()).setting("bytes", 20_000);
+    let case = Attack::with_url("headers-large", "http", server.port()).setting("bytes", 20_000);
     let seen = case.limits(|l| l.headers = ByteSize::kib(16)).obtain();
     seen.over(Limit::Headers);
     assert_eq!(seen.report(), "err HttpRequestHeaderSectionSize(None)");
@@ -80,7 +80,7 @@ fn headers_large() {
 #[test]
 fn headers_many() {
     let server = Server::good();
-    let case = Case::with_url("headers-many", "http", server.port()).setting("count", 2_000);
+    let case = Attack::with_url("headers-many", "http", server.port()).setting("count", 2_000);
     let seen = case.limits(|l| l.headers = ByteSize::kib(16)).obtain();
     seen.ended_by(Limit::Headers);
     assert_eq!(server.heard(), [""; 0]);
@@ -90,7 +90,7 @@ fn headers_many() {
 fn headers_of_answer_large() {
     let large = "x".repeat(40_000);
     let server = Server::answering(format!("HTTP/1.1 200 OK\r\nx-large: {large}\r\ncontent-length: 0\r\n\r\n"));
-    let seen = Case::with_url("headers-of-answer-large", "http", server.port()).obtain();
+    let seen = Attack::with_url("headers-of-answer-large", "http", server.port()).obtain();
     seen.over(Limit::Headers);
     assert_eq!(seen.report(), "err HttpResponseHeaderSectionSize(None)");
 }
@@ -98,7 +98,7 @@ fn headers_of_answer_large() {
 #[test]
 fn url_long() {
     let server = Server::good();
-    let case = Case::with_url("url-long", "http", server.port()).setting("bytes", "1000\n8000\n60000\n1000000");
+    let case = Attack::with_url("url-long", "http", server.port()).setting("bytes", "1000\n8000\n60000\n1000000");
     let seen = case.limits(|l| l.url = ByteSize::kib(4)).obtain();
     seen.over(Limit::Url);
     let expected =
@@ -112,40 +112,40 @@ fn url_long() {
 #[test]
 fn instances_bomb() {
     let bomb = private_file(&bombs::with_instances("instances-bomb", &bombs::nothing(), 900));
-    Case::of("instances-bomb", &bomb).obtain().ended_by(Limit::Instances);
+    Attack::of("instances-bomb", &bomb).obtain().ended_by(Limit::Instances);
     let few = private_file(&bombs::with_instances("instances-bomb", &bombs::nothing(), 8));
-    assert_eq!(Case::of("instances-bomb", &few).obtain().report(), "instantiated");
+    assert_eq!(Attack::of("instances-bomb", &few).obtain().report(), "instantiated");
 }
 
 #[test]
 fn memory_bomb() {
-    let seen = Case::new("memory-bomb").obtain();
+    let seen = Attack::new("memory-bomb").obtain();
     seen.ended_by(Limit::Memory);
 }
 
 #[test]
 fn memory_bomb_at_start() {
-    Case::new("memory-bomb-at-start").obtain().ended_by(Limit::Memory);
+    Attack::new("memory-bomb-at-start").obtain().ended_by(Limit::Memory);
 }
 
 #[test]
 fn memory_of_many_instances() {
     let bomb = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(256), 5));
-    Case::of("memory-of-many-instances", &bomb).obtain().ended_by(Limit::Memory);
+    Attack::of("memory-of-many-instances", &bomb).obtain().ended_by(Limit::Memory);
     let small = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(256), 3));
-    assert_eq!(Case::of("memory-of-many-instances", &small).obtain().report(), "instantiated");
+    assert_eq!(Attack::of("memory-of-many-instances", &small).obtain().report(), "instantiated");
 }
 
 #[test]
 fn memory_random_bytes() {
-    let seen = Case::new("memory-random-bytes").obtain();
+    let seen = Attack::new("memory-random-bytes").obtain();
     seen.trapped("exceeds").unrefused();
 }
 
 #[test]
 fn memory_write_zeroes() {
     for bytes in [u64::MAX, 1 << 40, 1 << 20] {
-        let seen = Case::new("memory-write-zeroes").setting("bytes", bytes).obtain();
+        let seen = Attack::new("memory-write-zeroes").setting("bytes", bytes).obtain();
         seen.trapped("check_write").unrefused();
     }
 }
@@ -153,7 +153,7 @@ fn memory_write_zeroes() {
 #[test]
 fn table_elements_bomb() {
     let bomb = private_file(&bombs::with_instances("table-elements-bomb", &bombs::growing_table(), 1));
-    Case::of("table-elements-bomb", &bomb)
+    Attack::of("table-elements-bomb", &bomb)
         .limits(|l| l.table_elements = 50_000)
         .obtain()
         .ended_by(Limit::TableElements);
@@ -164,13 +164,13 @@ fn table_elements_bomb() {
 fn memories_of_many_calls_leave_enough_for_others() {
     let bomb = private_file(&bombs::with_instances("wall-sleep", &bombs::memory(1), 60));
     let short = |limits: &mut deputy_core::Limits| limits.wall = Span::secs(2);
-    let (many, one) = (Case::of("wall-sleep", &bomb).limits(short), Case::new("wall-sleep").limits(short));
+    let (many, one) = (Attack::of("wall-sleep", &bomb).limits(short), Attack::new("wall-sleep").limits(short));
     host().attack(|| {
         let host = host();
         host.runtime.block_on(async {
             let many = host.sandbox.load(&many.instance).await.unwrap();
             let one = host.sandbox.load(&one.instance).await.unwrap();
-            let benign = host.sandbox.load(&Case::new("benign").setting("name", "you").instance).await.unwrap();
+            let benign = host.sandbox.load(&Attack::new("benign").setting("name", "you").instance).await.unwrap();
             // Those that take one each fill what those that take many have left, and all try again.
             let end = std::time::Instant::now() + Duration::from_millis(1500);
             let again = async |provider: &deputy_sandbox::LoadedProvider| {
@@ -209,24 +209,24 @@ async fn futures_of<F: Future<Output = ()>>(count: usize, make: impl Fn() -> F) 
 #[test]
 fn payload_huge() {
     let limit = |l: &mut deputy_core::Limits| l.payload = ByteSize::kib(64);
-    let seen = Case::new("payload-huge").setting("bytes", (64 << 10) + 1).limits(limit).obtain();
+    let seen = Attack::new("payload-huge").setting("bytes", (64 << 10) + 1).limits(limit).obtain();
     seen.ended_by(Limit::Payload);
-    let seen = Case::new("payload-huge").setting("bytes", 32 << 20).limits(limit).obtain();
+    let seen = Attack::new("payload-huge").setting("bytes", 32 << 20).limits(limit).obtain();
     seen.ended_by(Limit::Payload);
-    let seen = Case::new("payload-huge").setting("bytes", 64 << 10).limits(limit).obtain();
+    let seen = Attack::new("payload-huge").setting("bytes", 64 << 10).limits(limit).obtain();
     assert_eq!(seen.report().len(), 64 << 10);
 }
 
 #[test]
 fn payload_out_of_bounds() {
-    let seen = Case::new("payload-out-of-bounds").obtain();
+    let seen = Attack::new("payload-out-of-bounds").obtain();
     seen.trapped("out of bounds").unrefused();
 }
 
 #[test]
 fn received_many_answers() {
     let server = Server::answering(response(&"x".repeat(50_000)));
-    let case = Case::with_url("received-many-answers", "http", server.port()).setting("count", 4);
+    let case = Attack::with_url("received-many-answers", "http", server.port()).setting("count", 4);
     let seen = case.limits(|l| l.received = ByteSize::bytes(120_000)).obtain();
     seen.over(Limit::Received);
     let lines = seen.lines();
@@ -238,7 +238,7 @@ fn received_many_answers() {
 #[test]
 fn received_tcp() {
     let server = Server::babbling();
-    let seen = Case::with_port("received-tcp", server.port()).limits(|l| l.received = ByteSize::kib(200)).obtain();
+    let seen = Attack::with_port("received-tcp", server.port()).limits(|l| l.received = ByteSize::kib(200)).obtain();
     seen.over(Limit::Received);
     let bytes: usize = seen.report().split(' ').next().unwrap().parse().unwrap();
     assert!(bytes <= 200 << 10, "{bytes}");
@@ -247,7 +247,7 @@ fn received_tcp() {
 #[test]
 fn requests_many() {
     let server = Server::good();
-    let case = Case::with_url("requests-many", "http", server.port()).setting("count", 6);
+    let case = Attack::with_url("requests-many", "http", server.port()).setting("count", 6);
     let seen = case.limits(|l| l.requests = 4).obtain();
     seen.over(Limit::Requests);
     assert_eq!(seen.lines(), [["ok 200 hello"; 4].as_slice(), &["err ConnectionLimitReached"; 2]].concat());
@@ -257,7 +257,7 @@ fn requests_many() {
 #[test]
 fn requests_many_connections() {
     let server = Server::silent();
-    let case = Case::with_port("requests-many-connections", server.port()).setting("count", 6);
+    let case = Attack::with_port("requests-many-connections", server.port()).setting("count", 6);
     // The look-up of the name is one as well.
     let seen = case.limits(|l| l.requests = 5).obtain();
     seen.over(Limit::Requests);
@@ -269,7 +269,7 @@ fn requests_many_connections() {
 #[test]
 fn requests_look_ups() {
     let name = host().name(&["127.0.0.1"]);
-    let case = Case::new("requests-look-ups").setting("name", &name).setting("count", 6).tcp(&format!("{name}:443"));
+    let case = Attack::new("requests-look-ups").setting("name", &name).setting("count", 6).tcp(&format!("{name}:443"));
     let seen = case.limits(|l| l.requests = 4).obtain();
     seen.over(Limit::Requests);
     assert_eq!(
@@ -311,7 +311,7 @@ fn requests_refused() {
 fn requests_left_behind() {
     let (server, full) = (Server::waiting(), Full::start());
     let name = host().name(&["127.0.0.1"]);
-    let case = Case::with_url("requests-left-behind", "http", server.port());
+    let case = Attack::with_url("requests-left-behind", "http", server.port());
     let case = case.setting("name", &name).setting("port", full.port()).tcp(&format!("{name}:{}", full.port()));
     let seen = case.obtain();
     assert_eq!(seen.report(), "done");
@@ -335,7 +335,7 @@ fn requests_left_behind() {
 fn response_never_ends() {
     let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
     let server = Server::endless(head, &[b'x'; 16 * 1024], Duration::ZERO);
-    let case = Case::with_url("response-never-ends", "http", server.port());
+    let case = Attack::with_url("response-never-ends", "http", server.port());
     let seen = case.limits(|l| l.response = ByteSize::kib(200)).obtain();
     seen.over(Limit::Response);
     let report = seen.report();
@@ -347,7 +347,7 @@ fn response_never_ends() {
 #[test]
 fn response_announced_huge() {
     let server = Server::stalling("HTTP/1.1 200 OK\r\ncontent-length: 9999999999999\r\n\r\nxxxx");
-    let seen = Case::with_url("response-announced-huge", "http", server.port()).obtain();
+    let seen = Attack::with_url("response-announced-huge", "http", server.port()).obtain();
     seen.over(Limit::Response);
     assert_eq!(seen.report(), "err HttpResponseBodySize(None)");
     assert!(seen.took < Duration::from_secs(5), "it was not refused by what it announced");
@@ -369,7 +369,7 @@ fn secret_operations_many() {
 #[test]
 fn secret_operations_slow() {
     let grant = SecretGrant::new(Some(SecretPurpose::Pbkdf2), false);
-    let case = Case::new("secret-operations-slow").setting("secret", "key").secret("key", "a key", grant);
+    let case = Attack::new("secret-operations-slow").setting("secret", "key").secret("key", "a key", grant);
     let case = case.setting("count", 1_000).setting("iterations", 1_000_000);
     let seen = case.limits(|l| (l.wall, l.secret_operations) = (Span::secs(1), 1_000)).obtain();
     seen.ended_by(Limit::Wall).soon_after(Span::secs(1));
@@ -379,7 +379,7 @@ fn secret_operations_slow() {
 fn sent_endless_body() {
     let server = Server::swallowing();
     let seen =
-        Case::with_url("sent-endless-body", "http", server.port()).limits(|l| l.sent = ByteSize::kib(200)).obtain();
+        Attack::with_url("sent-endless-body", "http", server.port()).limits(|l| l.sent = ByteSize::kib(200)).obtain();
     seen.over(Limit::Sent);
     assert_eq!(seen.lines()[1], "err \"HttpRequestBodySize(None)\"");
 }
@@ -395,7 +395,7 @@ fn sent_many_bodies() {
         stream.write_all(response("hello").as_bytes()).await?;
         stream.shutdown().await
     });
-    let case = Case::with_url("sent-many-bodies", "http", server.port()).setting("bytes", 50_000).setting("count", 4);
+    let case = Attack::with_url("sent-many-bodies", "http", server.port()).setting("bytes", 50_000).setting("count", 4);
     let seen = case.limits(|l| l.sent = ByteSize::bytes(120_000)).obtain();
     seen.over(Limit::Sent);
     let lines = seen.lines();
@@ -406,7 +406,7 @@ fn sent_many_bodies() {
 #[test]
 fn sent_tcp() {
     let server = Server::swallowing();
-    let seen = Case::with_port("sent-tcp", server.port()).limits(|l| l.sent = ByteSize::kib(200)).obtain();
+    let seen = Attack::with_port("sent-tcp", server.port()).limits(|l| l.sent = ByteSize::kib(200)).obtain();
     seen.over(Limit::Sent);
     assert!(seen.report().parse::<usize>().unwrap() <= 200 << 10, "{seen:?}");
 }
@@ -415,7 +415,7 @@ fn sent_tcp() {
 #[test]
 fn limits_are_per_call() {
     let server = Server::good();
-    let case = Case::with_url("requests-many", "http", server.port()).setting("count", 4).limits(|l| l.requests = 4);
+    let case = Attack::with_url("requests-many", "http", server.port()).setting("count", 4).limits(|l| l.requests = 4);
     host().attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         for _ in 0..3 {

@@ -3,13 +3,13 @@
 use deputy_core::grant::SecretGrant;
 use deputy_core::{Limit, PolicyDenial};
 
-use crate::harness::{Case, Seen, host};
+use crate::harness::{Attack, AttackReport, host};
 
 const VALUE: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 #[test]
 fn log_secret_value() {
-    let case = Case::new("log-secret-value").setting("secret", "key");
+    let case = Attack::new("log-secret-value").setting("secret", "key");
     let seen = case.secret("key", VALUE, SecretGrant::new(None, true)).obtain();
     assert_eq!(seen.report(), "wrote");
     let log = host().log_of_call(seen.call.id);
@@ -25,7 +25,7 @@ fn log_secret_value() {
 
 #[test]
 fn log_control_characters() {
-    let seen = Case::new("log-control-characters").obtain();
+    let seen = Attack::new("log-control-characters").obtain();
     assert_eq!(seen.report(), "wrote");
     let log = host().log_of_call(seen.call.id);
     assert!(log.contains("before") && log.contains("after") && log.contains("not UTF-8"), "{log}");
@@ -40,7 +40,7 @@ fn log_control_characters() {
 
 /// The limit was passed, the component does not know, and the log ends with one line that says how much is missing.
 #[track_caller]
-fn log_ended_by(seen: &Seen, limit: Limit, dropped: u64) {
+fn log_ended_by(seen: &AttackReport, limit: Limit, dropped: u64) {
     assert_eq!(seen.call.denials, [PolicyDenial::Limit(limit)], "{seen:?}");
     assert_eq!(seen.report(), "wrote");
     assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
@@ -52,7 +52,7 @@ fn log_ended_by(seen: &Seen, limit: Limit, dropped: u64) {
 
 #[test]
 fn log_lines_million() {
-    let seen = Case::new("log-lines-million").obtain();
+    let seen = Attack::new("log-lines-million").obtain();
     log_ended_by(&seen, Limit::LogLines, 999_800);
     let log = host().log_of_call(seen.call.id);
     assert!(log.contains("line 0 ") && log.contains("line 199 ") && !log.contains("line 200 "), "{log}");
@@ -60,20 +60,20 @@ fn log_lines_million() {
 
 #[test]
 fn log_lines_stdout() {
-    let seen = Case::new("log-lines-stdout").obtain();
+    let seen = Attack::new("log-lines-stdout").obtain();
     log_ended_by(&seen, Limit::LogLines, 200_000 - 200);
 }
 
 #[test]
 fn log_bytes_long_lines() {
-    let seen = Case::new("log-bytes-long-lines").obtain();
+    let seen = Attack::new("log-bytes-long-lines").obtain();
     // Of each line 4 KiB are shown, and sixteen of these are the limit.
     log_ended_by(&seen, Limit::LogBytes, 50 - 16);
 }
 
 #[test]
 fn log_bytes_no_newline() {
-    let seen = Case::new("log-bytes-no-newline").obtain();
+    let seen = Attack::new("log-bytes-no-newline").obtain();
     assert_eq!(seen.unrefused().report(), "wrote");
     assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
     let log = host().log_of_call(seen.call.id);

@@ -4,7 +4,7 @@ use deputy_core::{ByteSize, Limit, PolicyDenial, ProviderFailure, SecretBytes, S
 use deputy_observe::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject};
 use deputy_sandbox::{CallError, LoadError};
 
-use crate::harness::{Case, Seen, host};
+use crate::harness::{Attack, AttackReport, host};
 use crate::receiving::{Bound, PAYLOAD, delivery};
 use crate::servers::Server;
 use crate::surroundings::chain;
@@ -15,7 +15,7 @@ const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE";
 
 /// All that the operator is told of a call holds no payload.
 #[track_caller]
-fn shows_no_payload<T: crate::harness::Brought>(seen: &Seen<T>) {
+fn shows_no_payload<T: crate::harness::GuestReport>(seen: &AttackReport<T>) {
     let told = seen.call.result.as_ref().map(|_| ()).map_err(ToString::to_string);
     let log = host().log_of_call(seen.call.id);
     let known = format!("{told:?} {:?} {:?} {:?} {log}", seen.events, seen.call.denials, seen.call.log_tail);
@@ -28,7 +28,7 @@ fn shows_no_payload<T: crate::harness::Brought>(seen: &Seen<T>) {
 
 /// The end of the call as the audit log has it.
 #[track_caller]
-fn end<T: crate::harness::Brought>(seen: &Seen<T>) -> (u32, u64, AuditOutcome, Option<&str>) {
+fn end<T: crate::harness::GuestReport>(seen: &AttackReport<T>) -> (u32, u64, AuditOutcome, Option<&str>) {
     let end = seen.events.last().expect("an event");
     let AuditAction::Accept { deliveries, files, bytes, .. } = &end.what else { panic!("{seen:?}") };
     assert_eq!(*deliveries, [AcceptedDelivery { instance: "s3-prod".to_owned(), revision: 7 }]);
@@ -179,7 +179,7 @@ fn log_payload() {
 
 #[test]
 fn outputs_not_allowed_to_provider() {
-    let seen = Case::new("outputs-not-allowed-to-provider").obtain();
+    let seen = Attack::new("outputs-not-allowed-to-provider").obtain();
     seen.refused(&["outputs-not-allowed"]);
     let told = "denied leaving files is for receivers, and for those while they accept";
     assert_eq!(seen.lines(), [told, told]);
@@ -252,7 +252,7 @@ fn deliveries_that_are_larger_than_the_memory_end_the_call() {
 
 #[test]
 fn receiver_and_provider_are_not_interchangeable() {
-    let (provider, receiver) = (Bound::new("benign"), Case::new("benign-receiver"));
+    let (provider, receiver) = (Bound::new("benign"), Attack::new("benign-receiver"));
     let (one, other) = host().attack(|| {
         host().runtime.block_on(async {
             let one = host().sandbox.load_receiver(&provider.plan).await.map(drop);

@@ -8,7 +8,7 @@ use deputy_core::{
 };
 use deputy_sandbox::LoadedReceiver;
 
-use crate::harness::{Seen, host, seen};
+use crate::harness::{AttackReport, host, run_to_report};
 use crate::surroundings::{chain, guest_file};
 
 /// What every receiver here is given, unless its test says otherwise.
@@ -58,13 +58,13 @@ impl Bound {
     }
 
     /// Calls `accept`.
-    pub(crate) fn accept(self) -> Seen<Outputs> {
+    pub(crate) fn accept(self) -> AttackReport<Outputs> {
         host().attack(|| self.accepted(&self.load()))
     }
 
     /// A call of a receiver that is loaded. For use within [`Host::attack`](crate::harness::Host::attack).
-    pub(crate) fn accepted(&self, receiver: &LoadedReceiver) -> Seen<Outputs> {
-        seen(async { receiver.accept(&self.deliveries).await })
+    pub(crate) fn accepted(&self, receiver: &LoadedReceiver) -> AttackReport<Outputs> {
+        run_to_report(async { receiver.accept(&self.deliveries).await })
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn delivery(instance: &str, revision: u64, payload: &[u8]) -> Deliver
     }
 }
 
-impl Seen<Outputs> {
+impl AttackReport<Outputs> {
     /// The files that it left, by their paths.
     pub(crate) fn files(&self) -> Vec<&str> {
         self.call.result.as_ref().map_or_else(|_| Vec::new(), |it| it.files.keys().map(OutputPath::as_str).collect())

@@ -11,7 +11,7 @@ use deputy_core::time::CivilDate;
 use deputy_core::{Limits, Span, Timestamp};
 use serde_json::Value;
 
-use crate::harness::{Case, Seen};
+use crate::harness::{Attack, AttackReport};
 
 const AWS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -59,8 +59,8 @@ fn many(limits: &mut Limits) {
 }
 
 /// A case with one secret, called `key`.
-fn with(guest: &str, value: &str, grant: SecretGrant) -> Case {
-    Case::new(guest).setting("secret", "key").secret("key", value, grant)
+fn with(guest: &str, value: &str, grant: SecretGrant) -> Attack {
+    Attack::new(guest).setting("secret", "key").secret("key", value, grant)
 }
 
 /// The claims of a line that is a token.
@@ -71,7 +71,7 @@ fn signed(line: &str) -> Option<(Value, String)> {
 }
 
 #[track_caller]
-fn all_denied(seen: &Seen, code: &str, count: usize) {
+fn all_denied(seen: &AttackReport, code: &str, count: usize) {
     seen.refused(&[code]);
     let lines = seen.lines();
     assert_eq!(lines.len(), count);
@@ -82,7 +82,7 @@ fn all_denied(seen: &Seen, code: &str, count: usize) {
 fn secret_not_granted() {
     let long = "k".repeat(5_000);
     let names = ["other", "host-only", "KEY", "key ", "../key", "$HOME", "/etc/passwd", "key\u{0}", "", &long];
-    let case = Case::new("secret-not-granted").secret("key", "value", sigv4());
+    let case = Attack::new("secret-not-granted").secret("key", "value", sigv4());
     // One that the host alone uses: to the component it is not there, as is one that nobody knows.
     let case = case.secret("host-only", "value", SecretGrant::new(None, false)).setting("names", names.join("\n"));
     let seen = case.obtain();
@@ -171,7 +171,7 @@ fn hex(bytes: &[u8]) -> String {
 fn operation_derives_key() {
     // Each secret serves another purpose. The AWS key is one of them and stands behind no other.
     let case =
-        Case::new("operation-derives-key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
+        Attack::new("operation-derives-key").setting("secrets", "aws\nmac\nwords\ntoken\nread").setting("day", day(0));
     let case = case.secret("aws", AWS_KEY, sigv4()).secret("mac", "another key", only(SecretPurpose::HmacSha256));
     let case = case.secret("words", "a pass phrase", only(SecretPurpose::Pbkdf2)).secret("token", &ed25519(), jwt());
     let seen = case.secret("read", "readable", SecretGrant::new(None, true)).limits(many).obtain();
@@ -214,7 +214,7 @@ fn operation_derives_key() {
 
 // JSON Web Tokens.
 
-fn with_claims(guest: &str, claims: &[String]) -> Seen {
+fn with_claims(guest: &str, claims: &[String]) -> AttackReport {
     with(guest, &ed25519(), jwt()).setting("claims", claims.join("\n")).obtain()
 }
 

@@ -2,60 +2,60 @@
 
 use deputy_core::Limit;
 
-use crate::harness::Case;
+use crate::harness::Attack;
 
 #[test]
 fn trap_unreachable() {
-    Case::new("trap-unreachable").obtain().trapped("unreachable").unrefused();
+    Attack::new("trap-unreachable").obtain().trapped("unreachable").unrefused();
 }
 
 #[test]
 fn trap_panic() {
-    Case::new("trap-panic").setting("url", "a text that nobody hears").obtain().trapped("unreachable").unrefused();
+    Attack::new("trap-panic").setting("url", "a text that nobody hears").obtain().trapped("unreachable").unrefused();
 }
 
 #[test]
 fn trap_stack_overflow() {
-    Case::new("trap-stack-overflow").obtain().trapped("call stack exhausted").unrefused();
+    Attack::new("trap-stack-overflow").obtain().trapped("call stack exhausted").unrefused();
 }
 
 #[test]
 fn trap_exit() {
     // That the process is still there is shown by every test that comes after this one.
-    let seen = Case::new("trap-exit").obtain();
+    let seen = Attack::new("trap-exit").obtain();
     assert!(matches!(seen.call.result, Err(deputy_sandbox::CallError::Trap { .. })), "{seen:?}");
 }
 
 #[test]
 fn trap_forged_handle() {
-    Case::new("trap-forged-handle").obtain().trapped("handle").unrefused();
+    Attack::new("trap-forged-handle").obtain().trapped("handle").unrefused();
 }
 
 #[test]
 fn trap_foreign_handle() {
-    Case::new("trap-foreign-handle").obtain().trapped("handle").unrefused();
+    Attack::new("trap-foreign-handle").obtain().trapped("handle").unrefused();
 }
 
 #[test]
 fn trap_host_call_in_realloc() {
-    let seen = Case::new("trap-host-call-in-realloc").setting("a", "setting").obtain();
+    let seen = Attack::new("trap-host-call-in-realloc").setting("a", "setting").obtain();
     seen.trapped("cannot leave component instance").unrefused();
 }
 
 #[test]
 fn trap_realloc_out_of_bounds() {
-    let seen = Case::new("trap-realloc-out-of-bounds").setting("a", "setting").obtain();
+    let seen = Attack::new("trap-realloc-out-of-bounds").setting("a", "setting").obtain();
     seen.trapped("realloc").unrefused();
 }
 
 #[test]
 fn trap_text_not_utf8() {
-    Case::new("trap-text-not-utf8").obtain().trapped("utf-8").unrefused();
+    Attack::new("trap-text-not-utf8").obtain().trapped("utf-8").unrefused();
 }
 
 /// A trap is no limit, and no limit a trap: the operator must be able to tell.
 #[test]
 fn trap_by_memory_limit_differs_from_other_traps() {
-    Case::new("memory-bomb").obtain().ended_by(Limit::Memory);
-    Case::new("trap-panic").setting("url", "").obtain().trapped("unreachable");
+    Attack::new("memory-bomb").obtain().ended_by(Limit::Memory);
+    Attack::new("trap-panic").setting("url", "").obtain().trapped("unreachable");
 }

@@ -11,7 +11,7 @@ use super::fleet::Fleet;
 use super::log;
 use super::stand_in::{CANARY, StandIn, most_within};
 use crate::deputy::exit;
-use crate::running::Running;
+use crate::running::RunningCoordinator;
 
 const INSTANCES: usize = 40;
 const PER_SECOND: usize = 10;
@@ -29,14 +29,14 @@ fn fleet(server: &StandIn, lifetime: &str) -> Fleet {
 }
 
 /// Starts it with a clock that can be set, and waits until all have a lease.
-fn start(fleet: &Fleet) -> Running<'_> {
+fn start(fleet: &Fleet) -> RunningCoordinator<'_> {
     set(fleet, 0);
     let mut command = fleet.home.command();
     command.env("LD_PRELOAD", tool("libfaketime.so").unwrap()).env("FAKETIME_TIMESTAMP_FILE", offset(fleet));
     command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1");
-    let running = Running::start_as(&fleet.home, command);
+    let running = RunningCoordinator::start_as(&fleet.home, command);
     running.until("it has started", || fleet.has_started());
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
     running
 }
 
@@ -52,7 +52,7 @@ fn offset(fleet: &Fleet) -> impl AsRef<Path> + AsRef<std::ffi::OsStr> {
 }
 
 /// Whether these jumps were told, in seconds, and no others. The clocks are read one after the other.
-fn told(running: &Running<'_>, jumps: &[i64]) -> bool {
+fn told(running: &RunningCoordinator<'_>, jumps: &[i64]) -> bool {
     let lines = log::lines(running).into_iter().filter(|line| line.message.starts_with("clock jump detected"));
     let told: Vec<i64> = lines.map(|line| line.number("seconds")).collect();
     assert!(told.len() <= jumps.len(), "{told:?}");
@@ -81,7 +81,7 @@ fn clock_two_hours_ahead_obtains_each_lease_once() {
     running.until("it was told", || told(&running, &[7200]));
     let now = fleet.status()["now"].as_str().unwrap().to_owned();
     assert!(log::millis_between(&before, &now) >= 7_200_000, "{before} {now}");
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
     let took = begun.elapsed();
     // Nobody is called again who was a moment ago.
     thread::sleep(Duration::from_secs(3));
@@ -91,9 +91,9 @@ fn clock_two_hours_ahead_obtains_each_lease_once() {
         assert_eq!(server.calls_of(name).len(), 2, "{name}");
     }
     eprintln!("two hours later: {INSTANCES} leases again after {took:?}");
-    assert!(fleet.tell().contains("clock"), "the metrics count jumps");
+    assert!(fleet.metrics().contains("clock"), "the metrics count jumps");
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 #[test]
@@ -112,17 +112,17 @@ fn clock_an_hour_behind_delays_no_renewal() {
     // Three quarters of its life after it was obtained, at the latest, and then the queue of all others.
     let queue = Duration::from_secs((INSTANCES / PER_SECOND).try_into().unwrap());
     assert!(latest <= Duration::from_secs(15) + queue, "{latest:?}");
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
 
     let calls = server.calls().len();
     set(&fleet, 0);
     running.until("that was told", || told(&running, &[-3600, 3600]));
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
     let again = server.calls().len() - calls;
     assert!((INSTANCES..=2 * INSTANCES).contains(&again), "{again} calls");
     budget_was_held(&server);
     eprintln!("an hour earlier: each renewed after {latest:?} at the latest; set right again: {again} calls");
-    fleet.tell();
+    fleet.metrics();
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }

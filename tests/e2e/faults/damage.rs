@@ -7,8 +7,8 @@ use std::path::Path;
 use super::fleet::Fleet;
 use super::log;
 use super::stand_in::{CANARY, StandIn};
-use crate::deputy::{Home, base64, exit};
-use crate::running::Running;
+use crate::deputy::{TestEnvironment, base64, exit};
+use crate::running::RunningCoordinator;
 
 const INSTANCES: usize = 6;
 
@@ -34,8 +34,8 @@ const DAMAGES: [(&str, Damage); 5] = [
 fn damage_of_a_record_costs_only_its_lease() {
     let server = StandIn::generous();
     let fleet = fleet(&server, "");
-    let running = Running::start(&fleet.home);
-    fleet.until_ready(&running);
+    let running = RunningCoordinator::start(&fleet.home);
+    fleet.wait_until_ready(&running);
     let mut payloads = given(&fleet);
     assert_eq!(running.stop(), Some(exit::OK));
 
@@ -46,8 +46,8 @@ fn damage_of_a_record_costs_only_its_lease() {
         let damaged = damage(fs::read(&file).unwrap(), &fs::read(other).unwrap());
         fs::write(&file, &damaged).unwrap();
 
-        let running = Running::start(&fleet.home);
-        fleet.until_ready(&running);
+        let running = RunningCoordinator::start(&fleet.home);
+        fleet.wait_until_ready(&running);
         let now = given(&fleet);
         for other in names.iter().filter(|other| *other != name) {
             assert_eq!(now[other], payloads[other], "{how} in {name} changed {other}");
@@ -60,11 +60,11 @@ fn damage_of_a_record_costs_only_its_lease() {
         assert_eq!(lines.iter().filter(|line| told(line)).count(), 1, "{how}: {lines:?}");
         let aside = file.with_extension("sealed.damaged-1");
         assert_eq!(fs::read(&aside).unwrap(), damaged, "{how} is kept for whoever looks into it");
-        fleet.tell();
+        fleet.metrics();
         assert_eq!(running.stop(), Some(exit::OK));
         payloads = now;
     }
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 #[test]
@@ -75,8 +75,8 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
     fleet.home.put_secret("state-key", &right);
     fleet.home.hide(&right);
     fleet.home.hide(&wrong);
-    let running = Running::start(&fleet.home);
-    fleet.until_ready(&running);
+    let running = RunningCoordinator::start(&fleet.home);
+    fleet.wait_until_ready(&running);
     let before = given(&fleet);
     assert_eq!(running.stop(), Some(exit::OK));
 
@@ -86,7 +86,7 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
             Some(key) => fleet.home.put_secret("state-key", &key),
             None => fs::remove_file(fleet.home.path("secrets/state-key")).unwrap(),
         }
-        let mut refused = Running::start_unseen(&fleet.home);
+        let mut refused = RunningCoordinator::start_unseen(&fleet.home);
         assert_eq!(refused.end(), Some(1));
         let said = refused.complaint();
         assert!(said.contains(why), "{said}");
@@ -94,12 +94,12 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
     }
 
     fleet.home.put_secret("state-key", &right);
-    let running = Running::start(&fleet.home);
+    let running = RunningCoordinator::start(&fleet.home);
     assert_eq!(given(&fleet), before);
     assert_eq!(server.calls().len(), INSTANCES);
-    fleet.tell();
+    fleet.metrics();
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 fn fleet(server: &StandIn, coordinator: &str) -> Fleet {
@@ -108,11 +108,11 @@ fn fleet(server: &StandIn, coordinator: &str) -> Fleet {
     fleet
 }
 
-fn given(fleet: &Fleet) -> BTreeMap<String, super::fleet::Given> {
-    fleet.names().map(|name| (name.to_owned(), fleet.given(name))).collect()
+fn given(fleet: &Fleet) -> BTreeMap<String, super::fleet::IssuedTokens> {
+    fleet.names().map(|name| (name.to_owned(), fleet.issued(name))).collect()
 }
 
-fn sealed(home: &Home, name: &str) -> std::path::PathBuf {
+fn sealed(home: &TestEnvironment, name: &str) -> std::path::PathBuf {
     home.path("state").join(format!("lease.{name}.sealed"))
 }
 

@@ -8,9 +8,9 @@ use super::fleet::Fleet;
 use super::log::{self, Line};
 use super::namespace::Namespace;
 use super::stand_in::{CANARY, StandIn};
-use crate::deputy::{Home, exit};
-use crate::running::Running;
-use crate::script::Script;
+use crate::deputy::{TestEnvironment, exit};
+use crate::running::RunningCoordinator;
+use crate::script::ScriptedServer;
 
 /// A renewal comes after three to six seconds, and the end long after all that is tried here.
 const POLICY: &str = "lifetime = \"60s\"\nrenew = { ratio = 0.1, jitter = 0.5 }\nretry = { floor = \"100ms\" }";
@@ -36,7 +36,7 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
     fleet.home.hide(CANARY);
     let mut disk = Namespace::with_small_disk(&fleet.home.path("state"), "4m");
     let running = start(&fleet, &disk);
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
     disk.fill();
     let before = leases(&fleet);
     // Each of these is two leases later than the last one that could be saved. Each was given out unsaved, not all at once:
@@ -56,12 +56,12 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
         said.contains("unsaved") && said.contains("no room")
     });
     assert!(running.log().contains("a lease is given out unsaved"));
-    let unsaved = fleet.given("web-000").revision;
+    let unsaved = fleet.issued("web-000").revision;
     disk.empty();
     running.until("all is saved", || {
         fleet.status()["instances"].as_array().unwrap().iter().all(|instance| instance["unsaved"].is_null())
     });
-    fleet.tell();
+    fleet.metrics();
     assert_eq!(running.stop(), Some(exit::OK));
     let running = start(&fleet, &disk);
     assert!(leases(&fleet)[0].revision >= unsaved, "it is there after a restart");
@@ -74,11 +74,11 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     fleet.home.hide(CANARY);
     let mut disk = Namespace::with_small_disk(&fleet.home.path("state"), "4m");
     let running = start(&fleet, &disk);
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
 
     harm(&mut disk);
     let (before, calls) = (leases(&fleet), server.calls().len());
-    let given = fleet.given("web-000");
+    let given = fleet.issued("web-000");
     running.until("every instance has something that it can't save", || {
         let status = fleet.status();
         let instances = status["instances"].as_array().unwrap().iter();
@@ -90,14 +90,14 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     assert!(failed.iter().all(|line| line.field("error").contains(why)), "{failed:?}");
     assert_eq!(server.calls().len(), calls + 3, "nobody is called again for what can't be kept");
     assert_eq!(leases(&fleet), before);
-    assert_eq!(fleet.given("web-000"), given);
+    assert_eq!(fleet.issued("web-000"), given);
     let status = fleet.status();
     assert_eq!(status["ready"], true, "{status}");
-    fleet.tell();
+    fleet.metrics();
 
     mend(&mut disk);
     running.until("all goes on", || leases(&fleet).iter().zip(&before).all(|(now, old)| now.revision > old.revision));
-    assert_ne!(fleet.given("web-000"), given);
+    assert_ne!(fleet.issued("web-000"), given);
     for name in fleet.names() {
         let lines = log::lines(&running);
         let published = lines.iter().filter(|line| line.message == "published" && line.instance() == name);
@@ -109,7 +109,7 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     harm(&mut disk);
     let before = leases(&fleet);
     running.kill();
-    let mut refused = Running::start_as(&fleet.home, disk.enter(&fleet.home.command()));
+    let mut refused = RunningCoordinator::start_as(&fleet.home, disk.enter(&fleet.home.command()));
     assert_eq!(refused.end(), Some(1));
     let said = refused.complaint();
     assert!(said.contains(why), "{said}");
@@ -119,12 +119,12 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     assert_eq!(running.stop(), Some(exit::OK));
     fs::create_dir(fleet.home.path("said/disk")).unwrap();
     disk.copy_to(&fleet.home.path("said/disk"));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 /// Starts it where the small disk is.
-fn start<'f>(fleet: &'f Fleet, disk: &Namespace) -> Running<'f> {
-    let running = Running::start_as(&fleet.home, disk.enter(&fleet.home.command()));
+fn start<'f>(fleet: &'f Fleet, disk: &Namespace) -> RunningCoordinator<'f> {
+    let running = RunningCoordinator::start_as(&fleet.home, disk.enter(&fleet.home.command()));
     running.until("it has started", || fleet.has_started());
     running
 }
@@ -147,15 +147,15 @@ fn leases(fleet: &Fleet) -> Vec<Lease> {
     instances.map(lease).collect()
 }
 
-fn failed_saves(running: &Running<'_>) -> Vec<Line> {
+fn failed_saves(running: &RunningCoordinator<'_>) -> Vec<Line> {
     let failed = |line: &Line| line.message.starts_with("saving the lease failed");
     log::lines(running).into_iter().filter(failed).collect()
 }
 
 #[test]
 fn disk_full_at_the_first_start_is_named_and_costs_the_cache() {
-    let script = Script::granting();
-    let home = Home::new().instance("a", "benign-obtain", &script.lines("a", ""));
+    let script = ScriptedServer::granting();
+    let home = TestEnvironment::new().instance("a", "benign-obtain", &script.lines("a", ""));
     let disk = Namespace::with_small_disk(&home.path("state"), "64k");
     let mut command = home.command();
     command.args(["obtain", "a"]);

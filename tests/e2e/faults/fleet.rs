@@ -5,13 +5,13 @@ use std::fs;
 use deputy_test_servers::{Seaweed, free_ports, get, guest};
 use serde_json::Value;
 
-use crate::deputy::{Home, Run, exit};
-use crate::running::{Running, is_loaded};
+use crate::deputy::{CommandOutput, TestEnvironment, exit};
+use crate::running::{RunningCoordinator, is_loaded};
 use crate::s3;
 
 /// A home with instances, whose audit is in `audit.jsonl`.
 pub(crate) struct Fleet {
-    pub(crate) home: Home,
+    pub(crate) home: TestEnvironment,
     names: Vec<String>,
     health: u16,
     socket: String,
@@ -19,7 +19,7 @@ pub(crate) struct Fleet {
 
 /// What is given out for an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Given {
+pub(crate) struct IssuedTokens {
     pub(crate) revision: u64,
     pub(crate) payload: String,
 }
@@ -29,7 +29,7 @@ impl Fleet {
     /// `[coordinator]`.
     pub(crate) fn new(per_minute: u32, burst: u32, coordinator: &str) -> Self {
         let [health] = free_ports().unwrap();
-        let mut home = s3::with_key(Home::new(), Seaweed::SECRET_KEY);
+        let mut home = s3::with_key(TestEnvironment::new(), Seaweed::SECRET_KEY);
         let socket = home.path("control.sock").display().to_string();
         home.put_first(&format!(
             "audit = \"audit.jsonl\"\n\
@@ -56,9 +56,9 @@ impl Fleet {
     }
 
     /// What is given out for an instance now, as an operator gets it. Nobody else may see it.
-    pub(crate) fn given(&self, name: &str) -> Given {
+    pub(crate) fn issued(&self, name: &str) -> IssuedTokens {
         let out = format!("secrets/{name}.json");
-        let run = self.ask(&["get", name, "--wait", "30s", "--json", "--out", &out]).ends_with(exit::OK);
+        let run = self.run_command(&["get", name, "--wait", "30s", "--json", "--out", &out]).ends_with(exit::OK);
         let payload = fs::read_to_string(self.home.path(&out)).unwrap();
         let parsed: Value = serde_json::from_str(&payload).unwrap();
         for part in ["SecretAccessKey", "SessionToken"] {
@@ -68,37 +68,37 @@ impl Fleet {
             assert!(parts.peek().is_some(), "{part} is too short to be looked for");
             parts.for_each(|part| self.home.hide(part));
         }
-        Given { revision: run.json()["revision"].as_u64().unwrap(), payload }
+        IssuedTokens { revision: run.json()["revision"].as_u64().unwrap(), payload }
     }
 
     /// Asks the coordinator something, by its socket: a large configuration need not be read for each question.
-    pub(crate) fn ask(&self, args: &[&str]) -> Run {
+    pub(crate) fn run_command(&self, args: &[&str]) -> CommandOutput {
         self.home.ask(&[args, &["--socket", &self.socket]].concat())
     }
 
     /// Whether it answers, and has loaded its components.
     pub(crate) fn has_started(&self) -> bool {
-        let run = self.ask(&["status", "--json"]);
+        let run = self.run_command(&["status", "--json"]);
         run.code == Some(exit::OK) && is_loaded(&run.json())
     }
 
     /// What it holds.
     pub(crate) fn status(&self) -> Value {
-        self.ask(&["status", "--json"]).ends_with(exit::OK).json()
+        self.run_command(&["status", "--json"]).ends_with(exit::OK).json()
     }
 
     /// Waits until every instance has a lease that is good.
     #[track_caller]
-    pub(crate) fn until_ready(&self, running: &Running<'_>) {
+    pub(crate) fn wait_until_ready(&self, running: &RunningCoordinator<'_>) {
         running.until("all are ready", || self.status()["ready"] == true);
     }
 
     /// Has everybody told of it who may be: operators, probes, scrapers. Gives what the scrapers got.
-    pub(crate) fn tell(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         drop(self.status());
         let name = self.names().next().unwrap();
         for args in [&["status"][..], &["status", name], &["status", name, "--json"], &["get", name, "--json"]] {
-            drop(self.ask(args));
+            drop(self.run_command(args));
         }
         let mut text = String::new();
         for path in ["/livez", "/readyz", "/metrics"] {
@@ -111,7 +111,7 @@ impl Fleet {
 
     /// Sees that no secret is in any log, audit, state, answer or metric, of those that were given out neither.
     #[track_caller]
-    pub(crate) fn kept_its_secrets(&self) {
+    pub(crate) fn assert_no_secret_leaked(&self) {
         for file in ["run.log", "audit.jsonl", "said/who-asked-stdout", "said/who-probed"] {
             assert!(fs::metadata(self.home.path(file)).unwrap().len() > 0, "{file} is empty");
         }

@@ -5,11 +5,11 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::fleet::{Fleet, Given};
+use super::fleet::{Fleet, IssuedTokens};
 use super::log::{self, Line};
 use super::samples::{Sample, while_asking};
 use crate::deputy::exit;
-use crate::running::Running;
+use crate::running::RunningCoordinator;
 use crate::{s3, servers};
 
 const INSTANCES: usize = 20;
@@ -43,15 +43,15 @@ fn kills_lose_no_lease_and_set_no_revision_back() {
         fs::read_dir(fleet.home.path("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let damaged = state.iter().filter(|name| name.to_string_lossy().contains(".damaged-")).count();
     assert_eq!(damaged, 0, "{state:?}");
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 /// Starts and kills; ends when there were enough rotations, all instances are well, and the last process has stopped.
-fn rotate(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u64), Given>) -> Vec<Life> {
+fn rotate(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u64), IssuedTokens>) -> Vec<Life> {
     let mut lives = Vec::new();
     for _ in 0..KILLS {
         let begun = Instant::now();
-        let running = Running::start_unseen(&fleet.home);
+        let running = RunningCoordinator::start_unseen(&fleet.home);
         thread::sleep(Duration::from_millis(chance.below(3000)));
         // Some are killed before their socket is there.
         if chance.below(2) == 0 && fleet.has_started() {
@@ -61,20 +61,20 @@ fn rotate(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u
         running.kill();
     }
     let begun = Instant::now();
-    let running = Running::start(&fleet.home);
-    fleet.until_ready(&running);
+    let running = RunningCoordinator::start(&fleet.home);
+    fleet.wait_until_ready(&running);
     let last: BTreeMap<_, _> = revisions(fleet);
     running.until("every instance has rotated four times more, and all of them two hundred times", || {
         let now = revisions(fleet);
         now.values().sum::<u64>() >= ROTATIONS && last.iter().all(|(name, revision)| now[name] >= revision + 4)
     });
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
     for _ in 0..3 {
         see(fleet, chance, payloads);
     }
-    let given = fleet.given("web-000");
+    let given = fleet.issued("web-000");
     assert_eq!(s3::object(&given.payload, "after-kills").unwrap(), "written with obtained credentials\n");
-    assert!(fleet.tell().contains("web-000"));
+    assert!(fleet.metrics().contains("web-000"));
     lives.push((begun, Instant::now()));
 
     let rotations: u64 = revisions(fleet).values().sum();
@@ -93,9 +93,9 @@ fn revisions(fleet: &Fleet) -> BTreeMap<String, u64> {
 }
 
 /// A revision of an instance is the same payload whenever somebody gets it, whichever process gives it out.
-fn see(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u64), Given>) {
+fn see(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u64), IssuedTokens>) {
     let name = format!("web-{:03}", chance.below(INSTANCES as u64));
-    let given = fleet.given(&name);
+    let given = fleet.issued(&name);
     let before = payloads.entry((name, given.revision)).or_insert_with(|| given.clone());
     assert_eq!(*before, given);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::running::Running;
+use crate::running::RunningCoordinator;
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl Line {
 }
 
 /// All lines so far. Whoever was killed while writing one left a part of it.
-pub(crate) fn lines(running: &Running<'_>) -> Vec<Line> {
+pub(crate) fn lines(running: &RunningCoordinator<'_>) -> Vec<Line> {
     let text = running.log();
     let parsed = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();

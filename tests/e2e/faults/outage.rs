@@ -8,7 +8,7 @@ use super::fleet::Fleet;
 use super::log::{self, Line, millis_between};
 use super::samples::while_asking;
 use crate::deputy::exit;
-use crate::running::Running;
+use crate::running::RunningCoordinator;
 use crate::{s3, servers};
 
 const INSTANCES: usize = 5;
@@ -29,10 +29,10 @@ fn outage_causes_no_gap_for_leases_that_outlive_it() {
     let endpoint = seaweed.endpoint();
     let fleet = Fleet::new(6000, 40, "").with("long", INSTANCES, &endpoint, LONG);
     let fleet = fleet.with("short", INSTANCES, &endpoint, SHORT);
-    let running = Running::start(&fleet.home);
-    fleet.until_ready(&running);
+    let running = RunningCoordinator::start(&fleet.home);
+    fleet.wait_until_ready(&running);
     let used = |payload: &str, key| s3::object_at(&endpoint, payload, key);
-    let before = fleet.given("long-000");
+    let before = fleet.issued("long-000");
     assert_eq!(used(&before.payload, "before").unwrap(), "written with obtained credentials\n");
 
     // As new as it can be, for it has to outlive what comes.
@@ -43,14 +43,14 @@ fn outage_causes_no_gap_for_leases_that_outlive_it() {
         drop(seaweed);
         running.until("everybody has tried in vain, and some have nothing left", || all_failed(&fleet));
         assert!(used(&before.payload, "during").is_err());
-        let surviving = fleet.given("long-000");
-        fleet.tell();
+        let surviving = fleet.issued("long-000");
+        fleet.metrics();
         let seaweed = Seaweed::start_at(&place).unwrap();
         let outage = begun.elapsed();
         // Good until a minute after it was obtained, also for the server that did not give it out.
         assert_eq!(used(&surviving.payload, "surviving").unwrap(), "written with obtained credentials\n");
         running.until("all are well again", || all_well(&fleet, surviving.revision));
-        let after = fleet.given("long-000");
+        let after = fleet.issued("long-000");
         assert!(after.revision > surviving.revision, "{after:?}");
         assert_eq!(used(&after.payload, "after").unwrap(), "written with obtained credentials\n");
         drop(seaweed);
@@ -73,7 +73,7 @@ fn outage_causes_no_gap_for_leases_that_outlive_it() {
         samples.len()
     );
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 fn all_failed(fleet: &Fleet) -> bool {

@@ -30,7 +30,7 @@ pub(crate) fn while_asking<T>(fleet: &Fleet, pace: Duration, work: impl FnOnce()
             let mut samples = Vec::new();
             while !done.load(Ordering::Relaxed) {
                 let at = Instant::now();
-                let run = fleet.ask(&["status", "--json"]);
+                let run = fleet.run_command(&["status", "--json"]);
                 samples.push(Sample { at, status: (run.code == Some(exit::OK)).then(|| run.json()) });
                 thread::sleep(pace.saturating_sub(at.elapsed()));
             }

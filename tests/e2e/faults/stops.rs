@@ -10,7 +10,7 @@ use super::log;
 use super::samples::while_asking;
 use super::stand_in::{Answer, CANARY, StandIn};
 use crate::deputy::exit;
-use crate::running::Running;
+use crate::running::RunningCoordinator;
 
 /// Two instances, one of which the server may be slow to.
 fn fleet(server: &StandIn, shutdown: &str) -> Fleet {
@@ -23,10 +23,10 @@ fn fleet(server: &StandIn, shutdown: &str) -> Fleet {
 
 /// Starts, and ends with two signals while `slow-000` is called. Gives how long the end took.
 fn stopped_during_a_call(fleet: &Fleet, server: &StandIn) -> Duration {
-    let running = Running::start(&fleet.home);
+    let running = RunningCoordinator::start(&fleet.home);
     running.until("the call", || server.calls_of("slow-000").len() == 1);
     running.until("the other lease", || running.revision("web-000") == 1);
-    fleet.tell();
+    fleet.metrics();
     let begun = Instant::now();
     running.signal("TERM");
     thread::sleep(Duration::from_millis(300));
@@ -43,15 +43,15 @@ fn stop_saves_the_result_of_a_running_call() {
     let fleet = fleet(&server, "30s");
     let took = stopped_during_a_call(&fleet, &server);
     assert!(took < Duration::from_secs(20), "it waited for more than the call: {took:?}");
-    let running = Running::start(&fleet.home);
+    let running = RunningCoordinator::start(&fleet.home);
     assert!(log::lines(&running).iter().all(|line| line.message != "call cancelled by shutdown"));
     for name in ["slow-000", "web-000"] {
-        assert_eq!(fleet.given(name).revision, 1, "{name}");
+        assert_eq!(fleet.issued(name).revision, 1, "{name}");
     }
     assert_eq!(server.calls().len(), 2);
-    fleet.tell();
+    fleet.metrics();
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 #[test]
@@ -63,15 +63,15 @@ fn stop_aborts_a_hanging_call_at_the_deadline() {
     let fleet = fleet(&server, "1s");
     let took = stopped_during_a_call(&fleet, &server);
     assert!((Duration::from_secs(1)..Duration::from_secs(15)).contains(&took), "{took:?}");
-    let running = Running::start(&fleet.home);
+    let running = RunningCoordinator::start(&fleet.home);
     let cut: Vec<_> =
         log::lines(&running).into_iter().filter(|line| line.message == "call cancelled by shutdown").collect();
     assert!(matches!(&cut[..], [line] if line.instance() == "slow-000"), "{cut:?}");
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
     assert_eq!(server.calls_of("web-000").len(), 1, "its lease was kept");
     assert_eq!(server.calls_of("slow-000").len(), 2, "it had none");
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }
 
 /// The server's process is stopped, so its port takes connections and nobody answers.
@@ -84,8 +84,8 @@ fn paused_server_delays_no_other_upstream() {
     let fleet = Fleet::new(6000, 40, "calls = 4").with("web", OTHERS, &server.endpoint(), policy);
     let fleet = fleet.with("hanging", 1, &hanging.endpoint(), limits);
     fleet.home.hide(CANARY);
-    let running = Running::start(&fleet.home);
-    fleet.until_ready(&running);
+    let running = RunningCoordinator::start(&fleet.home);
+    fleet.wait_until_ready(&running);
 
     hanging.server().signal("STOP").unwrap();
     let before = server.calls().len();
@@ -106,9 +106,9 @@ fn paused_server_delays_no_other_upstream() {
     let hangs = running.instance("hanging-000");
     assert_eq!(hangs["ready"], false, "{hangs}");
     assert!(hangs["failures"].as_u64() >= Some(1), "{hangs}");
-    fleet.tell();
+    fleet.metrics();
     hanging.server().signal("CONT").unwrap();
-    fleet.until_ready(&running);
+    fleet.wait_until_ready(&running);
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::fleet::Fleet;
 use super::stand_in::{Answer, CANARY, Call, StandIn, most_within};
 use crate::deputy::exit;
-use crate::running::{PATIENCE, Running};
+use crate::running::{PATIENCE, RunningCoordinator};
 
 const INSTANCES: usize = 1000;
 
@@ -30,7 +30,7 @@ fn started(server: &StandIn, per_minute: u32, burst: u32) -> (Vec<Call>, Duratio
     let fleet = Fleet::new(per_minute, burst, &format!("calls = {CALLS}"));
     let fleet = fleet.with("web", INSTANCES, &server.endpoint(), lines);
     fleet.home.hide(CANARY);
-    let running = Running::start_unseen(&fleet.home);
+    let running = RunningCoordinator::start_unseen(&fleet.home);
     running.until("the first call", || !server.calls().is_empty());
     let begun = Instant::now();
     let mut waited = false;
@@ -43,12 +43,12 @@ fn started(server: &StandIn, per_minute: u32, burst: u32) -> (Vec<Call>, Duratio
     });
     let took = begun.elapsed();
     assert!(waited, "nobody who asked saw that anybody waited");
-    let metrics = fleet.tell();
+    let metrics = fleet.metrics();
     for part in ["deputy_", "web-000", "web-999"] {
         assert!(metrics.contains(part), "{part} is not in the metrics");
     }
     assert_eq!(running.stop(), Some(exit::OK));
-    fleet.kept_its_secrets();
+    fleet.assert_no_secret_leaked();
     let calls = server.calls();
     let served: BTreeSet<&str> = served(&calls).map(|call| call.caller.as_str()).collect();
     assert_eq!((served.len(), served_count(&calls)), (INSTANCES, INSTANCES), "each of them once");

@@ -3,12 +3,12 @@
 
 use deputy_test_servers::guest;
 
-use super::site::{GROUP, Site, Worker};
+use super::site::{GROUP, RunningWorker, TestSite};
 use crate::deputy::exit;
 
 /// A site with the receiver `app` of this component in the group, and these lines in its table.
-fn site(component: &str, lines: &str) -> Site {
-    let mut site = Site::new("").instance("odd", "hostile", &[GROUP]);
+fn site(component: &str, lines: &str) -> TestSite {
+    let mut site = TestSite::new("").instance("odd", "hostile", &[GROUP]);
     let component = guest(component).unwrap();
     site.home
         .add(&format!("[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"odd\"]\n{lines}\n"));
@@ -16,7 +16,7 @@ fn site(component: &str, lines: &str) -> Site {
 }
 
 /// Waits until the worker says that `app` failed for this reason.
-fn until_failed(worker: &Worker<'_>, why: &str) {
+fn until_failed(worker: &RunningWorker<'_>, why: &str) {
     let reason = || worker.status()?["receivers"][0]["trouble"]["message"].as_str().map(str::to_owned);
     worker.until(why, || reason().is_some_and(|reason| reason.contains(why)));
 }

@@ -4,11 +4,11 @@ use std::fs;
 
 use deputy_test_servers::{free_ports, get};
 
-use super::site::Site;
+use super::site::TestSite;
 
 #[test]
 fn audit_on_a_full_disk_lets_no_worker_in() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     site.home.edit("audit = \"audit.jsonl\"", "audit = \"/dev/full\"");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -19,7 +19,7 @@ fn audit_on_a_full_disk_lets_no_worker_in() {
 
 #[test]
 fn audit_of_a_worker_on_a_full_disk_is_seen_by_probes() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let [port] = free_ports().unwrap();
     site.configure("worker", &format!("health = \"127.0.0.1:{port}\""));
@@ -37,7 +37,7 @@ fn audit_of_a_worker_on_a_full_disk_is_seen_by_probes() {
 
 #[test]
 fn audit_of_a_worker_is_reopened_on_sighup() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);

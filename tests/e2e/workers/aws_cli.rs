@@ -8,7 +8,7 @@ use std::process::Stdio;
 use deputy_test_servers::{Seaweed, aws, free_ports, guest, tool};
 use serde_json::Value;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use crate::deputy::exit;
 use crate::{s3, servers};
 
@@ -27,14 +27,14 @@ struct Way {
 
 /// A worker's machine.
 struct Machine {
-    site: Site,
+    site: TestSite,
     listen: String,
 }
 
 impl Machine {
     /// With `s3`, obtained of SeaweedFS, and all that gives it to programs.
     fn new() -> Self {
-        let mut site = Site::new("");
+        let mut site = TestSite::new("");
         let [port] = free_ports().unwrap();
         let (listen, at) = (format!("127.0.0.1:{port}"), servers::seaweed().endpoint());
         s3::put_key(&site.home, Seaweed::SECRET_KEY);

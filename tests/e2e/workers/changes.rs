@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 
 use deputy_test_servers::guest;
 
-use super::site::{GROUP, Site, twice};
+use super::site::{GROUP, TestSite, twice};
 use super::unit::Unit;
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
 #[test]
 fn delivery_change_withdraws_and_publishes() {
-    let site = Site::usual("").instance("extra", "any", &[GROUP]);
+    let site = TestSite::usual("").instance("extra", "any", &[GROUP]);
     let _coordinator = site.coordinator();
     let component = guest("files").unwrap();
     let mine = format!(
@@ -46,7 +46,7 @@ fn delivery_change_withdraws_and_publishes() {
 
 #[test]
 fn receivers_of_a_group_come_and_go_with_their_files() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -66,7 +66,7 @@ fn receivers_of_a_group_come_and_go_with_their_files() {
 
 #[test]
 fn hook_command_runs_once_per_published_unit() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let told = site.home.path("secrets/told");
     // It reads what it is told of, and leaves it for the test.
@@ -110,7 +110,7 @@ fn worker_hook(status: &serde_json::Value) -> Option<(bool, Option<String>)> {
 
 #[test]
 fn hook_failure_is_reported_and_keeps_the_unit() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     site.configure("worker", "[receivers.app]\non-change = { command = [\"/bin/false\"] }");
     let worker = site.worker("worker");
@@ -125,7 +125,7 @@ fn hook_failure_is_reported_and_keeps_the_unit() {
 
 #[test]
 fn hook_signal_arrives_after_the_unit() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let (pid_file, heard) = (site.home.path("app.pid"), site.home.path("secrets/heard"));
     let unit = site.link("worker", "app");

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use crate::deputy::exit;
 
 /// Makes the two volumes in a mount namespace of its own, and runs the rest of its arguments there.
@@ -34,7 +34,7 @@ fn in_pod(program: &Command, output: &Path, secrets: &Path, join: &Path) -> Comm
 
 #[test]
 fn volumes_of_kubernetes_are_taken_as_they_are() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let join = site.token(GROUP, &[]);
     let (output, secrets) = (site.home.path("secrets/pod"), site.home.path("secrets/volume"));

@@ -6,7 +6,7 @@ use deputy_core::InstanceName;
 use deputy_test_servers::{boto, free_ports};
 use deputy_worker::endpoint::AwsEndpoint;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use super::unit::CANARY;
 use crate::deputy::exit;
 use crate::{s3, servers};
@@ -23,7 +23,7 @@ print(session.get_credentials().get_frozen_credentials().access_key)
 
 #[test]
 fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     site.configure("worker", "[endpoints.socket]");
     let (worker, closed) = (site.worker("worker"), site.worker("closed"));
@@ -53,7 +53,7 @@ fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
 
 #[test]
 fn worker_endpoint_serves_boto3_through_a_rotation() {
-    let site = Site::new("").instance("s3", "s3", &[GROUP]);
+    let site = TestSite::new("").instance("s3", "s3", &[GROUP]);
     let give = || {
         let payload = s3::obtained();
         let parsed: serde_json::Value = serde_json::from_str(&payload).unwrap();

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use deputy_test_servers::tool;
 
-use super::site::{GROUP, LONG, Site};
+use super::site::{GROUP, LONG, TestSite};
 use super::unit::{Payload, now};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
 #[test]
 fn certificate_expires_without_a_coordinator() {
-    let site = Site::usual("certificate-life = \"10s\"\nauthority-life = \"100s\"");
+    let site = TestSite::usual("certificate-life = \"10s\"\nauthority-life = \"100s\"");
     let coordinator = site.coordinator();
     let (worker, away) = (site.worker("worker"), site.worker("away"));
     worker.until_published("app", "creds", 1);
@@ -44,7 +44,7 @@ fn certificate_expires_without_a_coordinator() {
 
 #[test]
 fn expired_lease_is_kept_or_removed_as_configured() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     site.home.edit("lifetime = \"1h\"", "lifetime = \"6s\"");
     // It begins when the file is written, so there is none before everybody is there.
     fs::remove_file(site.home.path("secrets/creds.payload")).unwrap();
@@ -73,7 +73,7 @@ fn expired_lease_is_kept_or_removed_as_configured() {
 
 #[test]
 fn certificate_expiry_is_reported_despite_a_slow_clock() {
-    let site = Site::usual("certificate-life = \"10s\"");
+    let site = TestSite::usual("certificate-life = \"10s\"");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);

@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use super::unit::Unit;
 use super::watcher::Watcher;
 use crate::faults::namespace::Namespace;
 
 #[test]
 fn worker_disk_full_keeps_the_previous_unit() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let mut disk = Namespace::with_small_disk(&site.home.path("secrets/worker"), "256k");
     let token = site.token(GROUP, &[]);
@@ -52,7 +52,7 @@ fn worker_disk_full_keeps_the_previous_unit() {
 
 #[test]
 fn worker_disk_full_never_goes_back_after_a_kill() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let mut disk = Namespace::with_small_disk(&site.home.path("worker-state"), "64m");
     let token = site.token(GROUP, &[]);

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use super::site::{GROUP, Site, Worker};
+use super::site::{GROUP, RunningWorker, TestSite};
 use crate::deputy::exit;
 
 #[test]
 fn enrolment_join_string_works_once() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let token = site.token(GROUP, &[]);
     let join = ["--join".as_ref(), token.as_os_str()];
@@ -32,19 +32,19 @@ fn enrolment_join_string_works_once() {
 }
 
 /// Writes the configuration of a worker that joins by a new token, as whoever deploys it does.
-fn deploy(site: &Site) {
+fn deploy(site: &TestSite) {
     let token = site.token(GROUP, &[]);
     site.configure("worker", &format!("join = {{ file = {token:?} }}"));
 }
 
-fn unused_tokens(site: &Site) -> usize {
+fn unused_tokens(site: &TestSite) -> usize {
     let list = site.ask(&["token", "list", "--json"]).ends_with(exit::OK).json();
     list["tokens"].as_array().unwrap().len()
 }
 
 #[test]
 fn enrolment_new_join_string_keeps_a_valid_identity() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     deploy(&site);
     let worker = site.again("worker");
@@ -68,14 +68,14 @@ fn enrolment_new_join_string_keeps_a_valid_identity() {
 
 #[test]
 fn enrolment_removed_worker_joins_with_a_new_string() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     deploy(&site);
     let worker = site.again("worker");
     worker.until_published("app", "creds", 1);
     let id = worker.id();
     site.ask(&["workers", "remove", &id]).ends_with(exit::OK);
-    let says_what_to_do = |worker: &Worker<'_>| worker.log().contains("where `join` in [worker] says");
+    let says_what_to_do = |worker: &RunningWorker<'_>| worker.log().contains("where `join` in [worker] says");
     worker.until("it says what to do", || says_what_to_do(&worker));
     assert_eq!(worker.status().unwrap()["ready"], false);
     worker.kill();
@@ -95,7 +95,7 @@ fn enrolment_removed_worker_joins_with_a_new_string() {
 
 #[test]
 fn enrolment_refuses_revoked_and_expired_tokens() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let (revoked, expired) = (site.token(GROUP, &["--uses", "5"]), site.token(GROUP, &["--ttl", "1s"]));
     let list = site.ask(&["token", "list", "--json"]).ends_with(exit::OK).json();
@@ -111,7 +111,7 @@ fn enrolment_refuses_revoked_and_expired_tokens() {
 
 #[test]
 fn enrolment_impostor_gets_no_token() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let (used, fresh) = (site.token(GROUP, &[]), site.token(GROUP, &[]));
     let join = ["--join".as_ref(), used.as_os_str()];
@@ -119,7 +119,7 @@ fn enrolment_impostor_gets_no_token() {
     coordinator.kill();
 
     let address = site.address();
-    let impostor = Site::at(address, "").instance("creds", "any", &[GROUP]).receiver("app", &["creds"]);
+    let impostor = TestSite::at(address, "").instance("creds", "any", &[GROUP]).receiver("app", &["creds"]);
     impostor.give("creds", 666);
     let running = impostor.coordinator();
     let stranger = site.worker_with("stranger", &["--join".as_ref(), fresh.as_os_str()]);
@@ -139,7 +139,7 @@ fn enrolment_impostor_gets_no_token() {
 
 #[test]
 fn group_limits_what_a_worker_can_fetch() {
-    let site = Site::usual("").instance("theirs", "any", &["etl"]);
+    let site = TestSite::usual("").instance("theirs", "any", &["etl"]);
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -173,7 +173,7 @@ fn group_limits_what_a_worker_can_fetch() {
 
 #[test]
 fn enrolment_mistakes_are_reported_with_their_fix() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let out = site.home.path("secrets/typo");
     let made = site.ask(&["token", "create", "--group", "analytic", "--out", out.to_str().unwrap()]);

@@ -7,12 +7,12 @@ use std::time::Duration;
 use deputy_test_servers::guest;
 use serde_json::Value;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use super::unit::{CANARY, Payload};
 use super::watcher::Watcher;
 use crate::faults::kills::Chance;
-use crate::running::{Running, asked};
-use crate::script::Script;
+use crate::running::{RunningCoordinator, asked};
+use crate::script::ScriptedServer;
 
 const INSTANCES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const WORKERS: [&str; 2] = ["first", "second"];
@@ -25,11 +25,12 @@ const LIFE: Duration = Duration::from_secs(10);
 
 #[test]
 fn kills_of_either_side_tear_no_unit() {
-    let script = Script::new(|call| {
+    let script = ScriptedServer::new(|call| {
         let payload = Payload::new(&call.instance, u64::try_from(call.number).unwrap(), LIFE);
         format!("payload {}\nvalid-until {}\n", payload.text(), payload.until)
     });
-    let mut site = Site::new("[upstreams.default]\ncalls-per-minute = 6000\nburst = 100").receiver("app", &INSTANCES);
+    let mut site =
+        TestSite::new("[upstreams.default]\ncalls-per-minute = 6000\nburst = 100").receiver("app", &INSTANCES);
     for name in INSTANCES {
         let policy = format!(
             "deliver-to = [\"{GROUP}\"]\nrenew = {{ ratio = 0.14, jitter = 0.1 }}\nretry = {{ floor = \"50ms\" }}\n"
@@ -56,7 +57,7 @@ fn kills_of_either_side_tear_no_unit() {
             2 => {
                 coordinator.kill();
                 thread::sleep(away);
-                coordinator = Running::start_unseen(&site.home);
+                coordinator = RunningCoordinator::start_unseen(&site.home);
             }
             one => {
                 let worker = &mut workers[usize::try_from(one).unwrap()];

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
 #[test]
 fn late_workers_get_what_is_there_and_all_get_what_comes() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let first = site.worker("first");
     first.until_published("app", "creds", 1);
@@ -43,7 +43,7 @@ fn late_workers_get_what_is_there_and_all_get_what_comes() {
 #[test]
 fn restart_of_the_coordinator_withdraws_nothing() {
     // Of the second instance there has never been a lease.
-    let site = Site::usual("").instance("never", "any", &[GROUP]);
+    let site = TestSite::usual("").instance("never", "any", &[GROUP]);
     fs::remove_file(site.home.path("secrets/never.payload")).unwrap();
     let mut coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -67,7 +67,7 @@ fn restart_of_the_coordinator_withdraws_nothing() {
     assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
 }
 
-fn is_current(site: &Site, revision: u64) -> bool {
+fn is_current(site: &TestSite, revision: u64) -> bool {
     let worker = site.only_worker();
     let applied = worker["applied"].as_array().unwrap().iter().find(|applied| applied["instance"] == "creds");
     applied.is_some_and(|applied| applied["current"] == true && applied["revision"] == revision)
@@ -75,7 +75,7 @@ fn is_current(site: &Site, revision: u64) -> bool {
 
 #[test]
 fn restart_of_a_worker_continues_where_it_was() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -98,7 +98,7 @@ fn restart_of_a_worker_continues_where_it_was() {
 
 #[test]
 fn restart_without_a_coordinator_uses_the_cache() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -128,7 +128,7 @@ fn restart_without_a_coordinator_uses_the_cache() {
 
 #[test]
 fn state_sealed_by_another_key_is_left_alone() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -152,7 +152,7 @@ fn state_sealed_by_another_key_is_left_alone() {
 
 #[test]
 fn state_directory_admits_one_worker() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);

@@ -1,12 +1,12 @@
 //! A network that lets nothing through, and does again: both sides notice, and the workload does not.
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
 use crate::faults::namespace::Namespace;
 
 #[test]
 fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
-    let site = Site::usual("heartbeat = \"1s\"");
+    let site = TestSite::usual("heartbeat = \"1s\"");
     let mut network = Namespace::with_network();
     let coordinator = site.coordinator_as(network.enter(&site.home.command()));
     let token = site.token(GROUP, &[]);
@@ -34,6 +34,6 @@ fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
     assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
 }
 
-fn applied(site: &Site) -> u64 {
+fn applied(site: &TestSite) -> u64 {
     site.only_worker()["applied"][0]["revision"].as_u64().unwrap_or(0)
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use deputy_test_servers::guest;
 
-use super::site::{GROUP, LONG, Site, Worker};
+use super::site::{GROUP, LONG, RunningWorker, TestSite};
 use super::unit::{CANARY, Payload};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 use crate::faults::kills::Chance;
 use crate::running::PATIENCE;
-use crate::script::Script;
+use crate::script::ScriptedServer;
 
 /// Long before a write to who does not read is given up, and long enough on a machine that is busy.
 const SOON: Duration = Duration::from_secs(10);
@@ -27,17 +27,17 @@ const LARGE: [&str; 4] = ["large-a", "large-b", "large-c", "large-d"];
 const FILLING: u64 = 5;
 
 /// Every lease is good for an hour.
-fn granting() -> Script {
-    Script::new(|call| {
+fn granting() -> ScriptedServer {
+    ScriptedServer::new(|call| {
         let payload = Payload::new(&call.instance, u64::try_from(call.number).unwrap(), LONG);
         format!("payload {}\nvalid-until {}\n", payload.text(), payload.until)
     })
 }
 
 /// With `creds`, which is replaced when an operator wants that, and `often`, which is replaced once a second.
-fn site(script: &Script) -> Site {
+fn site(script: &ScriptedServer) -> TestSite {
     let upstream = "[upstreams.default]\ncalls-per-minute = 6000\nburst = 100";
-    let mut site = Site::new(&format!("heartbeat = \"1s\"\n{upstream}")).receiver("app", &["creds"]);
+    let mut site = TestSite::new(&format!("heartbeat = \"1s\"\n{upstream}")).receiver("app", &["creds"]);
     for (name, policy) in [("creds", ""), ("often", "lifetime = \"10s\"\nrenew = { ratio = 0.1, jitter = 0.0 }\n")] {
         let (component, policy) = (guest("benign-obtain").unwrap(), format!("deliver-to = [\"{GROUP}\"]\n{policy}"));
         site.home.add(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
@@ -46,7 +46,7 @@ fn site(script: &Script) -> Site {
 }
 
 /// Has `creds` replaced, and gives how long it took until all these have published it.
-fn replaced(site: &Site, number: u64, workers: &[&Worker<'_>]) -> Duration {
+fn replaced(site: &TestSite, number: u64, workers: &[&RunningWorker<'_>]) -> Duration {
     let begun = Instant::now();
     site.ask(&["renew", "creds"]).ends_with(exit::OK);
     for worker in workers {
@@ -56,7 +56,7 @@ fn replaced(site: &Site, number: u64, workers: &[&Worker<'_>]) -> Duration {
 }
 
 /// Whether a worker has applied the newest of all that it may have.
-fn is_current(site: &Site, id: &str) -> bool {
+fn is_current(site: &TestSite, id: &str) -> bool {
     site.known(id)["applied"].as_array().unwrap().iter().all(|applied| applied["current"] == true)
 }
 
@@ -111,7 +111,7 @@ fn paused_worker_delays_no_other_and_catches_up() {
 
 #[test]
 fn paused_reader_is_disconnected() {
-    let site = LARGE.iter().fold(Site::usual(""), |site, name| site.instance(name, "any", &[GROUP]));
+    let site = LARGE.iter().fold(TestSite::usual(""), |site, name| site.instance(name, "any", &[GROUP]));
     let coordinator = site.coordinator();
     let (paused, other) = (site.worker("paused"), site.worker("other"));
     let (id, other_id) = (paused.id(), other.id());

@@ -3,29 +3,29 @@
 use std::fs;
 use std::path::Path;
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use crate::deputy::exit;
-use crate::running::Running;
+use crate::running::RunningCoordinator;
 
 /// Certificates are renewed every five seconds or so.
 const SHORT: &str = "certificate-life = \"10s\"\nauthority-life = \"1h\"";
 
-fn file(site: &Site, name: &str) -> std::path::PathBuf {
+fn file(site: &TestSite, name: &str) -> std::path::PathBuf {
     site.home.path("state").join(name)
 }
 
-fn backup(site: &Site) -> std::path::PathBuf {
+fn backup(site: &TestSite) -> std::path::PathBuf {
     let path = site.home.path("secrets/backup");
     site.home.deputy(&["state", "backup", path.to_str().unwrap()]).ends_with(exit::OK);
     path
 }
 
-fn restore(site: &Site, backup: &Path, more: &[&str]) -> crate::deputy::Run {
+fn restore(site: &TestSite, backup: &Path, more: &[&str]) -> crate::deputy::CommandOutput {
     site.home.deputy(&[&["state", "restore", backup.to_str().unwrap()], more].concat())
 }
 
 /// Until the worker has another certificate.
-fn until_renewed(running: &Running<'_>, site: &Site, worker: &str) {
+fn until_renewed(running: &RunningCoordinator<'_>, site: &TestSite, worker: &str) {
     let renewals = || site.known(worker)["renewals"].as_u64().unwrap();
     let before = renewals();
     running.until("a renewal", || renewals() > before);
@@ -34,7 +34,7 @@ fn until_renewed(running: &Running<'_>, site: &Site, worker: &str) {
 #[test]
 fn restored_coordinator_knows_workers_that_renewed_since() {
     for whole_directory in [false, true] {
-        let site = Site::usual(SHORT);
+        let site = TestSite::usual(SHORT);
         let coordinator = site.coordinator();
         let worker = site.worker("worker");
         worker.until_published("app", "creds", 1);
@@ -88,7 +88,7 @@ fn copy_files(from: &Path, to: &Path) {
 
 #[test]
 fn damaged_authority_is_reported_with_a_way_out() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -99,7 +99,7 @@ fn damaged_authority_is_reported_with_a_way_out() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&authority, &bytes).unwrap();
-    let mut refused = Running::start_unseen(&site.home);
+    let mut refused = RunningCoordinator::start_unseen(&site.home);
     assert_eq!(refused.end(), Some(1));
     let said = refused.complaint();
     assert!(said.contains("authority/workers") && said.contains("deputy state restore"), "{said}");
@@ -115,7 +115,7 @@ fn damaged_authority_is_reported_with_a_way_out() {
 
 #[test]
 fn new_authority_is_joined_with_the_configured_join_string() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let join = site.token(GROUP, &[]);
     let configured = site.home.path("secrets/join");
@@ -148,7 +148,7 @@ fn new_authority_is_joined_with_the_configured_join_string() {
 
 #[test]
 fn rekeyed_state_opens_with_its_new_key() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -164,7 +164,7 @@ fn rekeyed_state_opens_with_its_new_key() {
     worker.until_published("app", "creds", 2);
     assert_eq!(coordinator.stop(), Some(exit::OK));
     fs::write(file(&site, "key"), old).unwrap();
-    let mut refused = Running::start_unseen(&site.home);
+    let mut refused = RunningCoordinator::start_unseen(&site.home);
     assert_eq!(refused.end(), Some(1));
     assert!(refused.complaint().contains("does not fit"), "{}", refused.complaint());
 }

@@ -1,12 +1,12 @@
 //! An operator's word: who is removed or banned gets nothing from that moment on.
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
 #[test]
 fn removed_worker_is_disconnected_and_may_join_again() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let (worker, other) = (site.worker("worker"), site.worker("other"));
     worker.until_published("app", "creds", 1);
@@ -41,7 +41,7 @@ fn removed_worker_is_disconnected_and_may_join_again() {
 
 #[test]
 fn banned_worker_is_refused_with_any_credential() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let token = site.token(GROUP, &["--uses", "2"]);
     let join = ["--join".as_ref(), token.as_os_str()];

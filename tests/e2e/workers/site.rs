@@ -15,8 +15,8 @@ use deputy_test_servers::guest;
 use serde_json::Value;
 
 use super::unit::{CANARY, Payload, Unit};
-use crate::deputy::{Home, Run, copy_compiled, exit};
-use crate::running::{PATIENCE, Running, asked, is_loaded};
+use crate::deputy::{CommandOutput, TestEnvironment, copy_compiled, exit};
+use crate::running::{PATIENCE, RunningCoordinator, asked, is_loaded};
 
 /// How long a payload is good where the test is not about its end.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
@@ -35,19 +35,19 @@ const COMPONENTS: [&str; 6] = [
 ];
 
 /// A machine with a coordinator and workers. When it goes, all that was said and written is searched for secrets.
-pub(crate) struct Site {
-    pub(crate) home: Home,
+pub(crate) struct TestSite {
+    pub(crate) home: TestEnvironment,
     address: String,
 }
 
 /// `deputy worker`. It is killed when this is dropped.
-pub(crate) struct Worker<'s> {
-    site: &'s Site,
+pub(crate) struct RunningWorker<'s> {
+    site: &'s TestSite,
     pub(crate) name: String,
     child: Child,
 }
 
-impl Site {
+impl TestSite {
     /// With nothing to deliver yet. `coordinator` stands in `[coordinator]`.
     pub(crate) fn new(coordinator: &str) -> Self {
         Self::at(&address(), coordinator)
@@ -55,7 +55,7 @@ impl Site {
 
     /// The same with another address.
     pub(crate) fn at(address: &str, coordinator: &str) -> Self {
-        let mut home = Home::new().canary(CANARY);
+        let mut home = TestEnvironment::new().canary(CANARY);
         let socket = home.path("control.sock");
         home.put_first(&format!(
             "audit = \"audit.jsonl\"\n[coordinator]\ncontrol = {socket:?}\nlisten = \"{address}\"\n{coordinator}\n"
@@ -106,13 +106,13 @@ impl Site {
     }
 
     /// Starts the coordinator.
-    pub(crate) fn coordinator(&self) -> Running<'_> {
-        Running::start(&self.home)
+    pub(crate) fn coordinator(&self) -> RunningCoordinator<'_> {
+        RunningCoordinator::start(&self.home)
     }
 
     /// Starts it by a command that was changed.
-    pub(crate) fn coordinator_as(&self, command: Command) -> Running<'_> {
-        let running = Running::start_as(&self.home, command);
+    pub(crate) fn coordinator_as(&self, command: Command) -> RunningCoordinator<'_> {
+        let running = RunningCoordinator::start_as(&self.home, command);
         running.until("it has started", || self.has_started());
         running
     }
@@ -143,28 +143,28 @@ impl Site {
     }
 
     /// Starts a worker that joins with a new token, and waits for nothing.
-    pub(crate) fn worker(&self, name: &str) -> Worker<'_> {
+    pub(crate) fn worker(&self, name: &str) -> RunningWorker<'_> {
         let join = self.token(GROUP, &[]);
         self.worker_with(name, &["--join".as_ref(), join.as_os_str()])
     }
 
     /// Starts a worker that was there before.
-    pub(crate) fn again(&self, name: &str) -> Worker<'_> {
+    pub(crate) fn again(&self, name: &str) -> RunningWorker<'_> {
         self.worker_with(name, &[])
     }
 
     /// Starts a worker with these arguments.
-    pub(crate) fn worker_with(&self, name: &str, args: &[&OsStr]) -> Worker<'_> {
+    pub(crate) fn worker_with(&self, name: &str, args: &[&OsStr]) -> RunningWorker<'_> {
         let mut command = self.command(name);
         command.args(args);
         self.worker_as(name, command)
     }
 
     /// Starts a worker by a command of it that was changed.
-    pub(crate) fn worker_as(&self, name: &str, mut command: Command) -> Worker<'_> {
+    pub(crate) fn worker_as(&self, name: &str, mut command: Command) -> RunningWorker<'_> {
         let log = File::options().create(true).append(true).open(self.home.path(&format!("{name}.log"))).unwrap();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Worker { site: self, name: name.to_owned(), child }
+        RunningWorker { site: self, name: name.to_owned(), child }
     }
 
     /// `deputy worker`, ready for its arguments.
@@ -184,7 +184,7 @@ impl Site {
     fn compile(&self, state: &str) {
         static COMPILED: OnceLock<PathBuf> = OnceLock::new();
         let compiled = COMPILED.get_or_init(|| {
-            let home = Home::in_target("workers-state");
+            let home = TestEnvironment::in_target("workers-state");
             for component in COMPONENTS {
                 home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
             }
@@ -230,12 +230,12 @@ impl Site {
     }
 
     /// Runs `deputy workers` or another command, and keeps what it said for the search.
-    pub(crate) fn ask(&self, args: &[&str]) -> Run {
+    pub(crate) fn ask(&self, args: &[&str]) -> CommandOutput {
         self.home.ask(args)
     }
 }
 
-impl Drop for Site {
+impl Drop for TestSite {
     fn drop(&mut self) {
         if !thread::panicking()
             && let Some(leak) = self.home.leak(b"", b"")
@@ -258,7 +258,7 @@ fn address() -> String {
     format!("127.{}.{}.{number}:8271", 64 + process / 256 % 128, process % 256)
 }
 
-impl Worker<'_> {
+impl RunningWorker<'_> {
     /// How it stands; nothing if it does not answer.
     pub(crate) fn status(&self) -> Option<Value> {
         asked(&self.site.home.path(&format!("{}-state/worker.sock", self.name)), "/v1/status")
@@ -359,7 +359,7 @@ impl Worker<'_> {
     }
 }
 
-impl Drop for Worker<'_> {
+impl Drop for RunningWorker<'_> {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());

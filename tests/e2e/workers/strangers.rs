@@ -4,7 +4,7 @@ use std::process::Command;
 
 use deputy_test_servers::boto;
 
-use super::site::{Site, Worker};
+use super::site::{RunningWorker, TestSite};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
@@ -59,7 +59,7 @@ except OSError as error:
 
 #[test]
 fn garbage_ends_only_its_own_connection() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
@@ -79,7 +79,7 @@ fn garbage_ends_only_its_own_connection() {
 }
 
 /// A worker that renewed its certificate once since somebody copied its state.
-fn copied(site: &Site) -> Worker<'_> {
+fn copied(site: &TestSite) -> RunningWorker<'_> {
     let worker = site.worker("worker");
     worker.until_published("app", "creds", 1);
     worker.kill();
@@ -93,7 +93,7 @@ fn copied(site: &Site) -> Worker<'_> {
 
 #[test]
 fn copied_identity_is_locked_at_its_renewal() {
-    let site = Site::usual(SHORT);
+    let site = TestSite::usual(SHORT);
     let coordinator = site.coordinator();
     let worker = copied(&site);
     let id = worker.id();
@@ -115,7 +115,7 @@ fn copied_identity_is_locked_at_its_renewal() {
 
 #[test]
 fn copied_identity_after_a_renewal_locks_both() {
-    let site = Site::usual(SHORT);
+    let site = TestSite::usual(SHORT);
     let coordinator = site.coordinator();
     copied(&site).kill();
     let worker = site.again("worker");

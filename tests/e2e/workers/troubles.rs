@@ -5,13 +5,13 @@ use std::fs;
 use deputy_test_servers::guest;
 use serde_json::Value;
 
-use super::site::{GROUP, Site, twice};
+use super::site::{GROUP, TestSite, twice};
 use super::unit::{CANARY, Unit};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
 /// What a worker said of an instance.
-fn said(site: &Site, worker: &str, instance: &str) -> Value {
+fn said(site: &TestSite, worker: &str, instance: &str) -> Value {
     let worker = site.workers().into_iter().find(|known| known["id"] == worker).unwrap();
     let applied = worker["applied"].as_array().unwrap().iter().find(|applied| applied["instance"] == instance);
     applied.unwrap().clone()
@@ -19,7 +19,7 @@ fn said(site: &Site, worker: &str, instance: &str) -> Value {
 
 #[test]
 fn receiver_that_loops_delays_no_other() {
-    let site = Site::usual("").instance("odd", "hostile", &[GROUP]);
+    let site = TestSite::usual("").instance("odd", "hostile", &[GROUP]);
     let coordinator = site.coordinator();
     site.configure(
         "worker",
@@ -55,7 +55,7 @@ fn receiver_that_loops_delays_no_other() {
 
 #[test]
 fn receiver_trap_keeps_the_unit_and_is_reported() {
-    let mut site = Site::new("").instance("odd", "hostile", &[GROUP]);
+    let mut site = TestSite::new("").instance("odd", "hostile", &[GROUP]);
     let component = site.home.path("receiver.wasm");
     fs::copy(guest("benign-receiver").unwrap(), &component).unwrap();
     site.home.add(&format!("[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"odd\"]"));
@@ -94,7 +94,7 @@ fn receiver_trap_keeps_the_unit_and_is_reported() {
 
 #[test]
 fn receiver_component_damage_withdraws_nothing() {
-    let mut site = Site::new("").instance("creds", "any", &[GROUP]);
+    let mut site = TestSite::new("").instance("creds", "any", &[GROUP]);
     let component = site.home.path("receiver.wasm");
     let whole = fs::read(guest("files").unwrap()).unwrap();
     fs::write(&component, &whole).unwrap();
@@ -134,7 +134,7 @@ fn receiver_component_damage_withdraws_nothing() {
 
 #[test]
 fn receiver_failure_is_retried_with_the_next_payload() {
-    let mut site = Site::new("").instance("creds", "any", &[GROUP]);
+    let mut site = TestSite::new("").instance("creds", "any", &[GROUP]);
     let component = guest("files").unwrap();
     site.home.add(&format!(
         "[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"creds\"]\n\

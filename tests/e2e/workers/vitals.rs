@@ -4,7 +4,7 @@ use std::fs;
 
 use deputy_test_servers::{free_ports, get};
 
-use super::site::{GROUP, Site};
+use super::site::{GROUP, TestSite};
 
 /// A metric of the one delivery, or of the worker.
 fn metric(port: u16, name: &str) -> Option<f64> {
@@ -19,7 +19,7 @@ fn metric(port: u16, name: &str) -> Option<f64> {
 
 #[test]
 fn worker_health_shows_age_and_connection() {
-    let site = Site::usual("");
+    let site = TestSite::usual("");
     let coordinator = site.coordinator();
     let [port] = free_ports().unwrap();
     site.configure("worker", &format!("health = \"127.0.0.1:{port}\""));
@@ -50,7 +50,7 @@ fn worker_health_shows_age_and_connection() {
 
 #[test]
 fn readyz_names_what_never_came_and_why() {
-    let site = Site::usual("").instance("late", "any", &[GROUP]).instance("foreign", "any", &["others"]);
+    let site = TestSite::usual("").instance("late", "any", &[GROUP]).instance("foreign", "any", &["others"]);
     fs::remove_file(site.home.path("secrets/late.payload")).unwrap();
     let _coordinator = site.coordinator();
     let [port, other_port, endpoint] = free_ports().unwrap();
