@@ -62,7 +62,7 @@ enabled = false
         "jwt-key",
         r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
     );
-    home.close("jwt-key");
+    home.restrict_mode("jwt-key");
     assert_snapshot!(home.snapshot(&["check"]), @"
     exit code 0
     ----- stdout
@@ -231,7 +231,7 @@ headers = { authorization = { secret = "token", prefix = "Bearer " } }
     let home = TestEnvironment::with_s3("http://127.0.0.1:1", lines);
     for (name, value) in [("signer", "hunter2"), ("token", "hunter2\nhunter2"), ("aws-key", "two hunter2")] {
         home.write(name, value);
-        home.close(name);
+        home.restrict_mode(name);
     }
     let run = home.run(&["check", "--json"]);
     assert_eq!(run.code, Some(1), "{}", run.stdout);
@@ -350,7 +350,7 @@ fn check_asks_for_roots_where_the_system_has_none() {
         .map(|(name, value)| (name, value.to_owned()));
     let run = home.run_with(&["check"], &none.each_ref().map(|(name, value)| (*name, value.as_str())));
     assert_ne!(run.code, Some(0));
-    assert!(run.stdout.contains("install them, or name a file with `roots`"), "{}", home.shown(&run));
+    assert!(run.stdout.contains("install them, or name a file with `roots`"), "{}", home.masked_output(&run));
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn exec_reports_payloads_that_fit_no_variable() {
     let told = |arguments: &[&str]| {
         let run = home.run(&[&["exec", "--config", "worker.toml"], arguments, &["--", "/bin/echo", "called"]].concat());
         assert!(!run.stderr.contains("hunter2"));
-        home.shown(&run)
+        home.masked_output(&run)
     };
     assert_snapshot!(told(&["hdfs"]), @"
     exit code 2
@@ -154,7 +154,7 @@ fn exec_reports_payloads_that_fit_no_variable() {
     hint: --env NAME=INSTANCE chooses another variable
     ");
     let missing = home.run(&["exec", "--config", "worker.toml", "s3", "--env", "A", "--", "/nowhere/program"]);
-    assert_snapshot!(home.shown(&missing), @r#"
+    assert_snapshot!(home.masked_output(&missing), @r#"
     exit code 2
     ----- stderr
     error: cannot call the program

@@ -16,7 +16,7 @@ fn get_hides_the_payload_by_default() {
     let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
-    assert_snapshot!(home.shown(&coordinator.run(&["get", "s3"])), @"
+    assert_snapshot!(home.masked_output(&coordinator.run(&["get", "s3"])), @"
     exit code 0
     ----- stdout
     instance     s3
@@ -69,7 +69,7 @@ fn get_explains_a_timeout() {
     home.write("credentials.json", "old");
     coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
     let run = coordinator.run(&["get", "s3", "--wait", "100ms", "--out", "credentials.json"]);
-    assert_snapshot!(home.shown(&run), @"
+    assert_snapshot!(home.masked_output(&run), @"
     exit code 3
     ----- stderr
     error: s3 is not ready: no lease yet; denied once: GetSessionToken: 403 AccessDenied: told by STS
@@ -84,14 +84,14 @@ fn get_of_an_on_demand_instance_reports_the_call() {
     let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
-    assert_snapshot!(home.shown(&coordinator.run(&["renew", "s3"])), @"
+    assert_snapshot!(home.masked_output(&coordinator.run(&["renew", "s3"])), @"
     exit code 0
     ----- stdout
     s3: another lease is being obtained; `deputy status` tells when it is there
     ");
     let run = coordinator.run(&["renew", "s3", "--json"]);
     assert_eq!(run.stdout, "{\"schema\":1,\"done\":\"renew\",\"instance\":\"s3\"}\n");
-    assert_snapshot!(home.shown(&coordinator.run(&["revoke", "s3"])), @"
+    assert_snapshot!(home.masked_output(&coordinator.run(&["revoke", "s3"])), @"
     exit code 2
     ----- stderr
     error: s3 can't be revoked: its component exports no revocation; what it holds expires by itself, and `deputy renew s3` replaces it now

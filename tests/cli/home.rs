@@ -38,7 +38,7 @@ impl TestEnvironment {
         let home = Self::empty();
         home.write("deputy.toml", config);
         home.write("aws-key", &format!(r#"{{"AccessKeyId": "AKIAEXAMPLE", "SecretAccessKey": "{KEY}"}}"#));
-        home.close("aws-key");
+        home.restrict_mode("aws-key");
         fs::copy(guest("s3-sts").unwrap(), home.path("s3-sts.wasm")).unwrap();
         home
     }
@@ -61,7 +61,7 @@ impl TestEnvironment {
     }
 
     /// Makes a file one of its owner alone.
-    pub(crate) fn close(&self, name: &str) {
+    pub(crate) fn restrict_mode(&self, name: &str) {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
@@ -117,10 +117,10 @@ impl TestEnvironment {
 
     /// The run as one text, without what differs from run to run.
     pub(crate) fn snapshot(&self, arguments: &[&str]) -> String {
-        self.shown(&self.run(arguments))
+        self.masked_output(&self.run(arguments))
     }
 
-    pub(crate) fn shown(&self, run: &CommandOutput) -> String {
+    pub(crate) fn masked_output(&self, run: &CommandOutput) -> String {
         let mut text = format!("exit code {}", run.code.unwrap());
         for (name, stream) in [("stdout", &run.stdout), ("stderr", &run.stderr)] {
             if !stream.is_empty() {

@@ -164,7 +164,7 @@ fn state_that_others_can_read_is_not_used() {
 fn inspect_without_state_explains_how_to_name_it() {
     let home = TestEnvironment::with("");
     let run = home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_STATE", ""), ("HOME", "")]);
-    assert_snapshot!(home.shown(&run), @"
+    assert_snapshot!(home.masked_output(&run), @"
     exit code 2
     ----- stderr
     error: there is no state directory

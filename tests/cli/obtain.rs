@@ -227,7 +227,7 @@ fn secret_of_a_header_that_cannot_be_read_is_told() {
     assert!(run.stderr.contains("error: s3: unavailable: secret token: "), "{}", run.stderr);
     assert!(run.stderr.contains("cannot read"), "{}", run.stderr);
     home.write("token", "a\nb");
-    home.close("token");
+    home.restrict_mode("token");
     let run = home.run(&["obtain", "s3"]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("secret token cannot be a header"), "{}", run.stderr);

@@ -82,7 +82,7 @@ fn run_names_a_port_that_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let home = TestEnvironment::with_s3(&granting(), &format!("[coordinator]\nhealth = \"{address}\"\n"));
-    assert_snapshot!(home.shown(&beside(&home, &["run", "--log", "off"])), @"
+    assert_snapshot!(home.masked_output(&beside(&home, &["run", "--log", "off"])), @"
     exit code 1
     ----- stderr
     error: cannot listen for health and metrics

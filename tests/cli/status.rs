@@ -33,7 +33,7 @@ fn shown(home: &TestEnvironment, run: &CommandOutput) -> String {
             _ => word.to_owned(),
         }
     };
-    let text = home.shown(run);
+    let text = home.masked_output(run);
     let cell = |cell: &str| cell.trim_start().split(' ').map(mask).collect::<Vec<_>>().join(" ");
     let cells = |line: &str| line.split("  ").filter(|cell| !cell.is_empty()).map(cell).collect::<Vec<_>>();
     let line = |line: &str| cells(line).join("  ") + "\n";

@@ -98,7 +98,7 @@ fn colours_are_used_when_asked_for_and_never_in_json() {
 fn log_level_that_is_unknown_exits_misconfigured() {
     let home = TestEnvironment::empty();
     let run = home.run_with(&["exit-codes"], &[("DEPUTY_LOG", "loud")]);
-    assert_snapshot!(home.shown(&run), @"
+    assert_snapshot!(home.masked_output(&run), @"
     exit code 2
     ----- stderr
     error: DEPUTY_LOG is \"loud\", which is no level

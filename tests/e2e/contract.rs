@@ -126,7 +126,7 @@ fn contract_folder_suffices_to_build_a_provider() {
         component.display()
     );
     let mut home = TestEnvironment::new().secret("key", "0123456789abcdef0123456789abcdef");
-    home.add(&lines);
+    home.append(&lines);
 
     let seen = home.deputy(&["inspect", component.to_str().unwrap(), "--json"]).ends_with(exit::OK).json();
     assert_eq!(seen["service"], "mine");

@@ -25,7 +25,7 @@ fn credentials_rotate_and_each_of_them_opens_the_store() {
     let running = RunningCoordinator::start(&home);
     let (mut keys, mut seen) = (Vec::new(), 0);
     for _ in 0..3 {
-        running.until("the next lease", || running.revision("s3") > seen);
+        running.wait_until("the next lease", || running.revision("s3") > seen);
         let payload = given(&home);
         // At least the one that was given.
         seen = running.revision("s3");
@@ -36,8 +36,8 @@ fn credentials_rotate_and_each_of_them_opens_the_store() {
     keys.dedup();
     assert_eq!(keys.len(), 3, "{keys:?}");
     // Now and then it is renewing.
-    running.until("it holds one", || {
-        let instance = running.now("s3");
+    running.wait_until("it holds one", || {
+        let instance = running.instance_now("s3");
         instance["state"] == "holding" && instance["ready"] == true && instance["service"] == "s3"
     });
     assert_eq!(running.stop(), Some(exit::OK));
@@ -47,7 +47,7 @@ fn credentials_rotate_and_each_of_them_opens_the_store() {
 fn coordinator_serves_a_valid_lease_after_a_kill() {
     let home = s3::home_with("lifetime = \"10m\"\n");
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("s3") == 1);
+    running.wait_until("a lease", || running.revision("s3") == 1);
     let before = running.instance("s3")["lease"].clone();
     let payload = given(&home);
     running.kill();

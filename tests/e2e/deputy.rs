@@ -89,19 +89,19 @@ impl TestEnvironment {
     /// Adds an instance of a component. `lines` is what stands below `[instances.NAME]`.
     pub(crate) fn instance(mut self, name: &str, component: &str, lines: &str) -> Self {
         let component = guest(component).unwrap();
-        self.add(&format!("[instances.{name}]\ncomponent = {component:?}\n{lines}"));
+        self.append(&format!("[instances.{name}]\ncomponent = {component:?}\n{lines}"));
         self
     }
 
     /// Adds lines to the configuration.
-    pub(crate) fn add(&mut self, lines: &str) {
+    pub(crate) fn append(&mut self, lines: &str) {
         self.config.push_str(lines);
         self.config.push('\n');
         self.write();
     }
 
     /// Adds lines before all others.
-    pub(crate) fn put_first(&mut self, lines: &str) {
+    pub(crate) fn prepend(&mut self, lines: &str) {
         self.config.insert_str(0, lines);
         self.write();
     }
@@ -129,7 +129,7 @@ impl TestEnvironment {
     /// Keeps a secret in a file of its own, `secrets/NAME`. Its value must never be seen again.
     pub(crate) fn secret(self, name: &str, value: &str) -> Self {
         self.put_secret(name, value);
-        self.hide(value);
+        self.register_secret(value);
         self
     }
 
@@ -141,7 +141,7 @@ impl TestEnvironment {
     }
 
     /// Has a value looked for from now on that nobody may see, such as one that was obtained.
-    pub(crate) fn hide(&self, value: &str) {
+    pub(crate) fn register_secret(&self, value: &str) {
         let mut canaries = self.canaries.lock().unwrap();
         if !canaries.iter().any(|canary| canary == value) {
             canaries.push(value.to_owned());
@@ -149,7 +149,7 @@ impl TestEnvironment {
     }
 
     /// Keeps what was said to somebody, so that it is searched with everything else.
-    pub(crate) fn said(&self, to: &str, text: &str) {
+    pub(crate) fn record_output(&self, to: &str, text: &str) {
         fs::create_dir_all(self.path("said")).unwrap();
         let file = fs::OpenOptions::new().create(true).append(true).open(self.path("said").join(to));
         file.unwrap().write_all(text.as_bytes()).unwrap();
@@ -177,10 +177,10 @@ impl TestEnvironment {
 
     /// Runs the program for somebody who asks again and again: what it told is searched at the end.
     #[must_use]
-    pub(crate) fn ask(&self, args: &[&str]) -> CommandOutput {
+    pub(crate) fn run_unchecked(&self, args: &[&str]) -> CommandOutput {
         let run = self.output(args);
-        self.said("who-asked-stdout", &run.stdout);
-        self.said("who-asked-stderr", &run.stderr);
+        self.record_output("who-asked-stdout", &run.stdout);
+        self.record_output("who-asked-stderr", &run.stderr);
         run
     }
 

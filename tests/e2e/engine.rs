@@ -17,7 +17,7 @@ use crate::{s3, servers};
 fn home() -> TestEnvironment {
     let mut home = s3::home_with("lifetime = \"3s\"\nretry = { floor = \"100ms\" }\ndeliver-to = [\"engines\"]\n");
     let [port] = free_ports().unwrap();
-    home.add(&format!("[coordinator]\nlisten = \"127.0.0.1:{port}\"\n"));
+    home.append(&format!("[coordinator]\nlisten = \"127.0.0.1:{port}\"\n"));
     home
 }
 
@@ -89,13 +89,13 @@ fn engine_lists_a_bucket_through_rotations_until_removed() {
     let home = home();
     let running = RunningCoordinator::start(&home);
     let mut engine = Engine::start(&home, "engines", "s3");
-    running.until("three leases were listed with", || {
+    running.wait_until("three leases were listed with", || {
         assert_eq!(engine.ended(), None, "{}", fs::read_to_string(home.path("engine.log")).unwrap());
         keys(&home).len() >= 3
     });
     let keys_by_now = keys(&home);
     assert!((1..keys_by_now.len()).all(|at| !keys_by_now[..at].contains(&keys_by_now[at])), "{keys_by_now:?}");
-    running.until("the coordinator hears what is in use", || {
+    running.wait_until("the coordinator hears what is in use", || {
         worker(&home)["applied"][0]["revision"].as_u64().is_some_and(|revision| revision >= 3)
     });
     let worker = worker(&home);

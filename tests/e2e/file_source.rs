@@ -33,23 +33,23 @@ fn origin(instance: &Value) -> &str {
 fn file_source_is_published_and_replaced() {
     let script = ScriptedServer::granting();
     let mut home = script.home();
-    home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
+    home.append("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
     put(&home, "token", "canary-of-a-payload: the first");
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("pod") == 1);
-    let pod = running.now("pod");
+    running.wait_until("a lease", || running.revision("pod") == 1);
+    let pod = running.instance_now("pod");
     assert_eq!((&pod["state"], &pod["service"], origin(&pod)), (&"holding".into(), &"kubernetes".into(), "file"));
     assert!((3_590_000..=3_600_000).contains(&pod["lease"]["valid_for_ms"].as_i64().unwrap()), "{pod}");
     assert_eq!(given(&home, "pod"), "canary-of-a-payload: the first");
     put(&home, "token", "canary-of-a-payload: the second");
-    running.until("the second", || running.revision("pod") == 2);
+    running.wait_until("the second", || running.revision("pod") == 2);
     assert_eq!(given(&home, "pod"), "canary-of-a-payload: the second");
     let run = home.deputy(&["renew", "pod"]).ends_with(exit::MISCONFIGURED);
     assert!(run.stderr.contains("its tokens come from a file"), "{}", run.stderr);
 
     fs::remove_file(home.path("secrets/token")).unwrap();
-    running.until("the warning", || running.log().contains("payload file unusable"));
-    let pod = running.now("pod");
+    running.wait_until("the warning", || running.log().contains("payload file unusable"));
+    let pod = running.instance_now("pod");
     assert_eq!((&pod["ready"], &pod["lease"]["revision"]), (&true.into(), &2.into()), "what was held is good: {pod}");
 }
 
@@ -57,12 +57,12 @@ fn file_source_is_published_and_replaced() {
 fn file_source_writable_by_others_is_refused() {
     let script = ScriptedServer::granting();
     let mut home = script.home();
-    home.add("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
+    home.append("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
     put(&home, "token", "canary-of-a-payload");
     fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o622)).unwrap();
     let running = RunningCoordinator::start(&home);
-    running.until("the reason", || running.now("pod")["reason"].as_str().unwrap().contains("chmod 600"));
-    let pod = running.now("pod");
+    running.wait_until("the reason", || running.instance_now("pod")["reason"].as_str().unwrap().contains("chmod 600"));
+    let pod = running.instance_now("pod");
     assert_eq!(
         (&pod["state"], &pod["ready"], &pod["lease"]),
         (&"no-file".into(), &false.into(), &Value::Null),
@@ -71,8 +71,8 @@ fn file_source_writable_by_others_is_refused() {
     let run = home.deputy(&["get", "pod", "--wait", "0s"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("chmod 600"), "{}", run.stderr);
     fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o600)).unwrap();
-    running.until("a lease", || running.revision("pod") == 1);
-    running.until("it is saved and given out", || running.now("pod")["reason"] == "held");
+    running.wait_until("a lease", || running.revision("pod") == 1);
+    running.wait_until("it is saved and given out", || running.instance_now("pod")["reason"] == "held");
 }
 
 #[test]
@@ -85,15 +85,15 @@ fn file_source_preferred_wins_until_it_is_removed() {
     let home = script.home().instance("both", "benign-obtain", &lines);
     put(&home, "token", "canary-of-a-payload: from the file");
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("both") > 0);
-    assert_eq!((origin(&running.now("both")), script.count("both", "obtain")), ("file", 0));
+    running.wait_until("a lease", || running.revision("both") > 0);
+    assert_eq!((origin(&running.instance_now("both")), script.count("both", "obtain")), ("file", 0));
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
     // Nobody writes it again: it grows old, and the component is called before it ends.
-    running.until("another one", || origin(&running.now("both")) == "component");
+    running.wait_until("another one", || origin(&running.instance_now("both")) == "component");
     assert_eq!(given(&home, "both"), payload("both", "obtain", 1));
     assert!(!running.log().contains("lease expired before it was replaced"), "{}", running.log());
     put(&home, "token", "canary-of-a-payload: from the file again");
-    running.until("the file", || origin(&running.now("both")) == "file");
+    running.wait_until("the file", || origin(&running.instance_now("both")) == "file");
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file again");
     assert_eq!(script.count("both", "obtain"), 1);
 }
@@ -112,12 +112,12 @@ fn file_source_replaces_a_failing_component() {
     let home = script.home().instance("both", "benign-obtain", &lines);
     put(&home, "token", "canary-of-a-payload: from the file");
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.now("both")["ready"] == true);
-    let both = running.now("both");
+    running.wait_until("a lease", || running.instance_now("both")["ready"] == true);
+    let both = running.instance_now("both");
     assert_eq!((origin(&both), &both["lease"]["revision"]), ("file", &1.into()), "{both}");
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
     works.store(true, Ordering::Relaxed);
-    running.until("the component", || origin(&running.now("both")) == "component");
+    running.wait_until("the component", || origin(&running.instance_now("both")) == "component");
     assert_eq!(given(&home, "both"), payload("both", "obtain", script.count("both", "obtain")));
-    assert_eq!(running.now("both")["failures"], 0);
+    assert_eq!(running.instance_now("both")["failures"], 0);
 }

@@ -25,7 +25,7 @@ struct Answer {
 /// A home whose coordinator tells of its health at this port.
 fn with_health(mut home: TestEnvironment) -> (TestEnvironment, u16) {
     let port = free_ports::<1>().unwrap()[0];
-    home.add(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\""));
+    home.append(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\""));
     (home, port)
 }
 
@@ -61,11 +61,13 @@ fn readiness_has_a_reason_for_each_instance() {
     let home = home.instance("good", "benign-obtain", &script.lines("good", ""));
     let (home, port) = with_health(home);
     let running = RunningCoordinator::start(&home);
-    running.until("the answers", || running.now("good")["ready"] == true && running.now("bad")["failures"] == 1);
+    running.wait_until("the answers", || {
+        running.instance_now("good")["ready"] == true && running.instance_now("bad")["failures"] == 1
+    });
     let answer = ask(port, "GET", "/readyz");
     let reasons = "bad not ready: no lease yet; denied once: the service is denied\ngood ready: held\n";
     assert_eq!((answer.status, answer.body.as_str()), (503, reasons));
-    running.until("the other", || ask(port, "GET", "/readyz").status == 200);
+    running.wait_until("the other", || ask(port, "GET", "/readyz").status == 200);
     assert_eq!(ask(port, "GET", "/readyz").body, "bad ready: held\ngood ready: held\n");
 
     for (method, path, status, body) in [
@@ -98,13 +100,15 @@ fn metrics_count_what_happened_by_instance_and_kind() {
     );
     let home = home.instance("tiny", "benign-obtain", &script.lines("tiny", "limits = { response = \"1B\" }"));
     let mut home = home.instance("long", "benign-obtain", &script.lines("long", "limits = { payload = \"16B\" }"));
-    home.add("[upstreams.default]\ncalls-per-minute = 600\nburst = 1");
+    home.append("[upstreams.default]\ncalls-per-minute = 600\nburst = 1");
     let (home, port) = with_health(home);
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("vault") == 1);
+    running.wait_until("a lease", || running.revision("vault") == 1);
     home.deputy(&["renew", "vault"]).ends_with(exit::OK);
-    running.until("another", || running.revision("vault") == 2 && running.now("vault")["to_revoke"] == 0);
-    running.until("the failures", || ["lost", "tiny", "long"].iter().all(|name| running.now(name)["failures"] != 0));
+    running.wait_until("another", || running.revision("vault") == 2 && running.instance_now("vault")["to_revoke"] == 0);
+    running.wait_until("the failures", || {
+        ["lost", "tiny", "long"].iter().all(|name| running.instance_now(name)["failures"] != 0)
+    });
     let answer = ask(port, "GET", "/metrics");
     let media = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert!(answer.head.contains(media) && answer.body.ends_with("# EOF\n"), "{}\n{}", answer.head, answer.body);
@@ -204,6 +208,6 @@ fn nothing_listens_that_nobody_asked_for() {
     let script = ScriptedServer::granting();
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("lab") == 1);
+    running.wait_until("a lease", || running.revision("lab") == 1);
     assert!(!running.log().contains("/livez"), "{}", running.log());
 }

@@ -16,7 +16,7 @@ fn with_hogs(mut home: TestEnvironment, cpu: &str) -> TestEnvironment {
     write_hog(&home);
     for name in ["hog-a", "hog-b"] {
         // Two components: what is known of one is not taken for the other.
-        home.add(&format!("[instances.{name}]\ncomponent = \"{name}.wasm\"\nlimits = {{ cpu = \"{cpu}\" }}\n"));
+        home.append(&format!("[instances.{name}]\ncomponent = \"{name}.wasm\"\nlimits = {{ cpu = \"{cpu}\" }}\n"));
     }
     home
 }
@@ -47,9 +47,9 @@ fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
     let lines = script.lines("good", "retry = { floor = \"100ms\" }");
     let port = free_ports::<1>().unwrap()[0];
     let mut home = with_hogs(script.home().instance("good", "benign-obtain", &lines), "3s");
-    home.add(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\"\nshutdown = \"2s\""));
+    home.append(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\"\nshutdown = \"2s\""));
     let running = RunningCoordinator::start_unseen(&home);
-    running.until("health", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    running.wait_until("health", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
     let begun = Instant::now();
     let (mut answers, mut renewed) = (0, false);
     while !renewed {
@@ -63,7 +63,7 @@ fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
     }
     assert!(answers > 3, "{answers}");
     for name in ["hog-a", "hog-b"] {
-        running.until("the limit", || running.now(name).to_string().contains("over the limit `cpu`"));
+        running.wait_until("the limit", || running.instance_now(name).to_string().contains("over the limit `cpu`"));
     }
     // In the middle of another attack.
     running.signal("HUP");

@@ -185,7 +185,7 @@ fn the_lines_of_a_refusal_are_what_was_missing(component: &str) {
     let run = home.deputy(&["obtain", "api", "--audit", "audit.jsonl"]).ends_with(exit::REFUSED);
     assert!(lines(&run.stderr).contains(&rule), "{}", run.stderr);
     assert_eq!(refusal(&home), "host-not-granted");
-    home.add(&rule);
+    home.append(&rule);
 
     let open = format!("{rule}\nnetworks = [\"loopback\"]");
     let run = home.deputy(&["obtain", "api", "--audit", "audit.jsonl"]).ends_with(exit::REFUSED);

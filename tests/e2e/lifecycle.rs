@@ -33,8 +33,8 @@ fn lifecycle_instance_without_tokens_is_ready() {
     let lines = script.lines("idle", "").replace(".settings]", ".settings]\nrequired = \"false\"");
     let home = script.home().instance("idle", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
-    running.until("its word", || word(&running.now("idle"), "state") == "not-required");
-    let idle = running.now("idle");
+    running.wait_until("its word", || word(&running.instance_now("idle"), "state") == "not-required");
+    let idle = running.instance_now("idle");
     assert_eq!((idle["ready"].as_bool(), &idle["lease"]), (Some(true), &Value::Null), "{idle}");
     let run = home.deputy(&["get", "idle", "--wait", "0s"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("the component needs no tokens"), "{}", run.stderr);
@@ -47,7 +47,7 @@ fn lifecycle_renews_to_the_longest_life_then_obtains() {
     let lines = script.lines("vault", "max-lifetime = \"9s\"\nretry = { floor = \"50ms\" }");
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
-    running.until("the second one", || script.count("vault", "obtain") == 2);
+    running.wait_until("the second one", || script.count("vault", "obtain") == 2);
     let functions = script.functions("vault");
     let renewals = functions.len() - 2;
     assert!(renewals >= 2 && functions[1..=renewals].iter().all(|function| function == "renew"), "{functions:?}");
@@ -56,7 +56,7 @@ fn lifecycle_renews_to_the_longest_life_then_obtains() {
     assert_eq!(given[1], payload("vault", "renew", 1), "the newest one is renewed");
     let lives = gaps(&script.calls("vault", "obtain"));
     assert!(lives[0] < secs(9), "{lives:?}");
-    running.until("no gap", || running.now("vault")["ready"] == true);
+    running.wait_until("no gap", || running.instance_now("vault")["ready"] == true);
     assert!(!running.log().contains("lease expired before it was replaced"), "{}", running.log());
 }
 
@@ -67,9 +67,9 @@ fn lifecycle_obtains_when_renewal_is_refused() {
     let lines = script.lines("vault", "retry = { floor = \"50ms\" }");
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
-    running.until("the second one", || running.revision("vault") == 2);
+    running.wait_until("the second one", || running.revision("vault") == 2);
     assert_eq!(script.functions("vault"), ["obtain", "renew", "obtain"]);
-    assert_eq!(running.now("vault")["trouble"], Value::Null);
+    assert_eq!(running.instance_now("vault")["trouble"], Value::Null);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn lifecycle_obtains_without_renewal_support() {
     let lines = script.lines("sts", "retry = { floor = \"50ms\" }");
     let home = script.home().instance("sts", "benign-obtain", &lines);
     let running = RunningCoordinator::start(&home);
-    running.until("the third one", || running.revision("sts") >= 3);
+    running.wait_until("the third one", || running.revision("sts") >= 3);
     assert!(gaps(&script.calls("sts", "obtain")).iter().all(|gap| *gap > secs(1) / 2));
 }
 
@@ -96,11 +96,11 @@ fn lifecycle_lifetime_replaces_an_invalid_expiry() {
     let home = home.instance("short", "benign-obtain", &script.lines("short", "lifetime = \"1s\""));
     let running = RunningCoordinator::start(&home);
     for name in ["silent", "past", "long"] {
-        running.until("a lease", || running.revision(name) == 1);
-        let left = running.now(name)["lease"]["valid_for_ms"].as_i64().unwrap();
+        running.wait_until("a lease", || running.revision(name) == 1);
+        let left = running.instance_now(name)["lease"]["valid_for_ms"].as_i64().unwrap();
         assert!((20_000..=30_000).contains(&left), "{name}: {left}");
     }
-    running.until("the third one", || running.revision("short") >= 3);
+    running.wait_until("the third one", || running.revision("short") >= 3);
     assert!(gaps(&script.calls("short", "obtain")).iter().all(|gap| *gap > secs(1) / 2), "a hot loop");
     for name in ["silent", "past", "long"] {
         assert_eq!(script.functions(name), ["obtain"], "{name}");
@@ -119,17 +119,17 @@ fn lifecycle_throttling_pauses_the_whole_upstream() {
         home = home.instance(name, "benign-obtain", &script.lines(name, "retry = { floor = \"50ms\" }"));
     }
     let running = RunningCoordinator::start(&home);
-    running.until("both", || running.revision("first") == 1 && running.revision("second") == 1);
+    running.wait_until("both", || running.revision("first") == 1 && running.revision("second") == 1);
     home.deputy(&["renew", "first"]).ends_with(exit::OK);
-    running.until("the answer", || running.now("first")["failures"] == 1);
+    running.wait_until("the answer", || running.instance_now("first")["failures"] == 1);
     // Nothing is searched here: what it looks at lasts for a second and a half.
-    home.ask(&["renew", "second"]).ends_with(exit::OK);
-    let (first, second) = (running.now("first"), running.now("second"));
+    home.run_unchecked(&["renew", "second"]).ends_with(exit::OK);
+    let (first, second) = (running.instance_now("first"), running.instance_now("second"));
     assert_eq!((word(&first, "state"), first["ready"].as_bool()), ("retrying", Some(true)), "{first}");
     assert_eq!(first["trouble"]["kind"], "throttled");
     assert_eq!((word(&second, "state"), second["ready"].as_bool()), ("waiting", Some(true)), "{second}");
     assert!(word(&second, "reason").contains("waits for the budget of hostile"), "{second}");
-    running.until("another one", || running.revision("first") == 2 && running.revision("second") == 2);
+    running.wait_until("another one", || running.revision("first") == 2 && running.revision("second") == 2);
     let told = script.calls("first", "obtain")[1].at;
     for name in ["first", "second"] {
         let waited = script.calls(name, "obtain").last().unwrap().at - told;
@@ -144,7 +144,7 @@ fn lifecycle_denied_call_is_retried_slowly() {
     let lines = script.lines("s3", "retry = { floor = \"10ms\", slow = \"4s\" }");
     let home = script.home().instance("s3", "benign-obtain", &lines);
     let running = RunningCoordinator::start(&home);
-    running.until("the answer", || running.now("s3")["failures"] == 1);
+    running.wait_until("the answer", || running.instance_now("s3")["failures"] == 1);
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     let why = "no lease yet; denied once: the service is denied";
     assert!(shown.contains("retrying") && shown.contains(why) && shown.contains("0 of 1 ready"), "{shown}");
@@ -152,9 +152,9 @@ fn lifecycle_denied_call_is_retried_slowly() {
     assert!(story.contains("last failure  denied: the service is denied\n"), "{story}");
     assert!(story.contains("failed calls  1 since the last success\n"), "{story}");
     assert!(running.log().contains("a configuration change is needed"), "{}", running.log());
-    running.until("a lease", || running.revision("s3") == 1);
+    running.wait_until("a lease", || running.revision("s3") == 1);
     assert!(gaps(&script.calls("s3", "obtain"))[0] >= secs(4));
-    let after = running.now("s3");
+    let after = running.instance_now("s3");
     assert_eq!((&after["trouble"], &after["failures"]), (&Value::Null, &0.into()), "{after}");
 }
 
@@ -165,21 +165,21 @@ fn lifecycle_on_demand_obtains_on_use_and_revokes_idle() {
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
     thread::sleep(A_WHILE);
-    let lab = running.now("lab");
+    let lab = running.instance_now("lab");
     assert_eq!((word(&lab, "state"), lab["ready"].as_bool()), ("unused", Some(true)), "{lab}");
     assert_eq!(script.functions("lab"), [""; 0], "nobody asked for it");
 
     let asked = Instant::now();
     for _ in 0..2 {
-        home.ask(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
+        home.run_unchecked(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
         assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 1));
     }
     assert_eq!(script.functions("lab"), ["obtain"], "who has one is not obtained again");
-    running.until("its end", || word(&running.now("lab"), "state") == "unused");
+    running.wait_until("its end", || word(&running.instance_now("lab"), "state") == "unused");
     assert!(asked.elapsed() >= secs(2));
-    running.until("its revocation", || script.count("lab", "revoke") == 1);
+    running.wait_until("its revocation", || script.count("lab", "revoke") == 1);
     assert_eq!(script.calls("lab", "revoke")[0].payload, payload("lab", "obtain", 1));
-    assert_eq!(running.now("lab")["lease"], Value::Null);
+    assert_eq!(running.instance_now("lab")["lease"], Value::Null);
 
     home.deputy(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
     assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 2));
@@ -193,13 +193,13 @@ fn expiry_in_the_past_is_a_failed_obtain() {
     });
     let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"2s\" }"));
     let running = RunningCoordinator::start(&home);
-    running.until("the failure", || running.now("sts")["failures"] == 1);
-    let status = running.now("sts");
+    running.wait_until("the failure", || running.instance_now("sts")["failures"] == 1);
+    let status = running.instance_now("sts");
     assert_eq!((&status["ready"], &status["trouble"]["kind"]), (&false.into(), &"broken".into()), "{status}");
     let message = status["trouble"]["message"].as_str().unwrap();
     assert!(message.contains("1970-01-01T00:00:01.000Z") && message.contains("`lifetime`"), "{status}");
-    running.until("a lease", || running.revision("sts") == 1);
-    assert_eq!(running.now("sts")["ready"], true);
+    running.wait_until("a lease", || running.revision("sts") == 1);
+    assert_eq!(running.instance_now("sts")["ready"], true);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn retry_after_an_outage_that_outlasts_the_lease_is_prompt() {
     });
     let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"50ms\" }"));
     let running = RunningCoordinator::start(&home);
-    running.until("a second lease", || running.revision("sts") == 2);
+    running.wait_until("a second lease", || running.revision("sts") == 2);
     let calls = script.calls("sts", "obtain");
     let back = *first.get().unwrap() + LIFE + secs(2);
     let next = calls.iter().find(|call| call.at >= back).unwrap();
@@ -234,9 +234,9 @@ fn throttled_for_an_hour_costs_no_other_instance_its_lease() {
         home = home.instance(name, "benign-obtain", &script.lines(name, "retry = { floor = \"50ms\" }"));
     }
     let running = RunningCoordinator::start(&home);
-    running.until("the answer", || script.count("i0", "obtain") >= 2);
+    running.wait_until("the answer", || script.count("i0", "obtain") >= 2);
     let all = |least: u64| ["i0", "i1", "i2", "i3"].iter().all(|name| running.revision(name) >= least);
-    running.until("the third leases", || all(3));
+    running.wait_until("the third leases", || all(3));
     let log = running.log();
     assert!(!log.contains("lease expired before it was replaced"), "{log}");
 }

@@ -18,7 +18,7 @@ fn with_slow(home: TestEnvironment, script: &ScriptedServer) -> TestEnvironment 
     fs::write(home.path("slow.wasm"), bomb).unwrap();
     let component = home.path("slow.wasm");
     let mut home = home;
-    home.add(&format!("[instances.slow]\ncomponent = {component:?}\n{}", script.lines("slow", "")));
+    home.append(&format!("[instances.slow]\ncomponent = {component:?}\n{}", script.lines("slow", "")));
     home
 }
 
@@ -29,12 +29,12 @@ fn loading_a_slow_component_delays_no_other_instance() {
     let home = with_slow(home, &script);
     let running = RunningCoordinator::start_unseen(&home);
     let loading = || {
-        let slow = running.now("slow");
+        let slow = running.instance_now("slow");
         slow["state"] == "loading" && slow["ready"] == false
     };
-    running.until("it answers", || running.answers());
-    running.until("renewals", || running.revision("quick") >= 3);
-    assert!(loading(), "{}", running.now("slow"));
+    running.wait_until("it answers", || running.answers());
+    running.wait_until("renewals", || running.revision("quick") >= 3);
+    assert!(loading(), "{}", running.instance_now("slow"));
     let run = home.deputy(&["renew", "slow"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("is being loaded"), "{}", run.stderr);
 
@@ -42,7 +42,7 @@ fn loading_a_slow_component_delays_no_other_instance() {
     home.edit("[instances.slow]\n", "[instances.slow]\nenabled = false\n");
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "unchanged  1\n");
-    running.until("another renewal", || running.revision("quick") >= 5);
+    running.wait_until("another renewal", || running.revision("quick") >= 5);
     assert_eq!(running.stop(), Some(exit::OK));
 }
 
@@ -52,7 +52,7 @@ fn loading_ends_with_the_process_that_was_killed() {
     let home = with_slow(script.home(), &script);
     let running = RunningCoordinator::start_unseen(&home);
     let mut children = Vec::new();
-    running.until("a compiler", || {
+    running.wait_until("a compiler", || {
         children = compilers(running.pid());
         !children.is_empty()
     });
@@ -69,7 +69,7 @@ fn loading_sets_damaged_code_aside_and_compiles_again() {
     let script = ScriptedServer::granting();
     let home = script.home().instance("first", "benign-obtain", &script.lines("first", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("first") == 1);
+    running.wait_until("a lease", || running.revision("first") == 1);
     assert_eq!(running.stop(), Some(exit::OK));
 
     let damages: [fn(&Path); 3] = [
@@ -83,7 +83,7 @@ fn loading_sets_damaged_code_aside_and_compiles_again() {
         }
         let running = RunningCoordinator::start(&home);
         home.deputy(&["renew", "first"]).ends_with(exit::OK);
-        running.until("a lease", || running.revision("first") == number);
+        running.wait_until("a lease", || running.revision("first") == number);
         assert!(running.log().contains("failed authentication"), "{}", running.log());
         assert_eq!(running.stop(), Some(exit::OK));
         assert_eq!(code(&home, ".damaged").len(), 1, "what was damaged and used is kept for whoever looks into it");
@@ -92,7 +92,7 @@ fn loading_sets_damaged_code_aside_and_compiles_again() {
     fs::remove_file(&code(&home, ".damaged")[0]).unwrap();
     let running = RunningCoordinator::start(&home);
     home.deputy(&["renew", "first"]).ends_with(exit::OK);
-    running.until("a lease", || running.revision("first") == 5);
+    running.wait_until("a lease", || running.revision("first") == 5);
     assert_eq!(running.stop(), Some(exit::OK));
     assert!(code(&home, ".damaged").is_empty());
 }

@@ -31,7 +31,7 @@ fn ten_slow_services_are_called_at_the_same_time() {
     });
     let home = many(&script, 10, "");
     let running = RunningCoordinator::start(&home);
-    running.until("all leases", || running.all()["ready"] == true);
+    running.wait_until("all leases", || running.all()["ready"] == true);
     let began: Vec<Instant> =
         (0..10).flat_map(|i| script.calls(&format!("i{i}"), "obtain")).map(|call| call.at).collect();
     assert_eq!(began.len(), 10);
@@ -49,7 +49,7 @@ fn parallel_hanging_instance_delays_no_other() {
         lease(call, Duration::from_secs(12))
     });
     let mut home = many(&script, 50, "retry = { floor = \"50ms\" }");
-    home.add("[upstreams.default]\ncalls-per-minute = 60000\nburst = 1000\n[coordinator]\nshutdown = \"0s\"");
+    home.append("[upstreams.default]\ncalls-per-minute = 60000\nburst = 1000\n[coordinator]\nshutdown = \"0s\"");
     let running = RunningCoordinator::start(&home);
     let others = |status: &Value, least: u64| {
         let instances = status["instances"].as_array().unwrap().iter().filter(|instance| instance["name"] != "i7");
@@ -57,8 +57,8 @@ fn parallel_hanging_instance_delays_no_other() {
         assert_eq!(held.len(), 49);
         held.into_iter().all(|revision| revision >= least)
     };
-    running.until("two leases each", || others(&running.all(), 2));
-    let hanging = running.now("i7");
+    running.wait_until("two leases each", || others(&running.all(), 2));
+    let hanging = running.instance_now("i7");
     let reason = hanging["reason"].as_str().unwrap();
     assert!(reason.starts_with("no lease yet; obtain is under way for "), "{hanging}");
     assert_eq!((&hanging["state"], script.count("i7", "obtain")), (&"obtaining".into(), 1), "{hanging}");
@@ -71,10 +71,10 @@ fn parallel_hanging_instance_delays_no_other() {
 fn parallel_restart_has_no_burst() {
     let script = ScriptedServer::granting();
     let mut home = many(&script, 4, "upstream = \"sts\"");
-    home.add("[upstreams.sts]\ncalls-per-minute = 6\nburst = 3");
+    home.append("[upstreams.sts]\ncalls-per-minute = 6\nburst = 3");
     let running = RunningCoordinator::start(&home);
     let held = |running: &RunningCoordinator<'_>| (0..4).filter(|i| running.revision(&format!("i{i}")) == 1).count();
-    running.until("the burst", || held(&running) == 3);
+    running.wait_until("the burst", || held(&running) == 3);
     let waiting = running.all()["instances"].as_array().unwrap().iter().find(|one| one["state"] == "waiting").cloned();
     let reason = waiting.unwrap()["reason"].as_str().unwrap().to_owned();
     assert!(reason.starts_with("no lease yet; waits for the budget of sts: "), "{reason}");
@@ -109,17 +109,17 @@ fn parallel_hanging_service_leaves_calls_to_another() {
         let lines = script.lines(&name, "upstream = \"there\"\nretry = { floor = \"50ms\" }");
         home = home.instance(&name, "benign-obtain", &lines);
     }
-    home.add(
+    home.append(
         "[upstreams.away]\ncalls-per-minute = 60000\nburst = 1000\n\
          [upstreams.there]\ncalls-per-minute = 60000\nburst = 1000\n\
          [coordinator]\ncalls = 8\nshutdown = \"0s\"",
     );
     let running = RunningCoordinator::start(&home);
     let sound = |least: u64| (0..5).all(|number| running.revision(&format!("sound-{number}")) >= least);
-    running.until("the first leases", || sound(1));
+    running.wait_until("the first leases", || sound(1));
     let hanging = (0..30).filter(|number| script.count(&format!("hangs-{number}"), "obtain") > 0).count();
     assert_eq!(hanging, 4, "half of the calls, and all of them hang");
-    running.until("the third leases", || sound(3));
+    running.wait_until("the third leases", || sound(3));
     let log = running.log();
     assert!(!log.contains("lease expired before it was replaced"), "{log}");
     assert_eq!(running.stop(), Some(exit::OK));

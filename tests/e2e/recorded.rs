@@ -26,7 +26,7 @@ fn home(script: &ScriptedServer, lines: &str) -> TestEnvironment {
     let added = "headers = { authorization = { secret = \"token\", prefix = \"Bearer \" } }\n\
                  [instances.api.secrets.token]\nfile = \"secrets/token\"";
     let mut home = script.home().secret("token", TOKEN).instance("api", "benign-obtain", &format!("{rules}{added}\n"));
-    home.put_first("audit = \"audit.jsonl\"\n");
+    home.prepend("audit = \"audit.jsonl\"\n");
     home
 }
 
@@ -87,9 +87,9 @@ fn audit_of_an_interrupted_obtain_has_both_outcomes() {
 fn run_that_is_stopped_records_the_call_that_it_cut_off() {
     let script = hanging();
     let mut home = home(&script, "");
-    home.add("[coordinator]\nshutdown = \"0s\"");
+    home.append("[coordinator]\nshutdown = \"0s\"");
     let running = RunningCoordinator::start(&home);
-    running.until("the call", || script.count("api", "obtain") == 1);
+    running.wait_until("the call", || script.count("api", "obtain") == 1);
     assert_eq!(running.stop(), Some(exit::OK));
     let events = home.whole_audit("audit.jsonl");
     let obtains: Vec<_> = events.iter().filter(|event| event["function"] == "obtain").collect();
@@ -120,11 +120,11 @@ fn audit_of_a_stopped_call_names_no_limit() {
     });
     let home = home(&script, "retry = { floor = \"1s\" }\nlimits = { wall = \"4s\" }");
     let running = RunningCoordinator::start(&home);
-    running.until("the call", || script.count("api", "obtain") == 1);
+    running.wait_until("the call", || script.count("api", "obtain") == 1);
     running.signal("STOP");
     thread::sleep(Duration::from_secs(7));
     running.signal("CONT");
-    running.until("the next call", || script.count("api", "obtain") == 2 && running.revision("api") == 1);
+    running.wait_until("the next call", || script.count("api", "obtain") == 2 && running.revision("api") == 1);
     let ends: Vec<_> = home.audit("audit.jsonl").into_iter().filter(|event| event["function"] == "obtain").collect();
     assert_eq!((&ends[0]["outcome"], &ends[0]["code"]), (&json!("failed"), &json!("process-stopped")), "{ends:?}");
     assert_eq!(running.stop(), Some(exit::OK));

@@ -15,14 +15,14 @@ fn home(script: &ScriptedServer) -> TestEnvironment {
     for name in ["first", "second"] {
         fs::copy(guest("benign-lifecycle").unwrap(), home.path(&format!("{name}.wasm"))).unwrap();
         let lines = script.lines(name, "revoke = { replaced = false }");
-        home.add(&format!("[instances.{name}]\ncomponent = \"{name}.wasm\"\n{lines}"));
+        home.append(&format!("[instances.{name}]\ncomponent = \"{name}.wasm\"\n{lines}"));
     }
     home
 }
 
 fn start<'h>(home: &'h TestEnvironment) -> RunningCoordinator<'h> {
     let running = RunningCoordinator::start(home);
-    running.until("leases", || revisions(&running) == (1, 1));
+    running.wait_until("leases", || revisions(&running) == (1, 1));
     running
 }
 
@@ -46,7 +46,7 @@ fn reload_of_an_invalid_file_changes_nothing() {
     let run = home.deputy(&["reload", "--json"]).ends_with(exit::MISCONFIGURED);
     assert!(run.json()["error"]["message"].as_str().unwrap().contains("nothing was changed"));
     running.signal("HUP");
-    running.until("the log", || running.log().contains(&place));
+    running.wait_until("the log", || running.log().contains(&place));
 
     fs::remove_file(home.path("deputy.toml")).unwrap();
     let run = home.deputy(&["reload", "--socket", home.socket().to_str().unwrap()]);
@@ -63,14 +63,14 @@ fn reload_restarts_only_what_changed() {
     home.edit("/first\"\n", "/first\"\nregion = \"elsewhere\"\n");
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "changed    first\nunchanged  1\n");
-    running.until("another lease", || revisions(&running) == (2, 1));
+    running.wait_until("another lease", || revisions(&running) == (2, 1));
 
     // When a token is replaced changes no token.
     home.edit("[instances.second]\n", "[instances.second]\nrenew = { ratio = 0.5 }\n");
     let told = || running.log().matches("configuration reloaded").count();
     let before = told();
     running.signal("HUP");
-    running.until("the log", || told() > before);
+    running.wait_until("the log", || told() > before);
     let run = home.deputy(&["reload", "--json"]).ends_with(exit::OK).json();
     assert_eq!(
         run,
@@ -84,7 +84,7 @@ fn reload_restarts_only_what_changed() {
 fn reload_reports_what_needs_a_restart() {
     let script = ScriptedServer::granting();
     let mut home = home(&script);
-    home.add("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.nobody]\ncalls-per-minute = 1\nburst = 1");
+    home.append("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.nobody]\ncalls-per-minute = 1\nburst = 1");
     let running = start(&home);
     assert!(running.log().contains("nothing uses the upstream `nobody`"), "{}", running.log());
     home.edit("calls = 3", "calls = 4");
@@ -109,7 +109,7 @@ fn reload_notices_new_bytes_under_the_same_path() {
     fs::rename(home.path("beside.wasm"), home.path("second.wasm")).unwrap();
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "changed    second\nunchanged  1\n");
-    running.until("another lease", || revisions(&running) == (1, 2));
+    running.wait_until("another lease", || revisions(&running) == (1, 2));
     assert_eq!(script.functions("first"), ["obtain"]);
 
     // One that is none changes nothing: the old one is still there, loaded.
@@ -117,7 +117,7 @@ fn reload_notices_new_bytes_under_the_same_path() {
     let run = home.deputy(&["reload"]).ends_with(exit::MISCONFIGURED);
     assert!(run.stderr.contains("second: ") && run.stderr.contains("nothing was changed"), "{}", run.stderr);
     home.deputy(&["renew", "second"]).ends_with(exit::OK);
-    running.until("another lease", || revisions(&running) == (1, 3));
+    running.wait_until("another lease", || revisions(&running) == (1, 3));
 }
 
 #[test]
@@ -126,9 +126,9 @@ fn reload_loads_a_component_missing_at_start() {
     let home = home(&script);
     fs::rename(home.path("second.wasm"), home.path("elsewhere.wasm")).unwrap();
     let running = RunningCoordinator::start(&home);
-    running.until("the other one", || running.revision("first") == 1);
-    running.until("the failure", || running.now("second")["trouble"] != Value::Null);
-    let second = running.now("second");
+    running.wait_until("the other one", || running.revision("first") == 1);
+    running.wait_until("the failure", || running.instance_now("second")["trouble"] != Value::Null);
+    let second = running.instance_now("second");
     assert_eq!((&second["trouble"]["kind"], &second["ready"]), (&"misconfigured".into(), &false.into()), "{second}");
     let shown = home.deputy(&["status", "second"]).ends_with(exit::OK).stdout;
     assert!(shown.contains("second.wasm") && shown.contains("No such file"), "{shown}");
@@ -136,11 +136,11 @@ fn reload_loads_a_component_missing_at_start() {
     // What can't be loaded is no obstacle to what else is new.
     home.edit("/first\"\n", "/first\"\nregion = \"elsewhere\"\n");
     assert_eq!(home.deputy(&["reload"]).ends_with(exit::OK).stdout, "changed    first\nunchanged  1\n");
-    running.until("another lease", || running.revision("first") == 2);
+    running.wait_until("another lease", || running.revision("first") == 2);
 
     fs::rename(home.path("elsewhere.wasm"), home.path("second.wasm")).unwrap();
     assert_eq!(home.deputy(&["reload"]).ends_with(exit::OK).stdout, "changed    second\nunchanged  1\n");
-    running.until("a lease", || revisions(&running) == (2, 1));
+    running.wait_until("a lease", || revisions(&running) == (2, 1));
     let status = running.status();
     assert_eq!((&status["ready"], &status["instances"][1]["failures"]), (&true.into(), &0.into()), "{status}");
     assert_eq!(script.functions("second"), ["obtain"]);

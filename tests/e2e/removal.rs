@@ -15,7 +15,7 @@ fn home(script: &ScriptedServer, lines: &str) -> TestEnvironment {
 
 fn start(home: &TestEnvironment) -> RunningCoordinator<'_> {
     let running = RunningCoordinator::start(home);
-    running.until("leases", || NAMES.iter().all(|name| running.revision(name) == 1));
+    running.wait_until("leases", || NAMES.iter().all(|name| running.revision(name) == 1));
     running
 }
 
@@ -48,13 +48,13 @@ fn removal_of_most_instances_needs_the_operators_word() {
         assert!(run.stderr.contains("cut short") && run.stderr.contains("--remove"), "{}", run.stderr);
         let lines = running.log().matches("looks cut short").count();
         running.signal("HUP");
-        running.until("the log", || running.log().matches("looks cut short").count() > lines);
+        running.wait_until("the log", || running.log().matches("looks cut short").count() > lines);
         assert!(NAMES.iter().all(|name| running.revision(name) == 1));
     }
     assert_eq!(revocations(&script), 0);
     write(&home, &cut(&whole, "c"));
     home.deputy(&["reload", "--remove"]).ends_with(exit::OK);
-    running.until("the revocations", || revocations(&script) == 2);
+    running.wait_until("the revocations", || revocations(&script) == 2);
     assert_eq!((running.revision("a"), script.count("c", "revoke")), (1, 1));
 }
 
@@ -66,14 +66,14 @@ fn removal_of_an_instance_is_undone_within_its_grace() {
     let whole = config(&home);
     write(&home, &cut(&whole, "d"));
     home.deputy(&["reload"]).ends_with(exit::OK);
-    let left = running.now("d");
+    let left = running.instance_now("d");
     assert_eq!((&left["state"], left["reason"].as_str().unwrap().contains("is kept for")), (&"leaving".into(), true));
     assert!(home.path("state/lease.d.sealed").exists());
     let run = home.deputy(&["get", "d", "--out", "secrets/given", "--wait", "0s"]);
     assert_ne!(run.code, Some(exit::OK), "nobody is given it");
     write(&home, &whole);
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.until("its lease", || running.now("d")["ready"] == true);
+    running.wait_until("its lease", || running.instance_now("d")["ready"] == true);
     home.deputy(&["get", "d", "--out", "secrets/given"]).ends_with(exit::OK);
     assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("d", "obtain", 1));
     assert_eq!((script.functions("d"), revocations(&script)), (vec!["obtain".to_owned()], 0));
@@ -86,8 +86,8 @@ fn removal_of_an_instance_revokes_when_the_grace_is_over() {
     let running = start(&home);
     write(&home, &cut(&config(&home), "d"));
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.until("the revocation", || script.count("d", "revoke") == 1);
-    running.until("its end", || !home.path("state/lease.d.sealed").exists());
+    running.wait_until("the revocation", || script.count("d", "revoke") == 1);
+    running.wait_until("its end", || !home.path("state/lease.d.sealed").exists());
     assert_eq!(revocations(&script), 1);
 }
 
@@ -102,7 +102,7 @@ fn removal_by_a_start_keeps_every_lease() {
     assert!(run.stderr.contains("there is no instance"), "{}", run.stderr);
     let mut running = RunningCoordinator::start_unseen(&home);
     assert_eq!(running.end(), Some(exit::MISCONFIGURED));
-    let complaint = running.complaint();
+    let complaint = running.last_error();
     assert!(complaint.contains("it lacks 4 of 4 instances") && complaint.contains("--remove"), "{complaint}");
 
     // One that is missing is no reason not to start.
@@ -111,6 +111,6 @@ fn removal_by_a_start_keeps_every_lease() {
     assert_eq!(running.all()["orphans"][0]["name"], "d");
     write(&home, &whole);
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.until("its lease", || running.now("d")["ready"] == true);
+    running.wait_until("its lease", || running.instance_now("d")["ready"] == true);
     assert!(NAMES.iter().all(|name| running.revision(name) == 1 && script.functions(name) == ["obtain"]));
 }

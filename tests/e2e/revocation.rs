@@ -35,13 +35,13 @@ fn revocation_of_a_replaced_lease_follows_its_grace() {
     let lines = script.lines("lab", "revoke = { replaced = \"3s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("lab") == 1);
+    running.wait_until("a lease", || running.revision("lab") == 1);
     let run = home.deputy(&["renew", "lab"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "lab: another lease is being obtained; `deputy status` tells when it is there\n");
-    running.until("another one", || running.revision("lab") == 2);
+    running.wait_until("another one", || running.revision("lab") == 2);
     let replaced = script.calls("lab", "obtain")[1].at;
-    assert_eq!((running.now("lab")["to_revoke"].as_u64(), revoked(&script, "lab").len()), (Some(1), 0));
-    running.until("its revocation", || running.now("lab")["to_revoke"] == 0);
+    assert_eq!((running.instance_now("lab")["to_revoke"].as_u64(), revoked(&script, "lab").len()), (Some(1), 0));
+    running.wait_until("its revocation", || running.instance_now("lab")["to_revoke"] == 0);
     let revocations = script.calls("lab", "revoke");
     assert!(revocations[0].at - replaced >= Duration::from_secs(3));
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)], "the new one is good");
@@ -53,10 +53,10 @@ fn revocation_by_the_operator_obtains_a_new_lease() {
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
     let home = home.instance("sts", "benign-obtain", &script.lines("sts", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("leases", || running.revision("lab") == 1 && running.revision("sts") == 1);
+    running.wait_until("leases", || running.revision("lab") == 1 && running.revision("sts") == 1);
     let run = home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "lab: what it holds is being revoked; `deputy status` tells when that is done\n");
-    running.until("another one", || running.revision("lab") == 2 && running.now("lab")["to_revoke"] == 0);
+    running.wait_until("another one", || running.revision("lab") == 2 && running.instance_now("lab")["to_revoke"] == 0);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));
     assert!(running.log().contains("lease withdrawn"), "{}", running.log());
@@ -78,15 +78,15 @@ fn revocation_of_a_removed_instance_forgets_it() {
     let home = home.instance("left", "benign-lifecycle", &script.lines("left", "revoke = { removed = false }"));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("leases", || ["gone", "left", "kept"].iter().all(|name| running.revision(name) == 1));
+    running.wait_until("leases", || ["gone", "left", "kept"].iter().all(|name| running.revision(name) == 1));
     for name in ["gone", "left"] {
         home.edit(&format!("[instances.{name}]\n"), &format!("[instances.{name}]\nenabled = false\n"));
     }
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "removed    gone, left\nunchanged  1\n");
     let listed = || running.all()["instances"].as_array().unwrap().len();
-    running.until("the end of one", || listed() == 2);
-    assert_eq!(running.now("left")["state"], "leaving");
+    running.wait_until("the end of one", || listed() == 2);
+    assert_eq!(running.instance_now("left")["state"], "leaving");
     assert_eq!(revoked(&script, "gone"), [payload("gone", "obtain", 1)]);
     assert_eq!(revoked(&script, "left"), [""; 0], "it expires by itself");
     assert_eq!(script.functions("kept"), ["obtain"]);
@@ -101,14 +101,14 @@ fn revocation_at_stop_is_configured_per_instance() {
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", "revoke = { shutdown = true }"));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("leases", || running.revision("lab") == 1 && running.revision("kept") == 1);
+    running.wait_until("leases", || running.revision("lab") == 1 && running.revision("kept") == 1);
     assert_eq!(running.stop(), Some(exit::OK));
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
     assert_eq!(revoked(&script, "kept"), [""; 0]);
 
     let running = RunningCoordinator::start(&home);
     assert_eq!(running.revision("kept"), 1, "it is served at once");
-    running.until("another one", || running.revision("lab") == 2);
+    running.wait_until("another one", || running.revision("lab") == 2);
     assert_eq!(script.functions("kept"), ["obtain"]);
 }
 
@@ -123,13 +123,13 @@ fn revocation_that_fails_is_retried_and_reported() {
     let lines = script.lines("lab", "retry = { floor = \"2s\", slow = \"2s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("lab") == 1);
+    running.wait_until("a lease", || running.revision("lab") == 1);
     home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
-    running.until("the first try", || script.count("lab", "revoke") == 1);
-    running.until("another lease", || running.revision("lab") == 2);
-    let lab = running.now("lab");
+    running.wait_until("the first try", || script.count("lab", "revoke") == 1);
+    running.wait_until("another lease", || running.revision("lab") == 2);
+    let lab = running.instance_now("lab");
     assert_eq!((&lab["ready"], &lab["to_revoke"]), (&Value::Bool(true), &1.into()), "{lab}");
-    running.until("the end", || running.now("lab")["to_revoke"] == 0);
+    running.wait_until("the end", || running.instance_now("lab")["to_revoke"] == 0);
     assert_eq!(script.count("lab", "revoke"), 3);
     assert_eq!(revoked(&script, "lab"), vec![payload("lab", "obtain", 1); 3]);
     let log = running.log();
@@ -145,21 +145,22 @@ fn revocation_waits_for_a_missing_component() {
     let component = home.path("lab.wasm");
     fs::copy(guest("benign-lifecycle").unwrap(), &component).unwrap();
     let lines = script.lines("lab", "revoke = { replaced = \"0s\" }\nretry = { floor = \"50ms\", slow = \"50ms\" }");
-    home.add(&format!("[instances.lab]\ncomponent = \"lab.wasm\"\n{lines}"));
+    home.append(&format!("[instances.lab]\ncomponent = \"lab.wasm\"\n{lines}"));
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("lab") == 1);
+    running.wait_until("a lease", || running.revision("lab") == 1);
     running.kill();
     fs::rename(&component, home.path("elsewhere.wasm")).unwrap();
     let running = RunningCoordinator::start(&home);
-    running.until("what was held", || running.revision("lab") == 1);
+    running.wait_until("what was held", || running.revision("lab") == 1);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 1), "it is as good as before");
     home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
-    running.until("its end", || running.now("lab")["lease"] == Value::Null);
-    running.until("a try", || running.log().contains("revocation failed"));
-    assert_eq!(running.now("lab")["to_revoke"], 1);
+    running.wait_until("its end", || running.instance_now("lab")["lease"] == Value::Null);
+    running.wait_until("a try", || running.log().contains("revocation failed"));
+    assert_eq!(running.instance_now("lab")["to_revoke"], 1);
     fs::rename(home.path("elsewhere.wasm"), &component).unwrap();
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.until("another lease", || running.revision("lab") == 2 && running.now("lab")["to_revoke"] == 0);
+    running
+        .wait_until("another lease", || running.revision("lab") == 2 && running.instance_now("lab")["to_revoke"] == 0);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
 }
 
@@ -172,12 +173,12 @@ fn revocation_that_hangs_is_aborted_at_stop() {
         hour(call)
     });
     let mut home = script.home();
-    home.add("[coordinator]\nshutdown = \"500ms\"");
+    home.append("[coordinator]\nshutdown = \"500ms\"");
     let home = home.instance("slow", "benign-lifecycle", &script.lines("slow", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("slow") == 1);
+    running.wait_until("a lease", || running.revision("slow") == 1);
     home.deputy(&["renew", "slow"]).ends_with(exit::OK);
-    running.until("the call", || script.count("slow", "obtain") == 2);
+    running.wait_until("the call", || script.count("slow", "obtain") == 2);
     let begun = Instant::now();
     assert_eq!(running.stop(), Some(exit::OK));
     assert!((A_WHILE / 2..Duration::from_secs(5)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
@@ -199,13 +200,13 @@ fn revoke_during_an_obtain_revokes_what_it_brings() {
     });
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("the call", || script.count("lab", "obtain") == 1);
-    home.ask(&["revoke", "lab"]).ends_with(exit::OK);
-    running.until("another lease", || running.revision("lab") == 1);
+    running.wait_until("the call", || script.count("lab", "obtain") == 1);
+    home.run_unchecked(&["revoke", "lab"]).ends_with(exit::OK);
+    running.wait_until("another lease", || running.revision("lab") == 1);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2), "it does not wait for the first call");
-    running.until("the revocation", || script.count("lab", "revoke") == 1);
+    running.wait_until("the revocation", || script.count("lab", "revoke") == 1);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
-    running.until("its end", || running.now("lab")["to_revoke"] == 0);
+    running.wait_until("its end", || running.instance_now("lab")["to_revoke"] == 0);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));
 }
 
@@ -221,9 +222,9 @@ fn remove_during_an_obtain_revokes_what_it_brings() {
     let home = script.home().instance("lab", "benign-lifecycle", &script.lines("lab", ""));
     let home = home.instance("kept", "benign-lifecycle", &script.lines("kept", ""));
     let running = RunningCoordinator::start(&home);
-    running.until("the call", || script.count("lab", "obtain") == 1);
+    running.wait_until("the call", || script.count("lab", "obtain") == 1);
     home.edit("[instances.lab]\n", "[instances.lab]\nenabled = false\n");
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.until("the revocation", || script.count("lab", "revoke") == 1);
+    running.wait_until("the revocation", || script.count("lab", "revoke") == 1);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
 }

@@ -28,14 +28,14 @@ fn revocation_after_a_reload_goes_to_the_old_service() {
     let (old, new) = (ScriptedServer::granting(), ScriptedServer::granting());
     let home = home(&old);
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("lab") == 1);
+    running.wait_until("a lease", || running.revision("lab") == 1);
     move_to(&home, &old, &new);
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.until("another lease", || running.revision("lab") == 2);
-    running.until("its revocation", || running.now("lab")["to_revoke"] == 0);
+    running.wait_until("another lease", || running.revision("lab") == 2);
+    running.wait_until("its revocation", || running.instance_now("lab")["to_revoke"] == 0);
     assert_eq!(received(&old), [payload("lab", "obtain", 1)]);
     assert_eq!(received(&new), [""; 0], "it never sees the other service's token");
-    assert!(running.now("lab")["not_revoked"].is_null());
+    assert!(running.instance_now("lab")["not_revoked"].is_null());
 }
 
 #[test]
@@ -43,13 +43,13 @@ fn revocation_after_a_restart_with_other_settings_is_left_out() {
     let (old, new) = (ScriptedServer::granting(), ScriptedServer::granting());
     let home = home(&old);
     let running = RunningCoordinator::start(&home);
-    running.until("a lease", || running.revision("lab") == 1);
+    running.wait_until("a lease", || running.revision("lab") == 1);
     running.kill();
     move_to(&home, &old, &new);
     let running = RunningCoordinator::start(&home);
-    running.until("another lease", || running.revision("lab") == 2);
-    running.until("the report", || running.now("lab")["not_revoked"]["count"] == 1);
-    let not_revoked = &running.now("lab")["not_revoked"];
+    running.wait_until("another lease", || running.revision("lab") == 2);
+    running.wait_until("the report", || running.instance_now("lab")["not_revoked"]["count"] == 1);
+    let not_revoked = &running.instance_now("lab")["not_revoked"];
     assert_eq!((&not_revoked["revision"], &not_revoked["reason"]), (&1.into(), &"reconfigured".into()));
     assert!(running.log().contains("a lease was not revoked and stays valid until it ends"));
     let shown = home.deputy(&["status", "lab"]).ends_with(exit::OK).stdout;

@@ -31,7 +31,8 @@ impl<'h> RunningCoordinator<'h> {
     /// Starts it, and waits until it answers and has loaded its components.
     pub(crate) fn start(home: &'h TestEnvironment) -> Self {
         let running = Self::start_unseen(home);
-        running.until("it has started", || running.asked("/v1/status").is_some_and(|status| is_loaded(&status)));
+        running
+            .wait_until("it has started", || running.get_json("/v1/status").is_some_and(|status| is_loaded(&status)));
         running
     }
 
@@ -83,7 +84,7 @@ impl<'h> RunningCoordinator<'h> {
 
     /// Whether it answers yet.
     pub(crate) fn answers(&self) -> bool {
-        self.asked("/v1/status").is_some_and(|status| status["starting"] == false)
+        self.get_json("/v1/status").is_some_and(|status| status["starting"] == false)
     }
 
     /// What it holds.
@@ -97,30 +98,30 @@ impl<'h> RunningCoordinator<'h> {
     }
 
     /// The same, asked in the fastest way: for who asks again and again.
-    pub(crate) fn now(&self, name: &str) -> Value {
-        self.asked(&format!("/v1/instances/{name}")).unwrap_or_else(|| panic!("no answer of {name}: {}", self.log()))
+    pub(crate) fn instance_now(&self, name: &str) -> Value {
+        self.get_json(&format!("/v1/instances/{name}")).unwrap_or_else(|| panic!("no answer of {name}: {}", self.log()))
     }
 
     /// All of it, asked in that way.
     pub(crate) fn all(&self) -> Value {
-        self.asked("/v1/status").unwrap_or_else(|| panic!("no answer: {}", self.log()))
+        self.get_json("/v1/status").unwrap_or_else(|| panic!("no answer: {}", self.log()))
     }
 
     /// The revision of the lease that an instance gives out, 0 if there is none.
     pub(crate) fn revision(&self, name: &str) -> u64 {
-        let now = self.now(name);
+        let now = self.instance_now(name);
         // The first one is shown while it is being saved.
         if now["state"] == "saving" { 0 } else { now["lease"]["revision"].as_u64().unwrap_or(0) }
     }
 
     /// What the control socket answers, if anybody does.
-    fn asked(&self, path: &str) -> Option<Value> {
+    fn get_json(&self, path: &str) -> Option<Value> {
         asked(&self.home.socket(), path)
     }
 
     /// Waits until something is so.
     #[track_caller]
-    pub(crate) fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, mut so: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !so() {
             assert!(begun.elapsed() < PATIENCE, "{what}: not after {} s\n{}", PATIENCE.as_secs(), self.last_lines());
@@ -135,7 +136,7 @@ impl<'h> RunningCoordinator<'h> {
     }
 
     /// What it told people when it could not go on: the last of its log that is not for programs.
-    pub(crate) fn complaint(&self) -> String {
+    pub(crate) fn last_error(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().rev().take_while(|line| !line.starts_with('{')).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")

@@ -28,7 +28,7 @@ fn home(secret_key: &str) -> TestEnvironment {
 /// The same with the right key, and with lines of its own below `[instances.s3]`. What it does is audited.
 pub(crate) fn home_with(lines: &str) -> TestEnvironment {
     let mut home = made(Seaweed::SECRET_KEY, lines);
-    home.put_first("audit = \"audit.jsonl\"\n");
+    home.prepend("audit = \"audit.jsonl\"\n");
     home
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn with_key(home: TestEnvironment, secret_key: &str) -> TestEnvironme
 pub(crate) fn put_key(home: &TestEnvironment, secret_key: &str) {
     let id = Seaweed::ACCESS_KEY;
     home.put_secret("aws-key", &format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret_key}"}}"#));
-    home.hide(secret_key);
+    home.register_secret(secret_key);
 }
 
 /// What stands below `[instances.NAME]` for one that assumes the role at this endpoint, as a session of its own name.

@@ -71,8 +71,8 @@ fn signal(child: &Child, name: &str) {
 fn home(script: &ScriptedServer, first: &str) -> (TestEnvironment, u16) {
     let [port] = free_ports().unwrap();
     let mut home = script.home().instance("a", "benign-obtain", &script.lines("a", ""));
-    home.add(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\""));
-    home.put_first(first);
+    home.append(&format!("[coordinator]\nhealth = \"127.0.0.1:{port}\""));
+    home.prepend(first);
     (home, port)
 }
 
@@ -154,7 +154,7 @@ fn audit_to_an_unread_stdout_stops_nothing_else() {
     let begun = Instant::now();
     while !get(port, "/metrics").is_some_and(|answer| answer.body.contains("deputy_audit_failing 1\n")) {
         assert!(begun.elapsed() < PATIENCE, "the pipe is not full");
-        drop(home.ask(&["renew", "a"]));
+        drop(home.run_unchecked(&["renew", "a"]));
     }
     for _ in 0..20 {
         let asked_at = Instant::now();
@@ -180,10 +180,10 @@ fn audit_file_is_reopened_on_sighup_and_on_reload() {
         fs::rename(home.path("audit.jsonl"), home.path(&rotated)).unwrap();
         match reopen {
             "HUP" => signal(&serving.child, reopen),
-            _ => drop(home.ask(&["reload"]).ends_with(0)),
+            _ => drop(home.run_unchecked(&["reload"]).ends_with(0)),
         }
         serving.until("it is opened again", || home.path("audit.jsonl").exists());
-        home.ask(&["renew", "a"]).ends_with(0);
+        home.run_unchecked(&["renew", "a"]).ends_with(0);
         serving.until("the next call is there", || obtains("audit.jsonl") == 1);
         assert_eq!(obtains(&rotated), 1);
     }

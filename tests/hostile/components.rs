@@ -17,7 +17,9 @@ use crate::surroundings::{cache, chain, compiler, folder, guest_file, private_fi
 fn refused(bytes: &[u8]) -> LoadError {
     let file = private_file(bytes);
     host()
-        .attack(|| host().runtime.block_on(host().sandbox.load(&Attack::of("refused", &file).instance)))
+        .during_attack(|| {
+            host().runtime.block_on(host().sandbox.load(&Attack::of_component("refused", &file).instance))
+        })
         .err()
         .expect("it is loaded")
 }
@@ -55,12 +57,12 @@ fn component_truncated_is_refused() {
 fn component_with_a_flipped_bit_is_refused_or_harmless() {
     let whole = std::fs::read(guest_file("benign")).unwrap();
     let sandbox = &host().sandbox;
-    host().attack(|| {
+    host().during_attack(|| {
         for step in 0..24 {
             let mut bytes = whole.clone();
             let at = 8 + step * (whole.len() - 9) / 24;
             bytes[at] ^= 1 << (step % 8);
-            let case = Attack::of("flipped", &private_file(&bytes)).setting("name", "you");
+            let case = Attack::of_component("flipped", &private_file(&bytes)).setting("name", "you");
             let limited = case.limits(|l| (l.cpu, l.wall) = (Span::millis(200), Span::secs(2)));
             host().runtime.block_on(async {
                 match sandbox.load(&limited.instance).await {
@@ -102,7 +104,7 @@ fn component_of_another_world_is_refused() {
 #[test]
 fn import_unknown() {
     let case = Attack::new("import-unknown");
-    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
+    let loaded = host().during_attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
     let Err(error @ LoadError::Import { .. }) = loaded else { panic!("{:?}", loaded.err()) };
     assert!(chain(&error).contains("other:host/backdoor"), "{}", chain(&error));
 }
@@ -111,7 +113,7 @@ fn import_unknown() {
 fn component_with_another_digest_is_refused() {
     let mut case = Attack::new("benign");
     case.instance.sha256 = Some("0".repeat(64).parse().unwrap());
-    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
+    let loaded = host().during_attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
     assert!(matches!(loaded, Err(LoadError::Digest { .. })));
 }
 
@@ -120,7 +122,8 @@ fn component_too_large_is_refused_unread() {
     let file = private_file(b"");
     OpenOptions::new().write(true).open(&file).unwrap().set_len(300 << 20).unwrap();
     let begun = Instant::now();
-    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&Attack::of("large", &file).instance)));
+    let loaded = host()
+        .during_attack(|| host().runtime.block_on(host().sandbox.load(&Attack::of_component("large", &file).instance)));
     assert!(matches!(loaded, Err(LoadError::Size { .. })));
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
@@ -128,8 +131,8 @@ fn component_too_large_is_refused_unread() {
 #[test]
 fn component_from_an_endless_file_is_refused() {
     for file in ["/dev/zero", "/dev", "/nowhere/at/all.wasm"] {
-        let case = Attack::of("endless", Path::new(file));
-        let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
+        let case = Attack::of_component("endless", Path::new(file));
+        let loaded = host().during_attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
         assert!(matches!(loaded, Err(LoadError::Size { .. } | LoadError::Read { .. })), "{file}");
     }
 }
@@ -140,9 +143,9 @@ fn component_that_starts_over_a_limit_is_refused() {
     let memory = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(65_536), 1));
     let table = private_file(&bombs::with_instances("table-elements-bomb", &bombs::table(10_000_000), 1));
     for (file, limit) in [(memory, Limit::Memory), (table, Limit::TableElements)] {
-        let case = Attack::of("begins-large", &file);
-        match host().attack(|| host().runtime.block_on(host().sandbox.load(&case.instance))) {
-            Ok(_) => drop(case.obtain().ended_by(limit)),
+        let case = Attack::of_component("begins-large", &file);
+        match host().during_attack(|| host().runtime.block_on(host().sandbox.load(&case.instance))) {
+            Ok(_) => drop(case.obtain().assert_ended_by(limit)),
             Err(error) => {
                 let text = chain(&error);
                 assert!(!text.contains("compiled code cannot be"), "blames the cache: {text}");
@@ -180,7 +183,7 @@ fn explodes(name: &str, bytes: &[u8], compiler: Compiler, how: fn(&CompileError)
     assert!(bytes.len() < 20 << 20, "{} MiB", bytes.len() >> 20);
     let (most, file) = (compiler.time.duration() + Duration::from_secs(3), private_file(bytes));
     let sandbox = small(name, compiler);
-    host().attack(|| {
+    host().during_attack(|| {
         host().runtime.block_on(async {
             let begun = Instant::now();
             let error = sandbox.inspect(&file).await.expect_err("it is compiled");
@@ -253,7 +256,7 @@ fn compile_refusal_is_remembered() {
     let compiler = Compiler { time: Span::secs(2), ..compiler() };
     let bomb = private_file(&bombs::holding(&bombs::tangled_functions(64, 2_000)));
     let sandbox = small("remembered", compiler);
-    host().attack(|| {
+    host().during_attack(|| {
         host().runtime.block_on(async {
             let first = sandbox.inspect(&bomb).await.expect_err("it is compiled");
             let begun = Instant::now();

@@ -21,18 +21,18 @@ fn between_bytes_stall() {
     let limit = Span::millis(300);
     let seen =
         Attack::with_url("between-bytes-stall", "http", server.port()).limits(|l| l.between_bytes = limit).obtain();
-    seen.unanswered(Limit::BetweenBytes, "body-timeout");
+    seen.assert_unanswered(Limit::BetweenBytes, "body-timeout");
     assert_eq!(seen.report(), "200 4 err other connection read timeout");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
 fn connect_backlog_full() {
     let (server, limit) = (Full::start(), Span::millis(300));
     let seen = Attack::with_url("connect-backlog-full", "http", server.port()).limits(|l| l.connect = limit).obtain();
-    seen.unanswered(Limit::Connect, "connect-timeout");
+    seen.assert_unanswered(Limit::Connect, "connect-timeout");
     assert_eq!(seen.report(), "err ConnectionTimeout");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
@@ -41,36 +41,36 @@ fn connect_name_never_resolves() {
     let url = format!("http://{name}");
     let case = Attack::new("connect-name-never-resolves").setting("url", &url).http(&url);
     let seen = case.limits(|l| l.connect = limit).obtain();
-    seen.unanswered(Limit::Connect, "connect-timeout");
+    seen.assert_unanswered(Limit::Connect, "connect-timeout");
     assert_eq!(seen.report(), "err ConnectionTimeout");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
 fn connect_tcp_backlog_full() {
     let (server, limit) = (Full::start(), Span::millis(300));
     let seen = Attack::with_port("connect-tcp-backlog-full", server.port()).limits(|l| l.connect = limit).obtain();
-    seen.unanswered(Limit::Connect, "connect-timeout");
+    seen.assert_unanswered(Limit::Connect, "connect-timeout");
     assert_eq!(seen.report(), "err \"finish-connect timeout\"");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
 fn tls_never_shakes_hands() {
     let (server, limit) = (Server::silent(), Span::millis(300));
     let seen = Attack::with_url("tls-never-shakes-hands", "https", server.port()).limits(|l| l.tls = limit).obtain();
-    seen.unanswered(Limit::Tls, "tls-timeout");
+    seen.assert_unanswered(Limit::Tls, "tls-timeout");
     assert_eq!(seen.report(), "err ConnectionTimeout");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
 fn first_byte_never() {
     let (server, limit) = (Server::stalling(""), Span::millis(300));
     let seen = Attack::with_url("first-byte-never", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
-    seen.unanswered(Limit::FirstByte, "first-byte-timeout");
+    seen.assert_unanswered(Limit::FirstByte, "first-byte-timeout");
     assert_eq!(seen.report(), "err ConnectionReadTimeout");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
@@ -79,11 +79,11 @@ fn first_byte_own_deadlines() {
     let seen =
         Attack::with_url("first-byte-own-deadlines", "http", server.port()).limits(|l| l.first_byte = limit).obtain();
     // No time and a nanosecond are the component's own wish; of the centuries it gets what the operator gives.
-    seen.unanswered(Limit::FirstByte, "first-byte-timeout");
+    seen.assert_unanswered(Limit::FirstByte, "first-byte-timeout");
     let lines = seen.lines();
     assert!(lines[..2].iter().all(|line| line.contains("Timeout")), "{lines:?}");
     assert_eq!(lines[2], "err ConnectionReadTimeout");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn first_byte_informational_endless() {
     let (server, limit) = (Server::endless("", hint, Duration::from_millis(20)), Span::millis(300));
     let case = Attack::with_url("first-byte-informational-endless", "http", server.port());
     let seen = case.limits(|l| l.first_byte = limit).obtain();
-    seen.unanswered(Limit::FirstByte, "first-byte-timeout");
+    seen.assert_unanswered(Limit::FirstByte, "first-byte-timeout");
     assert_eq!(seen.report(), "err ConnectionReadTimeout");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
@@ -102,12 +102,12 @@ fn exchange_drip() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
     let (server, limit) = (Server::endless(head, b"x", Duration::from_millis(20)), Span::millis(500));
     let seen = Attack::with_url("exchange-drip", "http", server.port()).limits(|l| l.exchange = limit).obtain();
-    seen.unanswered(Limit::Exchange, "timeout");
+    seen.assert_unanswered(Limit::Exchange, "timeout");
     assert!(
         seen.report().starts_with("200 ") && seen.report().ends_with(" err other HTTP response timeout"),
         "{seen:?}"
     );
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 #[test]
@@ -115,9 +115,9 @@ fn exchange_body_never_read() {
     let (server, limit) = (Server::stalling(""), Span::millis(500));
     let case = Attack::with_url("exchange-body-never-read", "http", server.port());
     let seen = case.limits(|l| (l.exchange, l.sent) = (limit, ByteSize::mib(1024))).obtain();
-    seen.unanswered(Limit::Exchange, "timeout");
+    seen.assert_unanswered(Limit::Exchange, "timeout");
     assert_eq!(seen.lines()[1], "err \"HttpResponseTimeout\"");
-    seen.soon_after(limit);
+    seen.assert_soon_after(limit);
 }
 
 // Time.
@@ -126,38 +126,38 @@ fn exchange_body_never_read() {
 fn cpu_endless_loop() {
     let limit = Span::millis(300);
     let seen = Attack::new("cpu-endless-loop").limits(|l| l.cpu = limit).obtain();
-    seen.ended_by(Limit::Cpu).soon_after(limit);
+    seen.assert_ended_by(Limit::Cpu).assert_soon_after(limit);
 }
 
 #[test]
 fn cpu_endless_host_calls() {
     let seen = Attack::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::millis(300)).obtain();
-    seen.ended_by(Limit::Cpu);
+    seen.assert_ended_by(Limit::Cpu);
 }
 
 #[test]
 fn cpu_loop_at_start() {
     let seen = Attack::new("cpu-loop-at-start").limits(|l| l.cpu = Span::millis(300)).obtain();
-    seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
+    seen.assert_ended_by(Limit::Cpu).assert_soon_after(Span::millis(300));
 }
 
 #[test]
 fn cpu_loop_in_realloc() {
     let case = Attack::new("cpu-loop-in-realloc").setting("a", "setting");
     let seen = case.limits(|l| l.cpu = Span::millis(300)).obtain();
-    seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
+    seen.assert_ended_by(Limit::Cpu).assert_soon_after(Span::millis(300));
 }
 
 #[test]
 fn cpu_loop_in_post_return() {
     let seen = Attack::new("cpu-loop-in-post-return").limits(|l| l.cpu = Span::millis(300)).obtain();
-    seen.ended_by(Limit::Cpu).soon_after(Span::millis(300));
+    seen.assert_ended_by(Limit::Cpu).assert_soon_after(Span::millis(300));
 }
 
 #[test]
 fn cpu_endless_renewal() {
     let case = Attack::new("cpu-endless-renewal").limits(|l| l.cpu = Span::millis(300));
-    host().attack(|| {
+    host().during_attack(|| {
         let host = host();
         host.runtime.block_on(async {
             let provider = host.sandbox.load(&case.instance).await.unwrap();
@@ -182,14 +182,14 @@ fn cpu_endless_renewal() {
 fn wall_sleep() {
     let limit = Span::millis(300);
     let seen = Attack::new("wall-sleep").limits(|l| l.wall = limit).obtain();
-    seen.ended_by(Limit::Wall).soon_after(limit);
+    seen.assert_ended_by(Limit::Wall).assert_soon_after(limit);
 }
 
 #[test]
 fn wall_naps() {
     let limit = Span::millis(500);
     let seen = Attack::new("wall-naps").limits(|l| l.wall = limit).obtain();
-    seen.ended_by(Limit::Wall).soon_after(limit);
+    seen.assert_ended_by(Limit::Wall).assert_soon_after(limit);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn wall_silent_connection() {
     assert_eq!(seen.call.result.as_ref().err(), Some(&interrupted), "{seen:?}");
     let end = seen.events.last().expect("an event");
     assert_eq!((end.outcome, end.code.as_deref()), (AuditOutcome::Failed, Some("no-answer")), "{seen:?}");
-    seen.unrefused().soon_after(limit);
+    seen.assert_not_denied().assert_soon_after(limit);
 }
 
 // Straight lines: host calls between which the component itself never looks at the clock.
@@ -210,14 +210,14 @@ fn straight_line(calls: u32) -> Attack {
     let guest = std::fs::read(guest_file("log-lines-million")).unwrap();
     let bomb = private_file(&with_straight_line_calls(&guest, calls, 4_000_000));
     // Each message is all that an argument may be.
-    Attack::of("straight-line", &bomb)
+    Attack::of_component("straight-line", &bomb)
 }
 
 #[test]
 fn cpu_straight_line_host_calls() {
     let limit = Span::millis(300);
     let seen = straight_line(20_000).limits(|l| l.cpu = limit).obtain();
-    seen.ended_by(Limit::Cpu);
+    seen.assert_ended_by(Limit::Cpu);
     assert!(seen.took < Duration::from_secs(5), "{:?}", seen.took);
 }
 
@@ -225,13 +225,13 @@ fn cpu_straight_line_host_calls() {
 fn wall_straight_line_host_calls() {
     let limit = Span::millis(300);
     let seen = straight_line(20_000).limits(|l| (l.wall, l.cpu) = (limit, Span::secs(60))).obtain();
-    seen.ended_by(Limit::Wall).soon_after(limit);
+    seen.assert_ended_by(Limit::Wall).assert_soon_after(limit);
 }
 
 #[test]
 fn cpu_straight_line_service_name() {
     let case = straight_line(20_000).limits(|l| l.cpu = Span::millis(300));
-    host().attack(|| {
+    host().during_attack(|| {
         let host = host();
         host.runtime.block_on(async {
             let provider = host.sandbox.load(&case.instance).await.unwrap();
@@ -244,9 +244,9 @@ fn cpu_straight_line_service_name() {
 #[test]
 fn cpu_straight_line_fills() {
     let guest = bombs::with_instances("cpu-endless-loop", &bombs::straight_line_fills(1024, 5_000), 1);
-    let case = Attack::of("straight-line-fills", &private_file(&guest));
+    let case = Attack::of_component("straight-line-fills", &private_file(&guest));
     let seen = case.limits(|l| (l.cpu, l.memory) = (Span::millis(300), ByteSize::mib(128))).obtain();
-    seen.ended_by(Limit::Cpu);
+    seen.assert_ended_by(Limit::Cpu);
     assert!(seen.took < Duration::from_secs(5), "{:?}", seen.took);
 }
 
@@ -256,7 +256,7 @@ fn calls_beside_straight_lines_are_served() {
     let threads = std::thread::available_parallelism().unwrap().get().max(2);
     let attack = straight_line(20_000).limits(|l| l.cpu = Span::secs(2));
     let other = Attack::new("benign").setting("name", "you");
-    host().attack(|| {
+    host().during_attack(|| {
         let host = host();
         let attack = Arc::new(host.runtime.block_on(host.sandbox.load(&attack.instance)).unwrap());
         let other = host.runtime.block_on(host.sandbox.load(&other.instance)).unwrap();
@@ -291,7 +291,7 @@ fn calls_beside_endless_loops_are_served() {
     let looping = Attack::new("cpu-endless-loop").limits(|l| l.cpu = Span::secs(1));
     let talking = Attack::new("cpu-endless-host-calls").limits(|l| l.cpu = Span::secs(1));
     let other = Attack::new("benign-http").setting("url", &url).setting("count", 2).http(&url);
-    host().attack(|| {
+    host().during_attack(|| {
         let host = host();
         host.runtime.block_on(async {
             let looping = host.sandbox.load(&looping.instance).await.unwrap();

@@ -11,23 +11,23 @@ use crate::servers::Server;
 #[test]
 fn environment_read() {
     let seen = Attack::new("environment-read").obtain();
-    assert_eq!(seen.unrefused().lines(), ["ok []", "ok []", "ok None", "err true"]);
+    assert_eq!(seen.assert_not_denied().lines(), ["ok []", "ok []", "ok None", "err true"]);
 }
 
 #[test]
 fn files_read() {
-    assert_eq!(Attack::new("files-read").obtain().unrefused().report(), "");
+    assert_eq!(Attack::new("files-read").obtain().assert_not_denied().report(), "");
 }
 
 #[test]
 fn files_forged_descriptor() {
-    Attack::new("files-forged-descriptor").obtain().trapped("handle").unrefused();
+    Attack::new("files-forged-descriptor").obtain().assert_trapped("handle").assert_not_denied();
 }
 
 #[test]
 fn state_of_earlier_call() {
     let case = Attack::new("state-of-earlier-call");
-    host().attack(|| {
+    host().during_attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         let first = provider.obtained().report();
         assert!(first.starts_with("0 0 "), "{first}");
@@ -45,7 +45,7 @@ fn operation_in_bare_question() {
     let url = format!("http://{name}:{}", server.port());
     let case = Attack::new("operation-in-bare-question").http(&url).setting("url", &url);
     let case = case.secret("key", "value", SecretGrant::new(None, true));
-    host().attack(|| {
+    host().during_attack(|| {
         let host = host();
         host.runtime.block_on(async {
             let provider = host.sandbox.load(&case.instance).await.unwrap();
@@ -67,7 +67,7 @@ fn operation_in_bare_question() {
 #[test]
 fn service_name_odd() {
     let case = Attack::new("service-name-odd");
-    host().attack(|| {
+    host().during_attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         let call = host().runtime.block_on(provider.service_name());
         let Err(CallError::Invalid(text)) = call.result else { panic!("{:?}", call.result) };
@@ -99,7 +99,7 @@ fn path_holds_secret() {
     });
     let seen = case.obtain();
     assert!(seen.lines()[0].starts_with("ok 200 "), "{seen:?}");
-    seen.refused(&["host-not-granted", "method-not-granted", "name-not-granted", "secret-not-granted"]);
+    seen.assert_denied(&["host-not-granted", "method-not-granted", "name-not-granted", "secret-not-granted"]);
     let report = seen.call.result.as_ref().map(|_| "").map_err(|error| error.to_string());
     let known = format!("{:?} {:?} {:?} {report:?}", seen.events, seen.call.denials, seen.call.log_tail);
     assert!(!known.to_lowercase().contains(value), "the operator's records hold a secret: {known}");
@@ -130,7 +130,7 @@ fn payload_valid_for_ever() {
 #[test]
 fn tokens_that_are_passed_to_a_component_are_within_its_limits() {
     let case = Attack::new("cpu-endless-renewal").limits(|l| (l.cpu, l.memory) = (Span::millis(100), ByteSize::mib(4)));
-    host().attack(|| {
+    host().during_attack(|| {
         let host = host();
         let provider = host.runtime.block_on(host.sandbox.load(&case.instance)).unwrap();
         let tokens = Tokens { payload: SecretBytes::new(vec![b'x'; 8 << 20]), valid_until: None };

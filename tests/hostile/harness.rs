@@ -93,12 +93,12 @@ impl TestHost {
     }
 
     /// How often a name was asked for.
-    pub(crate) fn asked(&self, name: &str) -> usize {
+    pub(crate) fn queries_for(&self, name: &str) -> usize {
         self.names.asked(name)
     }
 
     /// Everything that was asked for and is no test's name.
-    pub(crate) fn asked_in_vain(&self) -> Vec<String> {
+    pub(crate) fn unanswered_queries(&self) -> Vec<String> {
         self.names.asked_in_vain()
     }
 
@@ -121,7 +121,7 @@ impl TestHost {
     }
 
     /// The host's usual state, from before the first attack.
-    fn usual(&self) -> &HealthyProvider {
+    fn healthy(&self) -> &HealthyProvider {
         self.usual.get_or_init(|| {
             let server = Server::good();
             let computing = self.provider(&Attack::new("benign").setting("name", "you").instance);
@@ -156,19 +156,19 @@ impl TestHost {
     }
 
     /// Attacks; then, alone, shows that the host is as usual.
-    pub(crate) fn attack<T>(&self, attack: impl FnOnce() -> T) -> T {
-        self.usual();
+    pub(crate) fn during_attack<T>(&self, attack: impl FnOnce() -> T) -> T {
+        self.healthy();
         let result = {
             let _together = self.turn.read().unwrap_or_else(PoisonError::into_inner);
             attack()
         };
         let _alone = self.turn.write().unwrap_or_else(PoisonError::into_inner);
-        self.is_as_usual();
+        self.assert_healthy();
         result
     }
 
-    fn is_as_usual(&self) {
-        let usual = self.usual();
+    fn assert_healthy(&self) {
+        let usual = self.healthy();
         let quickest = (0..5).map(|_| self.compute(&usual.computing)).min().unwrap();
         let slow = (usual.quickest * SLOWER.0).max(usual.quickest + SLOWER.1);
         assert!(quickest <= slow, "the next call took {quickest:?}, and {:?} before", usual.quickest);
@@ -194,11 +194,11 @@ pub(crate) struct AttackReport<T = Tokens> {
 impl Attack {
     /// An instance without settings and grants, with default limits.
     pub(crate) fn new(guest: &str) -> Self {
-        Self::of(guest, &guest_file(guest))
+        Self::of_component(guest, &guest_file(guest))
     }
 
     /// The same of a component in some file.
-    pub(crate) fn of(name: &str, component: &Path) -> Self {
+    pub(crate) fn of_component(name: &str, component: &Path) -> Self {
         let instance = Instance {
             name: name.parse().unwrap(),
             component: component.to_owned(),
@@ -273,7 +273,7 @@ impl Attack {
 
     /// Calls `obtain`.
     pub(crate) fn obtain(self) -> AttackReport {
-        host().attack(|| host().provider(&self.instance).obtained())
+        host().during_attack(|| host().provider(&self.instance).obtained())
     }
 }
 
@@ -328,9 +328,9 @@ impl<T: GuestReport> AttackReport<T> {
 
     /// The call went over this limit and was ended, and both records say so.
     #[track_caller]
-    pub(crate) fn ended_by(&self, limit: Limit) -> &Self {
+    pub(crate) fn assert_ended_by(&self, limit: Limit) -> &Self {
         assert_eq!(self.call.result.as_ref().err(), Some(&CallError::Limit(limit)), "{self:?}");
-        self.over(limit);
+        self.assert_over_limit(limit);
         let end = self.events.last().expect("an event");
         assert!(matches!(end.what, AuditAction::Accept { .. } | AuditAction::Call { .. }), "{self:?}");
         assert_eq!(end.code, Some(format!("over-limit:{limit}")), "{self:?}");
@@ -339,16 +339,16 @@ impl<T: GuestReport> AttackReport<T> {
 
     /// Something went over this limit, and both records say so.
     #[track_caller]
-    pub(crate) fn over(&self, limit: Limit) -> &Self {
+    pub(crate) fn assert_over_limit(&self, limit: Limit) -> &Self {
         let refusal = PolicyDenial::Limit(limit);
         assert_eq!(refusal.code(), "over-limit");
         assert!(self.call.denials.contains(&refusal), "{self:?}");
-        self.audited(&format!("over-limit:{limit}"))
+        self.assert_audited(&format!("over-limit:{limit}"))
     }
 
     /// The network did not answer within this limit: both records say so, and neither calls it a refusal.
     #[track_caller]
-    pub(crate) fn unanswered(&self, limit: Limit, code: &str) -> &Self {
+    pub(crate) fn assert_unanswered(&self, limit: Limit, code: &str) -> &Self {
         assert!(self.call.timeouts.contains(&limit), "{self:?}");
         assert!(!self.call.denials.contains(&PolicyDenial::Limit(limit)), "{self:?}");
         let failed = |event: &AuditEvent| event.outcome == AuditOutcome::Failed && event.code.as_deref() == Some(code);
@@ -358,7 +358,7 @@ impl<T: GuestReport> AttackReport<T> {
 
     /// It took about as long as the limit allows.
     #[track_caller]
-    pub(crate) fn soon_after(&self, limit: Span) -> &Self {
+    pub(crate) fn assert_soon_after(&self, limit: Span) -> &Self {
         let most = limit.duration() + Duration::from_secs(2);
         assert!(self.took >= limit.duration() && self.took < most, "{:?} is not about {limit}", self.took);
         self
@@ -366,7 +366,7 @@ impl<T: GuestReport> AttackReport<T> {
 
     /// Exactly these codes were refused, in any order and number, and both records say so.
     #[track_caller]
-    pub(crate) fn refused(&self, codes: &[&str]) -> &Self {
+    pub(crate) fn assert_denied(&self, codes: &[&str]) -> &Self {
         let mut found: Vec<_> = self.call.denials.iter().map(PolicyDenial::code).collect();
         let mut expected = codes.to_vec();
         for codes in [&mut found, &mut expected] {
@@ -374,12 +374,12 @@ impl<T: GuestReport> AttackReport<T> {
             codes.dedup();
         }
         assert_eq!(found, expected, "{self:?}");
-        codes.iter().fold(self, |seen, code| seen.audited(code))
+        codes.iter().fold(self, |seen, code| seen.assert_audited(code))
     }
 
     /// The audit log has a refusal with this code.
     #[track_caller]
-    pub(crate) fn audited(&self, code: &str) -> &Self {
+    pub(crate) fn assert_audited(&self, code: &str) -> &Self {
         let refused =
             |event: &AuditEvent| event.outcome == AuditOutcome::Refused && event.code.as_deref() == Some(code);
         assert!(self.events.iter().any(refused), "no audit event says {code}: {self:?}");
@@ -388,7 +388,7 @@ impl<T: GuestReport> AttackReport<T> {
 
     /// The component broke off, in this way.
     #[track_caller]
-    pub(crate) fn trapped(&self, how: &str) -> &Self {
+    pub(crate) fn assert_trapped(&self, how: &str) -> &Self {
         match &self.call.result {
             Err(CallError::Trap { reason }) if reason.contains(how) => {}
             _ => panic!("not {how:?}: {self:?}"),
@@ -400,8 +400,8 @@ impl<T: GuestReport> AttackReport<T> {
 
     /// The host had nothing to refuse.
     #[track_caller]
-    pub(crate) fn unrefused(&self) -> &Self {
-        self.refused(&[]);
+    pub(crate) fn assert_not_denied(&self) -> &Self {
+        self.assert_denied(&[]);
         assert!(self.events.iter().all(|event| event.outcome != AuditOutcome::Refused), "{self:?}");
         self
     }

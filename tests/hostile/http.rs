@@ -23,7 +23,7 @@ const DENIED: &str = "err HttpRequestDenied";
 /// Nothing arrived, nobody was asked for the name, and the component heard only that it is denied.
 #[track_caller]
 fn denied(seen: &AttackReport, code: &str, server: &Server) {
-    seen.refused(&[code]);
+    seen.assert_denied(&[code]);
     assert!(seen.lines().iter().all(|line| line == DENIED), "{seen:?}");
     assert_eq!(server.heard(), [""; 0]);
 }
@@ -36,7 +36,7 @@ fn host_not_granted() {
     let seen =
         Attack::new("host-not-granted").http(&url(&granted, &server)).setting("url", url(&other, &server)).obtain();
     denied(&seen, "host-not-granted", &server);
-    assert_eq!(host().asked(&other), 0, "a refused name was resolved, which tells its owner something");
+    assert_eq!(host().queries_for(&other), 0, "a refused name was resolved, which tells its owner something");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn host_like_granted() {
     let names = ["{}", "evil{}", "x{}", "x.{}.evil.test"].map(|n| n.replace("{}", &name));
     let seen = Attack::new("host-like-granted").http(&url(&below, &server)).setting("urls", like(&names)).obtain();
     denied(&seen, "host-not-granted", &server);
-    assert!(!host().asked_in_vain().iter().any(|asked| asked.contains(&name)), "a refused name was resolved");
+    assert!(!host().unanswered_queries().iter().any(|asked| asked.contains(&name)), "a refused name was resolved");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn host_absolute_form() {
     let paths =
         "http://other.test/\nother.test/\n*\n@other.test/\n//other.test/\n/http://other.test/\n?http://other.test/";
     let seen = Attack::new("host-absolute-form").http(&url).setting("url", &url).setting("paths", paths).obtain();
-    seen.unrefused();
+    seen.assert_not_denied();
     assert_eq!(seen.lines(), [["err set-path-with-query"; 4].as_slice(), &["ok 200 hello"; 3]].concat());
     let lines: Vec<_> = server.heard().iter().map(|head| head.lines().next().unwrap().to_owned()).collect();
     let expected = ["//other.test/", "/http://other.test/", "/?http://other.test/"];
@@ -119,7 +119,7 @@ fn host_missing() {
     let url = url(&name, &server);
     let seen = Attack::new("host-missing").http(&url).setting("url", &url).obtain();
     // Without a scheme it is HTTPS; without an authority or a path it is no URL.
-    seen.refused(&["scheme-not-granted"]);
+    seen.assert_denied(&["scheme-not-granted"]);
     let expected = [DENIED, "err HttpRequestUriInvalid", "err set-authority", "err HttpProtocolError"];
     assert_eq!(seen.lines(), expected);
     assert_eq!(server.heard(), [""; 0]);
@@ -170,7 +170,7 @@ fn path_not_granted() {
 
     let good = ["/v1/auth", "/v1/auth/", "/v1/auth/x?y=../z"];
     let seen = Attack::new("path-not-granted").http_with(&base, under).setting("urls", urls(&good)).obtain();
-    assert_eq!(seen.unrefused().lines(), ["ok 200 hello"; 3]);
+    assert_eq!(seen.assert_not_denied().lines(), ["ok 200 hello"; 3]);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn odd(guest: &str, urls: &[String], codes: &[&str], refused: usize) -> AttackRe
     let urls: Vec<_> = urls.iter().map(|url| url.replace("{port}", &server.port().to_string())).collect();
     let case = Attack::new(guest).http(&url(&granted, &server)).http(&format!("http://{granted}"));
     let seen = case.setting("urls", urls.join("\n")).obtain();
-    seen.refused(codes);
+    seen.assert_denied(codes);
     let lines = seen.lines();
     assert_eq!(lines.len(), urls.len());
     assert!(lines.iter().all(|line| line == DENIED || line.starts_with("err set-")), "{lines:?}");
@@ -208,7 +208,7 @@ fn odd(guest: &str, urls: &[String], codes: &[&str], refused: usize) -> AttackRe
 
 #[test]
 fn odd_host() {
-    let before = host().asked_in_vain();
+    let before = host().unanswered_queries();
     let hosts = [
         "127.1",
         "2130706433",
@@ -223,7 +223,7 @@ fn odd_host() {
         "%6e0.hostile.test",
     ];
     odd("odd-host", &hosts.map(|host| format!("http://{host}:{{port}}/")), &["odd-host"], hosts.len() - 1);
-    assert_eq!(host().asked_in_vain(), before);
+    assert_eq!(host().unanswered_queries(), before);
 }
 
 #[test]
@@ -332,10 +332,10 @@ fn address_changes_between_requests() {
     let (server, name) = (Server::good(), host().changing_name(&["127.0.0.1", "169.254.169.254"]));
     let url = url(&name, &server);
     let seen = Attack::new("address-changes-between-requests").http(&url).setting("url", &url).obtain();
-    seen.refused(&["address-not-granted"]);
+    seen.assert_denied(&["address-not-granted"]);
     assert_eq!(seen.lines(), ["ok 200 hello", DENIED]);
     // Once for each request: what was judged is what is connected to.
-    assert_eq!(host().asked(&name), 2);
+    assert_eq!(host().queries_for(&name), 2);
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn address_literal_not_granted() {
     let urls = hosts.map(|host| url(host, &server));
     let case = urls.iter().fold(Attack::new("address-literal-not-granted"), |case, url| case.http_with(url, public));
     let seen = case.setting("urls", urls.join("\n")).obtain();
-    seen.refused(&["address-not-granted"]);
+    seen.assert_denied(&["address-not-granted"]);
     assert_eq!(seen.lines(), [DENIED; 6]);
     assert_eq!(server.heard(), [""; 0]);
 }
@@ -364,7 +364,7 @@ fn host_redirect_followed() {
     let server = redirecting(&url(&here(), &other));
     let url = url(&name, &server);
     let seen = Attack::new("host-redirect-followed").http(&url).setting("url", &url).obtain();
-    seen.refused(&["host-not-granted"]);
+    seen.assert_denied(&["host-not-granted"]);
     assert_eq!(seen.lines(), ["302", DENIED]);
     assert_eq!((server.heard().len(), other.heard().len()), (1, 0));
 }
@@ -376,6 +376,6 @@ fn address_redirect_to_metadata() {
     let url = url(&name, &server);
     let case = Attack::new("address-redirect-to-metadata").http(&url).http(&format!("http://{inner}"));
     let seen = case.setting("url", &url).obtain();
-    seen.refused(&["address-not-granted"]);
+    seen.assert_denied(&["address-not-granted"]);
     assert_eq!(seen.lines(), ["302", DENIED]);
 }

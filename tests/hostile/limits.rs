@@ -20,49 +20,49 @@ fn with_hmac(guest: &str) -> Attack {
 
 #[test]
 fn argument_huge_log() {
-    Attack::new("argument-huge-log").obtain().ended_by(Limit::Argument);
+    Attack::new("argument-huge-log").obtain().assert_ended_by(Limit::Argument);
 }
 
 #[test]
 fn argument_huge_list() {
-    Attack::new("argument-huge-list").obtain().ended_by(Limit::Argument);
+    Attack::new("argument-huge-list").obtain().assert_ended_by(Limit::Argument);
 }
 
 #[test]
 fn argument_huge_data() {
-    with_hmac("argument-huge-data").obtain().ended_by(Limit::Argument);
+    with_hmac("argument-huge-data").obtain().assert_ended_by(Limit::Argument);
 }
 
 #[test]
 fn argument_poll_list() {
-    Attack::new("argument-poll-list").limits(|l| l.wall = Span::secs(5)).obtain().ended_by(Limit::Argument);
+    Attack::new("argument-poll-list").limits(|l| l.wall = Span::secs(5)).obtain().assert_ended_by(Limit::Argument);
 }
 
 // Handles.
 
 #[test]
 fn handles_thousands() {
-    Attack::new("handles-thousands").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-thousands").obtain().assert_ended_by(Limit::Handles);
 }
 
 #[test]
 fn handles_secrets() {
-    with_hmac("handles-secrets").limits(|l| l.secret_operations = 200_000).obtain().ended_by(Limit::Handles);
+    with_hmac("handles-secrets").limits(|l| l.secret_operations = 200_000).obtain().assert_ended_by(Limit::Handles);
 }
 
 #[test]
 fn handles_pollables() {
-    Attack::new("handles-pollables").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-pollables").obtain().assert_ended_by(Limit::Handles);
 }
 
 #[test]
 fn handles_sockets() {
-    Attack::new("handles-sockets").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-sockets").obtain().assert_ended_by(Limit::Handles);
 }
 
 #[test]
 fn handles_unsent_bodies() {
-    Attack::new("handles-unsent-bodies").obtain().ended_by(Limit::Handles);
+    Attack::new("handles-unsent-bodies").obtain().assert_ended_by(Limit::Handles);
 }
 
 // Headers and URLs.
@@ -72,7 +72,7 @@ fn headers_large() {
     let server = Server::good();
     let case = Attack::with_url("headers-large", "http", server.port()).setting("bytes", 20_000);
     let seen = case.limits(|l| l.headers = ByteSize::kib(16)).obtain();
-    seen.over(Limit::Headers);
+    seen.assert_over_limit(Limit::Headers);
     assert_eq!(seen.report(), "err HttpRequestHeaderSectionSize(None)");
     assert_eq!(server.heard(), [""; 0]);
 }
@@ -82,7 +82,7 @@ fn headers_many() {
     let server = Server::good();
     let case = Attack::with_url("headers-many", "http", server.port()).setting("count", 2_000);
     let seen = case.limits(|l| l.headers = ByteSize::kib(16)).obtain();
-    seen.ended_by(Limit::Headers);
+    seen.assert_ended_by(Limit::Headers);
     assert_eq!(server.heard(), [""; 0]);
 }
 
@@ -91,7 +91,7 @@ fn headers_of_answer_large() {
     let large = "x".repeat(40_000);
     let server = Server::answering(format!("HTTP/1.1 200 OK\r\nx-large: {large}\r\ncontent-length: 0\r\n\r\n"));
     let seen = Attack::with_url("headers-of-answer-large", "http", server.port()).obtain();
-    seen.over(Limit::Headers);
+    seen.assert_over_limit(Limit::Headers);
     assert_eq!(seen.report(), "err HttpResponseHeaderSectionSize(None)");
 }
 
@@ -100,7 +100,7 @@ fn url_long() {
     let server = Server::good();
     let case = Attack::with_url("url-long", "http", server.port()).setting("bytes", "1000\n8000\n60000\n1000000");
     let seen = case.limits(|l| l.url = ByteSize::kib(4)).obtain();
-    seen.over(Limit::Url);
+    seen.assert_over_limit(Limit::Url);
     let expected =
         ["ok 200 hello", "err HttpRequestUriTooLong", "err HttpRequestUriTooLong", "err set-path-with-query"];
     assert_eq!(seen.lines(), expected);
@@ -112,51 +112,51 @@ fn url_long() {
 #[test]
 fn instances_bomb() {
     let bomb = private_file(&bombs::with_instances("instances-bomb", &bombs::nothing(), 900));
-    Attack::of("instances-bomb", &bomb).obtain().ended_by(Limit::Instances);
+    Attack::of_component("instances-bomb", &bomb).obtain().assert_ended_by(Limit::Instances);
     let few = private_file(&bombs::with_instances("instances-bomb", &bombs::nothing(), 8));
-    assert_eq!(Attack::of("instances-bomb", &few).obtain().report(), "instantiated");
+    assert_eq!(Attack::of_component("instances-bomb", &few).obtain().report(), "instantiated");
 }
 
 #[test]
 fn memory_bomb() {
     let seen = Attack::new("memory-bomb").obtain();
-    seen.ended_by(Limit::Memory);
+    seen.assert_ended_by(Limit::Memory);
 }
 
 #[test]
 fn memory_bomb_at_start() {
-    Attack::new("memory-bomb-at-start").obtain().ended_by(Limit::Memory);
+    Attack::new("memory-bomb-at-start").obtain().assert_ended_by(Limit::Memory);
 }
 
 #[test]
 fn memory_of_many_instances() {
     let bomb = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(256), 5));
-    Attack::of("memory-of-many-instances", &bomb).obtain().ended_by(Limit::Memory);
+    Attack::of_component("memory-of-many-instances", &bomb).obtain().assert_ended_by(Limit::Memory);
     let small = private_file(&bombs::with_instances("memory-of-many-instances", &bombs::memory(256), 3));
-    assert_eq!(Attack::of("memory-of-many-instances", &small).obtain().report(), "instantiated");
+    assert_eq!(Attack::of_component("memory-of-many-instances", &small).obtain().report(), "instantiated");
 }
 
 #[test]
 fn memory_random_bytes() {
     let seen = Attack::new("memory-random-bytes").obtain();
-    seen.trapped("exceeds").unrefused();
+    seen.assert_trapped("exceeds").assert_not_denied();
 }
 
 #[test]
 fn memory_write_zeroes() {
     for bytes in [u64::MAX, 1 << 40, 1 << 20] {
         let seen = Attack::new("memory-write-zeroes").setting("bytes", bytes).obtain();
-        seen.trapped("check_write").unrefused();
+        seen.assert_trapped("check_write").assert_not_denied();
     }
 }
 
 #[test]
 fn table_elements_bomb() {
     let bomb = private_file(&bombs::with_instances("table-elements-bomb", &bombs::growing_table(), 1));
-    Attack::of("table-elements-bomb", &bomb)
+    Attack::of_component("table-elements-bomb", &bomb)
         .limits(|l| l.table_elements = 50_000)
         .obtain()
-        .ended_by(Limit::TableElements);
+        .assert_ended_by(Limit::TableElements);
 }
 
 /// The pool has slots for so many memories; components that take many of them must not leave other calls without.
@@ -164,8 +164,9 @@ fn table_elements_bomb() {
 fn memories_of_many_calls_leave_enough_for_others() {
     let bomb = private_file(&bombs::with_instances("wall-sleep", &bombs::memory(1), 60));
     let short = |limits: &mut deputy_core::Limits| limits.wall = Span::secs(2);
-    let (many, one) = (Attack::of("wall-sleep", &bomb).limits(short), Attack::new("wall-sleep").limits(short));
-    host().attack(|| {
+    let (many, one) =
+        (Attack::of_component("wall-sleep", &bomb).limits(short), Attack::new("wall-sleep").limits(short));
+    host().during_attack(|| {
         let host = host();
         host.runtime.block_on(async {
             let many = host.sandbox.load(&many.instance).await.unwrap();
@@ -210,9 +211,9 @@ async fn futures_of<F: Future<Output = ()>>(count: usize, make: impl Fn() -> F) 
 fn payload_huge() {
     let limit = |l: &mut deputy_core::Limits| l.payload = ByteSize::kib(64);
     let seen = Attack::new("payload-huge").setting("bytes", (64 << 10) + 1).limits(limit).obtain();
-    seen.ended_by(Limit::Payload);
+    seen.assert_ended_by(Limit::Payload);
     let seen = Attack::new("payload-huge").setting("bytes", 32 << 20).limits(limit).obtain();
-    seen.ended_by(Limit::Payload);
+    seen.assert_ended_by(Limit::Payload);
     let seen = Attack::new("payload-huge").setting("bytes", 64 << 10).limits(limit).obtain();
     assert_eq!(seen.report().len(), 64 << 10);
 }
@@ -220,7 +221,7 @@ fn payload_huge() {
 #[test]
 fn payload_out_of_bounds() {
     let seen = Attack::new("payload-out-of-bounds").obtain();
-    seen.trapped("out of bounds").unrefused();
+    seen.assert_trapped("out of bounds").assert_not_denied();
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn received_many_answers() {
     let server = Server::answering(response(&"x".repeat(50_000)));
     let case = Attack::with_url("received-many-answers", "http", server.port()).setting("count", 4);
     let seen = case.limits(|l| l.received = ByteSize::bytes(120_000)).obtain();
-    seen.over(Limit::Received);
+    seen.assert_over_limit(Limit::Received);
     let lines = seen.lines();
     assert_eq!(lines[..2], ["200 50000 ok", "200 50000 ok"]);
     assert!(lines[2].ends_with(" err other HTTP response body size exceeds limit"), "{lines:?}");
@@ -239,7 +240,7 @@ fn received_many_answers() {
 fn received_tcp() {
     let server = Server::babbling();
     let seen = Attack::with_port("received-tcp", server.port()).limits(|l| l.received = ByteSize::kib(200)).obtain();
-    seen.over(Limit::Received);
+    seen.assert_over_limit(Limit::Received);
     let bytes: usize = seen.report().split(' ').next().unwrap().parse().unwrap();
     assert!(bytes <= 200 << 10, "{bytes}");
 }
@@ -249,7 +250,7 @@ fn requests_many() {
     let server = Server::good();
     let case = Attack::with_url("requests-many", "http", server.port()).setting("count", 6);
     let seen = case.limits(|l| l.requests = 4).obtain();
-    seen.over(Limit::Requests);
+    seen.assert_over_limit(Limit::Requests);
     assert_eq!(seen.lines(), [["ok 200 hello"; 4].as_slice(), &["err ConnectionLimitReached"; 2]].concat());
     assert_eq!(server.heard().len(), 4);
 }
@@ -260,7 +261,7 @@ fn requests_many_connections() {
     let case = Attack::with_port("requests-many-connections", server.port()).setting("count", 6);
     // The look-up of the name is one as well.
     let seen = case.limits(|l| l.requests = 5).obtain();
-    seen.over(Limit::Requests);
+    seen.assert_over_limit(Limit::Requests);
     let lines = seen.lines();
     assert_eq!(lines[..4], ["ok ()"; 4]);
     assert!(lines[4..].iter().all(|line| line.starts_with("err ")), "{lines:?}");
@@ -271,19 +272,19 @@ fn requests_look_ups() {
     let name = host().name(&["127.0.0.1"]);
     let case = Attack::new("requests-look-ups").setting("name", &name).setting("count", 6).tcp(&format!("{name}:443"));
     let seen = case.limits(|l| l.requests = 4).obtain();
-    seen.over(Limit::Requests);
+    seen.assert_over_limit(Limit::Requests);
     assert_eq!(
         seen.lines(),
         [["ok [127.0.0.1]"; 4].as_slice(), &["err \"resolve-addresses access-denied\""; 2]].concat()
     );
-    assert_eq!(host().asked(&name), 4);
+    assert_eq!(host().queries_for(&name), 4);
 }
 
 /// Refusals are bounded, in number and in length; uses of secrets are recorded after them all the same.
 #[test]
 fn requests_refused() {
     let seen = with_hmac("requests-refused").setting("count", 1_000).obtain();
-    seen.over(Limit::Requests);
+    seen.assert_over_limit(Limit::Requests);
     assert!(!seen.report().is_empty());
     let done = |wanted: &str| {
         seen.events.iter().any(|event| {
@@ -337,7 +338,7 @@ fn response_never_ends() {
     let server = Server::endless(head, &[b'x'; 16 * 1024], Duration::ZERO);
     let case = Attack::with_url("response-never-ends", "http", server.port());
     let seen = case.limits(|l| l.response = ByteSize::kib(200)).obtain();
-    seen.over(Limit::Response);
+    seen.assert_over_limit(Limit::Response);
     let report = seen.report();
     let [status, bytes, end] = report.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{report}") };
     assert_eq!((status, end), ("200", "err other HTTP response body size exceeds limit"));
@@ -348,7 +349,7 @@ fn response_never_ends() {
 fn response_announced_huge() {
     let server = Server::stalling("HTTP/1.1 200 OK\r\ncontent-length: 9999999999999\r\n\r\nxxxx");
     let seen = Attack::with_url("response-announced-huge", "http", server.port()).obtain();
-    seen.over(Limit::Response);
+    seen.assert_over_limit(Limit::Response);
     assert_eq!(seen.report(), "err HttpResponseBodySize(None)");
     assert!(seen.took < Duration::from_secs(5), "it was not refused by what it announced");
 }
@@ -357,7 +358,7 @@ fn response_announced_huge() {
 fn secret_operations_many() {
     let case = with_hmac("secret-operations-many").setting("count", 20_000);
     let seen = case.limits(|l| l.secret_operations = 10).obtain();
-    seen.over(Limit::SecretOperations);
+    seen.assert_over_limit(Limit::SecretOperations);
     let lines = seen.lines();
     // To open it was one.
     assert!(lines[..9].iter().all(|line| line.starts_with("ok ")), "{:?}", &lines[..12]);
@@ -372,7 +373,7 @@ fn secret_operations_slow() {
     let case = Attack::new("secret-operations-slow").setting("secret", "key").secret("key", "a key", grant);
     let case = case.setting("count", 1_000).setting("iterations", 1_000_000);
     let seen = case.limits(|l| (l.wall, l.secret_operations) = (Span::secs(1), 1_000)).obtain();
-    seen.ended_by(Limit::Wall).soon_after(Span::secs(1));
+    seen.assert_ended_by(Limit::Wall).assert_soon_after(Span::secs(1));
 }
 
 #[test]
@@ -380,7 +381,7 @@ fn sent_endless_body() {
     let server = Server::swallowing();
     let seen =
         Attack::with_url("sent-endless-body", "http", server.port()).limits(|l| l.sent = ByteSize::kib(200)).obtain();
-    seen.over(Limit::Sent);
+    seen.assert_over_limit(Limit::Sent);
     assert_eq!(seen.lines()[1], "err \"HttpRequestBodySize(None)\"");
 }
 
@@ -397,7 +398,7 @@ fn sent_many_bodies() {
     });
     let case = Attack::with_url("sent-many-bodies", "http", server.port()).setting("bytes", 50_000).setting("count", 4);
     let seen = case.limits(|l| l.sent = ByteSize::bytes(120_000)).obtain();
-    seen.over(Limit::Sent);
+    seen.assert_over_limit(Limit::Sent);
     let lines = seen.lines();
     assert_eq!(lines[..2], ["ok 200 hello", "ok 200 hello"]);
     assert_eq!(lines[2..], ["err HttpRequestBodySize(None)"; 2]);
@@ -407,7 +408,7 @@ fn sent_many_bodies() {
 fn sent_tcp() {
     let server = Server::swallowing();
     let seen = Attack::with_port("sent-tcp", server.port()).limits(|l| l.sent = ByteSize::kib(200)).obtain();
-    seen.over(Limit::Sent);
+    seen.assert_over_limit(Limit::Sent);
     assert!(seen.report().parse::<usize>().unwrap() <= 200 << 10, "{seen:?}");
 }
 
@@ -416,7 +417,7 @@ fn sent_tcp() {
 fn limits_are_per_call() {
     let server = Server::good();
     let case = Attack::with_url("requests-many", "http", server.port()).setting("count", 4).limits(|l| l.requests = 4);
-    host().attack(|| {
+    host().during_attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         for _ in 0..3 {
             assert_eq!(provider.obtained().lines(), ["ok 200 hello"; 4]);

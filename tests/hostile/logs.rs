@@ -74,7 +74,7 @@ fn log_bytes_long_lines() {
 #[test]
 fn log_bytes_no_newline() {
     let seen = Attack::new("log-bytes-no-newline").obtain();
-    assert_eq!(seen.unrefused().report(), "wrote");
+    assert_eq!(seen.assert_not_denied().report(), "wrote");
     assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
     let log = host().log_of_call(seen.call.id);
     assert!(log.lines().count() == 1 && log.len() < 5_000, "{} bytes", log.len());

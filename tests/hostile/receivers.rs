@@ -45,7 +45,7 @@ fn receiver_gets_all_deliveries_and_puts_files() {
         "s3-lab hostile 3 Some(1700003600000) ok",
         "empty hostile 1 Some(1700003600000) ok",
     ];
-    assert_eq!(seen.unrefused().lines(), expected);
+    assert_eq!(seen.assert_not_denied().lines(), expected);
     assert_eq!(seen.files(), ["empty", "report", "s3-lab", "s3-prod"]);
     let outputs = seen.call.result.as_ref().unwrap();
     assert_eq!(outputs.files[&"s3-lab".parse().unwrap()].expose(), [0, 0xff]);
@@ -62,7 +62,7 @@ fn receiver_gets_all_deliveries_and_puts_files() {
 #[test]
 fn output_files_many() {
     let seen = Bound::new("output-files-many").setting("count", 2_000).limits(|l| l.output_files = 10).accept();
-    seen.over(Limit::OutputFiles);
+    seen.assert_over_limit(Limit::OutputFiles);
     assert_eq!(seen.call.log_tail, "ok\ntoo-large over the limit `output-files`");
     assert_eq!(seen.files().len(), 10);
     assert_eq!(end(&seen), (10, 10, AuditOutcome::Done, None));
@@ -72,21 +72,21 @@ fn output_files_many() {
 #[test]
 fn output_bytes_many_files() {
     let seen = Bound::new("output-bytes-many-files").limits(|l| l.output_bytes = ByteSize::bytes(100_000)).accept();
-    seen.over(Limit::OutputBytes);
+    seen.assert_over_limit(Limit::OutputBytes);
     let over = "too-large over the limit `output-bytes`";
     assert_eq!(seen.lines(), ["ok", "ok", over, over, "ok", over]);
     assert_eq!(seen.files(), ["large-0", "large-1", "report", "small"]);
     // A file that is too large for any argument does not even reach the host whole.
     let limits = |l: &mut deputy_core::Limits| (l.argument, l.payload) = (ByteSize::kib(100), ByteSize::kib(1));
     let seen = Bound::new("output-bytes-many-files").limits(limits).accept();
-    seen.ended_by(Limit::Argument);
+    seen.assert_ended_by(Limit::Argument);
 }
 
 #[test]
 fn output_bytes_endless() {
     let limits = |l: &mut deputy_core::Limits| (l.cpu, l.wall) = (Span::secs(5), Span::secs(2));
     let seen = Bound::new("output-bytes-endless").limits(limits).accept();
-    seen.ended_by(Limit::Wall).over(Limit::OutputBytes);
+    seen.assert_ended_by(Limit::Wall).assert_over_limit(Limit::OutputBytes);
     assert_eq!(seen.files(), [""; 0]);
     assert!(seen.events.len() <= 1_002, "{} audit events", seen.events.len());
 }
@@ -94,7 +94,7 @@ fn output_bytes_endless() {
 #[test]
 fn output_path_leaves() {
     let seen = Bound::new("output-path-leaves").accept();
-    seen.refused(&["odd-output-path"]);
+    seen.assert_denied(&["odd-output-path"]);
     let lines = seen.lines();
     assert!(lines.len() > 25 && lines.iter().all(|line| line == "invalid-path"), "{lines:?}");
     assert_eq!(seen.files(), ["report"]);
@@ -106,7 +106,7 @@ fn output_path_leaves() {
 #[test]
 fn output_path_put_twice() {
     let seen = Bound::new("output-path-put-twice").accept();
-    seen.refused(&["output-path-taken"]);
+    seen.assert_denied(&["output-path-taken"]);
     let lines = seen.lines();
     assert_eq!((lines[0].as_str(), lines[2].as_str()), ("ok", "ok"));
     assert_eq!(lines[1], "invalid-path \"conf/a\" was put already, or has to be a file and a directory at once");
@@ -117,7 +117,7 @@ fn output_path_put_twice() {
 #[test]
 fn output_path_file_and_directory() {
     let seen = Bound::new("output-path-file-and-directory").accept();
-    seen.refused(&["output-path-taken"]);
+    seen.assert_denied(&["output-path-taken"]);
     let words: Vec<_> = seen.lines().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(words, ["ok", "invalid-path", "invalid-path", "ok", "invalid-path", "ok"]);
     assert_eq!(seen.files(), ["a", "ab", "d/e", "report"]);
@@ -128,7 +128,7 @@ fn output_path_holds_payload() {
     let given = vec![delivery("s3-prod", 7, KEY.as_bytes())];
     let seen = Bound::new("output-path-holds-payload").given(given).accept();
     // The file itself is the receiver's to name: it can write there what it was given anyway.
-    seen.refused(&["odd-output-path", "output-path-taken"]);
+    seen.assert_denied(&["odd-output-path", "output-path-taken"]);
     assert_eq!(seen.files().len(), 2);
     shows_no_payload(&seen);
     assert!(seen.events.iter().any(|event| format!("{event:?}").contains("[secret s3-prod]")), "{seen:?}");
@@ -137,7 +137,7 @@ fn output_path_holds_payload() {
 #[test]
 fn trap_after_put() {
     let seen = Bound::new("trap-after-put").accept();
-    seen.trapped("unreachable").unrefused();
+    seen.assert_trapped("unreachable").assert_not_denied();
     assert_eq!(end(&seen), (1, PAYLOAD.len() as u64, AuditOutcome::Failed, Some("trap")));
     shows_no_payload(&seen);
 }
@@ -155,10 +155,10 @@ fn error_text_payload() {
 #[test]
 fn cpu_loop_after_put() {
     let seen = Bound::new("cpu-loop-after-put").limits(|l| l.cpu = Span::millis(200)).accept();
-    seen.ended_by(Limit::Cpu);
+    seen.assert_ended_by(Limit::Cpu);
     assert_eq!(end(&seen).2, AuditOutcome::Refused);
     let limits = |l: &mut deputy_core::Limits| (l.cpu, l.wall) = (Span::secs(10), Span::millis(200));
-    Bound::new("cpu-loop-after-put").limits(limits).accept().ended_by(Limit::Wall);
+    Bound::new("cpu-loop-after-put").limits(limits).accept().assert_ended_by(Limit::Wall);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn log_payload() {
     let given = vec![delivery("s3-prod", 7, PAYLOAD.as_bytes()), delivery("api", 1, b"a-bearer-token-of-it")];
     let parts = [KEY, TOKEN, "a-bearer-token-of-it", "YS1iZWFyZXItdG9rZW4tb2YtaXQ="];
     let seen = Bound::new("log-payload").given(given).setting("parts", parts.join("\n")).accept();
-    assert_eq!(seen.unrefused().report(), "wrote");
+    assert_eq!(seen.assert_not_denied().report(), "wrote");
     let log = host().log_of_call(seen.call.id);
     assert!(log.matches("[secret s3-prod]").count() >= 15, "{log}");
     assert!(log.matches("[secret api]").count() >= 6, "{log}");
@@ -180,7 +180,7 @@ fn log_payload() {
 #[test]
 fn outputs_not_allowed_to_provider() {
     let seen = Attack::new("outputs-not-allowed-to-provider").obtain();
-    seen.refused(&["outputs-not-allowed"]);
+    seen.assert_denied(&["outputs-not-allowed"]);
     let told = "denied leaving files is for receivers, and for those while they accept";
     assert_eq!(seen.lines(), [told, told]);
 }
@@ -188,7 +188,7 @@ fn outputs_not_allowed_to_provider() {
 #[test]
 fn outputs_not_allowed_in_bare_question() {
     let bound = Bound::new("outputs-not-allowed-in-bare-question");
-    host().attack(|| {
+    host().during_attack(|| {
         let call = host().runtime.block_on(bound.load().services());
         assert_eq!(call.denials, [PolicyDenial::Outputs]);
         let Ok(Services::Named(names)) = call.result else { panic!("{:?}", call.result) };
@@ -199,7 +199,7 @@ fn outputs_not_allowed_in_bare_question() {
 #[test]
 fn service_name_odd_of_receiver() {
     let bound = Bound::new("service-name-odd-of-receiver");
-    host().attack(|| {
+    host().during_attack(|| {
         let call = host().runtime.block_on(bound.load().services());
         let Err(CallError::Invalid(text)) = call.result else { panic!("{:?}", call.result) };
         assert!(text.len() < 1_000 && !text.chars().any(char::is_control), "{text:?}");
@@ -212,7 +212,7 @@ fn secret_not_granted_to_receiver() {
     let bound = Bound::new("secret-not-granted-to-receiver").setting("name", &name);
     let bound = bound.setting("url", format!("http://{name}:{}", server.port()));
     let seen = bound.setting("address", format!("127.0.0.1:{}", server.port())).accept();
-    seen.refused(&[
+    seen.assert_denied(&[
         "host-not-granted",
         "name-not-granted",
         "secret-not-granted",
@@ -223,13 +223,13 @@ fn secret_not_granted_to_receiver() {
     assert_eq!(lines[0], "err HttpRequestDenied");
     assert!(lines[1..5].iter().all(|line| line.starts_with("err ")), "{lines:?}");
     assert_eq!(lines[5..], ["0 folders", "0 variables"]);
-    assert_eq!((server.heard(), host().asked(&name)), (Vec::<String>::new(), 0));
+    assert_eq!((server.heard(), host().queries_for(&name)), (Vec::<String>::new(), 0));
 }
 
 #[test]
 fn state_of_earlier_accept() {
     let bound = Bound::new("state-of-earlier-accept");
-    host().attack(|| {
+    host().during_attack(|| {
         let receiver = bound.load();
         let first = bound.accepted(&receiver).report();
         assert!(first.starts_with("0 0 "), "{first}");
@@ -246,14 +246,14 @@ fn state_of_earlier_accept() {
 fn deliveries_that_are_larger_than_the_memory_end_the_call() {
     let given = vec![delivery("s3-prod", 7, &vec![b'x'; 8 << 20])];
     let seen = Bound::new("benign-receiver").given(given).limits(|l| l.memory = ByteSize::mib(4)).accept();
-    seen.ended_by(Limit::Memory);
+    seen.assert_ended_by(Limit::Memory);
     assert_eq!(seen.files(), [""; 0]);
 }
 
 #[test]
 fn receiver_and_provider_are_not_interchangeable() {
     let (provider, receiver) = (Bound::new("benign"), Attack::new("benign-receiver"));
-    let (one, other) = host().attack(|| {
+    let (one, other) = host().during_attack(|| {
         host().runtime.block_on(async {
             let one = host().sandbox.load_receiver(&provider.plan).await.map(drop);
             (one, host().sandbox.load(&receiver.instance).await.map(drop))
@@ -269,7 +269,7 @@ fn receiver_and_provider_are_not_interchangeable() {
 fn receiver_with_another_digest_is_refused() {
     let mut bound = Bound::new("benign-receiver");
     bound.plan.sha256 = Some("0".repeat(64).parse().unwrap());
-    let loaded = host().attack(|| host().runtime.block_on(host().sandbox.load_receiver(&bound.plan)));
+    let loaded = host().during_attack(|| host().runtime.block_on(host().sandbox.load_receiver(&bound.plan)));
     assert!(matches!(loaded, Err(LoadError::Digest { .. })));
 }
 

@@ -59,7 +59,7 @@ impl Bound {
 
     /// Calls `accept`.
     pub(crate) fn accept(self) -> AttackReport<Outputs> {
-        host().attack(|| self.accepted(&self.load()))
+        host().during_attack(|| self.accepted(&self.load()))
     }
 
     /// A call of a receiver that is loaded. For use within [`Host::attack`](crate::harness::Host::attack).

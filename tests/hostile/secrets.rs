@@ -72,7 +72,7 @@ fn signed(line: &str) -> Option<(Value, String)> {
 
 #[track_caller]
 fn all_denied(seen: &AttackReport, code: &str, count: usize) {
-    seen.refused(&[code]);
+    seen.assert_denied(&[code]);
     let lines = seen.lines();
     assert_eq!(lines.len(), count);
     assert!(lines.iter().all(|line| line.starts_with("denied ")), "{lines:#?}");
@@ -114,7 +114,7 @@ fn operation_not_granted() {
         if matches!(grant.purpose(), Some(SecretPurpose::Jwt(_) | SecretPurpose::Sign(_))) {
             codes.insert("algorithm-not-granted");
         }
-        seen.refused(&codes.into_iter().collect::<Vec<_>>());
+        seen.assert_denied(&codes.into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -125,7 +125,7 @@ fn scopes(guest: &str, scopes: &[String], code: &str) {
     all_denied(&case.obtain(), code, scopes.len());
     // The same guest with what is granted.
     let case = with(guest, AWS_KEY, sigv4()).setting("scopes", format!("{}/eu-west-1/sts", day(0)));
-    assert!(case.obtain().unrefused().report().starts_with("ok "));
+    assert!(case.obtain().assert_not_denied().report().starts_with("ok "));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn day_not_granted() {
 #[test]
 fn service_scope_malformed() {
     let seen = with("service-scope-malformed", AWS_KEY, sigv4()).setting("day", day(0)).obtain();
-    let lines = seen.unrefused().lines();
+    let lines = seen.assert_not_denied().lines();
     assert_eq!(lines.len(), 13);
     assert!(lines.iter().all(|line| line.starts_with("invalid ")), "{lines:#?}");
 }
@@ -203,7 +203,7 @@ fn operation_derives_key() {
     assert!(yielded.contains(hex(&mac(&key, text.as_bytes())).as_str()));
     assert!(yielded.contains(hex(&mac(b"another key", today.as_bytes())).as_str()));
     assert!(yielded.contains("readable"));
-    seen.refused(
+    seen.assert_denied(
         &["algorithm-not-granted", "operation-not-granted", "region-not-granted", "service-not-granted"]
             .into_iter()
             .filter(|code| seen.call.denials.iter().any(|refusal| refusal.code() == *code))
@@ -221,7 +221,7 @@ fn with_claims(guest: &str, claims: &[String]) -> AttackReport {
 #[test]
 fn algorithm_not_granted() {
     let seen = with("algorithm-not-granted", &ed25519(), jwt()).setting("claims", claims()).obtain();
-    seen.refused(&["algorithm-not-granted"]);
+    seen.assert_denied(&["algorithm-not-granted"]);
     let lines = seen.lines();
     assert!(lines[0].starts_with("denied ") && lines[1].starts_with("denied "), "{lines:#?}");
     assert_eq!(signed(&lines[2]).unwrap().0["alg"], "EdDSA");
@@ -231,7 +231,7 @@ fn algorithm_not_granted() {
 fn algorithm_not_granted_bare() {
     let grant = only(SecretPurpose::Sign(vec![SignatureAlgorithm::EdDsa]));
     let seen = with("algorithm-not-granted-bare", &ed25519(), grant).obtain();
-    seen.refused(&["algorithm-not-granted"]);
+    seen.assert_denied(&["algorithm-not-granted"]);
     let lines = seen.lines();
     assert!(
         lines[0].starts_with("denied ") && lines[1].starts_with("denied ") && lines[2].starts_with("ok "),
@@ -296,7 +296,7 @@ fn issuer_not_granted() {
     let odd =
         ["null", "[\"deputy\"]", "{\"deputy\":1}", "1"].map(|issuer| self::claims().replace("\"deputy\"", issuer));
     let seen = with_claims("issuer-not-granted", &odd);
-    assert!(seen.unrefused().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
+    assert!(seen.assert_not_denied().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
 }
 
 #[test]
@@ -325,13 +325,13 @@ fn lifetime_not_granted() {
         r#"{"iss":"deputy","aud":"https://sts.test"}"#.to_owned(),
     ];
     let seen = with_claims("lifetime-not-granted", &odd);
-    assert!(seen.unrefused().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
+    assert!(seen.assert_not_denied().lines().iter().all(|line| line.starts_with("invalid ")), "{seen:?}");
 }
 
 #[test]
 fn algorithm_in_key_id() {
     let seen = with("algorithm-in-key-id", &ed25519(), jwt()).setting("claims", claims()).obtain();
-    let lines = seen.unrefused().lines();
+    let lines = seen.assert_not_denied().lines();
     assert_eq!(lines.len(), 5);
     assert!(lines[4].starts_with("invalid ") && lines[4].len() < 300, "{:.100}", lines[4]);
     for line in &lines[..4] {

@@ -24,7 +24,7 @@ fn fleet(server: &StandIn, lifetime: &str) -> Fleet {
     let coordinator = format!("calls = {CALLS}");
     let fleet = Fleet::new(u32::try_from(PER_SECOND * 60).unwrap(), u32::try_from(BURST).unwrap(), &coordinator);
     let fleet = fleet.with("web", INSTANCES, &server.endpoint(), &format!("lifetime = \"{lifetime}\""));
-    fleet.home.hide(CANARY);
+    fleet.home.register_secret(CANARY);
     fleet
 }
 
@@ -35,7 +35,7 @@ fn start(fleet: &Fleet) -> RunningCoordinator<'_> {
     command.env("LD_PRELOAD", tool("libfaketime.so").unwrap()).env("FAKETIME_TIMESTAMP_FILE", offset(fleet));
     command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1");
     let running = RunningCoordinator::start_as(&fleet.home, command);
-    running.until("it has started", || fleet.has_started());
+    running.wait_until("it has started", || fleet.has_started());
     fleet.wait_until_ready(&running);
     running
 }
@@ -78,7 +78,7 @@ fn clock_two_hours_ahead_obtains_each_lease_once() {
 
     set(&fleet, 7200);
     let begun = Instant::now();
-    running.until("it was told", || told(&running, &[7200]));
+    running.wait_until("it was told", || told(&running, &[7200]));
     let now = fleet.status()["now"].as_str().unwrap().to_owned();
     assert!(log::millis_between(&before, &now) >= 7_200_000, "{before} {now}");
     fleet.wait_until_ready(&running);
@@ -102,8 +102,8 @@ fn clock_an_hour_behind_delays_no_renewal() {
     let fleet = fleet(&server, "20s");
     let running = start(&fleet);
     set(&fleet, -3600);
-    running.until("it was told", || told(&running, &[-3600]));
-    running.until("each was called again", || fleet.names().all(|name| server.calls_of(name).len() >= 2));
+    running.wait_until("it was told", || told(&running, &[-3600]));
+    running.wait_until("each was called again", || fleet.names().all(|name| server.calls_of(name).len() >= 2));
     let mut latest = Duration::ZERO;
     for name in fleet.names() {
         let calls = server.calls_of(name);
@@ -116,7 +116,7 @@ fn clock_an_hour_behind_delays_no_renewal() {
 
     let calls = server.calls().len();
     set(&fleet, 0);
-    running.until("that was told", || told(&running, &[-3600, 3600]));
+    running.wait_until("that was told", || told(&running, &[-3600, 3600]));
     fleet.wait_until_ready(&running);
     let again = server.calls().len() - calls;
     assert!((INSTANCES..=2 * INSTANCES).contains(&again), "{again} calls");

@@ -73,8 +73,8 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
     let server = StandIn::generous();
     let fleet = fleet(&server, "key = { file = \"secrets/state-key\" }");
     fleet.home.put_secret("state-key", &right);
-    fleet.home.hide(&right);
-    fleet.home.hide(&wrong);
+    fleet.home.register_secret(&right);
+    fleet.home.register_secret(&wrong);
     let running = RunningCoordinator::start(&fleet.home);
     fleet.wait_until_ready(&running);
     let before = given(&fleet);
@@ -88,7 +88,7 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
         }
         let mut refused = RunningCoordinator::start_unseen(&fleet.home);
         assert_eq!(refused.end(), Some(1));
-        let said = refused.complaint();
+        let said = refused.last_error();
         assert!(said.contains(why), "{said}");
         assert_eq!(contents(&fleet.home.path("state")), state);
     }
@@ -104,7 +104,7 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
 
 fn fleet(server: &StandIn, coordinator: &str) -> Fleet {
     let fleet = Fleet::new(6000, 20, coordinator).with("web", INSTANCES, &server.endpoint(), "lifetime = \"1h\"");
-    fleet.home.hide(CANARY);
+    fleet.home.register_secret(CANARY);
     fleet
 }
 

@@ -33,7 +33,7 @@ const SHORT: &str = "lifetime = \"8s\"\nrenew = { ratio = 0.5, jitter = 0.1 }\nr
 fn disk_that_stays_full_publishes_unsaved_leases() {
     let server = StandIn::generous();
     let fleet = Fleet::new(6000, 20, "").with("web", 3, &server.endpoint(), SHORT);
-    fleet.home.hide(CANARY);
+    fleet.home.register_secret(CANARY);
     let mut disk = Namespace::with_small_disk(&fleet.home.path("state"), "4m");
     let running = start(&fleet, &disk);
     fleet.wait_until_ready(&running);
@@ -42,7 +42,7 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
     // Each of these is two leases later than the last one that could be saved. Each was given out unsaved, not all at once:
     // an instance that holds the next lease already shows that one.
     let mut unsaved = std::collections::BTreeSet::new();
-    running.until("later leases", || {
+    running.wait_until("later leases", || {
         let status = fleet.status();
         let instances = status["instances"].as_array().unwrap();
         assert!(instances.iter().all(|instance| instance["ready"] == true), "one has no lease: {status}");
@@ -51,14 +51,14 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
         unsaved.extend(instances.iter().filter(is_unsaved).map(|instance| instance["name"].to_string()));
         leases(&fleet).iter().zip(&before).all(is_late) && unsaved.len() == instances.len()
     });
-    running.until("status says so", || {
+    running.wait_until("status says so", || {
         let said = fleet.home.deputy(&["status", "web-000"]).ends_with(exit::OK).stdout;
         said.contains("unsaved") && said.contains("no room")
     });
     assert!(running.log().contains("a lease is given out unsaved"));
     let unsaved = fleet.issued("web-000").revision;
     disk.empty();
-    running.until("all is saved", || {
+    running.wait_until("all is saved", || {
         fleet.status()["instances"].as_array().unwrap().iter().all(|instance| instance["unsaved"].is_null())
     });
     fleet.metrics();
@@ -71,7 +71,7 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
 fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Namespace), why: &str) {
     let server = StandIn::generous();
     let fleet = Fleet::new(6000, 20, "").with("web", 3, &server.endpoint(), POLICY);
-    fleet.home.hide(CANARY);
+    fleet.home.register_secret(CANARY);
     let mut disk = Namespace::with_small_disk(&fleet.home.path("state"), "4m");
     let running = start(&fleet, &disk);
     fleet.wait_until_ready(&running);
@@ -79,13 +79,13 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     harm(&mut disk);
     let (before, calls) = (leases(&fleet), server.calls().len());
     let given = fleet.issued("web-000");
-    running.until("every instance has something that it can't save", || {
+    running.wait_until("every instance has something that it can't save", || {
         let status = fleet.status();
         let instances = status["instances"].as_array().unwrap().iter();
         let reason = |instance: &Value| instance["reason"].as_str().unwrap().to_owned();
         instances.map(reason).all(|reason| reason.contains("saving it failed") && reason.contains(why))
     });
-    running.until("that was tried again", || failed_saves(&running).len() >= 9);
+    running.wait_until("that was tried again", || failed_saves(&running).len() >= 9);
     let failed = failed_saves(&running);
     assert!(failed.iter().all(|line| line.field("error").contains(why)), "{failed:?}");
     assert_eq!(server.calls().len(), calls + 3, "nobody is called again for what can't be kept");
@@ -96,7 +96,8 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     fleet.metrics();
 
     mend(&mut disk);
-    running.until("all goes on", || leases(&fleet).iter().zip(&before).all(|(now, old)| now.revision > old.revision));
+    running
+        .wait_until("all goes on", || leases(&fleet).iter().zip(&before).all(|(now, old)| now.revision > old.revision));
     assert_ne!(fleet.issued("web-000"), given);
     for name in fleet.names() {
         let lines = log::lines(&running);
@@ -111,7 +112,7 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     running.kill();
     let mut refused = RunningCoordinator::start_as(&fleet.home, disk.enter(&fleet.home.command()));
     assert_eq!(refused.end(), Some(1));
-    let said = refused.complaint();
+    let said = refused.last_error();
     assert!(said.contains(why), "{said}");
     mend(&mut disk);
     let running = start(&fleet, &disk);
@@ -125,7 +126,7 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
 /// Starts it where the small disk is.
 fn start<'f>(fleet: &'f Fleet, disk: &Namespace) -> RunningCoordinator<'f> {
     let running = RunningCoordinator::start_as(&fleet.home, disk.enter(&fleet.home.command()));
-    running.until("it has started", || fleet.has_started());
+    running.wait_until("it has started", || fleet.has_started());
     running
 }
 

@@ -31,7 +31,7 @@ impl Fleet {
         let [health] = free_ports().unwrap();
         let mut home = s3::with_key(TestEnvironment::new(), Seaweed::SECRET_KEY);
         let socket = home.path("control.sock").display().to_string();
-        home.put_first(&format!(
+        home.prepend(&format!(
             "audit = \"audit.jsonl\"\n\
              [coordinator]\ncontrol = \"{socket}\"\nhealth = \"127.0.0.1:{health}\"\n{coordinator}\n\
              [upstreams.default]\ncalls-per-minute = {per_minute}\nburst = {burst}\n"
@@ -46,7 +46,7 @@ impl Fleet {
         let instance = |name: &String| {
             format!("[instances.{name}]\ncomponent = {component:?}\n{}\n", s3::lines(name, endpoint, lines))
         };
-        self.home.add(&names.iter().map(instance).collect::<String>());
+        self.home.append(&names.iter().map(instance).collect::<String>());
         self.names.extend(names);
         self
     }
@@ -66,14 +66,14 @@ impl Fleet {
             // are found as well that were given to nobody here.
             let mut parts = parsed[part].as_str().unwrap().split('.').filter(|part| part.len() >= 20).peekable();
             assert!(parts.peek().is_some(), "{part} is too short to be looked for");
-            parts.for_each(|part| self.home.hide(part));
+            parts.for_each(|part| self.home.register_secret(part));
         }
         IssuedTokens { revision: run.json()["revision"].as_u64().unwrap(), payload }
     }
 
     /// Asks the coordinator something, by its socket: a large configuration need not be read for each question.
     pub(crate) fn run_command(&self, args: &[&str]) -> CommandOutput {
-        self.home.ask(&[args, &["--socket", &self.socket]].concat())
+        self.home.run_unchecked(&[args, &["--socket", &self.socket]].concat())
     }
 
     /// Whether it answers, and has loaded its components.
@@ -90,7 +90,7 @@ impl Fleet {
     /// Waits until every instance has a lease that is good.
     #[track_caller]
     pub(crate) fn wait_until_ready(&self, running: &RunningCoordinator<'_>) {
-        running.until("all are ready", || self.status()["ready"] == true);
+        running.wait_until("all are ready", || self.status()["ready"] == true);
     }
 
     /// Has everybody told of it who may be: operators, probes, scrapers. Gives what the scrapers got.
@@ -104,7 +104,7 @@ impl Fleet {
         for path in ["/livez", "/readyz", "/metrics"] {
             text = get(self.health, path).unwrap().body;
             assert!(!text.is_empty(), "{path} says nothing");
-            self.home.said("who-probed", &text);
+            self.home.record_output("who-probed", &text);
         }
         text
     }

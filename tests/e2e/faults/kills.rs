@@ -64,7 +64,7 @@ fn rotate(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u
     let running = RunningCoordinator::start(&fleet.home);
     fleet.wait_until_ready(&running);
     let last: BTreeMap<_, _> = revisions(fleet);
-    running.until("every instance has rotated four times more, and all of them two hundred times", || {
+    running.wait_until("every instance has rotated four times more, and all of them two hundred times", || {
         let now = revisions(fleet);
         now.values().sum::<u64>() >= ROTATIONS && last.iter().all(|(name, revision)| now[name] >= revision + 4)
     });

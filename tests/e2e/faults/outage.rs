@@ -37,11 +37,11 @@ fn outage_causes_no_gap_for_leases_that_outlive_it() {
 
     // As new as it can be, for it has to outlive what comes.
     let revision = running.revision("long-000");
-    running.until("the next lease", || running.revision("long-000") > revision);
+    running.wait_until("the next lease", || running.revision("long-000") > revision);
     let (outage, samples) = while_asking(&fleet, Duration::from_millis(100), || {
         let begun = Instant::now();
         drop(seaweed);
-        running.until("everybody has tried in vain, and some have nothing left", || all_failed(&fleet));
+        running.wait_until("everybody has tried in vain, and some have nothing left", || all_failed(&fleet));
         assert!(used(&before.payload, "during").is_err());
         let surviving = fleet.issued("long-000");
         fleet.metrics();
@@ -49,7 +49,7 @@ fn outage_causes_no_gap_for_leases_that_outlive_it() {
         let outage = begun.elapsed();
         // Good until a minute after it was obtained, also for the server that did not give it out.
         assert_eq!(used(&surviving.payload, "surviving").unwrap(), "written with obtained credentials\n");
-        running.until("all are well again", || all_well(&fleet, surviving.revision));
+        running.wait_until("all are well again", || all_well(&fleet, surviving.revision));
         let after = fleet.issued("long-000");
         assert!(after.revision > surviving.revision, "{after:?}");
         assert_eq!(used(&after.payload, "after").unwrap(), "written with obtained credentials\n");

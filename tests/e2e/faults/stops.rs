@@ -17,15 +17,15 @@ fn fleet(server: &StandIn, shutdown: &str) -> Fleet {
     let coordinator = format!("shutdown = \"{shutdown}\"");
     let fleet = Fleet::new(6000, 20, &coordinator).with("slow", 1, &server.endpoint(), "lifetime = \"1h\"");
     let fleet = fleet.with("web", 1, &server.endpoint(), "lifetime = \"1h\"");
-    fleet.home.hide(CANARY);
+    fleet.home.register_secret(CANARY);
     fleet
 }
 
 /// Starts, and ends with two signals while `slow-000` is called. Gives how long the end took.
 fn stopped_during_a_call(fleet: &Fleet, server: &StandIn) -> Duration {
     let running = RunningCoordinator::start(&fleet.home);
-    running.until("the call", || server.calls_of("slow-000").len() == 1);
-    running.until("the other lease", || running.revision("web-000") == 1);
+    running.wait_until("the call", || server.calls_of("slow-000").len() == 1);
+    running.wait_until("the other lease", || running.revision("web-000") == 1);
     fleet.metrics();
     let begun = Instant::now();
     running.signal("TERM");
@@ -83,7 +83,7 @@ fn paused_server_delays_no_other_upstream() {
     let limits = "lifetime = \"2s\"\nretry = { floor = \"100ms\", most = \"1s\" }\nlimits = { first-byte = \"3s\" }";
     let fleet = Fleet::new(6000, 40, "calls = 4").with("web", OTHERS, &server.endpoint(), policy);
     let fleet = fleet.with("hanging", 1, &hanging.endpoint(), limits);
-    fleet.home.hide(CANARY);
+    fleet.home.register_secret(CANARY);
     let running = RunningCoordinator::start(&fleet.home);
     fleet.wait_until_ready(&running);
 

@@ -29,12 +29,12 @@ fn started(server: &StandIn, per_minute: u32, burst: u32) -> (Vec<Call>, Duratio
     let lines = "lifetime = \"1h\"";
     let fleet = Fleet::new(per_minute, burst, &format!("calls = {CALLS}"));
     let fleet = fleet.with("web", INSTANCES, &server.endpoint(), lines);
-    fleet.home.hide(CANARY);
+    fleet.home.register_secret(CANARY);
     let running = RunningCoordinator::start_unseen(&fleet.home);
-    running.until("the first call", || !server.calls().is_empty());
+    running.wait_until("the first call", || !server.calls().is_empty());
     let begun = Instant::now();
     let mut waited = false;
-    running.until("all are ready", || {
+    running.wait_until("all are ready", || {
         // An answer is long, and takes a while.
         thread::sleep(Duration::from_millis(200));
         let status = fleet.status();

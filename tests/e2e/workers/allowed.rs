@@ -10,15 +10,16 @@ use crate::deputy::exit;
 fn site(component: &str, lines: &str) -> TestSite {
     let mut site = TestSite::new("").instance("odd", "hostile", &[GROUP]);
     let component = guest(component).unwrap();
-    site.home
-        .add(&format!("[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"odd\"]\n{lines}\n"));
+    site.home.append(&format!(
+        "[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"odd\"]\n{lines}\n"
+    ));
     site
 }
 
 /// Waits until the worker says that `app` failed for this reason.
 fn until_failed(worker: &RunningWorker<'_>, why: &str) {
     let reason = || worker.status()?["receivers"][0]["trouble"]["message"].as_str().map(str::to_owned);
-    worker.until(why, || reason().is_some_and(|reason| reason.contains(why)));
+    worker.wait_until(why, || reason().is_some_and(|reason| reason.contains(why)));
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn limits_of_the_coordinator_end_a_receiver() {
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     until_failed(&worker, "over the limit `cpu`");
-    coordinator.until("the coordinator shows it", || {
+    coordinator.wait_until("the coordinator shows it", || {
         site.only_worker()["applied"][0]["failure"].as_str().is_some_and(|why| why.contains("over the limit `cpu`"))
     });
     assert!(!site.link("worker", "app").exists(), "what it put before is nobody's");
@@ -37,7 +38,7 @@ fn limits_of_the_coordinator_end_a_receiver() {
 
     // Other limits are another binding, which is tried as any other is.
     site.home.edit("limits = { cpu = \"300ms\" }", "limits = { wall = \"400ms\" }");
-    site.ask(&["reload"]).ends_with(exit::OK);
+    site.run_command(&["reload"]).ends_with(exit::OK);
     until_failed(&worker, "over the limit `wall`");
 }
 
@@ -57,7 +58,7 @@ fn denial_of_a_receiver_says_it_cannot_be_granted() {
     let site = site("secret-not-granted-to-receiver", settings);
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until("it has left its report", || site.link("worker", "app").join("report").exists());
+    worker.wait_until("it has left its report", || site.link("worker", "app").join("report").exists());
     let log = worker.log();
     for code in ["host-not-granted", "name-not-granted", "socket-not-granted", "secret-not-granted"] {
         let line = log.lines().find(|line| line.contains(code)).unwrap_or_else(|| panic!("{code}: {log}"));

@@ -40,7 +40,7 @@ impl Machine {
         s3::put_key(&site.home, Seaweed::SECRET_KEY);
         let (provider, receiver) = (guest("s3-sts").unwrap(), guest("aws-credentials").unwrap());
         let lines = s3::lines("s3", &at, &format!("deliver-to = [\"{GROUP}\"]"));
-        site.home.add(&format!(
+        site.home.append(&format!(
             "[instances.s3]\ncomponent = {provider:?}\n{lines}\n\
              [groups.{GROUP}.receivers.aws]\ncomponent = {receiver:?}\ninstances = [\"s3\"]\n\
              settings = {{ region = \"us-east-1\", \"endpoint.s3\" = \"{at}\", \"profile.s3\" = \"lab\" }}\n"
@@ -65,7 +65,7 @@ impl Machine {
         let published: Value = serde_json::from_str(&fs::read_to_string(self.file("s3.json")).ok()?).unwrap();
         for part in ["SecretAccessKey", "SessionToken"] {
             let value = published[part].as_str().unwrap();
-            self.site.home.hide(&value[..value.len().min(40)]);
+            self.site.home.register_secret(&value[..value.len().min(40)]);
         }
         Some(published["AccessKeyId"].as_str().unwrap().to_owned())
     }
@@ -137,13 +137,13 @@ fn worker_serves_the_aws_cli_through_a_rotation() {
     let machine = Machine::new();
     let coordinator = machine.site.coordinator();
     let worker = machine.site.worker("worker");
-    worker.until("the first is published", || machine.key().is_some());
+    worker.wait_until("the first is published", || machine.key().is_some());
     let (ways, first) = (machine.ways(), machine.key().unwrap());
     for way in &ways {
         machine.works(way, &first, 1);
     }
-    machine.site.ask(&["renew", "s3"]).ends_with(exit::OK);
-    worker.until("the second is published", || machine.key().as_ref() != Some(&first));
+    machine.site.run_command(&["renew", "s3"]).ends_with(exit::OK);
+    worker.wait_until("the second is published", || machine.key().as_ref() != Some(&first));
     let second = machine.key().unwrap();
     // All of it is the worker's by now.
     coordinator.kill();

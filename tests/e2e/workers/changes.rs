@@ -12,7 +12,7 @@ use crate::deputy::exit;
 
 #[test]
 fn delivery_change_withdraws_and_publishes() {
-    let site = TestSite::usual("").instance("extra", "any", &[GROUP]);
+    let site = TestSite::standard("").instance("extra", "any", &[GROUP]);
     let _coordinator = site.coordinator();
     let component = guest("files").unwrap();
     let mine = format!(
@@ -22,40 +22,40 @@ fn delivery_change_withdraws_and_publishes() {
     );
     site.configure("worker", &mine);
     let worker = site.worker("worker");
-    worker.until_published("mine", "extra", 1);
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("mine", "extra", 1);
+    worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     let head = "[instances.extra]\nservice = \"any\"\n";
     let delivered = format!("{head}deliver-to = [{GROUP:?}]\n");
     for (before, after, number) in [(delivered.as_str(), head, 0), (head, &delivered, 1)] {
         site.home.edit(before, after);
-        site.ask(&["reload"]).ends_with(exit::OK);
-        worker.until_published("mine", "extra", number);
-        assert_eq!(worker.number("mine", "creds"), 1);
+        site.run_command(&["reload"]).ends_with(exit::OK);
+        worker.wait_until_published("mine", "extra", number);
+        assert_eq!(worker.published_number("mine", "creds"), 1);
         let held = worker.status().unwrap()["instances"].as_array().unwrap().len();
         assert_eq!(held, 1 + usize::try_from(number).unwrap());
     }
     assert_eq!(worker.stop(), Some(exit::OK));
     site.home.edit(&delivered, head);
-    site.ask(&["reload"]).ends_with(exit::OK);
+    site.run_command(&["reload"]).ends_with(exit::OK);
     // It learns of it when it comes back.
-    let worker = site.again("worker");
-    worker.until_published("mine", "extra", 0);
+    let worker = site.restart_worker("worker");
+    worker.wait_until_published("mine", "extra", 0);
     assert_eq!(watcher.saw().numbers["creds"], [1]);
 }
 
 #[test]
 fn receivers_of_a_group_come_and_go_with_their_files() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     site.home.edit("receivers.app]\n", "receivers.later]\n");
     site.home.edit("receivers.app.settings]\n", "receivers.later.settings]\n");
-    site.ask(&["reload"]).ends_with(exit::OK);
-    worker.until_published("later", "creds", 1);
-    worker.until("the one before is gone", || !site.link("worker", "app").exists());
-    worker.until("nothing of it is left", || {
+    site.run_command(&["reload"]).ends_with(exit::OK);
+    worker.wait_until_published("later", "creds", 1);
+    worker.wait_until("the one before is gone", || !site.link("worker", "app").exists());
+    worker.wait_until("nothing of it is left", || {
         !site.home.path("secrets/worker/.app").exists() || {
             fs::read_dir(site.home.path("secrets/worker/.app"))
                 .unwrap()
@@ -66,7 +66,7 @@ fn receivers_of_a_group_come_and_go_with_their_files() {
 
 #[test]
 fn hook_command_runs_once_per_published_unit() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let told = site.home.path("secrets/told");
     // It reads what it is told of, and leaves it for the test.
@@ -84,21 +84,22 @@ fn hook_command_runs_once_per_published_unit() {
         let text = fs::read_to_string(&told).unwrap_or_default();
         text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect::<Vec<_>>()
     };
-    worker.until("the first", || lines().len() == 1);
-    site.give("creds", 2);
-    worker.until("the second", || lines().len() == 2);
+    worker.wait_until("the first", || lines().len() == 1);
+    site.publish_numbered("creds", 2);
+    worker.wait_until("the second", || lines().len() == 2);
     for (line, number) in lines().iter().zip(1..) {
         assert!(line.contains(&format!(" creds {number} ")) && line.ends_with(" app creds"), "{line}");
     }
     // It was told of this unit already.
     let hook = || worker_hook(&worker.status().unwrap());
-    worker.until("that is noted", || hook() == Some((false, None)));
+    worker.wait_until("that is noted", || hook() == Some((false, None)));
     assert_eq!(worker.stop(), Some(exit::OK));
-    let worker = site.again("worker");
-    worker.until("it has applied it", || worker.status().is_some_and(|it| it["receivers"][0]["state"] == "applied"));
-    worker.until_link("connected");
-    site.give("creds", 3);
-    worker.until("the third", || lines().len() == 3);
+    let worker = site.restart_worker("worker");
+    worker
+        .wait_until("it has applied it", || worker.status().is_some_and(|it| it["receivers"][0]["state"] == "applied"));
+    worker.wait_for_link("connected");
+    site.publish_numbered("creds", 3);
+    worker.wait_until("the third", || lines().len() == 3);
     assert!(lines()[2].contains(" creds 3 "), "{:?}", lines());
 }
 
@@ -110,22 +111,22 @@ fn worker_hook(status: &serde_json::Value) -> Option<(bool, Option<String>)> {
 
 #[test]
 fn hook_failure_is_reported_and_keeps_the_unit() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     site.configure("worker", "[receivers.app]\non-change = { command = [\"/bin/false\"] }");
     let worker = site.worker("worker");
-    worker.until("it is told", || {
+    worker.wait_until("it is told", || {
         let status = worker.status();
         status.is_some_and(|status| worker_hook(&status).is_some_and(|(_, error)| error.is_some()))
     });
-    assert_eq!(worker.number("app", "creds"), 1);
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    assert_eq!(worker.published_number("app", "creds"), 1);
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
 }
 
 #[test]
 fn hook_signal_arrives_after_the_unit() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let (pid_file, heard) = (site.home.path("app.pid"), site.home.path("secrets/heard"));
     let unit = site.link("worker", "app");
@@ -152,8 +153,8 @@ while True:
     let worker = site.worker("worker");
     let last = || fs::read_to_string(&heard).unwrap_or_default().lines().last().unwrap_or_default().to_owned();
     for number in 1..=3 {
-        site.give("creds", number);
-        worker.until("it has heard of it", || last().contains(&format!(" creds {number} ")));
+        site.publish_numbered("creds", number);
+        worker.wait_until("it has heard of it", || last().contains(&format!(" creds {number} ")));
     }
     assert_eq!(Unit::read(&unit).unwrap().unwrap().0["creds"], last());
     workload.kill().unwrap();

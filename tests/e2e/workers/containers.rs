@@ -34,7 +34,7 @@ fn in_pod(program: &Command, output: &Path, secrets: &Path, join: &Path) -> Comm
 
 #[test]
 fn volumes_of_kubernetes_are_taken_as_they_are() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let join = site.token(GROUP, &[]);
     let (output, secrets) = (site.home.path("secrets/pod"), site.home.path("secrets/volume"));
@@ -47,7 +47,7 @@ fn volumes_of_kubernetes_are_taken_as_they_are() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 
     let worker = site.worker_as("pod", in_pod(&site.command("pod"), &output, &secrets, &join));
-    worker.until("it is applied", || {
+    worker.wait_until("it is applied", || {
         worker.status().is_some_and(|status| status["ready"] == true && status["receivers"][0]["state"] == "applied")
     });
     assert_eq!(worker.stop(), Some(exit::OK));

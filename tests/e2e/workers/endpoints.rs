@@ -23,12 +23,12 @@ print(session.get_credentials().get_frozen_credentials().access_key)
 
 #[test]
 fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     site.configure("worker", "[endpoints.socket]");
     let (worker, closed) = (site.worker("worker"), site.worker("closed"));
-    worker.until_published("app", "creds", 1);
-    closed.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
+    closed.wait_until_published("app", "creds", 1);
     // The worker has it all: nobody else is asked.
     coordinator.kill();
     let deputy = |worker: &str, args: &[&str]| {
@@ -48,7 +48,7 @@ fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
     // A socket that shows how a worker stands gives out nothing, unless its operator wants that.
     let run = deputy("closed", &["get", "creds", "--reveal", "--wait", "0s"]);
     assert!(!run.status.success() && run.stdout.is_empty(), "{run:?}");
-    assert!(closed.told().contains("creds"));
+    assert!(closed.published_files().contains("creds"));
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn worker_endpoint_serves_boto3_through_a_rotation() {
         let parsed: serde_json::Value = serde_json::from_str(&payload).unwrap();
         for part in ["SecretAccessKey", "SessionToken"] {
             let value = parsed[part].as_str().unwrap();
-            site.home.hide(&value[..value.len().min(40)]);
+            site.home.register_secret(&value[..value.len().min(40)]);
         }
-        site.give_text("s3", &payload);
+        site.publish_text("s3", &payload);
         parsed["AccessKeyId"].as_str().unwrap().to_owned()
     };
     let first = give();
@@ -75,7 +75,7 @@ fn worker_endpoint_serves_boto3_through_a_rotation() {
     );
     let worker = site.worker("worker");
     let revision = || worker.status().map_or(0, |it| it["instances"][0]["revision"].as_u64().unwrap_or(0));
-    worker.until("it holds the first", || revision() == 1);
+    worker.wait_until("it holds the first", || revision() == 1);
     let instance: InstanceName = "s3".parse().unwrap();
     let uri = format!("http://{listen}{}", AwsEndpoint::path(&instance));
     let endpoint = servers::seaweed().endpoint();
@@ -86,7 +86,7 @@ fn worker_endpoint_serves_boto3_through_a_rotation() {
     ];
     assert_eq!(boto(OBJECT, &environment).unwrap().trim(), first);
     let second = give();
-    worker.until("it holds the second", || revision() == 2);
+    worker.wait_until("it holds the second", || revision() == 2);
     coordinator.kill();
     assert_eq!(boto(OBJECT, &environment).unwrap().trim(), second);
     assert!(boto(OBJECT, &[environment[0], environment[2]]).is_err(), "who can't show the token gets nothing");

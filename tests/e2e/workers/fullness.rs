@@ -10,7 +10,7 @@ use crate::faults::namespace::Namespace;
 
 #[test]
 fn worker_disk_full_keeps_the_previous_unit() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let mut disk = Namespace::with_small_disk(&site.home.path("secrets/worker"), "256k");
     let token = site.token(GROUP, &[]);
@@ -24,56 +24,57 @@ fn worker_disk_full_keeps_the_previous_unit() {
         let unit = Unit::read(&inside).ok().flatten().map(|unit| unit.payloads().unwrap());
         unit.map_or(0, |payloads| payloads["creds"].number)
     };
-    worker.until("the first unit", || number() == 1);
+    worker.wait_until("the first unit", || number() == 1);
     assert!(!outside.exists());
     let watcher = Watcher::of(inside.clone());
 
     disk.fill();
-    site.give("creds", 2);
+    site.publish_numbered("creds", 2);
     let failure = || site.only_worker()["applied"][0]["failure"].as_str().unwrap_or_default().to_owned();
-    coordinator.until("the coordinator hears of it", || failure().contains("receiver app"));
+    coordinator.wait_until("the coordinator hears of it", || failure().contains("receiver app"));
     assert!(failure().contains("No space left") || failure().contains("no room"), "{}", failure());
-    worker.until("it has tried again", || worker.status().unwrap()["receivers"][0]["failures"].as_u64() >= Some(2));
+    worker
+        .wait_until("it has tried again", || worker.status().unwrap()["receivers"][0]["failures"].as_u64() >= Some(2));
     // While it tries, it says so.
-    worker.until("it waits before it tries again", || {
-        let told = worker.told();
+    worker.wait_until("it waits before it tries again", || {
+        let told = worker.published_files();
         told.contains("\"ready\":false") && told.contains("\"state\":\"retrying\"")
     });
     assert_eq!(number(), 1);
 
     // Something newer has no more room.
-    site.give("creds", 3);
-    coordinator.until("it is delivered", || site.only_worker()["applied"][0]["newest"] == 3);
+    site.publish_numbered("creds", 3);
+    coordinator.wait_until("it is delivered", || site.only_worker()["applied"][0]["newest"] == 3);
     disk.empty();
-    worker.until("the newest unit", || number() == 3);
-    coordinator.until("the coordinator hears of that", || site.only_worker()["applied"][0]["current"] == true);
+    worker.wait_until("the newest unit", || number() == 3);
+    coordinator.wait_until("the coordinator hears of that", || site.only_worker()["applied"][0]["current"] == true);
     assert_eq!(watcher.saw().numbers["creds"], [1, 3]);
 }
 
 #[test]
 fn worker_disk_full_never_goes_back_after_a_kill() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let mut disk = Namespace::with_small_disk(&site.home.path("worker-state"), "64m");
     let token = site.token(GROUP, &[]);
     let mut command = site.command("worker");
     command.arg("--join").arg(token);
     let worker = site.worker_as("worker", disk.enter(&command));
-    worker.until_published("app", "creds", 1);
-    coordinator.until("it has reported", || site.only_worker()["applied"][0]["current"] == true);
+    worker.wait_until_published("app", "creds", 1);
+    coordinator.wait_until("it has reported", || site.only_worker()["applied"][0]["current"] == true);
     let watcher = Watcher::of(site.link("worker", "app"));
     disk.fill();
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
-    worker.until("it can not keep that", || worker.log().contains("writing the lease cache failed"));
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
+    worker.wait_until("it can not keep that", || worker.log().contains("writing the lease cache failed"));
     worker.kill();
     disk.empty();
     let worker = site.worker_as("worker", disk.enter(&site.command("worker")));
-    coordinator.until("it is back", || {
+    coordinator.wait_until("it is back", || {
         let worker = site.only_worker();
         worker["connected"] == true && worker["applied"][0]["current"] == true
     });
-    site.give("creds", 3);
-    worker.until_published("app", "creds", 3);
+    site.publish_numbered("creds", 3);
+    worker.wait_until_published("app", "creds", 3);
     assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
 }

@@ -7,12 +7,12 @@ use crate::deputy::exit;
 
 #[test]
 fn enrolment_join_string_works_once() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let token = site.token(GROUP, &[]);
     let join = ["--join".as_ref(), token.as_os_str()];
     let worker = site.worker_with("worker", &join);
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
 
     let thief = site.worker_with("thief", &join);
     assert_eq!(thief.end(), Some(exit::DENIED));
@@ -20,15 +20,15 @@ fn enrolment_join_string_works_once() {
     assert!(said.contains("error: cannot join the coordinator"), "{said}");
     assert!(!site.link("thief", "app").exists());
     assert_eq!((site.workers().len(), site.audited("join", "refused").len()), (1, 1));
-    assert!(site.ask(&["token", "list"]).ends_with(exit::OK).stdout.lines().count() == 1, "no token is left");
+    assert!(site.run_command(&["token", "list"]).ends_with(exit::OK).stdout.lines().count() == 1, "no token is left");
 
     // Whose it is does without it from then on.
     fs::remove_file(&token).unwrap();
     worker.kill();
     site.configure("worker", &format!("join = {{ file = {token:?} }}"));
-    let worker = site.again("worker");
-    worker.until_link("connected");
-    coordinator.until("it is there", || site.only_worker()["connected"] == true);
+    let worker = site.restart_worker("worker");
+    worker.wait_for_link("connected");
+    coordinator.wait_until("it is there", || site.only_worker()["connected"] == true);
 }
 
 /// Writes the configuration of a worker that joins by a new token, as whoever deploys it does.
@@ -38,17 +38,17 @@ fn deploy(site: &TestSite) {
 }
 
 fn unused_tokens(site: &TestSite) -> usize {
-    let list = site.ask(&["token", "list", "--json"]).ends_with(exit::OK).json();
+    let list = site.run_command(&["token", "list", "--json"]).ends_with(exit::OK).json();
     list["tokens"].as_array().unwrap().len()
 }
 
 #[test]
 fn enrolment_new_join_string_keeps_a_valid_identity() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     deploy(&site);
-    let worker = site.again("worker");
-    worker.until_published("app", "creds", 1);
+    let worker = site.restart_worker("worker");
+    worker.wait_until_published("app", "creds", 1);
     let id = worker.id();
     assert_eq!(worker.stop(), Some(exit::OK));
     deploy(&site);
@@ -56,51 +56,51 @@ fn enrolment_new_join_string_keeps_a_valid_identity() {
     // What is in memory is gone with the container; what was kept is not.
     fs::remove_dir_all(site.home.path("secrets/worker")).unwrap();
 
-    let worker = site.again("worker");
-    worker.until_published("app", "creds", 1);
+    let worker = site.restart_worker("worker");
+    worker.wait_until_published("app", "creds", 1);
     let _coordinator = site.coordinator();
-    worker.until_link("connected");
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    worker.wait_for_link("connected");
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
     assert_eq!((worker.id(), site.only_worker()["id"].as_str().unwrap()), (id.clone(), id.as_str()));
     assert_eq!(unused_tokens(&site), 1);
 }
 
 #[test]
 fn enrolment_removed_worker_joins_with_a_new_string() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     deploy(&site);
-    let worker = site.again("worker");
-    worker.until_published("app", "creds", 1);
+    let worker = site.restart_worker("worker");
+    worker.wait_until_published("app", "creds", 1);
     let id = worker.id();
-    site.ask(&["workers", "remove", &id]).ends_with(exit::OK);
+    site.run_command(&["workers", "remove", &id]).ends_with(exit::OK);
     let says_what_to_do = |worker: &RunningWorker<'_>| worker.log().contains("where `join` in [worker] says");
-    worker.until("it says what to do", || says_what_to_do(&worker));
+    worker.wait_until("it says what to do", || says_what_to_do(&worker));
     assert_eq!(worker.status().unwrap()["ready"], false);
     worker.kill();
     // The string by which it was here is spent.
-    let worker = site.again("worker");
-    worker.until_link("out");
-    assert_eq!((worker.id(), worker.number("app", "creds")), (id.clone(), 1));
+    let worker = site.restart_worker("worker");
+    worker.wait_for_link("out");
+    assert_eq!((worker.id(), worker.published_number("app", "creds")), (id.clone(), 1));
     worker.kill();
 
     deploy(&site);
-    site.give("creds", 2);
-    let worker = site.again("worker");
-    worker.until_published("app", "creds", 2);
+    site.publish_numbered("creds", 2);
+    let worker = site.restart_worker("worker");
+    worker.wait_until_published("app", "creds", 2);
     assert_ne!(worker.id(), id);
     assert_eq!(unused_tokens(&site), 0);
 }
 
 #[test]
 fn enrolment_refuses_revoked_and_expired_tokens() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let (revoked, expired) = (site.token(GROUP, &["--uses", "5"]), site.token(GROUP, &["--ttl", "1s"]));
-    let list = site.ask(&["token", "list", "--json"]).ends_with(exit::OK).json();
+    let list = site.run_command(&["token", "list", "--json"]).ends_with(exit::OK).json();
     let five = list["tokens"].as_array().unwrap().iter().find(|token| token["uses"] == 5).unwrap();
-    site.ask(&["token", "revoke", five["id"].as_str().unwrap()]).ends_with(exit::OK);
+    site.run_command(&["token", "revoke", five["id"].as_str().unwrap()]).ends_with(exit::OK);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     for (name, token) in [("late", &expired), ("later", &revoked)] {
         let worker = site.worker_with(name, &["--join".as_ref(), token.as_os_str()]);
@@ -111,38 +111,38 @@ fn enrolment_refuses_revoked_and_expired_tokens() {
 
 #[test]
 fn enrolment_impostor_gets_no_token() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let (used, fresh) = (site.token(GROUP, &[]), site.token(GROUP, &[]));
     let join = ["--join".as_ref(), used.as_os_str()];
-    site.worker_with("worker", &join).until_published("app", "creds", 1);
+    site.worker_with("worker", &join).wait_until_published("app", "creds", 1);
     coordinator.kill();
 
     let address = site.address();
     let impostor = TestSite::at(address, "").instance("creds", "any", &[GROUP]).receiver("app", &["creds"]);
-    impostor.give("creds", 666);
+    impostor.publish_numbered("creds", 666);
     let running = impostor.coordinator();
     let stranger = site.worker_with("stranger", &["--join".as_ref(), fresh.as_os_str()]);
     assert_eq!(stranger.end(), Some(exit::MISCONFIGURED));
     let said = fs::read_to_string(site.home.path("stranger.log")).unwrap();
     assert!(said.contains(&format!("who answers at {address} is not the coordinator of this join string")), "{said}");
-    let worker = site.again("worker");
-    worker.until("it has tried", || worker.status().is_some_and(|it| it["connection"]["error"].is_string()));
-    assert_eq!((worker.number("app", "creds"), impostor.workers().len()), (1, 0));
+    let worker = site.restart_worker("worker");
+    worker.wait_until("it has tried", || worker.status().is_some_and(|it| it["connection"]["error"].is_string()));
+    assert_eq!((worker.published_number("app", "creds"), impostor.workers().len()), (1, 0));
     running.kill();
 
     // The string was not spent by that.
     let _coordinator = site.coordinator();
-    site.worker_with("stranger", &["--join".as_ref(), fresh.as_os_str()]).until_published("app", "creds", 1);
-    worker.until_link("connected");
+    site.worker_with("stranger", &["--join".as_ref(), fresh.as_os_str()]).wait_until_published("app", "creds", 1);
+    worker.wait_for_link("connected");
 }
 
 #[test]
 fn group_limits_what_a_worker_can_fetch() {
-    let site = TestSite::usual("").instance("theirs", "any", &["etl"]);
+    let site = TestSite::standard("").instance("theirs", "any", &["etl"]);
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let component = deputy_test_servers::guest("files").unwrap();
     site.configure(
         "curious",
@@ -155,7 +155,7 @@ fn group_limits_what_a_worker_can_fetch() {
     );
     let token = site.token("etl", &[]);
     let curious = site.worker_with("curious", &["--join".as_ref(), token.as_os_str()]);
-    curious.until_published("mine", "theirs", 1);
+    curious.wait_until_published("mine", "theirs", 1);
     let status = curious.status().unwrap();
     let refused = status["connection"]["refused"].as_array().unwrap();
     assert!(refused.len() == 1 && refused[0].as_str().unwrap().contains("creds is not delivered to the group etl"));
@@ -163,20 +163,20 @@ fn group_limits_what_a_worker_can_fetch() {
     assert_eq!(audited.len(), 1, "{audited:?}");
     assert_eq!((&audited[0]["instance"], &audited[0]["group"]), (&"creds".into(), &"etl".into()));
 
-    site.give("creds", 2);
-    site.give("theirs", 2);
-    worker.until_published("app", "creds", 2);
-    curious.until_published("mine", "theirs", 2);
-    assert_eq!(curious.number("mine", "creds"), 0);
+    site.publish_numbered("creds", 2);
+    site.publish_numbered("theirs", 2);
+    worker.wait_until_published("app", "creds", 2);
+    curious.wait_until_published("mine", "theirs", 2);
+    assert_eq!(curious.published_number("mine", "creds"), 0);
     assert_eq!(curious.status().unwrap()["instances"].as_array().unwrap().len(), 1);
 }
 
 #[test]
 fn enrolment_mistakes_are_reported_with_their_fix() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let out = site.home.path("secrets/typo");
-    let made = site.ask(&["token", "create", "--group", "analytic", "--out", out.to_str().unwrap()]);
+    let made = site.run_command(&["token", "create", "--group", "analytic", "--out", out.to_str().unwrap()]);
     let said = made.ends_with(exit::OK).stderr;
     assert!(said.contains("nothing is delivered to the group analytic, only to analytics"), "{said}");
     let mut command = site.command("worker");

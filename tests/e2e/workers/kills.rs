@@ -36,13 +36,13 @@ fn kills_of_either_side_tear_no_unit() {
             "deliver-to = [\"{GROUP}\"]\nrenew = {{ ratio = 0.14, jitter = 0.1 }}\nretry = {{ floor = \"50ms\" }}\n"
         );
         let component = guest("benign-obtain").unwrap();
-        site.home.add(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
+        site.home.append(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
     }
     let mut chance = Chance::from_environment();
     let mut coordinator = site.coordinator();
     let mut workers = WORKERS.map(|name| Some(site.worker(name)));
     for worker in workers.iter().flatten() {
-        worker.until("all are there", || INSTANCES.iter().all(|name| worker.number("app", name) > 0));
+        worker.wait_until("all are there", || INSTANCES.iter().all(|name| worker.published_number("app", name) > 0));
     }
     let watchers = WORKERS.map(|name| Watcher::of(site.link(name, "app")));
 
@@ -63,13 +63,13 @@ fn kills_of_either_side_tear_no_unit() {
                 let worker = &mut workers[usize::try_from(one).unwrap()];
                 worker.take().unwrap().kill();
                 thread::sleep(away);
-                *worker = Some(site.again(WORKERS[usize::try_from(one).unwrap()]));
+                *worker = Some(site.restart_worker(WORKERS[usize::try_from(one).unwrap()]));
             }
         }
     }
     // It may have been killed a moment ago.
-    coordinator.until("it answers", || asked(&site.home.socket(), "/v1/workers").is_some());
-    coordinator.until("both are current", || {
+    coordinator.wait_until("it answers", || asked(&site.home.socket(), "/v1/workers").is_some());
+    coordinator.wait_until("both are current", || {
         let workers = site.workers();
         let is_applied = |applied: &Value| applied["failure"].is_null() && applied["revision"].is_u64();
         let is_well = |worker: &Value| {

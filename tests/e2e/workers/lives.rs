@@ -8,31 +8,31 @@ use crate::deputy::exit;
 
 #[test]
 fn late_workers_get_what_is_there_and_all_get_what_comes() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let first = site.worker("first");
-    first.until_published("app", "creds", 1);
+    first.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("first", "app"));
-    site.give("creds", 2);
-    first.until_published("app", "creds", 2);
+    site.publish_numbered("creds", 2);
+    first.wait_until_published("app", "creds", 2);
     let late = [site.worker("second"), site.worker("third")];
     for worker in &late {
-        worker.until_published("app", "creds", 2);
+        worker.wait_until_published("app", "creds", 2);
     }
-    site.give("creds", 3);
+    site.publish_numbered("creds", 3);
     for worker in late.iter().chain([&first]) {
-        worker.until_published("app", "creds", 3);
+        worker.wait_until_published("app", "creds", 3);
     }
-    coordinator.until("the coordinator knows it of all", || {
+    coordinator.wait_until("the coordinator knows it of all", || {
         let workers = site.workers();
         let is_current = |worker: &serde_json::Value| {
             worker["connected"] == true && worker["group"] == GROUP && worker["applied"][0]["current"] == true
         };
         workers.len() == 3 && workers.iter().all(is_current)
     });
-    let told = site.ask(&["workers"]).ends_with(exit::OK).stdout;
+    let told = site.run_command(&["workers"]).ends_with(exit::OK).stdout;
     assert!(told.contains("3 of 3 connected") && told.matches("creds 3").count() == 3, "{told}");
-    assert!(first.told().contains("\"ready\":true"));
+    assert!(first.published_files().contains("\"ready\":true"));
     assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
     for worker in late {
         assert_eq!(worker.stop(), Some(exit::OK));
@@ -43,11 +43,11 @@ fn late_workers_get_what_is_there_and_all_get_what_comes() {
 #[test]
 fn restart_of_the_coordinator_withdraws_nothing() {
     // Of the second instance there has never been a lease.
-    let site = TestSite::usual("").instance("never", "any", &[GROUP]);
+    let site = TestSite::standard("").instance("never", "any", &[GROUP]);
     fs::remove_file(site.home.path("secrets/never.payload")).unwrap();
     let mut coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     for stops in [false, true] {
         if stops {
@@ -55,15 +55,15 @@ fn restart_of_the_coordinator_withdraws_nothing() {
         } else {
             coordinator.kill();
         }
-        worker.until_link("connecting");
+        worker.wait_for_link("connecting");
         coordinator = site.coordinator();
-        worker.until_link("connected");
-        coordinator.until("it hears of what is applied", || is_current(&site, 1));
+        worker.wait_for_link("connected");
+        coordinator.wait_until("it hears of what is applied", || is_current(&site, 1));
     }
     assert!(!worker.log().contains("withdrawn from this worker"), "{}", worker.log());
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
-    coordinator.until("it hears of that", || is_current(&site, 2));
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
+    coordinator.wait_until("it hears of that", || is_current(&site, 2));
     assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
 }
 
@@ -75,63 +75,63 @@ fn is_current(site: &TestSite, revision: u64) -> bool {
 
 #[test]
 fn restart_of_a_worker_continues_where_it_was() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     let id = worker.id();
     worker.kill();
-    site.give("creds", 2);
-    coordinator.until("it is away", || site.only_worker()["connected"] == false);
-    let worker = site.again("worker");
-    worker.until_published("app", "creds", 2);
-    coordinator.until("it has reported", || is_current(&site, 2));
+    site.publish_numbered("creds", 2);
+    coordinator.wait_until("it is away", || site.only_worker()["connected"] == false);
+    let worker = site.restart_worker("worker");
+    worker.wait_until_published("app", "creds", 2);
+    coordinator.wait_until("it has reported", || is_current(&site, 2));
     assert_eq!(worker.stop(), Some(exit::OK));
-    coordinator.until("it is away again", || site.only_worker()["connected"] == false);
+    coordinator.wait_until("it is away again", || site.only_worker()["connected"] == false);
     // Nothing is new: the unit that is there is the one that it would write.
-    let worker = site.again("worker");
-    coordinator.until("it has reported again", || site.only_worker()["connected"] == true && is_current(&site, 2));
+    let worker = site.restart_worker("worker");
+    coordinator.wait_until("it has reported again", || site.only_worker()["connected"] == true && is_current(&site, 2));
     assert_eq!((worker.id(), watcher.saw().numbers["creds"].as_slice()), (id, &[1, 2][..]));
     assert_eq!(site.audited("join", "done").len(), 1);
 }
 
 #[test]
 fn restart_without_a_coordinator_uses_the_cache() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
-    coordinator.until("it has reported", || is_current(&site, 1));
+    worker.wait_until_published("app", "creds", 1);
+    coordinator.wait_until("it has reported", || is_current(&site, 1));
     // What is on a tmpfs goes with the machine's restart.
     assert_eq!(worker.stop(), Some(exit::OK));
     fs::remove_dir_all(site.home.path("secrets/worker")).unwrap();
     coordinator.kill();
 
-    let worker = site.again("worker");
-    worker.until_published("app", "creds", 1);
-    worker.until_link("connecting");
-    worker.until("it has tried", || worker.status().unwrap()["connection"]["error"].is_string());
+    let worker = site.restart_worker("worker");
+    worker.wait_until_published("app", "creds", 1);
+    worker.wait_for_link("connecting");
+    worker.wait_until("it has tried", || worker.status().unwrap()["connection"]["error"].is_string());
     let status = worker.status().unwrap();
     let connection = &status["connection"];
     assert!(connection["error"].as_str().unwrap().contains(site.address()), "{status}");
     assert!(connection["last_contact"].is_null(), "{status}");
     assert!(status["instances"][0]["valid_for_ms"].as_i64().unwrap() > 0, "{status}");
-    assert!(worker.told().contains("\"state\":\"connecting\""));
+    assert!(worker.published_files().contains("\"state\":\"connecting\""));
 
     let watcher = Watcher::of(site.link("worker", "app"));
     let _coordinator = site.coordinator();
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
     assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
 }
 
 #[test]
 fn state_sealed_by_another_key_is_left_alone() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     worker.kill();
     coordinator.kill();
     let (key, aside) = (site.home.path("worker-state/key"), site.home.path("worker-state/key.aside"));
@@ -139,23 +139,25 @@ fn state_sealed_by_another_key_is_left_alone() {
     // With the mode of the right one.
     fs::copy(&aside, &key).unwrap();
     fs::write(&key, "H+USqF+c/e7nkhh0COg21IoxDzNqfZDm1hTui/mvQGs=\n").unwrap();
-    let worker = site.again("worker");
+    let worker = site.restart_worker("worker");
     let log = worker.name.clone() + ".log";
     assert_eq!(worker.end(), Some(1));
     let said = fs::read_to_string(site.home.path(&log)).unwrap();
     assert!(said.contains("error: cannot use the state") && said.contains("key"), "{said}");
     fs::rename(&aside, &key).unwrap();
-    let worker = site.again("worker");
-    worker.until("it has read what it kept", || worker.status().is_some_and(|it| it["instances"][0]["revision"] == 1));
-    assert_eq!(worker.number("app", "creds"), 1);
+    let worker = site.restart_worker("worker");
+    worker.wait_until("it has read what it kept", || {
+        worker.status().is_some_and(|it| it["instances"][0]["revision"] == 1)
+    });
+    assert_eq!(worker.published_number("app", "creds"), 1);
 }
 
 #[test]
 fn state_directory_admits_one_worker() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let (id, token) = (worker.id(), site.token(GROUP, &[]));
     for args in [&["--join".as_ref(), token.as_os_str()][..], &[]] {
         let mut command = site.command("worker");
@@ -165,12 +167,12 @@ fn state_directory_admits_one_worker() {
         assert!(said.contains("held by process"), "{said}");
     }
     assert_eq!(site.only_worker()["id"], *id);
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
     worker.kill();
-    let worker = site.again("worker");
-    worker.until_link("connected");
+    let worker = site.restart_worker("worker");
+    worker.wait_for_link("connected");
     assert_eq!(worker.id(), id);
     // The token is good for who comes by it.
-    site.worker_with("other", &["--join".as_ref(), token.as_os_str()]).until_published("app", "creds", 2);
+    site.worker_with("other", &["--join".as_ref(), token.as_os_str()]).wait_until_published("app", "creds", 2);
 }

@@ -6,30 +6,30 @@ use crate::faults::namespace::Namespace;
 
 #[test]
 fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
-    let site = TestSite::usual("heartbeat = \"1s\"");
+    let site = TestSite::standard("heartbeat = \"1s\"");
     let mut network = Namespace::with_network();
     let coordinator = site.coordinator_as(network.enter(&site.home.command()));
     let token = site.token(GROUP, &[]);
     let mut command = site.command("worker");
     command.arg("--join").arg(token);
     let worker = site.worker_as("worker", network.enter(&command));
-    worker.until_published("app", "creds", 1);
-    coordinator.until("it has reported", || applied(&site) == 1);
+    worker.wait_until_published("app", "creds", 1);
+    coordinator.wait_until("it has reported", || applied(&site) == 1);
     let watcher = Watcher::of(site.link("worker", "app"));
 
     for number in [2, 3] {
         network.part();
-        site.give("creds", number);
-        coordinator.until("the coordinator notices", || site.only_worker()["connected"] == false);
-        worker.until_link("connecting");
-        coordinator.until("there is another lease", || coordinator.revision("creds") == number);
-        assert_eq!(worker.number("app", "creds"), number - 1);
+        site.publish_numbered("creds", number);
+        coordinator.wait_until("the coordinator notices", || site.only_worker()["connected"] == false);
+        worker.wait_for_link("connecting");
+        coordinator.wait_until("there is another lease", || coordinator.revision("creds") == number);
+        assert_eq!(worker.published_number("app", "creds"), number - 1);
         let status = worker.status().unwrap();
         assert!(status["connection"]["error"].is_string(), "{status}");
         assert!(status["connection"]["last_contact_age_ms"].as_u64().unwrap() > 500, "{status}");
         network.heal();
-        worker.until_published("app", "creds", number);
-        coordinator.until("it has reported that", || applied(&site) == number);
+        worker.wait_until_published("app", "creds", number);
+        coordinator.wait_until("it has reported that", || applied(&site) == number);
     }
     assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
 }

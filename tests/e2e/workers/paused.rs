@@ -40,7 +40,7 @@ fn site(script: &ScriptedServer) -> TestSite {
     let mut site = TestSite::new(&format!("heartbeat = \"1s\"\n{upstream}")).receiver("app", &["creds"]);
     for (name, policy) in [("creds", ""), ("often", "lifetime = \"10s\"\nrenew = { ratio = 0.1, jitter = 0.0 }\n")] {
         let (component, policy) = (guest("benign-obtain").unwrap(), format!("deliver-to = [\"{GROUP}\"]\n{policy}"));
-        site.home.add(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
+        site.home.append(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
     }
     site
 }
@@ -48,16 +48,16 @@ fn site(script: &ScriptedServer) -> TestSite {
 /// Has `creds` replaced, and gives how long it took until all these have published it.
 fn replaced(site: &TestSite, number: u64, workers: &[&RunningWorker<'_>]) -> Duration {
     let begun = Instant::now();
-    site.ask(&["renew", "creds"]).ends_with(exit::OK);
+    site.run_command(&["renew", "creds"]).ends_with(exit::OK);
     for worker in workers {
-        worker.until_published("app", "creds", number);
+        worker.wait_until_published("app", "creds", number);
     }
     begun.elapsed()
 }
 
 /// Whether a worker has applied the newest of all that it may have.
 fn is_current(site: &TestSite, id: &str) -> bool {
-    site.known(id)["applied"].as_array().unwrap().iter().all(|applied| applied["current"] == true)
+    site.worker_status(id)["applied"].as_array().unwrap().iter().all(|applied| applied["current"] == true)
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn paused_worker_delays_no_other_and_catches_up() {
     let (paused, first, second) = (site.worker("paused"), site.worker("first"), site.worker("second"));
     let others = [&first, &second];
     for worker in [&paused, &first, &second] {
-        worker.until_published("app", "creds", 1);
+        worker.wait_until_published("app", "creds", 1);
     }
     let id = paused.id();
     let watchers = [&paused, &first, &second].map(|worker| Watcher::of(site.link(&worker.name, "app")));
@@ -76,31 +76,32 @@ fn paused_worker_delays_no_other_and_catches_up() {
     paused.signal("STOP");
     let (begun, renewed) = (Instant::now(), script.count("often", "obtain"));
     let (mut number, mut slowest) = (1, Duration::ZERO);
-    while site.known(&id)["connected"] == true {
+    while site.worker_status(&id)["connected"] == true {
         assert!(begun.elapsed() < PATIENCE, "it is still taken for connected");
         number += 1;
         slowest = slowest.max(replaced(&site, number, &others));
     }
-    let silent = site.known(&id)["seen_ago_ms"].as_u64().unwrap();
+    let silent = site.worker_status(&id)["seen_ago_ms"].as_u64().unwrap();
     assert!(silent >= 3000, "three signs of life did not come, and it was heard of {silent} ms ago");
-    let told = site.ask(&["workers"]).ends_with(exit::OK).stdout;
+    let told = site.run_command(&["workers"]).ends_with(exit::OK).stdout;
     let line = told.lines().find(|line| line.starts_with(&id)).unwrap();
     assert!(line.contains(" away ") && line.contains("s ago ") && told.contains("2 of 3 connected"), "{told}");
-    coordinator.until("renewals go on", || script.count("often", "obtain") >= renewed + 3);
+    coordinator.wait_until("renewals go on", || script.count("often", "obtain") >= renewed + 3);
     for _ in 0..3 {
         number += 1;
         slowest = slowest.max(replaced(&site, number, &others));
     }
-    let later = site.known(&id)["seen_ago_ms"].as_u64().unwrap();
+    let later = site.worker_status(&id)["seen_ago_ms"].as_u64().unwrap();
     assert!(later > silent, "{later} ms after {silent}");
     assert!(number > 4 && slowest < SOON, "{number} leases, the slowest after {slowest:?}");
 
     let begun = Instant::now();
     paused.signal("CONT");
-    paused.until_published("app", "creds", number);
+    paused.wait_until_published("app", "creds", number);
     let took = begun.elapsed();
     assert!(took < SOON, "{took:?}");
-    coordinator.until("it has reported that", || site.known(&id)["connected"] == true && is_current(&site, &id));
+    coordinator
+        .wait_until("it has reported that", || site.worker_status(&id)["connected"] == true && is_current(&site, &id));
     replaced(&site, number + 1, &[&paused, &first, &second]);
     for watcher in watchers {
         let numbers = &watcher.saw().numbers["creds"];
@@ -111,12 +112,12 @@ fn paused_worker_delays_no_other_and_catches_up() {
 
 #[test]
 fn paused_reader_is_disconnected() {
-    let site = LARGE.iter().fold(TestSite::usual(""), |site, name| site.instance(name, "any", &[GROUP]));
+    let site = LARGE.iter().fold(TestSite::standard(""), |site, name| site.instance(name, "any", &[GROUP]));
     let coordinator = site.coordinator();
     let (paused, other) = (site.worker("paused"), site.worker("other"));
     let (id, other_id) = (paused.id(), other.id());
-    paused.until_published("app", "creds", 1);
-    other.until_published("app", "creds", 1);
+    paused.wait_until_published("app", "creds", 1);
+    other.wait_until_published("app", "creds", 1);
     let watchers = [&paused, &other].map(|worker| Watcher::of(site.link(&worker.name, "app")));
 
     paused.signal("STOP");
@@ -127,27 +128,28 @@ fn paused_reader_is_disconnected() {
         let given = Instant::now();
         if number <= 1 + FILLING {
             for name in LARGE {
-                site.give_text(name, &format!("{CANARY} {name} {number} {}", "x".repeat(1_000_000)));
+                site.publish_text(name, &format!("{CANARY} {name} {number} {}", "x".repeat(1_000_000)));
             }
             let is_there = |name: &&str| coordinator.revision(name) == number;
-            coordinator.until("they are replaced", || LARGE.iter().all(is_there));
-            coordinator.until("the other has them", || is_current(&site, &other_id));
+            coordinator.wait_until("they are replaced", || LARGE.iter().all(is_there));
+            coordinator.wait_until("the other has them", || is_current(&site, &other_id));
         }
-        site.give("creds", number);
-        other.until_published("app", "creds", number);
+        site.publish_numbered("creds", number);
+        other.wait_until_published("app", "creds", number);
         slowest = slowest.max(given.elapsed());
     }
     assert!(number > 1 + FILLING && slowest < SOON, "{number} leases, the slowest after {slowest:?}");
-    coordinator.until("it is no longer there", || site.known(&id)["connected"] == false);
-    let silent = site.known(&id)["seen_ago_ms"].as_u64().unwrap();
+    coordinator.wait_until("it is no longer there", || site.worker_status(&id)["connected"] == false);
+    let silent = site.worker_status(&id)["seen_ago_ms"].as_u64().unwrap();
     assert!(silent >= 25_000, "it was heard of {silent} ms ago");
 
     let begun = Instant::now();
     paused.signal("CONT");
-    paused.until_published("app", "creds", number);
+    paused.wait_until_published("app", "creds", number);
     let took = begun.elapsed();
     assert!(took < SOON, "{took:?}");
-    coordinator.until("it has all of it", || site.known(&id)["connected"] == true && is_current(&site, &id));
+    coordinator
+        .wait_until("it has all of it", || site.worker_status(&id)["connected"] == true && is_current(&site, &id));
     for watcher in watchers {
         let numbers = &watcher.saw().numbers["creds"];
         assert_eq!((numbers[0], *numbers.last().unwrap()), (1, number), "{numbers:?}");
@@ -163,18 +165,18 @@ fn paused_worker_shows_whole_units() {
     let site = site(&script);
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     let mut before = 0;
     for number in 2..PAUSES + 2 {
-        site.ask(&["renew", "creds"]).ends_with(exit::OK);
+        site.run_command(&["renew", "creds"]).ends_with(exit::OK);
         thread::sleep(Duration::from_micros(chance.below(15_000)));
         worker.signal("STOP");
         let looks = watcher.looks();
-        coordinator.until("somebody has looked", || watcher.looks() > looks + 1);
-        before += u64::from(worker.number("app", "creds") < number);
+        coordinator.wait_until("somebody has looked", || watcher.looks() > looks + 1);
+        before += u64::from(worker.published_number("app", "creds") < number);
         worker.signal("CONT");
-        worker.until_published("app", "creds", number);
+        worker.wait_until_published("app", "creds", number);
     }
     assert_eq!(*watcher.saw().numbers["creds"].last().unwrap(), PAUSES + 1);
     eprintln!("{before} of {PAUSES} pauses came before the unit was there");

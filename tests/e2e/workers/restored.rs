@@ -26,25 +26,25 @@ fn restore(site: &TestSite, backup: &Path, more: &[&str]) -> crate::deputy::Comm
 
 /// Until the worker has another certificate.
 fn until_renewed(running: &RunningCoordinator<'_>, site: &TestSite, worker: &str) {
-    let renewals = || site.known(worker)["renewals"].as_u64().unwrap();
+    let renewals = || site.worker_status(worker)["renewals"].as_u64().unwrap();
     let before = renewals();
-    running.until("a renewal", || renewals() > before);
+    running.wait_until("a renewal", || renewals() > before);
 }
 
 #[test]
 fn restored_coordinator_knows_workers_that_renewed_since() {
     for whole_directory in [false, true] {
-        let site = TestSite::usual(SHORT);
+        let site = TestSite::standard(SHORT);
         let coordinator = site.coordinator();
         let worker = site.worker("worker");
-        worker.until_published("app", "creds", 1);
+        worker.wait_until_published("app", "creds", 1);
         let id = worker.id();
         let copy = if whole_directory {
             let copy = site.home.path("secrets/copy");
             assert_eq!(coordinator.stop(), Some(exit::OK));
             copy_files(&site.home.path("state"), &copy);
             let again = site.coordinator();
-            worker.until_link("connected");
+            worker.wait_for_link("connected");
             until_renewed(&again, &site, &id);
             assert_eq!(again.stop(), Some(exit::OK));
             copy
@@ -65,14 +65,14 @@ fn restored_coordinator_knows_workers_that_renewed_since() {
             restore(&site, &copy, &[]).ends_with(exit::OK);
         }
         let coordinator = site.coordinator();
-        worker.until_link("connected");
-        site.give("creds", 2);
-        worker.until_published("app", "creds", 2);
-        assert_eq!((site.known(&id)["standing"].as_str(), worker.id()), (Some("active"), id.clone()));
+        worker.wait_for_link("connected");
+        site.publish_numbered("creds", 2);
+        worker.wait_until_published("app", "creds", 2);
+        assert_eq!((site.worker_status(&id)["standing"].as_str(), worker.id()), (Some("active"), id.clone()));
         assert!(coordinator.log().contains("put back from an older copy"), "{}", coordinator.log());
         until_renewed(&coordinator, &site, &id);
-        worker.until_link("connected");
-        assert_eq!(site.known(&id)["standing"], "active");
+        worker.wait_for_link("connected");
+        assert_eq!(site.worker_status(&id)["standing"], "active");
     }
 }
 
@@ -88,10 +88,10 @@ fn copy_files(from: &Path, to: &Path) {
 
 #[test]
 fn damaged_authority_is_reported_with_a_way_out() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let backup = backup(&site);
     assert_eq!(coordinator.stop(), Some(exit::OK));
     let authority = file(&site, "authority.workers.sealed");
@@ -101,28 +101,28 @@ fn damaged_authority_is_reported_with_a_way_out() {
     fs::write(&authority, &bytes).unwrap();
     let mut refused = RunningCoordinator::start_unseen(&site.home);
     assert_eq!(refused.end(), Some(1));
-    let said = refused.complaint();
+    let said = refused.last_error();
     assert!(said.contains("authority/workers") && said.contains("deputy state restore"), "{said}");
     assert!(said.contains("authority.workers.sealed"), "{said}");
 
     let said = restore(&site, &backup, &[]).ends_with(exit::OK).stdout;
     assert!(said.contains("1 values restored"), "{said}");
     let _coordinator = site.coordinator();
-    worker.until_link("connected");
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    worker.wait_for_link("connected");
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
 }
 
 #[test]
 fn new_authority_is_joined_with_the_configured_join_string() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let join = site.token(GROUP, &[]);
     let configured = site.home.path("secrets/join");
     fs::copy(&join, &configured).unwrap();
     site.configure("worker", "join = { file = \"secrets/join\" }");
     let worker = site.worker_with("worker", &[]);
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let (id, backup) = (worker.id(), backup(&site));
     assert_eq!(worker.stop(), Some(exit::OK));
     assert_eq!(coordinator.stop(), Some(exit::OK));
@@ -132,10 +132,10 @@ fn new_authority_is_joined_with_the_configured_join_string() {
     let coordinator = site.coordinator();
     fs::copy(site.token(GROUP, &[]), &configured).unwrap();
     let worker = site.worker_with("worker", &[]);
-    worker.until_link("connected");
+    worker.wait_for_link("connected");
     assert_ne!(worker.id(), id);
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
 
     // The backup is of another authority now.
     let refused = restore(&site, &backup, &[]).ends_with(exit::FAILED);
@@ -148,10 +148,10 @@ fn new_authority_is_joined_with_the_configured_join_string() {
 
 #[test]
 fn rekeyed_state_opens_with_its_new_key() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let refused = site.home.deputy(&["state", "rekey"]).ends_with(exit::FAILED);
     assert!(refused.stderr.contains("another process uses the state directory"), "{}", refused.stderr);
     assert_eq!(coordinator.stop(), Some(exit::OK));
@@ -159,12 +159,12 @@ fn rekeyed_state_opens_with_its_new_key() {
     site.home.deputy(&["state", "rekey"]).ends_with(exit::OK);
     assert_ne!(fs::read(file(&site, "key")).unwrap(), old);
     let coordinator = site.coordinator();
-    worker.until_link("connected");
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    worker.wait_for_link("connected");
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
     assert_eq!(coordinator.stop(), Some(exit::OK));
     fs::write(file(&site, "key"), old).unwrap();
     let mut refused = RunningCoordinator::start_unseen(&site.home);
     assert_eq!(refused.end(), Some(1));
-    assert!(refused.complaint().contains("does not fit"), "{}", refused.complaint());
+    assert!(refused.last_error().contains("does not fit"), "{}", refused.last_error());
 }

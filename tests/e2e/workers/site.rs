@@ -57,7 +57,7 @@ impl TestSite {
     pub(crate) fn at(address: &str, coordinator: &str) -> Self {
         let mut home = TestEnvironment::new().canary(CANARY);
         let socket = home.path("control.sock");
-        home.put_first(&format!(
+        home.prepend(&format!(
             "audit = \"audit.jsonl\"\n[coordinator]\ncontrol = {socket:?}\nlisten = \"{address}\"\n{coordinator}\n"
         ));
         let site = Self { home, address: address.to_owned() };
@@ -67,11 +67,11 @@ impl TestSite {
 
     /// Adds an instance whose payload is what [`give`](Self::give) writes.
     pub(crate) fn instance(mut self, name: &str, service: &str, groups: &[&str]) -> Self {
-        self.home.add(&format!(
+        self.home.append(&format!(
             "[instances.{name}]\nservice = \"{service}\"\ndeliver-to = {groups:?}\n\
              file = {{ path = \"secrets/{name}.payload\", lifetime = \"1h\" }}\n"
         ));
-        self.give(name, 1);
+        self.publish_numbered(name, 1);
         self
     }
 
@@ -79,7 +79,7 @@ impl TestSite {
     pub(crate) fn receiver(mut self, name: &str, instances: &[&str]) -> Self {
         let component = guest("files").unwrap();
         let settings: Vec<String> = instances.iter().map(|name| twice(name)).collect();
-        self.home.add(&format!(
+        self.home.append(&format!(
             "[groups.{GROUP}.receivers.{name}]\ncomponent = {component:?}\ninstances = {instances:?}\n\
              [groups.{GROUP}.receivers.{name}.settings]\n{}\n",
             settings.join("\n")
@@ -88,17 +88,17 @@ impl TestSite {
     }
 
     /// One instance `creds`, and one receiver `app` of it.
-    pub(crate) fn usual(coordinator: &str) -> Self {
+    pub(crate) fn standard(coordinator: &str) -> Self {
         Self::new(coordinator).instance("creds", "any", &[GROUP]).receiver("app", &["creds"])
     }
 
     /// Has the coordinator find another payload of an instance.
-    pub(crate) fn give(&self, name: &str, number: u64) {
-        self.give_text(name, &Payload::new(name, number, LONG).text());
+    pub(crate) fn publish_numbered(&self, name: &str, number: u64) {
+        self.publish_text(name, &Payload::new(name, number, LONG).text());
     }
 
     /// The same with a text of the test's own, whole at once.
-    pub(crate) fn give_text(&self, name: &str, text: &str) {
+    pub(crate) fn publish_text(&self, name: &str, text: &str) {
         let (beside, place) = (self.home.path("secrets/.new"), self.home.path(&format!("secrets/{name}.payload")));
         fs::write(&beside, text).unwrap();
         fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
@@ -113,7 +113,7 @@ impl TestSite {
     /// Starts it by a command that was changed.
     pub(crate) fn coordinator_as(&self, command: Command) -> RunningCoordinator<'_> {
         let running = RunningCoordinator::start_as(&self.home, command);
-        running.until("it has started", || self.has_started());
+        running.wait_until("it has started", || self.has_started());
         running
     }
 
@@ -131,8 +131,8 @@ impl TestSite {
         let text = fs::read_to_string(&file).unwrap();
         let join: JoinString = text.parse().unwrap();
         // In Base64, the letters that hold nothing but the secret: what stands around it may be known.
-        self.home.hide(&text["dj1.".len() + 11..][..42]);
-        self.home.hide(&join.secret.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        self.home.register_secret(&text["dj1.".len() + 11..][..42]);
+        self.home.register_secret(&join.secret.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         file
     }
 
@@ -149,7 +149,7 @@ impl TestSite {
     }
 
     /// Starts a worker that was there before.
-    pub(crate) fn again(&self, name: &str) -> RunningWorker<'_> {
+    pub(crate) fn restart_worker(&self, name: &str) -> RunningWorker<'_> {
         self.worker_with(name, &[])
     }
 
@@ -203,7 +203,7 @@ impl TestSite {
     }
 
     /// What it says of one worker.
-    pub(crate) fn known(&self, id: &str) -> Value {
+    pub(crate) fn worker_status(&self, id: &str) -> Value {
         self.workers().into_iter().find(|worker| worker["id"] == *id).unwrap()
     }
 
@@ -230,8 +230,8 @@ impl TestSite {
     }
 
     /// Runs `deputy workers` or another command, and keeps what it said for the search.
-    pub(crate) fn ask(&self, args: &[&str]) -> CommandOutput {
-        self.home.ask(args)
+    pub(crate) fn run_command(&self, args: &[&str]) -> CommandOutput {
+        self.home.run_unchecked(args)
     }
 }
 
@@ -265,7 +265,7 @@ impl RunningWorker<'_> {
     }
 
     /// The same by its own command, for people and for programs.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn published_files(&self) -> String {
         let state = self.site.home.path(&format!("{}-state", self.name));
         let mut told = String::new();
         for json in [&[][..], &["--json"]] {
@@ -273,14 +273,14 @@ impl RunningWorker<'_> {
             let output = command.arg("--state").arg(&state).args(["worker", "status"]).args(json).output().unwrap();
             assert!(output.status.success(), "{output:?}");
             told = String::from_utf8(output.stdout).unwrap();
-            self.site.home.said("who-asked-worker", &told);
+            self.site.home.record_output("who-asked-worker", &told);
         }
         told
     }
 
     /// The number of an instance's payload in what a receiver published, 0 if there is none.
     #[track_caller]
-    pub(crate) fn number(&self, receiver: &str, instance: &str) -> u64 {
+    pub(crate) fn published_number(&self, receiver: &str, instance: &str) -> u64 {
         let unit = Unit::read(&self.site.link(&self.name, receiver)).unwrap();
         let payloads = unit.map(|unit| unit.payloads().unwrap()).unwrap_or_default();
         payloads.get(instance).map_or(0, |payload| payload.number)
@@ -288,19 +288,21 @@ impl RunningWorker<'_> {
 
     /// Waits until it has published this.
     #[track_caller]
-    pub(crate) fn until_published(&self, receiver: &str, instance: &str, number: u64) {
-        self.until(&format!("{instance} {number} in {receiver}"), || self.number(receiver, instance) == number);
+    pub(crate) fn wait_until_published(&self, receiver: &str, instance: &str, number: u64) {
+        self.wait_until(&format!("{instance} {number} in {receiver}"), || {
+            self.published_number(receiver, instance) == number
+        });
     }
 
     /// Waits until its link is in this state.
     #[track_caller]
-    pub(crate) fn until_link(&self, state: &str) {
-        self.until(state, || self.status().is_some_and(|status| status["connection"]["state"] == state));
+    pub(crate) fn wait_for_link(&self, state: &str) {
+        self.wait_until(state, || self.status().is_some_and(|status| status["connection"]["state"] == state));
     }
 
     /// Waits until something is so.
     #[track_caller]
-    pub(crate) fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, mut so: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !so() {
             assert!(
@@ -317,7 +319,7 @@ impl RunningWorker<'_> {
 
     /// Its id, once it has joined.
     pub(crate) fn id(&self) -> String {
-        self.until("it has joined", || self.status().is_some());
+        self.wait_until("it has joined", || self.status().is_some());
         self.status().unwrap()["connection"]["worker"].as_str().unwrap().to_owned()
     }
 

@@ -59,10 +59,10 @@ except OSError as error:
 
 #[test]
 fn garbage_ends_only_its_own_connection() {
-    let site = TestSite::usual("");
+    let site = TestSite::standard("");
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     let said = boto(STRANGER, &[("AT", site.address())]).unwrap();
     assert_eq!(said.lines().count(), 7, "{said}");
@@ -70,10 +70,10 @@ fn garbage_ends_only_its_own_connection() {
         assert!(line.contains(" refused ") || line.contains(" ended after "), "{said}");
     }
     assert!(said.contains("tls-1.2 refused"), "{said}");
-    coordinator.until("the log says so", || coordinator.log().contains("worker connection closed"));
+    coordinator.wait_until("the log says so", || coordinator.log().contains("worker connection closed"));
     assert!(!coordinator.log().contains("panicked"), "{}", coordinator.log());
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
     assert_eq!((watcher.saw().numbers["creds"].as_slice(), site.workers().len()), (&[1, 2][..], 1));
     assert!(!worker.log().contains("connection to the coordinator lost"), "{}", worker.log());
 }
@@ -81,58 +81,58 @@ fn garbage_ends_only_its_own_connection() {
 /// A worker that renewed its certificate once since somebody copied its state.
 fn copied(site: &TestSite) -> RunningWorker<'_> {
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     worker.kill();
     let (own, copy) = (site.home.path("worker-state"), site.home.path("thief-state"));
     assert!(Command::new("cp").arg("-a").arg(own).arg(copy).status().unwrap().success());
-    let worker = site.again("worker");
+    let worker = site.restart_worker("worker");
     // It has written down the newer one: if it had not, it would ask for the same again.
-    worker.until("it renews its certificate", || worker.log().contains("worker certificate renewed"));
+    worker.wait_until("it renews its certificate", || worker.log().contains("worker certificate renewed"));
     worker
 }
 
 #[test]
 fn copied_identity_is_locked_at_its_renewal() {
-    let site = TestSite::usual(SHORT);
+    let site = TestSite::standard(SHORT);
     let coordinator = site.coordinator();
     let worker = copied(&site);
     let id = worker.id();
     worker.kill();
-    let thief = site.again("thief");
-    coordinator.until("it is locked", || site.only_worker()["standing"] == "locked");
-    thief.until_link("out");
+    let thief = site.restart_worker("thief");
+    coordinator.wait_until("it is locked", || site.only_worker()["standing"] == "locked");
+    thief.wait_for_link("out");
     let refused = site.audited("renew", "refused");
     assert!(refused.len() == 1 && refused[0].to_string().contains(&id), "{refused:?}");
-    let worker = site.again("worker");
-    worker.until_link("out");
+    let worker = site.restart_worker("worker");
+    worker.wait_for_link("out");
     for one in [&worker, &thief] {
-        let told = one.told();
+        let told = one.published_files();
         assert!(told.contains("join again"), "{told}");
     }
-    assert!(site.ask(&["workers"]).ends_with(exit::OK).stdout.contains("locked"));
-    assert_eq!(worker.number("app", "creds"), 1);
+    assert!(site.run_command(&["workers"]).ends_with(exit::OK).stdout.contains("locked"));
+    assert_eq!(worker.published_number("app", "creds"), 1);
 }
 
 #[test]
 fn copied_identity_after_a_renewal_locks_both() {
-    let site = TestSite::usual(SHORT);
+    let site = TestSite::standard(SHORT);
     let coordinator = site.coordinator();
     copied(&site).kill();
-    let worker = site.again("worker");
-    worker.until_link("connected");
-    let thief = site.again("thief");
-    thief.until_link("out");
+    let worker = site.restart_worker("worker");
+    worker.wait_for_link("connected");
+    let thief = site.restart_worker("thief");
+    thief.wait_for_link("out");
     // Nobody can tell which of the two is the copy.
-    worker.until_link("out");
-    coordinator.until("it is locked", || site.only_worker()["standing"] == "locked");
+    worker.wait_for_link("out");
+    coordinator.wait_until("it is locked", || site.only_worker()["standing"] == "locked");
     // It may come again before it has read the refusal.
     assert!(!site.audited("connect", "refused").is_empty());
     // What was kept is in the copy, and is published whether its holder is let in or not.
-    thief.until_published("app", "creds", 1);
+    thief.wait_until_published("app", "creds", 1);
     let watchers = [&worker, &thief].map(|one| Watcher::of(site.link(&one.name, "app")));
     let other = site.worker("other");
-    site.give("creds", 2);
-    other.until_published("app", "creds", 2);
+    site.publish_numbered("creds", 2);
+    other.wait_until_published("app", "creds", 2);
     for watcher in watchers {
         assert_eq!(watcher.saw().numbers["creds"], [1]);
     }

@@ -19,7 +19,7 @@ fn said(site: &TestSite, worker: &str, instance: &str) -> Value {
 
 #[test]
 fn receiver_that_loops_delays_no_other() {
-    let site = TestSite::usual("").instance("odd", "hostile", &[GROUP]);
+    let site = TestSite::standard("").instance("odd", "hostile", &[GROUP]);
     let coordinator = site.coordinator();
     site.configure(
         "worker",
@@ -30,26 +30,26 @@ fn receiver_that_loops_delays_no_other() {
     );
     let (worker, other) = (site.worker("worker"), site.worker("other"));
     let id = worker.id();
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     let is_stuck = || {
         let status = worker.status().unwrap();
         let stuck = status["receivers"].as_array().unwrap().iter().find(|it| it["name"] == "stuck").unwrap();
         stuck["state"] == "applying"
     };
-    worker.until("it is stuck", is_stuck);
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
-    coordinator.until("the coordinator hears of it", || said(&site, &id, "creds")["current"] == true);
+    worker.wait_until("it is stuck", is_stuck);
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
+    coordinator.wait_until("the coordinator hears of it", || said(&site, &id, "creds")["current"] == true);
     let odd = said(&site, &id, "odd");
     assert_eq!((&odd["current"], &odd["newest"]), (&false.into(), &1.into()), "{odd}");
-    coordinator.until("why it failed", || said(&site, &id, "odd")["failure"].is_string());
+    coordinator.wait_until("why it failed", || said(&site, &id, "odd")["failure"].is_string());
     let failure = said(&site, &id, "odd")["failure"].as_str().unwrap().to_owned();
     assert!(failure.contains("receiver stuck: ") && failure.contains("cpu"), "{failure}");
     assert!(!site.link("worker", "stuck").exists(), "the file that it put before is nobody's");
-    other.until_published("app", "creds", 2);
+    other.wait_until_published("app", "creds", 2);
     let id = other.id();
-    coordinator.until("the other worker is well", || said(&site, &id, "odd")["current"] == true);
+    coordinator.wait_until("the other worker is well", || said(&site, &id, "odd")["current"] == true);
     assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
 }
 
@@ -58,11 +58,11 @@ fn receiver_trap_keeps_the_unit_and_is_reported() {
     let mut site = TestSite::new("").instance("odd", "hostile", &[GROUP]);
     let component = site.home.path("receiver.wasm");
     fs::copy(guest("benign-receiver").unwrap(), &component).unwrap();
-    site.home.add(&format!("[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"odd\"]"));
+    site.home.append(&format!("[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"odd\"]"));
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     let id = worker.id();
-    coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
+    coordinator.wait_until("it is applied", || said(&site, &id, "odd")["current"] == true);
     let unit = || Unit::read(&site.link("worker", "app")).unwrap().unwrap();
     let kept = || {
         let names = fs::read_dir(site.home.path("worker-state/components")).unwrap();
@@ -73,23 +73,23 @@ fn receiver_trap_keeps_the_unit_and_is_reported() {
 
     // The operator takes another version of it.
     fs::copy(guest("trap-after-put").unwrap(), &component).unwrap();
-    site.ask(&["reload"]).ends_with(exit::OK);
-    coordinator.until("the coordinator shows it", || said(&site, &id, "odd")["failure"].is_string());
+    site.run_command(&["reload"]).ends_with(exit::OK);
+    coordinator.wait_until("the coordinator shows it", || said(&site, &id, "odd")["failure"].is_string());
     let failure = said(&site, &id, "odd")["failure"].as_str().unwrap().to_owned();
     assert!(failure.starts_with("receiver app: ") && !failure.contains("nobody hears"), "{failure}");
-    assert!(site.ask(&["workers"]).ends_with(exit::OK).stdout.contains("failed: receiver app: "));
-    site.give("odd", 2);
-    worker.until("the newer one has failed, too", || {
+    assert!(site.run_command(&["workers"]).ends_with(exit::OK).stdout.contains("failed: receiver app: "));
+    site.publish_numbered("odd", 2);
+    worker.wait_until("the newer one has failed, too", || {
         let odd = said(&site, &id, "odd");
         odd["newest"] == 2 && odd["revision"] == 2 && odd["failure"].is_string()
     });
     assert_eq!(unit(), before);
 
     fs::copy(guest("benign-receiver").unwrap(), &component).unwrap();
-    site.ask(&["reload"]).ends_with(exit::OK);
-    coordinator.until("it is applied", || said(&site, &id, "odd")["current"] == true);
+    site.run_command(&["reload"]).ends_with(exit::OK);
+    coordinator.wait_until("it is applied", || said(&site, &id, "odd")["current"] == true);
     assert_ne!(unit(), before);
-    worker.until("the component that nothing is bound to is removed", || kept() == 1);
+    worker.wait_until("the component that nothing is bound to is removed", || kept() == 1);
 }
 
 #[test]
@@ -98,37 +98,37 @@ fn receiver_component_damage_withdraws_nothing() {
     let component = site.home.path("receiver.wasm");
     let whole = fs::read(guest("files").unwrap()).unwrap();
     fs::write(&component, &whole).unwrap();
-    site.home.add(&format!(
+    site.home.append(&format!(
         "[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"creds\"]\n\
          [groups.{GROUP}.receivers.app.settings]\n{}\n",
         twice("creds")
     ));
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
-    worker.until_published("app", "creds", 1);
+    worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     assert_eq!(coordinator.stop(), Some(exit::OK));
-    worker.until_link("connecting");
+    worker.wait_for_link("connecting");
     fs::write(&component, &whole[..whole.len() / 2]).unwrap();
 
     let _coordinator = site.coordinator();
-    worker.until_link("connected");
-    site.give("creds", 2);
-    worker.until_published("app", "creds", 2);
+    worker.wait_for_link("connected");
+    site.publish_numbered("creds", 2);
+    worker.wait_until_published("app", "creds", 2);
     worker.kill();
-    let worker = site.again("worker");
-    worker.until_link("connected");
-    site.give("creds", 3);
-    worker.until_published("app", "creds", 3);
+    let worker = site.restart_worker("worker");
+    worker.wait_for_link("connected");
+    site.publish_numbered("creds", 3);
+    worker.wait_until_published("app", "creds", 3);
     assert!(!worker.log().contains("withdrawn from this worker"), "{}", worker.log());
 
     fs::write(&component, &whole).unwrap();
-    site.ask(&["reload"]).ends_with(exit::OK);
+    site.run_command(&["reload"]).ends_with(exit::OK);
     let late = site.worker("late");
-    late.until_published("app", "creds", 3);
-    site.give("creds", 4);
-    worker.until_published("app", "creds", 4);
-    late.until_published("app", "creds", 4);
+    late.wait_until_published("app", "creds", 3);
+    site.publish_numbered("creds", 4);
+    worker.wait_until_published("app", "creds", 4);
+    late.wait_until_published("app", "creds", 4);
     assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3, 4]);
 }
 
@@ -136,11 +136,11 @@ fn receiver_component_damage_withdraws_nothing() {
 fn receiver_failure_is_retried_with_the_next_payload() {
     let mut site = TestSite::new("").instance("creds", "any", &[GROUP]);
     let component = guest("files").unwrap();
-    site.home.add(&format!(
+    site.home.append(&format!(
         "[groups.{GROUP}.receivers.app]\ncomponent = {component:?}\ninstances = [\"creds\"]\n\
          settings = {{ \"template.key\" = \"{{{{ creds.key }}}}\" }}"
     ));
-    let give = |number: u64| site.give_text("creds", &format!("{{\"key\": \"{CANARY} {number}\"}}"));
+    let give = |number: u64| site.publish_text("creds", &format!("{{\"key\": \"{CANARY} {number}\"}}"));
     give(1);
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
@@ -149,13 +149,13 @@ fn receiver_failure_is_retried_with_the_next_payload() {
         let unit = Unit::read(&site.link("worker", "app")).unwrap();
         unit.is_some_and(|unit| unit.0["key"] == format!("{CANARY} {number}"))
     };
-    worker.until("the first", || is_there(1));
-    site.give_text("creds", &format!("{CANARY} is no JSON"));
-    coordinator.until("the coordinator shows it", || said(&site, &id, "creds")["failure"].is_string());
+    worker.wait_until("the first", || is_there(1));
+    site.publish_text("creds", &format!("{CANARY} is no JSON"));
+    coordinator.wait_until("the coordinator shows it", || said(&site, &id, "creds")["failure"].is_string());
     let failure = said(&site, &id, "creds")["failure"].as_str().unwrap().to_owned();
     assert!(failure.starts_with("receiver app: misconfigured: ") && failure.contains("template.key"), "{failure}");
     assert!(is_there(1));
     give(3);
-    worker.until("the third", || is_there(3));
-    coordinator.until("the coordinator shows that", || said(&site, &id, "creds")["current"] == true);
+    worker.wait_until("the third", || is_there(3));
+    coordinator.wait_until("the coordinator shows that", || said(&site, &id, "creds")["current"] == true);
 }
