@@ -95,7 +95,7 @@ fn run_names_a_port_that_is_in_use() {
 fn log_without_a_terminal_is_json_lines() {
     let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start_with(&home, &["--log", "trace"]);
-    coordinator.until("a lease", || coordinator.log().contains("published"));
+    coordinator.until("a lease", || coordinator.log().contains("lease published"));
     let log = coordinator.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert!(lines.len() >= 4, "{log}");
@@ -104,7 +104,7 @@ fn log_without_a_terminal_is_json_lines() {
         assert!(text("target").starts_with("deputy") && !text("level").is_empty() && text("timestamp").ends_with('Z'));
         assert!(line["fields"]["message"].is_string(), "{line}");
     }
-    let published = lines.iter().find(|line| line["fields"]["message"] == "published").unwrap();
+    let published = lines.iter().find(|line| line["fields"]["message"] == "lease published").unwrap();
     assert_eq!((&published["fields"]["instance"], &published["fields"]["revision"]), (&"s3".into(), &"1".into()));
 }
 
@@ -112,7 +112,7 @@ fn log_without_a_terminal_is_json_lines() {
 fn audit_can_be_the_only_output_of_run() {
     let home = TestEnvironment::with_s3(&granting(), "");
     let coordinator = Coordinator::start_with(&home, &["--audit", "trail.jsonl"]);
-    coordinator.until("a lease", || coordinator.log().contains("published"));
+    coordinator.until("a lease", || coordinator.log().contains("lease published"));
     let trail = home.read("trail.jsonl");
     let functions: Vec<Value> =
         trail.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["function"].clone()).collect();

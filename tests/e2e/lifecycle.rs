@@ -128,7 +128,7 @@ fn lifecycle_throttling_pauses_the_whole_upstream() {
     assert_eq!((word(&first, "state"), first["ready"].as_bool()), ("retrying", Some(true)), "{first}");
     assert_eq!(first["trouble"]["kind"], "throttled");
     assert_eq!((word(&second, "state"), second["ready"].as_bool()), ("waiting", Some(true)), "{second}");
-    assert!(word(&second, "reason").contains("waits for the budget of hostile"), "{second}");
+    assert!(word(&second, "reason").contains("waiting for the rate limit of hostile"), "{second}");
     running.wait_until("another one", || running.revision("first") == 2 && running.revision("second") == 2);
     let told = script.calls("first", "obtain")[1].at;
     for name in ["first", "second"] {

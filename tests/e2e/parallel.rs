@@ -60,7 +60,7 @@ fn parallel_hanging_instance_delays_no_other() {
     running.wait_until("two leases each", || others(&running.all(), 2));
     let hanging = running.instance_now("i7");
     let reason = hanging["reason"].as_str().unwrap();
-    assert!(reason.starts_with("no lease yet; obtain is under way for "), "{hanging}");
+    assert!(reason.starts_with("no lease yet; obtain in progress for "), "{hanging}");
     assert_eq!((&hanging["state"], script.count("i7", "obtain")), (&"obtaining".into(), 1), "{hanging}");
     let log = running.log();
     assert!(!log.contains("lease expired before it was replaced"), "{log}");
@@ -77,7 +77,7 @@ fn parallel_restart_has_no_burst() {
     running.wait_until("the burst", || held(&running) == 3);
     let waiting = running.all()["instances"].as_array().unwrap().iter().find(|one| one["state"] == "waiting").cloned();
     let reason = waiting.unwrap()["reason"].as_str().unwrap().to_owned();
-    assert!(reason.starts_with("no lease yet; waits for the budget of sts: "), "{reason}");
+    assert!(reason.starts_with("no lease yet; waiting for the rate limit of sts: "), "{reason}");
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     assert!(shown.ends_with("3 of 4 ready; 1 waits for sts\n"), "{shown}");
     running.kill();

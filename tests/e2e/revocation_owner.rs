@@ -51,7 +51,7 @@ fn revocation_after_a_restart_with_other_settings_is_left_out() {
     running.wait_until("the report", || running.instance_now("lab")["not_revoked"]["count"] == 1);
     let not_revoked = &running.instance_now("lab")["not_revoked"];
     assert_eq!((&not_revoked["revision"], &not_revoked["reason"]), (&1.into(), &"reconfigured".into()));
-    assert!(running.log().contains("a lease was not revoked and stays valid until it ends"));
+    assert!(running.log().contains("lease not revoked and valid until it expires"));
     let shown = home.deputy(&["status", "lab"]).ends_with(exit::OK).stdout;
     assert!(shown.contains("not revoked") && shown.contains("no longer loaded"), "{shown}");
     assert_eq!(running.stop(), Some(exit::OK));

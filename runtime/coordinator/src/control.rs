@@ -1,10 +1,9 @@
-//! The operator's way in: HTTP with JSON over a Unix socket, whose file's mode says who may use it.
-//! [`ControlRequest`] lists the requests, [`parameters`](crate::parameters) what they take.
+//! The control socket of a coordinator. The mode of the socket's file decides who may connect.
 
+use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::time::Clock;
@@ -18,89 +17,46 @@ use deputy_local::{
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::handle::{CoordinatorHandle, ReloadSummary, RequestError};
+use crate::handle::{CoordinatorHandle, RequestError};
 use crate::lease_board::LeaseBoard;
-use crate::parameters::{JoinTokenRequest, Removals};
+use crate::parameters::JoinTokenRequest;
+use crate::reload::{Reload, Removals};
 use crate::workers::{TokenStatus, WorkerQuery, WorkerRequestError, WorkerStatus, Workers};
 
-/// Reads the configuration again.
-#[async_trait]
-pub trait Reload: Send + Sync + 'static {
-    /// Reads all of it and applies it, or says why nothing of it is applied.
-    async fn reload(&self, removals: Removals) -> Result<ReloadReply, ControlError>;
-}
-
-/// Answers the operator.
+/// Answers [requests](ControlRequest) on the control socket.
 pub struct Control {
     handle: CoordinatorHandle,
     board: Arc<LeaseBoard>,
     clock: Arc<dyn Clock>,
     reload: Arc<dyn Reload>,
-    /// None if no address is configured at which they could come in.
+    /// `None` without `listen` in the configuration.
     workers: Option<Workers>,
 }
 
-/// What a reload changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReloadReply {
-    /// The version of this form.
-    pub schema: u32,
-    /// Instances that are new.
-    pub added: Vec<String>,
-    /// Instances of which something changed.
-    pub changed: Vec<String>,
-    /// Instances that are gone.
-    pub removed: Vec<String>,
-    /// How many are as they were.
-    pub unchanged: usize,
-    /// What has no effect, or another one than it seems.
-    pub warnings: Vec<String>,
-}
-
-/// Workers, all or a page of them.
+/// A page of workers, in the order of their ids.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerList {
-    /// The version of this form.
     pub schema: u32,
-    /// In the order of their ids.
     pub workers: Vec<WorkerStatus>,
-    /// What `after` is for the next page, if there is one.
+    /// The value of `after` for the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<WorkerId>,
 }
 
-/// All tokens that can be used.
+/// All join tokens that can still be used, in the order of their ids.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenList {
-    /// The version of this form.
     pub schema: u32,
-    /// In the order of their ids.
     pub tokens: Vec<TokenStatus>,
 }
 
 #[derive(Serialize)]
-struct Done {
+struct DoneReply {
     schema: u32,
     done: &'static str,
 }
 
-impl ReloadReply {
-    /// What a configuration changed, with what an operator should know about it.
-    pub fn new(changed: ReloadSummary, warnings: Vec<String>) -> Self {
-        let names = |names: Vec<InstanceName>| names.iter().map(ToString::to_string).collect();
-        Self {
-            schema: SCHEMA,
-            added: names(changed.added),
-            changed: names(changed.changed),
-            removed: names(changed.removed),
-            unchanged: changed.unchanged,
-            warnings,
-        }
-    }
-}
-
 impl Control {
-    /// For a coordinator.
     pub fn new(
         handle: CoordinatorHandle,
         board: Arc<LeaseBoard>,
@@ -110,7 +66,7 @@ impl Control {
         Self { handle, board, clock, reload, workers: None }
     }
 
-    /// The same, with workers.
+    /// Also answers requests about workers and join tokens.
     #[must_use]
     pub fn with_workers(self, workers: Option<Workers>) -> Self {
         Self { workers, ..self }
@@ -123,28 +79,28 @@ impl Control {
         };
         match &request {
             ControlRequest::BanWorker(id) => {
-                self.workers()?.shut_out(parsed(id)?, EnrolmentStatus::Banned).await?;
-                json(&Done { schema: SCHEMA, done: "ban" })
+                self.workers()?.exclude(parse(id)?, EnrolmentStatus::Banned).await?;
+                done("ban")
             }
             ControlRequest::CreateToken => self.create_token(JoinTokenRequest::decode(&parameters)?).await,
             ControlRequest::Instance(name) => json(&self.handle.instance(name).await?),
             ControlRequest::Lease(name) => self.lease(name, lease_wait(&parameters)?).await,
             ControlRequest::Reload => json(&self.reload.reload(Removals::decode(&parameters)?).await?),
             ControlRequest::RemoveWorker(id) => {
-                self.workers()?.shut_out(parsed(id)?, EnrolmentStatus::Removed).await?;
-                json(&Done { schema: SCHEMA, done: "remove" })
+                self.workers()?.exclude(parse(id)?, EnrolmentStatus::Removed).await?;
+                done("remove")
             }
             ControlRequest::Renew(name) => {
                 self.handle.renew(name).await?;
-                json(&Done { schema: SCHEMA, done: "renew" })
+                done("renew")
             }
             ControlRequest::Revoke(name) => {
                 self.handle.revoke(name).await?;
-                json(&Done { schema: SCHEMA, done: "revoke" })
+                done("revoke")
             }
             ControlRequest::RevokeToken(id) => {
-                self.workers()?.revoke_token(parsed(id)?).await?;
-                json(&Done { schema: SCHEMA, done: "revoke" })
+                self.workers()?.revoke_token(parse(id)?).await?;
+                done("revoke")
             }
             ControlRequest::Status => json(&self.handle.status().await?),
             ControlRequest::Tokens => json(&TokenList { schema: SCHEMA, tokens: self.workers()?.tokens().await? }),
@@ -156,59 +112,67 @@ impl Control {
     }
 
     fn workers(&self) -> Result<&Workers, ControlError> {
-        let hint = "this coordinator has no workers: `listen = \"0.0.0.0:8271\"` in [coordinator] lets them in";
+        let hint = "this coordinator serves no workers: `listen = \"0.0.0.0:8271\"` in [coordinator] lets them connect";
         self.workers.as_ref().ok_or_else(|| ControlError::new("misconfigured", hint))
     }
 
-    /// The one reply with a join string in it.
+    /// The only reply with a join string.
     async fn create_token(&self, request: JoinTokenRequest) -> Result<Response<Bytes>, ControlError> {
         let JoinTokenRequest { group, uses, ttl } = request;
         let workers = self.workers()?;
-        let (string, expires) = workers.create_token(group.clone(), uses, ttl).await?;
-        tracing::info!(token = %string.token, %group, uses, %expires, "join token created");
-        let mut headers = vec![(TOKEN_ID, string.token.to_string()), (TOKEN_EXPIRES, expires.to_string())];
+        let (join_string, expires) = workers.create_token(group.clone(), uses, ttl).await?;
+        tracing::info!(token = %join_string.token, %group, uses, %expires, "join token created");
+        let mut headers = vec![(TOKEN_ID, join_string.token.to_string()), (TOKEN_EXPIRES, expires.to_string())];
         let groups = workers.groups();
         if !groups.is_empty() && !groups.contains(&group) {
             let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
             headers.push((OTHER_GROUPS, groups.join(", ")));
         }
-        Ok(reply::secret(headers, Arc::new(SecretBytes::new(string.reveal().as_bytes().to_vec()))))
+        Ok(reply::secret(headers, Arc::new(SecretBytes::new(join_string.reveal().as_bytes().to_vec()))))
     }
 
     async fn lease(&self, name: &str, wait: Span) -> Result<Response<Bytes>, ControlError> {
-        let valid = |name: &InstanceName| self.board.lease(name).filter(|lease| lease.is_valid(self.clock.now().wall));
-        // What was good before a restart is given out while components are still being loaded.
-        if !self.handle.has_started()
+        // A lease that an earlier process saved is served while components are still being loaded.
+        if !self.handle.is_configured()
             && let Ok(instance) = name.parse::<InstanceName>()
-            && let Some(lease) = valid(&instance)
+            && let Some(lease) = self.valid_lease(&instance)
         {
-            return Ok(given(&instance, &lease, None));
+            return Ok(lease_reply(&instance, &lease, None));
         }
-        let began = self.clock.now().mono;
-        // A restart is no reason to have nothing, if there is time to wait for its end.
-        drop(tokio::time::timeout(wait.duration(), self.handle.started()).await);
-        let waited = self.clock.now().mono.since(began).as_millis();
-        let wait = Span::millis(wait.as_millis().saturating_sub(waited));
-        // Who looks before asking misses nothing that comes of it.
+        let wait = self.wait_until_configured(wait).await;
+        // Subscribed before the request, so that no lease that follows from it is missed.
         let mut changes = self.board.changes();
-        let instance = self.handle.asked(name).await?;
-        let found = async {
+        let instance = self.handle.request_lease(name).await?;
+        let published = async {
             loop {
-                if let Some(lease) = valid(&instance) {
+                if let Some(lease) = self.valid_lease(&instance) {
                     return Some(lease);
                 }
                 changes.changed().await.ok()?;
             }
         };
-        let found = tokio::time::timeout(wait.duration(), found).await;
+        let lease = tokio::time::timeout(wait.duration(), published).await;
+        let lease = lease.unwrap_or_else(|_| self.valid_lease(&instance));
         let status = self.handle.instance(name).await?;
-        match found.unwrap_or_else(|_| valid(&instance)) {
-            Some(lease) => Ok(given(&instance, &lease, status.service)),
+        match lease {
+            Some(lease) => Ok(lease_reply(&instance, &lease, status.service)),
             None => {
                 let error = ControlError::new("not-ready", &format!("{name} is not ready: {}", status.reason));
-                Err(ControlError { cause: status.trouble.map(|trouble| trouble.kind), ..error })
+                Err(ControlError { cause: status.trouble.map(|failure| failure.kind), ..error })
             }
         }
+    }
+
+    fn valid_lease(&self, instance: &InstanceName) -> Option<Lease> {
+        self.board.lease(instance).filter(|lease| lease.is_valid(self.clock.now().wall))
+    }
+
+    /// Returns what is left of the wait.
+    async fn wait_until_configured(&self, wait: Span) -> Span {
+        let began = self.clock.now().mono;
+        tokio::time::timeout(wait.duration(), self.handle.wait_until_configured()).await.ok();
+        let waited = self.clock.now().mono.since(began).as_millis();
+        Span::millis(wait.as_millis().saturating_sub(waited))
     }
 }
 
@@ -217,7 +181,7 @@ impl HttpHandler for Control {
         self.route(&request).await.unwrap_or_else(|error| reply::error(&error))
     }
 
-    /// A reload compiles components.
+    /// A reload may compile components.
     fn waits(&self, request: &Request<()>) -> bool {
         reply::is_waiting(request) || ControlRequest::of(request) == Some(ControlRequest::Reload)
     }
@@ -243,7 +207,7 @@ impl From<RequestError> for ControlError {
 impl From<WorkerRequestError> for ControlError {
     fn from(error: WorkerRequestError) -> Self {
         let kind = match &error {
-            WorkerRequestError::Kept(_) => "internal",
+            WorkerRequestError::Save(_) => "internal",
             WorkerRequestError::Stopping => "stopping",
             WorkerRequestError::UnknownToken(_) | WorkerRequestError::UnknownWorker(_) => "unknown",
         };
@@ -251,11 +215,15 @@ impl From<WorkerRequestError> for ControlError {
     }
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ControlError> {
+fn done(operation: &'static str) -> Result<Response<Bytes>, ControlError> {
+    json(&DoneReply { schema: SCHEMA, done: operation })
+}
+
+fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, ControlError> {
     text.parse().map_err(|error: T::Err| ControlError::new("request", &error.to_string()))
 }
 
-fn given(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
+fn lease_reply(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
     tracing::info!(%instance, revision = %lease.revision, "payload sent over the control socket");
     let version = LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at };
     reply::lease(version, service.as_deref(), lease.valid_until, Arc::clone(&lease.payload))

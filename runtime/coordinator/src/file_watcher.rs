@@ -1,4 +1,4 @@
-//! Payloads that other programs maintain: each file is looked at once a second, and read when it changed.
+//! Payload files that other programs maintain: each is checked once a second, and read when it changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,131 +10,134 @@ use deputy_sources::{FileFingerprint, SourceContext, SourceError, ValueShape, re
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::handle::CoordinatorCommand;
+use crate::command::CoordinatorCommand;
+use crate::configuration::FilePlan;
 
-/// How often files are looked at: a `stat` each.
-const PACE: Duration = Duration::from_secs(1);
+/// A check costs one `stat`.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The largest payload, as of a component.
 const PAYLOAD: ValueShape = ValueShape::bytes(ByteSize::mib(1));
 
-/// How long a start or a reload waits for the first look: a network's file system may hang.
-const FIRST: Duration = Duration::from_secs(2);
+/// How long a start or a reload waits for the first observations: a network file system may hang.
+const FIRST_OBSERVATION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The files of all instances that have one.
-pub type FilePlan = BTreeMap<InstanceName, FileSource>;
-
-/// What a file holds, or why it can't be used.
+/// What a file holds, or why it cannot be used.
 pub(crate) type FileObservation = Result<FilePayload, String>;
 
-/// The files of a configuration, after the first look at them.
+/// The files of one configuration, after the first observation of each.
 #[derive(Default)]
 pub(crate) struct FileWatcher {
-    /// What was found. One that is not in here hangs.
-    pub(crate) looks: BTreeMap<InstanceName, FileObservation>,
-    watched: BTreeMap<InstanceName, Watched>,
+    /// Lacks a file whose file system hangs.
+    pub(crate) observations: BTreeMap<InstanceName, FileObservation>,
+    files: BTreeMap<InstanceName, PayloadFile>,
 }
 
-/// One file.
 #[derive(Clone)]
-struct Watched {
+struct PayloadFile {
     source: FileSource,
-    here: Arc<SourceContext>,
-    seen: Option<Seen>,
+    context: Arc<SourceContext>,
+    last: Option<LastObservation>,
 }
 
-/// What was last found, so that only a change is told.
+/// Lets only changes be reported.
 #[derive(Clone)]
-enum Seen {
-    File(FileFingerprint),
-    Not(String),
+enum LastObservation {
+    Payload(FileFingerprint),
+    Error(String),
 }
 
 impl FileWatcher {
-    /// Looks at each file before anybody is called: a component is not, whose file comes first.
-    pub(crate) async fn first(plan: FilePlan, here: &Arc<SourceContext>) -> Self {
-        let mut files = Self::default();
-        let mut looking = JoinSet::new();
+    /// Observes each file once, before any component is called: an instance with a valid file needs no call.
+    pub(crate) async fn open(plan: FilePlan, context: &Arc<SourceContext>) -> Self {
+        let mut watcher = Self::default();
+        let mut observing = JoinSet::new();
         for (name, source) in plan {
-            let watched = Watched { source, here: Arc::clone(here), seen: None };
-            files.watched.insert(name.clone(), watched.clone());
-            looking.spawn(async move {
-                let mut watched = watched;
-                let look = watched.look(&name).await;
-                (name, watched, look)
+            let file = PayloadFile { source, context: Arc::clone(context), last: None };
+            watcher.files.insert(name.clone(), file.clone());
+            observing.spawn(async move {
+                let mut file = file;
+                let observation = file.observe(&name).await;
+                (name, file, observation)
             });
         }
         let all = async {
-            while let Some(looked) = looking.join_next().await {
-                let Ok((name, watched, Some(look))) = looked else { continue };
-                files.looks.insert(name.clone(), look);
-                files.watched.insert(name, watched);
+            while let Some(observed) = observing.join_next().await {
+                let Ok((name, file, Some(observation))) = observed else { continue };
+                watcher.observations.insert(name.clone(), observation);
+                watcher.files.insert(name, file);
             }
         };
-        // Those that hang are found later, each by itself.
-        drop(tokio::time::timeout(FIRST, all).await);
-        files
+        // A file that hangs is observed later, by a task of its own.
+        tokio::time::timeout(FIRST_OBSERVATION_TIMEOUT, all).await.ok();
+        watcher
     }
 
-    /// Whether an instance has a file.
-    pub(crate) fn has(&self, name: &InstanceName) -> bool {
-        self.watched.contains_key(name)
+    pub(crate) fn watches(&self, name: &InstanceName) -> bool {
+        self.files.contains_key(name)
     }
 
-    /// Goes on looking until the tasks are dropped, one for each file: one that hangs keeps no other waiting.
-    /// What they see is of this generation.
-    pub(crate) fn watch(self, generation: u64, inputs: &mpsc::Sender<CoordinatorCommand>) -> JoinSet<()> {
+    /// Watches each file in a task of its own, until the tasks are dropped, so that one that hangs delays no other.
+    pub(crate) fn watch(self, generation: u64, commands: &mpsc::Sender<CoordinatorCommand>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        for (name, watched) in self.watched {
-            tasks.spawn(watch(generation, name, watched, inputs.clone()));
+        for (name, file) in self.files {
+            tasks.spawn(watch(generation, name, file, commands.clone()));
         }
         tasks
     }
 }
 
-async fn watch(generation: u64, name: InstanceName, mut watched: Watched, inputs: mpsc::Sender<CoordinatorCommand>) {
+async fn watch(
+    generation: u64,
+    instance: InstanceName,
+    mut file: PayloadFile,
+    commands: mpsc::Sender<CoordinatorCommand>,
+) {
     loop {
         pause().await;
-        if let Some(look) = watched.look(&name).await
-            && inputs.send(CoordinatorCommand::File(generation, name.clone(), look)).await.is_err()
-        {
+        let Some(observation) = file.observe(&instance).await else { continue };
+        let command = CoordinatorCommand::FileObserved { generation, instance: instance.clone(), observation };
+        if commands.send(command).await.is_err() {
             return;
         }
     }
 }
 
-impl Watched {
-    /// What the file holds; `None` if it is as it was.
-    async fn look(&mut self, name: &InstanceName) -> Option<FileObservation> {
-        let (seen, look) = match FileFingerprint::of_file(&self.source.path).await {
-            Ok(print) if matches!(&self.seen, Some(Seen::File(before)) if *before == print) => return None,
-            Ok(_) => match read_file(&self.source.path, PAYLOAD, &self.here).await {
-                Ok((payload, print)) => {
-                    let since: Timestamp = print.modified();
-                    let valid_until = since.plus(self.source.lifetime);
-                    (Seen::File(print), Ok(FilePayload { payload: Arc::new(payload), since, valid_until }))
-                }
-                // Who writes it has not finished: look again.
-                Err(SourceError::Changing(_)) => return None,
-                Err(error) => failed(&error, self.seen.as_ref())?,
-            },
-            Err(error) => failed(&error, self.seen.as_ref())?,
+impl PayloadFile {
+    /// Returns `None` if nothing changed.
+    async fn observe(&mut self, name: &InstanceName) -> Option<FileObservation> {
+        let fingerprint = match FileFingerprint::of_file(&self.source.path).await {
+            Ok(fingerprint) => fingerprint,
+            Err(error) => return self.observe_error(name, &error),
         };
-        if let Err(error) = &look {
-            tracing::warn!(instance = %name, %error, "payload file unusable");
+        if matches!(&self.last, Some(LastObservation::Payload(last)) if *last == fingerprint) {
+            return None;
         }
-        self.seen = Some(seen);
-        Some(look)
+        match read_file(&self.source.path, PAYLOAD, &self.context).await {
+            Ok((payload, fingerprint)) => {
+                let since: Timestamp = fingerprint.modified();
+                let valid_until = since.plus(self.source.lifetime);
+                self.last = Some(LastObservation::Payload(fingerprint));
+                Some(Ok(FilePayload { payload: Arc::new(payload), since, valid_until }))
+            }
+            // Its writer has not finished: the next check sees it whole.
+            Err(SourceError::Changing(_)) => None,
+            Err(error) => self.observe_error(name, &error),
+        }
+    }
+
+    fn observe_error(&mut self, name: &InstanceName, error: &SourceError) -> Option<FileObservation> {
+        let error = in_one_line(error);
+        if matches!(&self.last, Some(LastObservation::Error(last)) if *last == error) {
+            return None;
+        }
+        tracing::warn!(instance = %name, %error, "payload file unusable");
+        self.last = Some(LastObservation::Error(error.clone()));
+        Some(Err(error))
     }
 }
 
-fn failed(error: &SourceError, before: Option<&Seen>) -> Option<(Seen, FileObservation)> {
-    let text = in_one_line(error);
-    let told = matches!(before, Some(Seen::Not(before)) if *before == text);
-    (!told).then(|| (Seen::Not(text.clone()), Err(text)))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a file system of any kind tells nobody reliably that a file changed")]
+#[expect(clippy::disallowed_methods, reason = "no notification of changed files works on all file systems")]
 async fn pause() {
-    tokio::time::sleep(PACE).await;
+    tokio::time::sleep(CHECK_INTERVAL).await;
 }

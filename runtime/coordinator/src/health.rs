@@ -50,9 +50,9 @@ impl HealthCheck for CoordinatorHealth {
     }
 
     async fn metrics(&self) -> Result<String, String> {
-        let (leases, upstreams) = self.handle.leases().await.map_err(|_| "stopping\n".to_owned())?;
+        let held = self.handle.metrics().await.map_err(|error| format!("{error}\n"))?;
         self.metrics.set_audit_status(&self.audit.status());
-        self.metrics.encode(&leases, &upstreams).map_err(|_| "metrics cannot be encoded\n".to_owned())
+        self.metrics.encode(&held.leases, &held.upstreams).map_err(|_| "metrics cannot be encoded\n".to_owned())
     }
 }
 

@@ -1,101 +1,93 @@
-//! What is given out: the newest lease of each instance.
+//! The published lease of each instance.
 //!
-//! The coordinator writes, those who deliver read. A reader sees the newest lease, not every one: who is slow skips.
+//! The coordinator writes; the control socket and the fan-out to workers read. A slow reader sees the newest lease of each
+//! instance, not every one.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::Lease;
 use tokio::sync::watch;
 
-/// The newest lease of each instance.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LeaseBoard {
-    state: Mutex<State>,
+    published: Mutex<PublishedLeases>,
     changes: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PublishedLeases {
     leases: BTreeMap<InstanceName, Lease>,
     /// The number of the last change.
-    last: u64,
-    /// The last change of each instance, also of one that was withdrawn, and of which instance each change was.
-    changed: BTreeMap<InstanceName, u64>,
-    order: BTreeMap<u64, InstanceName>,
+    last_change: u64,
+    /// The last change of each instance, also of one whose lease was withdrawn.
+    change_of: BTreeMap<InstanceName, u64>,
+    instance_of: BTreeMap<u64, InstanceName>,
 }
 
-/// How far somebody has looked.
+/// How far a reader has come.
 #[derive(Debug, Default)]
 pub(crate) struct BoardCursor(u64);
 
-impl Default for LeaseBoard {
-    fn default() -> Self {
-        Self { state: Mutex::default(), changes: watch::Sender::new(0) }
-    }
-}
-
 impl LeaseBoard {
-    /// What is given out for an instance.
     pub fn lease(&self, instance: &InstanceName) -> Option<Lease> {
-        self.state().leases.get(instance).cloned()
+        self.lock().leases.get(instance).cloned()
     }
 
-    /// Tells of changes: look again at what you need.
+    /// Changes whenever a lease is published or withdrawn.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// What changed since somebody looked: each instance once, as it is now.
-    pub(crate) fn after(&self, seen: &mut BoardCursor) -> Vec<(InstanceName, Option<Lease>)> {
-        let state = self.state();
-        let changed = state.order.range(seen.0 + 1..).map(|(_, name)| (name.clone(), state.leases.get(name).cloned()));
-        let changed = changed.collect();
-        seen.0 = state.last;
-        changed
+    /// The instances that changed since the cursor, as they are now. Moves the cursor.
+    pub(crate) fn changed_since(&self, cursor: &mut BoardCursor) -> Vec<(InstanceName, Option<Lease>)> {
+        let published = self.lock();
+        let changed = published.instance_of.range(cursor.0 + 1..);
+        cursor.0 = published.last_change;
+        changed.map(|(_, name)| (name.clone(), published.leases.get(name).cloned())).collect()
     }
 
-    /// All there is.
-    pub(crate) fn all(&self, seen: &mut BoardCursor) -> BTreeMap<InstanceName, Lease> {
-        let state = self.state();
-        seen.0 = state.last;
-        state.leases.clone()
+    /// All published leases. Moves the cursor.
+    pub(crate) fn all(&self, cursor: &mut BoardCursor) -> BTreeMap<InstanceName, Lease> {
+        let published = self.lock();
+        cursor.0 = published.last_change;
+        published.leases.clone()
     }
 
     pub(crate) fn publish(&self, instance: InstanceName, lease: Lease) {
         {
-            let mut state = self.state();
-            state.note(&instance);
-            state.leases.insert(instance, lease);
+            let mut published = self.lock();
+            published.record_change(&instance);
+            published.leases.insert(instance, lease);
         }
-        self.tell();
+        self.notify();
     }
 
     pub(crate) fn withdraw(&self, instance: &InstanceName) {
         {
-            let mut state = self.state();
-            state.note(instance);
-            state.leases.remove(instance);
+            let mut published = self.lock();
+            published.record_change(instance);
+            published.leases.remove(instance);
         }
-        self.tell();
+        self.notify();
     }
 
-    fn tell(&self) {
+    fn notify(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PublishedLeases> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn note(&mut self, instance: &InstanceName) {
-        self.last += 1;
-        if let Some(before) = self.changed.insert(instance.clone(), self.last) {
-            self.order.remove(&before);
+impl PublishedLeases {
+    fn record_change(&mut self, instance: &InstanceName) {
+        self.last_change += 1;
+        if let Some(previous) = self.change_of.insert(instance.clone(), self.last_change) {
+            self.instance_of.remove(&previous);
         }
-        self.order.insert(self.last, instance.clone());
+        self.instance_of.insert(self.last_change, instance.clone());
     }
 }

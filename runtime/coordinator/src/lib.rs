@@ -1,15 +1,18 @@
-//! The shell around the schedule.
+//! The coordinator: obtains, keeps, publishes and delivers leases.
 //!
-//! `deputy-core` decides; this crate carries out. [`Coordinator::run`] is one loop with one owner of all state: an event
-//! comes in (a call ended, a write is on disk, a file changed, somebody asked, time went by), the schedule takes it in,
-//! and what it wants done goes out, in its order: calls as tasks, writes through the store, and what is published to the
-//! [`Board`], where those who deliver it look. A call that hangs or panics is a task that hangs or panics.
+//! `deputy-core`'s schedule decides what to do and when; this crate does it. [`Coordinator::run`] is one loop that owns all
+//! state. It takes events (a call ended, a write is on disk, a file changed, a request came, time passed), hands them to
+//! the schedule, and carries out the schedule's actions in order: calls as tasks, writes through the store, and
+//! publications on the [`LeaseBoard`], from where control socket and workers get them.
 //!
-//! It knows no component, no TOML and no terminal: a [`Provider`] is whatever answers `obtain`. Nothing here prints a
-//! payload; what a person may see of an instance is its [`status`].
+//! It knows no component, no TOML and no terminal: a provider is whatever implements [`ConfiguredProvider`]. Nothing here
+//! prints a payload; [`status`] is what an operator may see of an instance.
 
 mod backup;
 mod client;
+mod command;
+mod configuration;
+mod configuration_names;
 mod control;
 mod coordinator;
 mod event_log;
@@ -19,28 +22,27 @@ mod health;
 mod lease_board;
 mod lease_record;
 mod lease_store;
-mod loading;
 mod parameters;
+mod pending_instances;
 mod provider;
-mod providers;
-mod shape;
+mod reload;
 pub mod status;
 mod workers;
 mod write_queue;
 
 pub use backup::{BackupError, RestoreSummary, Restoring, backed_up, restore};
 pub use client::{ControlClient, NewToken};
-pub use control::{Control, Reload, ReloadReply, TokenList, WorkerList};
-pub use coordinator::{Coordinator, CoordinatorConfig, CoordinatorError, CoordinatorOptions, LOCK};
-pub use file_watcher::FilePlan;
-pub use handle::{CoordinatorHandle, ReloadSummary, RequestError};
+pub use configuration::{CoordinatorConfig, FilePlan, LoadedInstances, ReloadSummary};
+pub use configuration_names::{ConfigurationNames, ConfigurationNamesError, GroupNames, MissingNames};
+pub use control::{Control, TokenList, WorkerList};
+pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError};
+pub use handle::{CoordinatorHandle, RequestError};
 pub use health::CoordinatorHealth;
 pub use lease_board::LeaseBoard;
-pub use loading::Loaded;
-pub use parameters::Removals;
-pub use provider::Provider;
-pub use shape::{GroupShape, Lost, Shape, ShapeError};
+pub use provider::ConfiguredProvider;
+pub use reload::{Reload, ReloadReply, Removals};
 pub use workers::{
-    AppliedStatus, Deliveries, EnrolmentError, GroupDeliveries, Had, TokenStatus, WorkerOptions, WorkerPage,
-    WorkerQuery, WorkerRequestError, WorkerState, WorkerStatus, WorkerTasks, Workers, WorkersError,
+    AppliedStatus, Deliveries, EarlierDeliveries, EnrolmentError, GroupDeliveries, TokenStatus, WorkerCondition,
+    WorkerPage, WorkerQuery, WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers,
+    WorkersError,
 };

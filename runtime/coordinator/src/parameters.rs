@@ -3,16 +3,8 @@
 use deputy_core::{GroupName, Span};
 use deputy_local::{ControlError, Parameters};
 
+use crate::reload::Removals;
 use crate::workers::WorkerQuery;
-
-/// How much of what is in use a new configuration may lack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removals {
-    /// Less than what suggests that its file was cut short.
-    Few,
-    /// Anything: the operator confirmed it.
-    Any,
-}
 
 /// A join token to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +78,7 @@ impl WorkerQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workers::WorkerState;
+    use crate::workers::WorkerCondition;
 
     #[test]
     fn parameters_decode_to_what_was_encoded() {
@@ -99,7 +91,7 @@ mod tests {
             after: Some("0123456789abcdef".parse().unwrap()),
             limit: Some(7),
             group: Some("etl".parse().unwrap()),
-            state: Some(WorkerState::Connected),
+            state: Some(WorkerCondition::Connected),
             instance: Some("s3-prod".parse().unwrap()),
         };
         for query in [query, WorkerQuery::default()] {

@@ -1,26 +1,25 @@
-//! Writes of one instance go one after the other, in the order in which the schedule wanted them: an older record never
-//! comes to lie over a newer one, whichever task the runtime runs first. Instances do not wait for each other.
+//! Orders the writes of each instance, so that an older record never replaces a newer one. Instances do not wait for each
+//! other.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::{LeaseRecord, SaveId};
 
-/// What is to be written.
 #[derive(Debug)]
 pub(crate) struct PendingWrite {
-    pub(crate) ticket: SaveId,
+    pub(crate) save: SaveId,
     pub(crate) name: InstanceName,
-    /// The record to keep; `None` forgets what is kept.
+    /// `None` deletes what is saved.
     pub(crate) record: Option<LeaseRecord>,
 }
 
-/// Who waits behind a write that is under way, by instance.
+/// The instances with a write in progress, and the writes that wait behind it.
 #[derive(Debug, Default)]
 pub(crate) struct WriteQueue(BTreeMap<InstanceName, VecDeque<PendingWrite>>);
 
 impl WriteQueue {
-    /// Gives the write back if it may begin now.
+    /// Returns the write if it may begin now.
     pub(crate) fn enter(&mut self, write: PendingWrite) -> Option<PendingWrite> {
         match self.0.get_mut(&write.name) {
             Some(waiting) => {
@@ -34,7 +33,7 @@ impl WriteQueue {
         }
     }
 
-    /// A write of this instance ended; gives the one that may begin now.
+    /// Ends the write in progress of an instance. Returns the one that may begin now.
     pub(crate) fn leave(&mut self, name: &InstanceName) -> Option<PendingWrite> {
         let next = self.0.get_mut(name)?.pop_front();
         if next.is_none() {
@@ -49,21 +48,24 @@ mod tests {
     use super::*;
 
     fn write(number: u64, name: &str) -> PendingWrite {
-        PendingWrite { ticket: SaveId(number), name: name.parse().unwrap(), record: None }
+        PendingWrite { save: SaveId(number), name: name.parse().unwrap(), record: None }
+    }
+
+    fn id(write: Option<PendingWrite>) -> Option<u64> {
+        write.map(|write| write.save.0)
     }
 
     #[test]
-    fn writes_of_one_instance_begin_in_their_order_and_one_at_a_time() {
-        let mut lanes = WriteQueue::default();
-        let begun = |write: Option<PendingWrite>| write.map(|write| write.ticket.0);
-        assert_eq!(begun(lanes.enter(write(1, "a"))), Some(1));
-        assert_eq!(begun(lanes.enter(write(2, "a"))), None);
-        assert_eq!(begun(lanes.enter(write(3, "a"))), None);
-        assert_eq!(begun(lanes.enter(write(4, "b"))), Some(4), "another instance does not wait");
+    fn write_queue_runs_one_write_of_an_instance_at_a_time() {
+        let mut queue = WriteQueue::default();
+        assert_eq!(id(queue.enter(write(1, "a"))), Some(1));
+        assert_eq!(id(queue.enter(write(2, "a"))), None);
+        assert_eq!(id(queue.enter(write(3, "a"))), None);
+        assert_eq!(id(queue.enter(write(4, "b"))), Some(4), "another instance does not wait");
         let a = "a".parse().unwrap();
-        assert_eq!(begun(lanes.leave(&a)), Some(2));
-        assert_eq!(begun(lanes.leave(&a)), Some(3));
-        assert_eq!(begun(lanes.leave(&a)), None);
-        assert_eq!(begun(lanes.enter(write(5, "a"))), Some(5), "the lane is free again");
+        assert_eq!(id(queue.leave(&a)), Some(2));
+        assert_eq!(id(queue.leave(&a)), Some(3));
+        assert_eq!(id(queue.leave(&a)), None);
+        assert_eq!(id(queue.enter(write(5, "a"))), Some(5), "no write is in progress");
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use deputy_coordinator::{BackupError, CoordinatorError, ShapeError, WorkersError};
+use deputy_coordinator::{BackupError, ConfigurationNamesError, CoordinatorError, LockLostError, WorkersError};
 use deputy_core::ReceiverName;
 use deputy_observe::AuditError;
 use deputy_sandbox::SandboxError;
@@ -50,12 +50,14 @@ pub enum ProcessError {
     },
     #[error("cannot use the cache of leases in the state directory")]
     LeaseCache(#[source] LeaseCacheError),
+    #[error(transparent)]
+    LockLost(#[from] LockLostError),
     #[error("cannot read the master key")]
     MasterKey(#[source] MasterKeyError),
     #[error("the key is not in the state directory: name the new one")]
     NewKeyUnnamed,
     #[error("cannot read the names of the previous configuration")]
-    PreviousConfiguration(#[source] ShapeError),
+    PreviousConfiguration(#[source] ConfigurationNamesError),
     #[error("the system's random number generator failed")]
     Random,
     #[error("cannot read the component of the receiver {name}, {}", path.display())]

@@ -6,11 +6,9 @@
 mod connection;
 mod probe;
 mod response;
-mod router;
 mod server;
 mod slot;
 
 pub use probe::{HealthCheck, probe};
 pub use response::{response, text_response};
-pub use router::{Route, RouteMatch, find_route};
 pub use server::{HttpHandler, HttpListener, listen, serve};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
 use deputy_coordinator::{
-    Coordinator, CoordinatorConfig, CoordinatorHandle, CoordinatorOptions, Deliveries, LeaseBoard, Provider,
+    ConfiguredProvider, Coordinator, CoordinatorConfig, CoordinatorHandle, CoordinatorOptions, Deliveries, LeaseBoard,
 };
 use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{
@@ -144,7 +144,7 @@ struct Quick {
 }
 
 #[async_trait]
-impl Provider for Quick {
+impl ConfiguredProvider for Quick {
     async fn call(&self, _: &ProviderCall) -> CallOutcome {
         let now = micros();
         let due = self.due.load(Ordering::Relaxed);
@@ -163,7 +163,7 @@ impl Provider for Quick {
 struct Slow;
 
 #[async_trait]
-impl Provider for Slow {
+impl ConfiguredProvider for Slow {
     async fn call(&self, _: &ProviderCall) -> CallOutcome {
         pause(SLOW).await;
         tokens(micros() / 1000 + 3_600_000)
@@ -185,7 +185,11 @@ struct Running {
 }
 
 impl Running {
-    async fn start(instances: usize, calls: usize, make: impl Fn(usize) -> Arc<dyn Provider>) -> Result<Self> {
+    async fn start(
+        instances: usize,
+        calls: usize,
+        make: impl Fn(usize) -> Arc<dyn ConfiguredProvider>,
+    ) -> Result<Self> {
         let state = tempfile::tempdir()?;
         let folder = state.path().join("state");
         let random: Random = Arc::new(SystemRandom::new());
@@ -211,7 +215,9 @@ impl Running {
         let mut task = JoinSet::new();
         let (loading, deliveries) = (BTreeSet::new(), Deliveries::default());
         let setup = CoordinatorConfig { configuration, providers, files: BTreeMap::new(), loading, deliveries };
-        task.spawn(coordinator.run());
+        task.spawn(async move {
+            coordinator.run().await.ok();
+        });
         handle.configure(setup).await?;
         Ok(Self { board, handle, task, _state: state })
     }

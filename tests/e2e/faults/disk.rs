@@ -55,7 +55,7 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
         let said = fleet.home.deputy(&["status", "web-000"]).ends_with(exit::OK).stdout;
         said.contains("unsaved") && said.contains("no room")
     });
-    assert!(running.log().contains("a lease is given out unsaved"));
+    assert!(running.log().contains("lease published unsaved"));
     let unsaved = fleet.issued("web-000").revision;
     disk.empty();
     running.wait_until("all is saved", || {
@@ -101,7 +101,7 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     assert_ne!(fleet.issued("web-000"), given);
     for name in fleet.names() {
         let lines = log::lines(&running);
-        let published = lines.iter().filter(|line| line.message == "published" && line.instance() == name);
+        let published = lines.iter().filter(|line| line.message == "lease published" && line.instance() == name);
         let revisions: Vec<u64> = published.map(|line| line.field("revision").parse().unwrap()).collect();
         assert!(revisions.iter().copied().eq(1..=revisions.len() as u64), "{name}: {revisions:?}");
     }

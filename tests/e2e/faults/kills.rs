@@ -112,7 +112,7 @@ fn leases_are_served_again(lines: &[Line]) -> String {
     for life in lives {
         let Some(first) = life.first() else { continue };
         let before = given.clone();
-        for line in life.iter().filter(|line| line.message == "published") {
+        for line in life.iter().filter(|line| line.message == "lease published") {
             let revision: u64 = line.field("revision").parse().unwrap();
             let (old, until) = given.get(line.instance()).copied().unwrap_or_default();
             assert!(revision >= old, "{} went from {old} back to {revision}", line.instance());
@@ -122,16 +122,16 @@ fn leases_are_served_again(lines: &[Line]) -> String {
             given.insert(line.instance(), (revision, line.field("valid_until")));
         }
         // One that was killed while it loaded its components gave out nothing.
-        let Some(begun) = life.iter().find(|line| line.message == "published") else { continue };
+        let Some(begun) = life.iter().find(|line| line.message == "lease published") else { continue };
         for (name, (revision, until)) in before.into_iter().filter(|(_, (_, until))| good(begun, until)) {
             let now = life.iter().find(|line| line.instance() == name);
-            if now.is_none() && life.last().is_some_and(|line| line.message == "published") {
+            if now.is_none() && life.last().is_some_and(|line| line.message == "lease published") {
                 continue; // killed while it gave out one after the other
             }
             let now = now.unwrap_or_else(|| panic!("{name} {revision}, good until {until}, was lost"));
             // What this process obtained itself lives for longer than a life after its beginning.
             let inherited = log::millis_between(&first.at, now.field("valid_until")) <= LIFETIME;
-            assert!(now.message == "published" && inherited, "{name} {revision} was good until {until}: {now:?}");
+            assert!(now.message == "lease published" && inherited, "{name} {revision} was good until {until}: {now:?}");
             slowest = slowest.max(log::millis_between(&first.at, &now.at));
             again += 1;
         }

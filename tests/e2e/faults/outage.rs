@@ -80,7 +80,7 @@ fn all_failed(fleet: &Fleet) -> bool {
     fleet.status()["instances"].as_array().unwrap().iter().all(|instance| {
         let lost = instance["name"].as_str().unwrap().starts_with("short");
         let (reason, trouble) = (instance["reason"].as_str().unwrap(), &instance["trouble"]["kind"]);
-        *trouble == "unavailable" && instance["ready"] != lost && (!lost || reason.starts_with("lease expired before"))
+        *trouble == "unavailable" && instance["ready"] != lost && (!lost || reason.starts_with("lease expired"))
     })
 }
 

@@ -10,13 +10,13 @@ use deputy_core::schedule::Lease;
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_link::{GroupFeed, ReceiverBinding};
 
-use super::{Deliveries, Had};
+use super::{Deliveries, EarlierDeliveries};
 
 /// What was given to whom.
 #[derive(Default)]
 pub(super) struct Audience {
     /// Which groups had an instance under the last configuration, also of an earlier process.
-    had: BTreeMap<GroupName, Had>,
+    had: BTreeMap<GroupName, EarlierDeliveries>,
     /// The receivers as they are bound; of an earlier process, nothing but their names is known.
     bound: BTreeMap<(GroupName, ReceiverName), ReceiverBinding>,
 }

@@ -67,7 +67,9 @@ async fn delivery_of_an_old_lease_after_a_restart_reaches_those_who_had_it() {
     // The other group was to get it later than the lease was obtained, and never did.
     let since = |millis| BTreeMap::from([(name(), Timestamp::from_millis(millis))]);
     first.before = [("had", 0), ("new", u64::MAX)]
-        .map(|(name, millis)| (group(name), Had { instances: since(millis), ..Had::default() }))
+        .map(|(name, millis)| {
+            (group(name), EarlierDeliveries { instances: since(millis), ..EarlierDeliveries::default() })
+        })
         .into();
     site.workers.deliver(first);
     let (had, new) = (site.worker("had").await, site.worker("new").await);

@@ -361,7 +361,7 @@ impl EnrolmentActor {
             }
             EnrolmentCommand::CreateToken { group, uses, life, reply } => {
                 let created = self.create(group, uses, life);
-                Some(Box::new(move |written| drop(reply.send(written.map_err(WorkerRequestError::Kept).and(created)))))
+                Some(Box::new(move |written| drop(reply.send(written.map_err(WorkerRequestError::Save).and(created)))))
             }
             EnrolmentCommand::Tokens(reply) => {
                 let now = self.clock.now().wall;
@@ -372,7 +372,7 @@ impl EnrolmentActor {
                 let there = self.enrolment.revoke(token);
                 self.dirty.extend(token_key(token));
                 let answer = if there { Ok(()) } else { Err(WorkerRequestError::UnknownToken(token)) };
-                Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerRequestError::Kept))))))
+                Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerRequestError::Save))))))
             }
             EnrolmentCommand::Workers(reply) => {
                 drop(reply.send(self.enrolment.workers().cloned().collect()));
@@ -390,7 +390,7 @@ impl EnrolmentActor {
                     }
                     Err(_) => Err(WorkerRequestError::UnknownWorker(worker)),
                 };
-                Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerRequestError::Kept))))))
+                Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerRequestError::Save))))))
             }
         }
     }
@@ -490,8 +490,8 @@ impl EnrolmentActor {
     }
 
     fn create(&mut self, group: GroupName, uses: u32, life: Span) -> Result<CreatedToken, WorkerRequestError> {
-        let id = TokenId::from_bytes(self.random_bytes().map_err(WorkerRequestError::Kept)?);
-        let mut bytes = self.random_bytes::<32>().map_err(WorkerRequestError::Kept)?;
+        let id = TokenId::from_bytes(self.random_bytes().map_err(WorkerRequestError::Save)?);
+        let mut bytes = self.random_bytes::<32>().map_err(WorkerRequestError::Save)?;
         let secret = TokenSecret::new(&mut bytes);
         let expires = self.clock.now().wall.plus(life);
         self.enrolment.add(JoinToken {

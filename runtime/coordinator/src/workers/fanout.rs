@@ -113,7 +113,7 @@ impl Fanout {
     /// Takes over what changed on the board.
     fn look(&mut self) {
         let plan = Arc::clone(&self.plan.borrow());
-        for (instance, lease) in self.board.after(&mut self.seen) {
+        for (instance, lease) in self.board.changed_since(&mut self.seen) {
             match lease {
                 Some(lease) => self.publish(&plan, &instance, &lease),
                 None => {
@@ -236,7 +236,7 @@ impl Fanout {
         let gone: Vec<_> = gone.map(|instance| (instance, 0)).collect();
         let changed = users.iter().filter(|(name, count)| self.users.get(*name) != Some(*count));
         for (instance, count) in changed.map(|(name, count)| (name.clone(), *count)).chain(gone).collect::<Vec<_>>() {
-            if self.handle.used(instance, count).await.is_err() {
+            if self.handle.set_users(instance, count).await.is_err() {
                 return;
             }
         }

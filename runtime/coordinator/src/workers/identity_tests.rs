@@ -47,7 +47,7 @@ async fn a_removed_worker_is_cut_off_at_once_and_may_join_again() {
     site.publish("s3-prod", 1);
     let worker = site.worker("analytics").await;
     worker.has("s3-prod", 1).await;
-    site.workers.shut_out(worker.id(), EnrolmentStatus::Removed).await.unwrap();
+    site.workers.exclude(worker.id(), EnrolmentStatus::Removed).await.unwrap();
     site.publish("s3-prod", 2);
     assert!(worker.out().await.contains("was removed: it has to join again"));
     worker.has("s3-prod", 1).await;
@@ -57,7 +57,7 @@ async fn a_removed_worker_is_cut_off_at_once_and_may_join_again() {
     let back = Worker::start(join(&string, WorkerKey::new().unwrap()).await.unwrap(), &[]);
     back.has("s3-prod", 2).await;
     assert!(matches!(
-        site.workers.shut_out(WorkerId::from_bytes([9; 8]), EnrolmentStatus::Removed).await,
+        site.workers.exclude(WorkerId::from_bytes([9; 8]), EnrolmentStatus::Removed).await,
         Err(WorkerRequestError::UnknownWorker(_))
     ));
 }
@@ -69,7 +69,7 @@ async fn a_banned_key_never_comes_back() {
     let key = WorkerKey::new().unwrap();
     let worker = Worker::start(join(&string, key.clone()).await.unwrap(), &[]);
     worker.is(LinkPhase::Connected).await;
-    site.workers.shut_out(worker.id(), EnrolmentStatus::Banned).await.unwrap();
+    site.workers.exclude(worker.id(), EnrolmentStatus::Banned).await.unwrap();
     assert!(worker.out().await.contains("is banned"));
     assert!(join(&string, key).await.is_err());
 }

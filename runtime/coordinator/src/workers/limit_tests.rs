@@ -68,7 +68,7 @@ async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
     let worker = site.worker("analytics").await;
     worker.is(LinkPhase::Connected).await;
     let identity = worker.identity();
-    site.workers.shut_out(worker.id(), EnrolmentStatus::Removed).await.unwrap();
+    site.workers.exclude(worker.id(), EnrolmentStatus::Removed).await.unwrap();
     drop(worker);
     site.events("connect");
     let name = ServerName::try_from("coordinator.deputy.internal").unwrap();
@@ -96,7 +96,7 @@ async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
     // Somebody else is refused as visibly as ever.
     let other = site.worker("analytics").await;
     other.is(LinkPhase::Connected).await;
-    site.workers.shut_out(other.id(), EnrolmentStatus::Banned).await.unwrap();
+    site.workers.exclude(other.id(), EnrolmentStatus::Banned).await.unwrap();
     Worker::start(other.identity(), &[]).out().await;
     assert!(site.events("connect").iter().any(|event| event.code.as_deref() == Some("banned")));
 }

@@ -39,10 +39,10 @@ use trusted_clock::TrustedClock;
 
 pub use enrolment_actor::EnrolmentError;
 pub(crate) use enrolment_records::{AUTHORITY, WORKER};
-pub use status::{AppliedStatus, TokenStatus, WorkerPage, WorkerQuery, WorkerState, WorkerStatus};
+pub use status::{AppliedStatus, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerStatus};
 
 /// What workers are let in with.
-pub struct WorkerOptions {
+pub struct WorkerServiceOptions {
     /// Where they come in.
     pub listen: SocketAddr,
     /// Where they are told that it is: `host:port`.
@@ -75,12 +75,12 @@ pub struct Deliveries {
     /// The configuration of each instance: a lease of another one goes to nobody who did not have it.
     pub fingerprints: BTreeMap<InstanceName, ConfigFingerprint>,
     /// What each group had before this process began.
-    pub before: BTreeMap<GroupName, Had>,
+    pub before: BTreeMap<GroupName, EarlierDeliveries>,
 }
 
 /// What a group had under an earlier configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Had {
+pub struct EarlierDeliveries {
     /// Its instances, and since when it had each.
     pub instances: BTreeMap<InstanceName, Timestamp>,
     /// Its receivers, by name.
@@ -148,7 +148,7 @@ pub enum WorkerRequestError {
     UnknownWorker(WorkerId),
     /// It is not written down, so it is not so.
     #[error("cannot save the change: {0}")]
-    Kept(String),
+    Save(String),
     /// The coordinator is stopping.
     #[error("the coordinator is stopping")]
     Stopping,
@@ -159,7 +159,7 @@ impl Workers {
     ///
     /// # Errors
     /// If one of these fails.
-    pub async fn open(options: WorkerOptions) -> Result<(Self, WorkerTasks), WorkersError> {
+    pub async fn open(options: WorkerServiceOptions) -> Result<(Self, WorkerTasks), WorkersError> {
         let clock = Arc::new(TrustedClock::new(Arc::clone(&options.clock)));
         let now = clock.wall();
         let (hub, (asks, asked)) = (Arc::new(GroupFeeds::default()), mpsc::channel(1024));
@@ -283,7 +283,7 @@ impl Workers {
     ///
     /// # Errors
     /// If there is none, or it can't be written down: then it is cut off all the same, until the next start.
-    pub async fn shut_out(&self, worker: WorkerId, standing: EnrolmentStatus) -> Result<(), WorkerRequestError> {
+    pub async fn exclude(&self, worker: WorkerId, standing: EnrolmentStatus) -> Result<(), WorkerRequestError> {
         self.ask(|reply| EnrolmentCommand::ShutOut(worker, standing, reply)).await?
     }
 

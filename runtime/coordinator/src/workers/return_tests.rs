@@ -60,7 +60,7 @@ async fn who_has_been_gone_for_long_is_forgotten_and_who_is_banned_is_not() {
     let (gone, banned) = (site.worker("analytics").await, site.worker("analytics").await);
     gone.is(LinkPhase::Connected).await;
     banned.is(LinkPhase::Connected).await;
-    site.workers.shut_out(banned.id(), EnrolmentStatus::Banned).await.unwrap();
+    site.workers.exclude(banned.id(), EnrolmentStatus::Banned).await.unwrap();
     let (gone_id, banned_id) = (gone.id(), banned.id());
     drop(gone);
     let count = async || site.workers.workers().await.unwrap().len();
@@ -76,7 +76,7 @@ async fn who_has_been_gone_for_long_is_forgotten_and_who_is_banned_is_not() {
     site.token("analytics", 1).await;
     assert_eq!((count().await, site.workers.roster.all().len()), (1, 1));
     assert!(matches!(
-        site.workers.shut_out(gone_id, EnrolmentStatus::Removed).await,
+        site.workers.exclude(gone_id, EnrolmentStatus::Removed).await,
         Err(WorkerRequestError::UnknownWorker(worker)) if worker == gone_id
     ));
 

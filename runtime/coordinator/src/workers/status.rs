@@ -62,7 +62,7 @@ pub struct WorkerQuery {
     /// Of this group alone.
     pub group: Option<GroupName>,
     /// In this state alone.
-    pub state: Option<WorkerState>,
+    pub state: Option<WorkerCondition>,
     /// Those that have to do with this instance alone, and nothing of others.
     pub instance: Option<InstanceName>,
 }
@@ -70,7 +70,7 @@ pub struct WorkerQuery {
 /// How a worker stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum WorkerState {
+pub enum WorkerCondition {
     /// It may come in, and is not here.
     Away,
     /// It may never come in again.
@@ -163,7 +163,7 @@ impl WorkerQuery {
     }
 }
 
-impl WorkerState {
+impl WorkerCondition {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Away, Self::Banned, Self::Connected, Self::Locked, Self::Removed];
 
@@ -179,7 +179,7 @@ impl WorkerState {
     }
 }
 
-impl FromStr for WorkerState {
+impl FromStr for WorkerCondition {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -190,13 +190,13 @@ impl FromStr for WorkerState {
 
 impl WorkerStatus {
     /// How it stands.
-    pub fn state(&self) -> WorkerState {
+    pub fn state(&self) -> WorkerCondition {
         match (self.standing, self.connected) {
-            (EnrolmentStatus::Active, true) => WorkerState::Connected,
-            (EnrolmentStatus::Active, false) => WorkerState::Away,
-            (EnrolmentStatus::Banned, _) => WorkerState::Banned,
-            (EnrolmentStatus::Locked, _) => WorkerState::Locked,
-            (EnrolmentStatus::Removed, _) => WorkerState::Removed,
+            (EnrolmentStatus::Active, true) => WorkerCondition::Connected,
+            (EnrolmentStatus::Active, false) => WorkerCondition::Away,
+            (EnrolmentStatus::Banned, _) => WorkerCondition::Banned,
+            (EnrolmentStatus::Locked, _) => WorkerCondition::Locked,
+            (EnrolmentStatus::Removed, _) => WorkerCondition::Removed,
         }
     }
 

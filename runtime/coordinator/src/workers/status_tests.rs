@@ -57,12 +57,12 @@ fn workers_page_is_bounded_by_what_it_holds_of_instances() {
 
 #[test]
 fn workers_are_filtered_by_state_and_instance() {
-    let banned = WorkerQuery { state: Some(WorkerState::Banned), ..WorkerQuery::default() };
+    let banned = WorkerQuery { state: Some(WorkerCondition::Banned), ..WorkerQuery::default() };
     let found = pages(10, 1, banned).concat();
     assert!(found.len() == 5 && found.iter().all(|worker| worker.standing == EnrolmentStatus::Banned));
     let instance = |name: &str| WorkerQuery { instance: Some(name.parse().unwrap()), ..WorkerQuery::default() };
     let found = pages(10, 3, instance("instance-2")).concat();
     assert!(found.len() == 10 && found.iter().all(|worker| worker.applied.len() == 1));
     assert!(pages(10, 3, instance("other")).concat().is_empty());
-    assert!("lost".parse::<WorkerState>().is_err());
+    assert!("lost".parse::<WorkerCondition>().is_err());
 }

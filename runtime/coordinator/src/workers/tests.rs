@@ -129,7 +129,7 @@ async fn site_with(
     let clock = Arc::new(Ahead::default());
     let (board, audit, metrics) =
         (Arc::new(LeaseBoard::default()), Arc::new(Audit::memory()), Arc::new(CoordinatorMetrics::default()));
-    let options = WorkerOptions {
+    let options = WorkerServiceOptions {
         listen,
         advertise: String::new(),
         lives: how.lives,

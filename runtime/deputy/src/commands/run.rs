@@ -53,7 +53,10 @@ pub(crate) async fn run(context: &Context, arguments: &RunArgs) -> Result<Exit, 
     log_addresses(&coordinator.addresses());
     let controls = coordinator.controls();
     tokio::select! {
-        () = coordinator.run() => Ok(Exit::Done),
+        ended = coordinator.run() => {
+            ended?;
+            Ok(Exit::Done)
+        }
         never = obey(signals, controls) => match never {},
     }
 }

@@ -127,7 +127,7 @@ async fn create(context: &Context, arguments: &CreateArgs) -> Result<(), Command
     let file = out.as_deref().map(PayloadFile::prepare).transpose()?;
     let token = socket.client(context)?.create_token(group, *uses, *ttl).await?;
     if let Some(file) = file {
-        file.commit(token.join.expose())?;
+        file.commit(token.join_string.expose())?;
     }
     if let Some(others) = &token.other_groups {
         let text = format!(
@@ -140,7 +140,7 @@ async fn create(context: &Context, arguments: &CreateArgs) -> Result<(), Command
         return print_json(context, arguments, &token);
     }
     if out.is_none() {
-        context.payload(token.join.expose())?;
+        context.payload(token.join_string.expose())?;
         context.payload(b"\n")?;
     }
     let workers = if *uses == 1 { "one worker".to_owned() } else { format!("{uses} workers") };
@@ -150,7 +150,7 @@ async fn create(context: &Context, arguments: &CreateArgs) -> Result<(), Command
 }
 
 fn print_json(context: &Context, arguments: &CreateArgs, token: &NewToken) -> Result<(), CommandError> {
-    let join = std::str::from_utf8(token.join.expose()).unwrap_or_default();
+    let join = std::str::from_utf8(token.join_string.expose()).unwrap_or_default();
     context.json(&NewTokenJson {
         schema: SCHEMA,
         token: &token.id,

@@ -1,7 +1,7 @@
 //! `deputy workers`
 
 use clap::{Args, Subcommand};
-use deputy_coordinator::{AppliedStatus, WorkerList, WorkerQuery, WorkerState, WorkerStatus};
+use deputy_coordinator::{AppliedStatus, WorkerCondition, WorkerList, WorkerQuery, WorkerStatus};
 use deputy_core::{GroupName, InstanceName};
 use deputy_link::WorkerId;
 use serde::Serialize;
@@ -39,7 +39,7 @@ struct ListWorkersArgs {
     /// Only workers in this state: away, banned, connected, locked or removed
     // `--state` is the state directory.
     #[arg(id = "worker-state", long = "worker-state", value_name = "STATE")]
-    state: Option<WorkerState>,
+    state: Option<WorkerCondition>,
     /// Only workers that get or have applied this instance, and only what they have applied of it
     #[arg(long, value_name = "INSTANCE")]
     instance: Option<InstanceName>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deputy_config::CoordinatorFile;
-use deputy_coordinator::Provider;
+use deputy_coordinator::ConfiguredProvider;
 use deputy_core::schedule::InstancePlan;
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_link::ReceiverBinding;
@@ -24,7 +24,7 @@ pub(crate) enum LoadedComponent {
 /// An instance that can be called, or each of whose calls fails with the reason why it could not be loaded.
 pub(crate) struct LoadedInstance {
     pub(crate) plan: InstancePlan,
-    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) provider: Arc<dyn ConfiguredProvider>,
 }
 
 impl ConfiguredComponent {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deputy_config::CoordinatorFile;
-use deputy_coordinator::{Deliveries, Loaded};
+use deputy_coordinator::{Deliveries, LoadedInstances};
 
 use super::component_loader::unloadable;
 use super::configured_component::{ConfiguredComponent, LoadedComponent};
@@ -27,7 +27,7 @@ impl EffectiveConfig {
     }
 
     /// Records the result for a component, and adds to `loaded` what changes for the coordinator.
-    pub(crate) fn record(&mut self, (component, result): LoadResult, loaded: &mut Loaded) {
+    pub(crate) fn record(&mut self, (component, result): LoadResult, loaded: &mut LoadedInstances) {
         match result {
             Ok(ready) => {
                 if self.failed.remove(&component).is_some() {
@@ -48,7 +48,7 @@ impl EffectiveConfig {
         }
     }
 
-    fn add(&mut self, component: ConfiguredComponent, ready: LoadedComponent, loaded: &mut Loaded) {
+    fn add(&mut self, component: ConfiguredComponent, ready: LoadedComponent, loaded: &mut LoadedInstances) {
         match (component, ready) {
             (ConfiguredComponent::Instance(name), LoadedComponent::Instance(instance)) => {
                 let fingerprint = instance.plan.fingerprint;

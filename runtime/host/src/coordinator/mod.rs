@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use deputy_config::{CoordinatorFile, CoordinatorSection};
 use deputy_coordinator::{
-    Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, LeaseBoard, Reload as _, Removals,
-    Shape, WorkerOptions, WorkerTasks, Workers,
+    ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, LeaseBoard,
+    Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
 };
 use deputy_core::time::Clock as _;
 use deputy_http_server::{HttpListener, listen, serve};
@@ -63,7 +63,7 @@ pub struct CoordinatorProcess {
     workers: Option<(Workers, WorkerTasks)>,
     reloader: Reloader,
     reloads: Arc<ReloadHandle>,
-    previous: Shape,
+    previous: ConfigurationNames,
     /// Ends with the process, and removes the socket's file.
     control: (HttpListener, SocketFile),
     control_path: PathBuf,
@@ -115,7 +115,7 @@ impl CoordinatorProcess {
         })
         .await
         .map_err(ProcessError::Coordinator)?;
-        removal::save_shape(&config, &*store, clock.now().wall).await;
+        removal::save_names(&config, &*store, clock.now().wall).await;
 
         // Listen before anything is obtained, so that a wrong address costs nothing.
         let control_path = config.coordinator.control.clone().unwrap_or_else(|| state_dir.join(SOCKET));
@@ -124,7 +124,7 @@ impl CoordinatorProcess {
         let health = listen_for_health(&config.coordinator).await?;
         let workers = match &config.coordinator.workers {
             Some(section) => Some(
-                Workers::open(WorkerOptions {
+                Workers::open(WorkerServiceOptions {
                     listen: section.listen,
                     advertise: section.advertise.to_string(),
                     lives: CertificateLifetimes { authority: section.authority_life, worker: section.certificate_life },
@@ -176,7 +176,10 @@ impl CoordinatorProcess {
     }
 
     /// Runs until it is stopped, and then until calls, writes and connections have ended.
-    pub async fn run(self) {
+    ///
+    /// # Errors
+    /// If the lock on the state is lost.
+    pub async fn run(self) -> Result<(), ProcessError> {
         let (workers, worker_tasks) = self.workers.unzip();
         let (listener, socket_file) = self.control;
         let control = Control::new(self.handle.clone(), self.board, self.clock, self.reloads as _);
@@ -194,15 +197,17 @@ impl CoordinatorProcess {
             }
         };
         let keep_leases = async {
-            self.coordinator.with_workers(workers).run().await;
+            let ended = self.coordinator.with_workers(workers).run().await;
             stop.send_replace(true);
+            ended
         };
-        tokio::join!(keep_leases, serve_workers);
+        let (ended, ()) = tokio::join!(keep_leases, serve_workers);
         // Calls that were cut off are in the audit log before the program ends.
         self.sandbox.settle().await;
         drop(tasks);
         drop(socket_file);
         self.audit.flush().await;
+        Ok(ended?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a reload reports: warnings about the configuration, and why one is not applied.
 
 use deputy_config::{Colour, ConfigErrors, CoordinatorFile, CoordinatorSection, Finding};
-use deputy_coordinator::{Lost, ReloadReply};
+use deputy_coordinator::{MissingNames, ReloadReply};
 use deputy_core::in_one_line;
 use deputy_local::ControlError;
 
@@ -38,7 +38,7 @@ pub(crate) fn reload_warnings(current: &CoordinatorFile, next: &CoordinatorFile)
     warnings
 }
 
-pub(crate) fn truncated(config: &CoordinatorFile, lost: &Lost) -> ControlError {
+pub(crate) fn truncated(config: &CoordinatorFile, lost: &MissingNames) -> ControlError {
     let path = config.path.display();
     misconfigured(format!(
         "{path} looks truncated, and nothing was changed: {lost}; if that is intended, use `deputy reload --remove`"

@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
-    CoordinatorHandle, Had, Loaded, Reload, ReloadReply, ReloadSummary, Removals, RequestError, Shape,
+    ConfigurationNames, CoordinatorHandle, EarlierDeliveries, LoadedInstances, Reload, ReloadReply, ReloadSummary,
+    Removals, RequestError,
 };
 use deputy_core::{GroupName, in_one_line};
 use deputy_local::ControlError;
@@ -87,12 +88,12 @@ impl Reloader {
     }
 
     /// Runs until the coordinator stops. `previous` has the names of the configuration of the process before this one.
-    pub(crate) async fn run(mut self, previous: &Shape) {
+    pub(crate) async fn run(mut self, previous: &ConfigurationNames) {
         // The only error is that the coordinator has stopped.
         self.serve(removal::previous_deliveries(previous)).await.ok();
     }
 
-    async fn serve(&mut self, previous: BTreeMap<GroupName, Had>) -> Result<(), RequestError> {
+    async fn serve(&mut self, previous: BTreeMap<GroupName, EarlierDeliveries>) -> Result<(), RequestError> {
         self.start(previous).await?;
         let mut retry = Box::pin(pause(LOAD_RETRY));
         loop {
@@ -110,7 +111,7 @@ impl Reloader {
         }
     }
 
-    async fn start(&mut self, previous: BTreeMap<GroupName, Had>) -> Result<(), RequestError> {
+    async fn start(&mut self, previous: BTreeMap<GroupName, EarlierDeliveries>) -> Result<(), RequestError> {
         self.put_into_effect(Arc::clone(&self.current.config), previous, Vec::new()).await?;
         let components = ConfiguredComponent::all(&self.current.config);
         tracing::info!(components = components.len(), "loading components (the first load compiles them)");
@@ -122,13 +123,13 @@ impl Reloader {
     async fn put_into_effect(
         &mut self,
         config: Arc<CoordinatorFile>,
-        previous: BTreeMap<GroupName, Had>,
+        previous: BTreeMap<GroupName, EarlierDeliveries>,
         results: Vec<LoadResult>,
     ) -> Result<ReloadSummary, RequestError> {
         let mut configuration = unloaded_config(&config);
         configuration.deliveries.before = previous;
         let mut next = EffectiveConfig::new(config, configuration.deliveries);
-        let mut loaded = Loaded::default();
+        let mut loaded = LoadedInstances::default();
         for result in results {
             next.record(result, &mut loaded);
         }
@@ -144,7 +145,7 @@ impl Reloader {
 
     /// Passes on components of the current configuration as they are loaded.
     async fn loaded(&mut self, result: LoadResult) -> Result<(), RequestError> {
-        let mut loaded = Loaded::default();
+        let mut loaded = LoadedInstances::default();
         self.current.record(result, &mut loaded);
         let gather = async {
             while let Some(result) = self.current.loading.next().await {
@@ -189,7 +190,7 @@ impl Reloader {
     fn read_config(&self, removals: Removals) -> Result<CoordinatorFile, ControlError> {
         let current = &self.current.config;
         let next = CoordinatorFile::load(&current.path).map_err(|error| reload_report::invalid(&error))?;
-        match removal::shape(current).lost(&removal::shape(&next)) {
+        match removal::names(current).missing_in(&removal::names(&next)) {
             Some(lost) if removals == Removals::Few => Err(reload_report::truncated(&next, &lost)),
             _ => Ok(next),
         }
@@ -218,7 +219,7 @@ impl Reloader {
             return Ok(());
         }
         let summary = self.put_into_effect(config, BTreeMap::new(), results).await?;
-        removal::save_shape(&self.current.config, &*self.store, self.loader.now()).await;
+        removal::save_names(&self.current.config, &*self.store, self.loader.now()).await;
         reply.send(Ok(ReloadReply::new(summary, warnings))).ok();
         self.loader.prune().await;
         Ok(())

@@ -1,7 +1,7 @@
 //! A provider in the sandbox, as the coordinator calls it.
 
 use async_trait::async_trait;
-use deputy_coordinator::Provider;
+use deputy_coordinator::ConfiguredProvider;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
 use deputy_core::{Instance, Principal, SecretBytes, Tokens};
@@ -72,7 +72,7 @@ fn not_exported(function: &str) -> CallOutcome {
 }
 
 #[async_trait]
-impl Provider for SandboxedProvider {
+impl ConfiguredProvider for SandboxedProvider {
     async fn call(&self, call: &ProviderCall) -> CallOutcome {
         match call {
             ProviderCall::Obtain => self.obtain().await,
@@ -89,7 +89,7 @@ impl Provider for SandboxedProvider {
 }
 
 #[async_trait]
-impl Provider for UnloadedProvider {
+impl ConfiguredProvider for UnloadedProvider {
     async fn call(&self, _: &ProviderCall) -> CallOutcome {
         CallOutcome::Failed(FailureKind::Misconfigured, self.error.clone())
     }

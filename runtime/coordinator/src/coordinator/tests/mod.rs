@@ -1,46 +1,64 @@
-use std::collections::BTreeMap;
+//! The loop from outside: configurations, restarts and the control socket.
+
+mod lock;
+
+use deputy_core::time::Clock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
-use deputy_core::Span;
-use deputy_core::schedule::{Budget, ConfigFingerprint, InstancePlan, OptionalExports, Policy, UpstreamName};
+use deputy_core::schedule::{
+    Budget, CallOutcome, ConfigFingerprint, InstancePlan, OptionalExports, Policy, ProviderCall, ScheduleConfig,
+    UpstreamName,
+};
+use deputy_core::{InstanceName, Span};
 use deputy_http_server::HttpHandler;
-use deputy_store::{DirectoryStore, MasterKey};
+use deputy_local::ControlError;
+use deputy_sources::SourceContext;
+use deputy_store::{DirectoryStore, MasterKey, Store, StoreKey};
 use deputy_support::SystemClock;
 use http::{Request, StatusCode};
 
-use super::*;
-use crate::control::{Control, Reload, ReloadReply};
-use crate::loading::Loaded;
-use deputy_local::ControlError;
+use super::{Coordinator, CoordinatorError, CoordinatorOptions};
+use crate::configuration::{CoordinatorConfig, FilePlan, LoadedInstances};
+use crate::control::Control;
+use crate::handle::{CoordinatorHandle, RequestError};
+use crate::lease_board::LeaseBoard;
+use crate::provider::ConfiguredProvider;
+use crate::reload::{Reload, ReloadReply, Removals};
+use crate::workers::Deliveries;
 
 /// A coordinator with state of its own.
 async fn open(folder: &std::path::Path) -> (Coordinator, CoordinatorHandle) {
-    open_knowing(folder, Arc::default(), &[]).await
+    open_with(folder, Arc::default(), &[]).await
 }
 
 /// The same with a board to look at, and with instances that its configuration will have.
-async fn open_knowing(
+async fn open_with(
     folder: &std::path::Path,
     board: Arc<LeaseBoard>,
     known: &[&str],
 ) -> (Coordinator, CoordinatorHandle) {
-    let store = DirectoryStore::open(folder, key_of_tests(), random()).await.unwrap();
-    Coordinator::open(options(store, board, known)).await.unwrap()
+    try_open(folder, board, known).await.unwrap()
 }
 
-async fn try_open(folder: &std::path::Path) -> Result<(Coordinator, CoordinatorHandle), CoordinatorError> {
-    let store = DirectoryStore::open(folder, key_of_tests(), random()).await.unwrap();
-    Coordinator::open(options(store, Arc::default(), &[])).await
+async fn try_open(
+    folder: &std::path::Path,
+    board: Arc<LeaseBoard>,
+    known: &[&str],
+) -> Result<(Coordinator, CoordinatorHandle), CoordinatorError> {
+    let store = DirectoryStore::open(folder, test_key(), random()).await.unwrap();
+    Coordinator::open(options(Arc::new(store), board, known)).await
 }
 
-fn key_of_tests() -> MasterKey {
+fn test_key() -> MasterKey {
     let key: Vec<u8> = (0..32).map(|byte| byte * 7).collect();
     MasterKey::parse(&key).unwrap()
 }
 
-fn options(store: DirectoryStore, board: Arc<LeaseBoard>, known: &[&str]) -> CoordinatorOptions {
+fn options(store: Arc<dyn Store>, board: Arc<LeaseBoard>, known: &[&str]) -> CoordinatorOptions {
     CoordinatorOptions {
-        store: Arc::new(store),
+        store,
         metrics: Arc::default(),
         board,
         clock: Arc::new(SystemClock::default()),
@@ -56,8 +74,14 @@ fn random() -> deputy_store::Random {
     Arc::new(SystemRandom::new())
 }
 
+/// Runs the coordinator until the task has stopped it.
+async fn run_while(coordinator: Coordinator, task: impl Future<Output = ()>) {
+    let (ended, ()) = tokio::join!(coordinator.run(), task);
+    ended.unwrap();
+}
+
 /// One instance, whose component can't be called.
-fn setup(name: &str) -> CoordinatorConfig {
+fn config_of(name: &str) -> CoordinatorConfig {
     let plan = InstancePlan {
         policy: Policy::default(),
         upstream: UpstreamName::derived("test", "here"),
@@ -78,20 +102,20 @@ fn setup(name: &str) -> CoordinatorConfig {
 }
 
 /// No file to read again.
-struct Never;
+struct NoReload;
 
 #[async_trait::async_trait]
-impl Reload for Never {
-    async fn reload(&self, _: crate::Removals) -> Result<ReloadReply, ControlError> {
+impl Reload for NoReload {
+    async fn reload(&self, _: Removals) -> Result<ReloadReply, ControlError> {
         Err(ControlError::new("misconfigured", "a test has no file"))
     }
 }
 
 /// Brings a payload that is good for an hour.
-struct Hour;
+struct HourProvider;
 
 #[async_trait::async_trait]
-impl Provider for Hour {
+impl ConfiguredProvider for HourProvider {
     async fn call(&self, _: &ProviderCall) -> CallOutcome {
         let payload = deputy_core::SecretBytes::new(b"the payload".to_vec());
         let valid_until = Some(SystemClock::default().now().wall.plus(Span::secs(3600)));
@@ -100,13 +124,16 @@ impl Provider for Hour {
 }
 
 /// Has leases of these instances saved, as an earlier process did.
-async fn saved(folder: &std::path::Path, names: &[&str]) {
+async fn save_leases(folder: &std::path::Path, names: &[&str]) {
     let board = Arc::new(LeaseBoard::default());
-    let (coordinator, handle) = open_knowing(folder, Arc::clone(&board), &[]).await;
-    let mut all = setup("s3");
+    let (coordinator, handle) = open_with(folder, Arc::clone(&board), &[]).await;
+    let mut all = config_of("s3");
     let plan = all.configuration.plans.values().next().cloned().unwrap();
     all.configuration.plans = names.iter().map(|name| (name.parse().unwrap(), plan.clone())).collect();
-    all.providers = names.iter().map(|name| (name.parse().unwrap(), Arc::new(Hour) as Arc<dyn Provider>)).collect();
+    all.providers = names
+        .iter()
+        .map(|name| (name.parse().unwrap(), Arc::new(HourProvider) as Arc<dyn ConfiguredProvider>))
+        .collect();
     let wait = async {
         handle.configure(all).await.unwrap();
         let mut changes = board.changes();
@@ -115,18 +142,19 @@ async fn saved(folder: &std::path::Path, names: &[&str]) {
         }
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), wait);
+    run_while(coordinator, wait).await;
 }
 
 #[tokio::test]
-async fn what_was_good_before_a_restart_is_given_out_while_components_are_being_loaded() {
+async fn restart_publishes_saved_leases_while_components_load() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    saved(&state, &["kept", "gone"]).await;
+    save_leases(&state, &["kept", "gone"]).await;
     let board = Arc::new(LeaseBoard::default());
     // `gone` is no longer configured.
-    let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept"]).await;
-    let control = Control::new(handle.clone(), Arc::clone(&board), Arc::new(SystemClock::default()), Arc::new(Never));
+    let (coordinator, handle) = open_with(&state, Arc::clone(&board), &["kept"]).await;
+    let control =
+        Control::new(handle.clone(), Arc::clone(&board), Arc::new(SystemClock::default()), Arc::new(NoReload));
     let status = async |name: &str| {
         let request = Request::get(format!("/v1/instances/{name}/lease")).body(()).unwrap();
         control.answer(request).await.status()
@@ -135,37 +163,39 @@ async fn what_was_good_before_a_restart_is_given_out_while_components_are_being_
         assert_eq!(status("kept").await, StatusCode::OK);
         assert_eq!(status("gone").await, StatusCode::SERVICE_UNAVAILABLE);
         // Another configuration comes first, without it.
-        handle.configure(setup("other")).await.unwrap();
+        handle.configure(config_of("other")).await.unwrap();
         assert_eq!(status("kept").await, StatusCode::NOT_FOUND);
         assert!(board.lease(&"kept".parse().unwrap()).is_none());
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
+    run_while(coordinator, ask).await;
 }
 
 #[tokio::test]
-async fn what_a_later_version_saved_is_neither_used_nor_lost() {
+async fn restart_refuses_records_of_a_later_version_and_keeps_them() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let key = StoreKey::of_instance(&deputy_store::Namespace::new("lease"), &"s3".parse().unwrap());
     let head = br#"{"format":2}"#;
     let record = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
     let written = {
-        let store = DirectoryStore::open(&state, key_of_tests(), random()).await.unwrap();
+        let store = DirectoryStore::open(&state, test_key(), random()).await.unwrap();
         let value = deputy_core::SecretBytes::new(record.clone());
         store.put(&key, &value, deputy_store::ExpectedVersion::Absent).await.unwrap()
     };
     for _ in 0..2 {
-        let Err(CoordinatorError::Restore(error)) = try_open(&state).await else { panic!("it starts") };
+        let Err(CoordinatorError::Restore(error)) = try_open(&state, Arc::default(), &[]).await else {
+            panic!("it starts")
+        };
         assert!(error.to_string().contains("format 2") && error.to_string().contains("newer"), "{error}");
     }
-    let store = DirectoryStore::open(&state, key_of_tests(), random()).await.unwrap();
+    let store = DirectoryStore::open(&state, test_key(), random()).await.unwrap();
     let entry = store.get(&key).await.unwrap().unwrap();
     assert_eq!((entry.version, entry.value.expose()), (written, record.as_slice()));
 }
 
 #[tokio::test]
-async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
+async fn coordinator_answers_and_stops_before_it_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, handle) = open(&folder.path().join("state")).await;
     let ask = async {
@@ -175,72 +205,76 @@ async fn it_answers_and_stops_while_its_configuration_is_being_prepared() {
         assert_eq!(handle.renew("s3").await, Err(RequestError::Starting));
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
+    run_while(coordinator, ask).await;
     assert_eq!(handle.status().await, Err(RequestError::Stopping));
 }
 
 #[tokio::test]
-async fn who_wants_a_lease_waits_for_the_end_of_the_start() {
+async fn lease_request_waits_until_the_coordinator_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, handle) = open(&folder.path().join("state")).await;
-    let control = Control::new(handle.clone(), Arc::default(), Arc::new(SystemClock::default()), Arc::new(Never));
+    let control = Control::new(handle.clone(), Arc::default(), Arc::new(SystemClock::default()), Arc::new(NoReload));
     let status = async |wait: &str| {
         let request = Request::get(format!("/v1/instances/s4/lease?wait={wait}")).body(()).unwrap();
         control.answer(request).await.status()
     };
     let ask = async {
         assert_eq!(status("0s").await, StatusCode::SERVICE_UNAVAILABLE);
-        let (found, configured) = tokio::join!(status("60s"), handle.configure(setup("s3")));
+        let (found, configured) = tokio::join!(status("60s"), handle.configure(config_of("s3")));
         configured.unwrap();
         assert_eq!(found, StatusCode::NOT_FOUND, "it is known who there is, and who is not");
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
+    run_while(coordinator, ask).await;
 }
 
 /// The same, being loaded.
-fn loading(name: &str) -> CoordinatorConfig {
-    let mut setup = setup(name);
-    setup.configuration.plans.clear();
-    setup.loading.insert(name.parse().unwrap());
-    setup
+fn loading_config(name: &str) -> CoordinatorConfig {
+    let mut config = config_of(name);
+    config.configuration.plans.clear();
+    config.loading.insert(name.parse().unwrap());
+    config
 }
 
 /// What is loaded for an instance.
-fn loaded(name: &str) -> Loaded {
+fn loaded_instance(name: &str) -> LoadedInstances {
     let name: InstanceName = name.parse().unwrap();
-    let plans = setup(name.as_str()).configuration.plans;
-    Loaded { plans, providers: BTreeMap::from([(name, Arc::new(Hour) as Arc<dyn Provider>)]), deliveries: None }
+    let plans = config_of(name.as_str()).configuration.plans;
+    LoadedInstances {
+        plans,
+        providers: BTreeMap::from([(name, Arc::new(HourProvider) as Arc<dyn ConfiguredProvider>)]),
+        deliveries: None,
+    }
 }
 
 #[tokio::test]
-async fn loading_for_an_older_configuration_is_not_used() {
+async fn loading_for_an_older_configuration_is_discarded() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, handle) = open(&folder.path().join("state")).await;
     let ask = async {
-        let old = handle.configure(loading("old")).await.unwrap();
-        let changed = handle.configure(setup("new")).await.unwrap();
+        let old = handle.configure(loading_config("old")).await.unwrap();
+        let changed = handle.configure(config_of("new")).await.unwrap();
         assert_eq!(changed.added, ["new".parse().unwrap()]);
-        assert!(!handle.loaded(old.generation, loaded("old")).await.unwrap());
+        assert!(!handle.loaded(old.generation, loaded_instance("old")).await.unwrap());
         let status = handle.status().await.unwrap();
         assert_eq!((status.starting, status.instances.len()), (false, 1));
         assert_eq!(handle.instance("old").await, Err(RequestError::Unknown("old".to_owned())));
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
+    run_while(coordinator, ask).await;
 }
 
 #[tokio::test]
-async fn loading_one_instance_keeps_no_other_waiting() {
+async fn loading_one_instance_delays_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    saved(&state, &["kept", "other"]).await;
+    save_leases(&state, &["kept", "other"]).await;
     let board = Arc::new(LeaseBoard::default());
-    let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept", "slow", "other"]).await;
+    let (coordinator, handle) = open_with(&state, Arc::clone(&board), &["kept", "slow", "other"]).await;
     let ask = async {
-        let mut first = loading("slow");
+        let mut first = loading_config("slow");
         first.loading.extend(["kept".parse().unwrap(), "quick".parse().unwrap()]);
-        first.configuration.plans = setup("other").configuration.plans;
+        first.configuration.plans = config_of("other").configuration.plans;
         let generation = handle.configure(first).await.unwrap().generation;
         // What an earlier process saved is given out, and what was not loaded is neither called nor lost.
         let kept = handle.instance("kept").await.unwrap();
@@ -252,47 +286,47 @@ async fn loading_one_instance_keeps_no_other_waiting() {
         assert_eq!(handle.renew("slow").await, Err(RequestError::Loading("slow".parse().unwrap())));
 
         let mut changes = board.changes();
-        assert!(handle.loaded(generation, loaded("quick")).await.unwrap());
+        assert!(handle.loaded(generation, loaded_instance("quick")).await.unwrap());
         while board.lease(&"quick".parse().unwrap()).is_none() {
             changes.changed().await.unwrap();
         }
-        assert!(handle.loaded(generation, loaded("kept")).await.unwrap());
+        assert!(handle.loaded(generation, loaded_instance("kept")).await.unwrap());
         let kept = handle.instance("kept").await.unwrap();
         assert!(!kept.is_loading() && kept.ready, "{kept:?}");
         assert_eq!(kept.lease.map(|lease| lease.revision), Some(1), "it was obtained again");
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
+    run_while(coordinator, ask).await;
 
     // The record of one that was never loaded is still there.
-    let (coordinator, handle) = open_knowing(&state, Arc::clone(&board), &["kept"]).await;
+    let (coordinator, handle) = open_with(&state, Arc::clone(&board), &["kept"]).await;
     let ask = async {
-        handle.configure(loading("kept")).await.unwrap();
+        handle.configure(loading_config("kept")).await.unwrap();
         assert!(handle.instance("kept").await.unwrap().lease.is_some());
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
-    let (coordinator, handle) = open_knowing(&state, board, &["kept"]).await;
+    run_while(coordinator, ask).await;
+    let (coordinator, handle) = open_with(&state, board, &["kept"]).await;
     let ask = async {
-        handle.configure(loading("kept")).await.unwrap();
+        handle.configure(loading_config("kept")).await.unwrap();
         assert!(handle.instance("kept").await.unwrap().lease.is_some());
         // A configuration without it withdraws it.
-        handle.configure(setup("other")).await.unwrap();
+        handle.configure(config_of("other")).await.unwrap();
         assert_eq!(handle.instance("kept").await, Err(RequestError::Unknown("kept".to_owned())));
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
+    run_while(coordinator, ask).await;
 }
 
 #[tokio::test]
-async fn loading_remembers_that_a_lease_was_asked_for() {
+async fn loading_remembers_a_lease_request() {
     let folder = tempfile::tempdir().unwrap();
     let board = Arc::new(LeaseBoard::default());
-    let (coordinator, handle) = open_knowing(&folder.path().join("state"), Arc::clone(&board), &[]).await;
+    let (coordinator, handle) = open_with(&folder.path().join("state"), Arc::clone(&board), &[]).await;
     let ask = async {
-        let generation = handle.configure(loading("lazy")).await.unwrap().generation;
-        handle.asked("lazy").await.unwrap();
-        let mut loaded = loaded("lazy");
+        let generation = handle.configure(loading_config("lazy")).await.unwrap().generation;
+        handle.request_lease("lazy").await.unwrap();
+        let mut loaded = loaded_instance("lazy");
         for plan in loaded.plans.values_mut() {
             plan.policy.mode = deputy_core::schedule::ObtainMode::OnDemand(Span::secs(60));
         }
@@ -303,15 +337,15 @@ async fn loading_remembers_that_a_lease_was_asked_for() {
         }
         handle.stop().await.unwrap();
     };
-    tokio::join!(coordinator.run(), ask);
+    run_while(coordinator, ask).await;
 }
 
 #[tokio::test]
-async fn only_the_first_start_on_a_state_has_no_predecessor() {
+async fn fencing_number_is_one_only_at_the_first_start() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     for fencing in [true, false, false] {
         let (coordinator, _) = open(&state).await;
-        assert_eq!(coordinator._lock.fencing() == 1, fencing);
+        assert_eq!(coordinator.lock.fencing() == 1, fencing);
     }
 }

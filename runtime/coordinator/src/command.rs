@@ -1,0 +1,44 @@
+//! The messages that the coordinator's loop takes.
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::ScheduleEvent;
+use deputy_metrics::{LeaseMetrics, UpstreamMetrics};
+use tokio::sync::oneshot;
+
+use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
+use crate::file_watcher::{FileObservation, FileWatcher};
+use crate::handle::RequestError;
+use crate::status::{CoordinatorStatus, InstanceStatus};
+
+pub(crate) enum CoordinatorCommand {
+    Event(ScheduleEvent),
+    /// Every configuration, the first one included. `files` has the first observation of each file that it names.
+    Configure {
+        config: Box<CoordinatorConfig>,
+        files: FileWatcher,
+        reply: oneshot::Sender<ReloadSummary>,
+    },
+    /// What was loaded for the configuration of a generation. The reply says whether that one is still in use.
+    Loaded {
+        generation: u64,
+        loaded: Box<LoadedInstances>,
+        reply: oneshot::Sender<bool>,
+    },
+    /// An observation for the configuration of a generation.
+    FileObserved {
+        generation: u64,
+        instance: InstanceName,
+        observation: FileObservation,
+    },
+    Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, RequestError>>),
+    Alive(oneshot::Sender<()>),
+    Metrics(oneshot::Sender<HeldMetrics>),
+    Status(oneshot::Sender<CoordinatorStatus>),
+}
+
+/// What is held, as the metrics show it.
+#[derive(Default)]
+pub(crate) struct HeldMetrics {
+    pub(crate) leases: Vec<LeaseMetrics>,
+    pub(crate) upstreams: Vec<UpstreamMetrics>,
+}

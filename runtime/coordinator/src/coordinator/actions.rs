@@ -1,0 +1,57 @@
+//! Carries out what the schedule decides.
+
+use deputy_core::schedule::{OperatorEvent, ScheduleAction};
+
+use super::Coordinator;
+use crate::event_log;
+
+impl Coordinator {
+    /// Runs the actions of the schedule, in its order.
+    pub(super) fn run_actions(&mut self) {
+        while let Some(action) = self.schedule.next_action() {
+            match action {
+                ScheduleAction::Call(id, instance, call) => self.begin_call(id, instance, call),
+                ScheduleAction::Cancel(id) => {
+                    if let Some(call) = self.calls.remove(&id) {
+                        call.abort.abort();
+                    }
+                }
+                ScheduleAction::Detach(id) => {
+                    if let Some(call) = self.calls.get(&id) {
+                        tracing::info!(
+                            instance = %call.instance, function = call.function, call = %id,
+                            "call given up; what it still obtains is revoked"
+                        );
+                    }
+                }
+                ScheduleAction::Forget(save, name) => self.write(save, name, None),
+                ScheduleAction::Publish(name, lease) => {
+                    tracing::info!(
+                        instance = %name, revision = %lease.revision, valid_until = %lease.valid_until,
+                        "lease published"
+                    );
+                    self.options.board.publish(name, lease);
+                }
+                ScheduleAction::Save(save, name, record) => self.write(save, name, Some(record)),
+                ScheduleAction::Notify(event) => {
+                    self.count_event(&event);
+                    event_log::log(&event);
+                }
+                ScheduleAction::Withdraw(name) => {
+                    tracing::info!(instance = %name, "lease withdrawn");
+                    self.options.board.withdraw(&name);
+                }
+            }
+        }
+    }
+
+    fn count_event(&self, event: &OperatorEvent) {
+        match event {
+            OperatorEvent::ClockJumped(_) => self.options.metrics.record_clock_jump(),
+            OperatorEvent::RevokeGivenUp(instance, _, reason) => {
+                self.options.metrics.record_not_revoked(instance.as_str(), reason.word());
+            }
+            _ => {}
+        }
+    }
+}

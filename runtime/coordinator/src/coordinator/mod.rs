@@ -1,0 +1,202 @@
+//! The loop that owns all state of the coordinator.
+
+mod actions;
+mod open;
+mod queries;
+mod reconfigure;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use deputy_core::failure::FailureKind;
+use deputy_core::time::{MonotonicTime, Now};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::schedule::{CallOutcome, Schedule, ScheduleConfig, ScheduleEvent, ScheduledCallId};
+use deputy_core::{InstanceName, Span};
+use deputy_store::{StoreKey, StoreLock};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinSet};
+
+use crate::command::CoordinatorCommand;
+use crate::file_watcher::FileObservation;
+use crate::lease_store::LeaseStore;
+use crate::pending_instances::PendingInstances;
+use crate::provider::Providers;
+use crate::workers::Workers;
+use crate::write_queue::WriteQueue;
+use tasks::{ActiveCall, TaskOutcome, TaskSubject};
+
+pub use open::{CoordinatorError, CoordinatorOptions, LOCK};
+
+/// The longest wait between two looks at the clocks: timers do not count the time that a machine sleeps.
+const CLOCK_CHECK: Span = Span::secs(1);
+
+/// How long writes may go on after the last call ended.
+const FINAL_WRITES: Span = Span::secs(3);
+
+/// Keeps the leases of all instances alive.
+pub struct Coordinator {
+    schedule: Schedule,
+    options: CoordinatorOptions,
+    lease_store: Arc<LeaseStore>,
+    started_at: Now,
+    commands: mpsc::Receiver<CoordinatorCommand>,
+    command_sender: mpsc::Sender<CoordinatorCommand>,
+    providers: Providers,
+    tasks: JoinSet<TaskOutcome>,
+    task_subjects: HashMap<Id, TaskSubject>,
+    calls: BTreeMap<ScheduledCallId, ActiveCall>,
+    write_queue: WriteQueue,
+    file_observations: BTreeMap<InstanceName, FileObservation>,
+    file_watches: JoinSet<()>,
+    /// Keys of the store to clear once the coordinator runs.
+    leftovers: Vec<StoreKey>,
+    /// The configuration in use, with the instances of it that are loaded.
+    configuration: Option<ScheduleConfig>,
+    /// How many configurations were applied.
+    generation: u64,
+    pending: PendingInstances,
+    /// Whether a configuration was applied.
+    configured: watch::Sender<bool>,
+    /// `None` without `listen` in the configuration.
+    workers: Option<Workers>,
+    stop_at: Option<MonotonicTime>,
+    lock: StoreLock,
+    /// Whether a write found the lock in other hands.
+    is_lock_lost: bool,
+}
+
+/// Another process may have taken the coordinator's lock.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "lost the lock on the state directory: another coordinator may use it. Run one coordinator for each state directory"
+)]
+pub struct LockLostError;
+
+impl Coordinator {
+    /// Adds the service for workers, which gets the deliveries of each configuration.
+    #[must_use]
+    pub fn with_workers(self, workers: Option<Workers>) -> Self {
+        Self { workers, ..self }
+    }
+
+    /// Runs until it is [stopped](crate::CoordinatorHandle::stop). Answers from the start; calls nothing before there is
+    /// a [configuration](crate::CoordinatorHandle::configure).
+    ///
+    /// # Errors
+    /// If the lock on the state is lost. Then it ends at once, since it can no longer save anything: calls in progress
+    /// are cancelled.
+    pub async fn run(mut self) -> Result<(), LockLostError> {
+        let mut cleanup = JoinSet::new();
+        let lease_store = Arc::clone(&self.lease_store);
+        let leftovers = std::mem::take(&mut self.leftovers);
+        cleanup.spawn(async move { lease_store.clear(leftovers).await });
+        loop {
+            self.run_actions();
+            if self.is_lock_lost {
+                return Err(LockLostError);
+            }
+            if self.schedule.is_stopped() {
+                break;
+            }
+            let now = self.options.clock.now();
+            if self.stop_at.is_some_and(|at| at <= now.mono) && self.pass_shutdown_deadline(now) {
+                break;
+            }
+            let wait = self.time_until_due(now);
+            tokio::select! {
+                () = self.lock.lost() => self.is_lock_lost = true,
+                Some(ended) = self.tasks.join_next_with_id() => self.finish_task(ended),
+                Some(command) = self.commands.recv() => self.run_command(command),
+                () = sleep(wait) => self.handle(ScheduleEvent::TimerFired),
+            }
+        }
+        tracing::info!("coordinator stopped");
+        Ok(())
+    }
+
+    fn handle(&mut self, event: ScheduleEvent) {
+        self.schedule.handle(self.options.clock.now(), event);
+    }
+
+    fn time_until_due(&self, now: Now) -> Duration {
+        let due = self.schedule.wake_at(now).map_or(CLOCK_CHECK, |at| at.since(now.mono));
+        let stop = self.stop_at.map_or(CLOCK_CHECK, |at| at.since(now.mono));
+        due.min(stop).min(CLOCK_CHECK).duration()
+    }
+
+    /// A reply that its caller no longer waits for is discarded.
+    fn run_command(&mut self, command: CoordinatorCommand) {
+        match command {
+            CoordinatorCommand::Event(ScheduleEvent::Stop) => self.stop(),
+            CoordinatorCommand::Event(ScheduleEvent::LeaseRequested(name)) if self.pending.contains(&name) => {
+                self.pending.request_lease(name);
+            }
+            CoordinatorCommand::Event(event) => self.handle(event),
+            CoordinatorCommand::Configure { config, files, reply } => {
+                reply.send(self.configure(*config, files)).ok();
+            }
+            CoordinatorCommand::Loaded { generation, loaded, reply } => {
+                reply.send(self.add_loaded(generation, *loaded)).ok();
+            }
+            CoordinatorCommand::FileObserved { generation, instance, observation } => {
+                // An observation for an earlier configuration may be about another file.
+                if generation == self.generation {
+                    self.observe_file(instance, observation);
+                }
+            }
+            CoordinatorCommand::Instance(name, reply) => {
+                reply.send(self.instance_status(&name)).ok();
+            }
+            CoordinatorCommand::Alive(reply) => {
+                reply.send(()).ok();
+            }
+            CoordinatorCommand::Metrics(reply) => {
+                reply.send(self.held_metrics()).ok();
+            }
+            CoordinatorCommand::Status(reply) => {
+                reply.send(self.status()).ok();
+            }
+        }
+    }
+
+    fn observe_file(&mut self, name: InstanceName, observation: FileObservation) {
+        let payload = observation.as_ref().ok().cloned();
+        self.file_observations.insert(name.clone(), observation);
+        self.handle(ScheduleEvent::FileObserved(name, payload));
+    }
+
+    fn stop(&mut self) {
+        if self.stop_at.is_none() {
+            let now = self.options.clock.now();
+            tracing::info!(calls = self.calls.len(), "coordinator stopping");
+            self.stop_at = Some(now.mono.plus(self.options.shutdown));
+            self.file_watches = JoinSet::new();
+            self.handle(ScheduleEvent::Stop);
+        }
+    }
+
+    /// Cancels the calls in progress and leaves some time for the last writes. Returns true if that has passed, too.
+    fn pass_shutdown_deadline(&mut self, now: Now) -> bool {
+        if self.calls.is_empty() {
+            tracing::warn!("shutdown deadline passed before all state was saved");
+            return true;
+        }
+        for (id, call) in std::mem::take(&mut self.calls) {
+            call.abort.abort();
+            tracing::warn!(instance = %call.instance, function = call.function, "call cancelled by shutdown");
+            let outcome = CallOutcome::Failed(FailureKind::Unavailable, "the coordinator stopped".to_owned());
+            self.handle(ScheduleEvent::Finished(id, outcome));
+        }
+        self.stop_at = Some(now.mono.plus(FINAL_WRITES));
+        false
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the loop's one timer: the schedule says when the next thing is due")]
+async fn sleep(wait: Duration) {
+    tokio::time::sleep(wait).await;
+}

@@ -1,0 +1,59 @@
+//! Answers about what the coordinator holds.
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::InstanceSnapshot;
+use deputy_core::time::Now;
+use deputy_metrics::UpstreamMetrics;
+
+use super::Coordinator;
+use crate::command::HeldMetrics;
+use crate::handle::RequestError;
+use crate::status::{CoordinatorStatus, InstanceStatus, OrphanStatus, UpstreamStatus, lease_metrics};
+
+impl Coordinator {
+    pub(super) fn status(&self) -> CoordinatorStatus {
+        let now = self.options.clock.now();
+        let scheduled = self.schedule.views(now).map(|snapshot| self.scheduled_status(&snapshot, now));
+        let mut instances: Vec<_> = scheduled.chain(self.pending.statuses(now)).collect();
+        instances.sort_by(|one, other| one.name.cmp(&other.name));
+        CoordinatorStatus {
+            schema: deputy_local::SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            since: self.started_at.wall.to_string(),
+            now: now.wall.to_string(),
+            starting: self.generation == 0,
+            ready: self.generation > 0 && instances.iter().all(|instance| instance.ready),
+            instances,
+            upstreams: self.schedule.upstreams(now).map(|upstream| UpstreamStatus::of(&upstream)).collect(),
+            orphans: self.schedule.orphans(now).map(|(name, kept_for)| OrphanStatus::of(name, kept_for)).collect(),
+        }
+    }
+
+    pub(super) fn instance_status(&self, name: &InstanceName) -> Result<InstanceStatus, RequestError> {
+        let now = self.options.clock.now();
+        if let Some(snapshot) = self.schedule.view(name, now) {
+            return Ok(self.scheduled_status(&snapshot, now));
+        }
+        let pending = self.pending.status(name, now);
+        pending.ok_or_else(|| match self.generation {
+            0 => RequestError::Starting,
+            _ => RequestError::Unknown(name.to_string()),
+        })
+    }
+
+    fn scheduled_status(&self, snapshot: &InstanceSnapshot<'_>, now: Now) -> InstanceStatus {
+        InstanceStatus::of(snapshot, self.file_observations.get(snapshot.name), now)
+    }
+
+    pub(super) fn held_metrics(&self) -> HeldMetrics {
+        let now = self.options.clock.now();
+        let scheduled = self.schedule.views(now).map(|snapshot| lease_metrics(&snapshot, now));
+        let upstreams = self.schedule.upstreams(now).map(|upstream| UpstreamMetrics {
+            name: upstream.name.to_string(),
+            waiting: upstream.waiting,
+            waits: upstream.waits,
+        });
+        HeldMetrics { leases: scheduled.chain(self.pending.metrics(now)).collect(), upstreams: upstreams.collect() }
+    }
+}

@@ -1,0 +1,171 @@
+//! Calls and writes: each is a task, so that one that hangs or panics costs nothing else.
+
+use deputy_core::failure::FailureKind;
+use deputy_core::time::MonotonicTime;
+use std::sync::Arc;
+
+use deputy_core::schedule::{CallOutcome, LeaseRecord, ProviderCall, SaveId, ScheduleEvent, ScheduledCallId};
+use deputy_core::{InstanceName, in_one_line};
+use deputy_observe::AuditOutcome;
+use deputy_store::StoreError;
+use tokio::task::{AbortHandle, Id, JoinError};
+use tracing::Instrument;
+
+use super::Coordinator;
+use crate::lease_store::{LeaseStore, LeaseStoreError};
+use crate::write_queue::PendingWrite;
+
+pub(super) struct ActiveCall {
+    pub(super) abort: AbortHandle,
+    pub(super) instance: InstanceName,
+    pub(super) function: &'static str,
+    began: MonotonicTime,
+}
+
+/// What a task is about. A task that panics returns nothing else.
+#[derive(Debug, Clone)]
+pub(super) enum TaskSubject {
+    Call(ScheduledCallId),
+    Write(SaveId, InstanceName),
+}
+
+pub(super) enum TaskOutcome {
+    Called(ScheduledCallId, CallOutcome),
+    Written(SaveId, Result<(), LeaseStoreError>),
+}
+
+impl Coordinator {
+    pub(super) fn begin_call(&mut self, id: ScheduledCallId, instance: InstanceName, call: ProviderCall) {
+        let now = self.options.clock.now();
+        let function = call.word();
+        let snapshot = self.schedule.view(&instance, now);
+        if snapshot.as_ref().is_some_and(|snapshot| snapshot.failures > 0) {
+            self.options.metrics.record_retry(instance.as_str());
+        }
+        let current = snapshot.map(|snapshot| snapshot.plan.fingerprint);
+        let fingerprint = call.payload_of().or(current);
+        let provider = fingerprint.and_then(|fingerprint| self.providers.get(&instance, fingerprint));
+        let span = tracing::info_span!("call", %instance, function, number = %id);
+        let task = async move {
+            let outcome = match provider {
+                Some(provider) => provider.call(&call).await,
+                None => CallOutcome::Failed(
+                    FailureKind::Misconfigured,
+                    "the component that obtained it is not loaded".to_owned(),
+                ),
+            };
+            TaskOutcome::Called(id, outcome)
+        };
+        let abort = self.tasks.spawn(task.instrument(span));
+        self.task_subjects.insert(abort.id(), TaskSubject::Call(id));
+        self.calls.insert(id, ActiveCall { abort, instance, function, began: now.mono });
+    }
+
+    /// Saves a record, or deletes what is saved, once earlier writes of the instance have ended.
+    pub(super) fn write(&mut self, save: SaveId, name: InstanceName, record: Option<LeaseRecord>) {
+        if let Some(write) = self.write_queue.enter(PendingWrite { save, name, record }) {
+            self.begin_write(write);
+        }
+    }
+
+    fn begin_write(&mut self, write: PendingWrite) {
+        let PendingWrite { save, name, record } = write;
+        let lease_store = Arc::clone(&self.lease_store);
+        let subject = TaskSubject::Write(save, name.clone());
+        let abort = self.tasks.spawn(async move {
+            let written = match record {
+                Some(record) => lease_store.save(&name, &record).await,
+                None => lease_store.forget(&name).await,
+            };
+            TaskOutcome::Written(save, written)
+        });
+        self.task_subjects.insert(abort.id(), subject);
+    }
+
+    fn begin_next_write(&mut self, name: &InstanceName) {
+        if let Some(write) = self.write_queue.leave(name) {
+            self.begin_write(write);
+        }
+    }
+
+    pub(super) fn finish_task(&mut self, ended: Result<(Id, TaskOutcome), JoinError>) {
+        match ended {
+            Ok((id, outcome)) => {
+                let subject = self.task_subjects.remove(&id);
+                match outcome {
+                    TaskOutcome::Called(call, outcome) => self.finish_call(call, outcome),
+                    TaskOutcome::Written(save, written) => self.finish_write(save, written, subject),
+                }
+            }
+            Err(error) => match self.task_subjects.remove(&error.id()) {
+                Some(_) if error.is_cancelled() => {}
+                Some(subject) => self.finish_panicked(subject),
+                None => {}
+            },
+        }
+    }
+
+    fn finish_panicked(&mut self, subject: TaskSubject) {
+        match subject {
+            TaskSubject::Call(call) => {
+                tracing::error!("call panicked; this is a bug, please report it");
+                let message = "the call panicked: this is a bug".to_owned();
+                self.finish_call(call, CallOutcome::Failed(FailureKind::Internal, message));
+            }
+            TaskSubject::Write(save, name) => {
+                self.begin_next_write(&name);
+                self.report_write(save, Err("the write panicked: this is a bug".to_owned()));
+            }
+        }
+    }
+
+    fn finish_call(&mut self, id: ScheduledCallId, outcome: CallOutcome) {
+        let now = self.options.clock.now();
+        let outcome = reject_oversized(outcome);
+        // A call that was cancelled may have ended at the same time.
+        let Some(call) = self.calls.remove(&id) else { return };
+        let outcome_word = match &outcome {
+            CallOutcome::Failed(kind, _) => kind.word(),
+            CallOutcome::NotRequired => "not-required",
+            CallOutcome::Obtained(_) | CallOutcome::Revoked => "done",
+        };
+        let seconds = now.mono.since(call.began).duration().as_secs_f64();
+        self.options.metrics.record_call(call.instance.as_str(), call.function, outcome_word, seconds);
+        self.handle(ScheduleEvent::Finished(id, outcome));
+    }
+
+    fn finish_write(&mut self, save: SaveId, written: Result<(), LeaseStoreError>, subject: Option<TaskSubject>) {
+        let name = match subject {
+            Some(TaskSubject::Write(_, name)) => Some(name),
+            _ => None,
+        };
+        if let Some(name) = &name {
+            self.begin_next_write(name);
+        }
+        self.is_lock_lost |= matches!(&written, Err(LeaseStoreError::Store(StoreError::LockLost { .. })));
+        self.report_write(save, written.map_err(|error| in_one_line(&error)));
+        if let Some(name) = &name {
+            self.providers.prune(name, &self.schedule);
+        }
+    }
+
+    fn report_write(&mut self, save: SaveId, written: Result<(), String>) {
+        let (outcome, event) = match written {
+            Ok(()) => (AuditOutcome::Done, ScheduleEvent::Saved(save)),
+            Err(error) => (AuditOutcome::Failed, ScheduleEvent::SaveFailed(save, error)),
+        };
+        self.options.metrics.record_save(outcome);
+        self.handle(event);
+    }
+}
+
+/// Turns tokens that can never be saved into a failure of their call: they must not be published.
+fn reject_oversized(outcome: CallOutcome) -> CallOutcome {
+    match outcome {
+        CallOutcome::Obtained(tokens) if !LeaseStore::fits(tokens.payload.len()) => {
+            let message = format!("the payload has {} bytes, too many to be saved", tokens.payload.len());
+            CallOutcome::Failed(FailureKind::OverLimit, message)
+        }
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,118 @@
+//! A coordinator whose lock is lost ends, and publishes nothing more.
+
+use std::fs::File;
+
+use async_trait::async_trait;
+use deputy_core::SecretBytes;
+use deputy_store::{Changes, ExpectedVersion, KeyPrefix, LockGuard, StoreError, StoreLock, StoredValue, Version};
+use tokio::sync::watch;
+
+use super::*;
+
+/// A store that reports the loss of its locks when the test says so.
+struct LosableStore {
+    store: DirectoryStore,
+    lost: watch::Receiver<bool>,
+}
+
+struct LosableGuard {
+    _lock: StoreLock,
+    lost: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl LockGuard for LosableGuard {
+    async fn lost(&self) {
+        self.lost.clone().wait_for(|lost| *lost).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Store for LosableStore {
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
+        self.store.list(prefix).await
+    }
+
+    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
+        self.store.get(key).await
+    }
+
+    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
+        self.store.put(key, value, expected).await
+    }
+
+    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
+        self.store.delete(key, expected).await
+    }
+
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.store.quarantine(key).await
+    }
+
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
+        self.store.watch(prefix).await
+    }
+
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
+        let lock = self.store.lock(name).await?;
+        Ok(StoreLock::new(lock.fencing(), Box::new(LosableGuard { _lock: lock, lost: self.lost.clone() })))
+    }
+}
+
+fn config_with_provider(name: &str) -> CoordinatorConfig {
+    let mut config = config_of(name);
+    config.providers.insert(name.parse().unwrap(), Arc::new(HourProvider));
+    config
+}
+
+/// Waits until the lease of an instance is published.
+async fn published(board: &LeaseBoard, name: &str) {
+    let name = name.parse().unwrap();
+    let mut changes = board.changes();
+    while board.lease(&name).is_none() {
+        changes.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lock_loss_reported_by_the_store_ends_the_coordinator() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(&folder.path().join("state"), test_key(), random()).await.unwrap();
+    let (lose, lost) = watch::channel(false);
+    let board = Arc::new(LeaseBoard::default());
+    let store = Arc::new(LosableStore { store, lost });
+    let (coordinator, handle) = Coordinator::open(options(store, Arc::clone(&board), &[])).await.unwrap();
+    let lose_lock = async {
+        handle.configure(config_with_provider("s3")).await.unwrap();
+        published(&board, "s3").await;
+        lose.send_replace(true);
+    };
+    let (ended, ()) = tokio::join!(coordinator.run(), lose_lock);
+    let error = ended.unwrap_err();
+    assert!(error.to_string().contains("lost the lock on the state directory"), "{error}");
+    assert_eq!(handle.status().await, Err(RequestError::Stopping));
+}
+
+#[tokio::test]
+async fn lock_file_of_another_holder_ends_the_coordinator_at_its_next_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let board = Arc::new(LeaseBoard::default());
+    let (coordinator, handle) = open_with(&state, Arc::clone(&board), &[]).await;
+    let take_lock = async {
+        handle.configure(config_with_provider("s3")).await.unwrap();
+        published(&board, "s3").await;
+        let lock_file = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        let lock_file = lock_file.into_iter().find(|path| path.ends_with(".lock.lock.coordinator")).unwrap();
+        let moved = folder.path().join("moved");
+        std::fs::rename(&lock_file, &moved).unwrap();
+        std::fs::copy(&moved, &lock_file).unwrap();
+        let other = File::open(&lock_file).unwrap();
+        other.lock().unwrap();
+        handle.renew("s3").await.unwrap();
+        other
+    };
+    let (ended, _other) = tokio::join!(coordinator.run(), take_lock);
+    ended.unwrap_err();
+    assert_eq!(board.lease(&"s3".parse().unwrap()).map(|lease| lease.revision.0), Some(1), "2 was never published");
+}

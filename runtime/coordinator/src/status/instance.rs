@@ -1,0 +1,83 @@
+//! The status of one instance.
+
+use deputy_core::schedule::{InstanceSnapshot, Lease, Readiness};
+use deputy_core::time::Now;
+use deputy_core::{InstanceName, ServiceName};
+use deputy_local::{FailureStatus, signed_millis};
+
+use super::{InstanceStatus, LeaseStatus, NotRevokedStatus, reason};
+use crate::file_watcher::FileObservation;
+
+/// The state of an instance whose component is being loaded.
+const LOADING: &str = "loading";
+
+impl InstanceStatus {
+    pub(crate) fn of(snapshot: &InstanceSnapshot<'_>, file: Option<&FileObservation>, now: Now) -> Self {
+        let file_trouble = file.and_then(|file| reason::file_trouble(file, now));
+        let exports = snapshot.plan.component.unwrap_or_default();
+        Self {
+            name: snapshot.name.to_string(),
+            service: snapshot.plan.service.as_ref().map(ServiceName::to_string),
+            ready: matches!(snapshot.readiness, Readiness::Ready | Readiness::NotNeeded),
+            reason: reason::reason(snapshot, file_trouble.as_deref()),
+            state: reason::state(&snapshot.doing).to_owned(),
+            lease: snapshot.lease.map(|lease| LeaseStatus::of(lease, now)),
+            next: snapshot.next.map(|time| time.to_string()),
+            next_in_ms: snapshot.next.map(|time| signed_millis(now.wall, time)),
+            last_success: snapshot.last_success.map(|time| time.to_string()),
+            failures: snapshot.failures,
+            trouble: snapshot.trouble.map(FailureStatus::from),
+            file_trouble,
+            unsaved: snapshot.unsaved.filter(|_| snapshot.given_unsaved).map(str::to_owned),
+            to_revoke: snapshot.retired,
+            not_revoked: snapshot.abandoned.map(|abandoned| NotRevokedStatus {
+                count: abandoned.count,
+                revision: abandoned.revision.0,
+                reason: abandoned.why.word().to_owned(),
+                message: abandoned.why.to_string(),
+                at: abandoned.at.to_string(),
+            }),
+            users: snapshot.users,
+            upstream: snapshot.plan.upstream.to_string(),
+            component: snapshot.plan.component.is_some(),
+            renews: exports.renews,
+            revokes: exports.revokes,
+        }
+    }
+
+    /// An instance whose component is being loaded, with the lease of an earlier process that is published meanwhile.
+    pub(crate) fn loading(name: &InstanceName, lease: Option<&Lease>, now: Now) -> Self {
+        let is_valid = lease.is_some_and(|lease| lease.is_valid(now.wall));
+        let lease_state = match lease {
+            None => reason::NO_LEASE,
+            Some(_) if is_valid => "",
+            Some(_) => reason::EXPIRED,
+        };
+        Self {
+            name: name.to_string(),
+            service: lease.and_then(|lease| lease.service.as_ref()).map(ServiceName::to_string),
+            ready: is_valid,
+            reason: format!("{lease_state}its component is being loaded"),
+            state: LOADING.to_owned(),
+            lease: lease.map(|lease| LeaseStatus::of(lease, now)),
+            next: None,
+            next_in_ms: None,
+            last_success: None,
+            failures: 0,
+            trouble: None,
+            file_trouble: None,
+            unsaved: None,
+            to_revoke: 0,
+            not_revoked: None,
+            users: 0,
+            upstream: String::new(),
+            component: true,
+            renews: false,
+            revokes: false,
+        }
+    }
+
+    pub fn is_loading(&self) -> bool {
+        self.state == LOADING
+    }
+}

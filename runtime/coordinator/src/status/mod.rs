@@ -1,0 +1,147 @@
+//! What the coordinator holds and why, for operators and programs. Never a payload. Times are RFC 3339.
+
+mod instance;
+mod metrics;
+mod reason;
+
+use deputy_core::schedule::{Lease, UpstreamSnapshot};
+use deputy_core::time::Now;
+use deputy_core::{InstanceName, Span};
+use deputy_local::{FailureStatus, signed_millis};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use metrics::{lease_metrics, loading_metrics};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CoordinatorStatus {
+    /// Grows when a field is removed or changes its meaning.
+    pub schema: u32,
+    pub version: String,
+    pub pid: u32,
+    /// When the process started.
+    pub since: String,
+    /// When the status was taken.
+    pub now: String,
+    /// Whether the first configuration is still being prepared. Then there are no instances.
+    pub starting: bool,
+    /// Whether all instances are ready.
+    pub ready: bool,
+    /// In the order of their names.
+    pub instances: Vec<InstanceStatus>,
+    /// The upstreams that were called or waited for.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// Instances that are no longer configured and whose lease is kept sealed for a while.
+    #[serde(default)]
+    pub orphans: Vec<OrphanStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrphanStatus {
+    pub name: String,
+    pub kept_for_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    pub name: String,
+    /// `None` until the component has named it.
+    pub service: Option<String>,
+    /// Whether a valid lease is published, or none is needed.
+    pub ready: bool,
+    /// Why it is not ready, or what it is doing: half a sentence.
+    pub reason: String,
+    /// What it is doing, in one word.
+    pub state: String,
+    /// The published lease.
+    pub lease: Option<LeaseStatus>,
+    /// When the next lease is due.
+    pub next: Option<String>,
+    /// Negative if that is past and something else has to end first.
+    pub next_in_ms: Option<i64>,
+    pub last_success: Option<String>,
+    /// Failed calls since the last success.
+    pub failures: u32,
+    /// The last failure.
+    pub trouble: Option<FailureStatus>,
+    /// Why the payload file of the instance cannot be used, if it has one.
+    pub file_trouble: Option<String>,
+    /// Why the published lease is not saved: a restart would lose it.
+    pub unsaved: Option<String>,
+    /// Leases that wait for revocation.
+    pub to_revoke: usize,
+    /// Leases that were left to expire although they should have been revoked, since the start.
+    pub not_revoked: Option<NotRevokedStatus>,
+    pub users: u32,
+    /// The upstream whose rate limit its calls count for.
+    pub upstream: String,
+    pub component: bool,
+    /// Whether the component exports renewal.
+    pub renews: bool,
+    /// Whether the component exports revocation.
+    pub revokes: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    pub revision: u64,
+    pub obtained_at: String,
+    pub valid_until: String,
+    /// Negative if the lease has expired.
+    pub valid_for_ms: i64,
+    /// `component` or `file`.
+    pub origin: String,
+    /// The size of the payload.
+    pub bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotRevokedStatus {
+    pub count: u32,
+    /// The revision of the last one.
+    pub revision: u64,
+    /// `ended`, `reconfigured`, `too-many` or `unable`.
+    pub reason: String,
+    pub message: String,
+    pub at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    pub name: String,
+    /// Instances that wait for a call.
+    pub waiting: usize,
+    /// Calls that had to wait for the rate limit, since the start.
+    pub waits: u64,
+    /// Time until calls to this upstream are allowed again.
+    pub blocked_for_ms: Option<u64>,
+}
+
+impl LeaseStatus {
+    fn of(lease: &Lease, now: Now) -> Self {
+        Self {
+            revision: lease.revision.0,
+            obtained_at: lease.obtained_at.to_string(),
+            valid_until: lease.valid_until.to_string(),
+            valid_for_ms: signed_millis(now.wall, lease.valid_until),
+            origin: lease.origin.word().to_owned(),
+            bytes: lease.payload.len(),
+        }
+    }
+}
+
+impl UpstreamStatus {
+    pub(crate) fn of(upstream: &UpstreamSnapshot<'_>) -> Self {
+        Self {
+            name: upstream.name.to_string(),
+            waiting: upstream.waiting,
+            waits: upstream.waits,
+            blocked_for_ms: upstream.blocked_for.map(|span| span.as_millis()),
+        }
+    }
+}
+
+impl OrphanStatus {
+    pub(crate) fn of(name: &InstanceName, kept_for: Span) -> Self {
+        Self { name: name.to_string(), kept_for_ms: kept_for.as_millis() }
+    }
+}
