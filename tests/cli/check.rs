@@ -20,10 +20,10 @@ fn check_accepts_a_valid_configuration() {
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
       sha256     [SHA256]
-      secrets    aws-key (file): can be read
+      secrets    aws-key (file): readable
       imported and granted
-        sign requests of AWS (SigV4) with a secret  aws-key
-        make HTTP requests                          http://127.0.0.1:[PORT]
+        sign AWS requests (SigV4) with a secret  aws-key
+        make HTTP requests                       http://127.0.0.1:[PORT]
 
     deputy.toml: 1 instance, all ok
     ");
@@ -73,15 +73,15 @@ enabled = false
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
       sha256     [SHA256]
-      secrets    aws-key (file): can be read
-                 password (file): can be read
+      secrets    aws-key (file): readable
+                 password (file): readable
       imported and granted
         make HTTP requests  POST https://sts.eu-west-1.amazonaws.com /
       imported and not granted
-        sign requests of AWS (SigV4) with a secret
+        sign AWS requests (SigV4) with a secret
       granted and not imported
         sign JSON Web Tokens with a secret  aws-key
-        open a socket                       broker.example.com:9093
+        open TCP connections                broker.example.com:9093
 
     deputy.toml: 1 instance, all ok
 
@@ -198,8 +198,8 @@ settings = {{ regoin = "eu-west-1" }}
       sha256     [SHA256]
       secrets    aws-key (file): [HOME]/aws-key is open to others (mode 0644): `chmod 600 [HOME]/aws-key`
       imported and granted
-        sign requests of AWS (SigV4) with a secret  aws-key
-        make HTTP requests                          http://127.0.0.1:[PORT]
+        sign AWS requests (SigV4) with a secret  aws-key
+        make HTTP requests                       http://127.0.0.1:[PORT]
 
     unsettled: not ok
       component  [HOME]/s3-sts.wasm
@@ -207,7 +207,7 @@ settings = {{ regoin = "eu-west-1" }}
       sha256     [SHA256]
       tokens-required misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
       imported and not granted
-        sign requests of AWS (SigV4) with a secret
+        sign AWS requests (SigV4) with a secret
         make HTTP requests
 
     deputy.toml: 4 instances, 4 not ok
@@ -282,33 +282,33 @@ enabled = false
     ----- stdout
     folder: not ok
       file  [HOME]/.
-            of hdfs, good for 12h from when it was written
+            of hdfs, valid for 12h after it was written
             cannot be read: not a file
 
     mounted: ok
       file  [HOME]/token
-            of hdfs, good for 12h from when it was written
+            of hdfs, valid for 12h after it was written
 
     nowhere: not ok
       file  [HOME]/nowhere/token
-            of hdfs, good for 12h from when it was written
+            of hdfs, valid for 12h after it was written
             cannot be read: No such file or directory (os error 2)
 
     off: not enabled
       file  [HOME]/off/token
-            of hdfs, good for 12h from when it was written
+            of hdfs, valid for 12h after it was written
 
     s3: ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
       sha256     [SHA256]
-      secrets    aws-key (file): can be read
+      secrets    aws-key (file): readable
       file       [HOME]/later.json
-                 good for 1h from when it was written
+                 valid for 1h after it was written
                  cannot be read: No such file or directory (os error 2)
       imported and granted
-        sign requests of AWS (SigV4) with a secret  aws-key
-        make HTTP requests                          http://127.0.0.1:[PORT]
+        sign AWS requests (SigV4) with a secret  aws-key
+        make HTTP requests                       http://127.0.0.1:[PORT]
 
     deputy.toml: 4 instances, 2 not ok
     ");
@@ -381,17 +381,17 @@ instances = ["mounted"]
     ----- stdout
     mounted: ok
       file        [HOME]/deputy.toml
-                  of hdfs, good for 1h from when it was written
+                  of hdfs, valid for 1h after it was written
       deliver to  analytics, etl
 
     s3: ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
       sha256     [SHA256]
-      secrets    aws-key (file): can be read
+      secrets    aws-key (file): readable
       imported and granted
-        sign requests of AWS (SigV4) with a secret  aws-key
-        make HTTP requests                          http://127.0.0.1:[PORT]
+        sign AWS requests (SigV4) with a secret  aws-key
+        make HTTP requests                       http://127.0.0.1:[PORT]
 
     group analytics: ok
       gets  mounted
@@ -402,11 +402,11 @@ instances = ["mounted"]
       component  [HOME]/s3-sts.wasm
       receiver   gone, for mounted
       component  [HOME]/gone.wasm
-      files: [HOME]/s3-sts.wasm is a provider: a receiver exports `receiver`
+      files: [HOME]/s3-sts.wasm is a provider, not a receiver: a receiver exports the interface `receiver`
       gone: cannot read the component [HOME]/gone.wasm
         because No such file or directory (os error 2)
 
-    deputy.toml: 2 instances, 2 groups, workers come in at deputy.example:8271, 1 not ok
+    deputy.toml: 2 instances, 2 groups, workers connect to deputy.example:8271, 1 not ok
     ");
     let run = home.run(&["check", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -427,4 +427,8 @@ fn check_warns_of_a_proxy_that_is_not_used() {
     assert!(run.stderr.contains("warning: HTTPS_PROXY is set and not used"), "{}", run.stderr);
     assert!(!run.stderr.contains("canary"), "{}", run.stderr);
     assert!(!home.run(&["check"]).stderr.contains("PROXY"));
+    home.write("worker.toml", "[worker]\noutput = \"out\"\nstate = \"state\"\n");
+    let run = home.run_with(&["check", "--config", "worker.toml"], &[("https_proxy", "http://user:canary@proxy:3128")]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: https_proxy is set and not used"), "{}", run.stderr);
 }

@@ -129,35 +129,35 @@ fn exec_reports_payloads_that_fit_no_variable() {
     assert_snapshot!(told(&["hdfs"]), @"
     exit code 2
     ----- stderr
-    error: nothing is known of how a program takes what hdfs holds: its service is hdfs
-    hint: --env NAME hands over all of it in a variable, --file-env NAME in a file
+    error: `deputy exec` has no default variables for the service hdfs of hdfs
+    hint: --env NAME puts the payload into a variable, --file-env NAME into a file
     ");
     assert_snapshot!(told(&["hdfs", "--env", "TOKEN"]), @"
     exit code 2
     ----- stderr
-    error: what hdfs holds can't be put into variables: there is a zero byte in it; --file-env hands it over in a file
+    error: the payload of hdfs cannot be put into variables: it has a NUL byte; --file-env puts it into a file
     ");
     assert_snapshot!(told(&["s3"]), @"
     exit code 2
     ----- stderr
-    error: what s3 holds can't be put into variables: it is not the JSON of a credential_process: an object with AccessKeyId and SecretAccessKey
+    error: the payload of s3 cannot be put into variables: it is not the JSON of a credential_process: an object with AccessKeyId and SecretAccessKey
     ");
     assert_snapshot!(told(&["s3", "hdfs", "--env", "TOKEN"]), @"
     exit code 2
     ----- stderr
-    error: TOKEN could be of any of the instances: say of which, TOKEN=INSTANCE
+    error: several instances are named: write TOKEN=INSTANCE
     ");
     assert_snapshot!(told(&["s3", "hdfs", "--env", "A=s3", "--file-env", "A=hdfs"]), @"
     exit code 2
     ----- stderr
-    error: A would be set twice, for s3 and for hdfs
+    error: the variable A would be set by s3 and by hdfs
     hint: --env NAME=INSTANCE chooses another variable
     ");
     let missing = home.run(&["exec", "--config", "worker.toml", "s3", "--env", "A", "--", "/nowhere/program"]);
     assert_snapshot!(home.masked_output(&missing), @r#"
     exit code 2
     ----- stderr
-    error: cannot call the program
+    error: cannot run the program
       because No such file or directory (os error 2)
     hint: the program is "/nowhere/program"
     "#);

@@ -22,7 +22,7 @@ fn get_hides_the_payload_by_default() {
     instance     s3
     revision     1
     valid until  2100-01-01T00:00:00.000Z
-    payload      165 bytes, not shown: --reveal prints them, --out FILE keeps them
+    payload      165 bytes, not shown: --reveal prints them, --out FILE writes them to a file
     ");
     let run = coordinator.run(&["get", "s3", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -87,7 +87,7 @@ fn get_of_an_on_demand_instance_reports_the_call() {
     assert_snapshot!(home.masked_output(&coordinator.run(&["renew", "s3"])), @"
     exit code 0
     ----- stdout
-    s3: another lease is being obtained; `deputy status` tells when it is there
+    s3: obtaining a new lease; `deputy status` shows when it is there
     ");
     let run = coordinator.run(&["renew", "s3", "--json"]);
     assert_eq!(run.stdout, "{\"schema\":1,\"done\":\"renew\",\"instance\":\"s3\"}\n");

@@ -20,26 +20,26 @@ fn inspect_describes_a_component_in_plain_words() {
       sha256   [SHA256]
 
     Can, where the operator grants it
-      sign requests of AWS (SigV4) with a secret
+      sign AWS requests (SigV4) with a secret
       make HTTP requests
 
     Can
-      tell the time
+      read the time
 
     Never, whatever it is granted
       cannot read a secret's value
       cannot sign JSON Web Tokens with a secret
-      cannot take a bare HMAC-SHA256 with a secret
-      cannot take a bare PBKDF2 of a secret
-      cannot sign anything with a secret
-      cannot open a socket
+      cannot compute an HMAC-SHA256 of any data with a secret
+      cannot derive keys from a secret with PBKDF2
+      cannot sign any data with a secret
+      cannot open TCP connections
       cannot look up host names
       cannot send UDP datagrams
       cannot read or write files
       cannot read environment variables
       cannot read standard input
       cannot write log lines
-      cannot take random numbers
+      cannot read random numbers
     ");
 }
 
@@ -77,25 +77,25 @@ fn inspect_shows_what_a_receiver_accepts() {
       sha256    [SHA256]
 
     Can
-      put files in front of the workload
+      publish files for the workload
 
     Never
       cannot read a secret's value
-      cannot sign requests of AWS (SigV4) with a secret
+      cannot sign AWS requests (SigV4) with a secret
       cannot sign JSON Web Tokens with a secret
-      cannot take a bare HMAC-SHA256 with a secret
-      cannot take a bare PBKDF2 of a secret
-      cannot sign anything with a secret
+      cannot compute an HMAC-SHA256 of any data with a secret
+      cannot derive keys from a secret with PBKDF2
+      cannot sign any data with a secret
       cannot make HTTP requests
-      cannot open a socket
+      cannot open TCP connections
       cannot look up host names
       cannot send UDP datagrams
       cannot read or write files
       cannot read environment variables
       cannot read standard input
       cannot write log lines
-      cannot tell the time
-      cannot take random numbers
+      cannot read the time
+      cannot read random numbers
     ");
     let run = home.run(&["inspect", "files.wasm", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
@@ -116,8 +116,8 @@ fn inspect_refuses_a_file_that_is_not_a_component() {
     assert_snapshot!(home.snapshot(&["inspect", "text.wasm"]), @"
     exit code 2
     ----- stderr
-    error: text.wasm can't be compiled
-      because not a component that can run here: failed to parse WebAssembly module: magic header not detected: bad magic number - expected=[     0x0,     0x61,     0x73,     0x6d, ] actual=[     0x6e,     0x6f,     0x74,     0x20, ] (at offset 0x0)
+    error: cannot compile text.wasm
+      because not a component that deputy can run: failed to parse WebAssembly module: magic header not detected: bad magic number - expected=[     0x0,     0x61,     0x73,     0x6d, ] actual=[     0x6e,     0x6f,     0x74,     0x20, ] (at offset 0x0)
     ");
     assert_snapshot!(home.snapshot(&["inspect", "nowhere.wasm", "--json"]), @r#"
     exit code 2
@@ -156,7 +156,8 @@ fn state_that_others_can_read_is_not_used() {
     assert_snapshot!(home.snapshot(&["inspect", "s3-sts.wasm", "--state", "state"]), @"
     exit code 2
     ----- stderr
-    error: the state directory state is open to others (mode 0755): `chmod 700 state`
+    error: cannot read the master key
+      because state is open to other users (mode 0755): `chmod 700 state`
     ");
 }
 
@@ -167,8 +168,8 @@ fn inspect_without_state_explains_how_to_name_it() {
     assert_snapshot!(home.masked_output(&run), @"
     exit code 2
     ----- stderr
-    error: there is no state directory
-    hint: name one with --state FOLDER, in DEPUTY_STATE, or as `state` in deputy.toml
+    error: no state directory
+    hint: name one with --state DIR, in DEPUTY_STATE, or as `state` in the configuration
     ");
     let run = home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_STATE", "")]);
     assert_eq!(run.code, Some(0));

@@ -17,7 +17,7 @@ fn obtain_hides_the_payload_by_default() {
     instance     s3
     service      s3
     valid until  2100-01-01T00:00:00.000Z, in [SPAN]
-    payload      165 bytes, not shown: --reveal prints them, --out FILE keeps them
+    payload      165 bytes, not shown: --reveal prints them, --out FILE writes them to a file
 
     ----- stderr
     audit [TIME] s3 done      secret aws-key: open
@@ -70,7 +70,7 @@ fn obtain_makes_no_call_if_the_output_cannot_be_written() {
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "link"]), @"
     exit code 1
     ----- stderr
-    error: link is there and is no regular file: it is left alone
+    error: link exists and is not a regular file
     ");
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "no/such/folder"]), @"
     exit code 1
@@ -131,8 +131,8 @@ fn obtain_shows_the_lines_that_would_permit_a_denial() {
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ [method-not-granted]
     audit [TIME] s3 failed    call obtain, [N] ms [misconfigured]
     error: s3: misconfigured: no http rule of this instance allows POST http://127.0.0.1:[PORT]/; the host's log says what would
-    refused: POST to http://127.0.0.1:[PORT] is not granted [method-not-granted]
-    hint: if it should be allowed, write into deputy.toml:
+    denied by policy: POST to http://127.0.0.1:[PORT] is not granted [method-not-granted]
+    hint: to permit it, add to deputy.toml:
 
         # a new rule:
         [[instances.s3.http]]
@@ -195,8 +195,8 @@ fn obtain_names_the_limit_that_ended_the_call() {
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 0 B [over-limit:response]
     audit [TIME] s3 failed    call obtain, [N] ms [unavailable]
     error: s3: unavailable: http://127.0.0.1:[PORT]/: the answer is larger than allowed
-    refused: over the limit `response` [over-limit]
-    hint: if it should be allowed, write into deputy.toml:
+    denied by policy: over the limit `response` [over-limit]
+    hint: to permit it, add to deputy.toml:
 
         # in this table, in place of what it says of it now:
         [instances.s3.limits]
@@ -250,14 +250,14 @@ fn obtain_of_an_unknown_instance_exits_misconfigured() {
     assert_snapshot!(home.snapshot(&["obtain", "s4"]), @r#"
     exit code 2
     ----- stderr
-    error: there is no instance "s4" in deputy.toml
+    error: deputy.toml has no instance "s4"
     hint: the instances are s3
     "#);
     assert_snapshot!(TestEnvironment::with("").snapshot(&["obtain", "s4"]), @r#"
     exit code 2
     ----- stderr
-    error: there is no instance "s4" in deputy.toml
-    hint: the configuration has no instances: add [instances.NAME]
+    error: deputy.toml has no instance "s4"
+    hint: the configuration has no instance: add [instances.NAME]
     "#);
 }
 
@@ -268,7 +268,7 @@ fn obtain_of_a_file_instance_exits_misconfigured() {
     assert_snapshot!(home.snapshot(&["obtain", "hdfs"]), @"
     exit code 2
     ----- stderr
-    error: hdfs has no component that could be called
+    error: hdfs has no component to call
     hint: its tokens are in [HOME]/token, which another program maintains
     ");
 }
@@ -311,8 +311,8 @@ fn audit_can_be_the_only_output_of_obtain() {
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--audit", "-", "--reveal"]), @"
     exit code 2
     ----- stderr
-    error: stdout holds one thing: --audit - excludes --json and --reveal
-    hint: give --audit a file
+    error: --audit - cannot be used with --json or --reveal: both write to stdout
+    hint: use --audit FILE
     ");
     assert_eq!(home.run(&["obtain", "s3", "--audit", "no/such/folder"]).code, Some(1));
 }

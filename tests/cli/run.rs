@@ -85,9 +85,9 @@ fn run_names_a_port_that_is_in_use() {
     assert_snapshot!(home.masked_output(&beside(&home, &["run", "--log", "off"])), @"
     exit code 1
     ----- stderr
-    error: cannot listen for health and metrics
+    error: cannot listen for health checks and metrics at 127.0.0.1:[PORT]
       because Address already in use (os error 98)
-    hint: is another process there? `health` in [coordinator] names the address 127.0.0.1:[PORT]
+    hint: `health` in [coordinator] names the address: does another process use it?
     ");
 }
 

@@ -56,9 +56,9 @@ fn commands_without_a_coordinator_name_socket_and_fix() {
     let error: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, &error["error"]["exit_code"]), (Some(4), &4.into()));
     let run = home.run_with(&["status", "--socket", "elsewhere.sock"], &[("DEPUTY_SOCKET", "nowhere.sock")]);
-    assert!(run.stderr.contains("answers at elsewhere.sock"), "{}", run.stderr);
+    assert!(run.stderr.contains("listening at elsewhere.sock"), "{}", run.stderr);
     let run = home.run_with(&["status"], &[("DEPUTY_SOCKET", "nowhere.sock")]);
-    assert!(run.stderr.contains("answers at nowhere.sock"), "{}", run.stderr);
+    assert!(run.stderr.contains("listening at nowhere.sock"), "{}", run.stderr);
 }
 
 #[test]
@@ -82,13 +82,13 @@ fn status_shows_a_lease_in_the_table_and_in_detail() {
     ready  yes
     why  held
     revision  1, from the component
-    payload  165 bytes: `deputy get` gives it out
+    payload  165 bytes: see `deputy get`
     obtained at  [TIME]
     valid until  [TIME], in [SPAN]
     next call  [TIME], in [SPAN]
     last success  [TIME]
     upstream  s3 [DIGEST] http://127.0.0.1:[PORT]
-    can  obtain
+    supports  obtain
     ");
 }
 
@@ -119,7 +119,7 @@ fn status_shows_a_failure_with_its_reason() {
     failed at  [TIME]
     failed calls  1 since the last success
     upstream  s3 [DIGEST] http://127.0.0.1:[PORT]
-    can  obtain
+    supports  obtain
     ");
 }
 

@@ -65,15 +65,15 @@ fn exit_codes_are_explained() {
     assert_snapshot!(home.snapshot(&["exit-codes"]), @"
     exit code 0
     ----- stdout
-    0   done           it worked
-    1   failed         `check` found a fault, or a file could not be written
-    2   misconfigured  wrong usage, configuration or settings
-    3   denied         the service understood, and refused
-    4   unavailable    the service, coordinator or worker gave no answer, or asked to wait: try again
-    5   refused        the sandbox refused something that the component tried
-    6   over-limit     the component went over one of its limits
-    7   broken         the component broke off, or its answer was not valid
-    70  internal       a bug of deputy's own: please report it
+    0   done           the command succeeded
+    1   failed         `check` found an error, or a file could not be written
+    2   misconfigured  the command line, the configuration or a setting is wrong
+    3   denied         the service denied the request
+    4   unavailable    the service, coordinator or worker did not answer, or asked to wait: try again
+    5   refused        the sandbox denied something that the component tried
+    6   over-limit     the component exceeded one of its limits
+    7   broken         the component crashed, or returned an invalid result
+    70  internal       a bug in deputy: please report it
     ");
     let run = home.run(&["exit-codes", "--json"]);
     let codes: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
@@ -98,12 +98,12 @@ fn colours_are_used_when_asked_for_and_never_in_json() {
 fn log_level_that_is_unknown_exits_misconfigured() {
     let home = TestEnvironment::empty();
     let run = home.run_with(&["exit-codes"], &[("DEPUTY_LOG", "loud")]);
-    assert_snapshot!(home.masked_output(&run), @"
+    assert_snapshot!(home.masked_output(&run), @r#"
     exit code 2
     ----- stderr
-    error: DEPUTY_LOG is \"loud\", which is no level
-    hint: the levels are off, error, warn, info, debug, trace
-    ");
+    error: the environment variable DEPUTY_LOG has the unknown log level "loud"
+    hint: use off, error, warn, info, debug or trace
+    "#);
     assert_eq!(home.run_with(&["exit-codes", "--log", "off"], &[("DEPUTY_LOG", "loud")]).code, Some(0));
     assert_eq!(home.run_with(&["exit-codes"], &[("DEPUTY_LOG", "INFO")]).code, Some(0));
 }

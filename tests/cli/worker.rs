@@ -124,7 +124,7 @@ fn worker_socket_serves_get_and_exec() {
     instance     s3
     revision     7
     valid until  2099-01-01T00:00:00.000Z
-    payload      21 bytes, not shown: --reveal prints them, --out FILE keeps them
+    payload      21 bytes, not shown: --reveal prints them, --out FILE writes them to a file
     ");
     let by_socket = home.run(&["get", "s3", "--socket", "worker.sock", "--reveal"]);
     assert_eq!((by_socket.code, by_socket.stdout.as_str()), (Some(0), SESSION));
@@ -156,7 +156,7 @@ fn worker_socket_explains_a_missing_lease() {
     assert_snapshot!(home.snapshot(&["get", "s3", "--socket", "worker.sock"]), @"
     exit code 4
     ----- stderr
-    error: no coordinator or worker answers at worker.sock: start one with `deputy run`, or a worker that has this socket in [endpoints.socket]
+    error: no coordinator or worker is listening at worker.sock: start one with `deputy run`, or a worker that has this socket in [endpoints.socket]
       because No such file or directory (os error 2)
     ");
 }
@@ -168,8 +168,8 @@ fn worker_status_shows_leases_and_receivers() {
     assert_snapshot!(home.snapshot(&["worker", "status"]), @"
     exit code 0
     ----- stdout
-    worker       00c0ffee00c0ffee, of the group analytics
-    coordinator  coordinator.example:8271, connected since 2026-01-01T00:00:00.000Z, last heard of 2s ago
+    worker       00c0ffee00c0ffee, group analytics
+    coordinator  coordinator.example:8271, connected since 2026-01-01T00:00:00.000Z, last contact 2s ago
     ready        no
     no lease     the coordinator has no lease of kafka yet
     version      0.1.0, process 7, running since 2026-01-01T00:00:00.000Z
@@ -213,7 +213,11 @@ fn check_finds_settings_that_a_receiver_does_not_know() {
     home.write("worker.toml", &format!("[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\n{receiver}"));
     let bad = home.run(&["check", "--config", "worker.toml"]);
     assert_eq!(bad.code, Some(1), "{}", bad.stdout);
-    assert!(bad.stdout.contains("it does not take its settings: ") && bad.stdout.contains("defualt"), "{}", bad.stdout);
+    assert!(
+        bad.stdout.contains("the receiver rejects its settings: ") && bad.stdout.contains("defualt"),
+        "{}",
+        bad.stdout
+    );
     home.write(
         "deputy.toml",
         &format!(
@@ -224,7 +228,11 @@ fn check_finds_settings_that_a_receiver_does_not_know() {
     );
     let bad = home.run(&["check"]);
     assert_eq!(bad.code, Some(1), "{}{}", bad.stdout, bad.stderr);
-    assert!(bad.stdout.contains("it does not take its settings: ") && bad.stdout.contains("defualt"), "{}", bad.stdout);
+    assert!(
+        bad.stdout.contains("the receiver rejects its settings: ") && bad.stdout.contains("defualt"),
+        "{}",
+        bad.stdout
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A configuration that was cut short takes nothing away for good.
+//! A truncated configuration removes nothing for good.
 
 use std::fs;
 
@@ -45,10 +45,10 @@ fn removal_of_most_instances_needs_the_operators_word() {
     for broken in [String::new(), cut(&whole, "c"), "[coordinator]\n".to_owned()] {
         write(&home, &broken);
         let run = home.deputy(&["reload", "--socket", home.socket().to_str().unwrap()]).ends_with(exit::MISCONFIGURED);
-        assert!(run.stderr.contains("cut short") && run.stderr.contains("--remove"), "{}", run.stderr);
-        let lines = running.log().matches("looks cut short").count();
+        assert!(run.stderr.contains("looks truncated") && run.stderr.contains("--remove"), "{}", run.stderr);
+        let lines = running.log().matches("looks truncated").count();
         running.signal("HUP");
-        running.wait_until("the log", || running.log().matches("looks cut short").count() > lines);
+        running.wait_until("the log", || running.log().matches("looks truncated").count() > lines);
         assert!(NAMES.iter().all(|name| running.revision(name) == 1));
     }
     assert_eq!(revocations(&script), 0);
@@ -99,7 +99,7 @@ fn removal_by_a_start_keeps_every_lease() {
     let whole = config(&home);
     write(&home, "");
     let run = home.deputy(&["check"]);
-    assert!(run.stderr.contains("there is no instance"), "{}", run.stderr);
+    assert!(run.stderr.contains("the configuration has no instance"), "{}", run.stderr);
     let mut running = RunningCoordinator::start_unseen(&home);
     assert_eq!(running.end(), Some(exit::MISCONFIGURED));
     let complaint = running.last_error();

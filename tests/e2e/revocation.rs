@@ -37,7 +37,7 @@ fn revocation_of_a_replaced_lease_follows_its_grace() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("lab") == 1);
     let run = home.deputy(&["renew", "lab"]).ends_with(exit::OK);
-    assert_eq!(run.stdout, "lab: another lease is being obtained; `deputy status` tells when it is there\n");
+    assert_eq!(run.stdout, "lab: obtaining a new lease; `deputy status` shows when it is there\n");
     running.wait_until("another one", || running.revision("lab") == 2);
     let replaced = script.calls("lab", "obtain")[1].at;
     assert_eq!((running.instance_now("lab")["to_revoke"].as_u64(), revoked(&script, "lab").len()), (Some(1), 0));
@@ -55,7 +55,7 @@ fn revocation_by_the_operator_obtains_a_new_lease() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("leases", || running.revision("lab") == 1 && running.revision("sts") == 1);
     let run = home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
-    assert_eq!(run.stdout, "lab: what it holds is being revoked; `deputy status` tells when that is done\n");
+    assert_eq!(run.stdout, "lab: revoking its leases; `deputy status` shows when that is done\n");
     running.wait_until("another one", || running.revision("lab") == 2 && running.instance_now("lab")["to_revoke"] == 0);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));

@@ -19,29 +19,44 @@ pub(crate) struct EnvConfig {
     pub(crate) default_state: Option<PathBuf>,
 }
 
+/// Looks variables up. An empty one counts as not set.
+struct Variables<F>(F);
+
+impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
+    fn get(&self, name: &str) -> Option<OsString> {
+        self.0(name).filter(|value| !value.is_empty())
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+
+    fn absolute_path(&self, name: &str) -> Option<PathBuf> {
+        self.path(name).filter(|path| path.is_absolute())
+    }
+}
+
 impl EnvConfig {
     pub(crate) fn read() -> Self {
         Self::of(|name| std::env::var_os(name))
     }
 
     fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let path = |name: &str| set(name).map(PathBuf::from);
-        let absolute_path = |name: &str| path(name).filter(|path| path.is_absolute());
-        let systemd = path("STATE_DIRECTORY").and_then(|list| {
+        let variables = Variables(variable);
+        let systemd = variables.path("STATE_DIRECTORY").and_then(|list| {
             // A list separated by colons.
             let first = list.to_str()?.split(':').next()?;
             Some(PathBuf::from(first))
         });
-        let xdg = absolute_path("XDG_STATE_HOME").map(|directory| directory.join("deputy"));
-        let home = absolute_path("HOME").map(|directory| directory.join(".local/state/deputy"));
+        let xdg = variables.absolute_path("XDG_STATE_HOME").map(|directory| directory.join("deputy"));
+        let home = variables.absolute_path("HOME").map(|directory| directory.join(".local/state/deputy"));
         Self {
-            config: path("DEPUTY_CONFIG"),
-            log: set("DEPUTY_LOG").map(|value| value.to_string_lossy().into_owned()),
-            socket: path("DEPUTY_SOCKET"),
-            state: path("DEPUTY_STATE"),
-            columns: set("COLUMNS").and_then(|value| value.to_str()?.parse().ok()),
-            proxies: PROXIES.into_iter().filter(|name| set(name).is_some()).collect(),
+            config: variables.path("DEPUTY_CONFIG"),
+            log: variables.get("DEPUTY_LOG").map(|value| value.to_string_lossy().into_owned()),
+            socket: variables.path("DEPUTY_SOCKET"),
+            state: variables.path("DEPUTY_STATE"),
+            columns: variables.get("COLUMNS").and_then(|value| value.to_str()?.parse().ok()),
+            proxies: PROXIES.into_iter().filter(|name| variables.get(name).is_some()).collect(),
             default_state: systemd.or(xdg).or(home),
         }
     }

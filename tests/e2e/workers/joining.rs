@@ -75,7 +75,7 @@ fn enrolment_removed_worker_joins_with_a_new_string() {
     worker.wait_until_published("app", "creds", 1);
     let id = worker.id();
     site.run_command(&["workers", "remove", &id]).ends_with(exit::OK);
-    let says_what_to_do = |worker: &RunningWorker<'_>| worker.log().contains("where `join` in [worker] says");
+    let says_what_to_do = |worker: &RunningWorker<'_>| worker.log().contains("where `join` in [worker] points");
     worker.wait_until("it says what to do", || says_what_to_do(&worker));
     assert_eq!(worker.status().unwrap()["ready"], false);
     worker.kill();

@@ -143,7 +143,7 @@ fn state_sealed_by_another_key_is_left_alone() {
     let log = worker.name.clone() + ".log";
     assert_eq!(worker.end(), Some(1));
     let said = fs::read_to_string(site.home.path(&log)).unwrap();
-    assert!(said.contains("error: cannot use the state") && said.contains("key"), "{said}");
+    assert!(said.contains("error: cannot open the state directory") && said.contains("key"), "{said}");
     fs::rename(&aside, &key).unwrap();
     let worker = site.restart_worker("worker");
     worker.wait_until("it has read what it kept", || {

@@ -14,7 +14,7 @@ fn removed_worker_is_disconnected_and_may_join_again() {
     let watcher = Watcher::of(site.link("worker", "app"));
     let id = worker.id();
     let told = site.run_command(&["workers", "remove", &id]).ends_with(exit::OK).stdout;
-    assert!(told.contains("it may join again"), "{told}");
+    assert!(told.contains("it can enrol again"), "{told}");
     worker.wait_for_link("out");
     site.publish_numbered("creds", 2);
     other.wait_until_published("app", "creds", 2);

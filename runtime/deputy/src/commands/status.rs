@@ -150,7 +150,7 @@ fn details(instance: &InstanceStatus) -> String {
     match &instance.lease {
         Some(lease) => {
             table.row(["revision", &format!("{}, from the {}", lease.revision, lease.origin)]);
-            table.row(["payload", &format!("{} bytes: `deputy get` prints it", lease.bytes)]);
+            table.row(["payload", &format!("{} bytes: see `deputy get`", lease.bytes)]);
             table.row(["obtained at", &lease.obtained_at]);
             table.row(["valid until", &format!("{}, {}", lease.valid_until, in_or_ago(lease.valid_for_ms))]);
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_config::{CoordinatorFile, InstanceEntry, ReceiverComponent};
 use deputy_core::schedule::{ConfigFingerprint, OptionalExports};
@@ -10,9 +9,10 @@ use deputy_core::time::Clock;
 use deputy_core::{Digest, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, Timestamp, in_one_line};
 use deputy_link::ReceiverBinding;
 use deputy_sandbox::Sandbox;
+use deputy_support::sha256;
 use tokio::io::AsyncReadExt as _;
 
-use super::configured_component::{ConfiguredComponent, LoadedComponent, LoadedInstance};
+use super::configured_component::{ConfiguredComponent, LoadedInstance, ReadyComponent};
 use super::instance_plan::{ComponentFacts, instance_plan};
 use super::sandboxed_provider::{SandboxedProvider, UnloadedProvider};
 use super::service_names::ServiceNames;
@@ -32,17 +32,16 @@ impl ComponentLoader {
         &self,
         config: &CoordinatorFile,
         component: &ConfiguredComponent,
-    ) -> Result<LoadedComponent, String> {
-        let not_configured = || format!("{component} is not configured");
+    ) -> Result<ReadyComponent, String> {
         match component {
             ConfiguredComponent::Instance(name) => {
-                let entry = config.instances.get(name).ok_or_else(not_configured)?;
-                let instance = entry.component.as_ref().ok_or_else(not_configured)?;
-                self.load_instance(config, entry, instance).await.map(LoadedComponent::Instance)
+                let entry = config.instances.get(name).ok_or_else(|| not_configured(component))?;
+                let instance = entry.component.as_ref().ok_or_else(|| not_configured(component))?;
+                self.load_instance(config, entry, instance).await.map(ReadyComponent::Instance)
             }
             ConfiguredComponent::Receiver(group, name) => {
                 let section = config.groups.get(group).and_then(|group| group.receivers.get(name));
-                let receiver = section.ok_or_else(not_configured)?;
+                let receiver = section.ok_or_else(|| not_configured(component))?;
                 let (digest, bytes) = self.load_receiver(name, receiver).await?;
                 let binding = ReceiverBinding {
                     component: digest,
@@ -50,7 +49,7 @@ impl ComponentLoader {
                     instances: receiver.instances.clone(),
                     limits: receiver.limits.clone(),
                 };
-                Ok(LoadedComponent::Receiver(binding, bytes))
+                Ok(ReadyComponent::Receiver(binding, bytes))
             }
         }
     }
@@ -121,16 +120,14 @@ pub(crate) fn unloadable(config: &CoordinatorFile, name: &InstanceName, error: S
     Some(LoadedInstance { plan, provider: Arc::new(UnloadedProvider { error }) })
 }
 
+fn not_configured(component: &ConfiguredComponent) -> String {
+    format!("{component} is not configured")
+}
+
 async fn read_at_most(path: &std::path::Path, bytes: u64) -> std::io::Result<Vec<u8>> {
     let file = tokio::fs::File::open(path).await?;
     let mut contents = Vec::new();
     #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
     file.take(bytes).read_to_end(&mut contents).await?;
     Ok(contents)
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    Digest::new(hash)
 }

@@ -16,7 +16,7 @@ pub(crate) enum ConfiguredComponent {
     Receiver(GroupName, ReceiverName),
 }
 
-pub(crate) enum LoadedComponent {
+pub(crate) enum ReadyComponent {
     Instance(LoadedInstance),
     Receiver(ReceiverBinding, Bytes),
 }

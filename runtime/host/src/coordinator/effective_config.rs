@@ -7,7 +7,7 @@ use deputy_config::CoordinatorFile;
 use deputy_coordinator::{Deliveries, LoadedInstances};
 
 use super::component_loader::unloadable;
-use super::configured_component::{ConfiguredComponent, LoadedComponent};
+use super::configured_component::{ConfiguredComponent, ReadyComponent};
 use super::loading_tasks::{LoadResult, LoadingTasks};
 use super::reloader::LOAD_RETRY;
 
@@ -42,15 +42,15 @@ impl EffectiveConfig {
                 if let ConfiguredComponent::Instance(name) = &component
                     && let Some(instance) = unloadable(&self.config, name, error)
                 {
-                    self.add(component, LoadedComponent::Instance(instance), loaded);
+                    self.add(component, ReadyComponent::Instance(instance), loaded);
                 }
             }
         }
     }
 
-    fn add(&mut self, component: ConfiguredComponent, ready: LoadedComponent, loaded: &mut LoadedInstances) {
+    fn add(&mut self, component: ConfiguredComponent, ready: ReadyComponent, loaded: &mut LoadedInstances) {
         match (component, ready) {
-            (ConfiguredComponent::Instance(name), LoadedComponent::Instance(instance)) => {
+            (ConfiguredComponent::Instance(name), ReadyComponent::Instance(instance)) => {
                 let fingerprint = instance.plan.fingerprint;
                 if self.deliveries.fingerprints.insert(name.clone(), fingerprint) != Some(fingerprint) {
                     loaded.deliveries = Some(self.deliveries.clone());
@@ -58,15 +58,15 @@ impl EffectiveConfig {
                 loaded.plans.insert(name.clone(), instance.plan);
                 loaded.providers.insert(name, instance.provider);
             }
-            (ConfiguredComponent::Receiver(group, name), LoadedComponent::Receiver(binding, bytes)) => {
+            (ConfiguredComponent::Receiver(group, name), ReadyComponent::Receiver(binding, bytes)) => {
                 if let Some(deliveries) = self.deliveries.groups.get_mut(&group) {
                     deliveries.components.insert(binding.component, bytes);
                     deliveries.receivers.insert(name, Some(binding));
                 }
                 loaded.deliveries = Some(self.deliveries.clone());
             }
-            (ConfiguredComponent::Instance(_), LoadedComponent::Receiver(..))
-            | (ConfiguredComponent::Receiver(..), LoadedComponent::Instance(_)) => {}
+            (ConfiguredComponent::Instance(_), ReadyComponent::Receiver(..))
+            | (ConfiguredComponent::Receiver(..), ReadyComponent::Instance(_)) => {}
         }
     }
 

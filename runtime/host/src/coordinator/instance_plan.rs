@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use deputy_config::InstanceEntry;
 use deputy_core::schedule::{Account, ConfigFingerprint, InstancePlan, OptionalExports, UpstreamName};
 use deputy_core::{Digest, SecretSource, ServiceName};
+use deputy_support::sha256;
 
 /// What is known of an instance's component.
 #[derive(Default)]
@@ -17,12 +17,12 @@ pub(crate) struct ComponentFacts {
 }
 
 pub(crate) fn instance_plan(entry: &InstanceEntry, component: ComponentFacts) -> InstancePlan {
-    let hash = digest(&SHA256, entry.canonical(component.digest).as_bytes());
+    let fingerprint = first_half(sha256(entry.canonical(component.digest).as_bytes()));
     InstancePlan {
         policy: entry.policy.clone(),
         upstream: entry.upstream.clone().unwrap_or_else(|| derived_upstream(entry, &component)),
         account: account(entry),
-        fingerprint: hash.as_ref().first_chunk().map_or_else(ConfigFingerprint::default, |id| ConfigFingerprint(*id)),
+        fingerprint: ConfigFingerprint(fingerprint),
         service: component.service,
         component: component.exports,
     }
@@ -36,8 +36,11 @@ fn account(entry: &InstanceEntry) -> Option<Account> {
         return None;
     }
     let sources: Vec<String> = sources.into_iter().collect();
-    let hash = digest(&SHA256, sources.join("\n").as_bytes());
-    hash.as_ref().first_chunk().map(|bytes| Account(*bytes))
+    Some(Account(first_half(sha256(sources.join("\n").as_bytes()))))
+}
+
+fn first_half(digest: Digest) -> [u8; 16] {
+    digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 fn source_text(source: &SecretSource) -> String {

@@ -1,21 +1,17 @@
 //! Components that are being loaded, side by side.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use deputy_config::CoordinatorFile;
-use tokio::task::{Id, JoinSet};
+use deputy_support::TrackedTasks;
 
 use super::component_loader::ComponentLoader;
-use super::configured_component::{ConfiguredComponent, LoadedComponent};
+use super::configured_component::{ConfiguredComponent, ReadyComponent};
 
-pub(crate) type LoadResult = (ConfiguredComponent, Result<LoadedComponent, String>);
+pub(crate) type LoadResult = (ConfiguredComponent, Result<ReadyComponent, String>);
 
 #[derive(Default)]
-pub(crate) struct LoadingTasks {
-    tasks: JoinSet<Result<LoadedComponent, String>>,
-    components: HashMap<Id, ConfiguredComponent>,
-}
+pub(crate) struct LoadingTasks(TrackedTasks<ConfiguredComponent, Result<ReadyComponent, String>>);
 
 impl LoadingTasks {
     pub(crate) fn start(
@@ -28,29 +24,22 @@ impl LoadingTasks {
             let loader = Arc::clone(loader);
             let config = Arc::clone(config);
             let loading = component.clone();
-            let task = self.tasks.spawn(async move { loader.load(&config, &loading).await });
-            self.components.insert(task.id(), component);
+            self.0.spawn(component, async move { loader.load(&config, &loading).await });
         }
     }
 
     pub(crate) fn contains(&self, component: &ConfiguredComponent) -> bool {
-        self.components.values().any(|loading| loading == component)
+        self.0.keys().any(|loading| loading == component)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.0.is_empty()
     }
 
     /// The next component to be done; `None` if none is being loaded.
     pub(crate) async fn next(&mut self) -> Option<LoadResult> {
-        loop {
-            let (id, result) = match self.tasks.join_next_with_id().await? {
-                Ok(done) => done,
-                Err(error) => (error.id(), Err("loading panicked: this is a bug, please report it".to_owned())),
-            };
-            if let Some(component) = self.components.remove(&id) {
-                return Some((component, result));
-            }
-        }
+        let (component, result) = self.0.join_next().await?;
+        let result = result.unwrap_or_else(|_| Err("loading panicked: this is a bug, please report it".to_owned()));
+        Some((component, result))
     }
 }

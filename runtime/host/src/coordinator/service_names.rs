@@ -3,12 +3,12 @@
 //! A component gets nothing by which it could answer differently to different instances, so its answer holds for all of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use deputy_core::time::{Clock, MonotonicTime};
 use deputy_core::{Digest, ServiceName, Span};
 use deputy_sandbox::{CallError, LoadedProvider};
-use deputy_support::Backoff;
+use deputy_support::{Backoff, LockUnpoisoned as _};
 
 /// How long a component that failed to name its service is not asked again.
 const MIN_RETRY: Span = Span::secs(60);
@@ -39,7 +39,7 @@ impl ServiceNames {
 
     pub(crate) async fn get(&self, provider: &LoadedProvider) -> Result<ServiceName, String> {
         let digest = provider.info().digest;
-        match self.lock().get(&digest) {
+        match self.by_component.lock_unpoisoned().get(&digest) {
             Some(NamedService::Named(service)) => return Ok(service.clone()),
             Some(NamedService::Failed { error, retry_at, .. }) if self.clock.now().mono < *retry_at => {
                 return Err(error.clone());
@@ -48,7 +48,7 @@ impl ServiceNames {
         }
         match provider.service_name().await.result {
             Ok(service) => {
-                self.lock().insert(digest, NamedService::Named(service.clone()));
+                self.by_component.lock_unpoisoned().insert(digest, NamedService::Named(service.clone()));
                 Ok(service)
             }
             Err(error) => {
@@ -63,7 +63,7 @@ impl ServiceNames {
     }
 
     fn remember_failure(&self, digest: Digest, error: String) {
-        let mut services = self.lock();
+        let mut services = self.by_component.lock_unpoisoned();
         if services.len() >= CAPACITY {
             services.clear();
         }
@@ -73,9 +73,5 @@ impl ServiceNames {
         };
         let retry_at = self.clock.now().mono.plus(backoff.fail(0));
         services.insert(digest, NamedService::Failed { error, retry_at, backoff });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, NamedService>> {
-        self.by_component.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

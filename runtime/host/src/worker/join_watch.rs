@@ -18,7 +18,7 @@ use super::identity_records::IdentityRecords;
 use crate::platform::Platform;
 
 /// How often the join string is read while the worker is not connected.
-const PERIOD: Duration = Duration::from_secs(30);
+const PERIOD: Duration = Duration::from_secs(10);
 
 pub(crate) struct JoinWatch {
     source: SecretSource,

@@ -111,7 +111,7 @@ impl WorkerProcess {
         // Records that cannot be read are no error: the coordinator has them all.
         let held = cache.restore().await;
         tracing::info!(
-            worker = name, group = %identity.group, coordinator = identity.address, held = held.deliveries.len(),
+            worker = %name, group = %identity.group, coordinator = identity.address, held = held.deliveries.len(),
             "starting"
         );
 
@@ -198,10 +198,9 @@ impl WorkerProcess {
         if let Some(join_watch) = self.join_watch {
             tasks.spawn(join_watch.run(self.link.state.clone()));
         }
-        let (client, records, name) = (self.client, self.records, self.name);
         tasks.spawn(async move {
-            let reason = client.run().await;
-            records.link_stopped(&name, &reason).await;
+            let reason = self.client.run().await;
+            self.records.link_stopped(&self.name, &reason).await;
             tracing::error!("link to the coordinator closed: {reason}; held leases stay in use{hint}");
         });
         self.worker.run().await;
