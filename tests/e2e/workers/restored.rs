@@ -124,13 +124,14 @@ fn new_authority_is_joined_with_the_configured_join_string() {
     let worker = site.worker_with("worker", &[]);
     worker.wait_until_published("app", "creds", 1);
     let (id, backup) = (worker.id(), backup(&site));
-    assert_eq!(worker.stop(), Some(exit::OK));
     assert_eq!(coordinator.stop(), Some(exit::OK));
     for name in ["authority.workers.sealed".to_owned(), format!("worker.{id}.sealed")] {
         fs::remove_file(file(&site, &name)).unwrap();
     }
     let coordinator = site.coordinator();
     fs::copy(site.token(GROUP, &[]), &configured).unwrap();
+    worker.wait_until("the hint", || worker.log().contains("restart the worker to join that coordinator"));
+    assert_eq!((worker.id(), worker.stop()), (id.clone(), Some(exit::OK)));
     let worker = site.worker_with("worker", &[]);
     worker.wait_for_link("connected");
     assert_ne!(worker.id(), id);
