@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{Delivery, InstanceName, LeaseVersion, Revision, SecretBytes, Timestamp};
 use deputy_http_server::{HttpListener, serve};
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 use deputy_local::{ControlError, SocketFile};
 use deputy_worker::endpoint::{LeaseAccess, LocalEndpoint, StatusSource};
 use deputy_worker::status::{AbsentStatus, ConnectionStatus, DeliveryStatus, WorkerReport};
@@ -23,7 +23,7 @@ const UNTIL: Timestamp = Timestamp::from_millis(4_070_908_800_000);
 pub(crate) struct Worker {
     _runtime: Runtime,
     _file: SocketFile,
-    _held: watch::Sender<Arc<WorkerState>>,
+    _held: watch::Sender<Arc<DeliveredState>>,
 }
 
 /// What it says of itself.
@@ -89,7 +89,7 @@ impl Worker {
     /// At `worker.sock` in a home, which `worker.toml` names.
     pub(crate) fn start(home: &TestEnvironment, holds: &[(&str, &str, &str)]) -> Self {
         home.write("worker.toml", "[worker]\noutput = \"out\"\n[endpoints.socket]\npath = \"worker.sock\"\n");
-        let mut held = WorkerState { complete: true, ..WorkerState::default() };
+        let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
         for (name, service, payload) in holds {
             let instance: InstanceName = name.parse().unwrap();
             let stamp = LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };

@@ -10,7 +10,7 @@ use aws_lc_rs::rand::SystemRandom;
 use deputy_core::time::Clock;
 use deputy_core::{Delivery, InstanceName, LeaseVersion, Revision, SecretBytes, Timestamp};
 use deputy_http_server::{listen, serve};
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;
 use deputy_test_servers::{Error, aws, boto, free_ports};
@@ -45,7 +45,7 @@ print('read', read > 1)
 /// An endpoint of a worker that holds what it is handed.
 struct Endpoint {
     runtime: Runtime,
-    held: watch::Sender<Arc<WorkerState>>,
+    held: watch::Sender<Arc<DeliveredState>>,
     home: TestEnvironment,
     uri: String,
     token_file: PathBuf,
@@ -82,10 +82,10 @@ impl Endpoint {
             valid_until: Timestamp::from_millis(SystemClock::wall().as_millis() + millis),
             payload: Arc::new(SecretBytes::new(payload.clone().into_bytes())),
         };
-        let held = WorkerState {
+        let held = DeliveredState {
             deliveries: BTreeMap::from([(instance, delivery)]),
             complete: true,
-            ..WorkerState::default()
+            ..DeliveredState::default()
         };
         self.held.send(Arc::new(held)).unwrap();
         payload

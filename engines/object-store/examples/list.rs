@@ -1,16 +1,16 @@
-//! Lists a bucket, again and again, while its credentials are replaced.
+//! Lists a bucket in a loop while its credentials are replaced.
 //!
 //! ```sh
 //! deputy token create --group analytics --out join
 //! cargo run --example list -- --join join --instance s3-prod --bucket events --endpoint http://127.0.0.1:8333
 //! ```
 //!
-//! Each listing is a line: how many objects there are, and the public half of the key that it was signed with.
+//! Each line of its output has the number of objects and the public half of the key that signed the request.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example: it talks to whoever called it, and waits"
+    reason = "an example prints and waits"
 )]
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use deputy_link::client::Engine;
-use deputy_object_store::Lease;
+use deputy_object_store::AwsLease;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
@@ -37,13 +37,13 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: BTreeMap<String, String>) -> Result<(), Box<dyn Error>> {
     let argument = |name: &str| arguments.get(name).ok_or_else(|| format!("--{name} is missing"));
-    // One library for all TLS of this program: the link brings its own choice, and HTTP is to have the same.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    // One TLS library for the whole program: HTTP uses the one that the link uses.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
 
     let instance: deputy_core::InstanceName = argument("instance")?.parse()?;
     let join = std::fs::read_to_string(argument("join")?)?.parse()?;
-    let link = Engine::new("list-0.1").wanting(instance.clone()).join(&join).await?;
-    let lease = Lease::of(&link, instance);
+    let link = Engine::new("list-0.1").with_instance(instance.clone()).join(&join).await?;
+    let lease = AwsLease::new(&link, instance);
     let store = AmazonS3Builder::new()
         .with_bucket_name(argument("bucket")?)
         .with_endpoint(argument("endpoint")?)
@@ -60,7 +60,7 @@ async fn run(arguments: BTreeMap<String, String>) -> Result<(), Box<dyn Error>> 
     }
 }
 
-/// `--name value`, as often as there are some.
+/// Pairs of `--name value`.
 fn arguments() -> BTreeMap<String, String> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let pairs = words.chunks_exact(2).filter_map(|pair| match pair {

@@ -4,44 +4,44 @@ use std::time::Duration;
 
 use deputy_core::{InstanceName, Timestamp};
 
-/// There are no credentials to sign with. No text of it holds any part of a payload.
+/// There are no credentials to sign with. Its texts hold no part of a payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
-    /// None came in time.
+    /// No lease arrived in time.
     #[error("no lease of {instance} arrived within {waited:?}: {why}")]
     Absent {
-        /// Of which instance.
+        /// The instance without a lease.
         instance: InstanceName,
-        /// How long it was waited for.
+        /// The time limit.
         waited: Duration,
-        /// What is known of the reason.
+        /// The reason, as far as the link knows it.
         why: String,
     },
-    /// The one that is held has ended.
+    /// The lease that is held has expired.
     #[error("the lease of {instance} expired at {ended} and was not replaced: {why}")]
     Expired {
-        /// Of which instance.
+        /// The instance of the lease.
         instance: InstanceName,
-        /// When.
+        /// The expiry of the lease.
         ended: Timestamp,
-        /// What is known of the reason.
+        /// The reason, as far as the link knows it.
         why: String,
     },
-    /// The lease is of something else.
+    /// The lease belongs to another service.
     #[error(
-        "the lease of {0} holds no credentials of AWS: those are JSON with AccessKeyId and SecretAccessKey, as a \
-         `credential_process` prints them; name an instance of the service s3"
+        "the lease of {0} holds no AWS credentials, which are JSON with AccessKeyId and SecretAccessKey: name an instance of \
+         the service s3"
     )]
     NotCredentials(InstanceName),
-    /// The coordinator will send none.
+    /// The coordinator does not deliver the instance to this worker.
     #[error("{0}")]
     Refused(String),
-    /// This engine is no worker any more.
+    /// The engine is not enrolled any more.
     #[error("no lease of {instance} can arrive: {why}")]
     Out {
-        /// Of which instance.
+        /// The instance without a lease.
         instance: InstanceName,
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }

@@ -1,17 +1,17 @@
 //! AWS credentials for `object_store`, from Deputy, renewed while the engine runs.
 //!
-//! An engine joins as a worker does, with a join string of `deputy token create`, and hands `object_store` a provider of
-//! credentials. Whatever is sent is then signed with the newest lease: nothing is to be restarted when one is replaced.
+//! An engine enrols as a worker does, with a join string of `deputy token create`, and gives `object_store` a credential
+//! provider. `object_store` then signs each request with the newest lease, without a restart when a lease is replaced.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use deputy_link::client::Engine;
-//! use deputy_object_store::Lease;
+//! use deputy_object_store::AwsLease;
 //! use object_store::aws::AmazonS3Builder;
 //!
 //! let join = std::fs::read_to_string("join")?.parse()?;
 //! let link = Engine::new("my-engine-1.0").join(&join).await?;
-//! let lease = Lease::of(&link, "s3-prod".parse()?);
+//! let lease = AwsLease::new(&link, "s3-prod".parse()?);
 //! let store = AmazonS3Builder::new()
 //!     .with_bucket_name("events")
 //!     .with_region("eu-west-1")
@@ -21,9 +21,9 @@
 //! # }
 //! ```
 //!
-//! `object_store` is here without a client for HTTP and without a library for signatures: take its feature `aws`, or what
-//! you have instead. It keeps credentials as plain strings, which are not wiped; here they are kept for as long as their
-//! lease is the newest.
+//! This crate takes `object_store` without an HTTP client and without a signature library: enable its feature `aws`, or
+//! bring your own. `object_store` keeps credentials as plain strings, which are not wiped. This crate keeps them until the
+//! next lease arrives.
 
 mod credentials;
 mod error;
@@ -37,41 +37,41 @@ use deputy_link::client::Link;
 use object_store::aws::AwsCredentialProvider;
 
 pub use error::LeaseError;
-use provider::Provider;
+use provider::LeaseCredentialProvider;
 
-/// An instance's lease, as this engine has it. Cheap to clone.
+/// The lease of an instance of the service `s3`. Cheap to clone.
 #[derive(Clone)]
-pub struct Lease {
+pub struct AwsLease {
     link: Link,
     instance: InstanceName,
-    patience: Duration,
+    wait_limit: Duration,
 }
 
-/// How long credentials are waited for, if nobody says otherwise: an instance that is had on demand is obtained by that.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The default of [`AwsLease::with_wait_limit`]. An instance with `obtain = "on-demand"` may be obtained within it.
+const DEFAULT_WAIT_LIMIT: Duration = Duration::from_secs(30);
 
-impl Lease {
+impl AwsLease {
     /// The lease of this instance.
-    pub fn of(link: &Link, instance: InstanceName) -> Self {
-        Self { link: link.clone(), instance, patience: PATIENCE }
+    pub fn new(link: &Link, instance: InstanceName) -> Self {
+        Self { link: link.clone(), instance, wait_limit: DEFAULT_WAIT_LIMIT }
     }
 
-    /// Waits so long for the first one, and no longer.
+    /// Sets how long a request for credentials waits for the first lease. The default is 30 seconds.
     #[must_use]
-    pub fn waiting(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn with_wait_limit(mut self, limit: Duration) -> Self {
+        self.wait_limit = limit;
         self
     }
 
-    /// When what is held ends; nothing if nothing is held.
+    /// The expiry of the lease that is held, if there is one.
     pub fn valid_until(&self) -> Option<Timestamp> {
         self.link.held.borrow().deliveries.get(&self.instance).map(|delivery| delivery.valid_until)
     }
 
-    /// What gives out the newest credentials, each time that it is asked. It keeps the link alive.
+    /// A provider of the newest credentials. It keeps the link alive.
     ///
-    /// The coordinator is told that a lease is applied when it is first given out here, or why it can't be.
+    /// The coordinator gets a report of each lease when it is first used here: that it is applied, or why it is not.
     pub fn credentials(&self) -> AwsCredentialProvider {
-        Arc::new(Provider::new(&self.link, self.instance.clone(), self.patience))
+        Arc::new(LeaseCredentialProvider::new(&self.link, self.instance.clone(), self.wait_limit))
     }
 }

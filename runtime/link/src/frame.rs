@@ -1,12 +1,12 @@
-//! Frames: the length of a message as four bytes, the greatest first, and then the message.
+//! Frames: the length of a message as four big-endian bytes, and the message.
 //!
-//! Why no HTTP/2 under it: the link is one stream of messages each way between two programs of ours, and a connection
-//! cost a coordinator 14 KB this way against 44 KB with gRPC's buffers, a push 14 µs against 23 (docs/performance.md has
-//! the figures). The messages are protocol buffers all the same, so that any language can speak them.
+//! The link does not use HTTP/2: it is one stream of messages each way between two programs of ours. A connection costs a
+//! coordinator 14 KB this way and 44 KB with gRPC's buffers, a push 14 µs and 23 µs (docs/performance.md). The messages are
+//! protocol buffers all the same, for clients in other languages.
 //!
-//! A frame is written from one allocation that is wiped when the last stream has sent it. What is read goes into a buffer
-//! that is wiped, too, and that is given back when it is empty: an idle connection holds next to none. A reader is at most
-//! one frame ahead, so that many small frames cost no more than their bytes.
+//! All streams write a frame from one allocation, which is wiped when the last one has sent it. Reads go into a buffer that
+//! is wiped as well, and freed when it is empty, so that an idle connection holds next to none. A reader is at most one
+//! frame ahead, so that many small frames cost no more than their bytes.
 
 use std::io;
 
@@ -16,83 +16,74 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::coop::consume_budget;
 use zeroize::Zeroizing;
 
-/// The longest frame that somebody may send who has no certificate.
-pub(crate) const FROM_STRANGER: usize = 8 << 10;
+/// The longest frame of an unauthenticated peer.
+pub(crate) const MAX_UNAUTHENTICATED_FRAME: usize = 8 << 10;
 
-/// The longest frame that a worker may send: what it has of some thousand instances.
-pub(crate) const FROM_WORKER: usize = 256 << 10;
+/// The longest frame of a worker: the known leases of some thousand instances.
+pub(crate) const MAX_WORKER_FRAME: usize = 256 << 10;
 
-/// The longest frame that a coordinator may send: the largest payload that a configuration allows, and what is around it.
-pub(crate) const FROM_COORDINATOR: usize = (16 << 20) + (64 << 10);
+/// The longest frame of a coordinator: the largest payload that a configuration allows, and its message.
+pub(crate) const MAX_COORDINATOR_FRAME: usize = (16 << 20) + (64 << 10);
 
-/// A frame breaks the rules: the connection ends.
+/// A frame is invalid: the connection ends.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// It is longer than it may be.
-    #[error("a frame of {length} bytes, where {limit} are allowed")]
-    Size {
-        /// Its length.
-        length: usize,
-        /// The longest that is allowed here.
-        limit: usize,
-    },
-    /// It holds no message.
-    #[error("a frame that is no message")]
+    #[error("a frame of {length} bytes exceeds the limit of {limit}")]
+    Size { length: usize, limit: usize },
+    #[error("a frame holds no valid message")]
     Message,
-    /// The connection.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// A message as it goes over the wire, to be shared by all who get it.
+/// Encodes a message as a frame, which many streams can share.
 pub fn encode(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
-    // Of the right size from the start: what grows leaves copies behind.
+    // With its final capacity, since reallocation leaves copies behind.
     let mut frame = Zeroizing::new(Vec::with_capacity(4 + length));
     frame.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     message.encode_raw(&mut *frame);
-    Bytes::from_owner(Wiped(frame))
+    Bytes::from_owner(WipedFrame(frame))
 }
 
-/// Frames as one piece, to be written at once.
+/// Joins frames, to write them at once.
 pub(crate) fn joined(frames: &[Bytes]) -> Bytes {
-    let mut all = Zeroizing::new(Vec::with_capacity(frames.iter().map(Bytes::len).sum()));
-    frames.iter().for_each(|frame| all.extend_from_slice(frame));
-    Bytes::from_owner(Wiped(all))
+    let mut bytes = Zeroizing::new(Vec::with_capacity(frames.iter().map(Bytes::len).sum()));
+    frames.iter().for_each(|frame| bytes.extend_from_slice(frame));
+    Bytes::from_owner(WipedFrame(bytes))
 }
 
-struct Wiped(Zeroizing<Vec<u8>>);
+struct WipedFrame(Zeroizing<Vec<u8>>);
 
-impl AsRef<[u8]> for Wiped {
+impl AsRef<[u8]> for WipedFrame {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Takes frames out of a stream.
+/// Reads frames from a stream.
 ///
-/// What was taken stays in the buffer until there is nothing after it, or more is to be read: a frame costs what it is
-/// long, however many of them come at once. No more than [`AHEAD`] bytes are read beyond the frame that is wanted.
+/// A frame that was taken stays in the buffer until nothing follows it or more must be read, so that the cost of a frame is
+/// its length, however many arrive at once. At most [`AHEAD`] bytes are read beyond the wanted frame.
 #[derive(Default)]
 pub struct Frames {
     buffer: Zeroizing<Vec<u8>>,
-    /// Where the next frame begins.
+    /// The offset of the next frame.
     start: usize,
 }
 
-/// Bytes that may be read beyond the frame that is wanted, and what is asked for at first: most of what a worker says is
-/// shorter.
+/// Bytes that may be read beyond the wanted frame, and of the first read: most messages of a worker are shorter.
 const AHEAD: usize = 128;
 
-/// Bytes of one read.
+/// The longest read.
 const READ: usize = 64 << 10;
 
 impl Frames {
-    /// The next message; nothing at the end of the stream. May be dropped and called again. It yields now and then,
-    /// however much is there to be read.
+    /// The next message, or `None` at the end of the stream. Cancel-safe. It yields to other tasks now and then, however much
+    /// there is to read.
     ///
     /// # Errors
-    /// If the frame is too long or no message, or the stream breaks or ends within a frame.
+    /// If the frame is too long or holds no message, or if the stream breaks or ends within a frame.
     pub async fn next<M: Message + Default>(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
@@ -124,7 +115,7 @@ impl Frames {
         if length > limit { Err(FrameError::Size { length, limit }) } else { Ok(Some(length)) }
     }
 
-    /// Makes room for `more` bytes. A buffer that moves is wiped where it was.
+    /// Makes room for `more` bytes. Wipes a buffer that it replaces.
     fn reserve(&mut self, more: usize) {
         if self.buffer.capacity() - self.buffer.len() < more {
             let unread = self.unread();
@@ -142,7 +133,7 @@ impl Frames {
         message
     }
 
-    /// Gives a large buffer back, or one of which nothing is unread. At most [`AHEAD`] bytes are moved.
+    /// Frees a large buffer, and one without unread bytes. Moves at most [`AHEAD`] bytes.
     fn release(&mut self) {
         if self.unread().is_empty() {
             self.replace(Zeroizing::default());
@@ -158,5 +149,4 @@ impl Frames {
 }
 
 #[cfg(test)]
-#[path = "frame_tests.rs"]
 mod tests;

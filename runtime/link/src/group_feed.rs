@@ -1,74 +1,73 @@
-//! What each group of workers gets: one item for each instance and receiver, encoded once and shared by all streams.
+//! What each group of workers gets: one item for each instance and receiver, encoded once and shared by all sessions.
 //!
-//! A stream has a cursor: the number of the last change that it sent. It asks for what came after, and gets the newest of
-//! each item, however long it was away: nothing queues up for who is slow. A group's items stand in the order of their
-//! last change, so that the question costs what changed and not what there is. Waking is only that: who is woken twice, or
-//! for nothing, finds nothing to send.
+//! A session has a cursor: the number of the last change that it sent. It asks for later changes and gets the newest version
+//! of each item, so that nothing queues up for a slow worker. Items are ordered by their last change, so that the cost of
+//! the answer depends on what changed. Waking a session carries no data: a session that is woken without need finds nothing
+//! to send.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion, ReceiverName, Timestamp};
 use tokio::sync::broadcast;
 
+use crate::delivered_state::ReceiverBinding;
 use crate::frame::encode;
 use crate::message::{
     Authorities, GroupInstances, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits, ServerMessage,
     ServerMessageKind, SnapshotEnd,
 };
-use crate::worker_state::ReceiverBinding;
 
-/// All groups.
 #[derive(Default)]
 pub struct GroupFeeds {
     groups: RwLock<BTreeMap<GroupName, Arc<GroupFeed>>>,
-    /// Whom to trust, encoded: also for groups that come later.
-    trusted: RwLock<Option<Bytes>>,
+    /// The encoded `Authorities`, also for groups that are added later.
+    authorities: RwLock<Option<Bytes>>,
 }
 
-/// One group.
+/// What one group gets.
 pub struct GroupFeed {
-    state: RwLock<State>,
+    state: RwLock<FeedState>,
     wake: broadcast::Sender<()>,
 }
 
 #[derive(Default)]
-struct State {
-    /// The instances that the group may have, whether there is a lease now or not.
+struct FeedState {
+    /// The instances that the group may have, with or without a lease.
     allowed: BTreeSet<InstanceName>,
-    /// The receivers that the group has and that can't be given out now: who has one keeps it as it was.
-    kept: BTreeSet<ReceiverName>,
+    /// Receivers of the group that cannot be loaded at the moment. Workers keep the version that they hold.
+    unavailable: BTreeSet<ReceiverName>,
     /// The number of the last change.
     last: u64,
-    items: BTreeMap<Name, Item>,
-    /// Which item each change was of; an item is in it once.
-    order: BTreeMap<u64, Name>,
+    items: BTreeMap<FeedKey, FeedItem>,
+    /// The item of each change. Each item occurs once.
+    order: BTreeMap<u64, FeedKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Name {
+enum FeedKey {
     Authorities,
     GroupInstances,
     Receiver(ReceiverName),
     Instance(InstanceName),
 }
 
-struct Item {
+struct FeedItem {
     change: u64,
-    /// What is held; nothing if it was taken back.
+    /// `None` unless it is a published lease.
     stamp: Option<LeaseVersion>,
-    is_there: Presence,
+    state: ItemState,
     frame: Bytes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    There,
-    Gone,
+enum ItemState {
+    Published,
+    Withdrawn,
 }
 
-/// A lease, encoded.
+/// An encoded lease.
 #[derive(Clone)]
 pub struct EncodedLease {
     instance: InstanceName,
@@ -77,15 +76,15 @@ pub struct EncodedLease {
     frame: Bytes,
 }
 
-/// How far a stream is.
+/// The position of a session in its feed.
 pub(crate) struct FeedCursor {
     seen: u64,
-    /// What the worker wants; everything if it did not say.
+    /// The instances that the worker requested; `None` for all.
     wanted: Option<BTreeSet<InstanceName>>,
 }
 
 impl EncodedLease {
-    /// Encodes a lease, for as many as will get it.
+    /// Encodes a lease once for all its workers.
     pub fn new(delivery: &Delivery) -> Self {
         let update = LeaseUpdate {
             instance: delivery.instance.to_string(),
@@ -103,19 +102,18 @@ impl EncodedLease {
         Self { instance: delivery.instance.clone(), stamp: delivery.stamp, valid_until: delivery.valid_until, frame }
     }
 
-    /// When it ends.
+    /// The expiry of the lease.
     pub fn valid_until(&self) -> Timestamp {
         self.valid_until
     }
 
-    /// Which lease it is.
     pub fn stamp(&self) -> LeaseVersion {
         self.stamp
     }
 }
 
 impl GroupFeeds {
-    /// A group, which begins empty.
+    /// The feed of a group, created if it is missing.
     pub fn group(&self, name: &GroupName) -> Arc<GroupFeed> {
         if let Some(group) = self.groups.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Arc::clone(group);
@@ -124,74 +122,80 @@ impl GroupFeeds {
         let group = groups.entry(name.clone()).or_insert_with(|| {
             let group = GroupFeed::default();
             group.allow(BTreeSet::new());
-            if let Some(frame) = &*self.trusted.read().unwrap_or_else(PoisonError::into_inner) {
-                group.put(Name::Authorities, None, Presence::There, frame.clone());
+            if let Some(frame) = &*self.authorities.read().unwrap_or_else(PoisonError::into_inner) {
+                group.put(FeedKey::Authorities, None, ItemState::Published, frame.clone());
             }
             Arc::new(group)
         });
         Arc::clone(group)
     }
 
-    /// All groups that somebody named.
+    /// All feeds that were created.
     pub fn groups(&self) -> BTreeMap<GroupName, Arc<GroupFeed>> {
         self.groups.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells everybody whom to trust.
-    pub fn trust(&self, authorities: Vec<Vec<u8>>) {
+    /// Publishes the trusted authorities to all groups.
+    pub fn set_authorities(&self, authorities: Vec<Vec<u8>>) {
         let frame =
             encode(&ServerMessage::from(ServerMessageKind::Authorities(Authorities { certificates: authorities })));
-        *self.trusted.write().unwrap_or_else(PoisonError::into_inner) = Some(frame.clone());
-        self.groups().values().for_each(|group| group.put(Name::Authorities, None, Presence::There, frame.clone()));
+        *self.authorities.write().unwrap_or_else(PoisonError::into_inner) = Some(frame.clone());
+        self.groups()
+            .values()
+            .for_each(|group| group.put(FeedKey::Authorities, None, ItemState::Published, frame.clone()));
     }
 }
 
 impl Default for GroupFeed {
     fn default() -> Self {
-        // Of one message: who lags behind looks for the newest anyway.
+        // Of one message, since a session that lags asks for the newest versions anyway.
         Self { state: RwLock::default(), wake: broadcast::Sender::new(1) }
     }
 }
 
 impl GroupFeed {
-    /// Says what the group may have. What it may no longer have is taken back, and all workers hear the new list.
+    /// Sets the instances that the group may have. Withdraws others, and publishes the new list.
     pub fn allow(&self, instances: BTreeSet<InstanceName>) {
-        let gone: Vec<InstanceName> = self.leases().into_keys().filter(|name| !instances.contains(name)).collect();
-        let delivered = GroupInstances { instances: instances.iter().map(ToString::to_string).collect() };
+        let withdrawn: Vec<InstanceName> = self.leases().into_keys().filter(|name| !instances.contains(name)).collect();
+        let list = GroupInstances { instances: instances.iter().map(ToString::to_string).collect() };
         self.write().allowed = instances;
         self.put_if_changed(
-            Name::GroupInstances,
-            encode(&ServerMessage::from(ServerMessageKind::GroupInstances(delivered))),
+            FeedKey::GroupInstances,
+            encode(&ServerMessage::from(ServerMessageKind::GroupInstances(list))),
         );
-        gone.iter().for_each(|instance| self.withdraw(instance));
+        withdrawn.iter().for_each(|instance| self.withdraw(instance));
     }
 
-    /// Gives out a lease.
+    /// Publishes a lease.
     pub fn publish(&self, lease: &EncodedLease) {
-        self.put(Name::Instance(lease.instance.clone()), Some(lease.stamp), Presence::There, lease.frame.clone());
+        self.put(
+            FeedKey::Instance(lease.instance.clone()),
+            Some(lease.stamp),
+            ItemState::Published,
+            lease.frame.clone(),
+        );
     }
 
-    /// Takes an instance back; does nothing if it is not there.
+    /// Withdraws the lease of an instance, if there is one.
     pub fn withdraw(&self, instance: &InstanceName) {
-        let name = Name::Instance(instance.clone());
+        let name = FeedKey::Instance(instance.clone());
         if self.has(&name) {
             let withdrawn = LeaseWithdrawn { instance: instance.to_string() };
             self.put(
                 name,
                 None,
-                Presence::Gone,
+                ItemState::Withdrawn,
                 encode(&ServerMessage::from(ServerMessageKind::LeaseWithdrawn(withdrawn))),
             );
         }
     }
 
-    /// Gives a lease out to nobody any longer, since it has expired. Who has it knows that as well, and does with it what
-    /// its operator said.
+    /// Removes an expired lease without notifying workers. They know its expiry themselves.
     pub fn expire(&self, instance: &InstanceName) {
-        self.write().strike(&Name::Instance(instance.clone()));
+        self.write().remove(&FeedKey::Instance(instance.clone()));
     }
 
-    /// Gives the group a receiver.
+    /// Adds or changes a receiver of the group.
     pub fn bind(&self, receiver: &ReceiverName, binding: &ReceiverBinding) {
         let bound = ReceiverBound {
             receiver: receiver.to_string(),
@@ -200,61 +204,66 @@ impl GroupFeed {
             instances: binding.instances.iter().map(ToString::to_string).collect(),
             limits: ReceiverLimits::of(&binding.limits),
         };
-        self.write().kept.remove(receiver);
+        self.write().unavailable.remove(receiver);
         self.put_if_changed(
-            Name::Receiver(receiver.clone()),
+            FeedKey::Receiver(receiver.clone()),
             encode(&ServerMessage::from(ServerMessageKind::ReceiverBound(bound))),
         );
     }
 
-    /// Leaves a receiver of the group as it is with whoever has it, and gives it out to nobody: that it can't be loaded
-    /// now is no reason to let go of what it published.
-    pub fn keep(&self, receiver: &ReceiverName) {
+    /// Marks a receiver that cannot be loaded at the moment. Workers that have it keep it and what it published; others do
+    /// not get it.
+    pub fn set_unavailable(&self, receiver: &ReceiverName) {
         let mut state = self.write();
-        state.kept.insert(receiver.clone());
-        state.strike(&Name::Receiver(receiver.clone()));
+        state.unavailable.insert(receiver.clone());
+        state.remove(&FeedKey::Receiver(receiver.clone()));
     }
 
-    /// Takes a receiver from the group; does nothing if it has none of this name.
+    /// Removes a receiver from the group, if it has one of this name.
     pub fn unbind(&self, receiver: &ReceiverName) {
-        let name = Name::Receiver(receiver.clone());
-        let was_kept = self.write().kept.remove(receiver);
-        if was_kept || self.has(&name) {
+        let name = FeedKey::Receiver(receiver.clone());
+        let was_unavailable = self.write().unavailable.remove(receiver);
+        if was_unavailable || self.has(&name) {
             let bound = ReceiverBound { receiver: receiver.to_string(), ..ReceiverBound::default() };
-            self.put(name, None, Presence::Gone, encode(&ServerMessage::from(ServerMessageKind::ReceiverBound(bound))));
+            self.put(
+                name,
+                None,
+                ItemState::Withdrawn,
+                encode(&ServerMessage::from(ServerMessageKind::ReceiverBound(bound))),
+            );
         }
     }
 
-    /// The leases that are given out, and which.
+    /// The versions of the published leases.
     pub fn leases(&self) -> BTreeMap<InstanceName, LeaseVersion> {
         let state = self.read();
         let leases = state.items.iter().filter_map(|(name, item)| match name {
-            Name::Instance(instance) => Some((instance.clone(), item.stamp?)),
+            FeedKey::Instance(instance) => Some((instance.clone(), item.stamp?)),
             _ => None,
         });
         leases.collect()
     }
 
-    /// The newest lease of an instance that the group gets now.
+    /// The version of the published lease of an instance.
     pub fn newest(&self, instance: &InstanceName) -> Option<LeaseVersion> {
-        self.read().items.get(&Name::Instance(instance.clone())).and_then(|item| item.stamp)
+        self.read().items.get(&FeedKey::Instance(instance.clone())).and_then(|item| item.stamp)
     }
 
-    /// The receivers that the group has, also those that can't be given out now.
+    /// The receivers of the group, unavailable ones included.
     pub fn receivers(&self) -> BTreeSet<ReceiverName> {
         let state = self.read();
         let bound = state.items.iter().filter_map(|(name, item)| match name {
-            Name::Receiver(receiver) if item.is_there == Presence::There => Some(receiver),
+            FeedKey::Receiver(receiver) if item.state == ItemState::Published => Some(receiver),
             _ => None,
         });
-        bound.chain(&state.kept).cloned().collect()
+        bound.chain(&state.unavailable).cloned().collect()
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<()> {
         self.wake.subscribe()
     }
 
-    /// What a worker is sent at first: all that it may have and does not have yet, and the list of it.
+    /// The frames of a snapshot, without the leases that the worker knows.
     pub(crate) fn snapshot(
         &self,
         wanted: Option<BTreeSet<InstanceName>>,
@@ -262,15 +271,16 @@ impl GroupFeed {
     ) -> (Vec<Bytes>, FeedCursor) {
         let state = self.read();
         let cursor = FeedCursor { seen: state.last, wanted };
-        let (mut frames, mut complete) = (Vec::new(), SnapshotEnd::default());
-        complete.receivers.extend(state.kept.iter().map(ToString::to_string));
+        let mut frames = Vec::new();
+        let mut end = SnapshotEnd::default();
+        end.receivers.extend(state.unavailable.iter().map(ToString::to_string));
         for (name, item) in
-            state.items.iter().filter(|(name, item)| item.is_there == Presence::There && cursor.wants(name))
+            state.items.iter().filter(|(name, item)| item.state == ItemState::Published && cursor.wants(name))
         {
             match name {
-                Name::Authorities | Name::GroupInstances => {}
-                Name::Receiver(receiver) => complete.receivers.push(receiver.to_string()),
-                Name::Instance(instance) => {
+                FeedKey::Authorities | FeedKey::GroupInstances => {}
+                FeedKey::Receiver(receiver) => end.receivers.push(receiver.to_string()),
+                FeedKey::Instance(instance) => {
                     if item.stamp == known.get(instance).copied() {
                         continue;
                     }
@@ -278,20 +288,18 @@ impl GroupFeed {
             }
             frames.push(item.frame.clone());
         }
-        // Of what it may have, there may be no lease at the moment: after a loss of state, or because it has expired. That
-        // is no reason to let go of one that a worker still has. What was taken back is.
-        let gone = |instance: &&InstanceName| {
-            let item = state.items.get(&Name::Instance((*instance).clone()));
-            item.is_some_and(|item| item.is_there == Presence::Gone)
-        };
-        let wanted = |instance: &&InstanceName| cursor.wanted.as_ref().is_none_or(|wanted| wanted.contains(*instance));
-        let instances = state.allowed.iter().filter(|instance| wanted(instance) && !gone(instance));
-        complete.instances = instances.map(ToString::to_string).collect();
-        frames.push(encode(&ServerMessage::from(ServerMessageKind::SnapshotEnd(complete))));
+        // An instance may have no lease at the moment, because the state was lost or the lease has expired. Workers keep theirs
+        // all the same, unless it was withdrawn.
+        let instances = state.allowed.iter().filter(|instance| {
+            let key = FeedKey::Instance((*instance).clone());
+            cursor.wants(&key) && state.items.get(&key).is_none_or(|item| item.state == ItemState::Published)
+        });
+        end.instances = instances.map(ToString::to_string).collect();
+        frames.push(encode(&ServerMessage::from(ServerMessageKind::SnapshotEnd(end))));
         (frames, cursor)
     }
 
-    /// What changed since, each once and as it is now.
+    /// The newest version of each item that changed since the cursor.
     pub(crate) fn after(&self, cursor: &mut FeedCursor) -> Vec<Bytes> {
         let state = self.read();
         let changed = state.order.range(cursor.seen + 1..).filter(|(_, name)| cursor.wants(name));
@@ -300,59 +308,58 @@ impl GroupFeed {
         frames
     }
 
-    /// Puts an item that is no lease, unless the same is there.
-    fn put_if_changed(&self, name: Name, frame: Bytes) {
-        let is_same = self.read().items.get(&name).is_some_and(|item| item.frame == frame);
+    /// Puts an item that is not a lease, unless it is the same as before.
+    fn put_if_changed(&self, key: FeedKey, frame: Bytes) {
+        let is_same = self.read().items.get(&key).is_some_and(|item| item.frame == frame);
         if !is_same {
-            self.put(name, None, Presence::There, frame);
+            self.put(key, None, ItemState::Published, frame);
         }
     }
 
-    fn put(&self, name: Name, stamp: Option<LeaseVersion>, is_there: Presence, frame: Bytes) {
+    fn put(&self, key: FeedKey, stamp: Option<LeaseVersion>, state: ItemState, frame: Bytes) {
         {
-            let mut state = self.write();
-            state.last += 1;
-            let change = state.last;
-            state.order.insert(change, name.clone());
-            if let Some(old) = state.items.insert(name, Item { change, stamp, is_there, frame }) {
-                state.order.remove(&old.change);
+            let mut feed = self.write();
+            feed.last += 1;
+            let change = feed.last;
+            feed.order.insert(change, key.clone());
+            if let Some(old) = feed.items.insert(key, FeedItem { change, stamp, state, frame }) {
+                feed.order.remove(&old.change);
             }
         }
-        // Nobody listens: nobody has to be woken.
-        drop(self.wake.send(()));
+        // Fails if there is no session to wake.
+        self.wake.send(()).ok();
     }
 
-    fn has(&self, name: &Name) -> bool {
-        self.read().items.get(name).is_some_and(|item| item.is_there == Presence::There)
+    fn has(&self, key: &FeedKey) -> bool {
+        self.read().items.get(key).is_some_and(|item| item.state == ItemState::Published)
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, FeedState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, FeedState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Takes an item out without a word: who has it has it.
-    fn strike(&mut self, name: &Name) {
-        if let Some(old) = self.items.remove(name) {
+impl FeedState {
+    /// Removes an item without notifying sessions; workers keep their copy.
+    fn remove(&mut self, key: &FeedKey) {
+        if let Some(old) = self.items.remove(key) {
             self.order.remove(&old.change);
         }
     }
 }
 
 impl FeedCursor {
-    fn wants(&self, name: &Name) -> bool {
-        match (name, &self.wanted) {
-            (Name::Instance(instance), Some(wanted)) => wanted.contains(instance),
+    fn wants(&self, key: &FeedKey) -> bool {
+        match (key, &self.wanted) {
+            (FeedKey::Instance(instance), Some(wanted)) => wanted.contains(instance),
             _ => true,
         }
     }
 }
 
 #[cfg(test)]
-#[path = "group_feed_tests.rs"]
 mod tests;

@@ -1,9 +1,9 @@
-//! What an operator hands to a new worker, in one string.
+//! The join string, which an operator copies to a new worker.
 //!
-//! `dj1.` and then, in base64 for URLs, the token's id (8 bytes), its secret (32), the SHA-256 of the authority's public
-//! key (32) and the coordinator's address in UTF-8. The fingerprint lets the worker know the coordinator at their first
-//! contact; the secret lets the coordinator know that an operator sent the worker. Who holds the string can become a
-//! worker, so it is printed once, by `deputy token create`, and never by `Debug`.
+//! It is `dj1.` and then, in URL-safe base64, the token's id (8 bytes), its secret (32), the SHA-256 of the authority's
+//! public key (32) and the coordinator's address in UTF-8. The fingerprint authenticates the coordinator on the first
+//! connection, and the secret shows the coordinator that an operator sent the worker. Everyone who has the string can enrol
+//! a worker, so `deputy token create` prints it once, and `Debug` never does.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,16 +16,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 const PREFIX: &str = "dj1.";
 
-/// Everything that a worker needs to join.
+/// Everything that a worker needs to enrol.
 #[derive(Debug)]
 pub struct JoinString {
-    /// Which token it is.
     pub token: TokenId,
-    /// What makes it good.
     pub secret: TokenSecret,
-    /// Which authority vouches for the coordinator.
+    /// The fingerprint of the coordinator's authority.
     pub authority: AuthorityFingerprint,
-    /// Where the coordinator is: `host:port`.
+    /// The coordinator's address: `host:port`.
     pub address: String,
 }
 
@@ -37,7 +35,8 @@ pub struct TokenId(u64);
 /// The secret half of a token: 32 random bytes, wiped when dropped.
 pub struct TokenSecret(Zeroizing<[u8; 32]>);
 
-/// What the coordinator keeps of the secret half. It is random and long, so a plain hash can't be reversed.
+/// The hash of the secret half, which the coordinator stores. The secret is long and random, so a plain hash cannot be
+/// reversed.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenHash([u8; 32]);
 
@@ -45,34 +44,30 @@ pub struct TokenHash([u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorityFingerprint(pub [u8; 32]);
 
-/// A text is no join string. It is not repeated: it may be one with a letter missing.
+/// A text is not a join string. The error does not repeat it, since it may be one with a typing error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JoinStringError {
-    /// Not at all.
-    #[error("this is no join string: it begins with \"dj1.\", as `deputy token create` prints it")]
+    #[error("not a join string: it must begin with \"dj1.\", as `deputy token create` prints it")]
     Prefix,
-    /// Of a later version.
     #[error("this join string has an unsupported version: use the same version of deputy as the coordinator")]
     Version,
-    /// Cut or changed.
     #[error("this join string is damaged: copy all of it, as `deputy token create` printed it")]
     Damaged,
 }
 
-/// A text is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a token: write its 16 hexadecimal digits, as `deputy token list` prints them")]
 pub struct TokenIdError(String);
 
 impl JoinString {
-    /// The string, for the operator's eyes.
+    /// The string itself, for the operator.
     pub fn reveal(&self) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(8 + 32 + 32 + self.address.len()));
         bytes.extend_from_slice(&self.token.0.to_be_bytes());
         bytes.extend_from_slice(self.secret.0.as_ref());
         bytes.extend_from_slice(&self.authority.0);
         bytes.extend_from_slice(self.address.as_bytes());
-        // Of the right size from the start: what grows leaves copies behind.
+        // With its final capacity, since reallocation leaves copies behind.
         let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + bytes.len().div_ceil(3) * 4));
         text.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
@@ -94,10 +89,10 @@ impl FromStr for JoinString {
         let (secret, rest) = rest.split_first_chunk::<32>().ok_or(JoinStringError::Damaged)?;
         let (authority, address) = rest.split_first_chunk::<32>().ok_or(JoinStringError::Damaged)?;
         let address = std::str::from_utf8(address).map_err(|_| JoinStringError::Damaged)?;
-        let sound = address.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_valid = address.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic()) && port.parse::<u16>().is_ok_and(|p| p > 0)
         });
-        if !sound {
+        if !is_valid {
             return Err(JoinStringError::Damaged);
         }
         Ok(Self {
@@ -110,40 +105,37 @@ impl FromStr for JoinString {
 }
 
 impl TokenSecret {
-    /// From random bytes, which are wiped.
+    /// Wipes `bytes`.
     pub fn new(bytes: &mut [u8; 32]) -> Self {
         let secret = Self(Zeroizing::new(*bytes));
         bytes.zeroize();
         secret
     }
 
-    /// What the coordinator keeps of it.
     pub fn hash(&self) -> TokenHash {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, self.0.as_ref()).as_ref());
         TokenHash(hash)
     }
 
-    /// The bytes, for the one message that carries them.
+    /// The bytes, for the `Join` message.
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
 impl TokenHash {
-    /// Whether it is of this secret. Two hashes are compared, so the time it takes tells nothing of the secret.
+    /// Whether this is the hash of the secret. Comparing hashes takes a time that is independent of the secret.
     pub fn is_of(&self, secret: &TokenSecret) -> bool {
         self.0 == secret.hash().0
     }
 }
 
 impl TokenId {
-    /// As messages have it.
     pub fn as_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
     }
 
-    /// From random bytes.
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
     }
@@ -205,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_string_survives_the_round_trip() {
+    fn join_string_survives_the_round_trip() {
         let text = join().reveal();
         let read: JoinString = format!(" {}\n", text.as_str()).parse().unwrap();
         assert_eq!(read.reveal(), text);
@@ -217,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_or_foreign_string_is_refused_and_never_repeated() {
+    fn join_string_error_does_not_repeat_a_damaged_string() {
         let text = join().reveal();
         let without_address = text.len() - 30;
         for end in (0..without_address).chain([text.len() - 7]) {
@@ -230,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_host_or_port_is_damage() {
+    fn join_string_needs_host_and_port() {
         for address in ["", "host", "host:", ":8271", "host:0", "host:65536", "a b:1", "host\n:1"] {
             let text = JoinString { address: address.to_owned(), ..join() }.reveal();
             assert_eq!(text.parse::<JoinString>().unwrap_err(), JoinStringError::Damaged, "{address:?}");
@@ -242,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_secret_and_no_hash() {
+    fn join_string_debug_shows_no_secret_and_no_hash() {
         let shown = format!("{:?} {:?}", join(), join().secret.hash());
         assert!(!shown.contains("7, 7") && !shown.contains("[7"), "{shown}");
     }
 
     #[test]
-    fn a_hash_is_of_its_secret_alone() {
+    fn token_hash_matches_its_secret_only() {
         let hash = join().secret.hash();
         assert!(hash.is_of(&join().secret));
         assert!(!hash.is_of(&TokenSecret::new(&mut [8; 32])));

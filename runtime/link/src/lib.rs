@@ -1,19 +1,20 @@
-//! Between coordinator and worker: who a worker is, and how it came to be one.
+//! The link between a coordinator and its workers: enrolment, certificates, messages and both sides of a connection.
 //!
-//! A worker begins with a [`JoinString`], which an operator hands it: where the coordinator is, which authority vouches
-//! for it, and a secret that is good for a while. It makes a key of its own, and with the secret it gets a certificate for
-//! that key; from then on it is known by the certificate. [`Enrolment`] is the coordinator's book of tokens and workers: a
-//! pure state machine, so that every way to steal, copy or repeat an identity is a test.
+//! A worker starts with a [`JoinString`] from an operator: the coordinator's address, the fingerprint of its authority, and
+//! a secret with a limited life. The worker creates a key, and the secret gets it a certificate for that key. From then on
+//! the certificate identifies it. [`Enrolment`] holds join tokens and workers. It is a pure state machine, so that each way
+//! to steal, copy or repeat an identity is a test.
 //!
-//! This crate opens no file, and reads no clock but for a [`client::Engine`], which has none to hand over. It holds
-//! secrets of tokens only as hashes, except in the join string on its way to the worker.
+//! This crate opens no file. It reads no clock but for a [`client::Engine`], which has none to pass on. It keeps secrets of
+//! tokens as hashes only, except in the join string on its way to the worker.
 
-#![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
+#![cfg_attr(test, allow(clippy::string_slice, reason = "tests slice texts that they made themselves"))]
 
 mod authority;
 mod certificate;
 pub mod client;
 mod clock;
+mod delivered_state;
 mod enrolment;
 mod frame;
 mod group_feed;
@@ -27,12 +28,11 @@ pub mod server;
 #[cfg(test)]
 mod testing;
 mod text;
-mod worker_state;
+mod tls;
 
-pub use authority::{
-    Authority, AuthorityError, CertificateLifetimes, CertificateRequest, RotationOutcome, ServerCertificate,
-};
-pub use certificate::{COORDINATOR, PeerCertificate};
+pub use authority::{Authority, AuthorityError, CertificateLifetimes, CertificateRequest, RotationOutcome};
+pub use certificate::{COORDINATOR_NAME, PeerCertificate, ServerCertificate};
+pub use delivered_state::{DeliveredState, DeliveryReport, ReceiverBinding};
 pub use enrolment::{
     AdmissionChange, AdmissionDenied, EnrolledWorker, Enrolment, EnrolmentStatus, JoinDenied, JoinRequest, JoinToken,
     PendingJoin, RenewalCount, RenewalDenied, RenewalRequest,
@@ -43,4 +43,3 @@ pub use identity::{IdentityError, WorkerIdentity, WorkerKey};
 pub use join::{AuthorityFingerprint, JoinString, JoinStringError, TokenHash, TokenId, TokenIdError, TokenSecret};
 pub use name::{KeyDigest, WorkerId, WorkerIdError};
 pub use protocol_error::{ErrorCode, ErrorCodeError, ProtocolError};
-pub use worker_state::{DeliveryReport, ReceiverBinding, WorkerState};

@@ -1,11 +1,11 @@
-//! What a call of a receiver may use, as it travels: numbers that are anybody's until they are parsed.
+//! The limits of a receiver in their message: numbers that are not trusted until they are parsed.
 
 use deputy_core::{Limit, LimitError, LimitOverrides};
 
 use crate::message::ReceiverLimits;
 
 impl ReceiverLimits {
-    /// Limits as a message; none if none is set.
+    /// The message; `None` if no limit is set.
     pub(crate) fn of(limits: &LimitOverrides) -> Option<Box<Self>> {
         let mut message = Self::default();
         for (limit, number) in limits.iter() {
@@ -14,10 +14,7 @@ impl ReceiverLimits {
         Some(message).filter(|message| *message != Self::default()).map(Box::new)
     }
 
-    /// Limits that a message holds.
-    ///
-    /// # Errors
-    /// If one of them is not within its bounds.
+    /// The limits in a message, if all are within their bounds.
     pub(crate) fn parsed(&self) -> Result<LimitOverrides, LimitError> {
         let mut message = self.clone();
         LimitOverrides::new(Limit::ALL.into_iter().filter_map(|limit| Some((limit, (*message.slot(limit))?))))
@@ -59,35 +56,35 @@ mod tests {
 
     use super::*;
 
-    /// Each limit with a number of its own.
+    /// Each limit with a different number.
     fn all() -> LimitOverrides {
         LimitOverrides::new((1..).zip(Limit::ALL).map(|(number, limit)| (limit, limit.bounds().start() + number)))
             .unwrap()
     }
 
-    /// What comes of limits at the other end.
-    fn sent(limits: &LimitOverrides) -> LimitOverrides {
+    /// The limits after encoding and decoding.
+    fn round_trip(limits: &LimitOverrides) -> LimitOverrides {
         let message = ReceiverLimits::of(limits).unwrap();
         ReceiverLimits::decode(message.encode_to_vec().as_slice()).unwrap().parsed().unwrap()
     }
 
     #[test]
-    fn every_limit_arrives_as_it_was_sent_and_brings_no_other_along() {
-        assert_eq!(sent(&all()), all());
+    fn receiver_limits_survive_encoding_each_alone() {
+        assert_eq!(round_trip(&all()), all());
         for limit in Limit::ALL {
             let one = LimitOverrides::new([(limit, *limit.bounds().end())]).unwrap();
-            assert_eq!(sent(&one), one, "{limit}");
+            assert_eq!(round_trip(&one), one, "{limit}");
         }
     }
 
     #[test]
-    fn who_sets_no_limit_sends_nothing() {
+    fn receiver_limits_without_a_limit_are_absent() {
         assert_eq!(ReceiverLimits::of(&LimitOverrides::default()), None);
         assert_eq!(ReceiverLimits::default().parsed(), Ok(LimitOverrides::default()));
     }
 
     #[test]
-    fn a_number_that_is_not_within_its_bounds_is_refused_whatever_it_is() {
+    fn receiver_limits_out_of_bounds_are_refused() {
         for limit in Limit::ALL {
             let (least, most) = limit.bounds().into_inner();
             for number in

@@ -1,11 +1,11 @@
-//! Names of workers and their keys.
+//! Ids of workers and digests of their keys.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A worker, for as long as it is enrolled: 16 hexadecimal digits, made by the coordinator.
+/// The id of an enrolled worker: 16 hexadecimal digits. The coordinator chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkerId(u64);
@@ -14,13 +14,11 @@ pub struct WorkerId(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyDigest(pub [u8; 32]);
 
-/// A text is no worker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a worker: write its 16 hexadecimal digits, as `deputy workers` prints them")]
+#[error("{0:?} is not a worker id: write its 16 hexadecimal digits, as `deputy workers` prints them")]
 pub struct WorkerIdError(String);
 
 impl WorkerId {
-    /// From random bytes.
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
     }
@@ -61,14 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_survives_the_round_trip() {
+    fn worker_id_survives_the_round_trip() {
         for worker in [WorkerId(0), WorkerId(u64::MAX), WorkerId::from_bytes(*b"\0\x01abcdef")] {
             assert_eq!(worker.to_string().parse(), Ok(worker));
         }
     }
 
     #[test]
-    fn what_is_no_worker_is_refused() {
+    fn worker_id_refuses_other_texts() {
         for text in ["", "0", "000000000000000g", "00000000000000000", "ABCDEF0123456789", "+123456789abcdef"] {
             assert!(text.parse::<WorkerId>().is_err(), "{text:?}");
         }

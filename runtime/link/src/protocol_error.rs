@@ -1,58 +1,55 @@
-//! Why the coordinator says no.
+//! Refusals on the link.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::message::Refusal;
 
-/// What kind of no it is.
+/// The code of a refusal. docs/link.md describes them for authors of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ErrorCode {
-    /// The join string is not good, for whatever reason.
+    /// The join string is not valid.
     BadJoin,
-    /// An operator keeps the worker out.
+    /// An operator banned the worker.
     Banned,
-    /// A clock is not to be trusted now: try again.
+    /// The coordinator's clock is not steady: retry.
     Clock,
-    /// There is no such component for the group.
+    /// The group has no such component.
     Component,
-    /// The certificate has ended, by the coordinator's clock.
+    /// The certificate has expired by the coordinator's clock.
     Expired,
-    /// The coordinator failed: try again.
+    /// The coordinator failed: retry.
     Internal,
     /// The worker's identity was used twice.
     Locked,
-    /// It makes no sense.
+    /// A message is not valid.
     Malformed,
-    /// The worker's group does not get the instance.
+    /// The worker's group may not have the instance.
     NotDelivered,
-    /// The certificate was replaced by a newer one, which was used.
+    /// A newer certificate is in use.
     OldKey,
-    /// Another connection of the same worker took its place.
+    /// Another connection of the same worker replaces this one.
     Replaced,
     /// An operator removed the worker.
     Removed,
-    /// The worker does this too often: try again later.
+    /// The worker does this too often: retry later.
     Throttled,
-    /// Nobody knows the worker.
+    /// The coordinator does not know the worker.
     Unknown,
 }
 
-/// A no, with its reason.
+/// A refusal of the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProtocolError {
-    /// For programs.
     pub code: ErrorCode,
-    /// For people.
     pub message: String,
-    /// The instance or component that it is about, if it is about one.
+    /// The instance or the component's digest that it is about; empty if there is none.
     pub subject: String,
 }
 
-/// A text is no code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a code of a refusal")]
+#[error("not a refusal code")]
 pub struct ErrorCodeError;
 
 const CODES: [(ErrorCode, &str); 14] = [
@@ -73,35 +70,33 @@ const CODES: [(ErrorCode, &str); 14] = [
 ];
 
 impl ErrorCode {
-    /// Whether it passes when a clock is set right.
+    /// Whether a correction of a clock would help.
     pub(crate) fn is_about_clocks(self) -> bool {
         matches!(self, Self::Clock | Self::Expired)
     }
 
-    /// Whether what was asked for may be asked for again on the same connection.
-    pub(crate) fn is_passing(self) -> bool {
+    /// Whether the request may be repeated on the same connection.
+    pub(crate) fn is_transient(self) -> bool {
         matches!(self, Self::Clock | Self::Internal | Self::Throttled)
     }
 
-    /// Whether the worker has to join again, or never may: coming back as it is does not help. What depends on somebody's
-    /// clock is not final: clocks are set wrong, and set right again.
+    /// Whether reconnecting cannot succeed: the worker has to join again, or may not. A refusal that depends on a clock is not
+    /// final, since the clock may be corrected.
     pub fn is_final(self) -> bool {
         matches!(self, Self::BadJoin | Self::Banned | Self::Locked | Self::OldKey | Self::Removed | Self::Unknown)
     }
 }
 
 impl ProtocolError {
-    /// The coordinator's clock says that a worker's certificate has ended.
     pub fn expired() -> Self {
         Self::new(ErrorCode::Expired, "the worker's certificate has expired: compare the clocks, or join again")
     }
 
-    /// A no that is about nothing in particular.
     pub fn new(code: ErrorCode, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string(), subject: String::new() }
     }
 
-    /// A no about an instance or a component.
+    /// A refusal about an instance or a component.
     pub fn about(code: ErrorCode, subject: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string(), subject: subject.to_string() }
     }
@@ -128,15 +123,21 @@ impl From<ProtocolError> for Refusal {
 }
 
 impl From<Refusal> for ProtocolError {
-    /// A code of a later version is taken for a failure that may pass.
-    fn from(refused: Refusal) -> Self {
-        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(400).collect();
+    /// An unknown code of a later version counts as `internal`.
+    fn from(refusal: Refusal) -> Self {
         Self {
-            code: refused.code.parse().unwrap_or(ErrorCode::Internal),
-            message: plain(&refused.message),
-            subject: plain(&refused.subject),
+            code: refusal.code.parse().unwrap_or(ErrorCode::Internal),
+            message: printable(&refusal.message),
+            subject: printable(&refusal.subject),
         }
     }
+}
+
+/// Characters of a text from the coordinator that are kept.
+const MAX_TEXT: usize = 400;
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -144,19 +145,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_survives_the_way_over_the_wire() {
+    fn refusal_survives_encoding() {
         for (code, _) in CODES {
-            let refusal = ProtocolError::about(code, "s3-prod", "it says why");
+            let refusal = ProtocolError::about(code, "s3-prod", "the reason");
             assert_eq!(ProtocolError::from(Refusal::from(refusal.clone())), refusal);
             assert_eq!(code.to_string().parse(), Ok(code));
         }
     }
 
     #[test]
-    fn a_code_that_nobody_knows_may_pass() {
-        let refused =
+    fn refusal_with_an_unknown_code_is_transient() {
+        let message =
             Refusal { code: "of-tomorrow".to_owned(), message: "a\u{1b}[31m\nb".to_owned(), subject: String::new() };
-        let refusal = ProtocolError::from(refused);
+        let refusal = ProtocolError::from(message);
         assert_eq!((refusal.code, refusal.message.as_str()), (ErrorCode::Internal, "a[31mb"));
         assert!(!refusal.code.is_final());
     }

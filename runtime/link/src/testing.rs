@@ -1,4 +1,4 @@
-//! What tests of both ends have in common: an authority, and workers that it knows.
+//! Helpers for tests of both sides: an authority and workers that it certified.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -12,17 +12,16 @@ use deputy_support::SystemClock;
 use crate::client::{ClientOptions, IdentityStore, Link, LinkClient};
 use crate::message::Certified;
 use crate::name::WorkerId;
-use crate::{Authority, CertificateLifetimes, CertificateRequest, WorkerIdentity, WorkerKey, WorkerState};
+use crate::{Authority, CertificateLifetimes, CertificateRequest, DeliveredState, WorkerIdentity, WorkerKey};
 
 pub(crate) const LIVES: CertificateLifetimes =
     CertificateLifetimes { authority: Span::secs(864_000), worker: Span::secs(86_400) };
 
-/// Keeps nothing.
-pub(crate) struct Nowhere;
+pub(crate) struct NoIdentityStore;
 
 #[async_trait]
-impl IdentityStore for Nowhere {
-    async fn keep(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
+impl IdentityStore for NoIdentityStore {
+    async fn save(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
 }
@@ -35,7 +34,7 @@ pub(crate) fn now() -> Timestamp {
     SystemClock::wall()
 }
 
-/// What an authority answers to a request.
+/// An authority's answer to a certificate request.
 pub(crate) fn certified(authority: &Authority, now: Timestamp, sequence: u64, request: &[u8]) -> Certified {
     let worker = WorkerId::from_bytes([7; 8]);
     Certified {
@@ -47,18 +46,18 @@ pub(crate) fn certified(authority: &Authority, now: Timestamp, sequence: u64, re
     }
 }
 
-/// A worker that was certified at that time.
+/// A worker that was certified at `now`.
 pub(crate) fn identity(authority: &Authority, now: Timestamp, address: String) -> WorkerIdentity {
     let key = WorkerKey::new().unwrap();
     WorkerIdentity::new(certified(authority, now, 0, &key.request().unwrap()), key, address).unwrap()
 }
 
-pub(crate) fn client(identity: WorkerIdentity, keep: Arc<dyn IdentityStore>) -> (LinkClient, Link) {
+pub(crate) fn client(identity: WorkerIdentity, identity_store: Arc<dyn IdentityStore>) -> (LinkClient, Link) {
     LinkClient::new(ClientOptions {
         identity,
-        keep,
-        wanted: BTreeSet::new(),
-        held: WorkerState::default(),
+        identity_store,
+        instances: BTreeSet::new(),
+        held: DeliveredState::default(),
         version: String::new(),
         host: String::new(),
         clock: clock(),

@@ -1,4 +1,4 @@
-//! A value that is stored as its text.
+//! Serde for values that are stored as text.
 
 use std::fmt::Display;
 use std::str::FromStr;

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use deputy_core::{ByteSize, Digest, in_one_line};
 use deputy_files::{FileError, FileRead, PrivateDir};
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 use deputy_link::client::{LinkPhase, LinkState};
 use tokio::sync::watch;
 
@@ -90,7 +90,7 @@ impl ComponentStore {
 
     /// Removes components that no receiver is bound to, each time after the coordinator has sent a whole snapshot, until the
     /// link ends. Bindings from the cache alone remove nothing.
-    pub async fn follow(self, mut held: watch::Receiver<Arc<WorkerState>>, mut state: watch::Receiver<LinkState>) {
+    pub async fn follow(self, mut held: watch::Receiver<Arc<DeliveredState>>, mut state: watch::Receiver<LinkState>) {
         let mut pruned = None;
         loop {
             // From then on the snapshot is whole.
@@ -133,7 +133,7 @@ impl ComponentStore {
     }
 }
 
-fn bound(held: &WorkerState) -> BTreeSet<Digest> {
+fn bound(held: &DeliveredState) -> BTreeSet<Digest> {
     held.receivers.values().map(|binding| binding.component).collect()
 }
 
@@ -193,8 +193,8 @@ mod tests {
     }
 
     /// With a receiver of each of these components.
-    fn held(components: &[&[u8]]) -> Arc<WorkerState> {
-        let mut held = WorkerState { complete: true, ..WorkerState::default() };
+    fn held(components: &[&[u8]]) -> Arc<DeliveredState> {
+        let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
         for (number, component) in components.iter().enumerate() {
             let binding = ReceiverBinding {
                 component: digest_of(component),
@@ -212,11 +212,11 @@ mod tests {
         LinkState {
             phase,
             since: never,
-            heard: None,
+            last_message: None,
             error: None,
             failures: 0,
             certificate_ends: never,
-            refused: Vec::new(),
+            refusals: Vec::new(),
         }
     }
 

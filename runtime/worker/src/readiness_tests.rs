@@ -6,7 +6,7 @@ use super::*;
 fn of_group(instances: &[&str], receivers: &[(&str, &[&str])]) -> Running {
     let worker = Running::start(receivers);
     let names = instances.iter().map(|name| name.parse().unwrap()).collect();
-    worker.held.send_modify(|held| Arc::make_mut(held).delivered = Some(names));
+    worker.held.send_modify(|held| Arc::make_mut(held).group_instances = Some(names));
     worker
 }
 
@@ -26,7 +26,7 @@ async fn readyz_names_each_instance_without_a_lease() {
     worker.until("it is ready", async |status| status.ready).await;
     worker.held.send_modify(|held| {
         let held = Arc::make_mut(held);
-        (held.deliveries, held.delivered) = (BTreeMap::new(), Some(BTreeSet::new()));
+        (held.deliveries, held.group_instances) = (BTreeMap::new(), Some(BTreeSet::new()));
     });
     worker.until("the group is empty", async |status| status.group_is_empty && rests(status)).await;
     let text = "not ready: no instance has the group analytics in `deliver-to` at the coordinator\n";
@@ -64,7 +64,7 @@ async fn output_that_somebody_removes_is_published_and_told_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hook_that_fails_once_is_tried_again_without_another_lease() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut held = WorkerState { complete: true, ..WorkerState::default() };
+    let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let script = "echo run >> \"$0\"/told; test -e \"$0\"/started";
     let mut worker = Running::start_in(folder, held, |folder| hook(script, folder, Span::secs(20)));
@@ -158,14 +158,14 @@ async fn a_worker_that_lacks_a_receiver_of_its_group_is_not_ready_until_it_comes
     worker.gets("s3", 1);
     assert_eq!(worker.report().await, "s3:1 ok");
     let late: ReceiverName = "late".parse().unwrap();
-    worker.held.send_modify(|held| Arc::make_mut(held).missing.extend([late.clone()]));
+    worker.held.send_modify(|held| Arc::make_mut(held).unavailable_receivers.extend([late.clone()]));
     worker.until("it lacks one", async |status| !status.ready && status.missing == ["late"]).await;
     let (code, text) = worker.ask("/readyz").await;
     let said = "late not ready: the coordinator can't load this receiver: its log says why\n";
     assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, said));
     worker.held.send_modify(|held| {
         let held = Arc::make_mut(held);
-        held.missing.clear();
+        held.unavailable_receivers.clear();
         held.receivers.insert(late, binding(&["s3"]));
     });
     worker.until("it is there", async |status| status.ready && status.receivers.len() == 2).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deputy_core::failure::FailureKind;
 use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{InstanceName, ReceiverName, Span, in_one_line};
-use deputy_link::{DeliveryReport, WorkerState};
+use deputy_link::{DeliveredState, DeliveryReport};
 use deputy_metrics::WorkerMetrics;
 use deputy_store::Random;
 use tokio::sync::{mpsc, watch};
@@ -44,7 +44,7 @@ pub struct WorkerOptions {
     /// For jitter.
     pub seed: u64,
     /// What is held: from the start what is kept from before, then what the link brings.
-    pub held: watch::Receiver<Arc<WorkerState>>,
+    pub held: watch::Receiver<Arc<DeliveredState>>,
     /// Where reports go.
     pub reports: mpsc::Sender<DeliveryReport>,
     /// How the link is.

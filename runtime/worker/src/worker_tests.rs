@@ -93,7 +93,7 @@ impl ReceiverLoader for Shelf {
 struct Running {
     folder: Arc<tempfile::TempDir>,
     shelf: Arc<Shelf>,
-    held: watch::Sender<Arc<WorkerState>>,
+    held: watch::Sender<Arc<DeliveredState>>,
     reports: mpsc::Receiver<DeliveryReport>,
     handle: WorkerHandle,
     health: WorkerHealth,
@@ -127,7 +127,7 @@ fn hook(script: &str, folder: &Path, limit: Span) -> Hook {
 
 impl Running {
     fn start(receivers: &[(&str, &[&str])]) -> Self {
-        let mut held = WorkerState { complete: true, ..WorkerState::default() };
+        let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
         for (name, instances) in receivers {
             held.receivers.insert(name.parse().unwrap(), binding(instances));
         }
@@ -135,7 +135,7 @@ impl Running {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), held, |folder| hook(script, folder, Span::secs(20)))
     }
 
-    fn start_in(folder: Arc<tempfile::TempDir>, held: WorkerState, hook: impl Fn(&Path) -> Hook) -> Self {
+    fn start_in(folder: Arc<tempfile::TempDir>, held: DeliveredState, hook: impl Fn(&Path) -> Hook) -> Self {
         let plan = ReceiverPolicy {
             directory: folder.path().join("out"),
             access: FileAccess::default(),
@@ -394,7 +394,7 @@ async fn a_restart_finds_what_is_published_and_tells_nobody_again() {
     worker.gets("s3", 1);
     worker.report().await;
     worker.until("told", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running)).await;
-    let held = WorkerState::clone(&worker.held.borrow());
+    let held = DeliveredState::clone(&worker.held.borrow());
     let before = fs::read_link(worker.out("aws")).unwrap();
     let folder = worker.stop().await;
     // What is kept is all that there is: the coordinator is down.
@@ -412,7 +412,7 @@ async fn a_restart_finds_what_is_published_and_tells_nobody_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workload_that_was_not_told_before_the_end_is_told_by_the_next_start() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut held = WorkerState { complete: true, ..WorkerState::default() };
+    let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let delivery = delivery("s3", "s3", 1, Span::secs(3600));
     held.deliveries.insert(delivery.instance.clone(), delivery);
@@ -427,7 +427,7 @@ async fn a_workload_that_was_not_told_before_the_end_is_told_by_the_next_start()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_that_hangs_or_fails_takes_nothing_back_and_runs_once_more_for_all_that_came() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut held = WorkerState { complete: true, ..WorkerState::default() };
+    let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let script = "echo run >> \"$0\"/told; sleep 1000";
     let mut worker = Running::start_in(folder, held, |folder| hook(script, folder, Span::millis(1500)));

@@ -31,7 +31,7 @@ impl Coordinator {
     pub(crate) fn start(door: Door, roster: Sessions) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let hub = Arc::new(GroupFeeds::default());
-        hub.trust(door.authority().trusted().iter().map(|der| der.to_vec()).collect());
+        hub.set_authorities(door.authority().trusted().iter().map(|der| der.to_vec()).collect());
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let (door, roster) = (Arc::new(door), Arc::new(roster));
         let mut coordinator = Self { runtime, door, hub, roster, address, running: None };

@@ -34,7 +34,7 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new() -> Result<Self> {
-        let authority = Authority::found(now(), LIVES)?;
+        let authority = Authority::generate(now(), LIVES)?;
         let book = Mutex::new(Enrolment::restored([], []));
         Ok(Self { book, authority, next: AtomicU64::new(1), faults: AtomicU64::new(0) })
     }
@@ -47,7 +47,7 @@ impl Door {
     pub(crate) fn token(&self, address: String) -> Result<JoinString> {
         let (id, secret) = (TokenId::from_bytes(*b"the-only"), TokenSecret::new(&mut [7; 32]));
         let expires_ms = now().plus(Span::secs(86_400)).as_millis();
-        self.book().add(JoinToken {
+        self.book().add_token(JoinToken {
             id,
             hash: secret.hash(),
             group: GROUP.parse()?,

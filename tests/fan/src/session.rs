@@ -30,7 +30,7 @@ pub(crate) enum Stands {
 impl Session {
     /// A worker's side.
     pub(crate) fn connect(to: SocketAddr, config: &Arc<ClientConfig>) -> Result<Self> {
-        let name = ServerName::try_from(deputy_link::COORDINATOR)?;
+        let name = ServerName::try_from(deputy_link::COORDINATOR_NAME)?;
         let tls = ClientConnection::new(Arc::clone(config), name)?;
         Ok(Self::new(TcpStream::connect(to)?, tls.into()))
     }

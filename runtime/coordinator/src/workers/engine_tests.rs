@@ -9,7 +9,7 @@ struct Full;
 
 #[async_trait::async_trait]
 impl IdentityStore for Full {
-    async fn keep(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn save(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         Err("no space left on device".into())
     }
 }
@@ -27,9 +27,9 @@ async fn an_engine_that_keeps_its_identity_is_the_same_worker_after_a_restart() 
     site.publish("s3-prod", 1);
     site.publish("s3-lab", 1);
     let kept = Arc::new(Kept::default());
-    let engine = || Engine::new("engine-1.0").on("machine").wanting("s3-prod".parse().unwrap());
+    let engine = || Engine::new("engine-1.0").with_host("machine").with_instance("s3-prod".parse().unwrap());
     let string = site.token("engines", 1).await;
-    let link = engine().kept_by(Arc::clone(&kept) as _).join(&string).await.unwrap();
+    let link = engine().with_identity_store(Arc::clone(&kept) as _).join(&string).await.unwrap();
     has(&link, "s3-prod").await;
     assert_eq!(link.held.borrow().deliveries.len(), 1, "it wanted one of the two");
     drop(link);
@@ -37,7 +37,7 @@ async fn an_engine_that_keeps_its_identity_is_the_same_worker_after_a_restart() 
     until(async || connected().await == 0).await;
 
     let identity = kept.0.lock().unwrap().clone().unwrap();
-    let link = engine().kept_by(kept).resume(identity);
+    let link = engine().with_identity_store(kept).resume(identity);
     has(&link, "s3-prod").await;
     let workers = site.workers.workers().await.unwrap();
     assert_eq!(workers.len(), 1);
@@ -49,8 +49,8 @@ async fn an_engine_that_cannot_keep_its_identity_does_not_go_on() {
     let site = site(How::default()).await;
     site.deliver(&[]);
     let string = site.token("engines", 1).await;
-    let error = Engine::new("engine-1.0").kept_by(Arc::new(Full)).join(&string).await.err().unwrap();
-    assert!(matches!(&error, EngineError::Keep(cause) if cause.to_string().contains("no space")), "{error}");
+    let error = Engine::new("engine-1.0").with_identity_store(Arc::new(Full)).join(&string).await.err().unwrap();
+    assert!(matches!(&error, EngineError::Save(cause) if cause.to_string().contains("no space")), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

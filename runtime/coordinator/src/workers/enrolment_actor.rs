@@ -139,7 +139,7 @@ impl EnrolmentActor {
         let authority = match records.read(&key).await? {
             Some(bytes) => Authority::restored(bytes.expose(), lives)?,
             None => {
-                let authority = Authority::found(now, lives)?;
+                let authority = Authority::generate(now, lives)?;
                 records.write(&key, Some(&authority.encode()?)).await?;
                 tracing::info!("worker certificate authority created");
                 authority
@@ -167,7 +167,7 @@ impl EnrolmentActor {
     }
 
     pub(super) fn serving(mut self, tls: Arc<ServerTls>, hub: Arc<GroupFeeds>, roster: Arc<Sessions>) -> Self {
-        hub.trust(trusted(&self.authority));
+        hub.set_authorities(trusted(&self.authority));
         self.serving = Some(Serving { tls, hub, roster });
         self
     }
@@ -191,10 +191,10 @@ impl EnrolmentActor {
 
     /// Lets go of tokens and workers whose time is long over.
     fn tidy(&mut self, now: Now) {
-        for token in self.enrolment.prune(now) {
+        for token in self.enrolment.prune_tokens(now) {
             self.dirty.extend(token_key(token));
         }
-        for worker in self.enrolment.forget(now) {
+        for worker in self.enrolment.prune_workers(now) {
             tracing::info!(worker = %worker.id, "worker forgotten: its last certificate expired long ago");
             self.dirty.extend(worker_key(worker.id));
             // What is written of its token may still say that it joined.
@@ -215,7 +215,7 @@ impl EnrolmentActor {
             self.tidied_at = now.mono;
             self.tidy(now);
         }
-        let mut turned = RotationOutcome::Nothing;
+        let mut turned = RotationOutcome::Unchanged;
         if self.authority_is_due(now) {
             match self.turn_authority(now.wall).await {
                 Ok(next) => turned = next,
@@ -252,14 +252,14 @@ impl EnrolmentActor {
             }
         }
         if turned == RotationOutcome::Changed {
-            serving.hub.trust(trusted(&self.authority));
+            serving.hub.set_authorities(trusted(&self.authority));
         }
     }
 
     /// Whether the authority has had something to do for long enough. What it does can't be undone: who trusts it would
     /// have to join again.
     fn authority_is_due(&mut self, now: Now) -> bool {
-        if !self.authority.is_due(now.wall) {
+        if !self.authority.is_rotation_due(now.wall) {
             self.due_since = None;
             return false;
         }
@@ -301,7 +301,7 @@ impl EnrolmentActor {
             match written {
                 Ok(()) => {
                     if let Some(worker) = worker_of(&key) {
-                        self.enrolment.written(worker);
+                        self.enrolment.record_saved(worker);
                     }
                     self.dirty.remove(&key);
                 }
@@ -369,7 +369,7 @@ impl EnrolmentActor {
                 None
             }
             EnrolmentCommand::RevokeToken(token, reply) => {
-                let there = self.enrolment.revoke(token);
+                let there = self.enrolment.revoke_token(token);
                 self.dirty.extend(token_key(token));
                 let answer = if there { Ok(()) } else { Err(WorkerRequestError::UnknownToken(token)) };
                 Some(Box::new(move |written| drop(reply.send(answer.and(written.map_err(WorkerRequestError::Save))))))
@@ -379,11 +379,11 @@ impl EnrolmentActor {
                 None
             }
             EnrolmentCommand::ShutOut(worker, standing, reply) => {
-                let answer = match self.enrolment.shut_out(worker, standing) {
+                let answer = match self.enrolment.set_status(worker, standing) {
                     Ok(_) => {
                         self.dirty.extend(worker_key(worker));
                         // At once: it has to go before it is written that it has.
-                        if let Err(refused) = self.enrolment.standing(worker) {
+                        if let Err(refused) = self.enrolment.check_active(worker) {
                             self.cut(worker, ProtocolError::new(code(&refused), refused));
                         }
                         Ok(())
@@ -397,7 +397,7 @@ impl EnrolmentActor {
 
     fn cut(&self, worker: WorkerId, refusal: ProtocolError) {
         if let Some(serving) = &self.serving {
-            serving.roster.cut(worker, refusal);
+            serving.roster.disconnect(worker, refusal);
         }
     }
 
@@ -478,8 +478,8 @@ impl EnrolmentActor {
     ) -> Result<Certified, Rejection> {
         let certificate = self.authority.certify(now, worker.id, request);
         let certificate = certificate.map_err(|error| internal(in_one_line(&error)))?;
-        let peer = PeerCertificate::of(&certificate).ok_or_else(|| internal("the certificate can't be read"))?;
-        self.enrolment.certified(worker.id, peer.ends);
+        let peer = PeerCertificate::parse(&certificate).ok_or_else(|| internal("the certificate can't be read"))?;
+        self.enrolment.record_certificate(worker.id, peer.ends);
         Ok(Certified {
             certificate: certificate.to_vec(),
             worker: worker.id.to_string(),
@@ -494,7 +494,7 @@ impl EnrolmentActor {
         let mut bytes = self.random_bytes::<32>().map_err(WorkerRequestError::Save)?;
         let secret = TokenSecret::new(&mut bytes);
         let expires = self.clock.now().wall.plus(life);
-        self.enrolment.add(JoinToken {
+        self.enrolment.add_token(JoinToken {
             id,
             hash: secret.hash(),
             group,
@@ -528,7 +528,10 @@ fn internal(why: impl std::fmt::Display) -> Rejection {
 fn cannot_join(why: JoinDenied) -> Rejection {
     match why {
         JoinDenied::Pending(_) => internal(why),
-        why => Rejection { refusal: ProtocolError::new(ErrorCode::BadJoin, JoinDenied::TOLD), why: why.to_string() },
+        why => Rejection {
+            refusal: ProtocolError::new(ErrorCode::BadJoin, JoinDenied::PUBLIC_MESSAGE),
+            why: why.to_string(),
+        },
     }
 }
 

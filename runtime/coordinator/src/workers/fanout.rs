@@ -191,7 +191,7 @@ impl Fanout {
             let group = self.hub.group(name);
             for (receiver, binding) in &given.receivers {
                 let Some(binding) = binding else {
-                    group.keep(receiver);
+                    group.set_unavailable(receiver);
                     continue;
                 };
                 let stale = self.has_stale(plan, binding);
@@ -201,7 +201,7 @@ impl Fanout {
                 }
                 self.receivers_wait = true;
                 if !group.receivers().contains(receiver) {
-                    group.keep(receiver);
+                    group.set_unavailable(receiver);
                 }
             }
         }

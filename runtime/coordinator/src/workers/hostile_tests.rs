@@ -62,7 +62,7 @@ async fn of_what_a_worker_may_not_have_it_is_told_all_and_the_audit_log_some() {
     let identity = join(&site.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
     let worker = Worker::start(identity, &wanted.iter().map(String::as_str).collect::<Vec<_>>());
     worker.is(LinkPhase::Connected).await;
-    assert_eq!(worker.link.state.borrow().refused.len(), 100);
+    assert_eq!(worker.link.state.borrow().refusals.len(), 100);
     assert_eq!(site.events("subscribe").len(), 16);
 }
 

@@ -28,7 +28,7 @@ async fn a_coordinator_of_another_authority_is_not_spoken_to() {
     let mut string = site.token("analytics", 1).await;
     string.address = other.workers.address().to_string();
     let error = join(&string, WorkerKey::new().unwrap()).await.unwrap_err();
-    assert!(matches!(error, JoinFailure::Stranger(_)), "{error}");
+    assert!(matches!(error, JoinFailure::WrongAuthority(_)), "{error}");
     assert!(other.events("join").is_empty(), "the secret was not shown");
 
     // A worker of one is a stranger to the other.
@@ -104,7 +104,7 @@ async fn a_worker_whose_certificate_ended_says_how_to_come_back() {
     let identity = join(&string, WorkerKey::new().unwrap()).await.unwrap();
     pause(1500).await;
     let worker = Worker::start(identity, &[]);
-    worker.is(LinkPhase::Out).await;
+    worker.is(LinkPhase::Rejected).await;
     let said = worker.link.state.borrow().error.clone().unwrap();
     assert!(said.contains("deputy token create") && said.contains("join again"), "{said}");
     // A clock that was wrong may be set right.

@@ -16,7 +16,7 @@ fn binding(component: u8) -> ReceiverBinding {
     ReceiverBinding { component: Digest::new([component; 32]), settings, instances, limits }
 }
 
-fn bound(held: &WorkerState) -> Option<&ReceiverBinding> {
+fn bound(held: &DeliveredState) -> Option<&ReceiverBinding> {
     held.receivers.get(&"aws".parse().unwrap())
 }
 
@@ -37,13 +37,13 @@ async fn a_receiver_that_cannot_be_loaded_when_the_coordinator_starts_stays_with
     let late = site.worker("analytics").await;
     late.is(LinkPhase::Connected).await;
     assert_eq!(bound(&late.link.held.borrow()), None, "there is nothing that it could be given");
-    let missing = |worker: &Worker| worker.link.held.borrow().missing.len();
+    let missing = |worker: &Worker| worker.link.held.borrow().unavailable_receivers.len();
     assert_eq!((missing(&late), missing(&worker)), (1, 0));
 
     // It can be loaded; then it can't; then it is no longer configured.
     site.workers.deliver(plan(Some(binding(2))));
     worker.holds(|held| bound(held) == Some(&binding(2))).await;
-    late.holds(|held| bound(held) == Some(&binding(2)) && held.missing.is_empty()).await;
+    late.holds(|held| bound(held) == Some(&binding(2)) && held.unavailable_receivers.is_empty()).await;
     site.workers.deliver(plan(None));
     site.publish("s3-prod", 1);
     worker.has("s3-prod", 1).await;

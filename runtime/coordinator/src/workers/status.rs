@@ -207,7 +207,7 @@ impl WorkerStatus {
         now: Timestamp,
     ) -> Self {
         let reported = present.map(WorkerSession::applied).unwrap_or_default();
-        let about = present.map(WorkerSession::about);
+        let about = present.map(WorkerSession::client_info);
         let names: std::collections::BTreeSet<_> = leases.keys().chain(reported.keys()).collect();
         let applied = names.into_iter().map(|instance| {
             let (newest, said) = (leases.get(instance), reported.get(instance));
@@ -222,14 +222,14 @@ impl WorkerStatus {
         Self {
             id: worker.id.to_string(),
             group: worker.group.to_string(),
-            standing: worker.standing,
+            standing: worker.status,
             connected: present.is_some_and(|present| present.left().is_none()),
             address: present.map(|present| present.address.to_string()),
             version: about.as_ref().map(|(version, _)| version.clone()),
             host: about.map(|(_, host)| host),
             joined: Timestamp::from_millis(worker.joined_ms).to_string(),
-            seen: present.map(|present| present.seen().to_string()),
-            seen_ago_ms: present.map(|present| now.since(present.seen()).as_millis()),
+            seen: present.map(|present| present.last_message().to_string()),
+            seen_ago_ms: present.map(|present| now.since(present.last_message()).as_millis()),
             renewals: worker.renewals().unwrap_or_default(),
             applied: applied.collect(),
         }

@@ -13,7 +13,7 @@ use deputy_core::{LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes};
 use deputy_link::client::{
     ClientOptions, ClientStopped, IdentityStore, JoinFailure, Link, LinkClient, LinkPhase, join,
 };
-use deputy_link::{DeliveryReport, ErrorCode, WorkerIdentity, WorkerKey, WorkerState};
+use deputy_link::{DeliveredState, DeliveryReport, ErrorCode, WorkerIdentity, WorkerKey};
 use deputy_observe::{AuditAction, AuditEvent};
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey};
@@ -135,8 +135,8 @@ async fn site_with(
         lives: how.lives,
         limits: ServerLimits {
             heartbeat: how.heartbeat,
-            greeting: Span::secs(1),
-            write: Span::secs(2),
+            handshake_timeout: Span::secs(1),
+            write_timeout: Span::secs(2),
             ..ServerLimits::default()
         },
         store: kept_in(store),
@@ -239,7 +239,7 @@ struct Kept(Mutex<Option<WorkerIdentity>>);
 
 #[async_trait::async_trait]
 impl IdentityStore for Kept {
-    async fn keep(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn save(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         *self.0.lock().unwrap() = Some(identity.clone());
         Ok(())
     }
@@ -262,9 +262,9 @@ impl Worker {
         let kept = Arc::new(Kept(Mutex::new(Some(identity.clone()))));
         let (client, link) = LinkClient::new(ClientOptions {
             identity,
-            keep: Arc::clone(&kept) as _,
-            wanted: wanted.iter().map(|name| name.parse().unwrap()).collect(),
-            held: WorkerState::default(),
+            identity_store: Arc::clone(&kept) as _,
+            instances: wanted.iter().map(|name| name.parse().unwrap()).collect(),
+            held: DeliveredState::default(),
             version: "1.2.3".to_owned(),
             host: "machine".to_owned(),
             clock,
@@ -288,7 +288,7 @@ impl Worker {
     }
 
     /// Waits until what it holds is so.
-    async fn holds(&self, so: impl FnMut(&Arc<WorkerState>) -> bool) {
+    async fn holds(&self, so: impl FnMut(&Arc<DeliveredState>) -> bool) {
         let mut held = self.link.held.clone();
         let came = soon(held.wait_for(so)).await.is_ok();
         assert!(came, "the worker went: {:?}", self.out.lock().unwrap());
@@ -296,7 +296,7 @@ impl Worker {
 
     async fn has(&self, name: &str, revision: u64) {
         let (name, payload) = (name.parse().unwrap(), format!("{name} {revision}"));
-        let so = |held: &Arc<WorkerState>| {
+        let so = |held: &Arc<DeliveredState>| {
             held.deliveries.get(&name).is_some_and(|delivery| delivery.payload.expose() == payload.as_bytes())
         };
         self.holds(so).await;
@@ -309,7 +309,7 @@ impl Worker {
     }
 
     async fn out(&self) -> String {
-        self.is(LinkPhase::Out).await;
+        self.is(LinkPhase::Rejected).await;
         until(async || self.out.lock().unwrap().is_some()).await;
         self.out.lock().unwrap().as_ref().unwrap().to_string()
     }
@@ -413,7 +413,7 @@ async fn who_wants_more_than_its_group_has_is_told_which_line_would_allow_it_and
     let worker = Worker::start(identity, &["s3-prod", "secret", "never-there"]);
     worker.has("s3-prod", 1).await;
     worker.is(LinkPhase::Connected).await;
-    let refused = worker.link.state.borrow().refused.clone();
+    let refused = worker.link.state.borrow().refusals.clone();
     let about: Vec<&str> = refused.iter().map(|refusal| refusal.subject.as_str()).collect();
     assert_eq!(about, ["never-there", "secret"]);
     assert!(refused.iter().all(|refusal| refusal.code == ErrorCode::NotDelivered));

@@ -58,9 +58,9 @@ fn exit_of_host(error: &ProcessError) -> Exit {
 
 fn exit_of_enrolment(error: &EnrolmentFailure) -> Exit {
     match error {
-        EnrolmentFailure::Join(JoinFailure::Away(..) | JoinFailure::Clock(..)) => Exit::Unavailable,
+        EnrolmentFailure::Join(JoinFailure::Unreachable(..) | JoinFailure::Clock(..)) => Exit::Unavailable,
         EnrolmentFailure::Join(JoinFailure::Refused(_)) => Exit::Denied,
-        EnrolmentFailure::Join(JoinFailure::Stranger(_))
+        EnrolmentFailure::Join(JoinFailure::WrongAuthority(_))
         | EnrolmentFailure::JoinString(_)
         | EnrolmentFailure::NotEnrolled => Exit::Misconfigured,
         EnrolmentFailure::Encode(_)
@@ -117,7 +117,7 @@ fn is_authority_damaged(error: &WorkersError) -> bool {
     matches!(
         error,
         WorkersError::Book(
-            EnrolmentError::Store(StoreError::Damaged { .. }) | EnrolmentError::Authority(AuthorityError::Kept(_))
+            EnrolmentError::Store(StoreError::Damaged { .. }) | EnrolmentError::Authority(AuthorityError::Record(_))
         )
     )
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deputy_config::WorkerConfig;
 use deputy_core::time::Clock;
 use deputy_http_server::{HttpListener, listen, serve};
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 use deputy_local::SocketFile;
 use deputy_worker::WorkerHandle;
 use deputy_worker::endpoint::{AwsEndpoint, LeaseAccess, LocalEndpoint, TokenFile};
@@ -20,7 +20,7 @@ use crate::platform::Platform;
 
 /// Listeners that do not answer yet.
 pub(crate) struct EndpointServers {
-    held: watch::Receiver<Arc<WorkerState>>,
+    held: watch::Receiver<Arc<DeliveredState>>,
     clock: Arc<dyn Clock>,
     socket_path: PathBuf,
     /// Removes the socket's file when it is dropped.
@@ -34,7 +34,7 @@ impl EndpointServers {
     pub(crate) async fn open(
         config: &WorkerConfig,
         state_dir: &Path,
-        held: &watch::Receiver<Arc<WorkerState>>,
+        held: &watch::Receiver<Arc<DeliveredState>>,
         clock: &Arc<dyn Clock>,
         platform: &Platform,
     ) -> Result<Self, ProcessError> {

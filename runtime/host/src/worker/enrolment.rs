@@ -79,7 +79,7 @@ async fn choose(
     let Some(current) = current else { return configured.map(Some) };
     let is_good = now < current.ends() && !records.is_ended(current).await?;
     match configured {
-        Ok(string) if is_good && current.knows(string.authority) => Ok(None),
+        Ok(string) if is_good && current.trusts_authority(string.authority) => Ok(None),
         Ok(string) => {
             if is_good {
                 tracing::warn!(

@@ -110,7 +110,7 @@ impl IdentityRecords {
 
 #[async_trait]
 impl IdentityStore for IdentityRecords {
-    async fn keep(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn save(&self, identity: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(self.write(WORKER, &identity.encode()?).await?)
     }
 }

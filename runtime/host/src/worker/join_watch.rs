@@ -50,6 +50,6 @@ impl JoinWatch {
     async fn is_of_another_authority(&self) -> bool {
         let Ok(string) = read_join_string(&self.source, &self.sources).await else { return false };
         let identity = self.records.identity().await;
-        identity.is_ok_and(|identity| identity.is_some_and(|identity| !identity.knows(string.authority)))
+        identity.is_ok_and(|identity| identity.is_some_and(|identity| !identity.trusts_authority(string.authority)))
     }
 }

@@ -28,13 +28,13 @@ impl LinkStatus {
             phase: match state.phase {
                 LinkPhase::Connecting => ConnectionPhase::Connecting,
                 LinkPhase::Connected => ConnectionPhase::Connected,
-                LinkPhase::Out => ConnectionPhase::Out,
+                LinkPhase::Rejected => ConnectionPhase::Out,
             },
             since: state.since,
-            heard: state.heard,
+            heard: state.last_message,
             error: state.error.clone(),
             certificate_ends: Some(state.certificate_ends),
-            refused: state.refused.iter().map(ToString::to_string).collect(),
+            refused: state.refusals.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -20,7 +20,7 @@ use deputy_core::in_one_line;
 use deputy_core::time::Clock;
 use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::client::{ClientOptions, Link, LinkClient};
-use deputy_link::{JoinString, WorkerState};
+use deputy_link::{DeliveredState, JoinString};
 use deputy_metrics::WorkerMetrics;
 use deputy_observe::Audit;
 use deputy_sandbox::{CacheKey, CodeCache, Sandbox};
@@ -71,7 +71,7 @@ pub struct WorkerProcess {
     records: Arc<IdentityRecords>,
     cache: LeaseCache,
     /// What is in the cache, and so in use.
-    cached: watch::Sender<Arc<WorkerState>>,
+    cached: watch::Sender<Arc<DeliveredState>>,
     components: ComponentStore,
     endpoints: EndpointServers,
     health: Option<(SocketAddr, HttpListener)>,
@@ -121,8 +121,8 @@ impl WorkerProcess {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let (client, link) = LinkClient::new(ClientOptions {
             identity,
-            keep: Arc::clone(&records) as _,
-            wanted: config.instances.clone().unwrap_or_default(),
+            identity_store: Arc::clone(&records) as _,
+            instances: config.instances.clone().unwrap_or_default(),
             held,
             version: version.to_owned(),
             host: host_name(),

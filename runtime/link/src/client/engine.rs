@@ -1,4 +1,4 @@
-//! An engine that is a worker by itself: the leases come into its own process, without files and without receivers.
+//! A worker inside an engine: the leases arrive in its own process, without files and without receivers.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,115 +21,122 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use deputy_core::InstanceName;
 use deputy_support::SystemClock;
 
-use super::{ClientOptions, IdentityStore, JoinFailure, Link, LinkClient, join_until};
+use super::join::{JoinFailure, join_until};
+use super::link::Link;
+use super::link_client::{ClientOptions, IdentityStore, LinkClient};
+use crate::delivered_state::DeliveredState;
 use crate::identity::{WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
-use crate::worker_state::WorkerState;
 
-/// A worker inside of another program.
+/// A worker inside another program.
 pub struct Engine {
     version: String,
     host: String,
-    wanted: BTreeSet<InstanceName>,
-    keep: Arc<dyn IdentityStore>,
+    instances: BTreeSet<InstanceName>,
+    identity_store: Arc<dyn IdentityStore>,
 }
 
-/// An engine did not become a worker.
+/// An engine could not enrol.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The coordinator is away, or is another one, or says no.
+    /// The coordinator is not reachable, is another one, or refuses.
     #[error(transparent)]
     Join(#[from] JoinFailure),
-    /// It joined, and would have to do so again at its next start.
-    #[error("this engine has enrolled, but saving its identity failed")]
-    Keep(#[source] Box<dyn Error + Send + Sync>),
+    /// It has enrolled, and would have to do so again at its next start.
+    #[error("the engine has enrolled, but its identity cannot be saved")]
+    Save(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Keeps nothing: each start of the engine is a new worker.
-struct InMemory;
+/// Saves nothing: each start of the engine enrols a new worker.
+struct NoIdentityStore;
 
 #[async_trait]
-impl IdentityStore for InMemory {
-    async fn keep(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
+impl IdentityStore for NoIdentityStore {
+    async fn save(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
 }
 
-/// How long joining may take in all.
-const PATIENCE: Duration = Duration::from_secs(30);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Engine {
-    /// An engine, as `deputy workers` shows its version: a name without spaces. It wants all that its group gets, and keeps its identity in
-    /// memory: each start spends a use of the token, and what was a worker before is `away` from then on, until it is
-    /// forgotten a week after the end of its certificate.
+    /// An engine that requests all instances of its group. `version` is a name without spaces, which `deputy workers` shows.
+    ///
+    /// It keeps its identity in memory: each start spends a use of the token, and the worker of the start before is shown as
+    /// `away` until a week after the end of its certificate. See [`Self::with_identity_store`].
     pub fn new(version: impl Into<String>) -> Self {
-        Self { version: version.into(), host: String::new(), wanted: BTreeSet::new(), keep: Arc::new(InMemory) }
+        Self {
+            version: version.into(),
+            host: String::new(),
+            instances: BTreeSet::new(),
+            identity_store: Arc::new(NoIdentityStore),
+        }
     }
 
-    /// The name of its machine, for `deputy workers`.
+    /// Sets the name of the machine, for `deputy workers`.
     #[must_use]
-    pub fn on(mut self, host: impl Into<String>) -> Self {
+    pub fn with_host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
         self
     }
 
-    /// Wants this instance, and no other than those that it is told to want. What it may not have is said at once, and
-    /// not when it is missed.
+    /// Requests this instance, and no instances but those that are requested. The coordinator then refuses at once what the
+    /// group may not have.
     #[must_use]
-    pub fn wanting(mut self, instance: InstanceName) -> Self {
-        self.wanted.insert(instance);
+    pub fn with_instance(mut self, instance: InstanceName) -> Self {
+        self.instances.insert(instance);
         self
     }
 
-    /// Keeps its identity there, so that it is the same worker after a restart: it then [resumes](Self::resume).
+    /// Saves the identity, so that the engine is the same worker after a restart, when it [resumes](Self::resume).
     #[must_use]
-    pub fn kept_by(mut self, keep: Arc<dyn IdentityStore>) -> Self {
-        self.keep = keep;
+    pub fn with_identity_store(mut self, store: Arc<dyn IdentityStore>) -> Self {
+        self.identity_store = store;
         self
     }
 
-    /// Becomes a worker. A coordinator that is away is asked again for half a minute, with the same key, so that a token
-    /// is not spent twice.
+    /// Enrols. Retries for half a minute while the coordinator is not reachable, with the same key, so that the token is not
+    /// spent twice.
     ///
     /// # Errors
-    /// If it is away for longer, or is another one, or says no; or if the identity can't be kept.
+    /// If the coordinator stays unreachable, is another one, or refuses, or if the identity cannot be saved.
     pub async fn join(self, string: &JoinString) -> Result<Link, EngineError> {
         let key = WorkerKey::new().map_err(JoinFailure::from)?;
-        let identity = join_until(string, &key, Some(PATIENCE), seed(), |_| {}).await?;
-        self.keep.keep(&identity).await.map_err(EngineError::Keep)?;
+        let identity = join_until(string, &key, Some(JOIN_TIMEOUT), random_seed(), |_| {}).await?;
+        self.identity_store.save(&identity).await.map_err(EngineError::Save)?;
         Ok(self.resume(identity))
     }
 
-    /// Goes on as the worker that it was. It stays connected for as long as somebody has the link.
+    /// Continues as the worker with this identity. It stays connected until all links are dropped.
     pub fn resume(self, identity: WorkerIdentity) -> Link {
         let (client, link) = LinkClient::new(ClientOptions {
             identity,
-            keep: self.keep,
-            wanted: self.wanted,
-            held: WorkerState::default(),
+            identity_store: self.identity_store,
+            instances: self.instances,
+            held: DeliveredState::default(),
             version: self.version,
             host: self.host,
             clock: Arc::new(SystemClock::default()),
-            seed: seed(),
+            seed: random_seed(),
         });
-        stay(client);
+        spawn(client);
         link
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "it ends by itself when nobody has the link any more")]
-fn stay(client: LinkClient) {
+#[expect(clippy::disallowed_methods, reason = "it ends by itself when all links are dropped")]
+fn spawn(client: LinkClient) {
     tokio::spawn(async move {
-        let out = client.run().await;
-        tracing::warn!("link to the coordinator closed: {out}");
+        let stopped = client.run().await;
+        tracing::warn!("link to the coordinator closed: {stopped}");
     });
 }
 
-/// For jitter: without it all engines of a fleet would come back at once.
-#[expect(clippy::disallowed_methods, reason = "an engine's entry point: it has no chance to hand over")]
-fn seed() -> u64 {
+/// Spreads the reconnects of many engines.
+#[expect(clippy::disallowed_methods, reason = "an engine's entry point: it has no random numbers to pass on")]
+fn random_seed() -> u64 {
     let mut bytes = [0; 8];
-    // Where there is no chance, the clock is better than nothing.
+    // The clock is the fallback if the system has no random numbers.
     if SystemRandom::new().fill(&mut bytes).is_err() {
         return SystemClock::wall().as_millis();
     }

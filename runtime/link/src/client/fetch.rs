@@ -1,4 +1,4 @@
-//! Components on their way to the worker.
+//! Fetching components.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use bytes::Bytes;
 use deputy_core::Digest;
 use tokio::time::Instant;
 
-use super::Answer;
+use super::link::FetchReply;
 use crate::message::ComponentChunk;
 use crate::protocol_error::ProtocolError;
 
-/// A component did not come.
+/// A component could not be fetched.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
-    /// The coordinator's word.
+    /// The coordinator refused.
     #[error("{0}")]
     Refused(ProtocolError),
-    /// What came is something else.
+    /// The bytes do not have the requested digest.
     #[error("the coordinator sent data that is not the component {0}")]
     Digest(Digest),
-    /// It is larger than any component should be.
+    /// The component is too large.
     #[error("the component {0} is larger than 256 MiB, the limit for a component")]
     Size(Digest),
-    /// The coordinator is there, and nothing of it comes.
+    /// The coordinator is connected, and sends nothing of the component.
     #[error("the coordinator is connected but stopped sending the component {0}")]
     Stalled(Digest),
     /// The client has stopped.
@@ -32,88 +32,87 @@ pub enum FetchError {
     Stopped,
 }
 
-const LARGEST: u64 = 256 << 20;
+const MAX_COMPONENT: u64 = 256 << 20;
 
-/// How long a coordinator that is there may send nothing of what was asked for. Who waits for it can do nothing else
-/// meanwhile.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a connected coordinator may send nothing of a requested component. The receiver cannot run meanwhile.
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Those under way.
 pub(super) struct Fetches {
-    under_way: BTreeMap<Digest, Fetch>,
-    patience: Duration,
+    by_digest: BTreeMap<Digest, Fetch>,
+    chunk_timeout: Duration,
 }
 
 struct Fetch {
     bytes: Vec<u8>,
-    waiting: Vec<Answer>,
-    /// When it was asked for, or when something of it came last.
-    moved: Instant,
+    waiting: Vec<FetchReply>,
+    /// When it was requested, or when the last chunk arrived.
+    last_progress: Instant,
 }
 
 impl Default for Fetches {
     fn default() -> Self {
-        Self::new(PATIENCE)
+        Self::new(CHUNK_TIMEOUT)
     }
 }
 
 impl Fetches {
-    /// None yet.
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { under_way: BTreeMap::new(), patience }
+    pub(super) fn new(chunk_timeout: Duration) -> Self {
+        Self { by_digest: BTreeMap::new(), chunk_timeout }
     }
 
-    /// Somebody waits for it; whether it is to be asked for.
-    pub(super) fn add(&mut self, digest: Digest, answer: Answer, now: Instant) -> bool {
-        let fresh = || Fetch { bytes: Vec::new(), waiting: Vec::new(), moved: now };
-        let fetch = self.under_way.entry(digest).or_insert_with(fresh);
-        fetch.waiting.push(answer);
+    /// Adds a request. Returns whether it is the first for this component, and must be sent.
+    pub(super) fn add(&mut self, digest: Digest, reply: FetchReply, now: Instant) -> bool {
+        let fetch = self.by_digest.entry(digest).or_insert_with(|| Fetch {
+            bytes: Vec::new(),
+            waiting: Vec::new(),
+            last_progress: now,
+        });
+        fetch.waiting.push(reply);
         fetch.waiting.len() == 1
     }
 
-    /// On a new connection all begins anew: what is to be asked for.
+    /// Starts all fetches again on a new connection. Returns what to request.
     pub(super) fn restart(&mut self, now: Instant) -> Vec<Digest> {
-        for fetch in self.under_way.values_mut() {
+        for fetch in self.by_digest.values_mut() {
             fetch.bytes.clear();
-            fetch.moved = now;
+            fetch.last_progress = now;
         }
-        self.under_way.keys().copied().collect()
+        self.by_digest.keys().copied().collect()
     }
 
-    /// When the next one is given up, if nothing comes of it.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.under_way.values().map(|fetch| fetch.moved + self.patience).min()
+    /// When the next fetch expires.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.by_digest.values().map(|fetch| fetch.last_progress + self.chunk_timeout).min()
     }
 
-    /// Gives up those of which nothing came for too long.
+    /// Ends fetches without progress.
     pub(super) fn expire(&mut self, now: Instant) {
-        let stalled = self.under_way.iter().filter(|(_, fetch)| now >= fetch.moved + self.patience);
+        let stalled = self.by_digest.iter().filter(|(_, fetch)| now >= fetch.last_progress + self.chunk_timeout);
         let stalled: Vec<Digest> = stalled.map(|(digest, _)| *digest).collect();
         stalled.into_iter().for_each(|digest| self.end(digest, &Err(FetchError::Stalled(digest))));
     }
 
-    /// A piece has come.
-    pub(super) fn piece(&mut self, piece: &ComponentChunk, now: Instant) {
-        let Ok(wanted) = <[u8; 32]>::try_from(piece.digest.as_slice()).map(Digest::new) else { return };
-        let Some(fetch) = self.under_way.get_mut(&wanted) else { return };
-        // Nothing is not a piece.
-        if !piece.bytes.is_empty() {
-            fetch.moved = now;
+    pub(super) fn add_chunk(&mut self, chunk: &ComponentChunk, now: Instant) {
+        let Ok(wanted) = <[u8; 32]>::try_from(chunk.digest.as_slice()).map(Digest::new) else { return };
+        let Some(fetch) = self.by_digest.get_mut(&wanted) else { return };
+        // An empty chunk is no progress.
+        if !chunk.bytes.is_empty() {
+            fetch.last_progress = now;
         }
-        fetch.bytes.extend_from_slice(&piece.bytes);
+        fetch.bytes.extend_from_slice(&chunk.bytes);
         let length = fetch.bytes.len() as u64;
-        if length > piece.size || piece.size > LARGEST {
+        if length > chunk.size || chunk.size > MAX_COMPONENT {
             self.end(wanted, &Err(FetchError::Size(wanted)));
-        } else if length == piece.size {
+        } else if length == chunk.size {
             let bytes = Bytes::from(std::mem::take(&mut fetch.bytes));
             let same = digest(&SHA256, &bytes).as_ref() == wanted.as_bytes();
             self.end(wanted, &if same { Ok(bytes) } else { Err(FetchError::Digest(wanted)) });
         }
     }
 
-    /// The coordinator said no; whether that was to one of these.
-    pub(super) fn refused(&mut self, refusal: &ProtocolError) -> bool {
-        let wanted = refusal.subject.parse().ok().filter(|digest| self.under_way.contains_key(digest));
+    /// Ends the fetch that was refused. Returns whether the refusal was about a fetch.
+    pub(super) fn refuse(&mut self, refusal: &ProtocolError) -> bool {
+        let wanted = refusal.subject.parse().ok().filter(|digest| self.by_digest.contains_key(digest));
         if let Some(digest) = wanted {
             self.end(digest, &Err(FetchError::Refused(refusal.clone())));
         }
@@ -121,9 +120,11 @@ impl Fetches {
     }
 
     fn end(&mut self, digest: Digest, result: &Result<Bytes, FetchError>) {
-        let waiting = self.under_way.remove(&digest).map(|fetch| fetch.waiting).unwrap_or_default();
-        // Who asked may have gone.
-        waiting.into_iter().for_each(|answer| drop(answer.send(result.clone())));
+        let waiting = self.by_digest.remove(&digest).map(|fetch| fetch.waiting).unwrap_or_default();
+        for reply in waiting {
+            // The requester may have stopped waiting.
+            reply.send(result.clone()).ok();
+        }
     }
 }
 
@@ -142,43 +143,45 @@ mod tests {
         Digest::new(hash)
     }
 
-    fn piece(bytes: &[u8]) -> ComponentChunk {
+    fn chunk(bytes: &[u8]) -> ComponentChunk {
         ComponentChunk { digest: wanted().as_bytes().to_vec(), size: COMPONENT.len() as u64, bytes: bytes.to_vec() }
     }
 
     #[test]
-    fn a_component_is_given_up_when_nothing_of_it_came_for_a_minute_and_pieces_of_nothing_are_nothing() {
-        let (begun, mut fetches) = (timer_now(), Fetches::default());
-        let at = |secs| begun + Duration::from_secs(secs);
-        let (answer, mut answered) = oneshot::channel();
-        assert_eq!(fetches.due(), None);
-        assert!(fetches.add(wanted(), answer, begun));
-        assert_eq!(fetches.due(), Some(at(60)));
+    fn fetch_expires_after_a_minute_without_progress() {
+        let start = timer_now();
+        let mut fetches = Fetches::default();
+        let at = |secs| start + Duration::from_secs(secs);
+        let (reply, mut result) = oneshot::channel();
+        assert_eq!(fetches.deadline(), None);
+        assert!(fetches.add(wanted(), reply, start));
+        assert_eq!(fetches.deadline(), Some(at(60)));
         fetches.expire(at(59));
-        fetches.piece(&piece(b"comp"), at(59));
-        fetches.piece(&piece(b""), at(100));
-        assert_eq!(fetches.due(), Some(at(119)));
+        fetches.add_chunk(&chunk(b"comp"), at(59));
+        fetches.add_chunk(&chunk(b""), at(100));
+        assert_eq!(fetches.deadline(), Some(at(119)));
         fetches.expire(at(118));
-        assert!(answered.try_recv().is_err());
+        assert!(result.try_recv().is_err());
         fetches.expire(at(119));
-        assert!(matches!(answered.try_recv().unwrap(), Err(FetchError::Stalled(stalled)) if stalled == wanted()));
-        assert_eq!(fetches.due(), None);
-        // It can be asked for again.
-        let (answer, mut answered) = oneshot::channel();
-        assert!(fetches.add(wanted(), answer, at(200)));
-        fetches.piece(&piece(COMPONENT), at(201));
-        assert_eq!(answered.try_recv().unwrap().unwrap(), COMPONENT);
+        assert!(matches!(result.try_recv().unwrap(), Err(FetchError::Stalled(stalled)) if stalled == wanted()));
+        assert_eq!(fetches.deadline(), None);
+        // It can be requested again.
+        let (reply, mut result) = oneshot::channel();
+        assert!(fetches.add(wanted(), reply, at(200)));
+        fetches.add_chunk(&chunk(COMPONENT), at(201));
+        assert_eq!(result.try_recv().unwrap().unwrap(), COMPONENT);
     }
 
     #[test]
-    fn the_time_without_a_coordinator_does_not_count() {
-        let (begun, mut fetches) = (timer_now(), Fetches::default());
-        let (answer, mut answered) = oneshot::channel();
-        assert!(fetches.add(wanted(), answer, begun));
-        let later = begun + Duration::from_secs(3600);
+    fn fetch_timeout_starts_again_on_a_new_connection() {
+        let start = timer_now();
+        let mut fetches = Fetches::default();
+        let (reply, mut result) = oneshot::channel();
+        assert!(fetches.add(wanted(), reply, start));
+        let later = start + Duration::from_secs(3600);
         assert_eq!(fetches.restart(later), [wanted()]);
         fetches.expire(later);
-        assert!(answered.try_recv().is_err());
-        assert_eq!(fetches.due(), Some(later + Duration::from_secs(60)));
+        assert!(result.try_recv().is_err());
+        assert_eq!(fetches.deadline(), Some(later + Duration::from_secs(60)));
     }
 }

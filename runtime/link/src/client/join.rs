@@ -1,6 +1,5 @@
-//! From a join string to an identity.
+//! Enrolling with a join string.
 
-use std::io;
 use std::time::Duration;
 
 use deputy_core::{Span, in_one_line};
@@ -11,86 +10,86 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{CONNECTING, ConnectionLost, dial};
-use crate::certificate;
-use crate::frame::{FROM_STRANGER, Frames, encode};
+use super::connection_lost::ConnectionLost;
+use super::dial::{CONNECT_TIMEOUT, dial, tls_error};
+use crate::frame::{Frames, MAX_UNAUTHENTICATED_FRAME, encode};
 use crate::identity::{IdentityError, WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
 use crate::message::{ClientMessage, ClientMessageKind, Join, ServerMessage, ServerMessageKind};
 use crate::protocol_error::ProtocolError;
 use deputy_support::pause;
 
-/// The delay between two attempts to join, at first and at most.
-const FIRST_RETRY: Span = Span::millis(200);
-const LAST_RETRY: Span = Span::secs(10);
+/// The bounds of the delay between two attempts to join.
+const MIN_DELAY: Span = Span::millis(200);
+const MAX_DELAY: Span = Span::secs(10);
 
-/// A worker could not join.
+/// A worker could not enrol.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinFailure {
-    /// Try again: the coordinator is away. A token is not spent by this.
+    /// The coordinator is not reachable. Retry: the token is not spent.
     #[error("cannot reach the coordinator at {0}: {1}")]
-    Away(String, String),
-    /// Try again: one of the two clocks is wrong.
-    #[error("cannot join the coordinator at {0} by the clock of this machine, {1}: compare the clocks of both")]
+    Unreachable(String, String),
+    /// One of the two clocks is wrong. Retry.
+    #[error("cannot join the coordinator at {0}: by the clock of this machine, {1}; compare the clocks of both")]
     Clock(String, &'static str),
-    /// Somebody else answers there.
+    /// The server has another authority.
     #[error(
-        "who answers at {0} is not the coordinator of this join string: its certificate authority is another; ask for a \
-         new string (`deputy token create`), and compare the address"
+        "the server at {0} is not the coordinator of this join string: it has another certificate authority; check the \
+         address, or create a new join string with `deputy token create`"
     )]
-    Stranger(String),
-    /// The coordinator's word.
+    WrongAuthority(String),
+    /// The coordinator refuses.
     #[error("{0}")]
     Refused(ProtocolError),
-    /// What came back makes no sense, or no key can be made.
+    /// The answer is invalid, or no key can be created.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
 
 impl JoinFailure {
-    /// Whether it may be different the next time.
+    /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Away(..) | Self::Clock(..) => true,
+            Self::Unreachable(..) | Self::Clock(..) => true,
             Self::Refused(refusal) => !refusal.code.is_final(),
-            Self::Stranger(_) | Self::Identity(_) => false,
+            Self::WrongAuthority(_) | Self::Identity(_) => false,
         }
     }
 }
 
-/// Becomes a worker. The key is to be written down before: who is interrupted and asks again with the same key gets the
-/// same answer, and no second use of the token is spent.
+/// Enrols with a join string. Save the key first: a repetition with the same key gets the same answer and spends no second
+/// use of the token.
 ///
 /// # Errors
-/// If the coordinator is away, or is another one, or says no.
+/// If the coordinator is not reachable, is another one, or refuses.
 pub async fn join(string: &JoinString, key: WorkerKey) -> Result<WorkerIdentity, JoinFailure> {
-    let tls = certificate::stranger(string.authority).map_err(IdentityError::from)?;
+    let config = crate::tls::unauthenticated_client(string.authority).map_err(IdentityError::from)?;
     let address = &string.address;
-    let stream = dial(address, TlsConnector::from(tls)).await;
-    let mut stream = stream.map_err(|lost| failed(address, &lost))?;
+    let mut stream = dial(address, TlsConnector::from(config)).await.map_err(|lost| failure(address, &lost))?;
     let join = Join {
         token: string.token.as_bytes().to_vec(),
         secret: string.secret.expose().to_vec(),
         request: key.request()?,
     };
-    let mut up = ClientMessage::from(ClientMessageKind::Join(join));
-    let frame = encode(&up);
-    if let Some(ClientMessageKind::Join(join)) = &mut up.kind {
+    let mut message = ClientMessage::from(ClientMessageKind::Join(join));
+    let frame = encode(&message);
+    if let Some(ClientMessageKind::Join(join)) = &mut message.kind {
         zeroize::Zeroize::zeroize(&mut join.secret);
     }
-    let asking = async {
+    let exchange = async {
         stream.write_all(&frame).await?;
         stream.flush().await?;
-        Ok::<_, ConnectionLost>(Frames::default().next::<ServerMessage>(&mut stream, FROM_STRANGER).await?)
+        Ok::<_, ConnectionLost>(Frames::default().next::<ServerMessage>(&mut stream, MAX_UNAUTHENTICATED_FRAME).await?)
     };
-    let answer = timeout(CONNECTING, asking).await.unwrap_or_else(|_| Err(ConnectionLost::Timeout(address.clone())));
-    match answer.map_err(|lost| failed(address, &lost))?.and_then(|down| down.kind) {
+    let answer =
+        timeout(CONNECT_TIMEOUT, exchange).await.unwrap_or_else(|_| Err(ConnectionLost::Timeout(address.clone())));
+    match answer.map_err(|lost| failure(address, &lost))?.and_then(|message| message.kind) {
         Some(ServerMessageKind::Certified(certified)) => {
-            joined(string, WorkerIdentity::new(certified, key, address.clone())?)
+            checked(string, WorkerIdentity::new(certified, key, address.clone())?)
         }
-        Some(ServerMessageKind::Refusal(refused)) => Err(JoinFailure::Refused(refused.into())),
-        Some(_) => Err(IdentityError::Certified.into()),
-        None => Err(JoinFailure::Away(address.clone(), "it closed the connection".to_owned())),
+        Some(ServerMessageKind::Refusal(refusal)) => Err(JoinFailure::Refused(refusal.into())),
+        Some(_) => Err(IdentityError::Mismatch.into()),
+        None => Err(JoinFailure::Unreachable(address.clone(), "it closed the connection".to_owned())),
     }
 }
 
@@ -109,7 +108,7 @@ pub async fn join_until(
     seed: u64,
     on_retry: impl Fn(&JoinFailure),
 ) -> Result<WorkerIdentity, JoinFailure> {
-    let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+    let mut backoff = Backoff::new(MIN_DELAY, MAX_DELAY);
     let mut rng = Rng::with_seed(seed);
     let mut last = None;
     let attempts = async {
@@ -128,15 +127,16 @@ pub async fn join_until(
     match timeout(limit, attempts).await {
         Ok(result) => result,
         Err(_) => {
-            Err(last.unwrap_or_else(|| JoinFailure::Away(string.address.clone(), "it does not answer".to_owned())))
+            Err(last
+                .unwrap_or_else(|| JoinFailure::Unreachable(string.address.clone(), "it does not answer".to_owned())))
         }
     }
 }
 
-/// An identity with which the worker can come back.
-fn joined(string: &JoinString, identity: WorkerIdentity) -> Result<WorkerIdentity, JoinFailure> {
-    if !identity.knows(string.authority) {
-        return Err(IdentityError::Certified.into());
+/// Returns the identity if the worker can reconnect with it.
+fn checked(string: &JoinString, identity: WorkerIdentity) -> Result<WorkerIdentity, JoinFailure> {
+    if !identity.trusts_authority(string.authority) {
+        return Err(IdentityError::Mismatch.into());
     }
     if identity.begins().as_secs() > UnixTime::now().as_secs() {
         return Err(JoinFailure::Clock(string.address.clone(), "the worker's certificate is not valid yet"));
@@ -144,13 +144,14 @@ fn joined(string: &JoinString, identity: WorkerIdentity) -> Result<WorkerIdentit
     Ok(identity)
 }
 
-fn failed(address: &str, lost: &ConnectionLost) -> JoinFailure {
-    let tls = |error: &io::Error| error.get_ref().is_some_and(|error| error.is::<rustls::Error>());
+fn failure(address: &str, lost: &ConnectionLost) -> JoinFailure {
     match lost {
         ConnectionLost::Clock(_) => {
             JoinFailure::Clock(address.to_owned(), "the coordinator's certificate is not valid")
         }
-        ConnectionLost::Connect(_, error) if tls(error) => JoinFailure::Stranger(address.to_owned()),
-        lost => JoinFailure::Away(address.to_owned(), in_one_line(lost)),
+        ConnectionLost::Connect(_, error) if tls_error(error).is_some() => {
+            JoinFailure::WrongAuthority(address.to_owned())
+        }
+        lost => JoinFailure::Unreachable(address.to_owned(), in_one_line(lost)),
     }
 }

@@ -1,36 +1,33 @@
-//! Connections of which nobody knows yet who they are: so many over all, and half as many from one origin, so that who
-//! comes from one place keeps nobody else out. Those of workers are counted apart.
+//! Connections that have not authenticated yet.
 //!
-//! Handshakes are costly, so that fewer go on at once, shared in the same way; the others wait. An origin is an IPv4
-//! address, or the half of an IPv6 address that names a network: whoever has one has all addresses in it.
+//! Their number is bounded, and one origin may have half of it, so that no origin keeps all others out. Workers' connections
+//! are counted apart. Handshakes are expensive, so fewer run at once, shared in the same way; the others queue.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// All of them.
 pub(super) struct PendingConnections {
-    most: usize,
-    places: Arc<Semaphore>,
-    places_each: usize,
-    present: Mutex<Present>,
+    limit: usize,
+    handshakes: Arc<Semaphore>,
+    handshakes_per_origin: usize,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Default)]
-struct Present {
+struct OpenConnections {
     count: usize,
-    by: HashMap<Origin, Own>,
+    by_origin: HashMap<Origin, OriginConnections>,
 }
 
-/// Of one origin.
-struct Own {
+struct OriginConnections {
     count: usize,
-    places: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
 }
 
-/// Where a connection comes from: whoever has one IPv6 address has all of its network.
+/// Where a connection comes from. The owner of one IPv6 address has all addresses of its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// An IPv4 address.
@@ -39,84 +36,83 @@ pub enum Origin {
     Network([u16; 4]),
 }
 
-/// One, until it is dropped.
+/// A pending connection, until it is dropped.
 pub(super) struct PendingConnection {
-    visitors: Arc<PendingConnections>,
-    places: Arc<Semaphore>,
+    all: Arc<PendingConnections>,
+    origin_handshakes: Arc<Semaphore>,
     origin: Origin,
     from: SocketAddr,
 }
 
-/// A place for a handshake, until it is dropped.
+/// A permit for a handshake, until it is dropped.
 pub(super) struct HandshakeSlot {
-    _own: Option<OwnedSemaphorePermit>,
-    _all: Option<OwnedSemaphorePermit>,
+    _of_origin: Option<OwnedSemaphorePermit>,
+    _of_all: Option<OwnedSemaphorePermit>,
 }
 
 impl PendingConnections {
-    /// So many, of whom so many may shake hands at once.
-    pub(super) fn new(most: usize, places: usize) -> Arc<Self> {
+    pub(super) fn new(limit: usize, handshakes: usize) -> Arc<Self> {
         Arc::new(Self {
-            most,
-            places: Arc::new(Semaphore::new(places)),
-            places_each: (places / 2).max(1),
-            present: Mutex::default(),
+            limit,
+            handshakes: Arc::new(Semaphore::new(handshakes)),
+            handshakes_per_origin: (handshakes / 2).max(1),
+            open: Mutex::default(),
         })
     }
 
-    /// Somebody comes; nothing if there are too many, over all or from there.
+    /// Registers a connection. `None` if there are too many, in all or from its origin.
     pub(super) fn enter(self: &Arc<Self>, from: SocketAddr) -> Option<PendingConnection> {
-        let (origin, each) = (Origin::of(from.ip()), (self.most / 2).max(1));
-        let mut present = self.lock();
-        if present.count >= self.most {
+        let origin = Origin::of(from.ip());
+        let mut open = self.lock();
+        if open.count >= self.limit {
             return None;
         }
-        let places = || Own { count: 0, places: Arc::new(Semaphore::new(self.places_each)) };
-        let own = present.by.entry(origin).or_insert_with(places);
-        if own.count >= each {
+        let of_origin = open.by_origin.entry(origin).or_insert_with(|| OriginConnections {
+            count: 0,
+            handshakes: Arc::new(Semaphore::new(self.handshakes_per_origin)),
+        });
+        if of_origin.count >= (self.limit / 2).max(1) {
             return None;
         }
-        own.count += 1;
-        let places = Arc::clone(&own.places);
-        present.count += 1;
-        Some(PendingConnection { visitors: Arc::clone(self), places, origin, from })
+        of_origin.count += 1;
+        let origin_handshakes = Arc::clone(&of_origin.handshakes);
+        open.count += 1;
+        Some(PendingConnection { all: Arc::clone(self), origin_handshakes, origin, from })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Present> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PendingConnection {
-    /// From where.
     pub(super) fn from(&self) -> SocketAddr {
         self.from
     }
 
-    /// Waits for a place to shake hands at.
-    pub(super) async fn place(&self) -> HandshakeSlot {
-        // In the way of nobody else while it waits for its own origin. Neither semaphore is ever closed.
-        let own = Arc::clone(&self.places).acquire_owned().await.ok();
-        let all = Arc::clone(&self.visitors.places).acquire_owned().await.ok();
-        HandshakeSlot { _own: own, _all: all }
+    /// Waits for its turn to do the handshake.
+    pub(super) async fn handshake_slot(&self) -> HandshakeSlot {
+        // Waits for its origin first, so that it blocks no other origin meanwhile. Neither semaphore is ever closed.
+        let of_origin = Arc::clone(&self.origin_handshakes).acquire_owned().await.ok();
+        let of_all = Arc::clone(&self.all.handshakes).acquire_owned().await.ok();
+        HandshakeSlot { _of_origin: of_origin, _of_all: of_all }
     }
 }
 
 impl Drop for PendingConnection {
     fn drop(&mut self) {
-        let mut present = self.visitors.lock();
-        present.count -= 1;
-        if let Some(own) = present.by.get_mut(&self.origin) {
-            own.count -= 1;
-            if own.count == 0 {
-                present.by.remove(&self.origin);
+        let mut open = self.all.lock();
+        open.count -= 1;
+        if let Some(of_origin) = open.by_origin.get_mut(&self.origin) {
+            of_origin.count -= 1;
+            if of_origin.count == 0 {
+                open.by_origin.remove(&self.origin);
             }
         }
     }
 }
 
 impl Origin {
-    /// Of an address.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::Address(address.octets()),
@@ -138,40 +134,40 @@ mod tests {
         SocketAddr::new(address.parse().unwrap(), 4000)
     }
 
-    async fn shakes(visitor: &PendingConnection) -> bool {
-        tokio::time::timeout(Duration::from_millis(20), visitor.place()).await.is_ok()
+    async fn gets_slot(connection: &PendingConnection) -> bool {
+        tokio::time::timeout(Duration::from_millis(20), connection.handshake_slot()).await.is_ok()
     }
 
     #[tokio::test]
-    async fn one_origin_has_half_of_the_places_for_handshakes_and_no_more() {
-        let visitors = PendingConnections::new(100, 8);
-        let stalled: Vec<_> = (0..4).map(|_| visitors.enter(from("127.0.0.1")).unwrap()).collect();
-        let mut places = Vec::new();
-        for visitor in &stalled {
-            places.push(visitor.place().await);
+    async fn pending_origin_gets_half_of_the_handshake_slots() {
+        let pending = PendingConnections::new(100, 8);
+        let stalled: Vec<_> = (0..4).map(|_| pending.enter(from("127.0.0.1")).unwrap()).collect();
+        let mut slots = Vec::new();
+        for connection in &stalled {
+            slots.push(connection.handshake_slot().await);
         }
-        let late = visitors.enter(from("127.0.0.1")).unwrap();
-        assert!(!shakes(&late).await);
+        let late = pending.enter(from("127.0.0.1")).unwrap();
+        assert!(!gets_slot(&late).await);
         for last in 2..10 {
-            assert!(shakes(&visitors.enter(from(&format!("127.0.0.{last}"))).unwrap()).await, "{last}");
+            assert!(gets_slot(&pending.enter(from(&format!("127.0.0.{last}"))).unwrap()).await, "{last}");
         }
-        drop(places.pop());
-        assert!(shakes(&late).await);
-        drop((places, stalled, late));
-        assert!(visitors.lock().by.is_empty(), "nothing is remembered of who has gone");
+        drop(slots.pop());
+        assert!(gets_slot(&late).await);
+        drop((slots, stalled, late));
+        assert!(pending.lock().by_origin.is_empty(), "an origin without connections is forgotten");
     }
 
     #[test]
-    fn one_origin_is_half_of_all_visitors_at_the_most() {
-        let visitors = PendingConnections::new(4, 8);
-        let mut crowd: Vec<_> = (0..2).map(|_| visitors.enter(from("10.0.0.1")).unwrap()).collect();
-        assert!(visitors.enter(from("10.0.0.1")).is_none());
-        assert!(visitors.enter(from("::ffff:10.0.0.1")).is_none(), "the same in another notation");
-        crowd.push(visitors.enter(from("2001:db8::1")).unwrap());
-        crowd.push(visitors.enter(from("2001:db8:0:0:ffff::2")).unwrap());
-        assert!(visitors.enter(from("10.0.0.2")).is_none(), "that is all");
+    fn pending_origin_gets_half_of_the_connections() {
+        let pending = PendingConnections::new(4, 8);
+        let mut crowd: Vec<_> = (0..2).map(|_| pending.enter(from("10.0.0.1")).unwrap()).collect();
+        assert!(pending.enter(from("10.0.0.1")).is_none());
+        assert!(pending.enter(from("::ffff:10.0.0.1")).is_none(), "the same address in another notation");
+        crowd.push(pending.enter(from("2001:db8::1")).unwrap());
+        crowd.push(pending.enter(from("2001:db8:0:0:ffff::2")).unwrap());
+        assert!(pending.enter(from("10.0.0.2")).is_none(), "the limit of all origins");
         crowd.remove(0);
-        assert!(visitors.enter(from("2001:db8::3")).is_none(), "one network is one origin");
-        assert!(visitors.enter(from("10.0.0.2")).is_some());
+        assert!(pending.enter(from("2001:db8::3")).is_none(), "one network is one origin");
+        assert!(pending.enter(from("10.0.0.2")).is_some());
     }
 }

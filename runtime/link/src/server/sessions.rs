@@ -1,112 +1,116 @@
-//! Who is there, and what each has applied.
+//! The connected workers, and what each has applied.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use deputy_core::time::Clock;
 use deputy_core::{GroupName, InstanceName, LeaseVersion, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::delivered_state::DeliveryReport;
 use crate::name::WorkerId;
 use crate::protocol_error::{ErrorCode, ProtocolError};
-use crate::worker_state::DeliveryReport;
-use deputy_core::time::Clock;
 
-/// All workers that were there since the coordinator started.
+/// Characters of a reported failure that are kept.
+const MAX_FAILURE: usize = 500;
+
+/// Characters of a worker's version or machine name that are kept.
+const MAX_CLIENT_INFO: usize = 100;
+
+/// All workers that connected since the coordinator started.
 pub struct Sessions {
-    present: Mutex<BTreeMap<WorkerId, Arc<WorkerSession>>>,
+    by_worker: Mutex<BTreeMap<WorkerId, Arc<WorkerSession>>>,
     connected: AtomicUsize,
-    cuts: AtomicU64,
+    disconnects: AtomicU64,
     clock: Arc<dyn Clock>,
     observer: Option<ReportObserver>,
 }
 
-/// Is told of each report that says something new. It is called in the worker's task: it must not wait.
+/// Called with each report that differs from the one before. It runs in the session's task, and must not block.
 pub type ReportObserver = Box<dyn Fn(&WorkerSession, &DeliveryReport) + Send + Sync>;
 
-/// A worker that is there, or was.
+/// The present or last session of a worker.
 pub struct WorkerSession {
-    /// Which.
     pub worker: WorkerId,
-    /// Of which group.
     pub group: GroupName,
-    /// From where.
     pub address: SocketAddr,
-    /// When it came.
     pub since: Timestamp,
-    seen: AtomicU64,
-    said: Mutex<Said>,
-    cut: Mutex<Option<oneshot::Sender<Disconnect>>>,
+    last_message: AtomicU64,
+    reported: Mutex<Reported>,
+    disconnect: Mutex<Option<oneshot::Sender<Disconnect>>>,
 }
 
-/// Why a connection is ended.
+/// Why the coordinator ends a connection.
 #[derive(Debug)]
 pub(super) enum Disconnect {
-    /// The coordinator stops.
-    Goodbye,
-    /// The worker is no longer let in, or is here twice.
+    /// The coordinator shuts down.
+    Shutdown,
+    /// The worker is no longer enrolled, or has opened another connection.
     Refused(ProtocolError),
 }
 
 #[derive(Default)]
-struct Said {
+struct Reported {
     version: String,
     host: String,
     applied: BTreeMap<InstanceName, (LeaseVersion, Result<(), String>)>,
     left: Option<Timestamp>,
 }
 
-/// The longest reason of a failure that is kept.
-const REASON: usize = 500;
-
 impl Sessions {
-    /// Nobody yet.
     pub fn new(clock: Arc<dyn Clock>, observer: Option<ReportObserver>) -> Self {
-        let (connected, cuts) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { present: Mutex::default(), connected, cuts, clock, observer }
+        Self {
+            by_worker: Mutex::default(),
+            connected: AtomicUsize::new(0),
+            disconnects: AtomicU64::new(0),
+            clock,
+            observer,
+        }
     }
 
-    /// Everybody, in the order of their ids.
+    /// The sessions in the order of their worker ids.
     pub fn all(&self) -> Vec<Arc<WorkerSession>> {
         self.lock().values().cloned().collect()
     }
 
-    /// How many are connected now.
+    /// The number of connected workers.
     pub fn connected(&self) -> usize {
         self.connected.load(Ordering::Relaxed)
     }
 
-    /// Cuts a worker off, if it is there.
-    pub fn cut(&self, worker: WorkerId, refusal: ProtocolError) {
-        let present = self.lock();
-        self.cuts.fetch_add(1, Ordering::Relaxed);
-        if let Some(present) = present.get(&worker) {
-            present.end(Disconnect::Refused(refusal));
+    /// Disconnects a worker if it is connected.
+    pub fn disconnect(&self, worker: WorkerId, refusal: ProtocolError) {
+        let sessions = self.lock();
+        self.disconnects.fetch_add(1, Ordering::Relaxed);
+        if let Some(session) = sessions.get(&worker) {
+            session.end(Disconnect::Refused(refusal));
         }
     }
 
-    /// Strikes out somebody who is not to be listed any more.
+    /// Removes a worker from the list.
     pub fn forget(&self, worker: WorkerId) {
         self.lock().remove(&worker);
     }
 
     /// Ends all connections.
-    pub(super) fn dismiss(&self) {
-        self.lock().values().for_each(|present| present.end(Disconnect::Goodbye));
+    pub(super) fn shut_down(&self) {
+        self.lock().values().for_each(|session| session.end(Disconnect::Shutdown));
     }
 
-    /// How often somebody was cut off. Who was let in and is not here yet can't be: it has to ask again if this changed.
-    pub(super) fn cuts(&self) -> u64 {
+    /// The number of forced disconnects. A worker that is admitted but not registered yet cannot be disconnected, so it
+    /// must be admitted again if this changed.
+    pub(super) fn disconnects(&self) -> u64 {
         let _order = self.lock();
-        self.cuts.load(Ordering::Relaxed)
+        self.disconnects.load(Ordering::Relaxed)
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now().wall
     }
 
-    /// A worker has come. An older connection of it, which may not have noticed its own end, is cut off.
+    /// Registers a session. Ends an older one of the same worker, which may not have noticed that its connection is gone.
     pub(super) fn enter(
         &self,
         worker: WorkerId,
@@ -114,94 +118,99 @@ impl Sessions {
         address: SocketAddr,
     ) -> (Arc<WorkerSession>, oneshot::Receiver<Disconnect>) {
         let now = self.now();
-        let (cut, cuts) = oneshot::channel();
-        let present = Arc::new(WorkerSession {
+        let (disconnect, disconnected) = oneshot::channel();
+        let session = Arc::new(WorkerSession {
             worker,
             group,
             address,
             since: now,
-            seen: AtomicU64::new(now.as_millis()),
-            said: Mutex::default(),
-            cut: Mutex::new(Some(cut)),
+            last_message: AtomicU64::new(now.as_millis()),
+            reported: Mutex::default(),
+            disconnect: Mutex::new(Some(disconnect)),
         });
-        let before = self.lock().insert(worker, Arc::clone(&present));
+        let before = self.lock().insert(worker, Arc::clone(&session));
         if let Some(before) = before {
-            let message = format!("another connection of this worker came from {address}");
+            let message = format!("another connection of this worker was opened from {address}");
             before.end(Disconnect::Refused(ProtocolError::new(ErrorCode::Replaced, message)));
         }
         self.connected.fetch_add(1, Ordering::Relaxed);
-        (present, cuts)
+        (session, disconnected)
     }
 
-    pub(super) fn heard(&self, present: &WorkerSession) {
-        present.seen.store(self.now().as_millis(), Ordering::Relaxed);
+    pub(super) fn record_message(&self, session: &WorkerSession) {
+        session.last_message.store(self.now().as_millis(), Ordering::Relaxed);
     }
 
-    pub(super) fn left(&self, present: &WorkerSession) {
-        present.said().left = Some(self.now());
+    pub(super) fn leave(&self, session: &WorkerSession) {
+        session.reported().left = Some(self.now());
         self.connected.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn report(&self, present: &WorkerSession, mut report: DeliveryReport) {
+    pub(super) fn report(&self, session: &WorkerSession, mut report: DeliveryReport) {
         if let Err(reason) = &mut report.result {
-            *reason = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
+            *reason = reason.chars().filter(|c| !c.is_control()).take(MAX_FAILURE).collect();
         }
-        let same = {
-            let said = present.said();
-            said.applied
-                .get(&report.instance)
-                .is_some_and(|(stamp, result)| *stamp == report.stamp && *result == report.result)
-        };
-        if same {
+        let is_known = session
+            .reported()
+            .applied
+            .get(&report.instance)
+            .is_some_and(|(stamp, result)| *stamp == report.stamp && *result == report.result);
+        if is_known {
             return;
         }
         if let Some(observer) = &self.observer {
-            observer(present, &report);
+            observer(session, &report);
         }
-        present.said().applied.insert(report.instance, (report.stamp, report.result));
+        session.reported().applied.insert(report.instance, (report.stamp, report.result));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<WorkerId, Arc<WorkerSession>>> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<WorkerId, Arc<WorkerSession>>> {
+        self.by_worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl WorkerSession {
-    /// When it gave its last sign of life.
-    pub fn seen(&self) -> Timestamp {
-        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
+    /// When its last message arrived.
+    pub fn last_message(&self) -> Timestamp {
+        Timestamp::from_millis(self.last_message.load(Ordering::Relaxed))
     }
 
-    /// When it left; nothing if it is there.
+    /// When its connection ended; `None` while it is connected.
     pub fn left(&self) -> Option<Timestamp> {
-        self.said().left
+        self.reported().left
     }
 
-    /// Its version and the name of its machine, as it says.
-    pub fn about(&self) -> (String, String) {
-        let said = self.said();
-        (said.version.clone(), said.host.clone())
+    /// The version and the name of the machine that the worker sent.
+    pub fn client_info(&self) -> (String, String) {
+        let reported = self.reported();
+        (reported.version.clone(), reported.host.clone())
     }
 
-    /// What it says of each instance.
+    /// The newest report for each instance.
     pub fn applied(&self) -> BTreeMap<InstanceName, (LeaseVersion, Result<(), String>)> {
-        self.said().applied.clone()
+        self.reported().applied.clone()
     }
 
-    pub(super) fn introduce(&self, version: &str, host: &str) {
-        let plain = |text: &str| text.chars().filter(char::is_ascii_graphic).take(100).collect();
-        let mut said = self.said();
-        (said.version, said.host) = (plain(version), plain(host));
+    pub(super) fn set_client_info(&self, version: &str, host: &str) {
+        let mut reported = self.reported();
+        reported.version = printable(version);
+        reported.host = printable(host);
     }
 
-    /// Does nothing to one that is being ended already.
-    fn end(&self, cut: Disconnect) {
-        let sender = self.cut.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Who has gone need not be told.
-        drop(sender.map(|sender| sender.send(cut)));
+    /// Ends the session, unless it is ending already.
+    fn end(&self, disconnect: Disconnect) {
+        let sender = self.disconnect.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // The session may have ended by itself.
+            sender.send(disconnect).ok();
+        }
     }
 
-    fn said(&self) -> std::sync::MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reported(&self) -> MutexGuard<'_, Reported> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(MAX_CLIENT_INFO).collect()
 }

@@ -2,19 +2,23 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use deputy_core::{Digest, GroupName, InstanceName};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::client::{ClientStopped, LinkPhase};
-use crate::testing::{LIVES, Nowhere, client, clock, identity, now};
-use crate::{Authority, ErrorCode};
+use crate::message::Certified;
+use crate::testing::{LIVES, NoIdentityStore, client, clock, identity, now};
+use crate::{Authority, ErrorCode, PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId};
 use deputy_support::timer_now;
 
-/// Lets everybody in. Whoever comes first is removed by an operator at the moment that this is said.
-struct Hesitant {
-    roster: Arc<Sessions>,
-    asked: AtomicUsize,
+/// Admits every worker, and removes the first one right after.
+struct RemovingHandler {
+    sessions: Arc<Sessions>,
+    admissions: AtomicUsize,
     faults: Mutex<Vec<String>>,
 }
 
@@ -23,7 +27,7 @@ fn removed() -> ProtocolError {
 }
 
 #[async_trait]
-impl LinkHandler for Hesitant {
+impl LinkHandler for RemovingHandler {
     async fn join(&self, _: SocketAddr, _: TokenId, _: TokenSecret, _: Vec<u8>) -> Result<Certified, ProtocolError> {
         Err(removed())
     }
@@ -33,11 +37,11 @@ impl LinkHandler for Hesitant {
     }
 
     async fn admit(&self, _: SocketAddr, peer: PeerCertificate) -> Result<GroupName, ProtocolError> {
-        if self.asked.fetch_add(1, Ordering::Relaxed) > 0 {
+        if self.admissions.fetch_add(1, Ordering::Relaxed) > 0 {
             return Err(removed());
         }
-        // It has been let in, and is not there yet.
-        self.roster.cut(peer.worker, removed());
+        // The worker is admitted, and not registered yet.
+        self.sessions.disconnect(peer.worker, removed());
         Ok("analytics".parse().unwrap())
     }
 
@@ -60,81 +64,70 @@ impl LinkHandler for Hesitant {
     }
 }
 
-struct Site {
+struct TestServer {
     authority: Authority,
-    desk: Arc<Hesitant>,
+    handler: Arc<RemovingHandler>,
     address: SocketAddr,
     _stop: watch::Sender<bool>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
-fn serve(limits: ServerLimits) -> Site {
-    let authority = Authority::found(now(), LIVES).unwrap();
+fn start(limits: ServerLimits) -> TestServer {
+    let authority = Authority::generate(now(), LIVES).unwrap();
     let tls = Arc::new(ServerTls::new(now(), &authority, clock()).unwrap());
-    let roster = Arc::new(Sessions::new(clock(), None));
-    let (asked, faults) = (AtomicUsize::new(0), Mutex::default());
-    let desk = Arc::new(Hesitant { roster: Arc::clone(&roster), asked, faults });
+    let sessions = Arc::new(Sessions::new(clock(), None));
+    let handler = Arc::new(RemovingHandler {
+        sessions: Arc::clone(&sessions),
+        admissions: AtomicUsize::new(0),
+        faults: Mutex::default(),
+    });
     let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
-    let server = LinkServer::bind(anywhere, Arc::clone(&desk) as _, Arc::default(), roster, tls, limits).unwrap();
+    let server = LinkServer::bind(anywhere, Arc::clone(&handler) as _, Arc::default(), sessions, tls, limits).unwrap();
     let address = server.address().unwrap();
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(server.run(stopped));
-    Site { authority, desk, address, _stop: stop }
+    TestServer { authority, handler, address, _stop: stop }
 }
 
-impl Site {
-    #[expect(clippy::disallowed_methods, reason = "a stranger connects as it likes")]
-    async fn stranger(&self) -> TcpStream {
+impl TestServer {
+    #[expect(clippy::disallowed_methods, reason = "an unauthenticated peer")]
+    async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 }
 
 #[tokio::test]
-async fn who_is_shut_out_between_being_let_in_and_being_there_does_not_stay() {
-    let site = serve(ServerLimits::default());
-    let (client, link) = client(identity(&site.authority, now(), site.address.to_string()), Arc::new(Nowhere));
+async fn session_ends_when_the_worker_is_removed_while_it_connects() {
+    let server = start(ServerLimits::default());
+    let (client, link) =
+        client(identity(&server.authority, now(), server.address.to_string()), Arc::new(NoIdentityStore));
     let out = client.run().await;
     assert!(matches!(out, ClientStopped::Refused(refusal) if refusal.code == ErrorCode::Removed));
-    assert!(link.held.borrow().deliveries.is_empty() && link.state.borrow().phase == LinkPhase::Out);
-    assert_eq!(site.desk.asked.load(Ordering::Relaxed), 2);
+    assert!(link.held.borrow().deliveries.is_empty() && link.state.borrow().phase == LinkPhase::Rejected);
+    assert_eq!(server.handler.admissions.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
-async fn who_says_nothing_takes_up_what_is_for_strangers_and_nothing_else() {
-    let limits = ServerLimits { visitors: 8, greeting: Span::secs(600), ..ServerLimits::default() };
-    let site = serve(limits);
-    let mut crowd = Vec::new();
+async fn server_bounds_pending_connections_of_one_origin() {
+    let limits = ServerLimits { pending_connections: 8, handshake_timeout: Span::secs(600), ..ServerLimits::default() };
+    let server = start(limits);
+    let mut connections = Vec::new();
     for _ in 0..4 {
-        crowd.push(site.stranger().await);
+        connections.push(server.connect().await);
     }
-    // One more from there is let go at once.
-    assert_eq!(site.stranger().await.read(&mut [0; 16]).await.unwrap_or(0), 0);
-    assert!(site.desk.faults.lock().unwrap()[0].contains("too many connections"));
-    drop(crowd);
+    // One more connection from the same origin is closed at once.
+    assert_eq!(server.connect().await.read(&mut [0; 16]).await.unwrap_or(0), 0);
+    assert!(server.handler.faults.lock().unwrap()[0].contains("too many connections"));
+    drop(connections);
 }
 
 #[tokio::test]
-async fn the_wait_for_a_handshake_is_part_of_its_time() {
-    let site = serve(ServerLimits { handshakes: 2, greeting: Span::secs(1), ..ServerLimits::default() });
-    let (mut first, mut second) = (site.stranger().await, site.stranger().await);
-    let begun = timer_now();
-    // The first one has the only place of its origin, so the other never gets to shake hands.
+async fn handshake_timeout_includes_queueing() {
+    let server = start(ServerLimits { handshakes: 2, handshake_timeout: Span::secs(1), ..ServerLimits::default() });
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    let started = timer_now();
+    // The first one has the only handshake slot of its origin, so the second never gets one.
     assert_eq!(second.read(&mut [0; 16]).await.unwrap_or(0), 0);
     assert_eq!(first.read(&mut [0; 16]).await.unwrap_or(0), 0);
-    assert!(timer_now() - begun < Duration::from_millis(1900), "both began at once");
-}
-
-#[test]
-fn there_is_room_for_as_many_as_there_are_files_and_files_are_left() {
-    let within = |files| {
-        let ServerLimits { workers, visitors, .. } = ServerLimits::default().within(files);
-        (workers, visitors)
-    };
-    assert_eq!(within(u64::MAX), (50_000, 32_000));
-    for files in [1024, 4096, 65_536] {
-        let (workers, visitors) = within(files);
-        assert!(workers > visitors && (workers + visitors + 255) as u64 <= files, "{workers} {visitors}");
-    }
-    assert_eq!(within(1024), (512, 256));
-    assert_eq!(within(100), (1, 1));
+    assert!(timer_now() - started < Duration::from_millis(1900), "both timeouts began at once");
 }

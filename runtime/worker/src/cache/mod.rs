@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::{InstanceName, LeaseVersion, SecretBytes, in_one_line};
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 use deputy_store::{
     ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreKeyError, StoreLock, Version, overwrite,
 };
@@ -112,11 +112,11 @@ impl StateDirLock {
 impl LeaseCache {
     /// What was held when it was last written. What can't be used is told and left out; what has expired is there, since
     /// it is the operator who says what becomes of it.
-    pub async fn restore(&mut self) -> WorkerState {
+    pub async fn restore(&mut self) -> DeliveredState {
         let index = match self.read(&self.index.clone(), record::decode_index).await {
             Ok(Some(index)) => index,
-            Ok(None) => return WorkerState::default(),
-            Err(()) => (WorkerState::default(), BTreeMap::new()),
+            Ok(None) => return DeliveredState::default(),
+            Err(()) => (DeliveredState::default(), BTreeMap::new()),
         };
         let (mut held, mut missing) = index;
         let keys = self.store.list(&KeyPrefix::Namespace(DELIVERY)).await.unwrap_or_else(|error| {
@@ -174,7 +174,11 @@ impl LeaseCache {
 
     /// Follows what is held, until nobody changes it any more, and gives it on to those who use it: all of it, once it is
     /// kept.
-    pub async fn follow(mut self, mut held: watch::Receiver<Arc<WorkerState>>, used: watch::Sender<Arc<WorkerState>>) {
+    pub async fn follow(
+        mut self,
+        mut held: watch::Receiver<Arc<DeliveredState>>,
+        used: watch::Sender<Arc<DeliveredState>>,
+    ) {
         loop {
             let newest = Arc::clone(&held.borrow_and_update());
             let kept = {
@@ -210,7 +214,7 @@ impl LeaseCache {
     ///
     /// # Errors
     /// If it can't be. What was not written is written with the next.
-    pub async fn keep(&mut self, held: &WorkerState) -> Result<(), LeaseCacheError> {
+    pub async fn keep(&mut self, held: &DeliveredState) -> Result<(), LeaseCacheError> {
         // While the coordinator is still sending, what was kept may be more than this.
         if !held.complete {
             return Ok(());
@@ -288,7 +292,7 @@ fn is_older(stamp: LeaseVersion, than: LeaseVersion) -> bool {
 }
 
 /// While the coordinator is still sending, what was there before is used.
-fn give(used: &watch::Sender<Arc<WorkerState>>, held: &Arc<WorkerState>) {
+fn give(used: &watch::Sender<Arc<DeliveredState>>, held: &Arc<DeliveredState>) {
     if held.complete {
         // Nobody uses it any more: then nobody has to have it.
         used.send_replace(Arc::clone(held));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deputy_core::{Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
-use deputy_link::{ReceiverBinding, WorkerState};
+use deputy_link::{DeliveredState, ReceiverBinding};
 use deputy_store::framing;
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +104,7 @@ pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, CacheRecord
 /// The bytes of all the rest, with the leases that are on the disk.
 pub(super) fn encode_index(
     worker: &str,
-    held: &WorkerState,
+    held: &DeliveredState,
     stamps: &BTreeMap<InstanceName, LeaseVersion>,
 ) -> Result<SecretBytes, serde_json::Error> {
     let stamp = |stamp: &LeaseVersion| (stamp.revision.0, stamp.obtained_at.as_millis());
@@ -121,7 +121,7 @@ pub(super) fn encode_index(
         instances: held.deliveries.keys().map(ToString::to_string).collect(),
         stamps: stamps.iter().map(|(name, it)| (name.to_string(), stamp(it))).collect(),
         receivers: held.receivers.iter().map(|(name, it)| (name.to_string(), binding(it))).collect(),
-        delivered: held.delivered.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
+        delivered: held.group_instances.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
     })?;
     Ok(framing::join(&head, std::iter::empty()))
 }
@@ -130,7 +130,7 @@ pub(super) fn encode_index(
 pub(super) type Expected = BTreeMap<String, Option<LeaseVersion>>;
 
 /// What was held, without the deliveries, and those that there should be.
-pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(WorkerState, Expected), CacheRecordError> {
+pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(DeliveredState, Expected), CacheRecordError> {
     let (head, []) = framing::split(bytes).ok_or(CacheRecordError::Malformed)? else {
         return Err(CacheRecordError::Malformed);
     };
@@ -138,10 +138,10 @@ pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(WorkerState, E
     if head.worker != worker {
         return Err(CacheRecordError::Foreign);
     }
-    let mut held = WorkerState { complete: true, ..WorkerState::default() };
+    let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     if let Some(delivered) = head.delivered {
         let delivered: Result<_, _> = delivered.iter().map(|name| name.parse()).collect();
-        held.delivered = Some(delivered.map_err(|_| CacheRecordError::Malformed)?);
+        held.group_instances = Some(delivered.map_err(|_| CacheRecordError::Malformed)?);
     }
     for (name, binding) in head.receivers {
         let name = name.parse().map_err(|_| CacheRecordError::Malformed)?;

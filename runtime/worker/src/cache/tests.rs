@@ -23,7 +23,7 @@ async fn opened(folder: &Path, worker: &str) -> LeaseCache {
     StateDirLock::take(store(folder).await.unwrap()).await.unwrap().cache(worker).unwrap()
 }
 
-fn held(deliveries: &[(&str, u64)]) -> WorkerState {
+fn held(deliveries: &[(&str, u64)]) -> DeliveredState {
     let limits = LimitOverrides::new(Limit::ALL.map(|limit| (limit, *limit.bounds().end()))).unwrap();
     let binding = ReceiverBinding {
         component: Digest::new([7; 32]),
@@ -42,17 +42,17 @@ fn held(deliveries: &[(&str, u64)]) -> WorkerState {
         };
         (instance, delivery)
     };
-    WorkerState {
+    DeliveredState {
         deliveries: deliveries.iter().map(delivery).collect(),
         receivers: BTreeMap::from([("aws".parse().unwrap(), binding)]),
-        delivered: Some(["a", "b", "d"].map(|name| name.parse().unwrap()).into()),
+        group_instances: Some(["a", "b", "d"].map(|name| name.parse().unwrap()).into()),
         complete: true,
-        ..WorkerState::default()
+        ..DeliveredState::default()
     }
 }
 
 /// All of it, with the payloads.
-fn shown(held: &WorkerState) -> String {
+fn shown(held: &DeliveredState) -> String {
     let payloads = held.deliveries.values().map(|it| String::from_utf8_lossy(it.payload.expose()));
     format!("{held:?} {:?}", payloads.collect::<Vec<_>>())
 }
@@ -62,7 +62,7 @@ async fn what_is_held_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
-    assert_eq!(shown(&cache.restore().await), shown(&WorkerState::default()), "nobody knows anything yet");
+    assert_eq!(shown(&cache.restore().await), shown(&DeliveredState::default()), "nobody knows anything yet");
     for held in
         [held(&[("a", 1), ("b", 1)]), held(&[("a", 2), ("b", 1)]), held(&[("a", 3)]), held(&[("a", 3), ("c", 1)])]
     {
@@ -84,7 +84,7 @@ async fn what_the_coordinator_is_still_sending_takes_nothing_away() {
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
     cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
-    let half = WorkerState { complete: false, ..held(&[("a", 2)]) };
+    let half = DeliveredState { complete: false, ..held(&[("a", 2)]) };
     cache.keep(&half).await.unwrap();
     drop(cache);
     assert_eq!(open(&state).await.restore().await.deliveries.len(), 2);
@@ -148,7 +148,7 @@ async fn what_another_worker_kept_is_of_no_use() {
     cache.keep(&held(&[("a", 1), ("b", 1)])).await.unwrap();
     drop(cache);
     let mut other = opened(&state, "w2").await;
-    assert_eq!(shown(&other.restore().await), shown(&WorkerState::default()));
+    assert_eq!(shown(&other.restore().await), shown(&DeliveredState::default()));
     other.keep(&held(&[("a", 9)])).await.unwrap();
     drop(other);
     let mut again = opened(&state, "w2").await;
@@ -169,8 +169,8 @@ async fn two_workers_do_not_share_a_state() {
 async fn it_follows_and_ends_with_who_it_follows() {
     let folder = tempfile::tempdir().unwrap();
     let cache = open(&folder.path().join("state")).await;
-    let (sender, receiver) = watch::channel(Arc::new(WorkerState::default()));
-    let (used, in_use) = watch::channel(Arc::new(WorkerState::default()));
+    let (sender, receiver) = watch::channel(Arc::new(DeliveredState::default()));
+    let (used, in_use) = watch::channel(Arc::new(DeliveredState::default()));
     let following = cache.follow(receiver, used);
     let change = async {
         for revision in 1..50 {
@@ -273,7 +273,7 @@ async fn what_is_held_is_used_when_it_is_kept_or_when_nothing_older_is() {
     let disk = Arc::new(Disk { store, is_full: AtomicBool::new(false), answers: Semaphore::new(0) });
     let cache = StateDirLock::take(Arc::clone(&disk) as _).await.unwrap().cache("w1").unwrap();
     let (sender, receiver) = watch::channel(Arc::new(held(&[("a", 1), ("b", 1)])));
-    let (used, mut in_use) = watch::channel(Arc::new(WorkerState::default()));
+    let (used, mut in_use) = watch::channel(Arc::new(DeliveredState::default()));
     let following = cache.follow(receiver, used);
     let change = async {
         // The index and two leases: the last of them is not written yet.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Span, Timestamp};
 use deputy_http_server::HttpHandler;
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 use deputy_payloads::AwsCredentials;
 use deputy_support::RateLimiter;
 use http::header::{self, HeaderValue};
@@ -32,7 +32,7 @@ pub struct AwsEndpoint {
     instance: InstanceName,
     path: String,
     token: TokenFile,
-    held: watch::Receiver<Arc<WorkerState>>,
+    held: watch::Receiver<Arc<DeliveredState>>,
     clock: Arc<dyn Clock>,
     /// Lines of the log: every program of the machine can ask.
     refusals: RateLimiter,
@@ -84,7 +84,7 @@ impl AwsEndpoint {
     pub fn new(
         instance: InstanceName,
         token: TokenFile,
-        held: watch::Receiver<Arc<WorkerState>>,
+        held: watch::Receiver<Arc<DeliveredState>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let path = Self::path(&instance);

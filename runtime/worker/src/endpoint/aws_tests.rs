@@ -8,12 +8,12 @@ const PAYLOAD: &str = r#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"hu
 
 struct World {
     aws: AwsEndpoint,
-    sender: watch::Sender<Arc<WorkerState>>,
+    sender: watch::Sender<Arc<DeliveredState>>,
     _folder: tempfile::TempDir,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file that only this test reads, and randomness that it does not use")]
-async fn at(now: u64, held: Arc<WorkerState>) -> World {
+async fn at(now: u64, held: Arc<DeliveredState>) -> World {
     let (sender, receiver) = watch::channel(held);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Span};
 use deputy_http_server::HttpHandler;
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 use deputy_local::{ControlError, ControlRequest, Parameters, lease_wait, reply};
 use http::{Request, Response};
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub enum LeaseAccess {
 
 /// Serves the programs of this machine that may connect to the socket. They may have every lease.
 pub struct LocalEndpoint {
-    held: watch::Receiver<Arc<WorkerState>>,
+    held: watch::Receiver<Arc<DeliveredState>>,
     clock: Arc<dyn Clock>,
     status: Arc<dyn StatusSource>,
     leases: LeaseAccess,
@@ -41,7 +41,7 @@ pub struct LocalEndpoint {
 
 impl LocalEndpoint {
     pub fn new(
-        held: watch::Receiver<Arc<WorkerState>>,
+        held: watch::Receiver<Arc<DeliveredState>>,
         clock: Arc<dyn Clock>,
         status: Arc<dyn StatusSource>,
         leases: LeaseAccess,

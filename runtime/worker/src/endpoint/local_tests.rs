@@ -20,13 +20,13 @@ impl StatusSource for Ready {
 struct World {
     client: SocketClient,
     endpoint: Arc<LocalEndpoint>,
-    sender: watch::Sender<Arc<WorkerState>>,
+    sender: watch::Sender<Arc<DeliveredState>>,
     _served: JoinSet<()>,
     _file: SocketFile,
     _folder: tempfile::TempDir,
 }
 
-fn at(now: u64, held: Arc<WorkerState>) -> World {
+fn at(now: u64, held: Arc<DeliveredState>) -> World {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("worker.sock");
     let (listener, file) = SocketFile::listen(&path, 0o600).unwrap();
@@ -113,7 +113,7 @@ async fn local_endpoint_serves_status_and_leases_and_nothing_else() {
 
 #[tokio::test]
 async fn without_a_word_in_the_configuration_nothing_is_given_out() {
-    let (_sender, held) = watch::channel(Arc::new(WorkerState::default()));
+    let (_sender, held) = watch::channel(Arc::new(DeliveredState::default()));
     let local = LocalEndpoint::new(held, clock(0), Arc::new(Ready), LeaseAccess::Withheld);
     let lease = Request::get("/v1/instances/s3-prod/lease").body(()).unwrap();
     assert_eq!(local.answer(lease).await.status(), http::StatusCode::UNPROCESSABLE_ENTITY);

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{Delivery, InstanceName, LeaseVersion, Revision, SecretBytes, Timestamp};
-use deputy_link::WorkerState;
+use deputy_link::DeliveredState;
 
 /// When what is held ends.
 pub(super) const HOUR: Timestamp = Timestamp::from_millis(3_600_999);
 
 /// One lease of `s3-prod`.
-pub(super) fn held(payload: &str) -> Arc<WorkerState> {
+pub(super) fn held(payload: &str) -> Arc<DeliveredState> {
     let instance: InstanceName = "s3-prod".parse().unwrap();
     let stamp = LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
     let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
     let service = "s3".parse().unwrap();
     let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: HOUR, payload };
-    Arc::new(WorkerState { deliveries: [(instance, delivery)].into(), complete: true, ..WorkerState::default() })
+    Arc::new(DeliveredState { deliveries: [(instance, delivery)].into(), complete: true, ..DeliveredState::default() })
 }
 
 /// A clock that stands still.

@@ -67,7 +67,7 @@ impl Reconciler {
     /// The instances that are needed and not here.
     pub fn absent(&self) -> BTreeMap<&InstanceName, Absence> {
         let mut absent = BTreeMap::new();
-        let Some(delivered) = self.held.delivered.as_ref().filter(|_| self.held.complete) else { return absent };
+        let Some(delivered) = self.held.group_instances.as_ref().filter(|_| self.held.complete) else { return absent };
         let wanted = self.plans.wanted.as_ref().unwrap_or(delivered);
         let named = self.named();
         for instance in wanted.iter().chain(named.keys().copied()) {
@@ -96,14 +96,16 @@ impl Reconciler {
 
     /// Whether the coordinator has said that the group of this worker gets nothing.
     pub fn is_for_nothing(&self) -> bool {
-        self.held.complete && self.held.delivered.as_ref().is_some_and(BTreeSet::is_empty)
+        self.held.complete && self.held.group_instances.as_ref().is_some_and(BTreeSet::is_empty)
     }
 
     /// The receivers that the configuration has a table for, and that neither the coordinator nor this worker has.
     pub fn unknown_receivers(&self) -> impl Iterator<Item = &ReceiverName> {
         let is_known = |name: &ReceiverName| {
             let held = &self.held;
-            held.receivers.contains_key(name) || held.missing.contains(name) || self.plans.bindings.contains_key(name)
+            held.receivers.contains_key(name)
+                || held.unavailable_receivers.contains(name)
+                || self.plans.bindings.contains_key(name)
         };
         self.plans.receivers.keys().filter(move |name| self.held.complete && !is_known(name))
     }

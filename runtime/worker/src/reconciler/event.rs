@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deputy_core::failure::FailureRecord;
 use deputy_core::{Delivery, InstanceName, LeaseVersion, ReceiverName, Span};
-use deputy_link::{DeliveryReport, ReceiverBinding, WorkerState};
+use deputy_link::{DeliveredState, DeliveryReport, ReceiverBinding};
 
 use crate::receiver::AcceptError;
 use crate::unit::{PublishedUnit, UnitName};
@@ -16,7 +16,7 @@ use super::NamedBy;
 #[derive(Debug)]
 pub enum ReconcilerEvent {
     /// This is held now.
-    Held(Arc<WorkerState>),
+    Held(Arc<DeliveredState>),
     /// A run ended.
     Ran(RunId, RunOutcome),
     /// A hook ended.

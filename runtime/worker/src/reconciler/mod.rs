@@ -30,7 +30,7 @@ use std::sync::Arc;
 use deputy_core::failure::{FailureKind, FailureRecord};
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{Delivery, Expired, InstanceName, LeaseVersion, ReceiverName, Timestamp};
-use deputy_link::{ReceiverBinding, WorkerState};
+use deputy_link::{DeliveredState, ReceiverBinding};
 use deputy_support::Backoff;
 
 pub use absent::{Absence, NamedBy};
@@ -49,7 +49,7 @@ const TRIES: u32 = 10;
 #[derive(Debug)]
 pub struct Reconciler {
     plans: Arc<ReceiverPolicies>,
-    held: Arc<WorkerState>,
+    held: Arc<DeliveredState>,
     slots: BTreeMap<ReceiverName, ReceiverState>,
     arrivals: BTreeMap<InstanceName, Arrival>,
     actions: VecDeque<ReconcilerAction>,
@@ -125,7 +125,7 @@ impl Reconciler {
     }
 
     /// Takes over what is held now.
-    fn hold(&mut self, held: Arc<WorkerState>, now: Now) {
+    fn hold(&mut self, held: Arc<DeliveredState>, now: Now) {
         self.held = held;
         for (name, delivery) in &self.held.deliveries {
             if self.arrivals.get(name).is_none_or(|arrival| arrival.stamp != delivery.stamp) {

@@ -115,7 +115,7 @@ impl Reconciler {
 
     /// The receivers of its group that it has nothing of, because the coordinator can't load them, and its operator neither.
     pub fn missing(&self) -> impl Iterator<Item = &ReceiverName> {
-        self.held.missing.iter().filter(|name| !self.plans.bindings.contains_key(*name))
+        self.held.unavailable_receivers.iter().filter(|name| !self.plans.bindings.contains_key(*name))
     }
 
     /// All receivers.

@@ -30,7 +30,7 @@ fn absent_is_each_instance_of_the_group_without_a_lease() {
     let mut world = World::new(plans(Expired::Keep));
     world.hold();
     assert!(absent(&world).is_empty(), "a coordinator of an earlier version does not name them");
-    world.held.delivered = Some(names(&["a", "b"]));
+    world.held.group_instances = Some(names(&["a", "b"]));
     world.gets("a", 1);
     assert_eq!(absent(&world), ["b no-lease"]);
     world.gets("b", 1);
@@ -40,7 +40,7 @@ fn absent_is_each_instance_of_the_group_without_a_lease() {
     world.held.complete = false;
     world.hold();
     assert!(absent(&world).is_empty(), "it may still come");
-    world.held = WorkerState { complete: true, delivered: Some(names(&[])), ..WorkerState::default() };
+    world.held = DeliveredState { complete: true, group_instances: Some(names(&[])), ..DeliveredState::default() };
     world.hold();
     assert!(absent(&world).is_empty() && world.machine.is_for_nothing());
 }
@@ -54,7 +54,7 @@ fn absent_is_each_name_of_the_configuration_that_the_group_does_not_get() {
     plans.receivers.insert("own".parse().unwrap(), plan(Expired::Keep));
     plans.receivers.insert("awz".parse().unwrap(), plan(Expired::Keep));
     let mut world = World::bound(plans, &[("aws", &["a"])]);
-    world.held.delivered = Some(names(&["a", "b"]));
+    world.held.group_instances = Some(names(&["a", "b"]));
     let said = warnings(&mut world);
     let expected = [
         "endpoint: `instance` in [[endpoints.aws]]",
@@ -66,7 +66,7 @@ fn absent_is_each_name_of_the_configuration_that_the_group_does_not_get() {
     let all = ["a no-lease", "endpoint not-delivered", "receiver not-delivered", "typo not-delivered"];
     assert_eq!(absent(&world), all, "b is not wanted");
     assert!(warnings(&mut world).is_empty(), "once");
-    world.held.delivered = Some(names(&["a", "endpoint", "receiver", "typo"]));
+    world.held.group_instances = Some(names(&["a", "endpoint", "receiver", "typo"]));
     world.held.receivers.insert("awz".parse().unwrap(), binding(1, &["a"]));
     assert!(warnings(&mut world).is_empty());
     assert_eq!(absent(&world), ["a no-lease", "endpoint no-lease", "receiver no-lease", "typo no-lease"]);

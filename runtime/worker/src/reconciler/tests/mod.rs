@@ -74,13 +74,13 @@ fn failure(kind: FailureKind) -> RunOutcome {
 /// A machine at a time, and what it held last.
 struct World {
     machine: Reconciler,
-    held: WorkerState,
+    held: DeliveredState,
     now: u64,
 }
 
 impl World {
     fn new(plans: ReceiverPolicies) -> Self {
-        let held = WorkerState { complete: true, ..WorkerState::default() };
+        let held = DeliveredState { complete: true, ..DeliveredState::default() };
         Self { machine: Reconciler::new(Arc::new(plans), 1), held, now: 0 }
     }
 

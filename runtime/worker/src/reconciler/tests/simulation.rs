@@ -12,7 +12,7 @@ struct History {
     dice: Rng,
     machine: Reconciler,
     plans: Arc<ReceiverPolicies>,
-    held: WorkerState,
+    held: DeliveredState,
     mono: u64,
     wall: u64,
     /// What runs: with which stamps.
@@ -59,7 +59,7 @@ impl History {
         Self {
             machine: Reconciler::new(Arc::clone(&plans), seed),
             plans,
-            held: WorkerState::default(),
+            held: DeliveredState::default(),
             mono: 0,
             wall: 1_000_000,
             running: BTreeMap::new(),

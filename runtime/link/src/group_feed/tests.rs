@@ -17,7 +17,7 @@ fn lease(instance: &str, revision: u64) -> EncodedLease {
     })
 }
 
-/// A group that may have these.
+/// A group that may have these instances.
 fn group(instances: &[&str]) -> GroupFeed {
     let group = GroupFeed::default();
     group.allow(instances.iter().map(|name| name.parse().unwrap()).collect());
@@ -34,19 +34,19 @@ fn reply(frame: &Bytes) -> ServerMessageKind {
     ServerMessage::decode(&frame[4..]).unwrap().kind.unwrap()
 }
 
-/// The instances of the group, as often as they are named.
-fn delivered(frames: &[Bytes]) -> Vec<String> {
+/// The instances in each `GroupInstances` of the frames.
+fn group_instances(frames: &[Bytes]) -> Vec<String> {
     let names = frames.iter().filter_map(|frame| match reply(frame) {
-        ServerMessageKind::GroupInstances(delivered) => Some(delivered.instances.join(",")),
+        ServerMessageKind::GroupInstances(list) => Some(list.instances.join(",")),
         _ => None,
     });
     names.collect()
 }
 
-/// What frames say of leases, receivers and authorities, in short.
-fn said(frames: &[Bytes]) -> Vec<String> {
+/// A short text for each frame about leases, receivers and authorities.
+fn texts(frames: &[Bytes]) -> Vec<String> {
     let replies = frames.iter().map(reply).filter(|reply| !matches!(reply, ServerMessageKind::GroupInstances(_)));
-    let said = replies.map(|reply| match reply {
+    let texts = replies.map(|reply| match reply {
         ServerMessageKind::LeaseUpdate(update) => {
             format!("{} {}", update.instance, String::from_utf8(update.payload).unwrap())
         }
@@ -60,16 +60,16 @@ fn said(frames: &[Bytes]) -> Vec<String> {
         ServerMessageKind::Authorities(authorities) => format!("authorities {}", authorities.certificates.len()),
         other => panic!("{other:?}"),
     });
-    said.collect()
+    texts.collect()
 }
 
 fn all(group: &GroupFeed) -> (Vec<String>, FeedCursor) {
     let (frames, cursor) = group.snapshot(None, &BTreeMap::new());
-    (said(&frames), cursor)
+    (texts(&frames), cursor)
 }
 
 #[test]
-fn a_worker_gets_all_there_is_and_then_what_changes() {
+fn feed_sends_a_snapshot_and_then_changes() {
     let group = group(&["a", "b"]);
     group.publish(&lease("a", 1));
     group.bind(&"aws".parse().unwrap(), &binding());
@@ -77,15 +77,15 @@ fn a_worker_gets_all_there_is_and_then_what_changes() {
     assert_eq!(first, ["+aws", "a a 1", "=a,b aws"]);
     assert!(group.after(&mut cursor).is_empty());
     group.publish(&lease("b", 1));
-    assert_eq!(said(&group.after(&mut cursor)), ["b b 1"]);
+    assert_eq!(texts(&group.after(&mut cursor)), ["b b 1"]);
     group.withdraw(&"a".parse().unwrap());
     group.unbind(&"aws".parse().unwrap());
-    assert_eq!(said(&group.after(&mut cursor)), ["-a", "-aws"]);
-    assert_eq!(all(&group).0, ["b b 1", "=b "], "who comes later does not hear of what is gone");
+    assert_eq!(texts(&group.after(&mut cursor)), ["-a", "-aws"]);
+    assert_eq!(all(&group).0, ["b b 1", "=b "], "a later snapshot does not mention what was withdrawn");
 }
 
 #[test]
-fn who_was_away_gets_the_newest_of_each_and_nothing_twice() {
+fn feed_sends_a_slow_session_the_newest_versions_only() {
     let group = GroupFeed::default();
     let (_, mut cursor) = all(&group);
     for revision in 1..=1000 {
@@ -93,37 +93,38 @@ fn who_was_away_gets_the_newest_of_each_and_nothing_twice() {
         group.publish(&lease("b", revision));
     }
     group.publish(&lease("a", 1001));
-    assert_eq!(said(&group.after(&mut cursor)), ["b b 1000", "a a 1001"]);
+    assert_eq!(texts(&group.after(&mut cursor)), ["b b 1000", "a a 1001"]);
     assert!(group.after(&mut cursor).is_empty());
-    assert_eq!((group.read().order.len(), group.read().items.len()), (2, 2), "nothing piles up");
+    assert_eq!((group.read().order.len(), group.read().items.len()), (2, 2), "one item for each instance");
 }
 
 #[test]
-fn what_a_worker_has_already_is_named_and_not_sent() {
+fn feed_lists_known_leases_and_does_not_send_them() {
     let group = group(&["a", "b"]);
     group.publish(&lease("a", 3));
     group.publish(&lease("b", 3));
-    let same_number_of_another_time = LeaseVersion { obtained_at: Timestamp::from_millis(1), ..stamp(3) };
-    let known = BTreeMap::from([("a".parse().unwrap(), stamp(3)), ("b".parse().unwrap(), same_number_of_another_time)]);
+    let same_revision_of_another_time = LeaseVersion { obtained_at: Timestamp::from_millis(1), ..stamp(3) };
+    let known =
+        BTreeMap::from([("a".parse().unwrap(), stamp(3)), ("b".parse().unwrap(), same_revision_of_another_time)]);
     let (frames, _) = group.snapshot(None, &known);
-    assert_eq!(said(&frames), ["b b 3", "=a,b "]);
+    assert_eq!(texts(&frames), ["b b 3", "=a,b "]);
 }
 
 #[test]
-fn who_wants_some_gets_those_alone() {
+fn feed_sends_requested_instances_only() {
     let group = group(&["a", "b"]);
     group.publish(&lease("a", 1));
     group.publish(&lease("b", 1));
     let (frames, mut cursor) = group.snapshot(Some(BTreeSet::from(["b".parse().unwrap()])), &BTreeMap::new());
-    assert_eq!(said(&frames), ["b b 1", "=b "]);
+    assert_eq!(texts(&frames), ["b b 1", "=b "]);
     group.publish(&lease("a", 2));
     assert!(group.after(&mut cursor).is_empty());
     group.publish(&lease("b", 2));
-    assert_eq!(said(&group.after(&mut cursor)), ["b b 2"]);
+    assert_eq!(texts(&group.after(&mut cursor)), ["b b 2"]);
 }
 
 #[test]
-fn what_is_the_same_wakes_nobody() {
+fn feed_wakes_no_session_without_a_change() {
     let group = GroupFeed::default();
     group.bind(&"aws".parse().unwrap(), &binding());
     let mut wake = group.subscribe();
@@ -136,7 +137,7 @@ fn what_is_the_same_wakes_nobody() {
 }
 
 #[test]
-fn limits_of_a_receiver_are_sent_and_sent_again_when_they_change() {
+fn feed_sends_receiver_limits_when_they_change() {
     let (group, name) = (GroupFeed::default(), "aws".parse().unwrap());
     let limits = |memory| LimitOverrides::new([(Limit::Memory, memory)]).unwrap();
     let sent = |frames: &[Bytes]| match ServerMessage::decode(&frames[0][4..]).unwrap().kind {
@@ -150,27 +151,27 @@ fn limits_of_a_receiver_are_sent_and_sent_again_when_they_change() {
         group.bind(&name, &ReceiverBinding { limits: limits(memory), ..binding() });
         assert_eq!(sent(&group.after(&mut cursor)), Some(memory));
         group.bind(&name, &ReceiverBinding { limits: limits(memory), ..binding() });
-        assert!(group.after(&mut cursor).is_empty(), "they are the same");
+        assert!(group.after(&mut cursor).is_empty(), "the same limits");
     }
     group.bind(&name, &binding());
     assert_eq!(sent(&group.after(&mut cursor)), None);
 }
 
 #[test]
-fn groups_have_nothing_of_each_other() {
-    let hub = GroupFeeds::default();
-    let (one, other) = (hub.group(&"one".parse().unwrap()), hub.group(&"other".parse().unwrap()));
+fn feeds_of_groups_are_separate() {
+    let feeds = GroupFeeds::default();
+    let (one, other) = (feeds.group(&"one".parse().unwrap()), feeds.group(&"other".parse().unwrap()));
     one.publish(&lease("a", 1));
     assert_eq!(all(&other).0, ["= "]);
-    assert!(Arc::ptr_eq(&one, &hub.group(&"one".parse().unwrap())));
-    hub.trust(vec![vec![1], vec![2]]);
+    assert!(Arc::ptr_eq(&one, &feeds.group(&"one".parse().unwrap())));
+    feeds.set_authorities(vec![vec![1], vec![2]]);
     let (_, mut cursor) = all(&other);
-    hub.trust(vec![vec![3]]);
-    assert_eq!(said(&other.after(&mut cursor)), ["authorities 1"]);
+    feeds.set_authorities(vec![vec![3]]);
+    assert_eq!(texts(&other.after(&mut cursor)), ["authorities 1"]);
 }
 
 #[test]
-fn a_shared_frame_is_one_allocation() {
+fn feed_frame_is_one_allocation_for_all_groups() {
     let lease = lease("a", 1);
     let (one, other) = (GroupFeed::default(), GroupFeed::default());
     one.publish(&lease);
@@ -180,53 +181,56 @@ fn a_shared_frame_is_one_allocation() {
 }
 
 #[test]
-fn what_a_group_may_have_stays_its_own_while_there_is_no_lease_and_what_is_taken_back_does_not() {
+fn feed_lists_allowed_instances_without_lease_unless_withdrawn() {
     let group = group(&["a", "b", "c"]);
     group.publish(&lease("a", 1));
     group.publish(&lease("b", 1));
     let (_, mut cursor) = all(&group);
     group.expire(&"a".parse().unwrap());
-    assert!(group.after(&mut cursor).is_empty(), "who has it sees for itself that it has expired");
+    assert!(group.after(&mut cursor).is_empty(), "workers know the expiry themselves");
     group.withdraw(&"b".parse().unwrap());
-    assert_eq!(said(&group.after(&mut cursor)), ["-b"]);
+    assert_eq!(texts(&group.after(&mut cursor)), ["-b"]);
     assert_eq!(all(&group).0, ["=a,c "]);
     group.publish(&lease("a", 2));
     group.publish(&lease("b", 2));
     assert_eq!(all(&group).0, ["a a 2", "b b 2", "=a,b,c "]);
     group.allow(BTreeSet::from(["b".parse().unwrap()]));
     assert_eq!(all(&group).0, ["b b 2", "=b "]);
-    assert_eq!(said(&group.after(&mut cursor)), ["b b 2", "-a"]);
+    assert_eq!(texts(&group.after(&mut cursor)), ["b b 2", "-a"]);
 }
 
 #[test]
-fn a_receiver_that_cannot_be_given_out_now_stays_with_who_has_it_until_it_is_taken_back() {
+fn feed_lists_unavailable_receivers_until_they_are_unbound() {
     let (group, aws) = (GroupFeed::default(), "aws".parse().unwrap());
-    group.keep(&aws);
+    group.set_unavailable(&aws);
     let (first, mut cursor) = all(&group);
     assert_eq!(first, ["= aws"], "listed, and not sent");
     group.bind(&aws, &binding());
-    assert_eq!(said(&group.after(&mut cursor)), ["+aws"]);
+    assert_eq!(texts(&group.after(&mut cursor)), ["+aws"]);
     assert_eq!(all(&group).0, ["+aws", "= aws"]);
-    group.keep(&aws);
+    group.set_unavailable(&aws);
     assert!(group.after(&mut cursor).is_empty());
     assert_eq!(all(&group).0, ["= aws"]);
     assert_eq!(group.receivers(), BTreeSet::from([aws.clone()]));
-    // No longer configured: now it is to go, wherever it is.
+    // It is no longer configured, so every worker drops it.
     group.unbind(&aws);
-    assert_eq!(said(&group.after(&mut cursor)), ["-aws"]);
+    assert_eq!(texts(&group.after(&mut cursor)), ["-aws"]);
     assert_eq!(all(&group).0, ["= "]);
 }
 
 #[test]
-fn delivered_names_all_instances_and_only_changes() {
+fn feed_sends_group_instances_when_the_list_changes() {
     let group = group(&["a", "b"]);
     let wanted = Some(BTreeSet::from(["b".parse().unwrap(), "c".parse().unwrap()]));
     let (frames, mut cursor) = group.snapshot(wanted, &BTreeMap::new());
-    assert_eq!(delivered(&frames), ["a,b"], "whatever the worker wants, and without a lease");
-    assert!(matches!(reply(frames.last().unwrap()), ServerMessageKind::SnapshotEnd(_)), "before all is complete");
+    assert_eq!(group_instances(&frames), ["a,b"], "whether or not it was requested or has a lease");
+    assert!(
+        matches!(reply(frames.last().unwrap()), ServerMessageKind::SnapshotEnd(_)),
+        "before the end of the snapshot"
+    );
     group.allow(BTreeSet::from(["a".parse().unwrap(), "b".parse().unwrap()]));
     assert!(group.after(&mut cursor).is_empty());
     group.allow(BTreeSet::new());
-    assert_eq!(delivered(&group.after(&mut cursor)), [""]);
-    assert_eq!(delivered(&group.snapshot(None, &BTreeMap::new()).0), [""]);
+    assert_eq!(group_instances(&group.after(&mut cursor)), [""]);
+    assert_eq!(group_instances(&group.snapshot(None, &BTreeMap::new()).0), [""]);
 }

@@ -1,4 +1,4 @@
-//! Components that do not come, from a coordinator that is there.
+//! Fetching from a connected coordinator.
 
 use deputy_core::Digest;
 use tokio::task::JoinSet;
@@ -8,7 +8,7 @@ use super::*;
 use crate::message::{ComponentChunk, Ping};
 use deputy_support::timer_now;
 
-/// What is fetched: one half of it comes at once.
+/// Its first half is sent at once.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 fn digest() -> Digest {
@@ -17,25 +17,25 @@ fn digest() -> Digest {
     Digest::new(hash)
 }
 
-async fn say(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {
+async fn reply(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {
     stream.write_all(&encode(&ServerMessage::from(reply))).await.unwrap();
     stream.flush().await.unwrap();
 }
 
 async fn send(stream: &mut Served<TcpStream>, bytes: &[u8]) {
     let (digest, size) = (digest().as_bytes().to_vec(), COMPONENT.len() as u64);
-    say(stream, ServerMessageKind::ComponentChunk(ComponentChunk { digest, size, bytes: bytes.to_vec() })).await;
+    reply(stream, ServerMessageKind::ComponentChunk(ComponentChunk { digest, size, bytes: bytes.to_vec() })).await;
 }
 
-/// Each time that it is asked for the component it sends the first half and, after the next of these times, the second.
+/// Sends the first half of the component for each request and, after the next of `rests`, the second half.
 async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
     let (first, second) = COMPONENT.split_at(4);
     let (mut frames, mut rests) = (Frames::default(), rests.into_iter());
     let mut due: Option<Instant> = None;
     loop {
         tokio::select! {
-            up = frames.next::<ClientMessage>(&mut stream, FROM_WORKER) => match up.unwrap().unwrap().kind.unwrap() {
-                ClientMessageKind::Ping(_) => say(&mut stream, ServerMessageKind::Pong(Ping {})).await,
+            up = frames.next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME) => match up.unwrap().unwrap().kind.unwrap() {
+                ClientMessageKind::Ping(_) => reply(&mut stream, ServerMessageKind::Pong(Ping {})).await,
                 ClientMessageKind::FetchComponent(_) => {
                     send(&mut stream, first).await;
                     due = rests.next().map(|rest| timer_now() + rest);
@@ -51,15 +51,17 @@ async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
 }
 
 #[tokio::test]
-async fn a_component_of_which_nothing_more_comes_is_given_up_and_one_that_is_slow_is_not() {
-    let authority = Authority::found(now(), LIVES).unwrap();
+async fn fetch_of_a_slow_component_succeeds_and_a_stalled_one_fails() {
+    let authority = Authority::generate(now(), LIVES).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(Nowhere));
+    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(NoIdentityStore));
     client.fetches = Fetches::new(Duration::from_millis(600));
     let mut beside = JoinSet::new();
-    beside.spawn(async move { drop(client.run().await) });
+    beside.spawn(async move {
+        client.run().await;
+    });
     let stream = accept(&listener, &tls).await;
     link.state.wait_for(|state| state.phase == LinkPhase::Connected).await.unwrap();
     beside.spawn(serve(stream, [Duration::from_millis(200), Duration::from_secs(3600)]));
@@ -68,5 +70,5 @@ async fn a_component_of_which_nothing_more_comes_is_given_up_and_one_that_is_slo
     assert_eq!(ask().await.unwrap().unwrap(), COMPONENT[..]);
     let error = ask().await.unwrap().unwrap_err();
     assert!(matches!(error, FetchError::Stalled(stalled) if stalled == digest()), "{error}");
-    assert_eq!(link.state.borrow().phase, LinkPhase::Connected, "leases go on");
+    assert_eq!(link.state.borrow().phase, LinkPhase::Connected, "deliveries continue");
 }

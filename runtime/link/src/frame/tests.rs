@@ -7,7 +7,7 @@ use crate::message::{
     ServerMessage, ServerMessageKind, Shutdown, SnapshotEnd, Subscribe, Welcome,
 };
 
-fn applied(failure: &str) -> ClientMessage {
+fn report(failure: &str) -> ClientMessage {
     let what = KnownLease { instance: "s3-prod".to_owned(), revision: 7, obtained_ms: 8 };
     ClientMessageKind::ApplyReport(ApplyReport { lease: Some(what), failure: failure.to_owned() }).into()
 }
@@ -17,8 +17,8 @@ async fn read(bytes: &[u8], limit: usize) -> Result<Option<ClientMessage>, Frame
 }
 
 #[tokio::test]
-async fn messages_come_out_as_they_went_in_however_they_are_cut() {
-    let messages = [applied(""), applied(&"why ".repeat(5000)), ClientMessageKind::Ping(Ping {}).into(), applied("x")];
+async fn frames_survive_any_split_of_the_stream() {
+    let messages = [report(""), report(&"why ".repeat(5000)), ClientMessageKind::Ping(Ping {}).into(), report("x")];
     let whole: Vec<u8> = messages.iter().flat_map(|message| encode(message).to_vec()).collect();
     for size in [1, 2, 3, 5, 100, 4096, whole.len()] {
         let (mut near, mut far) = tokio::io::duplex(64 << 10);
@@ -31,67 +31,70 @@ async fn messages_come_out_as_they_went_in_however_they_are_cut() {
         let mut frames = Frames::default();
         let reading = async {
             for message in &messages {
-                assert_eq!(frames.next::<ClientMessage>(&mut near, FROM_WORKER).await.unwrap().as_ref(), Some(message));
+                assert_eq!(
+                    frames.next::<ClientMessage>(&mut near, MAX_WORKER_FRAME).await.unwrap().as_ref(),
+                    Some(message)
+                );
             }
-            assert_eq!(frames.next::<ClientMessage>(&mut near, FROM_WORKER).await.unwrap(), None);
+            assert_eq!(frames.next::<ClientMessage>(&mut near, MAX_WORKER_FRAME).await.unwrap(), None);
         };
         tokio::join!(writing, reading);
-        assert!(frames.buffer.capacity() <= AHEAD, "an idle connection holds next to no buffer");
+        assert!(frames.buffer.capacity() <= AHEAD, "an idle connection holds next to no memory");
     }
 }
 
 #[tokio::test]
-async fn frames_that_are_sent_together_come_apart_again() {
-    let messages = [applied(""), ClientMessageKind::Ping(Ping {}).into(), applied("why")];
+async fn frames_that_are_joined_are_read_apart() {
+    let messages = [report(""), ClientMessageKind::Ping(Ping {}).into(), report("why")];
     let all = joined(&messages.each_ref().map(encode));
     let (mut frames, mut stream) = (Frames::default(), &*all);
     for message in &messages {
-        assert_eq!(frames.next::<ClientMessage>(&mut stream, FROM_WORKER).await.unwrap().as_ref(), Some(message));
+        assert_eq!(frames.next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await.unwrap().as_ref(), Some(message));
     }
-    assert_eq!(frames.next::<ClientMessage>(&mut stream, FROM_WORKER).await.unwrap(), None);
+    assert_eq!(frames.next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn a_frame_is_refused_by_its_length_before_it_is_read() {
-    let frame = encode(&applied(&"x".repeat(100)));
+async fn frame_length_is_checked_before_it_is_read() {
+    let frame = encode(&report(&"x".repeat(100)));
     let length = frame.len() - 4;
     assert!(read(&frame, length).await.is_ok());
     assert!(matches!(read(&frame[..4], length - 1).await, Err(FrameError::Size { length: l, .. }) if l == length));
-    assert!(matches!(read(&[0xff; 4], FROM_WORKER).await, Err(FrameError::Size { .. })));
+    assert!(matches!(read(&[0xff; 4], MAX_WORKER_FRAME).await, Err(FrameError::Size { .. })));
 }
 
 #[tokio::test]
-async fn garbage_is_no_message_and_half_a_frame_no_end() {
-    assert!(matches!(read(&[0, 0, 0, 2, 0xff, 0xff], FROM_WORKER).await, Err(FrameError::Message)));
-    let frame = encode(&applied("x"));
+async fn frame_of_garbage_and_truncated_frame_are_errors() {
+    assert!(matches!(read(&[0, 0, 0, 2, 0xff, 0xff], MAX_WORKER_FRAME).await, Err(FrameError::Message)));
+    let frame = encode(&report("x"));
     for end in 1..frame.len() {
-        let error = read(&frame[..end], FROM_WORKER).await.unwrap_err();
+        let error = read(&frame[..end], MAX_WORKER_FRAME).await.unwrap_err();
         assert!(matches!(error, FrameError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof), "{end}");
     }
-    assert_eq!(read(&[], FROM_WORKER).await.unwrap(), None);
+    assert_eq!(read(&[], MAX_WORKER_FRAME).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn what_a_later_version_says_is_skipped() {
-    // Field 99 with a length of 3, which nobody knows.
+async fn frame_with_an_unknown_field_is_read() {
+    // Field 99 with 3 bytes, which no version defines.
     let frame = [0, 0, 0, 6, 0x9a, 0x06, 3, 1, 2, 3];
-    assert_eq!(read(&frame, FROM_WORKER).await.unwrap(), Some(ClientMessage { kind: None }));
+    assert_eq!(read(&frame, MAX_WORKER_FRAME).await.unwrap(), Some(ClientMessage { kind: None }));
 }
 
-/// A large frame, and after it as many empty ones as fit into twice that size.
+/// A large frame, and empty frames of the same size in all.
 fn flood(size: usize) -> (Vec<u8>, usize) {
-    let large = encode(&applied(&"x".repeat(size - 100)));
+    let large = encode(&report(&"x".repeat(size - 100)));
     let count = size / 4;
     ([&large[..], &vec![0; 4 * count]].concat(), 1 + count)
 }
 
-/// A stream that counts how often it was read.
-struct Counted<'b> {
+/// Counts reads.
+struct CountingStream<'b> {
     bytes: &'b [u8],
     reads: usize,
 }
 
-impl AsyncRead for Counted<'_> {
+impl AsyncRead for CountingStream<'_> {
     fn poll_read(
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
@@ -102,12 +105,12 @@ impl AsyncRead for Counted<'_> {
     }
 }
 
-/// Each frame that is taken moves at most the bytes that were read ahead of it, so the flood costs what it is long.
+/// Taking a frame moves at most the bytes that were read ahead, so the cost of a flood is its length.
 #[tokio::test]
 async fn frame_flood_is_read_no_further_than_one_frame_ahead() {
-    for size in [FROM_WORKER, FROM_COORDINATOR] {
+    for size in [MAX_WORKER_FRAME, MAX_COORDINATOR_FRAME] {
         let (bytes, count) = flood(size);
-        let (mut stream, mut frames) = (Counted { bytes: &bytes, reads: 0 }, Frames::default());
+        let (mut stream, mut frames) = (CountingStream { bytes: &bytes, reads: 0 }, Frames::default());
         for number in 0..count {
             assert!(frames.next::<ClientMessage>(&mut stream, size).await.unwrap().is_some());
             let ahead = frames.unread().len();
@@ -119,7 +122,7 @@ async fn frame_flood_is_read_no_further_than_one_frame_ahead() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
+#[expect(clippy::disallowed_methods, reason = "a test with two tasks")]
 async fn frame_flood_lets_other_tasks_of_its_thread_run() {
     let turns = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&turns);
@@ -129,11 +132,11 @@ async fn frame_flood_lets_other_tasks_of_its_thread_run() {
             tokio::task::yield_now().await;
         }
     });
-    // Of its own, since the budget belongs to a task.
+    // A task of its own, since the budget belongs to a task.
     let flood = tokio::spawn(async {
-        let (bytes, _) = flood(FROM_WORKER);
+        let (bytes, _) = flood(MAX_WORKER_FRAME);
         let (mut stream, mut frames) = (&*bytes, Frames::default());
-        while frames.next::<ClientMessage>(&mut stream, FROM_WORKER).await.unwrap().is_some() {}
+        while frames.next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await.unwrap().is_some() {}
     });
     flood.await.unwrap();
     other.abort();
@@ -143,7 +146,7 @@ async fn frame_flood_lets_other_tasks_of_its_thread_run() {
 
 const CANARY: &[u8] = b"canary-of-the-link";
 
-/// Each message that a worker sends, with a canary wherever it holds bytes.
+/// Each message of a worker, with a canary in each bytes field.
 fn requests() -> Vec<ClientMessageKind> {
     let (bytes, known) = (CANARY.to_vec(), KnownLease::default());
     let all = vec![
@@ -162,12 +165,12 @@ fn requests() -> Vec<ClientMessageKind> {
         ClientMessageKind::FetchComponent(_) => 4,
         ClientMessageKind::Ping(_) => 5,
     };
-    // Whoever adds a message adds it to both.
+    // A new message belongs into both lists.
     assert!(all.iter().map(number).eq(0..6));
     all
 }
 
-/// The same of a coordinator.
+/// Each message of a coordinator, likewise.
 fn replies() -> Vec<ServerMessageKind> {
     let (bytes, list) = (CANARY.to_vec(), vec![CANARY.to_vec()]);
     let certified = Certified { certificate: bytes.clone(), authorities: list.clone(), ..Certified::default() };
@@ -204,7 +207,7 @@ fn replies() -> Vec<ServerMessageKind> {
 }
 
 #[test]
-fn no_message_shows_a_payload_a_secret_or_any_other_bytes() {
+fn message_debug_shows_no_bytes() {
     let listed = format!("{CANARY:?}");
     let (listed, line) = (listed.trim_matches(['[', ']']).to_owned(), format!("{},", CANARY[0]));
     let requests = requests().into_iter().flat_map(|request| {

@@ -1,0 +1,73 @@
+//! Why a connection or the whole client ended.
+
+use std::io;
+
+use deputy_core::Timestamp;
+
+use crate::frame::FrameError;
+use crate::identity::IdentityError;
+use crate::protocol_error::ProtocolError;
+
+/// Why the client stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientStopped {
+    /// The coordinator refuses the worker for good.
+    #[error("{0}")]
+    Refused(ProtocolError),
+    /// The identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// All [links](super::Link) were dropped.
+    #[error("the link is no longer in use")]
+    Unused,
+}
+
+/// Why one connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionLost {
+    #[error("the coordinator is shutting down")]
+    Shutdown,
+    #[error("cannot reach {0}")]
+    Connect(String, #[source] io::Error),
+    #[error(
+        "the certificate of the coordinator at {0} is not valid by the clock of this machine: compare the clocks of both"
+    )]
+    Clock(String),
+    #[error("{0} does not answer")]
+    Timeout(String),
+    #[error("the coordinator closed the connection")]
+    Closed,
+    #[error(
+        "the certificate of this worker expired at {0} and was not renewed in time ({1}): compare the clocks, or join \
+         again (`deputy token create` on the coordinator, `deputy worker --join …` here)"
+    )]
+    Expired(Timestamp, String),
+    #[error("the coordinator was idle for too long")]
+    Idle,
+    #[error("the connection broke")]
+    Frame(#[from] FrameError),
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+    #[error("protocol error: invalid {0}")]
+    Malformed(&'static str),
+    #[error("the coordinator refused: {0}")]
+    Refused(ProtocolError),
+    #[error(transparent)]
+    Stopped(#[from] ClientStopped),
+}
+
+impl ConnectionLost {
+    /// Whether the connection broke, or its coordinator shut down: the coordinator is likely to be back soon.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Closed | Self::Frame(FrameError::Io(_)) | Self::Shutdown | Self::Io(_) | Self::Idle)
+    }
+
+    /// Whether a correction of a clock, the worker's or the coordinator's, would help.
+    pub(super) fn is_about_clocks(&self) -> bool {
+        match self {
+            Self::Clock(_) => true,
+            Self::Refused(refusal) => refusal.code.is_about_clocks(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which workers are enrolled, and with which join tokens they may enrol.
+//!
+//! A worker enrols with a join token, renews its certificate, and is admitted with it. It is identified by the key in its
+//! certificate. A join or a renewal may be repeated with the same key, because its answer may have been lost: the
+//! repetition changes nothing. A renewal carries a number that only grows. Two renewals with the same number and different
+//! keys come from a worker and a copy of it. Since the coordinator cannot tell which is which, it locks the worker until an
+//! operator has looked into it.
+//!
+//! Time, ids and hashes are arguments. Methods return what they changed, so that it is saved before it is announced.
+
+mod admission;
+mod denied;
+mod prune;
+mod recognition;
+mod token;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deputy_core::Timestamp;
+use deputy_core::time::MonotonicTime;
+
+use crate::join::TokenId;
+use crate::name::{KeyDigest, WorkerId};
+
+pub use self::admission::{AdmissionChange, RenewalRequest};
+pub use self::denied::{AdmissionDenied, JoinDenied, RenewalDenied};
+pub use self::token::{JoinRequest, JoinToken, PendingJoin};
+pub use self::worker::{EnrolledWorker, EnrolmentStatus, RenewalCount};
+
+/// All join tokens and workers.
+#[derive(Debug, Clone, Default)]
+pub struct Enrolment {
+    tokens: BTreeMap<TokenId, JoinToken>,
+    workers: BTreeMap<WorkerId, EnrolledWorker>,
+    /// The active workers by their newest key.
+    by_key: BTreeMap<KeyDigest, WorkerId>,
+    banned: BTreeSet<KeyDigest>,
+    /// Since when workers may be pruned, by the monotonic clock.
+    prunable_workers: BTreeMap<WorkerId, MonotonicTime>,
+    /// Since when tokens are expired, by the monotonic clock.
+    expired_tokens: BTreeMap<TokenId, MonotonicTime>,
+}
+
+impl Enrolment {
+    /// The enrolment from its saved records.
+    pub fn restored(
+        tokens: impl IntoIterator<Item = JoinToken>,
+        workers: impl IntoIterator<Item = EnrolledWorker>,
+    ) -> Self {
+        let mut enrolment = Self::default();
+        enrolment.tokens.extend(tokens.into_iter().map(|token| (token.id, token)));
+        for worker in workers {
+            match worker.status {
+                EnrolmentStatus::Active => {
+                    enrolment.by_key.insert(worker.key, worker.id);
+                }
+                EnrolmentStatus::Banned => {
+                    enrolment.banned.insert(worker.key);
+                    enrolment.banned.extend(worker.previous);
+                }
+                EnrolmentStatus::Locked | EnrolmentStatus::Removed => {}
+            }
+            enrolment.workers.insert(worker.id, worker);
+        }
+        enrolment
+    }
+
+    /// All tokens that can still be used.
+    pub fn tokens(&self, now: Timestamp) -> impl Iterator<Item = &JoinToken> {
+        self.tokens.values().filter(move |token| token.uses > 0 && now.as_millis() < token.expires_ms)
+    }
+
+    /// All workers, whatever their status.
+    pub fn workers(&self) -> impl Iterator<Item = &EnrolledWorker> {
+        self.workers.values()
+    }
+
+    pub fn token(&self, token: TokenId) -> Option<&JoinToken> {
+        self.tokens.get(&token)
+    }
+
+    pub fn worker(&self, worker: WorkerId) -> Option<&EnrolledWorker> {
+        self.workers.get(&worker)
+    }
+
+    /// The active worker whose newest key this is.
+    pub fn active_with(&self, key: KeyDigest) -> Option<WorkerId> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// Changes the status of a worker, and returns the worker with its new status.
+    pub fn set_status(&mut self, worker: WorkerId, status: EnrolmentStatus) -> Result<EnrolledWorker, AdmissionDenied> {
+        let found = self.workers.get_mut(&worker).ok_or(AdmissionDenied::Unknown(worker))?;
+        found.status = status;
+        if status != EnrolmentStatus::Active {
+            self.by_key.remove(&found.key);
+        }
+        if status == EnrolmentStatus::Banned {
+            self.banned.insert(found.key);
+            self.banned.extend(found.previous);
+        }
+        Ok(found.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;
