@@ -1,73 +1,55 @@
 //! The file that a payload is written to: whole or not at all, for its owner alone.
 
-use std::ffi::OsStr;
-use std::fs::{File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use cap_std::fs::Dir;
+use deputy_files::{FileError, StagedFile, ambient, sys};
 
-/// A file that is ready to take a payload. Dropped without one, it leaves nothing behind.
+/// A file that is ready to take a payload. If it is dropped without one, it is removed.
 #[derive(Debug)]
 pub(crate) struct PayloadFile {
     path: PathBuf,
-    directory: File,
-    file: NamedTempFile,
+    name: String,
+    dir: Dir,
+    staged: StagedFile,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PayloadFileError {
-    #[error("{} exists and is not a regular file", path.display())]
-    Irregular { path: PathBuf },
-    #[error("{} is not the path of a file", path.display())]
-    Nameless { path: PathBuf },
-    #[error("cannot write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{} is not the path of a file", .0.display())]
+    Nameless(PathBuf),
 }
 
 impl PayloadFile {
-    /// Opens it before anything is obtained, so that no payload is obtained that cannot be written.
+    /// Makes sure, before anything is obtained, that the payload can be written.
     pub(crate) fn prepare(path: &Path) -> Result<Self, PayloadFileError> {
-        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
-            return Err(PayloadFileError::Nameless { path: path.to_owned() });
+        let failed = |error: io::Error| FileError::new("write", path, error);
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return Err(PayloadFileError::Nameless(path.to_owned()));
         };
-        match path.symlink_metadata() {
-            Ok(metadata) if !metadata.is_file() => {
-                return Err(PayloadFileError::Irregular { path: path.to_owned() });
+        let dir = ambient::open_parent(path).map_err(failed)?;
+        match dir.symlink_metadata(name) {
+            Ok(found) if !found.is_file() => {
+                let found = if found.is_symlink() { "a symbolic link" } else { "a directory or device" };
+                return Err(FileError::Irregular { path: path.to_owned(), found }.into());
             }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(write_error(path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error).into()),
             _ => {}
         }
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let directory = File::open(parent).map_err(|error| write_error(path, error))?;
-        let file = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .permissions(Permissions::from_mode(0o600))
-            .tempfile_in(parent)
-            .map_err(|error| write_error(path, error))?;
-        Ok(Self { path: path.to_owned(), directory, file })
+        let staged = StagedFile::create(&dir, &format!(".{name}.")).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), name: name.to_owned(), dir, staged })
     }
 
-    /// Writes the payload and renames the file. What was there before stays whole until then.
-    pub(crate) fn commit(self, payload: &[u8]) -> Result<(), PayloadFileError> {
-        let path = self.path.clone();
-        self.write(payload).map_err(|error| write_error(&path, error))
+    /// Writes the payload and renames the file to its place; what was there before stays whole until then.
+    pub(crate) fn commit(mut self, payload: &[u8]) -> Result<(), PayloadFileError> {
+        let file = self.staged.file();
+        let written = file.write_all(payload).and_then(|()| file.sync_all());
+        let published = written.and_then(|()| self.staged.publish(&self.name)).and_then(|()| sys::sync_dir(&self.dir));
+        Ok(published.map_err(|error| FileError::new("write", &self.path, error))?)
     }
-
-    fn write(mut self, payload: &[u8]) -> io::Result<()> {
-        self.file.write_all(payload)?;
-        self.file.as_file().sync_all()?;
-        self.file.persist(&self.path)?;
-        self.directory.sync_all()
-    }
-}
-
-fn write_error(path: &Path, source: io::Error) -> PayloadFileError {
-    PayloadFileError::Write { path: path.to_owned(), source }
 }
 
 /// The size of a payload, and where it is.
@@ -82,7 +64,7 @@ pub(crate) fn payload_text(bytes: usize, file: Option<&Path>) -> String {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> =
@@ -117,13 +99,16 @@ mod tests {
         symlink(&target, &link).unwrap();
         for path in [link.as_path(), folder.path(), Path::new("/dev/null")] {
             assert!(
-                matches!(PayloadFile::prepare(path), Err(PayloadFileError::Irregular { .. })),
+                matches!(PayloadFile::prepare(path), Err(PayloadFileError::File(FileError::Irregular { .. }))),
                 "{}",
                 path.display()
             );
         }
-        assert!(matches!(PayloadFile::prepare(Path::new("/")), Err(PayloadFileError::Nameless { .. })));
-        assert!(matches!(PayloadFile::prepare(Path::new("/nowhere/token")), Err(PayloadFileError::Write { .. })));
+        assert!(matches!(PayloadFile::prepare(Path::new("/")), Err(PayloadFileError::Nameless(_))));
+        assert!(matches!(
+            PayloadFile::prepare(Path::new("/nowhere/token")),
+            Err(PayloadFileError::File(FileError::Io { .. }))
+        ));
         assert_eq!(names(folder.path()), ["link"]);
     }
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is where ambient paths are opened, so that nothing else does")]
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use crate::{FileError, sys};
+use crate::{Access, FileError, Identity, StagedFile, sys};
 
 /// A path without the slash at its end, with which the kernel would follow a link.
 pub fn without_slash(path: &Path) -> PathBuf {
@@ -88,9 +88,50 @@ pub fn create_shared_dir(path: &Path, despite_umask: bool) -> Result<(), FileErr
     for created in missing.into_iter().filter(|created| !created.as_os_str().is_empty()) {
         let dir = openat(CWD, created, sys::DIRECTORY, Mode::empty()).map_err(|error| failed(error.into()))?;
         // One that another process created meanwhile keeps the mode that it was given.
-        if crate::Access::of(&dir).map_err(failed)?.owner == rustix::process::geteuid().as_raw() {
+        if Access::of(&dir).map_err(failed)?.owner == rustix::process::geteuid().as_raw() {
             sys::set_mode(&dir, 0o755).map_err(failed)?;
         }
     }
     Ok(())
+}
+
+/// The identity of what a path names. A link is not followed.
+pub fn identity(path: &Path) -> io::Result<Identity> {
+    std::fs::symlink_metadata(without_slash(path)).map(|metadata| Identity::of_std(&metadata))
+}
+
+/// Owner, group and mode of a directory, following links.
+pub fn dir_access(path: &Path) -> io::Result<Access> {
+    std::fs::metadata(path).map(|metadata| Access::of_std(&metadata))
+}
+
+/// Whether a file system is mounted at a directory, following links.
+pub fn is_mount_point(path: &Path) -> bool {
+    File::open(path).is_ok_and(|dir| sys::is_mount_point(&dir))
+}
+
+/// The directories above a path by its text, and those that its text leads to. What does not exist yet is left out of the
+/// latter.
+pub fn directories_above(path: &Path) -> Vec<PathBuf> {
+    let by_text: Vec<PathBuf> = path.ancestors().skip(1).map(Path::to_owned).collect();
+    let real = by_text.iter().find_map(|above| above.canonicalize().ok());
+    let resolved = real.iter().flat_map(|real| real.ancestors()).map(Path::to_owned);
+    by_text.iter().cloned().chain(resolved).collect()
+}
+
+/// What a path names, following links.
+pub fn metadata(path: &Path) -> io::Result<Metadata> {
+    std::fs::metadata(path)
+}
+
+/// Creates a file that must not exist, for this user alone, whole or not at all, on the disk when this returns.
+pub fn create_file(path: &Path, prefix: &str, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename)?;
+    StagedFile::write(&open_parent(path)?, prefix, bytes)?.publish_new(name)
+}
+
+/// Whether this user namespace has all users of the machine. A system without namespaces has.
+pub(crate) fn has_all_users() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.is_empty() || map.split_whitespace().eq(["0", "0", "4294967295"])
 }

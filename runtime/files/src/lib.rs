@@ -20,7 +20,7 @@ mod read;
 mod staged;
 pub mod sys;
 
-pub use access::{Access, Owners, shell_quoted};
+pub use access::{Access, Identity, Owners, shell_quoted};
 pub use error::FileError;
 pub use private_dir::{PrivateDir, is_staged, names};
 pub use read::{FileOpen, FileRead, Unusable, fill, open_regular, read_regular};

@@ -1,75 +1,85 @@
 //! A value that a program prints.
 //!
 //! The program is started without a shell, with `PATH` and `HOME` alone in its environment, in `/`, without standard
-//! input, and in a process group of its own, which is killed when it takes too long or when nobody waits any more. What
-//! else it needs, the command says itself: `["env", "VAULT_ADDR=https://…", "vault", "read", …]`.
-//! Of its standard error nothing is shown: what goes wrong with a secret often says the secret.
+//! input, and in a process group of its own, which is killed when it takes too long or when the caller gives up. It names
+//! whatever else it needs itself: `["env", "VAULT_ADDR=https://…", "vault", "read", …]`. Its standard error is not shown:
+//! an error about a secret often quotes the secret.
 
+use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
 use deputy_core::SecretBytes;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{ChildStdout, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use zeroize::Zeroizing;
 
 use crate::{ProcessGroup, SourceContext, SourceError, SourceLocation, ValueShape};
 
-/// How long a program may take.
-pub(crate) const TIME: Duration = Duration::from_secs(10);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs a program and takes what it prints.
-pub(crate) async fn read(words: &[String], form: ValueShape, here: &SourceContext) -> Result<SecretBytes, SourceError> {
-    within(TIME, words, form, here).await
+pub(crate) async fn read(
+    words: &[String],
+    shape: ValueShape,
+    context: &SourceContext,
+) -> Result<SecretBytes, SourceError> {
+    read_within(TIME_LIMIT, words, shape, context).await
 }
 
-pub(crate) async fn within(
-    time: Duration,
+pub(crate) async fn read_within(
+    limit: Duration,
     words: &[String],
-    form: ValueShape,
-    here: &SourceContext,
+    shape: ValueShape,
+    context: &SourceContext,
 ) -> Result<SecretBytes, SourceError> {
     let (program, arguments) = words.split_first().ok_or_else(|| SourceError::Program(String::new()))?;
-    // A relative path would mean another program after a change of folder.
+    // A relative path would name another program after a change of directory.
     if program.is_empty() || (program.contains('/') && !program.starts_with('/')) {
         return Err(SourceError::Program(program.clone()));
     }
+    let child =
+        start(program, arguments, context).map_err(|source| SourceError::Start { program: program.clone(), source })?;
+    tokio::time::timeout(limit, take_output(child, program, shape))
+        .await
+        .unwrap_or_else(|_| Err(SourceError::Time(program.clone())))
+}
+
+fn start(program: &str, arguments: &[String], context: &SourceContext) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().current_dir("/").process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    for (name, value) in [("PATH", &here.path), ("HOME", &here.home)] {
+    for (name, value) in [("PATH", &context.path), ("HOME", &context.home)] {
         if let Some(value) = value {
             command.env(name, value);
         }
     }
-    let start = |source| SourceError::Start { program: program.clone(), source };
-    let mut child = command.spawn().map_err(start)?;
-    let output = child.stdout.take();
-    let mut group = ProcessGroup::of(&child);
-    let place = || SourceLocation::Command(program.clone());
-    let failed = |source| SourceError::Read { place: place(), source };
-    let work = async {
-        let mut buffer = Zeroizing::new(vec![0; form.most().saturating_add(1)]);
-        let filled = match output {
-            Some(output) => fill(output, &mut buffer).await.map_err(failed)?,
-            None => 0,
-        };
-        if filled == buffer.len() {
-            return Err(form.size(place()));
-        }
-        let status = child.wait().await.map_err(failed)?;
-        // Its number may be another's now. What it leaves behind serves its next run, such as an agent.
-        group.leave();
-        if !status.success() {
-            return Err(SourceError::Command { program: program.clone(), status });
-        }
-        form.finish(buffer.get(..filled).unwrap_or_default(), place())
-    };
-    tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(SourceError::Time(program.clone())))
+    command.spawn()
 }
 
-/// Fills the buffer until it is full or the program closes its output.
-async fn fill(mut output: ChildStdout, buffer: &mut [u8]) -> std::io::Result<usize> {
+async fn take_output(mut child: Child, program: &str, shape: ValueShape) -> Result<SecretBytes, SourceError> {
+    let location = || SourceLocation::Command(program.to_owned());
+    let failed = |source| SourceError::Read { location: location(), source };
+    let mut group = ProcessGroup::of(&child);
+    let mut buffer = Zeroizing::new(vec![0; shape.read_limit().saturating_add(1)]);
+    let filled = match child.stdout.take() {
+        Some(output) => fill(output, &mut buffer).await.map_err(failed)?,
+        None => 0,
+    };
+    if filled == buffer.len() {
+        return Err(shape.too_long(location()));
+    }
+    let status = child.wait().await.map_err(failed)?;
+    // The process ID may be reused now. What the program leaves running, such as an agent, serves its next run.
+    group.release();
+    if !status.success() {
+        return Err(SourceError::Command { program: program.to_owned(), status });
+    }
+    shape.finish(buffer.get(..filled).unwrap_or_default(), location())
+}
+
+/// Reads until the buffer is full or the program closes its output.
+async fn fill(mut output: ChildStdout, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
         match output.read(free).await? {

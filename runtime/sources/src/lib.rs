@@ -1,19 +1,18 @@
-//! From where an operator put a value to the value.
+//! Values from where an operator put them.
 //!
-//! A [`SecretSource`] names a file, a systemd credential, a variable or a program; [`read`] fetches what is there, and
-//! [`read_file`] a file together with its [`Fingerprint`], for those who want to see when it changes. Who may have read
-//! or written a file decides whether its value is taken: one that others can read is refused with the command that mends
-//! it.
+//! A [`SecretSource`] names a file, a systemd credential, a variable or a program; [`read`] fetches the value, and
+//! [`read_file`] a file together with its [`FileFingerprint`], for callers that watch it. A file that other users can read
+//! or write is refused with the command that fixes that.
 //!
-//! This crate never keeps a value, caches nothing and has no schedule: it reads when it is asked. Who asks chooses the
-//! [`Form`], and so how much is read at most.
+//! This crate never keeps or caches a value and has no schedule: it reads when it is called. The caller's [`ValueShape`]
+//! bounds how much is read.
 
 mod command;
 mod error;
 mod file;
 mod fingerprint;
-mod form;
-mod group;
+mod process_group;
+mod value_shape;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,10 +22,10 @@ use zeroize::Zeroizing;
 
 pub use error::{SourceError, SourceLocation};
 pub use fingerprint::FileFingerprint;
-pub use form::ValueShape;
-pub use group::ProcessGroup;
+pub use process_group::ProcessGroup;
+pub use value_shape::ValueShape;
 
-/// What a process knows about itself when it starts and that sources depend on.
+/// What sources depend on: the environment and the user of this process.
 #[derive(Debug, Clone)]
 pub struct SourceContext {
     /// `$CREDENTIALS_DIRECTORY`
@@ -35,62 +34,63 @@ pub struct SourceContext {
     home: Option<OsString>,
     /// `$PATH`
     path: Option<OsString>,
-    /// Who runs it.
     user: u32,
-    /// A variable of the environment.
+    /// Looks up an environment variable.
     variable: fn(&str) -> Option<OsString>,
 }
 
 impl SourceContext {
-    /// Those of this process.
     pub fn of_process() -> Self {
-        let variable = |name: &str| std::env::var_os(name);
         Self {
-            credentials: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-            home: variable("HOME"),
-            path: variable("PATH"),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            home: std::env::var_os("HOME"),
+            path: std::env::var_os("PATH"),
             user: rustix::process::geteuid().as_raw(),
-            variable,
+            variable: |name| std::env::var_os(name),
         }
     }
 
-    /// The same with variables from elsewhere, such as those that a test says.
+    /// Replaces the environment variables, for tests.
     pub fn with_variables(self, variable: fn(&str) -> Option<OsString>) -> Self {
         Self { variable, ..self }
     }
 }
 
 /// Reads a source's value.
-pub async fn read(source: &SecretSource, form: ValueShape, here: &SourceContext) -> Result<SecretBytes, SourceError> {
+pub async fn read(
+    source: &SecretSource,
+    shape: ValueShape,
+    context: &SourceContext,
+) -> Result<SecretBytes, SourceError> {
     match source {
-        SecretSource::Command(words) => command::read(words, form, here).await,
-        SecretSource::Credential(name) => Ok(read_file(&credential(name, here)?, form, here).await?.0),
-        SecretSource::Environment(name) => variable(name, form, here),
-        SecretSource::File(path) => Ok(read_file(path, form, here).await?.0),
+        SecretSource::Command(words) => command::read(words, shape, context).await,
+        SecretSource::Credential(name) => Ok(read_file(&credential(name, context)?, shape, context).await?.0),
+        SecretSource::Environment(name) => variable(name, shape, context),
+        SecretSource::File(path) => Ok(read_file(path, shape, context).await?.0),
     }
 }
 
-/// Reads a file's value, by the same rules, with the fingerprint of what was read.
+/// Reads a file's value, with the fingerprint of the file.
 pub async fn read_file(
     path: &Path,
-    form: ValueShape,
-    here: &SourceContext,
+    shape: ValueShape,
+    context: &SourceContext,
 ) -> Result<(SecretBytes, FileFingerprint), SourceError> {
-    file::read(path.to_owned(), form, here.user).await
+    file::read(path.to_owned(), shape, context.user).await
 }
 
-fn credential(name: &str, here: &SourceContext) -> Result<PathBuf, SourceError> {
+fn credential(name: &str, context: &SourceContext) -> Result<PathBuf, SourceError> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(SourceError::CredentialName(name.to_owned()));
     }
-    let folder = here.credentials.as_ref().ok_or_else(|| SourceError::Credentials(name.to_owned()))?;
+    let folder = context.credentials.as_ref().ok_or_else(|| SourceError::Credentials(name.to_owned()))?;
     Ok(folder.join(name))
 }
 
-fn variable(name: &str, form: ValueShape, here: &SourceContext) -> Result<SecretBytes, SourceError> {
+fn variable(name: &str, shape: ValueShape, context: &SourceContext) -> Result<SecretBytes, SourceError> {
     use std::os::unix::ffi::OsStringExt as _;
-    let value = (here.variable)(name).ok_or_else(|| SourceError::Variable(name.to_owned()))?;
-    form.finish(&Zeroizing::new(value.into_vec()), SourceLocation::Variable(name.to_owned()))
+    let value = (context.variable)(name).ok_or_else(|| SourceError::Variable(name.to_owned()))?;
+    shape.finish(&Zeroizing::new(value.into_vec()), SourceLocation::Variable(name.to_owned()))
 }
 
 #[cfg(test)]

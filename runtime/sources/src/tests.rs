@@ -145,7 +145,7 @@ async fn a_command_that_takes_too_long_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let start = Instant::now();
-    let error = command::within(Duration::from_secs(2), &sleeper(&file), ValueShape::SECRET, &surroundings())
+    let error = command::read_within(Duration::from_secs(2), &sleeper(&file), ValueShape::SECRET, &surroundings())
         .await
         .unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
@@ -170,5 +170,5 @@ async fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_children() 
 }
 
 async fn run_sleeper(file: &Path) {
-    drop(command::within(Duration::from_secs(60), &sleeper(file), ValueShape::SECRET, &surroundings()).await);
+    drop(command::read_within(Duration::from_secs(60), &sleeper(file), ValueShape::SECRET, &surroundings()).await);
 }

@@ -14,7 +14,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use deputy_core::{ByteSize, SecretBytes, SecretSource};
-use deputy_files::{FileError, StagedFile, ambient};
+use deputy_files::{FileError, ambient};
 use deputy_sources::{SourceContext, SourceError, ValueShape};
 use zeroize::Zeroizing;
 
@@ -129,7 +129,7 @@ impl MasterKey {
 
     fn generate_now(path: &Path, random: &Random) -> Result<Self, MasterKeyError> {
         let (key, line) = Self::generate(random)?;
-        write_new(path, line.expose()).map_err(|source| match source.kind() {
+        ambient::create_file(path, ".key-", line.expose()).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => MasterKeyError::Exists(path.to_owned()),
             _ => MasterKeyError::Create { path: path.to_owned(), source },
         })?;
@@ -162,12 +162,6 @@ impl fmt::Debug for MasterKey {
 
 fn exists(path: &Path) -> Result<bool, StoreError> {
     ambient::exists(path).map_err(|error| FileError::new("inspect", path, error).into())
-}
-
-/// Writes a file that must not exist.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename)?;
-    StagedFile::write(&ambient::open_parent(path)?, ".key-", bytes)?.publish_new(name)
 }
 
 fn hexadecimal(text: &[u8]) -> Option<Zeroizing<[u8; SIZE]>> {

@@ -158,13 +158,13 @@ impl ReceiverRunner {
     /// Looks whether a unit is still there; if not, says what is gone.
     pub(crate) async fn look(&self, unit: UnitName, clock: Arc<dyn Clock>) -> Result<(), String> {
         let files = self.files();
-        let looked = self.blocking(clock, move |units, _| Ok(units.look(unit, &files))).await;
+        let looked = self.blocking(clock, move |units, _| Ok(units.verify(unit, &files))).await;
         looked.unwrap_or_else(|error| Err(error.message))
     }
 
     /// Notes that the workload was told of a unit.
     pub(crate) async fn tell(&self, unit: UnitName, clock: Arc<dyn Clock>) -> Result<(), AcceptError> {
-        self.blocking(clock, move |units, now| units.tell(unit, now)).await
+        self.blocking(clock, move |units, now| units.record_notified(unit, now)).await
     }
 
     #[expect(
@@ -185,7 +185,7 @@ impl ReceiverRunner {
         let done = tokio::task::spawn_blocking(work).await;
         match done {
             Ok(done) => done.map_err(|error| {
-                let kind = if error.is_slow() { FailureKind::Misconfigured } else { FailureKind::Unavailable };
+                let kind = if error.is_lasting() { FailureKind::Misconfigured } else { FailureKind::Unavailable };
                 AcceptError { kind, message: in_one_line(&error) }
             }),
             Err(_) => Err(AcceptError {

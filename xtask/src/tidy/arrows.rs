@@ -93,7 +93,7 @@ const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"]
 
 /// Dependencies that have one place: whose name begins so, and the only packages that may have them.
 const PLACES: [(&str, &[&str]); 6] = [
-    ("cap-", &["deputy-files", "deputy-sandbox", "deputy-store", "deputy-worker"]),
+    ("cap-", &["deputy", "deputy-files", "deputy-sandbox", "deputy-store", "deputy-worker"]),
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config"]),
     ("hyper", &["deputy-bench", "deputy-http-server", "deputy-local", "deputy-sandbox"]),

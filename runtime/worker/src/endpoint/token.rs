@@ -1,116 +1,93 @@
-//! What a program has to show before it gets credentials over loopback: every user of the machine can connect there.
+//! The token that a program has to send before it gets credentials over loopback, where every user of the machine can
+//! connect.
 //!
-//! The token lies in a file that only those can read who may have the credentials. AWS's libraries send the file as it
-//! is, so it has no line break. The process keeps a hash: two hashes are compared, so that the time it takes tells nothing
-//! of the token.
+//! The token is in a file that only users who may have the credentials can read. AWS's libraries send the file's contents
+//! unchanged, so it has no line break. The process keeps a hash: two hashes are compared, so that the time it takes reveals
+//! nothing about the token.
 
 use std::fmt;
-use std::fs::Permissions;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use aws_lc_rs::rand::SecureRandom;
 use deputy_core::ByteSize;
+use deputy_files::ambient;
 use deputy_sources::{SourceContext, SourceError, ValueShape, read_file};
-use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-/// A token, as a hash.
+/// The hash of a token.
 pub struct EndpointToken(Digest);
 
-/// There is no token.
+/// An endpoint has no token.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointTokenError {
-    /// The file can't be used.
     #[error("cannot use the endpoint's token")]
     Read(#[source] SourceError),
-    /// What is in the file can't be sent as a header.
+    /// The file's contents cannot be sent as a header.
     #[error(
-        "the token in {} can't be sent: it must be visible ASCII without a line break, at least {LEAST} characters; \
-         remove the file, and a good one is made",
+        "the token in {} cannot be sent: it must be visible ASCII without a line break, at least {MIN_LENGTH} \
+         characters; remove the file to have a new token generated",
         path.display()
     )]
-    Unsound {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file can't be made.
+    Unsound { path: PathBuf },
     #[error("cannot create the token file {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The system has no random numbers.
+    Write { path: PathBuf, source: io::Error },
     #[error("the system's random number generator failed")]
     Random,
 }
 
-/// Shorter ones could be guessed.
-const LEAST: usize = 16;
+/// A shorter token could be guessed.
+const MIN_LENGTH: usize = 16;
 
-/// Longer ones may not go into a header.
-const MOST: ByteSize = ByteSize::kib(4);
+/// A longer token may not fit into a header.
+const MAX_LENGTH: ByteSize = ByteSize::kib(4);
 
 impl EndpointToken {
-    /// Reads a token's file. One that is not there is made, with a token of 32 random bytes in hexadecimal digits, for its
+    /// Reads a token's file. If it is missing, it is created with a token of 32 random bytes in hexadecimal digits, for its
     /// owner alone.
-    ///
-    /// # Errors
-    /// If others can read the file or change it, or it can't be made.
     pub async fn open(
         path: &Path,
         random: &dyn SecureRandom,
-        here: &SourceContext,
+        context: &SourceContext,
     ) -> Result<Self, EndpointTokenError> {
         if !path.exists() {
-            make(path, random)?;
+            create(path, random)?;
         }
-        Self::read(path, here).await
+        Self::read(path, context).await
     }
 
     /// Reads a token's file.
-    pub(super) async fn read(path: &Path, here: &SourceContext) -> Result<Self, EndpointTokenError> {
-        let (token, _) = read_file(path, ValueShape::bytes(MOST), here).await.map_err(EndpointTokenError::Read)?;
+    pub(super) async fn read(path: &Path, context: &SourceContext) -> Result<Self, EndpointTokenError> {
+        let (token, _) =
+            read_file(path, ValueShape::bytes(MAX_LENGTH), context).await.map_err(EndpointTokenError::Read)?;
         Self::of(token.expose()).ok_or_else(|| EndpointTokenError::Unsound { path: path.to_owned() })
     }
 
-    /// Of a text that can be sent as a header and is long enough.
+    /// Parses a text that can be sent as a header and is long enough.
     pub fn of(token: &[u8]) -> Option<Self> {
-        let sound = token.len() >= LEAST && token.iter().all(u8::is_ascii_graphic);
-        sound.then(|| Self(digest(&SHA256, token)))
+        let is_sound = token.len() >= MIN_LENGTH && token.iter().all(u8::is_ascii_graphic);
+        is_sound.then(|| Self(digest(&SHA256, token)))
     }
 
-    /// Whether this is it.
     pub fn is(&self, shown: &[u8]) -> bool {
         self.0.as_ref() == digest(&SHA256, shown).as_ref()
     }
 }
 
-/// Makes a token's file, whole or not at all. If another process was faster, its file stays.
-fn make(path: &Path, random: &dyn SecureRandom) -> Result<(), EndpointTokenError> {
-    let failed = |source| EndpointTokenError::Write { path: path.to_owned(), source };
+fn create(path: &Path, random: &dyn SecureRandom) -> Result<(), EndpointTokenError> {
     let mut bytes = Zeroizing::new([0; 32]);
     random.fill(bytes.as_mut()).map_err(|_| EndpointTokenError::Random)?;
     let mut text = Zeroizing::new(String::with_capacity(64));
     for byte in bytes.iter() {
         text.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mode = Permissions::from_mode(0o600);
-    let mut file = tempfile::Builder::new().prefix(".token.").permissions(mode).tempfile_in(folder).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    placed(file, path).map_err(failed)
-}
-
-fn placed(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error.error),
+    match ambient::create_file(path, ".token.", text.as_bytes()) {
+        // Another process was faster: its file stays.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(EndpointTokenError::Write { path: path.to_owned(), source: error })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,3 +1,6 @@
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 
 use std::fs;
@@ -45,7 +48,7 @@ async fn a_token_that_is_there_stays() {
     write(&path, "the-operators-own-token", 0o600);
     assert!(open(&path).await.unwrap().is(b"the-operators-own-token"));
     assert_eq!(fs::read_to_string(&path).unwrap(), "the-operators-own-token");
-    make(&path, &random()).unwrap();
+    create(&path, &random()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "the-operators-own-token", "who comes second changes nothing");
 }
 

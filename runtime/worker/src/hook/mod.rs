@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use deputy_core::{HookCommand, HookSignal, InstanceName, ReceiverName, Span};
+use deputy_files::FileError;
 use rustix::process::Signal;
 
 /// How a workload is told.
@@ -38,62 +39,25 @@ pub struct HookContext<'o> {
     pub instances: &'o BTreeSet<InstanceName>,
 }
 
-/// The workload was not told, or could not do what it was told. What a program printed comes last, with its control
+/// The workload was not notified, or failed to handle the notification. The output of a program comes last, with its control
 /// characters escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// It could do us harm.
-    #[error("process {pid} of {} belongs to another user than the file: is the file old?", path.display())]
-    Foreign {
-        /// Its number.
-        pid: i32,
-        /// The file.
-        path: PathBuf,
-    },
-    /// Not a number.
-    #[error("{} does not hold the number of a process, greater than 1, and nothing else", .0.display())]
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A signal to it could do harm.
+    #[error("process {pid} of {} belongs to another user than the file: is the file out of date?", path.display())]
+    Foreign { pid: i32, path: PathBuf },
+    #[error("{} must hold a process ID greater than 1, and nothing else", .0.display())]
     Form(PathBuf),
-    /// Nobody is there.
-    #[error("process {pid} of {} is gone: is the workload running?", path.display())]
-    Gone {
-        /// Its number.
-        pid: i32,
-        /// The file.
-        path: PathBuf,
-    },
-    /// Others can write to it.
-    #[error("{} is no file, or others can write to it: whom to tell could be anybody's choice; `chmod go-w {}`", .0.display(), .0.display())]
-    Open(PathBuf),
-    /// The system failed.
+    #[error("process {pid} of {} does not exist: is the workload running?", path.display())]
+    Gone { pid: i32, path: PathBuf },
     #[error("cannot {doing} {what}")]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With what.
-        what: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A command failed.
+    Io { doing: &'static str, what: String, source: io::Error },
     #[error("{program} ended with {status}: {said}")]
-    Status {
-        /// Which.
-        program: String,
-        /// How.
-        status: ExitStatus,
-        /// Its last lines.
-        said: String,
-    },
-    /// A command took too long.
+    Status { program: String, status: ExitStatus, said: String },
     #[error("{program} was killed after {limit}: {said}")]
-    Time {
-        /// Which.
-        program: String,
-        /// What it had.
-        limit: Span,
-        /// Its last lines.
-        said: String,
-    },
+    Time { program: String, limit: Span, said: String },
 }
 
 impl Hook {

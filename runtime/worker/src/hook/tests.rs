@@ -154,7 +154,7 @@ async fn a_pid_file_that_says_anything_else_signals_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let hook = Hook::Signal(file.clone(), HookSignal::Term);
-    assert!(matches!(run(&hook).await, Err(HookError::Io { .. })));
+    assert!(matches!(run(&hook).await, Err(HookError::File(FileError::Io { .. }))));
     for text in ["", "\n", "0", "1", "-1", "+5", "-4711", " 5", "5 ", "5\n\n", "05", "0x10", "5\n6", "99999999999", "a"]
     {
         put(&file, text);
@@ -176,15 +176,15 @@ async fn whom_to_signal_is_nobody_elses_choice() {
     put(&file, child.id().unwrap().to_string());
     for mode in [0o666, 0o664, 0o646] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(run(&hook).await, Err(HookError::Open(_))), "{mode:o}");
+        assert!(matches!(run(&hook).await, Err(HookError::File(FileError::Exposed { .. }))), "{mode:o}");
     }
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::rename(&file, folder.path().join("real")).unwrap();
     std::os::unix::fs::symlink("real", &file).unwrap();
-    assert!(matches!(run(&hook).await, Err(HookError::Open(_))));
+    assert!(matches!(run(&hook).await, Err(HookError::File(FileError::Irregular { .. }))));
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    assert!(matches!(run(&hook).await, Err(HookError::Open(_))));
+    assert!(matches!(run(&hook).await, Err(HookError::File(FileError::Irregular { .. }))));
     fs::remove_dir(&file).unwrap();
     fs::rename(folder.path().join("real"), &file).unwrap();
     if rustix::process::geteuid().is_root() {

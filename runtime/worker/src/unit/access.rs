@@ -1,78 +1,61 @@
-//! Who may read what is published.
+//! Owner and mode of published files.
 
 use deputy_core::{Account, FileMode};
-use rustix::fs::{Gid, Mode, Uid};
+use rustix::fs::{Gid, Uid};
 
-/// Mode and owner of the files of a unit. Its directories follow: who may read a file may look into them.
+/// Mode and owner of the files of a unit. Its directories follow: a user who may read a file may enter them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileAccess {
-    /// The mode of each file.
     pub mode: FileMode,
-    /// To whom they are given, if not to who runs this.
+    /// If unset, the user of this process.
     pub owner: Option<Uid>,
-    /// To which group they are given, if not to that of who runs this.
+    /// If unset, the group that the file system chooses.
     pub group: Option<Gid>,
 }
 
-/// A user or group does not exist on this machine, or can't be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// There is none.
     #[error(
         "there is no {kind} {name:?} on this machine: `getent {database} {name}` has to find it, or write its number"
     )]
-    Unknown {
-        /// `user` or `group`.
-        kind: &'static str,
-        /// Where the system looks.
-        database: &'static str,
-        /// Its name.
-        name: String,
-    },
+    Unknown { kind: &'static str, database: &'static str, name: String },
 }
 
 impl FileAccess {
-    /// Whether somebody else is to use what is published.
+    /// Whether other users are to read what is published.
     pub(super) fn is_shared(&self) -> bool {
         self.mode.bits() & 0o077 != 0 || self.owner.is_some() || self.group.is_some()
     }
 
-    pub(super) fn of_files(&self) -> Mode {
-        Mode::from_raw_mode(self.mode.bits())
+    pub(super) fn of_files(&self) -> u32 {
+        self.mode.bits()
     }
 
-    pub(super) fn of_directories(&self) -> Mode {
-        Mode::from_raw_mode(self.mode.of_directory())
+    pub(super) fn of_directories(&self) -> u32 {
+        self.mode.of_directory()
     }
 }
 
-/// The number of a user, by all that the system asks for accounts: files, LDAP, systemd. This may take a while.
-///
-/// # Errors
-/// If there is no such user.
+/// The ID of a user, by every source of accounts that the system is configured for, such as files, LDAP or systemd. This
+/// may take a while.
 pub fn user(account: &Account) -> Result<Uid, AccessError> {
-    let number = |name: &str| uzers::get_user_by_name(name).map(|user| user.uid());
-    id(account, "user", "passwd", number).map(Uid::from_raw)
+    id(account, "user", "passwd", |name| uzers::get_user_by_name(name).map(|user| user.uid())).map(Uid::from_raw)
 }
 
-/// The number of a group, likewise.
-///
-/// # Errors
-/// If there is no such group.
+/// The ID of a group, likewise.
 pub fn group(account: &Account) -> Result<Gid, AccessError> {
-    let number = |name: &str| uzers::get_group_by_name(name).map(|group| group.gid());
-    id(account, "group", "group", number).map(Gid::from_raw)
+    id(account, "group", "group", |name| uzers::get_group_by_name(name).map(|group| group.gid())).map(Gid::from_raw)
 }
 
 fn id(
     account: &Account,
     kind: &'static str,
     database: &'static str,
-    number: impl FnOnce(&str) -> Option<u32>,
+    find: impl FnOnce(&str) -> Option<u32>,
 ) -> Result<u32, AccessError> {
     match account {
         Account::Id(id) => Ok(*id),
-        Account::Name(name) => match number(name) {
+        Account::Name(name) => match find(name) {
             Some(id) => Ok(id),
             None => Err(AccessError::Unknown { kind, database, name: name.clone() }),
         },
@@ -84,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_found_by_the_system_or_taken_by_its_number() {
+    fn account_is_looked_up_by_name_or_taken_by_number() {
         let account = |text: &str| text.parse::<Account>().unwrap();
         assert_eq!(user(&account("root")).unwrap(), Uid::from_raw(0));
         assert_eq!(group(&account("root")).unwrap(), Gid::from_raw(0));

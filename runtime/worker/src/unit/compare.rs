@@ -1,55 +1,53 @@
 //! Whether a unit on the disk is already what would be written: the same files, bytes, modes and owners, and no more.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::OwnedFd;
+use std::io;
 
+use cap_std::fs::{Dir, File};
 use deputy_core::{OutputPath, Outputs};
-use rustix::fs::{Mode, OFlags, Stat, fstat, openat};
+use deputy_files::{Access, FileOpen, fill, names, open_regular, sys};
 use zeroize::Zeroizing;
 
-use super::publish_dir::{DIRECTORY, PublishDir, names};
+use super::publish_dir::PublishDir;
 use super::{FileAccess, UnitName};
 
-/// At a time.
+/// Bytes compared at a time.
 const CHUNK: usize = 16 << 10;
 
-/// What can't be read is not the same: it is written anew.
+/// A unit that cannot be read counts as different: it is written anew.
 pub(super) fn holds(place: &PublishDir, unit: UnitName, outputs: &Outputs, access: &FileAccess) -> bool {
-    let root = openat(&place.container, unit.to_string(), DIRECTORY, Mode::empty());
-    root.is_ok_and(|root| directory(&root, "", outputs, access).unwrap_or(false))
+    let root = sys::open_dir(&place.container, &unit.to_string());
+    root.is_ok_and(|root| directory_holds(&root, "", outputs, access).unwrap_or(false))
 }
 
-fn directory(here: &OwnedFd, path: &str, outputs: &Outputs, access: &FileAccess) -> std::io::Result<bool> {
-    if !has_access(&fstat(here)?, access, access.of_directories()) {
+fn directory_holds(dir: &Dir, path: &str, outputs: &Outputs, access: &FileAccess) -> io::Result<bool> {
+    if !has_access(Access::of(dir)?, access, access.of_directories()) {
         return Ok(false);
     }
     let expected: BTreeSet<&str> = outputs.files.keys().filter_map(|file| child(file, path)).collect();
-    let found = names(here)?;
+    let found = names(dir)?;
     if !found.iter().map(String::as_str).collect::<BTreeSet<_>>().eq(&expected) {
         return Ok(false);
     }
     for name in found {
         let inner = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-        let file = inner.parse::<OutputPath>().ok().and_then(|inner| outputs.files.get(&inner));
-        let is_same = match file {
-            Some(contents) => {
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                let file = File::from(openat(here, &name, flags, Mode::empty())?);
-                let stat = fstat(&file)?;
-                has_access(&stat, access, access.of_files())
-                    && file.metadata()?.is_file()
-                    && usize::try_from(stat.st_size) == Ok(contents.len())
-                    && has_bytes(file, contents.expose())?
-            }
-            None => directory(&openat(here, &name, DIRECTORY, Mode::empty())?, &inner, outputs, access)?,
+        let contents = inner.parse::<OutputPath>().ok().and_then(|inner| outputs.files.get(&inner));
+        let is_same = match contents {
+            Some(contents) => file_holds(dir, &name, contents.expose(), access)?,
+            None => directory_holds(&sys::open_dir(dir, &name)?, &inner, outputs, access)?,
         };
         if !is_same {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn file_holds(dir: &Dir, name: &str, contents: &[u8], access: &FileAccess) -> io::Result<bool> {
+    let FileOpen::Regular(file, metadata) = open_regular(dir, name)? else { return Ok(false) };
+    Ok(has_access(Access::of(&file)?, access, access.of_files())
+        && usize::try_from(metadata.len()) == Ok(contents.len())
+        && has_bytes(&file, contents)?)
 }
 
 /// The name in a directory on the way to a file.
@@ -59,24 +57,22 @@ fn child<'f>(file: &'f OutputPath, directory: &str) -> Option<&'f str> {
     rest.split('/').next()
 }
 
-fn has_access(stat: &Stat, access: &FileAccess, mode: Mode) -> bool {
+fn has_access(found: Access, access: &FileAccess, mode: u32) -> bool {
     let user = access.owner.unwrap_or_else(rustix::process::geteuid).as_raw();
-    stat.st_mode & 0o7777 == mode.as_raw_mode()
-        && stat.st_uid == user
-        // Without one of the configuration it is the directory's or the process's, as the file system likes.
-        && access.group.is_none_or(|group| stat.st_gid == group.as_raw())
+    found.mode == mode
+        && found.owner == user
+        // Without a configured group, it is the directory's or the process's, as the file system decides.
+        && access.group.is_none_or(|group| found.group == group.as_raw())
 }
 
-fn has_bytes(mut file: File, mut expected: &[u8]) -> std::io::Result<bool> {
-    let mut room = Zeroizing::new([0; CHUNK]);
+fn has_bytes(file: &File, mut expected: &[u8]) -> io::Result<bool> {
+    let mut buffer = Zeroizing::new([0; CHUNK]);
     loop {
-        let count = match file.read(room.as_mut()) {
-            Ok(0) => return Ok(expected.is_empty()),
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        match room.get(..count).and_then(|read| expected.strip_prefix(read)) {
+        let count = fill(file, buffer.as_mut())?;
+        if count == 0 {
+            return Ok(expected.is_empty());
+        }
+        match buffer.get(..count).and_then(|read| expected.strip_prefix(read)) {
             Some(rest) => expected = rest,
             None => return Ok(false),
         }

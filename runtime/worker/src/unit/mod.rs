@@ -1,23 +1,26 @@
 //! Publishing: all files of one `accept` appear at once, or none do.
 //!
-//! | in the operator's directory | what |
+//! | in the operator's directory | contents |
 //! |---|---|
-//! | `NAME` | a link to the unit that counts: `.NAME/7-00c0ffee00c0ffee` |
-//! | `.NAME/` | ours; everybody may pass through it, nobody may list it |
-//! | `.NAME/<number>-<chance>/` | a unit: a directory with its files |
-//! | `.NAME/.deputy` | shows that the directory is ours, and is locked by who publishes |
-//! | `.NAME/.told` | a link that names the unit of which the workload was told |
-//! | `.NAME/.link-…` | a link on its way to its place |
+//! | `NAME` | a link to the current unit: `.NAME/7-00c0ffee00c0ffee` |
+//! | `.NAME/` | the container: ours; other users may pass through it, but not list it |
+//! | `.NAME/<number>-<random>/` | a unit: a directory with its files |
+//! | `.NAME/.deputy` | marks the container as ours, and is locked by the process that publishes |
+//! | `.NAME/.told` | a link that names the unit that the hook has reported to the workload |
+//! | `.NAME/.link-…` | a link before it is renamed to its place |
 //!
-//! A unit is written under a name that was never used, where no link leads. Each file is synced, then each directory from
-//! the innermost out, then `.NAME/`. Then a link to it is made beside it and renamed to `NAME`, and the directory is
-//! synced. `rename` is the only step that a reader can see, and it leads either to the unit before, which nobody has
-//! touched, or to one of which all is on the disk already: so after a crash or a power cut at any point, `NAME` leads to
-//! a whole unit. Whatever else is left then has a name of ours and no link, and the next start removes it.
+//! A unit is written under a name that was never used, to which no link leads. Each file is synced, then each directory
+//! from the innermost out, then `.NAME/`. Then a link to it is created beside it and renamed to `NAME`, and the directory
+//! is synced. `rename` is the only step that a reader can see, and the link leads either to the unit before, which is
+//! untouched, or to one that is on the disk already: so after a crash or a power cut at any point, `NAME` leads to a whole
+//! unit. Whatever else is left then has a name of ours and no link, and the next start removes it.
 //!
-//! A reader that opens `NAME` once and reads all files through what it opened sees one unit. It has time to finish, also
-//! if it was led to a unit and then kept waiting: the unit before the current one stays until a switch that comes
-//! [`LINGER`] after it was replaced, and so do those before it, up to [`MOST`], where switches come one upon the other.
+//! A reader that opens `NAME` once and reads all files through that handle sees one unit. It has time to finish, even if it
+//! was suspended after it opened a unit: the unit before the current one stays until a switch that comes [`LINGER`] after
+//! it was replaced, and so do those before it, up to [`MAX_REPLACED`], if switches follow each other quickly.
+//!
+//! Why this is our own code: cap-std and cap-tempfile replace single files, and none of them syncs. Here many files are
+//! switched by one link, and the workload's user may own what is below it.
 
 mod access;
 mod compare;
@@ -37,9 +40,8 @@ use std::path::{Path, PathBuf};
 
 use deputy_core::time::MonotonicTime;
 use deputy_core::{Outputs, ReceiverName, Span, Timestamp};
+use deputy_files::{FileError, ambient};
 use deputy_store::Random;
-use rustix::fs::{AtFlags, readlinkat, renameat, statat, symlinkat, unlinkat};
-use rustix::io::Errno;
 
 pub use access::{AccessError, FileAccess, group, user};
 pub use error::PublishError;
@@ -48,14 +50,14 @@ pub use name::UnitName;
 use publish_dir::PublishDir;
 use staged_unit::StagedUnit;
 
-/// Names the unit of which the workload was told.
-const TOLD: &str = ".told";
+/// Names the unit that the hook has reported to the workload.
+const NOTIFIED: &str = ".told";
 
-/// How long a unit stays at the least after it was replaced, if not too many come after it.
+/// How long a unit stays after it was replaced, unless more than [`MAX_REPLACED`] follow.
 const LINGER: Span = Span::secs(10);
 
 /// Units that stay beside the current one.
-const MOST: usize = 32;
+const MAX_REPLACED: usize = 32;
 
 /// Publishes the units of one receiver.
 pub struct UnitPublisher {
@@ -66,81 +68,73 @@ pub struct UnitPublisher {
     open: Option<Open>,
 }
 
-/// The place, and what was switched there.
 struct Open {
     place: PublishDir,
-    /// What was published before, the oldest first, and when it was replaced.
+    /// The units before the current one, the oldest first, and when each was replaced.
     replaced: VecDeque<(UnitName, MonotonicTime)>,
 }
 
 /// What is published now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedUnit {
-    /// The unit, if there is one.
     pub unit: Option<UnitName>,
-    /// Whether there was another one, or none, before.
     pub switch: PublishOutcome,
-    /// Whether the workload was told of it.
     pub told: HookNotified,
-    /// When it was published, by the link's own time.
+    /// The modification time of the link.
     pub since: Option<Timestamp>,
 }
 
-/// Whether the link leads elsewhere than before.
+/// Whether the link was switched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// It does.
     Done,
-    /// What was to be published was there already.
+    /// The same files were published already.
     NotNeeded,
 }
 
-/// Whether the workload was told of what is published.
+/// Whether the hook has reported the published unit to the workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookNotified {
-    /// It was not, or nobody knows.
+    /// It has not, or that is unknown.
     NotYet,
-    /// It was.
     Already,
 }
 
-/// Whether units can be published in a directory by this user, as far as that can be said before one is. Nothing is made.
-///
-/// # Errors
-/// If it is none, or others could replace what is published.
+/// Whether this user can publish units in a directory, as far as that shows before one is published. Nothing is created.
 pub fn check(directory: &Path) -> Result<(), PublishError> {
     publish_dir::check(directory)
 }
 
 impl UnitPublisher {
-    /// For a receiver whose link is to be in this directory. Nothing is touched yet.
+    /// For a receiver whose link is to be in this directory. Nothing is created yet.
     pub fn new(directory: PathBuf, name: ReceiverName, access: FileAccess, random: Random) -> Self {
         Self { directory, name, access, random, open: None }
     }
 
-    /// Where the workload finds what is published.
+    /// The path that the workload reads.
     pub fn link(&self) -> PathBuf {
         self.directory.join(self.name.as_str())
     }
 
-    /// Publishes these files in place of those before. If it fails, those before are whole, unless only the last sync
-    /// failed: then the new ones are, and the next call syncs them.
+    /// Publishes these files in place of the current unit. If this fails, the current unit stays, unless only the last sync
+    /// failed: then the new one is current, and the next call syncs it.
     pub fn publish(&mut self, outputs: &Outputs, now: MonotonicTime) -> Result<PublishedUnit, PublishError> {
-        let (access, random) = (self.access, self.random.clone());
+        let access = self.access;
+        let random = self.random.clone();
         let open = self.open(now)?;
         let current = open.place.current()?;
         if let Some(unit) = current
             && compare::holds(&open.place, unit, outputs, &access)
         {
             open.place.sync_link()?;
-            let told = told(&open.place, unit);
+            let told = hook_notified(&open.place, unit);
             let since = open.place.since();
             return Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::NotNeeded, told, since });
         }
         let number = current.map_or(1, |unit| unit.number().saturating_add(1));
         let unit = UnitName::new(number, &*random)?;
         let staged = StagedUnit::write(&open.place, unit, outputs, &access).inspect_err(|_| {
-            // It may be room that is missing.
+            // The disk may be full.
             open.replaced.drain(..open.replaced.len().saturating_sub(1));
             sweep_all(&open.place, current, &open.replaced);
         })?;
@@ -151,13 +145,11 @@ impl UnitPublisher {
         Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::Done, told: HookNotified::NotYet, since })
     }
 
-    /// Removes the link and every unit: nothing is published any more.
+    /// Removes the link and every unit.
     pub fn withdraw(&mut self, now: MonotonicTime) -> Result<PublishedUnit, PublishError> {
-        let is_gone = |name: &str| {
-            let found = std::fs::symlink_metadata(self.directory.join(name));
-            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
-        if is_gone(self.name.as_str()) && is_gone(&format!(".{}", self.name)) {
+        // What cannot be inspected may exist.
+        let exists = |name: &str| ambient::exists(&self.directory.join(name)).unwrap_or(true);
+        if !exists(self.name.as_str()) && !exists(&format!(".{}", self.name)) {
             return Ok(PublishedUnit {
                 unit: None,
                 switch: PublishOutcome::NotNeeded,
@@ -168,8 +160,10 @@ impl UnitPublisher {
         let open = self.open(now)?;
         let place = &open.place;
         let switch = if place.current()?.is_some() {
-            unlinkat(&place.directory, place.link_name(), AtFlags::empty())
-                .map_err(|error| PublishError::of_system("remove", &place.link, error))?;
+            place
+                .directory
+                .remove_file(place.link_name())
+                .map_err(|error| FileError::new("remove", &place.link, error))?;
             PublishOutcome::Done
         } else {
             PublishOutcome::NotNeeded
@@ -181,41 +175,35 @@ impl UnitPublisher {
         Ok(PublishedUnit { unit: None, switch, told, since: None })
     }
 
-    /// Whether a unit is still what the link leads to, with these files.
-    ///
-    /// # Errors
-    /// What of it is gone, in words.
-    pub fn look(&self, unit: UnitName, files: &[String]) -> Result<(), String> {
-        let gone = |path: PathBuf| Err(format!("{} was removed or replaced", path.display()));
+    /// Whether the link still leads to a unit that has these files. The error names what is missing.
+    pub fn verify(&self, unit: UnitName, files: &[String]) -> Result<(), String> {
         let Some(open) = self.open.as_ref().filter(|open| open.place.is_current(&self.directory)) else {
-            return gone(self.directory.clone());
+            return Err(removed(&self.directory));
         };
         match open.place.current() {
             Ok(Some(current)) if current == unit => {}
-            Ok(_) => return gone(self.link()),
+            Ok(_) => return Err(removed(&self.link())),
             Err(error) => return Err(deputy_core::in_one_line(&error)),
         }
-        let is_there = |file: &&String| {
-            let path = format!("{unit}/{file}");
-            statat(&open.place.container, path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-        };
-        match files.iter().find(|file| !is_there(file)) {
-            Some(file) => gone(self.link().join(file)),
+        let unit = unit.to_string();
+        let exists = |file: &&String| open.place.container.symlink_metadata(Path::new(&unit).join(file)).is_ok();
+        match files.iter().find(|file| !exists(file)) {
+            Some(file) => Err(removed(&self.link().join(file))),
             None => Ok(()),
         }
     }
 
-    /// Notes that the workload was told of a unit, so that a later start doesn't tell it once more.
-    pub fn tell(&mut self, unit: UnitName, now: MonotonicTime) -> Result<(), PublishError> {
-        let chance = UnitName::new(unit.number(), &*self.random)?;
+    /// Records that the hook has reported a unit, so that a later start does not run the hook again.
+    pub fn record_notified(&mut self, unit: UnitName, now: MonotonicTime) -> Result<(), PublishError> {
+        let link = gc::link_name(UnitName::new(unit.number(), &*self.random)?);
         let place = &self.open(now)?.place;
-        let link = gc::link_name(chance);
-        let failed = |error| place.error("write", TOLD, error);
-        symlinkat(unit.to_string(), &place.container, &link).map_err(failed)?;
-        renameat(&place.container, &link, &place.container, TOLD).map_err(failed)
+        let container = &place.container;
+        let written =
+            container.symlink(unit.to_string(), &link).and_then(|()| container.rename(&link, container, NOTIFIED));
+        written.map_err(|error| place.error("write", NOTIFIED, error))
     }
 
-    /// The place, opened anew if the path leads elsewhere by now: a directory on a tmpfs may have been made again.
+    /// The directories, opened again if the path leads elsewhere by now: a directory on a tmpfs may have been recreated.
     fn open(&mut self, now: MonotonicTime) -> Result<&mut Open, PublishError> {
         let open = match self.open.take().filter(|open| open.place.is_current(&self.directory)) {
             Some(open) => open,
@@ -233,10 +221,12 @@ impl UnitPublisher {
 }
 
 impl Open {
-    /// Removes what nobody is reading any more. What can't be removed is tried again at the next switch.
+    /// Removes units that are old enough. What cannot be removed is tried again at the next switch.
     fn sweep(&mut self, current: Option<UnitName>, now: MonotonicTime) {
         let is_over = |(_, since): &(UnitName, MonotonicTime)| now.since(*since) >= LINGER;
-        while self.replaced.len() > MOST || (self.replaced.len() > 1 && self.replaced.front().is_some_and(is_over)) {
+        while self.replaced.len() > MAX_REPLACED
+            || (self.replaced.len() > 1 && self.replaced.front().is_some_and(is_over))
+        {
             self.replaced.pop_front();
         }
         sweep_all(&self.place, current, &self.replaced);
@@ -251,17 +241,22 @@ fn sweep_all(place: &PublishDir, current: Option<UnitName>, replaced: &VecDeque<
     }
 }
 
-/// The unit before the current one, which somebody may be reading. What has a greater number was never published.
+/// The unit before the current one, which a workload may be reading. A greater number was never published.
 fn before(place: &PublishDir, current: Option<UnitName>) -> Result<Option<UnitName>, PublishError> {
     let Some(current) = current else { return Ok(None) };
     let units = place.names()?.into_iter().filter_map(|name| name.parse::<UnitName>().ok());
     Ok(units.filter(|unit| unit.number() < current.number()).max())
 }
 
-fn told(place: &PublishDir, unit: UnitName) -> HookNotified {
-    match readlinkat(&place.container, TOLD, Vec::new()) {
-        Ok(told) if told.to_bytes() == unit.to_string().as_bytes() => HookNotified::Already,
-        Ok(_) | Err(Errno::NOENT) => HookNotified::NotYet,
+fn removed(path: &Path) -> String {
+    format!("{} was removed or replaced", path.display())
+}
+
+fn hook_notified(place: &PublishDir, unit: UnitName) -> HookNotified {
+    match place.container.read_link_contents(NOTIFIED) {
+        Ok(target) if target.as_os_str() == unit.to_string().as_str() => HookNotified::Already,
+        Ok(_) => HookNotified::NotYet,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => HookNotified::NotYet,
         Err(error) => {
             tracing::warn!(%error, place = %place.path.display(), "hook state unknown; running the hook again");
             HookNotified::NotYet

@@ -1,4 +1,4 @@
-//! Names of units: a number that grows, and chance, so that no name ever comes again.
+//! Names of units: a number that grows, and random digits, so that no name is ever used twice.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +11,17 @@ use super::PublishError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName {
     number: u64,
-    chance: u64,
+    random: u64,
 }
 
 impl UnitName {
     pub(super) fn new(number: u64, random: &dyn SecureRandom) -> Result<Self, PublishError> {
         let mut bytes = [0; 8];
         random.fill(&mut bytes).map_err(|_| PublishError::Random)?;
-        Ok(Self { number, chance: u64::from_be_bytes(bytes) })
+        Ok(Self { number, random: u64::from_be_bytes(bytes) })
     }
 
-    /// How many there were before it, and one.
+    /// Counts the units of a receiver, from one.
     pub fn number(self) -> u64 {
         self.number
     }
@@ -29,7 +29,7 @@ impl UnitName {
 
 impl fmt::Display for UnitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:016x}", self.number, self.chance)
+        write!(f, "{}-{:016x}", self.number, self.random)
     }
 }
 
@@ -37,11 +37,11 @@ impl FromStr for UnitName {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (number, chance) = text.split_once('-').ok_or(())?;
+        let (number, random) = text.split_once('-').ok_or(())?;
         let number = number.parse().map_err(drop)?;
-        let chance = u64::from_str_radix(chance, 16).map_err(drop)?;
-        let name = Self { number, chance };
-        // Signs, capitals and zeros in front are nobody's but somebody else's.
+        let random = u64::from_str_radix(random, 16).map_err(drop)?;
+        let name = Self { number, random };
+        // Signs, capitals and leading zeros are not written here.
         if name.to_string() == text { Ok(name) } else { Err(()) }
     }
 }
@@ -51,14 +51,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_survives_the_round_trip() {
-        for name in [UnitName { number: 0, chance: 0 }, UnitName { number: u64::MAX, chance: u64::MAX }] {
+    fn unit_name_survives_the_round_trip() {
+        for name in [UnitName { number: 0, random: 0 }, UnitName { number: u64::MAX, random: u64::MAX }] {
             assert_eq!(name.to_string().parse(), Ok(name));
         }
     }
 
     #[test]
-    fn what_nobody_here_made_is_no_name() {
+    fn unit_name_rejects_other_spellings() {
         for text in ["", "-", "1-", "1-0", "01-0000000000000000", "1-+000000000000000", "1-000000000000000G", "a", ".."]
         {
             assert!(text.parse::<UnitName>().is_err(), "{text}");

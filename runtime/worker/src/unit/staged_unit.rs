@@ -1,36 +1,34 @@
-//! A unit that is being written. Nobody is led to it yet, and it is removed unless it is published.
+//! A unit that is being written. No link leads to it yet, and it is removed unless it is published.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use aws_lc_rs::rand::SecureRandom;
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use deputy_core::{OutputPath, Outputs};
-use rustix::fs::{Mode, OFlags, fchmod, fchown, fsync, mkdirat, openat, renameat, symlinkat};
-use rustix::io::Errno;
+use deputy_files::{FileError, sys};
 
-use super::publish_dir::{DIRECTORY, PublishDir};
+use super::publish_dir::PublishDir;
 use super::{FileAccess, PublishError, UnitName, gc};
-
-const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
-const PRIVATE_DIRECTORY: Mode = Mode::RWXU;
 
 /// A whole unit to which no link leads.
 pub(super) struct StagedUnit<'p> {
     place: &'p PublishDir,
     name: UnitName,
+    access: &'p FileAccess,
     is_published: bool,
 }
 
 /// A directory on the way to the file that is being written.
-struct Directory {
+struct OpenDir {
     /// In the unit.
     path: String,
-    descriptor: OwnedFd,
+    dir: Dir,
 }
 
-impl Directory {
+impl OpenDir {
     fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
@@ -42,124 +40,104 @@ impl<'p> StagedUnit<'p> {
         place: &'p PublishDir,
         name: UnitName,
         outputs: &Outputs,
-        access: &FileAccess,
+        access: &'p FileAccess,
     ) -> Result<Self, PublishError> {
-        mkdirat(&place.container, name.to_string(), PRIVATE_DIRECTORY)
-            .map_err(|error| place.error("make", &name.to_string(), error))?;
-        let staged = Self { place, name, is_published: false };
-        let root = openat(&place.container, name.to_string(), DIRECTORY, Mode::empty());
-        let root = root.map_err(|error| staged.error("open", "", error))?;
-        // By path, so that all files of a directory come one after the other.
+        let directory = name.to_string();
+        create_private_dir(&place.container, &directory).map_err(|error| place.error("create", &directory, error))?;
+        let staged = Self { place, name, access, is_published: false };
+        let root = sys::open_dir(&place.container, &directory).map_err(|error| staged.error("open", "", error))?;
+        // In the order of paths, so that all files of a directory are written while it is open.
         let mut open = Vec::new();
         for (path, contents) in &outputs.files {
-            staged.enter(&root, &mut open, path, access)?;
-            let directory = open.last().map_or(&root, |inner| &inner.descriptor);
-            staged.file(directory, path, contents.expose(), access)?;
+            staged.enter(&root, &mut open, path)?;
+            let dir = open.last().map_or(&root, |inner| &inner.dir);
+            staged.write_file(dir, path, contents.expose())?;
         }
-        staged.leave(&mut open, 0, access)?;
-        staged.finish(&root, "", access)?;
+        staged.finish_below(&mut open, 0)?;
+        staged.finish(&root, "")?;
         place.sync_units()?;
         Ok(staged)
     }
 
-    /// Makes the directory that a file goes to, and finishes those that it is not in: only those on the way to the file
-    /// are open.
-    fn enter(
-        &self,
-        root: &OwnedFd,
-        open: &mut Vec<Directory>,
-        file: &OutputPath,
-        access: &FileAccess,
-    ) -> Result<(), PublishError> {
+    /// Creates the directory of a file, and finishes those that the file is not in: only those on the way to the file are
+    /// open.
+    fn enter(&self, root: &Dir, open: &mut Vec<OpenDir>, file: &OutputPath) -> Result<(), PublishError> {
         let folder = file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
         let names: Vec<&str> = folder.split('/').filter(|name| !name.is_empty()).collect();
         let common = open.iter().zip(&names).take_while(|(inner, name)| inner.name() == **name).count();
-        self.leave(open, common, access)?;
+        self.finish_below(open, common)?;
         for name in names.into_iter().skip(common) {
             let (above, path) = match open.last() {
-                Some(inner) => (&inner.descriptor, format!("{}/{name}", inner.path)),
+                Some(inner) => (&inner.dir, format!("{}/{name}", inner.path)),
                 None => (root, name.to_owned()),
             };
-            let failed = |error| match (error, path.parse()) {
-                (Errno::EXIST, Ok(file)) => PublishError::Collision(file),
-                (error, _) => self.error("make", &path, error),
-            };
-            mkdirat(above, name, PRIVATE_DIRECTORY).map_err(failed)?;
-            let descriptor = openat(above, name, DIRECTORY, Mode::empty()).map_err(failed)?;
-            open.push(Directory { path, descriptor });
+            let dir = create_private_dir(above, name).and_then(|()| sys::open_dir(above, name));
+            let dir = dir.map_err(|error| match (error.kind(), path.parse()) {
+                (io::ErrorKind::AlreadyExists, Ok(file)) => PublishError::Collision(file),
+                _ => self.error("create", &path, error),
+            })?;
+            open.push(OpenDir { path, dir });
         }
         Ok(())
     }
 
     /// Finishes all open directories but the outermost `kept`, the innermost first.
-    fn leave(&self, open: &mut Vec<Directory>, kept: usize, access: &FileAccess) -> Result<(), PublishError> {
+    fn finish_below(&self, open: &mut Vec<OpenDir>, kept: usize) -> Result<(), PublishError> {
         while open.len() > kept {
-            if let Some(Directory { path, descriptor }) = open.pop() {
-                self.finish(&descriptor, &path, access)?;
+            if let Some(OpenDir { path, dir }) = open.pop() {
+                self.finish(&dir, &path)?;
             }
         }
         Ok(())
     }
 
-    fn file(
-        &self,
-        directory: &OwnedFd,
-        path: &OutputPath,
-        contents: &[u8],
-        access: &FileAccess,
-    ) -> Result<(), PublishError> {
+    fn write_file(&self, dir: &Dir, path: &OutputPath, contents: &[u8]) -> Result<(), PublishError> {
+        let failed = |error| self.error("write", path.as_str(), error);
         let name = path.names().last().unwrap_or_default();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(directory, name, flags, PRIVATE);
-        let file = file.map_err(|error| self.error("write", path.as_str(), error))?;
-        let mut file = File::from(file);
-        let failed = |error| PublishError::of_io("write", &self.path(path.as_str()), error);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).follow(FollowSymlinks::No).mode(0o600);
+        let mut file = dir.open_with(name, &options).map_err(failed)?;
         file.write_all(contents).map_err(failed)?;
-        self.hand_over(&file, path.as_str(), access, access.of_files())?;
+        self.hand_over(&file, path.as_str(), self.access.of_files())?;
         file.sync_all().map_err(failed)
     }
 
-    fn finish(&self, directory: &OwnedFd, path: &str, access: &FileAccess) -> Result<(), PublishError> {
-        self.hand_over(directory, path, access, access.of_directories())?;
-        fsync(directory).map_err(|error| self.error("sync", path, error))
+    fn finish(&self, dir: &Dir, path: &str) -> Result<(), PublishError> {
+        self.hand_over(dir, path, self.access.of_directories())?;
+        sys::sync_dir(dir).map_err(|error| self.error("sync", path, error))
     }
 
-    /// Owner first: a change of it takes bits of the mode away.
-    fn hand_over(
-        &self,
-        file: impl std::os::fd::AsFd,
-        path: &str,
-        access: &FileAccess,
-        mode: Mode,
-    ) -> Result<(), PublishError> {
-        if access.owner.is_some() || access.group.is_some() {
-            fchown(&file, access.owner, access.group)
+    /// The owner first: a change of it clears bits of the mode.
+    fn hand_over(&self, file: impl AsFd, path: &str, mode: u32) -> Result<(), PublishError> {
+        if self.access.owner.is_some() || self.access.group.is_some() {
+            sys::set_owner(&file, self.access.owner, self.access.group)
                 .map_err(|error| self.error("change the owner of", path, error))?;
         }
-        fchmod(&file, mode).map_err(|error| self.error("change the mode of", path, error))
+        sys::set_mode(&file, mode).map_err(|error| self.error("change the mode of", path, error))
     }
 
-    /// Leads the link here: from one moment to the next, and for good when this returns.
+    /// Switches the link to this unit: from one moment to the next, and on the disk when this returns.
     pub(super) fn publish(mut self, random: &dyn SecureRandom) -> Result<(), PublishError> {
         let place = self.place;
         let link = gc::link_name(UnitName::new(self.name.number(), random)?);
-        symlinkat(place.target(self.name), &place.container, &link)
-            .map_err(|error| place.error("make", &link, error))?;
+        place.container.symlink(place.target(self.name), &link).map_err(|error| place.error("create", &link, error))?;
         // A link that stays behind is removed by the next sweep.
-        renameat(&place.container, &link, &place.directory, place.link_name())
-            .map_err(|error| PublishError::of_system("switch", &place.link, error))?;
-        // Seen from now on, whether or not the disk takes it.
+        place.container.rename(&link, &place.directory, place.link_name()).map_err(|error| match error.kind() {
+            io::ErrorKind::CrossesDevices => PublishError::Mounted(place.link.clone()),
+            _ => FileError::new("switch", &place.link, error).into(),
+        })?;
+        // Readers see it from now on, whether or not the sync succeeds.
         self.is_published = true;
         place.sync_link()?;
         place.sync_units()
     }
 
-    fn path(&self, path: &str) -> std::path::PathBuf {
-        self.place.path.join(self.name.to_string()).join(Path::new(path))
+    fn path(&self, path: &str) -> PathBuf {
+        self.place.path.join(self.name.to_string()).join(path)
     }
 
-    fn error(&self, doing: &'static str, path: &str, error: Errno) -> PublishError {
-        PublishError::of_system(doing, &self.path(path), error)
+    fn error(&self, doing: &'static str, path: &str, error: io::Error) -> PublishError {
+        FileError::new(doing, &self.path(path), error).into()
     }
 }
 
@@ -171,4 +149,10 @@ impl Drop for StagedUnit<'_> {
             tracing::warn!(%error, "removing an unpublished unit failed; the next start retries");
         }
     }
+}
+
+fn create_private_dir(above: &Dir, name: &str) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    above.create_dir_with(name, &builder)
 }

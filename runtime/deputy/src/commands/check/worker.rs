@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
 use deputy_core::{ByteSize, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line};
+use deputy_files::FileError;
 use deputy_host::rejected_settings;
 use deputy_host::sandbox::open_without_state;
 use deputy_host::worker::receiver_policies;
@@ -125,7 +126,7 @@ fn check_directories(policies: &ReceiverPolicies) -> Vec<PathJson> {
             let error = unit::check(directory).err();
             PathJson {
                 path: directory.display().to_string(),
-                ok: error.as_ref().is_none_or(|error| !error.is_slow() || matches!(error, PublishError::Owner { .. })),
+                ok: error.as_ref().is_none_or(|error| !error.is_lasting() || matches!(error, PublishError::File(FileError::Owner { .. }))),
                 error: error.map(|error| in_one_line(&error)),
             }
         })
@@ -142,7 +143,7 @@ async fn check_files(config: &WorkerConfig, sources: &SourceContext) -> Vec<Path
         files.push(PathJson {
             path: path.display().to_string(),
             // The worker may run as the user that owns it.
-            ok: matches!(error, None | Some(SourceError::Owner { .. })),
+            ok: matches!(error, None | Some(SourceError::File(FileError::Owner { .. }))),
             error: error.map(|error| in_one_line(&error)),
         });
     }

@@ -48,7 +48,7 @@ fn where_switches_come_one_upon_the_other_a_reader_has_time_and_the_disk_an_end(
     let mut units = units(folder.path());
     for number in 1..=40_u64 {
         units.publish(&alike(number), MonotonicTime::from_millis(number)).unwrap();
-        let kept = usize::try_from(number).unwrap().min(MOST + 1);
+        let kept = usize::try_from(number).unwrap().min(MAX_REPLACED + 1);
         assert_eq!(there(folder.path()).len(), kept);
     }
     units.publish(&alike(41), MonotonicTime::from_millis(10_030)).unwrap();
@@ -167,7 +167,7 @@ fn it_is_remembered_of_which_unit_the_workload_was_told() {
     assert_eq!(told(&mut units, 1), HookNotified::NotYet);
     assert_eq!(told(&mut units, 1), HookNotified::NotYet, "the hook did not run yet");
     let unit = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
-    units.tell(unit, NOW).unwrap();
+    units.record_notified(unit, NOW).unwrap();
     drop(units);
     let mut units = self::units(folder.path());
     assert_eq!(told(&mut units, 1), HookNotified::Already);

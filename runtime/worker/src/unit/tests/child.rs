@@ -130,7 +130,7 @@ fn fill(folder: &Path) {
         // The first file has room, the second has none.
         let error = units.publish(&outputs(&[("a", "2"), ("b", &large)]), NOW).unwrap_err();
         assert!(error.to_string().ends_with(": there is no room; free some space or raise the quota"), "{error}");
-        assert!(!error.is_slow());
+        assert!(!error.is_lasting());
         assert_eq!(read(&directory, "a"), "1".repeat(300));
         assert_eq!(there(&directory), [first.to_string()]);
     }
@@ -168,7 +168,10 @@ fn volume(folder: &Path) {
     allow(&folder.join("open"), 0o777);
     for directory in [folder.join("open"), folder.join("open/out")] {
         for error in [check(&directory).unwrap_err(), units(&directory).publish(&alike(1), NOW).err().unwrap()] {
-            assert!(matches!(&error, PublishError::Exposed { path, .. } if *path == folder.join("open")), "{error:?}");
+            assert!(
+                matches!(&error, PublishError::File(FileError::Exposed { path, .. }) if *path == folder.join("open")),
+                "{error:?}"
+            );
         }
     }
     say("done");

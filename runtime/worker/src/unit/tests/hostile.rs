@@ -4,7 +4,7 @@ use super::*;
 fn is_refused(directory: &Path, why: impl Fn(&PublishError) -> bool) {
     let error = units(directory).publish(&alike(1), NOW).unwrap_err();
     assert!(why(&error), "{error:?}");
-    assert!(error.is_slow());
+    assert!(error.is_lasting());
     let error = error.to_string();
     assert!(error.contains(directory.to_str().unwrap()) && error.contains(": "), "{error}");
 }
@@ -60,11 +60,11 @@ fn a_hidden_directory_of_somebody_elses_is_left_to_him() {
     fs::remove_file(&hidden).unwrap();
     fs::create_dir(&hidden).unwrap();
     allow(&hidden, 0o777);
-    is_refused(folder.path(), |error| matches!(error, PublishError::Exposed { mode: 0o777, .. }));
+    is_refused(folder.path(), |error| matches!(error, PublishError::File(FileError::Exposed { mode: 0o777, .. })));
     if rustix::process::geteuid().is_root() {
         allow(&hidden, 0o711);
         std::os::unix::fs::chown(&hidden, Some(4711), None).unwrap();
-        is_refused(folder.path(), |error| matches!(error, PublishError::Owner { owner: 4711, .. }));
+        is_refused(folder.path(), |error| matches!(error, PublishError::File(FileError::Owner { owner: 4711, .. })));
     }
 }
 
@@ -75,7 +75,10 @@ fn a_directory_in_which_others_can_replace_the_link_is_refused() {
     fs::create_dir(&directory).unwrap();
     for mode in [0o777, 0o775, 0o757, 0o722] {
         allow(&directory, mode);
-        is_refused(&directory, |error| matches!(error, PublishError::Exposed { mode: found, .. } if *found == mode));
+        is_refused(
+            &directory,
+            |error| matches!(error, PublishError::File(FileError::Exposed { mode: found, .. }) if *found == mode),
+        );
     }
     assert!(names(&directory).is_empty());
     // Nobody else can rename there.
@@ -84,12 +87,12 @@ fn a_directory_in_which_others_can_replace_the_link_is_refused() {
     open.publish(&alike(1), NOW).unwrap();
     // It is judged at each switch.
     allow(&directory, 0o777);
-    assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::Exposed { .. })));
+    assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::File(FileError::Exposed { .. }))));
     assert_eq!(read(&directory, "a"), "1".repeat(300));
     if rustix::process::geteuid().is_root() {
         allow(&directory, 0o755);
         std::os::unix::fs::chown(&directory, Some(4711), None).unwrap();
-        assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::Owner { owner: 4711, .. })));
+        assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::File(FileError::Owner { owner: 4711, .. }))));
     }
 }
 
@@ -99,19 +102,19 @@ fn a_path_that_becomes_a_link_is_not_followed() {
     let (directory, elsewhere) = (folder.path().join("out"), folder.path().join("elsewhere"));
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, &directory).unwrap();
-    is_refused(&directory, |error| matches!(error, PublishError::Kind(_)));
+    is_refused(&directory, |error| matches!(error, PublishError::File(FileError::NotADirectory(_))));
     let slash = folder.path().join("out/");
-    assert!(matches!(units(&slash).publish(&alike(1), NOW), Err(PublishError::Kind(_))));
+    assert!(matches!(units(&slash).publish(&alike(1), NOW), Err(PublishError::File(FileError::NotADirectory(_)))));
     fs::remove_file(&directory).unwrap();
     // Meanwhile.
     let mut open = units(&directory);
     open.publish(&alike(1), NOW).unwrap();
     fs::rename(&directory, folder.path().join("moved")).unwrap();
     symlink(&elsewhere, &directory).unwrap();
-    assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::Kind(_))));
+    assert!(matches!(open.publish(&alike(2), NOW), Err(PublishError::File(FileError::NotADirectory(_)))));
     assert!(names(&elsewhere).is_empty());
     put(folder.path().join("file"), "");
-    is_refused(&folder.path().join("file"), |error| matches!(error, PublishError::Kind(_)));
+    is_refused(&folder.path().join("file"), |error| matches!(error, PublishError::File(FileError::NotADirectory(_))));
 }
 
 #[test]
@@ -169,7 +172,7 @@ fn two_processes_do_not_publish_to_one_place() {
     let mut first = units(folder.path());
     first.publish(&alike(1), NOW).unwrap();
     let error = units(folder.path()).publish(&alike(2), NOW).unwrap_err();
-    assert!(matches!(error, PublishError::Busy(_)) && !error.is_slow(), "{error}");
+    assert!(matches!(error, PublishError::Busy(_)) && !error.is_lasting(), "{error}");
     drop(first);
     units(folder.path()).publish(&alike(2), NOW).unwrap();
 }
@@ -217,9 +220,9 @@ fn directory_below_one_that_others_can_write_to_is_refused() {
             match published {
                 Ok(_) => assert!(is_good, "{mode:o}"),
                 Err(error) => {
-                    let names_it = matches!(&error, PublishError::Exposed { path, mode: found } if
+                    let names_it = matches!(&error, PublishError::File(FileError::Exposed { path, mode: found, .. }) if
                         fs::canonicalize(path).unwrap() == open && *found == mode);
-                    assert!(names_it && !is_good && error.is_slow(), "{error:?}");
+                    assert!(names_it && !is_good && error.is_lasting(), "{error:?}");
                 }
             }
         }
@@ -228,9 +231,9 @@ fn directory_below_one_that_others_can_write_to_is_refused() {
         // The group of all who share it, and somebody else's.
         allow(&open, 0o775);
         std::os::unix::fs::chown(&open, None, Some(4712)).unwrap();
-        assert!(matches!(check(&open.join("out")), Err(PublishError::Exposed { .. })));
+        assert!(matches!(check(&open.join("out")), Err(PublishError::File(FileError::Exposed { .. }))));
         allow(&open, 0o755);
         std::os::unix::fs::chown(&open, Some(4711), None).unwrap();
-        assert!(matches!(check(&open.join("out")), Err(PublishError::Owner { owner: 4711, .. })));
+        assert!(matches!(check(&open.join("out")), Err(PublishError::File(FileError::Owner { owner: 4711, .. }))));
     }
 }

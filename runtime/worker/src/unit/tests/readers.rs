@@ -51,7 +51,7 @@ fn a_reader_never_sees_a_torn_or_missing_unit_through_thousands_of_switches() {
                 }
                 // Who was not given the processor during dozens of switches begins again.
                 None => {
-                    assert!(after + 1 >= before + MOST as u64, "missing between {before} and {after}");
+                    assert!(after + 1 >= before + MAX_REPLACED as u64, "missing between {before} and {after}");
                     overtaken.fetch_add(1, Ordering::SeqCst);
                 }
             }

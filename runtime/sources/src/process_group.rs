@@ -1,4 +1,4 @@
-//! A program with all that it starts.
+//! A program with all processes that it starts.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
@@ -9,13 +9,13 @@ use tokio::process::Child;
 pub struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
-    /// That of a program that was started with `process_group(0)` and was not waited for yet.
+    /// The group of a program that was started with `process_group(0)` and not yet waited for.
     pub fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
-    /// Kills nothing any more. To be called when the program has ended: its number may be another's then.
-    pub fn leave(&mut self) {
+    /// Keeps the group alive on drop. Call it when the program has ended: its process ID may be reused then.
+    pub fn release(&mut self) {
         self.0 = None;
     }
 }
@@ -26,7 +26,7 @@ impl Drop for ProcessGroup {
             && let Err(error) = kill_process_group(group, Signal::KILL)
             && error != rustix::io::Errno::SRCH
         {
-            tracing::warn!(%error, "killing a command that exceeded its time limit failed");
+            tracing::warn!(%error, "killing the process group of a command failed");
         }
     }
 }
