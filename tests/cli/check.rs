@@ -86,11 +86,11 @@ enabled = false
     deputy.toml: 1 instance, all ok
 
     ----- stderr
-    warning: nothing uses the secret `password`
+    warning: the secret `password` is not used
      --> deputy.toml:9:23
       |
     9 | [instances.s3.secrets.password]
-      |                       ^^^^^^^^ grants no operation, and no rule sends it
+      |                       ^^^^^^^^ it grants no operation, and no rule sends it
     ");
 }
 

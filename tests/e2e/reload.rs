@@ -86,9 +86,9 @@ fn reload_reports_what_needs_a_restart() {
     let mut home = home(&script);
     home.append("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.nobody]\ncalls-per-minute = 1\nburst = 1");
     let running = start(&home);
-    assert!(running.log().contains("nothing uses the upstream `nobody`"), "{}", running.log());
+    assert!(running.log().contains("the upstream `nobody` is not used"), "{}", running.log());
     home.edit("calls = 3", "calls = 4");
-    let unused = "nothing uses the upstream `nobody`";
+    let unused = "the upstream `nobody` is not used";
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert!(run.stderr.starts_with("warning: ") && run.stderr.contains(unused), "{}", run.stderr);
     assert_eq!((run.stderr.lines().count(), run.stdout.as_str()), (1, "unchanged  2\n"), "{}", run.stderr);

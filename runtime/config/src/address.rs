@@ -1,4 +1,4 @@
-//! Addresses: those that a process listens on, and those that others know it by.
+//! Addresses to listen on and to advertise.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,25 +9,23 @@ use deputy_core::grant::Host;
 use crate::diagnostic::DiagnosticSink;
 use crate::value::Located;
 
-/// A host and a port that others can connect to: `coordinator.example:8271`.
+/// A host and a port to connect to: `coordinator.example:8271`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
-    /// A name or an address.
     pub host: Host,
     /// Never 0.
     pub port: u16,
 }
 
-/// A text is no host with a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a host with a port that others can connect to: write \"coordinator.example:8271\"")]
+#[error("not a host and port that workers can connect to: write \"coordinator.example:8271\"")]
 pub struct HostPortError;
 
 impl HostPort {
-    /// What others connect to who connect to this address; nothing if it stands for several, or for none.
+    /// The same address as a host and port, unless it is unspecified or has no port.
     pub(crate) fn of(address: SocketAddr) -> Option<Self> {
-        let one = !address.ip().to_canonical().is_unspecified() && address.port() != 0;
-        one.then(|| Self { host: Host::Address(address.ip()), port: address.port() })
+        let is_specific = !address.ip().to_canonical().is_unspecified() && address.port() != 0;
+        is_specific.then(|| Self { host: Host::Address(address.ip()), port: address.port() })
     }
 }
 
@@ -37,8 +35,8 @@ impl FromStr for HostPort {
     fn from_str(text: &str) -> Result<Self, HostPortError> {
         let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
         let host: Host = host.parse().map_err(|_| HostPortError)?;
-        let plain = port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
-        let port = port.parse().ok().filter(|port| *port != 0 && plain).ok_or(HostPortError)?;
+        let is_plain = port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| *port != 0 && is_plain).ok_or(HostPortError)?;
         match host {
             Host::Address(address) if address.to_canonical().is_unspecified() => Err(HostPortError),
             host => Ok(Self { host, port }),
@@ -52,23 +50,23 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// An address with a port, to listen on.
+/// Reads an address to listen on.
 pub(crate) fn read(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) -> Option<SocketAddr> {
     let text = value.text(sink, like)?;
     let address = text.parse().ok();
     if address.is_none() {
-        sink.error(value.at(), "not an address with a port").expected(format!("write {like}"));
+        sink.error(value.at(), "not an IP address with a port").expected(format!("write {like}"));
     }
     address
 }
 
-/// Where `/livez`, `/readyz` and `/metrics` are.
+/// Reads the address of `/livez`, `/readyz` and `/metrics`.
 pub(crate) fn health(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) -> Option<SocketAddr> {
     let address = read(sink, value, like)?;
     if !address.ip().to_canonical().is_loopback() {
-        sink.warning(value.at(), "this address can be reached from other machines")
+        sink.warning(value.at(), "other machines can reach this address")
             .expected(format!("such as {like}"))
-            .hint("whoever reaches it reads the names of the instances, and whether they fail; nobody is asked who they are");
+            .hint("clients are not authenticated here, and see the names of the instances and whether they fail");
     }
     Some(address)
 }
@@ -78,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_with_a_port_survives_the_round_trip() {
+    fn host_port_survives_the_round_trip() {
         for text in ["coordinator.example:8271", "10.0.0.1:1", "[::1]:65535", "localhost:8271"] {
             assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
         }
@@ -87,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_connect_to_is_refused() {
+    fn host_port_that_cannot_be_connected_to_is_refused() {
         for text in [
             "",
             "a",

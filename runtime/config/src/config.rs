@@ -1,4 +1,4 @@
-//! The configuration as a whole.
+//! `deputy.toml` as a whole.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,51 +11,39 @@ use deputy_core::{GroupName, InstanceName};
 use crate::coordinator::{self, CoordinatorSection};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::group::{self, WorkerGroup};
-use crate::instance::{InstanceEntry, Reader};
+use crate::instance::{InstanceEntry, InstanceReader};
 use crate::toml_syntax;
 use crate::upstream::Upstreams;
 use crate::value::TableReader;
 
-/// A configuration of more bytes than these is none.
+/// The largest configuration.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A configuration in which everything was checked that can be checked without I/O.
+/// The coordinator's configuration, checked as far as that is possible without I/O.
 #[derive(Debug, Clone)]
 pub struct CoordinatorFile {
-    /// The file that it was read from.
     pub path: PathBuf,
-    /// Where the program keeps its state.
     pub state_dir: Option<PathBuf>,
-    /// The audit log.
     pub audit: Option<PathBuf>,
-    /// What the coordinator needs to know beside its instances.
     pub coordinator: CoordinatorSection,
-    /// What each service and endpoint bears that has no budget of its own.
+    /// The budget of each service and endpoint without one of its own.
     pub default_budget: Budget,
-    /// What the others bear. Every upstream that an instance names is here.
+    /// Has every upstream that an instance refers to.
     pub budgets: BTreeMap<UpstreamName, Budget>,
-    /// All instances, also those that are not enabled.
+    /// All instances, disabled ones included.
     pub instances: BTreeMap<InstanceName, InstanceEntry>,
-    /// The groups of workers. Every group that an instance is delivered to is here.
+    /// Has every group that an instance is delivered to.
     pub groups: BTreeMap<GroupName, WorkerGroup>,
-    /// What has no effect, or another one than it seems.
     pub warnings: Diagnostics,
 }
 
 impl CoordinatorFile {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// If it can't be read, or with all that is wrong in it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let text = read(path)?;
         Self::parse_in(&text, path, &absolute(path)?)
     }
 
-    /// Reads the text of a file. Relative paths in it are relative to the file's folder.
-    ///
-    /// # Errors
-    /// With all that is wrong in it.
+    /// Parses the text of a file. Relative paths in it are relative to the file's directory.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
         Self::parse_in(text, path, path)
     }
@@ -64,8 +52,12 @@ impl CoordinatorFile {
         let mut sink = DiagnosticSink::default();
         let base = place.parent().unwrap_or(Path::new(""));
         let table = toml_syntax::parse(&mut sink, text);
-        let (mut state_dir, mut audit, mut coordinator) = (None, None, None);
-        let (mut upstreams, mut instances, mut groups) = (Upstreams::default(), BTreeMap::new(), BTreeMap::new());
+        let mut state_dir = None;
+        let mut audit = None;
+        let mut coordinator = None;
+        let mut upstreams = Upstreams::default();
+        let mut instances = BTreeMap::new();
+        let mut groups = BTreeMap::new();
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
@@ -74,7 +66,7 @@ impl CoordinatorFile {
             coordinator =
                 written.map_or(Some(CoordinatorSection::default()), |v| coordinator::read(&mut sink, base, v));
             upstreams = fields.optional("upstreams").map(|v| Upstreams::read(&mut sink, v)).unwrap_or_default();
-            let mut reader = Reader::new(base, &upstreams);
+            let mut reader = InstanceReader::new(base, &upstreams);
             if let Some(value) = fields.optional("instances") {
                 let entries = value.entries(&mut sink, "[instances.NAME]");
                 let entries = entries.into_iter().filter_map(|(key, value)| reader.read(&mut sink, &key, value));
@@ -82,7 +74,7 @@ impl CoordinatorFile {
             }
             let delivered = reader.finish(&mut sink);
             if coordinator.as_ref().is_some_and(|coordinator| coordinator.workers.is_none()) {
-                delivered.to_nobody(&mut sink);
+                delivered.warn_undeliverable(&mut sink);
             }
             groups = group::read(&mut sink, base, fields.optional("groups"), &instances, &delivered);
             fields.finish(&mut sink);
@@ -108,12 +100,12 @@ impl CoordinatorFile {
     }
 }
 
-/// The text of a configuration.
+/// Reads the text of a configuration.
 pub(crate) fn read(path: &Path) -> Result<String, ConfigErrors> {
-    bounded(path).map_err(|source| unreadable(path, source))
+    read_bounded(path).map_err(|source| unreadable(path, source))
 }
 
-/// Where a configuration is, for the paths in it: a program that is called from elsewhere finds the same files.
+/// The absolute path of a configuration, so that the paths in it do not depend on the current directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, ConfigErrors> {
     std::path::absolute(path).map_err(|source| unreadable(path, source))
 }
@@ -122,7 +114,7 @@ fn unreadable(path: &Path, source: io::Error) -> ConfigErrors {
     ConfigErrors::Unreadable { path: path.to_owned(), source }
 }
 
-fn bounded(path: &Path) -> io::Result<String> {
+fn read_bounded(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let mut file = File::open(path)?.take(MAX_BYTES + 1);
     #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]

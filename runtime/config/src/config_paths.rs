@@ -1,4 +1,4 @@
-//! Where the coordinator or worker of a configuration is found, whatever else is wrong in the file.
+//! The paths by which commands reach a coordinator or worker, whatever else is wrong in its configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -7,33 +7,28 @@ use crate::diagnostic::{ConfigErrors, DiagnosticSink};
 use crate::toml_syntax;
 use crate::value::TableReader;
 
-/// What a command has to know that speaks to a coordinator or a worker. Nobody keeps an operator from asking what runs because the
-/// file is wrong that is to run next.
+/// The paths that a command needs to reach a running coordinator or worker. An operator can query the running program even
+/// while the file for its next start is invalid.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ConfigPaths {
-    /// Whose configuration it is.
     pub program: ConfigKind,
-    /// Where the program keeps its state.
     pub state_dir: Option<PathBuf>,
-    /// The Unix socket on which commands come in.
+    /// The control socket.
     pub socket: Option<PathBuf>,
 }
 
-/// Whose configuration a file is.
+/// Which program a configuration is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ConfigKind {
-    /// The coordinator's, `deputy.toml`.
+    /// `deputy.toml`
     #[default]
     Coordinator,
-    /// A worker's, `worker.toml`: there is a `[worker]` in it, or an `[endpoints]`.
+    /// `worker.toml`: it has a table `[worker]` or `[endpoints]`.
     Worker,
 }
 
 impl ConfigPaths {
-    /// Reads a file. What is wrong in it says nothing.
-    ///
-    /// # Errors
-    /// If it can't be read at all.
+    /// Reads a file, and ignores what is wrong in it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let text = read(path)?;
         Ok(Self::parse_in(&text, absolute(path)?.parent().unwrap_or(Path::new(""))))
@@ -73,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_found_whatever_is_wrong_beside_them() {
+    fn paths_of_a_coordinator_are_found_in_an_invalid_file() {
         for wrong in WRONG {
             let found = places(&format!("state = \"state\"\n[coordinator]\ncontrol = \"/run/deputy.sock\"\n{wrong}\n"));
             let (state_dir, socket) = (Some("/base/state".into()), Some("/run/deputy.sock".into()));
@@ -83,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workers_places_are_found_whatever_is_wrong_beside_them() {
+    fn paths_of_a_worker_are_found_in_an_invalid_file() {
         for wrong in WRONG {
             let found =
                 places(&format!("[worker]\nstate = \"state\"\n[endpoints.socket]\npath = \"a.sock\"\n{wrong}\n"));

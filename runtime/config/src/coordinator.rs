@@ -11,42 +11,39 @@ use crate::secret;
 use crate::socket::{self, SocketMode};
 use crate::value::{Located, TableReader, optional};
 
-/// What the coordinator needs to know beside its instances.
+/// Settings of the coordinator itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoordinatorSection {
     /// Calls of components at once, from 1 to 1,000.
     pub calls: usize,
-    /// The key that seals the state; without one the program makes its own, in the state directory.
+    /// The key that seals the state. Without one, a key is generated in the state directory.
     pub key: Option<SecretSource>,
-    /// Where `/livez`, `/readyz` and `/metrics` are.
+    /// The address of `/livez`, `/readyz` and `/metrics`.
     pub health: Option<SocketAddr>,
-    /// The Unix socket on which commands come in; without one it lies in the state directory.
+    /// The control socket. Without one, it is in the state directory.
     pub control: Option<PathBuf>,
-    /// Who may connect to it.
     pub control_mode: SocketMode,
-    /// How long calls that are under way may go on after a signal.
+    /// How long running calls may take after a signal.
     pub shutdown: Span,
-    /// Where workers come in; without it there are none.
+    /// Without it, the coordinator does not listen for workers.
     pub workers: Option<WorkersSection>,
 }
 
-/// Where workers come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkersSection {
-    /// The address that is listened on.
     pub listen: SocketAddr,
-    /// The one that workers are told, in their join strings.
+    /// The address in join strings.
     pub advertise: HostPort,
-    /// How long a worker's certificate is good; it is renewed at half of that.
+    /// How long a worker's certificate is valid; it is renewed at half of that.
     pub certificate_life: Span,
-    /// How long the authority that signs them is good; at least ten times as long.
+    /// How long the authority that signs them is valid; at least ten times as long.
     pub authority_life: Span,
-    /// How often a worker gives a sign of life; it is gone after three that did not come.
+    /// How often a worker sends a heartbeat; it counts as disconnected after three missing ones.
     pub heartbeat: Span,
 }
 
-/// What only a coordinator with workers makes use of.
-const OF_WORKERS: [&str; 4] = ["advertise", "authority-life", "certificate-life", "heartbeat"];
+/// Keys that have no effect without `listen`.
+const WORKERS_KEYS: [&str; 4] = ["advertise", "authority-life", "certificate-life", "heartbeat"];
 
 const DAY: u64 = 86_400;
 
@@ -64,12 +61,12 @@ impl Default for CoordinatorSection {
     }
 }
 
-/// Reads `[coordinator]`; `None` if an error was noted.
+/// Reads `[coordinator]`; `None` after an error.
 pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<CoordinatorSection> {
     let default = CoordinatorSection::default();
     let mut fields = value.table(sink, "[coordinator]")?;
     let calls = optional(fields.optional("calls"), |v| v.number(sink, "32", 1..=1000));
-    let key = optional(fields.optional("key"), |v| secret::place(sink, base, v, "{ file = \"state.key\" }"));
+    let key = optional(fields.optional("key"), |v| secret::source_table(sink, base, v, "{ file = \"state.key\" }"));
     let health = optional(fields.optional("health"), |v| address::health(sink, v, "\"127.0.0.1:8270\""));
     let control = optional(fields.optional("control"), |v| socket::path(sink, base, v));
     let control_mode = optional(fields.optional("control-mode"), |v| v.parsed(sink, "\"0600\""));
@@ -87,7 +84,7 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -
     })
 }
 
-/// `listen` and what goes with it.
+/// Reads `listen` and the keys that need it.
 fn workers(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Option<WorkersSection>> {
     let written = fields.optional("listen");
     let advertise =
@@ -99,31 +96,31 @@ fn workers(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Op
     let authority_written = fields.optional("authority-life");
     let authority = optional(authority_written, |v| v.span(sink, "\"180d\"", Span::secs(100)..=Span::secs(3650 * DAY)));
     let Some(value) = written else {
-        let useless: Vec<_> = OF_WORKERS.iter().filter_map(|name| Some((name, fields.key(name)?))).collect();
-        for (name, at) in &useless {
-            sink.error(at.clone(), format!("`{name}` has no effect: no worker can come"))
+        let unused: Vec<_> = WORKERS_KEYS.iter().filter_map(|name| Some((name, fields.key(name)?))).collect();
+        for (name, at) in &unused {
+            sink.error(at.clone(), format!("`{name}` has no effect: the coordinator does not listen for workers"))
                 .expected("needs listen = \"0.0.0.0:8271\"");
         }
-        return useless.is_empty().then_some(None);
+        return unused.is_empty().then_some(None);
     };
     let listen = address::read(sink, value, "\"0.0.0.0:8271\"")?;
     if listen.port() == 0 {
-        sink.error(value.at(), "workers have to know this port").expected("such as \"0.0.0.0:8271\"");
+        sink.error(value.at(), "workers need a fixed port to connect to").expected("such as \"0.0.0.0:8271\"");
         return None;
     }
     let advertise = advertise?.or_else(|| HostPort::of(listen));
     if advertise.is_none() {
-        sink.error(value.at(), "nobody can connect to an address that stands for all of them")
+        sink.error(value.at(), "workers cannot connect to an unspecified address")
             .expected("needs advertise = \"coordinator.example:8271\"")
-            .hint("join strings tell workers where the coordinator is; `advertise` is what they say");
+            .hint("`advertise` is the address that join strings contain");
     }
     let certificate_life = certificate?.unwrap_or(Span::secs(DAY));
     let authority_life = authority?.unwrap_or(Span::secs(180 * DAY));
     if authority_life.as_millis() / 10 < certificate_life.as_millis() {
         let at = authority_written.map_or(value.at(), |value| value.at());
-        sink.error(at, "an authority must live ten times as long as a certificate")
-            .expected("such as \"180d\", with certificates of a day")
-            .hint("every worker has to learn of the next authority before that signs");
+        sink.error(at, "`authority-life` must be at least ten times `certificate-life`")
+            .expected("such as \"180d\" with certificate-life = \"1d\"")
+            .hint("every worker must receive the next authority before it signs certificates");
         return None;
     }
     let heartbeat = heartbeat?.unwrap_or(Span::secs(30));

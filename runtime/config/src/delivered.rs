@@ -1,4 +1,4 @@
-//! `deliver-to`: which instance goes to which groups of workers, for those who refer to it.
+//! `deliver-to`: the groups of workers that each instance is delivered to.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,9 +7,9 @@ use deputy_core::{GroupName, InstanceName};
 
 use crate::diagnostic::DiagnosticSink;
 use crate::suggest::nearest;
-use crate::value::{Key, Located, listed, shown};
+use crate::value::{Key, Located, join_quoted, truncated};
 
-/// All instances of a file. One whose definition is wrong is there too, so that its uses are no second error.
+/// All instances of a file, including invalid ones, so that a reference to one is not a second error.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
     list: Vec<Delivery>,
@@ -18,16 +18,16 @@ pub(crate) struct Delivered {
 #[derive(Debug)]
 struct Delivery {
     written: String,
-    /// The place of the instance's name.
+    /// The position of the instance's name.
     at: Range<usize>,
-    /// The place of the list, if there is one.
+    /// The position of the list, if there is one.
     list: Option<Range<usize>>,
-    /// `None` if something in the list is wrong.
+    /// `None` if the list is invalid.
     groups: Option<BTreeSet<GroupName>>,
 }
 
 impl Delivered {
-    /// Reads `deliver-to` of one instance; `None` if an error was noted.
+    /// Reads `deliver-to` of one instance; `None` after an error.
     pub(crate) fn read(
         &mut self,
         sink: &mut DiagnosticSink,
@@ -35,7 +35,7 @@ impl Delivered {
         value: Option<Located<'_>>,
     ) -> Option<BTreeSet<GroupName>> {
         let groups = match value {
-            Some(value) => value.distinct(sink, "[\"analytics\"]"),
+            Some(value) => value.unique_list(sink, "[\"analytics\"]"),
             None => Some(Vec::new()),
         };
         let groups: Option<BTreeSet<_>> = groups.map(|groups| groups.into_iter().map(|(group, _)| group).collect());
@@ -48,15 +48,15 @@ impl Delivered {
         groups
     }
 
-    /// Warns if there is nobody to deliver to.
-    pub(crate) fn to_nobody(&self, sink: &mut DiagnosticSink) {
+    /// Warns if the coordinator does not listen for workers.
+    pub(crate) fn warn_undeliverable(&self, sink: &mut DiagnosticSink) {
         if let Some(at) = self.list.iter().find_map(|delivery| delivery.list.clone()) {
-            sink.warning(at, "nothing is delivered: no worker can come")
+            sink.warning(at, "nothing is delivered: the coordinator does not listen for workers")
                 .expected("needs listen = \"0.0.0.0:8271\" in [coordinator]");
         }
     }
 
-    /// Whether an instance of this name is delivered to the group. What is not so is an error at this place.
+    /// Checks that an instance of this name is delivered to the group; reports an error at this position otherwise.
     pub(crate) fn check(
         &self,
         sink: &mut DiagnosticSink,
@@ -71,7 +71,7 @@ impl Delivered {
             match (nearest(text, known.iter().copied()), known.as_slice()) {
                 (Some(meant), _) => error.expected(format!("did you mean `{meant}`?")),
                 (None, []) => error.expected("define it under [instances.NAME]"),
-                (None, known) => error.expected(format!("one of {}", shown(&listed(known)))),
+                (None, known) => error.expected(format!("one of {}", truncated(&join_quoted(known)))),
             };
             return false;
         };
@@ -80,7 +80,7 @@ impl Delivered {
             let words: Vec<_> = groups.iter().chain([group]).map(|group| format!("\"{group}\"")).collect();
             sink.error(at, format!("`{text}` is not delivered to the group `{group}`"))
                 .expected(format!("needs deliver-to = [{}]", words.join(", ")))
-                .also(delivery.list.clone().unwrap_or_else(|| delivery.at.clone()), "of this instance");
+                .also(delivery.list.clone().unwrap_or_else(|| delivery.at.clone()), "of the instance");
             return false;
         }
         true

@@ -1,4 +1,4 @@
-//! `[groups.NAME]`: the receivers that the workers of a group run without a word in their own configuration.
+//! `[groups.NAME]`: the receivers that all workers of a group run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,18 +9,18 @@ use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
 use crate::instance::InstanceEntry;
 use crate::receiver::{Parts, ReceiverComponent};
-use crate::value::{Key, Located, shown};
+use crate::value::{Key, Located, truncated};
 
-/// A group of workers, which all may have the same.
+/// A group of workers with the same permissions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkerGroup {
-    /// Whose leases its workers get, also of those that are not enabled.
+    /// The instances whose leases its workers get, disabled ones included.
     pub instances: BTreeSet<InstanceName>,
-    /// What its workers make of them. Each instance of a receiver is one of the group's.
+    /// Each instance of a receiver is one of the group's.
     pub receivers: BTreeMap<ReceiverName, ReceiverComponent>,
 }
 
-/// All groups: those that something is delivered to, and those that have a table.
+/// All groups: those that an instance is delivered to, and those that have a table.
 pub(crate) fn read(
     sink: &mut DiagnosticSink,
     base: &Path,
@@ -42,7 +42,7 @@ pub(crate) fn read(
         let group = groups.entry(name).or_default();
         group.receivers = receivers;
         if group.instances.is_empty() && group.receivers.is_empty() {
-            sink.warning(key.at, format!("nothing is delivered to the group `{}`", shown(key.name)))
+            sink.warning(key.at, format!("nothing is delivered to the group `{}`", truncated(key.name)))
                 .expected("no instance has it in `deliver-to`");
         }
     }
@@ -57,7 +57,7 @@ fn receivers(
     value: Located<'_>,
     delivered: &Delivered,
 ) -> BTreeMap<ReceiverName, ReceiverComponent> {
-    let Some(mut fields) = value.table(sink, &format!("[groups.{}]", shown(group.name))) else {
+    let Some(mut fields) = value.table(sink, &format!("[groups.{}]", truncated(group.name))) else {
         return BTreeMap::new();
     };
     let receivers = fields.optional("receivers");
@@ -81,11 +81,11 @@ fn component(
     let mut fields = value.table(sink, "[groups.NAME.receivers.NAME]")?;
     let needed = fields.required(sink, "component", "\"receiver.wasm\"").is_some()
         & fields.required(sink, "instances", "[\"s3-prod\"]").is_some();
-    let mut sound = needed;
+    let mut is_valid = needed;
     let parts = Parts::read(sink, base, &mut fields);
     fields.finish(sink);
     for (instance, at) in parts.instances() {
-        sound &= delivered.check(sink, instance, at.clone(), group);
+        is_valid &= delivered.check(sink, instance, at.clone(), group);
     }
-    parts.into_component().filter(|_| sound)
+    parts.into_component().filter(|_| is_valid)
 }

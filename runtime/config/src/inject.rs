@@ -1,4 +1,4 @@
-//! What the host adds to the requests of a rule: headers, fields of a form, a client certificate.
+//! What the host adds to the requests of a rule: headers, form fields, a client certificate.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::diagnostic::DiagnosticSink;
 use crate::secret::Secrets;
 use crate::value::{Key, Located};
 
-/// Headers that say how the request travels. The host sets them, and a secret in one of them would break or leak.
+/// Headers that the host sets itself. A secret in one of them would break the request or leak.
 const RESERVED: [&str; 13] = [
     "connection",
     "content-length",
@@ -56,8 +56,8 @@ pub(crate) fn headers(sink: &mut DiagnosticSink, secrets: &Secrets, value: Locat
         if let Some(name) = &name {
             match seen.iter().find(|(other, _)| other == name) {
                 Some((_, at)) => {
-                    let error = sink.error(key.at.clone(), format!("the header `{name}` is there already"));
-                    error.expected("upper and lower case are the same").also(at.clone(), "here");
+                    let error = sink.error(key.at.clone(), format!("the header `{name}` is set twice"));
+                    error.expected("names of headers are case-insensitive").also(at.clone(), "the first");
                 }
                 None => seen.push((name.clone(), key.at.clone())),
             }
@@ -78,7 +78,7 @@ pub(crate) fn form(sink: &mut DiagnosticSink, secrets: &Secrets, value: Located<
     for (key, value) in value.entries(sink, "{ field = { secret = \"NAME\" } }") {
         let content = content(sink, secrets, value, false);
         if key.name.is_empty() {
-            sink.error(key.at, "a field of a form has a name").expected("a name, such as `client_secret`");
+            sink.error(key.at, "the name of a form field is empty").expected("a name, such as `client_secret`");
             continue;
         }
         injections.extend(content.map(|(secret, form)| Injection {
@@ -98,7 +98,7 @@ fn content(
     header: bool,
 ) -> Option<(SecretName, InjectionEncoding)> {
     if !value.is_table() {
-        // The value itself, perhaps.
+        // It may be the secret itself.
         sink.mask(value.at());
     }
     let mut fields = value.table(sink, "{ secret = \"NAME\" }")?;
@@ -107,8 +107,8 @@ fn content(
     let written: Vec<(&str, Located<'_>)> = keys.iter().filter_map(|key| Some((*key, fields.optional(key)?))).collect();
     fields.finish(sink);
     if let [(first, at), (second, value), ..] = written.as_slice() {
-        sink.error(value.at(), format!("`{first}` and `{second}` exclude each other"))
-            .expected(format!("`{second}` makes its own prefix"))
+        sink.error(value.at(), format!("`{first}` and `{second}` cannot be combined"))
+            .expected(format!("only one of them"))
             .also(at.at(), "the other");
         return None;
     }
@@ -124,7 +124,8 @@ fn content(
 fn prefix(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
     let text = value.text(sink, "\"Bearer \"")?;
     if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-        sink.error(value.at(), "not a prefix").expected("visible ASCII characters and spaces, such as \"Bearer \"");
+        sink.error(value.at(), "not a valid prefix")
+            .expected("visible ASCII characters and spaces, such as \"Bearer \"");
         return None;
     }
     Some(text.to_owned())
@@ -133,34 +134,34 @@ fn prefix(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
 fn user(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
     let text = value.text(sink, "\"user\"")?;
     if text.contains(|c: char| c == ':' || c.is_control()) {
-        sink.error(value.at(), "not a user of HTTP Basic").expected("a name without colons and control characters");
+        sink.error(value.at(), "not a user name for HTTP Basic")
+            .expected("a name without a colon or control character");
         return None;
     }
     Some(text.to_owned())
 }
 
-/// A client's id may hold what HTTP Basic alone could not, such as the colons of a URL: it is encoded.
+/// A client ID is encoded, and so may have characters that HTTP Basic alone does not permit, such as the colons of a URL.
 fn client_id(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
     let text = value.text(sink, "\"client-id\"")?;
     if text.is_empty() || text.contains(char::is_control) {
-        sink.error(value.at(), "not the id of a client").expected("a text without control characters");
+        sink.error(value.at(), "not a client ID").expected("a non-empty text without control characters");
         return None;
     }
     Some(text.to_owned())
 }
 
-/// The name of a header, in lower case.
+/// Reads the name of a header, in lower case.
 fn header(sink: &mut DiagnosticSink, key: &Key<'_>) -> Option<String> {
     let name = key.name.to_ascii_lowercase();
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
-        sink.error(key.at.clone(), "not the name of a header")
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        sink.error(key.at.clone(), "not a header name")
             .expected("letters, digits and hyphens, such as `authorization`");
         return None;
     }
     if RESERVED.contains(&name.as_str()) {
-        sink.error(key.at.clone(), format!("the header `{name}` says how a request travels"))
-            .expected("set by the host, and no place for a secret");
+        sink.error(key.at.clone(), format!("the header `{name}` is reserved")).expected("set by Deputy itself");
         return None;
     }
     Some(name)

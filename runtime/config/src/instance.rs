@@ -13,33 +13,29 @@ use crate::diagnostic::DiagnosticSink;
 use crate::limits::UnsetLimits;
 use crate::secret::Secrets;
 use crate::upstream::Upstreams;
-use crate::value::{Key, Located, TableReader, optional, shown};
+use crate::value::{Key, Located, TableReader, optional, truncated};
 use crate::{limits, policy, rule};
 
-/// One configured instance: a component, or a file that somebody else maintains, or both.
+/// One configured instance: a component, a file that another program maintains, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceEntry {
-    /// Its name.
     pub name: InstanceName,
-    /// Whether it takes part.
     pub enabled: bool,
-    /// The component, and what it may do. Where there is none, there is a file.
+    /// The component with its grant. Without one, there is a file.
     pub component: Option<Instance>,
-    /// The file.
     pub file: Option<FileSource>,
-    /// The service, of an instance without a component; a component says it itself.
+    /// The service of an instance without a component; a component names its service itself.
     pub service: Option<ServiceName>,
-    /// When its tokens are obtained, renewed and revoked.
     pub policy: Policy,
-    /// Whose budget its calls use; none if it is found from the service and the endpoint.
+    /// The upstream whose budget its calls use. `None` if it follows from the service and the endpoint.
     pub upstream: Option<UpstreamName>,
-    /// The groups of workers that get what it holds.
+    /// The groups of workers that get its leases.
     pub deliver_to: BTreeSet<GroupName>,
 }
 
-/// What reads the instances one after the other, and sees what they have in common.
+/// Reads the instances one after the other, and collects what they refer to.
 #[derive(Debug)]
-pub(crate) struct Reader<'c> {
+pub(crate) struct InstanceReader<'c> {
     base: &'c Path,
     upstreams: &'c Upstreams,
     used: BTreeSet<UpstreamName>,
@@ -47,8 +43,8 @@ pub(crate) struct Reader<'c> {
     delivered: Delivered,
 }
 
-/// What only a component makes use of.
-const OF_COMPONENTS: [&str; 12] = [
+/// Keys that have no effect without a component.
+const COMPONENT_KEYS: [&str; 12] = [
     "http",
     "lifetime",
     "limits",
@@ -63,12 +59,12 @@ const OF_COMPONENTS: [&str; 12] = [
     "upstream",
 ];
 
-impl<'c> Reader<'c> {
+impl<'c> InstanceReader<'c> {
     pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams) -> Self {
         Self { base, upstreams, used: BTreeSet::new(), files: BTreeMap::new(), delivered: Delivered::default() }
     }
 
-    /// Reads one instance; `None` if an error was noted.
+    /// Reads one instance; `None` after an error.
     pub(crate) fn read(
         &mut self,
         sink: &mut DiagnosticSink,
@@ -76,7 +72,7 @@ impl<'c> Reader<'c> {
         value: Located<'_>,
     ) -> Option<InstanceEntry> {
         let name = key.parsed::<InstanceName>(sink);
-        let mut fields = value.table(sink, &format!("[instances.{}]", shown(key.name)))?;
+        let mut fields = value.table(sink, &format!("[instances.{}]", truncated(key.name)))?;
         let enabled = fields.optional("enabled").map_or(Some(true), |v| v.flag(sink));
         let component = component(sink, self.base, &mut fields, name.as_ref());
         let upstream = optional(fields.optional("upstream"), |v| self.upstreams.named(sink, v));
@@ -85,17 +81,25 @@ impl<'c> Reader<'c> {
         let file = optional(fields.optional("file"), |v| self.file(sink, v));
         let service = optional(fields.optional("service"), |v| v.parsed(sink, "\"s3\""));
         let deliver_to = self.delivered.read(sink, key, fields.optional("deliver-to"));
-        let sound = together(sink, &fields, key);
+        let is_valid = check_combinations(sink, &fields, key);
         fields.finish(sink);
 
         self.used.extend(upstream.iter().flatten().cloned());
         let policy = Policy { prefer: prefer?.unwrap_or(PreferredSource::Component), ..policy? };
-        let (component, file, service, upstream) = (component?, file?, service?, upstream?);
-        let (name, enabled, deliver_to) = (name?, enabled?, deliver_to?);
-        sound.then_some(InstanceEntry { name, enabled, component, file, service, policy, upstream, deliver_to })
+        let entry = InstanceEntry {
+            name: name?,
+            enabled: enabled?,
+            component: component?,
+            file: file?,
+            service: service?,
+            policy,
+            upstream: upstream?,
+            deliver_to: deliver_to?,
+        };
+        is_valid.then_some(entry)
     }
 
-    /// Reports what can only be seen when all instances are known, and tells which groups get what.
+    /// Warns of unused upstreams, and returns what is delivered to which groups.
     pub(crate) fn finish(self, sink: &mut DiagnosticSink) -> Delivered {
         self.upstreams.check(sink, &self.used);
         self.delivered
@@ -107,13 +111,13 @@ impl<'c> Reader<'c> {
         let written = fields.required(sink, "path", "\"token.json\"");
         let path = written.and_then(|v| v.path(sink, self.base));
         let lifetime = fields.required(sink, "lifetime", "\"1h\"");
-        let lifetime = lifetime.and_then(|v| v.span(sink, "\"1h\"", Span::secs(1)..=policy::LONGEST));
+        let lifetime = lifetime.and_then(|v| v.span(sink, "\"1h\"", Span::secs(1)..=policy::MAX_LIFETIME));
         fields.finish(sink);
         if let (Some(value), Some(path)) = (written, &path) {
             match self.files.get(path) {
                 Some(other) => {
-                    sink.warning(value.at(), "another instance has this file, too")
-                        .expected("given out under two names")
+                    sink.warning(value.at(), "another instance uses the same file")
+                        .expected("its tokens are delivered under two names")
                         .also(other.clone(), "the other");
                 }
                 None => {
@@ -125,40 +129,41 @@ impl<'c> Reader<'c> {
     }
 }
 
-/// Whether the keys of an instance go together: what has no effect is an error.
-fn together(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: &Key<'_>) -> bool {
+/// Checks the combination of keys: a key without effect is an error.
+fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: &Key<'_>) -> bool {
     let has = |name| fields.key(name).is_some();
-    let (component, file, service) = (has("component"), has("file"), has("service"));
-    let mut sound = true;
-    let mut useless = |name: &str, why: &str, whose: &str| {
+    let has_component = has("component");
+    let has_file = has("file");
+    let mut is_valid = true;
+    let mut reject = |name: &str, why: &str, whose: &str| {
         if let Some(at) = fields.key(name) {
             sink.error(at, format!("`{name}` has no effect{why}")).expected(format!("only for an instance {whose}"));
-            sound = false;
+            is_valid = false;
         }
     };
-    if !(component && file) {
-        useless("prefer", ": there is nothing to choose from", "with a `component` and a `file`");
+    if !(has_component && has_file) {
+        reject("prefer", ": there is only one source", "with a `component` and a `file`");
     }
-    if component {
-        useless("service", ": the component names its service itself", "without a component");
-    } else if file {
-        OF_COMPONENTS.iter().for_each(|name| useless(name, " without a component", "with a `component`"));
+    if has_component {
+        reject("service", ": the component names its service itself", "without a component");
+    } else if has_file {
+        COMPONENT_KEYS.iter().for_each(|name| reject(name, " without a component", "with a `component`"));
     }
-    if !component && !file {
+    if !has_component && !has_file {
         sink.error(fields.at(), "`component` is missing")
             .expected("needs component = \"provider.wasm\"")
-            .hint(format!("or [instances.{}.file], a file that another program maintains", shown(key.name)));
-        sound = false;
-    } else if !component && !service {
+            .hint(format!("or [instances.{}.file], for a file that another program maintains", truncated(key.name)));
+        is_valid = false;
+    } else if !has_component && !has("service") {
         sink.error(fields.at(), "`service` is missing")
             .expected("needs service = \"s3\"")
-            .hint("there is no component here that could name it");
-        sound = false;
+            .hint("without a component, the configuration has to name the service");
+        is_valid = false;
     }
-    sound
+    is_valid
 }
 
-/// The component, and what it may do; `Some(None)` if there is none.
+/// Reads the component with its grant; `Some(None)` if there is none.
 fn component(
     sink: &mut DiagnosticSink,
     base: &Path,
@@ -176,15 +181,16 @@ fn component(
         optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default));
     secrets.check(sink, &used);
 
-    let (name, limits, sha256) = (name?.clone(), limits?.unwrap_or_default(), sha256?);
+    let name = name?.clone();
+    let limits = Limits::default().with(&limits?.unwrap_or_default());
+    let sha256 = sha256?;
     let Some(component) = component? else { return Some(None) };
     let (grants, sources) = secrets.into_parts();
     let grant = Grant { http, tcp, secrets: grants };
-    let limits = Limits::default().with(&limits);
     Some(Some(Instance { name, component, sha256, settings, grant, sources, limits }))
 }
 
-/// What the component is told. All values are strings, as the contract has them.
+/// Reads the settings of a component. All values are strings, as in the contract.
 pub(crate) fn settings(sink: &mut DiagnosticSink, value: Located<'_>) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for (key, value) in value.entries(sink, "{ region = \"eu-west-1\" }") {

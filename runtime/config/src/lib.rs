@@ -1,13 +1,13 @@
 //! `deputy.toml` and `worker.toml`, read into values that cannot be wrong.
 //!
-//! [`Config::load`] reads the coordinator's file and [`Config::parse`] its text; [`WorkerConfig`] does the same with a
-//! worker's. What comes back holds parsed types only: names, grants, limits, policies, budgets, sources of secrets. What
-//! is wrong comes back as [`ConfigErrors`], all of it at once, each with file, line, column, the user's own line with a
-//! caret, and what was expected. Keys are asked for by name, and a key that nobody asked for is an error: so no key is
-//! ever silently without effect.
+//! [`CoordinatorFile::load`] reads the coordinator's file and [`CoordinatorFile::parse`] its text; [`WorkerConfig`] does
+//! the same with a worker's. The result holds parsed types only: names, grants, limits, policies, budgets, sources of
+//! secrets. All errors are returned at once as [`ConfigErrors`], each with file, line, column, the operator's line with a
+//! caret, and what was expected. Every key is read by name, and a key that is never read is an error: so no key is silently
+//! ignored.
 //!
-//! TOML is known here and nowhere else. This crate opens no file but the configuration, resolves no secret, looks up no
-//! name, and never repeats what stands where a secret's value was written by mistake.
+//! No other crate knows TOML. This crate opens no file but the configuration, resolves no secret, looks up no name, and
+//! never prints a value where a secret may have been written by mistake.
 
 mod address;
 mod canonical;

@@ -1,4 +1,4 @@
-//! `limits`, of an instance or of a receiver
+//! `limits` of an instance or a receiver.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,17 +8,16 @@ use deputy_core::{ByteSize, Limit, LimitOverrides, LimitValue, Limits, Span};
 use crate::diagnostic::DiagnosticSink;
 use crate::value::{Located, bounded};
 
-/// Who says what the limits are that are not written.
+/// Where limits come from that are not set here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnsetLimits {
-    /// They are the defaults.
     Default,
-    /// The coordinator may say it: nothing is known of them here.
+    /// The coordinator sets them: they are unknown here.
     Coordinator,
 }
 
-/// What ends first ends both: a limit beyond the one behind it is never reached.
-const WITHIN: [(Limit, Limit); 8] = [
+/// Each first limit ends within the second one: if it is larger, it is never reached.
+const NESTED: [(Limit, Limit); 8] = [
     (Limit::BetweenBytes, Limit::Exchange),
     (Limit::Connect, Limit::Exchange),
     (Limit::Cpu, Limit::Wall),
@@ -29,38 +28,39 @@ const WITHIN: [(Limit, Limit); 8] = [
     (Limit::Tls, Limit::Exchange),
 ];
 
-/// Reads limits; `None` if an error was noted.
+/// Reads limits; `None` after an error.
 pub(crate) fn read(
     sink: &mut DiagnosticSink,
     value: Located<'_>,
     like: &str,
-    unwritten: UnsetLimits,
+    unset: UnsetLimits,
 ) -> Option<LimitOverrides> {
     let mut limits = LimitOverrides::default();
     let mut written = BTreeMap::new();
     let mut fields = value.table(sink, like)?;
-    let mut sound = true;
+    let mut is_valid = true;
     for limit in Limit::ALL {
         if let Some(value) = fields.optional(limit.key()) {
-            sound &= set(sink, &mut limits, limit, value).is_some();
+            is_valid &= set(sink, &mut limits, limit, value).is_some();
             written.insert(limit, value.at());
         }
     }
     fields.finish(sink);
-    if !sound {
+    if !is_valid {
         return None;
     }
     let known = Limits::default().with(&limits);
-    for (inner, outer) in WITHIN {
-        if unwritten == UnsetLimits::Default || limits.sets(outer) {
-            within(sink, &known, &written, inner, outer);
+    for (inner, outer) in NESTED {
+        if unset == UnsetLimits::Default || limits.sets(outer) {
+            check_nested(sink, &known, &written, inner, outer);
         }
     }
     Some(limits)
 }
 
 fn set(sink: &mut DiagnosticSink, limits: &mut LimitOverrides, limit: Limit, value: Located<'_>) -> Option<()> {
-    let (default, (least, most)) = (Limits::default(), limit.bounds().into_inner());
+    let default = Limits::default();
+    let (least, most) = limit.bounds().into_inner();
     let like = default.shown(limit);
     let number = match default.amount(limit) {
         LimitValue::Count(_) => {
@@ -79,7 +79,7 @@ fn set(sink: &mut DiagnosticSink, limits: &mut LimitOverrides, limit: Limit, val
     }
 }
 
-fn within(
+fn check_nested(
     sink: &mut DiagnosticSink,
     limits: &Limits,
     written: &BTreeMap<Limit, Range<usize>>,
@@ -88,10 +88,10 @@ fn within(
 ) {
     let Some(at) = written.get(&inner) else { return };
     if limits.amount(inner).number() > limits.amount(outer).number() {
-        let warning = sink.warning(at.clone(), format!("`{inner}` is never reached: `{outer}` is less"));
+        let warning = sink.warning(at.clone(), format!("`{inner}` is never reached: `{outer}` is smaller"));
         warning.expected(format!("`{outer}` is {}", limits.shown(outer)));
         if let Some(at) = written.get(&outer) {
-            warning.also(at.clone(), "less");
+            warning.also(at.clone(), "smaller");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How an instance's tokens are kept: when they are obtained, renewed, tried again and revoked.
+//! The policy of an instance: when its tokens are obtained, renewed, retried and revoked.
 
 use deputy_core::Span;
 use deputy_core::retry::RetryPolicy;
@@ -7,32 +7,31 @@ use deputy_core::schedule::{CallRate, ObtainMode, Policy, PreferredSource, Ratio
 use crate::diagnostic::DiagnosticSink;
 use crate::value::{Located, TableReader, optional};
 
-/// No token is short-lived that lives for longer.
-pub(crate) const LONGEST: Span = Span::secs(366 * 86_400);
+pub(crate) const MAX_LIFETIME: Span = Span::secs(366 * 86_400);
 
-/// For how long what is obtained on demand is kept when nobody uses it.
+/// How long tokens that are obtained on demand are kept without being used.
 const UNUSED: Span = Span::secs(600);
 
-/// Whether tokens are wanted at any time, or when somebody asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obtain {
     Always,
     OnDemand,
 }
 
-/// Reads the policy from the keys of an instance; `None` if an error was noted.
+/// Reads the policy from the keys of an instance; `None` after an error.
 pub(crate) fn read(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Policy> {
     let mode = mode(sink, fields);
-    let (written, longest) = (fields.optional("lifetime"), fields.optional("max-lifetime"));
-    let lifetime = optional(written, |v| v.span(sink, "\"1h\"", Span::secs(1)..=LONGEST));
-    let max_lifetime = optional(longest, |v| v.span(sink, "\"7d\"", Span::secs(1)..=LONGEST));
-    if let (Some(value), Some(Some(life)), Some(Some(most))) = (longest, lifetime, max_lifetime)
+    let lifetime_value = fields.optional("lifetime");
+    let max_value = fields.optional("max-lifetime");
+    let lifetime = optional(lifetime_value, |v| v.span(sink, "\"1h\"", Span::secs(1)..=MAX_LIFETIME));
+    let max_lifetime = optional(max_value, |v| v.span(sink, "\"7d\"", Span::secs(1)..=MAX_LIFETIME));
+    if let (Some(value), Some(Some(life)), Some(Some(most))) = (max_value, lifetime, max_lifetime)
         && most < life
     {
-        let error = sink.error(value.at(), "`max-lifetime` is less than `lifetime`");
+        let error = sink.error(value.at(), "`max-lifetime` is shorter than `lifetime`");
         error.expected(format!("at least {life}"));
-        if let Some(written) = written {
-            error.also(written.at(), "the life of each lease");
+        if let Some(written) = lifetime_value {
+            error.also(written.at(), "the lifetime of each lease");
         }
         return None;
     }
@@ -65,10 +64,10 @@ fn mode(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Obtai
         None => Some(Obtain::Always),
     };
     let written = fields.optional("unused");
-    let unused = optional(written, |v| v.span(sink, "\"10m\"", Span::secs(1)..=LONGEST));
+    let unused = optional(written, |v| v.span(sink, "\"10m\"", Span::secs(1)..=MAX_LIFETIME));
     match (obtain?, written) {
         (Obtain::Always, Some(value)) => {
-            sink.error(value.at(), "`unused` has no effect: this instance is always kept")
+            sink.error(value.at(), "`unused` has no effect: tokens are obtained whether or not they are used")
                 .expected("needs obtain = \"on-demand\"");
             None
         }
@@ -113,38 +112,40 @@ fn renew(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Renew> {
 /// `retry = { floor = "1s", most = "5m", slow = "1m" }`
 fn retry(sink: &mut DiagnosticSink, value: Located<'_>, lifetime: Option<Span>) -> Option<RetryPolicy> {
     let default = RetryPolicy::default();
-    let longest = Span::secs(86_400);
+    let day = Span::secs(86_400);
     let mut fields = value.table(sink, "{ floor = \"1s\", most = \"5m\", slow = \"1m\" }")?;
-    let (written, most_written) = (fields.optional("floor"), fields.optional("most"));
-    let slow_written = fields.optional("slow");
+    let floor_value = fields.optional("floor");
+    let most_value = fields.optional("most");
+    let slow_value = fields.optional("slow");
     fields.finish(sink);
-    let floor = optional(written, |v| v.span(sink, "\"1s\"", Span::millis(10)..=Span::secs(3600)));
-    let most = optional(most_written, |v| v.span(sink, "\"5m\"", Span::millis(10)..=longest));
-    let slow = optional(slow_written, |v| v.span(sink, "\"1m\"", Span::millis(10)..=longest));
+    let floor = optional(floor_value, |v| v.span(sink, "\"1s\"", Span::millis(10)..=Span::secs(3600)));
+    let most = optional(most_value, |v| v.span(sink, "\"5m\"", Span::millis(10)..=day));
+    let slow = optional(slow_value, |v| v.span(sink, "\"1m\"", Span::millis(10)..=day));
 
     let floor = floor?.unwrap_or(default.floor);
-    let mut sound = true;
-    for (key, value, span) in [("most", most_written, most), ("slow", slow_written, slow)] {
+    let mut is_valid = true;
+    for (key, value, span) in [("most", most_value, most), ("slow", slow_value, slow)] {
         if let (Some(value), Some(Some(span))) = (value, span)
             && span < floor
         {
-            let error = sink.error(value.at(), format!("`{key}` is less than `floor`"));
+            let error = sink.error(value.at(), format!("`{key}` is shorter than `floor`"));
             error.expected(format!("at least {floor}"));
-            if let Some(floor) = written {
-                error.also(floor.at(), "the least delay");
+            if let Some(floor) = floor_value {
+                error.also(floor.at(), "the shortest delay");
             }
-            sound = false;
+            is_valid = false;
         }
     }
-    if let (Some(value), Some(Some(most)), Some(life)) = (most_written, most, lifetime)
+    if let (Some(value), Some(Some(most)), Some(life)) = (most_value, most, lifetime)
         && most > life
     {
-        sink.warning(value.at(), "tries can lie further apart than a lease lives")
+        sink.warning(value.at(), "the delay between retries can exceed the lifetime of a lease")
             .expected(format!("more than `lifetime`, which is {life}"));
     }
-    // What is not written follows the floor.
-    let (most, slow) = (most?.unwrap_or(default.most.max(floor)), slow?.unwrap_or(default.slow.max(floor)));
-    sound.then_some(RetryPolicy { floor, most, slow })
+    // Unset delays are never shorter than the floor.
+    let most = most?.unwrap_or(default.most.max(floor));
+    let slow = slow?.unwrap_or(default.slow.max(floor));
+    is_valid.then_some(RetryPolicy { floor, most, slow })
 }
 
 /// `revoke = { replaced = "5m", removed = "10m", shutdown = false }`
@@ -169,10 +170,11 @@ fn removed(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Option<Span>
 /// A time, or `false`.
 fn replaced(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Option<Span>> {
     if !value.is_flag() {
-        return value.span(sink, "\"5m\" or false", Span::secs(0)..=LONGEST).map(Some);
+        return value.span(sink, "\"5m\" or false", Span::secs(0)..=MAX_LIFETIME).map(Some);
     }
     if value.flag(sink)? {
-        sink.error(value.at(), "how long after its replacement is a lease revoked?").expected("write \"5m\", or false");
+        sink.error(value.at(), "`true` does not say how long after its replacement a lease is revoked")
+            .expected("write \"5m\", or false");
         return None;
     }
     Some(None)

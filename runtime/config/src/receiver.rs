@@ -1,5 +1,4 @@
-//! A receiver: the component that makes files of what is delivered. The coordinator's configuration has them by group,
-//! a worker's has its own.
+//! A receiver, in a group of the coordinator's configuration or in a worker's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,22 +11,19 @@ use crate::instance::settings;
 use crate::limits::{self, UnsetLimits};
 use crate::value::{Located, TableReader, optional};
 
-/// A receiver's component, and what it is called with. It is granted nothing: no network, no secret.
+/// A receiver's component and its arguments. It has no grant: no network, no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverComponent {
-    /// The component's file.
     pub component: PathBuf,
-    /// What the component's file must have as its SHA-256.
+    /// The expected SHA-256 of the component's file.
     pub sha256: Option<Digest>,
-    /// What the component is told. No secrets.
     pub settings: BTreeMap<String, String>,
-    /// Whose leases it gets. At least one.
+    /// The instances whose leases it gets. At least one.
     pub instances: BTreeSet<InstanceName>,
-    /// What a call may use. What is not set is the default.
     pub limits: LimitOverrides,
 }
 
-/// The keys of a receiver's component, and its limits; each has its value if it could be read.
+/// The keys of a receiver's component, and its limits; each is `None` after an error.
 pub(crate) struct Parts {
     component: Option<Option<PathBuf>>,
     sha256: Option<Option<Digest>>,
@@ -36,8 +32,8 @@ pub(crate) struct Parts {
     limits: Option<LimitOverrides>,
 }
 
-/// What only a component makes use of.
-pub(crate) const OF_COMPONENTS: [&str; 3] = ["instances", "settings", "sha256"];
+/// Keys that have no effect without a component.
+pub(crate) const COMPONENT_KEYS: [&str; 3] = ["instances", "settings", "sha256"];
 
 impl Parts {
     pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) -> Self {
@@ -55,17 +51,17 @@ impl Parts {
         }
     }
 
-    /// The instances that were named, with their places.
+    /// The instances with their positions.
     pub(crate) fn instances(&self) -> &[(InstanceName, Range<usize>)] {
         self.instances.as_deref().unwrap_or_default()
     }
 
-    /// The limits alone, of a receiver whose component somebody else chose; `None` if an error was noted.
+    /// The limits alone, of a receiver that the coordinator chose; `None` after an error.
     pub(crate) fn into_limits(self) -> Option<LimitOverrides> {
         self.limits
     }
 
-    /// The component; `None` if an error was noted, or if there is none.
+    /// The component; `None` after an error, or if there is none.
     pub(crate) fn into_component(self) -> Option<ReceiverComponent> {
         Some(ReceiverComponent {
             component: self.component??,
@@ -79,5 +75,5 @@ impl Parts {
 
 /// Names of instances.
 pub(crate) fn names(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<(InstanceName, Range<usize>)>> {
-    value.distinct(sink, "[\"s3-prod\"]")
+    value.unique_list(sink, "[\"s3-prod\"]")
 }

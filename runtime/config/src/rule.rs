@@ -16,7 +16,7 @@ use crate::inject;
 use crate::secret::Secrets;
 use crate::value::{Located, TableReader};
 
-/// Reads HTTP rules. Secrets that they send are added to `used`.
+/// Reads HTTP rules, and adds the secrets that they send to `used`.
 pub(crate) fn http(
     sink: &mut DiagnosticSink,
     base: &Path,
@@ -62,11 +62,11 @@ fn http_rule(
     userinfo(sink, allow);
     let pattern = allow.and_then(|value| value.parsed::<HttpPattern>(sink, "\"https://host\""));
     let methods = match fields.optional("methods") {
-        Some(value) => value.several::<Method>(sink, "[\"POST\"]"),
+        Some(value) => value.parsed_list::<Method>(sink, "[\"POST\"]"),
         None => Some(Vec::new()),
     };
     let paths = match fields.optional("paths") {
-        Some(value) => value.several::<PathPrefix>(sink, "[\"/v1\"]").map(PathRules::Prefixes),
+        Some(value) => value.parsed_list::<PathPrefix>(sink, "[\"/v1\"]").map(PathRules::Prefixes),
         None => Some(PathRules::Any),
     };
     let networks = networks(sink, &mut fields);
@@ -75,7 +75,8 @@ fn http_rule(
     let certificate = fields.optional("client-certificate");
     let headers = fields.optional("headers");
     let form = fields.optional("form");
-    let (mut client, mut inject) = (None, Vec::new());
+    let mut client = None;
+    let mut inject = Vec::new();
     if let Some(value) = certificate {
         client = inject::client(sink, base, secrets, value);
     }
@@ -92,10 +93,10 @@ fn http_rule(
     let pattern = pattern?;
     if pattern.scheme() == Scheme::Http {
         for value in [roots, certificate].into_iter().flatten() {
-            sink.error(value.at(), "there is no TLS over http").expected("needs a rule for https://");
+            sink.error(value.at(), "a rule for http:// has no TLS").expected("needs an https:// rule");
         }
         if let (Some(first), None) = (headers.or(form), local(pattern.host())) {
-            sink.warning(first.at(), "the secret crosses the network in the clear").expected("needs https://");
+            sink.warning(first.at(), "the secret is sent unencrypted").expected("needs https://");
         }
     }
     let roots = roots.and_then(|value| value.path(sink, base));
@@ -109,7 +110,7 @@ fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(R
     let rule = allow.and_then(|value| {
         let text = value.text(sink, "\"host:port\"")?;
         if text.contains('/') {
-            let error = sink.error(value.at(), "a TCP rule has no scheme and no path");
+            let error = sink.error(value.at(), "a TCP rule has neither scheme nor path");
             error.expected("write \"host:port\"");
             return None;
         }
@@ -120,7 +121,7 @@ fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(R
     Some((allow?.at(), TcpRule { networks: networks?, ..rule? }))
 }
 
-/// What stands before an `@` may be a password.
+/// The part before an `@` may be a password.
 fn userinfo(sink: &mut DiagnosticSink, allow: Option<Located<'_>>) {
     if let Some(value) = allow.filter(|value| value.contains('@')) {
         sink.mask(value.at());
@@ -129,21 +130,21 @@ fn userinfo(sink: &mut DiagnosticSink, allow: Option<Located<'_>>) {
 
 fn networks(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<Network>> {
     match fields.optional("networks") {
-        Some(value) => value.several(sink, "[\"private\", \"10.1.0.0/16\"]"),
+        Some(value) => value.parsed_list(sink, "[\"private\", \"10.1.0.0/16\"]"),
         None => Some(Vec::new()),
     }
 }
 
-/// The first rule that allows a request decides all about it, so one that is covered never acts.
+/// The first rule that allows a request applies, so a rule that an earlier one covers has no effect.
 fn covered(sink: &mut DiagnosticSink, at: &Range<usize>, earlier: &Range<usize>, more: bool) {
-    let warning = sink.warning(at.clone(), "this rule never acts: an earlier one allows all that it does");
+    let warning = sink.warning(at.clone(), "this rule has no effect: an earlier rule allows the same requests");
     warning.also(earlier.clone(), "the earlier rule").expected("never reached");
     if more {
-        warning.hint("the first rule that allows a request decides, so the networks and secrets of this one are never used: put the narrower rule first");
+        warning.hint("the first rule that allows a request applies, so the networks and secrets of this rule are never used: put the narrower rule first");
     }
 }
 
-/// Warns of a host that is known to lie where the rule opens no network.
+/// Warns of a host whose address is known to be in no network that the rule permits.
 fn closed(sink: &mut DiagnosticSink, at: &Range<usize>, host: &HostPattern, networks: &[Network]) {
     let Some((class, addresses)) = local(host) else { return };
     if !addresses.iter().any(|address| networks.iter().any(|network| network.contains(*address))) {
@@ -153,7 +154,7 @@ fn closed(sink: &mut DiagnosticSink, at: &Range<usize>, host: &HostPattern, netw
     }
 }
 
-/// The class of a host that is known, without a look-up, to be no public one.
+/// The address class of a host that is not public, if that is known without a look-up.
 fn local(host: &HostPattern) -> Option<(AddressClass, Vec<IpAddr>)> {
     match host {
         HostPattern::Exactly(Host::Address(address)) => {

@@ -1,4 +1,4 @@
-//! `[instances.NAME.secrets.NAME]`: where a secret is, and what may be done with it.
+//! `[instances.NAME.secrets.NAME]`: the source of a secret, and its grant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,9 +10,9 @@ use deputy_core::{SecretName, SecretSource, Span};
 
 use crate::diagnostic::DiagnosticSink;
 use crate::suggest::nearest;
-use crate::value::{Key, Located, TableReader, invalid, listed, shown};
+use crate::value::{Key, Located, TableReader, invalid, join_quoted, truncated};
 
-/// The secrets of one instance. One whose definition is wrong is there too, so that its uses are no second error.
+/// The secrets of one instance, including invalid ones, so that a reference to one is not a second error.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
     list: Vec<Secret>,
@@ -48,37 +48,38 @@ impl Secrets {
             return secret.name.clone();
         }
         let known: Vec<_> = self.list.iter().map(|secret| secret.written.as_str()).collect();
-        let error = sink.error(value.at(), format!("there is no secret `{}` in this instance", shown(text)));
+        let error = sink.error(value.at(), format!("there is no secret `{}` in this instance", truncated(text)));
         match (nearest(text, known.iter().copied()), known.as_slice()) {
             (Some(meant), _) => error.expected(format!("did you mean `{meant}`?")),
             (None, []) => error.expected("define it under [instances.NAME.secrets.NAME]"),
-            (None, known) => error.expected(format!("one of {}", shown(&listed(known)))),
+            (None, known) => error.expected(format!("one of {}", truncated(&join_quoted(known)))),
         };
         None
     }
 
-    /// What can only be seen when all secrets and their uses are known.
+    /// Warns of unused and conflicting secrets, when all uses are known.
     pub(crate) fn check(&self, sink: &mut DiagnosticSink, used: &BTreeSet<SecretName>) {
         let mut sources: BTreeMap<String, &Secret> = BTreeMap::new();
         for secret in &self.list {
             let (Some(name), Some(source)) = (&secret.name, &secret.source) else { continue };
             if !secret.grant.opens() && !used.contains(name) {
-                sink.warning(secret.at.clone(), format!("nothing uses the secret `{name}`"))
-                    .expected("grants no operation, and no rule sends it");
+                sink.warning(secret.at.clone(), format!("the secret `{name}` is not used"))
+                    .expected("it grants no operation, and no rule sends it");
             }
             if let (true, Some(purpose)) = (secret.grant.reveals(), secret.grant.purpose()) {
                 let operation = purpose.operation();
-                sink.warning(secret.at.clone(), format!("`reveal` makes the limits of `{operation}` void"))
-                    .expected("who can read the value needs no leave to use it");
+                sink.warning(secret.at.clone(), format!("`reveal` makes the limits of `{operation}` ineffective"))
+                    .expected("a component that can read the value can use it anyway");
             }
             if !secret.grant.opens() {
                 continue;
             }
             match sources.get(&format!("{source:?}")) {
                 Some(other) if purposes(&other.grant) != purposes(&secret.grant) => {
-                    let message = format!("`{name}` and `{}` are one value with two purposes", other.written);
+                    let message =
+                        format!("`{name}` and `{}` are the same value with different purposes", other.written);
                     sink.error(secret.at.clone(), message)
-                        .expected("a value serves one purpose, under all its names")
+                        .expected("a value has one purpose, whatever its names")
                         .also(other.at.clone(), "the same source");
                 }
                 Some(_) => {}
@@ -114,7 +115,7 @@ fn read(sink: &mut DiagnosticSink, base: &Path, key: Key<'_>, value: Located<'_>
         source: None,
     };
     if !value.is_table() {
-        // The value itself, perhaps.
+        // It may be the secret itself.
         sink.mask(value.at());
     }
     let Some(mut fields) = value.table(sink, "{ file = \"/path/to/file\" }") else { return secret };
@@ -126,10 +127,15 @@ fn read(sink: &mut DiagnosticSink, base: &Path, key: Key<'_>, value: Located<'_>
     secret
 }
 
-/// A table that says where one value is, and nothing else.
-pub(crate) fn place(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>, like: &str) -> Option<SecretSource> {
+/// Reads a table with the source of one value.
+pub(crate) fn source_table(
+    sink: &mut DiagnosticSink,
+    base: &Path,
+    value: Located<'_>,
+    like: &str,
+) -> Option<SecretSource> {
     if !value.is_table() {
-        // The value itself, perhaps.
+        // It may be the secret itself.
         sink.mask(value.at());
     }
     let mut fields = value.table(sink, like)?;
@@ -140,7 +146,7 @@ pub(crate) fn place(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>, 
     source
 }
 
-/// The one source.
+/// Reads the source; exactly one has to be set.
 fn source(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) -> Option<SecretSource> {
     let mut sources = Vec::new();
     if let Some(value) = fields.optional("file") {
@@ -167,22 +173,23 @@ fn source(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) 
         [_] => {}
         [(first, at, _), (second, here, _), ..] => {
             sink.error(here.clone(), format!("this secret has two sources, `{first}` and `{second}`"))
-                .expected("one of them must go")
+                .expected("remove one of them")
                 .also(at.clone(), "the first");
         }
     }
     sources.pop().and_then(|(_, _, source)| source)
 }
 
-/// A program and its arguments; a relative program with a slash in it is relative to the configuration.
+/// A program and its arguments. The path of a program with a slash is relative to the configuration.
 fn command(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<Vec<String>> {
     let mut words = Vec::new();
     for element in value.list(sink, "[\"pass\", \"show\", \"aws\"]")? {
         words.push(element.text(sink, "\"…\"")?.to_owned());
     }
-    let sound = words.first().is_some_and(|program| !program.is_empty()) && !words.iter().any(|w| w.contains('\0'));
-    if !sound {
-        sink.error(value.at(), "not a command").expected("a program and its arguments, called without a shell");
+    let is_valid = words.first().is_some_and(|program| !program.is_empty()) && !words.iter().any(|w| w.contains('\0'));
+    if !is_valid {
+        sink.error(value.at(), "not a valid command")
+            .expected("a program and its arguments; it is run without a shell");
         return None;
     }
     if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
@@ -191,7 +198,7 @@ fn command(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option
     Some(words)
 }
 
-/// A string that may be a secret's value by mistake, so it is not shown when it is wrong.
+/// A string that may be a secret by mistake, so it is hidden if it is invalid.
 fn text(
     sink: &mut DiagnosticSink,
     value: Located<'_>,
@@ -204,11 +211,11 @@ fn text(
         return Some(text.to_owned());
     }
     sink.mask(value.at());
-    sink.error(value.at(), format!("not {kind}")).expected("its name, not its value");
+    sink.error(value.at(), format!("not {kind}")).expected("the name, not the value");
     None
 }
 
-/// What may be done with the secret.
+/// Reads what the instance may do with the secret.
 fn grant(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> SecretGrant {
     let mut purposes = Vec::new();
     let mut add = |at: Range<usize>, purpose: Option<SecretPurpose>| purposes.extend(purpose.map(|p| (at, p)));
@@ -259,7 +266,7 @@ fn words(
     key: &'static str,
     like: &str,
 ) -> Option<Vec<String>> {
-    let words: Vec<Word> = fields.required(sink, key, like)?.several(sink, like)?;
+    let words: Vec<Word> = fields.required(sink, key, like)?.parsed_list(sink, like)?;
     Some(words.into_iter().map(|Word(word)| word).collect())
 }
 
@@ -277,12 +284,12 @@ fn jwt(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<JwtGrant> {
     }
 }
 
-/// Tokens count in seconds.
+/// Times in tokens are whole seconds.
 fn lifetime(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Span> {
     let span: Span = value.parsed(sink, "\"10m\"")?;
     let (least, most) = (Span::secs(1), Span::secs(366 * 86_400));
     if span < least || span > most || !span.as_millis().is_multiple_of(1000) {
-        sink.error(value.at(), format!("{span} is no lifetime of a token"))
+        sink.error(value.at(), format!("{span} is not a valid token lifetime"))
             .expected(format!("whole seconds, from {least} to {most}"));
         return None;
     }
@@ -290,7 +297,7 @@ fn lifetime(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Span> {
 }
 
 fn claims(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>, key: &'static str) -> Option<Vec<String>> {
-    let claims: Vec<Claim> = fields.required(sink, key, "[\"…\"]")?.several(sink, "[\"…\"]")?;
+    let claims: Vec<Claim> = fields.required(sink, key, "[\"…\"]")?.parsed_list(sink, "[\"…\"]")?;
     Some(claims.into_iter().map(|Claim(claim)| claim).collect())
 }
 
@@ -302,7 +309,7 @@ fn sign(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<SignatureAl
 }
 
 fn algorithms(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<SignatureAlgorithm>> {
-    fields.required(sink, "algorithms", "[\"ES256\"]")?.several(sink, "[\"ES256\"]")
+    fields.required(sink, "algorithms", "[\"ES256\"]")?.parsed_list(sink, "[\"ES256\"]")
 }
 
 impl FromStr for Word {
@@ -313,7 +320,7 @@ impl FromStr for Word {
         if plain {
             Ok(Self(text.to_owned()))
         } else {
-            Err("not a service or region of SigV4: each is written out, in letters, digits and hyphens")
+            Err("not a service or region of SigV4: use letters, digits and hyphens, without wildcards")
         }
     }
 }
@@ -323,7 +330,7 @@ impl FromStr for Claim {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() || text.contains(char::is_control) {
-            return Err("not an issuer or audience: write it exactly as it stands in the token");
+            return Err("not an issuer or audience: write it exactly as in the token");
         }
         Ok(Self(text.to_owned()))
     }

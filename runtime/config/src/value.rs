@@ -1,4 +1,4 @@
-//! Reading values of the expected kind, with an error at its place for every other.
+//! Reading values of the expected kind, with an error at the position of every other.
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
@@ -13,18 +13,18 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::suggest::nearest;
 
-/// A value and its place.
+/// A value with its position.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Located<'t>(&'t Spanned<DeValue<'t>>);
 
-/// A key and its place.
+/// A key with its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Key<'t> {
     pub(crate) name: &'t str,
     pub(crate) at: Range<usize>,
 }
 
-/// A table whose keys are asked for one by one; what is left over in the end is unknown.
+/// A table whose keys are read one by one; the keys that remain in the end are unknown.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct TableReader<'t> {
@@ -38,7 +38,7 @@ impl<'t> Located<'t> {
         self.0.span()
     }
 
-    /// A string. `like` says what could stand there, for the error: `"64MiB"`.
+    /// A string. `like` is an example for the error: `"64MiB"`.
     pub(crate) fn text(self, sink: &mut DiagnosticSink, like: &str) -> Option<&'t str> {
         match self.0.get_ref() {
             DeValue::String(text) => Some(text),
@@ -46,7 +46,7 @@ impl<'t> Located<'t> {
         }
     }
 
-    /// A string that is read into a value.
+    /// A string, parsed into a value.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(self, sink: &mut DiagnosticSink, like: &str) -> Option<T> {
         let text = self.text(sink, like)?;
         match text.parse() {
@@ -55,7 +55,7 @@ impl<'t> Located<'t> {
         }
     }
 
-    /// A value that was read and is refused, with the reason as `deputy-core` gives it: `what is wrong: what to write`.
+    /// Reports an error of `deputy-core`, in the form `what is wrong: what to write`.
     pub(crate) fn invalid<T>(self, sink: &mut DiagnosticSink, error: &dyn Display) -> Option<T> {
         invalid(sink, self.at(), error);
         None
@@ -93,7 +93,7 @@ impl<'t> Located<'t> {
         bounded(sink, self.at(), span, bounds)
     }
 
-    /// A share within these bounds: `0.75`, also as a string.
+    /// A fraction within these bounds: `0.75`, also as a string.
     pub(crate) fn ratio(self, sink: &mut DiagnosticSink, like: &str, bounds: RangeInclusive<Ratio>) -> Option<Ratio> {
         let ratio = match self.0.get_ref() {
             DeValue::String(text) => text.parse(),
@@ -109,23 +109,23 @@ impl<'t> Located<'t> {
     /// One of a few words.
     pub(crate) fn choice<T: Copy>(self, sink: &mut DiagnosticSink, choices: &[(&'static str, T)]) -> Option<T> {
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        let text = self.text(sink, &format!("one of {}", listed(&words)))?;
+        let text = self.text(sink, &format!("one of {}", join_quoted(&words)))?;
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(*choice);
         }
-        let error = sink.error(self.at(), format!("`{}` is none of {}", shown(text), listed(&words)));
+        let error = sink.error(self.at(), format!("`{}` is not one of {}", truncated(text), join_quoted(&words)));
         match nearest(text, words.iter().copied()) {
             Some(meant) => error.expected(format!("did you mean `{meant}`?")),
-            None => error.expected(format!("one of {}", listed(&words))),
+            None => error.expected(format!("one of {}", join_quoted(&words))),
         };
         None
     }
 
-    /// A path, relative to the folder of the configuration.
+    /// A path, relative to the directory of the configuration.
     pub(crate) fn path(self, sink: &mut DiagnosticSink, base: &Path) -> Option<PathBuf> {
         let text = self.text(sink, "\"/path/to/file\"")?;
         if text.is_empty() || text.contains('\0') {
-            sink.error(self.at(), "not a path").expected("the path of a file, relative to this one");
+            sink.error(self.at(), "not a valid path").expected("a path, relative to the directory of this file");
             return None;
         }
         Some(base.join(text))
@@ -143,8 +143,8 @@ impl<'t> Located<'t> {
         }
     }
 
-    /// A list of strings that are read into values, each once.
-    pub(crate) fn several<T>(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<T>>
+    /// A list of strings, parsed into values. A duplicate is a warning.
+    pub(crate) fn parsed_list<T>(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<T>>
     where
         T: FromStr<Err: Display> + PartialEq,
     {
@@ -154,7 +154,7 @@ impl<'t> Located<'t> {
             if let (Some(value), Some(values)) = (&value, &values)
                 && values.contains(value)
             {
-                sink.warning(element.at(), "this element is in the list already").expected("once");
+                sink.warning(element.at(), "duplicate element").expected("remove it");
             }
             values = values.zip(value).map(|(mut values, value)| {
                 values.push(value);
@@ -164,29 +164,27 @@ impl<'t> Located<'t> {
         values
     }
 
-    /// A list of strings that are read into names, each with its place. A name that comes twice is an error.
-    pub(crate) fn distinct<T>(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<(T, Range<usize>)>>
+    /// A list of strings, parsed into names, each with its position. A duplicate is an error.
+    pub(crate) fn unique_list<T>(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<(T, Range<usize>)>>
     where
         T: FromStr<Err: Display> + PartialEq,
     {
         let mut values: Vec<(T, Range<usize>)> = Vec::new();
-        let mut sound = true;
+        let mut is_valid = true;
         for element in self.list(sink, like)? {
             let Some(value) = element.parsed::<T>(sink, like.trim_matches(['[', ']'])) else {
-                sound = false;
+                is_valid = false;
                 continue;
             };
             match values.iter().find(|(other, _)| *other == value) {
                 Some((_, first)) => {
-                    sink.error(element.at(), "this name is in the list already")
-                        .expected("once")
-                        .also(first.clone(), "the first");
-                    sound = false;
+                    sink.error(element.at(), "duplicate name").expected("remove it").also(first.clone(), "the first");
+                    is_valid = false;
                 }
                 None => values.push((value, element.at())),
             }
         }
-        sound.then_some(values)
+        is_valid.then_some(values)
     }
 
     /// A list of tables, `[[…]]`.
@@ -240,7 +238,7 @@ impl<'t> Located<'t> {
         self.0.get_ref().as_str().is_some_and(|text| text.contains(c))
     }
 
-    /// A value that is no string, list or table, as it would stand in a string.
+    /// A value that is no string, list or table, as text.
     pub(crate) fn literal(self) -> Option<String> {
         match self.0.get_ref() {
             DeValue::Integer(integer) => Some(integer.to_string()),
@@ -261,12 +259,12 @@ impl<'t> Located<'t> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        sink.error(self.at(), format!("{kind} was expected here, not {found}")).expected(format!("write {like}"));
+        sink.error(self.at(), format!("expected {kind}, found {found}")).expected(format!("write {like}"));
         None
     }
 }
 
-/// Reads a value that may be left out: `None` if it is wrong, `Some(None)` if it is not there.
+/// Reads an optional value: `None` after an error, `Some(None)` if it is absent.
 pub(crate) fn optional<'t, T>(
     value: Option<Located<'t>>,
     read: impl FnOnce(Located<'t>) -> Option<T>,
@@ -277,7 +275,7 @@ pub(crate) fn optional<'t, T>(
     }
 }
 
-/// The value, if it lies within the bounds.
+/// The value, if it is within the bounds.
 pub(crate) fn bounded<T>(sink: &mut DiagnosticSink, at: Range<usize>, value: T, bounds: RangeInclusive<T>) -> Option<T>
 where
     T: PartialOrd + Display,
@@ -291,7 +289,7 @@ where
     None
 }
 
-/// An error of `deputy-core` at its place: what stands behind the last colon says what to write.
+/// Reports an error of `deputy-core` at its position: the text after the last colon says what to write.
 pub(crate) fn invalid<'s>(sink: &'s mut DiagnosticSink, at: Range<usize>, error: &dyn Display) -> &'s mut Diagnostic {
     let text = error.to_string();
     match text.rsplit_once(": ") {
@@ -305,7 +303,6 @@ impl<'t> Key<'t> {
         Self { name: key.get_ref(), at: key.span() }
     }
 
-    /// The key, read into a name.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, sink: &mut DiagnosticSink) -> Option<T> {
         match self.name.parse() {
             Ok(name) => Some(name),
@@ -322,14 +319,14 @@ impl<'t> TableReader<'t> {
         Self { table, at, known: Vec::new() }
     }
 
-    /// The place of the table, or of its header.
+    /// The position of the table, or of its header.
     pub(crate) fn at(&self) -> Range<usize> {
         self.at.clone()
     }
 
     pub(crate) fn optional(&mut self, key: &'static str) -> Option<Located<'t>> {
         self.known.push(key);
-        self.table.iter().find(|(own, _)| own.get_ref() == key).map(|(_, value)| Located(value))
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| Located(value))
     }
 
     pub(crate) fn required(&mut self, sink: &mut DiagnosticSink, key: &'static str, like: &str) -> Option<Located<'t>> {
@@ -340,12 +337,12 @@ impl<'t> TableReader<'t> {
         value
     }
 
-    /// The place of a key, if it is there.
+    /// The position of a key, if it is present.
     pub(crate) fn key(&self, key: &str) -> Option<Range<usize>> {
-        self.table.iter().find(|(own, _)| own.get_ref() == key).map(|(key, _)| key.span())
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(key, _)| key.span())
     }
 
-    /// Reports the keys that nobody asked for and returns their values.
+    /// Reports the keys that were not read, and returns their values.
     pub(crate) fn finish(self, sink: &mut DiagnosticSink) -> Vec<Located<'t>> {
         let mut unknown = Vec::new();
         for (key, value) in self.table.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
@@ -353,29 +350,29 @@ impl<'t> TableReader<'t> {
             let mut known = self.known.clone();
             known.sort_unstable();
             known.dedup();
-            let error = sink.error(key.span(), format!("unknown key `{}`", shown(written)));
+            let error = sink.error(key.span(), format!("unknown key `{}`", truncated(written)));
             match nearest(written, known.iter().copied()) {
                 Some(meant) => error.expected(format!("did you mean `{meant}`?")),
                 None => error.expected("not a key of this table"),
             };
-            error.hint(format!("the keys here are {}", listed(&known)));
+            error.hint(format!("known keys: {}", join_quoted(&known)));
             unknown.push(Located(value));
         }
         unknown
     }
 }
 
-/// A text of the file inside a message: not longer than a line bears.
-pub(crate) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(80).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
+/// A text of the file, short enough for a message.
+pub(crate) fn truncated(text: &str) -> String {
+    let mut start: String = text.chars().take(80).collect();
+    if start.len() < text.len() {
+        start.push('…');
     }
-    shown
+    start
 }
 
 /// `a`, `b` and `c`
-pub(crate) fn listed(words: &[&str]) -> String {
+pub(crate) fn join_quoted(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),

@@ -249,7 +249,7 @@ fn a_finding_has_file_line_column_message_and_what_was_expected() {
     let errors = CoordinatorFile::parse("[instances.a]\ncomponent = 1", Path::new("deputy.toml")).unwrap_err();
     assert_eq!(
         serde_json::to_string(&errors.findings()).unwrap(),
-        r#"[{"severity":"error","file":"deputy.toml","line":2,"column":13,"message":"a string was expected here, not a whole number","expected":"write \"/path/to/file\""}]"#
+        r#"[{"severity":"error","file":"deputy.toml","line":2,"column":13,"message":"expected a string, found a whole number","expected":"write \"/path/to/file\""}]"#
     );
 }
 

@@ -58,10 +58,7 @@ async fn master_key_in_raw_bytes_may_end_with_a_newline() {
     assert_eq!(key.0.expose(), raw);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let error = MasterKey::read(&SecretSource::File(path), &here()).await.unwrap_err();
-    assert!(
-        matches!(error, MasterKeyError::Source(SourceError::File(deputy_files::FileError::Exposed { .. }))),
-        "{error}"
-    );
+    assert!(matches!(error, MasterKeyError::Source(SourceError::File(FileError::Exposed { .. }))), "{error}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `[endpoints]`: where programs on this machine can ask a worker for what it holds. Off unless written.
+//! `[endpoints]`: local servers that give out what a worker holds. Disabled by default.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,32 +12,28 @@ use crate::value::{Located, TableReader, optional};
 
 use super::Wanted;
 
-/// Where programs can ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// The Unix socket of `deputy get`, `deputy exec` and `deputy worker status`.
     pub socket: Option<SocketEndpoint>,
-    /// The addresses that AWS's own libraries ask. No address and no token's file is there twice.
+    /// Endpoints for AWS SDKs. Addresses and token files are unique.
     pub aws: Vec<AwsEndpoint>,
 }
 
-/// A Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketEndpoint {
-    /// Its place; without one it lies in the state directory.
+    /// Without one, the socket is in the state directory.
     pub path: Option<PathBuf>,
-    /// Who may connect.
     pub mode: SocketMode,
 }
 
-/// One instance's credentials by the protocol of AWS's containers.
+/// One instance's credentials by the protocol of AWS's container endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsEndpoint {
-    /// An address of this machine alone.
+    /// A loopback address.
     pub listen: SocketAddr,
-    /// Whose credentials.
     pub instance: InstanceName,
-    /// The file with the token that a program has to show.
+    /// The file with the token that a program has to send.
     pub token_file: PathBuf,
 }
 
@@ -50,7 +46,7 @@ pub(super) fn read(sink: &mut DiagnosticSink, base: &Path, wanted: Option<&Wante
     let mut known: Vec<Aws<'_>> = Vec::new();
     for fields in written {
         let one = aws(sink, base, wanted, fields);
-        one.differs(sink, &known);
+        one.check_unique(sink, &known);
         known.push(one);
     }
     Endpoints { socket, aws: known.into_iter().filter_map(Aws::into_endpoint).collect() }
@@ -64,7 +60,7 @@ fn unix(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<So
     Some(SocketEndpoint { path: path?, mode: mode?.unwrap_or_default() })
 }
 
-/// One endpoint with the places of its parts.
+/// One endpoint with the positions of its values.
 struct Aws<'t> {
     listen: Option<(SocketAddr, Located<'t>)>,
     instance: Option<InstanceName>,
@@ -88,33 +84,33 @@ fn aws<'t>(sink: &mut DiagnosticSink, base: &Path, wanted: Option<&Wanted>, mut 
 fn loopback(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<SocketAddr> {
     let address = address::read(sink, value, "\"127.0.0.1:9911\"")?;
     if !address.ip().to_canonical().is_loopback() {
-        sink.error(value.at(), "other machines could ask here for credentials, in the clear")
-            .expected("an address of this machine alone, such as \"127.0.0.1:9911\"");
+        sink.error(value.at(), "other machines could request credentials here, unencrypted")
+            .expected("a loopback address, such as \"127.0.0.1:9911\"");
         return None;
     }
     if address.port() == 0 {
-        sink.error(value.at(), "programs have to know this port").expected("such as \"127.0.0.1:9911\"");
+        sink.error(value.at(), "programs need a fixed port to connect to").expected("such as \"127.0.0.1:9911\"");
         return None;
     }
     Some(address)
 }
 
 impl Aws<'_> {
-    /// Notes what it has that another one has already.
-    fn differs(&self, sink: &mut DiagnosticSink, others: &[Self]) {
+    /// Reports an address or token file that another endpoint has, too.
+    fn check_unique(&self, sink: &mut DiagnosticSink, others: &[Self]) {
         for other in others {
             if let (Some((own, value)), Some((address, first))) = (&self.listen, &other.listen)
                 && own == address
             {
-                sink.error(value.at(), "another endpoint has this address already")
-                    .expected("an address, or a port, of its own")
+                sink.error(value.at(), "another endpoint has the same address")
+                    .expected("each endpoint needs its own address or port")
                     .also(first.at(), "the other");
             }
             if let (Some((own, value)), Some((path, first))) = (&self.token_file, &other.token_file)
                 && own == path
             {
-                sink.error(value.at(), "another endpoint has this file already")
-                    .expected("a file, and so a token, of its own")
+                sink.error(value.at(), "another endpoint has the same token file")
+                    .expected("each endpoint needs its own token")
                     .also(first.at(), "the other");
             }
         }

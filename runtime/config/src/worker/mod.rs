@@ -1,4 +1,4 @@
-//! `worker.toml`: what a worker needs to know. A join string and a folder for what its receivers write are enough.
+//! `worker.toml`. A join string and an output directory are enough.
 
 mod command;
 mod endpoint;
@@ -20,43 +20,39 @@ use crate::receiver::names;
 use crate::secret;
 use crate::suggest::nearest;
 use crate::toml_syntax;
-use crate::value::{Located, TableReader, listed, optional, shown};
+use crate::value::{Located, TableReader, join_quoted, optional, truncated};
 
 pub use self::endpoint::{AwsEndpoint, Endpoints, SocketEndpoint};
 pub use self::hook::OnChange;
 pub use self::publish::Publish;
 pub use self::receiver::{Choice, WorkerReceiver};
 
-/// A worker's configuration, in which everything was checked that can be checked without I/O.
+/// A worker's configuration, checked as far as that is possible without I/O.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
-    /// The file that it was read from.
     pub path: PathBuf,
-    /// Where the worker keeps its identity and what it was given, sealed.
+    /// Where the worker keeps its identity and its cache.
     pub state_dir: Option<PathBuf>,
-    /// The audit log.
     pub audit: Option<PathBuf>,
-    /// Where its join string is. Only needed to join: a worker that has an identity does without.
+    /// The source of the join string. A worker that has an identity does not need it.
     pub join: Option<SecretSource>,
-    /// The key that seals the state; without one the worker makes its own, in the state directory.
+    /// The key that seals the state. Without one, a key is generated in the state directory.
     pub key: Option<SecretSource>,
-    /// Where `/livez`, `/readyz` and `/metrics` are.
+    /// The address of `/livez`, `/readyz` and `/metrics`.
     pub health: Option<SocketAddr>,
-    /// The instances that it wants, of those that its group gets; all of them if nothing is said.
+    /// The instances that the worker requests, of those that its group gets. `None` is all of them.
     pub instances: Option<BTreeSet<InstanceName>>,
-    /// How the files of a receiver are published that has no table of its own.
+    /// How the files of receivers without a table are published.
     pub publish: Publish,
-    /// Its own receivers, and what it says of those that the coordinator chose.
+    /// The worker's own receivers, and its settings for those that the coordinator chose.
     pub receivers: BTreeMap<ReceiverName, WorkerReceiver>,
-    /// Where programs on this machine can ask.
     pub endpoints: Endpoints,
-    /// What has no effect, or another one than it seems.
     pub warnings: Diagnostics,
 }
 
 /// `[worker]`
 #[derive(Debug, Default)]
-struct Own {
+struct WorkerSection {
     state: Option<PathBuf>,
     audit: Option<PathBuf>,
     join: Option<SecretSource>,
@@ -66,24 +62,17 @@ struct Own {
     publish: Publish,
 }
 
-/// The instances that a worker wants, and where that stands.
+/// The instances that a worker requests, with the position of the list.
 #[derive(Debug, Default)]
 struct Wanted(Option<(BTreeSet<InstanceName>, Range<usize>)>);
 
 impl WorkerConfig {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// If it can't be read, or with all that is wrong in it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let text = read(path)?;
         Self::parse_in(&text, path, &absolute(path)?)
     }
 
-    /// Reads the text of a file. Relative paths in it are relative to the file's folder.
-    ///
-    /// # Errors
-    /// With all that is wrong in it.
+    /// Parses the text of a file. Relative paths in it are relative to the file's directory.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
         Self::parse_in(text, path, path)
     }
@@ -97,11 +86,13 @@ impl WorkerConfig {
         let mut sink = DiagnosticSink::default();
         let base = place.parent().unwrap_or(Path::new(""));
         let table = toml_syntax::parse(&mut sink, text);
-        let (mut own, mut receivers, mut endpoints) = (None, BTreeMap::new(), Endpoints::default());
+        let mut own = None;
+        let mut receivers = BTreeMap::new();
+        let mut endpoints = Endpoints::default();
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             let written = fields.optional("worker");
-            own = written.map_or(Some(Own::default()), |v| Own::read(&mut sink, base, v));
+            own = written.map_or(Some(WorkerSection::default()), |v| WorkerSection::read(&mut sink, base, v));
             let written = fields.optional("receivers");
             receivers = written.map(|v| receiver::read(&mut sink, base, own.as_ref(), v)).unwrap_or_default();
             let written = fields.optional("endpoints");
@@ -131,14 +122,14 @@ impl WorkerConfig {
     }
 }
 
-impl Own {
-    /// Reads `[worker]`; `None` if an error was noted.
+impl WorkerSection {
+    /// Reads `[worker]`; `None` after an error.
     fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<Self> {
         let mut fields = value.table(sink, "[worker]")?;
         let state = optional(fields.optional("state"), |v| v.path(sink, base));
         let audit = optional(fields.optional("audit"), |v| v.path(sink, base));
-        let join = optional(fields.optional("join"), |v| secret::place(sink, base, v, "{ file = \"join\" }"));
-        let key = optional(fields.optional("key"), |v| secret::place(sink, base, v, "{ file = \"state.key\" }"));
+        let join = optional(fields.optional("join"), |v| secret::source_table(sink, base, v, "{ file = \"join\" }"));
+        let key = optional(fields.optional("key"), |v| secret::source_table(sink, base, v, "{ file = \"state.key\" }"));
         let health = optional(fields.optional("health"), |v| address::health(sink, v, "\"127.0.0.1:9126\""));
         let wanted = optional(fields.optional("instances"), |v| Some((names(sink, v)?, v.at())));
         let output = optional(fields.optional("output"), |v| v.path(sink, base));
@@ -158,18 +149,19 @@ impl Own {
 }
 
 impl Wanted {
-    /// Whether an instance can come to this worker. What never does is an error at this place.
+    /// Checks that an instance is delivered to this worker; reports an error at this position otherwise.
     fn check(&self, sink: &mut DiagnosticSink, instance: &InstanceName, at: Range<usize>) -> bool {
         let Some((wanted, list)) = self.0.as_ref().filter(|(wanted, _)| !wanted.contains(instance)) else {
             return true;
         };
         let known: Vec<_> = wanted.iter().map(InstanceName::as_str).collect();
-        let error = sink.error(at, format!("`{instance}` never comes here: [worker] does not want it"));
+        let error = sink
+            .error(at, format!("`{instance}` is never delivered here: it is not among the `instances` of [worker]"));
         match nearest(instance.as_str(), known.iter().copied()) {
             Some(meant) => error.expected(format!("did you mean `{meant}`?")),
-            None => error.expected(format!("one of {}", shown(&listed(&known)))),
+            None => error.expected(format!("one of {}", truncated(&join_quoted(&known)))),
         };
-        error.also(list.clone(), "these alone");
+        error.also(list.clone(), "only these are delivered");
         false
     }
 }

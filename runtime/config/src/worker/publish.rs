@@ -1,4 +1,4 @@
-//! How a receiver's files are published: where, for whom, and what becomes of them when they are no longer good.
+//! How a receiver's files are published: directory, owner, mode, expiry and hook.
 
 use std::path::{Path, PathBuf};
 
@@ -9,24 +9,22 @@ use crate::value::{Located, TableReader, optional};
 
 use super::hook::{self, OnChange};
 
-/// How the files of one receiver are published. What a receiver's table does not say is the worker's own.
+/// How the files of one receiver are published. Unset keys of a receiver's table default to those of `[worker]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Publish {
-    /// The folder in which the receiver's files appear, under its name. Without one it can't be run.
+    /// The directory in which the receiver's files appear, under its name. Without one, the receiver cannot run.
     pub output: Option<PathBuf>,
-    /// Who may read the files.
     pub mode: FileMode,
-    /// Whose they are; without one, the worker's.
+    /// The owner of the files; by default, the worker's user.
     pub owner: Option<Account>,
-    /// Which group's they are; without one, the worker's.
+    /// The group of the files; by default, the worker's.
     pub group: Option<Account>,
-    /// What becomes of a lease that was not replaced in time.
+    /// What happens to the files of an expired lease.
     pub expired: Expired,
-    /// Who is told of a change.
     pub on_change: Option<OnChange>,
 }
 
-/// Reads what a receiver's table says; `None` if an error was noted.
+/// Reads the keys of a receiver's table; `None` after an error.
 pub(super) fn read(
     sink: &mut DiagnosticSink,
     base: &Path,
@@ -63,7 +61,7 @@ fn mode(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<FileMode> {
     Some(mode)
 }
 
-/// A name, or a number, which is as well understood without quotes.
+/// A name, or a number with or without quotes.
 fn account(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Account> {
     if !value.is_number() {
         return value.parsed(sink, "\"app\" or 1000");

@@ -1,4 +1,4 @@
-//! `[receivers.NAME]` of a worker: a receiver of its own, or what it says of one that the coordinator chose.
+//! `[receivers.NAME]` of a worker: a receiver of its own, or settings for one that the coordinator chose.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,32 +6,30 @@ use std::path::Path;
 use deputy_core::{LimitOverrides, ReceiverName};
 
 use crate::diagnostic::DiagnosticSink;
-use crate::receiver::{OF_COMPONENTS, Parts, ReceiverComponent};
-use crate::value::{Located, shown};
+use crate::receiver::{COMPONENT_KEYS, Parts, ReceiverComponent};
+use crate::value::{Located, truncated};
 
-use super::Own;
+use super::WorkerSection;
 use super::publish::{self, Publish};
 
 /// A receiver of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerReceiver {
-    /// Who chose it.
     pub choice: Choice,
-    /// How its files are published.
     pub publish: Publish,
 }
 
 /// Who chose a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// The worker: it is its own.
+    /// The worker: the receiver is its own.
     Worker(ReceiverComponent),
-    /// The coordinator. Of these limits the worker has the last word; the others are as the coordinator says.
+    /// The coordinator. These limits override the coordinator's.
     Coordinator(LimitOverrides),
 }
 
 impl WorkerReceiver {
-    /// The worker's own component; nothing for a receiver that the coordinator chose.
+    /// The worker's own component; `None` for a receiver that the coordinator chose.
     pub fn component(&self) -> Option<&ReceiverComponent> {
         match &self.choice {
             Choice::Worker(component) => Some(component),
@@ -40,17 +38,17 @@ impl WorkerReceiver {
     }
 }
 
-/// All receivers with a table. Where [worker] itself is wrong, nothing is held against it.
+/// All receivers with a table. They are not compared with an invalid [worker].
 pub(super) fn read(
     sink: &mut DiagnosticSink,
     base: &Path,
-    worker: Option<&Own>,
+    worker: Option<&WorkerSection>,
     value: Located<'_>,
 ) -> BTreeMap<ReceiverName, WorkerReceiver> {
     let mut receivers = BTreeMap::new();
     for (key, value) in value.entries(sink, "[receivers.NAME]") {
         let name = key.parsed::<ReceiverName>(sink);
-        let receiver = one(sink, base, worker, &format!("[receivers.{}]", shown(key.name)), value);
+        let receiver = one(sink, base, worker, &format!("[receivers.{}]", truncated(key.name)), value);
         if let (Some(name), Some(receiver)) = (name, receiver) {
             receivers.insert(name, receiver);
         }
@@ -61,7 +59,7 @@ pub(super) fn read(
 fn one(
     sink: &mut DiagnosticSink,
     base: &Path,
-    worker: Option<&Own>,
+    worker: Option<&WorkerSection>,
     like: &str,
     value: Located<'_>,
 ) -> Option<WorkerReceiver> {
@@ -69,37 +67,37 @@ fn one(
     let default = worker.map(|worker| worker.publish.clone()).unwrap_or_default();
     let publish = publish::read(sink, base, &mut fields, &default);
     let parts = Parts::read(sink, base, &mut fields);
-    let mut sound = true;
+    let mut is_valid = true;
     let has_component = fields.key("component").is_some();
     if has_component {
-        sound &= fields.required(sink, "instances", "[\"s3-prod\"]").is_some();
+        is_valid &= fields.required(sink, "instances", "[\"s3-prod\"]").is_some();
         if worker.is_some() && publish.as_ref().is_some_and(|publish| publish.output.is_none()) {
             sink.error(fields.at(), "`output` is missing")
                 .expected("needs output = \"/run/deputy\"")
-                .hint("here, or in [worker] for all receivers");
-            sound = false;
+                .hint("set it here, or in [worker] for all receivers");
+            is_valid = false;
         }
     } else {
-        for key in OF_COMPONENTS {
+        for key in COMPONENT_KEYS {
             if let Some(at) = fields.key(key) {
                 sink.error(at, format!("`{key}` has no effect without a component"))
                     .expected("only for a receiver with a `component`")
                     .hint(
-                        "without one, this table says how files are published, and what a call may use, of a receiver \
+                        "without one, this table configures the publishing and the limits of a receiver \
                          that the coordinator chose",
                     );
-                sound = false;
+                is_valid = false;
             }
         }
     }
     fields.finish(sink);
     for (instance, at) in parts.instances() {
-        sound &= worker.is_none_or(|worker| worker.wanted.check(sink, instance, at.clone()));
+        is_valid &= worker.is_none_or(|worker| worker.wanted.check(sink, instance, at.clone()));
     }
     let choice = if has_component {
         parts.into_component().map(Choice::Worker)
     } else {
         parts.into_limits().map(Choice::Coordinator)
     };
-    Some(WorkerReceiver { choice: choice?, publish: publish? }).filter(|_| sound)
+    Some(WorkerReceiver { choice: choice?, publish: publish? }).filter(|_| is_valid)
 }
