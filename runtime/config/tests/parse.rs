@@ -206,7 +206,7 @@ fn every_fix_of_a_refusal_is_understood() {
             panic!("without a component there is no instance: {fix}");
         };
         for finding in findings.findings() {
-            let unknown = finding.message.starts_with("unknown") || finding.message.starts_with("not TOML");
+            let unknown = finding.message.starts_with("unknown") || finding.message.starts_with("invalid TOML");
             assert!(!unknown, "{fix}\n{}", findings.render(Colour::Never));
         }
     }
