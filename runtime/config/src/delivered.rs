@@ -12,11 +12,11 @@ use crate::value::{Key, Located, join_quoted, truncated};
 /// All instances of a file, including invalid ones, so that a reference to one is not a second error.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
-    list: Vec<Delivery>,
+    list: Vec<DeliveredInstance>,
 }
 
 #[derive(Debug)]
-struct Delivery {
+struct DeliveredInstance {
     written: String,
     /// The position of the instance's name.
     at: Range<usize>,
@@ -39,7 +39,7 @@ impl Delivered {
             None => Some(Vec::new()),
         };
         let groups: Option<BTreeSet<_>> = groups.map(|groups| groups.into_iter().map(|(group, _)| group).collect());
-        self.list.push(Delivery {
+        self.list.push(DeliveredInstance {
             written: key.name.to_owned(),
             at: key.at.clone(),
             list: value.map(Located::at),

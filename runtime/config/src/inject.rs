@@ -7,7 +7,7 @@ use deputy_core::SecretName;
 use deputy_core::grant::{Injection, InjectionEncoding, InjectionPoint};
 
 use crate::diagnostic::DiagnosticSink;
-use crate::secret::Secrets;
+use crate::secret::SecretTable;
 use crate::value::{Key, Located};
 
 /// Headers that the host sets itself. A secret in one of them would break the request or leak.
@@ -31,7 +31,7 @@ const RESERVED: [&str; 13] = [
 pub(crate) fn client(
     sink: &mut DiagnosticSink,
     base: &Path,
-    secrets: &Secrets,
+    secrets: &SecretTable,
     value: Located<'_>,
 ) -> Option<(PathBuf, SecretName)> {
     let mut fields = value.table(sink, "{ chain = \"client.pem\", key = { secret = \"NAME\" } }")?;
@@ -47,7 +47,7 @@ pub(crate) fn client(
 }
 
 /// `headers = { authorization = { secret = "NAME", prefix = "Bearer " } }`
-pub(crate) fn headers(sink: &mut DiagnosticSink, secrets: &Secrets, value: Located<'_>) -> Vec<Injection> {
+pub(crate) fn headers(sink: &mut DiagnosticSink, secrets: &SecretTable, value: Located<'_>) -> Vec<Injection> {
     let like = "{ authorization = { secret = \"NAME\", prefix = \"Bearer \" } }";
     let mut seen: Vec<(String, Range<usize>)> = Vec::new();
     let mut injections = Vec::new();
@@ -73,7 +73,7 @@ pub(crate) fn headers(sink: &mut DiagnosticSink, secrets: &Secrets, value: Locat
 }
 
 /// `form = { WebIdentityToken = { secret = "NAME" } }`
-pub(crate) fn form(sink: &mut DiagnosticSink, secrets: &Secrets, value: Located<'_>) -> Vec<Injection> {
+pub(crate) fn form(sink: &mut DiagnosticSink, secrets: &SecretTable, value: Located<'_>) -> Vec<Injection> {
     let mut injections = Vec::new();
     for (key, value) in value.entries(sink, "{ field = { secret = \"NAME\" } }") {
         let content = content(sink, secrets, value, false);
@@ -93,7 +93,7 @@ pub(crate) fn form(sink: &mut DiagnosticSink, secrets: &Secrets, value: Located<
 /// `{ secret = "NAME" }`, and with it one of `prefix = "Bearer "`, `basic = "user"` and `oauth2-basic = "client-id"`
 fn content(
     sink: &mut DiagnosticSink,
-    secrets: &Secrets,
+    secrets: &SecretTable,
     value: Located<'_>,
     header: bool,
 ) -> Option<(SecretName, InjectionEncoding)> {

@@ -11,7 +11,7 @@ use deputy_core::{FileSource, GroupName, Instance, InstanceName, Limits, Service
 use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
 use crate::limits::UnsetLimits;
-use crate::secret::Secrets;
+use crate::secret::SecretTable;
 use crate::upstream::Upstreams;
 use crate::value::{Key, Located, TableReader, optional, truncated};
 use crate::{limits, policy, rule};
@@ -173,7 +173,7 @@ fn component(
     let component = optional(fields.optional("component"), |v| v.path(sink, base));
     let sha256 = optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component"));
     let settings = fields.optional("settings").map(|v| settings(sink, v)).unwrap_or_default();
-    let secrets = fields.optional("secrets").map(|v| Secrets::read(sink, base, v)).unwrap_or_default();
+    let secrets = fields.optional("secrets").map(|v| SecretTable::read(sink, base, v)).unwrap_or_default();
     let mut used = BTreeSet::new();
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, v)).unwrap_or_default();
     let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();

@@ -41,4 +41,6 @@ pub use group::WorkerGroup;
 pub use instance::InstanceEntry;
 pub use receiver::ReceiverComponent;
 pub use socket::{SocketMode, SocketModeError};
-pub use worker::{AwsEndpoint, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver};
+pub use worker::{
+    AwsEndpointConfig, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,
+};

@@ -13,14 +13,14 @@ use deputy_core::grant::{
 
 use crate::diagnostic::DiagnosticSink;
 use crate::inject;
-use crate::secret::Secrets;
+use crate::secret::SecretTable;
 use crate::value::{Located, TableReader};
 
 /// Reads HTTP rules, and adds the secrets that they send to `used`.
 pub(crate) fn http(
     sink: &mut DiagnosticSink,
     base: &Path,
-    secrets: &Secrets,
+    secrets: &SecretTable,
     used: &mut BTreeSet<SecretName>,
     value: Located<'_>,
 ) -> Vec<HttpRule> {
@@ -54,7 +54,7 @@ pub(crate) fn tcp(sink: &mut DiagnosticSink, value: Located<'_>) -> Vec<TcpRule>
 fn http_rule(
     sink: &mut DiagnosticSink,
     base: &Path,
-    secrets: &Secrets,
+    secrets: &SecretTable,
     used: &mut BTreeSet<SecretName>,
     mut fields: TableReader<'_>,
 ) -> Option<(Range<usize>, HttpRule)> {

@@ -14,7 +14,7 @@ use crate::value::{Key, Located, TableReader, invalid, join_quoted, truncated};
 
 /// The secrets of one instance, including invalid ones, so that a reference to one is not a second error.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets {
+pub(crate) struct SecretTable {
     list: Vec<Secret>,
 }
 
@@ -35,7 +35,7 @@ struct Word(String);
 #[derive(Debug, PartialEq)]
 struct Claim(String);
 
-impl Secrets {
+impl SecretTable {
     pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Self {
         let entries = value.entries(sink, "[instances.NAME.secrets.NAME]");
         Self { list: entries.into_iter().map(|(key, value)| read(sink, base, key, value)).collect() }

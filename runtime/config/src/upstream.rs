@@ -16,11 +16,11 @@ const DEFAULT: &str = "default";
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
     default: Option<Budget>,
-    list: Vec<Upstream>,
+    list: Vec<UpstreamEntry>,
 }
 
 #[derive(Debug)]
-struct Upstream {
+struct UpstreamEntry {
     at: Range<usize>,
     written: String,
     name: Option<UpstreamName>,
@@ -35,7 +35,7 @@ impl Upstreams {
                 upstreams.default = budget(sink, &key, value);
                 continue;
             }
-            upstreams.list.push(Upstream {
+            upstreams.list.push(UpstreamEntry {
                 name: key.parsed(sink),
                 budget: budget(sink, &key, value),
                 written: key.name.to_owned(),

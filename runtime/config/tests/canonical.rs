@@ -130,7 +130,7 @@ fn the_text_stays_as_it_is() {
 }
 
 #[test]
-fn whatever_makes_tokens_what_they_are_changes_the_text() {
+fn canonical_text_changes_with_what_tokens_depend_on() {
     let original = canonical(ALL);
     for (from, to) in [
         ("region = \"eu-west-1\"", "region = \"eu-west-2\""),
@@ -193,7 +193,7 @@ fn whatever_makes_tokens_what_they_are_changes_the_text() {
 }
 
 #[test]
-fn whatever_only_changes_when_tokens_are_obtained_leaves_the_text() {
+fn canonical_text_ignores_when_tokens_are_obtained() {
     let original = canonical(ALL);
     for (from, to) in [
         ("upstream = \"u\"", "upstream = \"v\""),
@@ -220,7 +220,7 @@ fn whatever_only_changes_when_tokens_are_obtained_leaves_the_text() {
 }
 
 #[test]
-fn order_and_formatting_leave_the_text() {
+fn canonical_text_ignores_order_and_formatting() {
     let original = canonical(ALL);
     for (from, to) in [
         ("{ region = \"eu-west-1\", role = \"reader\" }", "{role='reader',region='eu-west-1'} # a comment"),
@@ -255,7 +255,7 @@ fn order_and_formatting_leave_the_text() {
 
 /// The first rule that allows a request decides, so two orders are two grants.
 #[test]
-fn the_order_of_rules_is_no_formatting() {
+fn canonical_text_depends_on_the_order_of_rules() {
     let rules = |first: &str, second: &str| {
         canonical(&format!(
             "[instances.a]\ncomponent = \"a\"\n[[instances.a.http]]\n{first}\n[[instances.a.http]]\n{second}"
@@ -266,7 +266,7 @@ fn the_order_of_rules_is_no_formatting() {
 }
 
 #[test]
-fn another_component_changes_the_text() {
+fn canonical_text_changes_with_the_component() {
     let config = CoordinatorFile::parse(ALL, Path::new("deputy.toml")).unwrap();
     let entry = config.instances.values().next().unwrap();
     assert_ne!(entry.canonical(digest(1)), entry.canonical(digest(2)));
@@ -274,7 +274,7 @@ fn another_component_changes_the_text() {
 }
 
 #[test]
-fn no_text_of_an_operator_can_look_like_another_line() {
+fn canonical_text_of_a_value_never_looks_like_another_line() {
     let setting = |text: &str| canonical(&format!("[instances.a]\ncomponent = \"a\"\nsettings = {text}"));
     let plain = setting(r#"{ a = "1", b = "2" }"#);
     for text in [

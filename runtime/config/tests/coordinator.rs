@@ -31,7 +31,7 @@ fn upstream(name: &str) -> UpstreamName {
 }
 
 #[test]
-fn the_coordinator_is_as_the_file_says() {
+fn coordinator_is_parsed() {
     let coordinator = parse(FULL).coordinator;
     let expected = CoordinatorSection {
         calls: 64,
@@ -53,7 +53,7 @@ fn the_coordinator_is_as_the_file_says() {
 }
 
 #[test]
-fn each_key_of_the_coordinator_has_a_default() {
+fn coordinator_keys_have_defaults() {
     let default = CoordinatorSection::default();
     assert_eq!((default.calls, default.shutdown), (32, Span::secs(10)));
     assert_eq!((&default.key, default.health, &default.control), (&None, None, &None));
@@ -64,7 +64,7 @@ fn each_key_of_the_coordinator_has_a_default() {
 }
 
 #[test]
-fn the_key_of_the_state_is_where_secrets_may_be() {
+fn state_key_has_the_sources_of_secrets() {
     for (text, source) in [
         ("file = \"state.key\"", SecretSource::File("/etc/deputy/state.key".into())),
         ("env = \"STATE_KEY\"", SecretSource::Environment("STATE_KEY".into())),
@@ -76,14 +76,14 @@ fn the_key_of_the_state_is_where_secrets_may_be() {
 }
 
 #[test]
-fn a_socket_whose_path_the_system_can_take_is_taken() {
+fn socket_path_may_have_the_greatest_length() {
     let control = |length: usize| format!("[coordinator]\ncontrol = \"/{}\"", "a".repeat(length - 1));
     assert!(parse(&control(107)).coordinator.control.is_some());
     assert!(CoordinatorFile::parse(&control(108), Path::new("deputy.toml")).is_err());
 }
 
 #[test]
-fn only_an_address_of_this_machine_draws_no_warning() {
+fn health_address_beyond_loopback_is_a_warning() {
     for (address, warnings) in [
         ("127.0.0.1:8270", 0),
         ("127.8.8.8:1", 0),
@@ -99,7 +99,7 @@ fn only_an_address_of_this_machine_draws_no_warning() {
 }
 
 #[test]
-fn budgets_are_as_the_file_says() {
+fn upstream_budgets_are_parsed() {
     let config = parse(FULL);
     assert_eq!(config.default_budget, Budget { per_minute: 1_000_000, burst: 100_000 });
     assert_eq!(config.budgets, [(upstream("sts"), Budget { per_minute: 60, burst: 5 })].into());
@@ -109,7 +109,7 @@ fn budgets_are_as_the_file_says() {
 }
 
 #[test]
-fn the_order_of_the_tables_does_not_matter() {
+fn order_of_tables_does_not_matter() {
     let config = parse(
         "[instances.a]\ncomponent = \"a.wasm\"\nupstream = \"sts\"\n\
          [upstreams.sts]\nburst = 1\ncalls-per-minute = 1\n",
@@ -119,7 +119,7 @@ fn the_order_of_the_tables_does_not_matter() {
 }
 
 #[test]
-fn a_policy_is_as_the_file_says() {
+fn policy_is_parsed() {
     let expected = Policy {
         mode: ObtainMode::OnDemand(Span::secs(900)),
         ratio: Ratio::thousandths(800),
@@ -135,7 +135,7 @@ fn a_policy_is_as_the_file_says() {
 }
 
 #[test]
-fn each_part_of_a_policy_has_a_default_of_its_own() {
+fn policy_keys_have_defaults() {
     let policy = |text: &str| only(&format!("[instances.a]\ncomponent = \"a.wasm\"\n{text}")).policy;
     let default = Policy::default();
     for text in ["obtain = \"always\"", "renew = {}", "retry = {}", "revoke = {}", "enabled = false"] {
@@ -154,14 +154,14 @@ fn each_part_of_a_policy_has_a_default_of_its_own() {
 }
 
 #[test]
-fn what_is_not_written_of_the_delays_follows_the_floor() {
+fn policy_delays_default_to_at_least_the_floor() {
     let retry = only("[instances.a]\ncomponent = \"a\"\nretry = { floor = \"10m\" }").policy.retry;
     let floor = Span::secs(600);
     assert_eq!(retry, RetryPolicy { floor, most: floor, slow: floor });
 }
 
 #[test]
-fn an_instance_is_a_component_or_a_file_or_both() {
+fn instance_is_a_component_or_a_file_or_both() {
     let config = parse(FULL);
     let s3 = entry(&config, "s3-prod");
     let file = FileSource { path: "/etc/deputy/token.json".into(), lifetime: Span::secs(3600) };
@@ -176,7 +176,7 @@ fn an_instance_is_a_component_or_a_file_or_both() {
 }
 
 #[test]
-fn the_same_file_under_two_names_is_told() {
+fn instances_with_the_same_file_are_a_warning() {
     let instance = |name: &str, path: &str| {
         format!("[instances.{name}]\nservice = \"s3\"\nfile = {{ path = \"{path}\", lifetime = \"1h\" }}\n")
     };

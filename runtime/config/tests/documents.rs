@@ -93,31 +93,31 @@ fn read(document: &str) -> CoordinatorFile {
 }
 
 #[test]
-fn the_readme_shows_a_configuration_that_holds() {
+fn readme_shows_a_valid_configuration() {
     assert_eq!(read(README).instances.len(), 1);
 }
 
 #[test]
-fn the_page_for_operators_shows_a_coordinator_that_holds() {
+fn documents_for_operators_show_a_valid_coordinator() {
     let coordinator = read(OPERATIONS).coordinator;
     assert!(coordinator.key.is_some() && coordinator.control.is_some() && coordinator.health.is_some());
 }
 
 #[test]
-fn the_page_of_endpoints_shows_some_that_hold() {
+fn documents_of_endpoints_show_valid_ones() {
     let endpoints = read_worker(ENDPOINTS).endpoints;
     assert!(endpoints.socket.is_some() && endpoints.aws.len() == 1);
 }
 
 #[test]
-fn the_page_of_workers_shows_both_sides_as_they_hold() {
+fn documents_of_workers_show_two_valid_sides() {
     let (coordinator, worker) = WORKERS.split_once("\n## On the worker\n").unwrap();
     assert!(read(coordinator).coordinator.workers.is_some());
     assert_eq!(read_worker(worker).receivers.len(), 2);
 }
 
 #[test]
-fn the_references_are_configurations_that_hold() {
+fn reference_is_a_valid_configuration() {
     let (coordinator, worker) = references();
     assert_eq!(read(coordinator).instances.len(), 4);
     assert_eq!(read_worker(worker).receivers.len(), 3);
@@ -131,7 +131,7 @@ fn read_worker(document: &str) -> WorkerConfig {
 }
 
 #[test]
-fn the_references_name_every_key() {
+fn reference_names_every_key() {
     let (coordinator, worker) = references();
     let errors = CoordinatorFile::parse(ALL_TABLES, Path::new("deputy.toml")).unwrap_err();
     names_every_key(coordinator, ALL_TABLES, &errors.findings());
@@ -152,7 +152,7 @@ fn names_every_key(reference: &str, tables: &str, findings: &[Finding]) {
 }
 
 #[test]
-fn the_defaults_in_the_reference_of_a_worker_are_the_defaults() {
+fn reference_shows_the_defaults_of_a_worker() {
     let config = read_worker(references().1);
     let receiver = |name: &str| config.receivers[&name.parse().unwrap()].clone().publish;
     assert_eq!((config.publish.expired, Expired::default()), (Expired::Keep, Expired::Keep));
@@ -163,7 +163,7 @@ fn the_defaults_in_the_reference_of_a_worker_are_the_defaults() {
 }
 
 #[test]
-fn the_defaults_in_the_reference_are_the_defaults() {
+fn reference_shows_the_defaults() {
     let config = read(references().0);
     let entry = |name: &str| config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
     let default = CoordinatorSection::default();

@@ -22,7 +22,7 @@ fn group(config: &CoordinatorFile, name: &str) -> WorkerGroup {
 }
 
 #[test]
-fn an_instance_is_delivered_to_the_groups_that_it_names_and_to_no_other() {
+fn instance_is_delivered_to_the_groups_that_it_names() {
     let config = parse(FULL);
     let groups = |name: &str| {
         let entry = config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
@@ -40,7 +40,7 @@ fn an_instance_is_delivered_to_the_groups_that_it_names_and_to_no_other() {
 }
 
 #[test]
-fn a_groups_receivers_are_as_the_file_says() {
+fn group_receivers_are_parsed() {
     let receivers = group(&parse(FULL), "analytics").receivers;
     let expected = ReceiverComponent {
         component: "/etc/deputy/aws-credentials.wasm".into(),
@@ -55,7 +55,7 @@ fn a_groups_receivers_are_as_the_file_says() {
 
 /// Who may edit a group's receivers must not get by that what the group may not have.
 #[test]
-fn a_receiver_gets_nothing_that_its_group_does_not() {
+fn group_receiver_gets_instances_of_its_group_alone() {
     let text = |groups: &str| {
         format!(
             "[coordinator]\nlisten = \"127.0.0.1:8271\"\n[instances.a]\ncomponent = \"a.wasm\"\n{groups}\n\
@@ -68,7 +68,7 @@ fn a_receiver_gets_nothing_that_its_group_does_not() {
 }
 
 #[test]
-fn workers_are_told_where_the_coordinator_listens_unless_something_else_is_said() {
+fn advertise_defaults_to_the_address_that_is_listened_on() {
     let workers = |lines: &str| parse(&format!("[coordinator]\n{lines}")).coordinator.workers;
     assert_eq!(workers(""), None);
     for (lines, listen, advertise) in [

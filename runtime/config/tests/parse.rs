@@ -37,13 +37,13 @@ fn http(target: &str, method: &str, path: &str) -> HttpTarget {
 }
 
 #[test]
-fn an_empty_file_is_a_configuration_without_instances() {
+fn empty_file_is_a_configuration_without_instances() {
     let config = parse("");
     assert_eq!((config.state_dir, config.audit, config.instances.len()), (None, None, 0));
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn keys_that_are_absent_have_defaults() {
     let config = parse("[instances.a]\ncomponent = \"a.wasm\"");
     let entry = config.instances.values().next().unwrap();
     assert!(entry.enabled && entry.file.is_none() && entry.service.is_none() && entry.upstream.is_none());
@@ -59,7 +59,7 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn relative_paths_are_relative_to_the_file() {
+fn paths_are_relative_to_the_file() {
     let config = parse(FULL);
     assert_eq!(config.state_dir, Some(PathBuf::from("/var/lib/deputy")));
     assert_eq!(config.audit, Some(PathBuf::from("/etc/deputy/audit.jsonl")));
@@ -82,7 +82,7 @@ fn relative_paths_are_relative_to_the_file() {
 }
 
 #[test]
-fn what_is_loaded_from_a_file_has_absolute_paths() {
+fn file_is_loaded_with_absolute_paths() {
     let folder = tempfile::tempdir_in(".").unwrap();
     let path = folder.path().join("deputy.toml");
     #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
@@ -94,7 +94,7 @@ fn what_is_loaded_from_a_file_has_absolute_paths() {
 }
 
 #[test]
-fn every_key_arrives_where_it_belongs() {
+fn every_key_is_parsed_into_its_field() {
     let config = parse(FULL);
     let s3 = instance(&config, "s3-prod");
     assert_eq!(s3.sha256.unwrap().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
@@ -149,7 +149,7 @@ fn every_key_arrives_where_it_belongs() {
 }
 
 #[test]
-fn every_limit_can_be_written_as_it_is_shown() {
+fn limits_survive_the_round_trip() {
     for limit in Limit::ALL {
         let shown = Limits::default().shown(limit);
         let text = format!("[instances.a]\ncomponent = \"a\"\n[instances.a.limits]\n{limit} = {shown}");
@@ -159,7 +159,7 @@ fn every_limit_can_be_written_as_it_is_shown() {
 
 /// A refusal's fix is what an operator pastes: all of its keys must be known here.
 #[test]
-fn every_fix_of_a_refusal_is_understood() {
+fn denial_fix_is_valid_configuration() {
     let secret = name("key");
     let target = Target::new(Scheme::Https, "a.example".parse().unwrap(), 8443);
     let tcp = Target::new(Scheme::Tcp, "10.0.0.1".parse().unwrap(), 22);
@@ -213,7 +213,7 @@ fn every_fix_of_a_refusal_is_understood() {
 }
 
 #[test]
-fn oauth2_basic_is_a_form_of_its_own_and_excludes_the_others() {
+fn injection_oauth2_basic_excludes_the_other_encodings() {
     let lines = |content: &str| {
         format!(
             "[instances.a]\ncomponent = \"a\"\n[instances.a.secrets.key]\nfile = \"k\"\n[[instances.a.http]]\n\
@@ -236,7 +236,7 @@ fn oauth2_basic_is_a_form_of_its_own_and_excludes_the_others() {
 }
 
 #[test]
-fn what_can_never_be_allowed_has_no_fix() {
+fn hint_is_absent_for_what_is_never_allowed() {
     let forged = PolicyDenial::Secret { name: "a]\nreveal = true\n[b".into() };
     let named_a = instance(&parse("[instances.a]\ncomponent = \"a\""), "a");
     for refusal in [PolicyDenial::Listen, PolicyDenial::Udp, PolicyDenial::Target(TargetError::Userinfo), forged] {
@@ -245,7 +245,7 @@ fn what_can_never_be_allowed_has_no_fix() {
 }
 
 #[test]
-fn a_finding_has_file_line_column_message_and_what_was_expected() {
+fn finding_has_file_line_column_message_and_expectation() {
     let errors = CoordinatorFile::parse("[instances.a]\ncomponent = 1", Path::new("deputy.toml")).unwrap_err();
     assert_eq!(
         serde_json::to_string(&errors.findings()).unwrap(),
@@ -254,7 +254,7 @@ fn a_finding_has_file_line_column_message_and_what_was_expected() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
+fn file_that_cannot_be_read_is_named_in_the_error() {
     let errors = CoordinatorFile::load(Path::new("/nowhere/deputy.toml")).unwrap_err();
     assert!(
         errors.render(Colour::Never).starts_with("cannot read the configuration /nowhere/deputy.toml: No such file")
@@ -274,7 +274,7 @@ fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
 }
 
 #[test]
-fn only_the_first_findings_are_shown_and_the_others_counted() {
+fn findings_beyond_the_limit_are_counted() {
     let text: String = (0..60).map(|i| format!("k{i} = 1\n")).collect();
     let shown = CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
     assert_eq!(shown.matches("error: ").count(), 50);
@@ -282,14 +282,14 @@ fn only_the_first_findings_are_shown_and_the_others_counted() {
 }
 
 #[test]
-fn colours_are_used_when_asked_for() {
+fn finding_is_rendered_with_colours_on_request() {
     let errors = CoordinatorFile::parse("a = 1", Path::new("deputy.toml")).unwrap_err();
     assert!(errors.render(Colour::Always).contains('\u{1b}'));
     assert!(!errors.render(Colour::Never).contains('\u{1b}'));
 }
 
 #[test]
-fn a_control_character_of_the_file_does_not_reach_the_terminal() {
+fn finding_hides_control_characters_of_the_file() {
     let text = "\"a\\u001b[2J\" = 1\n[instances.a]\ncomponent = \"\u{9b}2J\" \nx\u{7f} = \"\u{202e}\"";
     for text in [text, "\"a\\u001b[2J\" = \"\u{9b}2J\u{202e}\"", "a = '''\r\r'''\r"] {
         let shown = CoordinatorFile::parse(text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);

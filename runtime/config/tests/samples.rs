@@ -42,7 +42,7 @@ fn parse(kind: &str, text: &str) -> Result<Diagnostics, ConfigErrors> {
 }
 
 #[test]
-fn every_invalid_sample_is_refused_as_its_snapshot_says() {
+fn samples_that_are_invalid_match_their_snapshots() {
     for (kind, floor) in [("invalid", 40), ("worker/invalid", 6)] {
         for (name, text) in samples(kind, floor) {
             let errors = parse(kind, &text).expect_err(&name);
@@ -54,7 +54,7 @@ fn every_invalid_sample_is_refused_as_its_snapshot_says() {
 }
 
 #[test]
-fn every_warning_is_shown_as_its_snapshot_says() {
+fn samples_with_warnings_match_their_snapshots() {
     for (kind, floor) in [("warning", 6), ("worker/warning", 1)] {
         for (name, text) in samples(kind, floor) {
             let warnings = parse(kind, &text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
@@ -64,7 +64,7 @@ fn every_warning_is_shown_as_its_snapshot_says() {
 }
 
 #[test]
-fn no_valid_sample_draws_a_warning() {
+fn samples_that_are_valid_have_no_warning() {
     for (kind, floor) in [("valid", 3), ("worker/valid", 3)] {
         for (name, text) in samples(kind, floor) {
             let warnings = parse(kind, &text).map_err(|errors| errors.render(Colour::Never)).expect(&name);
@@ -74,7 +74,7 @@ fn no_valid_sample_draws_a_warning() {
 }
 
 #[test]
-fn every_snapshot_has_its_sample() {
+fn samples_exist_for_every_snapshot() {
     for kind in ["invalid", "warning", "worker/invalid", "worker/warning"] {
         for entry in std::fs::read_dir(folder(kind)).unwrap() {
             let path = entry.unwrap().path();

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use deputy_config::{
-    AwsEndpoint, Choice, Colour, ConfigErrors, Endpoints, OnChange, Publish, ReceiverComponent, SocketEndpoint,
+    AwsEndpointConfig, Choice, Colour, ConfigErrors, Endpoints, OnChange, Publish, ReceiverComponent, SocketEndpoint,
     SocketMode, WorkerConfig, WorkerReceiver,
 };
 use deputy_core::{
@@ -33,7 +33,7 @@ fn receiver_name(name: &str) -> ReceiverName {
 }
 
 #[test]
-fn the_workers_own_table_is_as_the_file_says() {
+fn worker_table_is_parsed() {
     let config = parse(FULL);
     assert_eq!(config.state_dir, Some("/var/lib/deputy-worker".into()));
     assert_eq!(config.join, Some(SecretSource::Credential("deputy-join".into())));
@@ -47,7 +47,7 @@ fn the_workers_own_table_is_as_the_file_says() {
 }
 
 #[test]
-fn a_receiver_of_its_own_is_as_the_file_says() {
+fn worker_receiver_is_parsed() {
     let aws = receiver(&parse(FULL), "aws");
     let component = ReceiverComponent {
         component: "/etc/deputy/aws-credentials.wasm".into(),
@@ -69,7 +69,7 @@ fn a_receiver_of_its_own_is_as_the_file_says() {
 }
 
 #[test]
-fn what_a_receiver_does_not_say_is_as_the_worker_has_it() {
+fn worker_receiver_inherits_from_the_worker() {
     let config = parse(FULL);
     let files = receiver(&config, "files").publish;
     assert_eq!((files.output, files.expired), (Some("/run/deputy".into()), Expired::Remove));
@@ -79,7 +79,7 @@ fn what_a_receiver_does_not_say_is_as_the_worker_has_it() {
 }
 
 #[test]
-fn of_a_receiver_that_the_coordinator_chose_the_publishing_and_the_limits_are_said() {
+fn worker_sets_publishing_and_limits_of_a_group_receiver() {
     let config = parse(FULL);
     let chosen = receiver(&config, "chosen");
     let limits = LimitOverrides::new([(Limit::Cpu, 300_000), (Limit::OutputFiles, 10)]).unwrap();
@@ -92,7 +92,7 @@ fn of_a_receiver_that_the_coordinator_chose_the_publishing_and_the_limits_are_sa
 }
 
 #[test]
-fn what_the_operator_is_told_of_a_refusal_can_stand_in_this_file() {
+fn denial_fix_can_be_pasted_into_the_file() {
     let name = receiver_name("aws");
     let limits = Limits::default();
     let fix = |refusal: PolicyDenial| refusal.fix(Principal::Receiver(&name, &limits)).unwrap();
@@ -106,8 +106,8 @@ fn what_the_operator_is_told_of_a_refusal_can_stand_in_this_file() {
 }
 
 #[test]
-fn endpoints_are_as_the_file_says() {
-    let aws = |listen: &str, name: &str| AwsEndpoint {
+fn worker_endpoints_are_parsed() {
+    let aws = |listen: &str, name: &str| AwsEndpointConfig {
         listen: listen.parse().unwrap(),
         instance: name.parse().unwrap(),
         token_file: PathBuf::from(format!("/etc/deputy/{name}.token")),
@@ -118,7 +118,7 @@ fn endpoints_are_as_the_file_says() {
 }
 
 #[test]
-fn nothing_listens_that_was_not_asked_for() {
+fn coordinator_listens_on_nothing_by_default() {
     for text in ["", "[worker]", "[endpoints]", "[worker]\njoin = { file = \"join\" }\noutput = \"out\""] {
         let config = parse(text);
         assert_eq!((config.endpoints, config.health), (Endpoints::default(), None), "{text}");
@@ -128,7 +128,7 @@ fn nothing_listens_that_was_not_asked_for() {
 }
 
 #[test]
-fn a_join_string_and_a_folder_are_enough() {
+fn worker_needs_a_join_string_and_a_directory_alone() {
     let config = parse("[worker]\njoin = { env = \"JOIN\" }\noutput = \"out\"");
     assert_eq!(config.join, Some(SecretSource::Environment("JOIN".into())));
     let publish = Publish { output: Some("/etc/deputy/out".into()), ..Publish::default() };
@@ -138,7 +138,7 @@ fn a_join_string_and_a_folder_are_enough() {
 }
 
 #[test]
-fn only_an_address_of_this_machine_gives_out_credentials() {
+fn endpoint_address_beyond_loopback_is_an_error() {
     let aws = |listen: &str| {
         let text = format!("[[endpoints.aws]]\ninstance = \"a\"\ntoken-file = \"t\"\nlisten = \"{listen}\"");
         WorkerConfig::parse(&text, Path::new("worker.toml"))
@@ -160,14 +160,14 @@ fn only_an_address_of_this_machine_gives_out_credentials() {
 }
 
 #[test]
-fn a_wrong_table_of_the_worker_is_no_error_of_its_receivers() {
+fn worker_table_that_is_invalid_is_no_error_of_receivers() {
     let text = "[worker]\noutput = 1\ninstances = [\"b\"]\n[receivers.r]\ncomponent = \"r\"\ninstances = [\"a\"]";
     let errors = WorkerConfig::parse(text, Path::new("worker.toml")).unwrap_err();
     assert_eq!(errors.findings().len(), 1, "{}", errors.render(Colour::Never));
 }
 
 #[test]
-fn a_join_string_that_was_written_down_is_not_shown() {
+fn finding_hides_a_join_string() {
     for text in [
         "[worker]\njoin = \"dj1.hunter2\"",
         "[worker]\njoin = dj1.hunter2",
@@ -183,7 +183,7 @@ fn a_join_string_that_was_written_down_is_not_shown() {
 }
 
 #[test]
-fn a_file_is_loaded_with_absolute_paths() {
+fn worker_file_is_loaded_with_absolute_paths() {
     let folder = tempfile::tempdir_in(".").unwrap();
     let path = folder.path().join("worker.toml");
     #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]

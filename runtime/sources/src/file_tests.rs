@@ -33,7 +33,7 @@ fn value(path: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn one_newline_at_the_end_is_not_part_of_the_value() {
+fn file_value_has_no_final_newline() {
     for (contents, expected) in [
         ("hunter2", "hunter2"),
         ("hunter2\n", "hunter2"),
@@ -48,7 +48,7 @@ fn one_newline_at_the_end_is_not_part_of_the_value() {
 }
 
 #[test]
-fn an_empty_value_is_refused() {
+fn file_without_a_value_is_refused() {
     for contents in ["", "\n", "\r\n"] {
         let (_folder, path) = folder(contents.as_bytes(), 0o600);
         assert!(matches!(read_now(&path, ValueShape::SECRET, me()), Err(SourceError::Empty(_))));
@@ -56,7 +56,7 @@ fn an_empty_value_is_refused() {
 }
 
 #[test]
-fn bytes_are_taken_as_they_are_and_bounded_too() {
+fn file_of_bytes_is_read_unchanged_and_bounded() {
     let shape = ValueShape::bytes(ByteSize::mib(1));
     let contents = [vec![b'a'; (1 << 20) - 2], b"\r\n".to_vec()].concat();
     let (_folder, path) = folder(&contents, 0o600);
@@ -67,7 +67,7 @@ fn bytes_are_taken_as_they_are_and_bounded_too() {
 }
 
 #[tokio::test]
-async fn a_value_comes_with_the_fingerprint_of_its_file() {
+async fn file_value_comes_with_its_fingerprint() {
     let (_folder, path) = folder(b"hunter2", 0o600);
     let (_, fingerprint) = read_now(&path, ValueShape::SECRET, me()).unwrap();
     assert_eq!(FileFingerprint::of_file(&path).await.unwrap(), fingerprint);
@@ -76,7 +76,7 @@ async fn a_value_comes_with_the_fingerprint_of_its_file() {
 }
 
 #[test]
-fn the_size_is_bounded() {
+fn file_size_is_bounded() {
     let (_folder, path) = folder(&vec![b'a'; KEY], 0o600);
     assert_eq!(value(&path).len(), KEY);
     for size in [KEY + 1, KEY + 3, 1 << 20] {
@@ -86,7 +86,7 @@ fn the_size_is_bounded() {
 }
 
 #[test]
-fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+fn file_open_to_others_is_refused_with_the_fixing_command() {
     for mode in [0o644, 0o604, 0o640, 0o602, 0o620, 0o601, 0o666] {
         let (_folder, path) = folder(b"hunter2", mode);
         let error = read_now(&path, ValueShape::SECRET, me()).unwrap_err().to_string();
@@ -101,7 +101,7 @@ fn a_file_that_others_can_read_is_refused_with_the_command_that_mends_it() {
 }
 
 #[test]
-fn who_owns_the_file_decides_who_may_read_it() {
+fn file_owner_decides_which_modes_are_accepted() {
     let path = Path::new("/run/key");
     let (us, root, other) = (1000, 0, 1001);
     for (owner, user, mode, ok) in [
@@ -128,7 +128,7 @@ fn who_owns_the_file_decides_who_may_read_it() {
 }
 
 #[test]
-fn volume_files_are_taken_as_the_platform_gives_them() {
+fn file_in_a_volume_may_be_readable_as_the_platform_sets_it() {
     let path = Path::new("/var/run/secrets/token");
     let (us, root, other) = (1000, 0, 1001);
     for (owner, user, mode, ok) in [
@@ -151,7 +151,7 @@ fn volume_files_are_taken_as_the_platform_gives_them() {
 }
 
 #[test]
-fn links_are_followed_and_what_they_lead_to_is_checked() {
+fn file_behind_a_link_is_read_and_checked() {
     let (folder, path) = folder(b"hunter2", 0o600);
     // As Kubernetes does: key -> ..data/key, ..data -> a folder with a date.
     let link = folder.path().join("link");
@@ -166,7 +166,7 @@ fn links_are_followed_and_what_they_lead_to_is_checked() {
 }
 
 #[test]
-fn what_is_not_a_file_is_refused_at_once() {
+fn file_that_is_not_regular_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)

@@ -7,7 +7,7 @@ fn put(path: &Path, contents: &str) {
 }
 
 #[tokio::test]
-async fn every_way_to_put_a_new_value_there_shows() {
+async fn fingerprint_changes_with_every_way_of_replacement() {
     let folder = tempfile::tempdir().unwrap();
     let [path, other, link] = ["token", "other", "link"].map(|name| folder.path().join(name));
     put(&path, "first");
@@ -51,8 +51,8 @@ async fn the_time_of_writing_is_a_timestamp() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_named() {
+async fn fingerprint_of_a_missing_file_fails_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let error = FileFingerprint::of_file(&folder.path().join("token")).await.unwrap_err().to_string();
-    assert!(error.contains("token can't be read"), "{error}");
+    assert!(error.starts_with("cannot read ") && error.ends_with("/token"), "{error}");
 }

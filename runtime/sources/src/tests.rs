@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 /// Bytes that a secret may have.
 const KEY: usize = 64 << 10;
 
-fn surroundings() -> SourceContext {
+fn context() -> SourceContext {
     SourceContext {
         credentials: None,
         home: Some("/nonexistent".into()),
@@ -19,39 +19,39 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 async fn run(program: &[&str]) -> Result<Vec<u8>, SourceError> {
-    let value = read(&SecretSource::Command(words(program)), ValueShape::SECRET, &surroundings()).await?;
+    let value = read(&SecretSource::Command(words(program)), ValueShape::SECRET, &context()).await?;
     Ok(value.expose().to_vec())
 }
 
 #[tokio::test]
-async fn a_variable_is_read_and_a_missing_one_named() {
+async fn variable_is_read_and_a_missing_one_is_named() {
     let source = |name: &str| SecretSource::Environment(name.to_owned());
-    assert_eq!(read(&source("KEY"), ValueShape::SECRET, &surroundings()).await.unwrap().expose(), b"hunter2");
-    let error = read(&source("KEX"), ValueShape::SECRET, &surroundings()).await.unwrap_err().to_string();
+    assert_eq!(read(&source("KEY"), ValueShape::SECRET, &context()).await.unwrap().expose(), b"hunter2");
+    let error = read(&source("KEX"), ValueShape::SECRET, &context()).await.unwrap_err().to_string();
     assert!(error.contains("KEX is not set"), "{error}");
 }
 
 #[tokio::test]
-async fn the_surroundings_of_the_process_have_its_variables() {
-    let surroundings = SourceContext::of_process();
+async fn context_of_the_process_has_its_variables() {
+    let context = SourceContext::of_process();
     let source = SecretSource::Environment("PATH".to_owned());
     assert_eq!(
-        read(&source, ValueShape::SECRET, &surroundings).await.unwrap().expose(),
+        read(&source, ValueShape::SECRET, &context).await.unwrap().expose(),
         std::env::var("PATH").unwrap().as_bytes()
     );
-    assert_eq!(surroundings.path, std::env::var_os("PATH"));
-    assert_eq!(surroundings.home, std::env::var_os("HOME"));
+    assert_eq!(context.path, std::env::var_os("PATH"));
+    assert_eq!(context.home, std::env::var_os("HOME"));
 }
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-async fn a_credential_is_a_file_in_the_folder_that_systemd_names() {
+async fn credential_is_a_file_in_the_directory_of_systemd() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, "hunter2").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
-    let here = SourceContext { credentials: Some(folder.path().to_owned()), ..surroundings() };
+    let here = SourceContext { credentials: Some(folder.path().to_owned()), ..context() };
     let source = |name: &str| SecretSource::Credential(name.to_owned());
     assert_eq!(read(&source("key"), ValueShape::SECRET, &here).await.unwrap().expose(), b"hunter2");
     for name in ["", ".", "..", "../key", "a/key", "/etc/passwd", "key\0"] {
@@ -60,25 +60,25 @@ async fn a_credential_is_a_file_in_the_folder_that_systemd_names() {
             "{name:?}"
         );
     }
-    let error = read(&source("key"), ValueShape::SECRET, &surroundings()).await.unwrap_err().to_string();
+    let error = read(&source("key"), ValueShape::SECRET, &context()).await.unwrap_err().to_string();
     assert!(error.contains("LoadCredential=key:"), "{error}");
 }
 
 #[tokio::test]
-async fn a_command_gives_what_it_prints() {
+async fn command_value_is_its_output() {
     assert_eq!(run(&["printf", "hunter2\n"]).await.unwrap(), b"hunter2");
     assert_eq!(run(&["/bin/echo", "hunter2; id"]).await.unwrap(), b"hunter2; id");
 }
 
 #[tokio::test]
-async fn a_command_sees_path_and_home_alone_and_no_input() {
+async fn command_sees_path_and_home_alone_and_no_input() {
     let seen = String::from_utf8(run(&["env"]).await.unwrap()).unwrap();
     assert_eq!(seen, "HOME=/nonexistent\nPATH=/usr/bin:/bin");
     assert_eq!(run(&["sh", "-c", "pwd; cat; echo end"]).await.unwrap(), b"/\nend");
 }
 
 #[tokio::test]
-async fn a_command_that_fails_tells_its_status_and_nothing_that_it_printed() {
+async fn command_failure_shows_its_status_and_no_output() {
     for (script, expected) in [("exit 3", "exit status: 3"), ("kill -9 $$", "signal: 9")] {
         let error = run(&["sh", "-c", &format!("echo hunter2; echo hunter2 >&2; {script}")]).await.unwrap_err();
         let text = format!("{error} {error:?}");
@@ -88,7 +88,7 @@ async fn a_command_that_fails_tells_its_status_and_nothing_that_it_printed() {
 }
 
 #[tokio::test]
-async fn a_command_that_prints_nothing_or_too_much_is_refused() {
+async fn command_output_that_is_empty_or_too_long_is_refused() {
     assert!(matches!(run(&["true"]).await, Err(SourceError::Empty(_))));
     assert!(matches!(run(&["cat", "/dev/zero"]).await, Err(SourceError::Size { .. })));
     let most = format!("head -c {KEY} /dev/zero");
@@ -98,7 +98,7 @@ async fn a_command_that_prints_nothing_or_too_much_is_refused() {
 }
 
 #[tokio::test]
-async fn a_program_is_named_by_an_absolute_path_or_by_its_bare_name() {
+async fn command_program_is_an_absolute_path_or_a_bare_name() {
     for program in ["", "./printf", "bin/printf", "../bin/printf"] {
         assert!(matches!(run(&[program, "x"]).await, Err(SourceError::Program(_))), "{program:?}");
     }
@@ -141,11 +141,11 @@ async fn pause() {
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "a test measures")]
-async fn a_command_that_takes_too_long_is_killed_with_its_children() {
+async fn command_is_killed_with_its_children_after_the_time_limit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let start = Instant::now();
-    let error = command::read_within(Duration::from_secs(2), &sleeper(&file), ValueShape::SECRET, &surroundings())
+    let error = command::read_within(Duration::from_secs(2), &sleeper(&file), ValueShape::SECRET, &context())
         .await
         .unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
@@ -154,7 +154,7 @@ async fn a_command_that_takes_too_long_is_killed_with_its_children() {
 }
 
 #[tokio::test]
-async fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_children() {
+async fn command_is_killed_with_its_children_if_it_is_cancelled() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let mut reading = Box::pin(run_sleeper(&file));
@@ -170,5 +170,5 @@ async fn a_command_that_nobody_waits_for_any_more_is_killed_with_its_children() 
 }
 
 async fn run_sleeper(file: &Path) {
-    drop(command::read_within(Duration::from_secs(60), &sleeper(file), ValueShape::SECRET, &surroundings()).await);
+    drop(command::read_within(Duration::from_secs(60), &sleeper(file), ValueShape::SECRET, &context()).await);
 }

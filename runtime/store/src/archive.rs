@@ -38,7 +38,7 @@ pub enum ArchiveError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct ArchiveHead {
     format: u32,
     made_ms: u64,
     values: Vec<ValueHead>,
@@ -53,7 +53,7 @@ struct ValueHead {
 impl Archive {
     pub fn seal(&self, master: &MasterKey, random: &Random) -> Result<Vec<u8>, ArchiveError> {
         let heads = self.values.iter().map(|(key, value)| ValueHead { key: key.to_string(), length: value.len() });
-        let head = serde_json::to_vec(&Head { format: FORMAT, made_ms: self.made_ms, values: heads.collect() })?;
+        let head = serde_json::to_vec(&ArchiveHead { format: FORMAT, made_ms: self.made_ms, values: heads.collect() })?;
         let whole = framing::join(&head, self.values.iter().map(|(_, value)| value));
         let plaintext = Plaintext::new(whole.expose());
         plaintext.seal(&SealLabel::of_archive(), Version::new(0), master, &**random).map_err(|_| ArchiveError::Random)
@@ -62,7 +62,7 @@ impl Archive {
     pub fn open(bytes: Vec<u8>, master: &MasterKey) -> Result<Self, ArchiveError> {
         let (_, whole) = seal::open(bytes, &SealLabel::of_archive(), master)?;
         let (head, mut rest) = framing::split(whole.expose()).ok_or(ArchiveError::Malformed)?;
-        let head: Head = serde_json::from_slice(head).map_err(|_| ArchiveError::Malformed)?;
+        let head: ArchiveHead = serde_json::from_slice(head).map_err(|_| ArchiveError::Malformed)?;
         if head.format != FORMAT {
             return Err(ArchiveError::Format(head.format));
         }

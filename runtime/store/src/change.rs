@@ -28,21 +28,21 @@ pub enum ChangeKind {
 /// The watcher's half.
 #[derive(Debug)]
 pub struct Changes {
-    pending: Arc<Pending>,
+    pending: Arc<WatcherQueue>,
 }
 
 /// The store's half.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers(Mutex<Vec<(KeyPrefix, Weak<Pending>)>>);
+pub(crate) struct Watchers(Mutex<Vec<(KeyPrefix, Weak<WatcherQueue>)>>);
 
 #[derive(Debug, Default)]
-struct Pending {
-    state: Mutex<State>,
+struct WatcherQueue {
+    state: Mutex<PendingChanges>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PendingChanges {
     /// The keys in the order in which they first changed.
     order: VecDeque<StoreKey>,
     last: HashMap<StoreKey, ChangeKind>,
@@ -67,7 +67,7 @@ impl Changes {
     }
 }
 
-impl State {
+impl PendingChanges {
     fn take(&mut self) -> Option<Change> {
         let key = self.order.pop_front()?;
         let event = self.last.remove(&key)?;
@@ -83,7 +83,7 @@ impl State {
 
 impl Watchers {
     pub(crate) fn watch(&self, prefix: KeyPrefix) -> Changes {
-        let pending = Arc::new(Pending::default());
+        let pending = Arc::new(WatcherQueue::default());
         lock(&self.0).push((prefix, Arc::downgrade(&pending)));
         Changes { pending }
     }

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_component_is_kept_and_given_out_as_it_was() {
+    async fn components_are_stored_and_loaded_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("components");
         let components = open(path.clone()).await;
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_no_binding_names_is_removed_once_the_coordinator_has_said_all_that_is_bound() {
+    async fn components_without_a_binding_are_removed_after_a_snapshot() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("components");
         let components = open(path.clone()).await;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_component_is_neither_kept_nor_given_out() {
+    async fn components_with_another_digest_are_neither_stored_nor_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("components");
         let components = open(path.clone()).await;

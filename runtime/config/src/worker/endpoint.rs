@@ -17,7 +17,7 @@ pub struct Endpoints {
     /// The Unix socket of `deputy get`, `deputy exec` and `deputy worker status`.
     pub socket: Option<SocketEndpoint>,
     /// Endpoints for AWS SDKs. Addresses and token files are unique.
-    pub aws: Vec<AwsEndpoint>,
+    pub aws: Vec<AwsEndpointConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct SocketEndpoint {
 
 /// One instance's credentials by the protocol of AWS's container endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AwsEndpoint {
+pub struct AwsEndpointConfig {
     /// A loopback address.
     pub listen: SocketAddr,
     pub instance: InstanceName,
@@ -116,8 +116,8 @@ impl Aws<'_> {
         }
     }
 
-    fn into_endpoint(self) -> Option<AwsEndpoint> {
+    fn into_endpoint(self) -> Option<AwsEndpointConfig> {
         let (Some((listen, _)), Some((token_file, _))) = (self.listen, self.token_file) else { return None };
-        Some(AwsEndpoint { listen, instance: self.instance?, token_file })
+        Some(AwsEndpointConfig { listen, instance: self.instance?, token_file })
     }
 }

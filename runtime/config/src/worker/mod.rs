@@ -22,7 +22,7 @@ use crate::suggest::nearest;
 use crate::toml_syntax;
 use crate::value::{Located, TableReader, join_quoted, optional, truncated};
 
-pub use self::endpoint::{AwsEndpoint, Endpoints, SocketEndpoint};
+pub use self::endpoint::{AwsEndpointConfig, Endpoints, SocketEndpoint};
 pub use self::hook::OnChange;
 pub use self::publish::Publish;
 pub use self::receiver::{Choice, WorkerReceiver};

@@ -157,7 +157,7 @@ impl CodeDir {
     /// Removes files that are not in use: those last loaded long ago, and the oldest beyond the limit on bytes. Returns the
     /// number of removed files.
     pub(super) fn prune(&self, used: &BTreeSet<String>, now: SystemTime) -> usize {
-        let mut unused: Vec<Entry> = match self.entries() {
+        let mut unused: Vec<CachedFile> = match self.entries() {
             Ok(entries) => entries.filter(|entry| is_code(&entry.name) && !used.contains(&entry.name)).collect(),
             Err(error) => {
                 tracing::warn!(%error, "pruning the compile cache failed");
@@ -181,21 +181,21 @@ impl CodeDir {
         removed
     }
 
-    fn entries(&self) -> Result<impl Iterator<Item = Entry>, FileError> {
+    fn entries(&self) -> Result<impl Iterator<Item = CachedFile>, FileError> {
         let entries = self.dir.dir().entries().map_err(|error| FileError::new("list", self.dir.path(), error))?;
-        Ok(entries.filter_map(|entry| Entry::of(&entry.ok()?)))
+        Ok(entries.filter_map(|entry| CachedFile::of(&entry.ok()?)))
     }
 }
 
 /// A file of the cache.
-struct Entry {
+struct CachedFile {
     name: String,
     bytes: u64,
     /// When it was loaded last: see [`touch`].
     modified: SystemTime,
 }
 
-impl Entry {
+impl CachedFile {
     fn of(entry: &DirEntry) -> Option<Self> {
         let metadata = entry.metadata().ok()?;
         let modified = metadata.modified().ok()?.into_std();

@@ -45,21 +45,21 @@ pub(crate) struct Cache {
     compiler: Compiler,
     compiling: Semaphore,
     dir: Option<Arc<CodeDir>>,
-    entries: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<Entry>>>>,
+    entries: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<CacheEntry>>>>,
 }
 
 /// What is known of one digest.
 #[derive(Default)]
-struct Entry {
+struct CacheEntry {
     component: Option<Arc<Component>>,
     refusals: Refusals,
 }
 
 /// The entry of one digest, locked while its component is loaded or compiled.
-pub(crate) struct Slot<'c> {
+pub(crate) struct CacheSlot<'c> {
     cache: &'c Cache,
     digest: Digest,
-    entry: OwnedMutexGuard<Entry>,
+    entry: OwnedMutexGuard<CacheEntry>,
 }
 
 /// Why there is no compiled code.
@@ -89,7 +89,7 @@ impl Cache {
     }
 
     /// The slot of a component of this digest. Several that ask for the same wait for one.
-    pub(crate) async fn slot(&self, digest: Digest) -> Slot<'_> {
+    pub(crate) async fn slot(&self, digest: Digest) -> CacheSlot<'_> {
         let entry = {
             let mut entries = self.entries();
             if entries.len() >= REMEMBERED {
@@ -97,7 +97,7 @@ impl Cache {
             }
             Arc::clone(entries.entry(digest).or_default())
         };
-        Slot { cache: self, digest, entry: entry.lock_owned().await }
+        CacheSlot { cache: self, digest, entry: entry.lock_owned().await }
     }
 
     /// Releases components that nothing uses any more, and removes files that this process does not use: those that nothing
@@ -118,7 +118,7 @@ impl Cache {
         dir.prune(&used.into_iter().map(|digest| dir.name(digest, self.engine_hash)).collect(), now)
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<Entry>>>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<CacheEntry>>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -174,7 +174,7 @@ impl Cache {
     }
 }
 
-impl Slot<'_> {
+impl CacheSlot<'_> {
     /// The compiled component from memory or the folder, if it is there.
     pub(crate) async fn load(&mut self) -> Result<Option<Arc<Component>>, CacheError> {
         if let Some(component) = &self.entry.component {
@@ -206,7 +206,7 @@ impl Slot<'_> {
 }
 
 /// Whether a component is loaded, or being loaded.
-fn is_loaded(entry: &tokio::sync::Mutex<Entry>) -> bool {
+fn is_loaded(entry: &tokio::sync::Mutex<CacheEntry>) -> bool {
     entry.try_lock().map_or(true, |entry| entry.component.is_some())
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use deputy_files::{FileError, FileRead, PrivateDir, sys};
 
-use super::{GUARD, Inner, lock, names};
+use super::{GUARD, StoreDir, lock, names};
 use crate::{StoreError, StoreKey, StoreLock};
 
 /// Holds the directory's guard: against threads by the mutex, against processes by the file in it.
@@ -50,7 +50,7 @@ impl Drop for DirectoryGuard<'_> {
     }
 }
 
-impl Inner {
+impl StoreDir {
     pub(super) fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         let file_name = names::lock(name);
         let file = sys::open_lock_file(self.dir.dir(), &file_name)

@@ -49,12 +49,12 @@ const MAX_QUARANTINED: u8 = 3;
 
 /// A store in a directory.
 pub struct DirectoryStore {
-    inner: Arc<Inner>,
+    inner: Arc<StoreDir>,
     /// One of them is held during each operation on a key, so that operations take effect in the order of their callers.
     key_locks: Vec<Arc<tokio::sync::Mutex<()>>>,
 }
 
-struct Inner {
+struct StoreDir {
     dir: PrivateDir,
     master: MasterKey,
     random: Random,
@@ -86,7 +86,7 @@ impl DirectoryStore {
     /// with [`StoreError::KeyMismatch`], before anything is touched, if it was sealed with another key.
     pub async fn open(path: &Path, master: MasterKey, random: Random) -> Result<Self, StoreError> {
         let owned = path.to_owned();
-        let inner = blocking(path, move || Inner::open(&owned, master, random)).await?;
+        let inner = blocking(path, move || StoreDir::open(&owned, master, random)).await?;
         let key_locks = (0..KEY_LOCKS).map(|_| Arc::default()).collect();
         Ok(Self { inner: Arc::new(inner), key_locks })
     }
@@ -96,7 +96,7 @@ impl DirectoryStore {
     async fn with_key<T: Send + 'static>(
         &self,
         key: &StoreKey,
-        work: impl FnOnce(&Inner, &StoreKey) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&StoreDir, &StoreKey) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -130,7 +130,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-impl Inner {
+impl StoreDir {
     fn open(path: &Path, master: MasterKey, random: Random) -> Result<Self, StoreError> {
         let dir = open_dir(path)?;
         let guard = sys::open_lock_file(dir.dir(), GUARD).map_err(|error| dir.error("open", GUARD, error))?;
@@ -270,7 +270,7 @@ impl Store for DirectoryStore {
     }
 
     async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
-        self.with_key(key, Inner::get).await
+        self.with_key(key, StoreDir::get).await
     }
 
     async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
@@ -286,7 +286,7 @@ impl Store for DirectoryStore {
     }
 
     async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.with_key(key, Inner::quarantine).await
+        self.with_key(key, StoreDir::quarantine).await
     }
 
     async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
@@ -294,7 +294,7 @@ impl Store for DirectoryStore {
     }
 
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
-        self.with_key(name, Inner::lock).await
+        self.with_key(name, StoreDir::lock).await
     }
 }
 

@@ -9,7 +9,7 @@
 use cap_std::fs::{File, MetadataExt as _};
 use deputy_files::{FileOpen, FileRead};
 
-use super::{Inner, lock, names};
+use super::{StoreDir, lock, names};
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
 use crate::{Corruption, StoreError, Version};
 
@@ -32,7 +32,7 @@ pub(super) struct VersionRange {
     record: Option<File>,
 }
 
-impl Inner {
+impl StoreDir {
     /// Writes the record if the directory is new, or checks that the key fits. The caller holds the guard.
     pub(super) fn begin(&self) -> Result<(), StoreError> {
         if self.reserved()?.is_none() {
@@ -77,7 +77,7 @@ impl Inner {
         self.recovered(why)
     }
 
-    /// As [`Inner::reserved`], from the values alone.
+    /// As [`StoreDir::reserved`], from the values alone.
     fn recovered(&self, why: Corruption) -> Result<Option<u64>, StoreError> {
         let mut values = 0_usize;
         let mut greatest: Option<Version> = None;

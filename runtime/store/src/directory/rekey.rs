@@ -9,7 +9,7 @@ use std::path::Path;
 use deputy_core::SecretBytes;
 use deputy_files::{FileError, PrivateDir};
 
-use super::{Inner, blocking, claim, names, record};
+use super::{StoreDir, blocking, claim, names, record};
 use crate::seal::{Plaintext, SealLabel};
 use crate::{MasterKey, Random, StoreError, Version};
 
@@ -27,7 +27,7 @@ pub async fn rekey(
 ) -> Result<usize, StoreError> {
     let owned = path.to_owned();
     blocking(path, move || {
-        let inner = Inner::open(&owned, old, random)?;
+        let inner = StoreDir::open(&owned, old, random)?;
         if !claim(&inner.dir) {
             return Err(StoreError::InUse { path: owned });
         }
@@ -36,7 +36,7 @@ pub async fn rekey(
     .await
 }
 
-impl Inner {
+impl StoreDir {
     fn reseal(&self, new: &MasterKey, key_file: Option<&SecretBytes>) -> Result<usize, StoreError> {
         let mut count = 0;
         for name in self.dir.names()? {

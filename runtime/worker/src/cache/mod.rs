@@ -54,13 +54,13 @@ pub struct LeaseCache {
     worker: String,
     versions: BTreeMap<StoreKey, Version>,
     /// What is known to be on the disk.
-    kept: Option<Kept>,
+    kept: Option<WrittenState>,
     _lock: Arc<StoreLock>,
 }
 
 /// What of it is on the disk.
 #[derive(PartialEq)]
-struct Kept {
+struct WrittenState {
     deliveries: BTreeMap<InstanceName, LeaseVersion>,
     index: SecretIndex,
 }
@@ -221,7 +221,7 @@ impl LeaseCache {
         }
         let stamps = held.deliveries.iter().map(|(name, delivery)| (name.clone(), delivery.stamp)).collect();
         let index = SecretIndex(record::encode_index(&self.worker, held, &stamps)?);
-        let wanted = Kept { deliveries: stamps, index };
+        let wanted = WrittenState { deliveries: stamps, index };
         if self.kept.as_ref() == Some(&wanted) {
             return Ok(());
         }
@@ -281,7 +281,7 @@ impl LeaseCache {
 }
 
 /// The leases that are on the disk before any of `wanted` is written, as far as there will be others in their place.
-fn on_disk(wanted: &Kept, before: Option<&Kept>) -> BTreeMap<InstanceName, LeaseVersion> {
+fn on_disk(wanted: &WrittenState, before: Option<&WrittenState>) -> BTreeMap<InstanceName, LeaseVersion> {
     let old = |name: &InstanceName| before.and_then(|before| before.deliveries.get(name)).copied();
     wanted.deliveries.iter().map(|(name, stamp)| (name.clone(), old(name).unwrap_or(*stamp))).collect()
 }

@@ -172,10 +172,10 @@ fn limits_of(written: &BTreeMap<String, u64>) -> Result<LimitOverrides, CacheRec
 
 fn head_of<'d, T: Deserialize<'d>>(head: &'d [u8]) -> Result<T, CacheRecordError> {
     #[derive(Deserialize)]
-    struct Version {
+    struct FormatHead {
         format: u32,
     }
-    let version: Version = serde_json::from_slice(head).map_err(|_| CacheRecordError::Malformed)?;
+    let version: FormatHead = serde_json::from_slice(head).map_err(|_| CacheRecordError::Malformed)?;
     if version.format != FORMAT {
         return Err(CacheRecordError::Format(version.format));
     }

@@ -58,7 +58,7 @@ fn shown(held: &DeliveredState) -> String {
 }
 
 #[tokio::test]
-async fn what_is_held_is_there_after_a_restart() {
+async fn cache_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
@@ -79,7 +79,7 @@ async fn what_is_held_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_the_coordinator_is_still_sending_takes_nothing_away() {
+async fn cache_is_not_reduced_by_an_incomplete_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
@@ -91,7 +91,7 @@ async fn what_the_coordinator_is_still_sending_takes_nothing_away() {
 }
 
 #[tokio::test]
-async fn what_is_damaged_is_left_out_and_not_taken_for_withdrawn() {
+async fn cache_leaves_damaged_records_out_without_withdrawing_them() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let whole = held(&[("a", 1), ("b", 1)]);
@@ -141,7 +141,7 @@ async fn cache_does_not_use_an_older_lease_that_was_put_back() {
 }
 
 #[tokio::test]
-async fn what_another_worker_kept_is_of_no_use() {
+async fn cache_of_another_worker_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
@@ -156,7 +156,7 @@ async fn what_another_worker_kept_is_of_no_use() {
 }
 
 #[tokio::test]
-async fn two_workers_do_not_share_a_state() {
+async fn cache_is_not_shared_by_two_workers() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(&folder.path().join("state")).await;
     let second = StateDirLock::take(store(&folder.path().join("state")).await.unwrap()).await;
@@ -166,7 +166,7 @@ async fn two_workers_do_not_share_a_state() {
 }
 
 #[tokio::test]
-async fn it_follows_and_ends_with_who_it_follows() {
+async fn cache_follows_the_held_state_and_ends_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let cache = open(&folder.path().join("state")).await;
     let (sender, receiver) = watch::channel(Arc::new(DeliveredState::default()));
@@ -187,7 +187,7 @@ async fn it_follows_and_ends_with_who_it_follows() {
 
 /// As a version before limits travelled wrote it, and with limits that nobody here would have written.
 #[test]
-fn limits_of_an_index_are_none_or_within_their_bounds() {
+fn cache_index_limits_are_absent_or_within_bounds() {
     let index = |limits: &str| {
         let binding = format!(r#"{{"component":"{}","settings":{{}},"instances":["a"]{limits}}}"#, "07".repeat(32));
         let head = format!(r#"{{"format":1,"worker":"w1","instances":[],"receivers":{{"aws":{binding}}}}}"#);
@@ -204,7 +204,7 @@ fn limits_of_an_index_are_none_or_within_their_bounds() {
 }
 
 #[test]
-fn no_part_of_a_record_is_one() {
+fn cache_record_that_is_truncated_is_refused() {
     let held = held(&[("a", 1)]);
     let delivery = record::encode("w1", held.deliveries.values().next().unwrap()).unwrap();
     let stamps = held.deliveries.iter().map(|(name, delivery)| (name.clone(), delivery.stamp)).collect();
@@ -266,7 +266,7 @@ impl Store for Disk {
 }
 
 #[tokio::test]
-async fn what_is_held_is_used_when_it_is_kept_or_when_nothing_older_is() {
+async fn cache_releases_leases_once_they_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("state");
     let store = store(&place).await.unwrap();

@@ -20,10 +20,10 @@ pub struct TokenFile {
     path: PathBuf,
     here: SourceContext,
     clock: Arc<dyn Clock>,
-    last: Mutex<Last>,
+    last: Mutex<LastToken>,
 }
 
-struct Last {
+struct LastToken {
     token: Arc<EndpointToken>,
     /// Of the file that was looked at last; `None` if it is not there.
     seen: Option<FileFingerprint>,
@@ -44,7 +44,7 @@ impl TokenFile {
     ) -> Result<Self, EndpointTokenError> {
         let token = EndpointToken::open(path, random, here).await?;
         // Unknown: the first use reads the file again, so that no change in between is missed.
-        let last = Last { token: Arc::new(token), seen: None, failed_at: None };
+        let last = LastToken { token: Arc::new(token), seen: None, failed_at: None };
         Ok(Self { path: path.to_owned(), here: here.clone(), clock, last: Mutex::new(last) })
     }
 
@@ -59,7 +59,7 @@ impl TokenFile {
         let unchanged = last.seen == seen && seen.is_some();
         if !unchanged {
             match EndpointToken::read(&self.path, &self.here).await {
-                Ok(token) => *last = Last { token: Arc::new(token), seen, failed_at: None },
+                Ok(token) => *last = LastToken { token: Arc::new(token), seen, failed_at: None },
                 Err(error) => {
                     if last.failed_at.is_none() || last.seen != seen {
                         let file = self.path.display();

@@ -21,7 +21,7 @@ async fn shell(script: &str) -> Result<(), HookError> {
 }
 
 #[tokio::test]
-async fn a_command_gets_its_words_and_three_variables_and_nothing_else() {
+async fn hook_command_gets_its_arguments_and_three_variables() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("said");
     let said = file.to_str().unwrap();
@@ -53,7 +53,7 @@ async fn a_command_gets_its_words_and_three_variables_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_command_that_fails_shows_its_last_lines_and_no_more() {
+async fn hook_command_failure_shows_its_last_lines() {
     let error = shell(
         "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done; printf 'the \\033[31mend\\007' >&2; exit 7",
     )
@@ -74,7 +74,7 @@ async fn a_command_that_fails_shows_its_last_lines_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_command_that_hangs_is_killed_with_all_that_it_started() {
+async fn hook_command_that_hangs_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let pids = folder.path().join("pids");
     let script =
@@ -95,7 +95,7 @@ async fn a_command_that_hangs_is_killed_with_all_that_it_started() {
 }
 
 #[tokio::test]
-async fn what_a_command_leaves_behind_keeps_nobody_waiting_and_ends_with_it() {
+async fn hook_command_children_neither_delay_nor_outlive_it() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     for (end, is_good) in [("", true), ("; exit 3", false)] {
@@ -135,7 +135,7 @@ async fn workload(ready: &Path) -> tokio::process::Child {
 }
 
 #[tokio::test]
-async fn the_process_of_a_pid_file_gets_the_signal() {
+async fn hook_signals_the_process_of_a_pid_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let hook = Hook::Signal(file.clone(), HookSignal::Usr1);
@@ -150,7 +150,7 @@ async fn the_process_of_a_pid_file_gets_the_signal() {
 }
 
 #[tokio::test]
-async fn a_pid_file_that_says_anything_else_signals_nobody() {
+async fn hook_pid_file_with_other_contents_signals_no_process() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let hook = Hook::Signal(file.clone(), HookSignal::Term);
@@ -168,7 +168,7 @@ async fn a_pid_file_that_says_anything_else_signals_nobody() {
 }
 
 #[tokio::test]
-async fn whom_to_signal_is_nobody_elses_choice() {
+async fn hook_pid_file_that_others_can_write_to_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let hook = Hook::Signal(file.clone(), HookSignal::Usr1);

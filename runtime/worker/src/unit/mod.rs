@@ -65,10 +65,10 @@ pub struct UnitPublisher {
     name: ReceiverName,
     access: FileAccess,
     random: Random,
-    open: Option<Open>,
+    open: Option<OpenUnits>,
 }
 
-struct Open {
+struct OpenUnits {
     place: PublishDir,
     /// The units before the current one, the oldest first, and when each was replaced.
     replaced: VecDeque<(UnitName, MonotonicTime)>,
@@ -204,14 +204,14 @@ impl UnitPublisher {
     }
 
     /// The directories, opened again if the path leads elsewhere by now: a directory on a tmpfs may have been recreated.
-    fn open(&mut self, now: MonotonicTime) -> Result<&mut Open, PublishError> {
+    fn open(&mut self, now: MonotonicTime) -> Result<&mut OpenUnits, PublishError> {
         let open = match self.open.take().filter(|open| open.place.is_current(&self.directory)) {
             Some(open) => open,
             None => {
                 let place = PublishDir::open(&self.directory, &self.name, &self.access)?;
                 let current = place.current()?;
                 let replaced = before(&place, current)?.into_iter().map(|unit| (unit, now)).collect();
-                let mut open = Open { replaced, place };
+                let mut open = OpenUnits { replaced, place };
                 open.sweep(current, now);
                 open
             }
@@ -220,7 +220,7 @@ impl UnitPublisher {
     }
 }
 
-impl Open {
+impl OpenUnits {
     /// Removes units that are old enough. What cannot be removed is tried again at the next switch.
     fn sweep(&mut self, current: Option<UnitName>, now: MonotonicTime) {
         let is_over = |(_, since): &(UnitName, MonotonicTime)| now.since(*since) >= LINGER;

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn all_files_of_a_unit_are_behind_one_link() {
+fn publish_puts_all_files_behind_one_link() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("made/out");
     let mut units = units(&directory);
@@ -24,7 +24,7 @@ fn all_files_of_a_unit_are_behind_one_link() {
 }
 
 #[test]
-fn the_unit_before_stays_until_the_next_switch_and_no_longer() {
+fn publish_keeps_the_previous_unit_until_the_next_switch() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     let hour = |number: u64| MonotonicTime::from_millis(number * 3_600_000);
@@ -43,7 +43,7 @@ fn the_unit_before_stays_until_the_next_switch_and_no_longer() {
 }
 
 #[test]
-fn where_switches_come_one_upon_the_other_a_reader_has_time_and_the_disk_an_end() {
+fn publish_in_quick_succession_keeps_a_bounded_number_of_units() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     for number in 1..=40_u64 {
@@ -56,7 +56,7 @@ fn where_switches_come_one_upon_the_other_a_reader_has_time_and_the_disk_an_end(
 }
 
 #[test]
-fn what_is_there_already_is_not_switched_again() {
+fn publish_of_the_same_files_switches_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     let first = units.publish(&alike(1), NOW).unwrap();
@@ -79,7 +79,7 @@ fn what_is_there_already_is_not_switched_again() {
 }
 
 #[test]
-fn what_somebody_changed_in_a_unit_is_written_anew() {
+fn publish_replaces_a_unit_that_was_changed() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     units.publish(&alike(1), NOW).unwrap();
@@ -107,7 +107,7 @@ fn what_somebody_changed_in_a_unit_is_written_anew() {
 }
 
 #[test]
-fn mode_and_owner_are_those_of_the_configuration_before_anybody_sees_the_files() {
+fn publish_sets_mode_and_owner_before_the_switch() {
     let folder = tempfile::tempdir().unwrap();
     units(folder.path()).publish(&alike(1), NOW).unwrap();
     let mut access = FileAccess { mode: "0640".parse().unwrap(), ..FileAccess::default() };
@@ -130,7 +130,7 @@ fn mode_and_owner_are_those_of_the_configuration_before_anybody_sees_the_files()
 }
 
 #[test]
-fn what_is_withdrawn_is_gone_with_all_that_was_before() {
+fn withdraw_removes_every_unit() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     units.publish(&alike(1), NOW).unwrap();
@@ -147,7 +147,7 @@ fn what_is_withdrawn_is_gone_with_all_that_was_before() {
 }
 
 #[test]
-fn a_directory_that_was_made_again_is_published_to() {
+fn publish_follows_a_recreated_directory() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("run");
     let mut units = units(&directory);
@@ -160,7 +160,7 @@ fn a_directory_that_was_made_again_is_published_to() {
 }
 
 #[test]
-fn it_is_remembered_of_which_unit_the_workload_was_told() {
+fn publish_remembers_the_unit_that_the_hook_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     let told = |units: &mut UnitPublisher, number| units.publish(&alike(number), NOW).unwrap().told;
@@ -175,7 +175,7 @@ fn it_is_remembered_of_which_unit_the_workload_was_told() {
 }
 
 #[test]
-fn a_file_that_is_a_directory_too_is_refused_and_nothing_is_left_of_it() {
+fn publish_refuses_a_file_that_is_also_a_directory() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     let first = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
@@ -186,7 +186,7 @@ fn a_file_that_is_a_directory_too_is_refused_and_nothing_is_left_of_it() {
 }
 
 #[test]
-fn a_receiver_that_writes_nothing_has_an_empty_unit() {
+fn publish_of_no_files_is_an_empty_unit() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     assert_eq!(units.publish(&outputs(&[]), NOW).unwrap().switch, PublishOutcome::Done);
@@ -195,7 +195,7 @@ fn a_receiver_that_writes_nothing_has_an_empty_unit() {
 }
 
 #[test]
-fn every_mode_of_the_configuration_can_be_published_again_and_again() {
+fn publish_accepts_every_configured_mode_repeatedly() {
     let modes = (0..0o1000_u32).map(|bits| format!("{bits:04o}")).filter_map(|text| text.parse::<FileMode>().ok());
     let mut count = 0;
     for mode in modes {

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-const PART: &str = "DEPUTY_WORKER_TEST_PART";
+const ROLE: &str = "DEPUTY_WORKER_TEST_PART";
 const FOLDER: &str = "DEPUTY_WORKER_TEST_FOLDER";
 const MARK: &str = "@ ";
 
@@ -14,8 +14,8 @@ fn start(part: &str, folder: &Path, by: &[&str]) -> (Child, BufReader<ChildStdou
     let mut words: Vec<_> = by.iter().map(Into::into).collect();
     words.push(test.into_os_string());
     let mut command = Command::new(words.remove(0));
-    command.args(words).args(["--exact", "unit::tests::child::plays_its_part", "--nocapture"]);
-    command.env(PART, part).env(FOLDER, folder).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(words).args(["--exact", "unit::tests::child::child_process_entry_point", "--nocapture"]);
+    command.env(ROLE, part).env(FOLDER, folder).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = command.spawn().unwrap();
     let output = BufReader::new(process.stdout.take().unwrap());
     (process, output)
@@ -41,8 +41,8 @@ fn say(text: impl std::fmt::Display) {
 
 /// Of itself this is no test.
 #[test]
-fn plays_its_part() {
-    let (Ok(part), Some(folder)) = (std::env::var(PART), std::env::var_os(FOLDER)) else { return };
+fn child_process_entry_point() {
+    let (Ok(part), Some(folder)) = (std::env::var(ROLE), std::env::var_os(FOLDER)) else { return };
     let folder = PathBuf::from(folder);
     match part.as_str() {
         "switch" => switch(&folder),
@@ -71,7 +71,7 @@ fn of_length(number: u64) -> Outputs {
 }
 
 #[test]
-fn a_process_that_is_killed_leaves_one_whole_unit_and_the_next_one_goes_on() {
+fn publish_that_is_killed_leaves_one_whole_unit() {
     let folder = tempfile::tempdir().unwrap();
     let mut dice = fastrand::Rng::with_seed(7);
     let mut least = 0;
@@ -112,7 +112,7 @@ fn many(folder: &Path) {
 }
 
 #[test]
-fn directories_of_a_unit_cost_no_descriptor_each() {
+fn publish_opens_few_directories_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let by = ["sh", "-c", "ulimit -n 40 && exec \"$@\"", "sh"];
     let (mut process, mut output) = start("many", folder.path(), &by);
@@ -148,7 +148,7 @@ fn fill(folder: &Path) {
 }
 
 #[test]
-fn a_full_disk_leaves_the_unit_before_whole_and_nothing_else() {
+fn publish_on_a_full_disk_keeps_the_previous_unit_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (mut process, mut output) = start_mounted("fill", folder.path(), "size=64k,mode=700");
     assert_eq!(says(&mut output).as_deref(), Some("done"));
@@ -178,7 +178,7 @@ fn volume(folder: &Path) {
 }
 
 #[test]
-fn volume_that_all_can_write_to_is_taken_as_it_is() {
+fn publish_accepts_a_volume_that_all_can_write_to() {
     let folder = tempfile::tempdir().unwrap();
     let (mut process, mut output) = start_mounted("volume", folder.path(), "mode=777");
     assert_eq!(says(&mut output).as_deref(), Some("done"));
@@ -212,7 +212,7 @@ fn mask(folder: &Path) {
 }
 
 #[test]
-fn unit_for_others_can_be_reached_under_any_umask() {
+fn publish_for_others_is_reachable_under_any_umask() {
     let folder = tempfile::tempdir().unwrap();
     let (mut process, mut output) = start("mask", folder.path(), &[]);
     assert_eq!(says(&mut output).as_deref(), Some("755 755 750 700 700"));

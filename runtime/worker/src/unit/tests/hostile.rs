@@ -10,7 +10,7 @@ fn is_refused(directory: &Path, why: impl Fn(&PublishError) -> bool) {
 }
 
 #[test]
-fn a_name_that_something_else_has_is_left_to_it() {
+fn publish_leaves_a_foreign_file_of_its_name_alone() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
     let taken = |error: &PublishError| matches!(error, PublishError::Taken(path) if *path == directory.join("aws"));
@@ -39,7 +39,7 @@ fn a_name_that_something_else_has_is_left_to_it() {
 }
 
 #[test]
-fn a_hidden_directory_of_somebody_elses_is_left_to_him() {
+fn publish_leaves_a_foreign_hidden_directory_alone() {
     let folder = tempfile::tempdir().unwrap();
     let hidden = folder.path().join(".aws");
     let foreign = |error: &PublishError| matches!(error, PublishError::Foreign(path) if *path == hidden);
@@ -69,7 +69,7 @@ fn a_hidden_directory_of_somebody_elses_is_left_to_him() {
 }
 
 #[test]
-fn a_directory_in_which_others_can_replace_the_link_is_refused() {
+fn publish_refuses_a_directory_that_others_can_write_to() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("out");
     fs::create_dir(&directory).unwrap();
@@ -97,7 +97,7 @@ fn a_directory_in_which_others_can_replace_the_link_is_refused() {
 }
 
 #[test]
-fn a_path_that_becomes_a_link_is_not_followed() {
+fn publish_follows_no_link_in_place_of_its_directory() {
     let folder = tempfile::tempdir().unwrap();
     let (directory, elsewhere) = (folder.path().join("out"), folder.path().join("elsewhere"));
     fs::create_dir(&elsewhere).unwrap();
@@ -118,7 +118,7 @@ fn a_path_that_becomes_a_link_is_not_followed() {
 }
 
 #[test]
-fn links_in_a_unit_lead_no_removal_astray() {
+fn gc_follows_no_link_in_a_unit() {
     let folder = tempfile::tempdir().unwrap();
     let treasure = folder.path().join("treasure");
     fs::create_dir(&treasure).unwrap();
@@ -149,7 +149,7 @@ fn links_in_a_unit_lead_no_removal_astray() {
 }
 
 #[test]
-fn nothing_that_was_not_made_here_is_removed() {
+fn gc_removes_nothing_that_was_not_created_here() {
     let folder = tempfile::tempdir().unwrap();
     units(folder.path()).publish(&alike(1), NOW).unwrap();
     let hidden = folder.path().join(".aws");
@@ -167,7 +167,7 @@ fn nothing_that_was_not_made_here_is_removed() {
 }
 
 #[test]
-fn two_processes_do_not_publish_to_one_place() {
+fn publish_by_two_processes_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = units(folder.path());
     first.publish(&alike(1), NOW).unwrap();
@@ -178,7 +178,7 @@ fn two_processes_do_not_publish_to_one_place() {
 }
 
 #[test]
-fn unit_that_cannot_be_removed_keeps_no_other_from_being_removed() {
+fn gc_goes_on_after_a_unit_that_cannot_be_removed() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
     let hour = |number: u64| MonotonicTime::from_millis(number * 3_600_000);
@@ -206,7 +206,7 @@ fn unit_that_cannot_be_removed_keeps_no_other_from_being_removed() {
 }
 
 #[test]
-fn directory_below_one_that_others_can_write_to_is_refused() {
+fn publish_refuses_a_directory_below_a_writable_one() {
     let folder = tempfile::tempdir().unwrap();
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();

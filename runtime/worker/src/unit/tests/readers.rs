@@ -27,7 +27,7 @@ fn look(directory: &Path) -> Option<Vec<String>> {
 }
 
 #[test]
-fn a_reader_never_sees_a_torn_or_missing_unit_through_thousands_of_switches() {
+fn publish_never_shows_a_torn_or_missing_unit_to_a_reader() {
     // In memory, where nothing slows the switches down.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let mut units = units(folder.path());
