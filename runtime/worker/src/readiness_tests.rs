@@ -54,7 +54,7 @@ async fn output_that_somebody_removes_is_published_and_told_again() {
     put(out(), "a file");
     worker.until("it is not ready", async |status| !status.ready && status.receivers[0].failures > 0).await;
     let text = worker.ask("/readyz").await.1;
-    assert!(text.starts_with("aws not ready: ") && text.contains("is a link or no directory"), "{text}");
+    assert!(text.starts_with("aws not ready: ") && text.contains("is a symbolic link or not a directory"), "{text}");
     fs::remove_file(out()).unwrap();
     worker.gets("s3", 2);
     worker.until("it is ready", async |status| status.ready && worker.read("aws/s3").ends_with("s3 2")).await;

@@ -378,7 +378,7 @@ async fn a_place_that_can_not_be_published_to_is_said_and_mended_without_a_resta
     put(worker.out("aws"), "mine");
     worker.gets("s3", 1);
     let why = format!(
-        "s3:1 receiver aws: misconfigured: {} is not a link that deputy made: move it away, or name the receiver otherwise",
+        "s3:1 receiver aws: misconfigured: {} is not a link that deputy created: move it away, or rename the receiver",
         worker.out("aws").display()
     );
     assert_eq!(worker.report().await, why);
