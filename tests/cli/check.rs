@@ -196,7 +196,7 @@ settings = {{ regoin = "eu-west-1" }}
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
       sha256     [SHA256]
-      secrets    aws-key (file): [HOME]/aws-key is open to others (mode 0644): `chmod 600 [HOME]/aws-key`
+      secrets    aws-key (file): [HOME]/aws-key is open to other users (mode 0644): `chmod 600 [HOME]/aws-key`
       imported and granted
         sign AWS requests (SigV4) with a secret  aws-key
         make HTTP requests                       http://127.0.0.1:[PORT]

@@ -81,7 +81,7 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
     assert_eq!(running.stop(), Some(exit::OK));
 
     let state = contents(&fleet.home.path("state"));
-    for (key, why) in [(Some(wrong), "the key does not fit this state directory"), (None, "can't be read")] {
+    for (key, why) in [(Some(wrong), "the key does not fit this state directory"), (None, "cannot read")] {
         match key {
             Some(key) => fleet.home.put_secret("state-key", &key),
             None => fs::remove_file(fleet.home.path("secrets/state-key")).unwrap(),

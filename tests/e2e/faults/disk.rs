@@ -17,7 +17,7 @@ const POLICY: &str = "lifetime = \"60s\"\nrenew = { ratio = 0.1, jitter = 0.5 }\
 
 #[test]
 fn disk_full_delays_publication_until_there_is_room() {
-    nothing_new_is_given_out(Namespace::fill, Namespace::empty, "no room to write to");
+    nothing_new_is_given_out(Namespace::fill, Namespace::empty, "there is no room");
 }
 
 #[test]

@@ -126,7 +126,9 @@ fn check_directories(policies: &ReceiverPolicies) -> Vec<PathJson> {
             let error = unit::check(directory).err();
             PathJson {
                 path: directory.display().to_string(),
-                ok: error.as_ref().is_none_or(|error| !error.is_lasting() || matches!(error, PublishError::File(FileError::Owner { .. }))),
+                ok: error.as_ref().is_none_or(|error| {
+                    !error.is_lasting() || matches!(error, PublishError::File(FileError::Owner { .. }))
+                }),
                 error: error.map(|error| in_one_line(&error)),
             }
         })
