@@ -59,5 +59,8 @@ fn volumes_of_kubernetes_are_taken_as_they_are() {
     let refused = check.output().unwrap();
     let said = String::from_utf8_lossy(&refused.stdout).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("is open to other users (mode 0777)") && said.contains("is open to other users (mode 0644)"), "{said}");
+    assert!(
+        said.contains("is open to other users (mode 0777)") && said.contains("is open to other users (mode 0644)"),
+        "{said}"
+    );
 }
