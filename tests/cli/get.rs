@@ -94,7 +94,7 @@ fn get_of_an_on_demand_instance_reports_the_call() {
     assert_snapshot!(home.masked_output(&coordinator.run(&["revoke", "s3"])), @"
     exit code 2
     ----- stderr
-    error: s3 can't be revoked: its component exports no revocation; what it holds expires by itself, and `deputy renew s3` replaces it now
+    error: s3 cannot be revoked: its component exports no revocation; its lease expires by itself, and `deputy renew s3` replaces it now
     ");
 }
 

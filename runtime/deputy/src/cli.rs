@@ -51,7 +51,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of all commands")]
 pub(crate) struct Global {
-    /// The configuration file [default: deputy.toml]
+    /// The configuration file [default: deputy.toml, for `worker` worker.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// The state directory [default: see `state` in the configuration]

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Effects, Style};
@@ -98,6 +99,14 @@ pub(crate) fn bytes(bytes: u64) -> String {
             }
         }
         None => format!("{bytes} B"),
+    }
+}
+
+/// The size of a payload, and where it is.
+pub(crate) fn payload_text(bytes: usize, file: Option<&Path>) -> String {
+    match file {
+        Some(path) => format!("{bytes} bytes, in {}", path.display()),
+        None => format!("{bytes} bytes, not shown: --reveal prints them, --out FILE writes them to a file"),
     }
 }
 

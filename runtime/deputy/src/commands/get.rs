@@ -11,7 +11,8 @@ use super::socket_args::{LeaseSocketArgs, parse_wait};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::payload_file::{PayloadFile, payload_text};
+use crate::print::payload_text;
+use crate::private_file::PrivateFile;
 use crate::table::Table;
 
 /// Print the payload of an instance's lease, or write it to a file
@@ -54,7 +55,7 @@ struct GetJson<'a> {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &GetArgs) -> Result<Exit, CommandError> {
-    let file = arguments.out.as_deref().map(PayloadFile::prepare).transpose()?;
+    let file = arguments.out.as_deref().map(PrivateFile::prepare).transpose()?;
     let lease = arguments.socket.client(context)?.lease(&arguments.instance, arguments.wait).await?;
     if let Some(file) = file {
         file.commit(lease.payload.expose())?;

@@ -16,8 +16,8 @@ use crate::call_report::{self, CallErrorJson, DenialJson, UsageJson};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::payload_file::{PayloadFile, payload_text};
-use crate::print::{Printer, WARNING};
+use crate::print::{Printer, WARNING, payload_text};
+use crate::private_file::PrivateFile;
 use crate::relative_time::short_time;
 use crate::signals::StopSignals;
 use crate::table::Table;
@@ -71,7 +71,7 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     let instance = component(entry)?;
     print_warnings(context, entry);
     // Before the call, so that no payload is obtained that cannot be written.
-    let file = arguments.out.as_deref().map(PayloadFile::prepare).transpose()?;
+    let file = arguments.out.as_deref().map(PrivateFile::prepare).transpose()?;
     let audit = Arc::new(open_trail(context.printer, arguments, &config)?);
     let sandbox = context.sandbox(&config, Arc::clone(&audit)).await?;
     let provider = sandbox.load(instance).await?;

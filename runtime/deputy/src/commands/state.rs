@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::payload_file::PayloadFile;
+use crate::private_file::PrivateFile;
 
 /// Back up what cannot be obtained again, restore it, or change the master key
 #[derive(Debug, Args)]
@@ -107,7 +107,7 @@ pub(crate) async fn run(context: &Context, arguments: &StateArgs) -> Result<Exit
 }
 
 async fn backup(context: &Context, state: &StateDirectory, arguments: &BackupArgs) -> Result<(), CommandError> {
-    let file = PayloadFile::prepare(&arguments.file)?;
+    let file = PrivateFile::prepare(&arguments.file)?;
     let (sealed, values) = state.backup(context.now()).await?;
     file.commit(&sealed)?;
     if arguments.json {

@@ -12,8 +12,8 @@ use super::socket_args::ControlSocketArgs;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::payload_file::PayloadFile;
 use crate::print::WARNING;
+use crate::private_file::PrivateFile;
 use crate::relative_time::short_time;
 use crate::table::Table;
 
@@ -124,7 +124,7 @@ pub(crate) async fn run(context: &Context, arguments: &TokenArgs) -> Result<Exit
 
 async fn create(context: &Context, arguments: &CreateArgs) -> Result<(), CommandError> {
     let CreateArgs { group, uses, ttl, out, json, socket } = arguments;
-    let file = out.as_deref().map(PayloadFile::prepare).transpose()?;
+    let file = out.as_deref().map(PrivateFile::prepare).transpose()?;
     let token = socket.client(context)?.create_token(group, *uses, *ttl).await?;
     if let Some(file) = file {
         file.commit(token.join_string.expose())?;

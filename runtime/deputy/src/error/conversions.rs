@@ -15,7 +15,7 @@ use deputy_store::{MasterKeyError, StoreError};
 
 use super::{CommandError, Report};
 use crate::exit::Exit;
-use crate::payload_file::PayloadFileError;
+use crate::private_file::PrivateFileError;
 
 impl From<ConfigErrors> for CommandError {
     fn from(error: ConfigErrors) -> Self {
@@ -26,8 +26,8 @@ impl From<ConfigErrors> for CommandError {
     }
 }
 
-impl From<PayloadFileError> for CommandError {
-    fn from(error: PayloadFileError) -> Self {
+impl From<PrivateFileError> for CommandError {
+    fn from(error: PrivateFileError) -> Self {
         Self::new(Exit::Failed, error)
     }
 }

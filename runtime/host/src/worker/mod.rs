@@ -7,7 +7,7 @@ mod endpoints;
 mod enrolment;
 mod identity_records;
 mod join_watch;
-mod link_status;
+mod link;
 mod receiver_policies;
 mod sandboxed_receiver;
 
@@ -19,27 +19,22 @@ use deputy_config::WorkerConfig;
 use deputy_core::in_one_line;
 use deputy_core::time::Clock;
 use deputy_http_server::{HttpListener, listen, serve};
-use deputy_link::client::{ClientOptions, Link, LinkClient};
-use deputy_link::{DeliveredState, JoinString};
+use deputy_link::JoinString;
 use deputy_metrics::WorkerMetrics;
 use deputy_observe::Audit;
 use deputy_sandbox::{CacheKey, CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};
 use deputy_support::SystemClock;
-use deputy_worker::cache::{LeaseCache, StateDirLock};
+use deputy_worker::cache::StateDirLock;
 use deputy_worker::components::ComponentStore;
 use deputy_worker::{Worker, WorkerHandle, WorkerHealth, WorkerOptions};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::{fd_limit, sandbox};
 use endpoints::EndpointServers;
-use enrolment::JoinStrings;
-use identity_records::IdentityRecords;
-use join_watch::JoinWatch;
-use link_status::LinkStatus;
+use link::WorkerLink;
 use sandboxed_receiver::SandboxedReceivers;
 
 pub use enrolment::EnrolmentFailure;
@@ -64,20 +59,14 @@ pub struct WorkerProcessOptions {
 pub struct WorkerProcess {
     worker: Worker,
     handle: WorkerHandle,
-    name: String,
-    client: LinkClient,
-    link: Link,
-    join_watch: Option<JoinWatch>,
-    records: Arc<IdentityRecords>,
-    cache: LeaseCache,
-    /// What is in the cache, and so in use.
-    cached: watch::Sender<Arc<DeliveredState>>,
+    link: WorkerLink,
     components: ComponentStore,
     endpoints: EndpointServers,
     health: Option<(SocketAddr, HttpListener)>,
     metrics: Arc<WorkerMetrics>,
     audit: Arc<Audit>,
     sandbox: Sandbox,
+    /// Held until the process ends.
     state_lock: StateDirLock,
 }
 
@@ -103,40 +92,15 @@ impl WorkerProcess {
         let policies = Arc::new(receiver_policies(&config, &state_dir).await?);
         let state_lock = StateDirLock::take(Arc::clone(&store)).await.map_err(ProcessError::LeaseCache)?;
 
-        let records = Arc::new(IdentityRecords::new(store));
-        let strings = JoinStrings { argument: join, configured: config.join.as_ref(), sources: &platform.sources };
-        let identity = enrolment::identity(&records, strings, platform.seed()?, SystemClock::wall()).await?;
-        let name = identity.worker.to_string();
-        let mut cache = state_lock.cache(&name).map_err(ProcessError::LeaseCache)?;
-        // Records that cannot be read are no error: the coordinator has them all.
-        let held = cache.restore().await;
-        tracing::info!(
-            worker = %name, group = %identity.group, coordinator = identity.address, held = held.deliveries.len(),
-            "starting"
-        );
-
-        let link_status = LinkStatus::new(&identity);
-        let join_watch = config.join.clone().map(|source| JoinWatch::new(source, &records, &platform));
-        let (cached, in_use) = watch::channel(Arc::new(held.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let (client, link) = LinkClient::new(ClientOptions {
-            identity,
-            identity_store: Arc::clone(&records) as _,
-            instances: config.instances.clone().unwrap_or_default(),
-            held,
-            version: version.to_owned(),
-            host: host_name(),
-            clock: Arc::clone(&clock),
-            seed: platform.seed()?,
-        });
+        let link = WorkerLink::open(&config, join, store, &state_lock, version, &clock, &platform).await?;
         let metrics = Arc::new(WorkerMetrics::default());
         let audit = Arc::new(sandbox::open_audit(audit.as_deref().or(config.audit.as_deref()))?);
         let code_cache = CodeCache { state_dir: state_dir.clone(), key: cache_key };
         let sandbox = sandbox::open(Some(code_cache), Arc::clone(&audit), &platform)?;
         let components = ComponentStore::open(state_dir.join("components")).await;
         let components = components.map_err(ProcessError::ComponentStore)?;
-        let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), link.clone(), &config);
-        let link_state = link.state.clone();
+        let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), link.link.clone(), &config);
         let (worker, handle) = Worker::new(WorkerOptions {
             plans: policies,
             loader: Arc::new(receivers),
@@ -144,30 +108,13 @@ impl WorkerProcess {
             clock: Arc::clone(&clock),
             random: Arc::clone(&platform.random),
             seed: platform.seed()?,
-            held: in_use.clone(),
-            reports: link.reports.clone(),
-            connection: Box::new(move || link_status.snapshot(&link_state.borrow())),
+            held: link.in_use.clone(),
+            reports: link.link.reports.clone(),
+            connection: link.status(),
         });
-        let endpoints = EndpointServers::open(&config, &state_dir, &in_use, &clock, &platform).await?;
+        let endpoints = EndpointServers::open(&config, &state_dir, &link.in_use, &clock, &platform).await?;
         let health = listen_for_health(&config).await?;
-        Ok(Self {
-            worker,
-            handle,
-            name,
-            client,
-            link,
-            join_watch,
-            records,
-            cache,
-            cached,
-            components,
-            endpoints,
-            health,
-            metrics,
-            audit,
-            sandbox,
-            state_lock,
-        })
+        Ok(Self { worker, handle, link, components, endpoints, health, metrics, audit, sandbox, state_lock })
     }
 
     pub fn addresses(&self) -> WorkerAddresses<'_> {
@@ -189,20 +136,9 @@ impl WorkerProcess {
             let health = WorkerHealth::new(self.handle.clone(), self.metrics, Arc::clone(&self.audit));
             tasks.spawn(serve(listener, Arc::new(health)));
         }
-        tasks.spawn(self.cache.follow(self.link.held.clone(), self.cached));
-        tasks.spawn(self.components.follow(self.link.held.clone(), self.link.state.clone()));
-        let hint = match self.join_watch {
-            Some(_) => "; a new join string where `join` in [worker] points is used at the next start",
-            None => "",
-        };
-        if let Some(join_watch) = self.join_watch {
-            tasks.spawn(join_watch.run(self.link.state.clone()));
-        }
-        tasks.spawn(async move {
-            let reason = self.client.run().await;
-            self.records.link_stopped(&self.name, &reason).await;
-            tracing::error!("link to the coordinator closed: {reason}; held leases stay in use{hint}");
-        });
+        let link = &self.link.link;
+        tasks.spawn(self.components.follow(link.held.clone(), link.state.clone()));
+        self.link.spawn(&mut tasks);
         self.worker.run().await;
         // Calls that were cut off are in the audit log before the program ends.
         self.sandbox.settle().await;
@@ -246,8 +182,4 @@ async fn listen_for_health(config: &WorkerConfig) -> Result<Option<(SocketAddr, 
     let listener = listen(address).await;
     let listener = listener.map_err(|source| ProcessError::Health { address, key: "`health` in [worker]", source })?;
     Ok(Some((address, listener)))
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

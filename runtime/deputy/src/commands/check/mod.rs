@@ -2,6 +2,7 @@
 
 mod groups;
 mod instance;
+mod instance_text;
 mod worker;
 
 use std::sync::Arc;

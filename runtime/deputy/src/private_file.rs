@@ -1,4 +1,4 @@
-//! The file that a payload is written to: whole or not at all, for its owner alone.
+//! Files for payloads, join strings and backups: written whole or not at all, and readable by their owner alone.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::Dir;
 use deputy_files::{FileError, StagedFile, ambient, sys};
 
-/// A file that is ready to take a payload. If it is dropped without one, it is removed.
+/// A file that is ready to be written. If it is dropped unwritten, it is removed.
 #[derive(Debug)]
-pub(crate) struct PayloadFile {
+pub(crate) struct PrivateFile {
     path: PathBuf,
     name: String,
     dir: Dir,
@@ -16,48 +16,43 @@ pub(crate) struct PayloadFile {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PayloadFileError {
+pub(crate) enum PrivateFileError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error("{} is not the path of a file", .0.display())]
     Nameless(PathBuf),
 }
 
-impl PayloadFile {
-    /// Makes sure, before anything is obtained, that the payload can be written.
-    pub(crate) fn prepare(path: &Path) -> Result<Self, PayloadFileError> {
-        let failed = |error: io::Error| FileError::new("write", path, error);
+impl PrivateFile {
+    /// Called before a payload is obtained, so that none is obtained that cannot be written.
+    pub(crate) fn prepare(path: &Path) -> Result<Self, PrivateFileError> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            return Err(PayloadFileError::Nameless(path.to_owned()));
+            return Err(PrivateFileError::Nameless(path.to_owned()));
         };
-        let dir = ambient::open_parent(path).map_err(failed)?;
+        let dir = ambient::open_parent(path).map_err(|error| write_error(path, error))?;
         match dir.symlink_metadata(name) {
             Ok(found) if !found.is_file() => {
                 let found = if found.is_symlink() { "a symbolic link" } else { "a directory or device" };
                 return Err(FileError::Irregular { path: path.to_owned(), found }.into());
             }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error).into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(write_error(path, error).into()),
             _ => {}
         }
-        let staged = StagedFile::create(&dir, &format!(".{name}.")).map_err(failed)?;
+        let staged = StagedFile::create(&dir, &format!(".{name}.")).map_err(|error| write_error(path, error))?;
         Ok(Self { path: path.to_owned(), name: name.to_owned(), dir, staged })
     }
 
-    /// Writes the payload and renames the file to its place; what was there before stays whole until then.
-    pub(crate) fn commit(mut self, payload: &[u8]) -> Result<(), PayloadFileError> {
+    /// Writes the file and renames it to its place. The old file stays until then.
+    pub(crate) fn commit(mut self, contents: &[u8]) -> Result<(), PrivateFileError> {
         let file = self.staged.file();
-        let written = file.write_all(payload).and_then(|()| file.sync_all());
+        let written = file.write_all(contents).and_then(|()| file.sync_all());
         let published = written.and_then(|()| self.staged.publish(&self.name)).and_then(|()| sys::sync_dir(&self.dir));
-        Ok(published.map_err(|error| FileError::new("write", &self.path, error))?)
+        Ok(published.map_err(|error| write_error(&self.path, error))?)
     }
 }
 
-/// The size of a payload, and where it is.
-pub(crate) fn payload_text(bytes: usize, file: Option<&Path>) -> String {
-    match file {
-        Some(path) => format!("{bytes} bytes, in {}", path.display()),
-        None => format!("{bytes} bytes, not shown: --reveal prints them, --out FILE writes them to a file"),
-    }
+fn write_error(path: &Path, error: io::Error) -> FileError {
+    FileError::new("write", path, error)
 }
 
 #[cfg(test)]
@@ -74,11 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn payload_file_is_private_and_replaces_the_old_one() {
+    fn private_file_is_private_and_replaces_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         for payload in [b"one".as_slice(), b"second"] {
-            PayloadFile::prepare(&path).unwrap().commit(payload).unwrap();
+            PrivateFile::prepare(&path).unwrap().commit(payload).unwrap();
             assert_eq!(fs::read(&path).unwrap(), payload);
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
             assert_eq!(names(folder.path()), ["token"]);
@@ -86,28 +81,28 @@ mod tests {
     }
 
     #[test]
-    fn payload_file_that_is_not_used_leaves_nothing_behind() {
+    fn private_file_that_is_not_used_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        drop(PayloadFile::prepare(&folder.path().join("token")).unwrap());
+        drop(PrivateFile::prepare(&folder.path().join("token")).unwrap());
         assert!(names(folder.path()).is_empty());
     }
 
     #[test]
-    fn payload_file_replaces_no_link_directory_or_device() {
+    fn private_file_replaces_no_link_directory_or_device() {
         let folder = tempfile::tempdir().unwrap();
         let (link, target) = (folder.path().join("link"), folder.path().join("target"));
         symlink(&target, &link).unwrap();
         for path in [link.as_path(), folder.path(), Path::new("/dev/null")] {
             assert!(
-                matches!(PayloadFile::prepare(path), Err(PayloadFileError::File(FileError::Irregular { .. }))),
+                matches!(PrivateFile::prepare(path), Err(PrivateFileError::File(FileError::Irregular { .. }))),
                 "{}",
                 path.display()
             );
         }
-        assert!(matches!(PayloadFile::prepare(Path::new("/")), Err(PayloadFileError::Nameless(_))));
+        assert!(matches!(PrivateFile::prepare(Path::new("/")), Err(PrivateFileError::Nameless(_))));
         assert!(matches!(
-            PayloadFile::prepare(Path::new("/nowhere/token")),
-            Err(PayloadFileError::File(FileError::Io { .. }))
+            PrivateFile::prepare(Path::new("/nowhere/token")),
+            Err(PrivateFileError::File(FileError::Io { .. }))
         ));
         assert_eq!(names(folder.path()), ["link"]);
     }
