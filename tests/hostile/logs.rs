@@ -1,7 +1,8 @@
 //! What a component writes to the log is its own text, and nothing in it is more than text.
 
 use deputy_core::grant::SecretGrant;
-use deputy_core::{Limit, PolicyDenial};
+use deputy_core::{Limit, PolicyDenial, ProviderFailure, SecretBytes, Tokens};
+use deputy_sandbox::CallError;
 
 use crate::harness::{Attack, AttackReport, host};
 
@@ -20,6 +21,30 @@ fn log_secret_value() {
     let (left, right) = VALUE.split_at(VALUE.len() / 2);
     for text in [&log, &seen.call.log_tail, &format!("{seen:?}")] {
         assert!(!text.contains(left) && !text.contains(right), "{text}");
+    }
+}
+
+#[test]
+fn log_payload_of_renewal() {
+    let payload = "a-bearer-token-to-be-renewed";
+    let case = Case::new("log-payload-of-renewal");
+    let calls = host().attack(|| {
+        let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
+        let tokens = Tokens { payload: SecretBytes::new(payload.into()), valid_until: None };
+        let renewal = host().runtime.block_on(provider.renew(&tokens)).expect("it renews");
+        assert_eq!(renewal.result.as_ref().map(|renewed| renewed.payload.expose()), Ok(b"renewed".as_slice()));
+        let revocation = host().runtime.block_on(provider.revoke(&tokens)).expect("it revokes");
+        let denied = ProviderFailure::Denied("revoking [secret payload] failed".to_owned());
+        assert_eq!(revocation.result, Err(CallError::Failure(denied)));
+        [(renewal.id, renewal.log_tail), (revocation.id, revocation.log_tail)]
+    });
+    for (call, tail) in calls {
+        let log = host().log_of_call(call);
+        assert_eq!(log.matches("the payload is [secret payload]!").count(), 2, "{log}");
+        assert_eq!(log.matches("[secret payload]").count(), 4, "{log}");
+        assert_eq!(tail, "[secret payload]\n[secret payload]");
+        let hex: String = payload.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!log.contains(payload) && !log.contains(&hex), "{log}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! One call: what comes back, and how its end is told apart.
+//! The result of a call, and the classification of engine errors.
 
 use deputy_core::{Limit, PolicyDenial, ProviderFailure, Span};
 use deputy_observe::CallId;
@@ -9,68 +9,66 @@ use crate::limiter::OverLimit;
 use crate::secret_fault::SecretFault;
 use crate::usage::CallUsage;
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug)]
 pub struct Call<T> {
-    /// Its number, as in the audit log.
+    /// The id in the audit log.
     pub id: CallId,
-    /// What the component answered.
     pub result: Result<T, CallError>,
-    /// What the component was refused, once each, whether it told or not.
+    /// The denials, once each, whether the component reports them or not.
     pub denials: Vec<PolicyDenial>,
-    /// The limits within which a server or a name server did not answer, once each. They are no denials: neither the
-    /// component nor the configuration is at fault.
+    /// The limits within which a server or name server did not answer, once each. Neither the component nor the
+    /// configuration is at fault.
     pub timeouts: Vec<Limit>,
-    /// Which secrets the operator's part of it could not use, whether the component told or not.
+    /// Secrets that could not be used, whether the component reports it or not.
     pub secret_faults: Vec<SecretFault>,
-    /// What it used.
     pub usage: CallUsage,
-    /// The end of what it wrote to standard error, with control characters escaped and known secrets blanked out.
+    /// The end of the component's standard error, with control characters escaped and known secrets blanked.
     pub log_tail: String,
 }
 
-/// Why a call brought nothing back.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The component said why.
+    /// The component reported a failure.
     #[error(transparent)]
     Failure(#[from] ProviderFailure),
     /// The host is at fault.
     #[error("the sandbox failed: {0}; this is a bug, please report it")]
     Internal(String),
-    /// Something outside of the component ended the call: another try may succeed.
+    /// A cause outside of the component ended the call: a retry may succeed.
     #[error(transparent)]
     Interrupted(#[from] Interruption),
-    /// The component answered something that the contract does not allow.
+    /// The component returned a value that the contract does not allow.
     #[error("the component returned an invalid result: {0}")]
     Invalid(String),
     /// A limit ended the call.
     #[error("over the limit `{0}`")]
     Limit(Limit),
-    /// The component broke off.
+    /// The component trapped.
     #[error("the component trapped: {reason}")]
     Trap {
-        /// Wasmtime's word for it.
+        /// Wasmtime's text.
         reason: String,
     },
 }
 
-/// What ended a call from outside.
+/// A cause outside of the component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Interruption {
-    /// The audit log can't be written, and what can't be recorded is not done.
-    #[error("the audit log cannot be written: nothing is done that is not recorded")]
+    /// The audit log can't be written: unrecorded uses are not allowed.
+    #[error("the audit log cannot be written, and nothing is done unrecorded")]
     Audit,
     /// The call waited for the network until this limit ended it.
     #[error("the network did not answer within the limit `{0}`")]
     Network(Limit),
-    /// The process did not run for so long, and the call's time went by.
+    /// The process was stopped for this long, and the call's time passed.
     #[error("the process was stopped for {0} during the call")]
     Stopped(Span),
 }
 
-/// Tells an engine's error apart. Wasmtime has no types for some of its limits, so their texts are compared here and
-/// nowhere else; a hostile component for each of them shows that the texts still hold.
+/// Classifies an error of the engine. Wasmtime has no types for some of its limits, so their texts are compared here and
+/// nowhere else; a hostile component for each of them proves that the texts still match.
 pub(crate) fn classify(error: &wasmtime::Error) -> CallError {
     if let Some(OverLimit(limit)) = error.downcast_ref() {
         return CallError::Limit(*limit);

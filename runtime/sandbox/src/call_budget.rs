@@ -1,4 +1,4 @@
-//! What one call may use, what it has used, and what was found out about it.
+//! The budget of one call: its limits, what it has used, and the findings about it.
 //!
 //! One budget is shared by all capabilities of a call.
 

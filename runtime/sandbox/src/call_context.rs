@@ -18,22 +18,22 @@ use crate::network::Resolver;
 use crate::outputs::{self, OutputMode, OutputStage};
 use crate::redact::Redactor;
 use crate::secret_values;
-use crate::secrets::{self, CallValues, SecretStore, Secrets, SecretsView};
+use crate::secrets::{self, CallSecrets, CallValues, SecretStore, SecretsView};
 use crate::sockets::{self, Sockets, SocketsView};
 
-/// What an instance brings to each of its calls.
+/// What all calls of an instance share.
 pub(crate) struct InstanceContext {
     pub(crate) http: HttpPolicy,
-    pub(crate) files: OutputMode,
+    pub(crate) outputs: OutputMode,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) secrets: Arc<SecretStore>,
 }
 
 impl InstanceContext {
-    /// Without any grant.
-    pub(crate) fn ungranted(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, files: OutputMode) -> Self {
+    /// A context without any grant.
+    pub(crate) fn ungranted(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, outputs: OutputMode) -> Self {
         let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
-        Self { http, files, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
+        Self { http, outputs, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct CallState {
     http: WasiHttpCtx,
     log: GuestLog,
     outputs: OutputStage,
-    secrets: Secrets,
+    secrets: CallSecrets,
     sockets: Sockets,
     table: ResourceTable,
     wasi: WasiCtx,
@@ -52,40 +52,41 @@ pub(crate) struct CallState {
 
 impl CallState {
     pub(crate) fn new(
-        bindings: &InstanceContext,
+        context: &InstanceContext,
         budget: &Arc<CallBudget>,
         log: &GuestLog,
         redactor: &Arc<Redactor>,
     ) -> Self {
-        let (limits, grant) = (budget.limits(), bindings.http.grant());
-        let values = Arc::new(CallValues::new(Arc::clone(&bindings.secrets) as _, Arc::clone(redactor)));
-        let policy = Arc::new(bindings.http.for_call(Arc::clone(&values) as _));
+        let limits = budget.limits();
+        let grant = context.http.grant();
+        let values = Arc::new(CallValues::new(Arc::clone(&context.secrets) as _, Arc::clone(redactor)));
+        let policy = Arc::new(context.http.for_call(Arc::clone(&values) as _));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         let mut http = WasiHttpCtx::new();
-        // Counts what headers take in memory, several times what they take on the wire, where the limit is checked.
+        // This limit counts memory, several times the bytes on the wire that `headers` limits.
         http.set_field_size_limit(limits.headers.as_usize().saturating_mul(4));
         Self {
             limiter: Limiter::new(limits),
-            hooks: HttpHooks::new(policy, Arc::clone(budget), Arc::clone(&bindings.resolver)),
+            hooks: HttpHooks::new(policy, Arc::clone(budget), Arc::clone(&context.resolver)),
             http,
             log: log.clone(),
-            outputs: OutputStage::new(bindings.files, Arc::clone(budget)),
-            secrets: Secrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
-            sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&bindings.resolver)),
+            outputs: OutputStage::new(context.outputs, Arc::clone(budget)),
+            secrets: CallSecrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
+            sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&context.resolver)),
             table,
             wasi: wasi(limits, log),
         }
     }
 
-    /// The files that the call has put.
+    /// The files put by the call.
     pub(crate) fn take_outputs(&mut self) -> Outputs {
         self.outputs.take()
     }
 }
 
-/// WASI without arguments, environment, files and network; what it prints goes to the log. Its own sockets are not
-/// linked, and would be refused: they know addresses and no names.
+/// WASI without arguments, environment, files and network; output goes to the log. Its own sockets are not linked, and
+/// would be denied: they know addresses and no names.
 fn wasi(limits: &Limits, log: &GuestLog) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(log.stdout()).stderr(log.stderr());

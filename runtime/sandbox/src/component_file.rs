@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path, digest: Digest) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-/// A file of which one byte more than the limit can be read: enough to see that it is too large.
+/// A file, cut one byte after the limit: a longer one is recognised and not read.
 fn open(path: &Path) -> Result<Take<File>, LoadError> {
     let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     let metadata = file.metadata().map_err(|source| LoadError::Read { path: path.to_owned(), source })?;

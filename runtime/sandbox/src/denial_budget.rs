@@ -27,8 +27,8 @@ impl Default for DenialBudget {
 
 impl DenialBudget {
     /// Whether one more denial may be recorded now.
-    pub(crate) fn take(&self, actor: &AuditSubject, now: deputy_core::Timestamp) -> bool {
-        let key = match actor {
+    pub(crate) fn take(&self, subject: &AuditSubject, now: deputy_core::Timestamp) -> bool {
+        let key = match subject {
             AuditSubject::Instance(name) => format!("instance {name}"),
             AuditSubject::Receiver(name) => format!("receiver {name}"),
             AuditSubject::Worker(id) => format!("worker {id}"),
@@ -48,7 +48,7 @@ mod tests {
         let (one, other) =
             (AuditSubject::Instance("s3".parse().unwrap()), AuditSubject::Receiver("s3".parse().unwrap()));
         let at = |secs: u64| Timestamp::from_millis(1_000_000_000 + secs * 1000);
-        let taken = |actor, secs| (0..2 * DENIALS_PER_HOUR).filter(|_| budget.take(actor, at(secs))).count();
+        let taken = |subject, secs| (0..2 * DENIALS_PER_HOUR).filter(|_| budget.take(subject, at(secs))).count();
         assert_eq!(taken(&one, 0), DENIALS_PER_HOUR as usize);
         assert_eq!(taken(&other, 0), DENIALS_PER_HOUR as usize);
         assert_eq!(taken(&one, 1800), DENIALS_PER_HOUR as usize / 2);

@@ -15,14 +15,14 @@ use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, 
 
 use deputy_support::timer_now;
 
-/// How often a computing component is interrupted, and so the grain of the limit `cpu`.
+/// How often a computing component is interrupted: the resolution of the limit `cpu`.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// How many calls run at once; more wait. The pool is made for this number.
+/// Concurrent calls; more wait. The pool has this size.
 pub(crate) const CONCURRENT_CALLS: usize = 500;
 
-/// What one call may take of the pool beside [`Limits::MOST_INSTANCES`], whatever its limits say, so that it can't take
-/// what others need. A Python component has some twenty instances, one memory and two tables.
+/// What one call may take of the pool beside [`Limits::MOST_INSTANCES`], whatever its limits allow, so that other calls
+/// always find room. A Python component has some twenty instances, one memory and two tables.
 pub(crate) const MEMORIES: u32 = 8;
 pub(crate) const TABLES: u32 = 8;
 
@@ -60,12 +60,12 @@ pub(crate) fn engine() -> Result<Engine, wasmtime::Error> {
     })
 }
 
-/// An engine that runs nothing and refuses what no slot of the pool can hold, also where there is no room for a pool: it
-/// reserves no memory.
+/// An engine that runs nothing and rejects components that no slot of the pool can hold, also on machines without room
+/// for a pool: it reserves no memory.
 ///
 /// # Errors
 /// As [`engine`].
-pub(crate) fn judging() -> Result<Engine, wasmtime::Error> {
+pub(crate) fn checking_engine() -> Result<Engine, wasmtime::Error> {
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(1, 0)));
     Engine::new(&config)
@@ -82,13 +82,13 @@ fn pool(calls: u32, memories: u32) -> PoolingAllocationConfig {
     pool.max_component_instance_size(COMPONENT_INSTANCE);
     pool.table_elements(Limits::MOST_TABLE_ELEMENTS as usize);
     pool.max_memory_size(Limits::MOST_MEMORY.as_usize());
-    pool.max_unused_warm_slots(16); // what idle slots keep is memory that nobody uses
-    pool.pagemap_scan(Enabled::Auto); // reset only the pages that were touched, where the kernel can say which
+    pool.max_unused_warm_slots(16); // what idle slots keep is unused memory
+    pool.pagemap_scan(Enabled::Auto); // resets only the touched pages, where the kernel reports them
     pool.linear_memory_keep_resident(64 << 10);
     pool
 }
 
-/// A thread that moves the epoch on while calls run, and sleeps while none do. By its pulse it is noticed that the whole
+/// A thread that increments the epoch while calls run, and sleeps while none do. A gap in its pulse shows that the whole
 /// process was stopped, by a signal or with its machine.
 pub(crate) struct Ticker {
     pulse: Arc<Pulse>,
@@ -104,27 +104,33 @@ struct Pulse {
     stopped: AtomicU64,
 }
 
-/// Keeps the ticker awake.
+/// Keeps the ticker awake while a call runs.
 pub(crate) struct Ticking {
     pulse: Arc<Pulse>,
     begun: u64,
     stopped: u64,
 }
 
-/// A pulse that is late by this much was not delayed by a busy machine.
-const STOPPED: u64 = 1_000_000_000;
+/// A gap of this length, in nanoseconds, is not explained by a busy machine.
+const MIN_STOP: u64 = 1_000_000_000;
 
 impl Ticker {
     pub(crate) fn new(engine: &Engine) -> Result<Self, std::io::Error> {
-        let (running, last, stopped) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        let pulse = Arc::new(Pulse { running, origin: timer_now(), last, stopped });
-        let (engine, own) = (engine.weak(), Arc::clone(&pulse));
-        let thread = thread::Builder::new().name("deputy-ticker".into()).spawn(move || tick(&engine, &own))?;
+        let pulse = Arc::new(Pulse {
+            running: AtomicUsize::new(0),
+            origin: timer_now(),
+            last: AtomicU64::new(0),
+            stopped: AtomicU64::new(0),
+        });
+        let engine = engine.weak();
+        let ticking = Arc::clone(&pulse);
+        let thread = thread::Builder::new().name("deputy-ticker".into()).spawn(move || tick(&engine, &ticking))?;
         Ok(Self { pulse, thread })
     }
 
     pub(crate) fn tick(&self) -> Ticking {
-        let (begun, stopped) = (self.pulse.now(), self.pulse.stopped.load(Ordering::SeqCst));
+        let begun = self.pulse.now();
+        let stopped = self.pulse.stopped.load(Ordering::SeqCst);
         if self.pulse.running.fetch_add(1, Ordering::SeqCst) == 0 {
             self.thread.thread().unpark();
         }
@@ -137,7 +143,7 @@ impl Ticking {
     pub(crate) fn stopped(&self) -> Option<Span> {
         let last = self.pulse.last.load(Ordering::SeqCst).max(self.begun);
         // The call may be awake again before the ticker is.
-        let gap = Some(self.pulse.now().saturating_sub(last)).filter(|gap| *gap >= STOPPED);
+        let gap = Some(self.pulse.now().saturating_sub(last)).filter(|gap| *gap >= MIN_STOP);
         let noticed = self.pulse.stopped.load(Ordering::SeqCst).saturating_sub(self.stopped);
         let stopped = noticed.saturating_add(gap.unwrap_or_default());
         (stopped > 0).then(|| Span::millis(stopped / 1_000_000))
@@ -151,9 +157,9 @@ impl Pulse {
     }
 
     fn beat(&self, asleep: bool) {
-        let (now, last) = (self.now(), self.last.load(Ordering::SeqCst));
-        let gap = now.saturating_sub(last);
-        if gap >= STOPPED && !asleep {
+        let now = self.now();
+        let gap = now.saturating_sub(self.last.load(Ordering::SeqCst));
+        if gap >= MIN_STOP && !asleep {
             self.stopped.fetch_add(gap, Ordering::SeqCst);
         }
         self.last.store(now, Ordering::SeqCst);
@@ -172,7 +178,7 @@ impl Drop for Ticker {
     }
 }
 
-/// Ends once the engine and the ticker are gone.
+/// Returns when the engine and the ticker are dropped.
 fn tick(engine: &EngineWeak, pulse: &Arc<Pulse>) {
     loop {
         if pulse.running.load(Ordering::SeqCst) > 0 {

@@ -1,4 +1,4 @@
-//! What the operator is told of a call beside its result, whether the component reports it or not.
+//! Findings about a call for the operator, whether the component reports them or not.
 
 use std::sync::{Mutex, PoisonError};
 

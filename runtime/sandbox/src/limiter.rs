@@ -1,17 +1,17 @@
-//! Memory, tables and instances of a call.
+//! Limits on the memory, tables and instances of a call.
 
 use deputy_core::{Limit, Limits};
 use wasmtime::ResourceLimiter;
 
 use crate::engine::{MEMORIES, TABLES};
 
-/// A limit was reached. Travels inside wasmtime's error to where the call ends.
+/// A limit was exceeded. Wraps into wasmtime's error and is recovered at the end of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("over the limit `{0}`")]
 pub(crate) struct OverLimit(pub(crate) Limit);
 
-/// Counts what the instances of one component take. A component over a limit is ended: to tell it that memory is short
-/// would leave it running in a state that nobody tests.
+/// Counts what the instances of one call use. A call over a limit is ended: a component that is told that an allocation
+/// failed would go on in a state that its author never tested.
 pub(crate) struct Limiter {
     memory: usize,
     used: usize,

@@ -1,4 +1,4 @@
-//! The audit event of a call itself: written once, also when nobody waits for the call any more.
+//! The audit event of a call itself: written once, also for an abandoned call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,13 +6,13 @@ use deputy_observe::{AcceptedDelivery, AuditAction, AuditOutcome, Receipt};
 
 use crate::call_budget::CallBudget;
 use crate::usage::CallUsage;
-use crate::watchdog::{Watch, Watchdog};
+use crate::watchdog::{WatchGuard, Watchdog};
 
-/// What is called, for the records.
-pub(crate) enum Function {
-    /// A receiver's `accept`, with what it is given.
+/// The called function, for the audit log.
+pub(crate) enum CalledFunction {
+    /// A receiver's `accept`, with its deliveries.
     Accept(Vec<AcceptedDelivery>),
-    /// Any other, by its name.
+    /// Any other.
     Named(&'static str),
 }
 
@@ -20,10 +20,10 @@ pub(crate) enum Function {
 pub(crate) struct OpenCall {
     budget: Arc<CallBudget>,
     name: &'static str,
-    function: Mutex<Option<Function>>,
+    function: Mutex<Option<CalledFunction>>,
 }
 
-impl Function {
+impl CalledFunction {
     fn name(&self) -> &'static str {
         match self {
             Self::Accept(_) => "accept",
@@ -31,7 +31,7 @@ impl Function {
         }
     }
 
-    fn what(self, usage: CallUsage, millis: u64) -> AuditAction {
+    fn action(self, usage: CallUsage, millis: u64) -> AuditAction {
         match self {
             Self::Accept(deliveries) => {
                 AuditAction::Accept { deliveries, files: usage.output_files, bytes: usage.output_bytes, millis }
@@ -42,21 +42,21 @@ impl Function {
 }
 
 impl OpenCall {
-    pub(crate) fn new(budget: Arc<CallBudget>, function: Function) -> Self {
+    pub(crate) fn new(budget: Arc<CallBudget>, function: CalledFunction) -> Self {
         Self { budget, name: function.name(), function: Mutex::new(Some(function)) }
     }
 
-    /// Has the watchdog report the call when it is overdue.
-    pub(crate) fn watch(&self, watchdog: &Watchdog) -> Watch {
+    /// Lets the watchdog report the call when it is overdue.
+    pub(crate) fn watch(&self, watchdog: &Watchdog) -> WatchGuard {
         watchdog.watch(&self.budget, self.name)
     }
 
-    /// Hands the event to the audit log, unless that was done.
+    /// Hands the event to the audit log, once.
     pub(crate) fn close(&self, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
         let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(function) = function else { return Receipt::none() };
         let millis = u64::try_from(self.budget.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.budget.audit.close(function.what(self.budget.usage.snapshot(), millis), outcome, code)
+        self.budget.audit.close(function.action(self.budget.usage.snapshot(), millis), outcome, code)
     }
 }
 

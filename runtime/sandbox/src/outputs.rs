@@ -1,7 +1,7 @@
-//! The capability `outputs`: the files that a receiver leaves for the workload.
+//! The capability `outputs`: the files that a receiver writes for the workload.
 //!
-//! Nothing is written here. A file is judged, counted and staged; whoever made the call gets all of them if it ends
-//! well, and nobody gets any if not. A path is a plain one below an output directory that the component doesn't know.
+//! Nothing is written here. A file is checked, counted and staged; the caller gets all files if the call succeeds, and
+//! none if not. A path is relative to an output directory that the component doesn't know.
 
 use std::sync::Arc;
 
@@ -14,46 +14,44 @@ use crate::bindings::delegation::tokens::outputs::{self, OutputError};
 use crate::call_budget::CallBudget;
 use crate::redact::bounded;
 
-/// Whether a call's files are taken.
+/// Whether a call may put files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputMode {
-    /// None are: it is no receiver's, or it is not there to leave any.
-    Refused,
-    /// They are staged.
+    /// Not a receiver's call, or not one of `accept`.
+    Denied,
     Staged,
 }
 
 /// The files of one call.
 pub(crate) struct OutputStage {
-    files: OutputMode,
+    mode: OutputMode,
     budget: Arc<CallBudget>,
     staged: Outputs,
 }
 
-/// Bytes of a path that are looked at: more than any good one has, so that what is cut off is refused as too long.
-const SHOWN_PATH: usize = 1024;
+/// Bytes of a path that are read: more than a valid path has, so that a truncated one is denied as too long.
+const MAX_PATH: usize = 1024;
 
 impl OutputStage {
-    pub(crate) fn new(files: OutputMode, budget: Arc<CallBudget>) -> Self {
-        Self { files, budget, staged: Outputs::default() }
+    pub(crate) fn new(mode: OutputMode, budget: Arc<CallBudget>) -> Self {
+        Self { mode, budget, staged: Outputs::default() }
     }
 
-    /// All files, of which the call then has none.
+    /// Takes all files out of the stage.
     pub(crate) fn take(&mut self) -> Outputs {
         std::mem::take(&mut self.staged)
     }
 
     fn stage(&mut self, path: &str, contents: SecretBytes) -> Result<(), PolicyDenial> {
-        if self.files == OutputMode::Refused {
+        if self.mode == OutputMode::Denied {
             return Err(PolicyDenial::Outputs);
         }
-        let shown = || path.to_owned();
-        let path: OutputPath = path.parse().map_err(|_| PolicyDenial::OutputPath { path: shown() })?;
-        if self.staged.files.keys().any(|other| other.collides(&path)) {
-            return Err(PolicyDenial::OutputTaken { path: shown() });
+        let parsed: OutputPath = path.parse().map_err(|_| PolicyDenial::OutputPath { path: path.to_owned() })?;
+        if self.staged.files.keys().any(|other| other.collides(&parsed)) {
+            return Err(PolicyDenial::OutputTaken { path: path.to_owned() });
         }
         self.budget.usage.take_output(contents.len())?;
-        self.staged.files.insert(path, contents);
+        self.staged.files.insert(parsed, contents);
         Ok(())
     }
 }
@@ -61,7 +59,7 @@ impl OutputStage {
 impl outputs::Host for OutputStage {
     fn put(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), OutputError>> {
         let contents = SecretBytes::new(contents);
-        let path = bounded(path, SHOWN_PATH, false);
+        let path = bounded(path, MAX_PATH, false);
         let what = AuditAction::Output { path: path.clone(), bytes: contents.len() as u64 };
         let mut record = AuditRecord::begin(&self.budget, what);
         Ok(match self.stage(&path, contents) {
@@ -69,13 +67,13 @@ impl outputs::Host for OutputStage {
                 record.done();
                 record.close().map_err(|error| OutputError::Denied(error.to_string()))
             }
-            Err(denial) => Err(convert_refusal(&record.denied(denial))),
+            Err(denial) => Err(convert_denial(&record.denied(denial))),
         })
     }
 }
 
-/// What the component is told: its own words and a limit's name.
-fn convert_refusal(denial: &PolicyDenial) -> OutputError {
+/// The component sees only its own path and a limit's name.
+fn convert_denial(denial: &PolicyDenial) -> OutputError {
     let text = denial.guest();
     match denial {
         PolicyDenial::Limit(_) => OutputError::TooLarge(text),
@@ -96,9 +94,9 @@ mod tests {
     use deputy_core::{ByteSize, Limits};
     use deputy_observe::AuditOutcome;
 
-    fn staging(files: OutputMode, limits: Limits) -> (OutputStage, Book) {
+    fn staging(mode: OutputMode, limits: Limits) -> (OutputStage, Book) {
         let book = Book::new(limits);
-        (OutputStage::new(files, Arc::clone(&book.budget)), book)
+        (OutputStage::new(mode, Arc::clone(&book.budget)), book)
     }
 
     fn put(staging: &mut OutputStage, path: &str, contents: &str) -> Result<(), OutputError> {
@@ -106,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_is_handed_out_once_and_recorded_without_its_contents() {
+    fn outputs_are_taken_once_and_recorded_without_contents() {
         let (mut staging, book) = staging(OutputMode::Staged, Limits::default());
         put(&mut staging, "credentials", "hunter2").unwrap();
         put(&mut staging, "conf/core-site.xml", "").unwrap();
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leaves_or_is_taken_is_refused_and_takes_nothing() {
+    fn outputs_deny_a_bad_or_taken_path_and_count_nothing() {
         let (mut staging, book) = staging(OutputMode::Staged, Limits::default());
         put(&mut staging, "a/b", "1").unwrap();
         for path in ["../x", "/x", "", ".x", "a//b", "CON:", &"x/".repeat(100_000)] {
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn both_limits_are_told_from_a_bad_path() {
+    fn outputs_tell_both_limits_from_a_bad_path() {
         let limits = Limits { output_files: 1, output_bytes: ByteSize::bytes(3), ..Limits::default() };
         let (mut staging, book) = staging(OutputMode::Staged, limits);
         let over = |limit: &str| Err::<(), _>(OutputError::TooLarge(format!("over the limit `{limit}`")));
@@ -150,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn who_may_leave_none_is_told_so_whatever_the_path() {
-        let (mut staging, book) = staging(OutputMode::Refused, Limits::default());
+    fn outputs_are_denied_to_other_calls_whatever_the_path() {
+        let (mut staging, book) = staging(OutputMode::Denied, Limits::default());
         for path in ["credentials", "../x"] {
             assert!(matches!(put(&mut staging, path, "1"), Err(OutputError::Denied(_))));
         }

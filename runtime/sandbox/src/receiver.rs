@@ -1,7 +1,7 @@
-//! A loaded receiver, and its calls.
+//! A loaded receiver and its calls.
 //!
-//! A receiver has no grant: it gets deliveries and leaves files. What it puts is staged in the call and handed out only
-//! if `accept` returns ok; in every other case it is wiped with the call.
+//! A receiver has no grant: it gets deliveries and puts files. The files are staged in the call and returned only if
+//! `accept` returns ok; otherwise they are wiped with the call.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,23 +18,24 @@ use crate::component_info::{ComponentInfo, ComponentKind};
 use crate::invoke::Invoker;
 use crate::load_error::LoadError;
 use crate::loaded_component::LoadedComponent;
-use crate::open_call::Function;
+use crate::open_call::CalledFunction;
 use crate::outputs::OutputMode;
 use crate::redact::Redactor;
-use crate::running::Run;
+use crate::running_call::GuestCall;
 use crate::secrets::SecretStore;
 use crate::shared::SandboxShared;
 use crate::wiped::WipeOnDrop;
 
-/// A receiver that is loaded.
+/// A receiver.
 pub struct LoadedReceiver {
     invoker: Invoker,
     info: ComponentInfo,
     /// Keeps it in the cache's memory.
     _component: Arc<Component>,
     receives: TokenReceiverPre<CallState>,
-    /// When it may leave files, and when not.
+    /// For calls that may put files.
     accepting: InstanceContext,
+    /// For all others.
     ungranted: InstanceContext,
 }
 
@@ -45,39 +46,39 @@ impl LoadedReceiver {
         linked: InstancePre<CallState>,
         LoadedComponent { component, info }: LoadedComponent,
     ) -> Result<Self, LoadError> {
-        let path = || plan.component.clone();
         if info.kind != ComponentKind::Receiver {
-            return Err(LoadError::Kind { path: path(), expected: ComponentKind::Receiver });
+            return Err(LoadError::Kind { path: plan.component, expected: ComponentKind::Receiver });
         }
-        let receives = TokenReceiverPre::new(linked).map_err(|source| LoadError::Import { path: path(), source })?;
+        let receives = TokenReceiverPre::new(linked)
+            .map_err(|source| LoadError::Import { path: plan.component.clone(), source })?;
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
-        let bind = |files| InstanceContext::ungranted(&shared.resolver, &secrets, files);
-        let (accepting, ungranted) = (bind(OutputMode::Staged), bind(OutputMode::Refused));
+        let accepting = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Staged);
+        let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
         let invoker = Invoker::new(shared, AuditSubject::Receiver(plan.name), &plan.settings, plan.limits);
         Ok(Self { invoker, info, _component: component, receives, accepting, ungranted })
     }
 
-    /// What the component is.
+    /// The component's kind, digest, size and imports.
     pub fn info(&self) -> &ComponentInfo {
         &self.info
     }
 
-    /// Asks for the services whose payloads it understands.
+    /// Asks for the services whose payloads the component understands.
     pub async fn services(&self) -> Call<Services> {
         let receives = self.receives.clone();
-        let run: Run<Vec<String>> = Box::new(move |store| {
+        let run: GuestCall<Vec<String>> = Box::new(move |store| {
             async move {
                 let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
                 receiver.delegation_tokens_receiver().call_services(store).await.map(Ok)
             }
             .boxed()
         });
-        let function = Function::Named("services");
+        let function = CalledFunction::Named("services");
         let call = self.invoker.call(function, &self.ungranted, Redactor::new(Vec::new()), run);
         let parse = |names: Vec<String>, _: &Redactor| {
             Services::parse(names.iter().map(String::as_str)).map_err(|error| CallError::Invalid(error.to_string()))
         };
-        call.await.and_then(parse).await
+        call.await.finish(parse).await
     }
 
     /// Has it apply all current deliveries of the instances that are bound to it. What it left is for the invoker to
@@ -87,23 +88,24 @@ impl LoadedReceiver {
             instance: delivery.instance.to_string(),
             revision: delivery.stamp.revision.0,
         };
-        let function = Function::Accept(deliveries.iter().map(accepted).collect());
-        // What it is given it may misuse: its log and its failures must not show it.
+        let function = CalledFunction::Accept(deliveries.iter().map(accepted).collect());
+        // The component knows the payloads: its log and its failures must not show them.
         let redactor = Redactor::new(Vec::new());
         deliveries.iter().for_each(|delivery| redactor.learn(&delivery.instance, &delivery.payload));
-        let (receives, settings) = (self.receives.clone(), self.invoker.settings());
-        let lent = WipeOnDrop::deliveries(deliveries);
-        let run: Run<Outputs> = Box::new(move |store| {
+        let receives = self.receives.clone();
+        let settings = self.invoker.settings();
+        let payloads = WipeOnDrop::deliveries(deliveries);
+        let run: GuestCall<Outputs> = Box::new(move |store| {
             async move {
                 let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
                 let accept = receiver.delegation_tokens_receiver();
-                let answer = accept.call_accept(&mut *store, &settings, &lent).await?;
+                let answer = accept.call_accept(&mut *store, &settings, &payloads).await?;
                 Ok(answer.map(|()| store.data_mut().take_outputs()))
             }
             .boxed()
         });
         let call = self.invoker.call(function, &self.accepting, redactor, run);
-        call.await.and_then(|outputs, _| Ok(outputs)).await
+        call.await.finish(|outputs, _| Ok(outputs)).await
     }
 }
 
@@ -111,11 +113,10 @@ impl LoadedReceiver {
 mod tests {
     use super::*;
 
-    /// Calls run as tasks beside each other.
     #[test]
-    fn a_call_can_move_between_threads() {
-        fn movable<F: Future + Send>(_: impl FnOnce(&'static LoadedReceiver) -> F) {}
-        movable(LoadedReceiver::services);
-        movable(|receiver| receiver.accept(&[]));
+    fn receiver_calls_are_send() {
+        fn assert_send<F: Future + Send>(_: impl FnOnce(&'static LoadedReceiver) -> F) {}
+        assert_send(LoadedReceiver::services);
+        assert_send(|receiver| receiver.accept(&[]));
     }
 }

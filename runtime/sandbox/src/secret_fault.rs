@@ -1,16 +1,16 @@
-//! Why using a secret failed: for the operator alone, since a component is told no more than that it is not available.
+//! Why using a secret failed, for the operator: a component only learns that the secret is not available.
 
 use std::fmt;
 
-/// More of them are in the log only.
+/// Faults of one call beyond these are in the log only.
 pub(crate) const MAX_FAULTS: usize = 16;
 
-/// Why using a secret failed. It never holds a value, nor a part of one.
+/// Why using a secret failed. Never holds a value or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
-    /// Its source gave no value. It may give one later.
+    /// Its source gave no value. A retry may succeed.
     Source(String),
-    /// Its value is not what it is used for: only another value, or another grant, mends that.
+    /// Its value does not fit its use: only another value or another grant fixes that.
     Value(String),
 }
 

@@ -1,5 +1,4 @@
-//! What the tests of the network share: a grant in one line, a resolver and secrets in memory, and real local servers
-//! that do as a script says.
+//! Test support: grants in one line, a resolver and secrets in memory, and scripted local servers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -70,7 +69,7 @@ impl Book {
         self.audit.take()
     }
 
-    /// The same without what was recorded of a use before it began.
+    /// The same without the events that announce a use.
     pub(crate) fn events(&self) -> Vec<AuditEvent> {
         self.all_events().into_iter().filter(|event| event.outcome != AuditOutcome::Begun).collect()
     }
@@ -83,7 +82,7 @@ impl Book {
     }
 }
 
-/// NetworkWaits, a few seconds at most, for something that other tasks bring about.
+/// Waits, a few seconds at most, for something that other tasks bring about.
 pub(crate) async fn eventually(reached: impl Fn() -> bool) {
     for _ in 0..500 {
         if reached() {
@@ -230,7 +229,7 @@ pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     }
 }
 
-/// A port whose queue is full: who connects to it waits.
+/// A port whose accept queue is full: connecting to it hangs.
 pub(crate) struct Deaf {
     pub(crate) address: SocketAddr,
     _queue: (TcpListener, Vec<TcpStream>),

@@ -1,7 +1,7 @@
 //! The threads that run components, and nothing else.
 //!
-//! Timers, links, health and commands have threads of their own, so that a component that keeps a thread busy for as
-//! long as its limits allow delays other components' calls by a slice of time and everything else not at all.
+//! Timers, links, health and commands run on other threads: a component that keeps a thread busy for as long as its limits
+//! allow delays other components' calls by a slice of time, and nothing else.
 
 use std::io;
 use std::num::NonZero;
@@ -11,11 +11,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
-/// Fewer than these would let one component's host call hold up all others.
-const LEAST: usize = 2;
+/// With fewer, one host call could block the calls of all other components.
+const MIN_THREADS: usize = 2;
 
-/// Threads for what blocks: reading secrets, resolving names, slow cryptography.
-const BLOCKING: usize = 256;
+/// Threads for blocking work: reading secrets, resolving names, slow cryptography.
+const MAX_BLOCKING_THREADS: usize = 256;
 
 /// A runtime for calls alone.
 pub(crate) struct CallThreads(Option<Runtime>);
@@ -27,14 +27,14 @@ pub(crate) struct CallTask<T> {
 }
 
 /// Tells a task that its [`CallTask`] was dropped, so that it ends in its own way.
-pub(crate) struct Unwanted(oneshot::Receiver<()>);
+pub(crate) struct Abandoned(oneshot::Receiver<()>);
 
 impl CallThreads {
     pub(crate) fn new() -> io::Result<Self> {
-        let processors = available_parallelism().map_or(LEAST, NonZero::get);
+        let processors = available_parallelism().map_or(MIN_THREADS, NonZero::get);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(processors.max(LEAST))
-            .max_blocking_threads(BLOCKING)
+            .worker_threads(processors.max(MIN_THREADS))
+            .max_blocking_threads(MAX_BLOCKING_THREADS)
             .thread_name("deputy-call")
             .enable_all()
             .build()?;
@@ -42,14 +42,14 @@ impl CallThreads {
     }
 
     /// Starts a task; `None` once the threads are gone, which is while they are dropped.
-    pub(crate) fn spawn<T, F>(&self, task: impl FnOnce(Unwanted) -> F) -> Option<CallTask<T>>
+    pub(crate) fn spawn<T, F>(&self, task: impl FnOnce(Abandoned) -> F) -> Option<CallTask<T>>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
         let runtime = self.0.as_ref()?;
-        let (wanted, unwanted) = oneshot::channel();
-        Some(CallTask { task: runtime.spawn(task(Unwanted(unwanted))), _wanted: wanted })
+        let (wanted, abandoned) = oneshot::channel();
+        Some(CallTask { task: runtime.spawn(task(Abandoned(abandoned))), _wanted: wanted })
     }
 }
 
@@ -63,14 +63,13 @@ impl Drop for CallThreads {
 }
 
 impl<T> CallTask<T> {
-    /// What the task brings.
     pub(crate) async fn join(&mut self) -> Result<T, JoinError> {
         (&mut self.task).await
     }
 }
 
-impl Unwanted {
-    /// NetworkWaits until nobody waits for the task any more.
+impl Abandoned {
+    /// Waits until the task's [`CallTask`] is dropped.
     pub(crate) async fn wait(&mut self) {
         // Nothing is ever sent: the sender is dropped.
         (&mut self.0).await.ok();

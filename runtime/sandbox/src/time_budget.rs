@@ -1,4 +1,4 @@
-//! How long a call may compute and how long it may last, checked wherever its component meets the host.
+//! The CPU time and wall time of a call, checked wherever control passes between component and host.
 //!
 //! Computing is counted in processor time of the threads that work for the call: the component's own instructions, the
 //! host functions that it calls, and what these hand to other threads. So neither a busy machine nor a stopped process
@@ -20,8 +20,8 @@ use crate::engine::TICK;
 use crate::limiter::OverLimit;
 use deputy_support::timer_now;
 
-/// Between two checks that ask the system for the thread's processor time, which takes a few hundred nanoseconds.
-const GRAIN: Duration = Duration::from_millis(1);
+/// The least time between two reads of the thread's processor time, each of which takes a few hundred nanoseconds.
+const READ_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The time that one call may take.
 pub(crate) struct TimeBudget {
@@ -33,15 +33,14 @@ pub(crate) struct TimeBudget {
     /// The thread's processor time when the current poll, or the current slice of it, began.
     slice_began: AtomicU64,
     /// When the thread's processor time was last read, in nanoseconds since `begun`.
-    looked: AtomicU64,
+    last_read: AtomicU64,
 }
 
-/// What a component within its limits has to do.
+/// What a component within its limits does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Go on.
+pub(crate) enum BudgetVerdict {
     Continue,
-    /// Let other calls have the thread.
+    /// Yield the thread to other calls.
     Yield,
 }
 
@@ -54,7 +53,7 @@ impl TimeBudget {
             begun: timer_now(),
             used: AtomicU64::new(0),
             slice_began: AtomicU64::new(0),
-            looked: AtomicU64::new(0),
+            last_read: AtomicU64::new(0),
         }
     }
 
@@ -63,7 +62,7 @@ impl TimeBudget {
         self.begun
     }
 
-    /// When it has to be over.
+    /// When the call must end.
     pub(crate) fn ends(&self) -> Instant {
         self.begun.checked_add(self.wall).unwrap_or(self.begun)
     }
@@ -73,23 +72,23 @@ impl TimeBudget {
         self.used.fetch_add(nanos(spent), Relaxed);
     }
 
-    /// Whether the call may go on. To be asked on the thread that polls the call.
-    pub(crate) fn check(&self) -> Result<Verdict, OverLimit> {
+    /// Checks both limits. Must be called on the thread that polls the call.
+    pub(crate) fn check(&self) -> Result<BudgetVerdict, OverLimit> {
         let elapsed = timer_now().saturating_duration_since(self.begun);
         if elapsed >= self.wall {
             return Err(OverLimit(Limit::Wall));
         }
-        // Within a poll, processor time grows no faster than time.
-        let (now, looked) = (nanos(elapsed), self.looked.load(Relaxed));
-        if now.saturating_sub(looked) < nanos(GRAIN) {
-            return Ok(Verdict::Continue);
+        // Within a poll, processor time grows no faster than wall time.
+        let now = nanos(elapsed);
+        if now.saturating_sub(self.last_read.load(Relaxed)) < nanos(READ_INTERVAL) {
+            return Ok(BudgetVerdict::Continue);
         }
-        self.looked.store(now, Relaxed);
+        self.last_read.store(now, Relaxed);
         let slice = nanos(thread_time()).saturating_sub(self.slice_began.load(Relaxed));
         if self.used.load(Relaxed).saturating_add(slice) > self.cpu {
             return Err(OverLimit(Limit::Cpu));
         }
-        Ok(if slice >= nanos(TICK) { Verdict::Yield } else { Verdict::Continue })
+        Ok(if slice >= nanos(TICK) { BudgetVerdict::Yield } else { BudgetVerdict::Continue })
     }
 
     fn begin_poll(&self) {
@@ -131,7 +130,7 @@ pub(crate) struct CheckEveryCall(pub(crate) Arc<TimeBudget>);
 #[async_trait::async_trait]
 impl<T: Send + 'static> CallHookHandler<T> for CheckEveryCall {
     async fn handle_call_event(&self, _: StoreContextMut<'_, T>, _: CallHook) -> wasmtime::Result<()> {
-        if self.0.check()? == Verdict::Yield {
+        if self.0.check()? == BudgetVerdict::Yield {
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -158,10 +157,10 @@ mod tests {
     }
 
     /// Computes until the check says something else than to continue.
-    fn compute(budget: &TimeBudget) -> Result<Verdict, OverLimit> {
+    fn compute(budget: &TimeBudget) -> Result<BudgetVerdict, OverLimit> {
         loop {
             match budget.check() {
-                Ok(Verdict::Continue) => std::hint::spin_loop(),
+                Ok(BudgetVerdict::Continue) => std::hint::spin_loop(),
                 other => return other,
             }
         }
@@ -176,7 +175,7 @@ mod tests {
             budget.end_poll();
             verdict
         });
-        assert_eq!(ends, [Ok(Verdict::Yield), Ok(Verdict::Yield), Err(OverLimit(Limit::Cpu))]);
+        assert_eq!(ends, [Ok(BudgetVerdict::Yield), Ok(BudgetVerdict::Yield), Err(OverLimit(Limit::Cpu))]);
     }
 
     #[test]
@@ -193,7 +192,7 @@ mod tests {
         budget.begin_poll();
         #[expect(clippy::disallowed_methods, reason = "a thread that waits without computing")]
         std::thread::sleep(Duration::from_millis(60));
-        assert_eq!(budget.check(), Ok(Verdict::Continue));
+        assert_eq!(budget.check(), Ok(BudgetVerdict::Continue));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! A thread that reports calls which run on past their limits.
+//! A thread that reports calls which exceed their limits.
 //!
-//! It depends on nothing that a component can hold up. A call is ended by its budget, at its next host call, tick or
-//! wait; a host function that never returns can't be ended at all. Whoever waits for such a call has its result on time
-//! all the same, and the report is what tells the operator.
+//! It depends on nothing that a component can block. A call is ended by its budget, at its next host call, tick or wait; a
+//! host function that never returns can't be ended at all. The caller still gets its result on time, and the operator sees
+//! the report.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,49 +16,55 @@ use tokio::time::Instant;
 use crate::call_budget::CallBudget;
 use deputy_support::timer_now;
 
-/// How often the running calls are looked at.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often the running calls are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// So many looks after its limit `wall` a call is overdue: that is more than settling what it has begun takes. Looks are
-/// counted and not time, which goes by while the process is stopped.
+/// The number of polls after its limit `wall` after which a call is overdue: more than it takes to settle. Polls are
+/// counted, not time, which passes while the process is stopped.
 const OVERDUE: u32 = 15;
 
 /// Watches the calls of a process.
 pub(crate) struct Watchdog {
-    running: Arc<Running>,
+    running: Arc<WatchedCalls>,
     thread: JoinHandle<()>,
 }
 
 #[derive(Default)]
-struct Running(Mutex<BTreeMap<CallId, Watched>>);
+struct WatchedCalls(Mutex<BTreeMap<CallId, WatchedCall>>);
 
 /// A call as the watchdog sees it.
-struct Watched {
-    actor: AuditSubject,
+struct WatchedCall {
+    subject: AuditSubject,
     function: &'static str,
     begun: Instant,
     ends: Instant,
-    looks: u32,
+    polls: u32,
 }
 
-/// A call that is watched until this is dropped.
-pub(crate) struct Watch {
+/// Watches a call until it is dropped.
+pub(crate) struct WatchGuard {
     id: CallId,
-    running: Arc<Running>,
+    running: Arc<WatchedCalls>,
 }
 
 impl Watchdog {
     pub(crate) fn new() -> io::Result<Self> {
-        let running = Arc::new(Running::default());
+        let running = Arc::new(WatchedCalls::default());
         let watched = Arc::downgrade(&running);
         let thread = thread::Builder::new().name("deputy-watchdog".into()).spawn(move || watch(&watched))?;
         Ok(Self { running, thread })
     }
 
     /// Watches a call, which should be over soon after its limit `wall`.
-    pub(crate) fn watch(&self, budget: &CallBudget, function: &'static str) -> Watch {
-        let (id, actor, begun) = (budget.audit.call(), budget.audit.subject().clone(), budget.time().begun());
-        let watched = Watched { actor, function, begun, ends: budget.time().ends(), looks: 0 };
+    pub(crate) fn watch(&self, budget: &CallBudget, function: &'static str) -> WatchGuard {
+        let id = budget.audit.call();
+        let watched = WatchedCall {
+            subject: budget.audit.subject().clone(),
+            function,
+            begun: budget.time().begun(),
+            ends: budget.time().ends(),
+            polls: 0,
+        };
         let first = {
             let mut running = self.running.lock();
             running.insert(id, watched);
@@ -67,13 +73,13 @@ impl Watchdog {
         if first {
             self.thread.thread().unpark();
         }
-        Watch { id, running: Arc::clone(&self.running) }
+        WatchGuard { id, running: Arc::clone(&self.running) }
     }
 
     /// How many calls are overdue now.
     #[cfg(test)]
     pub(crate) fn overdue(&self) -> usize {
-        self.running.lock().values().filter(|watched| watched.looks >= OVERDUE).count()
+        self.running.lock().values().filter(|watched| watched.polls >= OVERDUE).count()
     }
 }
 
@@ -83,24 +89,24 @@ impl Drop for Watchdog {
     }
 }
 
-impl Drop for Watch {
+impl Drop for WatchGuard {
     fn drop(&mut self) {
         let ended = self.running.lock().remove(&self.id);
-        if let Some(Watched { actor, function, begun, .. }) = ended.filter(|watched| watched.looks >= OVERDUE) {
+        if let Some(WatchedCall { subject, function, begun, .. }) = ended.filter(|watched| watched.polls >= OVERDUE) {
             let ran = timer_now().saturating_duration_since(begun).as_millis();
-            tracing::warn!(instance = %actor, call = %self.id, function, ran_ms = ran, "the overdue call has ended");
+            tracing::warn!(instance = %subject, call = %self.id, function, ran_ms = ran, "overdue call ended");
         }
     }
 }
 
-impl Running {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<CallId, Watched>> {
+impl WatchedCalls {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CallId, WatchedCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ends once the watchdog and all calls are gone.
-fn watch(running: &Weak<Running>) {
+/// Returns when the watchdog and all calls are dropped.
+fn watch(running: &Weak<WatchedCalls>) {
     while let Some(calls) = running.upgrade() {
         let idle = calls.lock().is_empty();
         report_overdue(&calls);
@@ -110,25 +116,25 @@ fn watch(running: &Weak<Running>) {
         } else {
             // Not parked: then no call that begins has to wake this thread.
             #[expect(clippy::disallowed_methods, reason = "a thread of its own, which does nothing else")]
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-fn report_overdue(calls: &Running) {
+fn report_overdue(calls: &WatchedCalls) {
     let now = timer_now();
     let mut overdue = Vec::new();
     for (id, watched) in calls.lock().iter_mut().filter(|(_, watched)| watched.ends <= now) {
-        watched.looks = watched.looks.saturating_add(1);
-        if watched.looks == OVERDUE {
-            overdue.push((*id, watched.actor.clone(), watched.function, watched.begun));
+        watched.polls = watched.polls.saturating_add(1);
+        if watched.polls == OVERDUE {
+            overdue.push((*id, watched.subject.clone(), watched.function, watched.begun));
         }
     }
-    for (call, actor, function, begun) in overdue {
+    for (call, subject, function, begun) in overdue {
         let ran = now.saturating_duration_since(begun).as_millis();
         tracing::error!(
-            instance = %actor, %call, function, ran_ms = ran,
-            "a component's call runs on past its limits: it is ended at the next chance, and its result is given up"
+            instance = %subject, %call, function, ran_ms = ran,
+            "call exceeds its limits and cannot be ended yet; its result is discarded"
         );
     }
 }

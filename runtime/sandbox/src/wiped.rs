@@ -1,4 +1,4 @@
-//! Payloads on their way into a component, in the form that the bindings take: wiped when the call has them no more.
+//! Payloads on their way into a component, in the types of the bindings. They are wiped after the call.
 
 use std::ops::Deref;
 
@@ -8,16 +8,16 @@ use zeroize::Zeroize;
 use crate::bindings::delegation::tokens::types as wit;
 use crate::bindings::receives::exports::delegation::tokens::receiver as wit_receiver;
 
-/// What the bindings copy from. The copy that the component gets is in its own memory, which goes with the call.
+/// What the bindings copy from. The copy is in the memory of the component, which is released with the call.
 pub(crate) struct WipeOnDrop<T: Wipe>(T);
 
-/// What holds payloads.
+/// A value that holds payloads.
 pub(crate) trait Wipe {
     fn wipe(&mut self);
 }
 
 impl WipeOnDrop<wit::Tokens> {
-    /// What a provider obtained earlier.
+    /// Tokens that a provider obtained earlier.
     pub(crate) fn tokens(tokens: &Tokens) -> Self {
         let valid_until = tokens.valid_until.map(Timestamp::as_millis);
         Self(wit::Tokens { payload: tokens.payload.expose().to_vec(), valid_until })
@@ -25,18 +25,20 @@ impl WipeOnDrop<wit::Tokens> {
 }
 
 impl WipeOnDrop<Vec<wit_receiver::Delivery>> {
-    /// What a receiver is given.
     pub(crate) fn deliveries(deliveries: &[Delivery]) -> Self {
-        let lent = |delivery: &Delivery| wit_receiver::Delivery {
-            instance: delivery.instance.to_string(),
-            service: delivery.service.to_string(),
-            revision: delivery.stamp.revision.0,
-            tokens: wit::Tokens {
-                payload: delivery.payload.expose().to_vec(),
-                valid_until: Some(delivery.valid_until.as_millis()),
-            },
-        };
-        Self(deliveries.iter().map(lent).collect())
+        Self(deliveries.iter().map(to_wit).collect())
+    }
+}
+
+fn to_wit(delivery: &Delivery) -> wit_receiver::Delivery {
+    wit_receiver::Delivery {
+        instance: delivery.instance.to_string(),
+        service: delivery.service.to_string(),
+        revision: delivery.stamp.revision.0,
+        tokens: wit::Tokens {
+            payload: delivery.payload.expose().to_vec(),
+            valid_until: Some(delivery.valid_until.as_millis()),
+        },
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) const FAILED: u8 = 1;
 /// The stack of the thread that waits for the parent's end.
 const SMALL_STACK: usize = 64 << 10;
 
-/// What a child does with its input.
+/// The task of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Compiles a component.
@@ -71,7 +71,7 @@ pub fn compile_child(memory: u64, seconds: u64) -> ExitCode {
     match limit(memory, seconds).and_then(|()| run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, text)) => {
-            // The parent may be gone, and then nobody reads it.
+            // The parent may have ended.
             writeln!(io::stderr(), "{text}").ok();
             ExitCode::from(code)
         }
@@ -83,7 +83,7 @@ fn limit(memory: u64, seconds: u64) -> Result<(), Failure> {
         (Resource::Core, 0, 0),
         (Resource::Fsize, MAX_CODE, MAX_CODE),
         (Resource::As, memory, memory),
-        // At the hard limit of time the kernel kills without saying why; before that, at the soft one, SIGXCPU says it.
+        // At the soft limit of time the kernel sends SIGXCPU, which names the reason; at the hard one it just kills.
         (Resource::Cpu, seconds, seconds.saturating_add(1)),
     ];
     for (resource, soft, hard) in limits {
@@ -110,20 +110,21 @@ fn read() -> io::Result<(Stage, Vec<u8>)> {
     let mut input = Vec::with_capacity(usize::try_from(length).unwrap_or(usize::MAX).min(1 << 30));
     #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
     stdin.by_ref().take(length).read_to_end(&mut input)?;
-    // Less than was announced: the parent died while it was feeding.
+    // Less than announced: the parent ended while it wrote.
     if input.len() as u64 == length { Ok((stage, input)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Ends this process when the parent has ended: nothing else comes by standard input.
+/// Ends this process when the parent has ended, which closes standard input.
 ///
-/// The kernel's own signal for this (`PR_SET_PDEATHSIG`) comes when the parent's thread ends, which may be one of many.
+/// The kernel's signal for this (`PR_SET_PDEATHSIG`) is sent when the parent's thread ends, which may be one of many.
 fn watch_parent() -> io::Result<()> {
-    let wait = || {
-        if io::stdin().lock().read_exact(&mut [0]).is_err() {
-            kill_process(getpid(), Signal::KILL).ok();
-        }
-    };
-    thread::Builder::new().stack_size(SMALL_STACK).spawn(wait).map(drop)
+    thread::Builder::new().stack_size(SMALL_STACK).spawn(wait_for_parent).map(drop)
+}
+
+fn wait_for_parent() {
+    if io::stdin().lock().read_exact(&mut [0]).is_err() {
+        kill_process(getpid(), Signal::KILL).ok();
+    }
 }
 
 fn compile(component: &[u8]) -> Result<(), Failure> {
@@ -137,17 +138,17 @@ fn compile(component: &[u8]) -> Result<(), Failure> {
 #[expect(
     unsafe_code,
     clippy::disallowed_methods,
-    reason = "the code comes from the compile child of the same parent; it is loaded in order to be judged, and not run"
+    reason = "the code comes from the compile child of the same parent; it is loaded to see what that costs, and not run"
 )]
 fn load(code: &[u8]) -> Result<(), Failure> {
-    let engine = engine::judging().map_err(failed)?;
+    let engine = engine::checking_engine().map_err(failed)?;
     // SAFETY: the parent read it from the compile child; nothing of it is called.
     let component = unsafe { Component::deserialize(&engine, code) }.map_err(|error| {
-        (INVALID, format!("it begins with more memory, tables or instances than any limit allows: {error:#}"))
+        (INVALID, format!("it starts with more memory, tables or instances than any limit allows: {error:#}"))
     })?;
     let mut linker = Linker::<CallState>::new(&engine);
     call_context::link(&mut linker).map_err(failed)?;
-    // An import that is not there is for the parent to tell: here it matters that the answer came soon.
+    // The parent reports a missing import: here only the cost of linking matters.
     linker.instantiate_pre(&component).map(drop).ok();
     Ok(())
 }

@@ -52,7 +52,7 @@ pub enum CompileError {
     Invalid(String),
     /// The child ran out of memory, or died for another reason.
     #[error(
-        "the compiler was ended by {signal} with {memory} of memory to use; a component that needs more is unusual: \
+        "the compiler was outcome by {signal} with {memory} of memory to use; a component that needs more is unusual: \
          make it smaller, or do not trust it"
     )]
     Killed {
@@ -109,7 +109,7 @@ impl CompileError {
 }
 
 /// How a child ended, and the text that it left.
-struct Ended {
+struct ChildOutcome {
     status: ExitStatus,
     text: String,
 }
@@ -139,7 +139,7 @@ impl Compiler {
         let mut command = self.command(self.memory, seconds);
         command.stdout(output);
         let compiled = self.run(command, Stage::Compile, component.len() as u64, component).await?;
-        self.judge(compiled.ok_or(CompileError::Slow(self.time))?)?;
+        self.check_exit(compiled.ok_or(CompileError::Slow(self.time))?)?;
         let code = draft.seal().map_err(failed)?;
         self.check(&code).await?;
         Ok(code)
@@ -155,18 +155,18 @@ impl Compiler {
         let mut command = self.command(memory, self.load_time.as_millis().div_ceil(1000));
         command.stdout(Stdio::null());
         let refused = |why| CompileError::Load { why, memory: self.load_memory, time: self.load_time };
-        let Some(ended) = self.run(command, Stage::Load, length, file).await? else {
+        let Some(outcome) = self.run(command, Stage::Load, length, file).await? else {
             return Err(refused("the time is over".to_owned()));
         };
-        if ended.status.success() {
+        if outcome.status.success() {
             Ok(())
-        } else if ended.status.code() == Some(i32::from(INVALID)) {
-            Err(CompileError::Invalid(ended.text))
-        } else if ended.status.code() == Some(i32::from(FAILED)) {
+        } else if outcome.status.code() == Some(i32::from(INVALID)) {
+            Err(CompileError::Invalid(outcome.text))
+        } else if outcome.status.code() == Some(i32::from(FAILED)) {
             // The machine's fault, not the component's.
-            Err(CompileError::Failed(ended.text))
+            Err(CompileError::Failed(outcome.text))
         } else {
-            Err(refused(cause(ended.status)))
+            Err(refused(cause(outcome.status)))
         }
     }
 
@@ -184,28 +184,29 @@ impl Compiler {
         stage: Stage,
         length: u64,
         input: impl AsyncRead + Unpin,
-    ) -> Result<Option<Ended>, CompileError> {
+    ) -> Result<Option<ChildOutcome>, CompileError> {
         let failed = |source| CompileError::Start { program: self.program.clone(), source };
         let mut child = command.spawn().map_err(failed)?;
-        let talk = talk(&mut child, stage.header(length), input);
-        match tokio::time::timeout(self.time.duration(), talk).await {
-            Ok(ended) => ended.map(Some).map_err(failed),
+        let communicate = communicate(&mut child, stage.header(length), input);
+        match tokio::time::timeout(self.time.duration(), communicate).await {
+            Ok(outcome) => outcome.map(Some).map_err(failed),
             Err(_) => Ok(None),
         }
     }
 
-    fn judge(&self, Ended { status, text }: Ended) -> Result<(), CompileError> {
+    fn check_exit(&self, ChildOutcome { status, text }: ChildOutcome) -> Result<(), CompileError> {
         if status.success() {
             return Ok(());
         }
-        let said: Option<fn(String) -> CompileError> = match status.code().and_then(|code| u8::try_from(code).ok()) {
+        let to_error: Option<fn(String) -> CompileError> = match status.code().and_then(|code| u8::try_from(code).ok())
+        {
             Some(INVALID) => Some(CompileError::Invalid),
             Some(UNWRITTEN) => Some(CompileError::Unwritten),
             Some(FAILED) => Some(CompileError::Failed),
             _ => None,
         };
-        if let Some(said) = said {
-            return Err(said(text));
+        if let Some(to_error) = to_error {
+            return Err(to_error(text));
         }
         if status.signal() == Some(Signal::XCPU.as_raw()) {
             return Err(CompileError::Slow(self.time));
@@ -223,7 +224,11 @@ fn cause(status: ExitStatus) -> String {
 
 /// Feeds the child and waits for it. Its input stays open until it ends. Its error text is bounded, and made of one line
 /// of printable characters.
-async fn talk(child: &mut Child, header: [u8; Stage::HEADER], input: impl AsyncRead + Unpin) -> io::Result<Ended> {
+async fn communicate(
+    child: &mut Child,
+    header: [u8; Stage::HEADER],
+    input: impl AsyncRead + Unpin,
+) -> io::Result<ChildOutcome> {
     let (stdin, errors) = (child.stdin.take(), child.stderr.take());
     let feed = async move {
         let mut input = input;
@@ -245,5 +250,5 @@ async fn talk(child: &mut Child, header: [u8; Stage::HEADER], input: impl AsyncR
     let (_stdin, (text, status)) = tokio::join!(feed, end);
     let text =
         String::from_utf8_lossy(&text?).chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    Ok(Ended { status: status?, text: text.trim().to_owned() })
+    Ok(ChildOutcome { status: status?, text: text.trim().to_owned() })
 }

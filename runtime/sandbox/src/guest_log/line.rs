@@ -1,4 +1,4 @@
-//! Lines on their way: the one that is not finished, and the last ones.
+//! Buffered lines: the unfinished one, and the last ones.
 
 use std::collections::VecDeque;
 
@@ -11,15 +11,16 @@ pub(super) const MAX_LINE: usize = 4096;
 /// Bytes of the tail.
 const MAX_TAIL: usize = 4096;
 
-/// The unfinished line of a stream, as it was written: it is blanked when it is whole, for a secret may come in pieces.
+/// The unfinished line of a stream, as the component wrote it: it is blanked when complete, since a secret may come in
+/// pieces.
 #[derive(Default)]
-pub(super) struct Pending {
+pub(super) struct PendingLine {
     pub(super) raw: Zeroizing<Vec<u8>>,
-    /// Whether more came than is kept.
+    /// Whether bytes were dropped.
     pub(super) cut: bool,
 }
 
-impl Pending {
+impl PendingLine {
     /// Adds to the line and keeps as much as is shown, and the whole of a secret that begins there.
     pub(super) fn push(&mut self, bytes: &[u8], redactor: &Redactor) {
         if bytes.is_empty() || self.cut {

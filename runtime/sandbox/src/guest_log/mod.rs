@@ -18,7 +18,7 @@ use tracing::field::{DisplayValue, display};
 
 use crate::call_budget::CallBudget;
 use crate::redact::{Redactor, bounded, escape};
-use line::{MAX_LINE, Pending, Tail};
+use line::{MAX_LINE, PendingLine, Tail};
 
 pub(crate) use stream::GuestStream;
 
@@ -27,17 +27,17 @@ const LOOKED_AT: usize = 64 << 10;
 
 /// The log of one call. Clones are the same log.
 #[derive(Clone)]
-pub(crate) struct GuestLog(Arc<Inner>);
+pub(crate) struct GuestLog(Arc<GuestLogInner>);
 
-struct Inner {
+struct GuestLogInner {
     budget: Arc<CallBudget>,
     call: CallId,
     redactor: Arc<Redactor>,
-    state: Mutex<State>,
+    state: Mutex<LogState>,
 }
 
 #[derive(Default)]
-struct State {
+struct LogState {
     lines: u32,
     bytes: u64,
     /// The first limit that was passed. From then on all is dropped, so that what is there has no holes.
@@ -45,15 +45,15 @@ struct State {
     dropped: u64,
     /// Whether more lines may have been dropped than were counted.
     dropped_more: bool,
-    stdout: Pending,
-    stderr: Pending,
+    stdout: PendingLine,
+    stderr: PendingLine,
     tail: Tail,
     finished: bool,
 }
 
 /// Where a line comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum LogSource {
     /// `logging.log`
     Log(Level),
     /// Standard error.
@@ -75,30 +75,30 @@ pub(crate) enum Level {
 
 impl GuestLog {
     pub(crate) fn new(budget: Arc<CallBudget>, call: CallId, redactor: Arc<Redactor>) -> Self {
-        Self(Arc::new(Inner { budget, call, redactor, state: Mutex::default() }))
+        Self(Arc::new(GuestLogInner { budget, call, redactor, state: Mutex::default() }))
     }
 
     /// The component's standard output.
     pub(crate) fn stdout(&self) -> GuestStream {
-        GuestStream::new(self.clone(), Source::Stdout)
+        GuestStream::new(self.clone(), LogSource::Stdout)
     }
 
     /// The component's standard error.
     pub(crate) fn stderr(&self) -> GuestStream {
-        GuestStream::new(self.clone(), Source::Stderr)
+        GuestStream::new(self.clone(), LogSource::Stderr)
     }
 
     /// One message of `logging`, which may have several lines.
     pub(crate) fn log(&self, level: Level, message: &str) {
-        self.0.lock(|inner, state| inner.emit(state, Source::Log(level), message.as_bytes(), message.len()));
+        self.0.lock(|inner, state| inner.emit(state, LogSource::Log(level), message.as_bytes(), message.len()));
     }
 
     /// Bytes of a stream. What is after the last newline waits for the next write.
-    pub(crate) fn write(&self, source: Source, bytes: &[u8]) {
+    pub(crate) fn write(&self, source: LogSource, bytes: &[u8]) {
         self.0.lock(|inner, state| inner.write(state, source, bytes));
     }
 
-    /// Ends the log: unfinished lines are finished, and what was dropped is told, once.
+    /// Ends the log: writes unfinished lines, and the number of dropped ones, once.
     pub(crate) fn finish(&self) {
         self.0.finish();
     }
@@ -112,8 +112,8 @@ impl GuestLog {
     }
 }
 
-impl Inner {
-    fn lock(&self, act: impl FnOnce(&Self, &mut State)) {
+impl GuestLogInner {
+    fn lock(&self, act: impl FnOnce(&Self, &mut LogState)) {
         self.lock_always(|inner, state| {
             if !state.finished {
                 act(inner, state);
@@ -121,12 +121,12 @@ impl Inner {
         });
     }
 
-    fn lock_always(&self, act: impl FnOnce(&Self, &mut State)) {
+    fn lock_always(&self, act: impl FnOnce(&Self, &mut LogState)) {
         act(self, &mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn write(&self, state: &mut State, source: Source, bytes: &[u8]) {
-        let stderr = source == Source::Stderr;
+    fn write(&self, state: &mut LogState, source: LogSource, bytes: &[u8]) {
+        let stderr = source == LogSource::Stderr;
         let Some(newline) = bytes.iter().rposition(|byte| *byte == b'\n') else {
             state.pending(stderr).push(bytes, &self.redactor);
             return;
@@ -157,8 +157,8 @@ impl Inner {
         state.pending(stderr).push(rest, &self.redactor);
     }
 
-    fn block(&self, state: &mut State, source: Source, raw: &[u8], upto: usize) {
-        if source == Source::Stderr {
+    fn block(&self, state: &mut LogState, source: LogSource, raw: &[u8], upto: usize) {
+        if source == LogSource::Stderr {
             state.tail.push(raw, upto, &self.redactor);
         }
         self.emit(state, source, raw, upto);
@@ -166,7 +166,7 @@ impl Inner {
 
     /// Emits the lines of a block, blanked as a whole: a secret may have several lines. It looks at no more of the block
     /// than the log could still take.
-    fn emit(&self, state: &mut State, source: Source, raw: &[u8], upto: usize) {
+    fn emit(&self, state: &mut LogState, source: LogSource, raw: &[u8], upto: usize) {
         if state.over.is_some() {
             state.drop_lines(raw);
             return;
@@ -201,7 +201,7 @@ impl Inner {
                 None => break,
             }
         }
-        // What is beyond belongs to a line of which enough is shown, or is more than the log can take.
+        // The rest belongs to a line that is shown far enough, or is more than the log can take.
         let lines = newlines(beyond);
         if lines > 0 {
             state.over.get_or_insert(Limit::LogBytes);
@@ -211,11 +211,11 @@ impl Inner {
 
     /// An instance or a receiver, and its call; what is none is not printed.
     fn whose(&self) -> (Option<DisplayValue<&InstanceName>>, Option<DisplayValue<&ReceiverName>>, CallId) {
-        let actor = self.budget.audit.subject();
-        (actor.instance().map(display), actor.receiver().map(display), self.call)
+        let subject = self.budget.audit.subject();
+        (subject.instance().map(display), subject.receiver().map(display), self.call)
     }
 
-    fn event(&self, source: Source, text: &str) {
+    fn event(&self, source: LogSource, text: &str) {
         let (instance, receiver, call) = self.whose();
         macro_rules! event {
             ($level:ident, $stream:literal) => {
@@ -223,17 +223,17 @@ impl Inner {
             };
         }
         match source {
-            Source::Log(Level::Debug) => event!(debug, "log"),
-            Source::Log(Level::Info) => event!(info, "log"),
-            Source::Log(Level::Warn) => event!(warn, "log"),
-            Source::Stderr => event!(info, "stderr"),
-            Source::Stdout => event!(info, "stdout"),
+            LogSource::Log(Level::Debug) => event!(debug, "log"),
+            LogSource::Log(Level::Info) => event!(info, "log"),
+            LogSource::Log(Level::Warn) => event!(warn, "log"),
+            LogSource::Stderr => event!(info, "stderr"),
+            LogSource::Stdout => event!(info, "stdout"),
         }
     }
 
     fn finish(&self) {
         self.lock(|inner, state| {
-            for (stderr, source) in [(false, Source::Stdout), (true, Source::Stderr)] {
+            for (stderr, source) in [(false, LogSource::Stdout), (true, LogSource::Stderr)] {
                 let rest = state.pending(stderr).take();
                 if !rest.raw.is_empty() {
                     inner.block(state, source, &rest.raw, if rest.cut { MAX_LINE } else { rest.raw.len() });
@@ -258,13 +258,13 @@ fn newlines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-impl Drop for Inner {
+impl Drop for GuestLogInner {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-impl State {
+impl LogState {
     /// Counts the lines of a block that is dropped, as far as it is looked at.
     fn drop_lines(&mut self, raw: &[u8]) {
         let seen = raw.get(..LOOKED_AT).unwrap_or(raw);
@@ -272,7 +272,7 @@ impl State {
         self.dropped = self.dropped.saturating_add(newlines(seen) + 1);
     }
 
-    fn pending(&mut self, stderr: bool) -> &mut Pending {
+    fn pending(&mut self, stderr: bool) -> &mut PendingLine {
         if stderr { &mut self.stderr } else { &mut self.stdout }
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::{GuestLog, Source};
+use super::{GuestLog, LogSource};
 
 /// Bytes that are taken at once.
 const CHUNK: usize = 64 << 10;
@@ -18,11 +18,11 @@ const CHUNK: usize = 64 << 10;
 #[derive(Clone)]
 pub(crate) struct GuestStream {
     log: GuestLog,
-    source: Source,
+    source: LogSource,
 }
 
 impl GuestStream {
-    pub(super) fn new(log: GuestLog, source: Source) -> Self {
+    pub(super) fn new(log: GuestLog, source: LogSource) -> Self {
         Self { log, source }
     }
 }

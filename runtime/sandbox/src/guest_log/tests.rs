@@ -32,8 +32,8 @@ fn messages(lines: &[String]) -> Vec<&str> {
 #[test]
 fn a_line_is_an_event_of_its_instance_and_call() {
     let (lines, _) = seen(log(), |log| {
-        log.write(Source::Stdout, b"one\ntwo\r\n");
-        log.write(Source::Stderr, b"three\n");
+        log.write(LogSource::Stdout, b"one\ntwo\r\n");
+        log.write(LogSource::Stderr, b"three\n");
         log.log(Level::Debug, "four");
         log.log(Level::Info, "five\nsix");
         log.log(Level::Warn, "seven");
@@ -60,9 +60,9 @@ fn a_line_is_told_when_it_is_whole() {
     let (capture, _guard) = Capture::start();
     let log = log();
     for piece in ["a", "b", "", "c\nd", "e\n\n", "f"] {
-        log.write(Source::Stdout, piece.as_bytes());
+        log.write(LogSource::Stdout, piece.as_bytes());
     }
-    log.write(Source::Stderr, b"g");
+    log.write(LogSource::Stderr, b"g");
     let texts = |lines: &[String]| -> Vec<String> {
         lines
             .iter()
@@ -72,7 +72,7 @@ fn a_line_is_told_when_it_is_whole() {
     assert_eq!(texts(&capture.lines()), ["abc", "de", ""]);
     log.finish();
     log.finish();
-    log.write(Source::Stdout, b"late\n");
+    log.write(LogSource::Stdout, b"late\n");
     drop(log);
     assert_eq!(texts(&capture.lines()), ["abc", "de", "", "f", "g"]);
 }
@@ -82,7 +82,7 @@ fn a_log_that_nobody_finished_is_finished_when_it_is_dropped() {
     let (capture, _guard) = Capture::start();
     let log = log();
     log.stdout().async_stream();
-    log.write(Source::Stdout, b"rest");
+    log.write(LogSource::Stdout, b"rest");
     drop(log);
     assert!(capture.lines()[0].contains("message=rest"));
 }
@@ -90,7 +90,7 @@ fn a_log_that_nobody_finished_is_finished_when_it_is_dropped() {
 #[test]
 fn a_line_cannot_pass_for_another() {
     let (lines, _) = seen(log(), |log| {
-        log.write(Source::Stdout, b"a\x1b[2K\rERROR forged\x00\xff\n");
+        log.write(LogSource::Stdout, b"a\x1b[2K\rERROR forged\x00\xff\n");
         log.log(Level::Info, "b\u{202e}\u{2028}c\rd");
     });
     let messages = messages(&lines);
@@ -104,10 +104,10 @@ fn a_secret_is_blanked_however_it_is_written() {
     let pem = "first-line-of-it\nsecond-line-of-it\nend";
     let two_lines = "ab\ncd";
     for write in [
-        |log: &GuestLog, text: &str| log.write(Source::Stdout, format!("<{text}>\n").as_bytes()),
-        |log: &GuestLog, text: &str| format!("<{text}>\n").bytes().for_each(|b| log.write(Source::Stderr, &[b])),
+        |log: &GuestLog, text: &str| log.write(LogSource::Stdout, format!("<{text}>\n").as_bytes()),
+        |log: &GuestLog, text: &str| format!("<{text}>\n").bytes().for_each(|b| log.write(LogSource::Stderr, &[b])),
         |log: &GuestLog, text: &str| log.log(Level::Info, &format!("<{text}>")),
-        |log: &GuestLog, text: &str| log.write(Source::Stderr, format!("<{text}>").as_bytes()),
+        |log: &GuestLog, text: &str| log.write(LogSource::Stderr, format!("<{text}>").as_bytes()),
     ] {
         for value in [VALUE, pem] {
             let (lines, log) = seen(log_with(Limits::default(), &[value]), |log| write(log, value));
@@ -117,7 +117,7 @@ fn a_secret_is_blanked_however_it_is_written() {
         }
     }
     let (lines, _) = seen(log_with(Limits::default(), &[two_lines]), |log| {
-        log.write(Source::Stdout, b"<ab\ncd>\n");
+        log.write(LogSource::Stdout, b"<ab\ncd>\n");
     });
     assert!(lines[0].contains("<[secret key]>"), "{lines:?}");
 }
@@ -125,7 +125,7 @@ fn a_secret_is_blanked_however_it_is_written() {
 #[test]
 fn a_line_that_is_too_long_is_cut_without_a_piece_of_a_secret() {
     for before in MAX_LINE - 20..=MAX_LINE + 5 {
-        for source in [Source::Stdout, Source::Stderr] {
+        for source in [LogSource::Stdout, LogSource::Stderr] {
             let (lines, log) = seen(log(), |log| {
                 log.write(source, "x".repeat(before).as_bytes());
                 log.write(source, VALUE.as_bytes());
@@ -142,7 +142,7 @@ fn a_line_that_is_too_long_is_cut_without_a_piece_of_a_secret() {
 
 #[test]
 fn a_long_line_of_secrets_is_cut_without_a_piece_of_one() {
-    for source in [Source::Stdout, Source::Stderr] {
+    for source in [LogSource::Stdout, LogSource::Stderr] {
         for before in 0..20 {
             let (lines, log) = seen(log(), |log| {
                 log.write(source, "x".repeat(before).as_bytes());
@@ -161,12 +161,12 @@ fn a_long_line_of_secrets_is_cut_without_a_piece_of_one() {
 fn over_the_limit_of_lines_one_line_says_how_many_were_dropped() {
     let limits = Limits { log_lines: 3, ..Limits::default() };
     let (lines, log) = seen(log_with(limits, &[]), |log| {
-        log.write(Source::Stdout, b"1\n2\n");
+        log.write(LogSource::Stdout, b"1\n2\n");
         log.log(Level::Info, "3\n4");
         for _ in 0..10_000 {
-            log.write(Source::Stderr, b"more\n");
+            log.write(LogSource::Stderr, b"more\n");
         }
-        log.write(Source::Stdout, b"unfinished");
+        log.write(LogSource::Stdout, b"unfinished");
     });
     assert_eq!(lines.len(), 4);
     assert!(lines[3].starts_with("WARN deputy::guest message=dropped 10002 lines over the limit `log-lines`"));
@@ -190,14 +190,14 @@ fn over_the_limit_of_bytes_nothing_more_is_told() {
 #[test]
 fn within_the_limits_nothing_is_refused() {
     let limits = Limits { log_lines: 2, log_bytes: ByteSize::bytes(2), ..Limits::default() };
-    let (lines, log) = seen(log_with(limits, &[]), |log| log.write(Source::Stdout, b"1\n2\n"));
+    let (lines, log) = seen(log_with(limits, &[]), |log| log.write(LogSource::Stdout, b"1\n2\n"));
     assert_eq!((lines.len(), log.0.budget.findings.denials()), (2, Vec::new()));
 }
 
 #[test]
 fn escapes_count_as_what_they_take() {
     let limits = Limits { log_bytes: ByteSize::bytes(10), ..Limits::default() };
-    let (lines, _) = seen(log_with(limits, &[]), |log| log.write(Source::Stdout, b"\x01\x01\x01\n"));
+    let (lines, _) = seen(log_with(limits, &[]), |log| log.write(LogSource::Stdout, b"\x01\x01\x01\n"));
     assert!(lines[0].contains("dropped 1 lines"), "{lines:?}");
 }
 
@@ -206,10 +206,10 @@ fn the_tail_has_the_last_of_stderr_whatever_was_dropped() {
     let limits = Limits { log_lines: 0, ..Limits::default() };
     let (lines, log) = seen(log_with(limits, &[VALUE]), |log| {
         for number in 0..100_000 {
-            log.write(Source::Stderr, format!("line {number}\n").as_bytes());
+            log.write(LogSource::Stderr, format!("line {number}\n").as_bytes());
         }
-        log.write(Source::Stdout, b"not this\n");
-        log.write(Source::Stderr, b"panicked at \x1b[31mhunter2hunter2:\n  no newline");
+        log.write(LogSource::Stdout, b"not this\n");
+        log.write(LogSource::Stderr, b"panicked at \x1b[31mhunter2hunter2:\n  no newline");
     });
     let tail = log.tail();
     assert!(tail.ends_with("line 99999\npanicked at \\u{1b}[31m[secret key]:\n  no newline"), "{tail}");
@@ -221,17 +221,17 @@ fn the_tail_has_the_last_of_stderr_whatever_was_dropped() {
 fn the_tail_can_be_read_before_the_end() {
     let log = log();
     assert_eq!(log.tail(), "");
-    log.write(Source::Stderr, b"one\ntwo hunter2hunter2");
+    log.write(LogSource::Stderr, b"one\ntwo hunter2hunter2");
     assert_eq!(log.tail(), "one\ntwo [secret key]");
-    log.write(Source::Stderr, b"\n");
+    log.write(LogSource::Stderr, b"\n");
     assert_eq!(log.tail(), "one\ntwo [secret key]");
 }
 
 #[test]
 fn the_tail_of_one_huge_block_is_bounded() {
     let log = log_with(Limits { log_lines: 1, ..Limits::default() }, &[VALUE]);
-    log.write(Source::Stderr, format!("{}\n", "line\n".repeat(1 << 20)).as_bytes());
-    log.write(Source::Stderr, format!("{}\n", "x".repeat(4 << 20)).as_bytes());
+    log.write(LogSource::Stderr, format!("{}\n", "line\n".repeat(1 << 20)).as_bytes());
+    log.write(LogSource::Stderr, format!("{}\n", "x".repeat(4 << 20)).as_bytes());
     assert!(log.tail().len() <= 4096);
     assert!(log.0.state.lock().unwrap().stderr.raw().is_empty());
 }

@@ -1,7 +1,7 @@
-//! One request, from what the component sent to the head of the answer.
+//! One request, from the component's request to the head of the response.
 //!
-//! [`Exchange::steps`] is the list of what a request passes, in order. No step can be left out: each needs what the one
-//! before it made, and only the last of them has a socket.
+//! [`Exchange::steps`] lists the steps of a request in order. No step can be left out: each consumes the result of the one
+//! before it, and only the last of them has a socket.
 
 use std::error::Error as _;
 use std::pin::pin;
@@ -32,46 +32,47 @@ use crate::call_budget::CallBudget;
 use crate::network::{self, Connection, Deadline, Resolver, RuleTls};
 use crate::secret_fault::SecretFault;
 
-/// What a request says of who made it, where the component says nothing.
+/// The `User-Agent` of a request whose component sets none.
 const USER_AGENT: &str = concat!("deputy/", env!("CARGO_PKG_VERSION"));
 
-/// An answer may have one header for each so many bytes of the limit, so that a higher limit means more of them, too.
-const BYTES_OF_A_HEADER: usize = 32;
-/// So many headers are taken however small the limit is, and no more than these however large: hyper's own map ends there.
+/// A response may have one header per this many bytes of the limit `headers`.
+const BYTES_PER_HEADER: usize = 32;
+/// The bounds of that number. hyper's own map ends at the upper one.
 const HEADERS: std::ops::RangeInclusive<usize> = 100..=16_384;
 
-/// One request under way.
+/// One request in progress.
 pub(super) struct Exchange {
     pub(super) policy: Arc<HttpPolicy>,
     pub(super) budget: Arc<CallBudget>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) record: ExchangeRecord,
     pub(super) options: RequestOptions,
-    pub(super) whole: Deadline,
+    pub(super) total: Deadline,
 }
 
-type Answer = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>);
+type Exchanged = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>);
 
 impl Exchange {
     pub(super) async fn run(mut self, request: Request<RequestBody>) -> Result<Response<WasiBody>, Error> {
-        let waiting = self.budget.wait_for_network();
-        let ended = self.steps(request).await;
-        drop(waiting);
-        match ended {
+        let outcome = {
+            let _waiting = self.budget.wait_for_network();
+            self.steps(request).await
+        };
+        match outcome {
             Ok((response, connection)) => {
-                let (budget, whole, asked) = (self.budget, self.whole, self.options.between_bytes_timeout);
-                let record = self.record;
-                let body =
-                    |body| ResponseBody::new(body, budget, record, whole, asked, Some(connection)).boxed_unsync();
-                Ok(response.map(body))
+                let requested = self.options.between_bytes_timeout;
+                Ok(response.map(|body| {
+                    ResponseBody::new(body, self.budget, self.record, self.total, requested, Some(connection))
+                        .boxed_unsync()
+                }))
             }
             Err(failure) => Err(failure.end(&mut self.record)),
         }
     }
 
-    async fn steps(&mut self, request: Request<RequestBody>) -> Result<Answer, RequestFailure> {
+    async fn steps(&mut self, request: Request<RequestBody>) -> Result<Exchanged, RequestFailure> {
         let (mut head, mut body) = request.into_parts();
-        // One that is refused counts as well: to be refused costs a component nothing else.
+        // A denied request counts as well: a denial has no other cost for the component.
         self.budget.usage.take_request()?;
         let target = self.target(&head)?;
         self.record.note_target(&target);
@@ -83,12 +84,12 @@ impl Exchange {
         self.announce(rule).await?;
         let stream = self.connect(permit).await?;
         let stream = self.secure(rule, target.target(), stream).await?;
-        let answer = self.exchange(stream, Request::from_parts(head, body)).await?;
-        self.judge(&answer.0)?;
-        Ok(answer)
+        let response = self.exchange(stream, Request::from_parts(head, body)).await?;
+        self.check_response(&response.0)?;
+        Ok(response)
     }
 
-    /// What is to be reached, unless its description is too long or can be read in two ways.
+    /// The target, unless it is too long or ambiguous.
     fn target(&self, head: &Parts) -> Result<HttpTarget, RequestFailure> {
         let limits = self.budget.limits();
         let path = origin_form(&head.uri);
@@ -114,30 +115,33 @@ impl Exchange {
         for injection in &rule.send.inject {
             self.record.note_injected(injection.secret.to_string());
         }
-        let most = self.budget.limits().sent.as_u64();
-        inject(&rule.send.inject, self.policy.secrets(), head, body, self.whole, most).await
+        let max = self.budget.limits().sent.as_u64();
+        inject(&rule.send.inject, self.policy.secrets(), head, body, self.total, max).await
     }
 
-    /// Records the request before it leaves, with the secrets that leave with it. The key of a client certificate does not
-    /// leave, but it is used.
+    /// Records the request before it is sent, with the secrets that are sent. The key of a client certificate is not sent,
+    /// but used.
     async fn announce(&mut self, rule: usize) -> Result<(), RequestFailure> {
         let key = self.policy.rule(rule).and_then(|(_, tls)| tls?.key().map(ToString::to_string));
         if let Some(key) = key {
             self.record.note_injected(key);
         }
-        let unrecorded = |error| RequestFailure::failed("audit-unavailable", Error::InternalError(None)).because(error);
-        self.record.audit().announce().await.map_err(unrecorded)
+        self.record
+            .audit()
+            .announce()
+            .await
+            .map_err(|error| RequestFailure::failed("audit-unavailable", Error::InternalError(None)).because(error))
     }
 
     /// Resolves, pins and connects, all under one limit.
     async fn connect(&mut self, permit: Permit) -> Result<TcpStream, RequestFailure> {
         let limit = self.budget.limits().connect;
-        let deadline = self.whole.step(limit, Limit::Connect, self.options.connect_timeout);
+        let deadline = self.total.step(limit, Limit::Connect, self.options.connect_timeout);
         let resolved = deadline.run(network::resolve(&*self.resolver, permit.target().host())).await;
         let addresses =
-            resolved.map_err(|late| RequestFailure::late(late, RequestPhase::Connect))?.map_err(|error| {
-                RequestFailure::failed("dns", Error::DnsError { rcode: None, info_code: None }).because(error)
-            })?;
+            resolved.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Connect))?.map_err(
+                |error| RequestFailure::failed("dns", Error::DnsError { rcode: None, info_code: None }).because(error),
+            )?;
         let pinned = permit.pin(&addresses)?;
         if let Some(first) = pinned.addresses().first() {
             self.record.note_address(first.ip());
@@ -157,74 +161,84 @@ impl Exchange {
         };
         let key = match tls.key() {
             Some(name) => {
-                let value = self.whole.run(self.policy.secrets().value(name)).await;
-                let value = value.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))?;
+                let value = self.total.run(self.policy.secrets().value(name)).await;
+                let value = value.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))?;
                 Some(value.map_err(|error| {
                     RequestFailure::secret("secret-unavailable", SecretFault::Source(error.to_string()))
                 })?)
             }
             None => None,
         };
-        let config =
-            self.whole.run(tls.config(key)).await.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))?;
+        let config = self
+            .total
+            .run(tls.config(key))
+            .await
+            .map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))?;
         let config = config
             .map_err(|error| RequestFailure::secret("client-certificate", SecretFault::Value(error.to_string())))?;
-        let asked = self.options.connect_timeout;
-        let deadline = self.whole.step(self.budget.limits().tls, Limit::Tls, asked);
+        let requested = self.options.connect_timeout;
+        let deadline = self.total.step(self.budget.limits().tls, Limit::Tls, requested);
         Ok(network::handshake(stream, target.host(), config, deadline).await?)
     }
 
-    /// Sends the request and waits for the head of the answer. The time for that begins when the request is out.
-    async fn exchange(&self, stream: Connection, mut request: Request<RequestBody>) -> Result<Answer, RequestFailure> {
+    /// Sends the request and waits for the head of the response. The time for that begins when the request is sent.
+    async fn exchange(
+        &self,
+        stream: Connection,
+        mut request: Request<RequestBody>,
+    ) -> Result<Exchanged, RequestFailure> {
         let headers = self.budget.limits().headers.as_usize();
         let mut client = http1::Builder::new();
         client.max_header_size(headers).max_buf_size(headers.max(64 * 1024));
-        client.max_headers((headers / BYTES_OF_A_HEADER).clamp(*HEADERS.start(), *HEADERS.end()));
+        client.max_headers((headers / BYTES_PER_HEADER).clamp(*HEADERS.start(), *HEADERS.end()));
         let (mut sender, connection) =
             client.handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
         let connection = wasmtime_wasi::runtime::spawn(async move {
-            // What goes wrong in it shows in the answer or its body.
+            // An error of the connection shows in the response or its body.
             connection.await.ok();
         });
         let sent = request.body_mut().sent();
-        let mut answer = pin!(sender.send_request(request));
-        let early = self.whole.run(async {
+        let mut response = pin!(sender.send_request(request));
+        let early = self.total.run(async {
             tokio::select! {
                 biased;
-                answer = &mut answer => Some(answer),
+                response = &mut response => Some(response),
                 _ = sent => None,
             }
         });
-        let answer = match early.await.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))? {
-            Some(answer) => answer,
-            None => {
-                let asked = self.options.first_byte_timeout;
-                let deadline = self.whole.step(self.budget.limits().first_byte, Limit::FirstByte, asked);
-                deadline.run(answer).await.map_err(|late| RequestFailure::late(late, RequestPhase::FirstByte))?
-            }
-        };
-        Ok((answer.map_err(|error| self.broken(&error))?, connection))
+        let response =
+            match early.await.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))? {
+                Some(response) => response,
+                None => {
+                    let requested = self.options.first_byte_timeout;
+                    let deadline = self.total.step(self.budget.limits().first_byte, Limit::FirstByte, requested);
+                    deadline
+                        .run(response)
+                        .await
+                        .map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::FirstByte))?
+                }
+            };
+        Ok((response.map_err(|error| self.broken(&error))?, connection))
     }
 
-    /// Whether the component may have this answer.
-    fn judge(&mut self, answer: &Response<hyper::body::Incoming>) -> Result<(), RequestFailure> {
-        self.record.note_status(answer.status().as_u16());
-        let (limits, bytes) = (self.budget.limits(), section(answer.headers()));
-        self.budget.usage.take_received(bytes)?;
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+    /// Checks the head of the response against the limits.
+    fn check_response(&mut self, response: &Response<hyper::body::Incoming>) -> Result<(), RequestFailure> {
+        self.record.note_status(response.status().as_u16());
+        self.budget.usage.take_received(section(response.headers()))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(RequestFailure::failed("upgrade", Error::HttpUpgradeFailed));
         }
-        if answer.body().size_hint().lower() > limits.response.as_u64() {
+        if response.body().size_hint().lower() > self.budget.limits().response.as_u64() {
             return Err(PolicyDenial::Limit(Limit::Response).into());
         }
         self.record.audit().done();
         Ok(())
     }
 
-    /// What an error of the connection means: the component's own body may have been the reason.
+    /// The meaning of an error of the connection, which the component's own body may have caused.
     fn broken(&self, error: &hyper::Error) -> RequestFailure {
         match self.record.meter().failure() {
-            Some(BodyFailure::Refused(denial)) => return denial.clone().into(),
+            Some(BodyFailure::Denied(denial)) => return denial.clone().into(),
             Some(BodyFailure::Aborted) => return RequestFailure::failed("request-aborted", Error::HttpProtocolError),
             None => {}
         }
@@ -241,10 +255,9 @@ impl Exchange {
     }
 }
 
-/// Origin form, and what the host itself says to the next hop.
+/// Brings the URI into origin form, and sets the headers that are the host's.
 fn normalise(head: &mut Parts, target: &Target) -> Result<(), RequestFailure> {
-    let invalid = || RequestFailure::failed("uri", Error::HttpRequestUriInvalid);
-    head.uri = PathAndQuery::try_from(origin_form(&head.uri)).map(Uri::from).map_err(|_| invalid())?;
+    head.uri = PathAndQuery::try_from(origin_form(&head.uri)).map(Uri::from).map_err(|_| invalid_uri())?;
     let host = match target.scheme().default_port() {
         Some(port) if port == target.port() => target.host().to_string(),
         _ => format!("{}:{}", target.host(), target.port()),
@@ -253,13 +266,17 @@ fn normalise(head: &mut Parts, target: &Target) -> Result<(), RequestFailure> {
         head.headers.remove(name);
     }
     let host = Bytes::from(host);
-    head.headers.insert(header::HOST, HeaderValue::from_maybe_shared(host).map_err(|_| invalid())?);
+    head.headers.insert(header::HOST, HeaderValue::from_maybe_shared(host).map_err(|_| invalid_uri())?);
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    // Firewalls of web applications turn away who does not say what it is.
+    // Web application firewalls reject requests without one.
     if !head.headers.contains_key(header::USER_AGENT) {
         head.headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     }
     Ok(())
+}
+
+fn invalid_uri() -> RequestFailure {
+    RequestFailure::failed("uri", Error::HttpRequestUriInvalid)
 }
 
 fn request_line(head: &Parts) -> usize {
@@ -275,7 +292,7 @@ fn headers_too_large() -> RequestFailure {
     RequestFailure::denied(PolicyDenial::Limit(Limit::Headers), Error::HttpResponseHeaderSectionSize(None))
 }
 
-/// A permit of another grant: a bug of ours, told as a denial.
+/// A permit of another grant, which is a bug: reported as a denial.
 fn unknown_rule() -> RequestFailure {
     RequestFailure::failed("internal", Error::HttpRequestDenied)
 }

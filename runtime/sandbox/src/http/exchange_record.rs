@@ -1,4 +1,4 @@
-//! What one request did, for the audit log and for the two bodies that count for it. It decides nothing.
+//! The audit record of one request, and the counters of its two bodies.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ pub(crate) struct ExchangeRecord {
     meter: Arc<BodyMeter>,
 }
 
-/// What the bodies of one request counted, and what went wrong in the component's.
+/// The bytes of both bodies of one request, and the failure of the component's.
 #[derive(Default)]
 pub(crate) struct BodyMeter {
     sent: AtomicU64,
@@ -27,13 +27,13 @@ pub(crate) struct BodyMeter {
     failure: OnceLock<BodyFailure>,
 }
 
-/// Why a component's body did not reach its end.
+/// Why a component's body is incomplete.
 #[derive(Debug, Clone)]
 pub(crate) enum BodyFailure {
-    /// The component gave it up.
+    /// The component aborted it.
     Aborted,
-    /// It went over a limit.
-    Refused(PolicyDenial),
+    /// It exceeded a limit.
+    Denied(PolicyDenial),
 }
 
 impl ExchangeRecord {
@@ -41,7 +41,7 @@ impl ExchangeRecord {
         Self { budget: Arc::clone(budget), record: AuditRecord::begin(budget, what), meter: Arc::default() }
     }
 
-    pub(crate) fn actor(&self) -> &AuditSubject {
+    pub(crate) fn subject(&self) -> &AuditSubject {
         self.budget.audit.subject()
     }
 
@@ -57,7 +57,7 @@ impl ExchangeRecord {
         &mut self.record
     }
 
-    /// What is really reached, in its one form: host in lower case, port written out.
+    /// Notes the canonical target: host in lower case, port written out.
     pub(crate) fn note_target(&mut self, closed: &HttpTarget) {
         if let Some(AuditAction::Http { target, path, .. }) = self.record.action() {
             *target = closed.target().to_string();
@@ -102,7 +102,7 @@ impl BodyMeter {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Notes the first trouble; what follows from it is not news.
+    /// Notes the first failure; later ones follow from it.
     pub(crate) fn fail(&self, failure: BodyFailure) {
         self.failure.get_or_init(|| failure);
     }

@@ -1,5 +1,5 @@
-//! An answer's body on its way to the component: counted, limited, timed. It never hands on a piece that is over a
-//! limit, and its end, however it comes, ends the connection and completes the audit record.
+//! The body of a response: counted, limited, timed. It never passes on a piece that is over a limit, and its end, however
+//! it comes, closes the connection and completes the audit record.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use crate::call_budget::CallBudget;
 use crate::network::{Deadline, Timer};
 use crate::network_wait::NetworkWait;
 
-/// An answer's body.
+/// The body of a response.
 pub(crate) struct ResponseBody<B> {
-    /// None when it is over.
-    open: Option<Open<B>>,
+    /// `None` once the body has ended.
+    open: Option<OpenBody<B>>,
 }
 
-struct Open<B> {
+struct OpenBody<B> {
     body: B,
     budget: Arc<CallBudget>,
     record: ExchangeRecord,
     meter: Arc<BodyMeter>,
-    /// Bytes that may still come.
+    /// Bytes that may still be received.
     left: u64,
-    /// Between two pieces, as the component asked for.
-    asked: Option<Duration>,
-    whole: Deadline,
+    /// The longest gap between two pieces, as the component requested.
+    requested: Option<Duration>,
+    total: Deadline,
     /// For the whole exchange.
     end: Timer,
-    /// For the next piece; runs only while the component waits for one.
+    /// For the next piece, while the component waits for one.
     next: Option<(Timer, NetworkWait)>,
     _connection: Option<AbortOnDropJoinHandle<()>>,
 }
@@ -47,24 +47,26 @@ impl<B: Body<Data = Bytes> + Unpin> ResponseBody<B> {
         body: B,
         budget: Arc<CallBudget>,
         record: ExchangeRecord,
-        whole: Deadline,
-        asked: Option<Duration>,
+        total: Deadline,
+        requested: Option<Duration>,
         connection: Option<AbortOnDropJoinHandle<()>>,
     ) -> Self {
         if body.is_end_stream() {
             return Self { open: None };
         }
-        let (left, meter) = (budget.limits().response.as_u64(), record.meter());
-        let end = whole.timer();
-        let open = Open { body, budget, record, meter, left, asked, whole, end, next: None, _connection: connection };
+        let left = budget.limits().response.as_u64();
+        let meter = record.meter();
+        let end = total.timer();
+        let open =
+            OpenBody { body, budget, record, meter, left, requested, total, end, next: None, _connection: connection };
         Self { open: Some(open) }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Open<B> {
+impl<B: Body<Data = Bytes> + Unpin> OpenBody<B> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestFailure>>> {
-        if let Poll::Ready(late) = Pin::new(&mut self.end).poll(context) {
-            return Poll::Ready(Some(Err(RequestFailure::late(late, RequestPhase::Body))));
+        if let Poll::Ready(timed_out) = Pin::new(&mut self.end).poll(context) {
+            return Poll::Ready(Some(Err(RequestFailure::timed_out(timed_out, RequestPhase::Body))));
         }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(None) => Poll::Ready(None),
@@ -76,20 +78,21 @@ impl<B: Body<Data = Bytes> + Unpin> Open<B> {
                 Poll::Ready(Some(self.take(&frame).map(|()| frame)))
             }
             Poll::Pending => {
-                let (whole, asked) = (self.whole, self.asked);
-                let span = self.budget.limits().between_bytes;
-                let budget = &self.budget;
+                let between_bytes = self.budget.limits().between_bytes;
                 let (next, _) = self.next.get_or_insert_with(|| {
-                    (whole.step(span, Limit::BetweenBytes, asked).timer(), budget.wait_for_network())
+                    let deadline = self.total.step(between_bytes, Limit::BetweenBytes, self.requested);
+                    (deadline.timer(), self.budget.wait_for_network())
                 });
-                Pin::new(next).poll(context).map(|late| Some(Err(RequestFailure::late(late, RequestPhase::Body))))
+                Pin::new(next)
+                    .poll(context)
+                    .map(|timed_out| Some(Err(RequestFailure::timed_out(timed_out, RequestPhase::Body))))
             }
         }
     }
 
     fn take(&mut self, frame: &Frame<Bytes>) -> Result<(), RequestFailure> {
         if let Some(trailers) = frame.trailers_ref() {
-            // How large they may be is the connection's to know, as with the head.
+            // The connection limits their size, as that of the head.
             return Ok(self.budget.usage.take_received(section(trailers))?);
         }
         let bytes = frame.data_ref().map_or(0, Bytes::len);

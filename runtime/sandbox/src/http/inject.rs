@@ -21,7 +21,7 @@ use crate::network::Deadline;
 use crate::secret_fault::SecretFault;
 use crate::secret_provider::SecretProvider;
 
-/// Why a secret can't be added. Never the secret itself.
+/// Why a secret can't be added. Never quotes it.
 #[derive(Debug, thiserror::Error)]
 enum InjectError {
     #[error("secret {secret}: a form field can only be added to one plain application/x-www-form-urlencoded body")]
@@ -44,15 +44,15 @@ impl From<InjectError> for RequestFailure {
     }
 }
 
-/// Whether a value can go where this sends it.
-pub(super) fn judge(injection: &Injection, value: &SecretBytes) -> Result<(), String> {
+/// Checks that a value can be injected at this point.
+pub(super) fn validate(injection: &Injection, value: &SecretBytes) -> Result<(), String> {
     match &injection.place {
         InjectionPoint::Field(_) => Ok(()),
         InjectionPoint::Header(_) => header_value(injection, value).map(drop).map_err(|error| error.to_string()),
     }
 }
 
-/// The secret as a header, which is not shown where headers are printed.
+/// The secret as a header value, marked as sensitive.
 fn header_value(injection: &Injection, value: &SecretBytes) -> Result<HeaderValue, InjectError> {
     let value = Bytes::from_owner(rendered(&injection.form, value.expose()));
     let mut value = HeaderValue::from_maybe_shared(value)
@@ -67,13 +67,12 @@ pub(super) async fn inject(
     secrets: &dyn SecretProvider,
     head: &mut Parts,
     body: &mut RequestBody,
-    whole: Deadline,
-    most: u64,
+    total: Deadline,
+    max: u64,
 ) -> Result<(), RequestFailure> {
     let mut form = None;
     for injection in injections {
-        let value = secret(secrets, injection, whole).await?;
-        let secret = || injection.secret.to_string();
+        let value = secret(secrets, injection, total).await?;
         match &injection.place {
             InjectionPoint::Header(name) => {
                 let name = name.parse::<HeaderName>().map_err(|_| InjectError::Name { name: name.clone() })?;
@@ -82,8 +81,8 @@ pub(super) async fn inject(
             InjectionPoint::Field(name) => {
                 let before = match form.take() {
                     Some(form) => form,
-                    None if takes_a_form(head) => read(body, whole, most).await?,
-                    None => return Err(InjectError::NoForm { secret: secret() }.into()),
+                    None if accepts_form(head) => read(body, total, max).await?,
+                    None => return Err(InjectError::NoForm { secret: injection.secret.to_string() }.into()),
                 };
                 form = Some(with_field(&before, name, &rendered(&injection.form, value.expose())));
             }
@@ -99,16 +98,16 @@ pub(super) async fn inject(
 async fn secret(
     secrets: &dyn SecretProvider,
     injection: &Injection,
-    whole: Deadline,
+    total: Deadline,
 ) -> Result<Arc<SecretBytes>, RequestFailure> {
-    let value = whole
+    let value = total
         .run(secrets.value(&injection.secret))
         .await
-        .map_err(|late| RequestFailure::late(late, RequestPhase::Whole))?;
+        .map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))?;
     value.map_err(|error| RequestFailure::secret("secret-unavailable", SecretFault::Source(error.to_string())))
 }
 
-/// The secret in its form, in memory that is wiped and did not grow.
+/// The encoded secret, in memory that is wiped and was not reallocated.
 fn rendered(form: &InjectionEncoding, secret: &[u8]) -> Zeroizing<Vec<u8>> {
     match form {
         InjectionEncoding::Plain { prefix } => {
@@ -142,27 +141,27 @@ fn basic(pair: &[u8]) -> Zeroizing<Vec<u8>> {
     out
 }
 
-fn takes_a_form(head: &Parts) -> bool {
+fn accepts_form(head: &Parts) -> bool {
     let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
     let one = types.next().is_some_and(|value| is_form(value.as_bytes())) && types.next().is_none();
     one && !head.headers.contains_key(header::CONTENT_ENCODING)
 }
 
-/// All of the component's body: a form is small, and what it may be is limited like what may leave.
-async fn read(body: &mut RequestBody, whole: Deadline, most: u64) -> Result<Zeroizing<Vec<u8>>, RequestFailure> {
+/// All of the component's body, which the limit `sent` bounds.
+async fn read(body: &mut RequestBody, total: Deadline, max: u64) -> Result<Zeroizing<Vec<u8>>, RequestFailure> {
     let mut form = Zeroizing::new(Vec::new());
     let read = async {
         let Some(body) = body.body() else { return Ok::<(), RequestFailure>(()) };
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| RequestFailure::failed("request-aborted", error))?;
             let data = frame.data_ref().map_or(&[][..], |data| data);
-            if (form.len() + data.len()) as u64 > most {
+            if (form.len() + data.len()) as u64 > max {
                 return Err(PolicyDenial::Limit(Limit::Sent).into());
             }
             form.extend_from_slice(data);
         }
         Ok(())
     };
-    whole.run(read).await.map_err(|late| RequestFailure::late(late, RequestPhase::Whole))??;
+    total.run(read).await.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))??;
     Ok(form)
 }

@@ -1,8 +1,7 @@
 //! The capability `wasi:http`: requests that the grant allows, with the credentials that the operator adds.
 //!
-//! [`HttpPolicy`] is made once per instance and [`Hooks`] once per call; an [`exchange`] reads as the list of what a
-//! request passes. Redirects are never followed, connections never used twice, and a component never sees an error's
-//! text.
+//! [`HttpPolicy`] is made once per instance and [`HttpHooks`] once per call; an [`exchange`] reads as the list of steps of
+//! a request. Redirects are never followed, connections never reused, and a component never sees an error's text.
 
 mod exchange;
 mod exchange_record;
@@ -33,7 +32,7 @@ use outgoing::{BodyDrains, RequestBody};
 pub(crate) use policy::HttpPolicy;
 pub use policy::HttpPolicyError;
 
-/// What `wasmtime-wasi-http` asks during one call. Everything that a call starts ends when this is dropped.
+/// The hooks of `wasmtime-wasi-http` for one call. Everything that a call starts ends when this is dropped.
 pub(crate) struct HttpHooks {
     policy: Arc<HttpPolicy>,
     budget: Arc<CallBudget>,
@@ -45,7 +44,7 @@ pub(crate) struct HttpHooks {
 const CHUNK: usize = 64 * 1024;
 
 type Work = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Work)>> + Send>;
+type ResponseFuture = Box<dyn Future<Output = Result<(Response<WasiBody>, Work)>> + Send>;
 
 impl HttpHooks {
     pub(crate) fn new(policy: Arc<HttpPolicy>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
@@ -57,25 +56,25 @@ impl HttpHooks {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> (Exchange, Request<RequestBody>) {
-        let record = ExchangeRecord::begin(&self.budget, what(&request));
-        let whole = Deadline::after(self.budget.limits().exchange, Limit::Exchange);
+        let record = ExchangeRecord::begin(&self.budget, audit_action(&request));
+        let total = Deadline::after(self.budget.limits().exchange, Limit::Exchange);
         let meter = record.meter();
         let request =
-            request.map(|body| RequestBody::new(body, Arc::clone(&self.budget), meter, self.drains.weak(), whole));
+            request.map(|body| RequestBody::new(body, Arc::clone(&self.budget), meter, self.drains.weak(), total));
         let exchange = Exchange {
             policy: Arc::clone(&self.policy),
             budget: Arc::clone(&self.budget),
             resolver: Arc::clone(&self.resolver),
             record,
             options: options.unwrap_or_default(),
-            whole,
+            total,
         };
         (exchange, request)
     }
 }
 
 impl WasiHttpHooks for HttpHooks {
-    fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Work) -> Answer {
+    fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Work) -> ResponseFuture {
         let (exchange, request) = self.begin(request, options);
         Box::new(async move {
             let response = exchange.run(request).await?;
@@ -113,27 +112,30 @@ impl WasiHttpHooks for HttpHooks {
     }
 }
 
-/// What the host says to the next hop, and no component does.
+/// Headers that are the host's to set.
 fn forbidden(name: &HeaderName) -> bool {
     DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == header::TE || *name == header::TRAILER
 }
 
-/// What is recorded of a request, before anything about it is known to be sound: no user information, no query, and no
-/// more of a text than is worth reading.
-fn what(request: &Request<WasiBody>) -> AuditAction {
-    let (uri, cut) = (request.uri(), |text: &str| text.chars().take(1024).collect::<String>());
+/// The audit action of a request that is not validated yet: without user information and query, and bounded.
+fn audit_action(request: &Request<WasiBody>) -> AuditAction {
+    let uri = request.uri();
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
     AuditAction::Http {
-        method: cut(request.method().as_str()),
-        target: cut(&format!("{}://{host}", uri.scheme_str().unwrap_or_default())),
-        path: cut(uri.path()),
+        method: truncated(request.method().as_str()),
+        target: truncated(&format!("{}://{host}", uri.scheme_str().unwrap_or_default())),
+        path: truncated(uri.path()),
         address: None,
         status: None,
         sent: 0,
         received: 0,
         injected: Vec::new(),
     }
+}
+
+fn truncated(text: &str) -> String {
+    text.chars().take(1024).collect()
 }
 
 /// Path and query as they go into the request line.

@@ -1,8 +1,8 @@
-//! A component's request body, counted as it leaves.
+//! A component's request body, counted as it is sent.
 //!
-//! What is not sent any more is still taken from the component until it has finished: a component may write all of its
-//! body before it looks at the answer, and JavaScript's `fetch` traps when the body is closed under it. What is taken
-//! so goes nowhere, is bounded in size and time, and never outlives the call.
+//! After the end of a request, the rest of its body is still read and discarded: a component may write all of its body
+//! before it looks at the response, and JavaScript's `fetch` traps when the body is closed early. The drain is bounded in
+//! size and time, and never outlives the call.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -20,18 +20,18 @@ use super::exchange_record::{BodyFailure, BodyMeter};
 use crate::call_budget::CallBudget;
 use crate::network::Deadline;
 
-/// A request body on its way out.
+/// The body of a request.
 pub(crate) struct RequestBody {
     body: Option<WasiBody>,
     budget: Arc<CallBudget>,
     meter: Arc<BodyMeter>,
     drains: Weak<Mutex<JoinSet<()>>>,
-    whole: Deadline,
-    /// Dropped with the rest when nothing more will be sent.
+    total: Deadline,
+    /// Signals by its drop that nothing more will be sent.
     _open: Option<oneshot::Sender<()>>,
 }
 
-/// The tasks of one call that take bodies nobody sends any more.
+/// The tasks of one call that drain the bodies of ended requests.
 #[derive(Default)]
 pub(crate) struct BodyDrains(Arc<Mutex<JoinSet<()>>>);
 
@@ -52,24 +52,24 @@ impl RequestBody {
         budget: Arc<CallBudget>,
         meter: Arc<BodyMeter>,
         drains: Weak<Mutex<JoinSet<()>>>,
-        whole: Deadline,
+        total: Deadline,
     ) -> Self {
-        Self { body: Some(body), budget, meter, drains, whole, _open: None }
+        Self { body: Some(body), budget, meter, drains, total, _open: None }
     }
 
-    /// Ends when nothing more will be sent.
+    /// Completes when nothing more will be sent.
     pub(crate) fn sent(&mut self) -> oneshot::Receiver<()> {
         let (open, sent) = oneshot::channel();
         self._open = Some(open);
         sent
     }
 
-    /// The component's body, to be looked at and [put back](Self::put); what is left of it is drained here as well.
+    /// The component's body, to be read and [replaced](Self::put).
     pub(crate) fn body(&mut self) -> Option<&mut WasiBody> {
         self.body.as_mut()
     }
 
-    /// Sends this instead.
+    /// Replaces the body.
     pub(crate) fn put(&mut self, bytes: Bytes) {
         self.body = Some(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
     }
@@ -94,7 +94,7 @@ impl Body for RequestBody {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) + frame.trailers_ref().map_or(0, section);
                 if let Err(denial) = self.budget.usage.take_sent(bytes) {
-                    self.meter.fail(BodyFailure::Refused(denial));
+                    self.meter.fail(BodyFailure::Denied(denial));
                     return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
                 }
                 self.meter.add_sent(bytes);
@@ -118,30 +118,31 @@ impl Drop for RequestBody {
         let (Some(drains), Ok(runtime)) = (self.drains.upgrade(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        let (whole, most) = (self.whole, self.budget.limits().sent.as_u64());
+        let total = self.total;
+        let max = self.budget.limits().sent.as_u64();
         let mut drains = drains.lock().unwrap_or_else(PoisonError::into_inner);
         while drains.try_join_next().is_some() {}
         drains.spawn_on(
             async move {
-                // Late is as good as done: nobody waits for it.
-                whole.run(drain(body, most)).await.ok();
+                // A timeout ends the drain as well.
+                total.run(drain(body, max)).await.ok();
             },
             &runtime,
         );
     }
 }
 
-async fn drain(mut body: WasiBody, most: u64) {
+async fn drain(mut body: WasiBody, max: u64) {
     let mut taken = 0;
     while let Some(Ok(frame)) = body.frame().await {
         taken += frame.data_ref().map_or(0, Bytes::len) as u64;
-        if taken > most {
+        if taken > max {
             return;
         }
     }
 }
 
-/// The size of a header or trailer section as it is sent.
+/// The size of a header or trailer section on the wire.
 pub(super) fn section(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }

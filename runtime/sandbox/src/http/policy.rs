@@ -1,5 +1,5 @@
-//! What is made once per instance: its grant, TLS for each of its rules, and the way to its secrets. It never changes,
-//! and no two instances share one.
+//! The HTTP policy of one instance: its grant, TLS for each of its rules, and its secrets. It never changes, and is not
+//! shared between instances.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::network::RuleTls;
 use crate::secret_provider::SecretProvider;
 use crate::secrets;
 
-/// What one instance may send, and how.
+/// What one instance may send.
 pub(crate) struct HttpPolicy {
     grant: Arc<Grant>,
-    /// By rule; none for rules without TLS.
+    /// By index of the rule; `None` for rules without TLS.
     tls: Arc<[Option<RuleTls>]>,
     secrets: Arc<dyn SecretProvider>,
 }
 
-/// A rule that can't be obeyed.
+/// A rule that can't be applied: a file that it names can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("instance {instance}, rule {rule}")]
 pub struct HttpPolicyError {
@@ -31,24 +31,16 @@ pub struct HttpPolicyError {
 impl HttpPolicy {
     /// Reads the files that the rules name.
     pub(crate) fn new(instance: &Instance, secrets: Arc<dyn SecretProvider>) -> Result<Self, HttpPolicyError> {
-        let tls = |rule: &HttpRule| match rule.pattern.scheme() {
-            Scheme::Https => RuleTls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
-                instance: instance.name.clone(),
-                rule: rule.pattern.to_string(),
-                source: source.into(),
-            }),
-            Scheme::Http | Scheme::Tcp => Ok(None),
-        };
-        let tls = instance.grant.http.iter().map(tls).collect::<Result<_, _>>()?;
+        let tls = instance.grant.http.iter().map(|rule| load_tls(instance, rule)).collect::<Result<_, _>>()?;
         Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets })
     }
 
-    /// Nothing at all.
+    /// A policy that allows nothing.
     pub(crate) fn nothing(secrets: Arc<dyn SecretProvider>) -> Self {
         Self { grant: Arc::default(), tls: Arc::new([]), secrets }
     }
 
-    /// The same for one call, whose log must not show the secrets that it was given.
+    /// The same policy with the secrets of one call, which its log must not show.
     pub(crate) fn for_call(&self, secrets: Arc<dyn SecretProvider>) -> Self {
         Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets }
     }
@@ -58,17 +50,17 @@ impl HttpPolicy {
         &self.grant
     }
 
-    /// Whether a secret's value is what the grant and the rules use it for. The error's text holds nothing of it.
-    pub(crate) fn judge(&self, name: &SecretName, value: &Arc<SecretBytes>) -> Result<(), String> {
+    /// Checks that a secret's value fits the use that the grant and the rules make of it. The error never quotes it.
+    pub(crate) fn check_secret(&self, name: &SecretName, value: &Arc<SecretBytes>) -> Result<(), String> {
         if let Some(purpose) = self.grant.secrets.get(name).and_then(SecretGrant::purpose) {
-            secrets::judge(purpose, value)?;
+            secrets::validate(purpose, value)?;
         }
         for (rule, tls) in self.grant.http.iter().zip(self.tls.iter()) {
             for injection in rule.send.inject.iter().filter(|injection| injection.secret == *name) {
-                inject::judge(injection, value)?;
+                inject::validate(injection, value)?;
             }
             if let Some(tls) = tls.as_ref().filter(|tls| tls.key() == Some(name)) {
-                tls.judge(value).map_err(|error| error.to_string())?;
+                tls.check_key(value).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -81,5 +73,16 @@ impl HttpPolicy {
 
     pub(super) fn secrets(&self) -> &dyn SecretProvider {
         &*self.secrets
+    }
+}
+
+fn load_tls(instance: &Instance, rule: &HttpRule) -> Result<Option<RuleTls>, HttpPolicyError> {
+    match rule.pattern.scheme() {
+        Scheme::Https => RuleTls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
+            instance: instance.name.clone(),
+            rule: rule.pattern.to_string(),
+            source: source.into(),
+        }),
+        Scheme::Http | Scheme::Tcp => Ok(None),
     }
 }

@@ -16,8 +16,8 @@ use crate::testing::{eventually, names, pause};
 struct Lab {
     sandbox: Sandbox,
     audit: Arc<Audit>,
-    caller: Invoker,
-    bindings: InstanceContext,
+    invoker: Invoker,
+    context: InstanceContext,
 }
 
 impl Lab {
@@ -31,17 +31,17 @@ impl Lab {
         });
         let sandbox = sandbox.unwrap();
         let shared = Arc::clone(sandbox.shared());
-        let actor = AuditSubject::Instance("lab".parse().unwrap());
-        let caller = Invoker::new(shared, actor, &BTreeMap::new(), limits);
+        let subject = AuditSubject::Instance("lab".parse().unwrap());
+        let invoker = Invoker::new(shared, subject, &BTreeMap::new(), limits);
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
         let http = HttpPolicy::nothing(Arc::clone(&secrets) as _);
-        let bindings = InstanceContext { http, files: OutputMode::Refused, resolver: names(), secrets };
-        Self { sandbox, audit, caller, bindings }
+        let context = InstanceContext { http, outputs: OutputMode::Denied, resolver: names(), secrets };
+        Self { sandbox, audit, invoker, context }
     }
 
-    async fn call(&self, run: Run<()>) -> crate::call::Call<()> {
-        let (function, redactor) = (Function::Named("obtain"), Redactor::new(Vec::new()));
-        self.caller.call(function, &self.bindings, redactor, run).await.and_then(|(), _| Ok(())).await
+    async fn call(&self, run: GuestCall<()>) -> crate::call::Call<()> {
+        let (function, redactor) = (CalledFunction::Named("obtain"), Redactor::new(Vec::new()));
+        self.invoker.call(function, &self.context, redactor, run).await.finish(|(), _| Ok(())).await
     }
 
     fn calls(&self) -> Vec<AuditEvent> {
@@ -54,7 +54,7 @@ fn limits(wall: Span) -> Limits {
 }
 
 /// A host function that does not return, for so long.
-fn blocking(seconds: u64) -> Run<()> {
+fn blocking(seconds: u64) -> GuestCall<()> {
     Box::new(move |_| {
         async move {
             #[expect(clippy::disallowed_methods, reason = "stands for a host function that never returns")]
@@ -65,7 +65,7 @@ fn blocking(seconds: u64) -> Run<()> {
     })
 }
 
-fn waiting() -> Run<()> {
+fn waiting() -> GuestCall<()> {
     Box::new(|_| std::future::pending().boxed())
 }
 
@@ -101,10 +101,10 @@ async fn call_that_waits_past_its_time_is_over_its_limit() {
 }
 
 #[tokio::test]
-async fn call_does_not_run_on_the_thread_of_its_caller() {
+async fn call_does_not_run_on_the_thread_of_its_invoker() {
     let lab = Lab::new(Limits::default());
     let here = std::thread::current().id();
-    let elsewhere: Run<()> = Box::new(move |_| {
+    let elsewhere: GuestCall<()> = Box::new(move |_| {
         async move {
             assert_ne!(std::thread::current().id(), here);
             Ok(Ok(()))
@@ -118,7 +118,7 @@ async fn call_does_not_run_on_the_thread_of_its_caller() {
 #[tokio::test]
 async fn call_that_panics_is_internal_and_recorded() {
     let lab = Lab::new(Limits::default());
-    let panicking: Run<()> = Box::new(|_| async { panic!("on purpose") }.boxed());
+    let panicking: GuestCall<()> = Box::new(|_| async { panic!("on purpose") }.boxed());
     assert!(matches!(lab.call(panicking).await.result, Err(CallError::Internal(_))));
     assert_eq!(lab.calls().first().map(|event| event.outcome), Some(AuditOutcome::Failed));
 }

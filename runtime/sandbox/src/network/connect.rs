@@ -7,13 +7,11 @@ use tokio::net::TcpStream;
 
 use super::{Deadline, DeadlineExceeded};
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// Nobody answered in time.
     #[error(transparent)]
-    Late(#[from] DeadlineExceeded),
-    /// The network or the host said no.
+    TimedOut(#[from] DeadlineExceeded),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -32,7 +30,7 @@ pub(crate) async fn connect(pinned: Pinned, deadline: Deadline) -> Result<TcpStr
                 return Ok(stream);
             }
             Ok(Err(error)) => last = error.into(),
-            Err(late) => last = late.into(),
+            Err(exceeded) => last = exceeded.into(),
         }
     }
     Err(last)

@@ -1,4 +1,4 @@
-//! Moments by which something must be over, and whose wish each is.
+//! Deadlines, with the limit or the request of the component that each comes from.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,14 +10,14 @@ use tokio::time::{Instant, Sleep};
 
 use deputy_support::timer_now;
 
-/// A moment by which something must be over.
+/// A point in time by which a step must end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
     cause: DeadlineCause,
 }
 
-/// Whose wish a deadline is.
+/// Where a deadline comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeadlineCause {
     /// The component asked for less time than it may have.
@@ -26,28 +26,29 @@ pub(crate) enum DeadlineCause {
     Limit(Limit),
 }
 
-/// It took too long.
+/// A step missed its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("timed out")]
 pub(crate) struct DeadlineExceeded(pub(crate) DeadlineCause);
 
 impl Deadline {
-    /// This long from now.
     pub(crate) fn after(span: Span, limit: Limit) -> Self {
         Self { at: from_now(span.duration()), cause: DeadlineCause::Limit(limit) }
     }
 
     /// The deadline of one step inside this one: no later than this one, nor than the step's own limit, nor than what
     /// the component asked for.
-    pub(crate) fn step(self, span: Span, limit: Limit, asked: Option<Duration>) -> Self {
-        let step = match asked {
-            Some(asked) if asked < span.duration() => Self { at: from_now(asked), cause: DeadlineCause::Component },
+    pub(crate) fn step(self, span: Span, limit: Limit, requested: Option<Duration>) -> Self {
+        let step = match requested {
+            Some(requested) if requested < span.duration() => {
+                Self { at: from_now(requested), cause: DeadlineCause::Component }
+            }
             _ => Self::after(span, limit),
         };
         if step.at < self.at { step } else { self }
     }
 
-    /// Runs a future until then.
+    /// Runs a future until the deadline.
     pub(crate) async fn run<F: Future>(self, future: F) -> Result<F::Output, DeadlineExceeded> {
         tokio::time::timeout_at(self.at, future).await.map_err(|_| DeadlineExceeded(self.cause))
     }
@@ -65,7 +66,7 @@ impl Deadline {
     }
 }
 
-/// NetworkWaits for a deadline.
+/// Waits for a deadline.
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
     cause: DeadlineCause,
@@ -79,7 +80,7 @@ impl Future for Timer {
     }
 }
 
-/// So long from now, or so far away that nothing waits for it: a component may ask for centuries.
+/// A point in time this far from now, capped: a component may request centuries.
 fn from_now(span: Duration) -> Instant {
     const FAR: Duration = Duration::from_hours(10_000);
     let now = timer_now();

@@ -12,7 +12,7 @@ pub trait Resolver: Send + Sync {
     /// All addresses of a name.
     ///
     /// # Errors
-    /// If the name has none, or nobody can be asked.
+    /// If the name has none, or no name server answers.
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 

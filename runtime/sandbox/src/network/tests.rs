@@ -65,7 +65,10 @@ async fn an_address_that_does_not_answer_is_late() {
     let deaf = Deaf::new().await;
     let soon = Deadline::after(Span::millis(100), Limit::Connect);
     let error = connect(pinned(deaf.address.port(), &["127.0.0.1"]), soon).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Late(DeadlineExceeded(DeadlineCause::Limit(Limit::Connect)))), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::TimedOut(DeadlineExceeded(DeadlineCause::Limit(Limit::Connect)))),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -83,16 +86,22 @@ async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
 #[tokio::test]
 async fn a_step_ends_with_whatever_ends_first() {
     let whole = |millis| Deadline::after(Span::millis(millis), Limit::Exchange);
-    let late = async |deadline: Deadline| deadline.run(std::future::pending::<()>()).await.unwrap_err().0;
+    let exceeded = async |deadline: Deadline| deadline.run(std::future::pending::<()>()).await.unwrap_err().0;
     let (long, short) = (Span::secs(60), Span::millis(10));
-    let asked = |millis| Some(Duration::from_millis(millis));
-    assert_eq!(late(whole(10).step(long, Limit::Tls, None)).await, DeadlineCause::Limit(Limit::Exchange));
-    assert_eq!(late(whole(10).step(long, Limit::Tls, asked(5_000))).await, DeadlineCause::Limit(Limit::Exchange));
-    assert_eq!(late(whole(60_000).step(short, Limit::Tls, None)).await, DeadlineCause::Limit(Limit::Tls));
-    assert_eq!(late(whole(60_000).step(short, Limit::Tls, asked(5_000))).await, DeadlineCause::Limit(Limit::Tls));
-    assert_eq!(late(whole(60_000).step(short, Limit::Tls, asked(10))).await, DeadlineCause::Limit(Limit::Tls));
-    assert_eq!(late(whole(60_000).step(long, Limit::Tls, asked(10))).await, DeadlineCause::Component);
-    assert_eq!(late(whole(60_000).step(long, Limit::Tls, asked(0))).await, DeadlineCause::Component);
+    let requested = |millis| Some(Duration::from_millis(millis));
+    assert_eq!(exceeded(whole(10).step(long, Limit::Tls, None)).await, DeadlineCause::Limit(Limit::Exchange));
+    assert_eq!(
+        exceeded(whole(10).step(long, Limit::Tls, requested(5_000))).await,
+        DeadlineCause::Limit(Limit::Exchange)
+    );
+    assert_eq!(exceeded(whole(60_000).step(short, Limit::Tls, None)).await, DeadlineCause::Limit(Limit::Tls));
+    assert_eq!(
+        exceeded(whole(60_000).step(short, Limit::Tls, requested(5_000))).await,
+        DeadlineCause::Limit(Limit::Tls)
+    );
+    assert_eq!(exceeded(whole(60_000).step(short, Limit::Tls, requested(10))).await, DeadlineCause::Limit(Limit::Tls));
+    assert_eq!(exceeded(whole(60_000).step(long, Limit::Tls, requested(10))).await, DeadlineCause::Component);
+    assert_eq!(exceeded(whole(60_000).step(long, Limit::Tls, requested(0))).await, DeadlineCause::Component);
     assert_eq!(whole(10).step(long, Limit::Tls, None).timer().await.0, DeadlineCause::Limit(Limit::Exchange));
 }
 

@@ -26,42 +26,42 @@ use super::{Connection, Deadline, DeadlineExceeded};
 use crate::blocking::blocking;
 use crate::pem::{PemError, PrivateKey, private_key};
 
-/// How long the last configuration is used after a file of it can't be used any more. Whoever replaces a certificate and
-/// its key writes one after the other.
-const GRACE: Duration = Duration::from_secs(60);
+/// How long the last configuration stays in use after one of its files can't be used any more: a certificate and its key
+/// are replaced one after the other.
+const REPLACEMENT_GRACE: Duration = Duration::from_secs(60);
 
 /// TLS for one rule.
 pub(crate) struct RuleTls {
-    files: Arc<Files>,
-    ready: Mutex<Option<Ready>>,
+    files: Arc<TlsFiles>,
+    cached: Mutex<Option<CachedConfig>>,
 }
 
-/// What a rule names.
-struct Files {
+/// The files that a rule names.
+struct TlsFiles {
     roots: Option<PathBuf>,
     client: Option<(PathBuf, SecretName)>,
 }
 
-/// A configuration, and what it was made from.
-struct Ready {
+/// A configuration, and the files and key that it was made from.
+struct CachedConfig {
     config: Arc<ClientConfig>,
     key: Option<Arc<SecretBytes>>,
-    seen: Seen,
-    /// The files that could not be used since, and when they were first seen.
-    failed: Option<(Seen, Instant)>,
+    versions: TlsFileVersions,
+    /// The versions that could not be used since, and when they were first seen.
+    failed: Option<(TlsFileVersions, Instant)>,
 }
 
-/// The files as they were. One that is not there has no fingerprint.
+/// The versions of the files. A missing file has no fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
+struct TlsFileVersions {
     roots: Option<FileFingerprint>,
     client: Option<FileFingerprint>,
 }
 
-/// Why there is no TLS to be had.
+/// Why a rule's TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuleTlsError {
-    /// A file without certificates, or one that can't be read.
+    /// A file without certificates, or an unreadable one.
     #[error("cannot read PEM certificates from {}: {source}", path.display())]
     Certificates {
         /// The file.
@@ -69,7 +69,7 @@ pub(crate) enum RuleTlsError {
         /// What is wrong with it.
         source: pem::Error,
     },
-    /// The secret is no key, or not the certificate's.
+    /// The secret is not a key, or not the certificate's.
     #[error("secret {secret} is not the PEM key of the certificate in {}: {source}", path.display())]
     Key {
         /// The secret.
@@ -90,18 +90,18 @@ pub(crate) enum RuleTlsError {
         /// What is wrong with it.
         source: rustls::Error,
     },
-    /// The cryptography does not fit.
+    /// The cryptographic library lacks the TLS versions.
     #[error(transparent)]
     Versions(rustls::Error),
 }
 
-/// Why a secret is no key for TLS.
+/// Why a secret is not a key for TLS.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
     /// It is not PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// The library's word for what is wrong.
+    /// The library's reason.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
 }
@@ -109,13 +109,11 @@ pub(crate) enum KeyError {
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    /// The server's certificate is not the host's, or nobody trusted signed it.
+    /// The server's certificate is not the host's, or its issuer is not trusted.
     #[error("the server's certificate is not trusted: {0}")]
     Certificate(rustls::CertificateError),
-    /// It took too long.
     #[error(transparent)]
-    Late(#[from] DeadlineExceeded),
-    /// Something else.
+    TimedOut(#[from] DeadlineExceeded),
     #[error("the TLS handshake failed: {0}")]
     Other(std::io::Error),
 }
@@ -133,12 +131,12 @@ static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 impl RuleTls {
     /// Reads the files that a rule names.
     pub(crate) fn load(send: &RequestOptions) -> Result<Self, RuleTlsError> {
-        let files = Files { roots: send.roots.clone(), client: send.client.clone() };
+        let files = TlsFiles { roots: send.roots.clone(), client: send.client.clone() };
         files.roots()?;
         if let Some((path, _)) = &files.client {
             certificates(path)?;
         }
-        Ok(Self { files: Arc::new(files), ready: Mutex::new(None) })
+        Ok(Self { files: Arc::new(files), cached: Mutex::new(None) })
     }
 
     /// The secret that holds the client certificate's key.
@@ -146,27 +144,28 @@ impl RuleTls {
         self.files.client.as_ref().map(|(_, secret)| secret)
     }
 
-    /// Whether this is the client certificate's key, for a report to the operator.
-    pub(crate) fn judge(&self, key: &SecretBytes) -> Result<(), RuleTlsError> {
+    /// Checks that this is the client certificate's key.
+    pub(crate) fn check_key(&self, key: &SecretBytes) -> Result<(), RuleTlsError> {
         self.files.build(Some(key)).map(drop)
     }
 
-    /// The configuration with this key; the last one, sessions included, as long as the key and the files stay the same.
+    /// The configuration with this key. It is reused, sessions included, as long as the key and the files stay the same.
     pub(crate) async fn config(&self, key: Option<Arc<SecretBytes>>) -> Result<Arc<ClientConfig>, RuleTlsError> {
-        let mut ready = self.ready.lock().await;
-        // Before the files are read: what is written while they are is seen the next time.
-        let seen = self.files.look().await;
-        if let Some(last) = ready.as_ref().filter(|last| last.is_current(key.as_deref(), seen)) {
+        let mut cached = self.cached.lock().await;
+        // Taken before the files are read: a write in between shows at the next use.
+        let versions = self.files.versions().await;
+        if let Some(last) = cached.as_ref().filter(|last| last.is_current(key.as_deref(), versions)) {
             return Ok(Arc::clone(&last.config));
         }
-        let (files, with) = (Arc::clone(&self.files), key.clone());
-        match blocking(move || files.build(with.as_deref())).await {
+        let files = Arc::clone(&self.files);
+        let new_key = key.clone();
+        match blocking(move || files.build(new_key.as_deref())).await {
             Ok(config) => {
                 let config = Arc::new(config);
-                *ready = Some(Ready { config: Arc::clone(&config), key, seen, failed: None });
+                *cached = Some(CachedConfig { config: Arc::clone(&config), key, versions, failed: None });
                 Ok(config)
             }
-            Err(error) => match ready.as_mut().and_then(|last| last.despite(&error, seen, timer_now())) {
+            Err(error) => match cached.as_mut().and_then(|last| last.fall_back(&error, versions, timer_now())) {
                 Some(config) => Ok(config),
                 None => Err(error),
             },
@@ -174,29 +173,34 @@ impl RuleTls {
     }
 }
 
-impl Ready {
-    fn is_current(&self, key: Option<&SecretBytes>, seen: Seen) -> bool {
-        self.seen == seen && self.key.as_deref().map(SecretBytes::expose) == key.map(SecretBytes::expose)
+impl CachedConfig {
+    fn is_current(&self, key: Option<&SecretBytes>, versions: TlsFileVersions) -> bool {
+        self.versions == versions && self.key.as_deref().map(SecretBytes::expose) == key.map(SecretBytes::expose)
     }
 
-    /// The last configuration, for a while, although the files that took the place of its own can't be used.
-    fn despite(&mut self, error: &RuleTlsError, seen: Seen, now: Instant) -> Option<Arc<ClientConfig>> {
-        if seen == self.seen {
+    /// The last configuration, within the grace period, although its files were replaced by unusable ones.
+    fn fall_back(
+        &mut self,
+        error: &RuleTlsError,
+        versions: TlsFileVersions,
+        now: Instant,
+    ) -> Option<Arc<ClientConfig>> {
+        if versions == self.versions {
             return None;
         }
         let since = self.failed.map_or(now, |(_, since)| since);
-        if self.failed.is_none_or(|(before, _)| before != seen) {
-            let seconds = GRACE.as_secs();
-            tracing::warn!(%error, "a certificate or key was replaced by one that cannot be used; the last is used for {seconds} s");
-            self.failed = Some((seen, since));
+        if self.failed.is_none_or(|(before, _)| before != versions) {
+            let seconds = REPLACEMENT_GRACE.as_secs();
+            tracing::warn!(%error, "new certificate or key cannot be used; keeping the last one for {seconds} s");
+            self.failed = Some((versions, since));
         }
-        (now.saturating_duration_since(since) < GRACE).then(|| Arc::clone(&self.config))
+        (now.saturating_duration_since(since) < REPLACEMENT_GRACE).then(|| Arc::clone(&self.config))
     }
 }
 
-impl Files {
-    async fn look(&self) -> Seen {
-        Seen {
+impl TlsFiles {
+    async fn versions(&self) -> TlsFileVersions {
+        TlsFileVersions {
             roots: fingerprint(self.roots.as_deref()).await,
             client: fingerprint(self.client.as_ref().map(|(path, _)| path.as_path())).await,
         }
@@ -217,8 +221,11 @@ impl Files {
             .with_root_certificates(self.roots()?);
         let mut config = match (&self.client, key) {
             (Some((path, secret)), Some(key)) => {
-                let wrong = |source| RuleTlsError::Key { secret: secret.clone(), path: path.clone(), source };
-                let certified = certified(certificates(path)?, key).map_err(wrong)?;
+                let certified = certified(certificates(path)?, key).map_err(|source| RuleTlsError::Key {
+                    secret: secret.clone(),
+                    path: path.clone(),
+                    source,
+                })?;
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
             _ => builder.with_no_client_auth(),
@@ -232,7 +239,7 @@ async fn fingerprint(path: Option<&Path>) -> Option<FileFingerprint> {
     FileFingerprint::of_file(path?).await.ok()
 }
 
-/// A certificate with its key. What is decoded of the key is wiped; the library wipes what it keeps.
+/// A certificate with its key. The decoded key is wiped; the library wipes its own copy.
 fn certified(chain: Vec<CertificateDer<'static>>, key: &SecretBytes) -> Result<CertifiedKey, KeyError> {
     let text = std::str::from_utf8(key.expose()).map_err(|_| PemError::Missing)?;
     let key = private_key(text)?;
@@ -258,12 +265,15 @@ fn roots(path: &Path) -> Result<Arc<RootCertStore>, RuleTlsError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RuleTlsError> {
-    let wrong = |source| RuleTlsError::Certificates { path: path.to_owned(), source };
-    let found: Vec<_> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)?;
-    if found.is_empty() { Err(wrong(pem::Error::NoItemsFound)) } else { Ok(found) }
+    read_certificates(path).map_err(|source| RuleTlsError::Certificates { path: path.to_owned(), source })
 }
 
-/// Shakes hands over a connection, as the host that the component named and not as the address that it has.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+    if certificates.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(certificates) }
+}
+
+/// Makes a TLS connection to the host that the component named, whatever its address.
 pub(crate) async fn handshake(
     stream: TcpStream,
     host: &Host,

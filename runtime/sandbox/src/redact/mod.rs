@@ -1,7 +1,7 @@
-//! Texts of a component, made fit for the operator's eyes: known secrets blanked, control characters escaped, bounded.
+//! Makes texts of a component safe to show to the operator: known secrets blanked, control characters escaped, bounded.
 //!
-//! Blanking is a help against mistakes, not a fence: a component that may read a value can always write it in a form
-//! that nobody expects. The fence is that it may not read it.
+//! Blanking protects from mistakes, not from attacks: a component that may read a value can always write it in another
+//! form. The protection is that it may not read it.
 
 mod escape;
 mod secret_variants;
@@ -16,58 +16,58 @@ use secret_variants::SecretVariants;
 
 /// Knows the secrets of one call.
 pub(crate) struct Redactor {
-    known: Mutex<Known>,
+    state: Mutex<RedactorState>,
 }
 
-struct Known {
-    /// What the operator calls each: a secret's name, or the instance's whose payload it is.
+struct RedactorState {
+    /// Each value with the name that the operator knows: of the secret, or of the instance for a payload.
     values: Vec<(String, Arc<SecretBytes>)>,
-    /// Made when first needed: most calls print nothing.
-    forms: Option<Arc<SecretVariants>>,
+    /// Built when first needed: most calls print nothing.
+    variants: Option<Arc<SecretVariants>>,
 }
 
 impl Redactor {
     /// Knows these values from the start, whatever the call uses.
     pub(crate) fn new(values: Vec<(SecretName, Arc<SecretBytes>)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-        Self { known: Mutex::new(Known { values, forms: None }) }
+        Self { state: Mutex::new(RedactorState { values, variants: None }) }
     }
 
     /// Knows one more value. None is forgotten, so that a value that was rotated away stays blanked.
     pub(crate) fn learn(&self, name: &impl fmt::Display, value: &Arc<SecretBytes>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.values.iter().any(|(_, old)| Arc::ptr_eq(old, value) || old.expose() == value.expose()) {
-            known.values.push((name.to_string(), Arc::clone(value)));
-            known.forms = None;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.values.iter().any(|(_, old)| Arc::ptr_eq(old, value) || old.expose() == value.expose()) {
+            state.values.push((name.to_string(), Arc::clone(value)));
+            state.variants = None;
         }
     }
 
     /// A text of a component on one line: blanked, escaped, and cut to `max` bytes.
     pub(crate) fn clean(&self, text: &str, max: usize) -> String {
-        let forms = self.forms();
-        let (raw, cut) = match text.as_bytes().get(..max.saturating_add(forms.longest())) {
+        let variants = self.variants();
+        let (raw, cut) = match text.as_bytes().get(..max.saturating_add(variants.longest())) {
             Some(head) => (head, true),
             None => (text.as_bytes(), false),
         };
         // A secret that begins before the end is blanked whole; nothing that begins after it is shown.
         let upto = if cut { max } else { raw.len() };
-        bounded(escape(&String::from_utf8_lossy(&forms.blank(raw, upto))), max, cut)
+        bounded(escape(&String::from_utf8_lossy(&variants.blank(raw, upto))), max, cut)
     }
 
     /// The bytes with every known secret blanked that begins before `upto`, and nothing that begins after it.
     pub(crate) fn blank(&self, raw: &[u8], upto: usize) -> Vec<u8> {
-        self.forms().blank(raw, upto)
+        self.variants().blank(raw, upto)
     }
 
     /// Bytes of the longest form that a known secret may have.
     pub(crate) fn longest(&self) -> usize {
-        self.forms().longest()
+        self.variants().longest()
     }
 
-    fn forms(&self) -> Arc<SecretVariants> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { values, forms } = &mut *known;
-        Arc::clone(forms.get_or_insert_with(|| Arc::new(SecretVariants::of(values))))
+    fn variants(&self) -> Arc<SecretVariants> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let RedactorState { values, variants } = &mut *state;
+        Arc::clone(variants.get_or_insert_with(|| Arc::new(SecretVariants::of(values))))
     }
 }
 

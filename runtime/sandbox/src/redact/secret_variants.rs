@@ -34,43 +34,43 @@ const PUBLIC: [&str; 14] = [
 
 /// What is looked for. Everything in it can give a secret away: it is wiped, and has no `Debug`.
 pub(super) struct SecretVariants {
-    forms: Vec<Form>,
+    variants: Vec<Variant>,
     /// The forms that begin with a byte, the longest first.
     by_first: Vec<Vec<usize>>,
     longest: usize,
 }
 
-struct Form {
+struct Variant {
     bytes: Zeroizing<Vec<u8>>,
     marker: Arc<str>,
 }
 
 impl SecretVariants {
     pub(super) fn of(values: &[(String, Arc<SecretBytes>)]) -> Self {
-        let mut forms = Vec::new();
+        let mut variants = Vec::new();
         for (name, value) in values {
             let marker: Arc<str> = format!("[secret {name}]").into();
             let mut add = |bytes: Vec<u8>| {
                 if !bytes.is_empty() {
-                    forms.push(Form { bytes: Zeroizing::new(bytes), marker: Arc::clone(&marker) });
+                    variants.push(Variant { bytes: Zeroizing::new(bytes), marker: Arc::clone(&marker) });
                 }
             };
             let value = value.expose();
-            all_forms(value, &mut add);
+            all_variants(value, &mut add);
             for part in parts(value) {
-                all_forms(&part, &mut add);
+                all_variants(&part, &mut add);
             }
         }
-        forms.sort_by(|a, b| b.bytes.len().cmp(&a.bytes.len()).then_with(|| a.bytes.cmp(&b.bytes)));
-        forms.dedup_by(|a, b| a.bytes == b.bytes);
+        variants.sort_by(|a, b| b.bytes.len().cmp(&a.bytes.len()).then_with(|| a.bytes.cmp(&b.bytes)));
+        variants.dedup_by(|a, b| a.bytes == b.bytes);
         let mut by_first = vec![Vec::new(); 256];
-        for (index, form) in forms.iter().enumerate() {
-            if let Some(list) = form.bytes.first().and_then(|first| by_first.get_mut(usize::from(*first))) {
+        for (index, variant) in variants.iter().enumerate() {
+            if let Some(list) = variant.bytes.first().and_then(|first| by_first.get_mut(usize::from(*first))) {
                 list.push(index);
             }
         }
-        let longest = forms.first().map_or(0, |form| form.bytes.len());
-        Self { forms, by_first, longest }
+        let longest = variants.first().map_or(0, |variant| variant.bytes.len());
+        Self { variants, by_first, longest }
     }
 
     pub(super) fn longest(&self) -> usize {
@@ -84,9 +84,9 @@ impl SecretVariants {
             && let Some((first, _)) = raw.get(at..).and_then(<[u8]>::split_first)
         {
             match self.at(raw.get(at..).unwrap_or_default()) {
-                Some(form) => {
-                    blanked.extend_from_slice(form.marker.as_bytes());
-                    at += form.bytes.len();
+                Some(variant) => {
+                    blanked.extend_from_slice(variant.marker.as_bytes());
+                    at += variant.bytes.len();
                 }
                 None => {
                     blanked.push(*first);
@@ -98,15 +98,15 @@ impl SecretVariants {
     }
 
     /// The longest form that a text begins with.
-    fn at(&self, text: &[u8]) -> Option<&Form> {
+    fn at(&self, text: &[u8]) -> Option<&Variant> {
         let candidates = self.by_first.get(usize::from(*text.first()?))?;
-        candidates.iter().filter_map(|index| self.forms.get(*index)).find(|form| text.starts_with(&form.bytes))
+        candidates.iter().filter_map(|index| self.variants.get(*index)).find(|variant| text.starts_with(&variant.bytes))
     }
 }
 
 /// The value as it is, as JSON and debug outputs write it, in hexadecimal, percent-encoded, and in base64 (also inside of
 /// a longer text that was encoded as a whole, such as `user:password`).
-fn all_forms(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
+fn all_variants(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
     add(value.to_vec());
     if !(ENCODED_FROM..=ENCODED_UPTO).contains(&value.len()) {
         return;

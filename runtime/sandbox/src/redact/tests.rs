@@ -101,7 +101,7 @@ fn what_is_learned_later_is_blanked_and_nothing_is_forgotten() {
         redactor.learn(&name, &Arc::new(SecretBytes::new(b"hunter2".to_vec())));
     }
     assert_eq!(redactor.clean("hunter1 hunter2", 99), "[secret key] [secret key]");
-    assert_eq!(redactor.known.lock().unwrap().values.len(), 2);
+    assert_eq!(redactor.state.lock().unwrap().values.len(), 2);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use super::key::{SigningKey, SigningKeyError};
 use super::sigv4;
 
 /// Judges a value by its purpose. The error's text holds nothing of it.
-pub(crate) fn judge(purpose: &SecretPurpose, value: &SecretBytes) -> Result<(), String> {
+pub(crate) fn validate(purpose: &SecretPurpose, value: &SecretBytes) -> Result<(), String> {
     match purpose {
-        SecretPurpose::Sigv4(_) => sigv4::judge(value).map_err(|error| error.to_string()),
+        SecretPurpose::Sigv4(_) => sigv4::validate(value).map_err(|error| error.to_string()),
         SecretPurpose::Jwt(grant) => key(grant.algorithms(), value),
         SecretPurpose::Sign(algorithms) => key(algorithms.iter().copied(), value),
         SecretPurpose::HmacSha256 | SecretPurpose::Pbkdf2 => Ok(()),
@@ -35,7 +35,7 @@ mod tests {
     use deputy_core::grant::{JwtGrant, Sigv4Grant};
 
     fn judged(purpose: &SecretPurpose, value: &str) -> Result<(), String> {
-        judge(purpose, &SecretBytes::new(value.as_bytes().to_vec()))
+        validate(purpose, &SecretBytes::new(value.as_bytes().to_vec()))
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! JSON Web Tokens (RFC 7519) in compact form.
 //!
-//! A component's claims are parsed, judged, and written anew from what was judged, so that what is signed is what the
-//! grant was asked for: of a key that stands there twice one remains, and a key that some verifiers would take for
-//! another (Go's compares without case) is refused.
+//! A component's claims are parsed, checked against the grant, and serialised anew, so that exactly the checked claims are
+//! signed: of a duplicate name one remains, and a name that some verifiers would take for another (Go's compares without
+//! case) is rejected.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ const MAX_KEY_ID: usize = 256;
 /// The claims of RFC 7519, which a verifier acts upon.
 const REGISTERED: [&str; 7] = ["aud", "exp", "iat", "iss", "jti", "nbf", "sub"];
 
-/// What a component wants signed.
+/// A token that a component requests.
 #[derive(Debug)]
 pub(super) struct JwtRequest {
     claims: JwtClaims,
@@ -33,7 +33,7 @@ pub(super) struct UnsignedJwt {
     signed_part: String,
 }
 
-/// Why a text is no set of claims. Never quotes it.
+/// Why a text is not a set of claims. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ClaimsError {
     /// The audience.
@@ -84,12 +84,12 @@ impl JwtRequest {
         Ok(Self { claims, payload: Value::Object(object).to_string(), key_id: key_id.map(str::to_owned) })
     }
 
-    /// What the audit log shows.
+    /// The scope for the audit log.
     pub(super) fn scope(&self) -> String {
         format!("{} for {}", self.claims.issuer, self.claims.audiences.join(", "))
     }
 
-    /// Has the grant judge it.
+    /// Checks the request against the grant.
     pub(super) fn permit(
         self,
         grant: &SecretGrant,
@@ -104,14 +104,13 @@ impl JwtRequest {
         if let Some(id) = self.key_id {
             header.insert("kid".to_owned(), id.into());
         }
-        let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
-        let signed_part = format!("{}.{}", encode(Value::Object(header).to_string()), encode(self.payload));
+        let header = URL_SAFE_NO_PAD.encode(Value::Object(header).to_string());
+        let signed_part = format!("{header}.{}", URL_SAFE_NO_PAD.encode(self.payload));
         Ok(UnsignedJwt { permit, signed_part })
     }
 }
 
 impl UnsignedJwt {
-    /// Signs it.
     pub(super) fn sign(self, value: &SecretBytes) -> Result<String, SigningKeyError> {
         let signature = SigningKey::read(value, self.permit.algorithm())?.sign(self.signed_part.as_bytes())?;
         Ok(format!("{}.{}", self.signed_part, URL_SAFE_NO_PAD.encode(signature)))

@@ -22,10 +22,10 @@ pub(super) enum SigningKey {
     Rsa(Box<rsa::KeyPair>),
 }
 
-/// Why a secret's value is no signing key, or did not sign. Never quotes it.
+/// Why a secret's value is not a signing key, or did not sign. Never quotes it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SigningKeyError {
-    /// Neither of the two forms.
+    /// Neither PEM nor a JWK.
     #[error("the secret is not a private key: provide one in PEM or as a JWK")]
     Form,
     /// A JWK for something else.
@@ -34,10 +34,10 @@ pub(super) enum SigningKeyError {
     /// Unreadable PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// The library's word for what is wrong.
+    /// The library's reason.
     #[error("the secret's key does not fit {0}, is damaged or too small ({1})")]
     Rejected(SignatureAlgorithm, aws_lc_rs::error::KeyRejected),
-    /// No chance, or a fault of the key that only signing shows.
+    /// The RNG failed, or a fault of the key shows only when it signs.
     #[error("signing with the secret's key failed")]
     Sign,
 }
@@ -53,10 +53,9 @@ impl SigningKey {
             return Err(SigningKeyError::Form);
         }
         let key = pem::private_key(text)?;
-        let rejected = |error| SigningKeyError::Rejected(algorithm, error);
         match (algorithm, &key) {
             (SignatureAlgorithm::Rs256, PrivateKey::Pkcs1(der)) => rsa::KeyPair::from_der(der).map(Self::rsa),
-            // What is of another kind is refused with the library's word for it.
+            // A key of another kind is rejected with the library's reason.
             (SignatureAlgorithm::Rs256, PrivateKey::Pkcs8(der) | PrivateKey::Sec1(der)) => {
                 rsa::KeyPair::from_pkcs8(der).map(Self::rsa)
             }
@@ -71,7 +70,7 @@ impl SigningKey {
                 Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::ed25519)
             }
         }
-        .map_err(rejected)
+        .map_err(|error| SigningKeyError::Rejected(algorithm, error))
     }
 
     fn from_jwk(text: &str, algorithm: SignatureAlgorithm) -> Result<Self, SigningKeyError> {
@@ -83,7 +82,7 @@ impl SigningKey {
         }
         match (algorithm, jwk.kty.as_str(), jwk.crv.as_deref()) {
             (SignatureAlgorithm::Rs256, "RSA", _) => {
-                let need = |part: &Option<Part>| {
+                let need = |part: &Option<JwkBytes>| {
                     part.as_ref()
                         .map(|p| p.0.clone())
                         .ok_or(SigningKeyError::Jwk(algorithm, "n, e, d, p, q, dp, dq and qi"))
@@ -124,16 +123,17 @@ impl SigningKey {
         }
     }
 
-    /// Signs. A signature is made to be shown.
     pub(super) fn sign(&self, data: &[u8]) -> Result<Vec<u8>, SigningKeyError> {
         match self {
             Self::Ed25519(key) => Ok(key.sign(data).as_ref().to_vec()),
-            Self::P256(key) => {
-                key.sign(chance(), data).map(|signature| signature.as_ref().to_vec()).map_err(|_| SigningKeyError::Sign)
-            }
+            Self::P256(key) => key
+                .sign(secure_random(), data)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| SigningKeyError::Sign),
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, chance(), data, &mut signature).map_err(|_| SigningKeyError::Sign)?;
+                key.sign(&RSA_PKCS1_SHA256, secure_random(), data, &mut signature)
+                    .map_err(|_| SigningKeyError::Sign)?;
                 Ok(signature)
             }
         }
@@ -158,22 +158,22 @@ struct Jwk {
     kty: String,
     alg: Option<String>,
     crv: Option<String>,
-    n: Option<Part>,
-    e: Option<Part>,
-    d: Option<Part>,
-    p: Option<Part>,
-    q: Option<Part>,
-    dp: Option<Part>,
-    dq: Option<Part>,
-    qi: Option<Part>,
-    x: Option<Part>,
-    y: Option<Part>,
+    n: Option<JwkBytes>,
+    e: Option<JwkBytes>,
+    d: Option<JwkBytes>,
+    p: Option<JwkBytes>,
+    q: Option<JwkBytes>,
+    dp: Option<JwkBytes>,
+    dq: Option<JwkBytes>,
+    qi: Option<JwkBytes>,
+    x: Option<JwkBytes>,
+    y: Option<JwkBytes>,
 }
 
 /// A number or point in base64url.
-struct Part(Zeroizing<Vec<u8>>);
+struct JwkBytes(Zeroizing<Vec<u8>>);
 
-impl<'de> Deserialize<'de> for Part {
+impl<'de> Deserialize<'de> for JwkBytes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
         let mut bytes = Zeroizing::new(vec![0; text.len()]);
@@ -188,11 +188,11 @@ impl<'de> Deserialize<'de> for Part {
 /// Where the nonces of ECDSA and the blinding of RSA come from.
 #[expect(
     clippy::disallowed_methods,
-    reason = "no argument: a nonce of ECDSA that anybody chooses gives the key away, and the library lets no test choose it"
+    reason = "no argument: a chosen nonce of ECDSA would reveal the key, and the library lets no test choose it"
 )]
-fn chance() -> &'static dyn SecureRandom {
-    static CHANCE: std::sync::LazyLock<SystemRandom> = std::sync::LazyLock::new(SystemRandom::new);
-    &*CHANCE
+fn secure_random() -> &'static dyn SecureRandom {
+    static SECURE_RANDOM: std::sync::LazyLock<SystemRandom> = std::sync::LazyLock::new(SystemRandom::new);
+    &*SECURE_RANDOM
 }
 
 #[cfg(test)]

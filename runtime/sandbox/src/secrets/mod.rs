@@ -1,11 +1,11 @@
 //! The capability `secrets`: secrets that a component uses and never reads.
 //!
-//! Every operation goes the same way: the audit record is begun, one operation is taken from the budget, the grant is
-//! asked, and only then is the value fetched, used and let go. The value is fetched at each use, so that a secret that
-//! was rotated after it was opened is used in its new form.
+//! Every operation takes the same steps: it begins an audit record, takes one operation from the budget, asks the grant,
+//! and only then fetches and uses the value. The value is fetched at each use, so that a rotated secret takes effect at
+//! once.
 //!
-//! What a component is told never holds why a source failed: the operator's log does. No value, no derived key and no
-//! key's text reaches a log, an audit event or an error.
+//! The reason why a source failed goes to the operator's log and never to the component. No value and no derived key
+//! reaches a log, an audit event or an error.
 
 mod call;
 pub(crate) mod error;
@@ -26,7 +26,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 pub(crate) use call::CallValues;
 pub(crate) use error::SecretUseError;
-pub(crate) use fitness::judge;
+pub(crate) use fitness::validate;
 pub(crate) use handle::SecretHandle;
 pub(crate) use store::SecretStore;
 
@@ -37,26 +37,26 @@ use crate::secret_fault::SecretFault;
 use crate::secret_provider::SecretProvider;
 
 /// What one call may do with secrets.
-pub(crate) struct Secrets {
+pub(crate) struct CallSecrets {
     grant: Arc<Grant>,
     values: Arc<CallValues>,
     budget: Arc<CallBudget>,
     now: fn() -> Timestamp,
-    /// Whether the limit on operations was passed. What is tried after that is refused without another audit event, so
-    /// that a loop can't fill the operator's disk.
+    /// Whether the limit on operations was exceeded. Later attempts are denied without another audit event, so that a loop
+    /// can't fill the operator's disk.
     spent: bool,
 }
 
 /// The capability's host side for the time of one host call.
 pub(crate) struct SecretsView<'a> {
-    pub(crate) secrets: &'a mut Secrets,
+    pub(crate) secrets: &'a mut CallSecrets,
     pub(crate) table: &'a mut ResourceTable,
 }
 
-/// Bytes of a secret's name that are looked at: more than any has, so that none is granted that was cut off.
+/// Bytes of a secret's name that are read: more than any name has, so that no truncated name is granted.
 const MAX_NAME: usize = 1024;
 
-impl Secrets {
+impl CallSecrets {
     pub(crate) fn new(
         grant: Arc<Grant>,
         values: Arc<CallValues>,

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::jwt::JwtRequest;
 use super::key::SigningKey;
 use super::sigv4;
-use super::{SecretUseError, Secrets};
+use super::{CallSecrets, SecretUseError};
 use crate::audit_record::AuditRecord;
 use crate::bindings::delegation::tokens::secrets::Sigv4Signature;
 use crate::secret_fault::SecretFault;
@@ -25,7 +25,7 @@ const MAX_STRING_TO_SIGN: usize = 1024;
 /// RFC 7677 asks for 4,096 at least; a million take about half a second.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 
-impl Secrets {
+impl CallSecrets {
     pub(super) async fn sigv4(
         &self,
         record: &mut AuditRecord,
@@ -124,7 +124,7 @@ fn unusable(name: &SecretName, error: &dyn std::error::Error) -> SecretUseError 
 static PROCESSORS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(available_parallelism().map_or(2, NonZero::get)));
 
-impl Secrets {
+impl CallSecrets {
     /// Runs what takes the processor for long on a thread of its own, and charges the call for it.
     #[expect(
         clippy::disallowed_methods,

@@ -4,11 +4,11 @@
 //! "AWS4" + secret ──day──▶ kDate ──region──▶ kRegion ──service──▶ kService ──"aws4_request"──▶ kSigning ──text──▶ signature
 //! ```
 //!
-//! Each arrow is an HMAC-SHA256, so that to whoever may choose the text, a signature and a derived key look alike. What
-//! keeps them apart is that only a [`Sigv4Permit`] is signed, whose text is four lines beginning with the algorithm, and
-//! no link of the chain takes such a text: see the tests below, which try.
+//! Each arrow is an HMAC-SHA256, so a caller that could choose the text would get a derived key as a signature. Only a
+//! [`Sigv4Permit`] is signed, whose text is four lines beginning with the algorithm, and no link of the chain takes such a
+//! text: the tests try.
 //!
-//! Derived keys live in [`Derived`], which is wiped and can't be printed. What this can't wipe: the `hmac::Tag`
+//! Derived keys live in [`DerivedKey`], which is wiped and can't be printed. What this can't wipe: the `hmac::Tag`
 //! that is on the stack while one link is computed.
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ use deputy_core::grant::Sigv4Permit;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// A signature, and who signed if the secret says so.
+/// A signature, with the key's id if the secret holds one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sigv4Signature {
     /// The id that goes with the secret key.
@@ -28,7 +28,7 @@ pub(super) struct Sigv4Signature {
     pub(super) signature: String,
 }
 
-/// Why a secret's value is no AWS key. Never quotes it.
+/// Why a secret's value is not an AWS key. Never quotes it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeyPairError {
     /// Not one line of printable characters.
@@ -50,7 +50,7 @@ pub(super) enum KeyPairError {
 
 const FORM: &str = r#"{"AccessKeyId": "…", "SecretAccessKey": "…"}"#;
 
-/// What an operator's secret holds.
+/// The AWS key in an operator's secret.
 struct KeyPair {
     id: Option<String>,
     secret: Zeroizing<Vec<u8>>,
@@ -59,7 +59,7 @@ struct KeyPair {
 /// The output of a `credential_process`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Process<'a> {
+struct CredentialProcessOutput<'a> {
     access_key_id: Option<String>,
     #[serde(borrow)]
     secret_access_key: Cow<'a, str>,
@@ -70,14 +70,15 @@ struct Process<'a> {
 /// The scope as the audit log shows it: `sts/eu-west-1`.
 pub(super) fn scope(text: &str) -> String {
     let mut parts = text.split('\n').nth(2).unwrap_or_default().split('/').skip(1);
-    let (region, service) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let region = parts.next().unwrap_or_default();
+    let service = parts.next().unwrap_or_default();
     format!("{service}/{region}")
 }
 
-/// Signs what the grant permitted.
+/// Signs the permitted text.
 pub(super) fn sign(permit: Sigv4Permit, value: &SecretBytes) -> Result<Sigv4Signature, KeyPairError> {
     let pair = KeyPair::read(value)?;
-    let signature = Derived::first(&pair.secret)
+    let signature = DerivedKey::first(&pair.secret)
         .next(permit.day())
         .next(permit.region())
         .next(permit.service())
@@ -89,8 +90,8 @@ pub(super) fn sign(permit: Sigv4Permit, value: &SecretBytes) -> Result<Sigv4Sign
     Ok(Sigv4Signature { access_key_id: pair.id, signature })
 }
 
-/// Whether a value can sign.
-pub(super) fn judge(value: &SecretBytes) -> Result<(), KeyPairError> {
+/// Checks that a value can sign.
+pub(super) fn validate(value: &SecretBytes) -> Result<(), KeyPairError> {
     KeyPair::read(value).map(drop)
 }
 
@@ -98,33 +99,33 @@ impl KeyPair {
     fn read(value: &SecretBytes) -> Result<Self, KeyPairError> {
         let value = value.expose();
         if !value.trim_ascii_start().starts_with(b"{") {
-            if !word(value) {
+            if !is_printable(value) {
                 return Err(KeyPairError::Bare(value.len()));
             }
             return Ok(Self { id: None, secret: Zeroizing::new(value.to_vec()) });
         }
         // serde_json's own error would quote the value.
-        let process: Process<'_> = serde_json::from_slice(value).map_err(|_| KeyPairError::Form)?;
-        let secret = Zeroizing::new(process.secret_access_key.into_owned().into_bytes());
-        if process.session_token.is_some() {
+        let output: CredentialProcessOutput<'_> = serde_json::from_slice(value).map_err(|_| KeyPairError::Form)?;
+        let secret = Zeroizing::new(output.secret_access_key.into_owned().into_bytes());
+        if output.session_token.is_some() {
             return Err(KeyPairError::Session);
         }
-        let id = process.access_key_id.filter(|id| word(id.as_bytes()) && id.len() <= 128);
-        if id.is_none() || !word(&secret) {
+        let id = output.access_key_id.filter(|id| is_printable(id.as_bytes()) && id.len() <= 128);
+        if id.is_none() || !is_printable(&secret) {
             return Err(KeyPairError::Form);
         }
         Ok(Self { id, secret })
     }
 }
 
-fn word(text: &[u8]) -> bool {
+fn is_printable(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_graphic)
 }
 
 /// A key of the chain.
-struct Derived(Zeroizing<Vec<u8>>);
+struct DerivedKey(Zeroizing<Vec<u8>>);
 
-impl Derived {
+impl DerivedKey {
     fn first(secret: &[u8]) -> Self {
         let mut key = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
         key.extend_from_slice(b"AWS4");
@@ -137,7 +138,7 @@ impl Derived {
         Self(Zeroizing::new(tag.as_ref().to_vec()))
     }
 
-    /// Lets a result out. Each caller says why that is no key.
+    /// Releases the result. The caller states why it is not a key.
     fn into_public(self, _why: &'static str) -> String {
         hex(&self.0)
     }

@@ -23,20 +23,20 @@ const COMMAND_MILLIS: u64 = 60_000;
 
 /// The secrets of one instance.
 pub(crate) struct SecretStore {
-    entries: BTreeMap<SecretName, Entry>,
-    surroundings: SourceContext,
+    entries: BTreeMap<SecretName, StoredSecret>,
+    context: SourceContext,
     now: fn() -> Timestamp,
 }
 
-struct Entry {
+struct StoredSecret {
     source: SecretSource,
     /// Held while the source is read: calls at the same time start a command once.
-    turn: tokio::sync::Mutex<()>,
-    last: Mutex<Option<Last>>,
+    reading: tokio::sync::Mutex<()>,
+    last: Mutex<Option<CachedValue>>,
 }
 
 #[derive(Clone)]
-struct Last {
+struct CachedValue {
     value: Arc<SecretBytes>,
     read_at: Timestamp,
 }
@@ -49,65 +49,61 @@ impl SecretStore {
 
     pub(super) fn with(
         sources: &BTreeMap<SecretName, SecretSource>,
-        surroundings: SourceContext,
+        context: SourceContext,
         now: fn() -> Timestamp,
     ) -> Self {
-        let entry = |source: &SecretSource| Entry {
+        let secret = |source: &SecretSource| StoredSecret {
             source: source.clone(),
-            turn: tokio::sync::Mutex::new(()),
+            reading: tokio::sync::Mutex::new(()),
             last: Mutex::new(None),
         };
-        Self {
-            entries: sources.iter().map(|(name, source)| (name.clone(), entry(source))).collect(),
-            surroundings,
-            now,
-        }
+        Self { entries: sources.iter().map(|(name, source)| (name.clone(), secret(source))).collect(), context, now }
     }
 
     /// The values that were read last, for a new call's redactor. Reads nothing.
-    pub(crate) fn known(&self) -> Vec<(SecretName, Arc<SecretBytes>)> {
-        let last = |(name, entry): (&SecretName, &Entry)| Some((name.clone(), entry.last()?.value));
+    pub(crate) fn cached(&self) -> Vec<(SecretName, Arc<SecretBytes>)> {
+        let last = |(name, secret): (&SecretName, &StoredSecret)| Some((name.clone(), secret.last()?.value));
         self.entries.iter().filter_map(last).collect()
     }
 
     /// Reads every source, for a report to the operator.
     pub(crate) async fn check(&self) -> Vec<(SecretName, Result<Arc<SecretBytes>, SourceError>)> {
         let mut results = Vec::with_capacity(self.entries.len());
-        for (name, entry) in &self.entries {
-            results.push((name.clone(), self.read(entry).await));
+        for (name, secret) in &self.entries {
+            results.push((name.clone(), self.read(secret).await));
         }
         results
     }
 
-    async fn read(&self, entry: &Entry) -> Result<Arc<SecretBytes>, SourceError> {
-        let _turn = entry.turn.lock().await;
+    async fn read(&self, secret: &StoredSecret) -> Result<Arc<SecretBytes>, SourceError> {
+        let _reading = secret.reading.lock().await;
         let read_at = (self.now)();
-        if let Some(last) = entry.last()
-            && entry.is_good(&last, read_at)
+        if let Some(last) = secret.last()
+            && secret.is_fresh(&last, read_at)
         {
             return Ok(last.value);
         }
-        let value = deputy_sources::read(&entry.source, ValueShape::SECRET, &self.surroundings).await?;
-        Ok(entry.keep(value, read_at))
+        let value = deputy_sources::read(&secret.source, ValueShape::SECRET, &self.context).await?;
+        Ok(secret.store(value, read_at))
     }
 }
 
 #[async_trait]
 impl SecretProvider for SecretStore {
     async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
-        let entry = self.entries.get(name).ok_or_else(|| {
+        let secret = self.entries.get(name).ok_or_else(|| {
             ValueError(format!("secret {name} has no source: give it `file`, `env`, `credential` or `command`"))
         })?;
-        self.read(entry).await.map_err(|error| ValueError(format!("secret {name}: {}", in_one_line(&error))))
+        self.read(secret).await.map_err(|error| ValueError(format!("secret {name}: {}", in_one_line(&error))))
     }
 }
 
-impl Entry {
-    fn last(&self) -> Option<Last> {
+impl StoredSecret {
+    fn last(&self) -> Option<CachedValue> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn is_good(&self, last: &Last, now: Timestamp) -> bool {
+    fn is_fresh(&self, last: &CachedValue, now: Timestamp) -> bool {
         match self.source {
             SecretSource::Command(_) => {
                 // A clock that was set back makes it old, not young.
@@ -118,13 +114,13 @@ impl Entry {
         }
     }
 
-    fn keep(&self, value: SecretBytes, read_at: Timestamp) -> Arc<SecretBytes> {
+    fn store(&self, value: SecretBytes, read_at: Timestamp) -> Arc<SecretBytes> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let value = match last.take() {
             Some(last) if last.value.expose() == value.expose() => last.value,
             _ => Arc::new(value),
         };
-        *last = Some(Last { value: Arc::clone(&value), read_at });
+        *last = Some(CachedValue { value: Arc::clone(&value), read_at });
         value
     }
 }

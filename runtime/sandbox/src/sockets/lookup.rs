@@ -1,5 +1,5 @@
-//! `wasi:sockets/ip-name-lookup`: names that a TCP rule names, and no others. An answer that holds an address which is
-//! not granted gives none at all.
+//! `wasi:sockets/ip-name-lookup`: names that a TCP rule names, and no others. A single address that is not granted denies
+//! the whole answer.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Networ
 use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, SocketResult};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
-use super::{Known, SocketsView};
+use super::{ResolvedNames, SocketsView};
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::{Deadline, DeadlineCause, DeadlineExceeded, Resolver, resolve};
 
-/// A lookup, and then its answer. In the table in the place of WASI's own.
+/// A lookup, and then its answer. Replaces WASI's own type in the table.
 pub(super) enum NameLookup {
     Waiting(AbortOnDropJoinHandle<Result<Vec<IpAddr>, ErrorCode>>, Arc<CallBudget>),
     Done(Result<vec::IntoIter<IpAddr>, ErrorCode>),
 }
 
-/// Bytes of a name that are looked at: more than any name has, so that what is cut off here is refused as too long.
-const LONGEST_NAME: usize = 1024;
+/// Bytes of a name that are read: more than any valid name has, so that a truncated one is denied as too long.
+const MAX_NAME: usize = 1024;
 
-struct Query {
+struct LookupTask {
     host: Host,
     grant: Arc<Grant>,
     budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
-    known: Known,
-    turns: Arc<Semaphore>,
+    resolved: ResolvedNames,
+    slots: Arc<Semaphore>,
     record: AuditRecord,
 }
 
-impl Query {
+impl LookupTask {
     async fn run(mut self) -> Result<Vec<IpAddr>, ErrorCode> {
         let answer = self.steps().await;
         match answer {
             Ok(addresses) => {
                 self.record.done();
-                self.known.learn(self.host, addresses.clone());
+                self.resolved.remember(self.host, addresses.clone());
                 Ok(addresses)
             }
             Err(code) => Err(code),
@@ -57,7 +57,7 @@ impl Query {
         self.record.announce().await.map_err(|_| ErrorCode::TemporaryResolverFailure)?;
         let deadline = Deadline::after(self.budget.limits().connect, Limit::Connect);
         let looked_up = deadline.run(async {
-            let _turn = self.turns.acquire().await;
+            let _slot = self.slots.acquire().await;
             resolve(&*self.resolver, &self.host).await
         });
         let addresses = match looked_up.await {
@@ -92,9 +92,9 @@ impl ip_name_lookup::Host for SocketsView<'_> {
         name: String,
     ) -> SocketResult<Resource<ResolveAddressStream>> {
         self.table.get(&network)?;
-        let name = name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
-        let shown = name.chars().take(253).collect();
-        let mut record = AuditRecord::begin(&self.sockets.budget, AuditAction::Name { host: shown });
+        let name = name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default();
+        let host = name.chars().take(253).collect();
+        let mut record = AuditRecord::begin(&self.sockets.budget, AuditAction::Name { host });
         if let Err(denial) = self.sockets.budget.usage.take_request() {
             record.denied(denial);
             return Err(ErrorCode::AccessDenied.into());
@@ -106,13 +106,13 @@ impl ip_name_lookup::Host for SocketsView<'_> {
                 return Err(ErrorCode::InvalidArgument.into());
             }
         };
-        let query = Query {
+        let query = LookupTask {
             host,
             grant: Arc::clone(&self.sockets.grant),
             budget: Arc::clone(&self.sockets.budget),
             resolver: Arc::clone(&self.sockets.resolver),
-            known: self.sockets.known.clone(),
-            turns: Arc::clone(&self.sockets.lookups),
+            resolved: self.sockets.resolved.clone(),
+            slots: Arc::clone(&self.sockets.lookups),
             record,
         };
         let budget = Arc::clone(&self.sockets.budget);
@@ -155,7 +155,7 @@ impl ip_name_lookup::HostResolveAddressStream for SocketsView<'_> {
     }
 }
 
-/// The table's own entry behind a component's handle.
+/// The table's entry behind a component's handle.
 fn own(stream: &Resource<ResolveAddressStream>) -> Resource<NameLookup> {
     Resource::new_borrow(stream.rep())
 }

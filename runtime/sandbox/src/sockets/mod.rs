@@ -1,9 +1,9 @@
 //! The capability `wasi:sockets`: TCP connections to hosts that the grant names, and nothing else.
 //!
 //! The socket behind a component's handle is the sandbox's own, so that its connections go through the same
-//! [`connect`](crate::network::connect) as HTTP's and WASI's own sockets stay switched off altogether. Names are
-//! resolved only if a rule names them; an address may be connected to only if such a name led to it, or if a rule
-//! names the address. Nobody binds, listens, or speaks UDP.
+//! [`connect`](crate::network::connect) as HTTP's, and WASI's own sockets stay disabled. A name is resolved only if a rule
+//! names it; an address may be connected to only if such a name resolved to it, or if a rule names the address. Binding,
+//! listening and UDP are always denied.
 
 mod lookup;
 mod options;
@@ -32,28 +32,28 @@ use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::Resolver;
 
-/// What one call may reach over TCP, and what it has looked up.
+/// The TCP side of one call: its grant, and the names that it resolved.
 pub(crate) struct Sockets {
     grant: Arc<Grant>,
     budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
-    known: Known,
-    /// Lookups at once: each may hold a thread of the process.
+    resolved: ResolvedNames,
+    /// Bounds concurrent lookups: each may block a thread of the process.
     lookups: Arc<Semaphore>,
 }
 
-/// Where the names of this call led.
+/// The addresses that the names of this call resolved to.
 #[derive(Clone, Default)]
-struct Known(Arc<Mutex<Vec<Answer>>>);
+struct ResolvedNames(Arc<Mutex<Vec<Resolution>>>);
 
-type Answer = (Host, Vec<IpAddr>);
+type Resolution = (Host, Vec<IpAddr>);
 
-const LOOKUPS: usize = 4;
+const MAX_LOOKUPS: usize = 4;
 
-/// How many addresses of one name are remembered, the newest first.
-const ADDRESSES: usize = 64;
+/// Addresses of one name that are remembered, the newest first.
+const MAX_ADDRESSES: usize = 64;
 
-/// What the functions of `wasi:sockets` work on.
+/// The host side of `wasi:sockets` for the time of one host call.
 pub(crate) struct SocketsView<'a> {
     pub(crate) sockets: &'a mut Sockets,
     pub(crate) table: &'a mut ResourceTable,
@@ -65,8 +65,8 @@ impl HasData for HasSockets {
     type Data<'a> = SocketsView<'a>;
 }
 
-/// Replaces WASI's sockets in a linker that has them. `wasi:sockets/instance-network` stays: its handle is good for
-/// nothing by itself.
+/// Replaces WASI's sockets in a linker that has them. `wasi:sockets/instance-network` stays: its handle alone gives no
+/// access.
 pub(crate) fn link<T: Send + 'static>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> SocketsView<'_>,
@@ -83,14 +83,14 @@ pub(crate) fn link<T: Send + 'static>(
 
 impl Sockets {
     pub(crate) fn new(grant: Arc<Grant>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
-        let lookups = Arc::new(Semaphore::new(LOOKUPS));
-        Self { grant, budget, resolver, known: Known::default(), lookups }
+        let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
+        Self { grant, budget, resolver, resolved: ResolvedNames::default(), lookups }
     }
 
-    /// Leave to connect to this address: under the name that led to it, or by itself.
+    /// The permission to connect to this address: by a name that resolved to it, or by the address itself.
     fn pin(&self, address: SocketAddr) -> Result<Pinned, PolicyDenial> {
         let ip = address.ip().to_canonical();
-        let hosts = self.known.hosts_at(ip).into_iter().chain([Host::Address(ip)]);
+        let hosts = self.resolved.hosts_at(ip).into_iter().chain([Host::Address(ip)]);
         hosts
             .filter_map(|host| {
                 let target = Target::new(Scheme::Tcp, host, address.port());
@@ -100,30 +100,30 @@ impl Sockets {
             .ok_or(PolicyDenial::Socket { address: SocketAddr::new(ip, address.port()) })
     }
 
-    /// Records what is never allowed, and gives what the component is told.
+    /// Records an operation that no grant allows, and returns the error for the component.
     fn never(&self, operation: &'static str, denial: PolicyDenial) -> SocketError {
         AuditRecord::begin(&self.budget, AuditAction::Wasi { operation }).denied(denial);
         ErrorCode::AccessDenied.into()
     }
 }
 
-impl Known {
-    fn learn(&self, host: Host, addresses: Vec<IpAddr>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.iter_mut().find(|(other, _)| *other == host) {
-            // A name may lead elsewhere each time; a connection to where it led before may still be on its way.
+impl ResolvedNames {
+    fn remember(&self, host: Host, addresses: Vec<IpAddr>) {
+        let mut resolved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match resolved.iter_mut().find(|(other, _)| *other == host) {
+            // A name may resolve differently each time, and the component may still connect to an earlier address.
             Some((_, before)) => {
                 before.retain(|address| !addresses.contains(address));
                 before.splice(..0, addresses);
-                before.truncate(ADDRESSES);
+                before.truncate(MAX_ADDRESSES);
             }
-            None => known.push((host, addresses)),
+            None => resolved.push((host, addresses)),
         }
     }
 
     fn hosts_at(&self, ip: IpAddr) -> Vec<Host> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().filter(|(_, addresses)| addresses.contains(&ip)).map(|(host, _)| host.clone()).collect()
+        let resolved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        resolved.iter().filter(|(_, addresses)| addresses.contains(&ip)).map(|(host, _)| host.clone()).collect()
     }
 }
 

@@ -1,9 +1,9 @@
-//! Options of a socket. They are checked and remembered, and change nothing: what keep-alives, hop limits and buffer
-//! sizes are for takes longer than a call lasts, and the memory of buffers is the host's.
+//! Options of a socket. They are checked and remembered, and have no effect: keep-alives and hop limits matter for longer
+//! than a call lasts, and the memory of buffers is the host's.
 
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
-/// What a component set, or the usual.
+/// The options that a component set, or the defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SocketOptions {
     pub(super) keep_alive: bool,
@@ -29,11 +29,11 @@ impl Default for SocketOptions {
     }
 }
 
-/// Sets a number that must not be zero.
-pub(super) fn set<N: Default + PartialEq>(place: &mut N, value: N) -> Result<(), ErrorCode> {
+/// Sets an option that must not be zero.
+pub(super) fn set<N: Default + PartialEq>(option: &mut N, value: N) -> Result<(), ErrorCode> {
     if value == N::default() {
         return Err(ErrorCode::InvalidArgument);
     }
-    *place = value;
+    *option = value;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One TCP socket of a component: made, connecting, connected. It has no other states, so it can't listen.
+//! One TCP socket of a component: new, connecting, connected. There is no other state, so it can't listen.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ pub(super) struct TcpSocketState {
     pub(super) family: IpAddressFamily,
     pub(super) options: SocketOptions,
     budget: Arc<CallBudget>,
-    state: State,
+    state: TcpState,
 }
 
-enum State {
+enum TcpState {
     New,
     Connecting(AbortOnDropJoinHandle<Result<TcpStream, ErrorCode>>),
-    /// The attempt is over, and the component has not asked yet how it ended.
+    /// The attempt has ended, and the component has not asked for its outcome yet.
     Ready(Result<TcpStream, ErrorCode>),
     Connected(Arc<Halves>),
     Closed,
@@ -34,31 +34,31 @@ enum State {
 
 impl TcpSocketState {
     pub(super) fn new(family: IpAddressFamily, budget: Arc<CallBudget>) -> Self {
-        Self { family, options: SocketOptions::default(), budget, state: State::New }
+        Self { family, options: SocketOptions::default(), budget, state: TcpState::New }
     }
 
     pub(super) fn is_new(&self) -> bool {
-        matches!(self.state, State::New)
+        matches!(self.state, TcpState::New)
     }
 
     pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.state, State::Connecting(_) | State::Ready(_))
+        matches!(self.state, TcpState::Connecting(_) | TcpState::Ready(_))
     }
 
-    /// Begins to connect. Dropping the socket ends it.
+    /// Starts to connect. Dropping the socket aborts the attempt.
     pub(super) fn start(&mut self, pinned: Pinned, deadline: Deadline, record: AuditRecord) {
-        self.state = State::Connecting(spawn(attempt(pinned, deadline, record)));
+        self.state = TcpState::Connecting(spawn(attempt(pinned, deadline, record)));
     }
 
-    /// The connection, if there is one by now.
+    /// The connection, if the attempt has ended.
     pub(super) fn finish(&mut self) -> Result<TcpStream, ErrorCode> {
-        let state = std::mem::replace(&mut self.state, State::Closed);
+        let state = std::mem::replace(&mut self.state, TcpState::Closed);
         match state {
-            State::Ready(ended) => ended,
-            State::Connecting(mut attempt) => match poll_noop(std::pin::Pin::new(&mut attempt)) {
+            TcpState::Ready(ended) => ended,
+            TcpState::Connecting(mut attempt) => match poll_noop(std::pin::Pin::new(&mut attempt)) {
                 Some(ended) => ended,
                 None => {
-                    self.state = State::Connecting(attempt);
+                    self.state = TcpState::Connecting(attempt);
                     Err(ErrorCode::WouldBlock)
                 }
             },
@@ -70,12 +70,12 @@ impl TcpSocketState {
     }
 
     pub(super) fn connected(&mut self, halves: Arc<Halves>) {
-        self.state = State::Connected(halves);
+        self.state = TcpState::Connected(halves);
     }
 
     pub(super) fn halves(&self) -> Result<&Halves, ErrorCode> {
         match &self.state {
-            State::Connected(halves) => Ok(halves),
+            TcpState::Connected(halves) => Ok(halves),
             _ => Err(ErrorCode::InvalidState),
         }
     }
@@ -100,7 +100,7 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) ->
             record.done();
             Ok(stream)
         }
-        Err(ConnectError::Late(DeadlineExceeded(cause))) => {
+        Err(ConnectError::TimedOut(DeadlineExceeded(cause))) => {
             if let DeadlineCause::Limit(limit) = cause {
                 record.timed_out("connect-timeout", limit);
             }
@@ -120,9 +120,9 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) ->
 #[async_trait::async_trait]
 impl Pollable for TcpSocketState {
     async fn ready(&mut self) {
-        if let State::Connecting(attempt) = &mut self.state {
+        if let TcpState::Connecting(attempt) = &mut self.state {
             let _waiting = self.budget.wait_for_network();
-            self.state = State::Ready(attempt.await);
+            self.state = TcpState::Ready(attempt.await);
         }
     }
 }

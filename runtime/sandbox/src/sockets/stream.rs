@@ -21,7 +21,7 @@ use crate::network::Deadline;
 /// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
 
-/// A connection's two halves, each until it is closed.
+/// The two halves of a connection, each until it is closed.
 pub(super) struct Halves {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
@@ -32,10 +32,16 @@ pub(super) struct Halves {
 
 impl Halves {
     pub(super) fn new(stream: TcpStream, budget: Arc<CallBudget>) -> io::Result<Self> {
-        let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
+        let local = stream.local_addr()?;
+        let remote = stream.peer_addr()?;
         let (read, write) = stream.into_split();
-        let (read, write) = (Mutex::new(Some(Arc::new(read))), Mutex::new(Some(Arc::new(write))));
-        Ok(Self { local, remote, budget, read, write })
+        Ok(Self {
+            local,
+            remote,
+            budget,
+            read: Mutex::new(Some(Arc::new(read))),
+            write: Mutex::new(Some(Arc::new(write))),
+        })
     }
 
     fn reader(&self) -> Option<Arc<OwnedReadHalf>> {
@@ -50,12 +56,12 @@ impl Halves {
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The peer is told that nothing more comes.
+    /// Shuts the sending side down: the peer sees the end of the stream.
     pub(super) fn close_write(&self) {
         *self.write.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn over(&self, denial: PolicyDenial) -> StreamError {
+    fn deny(&self, denial: PolicyDenial) -> StreamError {
         self.close_read();
         self.close_write();
         AuditRecord::begin(&self.budget, AuditAction::Tcp { address: self.remote.to_string() }).denied(denial);
@@ -63,10 +69,10 @@ impl Halves {
     }
 }
 
-/// What comes in.
+/// The receiving side.
 pub(super) struct TcpInput(pub(super) Arc<Halves>);
 
-/// What goes out, and what the network would not take yet.
+/// The sending side, and the bytes that the network has not taken yet.
 pub(super) struct TcpOutput {
     halves: Arc<Halves>,
     waiting: VecDeque<u8>,
@@ -90,7 +96,7 @@ impl InputStream for TcpInput {
         match half.try_read(&mut buffer) {
             Ok(0) => Err(self.closed(None)),
             Ok(bytes) => {
-                self.0.budget.usage.take_received(bytes).map_err(|denial| self.0.over(denial))?;
+                self.0.budget.usage.take_received(bytes).map_err(|denial| self.0.deny(denial))?;
                 buffer.truncate(bytes);
                 Ok(buffer.freeze())
             }
@@ -116,7 +122,7 @@ impl TcpOutput {
         Self { halves, waiting: VecDeque::new() }
     }
 
-    /// Hands on what the network takes now.
+    /// Sends as much as the network takes without waiting.
     fn push(&mut self) -> StreamResult<()> {
         let Some(half) = self.halves.writer() else { return Err(StreamError::Closed) };
         while !self.waiting.is_empty() {
@@ -142,7 +148,7 @@ impl OutputStream for TcpOutput {
         if self.halves.writer().is_none() {
             return Err(StreamError::Closed);
         }
-        self.halves.budget.usage.take_sent(bytes.len()).map_err(|denial| self.halves.over(denial))?;
+        self.halves.budget.usage.take_sent(bytes.len()).map_err(|denial| self.halves.deny(denial))?;
         self.waiting.extend(bytes);
         self.push()
     }
@@ -159,7 +165,7 @@ impl OutputStream for TcpOutput {
     /// A component may drop the stream right after its last write.
     async fn cancel(&mut self) {
         let limit = self.halves.budget.limits().between_bytes;
-        // What the peer does not take in this time is lost, as with any socket that is closed.
+        // Bytes that the peer does not take in this time are lost, as with any closed socket.
         Deadline::after(limit, Limit::BetweenBytes).run(self.ready()).await.ok();
     }
 }

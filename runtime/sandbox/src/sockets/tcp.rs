@@ -1,7 +1,7 @@
-//! `wasi:sockets/tcp`: connecting, over the sandbox's own [`Socket`]. Binding, listening and accepting are refused.
+//! `wasi:sockets/tcp`: connecting, over a [`TcpSocketState`]. Binding, listening and accepting are denied.
 //!
-//! WASI's bindings name WASI's socket type, which is only a tag for the component's handle: the table's entry behind
-//! it is a [`Socket`], and [`own`] is where the one is taken for the other.
+//! WASI's bindings name WASI's socket type, which is only a tag for the component's handle: the table's entry behind it is
+//! a [`TcpSocketState`], and [`entry`] converts the one into the other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::stream::{Halves, TcpInput, TcpOutput};
 use crate::audit_record::AuditRecord;
 use crate::network::Deadline;
 
-/// The table's own entry behind a component's handle.
+/// The table's entry behind a component's handle.
 fn own(socket: &Resource<TcpSocket>) -> Resource<TcpSocketState> {
     Resource::new_borrow(socket.rep())
 }
@@ -121,7 +121,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         Ok(self.socket(&this)?.family)
     }
 
-    // Never.
+    // Always denied.
 
     async fn start_bind(
         &mut self,

@@ -1,4 +1,4 @@
-//! `wasi:sockets/udp-create-socket`: there are no such sockets, so WASI's functions for them are never reached.
+//! `wasi:sockets/udp-create-socket`: creating a socket is denied, so WASI's functions for it are never reached.
 
 use deputy_core::PolicyDenial;
 use wasmtime::component::Resource;

@@ -7,12 +7,12 @@ fn name() -> SecretName {
     "key".parse().unwrap()
 }
 
-fn surroundings() -> SourceContext {
+fn context() -> SourceContext {
     SourceContext::of_process()
 }
 
 fn store(source: SecretSource, now: fn() -> Timestamp) -> SecretStore {
-    SecretStore::with(&BTreeMap::from([(name(), source)]), surroundings(), now)
+    SecretStore::with(&BTreeMap::from([(name(), source)]), context(), now)
 }
 
 fn still() -> Timestamp {
@@ -38,7 +38,7 @@ async fn a_file_is_used_as_it_is_at_each_use() {
     let path = folder.path().join("key");
     put(&path, "first");
     let store = store(SecretSource::File(path.clone()), still);
-    assert!(store.known().is_empty());
+    assert!(store.cached().is_empty());
     let first = store.value(&name()).await.unwrap();
     assert_eq!(first.expose(), b"first");
     assert!(Arc::ptr_eq(&first, &store.value(&name()).await.unwrap()), "an unchanged value is one piece of memory");
@@ -46,8 +46,8 @@ async fn a_file_is_used_as_it_is_at_each_use() {
     put(&path, "other");
     assert_eq!(store.value(&name()).await.unwrap().expose(), b"other");
     assert_eq!(first.expose(), b"first");
-    let known = store.known();
-    assert_eq!((known.len(), known[0].1.expose()), (1, b"other".as_slice()));
+    let cached = store.cached();
+    assert_eq!((cached.len(), cached[0].1.expose()), (1, b"other".as_slice()));
     std::fs::remove_file(&path).unwrap();
     let error = store.value(&name()).await.unwrap_err().to_string();
     assert!(error.contains("secret key: ") && error.contains("No such file"), "{error}");
@@ -91,7 +91,7 @@ async fn a_variable_is_read_once() {
     static READS: AtomicU64 = AtomicU64::new(0);
     let variable = |_: &str| Some(format!("hunter{}", READS.fetch_add(1, Ordering::Relaxed)).into());
     let sources = BTreeMap::from([(name(), SecretSource::Environment("KEY".into()))]);
-    let store = SecretStore::with(&sources, surroundings().with_variables(variable), still);
+    let store = SecretStore::with(&sources, context().with_variables(variable), still);
     for _ in 0..3 {
         assert_eq!(store.value(&name()).await.unwrap().expose(), b"hunter0");
     }

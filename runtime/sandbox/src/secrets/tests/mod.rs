@@ -13,7 +13,7 @@ use deputy_core::{Limits, PolicyDenial, SecretBytes, SecretName, Span, Timestamp
 use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use wasmtime::component::{Resource, ResourceTable};
 
-use super::{CallValues, SecretHandle, SecretUseError, Secrets, SecretsView};
+use super::{CallSecrets, CallValues, SecretHandle, SecretUseError, SecretsView};
 use crate::bindings::delegation::tokens::secret_values::Host as _;
 use crate::bindings::delegation::tokens::secrets::{self as wit, Host as _, HostSecret as _, SecretError};
 use crate::call_budget::CallBudget;
@@ -44,7 +44,7 @@ impl SecretProvider for Values {
 
 /// One call.
 struct World {
-    secrets: Secrets,
+    secrets: CallSecrets,
     table: ResourceTable,
     values: Arc<Values>,
     budget: Arc<CallBudget>,
@@ -69,7 +69,7 @@ impl World {
         let call = Arc::new(CallValues::new(source, Arc::new(Redactor::new(Vec::new()))));
         let secrets = grants.iter().map(|(name, grant)| (name.parse().unwrap(), grant.clone())).collect();
         let grant = Arc::new(Grant { secrets, ..Grant::default() });
-        let secrets = Secrets::new(grant, call, Arc::clone(&budget), || NOW);
+        let secrets = CallSecrets::new(grant, call, Arc::clone(&budget), || NOW);
         Self { secrets, table: ResourceTable::new(), values, budget, audit }
     }
 

@@ -118,7 +118,7 @@ async fn nobody_listening_is_a_refused_connection_and_no_refusal_of_ours() {
 }
 
 fn drop_address(server: Server) -> SocketAddr {
-    // A port above all that are handed out here could be anybody's; one that was just given back is nobody's.
+    // A high port may belong to another process; one that was just released is free.
     let address = server.address;
     drop(server);
     SocketAddr::new("127.0.0.9".parse().unwrap(), address.port())

@@ -56,7 +56,7 @@ impl Lab {
         WasiSocketsCtxView { ctx: &mut stock, table: &mut self.table }.instance_network().unwrap()
     }
 
-    /// NetworkWaits as `pollable.block` does.
+    /// Waits as `pollable.block` does.
     pub(super) async fn ready<T: Pollable>(&mut self, resource: &Resource<T>) {
         let entry = self.table.get_mut(&Resource::<T>::new_borrow(resource.rep())).unwrap();
         tokio::time::timeout(std::time::Duration::from_secs(10), entry.ready()).await.expect("ready");
@@ -112,7 +112,7 @@ impl Lab {
         self.book.budget.findings.denials()
     }
 
-    /// The limits within which nobody answered.
+    /// The limits that timed out.
     pub(super) fn timeouts(&self) -> Vec<Limit> {
         self.book.budget.findings.timeouts()
     }

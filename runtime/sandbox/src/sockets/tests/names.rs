@@ -84,7 +84,7 @@ async fn a_resolver_that_never_answers_is_the_connect_limits() {
     assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("dns-timeout".into()))]);
 }
 
-/// Counts those who ask at the same time, and answers each with an address of its own.
+/// Counts concurrent lookups, and answers each with an address of its own.
 #[derive(Default)]
 struct Counting {
     now: AtomicUsize,
@@ -113,7 +113,7 @@ async fn no_more_than_a_few_lookups_run_at_once() {
         lab.view().resolve_addresses(network, format!("n{index}.a.example")).map_err(|_| ()).unwrap();
     }
     crate::testing::eventually(|| resolver.all.load(SeqCst) == 20).await;
-    assert_eq!(resolver.most.load(SeqCst), LOOKUPS);
+    assert_eq!(resolver.most.load(SeqCst), MAX_LOOKUPS);
 }
 
 #[tokio::test]
@@ -124,8 +124,8 @@ async fn where_a_name_led_before_is_still_known_up_to_a_number() {
     for _ in 0..70 {
         lab.look_up("a.example").await.map_err(|_| ()).unwrap();
     }
-    let known = |last: u8| lab.sockets.pin(SocketAddr::from(([127, 0, 1, last], 1))).is_ok();
-    assert_eq!([6, 7, 70, 71].map(known), [false, true, true, false]);
+    let resolved = |last: u8| lab.sockets.pin(SocketAddr::from(([127, 0, 1, last], 1))).is_ok();
+    assert_eq!([6, 7, 70, 71].map(resolved), [false, true, true, false]);
 }
 
 #[tokio::test]
@@ -134,8 +134,8 @@ async fn the_same_answer_again_is_remembered_once() {
     for _ in 0..3 {
         lab.look_up("a.example").await.map_err(|_| ()).unwrap();
     }
-    let known = lab.sockets.known.0.lock().unwrap();
-    assert_eq!(known.iter().map(|(_, addresses)| addresses.len()).collect::<Vec<_>>(), [2]);
+    let resolved = lab.sockets.resolved.0.lock().unwrap();
+    assert_eq!(resolved.iter().map(|(_, addresses)| addresses.len()).collect::<Vec<_>>(), [2]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A call that has ended, judged.
+//! The outcome of a call, before and after its answer is checked.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::guest_log::GuestLog;
 use crate::open_call::OpenCall;
 use crate::redact::Redactor;
 
-/// The longest text of a failure that is kept.
-const FAILURE_TEXT: usize = 2000;
+/// The longest text of a failure that is kept, in bytes.
+const MAX_FAILURE_TEXT: usize = 2000;
 
-/// A call that the component has ended and the host has not yet judged.
-pub(crate) struct Ended<T> {
+/// The outcome of a call, as the component gave it.
+pub(crate) struct RawOutcome<T> {
     pub(crate) id: CallId,
     pub(crate) budget: Arc<CallBudget>,
     pub(crate) record: Arc<OpenCall>,
@@ -25,10 +25,10 @@ pub(crate) struct Ended<T> {
     pub(crate) result: Result<T, CallError>,
 }
 
-impl<T> Ended<T> {
-    /// Judges the answer, and writes the call's audit event. What can't be recorded is not handed out.
-    pub(crate) async fn and_then<U>(self, judge: impl FnOnce(T, &Redactor) -> Result<U, CallError>) -> Call<U> {
-        let mut result = self.result.and_then(|value| judge(value, &self.redactor));
+impl<T> RawOutcome<T> {
+    /// Converts the answer and writes the call's audit event. A result that can't be recorded is withheld.
+    pub(crate) async fn finish<U>(self, convert: impl FnOnce(T, &Redactor) -> Result<U, CallError>) -> Call<U> {
+        let mut result = self.result.and_then(|value| convert(value, &self.redactor));
         if self.budget.audit.is_unrecorded() {
             result = Err(Interruption::Audit.into());
         }
@@ -38,7 +38,7 @@ impl<T> Ended<T> {
                 self.budget.deny(PolicyDenial::Limit(*limit));
                 (AuditOutcome::Refused, Some(format!("over-limit:{limit}")))
             }
-            Err(error) => (AuditOutcome::Failed, Some(word(error).to_owned())),
+            Err(error) => (AuditOutcome::Failed, Some(audit_code(error).to_owned())),
         };
         let receipt = self.record.close(outcome, code.as_deref());
         if self.budget.audit.check_written(receipt.written().await).is_err() {
@@ -56,7 +56,8 @@ impl<T> Ended<T> {
     }
 }
 
-fn word(error: &CallError) -> &'static str {
+/// The code of a failed call in its audit event.
+fn audit_code(error: &CallError) -> &'static str {
     match error {
         CallError::Failure(ProviderFailure::Denied(_)) => "denied",
         CallError::Failure(ProviderFailure::Misconfigured(_)) => "misconfigured",
@@ -72,16 +73,15 @@ fn word(error: &CallError) -> &'static str {
     }
 }
 
-/// A component's failure, bounded, in one line, and without the values of secrets.
-pub(crate) fn told(failure: wit::Failure, redactor: &Redactor) -> ProviderFailure {
-    let clean = |text: String| redactor.clean(&text, FAILURE_TEXT);
+/// A component's failure, bounded, on one line, and without the values of secrets.
+pub(crate) fn convert_failure(failure: wit::Failure, redactor: &Redactor) -> ProviderFailure {
     match failure {
-        wit::Failure::Denied(text) => ProviderFailure::Denied(clean(text)),
-        wit::Failure::Misconfigured(text) => ProviderFailure::Misconfigured(clean(text)),
+        wit::Failure::Denied(text) => ProviderFailure::Denied(redactor.clean(&text, MAX_FAILURE_TEXT)),
+        wit::Failure::Misconfigured(text) => ProviderFailure::Misconfigured(redactor.clean(&text, MAX_FAILURE_TEXT)),
         wit::Failure::Throttled(throttle) => ProviderFailure::Throttled {
-            message: clean(throttle.message),
+            message: redactor.clean(&throttle.message, MAX_FAILURE_TEXT),
             retry_after: Span::millis(throttle.retry_after_ms),
         },
-        wit::Failure::Unavailable(text) => ProviderFailure::Unavailable(clean(text)),
+        wit::Failure::Unavailable(text) => ProviderFailure::Unavailable(redactor.clean(&text, MAX_FAILURE_TEXT)),
     }
 }
