@@ -27,8 +27,8 @@ fn log_secret_value() {
 #[test]
 fn log_payload_of_renewal() {
     let payload = "a-bearer-token-to-be-renewed";
-    let case = Case::new("log-payload-of-renewal");
-    let calls = host().attack(|| {
+    let case = Attack::new("log-payload-of-renewal");
+    let calls = host().during_attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
         let tokens = Tokens { payload: SecretBytes::new(payload.into()), valid_until: None };
         let renewal = host().runtime.block_on(provider.renew(&tokens)).expect("it renews");
