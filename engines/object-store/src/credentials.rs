@@ -1,9 +1,9 @@
-//! A payload of the service `s3`: what a `credential_process` prints.
+//! Payloads of the service `s3`: JSON as a `credential_process` prints it.
 
 use deputy_payloads::AwsCredentials;
 use object_store::aws::AwsCredential;
 
-/// The credentials in a payload; nothing if it is something else. Why is not said, since that would repeat some of it.
+/// The credentials in a payload. The reason of a failure is left out, since it would repeat a part of the payload.
 pub(crate) fn parse(payload: &[u8]) -> Option<AwsCredential> {
     let held = AwsCredentials::parse(payload).ok()?;
     Some(AwsCredential {
@@ -20,14 +20,14 @@ mod tests {
     include!("../../../runtime/payloads/vectors/aws.in");
 
     #[test]
-    fn vectors_are_judged_as_they_say() {
+    fn credentials_of_the_vectors_are_judged_as_they_say() {
         for (accepted, payload) in VECTORS {
             assert_eq!(parse(payload.as_bytes()).is_some(), accepted, "{payload}");
         }
     }
 
     #[test]
-    fn what_a_credential_process_prints_is_read() {
+    fn credentials_are_read_from_credential_process_output() {
         let text = r#"{"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "s/+=", "SessionToken": "t",
                        "Expiration": "2026-01-01T00:00:00Z"}"#;
         let credential = parse(text.as_bytes()).unwrap();
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_begin_another_header_or_is_something_else_is_none() {
+    fn credentials_with_unsafe_or_missing_values_are_refused() {
         for text in [
             "",
             "[]",

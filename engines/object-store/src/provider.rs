@@ -84,9 +84,10 @@ impl LeaseCredentialProvider {
         if state.phase == LinkPhase::Rejected {
             return Err(LeaseError::Out { instance: self.instance.clone(), why: why(state) });
         }
-        let refusal = state.refusals.iter().find(|refusal| {
-            refusal.code == ErrorCode::NotDelivered && refusal.subject == self.instance.as_str()
-        });
+        let refusal = state
+            .refusals
+            .iter()
+            .find(|refusal| refusal.code == ErrorCode::NotDelivered && refusal.subject == self.instance.as_str());
         refusal.map_or(Ok(()), |refusal| Err(LeaseError::Refused(refusal.message.clone())))
     }
 
@@ -141,7 +142,8 @@ fn why(state: &LinkState) -> String {
     match (&state.error, state.phase) {
         (Some(error), _) => error.clone(),
         (None, LinkPhase::Connected) => {
-            "the coordinator has no lease of it at the moment, or does not deliver it to the group of this worker".to_owned()
+            "the coordinator has no lease of it at the moment, or does not deliver it to the group of this worker"
+                .to_owned()
         }
         (None, _) => "the link has not connected yet".to_owned(),
     }

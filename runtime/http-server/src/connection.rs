@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::HttpHandler;
-use crate::slot::{Slot, SlotGuard};
+use crate::slot::{ConnectionSlot, SlotGuard};
 
 /// Deadline for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ pub(crate) async fn serve_connection(
     }
 }
 
-async fn respond(slot: &Slot, handler: &impl HttpHandler, request: Request<()>) -> Response<Bytes> {
+async fn respond(slot: &ConnectionSlot, handler: &impl HttpHandler, request: Request<()>) -> Response<Bytes> {
     slot.begin_request();
     let waits = handler.waits(&request);
     let mut response = if waits && !slot.begin_wait() { handler.busy() } else { handler.answer(request).await };

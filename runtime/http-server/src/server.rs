@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::connection::serve_connection;
-use crate::slot::{OpenConnection, Slot, SlotGuard, acquire_slot};
+use crate::slot::{ConnectionSlot, OpenConnection, SlotGuard, acquire_slot};
 use crate::text_response;
 
 /// Connections at once. Beyond that, the one that has been idle longest is closed.
@@ -86,7 +86,7 @@ pub async fn serve(listener: HttpListener, handler: Arc<impl HttpHandler>) {
         };
         // The semaphore is never closed.
         let Some(permit) = acquire_slot(&slots, &mut open).await else { return };
-        let slot = Arc::new(Slot::new(permit, Arc::clone(&waiting)));
+        let slot = Arc::new(ConnectionSlot::new(permit, Arc::clone(&waiting)));
         let guard = SlotGuard(Arc::clone(&slot));
         let handler = Arc::clone(&handler);
         let task = connections.spawn(async move {

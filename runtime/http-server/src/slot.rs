@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 const IDLE_GRACE: Duration = Duration::from_millis(250);
 
 /// What a connection occupies.
-pub(crate) struct Slot {
+pub(crate) struct ConnectionSlot {
     activity: Mutex<Activity>,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     waiting: Arc<Semaphore>,
@@ -30,15 +30,15 @@ enum Activity {
 }
 
 /// Frees the slot when the connection ends, however that happens.
-pub(crate) struct SlotGuard(pub(crate) Arc<Slot>);
+pub(crate) struct SlotGuard(pub(crate) Arc<ConnectionSlot>);
 
 /// An accepted connection.
 pub(crate) struct OpenConnection {
     pub(crate) task: AbortHandle,
-    pub(crate) slot: Arc<Slot>,
+    pub(crate) slot: Arc<ConnectionSlot>,
 }
 
-impl Slot {
+impl ConnectionSlot {
     pub(crate) fn new(permit: OwnedSemaphorePermit, waiting: Arc<Semaphore>) -> Self {
         let activity = Mutex::new(Activity::IdleSince(now()));
         Self { activity, permit: Mutex::new(Some(permit)), waiting }

@@ -2,7 +2,7 @@
 //!
 //! It is `dj1.` and then, in URL-safe base64, the token's id (8 bytes), its secret (32), the SHA-256 of the authority's
 //! public key (32) and the coordinator's address in UTF-8. The fingerprint authenticates the coordinator on the first
-//! connection, and the secret shows the coordinator that an operator sent the worker. Everyone who has the string can enrol
+//! connection, and the secret shows the coordinator that an operator sent the worker. The string is enough to enrol
 //! a worker, so `deputy token create` prints it once, and `Debug` never does.
 
 use std::fmt;

@@ -16,7 +16,7 @@ impl ReceiverLimits {
 
     /// The limits in a message, if all are within their bounds.
     pub(crate) fn parsed(&self) -> Result<LimitOverrides, LimitError> {
-        let mut message = self.clone();
+        let mut message = *self;
         LimitOverrides::new(Limit::ALL.into_iter().filter_map(|limit| Some((limit, (*message.slot(limit))?))))
     }
 

@@ -1,14 +1,13 @@
 //! Helpers for tests of both sides: an authority and workers that it certified.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use deputy_core::time::Clock;
 use deputy_core::{Span, Timestamp};
 use deputy_support::SystemClock;
 
+pub(crate) use crate::client::NoIdentityStore;
 use crate::client::{ClientOptions, IdentityStore, Link, LinkClient};
 use crate::message::Certified;
 use crate::name::WorkerId;
@@ -16,15 +15,6 @@ use crate::{Authority, CertificateLifetimes, CertificateRequest, DeliveredState,
 
 pub(crate) const LIVES: CertificateLifetimes =
     CertificateLifetimes { authority: Span::secs(864_000), worker: Span::secs(86_400) };
-
-pub(crate) struct NoIdentityStore;
-
-#[async_trait]
-impl IdentityStore for NoIdentityStore {
-    async fn save(&self, _: &WorkerIdentity) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-}
 
 pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::default())

@@ -125,7 +125,7 @@ fn enrolment_impostor_gets_no_token() {
     let stranger = site.worker_with("stranger", &["--join".as_ref(), fresh.as_os_str()]);
     assert_eq!(stranger.end(), Some(exit::MISCONFIGURED));
     let said = fs::read_to_string(site.home.path("stranger.log")).unwrap();
-    assert!(said.contains(&format!("who answers at {address} is not the coordinator of this join string")), "{said}");
+    assert!(said.contains(&format!("the server at {address} is not the coordinator of this join string")), "{said}");
     let worker = site.restart_worker("worker");
     worker.wait_until("it has tried", || worker.status().is_some_and(|it| it["connection"]["error"].is_string()));
     assert_eq!((worker.published_number("app", "creds"), impostor.workers().len()), (1, 0));

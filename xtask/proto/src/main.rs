@@ -1,6 +1,6 @@
 //! Generates the Rust types of the link's messages from `link.proto`: `cargo xtask proto`.
 //!
-//! The generated file is checked in, so that nobody needs this program to build Deputy. With `--check` it compares the
+//! The generated file is checked in, so that building Deputy does not need this program. With `--check` it compares the
 //! file with what it would generate.
 #![allow(clippy::print_stderr, reason = "a tool for developers")]
 

@@ -18,7 +18,8 @@ struct TestProvider {
 }
 
 fn test_provider() -> TestProvider {
-    let (held, state) = (watch::Sender::default(), watch::Sender::new(state(LinkPhase::Connected)));
+    let held = watch::Sender::default();
+    let state = watch::Sender::new(state(LinkPhase::Connected));
     let (sender, reports) = mpsc::channel(1);
     let provider = LeaseCredentialProvider {
         held: held.subscribe(),
@@ -33,7 +34,15 @@ fn test_provider() -> TestProvider {
 }
 
 fn state(phase: LinkPhase) -> LinkState {
-    LinkState { phase, since: NOW, last_message: None, error: None, failures: 0, certificate_ends: NOW, refusals: Vec::new() }
+    LinkState {
+        phase,
+        since: NOW,
+        last_message: None,
+        error: None,
+        failures: 0,
+        certificate_ends: NOW,
+        refusals: Vec::new(),
+    }
 }
 
 fn holding(revision: u64, payload: &str, life: Span) -> Arc<DeliveredState> {
@@ -63,7 +72,8 @@ impl TestProvider {
 async fn credentials_are_the_newest_and_parsed_and_reported_once() {
     let mut fixture = test_provider();
     fixture.held.send_replace(holding(1, &credentials("FIRST"), Span::secs(60)));
-    let (one, two) = (fixture.provider.get_credential().await.unwrap(), fixture.provider.get_credential().await.unwrap());
+    let one = fixture.provider.get_credential().await.unwrap();
+    let two = fixture.provider.get_credential().await.unwrap();
     assert!(Arc::ptr_eq(&one, &two));
     assert_eq!(fixture.reports.try_recv().unwrap().stamp.revision, Revision(1));
     assert!(fixture.reports.try_recv().is_err());

@@ -51,7 +51,8 @@ fn authority_rotates_at_half_life_and_at_five_sixths() {
     assert_eq!(authority.rotate(day(150)).unwrap(), RotationOutcome::Changed);
     assert_ne!(authority.fingerprint(), first);
     assert_eq!(authority.trusted().len(), 2, "the first one is still trusted");
-    let (first, second) = (authority.trusted()[0].clone(), authority.trusted()[1].clone());
+    let first = authority.trusted()[0].clone();
+    let second = authority.trusted()[1].clone();
     assert_eq!(authority.next_rotation(), day(180));
     assert_eq!(authority.rotate(day(180)).unwrap(), RotationOutcome::Changed);
     let trusted = authority.trusted();

@@ -48,7 +48,7 @@ pub enum EngineError {
 }
 
 /// Saves nothing: each start of the engine enrols a new worker.
-struct NoIdentityStore;
+pub(crate) struct NoIdentityStore;
 
 #[async_trait]
 impl IdentityStore for NoIdentityStore {

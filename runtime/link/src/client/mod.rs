@@ -20,6 +20,8 @@ mod reconnect;
 mod session;
 
 pub use connection_lost::ClientStopped;
+#[cfg(test)]
+pub(crate) use engine::NoIdentityStore;
 pub use engine::{Engine, EngineError};
 pub use fetch::FetchError;
 pub use join::{JoinFailure, join, join_until};

@@ -49,7 +49,8 @@ mod tests {
         let token = TokenId::from_bytes([1; 8]);
         let secret = || TokenSecret::new(&mut [9; 32]);
         let mut enrolment = Enrolment::default();
-        let (hash, group) = (secret().hash(), "g".parse().unwrap());
+        let hash = secret().hash();
+        let group = "g".parse().unwrap();
         let token_of_one: JoinToken = serde_json::from_value(serde_json::json!({
             "id": token, "hash": hash, "group": "g", "uses": 1, "expires_ms": NOW.plus(DAY).as_millis(), "pending": [],
         }))
@@ -65,7 +66,8 @@ mod tests {
     /// Renews a worker's certificate for its key `number`, half a day after the one before.
     fn renew(enrolment: &mut Enrolment, number: u8) -> PeerCertificate {
         let peer = peer(number);
-        let (current, sequence) = (key(number - 1), RenewalCount(u64::from(number) - 1));
+        let current = key(number - 1);
+        let sequence = RenewalCount(u64::from(number) - 1);
         enrolment.renew(&RenewalRequest { worker: ID, current, sequence, key: peer.key }).unwrap();
         enrolment.record_certificate(ID, peer.ends);
         enrolment.admit(ID, peer.key).unwrap();
@@ -103,7 +105,8 @@ mod tests {
     fn enrolment_detects_copies_after_a_restore() {
         let backup = enrolment();
         let mut lost = backup.clone();
-        let (second, third) = (renew(&mut lost, 2), renew(&mut lost, 3));
+        let second = renew(&mut lost, 2);
+        let third = renew(&mut lost, 3);
         // The copy connects first, then the worker, then the copy again.
         let mut restored = backup.clone();
         assert_eq!(restored.recognise(&second), AdmissionChange::Changed);

@@ -252,7 +252,8 @@ fn enrolment_bounds_joins_that_are_not_saved() {
         pending: Vec::new(),
     });
     let mut join = |number: u64| {
-        let (mut bytes, worker) = ([0; 32], WorkerId::from_bytes(number.to_be_bytes()));
+        let mut bytes = [0; 32];
+        let worker = WorkerId::from_bytes(number.to_be_bytes());
         bytes[..8].copy_from_slice(&number.to_be_bytes());
         enrolment.join(at(0), &JoinRequest { token: TOKEN, secret: &secret(), key: KeyDigest(bytes) }, worker)
     };
@@ -290,7 +291,8 @@ fn enrolment_may_be_repeated_after_the_token_expired() {
 #[test]
 fn enrolment_records_survive_the_round_trip() {
     let enrolment = joined();
-    let (token, worker) = (enrolment.tokens[&TOKEN].clone(), enrolment.workers[&id(1)].clone());
+    let token = enrolment.tokens[&TOKEN].clone();
+    let worker = enrolment.workers[&id(1)].clone();
     let text = serde_json::to_string(&(&token, &worker)).unwrap();
     assert_eq!(serde_json::from_str::<(JoinToken, EnrolledWorker)>(&text).unwrap(), (token, worker));
 }

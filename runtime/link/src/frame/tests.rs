@@ -47,7 +47,8 @@ async fn frames_survive_any_split_of_the_stream() {
 async fn frames_that_are_joined_are_read_apart() {
     let messages = [report(""), ClientMessageKind::Ping(Ping {}).into(), report("why")];
     let all = joined(&messages.each_ref().map(encode));
-    let (mut frames, mut stream) = (Frames::default(), &*all);
+    let mut frames = Frames::default();
+    let mut stream = &*all;
     for message in &messages {
         assert_eq!(frames.next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await.unwrap().as_ref(), Some(message));
     }
@@ -110,7 +111,8 @@ impl AsyncRead for CountingStream<'_> {
 async fn frame_flood_is_read_no_further_than_one_frame_ahead() {
     for size in [MAX_WORKER_FRAME, MAX_COORDINATOR_FRAME] {
         let (bytes, count) = flood(size);
-        let (mut stream, mut frames) = (CountingStream { bytes: &bytes, reads: 0 }, Frames::default());
+        let mut stream = CountingStream { bytes: &bytes, reads: 0 };
+        let mut frames = Frames::default();
         for number in 0..count {
             assert!(frames.next::<ClientMessage>(&mut stream, size).await.unwrap().is_some());
             let ahead = frames.unread().len();
@@ -135,7 +137,8 @@ async fn frame_flood_lets_other_tasks_of_its_thread_run() {
     // A task of its own, since the budget belongs to a task.
     let flood = tokio::spawn(async {
         let (bytes, _) = flood(MAX_WORKER_FRAME);
-        let (mut stream, mut frames) = (&*bytes, Frames::default());
+        let mut stream = &*bytes;
+        let mut frames = Frames::default();
         while frames.next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await.unwrap().is_some() {}
     });
     flood.await.unwrap();
@@ -148,7 +151,8 @@ const CANARY: &[u8] = b"canary-of-the-link";
 
 /// Each message of a worker, with a canary in each bytes field.
 fn requests() -> Vec<ClientMessageKind> {
-    let (bytes, known) = (CANARY.to_vec(), KnownLease::default());
+    let bytes = CANARY.to_vec();
+    let known = KnownLease::default();
     let all = vec![
         ClientMessageKind::Join(Join { token: bytes.clone(), secret: bytes.clone(), request: bytes.clone() }),
         ClientMessageKind::RenewCertificate(RenewCertificate { sequence: 1, request: bytes.clone() }),
@@ -172,7 +176,8 @@ fn requests() -> Vec<ClientMessageKind> {
 
 /// Each message of a coordinator, likewise.
 fn replies() -> Vec<ServerMessageKind> {
-    let (bytes, list) = (CANARY.to_vec(), vec![CANARY.to_vec()]);
+    let bytes = CANARY.to_vec();
+    let list = vec![CANARY.to_vec()];
     let certified = Certified { certificate: bytes.clone(), authorities: list.clone(), ..Certified::default() };
     let all = vec![
         ServerMessageKind::Certified(certified),
@@ -209,7 +214,8 @@ fn replies() -> Vec<ServerMessageKind> {
 #[test]
 fn message_debug_shows_no_bytes() {
     let listed = format!("{CANARY:?}");
-    let (listed, line) = (listed.trim_matches(['[', ']']).to_owned(), format!("{},", CANARY[0]));
+    let listed = listed.trim_matches(['[', ']']).to_owned();
+    let line = format!("{},", CANARY[0]);
     let requests = requests().into_iter().flat_map(|request| {
         [format!("{request:?}"), format!("{request:#?}"), format!("{:?}", ClientMessage::from(request))]
     });

@@ -138,7 +138,8 @@ fn feed_wakes_no_session_without_a_change() {
 
 #[test]
 fn feed_sends_receiver_limits_when_they_change() {
-    let (group, name) = (GroupFeed::default(), "aws".parse().unwrap());
+    let group = GroupFeed::default();
+    let name = "aws".parse().unwrap();
     let limits = |memory| LimitOverrides::new([(Limit::Memory, memory)]).unwrap();
     let sent = |frames: &[Bytes]| match ServerMessage::decode(&frames[0][4..]).unwrap().kind {
         Some(ServerMessageKind::ReceiverBound(bound)) => bound.limits.and_then(|limits| limits.memory_bytes),
@@ -160,7 +161,8 @@ fn feed_sends_receiver_limits_when_they_change() {
 #[test]
 fn feeds_of_groups_are_separate() {
     let feeds = GroupFeeds::default();
-    let (one, other) = (feeds.group(&"one".parse().unwrap()), feeds.group(&"other".parse().unwrap()));
+    let one = feeds.group(&"one".parse().unwrap());
+    let other = feeds.group(&"other".parse().unwrap());
     one.publish(&lease("a", 1));
     assert_eq!(all(&other).0, ["= "]);
     assert!(Arc::ptr_eq(&one, &feeds.group(&"one".parse().unwrap())));
@@ -173,7 +175,8 @@ fn feeds_of_groups_are_separate() {
 #[test]
 fn feed_frame_is_one_allocation_for_all_groups() {
     let lease = lease("a", 1);
-    let (one, other) = (GroupFeed::default(), GroupFeed::default());
+    let one = GroupFeed::default();
+    let other = GroupFeed::default();
     one.publish(&lease);
     other.publish(&lease);
     let frame = |group: &GroupFeed| group.snapshot(None, &BTreeMap::new()).0[0].as_ptr();
@@ -201,7 +204,8 @@ fn feed_lists_allowed_instances_without_lease_unless_withdrawn() {
 
 #[test]
 fn feed_lists_unavailable_receivers_until_they_are_unbound() {
-    let (group, aws) = (GroupFeed::default(), "aws".parse().unwrap());
+    let group = GroupFeed::default();
+    let aws = "aws".parse().unwrap();
     group.set_unavailable(&aws);
     let (first, mut cursor) = all(&group);
     assert_eq!(first, ["= aws"], "listed, and not sent");

@@ -124,7 +124,8 @@ async fn server_bounds_pending_connections_of_one_origin() {
 #[tokio::test]
 async fn handshake_timeout_includes_queueing() {
     let server = start(ServerLimits { handshakes: 2, handshake_timeout: Span::secs(1), ..ServerLimits::default() });
-    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
     let started = timer_now();
     // The first one has the only handshake slot of its origin, so the second never gets one.
     assert_eq!(second.read(&mut [0; 16]).await.unwrap_or(0), 0);

@@ -23,14 +23,16 @@ async fn reply(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {
 }
 
 async fn send(stream: &mut Served<TcpStream>, bytes: &[u8]) {
-    let (digest, size) = (digest().as_bytes().to_vec(), COMPONENT.len() as u64);
+    let digest = digest().as_bytes().to_vec();
+    let size = COMPONENT.len() as u64;
     reply(stream, ServerMessageKind::ComponentChunk(ComponentChunk { digest, size, bytes: bytes.to_vec() })).await;
 }
 
 /// Sends the first half of the component for each request and, after the next of `rests`, the second half.
 async fn serve(mut stream: Served<TcpStream>, rests: [Duration; 2]) {
     let (first, second) = COMPONENT.split_at(4);
-    let (mut frames, mut rests) = (Frames::default(), rests.into_iter());
+    let mut frames = Frames::default();
+    let mut rests = rests.into_iter();
     let mut due: Option<Instant> = None;
     loop {
         tokio::select! {
