@@ -49,7 +49,7 @@ async fn a_removed_worker_is_cut_off_at_once_and_may_join_again() {
     worker.has("s3-prod", 1).await;
     site.workers.exclude(worker.id(), EnrolmentStatus::Removed).await.unwrap();
     site.publish("s3-prod", 2);
-    assert!(worker.out().await.contains("was removed: it has to join again"));
+    assert!(worker.out().await.contains("was removed: it must join again"));
     worker.has("s3-prod", 1).await;
     let again = Worker::start(worker.identity(), &[]);
     assert!(again.out().await.contains("was removed"));
@@ -91,7 +91,7 @@ async fn certificates_are_renewed_on_the_link_and_a_copy_of_an_older_one_locks_t
     until(async || site.status(&worker).await.standing == EnrolmentStatus::Locked).await;
     let said = worker.out().await;
     assert!(
-        said.contains("used twice") || said.contains("has to join again") || said.contains("another connection"),
+        said.contains("used twice") || said.contains("must join again") || said.contains("another connection"),
         "{said}"
     );
 }
