@@ -14,7 +14,7 @@ use deputy_link::DeliveredState;
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;
 use deputy_test_servers::{Error, aws, boto, free_ports};
-use deputy_worker::endpoint::{AwsEndpoint, TokenFile};
+use deputy_worker::endpoint::{AwsContainerEndpoint, TokenFile};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -60,12 +60,12 @@ impl Endpoint {
         let token_file = home.path("secrets/endpoint.token");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let instance: InstanceName = "s3".parse().unwrap();
-        let uri = format!("http://127.0.0.1:{port}{}", AwsEndpoint::path(&instance));
+        let uri = format!("http://127.0.0.1:{port}{}", AwsContainerEndpoint::path(&instance));
         runtime.block_on(async {
             let here = SourceContext::of_process();
             let token = TokenFile::open(&token_file, &SystemRandom::new(), &here, Arc::clone(&clock)).await.unwrap();
             let listener = listen(([127, 0, 0, 1], port).into()).await.unwrap();
-            tokio::spawn(serve(listener, Arc::new(AwsEndpoint::new(instance, token, receiver, clock))));
+            tokio::spawn(serve(listener, Arc::new(AwsContainerEndpoint::new(instance, token, receiver, clock))));
         });
         Self { runtime, held, home, uri, token_file }
     }

@@ -152,7 +152,10 @@ fn receivers_write_payloads_raw_and_in_templates() {
     assert_eq!(read(folder.path(), "raw/it"), payload);
     let later = [setting("template.later", "{{ s3-lab.payload }}"), setting("path.s3-prod", "now")].join(", ");
     let (printed, log) = accept_and_hear(folder.path(), &later, payload);
-    assert_eq!((printed.as_str(), log.as_str()), ("ok\n", "no file later: nothing of instance s3-lab is delivered\n"));
+    assert_eq!(
+        (printed.as_str(), log.as_str()),
+        ("ok\n", "file later is left out: no lease of instance s3-lab is delivered\n")
+    );
     assert!(folder.path().join("out/now").exists() && !folder.path().join("out/later").exists());
     let printed = accept(folder.path(), &setting("template.x", "{{ s3-prod.token }}"), payload);
     assert_eq!(

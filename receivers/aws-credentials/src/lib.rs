@@ -16,11 +16,7 @@ use deputy_kit::types::{Failure, Settings};
 use settings::Config;
 
 mod bindings {
-    #![allow(
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
+    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
     #![allow(clippy::all, reason = "generated")]
 
     wit_bindgen::generate!({

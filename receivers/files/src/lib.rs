@@ -1,27 +1,24 @@
-//! Payloads of any service, as files: as they are, put into a template, or as the lines of an environment file.
+//! Payloads of any service as files: unchanged, in a template, or as the lines of an environment file.
 //!
-//! `plan` reads the settings and says which files there will be, `template` and `env` make their contents, `value` reads
-//! payloads. They do no I/O and are tested natively. Nothing is remembered, and nothing of a payload enters an error: a
-//! text says which setting and which field, never what that holds.
+//! `plan` reads the settings and decides which files are written, `template` and `environment_file` make their contents,
+//! `payloads` reads payloads. They do no I/O and are tested natively. Nothing of a payload enters an error: it names the
+//! setting and the field, never the value.
 
-mod env;
+mod environment_file;
+mod payloads;
 mod plan;
+mod reference;
 mod template;
-mod value;
 
 use bindings::delegation::tokens::logging::{self, Level};
 use bindings::exports::delegation::tokens::receiver::{Delivery, Guest};
 use deputy_kit::outputs;
 use deputy_kit::types::{Failure, Settings};
-use plan::Plan;
-use value::Payloads;
+use payloads::Payloads;
+use plan::FilePlan;
 
 mod bindings {
-    #![allow(
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
+    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
     #![allow(clippy::all, reason = "generated")]
 
     wit_bindgen::generate!({
@@ -38,22 +35,24 @@ mod bindings {
         generate_all,
     });
 
-    export!(Files with_types_in self);
-    use super::Files;
+    export!(FilesReceiver with_types_in self);
+    use super::FilesReceiver;
 }
 
-struct Files;
+struct FilesReceiver;
 
-impl Guest for Files {
+impl Guest for FilesReceiver {
     fn services() -> Vec<String> {
         vec!["*".to_owned()]
     }
 
     fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<(), Failure> {
-        let plan = Plan::read(&settings)?;
-        let payload = |delivery: Delivery| (delivery.instance, delivery.tokens.payload);
-        let payloads = Payloads::new(deliveries.into_iter().map(payload));
-        plan.missing(&payloads).iter().for_each(|text| logging::log(Level::Warn, text));
+        let plan = FilePlan::read(&settings)?;
+        let deliveries = deliveries.into_iter();
+        let payloads = Payloads::new(deliveries.map(|delivery| (delivery.instance, delivery.tokens.payload)));
+        for warning in plan.left_out(&payloads) {
+            logging::log(Level::Warn, &warning);
+        }
         outputs::put(&plan.files(&payloads)?)
     }
 }

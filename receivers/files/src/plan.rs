@@ -1,8 +1,8 @@
-//! Which files there are: one for each template and environment file, and one for each payload that stands alone.
+//! Which files are written: one for each template and environment file, and one for each payload with a file of its own.
 
-use crate::env::Env;
+use crate::environment_file::EnvironmentFile;
+use crate::payloads::Payloads;
 use crate::template::Template;
-use crate::value::Payloads;
 use deputy_kit::outputs::Files;
 use deputy_kit::settings::{Reader, misconfigured};
 use deputy_kit::types::{Failure, Setting};
@@ -10,76 +10,96 @@ use std::collections::BTreeSet;
 
 const FAMILIES: [&str; 3] = ["path", "template", "env"];
 
-/// All settings, read.
+/// The parsed settings.
 #[derive(Debug)]
-pub(crate) struct Plan<'a> {
+pub(crate) struct FilePlan<'a> {
     paths: Vec<(&'a str, &'a str)>,
     templates: Vec<(&'a str, Template)>,
-    envs: Vec<(&'a str, Env)>,
-    /// Instances whose payloads are in a file of templates.
+    environment_files: Vec<(&'a str, EnvironmentFile)>,
+    /// Instances that a template or environment file names.
     used: BTreeSet<String>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> FilePlan<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
         let reader = Reader::with_families(settings, &[], &FAMILIES)?;
         let templates = parsed(&reader, "template", Template::parse)?;
-        let envs = parsed(&reader, "env", Env::parse)?;
+        let environment_files = parsed(&reader, "env", EnvironmentFile::parse)?;
         let in_templates = templates.iter().flat_map(|(_, template)| template.instances());
-        let used = in_templates.chain(envs.iter().flat_map(|(_, env)| env.instances())).map(str::to_owned).collect();
-        Ok(Self { paths: reader.family("path").collect(), templates, envs, used })
+        let in_environment_files = environment_files.iter().flat_map(|(_, file)| file.instances());
+        let used = in_templates.chain(in_environment_files).map(str::to_owned).collect();
+        Ok(Self { paths: reader.family("path").collect(), templates, environment_files, used })
     }
 
-    /// What settings name and is not there, in words: they may be wrong, or it may come yet.
-    pub(crate) fn missing(&self, payloads: &Payloads) -> Vec<String> {
-        let templates = self.templates.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
-        let envs = self.envs.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
-        let missing: BTreeSet<_> = templates.chain(envs).filter(|(_, instance)| !payloads.have(instance)).collect();
-        let words = |(path, instance)| format!("no file {path}: nothing of instance {instance} is delivered");
-        missing.into_iter().map(words).collect()
+    /// A warning for each file that is left out because a lease is missing: the setting may be wrong, or the lease may come
+    /// later.
+    pub(crate) fn left_out(&self, payloads: &Payloads) -> Vec<String> {
+        let in_templates = self.templates.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
+        let in_environment_files =
+            self.environment_files.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
+        let needed: BTreeSet<_> = in_templates.chain(in_environment_files).collect();
+        let missing = needed.into_iter().filter(|(_, instance)| !payloads.contain(instance));
+        missing
+            .map(|(path, instance)| format!("file {path} is left out: no lease of instance {instance} is delivered"))
+            .collect()
     }
 
-    /// Their contents. A payload has a file of its own if a setting gives it a path, or if no setting names it. A file
-    /// of which an instance is missing is left out: what is no longer delivered must not stay.
+    /// The contents of the files. A payload has a file of its own if a setting gives it a path, or if no setting names it. A
+    /// file that lacks an instance is left out, so that no withdrawn lease stays in it.
     ///
     /// # Errors
-    /// If a payload has not what a setting names of it, or if two files would be one.
+    /// If a payload lacks what a setting names, or two files have the same path.
     pub(crate) fn files(&self, payloads: &Payloads) -> Result<Files, Failure> {
         let mut files = Files::new();
-        let mut add = |path: &str, setting: &str, contents| match files.insert(path.to_owned(), contents) {
-            None => Ok(()),
-            Some(_) => {
-                Err(misconfigured(setting, &format!("another setting or instance makes the file `{path}` as well")))
-            }
-        };
-        for (path, template) in self.templates.iter().filter(|(_, it)| it.instances().all(|name| payloads.have(name))) {
+        for (path, template) in self.templates.iter().filter(|(_, it)| has_all(payloads, it.instances())) {
             let setting = format!("template.{path}");
-            add(path, &setting, template.fill(&setting, payloads)?)?;
+            let contents = template.fill(&setting, payloads)?;
+            add(&mut files, path, &setting, contents)?;
         }
-        for (path, env) in self.envs.iter().filter(|(_, it)| it.instances().all(|name| payloads.have(name))) {
+        for (path, file) in self.environment_files.iter().filter(|(_, it)| has_all(payloads, it.instances())) {
             let setting = format!("env.{path}");
-            add(path, &setting, env.fill(&setting, payloads)?)?;
+            let contents = file.fill(&setting, payloads)?;
+            add(&mut files, path, &setting, contents)?;
         }
-        for (instance, payload) in payloads.all() {
-            let path = self.paths.iter().find(|(name, _)| *name == instance).map(|(_, path)| *path);
-            let own = || (!self.used.contains(instance)).then_some(instance);
-            if let Some(path) = path.or_else(own) {
-                add(path, &format!("path.{instance}"), payload.to_vec())?;
+        for (instance, payload) in payloads.iter() {
+            if let Some(path) = self.own_path(instance) {
+                add(&mut files, path, &format!("path.{instance}"), payload.to_vec())?;
             }
         }
         Ok(files)
     }
+
+    /// The file of an instance's payload alone, if it has one.
+    fn own_path<'b>(&'b self, instance: &'b str) -> Option<&'b str> {
+        let configured = self.paths.iter().find(|(name, _)| *name == instance).map(|(_, path)| *path);
+        configured.or_else(|| (!self.used.contains(instance)).then_some(instance))
+    }
 }
 
-/// The members of a family, each read by `parse`.
+fn has_all<'a>(payloads: &Payloads, mut instances: impl Iterator<Item = &'a str>) -> bool {
+    instances.all(|instance| payloads.contain(instance))
+}
+
+fn add(files: &mut Files, path: &str, setting: &str, contents: Vec<u8>) -> Result<(), Failure> {
+    match files.insert(path.to_owned(), contents) {
+        None => Ok(()),
+        Some(_) => {
+            Err(misconfigured(setting, &format!("another setting or instance writes the file `{path}` as well")))
+        }
+    }
+}
+
+/// The members of a family of settings, parsed.
 fn parsed<'a, T>(
     reader: &Reader<'a>,
     family: &'a str,
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<Vec<(&'a str, T)>, Failure> {
-    let wrong = |name: &str, problem: String| misconfigured(&format!("{family}.{name}"), &problem);
-    let members = reader.family(family);
-    members.map(|(name, text)| Ok((name, parse(text).map_err(|problem| wrong(name, problem))?))).collect()
+    let members = reader.family(family).map(|(name, text)| {
+        let value = parse(text).map_err(|problem| misconfigured(&format!("{family}.{name}"), &problem))?;
+        Ok((name, value))
+    });
+    members.collect()
 }
 
 #[cfg(test)]
@@ -91,7 +111,7 @@ mod tests {
         let settings: Vec<Setting> = settings.iter().map(setting).collect();
         let payloads = [("api", r#"{"token":"t0k"}"#), ("s3-prod", "keys")];
         let payloads = payloads.map(|(name, payload)| (name.to_owned(), payload.as_bytes().to_vec()));
-        let files = Plan::read(&settings)?.files(&Payloads::new(payloads.into_iter()))?;
+        let files = FilePlan::read(&settings)?.files(&Payloads::new(payloads.into_iter()))?;
         Ok(files.into_iter().map(|(path, text)| (path, String::from_utf8(text).unwrap())).collect())
     }
 
@@ -100,13 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn without_settings_each_payload_is_a_file_of_its_instance_s_name() {
+    fn plan_without_settings_names_files_after_instances() {
         let expected = [("api".to_owned(), r#"{"token":"t0k"}"#.to_owned()), ("s3-prod".to_owned(), "keys".to_owned())];
         assert_eq!(files(&[]).unwrap(), expected);
     }
 
     #[test]
-    fn a_payload_that_a_template_has_stands_alone_only_where_a_path_says_so() {
+    fn plan_writes_a_template_s_payload_alone_only_with_a_path() {
         let template = ("template.conf/app.properties", "token={{ api.token }}\n");
         assert_eq!(paths(&[template]), ["conf/app.properties", "s3-prod"]);
         assert_eq!(
@@ -120,25 +140,27 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_an_instance_that_is_not_there_has_no_effect() {
+    fn plan_ignores_the_path_of_an_absent_instance() {
         assert_eq!(paths(&[("path.other", "x")]), ["api", "s3-prod"]);
     }
 
     #[test]
-    fn a_file_of_which_an_instance_is_missing_is_left_out_and_told_of() {
+    fn plan_leaves_out_a_file_that_lacks_an_instance_and_warns() {
         let settings =
             [("template.a", "{{ api.token }} {{ gone.payload }}"), ("env.b", "X={{ gone.payload }}"), ("env.c", "Y=1")];
         assert_eq!(paths(&settings), ["c", "s3-prod"]);
         let setting = |(name, value): (&str, &str)| Setting { name: name.to_owned(), value: value.to_owned() };
         let settings = settings.map(setting);
         let payloads = Payloads::new([("api".to_owned(), Vec::new())].into_iter());
-        let expected =
-            ["no file a: nothing of instance gone is delivered", "no file b: nothing of instance gone is delivered"];
-        assert_eq!(Plan::read(&settings).unwrap().missing(&payloads), expected);
+        let expected = [
+            "file a is left out: no lease of instance gone is delivered",
+            "file b is left out: no lease of instance gone is delivered",
+        ];
+        assert_eq!(FilePlan::read(&settings).unwrap().left_out(&payloads), expected);
     }
 
     #[test]
-    fn two_files_are_not_one() {
+    fn plan_refuses_two_files_with_one_path() {
         for settings in [
             [("path.api", "x"), ("path.s3-prod", "x")],
             [("template.x", "a"), ("path.api", "x")],
@@ -146,12 +168,12 @@ mod tests {
             [("template.s3-prod", "a"), ("env.y", "A={{ api.token }}")],
         ] {
             let Err(Failure::Misconfigured(text)) = files(&settings) else { panic!("{settings:?} passed") };
-            assert!(text.contains("makes the file `"), "{text}");
+            assert!(text.contains("writes the file `"), "{text}");
         }
     }
 
     #[test]
-    fn a_fault_is_told_by_its_setting() {
+    fn plan_errors_name_the_setting() {
         for (name, value) in [
             ("template.a", "{{ api }}"),
             ("env.a", "A"),

@@ -1,10 +1,10 @@
 //! Text with placeholders: `token = {{ api.access_token | json }}`.
 
-use crate::value::{Payloads, Reference};
+use crate::payloads::Payloads;
+use crate::reference::Reference;
 use deputy_kit::settings::misconfigured;
 use deputy_kit::types::Failure;
 
-/// A template of one setting.
 #[derive(Debug)]
 pub(crate) struct Template(Vec<Piece>);
 
@@ -15,20 +15,21 @@ enum Piece {
 }
 
 impl Template {
-    /// Reads it. The error completes the sentence "setting x: …".
+    /// The error is the problem of a setting.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let (mut pieces, mut rest) = (Vec::new(), text);
+        let mut pieces = Vec::new();
+        let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
-            let (inside, behind) = after.split_once("}}").ok_or("a `{{` has no `}}`")?;
+            let (inside, remainder) = after.split_once("}}").ok_or("`{{` without `}}`")?;
             pieces.push(Piece::Text(before.to_owned()));
             pieces.push(Piece::Reference(Reference::parse(inside)?));
-            rest = behind;
+            rest = remainder;
         }
         pieces.push(Piece::Text(rest.to_owned()));
         Ok(Self(pieces))
     }
 
-    /// The instances that it names.
+    /// The instances whose payloads it needs.
     pub(crate) fn instances(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Reference(reference) => Some(reference.instance.as_str()),
@@ -36,17 +37,18 @@ impl Template {
         })
     }
 
-    /// The text with every placeholder's value in its place. Values are not looked at again: a payload that holds braces
-    /// reaches no other.
+    /// The text with a value for every placeholder. Values are not scanned for placeholders: a payload with braces reaches no
+    /// other.
     pub(crate) fn fill(&self, setting: &str, payloads: &Payloads) -> Result<Vec<u8>, Failure> {
         let mut filled = Vec::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => filled.extend_from_slice(text.as_bytes()),
                 Piece::Reference(reference) => {
-                    let wrong =
-                        |problem| misconfigured(setting, &format!("instance `{}`: {problem}", reference.instance));
-                    filled.extend(reference.of(payloads).map_err(wrong)?);
+                    let value = reference.resolve(payloads).map_err(|problem| {
+                        misconfigured(setting, &format!("instance `{}`: {problem}", reference.instance))
+                    })?;
+                    filled.extend(value);
                 }
             }
         }
@@ -66,25 +68,25 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_filled_and_all_else_stays_as_it_is() {
+    fn template_fills_placeholders_and_nothing_else() {
         assert_eq!(filled("").unwrap(), "");
         assert_eq!(filled("a } } b {c} \n").unwrap(), "a } } b {c} \n");
         assert_eq!(filled("{{b.payload}}{{ b.payload }}!").unwrap(), "hunter2hunter2!");
     }
 
     #[test]
-    fn a_payload_with_braces_reaches_no_other_payload() {
+    fn template_does_not_scan_payloads_for_placeholders() {
         assert_eq!(filled("{{ a.x }}").unwrap(), "{{ b.payload }}");
     }
 
     #[test]
-    fn what_is_missing_is_told_by_setting_instance_and_field() {
+    fn template_error_names_setting_instance_and_field() {
         let Failure::Misconfigured(text) = filled("{{ b.x }}").unwrap_err() else { panic!() };
         assert_eq!(text, "setting `template.f`: instance `b`: its payload is not JSON");
     }
 
     #[test]
-    fn braces_that_are_not_closed_or_hold_nothing_are_refused() {
+    fn template_refuses_unclosed_and_empty_braces() {
         for text in ["{{", "a {{ b.payload", "{{ b.payload }", "{{}}", "{{ b }}", "{{ a.x {{ b.payload }}"] {
             assert!(Template::parse(text).is_err(), "{text:?}");
         }

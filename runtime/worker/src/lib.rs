@@ -1,17 +1,18 @@
-//! Applying at the worker: what the coordinator sent becomes what the workload reads.
+//! The worker: what the coordinator delivers becomes files that the workload reads.
 //!
 //! ```text
-//! link, cache ──Held──▶ ┌───────────────┐ ──run──▶ receiver (sandbox) ──▶ unit on disk ──▶ hook
-//!                       │ machine (pure)│
-//!   coordinator ◀report─└───────────────┘ ◀──── how it ended
+//! link, cache ──state──▶ ┌───────────────────┐ ──run──▶ receiver (sandbox) ──▶ unit on disk ──▶ hook
+//!                        │ reconciler (pure) │
+//!   coordinator ◀report──└───────────────────┘ ◀──── outcome
 //! ```
 //!
-//! The [`machine`] decides what is applied and when; [`Worker::run`] is the loop around it, with one owner of all state. A
-//! [`Receiver`] turns deliveries into files, [`unit`] publishes all of them at once, and a [`hook`] tells the workload.
-//! [`cache`] keeps a sealed copy of what is held, so that a worker starts while the coordinator is down.
+//! The reconciler decides which receivers run and when; [`Worker::run`] is the loop around it that owns all state. A
+//! [`Receiver`] turns deliveries into files, [`unit`] publishes all of them at once, and a [`hook`] notifies the workload.
+//! [`cache`] keeps a sealed copy of what is held, so that a worker starts while the coordinator is down. [`endpoint`] serves
+//! leases to programs of this machine.
 //!
-//! It knows no component, no TOML and no connection: a [`Loader`] brings receivers, a `watch` what is held. Nothing here
-//! prints a payload, and what is published is never taken back because something failed.
+//! This crate loads no component, reads no TOML and opens no connection: a [`ReceiverLoader`] loads receivers, a `watch` has
+//! what is held. It prints no payload, and never withdraws what is published because something failed.
 
 pub mod cache;
 pub mod components;
@@ -19,20 +20,23 @@ mod connection;
 pub mod endpoint;
 mod event_log;
 mod handle;
+mod health;
 pub mod hook;
 mod receiver;
 mod receiver_policy;
 mod receiver_runner;
-pub mod reconciler;
+mod reconciler;
+mod stall_detector;
 pub mod status;
 #[cfg(test)]
 mod testing;
 pub mod unit;
-mod watch;
+mod unit_checks;
 mod worker;
 
 pub use connection::{ConnectionPhase, ConnectionSnapshot};
-pub use handle::{WorkerHandle, WorkerHealth, WorkerStopping};
+pub use handle::{WorkerHandle, WorkerStopping};
+pub use health::WorkerHealth;
 pub use receiver::{AcceptError, Receiver, ReceiverLoader};
 pub use receiver_policy::{ReceiverPolicies, ReceiverPolicy};
 pub use worker::{Worker, WorkerOptions};

@@ -1,4 +1,4 @@
-//! What the worker knows of a receiver's component: that it can be loaded and called.
+//! A receiver as the worker sees it: it can be loaded and called.
 
 use std::sync::Arc;
 
@@ -10,26 +10,25 @@ use deputy_link::ReceiverBinding;
 /// Turns deliveries into files.
 #[async_trait]
 pub trait Receiver: Send + Sync {
-    /// The services whose payloads it understands.
+    /// The services whose payloads it accepts.
     fn services(&self) -> &Services;
 
-    /// All current deliveries that are bound to it, into all files that the workload is to find. It ends by itself, within
-    /// its limits.
+    /// Turns all current deliveries of its instances into all files of the unit. Returns within the call's limits.
     async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError>;
 }
 
-/// Makes receivers of their bindings: has the component brought by its digest, checks and loads it.
+/// Loads the component of a binding: fetches it by its digest, checks and compiles it.
 #[async_trait]
 pub trait ReceiverLoader: Send + Sync {
-    /// The receiver of a binding. It ends by itself.
+    /// Returns in bounded time.
     async fn load(&self, name: &ReceiverName, binding: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError>;
 }
 
-/// A receiver did not accept, or can't be called.
+/// A receiver failed, or could not be loaded or published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
 pub struct AcceptError {
-    /// When to try again: see [`Kind::is_slow`] and [`Kind::Throttled`].
+    /// It decides when the run is retried.
     pub kind: FailureKind,
     /// For the operator: short, printable, and without any secret.
     pub message: String,

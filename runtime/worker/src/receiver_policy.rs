@@ -1,4 +1,4 @@
-//! What the operator of a worker says of its receivers.
+//! What the worker's operator configured for its receivers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,51 +10,46 @@ use deputy_link::ReceiverBinding;
 use crate::hook::Hook;
 use crate::unit::FileAccess;
 
-/// All of it.
 #[derive(Debug, Clone)]
 pub struct ReceiverPolicies {
-    /// For receivers of which nothing is said.
+    /// For receivers without a table of their own.
     pub default: ReceiverPolicy,
-    /// For those of these names, whoever bound them.
     pub receivers: BTreeMap<ReceiverName, ReceiverPolicy>,
-    /// The receivers that are bound here. They count in place of those of the same name that the coordinator binds.
+    /// Receivers that the worker's own configuration binds. They replace those of the coordinator with the same names.
     pub bindings: BTreeMap<ReceiverName, ReceiverBinding>,
-    /// The instances that it wants; all of its group if there is no such list.
+    /// The instances that this worker needs; without a list all of its group.
     pub wanted: Option<BTreeSet<InstanceName>>,
-    /// The instances that its endpoints give out.
+    /// The instances that its endpoints serve.
     pub endpoints: BTreeSet<InstanceName>,
-    /// When a receiver that failed is tried again.
+    /// Of failed runs and hooks.
     pub retry: RetryPolicy,
 }
 
-/// How a receiver's files are published, and what it may use for that.
+/// How a receiver's files are published, and what its calls may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverPolicy {
-    /// In which directory its link is.
+    /// The directory of the link to the unit.
     pub directory: PathBuf,
-    /// Who may read the files.
     pub access: FileAccess,
-    /// How the workload is told.
     pub hook: Option<Hook>,
-    /// What becomes of a delivery that has expired.
+    /// Whether expired leases are left in the unit.
     pub expired: Expired,
-    /// What a call may use, whatever the coordinator says of it.
+    /// These win over the coordinator's.
     pub limits: LimitOverrides,
 }
 
 impl ReceiverPolicies {
-    /// As [`Plans::retry`] if nobody says otherwise.
+    /// The default of [`retry`](Self::retry).
     pub const RETRY: RetryPolicy = RetryPolicy { floor: Span::secs(1), most: Span::secs(60), slow: Span::secs(30) };
 
-    /// The plan for a receiver.
-    pub fn plan(&self, name: &ReceiverName) -> &ReceiverPolicy {
+    pub fn policy(&self, name: &ReceiverName) -> &ReceiverPolicy {
         self.receivers.get(name).unwrap_or(&self.default)
     }
 
-    /// A binding as it counts here: the operator of the worker has the last word on what a call may use.
-    pub(crate) fn bound(&self, name: &ReceiverName, binding: &ReceiverBinding) -> ReceiverBinding {
-        let mut bound = binding.clone();
-        bound.limits = bound.limits.with(&self.plan(name).limits);
-        bound
+    /// The coordinator's binding with the limits of this worker's configuration.
+    pub(crate) fn apply_limits(&self, name: &ReceiverName, binding: &ReceiverBinding) -> ReceiverBinding {
+        let mut binding = binding.clone();
+        binding.limits = binding.limits.with(&self.policy(name).limits);
+        binding
     }
 }

@@ -1,201 +1,177 @@
-//! What one receiver keeps from run to run: its component, loaded, and the place of its units.
+//! Runs one receiver and its hook. Keeps the loaded component and the directory of its units from run to run.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use deputy_core::failure::FailureKind;
 use deputy_core::time::{Clock, MonotonicTime};
-use deputy_core::{Delivery, InstanceName, OutputPath, ReceiverName, Span, in_one_line};
+use deputy_core::{Delivery, InstanceName, OutputPath, ReceiverName, ServiceName, Services, Span, in_one_line};
 use deputy_link::ReceiverBinding;
 use deputy_store::Random;
+use deputy_support::{LockUnpoisoned as _, blocking};
 
+use crate::hook::{Hook, HookContext};
 use crate::receiver::{AcceptError, Receiver, ReceiverLoader};
 use crate::receiver_policy::ReceiverPolicy;
-use crate::reconciler::{ReceiverRun, RunOutcome};
+use crate::reconciler::{Rejections, RunOutcome, RunWork};
+use crate::stall_detector::StallDetector;
 use crate::unit::{PublishError, PublishedUnit, UnitName, UnitPublisher};
 
-/// A receiver's seat. Cheap to clone.
-#[derive(Clone)]
 pub(crate) struct ReceiverRunner {
+    name: ReceiverName,
+    hook: Option<Hook>,
+    /// The link that the workload opens.
     link: PathBuf,
-    units: Arc<Mutex<UnitPublisher>>,
-    /// One run at a time, so nobody waits here.
-    loaded: Arc<tokio::sync::Mutex<Option<Loaded>>>,
-    files: Arc<Mutex<Vec<String>>>,
-    busy: Arc<Busy>,
+    publisher: Arc<Mutex<UnitPublisher>>,
+    /// The files of the published unit.
+    files: Mutex<Vec<String>>,
+    /// Locked by the only run at a time.
+    loaded: tokio::sync::Mutex<Option<LoadedReceiver>>,
+    stall: Arc<StallDetector>,
+    loader: Arc<dyn ReceiverLoader>,
+    clock: Arc<dyn Clock>,
 }
 
-/// What is being done on the file system, and since when.
-#[derive(Default)]
-struct Busy(Mutex<(u64, BTreeMap<u64, MonotonicTime>)>);
-
-/// One thing that is being done.
-struct Doing {
-    busy: Arc<Busy>,
-    number: u64,
-}
-
-impl Busy {
-    fn begin(self: &Arc<Self>, now: MonotonicTime) -> Doing {
-        let mut busy = held(&self.0);
-        busy.0 += 1;
-        let number = busy.0;
-        busy.1.insert(number, now);
-        Doing { busy: Arc::clone(self), number }
-    }
-}
-
-impl Drop for Doing {
-    fn drop(&mut self) {
-        held(&self.busy.0).1.remove(&self.number);
-    }
-}
-
-/// A file system that takes longer for what is published is said to hang.
-const PATIENCE: Span = Span::secs(10);
-
-struct Loaded {
+struct LoadedReceiver {
     binding: Arc<ReceiverBinding>,
     receiver: Arc<dyn Receiver>,
 }
 
 impl ReceiverRunner {
-    pub(crate) fn new(name: &ReceiverName, plan: &ReceiverPolicy, random: Random) -> Self {
-        let units = UnitPublisher::new(plan.directory.clone(), name.clone(), plan.access, random);
+    pub(crate) fn new(
+        name: &ReceiverName,
+        policy: &ReceiverPolicy,
+        random: Random,
+        loader: Arc<dyn ReceiverLoader>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let publisher = UnitPublisher::new(policy.directory.clone(), name.clone(), policy.access, random);
         Self {
-            link: units.link(),
-            units: Arc::new(Mutex::new(units)),
-            loaded: Arc::default(),
-            files: Arc::default(),
-            busy: Arc::default(),
+            name: name.clone(),
+            hook: policy.hook.clone(),
+            link: publisher.link(),
+            publisher: Arc::new(Mutex::new(publisher)),
+            files: Mutex::default(),
+            loaded: tokio::sync::Mutex::default(),
+            stall: Arc::default(),
+            loader,
+            clock,
         }
     }
 
-    /// For how long the file system has not answered, if that is too long.
-    pub(crate) fn hangs(&self, now: MonotonicTime) -> Option<Span> {
-        let since = held(&self.busy.0).1.values().min().map(|since| now.since(*since));
-        since.filter(|since| *since > PATIENCE)
+    /// For how long the file system of the units has not answered, if that is too long.
+    pub(crate) fn stalled_for(&self, now: MonotonicTime) -> Option<Span> {
+        self.stall.stalled_for(now)
     }
 
-    /// What a file system that hangs holds: nothing can be published meanwhile.
+    /// Locked, it stands for a file system that hangs: nothing can be published.
     #[cfg(test)]
-    pub(crate) fn units(&self) -> &Mutex<UnitPublisher> {
-        &self.units
+    pub(crate) fn publisher(&self) -> &Mutex<UnitPublisher> {
+        &self.publisher
     }
 
-    /// Where the workload looks.
-    pub(crate) fn link(&self) -> &Path {
-        &self.link
-    }
-
-    /// The files of what is published.
+    /// The files of the published unit.
     pub(crate) fn files(&self) -> Vec<String> {
-        held(&self.files).clone()
+        self.files.lock_unpoisoned().clone()
     }
 
-    /// Runs the receiver, and publishes what it wrote.
-    pub(crate) async fn run(&self, run: ReceiverRun, loader: &dyn ReceiverLoader, clock: Arc<dyn Clock>) -> RunOutcome {
-        let worked = match run.work {
-            Some((binding, deliveries)) => self.apply(&run.receiver, binding, deliveries, loader, clock).await,
-            None => self.withdraw(clock).await.map(|published| (published, BTreeMap::new())),
+    pub(crate) async fn run(&self, work: RunWork) -> RunOutcome {
+        let result = match work {
+            RunWork::Accept(binding, deliveries) => self.accept(binding, deliveries).await,
+            RunWork::Withdraw => self.withdraw().await.map(|unit| (unit, Rejections::new())),
         };
-        match worked {
-            Ok((published, refused)) => RunOutcome::Applied { published, refused },
+        match result {
+            Ok((unit, rejected)) => RunOutcome::Published(unit, rejected),
             Err(error) => RunOutcome::Failed(error),
         }
     }
 
-    async fn apply(
+    async fn accept(
         &self,
-        name: &ReceiverName,
         binding: Arc<ReceiverBinding>,
         deliveries: Vec<Delivery>,
-        loader: &dyn ReceiverLoader,
-        clock: Arc<dyn Clock>,
-    ) -> Result<(PublishedUnit, BTreeMap<InstanceName, String>), AcceptError> {
-        let receiver = self.receiver(name, binding, loader).await?;
+    ) -> Result<(PublishedUnit, Rejections), AcceptError> {
+        let receiver = self.load(binding).await?;
+        let services = receiver.services();
         let (accepted, others): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|delivery| receiver.services().accept(&delivery.service));
-        let services = receiver.services().to_string();
-        let why = |delivery: Delivery| {
-            let text = format!("it takes {} and not {}: unbind it", services, delivery.service);
-            (delivery.instance, text)
-        };
-        let refused = others.into_iter().map(why).collect();
+            deliveries.into_iter().partition(|delivery| services.accept(&delivery.service));
+        let rejected =
+            others.into_iter().map(|delivery| (delivery.instance, rejection(services, &delivery.service))).collect();
         if accepted.is_empty() {
-            return Ok((self.withdraw(clock).await?, refused));
+            return Ok((self.withdraw().await?, rejected));
         }
         let outputs = receiver.accept(&accepted).await?;
         let files = outputs.files.keys().map(OutputPath::to_string).collect();
-        let published = self.blocking(clock, move |units, now| units.publish(&outputs, now)).await?;
-        *held(&self.files) = files;
-        Ok((published, refused))
+        let unit = self.on_disk(move |publisher, now| publisher.publish(&outputs, now)).await?;
+        *self.files.lock_unpoisoned() = files;
+        Ok((unit, rejected))
     }
 
     /// The receiver's component, loaded once for each binding.
-    async fn receiver(
-        &self,
-        name: &ReceiverName,
-        binding: Arc<ReceiverBinding>,
-        loader: &dyn ReceiverLoader,
-    ) -> Result<Arc<dyn Receiver>, AcceptError> {
+    async fn load(&self, binding: Arc<ReceiverBinding>) -> Result<Arc<dyn Receiver>, AcceptError> {
         let mut loaded = self.loaded.lock().await;
         if let Some(known) = loaded.as_ref().filter(|known| known.binding == binding) {
             return Ok(Arc::clone(&known.receiver));
         }
-        let receiver = loader.load(name, &binding).await?;
-        *loaded = Some(Loaded { binding, receiver: Arc::clone(&receiver) });
+        let receiver = self.loader.load(&self.name, &binding).await?;
+        *loaded = Some(LoadedReceiver { binding, receiver: Arc::clone(&receiver) });
         Ok(receiver)
     }
 
-    async fn withdraw(&self, clock: Arc<dyn Clock>) -> Result<PublishedUnit, AcceptError> {
-        let published = self.blocking(clock, |units, now| units.withdraw(now)).await?;
-        held(&self.files).clear();
-        Ok(published)
+    async fn withdraw(&self) -> Result<PublishedUnit, AcceptError> {
+        let unit = self.on_disk(|publisher, now| publisher.withdraw(now)).await?;
+        self.files.lock_unpoisoned().clear();
+        Ok(unit)
     }
 
-    /// Looks whether a unit is still there; if not, says what is gone.
-    pub(crate) async fn look(&self, unit: UnitName, clock: Arc<dyn Clock>) -> Result<(), String> {
+    /// Checks that a unit is still published with all its files. The error says what is missing.
+    pub(crate) async fn check_unit(&self, unit: UnitName) -> Result<(), String> {
         let files = self.files();
-        let looked = self.blocking(clock, move |units, _| Ok(units.verify(unit, &files))).await;
-        looked.unwrap_or_else(|error| Err(error.message))
+        let checked = self.on_disk(move |publisher, _| Ok(publisher.verify(unit, &files))).await;
+        checked.unwrap_or_else(|error| Err(error.message))
     }
 
-    /// Notes that the workload was told of a unit.
-    pub(crate) async fn tell(&self, unit: UnitName, clock: Arc<dyn Clock>) -> Result<(), AcceptError> {
-        self.blocking(clock, move |units, now| units.record_notified(unit, now)).await
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it can't be cancelled: half a publication is none. Where a file system hangs, this receiver waits alone"
-    )]
-    async fn blocking<T: Send + 'static>(
+    /// Runs the hook, and records beside the unit that it succeeded.
+    pub(crate) async fn run_hook(
         &self,
-        clock: Arc<dyn Clock>,
+        unit: Option<UnitName>,
+        instances: &BTreeSet<InstanceName>,
+    ) -> Result<(), String> {
+        let Some(hook) = &self.hook else { return Ok(()) };
+        let context = HookContext { receiver: &self.name, link: &self.link, instances };
+        hook.run(context).await.map_err(|error| in_one_line(&error))?;
+        if let Some(unit) = unit
+            && let Err(error) = self.on_disk(move |publisher, now| publisher.record_notified(unit, now)).await
+        {
+            tracing::warn!(%error, "saving the hook state failed; the next start runs the hook again");
+        }
+        Ok(())
+    }
+
+    /// Works on the file system. It is not cancelled half-way: where the file system hangs, this receiver alone waits.
+    async fn on_disk<T: Send + 'static>(
+        &self,
         work: impl FnOnce(&mut UnitPublisher, MonotonicTime) -> Result<T, PublishError> + Send + 'static,
     ) -> Result<T, AcceptError> {
-        let units = Arc::clone(&self.units);
-        let doing = self.busy.begin(clock.now().mono);
-        let work = move || {
-            let _doing = doing;
-            work(&mut held(&units), clock.now().mono)
-        };
-        let done = tokio::task::spawn_blocking(work).await;
-        match done {
-            Ok(done) => done.map_err(|error| {
-                let kind = if error.is_lasting() { FailureKind::Misconfigured } else { FailureKind::Unavailable };
-                AcceptError { kind, message: in_one_line(&error) }
-            }),
-            Err(_) => Err(AcceptError {
-                kind: FailureKind::Internal,
-                message: "publishing panicked: this is a bug".to_owned(),
-            }),
-        }
+        let publisher = Arc::clone(&self.publisher);
+        let clock = Arc::clone(&self.clock);
+        let operation = self.stall.begin(clock.now().mono);
+        let result = blocking(move || {
+            let _operation = operation;
+            work(&mut publisher.lock_unpoisoned(), clock.now().mono)
+        });
+        result.await.map_err(|error| AcceptError::from(&error))
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl From<&PublishError> for AcceptError {
+    fn from(error: &PublishError) -> Self {
+        let kind = if error.is_lasting() { FailureKind::Misconfigured } else { FailureKind::Unavailable };
+        Self { kind, message: in_one_line(error) }
+    }
+}
+
+fn rejection(services: &Services, service: &ServiceName) -> String {
+    format!("the receiver accepts only {services}, not {service}; unbind it from this instance")
 }

@@ -1,367 +1,322 @@
-//! The loop: what is held comes in, the machine decides, runs and hooks go out as tasks, reports to the coordinator.
+//! The worker's loop: it owns all state, feeds the reconciler, and carries out what it decides.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::failure::FailureKind;
-use deputy_core::time::{Clock, MonotonicTime, Now};
-use deputy_core::{InstanceName, ReceiverName, Span, in_one_line};
+use deputy_core::time::Clock;
+use deputy_core::time::{MonotonicTime, Now};
+use deputy_core::{InstanceName, ReceiverName, Span};
 use deputy_link::{DeliveredState, DeliveryReport};
 use deputy_metrics::WorkerMetrics;
+use deputy_observe::AuditOutcome;
 use deputy_store::Random;
+use deputy_support::{TrackedTasks, pause};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use crate::connection::ConnectionSnapshot;
 use crate::event_log;
-use crate::handle::{WorkerCommand, WorkerHandle};
-use crate::hook::{Hook, HookContext};
+use crate::handle::{WorkerHandle, WorkerRequest};
 use crate::receiver::{AcceptError, ReceiverLoader};
 use crate::receiver_policy::ReceiverPolicies;
 use crate::receiver_runner::ReceiverRunner;
 use crate::reconciler::{ReceiverRun, Reconciler, ReconcilerAction, ReconcilerEvent, RunId, RunOutcome, WorkerEvent};
-use crate::status::WorkerReport;
+use crate::status::StatusView;
 use crate::unit::{PublishOutcome, UnitName};
-use crate::watch::Watch;
+use crate::unit_checks::UnitChecks;
 
-/// The clocks are compared at least so often: timers do not count the time that a machine sleeps.
-const LOOK: Span = Span::secs(1);
+/// The longest time between two readings of the clocks: timers do not count the time that a machine sleeps.
+const MAX_SLEEP: Span = Span::secs(1);
 
-/// What a worker is made with.
 pub struct WorkerOptions {
-    /// What its operator says.
-    pub plans: Arc<ReceiverPolicies>,
-    /// What brings receivers.
+    pub policies: Arc<ReceiverPolicies>,
     pub loader: Arc<dyn ReceiverLoader>,
-    /// What it counts into.
     pub metrics: Arc<WorkerMetrics>,
-    /// What it reads the time from.
     pub clock: Arc<dyn Clock>,
     /// For the names of units.
     pub random: Random,
     /// For jitter.
     pub seed: u64,
-    /// What is held: from the start what is kept from before, then what the link brings.
+    /// What the worker holds: at first from the cache, then from the link.
     pub held: watch::Receiver<Arc<DeliveredState>>,
-    /// Where reports go.
+    /// To the coordinator.
     pub reports: mpsc::Sender<DeliveryReport>,
-    /// How the link is.
     pub connection: Box<dyn Fn() -> ConnectionSnapshot + Send + Sync>,
 }
 
-/// Applies what is held.
+/// Applies what the worker holds.
 pub struct Worker {
     options: WorkerOptions,
-    machine: Reconciler,
-    since: Now,
-    /// When the machine last handled anything.
-    looked_at: MonotonicTime,
-    inputs: mpsc::Receiver<WorkerCommand>,
-    seats: BTreeMap<ReceiverName, ReceiverRunner>,
-    work: JoinSet<Ended>,
-    tasks: HashMap<Id, Task>,
-    /// What each receiver published last.
+    reconciler: Reconciler,
+    started: Now,
+    /// When the reconciler last handled an event.
+    reconciled_at: MonotonicTime,
+    requests: mpsc::Receiver<WorkerRequest>,
+    runners: BTreeMap<ReceiverName, Arc<ReceiverRunner>>,
+    /// The key of a task is its result if it panics.
+    tasks: TrackedTasks<TaskResult, TaskResult>,
+    /// The published unit of each receiver.
     units: BTreeMap<ReceiverName, Option<UnitName>>,
-    /// What the coordinator has still to be told: of each instance the newest.
+    unit_checks: UnitChecks,
+    /// Reports that the link has not taken yet: the newest of each instance.
     outbox: VecDeque<DeliveryReport>,
-    /// When to look whether that is still there.
-    watch: Watch,
-    chance: fastrand::Rng,
-    /// Whether more can come.
-    source: Source,
+    rng: fastrand::Rng,
+    is_link_closed: bool,
 }
 
-/// What a task is about, should it panic.
-#[derive(Debug, Clone)]
-enum Task {
-    Hook(ReceiverName),
-    Look(ReceiverName, UnitName),
-    Run(RunId, ReceiverName, MonotonicTime),
+enum TaskResult {
+    Hook(ReceiverName, Result<(), String>),
+    Run(StartedRun, RunOutcome),
+    UnitCheck(ReceiverName, UnitName, Result<(), String>),
 }
 
-enum Ended {
-    Hook(Result<(), String>),
-    Look(Result<(), String>),
-    Run(RunOutcome),
-}
-
-/// Whether what is held may still change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Flows,
-    /// The link has ended: what is held stays.
-    Ended,
+#[derive(Clone)]
+struct StartedRun {
+    id: RunId,
+    receiver: ReceiverName,
+    began: MonotonicTime,
 }
 
 impl Worker {
-    /// A worker that does nothing yet, and what others have of it.
     pub fn new(options: WorkerOptions) -> (Self, WorkerHandle) {
-        let (sender, inputs) = mpsc::channel(64);
+        let (sender, requests) = mpsc::channel(64);
+        let now = options.clock.now();
         let worker = Self {
-            machine: Reconciler::new(Arc::clone(&options.plans), options.seed),
-            since: options.clock.now(),
-            looked_at: options.clock.now().mono,
-            inputs,
-            seats: BTreeMap::new(),
-            work: JoinSet::new(),
-            tasks: HashMap::new(),
+            reconciler: Reconciler::new(Arc::clone(&options.policies), options.seed),
+            started: now,
+            reconciled_at: now.mono,
+            requests,
+            runners: BTreeMap::new(),
+            tasks: TrackedTasks::default(),
             units: BTreeMap::new(),
+            unit_checks: UnitChecks::default(),
             outbox: VecDeque::new(),
-            watch: Watch::default(),
-            chance: fastrand::Rng::with_seed(options.seed),
-            source: Source::Flows,
+            rng: fastrand::Rng::with_seed(options.seed),
+            is_link_closed: false,
             options,
         };
         (worker, WorkerHandle::new(sender))
     }
 
-    /// Applies what is held until it is [stopped](Handle::stop). What is published stays.
+    /// Applies what is held until the worker is [stopped](WorkerHandle::stop). What is published stays.
     pub async fn run(mut self) {
-        let first = Arc::clone(&self.options.held.borrow_and_update());
-        self.handle(ReconcilerEvent::Held(first));
+        let initial = Arc::clone(&self.options.held.borrow_and_update());
+        self.reconcile(ReconcilerEvent::StateChanged(initial));
         let reports = self.options.reports.clone();
         loop {
-            self.act();
-            self.look();
-            let wait = self.wait();
+            self.run_actions();
+            self.start_due_unit_checks();
+            let sleep = self.time_until_due();
             tokio::select! {
-                Some(ended) = self.work.join_next_with_id() => self.ended(ended),
-                Some(input) = self.inputs.recv() => match input {
-                    WorkerCommand::Stop => break,
-                    other => self.input(other),
+                Some((panicked, result)) = self.tasks.join_next() => self.task_finished(result.unwrap_or(panicked)),
+                Some(request) = self.requests.recv() => match request {
+                    WorkerRequest::Stop => break,
+                    request => self.answer(request),
                 },
-                changed = self.options.held.changed(), if self.source == Source::Flows => self.held(changed),
-                permit = reports.reserve(), if !self.outbox.is_empty() => self.send(permit.ok()),
-                () = elapsed(wait) => self.handle(ReconcilerEvent::Woke),
+                changed = self.options.held.changed(), if !self.is_link_closed => self.state_changed(changed),
+                permit = reports.reserve(), if !self.outbox.is_empty() => self.send_report(permit.ok()),
+                () = pause(sleep) => self.reconcile(ReconcilerEvent::TimerFired),
             }
         }
         tracing::info!("worker stopped; published units stay");
     }
 
-    fn handle(&mut self, event: ReconcilerEvent) {
+    fn reconcile(&mut self, event: ReconcilerEvent) {
         let now = self.options.clock.now();
-        self.looked_at = now.mono;
-        self.machine.handle(now, event);
+        self.reconciled_at = now.mono;
+        self.reconciler.handle(now, event);
     }
 
-    /// Until the machine is due. However often somebody asks for the status, it is looked after in time.
-    fn wait(&self) -> Duration {
+    /// Requests for the status do not delay it.
+    fn time_until_due(&self) -> Duration {
         let now = self.options.clock.now();
-        let look = self.looked_at.plus(LOOK);
-        self.machine.wake_at(now).map_or(look, |at| at.min(look)).since(now.mono).duration()
+        let latest = self.reconciled_at.plus(MAX_SLEEP);
+        self.reconciler.wake_at(now).map_or(latest, |due| due.min(latest)).since(now.mono).duration()
     }
 
-    fn input(&mut self, input: WorkerCommand) {
-        let now = self.options.clock.now();
-        // Who asked may have gone: then nobody needs the answer.
-        match input {
-            WorkerCommand::Alive(reply) => drop(reply.send(())),
-            WorkerCommand::Snapshot(reply) => {
-                drop(reply.send(WorkerReport::snapshot(&self.machine, &self.seats, &(self.options.connection)(), now)));
-            }
-            WorkerCommand::Status(reply) => {
-                let connection = (self.options.connection)();
-                let (plans, since) = (&self.options.plans, self.since.wall);
-                drop(reply.send(WorkerReport::of(&self.machine, plans, &self.seats, &connection, since, now)));
-            }
-            WorkerCommand::Stop => {}
-        }
-    }
-
-    fn held(&mut self, changed: Result<(), watch::error::RecvError>) {
+    fn state_changed(&mut self, changed: Result<(), watch::error::RecvError>) {
         if changed.is_err() {
-            self.source = Source::Ended;
+            self.is_link_closed = true;
             tracing::warn!("link to the coordinator closed; held leases stay in use");
             return;
         }
         let newest = Arc::clone(&self.options.held.borrow_and_update());
-        self.handle(ReconcilerEvent::Held(newest));
+        self.reconcile(ReconcilerEvent::StateChanged(newest));
     }
 
-    fn send(&mut self, permit: Option<mpsc::Permit<'_, DeliveryReport>>) {
+    fn run_actions(&mut self) {
+        while let Some(action) = self.reconciler.next_action() {
+            match action {
+                ReconcilerAction::DropReceiver(receiver) => self.drop_receiver(&receiver),
+                ReconcilerAction::Log(event) => self.log(&event),
+                ReconcilerAction::Report(report) => self.queue_report(report),
+                ReconcilerAction::RunHook(receiver, instances) => self.start_hook(receiver, instances),
+                ReconcilerAction::RunReceiver(run) => self.start_run(run),
+            }
+        }
+    }
+
+    fn drop_receiver(&mut self, receiver: &ReceiverName) {
+        tracing::info!(%receiver, "receiver unbound; its files are removed");
+        self.runners.remove(receiver);
+        self.units.remove(receiver);
+        self.unit_checks.forget(receiver);
+    }
+
+    fn log(&self, event: &WorkerEvent) {
+        if let WorkerEvent::Received(instance, _) = event {
+            self.options.metrics.record_delivery(instance.as_str());
+        }
+        event_log::log(event);
+    }
+
+    fn runner(&mut self, name: &ReceiverName) -> Arc<ReceiverRunner> {
+        let options = &self.options;
+        let runner = self.runners.entry(name.clone()).or_insert_with(|| {
+            Arc::new(ReceiverRunner::new(
+                name,
+                options.policies.policy(name),
+                Arc::clone(&options.random),
+                Arc::clone(&options.loader),
+                Arc::clone(&options.clock),
+            ))
+        });
+        Arc::clone(runner)
+    }
+
+    fn start_run(&mut self, run: ReceiverRun) {
+        let ReceiverRun { id, receiver, work } = run;
+        let runner = self.runner(&receiver);
+        let span = tracing::info_span!("apply", %receiver, run = id.0);
+        let started = StartedRun { id, receiver, began: self.options.clock.now().mono };
+        let panicked = RunOutcome::Failed(AcceptError {
+            kind: FailureKind::Internal,
+            message: "the run panicked; this is a bug, please report it".to_owned(),
+        });
+        self.tasks.spawn(
+            TaskResult::Run(started.clone(), panicked),
+            async move { TaskResult::Run(started, runner.run(work).await) }.instrument(span),
+        );
+    }
+
+    fn start_hook(&mut self, receiver: ReceiverName, instances: BTreeSet<InstanceName>) {
+        let runner = self.runner(&receiver);
+        let unit = self.units.get(&receiver).copied().flatten();
+        let span = tracing::info_span!("hook", %receiver);
+        let panicked = Err("the hook panicked; this is a bug, please report it".to_owned());
+        self.tasks.spawn(
+            TaskResult::Hook(receiver.clone(), panicked),
+            async move { TaskResult::Hook(receiver, runner.run_hook(unit, &instances).await) }.instrument(span),
+        );
+    }
+
+    fn start_due_unit_checks(&mut self) {
+        let now = self.options.clock.now().mono;
+        let published = self.units.iter().filter_map(|(receiver, unit)| Some((receiver, (*unit)?)));
+        let due: Vec<(ReceiverName, UnitName)> = published
+            .filter(|(receiver, _)| self.unit_checks.begin_if_due(receiver, now))
+            .map(|(receiver, unit)| (receiver.clone(), unit))
+            .collect();
+        for (receiver, unit) in due {
+            let runner = self.runner(&receiver);
+            let panicked = Err("the check of the unit panicked; this is a bug, please report it".to_owned());
+            self.tasks.spawn(TaskResult::UnitCheck(receiver.clone(), unit, panicked), async move {
+                TaskResult::UnitCheck(receiver, unit, runner.check_unit(unit).await)
+            });
+        }
+    }
+
+    fn task_finished(&mut self, result: TaskResult) {
+        match result {
+            TaskResult::Hook(receiver, result) => self.hook_finished(receiver, result),
+            TaskResult::Run(run, outcome) => self.run_finished(run, outcome),
+            TaskResult::UnitCheck(receiver, unit, result) => self.unit_check_finished(receiver, unit, result),
+        }
+    }
+
+    fn run_finished(&mut self, run: StartedRun, outcome: RunOutcome) {
+        let StartedRun { id, receiver, began } = run;
+        let took = self.options.clock.now().mono.since(began);
+        let outcome_word = match &outcome {
+            RunOutcome::Published(..) => "done",
+            RunOutcome::Failed(error) => error.kind.word(),
+        };
+        self.options.metrics.record_run(receiver.as_str(), outcome_word, took.duration().as_secs_f64());
+        if let RunOutcome::Published(published, _) = &outcome {
+            if published.switch == PublishOutcome::Done {
+                self.options.metrics.record_switch(receiver.as_str());
+                let unit = published.unit.map(UnitName::number);
+                tracing::info!(%receiver, unit, %took, "unit published");
+            }
+            self.units.insert(receiver, published.unit);
+        }
+        self.reconcile(ReconcilerEvent::RunFinished(id, outcome));
+    }
+
+    fn hook_finished(&mut self, receiver: ReceiverName, result: Result<(), String>) {
+        if let Err(error) = &result {
+            tracing::error!(%receiver, error, "hook failed; it is retried, and the published unit stays");
+        }
+        self.options.metrics.record_hook(receiver.as_str(), audit_outcome(&result));
+        self.reconcile(ReconcilerEvent::HookFinished(receiver, result));
+    }
+
+    fn unit_check_finished(&mut self, receiver: ReceiverName, unit: UnitName, result: Result<(), String>) {
+        let now = self.options.clock.now().mono;
+        self.unit_checks.finish(&receiver, result.is_ok(), now, self.rng.u16(..));
+        if let Err(reason) = result {
+            self.reconcile(ReconcilerEvent::UnitVanished(receiver, unit, reason));
+        }
+    }
+
+    fn queue_report(&mut self, report: DeliveryReport) {
+        self.options.metrics.record_report(report.instance.as_str(), audit_outcome(&report.result));
+        self.outbox.retain(|queued| queued.instance != report.instance);
+        self.outbox.push_back(report);
+    }
+
+    fn send_report(&mut self, permit: Option<mpsc::Permit<'_, DeliveryReport>>) {
         match permit {
             Some(permit) => {
                 if let Some(report) = self.outbox.pop_front() {
                     permit.send(report);
                 }
             }
-            // Nobody hears it any more.
+            // The link has ended.
             None => self.outbox.clear(),
         }
     }
 
-    /// Does what the machine wants done.
-    fn act(&mut self) {
-        while let Some(action) = self.machine.next_action() {
-            match action {
-                ReconcilerAction::Forget(receiver) => {
-                    tracing::info!(%receiver, "receiver unbound; its files are removed");
-                    self.seats.remove(&receiver);
-                    self.units.remove(&receiver);
-                    self.watch.forget(&receiver);
-                }
-                ReconcilerAction::Hook(receiver, instances) => self.tell(receiver, instances),
-                ReconcilerAction::Notice(notice) => {
-                    if let WorkerEvent::Received(instance, _) = &notice {
-                        self.options.metrics.record_delivery(instance.as_str());
-                    }
-                    event_log::log(&notice);
-                }
-                ReconcilerAction::Report(report) => self.report(report),
-                ReconcilerAction::Run(run) => self.begin(run),
-            }
-        }
-    }
-
-    fn report(&mut self, report: DeliveryReport) {
-        let outcome = match &report.result {
-            Ok(()) => deputy_observe::AuditOutcome::Done,
-            Err(_) => deputy_observe::AuditOutcome::Failed,
+    fn answer(&self, request: WorkerRequest) {
+        // A caller that is gone needs no answer.
+        match request {
+            WorkerRequest::Alive(reply) => reply.send(()).ok(),
+            WorkerRequest::Metrics(reply) => reply.send(self.status_view().metrics()).ok(),
+            WorkerRequest::Status(reply) => reply.send(self.status_view().report()).ok(),
+            WorkerRequest::Stop => None,
         };
-        self.options.metrics.record_report(report.instance.as_str(), outcome);
-        self.outbox.retain(|before| before.instance != report.instance);
-        self.outbox.push_back(report);
     }
 
-    fn seat(&mut self, name: &ReceiverName) -> ReceiverRunner {
-        let make = || ReceiverRunner::new(name, self.options.plans.plan(name), Arc::clone(&self.options.random));
-        self.seats.entry(name.clone()).or_insert_with(make).clone()
-    }
-
-    fn begin(&mut self, run: ReceiverRun) {
-        let (number, receiver) = (run.number, run.receiver.clone());
-        let seat = self.seat(&receiver);
-        let (loader, clock) = (Arc::clone(&self.options.loader), Arc::clone(&self.options.clock));
-        let span = tracing::info_span!("apply", %receiver, number = number.0);
-        let began = self.options.clock.now().mono;
-        let task = async move { Ended::Run(seat.run(run, &*loader, clock).await) };
-        let abort = self.work.spawn(task.instrument(span));
-        self.tasks.insert(abort.id(), Task::Run(number, receiver, began));
-    }
-
-    /// Looks whether what was published is still there, where it is time to.
-    fn look(&mut self) {
-        let now = self.options.clock.now().mono;
-        let published = self.units.iter().filter_map(|(receiver, unit)| Some((receiver, (*unit)?)));
-        let due: Vec<(ReceiverName, UnitName)> = published
-            .filter(|(receiver, _)| self.watch.begins(receiver, now))
-            .map(|(receiver, unit)| (receiver.clone(), unit))
-            .collect();
-        for (receiver, unit) in due {
-            let (seat, clock) = (self.seat(&receiver), Arc::clone(&self.options.clock));
-            let abort = self.work.spawn(async move { Ended::Look(seat.look(unit, clock).await) });
-            self.tasks.insert(abort.id(), Task::Look(receiver, unit));
+    fn status_view(&self) -> StatusView<'_> {
+        StatusView {
+            reconciler: &self.reconciler,
+            policies: &self.options.policies,
+            runners: &self.runners,
+            connection: (self.options.connection)(),
+            started: self.started.wall,
+            now: self.options.clock.now(),
         }
-    }
-
-    fn looked(&mut self, receiver: ReceiverName, unit: UnitName, result: Result<(), String>) {
-        let now = self.options.clock.now().mono;
-        self.watch.ended(&receiver, result.is_ok(), now, self.chance.u16(..));
-        if let Err(why) = result {
-            self.handle(ReconcilerEvent::Vanished(receiver, unit, why));
-        }
-    }
-
-    fn tell(&mut self, receiver: ReceiverName, instances: BTreeSet<InstanceName>) {
-        let seat = self.seat(&receiver);
-        let unit = self.units.get(&receiver).copied().flatten();
-        let plans = Arc::clone(&self.options.plans);
-        let clock = Arc::clone(&self.options.clock);
-        let name = receiver.clone();
-        let span = tracing::info_span!("hook", %receiver);
-        let task = async move {
-            let hook = plans.plan(&name).hook.as_ref();
-            Ended::Hook(told(hook, &name, &instances, &seat, unit, clock).await)
-        };
-        let abort = self.work.spawn(task.instrument(span));
-        self.tasks.insert(abort.id(), Task::Hook(receiver));
-    }
-
-    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
-        let (id, ended) = match ended {
-            Ok((id, ended)) => (id, Some(ended)),
-            Err(error) => (error.id(), None),
-        };
-        // What panicked has failed.
-        match (self.tasks.remove(&id), ended) {
-            (Some(Task::Run(number, receiver, began)), Some(Ended::Run(outcome))) => {
-                self.ran(number, &receiver, began, outcome);
-            }
-            (Some(Task::Run(number, receiver, began)), _) => {
-                let message = "the run panicked: this is a bug".to_owned();
-                let outcome = RunOutcome::Failed(AcceptError { kind: FailureKind::Internal, message });
-                self.ran(number, &receiver, began, outcome);
-            }
-            (Some(Task::Look(receiver, unit)), Some(Ended::Look(result))) => self.looked(receiver, unit, result),
-            (Some(Task::Look(receiver, unit)), _) => {
-                self.looked(receiver, unit, Err("looking at it panicked: this is a bug".to_owned()));
-            }
-            (Some(Task::Hook(receiver)), Some(Ended::Hook(result))) => self.was_told(receiver, result),
-            (Some(Task::Hook(receiver)), _) => {
-                self.was_told(receiver, Err("the hook panicked: this is a bug".to_owned()));
-            }
-            (None, _) => {}
-        }
-    }
-
-    fn ran(&mut self, number: RunId, receiver: &ReceiverName, began: MonotonicTime, outcome: RunOutcome) {
-        let took = self.options.clock.now().mono.since(began);
-        let word = match &outcome {
-            RunOutcome::Applied { .. } => "done",
-            RunOutcome::Failed(error) => error.kind.word(),
-        };
-        self.options.metrics.record_run(receiver.as_str(), word, took.duration().as_secs_f64());
-        if let RunOutcome::Applied { published, .. } = &outcome {
-            self.units.insert(receiver.clone(), published.unit);
-            if published.switch == PublishOutcome::Done {
-                self.options.metrics.record_switch(receiver.as_str());
-                let unit = published.unit.map(UnitName::number);
-                tracing::info!(%receiver, unit, %took, "published");
-            }
-        }
-        self.handle(ReconcilerEvent::Ran(number, outcome));
-    }
-
-    fn was_told(&mut self, receiver: ReceiverName, result: Result<(), String>) {
-        let outcome = match &result {
-            Ok(()) => deputy_observe::AuditOutcome::Done,
-            Err(error) => {
-                tracing::error!(%receiver, error, "a hook failed and is tried again: what is published stays");
-                deputy_observe::AuditOutcome::Failed
-            }
-        };
-        self.options.metrics.record_hook(receiver.as_str(), outcome);
-        self.handle(ReconcilerEvent::Told(receiver, result));
     }
 }
 
-/// Runs a hook, and notes that it was run.
-async fn told(
-    hook: Option<&Hook>,
-    receiver: &ReceiverName,
-    instances: &BTreeSet<InstanceName>,
-    seat: &ReceiverRunner,
-    unit: Option<UnitName>,
-    clock: Arc<dyn Clock>,
-) -> Result<(), String> {
-    let Some(hook) = hook else { return Ok(()) };
-    let occasion = HookContext { receiver, link: seat.link(), instances };
-    hook.run(occasion).await.map_err(|error| in_one_line(&error))?;
-    if let Some(unit) = unit
-        && let Err(error) = seat.tell(unit, clock).await
-    {
-        tracing::warn!(%error, "saving the hook state failed; the next start runs the hook again");
+fn audit_outcome(result: &Result<(), String>) -> AuditOutcome {
+    match result {
+        Ok(()) => AuditOutcome::Done,
+        Err(_) => AuditOutcome::Failed,
     }
-    Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the loop's one timer: the machine said how long nothing is due")]
-async fn elapsed(wait: Duration) {
-    tokio::time::sleep(wait).await;
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@ use std::fs;
 
 use deputy_core::InstanceName;
 use deputy_test_servers::{boto, free_ports};
-use deputy_worker::endpoint::AwsEndpoint;
+use deputy_worker::endpoint::AwsContainerEndpoint;
 
 use super::site::{GROUP, TestSite};
 use super::unit::CANARY;
@@ -77,7 +77,7 @@ fn worker_endpoint_serves_boto3_through_a_rotation() {
     let revision = || worker.status().map_or(0, |it| it["instances"][0]["revision"].as_u64().unwrap_or(0));
     worker.wait_until("it holds the first", || revision() == 1);
     let instance: InstanceName = "s3".parse().unwrap();
-    let uri = format!("http://{listen}{}", AwsEndpoint::path(&instance));
+    let uri = format!("http://{listen}{}", AwsContainerEndpoint::path(&instance));
     let endpoint = servers::seaweed().endpoint();
     let environment = [
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()),

@@ -9,7 +9,7 @@ use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::DeliveredState;
 use deputy_local::SocketFile;
 use deputy_worker::WorkerHandle;
-use deputy_worker::endpoint::{AwsEndpoint, LeaseAccess, LocalEndpoint, TokenFile};
+use deputy_worker::endpoint::{AwsContainerEndpoint, LeaseAccess, LocalEndpoint, TokenFile};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -26,7 +26,7 @@ pub(crate) struct EndpointServers {
     /// Removes the socket's file when it is dropped.
     socket: (HttpListener, SocketFile),
     leases: LeaseAccess,
-    aws: Vec<(HttpListener, AwsEndpoint)>,
+    aws: Vec<(HttpListener, AwsContainerEndpoint)>,
 }
 
 impl EndpointServers {
@@ -50,9 +50,9 @@ impl EndpointServers {
             let token = token.map_err(ProcessError::EndpointToken)?;
             let listener = listen(section.listen).await;
             let listener = listener.map_err(|source| ProcessError::AwsEndpoint { address: section.listen, source })?;
-            let url = format!("http://{}{}", section.listen, AwsEndpoint::path(&section.instance));
+            let url = format!("http://{}{}", section.listen, AwsContainerEndpoint::path(&section.instance));
             tracing::info!(instance = %section.instance, url, "AWS endpoint listening");
-            let endpoint = AwsEndpoint::new(section.instance.clone(), token, held.clone(), Arc::clone(clock));
+            let endpoint = AwsContainerEndpoint::new(section.instance.clone(), token, held.clone(), Arc::clone(clock));
             aws.push((listener, endpoint));
         }
         let leases = if configured.is_some() { LeaseAccess::Given } else { LeaseAccess::Withheld };

@@ -102,7 +102,7 @@ impl WorkerProcess {
         let components = components.map_err(ProcessError::ComponentStore)?;
         let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), link.link.clone(), &config);
         let (worker, handle) = Worker::new(WorkerOptions {
-            plans: policies,
+            policies,
             loader: Arc::new(receivers),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),

@@ -1,12 +1,13 @@
-//! The protocol of AWS's containers: what a library asks that finds `AWS_CONTAINER_CREDENTIALS_FULL_URI` in its
-//! environment, and `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` beside it.
+//! The protocol of AWS's container credentials: what a library requests that finds `AWS_CONTAINER_CREDENTIALS_FULL_URI` and
+//! `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` in its environment.
 //!
-//! One `GET` of `/v1/credentials/INSTANCE`, with the token in `Authorization`, is answered with `AccessKeyId`,
-//! `SecretAccessKey`, `Token` and `Expiration`; everything else with `code` and `message`. The expiry is the lease's, which
-//! the operator may have shortened; the library asks again before it, and by then the worker holds the next one.
+//! A `GET` of `/v1/credentials/INSTANCE` with the token in `Authorization` is answered with `AccessKeyId`, `SecretAccessKey`,
+//! `Token` and `Expiration`; everything else with `code` and `message`. The expiry is the lease's, which the operator may
+//! have shortened. The library asks again before it, and by then the worker holds the next lease.
 //!
-//! Every user of the machine can connect to loopback, and so can a web page in a browser, by a name that resolves to it.
-//! So the token decides, the `Host` must be of this machine, and who shows no token learns not even which path is right.
+//! Every user of the machine can connect to loopback, and so can a web page in a browser, by a name that resolves to it. So
+//! the token decides, the `Host` must be of this machine, and a request without the token does not even learn which path is
+//! right.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use deputy_http_server::HttpHandler;
 use deputy_link::DeliveredState;
 use deputy_payloads::AwsCredentials;
 use deputy_support::RateLimiter;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -27,42 +28,40 @@ use zeroize::Zeroizing;
 use super::token_file::TokenFile;
 use deputy_core::time::Clock;
 
-/// Gives out the credentials of one instance.
-pub struct AwsEndpoint {
+/// Serves the credentials of one instance.
+pub struct AwsContainerEndpoint {
     instance: InstanceName,
     path: String,
     token: TokenFile,
     held: watch::Receiver<Arc<DeliveredState>>,
     clock: Arc<dyn Clock>,
-    /// Lines of the log: every program of the machine can ask.
-    refusals: RateLimiter,
-    answers: RateLimiter,
+    /// Limit the lines of the log, since every program of the machine can send requests.
+    refusal_lines: RateLimiter,
+    reply_lines: RateLimiter,
 }
 
-/// Lines that are logged in a minute of requests that are refused, and of answers. The next line says how many were not.
-const LINES: u32 = 10;
+/// Logged refusals and logged replies per minute. The next line has the count of those that were left out.
+const LINES_PER_MINUTE: u32 = 10;
 const MINUTE: Span = Span::secs(60);
 
-/// What a library takes. All four are asked for: without a session token, an empty one is sent.
+/// Libraries require all four fields: without a session token, `token` is empty.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Given<'p> {
-    access_key_id: &'p str,
-    secret_access_key: &'p str,
-    token: &'p str,
+struct CredentialsReply<'a> {
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    token: &'a str,
     expiration: String,
 }
 
-/// How a library is told why there is nothing.
 #[derive(Serialize)]
-struct Failed<'e> {
+struct RefusalReply<'a> {
     code: &'static str,
-    message: &'e str,
+    message: &'a str,
 }
 
-/// Why there is nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Refused {
+enum EndpointRefusal {
     #[error("this endpoint serves only requests with a loopback `Host`, such as 127.0.0.1 or localhost")]
     Host,
     #[error("the Authorization header does not hold this endpoint's token")]
@@ -71,94 +70,99 @@ enum Refused {
     Method,
     #[error("no such path")]
     Path,
-    #[error("{0} is not held here: `deputy worker status` tells why")]
+    #[error("this worker holds no lease of {0}; `deputy worker status` shows why")]
     NotHeld(InstanceName),
-    #[error("{0} expired at {1} and was not replaced yet")]
+    #[error("the lease of {0} expired at {1} and was not replaced yet")]
     Expired(InstanceName, Timestamp),
-    #[error("{0} does not hold AWS credentials")]
+    #[error("the lease of {0} does not hold AWS credentials")]
     NotAws(InstanceName),
 }
 
-impl AwsEndpoint {
-    /// For one instance, to those who show the token.
+impl AwsContainerEndpoint {
     pub fn new(
         instance: InstanceName,
         token: TokenFile,
         held: watch::Receiver<Arc<DeliveredState>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let path = Self::path(&instance);
-        let (refusals, answers) = (RateLimiter::new(LINES, MINUTE), RateLimiter::new(LINES, MINUTE));
-        Self { path, instance, token, held, clock, refusals, answers }
+        Self {
+            path: Self::path(&instance),
+            instance,
+            token,
+            held,
+            clock,
+            refusal_lines: RateLimiter::new(LINES_PER_MINUTE, MINUTE),
+            reply_lines: RateLimiter::new(LINES_PER_MINUTE, MINUTE),
+        }
     }
 
-    /// Where the credentials of an instance are.
+    /// The path of an instance's credentials.
     pub fn path(instance: &InstanceName) -> String {
         format!("/v1/credentials/{instance}")
     }
 
-    async fn judge(&self, request: &Request<()>) -> Result<Response<Bytes>, Refused> {
+    /// The checks are in this order so that a request without the token learns nothing.
+    async fn serve(&self, request: &Request<()>) -> Result<Response<Bytes>, EndpointRefusal> {
         if !is_for_this_machine(request) {
-            return Err(Refused::Host);
+            return Err(EndpointRefusal::Host);
         }
-        let mut shown = request.headers().get_all(header::AUTHORIZATION).iter();
-        let (Some(shown), None) = (shown.next(), shown.next()) else { return Err(Refused::Token) };
-        if !self.token.is(shown.as_bytes()).await {
-            return Err(Refused::Token);
+        let Some(token) = only_value(request, header::AUTHORIZATION) else { return Err(EndpointRefusal::Token) };
+        if !self.token.matches(token.as_bytes()).await {
+            return Err(EndpointRefusal::Token);
         }
         if request.uri().path() != self.path {
-            return Err(Refused::Path);
+            return Err(EndpointRefusal::Path);
         }
         if request.method() != Method::GET {
-            return Err(Refused::Method);
+            return Err(EndpointRefusal::Method);
         }
         let held = Arc::clone(&self.held.borrow());
-        let delivery = held.deliveries.get(&self.instance).ok_or_else(|| Refused::NotHeld(self.instance.clone()))?;
+        let delivery =
+            held.deliveries.get(&self.instance).ok_or_else(|| EndpointRefusal::NotHeld(self.instance.clone()))?;
         if !delivery.is_valid(self.clock.now().wall) {
-            return Err(Refused::Expired(self.instance.clone(), delivery.valid_until));
+            return Err(EndpointRefusal::Expired(self.instance.clone(), delivery.valid_until));
         }
-        self.given(delivery)
+        self.credentials_reply(delivery)
     }
 
-    fn given(&self, delivery: &Delivery) -> Result<Response<Bytes>, Refused> {
-        let not_aws = || Refused::NotAws(self.instance.clone());
+    fn credentials_reply(&self, delivery: &Delivery) -> Result<Response<Bytes>, EndpointRefusal> {
         let payload = delivery.payload.expose();
-        let credentials = AwsCredentials::parse(payload).map_err(|_| not_aws())?;
-        let given = Given {
+        let credentials = AwsCredentials::parse(payload).map_err(|_| EndpointRefusal::NotAws(self.instance.clone()))?;
+        let reply = CredentialsReply {
             access_key_id: credentials.access_key_id(),
             secret_access_key: credentials.secret_access_key(),
             token: credentials.session_token().unwrap_or_default(),
             expiration: in_seconds(delivery.valid_until),
         };
-        // Large enough from the start, with every character escaped: what grows leaves copies behind.
+        // With room for every character escaped: a buffer that grows leaves copies of the secret behind.
         let mut text = Zeroizing::new(Vec::with_capacity(payload.len().saturating_mul(6).saturating_add(256)));
-        serde_json::to_writer(&mut *text, &given).map_err(|_| not_aws())?;
-        if let Some(suppressed) = self.answers.acquire(self.clock.now().wall) {
+        serde_json::to_writer(&mut *text, &reply).map_err(|_| EndpointRefusal::NotAws(self.instance.clone()))?;
+        if let Some(suppressed) = self.reply_lines.acquire(self.clock.now().wall) {
             tracing::info!(
                 instance = %self.instance, revision = %delivery.stamp.revision, suppressed,
                 "credentials sent over the AWS endpoint"
             );
         }
-        Ok(answer(StatusCode::OK, Bytes::from_owner(text)))
+        Ok(json_response(StatusCode::OK, Bytes::from_owner(text)))
     }
 }
 
-impl HttpHandler for AwsEndpoint {
+impl HttpHandler for AwsContainerEndpoint {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        self.judge(&request).await.unwrap_or_else(|refused| {
-            let (status, code) = refused.code();
-            if matches!(refused, Refused::Host | Refused::Token)
-                && let Some(suppressed) = self.refusals.acquire(self.clock.now().wall)
+        self.serve(&request).await.unwrap_or_else(|refusal| {
+            let (status, code) = refusal.code();
+            if matches!(refusal, EndpointRefusal::Host | EndpointRefusal::Token)
+                && let Some(suppressed) = self.refusal_lines.acquire(self.clock.now().wall)
             {
                 tracing::warn!(instance = %self.instance, code, suppressed, "AWS endpoint refused a request");
             }
-            let text = serde_json::to_vec(&Failed { code, message: &refused.to_string() });
-            answer(status, text.unwrap_or_default().into())
+            let text = serde_json::to_vec(&RefusalReply { code, message: &refusal.to_string() });
+            json_response(status, text.unwrap_or_default().into())
         })
     }
 }
 
-impl Refused {
+impl EndpointRefusal {
     fn code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Host => (StatusCode::FORBIDDEN, "ForbiddenHost"),
@@ -172,7 +176,7 @@ impl Refused {
     }
 }
 
-fn answer(status: StatusCode, text: Bytes) -> Response<Bytes> {
+fn json_response(status: StatusCode, text: Bytes) -> Response<Bytes> {
     let mut response = Response::new(text);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -181,11 +185,17 @@ fn answer(status: StatusCode, text: Bytes) -> Response<Bytes> {
     response
 }
 
-/// Whether the client meant this machine when it connected to it. A browser says the name that it was given, whatever
-/// that resolved to in the end.
+/// The value of a header that occurs once.
+fn only_value(request: &Request<()>, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = request.headers().get_all(name).iter();
+    let first = values.next();
+    first.filter(|_| values.next().is_none())
+}
+
+/// Whether the client meant this machine when it connected to it. A browser sends the name that it was given, whatever that
+/// resolved to.
 fn is_for_this_machine(request: &Request<()>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let Some(host) = only_value(request, header::HOST) else { return false };
     let Ok(host) = Authority::try_from(host.as_bytes()) else { return false };
     is_loopback(&host) && request.uri().authority().is_none_or(is_loopback)
 }
@@ -193,11 +203,11 @@ fn is_for_this_machine(request: &Request<()>) -> bool {
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let loopback = bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
-    loopback || host.eq_ignore_ascii_case("localhost")
+    let is_loopback = bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
+    is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
-/// A time without fractions of a second, which not every library reads, and never later than it is.
+/// A time rounded down to seconds, since not every library parses fractions.
 fn in_seconds(time: Timestamp) -> String {
     let text = time.to_string();
     match text.split_once('.') {
@@ -207,5 +217,4 @@ fn in_seconds(time: Timestamp) -> String {
 }
 
 #[cfg(test)]
-#[path = "aws_tests.rs"]
 mod tests;

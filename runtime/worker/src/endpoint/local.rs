@@ -119,5 +119,4 @@ fn lease_reply(delivery: Delivery) -> Response<Bytes> {
 }
 
 #[cfg(test)]
-#[path = "local_tests.rs"]
 mod tests;

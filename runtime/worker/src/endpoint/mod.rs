@@ -1,8 +1,8 @@
-//! Where programs on the same machine ask for what the worker holds.
+//! Serves what the worker holds to programs of the same machine.
 //!
-//! Nothing here keeps a lease: every answer is made of what is held at that moment, and what has expired is given to
-//! nobody. [`Aws`] speaks to AWS's own libraries over loopback, [`Local`] to `deputy get` and its siblings over a Unix
-//! socket. What a stranger can do to either is bounded by the server that both run on (`deputy-http-server`).
+//! No lease is kept here: every reply is made from what is held at that moment, and an expired lease is never served.
+//! [`AwsContainerEndpoint`] speaks to AWS's libraries over loopback, [`LocalEndpoint`] to `deputy get` and other commands over
+//! a Unix socket. The server that both run on (`deputy-http-server`) bounds what a client can do to either.
 
 mod aws;
 mod local;
@@ -11,7 +11,7 @@ mod testing;
 mod token;
 mod token_file;
 
-pub use aws::AwsEndpoint;
+pub use aws::AwsContainerEndpoint;
 pub use local::{LeaseAccess, LocalEndpoint, StatusSource};
 pub use token::{EndpointToken, EndpointTokenError};
 pub use token_file::TokenFile;

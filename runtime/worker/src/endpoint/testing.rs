@@ -1,4 +1,4 @@
-//! What the tests of the endpoints hold.
+//! The lease and the clock of the endpoints' tests.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{Delivery, InstanceName, LeaseVersion, Revision, SecretBytes, Timestamp};
 use deputy_link::DeliveredState;
 
-/// When what is held ends.
+/// The expiry of the lease.
 pub(super) const HOUR: Timestamp = Timestamp::from_millis(3_600_999);
 
 /// One lease of `s3-prod`.
@@ -19,7 +19,7 @@ pub(super) fn held(payload: &str) -> Arc<DeliveredState> {
     Arc::new(DeliveredState { deliveries: [(instance, delivery)].into(), complete: true, ..DeliveredState::default() })
 }
 
-/// A clock that stands still.
+/// A stopped clock.
 pub(super) fn clock(now: u64) -> Arc<dyn Clock> {
     Arc::new(move || Now { mono: MonotonicTime::default(), wall: Timestamp::from_millis(now) })
 }

@@ -61,17 +61,17 @@ impl EndpointToken {
     pub(super) async fn read(path: &Path, context: &SourceContext) -> Result<Self, EndpointTokenError> {
         let (token, _) =
             read_file(path, ValueShape::bytes(MAX_LENGTH), context).await.map_err(EndpointTokenError::Read)?;
-        Self::of(token.expose()).ok_or_else(|| EndpointTokenError::Unsound { path: path.to_owned() })
+        Self::parse(token.expose()).ok_or_else(|| EndpointTokenError::Unsound { path: path.to_owned() })
     }
 
     /// Parses a text that can be sent as a header and is long enough.
-    pub fn of(token: &[u8]) -> Option<Self> {
+    fn parse(token: &[u8]) -> Option<Self> {
         let is_sound = token.len() >= MIN_LENGTH && token.iter().all(u8::is_ascii_graphic);
         is_sound.then(|| Self(digest(&SHA256, token)))
     }
 
-    pub fn is(&self, shown: &[u8]) -> bool {
-        self.0.as_ref() == digest(&SHA256, shown).as_ref()
+    pub fn matches(&self, token: &[u8]) -> bool {
+        self.0.as_ref() == digest(&SHA256, token).as_ref()
     }
 }
 
@@ -98,5 +98,4 @@ impl fmt::Debug for EndpointToken {
 }
 
 #[cfg(test)]
-#[path = "token_tests.rs"]
 mod tests;

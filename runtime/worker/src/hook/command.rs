@@ -1,6 +1,6 @@
-//! A command, without a shell, with three variables and no other, in a process group that ends with it.
+//! Runs a command without a shell, with three variables and no others, in a process group that ends with it.
 //!
-//! Its output is read as it comes and all but the end forgotten: it can't fill anything, and a log shows why it failed.
+//! Its output is read as it comes, and all but the end is dropped: it cannot fill memory, and an error shows why it failed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,105 +12,147 @@ use deputy_sources::ProcessGroup;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt as _, Interest};
-use tokio::net::unix::pipe::Receiver;
-use tokio::process::Child;
+use tokio::net::unix::pipe::Receiver as PipeReceiver;
+use tokio::process::{Child, Command};
 
 use super::{HookContext, HookError};
 
 /// Bytes of the output that are kept.
-const KEPT: usize = 2048;
+const TAIL_BYTES: usize = 2048;
 
-/// Bytes that are read at a time, and that wait in a pipe at the most.
+/// Lines of the output that an error shows.
+const TAIL_LINES: usize = 10;
+
+/// Bytes per read.
 const CHUNK: usize = 1024;
-const PIPE: usize = 64 << 10;
 
-/// Lines of it that are shown.
-const LINES: usize = 10;
+/// The most that waits in a pipe.
+const PIPE_CAPACITY: usize = 64 << 10;
 
-pub(super) async fn run(command: &HookCommand, limit: Span, occasion: HookContext<'_>) -> Result<(), HookError> {
-    let program = command.program().to_owned();
-    let failed = |source| HookError::Io { doing: "start", what: program.clone(), source };
-    let (output, input) = io::pipe().map_err(failed)?;
-    let mut output = Receiver::from_owned_fd(output.into()).map_err(failed)?;
-    let mut child = {
-        let instances: Vec<&str> = occasion.instances.iter().map(InstanceName::as_str).collect();
-        let mut starting = tokio::process::Command::new(&program);
-        starting.args(command.arguments()).env_clear().current_dir("/").process_group(0).kill_on_drop(true);
-        starting.env("DEPUTY_RECEIVER", occasion.receiver.as_str());
-        starting.env("DEPUTY_UNIT", occasion.link);
-        starting.env("DEPUTY_INSTANCES", instances.join(","));
-        starting.stdin(Stdio::null()).stdout(input.try_clone().map_err(failed)?).stderr(input);
-        starting.spawn().map_err(failed)?
-    };
-    // Dropped, and so killed, before the command is waited for: until then no other group can have its number.
-    let group = ProcessGroup::of(&child);
-    let exited = exit(&child).map_err(failed)?;
-    let mut last = Last::default();
-    let ended = tokio::time::timeout(limit.duration(), async {
+pub(super) async fn run(command: &HookCommand, limit: Span, context: HookContext<'_>) -> Result<(), HookError> {
+    let program = command.program();
+    let mut running = RunningCommand::start(command, context).map_err(|source| io_error("start", program, source))?;
+    let exited = tokio::time::timeout(limit.duration(), running.wait_for_exit()).await;
+    let RunningCommand { group, mut child, output, tail, .. } = running;
+    // Kills what the command left behind, before the command is reaped: until then no other group can have its number.
+    drop(group);
+    let tail = tail.after(&output).text();
+    match exited {
+        Err(_) => Err(HookError::Time { program: program.to_owned(), limit, output: tail }),
+        Ok(exited) => {
+            exited.map_err(|source| io_error("wait for", program, source))?;
+            let status = child.wait().await.map_err(|source| io_error("wait for", program, source))?;
+            if status.success() {
+                Ok(())
+            } else {
+                Err(HookError::Status { program: program.to_owned(), status, output: tail })
+            }
+        }
+    }
+}
+
+fn io_error(doing: &'static str, program: &str, source: io::Error) -> HookError {
+    HookError::Io { doing, what: program.to_owned(), source }
+}
+
+struct RunningCommand {
+    /// Before `child`, which frees the number of the group when it is dropped.
+    group: ProcessGroup,
+    child: Child,
+    /// Readable when the command has exited.
+    exit: AsyncFd<OwnedFd>,
+    output: PipeReceiver,
+    tail: OutputTail,
+}
+
+impl RunningCommand {
+    fn start(command: &HookCommand, context: HookContext<'_>) -> io::Result<Self> {
+        let (output, input) = io::pipe()?;
+        let output = PipeReceiver::from_owned_fd(output.into())?;
+        let instances: Vec<&str> = context.instances.iter().map(InstanceName::as_str).collect();
+        let child = Command::new(command.program())
+            .args(command.arguments())
+            .env_clear()
+            .env("DEPUTY_RECEIVER", context.receiver.as_str())
+            .env("DEPUTY_UNIT", context.link)
+            .env("DEPUTY_INSTANCES", instances.join(","))
+            .current_dir("/")
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(input.try_clone()?)
+            .stderr(input)
+            .spawn()?;
+        let group = ProcessGroup::of(&child);
+        let exit = exit_descriptor(&child)?;
+        Ok(Self { group, child, exit, output, tail: OutputTail::default() })
+    }
+
+    /// Reads the output until the command exits. What it leaves behind may keep the output open for ever.
+    async fn wait_for_exit(&mut self) -> io::Result<()> {
         let mut chunk = [0; CHUNK];
         let mut is_open = true;
         loop {
             tokio::select! {
-                // First what it said, then how it ended. What it leaves behind may keep the output open for ever.
+                // Output first, so that the tail is complete.
                 biased;
-                read = output.read(&mut chunk), if is_open => match read {
+                read = self.output.read(&mut chunk), if is_open => match read {
                     Ok(0) | Err(_) => is_open = false,
-                    Ok(count) => last.add(chunk.get(..count).unwrap_or_default()),
+                    Ok(count) => self.tail.push(chunk.get(..count).unwrap_or_default()),
                 },
-                ready = exited.readable() => break ready.map(drop),
+                ready = self.exit.readable() => return ready.map(|_| ()),
             }
         }
-    });
-    let ended = ended.await;
-    drop(group);
-    // What is still in the pipe, but not what something that was left behind goes on to write.
-    for _ in 0..PIPE / CHUNK {
-        let mut chunk = [0; CHUNK];
-        match rustix::io::read(&output, &mut chunk) {
-            Ok(0) | Err(_) => break,
-            Ok(count) => last.add(chunk.get(..count).unwrap_or_default()),
-        }
-    }
-    let said = last.shown();
-    match ended {
-        Ok(ready) => {
-            let failed = |source| HookError::Io { doing: "wait for", what: program.clone(), source };
-            ready.map_err(failed)?;
-            let status = child.wait().await.map_err(failed)?;
-            if status.success() { Ok(()) } else { Err(HookError::Status { program, status, said }) }
-        }
-        Err(_) => Err(HookError::Time { program, limit, said }),
     }
 }
 
-/// What can be read when a command has ended, before anybody has waited for it.
+/// A descriptor that is readable when a command has exited, before it is reaped.
 #[expect(deprecated, reason = "it is unsound for what can become another descriptor, and its successor is `unsafe`")]
-fn exit(child: &Child) -> io::Result<AsyncFd<OwnedFd>> {
+fn exit_descriptor(child: &Child) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("it was waited for already"))?;
+    let pid = pid.ok_or_else(|| io::Error::other("the process was already reaped"))?;
     AsyncFd::with_interest(pidfd_open(pid, PidfdFlags::NONBLOCK)?, Interest::READABLE)
 }
 
 /// The end of an output.
 #[derive(Default)]
-struct Last(VecDeque<u8>);
+struct OutputTail(VecDeque<u8>);
 
-impl Last {
-    fn add(&mut self, bytes: &[u8]) {
+impl OutputTail {
+    fn push(&mut self, bytes: &[u8]) {
         self.0.extend(bytes);
-        let old = self.0.len().saturating_sub(KEPT);
-        drop(self.0.drain(..old));
+        self.0.drain(..self.0.len().saturating_sub(TAIL_BYTES));
     }
 
-    /// The last lines, in one, without anything that a terminal would obey.
-    fn shown(mut self) -> String {
+    /// With what is still in the pipe, but not what a process that was left behind goes on to write.
+    fn after(mut self, output: &PipeReceiver) -> Self {
+        for _ in 0..PIPE_CAPACITY / CHUNK {
+            let mut chunk = [0; CHUNK];
+            match rustix::io::read(output, &mut chunk) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => self.push(chunk.get(..count).unwrap_or_default()),
+            }
+        }
+        self
+    }
+
+    /// The last lines as one, without anything that a terminal would obey.
+    fn text(mut self) -> String {
         let text = String::from_utf8_lossy(self.0.make_contiguous());
         let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        let end = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join(" / ");
-        let escaped: String = end
-            .chars()
-            .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
-            .collect();
-        if escaped.is_empty() { "it printed nothing".to_owned() } else { escaped }
+        let last = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
+        if last.is_empty() { "it printed nothing".to_owned() } else { escape_controls(&last.join(" / ")) }
     }
+}
+
+fn escape_controls(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            escaped.extend(letter.escape_default());
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
 }

@@ -1,8 +1,8 @@
-//! Telling the workload that something else is published: a signal to it, or a command. Both are the operator's words; a
-//! component has no say in them, and nothing of what it wrote is handed on.
+//! Notifies the workload of a new unit: by a signal or a command, both from the operator's configuration. A component has no
+//! influence on them, and nothing that it wrote is passed on.
 //!
-//! A hook that fails changes nothing of what is published, and is tried again: see [`machine`](crate::machine). Of which
-//! unit the workload was told is remembered beside the unit, so that a start runs the hook only if it has not succeeded.
+//! A hook that fails changes nothing of what is published, and is retried. The last unit whose hook succeeded is recorded
+//! beside the unit, so that a start runs the hook only if it has not succeeded yet.
 
 mod command;
 mod pid_file;
@@ -19,24 +19,22 @@ use deputy_core::{HookCommand, HookSignal, InstanceName, ReceiverName, Span};
 use deputy_files::FileError;
 use rustix::process::Signal;
 
-/// How a workload is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hook {
-    /// By a command that is run, and that has this long.
+    /// A command and its time limit.
     Command(HookCommand, Span),
-    /// By a signal to the process whose number is in a file.
+    /// A signal to the process of a pid file.
     Signal(PathBuf, HookSignal),
 }
 
-/// What the workload is told about.
+/// What the workload is notified of.
 #[derive(Debug, Clone, Copy)]
-pub struct HookContext<'o> {
-    /// Whose unit.
-    pub receiver: &'o ReceiverName,
-    /// Where the link to it is. If nothing is published any more, nothing is there.
-    pub link: &'o Path,
-    /// Whose deliveries are in it.
-    pub instances: &'o BTreeSet<InstanceName>,
+pub struct HookContext<'a> {
+    pub receiver: &'a ReceiverName,
+    /// The link to the unit. It does not exist if nothing is published any more.
+    pub link: &'a Path,
+    /// The instances whose leases are in the unit.
+    pub instances: &'a BTreeSet<InstanceName>,
 }
 
 /// The workload was not notified, or failed to handle the notification. The output of a program comes last, with its control
@@ -54,20 +52,17 @@ pub enum HookError {
     Gone { pid: i32, path: PathBuf },
     #[error("cannot {doing} {what}")]
     Io { doing: &'static str, what: String, source: io::Error },
-    #[error("{program} ended with {status}: {said}")]
-    Status { program: String, status: ExitStatus, said: String },
-    #[error("{program} was killed after {limit}: {said}")]
-    Time { program: String, limit: Span, said: String },
+    #[error("{program} ended with {status}: {output}")]
+    Status { program: String, status: ExitStatus, output: String },
+    #[error("{program} was killed after {limit}: {output}")]
+    Time { program: String, limit: Span, output: String },
 }
 
 impl Hook {
-    /// Tells the workload, and comes back when that is done.
-    ///
-    /// # Errors
-    /// If it was not told, or could not do what it was told.
-    pub async fn run(&self, occasion: HookContext<'_>) -> Result<(), HookError> {
+    /// Returns when the signal is sent or the command has ended.
+    pub async fn run(&self, context: HookContext<'_>) -> Result<(), HookError> {
         match self {
-            Self::Command(command, limit) => command::run(command, *limit, occasion).await,
+            Self::Command(command, limit) => command::run(command, *limit, context).await,
             Self::Signal(path, signal) => pid_file::signal(path.clone(), number(*signal)).await,
         }
     }

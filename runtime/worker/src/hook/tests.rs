@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::testing::put;
 
-fn command(words: &[&str], limit: Span) -> Hook {
-    let words = words.iter().map(|word| (*word).to_owned()).collect();
-    Hook::Command(HookCommand::new(words).unwrap(), limit)
+fn command(arguments: &[&str], limit: Span) -> Hook {
+    let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+    Hook::Command(HookCommand::new(arguments).unwrap(), limit)
 }
 
 async fn run(hook: &Hook) -> Result<(), HookError> {
@@ -112,18 +112,18 @@ async fn hook_command_children_neither_delay_nor_outlive_it() {
     }
 }
 
-/// And is no zombie, of which nobody has taken notice yet.
+/// Zombies do not count.
 fn is_running(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-#[expect(clippy::disallowed_methods, reason = "nobody tells when a process is gone")]
+#[expect(clippy::disallowed_methods, reason = "nothing notifies a test when a process ends")]
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(25)).await;
 }
 
-/// A process that ends well when it is told.
+/// A process that exits with 9 on SIGUSR1.
 async fn workload(ready: &Path) -> tokio::process::Child {
     let script = "trap 'exit 9' USR1; echo > \"$0\"; while :; do sleep 0.05; done";
     let mut starting = tokio::process::Command::new("/bin/sh");
@@ -144,7 +144,7 @@ async fn hook_signals_the_process_of_a_pid_file() {
         put(&file, format!("{}{end}", child.id().unwrap()));
         run(&hook).await.unwrap();
         assert_eq!(child.wait().await.unwrap().code(), Some(9));
-        // Its number is nobody's now.
+        // Its number is free now.
         assert!(matches!(run(&hook).await, Err(HookError::Gone { .. })));
     }
 }
@@ -188,9 +188,9 @@ async fn hook_pid_file_that_others_can_write_to_is_refused() {
     fs::remove_dir(&file).unwrap();
     fs::rename(folder.path().join("real"), &file).unwrap();
     if rustix::process::geteuid().is_root() {
-        // He may have his own processes signalled, not ours.
+        // Its owner may choose among its own processes, not ours.
         std::os::unix::fs::chown(&file, Some(4711), None).unwrap();
         assert!(matches!(run(&hook).await, Err(HookError::Foreign { .. })));
     }
-    assert!(child.try_wait().unwrap().is_none(), "nobody was told");
+    assert!(child.try_wait().unwrap().is_none(), "no signal was sent");
 }

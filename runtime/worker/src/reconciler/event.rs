@@ -1,4 +1,4 @@
-//! What comes into the machine, and what it wants done.
+//! What the reconciler takes in, and what it decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,87 +7,75 @@ use deputy_core::failure::FailureRecord;
 use deputy_core::{Delivery, InstanceName, LeaseVersion, ReceiverName, Span};
 use deputy_link::{DeliveredState, DeliveryReport, ReceiverBinding};
 
+use super::NamedBy;
 use crate::receiver::AcceptError;
 use crate::unit::{PublishedUnit, UnitName};
 
-use super::NamedBy;
-
-/// Something that happened.
 #[derive(Debug)]
-pub enum ReconcilerEvent {
-    /// This is held now.
-    Held(Arc<DeliveredState>),
-    /// A run ended.
-    Ran(RunId, RunOutcome),
-    /// A hook ended.
-    Told(ReceiverName, Result<(), String>),
-    /// This unit, which was published, is not there any more, and why.
-    Vanished(ReceiverName, UnitName, String),
-    /// Time went by.
-    Woke,
+pub(crate) enum ReconcilerEvent {
+    HookFinished(ReceiverName, Result<(), String>),
+    RunFinished(RunId, RunOutcome),
+    /// The coordinator sent something, or withdrew it.
+    StateChanged(Arc<DeliveredState>),
+    TimerFired,
+    /// A published unit was removed or replaced by another program; the text says what is missing.
+    UnitVanished(ReceiverName, UnitName, String),
 }
 
-/// How a run ended.
 #[derive(Debug)]
-pub enum RunOutcome {
-    /// All files are published.
-    Applied {
-        /// What is there now.
-        published: PublishedUnit,
-        /// The instances whose deliveries it could not have, and why.
-        refused: BTreeMap<InstanceName, String>,
-    },
-    /// What was there before is there.
+pub(crate) enum ReconcilerAction {
+    /// The receiver is unbound, and everything that it published is withdrawn.
+    DropReceiver(ReceiverName),
+    Log(WorkerEvent),
+    Report(DeliveryReport),
+    /// Run the hook of a receiver. The instances are those whose leases are in its unit.
+    RunHook(ReceiverName, BTreeSet<InstanceName>),
+    RunReceiver(ReceiverRun),
+}
+
+/// Unique in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RunId(pub(crate) u64);
+
+#[derive(Debug)]
+pub(crate) struct ReceiverRun {
+    pub(crate) id: RunId,
+    pub(crate) receiver: ReceiverName,
+    pub(crate) work: RunWork,
+}
+
+#[derive(Debug)]
+pub(crate) enum RunWork {
+    /// Call the receiver with all its deliveries, and publish its files.
+    Accept(Arc<ReceiverBinding>, Vec<Delivery>),
+    /// Remove what is published: there is nothing to call the receiver with.
+    Withdraw,
+}
+
+#[derive(Debug)]
+pub(crate) enum RunOutcome {
+    Published(PublishedUnit, Rejections),
+    /// The unit of the run before stays.
     Failed(AcceptError),
 }
 
-/// Something to do.
-#[derive(Debug)]
-pub enum ReconcilerAction {
-    /// This receiver is gone, with all that it published.
-    Forget(ReceiverName),
-    /// Run the hook of a receiver: these instances are in what is published.
-    Hook(ReceiverName, BTreeSet<InstanceName>),
-    /// Tell the operator.
-    Notice(WorkerEvent),
-    /// Tell the coordinator.
-    Report(DeliveryReport),
-    /// Run a receiver.
-    Run(ReceiverRun),
-}
+/// The instances whose leases a receiver does not accept, with the reasons.
+pub(crate) type Rejections = BTreeMap<InstanceName, String>;
 
-/// Which run of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunId(pub u64);
-
-/// A receiver to be run, and its files to be published.
-#[derive(Debug)]
-pub struct ReceiverRun {
-    /// To be named when it ends.
-    pub number: RunId,
-    /// Which receiver.
-    pub receiver: ReceiverName,
-    /// What it is, and all that it gets. If there is nothing for it, nothing is to be published any more.
-    pub work: Option<(Arc<ReceiverBinding>, Vec<Delivery>)>,
-}
-
-/// Something that an operator wants to know.
+/// An event for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WorkerEvent {
-    /// A delivery ended before there was another one.
+pub(crate) enum WorkerEvent {
+    /// A lease expired before its replacement came.
     Expired(InstanceName, LeaseVersion),
-    /// A run failed, and is tried again after this time.
-    Failed(ReceiverName, FailureRecord, Span),
-    /// The configuration names an instance that never comes here.
+    /// A hook failed this many times in a row and is not retried before its unit changes.
+    HookAbandoned(ReceiverName, u32),
+    /// The configuration names an instance that the coordinator does not deliver here.
     NotDelivered(InstanceName, NamedBy),
-    /// The hook of a receiver failed so often in a row, and is not tried again before something changes.
-    NotTold(ReceiverName, u32),
-    /// A delivery came.
     Received(InstanceName, LeaseVersion),
+    /// A run failed and is retried after the delay.
+    RunFailed(ReceiverName, FailureRecord, Span),
+    UnitVanished(ReceiverName, String),
     /// The configuration has a table for a receiver that does not exist.
     UnknownReceiver(ReceiverName),
-    /// What a receiver published is gone.
-    Vanished(ReceiverName, String),
-    /// An instance is no longer for this worker.
     Withdrawn(InstanceName),
 }

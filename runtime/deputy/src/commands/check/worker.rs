@@ -72,7 +72,7 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
     let sandbox = open_without_state(state_dir, config.key.as_ref(), Arc::new(Audit::nowhere()), &platform).await?;
     let mut receivers = Vec::new();
     for (name, receiver) in &config.receivers {
-        let output = policies.plan(name).directory.join(name.as_str());
+        let output = policies.policy(name).directory.join(name.as_str());
         receivers.push(check_receiver(&sandbox, name, receiver.component(), &output).await);
     }
     let directories = check_directories(&policies);

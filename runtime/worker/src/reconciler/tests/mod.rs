@@ -1,21 +1,24 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::{Digest, HookSignal, LimitOverrides, Revision, SecretBytes, Span};
-use deputy_link::DeliveryReport;
+use deputy_core::Revision;
+use deputy_core::failure::FailureKind;
+use deputy_core::{Delivery, Digest, Expired, HookSignal, LeaseVersion, LimitOverrides, SecretBytes, Span, Timestamp};
+use deputy_link::{DeliveryReport, ReceiverBinding};
 
 use super::*;
 use crate::hook::Hook;
+use crate::receiver::AcceptError;
 use crate::receiver_policy::ReceiverPolicy;
-use crate::unit::{FileAccess, PublishedUnit, UnitName};
+use crate::unit::{FileAccess, HookNotified, PublishOutcome, PublishedUnit, UnitName};
 
-mod absent;
+mod absence;
 mod rules;
 mod simulation;
 
-/// Deliveries are good for so long after they were obtained, in milliseconds.
+/// The life of a lease in milliseconds.
 const LIFE: u64 = 100_000;
 
-fn plan(expired: Expired) -> ReceiverPolicy {
+fn policy(expired: Expired) -> ReceiverPolicy {
     let hook = Hook::Signal("/run/pid".into(), HookSignal::Hup);
     ReceiverPolicy {
         directory: "/run/out".into(),
@@ -26,9 +29,9 @@ fn plan(expired: Expired) -> ReceiverPolicy {
     }
 }
 
-fn plans(expired: Expired) -> ReceiverPolicies {
+fn policies(expired: Expired) -> ReceiverPolicies {
     ReceiverPolicies {
-        default: plan(expired),
+        default: policy(expired),
         receivers: BTreeMap::new(),
         bindings: BTreeMap::new(),
         wanted: None,
@@ -64,89 +67,105 @@ fn published(number: u64, switch: PublishOutcome) -> PublishedUnit {
 }
 
 fn done() -> RunOutcome {
-    RunOutcome::Applied { published: published(1, PublishOutcome::Done), refused: BTreeMap::new() }
+    outcome_with(published(1, PublishOutcome::Done))
+}
+
+fn outcome_with(unit: PublishedUnit) -> RunOutcome {
+    RunOutcome::Published(unit, Rejections::new())
+}
+
+/// Nothing is published any more, and the workload was not notified yet.
+fn withdrawn() -> PublishedUnit {
+    PublishedUnit { unit: None, switch: PublishOutcome::Done, told: HookNotified::NotYet, since: None }
+}
+
+/// Nothing was published before either.
+fn nothing_published() -> PublishedUnit {
+    PublishedUnit { unit: None, switch: PublishOutcome::NotNeeded, told: HookNotified::Already, since: None }
 }
 
 fn failure(kind: FailureKind) -> RunOutcome {
     RunOutcome::Failed(AcceptError { kind, message: "no".to_owned() })
 }
 
-/// A machine at a time, and what it held last.
-struct World {
-    machine: Reconciler,
+/// A reconciler, its state and its time.
+struct TestReconciler {
+    reconciler: Reconciler,
     held: DeliveredState,
     now: u64,
 }
 
-impl World {
-    fn new(plans: ReceiverPolicies) -> Self {
+impl TestReconciler {
+    fn new(policies: ReceiverPolicies) -> Self {
         let held = DeliveredState { complete: true, ..DeliveredState::default() };
-        Self { machine: Reconciler::new(Arc::new(plans), 1), held, now: 0 }
+        Self { reconciler: Reconciler::new(Arc::new(policies), 1), held, now: 0 }
     }
 
-    /// With these receivers, each bound to the instances after its name.
-    fn bound(plans: ReceiverPolicies, receivers: &[(&str, &[&str])]) -> Self {
-        let mut world = Self::new(plans);
+    /// The coordinator binds each receiver to the instances after its name.
+    fn bound(policies: ReceiverPolicies, receivers: &[(&str, &[&str])]) -> Self {
+        let mut test = Self::new(policies);
         for (name, instances) in receivers {
-            world.held.receivers.insert(name.parse().unwrap(), binding(1, instances));
+            test.held.receivers.insert(name.parse().unwrap(), binding(1, instances));
         }
-        world
+        test
     }
 
-    fn tell(&mut self, event: ReconcilerEvent) -> Vec<ReconcilerAction> {
-        self.machine.handle(at(self.now), event);
-        let actions = std::iter::from_fn(|| self.machine.next_action());
-        actions.filter(|action| !matches!(action, ReconcilerAction::Notice(_))).collect()
+    fn handle(&mut self, event: ReconcilerEvent) -> Vec<ReconcilerAction> {
+        self.reconciler.handle(at(self.now), event);
+        let actions = std::iter::from_fn(|| self.reconciler.next_action());
+        actions.filter(|action| !matches!(action, ReconcilerAction::Log(_))).collect()
     }
 
-    fn hold(&mut self) -> Vec<ReconcilerAction> {
+    fn send_state(&mut self) -> Vec<ReconcilerAction> {
         let held = Arc::new(self.held.clone());
-        self.tell(ReconcilerEvent::Held(held))
+        self.handle(ReconcilerEvent::StateChanged(held))
     }
 
-    /// Holds another delivery of an instance, obtained now.
-    fn gets(&mut self, instance: &str, revision: u64) -> Vec<ReconcilerAction> {
+    /// Delivers a lease that is obtained now.
+    fn deliver(&mut self, instance: &str, revision: u64) -> Vec<ReconcilerAction> {
         let delivery = delivery(instance, revision, at(self.now).wall.as_millis());
         self.held.deliveries.insert(delivery.instance.clone(), delivery);
-        self.hold()
+        self.send_state()
     }
 
-    fn loses(&mut self, instance: &str) -> Vec<ReconcilerAction> {
+    fn withdraw(&mut self, instance: &str) -> Vec<ReconcilerAction> {
         self.held.deliveries.remove(&instance.parse().unwrap());
-        self.hold()
+        self.send_state()
     }
 
-    fn ends(&mut self, run: u64, outcome: RunOutcome) -> Vec<ReconcilerAction> {
-        self.tell(ReconcilerEvent::Ran(RunId(run), outcome))
+    fn finish_run(&mut self, run: u64, outcome: RunOutcome) -> Vec<ReconcilerAction> {
+        self.handle(ReconcilerEvent::RunFinished(RunId(run), outcome))
     }
 
-    fn later(&mut self, millis: u64) -> Vec<ReconcilerAction> {
+    fn advance(&mut self, millis: u64) -> Vec<ReconcilerAction> {
         self.now += millis;
-        self.tell(ReconcilerEvent::Woke)
+        self.handle(ReconcilerEvent::TimerFired)
     }
 
     fn wake_at(&self) -> Option<u64> {
-        self.machine.wake_at(at(self.now)).map(MonotonicTime::as_millis)
+        self.reconciler.wake_at(at(self.now)).map(MonotonicTime::as_millis)
     }
 }
 
-/// In short: `run 1 aws s3:2 lab:1`, `report s3:2 ok`, `hook aws s3`, `forget aws`.
-fn shown(actions: &[ReconcilerAction]) -> Vec<String> {
-    let name = |action: &ReconcilerAction| match action {
-        ReconcilerAction::Forget(receiver) => format!("forget {receiver}"),
-        ReconcilerAction::Hook(receiver, instances) => {
+/// The actions in short: `run 1 aws s3:2 lab:1`, `report s3:2 ok`, `hook aws s3`, `drop aws`.
+fn summary(actions: &[ReconcilerAction]) -> Vec<String> {
+    let words = actions.iter().map(|action| match action {
+        ReconcilerAction::DropReceiver(receiver) => format!("drop {receiver}"),
+        ReconcilerAction::RunHook(receiver, instances) => {
             let names: Vec<&str> = instances.iter().map(InstanceName::as_str).collect();
             format!("hook {receiver} {}", names.join(" ")).trim_end().to_owned()
         }
-        ReconcilerAction::Notice(notice) => format!("{notice:?}"),
+        ReconcilerAction::Log(event) => format!("{event:?}"),
         ReconcilerAction::Report(DeliveryReport { instance, stamp, result }) => {
-            format!("report {instance}:{} {}", stamp.revision, result.as_ref().err().map_or("ok", |why| why))
+            format!("report {instance}:{} {}", stamp.revision, result.as_ref().err().map_or("ok", |reason| reason))
         }
-        ReconcilerAction::Run(ReceiverRun { number, receiver, work }) => {
-            let deliveries = work.iter().flat_map(|(_, deliveries)| deliveries);
-            let deliveries = deliveries.map(|it| format!(" {}:{}", it.instance, it.stamp.revision));
-            format!("run {} {receiver}{}", number.0, deliveries.collect::<String>())
+        ReconcilerAction::RunReceiver(ReceiverRun { id, receiver, work: RunWork::Accept(_, deliveries) }) => {
+            let deliveries = deliveries.iter().map(|it| format!(" {}:{}", it.instance, it.stamp.revision));
+            format!("run {} {receiver}{}", id.0, deliveries.collect::<String>())
         }
-    };
-    actions.iter().map(name).collect()
+        ReconcilerAction::RunReceiver(ReceiverRun { id, receiver, work: RunWork::Withdraw }) => {
+            format!("run {} {receiver}", id.0)
+        }
+    });
+    words.collect()
 }

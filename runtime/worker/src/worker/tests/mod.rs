@@ -15,32 +15,35 @@ use deputy_support::SystemClock;
 use http::{Request, StatusCode};
 use tokio::sync::Notify;
 
+use tokio::task::JoinSet;
+
 use super::*;
 use crate::connection::ConnectionPhase;
-use crate::handle::WorkerHealth;
+use crate::health::WorkerHealth;
+use crate::hook::Hook;
 use crate::receiver::Receiver;
 use crate::receiver_policy::ReceiverPolicy;
+use crate::status::WorkerReport;
 use crate::testing::{put, random};
 use crate::unit::FileAccess;
 
-#[path = "readiness_tests.rs"]
 mod readiness;
 
-/// What no text may hold.
+/// Part of every payload. No log, status or metric may contain it.
 const CANARY: &str = "canary-7f3a";
 
-/// Writes each delivery to a file of its instance's name. It does what the test wants of it.
-struct Copies {
+/// Writes each payload to a file of its instance's name, or misbehaves as the test tells it to.
+struct CopyingReceiver {
     services: Services,
     calls: AtomicUsize,
     fails: AtomicBool,
     hangs: AtomicBool,
     panics: AtomicBool,
-    goes_on: Notify,
+    resume: Notify,
 }
 
 #[async_trait]
-impl Receiver for Copies {
+impl Receiver for CopyingReceiver {
     fn services(&self) -> &Services {
         &self.services
     }
@@ -49,74 +52,76 @@ impl Receiver for Copies {
         self.calls.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it");
         if self.hangs.load(Ordering::SeqCst) {
-            self.goes_on.notified().await;
+            self.resume.notified().await;
         }
         if self.fails.load(Ordering::SeqCst) {
             return Err(AcceptError { kind: FailureKind::Broken, message: "it broke off".to_owned() });
         }
-        let file = |delivery: &Delivery| {
+        let files = deliveries.iter().map(|delivery| {
             let bytes = delivery.payload.expose().to_vec();
             (delivery.instance.as_str().parse().unwrap(), SecretBytes::new(bytes))
-        };
-        Ok(Outputs { files: deliveries.iter().map(file).collect() })
+        });
+        Ok(Outputs { files: files.collect() })
     }
 }
 
-/// Has a receiver for each name.
+/// Loads a receiver of its own for each name.
 #[derive(Default)]
-struct Shelf(Mutex<BTreeMap<ReceiverName, Arc<Copies>>>);
+struct TestLoader(Mutex<BTreeMap<ReceiverName, Arc<CopyingReceiver>>>);
 
-impl Shelf {
-    fn of(&self, name: &str) -> Arc<Copies> {
-        let make = || {
-            Arc::new(Copies {
+impl TestLoader {
+    fn receiver(&self, name: &str) -> Arc<CopyingReceiver> {
+        let mut receivers = self.0.lock().unwrap();
+        let receiver = receivers.entry(name.parse().unwrap()).or_insert_with(|| {
+            Arc::new(CopyingReceiver {
                 services: Services::parse(["s3"]).unwrap(),
                 calls: AtomicUsize::default(),
                 fails: AtomicBool::default(),
                 hangs: AtomicBool::default(),
                 panics: AtomicBool::default(),
-                goes_on: Notify::default(),
+                resume: Notify::default(),
             })
-        };
-        Arc::clone(self.0.lock().unwrap().entry(name.parse().unwrap()).or_insert_with(make))
+        });
+        Arc::clone(receiver)
     }
 }
 
 #[async_trait]
-impl ReceiverLoader for Shelf {
+impl ReceiverLoader for TestLoader {
     async fn load(&self, name: &ReceiverName, _: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError> {
-        Ok(self.of(name.as_str()))
+        Ok(self.receiver(name.as_str()))
     }
 }
 
-/// A worker that runs, and what the test has of it.
-struct Running {
+/// A running worker.
+struct TestWorker {
     folder: Arc<tempfile::TempDir>,
-    shelf: Arc<Shelf>,
+    loader: Arc<TestLoader>,
     held: watch::Sender<Arc<DeliveredState>>,
     reports: mpsc::Receiver<DeliveryReport>,
     handle: WorkerHandle,
     health: WorkerHealth,
     phase: Arc<Mutex<ConnectionPhase>>,
     running: JoinSet<()>,
-    clock: Arc<Ahead>,
-    seats: BTreeMap<ReceiverName, ReceiverRunner>,
+    clock: Arc<AdjustableClock>,
+    runners: BTreeMap<ReceiverName, Arc<ReceiverRunner>>,
 }
 
-/// A clock that a test can set forward.
+/// The system's clock, which a test can set forward.
 #[derive(Default)]
-struct Ahead {
+struct AdjustableClock {
     clock: SystemClock,
-    millis: AtomicU64,
-    /// The same for the wall clock alone.
-    wall: AtomicU64,
+    ahead_ms: AtomicU64,
+    /// Of the wall clock alone.
+    wall_ahead_ms: AtomicU64,
 }
 
-impl Clock for Ahead {
+impl Clock for AdjustableClock {
     fn now(&self) -> Now {
-        let (now, ahead) = (self.clock.now(), Span::millis(self.millis.load(Ordering::SeqCst)));
-        let wall = Span::millis(self.wall.load(Ordering::SeqCst));
-        Now { mono: now.mono.plus(ahead), wall: now.wall.plus(ahead).plus(wall) }
+        let now = self.clock.now();
+        let ahead = Span::millis(self.ahead_ms.load(Ordering::SeqCst));
+        let wall_ahead = Span::millis(self.wall_ahead_ms.load(Ordering::SeqCst));
+        Now { mono: now.mono.plus(ahead), wall: now.wall.plus(ahead).plus(wall_ahead) }
     }
 }
 
@@ -125,18 +130,18 @@ fn hook(script: &str, folder: &Path, limit: Span) -> Hook {
     Hook::Command(HookCommand::new(words.to_vec()).unwrap(), limit)
 }
 
-impl Running {
+impl TestWorker {
     fn start(receivers: &[(&str, &[&str])]) -> Self {
         let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
         for (name, instances) in receivers {
             held.receivers.insert(name.parse().unwrap(), binding(instances));
         }
-        let script = "echo \"$DEPUTY_RECEIVER $DEPUTY_INSTANCES\" >> \"$0\"/told";
+        let script = "echo \"$DEPUTY_RECEIVER $DEPUTY_INSTANCES\" >> \"$0\"/hook.log";
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), held, |folder| hook(script, folder, Span::secs(20)))
     }
 
     fn start_in(folder: Arc<tempfile::TempDir>, held: DeliveredState, hook: impl Fn(&Path) -> Hook) -> Self {
-        let plan = ReceiverPolicy {
+        let policy = ReceiverPolicy {
             directory: folder.path().join("out"),
             access: FileAccess::default(),
             hook: Some(hook(folder.path())),
@@ -144,26 +149,27 @@ impl Running {
             limits: LimitOverrides::default(),
         };
         let mut retry = ReceiverPolicies::RETRY;
-        (retry.floor, retry.most) = (Span::millis(50), Span::millis(100));
-        let plans = ReceiverPolicies {
-            default: plan,
+        retry.floor = Span::millis(50);
+        retry.most = Span::millis(100);
+        let policies = ReceiverPolicies {
+            default: policy,
             receivers: BTreeMap::new(),
             bindings: BTreeMap::new(),
             wanted: None,
             endpoints: BTreeSet::new(),
             retry,
         };
-        let shelf = Arc::new(Shelf::default());
+        let loader = Arc::new(TestLoader::default());
         let (held, when_held) = watch::channel(Arc::new(held));
-        // Nobody may depend on how many fit.
+        // The smallest capacity: the worker must not depend on it.
         let (reporter, reports) = mpsc::channel(1);
         let metrics = Arc::new(WorkerMetrics::default());
         let phase = Arc::new(Mutex::new(ConnectionPhase::Connected));
-        let shown = Arc::clone(&phase);
-        let clock = Arc::new(Ahead::default());
+        let current_phase = Arc::clone(&phase);
+        let clock = Arc::new(AdjustableClock::default());
         let options = WorkerOptions {
-            plans: Arc::new(plans),
-            loader: Arc::clone(&shelf) as Arc<dyn ReceiverLoader>,
+            policies: Arc::new(policies),
+            loader: Arc::clone(&loader) as Arc<dyn ReceiverLoader>,
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock) as _,
             random: random(),
@@ -171,7 +177,7 @@ impl Running {
             held: when_held,
             reports: reporter,
             connection: Box::new(move || {
-                let phase = *shown.lock().unwrap();
+                let phase = *current_phase.lock().unwrap();
                 ConnectionSnapshot {
                     worker: "0123456789abcdef".to_owned(),
                     group: "analytics".to_owned(),
@@ -187,45 +193,45 @@ impl Running {
         };
         let (mut worker, handle) = Worker::new(options);
         let names: Vec<ReceiverName> = held.borrow().receivers.keys().cloned().collect();
-        let seats = names.into_iter().map(|name| (name.clone(), worker.seat(&name))).collect();
+        let runners = names.into_iter().map(|name| (name.clone(), worker.runner(&name))).collect();
         let mut running = JoinSet::new();
         running.spawn(worker.run());
         let health = WorkerHealth::new(handle.clone(), metrics, Arc::new(Audit::memory()));
-        Self { folder, shelf, held, reports, handle, health, phase, running, clock, seats }
+        Self { folder, loader, held, reports, handle, health, phase, running, clock, runners }
     }
 
-    fn gets(&self, instance: &str, revision: u64) {
-        self.holds(delivery(instance, "s3", revision, Span::secs(3600)));
+    fn receive(&self, instance: &str, revision: u64) {
+        self.receive_delivery(delivery(instance, "s3", revision, Span::secs(3600)));
     }
 
-    fn holds(&self, delivery: Delivery) {
+    fn receive_delivery(&self, delivery: Delivery) {
         self.held.send_modify(|held| {
             Arc::make_mut(held).deliveries.insert(delivery.instance.clone(), delivery);
         });
     }
 
-    fn out(&self, path: &str) -> PathBuf {
+    fn output(&self, path: &str) -> PathBuf {
         self.folder.path().join("out").join(path)
     }
 
     fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.out(path)).unwrap_or_default()
+        fs::read_to_string(self.output(path)).unwrap_or_default()
     }
 
-    /// What the hook wrote.
-    fn told(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.path().join("told")).unwrap_or_default();
+    /// The lines that the hook wrote.
+    fn hook_log(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.path().join("hook.log")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    async fn report(&mut self) -> String {
+    async fn next_report(&mut self) -> String {
         let report =
             tokio::time::timeout(Duration::from_secs(20), self.reports.recv()).await.expect("a report").unwrap();
-        let said = report.result.err().unwrap_or_else(|| "ok".to_owned());
-        format!("{}:{} {said}", report.instance, report.stamp.revision)
+        let result = report.result.err().unwrap_or_else(|| "ok".to_owned());
+        format!("{}:{} {result}", report.instance, report.stamp.revision)
     }
 
-    async fn until(&self, what: &str, is_so: impl AsyncFn(&WorkerReport) -> bool) {
+    async fn wait_until(&self, what: &str, is_so: impl AsyncFn(&WorkerReport) -> bool) {
         for _ in 0..2000 {
             if is_so(&self.handle.status().await.unwrap()).await {
                 return;
@@ -235,7 +241,7 @@ impl Running {
         panic!("never {what}: {:#?}", self.handle.status().await.unwrap());
     }
 
-    async fn ask(&self, path: &str) -> (StatusCode, String) {
+    async fn get(&self, path: &str) -> (StatusCode, String) {
         let answer = self.health.answer(Request::get(path).body(()).unwrap()).await;
         (answer.status(), String::from_utf8(answer.body().to_vec()).unwrap())
     }
@@ -245,11 +251,6 @@ impl Running {
         self.running.join_next().await.unwrap().unwrap();
         self.folder
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test looks again")]
-async fn pause(time: Duration) {
-    tokio::time::sleep(time).await;
 }
 
 fn binding(instances: &[&str]) -> ReceiverBinding {
@@ -270,27 +271,29 @@ fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Deliver
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_held_comes_to_the_workload_and_the_coordinator_hears_of_it() {
-    let mut worker = Running::start(&[("aws", &["lab", "prod"])]);
-    worker.gets("prod", 1);
-    assert_eq!(worker.report().await, "prod:1 ok");
+async fn worker_publishes_leases_and_reports_them() {
+    let mut worker = TestWorker::start(&[("aws", &["lab", "prod"])]);
+    worker.receive("prod", 1);
+    assert_eq!(worker.next_report().await, "prod:1 ok");
     assert_eq!(worker.read("aws/prod"), format!("{CANARY} prod 1"));
-    worker.gets("lab", 4);
-    assert_eq!(worker.report().await, "lab:4 ok");
+    worker.receive("lab", 4);
+    assert_eq!(worker.next_report().await, "lab:4 ok");
     assert_eq!(
         (worker.read("aws/prod"), worker.read("aws/lab")),
         (format!("{CANARY} prod 1"), format!("{CANARY} lab 4"))
     );
-    worker.until("told", async |_| worker.told().len() == 2).await;
-    assert_eq!(worker.told(), ["aws prod", "aws lab,prod"]);
+    worker.wait_until("told", async |_| worker.hook_log().len() == 2).await;
+    assert_eq!(worker.hook_log(), ["aws prod", "aws lab,prod"]);
 
-    worker.until("rests", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running)).await;
+    worker
+        .wait_until("rests", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running))
+        .await;
     let status = worker.handle.status().await.unwrap();
     assert!(status.ready && status.complete);
     let aws = &status.receivers[0];
     assert_eq!(
         (aws.state.as_str(), aws.failures, aws.path.as_str()),
-        ("applied", 0, worker.out("aws").to_str().unwrap())
+        ("applied", 0, worker.output("aws").to_str().unwrap())
     );
     let unit = aws.unit.as_ref().unwrap();
     assert_eq!((unit.number, &unit.files), (2, &vec!["lab".to_owned(), "prod".to_owned()]));
@@ -302,9 +305,9 @@ async fn what_is_held_comes_to_the_workload_and_the_coordinator_hears_of_it() {
         ("prod", 1, "applied", None)
     );
     assert_eq!(status.connection.state, "connected");
-    assert_eq!(worker.ask("/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
-    assert_eq!(worker.ask("/livez").await.0, StatusCode::OK);
-    let (_, metrics) = worker.ask("/metrics").await;
+    assert_eq!(worker.get("/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
+    assert_eq!(worker.get("/livez").await.0, StatusCode::OK);
+    let (_, metrics) = worker.get("/metrics").await;
     for line in [
         "deputy_worker_applied_revision{instance=\"prod\",service=\"s3\"} 1",
         "deputy_worker_ready 1",
@@ -312,7 +315,7 @@ async fn what_is_held_comes_to_the_workload_and_the_coordinator_hears_of_it() {
         "deputy_worker_reports_total{instance=\"lab\",outcome=\"done\"} 1",
         "deputy_worker_hooks_total{receiver=\"aws\",outcome=\"done\"} 2",
     ] {
-        assert!(metrics.lines().any(|own| own == line), "{line} is not in\n{metrics}");
+        assert!(metrics.lines().any(|metric| metric == line), "{line} is not in\n{metrics}");
     }
     let all = format!("{status:?}{}{metrics}", serde_json::to_string(&status).unwrap());
     assert!(!all.contains(CANARY), "{all}");
@@ -320,128 +323,132 @@ async fn what_is_held_comes_to_the_workload_and_the_coordinator_hears_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_hangs_delays_no_other_and_what_comes_meanwhile_is_coalesced() {
-    let mut worker = Running::start(&[("hangs", &["a"]), ("runs", &["b"])]);
-    worker.shelf.of("hangs").hangs.store(true, Ordering::SeqCst);
-    // That there is nothing for it is settled, which is not the same as something that was good before.
-    worker.until("nothing is there", async |status| status.receivers.iter().all(|it| it.state == "nothing")).await;
-    worker.gets("a", 1);
-    worker.until("hangs", async |_| worker.shelf.of("hangs").calls.load(Ordering::SeqCst) == 1).await;
+async fn receiver_that_hangs_delays_no_other_and_skips_to_the_newest() {
+    let mut worker = TestWorker::start(&[("hangs", &["a"]), ("runs", &["b"])]);
+    worker.loader.receiver("hangs").hangs.store(true, Ordering::SeqCst);
+    // A receiver with nothing published is not ready while it runs for the first time.
+    worker.wait_until("nothing is there", async |status| status.receivers.iter().all(|it| it.state == "nothing")).await;
+    worker.receive("a", 1);
+    worker.wait_until("hangs", async |_| worker.loader.receiver("hangs").calls.load(Ordering::SeqCst) == 1).await;
     for revision in 1..20 {
-        worker.gets("a", revision + 1);
-        worker.gets("b", revision);
-        assert_eq!(worker.report().await, format!("b:{revision} ok"));
+        worker.receive("a", revision + 1);
+        worker.receive("b", revision);
+        assert_eq!(worker.next_report().await, format!("b:{revision} ok"));
     }
     let status = worker.handle.status().await.unwrap();
     assert_eq!((status.receivers[0].state.as_str(), status.instances[0].state.as_str()), ("applying", "pending"));
-    let (code, why) = worker.ask("/readyz").await;
+    let (code, why) = worker.get("/readyz").await;
     assert_eq!((code, why.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "hangs not ready: applying \n"));
-    let hangs = worker.shelf.of("hangs");
+    let hangs = worker.loader.receiver("hangs");
     hangs.hangs.store(false, Ordering::SeqCst);
-    hangs.goes_on.notify_one();
-    assert_eq!(worker.report().await, "a:20 ok");
+    hangs.resume.notify_one();
+    assert_eq!(worker.next_report().await, "a:20 ok");
     assert_eq!(hangs.calls.load(Ordering::SeqCst), 2);
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_fails_or_panics_leaves_what_was_published_and_is_tried_again() {
-    let mut worker = Running::start(&[("aws", &["s3"])]);
-    worker.gets("s3", 1);
-    assert_eq!(worker.report().await, "s3:1 ok");
-    let aws = worker.shelf.of("aws");
+async fn receiver_that_fails_or_panics_keeps_its_unit_and_is_retried() {
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    worker.receive("s3", 1);
+    assert_eq!(worker.next_report().await, "s3:1 ok");
+    let aws = worker.loader.receiver("aws");
     aws.fails.store(true, Ordering::SeqCst);
-    worker.gets("s3", 2);
-    assert_eq!(worker.report().await, "s3:2 receiver aws: broken: it broke off");
-    worker.until("tried again", async |status| status.receivers[0].failures > 3).await;
+    worker.receive("s3", 2);
+    assert_eq!(worker.next_report().await, "s3:2 receiver aws: broken: it broke off");
+    worker.wait_until("tried again", async |status| status.receivers[0].failures > 3).await;
     let status = worker.handle.status().await.unwrap();
     assert!(!status.ready);
     assert_eq!(status.receivers[0].unit.as_ref().unwrap().number, 1);
     assert_eq!(worker.read("aws/s3"), format!("{CANARY} s3 1"));
-    assert!(worker.ask("/readyz").await.1.contains("it broke off"));
+    assert!(worker.get("/readyz").await.1.contains("it broke off"));
     aws.panics.store(true, Ordering::SeqCst);
-    assert_eq!(worker.report().await, "s3:2 receiver aws: internal: the run panicked: this is a bug");
+    assert_eq!(
+        worker.next_report().await,
+        "s3:2 receiver aws: internal: the run panicked; this is a bug, please report it"
+    );
     aws.panics.store(false, Ordering::SeqCst);
     aws.fails.store(false, Ordering::SeqCst);
-    let mut last = worker.report().await;
+    let mut last = worker.next_report().await;
     while last != "s3:2 ok" {
-        last = worker.report().await;
+        last = worker.next_report().await;
     }
     assert_eq!(worker.read("aws/s3"), format!("{CANARY} s3 2"));
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_place_that_can_not_be_published_to_is_said_and_mended_without_a_restart() {
-    let mut worker = Running::start(&[("aws", &["s3"])]);
-    fs::create_dir(worker.out("")).unwrap();
-    put(worker.out("aws"), "mine");
-    worker.gets("s3", 1);
+async fn unit_path_that_is_taken_is_reported_and_fixed_while_running() {
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    fs::create_dir(worker.output("")).unwrap();
+    put(worker.output("aws"), "mine");
+    worker.receive("s3", 1);
     let why = format!(
         "s3:1 receiver aws: misconfigured: {} is not a link that deputy created: move it away, or rename the receiver",
-        worker.out("aws").display()
+        worker.output("aws").display()
     );
-    assert_eq!(worker.report().await, why);
-    fs::remove_file(worker.out("aws")).unwrap();
-    worker.gets("s3", 2);
-    assert_eq!(worker.report().await, "s3:2 ok");
+    assert_eq!(worker.next_report().await, why);
+    fs::remove_file(worker.output("aws")).unwrap();
+    worker.receive("s3", 2);
+    assert_eq!(worker.next_report().await, "s3:2 ok");
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_finds_what_is_published_and_tells_nobody_again() {
-    let mut worker = Running::start(&[("aws", &["s3"])]);
-    worker.gets("s3", 1);
-    worker.report().await;
-    worker.until("told", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running)).await;
+async fn restart_keeps_the_unit_and_runs_no_hook_again() {
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    worker.receive("s3", 1);
+    worker.next_report().await;
+    worker.wait_until("told", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running)).await;
     let held = DeliveredState::clone(&worker.held.borrow());
-    let before = fs::read_link(worker.out("aws")).unwrap();
+    let before = fs::read_link(worker.output("aws")).unwrap();
     let folder = worker.stop().await;
-    // What is kept is all that there is: the coordinator is down.
-    let script = "echo again >> \"$0\"/told";
-    let mut worker = Running::start_in(folder, held, |folder| hook(script, folder, Span::secs(20)));
-    assert_eq!(worker.report().await, "s3:1 ok");
-    assert_eq!(fs::read_link(worker.out("aws")).unwrap(), before);
-    worker.gets("s3", 2);
-    assert_eq!(worker.report().await, "s3:2 ok");
-    worker.until("told", async |_| worker.told().len() == 2).await;
-    assert_eq!(worker.told(), ["aws s3", "again"]);
+    // The coordinator is down: what is held comes from the cache.
+    let script = "echo again >> \"$0\"/hook.log";
+    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::secs(20)));
+    assert_eq!(worker.next_report().await, "s3:1 ok");
+    assert_eq!(fs::read_link(worker.output("aws")).unwrap(), before);
+    worker.receive("s3", 2);
+    assert_eq!(worker.next_report().await, "s3:2 ok");
+    worker.wait_until("told", async |_| worker.hook_log().len() == 2).await;
+    assert_eq!(worker.hook_log(), ["aws s3", "again"]);
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_workload_that_was_not_told_before_the_end_is_told_by_the_next_start() {
+async fn hook_that_a_stop_interrupted_runs_at_the_next_start() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let delivery = delivery("s3", "s3", 1, Span::secs(3600));
     held.deliveries.insert(delivery.instance.clone(), delivery);
-    let mut worker = Running::start_in(folder, held.clone(), |folder| hook("sleep 1000", folder, Span::secs(1000)));
-    assert_eq!(worker.report().await, "s3:1 ok");
+    let mut worker = TestWorker::start_in(folder, held.clone(), |folder| hook("sleep 1000", folder, Span::secs(1000)));
+    assert_eq!(worker.next_report().await, "s3:1 ok");
     let folder = worker.stop().await;
-    let worker = Running::start_in(folder, held, |folder| hook("echo at last > \"$0\"/told", folder, Span::secs(20)));
-    worker.until("told", async |_| worker.told() == ["at last"]).await;
+    let worker =
+        TestWorker::start_in(folder, held, |folder| hook("echo at last > \"$0\"/hook.log", folder, Span::secs(20)));
+    worker.wait_until("told", async |_| worker.hook_log() == ["at last"]).await;
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_that_hangs_or_fails_takes_nothing_back_and_runs_once_more_for_all_that_came() {
+async fn hook_that_hangs_keeps_the_unit_and_coalesces_changes() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
-    let script = "echo run >> \"$0\"/told; sleep 1000";
-    let mut worker = Running::start_in(folder, held, |folder| hook(script, folder, Span::millis(1500)));
+    let script = "echo run >> \"$0\"/hook.log; sleep 1000";
+    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::millis(1500)));
     for revision in 1..10 {
-        worker.gets("s3", revision);
-        assert_eq!(worker.report().await, format!("s3:{revision} ok"));
+        worker.receive("s3", revision);
+        assert_eq!(worker.next_report().await, format!("s3:{revision} ok"));
     }
     worker
-        .until("over", async |status| {
-            status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running && hook.failures == 2)
+        .wait_until("two runs have failed", async |status| {
+            status.receivers[0].hook.as_ref().is_some_and(|hook| hook.failures >= 2)
         })
         .await;
-    // Once for the first and once for all others; from then on it is tried again, since it fails.
-    assert_eq!(worker.told()[..2], ["run", "run"]);
+    // Once for the first and once for all others; then it is retried because it fails.
+    assert_eq!(worker.hook_log()[..2], ["run", "run"]);
     let status = worker.handle.status().await.unwrap();
     assert!(status.ready, "the unit is applied");
     assert!(status.receivers[0].hook.as_ref().unwrap().error.as_ref().unwrap().contains("was killed after 1s500ms"));
@@ -450,44 +457,51 @@ async fn a_hook_that_hangs_or_fails_takes_nothing_back_and_runs_once_more_for_al
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_withdrawn_unbound_or_ended_is_no_longer_published() {
-    let mut worker = Running::start(&[("aws", &["a", "b"]), ("other", &["a"])]);
-    worker.gets("a", 1);
-    assert_eq!(worker.report().await, "a:1 ok");
-    worker.holds(delivery("b", "s3", 1, Span::secs(4)));
-    assert_eq!(worker.report().await, "b:1 ok");
-    worker.until("b ended", async |_| !worker.out("aws/b").exists()).await;
-    assert!(worker.out("aws/a").exists());
+async fn unit_loses_withdrawn_unbound_and_expired_leases() {
+    let mut worker = TestWorker::start(&[("aws", &["a", "b"]), ("other", &["a"])]);
+    worker.receive("a", 1);
+    assert_eq!(worker.next_report().await, "a:1 ok");
+    worker.receive_delivery(delivery("b", "s3", 1, Span::secs(4)));
+    assert_eq!(worker.next_report().await, "b:1 ok");
+    worker.wait_until("b ended", async |_| !worker.output("aws/b").exists()).await;
+    assert!(worker.output("aws/a").exists());
     assert!(!worker.handle.status().await.unwrap().ready, "b is held and has ended");
-    worker.held.send_modify(|held| drop(Arc::make_mut(held).receivers.remove(&"other".parse().unwrap())));
-    worker.until("other is gone", async |status| status.receivers.len() == 1 && !worker.out("other").exists()).await;
+    worker.held.send_modify(|held| {
+        Arc::make_mut(held).receivers.remove(&"other".parse().unwrap());
+    });
+    worker
+        .wait_until("other is gone", async |status| status.receivers.len() == 1 && !worker.output("other").exists())
+        .await;
     worker.held.send_modify(|held| Arc::make_mut(held).deliveries.clear());
-    worker.until("nothing is there", async |status| status.ready && !worker.out("aws").exists()).await;
-    worker.until("told", async |_| worker.told().iter().any(|line| line == "aws ")).await;
+    worker.wait_until("nothing is there", async |status| status.ready && !worker.output("aws").exists()).await;
+    worker.wait_until("told", async |_| worker.hook_log().iter().any(|line| line == "aws ")).await;
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_a_receiver_does_not_take_is_said_and_the_others_are_applied() {
-    let mut worker = Running::start(&[("aws", &["k", "s"])]);
-    worker.holds(delivery("k", "kafka", 1, Span::secs(60)));
-    assert_eq!(worker.report().await, "k:1 receiver aws: it takes s3 and not kafka: unbind it");
-    assert!(!worker.out("aws").exists());
-    worker.gets("s", 1);
-    assert_eq!(worker.report().await, "s:1 ok");
+async fn receiver_rejects_a_foreign_service_and_applies_the_others() {
+    let mut worker = TestWorker::start(&[("aws", &["k", "s"])]);
+    worker.receive_delivery(delivery("k", "kafka", 1, Span::secs(60)));
+    assert_eq!(
+        worker.next_report().await,
+        "k:1 receiver aws: the receiver accepts only s3, not kafka; unbind it from this instance"
+    );
+    assert!(!worker.output("aws").exists());
+    worker.receive("s", 1);
+    assert_eq!(worker.next_report().await, "s:1 ok");
     assert_eq!((worker.read("aws/s"), worker.read("aws/k")), (format!("{CANARY} s 1"), String::new()));
     worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_ends_or_never_listens_keeps_nobody_from_being_served() {
-    let worker = Running::start(&[("aws", &["s3"])]);
-    // Nobody takes reports.
+async fn link_that_ends_or_never_reads_does_not_stop_the_worker() {
+    let worker = TestWorker::start(&[("aws", &["s3"])]);
+    // The link takes no reports.
     for revision in 1..30 {
-        worker.gets("s3", revision);
-        worker.until("applied", async |_| worker.read("aws/s3") == format!("{CANARY} s3 {revision}")).await;
+        worker.receive("s3", revision);
+        worker.wait_until("applied", async |_| worker.read("aws/s3") == format!("{CANARY} s3 {revision}")).await;
     }
-    let Running { folder, held, reports, handle, mut running, .. } = worker;
+    let TestWorker { folder, held, reports, handle, mut running, .. } = worker;
     drop(reports);
     drop(held);
     let status = handle.status().await.unwrap();

@@ -1,69 +1,71 @@
-//! Environment files: lines `NAME=value`, quoted so that a shell, systemd and the usual libraries read the same.
+//! Environment files: lines `NAME=value`, quoted so that a shell, systemd and the usual libraries read the same value.
 //!
-//! They agree on little. A value of harmless characters stands bare; one with others in single quotes, in which all of
-//! them take every character but two as it is. Those two, and what would end the line, are refused: there is `base64`.
+//! These readers agree on little. A value of harmless characters is written bare, any other in single quotes, where all
+//! readers take every character but two literally. Those two, and line breaks, are refused; `base64` encodes such a value.
 
+use crate::payloads::Payloads;
 use crate::template::Template;
-use crate::value::Payloads;
 use deputy_kit::settings::misconfigured;
 use deputy_kit::types::Failure;
 use std::collections::BTreeSet;
 
-/// The lines of one setting.
+/// The variables of one file, in order.
 #[derive(Debug)]
-pub(crate) struct Env(Vec<(String, Template)>);
+pub(crate) struct EnvironmentFile(Vec<(String, Template)>);
 
-impl Env {
-    /// Reads lines `NAME=template`; empty ones and those that begin with `#` are passed over. The error completes the
-    /// sentence "setting x: …".
+impl EnvironmentFile {
+    /// Parses lines `NAME=template`. Skips empty ones and those that begin with `#`. The error is the problem of a setting.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let (mut lines, mut names) = (Vec::new(), BTreeSet::new());
+        let mut variables = Vec::new();
+        let mut names = BTreeSet::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (name, template) = line.split_once('=').ok_or("each line is NAME=value")?;
+            let (name, template) = line.split_once('=').ok_or("each line must be NAME=value")?;
             if !is_name(name) {
-                return Err("a variable's name is letters, digits and underscores, and begins with no digit".to_owned());
+                return Err(
+                    "a variable's name must consist of letters, digits and underscores, and not begin with a digit"
+                        .to_owned(),
+                );
             }
             if !names.insert(name) {
-                return Err(format!("variable {name} stands there twice"));
+                return Err(format!("variable {name} is defined twice"));
             }
-            lines.push((name.to_owned(), Template::parse(template)?));
+            variables.push((name.to_owned(), Template::parse(template)?));
         }
-        Ok(Self(lines))
+        Ok(Self(variables))
     }
 
-    /// The instances that it names.
+    /// The instances whose payloads it needs.
     pub(crate) fn instances(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|(_, template)| template.instances())
     }
 
-    /// The whole file.
     pub(crate) fn fill(&self, setting: &str, payloads: &Payloads) -> Result<Vec<u8>, Failure> {
         let mut filled = String::new();
         for (name, template) in &self.0 {
-            let quoted = quoted(&template.fill(setting, payloads)?);
-            let wrong = |problem| misconfigured(setting, &format!("variable {name}: {problem}"));
-            filled.push_str(&format!("{name}={}\n", quoted.map_err(wrong)?));
+            let value = quoted(&template.fill(setting, payloads)?)
+                .map_err(|problem| misconfigured(setting, &format!("variable {name}: {problem}")))?;
+            filled.push_str(&format!("{name}={value}\n"));
         }
         Ok(filled.into_bytes())
     }
 }
 
 fn is_name(name: &str) -> bool {
-    let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    word && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_word && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
 }
 
-/// A value as it stands behind the `=`. The error never holds it.
+/// A value as it is written after the `=`. The error never contains it.
 fn quoted(value: &[u8]) -> Result<String, &'static str> {
-    let text = str::from_utf8(value).map_err(|_| "its value is no text: add `| base64`")?;
+    let text = str::from_utf8(value).map_err(|_| "its value is not valid UTF-8: add `| base64`")?;
     if text.chars().any(char::is_control) {
-        return Err("its value has line breaks or control characters, which no line can hold: add `| base64`");
+        return Err("its value contains line breaks or other control characters: add `| base64`");
     }
     if text.contains(['\'', '\\']) {
-        return Err("its value has a ' or a \\, which not every reader takes as it is: add `| base64`");
+        return Err("its value contains ' or \\, which not every reader takes literally: add `| base64`");
     }
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
-    Ok(if text.bytes().all(bare) { text.to_owned() } else { format!("'{text}'") })
+    let is_harmless = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte));
+    Ok(if is_harmless { text.to_owned() } else { format!("'{text}'") })
 }
 
 #[cfg(test)]
@@ -72,11 +74,11 @@ mod tests {
 
     fn filled(text: &str, payload: &[u8]) -> Result<String, Failure> {
         let payloads = Payloads::new([("a".to_owned(), payload.to_vec())].into_iter());
-        Ok(String::from_utf8(Env::parse(text).unwrap().fill("env.f", &payloads)?).unwrap())
+        Ok(String::from_utf8(EnvironmentFile::parse(text).unwrap().fill("env.f", &payloads)?).unwrap())
     }
 
     #[test]
-    fn a_value_is_quoted_only_where_it_has_to_be() {
+    fn environment_file_quotes_only_where_needed() {
         for (payload, line) in [
             ("AKIA/b+c==", "TOKEN=AKIA/b+c==\n"),
             ("", "TOKEN=\n"),
@@ -91,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_their_order_and_texts_of_the_operator_s_are_quoted_too() {
+    fn environment_file_keeps_order_and_quotes_literal_text() {
         let text = "# who we are\n\n  REGION=eu-west-1\nAUTH=Bearer {{ a.payload }}\n EMPTY=\n";
         assert_eq!(filled(text, b"t0k").unwrap(), "REGION=eu-west-1\nAUTH='Bearer t0k'\nEMPTY=\n");
     }
 
     #[test]
-    fn a_value_that_could_end_its_line_or_its_quotes_is_refused_and_not_repeated() {
+    fn environment_file_refuses_values_that_end_a_line_or_quote() {
         for payload in [
             b"hunter2\nLD_PRELOAD=x".as_slice(),
             b"hunter2\r",
@@ -118,9 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_refused() {
+    fn environment_file_refuses_malformed_lines() {
         for text in ["TOKEN", "=x", "1A=x", "A B=x", "export A=x", "A-B=x", "É=x", "A=1\nA=2", "A={{ a }}"] {
-            assert!(Env::parse(text).is_err(), "{text:?}");
+            assert!(EnvironmentFile::parse(text).is_err(), "{text:?}");
         }
     }
 }

@@ -28,32 +28,32 @@ fn write(path: &Path, text: &str, mode: u32) {
 }
 
 #[tokio::test]
-async fn a_token_that_is_missing_is_made_for_its_owner_alone() {
+async fn token_that_is_missing_is_created_for_its_owner_alone() {
     let folder = folder();
     let path = folder.path().join("token");
     let token = open(&path).await.unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    let hexadecimal = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    assert!(hexadecimal, "without a line break, which libraries would send");
+    let is_hexadecimal = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    assert!(is_hexadecimal, "libraries would send a line break");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
-    assert!(token.is(text.as_bytes()) && !token.is(b"") && !token.is(&text.as_bytes()[1..]));
+    assert!(token.matches(text.as_bytes()) && !token.matches(b"") && !token.matches(&text.as_bytes()[1..]));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     assert_eq!(format!("{token:?}"), "[token]");
 }
 
 #[tokio::test]
-async fn a_token_that_is_there_stays() {
+async fn token_that_exists_is_kept() {
     let folder = folder();
     let path = folder.path().join("token");
     write(&path, "the-operators-own-token", 0o600);
-    assert!(open(&path).await.unwrap().is(b"the-operators-own-token"));
+    assert!(open(&path).await.unwrap().matches(b"the-operators-own-token"));
     assert_eq!(fs::read_to_string(&path).unwrap(), "the-operators-own-token");
     create(&path, &random()).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "the-operators-own-token", "who comes second changes nothing");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "the-operators-own-token", "an existing file is not replaced");
 }
 
 #[tokio::test]
-async fn a_token_that_others_could_read_or_guess_or_that_cannot_be_sent_is_refused() {
+async fn token_that_is_exposed_weak_or_not_sendable_is_refused() {
     let folder = folder();
     let path = folder.path().join("token");
     for (text, mode) in [

@@ -8,13 +8,13 @@ use aws_lc_rs::rand::SystemRandom;
 use deputy_core::Timestamp;
 use deputy_core::time::{Clock, MonotonicTime, Now};
 
-/// Puts a file there as a program that rotates tokens does.
+/// Replaces a file as a program that rotates tokens does.
 #[expect(clippy::disallowed_methods, reason = "a file that only this test reads")]
-fn put(path: &Path, text: &str) {
-    let beside = path.with_extension("new");
-    fs::write(&beside, text).unwrap();
-    fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
-    fs::rename(beside, path).unwrap();
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
+    fs::rename(new, path).unwrap();
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test brings the randomness")]
@@ -31,30 +31,30 @@ async fn open(path: &Path, time: &Arc<AtomicU64>) -> TokenFile {
 async fn token_file_is_followed_when_it_is_replaced() {
     let (folder, time) = (tempfile::tempdir().unwrap(), Arc::new(AtomicU64::new(1_000_000)));
     let path = folder.path().join("token");
-    put(&path, "the-first-token-of-all");
+    replace(&path, "the-first-token-of-all");
     let token = open(&path, &time).await;
-    assert!(token.is(b"the-first-token-of-all").await);
-    put(&path, "the-second-token-of-all");
-    assert!(!token.is(b"the-first-token-of-all").await);
-    assert!(token.is(b"the-second-token-of-all").await);
+    assert!(token.matches(b"the-first-token-of-all").await);
+    replace(&path, "the-second-token-of-all");
+    assert!(!token.matches(b"the-first-token-of-all").await);
+    assert!(token.matches(b"the-second-token-of-all").await);
 }
 
 #[tokio::test]
-async fn token_file_that_cannot_be_used_ends_its_token_after_a_while() {
+async fn token_file_that_is_unusable_ends_its_token_after_a_while() {
     let (folder, time) = (tempfile::tempdir().unwrap(), Arc::new(AtomicU64::new(1_000_000)));
     let path = folder.path().join("token");
-    put(&path, "the-first-token-of-all");
+    replace(&path, "the-first-token-of-all");
     let token = open(&path, &time).await;
     for broken in [Some("short"), Some(""), None] {
         match broken {
-            Some(text) => put(&path, text),
+            Some(text) => replace(&path, text),
             None => fs::remove_file(&path).unwrap(),
         }
-        assert!(token.is(b"the-first-token-of-all").await, "{broken:?}");
+        assert!(token.matches(b"the-first-token-of-all").await, "{broken:?}");
     }
     time.fetch_add(60_000, Ordering::SeqCst);
-    assert!(!token.is(b"the-first-token-of-all").await);
-    assert!(!token.is(b"").await && !token.is(b"short").await);
-    put(&path, "the-first-token-of-all");
-    assert!(token.is(b"the-first-token-of-all").await, "it is right again");
+    assert!(!token.matches(b"the-first-token-of-all").await);
+    assert!(!token.matches(b"").await && !token.matches(b"short").await);
+    replace(&path, "the-first-token-of-all");
+    assert!(token.matches(b"the-first-token-of-all").await, "the file is valid again");
 }

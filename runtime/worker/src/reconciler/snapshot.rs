@@ -1,0 +1,137 @@
+//! What the reconciler knows, for the status.
+
+use deputy_core::failure::FailureRecord;
+use deputy_core::time::Now;
+use deputy_core::{Delivery, ReceiverName, Span};
+use deputy_link::ReceiverBinding;
+
+use super::hooks::HookSnapshot;
+use super::receiver_state::ReceiverState;
+use super::{Arrival, Reconciler, Rejections};
+use crate::unit::PublishedUnit;
+
+#[derive(Debug)]
+pub(crate) struct ReceiverSnapshot<'a> {
+    pub(crate) name: &'a ReceiverName,
+    pub(crate) activity: ReceiverActivity,
+    pub(crate) binding: Option<&'a ReceiverBinding>,
+    /// `None` before the first run of the process.
+    pub(crate) unit: Option<&'a PublishedUnit>,
+    /// Of the last run, if it failed.
+    pub(crate) failure: Option<&'a FailureRecord>,
+    /// Failed runs in a row.
+    pub(crate) failures: u32,
+    pub(crate) hook: HookSnapshot<'a>,
+    pub(crate) has_expired_lease: bool,
+    pub(crate) rejected: Option<&'a Rejections>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReceiverActivity {
+    /// Up to date.
+    Applied,
+    /// Running for this long.
+    Applying(Span),
+    /// Unbound; what it published is being removed.
+    Leaving,
+    /// Up to date, and there is nothing to publish.
+    Nothing,
+    /// Failed; the next run is in this time.
+    Retrying(Span),
+    /// Waiting for the rest of the snapshot.
+    Waiting,
+}
+
+impl ReceiverActivity {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Applying(_) => "applying",
+            Self::Leaving => "leaving",
+            Self::Nothing => "nothing",
+            Self::Retrying(_) => "retrying",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+impl ReceiverSnapshot<'_> {
+    /// Whether the workload has what it should have. During a run that is the unit before it, as long as its leases are
+    /// valid.
+    pub(crate) fn is_ready(&self) -> bool {
+        let is_good = match self.activity {
+            ReceiverActivity::Applied | ReceiverActivity::Nothing => true,
+            ReceiverActivity::Applying(_) => {
+                let has_unit = self.unit.is_some_and(|published| published.unit.is_some());
+                has_unit && self.failure.is_none() && !self.has_expired_lease
+            }
+            ReceiverActivity::Leaving | ReceiverActivity::Retrying(_) | ReceiverActivity::Waiting => false,
+        };
+        is_good && self.rejected.is_none_or(Rejections::is_empty) && !self.is_workload_outdated()
+    }
+
+    /// Whether a workload that was notified before cannot be notified now. One that was never notified may not have
+    /// started yet, perhaps because it waits for this worker.
+    fn is_workload_outdated(&self) -> bool {
+        self.hook.has_succeeded && self.hook.retry.is_some()
+    }
+
+    /// Why it is not ready, or what else is wrong.
+    pub(crate) fn reason(&self) -> Option<String> {
+        if let Some(failure) = self.failure {
+            return Some(failure.message.clone());
+        }
+        if let Some((instance, reason)) = self.rejected.into_iter().flatten().next() {
+            return Some(format!("{instance}: {reason}"));
+        }
+        match self.hook.last {
+            Some((_, Err(error))) if self.hook.retry.is_some() => Some(format!("the hook failed: {error}")),
+            _ => None,
+        }
+    }
+}
+
+impl Reconciler {
+    /// Whether the coordinator's snapshot is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.held.complete
+    }
+
+    /// The receivers of the group that neither the coordinator can load nor this worker's configuration defines.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &ReceiverName> {
+        self.held.unavailable_receivers.iter().filter(|name| !self.policies.bindings.contains_key(*name))
+    }
+
+    pub(crate) fn receivers(&self, now: Now) -> impl Iterator<Item = ReceiverSnapshot<'_>> {
+        self.receivers.iter().map(move |(name, receiver)| ReceiverSnapshot {
+            name,
+            activity: self.activity(name, receiver, now),
+            binding: receiver.binding().map(|binding| &**binding),
+            unit: receiver.unit(),
+            failure: receiver.last_failure(),
+            failures: receiver.failures(),
+            hook: receiver.hook().snapshot(now.mono),
+            has_expired_lease: receiver.has_expired_lease(now.wall),
+            rejected: receiver.rejected(),
+        })
+    }
+
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = (&Delivery, &Arrival)> {
+        self.held.deliveries.iter().filter_map(|(name, delivery)| Some((delivery, self.arrivals.get(name)?)))
+    }
+
+    fn activity(&self, name: &ReceiverName, receiver: &ReceiverState, now: Now) -> ReceiverActivity {
+        if let Some(run) = receiver.running() {
+            return ReceiverActivity::Applying(now.mono.since(run.began.mono));
+        }
+        if receiver.binding().is_none() {
+            return ReceiverActivity::Leaving;
+        }
+        match (receiver.retry_at(), self.wanted_inputs(name, receiver, now)) {
+            (_, None) => ReceiverActivity::Waiting,
+            (Some(retry_at), Some(_)) => ReceiverActivity::Retrying(retry_at.since(now.mono)),
+            (None, Some(wanted)) if wanted.versions.is_empty() => ReceiverActivity::Nothing,
+            (None, Some(_)) => ReceiverActivity::Applied,
+        }
+    }
+}
