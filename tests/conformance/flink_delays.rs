@@ -6,10 +6,10 @@ use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{OperatorEvent, Policy, Ratio};
 
 use crate::HOUR;
-use crate::world::{World, failed, lasting, plain, plan, until};
+use deputy_test_support::{TestSchedule, failure, plain_plan, plan_with, tokens_for, tokens_until};
 
 fn trouble() -> FailureRecord {
-    let at = World::silent(1).now().wall;
+    let at = TestSchedule::unconfigured(1).now().wall;
     FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at }
 }
 
@@ -19,16 +19,16 @@ const RETRY: RetryPolicy = RetryPolicy { floor: Span::secs(10), most: Span::secs
 /// `startTokensUpdateShouldScheduleRenewal`: two cycles fail, and the third brings tokens.
 #[test]
 fn retry_goes_on_until_a_call_succeeds() {
-    let mut world = World::new([("a", plain())]);
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
     let mut calls = 0;
-    world.serve("a", move |_, now| {
+    schedule.answer_calls("a", move |_, now| {
         calls += 1;
-        let outcome = if calls == 2 { lasting(now, HOUR) } else { failed(FailureKind::Unavailable) };
+        let outcome = if calls == 2 { tokens_for(now, HOUR) } else { failure(FailureKind::Unavailable) };
         Some((Span::millis(10), outcome))
     });
-    world.fail("a", FailureKind::Unavailable);
-    world.pass(Span::secs(60));
-    assert_eq!((world.called("a").len(), world.revision("a")), (3, Some(1)));
+    schedule.fail_call("a", FailureKind::Unavailable);
+    schedule.advance(Span::secs(60));
+    assert_eq!((schedule.calls_of("a").len(), schedule.published_revision("a")), (3, Some(1)));
 }
 
 /// `calculateRenewalDelayShouldConsiderRenewalRatio`: now 100, until 200, ratio 0.5: 50.
@@ -52,15 +52,15 @@ fn retry_delay_doubles_with_each_failure() {
 /// `calculateRetryDelayShouldResetAfterSuccess`
 #[test]
 fn retry_delay_restarts_after_a_success() {
-    let mut world = World::new([("a", plan(|plan| plan.policy.retry = RETRY))]);
+    let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.retry = RETRY))]);
     for _ in 0..3 {
-        world.fail("a", FailureKind::Unavailable);
-        world.until_called("a");
+        schedule.fail_call("a", FailureKind::Unavailable);
+        schedule.advance_until_called("a");
     }
-    world.bring("a", HOUR);
-    world.until_called("a");
-    world.fail("a", FailureKind::Unavailable);
-    assert!(world.until_called("a") <= 20_000);
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    schedule.fail_call("a", FailureKind::Unavailable);
+    assert!(schedule.advance_until_called("a") <= 20_000);
 }
 
 /// `calculateRetryDelayShouldCapToTtlBound`: with 30 s left, the next try is in 10 s at the latest.
@@ -79,14 +79,14 @@ fn retry_delay_is_at_most_a_third_of_the_lease() {
 #[test]
 fn retry_after_expiry_backs_off_up_to_the_usual_life() {
     for (life, least, most) in [(600, 150, 300), (60, 30, 60)] {
-        let mut world = World::new([("a", plain())]);
-        world.bring("a", Span::secs(life));
-        world.until_called("a");
-        world.serve("a", |_, _| Some((Span::millis(1), failed(FailureKind::Unavailable))));
-        world.fail("a", FailureKind::Unavailable);
-        world.pass(Span::secs(6000));
-        let waits: Vec<Span> = world
-            .notices()
+        let mut schedule = TestSchedule::new([("a", plain_plan())]);
+        schedule.complete("a", Span::secs(life));
+        schedule.advance_until_called("a");
+        schedule.answer_calls("a", |_, _| Some((Span::millis(1), failure(FailureKind::Unavailable))));
+        schedule.fail_call("a", FailureKind::Unavailable);
+        schedule.advance(Span::secs(6000));
+        let waits: Vec<Span> = schedule
+            .operator_events()
             .filter_map(|notice| match notice {
                 OperatorEvent::Failed(_, _, wait) => Some(*wait),
                 _ => None,
@@ -113,11 +113,11 @@ fn retry_delay_has_a_minimum() {
 /// Here it is a failed call, which backs off.
 #[test]
 fn expiry_in_the_past_causes_no_hot_loop() {
-    let mut world = World::new([("a", plain())]);
-    world.serve("a", |_, now| Some((Span::millis(1), until(Some(now.wall.minus(Span::secs(1)))))));
-    world.end("a", until(None));
-    world.pass(Span::secs(86_400));
-    let calls = world.called("a").len();
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
+    schedule.answer_calls("a", |_, now| Some((Span::millis(1), tokens_until(Some(now.wall.minus(Span::secs(1)))))));
+    schedule.end_call("a", tokens_until(None));
+    schedule.advance(Span::secs(86_400));
+    let calls = schedule.calls_of("a").len();
     assert!((288..=590).contains(&calls), "{calls}: up to five minutes apart");
 }
 
@@ -126,19 +126,19 @@ fn expiry_in_the_past_causes_no_hot_loop() {
 /// Deputy differs: no date is no reason to stop.
 #[test]
 fn where_there_is_no_date_the_configured_lifetime_is_one() {
-    let mut world = World::new([("a", plan(|plan| plan.policy.lifetime = Some(Span::secs(900))))]);
-    world.end("a", until(None));
-    assert_eq!(world.until_called("a"), 675_000);
+    let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.lifetime = Some(Span::secs(900))))]);
+    schedule.end_call("a", tokens_until(None));
+    assert_eq!(schedule.advance_until_called("a"), 675_000);
 }
 
 /// Flink's next cycle is at `min(validUntil)` over all providers, so that all are obtained as often as the shortest.
 /// Deputy differs: each instance has a schedule of its own.
 #[test]
 fn renewal_is_rarer_for_long_leases() {
-    let mut world = World::new([("long", plain()), ("short", plain())]);
-    world.serve_for("short", Span::secs(60));
-    world.bring("long", HOUR);
-    world.bring("short", Span::secs(60));
-    world.pass(Span::secs(2600));
-    assert_eq!((world.called("long").len(), world.called("short").len()), (1, 58));
+    let mut schedule = TestSchedule::new([("long", plain_plan()), ("short", plain_plan())]);
+    schedule.answer_with_lifetime("short", Span::secs(60));
+    schedule.complete("long", HOUR);
+    schedule.complete("short", Span::secs(60));
+    schedule.advance(Span::secs(2600));
+    assert_eq!((schedule.calls_of("long").len(), schedule.calls_of("short").len()), (1, 58));
 }

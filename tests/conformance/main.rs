@@ -2,8 +2,8 @@
 //! schedule. Each test is named after the behaviour, says the original's name, and where Deputy differs on purpose.
 //!
 //! Flink's names are those of `DefaultDelegationTokenManagerTest` (the released ones, those of FLINK-40008, and those of
-//! the open PR 28639), Spark's are those of the suites that are named beside them. The world is the one of the rules' own
-//! tests, `runtime/core/src/schedule/tests/world.rs`.
+//! the open PR 28639), Spark's are those of the suites that are named beside them. The schedule is the one of the rules' own
+//! tests, `runtime/core/src/schedule/tests/schedule.rs`.
 //!
 //! What has no meaning for a schedule belongs elsewhere:
 //!
@@ -37,10 +37,6 @@ mod flink_reobtain;
 mod flink_sessions;
 mod spark;
 mod spark_user_credentials;
-
-#[allow(dead_code, reason = "the schedule's own tests use the rest")]
-#[path = "../../runtime/core/src/schedule/tests/world.rs"]
-mod world;
 
 use deputy_core::Span;
 

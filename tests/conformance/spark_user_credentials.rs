@@ -6,16 +6,16 @@ use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{OperatorEvent, ScheduleEvent};
 
 use crate::HOUR;
-use crate::world::{World, file, lasting, name, plain, plan, until};
+use deputy_test_support::{TestSchedule, file_payload, instance_name, plain_plan, plan_with, tokens_for, tokens_until};
 
 /// "start acquires and calls back", "rotation gives version 1, 2", "monotonic versions"
 #[test]
 fn credentials_version_grows_with_each_rotation() {
-    let mut world = World::new([("a", plain())]);
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
     for version in 1..=5 {
-        world.bring("a", HOUR);
-        assert_eq!(world.revision("a"), Some(version));
-        world.until_called("a");
+        schedule.complete("a", HOUR);
+        assert_eq!(schedule.published_revision("a"), Some(version));
+        schedule.advance_until_called("a");
     }
 }
 
@@ -23,26 +23,30 @@ fn credentials_version_grows_with_each_rotation() {
 /// for an operator to arrange; it is tried again, and told.
 #[test]
 fn credentials_missing_at_start_are_retried_and_reported() {
-    let mut world = World::new([("file", plan(|plan| plan.component = None)), ("component", plain())]);
-    world.handle(ScheduleEvent::FileObserved(name("file"), None));
-    world.fail("component", FailureKind::Misconfigured);
-    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 1);
-    world.handle(ScheduleEvent::FileObserved(name("file"), file("identity", world.now().wall, HOUR)));
-    world.until_called("component");
-    world.bring("component", HOUR);
-    assert_eq!(world.published.len(), 2);
+    let mut schedule =
+        TestSchedule::new([("file", plan_with(|plan| plan.component = None)), ("component", plain_plan())]);
+    schedule.handle(ScheduleEvent::FileObserved(instance_name("file"), None));
+    schedule.fail_call("component", FailureKind::Misconfigured);
+    assert_eq!(schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 1);
+    schedule.handle(ScheduleEvent::FileObserved(
+        instance_name("file"),
+        file_payload("identity", schedule.now().wall, HOUR),
+    ));
+    schedule.advance_until_called("component");
+    schedule.complete("component", HOUR);
+    assert_eq!(schedule.published.len(), 2);
 }
 
 /// "properties applied once, not overwritten, not on renewal" has no meaning here; that an identity token is read again
 /// when it rotates has.
 #[test]
 fn credentials_rotated_by_a_file_are_published() {
-    let mut world = World::new([("a", plan(|plan| plan.component = None))]);
+    let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.component = None))]);
     for version in 1..=3 {
-        let found = file(&format!("identity {version}"), world.now().wall, HOUR);
-        world.handle(ScheduleEvent::FileObserved(name("a"), found));
-        assert_eq!(world.revision("a"), Some(version));
-        world.pass(Span::secs(1800));
+        let found = file_payload(&format!("identity {version}"), schedule.now().wall, HOUR);
+        schedule.handle(ScheduleEvent::FileObserved(instance_name("a"), found));
+        assert_eq!(schedule.published_revision("a"), Some(version));
+        schedule.advance(Span::secs(1800));
     }
 }
 
@@ -50,25 +54,28 @@ fn credentials_rotated_by_a_file_are_published() {
 #[test]
 fn credentials_that_expire_at_once_respect_the_interval() {
     let retry = RetryPolicy { floor: Span::secs(30), ..RetryPolicy::default() };
-    let mut world = World::new([("a", plan(|plan| plan.policy.retry = retry))]);
-    world.bring("a", Span::secs(1));
-    assert_eq!(world.until_called("a"), 30_000);
+    let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.retry = retry))]);
+    schedule.complete("a", Span::secs(1));
+    assert_eq!(schedule.advance_until_called("a"), 30_000);
 }
 
 /// "no credential expiry / none -> 420000 ms": seven minutes there. Deputy differs: three quarters of what is configured
 /// or, if nothing is, of an hour.
 #[test]
 fn where_no_expiry_is_known_there_is_a_delay_all_the_same() {
-    let mut world = World::new([("a", plan(|plan| plan.policy.lifetime = Some(Span::secs(560))))]);
-    world.end("a", until(None));
-    assert_eq!(world.until_called("a"), 420_000);
+    let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.lifetime = Some(Span::secs(560))))]);
+    schedule.end_call("a", tokens_until(None));
+    assert_eq!(schedule.advance_until_called("a"), 420_000);
 }
 
 /// "backoff grows / capped / zero-safe"
 #[test]
 fn credentials_backoff_grows_to_its_cap_and_accepts_zero() {
-    let trouble =
-        FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at: World::silent(1).now().wall };
+    let trouble = FailureRecord {
+        kind: FailureKind::Unavailable,
+        message: String::new(),
+        at: TestSchedule::unconfigured(1).now().wall,
+    };
     let retry = RetryPolicy { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
     let waits: Vec<u64> = (1..=12).map(|failures| retry.delay(trouble.kind, failures, None, 0).as_millis()).collect();
     assert!(waits.is_sorted() && waits[11] == 600_000, "{waits:?}");
@@ -80,36 +87,37 @@ fn credentials_backoff_grows_to_its_cap_and_accepts_zero() {
 /// "provider isolation", "coexistence with Kerberos manager and mutual failure isolation"
 #[test]
 fn credentials_that_always_fail_touch_no_others() {
-    let mut world = World::new([("oidc", plain()), ("hadoop", plain())]);
-    world.serve("oidc", |_, _| Some((Span::millis(5), crate::world::failed(FailureKind::Unavailable))));
-    world.serve_for("hadoop", HOUR);
-    world.fail("oidc", FailureKind::Unavailable);
-    world.bring("hadoop", HOUR);
-    world.pass(Span::secs(86_400));
-    assert_eq!(world.called("hadoop").len(), 33);
-    assert!(world.called("oidc").len() > 280, "nor does it give up");
+    let mut schedule = TestSchedule::new([("oidc", plain_plan()), ("hadoop", plain_plan())]);
+    schedule
+        .answer_calls("oidc", |_, _| Some((Span::millis(5), deputy_test_support::failure(FailureKind::Unavailable))));
+    schedule.answer_with_lifetime("hadoop", HOUR);
+    schedule.fail_call("oidc", FailureKind::Unavailable);
+    schedule.complete("hadoop", HOUR);
+    schedule.advance(Span::secs(86_400));
+    assert_eq!(schedule.calls_of("hadoop").len(), 33);
+    assert!(schedule.calls_of("oidc").len() > 280, "nor does it give up");
 }
 
 /// "all fail throws". Deputy differs: nobody is there to catch it; each failure is told.
 #[test]
 fn where_all_fail_each_failure_is_told() {
-    let mut world = World::new([("a", plain()), ("b", plain())]);
-    world.fail("a", FailureKind::Denied);
-    world.fail("b", FailureKind::Denied);
-    assert_eq!(world.notices().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 2);
+    let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
+    schedule.fail_call("a", FailureKind::Denied);
+    schedule.fail_call("b", FailureKind::Denied);
+    assert_eq!(schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 2);
 }
 
 /// "stop does not close providers, waits for the running renewal"
 #[test]
 fn credentials_stop_waits_for_a_running_call() {
-    let mut world = World::new([("a", plain())]);
-    world.serve("a", |_, now| Some((Span::secs(20), lasting(now, HOUR))));
-    world.bring("a", Span::secs(60));
-    world.until_called("a");
-    world.handle(ScheduleEvent::Stop);
-    world.pass(Span::secs(19));
-    assert!(!world.schedule.is_stopped());
-    world.pass(Span::secs(1));
-    assert!(world.schedule.is_stopped());
-    assert_eq!(world.revision("a"), Some(2));
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
+    schedule.answer_calls("a", |_, now| Some((Span::secs(20), tokens_for(now, HOUR))));
+    schedule.complete("a", Span::secs(60));
+    schedule.advance_until_called("a");
+    schedule.handle(ScheduleEvent::Stop);
+    schedule.advance(Span::secs(19));
+    assert!(!schedule.machine.is_stopped());
+    schedule.advance(Span::secs(1));
+    assert!(schedule.machine.is_stopped());
+    assert_eq!(schedule.published_revision("a"), Some(2));
 }

@@ -81,7 +81,7 @@ impl History {
         loop {
             let now = self.clocks.now();
             let ready = |name: &InstanceName| {
-                self.schedule.view(name, now).is_some_and(|view| view.readiness == Readiness::Ready)
+                self.schedule.instance(name, now).is_some_and(|view| view.readiness == Readiness::Ready)
             };
             missing.retain(|name| !ready(name));
             if missing.is_empty() {
@@ -90,7 +90,7 @@ impl History {
             let until = *deadline.get_or_insert_with(|| self.deadline(&missing));
             let failed = self.counts.fruitless;
             let goes_on = self.happen(until) && self.step < MOST_EVENTS;
-            let doing = |name: &InstanceName| self.schedule.view(name, now).map(|view| view.doing);
+            let doing = |name: &InstanceName| self.schedule.instance(name, now).map(|view| view.doing);
             let idle: Vec<_> = missing.iter().map(|name| (name, doing(name))).collect();
             assert!(goes_on, "the faults ended long ago, and these have no lease: {idle:?}");
             // What began before the faults ended may still fail, and is waited for once more.
@@ -129,7 +129,7 @@ impl History {
         let now = self.clocks.now();
         let able: Vec<InstanceName> = self.wanted(|plan| plan.component.is_some());
         let holds = |name: &InstanceName| {
-            let view = self.schedule.view(name, now).expect("it is configured");
+            let view = self.schedule.instance(name, now).expect("it is configured");
             let obtained = view.lease.is_some_and(|lease| lease.origin == LeaseOrigin::Component);
             obtained
                 && view.doing == InstanceActivity::Holding

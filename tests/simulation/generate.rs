@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{
-    Account, Budget, CallRate, ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports, Policy, PreferredSource,
-    Ratio, RevocationPolicy, ScheduleConfig, Switch, UpstreamName,
+    Budget, CallRate, ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports, Policy, PreferredSource, Ratio,
+    RevocationPolicy, ScheduleConfig, Switch, UpstreamAccount, UpstreamName,
 };
 use deputy_core::{InstanceName, Span};
 use fastrand::Rng;
@@ -65,7 +65,7 @@ fn plan(dice: &mut Rng) -> InstancePlan {
     InstancePlan {
         policy: policy(dice),
         upstream: upstream(dice),
-        account: [None, None, Some(Account([1; 16])), Some(Account([2; 16]))][dice.usize(..4)],
+        account: [None, None, Some(UpstreamAccount([1; 16])), Some(UpstreamAccount([2; 16]))][dice.usize(..4)],
         service: None,
         component,
         fingerprint,

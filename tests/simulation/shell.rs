@@ -53,10 +53,10 @@ impl History {
         let wake = self.schedule.wake_at(now);
         assert!(wake.is_none_or(|at| at > now.mono), "it wants to be woken in the past: {wake:?}");
         if idle {
-            self.checks.loops.woke(now.mono, actions, self.schedule.views(now).count());
+            self.checks.loops.woke(now.mono, actions, self.schedule.instances(now).count());
         }
-        self.waits.look(self.schedule.views(now), &self.configuration, now, &mut self.counts);
-        let views = self.schedule.views(now);
+        self.waits.look(self.schedule.instances(now), &self.configuration, now, &mut self.counts);
+        let views = self.schedule.instances(now);
         let surroundings = (self.process, now);
         self.checks.views(views, &self.published, surroundings, &mut self.jumps, &mut self.counts);
     }
@@ -71,7 +71,7 @@ impl History {
             ScheduleEvent::Configured(configuration) => {
                 self.budgets.configure(configuration, self.clocks.truth);
                 self.waits.restart();
-                let is_known = |name: &InstanceName| self.schedule.view(name, now).is_some();
+                let is_known = |name: &InstanceName| self.schedule.instance(name, now).is_some();
                 self.checks.configured(configuration, now.mono, is_known);
             }
             ScheduleEvent::LeaseRequested(name)
@@ -79,17 +79,17 @@ impl History {
             | ScheduleEvent::Renew(name)
             | ScheduleEvent::Used(name, _) => {
                 self.checks.excuse(name);
-                if self.schedule.view(name, now).is_some() {
+                if self.schedule.instance(name, now).is_some() {
                     self.checks.asked(event, now.mono);
                 }
             }
-            ScheduleEvent::Revoke(name) if self.schedule.view(name, now).is_some() => {
+            ScheduleEvent::Revoke(name) if self.schedule.instance(name, now).is_some() => {
                 let serial = self.serial();
                 self.checks.revoked(name, serial);
                 let own = self.running.iter().filter(|(_, (other, _))| other == name);
                 self.unwanted.extend(own.map(|(call, _)| *call));
             }
-            ScheduleEvent::Restored(name, record) if self.schedule.view(name, now).is_none() => {
+            ScheduleEvent::Restored(name, record) if self.schedule.instance(name, now).is_none() => {
                 self.checks.leases.restored(name, record);
             }
             ScheduleEvent::Finished(call, outcome) => {
@@ -128,7 +128,7 @@ impl History {
                 self.counts.detached += 1;
             }
             ScheduleAction::Forget(ticket, name) => {
-                if self.schedule.view(&name, now).is_none() {
+                if self.schedule.instance(&name, now).is_none() {
                     self.checks.lost(&name); // whenever it is deleted: nothing of it is remembered
                     self.checks.leases.orphaned(&name);
                     self.orphans.insert(name.clone());

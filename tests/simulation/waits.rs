@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{
-    Account, InstanceActivity, InstancePlan, InstanceSnapshot, ProviderCall, ScheduleConfig, UpstreamName,
+    InstanceActivity, InstancePlan, InstanceSnapshot, ProviderCall, ScheduleConfig, UpstreamAccount, UpstreamName,
 };
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Span};
@@ -18,7 +18,7 @@ use crate::service::LONGEST_CALL;
 const RECOVERED: Span = Span::secs(360);
 
 /// Whose calls a service counts together.
-type Caller = (UpstreamName, Option<Account>);
+type Caller = (UpstreamName, Option<UpstreamAccount>);
 
 #[derive(Default)]
 pub(crate) struct Waits {

@@ -61,8 +61,8 @@ pub(crate) fn read(
 fn set(sink: &mut DiagnosticSink, limits: &mut LimitOverrides, limit: Limit, value: Located<'_>) -> Option<()> {
     let default = Limits::default();
     let (least, most) = limit.bounds().into_inner();
-    let like = default.shown(limit);
-    let number = match default.amount(limit) {
+    let like = default.toml_value(limit);
+    let number = match default.value(limit) {
         LimitValue::Count(_) => {
             let count = value.count(sink, &like)?;
             bounded(sink, value.at(), u64::from(count), least..=most)?
@@ -87,9 +87,9 @@ fn check_nested(
     outer: Limit,
 ) {
     let Some(at) = written.get(&inner) else { return };
-    if limits.amount(inner).number() > limits.amount(outer).number() {
+    if limits.value(inner).number() > limits.value(outer).number() {
         let warning = sink.warning(at.clone(), format!("`{inner}` is never reached: `{outer}` is smaller"));
-        warning.expected(format!("`{outer}` is {}", limits.shown(outer)));
+        warning.expected(format!("`{outer}` is {}", limits.toml_value(outer)));
         if let Some(at) = written.get(&outer) {
             warning.also(at.clone(), "smaller");
         }

@@ -360,16 +360,16 @@ fn hint_for_a_limit_raises_it_until_its_greatest_value() {
             let mut editor = Editor::open(lines);
             for _ in 0..40 {
                 let instance = editor.instance();
-                let before = instance.limits.amount(limit).number();
+                let before = instance.limits.value(limit).number();
                 let hint = PolicyDenial::Limit(limit).fix(Principal::Instance(&instance)).unwrap();
                 if hint.contains("is the greatest value") {
                     assert_eq!(before, *limit.bounds().end(), "{hint}");
                     break;
                 }
                 editor.apply(&hint, &str::to_owned);
-                assert!(editor.instance().limits.amount(limit).number() > before, "{hint}");
+                assert!(editor.instance().limits.value(limit).number() > before, "{hint}");
             }
-            assert_eq!(editor.instance().limits.amount(limit).number(), *limit.bounds().end(), "{limit}");
+            assert_eq!(editor.instance().limits.value(limit).number(), *limit.bounds().end(), "{limit}");
         }
     }
 }

@@ -151,7 +151,7 @@ fn every_key_is_parsed_into_its_field() {
 #[test]
 fn limits_survive_the_round_trip() {
     for limit in Limit::ALL {
-        let shown = Limits::default().shown(limit);
+        let shown = Limits::default().toml_value(limit);
         let text = format!("[instances.a]\ncomponent = \"a\"\n[instances.a.limits]\n{limit} = {shown}");
         assert_eq!(instance(&parse(&text), "a").limits, Limits::default(), "{limit}");
     }

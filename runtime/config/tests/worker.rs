@@ -97,7 +97,7 @@ fn denial_fix_can_be_pasted_into_the_file() {
     let limits = Limits::default();
     let fix = |refusal: PolicyDenial| refusal.fix(Principal::Receiver(&name, &limits)).unwrap();
     for limit in Limit::ALL.into_iter().filter(|limit| !matches!(limit, Limit::Instances | Limit::TableElements)) {
-        let twice = 2 * Limits::default().amount(limit).number();
+        let twice = 2 * Limits::default().value(limit).number();
         let raised = LimitOverrides::new([(limit, twice)]).unwrap();
         let text = fix(PolicyDenial::Limit(limit));
         assert_eq!(receiver(&parse(&text), "aws").choice, Choice::Coordinator(raised), "{text}");

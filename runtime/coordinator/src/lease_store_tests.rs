@@ -60,7 +60,7 @@ async fn restored(folder: &Path) -> Vec<LeaseRecord> {
 async fn saving_has_room_for_the_largest_payloads_and_all_that_wait() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = keeper(folder.path()).await;
-    let largest = Limits::MOST_PAYLOAD;
+    let largest = Limits::MAX_PAYLOAD;
     assert!(LeaseStore::fits(largest.as_usize()) && !LeaseStore::fits(ByteSize::mib(3).as_usize()));
     let all = record(1..MOST_RETIRED as u64 + 1, ByteSize::kib(300));
     let largest = LeaseRecord { lease: Some(lease(MOST_RETIRED as u64 + 1, largest)), ..all };

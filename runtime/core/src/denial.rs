@@ -207,7 +207,7 @@ impl PolicyDenial {
         }
     }
 
-    /// What the component is told: what it sent, and that it is not allowed.
+    /// The text for the component: what it sent, and that it is not permitted.
     pub fn guest(&self) -> String {
         match self {
             // Nothing about the address, not even that there is one: a name is either granted and reachable, or not.
@@ -239,7 +239,7 @@ impl PolicyDenial {
         }
     }
 
-    /// Whether no line allows it, whoever asks.
+    /// Whether no line of configuration permits it.
     fn is_for_nobody(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! An error with its causes. Errors of this program name their own part; who tells of one puts the parts together.
+//! An error with its causes. Errors name their own part; whatever reports one puts the parts together.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! How a workload is told of a change: a command, or a signal. Both are the operator's words.
+//! How a workload learns of a change: a command or a signal, both configured.
 
 #![deny(missing_docs)]
 

@@ -17,9 +17,9 @@ pub struct Instance {
     pub name: InstanceName,
     /// The component's file.
     pub component: PathBuf,
-    /// What the component's file must have as its SHA-256.
+    /// The SHA-256 that the component's file must have.
     pub sha256: Option<Digest>,
-    /// What the component is told. No secrets.
+    /// The component's arguments. No secrets.
     pub settings: BTreeMap<String, String>,
     /// What the component may do.
     pub grant: Grant,
@@ -29,7 +29,7 @@ pub struct Instance {
     pub limits: Limits,
 }
 
-/// A file that somebody else keeps up to date, and that holds what is given out.
+/// A payload file that another program maintains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSource {
     /// The file.
@@ -47,7 +47,7 @@ pub enum SecretSource {
     Credential(String),
     /// An environment variable of this process.
     Environment(String),
-    /// A file that nobody else can read.
+    /// A file that only its owner can read.
     File(PathBuf),
 }
 
@@ -67,7 +67,7 @@ impl SecretSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-/// A text is no SHA-256.
+/// A text is not a SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256: write 64 lower-case hexadecimal digits, as `sha256sum` prints them")]
 pub struct DigestError;

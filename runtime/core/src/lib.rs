@@ -4,13 +4,9 @@
 //! judged here, by pure functions: a request becomes a [`Target`](grant::Target), a grant turns it into a
 //! [`Permit`](grant::Permit), resolved addresses turn that into a [`Pinned`](grant::Pinned), and only a `Pinned` opens
 //! a connection. Each step consumes the one before it and has no public constructor of its own, so that no path to a
-//! socket leaves a check out. What is not allowed is a [`Refusal`], which has a code and three readers.
+//! socket leaves a check out. What is not permitted is a [`PolicyDenial`], which has a code and three readers.
 //!
 //! This crate never does I/O, reads no clock, knows no runtime and no file format: time and addresses are arguments.
-
-// The tests' world names the crate as one from outside does, because tests/conformance has it too.
-#[cfg(test)]
-extern crate self as deputy_core;
 
 mod delivery;
 mod denial;
@@ -19,7 +15,6 @@ pub mod failure;
 pub mod grant;
 mod hook;
 mod instance;
-mod limit_overrides;
 mod limits;
 mod name;
 mod output;
@@ -39,8 +34,7 @@ pub use error_chain::in_one_line;
 pub use failure::ProviderFailure;
 pub use hook::{HookCommand, HookCommandError, HookSignal};
 pub use instance::{Digest, DigestError, FileSource, Instance, SecretSource};
-pub use limit_overrides::{LimitError, LimitOverrides};
-pub use limits::{Limit, LimitValue, Limits};
+pub use limits::{Limit, LimitError, LimitOverrides, LimitValue, Limits};
 pub use name::{GroupName, InstanceName, NameError, ReceiverName, SecretName, ServiceName};
 pub use output::{OutputPath, OutputPathError, Outputs};
 pub use publish::{Account, AccountError, Expired, FileMode, FileModeError};

@@ -1,4 +1,4 @@
-//! How published files look: their mode, whose they are, and what becomes of them when their lease ends.
+//! Published files: their mode, their owner, and what becomes of them when their lease expires.
 
 #![deny(missing_docs)]
 
@@ -15,7 +15,7 @@ pub enum Expired {
     Remove,
 }
 
-/// The mode of a published file: its owner can read it, perhaps others can, and nobody can execute it.
+/// The mode of a published file: readable by its owner, executable by no user, and not writable by all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);
 
@@ -46,7 +46,7 @@ impl FileMode {
         self.0
     }
 
-    /// The mode of a directory of such files: whoever may read them may look into it, and only its owner may change it.
+    /// The mode of a directory of such files: their readers may list it, only its owner may change it.
     pub fn of_directory(self) -> u32 {
         let readers = self.0 & 0o044;
         0o700 | readers | readers >> 2

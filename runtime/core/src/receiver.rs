@@ -18,7 +18,7 @@ pub struct ReceiverPlan {
     pub component: PathBuf,
     /// What the component's file must have as its SHA-256.
     pub sha256: Option<Digest>,
-    /// What the component is told. No secrets.
+    /// The component's arguments. No secrets.
     pub settings: BTreeMap<String, String>,
     /// What a call may use.
     pub limits: Limits,

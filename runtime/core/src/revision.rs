@@ -1,4 +1,4 @@
-//! How one lease of an instance is told from another.
+//! What identifies a lease of an instance.
 
 #![deny(missing_docs)]
 

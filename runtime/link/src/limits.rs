@@ -9,7 +9,7 @@ impl ReceiverLimits {
     pub(crate) fn of(limits: &LimitOverrides) -> Option<Box<Self>> {
         let mut message = Self::default();
         for (limit, number) in limits.iter() {
-            *message.slot(limit) = Some(number);
+            *message.field(limit) = Some(number);
         }
         Some(message).filter(|message| *message != Self::default()).map(Box::new)
     }
@@ -17,38 +17,23 @@ impl ReceiverLimits {
     /// The limits in a message, if all are within their bounds.
     pub(crate) fn parsed(&self) -> Result<LimitOverrides, LimitError> {
         let mut message = *self;
-        LimitOverrides::new(Limit::ALL.into_iter().filter_map(|limit| Some((limit, (*message.slot(limit))?))))
-    }
-
-    fn slot(&mut self, limit: Limit) -> &mut Option<u64> {
-        match limit {
-            Limit::Argument => &mut self.argument_bytes,
-            Limit::BetweenBytes => &mut self.between_bytes_ms,
-            Limit::Connect => &mut self.connect_ms,
-            Limit::Cpu => &mut self.cpu_ms,
-            Limit::Exchange => &mut self.exchange_ms,
-            Limit::FirstByte => &mut self.first_byte_ms,
-            Limit::Handles => &mut self.handles,
-            Limit::Headers => &mut self.headers_bytes,
-            Limit::Instances => &mut self.instances,
-            Limit::LogBytes => &mut self.log_bytes,
-            Limit::LogLines => &mut self.log_lines,
-            Limit::Memory => &mut self.memory_bytes,
-            Limit::OutputBytes => &mut self.output_bytes,
-            Limit::OutputFiles => &mut self.output_files,
-            Limit::Payload => &mut self.payload_bytes,
-            Limit::Received => &mut self.received_bytes,
-            Limit::Requests => &mut self.requests,
-            Limit::Response => &mut self.response_bytes,
-            Limit::SecretOperations => &mut self.secret_operations,
-            Limit::Sent => &mut self.sent_bytes,
-            Limit::TableElements => &mut self.table_elements,
-            Limit::Tls => &mut self.tls_ms,
-            Limit::Url => &mut self.url_bytes,
-            Limit::Wall => &mut self.wall_ms,
-        }
+        LimitOverrides::new(Limit::ALL.into_iter().filter_map(|limit| Some((limit, (*message.field(limit))?))))
     }
 }
+
+macro_rules! define_field {
+    ($($doc:literal $variant:ident $field:ident $key:literal $wire:ident: $type:ty = $default:expr, $bounds:expr;)+) => {
+        impl ReceiverLimits {
+            fn field(&mut self, limit: Limit) -> &mut Option<u64> {
+                match limit {
+                    $(Limit::$variant => &mut self.$wire,)+
+                }
+            }
+        }
+    };
+}
+
+deputy_core::limit_table!(define_field);
 
 #[cfg(test)]
 mod tests {
@@ -91,7 +76,7 @@ mod tests {
                 [0, least - 1, most + 1, 1 << 32, u64::MAX].into_iter().filter(|n| !limit.bounds().contains(n))
             {
                 let mut message = ReceiverLimits::of(&all()).unwrap();
-                *message.slot(limit) = Some(number);
+                *message.field(limit) = Some(number);
                 assert_eq!(message.parsed(), Err(LimitError { limit, number }), "{limit}");
             }
         }

@@ -21,7 +21,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// Concurrent calls; more wait. The pool has this size.
 pub(crate) const CONCURRENT_CALLS: usize = 500;
 
-/// What one call may take of the pool beside [`Limits::MOST_INSTANCES`], whatever its limits allow, so that other calls
+/// What one call may take of the pool beside [`Limits::MAX_INSTANCES`], whatever its limits allow, so that other calls
 /// always find room. A Python component has some twenty instances, one memory and two tables.
 pub(crate) const MEMORIES: u32 = 8;
 pub(crate) const TABLES: u32 = 8;
@@ -75,13 +75,13 @@ fn pool(calls: u32, memories: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls);
     pool.total_stacks(calls);
-    pool.total_core_instances(calls * Limits::MOST_INSTANCES);
+    pool.total_core_instances(calls * Limits::MAX_INSTANCES);
     pool.total_memories(memories);
     pool.total_tables(calls * TABLES);
     pool.max_tables_per_module(TABLES);
     pool.max_component_instance_size(COMPONENT_INSTANCE);
-    pool.table_elements(Limits::MOST_TABLE_ELEMENTS as usize);
-    pool.max_memory_size(Limits::MOST_MEMORY.as_usize());
+    pool.table_elements(Limits::MAX_TABLE_ELEMENTS as usize);
+    pool.max_memory_size(Limits::MAX_MEMORY.as_usize());
     pool.max_unused_warm_slots(16); // what idle slots keep is unused memory
     pool.pagemap_scan(Enabled::Auto); // resets only the touched pages, where the kernel reports them
     pool.linear_memory_keep_resident(64 << 10);

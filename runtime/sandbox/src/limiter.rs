@@ -25,7 +25,7 @@ impl Limiter {
             memory: limits.memory.as_usize(),
             used: 0,
             elements: limits.table_elements as usize,
-            instances: limits.instances.min(Limits::MOST_INSTANCES) as usize,
+            instances: limits.instances.min(Limits::MAX_INSTANCES) as usize,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::status::{CoordinatorStatus, InstanceStatus, OrphanStatus, UpstreamSta
 impl Coordinator {
     pub(super) fn status(&self) -> CoordinatorStatus {
         let now = self.options.clock.now();
-        let scheduled = self.schedule.views(now).map(|snapshot| self.scheduled_status(&snapshot, now));
+        let scheduled = self.schedule.instances(now).map(|snapshot| self.scheduled_status(&snapshot, now));
         let mut instances: Vec<_> = scheduled.chain(self.pending.statuses(now)).collect();
         instances.sort_by(|one, other| one.name.cmp(&other.name));
         CoordinatorStatus {
@@ -32,7 +32,7 @@ impl Coordinator {
 
     pub(super) fn instance_status(&self, name: &InstanceName) -> Result<InstanceStatus, RequestError> {
         let now = self.options.clock.now();
-        if let Some(snapshot) = self.schedule.view(name, now) {
+        if let Some(snapshot) = self.schedule.instance(name, now) {
             return Ok(self.scheduled_status(&snapshot, now));
         }
         let pending = self.pending.status(name, now);
@@ -48,7 +48,7 @@ impl Coordinator {
 
     pub(super) fn held_metrics(&self) -> HeldMetrics {
         let now = self.options.clock.now();
-        let scheduled = self.schedule.views(now).map(|snapshot| lease_metrics(&snapshot, now));
+        let scheduled = self.schedule.instances(now).map(|snapshot| lease_metrics(&snapshot, now));
         let upstreams = self.schedule.upstreams(now).map(|upstream| UpstreamMetrics {
             name: upstream.name.to_string(),
             waiting: upstream.waiting,

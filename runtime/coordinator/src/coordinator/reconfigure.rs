@@ -99,13 +99,13 @@ impl Coordinator {
         let now = self.options.clock.now();
         let mut summary = ReloadSummary::default();
         for (name, plan) in &configuration.plans {
-            match self.schedule.view(name, now) {
+            match self.schedule.instance(name, now) {
                 None => summary.added.push(name.clone()),
                 Some(snapshot) if snapshot.plan == plan => summary.unchanged += 1,
                 Some(_) => summary.changed.push(name.clone()),
             }
         }
-        summary.removed = (self.schedule.views(now).map(|snapshot| snapshot.name))
+        summary.removed = (self.schedule.instances(now).map(|snapshot| snapshot.name))
             .filter(|name| !configuration.plans.contains_key(*name) && !loading.contains(*name))
             .cloned()
             .collect();

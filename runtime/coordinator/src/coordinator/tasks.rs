@@ -38,7 +38,7 @@ impl Coordinator {
     pub(super) fn begin_call(&mut self, id: ScheduledCallId, instance: InstanceName, call: ProviderCall) {
         let now = self.options.clock.now();
         let function = call.word();
-        let snapshot = self.schedule.view(&instance, now);
+        let snapshot = self.schedule.instance(&instance, now);
         if snapshot.as_ref().is_some_and(|snapshot| snapshot.failures > 0) {
             self.options.metrics.record_retry(instance.as_str());
         }

@@ -26,15 +26,15 @@ const SHOWN_RULES: usize = 3;
 /// The line that raises a limit.
 pub(super) fn limit(limit: Limit, asker: Principal<'_>) -> String {
     let limits = asker.limits();
-    let now = limits.amount(limit).number();
+    let now = limits.value(limit).number();
     let doubled = now.saturating_mul(2).min(*limit.bounds().end());
     match LimitOverrides::new([(limit, doubled)]) {
         Ok(some) if doubled > now => {
             let raised = limits.clone().with(&some);
-            let (raised, now) = (raised.shown(limit), limits.shown(limit));
+            let (raised, now) = (raised.toml_value(limit), limits.toml_value(limit));
             format!("{TABLE}\n[{asker}.limits]\n{limit} = {raised} # {now} now")
         }
-        _ => format!("# {limit} = {} is the greatest value that there is", limits.shown(limit)),
+        _ => format!("# {limit} = {} is the greatest value that there is", limits.toml_value(limit)),
     }
 }
 

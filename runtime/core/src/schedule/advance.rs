@@ -1,179 +1,171 @@
 //! Bringing each instance to where it should be now, and noting when to look again.
 
-use std::collections::BTreeSet;
-
 use crate::InstanceName;
+use crate::Revision;
+use crate::time::{Now, Timestamp};
 
 use super::event::{OperatorEvent, ProviderCall, ScheduleAction, ScheduledCallId};
-use super::instance_state::{InstancePhase, Membership, Required, RunState};
-use super::machine::{Running, Schedule};
-use super::policy::Switch;
-use super::queue::Task;
-use crate::time::Now;
+use super::instance::{InstancePhase, RunState};
+use super::revocation::NotRevoked;
+use super::{RunningCall, Schedule};
 
 impl Schedule {
-    /// Looks at every instance whose time has come.
-    pub(super) fn wake(&mut self, now: Now) {
-        let mut due: BTreeSet<InstanceName> = BTreeSet::new();
-        due.extend(self.by_mono.iter().take_while(|(at, _)| *at <= now.mono).map(|(_, name)| name.clone()));
-        due.extend(self.by_wall.iter().take_while(|(at, _)| *at <= now.wall).map(|(_, name)| name.clone()));
-        for name in due {
-            self.settle(&name, now);
+    /// Advances every instance whose time has come.
+    pub(super) fn advance_due(&mut self, now: Now) {
+        for name in self.wakes.due(now) {
+            self.advance(&name, now);
         }
     }
 
     /// Brings one instance to where it should be now, and notes when to look again.
-    pub(super) fn settle(&mut self, name: &InstanceName, now: Now) {
+    pub(super) fn advance(&mut self, name: &InstanceName, now: Now) {
         self.step(name, now);
-        self.unindex(name);
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.wakes = slot.wake_at(self.life, now);
-        if let Some(at) = slot.wakes.0 {
-            self.by_mono.insert((at, name.clone()));
-        }
-        if let Some(at) = slot.wakes.1 {
-            self.by_wall.insert((at, name.clone()));
-        }
-    }
-
-    pub(super) fn unindex(&mut self, name: &InstanceName) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let (mono, wall) = std::mem::take(&mut slot.wakes);
-        if let Some(at) = mono {
-            self.by_mono.remove(&(at, name.clone()));
-        }
-        if let Some(at) = wall {
-            self.by_wall.remove(&(at, name.clone()));
+        match self.instances.get(name) {
+            Some(instance) => self.wakes.set(name, instance.wake_at(self.run_state, now)),
+            None => self.wakes.remove(name),
         }
     }
 
     fn step(&mut self, name: &InstanceName, now: Now) {
-        self.tell_expired(name, now);
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        match &slot.phase {
+        self.report_expiry(name, now);
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        match *instance.phase() {
             // A disk may be full for long, and what is to end does not wait for it.
             InstancePhase::Saving { again: Some(again), .. } => {
-                let again = *again;
-                if self.change(name, now) {
+                if self.apply_changes(name, now) {
                     return;
                 }
                 if again <= now.mono {
                     return self.save(name);
                 }
                 self.publish_unsaved(name, now);
-                if !self.go_on_unsaved(name, now) {
+                if !self.continue_unsaved(name, now) {
                     return;
                 }
             }
-            InstancePhase::Forgetting { again: Some(again), .. } if *again <= now.mono => return self.forget(name),
+            InstancePhase::Forgetting { again: Some(again), .. } if again <= now.mono => return self.forget(name),
             InstancePhase::Saving { .. } | InstancePhase::Forgetting { .. } => return,
             // Tokens are more urgent than a revocation, which is tried again.
             InstancePhase::Calling { call, work: ProviderCall::Revoke(_), .. }
-                if self.life == RunState::Running && self.ending != Some(*call) && slot.is_due(now) =>
+                if self.run_state == RunState::Running && self.ending != Some(call) && instance.is_due(now) =>
             {
-                slot.revoke_after = now.mono.plus(slot.plan.policy.retry.least());
-                self.cut(name);
+                instance.postpone_revocation(now);
+                self.cancel_call(name);
             }
             InstancePhase::Calling { .. } => return,
             InstancePhase::Resting | InstancePhase::Waiting { .. } => {}
         }
-        if !self.change(name, now) && !self.save_unsaved(name, now) {
-            self.want(name, now);
+        if !self.apply_changes(name, now) && !self.retry_pending_save(name, now) {
+            self.update_queue(name, now);
         }
     }
 
-    fn tell_expired(&mut self, name: &InstanceName, now: Now) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let Some(lease) = slot.given().filter(|lease| !lease.is_valid(now.wall)) else { return };
-        let revision = lease.revision;
-        if slot.told_expired != Some(revision) {
-            slot.told_expired = Some(revision);
-            if slot.required == Required::Yes && slot.stay == Membership::Configured {
-                self.tell(OperatorEvent::Expired(name.clone(), revision));
+    fn report_expiry(&mut self, name: &InstanceName, now: Now) {
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        if let Some(revision) = instance.report_expiry(now.wall) {
+            self.notify(OperatorEvent::Expired(name.clone(), revision));
+        }
+    }
+
+    /// Carries out what changes without a call; whether there was any such thing, which is being saved now.
+    fn apply_changes(&mut self, name: &InstanceName, now: Now) -> bool {
+        let Some(instance) = self.instances.get_mut(name) else { return true };
+        let changes = instance.apply_due_changes(self.run_state, now);
+        for (revision, why) in changes.not_revoked {
+            self.report_not_revoked(name, revision, why, now.wall);
+        }
+        if changes.holds_nothing {
+            self.withdraw(name);
+        }
+        if !changes.is_over && changes.adopts.is_none() && !changes.is_dirty {
+            return false;
+        }
+        self.leave_queue(name, now);
+        if changes.is_over {
+            self.forget(name);
+            return true;
+        }
+        if let Some(file) = changes.adopts {
+            let random = self.random.u16(..);
+            let instance = self.instances.get_mut(name);
+            if let Some((revision, why)) = instance.and_then(|instance| instance.adopt_file(file, now, random)) {
+                self.report_not_revoked(name, revision, why, now.wall);
             }
         }
+        self.save(name);
+        true
     }
 
     /// Puts an instance into the queue, or takes it out, by what it wants.
-    fn want(&mut self, name: &InstanceName, now: Now) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let running = self.life == RunState::Running;
-        // Whoever stops obtains nothing more, and revokes, once, what there is no later chance for.
-        let no_later = slot.stay == Membership::Leaving || slot.plan.policy.revoke.shutdown == Switch::Revoke;
-        let may_revoke = running || (no_later && slot.revoke_failures == 0);
-        let task = if running && slot.is_due(now) {
-            Some(Task::Tokens)
-        } else if may_revoke && slot.unsaved_record.is_none() && slot.to_revoke(now).is_some() {
-            Some(Task::Revocation)
-        } else {
-            None
-        };
-        if matches!(&slot.phase, InstancePhase::Waiting { place } if Some(place.task) == task) {
+    fn update_queue(&mut self, name: &InstanceName, now: Now) {
+        let Some(instance) = self.instances.get(name) else { return };
+        let purpose = instance.due_purpose(self.run_state, now);
+        if purpose.is_some() && purpose == instance.queued_purpose() {
             return;
         }
-        self.unqueue(name, now);
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        if let Some(task) = task {
-            let place = slot.place(task, name, now);
-            self.queue.add(&slot.plan.upstream, place.clone(), now.mono);
-            slot.phase = InstancePhase::Waiting { place };
+        self.leave_queue(name, now);
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        if let Some(purpose) = purpose {
+            let entry = instance.join_queue(purpose, name, now);
+            self.queue.add(&instance.plan().upstream, entry, now.mono);
         }
     }
 
-    /// Takes an instance out of the queue, if it stands there.
-    pub(super) fn unqueue(&mut self, name: &InstanceName, now: Now) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        if let InstancePhase::Waiting { place } = &slot.phase {
-            self.queue.remove(&slot.plan.upstream, place, now.mono);
-            slot.phase = InstancePhase::Resting;
+    /// Takes an instance out of the queue, if it waits there.
+    pub(super) fn leave_queue(&mut self, name: &InstanceName, now: Now) {
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        if let Some(entry) = instance.leave_queue() {
+            self.queue.remove(&instance.plan().upstream, &entry, now.mono);
         }
     }
 
     /// Ends the call of an instance, if one is under way.
-    pub(super) fn cut(&mut self, name: &InstanceName) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        if let InstancePhase::Calling { call, .. } = slot.phase {
-            slot.phase = InstancePhase::Resting;
-            self.release(call);
-            self.actions.push_back(ScheduleAction::Cancel(call));
+    pub(super) fn cancel_call(&mut self, name: &InstanceName) {
+        let Some(call) = self.instances.get_mut(name).and_then(|instance| instance.cancel_call()) else { return };
+        self.release_call(call);
+        self.actions.push_back(ScheduleAction::Cancel(call));
+    }
+
+    /// Withdraws what is published.
+    pub(super) fn withdraw(&mut self, name: &InstanceName) {
+        if self.instances.get_mut(name).is_some_and(|instance| instance.withdraw()) {
+            self.actions.push_back(ScheduleAction::Withdraw(name.clone()));
         }
     }
 
-    /// Calls those whose turn it is.
-    pub(super) fn dispatch(&mut self, now: Now) {
-        while let Some(turn) = self.queue.next(&self.shares, now.mono) {
-            let name = turn.place.name;
-            let call = ScheduledCallId(self.number());
-            let Some(slot) = self.slots.get_mut(&name) else { continue };
-            if let Some(work) = slot.turn(now) {
-                if !matches!(work, ProviderCall::Revoke(_)) {
-                    // What the file holds had its turn. What it holds after this moment has not.
-                    slot.pass();
-                    slot.count_call(now.mono);
-                }
-                slot.phase = InstancePhase::Calling {
-                    call,
-                    work: work.clone(),
-                    began: now,
-                    fingerprint: slot.plan.fingerprint,
-                    revoked: false,
+    /// Records that a lease is not revoked although it should be, and reports it.
+    pub(super) fn report_not_revoked(
+        &mut self,
+        name: &InstanceName,
+        revision: Revision,
+        why: NotRevoked,
+        at: Timestamp,
+    ) {
+        if let Some(instance) = self.instances.get_mut(name) {
+            instance.count_abandoned(revision, why, at);
+        }
+        self.notify(OperatorEvent::RevokeGivenUp(name.clone(), revision, why));
+    }
+
+    /// Starts the calls that may start now.
+    pub(super) fn start_calls(&mut self, now: Now) {
+        while let Some(next) = self.queue.next(&self.shares, now.mono) {
+            let name = next.entry.name;
+            let call = ScheduledCallId(self.next_id());
+            let Some(instance) = self.instances.get_mut(&name) else { continue };
+            if let Some(work) = instance.start_call(call, now) {
+                self.shares.take(&next.upstream, next.admission);
+                let running = RunningCall {
+                    name: name.clone(),
+                    upstream: next.upstream,
+                    account: next.entry.account,
+                    admission: next.admission,
+                    began: now.mono,
                 };
-                self.shares.take(&turn.upstream, turn.admission);
-                self.calling.insert(
-                    call,
-                    Running {
-                        name: name.clone(),
-                        upstream: turn.upstream,
-                        account: turn.place.account,
-                        admission: turn.admission,
-                        began: now.mono,
-                    },
-                );
+                self.calls.insert(call, running);
                 self.actions.push_back(ScheduleAction::Call(call, name.clone(), work));
-            } else {
-                slot.phase = InstancePhase::Resting;
             }
-            self.settle(&name, now);
+            self.advance(&name, now);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{NameError, Span};
 use super::policy::CallRate;
 use crate::time::MonotonicTime;
 
-/// How many calls an upstream bears.
+/// The calls that an upstream permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// In the long run.
@@ -17,26 +17,26 @@ pub struct Budget {
     pub burst: u32,
 }
 
-/// Who counts our calls: a name that the operator chose, or a service with its endpoint.
+/// The server that rate limits apply to: a name that the operator chose, or a service with its endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamName(String);
 
 /// The level of a budget. One call is 60,000 drops, so that a millisecond brings as many drops as a minute has calls; of
 /// a budget by the hour, it is sixty times as many.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub(super) struct BudgetLevel {
     budget: Budget,
     call: u64,
     drops: u64,
     at: MonotonicTime,
 }
 
-/// With how much a budget begins.
+/// The level at which a budget begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialBudget {
-    /// With nothing: who ran before may have used all of it just now.
+    /// Empty: an earlier process may have used all of it just now.
     Empty,
-    /// With a whole burst: nobody ran before.
+    /// A whole burst: no process ran before.
     Full,
 }
 
@@ -44,7 +44,7 @@ const BY_THE_MINUTE: u64 = 60_000;
 const BY_THE_HOUR: u64 = 3_600_000;
 
 impl Budget {
-    /// What an upstream bears of which nobody said anything.
+    /// The budget of an upstream without configuration.
     pub const DEFAULT: Self = Self { per_minute: 600, burst: 100 };
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for UpstreamName {
     }
 }
 
-impl Bucket {
+impl BudgetLevel {
     pub(super) fn new(budget: Budget, begin: InitialBudget, now: MonotonicTime) -> Self {
         let drops = match begin {
             InitialBudget::Empty => 0,
@@ -133,7 +133,7 @@ impl Bucket {
 
     fn fill(&mut self, now: MonotonicTime) {
         let brought = now.since(self.at).as_millis().saturating_mul(self.rate());
-        // A budget that allows nothing would keep everybody waiting for ever.
+        // A budget that allows nothing would block its instances for ever.
         let most = u64::from(self.budget.burst.max(1)) * self.call;
         self.drops = self.drops.saturating_add(brought).min(most);
         self.at = now.max(self.at);
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_followed_by_the_steady_pace() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
+        let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
         for _ in 0..3 {
             assert_eq!(bucket.take(at(0)), Ok(()));
         }
@@ -167,13 +167,13 @@ mod tests {
 
     #[test]
     fn who_may_have_run_before_begins_with_nothing() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Empty, at(0));
+        let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Empty, at(0));
         assert_eq!(bucket.take(at(0)), Err(at(1000)));
     }
 
     #[test]
     fn no_more_than_a_burst_is_saved_up() {
-        let mut bucket = Bucket::new(Budget { per_minute: 600, burst: 2 }, InitialBudget::Full, at(0));
+        let mut bucket = BudgetLevel::new(Budget { per_minute: 600, burst: 2 }, InitialBudget::Full, at(0));
         for _ in 0..2 {
             assert_eq!(bucket.take(at(3_600_000)), Ok(()));
         }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn seven_calls_a_minute_are_not_rounded_to_six_or_eight() {
-        let mut bucket = Bucket::new(Budget { per_minute: 7, burst: 1 }, InitialBudget::Empty, at(0));
+        let mut bucket = BudgetLevel::new(Budget { per_minute: 7, burst: 1 }, InitialBudget::Empty, at(0));
         let (mut now, mut calls) = (at(0), 0);
         while now < at(600_000) {
             match bucket.take(now) {
@@ -195,14 +195,14 @@ mod tests {
 
     #[test]
     fn budget_by_the_hour_holds_a_fifth_of_it_at_once() {
-        let mut bucket = Bucket::hourly(CallRate { interval: Span::secs(0), per_hour: 10 }, at(0));
+        let mut bucket = BudgetLevel::hourly(CallRate { interval: Span::secs(0), per_hour: 10 }, at(0));
         assert_eq!([(); 3].map(|()| bucket.take(at(0))), [Ok(()), Ok(()), Err(at(360_000))]);
         assert_eq!((bucket.free_at(at(0)), bucket.free_at(at(400_000))), (at(360_000), at(400_000)));
     }
 
     #[test]
     fn a_budget_of_nothing_is_the_least_budget() {
-        let mut bucket = Bucket::new(Budget { per_minute: 0, burst: 0 }, InitialBudget::Full, at(0));
+        let mut bucket = BudgetLevel::new(Budget { per_minute: 0, burst: 0 }, InitialBudget::Full, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));
         assert_eq!(bucket.take(at(0)), Err(at(60_000)));
         assert_eq!(bucket.take(at(60_000)), Ok(()));
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn who_comes_during_a_pause_waits_for_its_end_and_for_the_first_call_after_it() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
+        let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
         bucket.empty(at(30_000));
         assert_eq!(bucket.take(at(10_000)), Err(at(31_000)));
         bucket.resize(Budget { per_minute: 600, burst: 3 }, at(20_000));
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_smaller_budget_takes_what_was_saved_up() {
-        let mut bucket = Bucket::new(Budget { per_minute: 60, burst: 100 }, InitialBudget::Full, at(0));
+        let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 100 }, InitialBudget::Full, at(0));
         bucket.resize(Budget { per_minute: 60, burst: 1 }, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));
         assert_eq!(bucket.take(at(0)), Err(at(1000)));

@@ -1,4 +1,4 @@
-//! What happens to the schedule, and what it wants done.
+//! What happens to the schedule, and what it asks for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,18 +11,18 @@ use super::policy::{ConfigFingerprint, InstancePlan};
 use super::revocation::NotRevoked;
 use crate::failure::{FailureKind, FailureRecord};
 
-/// The number of a call that the schedule asked for.
+/// Identifies a call that the schedule asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScheduledCallId(pub u64);
 
-/// The number of a save that the schedule asked for.
+/// Identifies a save that the schedule asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SaveId(pub u64);
 
 /// What happened.
 #[derive(Debug)]
 pub enum ScheduleEvent {
-    /// Somebody asked for the lease of an instance, as a worker or a person does who needs it once.
+    /// A worker or an operator needs the lease of an instance once.
     LeaseRequested(InstanceName),
     /// There is a configuration, the first or another one.
     Configured(ScheduleConfig),
@@ -43,9 +43,9 @@ pub enum ScheduleEvent {
     Saved(SaveId),
     /// The coordinator is asked to stop.
     Stop,
-    /// So many workers use an instance now. Of one that is not configured, nothing is remembered.
+    /// The number of workers that use an instance now. Ignored for an instance that is not configured.
     Used(InstanceName, u32),
-    /// Time went by.
+    /// The time of [`Schedule::wake_at`](super::Schedule::wake_at) has come.
     TimerFired,
 }
 
@@ -54,15 +54,15 @@ pub enum ScheduleEvent {
 pub struct ScheduleConfig {
     /// The instances that are enabled.
     pub plans: BTreeMap<InstanceName, InstancePlan>,
-    /// What an upstream bears of which nobody said anything.
+    /// The default budget of an upstream without configuration.
     pub default_budget: Budget,
-    /// What the others bear.
+    /// The budgets of the other upstreams.
     pub budgets: BTreeMap<UpstreamName, Budget>,
     /// Calls at once, over all instances. At least one is made.
     pub calls: usize,
 }
 
-/// What came of a call.
+/// How a call ended.
 #[derive(Debug)]
 pub enum CallOutcome {
     /// Nothing.
@@ -75,24 +75,24 @@ pub enum CallOutcome {
     Revoked,
 }
 
-/// What is to be done, in this order. What is to be saved and forgotten of one instance happens in this order as well.
+/// What to do, in this order. The saves and deletions of one instance happen in this order as well.
 #[derive(Debug)]
 pub enum ScheduleAction {
-    /// Call the instance's component, and report the end as [`Event::Finished`].
+    /// Call the instance's component, and report its end as [`ScheduleEvent::Finished`].
     Call(ScheduledCallId, InstanceName, ProviderCall),
     /// End a call; its end is not waited for, and is ignored.
     Cancel(ScheduledCallId),
-    /// Let a call go on that its instance no longer waits for, and report its end all the same: what it brings is revoked.
+    /// Let a call run that its instance no longer waits for, and report its end all the same: what it brings is revoked.
     Detach(ScheduledCallId),
-    /// Delete what is saved for an instance. Where nobody configures it, this is not tried again before the next start.
+    /// Delete what is saved for an instance. If it is not configured, this is not retried before the next start.
     Forget(SaveId, InstanceName),
-    /// Give the lease to those who may have it.
+    /// Publish the lease.
     Publish(InstanceName, Lease),
     /// Keep this for an instance, instead of what was kept.
     Save(SaveId, InstanceName, LeaseRecord),
     /// Tell the operator.
     Notify(OperatorEvent),
-    /// There is no lease any longer.
+    /// Withdraw the lease that is published.
     Withdraw(InstanceName),
 }
 
@@ -107,10 +107,10 @@ pub enum ProviderCall {
     Revoke(Lease),
 }
 
-/// What an operator should learn.
+/// What the log and the audit trail tell the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorEvent {
-    /// The clock on the wall was set, or the machine slept: by so many milliseconds more than went by.
+    /// The wall clock was set, or the machine slept: the milliseconds by which it is ahead of the monotonic clock.
     ClockJumped(i64),
     /// A lease ended before there was another one.
     Expired(InstanceName, Revision),

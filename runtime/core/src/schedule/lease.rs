@@ -10,15 +10,15 @@ use super::policy::ConfigFingerprint;
 /// Tokens with all that is known of them.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    /// Its number.
+    /// Increases with each lease of the instance.
     pub revision: Revision,
-    /// Of which service it is, as its component said then: who uses it need not wait until the component is there again.
+    /// The service, as the component named it then: after a restart the lease is used before the component is loaded.
     pub service: Option<ServiceName>,
     /// Opaque here.
     pub payload: Arc<SecretBytes>,
     /// When the call that brought it began.
     pub obtained_at: Timestamp,
-    /// When the first of the renewals of which this is the last was obtained.
+    /// When the tokens were first obtained, before any renewal.
     pub issued_at: Timestamp,
     /// When it ends. Always known: what the service said, capped, or else assumed.
     pub valid_until: Timestamp,

@@ -1,86 +1,79 @@
-//! Saving what changed, and giving it out when it is saved.
+//! Saving what changed, and publishing it when it is saved.
 
-use crate::{InstanceName, Span};
-
-use super::event::{OperatorEvent, SaveId, ScheduleAction};
-use super::instance_state::{InstancePhase, Membership};
-use super::machine::Schedule;
-use crate::failure::{FailureKind, FailureRecord};
-use crate::retry::RetryPolicy;
+use crate::InstanceName;
 use crate::time::Now;
 
-/// How saving is tried again: state is small, and a full disk is emptied by somebody.
-const SAVE_RETRY: RetryPolicy = RetryPolicy { floor: Span::millis(500), most: Span::secs(15), slow: Span::millis(500) };
+use super::Schedule;
+use super::event::{OperatorEvent, SaveId, ScheduleAction};
+use super::instance::SaveEnd;
 
 impl Schedule {
-    pub(super) fn saved(&mut self, ticket: SaveId, now: Now) {
-        let Some(name) = self.saving.remove(&ticket) else { return };
-        let Some(slot) = self.slots.get_mut(&name) else { return };
-        match slot.phase {
-            InstancePhase::Saving { ticket: own, .. } if own == ticket => slot.phase = InstancePhase::Resting,
-            InstancePhase::Forgetting { ticket: own, .. } if own == ticket => {
-                if slot.stay == Membership::Leaving {
-                    self.unindex(&name);
-                    self.slots.remove(&name);
-                    return;
-                }
-                slot.phase = InstancePhase::Resting; // it came back meanwhile
-            }
-            _ => return,
-        }
-        slot.unsaved = None;
-        slot.published_unsaved = None;
-        let published = slot.published.as_ref().map(|lease| lease.revision);
-        if slot.stay == Membership::Configured
-            && slot.ends(self.life, now).is_none()
-            && let Some(lease) = slot.valid(now.wall).filter(|lease| published != Some(lease.revision)).cloned()
-        {
-            self.actions.push_back(ScheduleAction::Publish(name.clone(), lease.clone()));
-            slot.published = Some(lease);
-        }
-        self.settle(&name, now);
-    }
-
-    pub(super) fn save_failed(&mut self, ticket: SaveId, why: String, now: Now) {
-        let chance = self.chance.u16(..);
-        let Some(name) = self.saving.remove(&ticket) else { return };
-        let Some(slot) = self.slots.get_mut(&name) else { return };
-        let (InstancePhase::Saving { ticket: own, failures, again }
-        | InstancePhase::Forgetting { ticket: own, failures, again }) = &mut slot.phase
-        else {
-            return;
-        };
-        if *own != ticket {
-            return;
-        }
-        *failures = failures.saturating_add(1);
-        let trouble = FailureRecord { kind: FailureKind::Internal, message: why.clone(), at: now.wall };
-        let wait = SAVE_RETRY.delay(trouble.kind, *failures, None, chance);
-        *again = Some(now.mono.plus(wait));
-        slot.unsaved = Some(why.clone());
-        self.tell(OperatorEvent::SaveFailed(name.clone(), why, wait));
-        self.settle(&name, now);
-    }
-
     /// Saves what an instance holds, now.
     pub(super) fn save(&mut self, name: &InstanceName) {
-        let new = SaveId(self.number());
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let failures = slot.save_failures();
-        slot.unsaved_record = None;
-        slot.phase = InstancePhase::Saving { ticket: new, failures, again: None };
-        self.saving.insert(new, name.clone());
-        self.actions.push_back(ScheduleAction::Save(new, name.clone(), slot.record.clone()));
+        let id = SaveId(self.next_id());
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        let record = instance.start_save(id);
+        self.saves.insert(id, name.clone());
+        self.actions.push_back(ScheduleAction::Save(id, name.clone(), record));
     }
 
     /// Deletes what is saved of an instance, now.
     pub(super) fn forget(&mut self, name: &InstanceName) {
-        let new = SaveId(self.number());
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let failures = slot.save_failures();
-        slot.unsaved_record = None;
-        slot.phase = InstancePhase::Forgetting { ticket: new, failures, again: None };
-        self.saving.insert(new, name.clone());
-        self.actions.push_back(ScheduleAction::Forget(new, name.clone()));
+        let id = SaveId(self.next_id());
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        instance.start_forget(id);
+        self.saves.insert(id, name.clone());
+        self.actions.push_back(ScheduleAction::Forget(id, name.clone()));
+    }
+
+    pub(super) fn save_succeeded(&mut self, id: SaveId, now: Now) {
+        let Some(name) = self.saves.remove(&id) else { return };
+        let Some(instance) = self.instances.get_mut(&name) else { return };
+        match instance.save_succeeded(id) {
+            SaveEnd::Stale => return,
+            SaveEnd::Forgotten => {
+                self.instances.remove(&name);
+            }
+            SaveEnd::Saved => {
+                if let Some(lease) = instance.publish_held(self.run_state, now) {
+                    self.actions.push_back(ScheduleAction::Publish(name.clone(), lease));
+                }
+            }
+        }
+        self.advance(&name, now);
+    }
+
+    pub(super) fn save_failed(&mut self, id: SaveId, why: String, now: Now) {
+        let random = self.random.u16(..);
+        let Some(name) = self.saves.remove(&id) else { return };
+        let Some(instance) = self.instances.get_mut(&name) else { return };
+        let Some(wait) = instance.save_failed(id, &why, now, random) else { return };
+        self.notify(OperatorEvent::SaveFailed(name.clone(), why, wait));
+        self.advance(&name, now);
+    }
+
+    /// Publishes what could not be saved, if nothing else is valid for much longer.
+    pub(super) fn publish_unsaved(&mut self, name: &InstanceName, now: Now) {
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        let Some(lease) = instance.publish_unsaved(self.run_state, now) else { return };
+        self.notify(OperatorEvent::PublishedUnsaved(name.clone(), lease.revision));
+        self.actions.push_back(ScheduleAction::Publish(name.clone(), lease));
+    }
+
+    /// Lets an instance go on whose record can't be saved and whose lease is published all the same; whether it does.
+    pub(super) fn continue_unsaved(&mut self, name: &InstanceName, now: Now) -> bool {
+        let run_state = self.run_state;
+        self.instances.get_mut(name).is_some_and(|instance| instance.continue_unsaved(run_state, now))
+    }
+
+    /// Tries again to save what other things did not wait for; whether it does.
+    pub(super) fn retry_pending_save(&mut self, name: &InstanceName, now: Now) -> bool {
+        let is_due = |instance: &super::InstanceState| instance.is_pending_save_due(self.run_state, now);
+        if !self.instances.get(name).is_some_and(is_due) {
+            return false;
+        }
+        self.leave_queue(name, now);
+        self.save(name);
+        true
     }
 }

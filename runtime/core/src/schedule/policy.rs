@@ -1,17 +1,17 @@
-//! What the operator said about when to obtain, renew, try again and revoke.
+//! When to obtain, renew, retry and revoke, as configured.
 
 use crate::ServiceName;
 use crate::retry::RetryPolicy;
 use crate::time::Span;
 
 use super::budget::UpstreamName;
+use super::orphans::REMOVAL_GRACE;
 use super::ratio::Ratio;
-use super::removal::REMOVAL_GRACE;
 
-/// How one instance's lease is kept. [`Policy::default`] is what an instance has that says nothing.
+/// How one instance's lease is kept. The default is that of an instance without configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Always, or only while somebody asks.
+    /// At any time, or on demand.
     pub mode: ObtainMode,
     /// After which share of a lease's life it is replaced.
     pub ratio: Ratio,
@@ -27,7 +27,7 @@ pub struct Policy {
     pub retry: RetryPolicy,
     /// What is revoked.
     pub revoke: RevocationPolicy,
-    /// Who wins where an instance has a component and a file.
+    /// Which source is preferred if an instance has a component and a file.
     pub prefer: PreferredSource,
 }
 
@@ -36,11 +36,11 @@ pub struct Policy {
 pub enum ObtainMode {
     /// At any time.
     Always,
-    /// From when somebody first asks until nobody has used it for this time.
+    /// From the first request until it has not been used for this time.
     OnDemand(Span),
 }
 
-/// Who wins where an instance has a component and a file.
+/// Which source is preferred if an instance has a component and a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreferredSource {
     /// The component; the file where it has brought nothing that is valid.
@@ -69,12 +69,12 @@ pub struct RevocationPolicy {
     pub shutdown: Switch,
 }
 
-/// Whether something is done. (A `bool` would not say what.)
+/// What becomes of leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
-    /// It is done.
+    /// They are revoked.
     Revoke,
-    /// It is left to expire.
+    /// They are left to expire.
     Expire,
 }
 
@@ -83,16 +83,16 @@ pub enum Switch {
 pub struct InstancePlan {
     /// How its lease is kept.
     pub policy: Policy,
-    /// Who counts its calls.
+    /// Its rate limits apply.
     pub upstream: UpstreamName,
-    /// Whose calls they are there, as far as that is known. What throttles one account says nothing about another.
-    pub account: Option<Account>,
-    /// The service, if the component told.
+    /// The account at the upstream, if known. Throttling of one account says nothing about another.
+    pub account: Option<UpstreamAccount>,
+    /// The service, if the component has named it.
     pub service: Option<ServiceName>,
     /// What its component can do; `None` if a file is all it has.
     pub component: Option<OptionalExports>,
-    /// Of everything that makes its tokens what they are: component, settings, grants, secrets' places. A lease that
-    /// was obtained under another one is replaced.
+    /// Covers all that decides about its tokens: component, settings, grants, secret sources. A lease that was
+    /// obtained under another one is replaced.
     pub fingerprint: ConfigFingerprint,
 }
 
@@ -105,23 +105,23 @@ pub struct OptionalExports {
     pub revokes: bool,
 }
 
-/// Of an instance's configuration. Equal ones obtain equal things.
+/// Identifies an instance's configuration: equal fingerprints obtain equal tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ConfigFingerprint(pub [u8; 16]);
 
 impl ConfigFingerprint {
-    /// Of an instance whose component is not loaded: no lease has it.
+    /// The fingerprint of an instance whose component is not loaded. No lease has it.
     pub const UNKNOWN: Self = Self([0; 16]);
 
-    /// Whether the component is loaded, so that it is known what it obtains.
+    /// Whether the component is loaded.
     pub fn is_known(self) -> bool {
         self != Self::UNKNOWN
     }
 }
 
-/// Of the secrets by which a service knows an instance: equal ones are one account there.
+/// Identifies the secrets by which a service knows an instance: equal ones are one account there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Account(pub [u8; 16]);
+pub struct UpstreamAccount(pub [u8; 16]);
 
 /// The longest life by which a renewal is timed: a lease that never expires is renewed all the same.
 pub const LONGEST_LIFE: Span = Span::secs(366 * 86_400);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use deputy_config::InstanceEntry;
-use deputy_core::schedule::{Account, ConfigFingerprint, InstancePlan, OptionalExports, UpstreamName};
+use deputy_core::schedule::{ConfigFingerprint, InstancePlan, OptionalExports, UpstreamAccount, UpstreamName};
 use deputy_core::{Digest, SecretSource, ServiceName};
 use deputy_support::sha256;
 
@@ -30,13 +30,13 @@ pub(crate) fn instance_plan(entry: &InstanceEntry, component: ComponentFacts) ->
 
 /// Instances with the same secrets are taken to use the same account. The sources count, not the values, which are read only
 /// when they are used.
-fn account(entry: &InstanceEntry) -> Option<Account> {
+fn account(entry: &InstanceEntry) -> Option<UpstreamAccount> {
     let sources: BTreeSet<String> = entry.component.as_ref()?.sources.values().map(source_text).collect();
     if sources.is_empty() {
         return None;
     }
     let sources: Vec<String> = sources.into_iter().collect();
-    Some(Account(first_half(sha256(sources.join("\n").as_bytes()))))
+    Some(UpstreamAccount(first_half(sha256(sources.join("\n").as_bytes()))))
 }
 
 fn first_half(digest: Digest) -> [u8; 16] {

@@ -243,7 +243,7 @@ impl GuestLogInner {
             if let Some(limit) = state.over {
                 inner.budget.deny(PolicyDenial::Limit(limit));
                 let ((instance, receiver, call), dropped) = (inner.whose(), state.dropped);
-                let now = inner.budget.limits().shown(limit);
+                let now = inner.budget.limits().toml_value(limit);
                 let least = if state.dropped_more { "at least " } else { "" };
                 tracing::warn!(
                     target: "deputy::guest", instance, receiver, %call, stream = "host", dropped,

@@ -1,62 +1,62 @@
-//! Those who wait for one upstream with one account.
+//! The instances that wait for one upstream with one account.
 
 use std::collections::BTreeSet;
 
 use crate::Span;
 
-use super::super::budget::Budget;
-use super::Place;
+use super::QueueEntry;
 use super::pace::Pace;
+use crate::schedule::budget::Budget;
 use crate::time::MonotonicTime;
 
 #[derive(Debug, Default)]
-pub(super) struct Lane {
-    places: BTreeSet<Place>,
+pub(super) struct AccountLane {
+    entries: BTreeSet<QueueEntry>,
     /// The same, those with a lease, by when that is at risk.
-    at_risk: BTreeSet<(MonotonicTime, Place)>,
+    at_risk: BTreeSet<(MonotonicTime, QueueEntry)>,
     paused_until: MonotonicTime,
     /// How fast it may go after it was throttled.
     pace: Option<Pace>,
-    /// Where it stands in the queue's indexes.
-    pub(super) stands: Stands,
+    /// Where it position in the queue's indexes.
+    pub(super) position: LanePosition,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) enum Stands {
-    /// Nobody waits here.
+pub(super) enum LanePosition {
+    /// No instance waits here.
     #[default]
     Nowhere,
-    /// It may be called now: who first, and whose lease is at risk first.
-    Ready { first: Place, at_risk: Option<(MonotonicTime, Place)> },
+    /// It may be called now: the first entry, and the first one whose lease is at risk.
+    Ready { first: QueueEntry, at_risk: Option<(MonotonicTime, QueueEntry)> },
     /// It may not, until this time.
     Paused(MonotonicTime),
 }
 
-impl Lane {
-    pub(super) fn add(&mut self, place: Place) {
-        if let Some(at) = place.at_risk {
-            self.at_risk.insert((at, place.clone()));
+impl AccountLane {
+    pub(super) fn add(&mut self, entry: QueueEntry) {
+        if let Some(at) = entry.at_risk {
+            self.at_risk.insert((at, entry.clone()));
         }
-        self.places.insert(place);
+        self.entries.insert(entry);
     }
 
-    pub(super) fn remove(&mut self, place: &Place) {
-        if let Some(at) = place.at_risk {
-            self.at_risk.remove(&(at, place.clone()));
+    pub(super) fn remove(&mut self, entry: &QueueEntry) {
+        if let Some(at) = entry.at_risk {
+            self.at_risk.remove(&(at, entry.clone()));
         }
-        self.places.remove(place);
+        self.entries.remove(entry);
     }
 
-    /// One is called.
-    pub(super) fn take(&mut self, place: &Place, now: MonotonicTime) {
-        self.remove(place);
+    /// The entry is called.
+    pub(super) fn take(&mut self, entry: &QueueEntry, now: MonotonicTime) {
+        self.remove(entry);
         if let Some(pace) = &mut self.pace {
             pace.take(now);
         }
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.places.len()
+        self.entries.len()
     }
 
     pub(super) fn limit(&mut self, budget: Budget, now: MonotonicTime) {
@@ -79,23 +79,23 @@ impl Lane {
 
     /// Whether forgetting the lane changes nothing.
     pub(super) fn is_idle(&self, now: MonotonicTime) -> bool {
-        self.places.is_empty() && self.pace.is_none() && self.paused_until <= now
+        self.entries.is_empty() && self.pace.is_none() && self.paused_until <= now
     }
 
     /// Where it belongs now.
-    pub(super) fn standing(&mut self, now: MonotonicTime) -> Stands {
+    pub(super) fn position_at(&mut self, now: MonotonicTime) -> LanePosition {
         self.pace.take_if(|pace| pace.is_over(now));
         let at_risk = self.at_risk.first().cloned();
-        let Some(first) = self.places.first().cloned() else { return Stands::Nowhere };
+        let Some(first) = self.entries.first().cloned() else { return LanePosition::Nowhere };
         let free_at = self.pace.as_mut().map_or(now, |pace| pace.free_at(now));
-        // Whose lease is at risk passes a pause, and not the pace.
+        // An instance whose lease is at risk passes a pause, and not the pace.
         let passes = at_risk.as_ref().map_or(self.paused_until, |(at, _)| self.paused_until.min(*at)).max(free_at);
         if passes > now {
-            return Stands::Paused(passes);
+            return LanePosition::Paused(passes);
         }
         match &at_risk {
-            Some((_, place)) if self.paused_until > now => Stands::Ready { first: place.clone(), at_risk },
-            _ => Stands::Ready { first, at_risk },
+            Some((_, entry)) if self.paused_until > now => LanePosition::Ready { first: entry.clone(), at_risk },
+            _ => LanePosition::Ready { first, at_risk },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who waits for which upstream: first due, first called, as far as each upstream's budget and share of the calls go.
+//! The instances that wait for each upstream: first due, first called, as far as each upstream's budget and share of the calls go.
 //!
 //! An upstream has a lane for each account, since a service that throttles one account says nothing about another. Lanes
 //! that may be called now stand in their upstream's `ready`, by their longest waiter; those that may not, in `paused`, by
@@ -6,7 +6,7 @@
 //! can't call because of a budget or a pause, however much waits there.
 //!
 //! The rules, in the order in which they are applied:
-//! 1. A lane that was told to wait waits, and then goes at a slower [pace](pace). Instances whose lease is at risk pass the
+//! 1. A lane that the service paused waits, and then goes at a slower [pace](pace). Instances whose lease is at risk pass the
 //!    pause: those that waited for a third of what was left of it.
 //! 2. An upstream's budget holds for all its lanes together.
 //! 3. No upstream has more calls under way than it leaves places to others, and a part of the places is [kept](shares) for
@@ -15,6 +15,8 @@
 mod lane;
 mod pace;
 mod shares;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,79 +24,79 @@ use crate::{InstanceName, Span};
 
 pub(super) use self::shares::{Admission, Shares};
 
-use self::lane::{Lane, Stands};
-use super::budget::{Bucket, Budget, InitialBudget, UpstreamName};
-use super::policy::Account;
+use self::lane::{AccountLane, LanePosition};
+use super::budget::{Budget, BudgetLevel, InitialBudget, UpstreamName};
+use super::policy::UpstreamAccount;
 use crate::time::MonotonicTime;
 
-/// A place in the queue: what for, since when, and who. Tokens come before revocations, whoever waits longer.
+/// An instance in the queue: what it waits for, and since when. Tokens come before revocations, whichever waits longer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) task: Task,
+pub(super) struct QueueEntry {
+    pub(super) purpose: CallPurpose,
     pub(super) due: MonotonicTime,
     pub(super) name: InstanceName,
-    pub(super) account: Option<Account>,
+    pub(super) account: Option<UpstreamAccount>,
     /// When the lease of this instance is at risk, if it has one that is valid.
     pub(super) at_risk: Option<MonotonicTime>,
 }
 
-/// What to wait and be called for, the more urgent first.
+/// What an instance is to be called for, the more urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Task {
+pub(super) enum CallPurpose {
     Tokens,
     Revocation,
 }
 
-/// Who is called next.
+/// The call that is made next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct NextCall {
     pub(super) upstream: UpstreamName,
-    pub(super) place: Place,
-    /// Which of the places for calls it takes.
+    pub(super) entry: QueueEntry,
+    /// The kind of place that the call takes.
     pub(super) admission: Admission,
 }
 
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct CallQueue {
     begin: InitialBudget,
-    /// Since when nobody but this queue calls, under these budgets.
+    /// Since when only this queue calls, under these budgets.
     began: Option<MonotonicTime>,
     default: Budget,
     budgets: BTreeMap<UpstreamName, Budget>,
     upstreams: BTreeMap<UpstreamName, Upstream>,
-    /// Upstreams that may be called, by their first place.
-    heads: BTreeSet<(Place, UpstreamName)>,
+    /// Upstreams that may be called, by their first entry.
+    heads: BTreeSet<(QueueEntry, UpstreamName)>,
     /// The same upstreams by when the first lease is at risk.
     at_risk: BTreeSet<(MonotonicTime, UpstreamName)>,
     /// Upstreams without budget, by when they have some.
     dry: BTreeSet<(MonotonicTime, UpstreamName)>,
     /// Lanes that may not be called, by when they may.
-    paused: BTreeSet<(MonotonicTime, UpstreamName, Option<Account>)>,
+    paused: BTreeSet<(MonotonicTime, UpstreamName, Option<UpstreamAccount>)>,
 }
 
 #[derive(Debug)]
 struct Upstream {
-    bucket: Bucket,
-    lanes: BTreeMap<Option<Account>, Lane>,
-    /// The first place of each lane that may be called now.
-    ready: BTreeSet<Place>,
-    /// The place in each of these lanes whose lease is at risk first.
-    at_risk: BTreeSet<(MonotonicTime, Place)>,
+    bucket: BudgetLevel,
+    lanes: BTreeMap<Option<UpstreamAccount>, AccountLane>,
+    /// The first entry of each lane that may be called now.
+    ready: BTreeSet<QueueEntry>,
+    /// The entry in each of these lanes whose lease is at risk first.
+    at_risk: BTreeSet<(MonotonicTime, QueueEntry)>,
     dry_until: Option<MonotonicTime>,
-    /// How many calls had to wait for the budget.
+    /// Calls that had to wait for the budget.
     waits: u64,
-    shown: Shown,
+    position: QueuePosition,
 }
 
 /// Where an upstream stands in the queue's indexes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Shown {
-    head: Option<Place>,
+struct QueuePosition {
+    head: Option<QueueEntry>,
     at_risk: Option<MonotonicTime>,
     dry: Option<MonotonicTime>,
 }
 
-impl Queue {
+impl CallQueue {
     pub(super) fn new(begin: InitialBudget) -> Self {
         Self {
             begin,
@@ -111,7 +113,7 @@ impl Queue {
 
     pub(super) fn configure(&mut self, default: Budget, budgets: BTreeMap<UpstreamName, Budget>, now: MonotonicTime) {
         if self.began.is_none() || (self.default, &self.budgets) != (default, &budgets) {
-            // What was saved up under another budget is not known of an upstream that nobody waited for.
+            // What was saved up under another budget is not known of an upstream that no instance waited for.
             self.began = Some(now);
         }
         (self.default, self.budgets) = (default, budgets);
@@ -123,24 +125,24 @@ impl Queue {
             // Whoever waits for a small budget may be called at once under a greater one.
             upstream.dry_until = None;
             upstream.lanes.values_mut().for_each(|lane| lane.limit(budget, now));
-            let accounts: Vec<Option<Account>> = upstream.lanes.keys().copied().collect();
+            let accounts: Vec<Option<UpstreamAccount>> = upstream.lanes.keys().copied().collect();
             for account in accounts {
-                self.stand(&name, account, now);
+                self.place_lane(&name, account, now);
             }
-            self.show(&name, now);
+            self.place_upstream(&name, now);
         }
     }
 
-    pub(super) fn add(&mut self, upstream: &UpstreamName, place: Place, now: MonotonicTime) {
-        let account = place.account;
-        self.lane(upstream, account, now).add(place);
-        self.stand(upstream, account, now);
+    pub(super) fn add(&mut self, upstream: &UpstreamName, entry: QueueEntry, now: MonotonicTime) {
+        let account = entry.account;
+        self.lane(upstream, account, now).add(entry);
+        self.place_lane(upstream, account, now);
     }
 
-    pub(super) fn remove(&mut self, upstream: &UpstreamName, place: &Place, now: MonotonicTime) {
-        if let Some(lane) = self.upstreams.get_mut(upstream).and_then(|found| found.lanes.get_mut(&place.account)) {
-            lane.remove(place);
-            self.stand(upstream, place.account, now);
+    pub(super) fn remove(&mut self, upstream: &UpstreamName, entry: &QueueEntry, now: MonotonicTime) {
+        if let Some(lane) = self.upstreams.get_mut(upstream).and_then(|found| found.lanes.get_mut(&entry.account)) {
+            lane.remove(entry);
+            self.place_lane(upstream, entry.account, now);
         }
     }
 
@@ -149,58 +151,58 @@ impl Queue {
     pub(super) fn throttled(
         &mut self,
         upstream: &UpstreamName,
-        account: Option<Account>,
+        account: Option<UpstreamAccount>,
         began: MonotonicTime,
         pause: Option<Span>,
         now: MonotonicTime,
     ) {
         let budget = self.budget(upstream);
         self.lane(upstream, account, now).throttled(budget, began, pause, now);
-        self.stand(upstream, account, now);
+        self.place_lane(upstream, account, now);
     }
 
     /// The service answered a call that began then, and did not throttle it.
     pub(super) fn answered(
         &mut self,
         upstream: &UpstreamName,
-        account: Option<Account>,
+        account: Option<UpstreamAccount>,
         began: MonotonicTime,
         now: MonotonicTime,
     ) {
         let lane = self.upstreams.get_mut(upstream).and_then(|found| found.lanes.get_mut(&account));
         if lane.is_some_and(|lane| lane.answered(began, now)) {
-            self.stand(upstream, account, now);
+            self.place_lane(upstream, account, now);
         }
     }
 
-    /// The next who may be called, if anybody may; the call is counted.
-    pub(super) fn next(&mut self, shares: &Shares, now: MonotonicTime) -> Option<Turn> {
+    /// The next call that may be made, if any may; it is counted.
+    pub(super) fn next(&mut self, shares: &Shares, now: MonotonicTime) -> Option<NextCall> {
         self.release(now);
         loop {
             let (name, admission) = self.choose(shares, now)?;
             let upstream = self.upstreams.get_mut(&name)?;
-            let place = match admission {
+            let entry = match admission {
                 Admission::General => upstream.ready.first().cloned(),
-                Admission::Reserved => upstream.at_risk.first().map(|(_, place)| place.clone()),
+                Admission::Reserved => upstream.at_risk.first().map(|(_, entry)| entry.clone()),
             }?;
             match upstream.bucket.take(now) {
                 Ok(()) => {
-                    let lane = upstream.lanes.get_mut(&place.account)?;
-                    lane.take(&place, now);
-                    self.stand(&name, place.account, now);
-                    return Some(Turn { upstream: name, place, admission });
+                    let lane = upstream.lanes.get_mut(&entry.account)?;
+                    lane.take(&entry, now);
+                    self.place_lane(&name, entry.account, now);
+                    return Some(NextCall { upstream: name, entry, admission });
                 }
                 Err(later) => {
-                    // Each of those who wait stands first once.
+                    // Each of those that wait is first once.
                     upstream.waits += 1;
                     upstream.dry_until = Some(later);
-                    self.show(&name, now);
+                    self.place_upstream(&name, now);
                 }
             }
         }
     }
 
-    /// When the next may be called who waits. Nobody may be called before that, unless a call ends.
+    /// When the next call may be made. None may be made before that, unless a call ends.
     pub(super) fn wake_at(&self, now: MonotonicTime) -> Option<MonotonicTime> {
         let dry = self.dry.first().map(|(at, _)| *at);
         let paused = self.paused.first().map(|(at, ..)| *at);
@@ -209,26 +211,30 @@ impl Queue {
         [dry, paused, at_risk].into_iter().flatten().min()
     }
 
-    /// Until when nobody who waits for this upstream with this account is called, as far as that is known.
-    pub(super) fn blocked_until(&self, upstream: &UpstreamName, account: Option<Account>) -> Option<MonotonicTime> {
+    /// Until when no call to this upstream with this account is made, as far as that is known.
+    pub(super) fn blocked_until(
+        &self,
+        upstream: &UpstreamName,
+        account: Option<UpstreamAccount>,
+    ) -> Option<MonotonicTime> {
         let upstream = self.upstreams.get(upstream)?;
-        let paused = upstream.lanes.get(&account).and_then(|lane| match lane.stands {
-            Stands::Paused(until) => Some(until),
-            Stands::Nowhere | Stands::Ready { .. } => None,
+        let paused = upstream.lanes.get(&account).and_then(|lane| match lane.position {
+            LanePosition::Paused(until) => Some(until),
+            LanePosition::Nowhere | LanePosition::Ready { .. } => None,
         });
-        paused.max(upstream.shown.dry)
+        paused.max(upstream.position.dry)
     }
 
-    /// All upstreams that were ever waited for, with how many wait now, how many had to, and until when nobody is called.
+    /// All upstreams that were ever waited for: entries that wait now, calls that had to wait, and until when none is made.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize, u64, Option<MonotonicTime>)> {
         self.upstreams.iter().map(|(name, upstream)| {
-            let waiting = upstream.lanes.values().map(Lane::waiting).sum();
-            let paused = upstream.lanes.values().filter_map(|lane| match lane.stands {
-                Stands::Paused(until) => Some(until),
-                Stands::Nowhere | Stands::Ready { .. } => None,
+            let waiting = upstream.lanes.values().map(AccountLane::waiting).sum();
+            let paused = upstream.lanes.values().filter_map(|lane| match lane.position {
+                LanePosition::Paused(until) => Some(until),
+                LanePosition::Nowhere | LanePosition::Ready { .. } => None,
             });
             let blocked = if upstream.ready.is_empty() { paused.min() } else { None };
-            (name, waiting, upstream.waits, upstream.shown.dry.or(blocked))
+            (name, waiting, upstream.waits, upstream.position.dry.or(blocked))
         })
     }
 
@@ -244,13 +250,13 @@ impl Queue {
         kept.find(|name| shares.admits(name, Admission::Reserved)).map(|name| (name.clone(), Admission::Reserved))
     }
 
-    /// Lets those go whose time has come.
+    /// Moves lanes and upstreams whose time has come.
     fn release(&mut self, now: MonotonicTime) {
         while let Some((_, name, account)) = self.paused.first().filter(|(at, ..)| *at <= now).cloned() {
-            self.stand(&name, account, now);
+            self.place_lane(&name, account, now);
         }
         while let Some((_, name)) = self.dry.first().filter(|(at, _)| *at <= now).cloned() {
-            self.show(&name, now);
+            self.place_upstream(&name, now);
         }
     }
 
@@ -258,69 +264,69 @@ impl Queue {
         self.budgets.get(name).copied().unwrap_or(self.default)
     }
 
-    /// An upstream that nobody waited for has saved up its calls since the beginning.
-    fn lane(&mut self, name: &UpstreamName, account: Option<Account>, now: MonotonicTime) -> &mut Lane {
+    /// An upstream that no instance waited for has saved up its calls since the beginning.
+    fn lane(&mut self, name: &UpstreamName, account: Option<UpstreamAccount>, now: MonotonicTime) -> &mut AccountLane {
         let budget = self.budget(name);
         let (begin, began) = (self.begin, self.began.unwrap_or(now));
         let upstream = self.upstreams.entry(name.clone()).or_insert_with(|| Upstream {
-            bucket: Bucket::new(budget, begin, began),
+            bucket: BudgetLevel::new(budget, begin, began),
             lanes: BTreeMap::new(),
             ready: BTreeSet::new(),
             at_risk: BTreeSet::new(),
             dry_until: None,
             waits: 0,
-            shown: Shown::default(),
+            position: QueuePosition::default(),
         });
         upstream.lanes.entry(account).or_default()
     }
 
-    /// Puts a lane where it belongs now. One that nobody needs is forgotten.
-    fn stand(&mut self, name: &UpstreamName, account: Option<Account>, now: MonotonicTime) {
+    /// Puts a lane where it belongs now. An idle one is forgotten.
+    fn place_lane(&mut self, name: &UpstreamName, account: Option<UpstreamAccount>, now: MonotonicTime) {
         let Some(upstream) = self.upstreams.get_mut(name) else { return };
         let Some(lane) = upstream.lanes.get_mut(&account) else { return };
-        let stands = lane.standing(now);
-        match std::mem::replace(&mut lane.stands, stands.clone()) {
-            Stands::Nowhere => {}
-            Stands::Ready { first, at_risk } => {
+        let position = lane.position_at(now);
+        match std::mem::replace(&mut lane.position, position.clone()) {
+            LanePosition::Nowhere => {}
+            LanePosition::Ready { first, at_risk } => {
                 upstream.ready.remove(&first);
                 if let Some(at_risk) = at_risk {
                     upstream.at_risk.remove(&at_risk);
                 }
             }
-            Stands::Paused(until) => {
+            LanePosition::Paused(until) => {
                 self.paused.remove(&(until, name.clone(), account));
             }
         }
-        match stands {
-            Stands::Nowhere if lane.is_idle(now) => {
+        match position {
+            LanePosition::Nowhere if lane.is_idle(now) => {
                 upstream.lanes.remove(&account);
             }
-            Stands::Nowhere => {}
-            Stands::Ready { first, at_risk } => {
+            LanePosition::Nowhere => {}
+            LanePosition::Ready { first, at_risk } => {
                 upstream.ready.insert(first);
                 upstream.at_risk.extend(at_risk);
             }
-            Stands::Paused(until) => {
+            LanePosition::Paused(until) => {
                 self.paused.insert((until, name.clone(), account));
             }
         }
-        self.show(name, now);
+        self.place_upstream(name, now);
     }
 
     /// Puts an upstream where it belongs in the queue's indexes.
-    fn show(&mut self, name: &UpstreamName, now: MonotonicTime) {
+    fn place_upstream(&mut self, name: &UpstreamName, now: MonotonicTime) {
         let Some(upstream) = self.upstreams.get_mut(name) else { return };
         upstream.dry_until = upstream.dry_until.filter(|until| *until > now);
-        let shown = match (upstream.ready.first(), upstream.dry_until) {
-            (None, _) => Shown::default(),
-            (Some(_), Some(until)) => Shown { dry: Some(until), ..Shown::default() },
+        let position = match (upstream.ready.first(), upstream.dry_until) {
+            (None, _) => QueuePosition::default(),
+            (Some(_), Some(until)) => QueuePosition { dry: Some(until), ..QueuePosition::default() },
             (Some(first), None) => {
                 let at_risk = upstream.at_risk.first().map(|(at, _)| *at);
-                Shown { head: Some(first.clone()), at_risk, dry: None }
+                QueuePosition { head: Some(first.clone()), at_risk, dry: None }
             }
         };
-        let before = std::mem::replace(&mut upstream.shown, shown.clone());
-        if before == shown {
+        let before = std::mem::replace(&mut upstream.position, position.clone());
+        if before == position {
             return;
         }
         if let Some(head) = before.head {
@@ -332,8 +338,8 @@ impl Queue {
         if let Some(until) = before.dry {
             self.dry.remove(&(until, name.clone()));
         }
-        self.heads.extend(shown.head.map(|head| (head, name.clone())));
-        self.at_risk.extend(shown.at_risk.map(|at| (at, name.clone())));
-        self.dry.extend(shown.dry.map(|until| (until, name.clone())));
+        self.heads.extend(position.head.map(|head| (head, name.clone())));
+        self.at_risk.extend(position.at_risk.map(|at| (at, name.clone())));
+        self.dry.extend(position.dry.map(|until| (until, name.clone())));
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::Span;
 
-use super::super::budget::{Bucket, Budget, InitialBudget};
+use crate::schedule::budget::{Budget, BudgetLevel, InitialBudget};
 use crate::time::MonotonicTime;
 
 /// The slowest pace is this part of the budget.
@@ -33,14 +33,14 @@ pub(super) struct Pace {
     /// When it was slowed down last.
     cut: Option<MonotonicTime>,
     grown: MonotonicTime,
-    bucket: Bucket,
+    bucket: BudgetLevel,
 }
 
 impl Pace {
     /// Of an account that went as fast as the budget allows.
     pub(super) fn new(per_minute: u32, now: MonotonicTime) -> Self {
         let limit = per_minute.max(1);
-        let bucket = Bucket::new(even(limit), InitialBudget::Empty, now);
+        let bucket = BudgetLevel::new(even(limit), InitialBudget::Empty, now);
         Self { limit, rate: limit, ceiling: limit, cut: None, grown: now, bucket }
     }
 

@@ -1,66 +1,66 @@
-//! The places for calls, and whose they are.
+//! The places for calls, and how upstreams share them.
 //!
 //! A service that hangs keeps each of its calls until the limits end it. So no upstream has more calls under way than
 //! there are places left: one that hangs takes half of them, the next one half of the rest, and there is a place for one
 //! that has none as long as there are any. Where there is only one upstream, it has all places.
 //!
-//! An eighth of the places is kept for instances whose lease is at risk, from [`FEWEST`] places on and as soon as there is
+//! An eighth of the places is reserved for instances whose lease is at risk, from [`FEWEST`] places on and as soon as there is
 //! a lease. The same rule divides these.
 
 use std::collections::BTreeMap;
 
-use super::super::budget::UpstreamName;
+use crate::schedule::budget::UpstreamName;
 
-/// With fewer places, none are kept: each would be missed.
+/// With fewer places, none are reserved: each would be missed.
 const FEWEST: usize = 16;
 
-/// The part of the places that is kept.
+/// The part of the places that is reserved.
 const PART: usize = 8;
 
 /// Which place a call takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Admission {
-    /// One for everybody.
+pub(in crate::schedule) enum Admission {
+    /// One for any call.
     General,
-    /// One that is kept for leases at risk.
+    /// One that is reserved for leases at risk.
     Reserved,
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Shares {
+pub(in crate::schedule) struct Shares {
     limit: usize,
     /// Whether there are several upstreams.
     divided: bool,
-    /// Whether there is a lease to keep.
+    /// Whether there is a lease to renew in time.
     leases: bool,
     general: usize,
-    kept: usize,
+    reserved: usize,
     taken: BTreeMap<UpstreamName, Taken>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Taken {
     general: usize,
-    kept: usize,
+    reserved: usize,
 }
 
 impl Shares {
-    pub(in super::super) fn new() -> Self {
-        Self { limit: 1, divided: false, leases: false, general: 0, kept: 0, taken: BTreeMap::new() }
+    pub(in crate::schedule) fn new() -> Self {
+        Self { limit: 1, divided: false, leases: false, general: 0, reserved: 0, taken: BTreeMap::new() }
     }
 
     /// How many calls there may be at once, at least one, and whether several upstreams share them.
-    pub(in super::super) fn configure(&mut self, limit: usize, divided: bool) {
+    pub(in crate::schedule) fn configure(&mut self, limit: usize, divided: bool) {
         self.limit = limit.max(1);
         self.divided = divided;
     }
 
-    /// There is a lease now.
-    pub(in super::super) fn keep(&mut self) {
+    /// From now on there is a lease to keep.
+    pub(in crate::schedule) fn reserve_for_leases(&mut self) {
         self.leases = true;
     }
 
-    pub(in super::super) fn take(&mut self, upstream: &UpstreamName, admission: Admission) {
+    pub(in crate::schedule) fn take(&mut self, upstream: &UpstreamName, admission: Admission) {
         let taken = self.taken.entry(upstream.clone()).or_default();
         match admission {
             Admission::General => {
@@ -68,13 +68,13 @@ impl Shares {
                 taken.general += 1;
             }
             Admission::Reserved => {
-                self.kept += 1;
-                taken.kept += 1;
+                self.reserved += 1;
+                taken.reserved += 1;
             }
         }
     }
 
-    pub(in super::super) fn release(&mut self, upstream: &UpstreamName, admission: Admission) {
+    pub(in crate::schedule) fn release(&mut self, upstream: &UpstreamName, admission: Admission) {
         let Some(taken) = self.taken.get_mut(upstream) else { return };
         match admission {
             Admission::General => {
@@ -82,11 +82,11 @@ impl Shares {
                 taken.general = taken.general.saturating_sub(1);
             }
             Admission::Reserved => {
-                self.kept = self.kept.saturating_sub(1);
-                taken.kept = taken.kept.saturating_sub(1);
+                self.reserved = self.reserved.saturating_sub(1);
+                taken.reserved = taken.reserved.saturating_sub(1);
             }
         }
-        if taken.general == 0 && taken.kept == 0 {
+        if taken.general == 0 && taken.reserved == 0 {
             self.taken.remove(upstream);
         }
     }
@@ -101,17 +101,17 @@ impl Shares {
         let taken = self.taken.get(upstream).copied().unwrap_or_default();
         let taken = match admission {
             Admission::General => taken.general,
-            Admission::Reserved => taken.kept,
+            Admission::Reserved => taken.reserved,
         };
         let free = self.free(admission);
         if self.divided { taken < free } else { free > 0 }
     }
 
     fn free(&self, admission: Admission) -> usize {
-        let all = self.limit.saturating_sub(self.general + self.kept);
+        let all = self.limit.saturating_sub(self.general + self.reserved);
         match admission {
             Admission::General => (self.limit - self.reserve()).saturating_sub(self.general).min(all),
-            Admission::Reserved => self.reserve().saturating_sub(self.kept).min(all),
+            Admission::Reserved => self.reserve().saturating_sub(self.reserved).min(all),
         }
     }
 
@@ -172,7 +172,7 @@ mod tests {
     fn shares_keep_an_eighth_for_leases_at_risk_and_divide_it() {
         let mut shares = shares(32, true);
         assert_eq!(fill(&mut shares, "a", Admission::Reserved), 0, "there is no lease yet");
-        shares.keep();
+        shares.reserve_for_leases();
         while shares.has_place(Admission::General) {
             shares.take(&upstream("a"), Admission::General);
         }

@@ -1,0 +1,114 @@
+//! What follows from the end of a call.
+
+use crate::failure::{FailureKind, FailureRecord};
+use crate::time::{MonotonicTime, Now};
+use crate::{InstanceName, Span, Tokens};
+
+use super::event::{CallOutcome, OperatorEvent, ProviderCall, ScheduledCallId};
+use super::instance::{EndedCall, expired_on_arrival};
+use super::{RunningCall, Schedule};
+
+impl Schedule {
+    pub(super) fn complete_call(&mut self, call: ScheduledCallId, outcome: CallOutcome, now: Now) {
+        let Some(running) = self.release_call(call) else { return };
+        self.pace_upstream(&running, call, &outcome, now.mono);
+        let name = running.name;
+        let Some(instance) = self.instances.get_mut(&name) else { return };
+        if let Some(outcome) = instance.end_detached_call(call, outcome, now) {
+            let Some(ended) = instance.end_call() else { return };
+            if instance.is_stale(&ended, &outcome, now) {
+                let tokens = if let CallOutcome::Obtained(tokens) = outcome { Some(tokens) } else { None };
+                instance.end_stale_call(ended, tokens, now);
+            } else {
+                self.use_outcome(&name, ended, outcome, now);
+            }
+        }
+        self.advance(&name, now);
+    }
+
+    fn use_outcome(&mut self, name: &InstanceName, ended: EndedCall, outcome: CallOutcome, now: Now) {
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        match (&ended.work, outcome) {
+            (ProviderCall::Revoke(lease), CallOutcome::Failed(kind, message)) => {
+                let failure = FailureRecord { kind, message, at: now.wall };
+                let wait = instance.revocation_failed(lease.revision, kind, now, self.random.u16(..));
+                self.notify(OperatorEvent::RevokeFailed(name.clone(), lease.revision, failure, wait));
+            }
+            (ProviderCall::Revoke(lease), _) => {
+                instance.revoked(lease.revision);
+                self.save(name);
+            }
+            (work, CallOutcome::Failed(kind, message)) => self.call_failed(name, work, kind, message, now),
+            (_, CallOutcome::Obtained(tokens)) => self.hold(name, &ended, tokens, now),
+            (_, CallOutcome::NotRequired | CallOutcome::Revoked) => instance.not_required(now),
+        }
+    }
+
+    fn hold(&mut self, name: &InstanceName, ended: &EndedCall, tokens: Tokens, now: Now) {
+        let random = self.random.u16(..);
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        let stated = tokens.valid_until;
+        match instance.obtained(&ended.work, tokens, (ended.began, ended.fingerprint), now, random) {
+            Ok(obtained) => {
+                if let Some(assumed) = obtained.assumed {
+                    self.notify(OperatorEvent::ExpiryAssumed(name.clone(), stated, assumed));
+                }
+                if let Some((revision, why)) = obtained.not_revoked {
+                    self.report_not_revoked(name, revision, why, now.wall);
+                }
+                self.shares.reserve_for_leases();
+                self.save(name);
+            }
+            Err(expired) => {
+                let (kind, message) = expired_on_arrival(expired);
+                self.call_failed(name, &ended.work, kind, message, now);
+            }
+        }
+    }
+
+    fn call_failed(&mut self, name: &InstanceName, work: &ProviderCall, kind: FailureKind, message: String, now: Now) {
+        let random = self.random.u16(..);
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        let failure = FailureRecord { kind, message, at: now.wall };
+        let wait = instance.call_failed(work, failure.clone(), now, random);
+        self.notify(OperatorEvent::Failed(name.clone(), failure, wait));
+    }
+
+    /// A call no longer runs.
+    pub(super) fn release_call(&mut self, call: ScheduledCallId) -> Option<RunningCall> {
+        let running = self.calls.remove(&call)?;
+        self.shares.release(&running.upstream, running.admission);
+        Some(running)
+    }
+
+    /// What the end of a call says about how fast its account may be called.
+    fn pace_upstream(
+        &mut self,
+        running: &RunningCall,
+        call: ScheduledCallId,
+        outcome: &CallOutcome,
+        now: MonotonicTime,
+    ) {
+        let RunningCall { name, upstream, account, began, .. } = running;
+        let instance = self.instances.get(name);
+        // What a former configuration's service says is not about the one that is called now.
+        if instance.is_some_and(|instance| instance.calls_former(call)) {
+            return;
+        }
+        match outcome {
+            CallOutcome::Failed(FailureKind::Throttled(after), _) => {
+                // One component's word alone does not stop the others for long.
+                let most = instance.map_or(Span::millis(0), |instance| instance.plan().policy.retry.most);
+                let pause = Some((*after).min(most)).filter(|pause| *pause > Span::millis(0));
+                self.queue.throttled(upstream, *account, *began, pause, now);
+            }
+            CallOutcome::Failed(FailureKind::Denied, _)
+            | CallOutcome::Obtained(_)
+            | CallOutcome::NotRequired
+            | CallOutcome::Revoked => {
+                self.queue.answered(upstream, *account, *began, now);
+            }
+            CallOutcome::Failed(..) => {}
+        }
+    }
+}

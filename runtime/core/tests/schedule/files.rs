@@ -1,0 +1,314 @@
+use deputy_core::Span;
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{
+    FilePayload, InstanceActivity, InstancePlan, LeaseOrigin, PreferredSource, Readiness, ScheduleEvent,
+};
+use deputy_test_support::{SaveMode, TestSchedule, file_payload, instance_name, plan_with, revoking_plan};
+
+const HOUR: Span = Span::secs(3600);
+
+fn preferring(prefer: PreferredSource) -> InstancePlan {
+    plan_with(|plan| {
+        plan.component = revoking_plan().component;
+        plan.policy.prefer = prefer;
+    })
+}
+
+fn file_only() -> InstancePlan {
+    plan_with(|plan| plan.component = None)
+}
+
+/// What instance "a" has of its file.
+trait InstanceFile {
+    fn observe_file(&mut self, file: Option<FilePayload>);
+    fn write_file(&mut self, text: &str, life: Span);
+    fn published_payload(&self) -> Option<(&str, LeaseOrigin)>;
+}
+
+impl InstanceFile for TestSchedule {
+    fn observe_file(&mut self, found: Option<FilePayload>) {
+        self.handle(ScheduleEvent::FileObserved(instance_name("a"), found));
+    }
+
+    /// What is published, and where it came from.
+    fn published_payload(&self) -> Option<(&str, LeaseOrigin)> {
+        let lease = self.published.get(&instance_name("a"))?;
+        Some((std::str::from_utf8(lease.payload.expose()).unwrap(), lease.origin))
+    }
+
+    /// A file of this text that was written now.
+    fn write_file(&mut self, text: &str, life: Span) {
+        let found = file_payload(text, self.now().wall, life);
+        self.observe_file(found);
+    }
+}
+
+#[test]
+fn an_instance_with_a_file_alone_gives_out_what_the_file_holds() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    assert_eq!(
+        (schedule.snapshot("a").doing, schedule.snapshot("a").readiness),
+        (InstanceActivity::NoFile, Readiness::Missing)
+    );
+    schedule.write_file("one", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
+    schedule.advance(Span::secs(60));
+    schedule.write_file("two", HOUR);
+    assert_eq!(
+        (schedule.published_payload(), schedule.published_revision("a")),
+        (Some(("two", LeaseOrigin::File)), Some(2))
+    );
+    assert!(schedule.calls_of("a").is_empty());
+}
+
+#[test]
+fn the_same_file_again_changes_nothing() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    let found = file_payload("one", schedule.now().wall, HOUR);
+    for _ in 0..5 {
+        schedule.observe_file(found.clone());
+        schedule.advance(Span::secs(10));
+    }
+    assert_eq!(schedule.published_revision("a"), Some(1));
+}
+
+#[test]
+fn the_same_payload_with_a_later_expiry_is_given_out() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    schedule.write_file("one", HOUR);
+    schedule.advance(Span::secs(60));
+    schedule.write_file("one", HOUR);
+    assert_eq!(schedule.published_revision("a"), Some(2));
+}
+
+#[test]
+fn a_file_that_is_gone_or_bad_leaves_what_is_given_out_until_its_end() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    schedule.write_file("one", HOUR);
+    schedule.observe_file(None);
+    schedule.advance(Span::secs(3599));
+    assert_eq!(schedule.snapshot("a").readiness, Readiness::Ready);
+    schedule.advance(Span::secs(1));
+    assert_eq!(schedule.snapshot("a").readiness, Readiness::Expired);
+    schedule.write_file("two", HOUR);
+    assert_eq!(schedule.snapshot("a").readiness, Readiness::Ready);
+}
+
+#[test]
+fn a_file_that_has_expired_is_not_given_out() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    let old = file_payload("old", schedule.now().wall.minus(HOUR), Span::secs(1800));
+    schedule.observe_file(old);
+    assert_eq!(schedule.published_payload(), None);
+}
+
+#[test]
+fn where_the_component_is_preferred_the_file_fills_the_gap_until_it_brings_something() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
+    schedule.write_file("file", HOUR);
+    assert_eq!(
+        (schedule.published_payload(), schedule.call_kind("a")),
+        (None, "obtain"),
+        "it is called, and may bring something at once"
+    );
+    schedule.fail_call("a", FailureKind::Unavailable);
+    assert_eq!(schedule.published_payload(), Some(("file", LeaseOrigin::File)));
+    let wait = schedule.advance_until_called("a");
+    assert!(wait <= 2000, "the file does not delay the next try: {wait}");
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+    schedule.write_file("newer", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)), "a newer file changes nothing");
+}
+
+#[test]
+fn where_the_component_is_preferred_the_file_takes_over_when_its_lease_ends() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
+    schedule.complete("a", Span::secs(60));
+    schedule.answer_calls("a", |_, _| Some((Span::millis(5), deputy_test_support::failure(FailureKind::Unavailable))));
+    schedule.write_file("file", HOUR);
+    schedule.advance(Span::secs(59));
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+    schedule.advance(Span::secs(20));
+    assert_eq!(schedule.published_payload(), Some(("file", LeaseOrigin::File)));
+    let calls = schedule.calls_of("a").len();
+    schedule.advance(Span::secs(1200));
+    assert!(schedule.calls_of("a").len() > calls + 3, "the component is tried on");
+    schedule.answer_with_lifetime("a", HOUR);
+    schedule.advance(Span::secs(600));
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+}
+
+#[test]
+fn where_the_file_is_preferred_the_component_is_not_called_while_it_is_good() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", HOUR); // the shell may look at the file before there is a configuration
+    schedule.configure("a", preferring(PreferredSource::File));
+    assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
+    for _ in 0..10 {
+        schedule.advance(Span::secs(2000));
+        schedule.write_file(&format!("at {}", schedule.age()), HOUR);
+    }
+    assert!(schedule.calls_of("a").is_empty());
+    assert_eq!(schedule.published_revision("a"), Some(11));
+}
+
+#[test]
+fn where_the_file_is_preferred_and_grows_old_the_component_is_called() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", HOUR);
+    schedule.configure("a", preferring(PreferredSource::File));
+    assert_eq!(schedule.advance_until_called("a"), 2_700_000);
+    assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)), "which is still good");
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+    schedule.advance(Span::secs(60));
+    assert_eq!(
+        schedule.published_payload(),
+        Some(("tokens", LeaseOrigin::Component)),
+        "the old file does not come back"
+    );
+    schedule.write_file("two", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)), "a new one does");
+    assert_eq!(schedule.snapshot("a").retired, 1, "and the component's lease is revoked after the grace");
+}
+
+#[test]
+fn where_the_file_is_preferred_and_old_and_the_component_fails_it_stays() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", HOUR);
+    schedule.configure("a", preferring(PreferredSource::File));
+    schedule.answer_calls("a", |_, _| Some((Span::millis(5), deputy_test_support::failure(FailureKind::Unavailable))));
+    schedule.advance(Span::secs(3590));
+    assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
+    assert_eq!(schedule.snapshot("a").readiness, Readiness::Ready);
+    assert!(schedule.calls_of("a").len() > 5);
+}
+
+#[test]
+fn where_the_file_is_preferred_and_holds_nothing_the_component_is_called() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
+    schedule.observe_file(None);
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+}
+
+#[test]
+fn a_preferred_file_wins_although_it_was_written_before_the_component_was_called() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
+    let written = schedule.now().wall;
+    schedule.advance(Span::secs(60));
+    schedule.complete("a", HOUR);
+    schedule.advance(Span::secs(60));
+    schedule.observe_file(file_payload("moved here", written, HOUR)); // with the date that it had elsewhere
+    assert_eq!(schedule.published_payload(), Some(("moved here", LeaseOrigin::File)));
+}
+
+#[test]
+fn a_preferred_file_that_is_written_during_a_call_wins() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
+    schedule.advance(Span::secs(1));
+    schedule.write_file("meanwhile", HOUR);
+    schedule.advance(Span::secs(1));
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("meanwhile", LeaseOrigin::File)));
+}
+
+#[test]
+fn an_operator_who_wishes_another_lease_gets_the_component_to_bring_one() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", HOUR);
+    schedule.configure("a", preferring(PreferredSource::File));
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    assert_eq!(schedule.call_kind("a"), "obtain");
+    schedule.complete("a", HOUR);
+    schedule.advance(Span::secs(60));
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)), "the file had its turn");
+}
+
+#[test]
+fn a_new_file_is_another_lease_as_well() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", HOUR);
+    schedule.configure("a", preferring(PreferredSource::File));
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    schedule.fail_call("a", FailureKind::Unavailable);
+    schedule.write_file("two", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)));
+    assert_eq!(schedule.advance_until_called("a"), 2_700_000, "the wish is fulfilled");
+}
+
+#[test]
+fn a_file_that_the_operator_revoked_does_not_come_back_until_it_changes() {
+    for plan in [file_only(), preferring(PreferredSource::Component), preferring(PreferredSource::File)] {
+        let mut schedule = TestSchedule::unconfigured(1);
+        let found = file_payload("one", schedule.now().wall, HOUR);
+        schedule.observe_file(found.clone());
+        schedule
+            .answer_calls("a", |_, _| Some((Span::millis(1), deputy_test_support::failure(FailureKind::Unavailable))));
+        schedule.configure("a", plan);
+        schedule.advance(Span::secs(1));
+        assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
+        schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+        assert_eq!(schedule.published_payload(), None);
+        schedule.observe_file(found);
+        schedule.advance(Span::secs(60));
+        assert_eq!(schedule.published_payload(), None);
+        schedule.write_file("two", HOUR);
+        schedule.advance(Span::secs(60));
+        assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)));
+    }
+}
+
+#[test]
+fn a_file_that_is_written_after_the_operator_revoked_is_good_although_that_is_still_to_be_saved() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    schedule.saves = SaveMode::Hold;
+    schedule.write_file("one", HOUR);
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    schedule.write_file("two", HOUR);
+    schedule.release_saves();
+    assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)));
+}
+
+#[test]
+fn a_file_that_is_written_after_the_operator_revoked_twice_is_good_too() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    schedule.write_file("one", HOUR);
+    schedule.saves = SaveMode::Hold;
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    schedule.write_file("two", HOUR);
+    schedule.release_saves();
+    assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)));
+}
+
+#[test]
+fn what_a_file_brought_is_never_revoked() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", HOUR);
+    schedule.configure("a", preferring(PreferredSource::File));
+    schedule.write_file("two", HOUR);
+    schedule.remove("a");
+    assert!(schedule.calls_of("a").is_empty() && schedule.disk.is_empty());
+}
+
+#[test]
+fn an_instance_that_loses_its_component_goes_over_to_the_file() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
+    schedule.complete("a", HOUR);
+    schedule.write_file("file", HOUR);
+    schedule.configure("a", file_only());
+    assert_eq!(schedule.published_payload(), Some(("file", LeaseOrigin::File)));
+}
+
+#[test]
+fn what_a_file_brought_is_given_out_after_a_restart_and_the_preferred_component_is_called() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
+    schedule.write_file("file", HOUR);
+    schedule.fail_call("a", FailureKind::Denied);
+    schedule.crash();
+    assert_eq!(schedule.published_payload(), Some(("file", LeaseOrigin::File)));
+    schedule.advance(Span::secs(1));
+    assert_eq!(schedule.call_kind("a"), "obtain");
+}

@@ -1,0 +1,28 @@
+//! The rules of the schedule, each with a test: the harness is `tests/support`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what is not as it should be ends the test"
+)]
+
+mod budgets;
+mod clocks;
+mod demand;
+mod detach;
+mod expiry;
+mod files;
+mod parallel;
+mod rate;
+mod reload;
+mod removal;
+mod renewal;
+mod restore;
+mod retry;
+mod revocation;
+mod revocation_owner;
+mod saving;
+mod stop;
+mod unsaved;

@@ -1,0 +1,281 @@
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{
+    CallOutcome, InstancePlan, NotRevoked, OperatorEvent, OptionalExports, ProviderCall, REMOVAL_GRACE, Readiness,
+    RevocationPolicy, ScheduleEvent, Switch,
+};
+use deputy_core::{Revision, Span};
+use deputy_test_support::{TestSchedule, failure, instance_name, plain_plan, plan_with, revoking_plan, tokens_for};
+
+const HOUR: Span = Span::secs(3600);
+
+fn revoking_with(revoke: RevocationPolicy) -> InstancePlan {
+    plan_with(|plan| {
+        plan.component = revoking_plan().component;
+        plan.policy.revoke = revoke;
+    })
+}
+
+/// The revision that is being revoked.
+fn revoked(schedule: &TestSchedule) -> Option<u64> {
+    match schedule.running_call("a") {
+        Some(ProviderCall::Revoke(lease)) => Some(lease.revision.0),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_replaced_lease_is_revoked_after_the_grace() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.snapshot("a").retired, 1);
+    assert_eq!(schedule.advance_until_called("a"), 300_000);
+    assert_eq!((revoked(&schedule), schedule.published_revision("a")), (Some(1), Some(2)));
+    schedule.end_call("a", CallOutcome::Revoked);
+    assert_eq!(schedule.snapshot("a").retired, 0);
+    schedule.advance(Span::secs(600));
+    assert_eq!(schedule.calls_of("a").len(), 3);
+}
+
+#[test]
+fn a_lease_that_ends_within_the_grace_is_left_alone() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", Span::secs(1000));
+    schedule.advance_until_called("a");
+    schedule.complete("a", Span::secs(1000));
+    assert_eq!(schedule.snapshot("a").retired, 0, "it had 250 seconds");
+}
+
+#[test]
+fn replaced_leases_are_left_to_expire_if_that_is_configured_or_the_component_cannot() {
+    for plan in [revoking_with(RevocationPolicy { replaced: None, ..RevocationPolicy::default() }), plain_plan()] {
+        let mut schedule = TestSchedule::new([("a", plan)]);
+        schedule.complete("a", HOUR);
+        schedule.advance_until_called("a");
+        schedule.complete("a", HOUR);
+        schedule.advance(Span::secs(2000));
+        assert!(schedule.calls_of("a").iter().all(|(_, word)| *word == "obtain"));
+    }
+}
+
+#[test]
+fn a_lease_that_was_renewed_is_not_revoked() {
+    let mut schedule = TestSchedule::new([(
+        "a",
+        plan_with(|plan| plan.component = Some(OptionalExports { renews: true, revokes: true })),
+    )]);
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.snapshot("a").retired, 0, "it is the same token at the service");
+}
+
+#[test]
+fn what_an_operator_revokes_is_withdrawn_at_once_replaced_and_revoked() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    assert_eq!((schedule.published_revision("a"), schedule.call_kind("a")), (None, "obtain"));
+    assert_eq!(schedule.snapshot("a").readiness, Readiness::Missing);
+    schedule.complete("a", HOUR);
+    assert_eq!((schedule.published_revision("a"), revoked(&schedule)), (Some(3), Some(1)));
+    schedule.end_call("a", CallOutcome::Revoked);
+    assert_eq!(revoked(&schedule), Some(2), "the replaced one does not wait for its grace");
+    schedule.end_call("a", CallOutcome::Revoked);
+    assert_eq!((schedule.snapshot("a").retired, schedule.call_kind("a")), (0, "nothing"));
+}
+
+#[test]
+fn revoking_cuts_a_call_that_is_under_way() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    let first = schedule.call_id("a").unwrap();
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    let second = schedule.call_id("a").unwrap();
+    assert_ne!(first, second);
+    schedule.handle(ScheduleEvent::Finished(first, tokens_for(schedule.now(), HOUR)));
+    assert_eq!(schedule.published_revision("a"), None, "what it brings is ignored");
+}
+
+#[test]
+fn what_cannot_be_revoked_is_withdrawn_and_told() {
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    assert_eq!((schedule.published_revision("a"), schedule.call_kind("a")), (None, "obtain"));
+    assert!(
+        schedule
+            .operator_events()
+            .any(|notice| *notice == OperatorEvent::RevokeGivenUp(instance_name("a"), Revision(1), NotRevoked::Unable))
+    );
+}
+
+#[test]
+fn an_instance_that_is_removed_is_withdrawn_revoked_and_forgotten() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.remove("a");
+    assert_eq!((schedule.published_revision("a"), revoked(&schedule)), (None, Some(1)));
+    schedule.end_call("a", CallOutcome::Revoked);
+    assert!(schedule.disk.is_empty());
+    assert_eq!(schedule.machine.instances(schedule.now()).count(), 0);
+}
+
+#[test]
+fn an_instance_that_is_removed_is_only_forgotten_where_its_leases_are_left_to_expire() {
+    for plan in
+        [revoking_with(RevocationPolicy { removed: None, replaced: None, ..RevocationPolicy::default() }), plain_plan()]
+    {
+        let mut schedule = TestSchedule::new([("a", plan)]);
+        schedule.complete("a", HOUR);
+        schedule.advance_until_called("a");
+        schedule.complete("a", HOUR);
+        schedule.remove("a");
+        assert_eq!((schedule.published_revision("a"), schedule.call_kind("a")), (None, "nothing"));
+        schedule.advance(REMOVAL_GRACE);
+        assert_eq!((schedule.call_kind("a"), schedule.disk.len()), ("nothing", 0));
+    }
+}
+
+#[test]
+fn another_reload_leaves_a_revocation_under_way_alone() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.remove("a");
+    let call = schedule.call_id("a");
+    schedule.reload();
+    assert_eq!((schedule.call_id("a"), call.is_some()), (call, true));
+}
+
+#[test]
+fn a_revocation_that_fails_is_told_and_tried_again() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.remove("a");
+    for _ in 0..4 {
+        schedule.fail_call("a", FailureKind::Unavailable);
+        let Some(OperatorEvent::RevokeFailed(_, revision, _, wait)) = schedule.operator_events().last().cloned() else {
+            panic!("it is not told");
+        };
+        assert_eq!(revision, Revision(1));
+        assert_eq!(schedule.advance_until_called("a"), wait.as_millis());
+    }
+    schedule.end_call("a", CallOutcome::Revoked);
+    assert!(schedule.disk.is_empty());
+}
+
+#[test]
+fn a_revocation_is_given_up_when_the_lease_ends_and_that_is_told() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", Span::secs(100));
+    schedule.answer_calls("a", |_, _| Some((Span::millis(10), failure(FailureKind::Denied))));
+    schedule.remove("a");
+    schedule.advance(Span::secs(100));
+    assert!(
+        schedule
+            .operator_events()
+            .any(|notice| *notice == OperatorEvent::RevokeGivenUp(instance_name("a"), Revision(1), NotRevoked::Ended))
+    );
+    assert!(schedule.disk.is_empty());
+}
+
+#[test]
+fn a_due_obtain_cuts_a_revocation_which_is_tried_again() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", Span::secs(1000));
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    schedule.complete("a", Span::secs(1000));
+    assert_eq!(schedule.advance_until_called("a"), 300_000);
+    assert_eq!(revoked(&schedule), Some(1));
+    assert_eq!(schedule.advance_until_called("a"), 450_000, "it hung until the second lease was due");
+    assert_eq!(schedule.call_kind("a"), "obtain");
+    schedule.complete("a", Span::secs(1000));
+    assert_eq!(schedule.advance_until_called("a"), 1000);
+    assert_eq!(revoked(&schedule), Some(1));
+}
+
+#[test]
+fn one_that_cannot_be_revoked_keeps_no_other_waiting() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    for _ in 0..2 {
+        schedule.complete("a", HOUR);
+        schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    }
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    assert_eq!(revoked(&schedule), Some(1));
+    schedule.fail_call("a", FailureKind::Denied);
+    schedule.advance_until_called("a");
+    assert_eq!(revoked(&schedule), Some(2));
+}
+
+#[test]
+fn a_throttled_revocation_pauses_its_upstream_like_any_other_call() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan()), ("b", plain_plan())]);
+    schedule.fail_call("b", FailureKind::Unavailable);
+    schedule.complete("a", HOUR);
+    schedule.remove("a");
+    schedule.fail_call("a", FailureKind::Throttled(Span::secs(120)));
+    assert!(schedule.advance_until_called("b") >= 120_000);
+}
+
+#[test]
+fn stopping_revokes_where_that_is_configured() {
+    let mut schedule = TestSchedule::new([
+        ("a", revoking_with(RevocationPolicy { shutdown: Switch::Revoke, ..RevocationPolicy::default() })),
+        ("b", revoking_plan()),
+    ]);
+    schedule.complete("a", HOUR);
+    schedule.complete("b", HOUR);
+    schedule.handle(ScheduleEvent::Stop);
+    assert_eq!((revoked(&schedule), schedule.call_kind("b")), (Some(1), "nothing"));
+    assert_eq!((schedule.published_revision("a"), schedule.published_revision("b")), (None, Some(1)));
+    assert!(!schedule.machine.is_stopped());
+    schedule.end_call("a", CallOutcome::Revoked);
+    assert!(schedule.machine.is_stopped());
+    assert!(schedule.disk[&instance_name("a")].lease.is_none());
+}
+
+#[test]
+fn a_revocation_that_fails_while_stopping_is_left_for_the_next_start() {
+    let mut schedule = TestSchedule::new([(
+        "a",
+        revoking_with(RevocationPolicy { shutdown: Switch::Revoke, ..RevocationPolicy::default() }),
+    )]);
+    schedule.complete("a", HOUR);
+    schedule.handle(ScheduleEvent::Stop);
+    schedule.fail_call("a", FailureKind::Unavailable);
+    assert!(schedule.machine.is_stopped());
+    schedule.crash();
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    assert_eq!(revoked(&schedule), Some(1));
+}
+
+#[test]
+fn stopping_keeps_what_cannot_be_revoked() {
+    let mut schedule = TestSchedule::new([(
+        "a",
+        plan_with(|plan| {
+            plan.policy.revoke = RevocationPolicy { shutdown: Switch::Revoke, ..RevocationPolicy::default() }
+        }),
+    )]);
+    schedule.complete("a", HOUR);
+    schedule.handle(ScheduleEvent::Stop);
+    assert!(schedule.machine.is_stopped());
+    assert_eq!(schedule.disk[&instance_name("a")].lease.as_ref().map(|lease| lease.revision), Some(Revision(1)));
+}
+
+#[test]
+fn what_waits_to_be_revoked_outlives_the_process() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    schedule.advance(Span::secs(100));
+    schedule.crash();
+    assert_eq!((schedule.advance_until_called("a"), revoked(&schedule)), (200_000, Some(1)));
+}
