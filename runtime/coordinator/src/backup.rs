@@ -1,55 +1,49 @@
-//! What of the state has to survive its loss: who vouches for workers, and who they are.
+//! Backups of the state that cannot be recreated: the certificate authority and the workers' enrolment.
 //!
-//! Leases are left out: they are obtained anew, and an older one may have been revoked since. So are join tokens: one that
-//! was used since would be good again.
+//! Leases are left out: new ones are obtained, and an old one may have been revoked since. So are join tokens: one that was
+//! used since would be valid again.
 
 use deputy_core::SecretBytes;
 use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, overwrite};
 
 use crate::workers::{AUTHORITY, WORKER};
 
-/// What is in a backup.
-const KINDS: [Namespace; 3] = [AUTHORITY, WORKER, Namespace::new("configuration")];
+/// The namespaces in a backup.
+const NAMESPACES: [Namespace; 3] = [AUTHORITY, WORKER, Namespace::new("configuration")];
 
-/// Which values a restore writes.
+/// Which records a restore writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restoring {
-    /// Those that are missing or damaged.
+    /// Missing and damaged ones.
     Missing,
-    /// All of the backup.
     All,
 }
 
-/// What became of a backup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RestoreSummary {
-    /// Values that were written.
     pub written: usize,
-    /// Values that were there and whole, and stayed.
+    /// Intact records that stayed.
     pub kept: usize,
 }
 
-/// A backup can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A backup with another authority would take all workers' certificates from them.
-    #[error("the state has another certificate authority than the backup: workers that joined since trust that one")]
+    /// Restoring it would invalidate the certificates of all workers.
+    #[error("the state has another certificate authority than the backup, and workers that enrolled since trust it")]
     OtherAuthority,
-    /// Something else is in it.
-    #[error("the backup holds {0}, which no backup of this version does")]
+    #[error("the backup contains {0}, which does not belong in a backup of this version")]
     Foreign(StoreKey),
 }
 
-/// Reads what a backup has.
+/// Reads the records for a backup.
 ///
 /// # Errors
-/// If something can't be read, or is damaged: a backup without it would be none.
+/// If a record cannot be read: a backup without it would be incomplete.
 pub async fn backed_up(store: &dyn Store) -> Result<Vec<(StoreKey, SecretBytes)>, BackupError> {
     let mut values = Vec::new();
-    for kind in KINDS {
+    for kind in NAMESPACES {
         for key in store.list(&KeyPrefix::Namespace(kind)).await? {
             if let Some(entry) = store.get(&key).await? {
                 values.push((key, entry.value));
@@ -59,30 +53,29 @@ pub async fn backed_up(store: &dyn Store) -> Result<Vec<(StoreKey, SecretBytes)>
     Ok(values)
 }
 
-/// Writes what a backup has. Nobody else may use the store: the caller holds the coordinator's lock.
+/// Writes the records of a backup. The caller holds the coordinator's lock.
 ///
 /// # Errors
-/// If the backup has another authority, before anything is written; or if something can't be.
+/// If the backup has another authority (then nothing is written), or the store fails.
 pub async fn restore(
     store: &dyn Store,
     values: &[(StoreKey, SecretBytes)],
     restoring: Restoring,
 ) -> Result<RestoreSummary, BackupError> {
     for (key, value) in values {
-        if !KINDS.contains(key.namespace()) {
+        if !NAMESPACES.contains(key.namespace()) {
             return Err(BackupError::Foreign(key.clone()));
         }
-        let is_other = |there: &SecretBytes| there.expose() != value.expose();
         if *key.namespace() == AUTHORITY
             && restoring == Restoring::Missing
-            && whole(store, key).await?.is_some_and(|there| is_other(&there))
+            && intact(store, key).await?.is_some_and(|saved| saved.expose() != value.expose())
         {
             return Err(BackupError::OtherAuthority);
         }
     }
     let mut summary = RestoreSummary::default();
     for (key, value) in values {
-        if restoring == Restoring::Missing && whole(store, key).await?.is_some() {
+        if restoring == Restoring::Missing && intact(store, key).await?.is_some() {
             summary.kept += 1;
             continue;
         }
@@ -93,8 +86,8 @@ pub async fn restore(
     Ok(summary)
 }
 
-/// The value, if it is there and whole.
-async fn whole(store: &dyn Store, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
+/// The record, unless it is missing or damaged.
+async fn intact(store: &dyn Store, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
     match store.get(key).await {
         Err(StoreError::Damaged { .. }) => Ok(None),
         entry => Ok(entry?.map(|entry| entry.value)),

@@ -34,6 +34,17 @@ pub struct GroupNames {
     /// that was not obtained for this group.
     #[serde(default)]
     pub since: BTreeMap<String, u64>,
+    /// The components of the receivers that were loaded.
+    #[serde(default)]
+    pub components: BTreeMap<String, ReceiverComponentName>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverComponentName {
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// Since when the receiver has this component without a break, in milliseconds since 1970.
+    pub since: u64,
 }
 
 /// The names of one kind that a configuration lacks.
@@ -55,7 +66,8 @@ pub enum ConfigurationNamesError {
 }
 
 impl ConfigurationNames {
-    /// Fills in since when each instance is delivered: as in `previous`, or since `now`.
+    /// Fills in since when each instance is delivered and each receiver has its component: as in `previous`, or since
+    /// `now`. A receiver without a component here, since it is not loaded yet, keeps the previous one.
     #[must_use]
     pub fn with_delivery_times(mut self, previous: &Self, now: Timestamp) -> Self {
         for (name, group) in &mut self.groups {
@@ -67,6 +79,16 @@ impl ConfigurationNames {
                 (instance.clone(), since)
             });
             group.since = since.collect();
+            for (receiver, component) in &mut group.components {
+                let same = previous.and_then(|group| group.components.get(receiver));
+                let same = same.filter(|previous| previous.sha256 == component.sha256);
+                component.since = same.map_or(now.as_millis(), |previous| previous.since);
+            }
+            for (receiver, component) in previous.iter().flat_map(|group| &group.components) {
+                if group.receivers.contains(receiver) {
+                    group.components.entry(receiver.clone()).or_insert_with(|| component.clone());
+                }
+            }
         }
         self
     }
@@ -162,7 +184,7 @@ mod tests {
     }
 
     fn names(instances: &[&str], delivered: &[&str], receivers: &[&str]) -> ConfigurationNames {
-        let group = GroupNames { instances: set(delivered), receivers: set(receivers), since: BTreeMap::new() };
+        let group = GroupNames { instances: set(delivered), receivers: set(receivers), ..GroupNames::default() };
         ConfigurationNames { instances: set(instances), groups: [("g".to_owned(), group)].into() }
     }
 
@@ -201,6 +223,30 @@ mod tests {
         let without = names(&["a", "b"], &["b"], &[]).with_delivery_times(&second, at(3));
         let again = names(&["a", "b"], &["a", "b"], &[]).with_delivery_times(&without, at(4));
         assert_eq!(again.groups["g"].since, [("a".to_owned(), 4), ("b".to_owned(), 2)].into());
+    }
+
+    #[test]
+    fn configuration_names_know_since_when_a_receiver_has_its_component() {
+        let at = Timestamp::from_millis;
+        let with_component = |sha256: &str| {
+            let mut names = names(&[], &[], &["r"]);
+            let component = ReceiverComponentName { sha256: sha256.to_owned(), since: 0 };
+            names.groups.get_mut("g").unwrap().components.insert("r".to_owned(), component);
+            names
+        };
+        let component = |names: &ConfigurationNames| {
+            names.groups["g"].components.get("r").map(|component| (component.sha256.clone(), component.since))
+        };
+        let first = with_component("aa").with_delivery_times(&ConfigurationNames::default(), at(1));
+        assert_eq!(component(&first), Some(("aa".to_owned(), 1)));
+        let not_loaded = names(&[], &[], &["r"]).with_delivery_times(&first, at(2));
+        assert_eq!(component(&not_loaded), Some(("aa".to_owned(), 1)));
+        assert_eq!(
+            component(&with_component("aa").with_delivery_times(&not_loaded, at(3))),
+            Some(("aa".to_owned(), 1))
+        );
+        assert_eq!(component(&with_component("bb").with_delivery_times(&first, at(4))), Some(("bb".to_owned(), 4)));
+        assert_eq!(component(&names(&[], &[], &["other"]).with_delivery_times(&first, at(5))), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use deputy_core::schedule::FilePayload;
 use deputy_core::{ByteSize, FileSource, InstanceName, Timestamp, in_one_line};
 use deputy_sources::{FileFingerprint, SourceContext, SourceError, ValueShape, read_file};
+use deputy_support::pause;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -94,7 +95,8 @@ async fn watch(
     commands: mpsc::Sender<CoordinatorCommand>,
 ) {
     loop {
-        pause().await;
+        // No notification of changed files works on all file systems.
+        pause(CHECK_INTERVAL).await;
         let Some(observation) = file.observe(&instance).await else { continue };
         let command = CoordinatorCommand::FileObserved { generation, instance: instance.clone(), observation };
         if commands.send(command).await.is_err() {
@@ -135,9 +137,4 @@ impl PayloadFile {
         self.last = Some(LastObservation::Error(error.clone()));
         Some(Err(error))
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "no notification of changed files works on all file systems")]
-async fn pause() {
-    tokio::time::sleep(CHECK_INTERVAL).await;
 }

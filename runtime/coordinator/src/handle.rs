@@ -5,7 +5,8 @@ use std::sync::Arc;
 use deputy_core::InstanceName;
 use deputy_core::schedule::ScheduleEvent;
 use deputy_sources::SourceContext;
-use tokio::sync::{mpsc, oneshot, watch};
+use deputy_support::{ActorStopped, Mailbox};
+use tokio::sync::{mpsc, watch};
 
 use crate::command::{CoordinatorCommand, HeldMetrics};
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
@@ -15,7 +16,7 @@ use crate::status::{CoordinatorStatus, InstanceStatus};
 /// Sends commands to a running coordinator. Cheap to clone.
 #[derive(Clone)]
 pub struct CoordinatorHandle {
-    commands: mpsc::Sender<CoordinatorCommand>,
+    commands: Mailbox<CoordinatorCommand>,
     /// What payload files are resolved against.
     file_context: Arc<SourceContext>,
     configured: watch::Receiver<bool>,
@@ -46,7 +47,7 @@ impl CoordinatorHandle {
         file_context: Arc<SourceContext>,
         configured: watch::Receiver<bool>,
     ) -> Self {
-        Self { commands, file_context, configured }
+        Self { commands: Mailbox::new(commands), file_context, configured }
     }
 
     /// Whether a configuration was applied.
@@ -63,23 +64,23 @@ impl CoordinatorHandle {
     /// # Errors
     /// If the coordinator is stopping.
     pub async fn status(&self) -> Result<CoordinatorStatus, RequestError> {
-        self.ask(CoordinatorCommand::Status).await
+        Ok(self.commands.ask(CoordinatorCommand::Status).await?)
     }
 
     /// Completes once the loop has gone round.
     pub(crate) async fn alive(&self) -> Result<(), RequestError> {
-        self.ask(CoordinatorCommand::Alive).await
+        Ok(self.commands.ask(CoordinatorCommand::Alive).await?)
     }
 
     pub(crate) async fn metrics(&self) -> Result<HeldMetrics, RequestError> {
-        self.ask(CoordinatorCommand::Metrics).await
+        Ok(self.commands.ask(CoordinatorCommand::Metrics).await?)
     }
 
     /// # Errors
     /// If there is no such instance, or the coordinator is stopping.
     pub async fn instance(&self, name: &str) -> Result<InstanceStatus, RequestError> {
         let instance = parse_instance(name)?;
-        self.ask(|reply| CoordinatorCommand::Instance(instance, reply)).await?
+        self.commands.ask(|reply| CoordinatorCommand::Instance(instance, reply)).await?
     }
 
     /// Obtains another lease now. The current one stays published until then.
@@ -132,7 +133,8 @@ impl CoordinatorHandle {
     pub async fn configure(&self, mut config: CoordinatorConfig) -> Result<ReloadSummary, RequestError> {
         // Here and not in the loop, since a network file system may hang.
         let files = FileWatcher::open(std::mem::take(&mut config.files), &self.file_context).await;
-        self.ask(|reply| CoordinatorCommand::Configure { config: Box::new(config), files, reply }).await
+        let config = Box::new(config);
+        Ok(self.commands.ask(|reply| CoordinatorCommand::Configure { config, files, reply }).await?)
     }
 
     /// Adds what was loaded for the configuration of a generation. Returns false, and does nothing, if another one was
@@ -141,7 +143,8 @@ impl CoordinatorHandle {
     /// # Errors
     /// If the coordinator is stopping.
     pub async fn loaded(&self, generation: u64, loaded: LoadedInstances) -> Result<bool, RequestError> {
-        self.ask(|reply| CoordinatorCommand::Loaded { generation, loaded: Box::new(loaded), reply }).await
+        let loaded = Box::new(loaded);
+        Ok(self.commands.ask(|reply| CoordinatorCommand::Loaded { generation, loaded, reply }).await?)
     }
 
     async fn callable_instance(&self, name: &str) -> Result<(InstanceName, InstanceStatus), RequestError> {
@@ -157,13 +160,13 @@ impl CoordinatorHandle {
     }
 
     async fn send(&self, event: ScheduleEvent) -> Result<(), RequestError> {
-        self.commands.send(CoordinatorCommand::Event(event)).await.map_err(|_| RequestError::Stopping)
+        Ok(self.commands.send(CoordinatorCommand::Event(event)).await?)
     }
+}
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> CoordinatorCommand) -> Result<T, RequestError> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| RequestError::Stopping)?;
-        answer.await.map_err(|_| RequestError::Stopping)
+impl From<ActorStopped> for RequestError {
+    fn from(_: ActorStopped) -> Self {
+        Self::Stopping
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the coordinator says to probes.
+//! Probes and metrics of a coordinator.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use bytes::Bytes;
 use deputy_http_server::{HealthCheck, HttpHandler, probe};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_observe::Audit;
+use deputy_support::single_line;
 use http::{Request, Response};
 
 use crate::handle::CoordinatorHandle;
 use crate::status::InstanceStatus;
 
-/// Answers probes and scrapers.
 pub struct CoordinatorHealth {
     handle: CoordinatorHandle,
     metrics: Arc<CoordinatorMetrics>,
@@ -19,7 +19,6 @@ pub struct CoordinatorHealth {
 }
 
 impl CoordinatorHealth {
-    /// For a coordinator.
     pub fn new(handle: CoordinatorHandle, metrics: Arc<CoordinatorMetrics>, audit: Arc<Audit>) -> Self {
         Self { handle, metrics, audit }
     }
@@ -30,21 +29,17 @@ impl HealthCheck for CoordinatorHealth {
         self.handle.alive().await.map_err(|error| format!("{error}\n"))
     }
 
-    /// One line per instance: the name, whether it is ready, and why not. One more for an audit log that can't be written:
-    /// whatever would have to be recorded is refused then.
+    /// One line for each instance. One more for an audit log that cannot be written: then everything that has to be recorded
+    /// is refused.
     async fn ready(&self) -> Result<String, String> {
         let status = self.handle.status().await.map_err(|error| format!("{error}\n"))?;
         if status.starting {
             return Err("starting: components are being loaded\n".to_owned());
         }
-        let line = |instance: &InstanceStatus| {
-            let word = if instance.ready { "ready" } else { "not ready" };
-            format!("{} {word}: {}\n", instance.name, one_line(&instance.reason))
-        };
-        let mut text: String = status.instances.iter().map(line).collect();
+        let mut text: String = status.instances.iter().map(readiness_line).collect();
         let trouble = self.audit.status().trouble;
         if let Some(trouble) = &trouble {
-            text.push_str(&format!("audit log not ready: {}\n", one_line(trouble)));
+            text.push_str(&format!("audit log not ready: {}\n", single_line(trouble)));
         }
         if status.ready && trouble.is_none() { Ok(text) } else { Err(text) }
     }
@@ -62,6 +57,7 @@ impl HttpHandler for CoordinatorHealth {
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+fn readiness_line(instance: &InstanceStatus) -> String {
+    let word = if instance.ready { "ready" } else { "not ready" };
+    format!("{} {word}: {}\n", instance.name, single_line(&instance.reason))
 }

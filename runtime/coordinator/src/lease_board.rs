@@ -4,10 +4,11 @@
 //! instance, not every one.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::Lease;
+use deputy_support::LockUnpoisoned;
 use tokio::sync::watch;
 
 #[derive(Debug, Default)]
@@ -78,7 +79,7 @@ impl LeaseBoard {
     }
 
     fn lock(&self) -> MutexGuard<'_, PublishedLeases> {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+        self.published.lock_unpoisoned()
     }
 }
 

@@ -1,8 +1,8 @@
-//! What is kept of an instance, as bytes: its record, and each lease that waits to be revoked in a record of its own.
+//! The saved form of an instance's record, and of each lease that waits for revocation.
 //!
-//! An [`envelope`]: the head is JSON, and names everything but the payloads, and their lengths. A lease that waits is named
-//! in the instance's record, with the time of its revocation, and kept under its own key: so no number of them makes a
-//! record that is too large to be written.
+//! The [head](framing) is JSON and describes everything but the payloads, which follow it. The instance's record names the
+//! waiting leases, with the times of their revocation; each is saved under a key of its own, so that no number of them makes
+//! a record too large to be written.
 
 use std::sync::Arc;
 
@@ -11,34 +11,30 @@ use deputy_core::{Revision, SecretBytes, Timestamp};
 use deputy_store::framing;
 use serde::{Deserialize, Serialize};
 
-/// The version of the head.
 const FORMAT: u32 = 1;
 
-/// Bytes that are no record.
+/// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LeaseRecordError {
-    /// Of a later version.
-    #[error("the record has format {0}, which this version of deputy does not support: run the newer one again")]
+    #[error("the record has format {0}, which only a newer version of deputy can read")]
     Format(u32),
-    /// Not what `encode` makes.
-    #[error("the record is not in a format of deputy")]
+    #[error("it is not a lease record")]
     Malformed,
 }
 
-/// An instance's record, and what is kept beside it.
 #[derive(Debug)]
-pub(crate) struct Decoded {
+pub(crate) struct DecodedRecord {
     pub(crate) record: LeaseRecord,
-    /// The leases that wait to be revoked and have a record of their own.
+    /// The leases that wait for revocation and are saved under keys of their own.
     pub(crate) waiting: Vec<(Revision, Timestamp)>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct RecordHead {
     format: u32,
     revision: u64,
     lease: Option<LeaseHead>,
-    /// As versions wrote it that kept waiting leases in this record.
+    /// Written by earlier versions, which saved waiting leases in this record.
     #[serde(default)]
     retired: Vec<RetiredHead>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,16 +75,16 @@ enum OriginHead {
     File,
 }
 
-/// The bytes of a record, without the leases that wait to be revoked.
+/// Encodes a record without the leases that wait for revocation.
 pub(crate) fn encode(record: &LeaseRecord) -> Result<SecretBytes, serde_json::Error> {
     let waiting = record
         .retired
         .iter()
         .map(|retired| WaitingHead { revision: retired.lease.revision.0, revoke_at: retired.revoke_at.as_millis() });
-    let head = serde_json::to_vec(&Head {
+    let head = serde_json::to_vec(&RecordHead {
         format: FORMAT,
         revision: record.revision.0,
-        lease: record.lease.as_ref().map(lease_head),
+        lease: record.lease.as_ref().map(encode_lease),
         retired: Vec::new(),
         waiting: waiting.collect(),
         removed: record.removed.map(Timestamp::as_millis),
@@ -96,28 +92,27 @@ pub(crate) fn encode(record: &LeaseRecord) -> Result<SecretBytes, serde_json::Er
     Ok(framing::join(&head, record.lease.iter().map(|lease| &*lease.payload)))
 }
 
-/// The bytes of a lease that waits to be revoked.
+/// Encodes a lease that waits for revocation.
 pub(crate) fn encode_waiting(lease: &Lease) -> Result<SecretBytes, serde_json::Error> {
     encode(&LeaseRecord { revision: lease.revision, lease: Some(lease.clone()), ..LeaseRecord::default() })
 }
 
-/// The record of these bytes.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, LeaseRecordError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<DecodedRecord, LeaseRecordError> {
     let (head, mut payloads) = framing::split(bytes).ok_or(LeaseRecordError::Malformed)?;
     #[derive(Deserialize)]
-    struct Version {
+    struct RecordFormat {
         format: u32,
     }
-    let version: Version = serde_json::from_slice(head).map_err(|_| LeaseRecordError::Malformed)?;
-    if version.format != FORMAT {
-        return Err(LeaseRecordError::Format(version.format));
+    let RecordFormat { format } = serde_json::from_slice(head).map_err(|_| LeaseRecordError::Malformed)?;
+    if format != FORMAT {
+        return Err(LeaseRecordError::Format(format));
     }
-    let head: Head = serde_json::from_slice(head).map_err(|_| LeaseRecordError::Malformed)?;
-    let lease = head.lease.map(|head| lease(head, &mut payloads)).transpose()?;
+    let head: RecordHead = serde_json::from_slice(head).map_err(|_| LeaseRecordError::Malformed)?;
+    let lease = head.lease.map(|head| decode_lease(head, &mut payloads)).transpose()?;
     let mut retired = Vec::new();
     for head in head.retired {
         let revoke_at = Timestamp::from_millis(head.revoke_at);
-        retired.push(RetiredLease { lease: self::lease(head.lease, &mut payloads)?, revoke_at });
+        retired.push(RetiredLease { lease: decode_lease(head.lease, &mut payloads)?, revoke_at });
     }
     if !payloads.is_empty() {
         return Err(LeaseRecordError::Malformed);
@@ -125,10 +120,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, LeaseRecordError> {
     let waiting = head.waiting.iter();
     let waiting = waiting.map(|head| (Revision(head.revision), Timestamp::from_millis(head.revoke_at))).collect();
     let removed = head.removed.map(Timestamp::from_millis);
-    Ok(Decoded { record: LeaseRecord { revision: Revision(head.revision), lease, retired, removed }, waiting })
+    Ok(DecodedRecord { record: LeaseRecord { revision: Revision(head.revision), lease, retired, removed }, waiting })
 }
 
-fn lease_head(lease: &Lease) -> LeaseHead {
+fn encode_lease(lease: &Lease) -> LeaseHead {
     LeaseHead {
         revision: lease.revision.0,
         service: lease.service.as_ref().map(ToString::to_string),
@@ -144,7 +139,7 @@ fn lease_head(lease: &Lease) -> LeaseHead {
     }
 }
 
-fn lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, LeaseRecordError> {
+fn decode_lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, LeaseRecordError> {
     let payload = framing::take(payloads, head.payload).ok_or(LeaseRecordError::Malformed)?;
     Ok(Lease {
         revision: Revision(head.revision),
@@ -165,7 +160,7 @@ fn lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, LeaseRecordErro
 mod tests {
     use super::*;
 
-    fn made(revision: u64, payload: &[u8]) -> Lease {
+    fn lease(revision: u64, payload: &[u8]) -> Lease {
         Lease {
             revision: Revision(revision),
             service: Some("s3".parse().unwrap()),
@@ -182,19 +177,18 @@ mod tests {
         let retired = |lease| RetiredLease { lease, revoke_at: Timestamp::from_millis(99) };
         LeaseRecord {
             revision: Revision(9),
-            lease: Some(made(9, b"the payload")),
-            retired: vec![retired(made(7, b"")), retired(made(8, b"another"))],
+            lease: Some(lease(9, b"the payload")),
+            retired: vec![retired(lease(7, b"")), retired(lease(8, b"another"))],
             removed: Some(Timestamp::from_millis(77)),
         }
     }
 
-    /// As it was written when waiting leases were in the record.
-    fn old() -> Vec<u8> {
-        let head = serde_json::to_vec(&Head {
+    fn earlier_record() -> Vec<u8> {
+        let head = serde_json::to_vec(&RecordHead {
             format: FORMAT,
             revision: 9,
-            lease: Some(lease_head(&made(9, b"the payload"))),
-            retired: vec![RetiredHead { lease: lease_head(&made(8, b"another")), revoke_at: 99 }],
+            lease: Some(encode_lease(&lease(9, b"the payload"))),
+            retired: vec![RetiredHead { lease: encode_lease(&lease(8, b"another")), revoke_at: 99 }],
             waiting: Vec::new(),
             removed: None,
         });
@@ -203,31 +197,31 @@ mod tests {
     }
 
     #[test]
-    fn a_record_survives_the_round_trip() {
+    fn lease_record_survives_the_round_trip() {
         for record in [record(), LeaseRecord::default()] {
             let bytes = encode(&record).unwrap();
             let read = decode(bytes.expose()).unwrap();
             let named: Vec<_> =
                 record.retired.iter().map(|retired| (retired.lease.revision, retired.revoke_at)).collect();
             assert_eq!(read.waiting, named);
-            let bare = LeaseRecord { retired: Vec::new(), ..record };
-            assert_eq!(format!("{:?}", read.record), format!("{bare:?}"));
+            let without_retired = LeaseRecord { retired: Vec::new(), ..record };
+            assert_eq!(format!("{:?}", read.record), format!("{without_retired:?}"));
         }
-        let lease = made(8, b"another");
+        let lease = lease(8, b"another");
         let read = decode(encode_waiting(&lease).unwrap().expose()).unwrap();
         assert_eq!(format!("{:?}", read.record.lease), format!("{:?}", Some(lease)));
     }
 
     #[test]
-    fn a_record_of_an_earlier_version_has_its_waiting_leases() {
-        let read = decode(&old()).unwrap();
+    fn lease_record_of_an_earlier_version_has_its_waiting_leases() {
+        let read = decode(&earlier_record()).unwrap();
         assert_eq!((read.record.retired.len(), read.waiting.len()), (1, 0));
         assert_eq!(read.record.retired[0].lease.payload.expose(), b"another");
     }
 
     #[test]
-    fn no_part_of_a_record_is_one() {
-        for bytes in [encode(&record()).unwrap().expose().to_vec(), old()] {
+    fn lease_record_that_is_cut_or_extended_is_refused() {
+        for bytes in [encode(&record()).unwrap().expose().to_vec(), earlier_record()] {
             for end in 0..bytes.len() {
                 assert!(decode(&bytes[..end]).is_err(), "{end} bytes");
             }
@@ -236,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_later_version_is_told_apart() {
+    fn lease_record_of_a_later_version_is_recognised() {
         let head = br#"{"format":2,"something":"else"}"#;
         let bytes = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
         assert!(matches!(decode(&bytes), Err(LeaseRecordError::Format(2))));

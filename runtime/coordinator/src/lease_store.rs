@@ -1,102 +1,100 @@
-//! Where records go: the store, a few at a time.
+//! Reads and writes lease records.
 //!
-//! An instance has one record, and one more for each lease that waits to be revoked. Those are written before the record
-//! that names them, and deleted after the one that no longer does: after a crash in between, what the record names is
-//! there, and what it doesn't name is deleted.
+//! An instance has one record, and one more for each lease that waits for revocation. Those are written before the record
+//! that names them, and deleted after the record that no longer does. After a crash in between, everything that the record
+//! names exists, and what it does not name is deleted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use deputy_core::schedule::{Lease, LeaseRecord, RetiredLease};
 use deputy_core::{InstanceName, Revision};
 use deputy_store::{
     ExpectedVersion, KeyPrefix, MAX_VALUE, Namespace, Store, StoreError, StoreKey, StoreKeyError, Version, overwrite,
 };
+use deputy_support::LockUnpoisoned;
 use tokio::sync::Semaphore;
 
-use crate::lease_record::{self, Decoded, LeaseRecordError};
+use crate::lease_record::{self, DecodedRecord, LeaseRecordError};
 
-/// Under which kind of key records are kept.
 const LEASE: Namespace = Namespace::new("lease");
 
-/// And leases that wait to be revoked: the name is the instance's, and the lease's number.
+/// Leases that wait for revocation, as `INSTANCE-REVISION`.
 const RETIRED: Namespace = Namespace::new("retired");
 
-/// Writes at once. Each waits for the disk; together they share its journal.
-const WRITES: usize = 16;
+/// Each write waits for the disk; together they share its journal.
+const CONCURRENT_WRITES: usize = 16;
 
-/// Keeps the records of all instances.
 pub(crate) struct LeaseStore {
     store: Arc<dyn Store>,
     versions: Mutex<BTreeMap<StoreKey, Version>>,
     writes: Semaphore,
 }
 
-/// A record is not kept, or not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LeaseStoreError {
-    /// By the store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It can't be written down.
     #[error("cannot encode the record; this is a bug, please report it")]
     Encode(#[from] serde_json::Error),
-    /// A name is none of a key.
     #[error(transparent)]
     Key(#[from] StoreKeyError),
-    /// It was opened, and is none.
-    #[error("{0} was opened, but {1}")]
+    #[error("cannot decode {0}: {1}")]
     Record(StoreKey, LeaseRecordError),
-    /// A lease that waited to be revoked is gone.
-    #[error("{0} is missing: the lease in it is not revoked")]
+    #[error("{0} is missing: the lease in it cannot be revoked")]
     Missing(StoreKey),
 }
 
-/// What was there at the start.
+/// What is saved at the start.
 #[derive(Default)]
 pub(crate) struct RestoredLeases {
     pub(crate) records: Vec<(InstanceName, LeaseRecord)>,
-    /// What could not be used.
     pub(crate) damaged: Vec<LeaseStoreError>,
-    /// Keys to be cleared once all else runs: what was damaged is set aside, what no record names is deleted.
+    /// Keys to [clear](LeaseStore::clear): damaged records, and leases that no record names.
     pub(crate) leftovers: Vec<StoreKey>,
 }
 
 impl LeaseStore {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, versions: Mutex::default(), writes: Semaphore::new(WRITES) }
+        Self { store, versions: Mutex::default(), writes: Semaphore::new(CONCURRENT_WRITES) }
     }
 
-    /// Reads all there is. What is damaged costs itself alone.
+    /// Reads all records. A damaged one costs no other.
     pub(crate) async fn restore(&self) -> Result<RestoredLeases, LeaseStoreError> {
         let mut restored = RestoredLeases::default();
-        let mut unnamed: BTreeMap<StoreKey, ()> =
+        let mut unreferenced: BTreeMap<StoreKey, ()> =
             self.store.list(&KeyPrefix::Namespace(RETIRED)).await?.into_iter().map(|key| (key, ())).collect();
         for key in self.store.list(&KeyPrefix::Namespace(LEASE)).await? {
             let Ok(name) = key.name().parse::<InstanceName>() else { continue };
-            let Some(Decoded { mut record, waiting }) = self.usable(&key, &mut restored).await? else { continue };
+            let Some(DecodedRecord { mut record, waiting }) = self.read_if_usable(&key, &mut restored).await? else {
+                continue;
+            };
             for (revision, revoke_at) in waiting {
                 let key = retired_key(&name, revision)?;
-                let is_there = unnamed.remove(&key).is_some();
-                match self.usable(&key, &mut restored).await?.and_then(|decoded| decoded.record.lease) {
+                let exists = unreferenced.remove(&key).is_some();
+                match self.read_if_usable(&key, &mut restored).await?.and_then(|decoded| decoded.record.lease) {
                     Some(lease) => record.retired.push(RetiredLease { lease, revoke_at }),
-                    None if is_there => {}
+                    None if exists => {}
                     None => restored.damaged.push(LeaseStoreError::Missing(key)),
                 }
             }
             restored.records.push((name, record));
         }
-        restored.leftovers.extend(unnamed.into_keys());
+        restored.leftovers.extend(unreferenced.into_keys());
         Ok(restored)
     }
 
-    /// A record, unless it is damaged.
-    async fn usable(&self, key: &StoreKey, restored: &mut RestoredLeases) -> Result<Option<Decoded>, LeaseStoreError> {
+    /// Reads a record. Reports one that cannot be used, and returns `None`.
+    async fn read_if_usable(
+        &self,
+        key: &StoreKey,
+        restored: &mut RestoredLeases,
+    ) -> Result<Option<DecodedRecord>, LeaseStoreError> {
         match self.read(key).await {
             Ok(decoded) => return Ok(decoded),
-            // A later version of deputy can read it: it must not be lost to this one.
+            // A newer version of deputy can read it, so this one must not overwrite it.
             Err(error @ LeaseStoreError::Record(_, LeaseRecordError::Format(_))) => return Err(error),
-            // It is overwritten by the next one.
+            // The next write replaces it.
             Err(error @ LeaseStoreError::Record(..)) => restored.damaged.push(error),
             Err(error @ LeaseStoreError::Store(StoreError::Damaged { .. })) => {
                 restored.damaged.push(error);
@@ -107,14 +105,14 @@ impl LeaseStore {
         Ok(None)
     }
 
-    async fn read(&self, key: &StoreKey) -> Result<Option<Decoded>, LeaseStoreError> {
+    async fn read(&self, key: &StoreKey) -> Result<Option<DecodedRecord>, LeaseStoreError> {
         let Some(entry) = self.store.get(key).await? else { return Ok(None) };
         self.versions().insert(key.clone(), entry.version);
         let decoded = lease_record::decode(entry.value.expose());
         Ok(Some(decoded.map_err(|error| LeaseStoreError::Record(key.clone(), error))?))
     }
 
-    /// Sets aside what was damaged, and deletes what no record names. Each costs a wait for the disk, so nobody waits for it.
+    /// Sets aside damaged records, and deletes leases that no record names. Slow: each waits for the disk.
     pub(crate) async fn clear(&self, leftovers: Vec<StoreKey>) {
         let mut failed = 0_usize;
         for key in leftovers {
@@ -128,36 +126,35 @@ impl LeaseStore {
             if let Err(error) = cleared {
                 failed += 1;
                 if failed == 1 {
-                    tracing::warn!(%key, %error, "a leftover of the state could not be cleared");
+                    tracing::warn!(%key, %error, "clearing a leftover of the state failed");
                 }
             }
         }
         if failed > 1 {
-            tracing::warn!(failed, "leftovers of the state could not be cleared");
+            tracing::warn!(failed, "clearing leftovers of the state failed");
         }
     }
 
-    /// Whether a lease can be kept at all: too much is a failure of the call that brought it.
+    /// Whether a lease of this size can be saved.
     pub(crate) fn fits(lease_bytes: usize) -> bool {
-        // The head has names, numbers and times.
+        // 16 KiB are more than any head has.
         lease_bytes.saturating_add(16 << 10) <= MAX_VALUE.as_usize()
     }
 
-    /// Writes a record.
     pub(crate) async fn save(&self, name: &InstanceName, record: &LeaseRecord) -> Result<(), LeaseStoreError> {
         // The semaphore is never closed.
         let _slot = self.writes.acquire().await;
-        let mut named = Vec::new();
+        let mut referenced = Vec::new();
         for retired in &record.retired {
             let key = retired_key(name, retired.lease.revision)?;
             if !self.versions().contains_key(&key) {
                 self.write_waiting(&key, &retired.lease).await?;
             }
-            named.push(key);
+            referenced.push(key);
         }
         self.write(&StoreKey::of_instance(&LEASE, name), &lease_record::encode(record)?).await?;
-        for key in self.waiting(name) {
-            if !named.contains(&key) {
+        for key in self.waiting_keys(name) {
+            if !referenced.contains(&key) {
                 self.delete(&key).await?;
             }
         }
@@ -171,7 +168,7 @@ impl LeaseStore {
     async fn write(&self, key: &StoreKey, bytes: &deputy_core::SecretBytes) -> Result<(), LeaseStoreError> {
         let expected = self.versions().get(key).copied().map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
         let version = match overwrite(&*self.store, key, bytes, expected).await {
-            // It was damaged when the process began, and is not set aside yet.
+            // It was damaged at the start, and is not set aside yet.
             Err(StoreError::Damaged { .. }) => {
                 self.store.quarantine(key).await?;
                 self.store.put(key, bytes, ExpectedVersion::Absent).await?
@@ -182,11 +179,11 @@ impl LeaseStore {
         Ok(())
     }
 
-    /// Deletes a record.
+    /// Deletes the records of an instance.
     pub(crate) async fn forget(&self, name: &InstanceName) -> Result<(), LeaseStoreError> {
         let _slot = self.writes.acquire().await;
         self.delete(&StoreKey::of_instance(&LEASE, name)).await?;
-        for key in self.waiting(name) {
+        for key in self.waiting_keys(name) {
             self.delete(&key).await?;
         }
         Ok(())
@@ -205,18 +202,20 @@ impl LeaseStore {
         Ok(())
     }
 
-    /// The keys of the leases of an instance that wait to be revoked, as they are in the store.
-    fn waiting(&self, name: &InstanceName) -> Vec<StoreKey> {
+    /// The keys under which waiting leases of an instance are saved.
+    fn waiting_keys(&self, name: &InstanceName) -> Vec<StoreKey> {
         let versions = self.versions();
         let begin = StoreKey::of_instance(&RETIRED, name);
-        let near = versions.range(begin..).map(|(key, _)| key);
-        let near = near.take_while(|key| *key.namespace() == RETIRED && key.name().starts_with(name.as_str()));
+        let candidates = versions
+            .range(begin..)
+            .map(|(key, _)| key)
+            .take_while(|key| *key.namespace() == RETIRED && key.name().starts_with(name.as_str()));
         let is_of = |key: &&StoreKey| key.name().rsplit_once('-').is_some_and(|(of, _)| of == name.as_str());
-        near.filter(is_of).cloned().collect()
+        candidates.filter(is_of).cloned().collect()
     }
 
-    fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<StoreKey, Version>> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn versions(&self) -> MutexGuard<'_, BTreeMap<StoreKey, Version>> {
+        self.versions.lock_unpoisoned()
     }
 }
 
@@ -225,5 +224,4 @@ fn retired_key(name: &InstanceName, revision: Revision) -> Result<StoreKey, Stor
 }
 
 #[cfg(test)]
-#[path = "lease_store_tests.rs"]
 mod tests;

@@ -33,7 +33,9 @@ mod write_queue;
 pub use backup::{BackupError, RestoreSummary, Restoring, backed_up, restore};
 pub use client::{ControlClient, NewToken};
 pub use configuration::{CoordinatorConfig, FilePlan, LoadedInstances, ReloadSummary};
-pub use configuration_names::{ConfigurationNames, ConfigurationNamesError, GroupNames, MissingNames};
+pub use configuration_names::{
+    ConfigurationNames, ConfigurationNamesError, GroupNames, MissingNames, ReceiverComponentName,
+};
 pub use control::{Control, TokenList, WorkerList};
 pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError};
 pub use handle::{CoordinatorHandle, RequestError};
@@ -42,7 +44,7 @@ pub use lease_board::LeaseBoard;
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
 pub use workers::{
-    AppliedStatus, Deliveries, EarlierDeliveries, EnrolmentError, GroupDeliveries, TokenStatus, WorkerCondition,
-    WorkerPage, WorkerQuery, WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers,
-    WorkersError,
+    AppliedStatus, Deliveries, EarlierDeliveries, EarlierReceiver, EnrolmentError, GroupDeliveries, TokenStatus,
+    WorkerCondition, WorkerPage, WorkerQuery, WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks,
+    Workers, WorkersError,
 };

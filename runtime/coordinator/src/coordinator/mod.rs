@@ -10,15 +10,16 @@ mod tests;
 
 use deputy_core::failure::FailureKind;
 use deputy_core::time::{MonotonicTime, Now};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::{CallOutcome, Schedule, ScheduleConfig, ScheduleEvent, ScheduledCallId};
 use deputy_core::{InstanceName, Span};
 use deputy_store::{StoreKey, StoreLock};
+use deputy_support::{TrackedTasks, pause};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::command::CoordinatorCommand;
 use crate::file_watcher::FileObservation;
@@ -46,8 +47,7 @@ pub struct Coordinator {
     commands: mpsc::Receiver<CoordinatorCommand>,
     command_sender: mpsc::Sender<CoordinatorCommand>,
     providers: Providers,
-    tasks: JoinSet<TaskOutcome>,
-    task_subjects: HashMap<Id, TaskSubject>,
+    tasks: TrackedTasks<TaskSubject, TaskOutcome>,
     calls: BTreeMap<ScheduledCallId, ActiveCall>,
     write_queue: WriteQueue,
     file_observations: BTreeMap<InstanceName, FileObservation>,
@@ -109,9 +109,9 @@ impl Coordinator {
             let wait = self.time_until_due(now);
             tokio::select! {
                 () = self.lock.lost() => self.is_lock_lost = true,
-                Some(ended) = self.tasks.join_next_with_id() => self.finish_task(ended),
+                Some((subject, result)) = self.tasks.join_next() => self.finish_task(subject, result),
                 Some(command) = self.commands.recv() => self.run_command(command),
-                () = sleep(wait) => self.handle(ScheduleEvent::TimerFired),
+                () = pause(wait) => self.handle(ScheduleEvent::TimerFired),
             }
         }
         tracing::info!("coordinator stopped");
@@ -194,9 +194,4 @@ impl Coordinator {
         self.stop_at = Some(now.mono.plus(FINAL_WRITES));
         false
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the loop's one timer: the schedule says when the next thing is due")]
-async fn sleep(wait: Duration) {
-    tokio::time::sleep(wait).await;
 }

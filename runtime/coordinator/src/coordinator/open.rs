@@ -1,7 +1,7 @@
 //! Takes the lock, restores what is saved, and publishes the leases that are still valid.
 
 use deputy_core::time::{Clock, Now};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use deputy_core::{InstanceName, Span};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
 use deputy_store::{Store, StoreError, StoreKey};
+use deputy_support::TrackedTasks;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -80,8 +81,7 @@ impl Coordinator {
             commands,
             command_sender,
             providers: Providers::default(),
-            tasks: JoinSet::new(),
-            task_subjects: HashMap::new(),
+            tasks: TrackedTasks::default(),
             calls: BTreeMap::new(),
             write_queue: WriteQueue::default(),
             file_observations: BTreeMap::new(),

@@ -8,7 +8,7 @@ use deputy_core::schedule::{CallOutcome, LeaseRecord, ProviderCall, SaveId, Sche
 use deputy_core::{InstanceName, in_one_line};
 use deputy_observe::AuditOutcome;
 use deputy_store::StoreError;
-use tokio::task::{AbortHandle, Id, JoinError};
+use tokio::task::{AbortHandle, JoinError};
 use tracing::Instrument;
 
 use super::Coordinator;
@@ -56,8 +56,7 @@ impl Coordinator {
             };
             TaskOutcome::Called(id, outcome)
         };
-        let abort = self.tasks.spawn(task.instrument(span));
-        self.task_subjects.insert(abort.id(), TaskSubject::Call(id));
+        let abort = self.tasks.spawn(TaskSubject::Call(id), task.instrument(span));
         self.calls.insert(id, ActiveCall { abort, instance, function, began: now.mono });
     }
 
@@ -72,14 +71,13 @@ impl Coordinator {
         let PendingWrite { save, name, record } = write;
         let lease_store = Arc::clone(&self.lease_store);
         let subject = TaskSubject::Write(save, name.clone());
-        let abort = self.tasks.spawn(async move {
+        self.tasks.spawn(subject, async move {
             let written = match record {
                 Some(record) => lease_store.save(&name, &record).await,
                 None => lease_store.forget(&name).await,
             };
             TaskOutcome::Written(save, written)
         });
-        self.task_subjects.insert(abort.id(), subject);
     }
 
     fn begin_next_write(&mut self, name: &InstanceName) {
@@ -88,20 +86,12 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn finish_task(&mut self, ended: Result<(Id, TaskOutcome), JoinError>) {
-        match ended {
-            Ok((id, outcome)) => {
-                let subject = self.task_subjects.remove(&id);
-                match outcome {
-                    TaskOutcome::Called(call, outcome) => self.finish_call(call, outcome),
-                    TaskOutcome::Written(save, written) => self.finish_write(save, written, subject),
-                }
-            }
-            Err(error) => match self.task_subjects.remove(&error.id()) {
-                Some(_) if error.is_cancelled() => {}
-                Some(subject) => self.finish_panicked(subject),
-                None => {}
-            },
+    pub(super) fn finish_task(&mut self, subject: TaskSubject, result: Result<TaskOutcome, JoinError>) {
+        match result {
+            Ok(TaskOutcome::Called(call, outcome)) => self.finish_call(call, outcome),
+            Ok(TaskOutcome::Written(save, written)) => self.finish_write(save, written, &subject),
+            Err(error) if error.is_cancelled() => {}
+            Err(_) => self.finish_panicked(subject),
         }
     }
 
@@ -134,17 +124,13 @@ impl Coordinator {
         self.handle(ScheduleEvent::Finished(id, outcome));
     }
 
-    fn finish_write(&mut self, save: SaveId, written: Result<(), LeaseStoreError>, subject: Option<TaskSubject>) {
-        let name = match subject {
-            Some(TaskSubject::Write(_, name)) => Some(name),
-            _ => None,
-        };
-        if let Some(name) = &name {
+    fn finish_write(&mut self, save: SaveId, written: Result<(), LeaseStoreError>, subject: &TaskSubject) {
+        if let TaskSubject::Write(_, name) = subject {
             self.begin_next_write(name);
         }
         self.is_lock_lost |= matches!(&written, Err(LeaseStoreError::Store(StoreError::LockLost { .. })));
         self.report_write(save, written.map_err(|error| in_one_line(&error)));
-        if let Some(name) = &name {
+        if let TaskSubject::Write(_, name) = subject {
             self.providers.prune(name, &self.schedule);
         }
     }

@@ -1,8 +1,8 @@
-//! Whom a lease may still reach that was obtained under an earlier configuration.
+//! Which groups and receivers may get a lease that was obtained under an earlier configuration.
 //!
 //! A payload is for the groups in `deliver-to` and the receivers that were bound when it was obtained. A reload may give an
-//! instance another component, another account and other groups at once: until it has a lease of its new configuration, the
-//! old one goes to those who had it, and a receiver that is bound to it stays as it is.
+//! instance another component, another account and other groups at once. Until there is a lease of the new configuration,
+//! the old one goes to the groups that had it, and a receiver that gets it stays bound as it is.
 
 use std::collections::BTreeMap;
 
@@ -10,68 +10,74 @@ use deputy_core::schedule::Lease;
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_link::{GroupFeed, ReceiverBinding};
 
-use super::{Deliveries, EarlierDeliveries};
+use super::deliveries::{Deliveries, EarlierDeliveries};
 
-/// What was given to whom.
 #[derive(Default)]
 pub(super) struct Audience {
-    /// Which groups had an instance under the last configuration, also of an earlier process.
-    had: BTreeMap<GroupName, EarlierDeliveries>,
-    /// The receivers as they are bound; of an earlier process, nothing but their names is known.
+    /// What each group got under earlier configurations, also of earlier processes.
+    earlier: BTreeMap<GroupName, EarlierDeliveries>,
+    /// The receivers as this process bound them.
     bound: BTreeMap<(GroupName, ReceiverName), ReceiverBinding>,
 }
 
 impl Audience {
-    /// Takes over another configuration.
-    pub(super) fn replan(&mut self, plan: &Deliveries) {
-        if self.had.is_empty() {
-            self.had = plan.before.clone();
+    /// Adopts another configuration. A group or receiver that it lacks loses its claims.
+    pub(super) fn adopt(&mut self, deliveries: &Deliveries) {
+        if self.earlier.is_empty() {
+            self.earlier = deliveries.before.clone();
         }
-        for (group, had) in &mut self.had {
-            let given = plan.groups.get(group);
-            had.instances.retain(|instance, _| given.is_some_and(|given| given.instances.contains(instance)));
-            had.receivers.retain(|receiver| given.is_some_and(|given| given.receivers.contains_key(receiver)));
+        for (group, earlier) in &mut self.earlier {
+            let current = deliveries.groups.get(group);
+            earlier.instances.retain(|instance, _| current.is_some_and(|group| group.instances.contains(instance)));
+            earlier.receivers.retain(|receiver, _| current.is_some_and(|group| group.receivers.contains_key(receiver)));
         }
         self.bound.retain(|(group, receiver), _| {
-            plan.groups.get(group).is_some_and(|given| given.receivers.contains_key(receiver))
+            deliveries.groups.get(group).is_some_and(|group| group.receivers.contains_key(receiver))
         });
     }
 
-    /// Whether a group may be given a lease.
-    pub(super) fn may_have(
+    /// Whether a group may get a lease. `feed` is the group's.
+    pub(super) fn may_get(
         &self,
-        plan: &Deliveries,
-        (name, group): (&GroupName, &GroupFeed),
+        deliveries: &Deliveries,
+        (group, feed): (&GroupName, &GroupFeed),
         instance: &InstanceName,
         lease: &Lease,
     ) -> bool {
-        // The names are kept before there is a lease of a new configuration: one from before then is not for this group.
-        let had = self.had.get(name).and_then(|had| had.instances.get(instance));
-        let had = had.is_some_and(|since| lease.obtained_at >= *since);
-        had || is_current(plan, instance, lease) || group.leases().contains_key(instance)
+        // Names are saved before there is a lease of a new configuration, so a lease from before then is not for the group.
+        let earlier = self.earlier.get(group).and_then(|earlier| earlier.instances.get(instance));
+        earlier.is_some_and(|since| lease.obtained_at >= *since)
+            || is_current(deliveries, instance, lease)
+            || feed.leases().contains_key(instance)
     }
 
-    /// Whether a receiver may be bound so, and if it may, that it is.
+    /// Whether a receiver may be bound. `stale` are the leases of earlier configurations that it would get.
     pub(super) fn may_bind(
-        &mut self,
-        of: (GroupName, ReceiverName),
+        &self,
+        group: &GroupName,
+        receiver: &ReceiverName,
         binding: &ReceiverBinding,
-        has_stale: bool,
+        stale: &[Lease],
     ) -> bool {
-        let (group, receiver) = &of;
-        let may = match self.bound.get(&of) {
-            Some(bound) => !has_stale || bound == binding,
-            None => !has_stale || self.had.get(group).is_some_and(|had| had.receivers.contains(receiver)),
-        };
-        if may {
-            self.bound.insert(of, binding.clone());
+        if stale.is_empty() {
+            return true;
         }
-        may
+        if let Some(bound) = self.bound.get(&(group.clone(), receiver.clone())) {
+            return bound == binding;
+        }
+        let earlier = self.earlier.get(group).and_then(|earlier| earlier.receivers.get(receiver));
+        earlier.is_some_and(|earlier| {
+            earlier.component == binding.component && stale.iter().all(|lease| lease.obtained_at >= earlier.since)
+        })
+    }
+
+    pub(super) fn record_bound(&mut self, group: GroupName, receiver: ReceiverName, binding: ReceiverBinding) {
+        self.bound.insert((group, receiver), binding);
     }
 }
 
-/// Whether a lease was obtained under the configuration that is in use, as far as that is known: while a component is being
-/// loaded, it is not.
-pub(super) fn is_current(plan: &Deliveries, instance: &InstanceName, lease: &Lease) -> bool {
-    plan.fingerprints.get(instance).is_none_or(|current| *current == lease.fingerprint)
+/// Whether a lease was obtained under the configuration in use. While the component of its instance is being loaded, the
+/// answer is no.
+pub(super) fn is_current(deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) -> bool {
+    deliveries.fingerprints.get(instance).is_none_or(|current| *current == lease.fingerprint)
 }

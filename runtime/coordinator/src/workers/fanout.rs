@@ -1,7 +1,7 @@
-//! From the board to the groups: each lease that is published is encoded once, for all groups that get it.
+//! From the board to the groups' feeds: each published lease is encoded once, for all groups that get it.
 //!
-//! What a group gets is in its hub and nowhere else, so that a worker can't be sent what its group may not have: an
-//! instance that is taken from a group leaves its hub, and with that every stream of it.
+//! What a group gets is in its feed and nowhere else, so that a worker cannot get what its group may not have: an instance
+//! that is taken from a group leaves its feed, and with that every session of the group.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,127 +11,106 @@ use deputy_core::schedule::Lease;
 use deputy_core::time::Clock;
 use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion};
 use deputy_link::server::Sessions;
-use deputy_link::{EncodedLease, GroupFeeds, ReceiverBinding};
+use deputy_link::{EncodedLease, GroupFeed, GroupFeeds, ReceiverBinding};
 use deputy_metrics::CoordinatorMetrics;
 use tokio::sync::watch;
 
-use super::Deliveries;
 use super::audience::{Audience, is_current};
+use super::deliveries::{Deliveries, GroupDeliveries};
+use super::usage::UsageReporter;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::{BoardCursor, LeaseBoard};
 
-/// Its task.
 pub(super) struct Fanout {
     board: Arc<LeaseBoard>,
-    hub: Arc<GroupFeeds>,
-    roster: Arc<Sessions>,
-    plan: watch::Receiver<Arc<Deliveries>>,
-    handle: CoordinatorHandle,
+    feeds: Arc<GroupFeeds>,
+    deliveries: watch::Receiver<Arc<Deliveries>>,
     clock: Arc<dyn Clock>,
-    metrics: Arc<CoordinatorMetrics>,
-    seen: BoardCursor,
-    /// Whom a lease of an earlier configuration may reach.
+    usage: UsageReporter,
+    cursor: BoardCursor,
     audience: Audience,
-    /// Whether a receiver is left as it was until there is a lease of the new configuration.
+    /// Whether a receiver stays bound as it is until there is a lease of the new configuration.
     receivers_wait: bool,
-    /// What is on the board, encoded.
-    leases: BTreeMap<InstanceName, EncodedLease>,
-    /// How many workers use each instance, as the schedule was told.
-    users: BTreeMap<InstanceName, u32>,
+    /// The leases on the board, encoded.
+    encoded: BTreeMap<InstanceName, EncodedLease>,
     ready: watch::Sender<bool>,
 }
 
-/// How soon the schedule hears that workers came or went.
-const COUNT: Duration = Duration::from_secs(1);
+/// How soon the schedule learns that workers came or went.
+const USAGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// After so many counts the schedule is told all of them, whether they changed or not.
-const AGAIN: u64 = 10;
+pub(super) struct FanoutOptions {
+    pub(super) board: Arc<LeaseBoard>,
+    pub(super) feeds: Arc<GroupFeeds>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) deliveries: watch::Receiver<Arc<Deliveries>>,
+    pub(super) handle: CoordinatorHandle,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<CoordinatorMetrics>,
+}
 
 impl Fanout {
-    pub(super) fn new(
-        board: Arc<LeaseBoard>,
-        hub: Arc<GroupFeeds>,
-        roster: Arc<Sessions>,
-        plan: watch::Receiver<Arc<Deliveries>>,
-        handle: CoordinatorHandle,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<CoordinatorMetrics>,
-    ) -> Self {
-        let (leases, users) = (BTreeMap::new(), BTreeMap::new());
+    pub(super) fn new(options: FanoutOptions) -> Self {
         Self {
-            board,
-            hub,
-            roster,
-            plan,
-            handle,
-            clock,
-            metrics,
-            seen: BoardCursor::default(),
+            board: options.board,
+            feeds: options.feeds,
+            deliveries: options.deliveries,
+            clock: options.clock,
+            usage: UsageReporter::new(options.sessions, options.handle, options.metrics),
+            cursor: BoardCursor::default(),
             audience: Audience::default(),
             receivers_wait: false,
-            leases,
-            users,
+            encoded: BTreeMap::new(),
             ready: watch::Sender::new(false),
         }
     }
 
-    /// True once it is known what each group gets.
+    /// True once the deliveries of the first configuration are in the feeds.
     pub(super) fn when_ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
 
     pub(super) async fn run(mut self) {
         let mut changes = self.board.changes();
-        let (mut count, mut ticks) = (every(COUNT), 0_u64);
+        let mut usage_due = usage_timer();
         loop {
             tokio::select! {
                 changed = changes.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    self.look();
+                    self.apply_board_changes();
                 }
-                changed = self.plan.changed() => {
+                changed = self.deliveries.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    self.replan();
+                    self.apply_deliveries();
                     self.ready.send_replace(true);
                 }
-                _ = count.tick() => {
-                    ticks += 1;
-                    // An instance that changed has forgotten who uses it.
-                    if ticks % AGAIN == 0 {
-                        self.users.clear();
-                    }
-                    self.count().await;
+                _ = usage_due.tick() => {
+                    let deliveries = Arc::clone(&self.deliveries.borrow());
+                    self.usage.report(&deliveries).await;
                 }
             }
         }
     }
 
-    /// Takes over what changed on the board.
-    fn look(&mut self) {
-        let plan = Arc::clone(&self.plan.borrow());
-        for (instance, lease) in self.board.changed_since(&mut self.seen) {
+    fn apply_board_changes(&mut self) {
+        let deliveries = Arc::clone(&self.deliveries.borrow());
+        for (instance, lease) in self.board.changed_since(&mut self.cursor) {
             match lease {
-                Some(lease) => self.publish(&plan, &instance, &lease),
-                None => {
-                    let lease = self.leases.remove(&instance);
-                    let expired = lease.is_some_and(|lease| lease.valid_until() <= self.clock.now().wall);
-                    for group in self.hub.groups().values() {
-                        if expired { group.expire(&instance) } else { group.withdraw(&instance) }
-                    }
-                }
+                Some(lease) => self.publish(&deliveries, &instance, &lease),
+                None => self.withdraw(&instance),
             }
         }
         if self.receivers_wait {
-            self.bind(&plan);
+            self.bind_receivers(&deliveries);
         }
     }
 
-    fn publish(&mut self, plan: &Deliveries, instance: &InstanceName, lease: &Lease) {
-        // Without it no receiver knows what to make of it. A lease that an earlier version saved has none.
+    fn publish(&mut self, deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) {
+        // No receiver can use a lease without its service. Only records of earlier versions lack it.
         let Some(service) = &lease.service else { return };
         let encoded = EncodedLease::new(&Delivery {
             instance: instance.clone(),
@@ -140,113 +119,108 @@ impl Fanout {
             valid_until: lease.valid_until,
             payload: Arc::clone(&lease.payload),
         });
-        for (name, given) in &plan.groups {
-            let group = self.hub.group(name);
-            if given.instances.contains(instance) && self.audience.may_have(plan, (name, &group), instance, lease) {
-                group.publish(&encoded);
+        for (name, group) in &deliveries.groups {
+            let feed = self.feeds.group(name);
+            if group.instances.contains(instance) && self.audience.may_get(deliveries, (name, &feed), instance, lease) {
+                feed.publish(&encoded);
             }
         }
-        self.leases.insert(instance.clone(), encoded);
+        self.encoded.insert(instance.clone(), encoded);
     }
 
-    /// Another configuration: who gets what is found anew.
-    fn replan(&mut self) {
-        let plan = Arc::clone(&self.plan.borrow_and_update());
-        self.audience.replan(&plan);
-        // What was withdrawn is taken back now: all leases together show nothing that is gone.
-        self.look();
-        for (instance, lease) in self.board.all(&mut self.seen) {
-            let same = self.leases.get(&instance).is_some_and(|known| known.stamp().revision == lease.revision);
-            if !same {
-                self.publish(&plan, &instance, &lease);
+    fn withdraw(&mut self, instance: &InstanceName) {
+        let lease = self.encoded.remove(instance);
+        let is_expired = lease.is_some_and(|lease| lease.valid_until() <= self.clock.now().wall);
+        for feed in self.feeds.groups().values() {
+            if is_expired { feed.expire(instance) } else { feed.withdraw(instance) }
+        }
+    }
+
+    /// Applies the deliveries of another configuration.
+    fn apply_deliveries(&mut self) {
+        let deliveries = Arc::clone(&self.deliveries.borrow_and_update());
+        self.audience.adopt(&deliveries);
+        // Withdrawals come first: `all` shows only what is published.
+        self.apply_board_changes();
+        for (instance, lease) in self.board.all(&mut self.cursor) {
+            let is_known = self.encoded.get(&instance).is_some_and(|known| known.stamp().revision == lease.revision);
+            if !is_known {
+                self.publish(&deliveries, &instance, &lease);
             }
         }
-        let groups: BTreeSet<GroupName> = self.hub.groups().into_keys().chain(plan.groups.keys().cloned()).collect();
+        let groups: BTreeSet<GroupName> =
+            self.feeds.groups().into_keys().chain(deliveries.groups.keys().cloned()).collect();
         for name in groups {
-            let (group, given) = (self.hub.group(&name), plan.groups.get(&name));
-            group.allow(given.map(|given| given.instances.clone()).unwrap_or_default());
-            let there = group.leases();
-            for instance in given.iter().flat_map(|given| &given.instances) {
-                if let Some(encoded) = self.leases.get(instance)
-                    && there.get(instance) != Some(&encoded.stamp())
-                    && let Some(lease) = self.board.lease(instance)
-                    && self.audience.may_have(&plan, (&name, &group), instance, &lease)
-                {
-                    group.publish(encoded);
-                }
-            }
-            for receiver in group.receivers() {
-                if !given.is_some_and(|given| given.receivers.contains_key(&receiver)) {
-                    group.unbind(&receiver);
-                }
-            }
+            self.apply_group(&deliveries, &name);
         }
-        self.bind(&plan);
+        self.bind_receivers(&deliveries);
     }
 
-    /// Gives each group its receivers as they are configured, or leaves them as they are.
-    fn bind(&mut self, plan: &Deliveries) {
+    fn apply_group(&self, deliveries: &Deliveries, name: &GroupName) {
+        let feed = self.feeds.group(name);
+        let group = deliveries.groups.get(name);
+        feed.allow(group.map(|group| group.instances.clone()).unwrap_or_default());
+        if let Some(group) = group {
+            self.publish_missing(deliveries, name, group, &feed);
+        }
+        for receiver in feed.receivers() {
+            if !group.is_some_and(|group| group.receivers.contains_key(&receiver)) {
+                feed.unbind(&receiver);
+            }
+        }
+    }
+
+    /// Publishes the leases of a group that its feed lacks.
+    fn publish_missing(&self, deliveries: &Deliveries, name: &GroupName, group: &GroupDeliveries, feed: &GroupFeed) {
+        let published = feed.leases();
+        for instance in &group.instances {
+            if let Some(encoded) = self.encoded.get(instance)
+                && published.get(instance) != Some(&encoded.stamp())
+                && let Some(lease) = self.board.lease(instance)
+                && self.audience.may_get(deliveries, (name, feed), instance, &lease)
+            {
+                feed.publish(encoded);
+            }
+        }
+    }
+
+    /// Binds the receivers of each group as they are configured, or leaves them bound as they are.
+    fn bind_receivers(&mut self, deliveries: &Deliveries) {
         self.receivers_wait = false;
-        for (name, given) in &plan.groups {
-            let group = self.hub.group(name);
-            for (receiver, binding) in &given.receivers {
+        for (name, group) in &deliveries.groups {
+            let feed = self.feeds.group(name);
+            for (receiver, binding) in &group.receivers {
                 let Some(binding) = binding else {
-                    group.set_unavailable(receiver);
+                    feed.set_unavailable(receiver);
                     continue;
                 };
-                let stale = self.has_stale(plan, binding);
-                if self.audience.may_bind((name.clone(), receiver.clone()), binding, stale) {
-                    group.bind(receiver, binding);
+                let stale = self.stale_leases(deliveries, binding);
+                if self.audience.may_bind(name, receiver, binding, &stale) {
+                    self.audience.record_bound(name.clone(), receiver.clone(), binding.clone());
+                    feed.bind(receiver, binding);
                     continue;
                 }
                 self.receivers_wait = true;
-                if !group.receivers().contains(receiver) {
-                    group.set_unavailable(receiver);
+                if !feed.receivers().contains(receiver) {
+                    feed.set_unavailable(receiver);
                 }
             }
         }
     }
 
-    /// Whether a receiver would be given a lease of an earlier configuration.
-    fn has_stale(&self, plan: &Deliveries, binding: &ReceiverBinding) -> bool {
-        let stale = |instance: &InstanceName| {
-            self.board.lease(instance).is_some_and(|lease| !is_current(plan, instance, &lease))
-        };
-        binding.instances.iter().any(stale)
-    }
-
-    /// Tells the schedule how many workers use each instance: what nobody uses need not be kept alive, if the operator
-    /// said so.
-    async fn count(&mut self) {
-        let mut groups: BTreeMap<GroupName, u32> = BTreeMap::new();
-        for present in self.roster.all().into_iter().filter(|present| present.left().is_none()) {
-            let count = groups.entry(present.group.clone()).or_default();
-            *count = count.saturating_add(1);
-        }
-        self.metrics.set_connected_workers(self.roster.connected());
-        let plan = Arc::clone(&self.plan.borrow());
-        let mut users: BTreeMap<InstanceName, u32> = BTreeMap::new();
-        for (name, count) in groups {
-            for instance in plan.groups.get(&name).iter().flat_map(|group| &group.instances) {
-                let users = users.entry(instance.clone()).or_default();
-                *users = users.saturating_add(count);
-            }
-        }
-        let gone = self.users.keys().filter(|instance| !users.contains_key(*instance)).cloned();
-        let gone: Vec<_> = gone.map(|instance| (instance, 0)).collect();
-        let changed = users.iter().filter(|(name, count)| self.users.get(*name) != Some(*count));
-        for (instance, count) in changed.map(|(name, count)| (name.clone(), *count)).chain(gone).collect::<Vec<_>>() {
-            if self.handle.set_users(instance, count).await.is_err() {
-                return;
-            }
-        }
-        self.users = users;
+    /// The leases of earlier configurations that a receiver would get.
+    fn stale_leases(&self, deliveries: &Deliveries, binding: &ReceiverBinding) -> Vec<Lease> {
+        binding
+            .instances
+            .iter()
+            .filter_map(|instance| self.board.lease(instance).filter(|lease| !is_current(deliveries, instance, lease)))
+            .collect()
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a count is taken now and then")]
-fn every(time: Duration) -> tokio::time::Interval {
-    let mut interval = tokio::time::interval(time);
+#[expect(clippy::disallowed_methods, reason = "workers are counted at a fixed pace")]
+fn usage_timer() -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(USAGE_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     interval
 }

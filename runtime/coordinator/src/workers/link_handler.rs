@@ -1,7 +1,7 @@
-//! What the link asks of the coordinator: the book for who somebody is, the deliveries for what a group gets.
+//! Answers the link's questions: enrolment says which worker a peer is, the deliveries say what a group gets.
 //!
-//! What the book does for somebody is recorded as it is done, whether the connection is still there or not: who is locked
-//! is cut off at the same moment.
+//! What enrolment does is recorded as it is done, whether the connection still exists or not: a worker that is locked is
+//! disconnected at the same moment.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,55 +15,52 @@ use deputy_link::server::{LinkHandler, Origin, ReportObserver};
 use deputy_link::{ErrorCode, PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_observe::{Audit, AuditOutcome};
-use deputy_support::KeyedRateLimiter;
-use tokio::sync::{mpsc, oneshot, watch};
+use deputy_support::{ActorStopped, KeyedRateLimiter, Mailbox};
+use tokio::sync::watch;
 
-use super::Deliveries;
-use super::enrolment_actor::{CertificateReply, EnrolmentCommand, Rejection};
-use super::recorder::{About, Recorded, Recorder};
+use super::deliveries::Deliveries;
+use super::enrolment::{CertificateReply, EnrolmentCommand, Rejection};
+use super::recorder::{Recorded, Recorder, RequestContext};
 
-/// Answers the link.
 pub(super) struct ServerHandler {
-    asks: mpsc::Sender<EnrolmentCommand>,
+    commands: Mailbox<EnrolmentCommand>,
     deliveries: watch::Receiver<Arc<Deliveries>>,
     clock: Arc<dyn Clock>,
     recorder: Arc<Recorder>,
     metrics: Arc<CoordinatorMetrics>,
     connects: KeyedRateLimiter<WorkerId>,
     renewals: KeyedRateLimiter<WorkerId>,
-    /// What is logged of connections that broke the rules, for each origin.
     faults: KeyedRateLimiter<Origin>,
 }
 
-/// How often a worker may connect, and ask for a certificate, in a minute. One with a clock of its own and a backoff does
-/// neither a tenth as often.
+/// Connections and renewals of one worker per minute. A well-behaved worker makes less than a tenth of that.
 const CONNECTS: u32 = 60;
 const RENEWALS: u32 = 60;
 const MINUTE: Span = Span::secs(60);
 
-/// Lines that are logged of one origin in an hour, and of what one worker can't apply.
+/// Lines that are logged per hour: faults of one origin, and leases that one worker failed to apply.
 const FAULTS: u32 = 60;
 const FAILURES: u32 = 60;
 const HOUR: Span = Span::secs(3600);
 
-/// Workers and origins that are told apart at a time.
+/// Keys that are tracked at a time.
 const WORKERS: usize = 65_536;
 const ORIGINS: usize = 64;
 
-/// Of the instances that a worker may not have, and wants all the same, so many are in the audit log by name.
-const NAMED: usize = 16;
+/// Refused instances of one subscription beyond this are not recorded by name.
+const MAX_NAMED: usize = 16;
 
-/// Counts what workers report, and logs what they can't apply.
+/// Counts the reports of workers, and logs failures.
 pub(super) fn observer(metrics: Arc<CoordinatorMetrics>, clock: Arc<dyn Clock>) -> ReportObserver {
     let failures = KeyedRateLimiter::new(FAILURES, HOUR, WORKERS);
-    Box::new(move |present, report| {
+    Box::new(move |session, report| {
         let outcome = if report.result.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
         metrics.record_report(report.instance.as_str(), outcome);
         let Err(reason) = &report.result else { return };
-        match failures.acquire(present.worker, clock.now().wall) {
+        match failures.acquire(session.worker, clock.now().wall) {
             None => metrics.record_suppressed("apply"),
             Some(suppressed) => tracing::warn!(
-                worker = %present.worker, instance = %report.instance, revision = %report.stamp.revision, reason, suppressed,
+                worker = %session.worker, instance = %report.instance, revision = %report.stamp.revision, reason, suppressed,
                 "worker failed to apply the lease"
             ),
         }
@@ -72,7 +69,7 @@ pub(super) fn observer(metrics: Arc<CoordinatorMetrics>, clock: Arc<dyn Clock>) 
 
 impl ServerHandler {
     pub(super) fn new(
-        asks: mpsc::Sender<EnrolmentCommand>,
+        commands: Mailbox<EnrolmentCommand>,
         deliveries: watch::Receiver<Arc<Deliveries>>,
         clock: Arc<dyn Clock>,
         audit: Arc<Audit>,
@@ -82,30 +79,25 @@ impl ServerHandler {
         let connects = KeyedRateLimiter::new(CONNECTS, MINUTE, WORKERS);
         let renewals = KeyedRateLimiter::new(RENEWALS, MINUTE, WORKERS);
         let faults = KeyedRateLimiter::new(FAULTS, HOUR, ORIGINS);
-        Self { asks, deliveries, clock, recorder, metrics, connects, renewals, faults }
+        Self { commands, deliveries, clock, recorder, metrics, connects, renewals, faults }
     }
 
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> EnrolmentCommand) -> Result<T, ProtocolError> {
-        let (reply, answer) = oneshot::channel();
-        self.asks.send(question(reply)).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())
-    }
-
-    /// Asks for a certificate. `record` is called by the book, which does not wait for the audit log.
+    /// Requests a certificate. Enrolment calls `record`, and does not wait for the audit log.
     async fn certificate(
         &self,
-        question: impl FnOnce(CertificateReply) -> EnrolmentCommand,
+        command: impl FnOnce(CertificateReply) -> EnrolmentCommand,
         record: impl FnOnce(&Recorder, Result<Certified, Rejection>) -> Recorded<Certified> + Send + 'static,
     ) -> Result<Certified, ProtocolError> {
         let recorder = Arc::clone(&self.recorder);
-        let recorded = self.ask(|reply| {
-            // Nobody may wait for it any more.
-            question(Box::new(move |answer| drop(reply.send(record(&recorder, answer)))))
+        let recorded = self.commands.ask(|reply| {
+            command(Box::new(move |result| {
+                reply.send(record(&recorder, result)).ok();
+            }))
         });
-        recorded.await?.settled().await
+        recorded.await.map_err(stopping)?.settled().await
     }
 
-    /// Whether a worker may do what it does once more. What it did too often is counted, and not recorded: the first of it
+    /// Refuses a worker that makes too many requests. Such a refusal is counted and not recorded, as the first requests
     /// were.
     fn throttle(
         &self,
@@ -117,12 +109,12 @@ impl ServerHandler {
             return Ok(());
         }
         self.metrics.record_suppressed(operation);
-        let message = "this worker asks too often, or somebody has a copy of its identity: come back in a minute";
+        let message = "this identity makes too many requests (is it used twice?): try again in a minute";
         Err(ProtocolError::new(ErrorCode::Throttled, message))
     }
 }
 
-fn stopping() -> ProtocolError {
+fn stopping(_: ActorStopped) -> ProtocolError {
     ProtocolError::new(ErrorCode::Internal, "the coordinator is stopping")
 }
 
@@ -143,7 +135,7 @@ impl LinkHandler for ServerHandler {
             if let Ok(certified) = &joined {
                 tracing::info!(worker = certified.worker, group, %from, %token, "worker enrolled");
             }
-            recorder.record("join", About { from, worker, group: &group, instance: None }, joined)
+            recorder.record("join", RequestContext { from, worker, group: &group, instance: None }, joined)
         };
         self.certificate(|reply| EnrolmentCommand::Join { token, secret, request, reply }, record).await
     }
@@ -157,24 +149,24 @@ impl LinkHandler for ServerHandler {
     ) -> Result<Certified, ProtocolError> {
         self.throttle(&self.renewals, "renew", peer)?;
         let record = move |recorder: &Recorder, renewed: Result<Certified, Rejection>| {
-            let about = About { from, worker: Some(peer.worker), group: "", instance: None };
-            recorder.record("renew", about, renewed)
+            let context = RequestContext { from, worker: Some(peer.worker), group: "", instance: None };
+            recorder.record("renew", context, renewed)
         };
         self.certificate(|reply| EnrolmentCommand::Renew { peer, sequence, request, reply }, record).await
     }
 
     async fn admit(&self, from: SocketAddr, peer: PeerCertificate) -> Result<GroupName, ProtocolError> {
         self.throttle(&self.connects, "connect", peer)?;
-        // A ticket may bring a certificate that ended since it was made.
+        // A session ticket may carry a certificate that has expired since.
         let admitted = if self.clock.now().wall < peer.ends {
-            self.ask(|reply| EnrolmentCommand::Admit { peer, reply }).await?
+            self.commands.ask(|reply| EnrolmentCommand::Admit { peer, reply }).await.map_err(stopping)?
         } else {
             Err(ProtocolError::expired())
         };
         let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
-        let told = admitted.map_err(|refusal| Rejection { why: refusal.to_string(), refusal });
-        let about = About { from, worker: Some(peer.worker), group: &group, instance: None };
-        self.recorder.record("connect", about, told).settled().await
+        let admitted = admitted.map_err(Rejection::of);
+        let context = RequestContext { from, worker: Some(peer.worker), group: &group, instance: None };
+        self.recorder.record("connect", context, admitted).settled().await
     }
 
     async fn subscribed(
@@ -185,29 +177,26 @@ impl LinkHandler for ServerHandler {
         wanted: Option<Vec<InstanceName>>,
     ) -> Vec<ProtocolError> {
         let deliveries = Arc::clone(&self.deliveries.borrow());
-        let given = deliveries.groups.get(group).map(|group| &group.instances);
+        let delivered = deliveries.groups.get(group).map(|group| &group.instances);
         let mut refused = Vec::new();
         for instance in wanted.unwrap_or_default() {
-            if given.is_some_and(|given| given.contains(&instance)) {
+            if delivered.is_some_and(|delivered| delivered.contains(&instance)) {
                 continue;
             }
-            // The same whether there is such an instance or not.
+            // The message does not reveal whether such an instance exists.
             let message = format!(
                 "{instance} is not delivered to the group {group}: if it should be, the coordinator's operator adds it \
                  with deliver-to = [\"{group}\"] in [instances.{instance}]"
             );
             let refusal = ProtocolError::about(ErrorCode::NotDelivered, &instance, message);
-            if refused.len() < NAMED {
-                let about = About { from, worker: Some(worker), group: group.as_str(), instance: Some(&instance) };
-                self.recorder.refused(
-                    "subscribe",
-                    about,
-                    &Rejection { why: refusal.to_string(), refusal: refusal.clone() },
-                );
+            if refused.len() < MAX_NAMED {
+                let context =
+                    RequestContext { from, worker: Some(worker), group: group.as_str(), instance: Some(&instance) };
+                self.recorder.refuse("subscribe", context, &Rejection::of(refusal.clone()));
             }
             refused.push(refusal);
         }
-        if let Some(more) = refused.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        if let Some(more) = refused.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
             tracing::debug!(%from, %worker, more, "worker keeps asking for instances outside its group");
         }
         refused
@@ -225,10 +214,10 @@ impl LinkHandler for ServerHandler {
             return Ok(component.clone());
         }
         let refusal = ProtocolError::about(ErrorCode::Component, digest, "there is no such component for this group");
-        let about = About { from, worker: Some(worker), group: group.as_str(), instance: None };
-        let told = Rejection { why: format!("{refusal}: {digest}"), refusal };
-        self.recorder.refused("fetch", about, &told);
-        Err(told.refusal)
+        let context = RequestContext { from, worker: Some(worker), group: group.as_str(), instance: None };
+        let rejection = Rejection { reason: format!("{refusal}: {digest}"), refusal };
+        self.recorder.refuse("fetch", context, &rejection);
+        Err(rejection.refusal)
     }
 
     fn suspicious(&self, from: SocketAddr, what: &str) {

@@ -1,4 +1,4 @@
-//! What an operator may see of workers and tokens, as JSON.
+//! What an operator may see of workers and tokens, as JSON. Times are RFC 3339.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -8,107 +8,87 @@ use deputy_link::server::WorkerSession;
 use deputy_link::{EnrolledWorker, EnrolmentStatus, JoinToken, WorkerId};
 use serde::{Deserialize, Serialize};
 
-/// A token that can still be used.
+/// A join token that can still be used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenStatus {
-    /// Its id.
     pub id: String,
-    /// Whose workers it makes.
     pub group: String,
-    /// How many it may still make.
+    /// How many workers may still enrol with it.
     pub uses: u32,
-    /// When it ends, RFC 3339.
     pub expires: String,
-    /// In how many milliseconds that is.
     pub expires_in_ms: u64,
 }
 
-/// A worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerStatus {
-    /// Its id.
     pub id: String,
-    /// Its group.
     pub group: String,
     /// `active`, `banned`, `locked` or `removed`.
     pub standing: EnrolmentStatus,
-    /// Whether it is connected now.
     pub connected: bool,
-    /// From where it came last.
+    /// Where it connected from last.
     pub address: Option<String>,
-    /// Its version, as it says.
+    /// As the worker reports it.
     pub version: Option<String>,
-    /// The name of its machine, as it says.
+    /// As the worker reports it.
     pub host: Option<String>,
-    /// When it joined, RFC 3339.
     pub joined: String,
-    /// When it was last heard of, since the coordinator started.
+    /// When it last sent a message, since the coordinator started.
     pub seen: Option<String>,
-    /// How long that is ago, in milliseconds.
     pub seen_ago_ms: Option<u64>,
-    /// How often it renewed its certificate.
+    /// Renewals of its certificate.
     pub renewals: u64,
-    /// What it has applied.
     pub applied: Vec<AppliedStatus>,
 }
 
-/// Which workers are asked for, and from where on.
+/// Selects workers. All conditions have to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkerQuery {
-    /// Those behind this id alone.
+    /// Only workers with a greater id.
     pub after: Option<WorkerId>,
-    /// No more than this.
     pub limit: Option<usize>,
-    /// Of this group alone.
     pub group: Option<GroupName>,
-    /// In this state alone.
     pub state: Option<WorkerCondition>,
-    /// Those that have to do with this instance alone, and nothing of others.
+    /// Only workers that get this instance, with its delivery alone.
     pub instance: Option<InstanceName>,
 }
 
-/// How a worker stands, in one word.
+/// Enrolment and connection in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkerCondition {
-    /// It may come in, and is not here.
+    /// Enrolled, and not connected.
     Away,
-    /// It may never come in again.
     Banned,
-    /// It is here.
     Connected,
-    /// It was locked, because somebody copied it.
+    /// Its identity was used twice.
     Locked,
-    /// It was removed, and may join again.
     Removed,
 }
 
 /// A page of workers, in the order of their ids.
 #[derive(Debug, Clone)]
 pub struct WorkerPage {
-    /// Some of them.
     pub workers: Vec<WorkerStatus>,
-    /// The last of them, if there are more.
+    /// The last worker of the page, if there are more.
     pub next: Option<WorkerId>,
 }
 
-/// Workers in one answer, and what all of them have applied: an answer is made at once, and read by a client that takes
-/// no more than 64 MiB.
-const PAGE: usize = 1000;
-const PAGE_APPLIED: usize = 50_000;
+/// Bounds of a page, which is built in memory and which the client reads up to 64 MiB of.
+const MAX_WORKERS: usize = 1000;
+const MAX_APPLIED: usize = 50_000;
 
-/// An instance at a worker.
+/// A delivery, as its worker reported it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AppliedStatus {
-    /// Which.
     pub instance: String,
-    /// The revision that it last reported on.
+    /// The revision of the last report.
     pub revision: Option<u64>,
-    /// The revision that it should have.
+    /// The newest revision.
     pub newest: Option<u64>,
-    /// Whether it has applied the newest.
+    /// Whether the newest revision is applied.
     pub current: bool,
-    /// Why it could not apply what it reported on.
+    /// Why the reported revision could not be applied.
     pub failure: Option<String>,
 }
 
@@ -126,13 +106,14 @@ impl TokenStatus {
 }
 
 impl WorkerPage {
-    /// The workers that are asked for, as far as one answer holds them. `all` is in the order of ids.
+    /// The first page of the selected workers. `all` is in the order of ids.
     pub(super) fn of(all: impl Iterator<Item = WorkerStatus>, query: &WorkerQuery) -> Self {
-        let most = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
-        let (mut page, mut applied) = (Self { workers: Vec::new(), next: None }, 0);
-        for worker in all.filter_map(|worker| query.picks(worker)) {
+        let limit = query.limit.unwrap_or(MAX_WORKERS).clamp(1, MAX_WORKERS);
+        let mut page = Self { workers: Vec::new(), next: None };
+        let mut applied = 0;
+        for worker in all.filter_map(|worker| query.select(worker)) {
             applied += worker.applied.len();
-            if page.workers.len() >= most || (applied > PAGE_APPLIED && !page.workers.is_empty()) {
+            if page.workers.len() >= limit || (applied > MAX_APPLIED && !page.workers.is_empty()) {
                 page.next = page.workers.last().and_then(|last| last.id.parse().ok());
                 break;
             }
@@ -143,14 +124,14 @@ impl WorkerPage {
 }
 
 impl WorkerQuery {
-    /// Whether a worker is looked at at all.
-    pub(super) fn may_pick(&self, worker: &EnrolledWorker) -> bool {
+    /// A cheap test before the status is made.
+    pub(super) fn may_match(&self, worker: &EnrolledWorker) -> bool {
         self.after.is_none_or(|after| after < worker.id)
             && self.group.as_ref().is_none_or(|group| *group == worker.group)
     }
 
-    fn picks(&self, mut worker: WorkerStatus) -> Option<WorkerStatus> {
-        if self.state.is_some_and(|state| state != worker.state()) {
+    fn select(&self, mut worker: WorkerStatus) -> Option<WorkerStatus> {
+        if self.state.is_some_and(|state| state != worker.condition()) {
             return None;
         }
         if let Some(instance) = &self.instance {
@@ -164,10 +145,8 @@ impl WorkerQuery {
 }
 
 impl WorkerCondition {
-    /// All of them.
     pub const ALL: [Self; 5] = [Self::Away, Self::Banned, Self::Connected, Self::Locked, Self::Removed];
 
-    /// The word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Away => "away",
@@ -189,8 +168,7 @@ impl FromStr for WorkerCondition {
 }
 
 impl WorkerStatus {
-    /// How it stands.
-    pub fn state(&self) -> WorkerCondition {
+    pub fn condition(&self) -> WorkerCondition {
         match (self.standing, self.connected) {
             (EnrolmentStatus::Active, true) => WorkerCondition::Connected,
             (EnrolmentStatus::Active, false) => WorkerCondition::Away,
@@ -202,34 +180,35 @@ impl WorkerStatus {
 
     pub(super) fn new(
         worker: &EnrolledWorker,
-        present: Option<&WorkerSession>,
+        session: Option<&WorkerSession>,
         leases: &BTreeMap<InstanceName, LeaseVersion>,
         now: Timestamp,
     ) -> Self {
-        let reported = present.map(WorkerSession::applied).unwrap_or_default();
-        let about = present.map(WorkerSession::client_info);
+        let reported = session.map(WorkerSession::applied).unwrap_or_default();
+        let about = session.map(WorkerSession::client_info);
         let names: std::collections::BTreeSet<_> = leases.keys().chain(reported.keys()).collect();
         let applied = names.into_iter().map(|instance| {
-            let (newest, said) = (leases.get(instance), reported.get(instance));
+            let newest = leases.get(instance);
+            let report = reported.get(instance);
             AppliedStatus {
                 instance: instance.to_string(),
-                revision: said.map(|(stamp, _)| stamp.revision.0),
+                revision: report.map(|(stamp, _)| stamp.revision.0),
                 newest: newest.map(|stamp| stamp.revision.0),
-                current: said.is_some_and(|(stamp, result)| Some(stamp) == newest && result.is_ok()),
-                failure: said.and_then(|(_, result)| result.as_ref().err().cloned()),
+                current: report.is_some_and(|(stamp, result)| Some(stamp) == newest && result.is_ok()),
+                failure: report.and_then(|(_, result)| result.as_ref().err().cloned()),
             }
         });
         Self {
             id: worker.id.to_string(),
             group: worker.group.to_string(),
             standing: worker.status,
-            connected: present.is_some_and(|present| present.left().is_none()),
-            address: present.map(|present| present.address.to_string()),
+            connected: session.is_some_and(|session| session.left().is_none()),
+            address: session.map(|session| session.address.to_string()),
             version: about.as_ref().map(|(version, _)| version.clone()),
             host: about.map(|(_, host)| host),
             joined: Timestamp::from_millis(worker.joined_ms).to_string(),
-            seen: present.map(|present| present.last_message().to_string()),
-            seen_ago_ms: present.map(|present| now.since(present.last_message()).as_millis()),
+            seen: session.map(|session| session.last_message().to_string()),
+            seen_ago_ms: session.map(|session| now.since(session.last_message()).as_millis()),
             renewals: worker.renewals().unwrap_or_default(),
             applied: applied.collect(),
         }
@@ -237,5 +216,4 @@ impl WorkerStatus {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;

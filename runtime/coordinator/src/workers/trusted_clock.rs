@@ -1,32 +1,31 @@
-//! A wall clock that is not followed at once when it jumps.
+//! A wall clock that does not follow a jump at once.
 //!
-//! What is done by a wrong reading outlives it: certificates that are not valid yet, an authority that is replaced. So the
-//! wall time is carried on by the monotonic clock, and a reading that differs from that is followed once it has been so for
-//! [`SETTLE`]. Until the clock has been steady for that long at the start, there is nothing to hold it against, and every
-//! reading is followed.
+//! The effects of a wrong reading outlive it: certificates that are not valid yet, an authority that was rotated. So the
+//! monotonic clock carries the trusted wall time forward, and a reading that differs from it is trusted once it has differed
+//! in the same way for [`SETTLE`]. Until the clock has been steady for that long after the start, every reading is trusted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use deputy_core::time::{Clock, MonotonicTime, Now};
 use deputy_core::{Span, Timestamp};
+use deputy_support::LockUnpoisoned;
 
-/// How long a reading has to be steady before it is trusted.
+/// How long a reading has to stay the same before it is trusted.
 const SETTLE: Span = Span::secs(300);
 
-/// How far a reading may be off at each check: clocks are slewed, and drift.
+/// How far a reading may be off at each check: clocks drift and are slewed.
 const TOLERANCE: Span = Span::secs(30);
 
 /// The clock of enrolment and of the link.
 pub(super) struct TrustedClock {
     source: Arc<dyn Clock>,
     judgement: Mutex<Judgement>,
-    /// What the trusted wall clock showed when the monotonic clock was at zero. Wraps, so that it may be before 1970.
+    /// The trusted wall time at zero of the monotonic clock. Wraps, so that it may be before 1970.
     origin: AtomicU64,
     steady: AtomicBool,
 }
 
-/// What is trusted, and what may be trusted next.
 #[derive(Debug, Clone, Copy)]
 struct Judgement {
     trusted: Reading,
@@ -40,19 +39,17 @@ struct Reading {
     since: MonotonicTime,
 }
 
-/// What became of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// It agrees with what is trusted.
+enum ClockVerdict {
     Steady,
-    /// It is as wrong as the one before.
+    /// Still different from the trusted time, in the same way.
     Doubted,
-    /// It is the first that differs, or the first that differs in this way.
+    /// The first reading that differs in this way.
     Jumped,
-    /// It differs, and is trusted from now on.
+    /// Different, and trusted from now on.
     Followed,
-    /// It agrees again with what was trusted all the time.
-    Right,
+    /// In agreement with the trusted time again.
+    Recovered,
 }
 
 impl TrustedClock {
@@ -62,7 +59,7 @@ impl TrustedClock {
         Self { source, judgement: Mutex::new(judgement), origin, steady: AtomicBool::new(true) }
     }
 
-    /// Whether the clock shows what it is trusted to show.
+    /// Whether the clock agrees with the trusted time.
     pub(super) fn is_steady(&self) -> bool {
         self.steady.load(Ordering::Relaxed)
     }
@@ -72,22 +69,24 @@ impl TrustedClock {
         self.now().wall
     }
 
-    /// Compares the clocks.
+    /// Reads the clock, and judges the reading.
     pub(super) fn check(&self) {
         let now = self.source.now();
-        let mut judgement = self.judgement.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut judgement = self.judgement.lock_unpoisoned();
         let trusted = wall(judgement.trusted.origin, now.mono);
         let verdict = judgement.judge(now);
         self.origin.store(judgement.trusted.origin, Ordering::Relaxed);
         self.steady.store(judgement.doubted.is_none(), Ordering::Relaxed);
         match verdict {
-            Verdict::Steady | Verdict::Doubted => {}
-            Verdict::Jumped => tracing::warn!(
+            ClockVerdict::Steady | ClockVerdict::Doubted => {}
+            ClockVerdict::Jumped => tracing::warn!(
                 shows = %now.wall, %trusted,
-                "the clock jumped: no worker gets a certificate before the clock is right again, or steady for {SETTLE}"
+                "clock jump detected; certificates are issued again once the clock is right or steady for {SETTLE}"
             ),
-            Verdict::Followed => tracing::warn!(shows = %now.wall, was = %trusted, "the clock was set: it is followed"),
-            Verdict::Right => tracing::info!(shows = %now.wall, "the clock is right again"),
+            ClockVerdict::Followed => {
+                tracing::warn!(shows = %now.wall, was = %trusted, "clock was set; the new time is trusted")
+            }
+            ClockVerdict::Recovered => tracing::info!(shows = %now.wall, "clock agrees with the trusted time again"),
         }
     }
 }
@@ -104,30 +103,30 @@ impl Judgement {
         Self { trusted: Reading::of(now), doubted: None }
     }
 
-    fn judge(&mut self, now: Now) -> Verdict {
+    fn judge(&mut self, now: Now) -> ClockVerdict {
         let read = Reading::of(now);
         if read.agrees(self.trusted) {
             self.trusted.origin = read.origin;
-            return if self.doubted.take().is_some() { Verdict::Right } else { Verdict::Steady };
+            return if self.doubted.take().is_some() { ClockVerdict::Recovered } else { ClockVerdict::Steady };
         }
         // Nothing was steady yet.
         if now.mono.since(self.trusted.since) < SETTLE {
             self.trusted = read;
-            return Verdict::Followed;
+            return ClockVerdict::Followed;
         }
         match self.doubted.filter(|doubted| read.agrees(*doubted)) {
             None => {
                 self.doubted = Some(read);
-                Verdict::Jumped
+                ClockVerdict::Jumped
             }
             Some(doubted) if now.mono.since(doubted.since) < SETTLE => {
                 self.doubted = Some(Reading { origin: read.origin, since: doubted.since });
-                Verdict::Doubted
+                ClockVerdict::Doubted
             }
             Some(doubted) => {
                 self.trusted = Reading { origin: read.origin, since: doubted.since };
                 self.doubted = None;
-                Verdict::Followed
+                ClockVerdict::Followed
             }
         }
     }
@@ -161,7 +160,7 @@ mod tests {
     /// Steady for an hour, with the wall clock 1,000 s ahead.
     fn steady() -> Judgement {
         let mut judgement = Judgement::new(at(0, 1000));
-        assert_eq!(judgement.judge(at(3600, 4600)), Verdict::Steady);
+        assert_eq!(judgement.judge(at(3600, 4600)), ClockVerdict::Steady);
         judgement
     }
 
@@ -173,13 +172,13 @@ mod tests {
     fn trusted_clock_ignores_a_jump_that_does_not_last() {
         for jump in [13 * HOUR / 1000, 200 * 24 * HOUR / 1000] {
             let mut judgement = steady();
-            assert_eq!(judgement.judge(at(3605, 4605 + jump)), Verdict::Jumped);
-            assert_eq!(judgement.judge(at(3610, 4610 + jump)), Verdict::Doubted);
+            assert_eq!(judgement.judge(at(3605, 4605 + jump)), ClockVerdict::Jumped);
+            assert_eq!(judgement.judge(at(3610, 4610 + jump)), ClockVerdict::Doubted);
             assert_eq!(trusted(&judgement, 3610), 4610);
-            assert_eq!(judgement.judge(at(3615, 4615)), Verdict::Right);
+            assert_eq!(judgement.judge(at(3615, 4615)), ClockVerdict::Recovered);
             // The next jump begins anew.
-            assert_eq!(judgement.judge(at(3620, 4620 + jump)), Verdict::Jumped);
-            assert_eq!(judgement.judge(at(3915, 4915 + jump)), Verdict::Doubted);
+            assert_eq!(judgement.judge(at(3620, 4620 + jump)), ClockVerdict::Jumped);
+            assert_eq!(judgement.judge(at(3915, 4915 + jump)), ClockVerdict::Doubted);
             assert_eq!(trusted(&judgement, 3915), 4915);
         }
     }
@@ -188,9 +187,9 @@ mod tests {
     fn trusted_clock_follows_a_jump_either_way_that_lasts() {
         for wall in [90_000, 10] {
             let mut judgement = steady();
-            assert_eq!(judgement.judge(at(3605, wall)), Verdict::Jumped);
-            assert_eq!(judgement.judge(at(3904, wall + 299)), Verdict::Doubted);
-            assert_eq!(judgement.judge(at(3905, wall + 300)), Verdict::Followed);
+            assert_eq!(judgement.judge(at(3605, wall)), ClockVerdict::Jumped);
+            assert_eq!(judgement.judge(at(3904, wall + 299)), ClockVerdict::Doubted);
+            assert_eq!(judgement.judge(at(3905, wall + 300)), ClockVerdict::Followed);
             assert_eq!((trusted(&judgement, 3905), judgement.doubted), (wall + 300, None));
         }
     }
@@ -198,21 +197,21 @@ mod tests {
     #[test]
     fn trusted_clock_follows_every_reading_until_one_was_steady() {
         let mut judgement = Judgement::new(at(0, 0));
-        assert_eq!(judgement.judge(at(20, 900_000)), Verdict::Followed);
-        assert_eq!(judgement.judge(at(319, 20)), Verdict::Followed);
-        assert_eq!(judgement.judge(at(619, 320)), Verdict::Steady);
-        assert_eq!(judgement.judge(at(620, 900_000)), Verdict::Jumped);
+        assert_eq!(judgement.judge(at(20, 900_000)), ClockVerdict::Followed);
+        assert_eq!(judgement.judge(at(319, 20)), ClockVerdict::Followed);
+        assert_eq!(judgement.judge(at(619, 320)), ClockVerdict::Steady);
+        assert_eq!(judgement.judge(at(620, 900_000)), ClockVerdict::Jumped);
     }
 
     #[test]
     fn trusted_clock_is_slewed_and_does_not_settle_on_one_that_keeps_jumping() {
         let mut judgement = steady();
         for step in 1..100 {
-            assert_eq!(judgement.judge(at(3600 + step * 60, 4600 + step * 80)), Verdict::Steady);
+            assert_eq!(judgement.judge(at(3600 + step * 60, 4600 + step * 80)), ClockVerdict::Steady);
         }
         let mut judgement = steady();
         for step in 1..100 {
-            assert_eq!(judgement.judge(at(3600 + step * 60, 4600 + step * 1000)), Verdict::Jumped);
+            assert_eq!(judgement.judge(at(3600 + step * 60, 4600 + step * 1000)), ClockVerdict::Jumped);
         }
         assert_eq!(trusted(&judgement, 4000), 5000);
     }

@@ -158,7 +158,7 @@ fn table_page(workers: &[WorkerStatus], is_first: bool) -> String {
         table.row([
             worker.id.clone(),
             worker.group.clone(),
-            worker.state().word().to_owned(),
+            worker.condition().word().to_owned(),
             or_dash(worker.address.as_deref()),
             or_dash(worker.host.as_deref()),
             or_dash(worker.version.as_deref()),

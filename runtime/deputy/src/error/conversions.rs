@@ -116,7 +116,7 @@ fn hints(error: &ProcessError) -> Vec<String> {
 fn is_authority_damaged(error: &WorkersError) -> bool {
     matches!(
         error,
-        WorkersError::Book(
+        WorkersError::Enrolment(
             EnrolmentError::Store(StoreError::Damaged { .. }) | EnrolmentError::Authority(AuthorityError::Record(_))
         )
     )

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use deputy_config::{CoordinatorFile, CoordinatorSection};
 use deputy_coordinator::{
-    ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, LeaseBoard,
-    Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
+    ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, Deliveries,
+    LeaseBoard, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
 };
 use deputy_core::time::Clock as _;
 use deputy_http_server::{HttpListener, listen, serve};
@@ -115,7 +115,7 @@ impl CoordinatorProcess {
         })
         .await
         .map_err(ProcessError::Coordinator)?;
-        removal::save_names(&config, &*store, clock.now().wall).await;
+        removal::save_names(&config, &Deliveries::default(), &*store, clock.now().wall).await;
 
         // Listen before anything is obtained, so that a wrong address costs nothing.
         let control_path = config.coordinator.control.clone().unwrap_or_else(|| state_dir.join(SOCKET));

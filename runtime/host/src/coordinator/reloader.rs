@@ -158,9 +158,16 @@ impl Reloader {
             self.handle.loaded(self.current.generation, loaded).await?;
         }
         if self.current.loading.is_empty() {
+            self.save_names().await;
             self.loader.prune().await;
         }
         Ok(())
+    }
+
+    /// Saves the names of the configuration in effect, with the components that are loaded.
+    async fn save_names(&self) {
+        let EffectiveConfig { config, deliveries, .. } = &self.current;
+        removal::save_names(config, deliveries, &*self.store, self.loader.now()).await;
     }
 
     fn retry_failed(&mut self) {
@@ -219,7 +226,7 @@ impl Reloader {
             return Ok(());
         }
         let summary = self.put_into_effect(config, BTreeMap::new(), results).await?;
-        removal::save_names(&self.current.config, &*self.store, self.loader.now()).await;
+        self.save_names().await;
         reply.send(Ok(ReloadReply::new(summary, warnings))).ok();
         self.loader.prune().await;
         Ok(())

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use deputy_config::CoordinatorFile;
-use deputy_coordinator::{ConfigurationNames, EarlierDeliveries, GroupNames, Removals};
+use deputy_coordinator::{
+    ConfigurationNames, Deliveries, EarlierDeliveries, EarlierReceiver, GroupNames, ReceiverComponentName, Removals,
+};
 use deputy_core::{GroupName, Timestamp};
 use deputy_store::Store;
 
@@ -19,12 +21,25 @@ pub(crate) fn names(config: &CoordinatorFile) -> ConfigurationNames {
     let groups = config.groups.iter().map(|(name, group)| {
         let instances = group.instances.iter().map(ToString::to_string).collect();
         let receivers = group.receivers.keys().map(ToString::to_string).collect();
-        (name.to_string(), GroupNames { instances, receivers, since: BTreeMap::new() })
+        (name.to_string(), GroupNames { instances, receivers, ..GroupNames::default() })
     });
-    ConfigurationNames {
-        instances: config.instances.keys().map(ToString::to_string).collect(),
-        groups: groups.collect(),
+    let instances = config.instances.keys().map(ToString::to_string).collect();
+    ConfigurationNames { instances, groups: groups.collect() }
+}
+
+/// The names in a configuration, with the components of the receivers that are loaded.
+fn names_with_components(config: &CoordinatorFile, deliveries: &Deliveries) -> ConfigurationNames {
+    let mut names = names(config);
+    for (group, delivered) in &deliveries.groups {
+        let Some(group) = names.groups.get_mut(group.as_str()) else { continue };
+        for (receiver, binding) in &delivered.receivers {
+            if let Some(binding) = binding {
+                let component = ReceiverComponentName { sha256: binding.component.to_string(), since: 0 };
+                group.components.insert(receiver.to_string(), component);
+            }
+        }
     }
+    names
 }
 
 /// Compares the configuration with the one that was last in effect, whose names it returns.
@@ -53,17 +68,19 @@ fn previous_group(group: &GroupNames) -> EarlierDeliveries {
         let since = group.since.get(instance).copied().unwrap_or_default();
         Some((instance.parse().ok()?, Timestamp::from_millis(since)))
     });
-    EarlierDeliveries {
-        instances: instances.collect(),
-        receivers: group.receivers.iter().filter_map(|receiver| receiver.parse().ok()).collect(),
-    }
+    let receivers = group.components.iter().filter_map(|(receiver, component)| {
+        let since = Timestamp::from_millis(component.since);
+        Some((receiver.parse().ok()?, EarlierReceiver { component: component.sha256.parse().ok()?, since }))
+    });
+    EarlierDeliveries { instances: instances.collect(), receivers: receivers.collect() }
 }
 
 /// Saves the names for the next start, which skips the comparison if that fails. Only the holder of the coordinator's lock
 /// may call this.
-pub(crate) async fn save_names(config: &CoordinatorFile, store: &dyn Store, now: Timestamp) {
+pub(crate) async fn save_names(config: &CoordinatorFile, deliveries: &Deliveries, store: &dyn Store, now: Timestamp) {
     let previous = ConfigurationNames::load(store).await.ok().flatten().unwrap_or_default();
-    if let Err(error) = names(config).with_delivery_times(&previous, now).save(store).await {
+    if let Err(error) = names_with_components(config, deliveries).with_delivery_times(&previous, now).save(store).await
+    {
         tracing::warn!(%error, "saving the names of the configuration for the next start failed");
     }
 }

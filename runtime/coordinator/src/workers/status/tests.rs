@@ -40,19 +40,19 @@ fn pages(workers: usize, instances: usize, query: WorkerQuery) -> Vec<Vec<Worker
 }
 
 #[test]
-fn workers_pages_have_all_of_them_once() {
+fn workers_pages_have_each_worker_once() {
     let pages = pages(2500, 1, WorkerQuery::default());
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
     assert!(pages.concat().iter().map(|worker| &worker.id).is_sorted_by(|a, b| a < b));
 }
 
 #[test]
-fn workers_page_is_bounded_by_what_it_holds_of_instances() {
+fn workers_page_is_bounded_by_its_deliveries() {
     let pages = pages(30, 20_000, WorkerQuery::default());
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2; 15], "one that has still more has a page alone");
     let bytes = serde_json::to_vec(&pages[0]).unwrap().len();
     assert!(bytes < 16 << 20, "{bytes} bytes");
-    assert_eq!(self::pages(3, PAGE_APPLIED + 1, WorkerQuery::default()).len(), 3);
+    assert_eq!(self::pages(3, MAX_APPLIED + 1, WorkerQuery::default()).len(), 3);
 }
 
 #[test]

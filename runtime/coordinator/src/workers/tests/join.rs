@@ -61,23 +61,23 @@ const JOINS: usize = 6;
 const WRITES: usize = 2 * JOINS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn join_that_a_crash_cuts_off_ends_well_when_it_is_repeated() {
+async fn join_that_a_crash_cuts_off_is_completed_by_a_retry() {
     for survived in 0..=WRITES {
         let folder = tempfile::tempdir().unwrap();
         let anywhere = "127.0.0.1:0".parse().unwrap();
         // All but the first have a token of their own, and two share one.
-        let site = site_in(folder, anywhere, How::default()).await;
-        site.deliver(&[]);
-        let mut strings = vec![site.token("analytics", 2).await];
+        let coordinator = start_coordinator_in(folder, anywhere, TestOptions::default()).await;
+        coordinator.deliver(&[]);
+        let mut strings = vec![coordinator.token("analytics", 2).await];
         for _ in 2..JOINS {
-            strings.push(site.token("analytics", 1).await);
+            strings.push(coordinator.token("analytics", 1).await);
         }
-        let address = site.workers.address();
-        let folder = site.end().await;
+        let address = coordinator.workers.address();
+        let folder = coordinator.stop().await;
 
         let dying = |store| Arc::new(Dying { store, left: AtomicUsize::new(survived) }) as Arc<dyn Store>;
-        let site = site_with(folder, address, How::default(), dying).await;
-        site.deliver(&[]);
+        let coordinator = start_coordinator_with(folder, address, TestOptions::default(), dying).await;
+        coordinator.deliver(&[]);
         let strings: Vec<Arc<JoinString>> = strings.into_iter().map(Arc::new).collect();
         let shared = std::iter::once(&strings[0]).chain(&strings);
         let asked: Vec<(Arc<JoinString>, WorkerKey)> =
@@ -96,10 +96,10 @@ async fn join_that_a_crash_cuts_off_ends_well_when_it_is_repeated() {
         };
         let all = tokio::time::timeout(patience, answering).await.is_ok();
         assert!(all || survived < WRITES, "{survived}");
-        let folder = site.die().await;
+        let folder = coordinator.kill().await;
 
-        let site = site_in(folder, address, How::default()).await;
-        site.deliver(&[]);
+        let coordinator = start_coordinator_in(folder, address, TestOptions::default()).await;
+        coordinator.deliver(&[]);
         let mut joined = BTreeSet::new();
         for (string, key) in &asked {
             joined.insert(join(string, key.clone()).await.expect("a repetition ends well").worker);
@@ -109,9 +109,9 @@ async fn join_that_a_crash_cuts_off_ends_well_when_it_is_repeated() {
         for string in &strings {
             assert!(join(string, WorkerKey::new().unwrap()).await.is_err(), "{survived}: a use was not spent");
         }
-        let workers = site.workers.workers().await.unwrap();
+        let workers = coordinator.workers.workers().await.unwrap();
         let active = workers.iter().filter(|worker| worker.standing == EnrolmentStatus::Active).count();
         assert_eq!((joined.len(), active, workers.len()), (JOINS, JOINS, JOINS), "{survived}");
-        site.end().await;
+        coordinator.stop().await;
     }
 }

@@ -1,10 +1,11 @@
-//! Where tokens, workers and the authority are kept: one key each.
+//! The records of tokens, workers and the authority in the store: one key each.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use deputy_core::SecretBytes;
 use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, Version};
+use deputy_support::LockUnpoisoned;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,13 +14,12 @@ pub(super) const TOKEN: Namespace = Namespace::new("token");
 pub(crate) const WORKER: Namespace = Namespace::new("worker");
 pub(crate) const AUTHORITY: Namespace = Namespace::new("authority");
 
-/// Of damaged records, so many are named in the log.
-const DAMAGED_SHOWN: usize = 10;
+/// Damaged records beyond this are counted in the log and not named.
+const MAX_DAMAGED_LOGGED: usize = 10;
 
-/// Damaged records that are set aside at once.
-const QUARANTINES: usize = 16;
+const CONCURRENT_QUARANTINES: usize = 16;
 
-/// Keeps values under keys, and knows what it last wrote.
+/// Writes records, and knows the version that it last wrote of each.
 pub(super) struct EnrolmentRecords {
     store: Arc<dyn Store>,
     versions: Mutex<BTreeMap<StoreKey, Version>>,
@@ -30,11 +30,12 @@ impl EnrolmentRecords {
         Self { store, versions: Mutex::default() }
     }
 
-    /// All values of a kind. What is damaged is set aside and told: it costs itself alone.
+    /// Reads all records of a namespace. A damaged one is logged and set aside.
     pub(super) async fn all<T: DeserializeOwned>(&self, kind: Namespace) -> Result<Vec<T>, StoreError> {
-        let (mut values, mut damaged) = (Vec::new(), Vec::new());
+        let mut values = Vec::new();
+        let mut damaged = Vec::new();
         for key in self.store.list(&KeyPrefix::Namespace(kind.clone())).await? {
-            let why = match self.read(&key).await {
+            let error = match self.read(&key).await {
                 Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
                     Ok(value) => {
                         values.push(value);
@@ -46,17 +47,18 @@ impl EnrolmentRecords {
                 Err(error @ StoreError::Damaged { .. }) => error.to_string(),
                 Err(error) => return Err(error),
             };
-            if damaged.len() < DAMAGED_SHOWN {
-                tracing::error!(%key, error = why, "a record of a worker or token is damaged: its worker has to join again");
+            if damaged.len() < MAX_DAMAGED_LOGGED {
+                tracing::error!(%key, error, "worker or token record damaged; its worker has to enrol again");
             }
             damaged.push(key);
         }
-        if damaged.len() > DAMAGED_SHOWN {
-            tracing::error!(records = damaged.len(), %kind, "records are damaged: their workers have to join again");
+        if damaged.len() > MAX_DAMAGED_LOGGED {
+            tracing::error!(records = damaged.len(), %kind, "worker or token records damaged; their workers have to enrol again");
         }
-        // Each costs a wait for the disk; together they share its journal.
-        let aside = stream::iter(&damaged).map(|key| self.store.quarantine(key)).buffer_unordered(QUARANTINES);
-        aside.try_collect::<()>().await?;
+        // Each waits for the disk; together they share its journal.
+        let quarantines =
+            stream::iter(&damaged).map(|key| self.store.quarantine(key)).buffer_unordered(CONCURRENT_QUARANTINES);
+        quarantines.try_collect::<()>().await?;
         Ok(values)
     }
 
@@ -66,17 +68,17 @@ impl EnrolmentRecords {
         Ok(Some(entry.value))
     }
 
-    /// Writes a value, or deletes it.
+    /// Writes a record, or deletes it.
     pub(super) async fn write(&self, key: &StoreKey, value: Option<&SecretBytes>) -> Result<(), StoreError> {
         let known = self.versions().get(key).copied();
-        match self.once(key, value, known).await {
-            // A write whose end nobody saw may have taken place. There is one writer: what is there is ours.
-            Err(StoreError::Conflict { found, .. }) => self.once(key, value, found).await,
+        match self.write_version(key, value, known).await {
+            // A write without a result may have taken place. There is one writer, so the conflicting version is its own.
+            Err(StoreError::Conflict { found, .. }) => self.write_version(key, value, found).await,
             written => written,
         }
     }
 
-    async fn once(
+    async fn write_version(
         &self,
         key: &StoreKey,
         value: Option<&SecretBytes>,
@@ -97,12 +99,11 @@ impl EnrolmentRecords {
         Ok(())
     }
 
-    fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<StoreKey, Version>> {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn versions(&self) -> MutexGuard<'_, BTreeMap<StoreKey, Version>> {
+        self.versions.lock_unpoisoned()
     }
 }
 
-/// As it is kept. It holds no secret, but what is sealed is sealed.
-pub(super) fn encoded(value: &impl Serialize) -> Result<SecretBytes, serde_json::Error> {
+pub(super) fn encode(value: &impl Serialize) -> Result<SecretBytes, serde_json::Error> {
     serde_json::to_vec(value).map(SecretBytes::new)
 }

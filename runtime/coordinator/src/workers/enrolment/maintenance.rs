@@ -1,0 +1,93 @@
+//! What is due by time: rotation of the authority, renewal of the coordinator's certificate, and pruning.
+
+use deputy_core::time::{Clock, Now};
+use deputy_core::{Span, Timestamp, in_one_line};
+use deputy_link::{Authority, RotationOutcome};
+
+use super::persist::{authority_key, token_key, worker_key};
+use super::{EnrolmentActor, EnrolmentError, trusted_certificates};
+
+/// How long a rotation has to be due before it is made; less for an authority with a short life.
+const ROTATION_DELAY: Span = Span::secs(3600);
+
+/// All records are searched, so not with each of ten thousand workers that connect at once.
+const PRUNE_INTERVAL: Span = Span::secs(60);
+
+impl EnrolmentActor {
+    pub(super) async fn maintain(&mut self) {
+        let now = self.clock.now();
+        if now.mono.since(self.pruned_at) >= PRUNE_INTERVAL {
+            self.pruned_at = now.mono;
+            self.prune(now);
+        }
+        let mut rotated = RotationOutcome::Unchanged;
+        if self.is_rotation_due(now) {
+            match self.rotate_authority(now.wall).await {
+                Ok(outcome) => rotated = outcome,
+                Err(error) => {
+                    tracing::error!(error = %in_one_line(&error), "rotating the certificate authority failed")
+                }
+            }
+        }
+        let half_life = Span::millis(self.lifetimes.worker.as_millis() / 2);
+        if rotated == RotationOutcome::Changed || now.wall >= self.certificate_issued_at.plus(half_life) {
+            self.renew_certificate(now.wall, rotated);
+        }
+    }
+
+    /// Forgets tokens and workers that expired long ago.
+    fn prune(&mut self, now: Now) {
+        for token in self.enrolment.prune_tokens(now) {
+            self.dirty.extend(token_key(token));
+        }
+        for worker in self.enrolment.prune_workers(now) {
+            tracing::info!(worker = %worker.id, "worker forgotten: its last certificate expired long ago");
+            self.dirty.extend(worker_key(worker.id));
+            // The record of its token may still list its join.
+            if self.enrolment.token(worker.token).is_some() {
+                self.dirty.extend(token_key(worker.token));
+            }
+            if let Some(link) = &self.link {
+                link.sessions.forget(worker.id);
+            }
+        }
+    }
+
+    /// A rotation cannot be undone: workers that trust the new authority would have to enrol again. So a clock that jumps
+    /// must not cause one.
+    fn is_rotation_due(&mut self, now: Now) -> bool {
+        if !self.authority.is_rotation_due(now.wall) {
+            self.rotation_due_since = None;
+            return false;
+        }
+        let since = *self.rotation_due_since.get_or_insert(now.mono);
+        let delay = ROTATION_DELAY.min(Span::millis(self.lifetimes.authority.as_millis() / 1000));
+        now.mono.since(since) >= delay
+    }
+
+    /// Takes the next step of a rotation. It is written before anything trusts or signs by it.
+    async fn rotate_authority(&mut self, now: Timestamp) -> Result<RotationOutcome, EnrolmentError> {
+        let mut next = Authority::restored(self.authority.encode()?.expose(), self.lifetimes)?;
+        let outcome = next.rotate(now)?;
+        if outcome == RotationOutcome::Changed {
+            self.records.write(&authority_key()?, Some(&next.encode()?)).await?;
+            self.authority = next;
+            tracing::info!("worker certificate authority rotated");
+        }
+        Ok(outcome)
+    }
+
+    /// Issues a new certificate for the coordinator, and tells workers which authorities to trust.
+    fn renew_certificate(&mut self, now: Timestamp, rotated: RotationOutcome) {
+        let Some(link) = &self.link else { return };
+        match link.tls.renew(now, &self.authority) {
+            Ok(()) => self.certificate_issued_at = now,
+            Err(error) => {
+                tracing::error!(error = %in_one_line(&error), "renewing the coordinator's certificate failed");
+            }
+        }
+        if rotated == RotationOutcome::Changed {
+            link.feeds.set_authorities(trusted_certificates(&self.authority));
+        }
+    }
+}

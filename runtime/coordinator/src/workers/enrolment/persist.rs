@@ -1,0 +1,87 @@
+//! Writes the records that changed.
+
+use deputy_core::{SecretBytes, in_one_line};
+use deputy_link::{TokenId, WorkerId};
+use deputy_store::{StoreKey, StoreKeyError};
+use futures::stream::{self, StreamExt};
+
+use super::EnrolmentActor;
+use super::records::{AUTHORITY, TOKEN, WORKER, encode};
+
+/// Writes at once.
+const CONCURRENT_WRITES: usize = 16;
+
+impl EnrolmentActor {
+    /// Tokens come first, since they hold the joins that used them: a worker is written once its token is. What fails stays
+    /// to be written.
+    pub(super) async fn write_dirty(&mut self) -> Result<(), String> {
+        let tokens = self.dirty.iter().filter(|key| *key.namespace() == TOKEN).cloned().collect();
+        let tokens_written = self.write_records(tokens).await;
+        let rest = self.dirty.iter().filter(|key| *key.namespace() != TOKEN && !self.waits_for_token(key));
+        let rest = rest.cloned().collect();
+        self.write_records(rest).await.and(tokens_written)
+    }
+
+    fn waits_for_token(&self, key: &StoreKey) -> bool {
+        let token = worker_of(key).and_then(|worker| self.enrolment.worker(worker)).map(|worker| worker.token);
+        token.and_then(token_key).is_some_and(|token| self.dirty.contains(&token))
+    }
+
+    async fn write_records(&mut self, keys: Vec<StoreKey>) -> Result<(), String> {
+        let values: Vec<(StoreKey, Result<Option<SecretBytes>, String>)> =
+            keys.into_iter().map(|key| (key.clone(), self.record(&key))).collect();
+        let records = &self.records;
+        let writes = stream::iter(values).map(|(key, value)| async move {
+            let written = match value {
+                Ok(value) => records.write(&key, value.as_ref()).await.map_err(|error| in_one_line(&error)),
+                Err(error) => Err(error),
+            };
+            (key, written)
+        });
+        let written: Vec<_> = writes.buffer_unordered(CONCURRENT_WRITES).collect().await;
+        let mut failed = Vec::new();
+        for (key, written) in written {
+            match written {
+                Ok(()) => {
+                    if let Some(worker) = worker_of(&key) {
+                        self.enrolment.record_saved(worker);
+                    }
+                    self.dirty.remove(&key);
+                }
+                Err(error) => failed.push((key, error)),
+            }
+        }
+        let records = failed.len();
+        let Some((key, error)) = failed.into_iter().next() else { return Ok(()) };
+        tracing::error!(records, first = %key, %error, "writing worker and token records failed");
+        Err(error)
+    }
+
+    /// The record to write under a key; `None` if it is to be deleted.
+    fn record(&self, key: &StoreKey) -> Result<Option<SecretBytes>, String> {
+        let record = if *key.namespace() == TOKEN {
+            key.name().parse().ok().and_then(|id| self.enrolment.token(id)).map(encode).transpose()
+        } else if *key.namespace() == WORKER {
+            key.name().parse().ok().and_then(|id| self.enrolment.worker(id)).map(encode).transpose()
+        } else {
+            return Err(format!("{key} is not a record of a worker or a token"));
+        };
+        record.map_err(|error| error.to_string())
+    }
+}
+
+pub(super) fn authority_key() -> Result<StoreKey, StoreKeyError> {
+    StoreKey::new(&AUTHORITY, "workers")
+}
+
+pub(super) fn worker_key(worker: WorkerId) -> Option<StoreKey> {
+    StoreKey::new(&WORKER, &worker.to_string()).ok()
+}
+
+pub(super) fn token_key(token: TokenId) -> Option<StoreKey> {
+    StoreKey::new(&TOKEN, &token.to_string()).ok()
+}
+
+fn worker_of(key: &StoreKey) -> Option<WorkerId> {
+    if *key.namespace() == WORKER { key.name().parse().ok() } else { None }
+}

@@ -1,0 +1,222 @@
+//! Carries out commands in memory. The reply to one that changes something waits for the write.
+
+use deputy_core::time::Clock;
+use deputy_core::{GroupName, Span, Timestamp, in_one_line};
+use deputy_link::message::Certified;
+use deputy_link::{
+    AdmissionChange, CertificateRequest, EnrolledWorker, EnrolmentStatus, ErrorCode, JoinRequest, JoinToken,
+    PeerCertificate, ProtocolError, RenewalCount, RenewalDenied, RenewalRequest, TokenId, TokenSecret, WorkerId,
+};
+
+use super::command::CreatedToken;
+use super::persist::{token_key, worker_key};
+use super::rejection::admission_code;
+use super::{EnrolmentActor, EnrolmentCommand, PendingReply, Rejection, trusted_certificates};
+use crate::workers::WorkerRequestError;
+use crate::workers::status::TokenStatus;
+
+impl EnrolmentActor {
+    pub(super) fn run_command(&mut self, command: EnrolmentCommand) -> Option<PendingReply> {
+        match command {
+            EnrolmentCommand::Join { token, secret, request, reply } => {
+                let joined = self.join(token, &secret, &request);
+                Some(Box::new(move |written| reply(once_written(joined, written))))
+            }
+            EnrolmentCommand::Renew { peer, sequence, request, reply } => {
+                let renewed = self.renew(peer, sequence, &request);
+                Some(Box::new(move |written| reply(once_written(renewed, written))))
+            }
+            EnrolmentCommand::Admit { peer, reply } => {
+                reply.send(self.admit(&peer)).ok();
+                None
+            }
+            EnrolmentCommand::CreateToken { group, uses, ttl, reply } => {
+                let created = self.create_token(group, uses, ttl);
+                Some(Box::new(move |written| {
+                    reply.send(written.map_err(WorkerRequestError::Save).and(created)).ok();
+                }))
+            }
+            EnrolmentCommand::Tokens(reply) => {
+                let now = self.clock.now().wall;
+                reply.send(self.enrolment.tokens(now).map(|token| TokenStatus::new(token, now)).collect()).ok();
+                None
+            }
+            EnrolmentCommand::RevokeToken(token, reply) => {
+                let revoked = self.revoke_token(token);
+                Some(Box::new(move |written| {
+                    reply.send(revoked.and(written.map_err(WorkerRequestError::Save))).ok();
+                }))
+            }
+            EnrolmentCommand::Workers(reply) => {
+                reply.send(self.enrolment.workers().cloned().collect()).ok();
+                None
+            }
+            EnrolmentCommand::Exclude(worker, status, reply) => {
+                let excluded = self.exclude(worker, status);
+                Some(Box::new(move |written| {
+                    reply.send(excluded.and(written.map_err(WorkerRequestError::Save))).ok();
+                }))
+            }
+        }
+    }
+
+    fn join(&mut self, token: TokenId, secret: &TokenSecret, request: &[u8]) -> Result<Certified, Rejection> {
+        let now = self.clock.now().wall;
+        self.require_steady_clock()?;
+        let request = CertificateRequest::new(request).map_err(Rejection::malformed_request)?;
+        let new_id = WorkerId::from_bytes(self.random_bytes().map_err(Rejection::internal)?);
+        let join = JoinRequest { token, secret, key: request.key() };
+        let replaced = self.enrolment.active_with(request.key());
+        let worker = self.enrolment.join(now, &join, new_id).map_err(Rejection::join_denied)?;
+        self.dirty.extend(token_key(token));
+        self.dirty.extend(replaced.into_iter().chain([worker.id]).flat_map(worker_key));
+        self.certify(now, &worker, &request)
+    }
+
+    fn renew(&mut self, peer: PeerCertificate, sequence: u64, request: &[u8]) -> Result<Certified, Rejection> {
+        self.require_steady_clock()?;
+        self.recognise(&peer);
+        let request = CertificateRequest::new(request).map_err(Rejection::malformed_request)?;
+        let renewal = RenewalRequest {
+            worker: peer.worker,
+            current: peer.key,
+            sequence: RenewalCount(sequence),
+            key: request.key(),
+        };
+        match self.enrolment.renew(&renewal) {
+            Ok(worker) => {
+                self.dirty.extend(worker_key(peer.worker));
+                self.certify(self.clock.wall(), &worker, &request)
+            }
+            Err(denied) => Err(self.deny_renewal(peer.worker, denied)),
+        }
+    }
+
+    fn deny_renewal(&mut self, worker: WorkerId, denied: RenewalDenied) -> Rejection {
+        let code = match &denied {
+            RenewalDenied::Refused(denied) => admission_code(denied),
+            RenewalDenied::Copied { .. } => ErrorCode::Locked,
+        };
+        let rejection = Rejection { reason: denied.to_string(), refusal: ProtocolError::new(code, &denied) };
+        if matches!(denied, RenewalDenied::Copied { .. }) {
+            self.lock_worker(worker, rejection.refusal.clone());
+        }
+        rejection
+    }
+
+    fn admit(&mut self, peer: &PeerCertificate) -> Result<GroupName, ProtocolError> {
+        self.recognise(peer);
+        match self.enrolment.admit(peer.worker, peer.key) {
+            Ok((group, change)) => {
+                // The reply does not wait for the write: without it the older key is valid a little longer.
+                if change == AdmissionChange::Changed {
+                    self.dirty.extend(worker_key(peer.worker));
+                }
+                Ok(group)
+            }
+            Err(denied) => {
+                let refusal = ProtocolError::new(admission_code(&denied), denied);
+                if refusal.code == ErrorCode::OldKey {
+                    self.lock_worker(peer.worker, refusal.clone());
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// An identity that was used twice is locked: the other user of it is disconnected, too.
+    fn lock_worker(&mut self, worker: WorkerId, reason: ProtocolError) {
+        tracing::error!(%worker, "worker locked: {reason}");
+        self.dirty.extend(worker_key(worker));
+        self.disconnect(worker, reason);
+    }
+
+    /// Accepts a certificate that is newer than the worker's record, as after a restore of older state.
+    fn recognise(&mut self, peer: &PeerCertificate) {
+        if self.enrolment.recognise(peer) == AdmissionChange::Changed {
+            tracing::warn!(
+                worker = %peer.worker,
+                "worker record is older than the worker's certificate (state restored from a backup?); the certificate \
+                 is accepted"
+            );
+            self.dirty.extend(worker_key(peer.worker));
+        }
+    }
+
+    fn exclude(&mut self, worker: WorkerId, status: EnrolmentStatus) -> Result<(), WorkerRequestError> {
+        self.enrolment.set_status(worker, status).map_err(|_| WorkerRequestError::UnknownWorker(worker))?;
+        self.dirty.extend(worker_key(worker));
+        // Before the write: the worker must not stay connected because a disk is full.
+        if let Err(denied) = self.enrolment.check_active(worker) {
+            self.disconnect(worker, ProtocolError::new(admission_code(&denied), denied));
+        }
+        Ok(())
+    }
+
+    fn create_token(&mut self, group: GroupName, uses: u32, ttl: Span) -> Result<CreatedToken, WorkerRequestError> {
+        let id = TokenId::from_bytes(self.random_bytes().map_err(WorkerRequestError::Save)?);
+        let mut bytes = self.random_bytes::<32>().map_err(WorkerRequestError::Save)?;
+        let secret = TokenSecret::new(&mut bytes);
+        let expires = self.clock.now().wall.plus(ttl);
+        self.enrolment.add_token(JoinToken {
+            id,
+            hash: secret.hash(),
+            group,
+            uses,
+            expires_ms: expires.as_millis(),
+            pending: Vec::new(),
+        });
+        self.dirty.extend(token_key(id));
+        Ok(CreatedToken { id, secret, authority: self.authority.fingerprint(), expires })
+    }
+
+    fn revoke_token(&mut self, token: TokenId) -> Result<(), WorkerRequestError> {
+        let existed = self.enrolment.revoke_token(token);
+        self.dirty.extend(token_key(token));
+        if existed { Ok(()) } else { Err(WorkerRequestError::UnknownToken(token)) }
+    }
+
+    /// A certificate that is issued at a wrong time would be valid at the wrong time.
+    fn require_steady_clock(&self) -> Result<(), Rejection> {
+        if self.clock.is_steady() {
+            return Ok(());
+        }
+        Err(Rejection::of(ProtocolError::new(
+            ErrorCode::Clock,
+            "the coordinator's clock jumped: it issues no certificate before it is steady",
+        )))
+    }
+
+    fn certify(
+        &mut self,
+        now: Timestamp,
+        worker: &EnrolledWorker,
+        request: &CertificateRequest,
+    ) -> Result<Certified, Rejection> {
+        let certificate = self.authority.certify(now, worker.id, request);
+        let certificate = certificate.map_err(|error| Rejection::internal(in_one_line(&error)))?;
+        let peer = PeerCertificate::parse(&certificate);
+        let peer = peer.ok_or_else(|| Rejection::internal("the issued certificate cannot be read"))?;
+        self.enrolment.record_certificate(worker.id, peer.ends);
+        Ok(Certified {
+            certificate: certificate.to_vec(),
+            worker: worker.id.to_string(),
+            group: worker.group.to_string(),
+            sequence: worker.sequence.0,
+            authorities: trusted_certificates(&self.authority),
+        })
+    }
+
+    fn random_bytes<const N: usize>(&self) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes).map_err(|_| "the system has no random numbers".to_owned())?;
+        Ok(bytes)
+    }
+}
+
+fn once_written(certified: Result<Certified, Rejection>, written: Result<(), String>) -> Result<Certified, Rejection> {
+    match written {
+        Ok(()) => certified,
+        Err(error) => certified.and_then(|_| Err(Rejection::internal(error))),
+    }
+}

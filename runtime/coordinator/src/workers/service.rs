@@ -1,0 +1,260 @@
+//! The service for workers: opens its parts, runs them, and answers the operator.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use deputy_core::time::Clock;
+use deputy_core::{GroupName, Span, Timestamp};
+use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, Sessions};
+use deputy_link::{
+    AuthorityError, CertificateLifetimes, EnrolledWorker, EnrolmentStatus, GroupFeeds, JoinString, TokenId, WorkerId,
+};
+use deputy_metrics::CoordinatorMetrics;
+use deputy_observe::Audit;
+use deputy_store::{Random, Store, StoreError};
+use deputy_support::{ActorStopped, Mailbox};
+use tokio::sync::{mpsc, watch};
+
+use super::deliveries::Deliveries;
+use super::enrolment::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
+use super::fanout::{Fanout, FanoutOptions};
+use super::link_handler::{self, ServerHandler};
+use super::status::{TokenStatus, WorkerPage, WorkerQuery, WorkerStatus};
+use super::trusted_clock::TrustedClock;
+use crate::handle::CoordinatorHandle;
+use crate::lease_board::LeaseBoard;
+
+const COMMAND_QUEUE: usize = 1024;
+
+pub struct WorkerServiceOptions {
+    pub listen: SocketAddr,
+    /// `host:port` at which workers reach the coordinator. Join strings contain it.
+    pub advertise: String,
+    pub lives: CertificateLifetimes,
+    pub limits: ServerLimits,
+    pub store: Arc<dyn Store>,
+    pub board: Arc<LeaseBoard>,
+    /// Enrolment and the link trust it only while it is steady.
+    pub clock: Arc<dyn Clock>,
+    pub random: Random,
+    pub audit: Arc<Audit>,
+    pub metrics: Arc<CoordinatorMetrics>,
+    /// Learns how many workers use each instance.
+    pub handle: CoordinatorHandle,
+}
+
+/// Why workers cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkersError {
+    #[error("cannot read the enrolment records")]
+    Enrolment(#[from] EnrolmentError),
+    #[error("cannot create the coordinator's certificates")]
+    Authority(#[from] AuthorityError),
+    #[error(transparent)]
+    Tls(#[from] ServerTlsError),
+    #[error("cannot listen for workers at {0}: `listen` in [coordinator] names the address")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a request about workers or tokens failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerRequestError {
+    #[error("there is no token {0}: `deputy token list` lists those that can be used")]
+    UnknownToken(TokenId),
+    #[error("there is no worker {0}: `deputy workers` lists them")]
+    UnknownWorker(WorkerId),
+    #[error("cannot save the change: {0}")]
+    Save(String),
+    #[error("the coordinator is stopping")]
+    Stopping,
+}
+
+/// Enrols workers and delivers leases to them. Cheap to clone.
+#[derive(Clone)]
+pub struct Workers {
+    commands: Mailbox<EnrolmentCommand>,
+    deliveries: watch::Sender<Arc<Deliveries>>,
+    feeds: Arc<GroupFeeds>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) advertise: Arc<str>,
+    address: SocketAddr,
+    clock: Arc<TrustedClock>,
+}
+
+/// The tasks of the service. All of them run and end together.
+pub struct WorkerTasks {
+    enrolment: EnrolmentActor,
+    server: LinkServer,
+    fanout: Fanout,
+}
+
+impl Workers {
+    /// Reads the enrolment records, creates an authority if there is none, and listens. Accepts no connection yet.
+    ///
+    /// # Errors
+    /// If the records cannot be read, or the address cannot be bound.
+    pub async fn open(options: WorkerServiceOptions) -> Result<(Self, WorkerTasks), WorkersError> {
+        let WorkerServiceOptions { listen, lives, limits, store, board, random, audit, metrics, handle, .. } = options;
+        let clock = Arc::new(TrustedClock::new(Arc::clone(&options.clock)));
+        let (sender, receiver) = mpsc::channel(COMMAND_QUEUE);
+        let commands = Mailbox::new(sender);
+        let enrolment = EnrolmentActor::open(store, lives, random, Arc::clone(&clock), receiver).await?;
+        let tls = Arc::new(ServerTls::new(clock.wall(), enrolment.authority(), Arc::clone(&clock) as _)?);
+        let feeds = Arc::new(GroupFeeds::default());
+        let observer = link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _);
+        let sessions = Arc::new(Sessions::new(Arc::clone(&clock) as _, Some(observer)));
+        let enrolment = enrolment.with_link(Arc::clone(&tls), Arc::clone(&feeds), Arc::clone(&sessions));
+        let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
+        let handler = Arc::new(ServerHandler::new(
+            commands.clone(),
+            deliveries.subscribe(),
+            Arc::clone(&clock) as _,
+            audit,
+            Arc::clone(&metrics),
+        ));
+        let server = LinkServer::bind(listen, handler, Arc::clone(&feeds), Arc::clone(&sessions), tls, limits);
+        let server = server.map_err(|error| WorkersError::Listen(listen, error))?;
+        let address = server.address().map_err(|error| WorkersError::Listen(listen, error))?;
+        let fanout = Fanout::new(FanoutOptions {
+            board,
+            feeds: Arc::clone(&feeds),
+            sessions: Arc::clone(&sessions),
+            deliveries: deliveries.subscribe(),
+            handle,
+            clock: options.clock,
+            metrics,
+        });
+        let advertise = options.advertise.into();
+        let workers = Self { commands, deliveries, feeds, sessions, advertise, address, clock };
+        Ok((workers, WorkerTasks { enrolment, server, fanout }))
+    }
+
+    /// The address that is bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Replaces what each group gets.
+    pub fn deliver(&self, deliveries: Deliveries) {
+        self.deliveries.send_replace(Arc::new(deliveries));
+    }
+
+    /// Creates a join token. Returns its join string and expiry.
+    ///
+    /// # Errors
+    /// If the token cannot be saved.
+    pub async fn create_token(
+        &self,
+        group: GroupName,
+        uses: u32,
+        ttl: Span,
+    ) -> Result<(JoinString, Timestamp), WorkerRequestError> {
+        let token = self.commands.ask(|reply| EnrolmentCommand::CreateToken { group, uses, ttl, reply }).await??;
+        let join_string = JoinString {
+            token: token.id,
+            secret: token.secret,
+            authority: token.authority,
+            address: self.advertise.to_string(),
+        };
+        Ok((join_string, token.expires))
+    }
+
+    /// The groups with deliveries. Empty before the first configuration.
+    pub fn groups(&self) -> BTreeSet<GroupName> {
+        self.deliveries.borrow().groups.keys().cloned().collect()
+    }
+
+    /// The join tokens that can still be used.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn tokens(&self) -> Result<Vec<TokenStatus>, WorkerRequestError> {
+        Ok(self.commands.ask(EnrolmentCommand::Tokens).await?)
+    }
+
+    /// Revokes a join token. Workers that enrolled with it stay enrolled.
+    ///
+    /// # Errors
+    /// If there is no such token, or the change cannot be saved.
+    pub async fn revoke_token(&self, token: TokenId) -> Result<(), WorkerRequestError> {
+        self.commands.ask(|reply| EnrolmentCommand::RevokeToken(token, reply)).await?
+    }
+
+    /// All workers, in the order of their ids.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn workers(&self) -> Result<Vec<WorkerStatus>, WorkerRequestError> {
+        self.select(|_| true, |statuses| statuses.collect()).await
+    }
+
+    /// One page of workers.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn worker_page(&self, query: &WorkerQuery) -> Result<WorkerPage, WorkerRequestError> {
+        self.select(|worker| query.may_match(worker), |statuses| WorkerPage::of(statuses, query)).await
+    }
+
+    /// Makes statuses one by one, so that a page of few workers costs little.
+    async fn select<T>(
+        &self,
+        filter: impl Fn(&EnrolledWorker) -> bool,
+        collect: impl FnOnce(&mut dyn Iterator<Item = WorkerStatus>) -> T,
+    ) -> Result<T, WorkerRequestError> {
+        let enrolled = self.commands.ask(EnrolmentCommand::Workers).await?;
+        let sessions: BTreeMap<_, _> =
+            self.sessions.all().into_iter().map(|session| (session.worker, session)).collect();
+        let now = self.clock.now().wall;
+        let feeds = self.feeds.groups();
+        let mut statuses = enrolled.into_iter().filter(filter).map(|worker| {
+            let leases = feeds.get(&worker.group).map(|feed| feed.leases()).unwrap_or_default();
+            WorkerStatus::new(&worker, sessions.get(&worker.id).map(AsRef::as_ref), &leases, now)
+        });
+        Ok(collect(&mut statuses))
+    }
+
+    /// Removes or bans a worker, and disconnects it.
+    ///
+    /// # Errors
+    /// If there is no such worker, or the change cannot be saved. In the latter case the worker is disconnected all the
+    /// same, until the next start.
+    pub async fn exclude(&self, worker: WorkerId, status: EnrolmentStatus) -> Result<(), WorkerRequestError> {
+        self.commands.ask(|reply| EnrolmentCommand::Exclude(worker, status, reply)).await?
+    }
+}
+
+impl From<ActorStopped> for WorkerRequestError {
+    fn from(_: ActorStopped) -> Self {
+        Self::Stopping
+    }
+}
+
+impl WorkerTasks {
+    /// Runs until `stop` is true and all sessions were told to reconnect. Accepts no connection before the first
+    /// deliveries are known: a worker with an incomplete snapshot would drop what it holds.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let Self { server, enrolment, fanout } = self;
+        let ready = fanout.when_ready();
+        let serve = async {
+            tokio::select! {
+                () = wait_until_true(ready) => server.run(stop).await,
+                () = wait_until_true(stop.clone()) => {}
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            // Neither ends while the other end of its channel exists.
+            () = enrolment.run() => {}
+            () = fanout.run() => {}
+        }
+    }
+}
+
+/// Also completes when the value can no longer become true.
+async fn wait_until_true(mut flag: watch::Receiver<bool>) {
+    flag.wait_for(|value| *value).await.ok();
+}

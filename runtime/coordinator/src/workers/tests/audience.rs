@@ -1,0 +1,119 @@
+//! A lease of an earlier configuration goes to those who had it.
+
+use super::*;
+
+const OLD: ConfigFingerprint = ConfigFingerprint([1; 16]);
+const NEW: ConfigFingerprint = ConfigFingerprint([2; 16]);
+
+fn name() -> InstanceName {
+    "s3".parse().unwrap()
+}
+
+/// These groups get the instance, which has this configuration. `setting` is the receiver's.
+fn plan(groups: &[&str], fingerprint: ConfigFingerprint, setting: &str) -> Deliveries {
+    let mut plan = Deliveries { fingerprints: BTreeMap::from([(name(), fingerprint)]), ..Deliveries::default() };
+    for group in groups {
+        let binding = ReceiverBinding {
+            component: Digest::new([7; 32]),
+            settings: BTreeMap::from([("is".to_owned(), setting.to_owned())]),
+            instances: BTreeSet::from([name()]),
+            limits: LimitOverrides::default(),
+        };
+        let given = GroupDeliveries {
+            instances: BTreeSet::from([name()]),
+            receivers: BTreeMap::from([("app".parse().unwrap(), Some(binding))]),
+            components: BTreeMap::new(),
+        };
+        plan.groups.insert(super::group(group), given);
+    }
+    plan
+}
+
+fn setting(worker: &TestWorker) -> Option<String> {
+    worker.link.held.borrow().receivers.values().next().map(|binding| binding.settings["is"].clone())
+}
+
+fn held_revision(worker: &TestWorker) -> Option<u64> {
+    worker.link.held.borrow().deliveries.get(&name()).map(|delivery| delivery.stamp.revision.0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_of_an_old_lease_reaches_no_new_group_or_receiver() {
+    let coordinator = start_coordinator(TestOptions::default()).await;
+    coordinator.workers.deliver(plan(&["had"], OLD, "old"));
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    let (had, new) = (coordinator.start_worker("had").await, coordinator.start_worker("new").await);
+    had.wait_for_lease("s3", 1).await;
+    // Another account, another group, another receiver.
+    coordinator.workers.deliver(plan(&["had", "new"], NEW, "new"));
+    let late = coordinator.start_worker("had").await;
+    late.wait_for_lease("s3", 1).await;
+    new.wait_for_phase(LinkPhase::Connected).await;
+    pause(200).await;
+    assert_eq!((held_revision(&new), setting(&new), setting(&had).as_deref()), (None, None, Some("old")));
+    assert_eq!(held_revision(&had), Some(1), "what it had, it has");
+    coordinator.publish_with_fingerprint(NEW, "s3", 2, "s3 2".to_owned());
+    for worker in [&had, &new, &late] {
+        worker.wait_for_lease("s3", 2).await;
+        worker.wait_for_state(|held| held.receivers.values().any(|binding| binding.settings["is"] == "new")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_of_an_old_lease_survives_a_restart() {
+    let coordinator = start_coordinator(TestOptions::default()).await;
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    let mut first = plan(&["had", "new"], NEW, "new");
+    // The other group was to get it later than the lease was obtained, and never did.
+    let since = |millis| BTreeMap::from([(name(), Timestamp::from_millis(millis))]);
+    first.before = [("had", 0), ("new", u64::MAX)]
+        .map(|(name, millis)| {
+            (group(name), EarlierDeliveries { instances: since(millis), ..EarlierDeliveries::default() })
+        })
+        .into();
+    coordinator.workers.deliver(first);
+    let (had, new) = (coordinator.start_worker("had").await, coordinator.start_worker("new").await);
+    had.wait_for_lease("s3", 1).await;
+    new.wait_for_phase(LinkPhase::Connected).await;
+    pause(200).await;
+    assert_eq!(held_revision(&new), None);
+    coordinator.publish_with_fingerprint(NEW, "s3", 2, "s3 2".to_owned());
+    new.wait_for_lease("s3", 2).await;
+    had.wait_for_lease("s3", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_of_an_old_lease_after_a_restart_needs_the_same_receiver() {
+    let bound = |component, millis| EarlierReceiver {
+        component: Digest::new([component; 32]),
+        since: Timestamp::from_millis(millis),
+    };
+    // The component that was bound when the lease was obtained, another one, and the same one bound only since then.
+    for (earlier, is_bound) in [(bound(7, 0), true), (bound(8, 0), false), (bound(7, u64::MAX), false)] {
+        let coordinator = start_coordinator(TestOptions::default()).await;
+        coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+        let mut first = plan(&["had"], NEW, "new");
+        let instances = BTreeMap::from([(name(), Timestamp::from_millis(0))]);
+        let receivers = BTreeMap::from([("app".parse().unwrap(), earlier)]);
+        first.before = BTreeMap::from([(group("had"), EarlierDeliveries { instances, receivers })]);
+        coordinator.workers.deliver(first);
+        let worker = coordinator.start_worker("had").await;
+        worker.wait_for_lease("s3", 1).await;
+        worker.wait_for_phase(LinkPhase::Connected).await;
+        pause(200).await;
+        assert_eq!(setting(&worker).is_some(), is_bound, "{earlier:?}");
+        coordinator.publish_with_fingerprint(NEW, "s3", 2, "s3 2".to_owned());
+        worker.wait_for_state(|held| held.receivers.values().any(|binding| binding.settings["is"] == "new")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_to_another_group_alone_needs_no_other_lease() {
+    let coordinator = start_coordinator(TestOptions::default()).await;
+    coordinator.workers.deliver(plan(&["had"], OLD, "old"));
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    coordinator.workers.deliver(plan(&["had", "new"], OLD, "new"));
+    let new = coordinator.start_worker("new").await;
+    new.wait_for_lease("s3", 1).await;
+    new.wait_for_state(|held| held.receivers.values().any(|binding| binding.settings["is"] == "new")).await;
+}
