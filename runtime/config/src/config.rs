@@ -114,10 +114,10 @@ fn unreadable(path: &Path, source: io::Error) -> ConfigErrors {
     ConfigErrors::Unreadable { path: path.to_owned(), source }
 }
 
+#[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
 fn read_bounded(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let mut file = File::open(path)?.take(MAX_BYTES + 1);
-    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
     file.read_to_string(&mut text)?;
     if text.len() as u64 > MAX_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1MiB"));

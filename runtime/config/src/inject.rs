@@ -108,7 +108,7 @@ fn content(
     fields.finish(sink);
     if let [(first, at), (second, value), ..] = written.as_slice() {
         sink.error(value.at(), format!("`{first}` and `{second}` cannot be combined"))
-            .expected(format!("only one of them"))
+            .expected("only one of them")
             .also(at.at(), "the other");
         return None;
     }

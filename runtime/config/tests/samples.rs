@@ -1,5 +1,6 @@
 //! Every sample under `samples/` is read, and what is said about it is kept beside it.
 
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
 #![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 use std::path::{Path, PathBuf};

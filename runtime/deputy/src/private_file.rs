@@ -56,6 +56,7 @@ fn write_error(path: &Path, error: io::Error) -> FileError {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
 mod tests {
     use super::*;
     use std::fs;

@@ -20,6 +20,10 @@ type FileId = (u64, u64);
 
 impl SocketFile {
     /// Listens at a path with this mode. Takes over a socket that a dead process left behind.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a socket is bound by its path: cap-std would bind through a path in /proc"
+    )]
     pub fn listen(path: &Path, mode: u32) -> io::Result<(UnixListener, Self)> {
         if let Ok(existing) = fs::symlink_metadata(path) {
             if !existing.file_type().is_socket() {
@@ -41,11 +45,19 @@ impl SocketFile {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a socket is bound by its path: cap-std would bind through a path in /proc"
+)]
 fn file_id(path: &Path) -> Option<FileId> {
     fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl Drop for SocketFile {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a socket is bound by its path: cap-std would bind through a path in /proc"
+    )]
     fn drop(&mut self) {
         if self.identity.is_some() && file_id(&self.path) == self.identity {
             // The next process takes over one that stays.
@@ -55,6 +67,7 @@ impl Drop for SocketFile {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
 mod tests {
     use super::*;
 

@@ -157,6 +157,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;

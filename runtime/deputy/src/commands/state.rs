@@ -160,7 +160,7 @@ async fn rekey(context: &Context, state: &StateDirectory, arguments: &RekeyArgs)
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+    #[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
     File::open(path)?.take(MAX_ARCHIVE.as_u64() + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_ARCHIVE.as_u64() {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_ARCHIVE}")));

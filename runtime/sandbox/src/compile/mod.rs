@@ -146,6 +146,7 @@ impl Compiler {
     }
 
     /// Loads code once in a child.
+    #[expect(clippy::disallowed_methods, reason = "a file in memory, by the path of its descriptor")]
     async fn check(&self, code: &Code) -> Result<(), CompileError> {
         let failed = |source| CompileError::Start { program: self.program.clone(), source };
         let length = code.len().map_err(failed)?;

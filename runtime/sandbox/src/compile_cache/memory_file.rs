@@ -71,6 +71,7 @@ impl Code {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,7 @@
 //! A coordinator whose lock is lost ends, and publishes nothing more.
 
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use std::fs::File;
 
 use async_trait::async_trait;

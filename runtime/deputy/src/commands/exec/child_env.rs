@@ -123,6 +123,7 @@ fn memory_file(payload: &[u8]) -> io::Result<OwnedFd> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
 mod tests {
     use super::*;
 

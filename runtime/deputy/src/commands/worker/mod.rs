@@ -132,7 +132,7 @@ fn join_string(argument: &OsStr) -> Result<JoinString, CommandError> {
 fn read(argument: &OsStr) -> io::Result<Zeroizing<Vec<u8>>> {
     // Large enough that the buffer does not grow and leave a copy behind.
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_JOIN_STRING as usize));
-    #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+    #[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
     if argument == "-" {
         io::stdin().lock().take(MAX_JOIN_STRING).read_to_end(&mut text)?;
     } else {

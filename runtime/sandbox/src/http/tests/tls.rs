@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use super::*;
 use crate::testing::{Requests, Server, http};
 use deputy_core::Span;

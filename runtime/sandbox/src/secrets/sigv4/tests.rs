@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use super::*;
 use deputy_core::grant::{SecretGrant, SecretPurpose, Sigv4Grant};
 use deputy_core::{SecretName, Timestamp};

@@ -1,5 +1,7 @@
 //! No room, or no right to write.
 
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use super::child::OtherProcess;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::process::Command;

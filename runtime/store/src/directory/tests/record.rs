@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use super::*;
 
 async fn open_with(state: &StateDir, byte: u8) -> Result<DirectoryStore, StoreError> {

@@ -1,5 +1,7 @@
 //! Processes that are killed or run out of room: this test program once more; a variable says what part it plays.
 
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use super::*;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};

@@ -1,5 +1,7 @@
 //! Readers that look all the time.
 
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use super::*;
 use std::fs::File;
 use std::io::Read as _;
