@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
-
 use std::fs;
 
 use super::super::tests::{StateDir, master, open, random};

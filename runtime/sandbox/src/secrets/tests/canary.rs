@@ -1,7 +1,5 @@
 //! A value that must turn up nowhere: not in an error, a debug output, a log line or an audit event.
 
-#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
-
 use super::*;
 use crate::guest_log::capture::Capture;
 use crate::secrets::SecretStore;

@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
-
 use super::*;
 
 use crate::endpoint::testing::{clock, held};
