@@ -1,5 +1,7 @@
 //! Readiness, and the reasons that `/readyz` gives.
 
+#![expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
+
 use super::*;
 
 /// A worker to whose group the coordinator delivers these instances.
