@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deputy_core::{Delivery, InstanceName, LeaseVersion, Timestamp};
+use deputy_core::time::Clock;
+use deputy_core::{Delivery, InstanceName, LeaseVersion};
 use deputy_link::client::{Link, LinkPhase, LinkState};
 use deputy_link::{DeliveredState, DeliveryReport, ErrorCode};
 use object_store::CredentialProvider;
@@ -20,7 +21,7 @@ pub(crate) struct LeaseCredentialProvider {
     held: watch::Receiver<Arc<DeliveredState>>,
     state: watch::Receiver<LinkState>,
     reports: mpsc::Sender<DeliveryReport>,
-    clock: fn() -> Timestamp,
+    clock: Arc<dyn Clock>,
     instance: InstanceName,
     wait_limit: Duration,
     /// The newest lease that was requested, so that each lease is parsed once.
@@ -41,7 +42,7 @@ impl LeaseCredentialProvider {
             held: link.held.clone(),
             state: link.state.clone(),
             reports: link.reports.clone(),
-            clock: link.clock,
+            clock: Arc::clone(&link.clock),
             instance,
             wait_limit,
             cached: Mutex::default(),
@@ -123,7 +124,7 @@ impl CredentialProvider for LeaseCredentialProvider {
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         let delivery = self.delivery().await?;
-        if !delivery.is_valid((self.clock)()) {
+        if !delivery.is_valid(self.clock.now().wall) {
             let why = why(&self.state.borrow());
             return Err(LeaseError::Expired { instance: delivery.instance, ended: delivery.valid_until, why }.into());
         }

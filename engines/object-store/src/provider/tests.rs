@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::Revision;
-use deputy_core::{SecretBytes, Span};
+use deputy_core::time::{MonotonicTime, Now};
+use deputy_core::{Revision, SecretBytes, Span, Timestamp};
 use deputy_link::ProtocolError;
 
 use super::*;
@@ -25,7 +25,7 @@ fn test_provider() -> TestProvider {
         held: held.subscribe(),
         state: state.subscribe(),
         reports: sender,
-        clock: || NOW,
+        clock: Arc::new(|| Now { mono: MonotonicTime::default(), wall: NOW }),
         instance: "s3-prod".parse().unwrap(),
         wait_limit: Duration::from_millis(300),
         cached: Mutex::default(),
