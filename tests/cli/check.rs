@@ -108,9 +108,9 @@ fn check_shows_every_error_with_its_line() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: the keys here are `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
-    error: a string was expected here, not a whole number
+    error: expected a string, found a whole number
      --> deputy.toml:4:25
       |
     4 | settings = { duration = 3600 }
@@ -121,7 +121,7 @@ fn check_shows_every_error_with_its_line() {
     assert_snapshot!(home.snapshot(&["check", "--json"]), @r#"
     exit code 2
     ----- stdout
-    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"the keys here are `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"a string was expected here, not a whole number","expected":"write \"3600\""}]}}
+    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"expected a string, found a whole number","expected":"write \"3600\""}]}}
 
     ----- stderr
     error: unknown key `enabeld`
@@ -130,9 +130,9 @@ fn check_shows_every_error_with_its_line() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: the keys here are `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
-    error: a string was expected here, not a whole number
+    error: expected a string, found a whole number
      --> deputy.toml:4:25
       |
     4 | settings = { duration = 3600 }

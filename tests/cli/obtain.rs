@@ -70,7 +70,7 @@ fn obtain_makes_no_call_if_the_output_cannot_be_written() {
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "link"]), @"
     exit code 1
     ----- stderr
-    error: link exists and is not a regular file
+    error: link is a symbolic link, not a regular file: give the path of a file
     ");
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--out", "no/such/folder"]), @"
     exit code 1
