@@ -1,8 +1,15 @@
-//! A world around one schedule: two clocks, a disk, and calls that end when the test says so or as a service answers.
+//! A schedule for tests, with two clocks, a disk, and calls that end when the test says so or as a service answers.
 //!
-//! It carries out every action as the shell does, and after every event makes sure of what must hold in any test: one
-//! call per instance, no more calls than configured, nothing published that is not on the disk, and no wish to be woken
-//! at once again.
+//! It carries out every action as the coordinator does, and asserts after every event what must hold in any test: one
+//! call per instance, no more calls than configured, nothing published that is not on disk, and no timer that fires at
+//! once again.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a harness stops the test where something does not hold"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,7 +23,7 @@ use deputy_core::schedule::{
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
 
-/// What the shell did, and when: milliseconds since the world began.
+/// What was done, and when: milliseconds since the test began.
 pub type Entry = (u64, Performed);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +72,7 @@ const MONO: u64 = 5_000;
 const WALL: u64 = 1_700_000_000_000;
 
 impl TestSchedule {
-    /// A world in which nobody ran before, with these instances.
+    /// The first schedule of an installation, with these instances.
     pub fn new<const N: usize>(plans: [(&str, InstancePlan); N]) -> Self {
         let mut schedule = Self::unconfigured(1);
         schedule.configuration.plans = plans.into_iter().map(|(text, plan)| (instance_name(text), plan)).collect();
@@ -73,7 +80,7 @@ impl TestSchedule {
         schedule
     }
 
-    /// A world in which nobody ran before, without a configuration.
+    /// The first schedule of an installation, without a configuration.
     pub fn unconfigured(seed: u64) -> Self {
         Self {
             machine: Schedule::new(InitialBudget::Full, seed),
@@ -102,7 +109,7 @@ impl TestSchedule {
         Now { mono: MonotonicTime::from_millis(self.mono), wall: Timestamp::from_millis(self.wall) }
     }
 
-    /// Milliseconds since the world began, by the clock that only goes forward.
+    /// Milliseconds since the test began, by the monotonic clock.
     pub fn age(&self) -> u64 {
         self.mono - MONO
     }
@@ -137,7 +144,7 @@ impl TestSchedule {
         self.reload();
     }
 
-    /// The calls of an instance end so from now on.
+    /// The calls of an instance end as the service answers from now on.
     pub fn answer_calls(
         &mut self,
         text: &str,
@@ -146,7 +153,7 @@ impl TestSchedule {
         self.services.insert(instance_name(text), Box::new(service));
     }
 
-    /// Its calls take no time and bring tokens that live so long.
+    /// Its calls take no time and bring tokens with this life.
     pub fn answer_with_lifetime(&mut self, text: &str, life: Span) {
         self.answer_calls(text, move |work, now| match work {
             ProviderCall::Revoke(_) => Some((Span::millis(0), CallOutcome::Revoked)),
@@ -173,7 +180,7 @@ impl TestSchedule {
         self.handle(ScheduleEvent::Finished(call, outcome));
     }
 
-    /// Ends the call of an instance with tokens that live so long from now on.
+    /// Ends the call of an instance with tokens of this life.
     pub fn complete(&mut self, text: &str, life: Span) {
         self.end_call(text, tokens_for(self.now(), life));
     }
@@ -195,7 +202,7 @@ impl TestSchedule {
         self.calls.iter().find(|(_, (called, _))| called.as_str() == text).map(|(call, _)| *call)
     }
 
-    /// Who is called now, the longest first.
+    /// The instances that are called now, the longest call first.
     pub fn running(&self) -> Vec<String> {
         self.calls.values().map(|(name, _)| name.to_string()).collect()
     }
@@ -210,7 +217,7 @@ impl TestSchedule {
             }
             let now = self.now();
             let wake = self.machine.wake_at(now);
-            assert!(wake.is_none_or(|at| at > now.mono), "it wants to be woken at once again:\n{}", self.dump_log());
+            assert!(wake.is_none_or(|at| at > now.mono), "its timer would fire at once again:\n{}", self.dump_log());
         }
     }
 
@@ -345,18 +352,18 @@ impl TestSchedule {
         self.wall += went_by;
     }
 
-    /// The clock on the wall is set, by so many milliseconds, and the shell notices.
+    /// The wall clock is set, by some milliseconds, and the schedule notices.
     pub fn jump_clock(&mut self, millis: i64) {
         self.set_clock(millis);
         self.handle(ScheduleEvent::TimerFired);
     }
 
-    /// The clock on the wall is set while no process runs that could notice.
+    /// The wall clock is set while no process runs that could notice.
     pub fn set_clock(&mut self, millis: i64) {
         self.wall = self.wall.checked_add_signed(millis).expect("a time");
     }
 
-    /// What is shown of an instance.
+    /// What the operator sees of an instance.
     pub fn snapshot(&self, text: &str) -> InstanceSnapshot<'_> {
         self.machine.instance(&instance_name(text), self.now()).expect("an instance")
     }
@@ -386,7 +393,7 @@ impl TestSchedule {
         })
     }
 
-    /// Everything that was done, for a test that fails.
+    /// The last things that were done, for a test that fails.
     pub fn dump_log(&self) -> String {
         let last = self.log.iter().rev().take(60).rev();
         last.map(|(at, did)| format!("{at:>10} {did:?}\n")).collect()
@@ -429,12 +436,12 @@ pub fn upstream_name(text: &str) -> UpstreamName {
     text.parse().expect("a name")
 }
 
-/// Tokens that live so long from now on.
+/// Tokens with this life from now on.
 pub fn tokens_for(now: Now, life: Span) -> CallOutcome {
     tokens_until(Some(now.wall.plus(life)))
 }
 
-/// Tokens of which the service says this.
+/// Tokens with the expiry that the service states.
 pub fn tokens_until(valid_until: Option<Timestamp>) -> CallOutcome {
     CallOutcome::Obtained(Tokens { payload: SecretBytes::new(b"tokens".to_vec()), valid_until })
 }
