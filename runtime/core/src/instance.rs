@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secrets_source_is_called_by_its_key_in_the_configuration() {
+    fn instance_secrets_source_called_by_its_key_in_configuration() {
         for (source, kind) in [
             (SecretSource::Command(Vec::new()), "command"),
             (SecretSource::Credential(String::new()), "credential"),
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_survives_the_round_trip() {
+    fn instance_digest_survives_the_round_trip() {
         let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(text.parse::<Digest>().unwrap().to_string(), text);
     }
 
     #[test]
-    fn a_digest_of_another_form_is_refused() {
+    fn instance_digest_of_another_form_is_refused() {
         let good = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         for text in [
             String::new(),

@@ -78,14 +78,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_survives_the_round_trip() {
+    fn name_survives_the_round_trip() {
         for text in ["s", "s3-prod", "a-1-b", &"a".repeat(63)] {
             assert_eq!(text.parse::<InstanceName>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn a_text_that_could_be_taken_for_something_else_is_no_name() {
+    fn name_text_that_could_be_taken_for_something_else_is_no_name() {
         for text in ["", "-a", "a-", "3s", "S3", "a_b", "a b", "../a", "a\n", "ä", &"a".repeat(64)] {
             assert!(text.parse::<SecretName>().is_err(), "{text:?}");
         }

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_survives_the_round_trip() {
+    fn output_path_path_survives_the_round_trip() {
         for text in ["credentials", "conf/core-site.xml", "a/b/c/d/e/f/g/h", "user@REALM.keys", &"a".repeat(100)] {
             assert_eq!(text.parse::<OutputPath>().unwrap().to_string(), text);
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_another_one_has_as_a_directory_collides() {
+    fn output_path_file_another_one_has_as_a_directory_collides() {
         let path = |text: &str| text.parse::<OutputPath>().unwrap();
         assert!(path("a").collides(&path("a/b")));
         assert!(path("a/b").collides(&path("a")));

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_survives_the_round_trip() {
+    fn publish_mode_survives_the_round_trip() {
         for text in ["0600", "0400", "0640", "0440", "0660", "0644", "0664"] {
             assert_eq!(text.parse::<FileMode>().unwrap().to_string(), text);
         }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_lets_all_write_or_anybody_execute_is_refused() {
+    fn publish_mode_lets_all_write_or_anybody_execute_is_refused() {
         for text in ["", "600x", "0666", "0602", "0700", "0610", "0200", "0040", "4600", "2640", "1600", "0000", "rw"] {
             assert_eq!(text.parse::<FileMode>(), Err(FileModeError), "{text:?}");
         }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_a_name_or_a_number() {
+    fn publish_account_is_a_name_or_a_number() {
         for (text, account) in [
             ("0", Account::Id(0)),
             ("1000", Account::Id(1000)),

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn only_no_bytes_are_empty() {
+    fn secret_only_no_bytes_are_empty() {
         assert!(SecretBytes::new(Vec::new()).is_empty());
         assert!(!SecretBytes::new(vec![0]).is_empty());
     }

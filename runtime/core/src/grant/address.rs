@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_class_begins_and_ends_where_its_registry_says() {
+    fn address_every_class_begins_and_ends_where_its_registry_says() {
         use AddressClass::*;
         for (text, expected) in [
             ("0.0.0.0", Reserved),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_in_an_ipv6_coat_is_taken_for_what_it_is() {
+    fn address_ipv4_address_in_an_ipv6_coat_taken_for_what_it_is() {
         assert_eq!(class("::ffff:127.0.0.1"), AddressClass::Loopback);
         assert_eq!(class("::ffff:169.254.169.254"), AddressClass::Metadata);
         assert_eq!(class("::ffff:8.8.8.8"), AddressClass::Public);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metadata_address_comes_along_with_no_other_network() {
+    fn address_metadata_address_comes_along_with_no_other_network() {
         for address in METADATA {
             for text in
                 ["link-local", "private", "169.254.0.0/16", "169.254.169.254/31", "fd00::/8", "0.0.0.0/0", "::/0"]
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_survives_the_round_trip() {
+    fn address_network_survives_the_round_trip() {
         for text in [
             "loopback",
             "private",
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_could_be_misread_is_refused() {
+    fn address_block_that_could_be_misread_is_refused() {
         for text in [
             "",
             "public",
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_open_an_address_opens_it() {
+    fn address_what_would_open_an_address_opens_it() {
         for text in [
             "127.0.0.1",
             "10.1.1.1",

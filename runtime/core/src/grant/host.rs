@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_survives_the_round_trip() {
+    fn host_survives_the_round_trip() {
         for text in [
             "example.com",
             "localhost",
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_resolvers_read_in_several_ways_is_refused() {
+    fn host_that_resolvers_read_in_several_ways_is_refused() {
         for text in [
             "127.1",
             "0x7f.0.0.1",
@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_survives_the_round_trip() {
+    fn host_pattern_survives_the_round_trip() {
         for text in ["example.com", "*.example.com", "10.0.0.1", "[fd00::1]"] {
             assert_eq!(text.parse::<HostPattern>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn a_wildcard_is_refused_where_it_would_mean_too_much() {
+    fn host_wildcard_is_refused_where_it_would_mean_too_much() {
         for text in
             ["*", "*.com", "*.*.com", "a.*.com", "a*.example.com", "*example.com", "*.", "*.10.0.0.1", "*.[::1]"]
         {

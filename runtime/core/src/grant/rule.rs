@@ -326,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_survives_the_round_trip() {
+    fn rule_pattern_survives_the_round_trip() {
         for text in [
             "https://a.example",
             "http://a.example:8080",
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_says_too_much_or_too_little_is_refused() {
+    fn rule_that_says_too_much_or_too_little_is_refused() {
         use RuleError::*;
         for (text, error) in [
             ("", Scheme),
@@ -368,14 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_prefix_survives_the_round_trip() {
+    fn rule_path_prefix_survives_the_round_trip() {
         for text in ["/", "/v1", "/v1/auth/"] {
             assert_eq!(text.parse::<PathPrefix>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn a_path_prefix_ends_at_a_segment() {
+    fn rule_path_prefix_ends_at_a_segment() {
         let paths = |prefix: &str| PathRules::Prefixes(vec![prefix.parse().unwrap()]);
         for (prefix, path, allowed) in [
             ("/v1/auth", "/v1/auth", true),
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_a_server_could_read_otherwise_is_under_no_prefix() {
+    fn rule_path_a_server_could_read_otherwise_is_under_no_prefix() {
         let root = PathRules::Prefixes(vec!["/".parse().unwrap()]);
         for path in [
             "/a/../b",

@@ -36,7 +36,7 @@ fn code<T: fmt::Debug>(result: Result<T, PolicyDenial>) -> &'static str {
 }
 
 #[test]
-fn a_granted_service_region_and_day_is_permitted() {
+fn secret_grant_granted_service_region_and_day_is_permitted() {
     for day in ["20150829", "20150830", "20150831"] {
         for region in ["eu-west-1", "us-east-1"] {
             let text = to_sign(day, region, "sts");
@@ -65,7 +65,7 @@ fn what_the_sigv4_grant_does_not_name_is_refused_by_its_own_code() {
 }
 
 #[test]
-fn only_a_string_to_sign_is_one() {
+fn secret_grant_only_a_string_to_sign_is_one() {
     let good = to_sign("20150830", "us-east-1", "sts");
     assert!(good.parse::<StringToSign>().is_ok());
     let bad = [
@@ -101,7 +101,7 @@ fn only_a_string_to_sign_is_one() {
 }
 
 #[test]
-fn a_granted_token_is_permitted() {
+fn secret_grant_granted_token_is_permitted() {
     let permit = jwt().permit_jwt(&key(), SignatureAlgorithm::Rs256, &claims(), NOW).unwrap();
     assert_eq!(permit.algorithm(), SignatureAlgorithm::Rs256);
     let both = JwtClaims { audiences: vec!["a".into(), "b".into()], ..claims() };
@@ -131,7 +131,7 @@ fn what_the_jwt_grant_does_not_name_is_refused_by_its_own_code() {
 }
 
 #[test]
-fn each_operation_needs_its_own_grant() {
+fn secret_grant_each_operation_needs_its_own_grant() {
     let text = || to_sign("20150830", "us-east-1", "sts").parse().unwrap();
     let grants = [
         (SecretOperation::Sigv4, sigv4()),
@@ -165,7 +165,7 @@ fn each_operation_needs_its_own_grant() {
 }
 
 #[test]
-fn an_operation_is_called_by_the_key_that_grants_it() {
+fn secret_grant_operation_is_called_by_the_key_that_grants_it() {
     for (operation, key) in [
         (SecretOperation::HmacSha256, "hmac-sha256"),
         (SecretOperation::Jwt, "jwt"),
@@ -179,13 +179,13 @@ fn an_operation_is_called_by_the_key_that_grants_it() {
 }
 
 #[test]
-fn a_bare_signature_needs_its_algorithm() {
+fn secret_grant_bare_signature_needs_its_algorithm() {
     let grant = SecretGrant::new(Some(SecretPurpose::Sign(vec![SignatureAlgorithm::Rs256])), false);
     assert_eq!(code(grant.permit_sign(&key(), SignatureAlgorithm::EdDsa)), "algorithm-not-granted");
 }
 
 #[test]
-fn a_secret_without_purpose_is_for_the_host_alone() {
+fn secret_grant_secret_without_purpose_is_for_the_host_alone() {
     let grant = SecretGrant::default();
     assert!(!grant.opens());
     assert!(!grant.reveals());
@@ -193,7 +193,7 @@ fn a_secret_without_purpose_is_for_the_host_alone() {
 }
 
 #[test]
-fn a_secret_serves_one_purpose() {
+fn secret_grant_secret_serves_one_purpose() {
     let error = SecretPurpose::only(vec![sigv4().purpose().unwrap().clone(), SecretPurpose::HmacSha256]).unwrap_err();
     assert_eq!(error, SecretGrantError::Purposes(SecretOperation::Sigv4, SecretOperation::HmacSha256));
     assert_eq!(SecretPurpose::only(vec![]), Ok(None));
@@ -201,7 +201,7 @@ fn a_secret_serves_one_purpose() {
 }
 
 #[test]
-fn a_grant_that_allows_nothing_is_a_mistake() {
+fn secret_grant_grant_that_allows_nothing_is_a_mistake() {
     let some = || vec!["x".to_owned()];
     assert_eq!(Sigv4Grant::new(vec![], some()), Err(SecretGrantError::Empty("services")));
     assert_eq!(Sigv4Grant::new(some(), vec![]), Err(SecretGrantError::Empty("regions")));
@@ -212,7 +212,7 @@ fn a_grant_that_allows_nothing_is_a_mistake() {
 }
 
 #[test]
-fn an_algorithm_survives_the_round_trip() {
+fn secret_grant_algorithm_survives_the_round_trip() {
     for algorithm in [SignatureAlgorithm::EdDsa, SignatureAlgorithm::Es256, SignatureAlgorithm::Rs256] {
         assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
     }

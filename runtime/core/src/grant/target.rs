@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_that_can_be_read_in_two_ways_is_refused() {
+    fn target_authority_that_can_be_read_in_two_ways_is_refused() {
         use TargetError::*;
         for (authority, error) in [
             ("good.example@evil.example", Userinfo),
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_greatest_and_the_least_port_are_the_edge() {
+    fn target_only_the_greatest_and_the_least_port_are_the_edge() {
         assert_eq!(parse("http", "a.example:1", "/"), Ok("http://a.example:1/".into()));
         assert_eq!(parse("http", "a.example:65535", "/"), Ok("http://a.example:65535/".into()));
     }
 
     #[test]
-    fn a_scheme_method_or_path_that_cannot_be_granted_is_refused() {
+    fn target_scheme_method_or_path_cannot_be_granted_is_refused() {
         for scheme in ["", "ftp", "tcp", "file", "httpss"] {
             assert_eq!(parse(scheme, "a.example", "/"), Err(TargetError::Scheme), "{scheme}");
         }

@@ -30,7 +30,7 @@ fn addresses(texts: &[&str]) -> Vec<IpAddr> {
 }
 
 #[test]
-fn an_empty_grant_allows_nothing() {
+fn grant_empty_grant_allows_nothing() {
     let nothing = Grant::default();
     assert_eq!(nothing.permit_http(&request("GET", "https://a.example/")).unwrap_err().code(), "host-not-granted");
     let target = Target::parse(Scheme::Tcp, "a.example:1").unwrap();
@@ -40,7 +40,7 @@ fn an_empty_grant_allows_nothing() {
 }
 
 #[test]
-fn a_refusal_names_the_first_part_that_no_rule_allows() {
+fn grant_refusal_names_the_first_part_that_no_rule_allows() {
     let grant = grant(vec![
         rule("https://a.example", &["POST"], &["/v1"], &[]),
         rule("https://a.example:8443", &[], &[], &[]),
@@ -62,7 +62,7 @@ fn a_refusal_names_the_first_part_that_no_rule_allows() {
 }
 
 #[test]
-fn the_first_rule_that_allows_a_request_is_the_one_that_counts() {
+fn grant_first_rule_allows_a_request_is_the_one_counts() {
     let grant =
         grant(vec![rule("https://*.a.example", &[], &[], &[]), rule("https://x.a.example", &[], &[], &["loopback"])]);
     let permit = grant.permit_http(&request("GET", "https://x.a.example/")).unwrap();
@@ -88,7 +88,7 @@ fn one_forbidden_address_among_allowed_ones_refuses_them_all() {
 }
 
 #[test]
-fn a_literal_address_in_a_rule_still_needs_its_network() {
+fn grant_literal_address_in_a_rule_still_needs_its_network() {
     let without = grant(vec![rule("http://127.0.0.1:80", &[], &[], &[])]);
     let permit = without.permit_http(&request("GET", "http://127.0.0.1/")).unwrap();
     assert_eq!(permit.pin(&addresses(&["127.0.0.1"])).unwrap_err().code(), "address-not-granted");
@@ -113,7 +113,7 @@ fn tcp_is_judged_by_host_and_port() {
 }
 
 #[test]
-fn a_secret_for_the_host_alone_cannot_be_opened() {
+fn grant_secret_for_the_host_alone_cannot_be_opened() {
     let name = |text: &str| text.parse::<SecretName>().unwrap();
     let open = SecretGrant::new(Some(SecretPurpose::HmacSha256), false);
     let grant =
@@ -124,7 +124,7 @@ fn a_secret_for_the_host_alone_cannot_be_opened() {
 }
 
 #[test]
-fn the_guests_text_holds_no_address_that_it_did_not_send() {
+fn grant_guests_text_holds_no_address_that_it_did_not_send() {
     let grant = grant(vec![rule("https://a.example", &[], &[], &[])]);
     let refusal =
         grant.permit_http(&request("GET", "https://a.example/")).unwrap().pin(&addresses(&["10.9.8.7"])).unwrap_err();
@@ -163,7 +163,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_rule_that_covers_another_allows_all_that_it_does(
+    fn grant_rule_that_covers_another_allows_all_that_it_does(
         a in rules(), b in rules(), host in hosts(),
         scheme in prop::sample::select(vec!["http", "https"]),
         method in prop::sample::select(vec!["GET", "POST", "PUT"]),

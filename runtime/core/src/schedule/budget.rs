@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_followed_by_the_steady_pace() {
+    fn budget_burst_is_followed_by_the_steady_pace() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
         for _ in 0..3 {
             assert_eq!(bucket.take(at(0)), Ok(()));
@@ -166,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn who_may_have_run_before_begins_with_nothing() {
+    fn budget_who_may_have_run_before_begins_with_nothing() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Empty, at(0));
         assert_eq!(bucket.take(at(0)), Err(at(1000)));
     }
 
     #[test]
-    fn no_more_than_a_burst_is_saved_up() {
+    fn budget_no_more_than_a_burst_is_saved_up() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 600, burst: 2 }, InitialBudget::Full, at(0));
         for _ in 0..2 {
             assert_eq!(bucket.take(at(3_600_000)), Ok(()));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_of_nothing_is_the_least_budget() {
+    fn budget_of_nothing_is_the_least_budget() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 0, burst: 0 }, InitialBudget::Full, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));
         assert_eq!(bucket.take(at(0)), Err(at(60_000)));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_budget_takes_what_was_saved_up() {
+    fn budget_smaller_budget_takes_what_was_saved_up() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 100 }, InitialBudget::Full, at(0));
         bucket.resize(Budget { per_minute: 60, burst: 1 }, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_survives_the_round_trip() {
+    fn ratio_survives_the_round_trip() {
         for thousandths in 0..=1000 {
             let ratio = Ratio::thousandths(thousandths);
             assert_eq!(ratio.to_string().parse(), Ok(ratio));
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_share_is_refused() {
+    fn ratio_what_is_no_share_is_refused() {
         for text in ["", ".", ".5", "1.", "1.1", "2", "-0.5", "0.7500", "1e-1", "0,5", "70000", "nan"] {
             assert!(text.parse::<Ratio>().is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn a_share_of_the_longest_time_does_not_overflow() {
+    fn ratio_share_of_the_longest_time_does_not_overflow() {
         assert_eq!(Ratio::thousandths(1000).apply(Span::millis(u64::MAX)), Span::millis(u64::MAX));
         assert_eq!(Ratio::thousandths(500).apply(Span::millis(100)), Span::millis(50));
         assert_eq!(Ratio::thousandths(500).scale(u16::MAX), Ratio::thousandths(500));

@@ -50,7 +50,7 @@ fn a_thousand_instances_at_start_are_all_served_within_the_budget_and_in_its_tim
 }
 
 #[test]
-fn after_a_restart_a_budget_begins_with_nothing() {
+fn budgets_after_a_restart_a_budget_begins_with_nothing() {
     let budget = Budget { per_minute: 600, burst: 100 };
     let mut schedule = thousand(budget);
     schedule.reload();
@@ -65,7 +65,7 @@ fn after_a_restart_a_budget_begins_with_nothing() {
 }
 
 #[test]
-fn who_waits_for_a_budget_is_shown_with_how_long() {
+fn budgets_who_waits_for_a_budget_is_shown_with_how_long() {
     let mut schedule = thousand(Budget { per_minute: 60, burst: 2 });
     schedule.reload();
     let waiting = |schedule: &TestSchedule| {
@@ -81,7 +81,7 @@ fn who_waits_for_a_budget_is_shown_with_how_long() {
 }
 
 #[test]
-fn each_upstream_has_its_own_budget() {
+fn budgets_each_upstream_has_its_own_budget() {
     let mut schedule = TestSchedule::unconfigured(1);
     for (text, up) in [("a", "u"), ("b", "u"), ("c", "v"), ("d", "v"), ("e", "w")] {
         schedule.configuration.plans.insert(instance_name(text), plan_with(|plan| plan.upstream = upstream_name(up)));
@@ -95,7 +95,7 @@ fn each_upstream_has_its_own_budget() {
 }
 
 #[test]
-fn a_revocation_counts_as_a_call_and_comes_after_tokens() {
+fn budgets_revocation_counts_as_a_call_and_comes_after_tokens() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.default_budget = Budget { per_minute: 1, burst: 2 };
     schedule.configuration.plans.insert(instance_name("r"), deputy_test_support::revoking_plan());
@@ -111,7 +111,7 @@ fn a_revocation_counts_as_a_call_and_comes_after_tokens() {
 }
 
 #[test]
-fn a_service_that_flaps_costs_no_more_than_the_budget() {
+fn budgets_service_that_flaps_costs_no_more_than_the_budget() {
     let budget = Budget { per_minute: 120, burst: 10 };
     let mut schedule = thousand(budget);
     for n in 0..1000 {
@@ -198,7 +198,7 @@ fn budget_above_the_limit_of_the_service_finds_that_limit() {
 }
 
 #[test]
-fn the_same_seed_and_events_make_the_same_history() {
+fn budgets_same_seed_and_events_make_the_same_history() {
     let run = || {
         let mut schedule = thousand(Budget::DEFAULT);
         schedule.reload();

@@ -106,7 +106,7 @@ fn clock_restored_lease_from_the_future_is_due() {
 }
 
 #[test]
-fn a_clock_that_is_set_forward_has_everything_due_done_at_once() {
+fn clocks_clock_set_forward_has_everything_due_done_at_once() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.complete("b", Span::secs(86_400));
@@ -116,7 +116,7 @@ fn a_clock_that_is_set_forward_has_everything_due_done_at_once() {
 }
 
 #[test]
-fn a_jump_is_told_with_its_size_and_drift_is_not() {
+fn clocks_jump_is_told_with_its_size_and_drift_is_not() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     for drift in [1, -500, 1999, -1999] {
@@ -147,7 +147,7 @@ fn a_machine_that_slept_does_what_was_due_although_its_timers_stood_still() {
 }
 
 #[test]
-fn a_jump_makes_no_storm() {
+fn clocks_jump_makes_no_storm() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.default_budget = Budget { per_minute: 600, burst: 20 };
     for n in 0..300 {
@@ -167,7 +167,7 @@ fn a_jump_makes_no_storm() {
 }
 
 #[test]
-fn a_jump_during_a_call_does_not_change_how_old_the_lease_is() {
+fn clocks_jump_during_a_call_does_not_change_how_old_lease_is() {
     for jump in [-HOUR_MS, 2 * HOUR_MS] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.advance(Span::secs(10));
@@ -198,7 +198,7 @@ fn clock_ahead_makes_expiries_lie_in_the_past_and_no_hot_loop() {
 }
 
 #[test]
-fn a_clock_that_swings_makes_no_storm() {
+fn clocks_clock_that_swings_makes_no_storm() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.answer_with_lifetime("a", HOUR);
     schedule.complete("a", HOUR);

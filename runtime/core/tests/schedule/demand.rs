@@ -22,7 +22,7 @@ fn schedule() -> TestSchedule {
 }
 
 #[test]
-fn an_instance_on_demand_is_obtained_when_first_asked_for() {
+fn demand_instance_on_demand_is_obtained_when_first_asked_for() {
     let mut schedule = schedule();
     schedule.advance(Span::secs(86_400));
     assert!(schedule.log.is_empty());
@@ -47,7 +47,7 @@ fn asking_again_while_it_is_held_calls_nobody() {
 }
 
 #[test]
-fn it_is_kept_and_renewed_while_somebody_uses_it() {
+fn demand_it_is_kept_and_renewed_while_somebody_uses_it() {
     let mut schedule = schedule();
     schedule.answer_with_lifetime("a", Span::secs(3600));
     schedule.handle(ScheduleEvent::Used(instance_name("a"), 2));
@@ -71,7 +71,7 @@ fn it_is_dropped_and_revoked_after_the_grace_when_nobody_uses_it() {
 }
 
 #[test]
-fn it_is_left_to_expire_where_replaced_leases_are() {
+fn demand_it_is_left_to_expire_where_replaced_leases_are() {
     let mut schedule = TestSchedule::new([(
         "a",
         on_demand(|plan| {
@@ -86,7 +86,7 @@ fn it_is_left_to_expire_where_replaced_leases_are() {
 }
 
 #[test]
-fn what_was_dropped_is_obtained_when_asked_for_again() {
+fn demand_what_was_dropped_is_obtained_when_asked_for_again() {
     let mut schedule = schedule();
     schedule.answer_with_lifetime("a", Span::secs(36_000));
     for round in 1..=3 {
@@ -99,7 +99,7 @@ fn what_was_dropped_is_obtained_when_asked_for_again() {
 }
 
 #[test]
-fn who_comes_back_within_the_grace_finds_it_untouched() {
+fn demand_who_comes_back_within_the_grace_finds_it_untouched() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::Used(instance_name("a"), 1));
     schedule.complete("a", Span::secs(36_000));
@@ -191,7 +191,7 @@ fn an_instance_that_becomes_on_demand_is_kept_for_a_grace_and_one_that_becomes_a
 }
 
 #[test]
-fn that_nobody_uses_it_is_no_use() {
+fn demand_that_nobody_uses_it_is_no_use() {
     let mut schedule = schedule();
     for _ in 0..3 {
         schedule.handle(ScheduleEvent::Used(instance_name("a"), 0));

@@ -29,7 +29,7 @@ fn where_nobody_gives_an_expiry_an_hour_is_assumed() {
 }
 
 #[test]
-fn an_expiry_in_the_past_counts_as_none() {
+fn expiry_in_the_past_counts_as_none() {
     for ago in [0, 1, 1000, 86_400_000] {
         let mut schedule = capped(Span::secs(900));
         let past = schedule.now().wall.minus(Span::millis(ago));
@@ -75,7 +75,7 @@ fn expiry_in_the_past_of_a_renewal_keeps_the_lease_and_obtains() {
 }
 
 #[test]
-fn a_service_that_always_says_the_past_is_asked_at_the_pace_of_the_lifetime() {
+fn expiry_service_always_says_past_asked_at_pace_of_lifetime() {
     for told in [Some(Timestamp::from_millis(0)), None] {
         let mut schedule = capped(Span::secs(60));
         schedule.answer_calls("a", move |_, _| Some((Span::millis(20), tokens_until(told))));
@@ -87,7 +87,7 @@ fn a_service_that_always_says_the_past_is_asked_at_the_pace_of_the_lifetime() {
 }
 
 #[test]
-fn the_lifetime_caps_what_the_service_says() {
+fn expiry_lifetime_caps_what_the_service_says() {
     let mut schedule = capped(Span::secs(8));
     schedule.complete("a", HOUR);
     let lease = schedule.snapshot("a").lease.unwrap();
@@ -104,7 +104,7 @@ fn a_lifetime_that_is_longer_than_what_the_service_says_changes_nothing() {
 }
 
 #[test]
-fn the_lifetime_caps_a_renewal_as_well() {
+fn expiry_lifetime_caps_a_renewal_as_well() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| {
@@ -120,7 +120,7 @@ fn the_lifetime_caps_a_renewal_as_well() {
 }
 
 #[test]
-fn a_life_of_a_moment_is_no_hot_loop() {
+fn expiry_life_of_a_moment_is_no_hot_loop() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.answer_calls("a", |_, now| Some((Span::millis(0), tokens_until(Some(now.wall.plus(Span::millis(1)))))));
     schedule.end_call("a", tokens_until(None));
@@ -131,7 +131,7 @@ fn a_life_of_a_moment_is_no_hot_loop() {
 }
 
 #[test]
-fn a_call_that_takes_longer_than_the_lifetime_is_no_hot_loop() {
+fn expiry_call_takes_longer_than_the_lifetime_is_no_hot_loop() {
     let mut schedule = capped(Span::secs(2));
     schedule.answer_calls("a", |_, now| Some((Span::secs(3), tokens_until(Some(now.wall.plus(HOUR))))));
     schedule.complete("a", HOUR);
@@ -141,7 +141,7 @@ fn a_call_that_takes_longer_than_the_lifetime_is_no_hot_loop() {
 }
 
 #[test]
-fn a_service_that_says_for_ever_is_asked_again_all_the_same() {
+fn expiry_service_says_for_ever_is_asked_again_all_the_same() {
     for told in [u64::MAX, i64::MAX as u64] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.end_call("a", tokens_until(Some(Timestamp::from_millis(told))));

@@ -44,7 +44,7 @@ impl InstanceFile for TestSchedule {
 }
 
 #[test]
-fn an_instance_with_a_file_alone_gives_out_what_the_file_holds() {
+fn files_instance_with_a_file_alone_gives_out_what_file_holds() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     assert_eq!(
         (schedule.snapshot("a").doing, schedule.snapshot("a").readiness),
@@ -62,7 +62,7 @@ fn an_instance_with_a_file_alone_gives_out_what_the_file_holds() {
 }
 
 #[test]
-fn the_same_file_again_changes_nothing() {
+fn files_same_file_again_changes_nothing() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     let found = file_payload("one", schedule.now().wall, HOUR);
     for _ in 0..5 {
@@ -73,7 +73,7 @@ fn the_same_file_again_changes_nothing() {
 }
 
 #[test]
-fn the_same_payload_with_a_later_expiry_is_given_out() {
+fn files_same_payload_with_a_later_expiry_is_given_out() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.write_file("one", HOUR);
     schedule.advance(Span::secs(60));
@@ -82,7 +82,7 @@ fn the_same_payload_with_a_later_expiry_is_given_out() {
 }
 
 #[test]
-fn a_file_that_is_gone_or_bad_leaves_what_is_given_out_until_its_end() {
+fn files_file_gone_or_bad_leaves_what_given_out_until_its_end() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.write_file("one", HOUR);
     schedule.observe_file(None);
@@ -95,7 +95,7 @@ fn a_file_that_is_gone_or_bad_leaves_what_is_given_out_until_its_end() {
 }
 
 #[test]
-fn a_file_that_has_expired_is_not_given_out() {
+fn files_file_that_has_expired_is_not_given_out() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     let old = file_payload("old", schedule.now().wall.minus(HOUR), Span::secs(1800));
     schedule.observe_file(old);
@@ -154,7 +154,7 @@ fn where_the_file_is_preferred_the_component_is_not_called_while_it_is_good() {
 }
 
 #[test]
-fn where_the_file_is_preferred_and_grows_old_the_component_is_called() {
+fn files_where_file_preferred_and_grows_old_component_called() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -205,7 +205,7 @@ fn a_preferred_file_wins_although_it_was_written_before_the_component_was_called
 }
 
 #[test]
-fn a_preferred_file_that_is_written_during_a_call_wins() {
+fn files_preferred_file_that_is_written_during_a_call_wins() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
     schedule.advance(Span::secs(1));
     schedule.write_file("meanwhile", HOUR);
@@ -227,7 +227,7 @@ fn an_operator_who_wishes_another_lease_gets_the_component_to_bring_one() {
 }
 
 #[test]
-fn a_new_file_is_another_lease_as_well() {
+fn files_new_file_is_another_lease_as_well() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -272,7 +272,7 @@ fn a_file_that_is_written_after_the_operator_revoked_is_good_although_that_is_st
 }
 
 #[test]
-fn a_file_that_is_written_after_the_operator_revoked_twice_is_good_too() {
+fn files_file_written_after_operator_revoked_twice_good_too() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.write_file("one", HOUR);
     schedule.saves = SaveMode::Hold;
@@ -284,7 +284,7 @@ fn a_file_that_is_written_after_the_operator_revoked_twice_is_good_too() {
 }
 
 #[test]
-fn what_a_file_brought_is_never_revoked() {
+fn files_what_a_file_brought_is_never_revoked() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -294,7 +294,7 @@ fn what_a_file_brought_is_never_revoked() {
 }
 
 #[test]
-fn an_instance_that_loses_its_component_goes_over_to_the_file() {
+fn files_instance_loses_its_component_goes_over_to_the_file() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
     schedule.complete("a", HOUR);
     schedule.write_file("file", HOUR);

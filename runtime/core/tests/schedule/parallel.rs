@@ -14,7 +14,7 @@ fn fifty() -> (TestSchedule, Vec<String>) {
 }
 
 #[test]
-fn no_more_calls_are_made_at_once_than_configured() {
+fn parallel_no_more_calls_are_made_at_once_than_configured() {
     let (mut schedule, _) = fifty();
     schedule.reload();
     assert_eq!(schedule.running().len(), 8);
@@ -44,7 +44,7 @@ fn a_greater_limit_counts_at_once_and_a_smaller_one_from_the_next_call_on() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_a_limit_of_one() {
+fn parallel_limit_of_nothing_is_a_limit_of_one() {
     let (mut schedule, _) = fifty();
     schedule.configuration.calls = 0;
     schedule.reload();
@@ -52,7 +52,7 @@ fn a_limit_of_nothing_is_a_limit_of_one() {
 }
 
 #[test]
-fn one_of_fifty_hangs_and_delays_nobody() {
+fn parallel_one_of_fifty_hangs_and_delays_nobody() {
     let (mut schedule, names) = fifty();
     for text in names.iter().skip(1) {
         schedule.answer_calls(text, |_, now| Some((Span::millis(50), tokens_for(now, Span::secs(60)))));
@@ -134,7 +134,7 @@ fn parallel_hanging_services_leave_a_lease_at_risk_a_place() {
 }
 
 #[test]
-fn one_of_fifty_fails_and_delays_nobody() {
+fn parallel_one_of_fifty_fails_and_delays_nobody() {
     let (mut schedule, names) = fifty();
     schedule.answer_calls("a0", |_, _| Some((Span::millis(5), failure(FailureKind::Broken))));
     for text in names.iter().skip(1) {
@@ -148,7 +148,7 @@ fn one_of_fifty_fails_and_delays_nobody() {
 }
 
 #[test]
-fn who_was_due_first_is_called_first() {
+fn parallel_who_was_due_first_is_called_first() {
     let mut schedule = TestSchedule::unconfigured(1);
     for (text, life) in [("a", 80), ("b", 40), ("c", 20)] {
         schedule.configure(text, plain_plan());
@@ -166,7 +166,7 @@ fn who_was_due_first_is_called_first() {
 }
 
 #[test]
-fn a_hanging_revocation_keeps_no_tokens_waiting() {
+fn parallel_hanging_revocation_keeps_no_tokens_waiting() {
     let mut schedule = TestSchedule::new([("a", deputy_test_support::revoking_plan())]);
     schedule.answer_calls("a", |work, now| match work {
         ProviderCall::Revoke(_) => None,

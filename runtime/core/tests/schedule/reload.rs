@@ -16,7 +16,7 @@ fn changed() -> InstancePlan {
 }
 
 #[test]
-fn an_unchanged_instance_keeps_its_revision_and_its_call() {
+fn reload_unchanged_instance_keeps_its_revision_and_its_call() {
     let mut schedule = TestSchedule::new([("held", plain_plan()), ("called", plain_plan()), ("failed", plain_plan())]);
     schedule.complete("held", HOUR);
     schedule.fail_call("failed", FailureKind::Denied);
@@ -53,7 +53,7 @@ fn a_changed_instance_is_not_left_in_its_old_call_or_its_old_trouble() {
 }
 
 #[test]
-fn an_instance_that_changes_while_it_waits_or_is_saved_is_called_once() {
+fn reload_instance_changes_while_it_waits_or_saved_called_once() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.calls = 1;
     schedule.configure("a", plain_plan());
@@ -80,7 +80,7 @@ fn another_policy_alone_moves_the_next_renewal_and_obtains_nothing() {
 }
 
 #[test]
-fn a_shorter_lifetime_counts_for_the_lease_that_is_held_as_well() {
+fn reload_shorter_lifetime_counts_for_the_lease_held_as_well() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance(Span::secs(300));
@@ -156,7 +156,7 @@ fn an_instance_that_is_added_again_while_its_state_is_being_deleted_goes_on() {
 }
 
 #[test]
-fn an_instance_that_is_removed_during_its_call_is_cut_and_forgotten() {
+fn reload_instance_removed_during_its_call_cut_and_forgotten() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     let call = schedule.call_id("a").unwrap();
     schedule.remove("a");
@@ -167,7 +167,7 @@ fn an_instance_that_is_removed_during_its_call_is_cut_and_forgotten() {
 }
 
 #[test]
-fn a_wish_to_revoke_survives_a_reload() {
+fn reload_wish_to_revoke_survives_a_reload() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -184,7 +184,7 @@ fn a_wish_to_revoke_survives_a_reload() {
 }
 
 #[test]
-fn the_same_configuration_again_does_nothing() {
+fn reload_same_configuration_again_does_nothing() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", revoking_plan())]);
     schedule.complete("b", HOUR);
     let before = schedule.log.len();

@@ -52,7 +52,7 @@ fn removal_withdraws_at_once_and_revokes_after_the_grace() {
 }
 
 #[test]
-fn removal_undone_during_a_second_call_publishes_the_lease_at_once() {
+fn removal_undone_during_a_second_call_publishes_lease_at_once() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::Renew(instance_name("a")));
     schedule.configure("a", changed()); // gives up the first call
@@ -81,7 +81,7 @@ fn removal_that_is_undone_takes_the_lease_up_again() {
 }
 
 #[test]
-fn removal_that_ends_with_another_configuration_revokes_the_old_lease() {
+fn removal_ends_with_another_configuration_revokes_old_lease() {
     let mut schedule = schedule();
     schedule.remove("a");
     schedule.advance(HALF);

@@ -6,7 +6,7 @@ use deputy_test_support::{TestSchedule, plain_plan, plan_with, renewing_plan, to
 const HOUR: Span = Span::secs(3600);
 
 #[test]
-fn a_lease_is_replaced_after_the_ratio_of_its_life() {
+fn renewal_lease_is_replaced_after_the_ratio_of_its_life() {
     for (ratio, seconds) in [(750, 2700), (500, 1800), (1000, 3600)] {
         let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.ratio = Ratio::thousandths(ratio)))]);
         schedule.complete("a", HOUR);
@@ -43,7 +43,7 @@ fn life_is_counted_from_the_beginning_of_the_call() {
 }
 
 #[test]
-fn a_component_that_renews_is_asked_to_renew() {
+fn renewal_component_that_renews_is_asked_to_renew() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     assert_eq!(schedule.call_kind("a"), "obtain");
     schedule.complete("a", HOUR);
@@ -54,7 +54,7 @@ fn a_component_that_renews_is_asked_to_renew() {
 }
 
 #[test]
-fn a_component_that_does_not_renew_is_asked_to_obtain() {
+fn renewal_component_that_does_not_renew_is_asked_to_obtain() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -62,7 +62,7 @@ fn a_component_that_does_not_renew_is_asked_to_obtain() {
 }
 
 #[test]
-fn a_lease_that_reached_its_maximum_lifetime_is_obtained_anew() {
+fn renewal_lease_reached_its_maximum_lifetime_is_obtained_anew() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| {
@@ -81,7 +81,7 @@ fn a_lease_that_reached_its_maximum_lifetime_is_obtained_anew() {
 }
 
 #[test]
-fn a_renewal_that_gains_nothing_is_followed_by_an_obtain() {
+fn renewal_that_gains_nothing_is_followed_by_an_obtain() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     let ends = schedule.snapshot("a").lease.unwrap().valid_until;
@@ -97,7 +97,7 @@ fn a_renewal_that_gains_nothing_is_followed_by_an_obtain() {
 }
 
 #[test]
-fn a_renewal_that_is_denied_or_breaks_is_followed_by_an_obtain() {
+fn renewal_that_is_denied_or_breaks_is_followed_by_an_obtain() {
     for kind in [
         FailureKind::Denied,
         FailureKind::Misconfigured,
@@ -130,7 +130,7 @@ fn renewal_out_of_time_is_tried_again_before_an_obtain() {
 }
 
 #[test]
-fn a_renewal_that_finds_nobody_is_tried_as_a_renewal_again() {
+fn renewal_that_finds_nobody_is_tried_as_a_renewal_again() {
     for kind in [FailureKind::Unavailable, FailureKind::Throttled(Span::secs(5))] {
         let mut schedule = TestSchedule::new([("a", renewing_plan())]);
         schedule.complete("a", HOUR);
@@ -142,7 +142,7 @@ fn a_renewal_that_finds_nobody_is_tried_as_a_renewal_again() {
 }
 
 #[test]
-fn a_lease_that_ended_is_obtained_and_not_renewed() {
+fn renewal_lease_that_ended_is_obtained_and_not_renewed() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.answer_calls("a", |work, now| match work {
@@ -159,7 +159,7 @@ fn a_lease_that_ended_is_obtained_and_not_renewed() {
 }
 
 #[test]
-fn a_renewed_lease_remembers_when_the_first_was_obtained() {
+fn renewal_renewed_lease_remembers_when_the_first_was_obtained() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     let first = schedule.snapshot("a").lease.unwrap().clone();
@@ -182,7 +182,7 @@ fn an_operator_who_wishes_another_lease_gets_it_now_and_not_the_old_one_for_long
 }
 
 #[test]
-fn a_wish_during_a_renewal_is_followed_by_an_obtain() {
+fn renewal_wish_during_a_renewal_is_followed_by_an_obtain() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");

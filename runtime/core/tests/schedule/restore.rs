@@ -19,7 +19,7 @@ fn good_leases_are_published_at_once_after_a_restart_and_not_obtained_again() {
 }
 
 #[test]
-fn a_restored_lease_can_be_renewed() {
+fn restore_restored_lease_can_be_renewed() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.crash();
@@ -28,7 +28,7 @@ fn a_restored_lease_can_be_renewed() {
 }
 
 #[test]
-fn a_restored_lease_that_is_due_is_given_out_while_it_is_replaced() {
+fn restore_restored_lease_due_given_out_while_it_replaced() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -40,7 +40,7 @@ fn a_restored_lease_that_is_due_is_given_out_while_it_is_replaced() {
 }
 
 #[test]
-fn a_restored_lease_that_ended_is_not_published() {
+fn restore_restored_lease_that_ended_is_not_published() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(60));
     schedule.advance_until_called("a");
@@ -90,7 +90,7 @@ fn what_is_saved_of_an_instance_that_is_not_configured_is_told_and_forgotten() {
 }
 
 #[test]
-fn a_damaged_record_costs_only_the_lease_in_it() {
+fn restore_damaged_record_costs_only_the_lease_in_it() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.complete("b", HOUR);
@@ -102,7 +102,7 @@ fn a_damaged_record_costs_only_the_lease_in_it() {
 }
 
 #[test]
-fn an_empty_record_is_no_lease() {
+fn restore_empty_record_is_no_lease() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.handle(ScheduleEvent::Restored(instance_name("a"), LeaseRecord::default()));
     schedule.configure("a", plain_plan());
@@ -110,7 +110,7 @@ fn an_empty_record_is_no_lease() {
 }
 
 #[test]
-fn what_is_restored_too_late_harms_nobody() {
+fn restore_what_is_restored_too_late_harms_nobody() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     let record = schedule.disk[&instance_name("a")].clone();

@@ -46,7 +46,7 @@ fn those_who_failed_together_come_back_apart() {
 }
 
 #[test]
-fn a_success_begins_the_delays_anew() {
+fn retry_success_begins_the_delays_anew() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     for _ in 0..5 {
         schedule.fail_call("a", FailureKind::Unavailable);
@@ -61,7 +61,7 @@ fn a_success_begins_the_delays_anew() {
 }
 
 #[test]
-fn no_delay_is_longer_than_a_third_of_what_is_left() {
+fn retry_no_delay_is_longer_than_a_third_of_what_is_left() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(120));
     schedule.advance_until_called("a");
@@ -145,7 +145,7 @@ fn retry_outage_longer_than_the_leases_ends_promptly() {
 }
 
 #[test]
-fn the_floor_holds_however_little_is_left() {
+fn retry_floor_holds_however_little_is_left() {
     let retry = RetryPolicy { floor: Span::secs(10), ..RetryPolicy::default() };
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.retry = retry))]);
     schedule.complete("a", Span::secs(12));
@@ -155,7 +155,7 @@ fn the_floor_holds_however_little_is_left() {
 }
 
 #[test]
-fn a_floor_of_nothing_is_no_hot_loop() {
+fn retry_floor_of_nothing_is_no_hot_loop() {
     let retry = RetryPolicy { floor: Span::millis(0), most: Span::millis(0), slow: Span::millis(0) };
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.retry = retry))]);
     for kind in [FailureKind::Unavailable, FailureKind::Denied, FailureKind::Throttled(Span::millis(0))] {
@@ -165,7 +165,7 @@ fn a_floor_of_nothing_is_no_hot_loop() {
 }
 
 #[test]
-fn what_only_the_operator_can_mend_is_tried_slowly() {
+fn retry_what_only_the_operator_can_mend_is_tried_slowly() {
     for kind in [FailureKind::Misconfigured, FailureKind::Denied, FailureKind::Refused] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.complete("a", Span::secs(60));
@@ -180,7 +180,7 @@ fn what_only_the_operator_can_mend_is_tried_slowly() {
 }
 
 #[test]
-fn a_service_that_throttles_is_asked_no_sooner_than_it_said() {
+fn retry_service_throttles_is_asked_no_sooner_than_it_said() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(3600));
     schedule.advance_until_called("a");
@@ -203,7 +203,7 @@ fn retry_throttled_without_a_delay_backs_off() {
 }
 
 #[test]
-fn an_absurd_delay_is_capped() {
+fn retry_absurd_delay_is_capped() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.fail_call("a", FailureKind::Throttled(Span::secs(400 * 86_400)));
     let wait = schedule.advance_until_called("a");
@@ -211,7 +211,7 @@ fn an_absurd_delay_is_capped() {
 }
 
 #[test]
-fn who_throttles_one_is_left_alone_by_everybody() {
+fn retry_who_throttles_one_is_left_alone_by_everybody() {
     let mut schedule = TestSchedule::new([
         ("a", plain_plan()),
         ("b", plain_plan()),
@@ -300,7 +300,7 @@ fn retry_leaves_other_accounts_of_a_throttled_upstream_alone() {
 }
 
 #[test]
-fn an_old_lease_stays_published_while_another_one_fails() {
+fn retry_old_lease_stays_published_while_another_one_fails() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(3600));
     schedule.advance_until_called("a");
@@ -313,7 +313,7 @@ fn an_old_lease_stays_published_while_another_one_fails() {
 }
 
 #[test]
-fn a_component_that_needs_no_tokens_is_asked_again_later() {
+fn retry_component_that_needs_no_tokens_is_asked_again_later() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.end_call("a", CallOutcome::NotRequired);
     assert_eq!(
@@ -326,7 +326,7 @@ fn a_component_that_needs_no_tokens_is_asked_again_later() {
 }
 
 #[test]
-fn a_lease_that_is_no_longer_needed_ends_without_alarm() {
+fn retry_lease_that_is_no_longer_needed_ends_without_alarm() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(60));
     schedule.advance_until_called("a");
@@ -337,7 +337,7 @@ fn a_lease_that_is_no_longer_needed_ends_without_alarm() {
 }
 
 #[test]
-fn the_end_of_a_call_that_is_not_known_changes_nothing() {
+fn retry_end_of_a_call_that_is_not_known_changes_nothing() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     let call = schedule.call_id("a").unwrap();
     schedule.complete("a", Span::secs(3600));

@@ -24,7 +24,7 @@ fn revoked(schedule: &TestSchedule) -> Option<u64> {
 }
 
 #[test]
-fn a_replaced_lease_is_revoked_after_the_grace() {
+fn revocation_replaced_lease_is_revoked_after_the_grace() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -39,7 +39,7 @@ fn a_replaced_lease_is_revoked_after_the_grace() {
 }
 
 #[test]
-fn a_lease_that_ends_within_the_grace_is_left_alone() {
+fn revocation_lease_that_ends_within_the_grace_is_left_alone() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", Span::secs(1000));
     schedule.advance_until_called("a");
@@ -60,7 +60,7 @@ fn replaced_leases_are_left_to_expire_if_that_is_configured_or_the_component_can
 }
 
 #[test]
-fn a_lease_that_was_renewed_is_not_revoked() {
+fn revocation_lease_that_was_renewed_is_not_revoked() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| plan.component = Some(OptionalExports { renews: true, revokes: true })),
@@ -100,7 +100,7 @@ fn revoking_cuts_a_call_that_is_under_way() {
 }
 
 #[test]
-fn what_cannot_be_revoked_is_withdrawn_and_told() {
+fn revocation_what_cannot_be_revoked_is_withdrawn_and_told() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
@@ -113,7 +113,7 @@ fn what_cannot_be_revoked_is_withdrawn_and_told() {
 }
 
 #[test]
-fn an_instance_that_is_removed_is_withdrawn_revoked_and_forgotten() {
+fn revocation_instance_removed_withdrawn_revoked_and_forgotten() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.remove("a");
@@ -150,7 +150,7 @@ fn another_reload_leaves_a_revocation_under_way_alone() {
 }
 
 #[test]
-fn a_revocation_that_fails_is_told_and_tried_again() {
+fn revocation_that_fails_is_told_and_tried_again() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.remove("a");
@@ -167,7 +167,7 @@ fn a_revocation_that_fails_is_told_and_tried_again() {
 }
 
 #[test]
-fn a_revocation_is_given_up_when_the_lease_ends_and_that_is_told() {
+fn revocation_is_given_up_when_the_lease_ends_and_that_is_told() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", Span::secs(100));
     schedule.answer_calls("a", |_, _| Some((Span::millis(10), failure(FailureKind::Denied))));
@@ -182,7 +182,7 @@ fn a_revocation_is_given_up_when_the_lease_ends_and_that_is_told() {
 }
 
 #[test]
-fn a_due_obtain_cuts_a_revocation_which_is_tried_again() {
+fn revocation_due_obtain_cuts_a_revocation_is_tried_again() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", Span::secs(1000));
     schedule.handle(ScheduleEvent::Renew(instance_name("a")));
@@ -197,7 +197,7 @@ fn a_due_obtain_cuts_a_revocation_which_is_tried_again() {
 }
 
 #[test]
-fn one_that_cannot_be_revoked_keeps_no_other_waiting() {
+fn revocation_one_cannot_be_revoked_keeps_no_other_waiting() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     for _ in 0..2 {
         schedule.complete("a", HOUR);
@@ -239,7 +239,7 @@ fn stopping_revokes_where_that_is_configured() {
 }
 
 #[test]
-fn a_revocation_that_fails_while_stopping_is_left_for_the_next_start() {
+fn revocation_fails_while_stopping_is_left_for_the_next_start() {
     let mut schedule = TestSchedule::new([(
         "a",
         revoking_with(RevocationPolicy { shutdown: Switch::Revoke, ..RevocationPolicy::default() }),
@@ -270,7 +270,7 @@ fn stopping_keeps_what_cannot_be_revoked() {
 }
 
 #[test]
-fn what_waits_to_be_revoked_outlives_the_process() {
+fn revocation_what_waits_to_be_revoked_outlives_the_process() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");

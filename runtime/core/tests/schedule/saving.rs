@@ -24,7 +24,7 @@ fn nothing_is_published_before_it_is_saved() {
 }
 
 #[test]
-fn a_save_that_fails_is_told_and_tried_again() {
+fn saving_save_that_fails_is_told_and_tried_again() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Fail;
     schedule.complete("a", HOUR);
@@ -41,7 +41,7 @@ fn a_save_that_fails_is_told_and_tried_again() {
 }
 
 #[test]
-fn the_old_lease_stays_published_while_saving_fails() {
+fn saving_old_lease_stays_published_while_saving_fails() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -56,7 +56,7 @@ fn the_old_lease_stays_published_while_saving_fails() {
 }
 
 #[test]
-fn a_failing_disk_keeps_nobody_but_itself_waiting() {
+fn saving_failing_disk_keeps_nobody_but_itself_waiting() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("b", HOUR);
     schedule.saves = SaveMode::Hold;
@@ -78,7 +78,7 @@ fn a_lease_that_ended_while_it_could_not_be_saved_is_replaced_and_not_published(
 }
 
 #[test]
-fn what_an_operator_revokes_is_withdrawn_although_the_disk_is_full() {
+fn saving_what_operator_revokes_withdrawn_although_disk_full() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -100,7 +100,7 @@ fn what_an_operator_revokes_is_withdrawn_although_the_disk_is_full() {
 }
 
 #[test]
-fn what_is_revoked_while_it_is_being_saved_is_never_published() {
+fn saving_what_revoked_while_it_being_saved_never_published() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -129,7 +129,7 @@ fn what_is_revoked_or_removed_is_withdrawn_although_something_is_being_saved() {
 }
 
 #[test]
-fn a_wish_to_renew_does_not_take_a_wish_to_revoke_back() {
+fn saving_wish_to_renew_does_not_take_a_wish_to_revoke_back() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -140,7 +140,7 @@ fn a_wish_to_renew_does_not_take_a_wish_to_revoke_back() {
 }
 
 #[test]
-fn what_is_removed_while_it_is_being_saved_is_never_published() {
+fn saving_what_removed_while_it_being_saved_never_published() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -150,7 +150,7 @@ fn what_is_removed_while_it_is_being_saved_is_never_published() {
 }
 
 #[test]
-fn a_revocation_begins_when_it_is_saved_that_it_is_to_happen() {
+fn saving_revocation_begins_when_it_is_saved_it_is_to_happen() {
     let revoke = RevocationPolicy { removed: Some(Span::millis(0)), ..RevocationPolicy::default() };
     let mut schedule = TestSchedule::new([(
         "a",
@@ -183,7 +183,7 @@ fn forgetting_that_fails_is_tried_again() {
 }
 
 #[test]
-fn a_ticket_that_is_not_known_changes_nothing() {
+fn saving_ticket_that_is_not_known_changes_nothing() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.handle(ScheduleEvent::Renew(instance_name("a")));

@@ -8,7 +8,7 @@ use deputy_test_support::{
 const HOUR: Span = Span::secs(3600);
 
 #[test]
-fn who_has_nothing_under_way_is_stopped_at_once() {
+fn stop_who_has_nothing_under_way_is_stopped_at_once() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     assert!(!schedule.machine.is_stopped());
@@ -19,7 +19,7 @@ fn who_has_nothing_under_way_is_stopped_at_once() {
 }
 
 #[test]
-fn what_a_call_under_way_brings_is_kept() {
+fn stop_what_a_call_under_way_brings_is_kept() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.handle(ScheduleEvent::Stop);
     assert!(!schedule.machine.is_stopped());
@@ -31,7 +31,7 @@ fn what_a_call_under_way_brings_is_kept() {
 }
 
 #[test]
-fn a_call_under_way_that_fails_is_not_tried_again() {
+fn stop_call_under_way_that_fails_is_not_tried_again() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.handle(ScheduleEvent::Stop);
     schedule.fail_call("a", FailureKind::Unavailable);
@@ -70,7 +70,7 @@ fn nothing_new_begins() {
 }
 
 #[test]
-fn what_is_being_saved_is_saved_first() {
+fn stop_what_is_being_saved_is_saved_first() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Fail;
     schedule.complete("a", HOUR);

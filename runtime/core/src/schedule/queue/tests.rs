@@ -35,7 +35,7 @@ fn queue(per_minute: u32, burst: u32) -> CallQueue {
 }
 
 #[test]
-fn who_is_due_first_is_called_first_whatever_the_upstream() {
+fn queue_instance_due_first_is_called_first_any_the_upstream() {
     let mut queue = queue(60, 5);
     queue.add(&upstream("u"), entry(3, "c"), at(3));
     queue.add(&upstream("v"), entry(2, "b"), at(3));
@@ -45,7 +45,7 @@ fn who_is_due_first_is_called_first_whatever_the_upstream() {
 }
 
 #[test]
-fn an_upstream_without_budget_keeps_nobody_else_waiting() {
+fn queue_upstream_without_budget_keeps_nobody_else_waiting() {
     let mut queue = queue(60, 1);
     for waiter in ["a", "b"] {
         queue.add(&upstream("u"), entry(0, waiter), at(0));
@@ -69,7 +69,7 @@ fn tokens_come_before_revocations() {
 }
 
 #[test]
-fn an_upstream_that_is_new_has_saved_up_its_calls_since_the_beginning() {
+fn queue_upstream_new_has_saved_up_its_calls_since_beginning() {
     let mut queue = CallQueue::new(InitialBudget::Empty);
     queue.configure(Budget { per_minute: 1, burst: 1 }, BTreeMap::new(), at(0));
     queue.add(&upstream("u"), entry(70_000, "a"), at(70_000));
@@ -117,7 +117,7 @@ fn queue_keeps_a_pause_and_then_goes_at_a_slower_pace() {
 }
 
 #[test]
-fn queue_slows_an_account_down_that_is_told_no_time_and_stops_nobody() {
+fn queue_slows_an_account_down_told_no_time_and_stops_nobody() {
     let mut queue = queue(60, 10);
     for waiter in ["a", "b"] {
         queue.add(&upstream("u"), entry(0, waiter), at(0));
@@ -168,7 +168,7 @@ fn queue_gives_reserved_places_to_leases_at_risk_alone() {
 }
 
 #[test]
-fn who_no_longer_waits_is_not_called() {
+fn queue_who_no_longer_waits_is_not_called() {
     let mut queue = queue(60, 10);
     queue.add(&upstream("u"), entry(0, "a"), at(0));
     queue.add(&upstream("u"), entry(1, "b"), at(1));
@@ -180,7 +180,7 @@ fn who_no_longer_waits_is_not_called() {
 }
 
 #[test]
-fn each_call_that_waits_for_a_budget_is_counted_once() {
+fn queue_each_call_that_waits_for_a_budget_is_counted_once() {
     let mut queue = queue(60, 2);
     for (due, who) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
         queue.add(&upstream("u"), entry(due, who), at(due));
