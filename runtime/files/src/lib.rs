@@ -25,3 +25,6 @@ pub use error::FileError;
 pub use private_dir::{PrivateDir, is_staged, names};
 pub use read::{FileOpen, FileRead, Unusable, fill, open_regular, read_regular};
 pub use staged::{StagedFile, write_file};
+
+#[cfg(test)]
+mod tests;
