@@ -37,7 +37,7 @@ struct Floors {
     guests: usize,
     /// Limits of a call.
     limits: usize,
-    /// Codes of refusals.
+    /// Codes of denials.
     codes: usize,
     /// Tests.
     tests: usize,

@@ -1,27 +1,27 @@
-//! Whether every limit and every refusal has somebody who tries it, and every hostile guest somebody who runs it.
+//! Whether a hostile guest tries every limit, a test expects every denial, and a test runs every hostile guest.
 
 use super::tree::{SourceFile, Tree};
 use super::{Findings, Floors};
 
-const LIMITS: &str = "runtime/core/src/limits.rs";
-const REFUSALS: &str = "runtime/core/src/refusal.rs";
+const LIMITS: &str = "runtime/core/src/limits/table.rs";
+const DENIALS: &str = "runtime/core/src/denial.rs";
 const GUESTS: &str = "tests/guests/examples/";
 const TESTS: &str = "tests/hostile/";
 
 pub(super) fn check(tree: &Tree, floors: &Floors, findings: &mut Findings) {
     let guests: Vec<&SourceFile> = guests(tree).collect();
-    let limits = tree.file(LIMITS).map(|file| variants(&file.text, "enum Limit")).unwrap_or_default();
-    let codes = tree.file(REFUSALS).map(|file| codes(&file.text)).unwrap_or_default();
+    let limits = tree.file(LIMITS).map(|file| limits(&file.text)).unwrap_or_default();
+    let codes = tree.file(DENIALS).map(|file| codes(&file.text)).unwrap_or_default();
     findings.saw(guests.len(), floors.guests, "hostile guests");
     findings.saw(limits.len(), floors.limits, "limits");
-    findings.saw(codes.len(), floors.codes, "codes of refusals");
+    findings.saw(codes.len(), floors.codes, "codes of denials");
 
     for guest in &guests {
         if !has(tree, &format!("fn {}()", guest.stem())) {
             findings.wrong(&guest.path, format!("no test in {TESTS} has its name"));
         }
         if !tree.is_entry(&guest.path) {
-            findings.wrong(&guest.path, "is no target of tests/guests/Cargo.toml, so nobody builds it");
+            findings.wrong(&guest.path, "is no target of tests/guests/Cargo.toml, so it is not built");
         }
     }
     for limit in limits {
@@ -33,7 +33,7 @@ pub(super) fn check(tree: &Tree, floors: &Floors, findings: &mut Findings) {
     for code in codes {
         // Limits are expected as limits: see above.
         if code != "over-limit" && !has(tree, &format!("\"{code}\"")) {
-            findings.wrong(REFUSALS, format!("no test in {TESTS} expects the code {code:?}"));
+            findings.wrong(DENIALS, format!("no test in {TESTS} expects the code {code:?}"));
         }
     }
 }
@@ -49,16 +49,19 @@ fn has(tree: &Tree, words: &str) -> bool {
     tests.any(|file| file.code().any(|(_, line)| line.contains(words)))
 }
 
-/// The variants of an enum without fields.
-fn variants(text: &str, declaration: &str) -> Vec<String> {
-    let lines = text.lines().map(str::trim);
-    let body = lines.skip_while(|line| !line.ends_with(&format!("{declaration} {{"))).skip(1);
-    let body = body.take_while(|line| *line != "}");
-    let names = body.filter(|line| !line.starts_with("//") && !line.starts_with('#') && !line.is_empty());
-    names.map(|line| line.trim_end_matches(',').to_owned()).collect()
+/// The variants of the table's rows: `Variant field "key" …`.
+fn limits(text: &str) -> Vec<String> {
+    text.lines().filter_map(|line| limit(line.trim())).map(str::to_owned).collect()
 }
 
-/// The texts that `fn code` gives.
+fn limit(line: &str) -> Option<&str> {
+    let mut words = line.split(' ');
+    let (name, _field, key) = (words.next()?, words.next()?, words.next()?);
+    let is_variant = name.starts_with(|letter: char| letter.is_ascii_uppercase());
+    (is_variant && key.starts_with('"') && key.ends_with('"')).then_some(name)
+}
+
+/// The texts that `fn code` returns.
 fn codes(text: &str) -> Vec<String> {
     let lines = text.lines().skip_while(|line| !line.contains("fn code(")).skip(1);
     let body = lines.take_while(|line| *line != "    }");

@@ -72,7 +72,12 @@ fn has_words(line: &str, words: &str) -> bool {
     line.match_indices(words).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
         let after = line.get(at + words.len()..).and_then(|after| after.chars().next());
-        let is_letter = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
-        !is_letter(before) && !is_letter(after)
+        // In backticks, it is a name of the reader's.
+        let is_quoted = before == Some('`') && after == Some('`');
+        !is_quoted && !is_part(before) && !is_part(after)
     })
+}
+
+fn is_part(letter: Option<char>) -> bool {
+    letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
 }

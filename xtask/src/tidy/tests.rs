@@ -38,11 +38,14 @@ impl Repository {
                 members.map(|member| format!("`runtime/{member}`")).join(" ")
             ),
         );
-        repository.write("runtime/core/src/lib.rs", "//! Pure.\nmod limits;\nmod refusal;\n");
-        repository
-            .write("runtime/core/src/limits.rs", "//! Limits.\npub enum Limit {\n    /// One.\n    LogLines,\n}\n");
+        repository.write("runtime/core/src/lib.rs", "//! Pure.\nmod denial;\nmod limits;\n");
         repository.write(
-            "runtime/core/src/refusal.rs",
+            "runtime/core/src/limits/table.rs",
+            "//! Limits.\nLogLines log_lines \"log-lines\" log_lines: u32 = 1;\n",
+        );
+        repository.write("runtime/core/src/limits/mod.rs", "//! Limits.\nmod table;\n");
+        repository.write(
+            "runtime/core/src/denial.rs",
             "//! Refusals.\n    fn code(&self) -> &str {\n        match self { Self::Host => \"host-not-granted\",\n        }\n    }\n",
         );
         let example = "[[example]]\nname = \"log_lines_flood\"\npath = \"examples/log_lines_flood.rs\"\ncrate-type = [\"cdylib\"]\n";
@@ -102,7 +105,7 @@ fn tidy_tree_passes() {
 fn tidy_scan_that_sees_too_little_fails() {
     let floors = Floors { files: 1000, crates: 100, dependencies: 9, guests: 2, limits: 2, codes: 2, tests: 2 };
     let found = Repository::tidy().scan(&floors);
-    for kind in ["text files", "crates", "dependencies", "hostile guests", "limits", "codes of refusals", "tests"] {
+    for kind in ["text files", "crates", "dependencies", "hostile guests", "limits", "codes of denials", "tests"] {
         assert!(found.iter().any(|finding| finding.contains(kind)), "nothing about {kind}: {found:#?}");
     }
 }
@@ -186,7 +189,7 @@ fn tidy_finds_a_crate_without_a_row() {
 #[test]
 fn tidy_finds_a_limit_that_no_guest_tries() {
     let tree = Repository::tidy();
-    tree.write("runtime/core/src/limits.rs", "//! Limits.\npub enum Limit {\n    LogLines,\n    WallTime,\n}\n");
+    tree.append("runtime/core/src/limits/table.rs", "WallTime wall_time \"wall-time\" wall_ms: Span = 1;\n");
     tree.finds(&["tests/guests/examples/wall_time_*.rs", "WallTime"]);
 }
 
