@@ -1,35 +1,34 @@
-//! What a delivery holds: the JSON of AWS's `credential_process`, version 1, each field of which can stand in a file.
+//! The payload of a delivery: the JSON of AWS's `credential_process`, version 1, whose fields are safe in a line of a file.
 
 use deputy_kit::types::Failure;
 use deputy_payloads::{AwsCredentials, AwsError};
 
-/// The credentials of one instance.
-pub(crate) struct Credentials<'a> {
+pub(crate) struct InstanceCredentials<'a> {
     pub(crate) instance: &'a str,
-    pub(crate) held: AwsCredentials<'a>,
+    pub(crate) aws: AwsCredentials<'a>,
 }
 
-impl<'a> Credentials<'a> {
-    /// Reads a payload. An error says which field is at fault and never what it holds.
+impl<'a> InstanceCredentials<'a> {
+    /// Parses a payload. The error names the field, never its value.
     pub(crate) fn read(instance: &'a str, service: &str, payload: &'a [u8]) -> Result<Self, Failure> {
         if service != "s3" {
-            return Err(wrong(instance, "its service is not s3; bind another receiver to it"));
+            return Err(misconfigured(instance, "its service is not s3; bind another receiver to it"));
         }
         match AwsCredentials::parse(payload) {
-            Ok(held) => Ok(Self { instance, held }),
-            Err(AwsError::Missing(name)) => Err(wrong(instance, &format!("its payload has no {name}"))),
+            Ok(aws) => Ok(Self { instance, aws }),
+            Err(AwsError::Missing(name)) => Err(misconfigured(instance, &format!("its payload has no field {name}"))),
             Err(AwsError::Value(name)) => {
-                Err(wrong(instance, &format!("{name} of its payload is not one word of printable ASCII")))
+                Err(misconfigured(instance, &format!("field {name} of its payload is not one word of printable ASCII")))
             }
             Err(error @ (AwsError::Form | AwsError::Version)) => {
-                Err(wrong(instance, &format!("its payload cannot be used: {error}")))
+                Err(misconfigured(instance, &format!("its payload cannot be used: {error}")))
             }
         }
     }
 }
 
-fn wrong(instance: &str, what: &str) -> Failure {
-    Failure::Misconfigured(format!("instance `{instance}`: {what}"))
+fn misconfigured(instance: &str, problem: &str) -> Failure {
+    Failure::Misconfigured(format!("instance `{instance}`: {problem}"))
 }
 
 #[cfg(test)]
@@ -39,14 +38,14 @@ mod tests {
     include!("../../../runtime/payloads/vectors/aws.in");
 
     #[test]
-    fn vectors_are_judged_as_they_say() {
+    fn credentials_are_accepted_as_the_vectors_say() {
         for (accepted, payload) in VECTORS {
-            assert_eq!(Credentials::read("s3-prod", "s3", payload.as_bytes()).is_ok(), accepted, "{payload}");
+            assert_eq!(InstanceCredentials::read("s3-prod", "s3", payload.as_bytes()).is_ok(), accepted, "{payload}");
         }
     }
 
-    fn complaint(service: &str, payload: &str) -> String {
-        match Credentials::read("s3-prod", service, payload.as_bytes()) {
+    fn error_text(service: &str, payload: &str) -> String {
+        match InstanceCredentials::read("s3-prod", service, payload.as_bytes()) {
             Err(Failure::Misconfigured(text)) => text,
             Err(other) => panic!("{other:?}"),
             Ok(_) => panic!("{payload} passed"),
@@ -54,17 +53,17 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_of_s3_sts_is_read() {
+    fn credentials_of_s3_sts_are_parsed() {
         let payload = br#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"a/b+c=","SessionToken":"t","Expiration":"2026-11-22T18:00:00Z"}"#;
-        let held = Credentials::read("s3-prod", "s3", payload).unwrap().held;
-        assert_eq!((held.access_key_id(), held.secret_access_key()), ("AKIA", "a/b+c="));
-        assert_eq!((held.session_token(), held.expiration()), (Some("t"), Some("2026-11-22T18:00:00Z")));
+        let aws = InstanceCredentials::read("s3-prod", "s3", payload).unwrap().aws;
+        assert_eq!((aws.access_key_id(), aws.secret_access_key()), ("AKIA", "a/b+c="));
+        assert_eq!((aws.session_token(), aws.expiration()), (Some("t"), Some("2026-11-22T18:00:00Z")));
         let long_lived = br#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"x","SessionToken":null}"#;
-        assert!(Credentials::read("s3-prod", "s3", long_lived).unwrap().held.session_token().is_none());
+        assert!(InstanceCredentials::read("s3-prod", "s3", long_lived).unwrap().aws.session_token().is_none());
     }
 
     #[test]
-    fn a_value_that_could_begin_another_line_is_refused() {
+    fn credentials_refuse_values_that_could_begin_a_line() {
         for value in [
             "a\\n[other]",
             "a\\r\\naws_access_key_id = x",
@@ -84,17 +83,17 @@ mod tests {
                 ("SessionToken", r#""AccessKeyId":"AKIA","SecretAccessKey":"hunter2""#),
                 ("Expiration", r#""AccessKeyId":"AKIA","SecretAccessKey":"hunter2""#),
             ] {
-                let text = complaint("s3", &format!(r#"{{"Version":1,{others},"{name}":"{value}"}}"#));
+                let text = error_text("s3", &format!(r#"{{"Version":1,{others},"{name}":"{value}"}}"#));
                 assert_eq!(
                     text,
-                    format!("instance `s3-prod`: {name} of its payload is not one word of printable ASCII")
+                    format!("instance `s3-prod`: field {name} of its payload is not one word of printable ASCII")
                 );
             }
         }
     }
 
     #[test]
-    fn a_payload_of_another_form_is_refused_without_repeating_any_of_it() {
+    fn credentials_error_reveals_nothing_of_the_payload() {
         for payload in [
             "",
             "hunter2",
@@ -108,9 +107,9 @@ mod tests {
             r#"{"Version":1,"AccessKeyId":7,"SecretAccessKey":"hunter2"}"#,
             &format!("{}\"hunter2\"", "[".repeat(100_000)),
         ] {
-            let text = complaint("s3", payload);
+            let text = error_text("s3", payload);
             assert!(text.starts_with("instance `s3-prod`: ") && !text.contains("hunter2"), "{text}");
         }
-        assert_eq!(complaint("hdfs", "{}"), "instance `s3-prod`: its service is not s3; bind another receiver to it");
+        assert_eq!(error_text("hdfs", "{}"), "instance `s3-prod`: its service is not s3; bind another receiver to it");
     }
 }

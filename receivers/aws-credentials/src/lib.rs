@@ -1,19 +1,19 @@
-//! S3 credentials as AWS's tools and SDKs read them: a shared credentials file with one profile for each instance, a
-//! config file where there is something to say in it, and for each instance the JSON of a `credential_process`.
+//! S3 credentials as AWS's tools and SDKs read them: a shared credentials file with a profile for each instance, a config
+//! file if settings need one, and for each instance the JSON of a `credential_process`.
 //!
-//! `settings` and `credentials` read what comes in, `files` writes; they do no I/O and are tested natively. Nothing is
-//! remembered: each call writes all files anew from all deliveries. What could begin another line of a file is refused,
-//! and nothing of a payload enters an error.
+//! `settings` and `credentials` parse the input, `files` makes the output; they do no I/O and are tested natively. Each call
+//! writes all files from all deliveries. Values that could begin another line of a file are refused, and nothing of a payload
+//! enters an error.
 
 mod credentials;
 mod files;
 mod settings;
 
 use bindings::exports::delegation::tokens::receiver::{Delivery, Guest};
-use credentials::Credentials;
+use credentials::InstanceCredentials;
 use deputy_kit::outputs;
 use deputy_kit::types::{Failure, Settings};
-use settings::Config;
+use settings::ProfileSettings;
 
 mod bindings {
     #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
@@ -30,24 +30,24 @@ mod bindings {
         generate_all,
     });
 
-    export!(AwsCredentials with_types_in self);
-    use super::AwsCredentials;
+    export!(AwsCredentialsReceiver with_types_in self);
+    use super::AwsCredentialsReceiver;
 }
 
-struct AwsCredentials;
+struct AwsCredentialsReceiver;
 
-impl Guest for AwsCredentials {
+impl Guest for AwsCredentialsReceiver {
     fn services() -> Vec<String> {
         vec!["s3".to_owned()]
     }
 
     fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<(), Failure> {
-        let config = Config::read(&settings)?;
-        let held: Vec<Credentials> = deliveries.iter().map(credentials).collect::<Result<_, _>>()?;
-        outputs::put(&files::all(&config, &held)?)
+        let settings = ProfileSettings::read(&settings)?;
+        let credentials: Vec<InstanceCredentials> = deliveries.iter().map(credentials).collect::<Result<_, _>>()?;
+        outputs::put(&files::all(&settings, &credentials)?)
     }
 }
 
-fn credentials(delivery: &Delivery) -> Result<Credentials<'_>, Failure> {
-    Credentials::read(&delivery.instance, &delivery.service, &delivery.tokens.payload)
+fn credentials(delivery: &Delivery) -> Result<InstanceCredentials<'_>, Failure> {
+    InstanceCredentials::read(&delivery.instance, &delivery.service, &delivery.tokens.payload)
 }
