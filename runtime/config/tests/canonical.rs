@@ -91,7 +91,7 @@ fn changed(text: &str, from: &str, to: &str) -> String {
 
 /// A lease that was obtained before an update must still be known after it: who changes this text changes its version.
 #[test]
-fn the_text_stays_as_it_is() {
+fn canonical_text_is_stable() {
     assert_snapshot!(canonical(ALL), @r#"
     deputy instance, version 1
     component abababababababababababababababababababababababababababababababab

@@ -1,4 +1,4 @@
-//! What the coordinator is told: its own table, budgets, and how each instance's tokens are kept.
+//! `[coordinator]`, budgets, and the policies of instances.
 
 #![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 

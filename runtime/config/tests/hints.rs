@@ -1,4 +1,4 @@
-//! What an operator is told of a refusal, applied to the configuration as the operator would, must allow what was refused.
+//! The fix of a denial, applied to the configuration as an operator would, permits what was denied.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 

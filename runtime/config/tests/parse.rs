@@ -94,7 +94,7 @@ fn file_is_loaded_with_absolute_paths() {
 }
 
 #[test]
-fn every_key_is_parsed_into_its_field() {
+fn keys_are_parsed_into_their_fields() {
     let config = parse(FULL);
     let s3 = instance(&config, "s3-prod");
     assert_eq!(s3.sha256.unwrap().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
@@ -312,17 +312,17 @@ fn digest(text: &str) {
 
 proptest! {
     #[test]
-    fn no_text_is_a_panic(text: String) {
+    fn parse_of_any_text_does_not_panic(text: String) {
         digest(&text);
     }
 
     #[test]
-    fn no_text_of_its_own_letters_is_a_panic(text in r#"([\[\]{}=."'#,\n\r\t ßa1_-]|instances|\[instances\.a\]\n){0,40}"#) {
+    fn parse_of_any_toml_letters_does_not_panic(text in r#"([\[\]{}=."'#,\n\r\t ßa1_-]|instances|\[instances\.a\]\n){0,40}"#) {
         digest(&text);
     }
 
     #[test]
-    fn no_change_of_a_good_configuration_is_a_panic(
+    fn parse_of_a_changed_configuration_does_not_panic(
         at in 0..FULL.len(),
         remove in 0..40_usize,
         insert in r#"[\[\]{}="'\n ß1]{0,3}"#,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use deputy_config::{Colour, ConfigErrors, CoordinatorFile, Diagnostics, WorkerConfig};
 
-/// A folder that could not be seen must not pass: at least so many samples are in it.
+/// The samples in a directory, at least `floor` of them: a test that finds none must fail.
 fn samples(kind: &str, floor: usize) -> Vec<(String, String)> {
     let folder = folder(kind);
     let mut samples: Vec<_> = std::fs::read_dir(&folder)

@@ -195,7 +195,7 @@ fn worker_file_is_loaded_with_absolute_paths() {
 
 proptest! {
     #[test]
-    fn no_change_of_a_good_file_is_a_panic(
+    fn parse_of_a_changed_worker_file_does_not_panic(
         at in 0..FULL.len(),
         remove in 0..40_usize,
         insert in r#"[\[\]{}="'\n ß1]{0,3}"#,

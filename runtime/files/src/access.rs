@@ -69,7 +69,7 @@ impl Access {
         self.mode & 0o1000 != 0
     }
 
-    /// Fails if it belongs to a user who is not trusted with it.
+    /// Fails if it belongs to another user than these.
     pub fn check_owner(self, path: &Path, owners: Owners, fix: impl FnOnce() -> String) -> Result<(), FileError> {
         if owners.contains(self.owner) {
             return Ok(());

@@ -6,8 +6,8 @@
 //! [`ambient`] alone; `clippy.toml` bans the functions of `std::fs` that would do it elsewhere.
 //!
 //! What cap-std cannot do is in `sys`: syncing and locking a directory, owners, and properties of a mount. Staged
-//! writes are ours, too ([`StagedFile`]), rather than cap-tempfile's, for three reasons. Its files are readable by whoever
-//! the umask permits until their mode is changed; a crash between linking and renaming leaves a name that nothing can
+//! writes are ours, too ([`StagedFile`]), rather than cap-tempfile's, for three reasons. Until their mode is
+//! changed, its files are readable by all users that the umask permits; a crash between linking and renaming leaves a name that nothing can
 //! recognise and remove later; and it never syncs.
 //!
 //! This crate never follows a link unless the function says so, reads without a bound, or knows what a file means.

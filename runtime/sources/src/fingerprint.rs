@@ -2,8 +2,8 @@
 //!
 //! A watcher takes the fingerprint of a file now and then, which costs one look-up, and reads the file when it differs from
 //! the one that came with the last value. Every way to put a new value there shows: a file moved over the old one has
-//! another inode, a link that leads elsewhere another file, and writing into the file sets its times, of which `ctime`
-//! cannot be set back. Two writes within the granularity of the file system's clock (a few milliseconds) may look the same
+//! another inode, a link that leads elsewhere another file, and writing into the file sets its times; `ctime` cannot be
+//! set back. Two writes within the granularity of the file system's clock (a few milliseconds) may look the same
 //! if the length stays: a watcher that has read a younger file than that looks again.
 
 use std::fs::Metadata;

@@ -37,7 +37,7 @@ async fn fingerprint_changes_with_every_way_of_replacement() {
 }
 
 #[tokio::test]
-async fn the_time_of_writing_is_a_timestamp() {
+async fn fingerprint_has_the_time_of_the_last_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     put(&path, "first");

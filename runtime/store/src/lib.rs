@@ -4,7 +4,7 @@
 //! overwrite each other unseen. [`DirectoryStore`] keeps them in files of one directory, sealed with the operator's
 //! [`MasterKey`]; a replicated key-value store fits the same trait, and would only ever see sealed values.
 //!
-//! Damage costs one key and is reported; a wrong master key is told apart from damage before anything is touched. This
+//! Damage costs one key and is reported; a wrong master key is distinguished from damage before anything is touched. This
 //! crate never interprets a value, keeps one in memory longer than the call that needs it, or assumes that it is the only
 //! process in its directory.
 

@@ -83,7 +83,7 @@ fn seal_never_repeats_a_salt_or_ciphertext() {
 /// The format is a promise to the files that are there: another program, with another library, wrote this one as the
 /// module describes it.
 #[test]
-fn a_file_of_format_1_opens_for_ever() {
+fn seal_opens_files_of_format_1_for_ever() {
     let file = include_bytes!("seal_tests.sealed").to_vec();
     let (version, value) = open(file, &label("lease/a"), &master(1)).unwrap();
     assert_eq!((version, value.expose()), (Version::new(7), VALUE));

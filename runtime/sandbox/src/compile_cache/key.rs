@@ -9,7 +9,7 @@ use deputy_core::SecretBytes;
 /// Bytes of a tag.
 pub(super) const TAG: usize = 32;
 
-/// Authenticates the files of the cache. Who has it can have code run in this process.
+/// Authenticates the files of the cache. With it, code can be made to run in this process.
 #[derive(Clone)]
 pub struct CacheKey(hmac::Key);
 

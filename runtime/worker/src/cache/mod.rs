@@ -1,14 +1,13 @@
-//! A sealed copy of what is held, so that a worker starts while the coordinator is down.
+//! A sealed copy of the leases and bindings, so that a worker starts while the coordinator is down.
 //!
-//! It follows what is held, newest only, and stands in the path: what it has kept is what is applied and given out. A worker
-//! that used a lease which it had not kept would go back to the one before at its next start. What can't be kept, on a full
-//! disk, takes the older copy with it, and is used then; for a disk that hangs nobody waits for long.
+//! The cache is between the link and its consumers: leases are applied and given out once they are written. A worker that
+//! used an unwritten lease would go back to an older one at its next start. If a write fails, as on a full disk, the older
+//! copy is removed and the lease is used anyway; a disk that does not respond delays leases for a few seconds.
 //!
-//! Each delivery is a value of its own; one more, the index, says who is bound and which deliveries there should be. It is
-//! written before them: a copy of which a part is missing or damaged is used for what it has, and not taken for all there
-//! is, so that nobody takes a lost delivery for a withdrawn one. It is written once more after them, with their stamps: a
-//! delivery that is older than that was put back from elsewhere, and is not used. The coordinator sends all that is not
-//! there, so nothing that is lost here is lost.
+//! Each delivery is a record of its own. One more record, the index, holds the bindings and the names of the deliveries. It
+//! is written before them: if a delivery is missing or damaged, the rest is used, and the worker does not take a lost
+//! delivery for a withdrawn one. It is written again after them, with their revisions: a delivery that is older than the
+//! index says was restored from elsewhere and is not used. The coordinator sends whatever is missing here.
 
 mod record;
 
@@ -39,8 +38,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long what is held waits for a disk that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A state directory that no other worker uses for as long as this lives. Who is about to join claims it first: one that
-/// came too late would write down who it is over who the other one is.
+/// A state directory that no other worker uses while this exists. A worker takes it before it joins: otherwise it could
+/// overwrite the identity of another one.
 pub struct StateDirLock {
     store: Arc<dyn Store>,
     lock: Arc<StoreLock>,
@@ -65,7 +64,7 @@ struct WrittenState {
     index: SecretIndex,
 }
 
-/// The index as it was written.
+/// The index on the disk.
 struct SecretIndex(SecretBytes);
 
 impl PartialEq for SecretIndex {
@@ -110,8 +109,8 @@ impl StateDirLock {
 }
 
 impl LeaseCache {
-    /// What was held when it was last written. What can't be used is told and left out; what has expired is there, since
-    /// it is the operator who says what becomes of it.
+    /// Reads the copy. Unusable records are logged and left out. Expired leases are included: the configuration decides
+    /// what happens to their files.
     pub async fn restore(&mut self) -> DeliveredState {
         let index = match self.read(&self.index.clone(), record::decode_index).await {
             Ok(Some(index)) => index,
@@ -172,8 +171,7 @@ impl LeaseCache {
         Err(())
     }
 
-    /// Follows what is held, until nobody changes it any more, and gives it on to those who use it: all of it, once it is
-    /// kept.
+    /// Writes each new state and passes it on once it is written, until the sender is dropped.
     pub async fn follow(
         mut self,
         mut held: watch::Receiver<Arc<DeliveredState>>,
@@ -291,10 +289,9 @@ fn is_older(stamp: LeaseVersion, than: LeaseVersion) -> bool {
     (stamp.obtained_at, stamp.revision) < (than.obtained_at, than.revision)
 }
 
-/// While the coordinator is still sending, what was there before is used.
+/// Passes a complete state on. While the snapshot is incomplete, the state before stays in use.
 fn give(used: &watch::Sender<Arc<DeliveredState>>, held: &Arc<DeliveredState>) {
     if held.complete {
-        // Nobody uses it any more: then nobody has to have it.
         used.send_replace(Arc::clone(held));
     }
 }

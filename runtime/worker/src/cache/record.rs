@@ -37,13 +37,13 @@ struct DeliveryHead {
     payload: usize,
 }
 
-/// Who is bound, and which deliveries there should be.
+/// The bindings, and the deliveries that belong to them.
 #[derive(Serialize, Deserialize)]
 struct IndexHead {
     format: u32,
     worker: String,
     instances: BTreeSet<String>,
-    /// Which lease of each there should be: its revision and when it was obtained. An older one was put back by somebody.
+    /// Which lease of each there should be: its revision and when it was obtained. An older one was restored from elsewhere.
     /// An earlier version did not say.
     #[serde(default)]
     stamps: BTreeMap<String, (u64, u64)>,
