@@ -3,7 +3,7 @@
 use crate::types::Timestamp;
 use wasip2::clocks::wall_clock;
 
-/// The host's time now, in milliseconds since 1970.
+/// The host's time, in milliseconds since 1970.
 #[must_use]
 pub fn now() -> Timestamp {
     let now = wall_clock::now();

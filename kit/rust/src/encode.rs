@@ -1,6 +1,9 @@
 //! Percent-encoding (RFC 3986), hexadecimal digits, base64 (RFC 4648) and JSON strings.
+//!
+//! Written here and not taken from crates, for the size of components: each of these crates brings tables, formatting or
+//! error types that a component of some 100 KiB has no use for.
 
-/// Percent-encodes everything but RFC 3986's unreserved letters, as AWS's rules, URLs and form bodies want it: a space
+/// Percent-encodes all but the unreserved characters of RFC 3986, as AWS's rules, URLs and form bodies require: a space
 /// becomes `%20`, and digits are upper-case.
 #[must_use]
 pub fn percent(bytes: &[u8]) -> String {
@@ -26,7 +29,7 @@ pub fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String 
     pairs.join("&")
 }
 
-/// Undoes percent-encoding. A `%` without two digits behind it stays as it is.
+/// Decodes percent-encoding. A `%` that two digits do not follow is kept.
 #[must_use]
 pub fn percent_decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
@@ -61,8 +64,8 @@ pub fn base64(bytes: &[u8]) -> String {
 
 fn sextet(bits: u32) -> char {
     char::from(match bits as u8 {
-        letter @ 0..=25 => b'A' + letter,
-        letter @ 26..=51 => b'a' + letter - 26,
+        character @ 0..=25 => b'A' + character,
+        character @ 26..=51 => b'a' + character - 26,
         digit @ 52..=61 => b'0' + digit - 52,
         62 => b'+',
         _ => b'/',
@@ -73,11 +76,11 @@ fn sextet(bits: u32) -> char {
 #[must_use]
 pub fn json(text: &str) -> String {
     let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
-            _ => quoted.push(letter),
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(character))),
+            _ => quoted.push(character),
         }
     }
     quoted.push('"');
@@ -97,18 +100,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unreserved_letters_stay_as_they_are() {
+    fn percent_keeps_unreserved_characters_only() {
         assert_eq!(percent(b"aZ09-._~"), "aZ09-._~");
         assert_eq!(percent(" /+%=&*'\u{1234}".as_bytes()), "%20%2F%2B%25%3D%26%2A%27%E1%88%B4");
     }
 
     #[test]
-    fn a_form_field_cannot_add_another_field() {
+    fn form_value_cannot_add_a_field() {
         assert_eq!(form([("a", "1&b=2"), ("c d", "é")]), "a=1%26b%3D2&c%20d=%C3%A9");
     }
 
     #[test]
-    fn decoding_undoes_encoding_and_leaves_lone_percent_signs() {
+    fn percent_decode_is_the_inverse_and_keeps_lone_signs() {
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(percent_decode(&percent(&all)), all);
         assert_eq!(percent_decode("100%"), b"100%");
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_that_of_the_standard_s_examples() {
+    fn base64_matches_the_examples_of_the_rfc() {
         let pairs =
             [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
         for (plain, encoded) in pairs {
@@ -127,12 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn a_json_string_cannot_be_ended_from_inside() {
+    fn json_string_cannot_be_ended_from_inside() {
         assert_eq!(json("a\"b\\c\nd\u{1}é"), r#""a\"b\\c\u000ad\u0001é""#);
     }
 
     #[test]
-    fn hexadecimal_is_lower_case_and_padded() {
+    fn hex_is_lower_case_and_padded() {
         assert_eq!(hex(&[0, 10, 255]), "000aff");
     }
 }

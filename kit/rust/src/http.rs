@@ -1,8 +1,8 @@
-//! One HTTP request over `wasi:http`, and its whole answer.
+//! One HTTP request over `wasi:http`, and its whole response.
 //!
-//! Blocking, without `std`'s I/O, redirects, retries or cookies: the host schedules and renews, and a redirect would be
-//! another host than the operator granted. Failing to send the body is no failure of its own: when a connection breaks,
-//! the guest's stream only says "closed", and the answer's future says why.
+//! Blocking, without `std`'s I/O, redirects, retries or cookies: the host schedules calls, and a redirect could lead to a
+//! host that the operator did not grant. An error while the body is sent is not reported: when a connection breaks, the
+//! guest's stream is only "closed", and the future of the response has the reason.
 
 use crate::time::{parse_delay, parse_http_date};
 use crate::types::{Failure, Timestamp};
@@ -16,36 +16,36 @@ use wasip2::io::streams::StreamError;
 
 pub use wasip2::http::types::Method;
 
-/// The largest answer that is read. Credentials are a few kilobytes; a larger answer is an error or an attack.
-pub const MAX_ANSWER: usize = 1024 * 1024;
+/// The largest response that is read. Credentials are a few kilobytes; a larger response is an error or an attack.
+pub const MAX_RESPONSE: usize = 1024 * 1024;
 
-/// The longest time that is taken from `Retry-After`, in milliseconds.
+/// The longest `Retry-After` that is honoured, in milliseconds.
 const MAX_WAIT: u64 = 86_400_000;
 
-/// What one write may hold, by the definition of `wasi:io`.
+/// The largest write that `wasi:io` allows.
 const MAX_WRITE: usize = 4096;
 
-/// A service's answer, whatever its status.
+/// The response of a service, whatever its status.
 #[derive(Default)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The headers, in the answer's order.
+    /// The headers in the order of the response.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The whole body.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// The first header of this name, if it is text.
+    /// The first header of this name, if it is valid UTF-8.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
         str::from_utf8(value).ok()
     }
 
-    /// What `Retry-After` says in milliseconds, at most a day: seconds, also with a fraction, or a date (RFC 9110,
-    /// 10.2.3), which is compared with the service's own clock where the answer has a `Date`, and with `now` elsewhere.
+    /// `Retry-After` in milliseconds, at most a day: seconds, also with a fraction, or a date (RFC 9110, 10.2.3), which is
+    /// compared with the response's `Date` if it has one, and else with `now`.
     #[must_use]
     pub fn retry_after_ms(&self, now: Timestamp) -> Option<u64> {
         let text = self.header("retry-after")?.trim();
@@ -56,7 +56,7 @@ impl Response {
         wait.map(|wait| wait.min(MAX_WAIT))
     }
 
-    /// The coding of the body, where it has one (RFC 9110, 8.4). Nothing here undoes any: ask for `identity`.
+    /// The content coding of the body, if it has one (RFC 9110, 8.4). The kit decodes none: ask for `identity`.
     #[must_use]
     pub fn coding(&self) -> Option<&str> {
         let coding = self.header("content-encoding")?.trim();
@@ -64,116 +64,126 @@ impl Response {
     }
 }
 
-/// Why no answer came.
+/// Why there is no response.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Error {
-    /// The request itself can't be sent: a header or a URL that HTTP does not allow.
+pub enum RequestError {
+    /// The request is not valid HTTP: a header or the URL.
     Invalid(String),
-    /// No rule of the operator's allows it.
+    /// No rule of the instance allows it.
     NotGranted(String),
-    /// A rule allows it, but the host can't do what the rule says, such as to add a secret.
-    NotMade(String),
-    /// No connection, or it broke off.
+    /// A rule allows it, but the host can't apply the rule: a secret to be added is not available, for example.
+    NotApplied(String),
+    /// No connection, or a broken one.
     Unreachable(String),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
         let text = error.to_string();
         match error {
-            Error::Invalid(_) | Error::NotGranted(_) | Error::NotMade(_) => Failure::Misconfigured(text),
-            Error::Unreachable(_) => Failure::Unavailable(text),
+            RequestError::Invalid(_) | RequestError::NotGranted(_) | RequestError::NotApplied(_) => {
+                Failure::Misconfigured(text)
+            }
+            RequestError::Unreachable(_) => Failure::Unavailable(text),
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Invalid(what) => write!(f, "not a valid request: {what}"),
-            Error::NotGranted(what) => {
+            RequestError::Invalid(what) => write!(f, "not a valid request: {what}"),
+            RequestError::NotGranted(what) => {
                 write!(f, "no http rule of this instance allows {what}; the host's log says what would")
             }
-            Error::NotMade(what) => {
-                write!(f, "{what}: the host cannot make this request as its http rule says; its log says why")
+            RequestError::NotApplied(what) => {
+                write!(f, "{what}: the host cannot apply its http rule to this request; the host's log says why")
             }
-            Error::Unreachable(what) => f.write_str(what),
+            RequestError::Unreachable(what) => f.write_str(what),
         }
     }
 }
 
-/// Sends one request and reads the whole answer. The headers `host` and `content-length` are given by
-/// URL and body.
+/// Sends one request and reads the whole response. The headers `host` and `content-length` follow from URL and body.
 ///
 /// # Errors
-/// Only where no answer came. A refusal by the service is an answer: look at its status.
-pub fn send(method: &Method, url: &Url, headers: &[(&str, &str)], body: &[u8]) -> Result<Response, Error> {
+/// If there is no response. An error status is a response: check it.
+pub fn send(method: &Method, url: &Url, headers: &[(&str, &str)], body: &[u8]) -> Result<Response, RequestError> {
     let fields = Fields::new();
     for (name, value) in headers {
-        fields.append(name, value.as_bytes()).map_err(|_| Error::Invalid(format!("header {name}")))?;
+        fields.append(name, value.as_bytes()).map_err(|_| RequestError::Invalid(format!("header {name}")))?;
     }
-    // Without it the host sends chunks, which servers of AWS's kind read badly or refuse.
+    // Without it the host sends chunks, which some servers that implement AWS's APIs do not support.
     let length = body.len().to_string();
     fields
         .set("content-length", &[length.into_bytes()])
-        .map_err(|_| Error::Invalid("header content-length".to_owned()))?;
+        .map_err(|_| RequestError::Invalid("header content-length".to_owned()))?;
     let request = OutgoingRequest::new(fields);
-    let invalid = |()| Error::Invalid(url.to_string());
-    request.set_method(method).map_err(invalid)?;
-    request.set_scheme(Some(if url.secure { &Scheme::Https } else { &Scheme::Http })).map_err(invalid)?;
-    request.set_authority(Some(&url.authority)).map_err(invalid)?;
-    request.set_path_with_query(Some(&url.target)).map_err(invalid)?;
+    request.set_method(method).map_err(|()| invalid(url))?;
+    request.set_scheme(Some(if url.secure { &Scheme::Https } else { &Scheme::Http })).map_err(|()| invalid(url))?;
+    request.set_authority(Some(&url.authority)).map_err(|()| invalid(url))?;
+    request.set_path_with_query(Some(&url.target)).map_err(|()| invalid(url))?;
 
-    let outgoing = request.body().map_err(invalid)?;
-    let pending = outgoing_handler::handle(request, None).map_err(|code| no_answer(method, url, &code))?;
+    let outgoing = request.body().map_err(|()| invalid(url))?;
+    let pending = outgoing_handler::handle(request, None).map_err(|code| no_response(method, url, &code))?;
     write(outgoing, body);
 
     pending.subscribe().block();
     match pending.get() {
         Some(Ok(Ok(response))) => read(method, url, &response),
-        Some(Ok(Err(code))) => Err(no_answer(method, url, &code)),
-        // Neither can be by the definition of the future, which was waited for and is taken once.
-        Some(Err(())) | None => Err(Error::Unreachable(format!("{url}: no answer"))),
+        Some(Ok(Err(code))) => Err(no_response(method, url, &code)),
+        // Cannot happen: the future is ready and its value is taken once.
+        Some(Err(())) | None => Err(RequestError::Unreachable(format!("{url}: no response"))),
     }
+}
+
+fn invalid(url: &Url) -> RequestError {
+    RequestError::Invalid(url.to_string())
 }
 
 fn write(outgoing: OutgoingBody, body: &[u8]) {
     let Ok(stream) = outgoing.write() else { return };
     let sent = body.chunks(MAX_WRITE).all(|chunk| stream.blocking_write_and_flush(chunk).is_ok());
     drop(stream);
-    // An unfinished body is broken off when it is dropped, so that half of one never passes for the whole.
+    // Dropping an unfinished body aborts the request, so that half a body never passes for a whole one.
     if sent {
-        drop(OutgoingBody::finish(outgoing, None));
+        OutgoingBody::finish(outgoing, None).ok();
     }
 }
 
-fn read(method: &Method, url: &Url, response: &IncomingResponse) -> Result<Response, Error> {
-    let broke_off = || Error::Unreachable(format!("{url}: the answer broke off"));
-    let (status, headers) = (response.status(), response.headers().entries());
-    let incoming = response.consume().map_err(|()| broke_off())?;
-    let stream = incoming.stream().map_err(|()| broke_off())?;
+fn read(method: &Method, url: &Url, response: &IncomingResponse) -> Result<Response, RequestError> {
+    let status = response.status();
+    let headers = response.headers().entries();
+    let incoming = response.consume().map_err(|()| broke_off(url))?;
+    let stream = incoming.stream().map_err(|()| broke_off(url))?;
     let mut body = Vec::new();
     loop {
         match stream.blocking_read(64 * 1024) {
             Ok(chunk) => body.extend(chunk),
             Err(StreamError::Closed) => return Ok(Response { status, headers, body }),
-            // Not its to_debug_string(): that text is the host's own.
+            // Not its to_debug_string(), which is a text of the host.
             Err(StreamError::LastOperationFailed(error)) => {
-                return Err(http_error_code(&error).map_or_else(broke_off, |code| no_answer(method, url, &code)));
+                return Err(
+                    http_error_code(&error).map_or_else(|| broke_off(url), |code| no_response(method, url, &code))
+                );
             }
         }
-        if body.len() > MAX_ANSWER {
-            return Err(Error::Unreachable(format!("{url}: the answer is larger than {MAX_ANSWER} bytes")));
+        if body.len() > MAX_RESPONSE {
+            return Err(RequestError::Unreachable(format!("{url}: the response is larger than {MAX_RESPONSE} bytes")));
         }
     }
 }
 
-fn no_answer(method: &Method, url: &Url, code: &ErrorCode) -> Error {
+fn broke_off(url: &Url) -> RequestError {
+    RequestError::Unreachable(format!("{url}: the response broke off"))
+}
+
+fn no_response(method: &Method, url: &Url, code: &ErrorCode) -> RequestError {
     let what = match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
-            return Error::NotGranted(format!("{} {url}", name(method)));
+            return RequestError::NotGranted(format!("{} {url}", name(method)));
         }
-        ErrorCode::ConfigurationError => return Error::NotMade(url.to_string()),
+        ErrorCode::ConfigurationError => return RequestError::NotApplied(url.to_string()),
         ErrorCode::ConnectionLimitReached => "too many connections",
         ErrorCode::ConnectionRefused => "connection refused",
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => "the connection broke off",
@@ -183,21 +193,21 @@ fn no_answer(method: &Method, url: &Url, code: &ErrorCode) -> Error {
         ErrorCode::DestinationNotFound | ErrorCode::DnsError(_) => "the host's name was not found",
         ErrorCode::DestinationUnavailable | ErrorCode::DestinationIpUnroutable => "the host is unreachable",
         ErrorCode::DnsTimeout => "the host's name was not found in time",
-        ErrorCode::HttpProtocolError => "what answers does not speak HTTP",
+        ErrorCode::HttpProtocolError => "the server does not speak HTTP",
         ErrorCode::HttpRequestBodySize(_) => "the request is larger than allowed",
         ErrorCode::HttpRequestHeaderSectionSize(_) => "the request's headers are larger than allowed",
         ErrorCode::HttpRequestUriTooLong => "the URL is longer than allowed",
-        ErrorCode::HttpResponseBodySize(_) => "the answer is larger than allowed",
-        ErrorCode::HttpResponseHeaderSectionSize(_) => "the answer's headers are larger than allowed",
-        ErrorCode::HttpResponseTimeout => "no answer in time",
+        ErrorCode::HttpResponseBodySize(_) => "the response is larger than allowed",
+        ErrorCode::HttpResponseHeaderSectionSize(_) => "the response's headers are larger than allowed",
+        ErrorCode::HttpResponseTimeout => "no response in time",
         ErrorCode::TlsCertificateError => "its TLS certificate is not trusted",
         ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => "no TLS connection",
-        _ => "no answer",
+        _ => "no response",
     };
-    Error::Unreachable(format!("{url}: {what}"))
+    RequestError::Unreachable(format!("{url}: {what}"))
 }
 
-/// A method as it is sent.
+/// The method in the request line.
 fn name(method: &Method) -> &str {
     match method {
         Method::Get => "GET",
@@ -218,27 +228,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_by_the_host_is_a_matter_of_configuration() {
+    fn http_denial_is_misconfigured() {
         let url = Url::parse("https://sts.example/?secret=1").unwrap();
-        let failure = Failure::from(no_answer(&Method::Post, &url, &ErrorCode::HttpRequestDenied));
+        let failure = Failure::from(no_response(&Method::Post, &url, &ErrorCode::HttpRequestDenied));
         let Failure::Misconfigured(text) = failure else { panic!("{failure:?}") };
         assert_eq!(
             text,
             "no http rule of this instance allows POST https://sts.example/; the host's log says what would"
         );
-        let failure = Failure::from(no_answer(&Method::Post, &url, &ErrorCode::ConfigurationError));
+        let failure = Failure::from(no_response(&Method::Post, &url, &ErrorCode::ConfigurationError));
         let Failure::Misconfigured(text) = failure else { panic!("{failure:?}") };
-        assert!(text.starts_with("https://sts.example/: the host cannot make this request"), "{text}");
+        assert!(text.starts_with("https://sts.example/: the host cannot apply its http rule"), "{text}");
     }
 
     #[test]
-    fn a_broken_connection_may_be_tried_again_and_shows_nothing_of_the_host_s_text() {
+    fn http_broken_connection_is_unavailable_without_host_text() {
         let url = Url::parse("https://sts.example/").unwrap();
-        let failure = Failure::from(no_answer(&Method::Post, &url, &ErrorCode::ConnectionRefused));
+        let failure = Failure::from(no_response(&Method::Post, &url, &ErrorCode::ConnectionRefused));
         assert!(matches!(failure, Failure::Unavailable(text) if text == "https://sts.example/: connection refused"));
         let code = ErrorCode::InternalError(Some("10.1.2.3".to_owned()));
-        let failure = Failure::from(no_answer(&Method::Post, &url, &code));
-        assert!(matches!(failure, Failure::Unavailable(text) if text == "https://sts.example/: no answer"));
+        let failure = Failure::from(no_response(&Method::Post, &url, &code));
+        assert!(matches!(failure, Failure::Unavailable(text) if text == "https://sts.example/: no response"));
     }
 
     const NOW: Timestamp = 1_440_938_160_000;
@@ -274,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn coding_is_that_of_a_body_that_has_one() {
+    fn content_coding_is_none_for_identity() {
         for (value, expected) in [("gzip", Some("gzip")), (" br ", Some("br")), ("Identity", None), ("", None)] {
             assert_eq!(answer(&[("content-encoding", value)]).coding(), expected);
         }

@@ -1,7 +1,7 @@
-//! What Deputy's providers and receivers in Rust share.
+//! What Deputy's connectors in Rust share.
 //!
-//! A component generates its own world with `wit_bindgen::generate!` and takes the contract's types from here, so that
-//! the kit's functions return the contract's own `Failure` and its code is a chain of `?`:
+//! A component generates its own world with `wit_bindgen::generate!` and uses the contract's types of this crate, so that
+//! the kit's functions return the contract's `Failure` and `?` works on them:
 //!
 //! ```
 //! wit_bindgen::generate!({
@@ -12,10 +12,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! Import lists stay truthful: the kit uses WASI through generated bindings and never through `std`, and what a component
-//! does not call is not linked, so it imports `wasi:http` only if it makes requests, and `outputs` only if it leaves files.
+//! A component imports only what it calls: the kit uses WASI through generated bindings and never through `std`, so a
+//! component imports `wasi:http` only if it makes requests, and `outputs` only if it puts files.
 //!
-//! The kit never panics, never writes to the log, and never keeps anything between two calls.
+//! The kit never panics, never writes to the log, and keeps no state between calls.
 
 pub mod clock;
 pub mod encode;

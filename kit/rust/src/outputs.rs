@@ -1,28 +1,28 @@
-//! The files that a receiver leaves.
+//! The files that a receiver puts.
 
 use crate::bindings::delegation::tokens::outputs::{self, OutputError};
 use crate::types::Failure;
 
-/// The files of one call, by their paths, before any of them is put: so what makes them can be tried without a host.
-pub type Files = std::collections::BTreeMap<String, Vec<u8>>;
+/// The files of one call by their paths, before any of them is put. Code that makes them can be tested without a host.
+pub type OutputFiles = std::collections::BTreeMap<String, Vec<u8>>;
 
-/// Puts all of them.
+/// Puts all files.
 ///
 /// # Errors
-/// `misconfigured`, where the host refuses one: its path is the operator's word, and so is how much there may be.
-pub fn put(files: &Files) -> Result<(), Failure> {
+/// `misconfigured` if the host denies one: the operator configures the paths and the limits.
+pub fn put(files: &OutputFiles) -> Result<(), Failure> {
     for (path, contents) in files {
-        outputs::put(path, contents).map_err(|error| refused(path, error))?;
+        outputs::put(path, contents).map_err(|error| denied(path, error))?;
     }
     Ok(())
 }
 
-fn refused(path: &str, error: OutputError) -> Failure {
+fn denied(path: &str, error: OutputError) -> Failure {
     let path = crate::text::one_line(path, 100);
     Failure::Misconfigured(match error {
-        OutputError::Denied(text) => format!("the file `{path}` is not taken: {text}"),
-        OutputError::InvalidPath(text) => format!("no file can be at `{path}`: {text}"),
-        OutputError::TooLarge(text) => format!("no room for the file `{path}`: {text}; raise the receiver's limits"),
+        OutputError::Denied(text) => format!("the file `{path}` is denied: {text}"),
+        OutputError::InvalidPath(text) => format!("the path `{path}` is not valid: {text}"),
+        OutputError::TooLarge(text) => format!("the file `{path}` is too large: {text}; raise the receiver's limits"),
     })
 }
 
@@ -31,9 +31,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_host_says_of_a_file_names_the_file() {
-        let failure = refused("../x\n", OutputError::InvalidPath("\"../x\" is not the path of an output".to_owned()));
+    fn outputs_failure_names_the_file() {
+        let failure = denied("../x\n", OutputError::InvalidPath("\"../x\" is not the path of an output".to_owned()));
         let Failure::Misconfigured(text) = failure else { panic!("{failure:?}") };
-        assert_eq!(text, "no file can be at `../x`: \"../x\" is not the path of an output");
+        assert_eq!(text, "the path `../x` is not valid: \"../x\" is not the path of an output");
     }
 }

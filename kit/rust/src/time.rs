@@ -1,4 +1,7 @@
-//! Times as services write them.
+//! Times in the formats of services.
+//!
+//! Written here and not taken from a crate, for the size of components: `jiff` and `time` bring formats, time zones and
+//! error types that providers have no use for.
 
 use crate::types::Timestamp;
 
@@ -9,7 +12,7 @@ const DAY: u64 = 86_400;
 pub fn basic(at: Timestamp) -> String {
     let seconds = at / 1000;
     let (year, month, day) = date(seconds / DAY);
-    let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
+    let [hour, minute, second] = time_of_day(seconds);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
@@ -18,12 +21,17 @@ pub fn basic(at: Timestamp) -> String {
 pub fn rfc3339(at: Timestamp) -> String {
     let seconds = at / 1000;
     let (year, month, day) = date(seconds / DAY);
-    let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
+    let [hour, minute, second] = time_of_day(seconds);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Reads `2026-11-22T18:00:00Z`, with a fraction or an offset from UTC as well (RFC 3339); `+0100` and the basic form of
-/// ISO 8601, `20261122T180000Z`, too. None: it is no such time, says no offset from UTC, or is before 1970.
+fn time_of_day(seconds: u64) -> [u64; 3] {
+    [seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60]
+}
+
+/// Parses `2026-11-22T18:00:00Z`, with a fraction or an offset from UTC as well (RFC 3339); `+0100` and the basic form of
+/// ISO 8601, `20261122T180000Z`, too. `None` for other texts, without an offset
+/// from UTC, and before 1970.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.split_once(['T', 't', ' '])?;
@@ -35,28 +43,30 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         }
     };
     let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
-    let date = numbers(date, '-', [4, 2, 2]).or_else(|| run_together(date, [4, 2, 2]))?;
-    let clock = numbers(clock, ':', [2, 2, 2]).or_else(|| run_together(clock, [2, 2, 2]))?;
+    let date = numbers(date, '-', [4, 2, 2]).or_else(|| fixed_width(date, [4, 2, 2]))?;
+    let clock = numbers(clock, ':', [2, 2, 2]).or_else(|| fixed_width(clock, [2, 2, 2]))?;
     let millis = u64::try_from(seconds(date, clock)? - offset).ok()?.checked_mul(1000)?;
     millis.checked_add(fraction.map_or(Some(0), milliseconds)?)
 }
 
-/// Reads seconds since 1970, as AWS's JSON protocols write a time: `1659377625`, `1.659377625E9`. None: it is no such
-/// number, or not between 2001 and 5138, so that a duration or a count of milliseconds is not taken for a time.
+/// Parses seconds since 1970, as AWS's JSON protocols write a time: `1659377625`, `1.659377625E9`. `None` for other
+/// texts, and outside of the years 2001 to 5138, so that a duration or a number of milliseconds is not taken for a time.
 #[must_use]
 pub fn parse_epoch(text: &str) -> Option<Timestamp> {
-    let number = |letter: char| letter.is_ascii_digit() || matches!(letter, '.' | '+' | 'e' | 'E');
-    let seconds = text.chars().all(number).then(|| text.parse::<f64>().ok()).flatten()?;
+    // Excludes signs at the front, "inf" and "NaN", which `f64` would parse.
+    if !text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '+' | 'e' | 'E')) {
+        return None;
+    }
+    let seconds = text.parse::<f64>().ok()?;
     // A float with this many digits is exact to far less than a millisecond.
     (1e9..1e11).contains(&seconds).then_some((seconds * 1000.0) as Timestamp)
 }
 
-/// Reads seconds, also with a fraction, as milliseconds, rounded up. One that is beyond counting is the longest there is.
+/// Parses seconds, also with a fraction, as milliseconds, rounded up and saturating.
 #[must_use]
 pub fn parse_delay(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
+    if !is_digits(whole) || !is_digits(fraction) {
         return None;
     }
     let beyond = fraction.get(3..).is_some_and(|rest| rest.bytes().any(|byte| byte != b'0'));
@@ -64,8 +74,8 @@ pub fn parse_delay(text: &str) -> Option<u64> {
     Some(whole.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1000).saturating_add(millis))
 }
 
-/// Reads a time of HTTP in any of its three forms (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday,
-/// 06-Nov-94 08:49:37 GMT`, `Sun Nov  6 08:49:37 1994`. The day of the week is not compared.
+/// Parses an HTTP date in any of its three forms (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday,
+/// 06-Nov-94 08:49:37 GMT`, `Sun Nov  6 08:49:37 1994`. The day of the week is not checked.
 #[must_use]
 pub fn parse_http_date(text: &str) -> Option<Timestamp> {
     let words: Vec<&str> = text.split([' ', '-']).filter(|word| !word.is_empty()).collect();
@@ -78,7 +88,7 @@ pub fn parse_http_date(text: &str) -> Option<Timestamp> {
     let [day] = numbers(day, ' ', [2]).or_else(|| numbers(day, ' ', [1]))?;
     let year = match numbers(year, ' ', [4]) {
         Some([year]) => year,
-        // Two digits: the form is older than 2000 and is read so that it lies in this half of the century.
+        // Two digits are taken for a year from 1970 to 2069.
         None => numbers(year, ' ', [2]).map(|[year]| if year < 70 { 2000 + year } else { 1900 + year })?,
     };
     let seconds = seconds([year, i64::try_from(month).ok()? + 1, day], numbers(clock, ':', [2, 2, 2])?)?;
@@ -99,12 +109,12 @@ fn seconds([year, month, day]: [i64; 3], [hour, minute, second]: [i64; 3]) -> Op
 fn offset_seconds(text: &str) -> Option<i64> {
     let sign = if text.starts_with('-') { -1 } else { 1 };
     let text = text.get(1..)?;
-    let [hours, minutes] = numbers(text, ':', [2, 2]).or_else(|| run_together(text, [2, 2]))?;
+    let [hours, minutes] = numbers(text, ':', [2, 2]).or_else(|| fixed_width(text, [2, 2]))?;
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// Exactly N numbers of so many digits, with nothing between them.
-fn run_together<const N: usize>(text: &str, digits: [usize; N]) -> Option<[i64; N]> {
+/// Exactly N numbers of these numbers of digits, without separators.
+fn fixed_width<const N: usize>(text: &str, digits: [usize; N]) -> Option<[i64; N]> {
     let mut rest = text;
     let mut found = [0; N];
     for (number, digits) in found.iter_mut().zip(digits) {
@@ -115,15 +125,18 @@ fn run_together<const N: usize>(text: &str, digits: [usize; N]) -> Option<[i64; 
     rest.is_empty().then_some(found)
 }
 
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn milliseconds(fraction: &str) -> Option<u64> {
-    let digits = |byte: u8| byte.is_ascii_digit();
-    if fraction.is_empty() || !fraction.bytes().all(digits) {
+    if !is_digits(fraction) {
         return None;
     }
     fraction.chars().chain("00".chars()).take(3).collect::<String>().parse().ok()
 }
 
-/// Exactly N numbers of so many digits, so none is large.
+/// Exactly N numbers of these numbers of digits.
 fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> Option<[i64; N]> {
     let mut parts = text.split(separator);
     let mut found = [0; N];
@@ -135,7 +148,7 @@ fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> O
     parts.next().is_none().then_some(found)
 }
 
-// The two ways between days and dates are Howard Hinnant's: years begin in March, so that the leap day is the last.
+// The conversions between days and dates are Howard Hinnant's: years begin in March, so that the leap day is the last.
 
 /// Days since 1970-01-01.
 fn days(year: i64, month: i64, day: i64) -> Option<i64> {
@@ -150,7 +163,8 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
         return None;
     }
     let year = year - i64::from(month <= 2);
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
@@ -158,7 +172,8 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
 /// Year, month and day of a day since 1970-01-01.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
+    let era = days / 146_097;
+    let of_era = days % 146_097;
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * of_year + 2) / 153;
@@ -172,14 +187,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_times_are_written_as_aws_signs_them() {
+    fn time_basic_is_as_aws_signs_it() {
         assert_eq!(basic(0), "19700101T000000Z");
         assert_eq!(basic(1_440_938_160_000), "20150830T123600Z");
         assert_eq!(basic(1_709_251_199_999), "20240229T235959Z");
     }
 
     #[test]
-    fn what_is_written_is_read_again_on_each_day_for_six_hundred_years() {
+    fn time_round_trips_for_six_hundred_years() {
         for day in 0..220_000 {
             let at = day * DAY * 1000 + 12_345_000;
             let extended = rfc3339(at);
@@ -189,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_and_offsets_are_understood() {
+    fn rfc3339_fractions_and_offsets_are_parsed() {
         assert_eq!(parse_rfc3339("2015-08-30T12:36:00Z"), Some(1_440_938_160_000));
         assert_eq!(parse_rfc3339("2015-08-30T12:36:00.5Z"), Some(1_440_938_160_500));
         assert_eq!(parse_rfc3339("2015-08-30T12:36:00.123456789Z"), Some(1_440_938_160_123));
@@ -201,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn epoch_seconds_are_read_and_a_duration_is_none() {
+    fn epoch_seconds_are_parsed_and_durations_are_not() {
         assert_eq!(parse_epoch("1440938160"), Some(1_440_938_160_000));
         assert_eq!(parse_epoch("1.659377625E9"), Some(1_659_377_625_000));
         assert_eq!(parse_epoch("1440938160.5"), Some(1_440_938_160_500));
@@ -243,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_text_is_a_time() {
+    fn rfc3339_rejects_other_texts() {
         for text in [
             "",
             "T",

@@ -1,9 +1,12 @@
-//! URLs that a request can be sent to.
+//! URLs of requests.
+//!
+//! Not the crate `url`, for the size of components: it brings the tables of IDNA, and accepts more than a signature can
+//! cover.
 
 use std::fmt;
 
-/// An `http` or `https` URL, taken apart. Default ports and upper-case hosts are gone, so that `authority` is exactly
-/// what the request's `Host` header says, which signatures cover.
+/// The parts of an `http` or `https` URL. The host is lower-case and a default port is removed, so that `authority` is
+/// exactly the `Host` header of the request, which signatures cover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// Whether the scheme is `https`.
@@ -15,16 +18,16 @@ pub struct Url {
 }
 
 impl Url {
-    /// Reads a URL as it stands in a setting. The error completes the sentence "setting x: …".
+    /// Parses the URL of a setting. The error completes the sentence "setting x: …".
     ///
     /// # Errors
-    /// Other schemes, user names, fragments, and characters that don't belong into a URL.
+    /// Other schemes, user names, fragments, and characters that are not valid in a URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").ok_or("not a URL: it must begin with https://")?;
         let (secure, default_port) = match scheme {
             "https" => (true, ":443"),
             "http" => (false, ":80"),
-            _ => return Err("only http:// and https:// are possible".to_owned()),
+            _ => return Err("only http:// and https:// are supported".to_owned()),
         };
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("spaces and characters beyond ASCII must be percent-encoded".to_owned());
@@ -35,7 +38,7 @@ impl Url {
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at_checked(at).unwrap_or((rest, ""));
         if authority.contains('@') {
-            return Err("a user name or password has no place in a URL".to_owned());
+            return Err("a user name or password is not allowed in a URL".to_owned());
         }
         let authority = authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
         if !is_authority(&authority) {
@@ -64,7 +67,7 @@ fn is_authority(authority: &str) -> bool {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the query: it may hold what should not be in a log.
+        // Without the query, which may hold a secret.
         let path = self.target.split('?').next().unwrap_or("/");
         write!(f, "{}://{}{path}", if self.secure { "https" } else { "http" }, self.authority)
     }
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_is_what_the_host_header_will_say() {
+    fn url_authority_is_the_host_header() {
         assert_eq!(parts("https://STS.example:443/"), ("sts.example".into(), "/".into()));
         assert_eq!(parts("http://sts.example:80"), ("sts.example".into(), "/".into()));
         assert_eq!(parts("https://sts.example:80/a?b=c"), ("sts.example:80".into(), "/a?b=c".into()));
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_url_is_refused() {
+    fn url_rejects_anything_unusual() {
         for text in [
             "",
             "sts.example",
@@ -112,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn printing_a_url_leaves_out_its_query() {
+    fn url_prints_without_its_query() {
         assert_eq!(Url::parse("https://h:8443/token?key=1").unwrap().to_string(), "https://h:8443/token");
     }
 }

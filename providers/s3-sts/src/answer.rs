@@ -1,5 +1,4 @@
-//! What STS answers, as the payload that receivers of the service `s3` understand: the JSON of AWS's
-//! `credential_process`, version 1.
+//! From the response of STS to the payload of the service `s3`: the JSON of AWS's `credential_process`, version 1.
 
 use crate::config::Operation;
 use crate::refusal;
@@ -16,26 +15,40 @@ pub(crate) fn tokens(operation: Operation, response: &Response, now: Timestamp) 
     if !(200..300).contains(&response.status) {
         return Err(refusal::of(operation, response, now));
     }
-    // From here on the body may hold credentials, so no error says more of it than an element's name.
+    // From here on the body may hold credentials, so an error quotes no more of it than an element's name.
     if let Some(coding) = response.coding() {
         let coding = one_line(coding, 40);
-        return Err(unusable(operation, &format!("is encoded as {coding}, which was not asked for")));
+        return Err(unusable(operation, &format!("is encoded as {coding}, which was not requested")));
     }
     let leaves = Leaves::read(&response.body).map_err(|_| unusable(operation, form(&response.body)))?;
     let has_credentials = ["AccessKeyId", "SecretAccessKey"].iter().any(|name| credential(&leaves, name).is_some());
     if leaves.find("Error/Code").is_some() && !has_credentials {
         return Err(refusal::of(operation, response, now));
     }
-    let required = |name| credential(&leaves, name).ok_or_else(|| missing(operation, name));
-    let expiration = required("Expiration")?;
+    let required = Required { operation, leaves: &leaves };
+    let expiration = required.get("Expiration")?;
     let valid_until = parse_rfc3339(expiration)
         .or_else(|| parse_epoch(expiration))
-        .ok_or_else(|| unusable(operation, "has an Expiration that is no time, or says no offset from UTC"))?;
-    let (key_id, key) = (required("AccessKeyId")?, required("SecretAccessKey")?);
-    let (session, expiration) = (required("SessionToken")?, rfc3339(valid_until));
+        .ok_or_else(|| unusable(operation, "has an Expiration that is not a time with an offset from UTC"))?;
+    let key_id = required.get("AccessKeyId")?;
+    let key = required.get("SecretAccessKey")?;
+    let session = required.get("SessionToken")?;
+    let expiration = rfc3339(valid_until);
     let credentials = AwsCredentials::new(key_id, key, Some(session), Some(&expiration));
     let payload = credentials.map_err(|error| unsound(operation, error))?.to_json();
     Ok(Tokens { payload: payload.into_bytes(), valid_until: Some(valid_until) })
+}
+
+/// The credentials of a response, all of whose members must be present.
+struct Required<'a> {
+    operation: Operation,
+    leaves: &'a Leaves,
+}
+
+impl<'a> Required<'a> {
+    fn get(&self, name: &str) -> Result<&'a str, Failure> {
+        credential(self.leaves, name).ok_or_else(|| missing(self.operation, name))
+    }
 }
 
 fn credential<'x>(leaves: &'x Leaves, name: &str) -> Option<&'x str> {
@@ -57,15 +70,18 @@ fn unsound(operation: Operation, error: AwsError) -> Failure {
     }
 }
 
-/// What a body is that is not the XML of STS.
+fn begins_with(text: &[u8], tag: &[u8]) -> bool {
+    text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag))
+}
+
+/// Describes a body that is not the XML of STS.
 fn form(body: &[u8]) -> &'static str {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
-    let begins = |tag: &[u8]| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
     if text.is_empty() {
         "is empty; look at `endpoint`"
     } else if text.starts_with(b"{") {
         "is JSON, not the XML of STS; look at `endpoint`"
-    } else if begins(b"<html") || begins(b"<!doctype") {
+    } else if begins_with(text, b"<html") || begins_with(text, b"<!doctype") {
         "is HTML, not the XML of STS; look at `endpoint`"
     } else {
         "is not the XML of STS"

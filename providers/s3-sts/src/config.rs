@@ -1,9 +1,9 @@
-//! An instance's settings, checked before anything is asked of the host: what AWS's documentation rules out fails here,
-//! with the setting's name, and not as an answer of STS. Where `endpoint` names another service, its own rules hold, and
-//! only what could not be sent is refused.
+//! The settings of an instance, validated before any request: a value that AWS's documentation rules out fails here, with
+//! the setting's name, and not at STS. If `endpoint` names another service, its own rules apply, and only values that
+//! could not be sent are rejected.
 
 use crate::endpoint;
-use deputy_kit::settings::{Reader, misconfigured, seconds};
+use deputy_kit::settings::{SettingsReader, misconfigured, seconds};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use std::ops::RangeInclusive;
@@ -22,7 +22,7 @@ const KNOWN: [&str; 11] = [
     "access-key-id",
 ];
 
-/// What is asked of STS.
+/// The STS operation to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     AssumeRole,
@@ -38,21 +38,21 @@ pub(crate) struct Signing<'a> {
     pub(crate) access_key_id: Option<&'a str>,
 }
 
-/// Everything that a call needs, with nothing left to decide.
+/// The validated settings of a call.
 #[derive(Debug)]
-pub(crate) struct Config<'a> {
+pub(crate) struct StsConfig<'a> {
     pub(crate) operation: Operation,
     pub(crate) endpoint: Url,
-    /// Whether it is AWS's, for want of a setting.
+    /// Whether the endpoint is AWS's, since none is configured.
     pub(crate) is_default_endpoint: bool,
-    /// None: STS takes the request unsigned.
+    /// `None` for an operation that takes unsigned requests.
     pub(crate) signing: Option<Signing<'a>>,
-    /// The parameters of the operation, by STS's names.
+    /// The parameters of the operation, by their names in STS.
     pub(crate) parameters: Vec<(String, String)>,
 }
 
 impl Operation {
-    /// STS's name for it.
+    /// The name in STS.
     pub(crate) fn action(self) -> &'static str {
         match self {
             Self::AssumeRole => "AssumeRole",
@@ -70,9 +70,9 @@ impl Operation {
         }
     }
 
-    /// The settings that mean nothing to it. To pass over them would grant more than the operator wrote: a session
-    /// policy, for one, narrows what the credentials can do.
-    fn foreign(self) -> &'static [&'static str] {
+    /// The settings that the operation does not take. Ignoring them would grant more than the operator configured: a
+    /// session policy, for example, restricts the credentials.
+    fn unsupported(self) -> &'static [&'static str] {
         match self {
             Self::AssumeRole => &[],
             Self::AssumeRoleWithWebIdentity => &["external-id", "secret", "access-key-id"],
@@ -80,7 +80,7 @@ impl Operation {
         }
     }
 
-    /// What AWS takes, in seconds.
+    /// The range of AWS, in seconds.
     fn durations(self) -> RangeInclusive<u64> {
         match self {
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity => 900..=43_200,
@@ -89,22 +89,22 @@ impl Operation {
     }
 }
 
-/// Whose rules the parameters have to keep.
+/// The rules that the parameters must follow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rules {
-    /// Those of AWS's documentation.
+    /// Those of the AWS documentation.
     Aws,
-    /// Those of the service at `endpoint`, which are not known here.
+    /// Those of the service at `endpoint`, which are unknown.
     OfService,
 }
 
-impl<'a> Config<'a> {
+impl<'a> StsConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let settings = Reader::new(settings, &KNOWN)?;
+        let settings = SettingsReader::new(settings, &KNOWN)?;
         let by_role =
             if settings.optional("role-arn").is_some() { Operation::AssumeRole } else { Operation::GetSessionToken };
         let operation = settings.parsed("operation", Operation::parse)?.unwrap_or(by_role);
-        if let Some(name) = operation.foreign().iter().find(|name| settings.optional(name).is_some()) {
+        if let Some(name) = operation.unsupported().iter().find(|name| settings.optional(name).is_some()) {
             return Err(misconfigured(name, &format!("{} does not take it; remove it", operation.action())));
         }
         let region = settings.parsed("region", region)?;
@@ -115,12 +115,12 @@ impl<'a> Config<'a> {
             (None, Some(region)) => {
                 Url::parse(&endpoint::of_region(region)).map_err(|problem| misconfigured("region", &problem))?
             }
-            (None, None) => return Err(misconfigured("region", "it is missing; without it, `endpoint` must be set")),
+            (None, None) => return Err(misconfigured("region", "missing; set `region` or `endpoint`")),
         };
         let signing = match operation {
             Operation::AssumeRoleWithWebIdentity => None,
             Operation::AssumeRole | Operation::GetSessionToken => Some(Signing {
-                region: region.ok_or_else(|| misconfigured("region", "it is missing; it is part of the signature"))?,
+                region: region.ok_or_else(|| misconfigured("region", "missing; it is part of the signature"))?,
                 secret: settings.optional("secret").unwrap_or("aws-key"),
                 access_key_id: settings.parsed("access-key-id", access_key_id)?,
             }),
@@ -131,7 +131,7 @@ impl<'a> Config<'a> {
     }
 }
 
-fn parameters(operation: Operation, rules: Rules, settings: &Reader) -> Result<Vec<(String, String)>, Failure> {
+fn parameters(operation: Operation, rules: Rules, settings: &SettingsReader) -> Result<Vec<(String, String)>, Failure> {
     let mut found = Vec::new();
     let mut add = |name: &str, value: &str| found.push((name.to_owned(), value.to_owned()));
     if operation != Operation::GetSessionToken {
@@ -160,7 +160,7 @@ fn parameters(operation: Operation, rules: Rules, settings: &Reader) -> Result<V
 }
 
 impl Rules {
-    /// A text of so many characters of this kind.
+    /// A text within these lengths and of these characters.
     fn text<'t>(self, text: &'t str, lengths: RangeInclusive<usize>, others: &str) -> Result<&'t str, String> {
         match self {
             Self::Aws => within(text, lengths, others),
@@ -182,19 +182,21 @@ impl Rules {
     }
 
     fn duration(self, text: &str, operation: Operation) -> Result<u64, String> {
-        let (seconds, range) = (seconds(text)?, operation.durations());
+        let seconds = seconds(text)?;
+        let range = operation.durations();
         match self {
             Self::OfService if seconds > 0 => return Ok(seconds),
-            Self::OfService => return Err("nothing is good for no time".to_owned()),
+            Self::OfService => return Err("must be longer than zero".to_owned()),
             Self::Aws if range.contains(&seconds) => return Ok(seconds),
             Self::Aws => {}
         }
-        let (least, most) = (range.start() / 60, range.end() / 3600);
-        Err(format!("{} takes {least}m to {most}h", operation.action()))
+        let min = range.start() / 60;
+        let max = range.end() / 3600;
+        Err(format!("{} takes {min}m to {max}h", operation.action()))
     }
 }
 
-/// An id that can stand in an `Authorization` header: test servers have shorter ones than AWS, so only its letters count.
+/// An id that fits an `Authorization` header. Test servers have shorter ids than AWS, so only the characters are checked.
 pub(crate) fn access_key_id(id: &str) -> Result<&str, String> {
     within(id, 1..=128, "-_.")
 }
@@ -214,7 +216,7 @@ fn endpoint(text: &str) -> Result<Url, String> {
     if url.target.contains('?') { Err("STS has no query (?…): remove it".to_owned()) } else { Ok(url) }
 }
 
-/// What can be sent and is sure to be meant: no spaces, nothing beyond ASCII, and not without end.
+/// A value that can be sent to any service: no spaces, ASCII only, and bounded.
 fn graphic(text: &str) -> Result<&str, String> {
     let sound = (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sound { Ok(text) } else { Err("must be 1 to 2048 visible ASCII characters".to_owned()) }
@@ -225,8 +227,9 @@ fn within<'t>(text: &'t str, lengths: RangeInclusive<usize>, others: &str) -> Re
     if letters && lengths.contains(&text.len()) {
         return Ok(text);
     }
-    let (least, most) = (lengths.start(), lengths.end());
-    Err(format!("must be {least} to {most} ASCII letters, digits and characters of {others}"))
+    let min = lengths.start();
+    let max = lengths.end();
+    Err(format!("must be {min} to {max} ASCII letters, digits and characters of {others}"))
 }
 
 #[cfg(test)]

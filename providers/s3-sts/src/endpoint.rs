@@ -1,6 +1,6 @@
-//! Where a region's STS is.
+//! The STS endpoint of a region.
 
-/// The domain of the partition that a region belongs to, by the beginning of its name. AWS's own regions have the last.
+/// The domain of a region's partition, by the prefix of the region's name. The last is the default.
 const PARTITIONS: [(&str, &str); 8] = [
     ("cn-", "amazonaws.com.cn"),
     ("eusc-", "amazonaws.eu"),
@@ -12,8 +12,8 @@ const PARTITIONS: [(&str, &str); 8] = [
     ("", "amazonaws.com"),
 ];
 
-/// The regional endpoint. The global one, `https://sts.amazonaws.com`, is for those who set it: its session tokens are
-/// not valid in all regions.
+/// The regional endpoint. The global one, `https://sts.amazonaws.com`, must be set explicitly: its session tokens
+/// are not valid in all regions.
 pub(crate) fn of_region(region: &str) -> String {
     let domain = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("amazonaws.com", |(_, d)| d);
     format!("https://sts.{region}.{domain}/")
@@ -24,7 +24,7 @@ mod tests {
     use super::of_region;
 
     #[test]
-    fn each_partition_has_its_own_domain() {
+    fn endpoint_domain_depends_on_the_partition() {
         assert_eq!(of_region("eu-west-1"), "https://sts.eu-west-1.amazonaws.com/");
         assert_eq!(of_region("us-gov-west-1"), "https://sts.us-gov-west-1.amazonaws.com/");
         assert_eq!(of_region("cn-north-1"), "https://sts.cn-north-1.amazonaws.com.cn/");

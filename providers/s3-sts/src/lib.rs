@@ -1,12 +1,12 @@
-//! Short-lived S3 credentials from AWS STS, or from a server that speaks like it (MinIO, SeaweedFS, Ceph).
+//! Short-lived S3 credentials from AWS STS, or from a server with the same API (MinIO, SeaweedFS, Ceph).
 //!
 //! One call is one signed form POST and one XML answer. The signing key stays with the host: this component builds the
 //! string to sign and asks the secret `sigv4` for the signature, so it imports no way to read a key. A web identity
 //! token does not pass through it either: the host adds the form field `WebIdentityToken` (see `docs/providers.md`).
 //!
-//! `config` reads the settings, `request` and `sigv4` make what is sent, `answer`, `refusal` and `xml` read what comes
-//! back. They do no I/O and are tested natively; only this file calls the host. Nothing is retried here, nothing is
-//! kept, and nothing of an answer's credentials enters an error.
+//! `config` reads the settings, `request` and `sigv4` make the request, `answer`, `refusal` and `xml` read the response.
+//! They do no I/O and are tested natively; only this file calls the host. Nothing is retried here, no state is kept, and
+//! no credential of a response enters an error.
 
 mod answer;
 mod config;
@@ -18,7 +18,7 @@ mod xml;
 
 use bindings::delegation::tokens::secrets::{self, SecretError};
 use bindings::exports::delegation::tokens::provider::Guest;
-use config::{Config, Signing};
+use config::{Signing, StsConfig};
 use deputy_kit::http::{self, Method};
 use deputy_kit::types::{Failure, Settings, Tokens};
 use deputy_kit::{clock, time};
@@ -58,11 +58,11 @@ impl Guest for S3Sts {
     }
 
     fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        Config::read(&settings).map(|_| true)
+        StsConfig::read(&settings).map(|_| true)
     }
 
     fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = Config::read(&settings)?;
+        let config = StsConfig::read(&settings)?;
         let body = request::form(&config);
         let authorization = config.signing.as_ref().map(|signing| sign(&config, signing, &body)).transpose()?;
         let mut headers = vec![("content-type", request::FORM), ("accept-encoding", "identity")];
@@ -76,7 +76,7 @@ impl Guest for S3Sts {
 }
 
 /// The headers `x-amz-date` and `authorization`.
-fn sign(config: &Config, signing: &Signing, body: &str) -> Result<(String, String), Failure> {
+fn sign(config: &StsConfig, signing: &Signing, body: &str) -> Result<(String, String), Failure> {
     let date = time::basic(clock::now());
     let canonical = request::canonical(&config.endpoint, &date, body);
     let scope = sigv4::Scope { date: &date, region: signing.region, service: "sts" };
@@ -98,11 +98,11 @@ fn sign(config: &Config, signing: &Signing, body: &str) -> Result<(String, Strin
     Ok((date, authorization))
 }
 
-/// Says where the request was about to go by default: the operator may have forgotten that it should go elsewhere.
-fn not_sent(config: &Config, error: http::Error) -> Failure {
+/// Names the default endpoint in the failure: the operator may have forgotten to set another one.
+fn not_sent(config: &StsConfig, error: http::RequestError) -> Failure {
     match error {
-        http::Error::NotGranted(_) if config.is_default_endpoint => Failure::Misconfigured(format!(
-            "{error}; this is AWS's own endpoint, since `endpoint` is not set: set it if another service is meant"
+        http::RequestError::NotGranted(_) if config.is_default_endpoint => Failure::Misconfigured(format!(
+            "{error}; this is AWS's own endpoint, since `endpoint` is not set: set it to use another service"
         )),
         error => error.into(),
     }
@@ -112,7 +112,9 @@ fn not_signed(signing: &Signing, error: SecretError) -> Failure {
     let secret = signing.secret;
     match error {
         SecretError::Denied(text) => Failure::Misconfigured(format!("secret `{secret}` is not granted: {text}")),
-        SecretError::Invalid(text) => Failure::Misconfigured(format!("secret `{secret}` was used wrongly: {text}")),
-        SecretError::Unavailable(text) => Failure::Unavailable(format!("secret `{secret}` can't be used now: {text}")),
+        SecretError::Invalid(text) => {
+            Failure::Misconfigured(format!("secret `{secret}` rejected the string to sign: {text}"))
+        }
+        SecretError::Unavailable(text) => Failure::Unavailable(format!("secret `{secret}` cannot be used now: {text}")),
     }
 }

@@ -1,8 +1,8 @@
-//! What STS's errors mean to the host: fix the configuration, try again slowly, soon, or not before a time.
+//! From an error of STS to a failure, which decides about the retry.
 //!
-//! The code decides where there is one, since STS uses status 400 for nearly everything; the status decides else. The
-//! text is STS's own code and message, on one line and bounded. A body that is not STS's error is not quoted: what
-//! stands between here and STS may send back what it was sent.
+//! The code decides if there is one, since STS uses status 400 for nearly everything; else the status decides. The text is
+//! the code and message of STS, on one line and bounded. A body that is not an error of STS is not quoted: a proxy may echo
+//! the request.
 
 use crate::config::Operation;
 use crate::xml::Leaves;
@@ -10,7 +10,7 @@ use deputy_kit::http::Response;
 use deputy_kit::text::one_line;
 use deputy_kit::types::{Failure, Throttle, Timestamp};
 
-/// The codes by which AWS's own clients know throttling.
+/// The codes that AWS's own clients treat as throttling.
 const THROTTLED: [&str; 15] = [
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
@@ -29,7 +29,7 @@ const THROTTLED: [&str; 15] = [
     "TransactionInProgressException",
 ];
 
-/// Trying again changes nothing: what is asked for is wrong.
+/// A retry can't succeed: the request is wrong.
 const MISCONFIGURED: [&str; 16] = [
     "InvalidAction",
     "InvalidParameter",
@@ -49,7 +49,7 @@ const MISCONFIGURED: [&str; 16] = [
     "ValidationException",
 ];
 
-/// The identity provider was not reached, or STS itself failed, though some of these come with status 400.
+/// The identity provider was unreachable, or STS itself failed, though some of these have status 400.
 const UNAVAILABLE: [&str; 8] = [
     "IDPCommunicationError",
     "IDPCommunicationErrorException",
@@ -64,7 +64,7 @@ const UNAVAILABLE: [&str; 8] = [
 /// The request's time is too far from AWS's.
 const CLOCK: [&str; 3] = ["RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"];
 
-/// The failure that an answer without credentials stands for.
+/// The failure for a response without credentials.
 pub(crate) fn of(operation: Operation, response: &Response, now: Timestamp) -> Failure {
     let status = response.status;
     let leaves = Leaves::read(&response.body).ok();
@@ -81,11 +81,12 @@ pub(crate) fn of(operation: Operation, response: &Response, now: Timestamp) -> F
     }
     text.extend(code.iter().flat_map(|code| [" ", code]));
     text.extend(message.iter().flat_map(|message| [": ", message]));
-    let (code, message) = (code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default());
+    let code = code.as_deref().unwrap_or_default();
+    let message = message.as_deref().unwrap_or_default();
     if let Some(hint) = hint(code, message) {
         text.push_str(hint);
     }
-    // AWS says so when it could not fetch the identity provider's keys; a token that is wrong has another message.
+    // The message when AWS could not fetch the identity provider's keys; a wrong token has another message.
     if code == "InvalidIdentityToken" && message.contains("retrieve verification key") {
         return Failure::Unavailable(text);
     }
@@ -96,14 +97,14 @@ fn classify(code: &str, response: &Response, text: String, now: Timestamp) -> Fa
     let status = response.status;
     let wait = response.retry_after_ms(now);
     if THROTTLED.contains(&code) || status == 429 || (status == 503 && wait.is_some()) {
-        // Zero: STS did not say how long, and the host backs off.
+        // Zero: STS gave no time, and the host backs off.
         return Failure::Throttled(Throttle { message: text, retry_after_ms: wait.unwrap_or(0) });
     }
     if MISCONFIGURED.contains(&code) {
         return Failure::Misconfigured(text);
     }
-    // A redirect is denied rather than misconfigured: it may come from a gateway that wants a login, and passes.
-    // An error that comes with a status of success is one all the same.
+    // A redirect is denied rather than misconfigured: it may come from a gateway that requires a login, and passes.
+    // An error with a status of success is still an error.
     let refused = (300..500).contains(&status) || (200..300).contains(&status) && !code.is_empty();
     if refused && status != 408 && status != 425 && !UNAVAILABLE.contains(&code) {
         return Failure::Denied(text);
@@ -111,7 +112,7 @@ fn classify(code: &str, response: &Response, text: String, now: Timestamp) -> Fa
     Failure::Unavailable(text)
 }
 
-/// What the operator can do, where AWS's text alone does not say it.
+/// A hint for the operator that AWS's text lacks.
 fn hint(code: &str, message: &str) -> Option<&'static str> {
     if CLOCK.contains(&code)
         || message.starts_with("Signature expired")

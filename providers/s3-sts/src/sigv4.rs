@@ -1,30 +1,29 @@
-//! AWS Signature Version 4, all of it but the key: canonical request, string to sign, `Authorization` header.
+//! AWS Signature Version 4 without the key: canonical request, string to sign, `Authorization` header.
 //!
-//! It follows AWS's general rules and not S3's, which neither normalise paths nor encode them twice. The published test
+//! Written here since AWS's crate is made for requests that it sends itself. It follows AWS's general rules and not S3's, which neither normalise paths nor encode them twice. The published test
 //! suite is in `tests/vectors/sigv4`.
 
 use deputy_kit::encode::{hex, percent, percent_decode};
 use sha2::{Digest, Sha256};
 
-/// What is signed of a request. The headers must hold `host`, and the body goes in whole.
+/// The signed parts of a request. The headers must include `host`.
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
-    /// Path and query as they are sent.
+    /// Path and query of the request line.
     pub(crate) target: &'a str,
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) body: &'a [u8],
 }
 
-/// A request in the form that both sides hash.
+/// The canonical request, which both sides hash.
 pub(crate) struct Canonical {
     pub(crate) text: String,
-    /// The names of the headers in it.
     pub(crate) signed_headers: String,
 }
 
-/// What a signature is good for.
+/// The scope of a signature.
 pub(crate) struct Scope<'a> {
-    /// `20150830T123600Z`, which the request's `x-amz-date` says as well.
+    /// `20150830T123600Z`, equal to the request's `x-amz-date`.
     pub(crate) date: &'a str,
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
@@ -41,8 +40,12 @@ pub(crate) fn canonical(request: &Request) -> Canonical {
     let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
     let (headers, signed_headers) = headers(request.headers);
     let body = hex(&Sha256::digest(request.body));
-    let (method, path, query) = (request.method, self::path(path), self::query(query));
-    let text = format!("{method}\n{path}\n{query}\n{headers}\n{signed_headers}\n{body}");
+    let text = format!(
+        "{}\n{}\n{}\n{headers}\n{signed_headers}\n{body}",
+        request.method,
+        self::path(path),
+        self::query(query)
+    );
     Canonical { text, signed_headers }
 }
 
@@ -53,17 +56,20 @@ pub(crate) fn string_to_sign(scope: &Scope, canonical: &Canonical) -> String {
 
 /// The value of the `Authorization` header.
 pub(crate) fn authorization(key_id: &str, scope: &Scope, canonical: &Canonical, signature: &str) -> String {
-    let (scope, names) = (scope.text(), &canonical.signed_headers);
+    let scope = scope.text();
+    let names = &canonical.signed_headers;
     format!("AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders={names}, Signature={signature}")
 }
 
-/// Without empty and dot segments, each other segment percent-encoded as it is.
+/// The path without empty and dot segments, each segment percent-encoded.
 fn path(path: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {
             "" | "." => {}
-            ".." => drop(segments.pop()),
+            ".." => {
+                segments.pop();
+            }
             _ => segments.push(segment),
         }
     }
@@ -74,12 +80,13 @@ fn path(path: &str) -> String {
     canonical
 }
 
-/// Sorted by name, then by value, both percent-encoded anew.
+/// The query sorted by name, then by value, both percent-encoded anew.
 fn query(query: &str) -> String {
-    let encoded = |part: &str| percent(&percent_decode(part));
     let parts = query.split('&').filter(|part| !part.is_empty());
-    let mut pairs: Vec<(String, String)> =
-        parts.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(n, v)| (encoded(n), encoded(v))).collect();
+    let mut pairs: Vec<(String, String)> = parts
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .map(|(name, value)| (percent(&percent_decode(name)), percent(&percent_decode(value))))
+        .collect();
     pairs.sort();
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("&")
@@ -92,7 +99,8 @@ fn headers(headers: &[(&str, &str)]) -> (String, String) {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")))
         .collect();
     sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let (mut lines, mut names) = (String::new(), String::new());
+    let mut lines = String::new();
+    let mut names = String::new();
     for group in sorted.chunk_by(|(one, _), (other, _)| one == other) {
         let values: Vec<&str> = group.iter().map(|(_, value)| value.as_str()).collect();
         let name = group.first().map_or("", |(name, _)| name);

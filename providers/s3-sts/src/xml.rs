@@ -1,8 +1,8 @@
-//! The few texts that are wanted of an XML answer.
+//! The texts of an XML response.
 //!
-//! STS's answers are flat and small, so one pass collects every text with the path of its element. Two things that STS
-//! does not send are refused: a document type, whose only use are entities of its own, and deep nesting, whose paths
-//! would fill the memory.
+//! The responses of STS are flat and small, so one pass collects every text with the path of its element. Two things that
+//! STS does not send are rejected: a document type, which can only define entities, and deep nesting, whose paths would
+//! fill the memory.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -11,10 +11,10 @@ use quick_xml::events::Event;
 /// The texts of an error are at a depth of 3, those of credentials at 4.
 const MAX_DEPTH: usize = 16;
 
-/// The texts of a document that are not empty, each with the path of its element.
+/// The non-empty texts of a document, each with the path of its element.
 pub(crate) struct Leaves(Vec<(String, String)>);
 
-/// Not well-formed, not UTF-8, or none of STS's answers. What is wrong where is not said: it would quote the answer.
+/// Not well-formed, not UTF-8, or not a response of STS. Gives no details, which would quote the response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -22,7 +22,10 @@ impl Leaves {
     pub(crate) fn read(document: &[u8]) -> Result<Self, Malformed> {
         let text = str::from_utf8(document).map_err(|_| Malformed)?;
         let mut reader = Reader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
-        let (mut leaves, mut path, mut current, mut closed) = (Vec::new(), Vec::new(), String::new(), false);
+        let mut leaves = Vec::new();
+        let mut path = Vec::new();
+        let mut current = String::new();
+        let mut closed = false;
         loop {
             match reader.read_event().map_err(|_| Malformed)? {
                 Event::Start(start) => {
@@ -55,11 +58,12 @@ impl Leaves {
         }
     }
 
-    /// The text of the first element whose path ends so, as in `Error/Code`, without the white space around it. None:
-    /// there is no such element with a text.
+    /// The trimmed text of the first element whose path ends with `path`, such as `Error/Code`.
     pub(crate) fn find(&self, path: &str) -> Option<&str> {
-        let ends = |found: &str| found.strip_suffix(path).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
-        self.0.iter().find(|(found, _)| ends(found)).map(|(_, text)| text.as_str())
+        let mut leaves = self.0.iter();
+        let (_, text) = leaves
+            .find(|(leaf, _)| leaf.strip_suffix(path).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))?;
+        Some(text)
     }
 }
 
@@ -76,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_found_by_the_end_of_its_path_whatever_the_namespaces() {
+    fn xml_text_is_found_by_the_end_of_its_path() {
         let document = "<?xml version='1.0'?><a:R xmlns:a='u'><Error><Code> X </Code></Error><NoCode>Y</NoCode></a:R>";
         assert_eq!(find(document, "Error/Code").as_deref(), Some("X"));
         assert_eq!(find(document, "R/Error/Code").as_deref(), Some("X"));
@@ -85,12 +89,12 @@ mod tests {
     }
 
     #[test]
-    fn entities_and_cdata_are_text() {
+    fn xml_entities_and_cdata_are_text() {
         assert_eq!(find("<a>1 &lt; 2 &amp;&#x41;&#66;<![CDATA[<&>]]></a>", "a").as_deref(), Some("1 < 2 &AB<&>"));
     }
 
     #[test]
-    fn what_is_not_well_formed_is_refused_and_never_panics() {
+    fn xml_that_is_malformed_is_rejected_without_panic() {
         for document in [
             "",
             "   ",
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_of_an_answer_is_refused() {
+    fn xml_that_is_truncated_is_rejected() {
         let document = "<R xmlns=\"u\"><C><K a='1'>&amp;x</K><!-- c --><E/></C></R>";
         for (end, _) in document.char_indices() {
             let cut = &document.as_bytes()[..end];
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_before_it_fills_the_memory() {
+    fn xml_that_is_deeply_nested_is_rejected() {
         let nested = |depth| format!("{}x{}", "<a>".repeat(depth), "</a>".repeat(depth));
         assert!(Leaves::read(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert_eq!(Leaves::read(nested(MAX_DEPTH + 1).as_bytes()).err(), Some(Malformed));

@@ -2,7 +2,7 @@
 
 use crate::credentials::InstanceCredentials;
 use crate::settings::ProfileSettings;
-use deputy_kit::outputs::Files;
+use deputy_kit::outputs::OutputFiles;
 use deputy_kit::settings::misconfigured;
 use deputy_kit::types::Failure;
 use std::collections::BTreeMap;
@@ -11,9 +11,12 @@ const HEAD: &str = "# Deputy replaces this file whenever its credentials change.
 
 /// # Errors
 /// If two instances have the same profile.
-pub(crate) fn all<'a>(settings: &ProfileSettings<'a>, held: &'a [InstanceCredentials<'a>]) -> Result<Files, Failure> {
+pub(crate) fn all<'a>(
+    settings: &ProfileSettings<'a>,
+    held: &'a [InstanceCredentials<'a>],
+) -> Result<OutputFiles, Failure> {
     let profiles = profiles(settings, held)?;
-    let mut files = Files::new();
+    let mut files = OutputFiles::new();
     let sections = profiles.iter().map(|(profile, credentials)| credentials_section(profile, credentials));
     files.insert("credentials".to_owned(), file(sections));
     if settings.has_config() {

@@ -1,6 +1,6 @@
 //! The settings: the profile of each instance, and its region and endpoint in the config file.
 
-use deputy_kit::settings::{Reader, misconfigured};
+use deputy_kit::settings::{SettingsReader, misconfigured};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 
@@ -8,11 +8,11 @@ const KNOWN: [&str; 2] = ["default", "region"];
 const FAMILIES: [&str; 3] = ["profile", "region", "endpoint"];
 
 /// The checked settings. Those of an instance without a lease have no effect: the lease may come later.
-pub(crate) struct ProfileSettings<'a>(Reader<'a>);
+pub(crate) struct ProfileSettings<'a>(SettingsReader<'a>);
 
 impl<'a> ProfileSettings<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let reader = Reader::with_families(settings, &KNOWN, &FAMILIES)?;
+        let reader = SettingsReader::with_families(settings, &KNOWN, &FAMILIES)?;
         check_family(&reader, "profile", check_profile)?;
         check_family(&reader, "region", check_region)?;
         check_family(&reader, "endpoint", |url| Url::parse(url).map(|_| ()))?;
@@ -51,7 +51,7 @@ impl<'a> ProfileSettings<'a> {
 }
 
 fn check_family<'a>(
-    reader: &Reader<'a>,
+    reader: &SettingsReader<'a>,
     family: &'a str,
     check: fn(&str) -> Result<(), String>,
 ) -> Result<(), Failure> {

@@ -3,8 +3,8 @@
 use crate::environment_file::EnvironmentFile;
 use crate::payloads::Payloads;
 use crate::template::Template;
-use deputy_kit::outputs::Files;
-use deputy_kit::settings::{Reader, misconfigured};
+use deputy_kit::outputs::OutputFiles;
+use deputy_kit::settings::{SettingsReader, misconfigured};
 use deputy_kit::types::{Failure, Setting};
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(crate) struct FilePlan<'a> {
 
 impl<'a> FilePlan<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let reader = Reader::with_families(settings, &[], &FAMILIES)?;
+        let reader = SettingsReader::with_families(settings, &[], &FAMILIES)?;
         let templates = parsed(&reader, "template", Template::parse)?;
         let environment_files = parsed(&reader, "env", EnvironmentFile::parse)?;
         let in_templates = templates.iter().flat_map(|(_, template)| template.instances());
@@ -49,8 +49,8 @@ impl<'a> FilePlan<'a> {
     ///
     /// # Errors
     /// If a payload lacks what a setting names, or two files have the same path.
-    pub(crate) fn files(&self, payloads: &Payloads) -> Result<Files, Failure> {
-        let mut files = Files::new();
+    pub(crate) fn files(&self, payloads: &Payloads) -> Result<OutputFiles, Failure> {
+        let mut files = OutputFiles::new();
         for (path, template) in self.templates.iter().filter(|(_, it)| has_all(payloads, it.instances())) {
             let setting = format!("template.{path}");
             let contents = template.fill(&setting, payloads)?;
@@ -80,7 +80,7 @@ fn has_all<'a>(payloads: &Payloads, mut instances: impl Iterator<Item = &'a str>
     instances.all(|instance| payloads.contain(instance))
 }
 
-fn add(files: &mut Files, path: &str, setting: &str, contents: Vec<u8>) -> Result<(), Failure> {
+fn add(files: &mut OutputFiles, path: &str, setting: &str, contents: Vec<u8>) -> Result<(), Failure> {
     match files.insert(path.to_owned(), contents) {
         None => Ok(()),
         Some(_) => {
@@ -91,7 +91,7 @@ fn add(files: &mut Files, path: &str, setting: &str, contents: Vec<u8>) -> Resul
 
 /// The members of a family of settings, parsed.
 fn parsed<'a, T>(
-    reader: &Reader<'a>,
+    reader: &SettingsReader<'a>,
     family: &'a str,
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<Vec<(&'a str, T)>, Failure> {

@@ -82,7 +82,7 @@ impl Drop for AuditRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Book;
+    use crate::testing::AuditedBudget;
     use deputy_core::Limits;
 
     fn udp() -> AuditAction {
@@ -90,20 +90,20 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_dropped_is_written_as_cancelled() {
-        let book = Book::new(Limits::default());
-        drop(AuditRecord::begin(&book.budget, udp()));
-        assert_eq!(book.ending(), (AuditOutcome::Cancelled, None));
+    fn record_that_is_dropped_is_written_as_cancelled() {
+        let audited = AuditedBudget::new(Limits::default());
+        drop(AuditRecord::begin(&audited.budget, udp()));
+        assert_eq!(audited.only_outcome(), (AuditOutcome::Cancelled, None));
     }
 
     #[tokio::test]
     async fn record_is_announced_before_and_written_once_after() {
-        let book = Book::new(Limits::default());
-        let mut record = AuditRecord::begin(&book.budget, udp());
+        let audited = AuditedBudget::new(Limits::default());
+        let mut record = AuditRecord::begin(&audited.budget, udp());
         record.announce().await.unwrap();
-        assert_eq!(book.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Begun]);
+        assert_eq!(audited.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Begun]);
         record.done();
         record.close().unwrap();
-        assert_eq!(book.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Done]);
+        assert_eq!(audited.all_events().iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Done]);
     }
 }

@@ -43,7 +43,7 @@ mod tests {
     use deputy_core::Timestamp;
 
     #[test]
-    fn refusal_budget_is_each_actors_own_and_comes_back() {
+    fn denial_budget_is_per_subject_and_refills() {
         let budget = DenialBudget::default();
         let (one, other) =
             (AuditSubject::Instance("s3".parse().unwrap()), AuditSubject::Receiver("s3".parse().unwrap()));

@@ -90,13 +90,13 @@ pub(crate) fn link<T: Send>(linker: &mut Linker<T>, get: fn(&mut T) -> &mut Outp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Book;
+    use crate::testing::AuditedBudget;
     use deputy_core::{ByteSize, Limits};
     use deputy_observe::AuditOutcome;
 
-    fn staging(mode: OutputMode, limits: Limits) -> (OutputStage, Book) {
-        let book = Book::new(limits);
-        (OutputStage::new(mode, Arc::clone(&book.budget)), book)
+    fn staging(mode: OutputMode, limits: Limits) -> (OutputStage, AuditedBudget) {
+        let audited = AuditedBudget::new(limits);
+        (OutputStage::new(mode, Arc::clone(&audited.budget)), audited)
     }
 
     fn put(staging: &mut OutputStage, path: &str, contents: &str) -> Result<(), OutputError> {
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn outputs_are_taken_once_and_recorded_without_contents() {
-        let (mut staging, book) = staging(OutputMode::Staged, Limits::default());
+        let (mut staging, audited) = staging(OutputMode::Staged, Limits::default());
         put(&mut staging, "credentials", "hunter2").unwrap();
         put(&mut staging, "conf/core-site.xml", "").unwrap();
         let outputs = staging.take();
         let files: Vec<_> = outputs.files.iter().map(|(path, it)| (path.as_str(), it.expose())).collect();
         assert_eq!(files, [("conf/core-site.xml", b"".as_slice()), ("credentials", b"hunter2")]);
         assert!(staging.take().files.is_empty());
-        let events = book.events();
+        let events = audited.events();
         assert!(events.iter().all(|event| event.outcome == AuditOutcome::Done));
         assert_eq!(events[0].what, AuditAction::Output { path: "credentials".into(), bytes: 7 });
         assert!(!format!("{events:?}").contains("hunter2"));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn outputs_deny_a_bad_or_taken_path_and_count_nothing() {
-        let (mut staging, book) = staging(OutputMode::Staged, Limits::default());
+        let (mut staging, audited) = staging(OutputMode::Staged, Limits::default());
         put(&mut staging, "a/b", "1").unwrap();
         for path in ["../x", "/x", "", ".x", "a//b", "CON:", &"x/".repeat(100_000)] {
             assert!(matches!(put(&mut staging, path, "2"), Err(OutputError::InvalidPath(_))), "{path:?}");
@@ -128,32 +128,35 @@ mod tests {
         for path in ["a/b", "a", "a/b/c"] {
             assert!(matches!(put(&mut staging, path, "2"), Err(OutputError::InvalidPath(_))), "{path:?}");
         }
-        assert_eq!((book.budget.usage.snapshot().output_files, book.budget.usage.snapshot().output_bytes), (1, 1));
-        let codes: Vec<_> = book.budget.findings.denials().iter().map(PolicyDenial::code).collect();
+        assert_eq!(
+            (audited.budget.usage.snapshot().output_files, audited.budget.usage.snapshot().output_bytes),
+            (1, 1)
+        );
+        let codes: Vec<_> = audited.budget.findings.denials().iter().map(PolicyDenial::code).collect();
         assert_eq!(codes, [["odd-output-path"; 7].as_slice(), &["output-path-taken"; 3]].concat());
-        assert!(format!("{:?}", book.events()).len() < 20_000, "a long path is cut");
+        assert!(format!("{:?}", audited.events()).len() < 20_000, "a long path is cut");
         assert_eq!(staging.take().files.len(), 1);
     }
 
     #[test]
     fn outputs_tell_both_limits_from_a_bad_path() {
         let limits = Limits { output_files: 1, output_bytes: ByteSize::bytes(3), ..Limits::default() };
-        let (mut staging, book) = staging(OutputMode::Staged, limits);
+        let (mut staging, audited) = staging(OutputMode::Staged, limits);
         let over = |limit: &str| Err::<(), _>(OutputError::TooLarge(format!("over the limit `{limit}`")));
         assert_eq!(format!("{:?}", put(&mut staging, "a", "1234")), format!("{:?}", over("output-bytes")));
         put(&mut staging, "a", "123").unwrap();
         assert_eq!(format!("{:?}", put(&mut staging, "b", "")), format!("{:?}", over("output-files")));
-        let codes: Vec<_> = book.events().into_iter().filter_map(|event| event.code).collect();
+        let codes: Vec<_> = audited.events().into_iter().filter_map(|event| event.code).collect();
         assert_eq!(codes, ["over-limit:output-bytes", "over-limit:output-files"]);
     }
 
     #[test]
     fn outputs_are_denied_to_other_calls_whatever_the_path() {
-        let (mut staging, book) = staging(OutputMode::Denied, Limits::default());
+        let (mut staging, audited) = staging(OutputMode::Denied, Limits::default());
         for path in ["credentials", "../x"] {
             assert!(matches!(put(&mut staging, path, "1"), Err(OutputError::Denied(_))));
         }
-        assert_eq!(book.budget.findings.denials(), [PolicyDenial::Outputs]);
+        assert_eq!(audited.budget.findings.denials(), [PolicyDenial::Outputs]);
         assert!(staging.take().files.is_empty());
     }
 }

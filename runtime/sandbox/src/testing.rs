@@ -47,12 +47,12 @@ pub(crate) fn instance(http: Vec<HttpRule>, limits: Limits) -> Instance {
 }
 
 /// An budget, and the log behind it.
-pub(crate) struct Book {
+pub(crate) struct AuditedBudget {
     pub(crate) budget: Arc<CallBudget>,
     audit: Arc<Audit>,
 }
 
-impl Book {
+impl AuditedBudget {
     pub(crate) fn new(limits: Limits) -> Self {
         let audit = Arc::new(Audit::memory());
         let budget = Arc::new(CallBudget::new(
@@ -75,7 +75,7 @@ impl Book {
     }
 
     /// The one event that was recorded, as outcome and code.
-    pub(crate) fn ending(&self) -> (AuditOutcome, Option<String>) {
+    pub(crate) fn only_outcome(&self) -> (AuditOutcome, Option<String>) {
         let events = self.events();
         assert_eq!(events.len(), 1, "{events:?}");
         events.into_iter().next().map(|event| (event.outcome, event.code)).unwrap()
@@ -100,10 +100,10 @@ pub(crate) async fn pause(millis: u64) {
 
 /// Names and their addresses.
 #[derive(Default)]
-pub(crate) struct Names(pub(crate) Vec<(&'static str, Vec<&'static str>)>);
+pub(crate) struct StaticResolver(pub(crate) Vec<(&'static str, Vec<&'static str>)>);
 
 #[async_trait]
-impl Resolver for Names {
+impl Resolver for StaticResolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let found = self.0.iter().find(|(known, _)| *known == name).ok_or(io::ErrorKind::NotFound)?;
         Ok(found.1.iter().map(|address| address.parse().unwrap()).collect())
@@ -112,14 +112,14 @@ impl Resolver for Names {
 
 /// `a.example` leads to this machine.
 pub(crate) fn names() -> Arc<dyn Resolver> {
-    Arc::new(Names(vec![("a.example", vec!["127.0.0.1"])]))
+    Arc::new(StaticResolver(vec![("a.example", vec!["127.0.0.1"])]))
 }
 
 /// Never answers.
-pub(crate) struct Silent;
+pub(crate) struct HangingResolver;
 
 #[async_trait]
-impl Resolver for Silent {
+impl Resolver for HangingResolver {
     async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
         std::future::pending().await
     }
@@ -127,16 +127,16 @@ impl Resolver for Silent {
 
 /// Secrets and their values.
 #[derive(Default)]
-pub(crate) struct Values(pub(crate) Mutex<BTreeMap<String, String>>);
+pub(crate) struct StaticSecrets(pub(crate) Mutex<BTreeMap<String, String>>);
 
-impl Values {
+impl StaticSecrets {
     pub(crate) fn of(values: &[(&str, &str)]) -> Arc<Self> {
         Arc::new(Self(Mutex::new(values.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())))
     }
 }
 
 #[async_trait]
-impl SecretProvider for Values {
+impl SecretProvider for StaticSecrets {
     async fn value(&self, name: &SecretName) -> Result<Arc<SecretBytes>, ValueError> {
         let values = self.0.lock().unwrap();
         let value = values.get(name.as_str()).ok_or_else(|| ValueError(format!("secret {name} is gone")))?;
@@ -230,12 +230,12 @@ pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 /// A port whose accept queue is full: connecting to it hangs.
-pub(crate) struct Deaf {
+pub(crate) struct FullBacklog {
     pub(crate) address: SocketAddr,
     _queue: (TcpListener, Vec<TcpStream>),
 }
 
-impl Deaf {
+impl FullBacklog {
     #[expect(clippy::disallowed_methods, reason = "fills a local queue in a test")]
     pub(crate) async fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();

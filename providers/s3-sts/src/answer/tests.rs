@@ -38,7 +38,7 @@ const TOKEN: &str = "<SessionToken>AQoD//w==</SessionToken>";
 const EXPIRATION: &str = "<Expiration>2026-11-22T19:00:00Z</Expiration>";
 
 #[test]
-fn credentials_become_the_json_of_credential_process() {
+fn answer_becomes_the_json_of_credential_process() {
     let tokens = answer(&credentials(&[TOKEN, SECRET, EXPIRATION, KEY].concat())).unwrap();
     assert_eq!(
         String::from_utf8(tokens.payload).unwrap(),
@@ -48,7 +48,7 @@ fn credentials_become_the_json_of_credential_process() {
 }
 
 #[test]
-fn a_value_cannot_break_out_of_its_json_string() {
+fn answer_value_cannot_end_its_json_string() {
     let secret = "<SecretAccessKey>a&quot;,&quot;x&quot;:\\&amp;</SecretAccessKey>";
     let tokens = answer(&credentials(&[KEY, secret, TOKEN, EXPIRATION].concat())).unwrap();
     let payload = String::from_utf8(tokens.payload).unwrap();
@@ -56,7 +56,7 @@ fn a_value_cannot_break_out_of_its_json_string() {
 }
 
 #[test]
-fn an_answer_that_lacks_a_field_is_no_success_and_shows_none_of_the_others() {
+fn answer_without_a_field_fails_and_quotes_no_other() {
     for (name, without) in [
         ("AccessKeyId", [SECRET, TOKEN, EXPIRATION]),
         ("SecretAccessKey", [KEY, TOKEN, EXPIRATION]),
@@ -69,13 +69,13 @@ fn an_answer_that_lacks_a_field_is_no_success_and_shows_none_of_the_others() {
 }
 
 #[test]
-fn an_empty_field_is_a_missing_one() {
+fn answer_with_an_empty_field_fails() {
     let text = denied(answer(&credentials(&[KEY, "<SecretAccessKey/>", TOKEN, EXPIRATION].concat())));
     assert_eq!(text, "AssumeRole: the answer has no Credentials/SecretAccessKey");
 }
 
 #[test]
-fn a_hostile_answer_is_an_error_without_its_text() {
+fn answer_that_is_hostile_is_not_quoted() {
     for body in [
         "",
         "<html>wJalr",
@@ -91,7 +91,7 @@ fn a_hostile_answer_is_an_error_without_its_text() {
 }
 
 #[test]
-fn no_damage_to_an_answer_makes_it_panic() {
+fn answer_that_is_damaged_causes_no_panic() {
     let whole = credentials(&[KEY, SECRET, TOKEN, EXPIRATION].concat()).into_bytes();
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = |below: usize| {
@@ -121,14 +121,14 @@ fn no_damage_to_an_answer_makes_it_panic() {
 }
 
 #[test]
-fn any_status_of_success_brings_credentials() {
+fn answer_with_any_2xx_status_is_accepted() {
     for status in [200, 201, 203] {
         assert!(answer_with(status, &[], whole().as_bytes()).is_ok(), "{status}");
     }
 }
 
 #[test]
-fn expiration_is_read_as_services_write_it() {
+fn answer_expiration_is_parsed_in_every_known_form() {
     for (text, expected) in [
         ("2026-11-22T19:00:00.123456789Z", 1_795_374_000_123),
         ("2026-11-22T21:00:00+02:00", 1_795_374_000_000),
@@ -147,12 +147,12 @@ fn expiration_is_read_as_services_write_it() {
     for text in ["2026-11-22T19:00:00", "3600000", "2026-11-22T19:00:00UTC", "soon"] {
         let expiration = format!("<Expiration>{text}</Expiration>");
         let text = denied(answer(&credentials(&[KEY, SECRET, TOKEN, &expiration].concat())));
-        assert_eq!(text, "AssumeRole: the answer has an Expiration that is no time, or says no offset from UTC");
+        assert_eq!(text, "AssumeRole: the answer has an Expiration that is not a time with an offset from UTC");
     }
 }
 
 #[test]
-fn preamble_and_namespaces_are_what_they_like() {
+fn answer_preamble_and_namespaces_do_not_matter() {
     let whole = whole();
     for before in ["\u{feff}<?xml version=\"1.0\"?>", "\n  <?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", "<!-- c -->"]
     {
@@ -163,7 +163,7 @@ fn preamble_and_namespaces_are_what_they_like() {
 }
 
 #[test]
-fn error_under_a_status_of_success_is_an_error() {
+fn answer_with_an_error_under_200_fails() {
     let error = |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>");
     assert_eq!(denied(answer(&error("AccessDenied"))), "AssumeRole: 200 AccessDenied");
     assert!(matches!(answer(&error("Throttling")), Err(Failure::Throttled(_))));
@@ -183,7 +183,7 @@ fn answer_of_another_kind_is_named() {
         assert_eq!(denied(answer(body)), format!("AssumeRole: the answer {what}"));
     }
     let text = denied(answer_with(200, &[("content-encoding", "gzip")], b"\x1f\x8b"));
-    assert_eq!(text, "AssumeRole: the answer is encoded as gzip, which was not asked for");
+    assert_eq!(text, "AssumeRole: the answer is encoded as gzip, which was not requested");
 }
 
 #[test]

@@ -8,31 +8,31 @@ fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
 }
 
 fn complaint(pairs: &[(&str, &str)]) -> String {
-    match Config::read(&settings(pairs)) {
+    match StsConfig::read(&settings(pairs)) {
         Err(Failure::Misconfigured(text)) => text,
         other => panic!("{pairs:?} gave {other:?}"),
     }
 }
 
 fn parameters_of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    Config::read(&settings(pairs)).unwrap().parameters
+    StsConfig::read(&settings(pairs)).unwrap().parameters
 }
 
 #[test]
-fn a_role_is_assumed_where_one_is_named_and_a_session_is_asked_for_elsewhere() {
+fn config_operation_follows_from_role_arn() {
     let written = settings(&[REGION, ROLE]);
-    let config = Config::read(&written).unwrap();
+    let config = StsConfig::read(&written).unwrap();
     assert_eq!(config.operation, Operation::AssumeRole);
     assert_eq!(config.endpoint.to_string(), "https://sts.eu-west-1.amazonaws.com/");
     let signing = config.signing.unwrap();
     assert_eq!((signing.region, signing.secret, signing.access_key_id), ("eu-west-1", "aws-key", None));
 
     let written = settings(&[REGION]);
-    assert_eq!(Config::read(&written).unwrap().operation, Operation::GetSessionToken);
+    assert_eq!(StsConfig::read(&written).unwrap().operation, Operation::GetSessionToken);
 }
 
 #[test]
-fn every_setting_of_a_role_reaches_sts_under_its_name() {
+fn config_sends_every_setting_of_a_role() {
     let found = parameters_of(&[
         REGION,
         ROLE,
@@ -56,12 +56,12 @@ fn every_setting_of_a_role_reaches_sts_under_its_name() {
 }
 
 #[test]
-fn a_web_identity_is_sent_unsigned_and_needs_no_region_beside_an_endpoint() {
+fn config_of_a_web_identity_is_unsigned() {
     let web = ("operation", "assume-role-with-web-identity");
     let written = settings(&[web, ROLE, ("endpoint", "http://localhost:9000")]);
-    let config = Config::read(&written).unwrap();
+    let config = StsConfig::read(&written).unwrap();
     assert!(config.signing.is_none());
-    assert_eq!(complaint(&[web, REGION]), "setting `role-arn`: it is missing");
+    assert_eq!(complaint(&[web, REGION]), "setting `role-arn`: missing");
     assert_eq!(
         complaint(&[web, REGION, ROLE, ("secret", "x")]),
         "setting `secret`: AssumeRoleWithWebIdentity does not take it; remove it"
@@ -69,7 +69,7 @@ fn a_web_identity_is_sent_unsigned_and_needs_no_region_beside_an_endpoint() {
 }
 
 #[test]
-fn a_setting_that_the_operation_would_pass_over_is_refused() {
+fn config_rejects_settings_of_other_operations() {
     let session = ("operation", "get-session-token");
     for name in ["role-arn", "role-session-name", "external-id", "policy", "policy-arns"] {
         let text = complaint(&[session, REGION, (name, "arn:aws:iam::123456789012:role/x")]);
@@ -78,7 +78,7 @@ fn a_setting_that_the_operation_would_pass_over_is_refused() {
 }
 
 #[test]
-fn each_operation_has_its_range_of_durations() {
+fn config_durations_depend_on_the_operation() {
     let session = ("operation", "get-session-token");
     assert_eq!(parameters_of(&[session, REGION, ("duration", "36h")]), [("DurationSeconds".into(), "129600".into())]);
     assert_eq!(
@@ -90,7 +90,7 @@ fn each_operation_has_its_range_of_durations() {
 }
 
 #[test]
-fn nonsense_is_refused_with_the_name_of_its_setting() {
+fn config_errors_name_the_setting() {
     let long = "a".repeat(1225);
     let many = ["arn:aws:iam::aws:policy/A"; 11].join(",");
     for (name, value) in [
@@ -122,16 +122,13 @@ fn nonsense_is_refused_with_the_name_of_its_setting() {
 }
 
 #[test]
-fn without_a_region_the_operator_learns_what_to_set() {
-    assert_eq!(complaint(&[]), "setting `region`: it is missing; without it, `endpoint` must be set");
-    assert_eq!(
-        complaint(&[ROLE, ("endpoint", "http://h")]),
-        "setting `region`: it is missing; it is part of the signature"
-    );
+fn config_without_a_region_says_what_to_set() {
+    assert_eq!(complaint(&[]), "setting `region`: missing; set `region` or `endpoint`");
+    assert_eq!(complaint(&[ROLE, ("endpoint", "http://h")]), "setting `region`: missing; it is part of the signature");
 }
 
 #[test]
-fn endpoint_of_another_service_is_not_held_to_the_rules_of_aws() {
+fn config_of_another_endpoint_skips_the_rules_of_aws() {
     let endpoint = ("endpoint", "http://minio:9000");
     let assume = ("operation", "assume-role");
     let found = parameters_of(&[
@@ -163,5 +160,5 @@ fn endpoint_of_another_service_is_not_held_to_the_rules_of_aws() {
         let text = complaint(&[assume, REGION, endpoint, (name, value)]);
         assert!(text.starts_with(&format!("setting `{name}`: ")), "{text}");
     }
-    assert_eq!(complaint(&[assume, REGION]), "setting `role-arn`: it is missing");
+    assert_eq!(complaint(&[assume, REGION]), "setting `role-arn`: missing");
 }

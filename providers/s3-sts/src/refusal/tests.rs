@@ -21,7 +21,7 @@ fn denied(failure: Failure) -> String {
 }
 
 #[test]
-fn wrong_keys_and_missing_permissions_are_denied() {
+fn refusal_for_wrong_keys_or_permissions_is_denied() {
     for (status, code) in [
         (403, "AccessDenied"),
         (403, "InvalidClientTokenId"),
@@ -39,12 +39,12 @@ fn wrong_keys_and_missing_permissions_are_denied() {
 }
 
 #[test]
-fn a_seaweedfs_that_refuses_the_key_denies_it() {
+fn refusal_by_seaweedfs_is_denied() {
     assert_eq!(denied(of_error(403, "Unknown", "signature mismatch")), "AssumeRole: 403 Unknown: signature mismatch");
 }
 
 #[test]
-fn every_throttling_code_asks_to_wait_whatever_its_status() {
+fn refusal_with_a_throttling_code_is_throttled() {
     for code in THROTTLED {
         let Failure::Throttled(throttle) = of_error(400, code, "Rate exceeded") else { panic!("{code}") };
         assert_eq!(throttle.retry_after_ms, 0);
@@ -53,7 +53,7 @@ fn every_throttling_code_asks_to_wait_whatever_its_status() {
 }
 
 #[test]
-fn retry_after_says_how_long() {
+fn refusal_honours_retry_after() {
     for status in [429, 503] {
         let Failure::Throttled(throttle) = of_body(status, &[("retry-after", "17")], "") else { panic!("{status}") };
         assert_eq!(throttle.retry_after_ms, 17_000);
@@ -65,7 +65,7 @@ fn retry_after_says_how_long() {
 }
 
 #[test]
-fn retry_after_may_be_a_date_or_a_fraction() {
+fn refusal_honours_retry_after_dates_and_fractions() {
     for (value, expected) in [("Sun, 30 Aug 2015 12:38:00 GMT", 120_000), ("1.5", 1500), ("soon", 0)] {
         let Failure::Throttled(throttle) = of_body(429, &[("retry-after", value)], "") else { panic!("{value}") };
         assert_eq!(throttle.retry_after_ms, expected, "{value}");
@@ -73,7 +73,7 @@ fn retry_after_may_be_a_date_or_a_fraction() {
 }
 
 #[test]
-fn identity_provider_that_was_not_reached_is_unavailable() {
+fn refusal_for_an_unreachable_identity_provider_is_unavailable() {
     let message = "Couldn't retrieve verification key from your identity provider,  please reference \
                    AssumeRoleWithWebIdentity documentation for requirements";
     let failure = of_error(400, "InvalidIdentityToken", message);
@@ -82,14 +82,14 @@ fn identity_provider_that_was_not_reached_is_unavailable() {
 }
 
 #[test]
-fn what_no_repetition_mends_is_misconfigured() {
+fn refusal_that_no_retry_fixes_is_misconfigured() {
     for code in MISCONFIGURED {
         assert!(matches!(of_error(400, code, "no"), Failure::Misconfigured(_)), "{code}");
     }
 }
 
 #[test]
-fn failures_on_the_other_side_may_be_tried_again() {
+fn refusal_by_a_server_error_is_unavailable() {
     for code in UNAVAILABLE {
         assert!(matches!(of_error(400, code, "no"), Failure::Unavailable(_)), "{code}");
     }
@@ -99,7 +99,7 @@ fn failures_on_the_other_side_may_be_tried_again() {
 }
 
 #[test]
-fn a_wrong_clock_is_said_to_be_one() {
+fn refusal_for_the_clock_says_so() {
     let expected = "; compare this machine's clock with the time of AWS";
     for code in ["RequestExpired", "RequestTimeTooSkewed"] {
         assert!(denied(of_error(400, code, "no")).ends_with(expected));
@@ -111,20 +111,20 @@ fn a_wrong_clock_is_said_to_be_one() {
 }
 
 #[test]
-fn a_missing_web_identity_token_points_to_the_rule() {
+fn refusal_for_a_missing_token_points_to_the_rule() {
     let message = "1 validation error detected: Value null at 'webIdentityToken' failed to satisfy constraint";
     let Failure::Misconfigured(text) = of_error(400, "ValidationError", message) else { panic!() };
     assert!(text.ends_with("; the host adds this field: look at `form` in the instance's http rule"), "{text}");
 }
 
 #[test]
-fn a_redirect_is_denied_and_not_followed() {
+fn refusal_by_redirect_is_denied() {
     let text = denied(of_body(302, &[("location", "https://login.example/")], ""));
     assert_eq!(text, "AssumeRole: 302 without an error of STS; look at `endpoint`");
 }
 
 #[test]
-fn a_body_that_is_no_error_of_sts_is_not_quoted() {
+fn refusal_quotes_only_errors_of_sts() {
     for body in ["<html><body>token=abc</body></html>", "token=abc", "{\"Error\":{\"Code\":\"abc\"}}", "\u{0}\u{1}"] {
         let text = denied(of_body(403, &[], body));
         assert_eq!(text, "AssumeRole: 403 without an error of STS; look at `endpoint`");
@@ -132,7 +132,7 @@ fn a_body_that_is_no_error_of_sts_is_not_quoted() {
 }
 
 #[test]
-fn a_message_is_bounded_and_cannot_forge_lines() {
+fn refusal_message_is_bounded_and_on_one_line() {
     let text = denied(of_error(403, "AccessDenied", &format!("a&#10;b&#27;[31m {}", "x".repeat(10_000))));
     assert!(text.starts_with("AssumeRole: 403 AccessDenied: a b [31m xxx"), "{text}");
     assert!(text.chars().count() < 450 && text.ends_with('…'), "{}", text.len());
@@ -141,7 +141,7 @@ fn a_message_is_bounded_and_cannot_forge_lines() {
 }
 
 #[test]
-fn other_shapes_of_the_error_are_understood() {
+fn refusal_in_other_shapes_is_understood() {
     assert_eq!(denied(of_body(403, &[], "<Error><Code>AccessDenied</Code></Error>")), "AssumeRole: 403 AccessDenied");
     let text = denied(of_body(403, &[], "<R><Errors><Error><Message>no</Message></Error></Errors></R>"));
     assert_eq!(text, "AssumeRole: 403: no");

@@ -39,21 +39,21 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_published_request_has_the_published_canonical_form() {
+fn sigv4_canonical_requests_match_the_test_suite() {
     for case in cases() {
         assert_eq!(case.canonical().text, case.file("creq"), "{}", case.name);
     }
 }
 
 #[test]
-fn every_published_request_has_the_published_string_to_sign() {
+fn sigv4_strings_to_sign_match_the_test_suite() {
     for case in cases() {
         assert_eq!(string_to_sign(&SCOPE, &case.canonical()), case.file("sts"), "{}", case.name);
     }
 }
 
 #[test]
-fn every_published_request_has_the_published_header_around_its_signature() {
+fn sigv4_authorization_headers_match_the_test_suite() {
     for case in cases() {
         let published = case.file("authz");
         let (_, signature) = published.rsplit_once("Signature=").unwrap();

@@ -30,7 +30,7 @@ fn messages(lines: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn a_line_is_an_event_of_its_instance_and_call() {
+fn log_line_is_an_event_of_its_instance_and_call() {
     let (lines, _) = seen(log(), |log| {
         log.write(LogSource::Stdout, b"one\ntwo\r\n");
         log.write(LogSource::Stderr, b"three\n");
@@ -56,7 +56,7 @@ fn a_line_is_an_event_of_its_instance_and_call() {
 }
 
 #[test]
-fn a_line_is_told_when_it_is_whole() {
+fn log_line_is_written_when_complete() {
     let (capture, _guard) = Capture::start();
     let log = log();
     for piece in ["a", "b", "", "c\nd", "e\n\n", "f"] {
@@ -78,7 +78,7 @@ fn a_line_is_told_when_it_is_whole() {
 }
 
 #[test]
-fn a_log_that_nobody_finished_is_finished_when_it_is_dropped() {
+fn log_is_finished_when_dropped() {
     let (capture, _guard) = Capture::start();
     let log = log();
     log.stdout().async_stream();
@@ -88,7 +88,7 @@ fn a_log_that_nobody_finished_is_finished_when_it_is_dropped() {
 }
 
 #[test]
-fn a_line_cannot_pass_for_another() {
+fn log_line_cannot_forge_another() {
     let (lines, _) = seen(log(), |log| {
         log.write(LogSource::Stdout, b"a\x1b[2K\rERROR forged\x00\xff\n");
         log.log(Level::Info, "b\u{202e}\u{2028}c\rd");
@@ -100,7 +100,7 @@ fn a_line_cannot_pass_for_another() {
 }
 
 #[test]
-fn a_secret_is_blanked_however_it_is_written() {
+fn log_blanks_a_secret_in_any_stream() {
     let pem = "first-line-of-it\nsecond-line-of-it\nend";
     let two_lines = "ab\ncd";
     for write in [
@@ -123,7 +123,7 @@ fn a_secret_is_blanked_however_it_is_written() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_cut_without_a_piece_of_a_secret() {
+fn log_cuts_a_long_line_without_a_piece_of_a_secret() {
     for before in MAX_LINE - 20..=MAX_LINE + 5 {
         for source in [LogSource::Stdout, LogSource::Stderr] {
             let (lines, log) = seen(log(), |log| {
@@ -141,7 +141,7 @@ fn a_line_that_is_too_long_is_cut_without_a_piece_of_a_secret() {
 }
 
 #[test]
-fn a_long_line_of_secrets_is_cut_without_a_piece_of_one() {
+fn log_cuts_a_long_line_of_secrets_without_a_piece() {
     for source in [LogSource::Stdout, LogSource::Stderr] {
         for before in 0..20 {
             let (lines, log) = seen(log(), |log| {
@@ -158,7 +158,7 @@ fn a_long_line_of_secrets_is_cut_without_a_piece_of_one() {
 }
 
 #[test]
-fn over_the_limit_of_lines_one_line_says_how_many_were_dropped() {
+fn log_over_log_lines_reports_the_dropped_number() {
     let limits = Limits { log_lines: 3, ..Limits::default() };
     let (lines, log) = seen(log_with(limits, &[]), |log| {
         log.write(LogSource::Stdout, b"1\n2\n");
@@ -175,7 +175,7 @@ fn over_the_limit_of_lines_one_line_says_how_many_were_dropped() {
 }
 
 #[test]
-fn over_the_limit_of_bytes_nothing_more_is_told() {
+fn log_over_log_bytes_drops_the_rest() {
     let limits = Limits { log_bytes: ByteSize::bytes(10), ..Limits::default() };
     let (lines, log) = seen(log_with(limits, &[]), |log| {
         for text in ["12345", "67890", "x", "y"] {
@@ -188,21 +188,21 @@ fn over_the_limit_of_bytes_nothing_more_is_told() {
 }
 
 #[test]
-fn within_the_limits_nothing_is_refused() {
+fn log_within_the_limits_denies_nothing() {
     let limits = Limits { log_lines: 2, log_bytes: ByteSize::bytes(2), ..Limits::default() };
     let (lines, log) = seen(log_with(limits, &[]), |log| log.write(LogSource::Stdout, b"1\n2\n"));
     assert_eq!((lines.len(), log.0.budget.findings.denials()), (2, Vec::new()));
 }
 
 #[test]
-fn escapes_count_as_what_they_take() {
+fn log_counts_escapes_as_written() {
     let limits = Limits { log_bytes: ByteSize::bytes(10), ..Limits::default() };
     let (lines, _) = seen(log_with(limits, &[]), |log| log.write(LogSource::Stdout, b"\x01\x01\x01\n"));
     assert!(lines[0].contains("dropped 1 lines"), "{lines:?}");
 }
 
 #[test]
-fn the_tail_has_the_last_of_stderr_whatever_was_dropped() {
+fn log_tail_has_the_end_of_stderr_whatever_was_dropped() {
     let limits = Limits { log_lines: 0, ..Limits::default() };
     let (lines, log) = seen(log_with(limits, &[VALUE]), |log| {
         for number in 0..100_000 {
@@ -218,7 +218,7 @@ fn the_tail_has_the_last_of_stderr_whatever_was_dropped() {
 }
 
 #[test]
-fn the_tail_can_be_read_before_the_end() {
+fn log_tail_is_readable_before_the_end() {
     let log = log();
     assert_eq!(log.tail(), "");
     log.write(LogSource::Stderr, b"one\ntwo hunter2hunter2");
@@ -228,7 +228,7 @@ fn the_tail_can_be_read_before_the_end() {
 }
 
 #[test]
-fn the_tail_of_one_huge_block_is_bounded() {
+fn log_tail_of_a_huge_block_is_bounded() {
     let log = log_with(Limits { log_lines: 1, ..Limits::default() }, &[VALUE]);
     log.write(LogSource::Stderr, format!("{}\n", "line\n".repeat(1 << 20)).as_bytes());
     log.write(LogSource::Stderr, format!("{}\n", "x".repeat(4 << 20)).as_bytes());
@@ -237,7 +237,7 @@ fn the_tail_of_one_huge_block_is_bounded() {
 }
 
 #[tokio::test]
-async fn the_streams_are_always_ready_and_no_terminal() {
+async fn log_streams_are_ready_and_no_terminal() {
     let log = log();
     assert!(!log.stdout().is_terminal());
     let (capture, _guard) = Capture::start();
@@ -255,7 +255,7 @@ async fn the_streams_are_always_ready_and_no_terminal() {
 }
 
 #[test]
-fn log_that_is_full_looks_at_little_of_what_it_drops() {
+fn log_over_its_limit_reads_little_of_dropped_text() {
     let (lines, _) = seen(log_with(Limits { log_lines: 1, ..Limits::default() }, &[]), |log| {
         log.log(Level::Info, "first");
         log.log(Level::Info, "second");
@@ -266,7 +266,7 @@ fn log_that_is_full_looks_at_little_of_what_it_drops() {
 }
 
 #[test]
-fn log_takes_no_more_of_one_message_than_it_has_room_for() {
+fn log_reads_no_more_of_a_message_than_fits() {
     let limits = Limits { log_lines: 1_000_000, ..Limits::default() };
     let (lines, _) = seen(log_with(limits, &[]), |log| log.log(Level::Info, &"x\n".repeat(2 << 20)));
     assert_eq!(lines.len(), LOOKED_AT / 2 + 2);

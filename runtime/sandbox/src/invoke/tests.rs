@@ -13,14 +13,14 @@ use crate::secrets::SecretStore;
 use crate::testing::{eventually, names, pause};
 
 /// A sandbox without components, whose calls are closures.
-struct Lab {
+struct TestSandbox {
     sandbox: Sandbox,
     audit: Arc<Audit>,
     invoker: Invoker,
     context: InstanceContext,
 }
 
-impl Lab {
+impl TestSandbox {
     fn new(limits: Limits) -> Self {
         let audit = Arc::new(Audit::memory());
         let sandbox = Sandbox::new(SandboxOptions {
@@ -70,39 +70,39 @@ fn waiting() -> GuestCall<()> {
 }
 
 #[tokio::test]
-async fn call_that_never_returns_is_given_up_and_reported() {
-    let lab = Lab::new(limits(Span::millis(100)));
+async fn call_that_never_returns_is_abandoned_and_reported() {
+    let test = TestSandbox::new(limits(Span::millis(100)));
     #[expect(clippy::disallowed_methods, reason = "a test of time")]
     let begun = Instant::now();
-    let call = lab.call(blocking(8)).await;
+    let call = test.call(blocking(8)).await;
     assert_eq!(call.result, Err(CallError::Limit(Limit::Wall)));
     #[expect(clippy::disallowed_methods, reason = "a test of time")]
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
-    assert_eq!(lab.calls().first().map(|event| event.outcome), Some(AuditOutcome::Refused));
+    assert_eq!(test.calls().first().map(|event| event.outcome), Some(AuditOutcome::Refused));
     // It runs on, and is reported; others are called meanwhile.
-    eventually(|| lab.sandbox.shared().watchdog.overdue() == 1).await;
-    assert_eq!(lab.call(Box::new(|_| async { Ok(Ok(())) }.boxed())).await.result, Ok(()));
+    eventually(|| test.sandbox.shared().watchdog.overdue() == 1).await;
+    assert_eq!(test.call(Box::new(|_| async { Ok(Ok(())) }.boxed())).await.result, Ok(()));
 }
 
 #[tokio::test]
-async fn call_that_nobody_waits_for_is_recorded_before_the_end() {
-    let lab = Lab::new(Limits::default());
-    tokio::time::timeout(Duration::from_millis(200), lab.call(waiting())).await.unwrap_err();
-    lab.sandbox.settle().await;
-    let calls = lab.calls();
+async fn call_that_is_abandoned_is_recorded_before_the_end() {
+    let test = TestSandbox::new(Limits::default());
+    tokio::time::timeout(Duration::from_millis(200), test.call(waiting())).await.unwrap_err();
+    test.sandbox.settle().await;
+    let calls = test.calls();
     assert_eq!(calls.iter().map(|event| event.outcome).collect::<Vec<_>>(), [AuditOutcome::Cancelled]);
 }
 
 #[tokio::test]
 async fn call_that_waits_past_its_time_is_over_its_limit() {
-    let lab = Lab::new(limits(Span::millis(50)));
-    assert_eq!(lab.call(waiting()).await.result, Err(CallError::Limit(Limit::Wall)));
+    let test = TestSandbox::new(limits(Span::millis(50)));
+    assert_eq!(test.call(waiting()).await.result, Err(CallError::Limit(Limit::Wall)));
 }
 
 #[tokio::test]
 async fn call_does_not_run_on_the_thread_of_its_invoker() {
-    let lab = Lab::new(Limits::default());
+    let test = TestSandbox::new(Limits::default());
     let here = std::thread::current().id();
     let elsewhere: GuestCall<()> = Box::new(move |_| {
         async move {
@@ -111,14 +111,14 @@ async fn call_does_not_run_on_the_thread_of_its_invoker() {
         }
         .boxed()
     });
-    assert_eq!(lab.call(elsewhere).await.result, Ok(()));
+    assert_eq!(test.call(elsewhere).await.result, Ok(()));
     pause(1).await;
 }
 
 #[tokio::test]
 async fn call_that_panics_is_internal_and_recorded() {
-    let lab = Lab::new(Limits::default());
+    let test = TestSandbox::new(Limits::default());
     let panicking: GuestCall<()> = Box::new(|_| async { panic!("on purpose") }.boxed());
-    assert!(matches!(lab.call(panicking).await.result, Err(CallError::Internal(_))));
-    assert_eq!(lab.calls().first().map(|event| event.outcome), Some(AuditOutcome::Failed));
+    assert!(matches!(test.call(panicking).await.result, Err(CallError::Internal(_))));
+    assert_eq!(test.calls().first().map(|event| event.outcome), Some(AuditOutcome::Failed));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Deaf, Names, Server, http, pause, tcp};
+use crate::testing::{FullBacklog, Server, StaticResolver, http, pause, tcp};
 use deputy_core::grant::{Grant, HttpTarget, Pinned, Scheme, Target};
 use deputy_core::{Limit, Span};
 use std::net::IpAddr;
@@ -18,34 +18,34 @@ fn pinned(port: u16, addresses: &[&str]) -> Pinned {
 }
 
 #[tokio::test]
-async fn an_answer_has_each_address_once_and_ipv4_as_ipv4() {
-    let names = Names(vec![("a.example", vec!["::ffff:10.0.0.1", "10.0.0.1", "::1", "10.0.0.2", "::1"])]);
+async fn resolve_gives_each_address_once_and_ipv4_as_ipv4() {
+    let names = StaticResolver(vec![("a.example", vec!["::ffff:10.0.0.1", "10.0.0.1", "::1", "10.0.0.2", "::1"])]);
     let found = resolve(&names, &"a.example".parse().unwrap()).await.unwrap();
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.1", "::1", "10.0.0.2"]);
 }
 
 #[tokio::test]
-async fn an_address_is_its_own_answer_and_nobody_is_asked() {
-    let names = Names(vec![("127.0.0.1", vec!["8.8.8.8"])]);
+async fn resolve_of_an_address_asks_no_resolver() {
+    let names = StaticResolver(vec![("127.0.0.1", vec!["8.8.8.8"])]);
     let found = resolve(&names, &"127.0.0.1".parse().unwrap()).await.unwrap();
     assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
 }
 
 #[tokio::test]
-async fn an_empty_answer_is_an_error() {
-    let names = Names(vec![("a.example", vec![])]);
+async fn resolve_without_addresses_is_an_error() {
+    let names = StaticResolver(vec![("a.example", vec![])]);
     let error = resolve(&names, &"a.example".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 }
 
 #[tokio::test]
-async fn the_systems_resolver_knows_this_machine() {
+async fn resolve_with_the_system_knows_localhost() {
     let found = SystemResolver.resolve("localhost").await.unwrap();
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
 }
 
 #[tokio::test]
-async fn the_next_address_is_tried_when_one_refuses() {
+async fn connect_tries_the_next_address() {
     let server = Server::start(|_| async {}).await;
     let stream = connect(pinned(server.port(), &["127.0.0.2", "127.0.0.1"]), soon()).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), server.address);
@@ -53,7 +53,7 @@ async fn the_next_address_is_tried_when_one_refuses() {
 }
 
 #[tokio::test]
-async fn nobody_but_the_pinned_addresses_is_tried() {
+async fn connect_tries_only_the_pinned_addresses() {
     let server = Server::start(|_| async {}).await;
     let error = connect(pinned(server.port(), &["127.0.0.2", "127.0.0.3"]), soon()).await.unwrap_err();
     let ConnectError::Io(error) = error else { panic!("{error:?}") };
@@ -61,10 +61,10 @@ async fn nobody_but_the_pinned_addresses_is_tried() {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer_is_late() {
-    let deaf = Deaf::new().await;
+async fn connect_to_a_silent_address_times_out() {
+    let full_backlog = FullBacklog::new().await;
     let soon = Deadline::after(Span::millis(100), Limit::Connect);
-    let error = connect(pinned(deaf.address.port(), &["127.0.0.1"]), soon).await.unwrap_err();
+    let error = connect(pinned(full_backlog.address.port(), &["127.0.0.1"]), soon).await.unwrap_err();
     assert!(
         matches!(error, ConnectError::TimedOut(DeadlineExceeded(DeadlineCause::Limit(Limit::Connect)))),
         "{error:?}"
@@ -72,9 +72,9 @@ async fn an_address_that_does_not_answer_is_late() {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
-    let deaf = Deaf::new().await;
-    let (port, dead) = (deaf.address.port(), "127.0.0.1");
+async fn connect_leaves_time_for_the_next_address() {
+    let full_backlog = FullBacklog::new().await;
+    let (port, dead) = (full_backlog.address.port(), "127.0.0.1");
     let other = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
     let deadline = Deadline::after(Span::millis(1_500), Limit::Connect);
     let stream = connect(pinned(port, &[dead, "127.0.0.2"]), deadline).await.unwrap();
@@ -84,7 +84,7 @@ async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_step_ends_with_whatever_ends_first() {
+async fn deadline_of_a_step_is_the_earliest() {
     let whole = |millis| Deadline::after(Span::millis(millis), Limit::Exchange);
     let exceeded = async |deadline: Deadline| deadline.run(std::future::pending::<()>()).await.unwrap_err().0;
     let (long, short) = (Span::secs(60), Span::millis(10));
@@ -106,7 +106,7 @@ async fn a_step_ends_with_whatever_ends_first() {
 }
 
 #[tokio::test]
-async fn shares_of_a_deadline_leave_time_for_the_rest() {
+async fn deadline_share_leaves_time_for_the_rest() {
     let deadline = Deadline::after(Span::millis(400), Limit::Connect);
     let first = deadline.share(2);
     first.run(std::future::pending::<()>()).await.unwrap_err();
@@ -115,14 +115,14 @@ async fn shares_of_a_deadline_leave_time_for_the_rest() {
 }
 
 #[tokio::test]
-async fn a_deadline_may_be_farther_away_than_time_reaches() {
+async fn deadline_is_capped_at_the_range_of_time() {
     let far = Deadline::after(Span::millis(u64::MAX), Limit::Wall);
     assert!(far.step(Span::millis(u64::MAX), Limit::Tls, Some(Duration::MAX)).run(async {}).await.is_ok());
 }
 
 /// A connection that was dropped is closed: nothing keeps it for another request.
 #[tokio::test]
-async fn a_connection_ends_with_its_owner() {
+async fn connection_closes_when_dropped() {
     let (closed, told) = tokio::sync::oneshot::channel();
     let closed = std::sync::Mutex::new(Some(closed));
     let server = Server::start(move |mut stream| {
@@ -137,7 +137,7 @@ async fn a_connection_ends_with_its_owner() {
 }
 
 #[test]
-fn an_http_permit_pins_like_any_other() {
+fn connect_pins_an_http_permit() {
     let grant = Grant { http: vec![http("http://a.example:8080")], ..Grant::default() };
     let target = HttpTarget::parse("http", "a.example:8080", "GET", "/").unwrap();
     let pinned = grant.permit_http(&target).unwrap().pin(&["127.0.0.1".parse().unwrap()]).unwrap();

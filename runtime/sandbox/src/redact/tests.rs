@@ -14,7 +14,7 @@ fn cleaned(value: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_value_is_blanked_wherever_it_stands() {
+fn redact_blanks_a_value_anywhere() {
     assert_eq!(cleaned("hunter2", "hunter2"), "[secret key]");
     assert_eq!(cleaned("hunter2", "a hunter2, hunter2hunter2 b"), "a [secret key], [secret key][secret key] b");
     assert_eq!(cleaned("hunter2", "hunter1 hunterhunter2 hunter"), "hunter1 hunter[secret key] hunter");
@@ -22,7 +22,7 @@ fn a_value_is_blanked_wherever_it_stands() {
 }
 
 #[test]
-fn every_usual_form_of_a_value_is_blanked() {
+fn redact_blanks_every_usual_encoding() {
     let hex = |upper: bool| -> String {
         VALUE.bytes().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect()
     };
@@ -48,7 +48,7 @@ fn every_usual_form_of_a_value_is_blanked() {
 }
 
 #[test]
-fn a_value_inside_of_a_text_that_is_encoded_as_a_whole_is_blanked() {
+fn redact_blanks_a_value_inside_an_encoded_text() {
     for before in ["", "u", "us", "use", "user:"] {
         for after in ["", "x", "xy", "xyz"] {
             let text = format!("{before}{VALUE}{after}");
@@ -63,18 +63,18 @@ fn a_value_inside_of_a_text_that_is_encoded_as_a_whole_is_blanked() {
 }
 
 #[test]
-fn a_short_value_is_blanked_as_it_is_alone() {
+fn redact_blanks_a_short_value_verbatim_only() {
     assert_eq!(cleaned("abc12", "abc12 YWJjMTI= 6162633132"), "[secret key] YWJjMTI= 6162633132");
 }
 
 #[test]
-fn the_longest_form_wins_and_each_secret_has_its_name() {
+fn redact_prefers_the_longest_variant_and_names_the_secret() {
     let redactor = redactor(&[("short", "hunter"), ("long", "hunter2!")]);
     assert_eq!(redactor.clean("hunter hunter2! hunter2", 99), "[secret short] [secret long] [secret short]2");
 }
 
 #[test]
-fn a_line_of_a_key_and_a_member_of_a_json_object_are_secrets_too() {
+fn redact_blanks_lines_of_keys_and_json_members() {
     let pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----";
     assert_eq!(cleaned(pem, &format!("a {pem} b")), "a [secret key] b");
     assert_eq!(cleaned(pem, "line hkiG9w0BAQEFAASC"), "line [secret key]");
@@ -84,7 +84,7 @@ fn a_line_of_a_key_and_a_member_of_a_json_object_are_secrets_too() {
 }
 
 #[test]
-fn a_value_that_is_no_text_is_blanked_in_raw_bytes() {
+fn redact_blanks_binary_values() {
     let value = Arc::new(SecretBytes::new(vec![0xff, 0, 0xfe, b'a', 0x80, 0x81]));
     let redactor = Redactor::new(vec![("key".parse().unwrap(), value)]);
     let raw = [b"<".as_slice(), &[0xff, 0, 0xfe, b'a', 0x80, 0x81], b">"].concat();
@@ -93,7 +93,7 @@ fn a_value_that_is_no_text_is_blanked_in_raw_bytes() {
 }
 
 #[test]
-fn what_is_learned_later_is_blanked_and_nothing_is_forgotten() {
+fn redact_learns_values_and_forgets_none() {
     let redactor = redactor(&[("key", "hunter1")]);
     assert_eq!(redactor.clean("hunter1 hunter2", 99), "[secret key] hunter2");
     let name = "key";
@@ -105,7 +105,7 @@ fn what_is_learned_later_is_blanked_and_nothing_is_forgotten() {
 }
 
 #[test]
-fn a_text_is_cut_without_a_piece_of_a_secret_at_its_end() {
+fn redact_cuts_no_secret_in_two() {
     let redactor = redactor(&[("key", "hunter2hunter2hunter2")]);
     for max in 0..60 {
         let text = format!("{}hunter2hunter2hunter2 and more", "x".repeat(20));
@@ -124,7 +124,7 @@ fn a_text_is_cut_without_a_piece_of_a_secret_at_its_end() {
 }
 
 #[test]
-fn a_text_stays_on_its_line_and_reads_as_it_is_written() {
+fn redact_keeps_a_text_on_one_line() {
     for (text, expected) in [
         ("a\nb\r\tc", "a\\nb\\r\\tc"),
         ("\u{1b}[2Ja\u{7f}\u{0}\u{85}", "\\u{1b}[2Ja\\u{7f}\\u{0}\\u{85}"),
@@ -138,13 +138,13 @@ fn a_text_stays_on_its_line_and_reads_as_it_is_written() {
 }
 
 #[test]
-fn a_text_deep_inside_of_a_json_payload_is_a_secret_too_and_an_identifier_is_not() {
+fn redact_blanks_nested_json_texts_but_no_identifiers() {
     let json = r#"{"keys": [{"kid": "key-2026-01", "token": "hvs.CAESIJ7"}], "auth": {"client_token": "s.iyNUhq8"}}"#;
     assert_eq!(cleaned(json, "key-2026-01 hvs.CAESIJ7 s.iyNUhq8"), "key-2026-01 [secret key] [secret key]");
 }
 
 #[test]
-fn a_very_long_value_is_looked_for_as_it_is_alone() {
+fn redact_blanks_a_very_long_value_verbatim_only() {
     let long = "0123456789abcdef".repeat(5000);
     assert_eq!(cleaned(&long, &format!("a {long} b")), "a [secret key] b");
     let redactor = redactor(&[("key", &long)]);

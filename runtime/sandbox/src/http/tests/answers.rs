@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 type Source = mpsc::UnboundedSender<Result<Frame<Bytes>, &'static str>>;
 
 /// A body, the end that feeds it, and what is recorded.
-fn body(limits: Limits, asked: Option<Duration>) -> (WasiBody, Source, Book) {
+fn body(limits: Limits, asked: Option<Duration>) -> (WasiBody, Source, AuditedBudget) {
     let (source, mut frames) = mpsc::unbounded_channel();
     let frames = futures::stream::poll_fn(move |context| frames.poll_recv(context));
-    let book = Book::new(limits);
+    let audited = AuditedBudget::new(limits);
     let what = AuditAction::Http {
         method: "GET".into(),
         target: String::new(),
@@ -27,11 +27,11 @@ fn body(limits: Limits, asked: Option<Duration>) -> (WasiBody, Source, Book) {
         received: 0,
         injected: vec![],
     };
-    let whole = crate::network::Deadline::after(book.budget.limits().exchange, Limit::Exchange);
-    let mut record = ExchangeRecord::begin(&book.budget, what);
+    let whole = crate::network::Deadline::after(audited.budget.limits().exchange, Limit::Exchange);
+    let mut record = ExchangeRecord::begin(&audited.budget, what);
     record.audit().done();
-    let body = ResponseBody::new(StreamBody::new(frames), Arc::clone(&book.budget), record, whole, asked, None);
-    (body.boxed_unsync(), source, book)
+    let body = ResponseBody::new(StreamBody::new(frames), Arc::clone(&audited.budget), record, whole, asked, None);
+    (body.boxed_unsync(), source, audited)
 }
 
 fn data(text: &'static str) -> Result<Frame<Bytes>, &'static str> {
@@ -43,34 +43,34 @@ async fn next(body: &mut WasiBody) -> Option<Result<Frame<Bytes>, Error>> {
 }
 
 #[tokio::test]
-async fn trailers_are_counted_as_what_comes_in_and_not_as_the_body() {
+async fn response_trailers_count_as_received_but_not_as_body() {
     for (received, passes) in [(6, true), (5, false)] {
         let limits = Limits { received: ByteSize::bytes(received), response: ByteSize::bytes(0), ..Limits::default() };
-        let (mut body, source, book) = body(limits, None);
+        let (mut body, source, audited) = body(limits, None);
         let trailers = HeaderMap::from_iter([("a".parse().unwrap(), "b".parse().unwrap())]);
         source.send(Ok(Frame::trailers(trailers))).unwrap();
         assert_eq!(next(&mut body).await.unwrap().is_ok(), passes);
-        assert_eq!(book.budget.findings.denials().is_empty(), passes);
+        assert_eq!(audited.budget.findings.denials().is_empty(), passes);
     }
 }
 
 #[tokio::test]
-async fn nothing_comes_after_a_limit() {
-    let (mut body, source, book) = body(Limits { response: ByteSize::bytes(3), ..Limits::default() }, None);
+async fn response_ends_at_a_limit() {
+    let (mut body, source, audited) = body(Limits { response: ByteSize::bytes(3), ..Limits::default() }, None);
     for text in ["abc", "d", "e"] {
         source.send(data(text)).unwrap();
     }
     assert!(next(&mut body).await.unwrap().is_ok());
     assert!(matches!(next(&mut body).await, Some(Err(Error::HttpResponseBodySize(None)))));
     assert!(source.is_closed(), "the connection is let go at once");
-    assert_eq!(book.ending(), (AuditOutcome::Refused, Some("over-limit:response".into())));
+    assert_eq!(audited.only_outcome(), (AuditOutcome::Refused, Some("over-limit:response".into())));
     assert!(next(&mut body).await.is_none());
 }
 
 #[tokio::test]
-async fn a_component_that_does_not_ask_is_not_kept_waiting_for() {
+async fn response_timer_runs_only_while_the_component_waits() {
     let limits = Limits { between_bytes: Span::millis(100), ..Limits::default() };
-    let (mut body, source, book) = body(limits, None);
+    let (mut body, source, audited) = body(limits, None);
     source.send(data("a")).unwrap();
     assert!(next(&mut body).await.unwrap().is_ok());
     // The component computes, and then asks; the piece is there a little later.
@@ -79,11 +79,14 @@ async fn a_component_that_does_not_ask_is_not_kept_waiting_for() {
     source.send(data("b")).unwrap();
     assert!(next(&mut body).await.unwrap().is_ok(), "its own time is not the server's");
     assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
-    assert_eq!((book.budget.findings.denials(), book.budget.findings.timeouts()), (vec![], vec![Limit::BetweenBytes]));
+    assert_eq!(
+        (audited.budget.findings.denials(), audited.budget.findings.timeouts()),
+        (vec![], vec![Limit::BetweenBytes])
+    );
 }
 
 #[tokio::test]
-async fn the_time_between_bytes_begins_anew_with_each_piece() {
+async fn response_gap_restarts_with_each_piece() {
     let (mut body, source, _book) = body(Limits { between_bytes: Span::millis(800), ..Limits::default() }, None);
     for _ in 0..3 {
         assert!(next(&mut body).now_or_never().is_none());
@@ -94,17 +97,17 @@ async fn the_time_between_bytes_begins_anew_with_each_piece() {
 }
 
 #[tokio::test]
-async fn a_component_may_wait_less_between_bytes() {
-    let (mut body, _source, book) = body(Limits::default(), Some(Duration::from_millis(50)));
+async fn response_gap_may_be_shorter_on_request() {
+    let (mut body, _source, audited) = body(Limits::default(), Some(Duration::from_millis(50)));
     assert!(matches!(next(&mut body).await, Some(Err(Error::ConnectionReadTimeout))));
-    assert_eq!(book.ending(), (AuditOutcome::Failed, Some("body-timeout".into())));
-    assert!(book.budget.findings.denials().is_empty());
+    assert_eq!(audited.only_outcome(), (AuditOutcome::Failed, Some("body-timeout".into())));
+    assert!(audited.budget.findings.denials().is_empty());
 }
 
 #[tokio::test]
-async fn an_exchange_ends_even_when_there_is_always_a_next_piece() {
+async fn response_that_never_stops_ends_at_the_exchange_limit() {
     let limits = Limits { exchange: Span::millis(100), ..Limits::default() };
-    let (mut body, source, book) = body(limits, None);
+    let (mut body, source, audited) = body(limits, None);
     let error = loop {
         source.send(data("x")).unwrap();
         match next(&mut body).await.unwrap() {
@@ -113,14 +116,17 @@ async fn an_exchange_ends_even_when_there_is_always_a_next_piece() {
         }
     };
     assert!(matches!(error, Error::HttpResponseTimeout), "{error:?}");
-    assert_eq!((book.budget.findings.denials(), book.budget.findings.timeouts()), (vec![], vec![Limit::Exchange]));
+    assert_eq!(
+        (audited.budget.findings.denials(), audited.budget.findings.timeouts()),
+        (vec![], vec![Limit::Exchange])
+    );
 }
 
 #[tokio::test]
-async fn a_source_that_breaks_is_told_without_its_text() {
-    let (mut body, source, book) = body(Limits::default(), None);
+async fn response_that_breaks_off_is_reported_without_text() {
+    let (mut body, source, audited) = body(Limits::default(), None);
     source.send(Err("at 10.0.0.1")).unwrap();
     let Some(Err(error)) = next(&mut body).await else { panic!("no error") };
     assert_eq!(format!("{error:?}"), "HttpResponseIncomplete");
-    assert_eq!(book.ending(), (AuditOutcome::Failed, Some("response-incomplete".into())));
+    assert_eq!(audited.only_outcome(), (AuditOutcome::Failed, Some("response-incomplete".into())));
 }

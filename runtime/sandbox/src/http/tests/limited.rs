@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Deaf, Server, Silent, http, pause, request};
+use crate::testing::{FullBacklog, HangingResolver, Server, http, pause, request};
 use deputy_core::{ByteSize, Span};
 use tokio::io::AsyncWriteExt;
 
@@ -11,21 +11,21 @@ fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
 
 /// Asks this server once and gives the error for the component and the limit that was exceeded.
 async fn over(server: &Server, limits: Limits) -> (String, Vec<String>) {
-    let mut lab = limited(vec![http(&format!("http://a.example:{}", server.port()))], limits);
-    let error = match lab.get(&format!("http://a.example:{}/", server.port())).await {
+    let mut client = limited(vec![http(&format!("http://a.example:{}", server.port()))], limits);
+    let error = match client.get(&format!("http://a.example:{}/", server.port())).await {
         Ok(response) => text(response).await.unwrap_err(),
         Err(error) => error,
     };
-    let (outcome, code) = lab.book.ending();
-    if lab.book.budget.findings.timeouts().is_empty() {
+    let (outcome, code) = client.audited.only_outcome();
+    if client.audited.budget.findings.timeouts().is_empty() {
         assert_eq!(outcome, AuditOutcome::Refused);
-        assert_eq!(code, lab.limits().first().map(|limit| format!("over-limit:{limit}")));
+        assert_eq!(code, client.limits().first().map(|limit| format!("over-limit:{limit}")));
     } else {
         // The server is at fault, and neither the component nor the limit.
-        assert_eq!((outcome, lab.denials()), (AuditOutcome::Failed, Vec::new()));
+        assert_eq!((outcome, client.denials()), (AuditOutcome::Failed, Vec::new()));
         assert!(code.as_deref().is_some_and(|code| code.ends_with("timeout")), "{code:?}");
     }
-    (format!("{error:?}"), lab.limits())
+    (format!("{error:?}"), client.limits())
 }
 
 fn told(error: &str, limit: &str) -> (String, Vec<String>) {
@@ -33,19 +33,19 @@ fn told(error: &str, limit: &str) -> (String, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_url_may_be_as_long_as_its_limit_and_no_longer() {
+async fn request_url_may_reach_its_limit() {
     let (server, _) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
     let rule = http(&format!("http://a.example:{}", server.port()));
     let url = format!("http://a.example:{}/?{}", server.port(), "x".repeat(60));
     let of = |bytes: usize| limits(|limits| limits.url = ByteSize::bytes(bytes as u64));
     limited(vec![rule.clone()], of(url.len())).get(&url).await.unwrap();
-    let mut lab = limited(vec![rule], of(url.len() - 1));
-    assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "HttpRequestUriTooLong");
-    assert_eq!(lab.limits(), ["url"]);
+    let mut client = limited(vec![rule], of(url.len() - 1));
+    assert_eq!(format!("{:?}", client.get(&url).await.unwrap_err()), "HttpRequestUriTooLong");
+    assert_eq!(client.limits(), ["url"]);
 }
 
 #[tokio::test]
-async fn a_requests_headers_may_be_as_long_as_their_limit_and_no_longer() {
+async fn request_headers_may_reach_their_limit() {
     let (server, _) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
     let rule = http(&format!("http://a.example:{}", server.port()));
     let request =
@@ -54,26 +54,26 @@ async fn a_requests_headers_may_be_as_long_as_their_limit_and_no_longer() {
     // "abc: xyz\r\n"; the answer has none.
     let mut exact = limited(vec![rule.clone()], of(10));
     assert!(!matches!(exact.send(request()).await, Err(Error::HttpRequestHeaderSectionSize(_))));
-    let mut lab = limited(vec![rule], of(9));
-    assert_eq!(format!("{:?}", lab.send(request()).await.unwrap_err()), "HttpRequestHeaderSectionSize(None)");
-    assert_eq!((lab.limits(), lab.book.budget.usage.snapshot().requests), (vec!["headers".to_owned()], 1));
+    let mut client = limited(vec![rule], of(9));
+    assert_eq!(format!("{:?}", client.send(request()).await.unwrap_err()), "HttpRequestHeaderSectionSize(None)");
+    assert_eq!((client.limits(), client.audited.budget.usage.snapshot().requests), (vec!["headers".to_owned()], 1));
 }
 
 #[tokio::test]
-async fn requests_are_counted_and_the_one_too_many_is_refused() {
+async fn request_count_is_limited() {
     let (server, requests) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
-    let mut lab =
+    let mut client =
         limited(vec![http(&format!("http://a.example:{}", server.port()))], limits(|limits| limits.requests = 2));
     let url = format!("http://a.example:{}/", server.port());
     for _ in 0..2 {
-        lab.get(&url).await.unwrap();
+        client.get(&url).await.unwrap();
     }
-    assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "ConnectionLimitReached");
-    assert_eq!((lab.limits(), requests.all().len()), (vec!["requests".to_owned()], 2));
+    assert_eq!(format!("{:?}", client.get(&url).await.unwrap_err()), "ConnectionLimitReached");
+    assert_eq!((client.limits(), requests.all().len()), (vec!["requests".to_owned()], 2));
 }
 
 #[tokio::test]
-async fn headers_of_an_answer_are_limited_together_and_in_number() {
+async fn response_headers_are_limited_in_bytes_and_number() {
     let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(40_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "a: b\r\n".repeat(2_000));
     for answer in [long, many] {
@@ -83,7 +83,7 @@ async fn headers_of_an_answer_are_limited_together_and_in_number() {
 }
 
 #[tokio::test]
-async fn an_answers_head_may_be_as_long_as_its_limit_and_no_longer() {
+async fn response_head_may_reach_its_limit() {
     let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(10_000));
     let (server, _) = Server::answering(head.clone()).await;
     let of = |bytes: usize| limits(|limits| limits.headers = ByteSize::bytes(bytes as u64));
@@ -93,15 +93,15 @@ async fn an_answers_head_may_be_as_long_as_its_limit_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_head_may_be_longer_than_usual_where_the_operator_says_so() {
+async fn response_head_limit_can_be_raised() {
     let (server, _) = Server::answering(format!("HTTP/1.1 204 No Content\r\nx: {}\r\n\r\n", "y".repeat(600_000))).await;
     let of = limits(|limits| limits.headers = ByteSize::mib(1));
-    let mut lab = limited(vec![http(&format!("http://a.example:{}", server.port()))], of);
-    lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
+    let mut client = limited(vec![http(&format!("http://a.example:{}", server.port()))], of);
+    client.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
 }
 
 #[tokio::test]
-async fn headers_that_never_end_are_cut_at_their_limit() {
+async fn response_headers_without_end_stop_at_the_limit() {
     let server = Server::start(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\n").await.ok();
@@ -111,16 +111,19 @@ async fn headers_that_never_end_are_cut_at_their_limit() {
 }
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_long_is_refused_unread() {
+async fn response_announced_too_large_is_denied_unread() {
     let (server, _) = Server::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1_u64 << 40)).await;
-    let mut lab = lab(vec![http(&format!("http://a.example:{}", server.port()))]);
-    let error = lab.get(&format!("http://a.example:{}/", server.port())).await.unwrap_err();
-    assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("HttpResponseBodySize(None)", vec!["response".into()]));
-    assert_eq!(lab.http(), (AuditOutcome::Refused, Some(200), 0, 0));
+    let mut client = client(vec![http(&format!("http://a.example:{}", server.port()))]);
+    let error = client.get(&format!("http://a.example:{}/", server.port())).await.unwrap_err();
+    assert_eq!(
+        (format!("{error:?}").as_str(), client.limits()),
+        ("HttpResponseBodySize(None)", vec!["response".into()])
+    );
+    assert_eq!(client.http(), (AuditOutcome::Refused, Some(200), 0, 0));
 }
 
 #[tokio::test]
-async fn a_body_may_be_as_long_as_its_limit_and_no_longer() {
+async fn response_body_may_reach_its_limit() {
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n4\r\nefgh\r\n0\r\n\r\n";
     let (server, _) = Server::answering(chunked).await;
     let of = |bytes| limits(|limits| limits.response = ByteSize::bytes(bytes));
@@ -137,56 +140,62 @@ async fn a_body_may_be_as_long_as_its_limit_and_no_longer() {
 }
 
 #[tokio::test]
-async fn what_comes_in_is_limited_over_all_requests() {
+async fn http_received_is_limited_over_all_requests() {
     let (server, _) =
         Server::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n").await;
-    let mut lab = limited(
+    let mut client = limited(
         vec![http(&format!("http://a.example:{}", server.port()))],
         // "transfer-encoding: chunked\r\n" and the body, twice and almost a third time.
         limits(|limits| limits.received = ByteSize::bytes(3 * (28 + 4) - 1)),
     );
     let url = format!("http://a.example:{}/", server.port());
     for _ in 0..2 {
-        assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "abcd");
+        assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "abcd");
     }
-    let error = text(lab.get(&url).await.unwrap()).await.unwrap_err();
-    assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("HttpResponseBodySize(None)", vec!["received".into()]));
+    let error = text(client.get(&url).await.unwrap()).await.unwrap_err();
+    assert_eq!(
+        (format!("{error:?}").as_str(), client.limits()),
+        ("HttpResponseBodySize(None)", vec!["received".into()])
+    );
 }
 
 #[tokio::test]
-async fn what_leaves_is_limited_over_all_requests_heads_included() {
+async fn http_sent_is_limited_over_all_requests_with_heads() {
     let (server, requests) = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
-    let mut lab = limited(
+    let mut client = limited(
         vec![http(&format!("http://a.example:{}", server.port()))],
         limits(|limits| limits.sent = ByteSize::bytes(1_000)),
     );
     let url = format!("http://a.example:{}/", server.port());
     let post = |bytes: usize| Request::post(&url).body(super::bytes("x".repeat(bytes))).unwrap();
-    lab.send(post(600)).await.unwrap();
-    let error = lab.send(post(600)).await.unwrap_err();
-    assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("HttpRequestBodySize(None)", vec!["sent".into()]));
+    client.send(post(600)).await.unwrap();
+    let error = client.send(post(600)).await.unwrap_err();
+    assert_eq!((format!("{error:?}").as_str(), client.limits()), ("HttpRequestBodySize(None)", vec!["sent".into()]));
     assert!(!requests.all().iter().skip(1).any(|request| request.contains("xxx")), "not even a part of it");
 }
 
 #[tokio::test]
-async fn a_resolver_that_never_answers_is_the_connect_limits() {
+async fn http_resolver_that_hangs_ends_at_the_connect_limit() {
     let limits = limits(|limits| limits.connect = Span::millis(50));
-    let mut lab = with(vec![http("http://a.example")], limits, Values::of(&[]), Arc::new(Silent));
-    assert_eq!(format!("{:?}", lab.get("http://a.example/").await.unwrap_err()), "ConnectionTimeout");
-    assert_eq!(lab.limits(), ["connect"]);
+    let mut client = with(vec![http("http://a.example")], limits, StaticSecrets::of(&[]), Arc::new(HangingResolver));
+    assert_eq!(format!("{:?}", client.get("http://a.example/").await.unwrap_err()), "ConnectionTimeout");
+    assert_eq!(client.limits(), ["connect"]);
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer_is_the_connect_limits_too() {
-    let deaf = Deaf::new().await;
+async fn http_connect_that_hangs_ends_at_the_connect_limit() {
+    let full_backlog = FullBacklog::new().await;
     let limits = limits(|limits| limits.connect = Span::millis(100));
-    let mut lab = limited(vec![http(&format!("http://{}", deaf.address))], limits);
-    assert_eq!(format!("{:?}", lab.get(&format!("http://{}/", deaf.address)).await.unwrap_err()), "ConnectionTimeout");
-    assert_eq!(lab.limits(), ["connect"]);
+    let mut client = limited(vec![http(&format!("http://{}", full_backlog.address))], limits);
+    assert_eq!(
+        format!("{:?}", client.get(&format!("http://{}/", full_backlog.address)).await.unwrap_err()),
+        "ConnectionTimeout"
+    );
+    assert_eq!(client.limits(), ["connect"]);
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_the_first_bytes_limit() {
+async fn http_server_that_never_answers_ends_at_first_byte() {
     let server = Server::start(|stream| async move {
         let _open = stream;
         std::future::pending().await
@@ -196,7 +205,7 @@ async fn a_server_that_never_answers_is_the_first_bytes_limit() {
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_the_first_bytes_limit_too() {
+async fn http_head_that_drips_ends_at_first_byte() {
     let server = Server::start(|mut stream| async move {
         for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" {
             pause(30).await;
@@ -208,7 +217,7 @@ async fn a_head_that_drips_is_the_first_bytes_limit_too() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_the_limit_between_bytes() {
+async fn response_that_stalls_ends_at_between_bytes() {
     let server = Server::start(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await.ok();
@@ -219,7 +228,7 @@ async fn a_body_that_stalls_is_the_limit_between_bytes() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_for_ever_is_the_limit_of_the_exchange() {
+async fn response_that_drips_ends_at_the_exchange_limit() {
     let server = Server::start(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.ok();
@@ -235,7 +244,7 @@ async fn a_body_that_drips_for_ever_is_the_limit_of_the_exchange() {
 }
 
 #[tokio::test]
-async fn a_body_that_pours_for_ever_is_the_limit_of_one_answer() {
+async fn response_without_end_stops_at_the_response_limit() {
     let server = Server::start(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok();
@@ -245,7 +254,7 @@ async fn a_body_that_pours_for_ever_is_the_limit_of_one_answer() {
 }
 
 #[tokio::test]
-async fn a_component_may_wait_for_less_but_not_for_longer_than_its_limits() {
+async fn http_timeouts_can_be_shortened_but_not_extended() {
     let server = Server::start(|stream| async move {
         let _open = stream;
         std::future::pending().await
@@ -264,12 +273,12 @@ async fn a_component_may_wait_for_less_but_not_for_longer_than_its_limits() {
         let error = hasty.send_in(get(&url), asked(wait)).await.unwrap_err();
         assert_eq!(format!("{error:?}"), "ConnectionReadTimeout");
         assert!(hasty.denials().is_empty(), "its own wish is no limit");
-        assert_eq!(hasty.book.ending(), (AuditOutcome::Failed, Some("first-byte-timeout".into())));
+        assert_eq!(hasty.audited.only_outcome(), (AuditOutcome::Failed, Some("first-byte-timeout".into())));
     }
 
-    let mut hasty = with(vec![rule], Limits::default(), Values::of(&[]), Arc::new(Silent));
+    let mut hasty = with(vec![rule], Limits::default(), StaticSecrets::of(&[]), Arc::new(HangingResolver));
     let options = RequestOptions { connect_timeout: Some(Duration::from_millis(50)), ..RequestOptions::default() };
     let error = hasty.send_in(get(&url), options).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "ConnectionTimeout");
-    assert_eq!(hasty.book.ending(), (AuditOutcome::Failed, Some("connect-timeout".into())));
+    assert_eq!(hasty.audited.only_outcome(), (AuditOutcome::Failed, Some("connect-timeout".into())));
 }

@@ -22,29 +22,34 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::{HttpHooks, HttpPolicy};
 use crate::network::Resolver;
-use crate::testing::{Book, Values, instance, names};
+use crate::testing::{AuditedBudget, StaticSecrets, instance, names};
 
 /// One call of an instance.
-pub(super) struct Lab {
+pub(super) struct TestClient {
     pub(super) hooks: HttpHooks,
-    pub(super) book: Book,
+    pub(super) audited: AuditedBudget,
 }
 
-pub(super) fn lab(rules: Vec<HttpRule>) -> Lab {
+pub(super) fn client(rules: Vec<HttpRule>) -> TestClient {
     limited(rules, Limits::default())
 }
 
-pub(super) fn limited(rules: Vec<HttpRule>, limits: Limits) -> Lab {
-    with(rules, limits, Values::of(&[]), names())
+pub(super) fn limited(rules: Vec<HttpRule>, limits: Limits) -> TestClient {
+    with(rules, limits, StaticSecrets::of(&[]), names())
 }
 
-pub(super) fn with(rules: Vec<HttpRule>, limits: Limits, values: Arc<Values>, resolver: Arc<dyn Resolver>) -> Lab {
+pub(super) fn with(
+    rules: Vec<HttpRule>,
+    limits: Limits,
+    values: Arc<StaticSecrets>,
+    resolver: Arc<dyn Resolver>,
+) -> TestClient {
     let policy = HttpPolicy::new(&instance(rules, limits.clone()), values).unwrap();
-    let book = Book::new(limits);
-    Lab { hooks: HttpHooks::new(Arc::new(policy), Arc::clone(&book.budget), resolver), book }
+    let audited = AuditedBudget::new(limits);
+    TestClient { hooks: HttpHooks::new(Arc::new(policy), Arc::clone(&audited.budget), resolver), audited }
 }
 
-impl Lab {
+impl TestClient {
     pub(super) async fn send(&mut self, request: Request<WasiBody>) -> Result<Response<WasiBody>, Error> {
         self.send_in(request, RequestOptions::default()).await
     }
@@ -66,20 +71,20 @@ impl Lab {
 
     /// What was refused, as the codes that tests compare.
     pub(super) fn denials(&self) -> Vec<String> {
-        self.book.budget.findings.denials().iter().map(|denial| denial.code().to_owned()).collect()
+        self.audited.budget.findings.denials().iter().map(|denial| denial.code().to_owned()).collect()
     }
 
     /// The limits that the component exceeded, and those within which its server did not answer.
     pub(super) fn limits(&self) -> Vec<String> {
         let limit = |text: String| text.strip_prefix("over the limit ").map(|rest| rest.trim_matches('`').to_owned());
-        let exceeded = self.book.budget.findings.denials();
+        let exceeded = self.audited.budget.findings.denials();
         let exceeded = exceeded.iter().filter_map(|denial| limit(denial.to_string()));
-        exceeded.chain(self.book.budget.findings.timeouts().iter().map(ToString::to_string)).collect()
+        exceeded.chain(self.audited.budget.findings.timeouts().iter().map(ToString::to_string)).collect()
     }
 
     /// The outcome, status, sent and received of the only event.
     pub(super) fn http(&self) -> (AuditOutcome, Option<u16>, u64, u64) {
-        let events = self.book.events();
+        let events = self.audited.events();
         assert_eq!(events.len(), 1, "{events:?}");
         match &events[0].what {
             AuditAction::Http { status, sent, received, .. } => (events[0].outcome, *status, *sent, *received),

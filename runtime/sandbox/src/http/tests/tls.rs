@@ -81,12 +81,12 @@ fn trusting(server: &Server, roots: PathBuf) -> HttpRule {
 }
 
 #[tokio::test]
-async fn a_server_that_the_given_roots_know_is_trusted_and_called_by_its_name() {
+async fn tls_trusts_the_given_roots_and_sends_the_name() {
     let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
     let (server, _, shown) = https(&ca, "a.example", None).await;
-    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &ca.pem()))]);
+    let mut client = client(vec![trusting(&server, file(&folder, "ca.pem", &ca.pem()))]);
     for _ in 0..2 {
-        let response = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap();
+        let response = client.get(&format!("https://a.example:{}/", server.port())).await.unwrap();
         assert_eq!(text(response).await.unwrap(), "ok");
     }
     let note = "sni=Some(\"a.example\") alpn=Some(\"http/1.1\")";
@@ -94,71 +94,73 @@ async fn a_server_that_the_given_roots_know_is_trusted_and_called_by_its_name() 
 }
 
 #[tokio::test]
-async fn an_address_is_a_name_that_a_certificate_may_be_for() {
+async fn tls_certificate_may_be_for_an_address() {
     let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
     let (server, ..) = https(&ca, "127.0.0.1", None).await;
     let mut rule = http(&format!("https://{}", server.address));
     rule.send.roots = Some(file(&folder, "ca.pem", &ca.pem()));
-    let response = lab(vec![rule]).get(&format!("https://{}/", server.address)).await.unwrap();
+    let response = client(vec![rule]).get(&format!("https://{}/", server.address)).await.unwrap();
     assert_eq!(text(response).await.unwrap(), "ok");
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_name_or_of_nobody_known_is_refused() {
+async fn tls_rejects_another_name_or_an_unknown_issuer() {
     let (folder, ca, other) = (tempfile::tempdir().unwrap(), authority(), authority());
     let roots = file(&folder, "ca.pem", &ca.pem());
     for (issuer, name) in [(&ca, "b.example"), (&other, "a.example")] {
         let (server, requests, _) = https(issuer, name, None).await;
-        let mut lab = lab(vec![trusting(&server, roots.clone())]);
-        let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+        let mut client = client(vec![trusting(&server, roots.clone())]);
+        let error = client.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
         assert_eq!(format!("{error:?}"), "TlsCertificateError", "{name}");
-        assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("tls-certificate".into())));
+        assert_eq!(client.audited.only_outcome(), (AuditOutcome::Failed, Some("tls-certificate".into())));
         assert!(requests.all().is_empty());
     }
 }
 
 #[tokio::test]
-async fn given_roots_stand_in_for_the_systems_and_not_beside_them() {
+async fn tls_roots_replace_those_of_the_system() {
     let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
     let (server, ..) = https(&ca, "a.example", None).await;
     let mut with_system_roots = http(&format!("https://a.example:{}", server.port()));
     with_system_roots.send.roots = None;
-    let Ok(policy) = HttpPolicy::new(&instance(vec![with_system_roots.clone()], Limits::default()), Values::of(&[]))
+    let Ok(policy) =
+        HttpPolicy::new(&instance(vec![with_system_roots.clone()], Limits::default()), StaticSecrets::of(&[]))
     else {
         return; // A machine without roots says so when the policy is made.
     };
     drop(policy);
-    let error = lab(vec![with_system_roots]).get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+    let error =
+        client(vec![with_system_roots]).get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "TlsCertificateError");
     drop(folder);
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_presented_and_its_key_may_change() {
+async fn tls_client_certificate_may_change_its_key() {
     let (folder, ca, clients) = (tempfile::tempdir().unwrap(), authority(), authority());
     let (server, requests, _) = https(&ca, "a.example", Some(&clients)).await;
     let (certificate, key) = issued(&clients, "client.example");
     let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
     let chain = file(&folder, "client.pem", &certificate.pem());
     rule.send.client = Some((chain, "key".parse().unwrap()));
-    let values = Values::of(&[("key", &key.serialize_pem())]);
-    let mut lab = with(vec![rule], Limits::default(), Arc::clone(&values), names());
+    let values = StaticSecrets::of(&[("key", &key.serialize_pem())]);
+    let mut client = with(vec![rule], Limits::default(), Arc::clone(&values), names());
     let url = format!("https://a.example:{}/", server.port());
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
 
     // Renewed: a new key with a new certificate.
     let (certificate, key) = issued(&clients, "client.example");
     values.0.lock().unwrap().insert("key".into(), key.serialize_pem());
     file(&folder, "client.pem", &certificate.pem());
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     assert_eq!(requests.all().len(), 2);
 
     // A key that is none, and one that is another's.
     for wrong in ["hunter2".to_owned(), KeyPair::generate().unwrap().serialize_pem()] {
-        lab.book.events();
+        client.audited.events();
         values.0.lock().unwrap().insert("key".into(), wrong);
-        assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "ConfigurationError");
-        assert_eq!(lab.book.ending(), (AuditOutcome::Failed, Some("client-certificate".into())));
+        assert_eq!(format!("{:?}", client.get(&url).await.unwrap_err()), "ConfigurationError");
+        assert_eq!(client.audited.only_outcome(), (AuditOutcome::Failed, Some("client-certificate".into())));
     }
 }
 
@@ -174,12 +176,12 @@ async fn tls_uses_a_renewed_client_certificate_with_the_same_key() {
     };
     let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
     rule.send.client = Some((file(&folder, "client.pem", &certificate(&retired)), "key".parse().unwrap()));
-    let values = Values::of(&[("key", &key.serialize_pem())]);
-    let mut lab = with(vec![rule], Limits::default(), values, names());
+    let values = StaticSecrets::of(&[("key", &key.serialize_pem())]);
+    let mut client = with(vec![rule], Limits::default(), values, names());
     let url = format!("https://a.example:{}/", server.port());
-    assert!(lab.get(&url).await.is_err(), "the server does not know who signed it");
+    assert!(client.get(&url).await.is_err(), "the server does not know who signed it");
     file(&folder, "client.pem", &certificate(&clients));
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     assert_eq!(requests.all().len(), 1);
 }
 
@@ -187,14 +189,14 @@ async fn tls_uses_a_renewed_client_certificate_with_the_same_key() {
 async fn tls_uses_replaced_roots() {
     let (folder, old, new) = (tempfile::tempdir().unwrap(), authority(), authority());
     let (server, requests, _) = https(&new, "a.example", None).await;
-    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &old.pem()))]);
+    let mut client = client(vec![trusting(&server, file(&folder, "ca.pem", &old.pem()))]);
     let url = format!("https://a.example:{}/", server.port());
-    assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "TlsCertificateError");
+    assert_eq!(format!("{:?}", client.get(&url).await.unwrap_err()), "TlsCertificateError");
     file(&folder, "ca.pem", &new.pem());
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     // And the other way: who is no longer trusted is refused.
     file(&folder, "ca.pem", &old.pem());
-    assert_eq!(format!("{:?}", lab.get(&url).await.unwrap_err()), "TlsCertificateError");
+    assert_eq!(format!("{:?}", client.get(&url).await.unwrap_err()), "TlsCertificateError");
     assert_eq!(requests.all().len(), 1);
 }
 
@@ -206,21 +208,21 @@ async fn tls_keeps_the_last_certificate_while_it_is_being_replaced() {
     let roots = file(&folder, "ca.pem", &ca.pem());
     let mut rule = trusting(&server, roots.clone());
     rule.send.client = Some((file(&folder, "client.pem", &certificate.pem()), "key".parse().unwrap()));
-    let values = Values::of(&[("key", &key.serialize_pem())]);
-    let mut lab = with(vec![rule], Limits::default(), Arc::clone(&values), names());
+    let values = StaticSecrets::of(&[("key", &key.serialize_pem())]);
+    let mut client = with(vec![rule], Limits::default(), Arc::clone(&values), names());
     let url = format!("https://a.example:{}/", server.port());
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     // The certificate comes before its key, and an authority's file is empty for a moment.
     let (certificate, key) = issued(&clients, "client.example");
     file(&folder, "client.pem", &certificate.pem());
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     file(&folder, "ca.pem", "");
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     std::fs::remove_file(&roots).unwrap();
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     file(&folder, "ca.pem", &ca.pem());
     values.0.lock().unwrap().insert("key".into(), key.serialize_pem());
-    assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+    assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     assert_eq!(requests.all().len(), 5);
 }
 
@@ -236,27 +238,27 @@ async fn tls_takes_the_key_of_a_client_certificate_in_every_form() {
     rule.send.client = Some((file(&folder, "client.pem", &certificate), "key".parse().unwrap()));
     let url = format!("https://a.example:{}/", server.port());
     for form in [PKCS8, SEC1] {
-        let values = Values::of(&[("key", form)]);
-        let mut lab = with(vec![rule.clone()], Limits::default(), values, names());
-        assert_eq!(text(lab.get(&url).await.unwrap()).await.unwrap(), "ok");
+        let values = StaticSecrets::of(&[("key", form)]);
+        let mut client = with(vec![rule.clone()], Limits::default(), values, names());
+        assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
     }
     assert_eq!(requests.all().len(), 2);
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_certificate_gets_no_request_without_one() {
+async fn tls_sends_no_request_without_a_required_certificate() {
     let (folder, ca, clients) = (tempfile::tempdir().unwrap(), authority(), authority());
     let (server, requests, _) = https(&ca, "a.example", Some(&clients)).await;
-    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &ca.pem()))]);
-    let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+    let mut client = client(vec![trusting(&server, file(&folder, "ca.pem", &ca.pem()))]);
+    let error = client.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
     assert!(!format!("{error:?}").contains("Internal"), "{error:?}");
-    let (outcome, code) = lab.book.ending();
+    let (outcome, code) = client.audited.only_outcome();
     assert_eq!((outcome, code.as_deref()), (AuditOutcome::Failed, Some("tls")));
     assert!(requests.all().is_empty());
 }
 
 #[tokio::test]
-async fn a_handshake_that_nobody_answers_is_the_limit_for_tls() {
+async fn tls_handshake_that_hangs_ends_at_the_tls_limit() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|stream| async move {
         let _open = stream;
@@ -264,24 +266,24 @@ async fn a_handshake_that_nobody_answers_is_the_limit_for_tls() {
     });
     let server = server.await;
     let limits = Limits { tls: Span::millis(100), ..Limits::default() };
-    let mut lab = limited(vec![trusting(&server, file(&folder, "ca.pem", &authority().pem()))], limits);
-    let error = lab.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
-    assert_eq!((format!("{error:?}").as_str(), lab.limits()), ("ConnectionTimeout", vec!["tls".into()]));
+    let mut client = limited(vec![trusting(&server, file(&folder, "ca.pem", &authority().pem()))], limits);
+    let error = client.get(&format!("https://a.example:{}/", server.port())).await.unwrap_err();
+    assert_eq!((format!("{error:?}").as_str(), client.limits()), ("ConnectionTimeout", vec!["tls".into()]));
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_a_tls_failure() {
+async fn tls_server_without_tls_is_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     let (server, _) = Server::answering("HTTP/1.1 200 OK\r\n\r\n").await;
-    let mut lab = lab(vec![trusting(&server, file(&folder, "ca.pem", &authority().pem()))]);
+    let mut client = client(vec![trusting(&server, file(&folder, "ca.pem", &authority().pem()))]);
     // The server waits for a request to end; its own limit would end it.
     let options = RequestOptions { connect_timeout: Some(Duration::from_millis(300)), ..RequestOptions::default() };
-    let error = lab.send_in(get(&format!("https://a.example:{}/", server.port())), options).await.unwrap_err();
+    let error = client.send_in(get(&format!("https://a.example:{}/", server.port())), options).await.unwrap_err();
     assert!(matches!(error, Error::TlsProtocolError | Error::ConnectionTimeout), "{error:?}");
 }
 
 #[test]
-fn a_file_without_certificates_is_an_error_that_names_instance_rule_and_file() {
+fn tls_error_names_instance_rule_and_file() {
     let folder = tempfile::tempdir().unwrap();
     for path in [file(&folder, "empty.pem", "nothing here\n"), folder.path().join("missing.pem")] {
         for client in [false, true] {
@@ -293,7 +295,7 @@ fn a_file_without_certificates_is_an_error_that_names_instance_rule_and_file() {
             if client {
                 rule.send.roots = Some(file(&folder, "ca.pem", &authority().pem()));
             }
-            let made = HttpPolicy::new(&instance(vec![rule], Limits::default()), Values::of(&[]));
+            let made = HttpPolicy::new(&instance(vec![rule], Limits::default()), StaticSecrets::of(&[]));
             let error = made.err().unwrap();
             let error = format!("{error}: {}", std::error::Error::source(&error).unwrap());
             for part in ["lab", "https://a.example", path.to_str().unwrap()] {

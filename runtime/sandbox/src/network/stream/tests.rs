@@ -55,7 +55,7 @@ async fn within_seconds<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn what_was_written_over_tls_has_left_once_it_is_flushed() {
+async fn connection_flush_sends_buffered_tls_data() {
     let (acceptor, certificate) = acceptor();
     let ((begin, begun), (read, told)) = (oneshot::channel::<usize>(), oneshot::channel());
     let once = Mutex::new(Some((begun, read)));
@@ -81,7 +81,7 @@ async fn what_was_written_over_tls_has_left_once_it_is_flushed() {
 }
 
 #[tokio::test]
-async fn who_shuts_down_says_so_with_tls_and_without() {
+async fn connection_shutdown_reaches_the_peer() {
     let (acceptor, certificate) = acceptor();
     for tls in [false, true] {
         let (end, ended) = oneshot::channel();

@@ -31,7 +31,7 @@ fn key() -> SecretBytes {
 }
 
 #[test]
-fn a_token_verifies_and_says_what_was_asked_for() {
+fn jwt_verifies_and_has_the_requested_claims() {
     let proposal = JwtRequest::read(CLAIMS, Some("k\"1")).unwrap();
     assert_eq!(proposal.scope(), "deputy for sts");
     let token = proposal.permit(&grant(), &name(), SignatureAlgorithm::EdDsa, NOW).unwrap().sign(&key()).unwrap();
@@ -45,13 +45,13 @@ fn a_token_verifies_and_says_what_was_asked_for() {
 }
 
 #[test]
-fn without_a_key_id_the_header_has_none() {
+fn jwt_has_no_kid_without_a_key_id() {
     let token = permit(CLAIMS).unwrap().sign(&key()).unwrap();
     assert_eq!(part(&token, 0), serde_json::json!({"alg": "EdDSA", "typ": "JWT"}));
 }
 
 #[test]
-fn what_is_no_set_of_claims_is_refused() {
+fn jwt_rejects_malformed_claims() {
     for (text, error) in [
         ("", ClaimsError::Object),
         ("[]", ClaimsError::Object),
@@ -81,7 +81,7 @@ fn what_is_no_set_of_claims_is_refused() {
 }
 
 #[test]
-fn a_name_that_a_verifier_could_take_for_a_registered_one_is_refused() {
+fn jwt_rejects_lookalikes_of_registered_claims() {
     for (name, registered) in [
         ("ISS", "iss"),
         ("Aud", "aud"),
@@ -98,7 +98,7 @@ fn a_name_that_a_verifier_could_take_for_a_registered_one_is_refused() {
 }
 
 #[test]
-fn of_a_name_that_stands_twice_the_one_that_was_judged_is_signed() {
+fn jwt_signs_the_checked_one_of_duplicate_claims() {
     for (claims, granted) in [
         (CLAIMS.replacen('{', "{\"iss\": \"other\", ", 1), true),
         (CLAIMS.replace("}", ", \"iss\": \"other\"}"), false),
@@ -120,7 +120,7 @@ fn of_a_name_that_stands_twice_the_one_that_was_judged_is_signed() {
 }
 
 #[test]
-fn what_the_grant_does_not_allow_has_its_own_code() {
+fn jwt_denials_have_codes() {
     for (claims, code) in [
         (CLAIMS.replace("deputy", "deputy "), "issuer-not-granted"),
         (CLAIMS.replace("sts", "STS"), "audience-not-granted"),

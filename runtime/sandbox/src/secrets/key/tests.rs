@@ -29,7 +29,7 @@ fn member(jwk: &str, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn rs256_signs_as_rfc_7515_does_from_every_form_of_the_key() {
+fn key_signs_rs256_as_rfc_7515_in_every_form() {
     let (part, signature) = published(vector!("rs256.jws"));
     for key in [vector!("rs256.jwk.json"), vector!("rs256.pkcs8.pem"), vector!("rs256.pkcs1.pem")] {
         assert_eq!(read(key, SignatureAlgorithm::Rs256).unwrap().sign(&part).unwrap(), signature);
@@ -37,7 +37,7 @@ fn rs256_signs_as_rfc_7515_does_from_every_form_of_the_key() {
 }
 
 #[test]
-fn eddsa_signs_as_rfc_8037_does_from_every_form_of_the_key() {
+fn key_signs_eddsa_as_rfc_8037_in_every_form() {
     let (part, signature) = published(vector!("eddsa.jws"));
     for key in [vector!("eddsa.jwk.json"), vector!("eddsa.pkcs8.pem")] {
         assert_eq!(read(key, SignatureAlgorithm::EdDsa).unwrap().sign(&part).unwrap(), signature);
@@ -45,7 +45,7 @@ fn eddsa_signs_as_rfc_8037_does_from_every_form_of_the_key() {
 }
 
 #[test]
-fn es256_signs_what_the_public_key_of_rfc_7515_verifies() {
+fn key_signs_es256_for_the_public_key_of_rfc_7515() {
     let jwk = vector!("es256.jwk.json");
     let point = [vec![4], member(jwk, "x"), member(jwk, "y")].concat();
     let public = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point);
@@ -61,7 +61,7 @@ fn es256_signs_what_the_public_key_of_rfc_7515_verifies() {
 }
 
 #[test]
-fn a_key_that_another_tool_made_is_read() {
+fn key_of_another_tool_is_read() {
     let p256 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     for (pair, algorithm) in [(p256, SignatureAlgorithm::Es256), (ed25519, SignatureAlgorithm::EdDsa)] {
@@ -73,7 +73,7 @@ fn a_key_that_another_tool_made_is_read() {
 }
 
 #[test]
-fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
+fn key_error_says_how_to_fix_it() {
     let convert = "openssl pkcs8 -topk8 -nocrypt";
     for (key, algorithm, expected) in [
         (vector!("es256.sec1.pem"), SignatureAlgorithm::Rs256, "does not fit RS256"),
@@ -107,7 +107,7 @@ fn a_key_that_cannot_be_read_is_told_with_what_mends_it() {
 }
 
 #[test]
-fn a_key_signs_for_no_algorithm_but_its_own() {
+fn key_signs_for_its_own_algorithm_only() {
     let keys = [
         (SignatureAlgorithm::Rs256, [vector!("rs256.jwk.json"), vector!("rs256.pkcs8.pem")]),
         (SignatureAlgorithm::Es256, [vector!("es256.jwk.json"), vector!("es256.pkcs8.pem")]),
@@ -123,7 +123,7 @@ fn a_key_signs_for_no_algorithm_but_its_own() {
 }
 
 #[test]
-fn a_jwk_that_says_another_algorithm_or_lacks_a_part_is_refused() {
+fn key_rejects_an_incomplete_or_different_jwk() {
     let jwk = vector!("eddsa.jwk.json");
     for (text, expected) in [
         (jwk.replace("\"crv\"", "\"alg\": \"ES256\", \"crv\""), "\"alg\""),
@@ -140,7 +140,7 @@ fn a_jwk_that_says_another_algorithm_or_lacks_a_part_is_refused() {
 }
 
 #[test]
-fn no_error_quotes_a_key() {
+fn key_errors_quote_no_key() {
     for file in [vector!("rs256.pkcs8.pem"), vector!("es256.sec1.pem"), vector!("eddsa.jwk.json")] {
         // Each damage leaves the rest of the key in the text.
         for damaged in [file.replacen('A', "?", 1), file.replacen("--", "", 1), file.replacen('"', "", 1)] {

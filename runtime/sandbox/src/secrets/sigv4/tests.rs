@@ -24,12 +24,12 @@ const TEXT: &str = "AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/iam/a
 const SIGNATURE: &str = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
 
 #[test]
-fn the_example_of_awss_documentation_is_signed_as_it_says() {
+fn sigv4_signs_the_example_of_the_documentation() {
     assert_eq!(sign(permit(TEXT), &value(KEY)).unwrap().signature, SIGNATURE);
 }
 
 #[test]
-fn every_case_of_awss_test_suite_is_signed_as_published() {
+fn sigv4_signs_the_published_test_suite() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/sigv4");
     let mut cases = 0;
     for case in std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|case| case.path().is_dir()) {
@@ -43,7 +43,7 @@ fn every_case_of_awss_test_suite_is_signed_as_published() {
 }
 
 #[test]
-fn a_secret_in_the_form_of_a_credential_process_brings_its_id() {
+fn sigv4_secret_may_hold_its_key_id() {
     for text in [
         format!(r#"{{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "{KEY}"}}"#),
         format!(r#" {{"Version": 1, "SecretAccessKey": "{}", "AccessKeyId": "AKIDEXAMPLE"}}"#, KEY.replace('/', "\\/")),
@@ -55,7 +55,7 @@ fn a_secret_in_the_form_of_a_credential_process_brings_its_id() {
 }
 
 #[test]
-fn a_value_of_another_form_is_refused_and_not_quoted() {
+fn sigv4_rejects_another_form_without_quoting_it() {
     let session = format!(r#"{{"AccessKeyId": "AKID", "SecretAccessKey": "{KEY}", "SessionToken": "{KEY}"}}"#);
     for (text, expected) in [
         (format!("[default]\naws_secret_access_key = {KEY}"), "one line"),
@@ -74,6 +74,6 @@ fn a_value_of_another_form_is_refused_and_not_quoted() {
 }
 
 #[test]
-fn the_scope_is_shown_as_service_and_region() {
+fn sigv4_scope_is_service_and_region() {
     assert_eq!(scope(TEXT), "iam/us-east-1");
 }

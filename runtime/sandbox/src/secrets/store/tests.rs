@@ -35,7 +35,7 @@ fn counter(folder: &Path) -> SecretSource {
 }
 
 #[tokio::test]
-async fn a_file_is_used_as_it_is_at_each_use() {
+async fn store_reads_a_file_at_each_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     put(&path, "first");
@@ -56,7 +56,7 @@ async fn a_file_is_used_as_it_is_at_each_use() {
 }
 
 #[tokio::test]
-async fn the_output_of_a_command_is_good_for_a_minute() {
+async fn store_keeps_the_output_of_a_command_for_a_minute() {
     static NOW: AtomicU64 = AtomicU64::new(1_000_000);
     let folder = tempfile::tempdir().unwrap();
     let store = store(counter(folder.path()), || Timestamp::from_millis(NOW.load(Ordering::Relaxed)));
@@ -67,7 +67,7 @@ async fn the_output_of_a_command_is_good_for_a_minute() {
 }
 
 #[tokio::test]
-async fn calls_at_the_same_time_start_a_command_once() {
+async fn store_runs_a_command_once_for_concurrent_calls() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(counter(folder.path()), still);
     let name = name();
@@ -78,7 +78,7 @@ async fn calls_at_the_same_time_start_a_command_once() {
 }
 
 #[tokio::test]
-async fn a_failed_command_is_run_again() {
+async fn store_runs_a_failed_command_again() {
     let folder = tempfile::tempdir().unwrap();
     let flag = folder.path().join("flag");
     let script = format!("test -e {} && echo hunter2", flag.display());
@@ -89,7 +89,7 @@ async fn a_failed_command_is_run_again() {
 }
 
 #[tokio::test]
-async fn a_variable_is_read_once() {
+async fn store_reads_a_variable_once() {
     static READS: AtomicU64 = AtomicU64::new(0);
     let variable = |_: &str| Some(format!("hunter{}", READS.fetch_add(1, Ordering::Relaxed)).into());
     let sources = BTreeMap::from([(name(), SecretSource::Environment("KEY".into()))]);
@@ -100,13 +100,13 @@ async fn a_variable_is_read_once() {
 }
 
 #[tokio::test]
-async fn a_secret_without_a_source_is_told_what_it_lacks() {
+async fn store_error_names_the_missing_source() {
     let error = SecretStore::new(&BTreeMap::new()).value(&name()).await.unwrap_err().to_string();
     assert!(error.contains("secret key has no source"), "{error}");
 }
 
 #[tokio::test]
-async fn a_check_reads_every_source_and_goes_on_after_a_failure() {
+async fn store_check_reads_every_source() {
     let sources = BTreeMap::from([
         ("a".parse().unwrap(), SecretSource::File("/nowhere/key".into())),
         ("b".parse().unwrap(), SecretSource::Environment("PATH".into())),

@@ -110,16 +110,16 @@ fn attempts() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn no_string_to_sign_yields_a_key_or_a_signature_outside_of_the_grant() {
-    let mut world = World::new(&[("aws-key", sigv4(&["sts"], &["us-east-1"]))]);
-    world.values.set("aws-key", AWS);
-    let secret = world.open("aws-key").await.unwrap();
+async fn sigv4_yields_no_key_and_no_signature_outside_the_grant() {
+    let mut call = TestCall::new(&[("aws-key", sigv4(&["sts"], &["us-east-1"]))]);
+    call.values.set("aws-key", AWS);
+    let secret = call.open("aws-key").await.unwrap();
     let attempts = attempts();
     let keys = keys();
     assert!(attempts.len() > 2000 && keys.len() == 500, "{} {}", attempts.len(), keys.len());
     let mut signed = BTreeSet::new();
     for text in &attempts {
-        match world.sigv4(secret, text).await {
+        match call.sigv4(secret, text).await {
             Ok(result) => {
                 assert!(!forbidden(&keys, text, &result.signature), "{text:?}");
                 signed.insert(text.clone());
@@ -134,25 +134,25 @@ async fn no_string_to_sign_yields_a_key_or_a_signature_outside_of_the_grant() {
 }
 
 #[tokio::test]
-async fn no_other_operation_takes_the_key_of_sigv4() {
-    let mut world = World::new(&[("aws-key", sigv4(&["sts"], &["us-east-1"]))]);
-    world.values.set("aws-key", AWS);
-    let secret = world.open("aws-key").await.unwrap();
+async fn secret_of_sigv4_serves_no_other_operation() {
+    let mut call = TestCall::new(&[("aws-key", sigv4(&["sts"], &["us-east-1"]))]);
+    call.values.set("aws-key", AWS);
+    let secret = call.open("aws-key").await.unwrap();
     for text in attempts() {
-        assert!(matches!(world.hmac(secret, text.as_bytes()).await, Err(SecretError::Denied(_))));
-        assert!(matches!(world.pbkdf2(secret, text.as_bytes(), 4096).await, Err(SecretError::Denied(_))));
+        assert!(matches!(call.hmac(secret, text.as_bytes()).await, Err(SecretError::Denied(_))));
+        assert!(matches!(call.pbkdf2(secret, text.as_bytes(), 4096).await, Err(SecretError::Denied(_))));
         for algorithm in [wit::Algorithm::Rs256, wit::Algorithm::Es256, wit::Algorithm::Eddsa] {
-            assert!(matches!(world.sign(secret, algorithm, text.as_bytes()).await, Err(SecretError::Denied(_))));
+            assert!(matches!(call.sign(secret, algorithm, text.as_bytes()).await, Err(SecretError::Denied(_))));
         }
     }
-    assert!(matches!(world.reveal(secret).await, Err(SecretError::Denied(_))));
+    assert!(matches!(call.reveal(secret).await, Err(SecretError::Denied(_))));
 }
 
 #[tokio::test]
-async fn no_claims_yield_a_token_outside_of_the_grant() {
-    let mut world = World::new(&[("key", jwt())]);
-    world.values.set("key", vector!("eddsa.jwk.json"));
-    let secret = world.open("key").await.unwrap();
+async fn jwt_yields_no_token_outside_the_grant() {
+    let mut call = TestCall::new(&[("key", jwt())]);
+    call.values.set("key", vector!("eddsa.jwk.json"));
+    let secret = call.open("key").await.unwrap();
     let values = [
         "\"deputy\"",
         "\"sts\"",
@@ -190,7 +190,7 @@ async fn no_claims_yield_a_token_outside_of_the_grant() {
     let (mut signed, mut refused) = (0, 0);
     for claims in attempts {
         for algorithm in [wit::Algorithm::Eddsa, wit::Algorithm::Es256, wit::Algorithm::Rs256] {
-            let Ok(token) = world.jwt(secret, algorithm, &claims).await else {
+            let Ok(token) = call.jwt(secret, algorithm, &claims).await else {
                 refused += 1;
                 continue;
             };
@@ -220,12 +220,12 @@ async fn no_claims_yield_a_token_outside_of_the_grant() {
 }
 
 #[tokio::test]
-async fn a_key_id_stays_inside_of_its_place() {
-    let mut world = World::new(&[("key", jwt())]);
-    world.values.set("key", vector!("eddsa.jwk.json"));
-    let secret = world.open("key").await.unwrap();
+async fn jwt_key_id_cannot_change_the_header() {
+    let mut call = TestCall::new(&[("key", jwt())]);
+    call.values.set("key", vector!("eddsa.jwk.json"));
+    let secret = call.open("key").await.unwrap();
     for id in ["\", \"alg\": \"none", "a.b", "\n", "\u{0}", "../../key"] {
-        let view = &mut world.view();
+        let view = &mut call.view();
         let token = view
             .jwt(Resource::new_borrow(secret), wit::Algorithm::Eddsa, CLAIMS.to_owned(), Some(id.to_owned()))
             .await

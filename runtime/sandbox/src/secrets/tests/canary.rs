@@ -31,12 +31,12 @@ fn values() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn whatever_the_value_and_the_operation_it_is_shown_nowhere() {
+async fn secret_value_is_printed_nowhere() {
     let (capture, _guard) = Capture::start();
     let all = vec![SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256, SignatureAlgorithm::EdDsa];
     let (issuers, audiences) = (vec!["deputy".to_owned()], vec!["sts".to_owned()]);
     let jwt = JwtGrant::new(all.clone(), issuers, audiences, Span::secs(600)).unwrap();
-    let mut world = World::new(&[
+    let mut call = TestCall::new(&[
         ("aws", sigv4(&["sts"], &["us-east-1"])),
         ("jwt", only(SecretPurpose::Jwt(jwt))),
         ("sign", only(SecretPurpose::Sign(all))),
@@ -46,56 +46,56 @@ async fn whatever_the_value_and_the_operation_it_is_shown_nowhere() {
     for value in values() {
         let mut results = Vec::new();
         for name in ["aws", "jwt", "sign", "mac", "password"] {
-            world.values.set(name, &value);
-            let secret = world.open(name).await.unwrap();
-            results.push(format!("{:?}", world.sigv4(secret, &text("20150830", "us-east-1", "sts")).await));
+            call.values.set(name, &value);
+            let secret = call.open(name).await.unwrap();
+            results.push(format!("{:?}", call.sigv4(secret, &text("20150830", "us-east-1", "sts")).await));
             for algorithm in [wit::Algorithm::Rs256, wit::Algorithm::Es256, wit::Algorithm::Eddsa] {
-                results.push(format!("{:?}", world.jwt(secret, algorithm, CLAIMS).await));
-                results.push(format!("{:?}", world.sign(secret, algorithm, b"data").await));
+                results.push(format!("{:?}", call.jwt(secret, algorithm, CLAIMS).await));
+                results.push(format!("{:?}", call.sign(secret, algorithm, b"data").await));
             }
-            results.push(format!("{:?}", world.hmac(secret, b"data").await));
-            results.push(format!("{:?}", world.pbkdf2(secret, b"salt", 4096).await));
-            results.push(format!("{:?}", world.reveal(secret).await));
+            results.push(format!("{:?}", call.hmac(secret, b"data").await));
+            results.push(format!("{:?}", call.pbkdf2(secret, b"salt", 4096).await));
+            results.push(format!("{:?}", call.reveal(secret).await));
         }
         results.iter().for_each(|result| check(result));
     }
     assert!(!capture.lines().is_empty());
     check(&capture.lines().join("\n"));
-    check(&format!("{:?}", world.audit.take()));
-    check(&format!("{:?}", world.budget.findings.denials()));
+    check(&format!("{:?}", call.audit.take()));
+    check(&format!("{:?}", call.budget.findings.denials()));
 }
 
 #[tokio::test]
-async fn a_component_that_may_read_a_value_cannot_have_the_host_write_it_down() {
+async fn secret_that_is_revealed_is_blanked_in_records() {
     let (capture, _guard) = Capture::start();
-    let mut world = World::new(&[("plain", reveal()), ("aws", sigv4(&["sts"], &["us-east-1"])), ("jwt", jwt())]);
+    let mut call = TestCall::new(&[("plain", reveal()), ("aws", sigv4(&["sts"], &["us-east-1"])), ("jwt", jwt())]);
     let value = "canarycanary-7";
-    world.values.set("plain", value);
-    let plain = world.open("plain").await.unwrap();
-    assert_eq!(world.reveal(plain).await.unwrap(), value.as_bytes());
+    call.values.set("plain", value);
+    let plain = call.open("plain").await.unwrap();
+    assert_eq!(call.reveal(plain).await.unwrap(), value.as_bytes());
     // It knows the value now, and puts it wherever a text of its own is recorded.
-    assert!(world.open(value).await.is_err());
-    let aws = world.open("aws").await.unwrap();
+    assert!(call.open(value).await.is_err());
+    let aws = call.open("aws").await.unwrap();
     for text in [text("20150830", value, "sts"), text("20150830", "us-east-1", value), text(value, "us-east-1", "sts")]
     {
-        assert!(world.sigv4(aws, &text).await.is_err());
+        assert!(call.sigv4(aws, &text).await.is_err());
     }
-    let jwt = world.open("jwt").await.unwrap();
+    let jwt = call.open("jwt").await.unwrap();
     for claims in [CLAIMS.replace("deputy", value), CLAIMS.replace("sts", value)] {
-        assert!(world.jwt(jwt, wit::Algorithm::Eddsa, &claims).await.is_err());
+        assert!(call.jwt(jwt, wit::Algorithm::Eddsa, &claims).await.is_err());
     }
     check(&capture.lines().join("\n"));
-    let events = world.events();
+    let events = call.events();
     assert_eq!(events.iter().filter(|event| event.contains("[secret plain]")).count(), 5, "{events:?}");
     check(&events.join("\n"));
-    let denials = world.budget.findings.denials();
+    let denials = call.budget.findings.denials();
     assert_eq!(denials.len(), 5);
     check(&format!("{denials:?} {}", denials.iter().map(PolicyDenial::guest).collect::<String>()));
 }
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-async fn no_source_shows_a_value_in_its_errors() {
+async fn secret_source_errors_quote_no_value() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
@@ -120,7 +120,7 @@ async fn no_source_shows_a_value_in_its_errors() {
 }
 
 #[test]
-fn what_can_be_printed_prints_no_value() {
+fn secret_types_print_no_value() {
     let value = Arc::new(SecretBytes::new(CANARY.into()));
     check(&format!("{value:?} {:?}", SecretHandle { name: "key".parse().unwrap() }));
     // `Secrets`, `SecretStore`, `CallValues`, `Redactor`, `GuestLog`, `SigningKey` and `Derived` have no `Debug` at all.

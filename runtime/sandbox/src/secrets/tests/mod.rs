@@ -43,7 +43,7 @@ impl SecretProvider for Values {
 }
 
 /// One call.
-struct World {
+struct TestCall {
     secrets: CallSecrets,
     table: ResourceTable,
     values: Arc<Values>,
@@ -51,7 +51,7 @@ struct World {
     audit: Arc<Audit>,
 }
 
-impl World {
+impl TestCall {
     fn new(grants: &[(&str, SecretGrant)]) -> Self {
         Self::with(Limits { secret_operations: 1_000_000, ..Limits::default() }, grants)
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Deaf, Server, Silent, tcp};
+use crate::testing::{FullBacklog, HangingResolver, Server, tcp};
 use deputy_core::{Limit, Span};
 use deputy_observe::AuditAction;
 
@@ -16,105 +16,106 @@ fn at(server: &Server, address: &str) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn where_a_granted_name_led_may_be_connected_to() {
+async fn tcp_connects_to_the_addresses_of_a_granted_name() {
     let server = server().await;
     let rule = tcp(&format!("a.example:{}", server.port()));
-    let mut lab = lab(vec![rule], Limits::default(), leading_to(&["127.0.0.1"]));
-    lab.look_up("a.example").await.map_err(|_| ()).unwrap();
-    let connected = lab.connect(server.address).await.map_err(|_| ()).unwrap();
-    let remote = lab.view().remote_address(borrow(&connected.socket)).map_err(|_| ()).unwrap();
+    let mut guest = guest(vec![rule], Limits::default(), resolving_to(&["127.0.0.1"]));
+    guest.lookup("a.example").await.map_err(|_| ()).unwrap();
+    let connected = guest.connect(server.address).await.map_err(|_| ()).unwrap();
+    let remote = guest.view().remote_address(borrow(&connected.socket)).map_err(|_| ()).unwrap();
     assert_eq!(SocketAddr::from(remote), server.address);
-    assert_eq!(lab.book.budget.usage.snapshot().requests, 2, "the look-up and the connection");
-    let events = lab.book.events();
+    assert_eq!(guest.audited.budget.usage.snapshot().requests, 2, "the look-up and the connection");
+    let events = guest.audited.events();
     assert_eq!(events[1].what, AuditAction::Tcp { address: server.address.to_string() });
     assert_eq!((events.len(), events[1].outcome), (2, AuditOutcome::Done));
 }
 
 #[tokio::test]
-async fn an_address_that_nobody_looked_up_may_not_be_connected_to() {
+async fn tcp_denies_an_address_that_was_not_looked_up() {
     let server = server().await;
     let rule = tcp(&format!("a.example:{}", server.port()));
-    let mut lab = lab(vec![rule], Limits::default(), leading_to(&["127.0.0.1"]));
-    assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(lab.denials(), [PolicyDenial::Socket { address: server.address }]);
-    assert_eq!(lab.endings(), [refused("socket-not-granted")]);
-    assert_eq!(lab.book.budget.usage.snapshot().requests, 1);
+    let mut guest = guest(vec![rule], Limits::default(), resolving_to(&["127.0.0.1"]));
+    assert_eq!(code(guest.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
+    assert_eq!(guest.denials(), [PolicyDenial::Socket { address: server.address }]);
+    assert_eq!(guest.outcomes(), [refused("socket-not-granted")]);
+    assert_eq!(guest.audited.budget.usage.snapshot().requests, 1);
 }
 
 #[tokio::test]
-async fn a_looked_up_address_is_good_for_the_granted_port_and_for_itself_alone() {
+async fn tcp_allows_a_looked_up_address_on_the_granted_port_only() {
     let server = server().await;
-    let mut lab = lab(vec![tcp("a.example:1")], Limits::default(), leading_to(&["127.0.0.1"]));
-    lab.look_up("a.example").await.map_err(|_| ()).unwrap();
-    assert_eq!(lab.endings(), [done()]);
+    let mut guest = guest(vec![tcp("a.example:1")], Limits::default(), resolving_to(&["127.0.0.1"]));
+    guest.lookup("a.example").await.map_err(|_| ()).unwrap();
+    assert_eq!(guest.outcomes(), [done()]);
     for to in [server.address, "127.0.0.2:1".parse().unwrap(), "[::1]:1".parse().unwrap()] {
-        assert_eq!(code(lab.connect(to).await.map(drop)), ErrorCode::AccessDenied, "{to}");
-        assert_eq!(lab.endings(), [refused("socket-not-granted")], "{to}");
+        assert_eq!(code(guest.connect(to).await.map(drop)), ErrorCode::AccessDenied, "{to}");
+        assert_eq!(guest.outcomes(), [refused("socket-not-granted")], "{to}");
     }
 }
 
 #[tokio::test]
-async fn what_one_call_looked_up_is_nothing_to_the_next() {
+async fn tcp_forgets_looked_up_names_after_the_call() {
     let server = server().await;
     let rules = || vec![tcp(&format!("a.example:{}", server.port()))];
-    let mut first = lab(rules(), Limits::default(), leading_to(&["127.0.0.1"]));
-    first.look_up("a.example").await.map_err(|_| ()).unwrap();
-    let mut second = lab(rules(), Limits::default(), leading_to(&["127.0.0.1"]));
+    let mut first = guest(rules(), Limits::default(), resolving_to(&["127.0.0.1"]));
+    first.lookup("a.example").await.map_err(|_| ()).unwrap();
+    let mut second = guest(rules(), Limits::default(), resolving_to(&["127.0.0.1"]));
     assert_eq!(code(second.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
 }
 
 #[tokio::test]
-async fn a_literal_address_needs_a_rule_and_its_network() {
+async fn tcp_literal_address_needs_a_rule_and_a_network() {
     let server = server().await;
     let rule = tcp(&server.address.to_string());
-    let mut granted = lab(vec![rule.clone()], Limits::default(), Arc::new(Silent));
+    let mut granted = guest(vec![rule.clone()], Limits::default(), Arc::new(HangingResolver));
     assert!(granted.connect(server.address).await.is_ok());
-    let mut other_port = lab(vec![tcp("127.0.0.1:1")], Limits::default(), Arc::new(Silent));
-    let mut no_network = lab(vec![TcpRule { networks: vec![], ..rule }], Limits::default(), Arc::new(Silent));
-    for lab in [&mut other_port, &mut no_network] {
-        assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
-        assert_eq!(lab.endings(), [refused("socket-not-granted")]);
+    let mut other_port = guest(vec![tcp("127.0.0.1:1")], Limits::default(), Arc::new(HangingResolver));
+    let mut no_network =
+        guest(vec![TcpRule { networks: vec![], ..rule }], Limits::default(), Arc::new(HangingResolver));
+    for guest in [&mut other_port, &mut no_network] {
+        assert_eq!(code(guest.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
+        assert_eq!(guest.outcomes(), [refused("socket-not-granted")]);
     }
 }
 
 #[tokio::test]
-async fn an_ipv4_address_in_ipv6_clothes_is_judged_as_itself_and_not_connected_to() {
+async fn tcp_denies_an_ipv4_mapped_address() {
     let server = server().await;
     let mapped = at(&server, "::ffff:127.0.0.1");
-    let mut strange = lab(vec![], Limits::default(), Arc::new(Silent));
+    let mut strange = guest(vec![], Limits::default(), Arc::new(HangingResolver));
     assert_eq!(code(strange.connect(mapped).await.map(drop)), ErrorCode::AccessDenied);
     assert_eq!(strange.denials(), [PolicyDenial::Socket { address: server.address }]);
-    let mut granted = lab(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(Silent));
+    let mut granted = guest(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(HangingResolver));
     assert_eq!(code(granted.connect(mapped).await.map(drop)), ErrorCode::InvalidArgument);
 }
 
 #[tokio::test]
-async fn an_address_of_the_other_family_is_an_invalid_argument() {
+async fn tcp_address_of_the_other_family_is_invalid() {
     let server = server().await;
-    let mut lab = lab(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(Silent));
-    let socket = lab.socket_of(IpAddressFamily::Ipv6);
-    assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::InvalidArgument);
+    let mut guest = guest(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(HangingResolver));
+    let socket = guest.socket_of(IpAddressFamily::Ipv6);
+    assert_eq!(code(guest.start(&socket, server.address)), ErrorCode::InvalidArgument);
 }
 
 #[tokio::test]
-async fn connections_are_counted_and_the_one_too_many_is_refused() {
+async fn tcp_connections_are_counted_and_limited() {
     let server = server().await;
     let limits = Limits { requests: 2, ..Limits::default() };
-    let mut lab = lab(vec![tcp(&server.address.to_string())], limits, Arc::new(Silent));
+    let mut guest = guest(vec![tcp(&server.address.to_string())], limits, Arc::new(HangingResolver));
     for _ in 0..2 {
-        assert!(lab.connect(server.address).await.is_ok());
+        assert!(guest.connect(server.address).await.is_ok());
     }
-    assert_eq!(code(lab.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(lab.denials(), [PolicyDenial::Limit(Limit::Requests)]);
-    assert_eq!(lab.endings(), [done(), done(), refused("over-limit:requests")]);
+    assert_eq!(code(guest.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
+    assert_eq!(guest.denials(), [PolicyDenial::Limit(Limit::Requests)]);
+    assert_eq!(guest.outcomes(), [done(), done(), refused("over-limit:requests")]);
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_refused_connection_and_no_refusal_of_ours() {
+async fn tcp_refused_connection_is_no_denial() {
     let address = drop_address(server().await);
-    let mut lab = lab(vec![tcp(&address.to_string())], Limits::default(), Arc::new(Silent));
-    assert_eq!(code(lab.connect(address).await.map(drop)), ErrorCode::ConnectionRefused);
-    assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("connection-refused".into()))]);
+    let mut guest = guest(vec![tcp(&address.to_string())], Limits::default(), Arc::new(HangingResolver));
+    assert_eq!(code(guest.connect(address).await.map(drop)), ErrorCode::ConnectionRefused);
+    assert_eq!(guest.outcomes(), [(AuditOutcome::Failed, Some("connection-refused".into()))]);
 }
 
 fn drop_address(server: Server) -> SocketAddr {
@@ -125,37 +126,37 @@ fn drop_address(server: Server) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn connecting_has_a_limit() {
-    let deaf = Deaf::new().await;
+async fn tcp_connecting_has_a_limit() {
+    let full_backlog = FullBacklog::new().await;
     let limits = Limits { connect: Span::millis(100), ..Limits::default() };
-    let mut lab = lab(vec![tcp(&deaf.address.to_string())], limits, Arc::new(Silent));
-    assert_eq!(code(lab.connect(deaf.address).await.map(drop)), ErrorCode::Timeout);
-    assert_eq!((lab.denials(), lab.timeouts()), (vec![], vec![Limit::Connect]));
-    assert_eq!(lab.endings(), [(AuditOutcome::Failed, Some("connect-timeout".into()))]);
+    let mut guest = guest(vec![tcp(&full_backlog.address.to_string())], limits, Arc::new(HangingResolver));
+    assert_eq!(code(guest.connect(full_backlog.address).await.map(drop)), ErrorCode::Timeout);
+    assert_eq!((guest.denials(), guest.timeouts()), (vec![], vec![Limit::Connect]));
+    assert_eq!(guest.outcomes(), [(AuditOutcome::Failed, Some("connect-timeout".into()))]);
 }
 
 #[tokio::test]
-async fn a_socket_connects_once() {
+async fn tcp_socket_connects_once() {
     let server = server().await;
-    let mut lab = lab(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(Silent));
-    let socket = lab.socket_of(IpAddressFamily::Ipv4);
-    assert_eq!(code(lab.view().finish_connect(borrow(&socket)).map(drop)), ErrorCode::NotInProgress);
-    lab.start(&socket, server.address).map_err(|_| ()).unwrap();
-    assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
-    lab.ready(&Resource::<socket::TcpSocketState>::new_borrow(socket.rep())).await;
-    assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
-    assert!(lab.view().finish_connect(borrow(&socket)).is_ok());
-    assert_eq!(code(lab.start(&socket, server.address)), ErrorCode::InvalidState);
-    assert_eq!(code(lab.view().finish_connect(borrow(&socket)).map(drop)), ErrorCode::NotInProgress);
+    let mut guest = guest(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(HangingResolver));
+    let socket = guest.socket_of(IpAddressFamily::Ipv4);
+    assert_eq!(code(guest.view().finish_connect(borrow(&socket)).map(drop)), ErrorCode::NotInProgress);
+    guest.start(&socket, server.address).map_err(|_| ()).unwrap();
+    assert_eq!(code(guest.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
+    guest.ready(&Resource::<socket::TcpSocketState>::new_borrow(socket.rep())).await;
+    assert_eq!(code(guest.start(&socket, server.address)), ErrorCode::ConcurrencyConflict);
+    assert!(guest.view().finish_connect(borrow(&socket)).is_ok());
+    assert_eq!(code(guest.start(&socket, server.address)), ErrorCode::InvalidState);
+    assert_eq!(code(guest.view().finish_connect(borrow(&socket)).map(drop)), ErrorCode::NotInProgress);
 }
 
 #[tokio::test]
-async fn a_socket_that_is_dropped_gives_up_connecting() {
+async fn tcp_socket_that_is_dropped_stops_connecting() {
     let server = server().await;
-    let mut lab = lab(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(Silent));
-    let socket = lab.socket_of(IpAddressFamily::Ipv4);
-    lab.start(&socket, server.address).map_err(|_| ()).unwrap();
-    wasi_tcp::HostTcpSocket::drop(&mut lab.view(), socket).unwrap();
+    let mut guest = guest(vec![tcp(&server.address.to_string())], Limits::default(), Arc::new(HangingResolver));
+    let socket = guest.socket_of(IpAddressFamily::Ipv4);
+    guest.start(&socket, server.address).map_err(|_| ()).unwrap();
+    wasi_tcp::HostTcpSocket::drop(&mut guest.view(), socket).unwrap();
     crate::testing::pause(20).await;
-    assert_eq!(lab.endings(), [(AuditOutcome::Cancelled, None)]);
+    assert_eq!(guest.outcomes(), [(AuditOutcome::Cancelled, None)]);
 }

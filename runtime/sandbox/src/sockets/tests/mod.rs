@@ -21,24 +21,24 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Pollable};
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 
 use super::*;
-use crate::testing::{Book, Names};
+use crate::testing::{AuditedBudget, StaticResolver};
 
 /// One call of an instance, as a component sees it.
-pub(super) struct Lab {
+pub(super) struct TestSockets {
     pub(super) sockets: Sockets,
     pub(super) table: ResourceTable,
-    pub(super) book: Book,
+    pub(super) audited: AuditedBudget,
 }
 
-pub(super) fn lab(rules: Vec<TcpRule>, limits: Limits, resolver: Arc<dyn Resolver>) -> Lab {
-    let book = Book::new(limits);
+pub(super) fn guest(rules: Vec<TcpRule>, limits: Limits, resolver: Arc<dyn Resolver>) -> TestSockets {
+    let audited = AuditedBudget::new(limits);
     let grant = Arc::new(Grant { tcp: rules, ..Grant::default() });
-    let sockets = Sockets::new(grant, Arc::clone(&book.budget), resolver);
-    Lab { sockets, table: ResourceTable::new(), book }
+    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver);
+    TestSockets { sockets, table: ResourceTable::new(), audited }
 }
 
-pub(super) fn leading_to(addresses: &[&'static str]) -> Arc<dyn Resolver> {
-    Arc::new(Names(vec![("a.example", addresses.to_vec())]))
+pub(super) fn resolving_to(addresses: &[&'static str]) -> Arc<dyn Resolver> {
+    Arc::new(StaticResolver(vec![("a.example", addresses.to_vec())]))
 }
 
 /// The error code that a component gets.
@@ -46,7 +46,7 @@ pub(super) fn code<T>(result: SocketResult<T>) -> ErrorCode {
     result.err().expect("an error").downcast().expect("no trap")
 }
 
-impl Lab {
+impl TestSockets {
     pub(super) fn view(&mut self) -> SocketsView<'_> {
         SocketsView { sockets: &mut self.sockets, table: &mut self.table }
     }
@@ -62,7 +62,7 @@ impl Lab {
         tokio::time::timeout(std::time::Duration::from_secs(10), entry.ready()).await.expect("ready");
     }
 
-    pub(super) async fn look_up(&mut self, name: &str) -> SocketResult<Vec<IpAddr>> {
+    pub(super) async fn lookup(&mut self, name: &str) -> SocketResult<Vec<IpAddr>> {
         let network = self.network();
         let stream = self.view().resolve_addresses(network, name.to_owned())?;
         let pollable: Resource<DynPollable> =
@@ -109,17 +109,17 @@ impl Lab {
 
     /// What was refused, in order.
     pub(super) fn denials(&self) -> Vec<PolicyDenial> {
-        self.book.budget.findings.denials()
+        self.audited.budget.findings.denials()
     }
 
     /// The limits that timed out.
     pub(super) fn timeouts(&self) -> Vec<Limit> {
-        self.book.budget.findings.timeouts()
+        self.audited.budget.findings.timeouts()
     }
 
     /// Outcome and code of each event, oldest first.
-    pub(super) fn endings(&self) -> Vec<(AuditOutcome, Option<String>)> {
-        self.book.events().into_iter().map(|event| (event.outcome, event.code)).collect()
+    pub(super) fn outcomes(&self) -> Vec<(AuditOutcome, Option<String>)> {
+        self.audited.events().into_iter().map(|event| (event.outcome, event.code)).collect()
     }
 }
 

@@ -1,25 +1,25 @@
 use super::*;
-use crate::testing::{Silent, tcp};
+use crate::testing::{HangingResolver, tcp};
 use deputy_observe::AuditAction;
 use wasmtime::Engine;
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-fn all_granted() -> Lab {
-    lab(vec![tcp("127.0.0.1:1"), tcp("a.example:1")], Limits::default(), Arc::new(Silent))
+fn all_granted() -> TestSockets {
+    guest(vec![tcp("127.0.0.1:1"), tcp("a.example:1")], Limits::default(), Arc::new(HangingResolver))
 }
 
 #[tokio::test]
-async fn nobody_binds_listens_accepts_or_speaks_udp() {
-    let mut lab = all_granted();
-    let (socket, network) = (lab.socket_of(IpAddressFamily::Ipv4), lab.network());
+async fn sockets_deny_binding_listening_accepting_and_udp() {
+    let mut guest = all_granted();
+    let (socket, network) = (guest.socket_of(IpAddressFamily::Ipv4), guest.network());
     let local = IpSocketAddress::from(SocketAddr::from(([0, 0, 0, 0], 0)));
-    let bound = lab.view().start_bind(borrow(&socket), network, local).await;
+    let bound = guest.view().start_bind(borrow(&socket), network, local).await;
     assert_eq!(code(bound), ErrorCode::AccessDenied);
-    assert_eq!(code(lab.view().start_listen(borrow(&socket)).await), ErrorCode::AccessDenied);
-    assert_eq!(code(lab.view().accept(borrow(&socket)).map(drop)), ErrorCode::AccessDenied);
-    assert_eq!(code(lab.view().create_udp_socket(IpAddressFamily::Ipv6).await.map(drop)), ErrorCode::AccessDenied);
-    let events = lab.book.events();
+    assert_eq!(code(guest.view().start_listen(borrow(&socket)).await), ErrorCode::AccessDenied);
+    assert_eq!(code(guest.view().accept(borrow(&socket)).map(drop)), ErrorCode::AccessDenied);
+    assert_eq!(code(guest.view().create_udp_socket(IpAddressFamily::Ipv6).await.map(drop)), ErrorCode::AccessDenied);
+    let events = guest.audited.events();
     let seen: Vec<_> =
         events.iter().map(|event| (&event.what, event.outcome, event.code.as_deref().unwrap())).collect();
     let wasi = |operation| AuditAction::Wasi { operation };
@@ -32,29 +32,29 @@ async fn nobody_binds_listens_accepts_or_speaks_udp() {
             (&wasi("udp.create"), AuditOutcome::Refused, "udp-not-allowed"),
         ]
     );
-    assert_eq!(lab.denials(), [PolicyDenial::Listen, PolicyDenial::Udp]);
-    assert_eq!(code(lab.view().finish_bind(borrow(&socket))), ErrorCode::NotInProgress);
-    assert_eq!(code(lab.view().finish_listen(borrow(&socket))), ErrorCode::NotInProgress);
-    assert_eq!(code(lab.view().set_listen_backlog_size(borrow(&socket), 1)), ErrorCode::NotSupported);
-    assert!(!lab.view().is_listening(borrow(&socket)).unwrap());
+    assert_eq!(guest.denials(), [PolicyDenial::Listen, PolicyDenial::Udp]);
+    assert_eq!(code(guest.view().finish_bind(borrow(&socket))), ErrorCode::NotInProgress);
+    assert_eq!(code(guest.view().finish_listen(borrow(&socket))), ErrorCode::NotInProgress);
+    assert_eq!(code(guest.view().set_listen_backlog_size(borrow(&socket), 1)), ErrorCode::NotSupported);
+    assert!(!guest.view().is_listening(borrow(&socket)).unwrap());
 }
 
 #[tokio::test]
-async fn a_socket_without_a_connection_has_no_addresses_and_nothing_to_shut_down() {
-    let mut lab = all_granted();
-    let socket = lab.socket_of(IpAddressFamily::Ipv6);
-    assert!(matches!(lab.view().address_family(borrow(&socket)), Ok(IpAddressFamily::Ipv6)));
-    assert_eq!(code(lab.view().local_address(borrow(&socket))), ErrorCode::InvalidState);
-    assert_eq!(code(lab.view().remote_address(borrow(&socket))), ErrorCode::InvalidState);
+async fn tcp_unconnected_socket_has_no_addresses() {
+    let mut guest = all_granted();
+    let socket = guest.socket_of(IpAddressFamily::Ipv6);
+    assert!(matches!(guest.view().address_family(borrow(&socket)), Ok(IpAddressFamily::Ipv6)));
+    assert_eq!(code(guest.view().local_address(borrow(&socket))), ErrorCode::InvalidState);
+    assert_eq!(code(guest.view().remote_address(borrow(&socket))), ErrorCode::InvalidState);
     let both = wasi_tcp::ShutdownType::Both;
-    assert_eq!(code(lab.view().shutdown(borrow(&socket), both)), ErrorCode::InvalidState);
+    assert_eq!(code(guest.view().shutdown(borrow(&socket), both)), ErrorCode::InvalidState);
 }
 
 #[tokio::test]
-async fn options_are_remembered_and_zero_is_none() {
-    let mut lab = all_granted();
-    let socket = lab.socket_of(IpAddressFamily::Ipv4);
-    let mut view = lab.view();
+async fn tcp_options_are_remembered_and_never_zero() {
+    let mut guest = all_granted();
+    let socket = guest.socket_of(IpAddressFamily::Ipv4);
+    let mut view = guest.view();
     let this = || borrow(&socket);
     assert!(view.set_keep_alive_enabled(this(), true).is_ok() && view.keep_alive_enabled(this()).is_ok_and(|on| on));
     macro_rules! remembers {
@@ -72,23 +72,23 @@ async fn options_are_remembered_and_zero_is_none() {
 }
 
 #[tokio::test]
-async fn a_streams_error_has_a_code_where_the_network_gave_one() {
-    let mut lab = all_granted();
+async fn tcp_stream_error_keeps_the_code_of_the_network() {
+    let mut guest = all_granted();
     let (reset, other) = (wasmtime::Error::from(ErrorCode::ConnectionReset), wasmtime::Error::msg("of a file"));
     for (error, code) in [(reset, Some(ErrorCode::ConnectionReset)), (other, None)] {
-        let error = lab.table.push(error).unwrap();
-        assert_eq!(network::Host::network_error_code(&mut lab.view(), error).unwrap(), code);
+        let error = guest.table.push(error).unwrap();
+        assert_eq!(network::Host::network_error_code(&mut guest.view(), error).unwrap(), code);
     }
 }
 
 #[tokio::test]
-async fn a_network_that_is_dropped_leaves_nothing_in_the_table() {
-    let mut lab = all_granted();
-    let network = lab.network();
+async fn sockets_dropped_network_leaves_the_table() {
+    let mut guest = all_granted();
+    let network = guest.network();
     let same = Resource::<Network>::new_borrow(network.rep());
-    assert!(lab.table.get(&same).is_ok());
-    network::HostNetwork::drop(&mut lab.view(), network).unwrap();
-    assert!(lab.table.get(&same).is_err());
+    assert!(guest.table.get(&same).is_ok());
+    network::HostNetwork::drop(&mut guest.view(), network).unwrap();
+    assert!(guest.table.get(&same).is_err());
 }
 
 struct State {
@@ -104,7 +104,7 @@ impl WasiView for State {
 }
 
 #[test]
-fn wasis_own_sockets_are_replaced_and_nothing_else_can_be_afterwards() {
+fn sockets_of_wasi_are_shadowed_once() {
     let mut linker = Linker::<State>::new(&Engine::default());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
     link(&mut linker, |state: &mut State| SocketsView { sockets: &mut state.sockets, table: &mut state.table })
