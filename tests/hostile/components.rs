@@ -171,7 +171,7 @@ fn small(name: &str, compiler: Compiler) -> Sandbox {
     let options = SandboxOptions {
         cache: Some(cache(&folder(name))),
         compiler,
-        audit: std::sync::Arc::new(deputy_observe::Audit::memory()),
+        audit: std::sync::Arc::new(deputy_audit::Audit::memory()),
         resolver: std::sync::Arc::new(Nobody),
     };
     host().runtime.block_on(async { Sandbox::new(options).unwrap() })

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deputy_audit::AuditOutcome;
 use deputy_core::{ByteSize, Limit, Span};
-use deputy_observe::AuditOutcome;
 use deputy_sandbox::{CallError, Interruption};
 use deputy_test_servers::with_straight_line_calls;
 
@@ -169,7 +169,7 @@ fn cpu_endless_renewal() {
             for (call, function) in [(renewed.id, "renew"), (revoked.id, "revoke")] {
                 let end = host.events(call).pop().expect("an event");
                 assert!(
-                    matches!(end.what, deputy_observe::AuditAction::Call { function: f, .. } if f == function),
+                    matches!(end.what, deputy_audit::AuditAction::Call { function: f, .. } if f == function),
                     "{end:?}"
                 );
                 assert_eq!(end.code.as_deref(), Some("over-limit:cpu"));

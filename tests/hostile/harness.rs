@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use deputy_audit::{Audit, AuditAction, AuditEvent, AuditOutcome, CallId};
 use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, PathRules, RequestOptions, SecretGrant, TcpRule};
 use deputy_core::{Instance, Limit, Limits, Outputs, PolicyDenial, SecretSource, Span, Tokens};
-use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, CallId};
 use deputy_sandbox::{Call, CallError, LoadedProvider, Sandbox, SandboxOptions};
 use tokio::runtime::Runtime;
 

@@ -1,7 +1,7 @@
 //! Requests that no rule allows, and requests that only look as if one did.
 
+use deputy_audit::AuditAction;
 use deputy_core::grant::{HttpRule, PathRules};
-use deputy_observe::AuditAction;
 
 use crate::harness::{Attack, AttackReport, host};
 use crate::servers::Server;

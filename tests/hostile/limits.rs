@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use deputy_audit::{AuditAction, AuditOutcome};
 use deputy_core::grant::{SecretGrant, SecretPurpose};
 use deputy_core::{ByteSize, Limit, Span};
-use deputy_observe::{AuditAction, AuditOutcome};
 
 use crate::bombs;
 use crate::harness::{Attack, ObtainReport, host};

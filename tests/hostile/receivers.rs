@@ -1,7 +1,7 @@
 //! Receivers: what they are given stays with them, what they leave is judged, and half of it is nothing.
 
+use deputy_audit::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject};
 use deputy_core::{ByteSize, Limit, PolicyDenial, ProviderFailure, SecretBytes, Services, Span};
-use deputy_observe::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject};
 use deputy_sandbox::{CallError, LoadError};
 
 use crate::harness::{Attack, AttackReport, host};

@@ -1,6 +1,6 @@
 //! Raw sockets and name look-ups.
 
-use deputy_observe::AuditAction;
+use deputy_audit::AuditAction;
 
 use crate::harness::{Attack, host};
 use crate::servers::Server;

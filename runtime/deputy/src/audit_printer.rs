@@ -1,6 +1,6 @@
 //! The audit trail on stderr: one line for each use of a capability.
 
-use deputy_observe::{AuditAction, AuditEvent, AuditOutcome};
+use deputy_audit::{AuditAction, AuditEvent, AuditOutcome};
 
 use crate::print::{ERROR, FAINT, GOOD, WARNING, bytes, sanitize, styled};
 
@@ -64,7 +64,7 @@ fn action_text(action: &AuditAction) -> String {
 mod tests {
     use super::*;
     use anstream::adapter::strip_str;
-    use deputy_observe::{AcceptedDelivery, AuditSubject, CallId};
+    use deputy_audit::{AcceptedDelivery, AuditSubject, CallId};
 
     fn shown(what: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> String {
         let event = AuditEvent {

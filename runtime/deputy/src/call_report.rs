@@ -108,8 +108,8 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
 
 #[cfg(test)]
 mod tests {
+    use deputy_audit::CallId;
     use deputy_core::{Limit, Limits, Span};
-    use deputy_observe::CallId;
     use deputy_sandbox::SecretFault;
 
     use super::*;

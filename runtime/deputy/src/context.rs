@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
+use deputy_audit::Audit;
 use deputy_config::{ConfigKind, ConfigPaths, CoordinatorFile, WorkerConfig};
 use deputy_core::{SecretSource, Timestamp};
 use deputy_host::{Platform, coordinator, sandbox, worker};
 use deputy_local::SocketPeer;
-use deputy_observe::Audit;
 use deputy_sandbox::Sandbox;
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use deputy_audit::AuditError;
 use deputy_coordinator::{BackupError, ConfigurationNamesError, CoordinatorError, LockLostError, WorkersError};
 use deputy_core::ReceiverName;
-use deputy_observe::AuditError;
 use deputy_sandbox::SandboxError;
 use deputy_store::{ArchiveError, MasterKeyError, StoreError, StoreKeyError};
 use deputy_worker::cache::LeaseCacheError;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deputy_audit::Audit;
 use deputy_core::{SecretSource, in_one_line};
-use deputy_observe::Audit;
 use deputy_sandbox::{CacheKey, CodeCache, Sandbox, SandboxOptions, SystemResolver};
 use deputy_store::{MasterKey, MasterKeyError};
 

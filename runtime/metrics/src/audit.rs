@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use deputy_observe::AuditStatus;
+use deputy_audit::AuditStatus;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 

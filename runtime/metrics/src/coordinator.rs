@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
-use deputy_observe::{AuditAction, AuditEvent, AuditOutcome, AuditStatus};
+use deputy_audit::{AuditAction, AuditEvent, AuditOutcome, AuditStatus};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -1,6 +1,6 @@
 //! What a scrape of a coordinator shows.
 
-use deputy_observe::{AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
+use deputy_audit::{AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 
 use crate::{CoordinatorMetrics, LeaseMetrics, UpstreamMetrics};
 

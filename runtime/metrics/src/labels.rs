@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use deputy_observe::{AuditOutcome, AuditSubject};
+use deputy_audit::{AuditOutcome, AuditSubject};
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

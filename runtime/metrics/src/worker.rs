@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use deputy_observe::{AuditOutcome, AuditStatus};
+use deputy_audit::{AuditOutcome, AuditStatus};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deputy_observe::AuditOutcome;
+use deputy_audit::AuditOutcome;
 
 use crate::{DeliveryMetrics, WorkerMetrics, WorkerSnapshot};
 

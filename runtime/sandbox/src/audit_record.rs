@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use deputy_audit::{AuditAction, AuditOutcome};
 use deputy_core::{Limit, PolicyDenial};
-use deputy_observe::{AuditAction, AuditOutcome};
 
 use crate::call_audit::Unrecorded;
 use crate::call_budget::CallBudget;

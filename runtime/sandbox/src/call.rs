@@ -1,7 +1,7 @@
 //! The result of a call, and the classification of engine errors.
 
+use deputy_audit::CallId;
 use deputy_core::{Limit, PolicyDenial, ProviderFailure, Span};
-use deputy_observe::CallId;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 

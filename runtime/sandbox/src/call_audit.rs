@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use deputy_audit::{Audit, AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
 use deputy_core::grant::{Host, Target};
 use deputy_core::{PolicyDenial, in_one_line};
-use deputy_observe::{Audit, AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
 use deputy_support::SystemClock;
 use tokio::sync::Notify;
 

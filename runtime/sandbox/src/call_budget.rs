@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use deputy_audit::{Audit, AuditSubject, CallId};
 use deputy_core::{Limits, PolicyDenial};
-use deputy_observe::{Audit, AuditSubject, CallId};
 
 use crate::call_audit::CallAudit;
 use crate::denial_budget::DenialBudget;

@@ -3,8 +3,8 @@
 //! Refusals cost a component nothing, so their number is the component's choice; successes are bounded by its limits and
 //! are always recorded. What is suppressed is counted in the audit log.
 
+use deputy_audit::AuditSubject;
 use deputy_core::Span;
-use deputy_observe::AuditSubject;
 use deputy_support::KeyedRateLimiter;
 
 /// Recorded denials of one call.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deputy_audit::AuditSubject;
 use deputy_core::{Limit, Limits, PolicyDenial};
-use deputy_observe::AuditSubject;
 use tracing::Instrument;
 
 use crate::bindings::delegation::tokens::types as wit;

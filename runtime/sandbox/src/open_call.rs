@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deputy_observe::{AcceptedDelivery, AuditAction, AuditOutcome, Receipt};
+use deputy_audit::{AcceptedDelivery, AuditAction, AuditOutcome, Receipt};
 
 use crate::call_budget::CallBudget;
 use crate::usage::CallUsage;

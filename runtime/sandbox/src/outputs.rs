@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use deputy_audit::AuditAction;
 use deputy_core::{OutputPath, Outputs, PolicyDenial, SecretBytes};
-use deputy_observe::AuditAction;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::audit_record::AuditRecord;
@@ -91,8 +91,8 @@ pub(crate) fn link<T: Send>(linker: &mut Linker<T>, get: fn(&mut T) -> &mut Outp
 mod tests {
     use super::*;
     use crate::testing::AuditedBudget;
+    use deputy_audit::AuditOutcome;
     use deputy_core::{ByteSize, Limits};
-    use deputy_observe::AuditOutcome;
 
     fn staging(mode: OutputMode, limits: Limits) -> (OutputStage, AuditedBudget) {
         let audited = AuditedBudget::new(limits);

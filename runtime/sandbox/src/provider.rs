@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use deputy_audit::AuditSubject;
 use deputy_core::{Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens, in_one_line};
-use deputy_observe::AuditSubject;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wasmtime::Store;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use deputy_audit::{AuditOutcome, CallId};
 use deputy_core::{PolicyDenial, ProviderFailure, Span};
-use deputy_observe::{AuditOutcome, CallId};
 
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::{Call, CallError, Interruption};

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use deputy_audit::{AcceptedDelivery, AuditSubject};
 use deputy_core::{Delivery, Outputs, ReceiverPlan, Services};
-use deputy_observe::{AcceptedDelivery, AuditSubject};
 use futures::FutureExt;
 use wasmtime::component::{Component, InstancePre};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use deputy_audit::Audit;
 use deputy_core::{Instance, ReceiverPlan};
-use deputy_observe::Audit;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use deputy_audit::{Audit, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use deputy_core::grant::{Grant, HttpRule, PathRules, RequestOptions as SendOptions, TcpRule};
 use deputy_core::{Instance, Limits, SecretBytes, SecretName};
-use deputy_observe::{Audit, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use deputy_observe::{AuditSubject, CallId};
+use deputy_audit::{AuditSubject, CallId};
 use tokio::time::Instant;
 
 use crate::call_budget::CallBudget;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use deputy_audit::Audit;
 use deputy_http_server::{HealthCheck, HttpHandler, probe};
 use deputy_metrics::WorkerMetrics;
-use deputy_observe::Audit;
 use deputy_support::single_line;
 use http::{Request, Response};
 

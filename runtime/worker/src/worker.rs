@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use deputy_audit::AuditOutcome;
 use deputy_core::failure::FailureKind;
 use deputy_core::time::Clock;
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, ReceiverName, Span};
 use deputy_link::{DeliveredState, DeliveryReport};
 use deputy_metrics::WorkerMetrics;
-use deputy_observe::AuditOutcome;
 use deputy_store::Random;
 use deputy_support::{TrackedTasks, pause};
 use tokio::sync::{mpsc, watch};

@@ -8,9 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use deputy_audit::Audit;
 use deputy_core::grant::{Grant, HttpRule, PathRules, RequestOptions, SecretGrant, SecretPurpose, Sigv4Grant};
 use deputy_core::{Instance, Limits, SecretBytes, SecretSource};
-use deputy_observe::Audit;
 use deputy_sandbox::{CacheKey, CodeCache, Compiler, LoadedProvider, Sandbox, SandboxOptions, SystemResolver};
 use deputy_test_servers::guest;
 

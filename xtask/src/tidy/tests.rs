@@ -113,9 +113,9 @@ fn tidy_scan_that_sees_too_little_fails() {
 #[test]
 fn tidy_finds_a_dependency_against_the_arrows() {
     let tree = Repository::tidy();
-    tree.write("runtime/config/Cargo.toml", &manifest("deputy-config", "deputy-observe = { path = \"../observe\" }"));
-    tree.append("runtime/config/src/lib.rs", "use deputy_observe;\n");
-    tree.finds(&["crate deputy-config", "depends on deputy-observe"]);
+    tree.write("runtime/config/Cargo.toml", &manifest("deputy-config", "deputy-audit = { path = \"../observe\" }"));
+    tree.append("runtime/config/src/lib.rs", "use deputy_audit;\n");
+    tree.finds(&["crate deputy-config", "depends on deputy-audit"]);
 }
 
 #[test]
@@ -129,20 +129,20 @@ fn tidy_finds_a_runtime_in_the_pure_crate() {
 #[test]
 fn tidy_finds_wasmtime_outside_the_sandbox() {
     let tree = Repository::tidy();
-    tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "wasmtime-environ = \"48\""));
-    tree.append("runtime/observe/src/lib.rs", "extern crate wasmtime_environ;\n");
-    tree.finds(&["crate deputy-observe", "wasmtime-environ"]);
+    tree.write("runtime/audit/Cargo.toml", &manifest("deputy-audit", "wasmtime-environ = \"48\""));
+    tree.append("runtime/audit/src/lib.rs", "extern crate wasmtime_environ;\n");
+    tree.finds(&["crate deputy-audit", "wasmtime-environ"]);
     let tree = Repository::tidy();
-    tree.append("runtime/observe/src/lib.rs", "use wasmtime::Engine;\n");
-    tree.finds(&["runtime/observe/src/lib.rs:2", "wasmtime::"]);
+    tree.append("runtime/audit/src/lib.rs", "use wasmtime::Engine;\n");
+    tree.finds(&["runtime/audit/src/lib.rs:2", "wasmtime::"]);
 }
 
 #[test]
 fn tidy_finds_toml_outside_the_configuration() {
     let tree = Repository::tidy();
-    tree.write("runtime/observe/Cargo.toml", &manifest("deputy-observe", "toml = \"1\""));
-    tree.append("runtime/observe/src/lib.rs", "extern crate toml;\n");
-    tree.finds(&["crate deputy-observe", "toml"]);
+    tree.write("runtime/audit/Cargo.toml", &manifest("deputy-audit", "toml = \"1\""));
+    tree.append("runtime/audit/src/lib.rs", "extern crate toml;\n");
+    tree.finds(&["crate deputy-audit", "toml"]);
 }
 
 #[test]
@@ -220,23 +220,23 @@ fn tidy_finds_a_code_that_no_test_expects() {
 #[test]
 fn tidy_finds_a_file_that_is_too_long() {
     let tree = Repository::tidy();
-    tree.append("runtime/observe/src/lib.rs", &"// line\n".repeat(900));
-    tree.finds(&["runtime/observe/src/lib.rs", "901 lines"]);
+    tree.append("runtime/audit/src/lib.rs", &"// line\n".repeat(900));
+    tree.finds(&["runtime/audit/src/lib.rs", "901 lines"]);
 }
 
 #[test]
 fn tidy_finds_a_file_without_documentation() {
     let tree = Repository::tidy();
-    tree.write("runtime/observe/src/lib.rs", "fn undocumented() {}\n");
-    tree.finds(&["runtime/observe/src/lib.rs", "`//! `"]);
+    tree.write("runtime/audit/src/lib.rs", "fn undocumented() {}\n");
+    tree.finds(&["runtime/audit/src/lib.rs", "`//! `"]);
 }
 
 #[test]
 fn tidy_finds_a_file_that_is_not_compiled() {
     let tree = Repository::tidy();
-    tree.write("runtime/observe/src/forgotten.rs", "//! Forgotten.\n");
-    tree.finds(&["runtime/observe/src/forgotten.rs", "nobody compiles it"]);
-    tree.append("runtime/observe/src/lib.rs", "mod forgotten;\n");
+    tree.write("runtime/audit/src/forgotten.rs", "//! Forgotten.\n");
+    tree.finds(&["runtime/audit/src/forgotten.rs", "nobody compiles it"]);
+    tree.append("runtime/audit/src/lib.rs", "mod forgotten;\n");
     assert!(tree.scan(&NO_FLOORS).is_empty());
 }
 
@@ -271,20 +271,20 @@ fn tidy_finds_a_phrase_also_across_lines() {
     let (first, second) = ("no", "body");
     for text in [format!("// For {first}{second}.\n"), format!("// Two {}\n// {}, one is old.\n", "of", "which")] {
         let tree = Repository::tidy();
-        tree.append("runtime/observe/src/lib.rs", &text);
-        tree.finds(&["runtime/observe/src/lib.rs:2", "says"]);
+        tree.append("runtime/audit/src/lib.rs", &text);
+        tree.finds(&["runtime/audit/src/lib.rs:2", "says"]);
     }
     let tree = Repository::tidy();
-    tree.append("runtime/observe/src/lib.rs", "// A nobodyish word, whose parts are fine.\n");
+    tree.append("runtime/audit/src/lib.rs", "// A nobodyish word, whose parts are fine.\n");
     assert!(tree.scan(&NO_FLOORS).is_empty());
 }
 
 #[test]
 fn tidy_finds_a_public_type_that_is_defined_twice() {
     let tree = Repository::tidy();
-    tree.append("runtime/observe/src/lib.rs", "pub(crate) struct Lease<T>(T);\nstruct Slot;\n");
+    tree.append("runtime/audit/src/lib.rs", "pub(crate) struct Lease<T>(T);\nstruct Slot;\n");
     tree.append("runtime/store/src/lib.rs", "pub enum Lease {}\npub struct Slot;\n");
-    tree.finds(&["runtime/observe/src/lib.rs", "public type Lease", "runtime/store/src/lib.rs"]);
+    tree.finds(&["runtime/audit/src/lib.rs", "public type Lease", "runtime/store/src/lib.rs"]);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use deputy_core::failure::FailureKind;
 use deputy_core::time::MonotonicTime;
 use std::sync::Arc;
 
+use deputy_audit::AuditOutcome;
 use deputy_core::schedule::{CallOutcome, LeaseRecord, ProviderCall, SaveId, ScheduleEvent, ScheduledCallId};
 use deputy_core::{InstanceName, in_one_line};
-use deputy_observe::AuditOutcome;
 use deputy_store::StoreError;
 use tokio::task::{AbortHandle, JoinError};
 use tracing::Instrument;

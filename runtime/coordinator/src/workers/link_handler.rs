@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use deputy_audit::{Audit, AuditOutcome};
 use deputy_core::time::Clock;
 use deputy_core::{Digest, GroupName, InstanceName, Span};
 use deputy_link::message::Certified;
 use deputy_link::server::{LinkHandler, Origin, ReportObserver};
 use deputy_link::{ErrorCode, PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId};
 use deputy_metrics::CoordinatorMetrics;
-use deputy_observe::{Audit, AuditOutcome};
 use deputy_support::{ActorStopped, KeyedRateLimiter, Mailbox};
 use tokio::sync::watch;
 

@@ -7,12 +7,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use deputy_audit::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
 use deputy_core::time::Clock;
 use deputy_core::{InstanceName, Span};
 use deputy_link::server::Origin;
 use deputy_link::{ErrorCode, ProtocolError, WorkerId};
 use deputy_metrics::CoordinatorMetrics;
-use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
 use deputy_support::KeyedRateLimiter;
 
 use super::enrolment::Rejection;

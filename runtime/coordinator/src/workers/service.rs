@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use deputy_audit::Audit;
 use deputy_core::time::Clock;
 use deputy_core::{GroupName, Span, Timestamp};
 use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, Sessions};
@@ -11,7 +12,6 @@ use deputy_link::{
     AuthorityError, CertificateLifetimes, EnrolledWorker, EnrolmentStatus, GroupFeeds, JoinString, TokenId, WorkerId,
 };
 use deputy_metrics::CoordinatorMetrics;
-use deputy_observe::Audit;
 use deputy_store::{Random, Store, StoreError};
 use deputy_support::{ActorStopped, Mailbox};
 use tokio::sync::{mpsc, watch};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
+use deputy_audit::Audit;
 use deputy_core::grant::Grant;
 use deputy_core::{Instance, Limits, NameError, ReceiverPlan, Services, in_one_line};
-use deputy_observe::Audit;
 use deputy_sandbox::{ComponentInfo, ComponentKind, Import, Sandbox};
 use serde::Serialize;
 

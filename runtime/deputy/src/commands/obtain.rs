@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
+use deputy_audit::{Audit, AuditOutcome};
 use deputy_config::{CoordinatorFile, InstanceEntry};
 use deputy_core::{Instance, Principal, Timestamp, Tokens};
 use deputy_host::sandbox::open_audit;
-use deputy_observe::{Audit, AuditOutcome};
 use deputy_sandbox::Call;
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
+use deputy_audit::CallId;
 use deputy_core::{Limit, Span};
-use deputy_observe::CallId;
 use deputy_sandbox::{CallUsage, Interruption};
 
 use super::*;

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deputy_audit::Audit;
 use deputy_config::{CoordinatorFile, CoordinatorSection};
 use deputy_coordinator::{
     ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, Deliveries,
@@ -27,7 +28,6 @@ use deputy_link::CertificateLifetimes;
 use deputy_link::server::ServerLimits;
 use deputy_local::SocketFile;
 use deputy_metrics::CoordinatorMetrics;
-use deputy_observe::Audit;
 use deputy_sandbox::{CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};
 use deputy_support::SystemClock;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deputy_audit::Audit;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
     ConfigurationNames, CoordinatorHandle, EarlierDeliveries, LoadedInstances, Reload, ReloadReply, ReloadSummary,
@@ -16,7 +17,6 @@ use deputy_coordinator::{
 };
 use deputy_core::{GroupName, in_one_line};
 use deputy_local::ControlError;
-use deputy_observe::Audit;
 use deputy_store::Store;
 use deputy_support::pause;
 use tokio::sync::{mpsc, oneshot};

@@ -15,13 +15,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deputy_audit::Audit;
 use deputy_config::WorkerConfig;
 use deputy_core::in_one_line;
 use deputy_core::time::Clock;
 use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::JoinString;
 use deputy_metrics::WorkerMetrics;
-use deputy_observe::Audit;
 use deputy_sandbox::{CacheKey, CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};
 use deputy_support::SystemClock;

@@ -12,8 +12,8 @@ mod stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use deputy_audit::CallId;
 use deputy_core::{InstanceName, Limit, PolicyDenial, ReceiverName};
-use deputy_observe::CallId;
 use tracing::field::{DisplayValue, display};
 
 use crate::call_budget::CallBudget;

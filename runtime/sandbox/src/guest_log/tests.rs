@@ -1,7 +1,7 @@
 use super::capture::Capture;
 use super::*;
+use deputy_audit::{Audit, AuditSubject};
 use deputy_core::{ByteSize, Limits, SecretBytes};
-use deputy_observe::{Audit, AuditSubject};
 use wasmtime_wasi::cli::{IsTerminal as _, StdoutStream as _};
 
 const VALUE: &str = "hunter2hunter2";

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use deputy_audit::{AuditAction, AuditSubject};
 use deputy_core::PolicyDenial;
 use deputy_core::grant::HttpTarget;
-use deputy_observe::{AuditAction, AuditSubject};
 
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;

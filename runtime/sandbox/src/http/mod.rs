@@ -17,8 +17,8 @@ mod tests;
 use std::sync::Arc;
 
 use ::http::{HeaderName, Request, Response, Uri, header, uri};
+use deputy_audit::AuditAction;
 use deputy_core::Limit;
-use deputy_observe::AuditAction;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks,

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
+use deputy_audit::{Audit, AuditAction, AuditEvent, AuditOutcome};
 use deputy_core::{Limits, Span};
-use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome};
 use futures::FutureExt;
 
 use super::*;

@@ -19,9 +19,9 @@ mod store;
 
 use std::sync::Arc;
 
+use deputy_audit::AuditAction;
 use deputy_core::grant::{Grant, SecretGrant, SecretOperation, SignatureAlgorithm};
 use deputy_core::{Limit, PolicyDenial, SecretBytes, SecretName, Timestamp};
-use deputy_observe::AuditAction;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 pub(crate) use call::CallValues;

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::vec;
 
+use deputy_audit::AuditAction;
 use deputy_core::grant::{Grant, Host, HostError, TargetError};
 use deputy_core::{Limit, PolicyDenial};
-use deputy_observe::AuditAction;
 use tokio::sync::Semaphore;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};

@@ -17,9 +17,9 @@ mod udp;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use deputy_audit::AuditAction;
 use deputy_core::PolicyDenial;
 use deputy_core::grant::{Grant, Host, Pinned, Scheme, Target};
-use deputy_observe::AuditAction;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
+use deputy_audit::AuditAction;
 use deputy_core::{Limit, PolicyDenial};
-use deputy_observe::AuditAction;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;

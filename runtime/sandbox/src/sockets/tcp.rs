@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use deputy_audit::AuditAction;
 use deputy_core::{Limit, PolicyDenial};
-use deputy_observe::AuditAction;
 use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Network};
 use wasmtime_wasi::p2::bindings::sockets::tcp::{self, ShutdownType, TcpSocket};

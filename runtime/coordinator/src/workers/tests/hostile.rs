@@ -83,11 +83,8 @@ async fn join_failures_are_audited_up_to_a_bound() {
     while let Some(refused) = tries.join_next().await {
         assert!(refused.unwrap());
     }
-    let refused = coordinator
-        .events("join")
-        .iter()
-        .filter(|event| event.outcome == deputy_observe::AuditOutcome::Refused)
-        .count();
+    let refused =
+        coordinator.events("join").iter().filter(|event| event.outcome == deputy_audit::AuditOutcome::Refused).count();
     // Permits come back while it goes on.
     assert!((300..310).contains(&refused), "{refused}");
     assert!(coordinator.metrics.encode(&[], &[]).unwrap().contains("deputy_link_faults_total 400"), "all are counted");

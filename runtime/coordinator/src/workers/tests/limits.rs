@@ -1,7 +1,7 @@
 //! What a worker does too often: it is counted, and bounded, and costs nobody else anything.
 
+use deputy_audit::AuditOutcome;
 use deputy_link::message::{ClientMessage, ClientMessageKind, FetchComponent, RenewCertificate, Subscribe};
-use deputy_observe::AuditOutcome;
 
 use super::hostile::certified;
 use super::*;

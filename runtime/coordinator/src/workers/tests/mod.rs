@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use bytes::Bytes;
+use deputy_audit::{Audit, AuditAction, AuditEvent};
 use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin};
 use deputy_core::time::{Clock, Now};
 use deputy_core::{
@@ -35,7 +36,6 @@ use deputy_link::{
     TokenId, WorkerId, WorkerIdentity, WorkerKey,
 };
 use deputy_metrics::CoordinatorMetrics;
-use deputy_observe::{Audit, AuditAction, AuditEvent};
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Random, Store, StoreError};
 use deputy_support::SystemClock;

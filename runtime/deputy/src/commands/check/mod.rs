@@ -8,9 +8,9 @@ mod worker;
 use std::sync::Arc;
 
 use clap::Args;
+use deputy_audit::Audit;
 use deputy_config::{Colour, CoordinatorFile, Finding};
 use deputy_host::coordinator::no_instance_warning;
-use deputy_observe::Audit;
 use serde::Serialize;
 
 use crate::context::{Context, SCHEMA};

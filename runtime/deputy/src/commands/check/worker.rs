@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deputy_audit::Audit;
 use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
 use deputy_core::{ByteSize, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line};
 use deputy_files::FileError;
 use deputy_host::rejected_settings;
 use deputy_host::sandbox::open_without_state;
 use deputy_host::worker::receiver_policies;
-use deputy_observe::Audit;
 use deputy_sandbox::Sandbox;
 use deputy_sources::{SourceContext, SourceError, ValueShape};
 use deputy_worker::ReceiverPolicies;

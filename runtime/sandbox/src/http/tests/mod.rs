@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use ::http::{Request, Response};
 use bytes::Bytes;
+use deputy_audit::{AuditAction, AuditOutcome};
 use deputy_core::Limits;
 use deputy_core::grant::HttpRule;
-use deputy_observe::{AuditAction, AuditOutcome};
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 

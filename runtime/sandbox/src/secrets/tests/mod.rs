@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use deputy_audit::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use deputy_core::grant::{Grant, JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
 use deputy_core::{Limits, PolicyDenial, SecretBytes, SecretName, Span, Timestamp};
-use deputy_observe::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::{CallSecrets, CallValues, SecretHandle, SecretUseError, SecretsView};

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{FullBacklog, HangingResolver, Server, tcp};
+use deputy_audit::AuditAction;
 use deputy_core::{Limit, Span};
-use deputy_observe::AuditAction;
 
 async fn server() -> Server {
     Server::start(|stream| async move {

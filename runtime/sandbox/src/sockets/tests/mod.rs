@@ -8,9 +8,9 @@ mod streams;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use deputy_audit::AuditOutcome;
 use deputy_core::grant::TcpRule;
 use deputy_core::{Limit, Limits, PolicyDenial};
-use deputy_observe::AuditOutcome;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::instance_network::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{Host as _, HostResolveAddressStream as _};

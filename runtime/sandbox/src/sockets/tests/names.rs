@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{HangingResolver, tcp};
+use deputy_audit::AuditAction;
 use deputy_core::{Limit, Span};
-use deputy_observe::AuditAction;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 #[tokio::test]

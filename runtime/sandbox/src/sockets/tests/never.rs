@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{HangingResolver, tcp};
-use deputy_observe::AuditAction;
+use deputy_audit::AuditAction;
 use wasmtime::Engine;
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};

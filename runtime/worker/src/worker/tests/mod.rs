@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use deputy_audit::Audit;
 use deputy_core::{
     Delivery, Digest, Expired, HookCommand, LeaseVersion, LimitOverrides, Outputs, Revision, SecretBytes, Services,
     Timestamp,
 };
 use deputy_http_server::HttpHandler as _;
 use deputy_link::ReceiverBinding;
-use deputy_observe::Audit;
 use deputy_support::SystemClock;
 use http::{Request, StatusCode};
 use tokio::sync::Notify;

@@ -4,10 +4,10 @@
 //! file and bytes) and how it ended. It is one JSON line. It never holds a secret's value, a payload, a query string, or a text of a component's
 //! choosing that is longer than the limits allow or holds control characters (JSON escapes those).
 
-mod audit;
-mod audit_subject;
 mod event;
+mod log;
+mod subject;
 
-pub use audit::{Audit, AuditError, AuditStatus, Receipt};
-pub use audit_subject::AuditSubject;
 pub use event::{AcceptedDelivery, AuditAction, AuditEvent, AuditOutcome, CallId};
+pub use log::{Audit, AuditError, AuditStatus, Receipt};
+pub use subject::AuditSubject;
