@@ -7,23 +7,19 @@ use serde::Serialize;
 
 use crate::AuditSubject;
 
-/// One audit event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEvent {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// Who acted.
     #[serde(flatten)]
     pub actor: AuditSubject,
-    /// The call in which it acted; 0 if it was in none.
+    /// The call in which the subject acted; 0 outside of a call.
     #[serde(skip_serializing_if = "CallId::is_none")]
     pub call: CallId,
-    /// What it did.
     #[serde(flatten)]
     pub what: AuditAction,
-    /// How that ended.
     pub outcome: AuditOutcome,
-    /// The refusal's code, or a word for the failure.
+    /// The code of the denial or refusal, or a word for the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -32,70 +28,58 @@ pub struct AuditEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct CallId(pub u64);
 
-/// What a component did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum AuditAction {
     /// A receiver's `accept` ended.
     Accept {
-        /// What it was given.
         deliveries: Vec<AcceptedDelivery>,
-        /// How many files it put. Nobody sees them unless the outcome is `done`.
+        /// Files that it put. They are published only if the outcome is `done`.
         files: u32,
-        /// Their bytes.
         bytes: u64,
-        /// How long it took.
         millis: u64,
     },
-    /// The call itself ended.
     Call {
         /// `obtain`, `renew`, …
         function: &'static str,
-        /// How long it took.
         millis: u64,
     },
-    /// The call was refused more than the audit log holds of one call or one hour.
+    /// Denials beyond what the audit log holds of one call or one hour.
     Dropped {
-        /// How many refusals are missing.
+        /// The number of missing denials.
         events: u64,
     },
-    /// An HTTP request.
     Http {
-        /// The method.
         method: String,
         /// `https://host:port`
         target: String,
         /// The path without the query.
         path: String,
-        /// The address that it went to, or was refused for.
+        /// The address that was connected to or denied.
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<IpAddr>,
-        /// The answer's status.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
-        /// Bytes of the request's body.
+        /// Bytes of the request body.
         sent: u64,
-        /// Bytes of the answer's body that the component took.
+        /// Bytes of the response body that the component read.
         received: u64,
         /// Names of the secrets that the host added.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         injected: Vec<String>,
     },
-    /// A name was looked up.
+    /// A host name was resolved.
     Name {
-        /// The name.
         host: String,
     },
     /// A receiver put a file.
     Output {
-        /// Where it asked it to be.
         path: String,
-        /// Its size.
         bytes: u64,
     },
     /// A secret was opened or used.
     Secret {
-        /// The operator's name of it.
+        /// The name in the configuration.
         secret: String,
         /// `open`, `sigv4`, …
         operation: String,
@@ -103,34 +87,29 @@ pub enum AuditAction {
         #[serde(skip_serializing_if = "String::is_empty")]
         scope: String,
     },
-    /// A TCP connection.
     Tcp {
-        /// Where to.
         address: String,
     },
-    /// A worker joined, connected, renewed its certificate, or wanted an instance.
+    /// A request of a worker.
     Worker {
         /// `join`, `connect`, `renew`, `subscribe`.
         operation: &'static str,
-        /// Its group.
         #[serde(skip_serializing_if = "String::is_empty")]
         group: String,
-        /// The instance that it wanted.
+        /// The instance of `subscribe`.
         #[serde(skip_serializing_if = "Option::is_none")]
         instance: Option<String>,
-        /// From where.
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<IpAddr>,
     },
-    /// Something of WASI that is never allowed.
+    /// A WASI capability that is never granted.
     Wasi {
-        /// What.
         operation: &'static str,
     },
 }
 
 impl CallId {
-    /// Of what happens outside of a call.
+    /// Outside of any call.
     pub const NONE: Self = Self(0);
 
     fn is_none(&self) -> bool {
@@ -138,29 +117,23 @@ impl CallId {
     }
 }
 
-/// A delivery that a receiver was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AcceptedDelivery {
-    /// Of which instance.
     pub instance: String,
-    /// Which lease of it.
     pub revision: u64,
 }
 
-/// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditOutcome {
-    /// Allowed, and about to leave this process. Another event says how it ended, unless the process did not live to
-    /// write it.
+    /// Permitted, and about to leave this process. Another event has the result, unless the process ends first.
     Begun,
-    /// The call ended first.
+    /// The call ended before the action did.
     Cancelled,
-    /// Allowed, and it worked.
     Done,
-    /// Allowed, and it failed.
+    /// Permitted, but the action failed.
     Failed,
-    /// Not allowed.
+    /// Denied or refused.
     Refused,
 }
 

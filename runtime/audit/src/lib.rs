@@ -1,8 +1,8 @@
-//! Audit events of every capability that a component used, and the clocks.
+//! The audit log: an event for every use of a capability, for every call, and for requests of workers.
 //!
-//! An event says who (instance or receiver, and call), what (host, method, path, status, bytes; secret and operation;
-//! file and bytes) and how it ended. It is one JSON line. It never holds a secret's value, a payload, a query string, or a text of a component's
-//! choosing that is longer than the limits allow or holds control characters (JSON escapes those).
+//! An event has the subject (an instance or receiver with the call, or a worker), the action (for example an HTTP request with
+//! host, method, path, status and sizes) and the outcome. It is one JSON line. It never contains a secret's value, a payload or
+//! a query string. Texts that a component chose are bounded by the limits, and JSON escapes their control characters.
 
 mod event;
 mod log;

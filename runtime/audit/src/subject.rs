@@ -1,23 +1,20 @@
-//! Who acts: a component on behalf of a configured instance or of a configured receiver; or a worker.
+//! The subject of an audit event: a component on behalf of an instance or a receiver; or a worker.
 
 use std::fmt;
 
 use deputy_core::{InstanceName, ReceiverName};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Who acts. The two kinds have names of their own, so one name may stand for one of each: every record says which.
+/// Instances and receivers may have the same name, so every record says which of them it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AuditSubject {
-    /// A configured instance, by its provider.
     Instance(InstanceName),
-    /// A configured receiver.
     Receiver(ReceiverName),
-    /// A worker, by its id; `-` of one that has none yet.
+    /// The id of a worker; `-` for a peer without an identity.
     Worker(String),
 }
 
 impl AuditSubject {
-    /// The instance, if it is one.
     pub fn instance(&self) -> Option<&InstanceName> {
         match self {
             Self::Instance(name) => Some(name),
@@ -25,7 +22,6 @@ impl AuditSubject {
         }
     }
 
-    /// The receiver, if it is one.
     pub fn receiver(&self) -> Option<&ReceiverName> {
         match self {
             Self::Instance(_) | Self::Worker(_) => None,

@@ -1,10 +1,10 @@
-//! Where audit events go: JSON lines to a file, to a stream, or into memory.
+//! The audit log: JSON lines to a file, to a stream, or into memory.
 //!
-//! One thread writes, so that a slow disk or reader delays only those who record. Who must know that an event is written
-//! [records](Audit::record) it, or [submits](Audit::submit) it and awaits the [`Receipt`]; what has happened already is
-//! submitted and left to itself. The queue before the thread is bounded. When it is full, or when a line cannot be
-//! written, the event is lost: who waits for it is refused, the loss is counted, and a line says how many events are
-//! missing as soon as one can be written again.
+//! One thread writes, so that a slow disk or reader delays only callers that record. A caller that depends on an event
+//! [records](Audit::record) it, or [submits](Audit::submit) it and awaits the [`Receipt`]; an event about something that has
+//! happened is submitted and [detached](Receipt::detach). The queue before the thread is bounded. When it is full, or a line
+//! cannot be written, the event is lost: the caller gets an error, the loss is counted, and a line reports the number of
+//! missing events as soon as one can be written again.
 
 mod error;
 mod queue;
@@ -18,23 +18,23 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use deputy_support::LockUnpoisoned;
 use tokio::sync::oneshot;
 
 use crate::AuditEvent;
-use queue::{Entry, Queue};
-use target::{LogFile, Target};
+use queue::{EventQueue, QueuedEvent};
+use target::{LogFile, LogTarget};
 use writer::Writer;
 
 pub use error::AuditError;
 pub use receipt::Receipt;
 
-/// The longest that an event's recorder waits for it to be written.
+/// The longest that a caller waits for an event to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes audit events.
 pub struct Audit {
     sink: Sink,
     watch: Option<Watch>,
@@ -45,36 +45,35 @@ type Watch = Box<dyn Fn(&AuditEvent) + Send + Sync>;
 enum Sink {
     Memory(Mutex<Vec<AuditEvent>>),
     Nowhere,
-    Thread(Running),
+    Thread(WriterHandle),
 }
 
-/// The writer's queue, which is closed when its audit is dropped.
-struct Running(Arc<Queue>);
+/// The writer's queue, which is closed when this is dropped.
+struct WriterHandle(Arc<EventQueue>);
 
-/// How the audit log is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditStatus {
-    /// Events that could not be written since the start.
+    /// Events that could not be written, since the start.
     pub lost: u64,
-    /// Events that wait to be written.
+    /// Queued events.
     pub waiting: usize,
     /// Why events cannot be written now.
     pub trouble: Option<String>,
 }
 
 impl Audit {
-    /// Appends to a file, which is made with mode 0600. It may be a pipe with a name: until something reads that, nothing
+    /// Appends to a file, which is created with mode 0600. The file may be a named pipe: until something reads it, nothing
     /// can be recorded.
     ///
     /// # Errors
-    /// If it can't be opened.
+    /// If the file cannot be opened.
     pub fn file(path: &Path) -> Result<Self, AuditError> {
         let (log, opened) = LogFile::open(path)?;
         let unread = log.unread();
-        let queue = Arc::new(Queue::new(PATIENCE));
-        Writer::start(&queue, Target::File(log), opened.torn)?;
+        let queue = Arc::new(EventQueue::new(PATIENCE));
+        Writer::start(&queue, LogTarget::File(log), opened.torn)?;
         if let Some(unread) = unread {
-            queue.trouble(Some(unread.to_string()));
+            queue.replace_trouble(Some(unread.to_string()));
             queue.wake();
         }
         Ok(Self::through(queue))
@@ -83,7 +82,7 @@ impl Audit {
     /// Writes to this process's stdout.
     ///
     /// # Errors
-    /// If there is none.
+    /// If stdout is closed.
     pub fn stdout() -> Result<Self, AuditError> {
         let stdout = io::stdout().as_fd().try_clone_to_owned();
         let stdout = stdout.map_err(|source| AuditError::Write(Arc::new(source)))?;
@@ -99,13 +98,13 @@ impl Audit {
     }
 
     fn stream_with(stream: impl Write + Send + 'static, patience: Duration) -> Result<Self, AuditError> {
-        let queue = Arc::new(Queue::new(patience));
-        Writer::start(&queue, Target::Stream(Box::new(stream)), false)?;
+        let queue = Arc::new(EventQueue::new(patience));
+        Writer::start(&queue, LogTarget::Stream(Box::new(stream)), false)?;
         Ok(Self::through(queue))
     }
 
-    fn through(queue: Arc<Queue>) -> Self {
-        Self { sink: Sink::Thread(Running(queue)), watch: None }
+    fn through(queue: Arc<EventQueue>) -> Self {
+        Self { sink: Sink::Thread(WriterHandle(queue)), watch: None }
     }
 
     /// Keeps events until they are [taken](Self::take).
@@ -113,95 +112,94 @@ impl Audit {
         Self { sink: Sink::Memory(Mutex::default()), watch: None }
     }
 
-    /// Keeps no event.
+    /// Discards all events.
     pub fn nowhere() -> Self {
         Self { sink: Sink::Nowhere, watch: None }
     }
 
-    /// Shows each event to somebody, too, before it is recorded.
+    /// Also passes each event to `watch`, before it is recorded.
     #[must_use]
     pub fn watched(self, watch: impl Fn(&AuditEvent) + Send + Sync + 'static) -> Self {
         Self { watch: Some(Box::new(watch)), ..self }
     }
 
-    /// Records one event, and waits until its line is in the kernel. It blocks this thread, though not the other tasks of
-    /// a runtime with several threads; a task had better await [`submit`](Self::submit).
+    /// Records one event, and waits until its line is in the kernel. Blocks this thread, though not the other tasks of a
+    /// multi-threaded runtime; in a task, await [`submit`](Self::submit) instead.
     ///
     /// # Errors
-    /// If it is not written: what it would have recorded must not happen.
+    /// If the event is not recorded. Then what it would have recorded must not happen.
     pub fn record(&self, event: AuditEvent) -> Result<(), AuditError> {
         self.submit(event).wait()
     }
 
-    /// Hands one event to the writer, and never waits. The receipt tells whether it was written.
+    /// Hands one event to the writer, and never waits. The receipt says whether it was written.
     pub fn submit(&self, event: AuditEvent) -> Receipt {
         if let Some(watch) = &self.watch {
             watch(&event);
         }
         match &self.sink {
             Sink::Memory(events) => {
-                events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+                events.lock_unpoisoned().push(event);
                 Receipt::known(Ok(()))
             }
             Sink::Nowhere => Receipt::known(Ok(())),
-            Sink::Thread(Running(queue)) => match line(&event) {
+            Sink::Thread(WriterHandle(queue)) => match line(&event) {
                 Ok(line) => enqueue(queue, event.time, line),
                 Err(error) => Receipt::known(Err(error)),
             },
         }
     }
 
-    /// Waits until everything that was submitted is written or lost, or until that takes too long.
+    /// Waits until all submitted events are written or lost, up to a timeout.
     pub async fn flush(&self) {
-        if let Sink::Thread(Running(queue)) = &self.sink {
-            drop(enqueue(queue, String::new(), Vec::new()).written().await);
+        if let Sink::Thread(WriterHandle(queue)) = &self.sink {
+            enqueue(queue, String::new(), Vec::new()).written().await.ok();
         }
     }
 
-    /// Opens the file's path again, as after a rotation. What cannot be opened leaves the file of before in use.
+    /// Reopens the file, as after a log rotation. If that fails, the previous file stays in use.
     ///
     /// # Errors
-    /// If it can't be opened, or the writer is stuck.
+    /// If the file cannot be opened, or the writer is stuck.
     pub async fn reopen(&self) -> Result<(), AuditError> {
-        let Sink::Thread(Running(queue)) = &self.sink else { return Ok(()) };
+        let Sink::Thread(WriterHandle(queue)) = &self.sink else { return Ok(()) };
         let (reply, answer) = oneshot::channel();
         queue.reopen(reply)?;
         Receipt::pending(answer, queue.patience).written().await
     }
 
-    /// How it is.
     pub fn status(&self) -> AuditStatus {
         match &self.sink {
             Sink::Memory(_) | Sink::Nowhere => AuditStatus::default(),
-            Sink::Thread(Running(queue)) => queue.status(),
+            Sink::Thread(WriterHandle(queue)) => queue.status(),
         }
     }
 
-    /// The events that memory holds, oldest first, which it then forgets. None for a file or stream.
+    /// Removes and returns the events in memory, oldest first. Empty for a file or stream.
     pub fn take(&self) -> Vec<AuditEvent> {
         match &self.sink {
-            Sink::Memory(events) => std::mem::take(&mut *events.lock().unwrap_or_else(PoisonError::into_inner)),
+            Sink::Memory(events) => std::mem::take(&mut *events.lock_unpoisoned()),
             Sink::Nowhere | Sink::Thread(_) => Vec::new(),
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-/// An event in one line, which is written in one piece, so that lines of several processes do not mix.
+/// An event as one line, which is written in one piece, so that lines of several processes do not mix.
 fn line(event: &AuditEvent) -> Result<Vec<u8>, AuditError> {
     let mut line = serde_json::to_vec(event).map_err(|error| AuditError::Write(Arc::new(error.into())))?;
     line.push(b'\n');
     Ok(line)
 }
 
-fn enqueue(queue: &Queue, time: String, line: Vec<u8>) -> Receipt {
+fn enqueue(queue: &EventQueue, time: String, line: Vec<u8>) -> Receipt {
     let (reply, answer) = oneshot::channel();
-    match queue.push(Entry { time, line, reply }) {
+    match queue.push(QueuedEvent { time, line, reply }) {
         Ok(()) => Receipt::pending(answer, queue.patience),
         Err(error) => Receipt::known(Err(error)),
     }

@@ -1,97 +1,95 @@
-//! What waits for the audit's writer: bounded, in order, and never a reason to block for who puts something in.
+//! The queue before the writer: bounded and in order. Submitting an event never blocks.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use deputy_support::LockUnpoisoned;
 use tokio::sync::oneshot;
 
 use super::{AuditError, AuditStatus};
 
-/// Events that may wait.
-pub(super) const ENTRIES: usize = 4096;
+pub(super) const MAX_ENTRIES: usize = 4096;
 
-/// Bytes of all events that wait.
-const BYTES: usize = 4 << 20;
+/// Bytes of all queued lines.
+const MAX_BYTES: usize = 4 << 20;
 
-/// Bytes that are written at once. What waits meanwhile is the next batch.
-const BATCH: usize = 128 << 10;
+/// Bytes of one write.
+const BATCH_BYTES: usize = 128 << 10;
 
-/// How soon a log that could not be written is tried again.
+/// How soon a failed write is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(super) type Reply = oneshot::Sender<Result<(), AuditError>>;
+/// Requests to reopen the file. Only a stuck writer leaves this number unanswered.
+const MAX_REOPENS: usize = 16;
 
-/// An event that waits.
-pub(super) struct Entry {
+pub(super) type ReceiptSender = oneshot::Sender<Result<(), AuditError>>;
+
+pub(super) struct QueuedEvent {
     pub(super) time: String,
     pub(super) line: Vec<u8>,
-    pub(super) reply: Reply,
+    pub(super) reply: ReceiptSender,
 }
 
-/// What the writer does next.
-pub(super) enum Work {
-    /// Writes these, and what is [lost](Batch::lost) before them.
+/// The next task of the writer.
+pub(super) enum WriterTask {
     Write(Batch),
-    /// Opens its file again.
-    Reopen(Reply),
-    /// Ends.
-    End,
+    Reopen(ReceiptSender),
+    Stop,
 }
 
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) entries: Vec<Entry>,
-    /// Events that nobody will find in the log, if a line has not said so yet.
-    pub(super) lost: Option<Lost>,
+    pub(super) entries: Vec<QueuedEvent>,
+    /// Events that are missing from the log and that no line has reported yet.
+    pub(super) lost: Option<LostEvents>,
 }
 
-/// Events that could not be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct LostEvents {
     pub(super) events: u64,
     /// When the last of them happened.
     pub(super) time: String,
 }
 
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct EventQueue {
+    state: Mutex<QueueState>,
     changed: Condvar,
     pub(super) patience: Duration,
 }
 
 #[derive(Default)]
-struct State {
-    entries: VecDeque<Entry>,
+struct QueueState {
+    entries: VecDeque<QueuedEvent>,
     bytes: usize,
-    reopens: VecDeque<Reply>,
-    unreported: Option<Lost>,
+    reopens: VecDeque<ReceiptSender>,
+    unreported: Option<LostEvents>,
     lost: u64,
     trouble: Option<String>,
-    /// Since when the writer has been busy with what it took.
+    /// Since when the writer has been busy with a task.
     busy: Option<Instant>,
     closed: bool,
 }
 
-impl Queue {
+impl EventQueue {
     pub(super) fn new(patience: Duration) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), patience }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock_unpoisoned()
     }
 
-    /// Puts an event in, or counts it as lost if there is no room.
-    pub(super) fn push(&self, entry: Entry) -> Result<(), AuditError> {
+    /// Queues an event, or counts it as lost if there is no room.
+    pub(super) fn push(&self, entry: QueuedEvent) -> Result<(), AuditError> {
         let mut state = self.state();
         if state.closed {
             return Err(AuditError::Stopped);
         }
-        let has_room = state.entries.is_empty() || state.bytes.saturating_add(entry.line.len()) <= BYTES;
-        if state.entries.len() >= ENTRIES || !has_room {
+        let has_room = state.entries.is_empty() || state.bytes.saturating_add(entry.line.len()) <= MAX_BYTES;
+        if state.entries.len() >= MAX_ENTRIES || !has_room {
             let waiting = state.entries.len();
-            // The time of a marker is empty, and losing one loses no event.
+            // A marker has an empty line: without it no event is lost.
             if !entry.line.is_empty() {
                 state.lose(1, entry.time);
             }
@@ -103,14 +101,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Has the file opened again, before what waits is written.
-    pub(super) fn reopen(&self, reply: Reply) -> Result<(), AuditError> {
+    /// Reopens the file before queued events are written.
+    pub(super) fn reopen(&self, reply: ReceiptSender) -> Result<(), AuditError> {
         let mut state = self.state();
         if state.closed {
             return Err(AuditError::Stopped);
         }
-        // A writer that is stuck answers none of them: the first few are enough.
-        if state.reopens.len() >= 16 {
+        if state.reopens.len() >= MAX_REOPENS {
             return Err(AuditError::Slow);
         }
         state.reopens.push_back(reply);
@@ -118,20 +115,20 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for work. While the log can't be written it comes back from time to time to try.
-    pub(super) fn next(&self) -> Work {
+    /// Waits for a task. While writes fail, an empty batch comes after each [`RETRY`].
+    pub(super) fn next(&self) -> WriterTask {
         let mut state = self.state();
         state.busy = None;
         loop {
             if let Some(reply) = state.reopens.pop_front() {
                 state.busy = Some(now());
-                return Work::Reopen(reply);
+                return WriterTask::Reopen(reply);
             }
             if !state.entries.is_empty() {
-                return Work::Write(state.take());
+                return WriterTask::Write(state.take());
             }
             if state.closed {
-                return Work::End;
+                return WriterTask::Stop;
             }
             if state.trouble.is_none() && state.unreported.is_none() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -140,32 +137,32 @@ impl Queue {
             let waited = self.changed.wait_timeout(state, RETRY).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
             if waited.1.timed_out() && state.entries.is_empty() {
-                return Work::Write(state.take());
+                return WriterTask::Write(state.take());
             }
         }
     }
 
-    /// Notes that events could not be written.
+    /// Counts events that could not be written.
     pub(super) fn lose(&self, events: u64, time: String) {
         self.state().lose(events, time);
     }
 
-    /// Gives a report of lost events back that could not be written either.
-    pub(super) fn unreported(&self, lost: Lost) {
+    /// Takes back a report of lost events that could not be written either.
+    pub(super) fn restore_report(&self, lost: LostEvents) {
         let mut state = self.state();
         let later = state.unreported.take();
         state.unreported = Some(match later {
-            Some(later) => Lost { events: lost.events.saturating_add(later.events), time: later.time },
+            Some(later) => LostEvents { events: lost.events.saturating_add(later.events), time: later.time },
             None => lost,
         });
     }
 
-    /// Notes whether the log can be written, and gives what was noted before.
-    pub(super) fn trouble(&self, trouble: Option<String>) -> Option<String> {
+    /// Sets why the log cannot be written. Returns the previous value.
+    pub(super) fn replace_trouble(&self, trouble: Option<String>) -> Option<String> {
         std::mem::replace(&mut self.state().trouble, trouble)
     }
 
-    /// Has the writer look at its log again.
+    /// Makes the writer retry now.
     pub(super) fn wake(&self) {
         self.changed.notify_one();
     }
@@ -177,19 +174,19 @@ impl Queue {
         AuditStatus { lost: state.lost, waiting: state.entries.len(), trouble: stuck.or_else(|| state.trouble.clone()) }
     }
 
-    /// Nothing more comes in. What waits is still written.
+    /// Refuses further events. Queued ones are still written.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_one();
     }
 }
 
-impl State {
+impl QueueState {
     fn take(&mut self) -> Batch {
         self.busy = Some(now());
         let mut batch = Batch { entries: Vec::new(), lost: self.unreported.take() };
         let mut bytes = 0;
-        while bytes < BATCH
+        while bytes < BATCH_BYTES
             && let Some(entry) = self.entries.pop_front()
         {
             bytes += entry.line.len();
@@ -202,11 +199,11 @@ impl State {
     fn lose(&mut self, events: u64, time: String) {
         self.lost = self.lost.saturating_add(events);
         let before = self.unreported.take().map_or(0, |lost| lost.events);
-        self.unreported = Some(Lost { events: before.saturating_add(events), time });
+        self.unreported = Some(LostEvents { events: before.saturating_add(events), time });
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long a write has taken is asked while it is stuck")]
+#[expect(clippy::disallowed_methods, reason = "the age of a write in progress")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -1,4 +1,4 @@
-//! The answer of the audit's writer to one event.
+//! Whether one event was written.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -12,52 +12,50 @@ use tokio::sync::oneshot;
 
 use super::AuditError;
 
-/// A wait as long as this one is not worth a hand-over of the runtime's thread.
-const BRIEF: Duration = Duration::from_millis(1);
+/// For a shorter wait, handing the runtime's tasks to another thread does not pay.
+const SHORT_WAIT: Duration = Duration::from_millis(1);
 
-/// What became of an event that was [submitted](super::Audit::submit).
+/// The result of an event that was [submitted](super::Audit::submit).
 ///
-/// `Ok` means that its line is in the kernel. Dropping a receipt does not take the event back.
+/// `Ok` means that its line is in the kernel. Dropping a receipt does not withdraw the event.
 #[derive(Debug)]
 #[must_use = "wait for it if something depends on the event, or `detach` it"]
 pub struct Receipt {
-    state: State,
+    state: ReceiptState,
     patience: Duration,
 }
 
 #[derive(Debug)]
-enum State {
+enum ReceiptState {
     Known(Result<(), AuditError>),
     Pending(oneshot::Receiver<Result<(), AuditError>>),
 }
 
 impl Receipt {
-    /// Of no event: nothing was to be recorded.
+    /// The receipt where nothing had to be recorded.
     pub fn none() -> Self {
         Self::known(Ok(()))
     }
 
     pub(super) fn known(result: Result<(), AuditError>) -> Self {
-        Self { state: State::Known(result), patience: Duration::ZERO }
+        Self { state: ReceiptState::Known(result), patience: Duration::ZERO }
     }
 
     pub(super) fn pending(answer: oneshot::Receiver<Result<(), AuditError>>, patience: Duration) -> Self {
-        Self { state: State::Pending(answer), patience }
+        Self { state: ReceiptState::Pending(answer), patience }
     }
 
-    /// For an event on which nothing depends, because what it tells has happened already. If it is lost, that is counted.
-    pub fn detach(self) {
-        drop(self);
-    }
+    /// Ignores the result: what the event records has already happened. A lost event is counted all the same.
+    pub fn detach(self) {}
 
     /// Waits until the event is written, in a task.
     ///
     /// # Errors
-    /// If it is not: what it would have recorded must not happen.
+    /// If the event is not recorded. Then what it would have recorded must not happen.
     pub async fn written(self) -> Result<(), AuditError> {
         match self.state {
-            State::Known(result) => result,
-            State::Pending(answer) => match tokio::time::timeout(self.patience, answer).await {
+            ReceiptState::Known(result) => result,
+            ReceiptState::Pending(answer) => match tokio::time::timeout(self.patience, answer).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(AuditError::Stopped),
                 Err(_) => Err(AuditError::Slow),
@@ -65,24 +63,23 @@ impl Receipt {
         }
     }
 
-    /// Waits until the event is written, and blocks this thread meanwhile. Other tasks of a runtime with several threads
-    /// go on.
+    /// Waits until the event is written and blocks this thread. Other tasks of a multi-threaded runtime go on.
     ///
     /// # Errors
-    /// If it is not: what it would have recorded must not happen.
+    /// If the event is not recorded. Then what it would have recorded must not happen.
     pub fn wait(self) -> Result<(), AuditError> {
         let mut answer = match self.state {
-            State::Known(result) => return result,
-            State::Pending(answer) => answer,
+            ReceiptState::Known(result) => return result,
+            ReceiptState::Pending(answer) => answer,
         };
-        let brief = BRIEF.min(self.patience);
-        let answered = block_on(&mut answer, brief)
-            .or_else(|| without_blocking_others(|| block_on(&mut answer, self.patience.saturating_sub(brief))));
+        let short_wait = SHORT_WAIT.min(self.patience);
+        let answered = block_on(&mut answer, short_wait)
+            .or_else(|| without_blocking_others(|| block_on(&mut answer, self.patience.saturating_sub(short_wait))));
         answered.unwrap_or(Ok(Err(AuditError::Slow))).unwrap_or(Err(AuditError::Stopped))
     }
 }
 
-/// Runs something that blocks. A runtime with several threads gives this thread's tasks to another one.
+/// Runs blocking code. A multi-threaded runtime moves this thread's other tasks to another thread.
 fn without_blocking_others<T>(run: impl FnOnce() -> T) -> T {
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(run),
@@ -90,8 +87,7 @@ fn without_blocking_others<T>(run: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Waits for a future on this thread, but no longer than so.
-#[expect(clippy::disallowed_methods, reason = "parking may end early, so the deadline is looked at again")]
+#[expect(clippy::disallowed_methods, reason = "parking may end early, so the deadline is checked again")]
 fn block_on<F: Future + Unpin>(future: &mut F, patience: Duration) -> Option<F::Output> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

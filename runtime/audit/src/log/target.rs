@@ -1,4 +1,4 @@
-//! Where the lines go: a file that can be opened again, or a stream.
+//! Where the lines go: a file that can be reopened, or a stream.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -10,29 +10,27 @@ use rustix::fs::OFlags;
 
 use super::AuditError;
 
-/// Where the lines go.
-pub(super) enum Target {
+pub(super) enum LogTarget {
     File(LogFile),
     Stream(Box<dyn Write + Send>),
 }
 
-/// An append-only file, or a pipe with a name.
+/// An append-only file, or a named pipe.
 pub(super) struct LogFile {
     path: PathBuf,
-    /// None for a pipe that nobody reads.
+    /// `None` for a pipe without a reader.
     file: Option<File>,
-    /// The file is opened again before it is next used.
+    /// Whether to reopen the path before the next write.
     stale: bool,
 }
 
-/// What is ready to be written to.
 pub(super) struct Opened {
-    /// The last line there has no end.
+    /// Whether the last line lacks its end.
     pub(super) torn: bool,
 }
 
 impl LogFile {
-    /// Opens it. A pipe without a reader is no error: its reader may come later, and until then nothing is recorded.
+    /// A pipe without a reader is not an error: the reader may come later. Until then nothing is recorded.
     pub(super) fn open(path: &Path) -> Result<(Self, Opened), AuditError> {
         let mut log = Self { path: path.to_owned(), file: None, stale: true };
         match log.ready() {
@@ -42,7 +40,7 @@ impl LogFile {
         }
     }
 
-    /// Opens the path anew if that was asked for, or if the file is gone. What is open stays in use if that fails.
+    /// Reopens the path on request, or if the file was removed. If that fails, the open file stays in use.
     fn ready(&mut self) -> Result<Option<Opened>, AuditError> {
         if self.file.as_ref().is_some_and(is_removed) {
             self.stale = true;
@@ -52,7 +50,8 @@ impl LogFile {
         }
         let file = open(&self.path).map_err(|source| self.cannot_open(source))?;
         let torn = is_torn(&self.path, &file);
-        (self.file, self.stale) = (Some(file), false);
+        self.file = Some(file);
+        self.stale = false;
         Ok(Some(Opened { torn }))
     }
 
@@ -64,31 +63,31 @@ impl LogFile {
         AuditError::Open { path, source: Arc::new(source) }
     }
 
-    /// Why nothing is open, if nothing is.
+    /// The error of a pipe without a reader.
     pub(super) fn unread(&self) -> Option<AuditError> {
         self.file.is_none().then(|| AuditError::Unread { path: self.path.clone() })
     }
 }
 
-impl Target {
-    /// Opens what is to be opened before the next line. A stream is always open.
+impl LogTarget {
+    /// Opens the file if necessary. A stream is always open.
     pub(super) fn ready(&mut self) -> Result<Option<Opened>, AuditError> {
         let Self::File(log) = self else { return Ok(None) };
         match log.ready() {
-            // Events are better kept in the file of before than nowhere.
+            // The previous file is better than none.
             Err(_) if log.file.as_ref().is_some_and(|file| !is_removed(file)) => Ok(None),
             opened => opened,
         }
     }
 
-    /// Has the path opened again, as after a rotation.
+    /// Reopens the path, as after a log rotation.
     pub(super) fn reopen(&mut self) -> Result<Option<Opened>, AuditError> {
         let Self::File(log) = self else { return Ok(None) };
         log.stale = true;
         log.ready()
     }
 
-    /// Writes as much as the system takes. Gives how much that was, and why it was not all.
+    /// Writes as much as the system takes. Returns the number of bytes, and why it was not all of them.
     pub(super) fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let stream: &mut dyn Write = match self {
             Self::File(LogFile { file: Some(file), .. }) => file,
@@ -99,7 +98,7 @@ impl Target {
         if result.is_err()
             && let Self::File(log) = self
         {
-            // A disk that was replaced, or a pipe with another reader, needs another descriptor.
+            // A disk that was replaced, or a pipe with a new reader, needs a new descriptor.
             log.stale = true;
         }
         (written, result)
@@ -119,7 +118,7 @@ fn write(stream: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     (written, stream.flush())
 }
 
-/// Opens without waiting for the reader of a pipe. What is written may wait then: it has a thread of its own.
+/// Does not wait for the reader of a pipe. Writes may block: they have a thread of their own.
 #[expect(clippy::disallowed_methods, reason = "an edge: the operator's file, which other programs rotate")]
 fn open(path: &Path) -> io::Result<File> {
     let no_wait = OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -140,7 +139,7 @@ fn is_removed(file: &File) -> bool {
     file.metadata().is_ok_and(|file| file.is_file() && file.nlink() == 0)
 }
 
-/// Whether a file ends in the middle of a line. Of one that can't be read that is assumed: an empty line does no harm.
+/// Whether a file ends in the middle of a line. A file that cannot be read counts as such: an empty line does no harm.
 fn is_torn(path: &Path, file: &File) -> bool {
     match file.metadata() {
         Ok(file) if file.is_file() && file.len() > 0 => last_byte(path).is_none_or(|byte| byte != b'\n'),

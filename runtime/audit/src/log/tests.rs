@@ -1,4 +1,4 @@
-//! What is written, when it can be, and what is said when it cannot.
+//! Written lines, lost events, and the errors that callers get.
 #![expect(clippy::disallowed_methods, reason = "files of the tests, and a wait for the writer's thread")]
 
 use super::*;
@@ -21,7 +21,7 @@ fn event() -> AuditEvent {
 }
 
 #[test]
-fn an_event_is_one_json_line_in_a_private_file() {
+fn audit_event_is_one_json_line_in_a_private_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     for _ in 0..2 {
@@ -33,7 +33,7 @@ fn an_event_is_one_json_line_in_a_private_file() {
 }
 
 #[test]
-fn an_accepted_delivery_is_told_by_its_instance_and_revision_and_the_receiver_by_its_own_key() {
+fn audit_event_of_accept_names_receiver_instance_and_revision() {
     let deliveries = vec![AcceptedDelivery { instance: "s3-prod".into(), revision: 4 }];
     let what = AuditAction::Accept { deliveries, files: 2, bytes: 812, millis: 3 };
     let event = AuditEvent { actor: AuditSubject::Receiver("aws".parse().unwrap()), what, ..event() };
@@ -42,7 +42,7 @@ fn an_accepted_delivery_is_told_by_its_instance_and_revision_and_the_receiver_by
 }
 
 #[test]
-fn somebody_who_watches_sees_each_event() {
+fn audit_watcher_sees_each_event() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let watcher = Arc::clone(&seen);
     let audit = Audit::memory().watched(move |event| watcher.lock().unwrap().push(event.clone()));
@@ -51,13 +51,13 @@ fn somebody_who_watches_sees_each_event() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_an_error_that_names_it() {
+fn audit_file_that_cannot_be_opened_is_named() {
     let error = Audit::file(Path::new("/nowhere/audit.jsonl")).err().unwrap();
     assert!(error.to_string().contains("/nowhere/audit.jsonl"));
 }
 
 #[test]
-fn a_text_of_a_component_cannot_begin_a_line_of_its_own() {
+fn audit_event_with_hostile_text_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let what = AuditAction::Secret {
@@ -71,25 +71,25 @@ fn a_text_of_a_component_cannot_begin_a_line_of_its_own() {
     assert!(!text.contains('\u{1b}'));
 }
 
-/// A disk that takes what it is allowed to, and then fails or waits.
+/// A disk with limited room, which fails when it is full and blocks until it has any.
 #[derive(Clone, Default)]
-struct Disk(Arc<(Mutex<DiskState>, std::sync::Condvar)>);
+struct FakeDisk(Arc<(Mutex<FakeDiskState>, std::sync::Condvar)>);
 
 #[derive(Default)]
-struct DiskState {
+struct FakeDiskState {
     written: Vec<u8>,
-    /// Bytes that there is room for; none of a disk that is stuck.
+    /// Bytes of room. `None` for a stuck disk.
     room: Option<usize>,
 }
 
-impl Disk {
+impl FakeDisk {
     fn with_room(bytes: usize) -> Self {
         let disk = Self::default();
-        disk.give(bytes);
+        disk.free(bytes);
         disk
     }
 
-    fn give(&self, bytes: usize) {
+    fn free(&self, bytes: usize) {
         self.0.0.lock().unwrap().room = Some(bytes);
         self.0.1.notify_all();
     }
@@ -99,7 +99,7 @@ impl Disk {
     }
 }
 
-impl Write for Disk {
+impl Write for FakeDisk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.0.1.wait_while(self.0.0.lock().unwrap(), |state| state.room.is_none()).unwrap();
         let room = state.room.unwrap();
@@ -117,21 +117,21 @@ impl Write for Disk {
     }
 }
 
-fn length() -> usize {
+fn line_len() -> usize {
     line(&event()).unwrap().len()
 }
 
-fn until(what: &str, so: impl Fn() -> bool) {
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
-    while !so() {
+    while !condition() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
-fn audit_refuses_what_a_full_disk_does_not_take() {
-    let disk = Disk::with_room(length() + 10);
+fn audit_on_a_full_disk_refuses_events() {
+    let disk = FakeDisk::with_room(line_len() + 10);
     let audit = Audit::stream(disk.clone()).unwrap();
     audit.record(event()).unwrap();
     assert!(matches!(audit.record(event()), Err(AuditError::Write(_))));
@@ -141,14 +141,14 @@ fn audit_refuses_what_a_full_disk_does_not_take() {
 }
 
 #[test]
-fn audit_line_after_a_torn_one_is_whole_and_tells_what_is_lost() {
-    let disk = Disk::with_room(10);
+fn audit_line_after_a_torn_one_is_whole_and_reports_losses() {
+    let disk = FakeDisk::with_room(10);
     let audit = Audit::stream(disk.clone()).unwrap();
     audit.record(event()).unwrap_err();
     audit.record(event()).unwrap_err();
-    disk.give(usize::MAX);
-    // Nothing needs to be recorded for the log to come back.
-    until("the log is written again", || audit.status().trouble.is_none());
+    disk.free(usize::MAX);
+    // The log recovers without a further event.
+    wait_until("the log is writable again", || audit.status().trouble.is_none());
     audit.record(event()).unwrap();
     let lines = disk.lines();
     let lost = r#"{"time":"2026-01-01T00:00:00.000Z","event":"lost","events":2,"outcome":"failed"}"#;
@@ -158,7 +158,7 @@ fn audit_line_after_a_torn_one_is_whole_and_tells_what_is_lost() {
 }
 
 #[test]
-fn audit_line_begins_anew_in_a_file_without_a_last_newline() {
+fn audit_line_after_a_torn_file_begins_on_a_new_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     std::fs::write(&path, "{\"time\":\"20").unwrap();
@@ -168,37 +168,37 @@ fn audit_line_begins_anew_in_a_file_without_a_last_newline() {
 }
 
 #[test]
-fn audit_events_of_one_write_are_each_told_their_own_end() {
-    let disk = Disk::default();
+fn audit_events_of_one_write_have_their_own_results() {
+    let disk = FakeDisk::default();
     let audit = Audit::stream(disk.clone()).unwrap();
-    // The first is in the writer's hands, and the others become one batch behind it.
+    // The writer has the first one, and the others become one batch.
     let receipts: Vec<_> = (0..4).map(|_| audit.submit(event())).collect();
-    disk.give(3 * length() + 1);
+    disk.free(3 * line_len() + 1);
     let written: Vec<_> = receipts.into_iter().map(|receipt| receipt.wait().is_ok()).collect();
     assert_eq!(written, [true, true, true, false]);
 }
 
 #[test]
-fn audit_queue_is_bounded_and_says_what_it_lost() {
-    let disk = Disk::default();
+fn audit_queue_is_bounded_and_reports_losses() {
+    let disk = FakeDisk::default();
     let audit = Audit::stream(disk.clone()).unwrap();
-    let receipts: Vec<_> = (0..2 * queue::ENTRIES).map(|_| audit.submit(event())).collect();
+    let receipts: Vec<_> = (0..2 * queue::MAX_ENTRIES).map(|_| audit.submit(event())).collect();
     let status = audit.status();
-    assert!(status.waiting <= queue::ENTRIES, "{status:?}");
-    disk.give(usize::MAX);
+    assert!(status.waiting <= queue::MAX_ENTRIES, "{status:?}");
+    disk.free(usize::MAX);
     let full = receipts.into_iter().filter_map(|receipt| receipt.wait().err());
     let full = full.inspect(|error| assert!(matches!(error, AuditError::Full { .. }), "{error}")).count();
     assert_eq!(audit.status().lost, full as u64);
     assert!(full > 0);
-    until("the loss is in the log", || disk.lines().iter().any(|line| line.contains(r#""event":"lost""#)));
+    wait_until("the loss is in the log", || disk.lines().iter().any(|line| line.contains(r#""event":"lost""#)));
     let lines = disk.lines();
     assert!(lines.iter().any(|line| line.contains(&format!(r#""events":{full},"#))), "{full}");
-    assert_eq!(lines.len(), 2 * queue::ENTRIES - full + 1);
+    assert_eq!(lines.len(), 2 * queue::MAX_ENTRIES - full + 1);
 }
 
 #[test]
 fn audit_queue_is_bounded_in_bytes() {
-    let audit = Audit::stream(Disk::default()).unwrap();
+    let audit = Audit::stream(FakeDisk::default()).unwrap();
     let what = AuditAction::Name { host: "a".repeat(1 << 20) };
     let large = AuditEvent { what, ..event() };
     for _ in 0..8 {
@@ -209,40 +209,40 @@ fn audit_queue_is_bounded_in_bytes() {
 }
 
 #[test]
-fn audit_that_is_stuck_refuses_in_time_and_shows_it() {
-    let disk = Disk::default();
+fn audit_that_is_stuck_refuses_in_time_and_reports_it() {
+    let disk = FakeDisk::default();
     let audit = Audit::stream_with(disk.clone(), Duration::from_millis(50)).unwrap();
     assert!(matches!(audit.record(event()), Err(AuditError::Slow)));
-    until("the trouble is known", || audit.status().trouble.is_some());
-    disk.give(usize::MAX);
-    until("the trouble is over", || audit.status().trouble.is_none());
-    assert_eq!(audit.status().lost, 0, "it came late, and is there");
+    wait_until("the status has the trouble", || audit.status().trouble.is_some());
+    disk.free(usize::MAX);
+    wait_until("the trouble has ended", || audit.status().trouble.is_none());
+    assert_eq!(audit.status().lost, 0, "the event was written late");
     assert_eq!(disk.lines().len(), 1);
 }
 
 #[test]
-fn audit_that_is_stuck_delays_only_who_records() {
+fn audit_that_is_stuck_delays_only_callers_that_record() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let disk = Disk::default();
+    let disk = FakeDisk::default();
     let audit = Arc::new(Audit::stream(disk.clone()).unwrap());
     let (blocking, awaiting) = (Arc::clone(&audit), Arc::clone(&audit));
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn_on(async move { blocking.record(event()).is_ok() }, runtime.handle());
     tasks.spawn_on(async move { awaiting.submit(event()).written().await.is_ok() }, runtime.handle());
-    until("both wait", || audit.status().waiting >= 1);
+    wait_until("both wait", || audit.status().waiting >= 1);
     let (done, others) = std::sync::mpsc::channel();
     for _ in 0..10 {
         let done = done.clone();
         tasks.spawn_on(async move { done.send(()).is_ok() }, runtime.handle());
-        others.recv_timeout(Duration::from_secs(30)).expect("another task goes on");
+        others.recv_timeout(Duration::from_secs(30)).expect("another task runs");
     }
-    disk.give(usize::MAX);
+    disk.free(usize::MAX);
     assert!(runtime.block_on(tasks.join_all()).into_iter().all(|recorded| recorded));
     assert_eq!(disk.lines().len(), 2);
 }
 
 #[tokio::test]
-async fn audit_file_is_opened_again_after_a_rotation() {
+async fn audit_file_is_reopened_after_a_rotation() {
     let folder = tempfile::tempdir().unwrap();
     let (path, old) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
     let audit = Audit::file(&path).unwrap();
@@ -256,7 +256,7 @@ async fn audit_file_is_opened_again_after_a_rotation() {
 }
 
 #[tokio::test]
-async fn audit_file_that_cannot_be_opened_again_stays_in_use() {
+async fn audit_file_that_cannot_be_reopened_stays_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let (path, old) = (folder.path().join("a/audit.jsonl"), folder.path().join("b"));
     std::fs::create_dir(path.parent().unwrap()).unwrap();
@@ -268,7 +268,7 @@ async fn audit_file_that_cannot_be_opened_again_stays_in_use() {
 }
 
 #[test]
-fn audit_file_that_was_removed_is_made_again() {
+fn audit_file_that_was_removed_is_created_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let audit = Audit::file(&path).unwrap();
@@ -278,7 +278,7 @@ fn audit_file_that_was_removed_is_made_again() {
 }
 
 #[test]
-fn audit_pipe_without_a_reader_refuses_until_one_comes() {
+fn audit_pipe_without_a_reader_refuses_events_until_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -293,7 +293,7 @@ fn audit_pipe_without_a_reader_refuses_until_one_comes() {
 }
 
 #[tokio::test]
-async fn audit_flush_waits_for_what_was_submitted() {
+async fn audit_flush_waits_for_submitted_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let audit = Audit::file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The one thread that writes audit events: it alone waits for a slow disk or reader.
+//! The thread that writes audit events. Only it waits for a slow disk or reader.
 
 use std::sync::Arc;
 use std::thread;
@@ -6,17 +6,17 @@ use std::thread;
 use serde::Serialize;
 
 use super::AuditError;
-use super::queue::{Batch, Entry, Lost, Queue, Work};
-use super::target::{Opened, Target};
+use super::queue::{Batch, EventQueue, LostEvents, QueuedEvent, WriterTask};
+use super::target::{LogTarget, Opened};
 
 pub(super) struct Writer {
-    queue: Arc<Queue>,
-    target: Target,
-    /// The last line has no end yet: the next one must not become a part of it.
+    queue: Arc<EventQueue>,
+    target: LogTarget,
+    /// Whether the last line lacks its end, which has to be written before the next one.
     torn: bool,
 }
 
-/// A line that says how many others are missing.
+/// Reports missing lines.
 #[derive(Serialize)]
 struct LostLine<'a> {
     time: &'a str,
@@ -26,8 +26,8 @@ struct LostLine<'a> {
 }
 
 impl Writer {
-    /// Starts the thread. It ends when the queue is closed and empty.
-    pub(super) fn start(queue: &Arc<Queue>, target: Target, torn: bool) -> Result<(), AuditError> {
+    /// The thread ends when the queue is closed and empty.
+    pub(super) fn start(queue: &Arc<EventQueue>, target: LogTarget, torn: bool) -> Result<(), AuditError> {
         let writer = Self { queue: Arc::clone(queue), target, torn };
         let started = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run());
         started.map(drop).map_err(|_| AuditError::Stopped)
@@ -36,12 +36,12 @@ impl Writer {
     fn run(mut self) {
         loop {
             match self.queue.next() {
-                Work::Write(batch) => self.write(batch),
-                Work::Reopen(reply) => {
+                WriterTask::Write(batch) => self.write(batch),
+                WriterTask::Reopen(reply) => {
                     let reopened = self.reopen();
-                    drop(reply.send(reopened));
+                    reply.send(reopened).ok();
                 }
-                Work::End => return,
+                WriterTask::Stop => return,
             }
         }
     }
@@ -58,7 +58,7 @@ impl Writer {
         }
     }
 
-    /// Writes all lines at once, and tells each who waits whether its own is there.
+    /// Writes all lines at once, and replies for each line.
     fn write(&mut self, batch: Batch) {
         match self.target.ready() {
             Ok(opened) => self.opened(opened),
@@ -79,13 +79,13 @@ impl Writer {
         }
         let lost = batch.lost.filter(|_| written < head);
         let mut end = head;
-        let is_there = |entry: &Entry| {
+        let is_written = |entry: &QueuedEvent| {
             end += entry.line.len();
             end <= written
         };
-        let (there, missing): (Vec<_>, Vec<_>) = batch.entries.into_iter().partition(is_there);
-        for entry in there {
-            drop(entry.reply.send(Ok(())));
+        let (complete, missing): (Vec<_>, Vec<_>) = batch.entries.into_iter().partition(is_written);
+        for entry in complete {
+            entry.reply.send(Ok(())).ok();
         }
         match result {
             Ok(()) => self.recovered(),
@@ -93,31 +93,31 @@ impl Writer {
         }
     }
 
-    fn failed(&self, lost: Option<Lost>, missing: Vec<Entry>, error: AuditError) {
+    fn failed(&self, lost: Option<LostEvents>, missing: Vec<QueuedEvent>, error: AuditError) {
         if let Some(lost) = lost {
-            self.queue.unreported(lost);
+            self.queue.restore_report(lost);
         }
         let events = missing.iter().filter(|entry| !entry.line.is_empty());
         if let Some(last) = events.clone().next_back() {
             self.queue.lose(events.count() as u64, last.time.clone());
         }
         let why = deputy_core::in_one_line(&error);
-        if self.queue.trouble(Some(why.clone())).is_none() {
-            tracing::error!(error = %why, "audit events are lost, and what they would record is refused");
+        if self.queue.replace_trouble(Some(why.clone())).is_none() {
+            tracing::error!(error = %why, "writing the audit log failed; operations that must be audited are refused");
         }
         for entry in missing {
-            drop(entry.reply.send(Err(error.clone())));
+            entry.reply.send(Err(error.clone())).ok();
         }
     }
 
     fn recovered(&self) {
-        if self.queue.trouble(None).is_some() {
-            tracing::info!("the audit log can be written again");
+        if self.queue.replace_trouble(None).is_some() {
+            tracing::info!("audit log writable again");
         }
     }
 }
 
-fn lost_line(lost: &Lost) -> Vec<u8> {
+fn lost_line(lost: &LostEvents) -> Vec<u8> {
     let line = LostLine { time: &lost.time, event: "lost", events: lost.events, outcome: "failed" };
     let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
     bytes.push(b'\n');
