@@ -61,10 +61,18 @@ impl AuditRecord {
         self.budget.deny(denial)
     }
 
-    /// Writes the event now, for a caller that may only go on when it is written.
+    /// Writes the event now, and blocks until it is written, for a caller that may only go on then.
     pub(crate) fn close(mut self) -> Result<(), Unrecorded> {
         match self.action.take() {
             Some(action) => self.budget.audit.record(action, self.outcome, self.code.as_deref()),
+            None => Ok(()),
+        }
+    }
+
+    /// The same without blocking the thread. The event is also written if this future is dropped.
+    pub(crate) async fn close_async(mut self) -> Result<(), Unrecorded> {
+        match self.action.take() {
+            Some(action) => self.budget.audit.record_async(action, self.outcome, self.code.as_deref()).await,
             None => Ok(()),
         }
     }

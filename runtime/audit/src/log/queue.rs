@@ -95,9 +95,14 @@ impl EventQueue {
             }
             return Err(AuditError::Full { waiting });
         }
+        // The writer sleeps only if nothing is queued. It is woken without the lock, which it takes first.
+        let is_idle = state.busy.is_none() && state.entries.is_empty();
         state.bytes += entry.line.len();
         state.entries.push_back(entry);
-        self.changed.notify_one();
+        drop(state);
+        if is_idle {
+            self.changed.notify_one();
+        }
         Ok(())
     }
 

@@ -221,6 +221,14 @@ fn audit_that_is_stuck_refuses_in_time_and_reports_it() {
 }
 
 #[test]
+fn audit_writer_is_woken_by_each_of_many_recorders() {
+    let audit = Audit::stream(io::sink()).unwrap();
+    let record = || (0..500).for_each(|_| audit.record(event()).unwrap());
+    std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(record))));
+    assert_eq!(audit.status(), AuditStatus::default());
+}
+
+#[test]
 fn audit_that_is_stuck_delays_only_callers_that_record() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let disk = FakeDisk::default();

@@ -82,12 +82,13 @@ impl CallSecrets {
     }
 
     /// Ends the audit record with the operation's outcome, and reports to the operator why a secret failed.
-    fn end<T>(&self, mut record: AuditRecord, result: Result<T, SecretUseError>) -> Result<T, SecretUseError> {
+    async fn end<T>(&self, mut record: AuditRecord, result: Result<T, SecretUseError>) -> Result<T, SecretUseError> {
         match result {
             Ok(value) => {
                 record.done();
                 // The component has nothing of it yet.
-                record.close().map_err(|error| SecretUseError::Unavailable(SecretFault::Source(error.to_string())))?;
+                let written = record.close_async().await;
+                written.map_err(|error| SecretUseError::Unavailable(SecretFault::Source(error.to_string())))?;
                 Ok(value)
             }
             Err(SecretUseError::Denied(denial)) => {
@@ -167,7 +168,7 @@ impl SecretsView<'_> {
     pub(crate) async fn value(&mut self, secret: Resource<SecretHandle>) -> Result<Vec<u8>, SecretUseError> {
         let (name, record) = self.begin(&secret, SecretOperation::Reveal)?;
         let result = self.secrets.reveal(&name).await;
-        self.secrets.end(record, result)
+        self.secrets.end(record, result).await
     }
 }
 
@@ -184,7 +185,7 @@ impl secrets::Host for SecretsView<'_> {
             Ok(name) => self.table.push(SecretHandle { name }).map_err(SecretUseError::Trap),
             Err(denial) => Err(SecretUseError::Denied(denial)),
         };
-        self.secrets.end(record, handle)
+        self.secrets.end(record, handle).await
     }
 
     /// The only place that knows the contract's error variants.
@@ -210,7 +211,7 @@ impl secrets::HostSecret for SecretsView<'_> {
     ) -> Result<Sigv4Signature, SecretUseError> {
         let (name, mut record) = self.begin(&secret, SecretOperation::Sigv4)?;
         let result = self.secrets.sigv4(&mut record, &name, &string_to_sign).await;
-        self.secrets.end(record, result)
+        self.secrets.end(record, result).await
     }
 
     async fn jwt(
@@ -223,13 +224,13 @@ impl secrets::HostSecret for SecretsView<'_> {
         let (name, mut record) = self.begin(&secret, SecretOperation::Jwt)?;
         let algorithm = convert_algorithm(algorithm);
         let result = self.secrets.jwt(&mut record, &name, algorithm, &claims, key_id.as_deref()).await;
-        self.secrets.end(record, result)
+        self.secrets.end(record, result).await
     }
 
     async fn hmac_sha256(&mut self, secret: Resource<SecretHandle>, data: Vec<u8>) -> Result<Vec<u8>, SecretUseError> {
         let (name, record) = self.begin(&secret, SecretOperation::HmacSha256)?;
         let result = self.secrets.hmac_sha256(&name, data).await;
-        self.secrets.end(record, result)
+        self.secrets.end(record, result).await
     }
 
     async fn pbkdf2_hmac_sha256(
@@ -240,7 +241,7 @@ impl secrets::HostSecret for SecretsView<'_> {
     ) -> Result<Vec<u8>, SecretUseError> {
         let (name, record) = self.begin(&secret, SecretOperation::Pbkdf2)?;
         let result = self.secrets.pbkdf2_hmac_sha256(&name, salt, iterations).await;
-        self.secrets.end(record, result)
+        self.secrets.end(record, result).await
     }
 
     async fn sign(
@@ -251,7 +252,7 @@ impl secrets::HostSecret for SecretsView<'_> {
     ) -> Result<Vec<u8>, SecretUseError> {
         let (name, mut record) = self.begin(&secret, SecretOperation::Sign)?;
         let result = self.secrets.sign(&mut record, &name, convert_algorithm(algorithm), data).await;
-        self.secrets.end(record, result)
+        self.secrets.end(record, result).await
     }
 
     fn drop(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<()> {
