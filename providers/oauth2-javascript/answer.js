@@ -1,13 +1,13 @@
 // What a token endpoint's answer means (RFC 6749, sections 5.1 and 5.2), as real services write it.
 //
 // Errors never quote an answer that may hold a token: they say which part of it could not be accepted. An answer that
-// came whole and is not one of OAuth 2.0 is `denied`, since asking again soon brings the same one.
+// is complete and not one of OAuth 2.0 is `denied`, since a retry would get the same one.
 import { fail, oneLine } from './guard.js';
 
 export const maxBody = 1024 * 1024;
 const maxNesting = 100;
-const maxWait = 86_400; // seconds, of what Retry-After says
-const century = 100 * 366 * 86_400; // seconds; a longer life is a way to say "never"
+const maxWait = 86_400; // seconds; the bound on Retry-After
+const century = 100 * 366 * 86_400; // seconds; a longer lifetime means "never"
 const misconfiguredCodes = ['invalid_grant', 'invalid_request', 'invalid_scope', 'invalid_target', 'unsupported_grant_type'];
 const unavailableCodes = ['server_error', 'temporarily_unavailable'];
 
@@ -65,7 +65,7 @@ function decoded(body) {
   }
 }
 
-/** The body without its content coding. None was asked for; some services compress all the same. */
+/** The decoded body. Some services compress it although the request does not accept a content coding. */
 async function unpacked({ headers, body }) {
   const coding = (headers.get('content-encoding') ?? 'identity').trim().toLowerCase();
   if (coding === '' || coding === 'identity') return body;
@@ -74,7 +74,7 @@ async function unpacked({ headers, body }) {
   }
   const unpacker = new DecompressionStream('gzip');
   const writer = unpacker.writable.getWriter();
-  // What goes wrong with it shows where it is read.
+  // Errors of this promise appear where the stream is read.
   writer.write(body).catch(() => {});
   writer.close().catch(() => {});
   try {
@@ -84,7 +84,7 @@ async function unpacked({ headers, body }) {
   }
 }
 
-/** All bytes of a stream, if there are not too many. */
+/** All bytes of a stream, up to `maxBody`. */
 export async function collect(stream) {
   const chunks = [];
   let size = 0;
@@ -120,7 +120,7 @@ function validUntil({ expires_in: life, expires_on: end }, askedAt) {
   }
   const seconds = number(life);
   if (seconds === undefined) return fail('denied', "the answer's expires_in is not a number of seconds");
-  // One that is zero or less has ended already: that is for the host to judge.
+  // Zero or less means that it has expired already: the host decides about that.
   return BigInt(askedAt) + milliseconds(seconds, century);
 }
 
@@ -135,7 +135,7 @@ function milliseconds(seconds, most) {
   return BigInt(Math.floor(Math.min(Math.max(seconds, 0), most) * 1000));
 }
 
-/** What an error of RFC 6749, 5.2, means to the host, whatever its status. A body that is no such error is not quoted. */
+/** The failure for an error of RFC 6749, 5.2, independent of its status. Never quotes a body that is no such error. */
 function refuse({ status, headers }, fields, problem, now) {
   const { code, description } = errorOf(fields);
   const parts = [code, description].filter((part) => part !== '').map((part) => oneLine(part, 300));
@@ -160,7 +160,7 @@ function errorOf({ error: code, error_description: description }) {
   return { code: text(code), description: text(description) };
 }
 
-/** What `Retry-After` says in milliseconds: seconds, also with a fraction, or a date, as seen by the service's clock. */
+/** `Retry-After` in milliseconds: seconds, possibly with a fraction, or a date by the service's clock. */
 function retryAfter(headers, now) {
   const text = (headers.get('retry-after') ?? '').trim();
   if (/^[0-9]{1,20}(\.[0-9]{1,20})?$/.test(text)) return Math.ceil(Math.min(Number(text), maxWait) * 1000);
@@ -172,7 +172,7 @@ function retryAfter(headers, now) {
 
 /** Milliseconds since 1970. */
 function httpDate(text) {
-  // All three forms of RFC 9110, 5.6.7, begin with the day; the third does not say that it is of UTC.
+  // All three forms of RFC 9110, 5.6.7, begin with the day; the third does not name UTC.
   const at = /^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text.endsWith('GMT') ? text : `${text} GMT`) : NaN;
   return Number.isNaN(at) ? undefined : at;
 }

@@ -1,4 +1,4 @@
-// What every provider in JavaScript shares: settings, and no exception that gets away.
+// Shared by the providers in JavaScript: reading settings, and turning exceptions into failures.
 
 const failures = ['misconfigured', 'denied', 'unavailable', 'throttled'];
 
@@ -8,8 +8,8 @@ export function fail(tag, val) {
 }
 
 /**
- * Turns whatever else is thrown into a failure. Uncaught it would be a trap, which says nothing. Only its type is told:
- * an error's text may quote what was being worked on, a token for one.
+ * Turns any other exception into a failure: uncaught, it would be a trap without a message. The failure names only the
+ * exception's type, because its message may quote a token.
  */
 export function guarded(interfaces) {
   const wrap = (call) => async (...values) => {
@@ -24,8 +24,8 @@ export function guarded(interfaces) {
 }
 
 /**
- * The settings by name. A misspelt name must not pass: a default would silently stand in its place. A family `form` has
- * members of any name, as `form.organization`.
+ * The settings by name. A misspelt name is an error: otherwise a default would silently apply. A family `form` has members
+ * of any name, such as `form.organization`.
  */
 export function read(settings, required, optional, families = []) {
   const known = [...required, ...optional].sort();
@@ -44,9 +44,9 @@ export function misconfigured(name, problem) {
   fail('misconfigured', `setting \`${oneLine(name, 100)}\`: ${problem}`);
 }
 
-/** Text from outside, fit for a log: on one line, without control characters and direction marks, bounded. */
+/** Untrusted text made safe for a log: one line of bounded length, without control characters and direction marks. */
 export function oneLine(text, limit) {
-  // Ranges instead of Unicode's classes, which the engine in the component does not know.
+  // Ranges, because the JavaScript engine in the component does not support Unicode classes.
   const letters = [...text.replace(/[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+/g, ' ').trim()];
   return letters.length <= limit ? letters.join('') : `${letters.slice(0, limit).join('')}…`;
 }

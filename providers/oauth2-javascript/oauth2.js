@@ -11,8 +11,8 @@ const headers = {
   accept: 'application/json',
   'accept-encoding': 'identity',
 };
-const fields = { 'client-id': 'client_id', scope: 'scope', audience: 'audience' }; // a setting, and its field of the form
-// Fields that have a setting of their own, or that only the host may add.
+const fields = { 'client-id': 'client_id', scope: 'scope', audience: 'audience' }; // setting: form field
+// Fields with a setting of their own, and fields that only the host may add.
 const taken = ['grant_type', 'resource', 'client_secret', 'client_assertion', ...Object.values(fields)];
 
 export const provider = {
@@ -24,7 +24,7 @@ export const provider = {
     },
     async obtain(settings) {
       const { url, form } = request(settings);
-      const askedAt = Date.now(); // before the request, so that the token is never thought to live longer
+      const askedAt = Date.now(); // before the request, so that the token never seems to live longer than it does
       return tokens(await post(url, form), askedAt);
     },
   }),
@@ -50,21 +50,21 @@ function tokenUrl(text) {
     const { protocol, username, password, href } = new URL(text);
     if (['http:', 'https:'].includes(protocol) && username === '' && password === '') return href;
   } catch {
-    // said below
+    // reported below
   }
   return misconfigured('token-url', 'not a URL such as https://login.example/token');
 }
 
 /** Status, headers and body of the answer. */
 async function post(url, form) {
-  const shown = url.split('?')[0]; // without the query: it may hold what is not for a log
+  const shown = url.split('?')[0]; // without the query, which may be confidential
   try {
     const response = await fetch(url, { method: 'POST', headers, body: form.toString() });
     const body = response.body === null ? new Uint8Array() : await collect(response.body);
     return { status: response.status, headers: response.headers, body };
   } catch (thrown) {
     if (thrown instanceof RangeError) fail('unavailable', `${shown}: the answer is larger than ${maxBody} bytes`);
-    // `fetch` does not say why. Where the host refused, its log does.
+    // `fetch` gives no reason. If the host denied the request, its log has the reason.
     return fail('unavailable', `${shown}: no answer; the host's log says why`);
   }
 }

@@ -1,7 +1,7 @@
-// A sample: tokens made from a secret that is used and never read, and renewed.
+// A sample: renewable tokens, signed with a secret that the component never reads.
 //
-// A token is two parts in hexadecimal with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
-// HMAC-SHA256. Whoever has the secret can check it. It is renewed until it is eight lifetimes old.
+// A token is two hexadecimal parts with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
+// HMAC-SHA256. A service with the same secret can verify it. It is renewed until it is eight lifetimes old.
 import { open } from 'delegation:tokens/secrets@0.1.0';
 import { fail, guarded, misconfigured, read } from './guard.js';
 
@@ -51,7 +51,7 @@ function macOf(body) {
   try {
     return hex(open('signing-key').hmacSha256(new TextEncoder().encode(body)));
   } catch (error) {
-    const { tag, val } = error.payload ?? {}; // an import's error arrives so
+    const { tag, val } = error.payload ?? {}; // how an error of an import arrives
     return fail(tag === 'unavailable' ? 'unavailable' : 'misconfigured', `secret \`signing-key\`: ${val}`);
   }
 }

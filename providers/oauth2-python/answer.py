@@ -27,15 +27,15 @@ from wit_world.imports.contract import (
 MAX_BODY = 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_NESTING = 100
-MAX_WAIT = 86_400  # seconds, of what Retry-After says
-CENTURY = 100 * 366 * 86_400  # seconds; a longer life is a way to say "never"
+MAX_WAIT = 86_400  # seconds; the bound on Retry-After
+CENTURY = 100 * 366 * 86_400  # seconds; a longer lifetime means "never"
 MISCONFIGURED = {"invalid_grant", "invalid_request", "invalid_scope", "invalid_target", "unsupported_grant_type"}
 UNAVAILABLE = {"server_error", "temporarily_unavailable"}
 NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 DELAY = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 # The three forms of an HTTP date (RFC 9110, 5.6.7).
 DATES = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"]
-datetime.strptime("Sun, 06 Nov 1994 08:49:37 GMT", DATES[0])  # what it needs is loaded while the component is built
+datetime.strptime("Sun, 06 Nov 1994 08:49:37 GMT", DATES[0])  # loads the modules that it needs while the component is built
 
 
 class Answer(NamedTuple):
@@ -70,7 +70,7 @@ def denied(text: str) -> Err:
 def parse(answer: Answer) -> dict:
     """The fields of an answer: a JSON object, or a form where the service says that it is one."""
     try:
-        # Not the codec `utf-8-sig`: no module can be loaded any more when the component runs.
+        # Not the codec `utf-8-sig`: a running component cannot load further modules.
         text = decoded(answer).removeprefix(BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError:
         raise Unreadable("is not UTF-8")
@@ -79,7 +79,7 @@ def parse(answer: Answer) -> dict:
         raise Unreadable("is empty")
     if kind == "application/x-www-form-urlencoded":
         return dict(parse_qsl(text.strip()))
-    # Deep nesting ends the parser's stack, which is a trap here and not the RecursionError that it is elsewhere.
+    # Deep nesting overflows the stack, which is a trap in a component instead of a RecursionError.
     if text.count("[") + text.count("{") > MAX_NESTING:
         raise Unreadable("is nested deeper than a token's answer is")
     try:
@@ -96,7 +96,7 @@ def not_json(constant: str) -> None:
 
 
 def decoded(answer: Answer) -> bytes:
-    """The body without its content coding. None was asked for; some services compress all the same."""
+    """The decoded body. Some services compress it although the request does not accept a content coding."""
     coding = answer.headers.get("content-encoding", "identity").strip().lower()
     if coding in ("", "identity"):
         return answer.body
@@ -131,7 +131,7 @@ def valid_until(fields: dict, asked_at: int) -> int | None:
     seconds = number(life)
     if seconds is None:
         raise denied("the answer's expires_in is not a number of seconds")
-    # One that is zero or less has ended already: that is for the host to judge.
+    # Zero or less means that it has expired already: the host decides about that.
     return asked_at + milliseconds(seconds, CENTURY)
 
 
@@ -147,7 +147,7 @@ def milliseconds(seconds: int | float, most: int) -> int:
 
 
 def refusal(answer: Answer, fields: dict, problem: str | None, now: int):
-    """What an error of RFC 6749, 5.2, means to the host, whatever its status. A body that is no such error is not quoted."""
+    """The failure for an error of RFC 6749, 5.2, independent of its status. Never quotes a body that is no such error."""
     status, (code, description) = answer.status, error_of(fields)
     parts = [one_line(part, 300) for part in (code, description) if part]
     text = ": ".join([str(status), *parts])
@@ -174,7 +174,7 @@ def error_of(fields: dict) -> tuple[str, str]:
 
 
 def retry_after(headers: dict[str, str], now: int) -> int | None:
-    """What `Retry-After` says in milliseconds: seconds, also with a fraction, or a date, as seen by the service's clock."""
+    """`Retry-After` in milliseconds: seconds, possibly with a fraction, or a date by the service's clock."""
     text = headers.get("retry-after", "").strip()
     if DELAY.fullmatch(text):
         return math.ceil(min(float(text), MAX_WAIT) * 1000)

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-# What each module is made of, beside itself.
+# The other files of each module.
 SOURCES = {"oauth2": ["answer.py", "guard.py", "wasi_http.py"], "signed": ["guard.py"]}
 
 
@@ -26,14 +26,14 @@ def main() -> None:
     parser.add_argument("--componentize-py", default="componentize-py", help="the program, if it is not on the path")
     arguments = parser.parse_args()
 
-    # What is depended on comes first. The contract's types get a name of their own: else it would change with the
-    # other packages that have an interface `types`.
+    # Dependencies come first. The contract's types get a name of their own, which otherwise would depend on the other
+    # packages with an interface `types`.
     wit = [part for folder in (arguments.wasi or wasi(), arguments.contract, HERE / "wit") for part in ("-d", str(folder))]
     names = ["--import-interface-name", "delegation:tokens/types@0.1.0=contract"]
     world = ["-w", f"deputy:python/{arguments.module}-provider"]
     output = arguments.output.resolve()
     with tempfile.TemporaryDirectory() as sources:
-        # A folder of its own: what lies in the path when the component is made goes into it.
+        # A separate folder, because every file in the path becomes a part of the component.
         for file in [f"{arguments.module}.py", *SOURCES[arguments.module]]:
             (pathlib.Path(sources) / file).write_bytes((HERE / file).read_bytes())
         build = ["componentize", "-p", sources, "-o", str(output), arguments.module]

@@ -1,4 +1,4 @@
-"""What every provider in Python shares: settings, and no exception that gets away."""
+"""Shared by the providers in Python: reading settings, and turning exceptions into failures."""
 
 import functools
 import pathlib
@@ -10,9 +10,9 @@ from wit_world.imports.contract import Failure_Misconfigured, Failure_Unavailabl
 
 
 def guarded(function: Callable) -> Callable:
-    """Turns an exception that is no failure of the contract into one. Uncaught it would be a trap, which says nothing.
+    """Turns any other exception into a failure of the contract: uncaught, it would be a trap without a message.
 
-    Only its type and place are told: an exception's text may quote what was being worked on, a token for one.
+    The failure names only the exception's type and line, because its message may quote a token.
     """
 
     @functools.wraps(function)
@@ -32,7 +32,7 @@ def guarded(function: Callable) -> Callable:
 def read(
     settings: list[Setting], required: set[str], optional: set[str], families: set[str] = frozenset()
 ) -> dict[str, str]:
-    """The settings by name. A misspelt name must not pass: a default would silently stand in its place.
+    """The settings by name. A misspelt name is an error: otherwise a default would silently apply.
 
     A family `form` has members of any name, as `form.organization`.
     """
@@ -54,6 +54,6 @@ def misconfigured(name: str, problem: str) -> Err:
 
 
 def one_line(text: str, limit: int) -> str:
-    """Text from outside, fit for a log: printable, on one line, bounded."""
+    """Untrusted text made safe for a log: printable, on one line, bounded."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= limit else line[:limit] + "…"

@@ -19,8 +19,8 @@ HEADERS = {
     "accept": "application/json",
     "accept-encoding": "identity",
 }
-FIELDS = {"client-id": "client_id", "scope": "scope", "audience": "audience"}  # a setting, and its field of the form
-# Fields that have a setting of their own, or that only the host may add.
+FIELDS = {"client-id": "client_id", "scope": "scope", "audience": "audience"}  # setting: form field
+# Fields with a setting of their own, and fields that only the host may add.
 TAKEN = {"grant_type", "resource", "client_secret", "client_assertion", *FIELDS.values()}
 
 
@@ -36,7 +36,7 @@ class Provider(exports.Provider):
     @guarded
     def obtain(self, settings: list[Setting]) -> Tokens:
         url, form = request(settings)
-        asked_at = int(time.time() * 1000)  # before the request, so that the token is never thought to live longer
+        asked_at = int(time.time() * 1000)  # before the request, so that the token never seems to live longer than it does
         answered = wasi_http.post(url, HEADERS, urlencode(form).encode())
         return answer.tokens(answer.Answer(*answered), asked_at)
 

@@ -1,7 +1,7 @@
-"""A sample: tokens made from a secret that is used and never read, and renewed.
+"""A sample: renewable tokens, signed with a secret that the component never reads.
 
-A token is two parts in base64url with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
-HMAC-SHA256. Whoever has the secret can check it. It is renewed until it is eight lifetimes old.
+A token is two base64url parts with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
+HMAC-SHA256. A service with the same secret can verify it. It is renewed until it is eight lifetimes old.
 """
 
 import base64

@@ -10,7 +10,7 @@ from wit_world.imports.contract import Failure_Misconfigured, Failure_Unavailabl
 from wit_world.imports.streams import StreamError_Closed
 
 MAX_ANSWER = 1024 * 1024
-MAX_WRITE = 4096  # by the definition of wasi:io
+MAX_WRITE = 4096  # the maximum of wasi:io
 
 
 def parse_url(url: str) -> SplitResult:
@@ -26,8 +26,8 @@ def parse_url(url: str) -> SplitResult:
 
 
 def post(parts: SplitResult, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers by lower-case name, and body. Where no answer comes it raises a failure of the contract."""
-    shown = f"{parts.scheme}://{parts.netloc}{parts.path}"  # without the query: it may hold what is not for a log
+    """Status, headers by lower-case name, and body. Without an answer it raises a failure of the contract."""
+    shown = f"{parts.scheme}://{parts.netloc}{parts.path}"  # without the query, which may be confidential
     try:
         return _answer(shown, _send(parts, headers, body))
     except Err as error:
@@ -39,13 +39,13 @@ def post(parts: SplitResult, headers: dict[str, str], body: bytes) -> tuple[int,
         if isinstance(error.value, http.ErrorCode_ConfigurationError):
             text = f"{shown}: the host cannot make this request as its http rule says; its log says why"
             raise Err(Failure_Misconfigured(text)) from error
-        # The name of the code, such as ConnectionRefused; its fields may hold text of the host's own.
+        # Only the name of the code, such as ConnectionRefused: its fields may hold text of the host.
         reason = type(error.value).__name__.removeprefix("ErrorCode_").removeprefix("StreamError_")
         raise Err(Failure_Unavailable(f"{shown}: no answer: {reason}")) from error
 
 
 def _send(parts: SplitResult, headers: dict[str, str], body: bytes) -> http.FutureIncomingResponse:
-    # The length as well: without it the host sends chunks, which some servers read badly.
+    # Without the length the host sends chunks, which some servers do not support.
     lines = [*headers.items(), ("content-length", str(len(body)))]
     request = http.OutgoingRequest(http.Fields.from_list([(name, value.encode()) for name, value in lines]))
     request.set_method(http.Method_Post())
@@ -54,7 +54,7 @@ def _send(parts: SplitResult, headers: dict[str, str], body: bytes) -> http.Futu
     request.set_path_with_query((parts.path or "/") + ("?" + parts.query if parts.query else ""))
     outgoing = request.body()
     future = outgoing_handler.handle(request, None)
-    with suppress(Err):  # where sending fails, the future says why
+    with suppress(Err):  # if sending fails, the future has the error
         with outgoing.write() as stream:
             for start in range(0, len(body), MAX_WRITE):
                 stream.blocking_write_and_flush(body[start : start + MAX_WRITE])

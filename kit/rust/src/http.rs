@@ -66,7 +66,7 @@ impl Response {
 
 /// Why there is no response.
 #[derive(Debug, PartialEq, Eq)]
-pub enum RequestError {
+pub enum SendError {
     /// The request is not valid HTTP: a header or the URL.
     Invalid(String),
     /// No rule of the instance allows it.
@@ -77,29 +77,27 @@ pub enum RequestError {
     Unreachable(String),
 }
 
-impl From<RequestError> for Failure {
-    fn from(error: RequestError) -> Self {
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
         let text = error.to_string();
         match error {
-            RequestError::Invalid(_) | RequestError::NotGranted(_) | RequestError::NotApplied(_) => {
-                Failure::Misconfigured(text)
-            }
-            RequestError::Unreachable(_) => Failure::Unavailable(text),
+            SendError::Invalid(_) | SendError::NotGranted(_) | SendError::NotApplied(_) => Failure::Misconfigured(text),
+            SendError::Unreachable(_) => Failure::Unavailable(text),
         }
     }
 }
 
-impl fmt::Display for RequestError {
+impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RequestError::Invalid(what) => write!(f, "not a valid request: {what}"),
-            RequestError::NotGranted(what) => {
+            SendError::Invalid(what) => write!(f, "not a valid request: {what}"),
+            SendError::NotGranted(what) => {
                 write!(f, "no http rule of this instance allows {what}; the host's log says what would")
             }
-            RequestError::NotApplied(what) => {
+            SendError::NotApplied(what) => {
                 write!(f, "{what}: the host cannot apply its http rule to this request; the host's log says why")
             }
-            RequestError::Unreachable(what) => f.write_str(what),
+            SendError::Unreachable(what) => f.write_str(what),
         }
     }
 }
@@ -108,16 +106,16 @@ impl fmt::Display for RequestError {
 ///
 /// # Errors
 /// If there is no response. An error status is a response: check it.
-pub fn send(method: &Method, url: &Url, headers: &[(&str, &str)], body: &[u8]) -> Result<Response, RequestError> {
+pub fn send(method: &Method, url: &Url, headers: &[(&str, &str)], body: &[u8]) -> Result<Response, SendError> {
     let fields = Fields::new();
     for (name, value) in headers {
-        fields.append(name, value.as_bytes()).map_err(|_| RequestError::Invalid(format!("header {name}")))?;
+        fields.append(name, value.as_bytes()).map_err(|_| SendError::Invalid(format!("header {name}")))?;
     }
     // Without it the host sends chunks, which some servers that implement AWS's APIs do not support.
     let length = body.len().to_string();
     fields
         .set("content-length", &[length.into_bytes()])
-        .map_err(|_| RequestError::Invalid("header content-length".to_owned()))?;
+        .map_err(|_| SendError::Invalid("header content-length".to_owned()))?;
     let request = OutgoingRequest::new(fields);
     request.set_method(method).map_err(|()| invalid(url))?;
     request.set_scheme(Some(if url.secure { &Scheme::Https } else { &Scheme::Http })).map_err(|()| invalid(url))?;
@@ -133,12 +131,12 @@ pub fn send(method: &Method, url: &Url, headers: &[(&str, &str)], body: &[u8]) -
         Some(Ok(Ok(response))) => read(method, url, &response),
         Some(Ok(Err(code))) => Err(no_response(method, url, &code)),
         // Cannot happen: the future is ready and its value is taken once.
-        Some(Err(())) | None => Err(RequestError::Unreachable(format!("{url}: no response"))),
+        Some(Err(())) | None => Err(SendError::Unreachable(format!("{url}: no response"))),
     }
 }
 
-fn invalid(url: &Url) -> RequestError {
-    RequestError::Invalid(url.to_string())
+fn invalid(url: &Url) -> SendError {
+    SendError::Invalid(url.to_string())
 }
 
 fn write(outgoing: OutgoingBody, body: &[u8]) {
@@ -151,7 +149,7 @@ fn write(outgoing: OutgoingBody, body: &[u8]) {
     }
 }
 
-fn read(method: &Method, url: &Url, response: &IncomingResponse) -> Result<Response, RequestError> {
+fn read(method: &Method, url: &Url, response: &IncomingResponse) -> Result<Response, SendError> {
     let status = response.status();
     let headers = response.headers().entries();
     let incoming = response.consume().map_err(|()| broke_off(url))?;
@@ -169,21 +167,21 @@ fn read(method: &Method, url: &Url, response: &IncomingResponse) -> Result<Respo
             }
         }
         if body.len() > MAX_RESPONSE {
-            return Err(RequestError::Unreachable(format!("{url}: the response is larger than {MAX_RESPONSE} bytes")));
+            return Err(SendError::Unreachable(format!("{url}: the response is larger than {MAX_RESPONSE} bytes")));
         }
     }
 }
 
-fn broke_off(url: &Url) -> RequestError {
-    RequestError::Unreachable(format!("{url}: the response broke off"))
+fn broke_off(url: &Url) -> SendError {
+    SendError::Unreachable(format!("{url}: the response broke off"))
 }
 
-fn no_response(method: &Method, url: &Url, code: &ErrorCode) -> RequestError {
+fn no_response(method: &Method, url: &Url, code: &ErrorCode) -> SendError {
     let what = match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
-            return RequestError::NotGranted(format!("{} {url}", name(method)));
+            return SendError::NotGranted(format!("{} {url}", name(method)));
         }
-        ErrorCode::ConfigurationError => return RequestError::NotApplied(url.to_string()),
+        ErrorCode::ConfigurationError => return SendError::NotApplied(url.to_string()),
         ErrorCode::ConnectionLimitReached => "too many connections",
         ErrorCode::ConnectionRefused => "connection refused",
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => "the connection broke off",
@@ -204,7 +202,7 @@ fn no_response(method: &Method, url: &Url, code: &ErrorCode) -> RequestError {
         ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => "no TLS connection",
         _ => "no response",
     };
-    RequestError::Unreachable(format!("{url}: {what}"))
+    SendError::Unreachable(format!("{url}: {what}"))
 }
 
 /// The method in the request line.

@@ -30,13 +30,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_cannot_forge_a_line_or_colour_a_terminal() {
+    fn text_on_one_line_cannot_forge_a_line_or_colour_a_terminal() {
         assert_eq!(one_line("a\r\n2026 INFO all is well\u{1b}[32m", 100), "a 2026 INFO all is well [32m");
         assert_eq!(one_line("user\u{202e}drowssap", 100), "user drowssap");
     }
 
     #[test]
-    fn one_line_is_cut_between_characters() {
+    fn text_on_one_line_is_cut_between_characters() {
         assert_eq!(one_line("ééé", 2), "éé…");
         assert_eq!(one_line("ab", 2), "ab");
         assert_eq!(one_line("  a   b  ", 3), "a b");

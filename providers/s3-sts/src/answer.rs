@@ -1,6 +1,6 @@
 //! From the response of STS to the payload of the service `s3`: the JSON of AWS's `credential_process`, version 1.
 
-use crate::config::Operation;
+use crate::config::StsOperation;
 use crate::refusal;
 use crate::xml::Leaves;
 use deputy_kit::http::Response;
@@ -11,7 +11,7 @@ use deputy_payloads::{AwsCredentials, AwsError};
 
 /// The credentials of a successful answer, or why there are none. An answer that came whole and can't be taken is
 /// `denied`: asking again soon brings the same one.
-pub(crate) fn tokens(operation: Operation, response: &Response, now: Timestamp) -> Result<Tokens, Failure> {
+pub(crate) fn tokens(operation: StsOperation, response: &Response, now: Timestamp) -> Result<Tokens, Failure> {
     if !(200..300).contains(&response.status) {
         return Err(refusal::of(operation, response, now));
     }
@@ -41,7 +41,7 @@ pub(crate) fn tokens(operation: Operation, response: &Response, now: Timestamp) 
 
 /// The credentials of a response, all of whose members must be present.
 struct Required<'a> {
-    operation: Operation,
+    operation: StsOperation,
     leaves: &'a Leaves,
 }
 
@@ -55,15 +55,15 @@ fn credential<'x>(leaves: &'x Leaves, name: &str) -> Option<&'x str> {
     leaves.find(&format!("Credentials/{name}"))
 }
 
-fn unusable(operation: Operation, what: &str) -> Failure {
+fn unusable(operation: StsOperation, what: &str) -> Failure {
     Failure::Denied(format!("{}: the answer {what}", operation.action()))
 }
 
-fn missing(operation: Operation, name: &str) -> Failure {
+fn missing(operation: StsOperation, name: &str) -> Failure {
     unusable(operation, &format!("has no Credentials/{name}"))
 }
 
-fn unsound(operation: Operation, error: AwsError) -> Failure {
+fn unsound(operation: StsOperation, error: AwsError) -> Failure {
     match error {
         AwsError::Value(name) => unusable(operation, &format!("has a {name} that is not one word of printable ASCII")),
         other => unusable(operation, &format!("holds no credentials: {other}")),

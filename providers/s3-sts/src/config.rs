@@ -24,7 +24,7 @@ const KNOWN: [&str; 11] = [
 
 /// The STS operation to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
+pub(crate) enum StsOperation {
     AssumeRole,
     AssumeRoleWithWebIdentity,
     GetSessionToken,
@@ -41,7 +41,7 @@ pub(crate) struct Signing<'a> {
 /// The validated settings of a call.
 #[derive(Debug)]
 pub(crate) struct StsConfig<'a> {
-    pub(crate) operation: Operation,
+    pub(crate) operation: StsOperation,
     pub(crate) endpoint: Url,
     /// Whether the endpoint is AWS's, since none is configured.
     pub(crate) is_default_endpoint: bool,
@@ -51,7 +51,7 @@ pub(crate) struct StsConfig<'a> {
     pub(crate) parameters: Vec<(String, String)>,
 }
 
-impl Operation {
+impl StsOperation {
     /// The name in STS.
     pub(crate) fn action(self) -> &'static str {
         match self {
@@ -101,9 +101,12 @@ enum Rules {
 impl<'a> StsConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
         let settings = SettingsReader::new(settings, &KNOWN)?;
-        let by_role =
-            if settings.optional("role-arn").is_some() { Operation::AssumeRole } else { Operation::GetSessionToken };
-        let operation = settings.parsed("operation", Operation::parse)?.unwrap_or(by_role);
+        let by_role = if settings.optional("role-arn").is_some() {
+            StsOperation::AssumeRole
+        } else {
+            StsOperation::GetSessionToken
+        };
+        let operation = settings.parsed("operation", StsOperation::parse)?.unwrap_or(by_role);
         if let Some(name) = operation.unsupported().iter().find(|name| settings.optional(name).is_some()) {
             return Err(misconfigured(name, &format!("{} does not take it; remove it", operation.action())));
         }
@@ -118,8 +121,8 @@ impl<'a> StsConfig<'a> {
             (None, None) => return Err(misconfigured("region", "missing; set `region` or `endpoint`")),
         };
         let signing = match operation {
-            Operation::AssumeRoleWithWebIdentity => None,
-            Operation::AssumeRole | Operation::GetSessionToken => Some(Signing {
+            StsOperation::AssumeRoleWithWebIdentity => None,
+            StsOperation::AssumeRole | StsOperation::GetSessionToken => Some(Signing {
                 region: region.ok_or_else(|| misconfigured("region", "missing; it is part of the signature"))?,
                 secret: settings.optional("secret").unwrap_or("aws-key"),
                 access_key_id: settings.parsed("access-key-id", access_key_id)?,
@@ -131,10 +134,14 @@ impl<'a> StsConfig<'a> {
     }
 }
 
-fn parameters(operation: Operation, rules: Rules, settings: &SettingsReader) -> Result<Vec<(String, String)>, Failure> {
+fn parameters(
+    operation: StsOperation,
+    rules: Rules,
+    settings: &SettingsReader,
+) -> Result<Vec<(String, String)>, Failure> {
     let mut found = Vec::new();
     let mut add = |name: &str, value: &str| found.push((name.to_owned(), value.to_owned()));
-    if operation != Operation::GetSessionToken {
+    if operation != StsOperation::GetSessionToken {
         if rules == Rules::Aws {
             settings.required("role-arn")?;
         }
@@ -181,7 +188,7 @@ impl Rules {
         if arns.len() <= 10 || self == Self::OfService { Ok(arns) } else { Err("STS takes ten at most".to_owned()) }
     }
 
-    fn duration(self, text: &str, operation: Operation) -> Result<u64, String> {
+    fn duration(self, text: &str, operation: StsOperation) -> Result<u64, String> {
         let seconds = seconds(text)?;
         let range = operation.durations();
         match self {

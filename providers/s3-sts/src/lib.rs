@@ -99,9 +99,9 @@ fn sign(config: &StsConfig, signing: &Signing, body: &str) -> Result<(String, St
 }
 
 /// Names the default endpoint in the failure: the operator may have forgotten to set another one.
-fn not_sent(config: &StsConfig, error: http::RequestError) -> Failure {
+fn not_sent(config: &StsConfig, error: http::SendError) -> Failure {
     match error {
-        http::RequestError::NotGranted(_) if config.is_default_endpoint => Failure::Misconfigured(format!(
+        http::SendError::NotGranted(_) if config.is_default_endpoint => Failure::Misconfigured(format!(
             "{error}; this is AWS's own endpoint, since `endpoint` is not set: set it to use another service"
         )),
         error => error.into(),

@@ -4,7 +4,7 @@
 //! the code and message of STS, on one line and bounded. A body that is not an error of STS is not quoted: a proxy may echo
 //! the request.
 
-use crate::config::Operation;
+use crate::config::StsOperation;
 use crate::xml::Leaves;
 use deputy_kit::http::Response;
 use deputy_kit::text::one_line;
@@ -65,7 +65,7 @@ const UNAVAILABLE: [&str; 8] = [
 const CLOCK: [&str; 3] = ["RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"];
 
 /// The failure for a response without credentials.
-pub(crate) fn of(operation: Operation, response: &Response, now: Timestamp) -> Failure {
+pub(crate) fn of(operation: StsOperation, response: &Response, now: Timestamp) -> Failure {
     let status = response.status;
     let leaves = Leaves::read(&response.body).ok();
     let find =

@@ -15,7 +15,7 @@ use bindings::exports::delegation::tokens::receiver::{Delivery, Guest};
 use deputy_kit::outputs;
 use deputy_kit::types::{Failure, Settings};
 use payloads::Payloads;
-use plan::FilePlan;
+use plan::OutputPlan;
 
 mod bindings {
     #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
@@ -47,7 +47,7 @@ impl Guest for FilesReceiver {
     }
 
     fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<(), Failure> {
-        let plan = FilePlan::read(&settings)?;
+        let plan = OutputPlan::read(&settings)?;
         let deliveries = deliveries.into_iter();
         let payloads = Payloads::new(deliveries.map(|delivery| (delivery.instance, delivery.tokens.payload)));
         for warning in plan.left_out(&payloads) {

@@ -12,7 +12,7 @@ const FAMILIES: [&str; 3] = ["path", "template", "env"];
 
 /// The parsed settings.
 #[derive(Debug)]
-pub(crate) struct FilePlan<'a> {
+pub(crate) struct OutputPlan<'a> {
     paths: Vec<(&'a str, &'a str)>,
     templates: Vec<(&'a str, Template)>,
     environment_files: Vec<(&'a str, EnvironmentFile)>,
@@ -20,7 +20,7 @@ pub(crate) struct FilePlan<'a> {
     used: BTreeSet<String>,
 }
 
-impl<'a> FilePlan<'a> {
+impl<'a> OutputPlan<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
         let reader = SettingsReader::with_families(settings, &[], &FAMILIES)?;
         let templates = parsed(&reader, "template", Template::parse)?;
@@ -111,7 +111,7 @@ mod tests {
         let settings: Vec<Setting> = settings.iter().map(setting).collect();
         let payloads = [("api", r#"{"token":"t0k"}"#), ("s3-prod", "keys")];
         let payloads = payloads.map(|(name, payload)| (name.to_owned(), payload.as_bytes().to_vec()));
-        let files = FilePlan::read(&settings)?.files(&Payloads::new(payloads.into_iter()))?;
+        let files = OutputPlan::read(&settings)?.files(&Payloads::new(payloads.into_iter()))?;
         Ok(files.into_iter().map(|(path, text)| (path, String::from_utf8(text).unwrap())).collect())
     }
 
@@ -156,7 +156,7 @@ mod tests {
             "file a is left out: no lease of instance gone is delivered",
             "file b is left out: no lease of instance gone is delivered",
         ];
-        assert_eq!(FilePlan::read(&settings).unwrap().left_out(&payloads), expected);
+        assert_eq!(OutputPlan::read(&settings).unwrap().left_out(&payloads), expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Placeholders: which part of which payload, and how it is encoded.
+//! Placeholders: a part of a payload, and its encoding.
 
 use crate::payloads::Payloads;
 use deputy_kit::encode::{base64, json};

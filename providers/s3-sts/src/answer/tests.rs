@@ -10,7 +10,7 @@ fn answer(body: &str) -> Result<Tokens, Failure> {
 
 fn answer_with(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<Tokens, Failure> {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    tokens(Operation::AssumeRole, &Response { status, headers, body: body.to_vec() }, NOW)
+    tokens(StsOperation::AssumeRole, &Response { status, headers, body: body.to_vec() }, NOW)
 }
 
 fn denied(answer: Result<Tokens, Failure>) -> String {
@@ -116,7 +116,7 @@ fn answer_that_is_damaged_causes_no_panic() {
         }
         let status = if random(2) == 0 { 200 } else { 400 };
         let damaged = Response { status, headers: Vec::new(), body };
-        assert!(matches!(tokens(Operation::AssumeRole, &damaged, NOW), Ok(_) | Err(Failure::Denied(_))));
+        assert!(matches!(tokens(StsOperation::AssumeRole, &damaged, NOW), Ok(_) | Err(Failure::Denied(_))));
     }
 }
 

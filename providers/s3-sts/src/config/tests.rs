@@ -22,13 +22,13 @@ fn parameters_of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 fn config_operation_follows_from_role_arn() {
     let written = settings(&[REGION, ROLE]);
     let config = StsConfig::read(&written).unwrap();
-    assert_eq!(config.operation, Operation::AssumeRole);
+    assert_eq!(config.operation, StsOperation::AssumeRole);
     assert_eq!(config.endpoint.to_string(), "https://sts.eu-west-1.amazonaws.com/");
     let signing = config.signing.unwrap();
     assert_eq!((signing.region, signing.secret, signing.access_key_id), ("eu-west-1", "aws-key", None));
 
     let written = settings(&[REGION]);
-    assert_eq!(StsConfig::read(&written).unwrap().operation, Operation::GetSessionToken);
+    assert_eq!(StsConfig::read(&written).unwrap().operation, StsOperation::GetSessionToken);
 }
 
 #[test]

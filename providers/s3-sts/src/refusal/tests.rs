@@ -2,7 +2,7 @@ use super::*;
 
 fn of_body(status: u16, headers: &[(&str, &str)], body: &str) -> Failure {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    of(Operation::AssumeRole, &Response { status, headers, body: body.as_bytes().to_vec() }, 1_440_938_160_000)
+    of(StsOperation::AssumeRole, &Response { status, headers, body: body.as_bytes().to_vec() }, 1_440_938_160_000)
 }
 
 fn of_error(status: u16, code: &str, message: &str) -> Failure {
