@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use deputy_core::grant::Grant;
 use deputy_core::schedule::{Policy, PreferredSource, UpstreamName};
-use deputy_core::{FileSource, GroupName, Instance, InstanceName, Limits, ServiceName, Span};
+use deputy_core::{FileSource, GroupName, Instance, InstanceName, Limits, ServiceName, Span, is_secret_setting};
 
 use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
@@ -172,7 +172,7 @@ fn component(
 ) -> Option<Option<Instance>> {
     let component = optional(fields.optional("component"), |v| v.path(sink, base));
     let sha256 = optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component"));
-    let settings = fields.optional("settings").map(|v| settings(sink, v)).unwrap_or_default();
+    let settings = fields.optional("settings").map(|v| written_settings(sink, v)).unwrap_or_default();
     let secrets = fields.optional("secrets").map(|v| SecretTable::read(sink, base, v)).unwrap_or_default();
     let mut used = BTreeSet::new();
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, v)).unwrap_or_default();
@@ -180,6 +180,8 @@ fn component(
     let limits =
         optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default));
     secrets.check(sink, &used);
+    warn_of_secret_settings(sink, &settings, &secrets, name);
+    let settings = values(&settings);
 
     let name = name?.clone();
     let limits = Limits::default().with(&limits?.unwrap_or_default());
@@ -190,14 +192,46 @@ fn component(
     Some(Some(Instance { name, component, sha256, settings, grant, sources, limits }))
 }
 
-/// Reads the settings of a component. All values are strings, as in the contract.
-pub(crate) fn settings(sink: &mut DiagnosticSink, value: Located<'_>) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::new();
+/// Warns of settings whose names say that they are secrets. The name of a secret of the instance is none.
+fn warn_of_secret_settings(
+    sink: &mut DiagnosticSink,
+    settings: &[WrittenSetting<'_>],
+    secrets: &SecretTable,
+    name: Option<&InstanceName>,
+) {
+    let instance = name.map_or("NAME", InstanceName::as_str);
+    for WrittenSetting { key, value, text } in settings {
+        if is_secret_setting(key.name) && !text.is_empty() && !secrets.has(text) {
+            sink.mask(value.at());
+            sink.warning(key.at.clone(), format!("the setting `{}` looks like a secret", shown(key.name)))
+                .expected(format!("belongs in [instances.{instance}.secrets.NAME]"))
+                .hint("settings are shown where secrets are not; if this is the name of a secret, define that secret");
+        }
+    }
+}
+
+struct WrittenSetting<'t> {
+    key: Key<'t>,
+    value: Located<'t>,
+    text: &'t str,
+}
+
+fn written_settings<'t>(sink: &mut DiagnosticSink, value: Located<'t>) -> Vec<WrittenSetting<'t>> {
+    let mut settings = Vec::new();
     for (key, value) in value.entries(sink, "{ region = \"eu-west-1\" }") {
         let like = value.literal().map_or_else(|| "a string: \"…\"".to_owned(), |text| format!("\"{text}\""));
         if let Some(text) = value.text(sink, &like) {
-            settings.insert(key.name.to_owned(), text.to_owned());
+            settings.push(WrittenSetting { key, value, text });
         }
     }
     settings
+}
+
+fn values(settings: &[WrittenSetting<'_>]) -> BTreeMap<String, String> {
+    settings.iter().map(|setting| (setting.key.name.to_owned(), setting.text.to_owned())).collect()
+}
+
+/// Reads the settings of a component. All values are strings, as in the contract.
+pub(crate) fn settings(sink: &mut DiagnosticSink, value: Located<'_>) -> BTreeMap<String, String> {
+    values(&written_settings(sink, value))
 }

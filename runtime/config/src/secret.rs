@@ -57,6 +57,11 @@ impl SecretTable {
         None
     }
 
+    /// Whether the instance has a secret of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.list.iter().any(|secret| secret.written == name)
+    }
+
     /// Warns of unused and conflicting secrets, when all uses are known.
     pub(crate) fn check(&self, sink: &mut DiagnosticSink, used: &BTreeSet<SecretName>) {
         let mut sources: BTreeMap<String, &Secret> = BTreeMap::new();

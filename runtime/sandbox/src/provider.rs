@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use deputy_audit::AuditSubject;
-use deputy_core::{Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens, in_one_line};
+use deputy_core::{
+    Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens, in_one_line, is_secret_setting,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wasmtime::Store;
@@ -37,6 +39,8 @@ pub struct LoadedProvider {
     _component: Arc<Component>,
     exports: Exports,
     secrets: Arc<SecretStore>,
+    /// The values of settings whose names say that they are secrets.
+    secret_settings: Vec<(String, Arc<SecretBytes>)>,
     /// For calls with the instance's grant.
     granted: InstanceContext,
     /// For calls without any grant.
@@ -82,8 +86,9 @@ impl LoadedProvider {
             secrets: Arc::clone(&secrets),
         };
         let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
+        let secret_settings = secret_settings(&instance);
         let invoker = Invoker::new(shared, AuditSubject::Instance(instance.name), &instance.settings, instance.limits);
-        Ok(Self { invoker, info, _component: component, exports, secrets, granted, ungranted })
+        Ok(Self { invoker, info, _component: component, exports, secrets, secret_settings, granted, ungranted })
     }
 
     /// The component's kind, digest, size and imports.
@@ -186,6 +191,9 @@ impl LoadedProvider {
         + 'static,
     ) -> RawOutcome<T> {
         let redactor = Redactor::new(self.secrets.cached());
+        for (name, value) in &self.secret_settings {
+            redactor.learn(name, value);
+        }
         if let Some(tokens) = passed {
             // The component knows the payload: its log and its failures must not show it.
             redactor.learn(&"payload", &Arc::new(SecretBytes::new(tokens.payload.expose().to_vec())));
@@ -202,6 +210,13 @@ impl LoadedProvider {
     }
 }
 
+/// The name of a secret of the instance is no secret.
+fn secret_settings(instance: &Instance) -> Vec<(String, Arc<SecretBytes>)> {
+    let is_name = |value: &str| instance.sources.keys().any(|secret| secret.as_str() == value);
+    let settings = instance.settings.iter().filter(|(name, value)| is_secret_setting(name) && !is_name(value));
+    settings.map(|(name, value)| (name.clone(), Arc::new(SecretBytes::new(value.clone().into_bytes())))).collect()
+}
+
 fn invalid(error: impl std::fmt::Display) -> CallError {
     CallError::Invalid(error.to_string())
 }
@@ -209,6 +224,18 @@ fn invalid(error: impl std::fmt::Display) -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn provider_settings_that_are_secret_exclude_names_of_secrets() {
+        let mut instance = crate::testing::instance(Vec::new(), deputy_core::Limits::default());
+        for (name, value) in [("secret", "aws-key"), ("db-password", "hunter2"), ("region", "eu")] {
+            instance.settings.insert(name.to_owned(), value.to_owned());
+        }
+        instance.sources.insert("aws-key".parse().unwrap(), deputy_core::SecretSource::File("key".into()));
+        let found = secret_settings(&instance);
+        assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["db-password"]);
+        assert_eq!(found.first().map(|(_, value)| value.expose()), Some(&b"hunter2"[..]));
+    }
 
     #[test]
     fn provider_calls_are_send() {
