@@ -1,5 +1,6 @@
 //! `deputy inspect`
 
+use deputy_test_servers::{contract_text, synthetic_component, wit_package};
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -116,8 +117,7 @@ fn inspect_refuses_a_file_that_is_not_a_component() {
     assert_snapshot!(home.snapshot(&["inspect", "text.wasm"]), @"
     exit code 2
     ----- stderr
-    error: cannot compile text.wasm
-      because not a component that deputy can run: failed to parse WebAssembly module: magic header not detected: bad magic number - expected=[     0x0,     0x61,     0x73,     0x6d, ] actual=[     0x6e,     0x6f,     0x74,     0x20, ] (at offset 0x0)
+    error: text.wasm is text, not a component in its binary form
     ");
     assert_snapshot!(home.snapshot(&["inspect", "nowhere.wasm", "--json"]), @r#"
     exit code 2
@@ -174,4 +174,233 @@ fn inspect_without_state_explains_how_to_name_it() {
     let run = home.run_with(&["inspect", "s3-sts.wasm"], &[("DEPUTY_STATE", "")]);
     assert_eq!(run.code, Some(0));
     assert_eq!(home.mode(".local/state/deputy"), 0o700);
+}
+
+/// The contract's text with changes, each of which has to be there.
+fn changed_contract(changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(contract_text(), |text, (from, to)| {
+        assert!(text.contains(from), "the contract has no {from:?}");
+        text.replace(from, to)
+    })
+}
+
+/// A folder with `synthetic.wasm`, of a world of this text and these packages.
+fn synthetic(packages: &[&str], world: &str) -> TestEnvironment {
+    let home = TestEnvironment::with("");
+    let world = format!("package test:synthetic; world synthetic {{ {world} }}");
+    let packages: Vec<&str> = packages.iter().copied().chain([world.as_str()]).collect();
+    std::fs::write(home.path("synthetic.wasm"), synthetic_component(&packages, "synthetic")).unwrap();
+    home
+}
+
+const RENEWING: &str = "include delegation:tokens/token-provider@0.1.0; include delegation:tokens/renews-tokens@0.1.0;";
+
+#[test]
+fn inspect_refuses_an_export_of_another_type() {
+    for (from, to) in [
+        ("renew: func(settings: settings, tokens: tokens)", "renew: func(settings: settings, tokens: tokens, x: bool)"),
+        ("tokens: tokens) -> result<tokens, failure>", "tokens: tokens) -> result<tokens, string>"),
+        ("renew: func(settings: settings, tokens: tokens)", "renew: func(settings: settings)"),
+        ("renew: func", "renew: async func"),
+    ] {
+        let home = synthetic(&[&changed_contract(&[(from, to)])], RENEWING);
+        let run = home.run(&["inspect", "synthetic.wasm"]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{to}: {}", run.stderr);
+        assert!(run.stderr.contains("renew") || run.stderr.contains("synchronous"), "{to}: {}", run.stderr);
+    }
+    let parameter =
+        ("renew: func(settings: settings, tokens: tokens)", "renew: func(settings: settings, tokens: tokens, x: bool)");
+    let home = synthetic(&[&changed_contract(&[parameter])], RENEWING);
+    assert_snapshot!(home.snapshot(&["inspect", "synthetic.wasm"]), @"
+    exit code 2
+    ----- stderr
+    error: synthetic.wasm does not implement the contract
+      because `renew` of delegation:tokens/renewal@0.1.0 has another type than in this deputy's contract, delegation:tokens@0.1.0
+      because expected 2-tuple, found 3-tuple
+    ");
+    // A record is compared field by field, wherever it is used.
+    let field = ("valid-until: option<timestamp>,", "valid-until: option<timestamp>, kind: string,");
+    let home = synthetic(&[&changed_contract(&[field])], RENEWING);
+    assert_snapshot!(home.snapshot(&["inspect", "synthetic.wasm"]), @"
+    exit code 2
+    ----- stderr
+    error: synthetic.wasm does not implement the contract
+      because `obtain` of delegation:tokens/provider@0.1.0 has another type than in this deputy's contract, delegation:tokens@0.1.0
+      because expected record of 2 fields, found 3 fields
+    ");
+}
+
+#[test]
+fn check_refuses_an_export_of_another_type() {
+    let parameter = ("revoke: func(settings: settings,", "revoke: func(settings: settings, force: bool,");
+    let revoking = "include delegation:tokens/token-provider@0.1.0; include delegation:tokens/revokes-tokens@0.1.0;";
+    let home = synthetic(&[&changed_contract(&[parameter])], revoking);
+    home.write("deputy.toml", "[instances.mine]\ncomponent = \"synthetic.wasm\"\n");
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 1
+    ----- stdout
+    mine: not ok
+      component  [HOME]/synthetic.wasm
+      [HOME]/synthetic.wasm does not implement the contract
+        because `revoke` of delegation:tokens/revocation@0.1.0 has another type than in this deputy's contract, delegation:tokens@0.1.0
+        because expected 2-tuple, found 3-tuple
+
+    deputy.toml: 1 instance, 1 not ok
+    ");
+}
+
+#[test]
+fn inspect_refuses_an_export_of_another_track() {
+    for version in ["0.2.0", "0.9.0", "1.0.0", "0.1.0-rc.1"] {
+        let later =
+            changed_contract(&[("package delegation:tokens@0.1.0", &format!("package delegation:tokens@{version}"))])
+                .replace(
+                    "delegation:tokens/token-provider@0.1.0",
+                    &format!("delegation:tokens/token-provider@{version}"),
+                );
+        let world = format!(
+            "include delegation:tokens/token-provider@0.1.0; include delegation:tokens/renews-tokens@{version};"
+        );
+        let home = synthetic(&[&contract_text(), &later], &world);
+        let run = home.run(&["inspect", "synthetic.wasm"]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
+        for part in
+            [format!("delegation:tokens/renewal@{version} (renew)"), "delegation:tokens/renewal@0.1.0".to_owned()]
+        {
+            assert!(run.stderr.contains(&part), "{}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn inspect_accepts_a_later_patch_version_of_the_contract() {
+    let later = contract_text().replace("@0.1.0", "@0.1.7");
+    let home = synthetic(&[&later], &RENEWING.replace("@0.1.0", "@0.1.7"));
+    let run = home.run(&["inspect", "synthetic.wasm", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&seen["service"], &seen["exports"]["renewal"]), (&"synthetic".into(), &true.into()));
+    assert_eq!((&seen["missing_imports"], &seen["other_exports"]), (&serde_json::json!([]), &serde_json::json!([])));
+}
+
+#[test]
+fn inspect_names_every_import_that_nothing_provides() {
+    let contract = contract_text().replace("@0.1.0", "@0.1.7").replace(
+        "log: func(level: level, message: string);",
+        "log: func(level: level, message: string); flush: func();",
+    );
+    let other = "package other:host@1.0.0; interface backdoor { open: func(); } interface gpu { resource buffer; }";
+    let wasi = "package wasi:cli@0.3.0; interface stdout { write: func(); }";
+    let home = synthetic(
+        &[&contract, other, wasi],
+        "include delegation:tokens/token-provider@0.1.7; include delegation:tokens/uses-logging@0.1.7;
+         import other:host/backdoor@1.0.0; import other:host/gpu@1.0.0; import wasi:cli/stdout@0.3.0;",
+    );
+    assert_snapshot!(home.snapshot(&["inspect", "synthetic.wasm"]), @"
+    exit code 2
+    ----- stdout
+    synthetic.wasm
+      kind     provider
+      service  unknown: the component cannot run here
+      renews   no
+      revokes  no
+      size     [N] KiB
+      sha256   [SHA256]
+
+    Can
+      write log lines
+
+    Never, whatever it is granted
+      cannot read a secret's value
+      cannot sign AWS requests (SigV4) with a secret
+      cannot sign JSON Web Tokens with a secret
+      cannot compute an HMAC-SHA256 of any data with a secret
+      cannot derive keys from a secret with PBKDF2
+      cannot sign any data with a secret
+      cannot make HTTP requests
+      cannot open TCP connections
+      cannot look up host names
+      cannot send UDP datagrams
+      cannot read or write files
+      cannot read environment variables
+      cannot read standard input
+      cannot read the time
+      cannot read random numbers
+
+    Imports that nothing provides here
+      other:host/backdoor@1.0.0
+      other:host/gpu@1.0.0
+      wasi:cli/stdout@0.3.0
+      delegation:tokens/logging@0.1.7#flush (this version of deputy has delegation:tokens/logging@0.1.0)
+
+    ----- stderr
+    error: synthetic.wasm cannot run here: nothing provides other:host/backdoor@1.0.0, other:host/gpu@1.0.0, wasi:cli/stdout@0.3.0, delegation:tokens/logging@0.1.7#flush (this version of deputy has delegation:tokens/logging@0.1.0); synchronous WASI 0.2 is needed
+    ");
+    let run = home.run(&["inspect", "synthetic.wasm", "--json"]);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, seen["missing_imports"].as_array().unwrap().len()), (Some(2), 4), "{}", run.stderr);
+    home.write("deputy.toml", "[instances.mine]\ncomponent = \"synthetic.wasm\"\n");
+    let check = home.run(&["check"]);
+    assert_eq!(check.code, Some(1));
+    assert!(check.stdout.contains("cannot run here: nothing provides "), "{}", check.stdout);
+}
+
+#[test]
+fn inspect_lists_exports_beside_the_contract() {
+    let mine = "package mine:kit@2.0.0; interface tools { version: func() -> string; }";
+    let world = "include delegation:tokens/token-provider@0.1.0; export mine:kit/tools@2.0.0; export debug: func();";
+    let home = synthetic(&[&contract_text(), mine], world);
+    let run = home.run(&["inspect", "synthetic.wasm"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let listed = run.stdout.split("\nExports beside the contract\n").nth(1).expect("a section");
+    assert_eq!(listed.lines().map(str::trim).collect::<Vec<_>>(), ["debug", "mine:kit/tools@2.0.0"]);
+    let run = home.run(&["inspect", "synthetic.wasm", "--json"]);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(seen["other_exports"], serde_json::json!(["debug", "mine:kit/tools@2.0.0"]));
+}
+
+#[test]
+fn inspect_names_what_is_not_a_connector() {
+    let wasi = "package wasi:cli@0.2.6; interface run { run: func() -> result; } world command { export run; }";
+    let http = "package wasi:http@0.2.6; interface incoming-handler { handle: func(); } world proxy { export incoming-handler; }";
+    let p3 = "package wasi:cli@0.3.0; interface run { run: async func() -> result; } world command { export run; }";
+    let files: [(&str, Vec<u8>); 8] = [
+        ("async.wasm", synthetic_component(&[p3], "command")),
+        ("command.wasm", synthetic_component(&[wasi], "command")),
+        ("core.wasm", b"\0asm\x01\0\0\0".to_vec()),
+        ("empty.wasm", Vec::new()),
+        ("proxy.wasm", synthetic_component(&[http], "proxy")),
+        ("text.wasm", b"not a component".to_vec()),
+        ("wat.wasm", b"(component)".to_vec()),
+        ("wit.wasm", wit_package(&contract_text())),
+    ];
+    let home = TestEnvironment::with("");
+    let mut seen = String::new();
+    for (name, bytes) in files {
+        std::fs::write(home.path(name), bytes).unwrap();
+        let run = home.run(&["inspect", name]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
+        seen.push_str(&run.stderr);
+    }
+    assert_snapshot!(seen, @"
+    error: async.wasm is an async component: synchronous WASI 0.2 is needed, without async functions
+    error: command.wasm is a WASI command (it exports wasi:cli/run), not a connector: export delegation:tokens/provider or delegation:tokens/receiver
+    error: core.wasm is a core module, not a component: make it a component with `wasm-tools component new`
+    error: empty.wasm is an empty file, not a component
+    error: proxy.wasm is an HTTP proxy (it exports wasi:http/incoming-handler), not a connector: export delegation:tokens/provider or delegation:tokens/receiver
+    error: text.wasm is text, not a component in its binary form
+    error: wat.wasm is WebAssembly text, not a component in its binary form: convert it with `wasm-tools parse`
+    error: wit.wasm is a WIT package, which has types and no code: build a component that implements it
+    ");
+}
+
+#[test]
+fn inspect_does_not_read_wasmtimes_variables() {
+    let home = TestEnvironment::with("");
+    let state = home.path("state").display().to_string();
+    for details in ["0", "1"] {
+        let variables = [("DEPUTY_STATE", state.as_str()), ("WASMTIME_BACKTRACE_DETAILS", details)];
+        let run = home.run_with(&["inspect", "s3-sts.wasm"], &variables);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    }
 }

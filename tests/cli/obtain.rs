@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
+use deputy_test_servers::{contract_text, synthetic_component};
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -18,8 +19,10 @@ fn obtain_hides_the_payload_by_default() {
     service      s3
     valid until  2100-01-01T00:00:00.000Z, in [SPAN]
     payload      165 bytes, not shown: --reveal prints them, --out FILE writes them to a file
+    usage        memory 1.1 MiB of 64MiB, cpu [N] ms of 10s
 
     ----- stderr
+    audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
@@ -48,8 +51,10 @@ fn obtain_writes_files_only_the_owner_can_read() {
     service      s3
     valid until  2100-01-01T00:00:00.000Z, in [SPAN]
     payload      165 bytes, in credentials.json
+    usage        memory 1.1 MiB of 64MiB, cpu [N] ms of 10s
 
     ----- stderr
+    audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
@@ -102,7 +107,8 @@ fn obtain_json_is_one_object() {
             "schema": 1,
             "instance": "s3",
             "service": "s3",
-            "call": 1,
+            "call": 2,
+            "tokens_required": true,
             "valid_until": "2100-01-01T00:00:00.000Z",
             "payload_bytes": length,
             "out": "credentials.json",
@@ -111,6 +117,8 @@ fn obtain_json_is_one_object() {
                 "secret_operations": seen["usage"]["secret_operations"],
                 "bytes_sent": seen["usage"]["bytes_sent"],
                 "bytes_received": seen["usage"]["bytes_received"],
+                "memory_bytes": seen["usage"]["memory_bytes"],
+                "cpu_ms": seen["usage"]["cpu_ms"],
             },
             "refusals": [],
         })
@@ -126,6 +134,7 @@ fn obtain_shows_the_lines_that_would_permit_a_denial() {
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @r#"
     exit code 5
     ----- stderr
+    audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ [method-not-granted]
@@ -153,6 +162,7 @@ fn obtain_denied_by_the_service_exits_denied() {
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 3
     ----- stderr
+    audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 403, sent 41 B, received 101 B
@@ -167,6 +177,7 @@ fn obtain_throttled_shows_when_to_retry() {
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 4
     ----- stderr
+    audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 400, sent 41 B, received 99 B
@@ -190,6 +201,7 @@ fn obtain_names_the_limit_that_ended_the_call() {
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @r#"
     exit code 6
     ----- stderr
+    audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 0 B [over-limit:response]
@@ -239,7 +251,7 @@ fn settings_that_the_provider_finds_wrong_are_misconfigured() {
     assert_snapshot!(home.snapshot(&["obtain", "s3"]), @"
     exit code 2
     ----- stderr
-    audit [TIME] s3 failed    call obtain, [N] ms [misconfigured]
+    audit [TIME] s3 failed    call tokens-required, [N] ms [misconfigured]
     error: s3: misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
     ");
 }
@@ -297,8 +309,8 @@ fn audit_goes_where_file_or_flag_says() {
     assert_eq!(home.run(&["obtain", "s3", "--audit", "other.jsonl"]).code, Some(0));
     let kinds: Vec<_> = events("other.jsonl").iter().map(|event| event["event"].to_string()).collect();
     // The request is recorded before it leaves, and once more with its end.
-    assert_eq!(kinds, ["\"secret\"", "\"secret\"", "\"http\"", "\"http\"", "\"call\""]);
-    assert_eq!(events("trail.jsonl").len(), 10);
+    assert_eq!(kinds, ["\"call\"", "\"secret\"", "\"secret\"", "\"http\"", "\"http\"", "\"call\""]);
+    assert_eq!(events("trail.jsonl").len(), 12);
 }
 
 #[test]
@@ -307,7 +319,7 @@ fn audit_can_be_the_only_output_of_obtain() {
     let run = home.run(&["obtain", "s3", "--audit", "-"]);
     assert_eq!(run.code, Some(0));
     let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events.len(), 5);
+    assert_eq!(events.len(), 6);
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--audit", "-", "--reveal"]), @"
     exit code 2
     ----- stderr
@@ -329,4 +341,80 @@ fn core_dumps_are_off_in_every_process() {
     let run = home.run(&["obtain", "s3"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert_eq!(home.read("core-limit"), "0\n0\n");
+}
+
+/// A provider among the hostile components, as the instance `t` with these settings.
+fn hostile(guest: &str, settings: &str) -> TestEnvironment {
+    let home =
+        TestEnvironment::with(&format!("[instances.t]\ncomponent = \"t.wasm\"\n[instances.t.settings]\n{settings}\n"));
+    std::fs::copy(deputy_test_servers::guest(guest).unwrap(), home.path("t.wasm")).unwrap();
+    home
+}
+
+#[test]
+fn obtain_asks_first_whether_tokens_are_required() {
+    let home = TestEnvironment::with("[instances.none]\ncomponent = \"none.wasm\"\n");
+    let world = "package a:b; world none { include delegation:tokens/token-provider@0.1.0; }";
+    std::fs::write(home.path("none.wasm"), synthetic_component(&[&contract_text(), world], "none")).unwrap();
+    home.write("credentials.json", "old");
+    assert_snapshot!(home.snapshot(&["obtain", "none", "--out", "credentials.json"]), @"
+    exit code 0
+    ----- stderr
+    audit [TIME] none done      call tokens-required, [N] ms
+    warning: none: no tokens are required with these settings; nothing was obtained
+    ");
+    assert_eq!(home.read("credentials.json"), "old");
+    let seen: Value = serde_json::from_str(&home.run(&["obtain", "none", "--json"]).stdout).unwrap();
+    assert_eq!((&seen["tokens_required"], &seen["payload_bytes"]), (&false.into(), &Value::Null));
+    assert!(home.run(&["obtain", "none", "--reveal"]).stdout.is_empty());
+}
+
+#[test]
+fn obtain_shows_what_the_call_used_of_its_limits() {
+    let home = TestEnvironment::with_s3(&granting(), "[instances.s3.limits]\nmemory = \"8MiB\"\n");
+    let shown = home.run(&["obtain", "s3"]).stdout;
+    let usage = shown.lines().find_map(|line| line.strip_prefix("usage ")).expect("a line").trim();
+    assert!(usage.starts_with("memory 1.") && usage.contains(" MiB of 8MiB, cpu "), "{usage}");
+    let seen: Value = serde_json::from_str(&home.run(&["obtain", "s3", "--json"]).stdout).unwrap();
+    let memory = seen["usage"]["memory_bytes"].as_u64().unwrap();
+    assert!((1 << 20..8 << 20).contains(&memory), "{memory}");
+    assert!((1..2000).contains(&seen["usage"]["cpu_ms"].as_u64().unwrap()));
+    // The limit of what was used suffices, and less does not.
+    for (limit, code) in [(memory, 0), (memory - 1, 6)] {
+        let home = TestEnvironment::with_s3(&granting(), &format!("[instances.s3.limits]\nmemory = \"{limit}B\"\n"));
+        assert_eq!(home.run(&["obtain", "s3"]).code, Some(code), "{limit}");
+    }
+}
+
+#[test]
+fn obtain_logs_a_backtrace_of_a_trap_at_debug_alone() {
+    let home = hostile("trap-panic", "url = \"hunter2\"");
+    let quiet = home.run(&["obtain", "t"]);
+    assert_eq!(quiet.code, Some(7));
+    assert!(!quiet.stderr.contains("frame"), "{}", quiet.stderr);
+    let loud = home.run(&["--log", "debug", "obtain", "t"]);
+    assert_eq!(loud.code, Some(7));
+    let frames: Vec<&str> = loud.stderr.lines().filter(|line| line.contains(" DEBUG ")).collect();
+    assert!(!frames.is_empty() && frames.len() <= 20, "{}", loud.stderr);
+    for part in ["the component trapped", "instance=t", "call=2", "frame=", "offset=", "function="] {
+        assert!(frames.iter().all(|line| line.contains(part)), "{part}: {frames:?}");
+    }
+    assert!(!loud.stderr.contains("hunter2"), "{}", loud.stderr);
+}
+
+#[test]
+fn obtain_blanks_a_setting_that_looks_like_a_secret() {
+    let home = hostile("error-text-for-ever", "db-password = \"hunter2\"\nmessage = \"hunter2 is wrong\"");
+    let run = home.run(&["obtain", "t"]);
+    assert_eq!(run.code, Some(4));
+    assert!(run.stderr.contains("[secret db-password] is wrong"), "{}", run.stderr);
+    assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+    let check = home.run(&["check"]);
+    assert_eq!(check.code, Some(0), "{}", check.stderr);
+    assert!(check.stderr.contains("the setting `db-password` looks like a secret"), "{}", check.stderr);
+    assert!(
+        check.stderr.contains("[instances.t.secrets.NAME]") && !check.stderr.contains("hunter2"),
+        "{}",
+        check.stderr
+    );
 }

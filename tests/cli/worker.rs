@@ -202,7 +202,7 @@ fn check_of_a_worker_loads_its_receivers() {
     home.write("worker.toml", "[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\ncomponent = \"worker.toml\"\ninstances = [\"s3\"]\n");
     let bad = home.run(&["check", "--config", "worker.toml"]);
     assert_eq!(bad.code, Some(1), "{}", bad.stdout);
-    assert!(bad.stdout.contains("cannot compile"), "{}", bad.stdout);
+    assert!(bad.stdout.contains("worker.toml is text, not a component"), "{}", bad.stdout);
 }
 
 #[test]

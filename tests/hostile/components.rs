@@ -4,8 +4,11 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deputy_core::{ByteSize, Limit, Span};
-use deputy_sandbox::{CacheError, CompileError, Compiler, LoadError, Resolver, Sandbox, SandboxOptions};
+use deputy_core::{ByteSize, Limit, ReceiverPlan, Span};
+use deputy_sandbox::{
+    CacheError, CompileError, Compiler, ContractError, LoadError, NotConnector, Resolver, Sandbox, SandboxOptions,
+};
+use deputy_test_servers::{contract_text, synthetic_component};
 use wasm_encoder::Component;
 
 use crate::bombs;
@@ -36,11 +39,22 @@ fn invalid(bytes: &[u8], how: &str) {
     }
 }
 
+/// It is something else that is known, and is not compiled.
+#[track_caller]
+fn not_a_connector(bytes: &[u8], expected: NotConnector) {
+    match refused(bytes) {
+        LoadError::NotConnector { found, .. } => assert_eq!(found, expected),
+        other => panic!("{}", chain(&other)),
+    }
+}
+
 #[test]
 fn component_that_is_not_wasm_is_refused() {
-    invalid(b"", "unexpected end");
-    invalid(b"#!/bin/sh\nexit 0\n", "");
+    not_a_connector(b"", NotConnector::Empty);
+    not_a_connector(b"#!/bin/sh\nexit 0\n", NotConnector::Text);
+    not_a_connector(b"(component (export \"delegation:tokens/provider@0.1.0\" (instance 0)))", NotConnector::Wat);
     invalid(&[0xff; 10_000], "");
+    invalid(b"\0asm\x0d\0", "unexpected end");
 }
 
 #[test]
@@ -68,7 +82,13 @@ fn component_with_a_flipped_bit_is_refused_or_harmless() {
                 match sandbox.load(&limited.instance).await {
                     Ok(provider) => drop(provider.obtain().await),
                     Err(LoadError::Cache { source: CacheError::Compile(CompileError::Invalid(_)), .. }) => {}
-                    Err(LoadError::Import { .. } | LoadError::World { .. }) => {}
+                    Err(
+                        LoadError::Contract { .. }
+                        | LoadError::Import { .. }
+                        | LoadError::MissingImports { .. }
+                        | LoadError::NotConnector { .. }
+                        | LoadError::World { .. },
+                    ) => {}
                     Err(other) => panic!("{}", chain(&other)),
                 }
             });
@@ -78,7 +98,7 @@ fn component_with_a_flipped_bit_is_refused_or_harmless() {
 
 #[test]
 fn component_that_is_a_core_module_is_refused() {
-    invalid(&bombs::memory(1).finish(), "component");
+    not_a_connector(&bombs::memory(1).finish(), NotConnector::CoreModule);
 }
 
 #[test]
@@ -105,8 +125,113 @@ fn component_of_another_world_is_refused() {
 fn import_unknown() {
     let case = Attack::new("import-unknown");
     let loaded = host().during_attack(|| host().runtime.block_on(host().sandbox.load(&case.instance)));
-    let Err(error @ LoadError::Import { .. }) = loaded else { panic!("{:?}", loaded.err()) };
-    assert!(chain(&error).contains("other:host/backdoor"), "{}", chain(&error));
+    let Err(LoadError::MissingImports { imports, .. }) = loaded else { panic!("{:?}", loaded.err()) };
+    assert!(matches!(imports.as_slice(), [import] if import.starts_with("other:host/backdoor")), "{imports:?}");
+}
+
+/// Loads a component of the contract's text with these changes.
+fn load_changed(changes: &[(&str, &str)], world: &str) -> Result<(), LoadError> {
+    let contract = changes.iter().fold(contract_text(), |text, (from, to)| {
+        assert!(text.contains(from), "the contract has no {from:?}");
+        text.replace(from, to)
+    });
+    let text = format!("package test:changed; world changed {{ {world} }}");
+    let file = private_file(&synthetic_component(&[&contract, &text], "changed"));
+    host().during_attack(|| {
+        host().runtime.block_on(async {
+            if world.contains("receiver") {
+                let plan = ReceiverPlan {
+                    name: "changed".parse().unwrap(),
+                    component: file.to_path_buf(),
+                    sha256: None,
+                    settings: std::collections::BTreeMap::new(),
+                    limits: deputy_core::Limits::default(),
+                };
+                host().sandbox.load_receiver(&plan).await.map(drop)
+            } else {
+                host().sandbox.load(&Attack::of_component("changed", &file).instance).await.map(drop)
+            }
+        })
+    })
+}
+
+const PROVIDER: &str = "include delegation:tokens/token-provider@0.1.0;";
+const RECEIVER: &str = "include delegation:tokens/token-receiver@0.1.0;";
+
+#[test]
+fn contract_functions_of_another_type_are_refused() {
+    let renewing = &format!("{PROVIDER} include delegation:tokens/renews-tokens@0.1.0;");
+    let revoking = &format!("{PROVIDER} include delegation:tokens/revokes-tokens@0.1.0;");
+    for world in [PROVIDER, RECEIVER, renewing, revoking] {
+        load_changed(&[], world).unwrap_or_else(|error| panic!("{world}: {}", chain(&error)));
+    }
+    for (world, function, from, to) in [
+        (
+            PROVIDER,
+            "service-name",
+            "service-name: func() -> string",
+            "service-name: func(settings: settings) -> string",
+        ),
+        (PROVIDER, "service-name", "service-name: func() -> string", "service-name: func() -> option<string>"),
+        (PROVIDER, "tokens-required", "result<bool, failure>", "bool"),
+        (PROVIDER, "obtain", "obtain: func(settings: settings)", "obtain: func()"),
+        (PROVIDER, "tokens-required", "throttled(throttle),", "throttled(throttle), ended(string),"),
+        (PROVIDER, "tokens-required", "denied(string),", "denied(u32),"),
+        (PROVIDER, "tokens-required", "retry-after-ms: u64", "retry-after-ms: u32"),
+        (PROVIDER, "tokens-required", "record setting {\n        name: string,", "record setting {"),
+        (PROVIDER, "obtain", "payload: list<u8>", "payload: string"),
+        (renewing, "renew", "tokens: tokens) -> result<tokens", "tokens: tokens, more: bool) -> result<tokens"),
+        (revoking, "revoke", "result<_, failure>", "result<bool, failure>"),
+        (RECEIVER, "services", "services: func() -> list<string>", "services: func() -> string"),
+        (RECEIVER, "accept", "revision: u64", "revision: u32"),
+        (RECEIVER, "accept", "deliveries: list<delivery>", "deliveries: delivery"),
+    ] {
+        match load_changed(&[(from, to)], world) {
+            Err(LoadError::Contract {
+                source: ContractError::Type { function: found, found: version, .. }, ..
+            }) => {
+                assert_eq!((found, version.as_str()), (function, "0.1.0"), "{to}");
+            }
+            other => panic!("{to}: {:?}", other.err().map(|error| chain(&error))),
+        }
+    }
+    // A type that is renamed, and a parameter, are the same to the host.
+    load_changed(
+        &[("record throttle", "record throttling"), ("throttled(throttle)", "throttled(throttling)")],
+        PROVIDER,
+    )
+    .unwrap();
+    load_changed(&[("obtain: func(settings: settings)", "obtain: func(given: settings)")], PROVIDER).unwrap();
+}
+
+#[test]
+fn contract_functions_that_are_not_exported_are_refused() {
+    match load_changed(&[("    obtain: func(settings: settings) -> result<tokens, failure>;", "")], PROVIDER) {
+        Err(LoadError::Contract { source: ContractError::Missing { function, .. }, .. }) => {
+            assert_eq!(function, "obtain")
+        }
+        other => panic!("{:?}", other.err().map(|error| chain(&error))),
+    }
+}
+
+/// The host's calls find the functions of a later patch version.
+#[test]
+fn contract_of_a_later_patch_version_is_called() {
+    let contract =
+        contract_text().replace("@0.1.0", "@0.1.9").replace("bool, failure>;", "bool, failure>; preview: func();");
+    let world = "include delegation:tokens/token-provider@0.1.9; include delegation:tokens/renews-tokens@0.1.9;
+        include delegation:tokens/revokes-tokens@0.1.9; include delegation:tokens/uses-secrets@0.1.9;";
+    let text = format!("package test:later; world later {{ {world} }}");
+    let file = private_file(&synthetic_component(&[&contract, &text], "later"));
+    host().runtime.block_on(async {
+        let provider = host().sandbox.load(&Attack::of_component("later", &file).instance).await.unwrap();
+        assert_eq!(provider.service_name().await.result.unwrap().to_string(), "synthetic");
+        assert!(!provider.tokens_required().await.result.unwrap());
+        let tokens = provider.obtain().await.result.unwrap();
+        let renewed = provider.renew(&tokens).await.expect("it renews").result.unwrap();
+        provider.revoke(&renewed).await.expect("it revokes").result.unwrap();
+        assert_eq!(provider.info().other_exports, ["delegation:tokens/provider@0.1.9#preview"]);
+    });
 }
 
 #[test]

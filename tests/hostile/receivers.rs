@@ -259,7 +259,7 @@ fn receiver_and_provider_are_not_interchangeable() {
             (one, host().sandbox.load(&receiver.instance).await.map(drop))
         })
     });
-    for (loaded, wanted) in [(one, "is no receiver"), (other, "is no provider")] {
+    for (loaded, wanted) in [(one, "is not a receiver"), (other, "is not a provider")] {
         let Err(error @ LoadError::Kind { .. }) = loaded else { panic!("{loaded:?}") };
         assert!(chain(&error).contains(wanted), "{}", chain(&error));
     }

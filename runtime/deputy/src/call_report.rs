@@ -1,13 +1,13 @@
 //! What a command reports of a call.
 
 use deputy_core::failure::FailureKind;
-use deputy_core::{Instance, PolicyDenial, Principal, ProviderFailure};
+use deputy_core::{Instance, Limits, PolicyDenial, Principal, ProviderFailure};
 use deputy_host::{failure_kind, secret_fault_text};
 use deputy_sandbox::{Call, CallError, CallUsage};
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::print::{ERROR, HINT, Printer, WARNING, indented};
+use crate::print::{ERROR, HINT, Printer, WARNING, bytes, indented};
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct DenialJson {
@@ -33,6 +33,10 @@ pub(crate) struct UsageJson {
     secret_operations: u32,
     bytes_sent: u64,
     bytes_received: u64,
+    /// The most that its instances had at once.
+    memory_bytes: u64,
+    /// Processor time, rounded up.
+    cpu_ms: u64,
 }
 
 impl From<CallUsage> for UsageJson {
@@ -42,8 +46,21 @@ impl From<CallUsage> for UsageJson {
             secret_operations: usage.secret_operations,
             bytes_sent: usage.sent,
             bytes_received: usage.received,
+            memory_bytes: usage.memory,
+            cpu_ms: cpu_millis(usage),
         }
     }
+}
+
+/// Processor time in milliseconds, rounded up: a limit of that would do.
+fn cpu_millis(usage: CallUsage) -> u64 {
+    u64::try_from(usage.cpu.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+/// What a call used of the limits that are hard to guess.
+pub(crate) fn usage_text(usage: CallUsage, limits: &Limits) -> String {
+    let memory = bytes(usage.memory);
+    format!("memory {memory} of {}, cpu {} ms of {}", limits.memory, cpu_millis(usage), limits.cpu)
 }
 
 pub(crate) fn exit<T>(call: &Call<T>) -> Exit {
@@ -109,7 +126,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
 #[cfg(test)]
 mod tests {
     use deputy_audit::CallId;
-    use deputy_core::{Limit, Limits, Span};
+    use deputy_core::{Limit, Span};
     use deputy_sandbox::SecretFault;
 
     use super::*;

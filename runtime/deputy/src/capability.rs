@@ -198,6 +198,8 @@ mod tests {
             renews: false,
             revokes: false,
             imports: imports.iter().map(import).collect(),
+            missing_imports: Vec::new(),
+            other_exports: Vec::new(),
         }
     }
 

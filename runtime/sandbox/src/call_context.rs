@@ -67,7 +67,7 @@ impl CallState {
         // This limit counts memory, several times the bytes on the wire that `headers` limits.
         http.set_field_size_limit(limits.headers.as_usize().saturating_mul(4));
         Self {
-            limiter: Limiter::new(limits),
+            limiter: Limiter::new(Arc::clone(budget)),
             hooks: HttpHooks::new(policy, Arc::clone(budget), Arc::clone(&context.resolver)),
             http,
             log: log.clone(),

@@ -1,11 +1,16 @@
 //! What a component is, read from its compiled form: what it exports, and what it can ever ask for.
 
 use std::fmt;
+use std::path::Path;
 
 use deputy_core::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+
+use crate::contract::ContractExports;
+use crate::load_error::LoadError;
+use crate::not_connector::NotConnector;
 
 /// What a component is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +27,10 @@ pub struct ComponentInfo {
     pub revokes: bool,
     /// Everything that it can ask the host for, by the name of the interface.
     pub imports: Vec<Import>,
+    /// What it imports and nothing provides: it cannot run here.
+    pub missing_imports: Vec<String>,
+    /// What it exports beside the contract's interfaces.
+    pub other_exports: Vec<String>,
 }
 
 /// What a component is for.
@@ -51,26 +60,39 @@ pub struct Import {
     pub functions: Vec<String>,
 }
 
-const CONTRACT: &str = "delegation:tokens";
-
 impl ComponentInfo {
-    /// Reads a component's type; `None` if it is neither a provider nor a receiver of this contract.
-    pub(crate) fn of(engine: &Engine, component: &Component, digest: Digest, size: u64) -> Option<Self> {
+    /// Reads a component's type, and compares it with the contract.
+    pub(crate) fn of(
+        engine: &Engine,
+        component: &Component,
+        path: &Path,
+        digest: Digest,
+        size: u64,
+    ) -> Result<Self, LoadError> {
         let own = component.component_type();
-        let exports = |interface: &str| {
-            let name = format!("{CONTRACT}/{interface}@0.1.0");
-            own.exports(engine)
-                .any(|(export, item)| export == name && matches!(item.ty, ComponentItem::ComponentInstance(_)))
-        };
-        let kind = if exports("provider") {
+        let exports = ContractExports::compare(engine, &own)
+            .map_err(|source| LoadError::Contract { path: path.to_owned(), source })?;
+        let kind = if exports.has("provider") {
             ComponentKind::Provider
-        } else if exports("receiver") {
+        } else if exports.has("receiver") {
             ComponentKind::Receiver
         } else {
-            return None;
+            let path = path.to_owned();
+            return Err(match NotConnector::of_component(engine, &own) {
+                Some(found) => LoadError::NotConnector { path, found },
+                None => LoadError::World { path },
+            });
         };
-        let imports = own.imports(engine).map(|(name, item)| import(engine, name, &item.ty)).collect();
-        Some(Self { digest, size, kind, renews: exports("renewal"), revokes: exports("revocation"), imports })
+        Ok(Self {
+            digest,
+            size,
+            kind,
+            renews: exports.has("renewal"),
+            revokes: exports.has("revocation"),
+            imports: own.imports(engine).map(|(name, item)| import(engine, name, &item.ty)).collect(),
+            missing_imports: Vec::new(),
+            other_exports: exports.others,
+        })
     }
 
     /// The import of an interface, whatever its version: `wasi:http/outgoing-handler`.

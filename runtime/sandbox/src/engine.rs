@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use deputy_core::{Limits, Span};
 use tokio::time::Instant;
-use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
 use deputy_support::timer_now;
 
@@ -40,6 +42,8 @@ pub(crate) fn config() -> Config {
     config.wasm_multi_memory(false);
     config.wasm_relaxed_simd(false); // results that differ between machines
     config.memory_reservation(4 << 30); // all of a 32-bit memory, so that bounds are checked by the page tables
+    // By default `WASMTIME_BACKTRACE_DETAILS` decides, which the compile child does not have: its code would not load.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(2 << 20); // at least 1.5 MiB for host functions: running out of it would end the process
     config.async_stack_zeroing(true); // a stack that another component used must not show through

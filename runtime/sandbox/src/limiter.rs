@@ -1,8 +1,11 @@
 //! Limits on the memory, tables and instances of a call.
 
+use std::sync::Arc;
+
 use deputy_core::{Limit, Limits};
 use wasmtime::ResourceLimiter;
 
+use crate::call_budget::CallBudget;
 use crate::engine::{MEMORIES, TABLES};
 
 /// A limit was exceeded. Wraps into wasmtime's error and is recovered at the end of the call.
@@ -13,6 +16,7 @@ pub(crate) struct OverLimit(pub(crate) Limit);
 /// Counts what the instances of one call use. A call over a limit is ended: a component that is told that an allocation
 /// failed would go on in a state that its author never tested.
 pub(crate) struct Limiter {
+    budget: Arc<CallBudget>,
     memory: usize,
     used: usize,
     elements: usize,
@@ -20,12 +24,14 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(budget: Arc<CallBudget>) -> Self {
+        let limits = budget.limits();
         Self {
             memory: limits.memory.as_usize(),
             used: 0,
             elements: limits.table_elements as usize,
             instances: limits.instances.min(Limits::MAX_INSTANCES) as usize,
+            budget,
         }
     }
 }
@@ -37,6 +43,7 @@ impl ResourceLimiter for Limiter {
             return Err(OverLimit(Limit::Memory).into());
         }
         self.used = used;
+        self.budget.usage.note_memory(used);
         Ok(true)
     }
 

@@ -7,7 +7,9 @@ use deputy_core::{Digest, Span};
 
 use crate::compile_cache::CacheError;
 use crate::component_info::ComponentKind;
+use crate::contract::{ContractError, PACKAGE, VERSION};
 use crate::http::HttpPolicyError;
+use crate::not_connector::NotConnector;
 
 /// Why a component is not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,9 @@ pub enum LoadError {
     /// The file is not the one that was read a moment ago.
     #[error("{} changed while it was loaded: try again when the file is complete", path.display())]
     Changed { path: PathBuf },
+    /// An export of the contract has another type or version.
+    #[error("{} does not implement the contract", path.display())]
+    Contract { path: PathBuf, source: ContractError },
     /// The file's digest is not the configured one.
     #[error("{} has the SHA-256 {found}, not {expected}: restore the file, or set `sha256` if the change is yours", path.display())]
     Digest { path: PathBuf, found: Digest, expected: Digest },
@@ -27,9 +32,15 @@ pub enum LoadError {
     /// The file system does not answer.
     #[error("reading the component {} took longer than {limit}: is its file system reachable?", path.display())]
     Hangs { path: PathBuf, limit: Span },
-    /// The component imports an interface that no grant can give.
-    #[error("{} imports interfaces beyond the contract and WASI 0.2", path.display())]
+    /// The component imports something as another type than the host's.
+    #[error("{} cannot run here: it imports a function or a resource with another type", path.display())]
     Import { path: PathBuf, source: wasmtime::Error },
+    /// The component imports what no grant can give.
+    #[error("{} cannot run here: nothing provides {}{}", path.display(), imports.join(", "), wasi_fix(imports))]
+    MissingImports { path: PathBuf, imports: Vec<String> },
+    /// The file is something else that is known.
+    #[error("{} is {found}", path.display())]
+    NotConnector { path: PathBuf, found: NotConnector },
     /// The file can't be read.
     #[error("cannot read the component {}", path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -37,9 +48,15 @@ pub enum LoadError {
     #[error("{} is larger than 256 MiB, the limit for a component", path.display())]
     Size { path: PathBuf },
     /// A component, but neither a provider nor a receiver.
-    #[error("{} exports neither delegation:tokens/provider@0.1.0 nor delegation:tokens/receiver@0.1.0, so it is not a connector", path.display())]
+    #[error("{} exports neither {PACKAGE}/provider@{VERSION} nor {PACKAGE}/receiver@{VERSION}, so it is not a connector", path.display())]
     World { path: PathBuf },
     /// A connector of the other kind.
     #[error("{} is not a {expected}: configure it where the other kind of component belongs", path.display())]
     Kind { path: PathBuf, expected: ComponentKind },
+}
+
+/// WASI 0.3 is asynchronous, and is not in this program.
+fn wasi_fix(imports: &[String]) -> &'static str {
+    let is_later = |import: &String| import.starts_with("wasi:") && import.contains("@0.3");
+    if imports.iter().any(is_later) { "; synchronous WASI 0.2 is needed" } else { "" }
 }

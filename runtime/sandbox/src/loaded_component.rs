@@ -1,15 +1,18 @@
 //! From a component's file to a component that can be linked: read, checked, compiled.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_core::{Digest, Span};
 use wasmtime::component::Component;
 
 use crate::blocking::blocking;
+use crate::compile::CompileError;
+use crate::compile_cache::CacheError;
 use crate::component_file;
 use crate::component_info::ComponentInfo;
 use crate::load_error::LoadError;
+use crate::not_connector::NotConnector;
 use crate::shared::SandboxShared;
 
 /// Component files that are read at once.
@@ -37,8 +40,8 @@ impl LoadedComponent {
         let component = compile(shared, path, digest).await?;
         let engine = shared.engine.clone();
         let inspected = Arc::clone(&component);
-        let info = blocking(move || ComponentInfo::of(&engine, &inspected, digest, size)).await;
-        let info = info.ok_or_else(|| LoadError::World { path: path.to_owned() })?;
+        let file = path.to_owned();
+        let info = blocking(move || ComponentInfo::of(&engine, &inspected, &file, digest, size)).await?;
         Ok(Self { component, info })
     }
 }
@@ -46,13 +49,30 @@ impl LoadedComponent {
 /// The compiled component, from the cache if it is there.
 async fn compile(shared: &SandboxShared, path: &Path, digest: Digest) -> Result<Arc<Component>, LoadError> {
     let mut slot = shared.cache.slot(digest).await;
-    let cached = slot.load().await.map_err(|source| LoadError::Cache { path: path.to_owned(), source })?;
+    let cached = slot.load().await.map_err(|source| cache_error(path.to_owned(), source))?;
     if let Some(component) = cached {
         return Ok(component);
     }
     let file = path.to_owned();
     let bytes = read_file(shared, path, move || component_file::read(&file, digest)).await?;
-    slot.compile(&bytes).await.map_err(|source| LoadError::Cache { path: path.to_owned(), source })
+    let path = path.to_owned();
+    if let Some(found) = NotConnector::of_bytes(&bytes) {
+        return Err(LoadError::NotConnector { path, found });
+    }
+    slot.compile(&bytes).await.map_err(|source| cache_error(path, source))
+}
+
+fn cache_error(path: PathBuf, source: CacheError) -> LoadError {
+    let found = match &source {
+        CacheError::Compile(CompileError::Invalid(text)) | CacheError::Refused(CompileError::Invalid(text)) => {
+            NotConnector::of_compile_error(text)
+        }
+        _ => None,
+    };
+    match found {
+        Some(found) => LoadError::NotConnector { path, found },
+        None => LoadError::Cache { path, source },
+    }
 }
 
 /// Reads a component's file beside the runtime's threads, few at once: a hanging file system keeps the thread.

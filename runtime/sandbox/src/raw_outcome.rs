@@ -11,6 +11,7 @@ use crate::call_budget::CallBudget;
 use crate::guest_log::GuestLog;
 use crate::open_call::OpenCall;
 use crate::redact::Redactor;
+use crate::usage::CallUsage;
 
 /// The longest text of a failure that is kept, in bytes.
 const MAX_FAILURE_TEXT: usize = 2000;
@@ -50,7 +51,7 @@ impl<T> RawOutcome<T> {
             denials: self.budget.findings.denials(),
             timeouts: self.budget.findings.timeouts(),
             secret_faults: self.budget.findings.faults(),
-            usage: self.budget.usage.snapshot(),
+            usage: CallUsage { cpu: self.budget.time().used(), ..self.budget.usage.snapshot() },
             log_tail: self.log.tail(),
         }
     }

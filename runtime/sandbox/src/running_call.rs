@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Store, UpdateDeadline};
 
+use crate::backtrace;
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::{CallError, Interruption, classify};
 use crate::call_budget::CallBudget;
@@ -79,7 +80,13 @@ pub(crate) async fn run<T: Send + 'static>(
         RunEnd::Abandoned => Err(CallError::Internal("the caller stopped waiting".to_owned())),
         RunEnd::TimedOut { awaits_network: true } => Err(Interruption::Network(Limit::Wall).into()),
         RunEnd::TimedOut { awaits_network: false } => Err(CallError::Limit(Limit::Wall)),
-        RunEnd::Returned(Err(error)) => Err(classify(&error)),
+        RunEnd::Returned(Err(error)) => {
+            let classified = classify(&error);
+            if matches!(classified, CallError::Trap { .. }) {
+                backtrace::log(&error, &budget.audit, redactor);
+            }
+            Err(classified)
+        }
         RunEnd::Returned(Ok(Err(failure))) => Err(CallError::Failure(convert_failure(failure, redactor))),
         RunEnd::Returned(Ok(Ok(value))) => Ok(value),
     };

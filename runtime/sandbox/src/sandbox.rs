@@ -126,12 +126,23 @@ impl Sandbox {
         .await
     }
 
-    /// Reads and compiles a component, and describes it. Runs nothing of it.
+    /// Reads and compiles a component, and describes it, with the imports that nothing provides. Runs nothing of it.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub async fn inspect(&self, path: &Path) -> Result<ComponentInfo, LoadError> {
-        Ok(LoadedComponent::load(&self.shared, path, None).await?.info)
+        let LoadedComponent { component, mut info } = LoadedComponent::load(&self.shared, path, None).await?;
+        let shared = Arc::clone(&self.shared);
+        let path = path.to_owned();
+        blocking(move || {
+            match shared.link(&path, &component) {
+                Ok(_) => {}
+                Err(LoadError::MissingImports { imports, .. }) => info.missing_imports = imports,
+                Err(error) => return Err(error),
+            }
+            Ok(info)
+        })
+        .await
     }
 
     /// Waits until all calls have ended and are recorded, abandoned ones included, but at most two seconds: for the end

@@ -13,6 +13,7 @@ use crate::call_context::CallState;
 use crate::compile_cache::Cache;
 use crate::denial_budget::DenialBudget;
 use crate::engine::Ticker;
+use crate::imports;
 use crate::load_error::LoadError;
 use crate::network::Resolver;
 use crate::threads::CallThreads;
@@ -44,7 +45,14 @@ impl SandboxShared {
 
     /// Links a component against every interface that a grant can give.
     pub(crate) fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<CallState>, LoadError> {
-        let linked = self.linker.instantiate_pre(component);
-        linked.map_err(|source| LoadError::Import { path: path.to_owned(), source })
+        self.linker.instantiate_pre(component).map_err(|source| {
+            let path = path.to_owned();
+            let imports = imports::missing(&self.engine, &self.linker, &component.component_type());
+            if imports.is_empty() {
+                LoadError::Import { path, source }
+            } else {
+                LoadError::MissingImports { path, imports }
+            }
+        })
     }
 }

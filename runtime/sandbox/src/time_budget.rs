@@ -72,6 +72,11 @@ impl TimeBudget {
         self.used.fetch_add(nanos(spent), Relaxed);
     }
 
+    /// The processor time of the polls that have ended.
+    pub(crate) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Relaxed))
+    }
+
     /// Checks both limits. Must be called on the thread that polls the call.
     pub(crate) fn check(&self) -> Result<BudgetVerdict, OverLimit> {
         let elapsed = timer_now().saturating_duration_since(self.begun);

@@ -1,6 +1,7 @@
 //! What a call has used of its counted limits.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use deputy_core::{Limit, Limits, PolicyDenial};
 
@@ -19,6 +20,10 @@ pub struct CallUsage {
     pub output_files: u32,
     /// Bytes of these files.
     pub output_bytes: u64,
+    /// The most bytes of memory that its instances had at once.
+    pub memory: u64,
+    /// Processor time of the component, and of the host for it.
+    pub cpu: Duration,
 }
 
 /// The counters of one call, shared by all its capabilities. Each takes from them before it acts, so that a limit holds
@@ -31,6 +36,7 @@ pub(crate) struct UsageCounters {
     received: AtomicU64,
     output_files: AtomicU32,
     output_bytes: AtomicU64,
+    memory: AtomicU64,
 }
 
 impl UsageCounters {
@@ -43,6 +49,7 @@ impl UsageCounters {
             received: AtomicU64::new(0),
             output_files: AtomicU32::new(0),
             output_bytes: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
         }
     }
 
@@ -54,7 +61,14 @@ impl UsageCounters {
             received: self.received.load(Ordering::Relaxed),
             output_files: self.output_files.load(Ordering::Relaxed),
             output_bytes: self.output_bytes.load(Ordering::Relaxed),
+            memory: self.memory.load(Ordering::Relaxed),
+            cpu: Duration::ZERO,
         }
+    }
+
+    /// Notes how much memory the call's instances have.
+    pub(crate) fn note_memory(&self, bytes: usize) {
+        self.memory.fetch_max(bytes as u64, Ordering::Relaxed);
     }
 
     /// Takes one HTTP request, TCP connection or name lookup.

@@ -15,6 +15,7 @@ mod ports;
 mod seaweed;
 mod server;
 mod straight_line;
+mod synthetic;
 mod tools;
 
 pub use boto::{aws, boto};
@@ -27,4 +28,5 @@ pub use ports::{free_ports, lasting_ports};
 pub use seaweed::{Place, Seaweed};
 pub use server::{Server, Start};
 pub use straight_line::with_straight_line_calls;
+pub use synthetic::{contract_text, synthetic_component, wit_package};
 pub use tools::{engine, guest, tool};

@@ -8,14 +8,14 @@ use clap::{Args, ValueHint};
 use deputy_audit::Audit;
 use deputy_core::grant::Grant;
 use deputy_core::{Instance, Limits, NameError, ReceiverPlan, Services, in_one_line};
-use deputy_sandbox::{ComponentInfo, ComponentKind, Import, Sandbox};
+use deputy_sandbox::{ComponentInfo, ComponentKind, Import, LoadError, Sandbox};
 use serde::Serialize;
 
 use crate::capability::{Capability, Decision, unknown_imports};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::print::{HEADING, bytes, sanitize, styled};
+use crate::print::{ERROR, HEADING, bytes, sanitize, styled};
 use crate::table::Table;
 
 /// Show what a component is, what it can do and what it can never do
@@ -40,6 +40,8 @@ pub(crate) struct ComponentJson {
     pub(crate) sha256: String,
     pub(crate) size: u64,
     pub(crate) exports: ExportsJson,
+    /// Beside the contract's.
+    pub(crate) other_exports: Vec<String>,
     pub(crate) imports: Vec<ImportJson>,
 }
 
@@ -74,6 +76,8 @@ struct InspectJson<'a> {
     in_vain: Vec<&'static str>,
     cannot: Vec<&'static str>,
     unknown_imports: Vec<&'a str>,
+    /// Not empty: the component cannot run here.
+    missing_imports: &'a [String],
 }
 
 impl From<&ComponentInfo> for ComponentJson {
@@ -83,6 +87,7 @@ impl From<&ComponentInfo> for ComponentJson {
             sha256: info.digest.to_string(),
             size: info.size,
             exports: ExportsJson { renewal: info.renews, revocation: info.revokes },
+            other_exports: info.other_exports.clone(),
             imports: info.imports.iter().map(ImportJson::from).collect(),
         }
     }
@@ -107,11 +112,19 @@ pub(crate) async fn run(context: &Context, arguments: &InspectArgs) -> Result<Ex
     } else {
         context.stdout(&text(&arguments.file, &info, &services))?;
     }
-    Ok(Exit::Done)
+    if info.missing_imports.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let error = LoadError::MissingImports { path: arguments.file.clone(), imports: info.missing_imports };
+    context.printer.labelled(ERROR, "error", &error.to_string());
+    Ok(Exit::Misconfigured)
 }
 
 /// The services that the component names, or why it does not. It is called without a grant.
 async fn services(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Vec<String>, String> {
+    if !info.missing_imports.is_empty() {
+        return Err("the component cannot run here".to_owned());
+    }
     match info.kind {
         ComponentKind::Provider => {
             let instance = Instance {
@@ -159,6 +172,7 @@ fn json<'a>(path: &Path, info: &'a ComponentInfo, services: Option<&'a [String]>
         in_vain: keys(&imported(info, Decision::Never)),
         cannot: keys(&not_imported(info)),
         unknown_imports: unknown_imports(info).collect(),
+        missing_imports: &info.missing_imports,
     }
 }
 
@@ -191,7 +205,8 @@ fn text(path: &Path, info: &ComponentInfo, services: &Result<Vec<String>, String
     text.push_str(&section("Can", words(&imported(info, Decision::Always))));
     text.push_str(&section(never, cannot));
     text.push_str(&section("Imports, but no component may", words(&imported(info, Decision::Never))));
-    text.push_str(&section("Imports that deputy does not know", unknown_imports(info).map(str::to_owned).collect()));
+    text.push_str(&section("Imports that nothing provides here", info.missing_imports.clone()));
+    text.push_str(&section("Exports beside the contract", info.other_exports.clone()));
     text
 }
 

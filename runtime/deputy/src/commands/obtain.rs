@@ -8,7 +8,7 @@ use deputy_audit::{Audit, AuditOutcome};
 use deputy_config::{CoordinatorFile, InstanceEntry};
 use deputy_core::{Instance, Principal, Timestamp, Tokens};
 use deputy_host::sandbox::open_audit;
-use deputy_sandbox::Call;
+use deputy_sandbox::{Call, CallUsage, LoadedProvider};
 use serde::Serialize;
 
 use crate::audit_printer;
@@ -24,7 +24,7 @@ use crate::table::Table;
 
 /// Obtain credentials once
 ///
-/// Calls the provider of one instance once. The audit trail goes to stderr; the payload is not shown unless --reveal prints it
+/// Calls the provider of one instance once, if its settings require tokens. The audit trail goes to stderr; the payload is not shown unless --reveal prints it
 /// or --out writes it to a file.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -55,6 +55,8 @@ struct ObtainJson<'a> {
     instance: &'a str,
     service: Option<String>,
     call: u64,
+    /// The component's answer; `null` if that call failed.
+    tokens_required: Option<bool>,
     /// RFC 3339; `null` if the service did not say.
     valid_until: Option<String>,
     payload_bytes: Option<usize>,
@@ -76,7 +78,7 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     let sandbox = context.sandbox(&config, Arc::clone(&audit)).await?;
     let provider = sandbox.load(instance).await?;
     let mut signals = StopSignals::new()?;
-    let Some(call) = signals.unless_stopped(provider.obtain()).await else {
+    let Some(called) = signals.unless_stopped(obtain(&provider)).await else {
         // Until the end of the call is in the audit trail.
         sandbox.settle().await;
         audit.flush().await;
@@ -84,22 +86,61 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
         return Err(error.hint("the service may have granted what the component requested: see the audit trail"));
     };
     audit.flush().await;
-    call_report::print(context.printer, &call, instance, &config.path.display().to_string());
+    let config_path = config.path.display().to_string();
+    let call = match called {
+        Obtained::Called(call) => call,
+        Obtained::NotRequired(call) => {
+            call_report::print(context.printer, &call, instance, &config_path);
+            return not_required(context, arguments, instance, &call);
+        }
+    };
+    call_report::print(context.printer, &call, instance, &config_path);
     if let (Ok(tokens), Some(file)) = (&call.result, file) {
         file.commit(tokens.payload.expose())?;
     }
     if arguments.json {
         let service = signals.unless_stopped(service_name(context, &config, instance)).await.flatten();
-        context.json(&json(arguments, instance, &call, service))?;
+        context.json(&json(arguments, instance, &call, Some(true), call.result.as_ref().ok(), service))?;
     } else if let Ok(tokens) = &call.result {
         if arguments.reveal {
             context.payload(tokens.payload.expose())?;
         } else if !arguments.has_audit_on_stdout() {
             let service = signals.unless_stopped(service_name(context, &config, instance)).await.flatten();
-            context.stdout(&text(arguments, instance, service.as_deref(), tokens, context.now()))?;
+            context.stdout(&text(arguments, instance, service.as_deref(), tokens, call.usage, context.now()))?;
         }
     }
     Ok(call_report::exit(&call))
+}
+
+/// What came of the calls, of which the last one is reported.
+enum Obtained {
+    Called(Call<Tokens>),
+    /// `tokens-required` failed, or no tokens are required.
+    NotRequired(Call<bool>),
+}
+
+/// Calls the provider as the schedule does: `tokens-required` first.
+async fn obtain(provider: &LoadedProvider) -> Obtained {
+    let required = provider.tokens_required().await;
+    match required.result {
+        Ok(true) => Obtained::Called(provider.obtain().await),
+        Ok(false) | Err(_) => Obtained::NotRequired(required),
+    }
+}
+
+fn not_required(
+    context: &Context,
+    arguments: &ObtainArgs,
+    instance: &Instance,
+    call: &Call<bool>,
+) -> Result<Exit, CommandError> {
+    if arguments.json {
+        context.json(&json(arguments, instance, call, call.result.as_ref().ok().copied(), None, None))?;
+    } else if call.result.is_ok() {
+        let text = format!("{}: no tokens are required with these settings; nothing was obtained", instance.name);
+        context.printer.labelled(WARNING, "warning", &text);
+    }
+    Ok(call_report::exit(call))
 }
 
 impl ObtainArgs {
@@ -164,19 +205,21 @@ async fn service_name(context: &Context, config: &CoordinatorFile, instance: &In
     call.result.ok().map(|service| service.to_string())
 }
 
-fn json<'a>(
+fn json<'a, T>(
     arguments: &ObtainArgs,
     instance: &'a Instance,
-    call: &Call<Tokens>,
+    call: &Call<T>,
+    tokens_required: Option<bool>,
+    tokens: Option<&Tokens>,
     service: Option<String>,
 ) -> ObtainJson<'a> {
-    let tokens = call.result.as_ref().ok();
     let out = arguments.out.as_ref().filter(|_| tokens.is_some());
     ObtainJson {
         schema: SCHEMA,
         instance: instance.name.as_str(),
         service,
         call: call.id.0,
+        tokens_required,
         valid_until: tokens.and_then(|tokens| tokens.valid_until).map(|time| time.to_string()),
         payload_bytes: tokens.map(|tokens| tokens.payload.len()),
         out: out.map(|path| path.display().to_string()),
@@ -186,7 +229,14 @@ fn json<'a>(
     }
 }
 
-fn text(arguments: &ObtainArgs, instance: &Instance, service: Option<&str>, tokens: &Tokens, now: Timestamp) -> String {
+fn text(
+    arguments: &ObtainArgs,
+    instance: &Instance,
+    service: Option<&str>,
+    tokens: &Tokens,
+    usage: CallUsage,
+    now: Timestamp,
+) -> String {
     let mut table = Table::default();
     table.row(["instance", instance.name.as_str()]);
     if let Some(service) = service {
@@ -194,6 +244,7 @@ fn text(arguments: &ObtainArgs, instance: &Instance, service: Option<&str>, toke
     }
     table.row(["valid until", &expiry_text(tokens.valid_until, now)]);
     table.row(["payload", &payload_text(tokens.payload.len(), arguments.out.as_deref())]);
+    table.row(["usage", &call_report::usage_text(usage, &instance.limits)]);
     table.render(0)
 }
 
