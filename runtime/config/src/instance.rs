@@ -203,7 +203,7 @@ fn warn_of_secret_settings(
     for WrittenSetting { key, value, text } in settings {
         if is_secret_setting(key.name) && !text.is_empty() && !secrets.has(text) {
             sink.mask(value.at());
-            sink.warning(key.at.clone(), format!("the setting `{}` looks like a secret", shown(key.name)))
+            sink.warning(key.at.clone(), format!("the setting `{}` looks like a secret", truncated(key.name)))
                 .expected(format!("belongs in [instances.{instance}.secrets.NAME]"))
                 .hint("settings are shown where secrets are not; if this is the name of a secret, define that secret");
         }

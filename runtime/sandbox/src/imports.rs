@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn imports_of_the_host_have_the_versions_of_the_linker() {
-        let engine = engine::judging().unwrap();
+        let engine = engine::checking_engine().unwrap();
         let mut linker = Linker::<CallState>::new(&engine);
         call_context::link(&mut linker).unwrap();
         for (interface, item) in [
