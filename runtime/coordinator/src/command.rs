@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::{FileObservation, FileWatcher};
-use crate::handle::RequestError;
+use crate::handle::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus};
 
 pub(crate) enum CoordinatorCommand {
@@ -30,7 +30,7 @@ pub(crate) enum CoordinatorCommand {
         instance: InstanceName,
         observation: FileObservation,
     },
-    Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, RequestError>>),
+    Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, ControlRequestError>>),
     Alive(oneshot::Sender<()>),
     Metrics(oneshot::Sender<HeldMetrics>),
     Status(oneshot::Sender<CoordinatorStatus>),

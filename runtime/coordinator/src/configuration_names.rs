@@ -1,5 +1,5 @@
-//! The names in a configuration, and whether the next configuration lacks so many of them that its file was probably cut
-//! short.
+//! The names in a configuration, and whether the next configuration lacks more of them than an edit would remove, so that its
+//! file was probably cut short.
 //!
 //! An editor, a full disk or a bad merge leaves a file that ends early, and an early end is valid TOML. Everything that such
 //! a file lacks would be withdrawn and removed from every worker. So the names of the configuration in use are saved, and a
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn configuration_names_know_since_when_a_receiver_has_its_component() {
+    fn configuration_names_date_the_component_of_a_receiver() {
         let at = Timestamp::from_millis;
         let with_component = |sha256: &str| {
             let mut names = names(&[], &[], &["r"]);

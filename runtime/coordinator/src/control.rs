@@ -17,7 +17,7 @@ use deputy_local::{
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::handle::{CoordinatorHandle, RequestError};
+use crate::handle::{ControlRequestError, CoordinatorHandle};
 use crate::lease_board::LeaseBoard;
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{Reload, Removals};
@@ -191,14 +191,14 @@ impl HttpHandler for Control {
     }
 }
 
-impl From<RequestError> for ControlError {
-    fn from(error: RequestError) -> Self {
+impl From<ControlRequestError> for ControlError {
+    fn from(error: ControlRequestError) -> Self {
         let kind = match &error {
-            RequestError::CannotRevoke(_) => "cannot-revoke",
-            RequestError::FileOnly(_) => "file-only",
-            RequestError::Loading(_) | RequestError::Starting => "starting",
-            RequestError::Stopping => "stopping",
-            RequestError::Unknown(_) => "unknown",
+            ControlRequestError::CannotRevoke(_) => "cannot-revoke",
+            ControlRequestError::FileOnly(_) => "file-only",
+            ControlRequestError::Loading(_) | ControlRequestError::Starting => "starting",
+            ControlRequestError::Stopping => "stopping",
+            ControlRequestError::Unknown(_) => "unknown",
         };
         Self::new(kind, &error.to_string())
     }

@@ -24,7 +24,7 @@ pub struct CoordinatorHandle {
 
 /// Why a request to the coordinator was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
+pub enum ControlRequestError {
     #[error(
         "{0} cannot be revoked: its component exports no revocation; its lease expires by itself, and `deputy renew {0}` replaces it now"
     )]
@@ -63,22 +63,22 @@ impl CoordinatorHandle {
 
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn status(&self) -> Result<CoordinatorStatus, RequestError> {
+    pub async fn status(&self) -> Result<CoordinatorStatus, ControlRequestError> {
         Ok(self.commands.ask(CoordinatorCommand::Status).await?)
     }
 
     /// Completes once the loop has gone round.
-    pub(crate) async fn alive(&self) -> Result<(), RequestError> {
+    pub(crate) async fn alive(&self) -> Result<(), ControlRequestError> {
         Ok(self.commands.ask(CoordinatorCommand::Alive).await?)
     }
 
-    pub(crate) async fn metrics(&self) -> Result<HeldMetrics, RequestError> {
+    pub(crate) async fn metrics(&self) -> Result<HeldMetrics, ControlRequestError> {
         Ok(self.commands.ask(CoordinatorCommand::Metrics).await?)
     }
 
     /// # Errors
     /// If there is no such instance, or the coordinator is stopping.
-    pub async fn instance(&self, name: &str) -> Result<InstanceStatus, RequestError> {
+    pub async fn instance(&self, name: &str) -> Result<InstanceStatus, ControlRequestError> {
         let instance = parse_instance(name)?;
         self.commands.ask(|reply| CoordinatorCommand::Instance(instance, reply)).await?
     }
@@ -87,7 +87,7 @@ impl CoordinatorHandle {
     ///
     /// # Errors
     /// If the instance is unknown, is being loaded, or has no component.
-    pub async fn renew(&self, name: &str) -> Result<(), RequestError> {
+    pub async fn renew(&self, name: &str) -> Result<(), ControlRequestError> {
         let (instance, _) = self.callable_instance(name).await?;
         self.send(ScheduleEvent::Renew(instance)).await
     }
@@ -96,10 +96,10 @@ impl CoordinatorHandle {
     ///
     /// # Errors
     /// As [`renew`](Self::renew), or if the component exports no revocation.
-    pub async fn revoke(&self, name: &str) -> Result<(), RequestError> {
+    pub async fn revoke(&self, name: &str) -> Result<(), ControlRequestError> {
         let (instance, status) = self.callable_instance(name).await?;
         if !status.revokes {
-            return Err(RequestError::CannotRevoke(instance));
+            return Err(ControlRequestError::CannotRevoke(instance));
         }
         self.send(ScheduleEvent::Revoke(instance)).await
     }
@@ -108,7 +108,7 @@ impl CoordinatorHandle {
     ///
     /// # Errors
     /// If there is no such instance, or the coordinator is stopping.
-    pub async fn request_lease(&self, name: &str) -> Result<InstanceName, RequestError> {
+    pub async fn request_lease(&self, name: &str) -> Result<InstanceName, ControlRequestError> {
         let status = self.instance(name).await?;
         let instance = parse_instance(&status.name)?;
         self.send(ScheduleEvent::LeaseRequested(instance.clone())).await?;
@@ -116,13 +116,13 @@ impl CoordinatorHandle {
     }
 
     /// Reports how many workers use an instance.
-    pub(crate) async fn set_users(&self, instance: InstanceName, users: u32) -> Result<(), RequestError> {
+    pub(crate) async fn set_users(&self, instance: InstanceName, users: u32) -> Result<(), ControlRequestError> {
         self.send(ScheduleEvent::Used(instance, users)).await
     }
 
     /// # Errors
     /// If the coordinator has stopped.
-    pub async fn stop(&self) -> Result<(), RequestError> {
+    pub async fn stop(&self) -> Result<(), ControlRequestError> {
         self.send(ScheduleEvent::Stop).await
     }
 
@@ -130,7 +130,7 @@ impl CoordinatorHandle {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn configure(&self, mut config: CoordinatorConfig) -> Result<ReloadSummary, RequestError> {
+    pub async fn configure(&self, mut config: CoordinatorConfig) -> Result<ReloadSummary, ControlRequestError> {
         // Here and not in the loop, since a network file system may hang.
         let files = FileWatcher::open(std::mem::take(&mut config.files), &self.file_context).await;
         let config = Box::new(config);
@@ -142,34 +142,34 @@ impl CoordinatorHandle {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn loaded(&self, generation: u64, loaded: LoadedInstances) -> Result<bool, RequestError> {
+    pub async fn loaded(&self, generation: u64, loaded: LoadedInstances) -> Result<bool, ControlRequestError> {
         let loaded = Box::new(loaded);
         Ok(self.commands.ask(|reply| CoordinatorCommand::Loaded { generation, loaded, reply }).await?)
     }
 
-    async fn callable_instance(&self, name: &str) -> Result<(InstanceName, InstanceStatus), RequestError> {
+    async fn callable_instance(&self, name: &str) -> Result<(InstanceName, InstanceStatus), ControlRequestError> {
         let status = self.instance(name).await?;
         let instance = parse_instance(&status.name)?;
         if status.is_loading() {
-            Err(RequestError::Loading(instance))
+            Err(ControlRequestError::Loading(instance))
         } else if status.component {
             Ok((instance, status))
         } else {
-            Err(RequestError::FileOnly(instance))
+            Err(ControlRequestError::FileOnly(instance))
         }
     }
 
-    async fn send(&self, event: ScheduleEvent) -> Result<(), RequestError> {
+    async fn send(&self, event: ScheduleEvent) -> Result<(), ControlRequestError> {
         Ok(self.commands.send(CoordinatorCommand::Event(event)).await?)
     }
 }
 
-impl From<ActorStopped> for RequestError {
+impl From<ActorStopped> for ControlRequestError {
     fn from(_: ActorStopped) -> Self {
         Self::Stopping
     }
 }
 
-fn parse_instance(name: &str) -> Result<InstanceName, RequestError> {
-    name.parse().map_err(|_| RequestError::Unknown(name.to_owned()))
+fn parse_instance(name: &str) -> Result<InstanceName, ControlRequestError> {
+    name.parse().map_err(|_| ControlRequestError::Unknown(name.to_owned()))
 }

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_is_not_in_the_head_and_not_in_debug() {
+    fn record_head_and_debug_have_no_payload() {
         assert!(!format!("{:?}", record()).contains("payload\""));
         let bytes = encode(&record()).unwrap();
         let text = String::from_utf8_lossy(bytes.expose()).into_owned();

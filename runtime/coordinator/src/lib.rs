@@ -38,7 +38,7 @@ pub use configuration_names::{
 };
 pub use control::{Control, TokenList, WorkerList};
 pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError};
-pub use handle::{CoordinatorHandle, RequestError};
+pub use handle::{ControlRequestError, CoordinatorHandle};
 pub use health::CoordinatorHealth;
 pub use lease_board::LeaseBoard;
 pub use provider::ConfiguredProvider;

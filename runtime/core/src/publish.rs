@@ -22,7 +22,7 @@ pub struct FileMode(u32);
 /// A text is no mode of a published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a mode of files that their owner can read, nobody can execute, and not everybody can write: write \"0600\" or \"0640\""
+    "not a valid file mode: the owner must be able to read, no user may execute, and others may not write: write \"0600\" or \"0640\""
 )]
 pub struct FileModeError;
 

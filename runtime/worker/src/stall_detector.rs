@@ -12,28 +12,28 @@ const STALLED_AFTER: Span = Span::secs(10);
 
 /// The operations in progress.
 #[derive(Debug, Default)]
-pub(crate) struct StallDetector(Mutex<Operations>);
+pub(crate) struct StallDetector(Mutex<WatchedOperations>);
 
 #[derive(Debug, Default)]
-struct Operations {
+struct WatchedOperations {
     last: u64,
     began: BTreeMap<u64, MonotonicTime>,
 }
 
 /// An operation in progress. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Operation {
+pub(crate) struct WatchedOperation {
     detector: Arc<StallDetector>,
     id: u64,
 }
 
 impl StallDetector {
-    pub(crate) fn begin(self: &Arc<Self>, now: MonotonicTime) -> Operation {
+    pub(crate) fn begin(self: &Arc<Self>, now: MonotonicTime) -> WatchedOperation {
         let mut operations = self.0.lock_unpoisoned();
         operations.last += 1;
         let id = operations.last;
         operations.began.insert(id, now);
-        Operation { detector: Arc::clone(self), id }
+        WatchedOperation { detector: Arc::clone(self), id }
     }
 
     /// For how long the oldest operation has been in progress, if that is too long.
@@ -44,7 +44,7 @@ impl StallDetector {
     }
 }
 
-impl Drop for Operation {
+impl Drop for WatchedOperation {
     fn drop(&mut self) {
         self.detector.0.lock_unpoisoned().began.remove(&self.id);
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stall_detector_reports_the_oldest_operation_that_takes_too_long() {
+    fn stall_detector_reports_the_oldest_slow_operation() {
         let detector = Arc::new(StallDetector::default());
         let at = |seconds: u64| MonotonicTime::from_millis(seconds * 1000);
         let first = detector.begin(at(0));

@@ -7,7 +7,7 @@ use deputy_metrics::UpstreamMetrics;
 
 use super::Coordinator;
 use crate::command::HeldMetrics;
-use crate::handle::RequestError;
+use crate::handle::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus, OrphanStatus, UpstreamStatus, lease_metrics};
 
 impl Coordinator {
@@ -30,15 +30,15 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn instance_status(&self, name: &InstanceName) -> Result<InstanceStatus, RequestError> {
+    pub(super) fn instance_status(&self, name: &InstanceName) -> Result<InstanceStatus, ControlRequestError> {
         let now = self.options.clock.now();
         if let Some(snapshot) = self.schedule.instance(name, now) {
             return Ok(self.scheduled_status(&snapshot, now));
         }
         let pending = self.pending.status(name, now);
         pending.ok_or_else(|| match self.generation {
-            0 => RequestError::Starting,
-            _ => RequestError::Unknown(name.to_string()),
+            0 => ControlRequestError::Starting,
+            _ => ControlRequestError::Unknown(name.to_string()),
         })
     }
 

@@ -74,7 +74,7 @@ async fn saving_has_room_for_the_largest_payloads_and_all_that_wait() {
 }
 
 #[tokio::test]
-async fn saving_writes_what_waits_once_and_deletes_what_no_longer_does() {
+async fn saving_writes_pending_records_once_and_deletes_others() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = keeper(folder.path()).await;
     let mut record = record(1..4, ByteSize::bytes(9));
@@ -101,7 +101,7 @@ async fn restoring_clears_what_a_crash_left_and_loses_nothing_else() {
     first.save(&name(), &record(1..3, ByteSize::bytes(9))).await.unwrap();
     // A crash after the lease that waits was written, and before the record that names it.
     first.write_waiting(&retired_key(&name(), Revision(7)).unwrap(), &lease(7, ByteSize::bytes(9))).await.unwrap();
-    // And one that somebody deleted.
+    // And one that an operator deleted.
     fs::remove_file(folder.path().join("state/retired.s3-prod-1.sealed")).unwrap();
     let second = keeper(folder.path()).await;
     let restored = second.restore().await.unwrap();

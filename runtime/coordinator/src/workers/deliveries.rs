@@ -33,7 +33,7 @@ pub struct EarlierDeliveries {
     pub receivers: BTreeMap<ReceiverName, EarlierReceiver>,
 }
 
-/// A receiver as it was bound under an earlier configuration.
+/// A receiver's binding under an earlier configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EarlierReceiver {
     pub component: Digest,

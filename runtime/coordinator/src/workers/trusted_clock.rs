@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn trusted_clock_is_slewed_and_does_not_settle_on_one_that_keeps_jumping() {
+    fn trusted_clock_does_not_settle_while_the_clock_jumps() {
         let mut judgement = steady();
         for step in 1..100 {
             assert_eq!(judgement.judge(at(3600 + step * 60, 4600 + step * 80)), ClockVerdict::Steady);

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use deputy_audit::Audit;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
-    ConfigurationNames, CoordinatorHandle, EarlierDeliveries, LoadedInstances, Reload, ReloadReply, ReloadSummary,
-    Removals, RequestError,
+    ConfigurationNames, ControlRequestError, CoordinatorHandle, EarlierDeliveries, LoadedInstances, Reload,
+    ReloadReply, ReloadSummary, Removals,
 };
 use deputy_core::{GroupName, in_one_line};
 use deputy_local::ControlError;
@@ -68,8 +68,8 @@ impl Reload for ReloadHandle {
     /// A reload that has begun goes on if the caller goes away.
     async fn reload(&self, removals: Removals) -> Result<ReloadReply, ControlError> {
         let (reply, answer) = oneshot::channel();
-        self.0.send((removals, reply)).await.map_err(|_| RequestError::Stopping)?;
-        answer.await.map_err(|_| RequestError::Stopping)?
+        self.0.send((removals, reply)).await.map_err(|_| ControlRequestError::Stopping)?;
+        answer.await.map_err(|_| ControlRequestError::Stopping)?
     }
 }
 
@@ -93,7 +93,7 @@ impl Reloader {
         self.serve(removal::previous_deliveries(previous)).await.ok();
     }
 
-    async fn serve(&mut self, previous: BTreeMap<GroupName, EarlierDeliveries>) -> Result<(), RequestError> {
+    async fn serve(&mut self, previous: BTreeMap<GroupName, EarlierDeliveries>) -> Result<(), ControlRequestError> {
         self.start(previous).await?;
         let mut retry = Box::pin(pause(LOAD_RETRY));
         loop {
@@ -111,7 +111,7 @@ impl Reloader {
         }
     }
 
-    async fn start(&mut self, previous: BTreeMap<GroupName, EarlierDeliveries>) -> Result<(), RequestError> {
+    async fn start(&mut self, previous: BTreeMap<GroupName, EarlierDeliveries>) -> Result<(), ControlRequestError> {
         self.put_into_effect(Arc::clone(&self.current.config), previous, Vec::new()).await?;
         let components = ConfiguredComponent::all(&self.current.config);
         tracing::info!(components = components.len(), "loading components (the first load compiles them)");
@@ -125,7 +125,7 @@ impl Reloader {
         config: Arc<CoordinatorFile>,
         previous: BTreeMap<GroupName, EarlierDeliveries>,
         results: Vec<LoadResult>,
-    ) -> Result<ReloadSummary, RequestError> {
+    ) -> Result<ReloadSummary, ControlRequestError> {
         let mut configuration = unloaded_config(&config);
         configuration.deliveries.before = previous;
         let mut next = EffectiveConfig::new(config, configuration.deliveries);
@@ -144,7 +144,7 @@ impl Reloader {
     }
 
     /// Passes on components of the current configuration as they are loaded.
-    async fn loaded(&mut self, result: LoadResult) -> Result<(), RequestError> {
+    async fn loaded(&mut self, result: LoadResult) -> Result<(), ControlRequestError> {
         let mut loaded = LoadedInstances::default();
         self.current.record(result, &mut loaded);
         let gather = async {
@@ -204,7 +204,7 @@ impl Reloader {
     }
 
     /// Takes the next result of the candidate; `None` means that it is complete.
-    async fn advance(&mut self, result: Option<LoadResult>) -> Result<(), RequestError> {
+    async fn advance(&mut self, result: Option<LoadResult>) -> Result<(), ControlRequestError> {
         match (result, &mut self.candidate) {
             (Some(result), Some(candidate)) => candidate.results.push(result),
             (None, candidate) => {
@@ -218,7 +218,7 @@ impl Reloader {
     }
 
     /// Applies the candidate, unless a component in it cannot be loaded that could be before.
-    async fn apply(&mut self, candidate: Candidate) -> Result<(), RequestError> {
+    async fn apply(&mut self, candidate: Candidate) -> Result<(), ControlRequestError> {
         let Candidate { config, warnings, reply, results, .. } = candidate;
         let failures = self.current.new_failures(&results);
         if !failures.is_empty() {

@@ -64,7 +64,7 @@ async fn cache_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let mut cache = open(&state).await;
-    assert_eq!(shown(&cache.restore().await), shown(&DeliveredState::default()), "nobody knows anything yet");
+    assert_eq!(shown(&cache.restore().await), shown(&DeliveredState::default()), "the cache is empty at first");
     for held in
         [held(&[("a", 1), ("b", 1)]), held(&[("a", 2), ("b", 1)]), held(&[("a", 3)]), held(&[("a", 3), ("c", 1)])]
     {
@@ -187,7 +187,7 @@ async fn cache_follows_the_held_state_and_ends_with_it() {
     assert_eq!(shown(&last), shown(&held(&[("a", 49)])));
 }
 
-/// As a version before limits travelled wrote it, and with limits that nobody here would have written.
+/// A record of a version without limits, and one with limits that this version would not write.
 #[test]
 fn cache_index_limits_are_absent_or_within_bounds() {
     let index = |limits: &str| {
@@ -224,7 +224,7 @@ fn cache_record_that_is_truncated_is_refused() {
     assert!(matches!(record::decode("w1", later.expose()), Err(CacheRecordError::Format(2))));
 }
 
-/// A disk that is full when it is told so, and does not answer while nobody lets it.
+/// A disk that the test can fill, and can make hang.
 struct Disk {
     store: Arc<dyn Store>,
     is_full: AtomicBool,
@@ -292,7 +292,11 @@ async fn cache_releases_leases_once_they_are_written() {
         disk.answers.add_permits(1);
         sender.send_replace(Arc::new(held(&[("a", 2), ("b", 1)])));
         in_use.changed().await.unwrap();
-        assert_eq!(shown(&in_use.borrow()), shown(&held(&[("a", 2), ("b", 1)])), "a full disk keeps nobody from it");
+        assert_eq!(
+            shown(&in_use.borrow()),
+            shown(&held(&[("a", 2), ("b", 1)])),
+            "a full disk does not keep it from use"
+        );
         drop(sender);
     };
     tokio::join!(following, change);

@@ -92,11 +92,11 @@ async fn lock_loss_reported_by_the_store_ends_the_coordinator() {
     let (ended, ()) = tokio::join!(coordinator.run(), lose_lock);
     let error = ended.unwrap_err();
     assert!(error.to_string().contains("lost the lock on the state directory"), "{error}");
-    assert_eq!(handle.status().await, Err(RequestError::Stopping));
+    assert_eq!(handle.status().await, Err(ControlRequestError::Stopping));
 }
 
 #[tokio::test]
-async fn lock_file_of_another_holder_ends_the_coordinator_at_its_next_write() {
+async fn lock_of_another_holder_ends_the_coordinator_at_a_write() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let board = Arc::new(LeaseBoard::default());

@@ -22,7 +22,7 @@ use http::{Request, StatusCode};
 use super::{Coordinator, CoordinatorError, CoordinatorOptions};
 use crate::configuration::{CoordinatorConfig, FilePlan, LoadedInstances};
 use crate::control::Control;
-use crate::handle::{CoordinatorHandle, RequestError};
+use crate::handle::{ControlRequestError, CoordinatorHandle};
 use crate::lease_board::LeaseBoard;
 use crate::provider::ConfiguredProvider;
 use crate::reload::{Reload, ReloadReply, Removals};
@@ -201,12 +201,12 @@ async fn coordinator_answers_and_stops_before_it_is_configured() {
     let ask = async {
         let status = handle.status().await.unwrap();
         assert!(status.starting && !status.ready && status.instances.is_empty());
-        assert_eq!(handle.instance("s3").await, Err(RequestError::Starting));
-        assert_eq!(handle.renew("s3").await, Err(RequestError::Starting));
+        assert_eq!(handle.instance("s3").await, Err(ControlRequestError::Starting));
+        assert_eq!(handle.renew("s3").await, Err(ControlRequestError::Starting));
         handle.stop().await.unwrap();
     };
     run_while(coordinator, ask).await;
-    assert_eq!(handle.status().await, Err(RequestError::Stopping));
+    assert_eq!(handle.status().await, Err(ControlRequestError::Stopping));
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn lease_request_waits_until_the_coordinator_is_configured() {
         assert_eq!(status("0s").await, StatusCode::SERVICE_UNAVAILABLE);
         let (found, configured) = tokio::join!(status("60s"), handle.configure(config_of("s3")));
         configured.unwrap();
-        assert_eq!(found, StatusCode::NOT_FOUND, "it is known who there is, and who is not");
+        assert_eq!(found, StatusCode::NOT_FOUND, "the answer distinguishes known from unknown instances");
         handle.stop().await.unwrap();
     };
     run_while(coordinator, ask).await;
@@ -258,7 +258,7 @@ async fn loading_for_an_older_configuration_is_discarded() {
         assert!(!handle.loaded(old.generation, loaded_instance("old")).await.unwrap());
         let status = handle.status().await.unwrap();
         assert_eq!((status.starting, status.instances.len()), (false, 1));
-        assert_eq!(handle.instance("old").await, Err(RequestError::Unknown("old".to_owned())));
+        assert_eq!(handle.instance("old").await, Err(ControlRequestError::Unknown("old".to_owned())));
         handle.stop().await.unwrap();
     };
     run_while(coordinator, ask).await;
@@ -283,7 +283,7 @@ async fn loading_one_instance_delays_no_other() {
         let slow = handle.instance("slow").await.unwrap();
         assert!(slow.is_loading() && !slow.ready, "{slow:?}");
         assert!(!handle.status().await.unwrap().ready);
-        assert_eq!(handle.renew("slow").await, Err(RequestError::Loading("slow".parse().unwrap())));
+        assert_eq!(handle.renew("slow").await, Err(ControlRequestError::Loading("slow".parse().unwrap())));
 
         let mut changes = board.changes();
         assert!(handle.loaded(generation, loaded_instance("quick")).await.unwrap());
@@ -312,7 +312,7 @@ async fn loading_one_instance_delays_no_other() {
         assert!(handle.instance("kept").await.unwrap().lease.is_some());
         // A configuration without it withdraws it.
         handle.configure(config_of("other")).await.unwrap();
-        assert_eq!(handle.instance("kept").await, Err(RequestError::Unknown("kept".to_owned())));
+        assert_eq!(handle.instance("kept").await, Err(ControlRequestError::Unknown("kept".to_owned())));
         handle.stop().await.unwrap();
     };
     run_while(coordinator, ask).await;

@@ -83,7 +83,7 @@ async fn delivery_of_an_old_lease_survives_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delivery_of_an_old_lease_after_a_restart_needs_the_same_receiver() {
+async fn delivery_after_a_restart_needs_the_same_receiver() {
     let bound = |component, millis| EarlierReceiver {
         component: Digest::new([component; 32]),
         since: Timestamp::from_millis(millis),

@@ -62,7 +62,7 @@ async fn lock_is_held_by_a_holder_without_a_process_id() {
     let state = StateDir::new();
     let store = state.store().await;
     let _lock = store.lock(&leader()).await.unwrap();
-    for text in [b"".as_slice(), b"nobody", b"\xff", &[b'1'; 99]] {
+    for text in [b"".as_slice(), b"no-pid", b"\xff", &[b'1'; 99]] {
         overwrite(&state.path().join(".lock.leader.all"), text);
         let error = store.lock(&leader()).await.unwrap_err();
         assert!(error.to_string().contains("held by another process"), "{error}");

@@ -63,7 +63,7 @@ fn value(text: &str) -> SecretBytes {
     SecretBytes::new(text.as_bytes().to_vec())
 }
 
-/// Writes a file as somebody else would who knows nothing of the store.
+/// Writes a file as a program without the store would.
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]
 fn overwrite(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();

@@ -58,7 +58,7 @@ fn receiver_runs_with_what_is_held_and_for_each_that_follows() {
 }
 
 #[test]
-fn snapshot_that_is_incomplete_delays_receivers_that_lack_a_lease() {
+fn snapshot_not_complete_delays_receivers_without_a_lease() {
     let mut test = TestReconciler::bound(policies(Expired::Keep), &[("both", &["a", "b"]), ("one", &["a"])]);
     test.held.complete = false;
     assert_eq!(summary(&test.deliver("a", 1)), ["run 1 one a:1"], "`one` lacks nothing");

@@ -210,7 +210,7 @@ fn publish_accepts_every_configured_mode_repeatedly() {
         }
         let real = fs::canonicalize(units.link()).unwrap();
         assert_eq!(self::mode(&real.join("conf/deep/c")), mode.bits());
-        assert_eq!(self::mode(&real.join("conf")) & 0o022, 0, "{mode}: nobody else may change the directory");
+        assert_eq!(self::mode(&real.join("conf")) & 0o022, 0, "{mode}: only the owner may change the directory");
         units.withdraw(NOW).unwrap();
         assert!(there(folder.path()).is_empty(), "{mode}");
     }

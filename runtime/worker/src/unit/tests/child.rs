@@ -92,7 +92,7 @@ fn publish_that_is_killed_leaves_one_whole_unit() {
         assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
         assert!((promised..=promised + 1).contains(&lengths[0]), "{promised} was promised, {} is there", lengths[0]);
         least = lengths[0];
-        // Whoever starts removes what is not led to, but for the one before.
+        // A start removes all units but the current and the previous one.
         let mut units = units(folder.path());
         assert_eq!(units.publish(&of_length(least), NOW).unwrap().switch, PublishOutcome::NotNeeded);
         let there = there(folder.path());
@@ -202,7 +202,7 @@ fn start_mounted(part: &str, folder: &Path, options: &str) -> (Child, BufReader<
     start(part, folder, &[way, &["sh", "-c", &mount, "sh"][..]].concat())
 }
 
-/// Publishes with a umask under which nobody else may do anything.
+/// Publishes with a umask that permits the owner only.
 fn mask(folder: &Path) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let shared = FileAccess { mode: "0640".parse().unwrap(), ..FileAccess::default() };

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What an operator has there, which must be as it was afterwards.
+/// Asserts that a publication into an operator's directory is refused.
 fn is_refused(directory: &Path, why: impl Fn(&PublishError) -> bool) {
     let error = units(directory).publish(&alike(1), NOW).unwrap_err();
     assert!(why(&error), "{error:?}");
@@ -83,7 +83,7 @@ fn publish_refuses_a_directory_that_others_can_write_to() {
         );
     }
     assert!(names(&directory).is_empty());
-    // Nobody else can rename there.
+    // Other users cannot rename there.
     allow(&directory, 0o1777);
     let mut open = units(&directory);
     open.publish(&alike(1), NOW).unwrap();
@@ -230,7 +230,7 @@ fn publish_refuses_a_directory_below_a_writable_one() {
         }
     }
     if rustix::process::geteuid().is_root() {
-        // The group of all who share it, and somebody else's.
+        // The group of all workers, and another user's.
         allow(&open, 0o775);
         std::os::unix::fs::chown(&open, None, Some(4712)).unwrap();
         assert!(matches!(check(&open.join("out")), Err(PublishError::File(FileError::Exposed { .. }))));
