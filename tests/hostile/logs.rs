@@ -71,7 +71,7 @@ fn log_ended_by(seen: &AttackReport, limit: Limit, dropped: u64) {
     assert!(seen.call.log_tail.len() <= 8 << 10, "{}", seen.call.log_tail.len());
     let log = host().log_of_call(seen.call.id);
     let last = log.lines().last().expect("a line");
-    assert!(last.contains(&format!("dropped {dropped} lines over the limit `{limit}`")), "{last}");
+    assert!(last.contains(&format!(" {dropped} lines over the limit `{limit}`")), "{last}");
     assert!(log.len() < 200 << 10, "{}", log.len());
 }
 

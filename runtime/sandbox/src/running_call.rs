@@ -17,7 +17,7 @@ use crate::open_call::OpenCall;
 use crate::raw_outcome::convert_failure;
 use crate::redact::Redactor;
 use crate::shared::SandboxShared;
-use crate::threads::Abandoned;
+use crate::threads::AbandonSignal;
 use crate::time_budget::{BudgetVerdict, CheckEveryCall, Metered, TimeBudget};
 
 /// How long a call may take to end what it began.
@@ -54,7 +54,7 @@ pub(crate) async fn run<T: Send + 'static>(
     running: RunningCall,
     state: CallState,
     run: GuestCall<T>,
-    mut abandoned: Abandoned,
+    mut abandoned: AbandonSignal,
 ) -> Result<T, CallError> {
     let RunningCall { budget, redactor, record, shared, .. } = &running;
     let _watch = record.watch(&shared.watchdog);

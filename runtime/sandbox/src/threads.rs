@@ -27,7 +27,7 @@ pub(crate) struct CallTask<T> {
 }
 
 /// Tells a task that its [`CallTask`] was dropped, so that it ends in its own way.
-pub(crate) struct Abandoned(oneshot::Receiver<()>);
+pub(crate) struct AbandonSignal(oneshot::Receiver<()>);
 
 impl CallThreads {
     pub(crate) fn new() -> io::Result<Self> {
@@ -42,14 +42,14 @@ impl CallThreads {
     }
 
     /// Starts a task; `None` once the threads are gone, which is while they are dropped.
-    pub(crate) fn spawn<T, F>(&self, task: impl FnOnce(Abandoned) -> F) -> Option<CallTask<T>>
+    pub(crate) fn spawn<T, F>(&self, task: impl FnOnce(AbandonSignal) -> F) -> Option<CallTask<T>>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
         let runtime = self.0.as_ref()?;
         let (wanted, abandoned) = oneshot::channel();
-        Some(CallTask { task: runtime.spawn(task(Abandoned(abandoned))), _wanted: wanted })
+        Some(CallTask { task: runtime.spawn(task(AbandonSignal(abandoned))), _wanted: wanted })
     }
 }
 
@@ -68,7 +68,7 @@ impl<T> CallTask<T> {
     }
 }
 
-impl Abandoned {
+impl AbandonSignal {
     /// Waits until the task's [`CallTask`] is dropped.
     pub(crate) async fn wait(&mut self) {
         // Nothing is ever sent: the sender is dropped.
