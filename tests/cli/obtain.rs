@@ -206,7 +206,7 @@ fn obtain_names_the_limit_that_ended_the_call() {
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 0 B [over-limit:response]
     audit [TIME] s3 failed    call obtain, [N] ms [unavailable]
-    error: s3: unavailable: http://127.0.0.1:[PORT]/: the answer is larger than allowed
+    error: s3: unavailable: http://127.0.0.1:[PORT]/: the response is larger than allowed
     denied by policy: over the limit `response` [over-limit]
     hint: to permit it, add to deputy.toml:
 
