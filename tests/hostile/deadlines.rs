@@ -169,7 +169,7 @@ fn cpu_endless_renewal() {
             for (call, function) in [(renewed.id, "renew"), (revoked.id, "revoke")] {
                 let end = host.events(call).pop().expect("an event");
                 assert!(
-                    matches!(end.what, deputy_audit::AuditAction::Call { function: f, .. } if f == function),
+                    matches!(end.action, deputy_audit::AuditAction::Call { function: f, .. } if f == function),
                     "{end:?}"
                 );
                 assert_eq!(end.code.as_deref(), Some("over-limit:cpu"));

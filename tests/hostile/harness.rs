@@ -332,7 +332,7 @@ impl<T: GuestReport> AttackReport<T> {
         assert_eq!(self.call.result.as_ref().err(), Some(&CallError::Limit(limit)), "{self:?}");
         self.assert_over_limit(limit);
         let end = self.events.last().expect("an event");
-        assert!(matches!(end.what, AuditAction::Accept { .. } | AuditAction::Call { .. }), "{self:?}");
+        assert!(matches!(end.action, AuditAction::Accept { .. } | AuditAction::Call { .. }), "{self:?}");
         assert_eq!(end.code, Some(format!("over-limit:{limit}")), "{self:?}");
         self
     }
@@ -408,7 +408,7 @@ impl<T: GuestReport> AttackReport<T> {
 
     /// The requests that the audit log knows.
     pub(crate) fn requests(&self) -> Vec<&AuditEvent> {
-        self.events.iter().filter(|event| matches!(event.what, AuditAction::Http { .. })).collect()
+        self.events.iter().filter(|event| matches!(event.action, AuditAction::Http { .. })).collect()
     }
 }
 
@@ -422,7 +422,7 @@ impl<T: GuestReport> std::fmt::Debug for AttackReport<T> {
         write!(f, "{report:#?}\ndenials {denials:#?}\n{usage:?}\nlog {log_tail:?}\nevents")?;
         self.events
             .iter()
-            .try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.what))
+            .try_for_each(|event| write!(f, "\n    {:?} {:?} {:?}", event.outcome, event.code, event.action))
     }
 }
 

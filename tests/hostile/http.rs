@@ -277,7 +277,7 @@ fn leads_to(guest: &str, addresses: &[&str], bad: &str, more: fn(&mut HttpRule))
     let bad = bad.parse().unwrap();
     let refused =
         |what: &AuditAction| matches!(what, AuditAction::Http { address: Some(address), .. } if *address == bad);
-    assert!(seen.events.iter().any(|event| refused(&event.what)), "{seen:?}");
+    assert!(seen.events.iter().any(|event| refused(&event.action)), "{seen:?}");
     assert_eq!(seen.call.denials[0].address(), Some(bad));
 }
 

@@ -288,7 +288,7 @@ fn requests_refused() {
     assert!(!seen.report().is_empty());
     let done = |wanted: &str| {
         seen.events.iter().any(|event| {
-            let used = matches!(&event.what, AuditAction::Secret { operation, .. } if operation == wanted);
+            let used = matches!(&event.action, AuditAction::Secret { operation, .. } if operation == wanted);
             used && event.outcome == AuditOutcome::Done
         })
     };
@@ -296,10 +296,10 @@ fn requests_refused() {
     let refused = seen
         .events
         .iter()
-        .filter(|event| matches!(event.what, AuditAction::Http { .. } | AuditAction::Name { .. }))
+        .filter(|event| matches!(event.action, AuditAction::Http { .. } | AuditAction::Name { .. }))
         .count();
     assert!(refused <= 100, "{refused} refusals are recorded");
-    let suppressed = seen.events.iter().find_map(|event| match event.what {
+    let suppressed = seen.events.iter().find_map(|event| match event.action {
         AuditAction::Dropped { events } => Some(events),
         _ => None,
     });
@@ -320,7 +320,7 @@ fn requests_left_behind() {
     // What was under way is recorded, and before the end of the call.
     let cancelled = seen.events.iter().filter(|event| event.outcome == AuditOutcome::Cancelled);
     assert_eq!(cancelled.count(), 4, "{seen:?}");
-    assert!(matches!(seen.events.last().unwrap().what, AuditAction::Call { .. }), "{seen:?}");
+    assert!(matches!(seen.events.last().unwrap().action, AuditAction::Call { .. }), "{seen:?}");
     // And over: the server sees it hang up.
     let hung_up = || server.open() == 0;
     for _ in 0..200 {

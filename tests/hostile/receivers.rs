@@ -30,9 +30,9 @@ fn shows_no_payload<T: crate::harness::GuestReport>(seen: &AttackReport<T>) {
 #[track_caller]
 fn end<T: crate::harness::GuestReport>(seen: &AttackReport<T>) -> (u32, u64, AuditOutcome, Option<&str>) {
     let end = seen.events.last().expect("an event");
-    let AuditAction::Accept { deliveries, files, bytes, .. } = &end.what else { panic!("{seen:?}") };
+    let AuditAction::Accept { deliveries, files, bytes, .. } = &end.action else { panic!("{seen:?}") };
     assert_eq!(*deliveries, [AcceptedDelivery { instance: "s3-prod".to_owned(), revision: 7 }]);
-    assert!(matches!(end.actor, AuditSubject::Receiver(_)), "{seen:?}");
+    assert!(matches!(end.subject, AuditSubject::Receiver(_)), "{seen:?}");
     (*files, *bytes, end.outcome, end.code.as_deref())
 }
 
@@ -49,7 +49,7 @@ fn receiver_gets_all_deliveries_and_puts_files() {
     assert_eq!(seen.files(), ["empty", "report", "s3-lab", "s3-prod"]);
     let outputs = seen.call.result.as_ref().unwrap();
     assert_eq!(outputs.files[&"s3-lab".parse().unwrap()].expose(), [0, 0xff]);
-    let AuditAction::Accept { deliveries, files, bytes, .. } = &seen.events.last().unwrap().what else {
+    let AuditAction::Accept { deliveries, files, bytes, .. } = &seen.events.last().unwrap().action else {
         panic!("{seen:?}")
     };
     let given: Vec<_> = deliveries.iter().map(|it| (it.instance.as_str(), it.revision)).collect();
@@ -98,7 +98,7 @@ fn output_path_leaves() {
     let lines = seen.lines();
     assert!(lines.len() > 25 && lines.iter().all(|line| line == "invalid-path"), "{lines:?}");
     assert_eq!(seen.files(), ["report"]);
-    let puts = seen.events.iter().filter(|event| matches!(event.what, AuditAction::Output { .. })).count();
+    let puts = seen.events.iter().filter(|event| matches!(event.action, AuditAction::Output { .. })).count();
     assert_eq!(puts, lines.len() + 1, "each attempt is recorded");
     assert!(format!("{:?}", seen.events).len() < 40_000, "and none of them is long");
 }

@@ -29,7 +29,7 @@ fn socket_not_granted() {
     let seen = Attack::new("socket-not-granted").setting("addresses", addresses.join("\n")).obtain();
     seen.assert_denied(&["socket-not-granted"]);
     assert_eq!(seen.lines(), ["err \"start-connect access-denied\""; 4]);
-    assert_eq!(seen.events.iter().filter(|event| matches!(event.what, AuditAction::Tcp { .. })).count(), 4);
+    assert_eq!(seen.events.iter().filter(|event| matches!(event.action, AuditAction::Tcp { .. })).count(), 4);
 
     // A rule for HTTP opens no socket, and one for another port or address does not open this one.
     let case = Attack::new("socket-not-granted").http(&format!("http://127.0.0.1:{port}")).tcp("127.0.0.1:1");

@@ -12,12 +12,12 @@ pub struct AuditEvent {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
     #[serde(flatten)]
-    pub actor: AuditSubject,
+    pub subject: AuditSubject,
     /// The call in which the subject acted; 0 outside of a call.
     #[serde(skip_serializing_if = "CallId::is_none")]
     pub call: CallId,
     #[serde(flatten)]
-    pub what: AuditAction,
+    pub action: AuditAction,
     pub outcome: AuditOutcome,
     /// The code of the denial or refusal, or a word for the failure.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,9 +16,9 @@ pub(crate) fn line(event: &AuditEvent) -> String {
     let code = event.code.as_ref().map(|code| format!(" [{}]", sanitize(code))).unwrap_or_default();
     format!(
         "{} {} {}{code}\n",
-        styled(FAINT, format!("audit {clock} {}", event.actor)),
+        styled(FAINT, format!("audit {clock} {}", event.subject)),
         styled(style, format!("{outcome:9}")),
-        sanitize(&action_text(&event.what))
+        sanitize(&action_text(&event.action))
     )
 }
 
@@ -66,12 +66,12 @@ mod tests {
     use anstream::adapter::strip_str;
     use deputy_audit::{AcceptedDelivery, AuditSubject, CallId};
 
-    fn shown(what: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> String {
+    fn shown(action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> String {
         let event = AuditEvent {
             time: "2026-01-01T12:34:56.789Z".into(),
-            actor: AuditSubject::Instance("s3".parse().unwrap()),
+            subject: AuditSubject::Instance("s3".parse().unwrap()),
             call: CallId(1),
-            what,
+            action,
             outcome,
             code: code.map(str::to_owned),
         };

@@ -122,7 +122,7 @@ impl CoordinatorMetrics {
         if event.outcome == AuditOutcome::Begun {
             return;
         }
-        match &event.what {
+        match &event.action {
             AuditAction::Accept { .. } => self.record_sandbox_call("accept", event),
             AuditAction::Call { function, .. } => self.record_sandbox_call(function, event),
             AuditAction::Dropped { .. } => {}
@@ -148,7 +148,7 @@ impl CoordinatorMetrics {
     }
 
     fn record_capability(&self, capability: &str, event: &AuditEvent) {
-        let subject = SubjectLabel(event.actor.clone());
+        let subject = SubjectLabel(event.subject.clone());
         if let (AuditOutcome::Refused, Some(code)) = (event.outcome, &event.code) {
             let labels = DenialLabels { subject: subject.clone(), code: code.clone() };
             self.counts.denials.get_or_create(&labels).inc();

@@ -4,10 +4,10 @@ use deputy_audit::{AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 
 use crate::{CoordinatorMetrics, LeaseMetrics, UpstreamMetrics};
 
-fn event(what: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> AuditEvent {
+fn event(action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> AuditEvent {
     let time = "2026-01-01T00:00:00.000Z".to_owned();
-    let actor = AuditSubject::Instance("s3".parse().unwrap());
-    AuditEvent { time, actor, call: CallId(1), what, outcome, code: code.map(str::to_owned) }
+    let subject = AuditSubject::Instance("s3".parse().unwrap());
+    AuditEvent { time, subject, call: CallId(1), action, outcome, code: code.map(str::to_owned) }
 }
 
 #[test]
@@ -20,9 +20,9 @@ fn metrics_count_capability_uses_by_kind_and_outcome() {
     metrics.record_event(&event(call, AuditOutcome::Refused, Some("over-limit:memory")));
     let receiver = AuditSubject::Receiver("aws".parse().unwrap());
     let put = AuditAction::Output { path: "a\"b\nc".into(), bytes: 1 };
-    metrics.record_event(&AuditEvent { actor: receiver.clone(), ..event(put, AuditOutcome::Done, None) });
+    metrics.record_event(&AuditEvent { subject: receiver.clone(), ..event(put, AuditOutcome::Done, None) });
     let accept = AuditAction::Accept { deliveries: Vec::new(), files: 1, bytes: 1, millis: 1 };
-    metrics.record_event(&AuditEvent { actor: receiver, ..event(accept, AuditOutcome::Failed, Some("trap")) });
+    metrics.record_event(&AuditEvent { subject: receiver, ..event(accept, AuditOutcome::Failed, Some("trap")) });
     let text = metrics.encode(&[], &[]).unwrap();
     for line in [
         "deputy_capability_uses_total{receiver=\"aws\",capability=\"output\",outcome=\"done\"} 1",

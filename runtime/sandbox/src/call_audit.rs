@@ -216,9 +216,9 @@ impl CallAudit {
         }
         self.audit.submit(AuditEvent {
             time: SystemClock::wall().to_string(),
-            actor: self.subject.clone(),
+            subject: self.subject.clone(),
             call: self.call,
-            what: action,
+            action,
             outcome,
             code: code.map(str::to_owned),
         })
@@ -248,8 +248,8 @@ mod tests {
         let events = audit.take();
         assert_eq!(events.len() as u64, DENIALS_PER_CALL + 2);
         let [.., dropped, call] = events.as_slice() else { panic!("two at least") };
-        assert_eq!(dropped.what, AuditAction::Dropped { events: 7 });
-        assert_eq!(call.what, OBTAIN);
+        assert_eq!(dropped.action, AuditAction::Dropped { events: 7 });
+        assert_eq!(call.action, OBTAIN);
     }
 
     #[test]
@@ -280,10 +280,10 @@ mod tests {
             call.close(OBTAIN, AuditOutcome::Done, None).detach();
         }
         let events = audit.take();
-        let denied = events.iter().filter(|event| matches!(event.what, AuditAction::Name { .. })).count();
+        let denied = events.iter().filter(|event| matches!(event.action, AuditAction::Name { .. })).count();
         // The budget refills evenly, so a slow run may see one or two more.
         assert!((1_000..1_010).contains(&denied), "{denied}");
-        let suppressed = events.iter().filter_map(|event| match event.what {
+        let suppressed = events.iter().filter_map(|event| match event.action {
             AuditAction::Dropped { events } => Some(events),
             _ => None,
         });

@@ -114,7 +114,7 @@ mod tests {
         assert!(staging.take().files.is_empty());
         let events = audited.events();
         assert!(events.iter().all(|event| event.outcome == AuditOutcome::Done));
-        assert_eq!(events[0].what, AuditAction::Output { path: "credentials".into(), bytes: 7 });
+        assert_eq!(events[0].action, AuditAction::Output { path: "credentials".into(), bytes: 7 });
         assert!(!format!("{events:?}").contains("hunter2"));
     }
 

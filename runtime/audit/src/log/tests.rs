@@ -8,9 +8,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 fn event() -> AuditEvent {
     AuditEvent {
         time: "2026-01-01T00:00:00.000Z".into(),
-        actor: AuditSubject::Instance("s3".parse().unwrap()),
+        subject: AuditSubject::Instance("s3".parse().unwrap()),
         call: CallId(7),
-        what: AuditAction::Secret {
+        action: AuditAction::Secret {
             secret: "aws-key".into(),
             operation: "sigv4".into(),
             scope: "sts/eu-west-1".into(),
@@ -35,8 +35,8 @@ fn audit_event_is_one_json_line_in_a_private_file() {
 #[test]
 fn audit_event_of_accept_names_receiver_instance_and_revision() {
     let deliveries = vec![AcceptedDelivery { instance: "s3-prod".into(), revision: 4 }];
-    let what = AuditAction::Accept { deliveries, files: 2, bytes: 812, millis: 3 };
-    let event = AuditEvent { actor: AuditSubject::Receiver("aws".parse().unwrap()), what, ..event() };
+    let action = AuditAction::Accept { deliveries, files: 2, bytes: 812, millis: 3 };
+    let event = AuditEvent { subject: AuditSubject::Receiver("aws".parse().unwrap()), action, ..event() };
     let line = r#"{"time":"2026-01-01T00:00:00.000Z","receiver":"aws","call":7,"event":"accept","deliveries":[{"instance":"s3-prod","revision":4}],"files":2,"bytes":812,"millis":3,"outcome":"done"}"#;
     assert_eq!(serde_json::to_string(&event).unwrap(), line);
 }
@@ -60,12 +60,12 @@ fn audit_file_that_cannot_be_opened_is_named() {
 fn audit_event_with_hostile_text_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let what = AuditAction::Secret {
+    let action = AuditAction::Secret {
         secret: "a\n{\"forged\":1}\u{1b}[2J".into(),
         operation: "open".into(),
         scope: String::new(),
     };
-    Audit::file(&path).unwrap().record(AuditEvent { what, ..event() }).unwrap();
+    Audit::file(&path).unwrap().record(AuditEvent { action, ..event() }).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 1);
     assert!(!text.contains('\u{1b}'));
@@ -199,8 +199,8 @@ fn audit_queue_is_bounded_and_reports_losses() {
 #[test]
 fn audit_queue_is_bounded_in_bytes() {
     let audit = Audit::stream(FakeDisk::default()).unwrap();
-    let what = AuditAction::Name { host: "a".repeat(1 << 20) };
-    let large = AuditEvent { what, ..event() };
+    let action = AuditAction::Name { host: "a".repeat(1 << 20) };
+    let large = AuditEvent { action, ..event() };
     for _ in 0..8 {
         audit.submit(large.clone()).detach();
     }

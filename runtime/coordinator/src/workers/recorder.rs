@@ -111,9 +111,9 @@ impl Recorder {
         let worker = context.worker.map_or_else(|| "-".to_owned(), |worker| worker.to_string());
         AuditEvent {
             time: self.clock.now().wall.to_string(),
-            actor: AuditSubject::Worker(worker),
+            subject: AuditSubject::Worker(worker),
             call: CallId::NONE,
-            what: AuditAction::Worker {
+            action: AuditAction::Worker {
                 operation,
                 group: context.group.to_owned(),
                 instance: context.instance.map(ToString::to_string),

@@ -37,8 +37,8 @@ pub(crate) enum BodyFailure {
 }
 
 impl ExchangeRecord {
-    pub(crate) fn begin(budget: &Arc<CallBudget>, what: AuditAction) -> Self {
-        Self { budget: Arc::clone(budget), record: AuditRecord::begin(budget, what), meter: Arc::default() }
+    pub(crate) fn begin(budget: &Arc<CallBudget>, action: AuditAction) -> Self {
+        Self { budget: Arc::clone(budget), record: AuditRecord::begin(budget, action), meter: Arc::default() }
     }
 
     pub(crate) fn subject(&self) -> &AuditSubject {

@@ -45,7 +45,7 @@ impl TestSandbox {
     }
 
     fn calls(&self) -> Vec<AuditEvent> {
-        self.audit.take().into_iter().filter(|event| matches!(event.what, AuditAction::Call { .. })).collect()
+        self.audit.take().into_iter().filter(|event| matches!(event.action, AuditAction::Call { .. })).collect()
     }
 }
 

@@ -78,7 +78,7 @@ async fn delivery_refusal_names_the_line_that_would_allow_it() {
     let events = coordinator.events("subscribe");
     assert_eq!(events.len(), 2);
     assert_eq!(events[1].code.as_deref(), Some("not-delivered"));
-    assert!(matches!(&events[1].what, AuditAction::Worker { instance: Some(name), .. } if name == "secret"));
+    assert!(matches!(&events[1].action, AuditAction::Worker { instance: Some(name), .. } if name == "secret"));
     coordinator.publish("secret", 2);
     coordinator.publish("s3-prod", 2);
     worker.wait_for_lease("s3-prod", 2).await;

@@ -220,7 +220,9 @@ impl TestCoordinator {
     fn events(&self, operation: &str) -> Vec<AuditEvent> {
         let events = self.audit.take().into_iter();
         events
-            .filter(|event| matches!(&event.what, AuditAction::Worker { operation: found, .. } if *found == operation))
+            .filter(
+                |event| matches!(&event.action, AuditAction::Worker { operation: found, .. } if *found == operation),
+            )
             .collect()
     }
 

@@ -47,7 +47,7 @@ async fn inject_header_replaces_the_components() {
     assert!(seen.contains("authorization: Bearer abc\r\n"), "{seen}");
     assert!(!seen.contains("mine") && !seen.contains("again"), "{seen}");
     let events = client.audited.events();
-    let AuditAction::Http { injected, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { injected, .. } = &events[0].action else { panic!("{events:?}") };
     assert_eq!(injected, &["plain"]);
     assert!(!format!("{events:?}").contains("abc"));
 }
@@ -147,7 +147,7 @@ async fn inject_adds_nothing_to_a_denied_request() {
     let error = client.get(&url.replace("a.example", "b.example")).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "HttpRequestDenied");
     let events = client.audited.events();
-    let AuditAction::Http { injected, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { injected, .. } = &events[0].action else { panic!("{events:?}") };
     assert!(injected.is_empty() && requests.all().is_empty());
 }
 

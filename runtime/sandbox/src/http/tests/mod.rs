@@ -86,7 +86,7 @@ impl TestClient {
     pub(super) fn http(&self) -> (AuditOutcome, Option<u16>, u64, u64) {
         let events = self.audited.events();
         assert_eq!(events.len(), 1, "{events:?}");
-        match &events[0].what {
+        match &events[0].action {
             AuditAction::Http { status, sent, received, .. } => (events[0].outcome, *status, *sent, *received),
             other => panic!("{other:?}"),
         }

@@ -30,7 +30,7 @@ async fn http_granted_request_is_recorded_with_its_bytes() {
     let [event] = &events[..] else { panic!("{events:?}") };
     assert_eq!((event.outcome, &event.code), (AuditOutcome::Done, &None));
     assert_eq!(
-        event.what,
+        event.action,
         AuditAction::Http {
             method: "POST".into(),
             target: format!("http://a.example:{port}"),
@@ -85,7 +85,7 @@ async fn http_record_has_the_address_that_answered() {
     let (answer, ()) = tokio::join!(client.get(&url), serve);
     answer.unwrap();
     let events = client.audited.events();
-    let AuditAction::Http { address, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { address, .. } = &events[0].action else { panic!("{events:?}") };
     assert_eq!(address, &Some("127.0.0.2".parse().unwrap()));
 }
 

@@ -66,7 +66,7 @@ async fn http_record_bounds_texts() {
     client.get(&format!("https://a.example/{}", "x".repeat(20_000))).await.unwrap_err();
     assert_eq!(client.limits(), ["url"]);
     let events = client.audited.events();
-    let AuditAction::Http { path, .. } = &events[0].what else { panic!("{events:?}") };
+    let AuditAction::Http { path, .. } = &events[0].action else { panic!("{events:?}") };
     assert_eq!(path.len(), 256);
     assert_eq!(client.hooks.drains.held(), 0, "and an empty body is nothing to take");
 }
@@ -98,7 +98,7 @@ async fn http_inner_address_looks_like_an_ungranted_host() {
         let error = client.get("http://a.example/").await.unwrap_err();
         assert_eq!(format!("{error:?}"), "HttpRequestDenied", "{addresses:?}");
         let events = client.audited.events();
-        let AuditAction::Http { address, .. } = &events[0].what else { panic!("{events:?}") };
+        let AuditAction::Http { address, .. } = &events[0].action else { panic!("{events:?}") };
         assert!(address.is_some(), "the operator sees which");
         assert_eq!(events[0].code.as_deref(), Some("address-not-granted"), "{addresses:?}");
     }

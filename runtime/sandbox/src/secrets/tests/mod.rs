@@ -120,7 +120,7 @@ impl TestCall {
     /// The events since the last time: operation, secret, scope, outcome and code.
     fn events(&self) -> Vec<String> {
         let shown = |event: AuditEvent| {
-            let AuditAction::Secret { secret, operation, scope } = event.what else { panic!("{:?}", event.what) };
+            let AuditAction::Secret { secret, operation, scope } = event.action else { panic!("{:?}", event.action) };
             let code = event.code.unwrap_or_default();
             let outcome = match event.outcome {
                 AuditOutcome::Begun => "begun",

@@ -26,7 +26,7 @@ async fn tcp_connects_to_the_addresses_of_a_granted_name() {
     assert_eq!(SocketAddr::from(remote), server.address);
     assert_eq!(guest.audited.budget.usage.snapshot().requests, 2, "the look-up and the connection");
     let events = guest.audited.events();
-    assert_eq!(events[1].what, AuditAction::Tcp { address: server.address.to_string() });
+    assert_eq!(events[1].action, AuditAction::Tcp { address: server.address.to_string() });
     assert_eq!((events.len(), events[1].outcome), (2, AuditOutcome::Done));
 }
 

@@ -11,7 +11,7 @@ async fn lookup_of_a_granted_name_is_recorded() {
     assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap(), "8.8.8.8".parse().unwrap()]);
     let events = guest.audited.events();
     assert_eq!((events.len(), events[0].outcome), (1, AuditOutcome::Done));
-    assert_eq!(events[0].what, AuditAction::Name { host: "A.example".into() });
+    assert_eq!(events[0].action, AuditAction::Name { host: "A.example".into() });
     assert_eq!(guest.audited.budget.usage.snapshot(), crate::CallUsage { requests: 1, ..crate::CallUsage::default() });
 }
 
@@ -143,7 +143,7 @@ async fn lookup_records_a_bounded_name() {
     let mut guest = guest(vec![], Limits::default(), Arc::new(HangingResolver));
     assert_eq!(code(guest.lookup(&"x".repeat(100_000)).await), ErrorCode::InvalidArgument);
     let events = guest.audited.events();
-    assert_eq!(events[0].what, AuditAction::Name { host: "x".repeat(253) });
+    assert_eq!(events[0].action, AuditAction::Name { host: "x".repeat(253) });
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn sockets_deny_binding_listening_accepting_and_udp() {
     assert_eq!(code(guest.view().create_udp_socket(IpAddressFamily::Ipv6).await.map(drop)), ErrorCode::AccessDenied);
     let events = guest.audited.events();
     let seen: Vec<_> =
-        events.iter().map(|event| (&event.what, event.outcome, event.code.as_deref().unwrap())).collect();
+        events.iter().map(|event| (&event.action, event.outcome, event.code.as_deref().unwrap())).collect();
     let wasi = |operation| AuditAction::Wasi { operation };
     assert_eq!(
         seen,
