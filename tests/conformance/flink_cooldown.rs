@@ -41,7 +41,7 @@ fn cooldown_ends_after_a_minute() {
 
 /// `cooldownMustSpaceObtainCycleExecutionsNotRequests`: what is asked and not done costs nothing.
 #[test]
-fn calls_are_spaced_and_not_requests() {
+fn cooldown_spaces_calls_and_not_requests() {
     let mut schedule = spaced();
     for _ in 0..59 {
         wish(&mut schedule);
@@ -117,7 +117,7 @@ fn cooldown_ignores_wall_clock_jumps() {
 /// `stopShouldResetCooldownForSubsequentStart`. Deputy differs: the service does not forget what a process did that is
 /// gone. A budget begins with nothing.
 #[test]
-fn another_process_may_not_call_sooner_than_the_one_before_it() {
+fn cooldown_applies_across_a_restart() {
     let mut schedule = spaced();
     schedule.handle(ScheduleEvent::Stop);
     schedule.crash();

@@ -8,7 +8,7 @@ use deputy_core::schedule::{OperatorEvent, Policy, Ratio};
 use crate::HOUR;
 use deputy_test_support::{TestSchedule, failure, plain_plan, plan_with, tokens_for, tokens_until};
 
-fn trouble() -> FailureRecord {
+fn failure_record() -> FailureRecord {
     let at = TestSchedule::unconfigured(1).now().wall;
     FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at }
 }
@@ -43,8 +43,8 @@ fn renewal_delay_follows_the_ratio() {
 #[test]
 fn retry_delay_doubles_with_each_failure() {
     for (failures, most) in [(1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (6, 300), (40, 300)] {
-        let longest = RETRY.delay(trouble().kind, failures, None, 0);
-        let shortest = RETRY.delay(trouble().kind, failures, None, u16::MAX);
+        let longest = RETRY.delay(failure_record().kind, failures, None, 0);
+        let shortest = RETRY.delay(failure_record().kind, failures, None, u16::MAX);
         assert_eq!((shortest, longest), (Span::millis(most * 500), Span::secs(most)), "after {failures}");
     }
 }
@@ -68,7 +68,7 @@ fn retry_delay_restarts_after_a_success() {
 fn retry_delay_is_at_most_a_third_of_the_lease() {
     for failures in [1, 4, 20] {
         for chance in [0, u16::MAX / 2, u16::MAX] {
-            let wait = RETRY.delay(trouble().kind, failures, Some(Span::secs(30)), chance);
+            let wait = RETRY.delay(failure_record().kind, failures, Some(Span::secs(30)), chance);
             assert_eq!(wait, Span::secs(10), "after {failures}");
         }
     }
@@ -104,7 +104,7 @@ fn retry_after_expiry_backs_off_up_to_the_usual_life() {
 fn retry_delay_has_a_minimum() {
     for (floor, least) in [(0, 10), (100, 100), (2500, 2500)] {
         let retry = RetryPolicy { floor: Span::millis(floor), ..RETRY };
-        let wait = retry.delay(trouble().kind, 1, Some(Span::millis(1)), u16::MAX);
+        let wait = retry.delay(failure_record().kind, 1, Some(Span::millis(1)), u16::MAX);
         assert_eq!(wait, Span::millis(least));
     }
 }
@@ -125,7 +125,7 @@ fn expiry_in_the_past_causes_no_hot_loop() {
 /// there are no tokens or where the interval is negative. Flink then never renews again in that session.
 /// Deputy differs: no date is no reason to stop.
 #[test]
-fn where_there_is_no_date_the_configured_lifetime_is_one() {
+fn renewal_without_expiry_uses_the_configured_lifetime() {
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.lifetime = Some(Span::secs(900))))]);
     schedule.end_call("a", tokens_until(None));
     assert_eq!(schedule.advance_until_called("a"), 675_000);

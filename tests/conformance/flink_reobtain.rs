@@ -19,7 +19,7 @@ fn held() -> TestSchedule {
 
 /// `reobtainShouldCoalesceConcurrentRequests`: two requests, one cycle.
 #[test]
-fn requests_at_the_same_time_are_one() {
+fn reobtain_requests_at_the_same_time_are_merged() {
     let mut schedule = held();
     wish(&mut schedule);
     wish(&mut schedule);
@@ -29,7 +29,7 @@ fn requests_at_the_same_time_are_one() {
 
 /// `waitingReobtainMustKeepFurtherRequestsCoalesced`: an obtain that is blocked does not fill the pool.
 #[test]
-fn requests_while_an_obtain_hangs_are_one() {
+fn reobtain_requests_during_a_hanging_obtain_are_merged() {
     let mut schedule = held();
     for _ in 0..100 {
         wish(&mut schedule);
@@ -42,7 +42,7 @@ fn requests_while_an_obtain_hangs_are_one() {
 
 /// `repeatedSchedulerRejectionsMustKeepRequestsCoalesced`
 #[test]
-fn requests_while_obtains_fail_are_one_each() {
+fn reobtain_requests_between_failures_make_one_call_each() {
     let mut schedule = held();
     for round in 0..10 {
         wish(&mut schedule);
@@ -135,7 +135,7 @@ fn reobtain_request_cuts_a_delay_short() {
 
 /// `renewalCycleLockSerializesConcurrentObtainCycles`: the schedule sees to it that no two calls of one instance overlap.
 #[test]
-fn two_calls_of_one_instance_never_overlap() {
+fn reobtain_calls_of_one_instance_never_overlap() {
     let mut schedule = TestSchedule::new([("a", deputy_test_support::revoking_plan()), ("b", plain_plan())]);
     schedule.answer_with_lifetime("b", Span::secs(60));
     schedule.configuration.default_budget = Budget { per_minute: 600, burst: 5 };

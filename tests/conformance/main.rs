@@ -10,7 +10,7 @@
 //! | original | where it is, or will be, tested |
 //! |---|---|
 //! | `isProviderEnabledMustGiveBack…`, `configurationIsNullMustFailFast`, Spark's per-service switches and deprecated keys | `runtime/config/tests`: `enabled`, and what is no configuration |
-//! | `oneProviderThrowsExceptionMustFailFast`, `testAllProvidersLoaded`, a provider that cannot be constructed | `tests/hostile/components.rs`: a component that cannot be loaded is its instance's trouble alone |
+//! | `oneProviderThrowsExceptionMustFailFast`, `testAllProvidersLoaded`, a provider that cannot be constructed | `tests/hostile/components.rs`: a component that cannot be loaded is a failure of its instance only |
 //! | `checkProviderAndReceiverConsistency…`, `checkSamePrefixedProviders…`, `DelegationTokenReceiverRepositoryTest` | the worker, whose receivers say which services they accept |
 //! | `registerJobMustNotExposeCallersConfigurationToProviders` | the sandbox hands a component its own settings as an argument, and nothing of the host (`tests/hostile/surroundings.rs`) |
 //! | `DelegationTokenContainerTest`, `HadoopDelegationTokenConverterTest`, "deserialization rejects foreign class" | the store's sealing and the link's messages; payloads are opaque |

@@ -40,7 +40,7 @@ fn spark_failure_does_not_stop_others() {
 
 /// "all fail -> nothing sent", and a retry. Spark's wait is an hour.
 #[test]
-fn where_all_fail_nothing_is_given_out_and_all_are_tried_again() {
+fn spark_total_failure_publishes_nothing_and_retries_all() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.fail_call("a", FailureKind::Unavailable);
     schedule.fail_call("b", FailureKind::Unavailable);
@@ -61,7 +61,7 @@ fn spark_tokens_without_expiry_survive_others_failures() {
 /// SPARK-37787: all providers return `None`, and the renewal is scheduled in 1921535501304.2 hours.
 /// Deputy differs: an hour is assumed, or what is configured.
 #[test]
-fn where_nobody_says_when_it_is_renewed_all_the_same() {
+fn spark_tokens_without_expiry_are_still_renewed() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.end_call("a", tokens_until(None));
     schedule.end_call("b", tokens_until(None));

@@ -62,7 +62,7 @@ fn credentials_that_expire_at_once_respect_the_interval() {
 /// "no credential expiry / none -> 420000 ms": seven minutes there. Deputy differs: three quarters of what is configured
 /// or, if nothing is, of an hour.
 #[test]
-fn where_no_expiry_is_known_there_is_a_delay_all_the_same() {
+fn credentials_without_expiry_respect_the_delay() {
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.lifetime = Some(Span::secs(560))))]);
     schedule.end_call("a", tokens_until(None));
     assert_eq!(schedule.advance_until_called("a"), 420_000);
@@ -71,17 +71,17 @@ fn where_no_expiry_is_known_there_is_a_delay_all_the_same() {
 /// "backoff grows / capped / zero-safe"
 #[test]
 fn credentials_backoff_grows_to_its_cap_and_accepts_zero() {
-    let trouble = FailureRecord {
+    let failure = FailureRecord {
         kind: FailureKind::Unavailable,
         message: String::new(),
         at: TestSchedule::unconfigured(1).now().wall,
     };
     let retry = RetryPolicy { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
-    let waits: Vec<u64> = (1..=12).map(|failures| retry.delay(trouble.kind, failures, None, 0).as_millis()).collect();
+    let waits: Vec<u64> = (1..=12).map(|failures| retry.delay(failure.kind, failures, None, 0).as_millis()).collect();
     assert!(waits.is_sorted() && waits[11] == 600_000, "{waits:?}");
-    assert_eq!(retry.delay(trouble.kind, u32::MAX, None, 0), Span::secs(600));
+    assert_eq!(retry.delay(failure.kind, u32::MAX, None, 0), Span::secs(600));
     let zero = RetryPolicy { floor: Span::secs(0), most: Span::secs(0), slow: Span::secs(0) };
-    assert!(zero.delay(trouble.kind, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
+    assert!(zero.delay(failure.kind, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
 }
 
 /// "provider isolation", "coexistence with Kerberos manager and mutual failure isolation"
@@ -100,7 +100,7 @@ fn credentials_that_always_fail_touch_no_others() {
 
 /// "all fail throws". Deputy differs: nobody is there to catch it; each failure is told.
 #[test]
-fn where_all_fail_each_failure_is_told() {
+fn credentials_total_failure_reports_each_failure() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.fail_call("a", FailureKind::Denied);
     schedule.fail_call("b", FailureKind::Denied);

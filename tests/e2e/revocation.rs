@@ -189,7 +189,7 @@ fn revocation_that_hangs_is_aborted_at_stop() {
 }
 
 #[test]
-fn revoke_during_an_obtain_revokes_what_it_brings() {
+fn revoke_during_an_obtain_revokes_its_tokens() {
     let script = ScriptedServer::new(|call| match (call.function.as_str(), call.number) {
         ("obtain", 1) => {
             thread::sleep(Duration::from_secs(3));

@@ -90,7 +90,7 @@ impl History {
             let until = *deadline.get_or_insert_with(|| self.deadline(&missing));
             let failed = self.counts.fruitless;
             let goes_on = self.happen(until) && self.step < MOST_EVENTS;
-            let doing = |name: &InstanceName| self.schedule.instance(name, now).map(|view| view.doing);
+            let doing = |name: &InstanceName| self.schedule.instance(name, now).map(|view| view.activity);
             let idle: Vec<_> = missing.iter().map(|name| (name, doing(name))).collect();
             assert!(goes_on, "the faults ended long ago, and these have no lease: {idle:?}");
             // What began before the faults ended may still fail, and is waited for once more.
@@ -132,7 +132,7 @@ impl History {
             let view = self.schedule.instance(name, now).expect("it is configured");
             let obtained = view.lease.is_some_and(|lease| lease.origin == LeaseOrigin::Component);
             obtained
-                && view.doing == InstanceActivity::Holding
+                && view.activity == InstanceActivity::Holding
                 && view.readiness == Readiness::Ready
                 && view.failures == 0
         };

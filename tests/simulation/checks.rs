@@ -463,14 +463,14 @@ impl Checks {
                 continue;
             }
             let later = view.next.is_some_and(|next| next > now.wall);
-            let idle = view.doing == InstanceActivity::Retrying && view.failures == 0 && !later;
+            let idle = view.activity == InstanceActivity::Retrying && view.failures == 0 && !later;
             assert!(!idle, "{} has nothing, and nobody does anything about it", view.name);
-            let failed = view.doing == InstanceActivity::Retrying && view.plan.component.is_some();
+            let failed = view.activity == InstanceActivity::Retrying && view.plan.component.is_some();
             assert!(!failed || later, "{} is not called again when it should be", view.name);
-            if view.doing == InstanceActivity::Holding && view.plan.component.is_some() {
+            if view.activity == InstanceActivity::Holding && view.plan.component.is_some() {
                 self.not_late(&view, given, now, jumps);
             }
-            if view.doing == InstanceActivity::Holding {
+            if view.activity == InstanceActivity::Holding {
                 self.spread(&view, given, counts);
             }
         }
@@ -495,7 +495,7 @@ impl Checks {
     /// Nothing is under way for an instance.
     fn at_rest(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, process: Process, now: Now) {
         let busy = matches!(
-            view.doing,
+            view.activity,
             InstanceActivity::Calling(..) | InstanceActivity::Saving(_) | InstanceActivity::Leaving
         );
         if process != Process::Up || busy {

@@ -55,7 +55,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_happens_everything_that_must_hold_does() {
+fn simulation_invariants_hold_in_every_history() {
     if let Some(seed) = number("DEPUTY_SIMULATION_SEED") {
         History::new(seed, Log::Printed).run();
         return;

@@ -187,20 +187,20 @@ impl History {
 
     fn told(&mut self, notice: &OperatorEvent) {
         match notice {
-            OperatorEvent::Failed(name, trouble, wait) => {
+            OperatorEvent::Failed(name, failure, wait) => {
                 self.counts.fruitless += 1;
                 let now = self.clocks.now();
-                self.checks.failed(name, (trouble.kind, *wait), now, &mut self.counts);
-                self.throttled(name, trouble.kind);
+                self.checks.failed(name, (failure.kind, *wait), now, &mut self.counts);
+                self.throttled(name, failure.kind);
             }
-            OperatorEvent::RevokeFailed(name, revision, trouble, _) => {
+            OperatorEvent::RevokeFailed(name, revision, failure, _) => {
                 let record = self.store.get(name).expect("it is saved that it is to be revoked");
                 let lease =
                     record.retired.iter().map(|retired| &retired.lease).find(|lease| lease.revision == *revision);
                 let fingerprint = lease.expect("it is saved that it is to be revoked").fingerprint;
                 // What a former configuration's service says is not about the one that is called now.
                 if self.checks.plan(name).fingerprint == fingerprint {
-                    self.throttled(name, trouble.kind);
+                    self.throttled(name, failure.kind);
                 }
             }
             OperatorEvent::SaveFailed(..) => self.counts.save_failures += 1,

@@ -112,7 +112,7 @@ impl Waits {
         counts: &mut Counts,
     ) {
         for view in views {
-            if !matches!(view.doing, InstanceActivity::Waiting(_)) {
+            if !matches!(view.activity, InstanceActivity::Waiting(_)) {
                 self.waiting.remove(view.name);
             } else if let Some(waiting) = self.waiting.get(view.name) {
                 let until = waiting.until;

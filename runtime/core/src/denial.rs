@@ -1,10 +1,10 @@
-//! What was not allowed, for three readers.
+//! A use of a capability that the grant does not permit, as text for three readers.
 //!
-//! - The component learns what it sent and a code, nothing else: [`Refusal::guest`]. A resolved address in it would make
-//!   every refusal an answer to a question about the inner network.
+//! - The component gets the input that it sent and a code: [`PolicyDenial::guest`]. With a resolved address in it, every
+//!   denial would reveal something about the internal network.
 //! - The audit log gets the code, the target and the resolved address.
-//! - The operator gets the lines of configuration that would allow it: [`Refusal::fix`]. A receiver is granted nothing,
-//!   so of one the operator is told that no line does.
+//! - The operator gets the lines of configuration that would permit it: [`PolicyDenial::fix`]. A receiver has no grant, so
+//!   its fix says that no line permits it.
 
 #![deny(missing_docs)]
 
@@ -16,17 +16,16 @@ use std::net::{IpAddr, SocketAddr};
 use crate::grant::{AddressClass, Host, Method, SecretOperation, SignatureAlgorithm, Target, TargetError};
 use crate::{Instance, Limit, Limits, ReceiverName, SecretName};
 
-/// Who asked for what was not allowed.
+/// The connector whose call was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Principal<'a> {
-    /// A provider, on behalf of this instance.
+    /// The provider of this instance.
     Instance(&'a Instance),
     /// This receiver, with these limits.
     Receiver(&'a ReceiverName, &'a Limits),
 }
 
 impl Principal<'_> {
-    /// What a call of it may use.
     fn limits(&self) -> &Limits {
         match self {
             Self::Instance(instance) => &instance.limits,
@@ -35,16 +34,16 @@ impl Principal<'_> {
     }
 }
 
-/// Something that was not allowed.
+/// A use of a capability that the grant does not permit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyDenial {
     /// A host resolved to an address that is not granted.
     Address {
-        /// What was to be reached.
+        /// The target that the component requested.
         target: Target,
-        /// Where it leads.
+        /// The address that the host resolved to.
         address: IpAddr,
-        /// What is there.
+        /// The class of the address.
         class: AddressClass,
     },
     /// A signature algorithm.
@@ -61,7 +60,7 @@ pub enum PolicyDenial {
         /// The audience.
         audience: String,
     },
-    /// A day to sign for that is not about today.
+    /// A SigV4 date that is too far from the current day.
     Day {
         /// The secret.
         secret: SecretName,
@@ -70,7 +69,7 @@ pub enum PolicyDenial {
     },
     /// A host that no rule names.
     Host {
-        /// What was to be reached.
+        /// The target that the component requested.
         target: Target,
     },
     /// An issuer of a JSON Web Token.
@@ -93,12 +92,12 @@ pub enum PolicyDenial {
     Listen,
     /// A method that no rule for the host names.
     Method {
-        /// What was to be reached.
+        /// The target that the component requested.
         target: Target,
         /// The method.
         method: Method,
     },
-    /// A name that no TCP rule names was to be resolved.
+    /// A DNS lookup of a host that no TCP rule names.
     Name {
         /// The name.
         host: Host,
@@ -110,28 +109,28 @@ pub enum PolicyDenial {
         /// The operation.
         operation: SecretOperation,
     },
-    /// A file of a receiver at a place where none can be.
+    /// An output file of a receiver with an invalid path.
     OutputPath {
-        /// What it asked for: no path of plain names below the output directory.
+        /// The requested path: not one of plain names below the output directory.
         path: String,
     },
-    /// A file of a receiver at a place that another one of this call has.
+    /// An output file of a receiver whose path another file of this call has.
     OutputTaken {
         /// The path.
         path: String,
     },
-    /// Files of a component that is not there to leave any.
+    /// Output files of a component that is not a receiver.
     Outputs,
     /// A path that no rule for the host names.
     Path {
-        /// What was to be reached.
+        /// The target that the component requested.
         target: Target,
         /// The path.
         path: String,
     },
     /// A port that no rule for the host names.
     Port {
-        /// What was to be reached.
+        /// The target that the component requested.
         target: Target,
     },
     /// A region to sign for.
@@ -143,12 +142,12 @@ pub enum PolicyDenial {
     },
     /// A scheme that no rule for the host names.
     Scheme {
-        /// What was to be reached.
+        /// The target that the component requested.
         target: Target,
     },
     /// A secret.
     Secret {
-        /// What the component called it.
+        /// The name that the component used.
         name: String,
     },
     /// A service to sign for.
@@ -160,7 +159,7 @@ pub enum PolicyDenial {
     },
     /// A TCP connection to an address that was not resolved from a granted name and is not granted itself.
     Socket {
-        /// Where to.
+        /// The address of the connection.
         address: SocketAddr,
     },
     /// A request that has no unambiguous target.
@@ -170,7 +169,7 @@ pub enum PolicyDenial {
 }
 
 impl PolicyDenial {
-    /// What scripts and tests compare.
+    /// The stable code, for scripts and the audit log.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Address { .. } => "address-not-granted",

@@ -55,7 +55,7 @@ const NEW_RULE: &str = "# a new rule:";
 const TABLE: &str = "# in this table, in place of what it says of it now:";
 
 #[test]
-fn denial_refused_request_is_allowed_by_a_rule_for_it_only() {
+fn denial_of_a_request_is_fixed_by_a_rule_for_that_request_only() {
     let fixed = |refusal, more: &str| {
         fixed(
             &refusal,
@@ -73,7 +73,7 @@ fn denial_refused_request_is_allowed_by_a_rule_for_it_only() {
 }
 
 #[test]
-fn denial_refused_connection_is_allowed_by_a_rule_for_it_only() {
+fn denial_of_tcp_is_fixed_by_a_rule_for_that_target_only() {
     let fixed = |refusal, line: &str| fixed(&refusal, &format!("{NEW_RULE}\n[[instances.s3.tcp]]"), line);
     fixed(PolicyDenial::Host { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
     fixed(PolicyDenial::Port { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
@@ -86,7 +86,7 @@ fn denial_refused_connection_is_allowed_by_a_rule_for_it_only() {
 }
 
 #[test]
-fn denial_refused_use_of_secret_allowed_by_line_of_its_table() {
+fn denial_of_a_secret_is_fixed_by_a_line_of_its_table() {
     let fixed = |refusal, line: &str| fixed(&refusal, &format!("{TABLE}\n[instances.s3.secrets.key]"), line);
     let text = || "x \"y\"".to_owned();
     fixed(
@@ -113,7 +113,7 @@ fn denial_refused_use_of_secret_allowed_by_line_of_its_table() {
 }
 
 #[test]
-fn denial_limit_is_shown_higher_than_it_is_now() {
+fn denial_by_a_limit_suggests_a_higher_limit() {
     let table = format!("{TABLE}\n[instances.s3.limits]");
     fixed(&PolicyDenial::Limit(Limit::Requests), &table, "requests = 32 # 16 now");
     fixed(&PolicyDenial::Limit(Limit::Wall), &table, "wall = \"2m\" # \"1m\" now");
@@ -122,7 +122,7 @@ fn denial_limit_is_shown_higher_than_it_is_now() {
 }
 
 #[test]
-fn denial_what_no_line_allows_has_no_fix() {
+fn denial_that_no_configuration_lifts_has_no_fix() {
     for refusal in [
         PolicyDenial::Day { secret: secret(), day: "20150830".into() },
         PolicyDenial::Listen,
@@ -142,7 +142,7 @@ fn fix_of_receiver(refusal: &PolicyDenial) -> Option<String> {
 }
 
 #[test]
-fn denial_of_a_receiver_nothing_told_would_grant_it_anything() {
+fn denial_of_a_receiver_suggests_no_grant() {
     let told = "# [receivers.aws] has no grant; what it needs has to come from the provider";
     for refusal in [
         address(https(), "10.0.0.1"),
@@ -170,13 +170,13 @@ fn denial_of_a_receiver_nothing_told_would_grant_it_anything() {
 }
 
 #[test]
-fn denial_limit_of_a_receiver_is_set_in_its_own_table() {
+fn denial_by_a_limit_of_a_receiver_names_its_own_table() {
     let shown = format!("{TABLE}\n[receivers.aws.limits]\noutput-files = 128 # 64 now");
     assert_eq!(fix_of_receiver(&PolicyDenial::Limit(Limit::OutputFiles)), Some(shown));
 }
 
 #[test]
-fn denial_text_of_a_component_stays_within_its_quotes() {
+fn denial_quotes_and_escapes_text_of_the_component() {
     for (text, shown) in [("a\"]x = \"b", r#"a\"]x = \"b"#), ("a\\", r"a\\"), ("ä … 漢", "ä … 漢")] {
         let refusal = PolicyDenial::Audience { secret: secret(), audience: text.into() };
         let table = format!("{TABLE}\n[instances.s3.secrets.key]");
@@ -194,7 +194,7 @@ fn denial_text_of_a_component_stays_within_its_quotes() {
 }
 
 #[test]
-fn denial_only_the_audit_log_learns_a_resolved_address() {
+fn denial_gives_the_resolved_address_to_the_audit_log_only() {
     for (refusal, ip) in [(address(https(), "10.0.0.1"), "10.0.0.1"), (socket("[fd00::1]:53"), "fd00::1")] {
         assert_eq!(refusal.address(), Some(ip.parse().unwrap()));
     }
@@ -205,9 +205,9 @@ fn denial_only_the_audit_log_learns_a_resolved_address() {
     assert_eq!(refusal.to_string(), shown);
 }
 
-/// Each kind once, with its code and the text that the component is told.
+/// One denial of each kind, with its code and the text that the component receives.
 #[test]
-fn denial_every_refusal_has_a_code_and_says_what_was_asked_for() {
+fn denial_of_every_kind_has_a_code_and_names_the_request() {
     let (name, text) = (secret, || "x".to_owned());
     let all = [
         (address(https(), "10.0.0.1"), "address-not-granted", "https://a.example:8443"),

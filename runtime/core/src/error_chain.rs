@@ -28,7 +28,7 @@ mod tests {
     struct Step(&'static str, #[source] Option<Box<Step>>);
 
     #[test]
-    fn causes_follow_in_their_order_and_none_stands_twice_in_a_row() {
+    fn error_chain_lists_causes_in_order_without_repeats() {
         let error = Step("b", Some(Box::new(Step("b", Some(Box::new(Step("c", None)))))));
         assert_eq!(in_one_line(&Step("a", Some(Box::new(error)))), "a: b: c");
         assert_eq!(in_one_line(&Step("alone", None)), "alone");

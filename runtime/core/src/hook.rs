@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_command_begins_at_the_root_whatever_its_arguments_are() {
+    fn hook_command_is_an_absolute_path_with_any_arguments() {
         let command = command(&["/usr/bin/systemctl", "reload", "./app", ""]).unwrap();
         assert_eq!(
             (command.program(), command.arguments()),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn hook_program_that_is_another_one_elsewhere_is_refused() {
+    fn hook_command_with_a_relative_path_is_rejected() {
         for program in ["", "systemctl", "./reload", "../bin/reload", "bin/reload", "~/reload", " /bin/true"] {
             assert_eq!(command(&[program, "/bin/true"]), Err(HookCommandError::Relative), "{program:?}");
         }

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instance_secrets_source_called_by_its_key_in_configuration() {
+    fn secret_source_is_named_by_its_configuration_key() {
         for (source, kind) in [
             (SecretSource::Command(Vec::new()), "command"),
             (SecretSource::Credential(String::new()), "credential"),
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn instance_digest_survives_the_round_trip() {
+    fn digest_survives_the_round_trip() {
         let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(text.parse::<Digest>().unwrap().to_string(), text);
     }
 
     #[test]
-    fn instance_digest_of_another_form_is_refused() {
+    fn digest_in_another_form_is_rejected() {
         let good = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         for text in [
             String::new(),

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn name_text_that_could_be_taken_for_something_else_is_no_name() {
+    fn name_rejects_ambiguous_text() {
         for text in ["", "-a", "a-", "3s", "S3", "a_b", "a b", "../a", "a\n", "ä", &"a".repeat(64)] {
             assert!(text.parse::<SecretName>().is_err(), "{text:?}");
         }

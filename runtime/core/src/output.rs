@@ -88,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_path_path_survives_the_round_trip() {
+    fn output_path_survives_the_round_trip() {
         for text in ["credentials", "conf/core-site.xml", "a/b/c/d/e/f/g/h", "user@REALM.keys", &"a".repeat(100)] {
             assert_eq!(text.parse::<OutputPath>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn a_path_that_leaves_hides_or_means_something_else_is_refused() {
+    fn output_path_rejects_escapes_hidden_files_and_ambiguity() {
         for text in [
             "",
             "/",
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn output_path_file_another_one_has_as_a_directory_collides() {
+    fn output_path_collides_with_a_directory_of_another_file() {
         let path = |text: &str| text.parse::<OutputPath>().unwrap();
         assert!(path("a").collides(&path("a/b")));
         assert!(path("a/b").collides(&path("a")));

@@ -19,7 +19,7 @@ pub enum Expired {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);
 
-/// A text is no mode of a published file.
+/// The text is not a mode that a published file may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a valid file mode: the owner must be able to read, no user may execute, and others may not write: write \"0600\" or \"0640\""
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn publish_mode_survives_the_round_trip() {
+    fn file_mode_survives_the_round_trip() {
         for text in ["0600", "0400", "0640", "0440", "0660", "0644", "0664"] {
             assert_eq!(text.parse::<FileMode>().unwrap().to_string(), text);
         }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn publish_mode_lets_all_write_or_anybody_execute_is_refused() {
+    fn file_mode_with_execute_or_world_write_is_rejected() {
         for text in ["", "600x", "0666", "0602", "0700", "0610", "0200", "0040", "4600", "2640", "1600", "0000", "rw"] {
             assert_eq!(text.parse::<FileMode>(), Err(FileModeError), "{text:?}");
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn file_mode_of_directories_lets_readers_in_and_nobody_change_them() {
+    fn file_mode_of_directories_adds_search_but_no_write_for_others() {
         let modes = [
             ("0600", 0o700),
             ("0400", 0o700),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn publish_account_is_a_name_or_a_number() {
+    fn account_is_a_name_or_a_number() {
         for (text, account) in [
             ("0", Account::Id(0)),
             ("1000", Account::Id(1000)),

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn receiver_names_services_or_takes_all() {
+    fn receiver_services_are_a_list_or_all() {
         let (s3, hdfs) = ("s3".parse().unwrap(), "hdfs".parse().unwrap());
         let named = Services::parse(["s3", "kafka", "s3"]).unwrap();
         assert!(named.accept(&s3) && !named.accept(&hdfs));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn receiver_what_is_neither_is_refused() {
+    fn receiver_services_reject_other_text() {
         assert_eq!(Services::parse([]), Err(ServicesError::None));
         for words in [["s3", "*"].as_slice(), &[""], &["S3"], &["s*"], &["a\n"]] {
             assert!(matches!(Services::parse(words.iter().copied()), Err(ServicesError::Name(_))), "{words:?}");

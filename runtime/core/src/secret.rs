@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_the_length_and_nothing_else() {
+    fn secret_debug_output_shows_only_the_length() {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(b"hunter2");
         let secret = SecretBytes::new(bytes);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_only_no_bytes_are_empty() {
+    fn secret_is_empty_only_without_bytes() {
         assert!(SecretBytes::new(Vec::new()).is_empty());
         assert!(!SecretBytes::new(vec![0]).is_empty());
     }

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn control_request_is_none_of_another_path_or_method() {
+    fn control_request_rejects_another_path_or_method() {
         for (method, target) in [
             (Method::GET, "/"),
             (Method::GET, "/v1"),

@@ -3,7 +3,7 @@ use super::*;
 include!("../vectors/aws.in");
 
 #[test]
-fn vectors_are_judged_as_they_say() {
+fn aws_payload_vectors_have_the_stated_outcome() {
     for (accepted, payload) in VECTORS {
         assert_eq!(AwsCredentials::parse(payload.as_bytes()).is_ok(), accepted, "{payload}");
     }
@@ -12,7 +12,7 @@ fn vectors_are_judged_as_they_say() {
 }
 
 #[test]
-fn parse_of_what_a_credential_process_prints() {
+fn aws_payload_accepts_credential_process_output() {
     let payload = br#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"a\/b","SessionToken":"t","Expiration":"x"}"#;
     let held = AwsCredentials::parse(payload).unwrap();
     assert_eq!((held.access_key_id(), held.secret_access_key()), ("AKIA", "a/b"));
@@ -21,7 +21,7 @@ fn parse_of_what_a_credential_process_prints() {
 }
 
 #[test]
-fn parse_error_names_the_member_and_repeats_nothing() {
+fn aws_payload_error_names_the_member_without_its_value() {
     let of = |payload: &str| {
         let error = AwsCredentials::parse(payload.as_bytes()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -35,7 +35,7 @@ fn parse_error_names_the_member_and_repeats_nothing() {
 }
 
 #[test]
-fn json_that_was_written_is_read_again() {
+fn aws_payload_survives_the_round_trip() {
     let written =
         AwsCredentials::new("AKIA", r#"a"b\c/+="#, Some("t"), Some("2026-11-22T19:00:00Z")).unwrap().to_json();
     let read = AwsCredentials::parse(written.as_bytes()).unwrap();
@@ -46,7 +46,7 @@ fn json_that_was_written_is_read_again() {
 }
 
 #[test]
-fn parts_are_judged_as_a_payload_is() {
+fn aws_payload_parts_have_the_rules_of_a_payload() {
     for value in ["", "a b", "a\n", "é", "\u{7f}"] {
         assert_eq!(AwsCredentials::new("A", value, None, None).unwrap_err(), AwsError::Value("SecretAccessKey"));
         assert_eq!(AwsCredentials::new("A", "s", Some(value), None).unwrap_err(), AwsError::Value("SessionToken"));

@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sha256_of_nothing_is_the_published_one() {
+    fn digest_of_no_bytes_is_the_published_one() {
         let published = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(sha256(b"").to_string(), published);
     }

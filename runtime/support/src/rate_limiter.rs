@@ -48,7 +48,7 @@ struct Bucket {
 }
 
 impl RateLimiter {
-    /// A full bucket: `burst` permits, all of which come back within `period`.
+    /// A full bucket of `burst` permits. An empty one refills within `period`.
     pub fn new(burst: u32, period: Span) -> Self {
         let rate = Rate { burst, period };
         Self { rate, bucket: Mutex::new(rate.full()) }
@@ -61,7 +61,7 @@ impl RateLimiter {
 }
 
 impl<K: Ord> KeyedRateLimiter<K> {
-    /// A full bucket of `burst` permits for each key, all of which come back within `period`.
+    /// A full bucket of `burst` permits for each key. An empty one refills within `period`.
     pub fn new(burst: u32, period: Span, capacity: usize) -> Self {
         let rate = Rate { burst, period };
         Self { rate, capacity, buckets: Mutex::new(Buckets { by_key: BTreeMap::new(), shared: rate.full() }) }

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn tracked_tasks_report_outputs_panics_and_aborts_under_their_keys() {
+    async fn tracked_tasks_report_outputs_panics_and_aborts_by_key() {
         let mut tasks = TrackedTasks::default();
         tasks.spawn("returns", async { 1 });
         tasks.spawn("panics", async { panic!("on purpose") });

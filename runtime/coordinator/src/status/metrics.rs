@@ -12,7 +12,7 @@ pub(crate) fn lease_metrics(snapshot: &InstanceSnapshot<'_>, now: Now) -> LeaseM
         failures: snapshot.failures,
         ready: matches!(snapshot.readiness, Readiness::Ready | Readiness::NotNeeded).into(),
         retired: snapshot.retired,
-        unsaved: snapshot.given_unsaved.into(),
+        unsaved: snapshot.published_unsaved.into(),
         ..of_lease(snapshot.name, snapshot.lease, now)
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn reason(snapshot: &InstanceSnapshot<'_>, file_trouble: Option<&str>
         Readiness::Expired => EXPIRED,
     };
     let activity = activity(snapshot, file_trouble);
-    match (snapshot.given_unsaved, &snapshot.doing, snapshot.unsaved) {
+    match (snapshot.published_unsaved, &snapshot.activity, snapshot.unsaved) {
         (true, InstanceActivity::Saving(_), _) => format!("{lease}unsaved; {activity}"),
         (true, _, Some(error)) => format!("{lease}{activity}; unsaved: {error}"),
         _ => format!("{lease}{activity}"),
@@ -41,7 +41,7 @@ pub(super) fn reason(snapshot: &InstanceSnapshot<'_>, file_trouble: Option<&str>
 }
 
 fn activity(snapshot: &InstanceSnapshot<'_>, file_trouble: Option<&str>) -> String {
-    match &snapshot.doing {
+    match &snapshot.activity {
         InstanceActivity::Calling(function, span) => format!("{function} in progress for {}", in_seconds(*span)),
         InstanceActivity::Holding => "held".to_owned(),
         InstanceActivity::Leaving => match snapshot.leaves_in {
@@ -50,7 +50,7 @@ fn activity(snapshot: &InstanceSnapshot<'_>, file_trouble: Option<&str>) -> Stri
         },
         InstanceActivity::NoFile => file_trouble.unwrap_or("its file was not read yet").to_owned(),
         InstanceActivity::NotRequired => "the component needs no tokens".to_owned(),
-        InstanceActivity::Retrying => match snapshot.trouble {
+        InstanceActivity::Retrying => match snapshot.failure {
             Some(failure) => format!("{} {}: {}", failure.kind, times(snapshot.failures), failure.message),
             None => "due".to_owned(),
         },

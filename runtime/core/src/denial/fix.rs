@@ -1,8 +1,8 @@
-//! The lines of configuration that would allow what was refused.
+//! The lines of configuration that would permit what was denied.
 //!
-//! They are made beside the instance's own grant: the first rule that allows a request decides all about it, so where such
-//! a rule is there, its own lines have to change, and the same lines in a second rule would never act. A table that is
-//! there can't be written twice either. `runtime/config/tests/hints.rs` applies them and tries again.
+//! They take the instance's grant into account. The first rule that allows a request decides about it alone, so an existing
+//! rule has to change: a second rule with the same lines would never apply. TOML does not allow a table to be written twice
+//! either. `runtime/config/tests/hints.rs` applies the lines to a configuration and repeats the request.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +20,7 @@ const OLD_RULE: &str = "# in this rule, which is there:";
 const NEW_TABLE: &str = "# a new table:";
 const TABLE: &str = "# in this table, in place of what it says of it now:";
 
-/// So many of an instance's rules are named at the most.
+/// The maximum number of an instance's rules in a fix.
 const SHOWN_RULES: usize = 3;
 
 /// The line that raises a limit.
@@ -31,14 +31,14 @@ pub(super) fn limit(limit: Limit, asker: Principal<'_>) -> String {
     match LimitOverrides::new([(limit, doubled)]) {
         Ok(some) if doubled > now => {
             let raised = limits.clone().with(&some);
-            let (raised, now) = (raised.toml_value(limit), limits.toml_value(limit));
-            format!("{TABLE}\n[{asker}.limits]\n{limit} = {raised} # {now} now")
+            let current = limits.toml_value(limit);
+            format!("{TABLE}\n[{asker}.limits]\n{limit} = {} # {current} now", raised.toml_value(limit))
         }
         _ => format!("# {limit} = {} is the greatest value that there is", limits.toml_value(limit)),
     }
 }
 
-/// The lines that would grant it to an instance.
+/// The lines that would permit it to an instance, if any do.
 pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<String> {
     Some(match refusal {
         PolicyDenial::Address { target, address, .. } => address_of(instance, target, *address),
@@ -83,7 +83,7 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
     })
 }
 
-/// Where the instance may go already: the component may have been sent elsewhere by its settings alone.
+/// A comment with the existing rules: the cause may be a wrong address in the settings rather than a missing rule.
 fn elsewhere(instance: &Instance, target: &Target) -> String {
     if target.scheme() == Scheme::Tcp || instance.grant.http.is_empty() {
         return String::new();
@@ -95,17 +95,17 @@ fn elsewhere(instance: &Instance, target: &Target) -> String {
     format!("# its rules lead to {shown}{more}: if the component was to go there, its settings need a change instead\n")
 }
 
-/// The first rule for requests to this place.
+/// The first rule whose pattern matches.
 fn rule_for<'i>(instance: &'i Instance, target: &Target) -> Option<&'i HttpRule> {
     instance.grant.http.iter().find(|rule| rule.pattern.matches(target))
 }
 
-/// The first rule for requests to this host.
+/// The first rule whose host matches.
 fn rule_for_host<'i>(instance: &'i Instance, target: &Target) -> Option<&'i HttpRule> {
     instance.grant.http.iter().find(|rule| rule.pattern.host().matches(target.host()))
 }
 
-/// A rule for this target and for nothing else. It opens the networks of the rule that nearly allowed it.
+/// A rule for this target only, with the networks of the nearest existing rule.
 fn new_rule(instance: &Instance, target: &Target, nearest: Option<&HttpRule>, more: &str) -> String {
     if target.scheme() == Scheme::Tcp {
         let same_host = instance.grant.tcp.iter().find(|rule| rule.host.matches(target.host()));
@@ -126,7 +126,7 @@ fn tcp(instance: &Instance, host: &Host, port: &dyn Display, networks: &[Network
     format!("{NEW_RULE}\n[[instances.{}.tcp]]\nallow = \"{host}:{port}\"{networks}", instance.name)
 }
 
-/// The line for networks, where one is needed: these, and the one that an address by itself lies in.
+/// The line for networks, if one is needed: these, and that of a literal address.
 fn opened(host: &Host, networks: &[Network]) -> String {
     let own = match host {
         Host::Address(address) if !is_open(*address, networks) => Some(Network::opening(*address)),
@@ -143,28 +143,31 @@ fn is_open(address: IpAddr, networks: &[Network]) -> bool {
     AddressClass::of(address) == AddressClass::Public || networks.iter().any(|network| network.contains(address))
 }
 
-/// The network belongs into the rule that allowed the request.
+/// Adds the network to the rule that allowed the request.
 fn address_of(instance: &Instance, target: &Target, address: IpAddr) -> String {
     if target.scheme() == Scheme::Tcp {
-        let is_it = |rule: &&TcpRule| rule.host.matches(target.host()) && rule.port == target.port();
-        return open_tcp(instance, instance.grant.tcp.iter().filter(is_it), target.host(), target.port(), address);
+        let rules = instance.grant.tcp.iter();
+        let rules = rules.filter(|rule| rule.host.matches(target.host()) && rule.port == target.port());
+        return open_tcp(instance, rules, target.host(), target.port(), address);
     }
-    let closed = |rule: &&HttpRule| rule.pattern.matches(target) && !is_open(address, &rule.networks);
+    let mut rules = instance.grant.http.iter();
     let name = &instance.name;
-    match instance.grant.http.iter().find(closed) {
+    match rules.find(|rule| rule.pattern.matches(target) && !is_open(address, &rule.networks)) {
         Some(rule) => {
-            let (others, networks) = (told_apart(instance, rule), with_network(&rule.networks, address));
+            let others = distinguishing_lines(instance, rule);
+            let networks = with_network(&rule.networks, address);
             format!("{OLD_RULE}\n[[instances.{name}.http]]\nallow = \"{}\"{networks}{others}", rule.pattern)
         }
         None => {
-            let (pattern, networks) = (HttpPattern::exactly(target), with_network(&[], address));
+            let pattern = HttpPattern::exactly(target);
+            let networks = with_network(&[], address);
             format!("{NEW_RULE}\n[[instances.{name}.http]]\nallow = \"{pattern}\"{networks}")
         }
     }
 }
 
-/// What tells a rule from others of its instance that lead to the same place.
-fn told_apart(instance: &Instance, rule: &HttpRule) -> String {
+/// The methods and paths of a rule, if another one of its instance has the same pattern.
+fn distinguishing_lines(instance: &Instance, rule: &HttpRule) -> String {
     if instance.grant.http.iter().filter(|other| other.pattern == rule.pattern).count() < 2 {
         return String::new();
     }
@@ -179,7 +182,7 @@ fn methods(rule: &HttpRule) -> Vec<String> {
     rule.methods.iter().map(|method| quoted(&method.to_string())).collect()
 }
 
-/// A line of its own for a list, where there is anything in it.
+/// A line for a list, or nothing if it is empty.
 fn list_line(key: &str, values: Vec<String>) -> String {
     if values.is_empty() { String::new() } else { format!("\n{key} = [{}]", values.join(", ")) }
 }
@@ -220,7 +223,7 @@ fn path_of(instance: &Instance, target: &Target, path: &str) -> String {
     let methods = list_line("methods", nearest.map(methods).unwrap_or_default());
     let paths = match path.parse::<PathPrefix>() {
         Ok(path) => list_line("paths", vec![quoted(&path.to_string())]),
-        // What a server could read in two ways is under no prefix.
+        // A path that servers read in different ways matches no prefix.
         Err(_) => "\n# of all paths, since this one can be read in several ways".to_owned(),
     };
     new_rule(instance, target, nearest, &(methods + &paths))
@@ -248,18 +251,18 @@ fn sigv4<'i>(instance: &'i Instance, secret: &SecretName) -> Option<&'i Sigv4Gra
     }
 }
 
-/// A table of a secret that is there, with lines that replace what it says of the same.
+/// The existing table of a secret, with lines that replace those of the same keys.
 fn in_table(instance: &Instance, secret: &SecretName, lines: &str) -> String {
     format!("{TABLE}\n[instances.{}.secrets.{secret}]\n{lines}", instance.name)
 }
 
-/// A list of a secret's grant, with one more in it.
+/// A list of a secret's grant, with one more value.
 fn narrowed(instance: &Instance, secret: &SecretName, key: &str, known: Option<Vec<String>>, added: String) -> String {
     let list: Vec<_> = known.unwrap_or_default().into_iter().chain([added]).collect();
     in_table(instance, secret, &format!("{key} = [{}]", list.join(", ")))
 }
 
-/// A secret that is not there, or that the component may not open since nothing may be done with it.
+/// A secret that the configuration lacks, or whose grant has no purpose.
 fn secret(instance: &Instance, name: &SecretName) -> String {
     let purpose = "sigv4 = { services = [\"…\"], regions = [\"…\"] } \
                    # or jwt, sign, hmac-sha256, pbkdf2: what the component needs";
@@ -303,8 +306,7 @@ fn algorithm_of(instance: &Instance, secret: &SecretName, algorithm: SignatureAl
     narrowed(instance, secret, key, Some(known), quoted(algorithm.name()))
 }
 
-/// Only a lifetime that is longer than what is granted can be mended here: one that begins later than now or is none at
-/// all is the component's fault.
+/// Configuration can only permit a longer lifetime. A start in the future or a lifetime of zero is the component's fault.
 fn lifetime(instance: &Instance, secret: &SecretName, seconds: u64) -> Option<String> {
     let asked = Span::secs(seconds);
     let longer = jwt(instance, secret).is_none_or(|grant| asked > grant.max_lifetime());

@@ -13,7 +13,7 @@ pub enum AddressClass {
     LinkLocal,
     /// 127.0.0.0/8, ::1
     Loopback,
-    /// Where clouds hand credentials to whoever asks: 169.254.169.254 and its like. In no other class.
+    /// Cloud metadata services, which give credentials to any caller: 169.254.169.254 and similar. In no other class.
     Metadata,
     /// 224.0.0.0/4, ff00::/8
     Multicast,
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn address_every_class_begins_and_ends_where_its_registry_says() {
+    fn address_class_boundaries_match_the_iana_registry() {
         use AddressClass::*;
         for (text, expected) in [
             ("0.0.0.0", Reserved),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn address_ipv4_address_in_an_ipv6_coat_taken_for_what_it_is() {
+    fn address_ipv4_embedded_in_ipv6_is_classified_as_ipv4() {
         assert_eq!(class("::ffff:127.0.0.1"), AddressClass::Loopback);
         assert_eq!(class("::ffff:169.254.169.254"), AddressClass::Metadata);
         assert_eq!(class("::ffff:8.8.8.8"), AddressClass::Public);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn address_metadata_address_comes_along_with_no_other_network() {
+    fn address_metadata_is_allowed_by_no_other_network() {
         for address in METADATA {
             for text in
                 ["link-local", "private", "169.254.0.0/16", "169.254.169.254/31", "fd00::/8", "0.0.0.0/0", "::/0"]
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn address_block_that_could_be_misread_is_refused() {
+    fn address_block_in_an_ambiguous_form_is_rejected() {
         for text in [
             "",
             "public",
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn address_what_would_open_an_address_opens_it() {
+    fn address_suggested_network_allows_the_address() {
         for text in [
             "127.0.0.1",
             "10.1.1.1",

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn host_that_resolvers_read_in_several_ways_is_refused() {
+    fn host_that_resolvers_interpret_differently_is_rejected() {
         for text in [
             "127.1",
             "0x7f.0.0.1",
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn host_wildcard_is_refused_where_it_would_mean_too_much() {
+    fn host_wildcard_that_is_too_broad_is_rejected() {
         for text in
             ["*", "*.com", "*.*.com", "a.*.com", "a*.example.com", "*example.com", "*.", "*.10.0.0.1", "*.[::1]"]
         {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_for_names_below_it_and_not_for_itself_or_lookalikes() {
+    fn host_wildcard_matches_subdomains_only() {
         let pattern: HostPattern = "*.example.com".parse().unwrap();
         for (host, matches) in [
             ("a.example.com", true),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn covering_is_matching_for_whole_patterns() {
+    fn host_pattern_covers_another_if_it_matches_all_its_names() {
         for (a, b, covers) in [
             ("a.b.c", "a.b.c", true),
             ("*.b.c", "a.b.c", true),

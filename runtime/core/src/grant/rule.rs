@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_that_says_too_much_or_too_little_is_refused() {
+    fn rule_pattern_with_missing_or_excess_parts_is_rejected() {
         use RuleError::*;
         for (text, error) in [
             ("", Scheme),
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_path_a_server_could_read_otherwise_is_under_no_prefix() {
+    fn rule_path_that_a_server_could_normalise_matches_no_prefix() {
         let root = PathRules::Prefixes(vec!["/".parse().unwrap()]);
         for path in [
             "/a/../b",
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_upper_case_tokens() {
+    fn rule_methods_are_upper_case_tokens() {
         for text in ["GET", "POST", "PROPFIND", "M-SEARCH"] {
             assert_eq!(text.parse::<Method>().unwrap().to_string(), text);
         }

@@ -1,7 +1,7 @@
 //! What may be done with a secret. An operation is a purpose, and the grant narrows it.
 //!
-//! A secret serves one purpose: a signing key of which a component may also take a bare HMAC or signature would sign
-//! anything. What is asked for is read into a value ([`StringToSign`], [`Claims`]), the grant turns that into a permit,
+//! A secret serves one purpose: if a component could also take a bare HMAC or signature with a signing key, the key would
+//! sign anything. A request is parsed into a value ([`StringToSign`], [`Claims`]), the grant turns the value into a permit,
 //! and only permits are signed.
 
 use std::collections::BTreeSet;

@@ -36,7 +36,7 @@ fn code<T: fmt::Debug>(result: Result<T, PolicyDenial>) -> &'static str {
 }
 
 #[test]
-fn secret_grant_granted_service_region_and_day_is_permitted() {
+fn secret_grant_permits_the_granted_service_region_and_day() {
     for day in ["20150829", "20150830", "20150831"] {
         for region in ["eu-west-1", "us-east-1"] {
             let text = to_sign(day, region, "sts");
@@ -50,7 +50,7 @@ fn secret_grant_granted_service_region_and_day_is_permitted() {
 }
 
 #[test]
-fn what_the_sigv4_grant_does_not_name_is_refused_by_its_own_code() {
+fn secret_grant_sigv4_denials_have_a_code_for_each_parameter() {
     for (day, region, service, expected) in [
         ("20150830", "eu-west-1", "s3", "service-not-granted"),
         ("20150830", "eu-west-2", "sts", "region-not-granted"),
@@ -65,7 +65,7 @@ fn what_the_sigv4_grant_does_not_name_is_refused_by_its_own_code() {
 }
 
 #[test]
-fn secret_grant_only_a_string_to_sign_is_one() {
+fn secret_grant_sigv4_signs_only_a_valid_string_to_sign() {
     let good = to_sign("20150830", "us-east-1", "sts");
     assert!(good.parse::<StringToSign>().is_ok());
     let bad = [
@@ -101,7 +101,7 @@ fn secret_grant_only_a_string_to_sign_is_one() {
 }
 
 #[test]
-fn secret_grant_granted_token_is_permitted() {
+fn secret_grant_permits_the_granted_token() {
     let permit = jwt().permit_jwt(&key(), SignatureAlgorithm::Rs256, &claims(), NOW).unwrap();
     assert_eq!(permit.algorithm(), SignatureAlgorithm::Rs256);
     let both = JwtClaims { audiences: vec!["a".into(), "b".into()], ..claims() };
@@ -111,7 +111,7 @@ fn secret_grant_granted_token_is_permitted() {
 }
 
 #[test]
-fn what_the_jwt_grant_does_not_name_is_refused_by_its_own_code() {
+fn secret_grant_jwt_denials_have_a_code_for_each_claim() {
     let at = claims().issued_at;
     for (claims, expected) in [
         (JwtClaims { issuer: "you".into(), ..claims() }, "issuer-not-granted"),
@@ -165,7 +165,7 @@ fn secret_grant_each_operation_needs_its_own_grant() {
 }
 
 #[test]
-fn secret_grant_operation_is_called_by_the_key_that_grants_it() {
+fn secret_grant_operation_is_named_by_its_configuration_key() {
     for (operation, key) in [
         (SecretOperation::HmacSha256, "hmac-sha256"),
         (SecretOperation::Jwt, "jwt"),
@@ -185,7 +185,7 @@ fn secret_grant_bare_signature_needs_its_algorithm() {
 }
 
 #[test]
-fn secret_grant_secret_without_purpose_is_for_the_host_alone() {
+fn secret_grant_without_a_purpose_is_for_the_host_only() {
     let grant = SecretGrant::default();
     assert!(!grant.opens());
     assert!(!grant.reveals());
@@ -193,7 +193,7 @@ fn secret_grant_secret_without_purpose_is_for_the_host_alone() {
 }
 
 #[test]
-fn secret_grant_secret_serves_one_purpose() {
+fn secret_grant_allows_one_purpose_per_secret() {
     let error = SecretPurpose::only(vec![sigv4().purpose().unwrap().clone(), SecretPurpose::HmacSha256]).unwrap_err();
     assert_eq!(error, SecretGrantError::Purposes(SecretOperation::Sigv4, SecretOperation::HmacSha256));
     assert_eq!(SecretPurpose::only(vec![]), Ok(None));
@@ -201,7 +201,7 @@ fn secret_grant_secret_serves_one_purpose() {
 }
 
 #[test]
-fn secret_grant_grant_that_allows_nothing_is_a_mistake() {
+fn secret_grant_that_allows_nothing_is_rejected() {
     let some = || vec!["x".to_owned()];
     assert_eq!(Sigv4Grant::new(vec![], some()), Err(SecretGrantError::Empty("services")));
     assert_eq!(Sigv4Grant::new(some(), vec![]), Err(SecretGrantError::Empty("regions")));

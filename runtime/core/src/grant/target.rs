@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn default_ports_are_filled_in() {
+    fn target_has_the_default_port_of_its_scheme() {
         assert_eq!(parse("https", "a.example", "/x?q=1"), Ok("https://a.example:443/x".into()));
         assert_eq!(parse("HTTP", "A.example", ""), Ok("http://a.example:80/".into()));
         assert_eq!(parse("http", "[::1]:8080", "/"), Ok("http://[::1]:8080/".into()));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn target_authority_that_can_be_read_in_two_ways_is_refused() {
+    fn target_with_an_ambiguous_authority_is_rejected() {
         use TargetError::*;
         for (authority, error) in [
             ("good.example@evil.example", Userinfo),
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn target_only_the_greatest_and_the_least_port_are_the_edge() {
+    fn target_accepts_ports_1_to_65535() {
         assert_eq!(parse("http", "a.example:1", "/"), Ok("http://a.example:1/".into()));
         assert_eq!(parse("http", "a.example:65535", "/"), Ok("http://a.example:65535/".into()));
     }
 
     #[test]
-    fn target_scheme_method_or_path_cannot_be_granted_is_refused() {
+    fn target_that_cannot_be_granted_is_rejected() {
         for scheme in ["", "ftp", "tcp", "file", "httpss"] {
             assert_eq!(parse(scheme, "a.example", "/"), Err(TargetError::Scheme), "{scheme}");
         }

@@ -30,7 +30,7 @@ fn addresses(texts: &[&str]) -> Vec<IpAddr> {
 }
 
 #[test]
-fn grant_empty_grant_allows_nothing() {
+fn grant_without_rules_allows_nothing() {
     let nothing = Grant::default();
     assert_eq!(nothing.permit_http(&request("GET", "https://a.example/")).unwrap_err().code(), "host-not-granted");
     let target = Target::parse(Scheme::Tcp, "a.example:1").unwrap();
@@ -40,7 +40,7 @@ fn grant_empty_grant_allows_nothing() {
 }
 
 #[test]
-fn grant_refusal_names_the_first_part_that_no_rule_allows() {
+fn grant_denial_names_the_first_part_that_no_rule_allows() {
     let grant = grant(vec![
         rule("https://a.example", &["POST"], &["/v1"], &[]),
         rule("https://a.example:8443", &[], &[], &[]),
@@ -62,7 +62,7 @@ fn grant_refusal_names_the_first_part_that_no_rule_allows() {
 }
 
 #[test]
-fn grant_first_rule_allows_a_request_is_the_one_counts() {
+fn grant_uses_the_first_rule_that_allows_the_request() {
     let grant =
         grant(vec![rule("https://*.a.example", &[], &[], &[]), rule("https://x.a.example", &[], &[], &["loopback"])]);
     let permit = grant.permit_http(&request("GET", "https://x.a.example/")).unwrap();
@@ -71,7 +71,7 @@ fn grant_first_rule_allows_a_request_is_the_one_counts() {
 }
 
 #[test]
-fn one_forbidden_address_among_allowed_ones_refuses_them_all() {
+fn grant_denies_all_addresses_if_one_is_forbidden() {
     let grant = grant(vec![rule("https://a.example", &[], &[], &["10.1.0.0/16"])]);
     let permit = || grant.permit_http(&request("GET", "https://a.example/")).unwrap();
     let pinned = permit().pin(&addresses(&["8.8.8.8", "10.1.2.3"])).unwrap();
@@ -88,14 +88,14 @@ fn one_forbidden_address_among_allowed_ones_refuses_them_all() {
 }
 
 #[test]
-fn grant_literal_address_in_a_rule_still_needs_its_network() {
+fn grant_rule_with_a_literal_address_still_needs_its_network() {
     let without = grant(vec![rule("http://127.0.0.1:80", &[], &[], &[])]);
     let permit = without.permit_http(&request("GET", "http://127.0.0.1/")).unwrap();
     assert_eq!(permit.pin(&addresses(&["127.0.0.1"])).unwrap_err().code(), "address-not-granted");
 }
 
 #[test]
-fn tcp_is_judged_by_host_and_port() {
+fn grant_matches_tcp_by_host_and_port() {
     let mut broker: TcpRule = "*.kafka.example:9093".parse().unwrap();
     broker.networks = vec!["private".parse().unwrap()];
     let grant = Grant { tcp: vec!["other.example:1".parse().unwrap(), broker], ..Grant::default() };
@@ -113,7 +113,7 @@ fn tcp_is_judged_by_host_and_port() {
 }
 
 #[test]
-fn grant_secret_for_the_host_alone_cannot_be_opened() {
+fn grant_secret_for_the_host_cannot_be_read_by_the_guest() {
     let name = |text: &str| text.parse::<SecretName>().unwrap();
     let open = SecretGrant::new(Some(SecretPurpose::HmacSha256), false);
     let grant =
@@ -124,7 +124,7 @@ fn grant_secret_for_the_host_alone_cannot_be_opened() {
 }
 
 #[test]
-fn grant_guests_text_holds_no_address_that_it_did_not_send() {
+fn grant_denial_tells_the_guest_no_resolved_address() {
     let grant = grant(vec![rule("https://a.example", &[], &[], &[])]);
     let refusal =
         grant.permit_http(&request("GET", "https://a.example/")).unwrap().pin(&addresses(&["10.9.8.7"])).unwrap_err();
@@ -163,7 +163,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn grant_rule_that_covers_another_allows_all_that_it_does(
+    fn grant_rule_that_covers_another_allows_all_its_requests(
         a in rules(), b in rules(), host in hosts(),
         scheme in prop::sample::select(vec!["http", "https"]),
         method in prop::sample::select(vec!["GET", "POST", "PUT"]),
@@ -184,7 +184,7 @@ proptest! {
 }
 
 #[test]
-fn covering_fails_for_each_part_that_is_narrower() {
+fn grant_rule_covers_no_rule_that_is_wider_in_any_part() {
     let wide = rule("https://*.a.example", &["GET", "POST"], &["/v1"], &["private"]);
     assert!(wide.covers(&rule("https://b.a.example", &["GET"], &["/v1/x"], &[])));
     for narrow in [

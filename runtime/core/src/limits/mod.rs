@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_print_as_the_lines_that_set_them() {
+    fn limits_print_as_configuration_lines() {
         let lines = Limit::ALL.map(|limit| format!("{limit} = {}", Limits::default().toml_value(limit)));
         let expected = [
             "argument = \"4MiB\"",
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_have_maxima_that_the_engine_has_room_for() {
+    fn limits_have_maxima_that_fit_the_engine() {
         let engine = [Limit::Instances, Limit::Memory, Limit::Payload, Limit::TableElements];
         assert_eq!(engine.map(Limit::maximum), [64, 1 << 30, 2 << 20, 100_000]);
     }

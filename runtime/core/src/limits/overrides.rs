@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_what_is_not_within_its_bounds_is_not_set() {
+    fn limit_override_outside_its_bounds_is_rejected() {
         for limit in Limit::ALL {
             let (least, most) = limit.bounds().into_inner();
             assert!(u32::try_from(most).is_ok() || !matches!(Limits::default().value(limit), LimitValue::Count(_)));

@@ -166,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn budget_who_may_have_run_before_begins_with_nothing() {
+    fn budget_after_a_restart_starts_empty() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Empty, at(0));
         assert_eq!(bucket.take(at(0)), Err(at(1000)));
     }
 
     #[test]
-    fn budget_no_more_than_a_burst_is_saved_up() {
+    fn budget_accrues_at_most_a_burst() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 600, burst: 2 }, InitialBudget::Full, at(0));
         for _ in 0..2 {
             assert_eq!(bucket.take(at(3_600_000)), Ok(()));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn seven_calls_a_minute_are_not_rounded_to_six_or_eight() {
+    fn budget_of_seven_per_minute_is_exact() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 7, burst: 1 }, InitialBudget::Empty, at(0));
         let (mut now, mut calls) = (at(0), 0);
         while now < at(600_000) {
@@ -194,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn budget_by_the_hour_holds_a_fifth_of_it_at_once() {
+    fn budget_per_hour_has_a_burst_of_a_fifth() {
         let mut bucket = BudgetLevel::hourly(CallRate { interval: Span::secs(0), per_hour: 10 }, at(0));
         assert_eq!([(); 3].map(|()| bucket.take(at(0))), [Ok(()), Ok(()), Err(at(360_000))]);
         assert_eq!((bucket.free_at(at(0)), bucket.free_at(at(400_000))), (at(360_000), at(400_000)));
     }
 
     #[test]
-    fn budget_of_nothing_is_the_least_budget() {
+    fn budget_of_zero_is_the_minimum_budget() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 0, burst: 0 }, InitialBudget::Full, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));
         assert_eq!(bucket.take(at(0)), Err(at(60_000)));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_during_a_pause_waits_for_its_end_and_for_the_first_call_after_it() {
+    fn budget_pause_delays_later_callers_by_one_more_call() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
         bucket.empty(at(30_000));
         assert_eq!(bucket.take(at(10_000)), Err(at(31_000)));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn budget_smaller_budget_takes_what_was_saved_up() {
+    fn budget_that_shrinks_drops_accrued_calls() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 100 }, InitialBudget::Full, at(0));
         bucket.resize(Budget { per_minute: 60, burst: 1 }, at(0));
         assert_eq!(bucket.take(at(0)), Ok(()));

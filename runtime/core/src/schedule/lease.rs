@@ -7,7 +7,7 @@ use crate::{Revision, SecretBytes, ServiceName};
 
 use super::policy::ConfigFingerprint;
 
-/// Tokens with all that is known of them.
+/// Tokens, with their revision, origin and times.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Increases with each lease of the instance.

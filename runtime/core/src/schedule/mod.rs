@@ -94,7 +94,7 @@ pub use policy::{
     PreferredSource, RevocationPolicy, Switch, UpstreamAccount,
 };
 pub use ratio::{Ratio, RatioError};
-pub use revocation::{Abandoned, MOST_RETIRED, NotRevoked};
+pub use revocation::{MOST_RETIRED, NotRevoked, UnrevokedLeases};
 pub use snapshot::{InstanceActivity, InstanceSnapshot, Readiness, UpstreamSnapshot};
 
 use instance::{GiveUpReason, InstanceState, OperatorRequest, RunState};

@@ -15,7 +15,7 @@ pub struct Ratio(u16);
 pub struct RatioError(String);
 
 impl Ratio {
-    /// So many thousandths, or all of it.
+    /// A ratio in thousandths, at most 1000.
     pub const fn thousandths(thousandths: u16) -> Self {
         Self(if thousandths > 1000 { 1000 } else { thousandths })
     }
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn ratio_what_is_no_share_is_refused() {
+    fn ratio_outside_0_to_1_is_rejected() {
         for text in ["", ".", ".5", "1.", "1.1", "2", "-0.5", "0.7500", "1e-1", "0,5", "70000", "nan"] {
             assert!(text.parse::<Ratio>().is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn ratio_share_of_the_longest_time_does_not_overflow() {
+    fn ratio_of_the_longest_span_does_not_overflow() {
         assert_eq!(Ratio::thousandths(1000).apply(Span::millis(u64::MAX)), Span::millis(u64::MAX));
         assert_eq!(Ratio::thousandths(500).apply(Span::millis(100)), Span::millis(50));
         assert_eq!(Ratio::thousandths(500).scale(u16::MAX), Ratio::thousandths(500));

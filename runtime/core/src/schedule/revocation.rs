@@ -26,7 +26,7 @@ pub const MOST_RETIRED: usize = 64;
 
 /// Leases of one instance that were not revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Abandoned {
+pub struct UnrevokedLeases {
     /// How many, since the coordinator began.
     pub count: u32,
     /// The last one.

@@ -5,7 +5,7 @@ use crate::{InstanceName, Span, Timestamp};
 use super::budget::UpstreamName;
 use super::lease::{Lease, LeaseOrigin};
 use super::policy::InstancePlan;
-use super::revocation::Abandoned;
+use super::revocation::UnrevokedLeases;
 use crate::failure::FailureRecord;
 
 /// One instance.
@@ -15,7 +15,7 @@ pub struct InstanceSnapshot<'s> {
     /// How it is kept.
     pub plan: &'s InstancePlan,
     /// What goes on.
-    pub doing: InstanceActivity,
+    pub activity: InstanceActivity,
     /// Whether its users have a valid lease.
     pub readiness: Readiness,
     /// The lease that was given out last, or else the one that will be when it is saved.
@@ -25,17 +25,17 @@ pub struct InstanceSnapshot<'s> {
     /// How many leases wait to be revoked.
     pub retired: usize,
     /// What was not revoked although it should have been.
-    pub abandoned: Option<&'s Abandoned>,
+    pub abandoned: Option<&'s UnrevokedLeases>,
     /// Workers that use it.
     pub users: u32,
     /// How many calls failed since the last that did not.
     pub failures: u32,
     /// How the last one failed.
-    pub trouble: Option<&'s FailureRecord>,
+    pub failure: Option<&'s FailureRecord>,
     /// Why what it holds could not be saved when that was last tried.
     pub unsaved: Option<&'s str>,
     /// Whether the lease that is given out is unsaved. The one that is held may be another by now.
-    pub given_unsaved: bool,
+    pub published_unsaved: bool,
     /// When a call last brought something.
     pub last_success: Option<Timestamp>,
     /// When it is obtained or renewed next, if that is known.

@@ -39,7 +39,7 @@ fn assert_within(times: &[u64], budget: Budget) {
 }
 
 #[test]
-fn a_thousand_instances_at_start_are_all_served_within_the_budget_and_in_its_time() {
+fn budgets_serve_a_thousand_instances_at_start_on_time() {
     let budget = Budget { per_minute: 600, burst: 100 };
     let mut schedule = thousand(budget);
     schedule.reload();
@@ -50,7 +50,7 @@ fn a_thousand_instances_at_start_are_all_served_within_the_budget_and_in_its_tim
 }
 
 #[test]
-fn budgets_after_a_restart_a_budget_begins_with_nothing() {
+fn budgets_start_empty_after_a_restart() {
     let budget = Budget { per_minute: 600, burst: 100 };
     let mut schedule = thousand(budget);
     schedule.reload();
@@ -65,13 +65,13 @@ fn budgets_after_a_restart_a_budget_begins_with_nothing() {
 }
 
 #[test]
-fn budgets_who_waits_for_a_budget_is_shown_with_how_long() {
+fn budgets_snapshot_shows_how_long_an_instance_waits() {
     let mut schedule = thousand(Budget { per_minute: 60, burst: 2 });
     schedule.reload();
     let waiting = |schedule: &TestSchedule| {
         let views = schedule.machine.instances(schedule.now());
         views
-            .filter(|view| matches!(view.doing, InstanceActivity::Waiting(Some(left)) if left == Span::secs(1)))
+            .filter(|view| matches!(view.activity, InstanceActivity::Waiting(Some(left)) if left == Span::secs(1)))
             .count()
     };
     assert_eq!(waiting(&schedule), 998);
@@ -81,7 +81,7 @@ fn budgets_who_waits_for_a_budget_is_shown_with_how_long() {
 }
 
 #[test]
-fn budgets_each_upstream_has_its_own_budget() {
+fn budgets_are_separate_for_each_upstream() {
     let mut schedule = TestSchedule::unconfigured(1);
     for (text, up) in [("a", "u"), ("b", "u"), ("c", "v"), ("d", "v"), ("e", "w")] {
         schedule.configuration.plans.insert(instance_name(text), plan_with(|plan| plan.upstream = upstream_name(up)));
@@ -95,7 +95,7 @@ fn budgets_each_upstream_has_its_own_budget() {
 }
 
 #[test]
-fn budgets_revocation_counts_as_a_call_and_comes_after_tokens() {
+fn budgets_count_revocations_which_come_after_tokens() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.default_budget = Budget { per_minute: 1, burst: 2 };
     schedule.configuration.plans.insert(instance_name("r"), deputy_test_support::revoking_plan());
@@ -111,7 +111,7 @@ fn budgets_revocation_counts_as_a_call_and_comes_after_tokens() {
 }
 
 #[test]
-fn budgets_service_that_flaps_costs_no_more_than_the_budget() {
+fn budgets_bound_the_calls_to_a_flapping_service() {
     let budget = Budget { per_minute: 120, burst: 10 };
     let mut schedule = thousand(budget);
     for n in 0..1000 {
@@ -133,7 +133,7 @@ fn budgets_service_that_flaps_costs_no_more_than_the_budget() {
 }
 
 #[test]
-fn a_changed_budget_counts_at_once_and_gives_no_second_burst() {
+fn budgets_changed_by_a_reload_give_no_second_burst() {
     let mut schedule = thousand(Budget { per_minute: 1, burst: 10 });
     schedule.reload();
     assert_eq!(times(&schedule).len(), 10);
@@ -144,7 +144,7 @@ fn a_changed_budget_counts_at_once_and_gives_no_second_burst() {
     assert_eq!(times(&schedule).len(), 15);
 }
 
-/// A service with a budget of its own: in no second it answers more than so many calls, and throttles all others.
+/// A service with a rate limit of its own: it answers at most `per_second` calls in any second and throttles the others.
 fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> CallOutcome + Clone {
     let answered = Rc::new(RefCell::new(VecDeque::<u64>::new()));
     move |now| {
@@ -177,7 +177,7 @@ fn start_limited(budget: Budget, per_second: usize, told: Span) -> (u64, usize) 
 }
 
 #[test]
-fn budget_equal_to_the_limit_of_the_service_costs_no_time() {
+fn budgets_equal_to_the_limit_of_the_service_cost_no_time() {
     // A thousand at fifty a second are twenty seconds.
     for (told, most) in [(0, 24_000), (1, 27_000)] {
         let budget = Budget { per_minute: 3000, burst: 100 };
@@ -188,7 +188,7 @@ fn budget_equal_to_the_limit_of_the_service_costs_no_time() {
 }
 
 #[test]
-fn budget_above_the_limit_of_the_service_finds_that_limit() {
+fn budgets_above_the_limit_of_the_service_adapt_to_it() {
     for (told, most) in [(0, 35_000), (1, 45_000)] {
         let budget = Budget { per_minute: 60_000, burst: 1000 };
         let (took, throttled) = start_limited(budget, 50, Span::secs(told));
@@ -198,7 +198,7 @@ fn budget_above_the_limit_of_the_service_finds_that_limit() {
 }
 
 #[test]
-fn budgets_same_seed_and_events_make_the_same_history() {
+fn budgets_make_the_same_history_from_the_same_seed() {
     let run = || {
         let mut schedule = thousand(Budget::DEFAULT);
         schedule.reload();
@@ -209,7 +209,7 @@ fn budgets_same_seed_and_events_make_the_same_history() {
 }
 
 #[test]
-fn nobody_is_called_before_there_is_a_configuration() {
+fn budgets_allow_no_call_before_the_first_configuration() {
     let mut schedule = Schedule::new(InitialBudget::Full, 1);
     let now = TestSchedule::unconfigured(1).now();
     schedule.handle(now, deputy_core::schedule::ScheduleEvent::TimerFired);

@@ -44,7 +44,7 @@ fn clock_set_back_is_not_forgotten_by_a_reload() {
 }
 
 #[test]
-fn clock_jump_lets_a_revocation_end_that_ends_just_then() {
+fn clock_jump_at_the_end_of_a_revocation_lets_it_complete() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.handle(ScheduleEvent::Renew(instance_name("a")));
@@ -77,7 +77,7 @@ fn clock_set_back_while_a_lease_is_saved_makes_it_due() {
 }
 
 #[test]
-fn clock_set_back_does_not_hurry_a_failed_instance_or_a_file() {
+fn clock_set_back_does_not_hasten_a_retry_or_a_file() {
     let mut schedule =
         TestSchedule::new([("a", plain_plan()), ("f", plan_with(|plan| plan.policy.prefer = PreferredSource::File))]);
     schedule.complete("f", HOUR);
@@ -88,7 +88,7 @@ fn clock_set_back_does_not_hurry_a_failed_instance_or_a_file() {
     schedule.fail_call("a", FailureKind::Denied);
     schedule.jump_clock(-HOUR_MS);
     assert_eq!((schedule.call_kind("a"), schedule.call_kind("f")), ("nothing", "nothing"));
-    assert_eq!(schedule.snapshot("a").doing, InstanceActivity::Retrying);
+    assert_eq!(schedule.snapshot("a").activity, InstanceActivity::Retrying);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn clock_restored_lease_from_the_future_is_due() {
 }
 
 #[test]
-fn clocks_clock_set_forward_has_everything_due_done_at_once() {
+fn clock_set_forward_makes_due_work_run_at_once() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.complete("b", Span::secs(86_400));
@@ -116,7 +116,7 @@ fn clocks_clock_set_forward_has_everything_due_done_at_once() {
 }
 
 #[test]
-fn clocks_jump_is_told_with_its_size_and_drift_is_not() {
+fn clock_jump_is_reported_with_its_size_and_drift_is_not() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     for drift in [1, -500, 1999, -1999] {
@@ -136,7 +136,7 @@ fn clocks_jump_is_told_with_its_size_and_drift_is_not() {
 }
 
 #[test]
-fn a_machine_that_slept_does_what_was_due_although_its_timers_stood_still() {
+fn clock_jump_after_sleep_runs_what_became_due() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance(Span::secs(60));
@@ -147,7 +147,7 @@ fn a_machine_that_slept_does_what_was_due_although_its_timers_stood_still() {
 }
 
 #[test]
-fn clocks_jump_makes_no_storm() {
+fn clock_jump_makes_no_storm() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.default_budget = Budget { per_minute: 600, burst: 20 };
     for n in 0..300 {
@@ -167,7 +167,7 @@ fn clocks_jump_makes_no_storm() {
 }
 
 #[test]
-fn clocks_jump_during_a_call_does_not_change_how_old_lease_is() {
+fn clock_jump_during_a_call_does_not_change_its_leases_age() {
     for jump in [-HOUR_MS, 2 * HOUR_MS] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.advance(Span::secs(10));
@@ -180,7 +180,7 @@ fn clocks_jump_during_a_call_does_not_change_how_old_lease_is() {
 }
 
 #[test]
-fn clock_ahead_makes_expiries_lie_in_the_past_and_no_hot_loop() {
+fn clock_ahead_of_the_service_causes_no_hot_loop() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     // The service lives two hours behind.
     schedule.answer_calls("a", |_, now| {
@@ -193,12 +193,12 @@ fn clock_ahead_makes_expiries_lie_in_the_past_and_no_hot_loop() {
     assert!((120..=250).contains(&calls), "{calls} in ten hours, five minutes apart at most");
     assert_eq!(schedule.snapshot("a").readiness, Readiness::Missing, "what has ended is not given out");
     assert!(
-        schedule.snapshot("a").trouble.is_some_and(|trouble| trouble.message.contains("compare this machine's clock"))
+        schedule.snapshot("a").failure.is_some_and(|failure| failure.message.contains("compare this machine's clock"))
     );
 }
 
 #[test]
-fn clocks_clock_that_swings_makes_no_storm() {
+fn clock_that_swings_makes_no_storm() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.answer_with_lifetime("a", HOUR);
     schedule.complete("a", HOUR);

@@ -22,12 +22,12 @@ fn schedule() -> TestSchedule {
 }
 
 #[test]
-fn demand_instance_on_demand_is_obtained_when_first_asked_for() {
+fn demand_first_request_obtains_the_lease() {
     let mut schedule = schedule();
     schedule.advance(Span::secs(86_400));
     assert!(schedule.log.is_empty());
     assert_eq!(
-        (schedule.snapshot("a").doing, schedule.snapshot("a").readiness),
+        (schedule.snapshot("a").activity, schedule.snapshot("a").readiness),
         (InstanceActivity::Unused, Readiness::NotNeeded)
     );
     schedule.handle(ScheduleEvent::LeaseRequested(instance_name("a")));
@@ -37,7 +37,7 @@ fn demand_instance_on_demand_is_obtained_when_first_asked_for() {
 }
 
 #[test]
-fn asking_again_while_it_is_held_calls_nobody() {
+fn demand_request_for_a_held_lease_makes_no_call() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::LeaseRequested(instance_name("a")));
     schedule.handle(ScheduleEvent::LeaseRequested(instance_name("a")));
@@ -47,7 +47,7 @@ fn asking_again_while_it_is_held_calls_nobody() {
 }
 
 #[test]
-fn demand_it_is_kept_and_renewed_while_somebody_uses_it() {
+fn demand_lease_in_use_is_kept_and_renewed() {
     let mut schedule = schedule();
     schedule.answer_with_lifetime("a", Span::secs(3600));
     schedule.handle(ScheduleEvent::Used(instance_name("a"), 2));
@@ -57,7 +57,7 @@ fn demand_it_is_kept_and_renewed_while_somebody_uses_it() {
 }
 
 #[test]
-fn it_is_dropped_and_revoked_after_the_grace_when_nobody_uses_it() {
+fn demand_unused_lease_is_revoked_after_the_grace() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::Used(instance_name("a"), 1));
     schedule.complete("a", Span::secs(3600));
@@ -71,7 +71,7 @@ fn it_is_dropped_and_revoked_after_the_grace_when_nobody_uses_it() {
 }
 
 #[test]
-fn demand_it_is_left_to_expire_where_replaced_leases_are() {
+fn demand_unused_lease_is_left_to_expire_where_configured() {
     let mut schedule = TestSchedule::new([(
         "a",
         on_demand(|plan| {
@@ -86,7 +86,7 @@ fn demand_it_is_left_to_expire_where_replaced_leases_are() {
 }
 
 #[test]
-fn demand_what_was_dropped_is_obtained_when_asked_for_again() {
+fn demand_request_after_the_drop_obtains_a_new_lease() {
     let mut schedule = schedule();
     schedule.answer_with_lifetime("a", Span::secs(36_000));
     for round in 1..=3 {
@@ -99,7 +99,7 @@ fn demand_what_was_dropped_is_obtained_when_asked_for_again() {
 }
 
 #[test]
-fn demand_who_comes_back_within_the_grace_finds_it_untouched() {
+fn demand_lease_is_kept_for_a_user_that_returns_in_the_grace() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::Used(instance_name("a"), 1));
     schedule.complete("a", Span::secs(36_000));
@@ -113,7 +113,7 @@ fn demand_who_comes_back_within_the_grace_finds_it_untouched() {
 }
 
 #[test]
-fn who_asked_gets_it_even_if_the_call_takes_longer_than_the_grace() {
+fn demand_request_is_served_by_a_call_longer_than_the_grace() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::LeaseRequested(instance_name("a")));
     schedule.advance(Span::secs(900));
@@ -126,7 +126,7 @@ fn who_asked_gets_it_even_if_the_call_takes_longer_than_the_grace() {
 }
 
 #[test]
-fn who_asked_keeps_the_place_in_the_queue_even_if_it_is_longer_than_the_grace() {
+fn demand_request_stays_queued_for_longer_than_the_grace() {
     let mut schedule = schedule();
     schedule.configuration.calls = 1;
     schedule.configuration.plans.insert(instance_name("hangs"), plan_with(|_| {}));
@@ -139,7 +139,7 @@ fn who_asked_keeps_the_place_in_the_queue_even_if_it_is_longer_than_the_grace() 
 }
 
 #[test]
-fn failures_of_what_nobody_uses_any_longer_are_not_tried_again() {
+fn demand_failure_without_users_is_not_retried() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::LeaseRequested(instance_name("a")));
     schedule.answer_calls("a", |_, _| Some((Span::millis(0), deputy_test_support::failure(FailureKind::Unavailable))));
@@ -152,7 +152,7 @@ fn failures_of_what_nobody_uses_any_longer_are_not_tried_again() {
 }
 
 #[test]
-fn asking_does_not_shorten_the_delay_after_a_failure() {
+fn demand_request_does_not_shorten_the_retry_delay() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::LeaseRequested(instance_name("a")));
     schedule.fail_call("a", FailureKind::Denied);
@@ -164,7 +164,7 @@ fn asking_does_not_shorten_the_delay_after_a_failure() {
 }
 
 #[test]
-fn after_a_restart_what_was_held_on_demand_has_a_grace_for_its_users_to_come_back() {
+fn demand_lease_has_a_grace_for_its_users_after_a_restart() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::Used(instance_name("a"), 1));
     schedule.complete("a", Span::secs(36_000));
@@ -178,7 +178,7 @@ fn after_a_restart_what_was_held_on_demand_has_a_grace_for_its_users_to_come_bac
 }
 
 #[test]
-fn an_instance_that_becomes_on_demand_is_kept_for_a_grace_and_one_that_becomes_always_is_obtained() {
+fn demand_mode_changes_keep_the_lease_or_obtain_one() {
     let mut schedule = TestSchedule::new([("a", plan_with(|_| {}))]);
     schedule.complete("a", Span::secs(36_000));
     schedule.configure("a", on_demand(|_| {}));
@@ -191,7 +191,7 @@ fn an_instance_that_becomes_on_demand_is_kept_for_a_grace_and_one_that_becomes_a
 }
 
 #[test]
-fn demand_that_nobody_uses_it_is_no_use() {
+fn demand_report_of_zero_users_is_no_use() {
     let mut schedule = schedule();
     for _ in 0..3 {
         schedule.handle(ScheduleEvent::Used(instance_name("a"), 0));
@@ -206,9 +206,9 @@ fn demand_that_nobody_uses_it_is_no_use() {
 }
 
 #[test]
-fn asking_for_what_is_not_configured_does_nothing() {
+fn demand_request_for_an_unknown_instance_is_ignored() {
     let mut schedule = schedule();
-    schedule.handle(ScheduleEvent::LeaseRequested(instance_name("nobody")));
-    schedule.handle(ScheduleEvent::Used(instance_name("nobody"), 3));
+    schedule.handle(ScheduleEvent::LeaseRequested(instance_name("unknown")));
+    schedule.handle(ScheduleEvent::Used(instance_name("unknown"), 3));
     assert!(schedule.log.is_empty());
 }

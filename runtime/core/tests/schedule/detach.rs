@@ -27,7 +27,7 @@ fn detached(schedule: &TestSchedule) -> usize {
 }
 
 #[test]
-fn reload_that_alternates_settings_lets_calls_end() {
+fn reload_that_alternates_settings_lets_calls_complete() {
     for like in [plain_plan, revoking_plan] {
         for takes in [50, 1000, 7000] {
             let mut schedule = TestSchedule::new([("a", with_settings(1, like()))]);
@@ -54,7 +54,7 @@ fn reload_that_alternates_settings_lets_calls_end() {
 }
 
 #[test]
-fn detached_call_that_brings_a_past_expiry_is_revoked_for_the_lifetime() {
+fn detached_call_with_a_past_expiry_is_revoked_for_its_lifetime() {
     for (lifetime, expected) in [(Some(HOUR), "revoke"), (None, "nothing")] {
         let mut plan = revoking_plan();
         plan.policy.lifetime = lifetime;
@@ -69,7 +69,7 @@ fn detached_call_that_brings_a_past_expiry_is_revoked_for_the_lifetime() {
 }
 
 #[test]
-fn reload_that_goes_back_keeps_what_was_obtained_so() {
+fn reload_undone_keeps_the_tokens_of_the_detached_call() {
     let mut schedule = TestSchedule::new([("a", with_settings(1, plain_plan()))]);
     schedule.complete("a", HOUR);
     schedule.configure("a", with_settings(2, plain_plan()));
@@ -80,7 +80,7 @@ fn reload_that_goes_back_keeps_what_was_obtained_so() {
 }
 
 #[test]
-fn reload_during_an_obtain_revokes_what_it_brings() {
+fn reload_during_an_obtain_revokes_its_tokens() {
     let mut schedule = TestSchedule::new([("a", with_settings(1, revoking_plan()))]);
     schedule.configure("a", with_settings(2, revoking_plan()));
     assert_eq!((schedule.call_kind("a"), detached(&schedule)), ("obtain", 1));
@@ -93,7 +93,7 @@ fn reload_during_an_obtain_revokes_what_it_brings() {
 }
 
 #[test]
-fn revoke_during_an_obtain_revokes_what_it_brings() {
+fn revoke_during_an_obtain_revokes_its_tokens() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
     assert_eq!((schedule.call_kind("a"), detached(&schedule)), ("obtain", 1));
@@ -108,7 +108,7 @@ fn revoke_during_an_obtain_revokes_what_it_brings() {
 }
 
 #[test]
-fn revoke_after_a_reload_revokes_what_the_detached_call_brings() {
+fn revoke_after_a_reload_revokes_tokens_of_the_detached_call() {
     let expiring = |number| {
         let mut plan = with_settings(number, revoking_plan());
         plan.policy.revoke = RevocationPolicy { replaced: None, ..plan.policy.revoke };
@@ -135,7 +135,7 @@ fn revoke_after_a_reload_revokes_what_the_detached_call_brings() {
 }
 
 #[test]
-fn revoke_again_and_again_revokes_all_that_was_brought() {
+fn revoke_repeated_revokes_all_tokens() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     let (mut brought, mut gone) = (0, 0);
     for round in 0..200 {
@@ -181,7 +181,7 @@ fn revoke_again_and_again_revokes_all_that_was_brought() {
 }
 
 #[test]
-fn remove_during_an_obtain_waits_for_the_answer_and_revokes_it() {
+fn remove_during_an_obtain_waits_and_revokes_its_tokens() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.remove("a");
     assert_eq!((schedule.call_kind("a"), detached(&schedule)), ("nothing", 1));
@@ -211,7 +211,7 @@ fn remove_during_an_obtain_that_fails_forgets_the_instance() {
 }
 
 #[test]
-fn stop_waits_for_a_call_that_was_given_up_and_keeps_what_it_brings() {
+fn stop_waits_for_a_detached_call_and_keeps_its_tokens() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
     schedule.handle(ScheduleEvent::Stop);
@@ -224,7 +224,7 @@ fn stop_waits_for_a_call_that_was_given_up_and_keeps_what_it_brings() {
 }
 
 #[test]
-fn late_tokens_are_left_to_expire_where_that_is_configured() {
+fn detached_tokens_are_left_to_expire_where_configured() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| {

@@ -14,22 +14,22 @@ fn assumed(schedule: &TestSchedule) -> usize {
 }
 
 #[test]
-fn where_the_service_gives_no_expiry_the_configured_lifetime_holds() {
+fn expiry_missing_is_replaced_by_the_configured_lifetime() {
     let mut schedule = capped(Span::secs(900));
     schedule.end_call("a", tokens_until(None));
     assert_eq!(schedule.advance_until_called("a"), 675_000);
-    assert_eq!(assumed(&schedule), 1, "and it is told");
+    assert_eq!(assumed(&schedule), 1, "the assumed expiry is reported");
 }
 
 #[test]
-fn where_nobody_gives_an_expiry_an_hour_is_assumed() {
+fn expiry_missing_without_a_lifetime_is_an_hour() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.end_call("a", tokens_until(None));
     assert_eq!(schedule.advance_until_called("a"), 2_700_000);
 }
 
 #[test]
-fn expiry_in_the_past_counts_as_none() {
+fn expiry_in_the_past_is_replaced_by_the_lifetime() {
     for ago in [0, 1, 1000, 86_400_000] {
         let mut schedule = capped(Span::secs(900));
         let past = schedule.now().wall.minus(Span::millis(ago));
@@ -49,13 +49,13 @@ fn expiry_in_the_past_is_a_failed_obtain_without_a_lifetime() {
         schedule.end_call("a", tokens_until(Some(past)));
         let view = schedule.snapshot("a");
         assert_eq!(
-            (view.readiness, view.doing, view.failures),
+            (view.readiness, view.activity, view.failures),
             (Readiness::Missing, InstanceActivity::Retrying, 1),
             "{ago} ms ago"
         );
-        let trouble = view.trouble.unwrap();
-        assert_eq!(trouble.kind, FailureKind::Broken);
-        assert!(trouble.message.contains(&past.to_string()) && trouble.message.contains("`lifetime`"), "{trouble:?}");
+        let failure = view.failure.unwrap();
+        assert_eq!(failure.kind, FailureKind::Broken);
+        assert!(failure.message.contains(&past.to_string()) && failure.message.contains("`lifetime`"), "{failure:?}");
         assert!(schedule.published.is_empty() && schedule.disk.is_empty());
         assert!(schedule.advance_until_called("a") <= 2000, "and is tried again like any other");
     }
@@ -75,7 +75,7 @@ fn expiry_in_the_past_of_a_renewal_keeps_the_lease_and_obtains() {
 }
 
 #[test]
-fn expiry_service_always_says_past_asked_at_pace_of_lifetime() {
+fn expiry_always_in_the_past_obtains_once_per_lifetime() {
     for told in [Some(Timestamp::from_millis(0)), None] {
         let mut schedule = capped(Span::secs(60));
         schedule.answer_calls("a", move |_, _| Some((Span::millis(20), tokens_until(told))));
@@ -87,7 +87,7 @@ fn expiry_service_always_says_past_asked_at_pace_of_lifetime() {
 }
 
 #[test]
-fn expiry_lifetime_caps_what_the_service_says() {
+fn expiry_is_capped_by_the_configured_lifetime() {
     let mut schedule = capped(Span::secs(8));
     schedule.complete("a", HOUR);
     let lease = schedule.snapshot("a").lease.unwrap();
@@ -97,14 +97,14 @@ fn expiry_lifetime_caps_what_the_service_says() {
 }
 
 #[test]
-fn a_lifetime_that_is_longer_than_what_the_service_says_changes_nothing() {
+fn expiry_is_not_extended_by_a_longer_lifetime() {
     let mut schedule = capped(HOUR);
     schedule.complete("a", Span::secs(60));
     assert_eq!(schedule.advance_until_called("a"), 45_000);
 }
 
 #[test]
-fn expiry_lifetime_caps_a_renewal_as_well() {
+fn expiry_of_a_renewal_is_capped_by_the_lifetime() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| {
@@ -120,7 +120,7 @@ fn expiry_lifetime_caps_a_renewal_as_well() {
 }
 
 #[test]
-fn expiry_life_of_a_moment_is_no_hot_loop() {
+fn expiry_within_a_moment_causes_no_hot_loop() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.answer_calls("a", |_, now| Some((Span::millis(0), tokens_until(Some(now.wall.plus(Span::millis(1)))))));
     schedule.end_call("a", tokens_until(None));
@@ -131,7 +131,7 @@ fn expiry_life_of_a_moment_is_no_hot_loop() {
 }
 
 #[test]
-fn expiry_call_takes_longer_than_the_lifetime_is_no_hot_loop() {
+fn expiry_during_the_call_causes_no_hot_loop() {
     let mut schedule = capped(Span::secs(2));
     schedule.answer_calls("a", |_, now| Some((Span::secs(3), tokens_until(Some(now.wall.plus(HOUR))))));
     schedule.complete("a", HOUR);
@@ -141,7 +141,7 @@ fn expiry_call_takes_longer_than_the_lifetime_is_no_hot_loop() {
 }
 
 #[test]
-fn expiry_service_says_for_ever_is_asked_again_all_the_same() {
+fn expiry_of_never_is_still_renewed() {
     for told in [u64::MAX, i64::MAX as u64] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.end_call("a", tokens_until(Some(Timestamp::from_millis(told))));

@@ -44,10 +44,10 @@ impl InstanceFile for TestSchedule {
 }
 
 #[test]
-fn files_instance_with_a_file_alone_gives_out_what_file_holds() {
+fn files_only_instance_publishes_the_content_of_the_file() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     assert_eq!(
-        (schedule.snapshot("a").doing, schedule.snapshot("a").readiness),
+        (schedule.snapshot("a").activity, schedule.snapshot("a").readiness),
         (InstanceActivity::NoFile, Readiness::Missing)
     );
     schedule.write_file("one", HOUR);
@@ -62,7 +62,7 @@ fn files_instance_with_a_file_alone_gives_out_what_file_holds() {
 }
 
 #[test]
-fn files_same_file_again_changes_nothing() {
+fn files_observed_unchanged_have_no_effect() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     let found = file_payload("one", schedule.now().wall, HOUR);
     for _ in 0..5 {
@@ -73,7 +73,7 @@ fn files_same_file_again_changes_nothing() {
 }
 
 #[test]
-fn files_same_payload_with_a_later_expiry_is_given_out() {
+fn files_same_payload_with_a_later_expiry_is_published() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.write_file("one", HOUR);
     schedule.advance(Span::secs(60));
@@ -82,7 +82,7 @@ fn files_same_payload_with_a_later_expiry_is_given_out() {
 }
 
 #[test]
-fn files_file_gone_or_bad_leaves_what_given_out_until_its_end() {
+fn files_missing_or_invalid_keep_the_lease_until_it_expires() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.write_file("one", HOUR);
     schedule.observe_file(None);
@@ -95,7 +95,7 @@ fn files_file_gone_or_bad_leaves_what_given_out_until_its_end() {
 }
 
 #[test]
-fn files_file_that_has_expired_is_not_given_out() {
+fn files_that_have_expired_are_not_published() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     let old = file_payload("old", schedule.now().wall.minus(HOUR), Span::secs(1800));
     schedule.observe_file(old);
@@ -103,7 +103,7 @@ fn files_file_that_has_expired_is_not_given_out() {
 }
 
 #[test]
-fn where_the_component_is_preferred_the_file_fills_the_gap_until_it_brings_something() {
+fn files_fill_in_until_the_preferred_component_succeeds() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
     schedule.write_file("file", HOUR);
     assert_eq!(
@@ -122,7 +122,7 @@ fn where_the_component_is_preferred_the_file_fills_the_gap_until_it_brings_somet
 }
 
 #[test]
-fn where_the_component_is_preferred_the_file_takes_over_when_its_lease_ends() {
+fn files_take_over_when_the_lease_of_the_component_expires() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
     schedule.complete("a", Span::secs(60));
     schedule.answer_calls("a", |_, _| Some((Span::millis(5), deputy_test_support::failure(FailureKind::Unavailable))));
@@ -140,7 +140,7 @@ fn where_the_component_is_preferred_the_file_takes_over_when_its_lease_ends() {
 }
 
 #[test]
-fn where_the_file_is_preferred_the_component_is_not_called_while_it_is_good() {
+fn files_preferred_and_valid_prevent_calls() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR); // the shell may look at the file before there is a configuration
     schedule.configure("a", preferring(PreferredSource::File));
@@ -154,7 +154,7 @@ fn where_the_file_is_preferred_the_component_is_not_called_while_it_is_good() {
 }
 
 #[test]
-fn files_where_file_preferred_and_grows_old_component_called() {
+fn files_preferred_but_due_let_the_component_be_called() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -174,7 +174,7 @@ fn files_where_file_preferred_and_grows_old_component_called() {
 }
 
 #[test]
-fn where_the_file_is_preferred_and_old_and_the_component_fails_it_stays() {
+fn files_preferred_but_due_stay_while_the_component_fails() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -186,7 +186,7 @@ fn where_the_file_is_preferred_and_old_and_the_component_fails_it_stays() {
 }
 
 #[test]
-fn where_the_file_is_preferred_and_holds_nothing_the_component_is_called() {
+fn files_preferred_but_missing_let_the_component_be_called() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
     schedule.observe_file(None);
     schedule.complete("a", HOUR);
@@ -194,7 +194,7 @@ fn where_the_file_is_preferred_and_holds_nothing_the_component_is_called() {
 }
 
 #[test]
-fn a_preferred_file_wins_although_it_was_written_before_the_component_was_called() {
+fn files_preferred_win_over_a_later_call() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
     let written = schedule.now().wall;
     schedule.advance(Span::secs(60));
@@ -205,7 +205,7 @@ fn a_preferred_file_wins_although_it_was_written_before_the_component_was_called
 }
 
 #[test]
-fn files_preferred_file_that_is_written_during_a_call_wins() {
+fn files_preferred_and_written_during_a_call_win() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
     schedule.advance(Span::secs(1));
     schedule.write_file("meanwhile", HOUR);
@@ -215,7 +215,7 @@ fn files_preferred_file_that_is_written_during_a_call_wins() {
 }
 
 #[test]
-fn an_operator_who_wishes_another_lease_gets_the_component_to_bring_one() {
+fn files_renew_request_calls_the_component() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -227,7 +227,7 @@ fn an_operator_who_wishes_another_lease_gets_the_component_to_bring_one() {
 }
 
 #[test]
-fn files_new_file_is_another_lease_as_well() {
+fn files_new_content_answers_a_renew_request() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -239,7 +239,7 @@ fn files_new_file_is_another_lease_as_well() {
 }
 
 #[test]
-fn a_file_that_the_operator_revoked_does_not_come_back_until_it_changes() {
+fn files_revoked_by_the_operator_return_only_when_changed() {
     for plan in [file_only(), preferring(PreferredSource::Component), preferring(PreferredSource::File)] {
         let mut schedule = TestSchedule::unconfigured(1);
         let found = file_payload("one", schedule.now().wall, HOUR);
@@ -261,7 +261,7 @@ fn a_file_that_the_operator_revoked_does_not_come_back_until_it_changes() {
 }
 
 #[test]
-fn a_file_that_is_written_after_the_operator_revoked_is_good_although_that_is_still_to_be_saved() {
+fn files_written_after_a_revoke_that_is_unsaved_are_published() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.saves = SaveMode::Hold;
     schedule.write_file("one", HOUR);
@@ -272,7 +272,7 @@ fn a_file_that_is_written_after_the_operator_revoked_is_good_although_that_is_st
 }
 
 #[test]
-fn files_file_written_after_operator_revoked_twice_good_too() {
+fn files_written_after_two_revokes_are_published() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.write_file("one", HOUR);
     schedule.saves = SaveMode::Hold;
@@ -284,7 +284,7 @@ fn files_file_written_after_operator_revoked_twice_good_too() {
 }
 
 #[test]
-fn files_what_a_file_brought_is_never_revoked() {
+fn files_leases_are_never_revoked() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
@@ -294,7 +294,7 @@ fn files_what_a_file_brought_is_never_revoked() {
 }
 
 #[test]
-fn files_instance_loses_its_component_goes_over_to_the_file() {
+fn files_replace_the_lease_when_the_component_is_removed() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
     schedule.complete("a", HOUR);
     schedule.write_file("file", HOUR);
@@ -303,7 +303,7 @@ fn files_instance_loses_its_component_goes_over_to_the_file() {
 }
 
 #[test]
-fn what_a_file_brought_is_given_out_after_a_restart_and_the_preferred_component_is_called() {
+fn files_lease_is_published_after_a_restart_until_a_call_ends() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
     schedule.write_file("file", HOUR);
     schedule.fail_call("a", FailureKind::Denied);

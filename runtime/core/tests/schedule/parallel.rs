@@ -14,7 +14,7 @@ fn fifty() -> (TestSchedule, Vec<String>) {
 }
 
 #[test]
-fn parallel_no_more_calls_are_made_at_once_than_configured() {
+fn parallel_calls_are_bounded_by_the_configuration() {
     let (mut schedule, _) = fifty();
     schedule.reload();
     assert_eq!(schedule.running().len(), 8);
@@ -23,13 +23,13 @@ fn parallel_no_more_calls_are_made_at_once_than_configured() {
     let waiting = schedule
         .machine
         .instances(schedule.now())
-        .filter(|view| matches!(view.doing, InstanceActivity::Waiting(None)))
+        .filter(|view| matches!(view.activity, InstanceActivity::Waiting(None)))
         .count();
     assert_eq!(waiting, 41, "and who waits is shown");
 }
 
 #[test]
-fn a_greater_limit_counts_at_once_and_a_smaller_one_from_the_next_call_on() {
+fn parallel_limit_change_aborts_no_running_call() {
     let (mut schedule, _) = fifty();
     schedule.reload();
     schedule.configuration.calls = 20;
@@ -39,12 +39,12 @@ fn a_greater_limit_counts_at_once_and_a_smaller_one_from_the_next_call_on() {
     schedule.reload();
     for left in [19, 18, 17] {
         schedule.complete(&schedule.running()[0].clone(), Span::secs(3600));
-        assert_eq!(schedule.running().len(), left, "nobody is cut");
+        assert_eq!(schedule.running().len(), left, "no running call is aborted");
     }
 }
 
 #[test]
-fn parallel_limit_of_nothing_is_a_limit_of_one() {
+fn parallel_limit_of_zero_is_a_limit_of_one() {
     let (mut schedule, _) = fifty();
     schedule.configuration.calls = 0;
     schedule.reload();
@@ -52,7 +52,7 @@ fn parallel_limit_of_nothing_is_a_limit_of_one() {
 }
 
 #[test]
-fn parallel_one_of_fifty_hangs_and_delays_nobody() {
+fn parallel_hanging_instance_delays_no_other() {
     let (mut schedule, names) = fifty();
     for text in names.iter().skip(1) {
         schedule.answer_calls(text, |_, now| Some((Span::millis(50), tokens_for(now, Span::secs(60)))));
@@ -69,8 +69,8 @@ fn parallel_one_of_fifty_hangs_and_delays_nobody() {
     assert_eq!(schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count(), 0);
 }
 
-/// So many instances of each service that hang until the limits end their calls, and ten of one that answers. The ones
-/// that hang are due first.
+/// `instances` instances of each service that hangs until the limits end the calls, and ten of one that answers. The
+/// hanging ones are due first.
 fn hanging(services: usize, instances: usize, life: u64) -> TestSchedule {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.calls = 32;
@@ -134,7 +134,7 @@ fn parallel_hanging_services_leave_a_lease_at_risk_a_place() {
 }
 
 #[test]
-fn parallel_one_of_fifty_fails_and_delays_nobody() {
+fn parallel_failing_instance_delays_no_other() {
     let (mut schedule, names) = fifty();
     schedule.answer_calls("a0", |_, _| Some((Span::millis(5), failure(FailureKind::Broken))));
     for text in names.iter().skip(1) {
@@ -148,7 +148,7 @@ fn parallel_one_of_fifty_fails_and_delays_nobody() {
 }
 
 #[test]
-fn parallel_who_was_due_first_is_called_first() {
+fn parallel_calls_are_made_in_order_of_due_time() {
     let mut schedule = TestSchedule::unconfigured(1);
     for (text, life) in [("a", 80), ("b", 40), ("c", 20)] {
         schedule.configure(text, plain_plan());
@@ -166,7 +166,7 @@ fn parallel_who_was_due_first_is_called_first() {
 }
 
 #[test]
-fn parallel_hanging_revocation_keeps_no_tokens_waiting() {
+fn parallel_hanging_revocation_delays_no_obtain() {
     let mut schedule = TestSchedule::new([("a", deputy_test_support::revoking_plan())]);
     schedule.answer_calls("a", |work, now| match work {
         ProviderCall::Revoke(_) => None,

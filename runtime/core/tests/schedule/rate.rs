@@ -13,7 +13,7 @@ fn calls_in(schedule: &mut TestSchedule, span: Span) -> usize {
 }
 
 #[test]
-fn rate_of_calls_is_not_the_components_to_choose() {
+fn rate_of_calls_cannot_be_raised_by_the_component() {
     for life in [1, 200, 1000, 2000] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.answer_calls("a", move |_, now| Some((Span::millis(1), tokens_for(now, Span::millis(life)))));
@@ -58,7 +58,7 @@ fn rate_of_calls_lets_leases_of_six_seconds_live() {
 }
 
 #[test]
-fn rate_of_calls_does_not_hold_an_operator_back() {
+fn rate_of_calls_does_not_delay_an_operator() {
     let rate = CallRate { interval: Span::secs(1), per_hour: 5 };
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.calls = rate))]);
     schedule.complete("a", Span::secs(2));
@@ -67,7 +67,7 @@ fn rate_of_calls_does_not_hold_an_operator_back() {
     let view = schedule.snapshot("a");
     let next = view.next.unwrap().since(schedule.now().wall);
     assert_eq!(
-        (view.doing, next),
+        (view.activity, next),
         (InstanceActivity::Retrying, Span::secs(720 - 60)),
         "what is shown is when it is called"
     );

@@ -31,7 +31,7 @@ fn reload_unchanged_instance_keeps_its_revision_and_its_call() {
 }
 
 #[test]
-fn a_changed_instance_is_obtained_anew_and_the_old_lease_served_until_then() {
+fn reload_of_a_changed_instance_serves_the_old_lease_meanwhile() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.configure("a", changed());
@@ -41,7 +41,7 @@ fn a_changed_instance_is_obtained_anew_and_the_old_lease_served_until_then() {
 }
 
 #[test]
-fn a_changed_instance_is_not_left_in_its_old_call_or_its_old_trouble() {
+fn reload_of_a_changed_instance_drops_its_call_and_failure() {
     let mut schedule = TestSchedule::new([("called", plain_plan()), ("failed", plain_plan())]);
     schedule.fail_call("failed", FailureKind::Misconfigured);
     let call = schedule.call_id("called").unwrap();
@@ -53,7 +53,7 @@ fn a_changed_instance_is_not_left_in_its_old_call_or_its_old_trouble() {
 }
 
 #[test]
-fn reload_instance_changes_while_it_waits_or_saved_called_once() {
+fn reload_while_an_instance_waits_or_saves_makes_one_call() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.calls = 1;
     schedule.configure("a", plain_plan());
@@ -69,7 +69,7 @@ fn reload_instance_changes_while_it_waits_or_saved_called_once() {
 }
 
 #[test]
-fn another_policy_alone_moves_the_next_renewal_and_obtains_nothing() {
+fn reload_of_the_policy_only_moves_the_next_renewal() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance(Span::secs(600));
@@ -80,7 +80,7 @@ fn another_policy_alone_moves_the_next_renewal_and_obtains_nothing() {
 }
 
 #[test]
-fn reload_shorter_lifetime_counts_for_the_lease_held_as_well() {
+fn reload_applies_a_shorter_lifetime_to_the_held_lease() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance(Span::secs(300));
@@ -90,7 +90,7 @@ fn reload_shorter_lifetime_counts_for_the_lease_held_as_well() {
 }
 
 #[test]
-fn another_policy_does_not_cut_a_call() {
+fn reload_of_the_policy_does_not_abort_a_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     let call = schedule.call_id("a");
     schedule.configure(
@@ -103,7 +103,7 @@ fn another_policy_does_not_cut_a_call() {
 }
 
 #[test]
-fn another_policy_does_not_shorten_the_delay_after_a_failure() {
+fn reload_of_the_policy_does_not_shorten_a_retry_delay() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -113,23 +113,23 @@ fn another_policy_does_not_shorten_the_delay_after_a_failure() {
 }
 
 #[test]
-fn another_upstream_is_used_from_the_next_call_on() {
+fn reload_uses_another_upstream_from_the_next_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("b", Span::secs(40));
     schedule.fail_call("a", FailureKind::Throttled(Span::secs(200)));
     schedule.advance(Span::secs(32));
-    assert!(matches!(schedule.snapshot("b").doing, InstanceActivity::Waiting(_)));
+    assert!(matches!(schedule.snapshot("b").activity, InstanceActivity::Waiting(_)));
     schedule.configure("b", plan_with(|plan| plan.upstream = upstream_name("other")));
-    assert_eq!(schedule.call_kind("b"), "obtain", "there nobody is told to wait");
+    assert_eq!(schedule.call_kind("b"), "obtain", "the other upstream has no pause");
 }
 
 #[test]
-fn an_instance_that_is_removed_and_added_again_while_it_leaves_goes_on() {
+fn reload_that_adds_a_leaving_instance_again_resumes_it() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.remove("a");
     assert_eq!(
-        (schedule.call_kind("a"), schedule.snapshot("a").doing),
+        (schedule.call_kind("a"), schedule.snapshot("a").activity),
         ("revoke", InstanceActivity::Calling("revoke", Span::secs(0)))
     );
     schedule.configure("a", revoking_plan());
@@ -138,11 +138,11 @@ fn an_instance_that_is_removed_and_added_again_while_it_leaves_goes_on() {
     assert_eq!(schedule.published_revision("a"), Some(2), "numbers go on");
     assert!(matches!(schedule.running_call("a"), Some(ProviderCall::Revoke(lease)) if lease.revision.0 == 1));
     schedule.end_call("a", CallOutcome::Revoked);
-    assert_eq!((schedule.disk.len(), schedule.snapshot("a").doing), (1, InstanceActivity::Holding));
+    assert_eq!((schedule.disk.len(), schedule.snapshot("a").activity), (1, InstanceActivity::Holding));
 }
 
 #[test]
-fn an_instance_that_is_added_again_while_its_state_is_being_deleted_goes_on() {
+fn reload_that_adds_an_instance_during_its_delete_resumes_it() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.saves = SaveMode::Hold;
@@ -156,7 +156,7 @@ fn an_instance_that_is_added_again_while_its_state_is_being_deleted_goes_on() {
 }
 
 #[test]
-fn reload_instance_removed_during_its_call_cut_and_forgotten() {
+fn reload_that_removes_an_instance_aborts_its_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     let call = schedule.call_id("a").unwrap();
     schedule.remove("a");
@@ -167,7 +167,7 @@ fn reload_instance_removed_during_its_call_cut_and_forgotten() {
 }
 
 #[test]
-fn reload_wish_to_revoke_survives_a_reload() {
+fn reload_keeps_a_revoke_request() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -184,7 +184,7 @@ fn reload_wish_to_revoke_survives_a_reload() {
 }
 
 #[test]
-fn reload_same_configuration_again_does_nothing() {
+fn reload_of_the_same_configuration_does_nothing() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", revoking_plan())]);
     schedule.complete("b", HOUR);
     let before = schedule.log.len();

@@ -41,7 +41,7 @@ fn removal_withdraws_at_once_and_revokes_after_the_grace() {
     assert_eq!((schedule.published_revision("a"), schedule.call_kind("a"), schedule.disk.len()), (None, "nothing", 2));
     let view = schedule.snapshot("a");
     assert_eq!(
-        (view.doing, view.readiness, view.leaves_in),
+        (view.activity, view.readiness, view.leaves_in),
         (InstanceActivity::Leaving, Readiness::NotNeeded, Some(REMOVAL_GRACE))
     );
     assert_eq!(schedule.advance_until_called("a"), REMOVAL_GRACE.as_millis());
@@ -67,21 +67,21 @@ fn removal_undone_during_a_second_call_publishes_lease_at_once() {
 }
 
 #[test]
-fn removal_that_is_undone_takes_the_lease_up_again() {
+fn removal_undone_resumes_the_lease() {
     let mut schedule = schedule();
     schedule.remove("a");
     schedule.advance(HALF);
     schedule.configure("a", kept());
     assert_eq!((schedule.published_revision("a"), calls(&schedule)), (Some(1), vec!["obtain"]));
     schedule.advance(DAY);
-    assert_eq!((schedule.snapshot("a").doing, calls(&schedule)), (InstanceActivity::Holding, vec!["obtain"]));
+    assert_eq!((schedule.snapshot("a").activity, calls(&schedule)), (InstanceActivity::Holding, vec!["obtain"]));
     assert_eq!(schedule.disk[&instance_name("a")].removed, None);
     schedule.crash();
     assert_eq!(schedule.published_revision("a"), Some(1));
 }
 
 #[test]
-fn removal_ends_with_another_configuration_revokes_old_lease() {
+fn removal_undone_with_another_configuration_revokes_the_lease() {
     let mut schedule = schedule();
     schedule.remove("a");
     schedule.advance(HALF);
@@ -135,11 +135,11 @@ fn removal_during_a_restart_keeps_the_lease_for_a_day() {
     schedule.configure("a", kept());
     assert_eq!((schedule.published_revision("a"), calls(&schedule)), (Some(1), vec!["obtain"]));
     schedule.advance(ORPHAN_GRACE);
-    assert_eq!(schedule.disk.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["a"], "nobody came back for b");
+    assert_eq!(schedule.disk.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["a"], "b was not configured again");
 }
 
 #[test]
-fn removal_during_a_restart_and_another_configuration_publishes_nothing_old() {
+fn removal_during_a_restart_drops_leases_of_old_configurations() {
     let mut schedule = schedule();
     schedule.configuration.plans.remove(&instance_name("a"));
     schedule.crash();
@@ -152,7 +152,7 @@ fn removal_during_a_restart_and_another_configuration_publishes_nothing_old() {
 }
 
 #[test]
-fn removal_is_not_hurried_by_a_clock_that_jumps() {
+fn removal_is_not_hastened_by_a_clock_jump() {
     let mut schedule = schedule();
     schedule.remove("a");
     schedule.jump_clock(3_600_000);
@@ -162,7 +162,7 @@ fn removal_is_not_hurried_by_a_clock_that_jumps() {
 }
 
 #[test]
-fn removal_is_hurried_by_an_operator() {
+fn removal_is_hastened_by_an_operator() {
     let mut schedule = schedule();
     schedule.remove("a");
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
@@ -172,7 +172,7 @@ fn removal_is_hurried_by_an_operator() {
 }
 
 #[test]
-fn removal_of_a_lease_that_ends_meanwhile_leaves_nothing() {
+fn removal_of_a_lease_that_expires_leaves_nothing() {
     let mut schedule = TestSchedule::new([("a", kept())]);
     schedule.complete("a", Span::secs(60));
     schedule.remove("a");
@@ -180,7 +180,7 @@ fn removal_of_a_lease_that_ends_meanwhile_leaves_nothing() {
     assert_eq!((schedule.disk.len(), calls(&schedule)), (0, vec!["obtain"]));
     assert!(
         !schedule.operator_events().any(|notice| matches!(notice, OperatorEvent::Expired(..))),
-        "nobody waits for another one"
+        "no worker waits for another lease"
     );
 }
 
@@ -194,7 +194,7 @@ fn removal_keeps_the_lease_when_the_coordinator_stops() {
 }
 
 #[test]
-fn removal_goes_on_revoking_what_was_replaced_before() {
+fn removal_continues_revocations_of_replaced_leases() {
     let mut schedule = schedule();
     schedule.handle(ScheduleEvent::Renew(instance_name("a")));
     schedule.complete("a", DAY);

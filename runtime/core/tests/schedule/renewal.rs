@@ -6,7 +6,7 @@ use deputy_test_support::{TestSchedule, plain_plan, plan_with, renewing_plan, to
 const HOUR: Span = Span::secs(3600);
 
 #[test]
-fn renewal_lease_is_replaced_after_the_ratio_of_its_life() {
+fn renewal_follows_the_ratio_of_the_lifetime() {
     for (ratio, seconds) in [(750, 2700), (500, 1800), (1000, 3600)] {
         let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.ratio = Ratio::thousandths(ratio)))]);
         schedule.complete("a", HOUR);
@@ -15,7 +15,7 @@ fn renewal_lease_is_replaced_after_the_ratio_of_its_life() {
 }
 
 #[test]
-fn jitter_brings_a_renewal_forward_by_up_to_its_share_and_never_back() {
+fn renewal_jitter_only_brings_the_renewal_forward() {
     let mut waits = Vec::new();
     for seed in 0..200 {
         let mut schedule = TestSchedule::unconfigured(seed);
@@ -30,7 +30,7 @@ fn jitter_brings_a_renewal_forward_by_up_to_its_share_and_never_back() {
 }
 
 #[test]
-fn life_is_counted_from_the_beginning_of_the_call() {
+fn renewal_counts_the_lifetime_from_the_start_of_the_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.advance(Span::secs(100));
     let until = schedule.now().wall.plus(Span::secs(900));
@@ -43,7 +43,7 @@ fn life_is_counted_from_the_beginning_of_the_call() {
 }
 
 #[test]
-fn renewal_component_that_renews_is_asked_to_renew() {
+fn renewal_uses_renew_where_the_component_can() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     assert_eq!(schedule.call_kind("a"), "obtain");
     schedule.complete("a", HOUR);
@@ -54,7 +54,7 @@ fn renewal_component_that_renews_is_asked_to_renew() {
 }
 
 #[test]
-fn renewal_component_that_does_not_renew_is_asked_to_obtain() {
+fn renewal_uses_obtain_where_the_component_cannot_renew() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -62,7 +62,7 @@ fn renewal_component_that_does_not_renew_is_asked_to_obtain() {
 }
 
 #[test]
-fn renewal_lease_reached_its_maximum_lifetime_is_obtained_anew() {
+fn renewal_obtains_after_the_maximum_lifetime() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| {
@@ -97,7 +97,7 @@ fn renewal_that_gains_nothing_is_followed_by_an_obtain() {
 }
 
 #[test]
-fn renewal_that_is_denied_or_breaks_is_followed_by_an_obtain() {
+fn renewal_denied_or_broken_is_followed_by_an_obtain() {
     for kind in [
         FailureKind::Denied,
         FailureKind::Misconfigured,
@@ -114,7 +114,7 @@ fn renewal_that_is_denied_or_breaks_is_followed_by_an_obtain() {
 }
 
 #[test]
-fn renewal_out_of_time_is_tried_again_before_an_obtain() {
+fn renewal_that_timed_out_is_retried_before_an_obtain() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     for _ in 0..2 {
         let (begun, life) = (schedule.call_kind("a"), HOUR);
@@ -130,7 +130,7 @@ fn renewal_out_of_time_is_tried_again_before_an_obtain() {
 }
 
 #[test]
-fn renewal_that_finds_nobody_is_tried_as_a_renewal_again() {
+fn renewal_that_is_unavailable_is_retried_as_a_renewal() {
     for kind in [FailureKind::Unavailable, FailureKind::Throttled(Span::secs(5))] {
         let mut schedule = TestSchedule::new([("a", renewing_plan())]);
         schedule.complete("a", HOUR);
@@ -142,7 +142,7 @@ fn renewal_that_finds_nobody_is_tried_as_a_renewal_again() {
 }
 
 #[test]
-fn renewal_lease_that_ended_is_obtained_and_not_renewed() {
+fn renewal_of_an_expired_lease_obtains_another() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.answer_calls("a", |work, now| match work {
@@ -155,11 +155,11 @@ fn renewal_lease_that_ended_is_obtained_and_not_renewed() {
     assert_eq!(schedule.calls_of("a").last().map(|(_, word)| *word), Some("obtain"));
     assert_eq!(schedule.published_revision("a"), Some(2));
     let expired = schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count();
-    assert_eq!(expired, 1, "its end is told, and once");
+    assert_eq!(expired, 1, "the expiry is reported once");
 }
 
 #[test]
-fn renewal_renewed_lease_remembers_when_the_first_was_obtained() {
+fn renewal_keeps_the_time_of_the_first_obtain() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     let first = schedule.snapshot("a").lease.unwrap().clone();
@@ -171,7 +171,7 @@ fn renewal_renewed_lease_remembers_when_the_first_was_obtained() {
 }
 
 #[test]
-fn an_operator_who_wishes_another_lease_gets_it_now_and_not_the_old_one_for_longer() {
+fn renewal_by_an_operator_obtains_at_once() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.handle(deputy_core::schedule::ScheduleEvent::Renew(deputy_test_support::instance_name("a")));
@@ -182,7 +182,7 @@ fn an_operator_who_wishes_another_lease_gets_it_now_and_not_the_old_one_for_long
 }
 
 #[test]
-fn renewal_wish_during_a_renewal_is_followed_by_an_obtain() {
+fn renewal_request_during_a_renewal_is_followed_by_an_obtain() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -193,7 +193,7 @@ fn renewal_wish_during_a_renewal_is_followed_by_an_obtain() {
 }
 
 #[test]
-fn wishes_during_an_obtain_are_one() {
+fn renewal_requests_during_an_obtain_are_merged() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     for _ in 0..3 {
         schedule.handle(deputy_core::schedule::ScheduleEvent::Renew(deputy_test_support::instance_name("a")));

@@ -5,7 +5,7 @@ use deputy_test_support::{TestSchedule, instance_name, plain_plan, plan_with, re
 const HOUR: Span = Span::secs(3600);
 
 #[test]
-fn good_leases_are_published_at_once_after_a_restart_and_not_obtained_again() {
+fn restore_publishes_valid_leases_without_a_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.complete("b", HOUR);
@@ -19,7 +19,7 @@ fn good_leases_are_published_at_once_after_a_restart_and_not_obtained_again() {
 }
 
 #[test]
-fn restore_restored_lease_can_be_renewed() {
+fn restore_lease_can_be_renewed() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.crash();
@@ -28,7 +28,7 @@ fn restore_restored_lease_can_be_renewed() {
 }
 
 #[test]
-fn restore_restored_lease_due_given_out_while_it_replaced() {
+fn restore_publishes_a_due_lease_while_it_is_replaced() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -40,7 +40,7 @@ fn restore_restored_lease_due_given_out_while_it_replaced() {
 }
 
 #[test]
-fn restore_restored_lease_that_ended_is_not_published() {
+fn restore_does_not_publish_an_expired_lease() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(60));
     schedule.advance_until_called("a");
@@ -53,7 +53,7 @@ fn restore_restored_lease_that_ended_is_not_published() {
 }
 
 #[test]
-fn a_lease_of_another_configuration_is_served_while_it_is_replaced() {
+fn restore_serves_a_lease_of_an_old_configuration_meanwhile() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.configuration.plans.insert(
@@ -72,7 +72,7 @@ fn a_lease_of_another_configuration_is_served_while_it_is_replaced() {
 }
 
 #[test]
-fn what_is_saved_of_an_instance_that_is_not_configured_is_told_and_forgotten() {
+fn restore_reports_and_deletes_records_of_unknown_instances() {
     let mut schedule = TestSchedule::new([("a", revoking_plan()), ("b", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.complete("b", HOUR);
@@ -90,7 +90,7 @@ fn what_is_saved_of_an_instance_that_is_not_configured_is_told_and_forgotten() {
 }
 
 #[test]
-fn restore_damaged_record_costs_only_the_lease_in_it() {
+fn restore_of_a_damaged_record_loses_only_that_lease() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.complete("b", HOUR);
@@ -102,7 +102,7 @@ fn restore_damaged_record_costs_only_the_lease_in_it() {
 }
 
 #[test]
-fn restore_empty_record_is_no_lease() {
+fn restore_of_an_empty_record_yields_no_lease() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.handle(ScheduleEvent::Restored(instance_name("a"), LeaseRecord::default()));
     schedule.configure("a", plain_plan());
@@ -110,7 +110,7 @@ fn restore_empty_record_is_no_lease() {
 }
 
 #[test]
-fn restore_what_is_restored_too_late_harms_nobody() {
+fn restore_after_the_configuration_is_ignored() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     let record = schedule.disk[&instance_name("a")].clone();
@@ -120,7 +120,7 @@ fn restore_what_is_restored_too_late_harms_nobody() {
 }
 
 #[test]
-fn a_lease_from_a_clock_that_was_set_back_meanwhile_is_not_kept_for_longer_than_its_life() {
+fn restore_after_a_clock_set_back_does_not_extend_a_lease() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(900));
     schedule.jump_clock(-3_600_000);

@@ -4,7 +4,7 @@ use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{CallOutcome, InstanceActivity, OperatorEvent, Readiness, ScheduleEvent, UpstreamAccount};
 use deputy_test_support::{TestSchedule, instance_name, plain_plan, plan_with, upstream_name};
 
-/// The waits that are told, in milliseconds.
+/// The reported retry delays, in milliseconds.
 fn waits(schedule: &TestSchedule) -> Vec<u64> {
     let told = schedule.operator_events().filter_map(|notice| match notice {
         OperatorEvent::Failed(_, _, wait) => Some(wait.as_millis()),
@@ -14,14 +14,14 @@ fn waits(schedule: &TestSchedule) -> Vec<u64> {
 }
 
 #[test]
-fn delays_double_from_the_floor_to_the_greatest_with_jitter() {
+fn retry_delays_double_from_floor_to_maximum_with_jitter() {
     for seed in 0..50 {
         let mut schedule = TestSchedule::unconfigured(seed);
         schedule.configure("a", plain_plan());
         for _ in 0..12 {
             schedule.fail_call("a", FailureKind::Unavailable);
             let told = *waits(&schedule).last().unwrap();
-            assert_eq!(schedule.advance_until_called("a"), told, "what is told is what is done");
+            assert_eq!(schedule.advance_until_called("a"), told, "the retry follows the reported delay");
         }
         for (failures, wait) in waits(&schedule).into_iter().enumerate() {
             let most = (2000 << failures).min(300_000);
@@ -31,7 +31,7 @@ fn delays_double_from_the_floor_to_the_greatest_with_jitter() {
 }
 
 #[test]
-fn those_who_failed_together_come_back_apart() {
+fn retry_jitter_spreads_instances_that_failed_together() {
     let mut schedule = TestSchedule::unconfigured(1);
     let names: Vec<String> = (0..50).map(|n| format!("a{n}")).collect();
     schedule.configuration.plans = names.iter().map(|text| (instance_name(text), plain_plan())).collect();
@@ -46,7 +46,7 @@ fn those_who_failed_together_come_back_apart() {
 }
 
 #[test]
-fn retry_success_begins_the_delays_anew() {
+fn retry_delays_restart_after_a_success() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     for _ in 0..5 {
         schedule.fail_call("a", FailureKind::Unavailable);
@@ -54,14 +54,14 @@ fn retry_success_begins_the_delays_anew() {
     }
     assert!(*waits(&schedule).last().unwrap() >= 16_000);
     schedule.complete("a", Span::secs(3600));
-    assert_eq!((schedule.snapshot("a").failures, schedule.snapshot("a").trouble), (0, None));
+    assert_eq!((schedule.snapshot("a").failures, schedule.snapshot("a").failure), (0, None));
     schedule.advance_until_called("a");
     schedule.fail_call("a", FailureKind::Unavailable);
     assert!(*waits(&schedule).last().unwrap() <= 2000);
 }
 
 #[test]
-fn retry_no_delay_is_longer_than_a_third_of_what_is_left() {
+fn retry_delay_is_at_most_a_third_of_the_remaining_lifetime() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(120));
     schedule.advance_until_called("a");
@@ -81,7 +81,7 @@ fn retry_no_delay_is_longer_than_a_third_of_what_is_left() {
 }
 
 #[test]
-fn retry_begins_anew_when_the_lease_ends() {
+fn retry_delays_restart_when_the_lease_expires() {
     for seed in 0..50 {
         let mut schedule = TestSchedule::unconfigured(seed);
         schedule.configure("a", plain_plan());
@@ -102,7 +102,7 @@ fn retry_begins_anew_when_the_lease_ends() {
 }
 
 #[test]
-fn retry_after_a_restart_is_bounded_by_the_usual_life_as_well() {
+fn retry_after_a_restart_is_bounded_by_the_usual_lifetime() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(30));
     schedule.advance_until_called("a");
@@ -116,7 +116,7 @@ fn retry_after_a_restart_is_bounded_by_the_usual_life_as_well() {
 }
 
 #[test]
-fn retry_outage_longer_than_the_leases_ends_promptly() {
+fn retry_recovers_promptly_from_an_outage_longer_than_leases() {
     // A server that is away for longer than its leases live, with what a caller then waits for the first lease.
     for (life, outage, slowest) in [(6, 10, 7), (60, 30, 35), (60, 20, 25), (900, 240, 130)] {
         for seed in 0..20 {
@@ -145,7 +145,7 @@ fn retry_outage_longer_than_the_leases_ends_promptly() {
 }
 
 #[test]
-fn retry_floor_holds_however_little_is_left() {
+fn retry_floor_holds_however_short_the_remaining_lifetime() {
     let retry = RetryPolicy { floor: Span::secs(10), ..RetryPolicy::default() };
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.retry = retry))]);
     schedule.complete("a", Span::secs(12));
@@ -155,7 +155,7 @@ fn retry_floor_holds_however_little_is_left() {
 }
 
 #[test]
-fn retry_floor_of_nothing_is_no_hot_loop() {
+fn retry_floor_of_zero_causes_no_hot_loop() {
     let retry = RetryPolicy { floor: Span::millis(0), most: Span::millis(0), slow: Span::millis(0) };
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.retry = retry))]);
     for kind in [FailureKind::Unavailable, FailureKind::Denied, FailureKind::Throttled(Span::millis(0))] {
@@ -165,7 +165,7 @@ fn retry_floor_of_nothing_is_no_hot_loop() {
 }
 
 #[test]
-fn retry_what_only_the_operator_can_mend_is_tried_slowly() {
+fn retry_of_failures_that_need_an_operator_is_slow() {
     for kind in [FailureKind::Misconfigured, FailureKind::Denied, FailureKind::Refused] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.complete("a", Span::secs(60));
@@ -175,12 +175,12 @@ fn retry_what_only_the_operator_can_mend_is_tried_slowly() {
             let wait = schedule.advance_until_called("a");
             assert!((60_000..=300_000).contains(&wait), "{kind}: {wait}");
         }
-        assert_eq!(waits(&schedule).len(), 6, "and each failure is told");
+        assert_eq!(waits(&schedule).len(), 6, "each failure is reported");
     }
 }
 
 #[test]
-fn retry_service_throttles_is_asked_no_sooner_than_it_said() {
+fn retry_respects_the_delay_of_a_throttled_response() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(3600));
     schedule.advance_until_called("a");
@@ -211,7 +211,7 @@ fn retry_absurd_delay_is_capped() {
 }
 
 #[test]
-fn retry_who_throttles_one_is_left_alone_by_everybody() {
+fn retry_throttled_pauses_all_instances_of_the_upstream() {
     let mut schedule = TestSchedule::new([
         ("a", plain_plan()),
         ("b", plain_plan()),
@@ -223,7 +223,7 @@ fn retry_who_throttles_one_is_left_alone_by_everybody() {
     schedule.advance(Span::secs(60));
     assert_eq!(schedule.call_kind("other"), "obtain", "another upstream goes on");
     assert_eq!(schedule.call_kind("b"), "nothing", "it was due after two seconds");
-    assert!(matches!(schedule.snapshot("b").doing, InstanceActivity::Waiting(Some(_))));
+    assert!(matches!(schedule.snapshot("b").activity, InstanceActivity::Waiting(Some(_))));
     assert_eq!(schedule.machine.upstreams(schedule.now()).filter(|upstream| upstream.waiting == 1).count(), 1);
     schedule.advance(Span::secs(59));
     assert_eq!(schedule.call_kind("b"), "nothing");
@@ -232,7 +232,7 @@ fn retry_who_throttles_one_is_left_alone_by_everybody() {
 }
 
 #[test]
-fn one_component_does_not_stop_everybody_for_longer_than_the_greatest_delay() {
+fn retry_throttled_pauses_others_for_the_maximum_delay_at_most() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.fail_call("b", FailureKind::Unavailable);
     schedule.fail_call("a", FailureKind::Throttled(Span::secs(86_400)));
@@ -241,7 +241,7 @@ fn one_component_does_not_stop_everybody_for_longer_than_the_greatest_delay() {
 }
 
 #[test]
-fn retry_told_an_hour_still_tries_before_the_lease_ends() {
+fn retry_with_a_long_stated_delay_precedes_the_expiry() {
     for life in [60, 900, 3600] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.complete("a", Span::secs(life));
@@ -258,7 +258,7 @@ fn retry_told_an_hour_still_tries_before_the_lease_ends() {
 }
 
 #[test]
-fn retry_one_told_an_hour_costs_no_other_its_lease() {
+fn retry_with_a_long_stated_delay_costs_no_other_its_lease() {
     for life in [6, 60, 300, 3600] {
         let mut schedule = TestSchedule::unconfigured(1);
         for n in 0..50 {
@@ -284,7 +284,7 @@ fn retry_one_told_an_hour_costs_no_other_its_lease() {
 }
 
 #[test]
-fn retry_leaves_other_accounts_of_a_throttled_upstream_alone() {
+fn retry_throttled_pauses_no_other_account_of_the_upstream() {
     let of = |account| plan_with(|plan| plan.account = account);
     let (one, two) = (Some(UpstreamAccount([1; 16])), Some(UpstreamAccount([2; 16])));
     let mut schedule = TestSchedule::new([("a", of(one)), ("b", of(one)), ("c", of(two)), ("d", of(None))]);
@@ -294,30 +294,30 @@ fn retry_leaves_other_accounts_of_a_throttled_upstream_alone() {
     schedule.fail_call("a", FailureKind::Throttled(Span::secs(120)));
     schedule.advance(Span::secs(60));
     assert_eq!(["b", "c", "d"].map(|text| schedule.call_kind(text)), ["nothing", "obtain", "obtain"]);
-    assert!(matches!(schedule.snapshot("b").doing, InstanceActivity::Waiting(Some(left)) if left == Span::secs(60)));
+    assert!(matches!(schedule.snapshot("b").activity, InstanceActivity::Waiting(Some(left)) if left == Span::secs(60)));
     schedule.advance(Span::secs(60));
     assert_eq!(schedule.call_kind("b"), "obtain");
 }
 
 #[test]
-fn retry_old_lease_stays_published_while_another_one_fails() {
+fn retry_keeps_the_old_lease_published() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(3600));
     schedule.advance_until_called("a");
     schedule.fail_call("a", FailureKind::Unavailable);
     assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").readiness), (Some(1), Readiness::Ready));
-    assert_eq!(schedule.snapshot("a").doing, InstanceActivity::Retrying);
+    assert_eq!(schedule.snapshot("a").activity, InstanceActivity::Retrying);
     schedule.answer_calls("a", |_, _| Some((Span::millis(0), deputy_test_support::failure(FailureKind::Unavailable))));
     schedule.advance(Span::secs(900));
     assert_eq!(schedule.snapshot("a").readiness, Readiness::Expired);
 }
 
 #[test]
-fn retry_component_that_needs_no_tokens_is_asked_again_later() {
+fn retry_asks_again_where_no_tokens_are_required() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.end_call("a", CallOutcome::NotRequired);
     assert_eq!(
-        (schedule.snapshot("a").doing, schedule.snapshot("a").readiness),
+        (schedule.snapshot("a").activity, schedule.snapshot("a").readiness),
         (InstanceActivity::NotRequired, Readiness::NotNeeded)
     );
     assert_eq!(schedule.advance_until_called("a"), 600_000);
@@ -326,7 +326,7 @@ fn retry_component_that_needs_no_tokens_is_asked_again_later() {
 }
 
 #[test]
-fn retry_lease_that_is_no_longer_needed_ends_without_alarm() {
+fn retry_lease_no_longer_required_expires_without_alarm() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(60));
     schedule.advance_until_called("a");
@@ -337,7 +337,7 @@ fn retry_lease_that_is_no_longer_needed_ends_without_alarm() {
 }
 
 #[test]
-fn retry_end_of_a_call_that_is_not_known_changes_nothing() {
+fn retry_ignores_the_end_of_an_unknown_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     let call = schedule.call_id("a").unwrap();
     schedule.complete("a", Span::secs(3600));

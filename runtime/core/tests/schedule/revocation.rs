@@ -24,7 +24,7 @@ fn revoked(schedule: &TestSchedule) -> Option<u64> {
 }
 
 #[test]
-fn revocation_replaced_lease_is_revoked_after_the_grace() {
+fn revocation_of_a_replaced_lease_follows_the_grace() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -39,7 +39,7 @@ fn revocation_replaced_lease_is_revoked_after_the_grace() {
 }
 
 #[test]
-fn revocation_lease_that_ends_within_the_grace_is_left_alone() {
+fn revocation_skips_a_lease_that_expires_within_the_grace() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", Span::secs(1000));
     schedule.advance_until_called("a");
@@ -48,7 +48,7 @@ fn revocation_lease_that_ends_within_the_grace_is_left_alone() {
 }
 
 #[test]
-fn replaced_leases_are_left_to_expire_if_that_is_configured_or_the_component_cannot() {
+fn revocation_is_skipped_where_configured_or_unsupported() {
     for plan in [revoking_with(RevocationPolicy { replaced: None, ..RevocationPolicy::default() }), plain_plan()] {
         let mut schedule = TestSchedule::new([("a", plan)]);
         schedule.complete("a", HOUR);
@@ -60,7 +60,7 @@ fn replaced_leases_are_left_to_expire_if_that_is_configured_or_the_component_can
 }
 
 #[test]
-fn revocation_lease_that_was_renewed_is_not_revoked() {
+fn revocation_skips_a_renewed_lease() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| plan.component = Some(OptionalExports { renews: true, revokes: true })),
@@ -72,7 +72,7 @@ fn revocation_lease_that_was_renewed_is_not_revoked() {
 }
 
 #[test]
-fn what_an_operator_revokes_is_withdrawn_at_once_replaced_and_revoked() {
+fn revocation_by_an_operator_withdraws_at_once_and_replaces() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -89,7 +89,7 @@ fn what_an_operator_revokes_is_withdrawn_at_once_replaced_and_revoked() {
 }
 
 #[test]
-fn revoking_cuts_a_call_that_is_under_way() {
+fn revocation_by_an_operator_aborts_a_running_call() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     let first = schedule.call_id("a").unwrap();
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
@@ -100,7 +100,7 @@ fn revoking_cuts_a_call_that_is_under_way() {
 }
 
 #[test]
-fn revocation_what_cannot_be_revoked_is_withdrawn_and_told() {
+fn revocation_that_is_unsupported_withdraws_and_reports() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
@@ -113,7 +113,7 @@ fn revocation_what_cannot_be_revoked_is_withdrawn_and_told() {
 }
 
 #[test]
-fn revocation_instance_removed_withdrawn_revoked_and_forgotten() {
+fn revocation_of_a_removed_instance_withdraws_and_deletes_it() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.remove("a");
@@ -124,7 +124,7 @@ fn revocation_instance_removed_withdrawn_revoked_and_forgotten() {
 }
 
 #[test]
-fn an_instance_that_is_removed_is_only_forgotten_where_its_leases_are_left_to_expire() {
+fn revocation_skipped_for_a_removed_instance_only_deletes_it() {
     for plan in
         [revoking_with(RevocationPolicy { removed: None, replaced: None, ..RevocationPolicy::default() }), plain_plan()]
     {
@@ -140,7 +140,7 @@ fn an_instance_that_is_removed_is_only_forgotten_where_its_leases_are_left_to_ex
 }
 
 #[test]
-fn another_reload_leaves_a_revocation_under_way_alone() {
+fn revocation_that_runs_is_not_changed_by_a_reload() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.remove("a");
@@ -150,7 +150,7 @@ fn another_reload_leaves_a_revocation_under_way_alone() {
 }
 
 #[test]
-fn revocation_that_fails_is_told_and_tried_again() {
+fn revocation_that_fails_is_reported_and_retried() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.remove("a");
@@ -167,7 +167,7 @@ fn revocation_that_fails_is_told_and_tried_again() {
 }
 
 #[test]
-fn revocation_is_given_up_when_the_lease_ends_and_that_is_told() {
+fn revocation_is_given_up_and_reported_when_the_lease_expires() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", Span::secs(100));
     schedule.answer_calls("a", |_, _| Some((Span::millis(10), failure(FailureKind::Denied))));
@@ -182,7 +182,7 @@ fn revocation_is_given_up_when_the_lease_ends_and_that_is_told() {
 }
 
 #[test]
-fn revocation_due_obtain_cuts_a_revocation_is_tried_again() {
+fn revocation_aborted_by_a_due_obtain_is_retried() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", Span::secs(1000));
     schedule.handle(ScheduleEvent::Renew(instance_name("a")));
@@ -197,7 +197,7 @@ fn revocation_due_obtain_cuts_a_revocation_is_tried_again() {
 }
 
 #[test]
-fn revocation_one_cannot_be_revoked_keeps_no_other_waiting() {
+fn revocation_that_keeps_failing_delays_no_other() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     for _ in 0..2 {
         schedule.complete("a", HOUR);
@@ -212,7 +212,7 @@ fn revocation_one_cannot_be_revoked_keeps_no_other_waiting() {
 }
 
 #[test]
-fn a_throttled_revocation_pauses_its_upstream_like_any_other_call() {
+fn revocation_that_is_throttled_pauses_its_upstream() {
     let mut schedule = TestSchedule::new([("a", revoking_plan()), ("b", plain_plan())]);
     schedule.fail_call("b", FailureKind::Unavailable);
     schedule.complete("a", HOUR);
@@ -222,7 +222,7 @@ fn a_throttled_revocation_pauses_its_upstream_like_any_other_call() {
 }
 
 #[test]
-fn stopping_revokes_where_that_is_configured() {
+fn revocation_on_shutdown_happens_where_configured() {
     let mut schedule = TestSchedule::new([
         ("a", revoking_with(RevocationPolicy { shutdown: Switch::Revoke, ..RevocationPolicy::default() })),
         ("b", revoking_plan()),
@@ -239,7 +239,7 @@ fn stopping_revokes_where_that_is_configured() {
 }
 
 #[test]
-fn revocation_fails_while_stopping_is_left_for_the_next_start() {
+fn revocation_on_shutdown_that_fails_is_left_for_the_next_start() {
     let mut schedule = TestSchedule::new([(
         "a",
         revoking_with(RevocationPolicy { shutdown: Switch::Revoke, ..RevocationPolicy::default() }),
@@ -256,7 +256,7 @@ fn revocation_fails_while_stopping_is_left_for_the_next_start() {
 }
 
 #[test]
-fn stopping_keeps_what_cannot_be_revoked() {
+fn revocation_on_shutdown_keeps_leases_that_cannot_be_revoked() {
     let mut schedule = TestSchedule::new([(
         "a",
         plan_with(|plan| {
@@ -270,7 +270,7 @@ fn stopping_keeps_what_cannot_be_revoked() {
 }
 
 #[test]
-fn revocation_what_waits_to_be_revoked_outlives_the_process() {
+fn revocation_that_waits_survives_a_restart() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");

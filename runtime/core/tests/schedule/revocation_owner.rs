@@ -41,7 +41,7 @@ fn given_up(schedule: &TestSchedule, why: NotRevoked) -> bool {
 }
 
 #[test]
-fn revocation_after_a_reload_is_the_old_configurations() {
+fn revocation_after_a_reload_uses_the_old_configuration() {
     for new in [
         reconfigured(revoking_plan()),
         reconfigured(plain_plan()),
@@ -85,7 +85,7 @@ fn revocation_survives_several_reloads() {
 }
 
 #[test]
-fn revocation_is_not_another_configurations_after_a_restart() {
+fn revocation_after_a_restart_uses_no_other_configuration() {
     for held in [true, false] {
         let mut schedule = TestSchedule::new([("a", revoking_plan())]);
         schedule.complete("a", HOUR);
@@ -107,7 +107,7 @@ fn revocation_is_not_another_configurations_after_a_restart() {
 }
 
 #[test]
-fn revocation_by_an_operator_says_when_nobody_can() {
+fn revocation_by_an_operator_reports_when_no_component_can() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.configuration.plans.insert(instance_name("a"), reconfigured(revoking_plan()));
@@ -135,7 +135,7 @@ fn revocation_waits_for_a_component_that_is_not_loaded() {
     schedule.configure("a", revoking_plan());
     schedule.advance(Span::secs(600));
     assert_eq!(schedule.snapshot("a").retired, 0);
-    assert_eq!(schedule.snapshot("a").doing, InstanceActivity::Holding);
+    assert_eq!(schedule.snapshot("a").activity, InstanceActivity::Holding);
     assert_eq!(schedule.published_revision("a"), Some(2), "what it holds was obtained under this configuration");
 }
 
@@ -153,7 +153,7 @@ fn revocation_that_is_throttled_pauses_the_old_upstream() {
 }
 
 #[test]
-fn renewal_is_never_another_configurations() {
+fn renewal_never_uses_another_configuration() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.configure("a", reconfigured(renewing_plan()));

@@ -7,12 +7,12 @@ use deputy_test_support::{
 const HOUR: Span = Span::secs(3600);
 
 #[test]
-fn nothing_is_published_before_it_is_saved() {
+fn saving_comes_before_publishing() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
     assert_eq!(
-        (schedule.snapshot("a").doing, schedule.snapshot("a").readiness),
+        (schedule.snapshot("a").activity, schedule.snapshot("a").readiness),
         (InstanceActivity::Saving(0), Readiness::Missing)
     );
     schedule.advance(Span::secs(60));
@@ -24,7 +24,7 @@ fn nothing_is_published_before_it_is_saved() {
 }
 
 #[test]
-fn saving_save_that_fails_is_told_and_tried_again() {
+fn saving_that_fails_is_reported_and_retried() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Fail;
     schedule.complete("a", HOUR);
@@ -33,7 +33,9 @@ fn saving_save_that_fails_is_told_and_tried_again() {
     assert!((30..=100).contains(&saves), "{saves} in ten minutes: from half a second to 15 seconds apart");
     let told = schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::SaveFailed(..))).count();
     assert_eq!(told, saves);
-    assert!(matches!(schedule.snapshot("a").doing, InstanceActivity::Saving(failures) if failures as usize == saves));
+    assert!(
+        matches!(schedule.snapshot("a").activity, InstanceActivity::Saving(failures) if failures as usize == saves)
+    );
     assert!(schedule.snapshot("a").unsaved.is_some());
     schedule.saves = SaveMode::Succeed;
     schedule.advance(Span::secs(15));
@@ -41,7 +43,7 @@ fn saving_save_that_fails_is_told_and_tried_again() {
 }
 
 #[test]
-fn saving_old_lease_stays_published_while_saving_fails() {
+fn saving_failure_keeps_the_old_lease_published() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -56,7 +58,7 @@ fn saving_old_lease_stays_published_while_saving_fails() {
 }
 
 #[test]
-fn saving_failing_disk_keeps_nobody_but_itself_waiting() {
+fn saving_failure_of_one_instance_delays_no_other() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("b", HOUR);
     schedule.saves = SaveMode::Hold;
@@ -68,7 +70,7 @@ fn saving_failing_disk_keeps_nobody_but_itself_waiting() {
 }
 
 #[test]
-fn a_lease_that_ended_while_it_could_not_be_saved_is_replaced_and_not_published() {
+fn saving_replaces_a_lease_that_expired_unsaved() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", Span::secs(60));
@@ -78,7 +80,7 @@ fn a_lease_that_ended_while_it_could_not_be_saved_is_replaced_and_not_published(
 }
 
 #[test]
-fn saving_what_operator_revokes_withdrawn_although_disk_full() {
+fn saving_failure_does_not_stop_an_operators_withdrawal() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -100,7 +102,7 @@ fn saving_what_operator_revokes_withdrawn_although_disk_full() {
 }
 
 #[test]
-fn saving_what_revoked_while_it_being_saved_never_published() {
+fn saving_lease_revoked_meanwhile_is_never_published() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -111,7 +113,7 @@ fn saving_what_revoked_while_it_being_saved_never_published() {
 }
 
 #[test]
-fn what_is_revoked_or_removed_is_withdrawn_although_something_is_being_saved() {
+fn saving_does_not_delay_a_withdrawal() {
     let mut schedule = TestSchedule::new([("a", revoking_plan()), ("b", revoking_plan())]);
     for text in ["a", "b"] {
         schedule.complete(text, HOUR);
@@ -129,7 +131,7 @@ fn what_is_revoked_or_removed_is_withdrawn_although_something_is_being_saved() {
 }
 
 #[test]
-fn saving_wish_to_renew_does_not_take_a_wish_to_revoke_back() {
+fn saving_renew_request_does_not_cancel_a_revoke_request() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -140,7 +142,7 @@ fn saving_wish_to_renew_does_not_take_a_wish_to_revoke_back() {
 }
 
 #[test]
-fn saving_what_removed_while_it_being_saved_never_published() {
+fn saving_lease_removed_meanwhile_is_never_published() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Hold;
     schedule.complete("a", HOUR);
@@ -150,7 +152,7 @@ fn saving_what_removed_while_it_being_saved_never_published() {
 }
 
 #[test]
-fn saving_revocation_begins_when_it_is_saved_it_is_to_happen() {
+fn saving_the_intent_comes_before_the_revocation() {
     let revoke = RevocationPolicy { removed: Some(Span::millis(0)), ..RevocationPolicy::default() };
     let mut schedule = TestSchedule::new([(
         "a",
@@ -168,13 +170,13 @@ fn saving_revocation_begins_when_it_is_saved_it_is_to_happen() {
 }
 
 #[test]
-fn forgetting_that_fails_is_tried_again() {
+fn saving_retries_a_failed_delete() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.saves = SaveMode::Fail;
     schedule.remove("a");
     schedule.advance(Span::secs(60));
-    assert_eq!(schedule.snapshot("a").doing, InstanceActivity::Leaving);
+    assert_eq!(schedule.snapshot("a").activity, InstanceActivity::Leaving);
     assert!(!schedule.disk.is_empty());
     schedule.saves = SaveMode::Succeed;
     schedule.advance(Span::secs(15));
@@ -183,7 +185,7 @@ fn forgetting_that_fails_is_tried_again() {
 }
 
 #[test]
-fn saving_ticket_that_is_not_known_changes_nothing() {
+fn saving_ignores_an_unknown_save_id() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.handle(ScheduleEvent::Renew(instance_name("a")));

@@ -8,7 +8,7 @@ use deputy_test_support::{
 const HOUR: Span = Span::secs(3600);
 
 #[test]
-fn stop_who_has_nothing_under_way_is_stopped_at_once() {
+fn stop_is_immediate_without_running_calls() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     assert!(!schedule.machine.is_stopped());
@@ -19,7 +19,7 @@ fn stop_who_has_nothing_under_way_is_stopped_at_once() {
 }
 
 #[test]
-fn stop_what_a_call_under_way_brings_is_kept() {
+fn stop_keeps_the_tokens_of_a_running_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.handle(ScheduleEvent::Stop);
     assert!(!schedule.machine.is_stopped());
@@ -31,7 +31,7 @@ fn stop_what_a_call_under_way_brings_is_kept() {
 }
 
 #[test]
-fn stop_call_under_way_that_fails_is_not_tried_again() {
+fn stop_does_not_retry_a_call_that_fails() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.handle(ScheduleEvent::Stop);
     schedule.fail_call("a", FailureKind::Unavailable);
@@ -41,7 +41,7 @@ fn stop_call_under_way_that_fails_is_not_tried_again() {
 }
 
 #[test]
-fn nothing_new_begins() {
+fn stop_starts_no_new_calls() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.configuration.calls = 1;
     for (text, plan) in [("a", plain_plan()), ("b", plain_plan()), ("held", renewing_plan())] {
@@ -70,7 +70,7 @@ fn nothing_new_begins() {
 }
 
 #[test]
-fn stop_what_is_being_saved_is_saved_first() {
+fn stop_waits_for_saves() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = SaveMode::Fail;
     schedule.complete("a", HOUR);
@@ -84,7 +84,7 @@ fn stop_what_is_being_saved_is_saved_first() {
 }
 
 #[test]
-fn a_replaced_lease_whose_time_comes_is_revoked_after_the_next_start() {
+fn stop_leaves_due_revocations_for_the_next_start() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -99,7 +99,7 @@ fn a_replaced_lease_whose_time_comes_is_revoked_after_the_next_start() {
 }
 
 #[test]
-fn what_left_is_revoked_before_the_stop_because_nobody_could_later() {
+fn stop_revokes_leases_of_removed_instances_first() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", HOUR);
     schedule.saves = SaveMode::Hold;
@@ -112,7 +112,7 @@ fn what_left_is_revoked_before_the_stop_because_nobody_could_later() {
 }
 
 #[test]
-fn actions_that_nobody_took_yet_belong_to_what_is_under_way() {
+fn stop_waits_for_actions_not_yet_taken() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     let call = schedule.call_id("a").unwrap();
     schedule.handle(ScheduleEvent::Stop);

@@ -17,7 +17,7 @@ fn told(schedule: &TestSchedule) -> Vec<u64> {
 }
 
 #[test]
-fn unsaved_lease_is_published_when_the_old_one_is_about_to_end() {
+fn unsaved_lease_is_published_before_the_old_one_expires() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
@@ -48,15 +48,15 @@ fn unsaved_lease_stays_marked_while_another_one_is_held() {
     schedule.saves = SaveMode::Fail;
     schedule.complete("a", HOUR);
     schedule.advance(Span::secs(560));
-    assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").given_unsaved), (Some(2), true));
+    assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").published_unsaved), (Some(2), true));
     schedule.advance_until_called("a");
     schedule.complete("a", HOUR);
     let view = schedule.snapshot("a");
-    assert_eq!((view.lease.map(|lease| lease.revision.0), view.given_unsaved), (Some(2), true));
+    assert_eq!((view.lease.map(|lease| lease.revision.0), view.published_unsaved), (Some(2), true));
     assert!(view.unsaved.is_some(), "{}", schedule.dump_log());
     schedule.saves = SaveMode::Succeed;
     schedule.advance(Span::secs(60));
-    assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").given_unsaved), (Some(3), false));
+    assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").published_unsaved), (Some(3), false));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn unsaved_lease_is_published_at_once_where_there_is_none() {
     schedule.saves = SaveMode::Fail;
     schedule.complete("a", HOUR);
     assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").readiness), (Some(2), Readiness::Ready));
-    assert!(matches!(schedule.snapshot("a").doing, InstanceActivity::Saving(_)));
+    assert!(matches!(schedule.snapshot("a").activity, InstanceActivity::Saving(_)));
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl InstanceState {
             Expiry::Past(stated) => return Err(stated),
         };
         if self.record.lease.is_none() {
-            // Whoever requested it has it for a while, however long the call took.
+            // The user that requested it gets a full grace, however long the call took.
             self.used_until = self.grace(now.mono);
         }
         let mut not_revoked = None;
@@ -206,7 +206,7 @@ impl InstanceState {
         if let Some(lease) = self.record.lease.take() {
             changed = true;
             if self.failures == 0 {
-                self.next = DueTime::at(now.mono); // whoever wants it again does not wait until this one had ended
+                self.next = DueTime::at(now.mono); // a new request does not wait for the expiry of this one
             }
             if lease.origin == LeaseOrigin::Component && lease.is_valid(now.wall) && end == Switch::Revoke {
                 match self.revocation(lease.fingerprint).refusal() {

@@ -25,7 +25,7 @@ use super::event::{ProviderCall, SaveId, ScheduledCallId};
 use super::lease::{FilePayload, Lease, LeaseRecord};
 use super::policy::{ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports};
 use super::queue::{CallPurpose, QueueEntry};
-use super::revocation::{Abandoned, NotRevoked};
+use super::revocation::{NotRevoked, UnrevokedLeases};
 
 pub(super) use self::call::{EndedCall, GiveUpReason, GivenUpCall};
 pub(super) use self::lease::expired_on_arrival;
@@ -92,7 +92,7 @@ pub(super) struct InstanceState {
     revoke_failures: u32,
     /// The components of earlier configurations that obtained what is held or waits to be revoked.
     former: BTreeMap<ConfigFingerprint, OptionalExports>,
-    abandoned: Option<Abandoned>,
+    abandoned: Option<UnrevokedLeases>,
 
     /// Why what is held could not be saved when that was last tried.
     save_error: Option<String>,
@@ -300,7 +300,7 @@ impl InstanceState {
     /// Counts a lease that is not revoked although it should be.
     pub(super) fn count_abandoned(&mut self, revision: Revision, why: NotRevoked, at: Timestamp) {
         let count = self.abandoned.as_ref().map_or(0, |abandoned| abandoned.count).saturating_add(1);
-        self.abandoned = Some(Abandoned { count, revision, why, at });
+        self.abandoned = Some(UnrevokedLeases { count, revision, why, at });
     }
 
     fn is_queued_for(&self, purpose: CallPurpose) -> bool {

@@ -27,7 +27,7 @@ impl<'s> InstanceSnapshot<'s> {
         Self {
             name,
             plan: &instance.plan,
-            doing: doing(instance, queue, now),
+            activity: activity(instance, queue, now),
             readiness: readiness(instance, now),
             lease: instance.current(),
             leaves_in: instance.leaves_at.filter(|_| instance.is_kept(now)).map(|at| at.since(now.mono)),
@@ -35,16 +35,16 @@ impl<'s> InstanceSnapshot<'s> {
             abandoned: instance.abandoned.as_ref(),
             users: instance.users,
             failures: instance.failures,
-            trouble: instance.last_failure.as_ref(),
+            failure: instance.last_failure.as_ref(),
             unsaved: instance.save_error.as_deref(),
-            given_unsaved: instance.is_published_unsaved(),
+            published_unsaved: instance.is_published_unsaved(),
             last_success: instance.last_success,
             next,
         }
     }
 }
 
-fn doing(instance: &InstanceState, queue: &CallQueue, now: Now) -> InstanceActivity {
+fn activity(instance: &InstanceState, queue: &CallQueue, now: Now) -> InstanceActivity {
     match &instance.phase {
         InstancePhase::Calling { work, began, .. } => {
             InstanceActivity::Calling(ProviderCall::word(work), now.mono.since(began.mono))

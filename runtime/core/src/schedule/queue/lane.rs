@@ -12,23 +12,23 @@ use crate::time::MonotonicTime;
 #[derive(Debug, Default)]
 pub(super) struct AccountLane {
     entries: BTreeSet<QueueEntry>,
-    /// The same, those with a lease, by when that is at risk.
+    /// The entries with a lease, by the time at which it is at risk.
     at_risk: BTreeSet<(MonotonicTime, QueueEntry)>,
     paused_until: MonotonicTime,
-    /// How fast it may go after it was throttled.
+    /// The pace, from the first throttled call until it has recovered.
     pace: Option<Pace>,
-    /// Where it position in the queue's indexes.
+    /// The keys of this lane in the queue's indexes.
     pub(super) position: LanePosition,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) enum LanePosition {
-    /// No instance waits here.
+    /// The lane has no entries.
     #[default]
     Nowhere,
-    /// It may be called now: the first entry, and the first one whose lease is at risk.
+    /// Calls are allowed now: the first entry, and the first one whose lease is at risk.
     Ready { first: QueueEntry, at_risk: Option<(MonotonicTime, QueueEntry)> },
-    /// It may not, until this time.
+    /// No call is allowed until this time.
     Paused(MonotonicTime),
 }
 
@@ -47,7 +47,7 @@ impl AccountLane {
         self.entries.remove(entry);
     }
 
-    /// The entry is called.
+    /// Removes the entry for its call.
     pub(super) fn take(&mut self, entry: &QueueEntry, now: MonotonicTime) {
         self.remove(entry);
         if let Some(pace) = &mut self.pace {
@@ -72,23 +72,22 @@ impl AccountLane {
         }
     }
 
-    /// Whether that changed anything.
+    /// Returns whether the pace increased.
     pub(super) fn answered(&mut self, began: MonotonicTime, now: MonotonicTime) -> bool {
         self.pace.as_mut().is_some_and(|pace| pace.grow(began, now))
     }
 
-    /// Whether forgetting the lane changes nothing.
+    /// Whether the lane has no state worth keeping.
     pub(super) fn is_idle(&self, now: MonotonicTime) -> bool {
         self.entries.is_empty() && self.pace.is_none() && self.paused_until <= now
     }
 
-    /// Where it belongs now.
     pub(super) fn position_at(&mut self, now: MonotonicTime) -> LanePosition {
         self.pace.take_if(|pace| pace.is_over(now));
         let at_risk = self.at_risk.first().cloned();
         let Some(first) = self.entries.first().cloned() else { return LanePosition::Nowhere };
         let free_at = self.pace.as_mut().map_or(now, |pace| pace.free_at(now));
-        // An instance whose lease is at risk passes a pause, and not the pace.
+        // An instance whose lease is at risk ignores a pause but not the pace.
         let passes = at_risk.as_ref().map_or(self.paused_until, |(at, _)| self.paused_until.min(*at)).max(free_at);
         if passes > now {
             return LanePosition::Paused(passes);

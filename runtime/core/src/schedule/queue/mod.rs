@@ -1,15 +1,15 @@
-//! The instances that wait for each upstream: first due, first called, as far as each upstream's budget and share of the calls go.
+//! The instances that wait for each upstream, in order of due time, within each upstream's budget and share of the calls.
 //!
-//! An upstream has a lane for each account, since a service that throttles one account says nothing about another. Lanes
-//! that may be called now stand in their upstream's `ready`, by their longest waiter; those that may not, in `paused`, by
-//! the time at which they may. Upstreams whose budget is used up stand in `dry`. So a dispatch looks at nothing that it
-//! can't call because of a budget or a pause, however much waits there.
+//! An upstream has a lane for each account, because a service that throttles one account may still serve another. Lanes
+//! that may be called now are in their upstream's `ready`, ordered by their first entry; the others are in `paused`,
+//! ordered by the end of the pause. Upstreams with an exhausted budget are in `dry`. So the cost of a dispatch does not
+//! depend on the number of entries that a budget or a pause blocks.
 //!
-//! The rules, in the order in which they are applied:
-//! 1. A lane that the service paused waits, and then goes at a slower [pace](pace). Instances whose lease is at risk pass the
-//!    pause: those that waited for a third of what was left of it.
-//! 2. An upstream's budget holds for all its lanes together.
-//! 3. No upstream has more calls under way than it leaves places to others, and a part of the places is [kept](shares) for
+//! The rules, in the order in which they apply:
+//! 1. A lane that the service paused waits, and then continues at a slower [pace](pace). Instances whose lease is at risk
+//!    ignore the pause: those that have waited for a third of its remaining lifetime.
+//! 2. The lanes of an upstream share its budget.
+//! 3. No upstream has more running calls than there are free places, and a part of the places is [reserved](shares) for
 //!    instances whose lease is at risk.
 
 mod lane;
@@ -29,25 +29,24 @@ use super::budget::{Budget, BudgetLevel, InitialBudget, UpstreamName};
 use super::policy::UpstreamAccount;
 use crate::time::MonotonicTime;
 
-/// An instance in the queue: what it waits for, and since when. Tokens come before revocations, whichever waits longer.
+/// An instance in the queue. Calls for tokens come before revocations, however long a revocation has waited.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueueEntry {
     pub(super) purpose: CallPurpose,
     pub(super) due: MonotonicTime,
     pub(super) name: InstanceName,
     pub(super) account: Option<UpstreamAccount>,
-    /// When the lease of this instance is at risk, if it has one that is valid.
+    /// When its lease is at risk, if it has a valid one.
     pub(super) at_risk: Option<MonotonicTime>,
 }
 
-/// What an instance is to be called for, the more urgent first.
+/// The purpose of a call, the more urgent one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CallPurpose {
     Tokens,
     Revocation,
 }
 
-/// The call that is made next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NextCall {
     pub(super) upstream: UpstreamName,
@@ -59,18 +58,18 @@ pub(super) struct NextCall {
 #[derive(Debug)]
 pub(super) struct CallQueue {
     begin: InitialBudget,
-    /// Since when only this queue calls, under these budgets.
+    /// The time from which this queue has applied these budgets.
     began: Option<MonotonicTime>,
     default: Budget,
     budgets: BTreeMap<UpstreamName, Budget>,
     upstreams: BTreeMap<UpstreamName, Upstream>,
-    /// Upstreams that may be called, by their first entry.
+    /// Upstreams that may be called now, by their first entry.
     heads: BTreeSet<(QueueEntry, UpstreamName)>,
-    /// The same upstreams by when the first lease is at risk.
+    /// The same upstreams, by the time at which their first lease is at risk.
     at_risk: BTreeSet<(MonotonicTime, UpstreamName)>,
-    /// Upstreams without budget, by when they have some.
+    /// Upstreams with an exhausted budget, by the time at which it allows a call.
     dry: BTreeSet<(MonotonicTime, UpstreamName)>,
-    /// Lanes that may not be called, by when they may.
+    /// Paused lanes, by the end of the pause.
     paused: BTreeSet<(MonotonicTime, UpstreamName, Option<UpstreamAccount>)>,
 }
 
@@ -80,7 +79,7 @@ struct Upstream {
     lanes: BTreeMap<Option<UpstreamAccount>, AccountLane>,
     /// The first entry of each lane that may be called now.
     ready: BTreeSet<QueueEntry>,
-    /// The entry in each of these lanes whose lease is at risk first.
+    /// For each of these lanes, the entry whose lease is at risk first.
     at_risk: BTreeSet<(MonotonicTime, QueueEntry)>,
     dry_until: Option<MonotonicTime>,
     /// Calls that had to wait for the budget.
@@ -88,7 +87,7 @@ struct Upstream {
     position: QueuePosition,
 }
 
-/// Where an upstream stands in the queue's indexes.
+/// The keys of an upstream in the queue's indexes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct QueuePosition {
     head: Option<QueueEntry>,
@@ -113,16 +112,17 @@ impl CallQueue {
 
     pub(super) fn configure(&mut self, default: Budget, budgets: BTreeMap<UpstreamName, Budget>, now: MonotonicTime) {
         if self.began.is_none() || (self.default, &self.budgets) != (default, &budgets) {
-            // What was saved up under another budget is not known of an upstream that no instance waited for.
+            // Upstreams without a bucket accrue calls from here: their use under the previous budget is unknown.
             self.began = Some(now);
         }
-        (self.default, self.budgets) = (default, budgets);
+        self.default = default;
+        self.budgets = budgets;
         let names: Vec<UpstreamName> = self.upstreams.keys().cloned().collect();
         for name in names {
             let budget = self.budget(&name);
             let Some(upstream) = self.upstreams.get_mut(&name) else { continue };
             upstream.bucket.resize(budget, now);
-            // Whoever waits for a small budget may be called at once under a greater one.
+            // An instance that waits for a small budget may be called at once under a greater one.
             upstream.dry_until = None;
             upstream.lanes.values_mut().for_each(|lane| lane.limit(budget, now));
             let accounts: Vec<Option<UpstreamAccount>> = upstream.lanes.keys().copied().collect();
@@ -146,8 +146,8 @@ impl CallQueue {
         }
     }
 
-    /// The service throttled a call that began then. The account goes on at a slower pace, after a pause if the service
-    /// said how long.
+    /// The service throttled a call that began at `began`. The account continues at a slower pace, after a pause if the
+    /// service stated one.
     pub(super) fn throttled(
         &mut self,
         upstream: &UpstreamName,
@@ -161,7 +161,7 @@ impl CallQueue {
         self.place_lane(upstream, account, now);
     }
 
-    /// The service answered a call that began then, and did not throttle it.
+    /// The service answered a call that began at `began` without throttling it.
     pub(super) fn answered(
         &mut self,
         upstream: &UpstreamName,
@@ -175,7 +175,7 @@ impl CallQueue {
         }
     }
 
-    /// The next call that may be made, if any may; it is counted.
+    /// Takes the next call that may be made and counts it against its budget.
     pub(super) fn next(&mut self, shares: &Shares, now: MonotonicTime) -> Option<NextCall> {
         self.release(now);
         loop {
@@ -193,7 +193,7 @@ impl CallQueue {
                     return Some(NextCall { upstream: name, entry, admission });
                 }
                 Err(later) => {
-                    // Each of those that wait is first once.
+                    // Every waiting entry reaches the head once, so each is counted once.
                     upstream.waits += 1;
                     upstream.dry_until = Some(later);
                     self.place_upstream(&name, now);
@@ -202,16 +202,16 @@ impl CallQueue {
         }
     }
 
-    /// When the next call may be made. None may be made before that, unless a call ends.
+    /// The time of the next possible call, unless a running call ends before.
     pub(super) fn wake_at(&self, now: MonotonicTime) -> Option<MonotonicTime> {
         let dry = self.dry.first().map(|(at, _)| *at);
         let paused = self.paused.first().map(|(at, ..)| *at);
-        // Whoever still waits in an upstream that may be called waits for a place, and may get one that is kept.
+        // An entry of an upstream that may be called waits for a place. Once at risk, it may get a reserved one.
         let at_risk = self.at_risk.iter().map(|(at, _)| *at).find(|at| *at > now);
         [dry, paused, at_risk].into_iter().flatten().min()
     }
 
-    /// Until when no call to this upstream with this account is made, as far as that is known.
+    /// The end of the pause or of the exhausted budget that blocks calls to this upstream with this account.
     pub(super) fn blocked_until(
         &self,
         upstream: &UpstreamName,
@@ -225,7 +225,7 @@ impl CallQueue {
         paused.max(upstream.position.dry)
     }
 
-    /// All upstreams that were ever waited for: entries that wait now, calls that had to wait, and until when none is made.
+    /// All upstreams that have had an entry: waiting entries, calls that had to wait so far, and the end of the block.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (&UpstreamName, usize, u64, Option<MonotonicTime>)> {
         self.upstreams.iter().map(|(name, upstream)| {
             let waiting = upstream.lanes.values().map(AccountLane::waiting).sum();
@@ -238,19 +238,19 @@ impl CallQueue {
         })
     }
 
-    /// The upstream that is called next, and which place its call takes.
+    /// The upstream of the next call, and the kind of place that the call takes.
     fn choose(&self, shares: &Shares, now: MonotonicTime) -> Option<(UpstreamName, Admission)> {
         let general = shares.has_place(Admission::General).then_some(&self.heads).into_iter().flatten();
         let general = general.map(|(_, name)| name).find(|name| shares.admits(name, Admission::General));
         if let Some(name) = general {
             return Some((name.clone(), Admission::General));
         }
-        let kept = shares.has_place(Admission::Reserved).then_some(&self.at_risk).into_iter().flatten();
-        let mut kept = kept.take_while(|(at, _)| *at <= now).map(|(_, name)| name);
-        kept.find(|name| shares.admits(name, Admission::Reserved)).map(|name| (name.clone(), Admission::Reserved))
+        let reserved = shares.has_place(Admission::Reserved).then_some(&self.at_risk).into_iter().flatten();
+        let mut reserved = reserved.take_while(|(at, _)| *at <= now).map(|(_, name)| name);
+        reserved.find(|name| shares.admits(name, Admission::Reserved)).map(|name| (name.clone(), Admission::Reserved))
     }
 
-    /// Moves lanes and upstreams whose time has come.
+    /// Moves the lanes and upstreams whose pause or exhausted budget has ended.
     fn release(&mut self, now: MonotonicTime) {
         while let Some((_, name, account)) = self.paused.first().filter(|(at, ..)| *at <= now).cloned() {
             self.place_lane(&name, account, now);
@@ -264,10 +264,11 @@ impl CallQueue {
         self.budgets.get(name).copied().unwrap_or(self.default)
     }
 
-    /// An upstream that no instance waited for has saved up its calls since the beginning.
+    /// A new upstream has accrued calls since `began`.
     fn lane(&mut self, name: &UpstreamName, account: Option<UpstreamAccount>, now: MonotonicTime) -> &mut AccountLane {
         let budget = self.budget(name);
-        let (begin, began) = (self.begin, self.began.unwrap_or(now));
+        let begin = self.begin;
+        let began = self.began.unwrap_or(now);
         let upstream = self.upstreams.entry(name.clone()).or_insert_with(|| Upstream {
             bucket: BudgetLevel::new(budget, begin, began),
             lanes: BTreeMap::new(),
@@ -280,7 +281,7 @@ impl CallQueue {
         upstream.lanes.entry(account).or_default()
     }
 
-    /// Puts a lane where it belongs now. An idle one is forgotten.
+    /// Updates the position of a lane in the indexes. An idle lane is dropped.
     fn place_lane(&mut self, name: &UpstreamName, account: Option<UpstreamAccount>, now: MonotonicTime) {
         let Some(upstream) = self.upstreams.get_mut(name) else { return };
         let Some(lane) = upstream.lanes.get_mut(&account) else { return };
@@ -313,7 +314,7 @@ impl CallQueue {
         self.place_upstream(name, now);
     }
 
-    /// Puts an upstream where it belongs in the queue's indexes.
+    /// Updates the position of an upstream in the indexes.
     fn place_upstream(&mut self, name: &UpstreamName, now: MonotonicTime) {
         let Some(upstream) = self.upstreams.get_mut(name) else { return };
         upstream.dry_until = upstream.dry_until.filter(|until| *until > now);

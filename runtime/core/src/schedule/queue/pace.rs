@@ -1,58 +1,57 @@
-//! How fast an account goes after it was throttled: half as fast after each time, and slowly faster with each answer.
+//! The rate of calls of an account that was throttled: halved by each throttled call, increased by each answer.
 //!
-//! A service that throttles has a limit below the budget. The pace finds it as TCP finds the capacity of a link: a
-//! multiplicative decrease for each second in which calls were throttled, then a quick return to nine tenths of where
-//! that happened, and a small increase for each answer from then on. An account is never stopped by that alone.
+//! A service that throttles has a limit below the budget. The pace finds that limit as TCP finds the capacity of a link: a
+//! multiplicative decrease for each second with throttled calls, then a quick return to nine tenths of the previous rate,
+//! and a small increase for each answer from then on. The pace alone never stops an account.
 
 use crate::Span;
 
 use crate::schedule::budget::{Budget, BudgetLevel, InitialBudget};
 use crate::time::MonotonicTime;
 
-/// The slowest pace is this part of the budget.
+/// The slowest pace is the budget divided by this.
 pub(crate) const SLOWEST: u32 = 32;
 
-/// Calls that begin within this time after a decrease are no reason for another one: services count by the second, and go
-/// on throttling until that is over.
+/// A throttled call that began within this time after a decrease causes no further one: services count by the second and
+/// throttle until the second is over.
 const HALVES: Span = Span::secs(1);
 
-/// Calls that begin within this time after a decrease are no reason for an increase: a service that throttles answers some
-/// of them all the same.
+/// An answered call that began within this time after a decrease causes no increase: a service that throttles still answers
+/// some calls.
 const RESTS: Span = Span::secs(3);
 
-/// Without another throttled call, the pace doubles after each such time.
+/// The pace doubles after each period of this length without a throttled call.
 const DOUBLES: Span = Span::secs(60);
 
-/// Calls per minute.
+/// All rates are in calls per minute.
 #[derive(Debug)]
 pub(super) struct Pace {
     limit: u32,
     rate: u32,
-    /// The rate at which it was throttled last.
+    /// The rate at the last decrease.
     ceiling: u32,
-    /// When it was slowed down last.
+    /// The time of the last decrease.
     cut: Option<MonotonicTime>,
     grown: MonotonicTime,
     bucket: BudgetLevel,
 }
 
 impl Pace {
-    /// Of an account that went as fast as the budget allows.
+    /// The pace of an account that has used the full rate of the budget.
     pub(super) fn new(per_minute: u32, now: MonotonicTime) -> Self {
         let limit = per_minute.max(1);
         let bucket = BudgetLevel::new(even(limit), InitialBudget::Empty, now);
         Self { limit, rate: limit, ceiling: limit, cut: None, grown: now, bucket }
     }
 
-    /// Another budget.
     pub(super) fn limit(&mut self, per_minute: u32, now: MonotonicTime) {
-        let (before, limit) = (self.limit, per_minute.max(1));
-        self.limit = limit;
+        let limit = per_minute.max(1);
+        let before = std::mem::replace(&mut self.limit, limit);
         self.ceiling = scaled(self.ceiling, limit, before);
-        self.go(scaled(self.rate, limit, before), now);
+        self.set_rate(scaled(self.rate, limit, before), now);
     }
 
-    /// A call that began then was throttled. Of the calls that were under way together, one slows it down.
+    /// A call that began at `began` was throttled. Concurrent calls cause one decrease together.
     pub(super) fn cut(&mut self, began: MonotonicTime, now: MonotonicTime) {
         self.recover(now);
         if self.cut.is_some_and(|cut| began < cut.plus(HALVES)) {
@@ -62,11 +61,11 @@ impl Pace {
         self.cut = Some(now);
         self.grown = now;
         let slowest = (self.limit / SLOWEST).max(1);
-        self.go((self.rate / 2).max(slowest), now);
+        self.set_rate((self.rate / 2).max(slowest), now);
         self.bucket.empty(now);
     }
 
-    /// A call that began then was answered. Whether it goes faster now.
+    /// A call that began at `began` was answered. Returns whether the rate increased.
     pub(super) fn grow(&mut self, began: MonotonicTime, now: MonotonicTime) -> bool {
         self.recover(now);
         if self.rate == self.limit || self.cut.is_some_and(|cut| began < cut.plus(RESTS)) {
@@ -78,49 +77,47 @@ impl Pace {
         } else {
             self.rate.saturating_add(1)
         };
-        self.go(rate.min(self.limit), now);
+        self.set_rate(rate.min(self.limit), now);
         true
     }
 
-    /// When the next call may be made.
     pub(super) fn free_at(&mut self, now: MonotonicTime) -> MonotonicTime {
         self.recover(now);
         self.bucket.free_at(now)
     }
 
-    /// Counts a call.
     pub(super) fn take(&mut self, now: MonotonicTime) {
-        // It was looked at before: there is one.
+        // `free_at` was checked before, so this succeeds.
         self.bucket.take(now).ok();
     }
 
-    /// Whether it goes as fast as the budget, and was not throttled lately.
+    /// Whether the pace equals the budget again and no call was throttled lately.
     pub(super) fn is_over(&mut self, now: MonotonicTime) -> bool {
         self.recover(now);
         self.rate == self.limit && self.cut.is_none_or(|cut| now.since(cut) >= DOUBLES)
     }
 
-    /// Few calls teach little: an account that is seldom called is not slow for ever.
+    /// Increases the rate with time: an account with few calls gets too few answers to recover by them.
     fn recover(&mut self, now: MonotonicTime) {
         while self.rate < self.limit && now.since(self.grown) >= DOUBLES {
             self.grown = self.grown.plus(DOUBLES);
-            self.go(self.rate.saturating_mul(2).min(self.limit), now);
+            self.set_rate(self.rate.saturating_mul(2).min(self.limit), now);
         }
     }
 
-    fn go(&mut self, rate: u32, now: MonotonicTime) {
+    fn set_rate(&mut self, rate: u32, now: MonotonicTime) {
         self.rate = rate;
         self.bucket.resize(even(rate), now);
     }
 }
 
-/// The same part of another limit.
+/// `rate`, scaled from the limit `before` to `limit`.
 fn scaled(rate: u32, limit: u32, before: u32) -> u32 {
     let scaled = u64::from(rate) * u64::from(limit) / u64::from(before.max(1));
     u32::try_from(scaled).unwrap_or(u32::MAX).clamp(1, limit)
 }
 
-/// Without bursts.
+/// A budget without bursts.
 fn even(per_minute: u32) -> Budget {
     Budget { per_minute, burst: 1 }
 }
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_halves_once_for_calls_that_were_under_way_together() {
+    fn pace_halves_once_for_concurrent_throttled_calls() {
         let mut pace = Pace::new(600, at(0));
         for began in [900, 950, 990] {
             pace.cut(at(began), at(1000));
@@ -147,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_is_never_slower_than_a_part_of_the_budget() {
+    fn pace_has_a_minimum_relative_to_the_budget() {
         let mut pace = Pace::new(640, at(0));
         for time in 0..50 {
             pace.cut(at(time * 1000), at(time * 1000));
@@ -168,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_learns_nothing_from_answers_soon_after_it_slowed_down() {
+    fn pace_ignores_results_right_after_it_slowed_down() {
         let mut pace = Pace::new(1000, at(0));
         pace.cut(at(10), at(20));
         assert!(!pace.grow(at(3019), at(3030)));

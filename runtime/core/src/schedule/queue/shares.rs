@@ -1,28 +1,27 @@
-//! The places for calls, and how upstreams share them.
+//! The places for concurrent calls, and how upstreams share them.
 //!
-//! A service that hangs keeps each of its calls until the limits end it. So no upstream has more calls under way than
-//! there are places left: one that hangs takes half of them, the next one half of the rest, and there is a place for one
-//! that has none as long as there are any. Where there is only one upstream, it has all places.
+//! A service that hangs holds the places of its calls until the limits end them. So an upstream has at most as many
+//! running calls as there are free places: one that hangs takes half of them, the next one half of the rest, and a further
+//! upstream still finds a free place. A single upstream has all places.
 //!
-//! An eighth of the places is reserved for instances whose lease is at risk, from [`FEWEST`] places on and as soon as there is
-//! a lease. The same rule divides these.
+//! An eighth of the places is reserved for instances whose lease is at risk, if there are [`FEWEST`] places and a lease. The
+//! same rule divides the reserved places.
 
 use std::collections::BTreeMap;
 
 use crate::schedule::budget::UpstreamName;
 
-/// With fewer places, none are reserved: each would be missed.
+/// With fewer places, none is reserved: other calls need each of them.
 const FEWEST: usize = 16;
 
-/// The part of the places that is reserved.
+/// One place in this number is reserved.
 const PART: usize = 8;
 
-/// Which place a call takes.
+/// The kind of place that a call takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::schedule) enum Admission {
-    /// One for any call.
     General,
-    /// One that is reserved for leases at risk.
+    /// Reserved for leases at risk.
     Reserved,
 }
 
@@ -49,13 +48,13 @@ impl Shares {
         Self { limit: 1, divided: false, leases: false, general: 0, reserved: 0, taken: BTreeMap::new() }
     }
 
-    /// How many calls there may be at once, at least one, and whether several upstreams share them.
+    /// `limit` is the number of concurrent calls, at least 1; `divided` says that several upstreams share them.
     pub(in crate::schedule) fn configure(&mut self, limit: usize, divided: bool) {
         self.limit = limit.max(1);
         self.divided = divided;
     }
 
-    /// From now on there is a lease to keep.
+    /// There is a lease to renew in time from now on.
     pub(in crate::schedule) fn reserve_for_leases(&mut self) {
         self.leases = true;
     }
@@ -91,12 +90,11 @@ impl Shares {
         }
     }
 
-    /// Whether there is a place of this kind at all.
     pub(super) fn has_place(&self, admission: Admission) -> bool {
         self.free(admission) > 0
     }
 
-    /// Whether an upstream may have another one.
+    /// Whether an upstream may take another place of this kind.
     pub(super) fn admits(&self, upstream: &UpstreamName, admission: Admission) -> bool {
         let taken = self.taken.get(upstream).copied().unwrap_or_default();
         let taken = match admission {
@@ -134,7 +132,7 @@ mod tests {
         shares
     }
 
-    /// Takes as many as it may have.
+    /// Takes all places that the upstream may have.
     fn fill(shares: &mut Shares, text: &str, admission: Admission) -> usize {
         let mut taken = 0;
         while shares.admits(&upstream(text), admission) {
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_leave_a_place_to_others_whoever_hangs() {
+    fn shares_leave_places_to_others_while_one_upstream_hangs() {
         let mut shares = shares(32, true);
         let taken = ["a", "b", "c", "d", "e"].map(|text| fill(&mut shares, text, Admission::General));
         assert_eq!(taken, [16, 8, 4, 2, 1]);
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_give_a_place_that_is_free_again_to_whoever_has_least() {
+    fn shares_give_a_freed_place_to_the_upstream_with_fewest() {
         let mut shares = shares(4, true);
         assert_eq!(["a", "b", "c"].map(|text| fill(&mut shares, text, Admission::General)), [2, 1, 1]);
         shares.release(&upstream("a"), Admission::General);
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_one_upstream_alone_are_all_places() {
+    fn shares_give_a_single_upstream_all_places() {
         assert_eq!(fill(&mut shares(32, false), "a", Admission::General), 32);
         assert_eq!(fill(&mut shares(1, true), "a", Admission::General), 1);
     }

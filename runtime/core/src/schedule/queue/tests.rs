@@ -35,7 +35,7 @@ fn queue(per_minute: u32, burst: u32) -> CallQueue {
 }
 
 #[test]
-fn queue_instance_due_first_is_called_first_any_the_upstream() {
+fn queue_calls_the_earliest_due_instance_of_all_upstreams() {
     let mut queue = queue(60, 5);
     queue.add(&upstream("u"), entry(3, "c"), at(3));
     queue.add(&upstream("v"), entry(2, "b"), at(3));
@@ -45,7 +45,7 @@ fn queue_instance_due_first_is_called_first_any_the_upstream() {
 }
 
 #[test]
-fn queue_upstream_without_budget_keeps_nobody_else_waiting() {
+fn queue_exhausted_upstream_does_not_delay_others() {
     let mut queue = queue(60, 1);
     for waiter in ["a", "b"] {
         queue.add(&upstream("u"), entry(0, waiter), at(0));
@@ -60,7 +60,7 @@ fn queue_upstream_without_budget_keeps_nobody_else_waiting() {
 }
 
 #[test]
-fn tokens_come_before_revocations() {
+fn queue_calls_for_tokens_come_before_revocations() {
     let mut queue = queue(60, 5);
     queue.add(&upstream("u"), QueueEntry { purpose: CallPurpose::Revocation, ..entry(1, "a") }, at(2));
     queue.add(&upstream("u"), entry(2, "b"), at(2));
@@ -69,7 +69,7 @@ fn tokens_come_before_revocations() {
 }
 
 #[test]
-fn queue_upstream_new_has_saved_up_its_calls_since_beginning() {
+fn queue_new_upstream_accrues_calls_from_the_start() {
     let mut queue = CallQueue::new(InitialBudget::Empty);
     queue.configure(Budget { per_minute: 1, burst: 1 }, BTreeMap::new(), at(0));
     queue.add(&upstream("u"), entry(70_000, "a"), at(70_000));
@@ -77,7 +77,7 @@ fn queue_upstream_new_has_saved_up_its_calls_since_beginning() {
 }
 
 #[test]
-fn what_a_new_upstream_saved_up_counts_from_the_last_change_of_the_budgets() {
+fn queue_new_upstream_accrues_calls_from_the_last_reload() {
     let mut queue = CallQueue::new(InitialBudget::Empty);
     queue.configure(Budget { per_minute: 1, burst: 5 }, BTreeMap::new(), at(0));
     queue.configure(Budget { per_minute: 60_000, burst: 5 }, BTreeMap::new(), at(1000));
@@ -86,7 +86,7 @@ fn what_a_new_upstream_saved_up_counts_from_the_last_change_of_the_budgets() {
 }
 
 #[test]
-fn a_greater_budget_lets_those_go_who_waited_for_a_small_one_and_keeps_pauses() {
+fn queue_greater_budget_applies_at_once_and_keeps_pauses() {
     let mut queue = queue(1, 1);
     for upstream in ["u", "v"].map(upstream) {
         queue.add(&upstream, entry(0, "a"), at(0));
@@ -101,7 +101,7 @@ fn a_greater_budget_lets_those_go_who_waited_for_a_small_one_and_keeps_pauses() 
 }
 
 #[test]
-fn queue_keeps_a_pause_and_then_goes_at_a_slower_pace() {
+fn queue_resumes_at_a_slower_pace_after_a_pause() {
     let mut queue = queue(60, 10);
     for waiter in ["a", "b"] {
         queue.add(&upstream("u"), entry(0, waiter), at(0));
@@ -117,7 +117,7 @@ fn queue_keeps_a_pause_and_then_goes_at_a_slower_pace() {
 }
 
 #[test]
-fn queue_slows_an_account_down_told_no_time_and_stops_nobody() {
+fn queue_throttled_without_a_delay_slows_one_account_only() {
     let mut queue = queue(60, 10);
     for waiter in ["a", "b"] {
         queue.add(&upstream("u"), entry(0, waiter), at(0));
@@ -134,7 +134,7 @@ fn queue_slows_an_account_down_told_no_time_and_stops_nobody() {
 }
 
 #[test]
-fn queue_lets_a_lease_at_risk_pass_a_pause() {
+fn queue_lease_at_risk_ignores_a_pause() {
     let mut queue = queue(60, 10);
     queue.add(&upstream("u"), entry(0, "a"), at(0));
     queue.add(&upstream("u"), QueueEntry { at_risk: Some(at(7000)), ..entry(1, "b") }, at(1));
@@ -145,7 +145,7 @@ fn queue_lets_a_lease_at_risk_pass_a_pause() {
 }
 
 #[test]
-fn queue_gives_reserved_places_to_leases_at_risk_alone() {
+fn queue_reserved_places_are_for_leases_at_risk() {
     let mut queue = queue(60_000, 1000);
     let mut shares = Shares::new();
     shares.configure(16, true);
@@ -168,7 +168,7 @@ fn queue_gives_reserved_places_to_leases_at_risk_alone() {
 }
 
 #[test]
-fn queue_who_no_longer_waits_is_not_called() {
+fn queue_instance_that_left_is_not_called() {
     let mut queue = queue(60, 10);
     queue.add(&upstream("u"), entry(0, "a"), at(0));
     queue.add(&upstream("u"), entry(1, "b"), at(1));
@@ -180,7 +180,7 @@ fn queue_who_no_longer_waits_is_not_called() {
 }
 
 #[test]
-fn queue_each_call_that_waits_for_a_budget_is_counted_once() {
+fn queue_counts_each_call_that_waits_for_a_budget_once() {
     let mut queue = queue(60, 2);
     for (due, who) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
         queue.add(&upstream("u"), entry(due, who), at(due));
