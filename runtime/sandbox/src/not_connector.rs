@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn not_connector_is_named_by_its_first_bytes() {
+    fn file_that_is_no_connector_is_named_by_its_first_bytes() {
         for (bytes, expected) in [
             (&b""[..], Some(NotConnector::Empty)),
             (b"\0asm\x01\0\0\0", Some(NotConnector::CoreModule)),

@@ -112,7 +112,7 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     Ok(call_report::exit(&call))
 }
 
-/// What came of the calls, of which the last one is reported.
+/// The last call, which the command reports.
 enum Obtained {
     Called(Call<Tokens>),
     /// `tokens-required` failed, or no tokens are required.
