@@ -49,7 +49,10 @@ fn job_whose_instance_fails_touches_no_other() {
     let before = schedule.log.len();
     schedule.configure("new", plain_plan());
     schedule.fail_call("new", FailureKind::Misconfigured);
-    assert!(schedule.operator_events().any(|notice| matches!(notice, OperatorEvent::Failed(..))), "and it is told");
+    assert!(
+        schedule.operator_events().any(|notice| matches!(notice, OperatorEvent::Failed(..))),
+        "the failure is reported"
+    );
     assert_eq!((schedule.published_revision("old"), schedule.log.len()), (Some(1), before + 2));
 }
 
@@ -99,7 +102,7 @@ fn job_cleanup_continues_after_a_failed_revocation() {
     assert!(!schedule.disk.contains_key(&instance_name("b")));
     assert!(
         schedule.operator_events().any(|notice| matches!(notice, OperatorEvent::RevokeFailed(..))),
-        "and it is told"
+        "the failure is reported"
     );
     assert!(schedule.published.is_empty());
 }
@@ -112,11 +115,7 @@ fn job_is_dropped_when_revocation_never_succeeds() {
     schedule.complete("a", HOUR);
     schedule.answer_calls("a", |_, _| Some((Span::millis(5), deputy_test_support::failure(FailureKind::Broken))));
     schedule.remove("a");
-    assert_eq!(
-        schedule.count(&Performed::Withdraw("a".to_owned())),
-        1,
-        "nobody has it any longer from the first moment on"
-    );
+    assert_eq!(schedule.count(&Performed::Withdraw("a".to_owned())), 1, "the lease is withdrawn at once");
     schedule.advance(HOUR);
     assert!(schedule.disk.is_empty());
     assert_eq!(schedule.machine.instances(schedule.now()).count(), 0);

@@ -1,4 +1,4 @@
-//! Obtaining again when somebody asks: `reobtainDelegationTokens` there, the operator's wish here.
+//! Obtaining on request: `reobtainDelegationTokens` in Flink, the operator's renew request in Deputy.
 
 use deputy_core::Span;
 use deputy_core::failure::FailureKind;

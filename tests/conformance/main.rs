@@ -42,7 +42,7 @@ use deputy_core::Span;
 
 const HOUR: Span = Span::secs(3600);
 
-/// The suite would still be green if somebody took a file out of it.
+/// Without this test, the suite would pass after the removal of a file.
 #[test]
 fn suite_includes_every_file() {
     let known = include_str!("main.rs");

@@ -103,7 +103,7 @@ fn spark_restart_publishes_no_expired_lease() {
 }
 
 /// `HADOOP_TOKEN_FILE_LOCATION`: Spark obtains no token for a service that is in the file already. Flink overwrites it.
-/// Deputy differs: the operator says who wins.
+/// Deputy differs: the configuration says which source wins.
 #[test]
 fn spark_preferred_file_prevents_a_call() {
     for (prefer, origin) in

@@ -19,8 +19,8 @@ fn credentials_version_grows_with_each_rotation() {
     }
 }
 
-/// "fail-fast on empty token", "missing file". Deputy differs: who starts first and who is there a minute later is not
-/// for an operator to arrange; it is tried again, and told.
+/// "fail-fast on empty token", "missing file". Deputy differs: the operator does not have to arrange the
+/// order of starts; Deputy retries and reports.
 #[test]
 fn credentials_missing_at_start_are_retried_and_reported() {
     let mut schedule =
@@ -98,7 +98,7 @@ fn credentials_that_always_fail_touch_no_others() {
     assert!(schedule.calls_of("oidc").len() > 280, "nor does it give up");
 }
 
-/// "all fail throws". Deputy differs: nobody is there to catch it; each failure is told.
+/// "all fail throws". Deputy differs: it has no caller to throw to, and reports each failure.
 #[test]
 fn credentials_total_failure_reports_each_failure() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);

@@ -51,7 +51,9 @@ impl Backoff {
     /// Whatever failed before no longer counts.
     pub(crate) fn reset(&mut self, name: &InstanceName) {
         let failures = self.of(name);
-        (failures.attempts, failures.unanswered, failures.hurried) = (0, 0, false);
+        failures.attempts = 0;
+        failures.unanswered = 0;
+        failures.hurried = false;
     }
 
     pub(crate) fn wished(&mut self, name: &InstanceName) {
@@ -63,7 +65,8 @@ impl Backoff {
     pub(crate) fn changed(&mut self, name: &InstanceName) {
         self.reset(name);
         let failures = self.of(name);
-        (failures.exhausted, failures.wished) = (false, true);
+        failures.exhausted = false;
+        failures.wished = true;
     }
 
     pub(crate) fn removed(&mut self, name: &InstanceName) {
@@ -106,9 +109,10 @@ impl Backoff {
             assert!(lasts(lease), "{name}'s lease is renewed after its greatest life");
             return;
         }
-        let origin = |lease: &&Lease| lease.origin == deputy_core::schedule::LeaseOrigin::Component;
         let renewable = held.filter(|lease| lease.is_valid(now.wall) && lease.fingerprint == plan.fingerprint);
-        let renewable = renewable.filter(origin).filter(|lease| lasts(lease));
+        let renewable = renewable
+            .filter(|lease| lease.origin == deputy_core::schedule::LeaseOrigin::Component)
+            .filter(|lease| lasts(lease));
         let may = renews && !failures.exhausted && !failures.wished;
         assert!(!may || renewable.is_none(), "{name} is not renewed although it could be");
     }

@@ -50,7 +50,8 @@ impl Budgets {
             let budget = self.of(name);
             self.fill(name, budget, truth);
         }
-        (self.default, self.named) = (Some(configuration.default_budget), configuration.budgets.clone());
+        self.default = Some(configuration.default_budget);
+        self.named = configuration.budgets.clone();
         for name in &names {
             let budget = self.of(name);
             self.fill(name, budget, truth);

@@ -1,4 +1,4 @@
-//! The faults end: everybody gets a live lease, and keeps it.
+//! The faults end: every instance gets a valid lease and keeps it.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use deputy_core::{InstanceName, Span};
 
 use crate::budget::pace;
 use crate::history::{Disk, History, Process, Weather};
-use crate::service::{LONGEST_CALL, Mood, Told, file};
+use crate::service::{LONGEST_CALL, Mood, StatedExpiry, file};
 
 /// The longest delays that a failed write leaves behind, and a configuration that changed often.
 const LONGEST_PAUSE: u64 = 45_000;
@@ -31,12 +31,14 @@ impl History {
         if matches!(self.process, Process::Stopping(_)) {
             self.crash();
         }
-        (self.disk, self.clocks.drift) = (Disk::Good, 0);
-        // With a clock that is ahead, every expiry lies in the past, and nobody gets a lease.
+        self.disk = Disk::Good;
+        self.clocks.drift = 0;
+        // With a clock that is ahead, every expiry lies in the past, and no instance gets a lease.
         self.clocks.correct();
         self.checks.excuse_all(&self.configuration);
         for instance in self.instances.values_mut() {
-            (instance.mood, instance.told) = (Mood::Good, Told::Life);
+            instance.mood = Mood::Good;
+            instance.stated = StatedExpiry::Life;
         }
         while self.process == Process::Down {
             self.happen(u64::MAX);
@@ -64,34 +66,31 @@ impl History {
         self.revoke();
     }
 
-    /// Those who are to have a lease, of these.
+    /// The instances that `which` selects and that need a lease.
     fn wanted(&self, which: impl Fn(&InstancePlan) -> bool) -> Vec<InstanceName> {
-        let used = |name: &InstanceName| self.instances[name].users > 0;
-        let wanted = |(name, plan): &(&InstanceName, &InstancePlan)| {
-            which(plan) && (plan.policy.mode == ObtainMode::Always || used(name))
-        };
-        self.configuration.plans.iter().filter(wanted).map(|(name, _)| name.clone()).collect()
+        let plans = self.configuration.plans.iter().filter(|(name, plan)| {
+            which(plan) && (plan.policy.mode == ObtainMode::Always || self.instances[*name].users > 0)
+        });
+        plans.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Promptly, everybody had a lease at some time: after the delays that failures left behind, which the checks bound by
-    /// the policy and by the usual life of a lease, and a time that follows from the budgets and the limit.
+    /// Every instance gets a lease in time: after the retry delays, which the checks bound by the policy and by the usual
+    /// lifetime of a lease, and a time that follows from the budgets and the limit.
     fn recover(&mut self) {
         let mut missing = self.wanted(|_| true);
         let mut deadline = None;
         loop {
             let now = self.clocks.now();
-            let ready = |name: &InstanceName| {
-                self.schedule.instance(name, now).is_some_and(|view| view.readiness == Readiness::Ready)
-            };
-            missing.retain(|name| !ready(name));
+            missing
+                .retain(|name| self.schedule.instance(name, now).is_none_or(|view| view.readiness != Readiness::Ready));
             if missing.is_empty() {
                 break;
             }
             let until = *deadline.get_or_insert_with(|| self.deadline(&missing));
             let failed = self.counts.fruitless;
             let goes_on = self.happen(until) && self.step < MOST_EVENTS;
-            let doing = |name: &InstanceName| self.schedule.instance(name, now).map(|view| view.activity);
-            let idle: Vec<_> = missing.iter().map(|name| (name, doing(name))).collect();
+            let activities = missing.iter().map(|name| self.schedule.instance(name, now).map(|view| view.activity));
+            let idle: Vec<_> = missing.iter().zip(activities).collect();
             assert!(goes_on, "the faults ended long ago, and these have no lease: {idle:?}");
             // What began before the faults ended may still fail, and is waited for once more.
             deadline = deadline.filter(|_| failed == self.counts.fruitless);
@@ -146,13 +145,13 @@ impl History {
     fn life(&self, name: &InstanceName, plan: &InstancePlan) -> u64 {
         let held = self.published.get(name).map(|lease| lease.valid_until.since(lease.obtained_at));
         let (right, wall) = (self.clocks.right(), self.clocks.now().wall);
-        let told = right.plus(Span::millis(self.instances[name].life)).since(wall);
-        let told = if told == Span::millis(0) { ASSUMED_LIFETIME } else { told };
-        let shortest = [Some(told), held, plan.policy.lifetime].into_iter().flatten().min();
-        shortest.unwrap_or(told).as_millis()
+        let stated = right.plus(Span::millis(self.instances[name].life)).since(wall);
+        let stated = if stated == Span::millis(0) { ASSUMED_LIFETIME } else { stated };
+        let shortest = [Some(stated), held, plan.policy.lifetime].into_iter().flatten().min();
+        shortest.unwrap_or(stated).as_millis()
     }
 
-    /// Whether all who share the upstream can be called in time, twice over, and this one's lease lasts meanwhile.
+    /// Whether all instances of the upstream can be called twice before this one's lease expires.
     fn is_feasible(&self, name: &InstanceName) -> bool {
         let plan = &self.configuration.plans[name];
         let (mut here, mut calls_here, mut calls_everywhere) = (0, 0.0, 0.0);
@@ -181,7 +180,7 @@ impl History {
     }
 }
 
-/// How long after it was obtained a lease that lives so many milliseconds is replaced at the earliest.
+/// The earliest replacement of a lease with a lifetime of `life` milliseconds, counted from its obtain.
 fn earliest_of(plan: &InstancePlan, life: u64) -> Span {
     plan.policy.jitter.complement().apply(plan.policy.ratio.apply(Span::millis(life)))
 }

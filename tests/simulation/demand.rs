@@ -32,7 +32,7 @@ impl Demand {
         self.instances.entry(name.clone()).or_default()
     }
 
-    /// So many use it, or somebody asked once.
+    /// `users` workers use it, or a lease was requested once.
     pub(crate) fn used(&mut self, name: &InstanceName, users: Option<u32>, now: MonotonicTime) {
         let uses = self.of(name);
         uses.touched = now;
@@ -50,14 +50,15 @@ impl Demand {
     /// The way in which it is used changed.
     pub(crate) fn changed(&mut self, name: &InstanceName, now: MonotonicTime) {
         let uses = self.of(name);
-        (uses.used, uses.touched) = (now, now);
+        uses.used = now;
+        uses.touched = now;
     }
 
     pub(crate) fn removed(&mut self, name: &InstanceName) {
         self.instances.remove(name);
     }
 
-    /// A lease is taken back although nobody revoked or removed it.
+    /// A lease is withdrawn although it was neither revoked nor removed.
     pub(crate) fn withdrawn(&mut self, name: &InstanceName, plan: &InstancePlan, now: MonotonicTime) {
         let uses = self.of(name);
         let unused = grace(plan).is_some_and(|grace| uses.users == 0 && uses.used.plus(grace) <= now);
@@ -68,6 +69,6 @@ impl Demand {
     pub(crate) fn is_given(&mut self, name: &InstanceName, plan: &InstancePlan, now: MonotonicTime) {
         let uses = self.of(name);
         let unused = grace(plan).is_some_and(|grace| uses.users == 0 && uses.touched.plus(grace) < now);
-        assert!(!unused, "{name}'s lease is given out, and nobody uses it any longer");
+        assert!(!unused, "{name}'s lease is published, and has no users");
     }
 }

@@ -10,7 +10,7 @@ use crate::service::{self, Instance};
 
 impl History {
     /// An instance that is configured, or at times any other.
-    fn somebody(&mut self) -> InstanceName {
+    fn random_instance(&mut self) -> InstanceName {
         let plans = &self.configuration.plans;
         let known = plans.keys().nth(self.dice.usize(..plans.len().max(1))).cloned();
         known.filter(|_| !once_in(&mut self.dice, 20)).unwrap_or_else(|| {
@@ -21,7 +21,7 @@ impl History {
 
     /// One thing that makes life hard.
     pub(crate) fn fault(&mut self) {
-        let name = self.somebody();
+        let name = self.random_instance();
         match self.dice.u8(..100) {
             0..=2 => {
                 if self.process != Process::Down {
@@ -80,9 +80,11 @@ impl History {
             80..=84 => {
                 let fresh = Instance::new(&mut self.dice);
                 let instance = self.instances.get_mut(&name).expect("all names are there");
-                (instance.life, instance.told) = (fresh.life, fresh.told);
+                instance.life = fresh.life;
+                instance.stated = fresh.stated;
                 if once_in(&mut self.dice, 4) {
-                    instance.told = if self.dice.bool() { service::Told::Forever } else { service::Told::Moment };
+                    instance.stated =
+                        if self.dice.bool() { service::StatedExpiry::Forever } else { service::StatedExpiry::Moment };
                 }
             }
             85..=92 => {

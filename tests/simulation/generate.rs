@@ -12,7 +12,8 @@ use fastrand::Rng;
 
 /// Milliseconds between these, the short ones as likely as the long ones.
 pub(crate) fn millis(dice: &mut Rng, from: u64, to: u64) -> u64 {
-    let (low, high) = ((from.max(1) as f64).ln(), (to as f64).ln());
+    let low = (from.max(1) as f64).ln();
+    let high = (to as f64).ln();
     (low + (high - low) * dice.f64()).exp() as u64
 }
 
@@ -20,7 +21,7 @@ pub(crate) fn span(dice: &mut Rng, from: u64, to: u64) -> Span {
     Span::millis(millis(dice, from, to))
 }
 
-/// Whether something happens that happens once in so many times.
+/// True with a probability of 1 in `times`.
 pub(crate) fn once_in(dice: &mut Rng, times: u64) -> bool {
     dice.u64(..times) == 0
 }
@@ -83,7 +84,6 @@ fn policy(dice: &mut Rng) -> Policy {
     let floor = span(dice, 50, 5000);
     let retry = RetryPolicy { floor, most: span(dice, 100, 300_000), slow: span(dice, 50, 120_000) };
     let longest = if once_in(dice, 3) { 30_000 } else { 50 };
-    let when = |dice: &mut Rng| if dice.bool() { Switch::Revoke } else { Switch::Expire };
     Policy {
         mode: if once_in(dice, 4) { ObtainMode::OnDemand(span(dice, 1000, 600_000)) } else { ObtainMode::Always },
         ratio: Ratio::thousandths([750, 750, 500, 900, 300, 1000][dice.usize(..6)]),
@@ -95,7 +95,7 @@ fn policy(dice: &mut Rng) -> Policy {
         revoke: RevocationPolicy {
             replaced: dice.bool().then(|| span(dice, 1, 300_000)),
             removed: (!once_in(dice, 3)).then(|| span(dice, 1, 600_000)),
-            shutdown: when(dice),
+            shutdown: if dice.bool() { Switch::Revoke } else { Switch::Expire },
         },
         prefer: if dice.bool() { PreferredSource::Component } else { PreferredSource::File },
     }

@@ -150,7 +150,7 @@ impl History {
         self.counts.clone()
     }
 
-    /// Lets happen what happens until this true time, or so many events.
+    /// Runs events until this true time, or until this number of events.
     pub(crate) fn go_on(&mut self, until: u64, most: u64) {
         while self.step < most && self.happen(until) {}
     }
@@ -221,7 +221,8 @@ impl History {
         }
         self.seed = self.seed.wrapping_add(0x9E37_79B9);
         self.schedule = Schedule::new(InitialBudget::Empty, self.seed);
-        (self.process, self.look_at) = (Process::Up, None);
+        self.process = Process::Up;
+        self.look_at = None;
         self.note(|_| "a new process begins".to_owned());
         let mut restored = BTreeSet::new();
         for (name, record) in self.store.clone() {

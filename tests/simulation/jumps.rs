@@ -22,7 +22,8 @@ pub(crate) struct Jumps {
 impl Jumps {
     /// An event is handled now.
     pub(crate) fn look(&mut self, now: Now, published: &BTreeMap<InstanceName, Lease>) {
-        (self.expected, self.reported) = (None, None);
+        self.expected = None;
+        self.reported = None;
         if let Some(last) = self.last {
             let expected = last.wall.plus(now.mono.since(last.mono)).as_millis();
             let by = i64::try_from(now.wall.as_millis()).unwrap() - i64::try_from(expected).unwrap();

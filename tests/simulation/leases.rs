@@ -62,13 +62,13 @@ impl Reasons {
 
 fn expected_end(
     plan: &InstancePlan,
-    told: Option<Timestamp>,
+    stated: Option<Timestamp>,
     obtained_at: Timestamp,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let most = plan.policy.lifetime.map(|life| obtained_at.plus(life));
-    match (told, most) {
-        (Some(told), most) if told > now => Some(most.map_or(told, |most| most.min(told))),
+    match (stated, most) {
+        (Some(stated), most) if stated > now => Some(most.map_or(stated, |most| most.min(stated))),
         (_, Some(most)) => Some(most),
         (Some(_), None) => None,
         (None, None) => Some(obtained_at.plus(ASSUMED_LIFETIME)),

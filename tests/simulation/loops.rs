@@ -12,7 +12,7 @@ impl Loops {
     fn now(&mut self, now: MonotonicTime) {
         let second = now.as_millis() / 1000;
         if second != self.second {
-            (self.second, self.idle, self.ends) = (second, 0, 0);
+            *self = Self { second, idle: 0, ends: 0 };
         }
     }
 

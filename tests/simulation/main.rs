@@ -1,6 +1,6 @@
 //! Whole histories of the schedule, from a seed: random configurations, outcomes and delays of calls, failing and slow
 //! disks, crashes between any two actions, reloads, wishes, demand, and clocks that drift, are set and sleep. After
-//! every event all that must always hold is checked; when the faults end, everybody promptly gets a live lease.
+//! every event all that must always hold is checked; when the faults end, every instance promptly gets a valid lease.
 //!
 //! What holds is in a file for each subject: budgets (`budget`), turns and pauses (`waits`), places for calls (`places`),
 //! retries (`backoff`), what is kept and revoked (`leases`), what is given out and taken back (`checks`, `demand`), clocks
@@ -92,7 +92,7 @@ fn simulation_invariants_hold_in_every_history() {
     }
 }
 
-/// The end of a history that broke, told once more with a log.
+/// The end of a history that broke, run again with a log.
 fn tale(seed: u64) -> String {
     let mut history = History::new(seed, Log::Kept(Vec::new()));
     let again = catch_unwind(AssertUnwindSafe(|| history.run()));

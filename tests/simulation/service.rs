@@ -23,7 +23,7 @@ pub(crate) enum Mood {
 
 /// What a service says about how long its tokens live.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Told {
+pub(crate) enum StatedExpiry {
     Life,
     Nothing,
     Past,
@@ -35,7 +35,7 @@ pub(crate) enum Told {
 pub(crate) struct Instance {
     pub(crate) mood: Mood,
     pub(crate) life: u64,
-    pub(crate) told: Told,
+    pub(crate) stated: StatedExpiry,
     pub(crate) file: Option<FilePayload>,
     pub(crate) users: u32,
 }
@@ -43,8 +43,15 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn new(dice: &mut Rng) -> Self {
         let mood = if once_in(dice, 3) { mood(dice) } else { Mood::Good };
-        let told = [Told::Life, Told::Life, Told::Life, Told::Life, Told::Nothing, Told::Past][dice.usize(..6)];
-        Self { mood, life: millis(dice, 20_000, 14_400_000), told, file: None, users: 0 }
+        let stated = [
+            StatedExpiry::Life,
+            StatedExpiry::Life,
+            StatedExpiry::Life,
+            StatedExpiry::Life,
+            StatedExpiry::Nothing,
+            StatedExpiry::Past,
+        ][dice.usize(..6)];
+        Self { mood, life: millis(dice, 20_000, 14_400_000), stated, file: None, users: 0 }
     }
 
     /// What a call comes to, and after how many milliseconds. `right` is the service's own clock.
@@ -72,14 +79,14 @@ impl Instance {
     }
 
     fn tokens(&self, payload: u64, same_end: Option<&Lease>, right: Timestamp) -> CallOutcome {
-        let told = match self.told {
-            Told::Life => Some(right.plus(Span::millis(self.life))),
-            Told::Nothing => None,
-            Told::Past => Some(right.minus(Span::millis(self.life))),
-            Told::Forever => Some(Timestamp::from_millis(u64::MAX)),
-            Told::Moment => Some(right.plus(Span::millis(2100))),
+        let stated = match self.stated {
+            StatedExpiry::Life => Some(right.plus(Span::millis(self.life))),
+            StatedExpiry::Nothing => None,
+            StatedExpiry::Past => Some(right.minus(Span::millis(self.life))),
+            StatedExpiry::Forever => Some(Timestamp::from_millis(u64::MAX)),
+            StatedExpiry::Moment => Some(right.plus(Span::millis(2100))),
         };
-        let valid_until = same_end.map(|old| old.valid_until).or(told);
+        let valid_until = same_end.map(|old| old.valid_until).or(stated);
         CallOutcome::Obtained(Tokens { payload: bytes(payload), valid_until })
     }
 }

@@ -71,8 +71,7 @@ impl History {
             ScheduleEvent::Configured(configuration) => {
                 self.budgets.configure(configuration, self.clocks.truth);
                 self.waits.restart();
-                let is_known = |name: &InstanceName| self.schedule.instance(name, now).is_some();
-                self.checks.configured(configuration, now.mono, is_known);
+                self.checks.configured(configuration, now.mono, |name| self.schedule.instance(name, now).is_some());
             }
             ScheduleEvent::LeaseRequested(name)
             | ScheduleEvent::FileObserved(name, _)
@@ -148,7 +147,7 @@ impl History {
                 self.checks.keeps(&name, &record, self.process, now, &self.configuration);
                 self.write(ticket, name, Some(record));
             }
-            ScheduleAction::Notify(notice) => self.told(&notice),
+            ScheduleAction::Notify(notice) => self.notified(&notice),
             ScheduleAction::Withdraw(name) => {
                 let lease = self.published.remove(&name);
                 let Some(lease) = lease else { panic!("{name} is withdrawn, and was not published") };
@@ -185,7 +184,7 @@ impl History {
         self.running.insert(call, (name, work));
     }
 
-    fn told(&mut self, notice: &OperatorEvent) {
+    fn notified(&mut self, notice: &OperatorEvent) {
         match notice {
             OperatorEvent::Failed(name, failure, wait) => {
                 self.counts.fruitless += 1;

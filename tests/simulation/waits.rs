@@ -1,5 +1,5 @@
-//! Whether everybody's turn comes: how long an instance waits at most follows from the budget, from how many may be
-//! called before it, and from how long calls take. And whether an account that was told to wait is left alone, but for
+//! Whether every instance is called in time: how long an instance waits at most follows from the budget, from how many may be
+//! called before it, and from how long calls take. And whether an account with a stated delay is left alone, but for
 //! instances whose lease is at risk.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ type Caller = (UpstreamName, Option<UpstreamAccount>);
 #[derive(Default)]
 pub(crate) struct Waits {
     waiting: BTreeMap<InstanceName, Waiting>,
-    /// Until when those whom a service told to wait leave it alone.
+    /// The end of the delays that services stated.
     paused: BTreeMap<Caller, MonotonicTime>,
     /// When an account was throttled last.
     throttled: BTreeMap<Caller, MonotonicTime>,
@@ -68,7 +68,7 @@ impl Waits {
         let paused = self.paused(&caller, now);
         let longest = self.longest(&caller, configuration, now);
         for waiting in self.waiting.values_mut().filter(|waiting| waiting.caller == caller) {
-            // Whoever has a lease waits for a third of what was left of it.
+            // An instance with a lease waits for a third of its remaining lifetime.
             let third = waiting.third.map(|third| waiting.since.plus(third).since(now));
             let paused = third.map_or(paused, |third| third.min(paused));
             waiting.until = waiting.until.max(now.plus(longest).plus(paused));
@@ -80,7 +80,7 @@ impl Waits {
         self.throttled.get(&caller(plan)).is_none_or(|at| now.since(*at) > RECOVERED)
     }
 
-    /// A call begins: the account was not told to wait, or the lease is at risk.
+    /// A call begins: the account has no stated delay, or the lease is at risk.
     /// Returns whether it is.
     pub(crate) fn called(
         &mut self,
@@ -138,11 +138,12 @@ impl Waits {
     /// How long an instance waits at most that is due now.
     pub(crate) fn longest_of(&self, plan: &InstancePlan, configuration: &ScheduleConfig, now: MonotonicTime) -> Span {
         let caller = caller(plan);
-        let (longest, paused) = (self.longest(&caller, configuration, now), self.paused(&caller, now));
+        let longest = self.longest(&caller, configuration, now);
+        let paused = self.paused(&caller, now);
         Span::millis(longest.as_millis() + paused.as_millis())
     }
 
-    /// Everybody else may be called before it once: by the budget of its upstream, by the pace of its account, and by the
+    /// Every other instance may be called before it once: by the budget of its upstream, by the pace of its account, and by the
     /// share that its upstream has of all calls.
     fn longest(&self, caller: &Caller, configuration: &ScheduleConfig, now: MonotonicTime) -> Span {
         let (upstream, _) = caller;

@@ -47,63 +47,78 @@ fn fix(refusal: &PolicyDenial) -> Option<String> {
 }
 
 #[track_caller]
-fn fixed(refusal: &PolicyDenial, table: &str, line: &str) {
+fn assert_fix(refusal: &PolicyDenial, table: &str, line: &str) {
     assert_eq!(fix(refusal).as_deref(), Some(format!("{table}\n{line}").as_str()), "{refusal}");
 }
 
 const NEW_RULE: &str = "# a new rule:";
 const TABLE: &str = "# in this table, in place of what it says of it now:";
 
+#[track_caller]
+fn assert_http_rule(denial: PolicyDenial, more: &str) {
+    let rule = format!("allow = \"https://a.example:8443\"{more}");
+    assert_fix(&denial, &format!("{NEW_RULE}\n[[instances.s3.http]]"), &rule);
+}
+
+#[track_caller]
+fn assert_tcp_rule(denial: PolicyDenial, line: &str) {
+    assert_fix(&denial, &format!("{NEW_RULE}\n[[instances.s3.tcp]]"), line);
+}
+
+#[track_caller]
+fn assert_secret_line(denial: PolicyDenial, line: &str) {
+    assert_fix(&denial, &format!("{TABLE}\n[instances.s3.secrets.key]"), line);
+}
+
 #[test]
 fn denial_of_a_request_is_fixed_by_a_rule_for_that_request_only() {
-    let fixed = |refusal, more: &str| {
-        fixed(
-            &refusal,
-            &format!("{NEW_RULE}\n[[instances.s3.http]]"),
-            &format!("allow = \"https://a.example:8443\"{more}"),
-        );
-    };
-    fixed(PolicyDenial::Host { target: https() }, "");
-    fixed(PolicyDenial::Port { target: https() }, "");
-    fixed(PolicyDenial::Scheme { target: https() }, "");
-    fixed(PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() }, "\nmethods = [\"PUT\"]");
-    fixed(PolicyDenial::Path { target: https(), path: "/v1".into() }, "\npaths = [\"/v1\"]");
-    fixed(address(https(), "10.0.0.1"), "\nnetworks = [\"private\"]");
-    fixed(address(https(), "192.0.2.1"), "\nnetworks = [\"192.0.2.1/32\"]");
+    assert_http_rule(PolicyDenial::Host { target: https() }, "");
+    assert_http_rule(PolicyDenial::Port { target: https() }, "");
+    assert_http_rule(PolicyDenial::Scheme { target: https() }, "");
+    assert_http_rule(PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() }, "\nmethods = [\"PUT\"]");
+    assert_http_rule(PolicyDenial::Path { target: https(), path: "/v1".into() }, "\npaths = [\"/v1\"]");
+    assert_http_rule(address(https(), "10.0.0.1"), "\nnetworks = [\"private\"]");
+    assert_http_rule(address(https(), "192.0.2.1"), "\nnetworks = [\"192.0.2.1/32\"]");
 }
 
 #[test]
 fn denial_of_tcp_is_fixed_by_a_rule_for_that_target_only() {
-    let fixed = |refusal, line: &str| fixed(&refusal, &format!("{NEW_RULE}\n[[instances.s3.tcp]]"), line);
-    fixed(PolicyDenial::Host { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
-    fixed(PolicyDenial::Port { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
-    fixed(address(target(Scheme::Tcp), "::1"), "allow = \"a.example:8443\"\nnetworks = [\"loopback\"]");
-    fixed(PolicyDenial::Name { host: "a.example".parse().unwrap() }, "allow = \"a.example:PORT\"");
-    fixed(socket("8.8.8.8:53"), "allow = \"8.8.8.8:53\"");
-    fixed(socket("127.0.0.1:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
-    fixed(socket("[::ffff:127.0.0.1]:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
-    fixed(socket("[fd00::1]:53"), "allow = \"[fd00::1]:53\"\nnetworks = [\"private\"]");
+    assert_tcp_rule(PolicyDenial::Host { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
+    assert_tcp_rule(PolicyDenial::Port { target: target(Scheme::Tcp) }, "allow = \"a.example:8443\"");
+    assert_tcp_rule(address(target(Scheme::Tcp), "::1"), "allow = \"a.example:8443\"\nnetworks = [\"loopback\"]");
+    assert_tcp_rule(PolicyDenial::Name { host: "a.example".parse().unwrap() }, "allow = \"a.example:PORT\"");
+    assert_tcp_rule(socket("8.8.8.8:53"), "allow = \"8.8.8.8:53\"");
+    assert_tcp_rule(socket("127.0.0.1:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
+    assert_tcp_rule(socket("[::ffff:127.0.0.1]:53"), "allow = \"127.0.0.1:53\"\nnetworks = [\"loopback\"]");
+    assert_tcp_rule(socket("[fd00::1]:53"), "allow = \"[fd00::1]:53\"\nnetworks = [\"private\"]");
 }
 
 #[test]
 fn denial_of_a_secret_is_fixed_by_a_line_of_its_table() {
-    let fixed = |refusal, line: &str| fixed(&refusal, &format!("{TABLE}\n[instances.s3.secrets.key]"), line);
-    let text = || "x \"y\"".to_owned();
-    fixed(
+    assert_secret_line(
         PolicyDenial::Algorithm { secret: secret(), algorithm: SignatureAlgorithm::Es256 },
         "sign.algorithms = [\"ES256\"]",
     );
-    fixed(PolicyDenial::Audience { secret: secret(), audience: text() }, r#"jwt.audiences = ["x \"y\""]"#);
-    fixed(PolicyDenial::Issuer { secret: secret(), issuer: text() }, r#"jwt.issuers = ["x \"y\""]"#);
-    fixed(PolicyDenial::Lifetime { secret: secret(), seconds: 601 }, "jwt.max-lifetime = \"601s\"");
-    fixed(PolicyDenial::Region { secret: secret(), region: "eu-west-2".into() }, "sigv4.regions = [\"eu-west-2\"]");
-    fixed(PolicyDenial::Service { secret: secret(), service: "s3".into() }, "sigv4.services = [\"s3\"]");
-    fixed(operation(SecretOperation::HmacSha256), "hmac-sha256 = true");
-    fixed(operation(SecretOperation::Pbkdf2), "pbkdf2 = true");
-    fixed(operation(SecretOperation::Reveal), "reveal = true");
-    fixed(operation(SecretOperation::Sign), "sign = { algorithms = [\"…\"] }");
-    fixed(operation(SecretOperation::Sigv4), "sigv4 = { services = [\"…\"], regions = [\"…\"] }");
-    fixed(
+    assert_secret_line(
+        PolicyDenial::Audience { secret: secret(), audience: "x \"y\"".into() },
+        r#"jwt.audiences = ["x \"y\""]"#,
+    );
+    assert_secret_line(
+        PolicyDenial::Issuer { secret: secret(), issuer: "x \"y\"".into() },
+        r#"jwt.issuers = ["x \"y\""]"#,
+    );
+    assert_secret_line(PolicyDenial::Lifetime { secret: secret(), seconds: 601 }, "jwt.max-lifetime = \"601s\"");
+    assert_secret_line(
+        PolicyDenial::Region { secret: secret(), region: "eu-west-2".into() },
+        "sigv4.regions = [\"eu-west-2\"]",
+    );
+    assert_secret_line(PolicyDenial::Service { secret: secret(), service: "s3".into() }, "sigv4.services = [\"s3\"]");
+    assert_secret_line(operation(SecretOperation::HmacSha256), "hmac-sha256 = true");
+    assert_secret_line(operation(SecretOperation::Pbkdf2), "pbkdf2 = true");
+    assert_secret_line(operation(SecretOperation::Reveal), "reveal = true");
+    assert_secret_line(operation(SecretOperation::Sign), "sign = { algorithms = [\"…\"] }");
+    assert_secret_line(operation(SecretOperation::Sigv4), "sigv4 = { services = [\"…\"], regions = [\"…\"] }");
+    assert_secret_line(
         operation(SecretOperation::Jwt),
         "jwt = { algorithms = [\"…\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }",
     );
@@ -115,8 +130,8 @@ fn denial_of_a_secret_is_fixed_by_a_line_of_its_table() {
 #[test]
 fn denial_by_a_limit_suggests_a_higher_limit() {
     let table = format!("{TABLE}\n[instances.s3.limits]");
-    fixed(&PolicyDenial::Limit(Limit::Requests), &table, "requests = 32 # 16 now");
-    fixed(&PolicyDenial::Limit(Limit::Wall), &table, "wall = \"2m\" # \"1m\" now");
+    assert_fix(&PolicyDenial::Limit(Limit::Requests), &table, "requests = 32 # 16 now");
+    assert_fix(&PolicyDenial::Limit(Limit::Wall), &table, "wall = \"2m\" # \"1m\" now");
     let greatest = "# instances = 64 is the greatest value that there is";
     assert_eq!(fix(&PolicyDenial::Limit(Limit::Instances)).as_deref(), Some(greatest));
 }
@@ -143,7 +158,7 @@ fn fix_of_receiver(refusal: &PolicyDenial) -> Option<String> {
 
 #[test]
 fn denial_of_a_receiver_suggests_no_grant() {
-    let told = "# [receivers.aws] has no grant; what it needs has to come from the provider";
+    let expected = "# [receivers.aws] has no grant; what it needs has to come from the provider";
     for refusal in [
         address(https(), "10.0.0.1"),
         PolicyDenial::Algorithm { secret: secret(), algorithm: SignatureAlgorithm::Es256 },
@@ -164,7 +179,7 @@ fn denial_of_a_receiver_suggests_no_grant() {
         PolicyDenial::Service { secret: secret(), service: "s3".into() },
         socket("10.0.0.1:53"),
     ] {
-        assert_eq!(fix_of_receiver(&refusal).as_deref(), Some(told), "{refusal}");
+        assert_eq!(fix_of_receiver(&refusal).as_deref(), Some(expected), "{refusal}");
         assert!(!refusal.guest().contains("receivers."), "{refusal}");
     }
 }
@@ -180,7 +195,7 @@ fn denial_quotes_and_escapes_text_of_the_component() {
     for (text, shown) in [("a\"]x = \"b", r#"a\"]x = \"b"#), ("a\\", r"a\\"), ("ä … 漢", "ä … 漢")] {
         let refusal = PolicyDenial::Audience { secret: secret(), audience: text.into() };
         let table = format!("{TABLE}\n[instances.s3.secrets.key]");
-        fixed(&refusal, &table, &format!("jwt.audiences = [\"{shown}\"]"));
+        assert_fix(&refusal, &table, &format!("jwt.audiences = [\"{shown}\"]"));
     }
     // What no configuration can name has no lines.
     for text in ["", "a\nx = \"b", "\u{7f}\u{9b}\0"] {
@@ -208,19 +223,18 @@ fn denial_gives_the_resolved_address_to_the_audit_log_only() {
 /// One denial of each kind, with its code and the text that the component receives.
 #[test]
 fn denial_of_every_kind_has_a_code_and_names_the_request() {
-    let (name, text) = (secret, || "x".to_owned());
     let all = [
         (address(https(), "10.0.0.1"), "address-not-granted", "https://a.example:8443"),
         (
-            PolicyDenial::Algorithm { secret: name(), algorithm: SignatureAlgorithm::EdDsa },
+            PolicyDenial::Algorithm { secret: secret(), algorithm: SignatureAlgorithm::EdDsa },
             "algorithm-not-granted",
             "EdDSA",
         ),
-        (PolicyDenial::Audience { secret: name(), audience: text() }, "audience-not-granted", "audience \"x\""),
-        (PolicyDenial::Day { secret: name(), day: text() }, "day-not-granted", "the day x,"),
+        (PolicyDenial::Audience { secret: secret(), audience: "x".into() }, "audience-not-granted", "audience \"x\""),
+        (PolicyDenial::Day { secret: secret(), day: "x".into() }, "day-not-granted", "the day x,"),
         (PolicyDenial::Host { target: https() }, "host-not-granted", "https://a.example:8443"),
-        (PolicyDenial::Issuer { secret: name(), issuer: text() }, "issuer-not-granted", "issuer \"x\""),
-        (PolicyDenial::Lifetime { secret: name(), seconds: 601 }, "lifetime-not-granted", "601 s"),
+        (PolicyDenial::Issuer { secret: secret(), issuer: "x".into() }, "issuer-not-granted", "issuer \"x\""),
+        (PolicyDenial::Lifetime { secret: secret(), seconds: 601 }, "lifetime-not-granted", "601 s"),
         (PolicyDenial::Limit(Limit::Wall), "over-limit", "`wall`"),
         (PolicyDenial::Listen, "listening-not-allowed", "listening"),
         (
@@ -231,14 +245,14 @@ fn denial_of_every_kind_has_a_code_and_names_the_request() {
         (PolicyDenial::Name { host: "b.example".parse().unwrap() }, "name-not-granted", "b.example"),
         (operation(SecretOperation::Sigv4), "operation-not-granted", "sigv4"),
         (PolicyDenial::OutputPath { path: "../x".into() }, "odd-output-path", "\"../x\" is not the path"),
-        (PolicyDenial::OutputTaken { path: text() }, "output-path-taken", "\"x\" was put already"),
+        (PolicyDenial::OutputTaken { path: "x".into() }, "output-path-taken", "\"x\" was put already"),
         (PolicyDenial::Outputs, "outputs-not-allowed", "leaving files is for receivers"),
         (PolicyDenial::Path { target: https(), path: "/x".into() }, "path-not-granted", "\"/x\" of https:"),
         (PolicyDenial::Port { target: https() }, "port-not-granted", "8443: this port"),
-        (PolicyDenial::Region { secret: name(), region: text() }, "region-not-granted", "region x"),
+        (PolicyDenial::Region { secret: secret(), region: "x".into() }, "region-not-granted", "region x"),
         (PolicyDenial::Scheme { target: https() }, "scheme-not-granted", "this scheme"),
-        (PolicyDenial::Secret { name: text() }, "secret-not-granted", "secret \"x\""),
-        (PolicyDenial::Service { secret: name(), service: text() }, "service-not-granted", "service x"),
+        (PolicyDenial::Secret { name: "x".into() }, "secret-not-granted", "secret \"x\""),
+        (PolicyDenial::Service { secret: secret(), service: "x".into() }, "service-not-granted", "service x"),
         (socket("10.0.0.1:1"), "socket-not-granted", "10.0.0.1:1"),
         (PolicyDenial::Target(TargetError::Host(HostError::Odd)), "odd-host", "the host is neither"),
         (PolicyDenial::Target(TargetError::Method), "odd-method", "the method"),
@@ -248,8 +262,8 @@ fn denial_of_every_kind_has_a_code_and_names_the_request() {
         (PolicyDenial::Target(TargetError::Userinfo), "userinfo-not-allowed", "user information"),
         (PolicyDenial::Udp, "udp-not-allowed", "UDP"),
     ];
-    for (refusal, code, told) in all {
+    for (refusal, code, expected) in all {
         assert_eq!(refusal.code(), code);
-        assert!(refusal.guest().contains(told), "{}", refusal.guest());
+        assert!(refusal.guest().contains(expected), "{}", refusal.guest());
     }
 }

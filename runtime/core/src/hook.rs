@@ -17,7 +17,7 @@ pub enum HookCommandError {
     /// One that a system can't pass on.
     #[error("not words of a command: they hold no NUL")]
     Nul,
-    /// Which program it is depends on who starts it, and from where.
+    /// A relative path would depend on the working directory and on `PATH`.
     #[error("not the full path of a program: write it from the root on, such as \"/usr/bin/systemctl\"")]
     Relative,
 }

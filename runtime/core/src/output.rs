@@ -62,14 +62,17 @@ impl AsRef<Path> for OutputPath {
     }
 }
 
+fn is_plain_name(name: &str) -> bool {
+    (1..=LONGEST).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@+=,".contains(&byte))
+}
+
 impl FromStr for OutputPath {
     type Err = OutputPathError;
 
     fn from_str(text: &str) -> Result<Self, OutputPathError> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-@+=,".contains(&b);
-        let sound =
-            |name: &str| !name.is_empty() && !name.starts_with('.') && name.len() <= LONGEST && name.bytes().all(plain);
-        if text.split('/').count() <= DEEPEST && text.split('/').all(sound) {
+        if text.split('/').count() <= DEEPEST && text.split('/').all(is_plain_name) {
             Ok(Self(text.to_owned()))
         } else {
             Err(OutputPathError(text.chars().take(120).collect()))

@@ -86,12 +86,12 @@ impl FromStr for Account {
 
     fn from_str(text: &str) -> Result<Self, AccountError> {
         if text.bytes().all(|b| b.is_ascii_digit()) {
-            // The greatest number means "leave it" to the system.
+            // (uid_t)-1 means "unchanged" to chown(2).
             return text.parse().ok().filter(|id| *id != u32::MAX).map(Self::Id).ok_or(AccountError);
         }
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-@\\$".contains(&b);
-        let sound = text.len() <= 256 && !text.starts_with('-') && text.bytes().all(plain);
-        sound.then(|| Self::Name(text.to_owned())).ok_or(AccountError)
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@\\$".contains(&byte));
+        let is_valid = text.len() <= 256 && !text.starts_with('-') && is_plain;
+        is_valid.then(|| Self::Name(text.to_owned())).ok_or(AccountError)
     }
 }
 

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn receiver_services_are_a_list_or_all() {
-        let (s3, hdfs) = ("s3".parse().unwrap(), "hdfs".parse().unwrap());
+        let s3 = "s3".parse().unwrap();
+        let hdfs = "hdfs".parse().unwrap();
         let named = Services::parse(["s3", "kafka", "s3"]).unwrap();
         assert!(named.accept(&s3) && !named.accept(&hdfs));
         let any = Services::parse(["*"]).unwrap();

@@ -60,7 +60,7 @@ pub fn exponential(base: Span, max: Span, doublings: u32, random: u16) -> Span {
     Span::millis(doubled - u64::try_from(cut).unwrap_or(doubled))
 }
 
-/// Up to a tenth longer: callers that a service told to wait equally long should not return together either.
+/// Adds up to a tenth, so that callers with the same stated delay do not return together.
 fn lengthened(span: Span, random: u16) -> Span {
     let tenth = span.as_millis() / 10;
     Span::millis(span.as_millis() + tenth * u64::from(random) / u64::from(u16::MAX))

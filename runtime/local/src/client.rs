@@ -145,7 +145,8 @@ impl SocketClient {
     }
 
     fn connect_error(&self, source: io::Error) -> SocketClientError {
-        let (peer, socket) = (self.peer, self.socket.clone());
+        let peer = self.peer;
+        let socket = self.socket.clone();
         match source.kind() {
             io::ErrorKind::PermissionDenied => SocketClientError::Forbidden { peer, socket, source },
             _ => SocketClientError::Connect { peer, socket, source },

@@ -1,4 +1,4 @@
-//! Commands over a Unix socket of this machine; the mode of the socket's file decides who may connect.
+//! Commands over a Unix socket of this machine; the mode of the socket's file restricts the peers.
 //!
 //! A coordinator and a worker serve the same API on such a socket: HTTP with JSON, and for a lease its payload as the body
 //! and its metadata as headers. So `deputy get` is one command for both. This crate has both ends: [`SocketFile`] and

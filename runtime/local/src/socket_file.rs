@@ -1,4 +1,4 @@
-//! The file of a socket: created for those who may connect, removed by the process that created it.
+//! The file of a socket: its mode restricts the peers, and the process that created it removes it.
 
 use std::fs::{self, Permissions};
 use std::io;

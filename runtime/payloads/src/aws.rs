@@ -52,7 +52,7 @@ struct Process<'p> {
     expiration: Member<'p>,
 }
 
-/// A member of the object, as far as it can be told apart.
+/// A member of the object, as far as it can be distinguished.
 #[derive(Default)]
 enum Member<'p> {
     /// Absent or `null`.

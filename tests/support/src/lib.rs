@@ -318,7 +318,8 @@ impl TestSchedule {
 
     /// Lets time go by until an instance is called, and says how many milliseconds that took.
     pub fn advance_until_called(&mut self, text: &str) -> u64 {
-        let (began, calls) = (self.mono, self.calls_of(text).len());
+        let began = self.mono;
+        let calls = self.calls_of(text).len();
         let until = self.now().mono.plus(Span::secs(400 * 86_400));
         while self.calls_of(text).len() == calls {
             assert!(self.happen(until), "{text} is never called again:\n{}", self.dump_log());

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// What an address is for. All but public ones need a grant.
+/// The class of an address. Every class but public needs a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressClass {
     /// 169.254.0.0/16, fe80::/10
@@ -19,7 +19,7 @@ pub enum AddressClass {
     Multicast,
     /// 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7
     Private,
-    /// The rest.
+    /// All other addresses.
     Public,
     /// Unspecified, broadcast, documentation, benchmarking, reserved, and IPv6 forms that hide an IPv4 address from a
     /// reader (NAT64, 6to4, Teredo, IPv4-compatible).
@@ -35,7 +35,7 @@ pub enum Network {
     Class(AddressClass),
 }
 
-/// A text is no network.
+/// The text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a network: write \"loopback\", \"private\", \"link-local\", \"multicast\", \"metadata\", \
@@ -54,7 +54,7 @@ const METADATA: [IpAddr; 8] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), // Google
 ];
 
-/// Special-purpose blocks by class (IANA's registries), the first that contains the address decides.
+/// Special-purpose blocks of the IANA registries by class. The first one that contains the address decides.
 const V4: [(Ipv4Addr, u8, AddressClass); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8, AddressClass::Reserved),
     (Ipv4Addr::new(10, 0, 0, 0), 8, AddressClass::Private),
@@ -87,7 +87,7 @@ const V6: [(Ipv6Addr, u8, AddressClass); 9] = [
 ];
 
 impl AddressClass {
-    /// The class of an address; an IPv4 address that is mapped to IPv6 is taken for what it is.
+    /// An IPv4-mapped IPv6 address has the class of the IPv4 address.
     pub fn of(address: IpAddr) -> Self {
         let address = address.to_canonical();
         if METADATA.contains(&address) {
@@ -95,7 +95,7 @@ impl AddressClass {
         }
         match address {
             IpAddr::V4(v4) => block(&V4, |net, bits| within(v4.to_bits().into(), net.to_bits().into(), bits + 96)),
-            // What lies outside 2000::/3 and has no name here (IPv4-compatible, NAT64, unallocated) is reserved.
+            // Any other address outside 2000::/3 (IPv4-compatible, NAT64, unallocated) is reserved.
             IpAddr::V6(v6) => {
                 block(&V6, |net, bits| within(v6.to_bits(), net.to_bits(), bits)).or(Some(Self::Reserved))
             }
@@ -103,7 +103,7 @@ impl AddressClass {
         .unwrap_or(Self::Public)
     }
 
-    /// The class by the name that an operator writes, or an audit line shows.
+    /// The name in configuration and audit events.
     pub fn name(self) -> &'static str {
         match self {
             Self::LinkLocal => "link-local",
@@ -133,8 +133,8 @@ impl fmt::Display for AddressClass {
 }
 
 impl Network {
-    /// Whether the operator opened this address. A metadata address needs its class, or a block of itself alone: it
-    /// must not come along with `link-local` or `private`.
+    /// Whether the network contains the address. A metadata address needs its class or a block of one address, so that
+    /// `link-local` or `private` does not include it.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let class = AddressClass::of(address);
@@ -147,7 +147,7 @@ impl Network {
         }
     }
 
-    /// The narrowest text that would open this address.
+    /// The narrowest network of the configuration that contains this address.
     pub fn opening(address: IpAddr) -> String {
         match AddressClass::of(address) {
             AddressClass::Reserved | AddressClass::Public => IpNet::from(address.to_canonical()).to_string(),

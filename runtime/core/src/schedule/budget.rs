@@ -119,9 +119,10 @@ impl BudgetLevel {
         self.at.plus(Span::millis(missing.div_ceil(self.rate())))
     }
 
-    /// Lets nothing be saved up.
+    /// Drops all accrued calls.
     pub(super) fn empty(&mut self, now: MonotonicTime) {
-        (self.drops, self.at) = (0, now.max(self.at));
+        self.drops = 0;
+        self.at = now.max(self.at);
     }
 
     /// Keeps what is there under another budget.
@@ -183,7 +184,8 @@ mod tests {
     #[test]
     fn budget_of_seven_per_minute_is_exact() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 7, burst: 1 }, InitialBudget::Empty, at(0));
-        let (mut now, mut calls) = (at(0), 0);
+        let mut now = at(0);
+        let mut calls = 0;
         while now < at(600_000) {
             match bucket.take(now) {
                 Ok(()) => calls += 1,

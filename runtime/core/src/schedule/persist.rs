@@ -68,8 +68,7 @@ impl Schedule {
 
     /// Tries again to save what other things did not wait for; whether it does.
     pub(super) fn retry_pending_save(&mut self, name: &InstanceName, now: Now) -> bool {
-        let is_due = |instance: &super::InstanceState| instance.is_pending_save_due(self.run_state, now);
-        if !self.instances.get(name).is_some_and(is_due) {
+        if !self.instances.get(name).is_some_and(|instance| instance.is_pending_save_due(self.run_state, now)) {
             return false;
         }
         self.leave_queue(name, now);

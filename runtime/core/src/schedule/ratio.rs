@@ -44,17 +44,24 @@ impl FromStr for Ratio {
     type Err = RatioError;
 
     fn from_str(text: &str) -> Result<Self, RatioError> {
-        let wrong = || RatioError(text.chars().take(40).collect());
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if !digits(whole) || !digits(decimals) || decimals.len() > 3 {
-            return Err(wrong());
-        }
-        let whole: u16 = whole.parse().map_err(|_| wrong())?;
-        let decimals: u16 = format!("{decimals:0<3}").parse().map_err(|_| wrong())?;
-        let thousandths = whole.checked_mul(1000).and_then(|whole| whole.checked_add(decimals));
-        thousandths.filter(|thousandths| *thousandths <= 1000).map(Self).ok_or_else(wrong)
+        parse_thousandths(text).map(Self).ok_or_else(|| RatioError(text.chars().take(40).collect()))
     }
+}
+
+/// Parses `0` to `1` with at most three decimals.
+fn parse_thousandths(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    if !is_digits(whole) || !is_digits(decimals) || decimals.len() > 3 {
+        return None;
+    }
+    let whole: u16 = whole.parse().ok()?;
+    let decimals: u16 = format!("{decimals:0<3}").parse().ok()?;
+    let thousandths = whole.checked_mul(1000)?.checked_add(decimals)?;
+    (thousandths <= 1000).then_some(thousandths)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Display for Ratio {

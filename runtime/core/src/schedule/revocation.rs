@@ -1,4 +1,4 @@
-//! Who may revoke a lease: the component, settings and grant that obtained it, and no other.
+//! A lease is revoked only by the component, with the settings and grant, that obtained it.
 //!
 //! A payload is a secret of the service that issued it. After a change of the configuration the instance's component may
 //! be another one, or speak to another host, so the old lease goes to the old component as long as that is at hand, and

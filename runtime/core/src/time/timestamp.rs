@@ -70,7 +70,9 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CivilDate { year, month, day } = self.date();
         let of_day = self.0 % 86_400_000;
-        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
+        let hour = of_day / 3_600_000;
+        let minute = of_day / 60_000 % 60;
+        let second = of_day / 1000 % 60;
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
     }
 }

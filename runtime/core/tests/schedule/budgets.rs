@@ -107,7 +107,7 @@ fn budgets_count_revocations_which_come_after_tokens() {
     schedule.advance(Span::secs(30)); // it waits for the next call
     schedule.configure("a", plain_plan());
     schedule.advance_until_called("a");
-    assert_eq!(schedule.calls_of("r").len(), 2, "the one who waited longer comes second");
+    assert_eq!(schedule.calls_of("r").len(), 2, "the revocation waited longer and comes second");
 }
 
 #[test]
@@ -129,7 +129,10 @@ fn budgets_bound_the_calls_to_a_flapping_service() {
     schedule.advance(Span::secs(600));
     assert_within(&times(&schedule), budget);
     let served: Vec<usize> = (0..1000).map(|n| schedule.calls_of(&format!("a{n}")).len()).collect();
-    assert!(served.iter().all(|calls| (1..=3).contains(calls)), "1,200 calls, and everybody has a share: {served:?}");
+    assert!(
+        served.iter().all(|calls| (1..=3).contains(calls)),
+        "1,200 calls, and each instance has a share: {served:?}"
+    );
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn budgets_changed_by_a_reload_give_no_second_burst() {
 }
 
 /// A service with a rate limit of its own: it answers at most `per_second` calls in any second and throttles the others.
-fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> CallOutcome + Clone {
+fn limited(per_second: usize, stated: Span) -> impl FnMut(Now) -> CallOutcome + Clone {
     let answered = Rc::new(RefCell::new(VecDeque::<u64>::new()));
     move |now| {
         let mut answered = answered.borrow_mut();
@@ -153,7 +156,7 @@ fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> CallOutcome + Cl
             answered.pop_front();
         }
         if answered.len() >= per_second {
-            return deputy_test_support::failure(FailureKind::Throttled(told));
+            return deputy_test_support::failure(FailureKind::Throttled(stated));
         }
         answered.push_back(now.mono.as_millis());
         tokens_for(now, Span::secs(3600))
@@ -161,9 +164,9 @@ fn limited(per_second: usize, told: Span) -> impl FnMut(Now) -> CallOutcome + Cl
 }
 
 /// How long a thousand instances take to start under this budget, and how many calls are throttled meanwhile.
-fn start_limited(budget: Budget, per_second: usize, told: Span) -> (u64, usize) {
+fn start_limited(budget: Budget, per_second: usize, stated: Span) -> (u64, usize) {
     let mut schedule = thousand(budget);
-    let service = limited(per_second, told);
+    let service = limited(per_second, stated);
     for n in 0..1000 {
         let mut service = service.clone();
         schedule.answer_calls(&format!("a{n}"), move |_, now| Some((Span::millis(150 + n % 100), service(now))));
@@ -179,20 +182,20 @@ fn start_limited(budget: Budget, per_second: usize, told: Span) -> (u64, usize) 
 #[test]
 fn budgets_equal_to_the_limit_of_the_service_cost_no_time() {
     // A thousand at fifty a second are twenty seconds.
-    for (told, most) in [(0, 24_000), (1, 27_000)] {
+    for (stated, most) in [(0, 24_000), (1, 27_000)] {
         let budget = Budget { per_minute: 3000, burst: 100 };
-        let (took, throttled) = start_limited(budget, 50, Span::secs(told));
-        assert!(took <= most, "{took} ms when told {told} s, with {throttled} throttled calls");
+        let (took, throttled) = start_limited(budget, 50, Span::secs(stated));
+        assert!(took <= most, "{took} ms when the stated delay is {stated} s, with {throttled} throttled calls");
         assert!((1..200).contains(&throttled), "{throttled} throttled calls");
     }
 }
 
 #[test]
 fn budgets_above_the_limit_of_the_service_adapt_to_it() {
-    for (told, most) in [(0, 35_000), (1, 45_000)] {
+    for (stated, most) in [(0, 35_000), (1, 45_000)] {
         let budget = Budget { per_minute: 60_000, burst: 1000 };
-        let (took, throttled) = start_limited(budget, 50, Span::secs(told));
-        assert!(took <= most, "{took} ms when told {told} s, with {throttled} throttled calls");
+        let (took, throttled) = start_limited(budget, 50, Span::secs(stated));
+        assert!(took <= most, "{took} ms when the stated delay is {stated} s, with {throttled} throttled calls");
         assert!(throttled < 1000, "{throttled} throttled calls");
     }
 }

@@ -125,14 +125,14 @@ fn clock_jump_is_reported_with_its_size_and_drift_is_not() {
     assert_eq!(schedule.operator_events().count(), 0);
     schedule.jump_clock(-HOUR_MS);
     schedule.jump_clock(2 * HOUR_MS);
-    let told: Vec<i64> = schedule
+    let reported: Vec<i64> = schedule
         .operator_events()
         .filter_map(|notice| match notice {
             OperatorEvent::ClockJumped(by) => Some(*by),
             _ => None,
         })
         .collect();
-    assert_eq!(told, [-HOUR_MS, 2 * HOUR_MS]);
+    assert_eq!(reported, [-HOUR_MS, 2 * HOUR_MS]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn expiry_in_the_past_is_replaced_by_the_lifetime() {
         let past = schedule.now().wall.minus(Span::millis(ago));
         schedule.end_call("a", tokens_until(Some(past)));
         assert!(
-            matches!(schedule.operator_events().next(), Some(OperatorEvent::ExpiryAssumed(_, told, _)) if *told == Some(past))
+            matches!(schedule.operator_events().next(), Some(OperatorEvent::ExpiryAssumed(_, stated, _)) if *stated == Some(past))
         );
         assert_eq!(schedule.advance_until_called("a"), 675_000, "{ago} ms ago");
     }
@@ -76,10 +76,10 @@ fn expiry_in_the_past_of_a_renewal_keeps_the_lease_and_obtains() {
 
 #[test]
 fn expiry_always_in_the_past_obtains_once_per_lifetime() {
-    for told in [Some(Timestamp::from_millis(0)), None] {
+    for stated in [Some(Timestamp::from_millis(0)), None] {
         let mut schedule = capped(Span::secs(60));
-        schedule.answer_calls("a", move |_, _| Some((Span::millis(20), tokens_until(told))));
-        schedule.end_call("a", tokens_until(told));
+        schedule.answer_calls("a", move |_, _| Some((Span::millis(20), tokens_until(stated))));
+        schedule.end_call("a", tokens_until(stated));
         schedule.advance(HOUR);
         let calls = schedule.calls_of("a").len();
         assert!((75..=81).contains(&calls), "{calls} calls in an hour, of about 80");
@@ -142,9 +142,9 @@ fn expiry_during_the_call_causes_no_hot_loop() {
 
 #[test]
 fn expiry_of_never_is_still_renewed() {
-    for told in [u64::MAX, i64::MAX as u64] {
+    for stated in [u64::MAX, i64::MAX as u64] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
-        schedule.end_call("a", tokens_until(Some(Timestamp::from_millis(told))));
+        schedule.end_call("a", tokens_until(Some(Timestamp::from_millis(stated))));
         let days = schedule.advance_until_called("a") / 86_400_000;
         assert_eq!(days, 274, "three quarters of 366 days");
     }

@@ -25,7 +25,7 @@ fn parallel_calls_are_bounded_by_the_configuration() {
         .instances(schedule.now())
         .filter(|view| matches!(view.activity, InstanceActivity::Waiting(None)))
         .count();
-    assert_eq!(waiting, 41, "and who waits is shown");
+    assert_eq!(waiting, 41, "the snapshot shows the waiting instances");
 }
 
 #[test]

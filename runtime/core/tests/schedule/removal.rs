@@ -120,8 +120,8 @@ fn removal_before_a_restart_is_reported_when_the_grace_is_over() {
     schedule.crash();
     schedule.advance(REMOVAL_GRACE);
     assert_eq!((schedule.disk.len(), calls(&schedule)), (1, vec!["obtain"]));
-    let told = OperatorEvent::RevokeGivenUp(instance_name("a"), Revision(1), NotRevoked::Reconfigured);
-    assert!(schedule.operator_events().any(|notice| *notice == told));
+    let reported = OperatorEvent::RevokeGivenUp(instance_name("a"), Revision(1), NotRevoked::Reconfigured);
+    assert!(schedule.operator_events().any(|notice| *notice == reported));
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn removal_during_a_restart_keeps_the_lease_for_a_day() {
     let mut schedule = schedule();
     schedule.configuration.plans.clear();
     schedule.crash();
-    let told = schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Orphaned(..))).count();
-    assert_eq!((told, schedule.disk.len(), schedule.machine.orphans(schedule.now()).count()), (2, 2, 2));
+    let reported = schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Orphaned(..))).count();
+    assert_eq!((reported, schedule.disk.len(), schedule.machine.orphans(schedule.now()).count()), (2, 2, 2));
     schedule.advance(Span::secs(3600));
     schedule.configure("a", kept());
     assert_eq!((schedule.published_revision("a"), calls(&schedule)), (Some(1), vec!["obtain"]));
@@ -147,8 +147,8 @@ fn removal_during_a_restart_drops_leases_of_old_configurations() {
     assert_eq!(schedule.published_revision("a"), None);
     schedule.advance_until_called("a");
     assert_eq!(schedule.call_kind("a"), "obtain");
-    let told = OperatorEvent::RevokeGivenUp(instance_name("a"), Revision(1), NotRevoked::Reconfigured);
-    assert!(schedule.operator_events().any(|notice| *notice == told));
+    let reported = OperatorEvent::RevokeGivenUp(instance_name("a"), Revision(1), NotRevoked::Reconfigured);
+    assert!(schedule.operator_events().any(|notice| *notice == reported));
 }
 
 #[test]

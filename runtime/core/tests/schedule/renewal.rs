@@ -24,7 +24,8 @@ fn renewal_jitter_only_brings_the_renewal_forward() {
         waits.push(schedule.advance_until_called("a"));
     }
     waits.sort_unstable();
-    let (least, most) = (waits[0], waits[waits.len() - 1]);
+    let least = waits[0];
+    let most = waits[waits.len() - 1];
     assert!((2_430_000..2_460_000).contains(&least), "{least}");
     assert!((2_670_000..=2_700_000).contains(&most), "{most}");
 }
@@ -117,10 +118,10 @@ fn renewal_denied_or_broken_is_followed_by_an_obtain() {
 fn renewal_that_timed_out_is_retried_before_an_obtain() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     for _ in 0..2 {
-        let (begun, life) = (schedule.call_kind("a"), HOUR);
-        schedule.complete("a", life);
+        let first = schedule.call_kind("a");
+        schedule.complete("a", HOUR);
         schedule.advance_until_called("a");
-        assert_eq!((begun, schedule.call_kind("a")), ("obtain", "renew"));
+        assert_eq!((first, schedule.call_kind("a")), ("obtain", "renew"));
         schedule.fail_call("a", FailureKind::OverLimit);
         schedule.advance_until_called("a");
         assert_eq!(schedule.call_kind("a"), "renew", "the service may have been slow for once");

@@ -6,11 +6,11 @@ use deputy_test_support::{TestSchedule, instance_name, plain_plan, plan_with, up
 
 /// The reported retry delays, in milliseconds.
 fn waits(schedule: &TestSchedule) -> Vec<u64> {
-    let told = schedule.operator_events().filter_map(|notice| match notice {
+    let reported = schedule.operator_events().filter_map(|notice| match notice {
         OperatorEvent::Failed(_, _, wait) => Some(wait.as_millis()),
         _ => None,
     });
-    told.collect()
+    reported.collect()
 }
 
 #[test]
@@ -20,8 +20,8 @@ fn retry_delays_double_from_floor_to_maximum_with_jitter() {
         schedule.configure("a", plain_plan());
         for _ in 0..12 {
             schedule.fail_call("a", FailureKind::Unavailable);
-            let told = *waits(&schedule).last().unwrap();
-            assert_eq!(schedule.advance_until_called("a"), told, "the retry follows the reported delay");
+            let reported = *waits(&schedule).last().unwrap();
+            assert_eq!(schedule.advance_until_called("a"), reported, "the retry follows the reported delay");
         }
         for (failures, wait) in waits(&schedule).into_iter().enumerate() {
             let most = (2000 << failures).min(300_000);

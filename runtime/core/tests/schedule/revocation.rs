@@ -157,7 +157,7 @@ fn revocation_that_fails_is_reported_and_retried() {
     for _ in 0..4 {
         schedule.fail_call("a", FailureKind::Unavailable);
         let Some(OperatorEvent::RevokeFailed(_, revision, _, wait)) = schedule.operator_events().last().cloned() else {
-            panic!("it is not told");
+            panic!("the failure is not reported");
         };
         assert_eq!(revision, Revision(1));
         assert_eq!(schedule.advance_until_called("a"), wait.as_millis());

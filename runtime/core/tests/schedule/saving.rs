@@ -31,8 +31,8 @@ fn saving_that_fails_is_reported_and_retried() {
     schedule.advance(Span::secs(600));
     let saves = schedule.count(&Performed::Save("a".to_owned()));
     assert!((30..=100).contains(&saves), "{saves} in ten minutes: from half a second to 15 seconds apart");
-    let told = schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::SaveFailed(..))).count();
-    assert_eq!(told, saves);
+    let reported = schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::SaveFailed(..))).count();
+    assert_eq!(reported, saves);
     assert!(
         matches!(schedule.snapshot("a").activity, InstanceActivity::Saving(failures) if failures as usize == saves)
     );

@@ -8,12 +8,12 @@ use deputy_test_support::{Performed, SaveMode, TestSchedule, instance_name, plai
 
 const HOUR: Span = Span::secs(3600);
 
-fn told(schedule: &TestSchedule) -> Vec<u64> {
-    let told = schedule.operator_events().filter_map(|notice| match notice {
+fn reported(schedule: &TestSchedule) -> Vec<u64> {
+    let reported = schedule.operator_events().filter_map(|notice| match notice {
         OperatorEvent::PublishedUnsaved(_, revision) => Some(revision.0),
         _ => None,
     });
-    told.collect()
+    reported.collect()
 }
 
 #[test]
@@ -25,12 +25,12 @@ fn unsaved_lease_is_published_before_the_old_one_expires() {
     schedule.complete("a", HOUR);
     schedule.advance(Span::secs(530));
     assert_eq!(
-        (schedule.published_revision("a"), told(&schedule)),
+        (schedule.published_revision("a"), reported(&schedule)),
         (Some(1), vec![]),
         "the old one is good for a while"
     );
     schedule.advance(Span::secs(30));
-    assert_eq!((schedule.published_revision("a"), told(&schedule)), (Some(2), vec![2]));
+    assert_eq!((schedule.published_revision("a"), reported(&schedule)), (Some(2), vec![2]));
     let view = schedule.snapshot("a");
     assert_eq!((view.readiness, view.unsaved.is_some()), (Readiness::Ready, true));
     schedule.saves = SaveMode::Succeed;
@@ -144,7 +144,7 @@ fn unsaved_lease_that_was_revoked_is_not_published() {
     schedule.complete("a", HOUR);
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
     schedule.advance(HOUR);
-    assert_eq!((schedule.published_revision("a"), told(&schedule)), (None, vec![]));
+    assert_eq!((schedule.published_revision("a"), reported(&schedule)), (None, vec![]));
     schedule.saves = SaveMode::Succeed;
     schedule.advance(Span::secs(15));
     assert!(matches!(schedule.running_call("a"), Some(ProviderCall::Obtain)));

@@ -17,8 +17,8 @@ fn at(millis: u64) -> MonotonicTime {
     MonotonicTime::from_millis(millis)
 }
 
-fn entry(due: u64, who: &str) -> QueueEntry {
-    QueueEntry { purpose: CallPurpose::Tokens, due: at(due), name: name(who), account: None, at_risk: None }
+fn entry(due: u64, text: &str) -> QueueEntry {
+    QueueEntry { purpose: CallPurpose::Tokens, due: at(due), name: name(text), account: None, at_risk: None }
 }
 
 /// The next instance that is called while there are places for all.
@@ -182,8 +182,8 @@ fn queue_instance_that_left_is_not_called() {
 #[test]
 fn queue_counts_each_call_that_waits_for_a_budget_once() {
     let mut queue = queue(60, 2);
-    for (due, who) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
-        queue.add(&upstream("u"), entry(due, who), at(due));
+    for (due, text) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
+        queue.add(&upstream("u"), entry(due, text), at(due));
     }
     let mut called = Vec::new();
     for millis in [10, 500, 1000, 1500, 2000, 3000, 4000] {

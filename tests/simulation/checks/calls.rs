@@ -1,0 +1,126 @@
+//! Calls: that each is permitted, in time, and followed by the delay that was reported.
+
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{
+    CallOutcome, ConfigFingerprint, Lease, LeaseRecord, ProviderCall, ScheduleConfig, UpstreamName,
+};
+use deputy_core::time::{MonotonicTime, Now};
+use deputy_core::{InstanceName, Span};
+
+use crate::counts::Counts;
+use crate::history::Process;
+
+use super::{ASK_AGAIN, Checks, floor, nearly};
+
+impl Checks {
+    /// For how long an instance rests as it said, without a call.
+    pub(crate) fn promised(&self, name: &InstanceName, now: MonotonicTime) -> Span {
+        let Some(seen) = self.seen.get(name) else { return Span::millis(0) };
+        let rests = seen.rests.map_or(Span::millis(0), |(since, least)| since.plus(least).since(now));
+        // A component that requires no tokens is called again after a while.
+        if seen.needless { rests.max(ASK_AGAIN) } else { rests }
+    }
+
+    /// A call begins; the upstream that counts it.
+    pub(crate) fn called(
+        &mut self,
+        name: &InstanceName,
+        work: &ProviderCall,
+        saved: Option<&LeaseRecord>,
+        published: Option<&Lease>,
+        process: Process,
+        now: Now,
+    ) -> UpstreamName {
+        let plan = self.plans[name].clone();
+        if let ProviderCall::Revoke(lease) = work {
+            let owner = self.owner(name, lease.fingerprint).component.expect("it obtained this");
+            assert!(owner.revokes, "{name} can't revoke");
+            let mut retired = saved.iter().flat_map(|record| &record.retired);
+            let is_saved = retired.any(|retired| retired.lease.revision == lease.revision);
+            assert!(is_saved, "it is not saved that {name}'s lease is revoked");
+            self.leases.revoking(name, lease, now.wall);
+            return plan.upstream;
+        }
+        assert!(process == Process::Up, "{name} is called for tokens, and it stops");
+        let component = plan.component.expect("it has a component");
+        if let ProviderCall::Renew(lease) = work {
+            assert!(component.renews, "{name} can't renew");
+            assert!(lease.is_valid(now.wall) && lease.fingerprint == plan.fingerprint, "{name}'s lease is beyond it");
+            let mut held = saved.and_then(|record| record.lease.as_ref()).into_iter().chain(published);
+            assert!(held.any(|held| held.revision == lease.revision), "{name} does not hold what it renews");
+        }
+        self.backoff.called(name, work, &plan, self.leases.held(name), now);
+        let seen = self.seen(name);
+        seen.work = Some(work.clone());
+        let excused = std::mem::take(&mut seen.excused);
+        if let Some((since, least)) = seen.rests.filter(|_| !excused) {
+            let rested = now.mono.since(since);
+            assert!(rested >= nearly(least), "{name} rests for {rested} instead of {least}");
+        }
+        plan.upstream
+    }
+
+    pub(crate) fn finished(
+        &mut self,
+        name: &InstanceName,
+        work: &ProviderCall,
+        outcome: &CallOutcome,
+        (began, all_now): (MonotonicTime, Now),
+        configuration: &ScheduleConfig,
+    ) {
+        let now = all_now.mono;
+        self.loops.ended(now);
+        self.leases.finished(name, work, outcome, &self.plans[name], began, all_now);
+        if matches!(work, ProviderCall::Revoke(_)) {
+            return;
+        }
+        self.backoff.ended(name, work);
+        if matches!(outcome, CallOutcome::NotRequired) {
+            self.backoff.reset(name);
+        }
+        let plan = configuration.plans.get(name);
+        // Soon after a call that brought tokens there is no other, however short they live.
+        let interval =
+            plan.filter(|_| matches!(outcome, CallOutcome::Obtained(_))).map(|plan| plan.policy.calls.interval);
+        let interval = interval.map_or(Span::millis(0), |interval| began.plus(interval).since(now));
+        let least = plan.map_or(Span::millis(0), floor).max(interval);
+        let seen = self.seen(name);
+        seen.rests = Some((now, least));
+        seen.needless = matches!(outcome, CallOutcome::NotRequired);
+        if matches!(outcome, CallOutcome::Obtained(_)) {
+            seen.obtained = Some(now);
+        }
+    }
+
+    /// A call failed: the delay is within its bounds, and will be kept.
+    pub(crate) fn failed(
+        &mut self,
+        name: &InstanceName,
+        (kind, wait): (FailureKind, Span),
+        now: Now,
+        counts: &mut Counts,
+    ) {
+        let plan = &self.plans[name];
+        self.backoff.failed(name, (kind, wait), plan, self.leases.held(name), now, counts);
+        self.seen(name).rests = Some((now.mono, wait));
+    }
+
+    /// A call returned tokens. If they are not needed, they are revoked.
+    pub(crate) fn came(
+        &mut self,
+        name: &InstanceName,
+        outcome: &CallOutcome,
+        (made, unwanted): (ConfigFingerprint, bool),
+        now: Now,
+        configuration: &ScheduleConfig,
+    ) {
+        let plan = &self.plans[name];
+        let revoke = &plan.policy.revoke;
+        let wanted = match configuration.plans.contains_key(name) {
+            true => unwanted || revoke.replaced.is_some(),
+            false => revoke.removed.is_some(),
+        };
+        let wanted = wanted && self.able(name).contains(&made);
+        self.leases.came(name, outcome, plan, wanted, now);
+    }
+}

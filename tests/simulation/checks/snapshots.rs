@@ -1,0 +1,105 @@
+//! What the snapshots of the instances say, and that no instance is forgotten.
+
+use std::collections::BTreeMap;
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::{
+    InstanceActivity, InstanceSnapshot, LONGEST_LIFE, Lease, LeaseOrigin, PreferredSource, Readiness,
+};
+use deputy_core::time::Now;
+
+use crate::counts::Counts;
+use crate::history::Process;
+use crate::jumps::Jumps;
+use crate::service::payload;
+
+use super::Checks;
+
+impl Checks {
+    /// Snapshots match the state, and no instance is forgotten.
+    pub(crate) fn views<'a>(
+        &mut self,
+        views: impl Iterator<Item = InstanceSnapshot<'a>>,
+        published: &BTreeMap<InstanceName, Lease>,
+        (process, now): (Process, Now),
+        jumps: &mut Jumps,
+        counts: &mut Counts,
+    ) {
+        for view in views {
+            let given = published.get(view.name);
+            let revoked = self.revoked.get(view.name).copied().unwrap_or_default();
+            assert!(given.is_none_or(|lease| payload(lease) > revoked), "{} is given out, and revoked", view.name);
+            assert!(given.is_none() || !self.left.contains(view.name), "{} is given out, and removed", view.name);
+            self.at_rest(&view, given, process, now);
+            let ready = given.is_some_and(|lease| lease.is_valid(now.wall));
+            assert!(ready || view.readiness != Readiness::Ready, "{} is said to be ready, and is not", view.name);
+            if process != Process::Up {
+                continue;
+            }
+            let rests = self.seen(view.name).rests;
+            if rests.is_some_and(|(since, least)| now.mono <= since.plus(least)) {
+                continue;
+            }
+            let later = view.next.is_some_and(|next| next > now.wall);
+            let idle = view.activity == InstanceActivity::Retrying && view.failures == 0 && !later;
+            assert!(!idle, "{} has no lease, and nothing is scheduled", view.name);
+            let failed = view.activity == InstanceActivity::Retrying && view.plan.component.is_some();
+            assert!(!failed || later, "{} is not called again when it should be", view.name);
+            if view.activity == InstanceActivity::Holding && view.plan.component.is_some() {
+                self.not_late(&view, given, now, jumps);
+            }
+            if view.activity == InstanceActivity::Holding {
+                self.spread(&view, given, counts);
+            }
+        }
+    }
+
+    /// Leases that were obtained together are replaced at different times.
+    fn spread(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, counts: &mut Counts) {
+        let (Some(lease), Some(next)) = (given, view.next) else { return };
+        if self.seen(view.name).counted.replace(lease.revision) == Some(lease.revision) {
+            return;
+        }
+        let rest = view.plan.policy.ratio.apply(lease.valid_until.since(lease.obtained_at));
+        let earliest = view.plan.policy.jitter.complement().apply(rest);
+        let after = next.since(lease.obtained_at);
+        if after >= earliest && after <= rest && rest.as_millis() > earliest.as_millis() + 1000 {
+            let early = 2 * after.as_millis() < earliest.as_millis() + rest.as_millis();
+            counts.replaced_early += u64::from(early);
+            counts.replaced_late += u64::from(!early);
+        }
+    }
+
+    /// Nothing is under way for an instance.
+    fn at_rest(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, process: Process, now: Now) {
+        let busy = matches!(
+            view.activity,
+            InstanceActivity::Calling(..) | InstanceActivity::Saving(_) | InstanceActivity::Leaving
+        );
+        if process != Process::Up || busy {
+            return;
+        }
+        self.leases.at_rest(view.name, now.wall);
+        if given.is_some() {
+            self.demand.is_given(view.name, view.plan, now.mono);
+        }
+    }
+
+    /// An idle instance holds no lease that is due by either clock.
+    fn not_late(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, now: Now, jumps: &mut Jumps) {
+        let seen = self.seen(view.name);
+        let Some(lease) = given.filter(|_| !seen.needless && view.failures == 0) else { return };
+        if lease.origin == LeaseOrigin::File && view.plan.policy.prefer == PreferredSource::Component {
+            panic!("{} rests, and its component could bring something better", view.name);
+        }
+        let current = lease.fingerprint == view.plan.fingerprint;
+        assert!(current, "{} rests with a lease of another configuration", view.name);
+        jumps.rests(view.name, lease, now);
+        let life = lease.valid_until.since(lease.obtained_at).min(LONGEST_LIFE);
+        let rest = view.plan.policy.ratio.apply(life);
+        assert!(now.wall <= lease.obtained_at.plus(rest), "{} is due by the clock on the wall, and rests", view.name);
+        if let Some(obtained) = seen.obtained {
+            assert!(now.mono <= obtained.plus(rest), "{} is due by the clock for delays, and rests", view.name);
+        }
+    }
+}
