@@ -105,7 +105,7 @@ impl Grant {
     /// The TCP rules that let a component resolve this host, as permits for each granted port.
     ///
     /// # Errors
-    /// [`Refusal::Name`] if no rule names the host.
+    /// [`PolicyDenial::Name`] if no rule names the host.
     pub fn permit_name(&self, host: &Host) -> Result<Vec<Permit>, PolicyDenial> {
         let permits: Vec<_> = (self.tcp.iter().enumerate())
             .filter(|(_, rule)| rule.host.matches(host))
@@ -121,7 +121,7 @@ impl Grant {
     /// What was granted of a secret.
     ///
     /// # Errors
-    /// [`Refusal::Secret`] if the name is not granted, or only for the host's own use.
+    /// [`PolicyDenial::Secret`] if the name is not granted, or only for the host's own use.
     pub fn secret(&self, name: &str) -> Result<(&SecretName, &SecretGrant), PolicyDenial> {
         (self.secrets.iter())
             .find(|(granted, grant)| granted.as_str() == name && grant.opens())
@@ -144,7 +144,7 @@ impl Permit {
     /// attack or a mistake, and neither is mended by taking the rest.
     ///
     /// # Errors
-    /// [`Refusal::Address`] with the first address that is not granted.
+    /// [`PolicyDenial::Address`] with the first address that is not granted.
     pub fn pin(self, addresses: &[IpAddr]) -> Result<Pinned, PolicyDenial> {
         for &address in addresses {
             let class = AddressClass::of(address);

@@ -1,7 +1,7 @@
 //! What may be done with a secret. An operation is a purpose, and the grant narrows it.
 //!
 //! A secret serves one purpose: if a component could also take a bare HMAC or signature with a signing key, the key would
-//! sign anything. A request is parsed into a value ([`StringToSign`], [`Claims`]), the grant turns the value into a permit,
+//! sign anything. A request is parsed into a value ([`StringToSign`], [`JwtClaims`]), the grant turns the value into a permit,
 //! and only permits are signed.
 
 use std::collections::BTreeSet;
@@ -207,7 +207,7 @@ impl SecretGrant {
     /// Checks one of the bare operations.
     ///
     /// # Errors
-    /// [`Refusal::Operation`] if it is not granted.
+    /// [`PolicyDenial::Operation`] if it is not granted.
     pub fn permit_bare(&self, name: &SecretName, operation: SecretOperation) -> Result<(), PolicyDenial> {
         let granted = match operation {
             SecretOperation::HmacSha256 => self.purpose == Some(SecretPurpose::HmacSha256),
