@@ -11,7 +11,6 @@ mod headers;
 mod parameters;
 pub mod reply;
 mod request;
-#[expect(clippy::disallowed_methods, reason = "bind and connect take a path: it is the operator's, at the edge")]
 mod socket_file;
 mod status;
 

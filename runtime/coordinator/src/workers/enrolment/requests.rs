@@ -97,7 +97,7 @@ impl EnrolmentActor {
             RenewalDenied::Refused(denied) => admission_code(denied),
             RenewalDenied::Copied { .. } => ErrorCode::Locked,
         };
-        let rejection = Rejection { reason: denied.to_string(), refusal: ProtocolError::new(code, &denied) };
+        let rejection = Rejection { reason: denied.to_string(), refusal: ProtocolError::new(code, denied) };
         if matches!(denied, RenewalDenied::Copied { .. }) {
             self.lock_worker(worker, rejection.refusal.clone());
         }
