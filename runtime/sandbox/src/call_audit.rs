@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn audit_counts_suppressed_denials_and_keeps_the_calls_own_event() {
+    fn audit_counts_suppressed_denials_and_keeps_the_call_event() {
         let audit = Arc::new(Audit::memory());
         let call = call_audit(1, &audit, &Arc::default());
         for _ in 0..DENIALS_PER_CALL + 7 {

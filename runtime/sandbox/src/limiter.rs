@@ -13,8 +13,8 @@ use crate::engine::{MEMORIES, TABLES};
 #[error("over the limit `{0}`")]
 pub(crate) struct OverLimit(pub(crate) Limit);
 
-/// Counts what the instances of one call use. A call over a limit is ended: a component that is told that an allocation
-/// failed would go on in a state that its author never tested.
+/// Counts what the instances of one call use. A call over a limit is ended: a component that sees a failed
+/// allocation would go on in a state that its author never tested.
 pub(crate) struct Limiter {
     budget: Arc<CallBudget>,
     memory: usize,

@@ -20,7 +20,7 @@ use crate::engine::TICK;
 use crate::limiter::OverLimit;
 use deputy_support::timer_now;
 
-/// The least time between two reads of the thread's processor time, each of which takes a few hundred nanoseconds.
+/// The least time between two reads of the thread's processor time; a read takes a few hundred nanoseconds.
 const READ_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The time that one call may take.

@@ -10,7 +10,7 @@ use deputy_metrics::CoordinatorMetrics;
 use super::deliveries::Deliveries;
 use crate::handle::CoordinatorHandle;
 
-/// Every so many reports all numbers are reported again, since the schedule forgets them when an instance changes.
+/// After this number of reports, all numbers are reported again, since the schedule forgets them when an instance changes.
 const FULL_REPORT: u64 = 10;
 
 pub(super) struct UsageReporter {

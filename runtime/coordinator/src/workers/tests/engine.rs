@@ -77,7 +77,7 @@ async fn engine_waits_for_the_coordinator() {
     let starting = async {
         pause(700).await;
         let coordinator = start_coordinator_in(folder, address, TestOptions::default()).await;
-        // Nobody is served before it is known what each group gets.
+        // The link serves no worker before the deliveries of each group are known.
         coordinator.deliver(&[("engines", &["s3-prod"])]);
         coordinator.publish("s3-prod", 1);
         coordinator

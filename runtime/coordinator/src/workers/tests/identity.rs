@@ -139,7 +139,7 @@ async fn expired_certificate_is_refused_by_the_coordinators_clock() {
     in_time(worker.link.state.clone().wait_for(ended)).await.unwrap();
     coordinator.publish("s3-prod", 1);
     let left = wall();
-    // Who has a ticket comes as far as to be asked who it is; who has none does not get through the handshake.
+    // A worker with a ticket reaches the enrolment check; one without does not get through the handshake.
     let again = TestWorker::start_by(behind(), identity, &[]);
     in_time(again.link.state.clone().wait_for(ended)).await.unwrap();
     assert!(again.link.held.borrow().deliveries.is_empty() && worker.link.held.borrow().deliveries.is_empty());

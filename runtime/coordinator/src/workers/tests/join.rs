@@ -6,7 +6,7 @@ use deputy_store::{Changes, ExpectedVersion, KeyPrefix, StoreKey, StoreLock, Sto
 
 use super::*;
 
-/// A store whose process dies after so many writes: nothing comes back from it then.
+/// A store whose process dies after a number of writes: further calls never return.
 struct Dying {
     store: DirectoryStore,
     left: AtomicUsize,
@@ -105,7 +105,7 @@ async fn join_that_a_crash_cuts_off_is_completed_by_a_retry() {
             joined.insert(join(string, key.clone()).await.expect("a repetition ends well").worker);
         }
         assert!(answered.is_subset(&joined), "{survived}");
-        // Nobody else gets anything for these tokens, and no worker is there beside those that know it.
+        // The tokens serve no other worker, and only workers that know of their enrolment are enrolled.
         for string in &strings {
             assert!(join(string, WorkerKey::new().unwrap()).await.is_err(), "{survived}: a use was not spent");
         }

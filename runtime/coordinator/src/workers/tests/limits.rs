@@ -1,4 +1,4 @@
-//! What a worker does too often: it is counted, and bounded, and costs nobody else anything.
+//! What a worker does too often is counted and bounded, and costs no other worker anything.
 
 use deputy_audit::AuditOutcome;
 use deputy_link::message::{ClientMessage, ClientMessageKind, FetchComponent, RenewCertificate, Subscribe};
@@ -93,7 +93,7 @@ async fn refusals_of_a_removed_worker_are_recorded_up_to_a_bound() {
         (1..=90).contains(&recorded) && suppressed >= 20 && recorded + suppressed <= 150,
         "{recorded} {suppressed}"
     );
-    // Somebody else is refused as visibly as ever.
+    // The refusal of another worker is recorded as ever.
     let other = coordinator.start_worker("analytics").await;
     other.wait_for_phase(LinkPhase::Connected).await;
     coordinator.workers.exclude(other.id(), EnrolmentStatus::Banned).await.unwrap();

@@ -108,7 +108,7 @@ fn spawn(future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(future)
 }
 
-/// One that knows what each group gets, which is nothing yet: before that it lets nobody in.
+/// A coordinator that knows the deliveries of each group, none so far: before that it admits no worker.
 async fn start_coordinator(options: TestOptions) -> TestCoordinator {
     let coordinator = start_coordinator_in(tempfile::tempdir().unwrap(), "127.0.0.1:0".parse().unwrap(), options).await;
     coordinator.deliver(&[]);
@@ -127,8 +127,8 @@ async fn start_coordinator_with(
 ) -> TestCoordinator {
     let key = MasterKey::parse(&(0..32).map(|byte| byte * 7).collect::<Vec<u8>>()).unwrap();
     let store = DirectoryStore::open(&folder.path().join("state"), key, random()).await.unwrap();
-    let (inputs, mut nobody) = mpsc::channel(64);
-    spawn(async move { while nobody.recv().await.is_some() {} });
+    let (inputs, mut ignored) = mpsc::channel(64);
+    spawn(async move { while ignored.recv().await.is_some() {} });
     let here = Arc::new(SourceContext::of_process());
     let handle = CoordinatorHandle::new(inputs, here, watch::Sender::new(true).subscribe());
     let clock = Arc::new(ShiftedClock::default());

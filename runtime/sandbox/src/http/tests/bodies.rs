@@ -24,7 +24,7 @@ fn writer() -> (Writer, WasiBody) {
 }
 
 impl Writer {
-    /// Writes so many KiB before it looks at anything else.
+    /// Writes this number of KiB before it reads anything.
     async fn write(&mut self, kib: usize) -> Result<(), StreamError> {
         let write = async {
             for _ in 0..kib {
@@ -45,7 +45,7 @@ fn post(url: &str, body: WasiBody) -> Request<WasiBody> {
     Request::post(url).body(body).unwrap()
 }
 
-/// A port that nobody listens at.
+/// A port without a listener.
 async fn closed_port() -> u16 {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }

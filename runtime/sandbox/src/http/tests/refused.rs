@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{Server, StaticResolver, http};
 use deputy_core::grant::PathRules;
 
-/// What a component that is not allowed to is told, and what is recorded.
+/// The audit outcome and the error that a denied component sees.
 async fn denied(client: &mut TestClient, request: Request<WasiBody>) -> (AuditOutcome, Option<String>) {
     let error = client.send(request).await.unwrap_err();
     assert_eq!(format!("{error:?}"), "HttpRequestDenied");

@@ -194,7 +194,7 @@ async fn tls_uses_replaced_roots() {
     assert_eq!(format!("{:?}", client.get(&url).await.unwrap_err()), "TlsCertificateError");
     file(&folder, "ca.pem", &new.pem());
     assert_eq!(text(client.get(&url).await.unwrap()).await.unwrap(), "ok");
-    // And the other way: who is no longer trusted is refused.
+    // And the other way: a server that is no longer trusted is refused.
     file(&folder, "ca.pem", &old.pem());
     assert_eq!(format!("{:?}", client.get(&url).await.unwrap_err()), "TlsCertificateError");
     assert_eq!(requests.all().len(), 1);
