@@ -210,7 +210,7 @@ fn obtain_names_the_limit_that_ended_the_call() {
     denied by policy: over the limit `response` [over-limit]
     hint: to permit it, add to deputy.toml:
 
-        # in this table, in place of what it says of it now:
+        # in this table, replacing its current lines:
         [instances.s3.limits]
         response = "20B" # "10B" now
     "#);

@@ -104,7 +104,7 @@ fn engine_lists_a_bucket_through_rotations_until_removed() {
 
     home.deputy(&["workers", "remove", worker["id"].as_str().unwrap()]).ends_with(exit::OK);
     let said = engine.end(&home);
-    assert!(said.contains("the lease of s3 ended at") && said.contains("was removed"), "{said}");
+    assert!(said.contains("the lease of s3 expired at") && said.contains("was removed"), "{said}");
     assert_eq!(running.stop(), Some(exit::OK));
 }
 

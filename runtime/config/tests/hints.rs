@@ -178,7 +178,7 @@ fn hint_for_an_address_opens_the_rule_that_is_there() {
                 continue;
             }
             let hints = mended(rules, request("POST", "https://a.example.com/", address));
-            assert!(hints.iter().all(|hint| hint.starts_with("# in this rule, which is there:\n")), "{hints:#?}");
+            assert!(hints.iter().all(|hint| hint.starts_with("# in this existing rule:\n")), "{hints:#?}");
         }
     }
 }

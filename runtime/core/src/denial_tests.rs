@@ -52,7 +52,7 @@ fn assert_fix(refusal: &PolicyDenial, table: &str, line: &str) {
 }
 
 const NEW_RULE: &str = "# a new rule:";
-const TABLE: &str = "# in this table, in place of what it says of it now:";
+const TABLE: &str = "# in this table, replacing its current lines:";
 
 #[track_caller]
 fn assert_http_rule(denial: PolicyDenial, more: &str) {
@@ -132,7 +132,7 @@ fn denial_by_a_limit_suggests_a_higher_limit() {
     let table = format!("{TABLE}\n[instances.s3.limits]");
     assert_fix(&PolicyDenial::Limit(Limit::Requests), &table, "requests = 32 # 16 now");
     assert_fix(&PolicyDenial::Limit(Limit::Wall), &table, "wall = \"2m\" # \"1m\" now");
-    let greatest = "# instances = 64 is the greatest value that there is";
+    let greatest = "# instances = 64 is already the maximum";
     assert_eq!(fix(&PolicyDenial::Limit(Limit::Instances)).as_deref(), Some(greatest));
 }
 

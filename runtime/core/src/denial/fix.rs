@@ -16,9 +16,9 @@ use crate::{Instance, Limit, LimitOverrides, SecretName, Span};
 use super::{PolicyDenial, Principal};
 
 const NEW_RULE: &str = "# a new rule:";
-const OLD_RULE: &str = "# in this rule, which is there:";
+const OLD_RULE: &str = "# in this existing rule:";
 const NEW_TABLE: &str = "# a new table:";
-const TABLE: &str = "# in this table, in place of what it says of it now:";
+const TABLE: &str = "# in this table, replacing its current lines:";
 
 /// The maximum number of an instance's rules in a fix.
 const SHOWN_RULES: usize = 3;
@@ -34,7 +34,7 @@ pub(super) fn limit(limit: Limit, asker: Principal<'_>) -> String {
             let current = limits.toml_value(limit);
             format!("{TABLE}\n[{asker}.limits]\n{limit} = {} # {current} now", raised.toml_value(limit))
         }
-        _ => format!("# {limit} = {} is the greatest value that there is", limits.toml_value(limit)),
+        _ => format!("# {limit} = {} is already the maximum", limits.toml_value(limit)),
     }
 }
 
@@ -269,7 +269,7 @@ fn secret(instance: &Instance, name: &SecretName) -> String {
     if granted(instance, name).is_some() {
         return in_table(instance, name, purpose);
     }
-    format!("{NEW_TABLE}\n[instances.{}.secrets.{name}]\nfile = \"…\" # where its value is\n{purpose}", instance.name)
+    format!("{NEW_TABLE}\n[instances.{}.secrets.{name}]\nfile = \"…\" # the source of its value\n{purpose}", instance.name)
 }
 
 fn operation_of(instance: &Instance, secret: &SecretName, operation: SecretOperation) -> String {
