@@ -149,14 +149,15 @@ fn s3_audit_shows_the_key_used_and_never_read() {
     assert_eq!((&http[0]["status"], &http[0]["outcome"]), (&200.into(), &"done".into()));
     assert_eq!(http[0].get("injected"), None, "the signature is the component's to send");
 
-    // All of it in one call, which ends last; the other call asked for the service's name.
+    // All of it in one call, which ends last; the other calls asked for the service's name, and whether tokens are required.
     let (used, asked): (Vec<&Value>, Vec<&Value>) = events.iter().partition(|event| event["call"] == http[0]["call"]);
     let last = used.last().unwrap();
     assert_eq!(
         (&last["event"], &last["function"], &last["outcome"]),
         (&"call".into(), &"obtain".into(), &"done".into())
     );
-    assert!(asked.iter().all(|event| event["function"] == "service-name"), "{asked:?}");
+    let functions: Vec<_> = asked.iter().map(|event| event["function"].as_str().unwrap()).collect();
+    assert!(functions.iter().all(|function| ["service-name", "tokens-required"].contains(function)), "{asked:?}");
     assert!(events.iter().all(|event| event["instance"] == "s3"), "{events:?}");
 }
 

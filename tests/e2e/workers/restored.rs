@@ -69,7 +69,11 @@ fn restored_coordinator_knows_workers_that_renewed_since() {
         site.publish_numbered("creds", 2);
         worker.wait_until_published("app", "creds", 2);
         assert_eq!((site.worker_status(&id)["standing"].as_str(), worker.id()), (Some("active"), id.clone()));
-        assert!(coordinator.log().contains("put back from an older copy"), "{}", coordinator.log());
+        assert!(
+            coordinator.log().contains("worker record is older than the worker's certificate"),
+            "{}",
+            coordinator.log()
+        );
         until_renewed(&coordinator, &site, &id);
         worker.wait_for_link("connected");
         assert_eq!(site.worker_status(&id)["standing"], "active");

@@ -269,7 +269,10 @@ fn secret(instance: &Instance, name: &SecretName) -> String {
     if granted(instance, name).is_some() {
         return in_table(instance, name, purpose);
     }
-    format!("{NEW_TABLE}\n[instances.{}.secrets.{name}]\nfile = \"…\" # the source of its value\n{purpose}", instance.name)
+    format!(
+        "{NEW_TABLE}\n[instances.{}.secrets.{name}]\nfile = \"…\" # the source of its value\n{purpose}",
+        instance.name
+    )
 }
 
 fn operation_of(instance: &Instance, secret: &SecretName, operation: SecretOperation) -> String {
