@@ -113,7 +113,7 @@ fn tidy_scan_that_sees_too_little_fails() {
 #[test]
 fn tidy_finds_a_dependency_against_the_arrows() {
     let tree = Repository::tidy();
-    tree.write("runtime/config/Cargo.toml", &manifest("deputy-config", "deputy-audit = { path = \"../observe\" }"));
+    tree.write("runtime/config/Cargo.toml", &manifest("deputy-config", "deputy-audit = { path = \"../audit\" }"));
     tree.append("runtime/config/src/lib.rs", "use deputy_audit;\n");
     tree.finds(&["crate deputy-config", "depends on deputy-audit"]);
 }
