@@ -39,7 +39,7 @@ impl Editor {
             let other = rest.split('`').next().unwrap();
             remove(&mut self.0, other);
         }
-        merge(&mut self.0, lines, heading.starts_with("# in this rule"));
+        merge(&mut self.0, lines, heading.starts_with("# in this existing rule"));
     }
 }
 
@@ -362,7 +362,7 @@ fn hint_for_a_limit_raises_it_until_its_greatest_value() {
                 let instance = editor.instance();
                 let before = instance.limits.value(limit).number();
                 let hint = PolicyDenial::Limit(limit).fix(Principal::Instance(&instance)).unwrap();
-                if hint.contains("is the greatest value") {
+                if hint.contains("is already the maximum") {
                     assert_eq!(before, *limit.bounds().end(), "{hint}");
                     break;
                 }
