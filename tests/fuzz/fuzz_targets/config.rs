@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, Config};
-use deputy_core::grant::Purpose;
+use deputy_config::{Colour, CoordinatorFile};
+use deputy_core::grant::SecretPurpose;
 use deputy_fuzz::shown;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let path = Path::new("deputy.toml");
-    match Config::parse(text, path) {
+    match CoordinatorFile::parse(text, path) {
         Ok(config) => {
             config.warnings.render(Colour::Never);
             assert!((1..=1000).contains(&config.coordinator.calls));
@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
             }
             for entry in config.instances.values() {
                 assert!(entry.deliver_to.iter().all(|group| config.groups.contains_key(group)));
-                // There is a component or a file, and somebody who says which service it is.
+                // There is a component or a file, and a service, from one of them.
                 assert!(entry.component.is_some() || (entry.file.is_some() && entry.service.is_some()));
                 assert!(entry.upstream.iter().all(|name| config.budgets.contains_key(name)));
                 let retry = entry.policy.retry;
@@ -40,7 +40,7 @@ fuzz_target!(|text: &str| {
                     }
                 }
                 for grant in instance.grant.secrets.values() {
-                    if let Some(Purpose::Sign(algorithms)) = grant.purpose() {
+                    if let Some(SecretPurpose::Sign(algorithms)) = grant.purpose() {
                         assert!(!algorithms.is_empty());
                     }
                 }

@@ -5,13 +5,14 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use deputy_core::grant::{
-    Algorithm, Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, Paths, Send, TcpRule,
+    Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, PathRules, RequestOptions,
+    SignatureAlgorithm, TcpRule,
 };
 use deputy_core::{ByteSize, Digest, InstanceName, Span};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    again::<Algorithm>(text);
+    again::<SignatureAlgorithm>(text);
     again::<ByteSize>(text);
     again::<Digest>(text);
     again::<InstanceName>(text);
@@ -25,13 +26,18 @@ fuzz_target!(|text: &str| {
         assert!(pattern.covers(&pattern));
     }
     if let Some(pattern) = again::<HttpPattern>(text) {
-        let rule =
-            HttpRule { pattern, methods: Vec::new(), paths: Paths::Any, networks: Vec::new(), send: Send::default() };
+        let rule = HttpRule {
+            pattern,
+            methods: Vec::new(),
+            paths: PathRules::Any,
+            networks: Vec::new(),
+            send: RequestOptions::default(),
+        };
         assert!(rule.covers(&rule));
     }
     if let Some(prefix) = again::<PathPrefix>(text) {
-        let paths = Paths::Under(vec![prefix]);
-        assert!(paths.covers(&paths) && Paths::Any.covers(&paths) && !paths.covers(&Paths::Any));
+        let paths = PathRules::Prefixes(vec![prefix]);
+        assert!(paths.covers(&paths) && PathRules::Any.covers(&paths) && !paths.covers(&PathRules::Any));
         assert!(paths.allow(text), "a prefix allows itself");
     }
     if let Some(rule) = again::<TcpRule>(text) {

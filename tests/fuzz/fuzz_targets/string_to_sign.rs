@@ -2,7 +2,7 @@
 #![no_main]
 
 use deputy_core::Timestamp;
-use deputy_core::grant::{Purpose, SecretGrant, Sigv4Grant, StringToSign};
+use deputy_core::grant::{SecretGrant, SecretPurpose, Sigv4Grant, StringToSign};
 use libfuzzer_sys::fuzz_target;
 
 /// 2015-08-30T12:36:00Z
@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
     let name = "key".parse().expect("a name");
     let grant = |service: &str, region: &str| {
         let sigv4 = Sigv4Grant::new(vec![service.to_owned()], vec![region.to_owned()]).expect("a grant");
-        SecretGrant::new(Some(Purpose::Sigv4(sigv4)), false)
+        SecretGrant::new(Some(SecretPurpose::Sigv4(sigv4)), false)
     };
     match grant(service, region).permit_sigv4(&name, read.clone(), NOW) {
         Ok(permit) => {

@@ -2,7 +2,7 @@
 //! other rule does.
 #![no_main]
 
-use deputy_core::grant::{Grant, HttpPattern, HttpRule, HttpTarget, Paths, Send, Target};
+use deputy_core::grant::{Grant, HttpPattern, HttpRule, HttpTarget, PathRules, RequestOptions, Target};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -28,9 +28,9 @@ fuzz_target!(|text: &str| {
         methods: vec![request.method().clone()],
         paths,
         networks: Vec::new(),
-        send: Send::default(),
+        send: RequestOptions::default(),
     };
-    let grant = Grant { http: vec![rule(Paths::Any)], ..Grant::default() };
+    let grant = Grant { http: vec![rule(PathRules::Any)], ..Grant::default() };
     assert_eq!(grant.permit_http(&request).expect("the narrowest rule permits it").target(), target);
     let other = HttpTarget::parse(scheme, "other.invalid:1", method, path).expect("another host");
     assert!(target == other.target() || grant.permit_http(&other).is_err());
@@ -38,7 +38,7 @@ fuzz_target!(|text: &str| {
     let other = HttpTarget::parse(scheme, authority, other, path).expect("another method");
     assert_eq!(grant.permit_http(&other).expect_err("another method").code(), "method-not-granted");
     if let Ok(prefix) = request.path().parse() {
-        let grant = Grant { http: vec![rule(Paths::Under(vec![prefix]))], ..Grant::default() };
+        let grant = Grant { http: vec![rule(PathRules::Prefixes(vec![prefix]))], ..Grant::default() };
         assert!(grant.permit_http(&request).is_ok(), "a path is under itself");
     }
 });

@@ -12,11 +12,11 @@ fuzz_target!(|text: &str| match WorkerConfig::parse(text, Path::new("worker.toml
         config.warnings.render(Colour::Never);
         assert!(config.endpoints.aws.iter().all(|aws| aws.listen.ip().to_canonical().is_loopback()));
         for receiver in config.receivers.values() {
-            // Where it runs of itself, there is a place for its files, and nobody may execute or all write them.
+            // Where it runs of itself, there is a place for its files, and no user may execute them, and others may not write them.
             assert!(receiver.component().is_none() || receiver.publish.output.is_some());
             assert_eq!(receiver.publish.mode.bits() & !0o664, 0);
             if let Some(OnChange::Command { command, .. }) = &receiver.publish.on_change {
-                assert!(command.words().first().is_some_and(|program| program.starts_with('/')));
+                assert!(command.program().starts_with("/"));
             }
         }
     }
