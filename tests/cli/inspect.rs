@@ -176,7 +176,7 @@ fn inspect_without_state_explains_how_to_name_it() {
     assert_eq!(home.mode(".local/state/deputy"), 0o700);
 }
 
-/// The contract's text with changes, each of which has to be there.
+/// The contract's text with replacements; each must apply.
 fn changed_contract(changes: &[(&str, &str)]) -> String {
     changes.iter().fold(contract_text(), |text, (from, to)| {
         assert!(text.contains(from), "the contract has no {from:?}");

@@ -1,4 +1,4 @@
-//! Logs and audit trails that nothing reads or that are full: they delay and refuse only what has to be recorded.
+//! Logs and audit logs that nothing reads or that are full: they delay and refuse only what has to be recorded.
 
 use std::fs::{self, File};
 use std::io::Read;

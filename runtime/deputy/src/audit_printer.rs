@@ -1,4 +1,4 @@
-//! The audit trail on stderr: one line for each use of a capability.
+//! The audit log on stderr: one line for each use of a capability.
 
 use deputy_audit::{AuditAction, AuditEvent, AuditOutcome};
 

@@ -115,7 +115,7 @@ fn hook_failure_is_reported_and_keeps_the_unit() {
     let _coordinator = site.coordinator();
     site.configure("worker", "[receivers.app]\non-change = { command = [\"/bin/false\"] }");
     let worker = site.worker("worker");
-    worker.wait_until("it is told", || {
+    worker.wait_until("the failure is reported", || {
         let status = worker.status();
         status.is_some_and(|status| worker_hook(&status).is_some_and(|(_, error)| error.is_some()))
     });

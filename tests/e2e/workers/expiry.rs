@@ -93,7 +93,7 @@ fn certificate_expiry_is_reported_despite_a_slow_clock() {
     command.env("LD_PRELOAD", tool("libfaketime.so").unwrap()).env("FAKETIME", "-60").env("DONT_FAKE_MONOTONIC", "1");
     let worker = site.worker_as("worker", command);
     let why = "the worker's certificate has expired: compare the clocks";
-    worker.wait_until("it is told, and is not out for good", || {
+    worker.wait_until("the status shows why, and the worker retries", || {
         let connection = worker.status().map(|status| status["connection"].clone()).unwrap_or_default();
         connection["error"].as_str().is_some_and(|error| error.contains(why)) && connection["state"] == "connecting"
     });

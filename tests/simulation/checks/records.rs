@@ -131,7 +131,7 @@ impl Checks {
     ) {
         for name in restored.iter().filter(|name| configuration.plans.contains_key(name)) {
             let current = configuration.plans[name].fingerprint;
-            // What an instance held that was removed is its own if it comes back as it was.
+            // A removed instance that comes back unchanged takes up its lease.
             let is_own =
                 |record: &&LeaseRecord, lease: &Lease| record.removed.is_none() || lease.fingerprint == current;
             let saved = store.get(name).and_then(|record| record.lease.as_ref().filter(|lease| is_own(&record, lease)));

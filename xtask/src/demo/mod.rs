@@ -51,7 +51,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     say::note("deputy", "obtaining credentials: each line on stderr is one use of a capability");
     call(&["obtain", "s3-demo", "--out", "credentials.json", "--audit", "audit.jsonl"]).said().shown()?;
     say::note("audit", "the same for a machine:");
-    let audit = fs::read_to_string(folder.join("audit.jsonl")).doing(|| "reading the audit trail".into())?;
+    let audit = fs::read_to_string(folder.join("audit.jsonl")).doing(|| "reading the audit log".into())?;
     for line in audit.lines() {
         eprintln!("              | {line}");
     }
@@ -63,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     rotation::run(&deputy, &folder, &seaweed.endpoint())
 }
 
-/// A port of loopback at which nobody listens now.
+/// A free port on loopback.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map(|address| address.port()).doing(|| "looking for a free port".into())
@@ -146,7 +146,7 @@ fn use_credentials(folder: &Path, seaweed: &Seaweed) -> Result<(String, String)>
     Ok((access_key.to_owned(), body.to_owned()))
 }
 
-/// Says what was shown, from the audit trail and not from hope.
+/// Says what was shown, from the audit log and not from hope.
 fn conclude(access_key: &str, audit: &str) -> Result<()> {
     let events: Vec<Value> = audit.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let is = |event: &Value, key: &str, text: &str| event.get(key).and_then(Value::as_str) == Some(text);
@@ -156,10 +156,10 @@ fn conclude(access_key: &str, audit: &str) -> Result<()> {
     };
     let (used, read) = (count("sigv4"), count("reveal"));
     if used == 0 || read > 0 {
-        return Err(Failure::new(format!("the audit trail shows the key used {used} times and read {read} times")));
+        return Err(Failure::new(format!("the audit log shows the key used {used} times and read {read} times")));
     }
     say::note("shown", format!("boto3 wrote and read an object as {access_key}, which a sandboxed provider obtained;"));
-    say::note("", format!("of the operator's key {} the audit trail has", Seaweed::ACCESS_KEY));
+    say::note("", format!("of the operator's key {} the audit log has", Seaweed::ACCESS_KEY));
     say::note("", format!("{used} use for a signature, and {read} of its value: used, never read"));
     Ok(())
 }

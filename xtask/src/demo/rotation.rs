@@ -85,7 +85,7 @@ pub(super) fn run(deputy: &Path, folder: &Path, endpoint: &str) -> Result<()> {
         wait_for(begun, KILL_WORKER);
         if let Some(last) = workers.pop() {
             drop(last);
-            say::note("kill -9", "a worker is gone; what it applied stays, and it comes back as who it was");
+            say::note("kill -9", "a worker is gone; its published files stay, and it comes back with its identity");
             workers.push(start("worker-3")?);
         }
         wait_for(begun, LAST_LOOK);

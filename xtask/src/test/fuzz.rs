@@ -1,4 +1,4 @@
-//! Each fuzz target for a short while: long enough to find what a change broke, not what nobody ever found.
+//! Each fuzz target for a short while: long enough to find what a change broke, not to find new faults.
 
 use std::fs;
 

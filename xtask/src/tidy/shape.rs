@@ -28,7 +28,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         length(file, findings);
         documentation(file, findings);
         if !is_read(tree, &declarations, file) {
-            findings.wrong(&file.path, "nobody compiles it: no `mod` names it, and it is no target");
+            findings.wrong(&file.path, "is not compiled: no `mod` names it, and it is not a target");
         }
     }
     folders(tree, findings);

@@ -107,7 +107,7 @@ pub enum ProviderCall {
     Revoke(Lease),
 }
 
-/// What the log and the audit trail tell the operator.
+/// What the log and the audit log tell the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorEvent {
     /// The wall clock was set, or the machine slept: the milliseconds by which it is ahead of the monotonic clock.

@@ -24,7 +24,7 @@ use crate::table::Table;
 
 /// Obtain credentials once
 ///
-/// Calls the provider of one instance once, if its settings require tokens. The audit trail goes to stderr; the payload is not shown unless --reveal prints it
+/// Calls the provider of one instance once, if its settings require tokens. The audit log goes to stderr; the payload is not shown unless --reveal prints it
 /// or --out writes it to a file.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -44,7 +44,7 @@ pub(crate) struct ObtainArgs {
     /// Print one JSON object, without the payload
     #[arg(long)]
     json: bool,
-    /// Append the audit trail as JSON lines to a file, too; - is stdout [default: see `audit` in the configuration]
+    /// Append the audit log as JSON lines to a file, too; - is stdout [default: see `audit` in the configuration]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     audit: Option<PathBuf>,
 }
@@ -79,11 +79,11 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     let provider = sandbox.load(instance).await?;
     let mut signals = StopSignals::new()?;
     let Some(called) = signals.unless_stopped(obtain(&provider)).await else {
-        // Until the end of the call is in the audit trail.
+        // Until the end of the call is in the audit log.
         sandbox.settle().await;
         audit.flush().await;
         let error = CommandError::new(Exit::Failed, format!("{}: interrupted during the call", instance.name));
-        return Err(error.hint("the service may have granted what the component requested: see the audit trail"));
+        return Err(error.hint("the service may have granted what the component requested: see the audit log"));
     };
     audit.flush().await;
     let config_path = config.path.display().to_string();
@@ -182,7 +182,7 @@ fn print_warnings(context: &Context, entry: &InstanceEntry) {
     context.print_unused_proxy_warning();
 }
 
-/// The audit trail: on stderr for people, and as JSON lines where the operator wants them.
+/// The audit log: on stderr for people, and as JSON lines where the operator wants them.
 fn open_trail(printer: Printer, arguments: &ObtainArgs, config: &CoordinatorFile) -> Result<Audit, CommandError> {
     if arguments.has_audit_on_stdout() && (arguments.json || arguments.reveal) {
         let error = "--audit - cannot be used with --json or --reveal: both write to stdout";

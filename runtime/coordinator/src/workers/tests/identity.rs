@@ -169,7 +169,7 @@ async fn authority_rotates_while_workers_stay_connected() {
     }
     assert_ne!(now, first.authority, "another one signs");
     assert!(worker.out.lock().unwrap().is_none(), "{:?}", worker.out.lock().unwrap());
-    // Who comes back meets a coordinator whose certificate is of the new one, and knows it.
+    // A returning worker meets a certificate of the new authority, and knows it.
     let again = TestWorker::start(worker.identity(), &[]);
     again.wait_for_phase(LinkPhase::Connected).await;
     let new = coordinator.start_worker("analytics").await;
