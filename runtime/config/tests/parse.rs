@@ -199,7 +199,7 @@ fn denial_fix_is_valid_configuration() {
     for refusal in refusals {
         let fix = refusal.fix(Principal::Instance(&named_a)).unwrap();
         if matches!(refusal, PolicyDenial::Limit(Limit::Instances | Limit::TableElements)) {
-            assert!(fix.contains("is the greatest value"), "{fix}");
+            assert!(fix.contains("is already the maximum"), "{fix}");
             continue;
         }
         let Err(ConfigErrors::Invalid(findings)) = CoordinatorFile::parse(&fix, Path::new("deputy.toml")) else {
