@@ -1,6 +1,6 @@
 //! When to renew, and when to try again.
 
-use deputy_core::Span;
+use deputy_core::{CallFailure, Span};
 use deputy_core::failure::{FailureKind, FailureRecord};
 use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{OperatorEvent, Policy, Ratio};
@@ -10,7 +10,7 @@ use deputy_test_support::{TestSchedule, failure, plain_plan, plan_with, tokens_f
 
 fn failure_record() -> FailureRecord {
     let at = TestSchedule::unconfigured(1).now().wall;
-    FailureRecord { kind: FailureKind::Unavailable, message: String::new(), at }
+    FailureRecord { failure: CallFailure::new(FailureKind::Unavailable, ""), at }
 }
 
 /// Flink's own figures: from 10 s to 5 min.
@@ -43,8 +43,8 @@ fn renewal_delay_follows_the_ratio() {
 #[test]
 fn retry_delay_doubles_with_each_failure() {
     for (failures, most) in [(1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (6, 300), (40, 300)] {
-        let longest = RETRY.delay(failure_record().kind, failures, None, 0);
-        let shortest = RETRY.delay(failure_record().kind, failures, None, u16::MAX);
+        let longest = RETRY.backoff(failure_record().failure.kind, failures, None, 0);
+        let shortest = RETRY.backoff(failure_record().failure.kind, failures, None, u16::MAX);
         assert_eq!((shortest, longest), (Span::millis(most * 500), Span::secs(most)), "after {failures}");
     }
 }
@@ -68,7 +68,7 @@ fn retry_delay_restarts_after_a_success() {
 fn retry_delay_is_at_most_a_third_of_the_lease() {
     for failures in [1, 4, 20] {
         for chance in [0, u16::MAX / 2, u16::MAX] {
-            let wait = RETRY.delay(failure_record().kind, failures, Some(Span::secs(30)), chance);
+            let wait = RETRY.backoff(failure_record().failure.kind, failures, Some(Span::secs(30)), chance);
             assert_eq!(wait, Span::secs(10), "after {failures}");
         }
     }
@@ -88,7 +88,7 @@ fn retry_after_expiry_backs_off_up_to_the_usual_life() {
         let waits: Vec<Span> = schedule
             .operator_events()
             .filter_map(|notice| match notice {
-                OperatorEvent::Failed(_, _, wait) => Some(*wait),
+                OperatorEvent::Failed(_, _, wait) => *wait,
                 _ => None,
             })
             .collect();
@@ -104,7 +104,7 @@ fn retry_after_expiry_backs_off_up_to_the_usual_life() {
 fn retry_delay_has_a_minimum() {
     for (floor, least) in [(0, 10), (100, 100), (2500, 2500)] {
         let retry = RetryPolicy { floor: Span::millis(floor), ..RETRY };
-        let wait = retry.delay(failure_record().kind, 1, Some(Span::millis(1)), u16::MAX);
+        let wait = retry.backoff(failure_record().failure.kind, 1, Some(Span::millis(1)), u16::MAX);
         assert_eq!(wait, Span::millis(least));
     }
 }

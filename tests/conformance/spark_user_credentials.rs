@@ -1,7 +1,7 @@
 //! Spark's `UserCredentialManagerSuite` (SPARK-57703, unreleased).
 
 use deputy_core::Span;
-use deputy_core::failure::{FailureKind, FailureRecord};
+use deputy_core::failure::FailureKind;
 use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{OperatorEvent, ScheduleEvent};
 
@@ -71,17 +71,13 @@ fn credentials_without_expiry_respect_the_delay() {
 /// "backoff grows / capped / zero-safe"
 #[test]
 fn credentials_backoff_grows_to_its_cap_and_accepts_zero() {
-    let failure = FailureRecord {
-        kind: FailureKind::Unavailable,
-        message: String::new(),
-        at: TestSchedule::unconfigured(1).now().wall,
-    };
+    let kind = FailureKind::Unavailable;
     let retry = RetryPolicy { floor: Span::secs(5), most: Span::secs(600), slow: Span::secs(5) };
-    let waits: Vec<u64> = (1..=12).map(|failures| retry.delay(failure.kind, failures, None, 0).as_millis()).collect();
+    let waits: Vec<u64> = (1..=12).map(|failures| retry.backoff(kind, failures, None, 0).as_millis()).collect();
     assert!(waits.is_sorted() && waits[11] == 600_000, "{waits:?}");
-    assert_eq!(retry.delay(failure.kind, u32::MAX, None, 0), Span::secs(600));
+    assert_eq!(retry.backoff(kind, u32::MAX, None, 0), Span::secs(600));
     let zero = RetryPolicy { floor: Span::secs(0), most: Span::secs(0), slow: Span::secs(0) };
-    assert!(zero.delay(failure.kind, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
+    assert!(zero.backoff(kind, 0, Some(Span::secs(0)), u16::MAX) > Span::secs(0));
 }
 
 /// "provider isolation", "coexistence with Kerberos manager and mutual failure isolation"

@@ -7,7 +7,7 @@ use deputy_core::failure::FailureKind;
 use deputy_core::retry::LONGEST_THROTTLE;
 use deputy_core::schedule::{InstancePlan, Lease, ProviderCall};
 use deputy_core::time::Now;
-use deputy_core::{InstanceName, Span};
+use deputy_core::{CallFailure, InstanceName, Span};
 
 use crate::counts::Counts;
 
@@ -121,13 +121,14 @@ impl Backoff {
     pub(crate) fn failed(
         &mut self,
         name: &InstanceName,
-        (kind, wait): (FailureKind, Span),
+        (failure, wait): (&CallFailure, Span),
         plan: &InstancePlan,
         held: Option<&Lease>,
         now: Now,
         counts: &mut Counts,
     ) {
         let left = held.filter(|lease| lease.is_valid(now.wall)).map(|lease| lease.valid_until.since(now.wall));
+        let kind = failure.kind;
         let failures = self.of(name);
         if failures.hurried && left.is_none() {
             failures.attempts = 0;
@@ -137,7 +138,7 @@ impl Backoff {
         if failures.renewal {
             failures.unanswered += u32::from(kind == FailureKind::OverLimit);
             let again = match kind {
-                FailureKind::Throttled(_) | FailureKind::Unavailable => true,
+                FailureKind::Throttled | FailureKind::Unavailable => true,
                 FailureKind::OverLimit => failures.unanswered == 1,
                 _ => false,
             };
@@ -149,13 +150,10 @@ impl Backoff {
             }
         }
         let bounds = failures.bounds(kind, plan, left);
-        let after = match kind {
-            FailureKind::Throttled(after) => after.min(LONGEST_THROTTLE),
-            _ => Span::millis(0),
-        };
+        let after = failure.retry_after.map_or(Span::millis(0), |after| after.min(LONGEST_THROTTLE));
         // There is a try before the lease ends, whatever the service asks for.
         let floor = plan.policy.retry.floor.max(Span::millis(10));
-        let latest = left.filter(|_| matches!(kind, FailureKind::Throttled(_))).map(|left| part(left, 2, 3).max(floor));
+        let latest = left.filter(|_| failure.retry_after.is_some()).map(|left| part(left, 2, 3).max(floor));
         let capped = |wait: Span| latest.map_or(wait, |latest| wait.min(latest).max(floor));
         let least = capped(bounds.least.max(after));
         let longer = Span::millis(after.as_millis() + after.as_millis() / 10);

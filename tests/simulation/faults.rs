@@ -1,7 +1,7 @@
 //! What goes wrong, and what people do.
 
-use deputy_core::InstanceName;
 use deputy_core::failure::FailureKind;
+use deputy_core::{CallFailure, InstanceName};
 use deputy_core::schedule::{CallOutcome, LeaseRecord, SaveId, ScheduleEvent, ScheduledCallId};
 
 use crate::generate::{self, millis, once_in};
@@ -73,7 +73,7 @@ impl History {
                 });
                 for (other, instance) in &mut self.instances {
                     if many || *other == name {
-                        instance.mood = mood;
+                        instance.mood = mood.clone();
                     }
                 }
             }
@@ -95,7 +95,7 @@ impl History {
                 // Messages from another time.
                 self.tell(ScheduleEvent::Finished(
                     ScheduledCallId(u64::MAX),
-                    CallOutcome::Failed(FailureKind::Broken, String::new()),
+                    CallOutcome::Failed(CallFailure::new(FailureKind::Broken, "")),
                 ));
                 self.tell(ScheduleEvent::Saved(SaveId(u64::MAX)));
                 self.tell(ScheduleEvent::SaveFailed(SaveId(u64::MAX), String::new()));

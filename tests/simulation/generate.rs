@@ -8,6 +8,7 @@ use deputy_core::schedule::{
     RevocationPolicy, ScheduleConfig, Switch, UpstreamAccount, UpstreamName,
 };
 use deputy_core::{InstanceName, Span};
+use deputy_test_support::payload_kind;
 use fastrand::Rng;
 
 /// Milliseconds between these, the short ones as likely as the long ones.
@@ -68,6 +69,7 @@ fn plan(dice: &mut Rng) -> InstancePlan {
         upstream: upstream(dice),
         account: [None, None, Some(UpstreamAccount([1; 16])), Some(UpstreamAccount([2; 16]))][dice.usize(..4)],
         service: None,
+        file_kind: Some(payload_kind()),
         component,
         fingerprint,
     }

@@ -8,7 +8,7 @@ use deputy_core::schedule::{
     RetiredLease, Switch,
 };
 use deputy_core::time::{MonotonicTime, Now};
-use deputy_core::{InstanceName, Revision, Span, Timestamp};
+use deputy_core::{InstanceName, Revision, Span, Timestamp, TokenExpiry, Tokens};
 
 use crate::service::{number, payload};
 
@@ -118,7 +118,7 @@ impl Leases {
         };
         let CallOutcome::Obtained(tokens) = outcome else { return };
         let obtained_at = now.wall.minus(now.mono.since(began));
-        let valid_until = expected_end(plan, tokens.valid_until, obtained_at, now.wall);
+        let valid_until = expected_end(plan, stated(tokens), obtained_at, now.wall);
         let brought = Brought { payload: number(&tokens.payload), renewed, obtained_at, valid_until };
         self.brought.insert(name.clone(), brought);
     }
@@ -135,7 +135,7 @@ impl Leases {
         let CallOutcome::Obtained(tokens) = outcome else { return };
         // The expiry is at most as early as this, whatever the call took and the service says.
         let most = plan.policy.lifetime.map(|life| now.wall.minus(Span::secs(120)).plus(life));
-        let end = [tokens.valid_until, most].into_iter().flatten().min().unwrap_or(now.wall.plus(Span::secs(1800)));
+        let end = [stated(tokens), most].into_iter().flatten().min().unwrap_or(now.wall.plus(Span::secs(1800)));
         if wanted {
             self.late.entry(name.clone()).or_default().insert(number(&tokens.payload), end);
         }
@@ -271,5 +271,13 @@ impl Leases {
         let left = (why.removed || why.reconfigured) && plan.policy.revoke.removed.is_none();
         let done = left || !old.lease.is_valid(now) || self.settled.contains(&(name.clone(), revision));
         assert!(done, "{name}'s {revision} was to be revoked, and is forgotten");
+    }
+}
+
+/// When tokens end by their service's own words.
+fn stated(tokens: &Tokens) -> Option<Timestamp> {
+    match tokens.expiry {
+        TokenExpiry::At(at) => Some(at),
+        TokenExpiry::Never | TokenExpiry::Unknown => None,
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, FilePayload, Lease, ProviderCall};
-use deputy_core::{SecretBytes, Span, Timestamp, Tokens};
+use deputy_core::{CallFailure, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
+use deputy_test_support::payload_kind;
 use fastrand::Rng;
 
 use crate::generate::{millis, once_in};
@@ -13,10 +14,10 @@ use crate::generate::{millis, once_in};
 pub(crate) const LONGEST_CALL: u64 = 60_000;
 
 /// How a service behaves for a while.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Mood {
     Good,
-    Fails(FailureKind),
+    Fails(CallFailure),
     Flaky,
     Hangs,
 }
@@ -64,9 +65,9 @@ impl Instance {
     ) -> (u64, CallOutcome) {
         let quick = millis(dice, 1, 2000);
         match self.mood {
-            Mood::Hangs => (LONGEST_CALL, failed(FailureKind::OverLimit)),
-            Mood::Fails(kind) => (quick, failed(kind)),
-            Mood::Flaky if dice.bool() => (millis(dice, 1, LONGEST_CALL), failed(kind(dice))),
+            Mood::Hangs => (LONGEST_CALL, failed(CallFailure::new(FailureKind::OverLimit, ""))),
+            Mood::Fails(ref failure) => (quick, failed(failure.clone())),
+            Mood::Flaky if dice.bool() => (millis(dice, 1, LONGEST_CALL), failed(call_failure(dice))),
             Mood::Flaky if once_in(dice, 10) && matches!(work, ProviderCall::Obtain) => {
                 (quick, CallOutcome::NotRequired)
             }
@@ -86,8 +87,8 @@ impl Instance {
             StatedExpiry::Forever => Some(Timestamp::from_millis(u64::MAX)),
             StatedExpiry::Moment => Some(right.plus(Span::millis(2100))),
         };
-        let valid_until = same_end.map(|old| old.valid_until).or(stated);
-        CallOutcome::Obtained(Tokens { payload: bytes(payload), valid_until })
+        let expiry = same_end.map(|old| old.valid_until).or(stated).map_or(TokenExpiry::Unknown, TokenExpiry::At);
+        CallOutcome::Obtained(Tokens { expiry, ..Tokens::new(payload_kind(), bytes(payload)) })
     }
 }
 
@@ -104,24 +105,27 @@ pub(crate) fn number(payload: &SecretBytes) -> u64 {
     u64::from_be_bytes(payload.expose().try_into().unwrap())
 }
 
-fn failed(kind: FailureKind) -> CallOutcome {
-    CallOutcome::Failed(kind, String::new())
+fn failed(failure: CallFailure) -> CallOutcome {
+    CallOutcome::Failed(failure)
 }
 
-fn kind(dice: &mut Rng) -> FailureKind {
-    let kinds = FailureKind::ALL;
-    match kinds[dice.usize(..kinds.len())] {
-        FailureKind::Throttled(_) if once_in(dice, 6) => FailureKind::Throttled(Span::secs(1_000_000)),
-        FailureKind::Throttled(_) => FailureKind::Throttled(Span::millis(millis(dice, 1, 200_000))),
-        kind => kind,
-    }
+fn call_failure(dice: &mut Rng) -> CallFailure {
+    // What waits for a person has tests of its own.
+    let kinds = FailureKind::ALL.map(|kind| if kind.needs_person() { FailureKind::Denied } else { kind });
+    let kind = kinds[dice.usize(..kinds.len())];
+    let retry_after = match kind {
+        FailureKind::Throttled if once_in(dice, 6) => Some(Span::secs(1_000_000)),
+        FailureKind::Throttled => Some(Span::millis(millis(dice, 1, 200_000))),
+        _ => None,
+    };
+    CallFailure { retry_after, ..CallFailure::new(kind, "") }
 }
 
 pub(crate) fn mood(dice: &mut Rng) -> Mood {
     match dice.u8(..8) {
         0..=2 => Mood::Good,
         3..=4 => Mood::Flaky,
-        5..=6 => Mood::Fails(kind(dice)),
+        5..=6 => Mood::Fails(call_failure(dice)),
         _ => Mood::Hangs,
     }
 }

@@ -1,6 +1,7 @@
 //! The shell of the simulation: one event in, actions out, and the end of the process in between.
 
-use deputy_core::InstanceName;
+use deputy_core::failure::FailureKind;
+use deputy_core::{CallFailure, InstanceName};
 use deputy_core::schedule::{
     CallOutcome, LeaseOrigin, LeaseRecord, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleEvent,
     ScheduledCallId,
@@ -189,8 +190,9 @@ impl History {
             OperatorEvent::Failed(name, failure, wait) => {
                 self.counts.fruitless += 1;
                 let now = self.clocks.now();
-                self.checks.failed(name, (failure.kind, *wait), now, &mut self.counts);
-                self.throttled(name, failure.kind);
+                let wait = wait.expect("no service of the simulation needs a person");
+                self.checks.failed(name, (&failure.failure, wait), now, &mut self.counts);
+                self.throttled(name, &failure.failure);
             }
             OperatorEvent::RevokeFailed(name, revision, failure, _) => {
                 let record = self.store.get(name).expect("it is saved that it is to be revoked");
@@ -199,7 +201,7 @@ impl History {
                 let fingerprint = lease.expect("it is saved that it is to be revoked").fingerprint;
                 // What a former configuration's service says is not about the one that is called now.
                 if self.checks.plan(name).fingerprint == fingerprint {
-                    self.throttled(name, failure.kind);
+                    self.throttled(name, &failure.failure);
                 }
             }
             OperatorEvent::SaveFailed(..) => self.counts.save_failures += 1,
@@ -222,8 +224,8 @@ impl History {
         }
     }
 
-    fn throttled(&mut self, name: &InstanceName, kind: deputy_core::failure::FailureKind) {
-        if let deputy_core::failure::FailureKind::Throttled(after) = kind {
+    fn throttled(&mut self, name: &InstanceName, failure: &CallFailure) {
+        if let (FailureKind::Throttled, Some(after)) = (failure.kind, failure.retry_after) {
             self.counts.throttled += 1;
             let plan = self.checks.plan(name);
             let pause = after.min(plan.policy.retry.most);

@@ -5,18 +5,20 @@
 use std::sync::Arc;
 
 use crate::time::Timestamp;
-use crate::{InstanceName, LeaseVersion, SecretBytes, ServiceName};
+use crate::{InstanceName, LeaseVersion, PayloadKind, SecretBytes, ServiceName};
 
 /// What a worker gets of a lease.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The instance that obtained it.
     pub instance: InstanceName,
-    /// Receivers are matched by it.
+    /// For people.
     pub service: ServiceName,
+    /// Receivers are matched by it.
+    pub kind: PayloadKind,
     /// Which lease of the instance.
     pub stamp: LeaseVersion,
-    /// The expiry.
+    /// The expiry; [`Timestamp::FOREVER`] if there is none.
     pub valid_until: Timestamp,
     /// Opaque here.
     pub payload: Arc<SecretBytes>,

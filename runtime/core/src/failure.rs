@@ -2,46 +2,77 @@
 
 use std::fmt;
 
+use crate::Fact;
 use crate::time::{Span, Timestamp};
 
-/// Why a provider failed. The texts come from a component: bounded and free of control characters, but not trusted.
+/// Why a component failed, by its own account. The texts are bounded and on one line, and not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProviderFailure {
+#[error("{next}: {message}")]
+pub struct ComponentFailure {
+    /// What is to be done next.
+    pub next: FailureNext,
+    /// What happened.
+    pub message: String,
+    /// The service's own code.
+    pub code: Option<String>,
+    /// The setting that is wrong.
+    pub setting: Option<String>,
+    /// The least time to wait before the next try, if the service gave one.
+    pub retry_after: Option<Span>,
+    /// What else the component says.
+    pub facts: Vec<Fact>,
+}
+
+/// What a component says is to be done after its failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureNext {
+    /// A person has to act.
+    Attention,
     /// The service understood and refused.
-    #[error("denied: {0}")]
-    Denied(String),
+    Denied,
+    /// What the call started from is no longer good: obtain anew.
+    Ended,
     /// A setting or grant is missing or wrong.
-    #[error("misconfigured: {0}")]
-    Misconfigured(String),
+    Misconfigured,
     /// The service asked for fewer calls.
-    #[error("throttled, retry after {retry_after}: {message}")]
-    Throttled {
-        /// What the service said.
-        message: String,
-        /// The least time to wait.
-        retry_after: Span,
-    },
+    Throttled,
     /// No answer, or one that says "later".
-    #[error("unavailable: {0}")]
-    Unavailable(String),
+    Unavailable,
+}
+
+/// How a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallFailure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// It may hold a component's words, which are bounded and printable, and not trusted.
+    pub message: String,
+    /// The service's own code.
+    pub code: Option<String>,
+    /// The least time to wait before the next try, if the service gave one.
+    pub retry_after: Option<Span>,
+    /// What else the component says.
+    pub facts: Vec<Fact>,
 }
 
 /// A failure, as the operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureRecord {
-    pub kind: FailureKind,
-    /// It may hold a component's words, which are bounded and printable, and not trusted.
-    pub message: String,
+    pub failure: CallFailure,
     pub at: Timestamp,
 }
 
 /// What went wrong, which decides about the retry and about the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
+    /// A person has to act: consent, a second factor, a new login.
+    Attention,
     /// The component trapped, or its answer was not valid.
     Broken,
     /// The service understood and refused.
     Denied,
+    /// What the call started from is no longer good.
+    Ended,
     /// The host is at fault.
     Internal,
     /// A setting, secret, grant or component is missing or wrong.
@@ -50,53 +81,82 @@ pub enum FailureKind {
     OverLimit,
     /// The sandbox denied something that the component tried.
     Refused,
-    /// The service asked to wait this long.
-    Throttled(Span),
+    /// The service asked for fewer calls.
+    Throttled,
     /// No answer, or one that says "later".
     Unavailable,
 }
 
 impl FailureKind {
     /// One of each.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
+        Self::Attention,
         Self::Broken,
         Self::Denied,
+        Self::Ended,
         Self::Internal,
         Self::Misconfigured,
         Self::OverLimit,
         Self::Refused,
-        Self::Throttled(Span::secs(0)),
+        Self::Throttled,
         Self::Unavailable,
     ];
 
     /// Whether only a change of the configuration or of the account can mend it.
     pub fn is_slow(self) -> bool {
-        matches!(self, Self::Denied | Self::Misconfigured | Self::Refused)
+        matches!(self, Self::Attention | Self::Denied | Self::Misconfigured | Self::Refused)
+    }
+
+    /// Whether it may wait for a person.
+    pub fn needs_person(self) -> bool {
+        matches!(self, Self::Attention | Self::Ended)
+    }
+
+    /// Whether the service answered: it does not ask for fewer calls.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Attention | Self::Denied | Self::Ended)
     }
 
     /// Its name in metrics, status and exit codes.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Attention => "attention",
             Self::Broken => "broken",
             Self::Denied => "denied",
+            Self::Ended => "ended",
             Self::Internal => "internal",
             Self::Misconfigured => "misconfigured",
             Self::OverLimit => "over-limit",
             Self::Refused => "refused",
-            Self::Throttled(_) => "throttled",
+            Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
         }
     }
 }
 
-impl From<&ProviderFailure> for FailureKind {
-    fn from(failure: &ProviderFailure) -> Self {
-        match failure {
-            ProviderFailure::Denied(_) => Self::Denied,
-            ProviderFailure::Misconfigured(_) => Self::Misconfigured,
-            ProviderFailure::Throttled { retry_after, .. } => Self::Throttled(*retry_after),
-            ProviderFailure::Unavailable(_) => Self::Unavailable,
+impl CallFailure {
+    /// A failure without a component's words.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), code: None, retry_after: None, facts: Vec::new() }
+    }
+}
+
+impl From<FailureNext> for FailureKind {
+    fn from(next: FailureNext) -> Self {
+        match next {
+            FailureNext::Attention => Self::Attention,
+            FailureNext::Denied => Self::Denied,
+            FailureNext::Ended => Self::Ended,
+            FailureNext::Misconfigured => Self::Misconfigured,
+            FailureNext::Throttled => Self::Throttled,
+            FailureNext::Unavailable => Self::Unavailable,
         }
+    }
+}
+
+impl fmt::Display for FailureNext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        FailureKind::from(*self).fmt(f)
     }
 }
 

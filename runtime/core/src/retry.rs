@@ -1,6 +1,6 @@
 //! How long to wait after a failure.
 
-use crate::failure::FailureKind;
+use crate::failure::{CallFailure, FailureKind};
 use crate::time::Span;
 
 /// The longest delay that a service can ask for.
@@ -30,19 +30,28 @@ impl RetryPolicy {
     /// The delay after the `failures`-th failure in a row. `left` is what is left of the lease, if there is a valid one;
     /// `random` is uniform over all of `u16`.
     ///
-    /// The delay doubles up to the configured maximum, or to a third of what is left. A service that asks for a longer
-    /// one gets it, but no more than two thirds of what is left: there is always an attempt before the lease ends.
-    pub fn delay(&self, kind: FailureKind, failures: u32, left: Option<Span>, random: u16) -> Span {
-        let least = if kind.is_slow() { self.slow.max(self.least()) } else { self.least() };
-        let third = left.map_or(self.most, |left| Span::millis(left.as_millis() / 3));
-        let most = self.most.min(third).max(least);
-        let backoff = exponential(least, most, failures, random).max(least);
-        let FailureKind::Throttled(after) = kind else { return backoff };
+    /// A service that asks for a longer delay than the backoff gets it, but no more than two thirds of what is left: there is
+    /// always an attempt before the lease ends.
+    pub fn delay(&self, failure: &CallFailure, failures: u32, left: Option<Span>, random: u16) -> Span {
+        let backoff = self.backoff(failure.kind, failures, left, random);
+        let Some(after) = failure.retry_after else { return backoff };
         let requested = lengthened(after.min(LONGEST_THROTTLE), random).max(backoff);
         match left {
-            Some(left) => requested.min(Span::millis(left.as_millis() / 3 * 2)).max(least),
+            Some(left) => requested.min(Span::millis(left.as_millis() / 3 * 2)).max(self.floor_of(failure.kind)),
             None => requested,
         }
+    }
+
+    /// The delay if the service asks for none: it doubles up to the configured maximum, or to a third of what is left.
+    pub fn backoff(&self, kind: FailureKind, failures: u32, left: Option<Span>, random: u16) -> Span {
+        let least = self.floor_of(kind);
+        let third = left.map_or(self.most, |left| Span::millis(left.as_millis() / 3));
+        let most = self.most.min(third).max(least);
+        exponential(least, most, failures, random).max(least)
+    }
+
+    fn floor_of(&self, kind: FailureKind) -> Span {
+        if kind.is_slow() { self.slow.max(self.least()) } else { self.least() }
     }
 }
 

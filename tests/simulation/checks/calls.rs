@@ -1,11 +1,10 @@
 //! Calls: that each is permitted, in time, and followed by the delay that was reported.
 
-use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
     CallOutcome, ConfigFingerprint, Lease, LeaseRecord, ProviderCall, ScheduleConfig, UpstreamName,
 };
 use deputy_core::time::{MonotonicTime, Now};
-use deputy_core::{InstanceName, Span};
+use deputy_core::{CallFailure, InstanceName, Span};
 
 use crate::counts::Counts;
 use crate::history::Process;
@@ -96,12 +95,12 @@ impl Checks {
     pub(crate) fn failed(
         &mut self,
         name: &InstanceName,
-        (kind, wait): (FailureKind, Span),
+        (failure, wait): (&CallFailure, Span),
         now: Now,
         counts: &mut Counts,
     ) {
         let plan = &self.plans[name];
-        self.backoff.failed(name, (kind, wait), plan, self.leases.held(name), now, counts);
+        self.backoff.failed(name, (failure, wait), plan, self.leases.held(name), now, counts);
         self.seen(name).rests = Some((now.mono, wait));
     }
 

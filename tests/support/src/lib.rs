@@ -21,7 +21,7 @@ use deputy_core::schedule::{
     ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId, UpstreamName,
 };
 use deputy_core::time::{MonotonicTime, Now};
-use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
+use deputy_core::{CallFailure, InstanceName, PayloadKind, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
 
 /// What was done, and when: milliseconds since the test began.
 pub type Entry = (u64, Performed);
@@ -187,6 +187,11 @@ impl TestSchedule {
 
     pub fn fail_call(&mut self, text: &str, kind: FailureKind) {
         self.end_call(text, failure(kind));
+    }
+
+    /// Ends a call with a service that asks for this delay.
+    pub fn throttle_call(&mut self, text: &str, after: Span) {
+        self.end_call(text, throttled(after));
     }
 
     /// What an instance is called for now, if it is.
@@ -414,6 +419,7 @@ pub fn plan_with(change: impl FnOnce(&mut InstancePlan)) -> InstancePlan {
         upstream: upstream_name("up"),
         account: None,
         service: None,
+        file_kind: Some(payload_kind()),
         component: Some(OptionalExports::default()),
         fingerprint: ConfigFingerprint([1; 16]),
     };
@@ -444,11 +450,30 @@ pub fn tokens_for(now: Now, life: Span) -> CallOutcome {
 
 /// Tokens with the expiry that the service states.
 pub fn tokens_until(valid_until: Option<Timestamp>) -> CallOutcome {
-    CallOutcome::Obtained(Tokens { payload: SecretBytes::new(b"tokens".to_vec()), valid_until })
+    let expiry = valid_until.map_or(TokenExpiry::Unknown, TokenExpiry::At);
+    CallOutcome::Obtained(Tokens { expiry, ..tokens() })
+}
+
+/// Tokens without a stated expiry.
+pub fn tokens() -> Tokens {
+    Tokens::new(payload_kind(), SecretBytes::new(b"tokens".to_vec()))
+}
+
+/// The kind of all payloads in these tests.
+pub fn payload_kind() -> PayloadKind {
+    "test/1".parse().expect("a kind")
 }
 
 pub fn failure(kind: FailureKind) -> CallOutcome {
-    CallOutcome::Failed(kind, "no".to_owned())
+    CallOutcome::Failed(CallFailure::new(kind, "no"))
+}
+
+/// A service that asks for this delay.
+pub fn throttled(after: Span) -> CallOutcome {
+    CallOutcome::Failed(CallFailure {
+        retry_after: Some(after),
+        ..CallFailure::new(FailureKind::Throttled, "slow down")
+    })
 }
 
 /// What a file holds.

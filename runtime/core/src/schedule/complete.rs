@@ -1,8 +1,8 @@
 //! What follows from the end of a call.
 
-use crate::failure::{FailureKind, FailureRecord};
+use crate::failure::{CallFailure, FailureKind, FailureRecord};
 use crate::time::{MonotonicTime, Now};
-use crate::{InstanceName, Span, Tokens};
+use crate::{InstanceName, Span, TokenExpiry, Tokens};
 
 use super::event::{CallOutcome, OperatorEvent, ProviderCall, ScheduledCallId};
 use super::instance::{EndedCall, expired_on_arrival};
@@ -29,16 +29,16 @@ impl Schedule {
     fn use_outcome(&mut self, name: &InstanceName, ended: EndedCall, outcome: CallOutcome, now: Now) {
         let Some(instance) = self.instances.get_mut(name) else { return };
         match (&ended.work, outcome) {
-            (ProviderCall::Revoke(lease), CallOutcome::Failed(kind, message)) => {
-                let failure = FailureRecord { kind, message, at: now.wall };
-                let wait = instance.revocation_failed(lease.revision, kind, now, self.random.u16(..));
+            (ProviderCall::Revoke(lease), CallOutcome::Failed(failure)) => {
+                let wait = instance.revocation_failed(lease.revision, &failure, now, self.random.u16(..));
+                let failure = FailureRecord { failure, at: now.wall };
                 self.notify(OperatorEvent::RevokeFailed(name.clone(), lease.revision, failure, wait));
             }
             (ProviderCall::Revoke(lease), _) => {
                 instance.revoked(lease.revision);
                 self.save(name);
             }
-            (work, CallOutcome::Failed(kind, message)) => self.call_failed(name, work, kind, message, now),
+            (work, CallOutcome::Failed(failure)) => self.call_failed(name, work, failure, now),
             (_, CallOutcome::Obtained(tokens)) => self.hold(name, &ended, tokens, now),
             (_, CallOutcome::NotRequired | CallOutcome::Revoked) => instance.not_required(now),
         }
@@ -47,7 +47,10 @@ impl Schedule {
     fn hold(&mut self, name: &InstanceName, ended: &EndedCall, tokens: Tokens, now: Now) {
         let random = self.random.u16(..);
         let Some(instance) = self.instances.get_mut(name) else { return };
-        let stated = tokens.valid_until;
+        let stated = match tokens.expiry {
+            TokenExpiry::At(stated) => Some(stated),
+            TokenExpiry::Never | TokenExpiry::Unknown => None,
+        };
         match instance.obtained(&ended.work, tokens, (ended.began, ended.fingerprint), now, random) {
             Ok(obtained) => {
                 if let Some(assumed) = obtained.assumed {
@@ -60,17 +63,15 @@ impl Schedule {
                 self.save(name);
             }
             Err(expired) => {
-                let (kind, message) = expired_on_arrival(expired);
-                self.call_failed(name, &ended.work, kind, message, now);
+                self.call_failed(name, &ended.work, expired_on_arrival(expired), now);
             }
         }
     }
 
-    fn call_failed(&mut self, name: &InstanceName, work: &ProviderCall, kind: FailureKind, message: String, now: Now) {
+    fn call_failed(&mut self, name: &InstanceName, work: &ProviderCall, failure: CallFailure, now: Now) {
         let random = self.random.u16(..);
         let Some(instance) = self.instances.get_mut(name) else { return };
-        let failure = FailureRecord { kind, message, at: now.wall };
-        let wait = instance.call_failed(work, failure.clone(), now, random);
+        let (failure, wait) = instance.call_failed(work, failure, now, random);
         self.notify(OperatorEvent::Failed(name.clone(), failure, wait));
     }
 
@@ -96,19 +97,16 @@ impl Schedule {
             return;
         }
         match outcome {
-            CallOutcome::Failed(FailureKind::Throttled(after), _) => {
+            CallOutcome::Failed(failure) if failure.kind == FailureKind::Throttled => {
                 // One component's word alone does not stop the others for long.
                 let most = instance.map_or(Span::millis(0), |instance| instance.plan().policy.retry.most);
-                let pause = Some((*after).min(most)).filter(|pause| *pause > Span::millis(0));
+                let pause = failure.retry_after.map(|after| after.min(most)).filter(|pause| *pause > Span::millis(0));
                 self.queue.throttled(upstream, *account, *began, pause, now);
             }
-            CallOutcome::Failed(FailureKind::Denied, _)
-            | CallOutcome::Obtained(_)
-            | CallOutcome::NotRequired
-            | CallOutcome::Revoked => {
+            CallOutcome::Failed(failure) if !failure.kind.is_answer() => {}
+            CallOutcome::Failed(_) | CallOutcome::Obtained(_) | CallOutcome::NotRequired | CallOutcome::Revoked => {
                 self.queue.answered(upstream, *account, *began, now);
             }
-            CallOutcome::Failed(..) => {}
         }
     }
 }

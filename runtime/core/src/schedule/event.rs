@@ -9,7 +9,7 @@ use super::budget::{Budget, UpstreamName};
 use super::lease::{FilePayload, Lease, LeaseRecord};
 use super::policy::{ConfigFingerprint, InstancePlan};
 use super::revocation::NotRevoked;
-use crate::failure::{FailureKind, FailureRecord};
+use crate::failure::{CallFailure, FailureRecord};
 
 /// Identifies a call that the schedule asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +66,7 @@ pub struct ScheduleConfig {
 #[derive(Debug)]
 pub enum CallOutcome {
     /// Nothing.
-    Failed(FailureKind, String),
+    Failed(CallFailure),
     /// The component says that it needs no tokens.
     NotRequired,
     /// Tokens, obtained or renewed.
@@ -116,8 +116,8 @@ pub enum OperatorEvent {
     Expired(InstanceName, Revision),
     /// The service gave no expiry, or one in the past (a wrong clock?): this one is assumed.
     ExpiryAssumed(InstanceName, Option<Timestamp>, Timestamp),
-    /// A call failed; it is tried again after this time.
-    Failed(InstanceName, FailureRecord, Span),
+    /// A call failed; it is tried again after this time, or when a person has acted.
+    Failed(InstanceName, FailureRecord, Option<Span>),
     /// An instance for which something is kept is not configured: it is deleted then, unless the instance comes back.
     Orphaned(InstanceName, Timestamp),
     /// A lease is given out although it could not be saved: the one before is about to end.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::time::Timestamp;
-use crate::{Revision, SecretBytes, ServiceName};
+use crate::{Fact, PayloadKind, Revision, SecretBytes, ServiceName, TokenExpiry};
 
 use super::policy::ConfigFingerprint;
 
@@ -14,14 +14,26 @@ pub struct Lease {
     pub revision: Revision,
     /// The service, as the component named it then: after a restart the lease is used before the component is loaded.
     pub service: Option<ServiceName>,
+    /// The format of the payload; unknown for a file whose component is not loaded yet.
+    pub kind: Option<PayloadKind>,
     /// Opaque here.
     pub payload: Arc<SecretBytes>,
+    /// What renewal and revocation need. Never delivered or shown.
+    pub handle: Arc<SecretBytes>,
     /// When the call that brought it began.
     pub obtained_at: Timestamp,
     /// When the tokens were first obtained, before any renewal.
     pub issued_at: Timestamp,
-    /// When it ends. Always known: what the service said, capped, or else assumed.
+    /// Until when the service accepts it, in its own words.
+    pub stated: TokenExpiry,
+    /// When it ends: what the service said, capped, or else assumed. [`Timestamp::FOREVER`] if it does not expire.
     pub valid_until: Timestamp,
+    /// Nothing newer can be obtained before this time.
+    pub next_at: Option<Timestamp>,
+    /// Until when a renewal can prolong it, if the service said.
+    pub renewable_until: Option<Timestamp>,
+    /// The component's words, for people.
+    pub facts: Vec<Fact>,
     /// Where it came from.
     pub origin: LeaseOrigin,
     /// Under which configuration.
@@ -74,5 +86,10 @@ impl Lease {
     /// Whether it is still good.
     pub fn is_valid(&self, now: Timestamp) -> bool {
         now < self.valid_until
+    }
+
+    /// Whether it ends at some time.
+    pub fn expires(&self) -> bool {
+        self.valid_until != Timestamp::FOREVER
     }
 }

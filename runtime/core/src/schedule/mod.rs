@@ -32,6 +32,9 @@
 //!   there is an attempt before the end. Throttling without a delay, or with a short one, is backed off from like any failure.
 //! - R4. A renewal that was throttled or not answered is tried as a renewal again; one that ran out of time is so once. Any
 //!   other failure, and the second one of these, is followed by an obtain.
+//! - R5. An obtain that fails as `ended` is tried once more, at once; the next such failure is `attention`. An instance that
+//!   needs attention is called again after the delay that the service gave, or if it gave none, when an operator asks or
+//!   the configuration changes.
 //!
 //! Places and budgets (`queue`):
 //! - Q1. The instance that is due first is called first, tokens before revocations.
@@ -51,6 +54,8 @@
 //!   was obtained in the future. After a jump forward, leases are as old as they look or younger.
 //! - L3. A component is called for tokens no sooner than `interval` after the call began that brought the last ones, and
 //!   no more than `per_hour` times in an hour, a fifth of them at once. An operator's request is carried out in any case.
+//! - L4. A lease with a `next-at` is replaced then, or when it ends if that is sooner. One that does not expire, without a
+//!   configured lifetime, is not replaced. A lease is renewed until `renewable-until` and the configured maximum.
 //!
 //! Changes (`instance/call`, `instance/membership`):
 //! - C1. A call for tokens that an operator, a reload or a removal makes useless is detached if the component revokes, and

@@ -1,6 +1,6 @@
 //! When to obtain, renew, retry and revoke, as configured.
 
-use crate::ServiceName;
+use crate::{PayloadKind, ServiceName};
 use crate::retry::RetryPolicy;
 use crate::time::Span;
 
@@ -89,6 +89,8 @@ pub struct InstancePlan {
     pub account: Option<UpstreamAccount>,
     /// The service, if the component has named it.
     pub service: Option<ServiceName>,
+    /// The kind of what a file holds, if it is known.
+    pub file_kind: Option<PayloadKind>,
     /// What its component can do; `None` if a file is all it has.
     pub component: Option<OptionalExports>,
     /// Covers all that decides about its tokens: component, settings, grants, secret sources. A lease that was

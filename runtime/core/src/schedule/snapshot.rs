@@ -51,6 +51,8 @@ pub enum InstanceActivity {
     Holding,
     /// It is no longer configured, and its state is being deleted.
     Leaving,
+    /// A person has to act before it is called with success.
+    NeedsAttention,
     /// A file is all it has, and the file holds nothing that is good.
     NoFile,
     /// The component says that it needs no tokens.

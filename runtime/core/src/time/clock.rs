@@ -27,6 +27,9 @@ impl<F: Fn() -> Now + Send + Sync> Clock for F {
 }
 
 impl MonotonicTime {
+    /// Later than all others.
+    pub const NEVER: Self = Self(u64::MAX);
+
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }

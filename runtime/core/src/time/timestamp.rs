@@ -19,6 +19,9 @@ pub struct CivilDate {
 }
 
 impl Timestamp {
+    /// Later than all others: the expiry of what does not expire.
+    pub const FOREVER: Self = Self(u64::MAX);
+
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)

@@ -156,7 +156,7 @@ fn limited(per_second: usize, stated: Span) -> impl FnMut(Now) -> CallOutcome + 
             answered.pop_front();
         }
         if answered.len() >= per_second {
-            return deputy_test_support::failure(FailureKind::Throttled(stated));
+            return deputy_test_support::throttled(stated);
         }
         answered.push_back(now.mono.as_millis());
         tokens_for(now, Span::secs(3600))

@@ -53,7 +53,7 @@ fn expiry_in_the_past_is_a_failed_obtain_without_a_lifetime() {
             (Readiness::Missing, InstanceActivity::Retrying, 1),
             "{ago} ms ago"
         );
-        let failure = view.failure.unwrap();
+        let failure = &view.failure.unwrap().failure;
         assert_eq!(failure.kind, FailureKind::Broken);
         assert!(failure.message.contains(&past.to_string()) && failure.message.contains("`lifetime`"), "{failure:?}");
         assert!(schedule.published.is_empty() && schedule.disk.is_empty());

@@ -107,7 +107,7 @@ fn reload_of_the_policy_does_not_shorten_a_retry_delay() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);
     schedule.advance_until_called("a");
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(100)));
+    schedule.throttle_call("a", Span::secs(100));
     schedule.configure("a", plan_with(|plan| plan.policy.ratio = Ratio::thousandths(100)));
     assert!(schedule.advance_until_called("a") >= 100_000);
 }
@@ -116,7 +116,7 @@ fn reload_of_the_policy_does_not_shorten_a_retry_delay() {
 fn reload_uses_another_upstream_from_the_next_call() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.complete("b", Span::secs(40));
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(200)));
+    schedule.throttle_call("a", Span::secs(200));
     schedule.advance(Span::secs(32));
     assert!(matches!(schedule.snapshot("b").activity, InstanceActivity::Waiting(_)));
     schedule.configure("b", plan_with(|plan| plan.upstream = upstream_name("other")));

@@ -1,7 +1,7 @@
 use deputy_core::failure::FailureKind;
-use deputy_core::schedule::{CallOutcome, OperatorEvent, OptionalExports, ProviderCall, Ratio};
+use deputy_core::schedule::{OperatorEvent, OptionalExports, ProviderCall, Ratio};
 use deputy_core::{Span, Timestamp};
-use deputy_test_support::{TestSchedule, plain_plan, plan_with, renewing_plan, tokens_for};
+use deputy_test_support::{TestSchedule, failure, plain_plan, plan_with, renewing_plan, throttled, tokens_for};
 
 const HOUR: Span = Span::secs(3600);
 
@@ -132,13 +132,14 @@ fn renewal_that_timed_out_is_retried_before_an_obtain() {
 
 #[test]
 fn renewal_that_is_unavailable_is_retried_as_a_renewal() {
-    for kind in [FailureKind::Unavailable, FailureKind::Throttled(Span::secs(5))] {
+    for outcome in [failure(FailureKind::Unavailable), throttled(Span::secs(5))] {
+        let text = format!("{outcome:?}");
         let mut schedule = TestSchedule::new([("a", renewing_plan())]);
         schedule.complete("a", HOUR);
         schedule.advance_until_called("a");
-        schedule.fail_call("a", kind);
+        schedule.end_call("a", outcome);
         schedule.advance_until_called("a");
-        assert_eq!(schedule.call_kind("a"), "renew", "{kind}");
+        assert_eq!(schedule.call_kind("a"), "renew", "{text}");
     }
 }
 
@@ -147,9 +148,7 @@ fn renewal_of_an_expired_lease_obtains_another() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.complete("a", HOUR);
     schedule.answer_calls("a", |work, now| match work {
-        ProviderCall::Renew(_) => {
-            Some((Span::millis(0), CallOutcome::Failed(FailureKind::Unavailable, "no".to_owned())))
-        }
+        ProviderCall::Renew(_) => Some((Span::millis(0), failure(FailureKind::Unavailable))),
         _ => Some((Span::millis(0), tokens_for(now, HOUR))),
     });
     schedule.advance(Span::secs(3700));

@@ -2,12 +2,12 @@ use deputy_core::Span;
 use deputy_core::failure::FailureKind;
 use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{CallOutcome, InstanceActivity, OperatorEvent, Readiness, ScheduleEvent, UpstreamAccount};
-use deputy_test_support::{TestSchedule, instance_name, plain_plan, plan_with, upstream_name};
+use deputy_test_support::{TestSchedule, failure, instance_name, plain_plan, plan_with, throttled, upstream_name};
 
 /// The reported retry delays, in milliseconds.
 fn waits(schedule: &TestSchedule) -> Vec<u64> {
     let reported = schedule.operator_events().filter_map(|notice| match notice {
-        OperatorEvent::Failed(_, _, wait) => Some(wait.as_millis()),
+        OperatorEvent::Failed(_, _, wait) => wait.map(Span::as_millis),
         _ => None,
     });
     reported.collect()
@@ -128,7 +128,7 @@ fn retry_recovers_promptly_from_an_outage_longer_than_leases() {
                 schedule.configuration.plans.insert(instance_name(&text), plain_plan());
                 schedule.answer_calls(&text, move |_, now| {
                     let outcome = if (away.0..away.1).contains(&now.mono) {
-                        deputy_test_support::failure(FailureKind::Unavailable)
+                        failure(FailureKind::Unavailable)
                     } else {
                         deputy_test_support::tokens_for(now, Span::secs(life))
                     };
@@ -158,9 +158,10 @@ fn retry_floor_holds_however_short_the_remaining_lifetime() {
 fn retry_floor_of_zero_causes_no_hot_loop() {
     let retry = RetryPolicy { floor: Span::millis(0), most: Span::millis(0), slow: Span::millis(0) };
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.retry = retry))]);
-    for kind in [FailureKind::Unavailable, FailureKind::Denied, FailureKind::Throttled(Span::millis(0))] {
-        schedule.fail_call("a", kind);
-        assert!(schedule.advance_until_called("a") >= 10, "{kind}");
+    for outcome in [failure(FailureKind::Unavailable), failure(FailureKind::Denied), throttled(Span::millis(0))] {
+        let text = format!("{outcome:?}");
+        schedule.end_call("a", outcome);
+        assert!(schedule.advance_until_called("a") >= 10, "{text}");
     }
 }
 
@@ -184,7 +185,7 @@ fn retry_respects_the_delay_of_a_throttled_response() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", Span::secs(3600));
     schedule.advance_until_called("a");
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(90)));
+    schedule.throttle_call("a", Span::secs(90));
     let wait = schedule.advance_until_called("a");
     assert!((90_000..=99_000).contains(&wait), "{wait}");
 }
@@ -193,7 +194,7 @@ fn retry_respects_the_delay_of_a_throttled_response() {
 fn retry_throttled_without_a_delay_backs_off() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     for after in [0, 0, 0, 5, 5, 5, 5, 5, 5] {
-        schedule.fail_call("a", FailureKind::Throttled(Span::secs(after)));
+        schedule.throttle_call("a", Span::secs(after));
         schedule.advance_until_called("a");
     }
     for (failures, wait) in waits(&schedule).into_iter().enumerate() {
@@ -205,7 +206,7 @@ fn retry_throttled_without_a_delay_backs_off() {
 #[test]
 fn retry_absurd_delay_is_capped() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(400 * 86_400)));
+    schedule.throttle_call("a", Span::secs(400 * 86_400));
     let wait = schedule.advance_until_called("a");
     assert!((3_600_000..=3_960_000).contains(&wait), "{wait}");
 }
@@ -219,7 +220,7 @@ fn retry_throttled_pauses_all_instances_of_the_upstream() {
     ]);
     schedule.fail_call("b", FailureKind::Unavailable);
     schedule.complete("other", Span::secs(60));
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(120)));
+    schedule.throttle_call("a", Span::secs(120));
     schedule.advance(Span::secs(60));
     assert_eq!(schedule.call_kind("other"), "obtain", "another upstream goes on");
     assert_eq!(schedule.call_kind("b"), "nothing", "it was due after two seconds");
@@ -235,7 +236,7 @@ fn retry_throttled_pauses_all_instances_of_the_upstream() {
 fn retry_throttled_pauses_others_for_the_maximum_delay_at_most() {
     let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
     schedule.fail_call("b", FailureKind::Unavailable);
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(86_400)));
+    schedule.throttle_call("a", Span::secs(86_400));
     let wait = schedule.advance_until_called("b");
     assert!((300_000..301_000).contains(&wait), "{wait}");
 }
@@ -247,7 +248,7 @@ fn retry_with_a_long_stated_delay_precedes_the_expiry() {
         schedule.complete("a", Span::secs(life));
         schedule.advance_until_called("a");
         let ends = schedule.snapshot("a").lease.unwrap().valid_until;
-        schedule.fail_call("a", FailureKind::Throttled(Span::secs(3600)));
+        schedule.throttle_call("a", Span::secs(3600));
         let wait = schedule.advance_until_called("a");
         let left = life * 1000 / 4;
         assert!((left / 2..=left / 5 * 4).contains(&wait), "{wait} of {left}");
@@ -268,7 +269,7 @@ fn retry_with_a_long_stated_delay_costs_no_other_its_lease() {
             schedule.answer_calls(&text, move |_, now| {
                 calls += 1;
                 let outcome = match (n, calls) {
-                    (0, 2) => deputy_test_support::failure(FailureKind::Throttled(Span::secs(3600))),
+                    (0, 2) => throttled(Span::secs(3600)),
                     _ => deputy_test_support::tokens_for(now, Span::secs(life)),
                 };
                 Some((Span::millis(50), outcome))
@@ -291,7 +292,7 @@ fn retry_throttled_pauses_no_other_account_of_the_upstream() {
     for text in ["b", "c", "d"] {
         schedule.fail_call(text, FailureKind::Unavailable);
     }
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(120)));
+    schedule.throttle_call("a", Span::secs(120));
     schedule.advance(Span::secs(60));
     assert_eq!(["b", "c", "d"].map(|text| schedule.call_kind(text)), ["nothing", "obtain", "obtain"]);
     assert!(matches!(schedule.snapshot("b").activity, InstanceActivity::Waiting(Some(left)) if left == Span::secs(60)));
@@ -307,7 +308,7 @@ fn retry_keeps_the_old_lease_published() {
     schedule.fail_call("a", FailureKind::Unavailable);
     assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").readiness), (Some(1), Readiness::Ready));
     assert_eq!(schedule.snapshot("a").activity, InstanceActivity::Retrying);
-    schedule.answer_calls("a", |_, _| Some((Span::millis(0), deputy_test_support::failure(FailureKind::Unavailable))));
+    schedule.answer_calls("a", |_, _| Some((Span::millis(0), failure(FailureKind::Unavailable))));
     schedule.advance(Span::secs(900));
     assert_eq!(schedule.snapshot("a").readiness, Readiness::Expired);
 }
@@ -342,6 +343,6 @@ fn retry_ignores_the_end_of_an_unknown_call() {
     let call = schedule.call_id("a").unwrap();
     schedule.complete("a", Span::secs(3600));
     let before = schedule.log.len();
-    schedule.handle(ScheduleEvent::Finished(call, deputy_test_support::failure(FailureKind::Broken)));
+    schedule.handle(ScheduleEvent::Finished(call, failure(FailureKind::Broken)));
     assert_eq!((schedule.log.len(), schedule.snapshot("a").failures), (before, 0));
 }

@@ -217,7 +217,7 @@ fn revocation_that_is_throttled_pauses_its_upstream() {
     schedule.fail_call("b", FailureKind::Unavailable);
     schedule.complete("a", HOUR);
     schedule.remove("a");
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(120)));
+    schedule.throttle_call("a", Span::secs(120));
     assert!(schedule.advance_until_called("b") >= 120_000);
 }
 

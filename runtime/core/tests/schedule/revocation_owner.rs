@@ -7,7 +7,7 @@ use deputy_core::schedule::{
 };
 use deputy_core::{Revision, Span};
 use deputy_test_support::{
-    TestSchedule, instance_name, plain_plan, plan_with, renewing_plan, revoking_plan, upstream_name,
+    TestSchedule, failure, instance_name, plain_plan, plan_with, renewing_plan, revoking_plan, upstream_name,
 };
 
 const HOUR: Span = Span::secs(3600);
@@ -126,7 +126,7 @@ fn revocation_waits_for_a_component_that_is_not_loaded() {
     let unloaded = InstancePlan { fingerprint: ConfigFingerprint::UNKNOWN, ..revoking_plan() };
     schedule.configuration.plans.insert(instance_name("a"), unloaded);
     schedule.answer_calls("a", |_, _| {
-        Some((Span::millis(10), CallOutcome::Failed(FailureKind::Misconfigured, "not there".to_owned())))
+        Some((Span::millis(10), failure(FailureKind::Misconfigured)))
     });
     schedule.crash();
     schedule.advance(Span::secs(600));
@@ -148,7 +148,7 @@ fn revocation_that_is_throttled_pauses_the_old_upstream() {
     schedule.complete("a", Span::secs(600));
     schedule.handle(ScheduleEvent::Used(instance_name("a"), 1));
     assert_eq!(schedule.advance_until_called("a"), 300_000);
-    schedule.fail_call("a", FailureKind::Throttled(Span::secs(200)));
+    schedule.throttle_call("a", Span::secs(200));
     assert_eq!(schedule.advance_until_called("a"), 150_000, "the new upstream is not throttled");
 }
 

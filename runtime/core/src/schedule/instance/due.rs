@@ -112,7 +112,8 @@ impl InstanceState {
         let lease = self.valid(now).filter(|lease| lease.origin == LeaseOrigin::Component)?;
         let able = self.plan.component.is_some_and(|component| component.renews);
         // A renewed lease must live for a while before the end: else the next call would be due at once.
-        let ends = self.plan.policy.max_lifetime.map(|most| lease.issued_at.plus(most));
+        let most = self.plan.policy.max_lifetime.map(|most| lease.issued_at.plus(most));
+        let ends = most.into_iter().chain(lease.renewable_until).min();
         let lasts = ends.is_none_or(|ends| ends > lease.valid_until);
         let same = lease.fingerprint == self.plan.fingerprint;
         (able && lasts && same && self.renewable == Renewable::Perhaps && self.request.is_none()).then_some(lease)
@@ -132,15 +133,27 @@ impl InstanceState {
         if lease.origin == LeaseOrigin::Component && self.distrusted {
             return DueTime::at(now.mono);
         }
+        if let Some(at) = self.rotation(lease) {
+            let at = at.max(soonest);
+            return DueTime { mono: now.mono_at(at), wall: Some(at) };
+        }
         let life = lease.valid_until.since(lease.obtained_at);
         // It may have been obtained when it was allowed to live longer.
         let cap = self.plan.policy.lifetime.filter(|_| lease.origin == LeaseOrigin::Component);
+        if cap.is_none() && !lease.expires() {
+            return DueTime::NEVER;
+        }
         let rest = self.plan.policy.renewal_delay(cap.map_or(life, |cap| cap.min(life)), random);
         // By whichever clock it is older: the one on the wall may have been set back since.
         let age = self.obtained.map_or(Span::millis(0), |at| now.mono.since(at)).max(now.wall.since(lease.obtained_at));
         let left = Span::millis(rest.as_millis().saturating_sub(age.as_millis()));
         let at = now.wall.plus(left).max(soonest);
         DueTime { mono: now.mono_at(at), wall: Some(at) }
+    }
+
+    /// When the service has something newer, if it said so and the lease lives that long.
+    fn rotation(&self, lease: &Lease) -> Option<Timestamp> {
+        lease.next_at.map(|at| at.min(lease.valid_until)).filter(|_| lease.origin == LeaseOrigin::Component)
     }
 
     /// When to look at it next.

@@ -1,6 +1,6 @@
 //! What failed calls mean for the next one.
 
-use crate::failure::{FailureKind, FailureRecord};
+use crate::failure::{CallFailure, FailureKind, FailureRecord};
 use crate::retry::RetryPolicy;
 use crate::time::{Now, Timestamp};
 use crate::{Revision, Span};
@@ -9,37 +9,55 @@ use super::{DueTime, InstanceState, Renewable};
 use crate::schedule::event::ProviderCall;
 
 impl InstanceState {
-    /// A call for tokens failed. Returns the delay before the next one.
+    /// A call for tokens failed. Returns the failure as it is recorded, and the delay before the next call; none if that
+    /// waits for a person.
     pub(in crate::schedule) fn call_failed(
         &mut self,
         work: &ProviderCall,
-        failure: FailureRecord,
+        mut failure: CallFailure,
         now: Now,
         random: u16,
-    ) -> Span {
+    ) -> (FailureRecord, Option<Span>) {
         self.count_failure(now.wall);
+        let is_renewal = matches!(work, ProviderCall::Renew(_));
         let retry = self.retry_policy(now.wall);
-        let mut wait = retry.delay(failure.kind, self.attempts, self.left(now.wall), random);
-        if matches!(work, ProviderCall::Renew(_)) && !self.renews_again(failure.kind) {
+        let has_ended = failure.kind == FailureKind::Ended && !is_renewal;
+        if has_ended && self.has_ended {
+            // It was obtained anew already, and that ended the same way.
+            failure.kind = FailureKind::Attention;
+        }
+        self.has_ended = has_ended;
+        let mut wait = retry.delay(&failure, self.attempts, self.left(now.wall), random);
+        if is_renewal && !self.renews_again(failure.kind) {
             // What can't be renewed can perhaps be obtained.
             self.renewable = Renewable::Exhausted;
             wait = retry.least();
+        } else if failure.kind == FailureKind::Ended {
+            wait = retry.least();
         }
-        self.next = DueTime::at(now.mono.plus(wait));
-        self.last_failure = Some(failure);
-        wait
+        let waits_for_person = failure.kind == FailureKind::Attention && failure.retry_after.is_none();
+        let wait = Some(wait).filter(|_| !waits_for_person || is_renewal);
+        self.next = wait.map_or(DueTime::NEVER, |wait| DueTime::at(now.mono.plus(wait)));
+        let record = FailureRecord { failure, at: now.wall };
+        self.last_failure = Some(record.clone());
+        (record, wait)
+    }
+
+    /// Whether a person has to act before it is called with success.
+    pub(in crate::schedule) fn needs_attention(&self) -> bool {
+        self.last_failure.as_ref().is_some_and(|record| record.failure.kind == FailureKind::Attention)
     }
 
     /// A revocation failed. Returns the delay before the next one.
     pub(in crate::schedule) fn revocation_failed(
         &mut self,
         revision: Revision,
-        kind: FailureKind,
+        failure: &CallFailure,
         now: Now,
         random: u16,
     ) -> Span {
         self.revoke_failures = self.revoke_failures.saturating_add(1);
-        let wait = self.plan.policy.retry.delay(kind, self.revoke_failures, None, random);
+        let wait = self.plan.policy.retry.delay(failure, self.revoke_failures, None, random);
         self.revoke_after = now.mono.plus(wait);
         // One that can't be revoked keeps no other waiting until it expires.
         let retired = &mut self.record.retired;
@@ -56,6 +74,7 @@ impl InstanceState {
         self.attempts = 0;
         self.hurried = false;
         self.unanswered = 0;
+        self.has_ended = false;
         self.last_failure = None;
     }
 
@@ -83,13 +102,15 @@ impl InstanceState {
     /// the service put off.
     fn renews_again(&mut self, kind: FailureKind) -> bool {
         match kind {
-            FailureKind::Throttled(_) | FailureKind::Unavailable => true,
+            FailureKind::Throttled | FailureKind::Unavailable => true,
             FailureKind::OverLimit => {
                 self.unanswered = self.unanswered.saturating_add(1);
                 self.unanswered == 1
             }
-            FailureKind::Broken
+            FailureKind::Attention
+            | FailureKind::Broken
             | FailureKind::Denied
+            | FailureKind::Ended
             | FailureKind::Internal
             | FailureKind::Misconfigured
             | FailureKind::Refused => false,

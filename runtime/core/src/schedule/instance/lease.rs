@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::failure::FailureKind;
+use crate::failure::{CallFailure, FailureKind};
 use crate::time::{Now, Timestamp};
-use crate::{Revision, Tokens};
+use crate::{Revision, SecretBytes, TokenExpiry, Tokens};
 
 use super::{CallOrigin, DueTime, InstanceState, Membership, OperatorRequest, Renewable, Required, RunState};
 use crate::schedule::event::ProviderCall;
 use crate::schedule::lease::{FilePayload, Lease, LeaseOrigin, RetiredLease};
-use crate::schedule::policy::{ASSUMED_LIFETIME, Switch};
+use crate::schedule::policy::{ASSUMED_LIFETIME, ConfigFingerprint, Switch};
 use crate::schedule::revocation::NotRevoked;
 
 /// Leases that should be revoked and are not.
@@ -86,10 +86,16 @@ impl InstanceState {
         self.record.lease = Some(Lease {
             revision,
             service: self.plan.service.clone(),
+            kind: self.plan.file_kind.clone(),
             payload: file.payload,
+            handle: Arc::new(SecretBytes::new(Vec::new())),
             obtained_at: since,
             issued_at: since,
+            stated: TokenExpiry::Unknown,
             valid_until: file.valid_until,
+            next_at: None,
+            renewable_until: None,
+            facts: Vec::new(),
             origin: LeaseOrigin::File,
             fingerprint: self.plan.fingerprint,
         });
@@ -112,13 +118,13 @@ impl InstanceState {
         &mut self,
         work: &ProviderCall,
         tokens: Tokens,
-        (began, fingerprint): (Now, crate::schedule::ConfigFingerprint),
+        (began, fingerprint): (Now, ConfigFingerprint),
         now: Now,
         random: u16,
     ) -> Result<Obtained, Timestamp> {
         // The clock may have jumped during the call; how long it took is known.
         let obtained_at = now.wall.minus(now.mono.since(began.mono));
-        let (valid_until, assumed) = match self.expiry(tokens.valid_until, obtained_at, now.wall) {
+        let (valid_until, assumed) = match self.expiry(tokens.expiry, obtained_at, now.wall) {
             Expiry::Stated(stated) => (stated, None),
             Expiry::Assumed(assumed) => (assumed, Some(assumed)),
             Expiry::Past(stated) => return Err(stated),
@@ -142,13 +148,8 @@ impl InstanceState {
         let revision = self.next_revision();
         self.record.lease = Some(Lease {
             revision,
-            service: self.plan.service.clone(),
-            payload: Arc::new(tokens.payload),
-            obtained_at,
             issued_at,
-            valid_until,
-            origin: LeaseOrigin::Component,
-            fingerprint,
+            ..self.new_lease(tokens, obtained_at, valid_until, fingerprint)
         });
         self.obtained = Some(began.mono);
         self.distrusted = false;
@@ -183,20 +184,38 @@ impl InstanceState {
         }
         let obtained_at = now.wall.minus(now.mono.since(origin.began.mono));
         let (Expiry::Stated(valid_until) | Expiry::Assumed(valid_until)) =
-            self.expiry(tokens.valid_until, obtained_at, now.wall)
+            self.expiry(tokens.expiry, obtained_at, now.wall)
         else {
             return;
         };
-        self.late.push(Lease {
+        let lease = self.new_lease(tokens, obtained_at, valid_until, origin.fingerprint);
+        self.late.push(Lease { issued_at: origin.issued_at.unwrap_or(obtained_at), ..lease });
+    }
+
+    /// A lease of what a call brought, without a revision.
+    fn new_lease(
+        &self,
+        tokens: Tokens,
+        obtained_at: Timestamp,
+        valid_until: Timestamp,
+        fingerprint: ConfigFingerprint,
+    ) -> Lease {
+        Lease {
             revision: Revision::default(),
             service: self.plan.service.clone(),
+            kind: Some(tokens.kind),
             payload: Arc::new(tokens.payload),
+            handle: Arc::new(tokens.handle),
             obtained_at,
-            issued_at: origin.issued_at.unwrap_or(obtained_at),
+            issued_at: obtained_at,
+            stated: tokens.expiry,
             valid_until,
+            next_at: tokens.next_at,
+            renewable_until: tokens.renewable_until,
+            facts: tokens.facts,
             origin: LeaseOrigin::Component,
-            fingerprint: origin.fingerprint,
-        });
+            fingerprint,
+        }
     }
 
     /// Ends what is held; whether that changed something.
@@ -253,22 +272,23 @@ impl InstanceState {
     }
 
     /// The one rule for the expiry of tokens, whether they come in time or late.
-    fn expiry(&self, stated: Option<Timestamp>, obtained_at: Timestamp, now: Timestamp) -> Expiry {
+    fn expiry(&self, stated: TokenExpiry, obtained_at: Timestamp, now: Timestamp) -> Expiry {
         let cap = self.plan.policy.lifetime.map(|life| obtained_at.plus(life));
         match (stated, cap) {
-            (Some(stated), cap) if stated > now => Expiry::Stated(cap.map_or(stated, |cap| stated.min(cap))),
+            (TokenExpiry::At(stated), cap) if stated > now => Expiry::Stated(cap.map_or(stated, |cap| stated.min(cap))),
+            (TokenExpiry::Never, cap) => Expiry::Stated(cap.unwrap_or(Timestamp::FOREVER)),
             (_, Some(cap)) => Expiry::Assumed(cap),
-            (Some(stated), None) => Expiry::Past(stated),
-            (None, None) => Expiry::Assumed(obtained_at.plus(ASSUMED_LIFETIME)),
+            (TokenExpiry::At(stated), None) => Expiry::Past(stated),
+            (TokenExpiry::Unknown, None) => Expiry::Assumed(obtained_at.plus(ASSUMED_LIFETIME)),
         }
     }
 }
 
 /// Why tokens are rejected that expired before they came.
-pub(in crate::schedule) fn expired_on_arrival(stated: Timestamp) -> (FailureKind, String) {
+pub(in crate::schedule) fn expired_on_arrival(stated: Timestamp) -> CallFailure {
     let message = format!(
         "the tokens' expiry, {stated}, is not in the future: compare this machine's clock with the service's, or set \
          `lifetime` if the service does not say how long its tokens live"
     );
-    (FailureKind::Broken, message)
+    CallFailure::new(FailureKind::Broken, message)
 }

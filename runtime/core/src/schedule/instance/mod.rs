@@ -85,6 +85,8 @@ pub(super) struct InstanceState {
     hurried: bool,
     /// Renewals of the lease that is held which ended without an answer.
     unanswered: u32,
+    /// Whether the last call to obtain failed as ended.
+    has_ended: bool,
     last_failure: Option<FailureRecord>,
 
     /// When to revoke next, after a failure.
@@ -195,6 +197,9 @@ pub(super) enum OperatorRequest {
 }
 
 impl DueTime {
+    /// When something else makes it due.
+    const NEVER: Self = Self { mono: MonotonicTime::NEVER, wall: None };
+
     fn at(mono: MonotonicTime) -> Self {
         Self { mono, wall: None }
     }
@@ -238,6 +243,7 @@ impl InstanceState {
             attempts: 0,
             hurried: false,
             unanswered: 0,
+            has_ended: false,
             last_failure: None,
             revoke_after: now,
             revoke_failures: 0,

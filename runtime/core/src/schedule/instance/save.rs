@@ -79,7 +79,7 @@ impl InstanceState {
             return None;
         }
         *failures = failures.saturating_add(1);
-        let wait = SAVE_RETRY.delay(FailureKind::Internal, *failures, None, random);
+        let wait = SAVE_RETRY.backoff(FailureKind::Internal, *failures, None, random);
         *again = Some(now.mono.plus(wait));
         self.save_error = Some(why.to_owned());
         Some(wait)

@@ -1,7 +1,7 @@
 //! What the operator may see of an instance.
 
 use crate::InstanceName;
-use crate::time::Now;
+use crate::time::{MonotonicTime, Now};
 
 use super::{InstancePhase, InstanceState, Membership, Required};
 use crate::schedule::event::ProviderCall;
@@ -20,7 +20,8 @@ impl<'s> InstanceSnapshot<'s> {
                 if instance.plan.component.is_some() && instance.membership == Membership::Configured =>
             {
                 let at = instance.next.due_at(now).max(instance.rests_until);
-                instance.in_use(now.mono).then(|| now.wall.plus(at.since(now.mono)))
+                let is_known = at != MonotonicTime::NEVER && instance.in_use(now.mono);
+                is_known.then(|| now.wall.plus(at.since(now.mono)))
             }
             _ => None,
         };
@@ -63,6 +64,8 @@ fn resting(instance: &InstanceState, now: Now) -> InstanceActivity {
         InstanceActivity::Leaving
     } else if !instance.in_use(now.mono) {
         InstanceActivity::Unused
+    } else if instance.needs_attention() {
+        InstanceActivity::NeedsAttention
     } else if instance.failures > 0 {
         InstanceActivity::Retrying
     } else if instance.valid(now.wall).is_some() {
